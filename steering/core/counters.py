@@ -1,0 +1,75 @@
+"""What is counted: plain numbers, read by the northbound's metrics."""
+
+from collections import Counter
+from enum import StrEnum
+
+from steering.model.rules import PacketClass
+from steering.model.session import Refusal
+
+
+class JoinResult(StrEnum):
+    """What became of an MP_JOIN SYN."""
+
+    PINNED = "pinned"
+    RETRANSMITTED = "retransmitted"
+    HELD = "held"  # then one of the others
+    OWN_ADDRESS = "own-address"  # sent to its MCP's own address: natural, but checked
+    REFUSED = "refused"
+
+
+BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3)
+
+
+class Histogram:
+    """Cumulative histogram of seconds; the last bucket is +Inf."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        self.total = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.total += seconds
+        for index, bound in enumerate(BUCKETS):
+            if seconds <= bound:
+                self.counts[index] += 1
+                return
+        self.counts[-1] += 1
+
+
+class Counters:
+    """One instance for a controller. The engine and the adapters write, metrics read."""
+
+    __slots__ = (
+        "packet_ins",
+        "malformed",
+        "joins",
+        "refusals",
+        "sessions_started",
+        "sessions_ended",
+        "sessions_recovered",
+        "fallbacks",
+        "natural_syns",
+        "retransmitted_syns",
+        "flow_mods",
+        "openflow_errors",
+        "disconnects",
+        "decision_seconds",
+    )
+
+    def __init__(self) -> None:
+        self.packet_ins: Counter[PacketClass] = Counter()
+        self.malformed: Counter[str] = Counter()  # by wire refusal
+        self.joins: Counter[JoinResult] = Counter()
+        self.refusals: Counter[Refusal] = Counter()
+        self.sessions_started = 0
+        self.sessions_ended = 0
+        self.sessions_recovered = 0
+        self.fallbacks = 0
+        self.natural_syns = 0
+        self.retransmitted_syns = 0
+        self.flow_mods = 0
+        self.openflow_errors: Counter[str] = Counter()  # by OFPET name
+        self.disconnects: Counter[str] = Counter()  # by reason
+        self.decision_seconds = Histogram()

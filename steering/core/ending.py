@@ -1,0 +1,140 @@
+"""How sessions end: FIN both ways plus linger, a SYN never answered, silence, or an old record's time.
+
+A reset alone removes nothing, since anybody on the path can forge one (design section 5).
+"""
+
+from collections import deque
+
+from steering.core.counters import Counters
+from steering.core.messages import ObservedEntry, Output, RemoveEntries
+from steering.core.sessions import BOTH_FINS, HOST_FIN, MCP_FIN, Session, SessionTable, Subflow, flow_key
+from steering.model.network import PortRole
+from steering.model.policy import Timers
+from steering.model.session import EntryKind, SessionState
+from steering.wire.handshake import Handshake
+
+SCANNED_EACH_TICK = 5_000  # sessions looked at for silence
+
+
+class Ending:
+    """Watches for the end of what is in the table."""
+
+    def __init__(self, table: SessionTable, timers: Timers, counters: Counters) -> None:
+        self._table = table
+        self._timers = timers
+        self._counters = counters
+        self._closing: deque[tuple[float, Subflow]] = deque()
+        self._legs: dict[bytes, Session] = {}  # server legs that outlived their initial subflow
+        self._to_scan: deque[int] = deque()
+
+    def fin(self, role: PortRole, handshake: Handshake, now: float) -> list[Output]:
+        """A FIN was seen, coming in at a port of this role."""
+        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        flows = self._table.flows
+        if role.is_mcp:
+            if (subflow := flows.get(answered)) is not None:
+                return self._close(subflow, MCP_FIN, now)
+            return self._close_leg(sent, MCP_FIN, now)
+        if (subflow := flows.get(sent)) is not None and subflow.role == role:
+            return self._close(subflow, HOST_FIN, now)
+        if role is PortRole.GATEWAY:
+            return self._close_leg(answered, HOST_FIN, now)
+        return []
+
+    def _close(self, subflow: Subflow, side: int, now: float) -> list[Output]:
+        if subflow.closed != BOTH_FINS:
+            subflow.closed |= side
+            if subflow.closed == BOTH_FINS:
+                self._closing.append((now + self._timers.fin_linger, subflow))
+                if all(other.closed == BOTH_FINS for other in subflow.session.subflows):
+                    subflow.session.state = SessionState.CLOSING
+        return []
+
+    def _close_leg(self, first: bytes, side: int, now: float) -> list[Output]:
+        subflow = self._table.flows.get(first)
+        if subflow is not None and subflow.kind is EntryKind.INITIAL:
+            session: Session | None = subflow.session
+        else:
+            session = self._legs.get(first)
+        if session is None:
+            return []
+        session.server_closed |= side
+        if session.server_closed == BOTH_FINS and not session.subflows:
+            return self.end(session)
+        return []
+
+    def end_subflow(self, subflow: Subflow, now: float) -> list[Output]:
+        """A subflow is over: its entry goes. With the last one goes what nothing else keeps."""
+        session = subflow.session
+        entry = session.entry(subflow)
+        outputs: list[Output] = [RemoveEntries((entry,))] if entry else []
+        self._table.drop_subflow(subflow)
+        if session.subflows:
+            if subflow.key == session.first:
+                self._legs[session.first] = session
+            return outputs
+        if session.token < 0 or session.server_closed == BOTH_FINS:
+            return outputs + self.end(session)
+        # The host may rejoin: the record stays, and the server leg with it (B42).
+        self._legs[session.first] = session
+        session.deadline = now + self._timers.session_linger
+        self._table.linger(session)
+        return outputs
+
+    def end(self, session: Session) -> list[Output]:
+        """Everything of a session goes, record and entries."""
+        entries = tuple(session.entries(PortRole.GATEWAY))
+        self._table.remove(session)
+        if self._legs.get(session.first) is session:
+            del self._legs[session.first]
+        self._counters.sessions_ended += 1
+        return [RemoveEntries(entries)] if entries else []
+
+    def counted(self, observed: list[ObservedEntry], now: float) -> None:
+        """Packet counters from a sweep: whatever moved is alive."""
+        for entry, packets in observed:
+            subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
+            if subflow is not None and packets != subflow.packets:
+                subflow.packets = packets
+                subflow.session.active = now
+
+    def begin_scan(self) -> None:
+        """After a sweep: look at every session once, a few each tick."""
+        self._to_scan = deque(self._table.by_id)
+
+    def tick(self, now: float) -> list[Output]:
+        """Whose time is over."""
+        outputs: list[Output] = []
+        while self._closing and self._closing[0][0] <= now:
+            _, subflow = self._closing.popleft()
+            if self._table.flows.get(subflow.key) is subflow:
+                outputs += self.end_subflow(subflow, now)
+        for session in _overdue(self._table.half_open, now - self._timers.half_open):
+            outputs += self.end(session)
+        while self._table.lingering:
+            oldest = next(iter(self._table.lingering.values()))
+            if oldest.deadline > now:
+                break
+            outputs += self.end(oldest)
+        return outputs + self._scan(now)
+
+    def _scan(self, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        for _ in range(min(SCANNED_EACH_TICK, len(self._to_scan))):
+            session = self._table.by_id.get(self._to_scan.popleft())
+            if session is None or session.state is SessionState.LINGER:
+                continue
+            if session.active + self._timers.idle <= now:
+                for subflow in list(session.subflows):
+                    outputs += self.end_subflow(subflow, now)
+        return outputs
+
+
+def _overdue(sessions: dict[int, Session], created_before: float) -> list[Session]:
+    found = []
+    for session in sessions.values():
+        if session.created > created_before:
+            break
+        found.append(session)
+    return found

@@ -1,0 +1,336 @@
+"""The engine: the one writer of state. Input and time in, outputs out; no I/O, no clock of its own."""
+
+from collections.abc import Callable
+
+from steering.core import messages as m
+from steering.core.counters import Counters
+from steering.core.graph import Graph
+from steering.core.natural import Natural
+from steering.core.neighbours import VIRTUAL, Neighbours
+from steering.core.pinning import Pinning
+from steering.core.recovery import Recovery
+from steering.core.sitemap import SiteMap
+from steering.model.network import AccessNetwork, PortRef, PortRole, Site
+from steering.model.policy import Policy
+from steering.model.rules import FieldValue, Rule
+from steering.model.session import Entry, Refusal
+from steering.wire.icmp import time_exceeded
+from steering.wire.neighbour import ALL_NODES, ALL_NODES_MAC, router_advertisement
+
+RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
+REVERIFY = 10.0  # seconds a link of a switch that came back may stay unconfirmed
+ADVERTISE = 60.0  # seconds between unsolicited router advertisements
+
+
+RuleKey = tuple[int, int, tuple[tuple[str, FieldValue], ...]]
+
+
+class Switch:
+    """A switch that is, or once was, connected."""
+
+    __slots__ = ("connected", "filled", "installed", "ports")
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.filled = False
+        self.ports: dict[int, bool] = {}
+        self.installed: dict[RuleKey, Rule] = {}  # static rules
+
+
+class Engine:
+    """`handle` is the only way in. `disabled` names mechanisms switched off for negative controls."""
+
+    def __init__(
+        self,
+        site: Site,
+        policy: Policy,
+        *,
+        epoch: int,
+        counters: Counters | None = None,
+        disabled: frozenset[str] = frozenset(),
+    ) -> None:
+        self.site = site
+        self.policy = policy
+        self.epoch = epoch & 0xFFFF
+        self.counters = counters or Counters()
+        self.map = SiteMap(site)
+        self.graph = Graph(site)
+        self.switches: dict[int, Switch] = {}
+        unwildcard = "un-wildcarding" not in disabled
+        self.neighbours = Neighbours(self.map, policy.limits, self.epoch, unwildcard)
+        self.natural = Natural(self.map, policy, self.epoch, disabled)
+        self.pinning = Pinning(self.map, policy, self.graph, self.neighbours, self.counters, disabled)
+        self.recovery = Recovery(self.map, self.pinning.table, self.counters)
+        self.pinning.recovering = True
+        self._recover_until: float | None = None
+        self._unread = set(self.map.switches)
+        self._unconfirmed: dict[tuple[PortRef, PortRef], float] = {}  # links whose loss was not believed
+        self._dirty = False
+        self._advertise = 0.0
+        self._sweep = 0.0
+        self._handlers: dict[type, Callable[..., list[m.Output]]] = {
+            m.SynSeen: self._syn,
+            m.SynAckSeen: self._syn_ack,
+            m.FinSeen: self._fin,
+            m.NeighbourSeen: self._neighbour,
+            m.RouterSolicited: self._router_solicited,
+            m.HostMissed: self._missed,
+            m.TtlExpired: self._ttl_expired,
+            m.SwitchUp: self._switch_up,
+            m.SwitchDown: self._switch_down,
+            m.PortStatus: self._port_status,
+            m.LinkUp: self._link_up,
+            m.LinkDown: self._link_down,
+            m.EntriesRead: self._entries_read,
+            m.Tick: self._tick,
+        }
+
+    def handle(self, given: m.Input, now: float) -> list[m.Output]:
+        """Take one input at time `now` (seconds, monotonic); what has to be done about it."""
+        return self._handlers[type(given)](given, now)
+
+    # ---- handshakes -----------------------------------------------------------------------------
+
+    def _syn(self, seen: m.SynSeen, now: float) -> list[m.Output]:
+        attachment = self.map.attachments.get(PortRef(seen.dpid, seen.port))
+        if attachment is None:
+            self.counters.refusals[Refusal.NOT_ATTACHED] += 1
+            return []
+        return self.pinning.syn(attachment, seen, now)
+
+    def _syn_ack(self, seen: m.SynAckSeen, now: float) -> list[m.Output]:
+        attachment = self.map.attachments.get(PortRef(seen.dpid, seen.port))
+        if attachment is None or not attachment.role.is_mcp:
+            return []
+        return self.pinning.syn_ack(attachment, seen, now)
+
+    def _fin(self, seen: m.FinSeen, now: float) -> list[m.Output]:
+        attachment = self.map.attachments.get(PortRef(seen.dpid, seen.port))
+        if attachment is None:
+            return []
+        return self.pinning.ending.fin(attachment.role, seen.handshake, now)
+
+    # ---- neighbours -----------------------------------------------------------------------------
+
+    def _neighbour(self, seen: m.NeighbourSeen, now: float) -> list[m.Output]:
+        attachment = self.map.attachments.get(PortRef(seen.dpid, seen.port))
+        if attachment is None:
+            return []
+        known = len(self.neighbours.transit)
+        outputs = self.neighbours.learn(attachment, seen.address, seen.mac)
+        if len(self.neighbours.transit) != known:
+            self.pinning.forget_candidates()
+        return self._to_filled(outputs)
+
+    def _missed(self, seen: m.HostMissed, now: float) -> list[m.Output]:
+        attachment = self.map.by_waypoint.get(seen.waypoint)
+        if attachment is None or attachment.role.is_mcp:
+            return []
+        return self.neighbours.missed(attachment, seen.address, seen.frame, now)
+
+    def _router_solicited(self, seen: m.RouterSolicited, now: float) -> list[m.Output]:
+        return self._advertisement(PortRef(seen.dpid, seen.port))
+
+    def _advertisement(self, port: PortRef) -> list[m.Output]:
+        """A router advertisement out of one port, to all nodes: RFC 4861 6.2.6 allows that as an answer."""
+        attachment = self.map.attachments.get(port)
+        if attachment is None or not isinstance(attachment.part, AccessNetwork):
+            return []
+        prefixes = [
+            (p.network_address.packed, p.prefixlen) for p in attachment.part.prefixes if p.version == 6
+        ]
+        if not prefixes:
+            return []
+        frame = router_advertisement(VIRTUAL, prefixes, ALL_NODES_MAC, ALL_NODES)
+        return [m.SendFrame(port.dpid, port.port, frame)]
+
+    def _ttl_expired(self, seen: m.TtlExpired, now: float) -> list[m.Output]:
+        attachment = self.map.attachments.get(PortRef(seen.dpid, seen.port))
+        if attachment is None:
+            return []
+        version = 4 if seen.frame[12:14] == b"\x08\x00" else 6
+        gateway = next((g for g in attachment.part.gateways if g.version == version), None)
+        if gateway is None:
+            return []
+        frame = time_exceeded(seen.frame, gateway.packed, VIRTUAL)
+        return [m.SendFrame(seen.dpid, seen.port, frame)] if frame else []
+
+    # ---- switches -------------------------------------------------------------------------------
+
+    def _switch_up(self, up: m.SwitchUp, now: float) -> list[m.Output]:
+        switch = self.switches.setdefault(up.dpid, Switch())
+        switch.connected, switch.filled, switch.ports = True, False, dict(up.ports)
+        switch.installed = {}
+        if self._recover_until is None:
+            self._recover_until = now + RECOVERY
+        for pair in self._unconfirmed:
+            if up.dpid in (pair[0].dpid, pair[1].dpid):
+                self._unconfirmed[pair] = now + REVERIFY
+        return [m.ReadEntries(up.dpid, False)]
+
+    def _switch_down(self, down: m.SwitchDown, now: float) -> list[m.Output]:
+        switch = self.switches.get(down.dpid)
+        if switch is not None:
+            # The switch forwards on without us: its links and its sessions stay as they are.
+            switch.connected = switch.filled = False
+        return []
+
+    def _entries_read(self, read: m.EntriesRead, now: float) -> list[m.Output]:
+        if read.sweep:
+            self.pinning.ending.counted(read.entries, now)
+            return []
+        switch = self.switches.get(read.dpid)
+        if switch is None or not switch.connected:
+            return []
+        for host in read.hosts:
+            self.neighbours.adopt(host)
+        self.pinning.forget_candidates()
+        first = read.dpid in self._unread
+        stale = self.recovery.adopt(read.entries, now) if first else self._unknown(read)
+        self._unread.discard(read.dpid)
+        if not self._unread:
+            self._recovered()
+        held = {entry for entry, _ in read.entries}
+        missing = tuple(entry for entry in self._entries_at(read.dpid) if entry not in held)
+        return [self._fill(read.dpid, missing, tuple(stale))]
+
+    def _unknown(self, read: m.EntriesRead) -> list[Entry]:
+        """On a reconnect: what ended while the switch was away."""
+        wanted = {entry[:7] for entry in self._entries_at(read.dpid)}
+        return [entry for entry, _ in read.entries if entry[:7] not in wanted]
+
+    def _entries_at(self, dpid: int) -> list[Entry]:
+        return [
+            entry
+            for session in self.pinning.table
+            for entry in session.entries(PortRole.GATEWAY)
+            if entry.dpid == dpid
+        ]
+
+    def _fill(self, dpid: int, missing: tuple[Entry, ...], stale: tuple[Entry, ...]) -> m.FillSwitch:
+        switch = self.switches[dpid]
+        forwarding = self.natural.forwarding(dpid, self.graph)
+        admission = self.natural.admission(dpid, self.graph)
+        switch.installed = {rule.key: rule for rule in (*forwarding, *admission)}
+        switch.filled = True
+        hosts = tuple(self.neighbours.rules(dpid))
+        return m.FillSwitch(
+            dpid,
+            self.natural.meters(dpid),
+            (*forwarding, *hosts),
+            missing,
+            stale,
+            tuple(admission),
+            self.epoch,
+        )
+
+    def _recovered(self) -> None:
+        if self.pinning.recovering:
+            self.pinning.recovering = False
+            self.recovery.finish()
+
+    def _to_filled(self, outputs: list[m.Output]) -> list[m.Output]:
+        """Rule changes for a switch that is not filled yet come with its filling."""
+        return [o for o in outputs if not isinstance(o, m.SyncRules) or self._is_filled(o.dpid)]
+
+    def _is_filled(self, dpid: int) -> bool:
+        switch = self.switches.get(dpid)
+        return switch is not None and switch.filled
+
+    # ---- topology -------------------------------------------------------------------------------
+
+    def _port_status(self, status: m.PortStatus, now: float) -> list[m.Output]:
+        switch = self.switches.get(status.dpid)
+        if switch is None:
+            return []
+        before = switch.ports.get(status.port)
+        switch.ports[status.port] = status.up
+        port = PortRef(status.dpid, status.port)
+        outputs: list[m.Output] = []
+        if not status.up:
+            lost = [self.graph.remove(a, b) for a, b in self.graph.links_at(port)]
+            if any(lost):
+                outputs += self._resync()
+        elif before is not True and not self.site.discover:
+            for link in self.site.links:
+                if port in (link.a, link.b):
+                    self._dirty |= self.graph.add(link.a, link.b, link.weight)
+                    self._dirty |= self.graph.add(link.b, link.a, link.weight)
+        attachment = self.map.attachments.get(port)
+        if attachment is not None and not status.up:
+            outputs += self._to_filled(self.neighbours.port_down(attachment))
+            self.pinning.forget_candidates()
+        return outputs
+
+    def _link_up(self, link: m.LinkUp, now: float) -> list[m.Output]:
+        self._unconfirmed.pop((link.a, link.b), None)
+        if link.a in self.map.attachments or link.b in self.map.attachments:
+            return []  # an attachment is never a link, whatever arrives there
+        self._dirty |= self.graph.add(link.a, link.b)
+        return []
+
+    def _link_down(self, link: m.LinkDown, now: float) -> list[m.Output]:
+        if not all(self._is_connected(end.dpid) for end in (link.a, link.b)):
+            # Silence of a switch that we cannot reach says nothing about its links.
+            self._unconfirmed[(link.a, link.b)] = float("inf")
+            return []
+        return self._resync() if self.graph.remove(link.a, link.b) else []
+
+    def _is_connected(self, dpid: int) -> bool:
+        switch = self.switches.get(dpid)
+        return switch is not None and switch.connected
+
+    def _resync(self) -> list[m.Output]:
+        """Change every filled switch to what the graph now wants."""
+        self._dirty = False
+        outputs: list[m.Output] = []
+        for dpid, switch in self.switches.items():
+            if not switch.filled:
+                continue
+            wanted = {
+                rule.key: rule
+                for rule in (
+                    *self.natural.forwarding(dpid, self.graph),
+                    *self.natural.admission(dpid, self.graph),
+                )
+            }
+            add = tuple(r for key, r in wanted.items() if switch.installed.get(key) != r)
+            delete = tuple(r for key, r in switch.installed.items() if key not in wanted)
+            switch.installed = wanted
+            if add or delete:
+                outputs.append(m.SyncRules(dpid, add, delete))
+        return outputs
+
+    # ---- time -----------------------------------------------------------------------------------
+
+    def _tick(self, tick: m.Tick, now: float) -> list[m.Output]:
+        """Some twenty times a second: time-outs, and the changes that were put together."""
+        outputs: list[m.Output] = []
+        for pair, deadline in list(self._unconfirmed.items()):
+            if deadline <= now:
+                del self._unconfirmed[pair]
+                self._dirty |= self.graph.remove(*pair)
+        if self._dirty:
+            outputs += self._resync()
+        if self._recover_until is not None and now >= self._recover_until:
+            self._recovered()
+        expired = self.pinning.held.expire(now)
+        if expired:
+            self.pinning.unknown(expired)
+        outputs += self.pinning.ending.tick(now)
+        outputs += self._to_filled(self.neighbours.tick(now))
+        outputs += self._periodic(now)
+        return [o for o in outputs if not isinstance(o, m.SendFrame) or self._is_filled(o.dpid)]
+
+    def _periodic(self, now: float) -> list[m.Output]:
+        outputs: list[m.Output] = []
+        if now >= self._advertise:
+            self._advertise = now + ADVERTISE
+            for port in self.map.attachments:
+                outputs += self._advertisement(port)
+        if now >= self._sweep:
+            if self._sweep:
+                self.pinning.ending.begin_scan()
+                outputs += [m.ReadEntries(d, True) for d in self.map.switches if self._is_filled(d)]
+            self._sweep = now + self.policy.timers.sweep
+        return outputs

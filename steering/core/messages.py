@@ -1,0 +1,213 @@
+"""What goes into the engine and what comes out. NamedTuples: cheap to make, as the SYN path makes many."""
+
+from typing import NamedTuple
+
+from steering.model.network import PortRef
+from steering.model.rules import MeterBand, Rule
+from steering.model.session import Entry
+from steering.wire.handshake import Handshake
+
+# ---- inputs ------------------------------------------------------------------------------------
+
+
+class SwitchUp(NamedTuple):
+    """A switch finished its handshake. `ports`: OpenFlow number -> link is up."""
+
+    dpid: int
+    ports: dict[int, bool]
+
+
+class SwitchDown(NamedTuple):
+    dpid: int
+
+
+class PortStatus(NamedTuple):
+    dpid: int
+    port: int
+    up: bool
+
+
+class LinkUp(NamedTuple):
+    """Both ends as discovery saw them; one direction."""
+
+    a: PortRef
+    b: PortRef
+
+
+class LinkDown(NamedTuple):
+    a: PortRef
+    b: PortRef
+
+
+class ObservedEntry(NamedTuple):
+    """A session entry as a switch reported it."""
+
+    entry: Entry
+    packets: int
+
+
+class ObservedHost(NamedTuple):
+    """A neighbour's entry as a switch reported it."""
+
+    dpid: int
+    waypoint: int
+    address: bytes
+    mac: bytes
+    port: int
+
+
+class EntriesRead(NamedTuple):
+    """All session and host entries of one switch, read back on connect, or only counters on a sweep."""
+
+    dpid: int
+    entries: list[ObservedEntry]
+    hosts: list[ObservedHost]
+    sweep: bool = False
+
+
+class SynSeen(NamedTuple):
+    """A TCP SYN (no ACK) punted from an attachment port. `frame` is the whole packet."""
+
+    dpid: int
+    port: int
+    handshake: Handshake
+    frame: bytes
+
+
+class SynAckSeen(NamedTuple):
+    """A copied SYN/ACK; the switch has forwarded it already."""
+
+    dpid: int
+    port: int
+    handshake: Handshake
+
+
+class FinSeen(NamedTuple):
+    dpid: int
+    port: int
+    handshake: Handshake
+
+
+class NeighbourSeen(NamedTuple):
+    """ARP or ND told an address: 4 or 16 bytes, and a MAC of 6."""
+
+    dpid: int
+    port: int
+    address: bytes
+    mac: bytes
+
+
+class RouterSolicited(NamedTuple):
+    dpid: int
+    port: int
+    mac: bytes
+    address: bytes  # link-local source, or 16 zero bytes
+
+
+class HostMissed(NamedTuple):
+    """A packet reached its egress edge but the host's MAC is unknown. `address`: its destination."""
+
+    dpid: int
+    waypoint: int
+    address: bytes
+    frame: bytes
+
+
+class TtlExpired(NamedTuple):
+    dpid: int
+    port: int
+    frame: bytes
+
+
+class Tick(NamedTuple):
+    pass
+
+
+Input = (
+    SwitchUp
+    | SwitchDown
+    | PortStatus
+    | LinkUp
+    | LinkDown
+    | EntriesRead
+    | SynSeen
+    | SynAckSeen
+    | FinSeen
+    | NeighbourSeen
+    | RouterSolicited
+    | HostMissed
+    | TtlExpired
+    | Tick
+)
+
+# ---- outputs -----------------------------------------------------------------------------------
+
+
+class Release(NamedTuple):
+    """A held segment goes on. waypoint >= 0: set the label, decrement TTL, resubmit to LABEL;
+    NATURAL: write `role` into metadata and resubmit to ROUTE."""
+
+    dpid: int
+    in_port: int
+    frame: bytes
+    waypoint: int
+    path: int
+    role: int
+
+
+NATURAL = -1
+
+
+class Steer(NamedTuple):
+    """Add session entries, then release a segment.
+
+    Entries of switches other than the release's are confirmed by barrier first (design section 3);
+    then the local entries and the packet-out go out in one write. Without release: just add.
+    """
+
+    entries: tuple[Entry, ...]
+    release: Release | None
+
+
+class RemoveEntries(NamedTuple):
+    entries: tuple[Entry, ...]
+
+
+class SyncRules(NamedTuple):
+    """Static and host rules to change. Order: deletes last, so that nothing blacks out."""
+
+    dpid: int
+    add: tuple[Rule, ...]
+    delete: tuple[Rule, ...]
+
+
+class FillSwitch(NamedTuple):
+    """Everything a switch that (re)connected should hold, in stages with a barrier between them:
+    meters, labels and hosts, session entries, then guard, classify and route (design section 3).
+    Afterwards static rules of older epochs and `stale` session entries are deleted."""
+
+    dpid: int
+    meters: tuple[MeterBand, ...]
+    forwarding: tuple[Rule, ...]
+    entries: tuple[Entry, ...]
+    stale: tuple[Entry, ...]
+    admission: tuple[Rule, ...]
+    epoch: int
+
+
+class ReadEntries(NamedTuple):
+    """Ask a switch for its session and host entries; the answer is EntriesRead."""
+
+    dpid: int
+    sweep: bool
+
+
+class SendFrame(NamedTuple):
+    """A packet of the controller's own (ARP request, ND, RA, time-exceeded), out of one port."""
+
+    dpid: int
+    port: int
+    frame: bytes
+
+
+Output = Steer | RemoveEntries | SyncRules | FillSwitch | ReadEntries | SendFrame | Release

@@ -1,0 +1,130 @@
+"""What every switch should hold apart from session entries: natural routing and admission."""
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+from steering.core.forwarding import (
+    PORTS_MATCHED,
+    Route,
+    classify_rules,
+    label_rules,
+    miss_rules,
+    route_rules,
+    session_rules,
+)
+from steering.core.graph import Graph
+from steering.core.guard import GuardedPort, guard_rules
+from steering.core.sitemap import Attachment, SiteMap
+from steering.model.network import AccessNetwork, Gateway, Network, PortRole
+from steering.model.policy import Meters, Policy
+from steering.model.rules import Meter, MeterBand, Rule
+
+
+class Natural:
+    """Pure over (site, policy, graph): asked again for a switch whenever one of them changed."""
+
+    def __init__(self, sitemap: SiteMap, policy: Policy, epoch: int, disabled: frozenset[str]) -> None:
+        self._map = sitemap
+        self._epoch = epoch
+        self._unwildcard = "un-wildcarding" not in disabled
+        self._punting = "steering" not in disabled
+        self._service_ports = _few_ports(policy)
+        self._meters = policy.meters
+
+    def forwarding(self, dpid: int, graph: Graph) -> list[Rule]:
+        """LABEL and the misses of HOST: set before anything is admitted."""
+        everyone = [a.waypoint for a in self._map.attachments.values()]
+        own = [waypoint for waypoint in everyone if waypoint.port.dpid == dpid]
+        return [*label_rules(self._epoch, dpid, everyone, graph), *miss_rules(self._epoch, own)]
+
+    def admission(self, dpid: int, graph: Graph) -> list[Rule]:
+        """GUARD, SESSION's fixed rules, CLASSIFY and ROUTE."""
+        here = [a for port, a in self._map.attachments.items() if port.dpid == dpid]
+        core = graph.core_ports(dpid) - {a.waypoint.port.port for a in here}
+        rules = list(guard_rules(self._epoch, sorted(core), [self._guarded(a) for a in here]))
+        if not here:
+            return rules
+        punted = [a.waypoint.port.port for a in here if not a.role.is_mcp and self._punting]
+        roles = sorted({a.role for a in here if a.role.is_mcp})
+        rules += session_rules(self._epoch)
+        rules += classify_rules(self._epoch, punted, roles, self._map.access_prefixes(), self._service_ports)
+        rules += route_rules(self._epoch, self._routes(dpid, graph), self._unwildcard)
+        return rules
+
+    def meters(self, dpid: int) -> tuple[MeterBand, ...]:
+        """The meters of a switch; bursts of a tenth of a second, at least 10 packets."""
+        limits: Meters = self._meters
+        rates = {
+            Meter.LLDP: limits.lldp,
+            Meter.NEIGHBOUR: limits.neighbour,
+            Meter.HOST_MISS: limits.host_miss,
+            Meter.TTL_EXPIRED: limits.ttl_expired,
+            Meter.SYN_ACK: limits.syn_ack,
+            Meter.FIN: limits.fin,
+        }
+        bands = [MeterBand(meter, rate, max(10, rate // 10)) for meter, rate in rates.items()]
+        for port, attachment in self._map.attachments.items():
+            if port.dpid == dpid and not attachment.role.is_mcp:
+                rate = limits.syn_per_port
+                bands.append(MeterBand(Meter.SYN_BASE + port.port, rate, max(10, rate // 10)))
+        return tuple(bands)
+
+    def _guarded(self, attachment: Attachment) -> GuardedPort:
+        part, port = attachment.part, attachment.waypoint.port.port
+        if isinstance(part, AccessNetwork):
+            return GuardedPort(port, attachment.role, part.gateways, part.prefixes, part.prefixes)
+        if isinstance(part, Gateway):
+            denied = (*self._map.access_prefixes(), *self._mcp_networks())
+            return GuardedPort(port, attachment.role, part.gateways, part.prefixes, part.prefixes, denied)
+        own = tuple(ip_network(address) for address in part.addresses)
+        allowed = _distinct([*own, *self._map.access_prefixes(), *self._map.gateway_prefixes()])
+        denied = tuple(network for network in self._mcp_networks() if network not in own)
+        return GuardedPort(port, attachment.role, part.gateways, own, allowed, denied)
+
+    def _mcp_networks(self) -> list[Network]:
+        return [ip_network(address) for mcp in self._map.site.mcps for address in mcp.addresses]
+
+    def _routes(self, dpid: int, graph: Graph) -> Iterator[Route]:
+        for mcp in self._map.site.mcps:
+            for address in mcp.addresses:
+                yield Route(ip_network(address), self._map.inside[mcp.id].id)
+        for access in self._map.site.access_networks:
+            near = self._nearest(access, dpid, graph)
+            for prefix in access.prefixes:
+                yield Route(prefix, near.waypoint.id)
+                inline = graph.natural(near.waypoint.port.dpid, dpid).through
+                if inline is not None:
+                    yield Route(prefix, self._map.outside[inline.id].id, PortRole.GATEWAY)
+        best: dict[Network, tuple[float, str, Gateway]] = {}
+        for gateway in self._map.site.gateways:
+            for prefix in gateway.prefixes:
+                near = self._nearest(gateway, dpid, graph)
+                cost = graph.natural(dpid, near.waypoint.port.dpid).cost
+                best[prefix] = min(
+                    best.get(prefix, (cost, gateway.name, gateway)), (cost, gateway.name, gateway)
+                )
+        for prefix, (_, _, gateway) in best.items():
+            near = self._nearest(gateway, dpid, graph)
+            yield Route(prefix, near.waypoint.id)
+            inline = graph.natural(dpid, near.waypoint.port.dpid).through
+            if inline is not None:
+                yield Route(prefix, self._map.inside[inline.id].id, PortRole.ACCESS)
+
+    def _nearest(self, part: AccessNetwork | Gateway, dpid: int, graph: Graph) -> Attachment:
+        """The port of an access network that stands for it is its first (hosts elsewhere have routes of
+        their own); of a gateway it is the nearest."""
+        if isinstance(part, AccessNetwork):
+            return self._map.attachments[part.ports[0]]
+        port = min(part.ports, key=lambda p: (graph.natural(dpid, p.dpid).cost, p))
+        return self._map.attachments[port]
+
+
+def _few_ports(policy: Policy) -> tuple[int, ...]:
+    """The eligible service ports if they are few enough to be matched one by one, else none."""
+    if sum(high - low + 1 for low, high in policy.eligible_ports) > PORTS_MATCHED:
+        return ()
+    return tuple(sorted({p for low, high in policy.eligible_ports for p in range(low, high + 1)}))
+
+
+def _distinct(networks: list[Network]) -> tuple[Network, ...]:
+    return tuple(dict.fromkeys(networks))

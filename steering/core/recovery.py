@@ -1,0 +1,97 @@
+"""Rebuilding sessions from what switches hold: the flow tables are a durable copy of the pins.
+
+A cookie tells owner, kind, MCP and token; the match tells the 5-tuple. What a cookie cannot tell
+(MPTCP version, address ids, the decision) stays unknown for a recovered session.
+"""
+
+from steering.core.counters import Counters
+from steering.core.messages import ObservedEntry
+from steering.core.sessions import Session, SessionTable, Subflow, flow_key
+from steering.core.sitemap import SiteMap
+from steering.model.session import Entry, EntryKind, SessionCookie, SessionState, unpack_cookie
+
+
+class Recovery:
+    """Adopts observed entries into the session table."""
+
+    def __init__(self, sitemap: SiteMap, table: SessionTable, counters: Counters) -> None:
+        self._map = sitemap
+        self._table = table
+        self._counters = counters
+        self._returns: dict[bytes, Session] = {}  # sessions known only by their server leg so far
+
+    def adopt(self, observed: list[ObservedEntry], now: float) -> list[Entry]:
+        """Take over what a switch holds; returns the entries that belong to nothing and must go."""
+        stale = []
+        for entry, packets in observed:
+            cookie = unpack_cookie(entry.cookie)
+            if cookie is None or cookie.mcp not in self._map.mcps:
+                stale.append(entry)
+            elif not self._take(entry, cookie, packets, now):
+                stale.append(entry)
+        return stale
+
+    def _take(self, entry: Entry, cookie: SessionCookie, packets: int, now: float) -> bool:
+        if cookie.kind is EntryKind.RETURN:
+            return self._take_return(entry, cookie, now)
+        key = flow_key(entry.src, entry.dst, entry.sport, entry.dport)
+        known = self._table.flows.get(key)
+        if known is not None:
+            return known.session.mcp == cookie.mcp
+        session = self._session(cookie, key, now)
+        if session is None:
+            return False
+        subflow = Subflow(session, cookie.kind, key, entry.dpid, entry.role, entry.waypoint, -1)
+        subflow.packets = packets
+        self._table.add_subflow(subflow)
+        if cookie.kind is EntryKind.INITIAL:
+            session.first = key
+            self._returns.pop(key, None)
+        return True
+
+    def _take_return(self, entry: Entry, cookie: SessionCookie, now: float) -> bool:
+        key = flow_key(entry.dst, entry.src, entry.dport, entry.sport)
+        known = self._table.flows.get(key)
+        if known is not None and known.kind is EntryKind.INITIAL:
+            session: Session | None = known.session
+        else:
+            session = self._session(cookie, key, now)
+        if session is None or session.mcp != cookie.mcp:
+            return False
+        if not session.first:
+            session.first = key
+        if session.first != key:
+            return False
+        place = (entry.dpid, entry.waypoint)
+        if place not in session.returns:
+            session.returns = (*session.returns, place)
+        return True
+
+    def _session(self, cookie: SessionCookie, key: bytes, now: float) -> Session | None:
+        """The session of an entry: by token and MCP, or without a token by its initial flow."""
+        if cookie.pending or cookie.plain:
+            known = self._returns.get(key)
+            if known is None and self._table.has_room:
+                known = self._returns[key] = self._create(cookie, now)
+                # Whether a pending one's SYN/ACK passed meanwhile cannot be told: it stays pinned, and
+                # joins for its token stay unknown.
+                self._table.settle(known, SessionState.PLAIN)
+                known.first = key
+            return known
+        for session in self._table.with_token(cookie.token):
+            if session.mcp == cookie.mcp:
+                return session
+        if not self._table.has_room:
+            return None
+        session = self._create(cookie, now)
+        self._table.learn(session, cookie.token)
+        self._table.settle(session, SessionState.ESTABLISHED)
+        return session
+
+    def _create(self, cookie: SessionCookie, now: float) -> Session:
+        self._counters.sessions_recovered += 1
+        return self._table.create(cookie.mcp, None, now)
+
+    def finish(self) -> None:
+        """Every switch has been read."""
+        self._returns.clear()

@@ -1,0 +1,227 @@
+"""The session table: records, their indexes, and the bounds on both.
+
+A flow key is the 5-tuple as one bytes object (source, destination, both ports), as the host sends it.
+"""
+
+from collections.abc import Iterator
+from struct import Struct
+
+from steering.model.decision import Decision
+from steering.model.policy import Limits
+from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, pack_cookie
+
+_PORTS = Struct("!HH")
+
+
+def flow_key(src: bytes, dst: bytes, sport: int, dport: int) -> bytes:
+    """Source, destination and ports: 12 bytes for IPv4, 36 for IPv6."""
+    return src + dst + _PORTS.pack(sport, dport)
+
+
+class Subflow:
+    """One subflow as the network sees it: a flow from a host, where it enters and where it is led."""
+
+    __slots__ = (
+        "session", "kind", "key", "dpid", "role", "waypoint", "isn",
+        "address_id", "backup", "closed", "packets", "active",
+    )  # fmt: skip
+
+    def __init__(
+        self, session: "Session", kind: EntryKind, key: bytes, dpid: int, role: int, waypoint: int, isn: int
+    ) -> None:
+        self.session = session
+        self.kind = kind
+        self.key = key
+        self.dpid = dpid
+        self.role = role
+        self.waypoint = waypoint  # 0: no entry, the flow goes to its MCP's own address
+        self.isn = isn
+        self.address_id = 0
+        self.backup = False
+        self.closed = 0  # HOST_FIN | MCP_FIN
+        self.packets = 0
+        self.active = 0.0
+
+    def endpoints(self) -> tuple[int, bytes, bytes, int, int]:
+        """Family, source, destination, source port, destination port."""
+        key = self.key
+        half = (len(key) - 4) // 2
+        sport, dport = _PORTS.unpack_from(key, 2 * half)
+        return (4 if half == 4 else 6, key[:half], key[half : 2 * half], sport, dport)
+
+
+HOST_FIN = 1
+MCP_FIN = 2
+BOTH_FINS = 3
+
+
+class Session:
+    """One M-session (D-2.1), or the plain TCP connection that one fell back to."""
+
+    __slots__ = (
+        "id", "state", "version", "mcp", "token", "subflows", "returns", "decision",
+        "created", "active", "server_closed", "deadline", "first",
+    )  # fmt: skip
+
+    def __init__(self, number: int, mcp: int, decision: Decision | None, now: float) -> None:
+        self.id = number
+        self.state = SessionState.SYN_PINNED
+        self.version = 1
+        self.mcp = mcp
+        self.token = -1
+        self.subflows: list[Subflow] = []
+        self.returns: tuple[tuple[int, int], ...] = ()  # (dpid, waypoint) of each server-leg entry
+        self.decision = decision
+        self.created = now
+        self.active = now
+        self.server_closed = 0
+        self.deadline = 0.0
+        self.first = b""  # flow key of the initial subflow: what the server leg's entries match, reversed
+
+    def cookie(self, kind: EntryKind) -> int:
+        """The cookie of this session's entries of one kind, as its state is now."""
+        if self.token >= 0:
+            return pack_cookie(kind, 0, self.mcp, self.token)
+        return pack_cookie(kind, PLAIN if self.state is SessionState.PLAIN else PENDING, self.mcp, 0)
+
+    def entry(self, subflow: Subflow) -> Entry | None:
+        """The uplink entry of a subflow; None where it needs none."""
+        if not subflow.waypoint:
+            return None
+        family, src, dst, sport, dport = subflow.endpoints()
+        return Entry(
+            subflow.dpid, subflow.role, family, src, dst, sport, dport,
+            subflow.waypoint, 0, self.cookie(subflow.kind),
+        )  # fmt: skip
+
+    def return_entries(self, role: int) -> list[Entry]:
+        """The server leg's entries: the initial subflow's 5-tuple reversed, at the gateways."""
+        if not self.returns:
+            return []
+        key = self.first
+        half = (len(key) - 4) // 2
+        sport, dport = _PORTS.unpack_from(key, 2 * half)
+        src, dst = key[:half], key[half : 2 * half]
+        cookie = self.cookie(EntryKind.RETURN)
+        family = 4 if half == 4 else 6
+        return [
+            Entry(dpid, role, family, dst, src, dport, sport, waypoint, 0, cookie)
+            for dpid, waypoint in self.returns
+        ]
+
+    def entries(self, gateway_role: int) -> list[Entry]:
+        """Everything this session has in flow tables: the server leg first, it is downstream."""
+        found = self.return_entries(gateway_role)
+        for subflow in self.subflows:
+            entry = self.entry(subflow)
+            if entry is not None:
+                found.append(entry)
+        return found
+
+
+class SessionTable:
+    """All records with their indexes. Bounded by `limits`; whoever adds asks `has_room` first."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.by_id: dict[int, Session] = {}
+        self.flows: dict[bytes, Subflow] = {}
+        self._tokens: dict[int, Session | list[Session]] = {}
+        self.half_open: dict[int, Session] = {}  # in order of age
+        self.lingering: dict[int, Session] = {}  # in order of age
+        self.active: dict[int, int] = {}  # MCP id -> sessions that count as its load
+        self._next = 1
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self.by_id.values())
+
+    @property
+    def has_room(self) -> bool:
+        """Room for one more record, after dropping the oldest lingering one if need be."""
+        if len(self.by_id) < self._limits.sessions:
+            return True
+        if self.lingering:
+            self.remove(next(iter(self.lingering.values())))
+            return True
+        return False
+
+    @property
+    def half_open_full(self) -> bool:
+        return len(self.half_open) >= self._limits.half_open
+
+    def create(self, mcp: int, decision: Decision | None, now: float) -> Session:
+        """A new half-open session."""
+        session = Session(self._next, mcp, decision, now)
+        self._next += 1
+        self.by_id[session.id] = session
+        self.half_open[session.id] = session
+        self.active[mcp] = self.active.get(mcp, 0) + 1
+        return session
+
+    def add_subflow(self, subflow: Subflow) -> None:
+        """Attach a subflow to its session and index its flow."""
+        subflow.session.subflows.append(subflow)
+        self.flows[subflow.key] = subflow
+
+    def drop_subflow(self, subflow: Subflow) -> None:
+        """Forget a subflow; the record of its session stays."""
+        subflow.session.subflows.remove(subflow)
+        if self.flows.get(subflow.key) is subflow:
+            del self.flows[subflow.key]
+
+    def learn(self, session: Session, token: int) -> None:
+        """The token is known: index it. Several sessions may share one (G4)."""
+        session.token = token
+        known = self._tokens.get(token)
+        if known is None:
+            self._tokens[token] = session
+        elif isinstance(known, list):
+            known.append(session)
+        else:
+            self._tokens[token] = [known, session]
+
+    def with_token(self, token: int) -> list[Session]:
+        """Every session that may own a token."""
+        known = self._tokens.get(token)
+        if known is None:
+            return []
+        return list(known) if isinstance(known, list) else [known]
+
+    def settle(self, session: Session, state: SessionState) -> None:
+        """Leave the half-open state (or revive a lingering record)."""
+        self.half_open.pop(session.id, None)
+        if self.lingering.pop(session.id, None) is not None:
+            self.active[session.mcp] = self.active.get(session.mcp, 0) + 1
+        session.state = state
+
+    def linger(self, session: Session) -> None:
+        """No entries any more; the record still answers joins, but is no load."""
+        self.settle(session, SessionState.LINGER)
+        self.lingering[session.id] = session
+        self.active[session.mcp] -= 1
+
+    def remove(self, session: Session) -> None:
+        """Forget a session and all its indexes."""
+        if session.id not in self.by_id:
+            return
+        if session.id not in self.lingering:
+            self.active[session.mcp] -= 1
+        del self.by_id[session.id]
+        for index in (self.half_open, self.lingering):
+            index.pop(session.id, None)
+        for subflow in session.subflows:
+            if self.flows.get(subflow.key) is subflow:
+                del self.flows[subflow.key]
+        self._forget_token(session)
+
+    def _forget_token(self, session: Session) -> None:
+        known = self._tokens.get(session.token)
+        if known is session:
+            del self._tokens[session.token]
+        elif isinstance(known, list):
+            known.remove(session)
+            if len(known) == 1:
+                self._tokens[session.token] = known[0]

@@ -1,0 +1,94 @@
+"""Look-ups over a site: what hangs at a port, which gateway leads to an address, whose address it is."""
+
+from dataclasses import dataclass
+
+from steering.model.network import (
+    AccessNetwork,
+    Gateway,
+    Mcp,
+    Network,
+    PortRole,
+    Site,
+    Waypoint,
+    waypoints,
+)
+
+CACHED_ADDRESSES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One attachment port: its waypoint and the part of the site it belongs to."""
+
+    waypoint: Waypoint
+    part: AccessNetwork | Gateway | Mcp
+
+    @property
+    def name(self) -> str:
+        return self.part.name
+
+    @property
+    def role(self) -> PortRole:
+        return self.waypoint.role
+
+
+class SiteMap:
+    """Indexes of one site; built once."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        parts: dict[str, AccessNetwork | Gateway | Mcp] = {}
+        parts |= {p.name: p for p in site.access_networks}
+        parts |= {p.name: p for p in site.gateways}
+        parts |= {p.name: p for p in site.mcps}
+        self.attachments = {w.port: Attachment(w, parts[w.name]) for w in waypoints(site)}
+        self.by_waypoint = {a.waypoint.id: a for a in self.attachments.values()}
+        self.mcps = {mcp.id: mcp for mcp in site.mcps}
+        self.mcp_addresses = {address.packed: mcp for mcp in site.mcps for address in mcp.addresses}
+        self.inside = {m.id: self.attachments[m.inside].waypoint for m in site.mcps}
+        self.outside = {m.id: self.attachments[m.outside].waypoint for m in site.mcps}
+        self.switches = {port.dpid for port in self.attachments}
+        self._gateways = [
+            (p.version, int(p.network_address), int(p.netmask), p.prefixlen, g)
+            for g in site.gateways
+            for p in g.prefixes
+        ]
+        self._gateways.sort(key=lambda row: -row[3])
+        self._accesses = [(p, a) for a in site.access_networks for p in a.prefixes]
+        self._cache: dict[bytes, tuple[Gateway, ...]] = {}
+
+    def gateways_to(self, address: bytes) -> tuple[Gateway, ...]:
+        """The gateways with the longest prefix that holds an address of 4 or 16 bytes; none for
+        addresses of access networks and MCPs."""
+        known = self._cache.get(address)
+        if known is None:
+            if len(self._cache) >= CACHED_ADDRESSES:
+                self._cache.clear()
+            known = self._cache[address] = self._look_up(address)
+        return known
+
+    def _look_up(self, address: bytes) -> tuple[Gateway, ...]:
+        if address in self.mcp_addresses or self.access_of(address) is not None:
+            return ()
+        value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
+        best = -1
+        found: list[Gateway] = []
+        for family, network, mask, length, gateway in self._gateways:
+            if family == version and value & mask == network and length >= best:
+                best = length
+                found.append(gateway)
+        return tuple(found)
+
+    def access_of(self, address: bytes) -> AccessNetwork | None:
+        """The access network whose prefix holds an address."""
+        value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
+        for prefix, access in self._accesses:
+            if prefix.version == version and value & int(prefix.netmask) == int(prefix.network_address):
+                return access
+        return None
+
+    def access_prefixes(self) -> list[Network]:
+        return [prefix for prefix, _ in self._accesses]
+
+    def gateway_prefixes(self) -> list[Network]:
+        return [prefix for gateway in self.site.gateways for prefix in gateway.prefixes]

@@ -1,0 +1,238 @@
+"""The engine as the northbound sees it: model.view.View over live state, read only."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from itertools import islice
+from typing import Any
+
+from steering.core.engine import Engine
+from steering.core.selection import load_of, score_of
+from steering.core.sessions import Session, Subflow
+from steering.model.decision import Decision
+from steering.model.network import McpType, PortRef, PortRole
+from steering.model.session import EntryKind
+
+Json = dict[str, Any]
+
+
+class EngineView:
+    """`clock` tells the time that the engine is fed, seconds."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float], version: str) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._version = version
+        self._started = clock()
+
+    def health(self) -> Json:
+        engine = self._engine
+        connected = sum(switch.connected for switch in engine.switches.values())
+        status = "recovering" if engine.pinning.recovering else "ok"
+        states = Counter(session.state.value for session in engine.pinning.table)
+        return {
+            "status": status if connected else "no-switch",
+            "version": self._version,
+            "uptime_s": round(self._clock() - self._started, 3),
+            "switches": {"connected": connected, "known": len(engine.switches)},
+            "sessions": dict(states),
+            "policy_version": engine.policy.version,
+        }
+
+    def topology(self) -> Json:
+        engine = self._engine
+        return {
+            "switches": [
+                {"name": engine.site.switch_name(dpid), "dpid": f"{dpid:016x}", "connected": switch.connected}
+                for dpid, switch in sorted(engine.switches.items())
+            ],
+            "links": [
+                {"a": self._port(link.a), "b": self._port(link.b), "weight": link.weight, "up": True}
+                for link in sorted(engine.graph.links(), key=lambda link: (link.a, link.b))
+            ],
+            "attachments": [
+                {
+                    "name": a.name,
+                    "role": a.role.name.lower().replace("_", "-"),
+                    "port": self._port(port),
+                    "up": port.dpid in engine.switches
+                    and engine.switches[port.dpid].ports.get(port.port, False),
+                    "waypoint": a.waypoint.id,
+                }
+                for port, a in engine.map.attachments.items()
+            ],
+            "hosts": [
+                {"address": str(ip_address(address)), "mac": mac.hex(":"), "port": self._port(port)}
+                for address, mac, port in islice(engine.neighbours.hosts(), 1000)
+            ],
+        }
+
+    def mcps(self) -> list[Json]:
+        engine = self._engine
+        unresolved = engine.neighbours.unresolved()
+        subflows = Counter[int]()
+        for session in engine.pinning.table:
+            subflows[session.mcp] += len(session.subflows)
+        return [
+            {
+                "name": mcp.name,
+                "id": mcp.id,
+                "type": mcp.type.value,
+                "type_computed": self._computed_type(mcp.inside.dpid).value,
+                "interception": mcp.interception.value,
+                "addresses": [str(address) for address in mcp.addresses],
+                "port": self._port(mcp.inside),
+                "capacity_sessions": mcp.capacity_sessions,
+                "sessions": engine.pinning.table.active.get(mcp.id, 0),
+                "subflows": subflows[mcp.id],
+                "reachable": mcp.id not in unresolved,
+            }
+            for mcp in engine.site.mcps
+        ]
+
+    def _computed_type(self, dpid: int) -> McpType:
+        """On-path: its switch lies on every natural path between accesses and gateways (D-4.b)."""
+        site, graph = self._engine.site, self._engine.graph
+        everywhere = all(
+            dpid in graph.natural(a.dpid, g.dpid).switches
+            for access in site.access_networks
+            for a in access.ports
+            for gateway in site.gateways
+            for g in gateway.ports
+        )
+        return McpType.ON_PATH if everywhere else McpType.OFF_PATH
+
+    def sessions(self, offset: int, limit: int, mcp: str | None, state: str | None) -> tuple[list[Json], int]:
+        found = [s for s in self._engine.pinning.table if self._wanted(s, mcp, state)]
+        return [self._brief(s) for s in found[offset : offset + limit]], len(found)
+
+    def _wanted(self, session: Session, mcp: str | None, state: str | None) -> bool:
+        return (mcp is None or self._mcp_name(session.mcp) == mcp) and (
+            state is None or session.state.value == state
+        )
+
+    def session(self, session_id: str) -> Json | None:
+        session = self._find(session_id)
+        if session is None:
+            return None
+        access_edge = session.subflows[0].dpid if session.subflows else None
+        return self._brief(session) | {
+            "subflows": [self._subflow(subflow) for subflow in session.subflows],
+            "server_leg": [
+                {"switch": self._engine.site.switch_name(entry.dpid), "cookie": f"{entry.cookie:016x}"}
+                for entry in session.return_entries(PortRole.GATEWAY)
+            ],
+            "access_switch": None if access_edge is None else self._engine.site.switch_name(access_edge),
+            "decision": session_id if session.decision else None,
+        }
+
+    def decision(self, decision_id: str) -> Json | None:
+        session = self._find(decision_id)
+        if session is None or session.decision is None:
+            return None
+        return {"id": decision_id} | self.explain(session.decision)
+
+    def explain(self, decision: Decision) -> Json:
+        """A decision with its reasons, as data."""
+        return {
+            "time_s": decision.time,
+            "policy_version": decision.policy_version,
+            "outcome": decision.outcome.value,
+            "winner": decision.mcp.name if decision.mcp else None,
+            "reason": decision.reason,
+            "natural_cost": _finite(decision.candidates.natural_cost),
+            "candidates": list(self._candidates(decision)),
+        }
+
+    def _candidates(self, decision: Decision) -> Iterable[Json]:
+        policy = self._engine.policy
+        for candidate, load in zip(decision.candidates.all, decision.loads, strict=True):
+            full = candidate.filtered is None and load >= candidate.mcp.capacity_sessions
+            filtered = "full" if full else candidate.filtered and candidate.filtered.value
+            yield {
+                "mcp": candidate.mcp.name,
+                "filtered": filtered,
+                "cost": _finite(candidate.cost),
+                "stretch": _finite(candidate.stretch),
+                "on_path": candidate.on_path,
+                "sessions": load,
+                "terms": {
+                    "location": _finite(candidate.location_term),
+                    "type": candidate.type_term,
+                    "load": policy.weights.load * load_of(candidate, load),
+                },
+                "score": None if filtered else score_of(policy, candidate, load),
+                "port": self._port(candidate.mcp.inside),
+            }
+
+    def _find(self, session_id: str) -> Session | None:
+        try:
+            return self._engine.pinning.table.by_id.get(int(session_id))
+        except ValueError:
+            return None
+
+    def _mcp_name(self, number: int) -> str:
+        mcp = self._engine.map.mcps.get(number)
+        return mcp.name if mcp else f"{number:04x}"
+
+    def _brief(self, session: Session) -> Json:
+        half = (len(session.first) - 4) // 2
+        first = session.first
+        return {
+            "id": str(session.id),
+            "state": session.state.value,
+            "mcp": self._mcp_name(session.mcp),
+            "token": f"{session.token:08x}" if session.token >= 0 else None,
+            "version": session.version,
+            "client": _endpoint(first[:half], first[-4:-2]),
+            "server": _endpoint(first[half : 2 * half], first[-2:]),
+            "subflows": len(session.subflows),
+            "age_s": round(self._clock() - session.created, 3),
+        }
+
+    def _subflow(self, subflow: Subflow) -> Json:
+        _, src, dst, sport, dport = subflow.endpoints()
+        access = self._engine.map.access_of(src)
+        entry = subflow.session.entry(subflow)
+        return {
+            "src": str(ip_address(src)),
+            "sport": sport,
+            "dst": str(ip_address(dst)),
+            "dport": dport,
+            "kind": "initial" if subflow.kind is EntryKind.INITIAL else "join",
+            "access_network": access.name if access else None,
+            "path": self._deviation(subflow, dst),
+            "switch": self._engine.site.switch_name(subflow.dpid),
+            "entries": [] if entry is None else [f"{entry.cookie:016x}"],
+            "address_id": subflow.address_id,
+            "backup": subflow.backup,
+        }
+
+    def _deviation(self, subflow: Subflow, dst: bytes) -> str:
+        """`natural` if the MCP lies on the path the subflow takes anyway, else `redirected` (D-4.2c)."""
+        mcp = self._engine.map.mcps.get(subflow.session.mcp)
+        if mcp is None or not subflow.waypoint:
+            return "natural"
+        graph = self._engine.graph
+        paths = [
+            graph.natural(subflow.dpid, port.dpid).switches
+            for gateway in self._engine.map.gateways_to(dst)
+            for port in gateway.ports
+        ]
+        on_path = any(mcp.inside.dpid in path for path in paths)
+        return "natural" if on_path else "redirected"
+
+    def _port(self, port: PortRef) -> str:
+        return f"{self._engine.site.switch_name(port.dpid)}:{port.port}"
+
+
+def _finite(value: float) -> float | None:
+    return None if value == float("inf") else value
+
+
+def _endpoint(address: bytes, port: bytes) -> str:
+    if not address:
+        return "?"
+    text = str(ip_address(address))
+    number = int.from_bytes(port, "big")
+    return f"[{text}]:{number}" if ":" in text else f"{text}:{number}"

@@ -1,0 +1,69 @@
+"""A decision and its reasons. Small enough to keep with every session: what is shared is shared."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from steering.model.network import Mcp
+
+
+class Filtered(StrEnum):
+    """Why an MCP was no candidate (hard filters, design section 4)."""
+
+    UNREACHABLE = "unreachable"  # no path to it or from it to the gateway
+    UNRESOLVED = "unresolved"  # its MAC is not known: it does not answer ARP or ND
+    FAMILY = "address-family"
+    PORT = "service-port"
+    STRETCH = "stretch"
+    FULL = "full"
+
+
+class Outcome(StrEnum):
+    PROXY = "proxy"
+    NATURAL = "natural"
+    DENY = "deny"
+
+
+class Candidate(NamedTuple):
+    """One MCP seen from one (access edge, gateway edge) pair. `base` is the score without load."""
+
+    mcp: Mcp
+    cost: float
+    stretch: float
+    on_path: bool
+    location_term: float
+    type_term: float
+    base: float
+    filtered: Filtered | None
+
+
+class Candidates(NamedTuple):
+    """All MCPs from one pair of edges: the part of a decision that changes only with the network."""
+
+    natural_cost: float
+    all: tuple[Candidate, ...]
+    open: tuple[int, ...]  # indexes that passed the static filters
+
+
+class DecisionKey(NamedTuple):
+    """What a decision is about. Addresses 4 or 16 bytes; `previous` the MCP last given to this edge."""
+
+    src: bytes
+    dst: bytes
+    sport: int
+    dport: int
+    previous: int  # MCP id or 0
+
+
+class Decision(NamedTuple):
+    policy_version: int
+    outcome: Outcome
+    winner: int  # index into candidates.all, -1 for none
+    reason: str  # what settled it: "score", "hysteresis", "rendezvous", "only-candidate", or why none
+    key: DecisionKey
+    candidates: Candidates
+    loads: tuple[int, ...]  # active sessions of each MCP at that moment, in the order of candidates.all
+    time: float
+
+    @property
+    def mcp(self) -> Mcp | None:
+        return self.candidates.all[self.winner].mcp if self.winner >= 0 else None

@@ -1,0 +1,174 @@
+"""The site: what *is* in the network. Switch ports, access networks, gateways, MCPs, links."""
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PortRef:
+    """A switch port: 64-bit datapath id and OpenFlow port number."""
+
+    dpid: int
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.dpid:x}:{self.port}"
+
+
+class PortRole(IntEnum):
+    """What hangs at a port; the qualifier of every session entry (design section 3)."""
+
+    CORE = 0
+    ACCESS = 1
+    MCP = 2
+    GATEWAY = 3
+    MCP_INSIDE = 4
+    MCP_OUTSIDE = 5
+
+    @property
+    def is_mcp(self) -> bool:
+        return self in (PortRole.MCP, PortRole.MCP_INSIDE, PortRole.MCP_OUTSIDE)
+
+
+class NetworkAccessType(StrEnum):
+    """Network Access Type (D-6.3e)."""
+
+    CELLULAR = "cellular"
+    WLAN = "wlan"
+    FIXED = "fixed"
+    SATELLITE = "satellite"
+    OTHER = "other"
+
+
+class Trust(StrEnum):
+    OPERATOR = "operator"
+    THIRD_PARTY = "third-party"
+
+
+class McpType(StrEnum):
+    ON_PATH = "on-path"
+    OFF_PATH = "off-path"
+
+
+class Interception(StrEnum):
+    """`steered`: the controller brings traffic to it; `self`: it stands in line on the natural path."""
+
+    STEERED = "steered"
+    SELF = "self"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessNetwork:
+    name: str
+    type: NetworkAccessType
+    trust: Trust
+    prefixes: tuple[Network, ...]
+    ports: tuple[PortRef, ...]
+    gateways: tuple[Address, ...]  # the virtual gateway's addresses, one for each prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A way to servers. Without `next_hops` destinations are on the link and resolved one by one."""
+
+    name: str
+    prefixes: tuple[Network, ...]
+    ports: tuple[PortRef, ...]
+    gateways: tuple[Address, ...]
+    next_hops: tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mcp:
+    """A Multipath Conversion Point. `inside` faces hosts, `outside` servers; one port may be both."""
+
+    name: str
+    type: McpType
+    inside: PortRef
+    outside: PortRef
+    interception: Interception
+    addresses: tuple[Address, ...]
+    gateways: tuple[Address, ...]
+    source_mode: str
+    capacity_sessions: int
+    tcp_ports: tuple[tuple[int, int], ...] = ((1, 65535),)  # service ports it listens on, ranges inclusive
+
+    @property
+    def id(self) -> int:
+        return stable_id(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Both directions between two switch ports. `weight` is the routing cost, in no unit."""
+
+    a: PortRef
+    b: PortRef
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    access_networks: tuple[AccessNetwork, ...]
+    gateways: tuple[Gateway, ...]
+    mcps: tuple[Mcp, ...]
+    links: tuple[Link, ...] = ()  # static links; empty: discovered by LLDP
+    switches: dict[str, int] = field(default_factory=dict)  # name -> datapath id
+    discover: bool = True
+
+    def switch_name(self, dpid: int) -> str:
+        """The operator's name of a switch, or its id in hex."""
+        return next((name for name, known in self.switches.items() if known == dpid), f"{dpid:016x}")
+
+
+@dataclass(frozen=True, slots=True)
+class Waypoint:
+    """An attachment port as a destination; `id` is what a label carries."""
+
+    id: int
+    name: str
+    role: PortRole
+    port: PortRef
+
+
+def stable_id(name: str) -> int:
+    """16 bits of a name, never 0.
+
+    Labels and cookies outlive the controller, so the numbers in them may not depend on the order
+    of a file or on who was seen first. A collision is a finding of `steering check`.
+    """
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") or 1
+
+
+def waypoint_id(name: str, port: PortRef) -> int:
+    """The waypoint number of attachment `name` at `port`."""
+    return stable_id(f"{name}@{port}")
+
+
+def waypoints(site: Site) -> tuple[Waypoint, ...]:
+    """Every attachment port of the site as a waypoint."""
+    found: list[Waypoint] = []
+    for access in site.access_networks:
+        found += [
+            Waypoint(waypoint_id(access.name, p), access.name, PortRole.ACCESS, p) for p in access.ports
+        ]
+    for gateway in site.gateways:
+        found += [
+            Waypoint(waypoint_id(gateway.name, p), gateway.name, PortRole.GATEWAY, p) for p in gateway.ports
+        ]
+    for mcp in site.mcps:
+        if mcp.inside == mcp.outside:
+            found.append(Waypoint(waypoint_id(mcp.name, mcp.inside), mcp.name, PortRole.MCP, mcp.inside))
+        else:
+            found.append(
+                Waypoint(waypoint_id(mcp.name, mcp.inside), mcp.name, PortRole.MCP_INSIDE, mcp.inside)
+            )
+            found.append(
+                Waypoint(waypoint_id(mcp.name, mcp.outside), mcp.name, PortRole.MCP_OUTSIDE, mcp.outside)
+            )
+    return tuple(found)

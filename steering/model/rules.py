@@ -1,0 +1,162 @@
+"""OpenFlow rules as plain records, so that the core can say what it wants and a fake table can run it."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+VIRTUAL_MAC = "02:53:47:00:00:01"  # every virtual gateway's MAC; "SG"
+LABEL_PREFIX = 0x0253_54  # first three bytes of a label MAC; "ST", locally administered
+IN_PORT = 0xFFFF_FFF8  # OFPP_IN_PORT
+OWNER = 0x5E  # first byte of every cookie of ours
+
+
+class Table(IntEnum):
+    """The pipeline (design section 3); ND finishes a neighbour advertisement made by GUARD."""
+
+    GUARD = 0
+    SESSION = 1
+    CLASSIFY = 2
+    ROUTE = 3
+    LABEL = 4
+    HOST = 5
+    ND = 6
+
+
+class CookieKind(IntEnum):
+    SESSION = 1
+    STATIC = 2
+    HOST = 3
+
+
+class PacketClass(IntEnum):
+    """Why a packet came up: the low 32 bits of the cookie of the rule that sent it."""
+
+    NONE = 0
+    LLDP = 1
+    NEIGHBOUR = 2
+    HOST_MISS = 3
+    TTL_EXPIRED = 4
+    SYN = 5
+    SYN_ACK = 6
+    FIN = 7
+
+
+class Meter(IntEnum):
+    """Meters of the copies and punts. SYN punts have one meter a port: SYN_BASE + port number."""
+
+    LLDP = 1
+    NEIGHBOUR = 2
+    HOST_MISS = 3
+    TTL_EXPIRED = 4
+    SYN_ACK = 5
+    FIN = 6
+    SYN_BASE = 0x1_0000
+
+
+ROLE_SHIFT = 16
+ROLE_MASK = 0xF_0000  # metadata: the ingress port's role, written by GUARD
+WAYPOINT_MASK = 0xFFFF  # metadata: the waypoint reached, written by LABEL
+
+
+@dataclass(frozen=True, slots=True)
+class SetField:
+    """`name` is an os-ken OXM name; MACs and addresses are text, the rest ints."""
+
+    name: str
+    value: str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Copy a whole field (Nicira reg-move): both are os-ken OXM names of `bits` bits."""
+
+    source: str
+    target: str
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToController:
+    """Copy up to the controller through a meter inside the action (facts/openflow.md section 3)."""
+
+    meter: int
+    max_len: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class DecTtl:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmit:
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnwildcardFlow:
+    """Makes the datapath cache key hold the whole 5-tuple (facts/openflow.md section 4)."""
+
+
+Action = SetField | Move | Output | ToController | DecTtl | Resubmit | UnwildcardFlow
+FieldValue = str | int | tuple[str, str] | tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One flow entry. `match` is sorted pairs of os-ken OXM name and value or (value, mask).
+
+    Values: MACs "02:..", IPv4 and IPv6 addresses as text (with mask as text), all else ints;
+    the TCP flags field is `tcp_flags` (the ONF form). `goto` and `metadata` are instructions.
+    """
+
+    table: int
+    priority: int
+    match: tuple[tuple[str, FieldValue], ...]
+    actions: tuple[Action, ...] = ()
+    goto: int | None = None
+    metadata: tuple[int, int] | None = None  # value, mask
+    cookie: int = 0
+
+    @property
+    def key(self) -> tuple[int, int, tuple[tuple[str, FieldValue], ...]]:
+        """What the switch knows the entry by."""
+        return (self.table, self.priority, self.match)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterBand:
+    """A drop meter in packets a second."""
+
+    meter: int
+    rate: int
+    burst: int
+
+
+def label_mac(waypoint: int, path: int = 0) -> str:
+    """The label of a waypoint and path number, as MAC text."""
+    value = LABEL_PREFIX << 24 | waypoint << 8 | path
+    return ":".join(f"{b:02x}" for b in value.to_bytes(6, "big"))
+
+
+def label_bytes(waypoint: int, path: int = 0) -> bytes:
+    """The label of a waypoint and path number, 6 bytes."""
+    return (LABEL_PREFIX << 24 | waypoint << 8 | path).to_bytes(6, "big")
+
+
+def static_cookie(epoch: int, packet_class: PacketClass = PacketClass.NONE) -> int:
+    """Cookie of a rule that is not a session entry: owner 8, kind 4, zero 4, epoch 16, class 32 bits."""
+    return OWNER << 56 | CookieKind.STATIC << 52 | (epoch & 0xFFFF) << 32 | packet_class
+
+
+def host_cookie(epoch: int) -> int:
+    """Cookie of a learned neighbour's entry."""
+    return OWNER << 56 | CookieKind.HOST << 52 | (epoch & 0xFFFF) << 32
+
+
+COOKIE_KIND_MASK = 0xFFF0_0000_0000_0000
+EPOCH_MASK = 0x0000_FFFF_0000_0000

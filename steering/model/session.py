@@ -1,0 +1,86 @@
+"""Session entries, their cookies, and what the engine says of a session."""
+
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+from steering.model.rules import OWNER, CookieKind
+
+
+class EntryKind(IntEnum):
+    INITIAL = 0  # initial subflow, host to MCP
+    JOIN = 1  # later subflow, host to MCP
+    RETURN = 2  # server leg, server to MCP
+
+
+PENDING = 4  # cookie flag: the token is not known yet
+PLAIN = 8  # cookie flag: the connection fell back to plain TCP
+
+
+class Entry(NamedTuple):
+    """One session entry (table SESSION): exact 5-tuple, qualified by the ingress port's role."""
+
+    dpid: int
+    role: int  # PortRole
+    family: int  # 4 or 6
+    src: bytes
+    dst: bytes
+    sport: int
+    dport: int
+    waypoint: int  # where the label leads
+    path: int
+    cookie: int
+
+
+class SessionCookie(NamedTuple):
+    kind: EntryKind
+    pending: bool
+    plain: bool
+    mcp: int
+    token: int
+
+
+def pack_cookie(kind: int, flags: int, mcp: int, token: int) -> int:
+    """owner 8 | SESSION 4 | plain, pending, kind: 4 | MCP id 16 | token 32 bits."""
+    return OWNER << 56 | CookieKind.SESSION << 52 | (flags | kind) << 48 | mcp << 32 | token
+
+
+def unpack_cookie(cookie: int) -> SessionCookie | None:
+    """The cookie's parts, None for one that is not a session entry's."""
+    if cookie >> 52 != OWNER << 4 | CookieKind.SESSION:
+        return None
+    bits = cookie >> 48 & 0xF
+    if bits & 3 > EntryKind.RETURN:
+        return None
+    return SessionCookie(
+        EntryKind(bits & 3),
+        bool(bits & PENDING),
+        bool(bits & PLAIN),
+        cookie >> 32 & 0xFFFF,
+        cookie & 0xFFFFFFFF,
+    )
+
+
+class SessionState(StrEnum):
+    SYN_PINNED = "syn-pinned"  # entries pending, no SYN/ACK yet
+    ESTABLISHED = "established"  # token known
+    PLAIN = "plain"  # fell back, pinned as plain TCP
+    CLOSING = "closing"  # FIN both ways, entries linger
+    LINGER = "linger"  # no entries; the record still answers joins
+
+
+class Refusal(StrEnum):
+    """Why something was not served; each has a counter (`steering_refusals_total{reason}`)."""
+
+    UNPARSABLE = "unparsable"
+    NOT_ATTACHED = "not-attached"
+    SESSION_TABLE_FULL = "session-table-full"
+    HALF_OPEN_FULL = "half-open-full"
+    HOLD_QUEUE_FULL = "hold-queue-full"
+    UNKNOWN_TOKEN = "unknown-token"
+    AMBIGUOUS_TOKEN = "ambiguous-token"
+    WRONG_MCP_ADDRESS = "wrong-mcp-address"
+    RECOVERING = "recovering"
+    SUBFLOWS_FULL = "subflows-full"
+    NO_MCP = "no-mcp"
+    MCP_UNREACHABLE = "mcp-unreachable"
+    BARRIER_TIMEOUT = "barrier-timeout"

@@ -1,0 +1,196 @@
+"""The lab's site as a record, and handshakes to feed an engine with."""
+
+from ipaddress import ip_address, ip_network
+
+from steering.core.engine import Engine
+from steering.core.messages import (
+    EntriesRead,
+    FillSwitch,
+    NeighbourSeen,
+    ObservedEntry,
+    Steer,
+    SwitchUp,
+    SynAckSeen,
+    SynSeen,
+)
+from steering.model.network import (
+    AccessNetwork,
+    Gateway,
+    Interception,
+    Link,
+    Mcp,
+    McpType,
+    NetworkAccessType,
+    PortRef,
+    Site,
+    Trust,
+)
+from steering.model.policy import Policy
+from steering.wire.crypto import token
+from steering.wire.handshake import Handshake, Kind
+
+KEY = bytes.fromhex("1b6ffbbde3984628")
+TOKEN = token(1, KEY)
+UE_LTE, UE_WLAN, SERVER = "10.1.0.2", "10.2.0.2", "10.9.0.2"
+SYN, SYN_ACK, FIN = 0x02, 0x12, 0x11
+
+
+def packed(text: str) -> bytes:
+    return ip_address(text).packed
+
+
+def nets(*texts: str):
+    return tuple(ip_network(t) for t in texts)
+
+
+def firsts(*texts: str):
+    return tuple(ip_network(t).network_address + 1 for t in texts)
+
+
+def access(name: str, ports: list[PortRef], *prefixes: str) -> AccessNetwork:
+    return AccessNetwork(
+        name, NetworkAccessType.WLAN, Trust.OPERATOR, nets(*prefixes), tuple(ports), firsts(*prefixes)
+    )
+
+
+def mcp(name: str, port: PortRef, *addresses: str, capacity: int = 10_000) -> Mcp:
+    return Mcp(
+        name,
+        McpType.OFF_PATH,
+        port,
+        port,
+        Interception.STEERED,
+        tuple(ip_address(a) for a in addresses),
+        tuple(
+            ip_network(f"{a}/{24 if '.' in a else 64}", strict=False).network_address + 1 for a in addresses
+        ),
+        "transparent",
+        capacity,
+    )
+
+
+def link(a: str, b: str, weight: float = 1.0) -> Link:
+    (da, pa), (db, pb) = ((int(n) for n in end.split(":")) for end in (a, b))
+    return Link(PortRef(da, pa), PortRef(db, pb), weight)
+
+
+def off_path_site(**changes) -> Site:
+    """LTE s1 - s3 (MCP core) - s4 gateway; WLAN s2 - s4; decoy MCP edge on s5 behind s4."""
+    parts = {
+        "access_networks": (
+            access("lte", [PortRef(1, 1)], "10.1.0.0/24", "fd00:1::/64"),
+            access("wlan", [PortRef(2, 1)], "10.2.0.0/24", "fd00:2::/64"),
+        ),
+        "gateways": (
+            Gateway(
+                "internet",
+                nets("10.9.0.0/24", "fd00:9::/64"),
+                (PortRef(4, 1),),
+                firsts("10.9.0.0/24", "fd00:9::/64"),
+            ),
+        ),
+        "mcps": (
+            mcp("core", PortRef(3, 1), "10.8.0.2", "fd00:8::2"),
+            mcp("edge", PortRef(5, 1), "10.8.1.2", "fd00:18::2"),
+        ),
+        "links": (link("1:2", "3:2"), link("3:3", "4:2"), link("2:2", "4:3"), link("4:4", "5:2")),
+        "switches": {f"s{n}": n for n in range(1, 6)},
+        "discover": False,
+    }
+    return Site(**(parts | changes))
+
+
+def handshake(
+    src: str, sport: int, dst: str = SERVER, dport: int = 5201, flags: int = SYN, **more
+) -> Handshake:
+    family = ip_address(src).version
+    defaults = {
+        "kind": Kind.PLAIN, "version": 0, "key": b"", "peer_key": b"", "token": b"", "address_id": 0,
+        "backup": False, "nonce": b"", "deny_join": False, "options_length": 24, "payload_offset": 78,
+        "seq": 1000, "ack": 0,
+    }  # fmt: skip
+    return Handshake(
+        family=family,
+        src=packed(src),
+        dst=packed(dst),
+        sport=sport,
+        dport=dport,
+        flags=flags,
+        **(defaults | more),
+    )
+
+
+def capable(src: str, sport: int, dst: str = SERVER, **more) -> Handshake:
+    return handshake(src, sport, dst, kind=Kind.CAPABLE, version=1, **more)
+
+
+def join(src: str, sport: int, token_: bytes = TOKEN, dst: str = SERVER, **more) -> Handshake:
+    return handshake(src, sport, dst, kind=Kind.JOIN, token=token_, **more)
+
+
+def answer(to: Handshake, key: bytes = KEY) -> Handshake:
+    kind = Kind.CAPABLE if key else Kind.PLAIN
+    return to._replace(
+        src=to.dst, dst=to.src, sport=to.dport, dport=to.sport, flags=SYN_ACK, kind=kind, key=key, version=1
+    )
+
+
+class Driver:
+    """An engine with its switches up and its MCPs resolved, at a time the test sets."""
+
+    def __init__(self, site: Site | None = None, policy: Policy | None = None, **options) -> None:
+        self.site = site or off_path_site()
+        self.engine = Engine(self.site, policy or Policy(), epoch=7, **options)
+        self.now = 100.0
+        self.fills: dict[int, FillSwitch] = {}
+        dpids = sorted(
+            {p.dpid for p in self.engine.map.attachments}
+            | {end.dpid for item in self.site.links for end in (item.a, item.b)}
+        )
+        for dpid in dpids:
+            self.up(dpid)
+        for one in self.site.mcps:
+            for place in {one.inside, one.outside}:
+                mac = bytes([2, 0, 0, 8, place.dpid, place.port])
+                self.give(NeighbourSeen(place.dpid, place.port, one.addresses[0].packed, mac))
+
+    def give(self, given):
+        return self.engine.handle(given, self.now)
+
+    def up(self, dpid: int, entries: list[ObservedEntry] = (), hosts=()) -> FillSwitch:
+        ports = {p.port: True for p in self.engine.map.attachments if p.dpid == dpid}
+        ports |= {e.port: True for item in self.site.links for e in (item.a, item.b) if e.dpid == dpid}
+        self.give(SwitchUp(dpid, ports))
+        (fill,) = self.give(EntriesRead(dpid, list(entries), list(hosts)))
+        self.fills[dpid] = fill
+        return fill
+
+    def syn(self, dpid: int, port: int, seen: Handshake):
+        return self.give(SynSeen(dpid, port, seen, b"frame"))
+
+    def syn_ack(self, dpid: int, port: int, seen: Handshake):
+        return self.give(SynAckSeen(dpid, port, seen))
+
+    def session(self, src: str = UE_LTE, sport: int = 40000, key: bytes = KEY, dpid: int = 1):
+        """A whole set-up; the session."""
+        opening = capable(src, sport)
+        self.syn(dpid, 1, opening)
+        session = self.table.flows[
+            opening.src + opening.dst + sport.to_bytes(2, "big") + (5201).to_bytes(2, "big")
+        ].session
+        place = self.engine.map.inside[session.mcp].port
+        self.syn_ack(place.dpid, place.port, answer(opening, key))
+        return session
+
+    @property
+    def table(self):
+        return self.engine.pinning.table
+
+    @property
+    def counters(self):
+        return self.engine.counters
+
+
+def steered(outputs) -> Steer:
+    (only,) = [o for o in outputs if isinstance(o, Steer)]
+    return only
