@@ -33,6 +33,8 @@ ICMP, TCP, ICMPV6 = 1, 6, 58
 ECHO, ECHO_REPLY, ECHO_V6, ECHO_REPLY_V6 = 8, 0, 128, 129
 SOLICIT_ROUTER, SOLICIT, ADVERTISE = 133, 135, 136
 FIN = (0x001, 0x001)
+ROUTER_SOLICITED_OVERRIDE = 0xE000_0000  # flags of a neighbour advertisement
+ON_LINK_TTL = 255  # RFC 4861 7.1.1: it has crossed no router
 LINK_LOCAL_GATEWAY = IPv6Address("fe80::1")
 LINK_LOCAL = IPv6Network("fe80::/10")
 
@@ -94,7 +96,12 @@ def guard_rules(epoch: int, core_ports: Iterable[int], ports: Iterable[GuardedPo
         yield from _admitted(epoch, guarded)
     yield Rule(
         Table.ND, 1, match(eth_type=IPV6, icmpv6_type=ADVERTISE, ip_proto=ICMPV6),
-        (SetField("ipv6_nd_tll", VIRTUAL_MAC), Output(IN_PORT)), cookie=plain,
+        (
+            SetField("nd_options_type", 2),
+            SetField("nd_reserved", ROUTER_SOLICITED_OVERRIDE),
+            SetField("ipv6_nd_tll", VIRTUAL_MAC),
+            Output(IN_PORT),
+        ), cookie=plain,
     )  # fmt: skip
 
 
@@ -133,7 +140,12 @@ def _neighbour_discovery(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
         return
     cookie = static_cookie(epoch, PacketClass.NEIGHBOUR)
     learn = ToController(Meter.NEIGHBOUR)
-    base: dict[str, FieldValue] = {"in_port": guarded.port, "eth_type": IPV6, "ip_proto": ICMPV6}
+    base: dict[str, FieldValue] = {
+        "in_port": guarded.port,
+        "eth_type": IPV6,
+        "ip_proto": ICMPV6,
+        "nw_ttl": ON_LINK_TTL,
+    }
     targets = [*(g for g in guarded.gateways if g.version == 6), LINK_LOCAL_GATEWAY]
     for prefix in [LINK_LOCAL, *(p for p in guarded.on_link if p.version == 6)]:
         length = prefix.prefixlen

@@ -1,0 +1,38 @@
+"""A session entry as a rule: the reference form that byte templates and fake tables are held to."""
+
+from ipaddress import ip_address
+
+from steering.model.rules import ROLE_MASK, ROLE_SHIFT, DecTtl, FieldValue, Rule, SetField, Table, label_mac
+from steering.model.session import Entry
+
+SESSION_PRIORITY = 40_000
+_TCP = 6
+_ETH_TYPE = {4: 0x0800, 6: 0x86DD}
+
+
+def session_rule(entry: Entry) -> Rule:
+    """Exact 5-tuple qualified by the ingress port's role -> label, TTL, table LABEL (design section 3).
+
+    No timeouts: a pin lives until it is removed (design section 5). Raises KeyError for a family other
+    than 4 and 6, ValueError for addresses of another length than the family's.
+    """
+    source, target = ip_address(entry.src), ip_address(entry.dst)
+    if not source.version == target.version == entry.family:
+        raise ValueError(f"addresses {source}, {target} in an entry of family {entry.family}")
+    match: dict[str, FieldValue] = {
+        "metadata": (entry.role << ROLE_SHIFT, ROLE_MASK),
+        "eth_type": _ETH_TYPE[entry.family],
+        "ip_proto": _TCP,
+        f"ipv{entry.family}_src": str(source),
+        f"ipv{entry.family}_dst": str(target),
+        "tcp_src": entry.sport,
+        "tcp_dst": entry.dport,
+    }
+    return Rule(
+        table=Table.SESSION,
+        priority=SESSION_PRIORITY,
+        match=tuple(sorted(match.items())),
+        actions=(SetField("eth_dst", label_mac(entry.waypoint, entry.path)), DecTtl()),
+        goto=Table.LABEL,
+        cookie=entry.cookie,
+    )

@@ -1,0 +1,116 @@
+"""`decide` is pure: same input, same answer; filters, score, hysteresis, rendezvous, in that order."""
+
+import random
+from dataclasses import replace
+from math import inf
+
+import networkx as nx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steering.core.graph import Graph
+from steering.core.selection import candidates, decide
+from steering.model.decision import DecisionKey, Filtered, Outcome
+from steering.model.network import Interception, PortRef, Site
+from steering.model.policy import Fallback, Policy, Weights
+from tests.unit.core.sites import link, mcp, off_path_site
+
+KEY = DecisionKey(b"\1\2\3\4", b"\5\6\7\x08", 1, 2, 0)
+
+
+def network(policy=None, site=None, access=1, gateway=4, family=4, port=80, unresolved=()):
+    site = site or off_path_site()
+    return candidates(policy or Policy(), Graph(site), site.mcps, access, gateway, family, port, unresolved)
+
+
+@pytest.mark.row("D-6.5p1", "D-6.5p2")
+def test_nearest_wins_and_the_record_says_why():
+    found = network()
+    decision = decide(Policy(), found, (0, 0), KEY, 1.0)
+    core, edge = found.all
+    assert decision.mcp.name == "core" and decision.reason == "score"
+    assert (found.natural_cost, core.cost, core.stretch, core.on_path) == (2, 2, 1.0, True)
+    assert (edge.cost, edge.stretch, edge.on_path) == (4, 2.0, False)
+
+
+@pytest.mark.row("D-6.6.4")
+def test_load_moves_new_sessions_away_and_a_full_mcp_gets_none():
+    tight = off_path_site(mcps=tuple(replace(m, capacity_sessions=100) for m in off_path_site().mcps))
+    found = network(Policy(weights=Weights(load=3.0)), tight)
+    heavy = Policy(weights=Weights(load=3.0))
+    assert decide(heavy, found, (30, 0), KEY, 0).mcp.name == "core"
+    assert decide(heavy, found, (60, 0), KEY, 0).mcp.name == "edge"
+    assert decide(Policy(), found, (100, 99), KEY, 0).mcp.name == "edge"
+    assert decide(Policy(), found, (100, 100), KEY, 0).outcome is Outcome.NATURAL
+    closed = decide(Policy(fallback=Fallback.FAIL_CLOSED), found, (100, 100), KEY, 0)
+    assert closed.outcome is Outcome.DENY and closed.mcp is None
+
+
+def test_hard_filters_name_themselves():
+    site = off_path_site()
+    ported = off_path_site(mcps=(replace(site.mcps[0], tcp_ports=((5201, 5202),)), site.mcps[1]))
+    assert network(site=ported).all[0].filtered is Filtered.PORT
+    assert network(site=ported, port=5202).all[0].filtered is None
+    assert network(unresolved={site.mcps[0].id}).all[0].filtered is Filtered.UNRESOLVED
+    v4only = off_path_site(mcps=(replace(site.mcps[0], addresses=site.mcps[0].addresses[:1]),))
+    assert network(site=v4only, family=6).all[0].filtered is Filtered.FAMILY
+    assert network(Policy(max_stretch=1.5)).all[1].filtered is Filtered.STRETCH
+    cut = off_path_site(links=site.links[:3])
+    assert network(site=cut).all[1].filtered is Filtered.UNREACHABLE
+
+
+def equal_pair():
+    return off_path_site(mcps=(mcp("a", PortRef(3, 8), "10.8.0.8"), mcp("b", PortRef(3, 9), "10.8.0.9")))
+
+
+def test_rendezvous_spreads_equal_scores_and_is_stable():
+    found = network(site=equal_pair())
+    keys = [KEY._replace(sport=n) for n in range(400)]
+    winners = [decide(Policy(), found, (0, 0), key, 0).winner for key in keys]
+    assert winners == [decide(Policy(), found, (0, 0), key, 9).winner for key in keys]
+    assert 120 < sum(winners) < 280
+
+
+def test_hysteresis_keeps_the_last_choice_while_it_is_nearly_as_good():
+    found = network(site=equal_pair())
+    sticky = KEY._replace(previous=found.all[1].mcp.id)
+    assert decide(Policy(hysteresis=0.05), found, (0, 400), sticky, 0).reason == "hysteresis"
+    assert decide(Policy(hysteresis=0.05), found, (0, 600), sticky, 0).winner == 0
+
+
+@given(st.integers(0, 2**32), st.integers(4, 14))
+def test_distances_and_next_hops_agree_with_networkx(seed, size):
+    rng = random.Random(seed)
+    links, port = [], 10
+    for n in range(2, size + 1):
+        for peer in {rng.randrange(1, n), rng.randrange(1, n)}:
+            links.append(link(f"{n}:{port}", f"{peer}:{port + 1}", rng.choice([1, 2, 5])))
+            port += 2
+    graph = Graph(Site((), (), (), tuple(links), discover=False))
+    reference = nx.Graph()
+    for item in links:
+        a, b = item.a.dpid, item.b.dpid
+        known = reference.get_edge_data(a, b)
+        reference.add_edge(a, b, weight=min(item.weight, known["weight"] if known else inf))
+    a, b = rng.sample(range(1, size + 1), 2)
+    assert graph.distance(a, b) == nx.dijkstra_path_length(reference, a, b)
+    path = graph.path(a, b)
+    assert nx.path_weight(reference, path, "weight") == graph.distance(a, b)
+    assert (path[0], path[-1]) == (a, b)
+
+
+@pytest.mark.row("D-4.b")
+def test_an_in_line_mcp_stands_on_the_natural_path_even_where_it_is_the_only_way():
+    inline = replace(
+        mcp("core", PortRef(3, 1), "10.8.0.2"),
+        interception=Interception.SELF,
+        outside=PortRef(4, 9),
+    )
+    links = (link("1:2", "3:2"), link("2:8", "3:8"))  # nothing but the MCP joins s3 and s4
+    site = off_path_site(mcps=(inline,), links=links)
+    graph = Graph(site)
+    natural = graph.natural(1, 4)
+    assert natural.through == inline and natural.switches == (1, 3, 4)
+    found = candidates(Policy(), graph, site.mcps, 1, 4, 4, 80)
+    assert found.all[0].on_path and found.all[0].filtered is None
