@@ -1,0 +1,43 @@
+# `make demo` and `make test` each do all their set-up on a fresh Debian 12 machine, as root.
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help setup tools demo test lint bench clean
+
+# Options for pytest: make test PYTEST_ARGS="-x tests/unit"
+PYTEST_ARGS ?= tests
+
+help:
+	@echo 'make demo    set up, then show one lab: off-path steering on a real MPTCP kernel (root)'
+	@echo 'make test    set up, then lint and every test (root)'
+	@echo 'make lint    ruff and mypy'
+	@echo 'make bench   set up, then measure; writes build/bench.json (root)'
+	@echo 'make clean   remove .venv, build/ and what labs left behind'
+
+setup:
+	@packaging/setup.sh lab
+
+tools:
+	@packaging/setup.sh tools
+
+demo: setup
+	@.venv/bin/steering lab run off-path
+
+# Lint does not hide the tests: both always run, and either makes the whole fail.
+test: setup
+	@began=$$(date +%s); failed=0; \
+	packaging/lint.sh || failed=1; \
+	.venv/bin/python -m pytest $(PYTEST_ARGS) || failed=1; \
+	echo "make test: $$(($$(date +%s) - began)) s in all, status $$failed"; \
+	exit $$failed
+
+lint: tools
+	@packaging/lint.sh
+
+bench: setup
+	@.venv/bin/steering bench
+
+clean:
+	@if [ -x .venv/bin/steering ]; then .venv/bin/steering lab clean || echo 'labs were not cleaned' >&2; fi
+	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The `steering` command: one module for each subcommand, dispatched by `main`."""

@@ -1,0 +1,83 @@
+"""`steering check`: every finding of a site file and a policy file, or a summary."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from steering.model.network import Site, waypoints
+from steering.model.policy import Policy
+from steering.policy import Finding, load_policy, load_site
+
+SUMMARY = "check a site file and a policy file; every finding with its line"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--site FILE [--policy FILE] [--json]`."""
+    parser.add_argument("--site", metavar="FILE", required=True, help="the site file: what is in the network")
+    parser.add_argument(
+        "--policy", metavar="FILE", help="the policy file: what is wanted (default: the defaults)"
+    )
+    parser.add_argument("--json", action="store_true", help="findings and summary as one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 and a summary, or 2 and every finding (on stderr; with --json all on stdout)."""
+    site, _policy, findings = load_files(args.site, args.policy)
+    summary = summary_of(site) if site is not None and not findings else None
+    if args.json:
+        print(
+            json.dumps({"ok": not findings, "findings": [f.as_json() for f in findings], "summary": summary})
+        )
+        return 2 if findings else 0
+    if print_findings(findings):
+        return 2
+    if summary is not None:
+        print(_sentence(summary))
+    return 0
+
+
+def load_files(site_path: str, policy_path: str | None) -> tuple[Site | None, Policy | None, list[Finding]]:
+    """Both files at once: with any finding nothing of either may be applied. No policy file: the defaults."""
+    site, findings = load_site(site_path)
+    policy: Policy | None = Policy()
+    if policy_path is not None:
+        policy, more = load_policy(policy_path)
+        findings = findings + more
+    return site, policy, findings
+
+
+def print_findings(findings: list[Finding]) -> bool:
+    """One line each on stderr; True when there are any."""
+    for finding in findings:
+        print(finding, file=sys.stderr)
+    return bool(findings)
+
+
+def summary_of(site: Site) -> dict[str, Any]:
+    """{"access_networks", "gateways", "mcps", "links", "switches", "waypoints": counts, "discover"}."""
+    return {
+        "access_networks": len(site.access_networks),
+        "gateways": len(site.gateways),
+        "mcps": len(site.mcps),
+        "switches": len(site.switches),
+        "links": len(site.links),
+        "waypoints": len(waypoints(site)),
+        "discover": site.discover,
+    }
+
+
+def _sentence(summary: dict[str, Any]) -> str:
+    parts = [
+        _count(summary["access_networks"], "access network"),
+        _count(summary["gateways"], "gateway"),
+        _count(summary["mcps"], "MCP"),
+        _count(summary["waypoints"], "waypoint"),
+        _count(summary["switches"], "switch", "es"),
+    ]
+    links = _count(summary["links"], "link")
+    return ", ".join(parts) + f"; {links}{', more to be discovered' if summary['discover'] else ''}"
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"

@@ -1,0 +1,224 @@
+"""What `status`, `sessions`, `explain` and `mcp` share: finding the controller and asking it.
+
+The controller leaves its URL (`rest`) and its bearer token (`token`) in the state directory; the
+options name other places. Proxies from the environment are not used: the token stays on this machine.
+"""
+
+import argparse
+import http.client
+import ipaddress
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+TIMEOUT = 10.0  # seconds without a byte
+MAX_ANSWER = 64 << 20
+MAX_FILE = 4_096
+TOKEN_FILE = "token"
+REST_FILE = "rest"
+
+_TOKEN = re.compile(r"[!-~]+", re.ASCII)
+
+Json = dict[str, Any]
+
+
+class Unavailable(Exception):
+    """The controller cannot be asked, or does not have it; the message is one line that says what to do."""
+
+
+class NotFound(Unavailable):
+    """The controller answers that there is no such thing."""
+
+
+class BadInput(Exception):
+    """The command was given something that cannot be asked; one line."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of every client command."""
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    where = parser.add_argument_group("where the controller is")
+    where.add_argument(
+        "--state-dir", metavar="DIR", help="the controller's state directory (default: as steering run's)"
+    )
+    where.add_argument("--url", help="its REST address (default: the file 'rest' of the state directory)")
+    where.add_argument(
+        "--token-file",
+        metavar="FILE",
+        help="its bearer token (default: the file 'token' of the state directory)",
+    )
+
+
+def default_state_dir() -> Path:
+    """Where `steering run` keeps its state unless told otherwise."""
+    if os.geteuid() == 0:
+        return Path("/run/steering")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "steering" if runtime else Path.home() / ".local" / "state" / "steering"
+
+
+def ask(args: argparse.Namespace, question: Callable[["Controller"], None]) -> int:
+    """Run `question` against the controller `args` lead to; the exit status, after one line where it failed."""
+    try:
+        question(find(args))
+    except BadInput as error:
+        print(f"steering: {error}", file=sys.stderr)
+        return 2
+    except Unavailable as error:
+        print(f"steering: {error}", file=sys.stderr)
+        return 1
+    except (KeyError, TypeError) as error:
+        # Another version's answer: what we read in it is not there, or of another kind.
+        print(
+            f"steering: the controller answers in a form unknown here ({error!r}): versions differ",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def find(args: argparse.Namespace) -> "Controller":
+    """The controller that the options or the state directory lead to.
+
+    Raises Unavailable without a running controller's files, BadInput for an unusable URL.
+    """
+    state_dir = Path(args.state_dir) if args.state_dir else default_state_dir()
+    url = args.url or _read(
+        state_dir / REST_FILE,
+        "no controller runs here: start one with 'steering run', or give --state-dir or --url",
+    )
+    token_file = Path(args.token_file) if args.token_file else state_dir / TOKEN_FILE
+    token = _read(token_file, "the controller's bearer token is needed: give --state-dir or --token-file")
+    if not _TOKEN.fullmatch(token):
+        raise Unavailable(f"{token_file} holds no bearer token: give the right one with --token-file")
+    return Controller(url, token, token_file)
+
+
+def _read(path: Path, missing: str) -> str:
+    """A small text file; `missing` says what to do when there is none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE).decode("ascii", "replace").strip()
+    except PermissionError:
+        raise Unavailable(
+            f"{path} may not be read: run this as the controller's user, for example root"
+        ) from None
+    except FileNotFoundError:
+        raise Unavailable(f"{path} does not exist; {missing}") from None
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be read ({error.strerror}); {missing}") from None
+
+
+def _checked(url: str) -> SplitResult:
+    """The URL's parts; it must not carry the token in clear beyond this machine."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadInput(f"{url!r} is no URL of a controller; one looks like http://127.0.0.1:8080")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise BadInput(f"{url} would send the token in clear; use https, or a tunnel to a loopback address")
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Controller:
+    """A controller's northbound; one connection for a question."""
+
+    def __init__(self, url: str, token: str, token_file: Path) -> None:
+        self._parts = _checked(url)
+        self.url = url.rstrip("/")
+        self._token = token
+        self._token_file = token_file
+
+    def get(self, *path: str, **query: object) -> Json:
+        """The JSON object at /v1/path..., parts quoted here; query values that are None are left out.
+
+        Raises NotFound, BadInput (the controller names what is wrong) and Unavailable.
+        """
+        target = "/".join(
+            [
+                self._parts.path.rstrip("/"),
+                "v1",
+                *(quote(part, safe="", errors="surrogateescape") for part in path),
+            ]
+        )
+        given = {name: value for name, value in query.items() if value is not None}
+        asked = urlencode(given, errors="surrogateescape")
+        status, data = self._exchange(f"{target}?{asked}" if asked else target)
+        try:
+            body = json.loads(data)
+        except (ValueError, RecursionError):
+            body = None
+        if not isinstance(body, dict):
+            raise Unavailable(f"what answers at {self.url} is no steering controller (status {status})")
+        body = {str(_printable(name)): _printable(value) for name, value in body.items()}
+        if status == http.HTTPStatus.OK:
+            return body
+        raise self._refused(status, str(body.get("detail") or body.get("title") or "no reason given"))
+
+    def _exchange(self, target: str) -> tuple[int, bytes]:
+        secure = self._parts.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        connection = kind(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT)
+        try:
+            headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+            connection.request("GET", target, headers=headers)
+            response = connection.getresponse()
+            data = response.read(MAX_ANSWER + 1)
+        except TimeoutError:
+            raise Unavailable(
+                f"the controller at {self.url} does not answer within {TIMEOUT:.0f} s"
+            ) from None
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise Unavailable(f"no controller answers at {self.url} ({why}): is 'steering run' up?") from None
+        except http.client.HTTPException as error:
+            kind_of = type(error).__name__
+            raise Unavailable(f"what answers at {self.url} speaks no HTTP ({kind_of})") from None
+        finally:
+            connection.close()
+        if len(data) > MAX_ANSWER:
+            raise Unavailable(f"the answer of {self.url} is over {MAX_ANSWER >> 20} MiB")
+        return response.status, data
+
+    def _refused(self, status: int, detail: str) -> Exception:
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            return Unavailable(
+                f"the controller at {self.url} refuses the token of {self._token_file}: "
+                "give its own with --state-dir or --token-file"
+            )
+        if status == http.HTTPStatus.NOT_FOUND:
+            return NotFound(detail)
+        if status in (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.REQUEST_URI_TOO_LONG):
+            return BadInput(detail)
+        return Unavailable(f"the controller at {self.url} answers {status}: {detail}")
+
+
+def _printable(value: Any) -> Any:
+    """JSON data without control characters, which a terminal would obey."""
+    if isinstance(value, str):
+        return value if value.isprintable() else "".join(c if c.isprintable() else "?" for c in value)
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    return value
+
+
+def print_json(body: Any) -> None:
+    """JSON for programs, as every client command prints it."""
+    print(json.dumps(body, indent=2))

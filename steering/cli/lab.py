@@ -1,0 +1,128 @@
+"""`steering lab`: list, run and clean the Mininet labs of `topologies/`."""
+
+import argparse
+import json
+import signal
+import sys
+from difflib import get_close_matches
+from types import FrameType
+
+SUMMARY = "run a lab: real hosts, MCPs and switches on this machine, checked from three sides"
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`list`, `run` and `clean`."""
+    what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    listing = what.add_parser("list", help="the scenarios, and what each shows")
+    listing.add_argument("--json", action="store_true", help="for programs")
+    go = what.add_parser("run", help="run a scenario; status 0 if every check held, 1 if one failed")
+    go.add_argument("name", metavar="NAME", help="a scenario (see list)")
+    go.add_argument("--json", metavar="FILE", help="write the report there as JSON, - for standard output")
+    go.add_argument("--cli", action="store_true", help="open Mininet's prompt on the network at the end")
+    go.add_argument("--keep", action="store_true", help="keep captures and logs")
+    go.add_argument("--without", metavar="MECHANISM", action="append", default=[],
+                    help="negative control: run without a mechanism; the checks must then fail")
+    go.add_argument("--seconds", metavar="N", type=float, default=0.0, help="instead of the scenario's own time")
+    go.add_argument("--sessions", metavar="N", type=int, default=0, help="instead of the scenario's own number")
+    what.add_parser("clean", help="remove what labs left behind, and nothing else; ends one that runs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit status 0, 1 when a check failed, 2 for bad usage or a machine that cannot run labs."""
+    # Only this command needs Mininet and the labs.
+    from topologies import catalogue, environment
+
+    if args.what == "list":
+        return _list(args.json)
+    if args.what == "run" and args.name not in catalogue.MODULES:
+        near = get_close_matches(args.name, catalogue.MODULES, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(catalogue.MODULES)}"
+        return _refuse(f"no scenario '{args.name}': {hint}")
+    if args.what == "run" and (problem := _bad_options(args)):
+        return _refuse(problem)
+    try:
+        environment.require()
+    except environment.NotReady as error:
+        return _refuse(str(error))
+    return _clean() if args.what == "clean" else _run(args)
+
+
+def _refuse(text: str) -> int:
+    print(f"steering lab: {text}", file=sys.stderr)
+    return EXIT_USAGE
+
+
+def _bad_options(args: argparse.Namespace) -> str | None:
+    from topologies.scenario import MECHANISMS
+
+    for mechanism in args.without:
+        if mechanism not in MECHANISMS:
+            return f"--without {mechanism}: known: {', '.join(MECHANISMS)}"
+    if not 0 <= args.seconds <= 3600:
+        return "--seconds: from 1 to 3600"
+    if not 0 <= args.sessions <= 2000:
+        return "--sessions: from 1 to 2000"
+    return None
+
+
+def _list(as_json: bool) -> int:
+    from topologies import catalogue
+    from topologies.report import columns
+    from topologies.scenario import MECHANISMS
+
+    scenarios = [catalogue.load(name) for name in catalogue.MODULES]
+    if as_json:
+        rows = [
+            {"name": s.name, "figure": s.figure, "rows": list(s.rows), "summary": s.summary} for s in scenarios
+        ]
+        print(json.dumps({"scenarios": rows, "mechanisms": MECHANISMS}, indent=2))
+        return 0
+    for line in columns([["NAME", "SHOWS", "WHAT"]] + [[s.name, s.figure, s.summary] for s in scenarios]):
+        print(line)
+    return 0
+
+
+def _run(args: argparse.Namespace) -> int:
+    from topologies import catalogue, lab
+    from topologies.processes import LabError
+    from topologies.records import Busy
+    from topologies.report import Progress, Report
+    from topologies.scenario import Options
+
+    scenario = catalogue.load(args.name)
+    report = Report(scenario.name, scenario.figure, scenario.rows, lab.environment(), without=args.without)
+    say = Progress()
+    options = Options(say, tuple(args.without), args.seconds, args.sessions, args.cli, args.keep)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        say(f"{scenario.name} ({scenario.figure}) on {report.environment['datapath']} datapath, "
+            f"links: {report.environment['links']}")
+        scenario.run(options, report)
+    except Busy as error:
+        return _refuse(str(error))
+    except LabError as error:
+        report.expect("the lab itself works", False, "no trouble", error)
+    except KeyboardInterrupt:
+        say("interrupted; everything is taken down")
+        return EXIT_INTERRUPTED
+    if args.json:
+        report.write(args.json)
+    if args.json != "-":
+        print(report.text())
+    return EXIT_FAILED if report.failed or not report.checks else 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _clean() -> int:
+    from topologies import records
+
+    removed = records.clean()
+    print("\n".join(removed) if removed else "nothing to clean")
+    return 0

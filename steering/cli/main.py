@@ -1,0 +1,152 @@
+"""The `steering` command: finds the subcommand and hands over to its module.
+
+A subcommand is a module `steering/cli/<name>.py` with `SUMMARY: str`, `add_arguments(parser)` and
+`run(args) -> int`. Only the module that was asked for is imported, and nothing here imports sockets or
+threads: `steering run` has to patch the standard library for eventlet before anything else loads it.
+
+Exit status: 0 success, 1 the thing asked for failed, 2 bad usage or bad input, 130 interrupted, 141 the
+reader of our output went away (what a shell shows for a program ended by SIGPIPE).
+"""
+
+import argparse
+import ast
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from steering import __version__
+
+COMMANDS = (
+    "run",
+    "check",
+    "lab",
+    "decode",
+    "status",
+    "sessions",
+    "explain",
+    "mcp",
+    "policy",
+    "relay",
+    "bench",
+)
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+EPILOG = "example: steering run --site site.yaml --policy policy.yaml"
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line on stderr; subparsers inherit the habit."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print `message` and where help is; ends the process with status 2."""
+        self.exit(EXIT_USAGE, f"{self.prog}: {message} (see '{self.prog} --help')\n")
+
+
+def _source_of(command: str) -> str:
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{command}.py")
+
+
+def available() -> tuple[str, ...]:
+    """The subcommands whose module is installed, in the order in which help lists them."""
+    return tuple(command for command in COMMANDS if os.path.exists(_source_of(command)))
+
+
+def summary_of(command: str) -> str:
+    """The literal `SUMMARY` of a subcommand, read from its source: help imports no subcommand."""
+    with open(_source_of(command), encoding="utf-8") as source:
+        tree = ast.parse(source.read())
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign):
+            targets: list[ast.expr] = [node.target]
+        elif isinstance(node, ast.Assign):
+            targets = node.targets
+        else:
+            continue
+        named = any(isinstance(target, ast.Name) and target.id == "SUMMARY" for target in targets)
+        if named and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            return node.value.value
+    return ""
+
+
+def build_parser(chosen: str | None) -> argparse.ArgumentParser:
+    """The parser of `steering`; only the `chosen` subcommand's module is imported and gets its arguments."""
+    parser = OneLineParser(
+        prog="steering",
+        description="Steer Multipath TCP connections through MPTCP proxies (MCPs), every subflow to the same one.",
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"steering {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command in available():
+        if command != chosen:
+            commands.add_parser(command, help=summary_of(command))
+            continue
+        module = import_module(f"steering.cli.{command}")
+        subparser = commands.add_parser(command, help=module.SUMMARY, description=module.SUMMARY)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run_subcommand=module.run)
+    return parser
+
+
+def _unknown(word: str) -> int:
+    from difflib import get_close_matches  # only a mistake pays for it
+
+    near = get_close_matches(word, available(), n=1)
+    hint = f": did you mean '{near[0]}'?" if near else " (see 'steering --help')"
+    print(f"steering: no command '{word}'{hint}", file=sys.stderr)
+    return EXIT_USAGE
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    chosen = words[0] if words and not words[0].startswith("-") else None
+    if chosen is not None and chosen not in available():
+        return _unknown(chosen)
+    parser = build_parser(chosen)
+    if not words:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
+    args = parser.parse_args(words)
+    if chosen is None:
+        parser.error("options of a subcommand come after its name")
+    status: int = args.run_subcommand(args)
+    # A reader that went away is noticed here, not in the interpreter's own noisy flush at exit.
+    sys.stdout.flush()
+    return status
+
+
+def _reader_went_away() -> bool:
+    """Whether standard output is the broken pipe; if so what is still buffered is sent nowhere."""
+    import select  # only this rare end pays for it
+
+    try:
+        output = sys.stdout.fileno()
+        poll = select.poll()
+        poll.register(output, select.POLLOUT)
+        broken = any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
+    except (OSError, ValueError):  # no descriptor, or a closed one
+        return False
+    if broken:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return broken
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns its exit status (see the module's docstring)."""
+    try:
+        return _dispatch(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        if not _reader_went_away():
+            raise  # some other pipe or socket broke: that is an error, not a reader that had enough
+        return EXIT_BROKEN_PIPE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""`steering run`: the controller."""
+
+import argparse
+import sys
+
+from steering.runtime.settings import (
+    DEFAULT_LISTEN,
+    DEFAULT_REST,
+    LOG_LEVELS,
+    MECHANISMS,
+    SettingsError,
+    from_arguments,
+)
+
+SUMMARY = "run the controller until SIGTERM or Ctrl-C"
+EXIT_USAGE = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The settings of a controller."""
+    parser.add_argument("--site", metavar="FILE", required=True, help="the site file: what is in the network")
+    parser.add_argument("--policy", metavar="FILE", help="the policy file: what is wanted")
+    parser.add_argument(
+        "--listen",
+        metavar="ADDRESS:PORT",
+        default=DEFAULT_LISTEN,
+        help="where switches connect (default %(default)s)",
+    )
+    parser.add_argument(
+        "--rest",
+        metavar="ADDRESS:PORT",
+        default=DEFAULT_REST,
+        help="where the REST interface listens; port 0 is any free one (default %(default)s)",
+    )
+    parser.add_argument(
+        "--rest-allow-remote", action="store_true", help="let --rest be an address that is not loopback"
+    )
+    parser.add_argument("--state-dir", metavar="DIR", help="where token, discovery key and REST URL are kept")
+    parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
+    parser.add_argument(
+        "--log-level", choices=LOG_LEVELS, default="info", help="log from this level on (default %(default)s)"
+    )
+    parser.add_argument(
+        "--disable",
+        metavar="MECHANISM",
+        action="append",
+        default=[],
+        help=f"switch a mechanism off, for negative controls in labs: {', '.join(MECHANISMS)}",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when a signal ended it, 2 when it could not start."""
+    try:
+        settings = from_arguments(args)
+    except SettingsError as error:
+        print(f"steering run: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    # Late: this patches the standard library.
+    from steering.runtime.launcher import launch
+
+    return launch(settings)

@@ -1,0 +1,37 @@
+"""How the client commands word what the REST says: durations, addresses, costs, paths."""
+
+from typing import Any
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+
+
+def duration(seconds: float) -> str:
+    """`12s`, `3m20s`, `1h02m`, `2d03h`: the two largest units."""
+    whole = max(0, int(seconds))
+    if whole < MINUTE:
+        return f"{whole}s"
+    if whole < HOUR:
+        return f"{whole // MINUTE}m{whole % MINUTE:02d}s"
+    if whole < DAY:
+        return f"{whole // HOUR}h{whole % HOUR // MINUTE:02d}m"
+    return f"{whole // DAY}d{whole % DAY // HOUR:02d}h"
+
+
+def endpoint(address: str, port: int) -> str:
+    """`10.1.0.2:80` or `[fd00::1]:80`."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def number(value: float | None) -> str | None:
+    """A cost or score to four digits; None stays None."""
+    return None if value is None else f"{value:.4g}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 link`, `2 links`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def size_of(value: Any) -> Any:
+    """How many, for what may be a list or its length."""
+    return len(value) if isinstance(value, list) else value

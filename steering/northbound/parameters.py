@@ -1,0 +1,96 @@
+"""Query parameters: declared once, parsed and bounded here, described to OpenAPI from the same record."""
+
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from steering.model.session import SessionState
+from steering.northbound.problems import bad_request, shown
+
+MAX_FIELDS = 16
+MAX_NAME = 64
+MAX_OFFSET = 999_999_999
+MAX_LIMIT = 1_000
+DEFAULT_LIMIT = 100
+
+Json = dict[str, Any]
+_DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
+
+
+class Parameter(NamedTuple):
+    """A query parameter. `parse` raises ValueError with the sentence that says what is allowed."""
+
+    name: str
+    description: str
+    schema: Json
+    default: Any
+    parse: Callable[[str], Any]
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not _DIGITS.fullmatch(text) or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high} is wanted")
+        return int(text)
+
+    return parse
+
+
+def _name(text: str) -> str:
+    if not 1 <= len(text) <= MAX_NAME:
+        raise ValueError(f"a name of 1 to {MAX_NAME} characters is wanted")
+    return text
+
+
+def _state(text: str) -> str:
+    if text not in set(SessionState):
+        raise ValueError(f"one of {', '.join(SessionState)} is wanted")
+    return text
+
+
+def _integer(low: int, high: int, default: int) -> Json:
+    return {"type": "integer", "minimum": low, "maximum": high, "default": default}
+
+
+OFFSET = Parameter(
+    "offset", "How many sessions to pass over", _integer(0, MAX_OFFSET, 0), 0, _whole(0, MAX_OFFSET)
+)
+LIMIT = Parameter(
+    "limit",
+    "How many sessions to list",
+    _integer(1, MAX_LIMIT, DEFAULT_LIMIT),
+    DEFAULT_LIMIT,
+    _whole(1, MAX_LIMIT),
+)
+MCP = Parameter(
+    "mcp", "Only sessions at this MCP", {"type": "string", "minLength": 1, "maxLength": MAX_NAME}, None, _name
+)
+STATE = Parameter(
+    "state", "Only sessions in this state", {"type": "string", "enum": list(SessionState)}, None, _state
+)
+
+
+def parse_query(raw: str, declared: tuple[Parameter, ...]) -> dict[str, Any]:
+    """A query string's values by name, defaults filled in.
+
+    Raises Problem 400 for an unknown or repeated parameter, a value out of bounds, more than
+    MAX_FIELDS fields or bytes that are no UTF-8.
+    """
+    try:
+        pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise bad_request("the query string cannot be read") from None
+    known = {parameter.name: parameter for parameter in declared}
+    values: dict[str, Any] = {}
+    for name, text in pairs:
+        if name not in known:
+            allowed = ", ".join(known) or "none"
+            raise bad_request(f"unknown parameter {shown(name)}; known here: {allowed}")
+        if name in values:
+            raise bad_request(f"parameter {name} is given more than once")
+        try:
+            values[name] = known[name].parse(text)
+        except ValueError as error:
+            raise bad_request(f"{name}={shown(text)}: {error}") from None
+    return {parameter.name: values.get(parameter.name, parameter.default) for parameter in declared}

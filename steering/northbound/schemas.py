@@ -1,0 +1,122 @@
+"""JSON Schemas (2020-12) of the bodies; what `steering.model.view.View` answers, for OpenAPI."""
+
+from typing import Any
+
+from steering.model.session import SessionState
+
+Json = dict[str, Any]
+
+TEXT: Json = {"type": "string"}
+WHOLE: Json = {"type": "integer"}
+NUMBER: Json = {"type": "number"}
+FLAG: Json = {"type": "boolean"}
+
+
+def _object(**properties: Json) -> Json:
+    """An object whose every property is there; readers ignore properties they do not know."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(items: Json) -> Json:
+    return {"type": "array", "items": items}
+
+
+def _maybe(schema: Json) -> Json:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _one_of(*values: str) -> Json:
+    return {"type": "string", "enum": list(values)}
+
+
+def reference(name: str) -> Json:
+    """A pointer to a schema of this module as OpenAPI places it."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _described(schema: Json, description: str) -> Json:
+    return {**schema, "description": description}
+
+
+_SESSION_HEAD: dict[str, Json] = {
+    "id": TEXT,
+    "state": _one_of(*SessionState),
+    "mcp": _maybe(TEXT),
+    "token": _described(_maybe(TEXT), "8 hex digits (RFC 8684 section 3.2), null while unknown"),
+    "version": _described(_maybe(WHOLE), "MPTCP version, 0 or 1"),
+    "client": TEXT,
+    "server": TEXT,
+    "age_s": NUMBER,
+}
+
+SCHEMAS: dict[str, Json] = {
+    "Health": _object(
+        status=_one_of("ok", "recovering", "no-switch"),
+        version=TEXT,
+        uptime_s=NUMBER,
+        switches=_object(connected=WHOLE, known=WHOLE),
+        sessions=_described({"type": "object", "additionalProperties": WHOLE}, "How many, by state"),
+        policy_version=WHOLE,
+    ),
+    "Topology": _object(
+        switches=_list(_object(name=TEXT, dpid=_maybe(TEXT), connected=FLAG)),
+        links=_list(_object(a=TEXT, b=TEXT, weight=NUMBER, up=FLAG)),
+        attachments=_list(_object(name=TEXT, role=TEXT, port=TEXT, up=FLAG, waypoint=WHOLE)),
+        hosts=_list(_object(address=TEXT, mac=TEXT, port=TEXT)),
+    ),
+    "Mcp": _object(
+        name=TEXT,
+        id=WHOLE,
+        type=_one_of("on-path", "off-path"),
+        type_computed=_maybe(TEXT),
+        interception=_one_of("steered", "self"),
+        addresses=_list(TEXT),
+        port=TEXT,
+        capacity_sessions=WHOLE,
+        sessions=WHOLE,
+        subflows=WHOLE,
+        reachable=FLAG,
+    ),
+    "Mcps": _object(mcps=_list(reference("Mcp"))),
+    "SessionSummary": _object(**_SESSION_HEAD, subflows=WHOLE),
+    "Sessions": _object(sessions=_list(reference("SessionSummary")), total=WHOLE, offset=WHOLE),
+    "Subflow": _object(
+        src=TEXT,
+        sport=WHOLE,
+        dst=TEXT,
+        dport=WHOLE,
+        kind=TEXT,
+        access_network=_maybe(TEXT),
+        path=_one_of("natural", "redirected"),
+        switch=TEXT,
+        entries=_described({}, "The session entries that pin it"),
+        address_id=_maybe(WHOLE),
+        backup=_maybe(FLAG),
+    ),
+    "Session": _object(
+        **_SESSION_HEAD,
+        subflows=_list(reference("Subflow")),
+        decision=_described(_maybe(TEXT), "Id of the decision, null for a session read back from switches"),
+    ),
+    "Candidate": _object(
+        mcp=TEXT,
+        filtered=_described(_maybe(TEXT), "Why it was not considered"),
+        cost=_maybe(NUMBER),
+        stretch=_described(_maybe(NUMBER), "Path cost through the MCP over the natural path's"),
+        terms=_described({"type": "object", "additionalProperties": _maybe(NUMBER)}, "location, type, load"),
+        score=_maybe(NUMBER),
+        path=_list(TEXT),
+    ),
+    "Decision": _object(
+        id=TEXT,
+        time_s=_described(NUMBER, "On the controller's own clock"),
+        age_s=NUMBER,
+        policy_version=WHOLE,
+        outcome=TEXT,
+        winner=_maybe(TEXT),
+        reason=TEXT,
+        natural_cost=_maybe(NUMBER),
+        candidates=_list(reference("Candidate")),
+    ),
+    "Problem": _object(type=TEXT, title=TEXT, status=WHOLE, detail=TEXT),
+}

@@ -1,0 +1,7 @@
+"""Site and policy files: YAML text -> every finding at once, or the frozen records of `steering.model`."""
+
+from steering.policy.findings import Code, Finding
+from steering.policy.policy_file import load_policy, parse_policy
+from steering.policy.site_file import load_site, parse_site
+
+__all__ = ["Code", "Finding", "load_policy", "load_site", "parse_policy", "parse_site"]

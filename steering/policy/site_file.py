@@ -1,0 +1,105 @@
+"""Site files: `load_site`, `parse_site`."""
+
+from steering.model.network import AccessNetwork, Address, Gateway, Link, Mcp, Site
+from steering.policy.document import Document, load_text, read_document
+from steering.policy.fields import merged
+from steering.policy.findings import Code, Finding, Problem
+from steering.policy.site_address_checks import address_problems
+from steering.policy.site_plan import Attachment, Kind, Plan, plan
+from steering.policy.site_schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile
+from steering.policy.site_topology_checks import topology_problems
+from steering.policy.validate import Salvage, check, salvage
+
+
+def load_site(path: str) -> tuple[Site | None, list[Finding]]:
+    """Read a site file. Either a site and no finding, or None and every finding, in the file's order."""
+    text, findings = load_text(path)
+    return (None, findings) if text is None else parse_site(text, path)
+
+
+def parse_site(text: str, filename: str) -> tuple[Site | None, list[Finding]]:
+    """As `load_site`, of a text; `filename` is what findings call it."""
+    document = read_document(text, filename)
+    data = document.data
+    if data is None:
+        return None, document.report([])
+    if "policy" in data and "site" not in data:
+        wrong = Problem(("policy",), Code.WRONG_FILE, "this is a policy file, not a site file", at_key=True)
+        return None, document.report([wrong])
+    file, problems = check(SiteFile, data)
+    left = Salvage(file, {}, set()) if file else salvage(SiteFile, data, problems, {"site": 1})
+    made = _plan(left, document)
+    if made is not None:
+        problems += [*made.problems, *topology_problems(made), *address_problems(made)]
+    findings = document.report(problems)
+    if findings or made is None:
+        return None, findings
+    return _site(made), []
+
+
+def _plan(left: Salvage[SiteFile], document: Document) -> Plan | None:
+    if left.model is None:
+        return None
+    # A section that is an alias is as lost as one that the schema refused.
+    lost = left.lost | {str(path[0]) for path in document.broken if path}
+    return plan(left.model, left.numbers, lost)
+
+
+def _site(made: Plan) -> Site:
+    """The plan of a file without findings as the model's records."""
+    placed = {attachment.path: attachment for attachment in made.attachments}
+    file = made.file
+    return Site(
+        access_networks=tuple(
+            _access(item, placed["access_networks", n]) for n, item in enumerate(file.access_networks)
+        ),
+        gateways=tuple(_gateway(item, placed["gateways", n]) for n, item in enumerate(file.gateways)),
+        mcps=tuple(_mcp(item, placed["mcps", n]) for n, item in enumerate(file.mcps)),
+        links=tuple(Link(link.ports[0].ref, link.ports[1].ref, link.weight) for link in made.links),
+        switches=made.switches,
+        discover=made.discover,
+    )
+
+
+def _virtual(attachment: Attachment) -> tuple[Address, ...]:
+    """The virtual gateway's addresses; of an access network one for each prefix, in the prefixes' order."""
+    values = [gateway.value for gateway in attachment.gateways]
+    if attachment.kind is Kind.ACCESS:
+        return tuple(next(v for v in values if v in prefix.value) for prefix in attachment.prefixes)
+    return tuple(dict.fromkeys(values))
+
+
+def _access(item: AccessNetworkFile, placed: Attachment) -> AccessNetwork:
+    return AccessNetwork(
+        name=item.name,
+        type=item.type,
+        trust=item.trust,
+        prefixes=tuple(item.prefixes),
+        ports=tuple(port.ref for port in placed.ports),
+        gateways=_virtual(placed),
+    )
+
+
+def _gateway(item: GatewayFile, placed: Attachment) -> Gateway:
+    return Gateway(
+        name=item.name,
+        prefixes=tuple(item.prefixes),
+        ports=tuple(port.ref for port in placed.ports),
+        gateways=_virtual(placed),
+        next_hops=tuple(item.next_hops or ()),
+    )
+
+
+def _mcp(item: McpFile, placed: Attachment) -> Mcp:
+    return Mcp(
+        name=item.name,
+        type=item.type,
+        inside=placed.ports[0].ref,
+        outside=placed.ports[-1].ref,
+        interception=item.interception,
+        addresses=tuple(item.addresses),
+        gateways=_virtual(placed),
+        source_mode=item.source_mode.value,
+        capacity_sessions=item.capacity.sessions,
+        tcp_ports=merged(item.tcp_ports),
+    )

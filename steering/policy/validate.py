@@ -1,0 +1,165 @@
+"""A pydantic schema over a document's data: every error in plain words, and what is left without them."""
+
+import typing
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from steering.policy.fields import kind_of
+from steering.policy.findings import Code, Path, Problem, nearest, quoted
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Salvage(Generic[Model]):
+    """`numbers`: where each kept list item stood in the file. `lost`: sections that lack something."""
+
+    model: Model | None
+    numbers: dict[str, list[int]]
+    lost: set[str]
+
+
+_CODES = frozenset(Code)
+
+_WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list ([a, b])",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+}
+
+_BOUNDS = {
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+EmptyMapping = BeforeValidator(lambda value: {} if value is None else value)
+"""A section whose keys are all commented out is an empty section."""
+EmptyList = BeforeValidator(lambda value: [] if value is None else value)
+
+
+class Strict(BaseModel):
+    """The base of every part of a file: nothing unknown, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def check(schema: type[Model], data: dict[str, Any]) -> tuple[Model | None, list[Problem]]:
+    """The validated model, or None and everything that is wrong with `data`."""
+    try:
+        return schema.model_validate(data), []
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        return None, [
+            _problem(schema, detail, details) for detail in details if not _echo(schema, detail, details)
+        ]
+
+
+def _problem(schema: type[BaseModel], detail: ErrorDetails, details: list[ErrorDetails]) -> Problem:
+    path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
+    at_key = bool(path) and path[-1] == "[key]"  # pydantic's word for the key of a free mapping
+    path = path[:-1] if at_key else path
+    shown = quoted(path[-1]) if path else "the file"
+    if kind == "extra_forbidden":
+        suggestion = nearest(path[-1], _keys_at(schema, path[:-1]))
+        return Problem(path, Code.UNKNOWN_KEY, f"unknown key {shown}", suggestion, at_key=True)
+    if kind == "missing":
+        return Problem(path[:-1], Code.MISSING_KEY, f"key {shown} is missing")
+    where = _where(path)
+    if kind in _CODES:
+        return Problem(path, Code(kind), f"{where}: {context['words']}", context["suggestion"], at_key)
+    if kind in _WANTED:
+        return Problem(
+            path, Code.WRONG_TYPE, f"{where} must be {_WANTED[kind]}, not {kind_of(detail['input'])}"
+        )
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        return Problem(
+            path, Code.OUT_OF_RANGE, f"{where} must be {words} {context[key]:g}, not {detail['input']:g}"
+        )
+    if kind == "too_short":
+        return Problem(path, Code.OUT_OF_RANGE, f"{where} must hold at least {context['min_length']}")
+    if kind == "too_long":
+        return Problem(path, Code.OUT_OF_RANGE, f"{where} may hold {context['max_length']} at most")
+    return Problem(path, Code.BAD_VALUE, f"{where}: {detail['msg']}")
+
+
+def _where(path: Path) -> str:
+    """`ports (item 2)` for ("mcps", 0, "ports", 1): the last key, and the place in its list counted from 1."""
+    key = next((part for part in reversed(path) if isinstance(part, str)), "")
+    item = f" (item {path[-1] + 1})" if path and isinstance(path[-1], int) else ""
+    return f"{quoted(key).strip(chr(39))}{item}"
+
+
+def salvage(
+    schema: type[Model], data: dict[str, Any], problems: list[Problem], given: dict[str, Any]
+) -> Salvage[Model]:
+    """What is left when every list item, mapping entry or key that a problem lies in is taken out.
+
+    `given` stands in for what no file can do without (its version)."""
+    kept = dict(data)
+    numbers = {key: list(range(len(value))) for key, value in data.items() if isinstance(value, list)}
+    lost: set[str] = set()
+    for problem in problems:
+        if not problem.path:
+            continue
+        section, rest = str(problem.path[0]), problem.path[1:]
+        lost.add(section)
+        if rest and isinstance(rest[0], int) and section in numbers:
+            numbers[section] = [n for n in numbers[section] if n != rest[0]]
+        elif rest and isinstance(kept.get(section), dict):
+            kept[section] = {key: value for key, value in kept[section].items() if key != rest[0]}
+        else:
+            kept.pop(section, None)
+    for section, left in numbers.items():
+        if section in kept:
+            kept[section] = [data[section][n] for n in left]
+    try:
+        model = schema.model_validate(kept | given)
+    except ValidationError:
+        model = None
+    return Salvage(model, numbers, lost)
+
+
+def _echo(schema: type[BaseModel], detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
+    """A missing key whose misspelling is reported beside it is one mistake, not two."""
+    if detail["type"] != "missing":
+        return False
+    parent = detail["loc"][:-1]
+    known = _keys_at(schema, parent)
+    return any(
+        other["type"] == "extra_forbidden"
+        and other["loc"][:-1] == parent
+        and nearest(other["loc"][-1], known) == detail["loc"][-1]
+        for other in details
+    )
+
+
+def _keys_at(schema: type[BaseModel], path: Path) -> list[str]:
+    """The keys that the mapping at `path` may have."""
+    current: type[BaseModel] | None = schema
+    for part in path:
+        if current is None:
+            return []
+        if isinstance(part, str):
+            field = current.model_fields.get(part)
+            current = _model_in(field.annotation) if field else None
+    return list(current.model_fields) if current else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first model inside an annotation such as `list[X]` or `X | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in typing.get_args(annotation) if (found := _model_in(inner))), None)

@@ -1,0 +1,50 @@
+"""What a relay counts itself, and the kernel's own MPTCP counters of the same namespace."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+NETSTAT = Path("/proc/self/net/netstat")
+_PREFIX = "MPTcpExt"
+
+
+@dataclass(slots=True)
+class Counters:
+    """Connections since the start, except `active` (sessions now open)."""
+
+    accepted: int = 0
+    active: int = 0
+    dial_failed: int = 0
+    fallback: int = 0
+    """Accepted connections that were plain TCP, by choice of the host or of a middlebox."""
+    refused_limit: int = 0
+    refused_destination: int = 0
+    accept_failed: int = 0
+    ended_orderly: int = 0
+    ended_reset: int = 0
+    bytes_up: int = 0
+    """Host to server, ended sessions included."""
+    bytes_down: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        """The counters by name."""
+        return asdict(self)
+
+
+def parse_netstat(text: str) -> dict[str, int]:
+    """The MPTCP counters of /proc/net/netstat, names as nstat prints them (`MPTcpExtMPJoinAckRx`)."""
+    lines = [line.split() for line in text.splitlines() if line.startswith(_PREFIX + ":")]
+    if len(lines) < 2:
+        return {}
+    return {
+        _PREFIX + name: int(value)
+        for name, value in zip(lines[0][1:], lines[1][1:], strict=False)
+        if value.isdigit()
+    }
+
+
+def kernel_counters() -> dict[str, int]:
+    """The kernel's MPTCP counters of this network namespace; empty if it keeps none."""
+    try:
+        return parse_netstat(NETSTAT.read_text())
+    except OSError:
+        return {}

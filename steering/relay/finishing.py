@@ -1,0 +1,45 @@
+"""Connections the relay closed in order and the kernel is still delivering.
+
+They need the rules for as long as they last: without them the hosts' acknowledgements would be forwarded to the server
+instead of reaching the MCP's sockets, and the tail of a transfer would hang.
+"""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+TABLES = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
+_DONE = frozenset(("05", "06", "07", "0A"))
+"""States in which nothing of ours waits for an acknowledgement: FIN_WAIT2, TIME_WAIT, CLOSE, LISTEN."""
+
+POLL_S = 0.02
+
+
+def count_unfinished(table: str, ports: frozenset[int]) -> int:
+    """Connections of /proc/net/tcp text with a service port at either end that still have something to deliver."""
+    found = 0
+    for line in table.splitlines()[1:]:
+        words = line.split()
+        if len(words) < 4 or words[3] in _DONE:
+            continue
+        ends = {int(word.rpartition(":")[2], 16) for word in words[1:3]}
+        found += not ends.isdisjoint(ports)
+    return found
+
+
+def wait_finished(ports: Iterable[int], seconds: float) -> bool:
+    """Whether all of them came to their end within `seconds`. Blocks; for a relay that serves no more."""
+    wanted = frozenset(ports)
+    until = time.monotonic() + seconds
+    while True:
+        left = 0
+        for path in TABLES:
+            try:
+                left += count_unfinished(path.read_text(), wanted)
+            except OSError:
+                continue
+        if not left:
+            return True
+        if time.monotonic() >= until:
+            return False
+        time.sleep(POLL_S)

@@ -1,0 +1,157 @@
+"""What a relay is told, checked before anything is opened or installed.
+
+Every refusal is one line naming the option and the value (`OptionError`); the command prints it and ends with status 2.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import TypeVar
+
+Network = IPv4Network | IPv6Network
+Choice = TypeVar("Choice", bound=StrEnum)
+
+MAX_PORTS = 1024
+"""One listener a port: a bound on listeners, so that a typing slip (`1-65535`) is refused and not obeyed."""
+
+MAX_PREFIXES = 1024
+MAX_SESSIONS = 100_000
+IFACE_NAME_MAX = 15
+"""Bytes of an interface name (Linux IFNAMSIZ less its zero)."""
+
+
+class OptionError(ValueError):
+    """A relay option that is missing, malformed or not built; its text is one line for the operator."""
+
+
+class SourceMode(StrEnum):
+    """How the server leg's source address is made (N-5.4). Only TRANSPARENT is built."""
+
+    TRANSPARENT = "transparent"
+    IPV6_PREFIX = "ipv6-prefix"
+    IPV6_ADDRESS = "ipv6-address"
+    SHARED = "shared"
+    ONE_TO_ONE = "one-to-one"
+    NPTV6 = "nptv6"
+
+
+class ServerLeg(StrEnum):
+    """What the relay offers the server: MPTCP (the server may decline, N-5.6.1a) or plain TCP."""
+
+    MPTCP = "mptcp"
+    TCP = "tcp"
+
+
+class Interception(StrEnum):
+    """Which SYNs TPROXY takes: all of the service ports, or those that carry an MPTCP option (D-4.1b)."""
+
+    ALL = "all"
+    MPTCP = "mptcp"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOptions:
+    """A checked configuration. `ports` is sorted and unique; `dial_timeout` is in seconds."""
+
+    source_mode: SourceMode
+    ports: tuple[int, ...]
+    prefixes: tuple[Network, ...]
+    inside: tuple[str, ...]
+    interception: Interception
+    server_leg: ServerLeg
+    max_sessions: int
+    dial_timeout: float
+    status: str | None
+
+    def covers(self, address: str) -> bool:
+        """Whether an address lies in a service prefix (a prefix of the other family never covers it)."""
+        known = ip_address(address)
+        return any(known in prefix for prefix in self.prefixes)
+
+
+def parse_source_mode(value: str | None) -> SourceMode:
+    """The source mode, which has no default (N-5.4.0). Raises OptionError when absent, unknown or not built."""
+    if value is None:
+        raise OptionError(
+            "--source-mode is required and has no default: say --source-mode transparent "
+            "(the server sees the host's own address and port)"
+        )
+    try:
+        mode = SourceMode(value)
+    except ValueError:
+        known = ", ".join(SourceMode)
+        raise OptionError(f"--source-mode {value!r} is not a source mode (known: {known})") from None
+    if mode is not SourceMode.TRANSPARENT:
+        raise OptionError(f"--source-mode {mode.value} is not built yet; only transparent is")
+    return mode
+
+
+def parse_ports(values: Sequence[str]) -> tuple[int, ...]:
+    """Service ports from `"80"` and `"8000-8010"` texts; at least one, at most MAX_PORTS. Raises OptionError."""
+    ports: set[int] = set()
+    for text in values:
+        first, dash, last = text.partition("-")
+        low = _port(first, text)
+        high = _port(last, text) if dash else low
+        if low > high:
+            raise OptionError(f"--port {text}: the range runs backwards")
+        if high - low >= MAX_PORTS:
+            raise OptionError(
+                f"--port {text}: more than {MAX_PORTS} ports, and every port needs its own listener"
+            )
+        ports.update(range(low, high + 1))
+    if not ports:
+        raise OptionError(
+            "--port is required: name every service port to relay, e.g. --port 443 --port 8000-8010"
+        )
+    if len(ports) > MAX_PORTS:
+        raise OptionError(
+            f"--port: {len(ports)} ports, at most {MAX_PORTS} (every port needs its own listener)"
+        )
+    return tuple(sorted(ports))
+
+
+def _port(text: str, whole: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
+        raise OptionError(f"--port {whole}: a port is a number from 1 to 65535, a range is FIRST-LAST")
+    return int(text)
+
+
+def parse_prefixes(values: Sequence[str]) -> tuple[Network, ...]:
+    """Service prefixes of both families, duplicates dropped, order kept. Raises OptionError."""
+    networks: list[Network] = []
+    for text in values:
+        try:
+            network = ip_network(text)
+        except ValueError as error:
+            raise OptionError(f"--prefix {text}: {error}") from None
+        if network not in networks:
+            networks.append(network)
+    if len(networks) > MAX_PREFIXES:
+        raise OptionError(f"--prefix: {len(networks)} prefixes, at most {MAX_PREFIXES}")
+    return tuple(networks)
+
+
+def parse_inside(values: Sequence[str]) -> tuple[str, ...]:
+    """Interface names, as they go into an nft rule: a name that could end the rule is refused. Raises OptionError."""
+    for name in values:
+        plain = name.isascii() and all(c.isalnum() or c in "-_.@" for c in name)
+        if not (plain and 0 < len(name) <= IFACE_NAME_MAX):
+            raise OptionError(f"--inside {name!r} is not an interface name")
+    return tuple(dict.fromkeys(values))
+
+
+def parse_bound(option: str, value: str, low: int, high: int) -> int:
+    """A whole number of an option, within [low, high]. Raises OptionError."""
+    if not (value.isascii() and value.isdigit() and len(value) <= 9 and low <= int(value) <= high):
+        raise OptionError(f"{option} {value}: a whole number from {low} to {high}")
+    return int(value)
+
+
+def parse_choice(option: str, value: str, choices: type[Choice]) -> Choice:
+    """One of an enumeration's values. Raises OptionError naming all of them."""
+    try:
+        return choices(value)
+    except ValueError:
+        raise OptionError(f"{option} {value!r}: one of {', '.join(choices)}") from None

@@ -1,0 +1,281 @@
+"""The relay itself: listeners, sessions, status and signals in one event loop of one thread."""
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from select import EPOLLIN
+from typing import Any
+
+from steering.relay.counters import Counters, kernel_counters
+from steering.relay.logs import Log
+from steering.relay.options import RelayOptions
+from steering.relay.poller import Poller
+from steering.relay.session import End, Session
+from steering.relay.sockets import (
+    Endpoint,
+    PlatformError,
+    dial,
+    endpoints,
+    is_local,
+    listener,
+    prepare_leg,
+    reset_on_close,
+)
+from steering.relay.status import STATUS_VERSION, StatusSocket, describe
+
+ACCEPTS_PER_EVENT = 64
+TICK_S = 0.5
+ACCEPT_PAUSE_S = 0.2
+SPARE_DESCRIPTORS = 64
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def reserve_descriptors(sessions: int, ports: int) -> None:
+    """Raise this process's soft limit to two descriptors a session and some. Raises PlatformError if it may not."""
+    need = 2 * sessions + ports + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < need:
+        fits = max(0, (hard - ports - SPARE_DESCRIPTORS) // 2)
+        raise PlatformError(
+            f"--max-sessions {sessions} needs {need} open files and the hard limit is {hard}: "
+            f"raise it (ulimit -Hn {need}) or say --max-sessions {fits}"
+        )
+    if soft != resource.RLIM_INFINITY and soft < need:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+
+
+class Relay:
+    """Opens everything when made (raises PlatformError, leaving nothing open); `run` serves until a signal."""
+
+    def __init__(self, options: RelayOptions, log: Log) -> None:
+        self.options = options
+        self.log = log
+        self.counters = Counters()
+        self._poller = Poller()
+        self._sessions: dict[Session, None] = {}
+        self._dialling: deque[tuple[float, Session]] = deque()
+        self._paused_until = 0.0
+        self._stop = False
+        reserve_descriptors(options.max_sessions, len(options.ports))
+        self._listeners: list[socket.socket] = []
+        self._status: StatusSocket | None = None
+        try:
+            for port in options.ports:
+                self._listeners.append(listener(port))
+            if options.status is not None:
+                self._status = StatusSocket(options.status)
+        except PlatformError:
+            self._close_listeners()
+            raise
+
+    def run(self, prepare: Callable[[], None] = lambda: None) -> None:
+        """Serve until SIGTERM, SIGINT or SIGHUP; then reset every live session and return.
+
+        `prepare` is called once the signals are caught: what it installs, its caller can take away after `run`.
+        """
+        wake, waker = socket.socketpair()
+        with wake, waker:
+            for end in (wake, waker):
+                end.setblocking(False)
+            old_fd = signal.set_wakeup_fd(waker.fileno())
+            signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+            old = [signal.signal(number, self._on_signal) for number in signals]
+            self._poller.add(wake.fileno(), EPOLLIN, lambda _events: None)
+            try:
+                prepare()
+                self._serve()
+            finally:
+                self.close()
+                signal.set_wakeup_fd(old_fd)
+                for number, handler in zip(signals, old, strict=True):
+                    signal.signal(number, handler)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._stop = True
+
+    def _serve(self) -> None:
+        self._watch_listeners()
+        if self._status is not None:
+            self._poller.add(self._status.sock.fileno(), EPOLLIN, self._on_status)
+        self.log.event(
+            "ready",
+            pid=os.getpid(),
+            ports=",".join(str(sock.getsockname()[1]) for sock in self._listeners),
+            source_mode=self.options.source_mode.value,
+            server_leg=self.options.server_leg.value,
+        )
+        next_tick = time.monotonic() + TICK_S
+        while not self._stop:
+            self._poller.turn(max(0.0, next_tick - time.monotonic()))
+            now = time.monotonic()
+            if now >= next_tick:
+                next_tick = now + TICK_S
+                self._tick(now)
+
+    def _tick(self, now: float) -> None:
+        while self._dialling:
+            deadline, session = self._dialling[0]
+            if session.dialling and session.end is None:
+                if deadline > now:
+                    break
+                session.abort(End.DIAL_FAILED, f"no answer in {self.options.dial_timeout:g} s")
+            self._dialling.popleft()
+        if self._paused_until and now >= self._paused_until:
+            self._paused_until = 0.0
+            self._watch_listeners()
+        if self._status is not None:
+            self._status.expire(self._poller, now)
+        self._poller.close_pending()
+
+    def close(self) -> None:
+        """Reset every live session, stop listening; sessions that had ended in order are the kernel's to finish."""
+        self._close_listeners()
+        live = len(self._sessions)
+        for session in list(self._sessions):
+            session.abort(End.STOPPED, "relay stopped")
+        self._poller.close_pending()
+        self.log.event("stopped", reset_sessions=live)
+
+    def _close_listeners(self) -> None:
+        for sock in self._listeners:
+            self._poller.remove(sock.fileno())
+            sock.close()
+        self._listeners.clear()
+        if self._status is not None:
+            self._poller.remove(self._status.sock.fileno())
+            self._status.close()
+            self._status = None
+
+    # -- accepting --------------------------------------------------------------------------------------------------
+
+    def _watch_listeners(self) -> None:
+        for sock in self._listeners:
+            self._poller.add(sock.fileno(), EPOLLIN, partial(self._on_accept, sock))
+
+    def _on_accept(self, sock: socket.socket, _events: int) -> None:
+        for _ in range(ACCEPTS_PER_EVENT):
+            try:
+                accepted, _peer = sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.counters.accept_failed += 1
+                if error.errno in _OUT_OF_RESOURCES:
+                    self._pause(error)
+                    return
+                continue
+            try:
+                self._admit(accepted)
+            except OSError as error:  # the host was gone before we looked
+                self.counters.accept_failed += 1
+                self.log.peer_event("accept failed", reason=error.strerror)
+                accepted.close()
+
+    def _pause(self, error: OSError) -> None:
+        """Leave the queue alone for a moment: epoll would tell of it again at once, and nothing could be done."""
+        self.log.peer_event("accept paused", reason=error.strerror)
+        for sock in self._listeners:
+            self._poller.remove(sock.fileno())
+        self._paused_until = time.monotonic() + ACCEPT_PAUSE_S
+
+    def _admit(self, accepted: socket.socket) -> None:
+        reset_on_close(accepted)
+        counters = self.counters
+        counters.accepted += 1
+        client, server = endpoints(accepted)
+        if len(self._sessions) >= self.options.max_sessions:
+            counters.refused_limit += 1
+            self.log.peer_event("refused", reason="max-sessions", client=client, server=server)
+            accepted.close()
+            return
+        if not self._is_service(server):
+            counters.refused_destination += 1
+            self.log.peer_event("refused", reason="not a service address", client=client, server=server)
+            accepted.close()
+            return
+        prepare_leg(accepted)
+        try:
+            dialled = dial(client, server, self.options.server_leg)
+        except OSError as error:
+            counters.dial_failed += 1
+            self.log.peer_event("dial failed", client=client, server=server, reason=error.strerror)
+            accepted.close()
+            return
+        self._start(client, server, accepted, dialled)
+
+    def _is_service(self, server: Endpoint) -> bool:
+        """The relay never dials itself, and only what it was put in front of."""
+        if self.options.prefixes and not self.options.covers(server.address):
+            return False
+        return not is_local(server.address)
+
+    def _start(
+        self, client: Endpoint, server: Endpoint, accepted: socket.socket, dialled: socket.socket
+    ) -> None:
+        now = time.monotonic()
+        session = Session(self._poller, client, server, accepted, dialled, now, self._on_end)
+        self._sessions[session] = None
+        self._dialling.append((now + self.options.dial_timeout, session))
+        self.counters.active += 1
+        if session.token is None:
+            self.counters.fallback += 1
+        if self.log.verbose:
+            token = None if session.token is None else f"{session.token:08x}"
+            self.log.peer_event("session", client=client, server=server, token=token)
+
+    def _on_end(self, session: Session, end: End, reason: str) -> None:
+        self._sessions.pop(session, None)
+        counters = self.counters
+        counters.active -= 1
+        counters.bytes_up += session.client_leg.received
+        counters.bytes_down += session.server_leg.received
+        if end is End.ORDERLY:
+            counters.ended_orderly += 1
+        elif end is End.DIAL_FAILED:
+            counters.dial_failed += 1
+            self.log.peer_event("dial failed", client=session.client, server=session.server, reason=reason)
+        else:
+            counters.ended_reset += 1
+        if self.log.verbose and end is not End.DIAL_FAILED:
+            self.log.peer_event(
+                "session ended",
+                client=session.client,
+                server=session.server,
+                how=end.value,
+                reason=reason or None,
+            )
+
+    # -- status -----------------------------------------------------------------------------------------------------
+
+    def _on_status(self, _events: int) -> None:
+        now = time.monotonic()
+        document = json.dumps(self.document(now)).encode()
+        if self._status is not None:
+            self._status.answer(self._poller, document, now)
+
+    def document(self, now: float) -> dict[str, Any]:
+        """The status document; `bytes_up` and `bytes_down` of `counters` hold live sessions too."""
+        sessions = []
+        for session in self._sessions:
+            with contextlib.suppress(OSError):
+                sessions.append(describe(session, now))
+        counters = self.counters.as_dict()
+        for name in ("bytes_up", "bytes_down"):
+            counters[name] += sum(row[name] for row in sessions)
+        return {
+            "version": STATUS_VERSION,
+            "source_mode": self.options.source_mode.value,
+            "server_leg": self.options.server_leg.value,
+            "ports": list(self.options.ports),
+            "sessions": sessions,
+            "counters": counters,
+            "kernel": kernel_counters(),
+        }

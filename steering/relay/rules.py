@@ -1,0 +1,222 @@
+"""What the kernel must be told so that SYNs for the service ports reach the relay's listeners.
+
+Sources: measured facts of kernel MPTCP (listener-port rule, TPROXY set-up), requirement L8 (blackhole_timeout).
+
+How the nft rules tell a new connection from a relayed one: the relay's listeners are wildcard sockets, its
+connections are not. A segment whose only local match is a wildcard listener belongs to no relayed connection; its SYN
+is taken when it goes to a service prefix and port, everything else of it is forwarded untouched. Any other transparent
+socket (established, handshake pending, TIME_WAIT, either leg) gets its segments by the second rule. Without that order
+`socket transparent` alone would pull in every destination of a service port, whatever its prefix.
+"""
+
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from steering.relay.options import Interception, Network, RelayOptions
+
+TABLE = "steering_relay"
+MARK = 0x5354
+ROUTE_TABLE = 5354
+RULE_PRIORITY = 90
+"""Before any source-routing rule of the machine: a marked segment is the relay's, wherever it came from."""
+
+SUBFLOW_LIMIT = 8
+COMMAND_TIMEOUT_S = 10
+
+SYSCTLS: tuple[tuple[str, str], ...] = (
+    ("net.mptcp.enabled", "1"),
+    ("net.mptcp.close_timeout", "4"),  # a session all of whose subflows died ends in 4 s, not 60
+    ("net.mptcp.blackhole_timeout", "0"),  # L8: one bad server must not turn MPTCP off for all
+    ("net.ipv4.ip_forward", "1"),  # what is not intercepted goes its way
+    ("net.ipv6.conf.all.forwarding", "1"),
+    ("net.ipv4.conf.all.rp_filter", "0"),
+    ("net.ipv4.conf.default.rp_filter", "0"),
+    ("net.ipv4.conf.all.send_redirects", "0"),  # an off-path MCP forwards out of the interface it came in by
+    (
+        "net.ipv4.tcp_tw_reuse",
+        "1",
+    ),  # the server leg reuses the host's port, so it must not wait for TIME_WAIT
+    ("net.ipv4.tcp_syncookies", "0"),  # a cookie leaves no request socket for the second nft rule to find
+    ("net.ipv4.tcp_max_syn_backlog", "8192"),
+    ("net.core.somaxconn", "8192"),
+)
+
+PER_INTERFACE: tuple[tuple[str, str], ...] = (("rp_filter", "0"), ("send_redirects", "0"))
+"""Per-interface IPv4 settings; the kernel takes the larger of `all` and the interface's own."""
+
+
+class RuleError(RuntimeError):
+    """A rule, route or sysctl the kernel or its tool refused; one line for the operator."""
+
+
+def ruleset(options: RelayOptions) -> str:
+    """The nft table as text for `nft -f`; it replaces the relay's own table and no other."""
+    ports = _set(_port_ranges(options.ports))
+    quoted = [f'"{name}"' for name in options.inside]
+    inside = f"iifname {_set(quoted)} " if quoted else ""
+    option = "tcp option mptcp exists " if options.interception is Interception.MPTCP else ""
+    takes = "\n".join(
+        f"    {inside}{option}{word} daddr {_set(prefixes)} tcp dport {ports}"
+        f" tproxy {word} to :tcp dport meta mark set {MARK:#x} accept"
+        for word, prefixes in _by_family(options.prefixes)
+    )
+    return _table(f"""\
+  chain prerouting {{
+    type filter hook prerouting priority mangle; policy accept;
+    meta l4proto tcp socket wildcard 1 goto fresh
+    meta l4proto tcp socket transparent 1 meta mark set {MARK:#x} accept
+  }}
+  chain fresh {{
+    tcp flags & (fin | syn | rst | ack) != syn accept
+{takes}
+  }}
+""")
+
+
+def _table(chains: str) -> str:
+    """A text that replaces our table in one transaction, whether it was there or not."""
+    return f"table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n{chains}}}\n"
+
+
+def _by_family(prefixes: Iterable[Network]) -> list[tuple[str, list[str]]]:
+    families: dict[str, list[str]] = {"ip": [], "ip6": []}
+    for prefix in prefixes:
+        families["ip" if prefix.version == 4 else "ip6"].append(str(prefix))
+    return [(word, listed) for word, listed in families.items() if listed]
+
+
+def _set(items: Iterable[str]) -> str:
+    return "{ " + ", ".join(items) + " }"
+
+
+def _port_ranges(ports: tuple[int, ...]) -> list[str]:
+    """Sorted ports as nft elements, neighbours joined: (80, 81, 82, 443) -> ["80-82", "443"]."""
+    runs: list[list[int]] = []
+    for port in ports:
+        if runs and runs[-1][1] == port - 1:
+            runs[-1][1] = port
+        else:
+            runs.append([port, port])
+    return [str(low) if low == high else f"{low}-{high}" for low, high in runs]
+
+
+def routing() -> tuple[str, ...]:
+    """Commands that deliver marked segments to this machine; repeated runs leave one rule (see `unrouting`)."""
+    return tuple(
+        command
+        for family in ("", "-6 ")
+        for command in (
+            f"ip {family}route replace local default dev lo table {ROUTE_TABLE}",
+            f"ip {family}rule add pref {RULE_PRIORITY} fwmark {MARK:#x}/0xffff lookup {ROUTE_TABLE}",
+        )
+    )
+
+
+def unrouting() -> tuple[str, ...]:
+    """Commands that undo `routing`; each may fail when there is nothing to undo."""
+    return tuple(
+        command
+        for family in ("", "-6 ")
+        for command in (
+            f"ip {family}rule del pref {RULE_PRIORITY} fwmark {MARK:#x}/0xffff lookup {ROUTE_TABLE}",
+            f"ip {family}route flush table {ROUTE_TABLE}",
+        )
+    )
+
+
+def script(options: RelayOptions) -> str:
+    """All of it as a shell script, to read or to run as root; running it twice changes nothing more."""
+    sysctls = "\n".join(f"sysctl -qw {name}={value}" for name, value in SYSCTLS)
+    loops = "\n".join(
+        f'for f in /proc/sys/net/ipv4/conf/*/{name}; do echo {value} > "$f"; done'
+        for name, value in PER_INTERFACE
+    )
+    undo = "\n".join(f"{command} 2>/dev/null || true" for command in unrouting())
+    return f"""\
+#!/bin/sh
+# What `steering relay` needs of the kernel; `steering relay --apply` does the same and undoes it at its end.
+set -e
+{sysctls}
+{loops}
+ip mptcp limits set subflows {SUBFLOW_LIMIT}
+{undo}
+{chr(10).join(routing())}
+nft -f - <<'NFT'
+{ruleset(options)}NFT
+"""
+
+
+def apply_sysctls() -> None:
+    """Write the sysctls and the subflow limit. They stay after the relay: a machine that forwards goes on to.
+
+    Raises RuleError.
+    """
+    for name, value in SYSCTLS:
+        _write(Path("/proc/sys", *name.split(".")), value)
+    for name, value in PER_INTERFACE:
+        for path in Path("/proc/sys/net/ipv4/conf").glob(f"*/{name}"):
+            _write(path, value)
+    _command(f"ip mptcp limits set subflows {SUBFLOW_LIMIT}")
+
+
+def install(options: RelayOptions) -> None:
+    """Routes, rules and the nft table, replacing what an earlier relay left. Raises RuleError, having undone all."""
+    try:
+        for command in unrouting():
+            _command(command, must=False)
+        for command in routing():
+            _command(command)
+        _command("nft -f -", text=ruleset(options))
+    except RuleError:
+        remove()
+        raise
+
+
+def retire() -> None:
+    """Leave only what connections still being delivered by the kernel need: their own segments, no new connection.
+
+    Once they are over the rule matches nothing; the next relay replaces it. Raises RuleError.
+    """
+    _command(
+        "nft -f -",
+        text=_table(f"""\
+  chain prerouting {{
+    type filter hook prerouting priority mangle; policy accept;
+    meta l4proto tcp socket transparent 1 meta mark set {MARK:#x} accept
+  }}
+"""),
+    )
+
+
+def remove() -> None:
+    """Take the nft table, rules and routes away; what is not there is no error."""
+    _command(f"nft delete table inet {TABLE}", must=False)
+    for command in unrouting():
+        _command(command, must=False)
+
+
+def _write(path: Path, value: str) -> None:
+    try:
+        path.write_text(value)
+    except OSError as error:
+        raise RuleError(f"cannot set {path} to {value}: {error.strerror}") from None
+
+
+def _command(command: str, text: str | None = None, must: bool = True) -> None:
+    try:
+        done = subprocess.run(
+            command.split(),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        if must:
+            raise RuleError(f"{command}: {error}") from None
+        return
+    if must and done.returncode:
+        reason = (done.stderr or done.stdout).strip().splitlines() or [f"status {done.returncode}"]
+        raise RuleError(f"{command}: {reason[0]}")

@@ -1,0 +1,149 @@
+"""Building TCP segments, IPv4 and IPv6, with correct checksums: for resets sent by steering, labs and tests."""
+
+from collections.abc import Sequence
+from struct import pack
+
+from .checksum import internet_checksum
+from .errors import Refusal, WireError
+from .mptcp import MpTcprst
+from .options import OPTION_SPACE
+from .segment import ETH_IPV4, ETH_IPV6, IPPROTO_TCP, Buffer, Flags, locate_tcp, read_segment
+
+MAC_A = bytes.fromhex("020000000001")
+MAC_B = bytes.fromhex("0200000000ff")
+_SEQ_SPACE = 1 << 32
+
+
+def tcp_segment(
+    src: bytes,
+    dst: bytes,
+    sport: int,
+    dport: int,
+    *,
+    seq: int = 0,
+    ack: int = 0,
+    flags: int = Flags.SYN,
+    window: int = 65535,
+    options: bytes = b"",
+    payload: bytes = b"",
+) -> bytes:
+    """TCP header, options and payload. `src`/`dst`: both 4 or both 16 bytes, only for the checksum.
+
+    `options` must fill whole 4-byte words, at most 40 bytes, else WireError (bad-value, options-too-long).
+    """
+    if len(src) != len(dst) or len(src) not in (4, 16) or len(options) % 4:
+        raise WireError(Refusal.BAD_VALUE)
+    if len(options) > OPTION_SPACE:
+        raise WireError(Refusal.OPTIONS_TOO_LONG)
+    words = (20 + len(options)) // 4
+    head = pack(">HHIIBBH", sport, dport, seq % _SEQ_SPACE, ack % _SEQ_SPACE, words << 4, flags, window)
+    rest = b"\0\0" + options + payload
+    length = len(head) + 2 + len(rest)
+    pseudo = src + dst + (pack(">BBH", 0, 6, length) if len(src) == 4 else pack(">II", length, 6))
+    return head + pack(">H", internet_checksum(pseudo + head + b"\0\0" + rest)) + rest
+
+
+def ip_datagram(
+    src: bytes,
+    dst: bytes,
+    payload: bytes,
+    *,
+    protocol: int = IPPROTO_TCP,
+    ttl: int = 64,
+    ip_options: bytes = b"",
+    extensions: Sequence[tuple[int, bytes]] = (),
+) -> bytes:
+    """An IPv4 or IPv6 datagram, by the size of `src`.
+
+    `ip_options`: whole 4-byte words (IPv4). `extensions`: (header type, header bytes whose first byte, the
+    next header, is filled in here), in order (IPv6).
+    """
+    if len(src) == 4:
+        total = 20 + len(ip_options) + len(payload)
+        first = pack(">BBHHHBB", 0x40 | (5 + len(ip_options) // 4), 0, total, 0, 0x4000, ttl, protocol)
+        rest = src + dst + ip_options
+        return first + pack(">H", internet_checksum(first + b"\0\0" + rest)) + rest + payload
+    types = [kind for kind, _ in extensions] + [protocol]
+    headers = b"".join(
+        bytes((following,)) + body[1:] for following, (_, body) in zip(types[1:], extensions, strict=True)
+    )
+    fixed = pack(">IHBB", 6 << 28, len(headers) + len(payload), types[0], ttl)
+    return fixed + src + dst + headers + payload
+
+
+def ethernet_frame(
+    datagram: bytes,
+    *,
+    dst_mac: bytes = MAC_B,
+    src_mac: bytes = MAC_A,
+    tags: Sequence[tuple[int, int]] = (),
+) -> bytes:
+    """An Ethernet frame around an IP datagram. `tags`: (TPID, TCI) of VLAN tags, outermost first."""
+    ethertype = ETH_IPV4 if datagram[0] >> 4 == 4 else ETH_IPV6
+    vlan = b"".join(pack(">HH", tpid, tci) for tpid, tci in tags)
+    return dst_mac + src_mac + vlan + pack(">H", ethertype) + datagram
+
+
+def tcp_frame(
+    src: bytes,
+    dst: bytes,
+    sport: int,
+    dport: int,
+    *,
+    seq: int = 0,
+    ack: int = 0,
+    flags: int = Flags.SYN,
+    window: int = 65535,
+    options: bytes = b"",
+    payload: bytes = b"",
+    tags: Sequence[tuple[int, int]] = (),
+    dst_mac: bytes = MAC_B,
+    src_mac: bytes = MAC_A,
+) -> bytes:
+    """Ethernet, IP and TCP in one call; for IP options and extension headers use the parts."""
+    segment = tcp_segment(
+        src,
+        dst,
+        sport,
+        dport,
+        seq=seq,
+        ack=ack,
+        flags=flags,
+        window=window,
+        options=options,
+        payload=payload,
+    )
+    return ethernet_frame(ip_datagram(src, dst, segment), dst_mac=dst_mac, src_mac=src_mac, tags=tags)
+
+
+def reset_for(frame: Buffer, reason: int | None = None, transient: bool = False) -> bytes:
+    """The RST frame that answers the segment in an Ethernet `frame` (RFC 9293 3.10.7.1), sent back to its sender.
+
+    With `reason` it carries MP_TCPRST (RFC 8684 3.6): 3 for a denial by policy, 2 and `transient` for an
+    admission limit. VLAN tags are kept. The frame may be cut after its TCP header: the acknowledgement number
+    counts the payload by the IP length. Raises WireError for what is not TCP, and is-reset for a RST: a reset
+    is never answered.
+    """
+    at = locate_tcp(frame)
+    segment = read_segment(frame)
+    if segment.flags & Flags.RST:
+        raise WireError(Refusal.IS_RESET)
+    if segment.flags & Flags.ACK:
+        seq, ack, flags = segment.ack, 0, int(Flags.RST)
+    else:
+        length = at.end - at.tcp - 20 - len(segment.options)
+        length += bool(segment.flags & Flags.SYN) + bool(segment.flags & Flags.FIN)
+        seq, ack, flags = 0, segment.seq + length, Flags.RST | Flags.ACK
+    answer = tcp_segment(
+        segment.dst,
+        segment.src,
+        segment.dport,
+        segment.sport,
+        seq=seq,
+        ack=ack,
+        flags=flags,
+        window=0,
+        options=b"" if reason is None else MpTcprst(reason, transient).encode(1),
+    )
+    datagram = ip_datagram(segment.dst, segment.src, answer)
+    return bytes(frame[6:12]) + bytes(frame[0:6]) + bytes(frame[12 : at.ip]) + datagram

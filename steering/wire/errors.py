@@ -1,0 +1,37 @@
+"""The only error of this package, and the named reasons it carries."""
+
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """Why bytes were refused. The value is the label of the counter that counts it."""
+
+    TRUNCATED = "truncated"  # the captured bytes end inside a header that is needed
+    UNKNOWN_LINK_TYPE = "unknown-link-type"
+    TOO_MANY_TAGS = "too-many-tags"  # more than two VLAN tags
+    NOT_IP = "not-ip"
+    BAD_IP_VERSION = "bad-ip-version"
+    BAD_IHL = "bad-ihl"  # IPv4 header shorter than 20 bytes
+    BAD_IP_LENGTH = "bad-ip-length"  # the IP length does not hold its own headers
+    FRAGMENT = "fragment"
+    TOO_MANY_HEADERS = "too-many-headers"  # IPv6 extension headers
+    NOT_TCP = "not-tcp"
+    BAD_DATA_OFFSET = "bad-data-offset"  # TCP header shorter than 20 bytes
+    OPTION_LENGTH_ZERO = "option-length-zero"
+    OPTION_LENGTH_ONE = "option-length-one"
+    OPTION_OVERRUN = "option-overrun"  # an option ends past the header, or a kind has no length
+    OPTIONS_TOO_LONG = "options-too-long"  # more than 40 bytes to encode
+    NOT_MPTCP = "not-mptcp"  # the option's kind is not 30
+    BAD_OPTION_LENGTH = "bad-option-length"  # no form of this subtype has this length
+    UNKNOWN_SUBTYPE = "unknown-subtype"
+    UNKNOWN_VERSION = "unknown-version"  # neither MPTCP v0 nor v1
+    IS_RESET = "is-reset"  # a reset is never answered with a reset
+    BAD_VALUE = "bad-value"  # a field that does not fit its place on the wire
+
+
+class WireError(Exception):
+    """Raised for any bytes (or, when encoding, any fields) this package refuses."""
+
+    def __init__(self, reason: Refusal) -> None:
+        super().__init__(reason.value)
+        self.reason = reason

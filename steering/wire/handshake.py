@@ -1,0 +1,205 @@
+"""The hot reader: what steering needs from one punted segment, in one pass and without objects per layer.
+
+It reads the frame, the addresses and the first MPTCP option that opens a subflow (MP_CAPABLE or MP_JOIN,
+RFC 8684 3.1 and 3.2, RFC 6824 for version 0). The full option codec is in `mptcp`.
+"""
+
+from enum import IntEnum
+from struct import Struct
+from typing import NamedTuple
+
+from .crypto import token
+from .errors import Refusal, WireError
+from .segment import (
+    ETH_IPV4,
+    IPPROTO_TCP,
+    TCP_HEADER_LENGTH,
+    Buffer,
+    locate_tcp,
+    tcp_payload_offset,
+)
+
+__all__ = ["Handshake", "Kind", "read_handshake", "token"]
+
+
+class Kind(IntEnum):
+    """What a segment means to steering."""
+
+    PLAIN = 0  # no usable MPTCP option: plain TCP (D-2.5)
+    CAPABLE = 1
+    JOIN = 2
+    OPAQUE = 3  # carries TCP-MD5 (19) or TCP-AO (29): must never be relayed (D-6.7.6)
+
+
+class Handshake(NamedTuple):
+    """One segment as steering sees it. Addresses 4 or 16 bytes, keys 8 bytes or b"", token and nonce 4 or b""."""
+
+    family: int  # 4 or 6
+    src: bytes
+    dst: bytes
+    sport: int
+    dport: int
+    seq: int
+    ack: int
+    flags: int  # TCP flag byte
+    kind: Kind
+    version: int  # of MP_CAPABLE, else 0 (a join does not tell its version)
+    key: bytes  # the sender's key, where the option carries it
+    peer_key: bytes  # the receiver's key, where the option carries it (third ACK, first data)
+    token: bytes  # of a JOIN SYN: the receiver's token
+    address_id: int
+    backup: bool
+    nonce: bytes
+    deny_join: bool  # C flag of MP_CAPABLE, version 1 and later
+    options_length: int  # bytes of the header's option space in use, padding included (D-6.7.4)
+    payload_offset: int  # in the frame
+
+
+# Untagged Ethernet, IPv4 without options, TCP: EtherType, version and IHL, total length, fragment field,
+# protocol, addresses, ports, sequence and acknowledgement number, data offset, flags. One unpack reads it all.
+_COMMON = Struct(">HBxH2xHxB2x4s4sHHIIBB")
+_COMMON_OFFSET = 12
+_COMMON_LENGTH = 54  # Ethernet 14, IPv4 20, TCP 20
+_TCP = Struct(">HHIIBB")
+_IPV4_PAIR = Struct(">4s4s")
+_IPV6_PAIR = Struct(">16s16s")
+
+_MPTCP = 30
+_KEYED = frozenset((19, 29))  # TCP-MD5, TCP-AO
+
+_SYN = 0x02
+_SYN_ACK = 0x12
+
+_KEY = Struct("8s")
+_KEYS = Struct("8s8s")
+_TOKEN_NONCE = Struct("4s4s")
+_NONCE = Struct("4s")
+
+_new = tuple.__new__
+
+_PLAIN = Kind.PLAIN
+_CAPABLE = Kind.CAPABLE
+_JOIN = Kind.JOIN
+_OPAQUE = Kind.OPAQUE
+
+# kind, version, key, peer key, token, address id, backup, nonce, deny join
+_Opening = tuple[Kind, int, bytes, bytes, bytes, int, bool, bytes, bool]
+_NOTHING: _Opening = (_PLAIN, 0, b"", b"", b"", 0, False, b"", False)
+_HIDDEN: _Opening = (_OPAQUE, 0, b"", b"", b"", 0, False, b"", False)
+
+
+def read_handshake(frame: Buffer) -> Handshake:
+    """Read an Ethernet frame with a TCP segment; the frame may be cut anywhere after the TCP header.
+
+    An MPTCP option whose own form is wrong is ignored, as RFC 8684 3 asks of a host (the segment is then
+    PLAIN). Raises WireError when the frame is not whole TCP over IP, or its option LIST is malformed.
+    """
+    if len(frame) < _COMMON_LENGTH:
+        return _read_any(frame)
+    (ethertype, version_ihl, total, fragment, protocol, src, dst, sport, dport, seq, ack, offset, flags) = (
+        _COMMON.unpack_from(frame, _COMMON_OFFSET)
+    )
+    end = 34 + (offset >> 4) * 4
+    if (
+        ethertype != ETH_IPV4
+        or version_ihl != 0x45
+        or fragment & 0x3FFF
+        or protocol != IPPROTO_TCP
+        or not _COMMON_LENGTH <= end <= len(frame)
+        or total < end - 14
+    ):
+        return _read_any(frame)
+    # Spelled out, and built by tuple's own constructor: this line is a third of the cost otherwise.
+    head = (4, src, dst, sport, dport, seq, ack, flags)
+    return _new(Handshake, head + _opening(frame, _COMMON_LENGTH, end, flags) + (end - _COMMON_LENGTH, end))
+
+
+def _read_any(frame: Buffer) -> Handshake:
+    """The same for tags, IPv4 options, IPv6 and its extension headers, and for every refusal."""
+    at = locate_tcp(frame)
+    end = tcp_payload_offset(frame, at.tcp)
+    if at.family == 4:
+        addresses = _IPV4_PAIR.unpack_from(frame, at.ip + 12)
+    else:
+        addresses = _IPV6_PAIR.unpack_from(frame, at.ip + 8)
+    sport, dport, seq, ack, _, flags = _TCP.unpack_from(frame, at.tcp)
+    start = at.tcp + TCP_HEADER_LENGTH
+    head = (at.family, *addresses, sport, dport, seq, ack, flags)
+    return _new(Handshake, head + _opening(frame, start, end, flags) + (end - start, end))
+
+
+def _opening(frame: Buffer, at: int, end: int, flags: int) -> _Opening:
+    """Walk the options in frame[at:end]. The whole list is checked, whatever was found before its end."""
+    found = _NOTHING
+    opaque = False
+    while at < end:
+        kind = frame[at]
+        if kind == 1:
+            at += 1
+            continue
+        if kind == 0:
+            break
+        if at + 1 >= end:
+            raise WireError(Refusal.OPTION_OVERRUN)
+        length = frame[at + 1]
+        if length < 2:
+            raise WireError(Refusal.OPTION_LENGTH_ONE if length else Refusal.OPTION_LENGTH_ZERO)
+        following = at + length
+        if following > end:
+            raise WireError(Refusal.OPTION_OVERRUN)
+        if kind == _MPTCP:
+            if found is _NOTHING and length >= 4:
+                found = _mptcp(frame, at, length, flags)
+        elif kind in _KEYED:
+            opaque = True
+        at = following
+    return _HIDDEN if opaque else found
+
+
+def _mptcp(frame: Buffer, at: int, length: int, flags: int) -> _Opening:
+    """The option of kind 30 at `at`, of at least 4 bytes, all of them inside the header."""
+    subtype = frame[at + 2] >> 4
+    if subtype == 0:
+        return _capable(frame, at, length, flags)
+    if subtype == 1:
+        return _join(frame, at, length, flags)
+    return _NOTHING
+
+
+def _capable(frame: Buffer, at: int, length: int, flags: int) -> _Opening:
+    version = frame[at + 2] & 0x0F
+    bits = frame[at + 3]
+    if bits & 0x41 != 0x01:
+        return _NOTHING  # an extension we do not know (B), or none of the crypto algorithms we know (H)
+    deny = version > 0 and bits & 0x20 != 0
+    handshake = flags & _SYN_ACK
+    if handshake == _SYN:
+        if version and length == 4:
+            # A version of the future too: its responder answers with one that we know.
+            return (_CAPABLE, version, b"", b"", b"", 0, False, b"", deny)
+        if version == 0 and length == 12:
+            return (_CAPABLE, 0, *_KEY.unpack_from(frame, at + 4), b"", b"", 0, False, b"", False)
+        return _NOTHING
+    if version > 1:
+        return _NOTHING  # agreed on a version whose hash is unknown: no token can be learnt
+    if handshake == _SYN_ACK:
+        if length == 12:
+            return (_CAPABLE, version, *_KEY.unpack_from(frame, at + 4), b"", b"", 0, False, b"", deny)
+    elif length == 20 or (version == 1 and length in (22, 24)):
+        return (_CAPABLE, version, *_KEYS.unpack_from(frame, at + 4), b"", 0, False, b"", deny)
+    return _NOTHING
+
+
+def _join(frame: Buffer, at: int, length: int, flags: int) -> _Opening:
+    handshake = flags & _SYN_ACK
+    if handshake == _SYN:
+        if length == 12:
+            token_, nonce = _TOKEN_NONCE.unpack_from(frame, at + 4)
+            return (_JOIN, 0, b"", b"", token_, frame[at + 3], frame[at + 2] & 1 != 0, nonce, False)
+    elif handshake == _SYN_ACK:
+        if length == 16:
+            (nonce,) = _NONCE.unpack_from(frame, at + 12)
+            return (_JOIN, 0, b"", b"", b"", frame[at + 3], frame[at + 2] & 1 != 0, nonce, False)
+    elif length == 24:
+        return (_JOIN, 0, b"", b"", b"", 0, False, b"", False)
+    return _NOTHING

@@ -1,0 +1,111 @@
+"""ICMP time exceeded, as the virtual gateway answers a packet whose TTL ran out (RFC 792, 1812, 4443).
+
+What may not be answered is decided here too, because an error message that answers the wrong packet is an
+amplifier: ICMP errors, later fragments, packets to groups, packets whose source is not one host.
+"""
+
+from struct import Struct
+
+from .checksum import internet_checksum, pseudo_header_v6
+from .errors import Refusal, WireError
+from .segment import ETH_IPV4, ETH_IPV6, MAX_EXTENSION_HEADERS
+
+_ETHERNET_LENGTH = 14
+_IPV4 = Struct(">BBHHHBBH4s4s")
+_IPV6 = Struct(">IHBB16s16s")
+_ICMP, _ICMPV6, _FRAGMENT = 1, 58, 44
+_EXTENSIONS = frozenset((0, 43, 60, 135, 139, 140))
+_ICMP_ERRORS = frozenset((3, 4, 5, 11, 12))  # RFC 792, RFC 1122 3.2.2
+_TTL = 64
+_INTERNETWORK_CONTROL = 0xC0  # precedence of an ICMP error, RFC 1812 4.3.2.5
+_QUOTE_V4 = 576 - 28  # RFC 1812 4.3.2.3: the whole error stays within 576 bytes
+_QUOTE_V6 = 1280 - 48  # RFC 4443 2.4(c): within the minimum IPv6 MTU
+
+
+def time_exceeded(frame: bytes, gateway_ip: bytes, gateway_mac: bytes) -> bytes | None:
+    """The answer to `frame`, ready to go back out of its ingress port.
+
+    `frame` is untagged Ethernet with IPv4 or IPv6, perhaps cut; `gateway_ip` is of 4 or 16 bytes, of the
+    frame's family. None where the RFCs forbid an answer. Raises WireError when there is no whole IP header.
+    """
+    if len(frame) < _ETHERNET_LENGTH + 20:
+        raise WireError(Refusal.TRUNCATED)
+    ethertype = frame[12] << 8 | frame[13]
+    if ethertype == ETH_IPV4 and len(gateway_ip) == 4:
+        reply = _answer_v4(frame, gateway_ip)
+    elif ethertype == ETH_IPV6 and len(gateway_ip) == 16:
+        reply = _answer_v6(frame, gateway_ip)
+    elif ethertype in (ETH_IPV4, ETH_IPV6):
+        raise WireError(Refusal.BAD_VALUE)
+    else:
+        raise WireError(Refusal.NOT_IP)
+    if reply is None or frame[0] & 1:
+        return None
+    return frame[6:12] + gateway_mac + frame[12:14] + reply
+
+
+def _answer_v4(frame: bytes, gateway: bytes) -> bytes | None:
+    """The IPv4 packet of the answer."""
+    ip = _ETHERNET_LENGTH
+    if frame[ip] >> 4 != 4:
+        raise WireError(Refusal.BAD_IP_VERSION)
+    header = (frame[ip] & 0x0F) * 4
+    if header < 20:
+        raise WireError(Refusal.BAD_IHL)
+    if ip + header > len(frame):
+        raise WireError(Refusal.TRUNCATED)
+    _, _, total, _, fragment, _, protocol, _, src, dst = _IPV4.unpack_from(frame, ip)
+    if total < header:
+        raise WireError(Refusal.BAD_IP_LENGTH)
+    if fragment & 0x1FFF or dst[0] >= 224 or not 0 < src[0] < 224 or src[0] == 127:
+        return None
+    packet = frame[ip : ip + min(total, _QUOTE_V4)]
+    if protocol == _ICMP and (len(packet) <= header or packet[header] in _ICMP_ERRORS):
+        return None
+    message = b"\x0b\0\0\0\0\0\0\0" + packet
+    message = message[:2] + internet_checksum(message).to_bytes(2, "big") + message[4:]
+    head = _IPV4.pack(0x45, _INTERNETWORK_CONTROL, 20 + len(message), 0, 0, _TTL, _ICMP, 0, gateway, src)
+    return head[:10] + internet_checksum(head).to_bytes(2, "big") + head[12:] + message
+
+
+def _answer_v6(frame: bytes, gateway: bytes) -> bytes | None:
+    """The IPv6 packet of the answer."""
+    ip = _ETHERNET_LENGTH
+    if len(frame) < ip + 40:
+        raise WireError(Refusal.TRUNCATED)
+    if frame[ip] >> 4 != 6:
+        raise WireError(Refusal.BAD_IP_VERSION)
+    _, length, following, _, src, dst = _IPV6.unpack_from(frame, ip)
+    if src[0] == 0xFF or dst[0] == 0xFF or not any(src):
+        return None
+    packet = frame[ip : ip + 40 + length]
+    if not _answerable_v6(packet, following):
+        return None
+    message = b"\x03\0\0\0\0\0\0\0" + packet[:_QUOTE_V6]
+    total = internet_checksum(pseudo_header_v6(gateway, src, len(message), _ICMPV6) + message)
+    message = message[:2] + total.to_bytes(2, "big") + message[4:]
+    return _IPV6.pack(6 << 28, len(message), _ICMPV6, _TTL, gateway, src) + message
+
+
+def _answerable_v6(packet: bytes, following: int) -> bool:
+    """Whether no ICMPv6 error, redirect or later fragment is behind the extension headers of `packet`.
+
+    What cannot be seen (cut away, or behind too many headers) counts as not answerable.
+    """
+    at = 40
+    for _ in range(MAX_EXTENSION_HEADERS + 1):
+        if following == _ICMPV6:
+            return at < len(packet) and packet[at] >= 128 and packet[at] != 137
+        if following not in _EXTENSIONS and following != _FRAGMENT:
+            return True
+        if at + 8 > len(packet):
+            return False
+        if following == _FRAGMENT:
+            if (packet[at + 2] << 8 | packet[at + 3]) & 0xFFF8:
+                return False
+            size = 8
+        else:
+            size = packet[at + 1] * 8 + 8
+        following = packet[at]
+        at += size
+    return False

@@ -1,0 +1,68 @@
+"""Discovery frames: LLDP (IEEE 802.1AB) whose organisation-specific TLV authenticates where and when it was sent.
+
+A frame says "I left port P of switch D"; whoever could forge one could draw links into the topology, so the
+TLV carries an HMAC-SHA256 over everything said. Only frames of exactly our own form are read.
+"""
+
+import hmac
+from struct import Struct
+from typing import NamedTuple
+
+from .errors import Refusal, WireError
+
+ETH_LLDP = 0x88CC
+NEAREST_BRIDGE = b"\x01\x80\xc2\x00\x00\x0e"
+KEY_LENGTH = 32
+
+_ORGANISATION = b"\x02\x53\x54"  # locally administered: "ST"
+_SUBTYPE = 1
+_LOCAL = 7  # chassis and port id subtype "locally assigned"
+_LIVES = 4  # seconds, for other readers of LLDP
+_CHASSIS, _PORT, _TTL, _SPECIFIC = 1, 2, 3, 127
+# Chassis TLV, port TLV, TTL TLV, then the organisation's TLV: OUI, subtype, epoch, sequence, HMAC; end TLV.
+_BODY = Struct(">HBQHBIHHH3sBQQ32sH")
+_SAID = Struct(">QIQQ")
+_HEAD = (_CHASSIS << 9 | 9, _LOCAL, _PORT << 9 | 5, _LOCAL, _TTL << 9 | 2, _LIVES)
+_ETHERNET_LENGTH = 14
+
+
+class Announcement(NamedTuple):
+    """Where a discovery frame left, and when: `epoch` is the sender's run, `sequence` grows within it."""
+
+    dpid: int
+    port: int
+    epoch: int
+    sequence: int
+
+
+def _authenticate(key: bytes, said: Announcement) -> bytes:
+    return hmac.digest(key, _ORGANISATION + _SAID.pack(*said), "sha256")
+
+
+def announce(key: bytes, said: Announcement, src_mac: bytes) -> bytes:
+    """The frame that announces `said`; dpid, epoch and sequence are of 64 bits, the port of 32."""
+    chassis, chassis_kind, port, port_kind, ttl, lives = _HEAD
+    body = _BODY.pack(
+        chassis, chassis_kind, said.dpid, port, port_kind, said.port, ttl, lives,
+        _SPECIFIC << 9 | 52, _ORGANISATION, _SUBTYPE, said.epoch, said.sequence, _authenticate(key, said), 0,
+    )  # fmt: skip
+    return NEAREST_BRIDGE + src_mac + ETH_LLDP.to_bytes(2, "big") + body
+
+
+def read_announcement(key: bytes, frame: bytes) -> Announcement:
+    """What a discovery frame announces. WireError unless it is of our form and its HMAC is right."""
+    if len(frame) < _ETHERNET_LENGTH + _BODY.size:
+        raise WireError(Refusal.TRUNCATED)
+    if frame[12] << 8 | frame[13] != ETH_LLDP:
+        raise WireError(Refusal.BAD_VALUE)
+    fields = _BODY.unpack_from(frame, _ETHERNET_LENGTH)
+    chassis, chassis_kind, dpid, port, port_kind, number, ttl, lives = fields[:8]
+    specific, organisation, subtype, epoch, sequence, code, end = fields[8:]
+    if (chassis, chassis_kind, port, port_kind, ttl, lives) != _HEAD:
+        raise WireError(Refusal.BAD_VALUE)
+    if (specific, organisation, subtype, end) != (_SPECIFIC << 9 | 52, _ORGANISATION, _SUBTYPE, 0):
+        raise WireError(Refusal.BAD_VALUE)
+    said = Announcement(dpid, number, epoch, sequence)
+    if not hmac.compare_digest(code, _authenticate(key, said)):
+        raise WireError(Refusal.BAD_VALUE)
+    return said

@@ -1,0 +1,55 @@
+"""The list of TCP options: a bounded walk, packing, and the room that is left (RFC 9293 3.1)."""
+
+from .errors import Refusal, WireError
+from .segment import Buffer
+
+OPTION_SPACE = 40  # bytes a TCP header has for options
+END = 0
+NOP = 1
+MD5 = 19
+MPTCP = 30
+AO = 29
+
+
+def walk_options(options: Buffer) -> list[tuple[int, bytes]]:
+    """The options of a TCP header as (kind, whole option), in order. NOPs are left out, END ends the list.
+
+    Raises WireError for a length below 2, a length past the end and a kind without a length.
+    """
+    found = []
+    at, end = 0, len(options)
+    while at < end:
+        kind = options[at]
+        if kind == NOP:
+            at += 1
+            continue
+        if kind == END:
+            break
+        if at + 1 >= end:
+            raise WireError(Refusal.OPTION_OVERRUN)
+        length = options[at + 1]
+        if length < 2:
+            raise WireError(Refusal.OPTION_LENGTH_ONE if length else Refusal.OPTION_LENGTH_ZERO)
+        if at + length > end:
+            raise WireError(Refusal.OPTION_OVERRUN)
+        found.append((kind, bytes(options[at : at + length])))
+        at += length
+    return found
+
+
+def pack_options(*options: bytes) -> bytes:
+    """Options one after the other, filled up to a 4-byte boundary with END."""
+    packed = b"".join(options)
+    packed += bytes(-len(packed) % 4)
+    if len(packed) > OPTION_SPACE:
+        raise WireError(Refusal.OPTIONS_TOO_LONG)
+    return packed
+
+
+def can_inject(used: int, need: int) -> bool:
+    """Whether `need` more bytes of options fit beside `used` ones (D-6.7.4: never inject where they do not).
+
+    `used` counts the header's padding, as `Handshake.options_length` does: taking padding away would be
+    an edit of the sender's segment.
+    """
+    return used + need <= OPTION_SPACE

@@ -1,0 +1,170 @@
+"""Habits of design.md section 9 that a machine can check: file size, stubs, row ids, paths, declared needs."""
+
+import ast
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+
+from tests.architecture import layers
+
+ROOT = layers.ROOT
+LINES_NOTED = 400
+LINES_REFUSED = 450
+
+# Written in pieces, so that this file does not find itself.
+STUB_WORDS = re.compile(
+    r"\b(?:" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "NotImplemented" + "Error"]) + r")\b"
+    r"|pytest\.(?:skip|xfail|importorskip)|mark\.(?:skip|skipif|xfail)|unittest\.skip"
+)
+MACHINE_PATHS = re.compile("/wo" + "rk/|/ro" + "ot/")
+ROW_ID = re.compile(r"[DNS]-[0-9A-Z][0-9A-Za-z]*(?:\.[0-9A-Za-z]+)*")
+LEFT_OUT = frozenset({"build", "LICENSE"})
+
+
+def tracked() -> list[Path]:
+    """Files that belong to the project: what git tracks or would add, or without git what is in the tree."""
+    found = _listed_by_git()
+    # No git on a fresh machine; and inside somebody else's repository git may know nothing of us.
+    if ROOT / "setup.cfg" not in found:
+        found = [Path(top) / name for top, folders, names in _walk() for name in names]
+    return sorted(path for path in found if path.is_file() and path.name not in LEFT_OUT)
+
+
+def _listed_by_git() -> list[Path]:
+    git = shutil.which("git")
+    if git is None:
+        return []
+    # The owner of a checkout need not be who tests it; git refuses such trees unless told.
+    listed = subprocess.run(
+        [git, "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [ROOT / name for name in listed.stdout.split("\0") if name]
+
+
+def _walk() -> Iterator[tuple[str, list[str], list[str]]]:
+    for top, folders, names in os.walk(ROOT):
+        folders[:] = [
+            folder
+            for folder in folders
+            if folder not in LEFT_OUT
+            and not folder.startswith((".venv", ".git", ".mypy", ".ruff", ".pytest", ".hypothesis"))
+            and folder != "__pycache__"
+            and not folder.endswith(".egg-info")
+        ]
+        yield top, folders, names
+
+
+def text_of(path: Path) -> str:
+    """A file's text; a binary file (a capture) reads as nothing."""
+    data = path.read_bytes()
+    return "" if b"\0" in data else data.decode("utf-8", "replace")
+
+
+def findings(pattern: re.Pattern[str], paths: list[Path]) -> list[str]:
+    """`file:line: what` for every match."""
+    return [
+        f"{path.relative_to(ROOT)}:{number}: {match.group()}"
+        for path in paths
+        for number, line in enumerate(text_of(path).splitlines(), 1)
+        for match in pattern.finditer(line)
+    ]
+
+
+def test_no_file_is_too_long_to_read() -> None:
+    lengths = {path: len(text_of(path).splitlines()) for path in layers.sources()}
+    for path, lines in sorted(lengths.items(), key=lambda item: -item[1]):
+        if LINES_NOTED < lines <= LINES_REFUSED:
+            warnings.warn(f"{path.relative_to(ROOT)} has {lines} lines, over {LINES_NOTED}", stacklevel=1)
+    refused = [f"{path.relative_to(ROOT)}: {n} lines" for path, n in lengths.items() if n > LINES_REFUSED]
+    assert not refused, "\n".join(refused)
+
+
+def test_nothing_is_left_for_later() -> None:
+    found = findings(STUB_WORDS, tracked())
+    assert not found, "\n".join(found)
+
+
+def test_no_path_of_one_machine() -> None:
+    found = findings(MACHINE_PATHS, tracked())
+    assert not found, "\n".join(found)
+
+
+def test_the_tree_is_really_looked_at() -> None:
+    names = {path.relative_to(ROOT).as_posix() for path in tracked()}
+    assert {"setup.cfg", "Makefile", "steering/cli/main.py", "tests/architecture/test_tree.py"} <= names
+
+
+def row_ids(path: Path) -> Iterator[tuple[int, str | None]]:
+    """Line and id of every argument of `pytest.mark.row(...)` in a file; None for what is no string."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("mark.row"):
+            if not node.args:
+                yield node.lineno, None
+            for argument in node.args:
+                value = argument.value if isinstance(argument, ast.Constant) else None
+                yield argument.lineno, value if isinstance(value, str) else None
+
+
+def test_row_markers_carry_well_formed_ids() -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}:{line}: {found!r}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for line, found in row_ids(path)
+        if found is None or not ROW_ID.fullmatch(found)
+    ]
+    assert not broken, "\n".join(broken)
+
+
+def normal(name: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(key: str) -> set[str]:
+    """Names of the distributions that setup.cfg asks for under `section.key`."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    section, option = key.rsplit(":", 1)
+    lines = config[section][option].split()
+    return {normal(re.split(r"[<>=!~\[;]", line)[0]) for line in lines}
+
+
+def test_what_is_imported_is_asked_for() -> None:
+    asked = declared("options:install_requires")
+    providers = packages_distributions()
+    missing = set()
+    for path in layers.sources():
+        for found in layers.imports_of(path):
+            top = found.module.split(".")[0]
+            # Mininet is Debian's: the Makefile installs it, pip cannot.
+            # pydantic_core is pydantic's other half: pydantic asks for exactly one version of it.
+            if layers.is_stdlib(top) or top in {"steering", "topologies", "mininet", "pydantic_core"}:
+                continue
+            if not {normal(name) for name in providers.get(top, [])} & asked:
+                missing.add(f"{path.relative_to(ROOT)}:{found.line}: {top}")
+    assert not missing, "\n".join(sorted(missing))
+
+
+def pins() -> dict[str, str]:
+    """Distribution -> exact version in constraints.txt."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {normal(name): pin for name, pin in pairs}
+
+
+def test_everything_asked_for_is_pinned_and_installed_as_pinned() -> None:
+    pinned = pins()
+    asked = declared("options:install_requires") | declared("options.extras_require:dev") | {"pyopenssl"}
+    assert asked <= set(pinned)
+    other = {name: version(name) for name in asked if version(name) != pinned[name]}
+    assert not other, f"installed differs from constraints.txt: {other}; run make test, which installs"

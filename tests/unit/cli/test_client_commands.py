@@ -1,0 +1,385 @@
+"""status, sessions, explain and mcp against the real northbound on a real loopback server."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.validate import validator
+
+import pytest
+
+from steering.cli.main import main
+from steering.northbound import credentials
+from tests.unit.northbound.fixed_view import TOKEN, FixedView, served
+
+COMMANDS = (["status"], ["sessions"], ["sessions", "m-1"], ["explain", "m-1"], ["mcp"])
+
+
+class QuietHandler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def serve(app: Any) -> Iterator[str]:
+    """A server of `app` on loopback while the generator is open; its URL."""
+    with make_server("127.0.0.1", 0, app, handler_class=QuietHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def view() -> FixedView:
+    return FixedView(2500)
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, view: FixedView) -> Iterator[Path]:
+    """The state directory of a running controller."""
+    path = tmp_path / "state"
+    path.mkdir(mode=0o700)
+    (path / "token").write_text(TOKEN + "\n")
+    for url in serve(validator(served(view))):
+        credentials.write_rest_url(path, url)
+        yield path
+
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    def command(*words: str) -> str:
+        status = main([*words, "--state-dir", str(state_dir)])
+        out, err = capsys.readouterr()
+        assert (status, err) == (0, "")
+        return out
+
+    return command
+
+
+def failing(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """Status and the one line on stderr of a command that must fail."""
+    try:
+        status = main(list(words))
+    except SystemExit as ended:  # bad usage
+        status = int(str(ended.code))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    assert TOKEN not in err
+    return status, err
+
+
+def cells(out: str, first: str) -> list[str]:
+    """The words of the line that starts with `first`."""
+    (line,) = [line for line in out.splitlines() if line.split()[:1] == [first]]
+    return line.split()
+
+
+# ---- what people read --------------------------------------------------------------------------
+
+
+def test_status(run: Run) -> None:
+    out = run("status")
+    assert "ok, version 0.1.0 at http://127.0.0.1:" in out
+    assert "up 3m12s, policy version 3" in out
+    assert "3 of 4 connected" in out
+    assert "2 established, 1 syn-pinned\n" in out
+    assert "1 of 2 links up, 1 of 2 attachments up, 1 host known" in out
+    assert "switch s9; link s2:4 - s4:3; mcp core (s3:1)" in out
+    assert cells(out, "core")[1:3] == ["off-path", "steered"]
+
+
+def test_mcp(run: Run) -> None:
+    out = run("mcp")
+    assert cells(out, "core")[-4:] == ["2", "10000", "3", "yes"]
+    assert cells(out, "edge")[-1] == "no"
+    assert "off-path (is on-path)" in out
+
+
+def test_sessions(run: Run, view: FixedView) -> None:
+    out = run("sessions")
+    assert cells(out, "id") == ["id", "state", "MCP", "token", "client", "server", "subflows", "age"]
+    assert cells(out, "m-1")[1:] == [
+        "established", "core", "92c53b6f", "10.1.0.2:40000", "10.9.0.2:80", "2", "3m20s",
+    ]  # fmt: skip
+    assert "100 of 2500 sessions" in out
+    assert view.asked == [(0, 100, None, None)]
+
+
+def test_sessions_are_fetched_in_pages_up_to_the_limit(run: Run, view: FixedView) -> None:
+    body = json.loads(run("sessions", "--json", "--limit", "2100"))
+    assert [asked[:2] for asked in view.asked] == [(0, 1000), (1000, 1000), (2000, 100)]
+    assert [found["id"] for found in body["sessions"]] == [f"m-{number}" for number in range(1, 2101)]
+    assert body["total"] == 2500
+
+
+def test_sessions_are_filtered(run: Run, view: FixedView) -> None:
+    body = json.loads(run("sessions", "--json", "--mcp", "edge", "--state", "established", "--limit", "5"))
+    assert {found["mcp"] for found in body["sessions"]} == {"edge"}
+    assert view.asked == [(0, 5, "edge", "established")]
+    assert run("sessions", "--state", "plain") == "no such session\n"
+
+
+def test_no_sessions(run: Run, view: FixedView) -> None:
+    view.count = 0
+    assert run("sessions") == "no session\n"
+
+
+def test_a_list_that_ends_early_ends(run: Run, view: FixedView, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions end while they are fetched: the total is of before."""
+    full = view.sessions
+
+    def ending(
+        offset: int, limit: int, mcp: str | None, state: str | None
+    ) -> tuple[list[dict[str, Any]], int]:
+        page, total = full(offset, limit, mcp, state)
+        return (page if offset == 0 else []), total
+
+    monkeypatch.setattr(view, "sessions", ending)
+    body = json.loads(run("sessions", "--json", "--limit", "1500"))
+    assert len(body["sessions"]) == 1000
+    assert view.asked == [(0, 1000, None, None), (1000, 500, None, None)]
+
+
+def test_one_session(run: Run) -> None:
+    out = run("sessions", "m-1")
+    assert cells(out, "token") == ["token", "92c53b6f"]
+    assert cells(out, "MPTCP") == ["MPTCP", "version", "1"]
+    assert cells(out, "decision") == ["decision", "d-1"]
+    assert cells(out, "10.1.0.2:40000")[1:] == [
+        "10.9.0.2:80", "initial", "lte", "natural", "s1", "2", "0", "no",
+    ]  # fmt: skip
+    assert cells(out, "[fd00:2::2]:40001")[1:] == [
+        "[fd00:9::2]:80", "join", "wlan", "redirected", "s2", "1", "3", "yes",
+    ]  # fmt: skip
+
+
+def test_one_session_of_which_little_is_known(run: Run) -> None:
+    out = run("sessions", "m-2")
+    assert cells(out, "token") == ["token", "-"]
+    assert cells(out, "MPTCP") == ["MPTCP", "unknown"]
+
+
+@pytest.mark.parametrize("wanted", ["m-1", "d-1"])
+def test_explain(run: Run, wanted: str) -> None:
+    out = run("explain", wanted)
+    assert "d-1, 20s ago, policy version 3" in out
+    assert "steered to MCP core" in out
+    assert "lowest score" in out
+    assert cells(out, "natural") == ["natural", "cost", "4"]
+    assert cells(out, "MCP") == [
+        "MCP",
+        "cost",
+        "stretch",
+        "location",
+        "type",
+        "load",
+        "score",
+        "filtered",
+        "path",
+    ]
+    assert cells(out, "*") == ["*", "core", "5", "1.25", "0.25", "0.1", "0.02", "0.37", "-", "s1", "s3", "s4"]
+    assert cells(out, "edge") == ["edge", "-", "-", "-", "-", "-", "-", "stretch"]
+
+
+# ---- what programs read ------------------------------------------------------------------------
+
+
+def test_json_is_what_the_rest_says(run: Run, view: FixedView) -> None:
+    status = json.loads(run("status", "--json"))
+    assert status == {"health": view.health(), "mcps": view.mcps(), "topology": view.topology()}
+    assert json.loads(run("mcp", "--json")) == {"mcps": view.mcps()}
+    assert json.loads(run("sessions", "m-1", "--json")) == view.session("m-1")
+    decision = json.loads(run("explain", "m-1", "--json"))
+    assert (decision["id"], decision["age_s"]) == ("d-1", 20.0)
+    assert json.loads(run("sessions", "--json", "--limit", "1"))["offset"] == 0
+
+
+def test_a_separate_process_finds_the_controller(state_dir: Path) -> None:
+    """No proxy of the environment is used: it would see the token."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "steering", "status", "--state-dir", str(state_dir)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"},
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "3 of 4 connected" in ran.stdout
+
+
+def test_url_and_token_file_need_no_state_directory(
+    state_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = (state_dir / "rest").read_text().strip()
+    options = ["--url", url + "/", "--token-file", str(state_dir / "token")]
+    assert main(["mcp", *options, "--state-dir", str(tmp_path / "none")]) == 0
+    assert "core" in capsys.readouterr().out
+
+
+# ---- what cannot be answered -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_no_controller(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, line = failing(capsys, *words, "--state-dir", str(tmp_path))
+    assert status == 1
+    assert "start one with 'steering run'" in line
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_controller_that_is_gone(
+    words: list[str], state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as bound:  # bound, not listening: nobody else takes the port meanwhile
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        status, line = failing(capsys, *words, "--state-dir", str(state_dir), "--url", url)
+    assert status == 1
+    assert f"no controller answers at {url} (Connection refused): is 'steering run' up?" in line
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_a_wrong_token(words: list[str], state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (state_dir / "token").write_text("w" * 43)
+    status, line = failing(capsys, *words, "--state-dir", str(state_dir))
+    assert status == 1
+    assert "refuses the token of" in line
+    assert "--token-file" in line
+
+
+@pytest.mark.parametrize("content", ["", "two words", "line\nHost: x", "\x00"])
+def test_what_is_no_token_is_not_sent(
+    content: str, state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (state_dir / "token").write_text(content)
+    status, line = failing(capsys, "status", "--state-dir", str(state_dir))
+    assert status == 1
+    assert "holds no bearer token" in line
+
+
+def test_no_token(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (state_dir / "token").unlink()
+    status, line = failing(capsys, "status", "--state-dir", str(state_dir))
+    assert status == 1
+    assert "bearer token is needed: give --state-dir or --token-file" in line
+
+
+def test_a_directory_in_place_of_the_token(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, line = failing(capsys, "mcp", "--state-dir", str(state_dir), "--token-file", str(state_dir))
+    assert status == 1
+    assert "cannot be read (Is a directory)" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["sessions", "m-77"], "no session 'm-77'"),
+        (["sessions", "../m-1"], "no resource"),
+        (["sessions", ".."], "no session"),
+        (["sessions", "\udcff"], "no resource"),
+        (["explain", "m-77"], "no session and no decision 'm-77'; 'steering sessions' lists them"),
+        (["explain", "m-2"], "no decision on record: it was read back from the switches"),
+        (["explain", "m-3"], "no longer on record"),
+    ],
+)
+def test_what_is_not_there(
+    words: list[str], said: str, state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, line = failing(capsys, *words, "--state-dir", str(state_dir))
+    assert status == 1
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["sessions", "--mcp", "cor"], "no MCP 'cor'; known: core, edge"),
+        (["sessions", "--state", "alive"], "one of syn-pinned, established"),
+        (["sessions", "--limit", "0"], "a whole number from 1"),
+        (["sessions", "--limit", "many"], "a whole number from 1"),
+        (["sessions", "m-1", "--mcp", "core"], "ID names one"),
+        (["explain"], "ID"),
+        (["status", "--url", "ftp://127.0.0.1"], "is no URL of a controller"),
+        (["status", "--url", "127.0.0.1:8080"], "is no URL of a controller"),
+        (["status", "--url", "http://[::1"], "is no URL of a controller"),
+        (["status", "--url", "http://127.0.0.1:99999"], "is no URL of a controller"),
+    ],
+)
+def test_bad_usage_is_status_2(
+    words: list[str], said: str, state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, line = failing(capsys, *words, "--state-dir", str(state_dir))
+    assert status == 2
+    assert said in line
+
+
+@pytest.mark.row("N-7.1")
+def test_the_token_does_not_leave_the_machine_in_clear(
+    state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for url in ("http://192.0.2.1:8080", "http://localhost.example:8080", "http://0.0.0.0:8080"):
+        status, line = failing(capsys, "status", "--url", url, "--state-dir", str(state_dir))
+        assert status == 2
+        assert "in clear" in line
+
+
+def answering(status: str, body: bytes) -> Any:
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        ("200 OK", b"<html>", "is no steering controller (status 200)"),
+        ("200 OK", b"[1]", "is no steering controller"),
+        ("200 OK", b"\xff\xfe", "is no steering controller"),
+        ("200 OK", b"[" * 200_000, "is no steering controller"),
+        ("200 OK", b"{}", "versions differ"),
+        ("200 OK", b'{"mcps": [7]}', "versions differ"),
+        ("302 Found", b"{}", "answers 302"),
+        ("500 Broken", b'{"detail": "two\\nlines \\u001b[31m"}', "answers 500: two?lines ?[31m"),
+    ],
+)
+def test_something_else_answers(
+    status: str, body: bytes, said: str, state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for url in serve(answering(status, body)):
+        ended, line = failing(capsys, "mcp", "--state-dir", str(state_dir), "--url", url)
+    assert ended == 1
+    assert said in line
+
+
+def test_what_speaks_no_http(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.sendall(b"SSH-2.0-something\r\n")
+                peer.recv(4096)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        status, line = failing(capsys, "mcp", "--state-dir", str(state_dir), "--url", url)
+        thread.join()
+    assert status == 1
+    assert "speaks no HTTP" in line

@@ -1,0 +1,61 @@
+"""The text of the kernel rules (what they do is tested with a real kernel in tests/integration)."""
+
+import pytest
+
+from steering.relay.options import Interception, parse_prefixes
+from steering.relay.rules import ruleset, script
+from tests.unit.relay.test_options import options
+
+
+def takes(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if "tproxy" in line]
+
+
+def test_a_rule_a_family_with_prefixes_and_ports_joined() -> None:
+    text = ruleset(options(ports=(80, 443, 8000, 8001, 8002)))
+    assert takes(text) == [
+        "ip daddr { 10.9.0.0/24 } tcp dport { 80, 443, 8000-8002 }"
+        " tproxy ip to :tcp dport meta mark set 0x5354 accept",
+        "ip6 daddr { fd00:9::/64 } tcp dport { 80, 443, 8000-8002 }"
+        " tproxy ip6 to :tcp dport meta mark set 0x5354 accept",
+    ]
+
+
+def test_no_rule_for_a_family_without_prefixes() -> None:
+    (rule,) = takes(ruleset(options(prefixes=parse_prefixes(["fd00:9::/64"]))))
+    assert rule.startswith("ip6 daddr")
+
+
+@pytest.mark.row("D-4.1b")
+def test_interception_mptcp_asks_for_the_option() -> None:
+    for rule in takes(ruleset(options(interception=Interception.MPTCP))):
+        assert rule.startswith("tcp option mptcp exists ")
+
+
+def test_inside_interfaces() -> None:
+    for rule in takes(ruleset(options(inside=("eth0", "eth1")))):
+        assert rule.startswith('iifname { "eth0", "eth1" } ')
+
+
+def test_a_wildcard_listener_is_asked_about_before_any_transparent_socket() -> None:
+    text = ruleset(options())
+    assert 0 < text.index("socket wildcard 1 goto fresh") < text.index("socket transparent 1")
+
+
+def test_only_our_own_table_is_replaced() -> None:
+    text = ruleset(options())
+    assert "flush ruleset" not in text
+    assert text.count("delete table") == text.count("delete table inet steering_relay") == 1
+
+
+def test_script_has_the_sysctls_that_measurements_ask_for() -> None:
+    text = script(options())
+    for line in (
+        "sysctl -qw net.mptcp.blackhole_timeout=0",
+        "sysctl -qw net.mptcp.close_timeout=4",
+        "sysctl -qw net.ipv4.ip_forward=1",
+        "sysctl -qw net.ipv6.conf.all.forwarding=1",
+        "ip mptcp limits set subflows 8",
+        "ip -6 route replace local default dev lo table 5354",
+    ):
+        assert line in text.splitlines()

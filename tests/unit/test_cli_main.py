@@ -1,0 +1,118 @@
+"""The `steering` command as a user meets it: help, mistakes, an interrupt, a reader that goes away."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from steering import __version__
+from steering.cli import main as cli
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def steering(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "steering", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def with_command(tmp_path: Path, body: str) -> list[str]:
+    """A command line whose `steering bench` is a module of the test with `body` as its `run`."""
+    (tmp_path / "bench.py").write_text(
+        "SUMMARY: str = 'measure'\n"
+        "def add_arguments(parser):\n    parser.add_argument('--rounds', type=int, default=3)\n"
+        f"def run(args):\n    {body}\n"
+    )
+    code = (
+        "import sys\nimport steering.cli\nfrom steering.cli import main\n"
+        f"steering.cli.__path__.insert(0, {str(tmp_path)!r})\n"
+        f"main._source_of = lambda name: {str(tmp_path)!r} + '/' + name + '.py'\n"
+        "sys.exit(main.main(sys.argv[1:]))\n"
+    )
+    return [sys.executable, "-c", code]
+
+
+def test_version() -> None:
+    ran = steering("--version")
+    assert (ran.returncode, ran.stdout) == (0, f"steering {__version__}\n")
+
+
+def test_help_lists_each_command_with_its_summary_and_an_example() -> None:
+    ran = steering("--help")
+    assert ran.returncode == 0
+    assert "example: steering run --site" in ran.stdout
+    for command in cli.available():
+        assert command in ran.stdout
+        assert cli.summary_of(command), f"{command} has no SUMMARY"
+
+
+def test_without_a_command_help_and_status_2() -> None:
+    ran = steering()
+    assert ran.returncode == 2
+    assert "usage: steering" in ran.stderr
+    assert ran.stdout == ""
+
+
+@pytest.mark.parametrize("words", [["no-such-thing"], ["--no-such-option"], ["--versio"]])
+def test_a_mistake_is_one_line_and_status_2(words: list[str]) -> None:
+    ran = steering(*words)
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr.count("\n") == 1
+    assert words[0] in ran.stderr
+
+
+def test_a_near_miss_is_answered_with_the_right_word(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [*with_command(tmp_path, "return 0"), "bnech"], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (2, "steering: no command 'bnech': did you mean 'bench'?\n")
+
+
+@pytest.mark.parametrize("status", [0, 1, 2])
+def test_the_status_of_a_command_is_passed_on(tmp_path: Path, status: int) -> None:
+    line = with_command(tmp_path, f"return {status}")
+    assert subprocess.run([*line, "bench"], check=False).returncode == status
+
+
+def test_a_wrong_argument_of_a_command_is_one_line(tmp_path: Path) -> None:
+    line = with_command(tmp_path, "return 0")
+    ran = subprocess.run([*line, "bench", "--rounds", "x"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("steering bench: argument --rounds")
+    assert ran.stderr.count("\n") == 1
+
+
+def test_an_interrupt_is_quiet_and_130(tmp_path: Path) -> None:
+    line = with_command(tmp_path, "raise KeyboardInterrupt")
+    ran = subprocess.run([*line, "bench"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("much", [1, 200_000])
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path, much: int, unbuffered: str) -> None:
+    # `sleep` lets the reader go first, so that the write meets a broken pipe for certain.
+    line = with_command(tmp_path, f"import time; time.sleep(0.2); print('x' * {much}); return 0")
+    ran = subprocess.Popen(
+        [*line, "bench"],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert ran.stdout is not None and ran.stderr is not None
+    ran.stdout.close()
+    complaint = ran.stderr.read()
+    ran.stderr.close()
+    assert (ran.wait(timeout=10), complaint) == (141, "")
+
+
+def test_another_broken_pipe_is_not_hidden(tmp_path: Path) -> None:
+    line = with_command(tmp_path, "raise BrokenPipeError('the socket of the controller')")
+    ran = subprocess.run([*line, "bench"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "the socket of the controller" in ran.stderr
