@@ -92,20 +92,20 @@ class Engine:
     # ---- handshakes -----------------------------------------------------------------------------
 
     def _syn(self, seen: m.SynSeen, now: float) -> list[m.Output]:
-        attachment = self.map.attachments.get(PortRef(seen.dpid, seen.port))
+        attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None:
             self.counters.refusals[Refusal.NOT_ATTACHED] += 1
             return []
         return self.pinning.syn(attachment, seen, now)
 
     def _syn_ack(self, seen: m.SynAckSeen, now: float) -> list[m.Output]:
-        attachment = self.map.attachments.get(PortRef(seen.dpid, seen.port))
+        attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None or not attachment.role.is_mcp:
             return []
         return self.pinning.syn_ack(attachment, seen, now)
 
     def _fin(self, seen: m.FinSeen, now: float) -> list[m.Output]:
-        attachment = self.map.attachments.get(PortRef(seen.dpid, seen.port))
+        attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None:
             return []
         return self.pinning.ending.fin(attachment.role, seen.handshake, now)
@@ -113,7 +113,7 @@ class Engine:
     # ---- neighbours -----------------------------------------------------------------------------
 
     def _neighbour(self, seen: m.NeighbourSeen, now: float) -> list[m.Output]:
-        attachment = self.map.attachments.get(PortRef(seen.dpid, seen.port))
+        attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None:
             return []
         known = len(self.neighbours.transit)
@@ -145,7 +145,7 @@ class Engine:
         return [m.SendFrame(port.dpid, port.port, frame)]
 
     def _ttl_expired(self, seen: m.TtlExpired, now: float) -> list[m.Output]:
-        attachment = self.map.attachments.get(PortRef(seen.dpid, seen.port))
+        attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None:
             return []
         version = 4 if seen.frame[12:14] == b"\x08\x00" else 6

@@ -14,7 +14,7 @@ from steering.core.selection import candidates, decide
 from steering.core.sessions import Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import Attachment, SiteMap
 from steering.model.decision import Candidates, Decision, DecisionKey, Outcome
-from steering.model.network import Gateway, PortRole
+from steering.model.network import PortRef, PortRole
 from steering.model.policy import Policy
 from steering.model.session import EntryKind, Refusal, SessionState
 from steering.wire.crypto import token as token_of
@@ -43,13 +43,14 @@ class Pinning:
         self._neighbours = neighbours
         self._counters = counters
         self._disabled = disabled
-        self.table = SessionTable(policy.limits)
+        self.table = SessionTable(policy.limits, sitemap.mcps)
         self.ending = Ending(self.table, policy.timers, counters)
         self.held = Held(policy.limits.held_joins, policy.timers.hold)
         self.recovering = False
         self._candidates: dict[tuple[int, int, int, int], Candidates] = {}
         self._candidates_of = -1
         self._previous: dict[int, int] = {}  # access edge -> MCP id given last
+        self._eligible = frozenset(p for low, high in policy.eligible_ports for p in range(low, high + 1))
         self._all_ports = all(mcp.tcp_ports == ((1, 65535),) for mcp in sitemap.site.mcps)
 
     # ---- a SYN ----------------------------------------------------------------------------------
@@ -98,15 +99,15 @@ class Pinning:
 
     def _capable(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
         handshake = seen.handshake
-        gateways = self._map.gateways_to(handshake.dst)
-        if not gateways or not self._eligible(handshake.dport):
+        exits = self._map.exits_to(handshake.dst)
+        if not exits or handshake.dport not in self._eligible:
             self._counters.natural_syns += 1
             return [self._naturally(attachment, seen)]
         refusal = self._no_room()
         if refusal is not None:
             self._counters.refusals[refusal] += 1
             return [self._naturally(attachment, seen)]
-        decision = self.choose(seen.dpid, gateways, handshake, now)
+        decision = self.choose(seen.dpid, exits, handshake, now)
         mcp = decision.mcp
         if mcp is None:
             self._counters.refusals[Refusal.NO_MCP] += 1
@@ -116,7 +117,10 @@ class Pinning:
         session.first = key
         self._previous[seen.dpid] = mcp.id
         outside = self._map.outside[mcp.id].id
-        session.returns = tuple(dict.fromkeys((port.dpid, outside) for g in gateways for port in g.ports))
+        if len(exits) == 1:
+            session.returns = ((exits[0].dpid, outside),)
+        else:
+            session.returns = tuple(dict.fromkeys((port.dpid, outside) for port in exits))
         waypoint = self._map.inside[mcp.id].id
         self.table.add_subflow(
             Subflow(session, INITIAL, key, seen.dpid, attachment.role, waypoint, handshake.seq)
@@ -124,25 +128,18 @@ class Pinning:
         self._counters.sessions_started += 1
         return [Steer(tuple(session.entries(GATEWAY)), self._steered(attachment, seen, waypoint))]
 
-    def _eligible(self, port: int) -> bool:
-        return any(low <= port <= high for low, high in self.policy.eligible_ports)
-
     def _no_room(self) -> Refusal | None:
-        if self.table.half_open_full:
+        if len(self.table.half_open) >= self.policy.limits.half_open:
             return Refusal.HALF_OPEN_FULL
         return None if self.table.has_room else Refusal.SESSION_TABLE_FULL
 
-    def choose(
-        self, access: int, gateways: tuple[Gateway, ...], handshake: Handshake, now: float
-    ) -> Decision:
-        """Decide for one flow that enters at switch `access` (datapath id)."""
-        port = gateways[0].ports[0] if len(gateways) == 1 and len(gateways[0].ports) == 1 else None
-        if port is None:
-            ports = [p for gateway in gateways for p in gateway.ports]
-            port = min(ports, key=lambda p: (self._graph.natural(access, p.dpid).cost, p))
+    def choose(self, access: int, exits: tuple[PortRef, ...], handshake: Handshake, now: float) -> Decision:
+        """Decide for one flow that enters at switch `access` (datapath id) and may leave at `exits`."""
+        port = exits[0]
+        if len(exits) > 1:
+            port = min(exits, key=lambda p: (self._graph.natural(access, p.dpid).cost, p))
         network = self.network(access, port.dpid, handshake.family, handshake.dport)
-        active = self.table.active
-        loads = tuple([active.get(candidate.mcp.id, 0) for candidate in network.all])
+        loads = tuple(map(self.table.active.__getitem__, network.ids))
         key = DecisionKey(
             handshake.src, handshake.dst, handshake.sport, handshake.dport, self._previous.get(access, 0)
         )

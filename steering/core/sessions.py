@@ -3,7 +3,7 @@
 A flow key is the 5-tuple as one bytes object (source, destination, both ports), as the host sends it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 
 from steering.model.decision import Decision
@@ -111,6 +111,8 @@ class Session:
 
     def entries(self, gateway_role: int) -> list[Entry]:
         """Everything this session has in flow tables: the server leg first, it is downstream."""
+        if len(self.subflows) == 1 and self.subflows[0].key is self.first:
+            return self._first_entries(self.subflows[0], gateway_role)
         found = self.return_entries(gateway_role)
         for subflow in self.subflows:
             entry = self.entry(subflow)
@@ -118,18 +120,36 @@ class Session:
                 found.append(entry)
         return found
 
+    def _first_entries(self, subflow: Subflow, gateway_role: int) -> list[Entry]:
+        """The same for a session of one subflow, which every session is when it begins: one pass."""
+        key = self.first
+        half = (len(key) - 4) // 2
+        family = 4 if half == 4 else 6
+        sport, dport = _PORTS.unpack_from(key, 2 * half)
+        src, dst = key[:half], key[half : 2 * half]
+        cookie = self.cookie(EntryKind.RETURN)
+        found = [
+            Entry(dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, cookie)
+            for dpid, waypoint in self.returns
+        ]
+        cookie = self.cookie(subflow.kind)
+        found.append(
+            Entry(subflow.dpid, subflow.role, family, src, dst, sport, dport, subflow.waypoint, 0, cookie)
+        )
+        return found
+
 
 class SessionTable:
     """All records with their indexes. Bounded by `limits`; whoever adds asks `has_room` first."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, mcps: Iterable[int]) -> None:
         self._limits = limits
         self.by_id: dict[int, Session] = {}
         self.flows: dict[bytes, Subflow] = {}
         self._tokens: dict[int, Session | list[Session]] = {}
         self.half_open: dict[int, Session] = {}  # in order of age
         self.lingering: dict[int, Session] = {}  # in order of age
-        self.active: dict[int, int] = {}  # MCP id -> sessions that count as its load
+        self.active = dict.fromkeys(mcps, 0)  # MCP id -> sessions that count as its load
         self._next = 1
 
     def __len__(self) -> int:
@@ -148,17 +168,13 @@ class SessionTable:
             return True
         return False
 
-    @property
-    def half_open_full(self) -> bool:
-        return len(self.half_open) >= self._limits.half_open
-
     def create(self, mcp: int, decision: Decision | None, now: float) -> Session:
         """A new half-open session."""
         session = Session(self._next, mcp, decision, now)
         self._next += 1
         self.by_id[session.id] = session
         self.half_open[session.id] = session
-        self.active[mcp] = self.active.get(mcp, 0) + 1
+        self.active[mcp] += 1
         return session
 
     def add_subflow(self, subflow: Subflow) -> None:
@@ -194,7 +210,7 @@ class SessionTable:
         """Leave the half-open state (or revive a lingering record)."""
         self.half_open.pop(session.id, None)
         if self.lingering.pop(session.id, None) is not None:
-            self.active[session.mcp] = self.active.get(session.mcp, 0) + 1
+            self.active[session.mcp] += 1
         session.state = state
 
     def linger(self, session: Session) -> None:

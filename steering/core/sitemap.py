@@ -7,6 +7,7 @@ from steering.model.network import (
     Gateway,
     Mcp,
     Network,
+    PortRef,
     PortRole,
     Site,
     Waypoint,
@@ -22,14 +23,11 @@ class Attachment:
 
     waypoint: Waypoint
     part: AccessNetwork | Gateway | Mcp
+    role: PortRole
 
     @property
     def name(self) -> str:
         return self.part.name
-
-    @property
-    def role(self) -> PortRole:
-        return self.waypoint.role
 
 
 class SiteMap:
@@ -41,7 +39,9 @@ class SiteMap:
         parts |= {p.name: p for p in site.access_networks}
         parts |= {p.name: p for p in site.gateways}
         parts |= {p.name: p for p in site.mcps}
-        self.attachments = {w.port: Attachment(w, parts[w.name]) for w in waypoints(site)}
+        self.attachments = {w.port: Attachment(w, parts[w.name], w.role) for w in waypoints(site)}
+        # Plain tuples hash faster than PortRef, and every punted segment is looked up here.
+        self.at = {(port.dpid, port.port): a for port, a in self.attachments.items()}
         self.by_waypoint = {a.waypoint.id: a for a in self.attachments.values()}
         self.mcps = {mcp.id: mcp for mcp in site.mcps}
         self.mcp_addresses = {address.packed: mcp for mcp in site.mcps for address in mcp.addresses}
@@ -55,11 +55,11 @@ class SiteMap:
         ]
         self._gateways.sort(key=lambda row: -row[3])
         self._accesses = [(p, a) for a in site.access_networks for p in a.prefixes]
-        self._cache: dict[bytes, tuple[Gateway, ...]] = {}
+        self._cache: dict[bytes, tuple[PortRef, ...]] = {}
 
-    def gateways_to(self, address: bytes) -> tuple[Gateway, ...]:
-        """The gateways with the longest prefix that holds an address of 4 or 16 bytes; none for
-        addresses of access networks and MCPs."""
+    def exits_to(self, address: bytes) -> tuple[PortRef, ...]:
+        """The ports of the gateways with the longest prefix that holds an address of 4 or 16 bytes; none
+        for addresses of access networks and MCPs."""
         known = self._cache.get(address)
         if known is None:
             if len(self._cache) >= CACHED_ADDRESSES:
@@ -67,7 +67,7 @@ class SiteMap:
             known = self._cache[address] = self._look_up(address)
         return known
 
-    def _look_up(self, address: bytes) -> tuple[Gateway, ...]:
+    def _look_up(self, address: bytes) -> tuple[PortRef, ...]:
         if address in self.mcp_addresses or self.access_of(address) is not None:
             return ()
         value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
@@ -77,7 +77,7 @@ class SiteMap:
             if family == version and value & mask == network and length >= best:
                 best = length
                 found.append(gateway)
-        return tuple(found)
+        return tuple(dict.fromkeys(port for gateway in found for port in gateway.ports))
 
     def access_of(self, address: bytes) -> AccessNetwork | None:
         """The access network whose prefix holds an address."""

@@ -214,11 +214,7 @@ class EngineView:
         if mcp is None or not subflow.waypoint:
             return "natural"
         graph = self._engine.graph
-        paths = [
-            graph.natural(subflow.dpid, port.dpid).switches
-            for gateway in self._engine.map.gateways_to(dst)
-            for port in gateway.ports
-        ]
+        paths = [graph.natural(subflow.dpid, port.dpid).switches for port in self._engine.map.exits_to(dst)]
         on_path = any(mcp.inside.dpid in path for path in paths)
         return "natural" if on_path else "redirected"
 

@@ -41,6 +41,7 @@ class Candidates(NamedTuple):
 
     natural_cost: float
     all: tuple[Candidate, ...]
+    ids: tuple[int, ...]  # MCP ids in the same order
     open: tuple[int, ...]  # indexes that passed the static filters
 
 

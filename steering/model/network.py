@@ -98,9 +98,10 @@ class Mcp:
     capacity_sessions: int
     tcp_ports: tuple[tuple[int, int], ...] = ((1, 65535),)  # service ports it listens on, ranges inclusive
 
-    @property
-    def id(self) -> int:
-        return stable_id(self.name)
+    id: int = field(init=False)  # what a cookie carries
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", stable_id(self.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class Limits:
     sessions: int = 200_000  # records, lingering ones included
     half_open: int = 10_000
     held_joins: int = 1_024
-    subflows_per_session: int = 8
+    subflows_per_session: int = 4  # B10
     hosts: int = 65_536
     decisions: int = 10_000
 
@@ -62,7 +62,7 @@ class Policy:
     version: int = 1
     eligible_ports: tuple[tuple[int, int], ...] = ((1, 65535),)
     weights: Weights = field(default_factory=Weights)
-    max_stretch: float = 4.0
+    max_stretch: float = 2.0  # B41
     hysteresis: float = 0.05
     limits: Limits = field(default_factory=Limits)
     timers: Timers = field(default_factory=Timers)
