@@ -48,7 +48,7 @@ class Ending:
             if subflow.closed == BOTH_FINS:
                 self._closing.append((now + self._timers.fin_linger, subflow))
                 if all(other.closed == BOTH_FINS for other in subflow.session.subflows):
-                    subflow.session.state = SessionState.CLOSING
+                    self._table.settle(subflow.session, SessionState.CLOSING)
         return []
 
     def _close_leg(self, first: bytes, side: int, now: float) -> list[Output]:

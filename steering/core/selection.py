@@ -48,7 +48,7 @@ def candidates(
         why = _filter(policy, mcp, stretch, family, port, unresolved)
         found.append(Candidate(mcp, cost, stretch, on_path, location, kind, location + kind, why))
     indexes = tuple(i for i, candidate in enumerate(found) if candidate.filtered is None)
-    return Candidates(natural, tuple(found), tuple(mcp.id for mcp in mcps), indexes)
+    return Candidates(access, gateway, natural, tuple(found), tuple(mcp.id for mcp in mcps), indexes)
 
 
 def _filter(

@@ -150,6 +150,8 @@ class SessionTable:
         self.half_open: dict[int, Session] = {}  # in order of age
         self.lingering: dict[int, Session] = {}  # in order of age
         self.active = dict.fromkeys(mcps, 0)  # MCP id -> sessions that count as its load
+        self.states = dict.fromkeys(SessionState, 0)  # how many are in each, so that nobody has to count
+        self.subflows = dict.fromkeys(mcps, 0)  # MCP id -> subflows
         self._next = 1
 
     def __len__(self) -> int:
@@ -174,17 +176,20 @@ class SessionTable:
         self._next += 1
         self.by_id[session.id] = session
         self.half_open[session.id] = session
+        self.states[session.state] += 1
         self.active[mcp] += 1
         return session
 
     def add_subflow(self, subflow: Subflow) -> None:
         """Attach a subflow to its session and index its flow."""
         subflow.session.subflows.append(subflow)
+        self.subflows[subflow.session.mcp] += 1
         self.flows[subflow.key] = subflow
 
     def drop_subflow(self, subflow: Subflow) -> None:
         """Forget a subflow; the record of its session stays."""
         subflow.session.subflows.remove(subflow)
+        self.subflows[subflow.session.mcp] -= 1
         if self.flows.get(subflow.key) is subflow:
             del self.flows[subflow.key]
 
@@ -211,6 +216,8 @@ class SessionTable:
         self.half_open.pop(session.id, None)
         if self.lingering.pop(session.id, None) is not None:
             self.active[session.mcp] += 1
+        self.states[session.state] -= 1
+        self.states[state] += 1
         session.state = state
 
     def linger(self, session: Session) -> None:
@@ -225,6 +232,8 @@ class SessionTable:
             return
         if session.id not in self.lingering:
             self.active[session.mcp] -= 1
+        self.states[session.state] -= 1
+        self.subflows[session.mcp] -= len(session.subflows)
         del self.by_id[session.id]
         for index in (self.half_open, self.lingering):
             index.pop(session.id, None)

@@ -1,6 +1,5 @@
 """The engine as the northbound sees it: model.view.View over live state, read only."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from itertools import islice
@@ -10,7 +9,7 @@ from steering.core.engine import Engine
 from steering.core.selection import load_of, score_of
 from steering.core.sessions import Session, Subflow
 from steering.model.decision import Decision
-from steering.model.network import McpType, PortRef, PortRole
+from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.session import EntryKind
 
 Json = dict[str, Any]
@@ -29,13 +28,13 @@ class EngineView:
         engine = self._engine
         connected = sum(switch.connected for switch in engine.switches.values())
         status = "recovering" if engine.pinning.recovering else "ok"
-        states = Counter(session.state.value for session in engine.pinning.table)
+        states = {state.value: count for state, count in engine.pinning.table.states.items() if count}
         return {
             "status": status if connected else "no-switch",
             "version": self._version,
             "uptime_s": round(self._clock() - self._started, 3),
             "switches": {"connected": connected, "known": len(engine.switches)},
-            "sessions": dict(states),
+            "sessions": states,
             "policy_version": engine.policy.version,
         }
 
@@ -70,9 +69,6 @@ class EngineView:
     def mcps(self) -> list[Json]:
         engine = self._engine
         unresolved = engine.neighbours.unresolved()
-        subflows = Counter[int]()
-        for session in engine.pinning.table:
-            subflows[session.mcp] += len(session.subflows)
         return [
             {
                 "name": mcp.name,
@@ -84,7 +80,7 @@ class EngineView:
                 "port": self._port(mcp.inside),
                 "capacity_sessions": mcp.capacity_sessions,
                 "sessions": engine.pinning.table.active.get(mcp.id, 0),
-                "subflows": subflows[mcp.id],
+                "subflows": engine.pinning.table.subflows[mcp.id],
                 "reachable": mcp.id not in unresolved,
             }
             for mcp in engine.site.mcps
@@ -103,7 +99,10 @@ class EngineView:
         return McpType.ON_PATH if everywhere else McpType.OFF_PATH
 
     def sessions(self, offset: int, limit: int, mcp: str | None, state: str | None) -> tuple[list[Json], int]:
-        found = [s for s in self._engine.pinning.table if self._wanted(s, mcp, state)]
+        table = self._engine.pinning.table
+        if mcp is None and state is None:
+            return [self._brief(s) for s in islice(table, offset, offset + limit)], len(table)
+        found = [s for s in table if self._wanted(s, mcp, state)]
         return [self._brief(s) for s in found[offset : offset + limit]], len(found)
 
     def _wanted(self, session: Session, mcp: str | None, state: str | None) -> bool:
@@ -130,10 +129,9 @@ class EngineView:
         session = self._find(decision_id)
         if session is None or session.decision is None:
             return None
-        return {"id": decision_id} | self.explain(session.decision)
+        return {"id": decision_id} | self._explain(session.decision)
 
-    def explain(self, decision: Decision) -> Json:
-        """A decision with its reasons, as data."""
+    def _explain(self, decision: Decision) -> Json:
         return {
             "time_s": decision.time,
             "policy_version": decision.policy_version,
@@ -161,15 +159,23 @@ class EngineView:
                     "type": candidate.type_term,
                     "load": policy.weights.load * load_of(candidate, load),
                 },
+                "path": self._path(decision, candidate.mcp),
                 "score": None if filtered else score_of(policy, candidate, load),
                 "port": self._port(candidate.mcp.inside),
             }
 
+    def _path(self, decision: Decision, mcp: Mcp) -> list[str]:
+        """Switches through an MCP as the network is now, by name."""
+        graph, network = self._engine.graph, decision.candidates
+        there = graph.path(network.access, mcp.inside.dpid)
+        back = graph.path(mcp.outside.dpid, network.gateway)
+        hops = there + (back[1:] if there[-1:] == back[:1] else back)
+        return [self._engine.site.switch_name(dpid) for dpid in hops]
+
     def _find(self, session_id: str) -> Session | None:
-        try:
-            return self._engine.pinning.table.by_id.get(int(session_id))
-        except ValueError:
+        if not (session_id.isascii() and session_id.isdecimal()):
             return None
+        return self._engine.pinning.table.by_id.get(int(session_id[:20]))
 
     def _mcp_name(self, number: int) -> str:
         mcp = self._engine.map.mcps.get(number)
