@@ -9,6 +9,9 @@ from steering.cli.wording import duration, number
 
 SUMMARY: str = "explain the decision behind a session: candidates, reasons, scores"
 
+# What a controller may tell of a candidate besides.
+MORE_COLUMNS = (("on_path", "on-path"), ("sessions", "sessions"), ("port", "port"), ("path", "path"))
+
 Json = dict[str, Any]
 
 
@@ -58,7 +61,7 @@ def _lines(decision: Json) -> list[str]:
     lines = [
         f"decision      {decision['id']}, {duration(decision['age_s'])} ago, "
         f"policy version {decision['policy_version']}",
-        f"outcome       {decision['outcome']}{f' to MCP {winner}' if winner is not None else ''}",
+        f"outcome       {decision['outcome']}{f', MCP {winner}' if winner is not None else ''}",
         f"reason        {decision['reason']}",
         f"natural cost  {number(decision['natural_cost']) or '-'}",
     ]
@@ -70,19 +73,24 @@ def _lines(decision: Json) -> list[str]:
 
 def _candidates(candidates: list[Json], winner: str | None) -> str:
     """A line for each candidate, the winner's marked; a column for each term of the score."""
-    terms = list(dict.fromkeys(name for candidate in candidates for name in candidate["terms"] or {}))
-    headers = ["", "MCP", "cost", "stretch", *terms, "score", "filtered", "path"]
+    terms = list(dict.fromkeys(name for candidate in candidates for name in candidate["terms"]))
+    headers = ["", "MCP", "cost", "stretch", *terms, "score", "filtered"]
+    more = [(key, title) for key, title in MORE_COLUMNS if any(key in candidate for candidate in candidates)]
     rows: list[list[object]] = [
         [
             "*" if candidate["mcp"] == winner else "",
             candidate["mcp"],
             number(candidate["cost"]),
             number(candidate["stretch"]),
-            *(number((candidate["terms"] or {}).get(term)) for term in terms),
+            *(number(candidate["terms"].get(term)) for term in terms),
             number(candidate["score"]),
             candidate["filtered"],
-            " ".join(map(str, candidate["path"] or [])),
+            *(_plain(candidate.get(key)) for key, _ in more),
         ]
         for candidate in candidates
     ]
-    return table(headers, rows)
+    return table([*headers, *(title for _, title in more)], rows)
+
+
+def _plain(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, list) else value

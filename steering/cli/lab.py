@@ -24,10 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     go.add_argument("--json", metavar="FILE", help="write the report there as JSON, - for standard output")
     go.add_argument("--cli", action="store_true", help="open Mininet's prompt on the network at the end")
     go.add_argument("--keep", action="store_true", help="keep captures and logs")
-    go.add_argument("--without", metavar="MECHANISM", action="append", default=[],
-                    help="negative control: run without a mechanism; the checks must then fail")
-    go.add_argument("--seconds", metavar="N", type=float, default=0.0, help="instead of the scenario's own time")
-    go.add_argument("--sessions", metavar="N", type=int, default=0, help="instead of the scenario's own number")
+    go.add_argument(
+        "--without",
+        metavar="MECHANISM",
+        action="append",
+        default=[],
+        help="negative control: run without a mechanism; the checks must then fail",
+    )
+    go.add_argument(
+        "--seconds", metavar="N", type=float, default=0.0, help="instead of the scenario's own time"
+    )
+    go.add_argument(
+        "--sessions", metavar="N", type=int, default=0, help="instead of the scenario's own number"
+    )
     what.add_parser("clean", help="remove what labs left behind, and nothing else; ends one that runs")
 
 
@@ -77,7 +86,8 @@ def _list(as_json: bool) -> int:
     scenarios = [catalogue.load(name) for name in catalogue.MODULES]
     if as_json:
         rows = [
-            {"name": s.name, "figure": s.figure, "rows": list(s.rows), "summary": s.summary} for s in scenarios
+            {"name": s.name, "figure": s.figure, "rows": list(s.rows), "summary": s.summary}
+            for s in scenarios
         ]
         print(json.dumps({"scenarios": rows, "mechanisms": MECHANISMS}, indent=2))
         return 0
@@ -99,8 +109,10 @@ def _run(args: argparse.Namespace) -> int:
     options = Options(say, tuple(args.without), args.seconds, args.sessions, args.cli, args.keep)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        say(f"{scenario.name} ({scenario.figure}) on {report.environment['datapath']} datapath, "
-            f"links: {report.environment['links']}")
+        say(
+            f"{scenario.name} ({scenario.figure}) on {report.environment['datapath']} datapath, "
+            f"links: {report.environment['links']}"
+        )
         scenario.run(options, report)
     except Busy as error:
         return _refuse(str(error))

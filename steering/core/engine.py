@@ -173,6 +173,8 @@ class Engine:
         if switch is not None:
             # The switch forwards on without us: its links and its sessions stay as they are.
             switch.connected = switch.filled = False
+            if down.dpid in self.map.switches:
+                self.pinning.offline.add(down.dpid)
         return []
 
     def _entries_read(self, read: m.EntriesRead, now: float) -> list[m.Output]:
@@ -213,6 +215,7 @@ class Engine:
         admission = self.natural.admission(dpid, self.graph)
         switch.installed = {rule.key: rule for rule in (*forwarding, *admission)}
         switch.filled = True
+        self.pinning.offline.discard(dpid)
         hosts = tuple(self.neighbours.rules(dpid))
         return m.FillSwitch(
             dpid,

@@ -47,6 +47,7 @@ class Pinning:
         self.ending = Ending(self.table, policy.timers, counters)
         self.held = Held(policy.limits.held_joins, policy.timers.hold)
         self.recovering = False
+        self.offline = set(sitemap.switches)  # edge switches that cannot take entries now
         self._candidates: dict[tuple[int, int, int, int], Candidates] = {}
         self._candidates_of = -1
         self._previous: dict[int, int] = {}  # access edge -> MCP id given last
@@ -103,7 +104,7 @@ class Pinning:
         if not exits or handshake.dport not in self._eligible:
             self._counters.natural_syns += 1
             return [self._naturally(attachment, seen)]
-        refusal = self._no_room()
+        refusal = self._no_room(exits)
         if refusal is not None:
             self._counters.refusals[refusal] += 1
             return [self._naturally(attachment, seen)]
@@ -128,7 +129,9 @@ class Pinning:
         self._counters.sessions_started += 1
         return [Steer(tuple(session.entries(GATEWAY)), self._steered(attachment, seen, waypoint))]
 
-    def _no_room(self) -> Refusal | None:
+    def _no_room(self, exits: tuple[PortRef, ...]) -> Refusal | None:
+        if self.offline and any(port.dpid in self.offline for port in exits):
+            return Refusal.MCP_UNREACHABLE  # without its return entry a server leg would miss the MCP
         if len(self.table.half_open) >= self.policy.limits.half_open:
             return Refusal.HALF_OPEN_FULL
         return None if self.table.has_room else Refusal.SESSION_TABLE_FULL

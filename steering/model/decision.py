@@ -39,6 +39,8 @@ class Candidate(NamedTuple):
 class Candidates(NamedTuple):
     """All MCPs from one pair of edges: the part of a decision that changes only with the network."""
 
+    access: int  # datapath ids of the two edges
+    gateway: int
     natural_cost: float
     all: tuple[Candidate, ...]
     ids: tuple[int, ...]  # MCP ids in the same order

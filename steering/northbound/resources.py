@@ -57,9 +57,9 @@ class Resources:
     def sessions(self, call: Call) -> Reply:
         offset, limit = call.query["offset"], call.query["limit"]
         mcp, state = call.query["mcp"], call.query["state"]
-        if mcp is not None:
-            self._check_mcp(mcp)
         page, total = self._view.sessions(offset, limit, mcp, state)
+        if mcp is not None and not total:
+            self._check_mcp(mcp)
         after = offset + len(page)
         more = {**call.query, "offset": after} if page and after < total else None
         return Reply({"sessions": page, "total": total, "offset": offset}, next_query=more)

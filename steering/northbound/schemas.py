@@ -12,9 +12,9 @@ NUMBER: Json = {"type": "number"}
 FLAG: Json = {"type": "boolean"}
 
 
-def _object(**properties: Json) -> Json:
-    """An object whose every property is there; readers ignore properties they do not know."""
-    return {"type": "object", "properties": properties, "required": list(properties)}
+def _object(optional: dict[str, Json] | None = None, **properties: Json) -> Json:
+    """An object; all properties but the `optional` are there. Readers ignore those they do not know."""
+    return {"type": "object", "properties": properties | (optional or {}), "required": list(properties)}
 
 
 def _list(items: Json) -> Json:
@@ -97,6 +97,10 @@ SCHEMAS: dict[str, Json] = {
         **_SESSION_HEAD,
         subflows=_list(reference("Subflow")),
         decision=_described(_maybe(TEXT), "Id of the decision, null for a session read back from switches"),
+        optional={
+            "server_leg": _list(_object(switch=TEXT, cookie=TEXT)),
+            "access_switch": _maybe(TEXT),
+        },
     ),
     "Candidate": _object(
         mcp=TEXT,
@@ -105,7 +109,12 @@ SCHEMAS: dict[str, Json] = {
         stretch=_described(_maybe(NUMBER), "Path cost through the MCP over the natural path's"),
         terms=_described({"type": "object", "additionalProperties": _maybe(NUMBER)}, "location, type, load"),
         score=_maybe(NUMBER),
-        path=_list(TEXT),
+        optional={
+            "path": _described(_list(TEXT), "Switches from the access through the MCP to the gateway"),
+            "on_path": _described(FLAG, "Whether it stands on the session's natural path"),
+            "sessions": _described(WHOLE, "What it carried at that moment"),
+            "port": TEXT,
+        },
     ),
     "Decision": _object(
         id=TEXT,

@@ -268,3 +268,12 @@ def test_a_switch_that_is_away_keeps_its_sessions():
     fill = driver.up(1)  # it comes back empty: refilled
     assert [unpack_cookie(e.cookie).token for e in fill.entries] == [session.token]
     assert KEY not in repr(fill).encode()
+
+
+def test_without_its_gateway_switch_a_session_is_not_begun_but_goes_naturally():
+    driver = Driver()
+    driver.give(SwitchDown(4))
+    (release,) = driver.syn(1, 1, capable(UE_LTE, 40000))
+    assert release.waypoint == NATURAL and driver.counters.refusals[Refusal.MCP_UNREACHABLE] == 1
+    driver.up(4)
+    assert steered(driver.syn(1, 1, capable(UE_LTE, 40000)))

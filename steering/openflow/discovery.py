@@ -1,0 +1,57 @@
+"""Discovery on the wire: announcements as packet-outs, what was heard as inputs of the engine."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+
+from steering.core.counters import Counters
+from steering.core.discovery import Discovery, LinkChange, Rejection
+from steering.core.messages import Input, LinkUp, SendFrame
+from steering.model.network import PortRef
+
+log = logging.getLogger(__name__)
+
+
+class Links:
+    """Drives `discovery`, or nothing when the site's links are static (None)."""
+
+    def __init__(
+        self, discovery: Discovery | None, counters: Counters, feed: Callable[[Input], None]
+    ) -> None:
+        self._discovery = discovery
+        self._counters = counters
+        self._feed = feed
+
+    def heard(self, dpid: int, port: int, frame: bytes, now: float) -> None:
+        """An LLDP frame came up."""
+        if self._discovery is None:
+            return
+        found = self._discovery.heard(PortRef(dpid, port), frame, now)
+        if isinstance(found, Rejection):
+            self._counters.malformed[found.value] += 1
+        else:
+            self._tell(found)
+
+    def switch_up(self, dpid: int, ports: dict[int, bool], now: float) -> None:
+        if self._discovery is not None:
+            self._tell(self._discovery.switch_up(dpid, ports, now))
+
+    def switch_down(self, dpid: int) -> None:
+        if self._discovery is not None:
+            self._discovery.switch_down(dpid)
+
+    def port_status(self, dpid: int, port: int, up: bool) -> None:
+        if self._discovery is not None:
+            self._tell(self._discovery.port_status(PortRef(dpid, port), up))
+
+    def announcements(self, now: float) -> Iterator[SendFrame]:
+        """Frames to send now; also notices what was not heard any more."""
+        if self._discovery is None:
+            return
+        self._tell(self._discovery.expire(now))
+        for port, frame in self._discovery.announcements(now):
+            yield SendFrame(port.dpid, port.port, frame)
+
+    def _tell(self, changes: Iterable[LinkChange]) -> None:
+        for change in changes:
+            log.info("link %s -> %s %s", change.a, change.b, "up" if type(change) is LinkUp else "down")
+            self._feed(change)

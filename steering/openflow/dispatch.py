@@ -1,0 +1,102 @@
+"""What a packet-in means: the cookie of the rule that sent it says which reader, the reader makes the input.
+
+A punted frame is a subscriber's bytes. Only our own bounded readers see it; what they refuse is counted.
+"""
+
+from collections.abc import Callable
+
+from steering.core.counters import Counters
+from steering.core.messages import (
+    FinSeen,
+    HostMissed,
+    Input,
+    NeighbourSeen,
+    RouterSolicited,
+    SynAckSeen,
+    SynSeen,
+    TtlExpired,
+)
+from steering.model.rules import WAYPOINT_MASK, PacketClass
+from steering.model.session import Refusal
+from steering.openflow.packetin import PacketIn
+from steering.wire.errors import Refusal as WireRefusal
+from steering.wire.errors import WireError
+from steering.wire.handshake import read_handshake
+from steering.wire.neighbour import NeighbourKind, read_neighbour
+
+_SYN = PacketClass.SYN
+_SYN_ACK = PacketClass.SYN_ACK
+_FIN = PacketClass.FIN
+_LLDP = PacketClass.LLDP
+NOT_OURS = "foreign-packet-in"  # counted among the malformed: no rule of ours sent it
+
+
+class Dispatch:
+    """`lldp` takes discovery frames, which are not the engine's: (dpid, port, frame, now)."""
+
+    def __init__(self, counters: Counters, lldp: Callable[[int, int, bytes, float], None]) -> None:
+        self._counters = counters
+        self._lldp = lldp
+
+    def read(self, dpid: int, packet: PacketIn, now: float) -> Input | None:
+        """The input for the engine, if there is one."""
+        kind = packet.packet_class
+        if not kind:
+            self._counters.malformed[NOT_OURS] += 1
+            return None
+        self._counters.packet_ins[kind] += 1
+        try:
+            # The three that come with every connection stand first and spelled out.
+            if kind is _SYN:
+                return SynSeen(dpid, packet.in_port, read_handshake(packet.frame), packet.frame)
+            if kind is _SYN_ACK:
+                return SynAckSeen(dpid, packet.in_port, read_handshake(packet.frame))
+            if kind is _FIN:
+                return FinSeen(dpid, packet.in_port, read_handshake(packet.frame))
+            if kind is _LLDP:
+                self._lldp(dpid, packet.in_port, packet.frame, now)
+                return None
+            return _READERS[kind](dpid, packet)
+        except WireError as refused:
+            self._counters.malformed[refused.reason.value] += 1
+            if kind is _SYN:
+                self._counters.refusals[Refusal.UNPARSABLE] += 1
+            return None
+
+
+def _neighbour(dpid: int, packet: PacketIn) -> Input | None:
+    message = read_neighbour(packet.frame)
+    if message.kind is NeighbourKind.ROUTER_SOLICITATION:
+        return RouterSolicited(dpid, packet.in_port, message.mac, message.address)
+    # A probe for a duplicate address tells nothing: its sender has no address yet.
+    return NeighbourSeen(dpid, packet.in_port, message.address, message.mac) if message.tells else None
+
+
+def _host_miss(dpid: int, packet: PacketIn) -> Input | None:
+    waypoint = packet.metadata & WAYPOINT_MASK
+    return HostMissed(dpid, waypoint, destination(packet.frame), packet.frame)
+
+
+def _ttl_expired(dpid: int, packet: PacketIn) -> Input | None:
+    return TtlExpired(dpid, packet.in_port, packet.frame)
+
+
+_READERS: dict[PacketClass, Callable[[int, PacketIn], Input | None]] = {
+    PacketClass.NEIGHBOUR: _neighbour,
+    PacketClass.HOST_MISS: _host_miss,
+    PacketClass.TTL_EXPIRED: _ttl_expired,
+}
+
+
+def destination(frame: bytes) -> bytes:
+    """The destination address of an untagged IP frame, 4 or 16 bytes. WireError without a whole one."""
+    kind = frame[12:14]
+    if kind == b"\x08\x00":
+        at, size, least = 30, 4, 34
+    elif kind == b"\x86\xdd":
+        at, size, least = 38, 16, 54
+    else:
+        raise WireError(WireRefusal.NOT_IP)
+    if len(frame) < least:
+        raise WireError(WireRefusal.TRUNCATED)
+    return frame[at : at + size]

@@ -1,0 +1,93 @@
+"""Messages to a switch as bytes, from model records: any rule, meters, barriers, reading back.
+
+The slow path: clarity first. Session entries and released segments have their own templates
+(templates.py), and the tests hold the two together byte for byte.
+"""
+
+from struct import Struct
+from typing import Literal
+
+from steering.model.rules import MeterBand, Rule
+
+from .actions import action
+from .errors import EncodeError
+from .fields import match
+
+VERSION = 4  # OpenFlow 1.3
+ALL_TABLES = 0xFF
+NO_BUFFER = 0xFFFF_FFFF
+_ANY = 0xFFFF_FFFF  # OFPP_ANY, OFPG_ANY
+_FLOW_MOD, _MULTIPART_REQUEST, _BARRIER_REQUEST, _METER_MOD = 14, 18, 20, 29
+_ADD, _DELETE, _DELETE_STRICT = 0, 3, 4
+_GOTO, _WRITE_METADATA, _APPLY = 1, 2, 4
+_METER_COMMANDS = {"add": 0, "modify": 1, "delete": 2}
+_PACKETS_AND_BURST = 0x2 | 0x4  # OFPMF_PKTPS, OFPMF_BURST
+_DROP_BAND = 1
+_FLOW_STATS = 1
+
+_HEADER = Struct("!BBHI")
+_FLOW_MOD_BODY = Struct("!QQBBHHHIIIH2x")
+_INSTRUCTION = Struct("!HH4x")
+_GOTO_BODY = Struct("!HHB3x")
+_WRITE_METADATA_BODY = Struct("!HH4xQQ")
+_METER_BODY = Struct("!HHI")
+_BAND_BODY = Struct("!HHII4x")
+_STATS_BODY = Struct("!HH4xB3xII4xQQ")
+
+
+def message(kind: int, xid: int, body: bytes) -> bytes:
+    """A whole OpenFlow 1.3 message of type number `kind`."""
+    return _HEADER.pack(VERSION, kind, 8 + len(body), xid) + body
+
+
+def _instructions(rule: Rule) -> bytes:
+    out = b""
+    if rule.actions:
+        actions = b"".join(map(action, rule.actions))
+        out += _INSTRUCTION.pack(_APPLY, 8 + len(actions)) + actions
+    if rule.metadata is not None:
+        out += _WRITE_METADATA_BODY.pack(_WRITE_METADATA, 24, *rule.metadata)
+    if rule.goto is not None:
+        if rule.goto <= rule.table:
+            raise EncodeError(f"table {rule.table} cannot go to table {rule.goto}: only forward")
+        out += _GOTO_BODY.pack(_GOTO, 8, rule.goto)
+    return out
+
+
+def flow_mod(rule: Rule, command: Literal["add", "delete_strict"] = "add", xid: int = 0) -> bytes:
+    """Add (or replace) a rule, or delete it by its table, priority and match, whatever its cookie.
+
+    Raises EncodeError for a rule that OpenFlow 1.3 cannot say. No timeouts ever: a pin that expires under
+    a silent backup subflow would send its next segment the natural way (design section 5).
+    """
+    if command == "add":
+        number, cookie, instructions = _ADD, rule.cookie, _instructions(rule)
+    else:
+        number, cookie, instructions = _DELETE_STRICT, 0, b""
+    fixed = _FLOW_MOD_BODY.pack(cookie, 0, rule.table, number, 0, 0, rule.priority, NO_BUFFER, _ANY, _ANY, 0)
+    return message(_FLOW_MOD, xid, fixed + match(rule.match) + instructions)
+
+
+def delete_by_cookie(cookie: int, mask: int, table: int = ALL_TABLES, xid: int = 0) -> bytes:
+    """Delete every entry whose cookie equals `cookie` under `mask`."""
+    fixed = _FLOW_MOD_BODY.pack(cookie, mask, table, _DELETE, 0, 0, 0, NO_BUFFER, _ANY, _ANY, 0)
+    return message(_FLOW_MOD, xid, fixed + match(()))
+
+
+def meter_mod(band: MeterBand, command: Literal["add", "modify", "delete"] = "add", xid: int = 0) -> bytes:
+    """A drop meter in packets a second. Adding one that exists is an error of the switch (12, 1)."""
+    body = _METER_BODY.pack(_METER_COMMANDS[command], _PACKETS_AND_BURST, band.meter)
+    if command != "delete":
+        body += _BAND_BODY.pack(_DROP_BAND, 16, band.rate, band.burst)
+    return message(_METER_MOD, xid, body)
+
+
+def barrier_request(xid: int) -> bytes:
+    """OFPT_BARRIER_REQUEST; the reply bears the same xid."""
+    return message(_BARRIER_REQUEST, xid, b"")
+
+
+def flow_stats_request(xid: int, table: int = ALL_TABLES, cookie: int = 0, mask: int = 0) -> bytes:
+    """OFPMP_FLOW for every entry whose cookie equals `cookie` under `mask`; see flowstats.parse."""
+    body = _STATS_BODY.pack(_FLOW_STATS, 0, table, _ANY, _ANY, cookie, mask)
+    return message(_MULTIPART_REQUEST, xid, body + match(()))

@@ -1,0 +1,25 @@
+"""The two errors of this package: what cannot be said in OpenFlow, and what a switch said that makes no sense."""
+
+from enum import StrEnum
+
+
+class EncodeError(ValueError):
+    """A rule names a field, action or value that has no OpenFlow 1.3 form. A defect of ours, never of the network."""
+
+
+class Malformed(StrEnum):
+    """Why bytes from a switch were refused. The value is the label of the counter that counts it."""
+
+    TRUNCATED = "truncated"  # a structure ends past the message
+    WRONG_TYPE = "wrong-type"  # not OpenFlow 1.3, or not the message that was expected
+    BAD_LENGTH = "bad-length"  # a length field smaller than its own header
+    BAD_MATCH = "bad-match"  # not an OXM match
+    NO_IN_PORT = "no-in-port"
+
+
+class MalformedMessage(Exception):
+    """Raised for any bytes from a switch that this package refuses."""
+
+    def __init__(self, reason: Malformed) -> None:
+        super().__init__(reason.value)
+        self.reason = reason

@@ -1,0 +1,184 @@
+"""Cutting a switch's byte stream into OpenFlow 1.3 messages, and what must be wrong with them to hang up.
+
+Nothing here trusts a length. os-ken's own parsers see a message only after it passed; an OFPHello with an
+element of length 0, for one, would hang them for ever (facts/os-ken.md section 3).
+"""
+
+from enum import IntEnum, StrEnum
+from struct import Struct
+from typing import NamedTuple
+
+VERSION = 4
+NEWEST_VERSION = 6  # of a HELLO: what os-ken can read
+LAST_TYPE = 29
+LARGEST_PORT = 0xFFFF_FF00  # OFPP_MAX
+
+_HEADER = Struct(">BBHI")
+_HELLO_ELEMENT = Struct(">HH")
+_ERROR = Struct(">HH")
+_MULTIPART = Struct(">HH")
+_PORT_STATUS = Struct(">B7xI28xII")
+HEADER_LENGTH = 8
+MULTIPART_LENGTH = 16
+_PORT_STATUS_LENGTH = 80
+_PORT_LENGTH = 64
+_PORT_DOWN = 1  # OFPPC_PORT_DOWN
+_LINK_DOWN = 1  # OFPPS_LINK_DOWN
+_DELETE = 1  # OFPPR_DELETE
+_MORE = 1  # OFPMPF_REPLY_MORE
+_VERSION_BITMAP = 1  # OFPHET_VERSIONBITMAP
+
+
+class Type(IntEnum):
+    """The message types that the adapter looks at by itself."""
+
+    HELLO = 0
+    ERROR = 1
+    ECHO_REQUEST = 2
+    ECHO_REPLY = 3
+    FEATURES_REPLY = 6
+    PACKET_IN = 10
+    PORT_STATUS = 12
+    MULTIPART_REPLY = 19
+    BARRIER_REPLY = 21
+
+
+class Multipart(IntEnum):
+    FLOW = 1
+    PORT_DESC = 13
+
+
+class Disconnect(StrEnum):
+    """Why a switch's connection ended (`steering_disconnects_total{reason}`)."""
+
+    CLOSED = "closed"  # by the switch
+    BAD_LENGTH = "bad-length"
+    BAD_VERSION = "bad-version"
+    BAD_TYPE = "bad-type"
+    BAD_HELLO = "bad-hello"
+    OUT_OF_ORDER = "out-of-order"  # a message that has no place before the handshake's end
+    HANDSHAKE_TIMEOUT = "handshake-timeout"
+    TOO_MANY = "too-many-connections"
+    SILENT = "silent"  # not even an echo reply
+    BACKLOG = "backlog"  # it does not read what it is sent
+    REPLACED = "replaced"  # the same datapath id connected again
+    BARRIER_TIMEOUT = "barrier-timeout"  # in filling
+    READ_TIMEOUT = "read-timeout"  # in reading back
+    BAD_ENTRIES = "bad-entries"  # in reading back
+    TOO_MANY_ENTRIES = "too-many-entries"  # in reading back
+    WRITE_FAILED = "write-failed"
+    FAILED = "failed"  # a defect of ours
+    SHUTDOWN = "shutdown"  # by us, at the end
+
+
+class Message(NamedTuple):
+    """One message, whole: `data` begins with the header."""
+
+    version: int
+    type: int
+    xid: int
+    data: bytes
+
+
+def split(stream: bytes) -> tuple[list[Message], bytes, Disconnect | None]:
+    """Cut `stream`: the whole messages, the rest that waits for more, and why the stream must end here.
+
+    Messages before the bad one are good. The rest is shorter than 64 KiB.
+    """
+    messages: list[Message] = []
+    at, end = 0, len(stream)
+    while end - at >= HEADER_LENGTH:
+        version, kind, length, xid = _HEADER.unpack_from(stream, at)
+        if length < HEADER_LENGTH:
+            return messages, b"", Disconnect.BAD_LENGTH
+        # A peer of another version says so in HELLO, and complains in ERROR; all else is 1.3.
+        if version != VERSION and (kind > Type.ERROR or not 1 <= version <= NEWEST_VERSION):
+            return messages, b"", Disconnect.BAD_VERSION
+        if kind > LAST_TYPE:
+            return messages, b"", Disconnect.BAD_TYPE
+        if end - at < length:
+            break
+        messages.append(Message(version, kind, xid, stream[at : at + length]))
+        at += length
+    return messages, stream[at:], None
+
+
+def clean_hello(message: bytes) -> bytes | None:
+    """An OFPHello that says the same and is safe for os-ken's parser; None for a malformed one.
+
+    Elements are padded to 8 bytes and their length does not count it (OpenFlow 1.3.5, A.5.1); os-ken does not
+    know that, reads the padding as an element of length 0 and never returns. So it gets one bitmap at most.
+    """
+    at = HEADER_LENGTH
+    bitmap = b""
+    while at < len(message):
+        if at + _HELLO_ELEMENT.size > len(message):
+            return None
+        kind, length = _HELLO_ELEMENT.unpack_from(message, at)
+        if length < _HELLO_ELEMENT.size or at + length > len(message):
+            return None
+        if kind == _VERSION_BITMAP and length >= _HELLO_ELEMENT.size + 4 and not bitmap:
+            bitmap = message[at + 4 : at + 8]
+        at += length + -length % 8
+    if not bitmap:
+        return message[:2] + HEADER_LENGTH.to_bytes(2, "big") + message[4:HEADER_LENGTH]
+    head = message[:2] + (HEADER_LENGTH + 8).to_bytes(2, "big") + message[4:HEADER_LENGTH]
+    return head + _HELLO_ELEMENT.pack(_VERSION_BITMAP, 8) + bitmap
+
+
+class PortState(NamedTuple):
+    port: int
+    up: bool
+
+
+def read_port_status(message: bytes) -> PortState | None:
+    """The port and whether traffic can pass it; None when the message is too short."""
+    if len(message) < _PORT_STATUS_LENGTH:
+        return None
+    reason, port, config, state = _PORT_STATUS.unpack_from(message, HEADER_LENGTH)
+    up = reason != _DELETE and not config & _PORT_DOWN and not state & _LINK_DOWN
+    return PortState(port, up)
+
+
+def read_error(message: bytes) -> tuple[int, int]:
+    """(type, code) of an OFPT_ERROR; (0xFFFF, 0) when it is too short to tell."""
+    if len(message) < HEADER_LENGTH + _ERROR.size:
+        return 0xFFFF, 0
+    kind, code = _ERROR.unpack_from(message, HEADER_LENGTH)
+    return kind, code
+
+
+def read_multipart(message: bytes) -> tuple[int, bool] | None:
+    """(multipart type, more parts follow); None when the message is too short."""
+    if len(message) < MULTIPART_LENGTH:
+        return None
+    kind, flags = _MULTIPART.unpack_from(message, HEADER_LENGTH)
+    return kind, bool(flags & _MORE)
+
+
+def port_description_is_sound(message: bytes) -> bool:
+    """Whether an OFPMP_PORT_DESC reply holds whole ports only."""
+    return len(message) >= MULTIPART_LENGTH and (len(message) - MULTIPART_LENGTH) % _PORT_LENGTH == 0
+
+
+ERROR_NAMES = (
+    "hello-failed",
+    "bad-request",
+    "bad-action",
+    "bad-instruction",
+    "bad-match",
+    "flow-mod-failed",
+    "group-mod-failed",
+    "port-mod-failed",
+    "table-mod-failed",
+    "queue-op-failed",
+    "switch-config-failed",
+    "role-request-failed",
+    "meter-mod-failed",
+    "table-features-failed",
+)
+
+
+def error_name(kind: int) -> str:
+    """The name of an error type, as counted."""
+    return ERROR_NAMES[kind] if kind < len(ERROR_NAMES) else "other"

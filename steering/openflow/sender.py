@@ -1,0 +1,201 @@
+"""Puts the engine's outputs on the wire, in the order that correctness needs (design.md sections 3 and 5).
+
+A held segment may go on only when the entries it needs are in force. On its own switch order is enough: one
+write. On other switches it is not, so their entries go first, each such switch gets one barrier at the end of
+the batch, and the last answer lets the local part go. Nothing here waits: what is outstanding stands in a
+bounded table by (switch, xid).
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from steering.core.counters import Counters
+from steering.core.messages import (
+    FillSwitch,
+    Input,
+    Output,
+    ReadEntries,
+    Release,
+    RemoveEntries,
+    SendFrame,
+    Steer,
+    SyncRules,
+)
+from steering.model.session import Refusal
+from steering.openflow.encode import barrier_request
+from steering.openflow.filling import Filler
+from steering.openflow.packetout import packet_out
+from steering.openflow.readback import Readback
+from steering.openflow.reader import Disconnect
+from steering.openflow.templates import entry_add, entry_delete, release
+
+LIMIT = 4_096  # steers that wait for barriers
+BARRIER_TIMEOUT = 1.0  # seconds; the host sends its SYN again after one
+
+
+class Line(Protocol):
+    """A switch as seen from here."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def disconnect(self, reason: Disconnect) -> None: ...
+
+
+class Steering:
+    """A steer whose other switches have not all confirmed."""
+
+    __slots__ = ("dpid", "ended", "local", "missing")
+
+    def __init__(self, dpid: int, local: bytes, missing: int) -> None:
+        self.dpid = dpid  # where the segment is held
+        self.local = local  # entries and packet-out
+        self.missing = missing  # switches
+        self.ended = False
+
+
+class Sender:
+    """Writes to `lines` (datapath id -> connected switch). `feed` takes what has to go back to the engine."""
+
+    def __init__(self, lines: Mapping[int, Line], counters: Counters, feed: Callable[[Input], None]) -> None:
+        self._lines = lines
+        self._counters = counters
+        self._waiting: dict[int, list[Steering]] = {}  # their barrier goes out at the end of the batch
+        self._barriers: dict[tuple[int, int], list[Steering]] = {}
+        self._deadlines: deque[tuple[float, tuple[int, int]]] = deque()
+        self._steers = 0
+        self._xids = _xids()
+        self.filler = Filler(lines, counters, self._xids)
+        self.readback = Readback(lines, self._xids, feed)
+
+    # ---- outputs -------------------------------------------------------------------------------
+
+    def execute(self, outputs: list[Output], now: float) -> None:
+        """Write what the engine decided; it leaves when the channels are flushed."""
+        for output in outputs:
+            if type(output) is Steer:
+                self._steer(output)
+            elif type(output) is Release:
+                self._to(output.dpid, release(output))
+            elif type(output) is SendFrame:
+                self._to(output.dpid, packet_out(output.port, output.frame))
+            elif type(output) is RemoveEntries:
+                self._remove(output)
+            elif type(output) is SyncRules:
+                self.filler.sync(output, now)
+            elif type(output) is FillSwitch:
+                self.filler.fill(output, self.readback.older_than(output.dpid, output.epoch), now)
+            elif type(output) is ReadEntries:
+                self.readback.ask(output, now)
+
+    def _to(self, dpid: int, data: bytes) -> None:
+        line = self._lines.get(dpid)
+        if line is not None:
+            line.write(data)
+
+    def _steer(self, steer: Steer) -> None:
+        held = steer.release
+        if held is None:
+            for entry in steer.entries:
+                self._to(entry.dpid, entry_add(entry))
+            self._note(steer)
+            return
+        home = held.dpid
+        local = []
+        others: dict[int, bytes] = {}
+        for entry in steer.entries:
+            if entry.dpid == home:
+                local.append(entry_add(entry))
+            else:
+                others[entry.dpid] = others.get(entry.dpid, b"") + entry_add(entry)
+        local.append(release(held))
+        if not others:
+            self._to(home, b"".join(local))
+            self._note(steer)
+            return
+        # Without its far entries the segment's answer would go astray: better the host sends it again.
+        if self._steers >= LIMIT or any(dpid not in self._lines for dpid in others):
+            self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
+            return
+        self._note(steer)
+        waiter = Steering(home, b"".join(local), len(others))
+        self._steers += 1
+        for dpid, entries in others.items():
+            self._lines[dpid].write(entries)
+            self._waiting.setdefault(dpid, []).append(waiter)
+
+    def _remove(self, output: RemoveEntries) -> None:
+        for entry in output.entries:
+            self._to(entry.dpid, entry_delete(entry))
+        self._counters.flow_mods += len(output.entries)
+        self.filler.note(output.entries)
+
+    def _note(self, steer: Steer) -> None:
+        self._counters.flow_mods += len(steer.entries)
+        self.filler.note(steer.entries)
+
+    # ---- barriers ------------------------------------------------------------------------------
+
+    def end_batch(self, now: float) -> None:
+        """One barrier for each switch that has to confirm something of this batch."""
+        if not self._waiting:
+            return
+        for dpid, waiters in self._waiting.items():
+            line = self._lines.get(dpid)
+            if line is None:
+                self._fail(waiters)
+                continue
+            key = (dpid, next(self._xids))
+            self._barriers[key] = waiters
+            self._deadlines.append((now + BARRIER_TIMEOUT, key))
+            line.write(barrier_request(key[1]))
+        self._waiting = {}
+
+    def barrier_reply(self, dpid: int, xid: int, now: float) -> None:
+        """A switch confirmed; what waited for it alone goes out."""
+        waiters = self._barriers.pop((dpid, xid), None)
+        if waiters is None:
+            self.filler.confirmed(dpid, xid, now)
+            return
+        for waiter in waiters:
+            waiter.missing -= 1
+            if not waiter.missing and not waiter.ended:
+                waiter.ended = True
+                self._steers -= 1
+                self._to(waiter.dpid, waiter.local)
+
+    def _fail(self, waiters: list[Steering]) -> None:
+        for waiter in waiters:
+            if not waiter.ended:
+                waiter.ended = True
+                self._steers -= 1
+                self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
+
+    def switch_down(self, dpid: int) -> None:
+        """A switch is gone: nothing waits for it any more."""
+        self._fail(self._waiting.pop(dpid, []))
+        for key in [key for key in self._barriers if key[0] == dpid]:
+            self._fail(self._barriers.pop(key))
+        self.filler.switch_down(dpid)
+        self.readback.switch_down(dpid)
+
+    def expire(self, now: float) -> None:
+        """Give up what was not confirmed in time."""
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, key = self._deadlines.popleft()
+            self._fail(self._barriers.pop(key, []))
+        self.filler.expire(now)
+        self.readback.expire(now)
+
+    @property
+    def pending(self) -> int:
+        """Steers that wait for barriers."""
+        return self._steers
+
+
+def _xids() -> Iterator[int]:
+    """Transaction ids in the upper half; os-ken counts on from a random number, and its replies are not ours."""
+    xid = 0x8000_0000
+    while True:
+        yield xid
+        xid = xid + 1 if xid < 0xFFFF_FFFF else 0x8000_0000

@@ -1,0 +1,61 @@
+"""The os-ken application with the controller behind it, however it was started."""
+
+import logging
+import sys
+from typing import Any
+
+from steering.openflow.app import SteeringApp
+from steering.runtime.controller import Controller, StartError, assemble
+from steering.runtime.hub import HubError, check
+from steering.runtime.rest import check_free
+from steering.runtime.settings import Endpoint, SettingsError, from_environment
+
+DEFAULT_PORT = 6653  # os-ken's, when its options name none
+
+log = logging.getLogger(__name__)
+
+
+class Application(SteeringApp):
+    """`steering run` hands the controller over; osken-manager knows nothing of it, so it is made here."""
+
+    def __init__(self, *args: Any, controller: Controller | None = None, **kwargs: Any) -> None:
+        if controller is None:
+            controller = _from_environment()
+        super().__init__(
+            *args,
+            engine=controller.engine,
+            counters=controller.counters,
+            discovery=controller.discovery,
+            **kwargs,
+        )
+        self._controller = controller
+        self._check_port()
+
+    def _check_port(self) -> None:
+        endpoint = Endpoint(self.CONF.ofp_listen_host, self.CONF.ofp_tcp_listen_port or DEFAULT_PORT)
+        try:
+            check_free(endpoint, "--listen")
+        except SettingsError as error:
+            print(f"steering: {error}", file=sys.stderr)
+            raise SystemExit(2) from None
+        self._endpoint = endpoint
+
+    def start(self) -> Any:
+        super().start()
+        self._controller.rest.start()
+        log.info("switches: %s, REST: %s", self._endpoint, self._controller.rest.url)
+
+    def stop(self) -> None:
+        self._controller.rest.stop()
+        super().stop()
+
+
+def _from_environment() -> Controller:
+    try:
+        check()
+        return assemble(from_environment())
+    except (HubError, SettingsError) as error:
+        print(f"steering: {error}", file=sys.stderr)
+    except StartError:
+        pass  # it has said why
+    raise SystemExit(2)

@@ -1,0 +1,70 @@
+"""Starts the controller in this process and ends it on SIGTERM or SIGINT.
+
+os-ken 4 brings no manager any more, so this does what osken-manager did. The order matters: the hub first,
+then everything that imports a socket. The main loop sleeps briefly and looks, because a handler that only
+wakes a greenthread is not noticed while the hub waits in poll (facts/os-ken.md section 6).
+"""
+
+import sys
+from types import FrameType
+
+from steering.runtime.hub import HubError, prepare
+from steering.runtime.settings import Settings
+
+EXIT_USAGE = 2
+LOOK = 0.2  # seconds between looks at whether to stop
+
+
+def launch(settings: Settings) -> int:
+    """Run the controller until a signal; 0, or 2 when it could not start and why is on stderr."""
+    try:
+        prepare()
+    except HubError as error:
+        print(f"steering run: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    from steering.runtime import logs
+    from steering.runtime.controller import StartError, assemble
+
+    logs.set_up(settings.log_level, settings.log_json)
+    try:
+        controller = assemble(settings)
+    except StartError:
+        return EXIT_USAGE
+    return _serve(settings, controller)
+
+
+def _serve(settings: Settings, controller: object) -> int:
+    import gc
+    import signal
+
+    from os_ken import cfg
+    from os_ken.base.app_manager import AppManager
+    from os_ken.controller import controller as _  # noqa: F401  (registers os-ken's listen options)
+    from os_ken.lib import hub
+
+    stop: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    assert settings.listen is not None
+    listen = settings.listen
+    cfg.CONF(
+        project="os_ken",
+        args=["--ofp-listen-host", listen.host, "--ofp-tcp-listen-port", str(listen.port)],
+        default_config_files=[],
+    )
+    manager = AppManager.get_instance()
+    manager.load_apps(["steering.app"])
+    manager.instantiate_apps(**manager.create_contexts(), controller=controller)
+    # What exists now lives to the end: a full collection need not look at it again. And sessions are made by
+    # the hundred thousand: with the usual thresholds the collector would run through them all the time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    while not stop:
+        hub.sleep(LOOK)
+    manager.close()
+    return 0

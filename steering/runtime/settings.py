@@ -1,0 +1,113 @@
+"""What a controller is started with: from the arguments of `steering run` or, under osken-manager, from
+STEERING_* environment variables. Nothing here imports a socket: `steering run` patches the library later."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from steering.northbound.credentials import default_state_dir
+
+MECHANISMS = ("token-lookup", "un-wildcarding", "hold-queue", "steering", "wrong-mcp")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+DEFAULT_LISTEN = "127.0.0.1:6653"
+DEFAULT_REST = "127.0.0.1:8080"
+
+
+class SettingsError(Exception):
+    """A setting that cannot be used; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An IP address and TCP port to listen on."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        return ip_address(self.host).is_loopback
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    site: str
+    policy: str | None  # None: the defaults of the policy
+    listen: Endpoint | None  # None: osken-manager's own options say
+    rest: Endpoint
+    state_dir: Path
+    disabled: frozenset[str] = frozenset()
+    log_json: bool = False
+    log_level: str = "info"
+
+
+def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> Endpoint:
+    """`ADDRESS:PORT` or `[IPV6]:PORT`. Raises SettingsError; `what` names the setting in it."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    try:
+        address = ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        colon = ""
+    if not colon or not (port.isascii() and port.isdigit()) or not lowest_port <= int(port) <= 65_535:
+        raise SettingsError(f"{what}: '{text}' is not ADDRESS:PORT, for example {DEFAULT_LISTEN}")
+    return Endpoint(str(address), int(port))
+
+
+def _rest_endpoint(text: str, remote_allowed: bool) -> Endpoint:
+    # Port 0 is any free one: the state directory says which.
+    endpoint = parse_endpoint(text, "--rest", 0)
+    if not endpoint.is_loopback and not remote_allowed:
+        raise SettingsError(
+            f"--rest: {endpoint.host} can be reached from outside and there is no TLS: listen on a loopback "
+            "address, or say --rest-allow-remote"
+        )
+    return endpoint
+
+
+def _mechanisms(words: list[str]) -> frozenset[str]:
+    for word in words:
+        if word not in MECHANISMS:
+            raise SettingsError(f"no mechanism '{word}': there are {', '.join(MECHANISMS)}")
+    return frozenset(words)
+
+
+def from_arguments(args: argparse.Namespace) -> Settings:
+    """The settings of `steering run`. Raises SettingsError."""
+    return Settings(
+        site=args.site,
+        policy=args.policy,
+        listen=parse_endpoint(args.listen, "--listen"),
+        rest=_rest_endpoint(args.rest, args.rest_allow_remote),
+        state_dir=Path(args.state_dir) if args.state_dir else default_state_dir(),
+        disabled=_mechanisms(args.disable),
+        log_json=args.log_json,
+        log_level=args.log_level,
+    )
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings under osken-manager: STEERING_SITE, and if wanted STEERING_POLICY, STEERING_REST,
+    STEERING_REST_ALLOW_REMOTE=1, STEERING_STATE_DIR, STEERING_DISABLE (comma separated). Raises
+    SettingsError."""
+    site = environ.get("STEERING_SITE")
+    if not site:
+        raise SettingsError("STEERING_SITE is not set: it names the site file")
+    state_dir = environ.get("STEERING_STATE_DIR")
+    return Settings(
+        site=site,
+        policy=environ.get("STEERING_POLICY") or None,
+        listen=None,
+        rest=_rest_endpoint(
+            environ.get("STEERING_REST", DEFAULT_REST), environ.get("STEERING_REST_ALLOW_REMOTE") == "1"
+        ),
+        state_dir=Path(state_dir) if state_dir else default_state_dir(),
+        disabled=_mechanisms([word for word in environ.get("STEERING_DISABLE", "").split(",") if word]),
+    )
