@@ -42,6 +42,7 @@ ECHO_AFTER = 5.0  # seconds of silence, then an echo request
 SILENT_AFTER = 15.0  # seconds of silence, then the switch is given up
 HANDSHAKE_TIMEOUT = 10.0  # seconds from connect to the port descriptions
 MAX_CHANNELS = 4_096
+UNEXPECTED = "unexpected-message"  # counted among the malformed
 LOG_INTERVAL = 1.0  # seconds between log lines about one switch's errors
 _ECHO_REQUEST = bytes((VERSION, Type.ECHO_REQUEST, 0, 8, 0, 0, 0, 0))
 _METER_MOD_FAILED = 12  # OFPET_METER_MOD_FAILED
@@ -139,27 +140,25 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     # ---- messages ------------------------------------------------------------------------------
 
-    def received(self, channel: Channel, message: Message, now: float) -> bool:
+    def received(self, channel: Channel, message: Message, now: float) -> None:
         kind = message.type
         if kind == _PACKET_IN:
             try:
                 packet = parse_packet_in(message.data)
             except MalformedMessage as refused:
                 self.counters.malformed[refused.reason.value] += 1
-                return True
+                return
             given = self._dispatch.read(channel.id, packet, now)
             if given is not None:
                 self._give(given, now)
-            return True
-        if kind == _BARRIER_REPLY:
+        elif kind == _BARRIER_REPLY:
             self._sender.barrier_reply(channel.id, message.xid, now)
-            return True
-        return self._seldom(channel, message, now)
+        else:
+            self._seldom(channel, message, now)
 
-    def _seldom(self, channel: Channel, message: Message, now: float) -> bool:
+    def _seldom(self, channel: Channel, message: Message, now: float) -> None:
         kind = message.type
         if kind == Type.MULTIPART_REPLY:
-            # Of os-ken's multipart parsers only what its handshake asks for is used, and that is over.
             self._sender.readback.part(channel.id, message.xid, message.data, now)
         elif kind == Type.ECHO_REQUEST:
             channel.write(echo_reply(message.data))
@@ -167,9 +166,9 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             self._port_status(channel, message.data)
         elif kind == Type.ERROR:
             self._error(channel, message, now)
-        elif kind not in (Type.ECHO_REPLY, Type.HELLO):
-            return False
-        return True
+        elif kind != Type.ECHO_REPLY:
+            # Nothing of ours asks for any other message.
+            self.counters.malformed[UNEXPECTED] += 1
 
     def _port_status(self, channel: Channel, data: bytes) -> None:
         state = read_port_status(data)

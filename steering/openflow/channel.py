@@ -48,8 +48,8 @@ class Adapter(Protocol):
 
     def ended(self, channel: "Channel", reason: Disconnect) -> None: ...
 
-    def received(self, channel: "Channel", message: Message, now: float) -> bool:
-        """A message after the handshake; False for one that is os-ken's to handle."""
+    def received(self, channel: "Channel", message: Message, now: float) -> None:
+        """A message after the handshake. os-ken's parsers see none of these."""
 
     def settle(self, now: float) -> None:
         """The end of a batch: let what it caused go out."""
@@ -168,8 +168,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
 
     def _handle(self, message: Message, now: float) -> None:
         if self.is_ready:
-            if not self.adapter.received(self, message, now):
-                self._to_framework(message)
+            self.adapter.received(self, message, now)
         else:
             self._handshake(message)
 
@@ -201,7 +200,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self.disconnect(Disconnect.OUT_OF_ORDER)
 
     def _to_framework(self, message: Message) -> None:
-        """os-ken's parser, its own handlers, and the applications that observe."""
+        """A message of the handshake: os-ken's parser, its handlers, and the applications that observe."""
         data = message.data
         made = ofproto_parser.msg(self, message.version, message.type, len(data), message.xid, data)
         if not made or self.ofp_brick is None:

@@ -14,6 +14,7 @@ from steering.core.discovery import Rejection
 from steering.model.view import View
 from steering.northbound import application
 from steering.northbound.credentials import bearer_token, remove_rest_url, write_rest_url
+from steering.openflow.app import UNEXPECTED
 from steering.openflow.dispatch import NOT_OURS
 from steering.openflow.errors import Malformed
 from steering.openflow.reader import Disconnect
@@ -64,7 +65,7 @@ class Rest:
             CollectorRegistry(),
             token,
             now,
-            malformed=[*WireRefusal, *Rejection, NOT_OURS, *Malformed],
+            malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *Malformed],
             disconnects=list(Disconnect),
         )
         self._server: Any = None

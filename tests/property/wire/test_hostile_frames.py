@@ -102,7 +102,7 @@ def test_any_bytes_as_an_option(option: bytes, version: int) -> None:
         pass
 
 
-@given(st.lists(st.tuples(FRAMES, LINKS), max_size=30))
+@given(st.lists(st.tuples(FRAMES, LINKS), max_size=12))
 def test_the_tracker_takes_anything(frames: list[tuple[bytes, int]]) -> None:
     tracker = ConnectionTracker(limit=10)
     for frame, link in frames:

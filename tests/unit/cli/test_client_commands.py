@@ -177,22 +177,16 @@ def test_one_session_of_which_little_is_known(run: Run) -> None:
 def test_explain(run: Run, wanted: str) -> None:
     out = run("explain", wanted)
     assert "d-1, 20s ago, policy version 3" in out
-    assert "steered to MCP core" in out
+    assert "proxy, MCP core" in out
     assert "lowest score" in out
     assert cells(out, "natural") == ["natural", "cost", "4"]
     assert cells(out, "MCP") == [
-        "MCP",
-        "cost",
-        "stretch",
-        "location",
-        "type",
-        "load",
-        "score",
-        "filtered",
-        "path",
-    ]
-    assert cells(out, "*") == ["*", "core", "5", "1.25", "0.25", "0.1", "0.02", "0.37", "-", "s1", "s3", "s4"]
-    assert cells(out, "edge") == ["edge", "-", "-", "-", "-", "-", "-", "stretch"]
+        "MCP", "cost", "stretch", "location", "type", "load", "score", "filtered", "on-path", "path",
+    ]  # fmt: skip
+    assert cells(out, "*") == [
+        "*", "core", "5", "1.25", "0.25", "0.1", "0.02", "0.37", "-", "no", "s1", "s3", "s4",
+    ]  # fmt: skip
+    assert cells(out, "edge") == ["edge", "-", "-", "-", "-", "-", "-", "stretch", "yes", "-"]
 
 
 # ---- what programs read ------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from steering.core.messages import LinkDown, NeighbourSeen, PortStatus, Steer
 from steering.model.network import Interception, PortRef
 from steering.model.rules import VIRTUAL_MAC, PacketClass, Table, UnwildcardFlow
-from tests.fakes.flowtable import FakeNetwork
+from tests.fakes.network import FakeNetwork
 from tests.fakes.packet import ACK, SYN, SYN_ACK, arp_request, echo_request, neighbour_solicitation, tcp, udp
 from tests.unit.core.sites import (
     SERVER,

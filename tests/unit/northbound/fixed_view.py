@@ -42,18 +42,19 @@ DECISION: Json = {
     "id": "d-1",
     "time_s": 480.0,
     "policy_version": 3,
-    "outcome": "steered",
+    "outcome": "proxy",
     "winner": "core",
     "reason": "lowest score",
     "natural_cost": 4.0,
     "candidates": [
         {
             "mcp": "core", "filtered": None, "cost": 5.0, "stretch": 1.25,
-            "terms": {"location": 0.25, "type": 0.1, "load": 0.02}, "score": 0.37, "path": ["s1", "s3", "s4"],
+            "terms": {"location": 0.25, "type": 0.1, "load": 0.02}, "score": 0.37,
+            "on_path": False, "path": ["s1", "s3", "s4"],
         },
         {
             "mcp": "edge", "filtered": "stretch", "cost": math.inf, "stretch": None,
-            "terms": {}, "score": None, "path": [],
+            "terms": {}, "score": None, "on_path": True,
         },
     ],
 }  # fmt: skip

@@ -195,6 +195,8 @@ def test_options_length(used: int) -> None:
         ("0101011e", Refusal.OPTION_OVERRUN),
         ("1e040101 01010113", Refusal.OPTION_OVERRUN),
         ("0101021e", Refusal.OPTION_OVERRUN),
+        ("01010203", Refusal.OPTION_OVERRUN),  # by one byte
+        ("1e050101", Refusal.OPTION_OVERRUN),
     ],
 )
 def test_malformed_option_list(options: str, reason: Refusal) -> None:

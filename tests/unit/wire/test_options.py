@@ -23,6 +23,7 @@ def test_walk() -> None:
     [
         ("1e00", Refusal.OPTION_LENGTH_ZERO),
         ("011e01", Refusal.OPTION_LENGTH_ONE),
+        ("1e050101", Refusal.OPTION_OVERRUN),
         ("1e03", Refusal.OPTION_OVERRUN),
         ("1e", Refusal.OPTION_OVERRUN),
     ],

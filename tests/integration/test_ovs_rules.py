@@ -1,0 +1,140 @@
+"""A real Open vSwitch takes what encode.py and templates.py write, and gives it back as it was."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from steering.model.rules import COOKIE_KIND_MASK, OWNER, CookieKind, MeterBand, Move, SetField, Table
+from steering.model.session import Entry, pack_cookie
+from steering.openflow.encode import delete_by_cookie, flow_mod, meter_mod
+from steering.openflow.flowstats import parse
+from steering.openflow.templates import entry_add, entry_delete
+from tests.fakes.ruleforms import RuleRefused, check
+from tests.integration.ovs import Switch, switch
+from tests.unit.core.sites import Driver
+from tests.unit.openflow.forms import SOME_ENTRIES, every_form, made
+
+SESSIONS = OWNER << 56 | CookieKind.SESSION << 52
+COUNT = 100_000
+
+
+@pytest.fixture(scope="module")
+def bridge() -> Iterator[Switch]:
+    with switch() as one:
+        yield one
+
+
+@pytest.fixture
+def ovs(bridge: Switch) -> Switch:
+    assert bridge.send(delete_by_cookie(0, 0)) == []
+    assert bridge.dump() == []
+    return bridge
+
+
+def _read(ovs: Switch):
+    """Entries and hosts of the whole switch."""
+    parts = [parse(0xABC, body) for body in ovs.flow_stats()]
+    return [e for part in parts for e in part.entries], [h for part in parts for h in part.hosts]
+
+
+def test_every_form_of_rule_is_accepted_and_deleted(ovs):
+    rules = every_form()
+    for rule in rules:
+        assert ovs.send(flow_mod(rule)) == [], rule
+    assert len(ovs.dump()) == len(rules)
+    assert len(_read(ovs)[1]) == 3 + 0
+    for rule in rules:
+        assert ovs.send(flow_mod(rule, "delete_strict")) == [], rule
+    assert ovs.dump() == []
+
+
+def test_every_rule_of_a_site_is_accepted(ovs):
+    for fill in Driver().fills.values():
+        for band in fill.meters:
+            ovs.send(meter_mod(band, "delete"))
+            assert ovs.send(meter_mod(band)) == []
+            assert ovs.send(meter_mod(band)) == [(12, 1)]
+            assert ovs.send(meter_mod(band, "modify")) == []
+        for rule in (*fill.forwarding, *fill.admission):
+            check(rule)
+            assert ovs.send(flow_mod(rule)) == [], rule
+        assert len(ovs.dump()) == len({rule.key for rule in (*fill.forwarding, *fill.admission)})
+        ovs.send(delete_by_cookie(OWNER << 56, 0xFF << 56))
+        assert ovs.dump() == []
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        made(Table.GUARD, 1, ipv4_dst="10.0.0.1"),
+        made(Table.GUARD, 1, eth_type=0x0800, tcp_dst=80),
+        made(Table.GUARD, 1, nw_ttl=1),
+        made(Table.GUARD, 1, SetField("ipv4_dst", "10.0.0.1")),
+        made(Table.GUARD, 1, Move("arp_sha", "arp_tha", 48), eth_type=0x0800),
+        made(
+            Table.GUARD, 1, SetField("icmpv6_type", 136), SetField("ipv6_nd_tll", "02:00:00:00:00:01"),
+            eth_type=0x86DD, ip_proto=58, icmpv6_type=135,
+        ),
+    ],
+)  # fmt: skip
+def test_the_fake_table_refuses_what_the_switch_refuses(ovs, rule):
+    assert ovs.send(flow_mod(rule)) != []
+    with pytest.raises(RuleRefused):
+        check(rule)
+
+
+@pytest.mark.parametrize("entry", SOME_ENTRIES)
+def test_an_entry_goes_only_by_its_own_cookie(ovs, entry):
+    token = entry._replace(cookie=pack_cookie(0, 0, 9, 0x12345678))
+    assert ovs.send(entry_add(entry) + entry_add(token)) == []
+    assert [seen.entry for seen in _read(ovs)[0]] == [token]
+    assert ovs.send(entry_delete(entry)) == []
+    assert [seen.entry for seen in _read(ovs)[0]] == [token]
+    assert ovs.send(entry_delete(token)) == []
+    assert ovs.dump() == []
+
+
+def test_entries_are_read_the_short_way(ovs, monkeypatch):
+    """The layout that flowstats takes for the usual one is the one that this switch sends."""
+    assert ovs.send(b"".join(map(entry_add, SOME_ENTRIES))) == []
+    monkeypatch.setattr("steering.openflow.flowstats._any_entry", None)
+    assert {seen.entry for seen in _read(ovs)[0]} == set(SOME_ENTRIES)
+
+
+def test_hundred_thousand_entries(ovs, capsys):
+    entries = [
+        Entry(0xABC, 1, 4, n.to_bytes(4, "big"), b"\x0a\x09\0\1", 1024 + n % 60000, 443, 7, 0, SESSIONS | n)
+        for n in range(0x0A000000, 0x0A000000 + COUNT)
+    ]
+    other = made(Table.SESSION, 1, eth_type=0x0800)
+    data = flow_mod(other) + b"".join(map(entry_add, entries))
+    start = time.perf_counter()
+    assert ovs.send(data) == []
+    written = time.perf_counter()
+    bodies = ovs.flow_stats(Table.SESSION, SESSIONS, COOKIE_KIND_MASK)
+    read = time.perf_counter()
+    seen = [one.entry for body in bodies for one in parse(0xABC, body).entries]
+    parsed = time.perf_counter()
+    with capsys.disabled():
+        print(
+            f"\n{COUNT} entries: written {written - start:.2f} s, read {read - written:.2f} s, "
+            f"parsed {parsed - read:.2f} s"
+        )
+    assert sorted(seen) == entries
+    assert parsed - written < 2.0
+    assert ovs.send(delete_by_cookie(SESSIONS, COOKIE_KIND_MASK)) == []
+    assert len(ovs.dump()) == 1
+
+
+def test_deleting_by_cookie_leaves_the_others(ovs):
+    rules = [
+        made(Table.ROUTE, n, eth_type=0x0800, cookie=cookie) for n, cookie in enumerate((0, 5 << 40, 6 << 40))
+    ]
+    assert ovs.send(b"".join(map(flow_mod, rules))) == []
+    assert ovs.send(delete_by_cookie(5 << 40, 0xFF << 40)) == []
+    assert len(ovs.dump()) == 2
+
+
+def test_a_meter_that_is_missing(ovs):
+    assert ovs.send(meter_mod(MeterBand(0x1_FFFF, 10, 10), "modify")) == [(12, 2)]

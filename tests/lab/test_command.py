@@ -1,0 +1,111 @@
+"""`steering lab` itself: usage, cleaning, interruption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab.running import ROOT
+
+LAB = [sys.executable, "-m", "steering", "lab"]
+
+
+def lab(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*LAB, *words], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def bridges() -> list[str]:
+    listed = subprocess.run(["ovs-vsctl", "list-br"], capture_output=True, text=True, check=True).stdout
+    return [name for name in listed.split() if name.startswith("st-lab-")]
+
+
+def links() -> list[str]:
+    return [path.name for path in Path("/sys/class/net").glob("st-lab-*")]
+
+
+def test_the_list_names_every_scenario_and_mechanism() -> None:
+    listed = json.loads(lab("list", "--json").stdout)
+    names = {scenario["name"] for scenario in listed["scenarios"]}
+    assert {"off-path", "off-path-v6", "on-path", "pinning", "restart", "natural"} <= names
+    assert {"token-lookup", "un-wildcarding", "hold-queue", "wrong-mcp"} <= set(listed["mechanisms"])
+    assert all(scenario["rows"] and scenario["figure"] for scenario in listed["scenarios"])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("run", "off-pth"), "did you mean 'off-path'?"),
+        (("run", "off-path", "--without", "gravity"), "known: steering"),
+        (("run", "off-path", "--seconds", "-1"), "--seconds"),
+    ],
+)
+def test_bad_usage_is_one_line_and_status_2(words: tuple[str, ...], says: str) -> None:
+    done = lab(*words)
+    assert done.returncode == 2
+    assert says in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_lab_takes_everything_down(number: int) -> None:
+    running = subprocess.Popen([*LAB, "run", "off-path"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 30
+    while not links() and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert links()
+    time.sleep(1.0)
+    running.send_signal(number)
+    assert running.wait(30) == 130
+    assert running.stderr is not None and "taken down" in running.stderr.read()
+    assert bridges() == [] and links() == []
+
+
+def test_clean_ends_a_killed_lab_and_leaves_others_alone() -> None:
+    other = subprocess.Popen(["sleep", "60"])
+    namespace = f"st-labtest-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", namespace], check=True)
+    running = subprocess.Popen([*LAB, "run", "off-path"], cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        limit = time.monotonic() + 30
+        while (
+            not list(Path("/run/steering-lab").glob("off-path-*/controller.log")) and time.monotonic() < limit
+        ):
+            time.sleep(0.1)
+        running.kill()
+        running.wait(10)
+        assert bridges() != []
+        done = lab("clean")
+        assert done.returncode == 0 and "off-path" in done.stdout
+        assert bridges() == [] and links() == []
+        assert list(Path("/run/steering-lab").glob("off-path-*")) == []
+        assert other.poll() is None
+        assert namespace in subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+        assert lab("clean").stdout.strip() == "nothing to clean"
+    finally:
+        other.kill()
+        other.wait()
+        subprocess.run(["ip", "netns", "del", namespace], check=True)
+
+
+@pytest.mark.parametrize("name", ["off_path", "off_path_v6", "on_path", "pinning", "restart", "natural"])
+def test_every_scenario_loads_in_mininet(name: str) -> None:
+    file = f"topologies/{name}.py"
+    command = [
+        "mn",
+        "--custom",
+        file,
+        "--topo",
+        name.replace("_", "-"),
+        "--controller",
+        "none",
+        "--test",
+        "none",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "completed in" in done.stderr and "Traceback" not in done.stderr
+    assert "server" in done.stderr

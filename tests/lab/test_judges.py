@@ -1,0 +1,127 @@
+"""The judges of the pinning lab, on made-up evidence: right evidence passes, every kind of wrong one is seen."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from topologies.captures import CAPABLE, JOIN, Segment
+from topologies.ground import FiveTuple, Subflow, parse_counters, parse_subflows
+from topologies.pins import capture_view, kernel_view
+
+LTE = FiveTuple("10.1.0.2", 40001, "10.9.0.2", 5001)
+NATTED = FiveTuple("10.3.0.2", 40002, "10.9.0.2", 5001)
+BEYOND_NAT = FiveTuple("10.2.0.9", 61234, "10.9.0.2", 5001)
+PLAIN = FiveTuple("10.1.0.2", 50001, "10.9.0.2", 5001)
+KEY = "0123456789abcdef"
+TOKEN = hashlib.sha256(bytes.fromhex(KEY)).hexdigest()[:8]
+
+
+def at_host(flow: FiveTuple, join: bool, peer: str) -> Subflow:
+    return Subflow(flow, "ESTAB", peer, "aaaaaaaa", join, 0)
+
+
+def at_mcp(flow: FiveTuple, join: bool, token: str = TOKEN) -> Subflow:
+    return Subflow(flow.reversed(), "ESTAB", "00000000", token, join, 0)
+
+
+HOST = [at_host(LTE, False, "00000000"), at_host(NATTED, True, TOKEN)]
+ALPHA = [at_mcp(LTE, False), at_mcp(BEYOND_NAT, True)]
+
+
+def test_kernel_view_finds_a_pinned_session_behind_a_nat() -> None:
+    view = kernel_view({"ue": HOST}, {"alpha": ALPHA, "beta": []}, (5001,))
+    assert view.wrong == [] and dict(view.pinned) == {"alpha": [TOKEN]}
+    assert {LTE, NATTED, BEYOND_NAT} == view.flows
+
+
+@pytest.mark.parametrize(
+    ("host", "alpha", "beta"),
+    [
+        (HOST[:1], ALPHA[:1], []),  # the join never came about
+        (HOST, ALPHA[:1], [at_mcp(BEYOND_NAT, True)]),  # it is at the other MCP
+        ([HOST[0], replace(HOST[1], peer_token="deadbeef")], ALPHA, []),  # it carries another token
+        (HOST, [], []),  # no MCP has the session
+        (HOST, [*ALPHA, at_mcp(replace(BEYOND_NAT, sport=1), True)], []),  # the MCP has one more
+    ],
+)
+def test_kernel_view_sees_what_is_wrong(
+    host: list[Subflow], alpha: list[Subflow], beta: list[Subflow]
+) -> None:
+    view = kernel_view({"ue": host}, {"alpha": alpha, "beta": beta}, (5001,))
+    assert len(view.wrong) == 1 and not any(view.pinned.values())
+
+
+def segment(
+    flow: FiveTuple, flags: int = 0x10, options: tuple[str, ...] = (), token: str = "", key: str = ""
+) -> Segment:
+    return Segment(0.0, flow, flags, 0, options, token, "", key, 0, "")
+
+
+FIRST = segment(LTE, 0x02, (CAPABLE,))
+SYN_ACK = segment(LTE.reversed(), 0x12, (CAPABLE,), key=KEY)
+JOINING = segment(BEYOND_NAT, 0x02, (JOIN,), token=TOKEN)
+NATURAL = segment(PLAIN, 0x02)
+
+
+def test_capture_view_of_a_clean_run() -> None:
+    view = capture_view(
+        [FIRST, JOINING, NATURAL], {"alpha": [FIRST, SYN_ACK, JOINING], "beta": []}, [NATURAL]
+    )
+    assert (view.joins, view.natural_seen, view.natural_at_mcps) == (1, 1, 0)
+    assert view.mispinned == view.undelivered == view.leaked == []
+
+
+def test_capture_view_sees_a_join_at_the_other_mcp() -> None:
+    view = capture_view([FIRST, JOINING], {"alpha": [SYN_ACK], "beta": [JOINING]}, [])
+    assert len(view.mispinned) == 1
+
+
+def test_capture_view_sees_a_join_at_both_mcps() -> None:
+    view = capture_view([FIRST, JOINING], {"alpha": [SYN_ACK, JOINING], "beta": [JOINING]}, [])
+    assert len(view.mispinned) == 1
+
+
+def test_capture_view_sees_a_join_that_nobody_got() -> None:
+    view = capture_view([FIRST, JOINING], {"alpha": [SYN_ACK], "beta": []}, [])
+    assert len(view.undelivered) == 1 and view.mispinned == []
+
+
+@pytest.mark.parametrize("stray", [segment(LTE), segment(LTE.reversed()), JOINING, segment(BEYOND_NAT, 0x04)])
+def test_capture_view_sees_one_stray_segment(stray: Segment) -> None:
+    view = capture_view(
+        [FIRST, JOINING, NATURAL], {"alpha": [SYN_ACK, JOINING], "beta": []}, [NATURAL, stray]
+    )
+    assert len(view.leaked) == 1
+
+
+def test_capture_view_sees_plain_connections_at_an_mcp() -> None:
+    view = capture_view([NATURAL], {"alpha": [NATURAL], "beta": [segment(PLAIN.reversed())]}, [])
+    assert view.natural_at_mcps == 2 and view.natural_seen == 0
+
+
+SS = """\
+LISTEN 0 4096 *:5001 *:* tcp-ulp-mptcp flags:m token:0000(id:0)/0000(id:0)
+ESTAB 0 0 10.1.0.2:38798 10.9.0.2:5001 bbr bytes_acked:9431458 tcp-ulp-mptcp flags:Mmec token:0000(id:0)/56c8b612(id:0) seq:0
+ESTAB 0 0 10.2.0.2%ue-eth1:34127 10.9.0.2:5001 bbr tcp-ulp-mptcp flags:Jjec token:af7e85f2(id:0)/56c8b612(id:1) seq:0
+ESTAB 0 0 [::ffff:10.9.0.2]:5001 [::ffff:10.2.0.2]:34127 bbr tcp-ulp-mptcp flags:Jecv token:0000(id:1)/7e85f2(id:0) seq:e
+ESTAB 0 0 [fd00:2::2]%ue-eth1:33553 [fd00:9::2]:5001 bbr tcp-ulp-mptcp flags:Jjec token:ff5fec7e(id:0)/9b5c0904(id:1) seq:e
+ESTAB 0 0 10.1.0.2:50000 10.9.0.2:22 cubic rto:204
+"""
+
+
+def test_ss_is_read_in_all_its_forms() -> None:
+    rows = parse_subflows(SS)
+    assert [(r.flow.src, r.join, r.peer_token, r.own_token) for r in rows] == [
+        ("10.1.0.2", False, "00000000", "56c8b612"),
+        ("10.2.0.2", True, "af7e85f2", "56c8b612"),
+        ("10.9.0.2", True, "00000000", "007e85f2"),
+        ("fd00:2::2", True, "ff5fec7e", "9b5c0904"),
+    ]
+    assert rows[0].bytes_acked == 9431458
+
+
+def test_netstat_counters_are_read_in_pairs() -> None:
+    text = "TcpExt: A B\nTcpExt: 1 2\nMPTcpExt: MPJoinSynRx MPJoinAckRx\nMPTcpExt: 4 3\n"
+    assert parse_counters(text) == {"MPJoinSynRx": 4, "MPJoinAckRx": 3}
+    assert parse_counters("TcpExt: A\nTcpExt: 1\n") == {}

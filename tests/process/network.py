@@ -1,0 +1,128 @@
+"""Four raw switches that stand where the site of `running.SITE` says, and the packets hosts would send."""
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from steering.model.rules import OWNER, CookieKind, PacketClass
+from steering.wire.craft import tcp_frame
+from steering.wire.crypto import token
+from steering.wire.neighbour import arp_request
+from tests.fakes.rawswitch import FLOW_MOD, PACKET_OUT, RawSwitch, Seen, read_flow_mod, read_packet_out
+from tests.process.running import LINKS, SITE, Running
+
+KEY = bytes.fromhex("1b6ffbbde3984628")
+TOKEN = token(1, KEY)
+LTE_HOST, WLAN_HOST, SERVER, MCP = (bytes((10, net, 0, 2)) for net in (1, 2, 9, 8))
+SYN, SYN_ACK = 0x02, 0x12
+MP_CAPABLE = bytes.fromhex("1e040181")
+MP_CAPABLE_ANSWER = bytes.fromhex("1e0c0181") + KEY
+SESSION_TABLE = 1
+CONTROLLER = 0xFFFFFFFD  # OFPP_CONTROLLER: the ingress port of what the controller sends of itself
+
+
+def join_option(address_id: int = 1) -> bytes:
+    return bytes((30, 12, 0x10, address_id)) + TOKEN + b"nonc"
+
+
+class Network:
+    """A running controller with its four switches connected and filled, and the MCP resolved."""
+
+    def __init__(self, folder: Path, site: str = SITE + LINKS) -> None:
+        self.running = Running(folder, site)
+        self.switches = {
+            1: RawSwitch(1, (1, 2)),
+            2: RawSwitch(2, (1, 2)),
+            3: RawSwitch(3, (1, 2, 3, 4)),
+            4: RawSwitch(4, (1, 2)),
+        }
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.running)
+        self.connect()
+        self.show_mcp()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.disconnect()
+        self._stack.close()
+
+    def connect(self) -> None:
+        """Connect every switch, and wait until all are filled."""
+        for switch in self.switches.values():
+            switch.connect(self.running.port)
+        for switch in self.switches.values():
+            switch.quiet()
+
+    def show_mcp(self) -> None:
+        """The MCP asks for its gateway, as every host does."""
+        before = self.switches[3].last_order()
+        request = arp_request(b"\x0a\0\0\0\0\x08", MCP, bytes((10, 8, 0, 1)))
+        self.punt(3, 1, request, PacketClass.NEIGHBOUR)
+        self.switches[3].wait_for(lambda seen: seen.type == FLOW_MOD, since=before)
+
+    def disconnect(self) -> None:
+        for switch in self.switches.values():
+            switch.close()
+
+    def punt(self, dpid: int, port: int, frame: bytes, kind: PacketClass, metadata: int = 0) -> None:
+        """Send `frame` up as the rule of that class does, with the epoch of the rules in force."""
+        cookie = OWNER << 56 | CookieKind.STATIC << 52 | kind
+        self.switches[dpid].packet_in(cookie, port, frame, metadata)
+
+    def syn(self, sport: int = 40_000, options: bytes = MP_CAPABLE) -> bytes:
+        """An MP_CAPABLE SYN of the LTE host; the frame."""
+        frame = tcp_frame(LTE_HOST, SERVER, sport, 443, flags=SYN, options=options)
+        self.punt(1, 1, frame, PacketClass.SYN)
+        return frame
+
+    def syn_ack(self, sport: int = 40_000, options: bytes = MP_CAPABLE_ANSWER) -> None:
+        """The MCP's answer to it."""
+        frame = tcp_frame(SERVER, LTE_HOST, 443, sport, flags=SYN_ACK, options=options)
+        self.punt(3, 1, frame, PacketClass.SYN_ACK)
+
+    def join(self, sport: int = 41_000) -> bytes:
+        """A join of the WLAN host."""
+        frame = tcp_frame(WLAN_HOST, SERVER, sport, 443, flags=SYN, options=join_option())
+        self.punt(2, 1, frame, PacketClass.SYN)
+        return frame
+
+    def establish(self, sport: int = 40_000) -> None:
+        """A whole set-up of the LTE host's session, until its entries bear the token."""
+        self.wait_for_release(1, self.syn(sport))
+        self.syn_ack(sport)
+        end = time.monotonic() + 10
+        while not all(
+            cookie & 0xFFFFFFFF for dpid in (1, 4) for cookie in self.session_entries(dpid).values()
+        ):
+            assert time.monotonic() < end, "the entries never got their token"
+            time.sleep(0.02)
+
+    def released(self, dpid: int, since: int = -1) -> list[bytes]:
+        """Segments that were punted and came back, in order; not what the controller sends of itself."""
+        outs = [read_packet_out(seen.data) for seen in self.switches[dpid].of_type(PACKET_OUT, since)]
+        return [out.frame for out in outs if out.in_port != CONTROLLER]
+
+    def wait_for_release(self, dpid: int, frame: bytes) -> Seen:
+        """The packet-out that lets `frame` go on."""
+        return self.switches[dpid].wait_for(
+            lambda seen: seen.type == PACKET_OUT and read_packet_out(seen.data).frame == frame
+        )
+
+    def session_entries(self, dpid: int) -> dict[bytes, int]:
+        """Match -> cookie of the session entries in a switch's table."""
+        return {
+            match: cookie
+            for (table, _, match), (cookie, _) in list(self.switches[dpid].flows.items())
+            if table == SESSION_TABLE and cookie >> 52 == OWNER << 4 | CookieKind.SESSION
+        }
+
+
+def is_session_entry(seen: Seen) -> bool:
+    """Whether a message adds or deletes a session entry."""
+    if seen.type != FLOW_MOD:
+        return False
+    mod = read_flow_mod(seen.data)
+    return mod.table == SESSION_TABLE and mod.cookie >> 52 == OWNER << 4 | CookieKind.SESSION

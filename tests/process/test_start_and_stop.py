@@ -1,0 +1,156 @@
+"""`steering run` as a process: how it starts, refuses to, and ends."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.rawswitch import RawSwitch
+from tests.process.running import LINKS, SITE, Running
+
+
+def refused(running: Running, *changes: str) -> str:
+    """What it says when it does not start; it must say it with status 2 and without a traceback."""
+    ran = subprocess.run(
+        [*running.command, *changes],
+        cwd=running.folder,
+        env=running.environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ran.returncode == 2, (ran.returncode, ran.stderr)
+    assert "Traceback" not in ran.stderr
+    assert not (running.state / "rest").exists()
+    return ran.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("switches", [0, 1])
+def test_a_signal_ends_it_quickly_with_status_0(tmp_path: Path, number: int, switches: int) -> None:
+    with Running(tmp_path) as running:
+        connected = [RawSwitch(n + 1).connect(running.port) for n in range(switches)]
+        for switch in connected:
+            switch.quiet()
+        status, seconds = running.end(number)
+        for switch in connected:
+            switch.close()
+        assert status == 0, running.log()
+        assert seconds < 2.0
+        assert not (running.state / "rest").exists()
+        assert "Traceback" not in running.log()
+
+
+def test_what_it_prints_when_all_is_well(tmp_path: Path) -> None:
+    with Running(tmp_path) as running:
+        running.end()
+        log = running.log()
+    assert f"127.0.0.1:{running.port}" in log
+    assert "precated" not in log and "WARNING" not in log and "ERROR" not in log
+
+
+def test_json_logs_are_json_and_hold_no_secret(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    running.command.append("--log-json")
+    with running, RawSwitch(1) as switch:
+        switch.connect(running.port).quiet()
+        switch.close()
+        running.end()
+        lines = [json.loads(line) for line in running.log().splitlines()]
+        secrets = [(running.state / name).read_text().strip() for name in ("token",)]
+    assert lines and all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+    assert any("s1" in line["message"] for line in lines)
+    assert not [secret for secret in secrets if secret in running.log()]
+
+
+def test_secrets_are_private_and_kept(tmp_path: Path) -> None:
+    site = SITE  # without static links it discovers, so there is a discovery key
+    with Running(tmp_path, site) as running:
+        for name in ("token", "lldp.key"):
+            assert stat.S_IMODE((running.state / name).stat().st_mode) == 0o600
+        first = (running.state / "token").read_text()
+        running.end()
+    with running:
+        assert (running.state / "token").read_text() == first
+        assert running.json("/v1/health")["status"] == "no-switch"
+
+
+def test_the_native_hub_is_refused_with_the_reason(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    running.environment["OSKEN_HUB_TYPE"] = "native"
+    said = refused(running)
+    assert "native hub" in said and "event loop" in said and len(said.splitlines()) == 1
+
+
+def test_every_finding_of_both_files_is_printed_and_nothing_starts(tmp_path: Path) -> None:
+    running = Running(tmp_path, SITE.replace("type: cellular", "type: cellar").replace("s3:1", "s1:1"))
+    (tmp_path / "policy.yaml").write_text("policy: 1\nselektion: {}\n")
+    lines = refused(running).splitlines()
+    assert any("site.yaml:3:" in line and "cellar" in line for line in lines)
+    assert any("policy.yaml:2:" in line and "selektion" in line for line in lines)
+    assert not running.state.exists()
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with Running(tmp_path / "one") as first:
+        second = Running(tmp_path / "two")
+        said = refused(second, "--listen", f"127.0.0.1:{first.port}")
+        assert (
+            said == f"steering: --listen: cannot listen on 127.0.0.1:{first.port}: Address already in use\n"
+        )
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            said = refused(second, "--rest", f"127.0.0.1:{port}")
+        assert said == f"steering: --rest: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        (["--rest", "0.0.0.0:0"], "--rest-allow-remote"),
+        (["--listen", "nowhere"], "ADDRESS:PORT"),
+        (["--listen", "127.0.0.1:0"], "ADDRESS:PORT"),
+        (["--listen", "127.0.0.1:70000"], "ADDRESS:PORT"),
+        (["--disable", "gravity"], "token-lookup"),
+        (["--log-level", "loud"], "--help"),
+    ],
+)
+def test_bad_usage_is_one_line(tmp_path: Path, changes: list[str], word: str) -> None:
+    said = refused(Running(tmp_path), *changes)
+    assert word in said and len(said.splitlines()) == 1
+
+
+def test_a_state_directory_open_to_others_is_refused(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    running.state.mkdir()
+    os.chmod(running.state, 0o777)
+    said = refused(running)
+    assert "chmod 700" in said and len(said.splitlines()) == 1
+
+
+def test_the_command_patches_before_anything_imports_a_socket(tmp_path: Path) -> None:
+    probe = (
+        "import sys; import steering.cli.main, steering.cli.run\n"
+        "assert not {'socket', 'os_ken', 'eventlet'} & set(sys.modules)\n"
+        "from steering.runtime.hub import prepare; prepare()\n"
+        "import socket; print(socket.socket.__module__)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", probe],
+        env=Running(tmp_path, SITE + LINKS).environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "eventlet" in ran.stdout and not ran.stderr, ran.stderr

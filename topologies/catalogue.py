@@ -1,0 +1,20 @@
+"""The scenarios by name, in the order they are listed. A scenario is loaded when it is asked for."""
+
+from importlib import import_module
+
+from topologies.scenario import Scenario
+
+MODULES = {
+    "off-path": "off_path",
+    "off-path-v6": "off_path_v6",
+    "on-path": "on_path",
+    "pinning": "pinning",
+    "restart": "restart",
+    "natural": "natural",
+}
+
+
+def load(name: str) -> Scenario:
+    """The scenario of that name. Raises KeyError."""
+    found: Scenario = import_module(f"topologies.{MODULES[name]}").SCENARIO
+    return found

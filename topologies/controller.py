@@ -1,0 +1,152 @@
+"""The controller under test: a `steering run` process of its own, and what its REST interface says."""
+
+import json
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from topologies.ground import FiveTuple
+from topologies.plan import Plan, site_text
+from topologies.processes import LabError, Running
+from topologies.records import Record
+
+READY_S = 30.0
+PAGE = 500
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+class Controller:
+    """Starts, kills and starts again on the same ports and state directory."""
+
+    def __init__(self, record: Record, plan: Plan, disabled: Sequence[str] = ()) -> None:
+        self._record = record
+        self._plan = plan
+        self._disabled = tuple(disabled)
+        self.port, self._rest = free_port(), free_port()
+        self._state = record.directory / "controller"
+        self._running: Running | None = None
+        self.site = record.directory / "site.yaml"
+        self.policy = record.directory / "policy.yaml"
+        self.site.write_text(site_text(plan))
+        self.policy.write_text(plan.policy)
+
+    def start(self, disabled: Sequence[str] | None = None) -> None:
+        """Start the process; `disabled` mechanisms replace those given at first."""
+        if disabled is not None:
+            self._disabled = tuple(disabled)
+        command = [
+            sys.executable,
+            "-m",
+            "steering",
+            "run",
+            "--site",
+            str(self.site),
+            "--policy",
+            str(self.policy),
+        ]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--rest", f"127.0.0.1:{self._rest}"]
+        command += ["--state-dir", str(self._state)]
+        for mechanism in self._disabled:
+            command += ["--disable", mechanism]
+        self._running = Running(self._record, "controller", command)
+
+    def wait_ready(self) -> None:
+        """Wait until every switch is connected, every link found and every MCP resolved. Raises LabError."""
+        assert self._running is not None
+        self._running.wait_for(lambda: not self._missing(), READY_S, "not ready")
+
+    def _missing(self) -> bool:
+        try:
+            health, topology = self.health(), self.get("/v1/topology")
+            mcps = self.mcps().values()
+        except (OSError, LabError):
+            return True
+        up = [link for link in topology["links"] if link["up"]]
+        return not (
+            health["status"] == "ok"
+            and health["switches"]["connected"] >= len(self._plan.switches)
+            and len(up) >= 2 * len(self._plan.wires)  # each direction is a link of its own
+            and all(mcp["reachable"] for mcp in mcps)
+        )
+
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._running is not None and self._running.alive()
+
+    def stop(self) -> int:
+        """SIGTERM and wait; its exit status."""
+        return self._running.end() if self._running is not None else 0
+
+    def kill(self) -> None:
+        """SIGKILL: what a crash looks like to the switches."""
+        if self._running is not None:
+            self._running.popen.kill()
+            self._running.popen.wait(5.0)
+
+    def get(self, path: str) -> Any:
+        """A resource as JSON. Raises LabError for an answer that is not 200, OSError when nobody listens."""
+        token = (self._state / "token").read_text().strip()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self._rest}{path}", headers={"Authorization": f"Bearer {token}"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10.0) as answer:
+                body = answer.read()
+        except urllib.error.HTTPError as error:
+            raise LabError(f"GET {path}: {error.code} {error.read(200)!r}") from None
+        return body.decode() if path == "/metrics" else json.loads(body)
+
+    def health(self) -> dict[str, Any]:
+        """/v1/health."""
+        found: dict[str, Any] = self.get("/v1/health")
+        return found
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Every session's row, all pages."""
+        rows: list[dict[str, Any]] = []
+        while True:
+            page = self.get(f"/v1/sessions?offset={len(rows)}&limit={PAGE}")
+            rows += page["sessions"]
+            if not page["sessions"] or len(rows) >= page["total"]:
+                return rows
+
+    def detailed(self) -> list[dict[str, Any]]:
+        """Every session with its subflows."""
+        return [self.get(f"/v1/sessions/{row['id']}") for row in self.sessions()]
+
+    def mcps(self) -> dict[str, dict[str, Any]]:
+        """MCPs by name."""
+        return {mcp["name"]: mcp for mcp in self.get("/v1/mcps")["mcps"]}
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that carry these labels; 0 if there is none."""
+        total = 0.0
+        for line in self.get("/metrics").splitlines():
+            head, _, value = line.rpartition(" ")
+            if head.partition("{")[0] == name and all(f'{k}="{v}"' in head for k, v in labels.items()):
+                total += float(value)
+        return total
+
+    def log_path(self) -> Path:
+        """Its log, kept over restarts."""
+        return self._record.directory / "controller.log"
+
+
+def flows_of(session: dict[str, Any]) -> list[FiveTuple]:
+    """The 5-tuples of a detailed session's subflows, host first."""
+    return [
+        FiveTuple(str(ip_address(s["src"])), s["sport"], str(ip_address(s["dst"])), s["dport"])
+        for s in session["subflows"]
+    ]

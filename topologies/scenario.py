@@ -1,0 +1,40 @@
+"""What a scenario is to `steering lab`: a name, what it shows, a plan, and a function that runs it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from topologies.plan import Plan
+from topologies.report import Progress, Report
+
+MECHANISMS = {
+    "steering": "nothing is punted: natural routing only",
+    "token-lookup": "joins are decided anew, as if they were initial subflows",
+    "un-wildcarding": "a natural flow in the switch's cache may carry segments of other 5-tuples",
+    "hold-queue": "joins whose token is not known yet are forwarded the natural way at once",
+    "wrong-mcp": "joins are pinned to another MCP than their session's",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a scenario is run. `seconds` and `sessions` are 0 for the scenario's own."""
+
+    say: Progress
+    without: tuple[str, ...] = ()
+    seconds: float = 0.0
+    sessions: int = 0
+    prompt: bool = False
+    keep: bool = False
+    environment: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`figure` is what of the drafts it draws, `rows` the requirements it bears on."""
+
+    name: str
+    figure: str
+    rows: tuple[str, ...]
+    summary: str
+    plan: Plan
+    run: Callable[[Options, Report], None]

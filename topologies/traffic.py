@@ -1,0 +1,328 @@
+"""Traffic at a host of the lab: a server (`serve`) and a client that takes orders (`agent`).
+
+Runs inside a namespace (`python -m topologies.traffic`), standard library only, one JSON object a line on stdin and
+stdout. The first byte of a connection says what it is: `E` every further byte comes back, `S` bytes are
+counted until the host ends its direction, then the count comes back in 8 bytes, `D` bytes come down
+until the host closes.
+"""
+
+import argparse
+import errno
+import json
+import os
+import selectors
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from topologies.probes import ping, trace
+
+IPPROTO_MPTCP = 262
+SOL_MPTCP = 284
+MPTCP_INFO = 1
+BLOCK = 1 << 16
+WAIT_S = 8.0  # a lost join is retried after one second, a lost data segment sooner
+ECHO = b"steered or not, the same bytes come back"
+
+Json = dict[str, Any]
+
+
+class Service:
+    """One epoll loop for all connections of a server."""
+
+    def __init__(self, ports: list[int], mptcp: bool) -> None:
+        self._selector = selectors.DefaultSelector()
+        for port in ports:
+            listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, IPPROTO_MPTCP if mptcp else 0)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            listener.bind(("::", port))
+            listener.listen(4096)
+            listener.setblocking(False)
+            self._selector.register(listener, selectors.EVENT_READ, None)
+
+    def run(self) -> None:
+        """Serve until killed."""
+        while True:
+            for key, events in self._selector.select():
+                if key.data is None:
+                    self._accept(key.fileobj)  # type: ignore[arg-type]
+                else:
+                    self._serve(key.fileobj, key.data, events)  # type: ignore[arg-type]
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        self._selector.register(connection, selectors.EVENT_READ, {"mode": b"", "count": 0, "out": b""})
+
+    def _serve(self, connection: socket.socket, state: Json, events: int) -> None:
+        try:
+            if events & selectors.EVENT_READ:
+                self._read(connection, state)
+            if events & selectors.EVENT_WRITE or state["out"]:
+                self._write(connection, state)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EINTR):
+                self._close(connection)
+
+    def _read(self, connection: socket.socket, state: Json) -> None:
+        data = connection.recv(BLOCK)
+        if not data:
+            if state["mode"] == b"S":
+                connection.sendall(struct.pack("!Q", state["count"]))
+            self._close(connection)
+            return
+        if not state["mode"]:
+            state["mode"], data = data[:1], data[1:]
+            if state["mode"] == b"D":
+                state["out"] = bytes(BLOCK)
+        if state["mode"] == b"S":
+            state["count"] += len(data)
+        elif state["mode"] == b"E":
+            state["out"] += data
+
+    def _write(self, connection: socket.socket, state: Json) -> None:
+        if connection.fileno() < 0:
+            return
+        sent = connection.send(state["out"])
+        if state["mode"] != b"D":
+            state["out"] = state["out"][sent:]
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if state["out"] else 0)
+        self._selector.modify(connection, wanted, state)
+
+    def _close(self, connection: socket.socket) -> None:
+        self._selector.unregister(connection)
+        connection.close()
+
+
+def connect(order: Json) -> socket.socket:
+    """A connection as an order asks for it: dst, port, mptcp, and perhaps src."""
+    family = socket.AF_INET6 if ":" in order["dst"] else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP if order.get("mptcp") else 0)
+    made.settimeout(order.get("wait", WAIT_S))
+    try:
+        if order.get("src"):
+            made.bind((order["src"], 0))
+        made.connect((order["dst"], order["port"]))
+    except OSError:
+        made.close()
+        raise
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def echo_round(connection: socket.socket, first: bool) -> None:
+    """Send a line and get the same back. Raises OSError."""
+    connection.sendall((b"E" if first else b"") + ECHO)
+    got = b""
+    while len(got) < len(ECHO):
+        part = connection.recv(len(ECHO) - len(got))
+        if not part:
+            raise ConnectionError("the other side ended the connection")
+        got += part
+    if got != ECHO:
+        raise ConnectionError("other bytes came back")
+
+
+def own_token(connection: socket.socket) -> str | None:
+    """The token of this host's own key; None for plain TCP."""
+    try:
+        raw = connection.getsockopt(SOL_MPTCP, MPTCP_INFO, 96)
+    except OSError:
+        return None
+    flags, token = struct.unpack_from("=II", raw, 8)
+    return None if flags & 1 else f"{token:08x}"
+
+
+class Agent:
+    """Takes orders one by one; `churn`, `pump` and `upload` go on in threads of their own."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, list[tuple[socket.socket, list[bool]]]] = {}
+        self._tasks: dict[str, Json] = {}
+        self._orders: dict[str, Callable[[Json], Json]] = {
+            "open": self._open,
+            "echo": self._echo,
+            "close": self._close,
+            "start": self._start,
+            "status": self._status,
+            "stop": self._stop,
+            "ping": lambda order: {
+                "answered": ping(order["dst"], order.get("count", 3), order.get("wait", 1.0))
+            },
+            "trace": lambda order: {"hops": trace(order["dst"], order.get("hops", 6))},
+        }
+
+    def run(self) -> None:
+        """Answer every line of stdin with a line on stdout until it ends."""
+        for line in sys.stdin:
+            order = json.loads(line)
+            try:
+                answer = self._orders[order["do"]](order)
+            except (OSError, KeyError, ValueError) as error:
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            print(json.dumps(answer), flush=True)
+        os._exit(0)  # threads of tasks go with it
+
+    def _open(self, order: Json) -> Json:
+        """Open `count` connections one after the other into `group`; with `first`, each echoes at once."""
+        group = self._groups.setdefault(order["group"], [])
+        opened: list[Json] = []
+        for number in range(order.get("count", 1)):
+            port = order["ports"][number % len(order["ports"])]
+            try:
+                made = connect(order | {"port": port})
+                said = [False]
+                group.append((made, said))
+                local = made.getsockname()
+                if order.get("first"):
+                    echo_round(made, True)
+                    said[0] = True
+                opened.append({"local": list(local[:2]), "port": port, "token": own_token(made)})
+            except OSError as error:
+                opened.append({"error": str(error), "port": port})
+            time.sleep(order.get("gap", 0.0))
+        return {"opened": opened}
+
+    def _echo(self, order: Json) -> Json:
+        """One echo on each connection of a group, one after the other."""
+        failed: list[str] = []
+        group = self._groups.get(order["group"], [])
+        for made, said in group:
+            try:
+                made.settimeout(order.get("wait", WAIT_S))
+                echo_round(made, not said[0])
+                said[0] = True
+            except OSError as error:
+                failed.append(f"{error}")
+            time.sleep(order.get("gap", 0.0))
+        return {"asked": len(group), "failed": failed}
+
+    def _close(self, order: Json) -> Json:
+        """Close a group's connections; with `locals`, only those with these local ports."""
+        group = self._groups.pop(order["group"], [])
+        wanted = set(order.get("locals", ()))
+        kept: list[tuple[socket.socket, list[bool]]] = []
+        for made, said in group:
+            if wanted and made.getsockname()[1] not in wanted:
+                kept.append((made, said))
+                continue
+            made.close()
+            time.sleep(order.get("gap", 0.0))
+        if kept:
+            self._groups[order["group"]] = kept
+        return {"closed": len(group) - len(kept)}
+
+    def _start(self, order: Json) -> Json:
+        """Begin a task: kind `upload`, `churn`, `spray`; its progress is read with `status`."""
+        task: Json = {"kind": order["kind"], "done": False, "end": False}
+        self._tasks[order["name"]] = task
+        work = {"upload": upload, "churn": churn, "spray": spray}[order["kind"]]
+        threading.Thread(target=_guarded, args=(work, order, task), daemon=True).start()
+        return {"started": order["name"]}
+
+    def _status(self, order: Json) -> Json:
+        return dict(self._tasks[order["name"]])
+
+    def _stop(self, order: Json) -> Json:
+        """Ask a task to end after its present step."""
+        self._tasks[order["name"]]["end"] = True
+        return {"stopping": order["name"]}
+
+
+def _guarded(work: Callable[[Json, Json], None], order: Json, task: Json) -> None:
+    try:
+        work(order, task)
+    except OSError as error:
+        task["error"] = str(error)
+    task["done"] = True
+
+
+def upload(order: Json, task: Json) -> None:
+    """Send for `seconds`, then wait for the server's count: `mbit` is what arrived over the time it took."""
+    made = connect(order)
+    made.settimeout(30.0)
+    task["local"] = list(made.getsockname()[:2])
+    block = bytes(BLOCK)
+    started = time.monotonic()
+    made.sendall(b"S")
+    longest = 0.0
+    while time.monotonic() - started < order["seconds"] and not task["end"]:
+        before = time.monotonic()
+        made.sendall(block)
+        longest = max(longest, time.monotonic() - before)
+    task["token"] = own_token(made)
+    made.shutdown(socket.SHUT_WR)
+    answer = b""
+    while len(answer) < 8:
+        part = made.recv(8 - len(answer))
+        if not part:
+            raise ConnectionError("the server ended the connection without a count")
+        answer += part
+    taken = time.monotonic() - started
+    task["bytes"] = struct.unpack("!Q", answer)[0]
+    task["seconds"] = taken
+    task["longest_block_s"] = longest
+    task["mbit"] = task["bytes"] * 8 / taken / 1e6
+    made.close()
+
+
+def churn(order: Json, task: Json) -> None:
+    """Plain connections, `rate` a second, each an echo and a close: until told to stop, but at least `count`."""
+    task.update(completed=0, failed=0, errors=[])
+    step = 1.0 / order["rate"]
+    due = time.monotonic()
+    number = 0
+    while number < order["count"] or not task["end"]:
+        number += 1
+        due += step
+        time.sleep(max(0.0, due - time.monotonic()))
+        try:
+            made = connect(order | {"port": order["ports"][number % len(order["ports"])]})
+            echo_round(made, True)
+            made.close()
+            task["completed"] += 1
+        except OSError as error:
+            task["failed"] += 1
+            task["errors"] = (task["errors"] + [str(error)])[-5:]
+
+
+def spray(order: Json, task: Json) -> None:
+    """Small datagrams with many destinations and TTLs, `rate` a second: each pair is a flow to a switch's cache."""
+    task["sent"] = 0
+    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    if order.get("src"):
+        out.bind((order["src"], 0))
+    burst = max(1, order["rate"] // 100)
+    while not task["end"]:
+        for _ in range(burst):
+            turn, index = divmod(task["sent"], len(order["dsts"]))
+            if index == 0:
+                out.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 60 + turn % order["ttls"])
+            out.sendto(b"x", (order["dsts"][index], 9))
+            task["sent"] += 1
+        time.sleep(0.01)
+
+
+def main() -> None:
+    """`serve --port N [--mptcp]`, or `agent`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("role", choices=("serve", "agent"))
+    parser.add_argument("--port", type=int, action="append", default=[])
+    parser.add_argument("--mptcp", action="store_true")
+    args = parser.parse_args()
+    if args.role == "agent":
+        Agent().run()
+    else:
+        Service(args.port, args.mptcp).run()
+
+
+if __name__ == "__main__":
+    main()
