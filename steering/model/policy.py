@@ -29,7 +29,6 @@ class Limits:
     held_joins: int = 1_024
     subflows_per_session: int = 4  # B10
     hosts: int = 65_536
-    decisions: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)

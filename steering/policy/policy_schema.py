@@ -46,7 +46,6 @@ class LimitsFile(Strict):
     held_joins: int = Field(default=_LIMITS.held_joins, ge=1, le=65_536)
     subflows_per_session: int = Field(default=_LIMITS.subflows_per_session, ge=1, le=64)
     hosts: Count = _LIMITS.hosts
-    decisions: Count = _LIMITS.decisions
 
 
 class TimersFile(Strict):

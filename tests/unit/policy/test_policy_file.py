@@ -49,7 +49,6 @@ BOUNDS = [
     ("limits", "held_joins", 1, 65_536, 0, 65_537),
     ("limits", "subflows_per_session", 1, 64, 0, 65),
     ("limits", "hosts", 1, 1_000_000, 0, 1_000_001),
-    ("limits", "decisions", 1, 1_000_000, 0, 1_000_001),
     ("timers", "hold", 0.001, 0.2, 0, 0.201),
     ("timers", "half_open", 1, 120, 0.9, 121),
     ("timers", "fin_linger", 0, 300, -1, 301),
