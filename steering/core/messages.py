@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from steering.model.network import PortRef
+from steering.model.network import NetworkAccessType, PortRef, Trust
+from steering.model.policy import Policy
 from steering.model.rules import MeterBand, Rule
 from steering.model.session import Entry
 from steering.wire.handshake import Handshake
@@ -119,6 +120,49 @@ class TtlExpired(NamedTuple):
     frame: bytes
 
 
+class PolicyReplaced(NamedTuple):
+    """From now on this policy counts; live sessions keep their MCP."""
+
+    policy: Policy
+
+
+class McpAdmin(NamedTuple):
+    """The operator drains an MCP: it keeps its sessions and gets no new ones (D-6.7.1)."""
+
+    mcp: int
+    draining: bool
+
+
+class McpReport(NamedTuple):
+    """An MCP's own word, by its status probe or its report. `load` 0 to 1, None: not said."""
+
+    mcp: int
+    alive: bool
+    load: float | None
+
+
+class PortLoad(NamedTuple):
+    """Utilisation of a port, 0 to 1, from its switch's counters."""
+
+    dpid: int
+    port: int
+    utilisation: float
+
+
+class AccessChanged(NamedTuple):
+    """New network access type information (D-6.3e); acts on live sessions. None: as it was."""
+
+    name: str
+    type: NetworkAccessType | None
+    trust: Trust | None
+
+
+class AbortSession(NamedTuple):
+    """End a session by MP_FASTCLOSE where the host's key is kept, else by removing its pins."""
+
+    session: int
+
+
 class Tick(NamedTuple):
     pass
 
@@ -137,6 +181,12 @@ Input = (
     | RouterSolicited
     | HostMissed
     | TtlExpired
+    | PolicyReplaced
+    | McpAdmin
+    | McpReport
+    | PortLoad
+    | AccessChanged
+    | AbortSession
     | Tick
 )
 

@@ -1,11 +1,56 @@
-"""The policy, compiled: what is *wanted*. The full language comes on top of these fields."""
+"""The policy, compiled: what is *wanted*. Frozen; the file's language is checked in `steering.policy`."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from steering.model.network import Network, NetworkAccessType, Trust
+
+Ports = tuple[tuple[int, int], ...]  # ranges, both ends included
+ALL_PORTS: Ports = ((1, 65535),)
+
+
+class Action(StrEnum):
+    """What a rule decides about a connection."""
+
+    PROXY = "proxy"
+    BYPASS = "bypass"  # the natural path, untouched
+    DENY = "deny"  # refused: a reset, or silence where `refusal` says drop
+
+
+class Mode(StrEnum):
+    """D-3.4: what the MCP does towards servers."""
+
+    TAKE_OVER = "take-over"  # always an MCP
+    TRANSPARENT = "transparent"  # never one: MPTCP signals pass
+    HYBRID = "hybrid"  # an MCP for servers that are not known to speak MPTCP
+
+
+class Expectation(StrEnum):
+    """What the application expects (D-6.5p1-p4)."""
+
+    NONE = "none"
+    BULK = "bulk"  # on-path and near: no roundabout
+    CONTINUITY = "continuity"  # an off-path MCP, an anchor that outlives the cell
+    LATENCY = "latency"  # the least path cost, whatever the load
+
 
 class UnknownJoin(StrEnum):
     DROP = "drop"
+    RESET = "reset"
+
+
+class Refused(StrEnum):
+    """How a refusal is told."""
+
+    RESET = "reset"  # a reset with MP_TCPRST
+    DROP = "drop"
+
+
+class OverLimit(StrEnum):
+    """What becomes of a session over a limit (G3)."""
+
+    NATURAL = "natural"
+    REFUSE = "refuse"
 
 
 class Fallback(StrEnum):
@@ -13,6 +58,26 @@ class Fallback(StrEnum):
 
     FAIL_OPEN = "fail-open"
     FAIL_CLOSED = "fail-closed"
+
+
+class UsageMode(StrEnum):
+    """D-1.m1-m3."""
+
+    NATIVE = "native"
+    ACTIVE_BACKUP = "active-backup"
+    SINGLE = "single"
+
+
+class Authentication(StrEnum):
+    """Of later subflows (D-6.4h)."""
+
+    TOKEN = "token"
+    HMAC = "hmac"
+
+
+class Direction(StrEnum):
+    HOST = "host"  # the host opens the connection
+    SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +88,114 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeWindow:
+    """Local time of day. `days` are ISO weekdays (1 Monday); minutes from midnight; `end` before `start`
+    goes past midnight and belongs to the day it began on (D-3.2c)."""
+
+    days: frozenset[int]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """Concurrent limits; None is no limit here. The least over all that apply counts (T-9)."""
+
+    subflows_per_session: int | None = None
+    sessions_per_subscriber: int | None = None
+    sessions_per_server: int | None = None
+    sessions_per_application: int | None = None
+    sessions_per_mcp: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """Which access types a subscriber may combine; empty `allowed` is all. `preferred`: first the best."""
+
+    allowed: frozenset[NetworkAccessType] = frozenset()
+    preferred: tuple[NetworkAccessType, ...] = ()
+    quota_bytes: tuple[tuple[NetworkAccessType, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A rule's conditions: all that are given must hold; an empty one always does."""
+
+    subscribers: frozenset[str] = frozenset()
+    classes: frozenset[str] = frozenset()
+    applications: frozenset[str] = frozenset()
+    sources: tuple[Network, ...] = ()
+    access_networks: frozenset[str] = frozenset()
+    access_types: frozenset[NetworkAccessType] = frozenset()
+    trusts: frozenset[Trust] = frozenset()
+    destinations: tuple[Network, ...] = ()
+    ports: Ports = ()
+    dscp: frozenset[int] = frozenset()
+    ip_versions: frozenset[int] = frozenset()
+    mptcp_versions: frozenset[int] = frozenset()
+    times: tuple[TimeWindow, ...] = ()
+    directions: frozenset[Direction] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a rule grants; None inherits the policy's own."""
+
+    action: Action = Action.PROXY
+    mode: Mode = Mode.TAKE_OVER
+    expectation: Expectation = Expectation.NONE
+    mcps: frozenset[str] = frozenset()  # candidate set, empty for all
+    weights: Weights | None = None
+    hysteresis: float | None = None
+    max_stretch: float | None = None
+    fallback: Fallback | None = None
+    usage_mode: UsageMode = UsageMode.NATIVE
+    pooling: Pooling = Pooling()
+    ratio: tuple[tuple[str, int], ...] = ()  # access network -> share
+    quotas: Quotas = Quotas()
+    authentication: Authentication = Authentication.TOKEN
+    transports: tuple[str, ...] = ("tcp",)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the policy, in the file's order."""
+
+    name: str
+    when: When
+    then: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Known by an opaque id; `prefixes` are where its hosts are."""
+
+    id: str
+    klass: str = "default"
+    prefixes: tuple[Network, ...] = ()
+    quotas: Quotas = Quotas()
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberClass:
+    name: str
+    quotas: Quotas = Quotas()
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Known by its service ports, and where given its destinations."""
+
+    name: str
+    ports: Ports = ()
+    destinations: tuple[Network, ...] = ()
+    quotas: Quotas = Quotas()
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
+    """Hard bounds of the controller itself."""
+
     sessions: int = 200_000  # records, lingering ones included
     half_open: int = 10_000
     held_joins: int = 1_024
@@ -41,6 +213,8 @@ class Timers:
     session_linger: float = 3600.0  # B42
     idle: float = 7200.0
     sweep: float = 60.0
+    capability: float = 3600.0  # what is known of a server's MPTCP (G7)
+    health_hold: float = 3.0  # an MCP that was down is believed after so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +230,26 @@ class Meters:
     lldp: int = 500
 
 
+DEFAULT_QUOTAS = Quotas(sessions_per_subscriber=256, sessions_per_server=4096)  # B11, B12
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     version: int = 1
-    eligible_ports: tuple[tuple[int, int], ...] = ((1, 65535),)
+    eligible_ports: Ports = ALL_PORTS
     weights: Weights = field(default_factory=Weights)
     max_stretch: float = 2.0  # B41
     hysteresis: float = 0.05
     limits: Limits = field(default_factory=Limits)
     timers: Timers = field(default_factory=Timers)
     meters: Meters = field(default_factory=Meters)
+    quotas: Quotas = Quotas()
     unknown_join: UnknownJoin = UnknownJoin.DROP
+    refusal: Refused = Refused.RESET
+    over_limit: OverLimit = OverLimit.NATURAL
     fallback: Fallback = Fallback.FAIL_OPEN
+    third_party_pooling: bool = False  # B14
+    rules: tuple[Rule, ...] = ()
+    subscribers: tuple[Subscriber, ...] = ()
+    classes: tuple[SubscriberClass, ...] = ()
+    applications: tuple[Application, ...] = ()
