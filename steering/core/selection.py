@@ -1,17 +1,19 @@
 """Choosing an MCP: pure functions of policy, network and load (design section 4).
 
-Order: hard filters -> weighted score of location, type and load -> hysteresis -> rendezvous hash.
+Order: hard filters -> application expectation -> weighted score of location, type and load -> hysteresis -> rendezvous hash.
 The same input gives the same answer on every controller.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
+from types import MappingProxyType
+from typing import NamedTuple
 from zlib import crc32
 
 from steering.core.graph import Graph
 from steering.model.decision import Candidate, Candidates, Decision, DecisionKey, Filtered, Outcome
-from steering.model.network import Mcp
-from steering.model.policy import Fallback, Policy
+from steering.model.network import Mcp, McpType
+from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
 
 TIE = 1e-9  # scores closer than this are equal
 
@@ -21,19 +23,45 @@ def stretch_of(cost: float, natural: float) -> float:
     return cost / natural if natural > 0 else 1.0 + cost
 
 
+class Effective(NamedTuple):
+    """What counts for one rule: the policy's own values where the rule gives none."""
+
+    weights: Weights
+    hysteresis: float
+    max_stretch: float
+    fallback: Fallback
+    mcps: frozenset[str]
+    expectation: Expectation
+
+
+def effective(policy: Policy, terms: Terms) -> Effective:
+    """A rule's terms over its policy."""
+    weights = terms.weights or policy.weights
+    if terms.expectation is Expectation.LATENCY:
+        weights = Weights(location=weights.location or 1.0, type=0.0, load=0.0)
+    return Effective(
+        weights,
+        policy.hysteresis if terms.hysteresis is None else terms.hysteresis,
+        policy.max_stretch if terms.max_stretch is None else terms.max_stretch,
+        terms.fallback or policy.fallback,
+        terms.mcps,
+        terms.expectation,
+    )
+
+
 def candidates(
-    policy: Policy,
+    wanted: Effective,
     graph: Graph,
     mcps: Sequence[Mcp],
     access: int,
     gateway: int,
     family: int,
     port: int,
-    unresolved: Collection[int] = (),
+    excluded: Mapping[int, Filtered] = MappingProxyType({}),
 ) -> Candidates:
     """Every MCP as seen from an access edge and a gateway edge (datapath ids), for a service port.
 
-    `unresolved`: ids of MCPs that have not answered ARP or ND.
+    `excluded`: MCP ids that get no new session, and why (no answer to ARP, drained, down).
     """
     natural = graph.natural(access, gateway).cost
     found = []
@@ -43,42 +71,53 @@ def candidates(
         if natural == inf and cost < inf:
             stretch = 1.0  # only the in-line MCP connects the two: its path is the natural path
         on_path = stretch <= 1.0 + TIE
-        location = policy.weights.location * (stretch - 1.0)
-        kind = 0.0 if on_path else policy.weights.type
-        why = _filter(policy, mcp, stretch, family, port, unresolved)
+        location = wanted.weights.location * (stretch - 1.0)
+        kind = 0.0 if on_path else wanted.weights.type
+        why = _filter(wanted, mcp, stretch, family, port) or excluded.get(mcp.id)
         found.append(Candidate(mcp, cost, stretch, on_path, location, kind, location + kind, why))
+    if wanted.expectation is Expectation.BULK and any(c.on_path and c.filtered is None for c in found):
+        found = [c if c.on_path or c.filtered else c._replace(filtered=Filtered.EXPECTATION) for c in found]
     indexes = tuple(i for i, candidate in enumerate(found) if candidate.filtered is None)
     return Candidates(access, gateway, natural, tuple(found), tuple(mcp.id for mcp in mcps), indexes)
 
 
-def _filter(
-    policy: Policy, mcp: Mcp, stretch: float, family: int, port: int, unresolved: Collection[int]
-) -> Filtered | None:
+def _filter(wanted: Effective, mcp: Mcp, stretch: float, family: int, port: int) -> Filtered | None:
+    if wanted.mcps and mcp.name not in wanted.mcps:
+        return Filtered.NOT_CANDIDATE
     if stretch == inf:
         return Filtered.UNREACHABLE
-    if mcp.id in unresolved:
-        return Filtered.UNRESOLVED
     if all(address.version != family for address in mcp.addresses):
         return Filtered.FAMILY
     if not any(low <= port <= high for low, high in mcp.tcp_ports):
         return Filtered.PORT
-    if stretch > policy.max_stretch:
+    if stretch > wanted.max_stretch + TIE:
         return Filtered.STRETCH
+    if wanted.expectation is Expectation.CONTINUITY and mcp.type is McpType.ON_PATH:
+        return Filtered.EXPECTATION
     return None
 
 
 def decide(
-    policy: Policy, network: Candidates, loads: tuple[int, ...], key: DecisionKey, now: float
+    wanted: Effective,
+    network: Candidates,
+    loads: tuple[int, ...],
+    outside: tuple[float, ...],
+    key: DecisionKey,
+    now: float,
 ) -> Decision:
-    """Choose an MCP for one session. `loads`: active sessions of each MCP, in the order of `network.all`."""
-    weight = policy.weights.load
+    """Choose an MCP for one session. `loads`: active sessions of each MCP, in the order of `network.all`;
+    `outside`: load 0 to 1 that others report of it, or () for none."""
+    weight = wanted.weights.load
     everyone = network.all
     best = second = inf
     winner = sticky = -1
+    sticky_score = inf
     for index in network.open:
         candidate = everyone[index]
         mcp = candidate.mcp
         load = loads[index] / mcp.capacity_sessions
+        if outside and outside[index] > load:
+            load = outside[index]
         if load >= 1.0:
             continue
         score = candidate.base + weight * load
@@ -89,38 +128,42 @@ def decide(
         elif score < second:
             second = score
     if winner < 0:
-        outcome = Outcome.NATURAL if policy.fallback is Fallback.FAIL_OPEN else Outcome.DENY
-        return Decision(policy.version, outcome, -1, "no-candidate", key, network, loads, now)
+        outcome = Outcome.NATURAL if wanted.fallback is Fallback.FAIL_OPEN else Outcome.DENY
+        return Decision(outcome, -1, "no-candidate", key, network, loads, outside, now)
     if second == inf:
         reason = "only-candidate"
-    elif sticky >= 0 and sticky != winner and sticky_score - best <= policy.hysteresis:
+    elif sticky >= 0 and sticky != winner and sticky_score - best <= wanted.hysteresis:
         winner, reason = sticky, "hysteresis"
     elif second - best <= TIE:
-        winner, reason = _rendezvous(policy, network, loads, key, best), "rendezvous"
+        winner, reason = _rendezvous(wanted, network, loads, outside, key, best), "rendezvous"
     else:
         reason = "score"
-    return Decision(policy.version, Outcome.PROXY, winner, reason, key, network, loads, now)
+    return Decision(Outcome.PROXY, winner, reason, key, network, loads, outside, now)
 
 
 def _rendezvous(
-    policy: Policy, network: Candidates, loads: tuple[int, ...], key: DecisionKey, best: float
+    wanted: Effective,
+    network: Candidates,
+    loads: tuple[int, ...],
+    outside: tuple[float, ...],
+    key: DecisionKey,
+    best: float,
 ) -> int:
     """Of the candidates with the best score, the one whose hash with the flow is highest (HRW)."""
     flow = b"%b%b%d.%d" % (key.src, key.dst, key.sport, key.dport)
-    tied = [
-        index
-        for index in network.open
-        if loads[index] < network.all[index].mcp.capacity_sessions
-        and score_of(policy, network.all[index], loads[index]) - best <= TIE
-    ]
+    tied = []
+    for index in network.open:
+        load = load_of(network.all[index], loads[index], outside[index] if outside else 0.0)
+        if load < 1.0 and score_of(wanted, network.all[index], load) - best <= TIE:
+            tied.append(index)
     return max(tied, key=lambda index: (crc32(flow + network.all[index].mcp.name.encode()), index))
 
 
-def load_of(candidate: Candidate, load: int) -> float:
-    """Active sessions over capacity."""
-    return load / candidate.mcp.capacity_sessions
+def load_of(candidate: Candidate, sessions: int, outside: float = 0.0) -> float:
+    """Active sessions over capacity, or what others say if that is more."""
+    return max(sessions / candidate.mcp.capacity_sessions, outside)
 
 
-def score_of(policy: Policy, candidate: Candidate, load: int) -> float:
+def score_of(wanted: Effective, candidate: Candidate, load: float) -> float:
     """Lower is better."""
-    return candidate.base + policy.weights.load * load_of(candidate, load)
+    return candidate.base + wanted.weights.load * load

@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from steering.model.network import Mcp
+from steering.model.policy import Terms
 
 
 class Filtered(StrEnum):
@@ -15,6 +16,10 @@ class Filtered(StrEnum):
     PORT = "service-port"
     STRETCH = "stretch"
     FULL = "full"
+    DOWN = "down"
+    DRAINING = "draining"
+    NOT_CANDIDATE = "not-a-candidate"  # the rule names others
+    EXPECTATION = "expectation"
 
 
 class Outcome(StrEnum):
@@ -58,15 +63,25 @@ class DecisionKey(NamedTuple):
 
 
 class Decision(NamedTuple):
-    policy_version: int
     outcome: Outcome
     winner: int  # index into candidates.all, -1 for none
     reason: str  # what settled it: "score", "hysteresis", "rendezvous", "only-candidate", or why none
     key: DecisionKey
     candidates: Candidates
     loads: tuple[int, ...]  # active sessions of each MCP at that moment, in the order of candidates.all
+    outside: tuple[float, ...]  # load 0 to 1 that others reported, or ()
     time: float
 
     @property
     def mcp(self) -> Mcp | None:
         return self.candidates.all[self.winner].mcp if self.winner >= 0 else None
+
+
+class Ruling(NamedTuple):
+    """A decision, the rule that governed it, and the policy it stood in. Shared parts are shared."""
+
+    decision: Decision
+    rule: str  # "" for the policy's own terms
+    terms: Terms
+    policy_version: int
+    subscriber: str

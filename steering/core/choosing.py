@@ -1,0 +1,134 @@
+"""From a first SYN to a ruling: which rule governs it, and which MCP it gets. Caches what seldom changes."""
+
+from collections.abc import Mapping
+
+from steering.core.graph import Graph
+from steering.core.health import McpHealth
+from steering.core.neighbours import Neighbours
+from steering.core.quotas import Allowance, allowance
+from steering.core.rulebook import Answer, Question, Rulebook
+from steering.core.selection import Effective, candidates, decide, effective
+from steering.core.sitemap import Attachment, SiteMap
+from steering.model.decision import Candidates, Decision, DecisionKey, Filtered
+from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
+from steering.model.policy import Direction, Policy, Terms
+from steering.wire.handshake import Handshake
+
+CACHED = 4096  # pairs of edges, and combinations of rule, subscriber and application
+FOREIGN = (NetworkAccessType.OTHER, Trust.THIRD_PARTY)  # what comes in from the Internet
+
+
+class Chooser:
+    """Holds the policy in force. Pure but for its caches."""
+
+    def __init__(self, sitemap: SiteMap, policy: Policy, graph: Graph, neighbours: Neighbours) -> None:
+        self._map = sitemap
+        self._graph = graph
+        self._neighbours = neighbours
+        self.access = {a.name: (a.type, a.trust) for a in sitemap.site.access_networks}
+        self.health = {mcp.id: McpHealth(policy.timers.health_hold) for mcp in sitemap.site.mcps}
+        self.minute = 0  # of the week, Monday 0:00 is 0
+        self._all_ports = all(mcp.tcp_ports == ((1, 65535),) for mcp in sitemap.site.mcps)
+        self._previous: dict[int, int] = {}  # access edge -> MCP id given last
+        self._candidates: dict[tuple[int, int, int, int, int], Candidates] = {}
+        self._version = -1  # of the graph
+        self._excluded: dict[int, Filtered] = {}  # MCPs that get no new session, and why
+        self._outside: dict[int, float] = {}  # load that others report, empty when nobody does
+        self.replace(policy)
+
+    def replace(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self.policy = policy
+        self.rulebook = Rulebook(policy)
+        self._candidates.clear()
+        self._effective: dict[int, Effective] = {}
+        self._allowances: dict[tuple[str, str, str], Allowance] = {}
+        self._plain = not (policy.rules or policy.subscribers or policy.applications)
+        self._constant = Answer(None, Terms(), None, None)
+
+    def ask(self, attachment: Attachment, handshake: Handshake) -> Answer:
+        """The rule for a segment that came in at an attachment."""
+        if self._plain:
+            return self._constant
+        part = attachment.part
+        direction = Direction.HOST if isinstance(part, AccessNetwork) else Direction.SERVER
+        kind, trust = self.access.get(part.name, FOREIGN)
+        return self.rulebook.ask(
+            Question(
+                handshake.src, handshake.dst, handshake.dport, part.name, kind, trust,
+                handshake.version, 0, direction, self.minute,
+            )
+        )  # fmt: skip
+
+    def allowance(self, answer: Answer) -> Allowance:
+        """The limits of an answer."""
+        key = (
+            answer.rule.name if answer.rule else "",
+            answer.subscriber.id if answer.subscriber else "",
+            answer.application.name if answer.application else "",
+        )
+        known = self._allowances.get(key)
+        if known is None:
+            if len(self._allowances) >= CACHED:
+                self._allowances.clear()
+            known = self._allowances[key] = allowance(self.policy, answer)
+        return known
+
+    def choose(
+        self,
+        terms: Terms,
+        access: int,
+        exits: tuple[PortRef, ...],
+        handshake: Handshake,
+        active: Mapping[int, int],
+        now: float,
+    ) -> Decision:
+        """Decide for one flow that enters at switch `access` (datapath id) and may leave at `exits`.
+        `active`: sessions of each MCP id."""
+        port = exits[0]
+        if len(exits) > 1:
+            port = min(exits, key=lambda p: (self._graph.natural(access, p.dpid).cost, p))
+        wanted = self._effective.get(id(terms))
+        if wanted is None:
+            wanted = self._effective[id(terms)] = effective(self.policy, terms)
+        network = self.network(wanted, terms, access, port.dpid, handshake)
+        loads = tuple(map(active.__getitem__, network.ids))
+        outside = tuple(map(self._outside.__getitem__, network.ids)) if self._outside else ()
+        key = DecisionKey(
+            handshake.src, handshake.dst, handshake.sport, handshake.dport, self._previous.get(access, 0)
+        )
+        return decide(wanted, network, loads, outside, key, now)
+
+    def chosen(self, access: int, mcp: int) -> None:
+        """Remember for hysteresis."""
+        self._previous[access] = mcp
+
+    def network(
+        self, wanted: Effective, terms: Terms, access: int, gateway: int, handshake: Handshake
+    ) -> Candidates:
+        """All MCPs between two edges for one rule: computed again when graph or health changed."""
+        if self._graph.version != self._version:
+            self._candidates.clear()
+            self._version = self._graph.version
+        port = 0 if self._all_ports else handshake.dport
+        key = (id(terms), access, gateway, handshake.family, port)
+        known = self._candidates.get(key)
+        if known is None:
+            if len(self._candidates) >= CACHED:
+                self._candidates.clear()
+            known = self._candidates[key] = candidates(
+                wanted, self._graph, self._map.site.mcps, access, gateway,
+                handshake.family, handshake.dport, self._excluded,
+            )  # fmt: skip
+        return known
+
+    def refresh(self, now: float) -> None:
+        """Look at health, load and neighbours again: often enough, and not at every SYN."""
+        excluded = {i: why for i, health in self.health.items() if (why := health.filtered(now)) is not None}
+        for number in self._neighbours.unresolved():
+            excluded.setdefault(number, Filtered.UNRESOLVED)
+        if excluded != self._excluded:
+            self._excluded = excluded
+            self._candidates.clear()
+        outside = {i: health.load(now) for i, health in self.health.items()}
+        self._outside = outside if any(outside.values()) else {}

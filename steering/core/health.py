@@ -1,0 +1,81 @@
+"""Whether an MCP may get new sessions: drain, its own probe, its port, with hold-down; and its load.
+
+Load comes from three sources, each with an age: sessions of ours, the MCP's word, and its port's
+utilisation. What is old is not believed; of what is left the greatest counts (D-6.6.4).
+"""
+
+from enum import StrEnum
+
+from steering.model.decision import Filtered
+
+FRESH = 10.0  # seconds a report or a utilisation is believed
+SILENT = 10.0  # seconds without a report after which an MCP that reported before is unknown
+
+
+class Health(StrEnum):
+    UP = "up"
+    DRAINING = "draining"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class McpHealth:
+    """One MCP. `hold`: seconds an MCP must be well before it is believed again."""
+
+    __slots__ = (
+        "_alive",
+        "_hold",
+        "_port_up",
+        "_well_since",
+        "draining",
+        "port_load",
+        "reported",
+        "reported_at",
+        "used_at",
+    )
+
+    def __init__(self, hold: float) -> None:
+        self._hold = hold
+        self._alive: bool | None = None  # its own probe; None: it has never been asked
+        self._port_up = True
+        self._well_since = float("-inf")
+        self.draining = False
+        self.reported: float | None = None
+        self.reported_at = float("-inf")
+        self.port_load = 0.0
+        self.used_at = float("-inf")
+
+    def probe(self, alive: bool, load: float | None, now: float) -> None:
+        """The MCP answered its probe, or did not."""
+        if alive and self._alive is False:
+            self._well_since = now
+        self._alive = alive
+        self.reported_at = now
+        self.reported = load if alive else None
+
+    def port(self, up: bool, now: float) -> None:
+        if up and not self._port_up:
+            self._well_since = now
+        self._port_up = up
+
+    def use(self, utilisation: float, now: float) -> None:
+        self.port_load, self.used_at = utilisation, now
+
+    def state(self, now: float) -> Health:
+        if not self._port_up or self._alive is False or now < self._well_since + self._hold:
+            return Health.DOWN
+        if self.draining:
+            return Health.DRAINING
+        if self._alive and now - self.reported_at > SILENT:
+            return Health.UNKNOWN
+        return Health.UP if self._alive else Health.UNKNOWN
+
+    def filtered(self, now: float) -> Filtered | None:
+        """Why it gets no new session. One that nobody probes is used: its neighbour entry is its proof."""
+        return {Health.DOWN: Filtered.DOWN, Health.DRAINING: Filtered.DRAINING}.get(self.state(now))
+
+    def load(self, now: float) -> float:
+        """The greatest fresh load from outside, 0 to 1."""
+        said = self.reported if self.reported is not None and now - self.reported_at <= FRESH else 0.0
+        used = self.port_load if now - self.used_at <= FRESH else 0.0
+        return max(said, used)

@@ -1,0 +1,116 @@
+"""Concurrent limits by subscriber, server, application and MCP: counting, and the least limit that applies.
+
+Requirements D-6.3f, D-6.4i, N-7.2b; the effective limit is the minimum over all that match (T-9), and a
+refusal names the key that was full.
+"""
+
+from typing import NamedTuple
+
+from steering.core.rulebook import Answer
+from steering.model.policy import Policy, Quotas
+
+Key = tuple[str, bytes | str | int]
+
+_FIELDS = (
+    ("subscriber", "sessions_per_subscriber"),
+    ("server", "sessions_per_server"),
+    ("application", "sessions_per_application"),
+    ("mcp", "sessions_per_mcp"),
+)
+
+
+class Limit(NamedTuple):
+    """A limit and who set it, as an operator reads it: "class business", "rule offload", "policy"."""
+
+    most: int
+    source: str
+
+
+class Full(NamedTuple):
+    """A limit was reached: `key` such as "subscriber acme", and the limit."""
+
+    key: str
+    limit: Limit
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.limit.most} by {self.limit.source}"
+
+
+class Allowance(NamedTuple):
+    """The effective limits of one (rule, subscriber, application), least first over all sources."""
+
+    subflows: Limit
+    by_key: tuple[Limit | None, ...]  # in the order of _FIELDS
+
+
+def allowance(policy: Policy, answer: Answer) -> Allowance:
+    """What limits a connection: policy, rule, class, subscriber and application, the least of each."""
+    sources: list[tuple[str, Quotas]] = [("policy", policy.quotas)]
+    if answer.rule is not None:
+        sources.append((f"rule {answer.rule.name}", answer.terms.quotas))
+    if answer.subscriber is not None:
+        klass = next((c for c in policy.classes if c.name == answer.subscriber.klass), None)
+        if klass is not None:
+            sources.append((f"class {klass.name}", klass.quotas))
+        sources.append((f"subscriber {answer.subscriber.id}", answer.subscriber.quotas))
+    if answer.application is not None:
+        sources.append((f"application {answer.application.name}", answer.application.quotas))
+    bound = Limit(policy.limits.subflows_per_session, "limits")
+    subflows = _least(sources, "subflows_per_session")
+    return Allowance(
+        min(bound, subflows) if subflows else bound,
+        tuple(_least(sources, name) for _, name in _FIELDS),
+    )
+
+
+def _least(sources: list[tuple[str, Quotas]], name: str) -> Limit | None:
+    found = [Limit(most, source) for source, q in sources if (most := getattr(q, name)) is not None]
+    return min(found) if found else None
+
+
+def session_keys(answer: Answer, client: bytes, server: bytes, port: int, mcp: int) -> tuple[Key, ...]:
+    """What a session counts towards, in the order of the limits. A client nobody registered is its own
+    subscriber: an IPv4 address, or an IPv6 /64, which one host may fill with addresses."""
+    who: bytes | str = (
+        answer.subscriber.id if answer.subscriber else (client if len(client) == 4 else client[:8])
+    )
+    what = answer.application.name if answer.application else ""
+    return (
+        ("subscriber", who),
+        ("server", server + port.to_bytes(2, "big")),
+        ("application", what),
+        ("mcp", mcp),
+    )
+
+
+class Ledger:
+    """How many sessions count towards each key now. What is not counted is not kept."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Key, int] = {}
+
+    def full(self, allowed: Allowance, keys: tuple[Key, ...]) -> Full | None:
+        """The first key with no room for one more."""
+        for limit, key in zip(allowed.by_key, keys, strict=True):
+            if limit is not None and self._counts.get(key, 0) >= limit.most:
+                return Full(f"{key[0]} {_name(key[1])}", limit)
+        return None
+
+    def take(self, keys: tuple[Key, ...]) -> None:
+        for key in keys:
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def give_back(self, keys: tuple[Key, ...]) -> None:
+        for key in keys:
+            left = self._counts.get(key, 0) - 1
+            if left > 0:
+                self._counts[key] = left
+            else:
+                self._counts.pop(key, None)
+
+    def count(self, key: Key) -> int:
+        return self._counts.get(key, 0)
+
+
+def _name(value: bytes | str | int) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
