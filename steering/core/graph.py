@@ -27,9 +27,10 @@ class Graph:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._links: dict[tuple[PortRef, PortRef], float] = {}
-        self._graph: nx.DiGraph[int] = nx.DiGraph()
+        self._built: nx.DiGraph[int] | None = None  # made when first asked for, so that many changes cost one
         self._to: dict[int, dict[int, float]] = {}
         self.version = 0
+        self._declared = {(a, b): n.weight for n in site.links for a, b in ((n.a, n.b), (n.b, n.a))}
         for link in site.links:
             self.add(link.a, link.b, link.weight)
             self.add(link.b, link.a, link.weight)
@@ -40,14 +41,14 @@ class Graph:
         if self._links.get((a, b)) == cost:
             return False
         self._links[(a, b)] = cost
-        self._rebuild()
+        self._changed()
         return True
 
     def remove(self, a: PortRef, b: PortRef) -> bool:
         """Remove the direction a -> b. True if it was there."""
         if self._links.pop((a, b), None) is None:
             return False
-        self._rebuild()
+        self._changed()
         return True
 
     def links(self) -> list[Link]:
@@ -63,21 +64,27 @@ class Graph:
         return {end.port for pair in self._links for end in pair if end.dpid == dpid}
 
     def _weight(self, a: PortRef, b: PortRef) -> float:
-        for link in self._site.links:
-            if {link.a, link.b} == {a, b}:
-                return link.weight
-        return 1.0
+        return self._declared.get((a, b), 1.0)
 
-    def _rebuild(self) -> None:
+    def _changed(self) -> None:
+        self._built = None
+        self._to.clear()
+        self.version += 1
+
+    @property
+    def _graph(self) -> "nx.DiGraph[int]":
+        if self._built is None:
+            self._built = self._build()
+        return self._built
+
+    def _build(self) -> "nx.DiGraph[int]":
         graph: nx.DiGraph[int] = nx.DiGraph()
         # Sorted, so that of two equal parallel links every controller takes the same one.
         for (a, b), weight in sorted(self._links.items()):
             known = graph.get_edge_data(a.dpid, b.dpid)
             if known is None or weight < known["weight"]:
                 graph.add_edge(a.dpid, b.dpid, weight=weight, port=a.port)
-        self._graph = graph
-        self._to.clear()
-        self.version += 1
+        return graph
 
     def distances_to(self, target: int) -> dict[int, float]:
         """Path cost from every switch that reaches `target`."""

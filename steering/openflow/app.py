@@ -50,8 +50,8 @@ _METER_EXISTS = 1
 
 _SHOWN = (b"\x0e", b"\x1d")  # OFPT_FLOW_MOD, OFPT_METER_MOD
 
-_PACKET_IN = Type.PACKET_IN
-_BARRIER_REPLY = Type.BARRIER_REPLY
+_PACKET_IN = int(Type.PACKET_IN)  # plain ints: this comparison is made for every message
+_BARRIER_REPLY = int(Type.BARRIER_REPLY)
 
 log = logging.getLogger(__name__)
 

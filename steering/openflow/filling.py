@@ -6,7 +6,7 @@ way to a switch, and the others are served in between.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
 
 from steering.core.counters import Counters
@@ -77,6 +77,12 @@ class Filler:
             return
         self._queues.setdefault(output.dpid, _Queue())
         self._add(output.dpid, _sync(output), now)
+
+    def remove(self, dpid: int, entries: Sequence[Entry], now: float) -> None:
+        """Delete many session entries: in chunks, so that the switch is not drowned and others are served."""
+        if dpid in self._lines:
+            self._queues.setdefault(dpid, _Queue())
+            self._add(dpid, _chunks(entries, entry_delete, ENTRIES), now)
 
     def _add(self, dpid: int, job: Iterator[Chunk], now: float) -> None:
         queue = self._queues[dpid]

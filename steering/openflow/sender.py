@@ -22,9 +22,9 @@ from steering.core.messages import (
     Steer,
     SyncRules,
 )
-from steering.model.session import Refusal
+from steering.model.session import Entry, Refusal
 from steering.openflow.encode import barrier_request
-from steering.openflow.filling import Filler
+from steering.openflow.filling import ENTRIES, Filler
 from steering.openflow.packetout import packet_out
 from steering.openflow.readback import Readback
 from steering.openflow.reader import Disconnect
@@ -80,7 +80,7 @@ class Sender:
             elif type(output) is SendFrame:
                 self._to(output.dpid, packet_out(output.port, output.frame))
             elif type(output) is RemoveEntries:
-                self._remove(output)
+                self._remove(output, now)
             elif type(output) is SyncRules:
                 self.filler.sync(output, now)
             elif type(output) is FillSwitch:
@@ -124,11 +124,17 @@ class Sender:
             self._lines[dpid].write(entries)
             self._waiting.setdefault(dpid, []).append(waiter)
 
-    def _remove(self, output: RemoveEntries) -> None:
-        for entry in output.entries:
-            self._to(entry.dpid, entry_delete(entry))
-        self._counters.flow_mods += len(output.entries)
+    def _remove(self, output: RemoveEntries, now: float) -> None:
         self.filler.note(output.entries)
+        by_switch: dict[int, list[Entry]] = {}
+        for entry in output.entries:
+            by_switch.setdefault(entry.dpid, []).append(entry)
+        for dpid, entries in by_switch.items():
+            if len(entries) > ENTRIES:
+                self.filler.remove(dpid, entries, now)
+            else:
+                self._to(dpid, b"".join(map(entry_delete, entries)))
+                self._counters.flow_mods += len(entries)
 
     def _note(self, steer: Steer) -> None:
         self._counters.flow_mods += len(steer.entries)

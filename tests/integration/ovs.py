@@ -65,13 +65,14 @@ class Switch:
     def send(self, data: bytes) -> list[tuple[int, int]]:
         """Send messages and wait for a barrier: (type, code) of each error they met."""
         self._socket.sendall(data + barrier_request(0x7777))
-        errors = []
+        errors: list[tuple[int, int]] = []
         while True:
             answer = self._next()
             if answer[1] == _BARRIER_REPLY and answer[4:8] == b"\0\0\x77\x77":
                 return errors
             if answer[1] == _ERROR:
-                errors.append(struct.unpack_from("!HH", answer, 8))
+                kind, code = struct.unpack_from("!HH", answer, 8)
+                errors.append((kind, code))
 
     def flow_stats(self, table: int = 0xFF, cookie: int = 0, mask: int = 0) -> list[bytes]:
         """The bodies of all parts of the answer."""
@@ -97,8 +98,8 @@ class Switch:
     def add_port(self, number: int) -> None:
         inner, outer = f"{self.name}p{number}", f"{self.name}h{number}"
         run("ip", "link", "add", inner, "type", "veth", "peer", "name", outer)
-        for end in (inner, outer):
-            run("ip", "link", "set", end, "addrgenmode", "none", "up")
+        for name in (inner, outer):
+            run("ip", "link", "set", name, "addrgenmode", "none", "up")
         request = f"ofport_request={number}"
         run("ovs-vsctl", "add-port", self.name, inner, "--", "set", "interface", inner, request)
         end = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))

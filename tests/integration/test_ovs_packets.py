@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Iterator
-from ipaddress import ip_address
-from struct import pack, unpack_from
+from ipaddress import ip_address, ip_network
+from struct import pack, unpack
+from typing import Any
 
 import pytest
 
-from steering.core.forwarding import host_rule, label_rules
+from steering.core.forwarding import host_rule
 from steering.core.guard import GuardedPort, guard_rules
 from steering.core.messages import NATURAL, Release
-from steering.core.sessionrule import session_rule
 from steering.model.network import PortRole
 from steering.model.rules import (
     IN_PORT,
@@ -36,3 +36,256 @@ from tests.fakes.flowtable import FakeFlowTable
 from tests.fakes.packet import packet_of
 from tests.integration.ovs import Switch, switch
 from tests.unit.openflow.forms import ROLE, made
+
+HOST = "0a:00:00:00:00:99"
+OWN = {4: "10.0.0.9", 6: "fd00::9"}
+GATEWAY = {4: "10.0.0.1", 6: "fd00::1"}
+SERVER = {4: "10.9.0.1", 6: "fd00:9::1"}
+NET = ("10.0.0.0", "255.0.0.0")
+SYN, SYN_ACK, ACK = 0x02, 0x12, 0x10
+
+
+def mac(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def checksum(data: bytes) -> int:
+    """RFC 1071; 0 over data that holds its own."""
+    words = unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2))
+    total = sum(words)
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def frame(
+    src: str, dst: str, proto: int, payload: bytes, sum_at: int, *, to: str = VIRTUAL_MAC, ttl: int = 64
+) -> bytes:
+    """Ethernet and IP around a transport payload whose checksum belongs at `sum_at`."""
+    a, b = ip_address(src).packed, ip_address(dst).packed
+    pseudo = b"" if proto == 1 else a + b + pack("!II", len(payload), proto)
+    payload = payload[:sum_at] + pack("!H", checksum(pseudo + payload)) + payload[sum_at + 2 :]
+    if len(a) == 4:
+        head = pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 7, 0, ttl, proto, 0) + a + b
+        head = head[:10] + pack("!H", checksum(head)) + head[12:]
+    else:
+        head = pack("!IHBB", 6 << 28, len(payload), proto, ttl) + a + b
+    return mac(to) + mac(HOST) + (b"\x08\0" if len(a) == 4 else b"\x86\xdd") + head + payload
+
+
+def tcp(family: int, sport: int, flags: int = SYN, ttl: int = 64, **more) -> bytes:
+    segment = pack("!HHIIBBHHH", sport, 443, 1, 0, 0x50, flags, 1000, 0, 0)
+    return frame(OWN[family], SERVER[family], 6, segment, 16, ttl=ttl, **more)
+
+
+def transport(data: bytes) -> bytes:
+    """The payload of a frame whose checksums are right, cut to its own length."""
+    if data[12:14] == b"\x08\0":
+        assert checksum(data[14:34]) == 0
+        payload = data[34 : 14 + int.from_bytes(data[16:18], "big")]
+        pseudo = b"" if data[23] == 1 else data[26:34] + pack("!II", len(payload), data[23])
+    else:
+        payload = data[54 : 54 + int.from_bytes(data[18:20], "big")]
+        pseudo = data[22:54] + pack("!II", len(payload), data[20])
+    assert checksum(pseudo + payload) == 0
+    return payload
+
+
+def arp(operation: int, sha: str, spa: str, tha: str, tpa: str, to: str) -> bytes:
+    body = mac(sha) + ip_address(spa).packed + mac(tha) + ip_address(tpa).packed
+    return mac(to) + mac(sha) + b"\x08\x06" + pack("!HHBBH", 1, 0x0800, 6, 4, operation) + body
+
+
+@pytest.fixture(scope="module")
+def bridge() -> Iterator[Switch]:
+    with switch(ports=3) as one:
+        for number in (*Meter, Meter.SYN_BASE + 1):
+            assert one.send(meter_mod(MeterBand(number, 1000, 1000))) == []
+        yield one
+
+
+@pytest.fixture
+def ovs(bridge: Switch) -> Switch:
+    assert bridge.send(delete_by_cookie(0, 0)) == []
+    bridge.packet_ins()
+    for number in (1, 2, 3):
+        bridge.received(number, 1000, 0.01)
+    return bridge
+
+
+@pytest.fixture
+def gateway(ovs: Switch) -> Switch:
+    """The guard that the engine would install at an access port."""
+    networks = (ip_network("10.0.0.0/24"), ip_network("fd00::/64"))
+    addresses = tuple(map(ip_address, GATEWAY.values()))
+    port = GuardedPort(1, PortRole.ACCESS, addresses, networks, networks)
+    assert ovs.send(b"".join(flow_mod(rule) for rule in guard_rules(7, (), (port,)))) == []
+    return ovs
+
+
+def test_arp_is_answered_and_learned(gateway):
+    asked = arp(1, HOST, OWN[4], "00:00:00:00:00:00", GATEWAY[4], "ff:ff:ff:ff:ff:ff")
+    gateway.inject(1, asked)
+    assert gateway.received(1) == [arp(2, VIRTUAL_MAC, GATEWAY[4], HOST, OWN[4], HOST)]
+    (copy,) = map(parse_packet_in, gateway.packet_ins())
+    assert (copy.packet_class, copy.in_port, copy.frame) == (PacketClass.NEIGHBOUR, 1, asked)
+
+
+@pytest.mark.parametrize(
+    "options", [b"\x01\x01" + mac(HOST), b"\x01\x01" + mac(HOST) + b"\x0e\x01nonce!", b""]
+)
+def test_neighbour_solicitation_is_answered(gateway, options):
+    """RFC 4861 7.2.4: solicited, override, router; the source option becomes a target option."""
+    solicitation = pack("!BBHI", 135, 0, 0, 0) + ip_address(GATEWAY[6]).packed + options
+    asked = frame(OWN[6], "ff02::1:ff00:1", 58, solicitation, 2, to="33:33:ff:00:00:01", ttl=255)
+    gateway.inject(1, asked)
+    (answer,) = gateway.received(1)
+    assert answer[:12] == mac(HOST) + mac(VIRTUAL_MAC) and answer[21] == 255
+    assert answer[22:54] == ip_address(GATEWAY[6]).packed + ip_address(OWN[6]).packed
+    told = transport(answer)
+    assert (
+        told[:2] == b"\x88\0" and told[4:8] == b"\xe0\0\0\0" and told[8:24] == ip_address(GATEWAY[6]).packed
+    )
+    assert told[24:] == (b"\x02\x01" + mac(VIRTUAL_MAC) + options[8:] if options else b"")
+    (copy,) = map(parse_packet_in, gateway.packet_ins())
+    assert (copy.packet_class, copy.frame) == (PacketClass.NEIGHBOUR, asked)
+
+
+@pytest.mark.parametrize(("family", "proto", "ask", "say"), [(4, 1, 8, 0), (6, 58, 128, 129)])
+def test_echo_is_answered(gateway, family, proto, ask, say):
+    message = pack("!BBHHH", ask, 0, 0, 5, 6) + b"thirteen byte"
+    gateway.inject(1, frame(OWN[family], GATEWAY[family], proto, message, 2, ttl=3))
+    (answer,) = gateway.received(1)
+    assert answer[:12] == mac(HOST) + mac(VIRTUAL_MAC)
+    back = packet_of(answer)
+    assert (back.src, back.dst, back.nw_ttl) == (GATEWAY[family], OWN[family], 64)
+    assert transport(answer)[:2] == bytes([say, 0]) and transport(answer)[4:] == message[4:]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_expiry_comes_up(gateway, family):
+    for ttl in (2, 1):
+        gateway.inject(1, tcp(family, 1000, ACK, ttl=ttl))
+    time.sleep(0.1)
+    (copy,) = map(parse_packet_in, gateway.packet_ins())
+    assert (copy.packet_class, copy.in_port) == (PacketClass.TTL_EXPIRED, 1)
+    assert packet_of(copy.frame).nw_ttl == 1
+
+
+def pipeline() -> list:
+    """Port 1 access; label 5 leads out of port 2, label 6 to the host SERVER behind port 3, label 8 back."""
+    punt, copied = static_cookie(7, PacketClass.SYN), static_cookie(7, PacketClass.SYN_ACK)
+    missed = static_cookie(7, PacketClass.HOST_MISS)
+    label = (SetField("eth_dst", label_mac(6)), DecTtl())
+    mac_text = "0a:00:00:00:00:01"
+    rules = [
+        made(Table.GUARD, 1, goto=Table.SESSION, write=ROLE, in_port=1),
+        made(Table.SESSION, 0, goto=Table.CLASSIFY),
+        made(Table.CLASSIFY, 0, goto=Table.ROUTE),
+        made(Table.LABEL, 1, Output(2), eth_dst=label_mac(5)),
+        made(Table.LABEL, 1, Output(IN_PORT), eth_dst=label_mac(8)),
+        made(Table.LABEL, 1, goto=Table.HOST, write=(6, WAYPOINT_MASK), eth_dst=label_mac(6)),
+        made(
+            Table.HOST, 1, ToController(Meter.HOST_MISS, 0xFFFF), metadata=(6, WAYPOINT_MASK), cookie=missed
+        ),
+    ]
+    for family, eth_type in ((4, 0x0800), (6, 0x86DD)):
+        is_tcp: dict[str, Any] = {"eth_type": eth_type, "ip_proto": 6}
+        rules += [
+            made(Table.CLASSIFY, 2, ToController(Meter.SYN_BASE + 1, 0xFFFF), in_port=1, tcp_flags=(2, 0x12), cookie=punt, **is_tcp),
+            made(Table.CLASSIFY, 2, ToController(Meter.SYN_ACK), goto=Table.ROUTE, tcp_flags=(0x12, 0x12), cookie=copied, **is_tcp),
+            made(Table.ROUTE, 2, UnwildcardFlow(), *label, goto=Table.LABEL, metadata=ROLE, **is_tcp),
+            host_rule(7, 6, SERVER[family], mac_text, 3),
+        ]  # fmt: skip
+    return rules
+
+
+@pytest.fixture
+def routed(ovs: Switch) -> Switch:
+    for rule in pipeline():
+        assert ovs.send(flow_mod(rule)) == [], rule
+    return ovs
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_syn_is_punted_whole_and_released(routed, family):
+    syn = tcp(family, 1001) + bytes(6)
+    routed.inject(1, syn)
+    time.sleep(0.1)
+    (copy,) = map(parse_packet_in, routed.packet_ins())
+    assert (copy.packet_class, copy.in_port, copy.table_id, copy.frame) == (
+        PacketClass.SYN,
+        1,
+        Table.CLASSIFY,
+        syn,
+    )
+    assert copy.metadata == ROLE[0]
+    assert routed.received(3, 1, 0.05) == []
+    assert routed.send(release(Release(1, 1, copy.frame, 5, 0, 1))) == []
+    (steered,) = map(packet_of, routed.received(2))
+    assert (steered.eth_dst, steered.nw_ttl) == (label_mac(5), 63)
+    assert routed.send(release(Release(1, 1, copy.frame, NATURAL, 0, 1))) == []
+    (natural,) = map(packet_of, routed.received(3))
+    assert (natural.eth_dst, natural.eth_src, natural.nw_ttl) == ("0a:00:00:00:00:01", VIRTUAL_MAC, 63)
+    assert routed.send(release(Release(1, 1, copy.frame, 8, 0, 1))) == []
+    (turned,) = map(packet_of, routed.received(1))  # an MCP at the very port the segment came from
+    assert (turned.eth_dst, turned.nw_ttl) == (label_mac(8), 63)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_an_entry_steers_its_own_flow_only(routed, family):
+    src, dst = ip_address(OWN[family]).packed, ip_address(SERVER[family]).packed
+    entry = Entry(1, 1, family, src, dst, 1001, 443, 5, 0, pack_cookie(0, 0, 9, 5))
+    other_role = entry._replace(role=2, sport=1002)
+    assert routed.send(entry_add(entry) + entry_add(other_role)) == []
+    for sport, port in ((1001, 2), (1002, 3), (1003, 3)):
+        routed.inject(1, tcp(family, sport, ACK))
+        (seen,) = routed.received(port)
+        assert packet_of(seen).nw_ttl == 63
+        transport(seen)
+    assert routed.packet_ins() == []
+
+
+def test_an_unknown_host_comes_up_with_its_waypoint(routed):
+    assert routed.send(delete_by_cookie(0x5E30 << 48, 0xFFF0 << 48)) == []
+    routed.inject(1, tcp(4, 1001, ACK))
+    time.sleep(0.1)
+    (copy,) = map(parse_packet_in, routed.packet_ins())
+    assert (copy.packet_class, copy.metadata & WAYPOINT_MASK) == (PacketClass.HOST_MISS, 6)
+
+
+def test_a_metered_copy_meters_no_forwarding(routed, capsys):
+    """400 SYN/ACKs at ten times the meter's rate: every one goes on, few are copied."""
+    rate, count = 40, 400
+    assert routed.send(meter_mod(MeterBand(Meter.SYN_ACK, rate, 4), "modify")) == []
+    start = time.perf_counter()
+    for number in range(count):
+        routed.inject(1, tcp(4, 2000 + number, SYN_ACK))
+        time.sleep(max(0.0, start + (number + 1) / (10 * rate) - time.perf_counter()))
+    took = time.perf_counter() - start
+    arrived = [packet_of(one).tcp_src or 0 for one in routed.received(3, count)]
+    copies = routed.packet_ins()
+    with capsys.disabled():
+        print(f"\n{count} SYN/ACKs in {took:.2f} s: {len(arrived)} forwarded, {len(copies)} copied")
+    assert sorted(arrived) == list(range(2000, 2000 + count))
+    assert 0 < len(copies) <= rate * took + 4 + rate
+    assert {parse_packet_in(copy).packet_class for copy in copies} == {PacketClass.SYN_ACK}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_fake_table_says_what_the_switch_does(routed, family):
+    """The same rules and packets through both."""
+    fake = FakeFlowTable(1)
+    for rule in pipeline():
+        fake.install(rule)
+    for flags in (SYN, SYN_ACK, ACK):
+        data = tcp(family, 3000, flags)
+        routed.inject(1, data)
+        time.sleep(0.05)
+        outputs, copies = fake.output_of(1, packet_of(data))
+        real = [(port, packet_of(one)) for port in (1, 2, 3) for one in routed.received(port, 9, 0.02)]
+        ups = [parse_packet_in(one) for one in routed.packet_ins()]
+        assert real == outputs
+        assert [(up.packet_class, up.metadata) for up in ups] == [
+            (c.packet_class, c.metadata) for c in copies
+        ]

@@ -12,6 +12,7 @@ from tests.fakes.rawswitch import RawSwitch
 from tests.process.network import Network
 from tests.process.running import ROOT, Running, environment
 
+pytestmark = pytest.mark.timeout(600)  # the first run installs a whole environment
 OLD = "os-ken==3.1.1"
 
 

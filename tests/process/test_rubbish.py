@@ -143,7 +143,7 @@ BAD_OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("sport", "options"), enumerate(BAD_OPTIONS, 50_000))
+@pytest.mark.parametrize(("sport", "options"), list(enumerate(BAD_OPTIONS, 50_000)))
 def test_a_malformed_syn_is_counted_and_dropped(network: Network, sport: int, options: bytes) -> None:
     before = network.running.metric("steering_refusals_total", reason="unparsable")
     bad = tcp_frame(LTE_HOST, SERVER, 1, 2, flags=SYN, options=options)

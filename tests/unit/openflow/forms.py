@@ -1,6 +1,7 @@
 """Rules of every form that the core uses, and entries, for the tests of this folder and the integration."""
 
 from ipaddress import ip_address
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -30,23 +31,42 @@ V4, V6 = "10.0.0.1", "fd00::1"
 ROLE = (0x10000, 0xF0000)
 
 
-def made(table: Table, priority: int, *actions, goto=None, write=None, cookie=None, **match) -> Rule:
-    """A rule with its match sorted."""
+def made(
+    table: int,
+    priority: int,
+    *actions: Any,
+    goto: int | None = None,
+    write: tuple[int, int] | None = None,
+    cookie: int | None = None,
+    **match: Any,
+) -> Rule:
+    """A rule with its match sorted; `write` is what it writes into the metadata."""
     cookie = static_cookie(7) if cookie is None else cookie
     return Rule(table, priority, tuple(sorted(match.items())), actions, goto, write, cookie)
 
 
 def _answers() -> list[Rule]:
     turn = (Move("eth_src", "eth_dst", 48), SetField("eth_src", VIRTUAL_MAC))
-    arp = (*turn, SetField("arp_op", 2), Move("arp_sha", "arp_tha", 48), SetField("arp_sha", VIRTUAL_MAC))
-    arp = (*arp, Move("arp_spa", "arp_tpa", 32), SetField("arp_spa", V4), Output(IN_PORT))
+    arp_turn = (
+        *turn,
+        SetField("arp_op", 2),
+        Move("arp_sha", "arp_tha", 48),
+        SetField("arp_sha", VIRTUAL_MAC),
+    )
+    arp = (*arp_turn, Move("arp_spa", "arp_tpa", 32), SetField("arp_spa", V4), Output(IN_PORT))
     turn4 = (*turn, Move("ipv4_src", "ipv4_dst", 32), SetField("ipv4_src", V4), SetField("nw_ttl", 64))
     turn6 = (*turn, Move("ipv6_src", "ipv6_dst", 128), SetField("ipv6_src", V6))
-    icmp = {"in_port": 1, "eth_type": 0x0800, "ip_proto": 1, "icmpv4_type": 8, "icmpv4_code": 0}
-    icmp6 = {"in_port": 1, "eth_type": 0x86DD, "ip_proto": 58, "icmpv6_code": 0}
+    icmp: dict[str, Any] = {
+        "in_port": 1,
+        "eth_type": 0x0800,
+        "ip_proto": 1,
+        "icmpv4_type": 8,
+        "icmpv4_code": 0,
+    }
+    icmp6: dict[str, Any] = {"in_port": 1, "eth_type": 0x86DD, "ip_proto": 58, "icmpv6_code": 0}
     nd, echo = {**icmp6, "icmpv6_type": 135}, {**icmp6, "icmpv6_type": 128}
-    tell = (SetField("nd_options_type", 2), SetField("nd_reserved", 0xE000_0000))
-    tell = (*tell, SetField("ipv6_nd_tll", VIRTUAL_MAC), Output(IN_PORT))
+    advert = (SetField("nd_options_type", 2), SetField("nd_reserved", 0xE000_0000))
+    tell = (*advert, SetField("ipv6_nd_tll", VIRTUAL_MAC), Output(IN_PORT))
     turn_back = (*turn6, SetField("icmpv6_type", 136), Resubmit(Table.ND))
     echo4 = (*turn4, SetField("icmpv4_type", 0), Output(IN_PORT))
     echo6 = (*turn6, SetField("nw_ttl", 64), SetField("icmpv6_type", 129), Output(IN_PORT))
@@ -62,8 +82,8 @@ def _answers() -> list[Rule]:
 def every_form() -> list[Rule]:
     """One rule for each form; no two share table and priority."""
     syn, host = static_cookie(7, PacketClass.SYN), host_cookie(7)
-    tcp = {"eth_type": 0x0800, "ip_proto": 6}
-    tcp6 = {"eth_type": 0x86DD, "ip_proto": 6}
+    tcp: dict[str, Any] = {"eth_type": 0x0800, "ip_proto": 6}
+    tcp6: dict[str, Any] = {"eth_type": 0x86DD, "ip_proto": 6}
     sent = (ToController(2, 0xFFFF),)
     label = (SetField("eth_dst", label_mac(0x1234, 5)), DecTtl())
     deliver = (SetField("eth_dst", "0a:00:00:00:00:01"), SetField("eth_src", VIRTUAL_MAC), Output(3))

@@ -101,7 +101,9 @@ def test_a_cleaned_hello_has_one_bitmap_at_most(body: bytes) -> None:
 
 
 def port_status(reason: int, port: int, config: int, state: int) -> bytes:
-    body = struct.pack(">B7xI4x6s2x16sIIIIIIII", reason, port, bytes(6), b"p", config, state, 0, 0, 0, 0, 0, 0)
+    body = struct.pack(
+        ">B7xI4x6s2x16sIIIIIIII", reason, port, bytes(6), b"p", config, state, 0, 0, 0, 0, 0, 0
+    )
     return message(12, body)
 
 

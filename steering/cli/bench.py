@@ -1,0 +1,33 @@
+"""`steering bench`: what set-up, decision, memory and SYN delay cost, against yardsticks in the same run."""
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+SUMMARY = "measure set-up, decision, memory and SYN delay; writes build/bench.json"
+EXIT_USAGE = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to measure and how long."""
+    parser.add_argument("--rounds", metavar="N", type=int, help="rounds of the set-up part (default 5)")
+    parser.add_argument("--quick", action="store_true", help="smaller and shorter: a look, not a measurement")
+    parser.add_argument("--json", metavar="FILE", help="write the results there (default build/bench.json)")
+    parser.add_argument(
+        "--only",
+        metavar="PARTS",
+        help="some of setup,syn,decision,memory,delay (setup and syn are measured together)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """0, 1 when a part could not be measured, 2 without the benchmarks, which only a checkout has."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "tests" / "bench" / "suite.py").exists():
+        print("steering bench: tests/bench is missing: run it from a checkout of the repository", file=sys.stderr)
+        return EXIT_USAGE
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    status: int = import_module("tests.bench.suite").run(args)
+    return status

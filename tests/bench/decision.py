@@ -1,0 +1,79 @@
+"""Time of one decision, by the size of the network and the number of MCPs: pure functions, in this process."""
+
+import random
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address, ip_network
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+from steering.core.graph import Graph
+from steering.core.selection import candidates, decide
+from steering.model.decision import DecisionKey
+from steering.model.network import Interception, Link, Mcp, McpType, PortRef, Site
+from steering.model.policy import Policy
+
+SWITCHES = (20, 100, 1_000)
+MCPS = (2, 16, 64)
+CAPACITY = 100_000
+
+
+def site(switches: int, mcps: int) -> Site:
+    """A ring with half as many chords, MCPs spread over it; the same at every call."""
+    chance = random.Random(switches)
+    pairs = [(n, n % switches + 1) for n in range(1, switches + 1)]
+    pairs += [tuple(chance.sample(range(1, switches + 1), 2)) for _ in range(switches // 2)]  # type: ignore[misc]
+    links = tuple(Link(PortRef(a, 1_000 + n), PortRef(b, 5_000 + n)) for n, (a, b) in enumerate(pairs))
+    return Site((), (), tuple(_mcp(n, 1 + n * switches // mcps) for n in range(mcps)), links, {}, False)
+
+
+def _mcp(number: int, switch: int) -> Mcp:
+    address = ip_address(f"10.200.{number}.2")
+    port = PortRef(switch, 1 + number)
+    gateway = ip_network(f"{address}/24", strict=False)[1]
+    return Mcp(
+        f"mcp{number}", McpType.OFF_PATH, port, port, Interception.STEERED, (address,), (gateway,),
+        "transparent", CAPACITY,
+    )  # fmt: skip
+
+
+def measure(quick: bool, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """One row for each size: microseconds, medians."""
+    policy = Policy(max_stretch=1000.0)
+    for switches in SWITCHES[: 2 if quick else 3]:
+        say(f"decision: {switches} switches")
+        whole = site(switches, max(MCPS))
+        graph = Graph(whole)
+        for mcps in MCPS:
+            places = site(switches, mcps).mcps
+            yield {"switches": switches, "mcps": mcps} | _one(policy, graph, whole.links[0], places, switches)
+
+
+def _one(policy: Policy, graph: Graph, link: Link, mcps: tuple[Mcp, ...], switches: int) -> dict[str, float]:
+    chance = random.Random(1)
+    edges = [chance.randint(1, switches) for _ in range(8)]
+    cold, warm = [], []
+    for edge in edges[:4]:
+        # A link that goes and comes back: every distance has to be found anew.
+        graph.remove(link.a, link.b)
+        graph.add(link.a, link.b, link.weight)
+        cold.append(_time(lambda edge=edge: candidates(policy, graph, mcps, edge, switches, 4, 443), 1))  # type: ignore[misc]
+    for edge in edges:
+        warm.append(_time(lambda edge=edge: candidates(policy, graph, mcps, edge, switches, 4, 443), 20))  # type: ignore[misc]
+    network = candidates(policy, graph, mcps, edges[0], switches, 4, 443)
+    key = DecisionKey(b"\n\1\0\2", b"\n\t\0\2", 40000, 443, 0)
+    loads = tuple(chance.randrange(CAPACITY) for _ in mcps)
+    decided = [_time(lambda: decide(policy, network, loads, key, 1.0), 500) for _ in range(9)]
+    return {
+        "decide_us": round(median(decided), 2),
+        "candidates_us": round(median(warm), 1),
+        "candidates_after_change_us": round(median(cold), 1),
+    }
+
+
+def _time(work: Callable[[], object], times: int) -> float:
+    """Microseconds of one call."""
+    began = perf_counter_ns()
+    for _ in range(times):
+        work()
+    return (perf_counter_ns() - began) / times / 1000

@@ -1,0 +1,124 @@
+"""What sessions cost: bytes of each, and look-ups in a full table. Run as a process of its own, prints JSON.
+
+Bytes are the growth of the resident set while the engine takes complete set-ups, decision records included.
+"""
+
+import gc
+import json
+import os
+import random
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+from steering.core.engine import Engine
+from steering.core.messages import EntriesRead, NeighbourSeen, SwitchUp, SynAckSeen, SynSeen
+from steering.core.sessions import SessionTable, Subflow, flow_key
+from steering.model.policy import Limits, Policy, Timers
+from steering.model.session import EntryKind, SessionState
+from steering.policy.site_file import parse_site
+from steering.wire.handshake import Handshake, Kind
+from tests.bench import network
+
+SYN, SYN_ACK = 0x02, 0x12
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def engine() -> Engine:
+    """An engine on the benchmark's network, every switch up and every MCP known."""
+    site, findings = parse_site(network.site_text(), "site")
+    assert site is not None, findings
+    limits = Limits(sessions=1_000_000, half_open=1_000_000)
+    made = Engine(site, Policy(max_stretch=1000.0, limits=limits, timers=Timers(half_open=120.0)), epoch=1)
+    for dpid in range(1, network.SWITCHES + 1):
+        made.handle(SwitchUp(dpid, dict.fromkeys(range(1, 9), True)), 0.0)
+        made.handle(EntriesRead(dpid, [], []), 0.0)
+    for mcp, known in zip(network.MCPS, site.mcps, strict=True):
+        made.handle(NeighbourSeen(mcp.switch, network.MCP_PORT, known.addresses[0].packed, mcp.mac), 0.0)
+    return made
+
+
+def set_up(made: Engine, number: int) -> None:
+    """One session from its SYN to its token."""
+    access = number % network.SWITCHES + 1
+    gateway = (number + 7) % network.SWITCHES + 1
+    src = bytes((10, access)) + (number >> 8 & 0xFFFF).to_bytes(2, "big")
+    dst = bytes((172, 16, gateway, 2 + number % 250))
+    sport = 1024 + (number & 0xFF)
+    syn = Handshake(4, src, dst, sport, 443, number, 0, SYN, Kind.CAPABLE, 1, b"", b"", b"", 0, False, b"", False, 24, 78)
+    made.handle(SynSeen(access, network.ACCESS_PORT, syn, b"frame"), 1.0)
+    mcp = made.pinning.table.flows[flow_key(src, dst, sport, 443)].session.mcp
+    place = made.map.inside[mcp].port
+    key = (network.KEY_BASE + number).to_bytes(8, "big")
+    answer = syn._replace(src=dst, dst=src, sport=443, dport=sport, flags=SYN_ACK, key=key)
+    made.handle(SynAckSeen(place.dpid, place.port, answer), 1.0)
+
+
+def bytes_per_session(sessions: int) -> dict[str, Any]:
+    """Through the engine."""
+    made = engine()
+    for number in range(1_000):
+        set_up(made, number)
+    gc.collect()
+    before, began = resident(), perf_counter_ns()
+    for number in range(1_000, 1_000 + sessions):
+        set_up(made, number)
+    took = perf_counter_ns() - began
+    gc.collect()
+    after = resident()
+    assert len(made.pinning.table) == sessions + 1_000
+    return {
+        "sessions": sessions,
+        "bytes_per_session": round((after - before) / sessions),
+        "engine_setup_us": round(took / sessions / 1000, 2),
+    }
+
+
+def lookups(sessions: int) -> dict[str, Any]:
+    """Random look-ups by token and by flow."""
+    table = SessionTable(Limits(sessions=sessions, half_open=sessions), [1])
+    chance = random.Random(7)
+    gc.disable()
+    keys, tokens = [], []
+    for number in range(sessions):
+        session = table.create(1, None, 0.0)
+        key = flow_key(number.to_bytes(4, "big"), b"\n\t\0\2", 40000, 443)
+        table.add_subflow(Subflow(session, EntryKind.INITIAL, key, 1, 1, 1, number))
+        token = chance.getrandbits(32)
+        table.learn(session, token)
+        table.settle(session, SessionState.ESTABLISHED)
+        keys.append(key)
+        tokens.append(token)
+    asked_tokens = [chance.choice(tokens) for _ in range(100_000)]
+    # Fresh objects: a key out of a segment is never the one that the table holds.
+    asked_keys = [bytes(bytearray(chance.choice(keys))) for _ in range(100_000)]
+    flows, with_token = table.flows, table.with_token
+    by_flow, by_token, by_miss = [], [], []
+    for _ in range(3):
+        by_flow.append(_each(flows.get, asked_keys))
+        by_token.append(_each(with_token, asked_tokens))
+        by_miss.append(_each(flows.get, [key[::-1] for key in asked_keys]))
+    return {
+        "table_sessions": sessions,
+        "token_lookup_ns": round(median(by_token)),
+        "flow_lookup_ns": round(median(by_flow)),
+        "flow_miss_ns": round(median(by_miss)),
+    }
+
+
+def _each(look_up: Any, asked: list[Any]) -> float:
+    """Nanoseconds of one."""
+    began = perf_counter_ns()
+    for one in asked:
+        look_up(one)
+    return (perf_counter_ns() - began) / len(asked)
+
+
+if __name__ == "__main__":
+    print(json.dumps(bytes_per_session(int(sys.argv[1])) | lookups(int(sys.argv[2]))))

@@ -1,0 +1,116 @@
+"""`steering bench`: which parts run, what is printed, what is written."""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.bench import report
+from tests.bench.machines import ROOT, BenchError
+
+PARTS = ("setup", "syn", "decision", "memory", "delay")
+SESSIONS, QUICK_SESSIONS = 100_000, 5_000
+TABLE, QUICK_TABLE = 1_000_000, 100_000
+CONNECTIONS, QUICK_CONNECTIONS = 150, 40
+ROUNDS, QUICK_ROUNDS = 5, 2
+QUICK_SCALE = 0.4
+MEMORY_LIMIT_S = 240
+
+Json = dict[str, Any]
+
+
+class Say:
+    """Progress on stderr, with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        print(f"[{self.seconds():5.1f} s] {text}", file=sys.stderr, flush=True)
+
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self._began
+
+
+def run(args: argparse.Namespace) -> int:
+    """All parts that were asked for; 1 if one of them could not be measured."""
+    parts = PARTS if args.only is None else tuple(args.only.split(","))
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown or (args.rounds is not None and not 1 <= args.rounds <= 100):
+        wrong = f"--only {unknown[0]}: known: {', '.join(PARTS)}" if unknown else "--rounds: from 1 to 100"
+        print(f"steering bench: {wrong}", file=sys.stderr)
+        return 2
+    say = Say()
+    found: Json = {"machine": report.machine(), "quick": args.quick, "not_measured": {}}
+    for names, measure in _measurements(args, say):
+        if not set(names) & set(parts):
+            continue
+        try:
+            found |= measure()
+        except BenchError as error:
+            found["not_measured"]["/".join(names)] = str(error)
+            say(f"{'/'.join(names)}: not measured: {error}")
+    found["seconds"] = round(say.seconds(), 1)
+    _write(found, Path(args.json) if args.json else ROOT / "build" / "bench.json")
+    print(report.text(found))
+    return 1 if found["not_measured"] else 0
+
+
+def _measurements(args: argparse.Namespace, say: Say) -> list[tuple[tuple[str, ...], Callable[[], Json]]]:
+    return [
+        (("setup", "syn"), lambda: _set_up(args, say)),
+        (("decision",), lambda: _decision(args.quick, say)),
+        (("memory",), lambda: _memory(args.quick, say)),
+        (("delay",), lambda: _delay(args.quick, say)),
+    ]
+
+
+def _set_up(args: argparse.Namespace, say: Say) -> Json:
+    from tests.bench.rounds import SetUp
+
+    rounds = args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS)
+    sessions, scale = (QUICK_SESSIONS, QUICK_SCALE) if args.quick else (SESSIONS, 1.0)
+    return SetUp(rounds, sessions, scale, say).run()
+
+
+def _decision(quick: bool, say: Say) -> Json:
+    from tests.bench.decision import measure
+
+    return {"decision_us": list(measure(quick, say))}
+
+
+def _memory(quick: bool, say: Say) -> Json:
+    sessions, table = (QUICK_SESSIONS, QUICK_TABLE) if quick else (SESSIONS, TABLE)
+    say(f"memory: {sessions} sessions through the engine, look-ups among {table}")
+    command = [sys.executable, "-m", "tests.bench.memory", str(sessions), str(table)]
+    try:
+        made = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=MEMORY_LIMIT_S
+        )
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"not done after {MEMORY_LIMIT_S} s") from None
+    if made.returncode:
+        raise BenchError((made.stderr.strip().splitlines() or ["no output"])[-1])
+    answer: Json = json.loads(made.stdout)
+    return {"bytes_per_session": answer["bytes_per_session"], "memory": answer}
+
+
+def _delay(quick: bool, say: Say) -> Json:
+    from tests.bench.delay import DelayError, measure
+
+    try:
+        found = measure(QUICK_CONNECTIONS if quick else CONNECTIONS, say)
+    except DelayError as error:
+        raise BenchError(str(error)) from None
+    return {"syn_delay_added_p50_ms": found["syn_delay_added_p50_ms"], "delay": found}
+
+
+def _write(found: Json, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=2) + "\n")
+    found["written"] = str(path)

@@ -1,0 +1,105 @@
+"""Discovery by the real process, port status, and the watch over silent connections."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from steering.model.rules import OWNER, CookieKind, PacketClass
+from tests.fakes.rawswitch import ECHO_REQUEST, PACKET_OUT, RawSwitch, read_packet_out
+from tests.process.running import SITE, Running
+
+LLDP = OWNER << 56 | CookieKind.STATIC << 52 | PacketClass.LLDP
+LINK = ((1, 2), (3, 2))
+
+
+class Wires:
+    """Carries discovery frames over the links of the site, as wires would."""
+
+    def __init__(
+        self, switches: dict[int, RawSwitch], ends: list[tuple[tuple[int, int], tuple[int, int]]]
+    ) -> None:
+        self.switches = switches
+        self.ends = dict(ends) | {b: a for a, b in ends}
+        self.at = dict.fromkeys(switches, -1)
+
+    def carry(self) -> list[int]:
+        """Deliver what was sent since the last call; the ports of s1 that something was sent to."""
+        used = []
+        for dpid, switch in self.switches.items():
+            for seen in switch.of_type(PACKET_OUT, self.at[dpid]):
+                self.at[dpid] = seen.order
+                out = read_packet_out(seen.data)
+                port = int.from_bytes(out.actions[4:8], "big")
+                if out.frame[12:14] != b"\x88\xcc":
+                    continue
+                if dpid == 1:
+                    used.append(port)
+                far = self.ends.get((dpid, port))
+                if far is not None:
+                    self.switches[far[0]].packet_in(LLDP, far[1], out.frame)
+        return used
+
+    def run(self, seconds: float) -> list[int]:
+        used = []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            used += self.carry()
+            time.sleep(0.05)
+        return used
+
+
+def links(running: Running) -> set[tuple[str, str]]:
+    return {(link["a"], link["b"]) for link in running.json("/v1/topology")["links"]}
+
+
+def test_links_are_discovered_lost_with_their_port_and_held_down(tmp_path: Path) -> None:
+    with Running(tmp_path, SITE) as running, RawSwitch(1) as one, RawSwitch(3, (1, 2, 3)) as three:
+        for switch in (one, three):
+            switch.connect(running.port).quiet()
+        wires = Wires({1: one, 3: three}, [LINK])
+        used = wires.run(2.5)
+        assert set(used) == {2}, "port 1 is an attachment: nothing is announced to hosts"
+        assert {("s1:2", "s3:2"), ("s3:2", "s1:2")} >= links(running) != set()
+        one.port_status(2, False)
+        time.sleep(0.3)
+        assert not links(running)
+        one.port_status(2, True)
+        wires.run(2.0)
+        assert not links(running), "a link that was lost is held down"
+        wires.run(3.5)
+        assert links(running)
+
+
+def test_forged_and_replayed_announcements_are_counted_and_draw_no_link(tmp_path: Path) -> None:
+    with Running(tmp_path, SITE) as running, RawSwitch(1) as one, RawSwitch(3, (1, 2, 3)) as three:
+        for switch in (one, three):
+            switch.connect(running.port).quiet()
+        seen = one.wait_for(lambda s: s.type == PACKET_OUT and b"\x88\xcc" in s.data[40:56], timeout=5)
+        frame = read_packet_out(seen.data).frame
+        three.packet_in(LLDP, 2, frame[:-1] + bytes([frame[-1] ^ 1]))
+        three.packet_in(LLDP, 2, frame[:60] + os.urandom(32) + frame[92:])
+        three.packet_in(LLDP, 1, frame)  # a host at the MCP's port shows a frame it caught
+        three.packet_in(LLDP, 2, b"\x01\x80\xc2\0\0\x0e" + bytes(6) + b"\x88\xcc" + bytes(46))
+        running.wait_for_metric("steering_malformed_total", 3, reason="lldp-forged")
+        running.wait_for_metric("steering_malformed_total", 1, reason="lldp-misplaced")
+        assert not links(running)
+        time.sleep(2.2)
+        three.packet_in(LLDP, 2, frame)
+        running.wait_for_metric("steering_malformed_total", 1, reason="lldp-replayed")
+        assert not links(running)
+
+
+@pytest.mark.timeout(60)
+def test_a_silent_switch_is_asked_and_then_given_up(tmp_path: Path) -> None:
+    with Running(tmp_path) as running, RawSwitch(1) as silent, RawSwitch(2) as good, RawSwitch(3) as mute:
+        silent.connect(running.port).quiet()
+        good.connect(running.port).quiet()
+        mute.connect(running.port, b"\x04")  # never gets through its handshake
+        silent.answers_echo = False
+        silent.wait_for(lambda s: s.type == ECHO_REQUEST, timeout=8)
+        assert mute.ended.wait(15) and silent.ended.wait(15)
+        assert not good.ended.is_set()
+        assert running.metric("steering_disconnects_total", reason="silent") == 1
+        assert running.metric("steering_disconnects_total", reason="handshake-timeout") == 1
