@@ -56,6 +56,7 @@ class Counters:
         "openflow_errors",
         "disconnects",
         "decision_seconds",
+        "last_full",
     )
 
     def __init__(self) -> None:
@@ -73,3 +74,4 @@ class Counters:
         self.openflow_errors: Counter[str] = Counter()  # by OFPET name
         self.disconnects: Counter[str] = Counter()  # by reason
         self.decision_seconds = Histogram()
+        self.last_full = ""  # the limit that was reached last, for people

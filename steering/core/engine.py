@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from steering.core import messages as m
+from steering.core.choosing import Chooser
 from steering.core.counters import Counters
 from steering.core.graph import Graph
 from steering.core.natural import Natural
@@ -10,7 +11,7 @@ from steering.core.neighbours import VIRTUAL, Neighbours
 from steering.core.pinning import Pinning
 from steering.core.recovery import Recovery
 from steering.core.sitemap import SiteMap
-from steering.model.network import AccessNetwork, PortRef, PortRole, Site
+from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
 from steering.model.rules import FieldValue, Rule
 from steering.model.session import Entry, Refusal
@@ -52,6 +53,7 @@ class Engine:
         self.site = site
         self.policy = policy
         self.epoch = epoch & 0xFFFF
+        self._disabled = disabled
         self.counters = counters or Counters()
         self.map = SiteMap(site)
         self.graph = Graph(site)
@@ -59,7 +61,8 @@ class Engine:
         unwildcard = "un-wildcarding" not in disabled
         self.neighbours = Neighbours(self.map, policy.limits, self.epoch, unwildcard)
         self.natural = Natural(self.map, policy, self.epoch, disabled)
-        self.pinning = Pinning(self.map, policy, self.graph, self.neighbours, self.counters, disabled)
+        self.chooser = Chooser(self.map, policy, self.graph, self.neighbours)
+        self.pinning = Pinning(self.map, policy, self.chooser, self.counters, disabled)
         self.recovery = Recovery(self.map, self.pinning.table, self.counters)
         self.pinning.recovering = True
         self._recover_until: float | None = None
@@ -82,6 +85,13 @@ class Engine:
             m.LinkUp: self._link_up,
             m.LinkDown: self._link_down,
             m.EntriesRead: self._entries_read,
+            m.PolicyReplaced: self._policy_replaced,
+            m.McpAdmin: self._mcp_admin,
+            m.McpReport: self._mcp_report,
+            m.PortLoad: self._port_load,
+            m.AccessChanged: self._access_changed,
+            m.AbortSession: self._abort,
+            m.TimeOfDay: self._time_of_day,
             m.Tick: self._tick,
         }
 
@@ -100,7 +110,7 @@ class Engine:
 
     def _syn_ack(self, seen: m.SynAckSeen, now: float) -> list[m.Output]:
         attachment = self.map.at.get((seen.dpid, seen.port))
-        if attachment is None or not attachment.role.is_mcp:
+        if attachment is None or attachment.role is PortRole.ACCESS:
             return []
         return self.pinning.syn_ack(attachment, seen, now)
 
@@ -119,7 +129,7 @@ class Engine:
         known = len(self.neighbours.transit)
         outputs = self.neighbours.learn(attachment, seen.address, seen.mac)
         if len(self.neighbours.transit) != known:
-            self.pinning.forget_candidates()
+            self.chooser.refresh(now)
         return self._to_filled(outputs)
 
     def _missed(self, seen: m.HostMissed, now: float) -> list[m.Output]:
@@ -155,6 +165,49 @@ class Engine:
         frame = time_exceeded(seen.frame, gateway.packed, VIRTUAL)
         return [m.SendFrame(seen.dpid, seen.port, frame)] if frame else []
 
+    # ---- the operator and the MCPs --------------------------------------------------------------
+
+    def _policy_replaced(self, replaced: m.PolicyReplaced, now: float) -> list[m.Output]:
+        """Atomic: the next SYN is decided by the new policy, whatever runs stays where it is."""
+        self.policy = replaced.policy
+        self.pinning.replace(replaced.policy)
+        self.chooser.refresh(now)
+        self.natural = Natural(self.map, replaced.policy, self.epoch, self._disabled)
+        return self._resync()
+
+    def _mcp_admin(self, given: m.McpAdmin, now: float) -> list[m.Output]:
+        if given.mcp in self.chooser.health:
+            self.chooser.health[given.mcp].draining = given.draining
+            self.chooser.refresh(now)
+        return []
+
+    def _mcp_report(self, given: m.McpReport, now: float) -> list[m.Output]:
+        if given.mcp in self.chooser.health:
+            self.chooser.health[given.mcp].probe(given.alive, given.load, now)
+            self.chooser.refresh(now)
+        return []
+
+    def _port_load(self, given: m.PortLoad, now: float) -> list[m.Output]:
+        attachment = self.map.at.get((given.dpid, given.port))
+        if attachment is not None and isinstance(attachment.part, Mcp):
+            self.chooser.health[attachment.part.id].use(given.utilisation, now)
+        return []
+
+    def _access_changed(self, given: m.AccessChanged, now: float) -> list[m.Output]:
+        """Joins are judged by it from now on (D-6.3e)."""
+        known = self.chooser.access.get(given.name)
+        if known is not None:
+            self.chooser.access[given.name] = (given.type or known[0], given.trust or known[1])
+        return []
+
+    def _abort(self, given: m.AbortSession, now: float) -> list[m.Output]:
+        session = self.pinning.table.by_id.get(given.session)
+        return [] if session is None else self.pinning.ending.end(session)
+
+    def _time_of_day(self, given: m.TimeOfDay, now: float) -> list[m.Output]:
+        self.chooser.minute = given.minute % 10_080
+        return []
+
     # ---- switches -------------------------------------------------------------------------------
 
     def _switch_up(self, up: m.SwitchUp, now: float) -> list[m.Output]:
@@ -186,7 +239,7 @@ class Engine:
             return []
         for host in read.hosts:
             self.neighbours.adopt(host)
-        self.pinning.forget_candidates()
+        self.chooser.refresh(now)
         first = read.dpid in self._unread
         stale = self.recovery.adopt(read.entries, now) if first else self._unknown(read)
         self._unread.discard(read.dpid)
@@ -260,9 +313,12 @@ class Engine:
                     self._dirty |= self.graph.add(link.a, link.b, link.weight)
                     self._dirty |= self.graph.add(link.b, link.a, link.weight)
         attachment = self.map.attachments.get(port)
-        if attachment is not None and not status.up:
-            outputs += self._to_filled(self.neighbours.port_down(attachment))
-            self.pinning.forget_candidates()
+        if attachment is not None:
+            if not status.up:
+                outputs += self._to_filled(self.neighbours.port_down(attachment))
+            if isinstance(attachment.part, Mcp):
+                self.chooser.health[attachment.part.id].port(status.up, now)
+            self.chooser.refresh(now)
         return outputs
 
     def _link_up(self, link: m.LinkUp, now: float) -> list[m.Output]:
@@ -317,9 +373,8 @@ class Engine:
             outputs += self._resync()
         if self._recover_until is not None and now >= self._recover_until:
             self._recovered()
-        expired = self.pinning.held.expire(now)
-        if expired:
-            self.pinning.unknown(expired)
+        self.chooser.refresh(now)
+        outputs += self.pinning.expire_held(now)
         outputs += self.pinning.ending.tick(now)
         outputs += self._to_filled(self.neighbours.tick(now))
         outputs += self._periodic(now)

@@ -32,17 +32,17 @@ class Held:
         found = [self._joins.pop(number) for number in self._by_token.pop(token, ())]
         return [(attachment, seen) for _, _, attachment, seen in found]
 
-    def expire(self, now: float) -> int:
-        """Drop those whose time is over; how many. The host tries again after a second."""
+    def expire(self, now: float) -> list[SynSeen]:
+        """Give up those whose time is over. Where they are dropped, the host tries again after a second."""
         over = []
-        for number, (deadline, token, _, _) in self._joins.items():
+        for number, (deadline, token, _, seen) in self._joins.items():
             if deadline > now:
                 break
-            over.append((number, token))
-        for number, token in over:
+            over.append((number, token, seen))
+        for number, token, _ in over:
             del self._joins[number]
             waiting = self._by_token[token]
             waiting.remove(number)
             if not waiting:
                 del self._by_token[token]
-        return len(over)
+        return [seen for _, _, seen in over]

@@ -163,6 +163,12 @@ class AbortSession(NamedTuple):
     session: int
 
 
+class TimeOfDay(NamedTuple):
+    """Local minute of the week, Monday 0:00 is 0; told once a minute, since the core has no clock (D-3.2c)."""
+
+    minute: int
+
+
 class Tick(NamedTuple):
     pass
 
@@ -187,6 +193,7 @@ Input = (
     | PortLoad
     | AccessChanged
     | AbortSession
+    | TimeOfDay
     | Tick
 )
 

@@ -16,7 +16,7 @@ from steering.core.graph import Graph
 from steering.core.guard import GuardedPort, guard_rules
 from steering.core.sitemap import Attachment, SiteMap
 from steering.model.network import AccessNetwork, Gateway, Network, PortRole
-from steering.model.policy import Meters, Policy
+from steering.model.policy import Meters, Mode, Policy
 from steering.model.rules import Meter, MeterBand, Rule
 
 
@@ -30,6 +30,8 @@ class Natural:
         self._punting = "steering" not in disabled
         self._service_ports = _few_ports(policy)
         self._meters = policy.meters
+        # Servers are tried out where a rule is `hybrid`: then their SYN/ACKs are copied too (D-3.4c).
+        self._trials = any(rule.then.mode is Mode.HYBRID for rule in policy.rules)
 
     def forwarding(self, dpid: int, graph: Graph) -> list[Rule]:
         """LABEL and the misses of HOST: set before anything is admitted."""
@@ -45,7 +47,9 @@ class Natural:
         if not here:
             return rules
         punted = [a.waypoint.port.port for a in here if not a.role.is_mcp and self._punting]
-        roles = sorted({a.role for a in here if a.role.is_mcp})
+        roles = sorted(
+            {a.role for a in here if a.role.is_mcp or (self._trials and a.role is PortRole.GATEWAY)}
+        )
         rules += session_rules(self._epoch)
         rules += classify_rules(self._epoch, punted, roles, self._map.access_prefixes(), self._service_ports)
         rules += route_rules(self._epoch, self._routes(dpid, graph), self._unwildcard)

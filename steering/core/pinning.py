@@ -4,23 +4,25 @@ Everything here is driven by what the network sees of a handshake. Nothing waits
 kept in `Held` until its token is learned or its time is over.
 """
 
+from steering.core.capability import Capabilities
+from steering.core.choosing import FOREIGN, Chooser
 from steering.core.counters import Counters, JoinResult
 from steering.core.ending import Ending
-from steering.core.graph import Graph
 from steering.core.held import Held
-from steering.core.messages import NATURAL, Output, Release, Steer, SynAckSeen, SynSeen
-from steering.core.neighbours import Neighbours
-from steering.core.selection import candidates, decide
+from steering.core.messages import NATURAL, Output, Release, SendFrame, Steer, SynAckSeen, SynSeen
+from steering.core.quotas import Full, session_keys
+from steering.core.rulebook import Answer
 from steering.core.sessions import Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import Attachment, SiteMap
-from steering.model.decision import Candidates, Decision, DecisionKey, Outcome
-from steering.model.network import PortRef, PortRole
-from steering.model.policy import Policy
+from steering.model.decision import Decision, Outcome, Ruling
+from steering.model.network import PortRef, PortRole, Trust
+from steering.model.policy import Action, Mode, OverLimit, Policy, Refused, Terms, UnknownJoin
 from steering.model.session import EntryKind, Refusal, SessionState
+from steering.wire.craft import reset_for
 from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
+from steering.wire.mptcp import ResetReason
 
-CACHED_CANDIDATES = 4096
 ACCESS, GATEWAY = PortRole.ACCESS, PortRole.GATEWAY
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 
@@ -32,27 +34,27 @@ class Pinning:
         self,
         sitemap: SiteMap,
         policy: Policy,
-        graph: Graph,
-        neighbours: Neighbours,
+        chooser: Chooser,
         counters: Counters,
         disabled: frozenset[str],
     ) -> None:
         self._map = sitemap
-        self.policy = policy
-        self._graph = graph
-        self._neighbours = neighbours
+        self._chooser = chooser
         self._counters = counters
         self._disabled = disabled
         self.table = SessionTable(policy.limits, sitemap.mcps)
         self.ending = Ending(self.table, policy.timers, counters)
         self.held = Held(policy.limits.held_joins, policy.timers.hold)
+        self.capabilities = Capabilities(policy.timers.capability)
         self.recovering = False
         self.offline = set(sitemap.switches)  # edge switches that cannot take entries now
-        self._candidates: dict[tuple[int, int, int, int], Candidates] = {}
-        self._candidates_of = -1
-        self._previous: dict[int, int] = {}  # access edge -> MCP id given last
+        self.replace(policy)
+
+    def replace(self, policy: Policy) -> None:
+        """Another policy is in force: it decides new sessions and new subflows, live ones keep their MCP."""
+        self.policy = policy
         self._eligible = frozenset(p for low, high in policy.eligible_ports for p in range(low, high + 1))
-        self._all_ports = all(mcp.tcp_ports == ((1, 65535),) for mcp in sitemap.site.mcps)
+        self._chooser.replace(policy)
 
     # ---- a SYN ----------------------------------------------------------------------------------
 
@@ -71,8 +73,13 @@ class Pinning:
             outputs = self.ending.end_subflow(known, now)
         if handshake.kind is Kind.JOIN:
             return outputs + self._join(attachment, seen, key, now)
-        if handshake.kind is Kind.CAPABLE and attachment.role is ACCESS:
-            return outputs + self._capable(attachment, seen, key, now)
+        if handshake.kind is Kind.CAPABLE:
+            if attachment.role is ACCESS:
+                return outputs + self._capable(attachment, seen, key, now)
+            if handshake.dst in self._map.mcp_addresses:
+                # Nobody on the Internet side opens MPTCP to an MCP (N-5.3e, N-7.2).
+                self._counters.refusals[Refusal.INTERNET_SIDE] += 1
+                return outputs + self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
         self._counters.natural_syns += 1
         outputs.append(self._naturally(attachment, seen))
         return outputs
@@ -96,38 +103,97 @@ class Pinning:
     def _steered(self, attachment: Attachment, seen: SynSeen, waypoint: int) -> Release:
         return Release(seen.dpid, seen.port, seen.frame, waypoint, 0, attachment.role)
 
+    def refuse(self, seen: SynSeen, reason: ResetReason, transient: bool = False) -> list[Output]:
+        """Tell the host, so that it need not wait: a reset with MP_TCPRST, unless policy says drop."""
+        if self.policy.refusal is Refused.DROP:
+            return []
+        return [SendFrame(seen.dpid, seen.port, reset_for(seen.frame, reason, transient))]
+
     # ---- MP_CAPABLE -----------------------------------------------------------------------------
 
     def _capable(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
         handshake = seen.handshake
         exits = self._map.exits_to(handshake.dst)
         if not exits or handshake.dport not in self._eligible:
-            self._counters.natural_syns += 1
-            return [self._naturally(attachment, seen)]
+            return self._leave(attachment, seen)
+        answer = self._chooser.ask(attachment, handshake)
+        terms = answer.terms
+        if terms.action is not Action.PROXY or terms.mode is not Mode.TAKE_OVER:
+            if terms.action is Action.DENY:
+                self._counters.refusals[Refusal.POLICY] += 1
+                return self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
+            if self._goes_naturally(terms, handshake, key, now):
+                return self._leave(attachment, seen)
         refusal = self._no_room(exits)
         if refusal is not None:
             self._counters.refusals[refusal] += 1
             return [self._naturally(attachment, seen)]
-        decision = self.choose(seen.dpid, exits, handshake, now)
+        decision = self._chooser.choose(terms, seen.dpid, exits, handshake, self.table.active, now)
         mcp = decision.mcp
         if mcp is None:
             self._counters.refusals[Refusal.NO_MCP] += 1
-            return [self._naturally(attachment, seen)] if decision.outcome is Outcome.NATURAL else []
-        session = self.table.create(mcp.id, decision, now)
-        session.version = handshake.version
+            if decision.outcome is Outcome.NATURAL:
+                return [self._naturally(attachment, seen)]
+            return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
+        keys = session_keys(answer, handshake.src, handshake.dst, handshake.dport, mcp.id)
+        full = self.table.ledger.full(self._chooser.allowance(answer), keys)
+        if full is not None:
+            return self._over_limit(attachment, seen, full)
+        session = self._begin(attachment, seen, key, exits, answer, decision, now)
+        self.table.count(session, keys)
+        waypoint = session.subflows[0].waypoint
+        return [Steer(tuple(session.entries(GATEWAY)), self._steered(attachment, seen, waypoint))]
+
+    def _begin(
+        self,
+        attachment: Attachment,
+        seen: SynSeen,
+        key: bytes,
+        exits: tuple[PortRef, ...],
+        answer: Answer,
+        decision: Decision,
+        now: float,
+    ) -> Session:
+        mcp = self._map.mcps[decision.candidates.ids[decision.winner]]
+        rule = answer.rule.name if answer.rule else ""
+        subscriber = answer.subscriber.id if answer.subscriber else ""
+        ruling = Ruling(decision, rule, answer.terms, self.policy.version, subscriber)
+        session = self.table.create(mcp.id, ruling, now)
+        session.version = seen.handshake.version
         session.first = key
-        self._previous[seen.dpid] = mcp.id
+        self._chooser.chosen(seen.dpid, mcp.id)
         outside = self._map.outside[mcp.id].id
         if len(exits) == 1:
             session.returns = ((exits[0].dpid, outside),)
         else:
             session.returns = tuple(dict.fromkeys((port.dpid, outside) for port in exits))
         waypoint = self._map.inside[mcp.id].id
-        self.table.add_subflow(
-            Subflow(session, INITIAL, key, seen.dpid, attachment.role, waypoint, handshake.seq)
-        )
+        isn = seen.handshake.seq
+        self.table.add_subflow(Subflow(session, INITIAL, key, seen.dpid, attachment.role, waypoint, isn))
         self._counters.sessions_started += 1
-        return [Steer(tuple(session.entries(GATEWAY)), self._steered(attachment, seen, waypoint))]
+        return session
+
+    def _leave(self, attachment: Attachment, seen: SynSeen) -> list[Output]:
+        """Not ours to steer."""
+        self._counters.natural_syns += 1
+        return [self._naturally(attachment, seen)]
+
+    def _goes_naturally(self, terms: Terms, handshake: Handshake, key: bytes, now: float) -> bool:
+        """Bypassed, `transparent`, or `hybrid` and the server may speak MPTCP itself (D-3.4)."""
+        if terms.action is Action.BYPASS or terms.mode is Mode.TRANSPARENT:
+            return True
+        capable = self.capabilities.known((handshake.dst, handshake.dport), now)
+        if capable is None:
+            self.capabilities.try_on(key, now)
+        return capable is not False
+
+    def _over_limit(self, attachment: Attachment, seen: SynSeen, full: Full) -> list[Output]:
+        """The natural path, or a refusal that may be tried again (G3)."""
+        self._counters.refusals[Refusal.SESSION_LIMIT] += 1
+        self._counters.last_full = str(full)
+        if self.policy.over_limit is OverLimit.NATURAL:
+            return [self._naturally(attachment, seen)]
+        return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
 
     def _no_room(self, exits: tuple[PortRef, ...]) -> Refusal | None:
         if self.offline and any(port.dpid in self.offline for port in exits):
@@ -136,51 +202,21 @@ class Pinning:
             return Refusal.HALF_OPEN_FULL
         return None if self.table.has_room else Refusal.SESSION_TABLE_FULL
 
-    def choose(self, access: int, exits: tuple[PortRef, ...], handshake: Handshake, now: float) -> Decision:
-        """Decide for one flow that enters at switch `access` (datapath id) and may leave at `exits`."""
-        port = exits[0]
-        if len(exits) > 1:
-            port = min(exits, key=lambda p: (self._graph.natural(access, p.dpid).cost, p))
-        network = self.network(access, port.dpid, handshake.family, handshake.dport)
-        loads = tuple(map(self.table.active.__getitem__, network.ids))
-        key = DecisionKey(
-            handshake.src, handshake.dst, handshake.sport, handshake.dport, self._previous.get(access, 0)
-        )
-        return decide(self.policy, network, loads, key, now)
-
-    def network(self, access: int, gateway: int, family: int, port: int) -> Candidates:
-        """All MCPs between two edges, computed once for each version of the graph."""
-        if self._candidates_of != self._graph.version:
-            self.forget_candidates()
-            self._candidates_of = self._graph.version
-        key = (access, gateway, family, 0 if self._all_ports else port)
-        known = self._candidates.get(key)
-        if known is None:
-            if len(self._candidates) >= CACHED_CANDIDATES:
-                self._candidates.clear()
-            unresolved = self._neighbours.unresolved()
-            mcps = self._map.site.mcps
-            known = candidates(self.policy, self._graph, mcps, access, gateway, family, port, unresolved)
-            self._candidates[key] = known
-        return known
-
-    def forget_candidates(self) -> None:
-        """Something that candidates depend on has changed."""
-        self._candidates.clear()
-
     # ---- MP_JOIN --------------------------------------------------------------------------------
 
     def _join(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
         token = int.from_bytes(seen.handshake.token, "big")
         if "token-lookup" in self._disabled:
             return self._capable(attachment, seen, key, now)
+        if attachment.role is GATEWAY and not self.policy.third_party_pooling:
+            return self._deny(seen, Refusal.THIRD_PARTY)
         owners = self.table.with_token(token)
         if not owners:
             return self._early(attachment, seen, token, now)
         if len(owners) > 1:
             owners = _narrow(owners, seen.handshake)
         if len(owners) != 1:
-            return self._refuse(Refusal.AMBIGUOUS_TOKEN)
+            return self._deny(seen, Refusal.AMBIGUOUS_TOKEN)
         return self._pin(attachment, seen, key, owners[0], now)
 
     def _early(self, attachment: Attachment, seen: SynSeen, token: int, now: float) -> list[Output]:
@@ -188,35 +224,50 @@ class Pinning:
         if "hold-queue" in self._disabled:
             return [self._naturally(attachment, seen)]
         if self.recovering:
-            return self._refuse(Refusal.RECOVERING)
+            self._count_refused(Refusal.RECOVERING)
+            return []  # in silence: a moment later the token may be known again
         if not self.held.add(token, attachment, seen, now):
-            return self._refuse(Refusal.HOLD_QUEUE_FULL)
+            self._count_refused(Refusal.HOLD_QUEUE_FULL)
+            return []
         self._counters.joins[JoinResult.HELD] += 1
         return []
 
-    def unknown(self, joins: int) -> None:
-        """So many held joins never got their token: dropped, as the host tries again (D-6.4h)."""
-        self._counters.joins[JoinResult.REFUSED] += joins
-        self._counters.refusals[Refusal.UNKNOWN_TOKEN] += joins
+    def expire_held(self, now: float) -> list[Output]:
+        """Held joins whose token never came: dropped in silence, or reset where the policy says so."""
+        outputs: list[Output] = []
+        for seen in self.held.expire(now):
+            self._count_refused(Refusal.UNKNOWN_TOKEN)
+            if self.policy.unknown_join is UnknownJoin.RESET:
+                outputs += self.refuse(seen, ResetReason.MPTCP_ERROR)
+        return outputs
 
-    def _refuse(self, reason: Refusal) -> list[Output]:
+    def _count_refused(self, reason: Refusal) -> None:
         self._counters.joins[JoinResult.REFUSED] += 1
         self._counters.refusals[reason] += 1
-        return []
+
+    def _deny(self, seen: SynSeen, reason: Refusal) -> list[Output]:
+        """By policy: the host should not try again."""
+        self._count_refused(reason)
+        return self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
 
     def _pin(
         self, attachment: Attachment, seen: SynSeen, key: bytes, session: Session, now: float
     ) -> list[Output]:
         """Bring a later subflow to exactly the MCP of its session (D-6.2c)."""
         handshake = seen.handshake
-        if len(session.subflows) >= self.policy.limits.subflows_per_session:
-            return self._refuse(Refusal.SUBFLOWS_FULL)
+        answer = self._chooser.ask(attachment, handshake)
+        refusal = self._not_allowed(attachment, answer, session)
+        if refusal is not None:
+            return self._deny(seen, refusal)
+        if len(session.subflows) >= self._chooser.allowance(answer).subflows.most:
+            self._count_refused(Refusal.SUBFLOWS_FULL)
+            return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
         owner = self._map.mcp_addresses.get(handshake.dst)
         if owner is not None and owner.id != session.mcp:
-            return self._refuse(Refusal.WRONG_MCP_ADDRESS)
+            return self._deny(seen, Refusal.WRONG_MCP_ADDRESS)
         inside = self._map.inside.get(session.mcp)
         if inside is None:
-            return self._refuse(Refusal.MCP_UNREACHABLE)
+            return self._deny(seen, Refusal.MCP_UNREACHABLE)
         waypoint = inside.id if owner is None else 0
         if "wrong-mcp" in self._disabled and waypoint:
             waypoint = next((w.id for i, w in self._map.inside.items() if i != session.mcp), waypoint)
@@ -231,6 +282,17 @@ class Pinning:
         if entry is None:
             return [self._naturally(attachment, seen)]
         return [Steer((entry,), self._steered(attachment, seen, waypoint))]
+
+    def _not_allowed(self, attachment: Attachment, answer: Answer, session: Session) -> Refusal | None:
+        """What policy says of one more subflow now: its own rule may deny it, the session's rule may not
+        pool this access (D-3.2b), and foreign accesses need third-party pooling (D-6.4.0)."""
+        kind, trust = self._chooser.access.get(attachment.name, FOREIGN)
+        if trust is Trust.THIRD_PARTY and not self.policy.third_party_pooling:
+            return Refusal.THIRD_PARTY
+        if answer.rule is not None and answer.terms.action is not Action.PROXY:
+            return Refusal.POLICY
+        allowed = session.ruling.terms.pooling.allowed if session.ruling else ()
+        return Refusal.POOLING if allowed and kind not in allowed else None
 
     def _revive(
         self, attachment: Attachment, seen: SynSeen, session: Session, subflow: Subflow
@@ -248,6 +310,8 @@ class Pinning:
     def syn_ack(self, attachment: Attachment, seen: SynAckSeen, now: float) -> list[Output]:
         """The MCP answered: its key makes the token, no key means plain TCP (mptcp-protocol 8)."""
         handshake = seen.handshake
+        if attachment.role is GATEWAY:
+            return self._server_answered(handshake, now)
         key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         subflow = self.table.flows.get(key)
         if subflow is None or subflow.kind is not INITIAL:
@@ -268,6 +332,15 @@ class Pinning:
         for waiting, join in self.held.take(token):
             outputs += self.syn(waiting, join, now)
         return outputs
+
+    def _server_answered(self, handshake: Handshake, now: float) -> list[Output]:
+        """A server on the natural path told whether it speaks MPTCP; only asked-for answers count."""
+        if self.capabilities.tried(
+            flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport), now
+        ):
+            capable = handshake.kind is Kind.CAPABLE
+            self.capabilities.learn((handshake.src, handshake.sport), capable, now)
+        return []
 
 
 def _narrow(owners: list[Session], handshake: Handshake) -> list[Session]:

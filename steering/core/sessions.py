@@ -6,7 +6,8 @@ A flow key is the 5-tuple as one bytes object (source, destination, both ports),
 from collections.abc import Iterable, Iterator
 from struct import Struct
 
-from steering.model.decision import Decision
+from steering.core.quotas import Key, Ledger
+from steering.model.decision import Ruling
 from steering.model.policy import Limits
 from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, pack_cookie
 
@@ -59,11 +60,11 @@ class Session:
     """One M-session (D-2.1), or the plain TCP connection that one fell back to."""
 
     __slots__ = (
-        "id", "state", "version", "mcp", "token", "subflows", "returns", "decision",
+        "id", "state", "version", "mcp", "token", "subflows", "returns", "ruling", "keys",
         "created", "active", "server_closed", "deadline", "first",
     )  # fmt: skip
 
-    def __init__(self, number: int, mcp: int, decision: Decision | None, now: float) -> None:
+    def __init__(self, number: int, mcp: int, ruling: Ruling | None, now: float) -> None:
         self.id = number
         self.state = SessionState.SYN_PINNED
         self.version = 1
@@ -71,7 +72,8 @@ class Session:
         self.token = -1
         self.subflows: list[Subflow] = []
         self.returns: tuple[tuple[int, int], ...] = ()  # (dpid, waypoint) of each server-leg entry
-        self.decision = decision
+        self.ruling = ruling
+        self.keys: tuple[Key, ...] = ()  # what it counts towards in the ledger
         self.created = now
         self.active = now
         self.server_closed = 0
@@ -150,6 +152,7 @@ class SessionTable:
         self.half_open: dict[int, Session] = {}  # in order of age
         self.lingering: dict[int, Session] = {}  # in order of age
         self.active = dict.fromkeys(mcps, 0)  # MCP id -> sessions that count as its load
+        self.ledger = Ledger()
         self.states = dict.fromkeys(SessionState, 0)  # how many are in each, so that nobody has to count
         self.subflows = dict.fromkeys(mcps, 0)  # MCP id -> subflows
         self._next = 1
@@ -170,15 +173,20 @@ class SessionTable:
             return True
         return False
 
-    def create(self, mcp: int, decision: Decision | None, now: float) -> Session:
+    def create(self, mcp: int, ruling: Ruling | None, now: float) -> Session:
         """A new half-open session."""
-        session = Session(self._next, mcp, decision, now)
+        session = Session(self._next, mcp, ruling, now)
         self._next += 1
         self.by_id[session.id] = session
         self.half_open[session.id] = session
         self.states[session.state] += 1
         self.active[mcp] += 1
         return session
+
+    def count(self, session: Session, keys: tuple[Key, ...]) -> None:
+        """What this session counts towards, for as long as it is active."""
+        session.keys = keys
+        self.ledger.take(keys)
 
     def add_subflow(self, subflow: Subflow) -> None:
         """Attach a subflow to its session and index its flow."""
@@ -216,6 +224,7 @@ class SessionTable:
         self.half_open.pop(session.id, None)
         if self.lingering.pop(session.id, None) is not None:
             self.active[session.mcp] += 1
+            self.ledger.take(session.keys)
         self.states[session.state] -= 1
         self.states[state] += 1
         session.state = state
@@ -225,6 +234,7 @@ class SessionTable:
         self.settle(session, SessionState.LINGER)
         self.lingering[session.id] = session
         self.active[session.mcp] -= 1
+        self.ledger.give_back(session.keys)
 
     def remove(self, session: Session) -> None:
         """Forget a session and all its indexes."""
@@ -232,6 +242,7 @@ class SessionTable:
             return
         if session.id not in self.lingering:
             self.active[session.mcp] -= 1
+            self.ledger.give_back(session.keys)
         self.states[session.state] -= 1
         self.subflows[session.mcp] -= len(session.subflows)
         del self.by_id[session.id]

@@ -1,16 +1,19 @@
 """The engine as the northbound sees it: model.view.View over live state, read only."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from ipaddress import ip_address
 from itertools import islice
 from typing import Any
 
 from steering.core.engine import Engine
-from steering.core.selection import load_of, score_of
+from steering.core.selection import effective, load_of, score_of
 from steering.core.sessions import Session, Subflow
-from steering.model.decision import Decision
+from steering.model.decision import Decision, Ruling
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.session import EntryKind
+from steering.model.view import Wanted
 
 Json = dict[str, Any]
 
@@ -81,6 +84,8 @@ class EngineView:
                 "capacity_sessions": mcp.capacity_sessions,
                 "sessions": engine.pinning.table.active.get(mcp.id, 0),
                 "subflows": engine.pinning.table.subflows[mcp.id],
+                "health": engine.chooser.health[mcp.id].state(self._clock()).value,
+                "load": round(engine.chooser.health[mcp.id].load(self._clock()), 4),
                 "reachable": mcp.id not in unresolved,
             }
             for mcp in engine.site.mcps
@@ -98,17 +103,69 @@ class EngineView:
         )
         return McpType.ON_PATH if everywhere else McpType.OFF_PATH
 
-    def sessions(self, offset: int, limit: int, mcp: str | None, state: str | None) -> tuple[list[Json], int]:
-        table = self._engine.pinning.table
-        if mcp is None and state is None:
-            return [self._brief(s) for s in islice(table, offset, offset + limit)], len(table)
-        found = [s for s in table if self._wanted(s, mcp, state)]
-        return [self._brief(s) for s in found[offset : offset + limit]], len(found)
+    def access_networks(self) -> list[Json]:
+        return [
+            {
+                "name": access.name,
+                "type": kind.value,
+                "trust": trust.value,
+                "prefixes": [str(prefix) for prefix in access.prefixes],
+                "ports": [self._port(port) for port in access.ports],
+            }
+            for access in self._engine.site.access_networks
+            for kind, trust in (self._engine.chooser.access[access.name],)
+        ]
 
-    def _wanted(self, session: Session, mcp: str | None, state: str | None) -> bool:
-        return (mcp is None or self._mcp_name(session.mcp) == mcp) and (
-            state is None or session.state.value == state
-        )
+    def gateways(self) -> list[Json]:
+        return [
+            {
+                "name": gateway.name,
+                "prefixes": [str(prefix) for prefix in gateway.prefixes],
+                "ports": [self._port(port) for port in gateway.ports],
+                "addresses": [str(address) for address in gateway.gateways],
+                "next_hops": [str(address) for address in gateway.next_hops],
+            }
+            for gateway in self._engine.site.gateways
+        ]
+
+    def subscribers(self) -> list[Json]:
+        return [
+            {
+                "id": subscriber.id,
+                "class": subscriber.klass,
+                "prefixes": [str(prefix) for prefix in subscriber.prefixes],
+                "quotas": asdict(subscriber.quotas),
+            }
+            for subscriber in self._engine.policy.subscribers
+        ]
+
+    def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
+        table = self._engine.pinning.table
+        # Numbers only grow, and the table keeps the order in which they were given.
+        if wanted == Wanted():
+            numbers = list(table.by_id)
+        else:
+            numbers = [session.id for session in self._found(wanted)]
+        begin = bisect_right(numbers, after)
+        page = numbers[begin : begin + limit]
+        more = page[-1] if page and begin + limit < len(numbers) else None
+        return [self._brief(table.by_id[number]) for number in page], len(numbers), more
+
+    def _found(self, wanted: Wanted) -> Iterable[Session]:
+        table = self._engine.pinning.table
+        candidates: Iterable[Session] = table
+        if wanted.token is not None:
+            candidates = sorted(table.with_token(wanted.token), key=lambda session: session.id)
+        for session in candidates:
+            if wanted.mcp is not None and self._mcp_name(session.mcp) != wanted.mcp:
+                continue
+            if wanted.state is not None and session.state.value != wanted.state:
+                continue
+            if wanted.client is None or _has_client(session, wanted.client):
+                yield session
+
+    def marks(self) -> dict[str, tuple[str, int]]:
+        return {str(s.id): (s.state.value, len(s.subflows)) for s in self._engine.pinning.table}
 
     def session(self, session_id: str) -> Json | None:
         session = self._find(session_id)
@@ -122,30 +179,39 @@ class EngineView:
                 for entry in session.return_entries(PortRole.GATEWAY)
             ],
             "access_switch": None if access_edge is None else self._engine.site.switch_name(access_edge),
-            "decision": session_id if session.decision else None,
+            "decision": session_id if session.ruling else None,
         }
 
     def decision(self, decision_id: str) -> Json | None:
         session = self._find(decision_id)
-        if session is None or session.decision is None:
+        if session is None or session.ruling is None:
             return None
-        return {"id": decision_id} | self._explain(session.decision)
+        return {"id": decision_id} | self.explain(session.ruling)
 
-    def _explain(self, decision: Decision) -> Json:
+    def explain(self, ruling: Ruling) -> Json:
+        """A ruling with its reasons, as data."""
+        decision = ruling.decision
         return {
             "time_s": decision.time,
-            "policy_version": decision.policy_version,
+            "policy_version": ruling.policy_version,
+            "rule": ruling.rule or None,
+            "subscriber": ruling.subscriber or None,
             "outcome": decision.outcome.value,
             "winner": decision.mcp.name if decision.mcp else None,
             "reason": decision.reason,
             "natural_cost": _finite(decision.candidates.natural_cost),
-            "candidates": list(self._candidates(decision)),
+            "candidates": list(self._candidates(ruling)),
         }
 
-    def _candidates(self, decision: Decision) -> Iterable[Json]:
-        policy = self._engine.policy
-        for candidate, load in zip(decision.candidates.all, decision.loads, strict=True):
-            full = candidate.filtered is None and load >= candidate.mcp.capacity_sessions
+    def _candidates(self, ruling: Ruling) -> Iterable[Json]:
+        decision = ruling.decision
+        wanted = effective(self._engine.policy, ruling.terms)
+        reports = decision.outside or (0.0,) * len(decision.loads)
+        for candidate, sessions, outside in zip(
+            decision.candidates.all, decision.loads, reports, strict=True
+        ):
+            load = load_of(candidate, sessions, outside)
+            full = candidate.filtered is None and load >= 1.0
             filtered = "full" if full else candidate.filtered and candidate.filtered.value
             yield {
                 "mcp": candidate.mcp.name,
@@ -153,14 +219,14 @@ class EngineView:
                 "cost": _finite(candidate.cost),
                 "stretch": _finite(candidate.stretch),
                 "on_path": candidate.on_path,
-                "sessions": load,
+                "sessions": sessions,
                 "terms": {
                     "location": _finite(candidate.location_term),
                     "type": candidate.type_term,
-                    "load": policy.weights.load * load_of(candidate, load),
+                    "load": wanted.weights.load * load,
                 },
                 "path": self._path(decision, candidate.mcp),
-                "score": None if filtered else score_of(policy, candidate, load),
+                "score": None if filtered else score_of(wanted, candidate, load),
                 "port": self._port(candidate.mcp.inside),
             }
 
@@ -226,6 +292,13 @@ class EngineView:
 
     def _port(self, port: PortRef) -> str:
         return f"{self._engine.site.switch_name(port.dpid)}:{port.port}"
+
+
+def _has_client(session: Session, address: bytes) -> bool:
+    """Whether a host's address is that of the session's first flow or of one of its subflows."""
+    size = len(address)
+    flows = (session.first, *(subflow.key for subflow in session.subflows))
+    return any(flow[:size] == address and len(flow) == 2 * size + 4 for flow in flows)
 
 
 def _finite(value: float) -> float | None:

@@ -84,3 +84,9 @@ class Refusal(StrEnum):
     NO_MCP = "no-mcp"
     MCP_UNREACHABLE = "mcp-unreachable"
     BARRIER_TIMEOUT = "barrier-timeout"
+    POLICY = "policy"  # a rule denies it
+    SESSION_LIMIT = "session-limit"
+    POOLING = "pooling"  # the session's rule does not pool this access type
+    THIRD_PARTY = "third-party"  # a foreign access, and third-party pooling is off
+    INTERNET_SIDE = "internet-side"  # MPTCP to an MCP from the Internet
+    AUTHENTICATION = "authentication"

@@ -1,8 +1,17 @@
 """What the northbound may ask of a running controller."""
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Json = dict[str, Any]
+
+
+class Wanted(NamedTuple):
+    """Which sessions to list; None is any. `token` 32 bits, `client` an address as packed bytes."""
+
+    mcp: str | None = None
+    state: str | None = None
+    token: int | None = None
+    client: bytes | None = None
 
 
 class View(Protocol):
@@ -18,10 +27,25 @@ class View(Protocol):
 
     def mcps(self) -> list[Json]:
         """[{"name", "id", "type", "type_computed", "interception", "addresses", "port", "capacity_sessions",
-        "sessions", "subflows", "reachable"}]."""
+        "sessions", "subflows", "health", "load", "reachable"}]."""
 
-    def sessions(self, offset: int, limit: int, mcp: str | None, state: str | None) -> tuple[list[Json], int]:
-        """A page and the total. [{"id", "state", "mcp", "token", "version", "client", "server", "subflows", "age_s"}]."""
+    def access_networks(self) -> list[Json]:
+        """[{"name", "type", "trust", "prefixes", "ports"}], type and trust as they are now (D-6.3e)."""
+
+    def gateways(self) -> list[Json]:
+        """[{"name", "prefixes", "ports", "addresses", "next_hops"}]."""
+
+    def subscribers(self) -> list[Json]:
+        """Of the policy in force: [{"id", "class", "prefixes", "quotas": {name: limit or null}}]. The id is the
+        policy's own: whoever shows it makes a pseudonym of it first (N-7.1)."""
+
+    def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
+        """A page of the sessions after cursor `after` (0: from the first), how many there are in all, and the cursor
+        of the next page, None behind the last. [{"id", "state", "mcp", "token", "version", "client", "server",
+        "subflows", "age_s"}]. A cursor stays good whatever ends meanwhile."""
+
+    def marks(self) -> dict[str, tuple[str, int]]:
+        """Of every session its state and how many subflows it has: what a watcher compares."""
 
     def session(self, session_id: str) -> Json | None:
         """As above with "subflows": [{"src", "sport", "dst", "dport", "kind", "access_network", "path":

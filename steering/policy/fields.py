@@ -6,8 +6,8 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field, PlainValidator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError, core_schema
 
 from steering.model.network import Address, Network
 from steering.policy.findings import Code, nearest, quoted
@@ -93,6 +93,22 @@ def prefix(value: Any) -> Network:
         raise refuse(Code.BAD_VALUE, f"{quoted(text)} is no prefix that a network can route")
     if parsed.max_prefixlen - parsed.prefixlen < 2:
         raise refuse(Code.BAD_VALUE, f"{quoted(text)} has no room for a gateway and a host")
+    return parsed
+
+
+def network(value: Any) -> Network:
+    """Whom a rule means: a prefix, or an address as a prefix of its own."""
+    text = _text(value, "an IP address or a prefix such as 10.1.0.0/24")
+    try:
+        parsed = ip_network(text, strict=False) if re.search("^[^/]+(/[0-9]{1,3})?$", text) else None
+    except ValueError:
+        parsed = None
+    if parsed is None or getattr(parsed.network_address, "scope_id", None):
+        raise refuse(Code.BAD_VALUE, f"{quoted(text)} is no IP address and no prefix")
+    if ip_network_text(text) != parsed.network_address:
+        raise refuse(Code.BAD_VALUE, f"{quoted(text)} has bits set beyond its length", str(parsed))
+    if parsed.prefixlen and not _routable(parsed.network_address):
+        raise refuse(Code.BAD_VALUE, f"{quoted(text)} is nothing that a network can route")
     return parsed
 
 
@@ -190,11 +206,76 @@ def version(value: Any) -> int:
     return value
 
 
-Name = Annotated[str, PlainValidator(name)]
-IpAddress = Annotated[Address, PlainValidator(address)]
-IpPrefix = Annotated[Network, PlainValidator(prefix)]
-SwitchPort = Annotated[PortName, PlainValidator(switch_port)]
-DatapathId = Annotated[int, PlainValidator(datapath_id)]
-PortRange = Annotated[tuple[int, int], PlainValidator(tcp_ports)]
-Version = Annotated[int, PlainValidator(version)]
-PortRanges = Annotated[list[PortRange], Field(min_length=1, max_length=256)]
+class Worded:
+    """The annotation of an enum that is written as one of its words."""
+
+    def __get_pydantic_core_schema__(
+        self, source: type[StrEnum], handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        self.words = [member.value for member in source]
+        return core_schema.no_info_plain_validator_function(word(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "string", "enum": self.words}
+
+
+class Listed:
+    """The annotation of a list whose only item may be written without brackets."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(listed, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        array = handler(schema["schema"])  # type: ignore[typeddict-item]
+        return {"anyOf": [array["items"], array]}
+
+
+def listed(value: Any) -> Any:
+    """One value as a list of one; what YAML leaves empty stays a mistake."""
+    return value if isinstance(value, list) else [value]
+
+
+_NAME_TEXT = WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"})
+_PORT_TEXT = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": 65535},
+            {"type": "string", "pattern": r"^[0-9]{1,5}( *- *[0-9]{1,5})?$"},
+        ]
+    }
+)
+_DPID_TEXT = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 1},
+            {"type": "string", "pattern": f"^({_DPID.pattern}|{_COLONED_DPID.pattern})$"},
+        ]
+    }
+)
+
+
+def _text_schema(description: str, pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "description": description, "pattern": pattern})
+
+
+_ADDRESS_TEXT = _text_schema("IPv4 or IPv6 address", "^[0-9A-Fa-f:.]{2,45}$")
+_PREFIX_TEXT = _text_schema("IPv4 or IPv6 prefix", "^[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}$")
+_NETWORK_TEXT = _text_schema("IPv4 or IPv6 prefix or address", "^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$")
+
+Name = Annotated[str, PlainValidator(name), _NAME_TEXT]
+IpAddress = Annotated[Address, PlainValidator(address), _ADDRESS_TEXT]
+IpPrefix = Annotated[Network, PlainValidator(prefix), _PREFIX_TEXT]
+IpNetwork = Annotated[Network, PlainValidator(network), _NETWORK_TEXT]
+SwitchPort = Annotated[
+    PortName, PlainValidator(switch_port), _text_schema("SWITCH:PORT", f"^{_NAME.pattern}:[0-9]{{1,10}}$")
+]
+DatapathId = Annotated[int, PlainValidator(datapath_id), _DPID_TEXT]
+PortRange = Annotated[tuple[int, int], PlainValidator(tcp_ports), _PORT_TEXT]
+Version = Annotated[int, PlainValidator(version), WithJsonSchema({"type": "integer", "const": 1})]
+PortRanges = Annotated[list[PortRange], Field(min_length=1, max_length=256), Listed()]

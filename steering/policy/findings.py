@@ -58,6 +58,16 @@ class Code(StrEnum):
     NO_GATEWAY = "no-gateway"
     NO_MCP = "no-mcp"
     LIMITS = "limits"
+    UNKNOWN_MCP = "unknown-mcp"
+    UNKNOWN_ACCESS = "unknown-access-network"
+    UNKNOWN_SUBSCRIBER = "unknown-subscriber"
+    UNKNOWN_CLASS = "unknown-class"
+    UNKNOWN_APPLICATION = "unknown-application"
+    SHADOWED_RULE = "shadowed-rule"
+    EMPTY_CANDIDATES = "empty-candidates"
+    CONTRADICTION = "contradiction"
+    CROSS_FAMILY = "cross-family"
+    NEVER_MATCHES = "never-matches"
     TOO_MANY_FINDINGS = "too-many-findings"
 
 

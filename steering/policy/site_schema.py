@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator
+from pydantic import Field, PlainValidator, WithJsonSchema
 
 from steering.model.network import Interception, McpType, NetworkAccessType, Trust
 from steering.policy.fields import (
@@ -14,9 +14,9 @@ from steering.policy.fields import (
     PortRanges,
     SwitchPort,
     Version,
+    Worded,
     kind_of,
     refuse,
-    word,
 )
 from steering.policy.findings import Code, nearest, quoted
 from steering.policy.validate import EmptyList, EmptyMapping, Strict
@@ -54,8 +54,8 @@ Addresses = Annotated[list[IpAddress], Field(min_length=1, max_length=64)]
 
 class AccessNetworkFile(Strict):
     name: Name
-    type: Annotated[NetworkAccessType, PlainValidator(word(NetworkAccessType))]
-    trust: Annotated[Trust, PlainValidator(word(Trust))] = Trust.OPERATOR
+    type: Annotated[NetworkAccessType, Worded()]
+    trust: Annotated[Trust, Worded()] = Trust.OPERATOR
     prefixes: Prefixes
     ports: Ports
     gateways: Addresses | None = None
@@ -80,13 +80,13 @@ class Capacity(Strict):
 
 class McpFile(Strict):
     name: Name
-    type: Annotated[McpType, PlainValidator(word(McpType))]
+    type: Annotated[McpType, Worded()]
     port: SwitchPort | None = None
     ports: InLinePorts | None = None
-    interception: Annotated[Interception, PlainValidator(word(Interception))] = Interception.STEERED
+    interception: Annotated[Interception, Worded()] = Interception.STEERED
     addresses: Addresses
     gateways: Addresses | None = None
-    source_mode: Annotated[SourceMode, PlainValidator(source_mode)]  # N-5.4.0: given, never assumed
+    source_mode: Annotated[SourceMode, PlainValidator(source_mode), WithJsonSchema({"type": "string", "enum": ["transparent"]})]  # N-5.4.0: given, never assumed
     capacity: Annotated[Capacity, EmptyMapping] = Capacity()
     tcp_ports: PortRanges = Field(default=[(1, 0xFFFF)])
 

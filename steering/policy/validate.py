@@ -44,6 +44,8 @@ _BOUNDS = {
     "less_than_equal": ("le", "at most"),
 }
 
+MAX_PROBLEMS = 2000  # of the schema; more than ten times what is shown
+
 EmptyMapping = BeforeValidator(lambda value: {} if value is None else value)
 """A section whose keys are all commented out is an empty section."""
 EmptyList = BeforeValidator(lambda value: [] if value is None else value)
@@ -60,16 +62,14 @@ def check(schema: type[Model], data: dict[str, Any]) -> tuple[Model | None, list
     try:
         return schema.model_validate(data), []
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        return None, [
-            _problem(schema, detail, details) for detail in details if not _echo(schema, detail, details)
-        ]
+        details = error.errors(include_url=False)[:MAX_PROBLEMS]
+        return None, [_problem(schema, detail, data) for detail in details if not _echo(schema, detail, details)]
 
 
-def _problem(schema: type[BaseModel], detail: ErrorDetails, details: list[ErrorDetails]) -> Problem:
+def _problem(schema: type[BaseModel], detail: ErrorDetails, data: dict[str, Any]) -> Problem:
     path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
     at_key = bool(path) and path[-1] == "[key]"  # pydantic's word for the key of a free mapping
-    path = path[:-1] if at_key else path
+    path = _as_written(path[:-1] if at_key else path, data)
     shown = quoted(path[-1]) if path else "the file"
     if kind == "extra_forbidden":
         suggestion = nearest(path[-1], _keys_at(schema, path[:-1]))
@@ -95,6 +95,20 @@ def _problem(schema: type[BaseModel], detail: ErrorDetails, details: list[ErrorD
     return Problem(path, Code.BAD_VALUE, f"{where}: {detail['msg']}")
 
 
+def _as_written(path: Path, data: Any) -> Path:
+    """Where one value stands for a list of one, the file knows no place in a list."""
+    kept: list[str | int] = []
+    for part in path:
+        if isinstance(part, int) and not isinstance(data, list):
+            continue
+        kept.append(part)
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list):
+            data = data[part] if isinstance(part, int) and part < len(data) else None
+    return tuple(kept)
+
+
 def _where(path: Path) -> str:
     """`ports (item 2)` for ("mcps", 0, "ports", 1): the last key, and the place in its list counted from 1."""
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
@@ -111,18 +125,20 @@ def salvage(
     kept = dict(data)
     numbers = {key: list(range(len(value))) for key, value in data.items() if isinstance(value, list)}
     lost: set[str] = set()
+    out: set[tuple[str, int]] = set()
     for problem in problems:
         if not problem.path:
             continue
         section, rest = str(problem.path[0]), problem.path[1:]
         lost.add(section)
         if rest and isinstance(rest[0], int) and section in numbers:
-            numbers[section] = [n for n in numbers[section] if n != rest[0]]
+            out.add((section, rest[0]))
         elif rest and isinstance(kept.get(section), dict):
             kept[section] = {key: value for key, value in kept[section].items() if key != rest[0]}
         else:
             kept.pop(section, None)
-    for section, left in numbers.items():
+    for section, places in numbers.items():
+        numbers[section] = left = [n for n in places if (section, n) not in out]
         if section in kept:
             kept[section] = [data[section][n] for n in left]
     try:
@@ -153,9 +169,9 @@ def _keys_at(schema: type[BaseModel], path: Path) -> list[str]:
         if current is None:
             return []
         if isinstance(part, str):
-            field = current.model_fields.get(part)
+            field = next((f for name, f in current.model_fields.items() if part == (f.alias or name)), None)
             current = _model_in(field.annotation) if field else None
-    return list(current.model_fields) if current else []
+    return [field.alias or name for name, field in current.model_fields.items()] if current else []
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -8,6 +8,7 @@ from steering.core.messages import (
     FillSwitch,
     NeighbourSeen,
     ObservedEntry,
+    SendFrame,
     Steer,
     SwitchUp,
     SynAckSeen,
@@ -26,8 +27,11 @@ from steering.model.network import (
     Trust,
 )
 from steering.model.policy import Policy
+from steering.wire.craft import tcp_frame
 from steering.wire.crypto import token
+from steering.wire.decode import mptcp_options
 from steering.wire.handshake import Handshake, Kind
+from steering.wire.segment import read_segment
 
 KEY = bytes.fromhex("1b6ffbbde3984628")
 TOKEN = token(1, KEY)
@@ -166,7 +170,8 @@ class Driver:
         return fill
 
     def syn(self, dpid: int, port: int, seen: Handshake):
-        return self.give(SynSeen(dpid, port, seen, b"frame"))
+        frame = tcp_frame(seen.src, seen.dst, seen.sport, seen.dport, seq=seen.seq)
+        return self.give(SynSeen(dpid, port, seen, frame))
 
     def syn_ack(self, dpid: int, port: int, seen: Handshake):
         return self.give(SynAckSeen(dpid, port, seen))
@@ -194,3 +199,11 @@ class Driver:
 def steered(outputs) -> Steer:
     (only,) = [o for o in outputs if isinstance(o, Steer)]
     return only
+
+
+def refused(outputs) -> tuple[int, bool]:
+    """Reason and T flag of the one reset that answers a refused SYN (RFC 8684 3.6)."""
+    (only,) = outputs
+    assert isinstance(only, SendFrame)
+    (option,) = mptcp_options(read_segment(only.frame).options, 1)
+    return option.reason, option.transient

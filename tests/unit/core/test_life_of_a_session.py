@@ -18,6 +18,7 @@ from tests.unit.core.sites import (
     handshake,
     join,
     packed,
+    refused,
     steered,
 )
 
@@ -99,7 +100,7 @@ def test_two_mcps_may_own_one_token():
     assert first.token == second.token and len(driver.table.with_token(first.token)) == 2
     driver.syn(2, 1, join(UE_WLAN, 1, dst="10.9.0.7"))
     assert len(second.subflows) == 2 and len(first.subflows) == 1
-    assert driver.syn(2, 1, join(UE_WLAN, 2, dst="10.9.0.99")) == []
+    assert refused(driver.syn(2, 1, join(UE_WLAN, 2, dst="10.9.0.99"))) == (3, False)
     assert driver.counters.refusals[Refusal.AMBIGUOUS_TOKEN] == 1
     driver.engine.pinning.ending.end(second)
     assert driver.table.with_token(first.token) == [first]
@@ -170,7 +171,7 @@ def test_join_to_an_mcp_address_is_checked_but_needs_no_entry():
     session = driver.session()
     (release,) = driver.syn(2, 1, join(UE_WLAN, 1, dst="10.8.0.2"))
     assert release.waypoint == NATURAL and len(session.subflows) == 2
-    assert driver.syn(2, 1, join(UE_WLAN, 2, dst="10.8.1.2")) == []
+    assert refused(driver.syn(2, 1, join(UE_WLAN, 2, dst="10.8.1.2"))) == (3, False)
     assert driver.counters.refusals[Refusal.WRONG_MCP_ADDRESS] == 1
 
 
@@ -256,7 +257,7 @@ def test_subflows_of_a_session_are_bounded():
     driver = Driver(policy=Policy(limits=Limits(subflows_per_session=2)))
     driver.session()
     driver.syn(2, 1, join(UE_WLAN, 1))
-    assert driver.syn(2, 1, join(UE_WLAN, 2)) == []
+    assert refused(driver.syn(2, 1, join(UE_WLAN, 2))) == (2, True)
     assert driver.counters.refusals[Refusal.SUBFLOWS_FULL] == 1
 
 

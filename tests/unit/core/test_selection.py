@@ -10,24 +10,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.core.graph import Graph
-from steering.core.selection import candidates, decide
+from steering.core.selection import candidates, decide, effective
 from steering.model.decision import DecisionKey, Filtered, Outcome
-from steering.model.network import Interception, PortRef, Site
-from steering.model.policy import Fallback, Policy, Weights
+from steering.model.network import Interception, McpType, PortRef, Site
+from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
 from tests.unit.core.sites import link, mcp, off_path_site
 
+PLAIN = Terms()
 KEY = DecisionKey(b"\1\2\3\4", b"\5\6\7\x08", 1, 2, 0)
 
 
-def network(policy=None, site=None, access=1, gateway=4, family=4, port=80, unresolved=()):
+def network(policy=None, site=None, access=1, gateway=4, family=4, port=80, excluded=None, terms=PLAIN):
     site = site or off_path_site()
-    return candidates(policy or Policy(), Graph(site), site.mcps, access, gateway, family, port, unresolved)
+    wanted = effective(policy or Policy(), terms)
+    return candidates(wanted, Graph(site), site.mcps, access, gateway, family, port, excluded or {})
+
+
+def choose(policy, found, loads, key, now, outside=(), terms=PLAIN):
+    return decide(effective(policy, terms), found, loads, outside, key, now)
 
 
 @pytest.mark.row("D-6.5p1", "D-6.5p2")
 def test_nearest_wins_and_the_record_says_why():
     found = network()
-    decision = decide(Policy(), found, (0, 0), KEY, 1.0)
+    decision = choose(Policy(), found, (0, 0), KEY, 1.0)
     core, edge = found.all
     assert decision.mcp.name == "core" and decision.reason == "score"
     assert (found.natural_cost, core.cost, core.stretch, core.on_path) == (2, 2, 1.0, True)
@@ -39,11 +45,11 @@ def test_load_moves_new_sessions_away_and_a_full_mcp_gets_none():
     tight = off_path_site(mcps=tuple(replace(m, capacity_sessions=100) for m in off_path_site().mcps))
     found = network(Policy(weights=Weights(load=3.0)), tight)
     heavy = Policy(weights=Weights(load=3.0))
-    assert decide(heavy, found, (30, 0), KEY, 0).mcp.name == "core"
-    assert decide(heavy, found, (60, 0), KEY, 0).mcp.name == "edge"
-    assert decide(Policy(), found, (100, 99), KEY, 0).mcp.name == "edge"
-    assert decide(Policy(), found, (100, 100), KEY, 0).outcome is Outcome.NATURAL
-    closed = decide(Policy(fallback=Fallback.FAIL_CLOSED), found, (100, 100), KEY, 0)
+    assert choose(heavy, found, (30, 0), KEY, 0).mcp.name == "core"
+    assert choose(heavy, found, (60, 0), KEY, 0).mcp.name == "edge"
+    assert choose(Policy(), found, (100, 99), KEY, 0).mcp.name == "edge"
+    assert choose(Policy(), found, (100, 100), KEY, 0).outcome is Outcome.NATURAL
+    closed = choose(Policy(fallback=Fallback.FAIL_CLOSED), found, (100, 100), KEY, 0)
     assert closed.outcome is Outcome.DENY and closed.mcp is None
 
 
@@ -52,7 +58,7 @@ def test_hard_filters_name_themselves():
     ported = off_path_site(mcps=(replace(site.mcps[0], tcp_ports=((5201, 5202),)), site.mcps[1]))
     assert network(site=ported).all[0].filtered is Filtered.PORT
     assert network(site=ported, port=5202).all[0].filtered is None
-    assert network(unresolved={site.mcps[0].id}).all[0].filtered is Filtered.UNRESOLVED
+    assert network(excluded={site.mcps[0].id: Filtered.UNRESOLVED}).all[0].filtered is Filtered.UNRESOLVED
     v4only = off_path_site(mcps=(replace(site.mcps[0], addresses=site.mcps[0].addresses[:1]),))
     assert network(site=v4only, family=6).all[0].filtered is Filtered.FAMILY
     assert network(Policy(max_stretch=1.5)).all[1].filtered is Filtered.STRETCH
@@ -67,16 +73,16 @@ def equal_pair():
 def test_rendezvous_spreads_equal_scores_and_is_stable():
     found = network(site=equal_pair())
     keys = [KEY._replace(sport=n) for n in range(400)]
-    winners = [decide(Policy(), found, (0, 0), key, 0).winner for key in keys]
-    assert winners == [decide(Policy(), found, (0, 0), key, 9).winner for key in keys]
+    winners = [choose(Policy(), found, (0, 0), key, 0).winner for key in keys]
+    assert winners == [choose(Policy(), found, (0, 0), key, 9).winner for key in keys]
     assert 120 < sum(winners) < 280
 
 
 def test_hysteresis_keeps_the_last_choice_while_it_is_nearly_as_good():
     found = network(site=equal_pair())
     sticky = KEY._replace(previous=found.all[1].mcp.id)
-    assert decide(Policy(hysteresis=0.05), found, (0, 400), sticky, 0).reason == "hysteresis"
-    assert decide(Policy(hysteresis=0.05), found, (0, 600), sticky, 0).winner == 0
+    assert choose(Policy(hysteresis=0.05), found, (0, 400), sticky, 0).reason == "hysteresis"
+    assert choose(Policy(hysteresis=0.05), found, (0, 600), sticky, 0).winner == 0
 
 
 @given(st.integers(0, 2**32), st.integers(4, 14))
@@ -112,5 +118,35 @@ def test_an_in_line_mcp_stands_on_the_natural_path_even_where_it_is_the_only_way
     graph = Graph(site)
     natural = graph.natural(1, 4)
     assert natural.through == inline and natural.switches == (1, 3, 4)
-    found = candidates(Policy(), graph, site.mcps, 1, 4, 4, 80)
+    found = candidates(effective(Policy(), PLAIN), graph, site.mcps, 1, 4, 4, 80)
     assert found.all[0].on_path and found.all[0].filtered is None
+
+
+@pytest.mark.row("D-6.5j", "D-6.5p3", "D-6.5p4", "D-6.6.1")
+def test_expectation_of_the_application_comes_before_distance():
+    site = off_path_site()
+    cell = replace(site.mcps[0], type=McpType.ON_PATH)
+    site = off_path_site(mcps=(cell, site.mcps[1]))
+
+    def winner(expectation, loads=(0, 0)):
+        terms = Terms(expectation=expectation)
+        return choose(Policy(), network(site=site, terms=terms), loads, KEY, 0, terms=terms).mcp.name
+
+    assert winner(Expectation.BULK) == "core" and winner(Expectation.BULK, (9_000, 0)) == "core"
+    assert winner(Expectation.CONTINUITY) == "edge"
+    assert winner(Expectation.LATENCY, (9_999, 0)) == "core"
+    assert winner(Expectation.NONE) == "core"
+
+
+@pytest.mark.row("N-5.6.3a")
+def test_the_candidate_set_of_a_rule_is_hard():
+    terms = Terms(mcps=frozenset({"edge"}))
+    found = network(terms=terms)
+    assert found.all[0].filtered is Filtered.NOT_CANDIDATE
+    assert choose(Policy(), found, (0, 0), KEY, 0, terms=terms).reason == "only-candidate"
+
+
+def test_load_that_others_report_counts_where_it_is_more():
+    found = network(site=equal_pair())
+    assert choose(Policy(), found, (0, 0), KEY, 0, outside=(0.5, 0.0)).winner == 1
+    assert choose(Policy(), found, (0, 0), KEY, 0, outside=(1.0, 1.0)).mcp is None

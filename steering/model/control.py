@@ -1,0 +1,55 @@
+"""What the northbound may ask a running controller to do."""
+
+from typing import Any, NamedTuple, Protocol
+
+Json = dict[str, Any]
+
+
+class PolicyText(NamedTuple):
+    """The policy in force: its version and the text it was read from, YAML."""
+
+    version: int
+    text: str
+
+
+class PolicyOutcome(NamedTuple):
+    """What became of a policy somebody asked for. `version` is the one in force afterwards; `findings`:
+    [{"path", "line", "column", "code", "message", "suggestion"}], of which only "message" must be there."""
+
+    version: int
+    findings: list[Json]
+    accepted: bool
+
+
+class WhatIf(NamedTuple):
+    """A connection that nobody opens. Addresses packed, 4 or 16 bytes, both of one family."""
+
+    source: bytes
+    destination: bytes
+    port: int
+    access: str | None  # None: the access network that has the source's prefix
+    mptcp_version: int
+
+
+class Control(Protocol):
+    """The writes. None of them waits: what is given takes effect at the engine's next turn."""
+
+    def give(self, given: Any) -> None:
+        """Feed the engine an input (steering.core.messages.Input)."""
+
+    def policy(self) -> PolicyText:
+        """The policy in force."""
+
+    def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
+        """Check `text` and, unless `dry_run` or found wanting, put it in force. `who`: a token's id."""
+
+    def policy_versions(self) -> list[Json]:
+        """Newest last: [{"version", "time": RFC 3339, "who", "digest", ...}]."""
+
+    def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
+        """Put an earlier version in force again, as a new version. None: there is no such version."""
+
+    def whatif(self, question: WhatIf) -> Json:
+        """The decision on a connection without installing anything: the body of a decision, without its id.
+
+        Raises KeyError for an access network that is not known."""
