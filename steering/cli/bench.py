@@ -25,7 +25,10 @@ def run(args: argparse.Namespace) -> int:
     """0, 1 when a part could not be measured, 2 without the benchmarks, which only a checkout has."""
     root = Path(__file__).resolve().parents[2]
     if not (root / "tests" / "bench" / "suite.py").exists():
-        print("steering bench: tests/bench is missing: run it from a checkout of the repository", file=sys.stderr)
+        print(
+            "steering bench: tests/bench is missing: run it from a checkout of the repository",
+            file=sys.stderr,
+        )
         return EXIT_USAGE
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
