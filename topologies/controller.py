@@ -1,6 +1,8 @@
 """The controller under test: a `steering run` process of its own, and what its REST interface says."""
 
+import contextlib
 import json
+import random
 import socket
 import sys
 import urllib.error
@@ -20,11 +22,15 @@ PAGE = 500
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+    """A TCP port of loopback that nobody listens on now.
+
+    Below the range of ephemeral ports: a switch that tries again and again would else connect to itself.
+    """
+    while True:
+        number = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", number))
+            return number
 
 
 class Controller:

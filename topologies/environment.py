@@ -32,17 +32,22 @@ def require() -> None:
         raise NotReady("labs need root (network namespaces, Open vSwitch): run with sudo")
     if not Path("/proc/sys/net/mptcp/enabled").exists():
         raise NotReady("this kernel has no MPTCP (net.mptcp is missing): boot one built with CONFIG_MPTCP")
+    require_mininet()
+    for program, package in PROGRAMS.items():
+        if shutil.which(program) is None:
+            raise NotReady(f"the program '{program}' is missing: apt-get install {package}")
+    if not _switch_daemon_answers():
+        _start_switch_daemon()
+
+
+def require_mininet() -> None:
+    """Raises NotReady unless this Python has Mininet."""
     if find_spec("mininet") is None:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         raise NotReady(
             f"Mininet is not there for Python {version}: apt-get install mininet, and use a virtual "
             "environment made with --system-site-packages"
         )
-    for program, package in PROGRAMS.items():
-        if shutil.which(program) is None:
-            raise NotReady(f"the program '{program}' is missing: apt-get install {package}")
-    if not _switch_daemon_answers():
-        _start_switch_daemon()
 
 
 def _switch_daemon_answers() -> bool:

@@ -10,6 +10,8 @@ from pathlib import Path
 # `mn --custom` runs this file by its path, outside its package.
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
+from topologies.captures import Capture
+from topologies.lab import Lab, running
 from topologies.network import default_route, give_addresses, topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of, first_host
 from topologies.report import Report
@@ -38,8 +40,6 @@ FOUND_S = 3.0  # a host nobody has heard of yet, or that moved, answers within t
 
 def run(options: Options, report: Report) -> None:
     """Neighbours, paths, plain TCP, and a host that moves."""
-    from topologies.lab import running
-
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -49,10 +49,9 @@ def run(options: Options, report: Report) -> None:
         _move(lab, report)
         if options.prompt:
             lab.command_line()
-    report.table = [["check", "result"], *([c.name, "yes" if c.held else "NO"] for c in report.checks)]
 
 
-def _reach(lab, report) -> None:  # type: ignore[no-untyped-def]
+def _reach(lab: Lab, report: Report) -> None:
     """The server finds a host that never spoke; then every host reaches its gateway and the server."""
     lab.say("a server calls hosts that have not spoken; hosts ping gateway and server")
     for family in (4, 6):
@@ -77,7 +76,7 @@ def _reach(lab, report) -> None:  # type: ignore[no-untyped-def]
         report.equal(f"the controller knows {name} at the shared port", {"s1:1"}, at, "REST")
 
 
-def _ping_until(lab, name, target) -> float:  # type: ignore[no-untyped-def]
+def _ping_until(lab: Lab, name: str, target: str) -> float:
     """Seconds until a ping was answered; infinity after twice the time allowed."""
     start = time.monotonic()
     while time.monotonic() - start < 2 * FOUND_S:
@@ -86,7 +85,7 @@ def _ping_until(lab, name, target) -> float:  # type: ignore[no-untyped-def]
     return float("inf")
 
 
-def _trace(lab, report) -> None:  # type: ignore[no-untyped-def]
+def _trace(lab: Lab, report: Report) -> None:
     lab.say("traceroute in both families")
     for family in (4, 6):
         own = PLAN.box("h1").nics[0].addresses[0 if family == 4 else 1]
@@ -95,7 +94,7 @@ def _trace(lab, report) -> None:  # type: ignore[no-untyped-def]
         report.equal(f"IPv{family}: traceroute from h1", [first_host(own), target], hops)
 
 
-def _plain_tcp(lab, report) -> None:  # type: ignore[no-untyped-def]
+def _plain_tcp(lab: Lab, report: Report) -> None:
     """Connections of three hosts: the same segments, byte for byte in their options, at both edges."""
     lab.say("plain TCP from three hosts")
     near, far, mcp = (lab.capture_port(port) for port in ("s1:1", "s2:1", "s3:1"))
@@ -116,7 +115,7 @@ def _plain_tcp(lab, report) -> None:  # type: ignore[no-untyped-def]
     time.sleep(0.3)
     lab.stop_captures()
 
-    def shapes(capture) -> list[tuple[object, ...]]:  # type: ignore[no-untyped-def]
+    def shapes(capture: Capture) -> list[tuple[str, int, int, int, int, str]]:
         rows = [
             (s.flow.src, s.flow.sport, s.sequence, s.flags, s.length, s.raw_options)
             for s in capture.segments()
@@ -135,7 +134,7 @@ def _plain_tcp(lab, report) -> None:  # type: ignore[no-untyped-def]
     report.equal("sessions of the controller", 0, len(sessions), "REST")
 
 
-def _move(lab, report) -> None:  # type: ignore[no-untyped-def]
+def _move(lab: Lab, report: Report) -> None:
     """h3 leaves the bridge and comes back at s1:2 with its MAC and addresses."""
     lab.say("h3 moves from s1:1 to s1:2")
     h3 = lab.host("h3")

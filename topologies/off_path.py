@@ -10,6 +10,7 @@ from pathlib import Path
 # `mn --custom` runs this file by its path, outside its package.
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
+from topologies.aggregation import off_then_on
 from topologies.network import topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
 from topologies.report import Report
@@ -54,8 +55,6 @@ PLAN = Plan(
 
 def run(options: Options, report: Report) -> None:
     """Steering off, then on, over IPv4."""
-    from topologies.aggregation import off_then_on  # `mn --custom` has no use for it
-
     off_then_on(PLAN, 4, options, report)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 # `mn --custom` runs this file by its path, outside its package.
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
+from topologies.aggregation import off_then_on
 from topologies.network import topology
 from topologies.off_path import PLAN as OFF_PATH
 from topologies.report import Report
@@ -17,8 +18,6 @@ PLAN = replace(OFF_PATH, name="off-path-v6")
 
 def run(options: Options, report: Report) -> None:
     """Steering off, then on, over IPv6."""
-    from topologies.aggregation import off_then_on  # `mn --custom` has no use for it
-
     off_then_on(PLAN, 6, options, report)
 
 

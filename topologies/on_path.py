@@ -8,8 +8,11 @@ from pathlib import Path
 # `mn --custom` runs this file by its path, outside its package.
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
+from topologies import aggregation
+from topologies.lab import Lab, running
 from topologies.network import topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
+from topologies.processes import relay_status
 from topologies.report import Report
 from topologies.scenario import Options, Scenario
 
@@ -56,9 +59,6 @@ PLAN = Plan(
 
 def run(options: Options, report: Report) -> None:
     """An M-session over both accesses, then a legacy connection that the MCP leaves alone."""
-    from topologies import aggregation
-    from topologies.lab import running
-
     seconds = options.seconds or aggregation.SECONDS
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
@@ -111,11 +111,8 @@ def run(options: Options, report: Report) -> None:
         }
 
 
-def _accepted(lab: object) -> int:
-    from topologies.lab import Lab
-    from topologies.processes import relay_status
-
-    assert isinstance(lab, Lab)
+def _accepted(lab: Lab) -> int:
+    """Connections that the relay has taken so far."""
     accepted: int = relay_status(lab.record, "inline")["counters"]["accepted"]
     return accepted
 

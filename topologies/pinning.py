@@ -8,11 +8,15 @@ since beta's switch reaches the controller late.
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 # `mn --custom` runs this file by its path, outside its package.
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
+from topologies import ground, pins
+from topologies.captures import Capture
+from topologies.lab import Lab, running
 from topologies.network import topology
 from topologies.plan import address_of
 from topologies.report import Report
@@ -31,8 +35,6 @@ CLOSE_GAP_S = 0.01  # copies of FINs are metered: a burst of them would be lost,
 
 def run(options: Options, report: Report) -> None:
     """Three groups of sessions, judged together while all of them live."""
-    from topologies.lab import running
-
     total = options.sessions or SESSIONS
     first, second = 2 * total // 5, 3 * total // 10
     racing = total - first - second
@@ -61,12 +63,12 @@ def run(options: Options, report: Report) -> None:
 class Bench:
     """The hosts' doings. Sessions of the three groups stay open to the end; fillers only make load."""
 
-    def __init__(self, lab, report: Report) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, lab: Lab, report: Report) -> None:
         self.lab, self.report = lab, report
         self.target = {f: address_of(PLAN.box("server"), f) for f in (4, 6)}
         self._groups: dict[str, set[tuple[str, int]]] = {}
         self._fillers = 0
-        self._captures: dict[str, object] = {}
+        self._captures: dict[str, Capture] = {}
 
     def warm_up(self) -> None:
         """Neighbours of everyone are known before anything is measured."""
@@ -169,7 +171,7 @@ class Bench:
     def _loads(self) -> dict[str, int]:
         return {name: mcp["sessions"] for name, mcp in self.lab.controller.mcps().items()}
 
-    def _wait_loads(self, ready) -> None:  # type: ignore[no-untyped-def]
+    def _wait_loads(self, ready: Callable[[dict[str, int]], bool]) -> None:
         limit = time.monotonic() + SETTLE_S
         while not ready(self._loads()) and time.monotonic() < limit:
             time.sleep(0.2)
@@ -194,8 +196,6 @@ class Bench:
 
     def judge(self, total: int, natural: int) -> None:
         """The three views."""
-        from topologies import ground, pins
-
         lab, report = self.lab, self.report
         lab.say("judging: kernels, captures, REST")
         kernel = pins.kernel_view(
@@ -209,7 +209,7 @@ class Bench:
         counted = {name: lab.counted(name) for name in (*HOSTS, *MCPS)}
         sessions = [s for s in lab.controller.detailed() if len(s["subflows"]) > 0]
         lab.stop_captures()
-        read = {port: capture.segments() for port, capture in self._captures.items()}  # type: ignore[attr-defined]
+        read = {port: capture.segments() for port, capture in self._captures.items()}
         captured = pins.capture_view(
             [s for port in ACCESS_PORTS for s in read[port]],
             {point.name: read[point.port] for point in PLAN.points},
@@ -219,6 +219,9 @@ class Bench:
         pins.judge_capture(report, captured, total, natural)
         pins.judge_rest(report, sessions, kernel)
         held = lab.controller.metric("steering_joins_total", result="held")
+        report.expect(
+            "joins that overtook their token were held", held > 0, "more than 0", f"{held:.0f}", "REST"
+        )
         report.figures.update(
             sessions=total,
             natural=captured.natural_seen,

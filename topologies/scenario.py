@@ -1,7 +1,7 @@
 """What a scenario is to `steering lab`: a name, what it shows, a plan, and a function that runs it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from topologies.plan import Plan
 from topologies.report import Progress, Report
@@ -25,7 +25,6 @@ class Options:
     sessions: int = 0
     prompt: bool = False
     keep: bool = False
-    environment: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

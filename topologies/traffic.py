@@ -2,8 +2,7 @@
 
 Runs inside a namespace (`python -m topologies.traffic`), standard library only, one JSON object a line on stdin and
 stdout. The first byte of a connection says what it is: `E` every further byte comes back, `S` bytes are
-counted until the host ends its direction, then the count comes back in 8 bytes, `D` bytes come down
-until the host closes.
+counted until the host ends its direction, then the count comes back in 8 bytes.
 """
 
 import argparse
@@ -81,8 +80,6 @@ class Service:
             return
         if not state["mode"]:
             state["mode"], data = data[:1], data[1:]
-            if state["mode"] == b"D":
-                state["out"] = bytes(BLOCK)
         if state["mode"] == b"S":
             state["count"] += len(data)
         elif state["mode"] == b"E":
@@ -92,8 +89,7 @@ class Service:
         if connection.fileno() < 0:
             return
         sent = connection.send(state["out"])
-        if state["mode"] != b"D":
-            state["out"] = state["out"][sent:]
+        state["out"] = state["out"][sent:]
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if state["out"] else 0)
         self._selector.modify(connection, wanted, state)
 
@@ -142,7 +138,7 @@ def own_token(connection: socket.socket) -> str | None:
 
 
 class Agent:
-    """Takes orders one by one; `churn`, `pump` and `upload` go on in threads of their own."""
+    """Takes orders one by one; `churn` and `upload` go on in threads of their own."""
 
     def __init__(self) -> None:
         self._groups: dict[str, list[tuple[socket.socket, list[bool]]]] = {}
@@ -221,10 +217,10 @@ class Agent:
         return {"closed": len(group) - len(kept)}
 
     def _start(self, order: Json) -> Json:
-        """Begin a task: kind `upload`, `churn`, `spray`; its progress is read with `status`."""
+        """Begin a task: kind `upload` or `churn`; its progress is read with `status`."""
         task: Json = {"kind": order["kind"], "done": False, "end": False}
         self._tasks[order["name"]] = task
-        work = {"upload": upload, "churn": churn, "spray": spray}[order["kind"]]
+        work = {"upload": upload, "churn": churn}[order["kind"]]
         threading.Thread(target=_guarded, args=(work, order, task), daemon=True).start()
         return {"started": order["name"]}
 
@@ -292,23 +288,6 @@ def churn(order: Json, task: Json) -> None:
         except OSError as error:
             task["failed"] += 1
             task["errors"] = (task["errors"] + [str(error)])[-5:]
-
-
-def spray(order: Json, task: Json) -> None:
-    """Small datagrams with many destinations and TTLs, `rate` a second: each pair is a flow to a switch's cache."""
-    task["sent"] = 0
-    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    if order.get("src"):
-        out.bind((order["src"], 0))
-    burst = max(1, order["rate"] // 100)
-    while not task["end"]:
-        for _ in range(burst):
-            turn, index = divmod(task["sent"], len(order["dsts"]))
-            if index == 0:
-                out.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 60 + turn % order["ttls"])
-            out.sendto(b"x", (order["dsts"][index], 9))
-            task["sent"] += 1
-        time.sleep(0.01)
 
 
 def main() -> None:

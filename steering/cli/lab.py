@@ -46,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
     from topologies import catalogue, environment
 
     if args.what == "list":
+        try:
+            environment.require_mininet()
+        except environment.NotReady as error:
+            return _refuse(str(error))
         return _list(args.json)
     if args.what == "run" and args.name not in catalogue.MODULES:
         near = get_close_matches(args.name, catalogue.MODULES, n=1)

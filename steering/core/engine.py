@@ -1,5 +1,6 @@
 """The engine: the one writer of state. Input and time in, outputs out; no I/O, no clock of its own."""
 
+from collections import defaultdict
 from collections.abc import Callable
 
 from steering.core import messages as m
@@ -29,11 +30,12 @@ RuleKey = tuple[int, int, tuple[tuple[str, FieldValue], ...]]
 class Switch:
     """A switch that is, or once was, connected."""
 
-    __slots__ = ("connected", "filled", "installed", "ports")
+    __slots__ = ("connected", "filled", "fills", "installed", "ports")
 
     def __init__(self) -> None:
         self.connected = False
         self.filled = False
+        self.fills = 0
         self.ports: dict[int, bool] = {}
         self.installed: dict[RuleKey, Rule] = {}  # static rules
 
@@ -58,9 +60,11 @@ class Engine:
         self.map = SiteMap(site)
         self.graph = Graph(site)
         self.switches: dict[int, Switch] = {}
+        # Each filling of a switch has its own epoch, so that what an earlier one left behind is told apart.
+        self._epochs: dict[int, int] = defaultdict(lambda: self.epoch)
         unwildcard = "un-wildcarding" not in disabled
-        self.neighbours = Neighbours(self.map, policy.limits, self.epoch, unwildcard)
-        self.natural = Natural(self.map, policy, self.epoch, disabled)
+        self.neighbours = Neighbours(self.map, policy.limits, self._epochs, unwildcard)
+        self.natural = Natural(self.map, policy, self._epochs, disabled)
         self.chooser = Chooser(self.map, policy, self.graph, self.neighbours)
         self.pinning = Pinning(self.map, policy, self.chooser, self.counters, disabled)
         self.recovery = Recovery(self.map, self.pinning.table, self.counters)
@@ -172,7 +176,7 @@ class Engine:
         self.policy = replaced.policy
         self.pinning.replace(replaced.policy)
         self.chooser.refresh(now)
-        self.natural = Natural(self.map, replaced.policy, self.epoch, self._disabled)
+        self.natural = Natural(self.map, replaced.policy, self._epochs, self._disabled)
         return self._resync()
 
     def _mcp_admin(self, given: m.McpAdmin, now: float) -> list[m.Output]:
@@ -241,29 +245,41 @@ class Engine:
             self.neighbours.adopt(host)
         self.chooser.refresh(now)
         first = read.dpid in self._unread
-        stale = self.recovery.adopt(read.entries, now) if first else self._unknown(read)
+        stale = self.recovery.adopt(read.entries, now) if first else []
+        missing: tuple[Entry, ...] = ()
+        if self.counters.sessions_started or not first:
+            missing, unknown = self._compare(read)
+            stale = stale if first else unknown
         self._unread.discard(read.dpid)
         if not self._unread:
             self._recovered()
-        held = {entry for entry, _ in read.entries}
-        missing = tuple(entry for entry in self._entries_at(read.dpid) if entry not in held)
         return [self._fill(read.dpid, missing, tuple(stale))]
 
-    def _unknown(self, read: m.EntriesRead) -> list[Entry]:
-        """On a reconnect: what ended while the switch was away."""
-        wanted = {entry[:7] for entry in self._entries_at(read.dpid)}
-        return [entry for entry, _ in read.entries if entry[:7] not in wanted]
+    def _compare(self, read: m.EntriesRead) -> tuple[tuple[Entry, ...], list[Entry]]:
+        """What a switch lacks of what it should hold, and what it holds that ended while it was away.
 
-    def _entries_at(self, dpid: int) -> list[Entry]:
-        return [
-            entry
+        A controller that has begun no session yet need not look: all it knows it has from the switches.
+        """
+        wanted = {
+            entry[:7]: entry
             for session in self.pinning.table
             for entry in session.entries(PortRole.GATEWAY)
-            if entry.dpid == dpid
-        ]
+            if entry.dpid == read.dpid
+        }
+        unknown = []
+        for entry, _ in read.entries:
+            known = wanted.get(entry[:7])
+            if known is None:
+                unknown.append(entry)
+            elif known == entry:
+                del wanted[entry[:7]]
+        return tuple(wanted.values()), unknown
 
     def _fill(self, dpid: int, missing: tuple[Entry, ...], stale: tuple[Entry, ...]) -> m.FillSwitch:
         switch = self.switches[dpid]
+        if switch.fills:
+            self._epochs[dpid] = self._epochs[dpid] + 1 & 0xFFFF
+        switch.fills += 1
         forwarding = self.natural.forwarding(dpid, self.graph)
         admission = self.natural.admission(dpid, self.graph)
         switch.installed = {rule.key: rule for rule in (*forwarding, *admission)}
@@ -277,7 +293,7 @@ class Engine:
             missing,
             stale,
             tuple(admission),
-            self.epoch,
+            self._epochs[dpid],
         )
 
     def _recovered(self) -> None:

@@ -1,6 +1,6 @@
 """What every switch should hold apart from session entries: natural routing and admission."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 
 from steering.core.forwarding import (
@@ -23,9 +23,11 @@ from steering.model.rules import Meter, MeterBand, Rule
 class Natural:
     """Pure over (site, policy, graph): asked again for a switch whenever one of them changed."""
 
-    def __init__(self, sitemap: SiteMap, policy: Policy, epoch: int, disabled: frozenset[str]) -> None:
+    def __init__(
+        self, sitemap: SiteMap, policy: Policy, epochs: Mapping[int, int], disabled: frozenset[str]
+    ) -> None:
         self._map = sitemap
-        self._epoch = epoch
+        self._epochs = epochs
         self._unwildcard = "un-wildcarding" not in disabled
         self._punting = "steering" not in disabled
         self._service_ports = _few_ports(policy)
@@ -37,22 +39,24 @@ class Natural:
         """LABEL and the misses of HOST: set before anything is admitted."""
         everyone = [a.waypoint for a in self._map.attachments.values()]
         own = [waypoint for waypoint in everyone if waypoint.port.dpid == dpid]
-        return [*label_rules(self._epoch, dpid, everyone, graph), *miss_rules(self._epoch, own)]
+        epoch = self._epochs[dpid]
+        return [*label_rules(epoch, dpid, everyone, graph), *miss_rules(epoch, own)]
 
     def admission(self, dpid: int, graph: Graph) -> list[Rule]:
         """GUARD, SESSION's fixed rules, CLASSIFY and ROUTE."""
         here = [a for port, a in self._map.attachments.items() if port.dpid == dpid]
         core = graph.core_ports(dpid) - {a.waypoint.port.port for a in here}
-        rules = list(guard_rules(self._epoch, sorted(core), [self._guarded(a) for a in here]))
+        epoch = self._epochs[dpid]
+        rules = list(guard_rules(epoch, sorted(core), [self._guarded(a) for a in here]))
         if not here:
             return rules
         punted = [a.waypoint.port.port for a in here if not a.role.is_mcp and self._punting]
         roles = sorted(
             {a.role for a in here if a.role.is_mcp or (self._trials and a.role is PortRole.GATEWAY)}
         )
-        rules += session_rules(self._epoch)
-        rules += classify_rules(self._epoch, punted, roles, self._map.access_prefixes(), self._service_ports)
-        rules += route_rules(self._epoch, self._routes(dpid, graph), self._unwildcard)
+        rules += session_rules(epoch)
+        rules += classify_rules(epoch, punted, roles, self._map.access_prefixes(), self._service_ports)
+        rules += route_rules(epoch, self._routes(dpid, graph), self._unwildcard)
         return rules
 
     def meters(self, dpid: int) -> tuple[MeterBand, ...]:

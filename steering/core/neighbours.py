@@ -4,7 +4,7 @@ Their entries have no time-out, so they survive the controller; a record here sa
 where. Bounded: hosts behind a port, packets that wait for an answer, questions open at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
@@ -36,10 +36,10 @@ class Question:
 class Neighbours:
     """The table of hosts. Methods return what has to be sent or changed."""
 
-    def __init__(self, sitemap: SiteMap, limits: Limits, epoch: int, unwildcard: bool) -> None:
+    def __init__(self, sitemap: SiteMap, limits: Limits, epochs: Mapping[int, int], unwildcard: bool) -> None:
         self._map = sitemap
         self._bound = max(16, limits.hosts // max(1, len(sitemap.attachments)))
-        self._epoch = epoch
+        self._epochs = epochs
         self._unwildcard = unwildcard
         self._where: dict[bytes, int] = {}  # address -> waypoint
         self._hosts: dict[int, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}  # -> address -> MAC
@@ -160,18 +160,18 @@ class Neighbours:
                     yield self._rule(attachment, address)
             if dpid in self._map.switches and not _stands_for_network(attachment):
                 for address in known:
-                    yield from self._routes(attachment, address)
+                    yield from self._routes(attachment, address, dpid)
         for waypoint, mac in self.transit.items():
             port = self._map.by_waypoint[waypoint].waypoint.port
             if port.dpid == dpid:
-                yield from transit_rules(self._epoch, waypoint, mac.hex(":"), port.port)
+                yield from transit_rules(self._epochs[dpid], waypoint, mac.hex(":"), port.port)
 
     def _learn_transit(self, attachment: Attachment, mac: bytes) -> list[Output]:
         waypoint, port = attachment.waypoint.id, attachment.waypoint.port
         if self.transit.get(waypoint) == mac:
             return []
         self.transit[waypoint] = mac
-        rules = tuple(transit_rules(self._epoch, waypoint, mac.hex(":"), port.port))
+        rules = tuple(transit_rules(self._epochs[port.dpid], waypoint, mac.hex(":"), port.port))
         return [SyncRules(port.dpid, rules, ())]
 
     def _believable(self, attachment: Attachment, address: bytes) -> bool:
@@ -199,18 +199,22 @@ class Neighbours:
     def _rule(self, attachment: Attachment, address: bytes) -> Rule:
         waypoint = attachment.waypoint
         mac = self._hosts[waypoint.id][address].hex(":")
-        return host_rule(self._epoch, waypoint.id, str(ip_address(address)), mac, waypoint.port.port)
+        epoch = self._epochs[waypoint.port.dpid]
+        return host_rule(epoch, waypoint.id, str(ip_address(address)), mac, waypoint.port.port)
 
     def _reroute(self, attachment: Attachment, address: bytes, add: bool) -> list[Output]:
         """A host behind a port other than its network's first needs a route of its own, at every edge."""
         if _stands_for_network(attachment):
             return []
-        rules = self._routes(attachment, address)
-        return [SyncRules(dpid, rules if add else (), () if add else rules) for dpid in self._map.switches]
+        outputs: list[Output] = []
+        for dpid in self._map.switches:
+            rules = self._routes(attachment, address, dpid)
+            outputs.append(SyncRules(dpid, rules if add else (), () if add else rules))
+        return outputs
 
-    def _routes(self, attachment: Attachment, address: bytes) -> tuple[Rule, ...]:
+    def _routes(self, attachment: Attachment, address: bytes, dpid: int) -> tuple[Rule, ...]:
         route = Route(ip_network(address), attachment.waypoint.id)
-        return tuple(route_rules(self._epoch, (route,), self._unwildcard))
+        return tuple(route_rules(self._epochs[dpid], (route,), self._unwildcard))
 
     def _ask(self, attachment: Attachment, address: bytes) -> list[Output]:
         version = 4 if len(address) == 4 else 6

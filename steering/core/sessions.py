@@ -252,6 +252,8 @@ class SessionTable:
             if self.flows.get(subflow.key) is subflow:
                 del self.flows[subflow.key]
         self._forget_token(session)
+        # The cycle between a session and its subflows is cut here: full collections are rare (see launcher).
+        session.subflows = []
 
     def _forget_token(self, session: Session) -> None:
         known = self._tokens.get(session.token)

@@ -12,6 +12,7 @@ class EntryKind(IntEnum):
     RETURN = 2  # server leg, server to MCP
 
 
+_KINDS = tuple(EntryKind)
 PENDING = 4  # cookie flag: the token is not known yet
 PLAIN = 8  # cookie flag: the connection fell back to plain TCP
 

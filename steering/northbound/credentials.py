@@ -1,7 +1,8 @@
 """Secrets and the REST address in the state directory: made once, mode 0600, never shown.
 
-`token` bearer token of the northbound; `lldp.key` HMAC key of discovery; `rest` URL of the running
-northbound. The client commands find `rest` and `token` there by themselves.
+`token` the operator's first bearer token; `tokens.json` hashes of the others (steering.northbound.tokens);
+`lldp.key` HMAC key of discovery; `pseudonym.key` HMAC key of the names that subscribers are shown by;
+`rest` URL of the running northbound. The client commands find `rest` and `token` there by themselves.
 """
 
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 TOKEN_FILE = "token"
 LLDP_KEY_FILE = "lldp.key"
+PSEUDONYM_KEY_FILE = "pseudonym.key"
 REST_FILE = "rest"
 MAX_SIZE = 4_096
 TOKEN_BYTES = 32
@@ -51,23 +53,35 @@ def lldp_key(state_dir: Path) -> bytes:
 
     Raises CredentialError for an unsafe directory or file.
     """
-    text = _secret(state_dir, LLDP_KEY_FILE, lambda: secrets.token_hex(KEY_BYTES))
+    return _key(state_dir, LLDP_KEY_FILE)
+
+
+def pseudonym_key(state_dir: Path) -> bytes:
+    """The key behind subscribers' pseudonyms (N-7.1), as `lldp_key`."""
+    return _key(state_dir, PSEUDONYM_KEY_FILE)
+
+
+def _key(state_dir: Path, name: str) -> bytes:
+    text = _secret(state_dir, name, lambda: secrets.token_hex(KEY_BYTES))
     if not _KEY.fullmatch(text):
         raise CredentialError(
-            f"{state_dir / LLDP_KEY_FILE} holds no key of {KEY_BYTES} bytes in hex: remove it, "
-            "and a new one is made"
+            f"{state_dir / name} holds no key of {KEY_BYTES} bytes in hex: remove it, and a new one is made"
         )
     return bytes.fromhex(text)
 
 
 def write_rest_url(state_dir: Path, url: str) -> None:
     """Say where the northbound listens; replaces what an earlier controller said."""
-    _prepare(state_dir)
+    replace_file(state_dir, REST_FILE, url)
+
+
+def replace_file(state_dir: Path, name: str, text: str) -> None:
+    """Put a private file in place whole, or leave what was there. Raises CredentialError."""
+    prepare(state_dir)
     try:
-        fresh = _write_fresh(state_dir, url)
-        os.replace(fresh, state_dir / REST_FILE)
+        os.replace(_write_fresh(state_dir, text), state_dir / name)
     except OSError as error:
-        raise CredentialError(f"cannot write {state_dir / REST_FILE}: {error.strerror}") from None
+        raise CredentialError(f"cannot write {state_dir / name}: {error.strerror}") from None
 
 
 def remove_rest_url(state_dir: Path, url: str) -> None:
@@ -79,7 +93,7 @@ def remove_rest_url(state_dir: Path, url: str) -> None:
 
 
 def _secret(state_dir: Path, name: str, make: Callable[[], str]) -> str:
-    _prepare(state_dir)
+    prepare(state_dir)
     path = state_dir / name
     try:
         if not os.path.lexists(path):
@@ -90,12 +104,13 @@ def _secret(state_dir: Path, name: str, make: Callable[[], str]) -> str:
                     os.link(fresh, path)
             finally:
                 fresh.unlink()
-        return _read_private(path)
+        return read_private(path)
     except OSError as error:
         raise CredentialError(f"cannot use {path}: {error.strerror}") from None
 
 
-def _prepare(state_dir: Path) -> None:
+def prepare(state_dir: Path) -> None:
+    """Make the state directory, or see that it is ours alone to write. Raises CredentialError."""
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = state_dir.stat()
@@ -120,8 +135,9 @@ def _write_fresh(state_dir: Path, text: str) -> Path:
     return path
 
 
-def _read_private(path: Path) -> str:
-    """A secret's text; refuses links, devices, files of others and files others may read."""
+def read_private(path: Path, most: int = MAX_SIZE) -> str:
+    """A secret's text, "" for more than `most` bytes or what is not ASCII; refuses (CredentialError) links,
+    devices, files of others and files others may read. Raises OSError where there is none."""
     if path.is_symlink():
         raise CredentialError(f"{path} is a symbolic link: remove it, and a new file is made")
     # O_NONBLOCK: a FIFO in the place of the file would hold up the start for ever.
@@ -137,8 +153,8 @@ def _read_private(path: Path) -> str:
             raise CredentialError(
                 f"{path} is open to others (mode {mode:04o}): remove it, and a new one of mode 0600 is made"
             )
-        data = file.read(MAX_SIZE + 1)
+        data = file.read(most + 1)
     try:
-        return data.decode("ascii").strip() if len(data) <= MAX_SIZE else ""
+        return data.decode("ascii").strip() if len(data) <= most else ""
     except UnicodeDecodeError:
         return ""

@@ -75,6 +75,8 @@ class Readback:
             log.warning("switch %016x: its entries cannot be read: %s", dpid, refused)
             self._lines[dpid].disconnect(Disconnect.BAD_ENTRIES)
             return
+        if observed.ignored:
+            log.warning("switch %016x: %d entries that are ours by cookie only", dpid, observed.ignored)
         reading.entries += observed.entries
         reading.hosts += observed.hosts
         reading.cookies |= observed.cookies

@@ -102,8 +102,10 @@ def _read(text: str, file: str, loader: Any) -> tuple[Document, bool]:
     except _Stop:
         return document, True
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        message = f"character 0x{ord(text[error.position]):02x} may not stand in a YAML file"
+        found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+        at = found.start() if found else min(error.position, len(text) - 1)
+        line = text.count("\n", 0, at) + 1
+        message = f"character 0x{ord(text[at]):02x} may not stand in a YAML file"
         _note(document, (line, 1), Code.YAML, message)
         return document, False
     except yaml.MarkedYAMLError as error:

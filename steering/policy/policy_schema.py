@@ -1,25 +1,47 @@
-"""The shape of a policy file and the bounds of every number in it (this version's part of the language).
+"""The shape of a policy file and the bounds of every number in it.
 
 Every key but `policy` is optional; the defaults are those of `steering.model.policy`. Bounds:
 
 * selection: weights 0 to 1000 each; max_stretch 1 to 1000 (1: no detour at all, N-5.1b); hysteresis 0 to 1.
 * limits: finite, at least 1 (D-6.3f); half_open no larger than sessions.
 * timers, seconds: hold above 0, at most 0.2 (G5); session_linger at least 60, the kernel's own
-  `close_timeout`, since a host may rejoin that long (B42); idle at least 10.
+  `close_timeout`, since a host may rejoin that long (B42); idle at least 10; capability at most a day (G7);
+  health_hold at most 300.
 * meters, packets a second: 1 to 1,000,000.
+* quotas: finite for subscribers and servers (B11, B12), 1 to 1,000,000; the rest is in `rule_schema`.
 """
 
 from typing import Annotated
 
-from pydantic import Field, PlainValidator
+from pydantic import Field
 
-from steering.model.policy import Fallback, Limits, Meters, Policy, Timers, UnknownJoin, Weights
-from steering.policy.fields import PortRanges, Version, word
-from steering.policy.validate import EmptyMapping, Strict
+from steering.model.policy import (
+    DEFAULT_QUOTAS,
+    Fallback,
+    Limits,
+    Meters,
+    OverLimit,
+    Policy,
+    Refused,
+    Timers,
+    UnknownJoin,
+    Weights,
+)
+from steering.policy.fields import PortRanges, Version, Worded
+from steering.policy.rule_schema import (
+    ApplicationFile,
+    ClassFile,
+    Hysteresis,
+    RuleFile,
+    Stretch,
+    Subflows,
+    SubscriberFile,
+    Weight,
+)
+from steering.policy.validate import EmptyList, EmptyMapping, Strict
 
 _WEIGHTS, _LIMITS, _TIMERS, _METERS, _POLICY = Weights(), Limits(), Timers(), Meters(), Policy()
 
-Weight = Annotated[float, Field(ge=0, le=1000)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Rate = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -36,15 +58,15 @@ class WeightsFile(Strict):
 
 class SelectionFile(Strict):
     weights: Annotated[WeightsFile, EmptyMapping] = WeightsFile()
-    max_stretch: float = Field(default=_POLICY.max_stretch, ge=1, le=1000)
-    hysteresis: float = Field(default=_POLICY.hysteresis, ge=0, le=1)
+    max_stretch: Stretch = _POLICY.max_stretch
+    hysteresis: Hysteresis = _POLICY.hysteresis
 
 
 class LimitsFile(Strict):
     sessions: Count = _LIMITS.sessions
     half_open: Count = _LIMITS.half_open
     held_joins: int = Field(default=_LIMITS.held_joins, ge=1, le=65_536)
-    subflows_per_session: int = Field(default=_LIMITS.subflows_per_session, ge=1, le=64)
+    subflows_per_session: Subflows = _LIMITS.subflows_per_session
     hosts: Count = _LIMITS.hosts
 
 
@@ -55,6 +77,8 @@ class TimersFile(Strict):
     session_linger: float = Field(default=_TIMERS.session_linger, ge=60, le=604_800)
     idle: float = Field(default=_TIMERS.idle, ge=10, le=2_592_000)
     sweep: float = Field(default=_TIMERS.sweep, ge=1, le=3600)
+    capability: float = Field(default=_TIMERS.capability, ge=1, le=86_400)
+    health_hold: float = Field(default=_TIMERS.health_hold, ge=0, le=300)
 
 
 class MetersFile(Strict):
@@ -67,6 +91,16 @@ class MetersFile(Strict):
     lldp: Rate = _METERS.lldp
 
 
+class PolicyQuotasFile(Strict):
+    """For everybody; what is not given keeps its default."""
+
+    subflows_per_session: Subflows | None = DEFAULT_QUOTAS.subflows_per_session
+    sessions_per_subscriber: Count = DEFAULT_QUOTAS.sessions_per_subscriber or 1
+    sessions_per_server: Count = DEFAULT_QUOTAS.sessions_per_server or 1
+    sessions_per_application: Count | None = DEFAULT_QUOTAS.sessions_per_application
+    sessions_per_mcp: Count | None = DEFAULT_QUOTAS.sessions_per_mcp
+
+
 class PolicyFile(Strict):
     policy: Version
     eligible: Annotated[EligibleFile, EmptyMapping] = EligibleFile()
@@ -74,5 +108,13 @@ class PolicyFile(Strict):
     limits: Annotated[LimitsFile, EmptyMapping] = LimitsFile()
     timers: Annotated[TimersFile, EmptyMapping] = TimersFile()
     meters: Annotated[MetersFile, EmptyMapping] = MetersFile()
-    unknown_join: Annotated[UnknownJoin, PlainValidator(word(UnknownJoin))] = _POLICY.unknown_join
-    fallback: Annotated[Fallback, PlainValidator(word(Fallback))] = _POLICY.fallback
+    quotas: Annotated[PolicyQuotasFile, EmptyMapping] = PolicyQuotasFile()
+    unknown_join: Annotated[UnknownJoin, Worded()] = _POLICY.unknown_join
+    refusal: Annotated[Refused, Worded()] = _POLICY.refusal
+    over_limit: Annotated[OverLimit, Worded()] = _POLICY.over_limit
+    fallback: Annotated[Fallback, Worded()] = _POLICY.fallback
+    third_party_pooling: bool = _POLICY.third_party_pooling
+    classes: Annotated[list[ClassFile], EmptyList, Field(max_length=1024)] = Field(default=[])
+    subscribers: Annotated[list[SubscriberFile], EmptyList, Field(max_length=50_000)] = Field(default=[])
+    applications: Annotated[list[ApplicationFile], EmptyList, Field(max_length=1024)] = Field(default=[])
+    rules: Annotated[list[RuleFile], EmptyList, Field(max_length=20_000)] = Field(default=[])

@@ -21,6 +21,8 @@ def prepare() -> None:
     """Patch the standard library for eventlet, and make os-ken use it. Raises HubError."""
     if os.environ.setdefault("OSKEN_HUB_TYPE", "eventlet") != "eventlet":
         raise HubError(NATIVE_REFUSED)
+    # No names are looked up here, so eventlet's resolver, which takes a while to load, is not wanted.
+    os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")
     with warnings.catch_warnings():
         # eventlet says at every import that it is deprecated: that is known (see above), and nothing the
         # operator could act upon. The warning's class is eventlet's own, so it is known by its text.

@@ -57,7 +57,9 @@ def free_port() -> int:
 class Process:
     """A child process with its log; ended by `end`."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, core: int | None, talk: bool = False) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, core: int | None, talk: bool = False
+    ) -> None:
         self.name, self.log = name, log
         with log.open("wb") as out:
             self.popen: subprocess.Popen[Any] = subprocess.Popen(
@@ -162,7 +164,14 @@ class Bench:
         """`steering run` as it is."""
         port = free_port()
         command = [sys.executable, "-m", "steering", "run", "--site", self.path("site.yaml")]
-        command += ["--policy", self.path("policy.yaml"), "--listen", f"127.0.0.1:{port}", "--rest", "127.0.0.1:0"]
+        command += [
+            "--policy",
+            self.path("policy.yaml"),
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--rest",
+            "127.0.0.1:0",
+        ]
         command += ["--state-dir", self.path("state"), "--log-level", "warning", *options]
         return self._arm("steering", command, port, "plan")
 
@@ -188,7 +197,9 @@ class Bench:
     def responder(self) -> "Arm":
         """The generator's own trivial responder: what it reaches here is its ceiling."""
         port = free_port()
-        return self._arm("responder", [str(self.generator), "respond", self.path("plan"), str(port)], port, "plan")
+        return self._arm(
+            "responder", [str(self.generator), "respond", self.path("plan"), str(port)], port, "plan"
+        )
 
     def _arm(self, name: str, command: Sequence[str], port: int, plan: str) -> "Arm":
         process = self.start(name, command, self.controller_core)
@@ -229,7 +240,9 @@ class Driver:
         """Wait until every switch is connected and has its rules. Raises BenchError."""
         answer = self.ask(f"fill {QUIET_MS} {int(READY_S * 1000)}")
         if not answer["filled"]:
-            raise BenchError(f"{self._controller.name} does not fill its switches: {self._controller.last_line()}")
+            raise BenchError(
+                f"{self._controller.name} does not fill its switches: {self._controller.last_line()}"
+            )
 
 
 class Arm:
@@ -239,14 +252,26 @@ class Arm:
         self.controller, self.driver = controller, driver
 
     def run(
-        self, mode: str, *, window: int = 8, switches: int = network.SWITCHES, warm: float = 0.2,
-        seconds: float = 1.0, count: int = 0,
+        self,
+        mode: str,
+        *,
+        window: int = 8,
+        switches: int = network.SWITCHES,
+        warm: float = 0.2,
+        seconds: float = 1.0,
+        count: int = 0,
     ) -> dict[str, Any]:
         """One measurement, checked. Raises BenchError when an answer was wrong or missing."""
         ms = 0 if count else round(seconds * 1000)
         before = self.controller.cpu_ns()
-        answer = self.driver.ask(f"run {mode} {window} {switches} {0 if count else round(warm * 1000)} {ms} {count}")
-        wrong = {k: answer[k] for k in ("lost", "order_errors", "token_errors", "errors", "unexpected") if answer[k]}
+        answer = self.driver.ask(
+            f"run {mode} {window} {switches} {0 if count else round(warm * 1000)} {ms} {count}"
+        )
+        wrong = {
+            k: answer[k]
+            for k in ("lost", "order_errors", "token_errors", "errors", "unexpected")
+            if answer[k]
+        }
         if wrong or not answer["completed"]:
             raise BenchError(f"{self.controller.name}, {mode}: {wrong or 'nothing was answered'}")
         # Of everything answered, warm-up and drain too: on a busy machine this is steadier than the rate.

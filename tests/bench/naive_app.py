@@ -9,7 +9,7 @@ make it slower. Run as a process: `naive_app.py --listen PORT --site FILE --sess
 import argparse
 import hashlib
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import eventlet
 
@@ -54,7 +54,7 @@ class Session:
 class NaiveSteering(app_manager.OSKenApp):  # type: ignore[misc]
     """Steers every MPTCP connection to the MCP with the fewest sessions, and joins to their session's."""
 
-    OFP_VERSIONS = [ofproto_v1_3.OFP_VERSION]
+    OFP_VERSIONS: ClassVar[list[int]] = [ofproto_v1_3.OFP_VERSION]
 
     def __init__(self, *args: Any, site: dict[str, Any], sessions: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

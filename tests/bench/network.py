@@ -59,7 +59,9 @@ def site_text() -> str:
     """The site file."""
     lines = ["site: 1", "access_networks:"]
     for n in range(1, SWITCHES + 1):
-        lines.append(f"  - {{name: access{n}, type: wlan, prefixes: [10.{n}.0.0/16], ports: [s{n}:{ACCESS_PORT}]}}")
+        lines.append(
+            f"  - {{name: access{n}, type: wlan, prefixes: [10.{n}.0.0/16], ports: [s{n}:{ACCESS_PORT}]}}"
+        )
     lines.append("gateways:")
     for n in range(1, SWITCHES + 1):
         lines.append(f"  - {{name: out{n}, prefixes: [172.16.{n}.0/24], ports: [s{n}:{GATEWAY_PORT}]}}")

@@ -68,9 +68,14 @@ def text(found: Json) -> str:
         f"{here['processor']}, {here['cores']} cores, Linux {here['kernel']}, Python {here['python']}; "
         f"load before: {here['load_before']:.1f}"
     )
-    blocks.append("\n".join(_columns([("", "RESULT", "WANTED", ""), *_results(found)])))
+    results = list(_results(found))
+    if results:
+        blocks.append("\n".join(_columns([("", "RESULT", "WANTED", ""), *results])))
     if "measured" in found:
-        rows = [("SET-UP AT THE CONTROLLER, 16 switches", "PER SECOND", "P50 us", "P95 us", "CPU us"), *_rates(found)]
+        rows = [
+            ("SET-UP AT THE CONTROLLER, 16 switches", "PER SECOND", "P50 us", "P95 us", "CPU us"),
+            *_rates(found),
+        ]
         live = f"{found['sessions_live']} sessions live before, more with every round; 8 outstanding on each switch."
         blocks.append("\n".join(_columns(rows)) + f"\n{NOTES}\n{live}")
     if "decision_us" in found:

@@ -46,6 +46,6 @@ def test_joins_that_overtake_their_token_are_caught_without_the_hold_queue(tmp_p
 
 @pytest.mark.row("D-6.2c")
 def test_a_shared_megaflow_is_caught_without_un_wildcarding(tmp_path: Path) -> None:
-    status, report = run_lab(tmp_path, "pinning", "--without", "un-wildcarding")
+    status, report = run_lab(tmp_path, "pinning", "--without", "un-wildcarding", *SHORT)
     assert status == 1
     assert "segments of steered 5-tuples on natural links" in failed(report, "capture")

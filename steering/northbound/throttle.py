@@ -1,0 +1,47 @@
+"""How many requests each token may make: a token bucket for each, and pure: time is an argument."""
+
+from math import ceil
+
+RATE = 100.0  # requests a second
+BURST = 200.0
+MAX_BUCKETS = 4_096
+
+
+class TokenBucket:
+    """Holds up to `burst`; `rate` come back each second."""
+
+    __slots__ = ("_at", "_burst", "_held", "_rate")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._held = burst
+        self._at = now
+
+    def take(self, now: float) -> float:
+        """0 when one was there and is taken, else the seconds until one will be."""
+        self._held = min(self._burst, self._held + max(0.0, now - self._at) * self._rate)
+        self._at = max(self._at, now)
+        if self._held >= 1.0:
+            self._held -= 1.0
+            return 0.0
+        return (1.0 - self._held) / self._rate
+
+
+class Throttle:
+    """A bucket for each caller. Bounded: with too many callers those of long ago are forgotten."""
+
+    def __init__(self, rate: float = RATE, burst: float = BURST) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._buckets: dict[str, TokenBucket] = {}
+
+    def wait(self, caller: str, now: float) -> int:
+        """0 when `caller` may go on, else whole seconds for Retry-After (RFC 9110 section 10.2.3)."""
+        bucket = self._buckets.pop(caller, None)
+        if bucket is None:
+            if len(self._buckets) >= MAX_BUCKETS:
+                del self._buckets[next(iter(self._buckets))]
+            bucket = TokenBucket(self._rate, self._burst, now)
+        self._buckets[caller] = bucket  # last in order: used most recently
+        return ceil(bucket.take(now))

@@ -1,0 +1,33 @@
+"""The set-up benchmark, shortened: it runs, every answer is right, and the ratios are not far from the goal.
+
+The bounds are lower than the goals of `steering bench` (10, 10 and 0.5): a test run shares its machine.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+AT_LEAST = {"setup_vs_naive": 4.0, "join_vs_naive": 4.0, "syn_answer_vs_testcontroller": 0.2}
+
+
+def test_session_set_up_keeps_its_distance_from_the_naive_application(tmp_path: Path) -> None:
+    results = tmp_path / "bench.json"
+    command = [sys.executable, "-m", "steering", "bench", "--quick", "--only", "setup", "--rounds", "1"]
+    made = subprocess.run(
+        [*command, "--json", str(results)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    found = json.loads(results.read_text())
+    assert found["testcontroller_missing"] is None
+    for name, bound in AT_LEAST.items():
+        assert found["ratios_by_processor_time"][name] >= bound, (name, found["rounds"])
+    assert found["measured"]["steering_syn"]["rate"] < found["generator_ceiling"]["syn"]["rate"]
+
+
+def test_parts_that_nobody_knows_are_refused() -> None:
+    command = [sys.executable, "-m", "steering", "bench", "--only", "setup,speed"]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert made.returncode == 2
+    assert made.stderr == "steering bench: --only speed: known: setup, syn, decision, memory, delay\n"

@@ -1,0 +1,281 @@
+"""Rules, limits, health and access information, as the engine applies them to handshakes."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from steering.core import messages as m
+from steering.core.counters import JoinResult
+from steering.core.messages import NATURAL, FinSeen, RemoveEntries, SendFrame, Steer, Tick
+from steering.model.network import NetworkAccessType, Trust
+from steering.model.policy import (
+    Action,
+    Application,
+    Mode,
+    OverLimit,
+    Policy,
+    Pooling,
+    Quotas,
+    Refused,
+    Rule,
+    Subscriber,
+    SubscriberClass,
+    Terms,
+    TimeWindow,
+    When,
+)
+from steering.model.session import Refusal
+from steering.wire.handshake import Kind
+from tests.unit.core.sites import (
+    SERVER,
+    SYN_ACK,
+    UE_LTE,
+    UE_WLAN,
+    Driver,
+    answer,
+    capable,
+    handshake,
+    join,
+    refused,
+    steered,
+)
+
+WEB = ((80, 80),)
+
+
+def ruled(*rules: tuple[When, Terms], **policy) -> Policy:
+    return Policy(rules=tuple(Rule(f"r{n}", when, then) for n, (when, then) in enumerate(rules)), **policy)
+
+
+def natural(outputs) -> bool:
+    return len(outputs) == 1 and getattr(outputs[0], "waypoint", 0) == NATURAL
+
+
+@pytest.mark.row("D-3.2f", "S-22")
+def test_the_first_rule_that_matches_decides_and_is_named():
+    driver = Driver(
+        policy=ruled(
+            (When(ports=WEB), Terms(action=Action.BYPASS)),
+            (When(destinations=(ip_network("10.9.0.66/32"),)), Terms(action=Action.DENY)),
+            (When(access_networks=frozenset({"lte"})), Terms(mcps=frozenset({"edge"}))),
+            max_stretch=4.0,
+        )
+    )
+    assert natural(driver.syn(1, 1, capable(UE_LTE, 1, dport=80)))
+    assert refused(driver.syn(1, 1, capable(UE_LTE, 2, dst="10.9.0.66"))) == (3, False)
+    driver.syn(1, 1, capable(UE_LTE, 3))
+    (session,) = driver.table
+    assert session.ruling.rule == "r2" and driver.engine.map.mcps[session.mcp].name == "edge"
+    driver.syn(2, 1, capable(UE_WLAN, 4))
+    assert [s.ruling.rule for s in driver.table] == ["r2", ""]
+
+
+@pytest.mark.row("D-3.2c")
+def test_rush_hour_begins_and_ends_with_the_clock():
+    evening = TimeWindow(frozenset({1, 2, 3, 4, 5}), 17 * 60, 22 * 60)
+    driver = Driver(policy=ruled((When(times=(evening,)), Terms(mcps=frozenset({"edge"})))))
+
+    def winner(day, hour, minute, sport):
+        driver.give(m.TimeOfDay((day - 1) * 1440 + hour * 60 + minute))
+        driver.syn(1, 1, capable(UE_LTE, sport))
+        return driver.engine.map.mcps[list(driver.table)[-1].mcp].name
+
+    assert winner(1, 16, 59, 1) == "core" and winner(1, 17, 0, 2) == "edge"
+    assert winner(5, 21, 59, 3) == "edge" and winner(5, 22, 0, 4) == "core"
+    assert winner(6, 18, 0, 5) == "core"
+
+
+@pytest.mark.row("D-3.4b", "D-6.1a")
+def test_transparent_mode_leaves_mptcp_to_the_ends():
+    driver = Driver(policy=ruled((When(), Terms(mode=Mode.TRANSPARENT))))
+    assert natural(driver.syn(1, 1, capable(UE_LTE, 1))) and len(driver.table) == 0
+
+
+@pytest.mark.row("D-3.4c", "D-3.4.0", "D-2.2", "D-2.4")
+def test_hybrid_tries_a_server_once_on_the_natural_path_and_remembers():
+    driver = Driver(policy=ruled((When(), Terms(mode=Mode.HYBRID))))
+    plain, able = capable(UE_LTE, 1), capable(UE_LTE, 2, dst="10.9.0.8")
+    assert natural(driver.syn(1, 1, plain)) and natural(driver.syn(1, 1, able))
+    driver.syn_ack(4, 1, answer(plain, b""))
+    driver.syn_ack(4, 1, answer(able, b"12345678"))
+    driver.syn_ack(4, 1, answer(capable(UE_LTE, 9, dst="10.9.0.9"), b""))  # nobody asked: not believed
+    assert steered(driver.syn(1, 1, capable(UE_LTE, 3)))
+    assert natural(driver.syn(1, 1, capable(UE_LTE, 4, dst="10.9.0.8")))
+    assert natural(driver.syn(1, 1, capable(UE_LTE, 5, dst="10.9.0.9")))
+    driver.now += driver.engine.policy.timers.capability + 1
+    assert natural(driver.syn(1, 1, capable(UE_LTE, 6)))
+
+
+def limited(**quotas):
+    return Driver(policy=Policy(quotas=Quotas(**quotas)))
+
+
+@pytest.mark.row("D-6.3f", "D-6.4i", "N-7.2b")
+@pytest.mark.parametrize(
+    ("limit", "same", "other"),
+    [
+        ("sessions_per_subscriber", {"src": UE_LTE, "dst": "10.9.0.8"}, {"src": "10.1.0.3"}),
+        ("sessions_per_server", {"src": "10.1.0.3"}, {"src": UE_LTE, "dst": "10.9.0.8"}),
+        ("sessions_per_mcp", {"src": "10.1.0.3", "dst": "10.9.0.8"}, None),
+    ],
+)
+def test_each_limit_counts_its_own_key_and_counts_down_again(limit, same, other):
+    driver = limited(**{limit: 1})
+
+    def open_(src, sport, dst=SERVER):
+        return driver.syn(1, 1, capable(src, sport, dst))
+
+    assert steered(open_(UE_LTE, 1))
+    driver.syn_ack(3, 1, answer(capable(UE_LTE, 1)))
+    assert natural(open_(same["src"], 2, same.get("dst", SERVER)))
+    assert driver.counters.refusals[Refusal.SESSION_LIMIT] == 1
+    assert driver.counters.last_full.endswith("1 by policy")
+    if other is not None:
+        assert steered(open_(other["src"], 3, other.get("dst", SERVER)))
+    first = capable(UE_LTE, 1)
+    for dpid, segment in ((3, first), (4, answer(first, b"")), (1, first), (3, answer(first, b""))):
+        driver.give(FinSeen(dpid, 1, segment))
+    driver.now += 6
+    driver.give(Tick())
+    assert steered(open_(same["src"], 4, same.get("dst", SERVER)))
+
+
+@pytest.mark.row("D-6.3f", "D-6.4i")
+def test_the_least_limit_counts_and_the_refusal_names_it():
+    policy = Policy(
+        quotas=Quotas(sessions_per_subscriber=9),
+        classes=(SubscriberClass("home", Quotas(sessions_per_subscriber=2)),),
+        subscribers=(
+            Subscriber("anna", "home", (ip_network("10.1.0.0/30"),)),
+            Subscriber("bert", "home", (ip_network("10.1.0.4/30"),), Quotas(sessions_per_subscriber=1)),
+        ),
+        applications=(Application("web", WEB, quotas=Quotas(sessions_per_application=1)),),
+        over_limit=OverLimit.REFUSE,
+    )
+    driver = Driver(policy=policy)
+    assert steered(driver.syn(1, 1, capable("10.1.0.5", 1)))
+    assert refused(driver.syn(1, 1, capable("10.1.0.6", 1))) == (2, True)
+    assert driver.counters.last_full == "subscriber bert: 1 by subscriber bert"
+    assert steered(driver.syn(1, 1, capable("10.1.0.1", 1)))
+    assert steered(driver.syn(1, 1, capable("10.1.0.2", 1)))
+    assert refused(driver.syn(1, 1, capable("10.1.0.2", 2)))
+    assert driver.counters.last_full == "subscriber anna: 2 by class home"
+    assert steered(driver.syn(1, 1, capable("10.1.0.9", 1, dport=80)))
+    assert refused(driver.syn(1, 1, capable("10.1.0.10", 1, dport=80)))
+    assert driver.counters.last_full == "application web: 1 by application web"
+
+
+def test_refusals_are_silent_where_the_policy_says_drop():
+    driver = Driver(policy=ruled((When(), Terms(action=Action.DENY)), refusal=Refused.DROP))
+    assert driver.syn(1, 1, capable(UE_LTE, 1)) == []
+
+
+@pytest.mark.row("D-6.4.0", "D-6.4h", "N-5.3e")
+def test_the_internet_side_opens_nothing_by_default():
+    driver = Driver()
+    session = driver.session()
+    token = session.token.to_bytes(4, "big")
+    assert refused(driver.syn(4, 1, capable("10.9.0.50", 1, dst="10.8.0.2"))) == (3, False)
+    assert refused(driver.syn(4, 1, join("10.9.0.50", 2, token, dst="10.8.0.2"))) == (3, False)
+    assert driver.counters.refusals == {Refusal.INTERNET_SIDE: 1, Refusal.THIRD_PARTY: 1}
+    assert natural(driver.syn(4, 1, handshake("10.9.0.50", 3, dst=UE_LTE)))
+
+
+@pytest.mark.row("D-6.2c", "D-6.4h")
+def test_third_party_pooling_admits_joins_with_a_live_token_only():
+    driver = Driver(policy=Policy(third_party_pooling=True))
+    session = driver.session()
+    token = session.token.to_bytes(4, "big")
+    steer = steered(driver.syn(4, 1, join("10.9.0.50", 1, token)))
+    assert steer.entries[0].dpid == 4 and steer.release.waypoint
+    assert driver.syn(4, 1, join("10.9.0.50", 2, b"\0\1\2\3")) == []  # held, then dropped
+    assert refused(driver.syn(4, 1, capable("10.9.0.50", 3, dst="10.8.0.2")))
+
+
+@pytest.mark.row("D-6.3e")
+def test_access_information_acts_on_the_joins_of_live_sessions():
+    only_cellular = Pooling(allowed=frozenset({NetworkAccessType.CELLULAR}))
+    driver = Driver(policy=ruled((When(), Terms(pooling=only_cellular))))
+    session = driver.session()
+    token = session.token.to_bytes(4, "big")
+    assert refused(driver.syn(2, 1, join(UE_WLAN, 1, token))) == (3, False)
+    driver.give(m.AccessChanged("wlan", NetworkAccessType.CELLULAR, None))
+    assert steered(driver.syn(2, 1, join(UE_WLAN, 2, token)))
+    driver.give(m.AccessChanged("wlan", None, Trust.THIRD_PARTY))
+    assert refused(driver.syn(2, 1, join(UE_WLAN, 3, token)))
+    assert driver.counters.refusals == {Refusal.POOLING: 1, Refusal.THIRD_PARTY: 1}
+
+
+def test_a_new_policy_leaves_live_sessions_and_rules_new_subflows_at_once():
+    driver = Driver()
+    session = driver.session()
+    token = session.token.to_bytes(4, "big")
+    pins = session.entries(3)
+    wlan = When(access_networks=frozenset({"wlan"}))
+    outputs = driver.give(m.PolicyReplaced(ruled((wlan, Terms(action=Action.DENY)), version=2)))
+    assert not [o for o in outputs if isinstance(o, Steer | RemoveEntries)]
+    assert session.entries(3) == pins
+    assert refused(driver.syn(2, 1, join(UE_WLAN, 1, token))) == (3, False)
+    assert steered(driver.syn(1, 1, join("10.1.0.9", 1, token)))
+    driver.give(m.PolicyReplaced(Policy(version=3)))
+    assert steered(driver.syn(2, 1, join(UE_WLAN, 2, token)))
+    assert driver.counters.joins[JoinResult.PINNED] == 2
+
+
+@pytest.mark.row("D-6.7.1", "D-6.7.7")
+def test_a_draining_mcp_keeps_its_sessions_and_gets_no_new_ones():
+    driver = Driver()
+    session = driver.session()
+    core, edge = driver.site.mcps
+    driver.give(m.McpAdmin(core.id, True))
+    assert (
+        steered(driver.syn(2, 1, join(UE_WLAN, 1))).release.waypoint == driver.engine.map.inside[core.id].id
+    )
+    assert driver.session(sport=5, key=b"abcdefgh").mcp == edge.id
+    driver.give(m.McpAdmin(core.id, False))
+    assert driver.session(sport=6, key=b"abcdefgi").mcp == core.id == session.mcp
+
+
+@pytest.mark.row("D-6.7.1")
+def test_a_dead_mcp_gets_nothing_and_is_believed_again_only_after_the_hold():
+    driver = Driver()
+    core, edge = driver.site.mcps
+    driver.give(m.McpReport(core.id, True, 0.1))
+    driver.give(m.McpReport(core.id, False, None))
+    assert driver.session(sport=1, key=b"1" * 8).mcp == edge.id
+    driver.give(m.McpReport(core.id, True, 0.1))
+    assert driver.session(sport=2, key=b"2" * 8).mcp == edge.id
+    driver.now += 3.1
+    driver.give(Tick())
+    assert driver.session(sport=3, key=b"3" * 8).mcp == core.id
+    driver.give(m.PortStatus(3, 1, False))
+    assert driver.session(sport=4, key=b"4" * 8).mcp == edge.id
+
+
+@pytest.mark.row("D-6.6.4")
+def test_the_mcps_own_report_of_load_moves_new_sessions_while_it_is_fresh():
+    driver = Driver()
+    core, edge = driver.site.mcps
+    driver.give(m.McpReport(core.id, True, 1.0))
+    assert driver.session(sport=1, key=b"1" * 8).mcp == edge.id
+    driver.now += 11
+    driver.give(Tick())
+    assert driver.session(sport=2, key=b"2" * 8).mcp == core.id
+
+
+def test_no_mcp_and_fail_closed_is_told_as_a_lack_of_resources():
+    from steering.model.policy import Fallback
+
+    driver = Driver(policy=Policy(fallback=Fallback.FAIL_CLOSED))
+    for one in driver.site.mcps:
+        driver.give(m.McpAdmin(one.id, True))
+    assert refused(driver.syn(1, 1, capable(UE_LTE, 1))) == (2, True)
+
+
+def test_server_answers_come_only_from_gateway_ports():
+    driver = Driver(policy=ruled((When(), Terms(mode=Mode.HYBRID))))
+    opening = capable(UE_LTE, 1)
+    driver.syn(1, 1, opening)
+    driver.give(m.SynAckSeen(2, 1, answer(opening, b"")._replace(flags=SYN_ACK, kind=Kind.PLAIN)))
+    assert len(driver.engine.pinning.capabilities) == 0
+    assert not [o for o in driver.give(Tick()) if isinstance(o, SendFrame) and o.frame[:6] == b""]

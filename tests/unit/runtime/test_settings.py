@@ -1,0 +1,123 @@
+"""Settings from arguments and from the environment, and the log formats."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from steering.cli import run
+from steering.runtime.logs import JsonFormatter
+from steering.runtime.settings import (
+    Endpoint,
+    Settings,
+    SettingsError,
+    from_arguments,
+    from_environment,
+    parse_endpoint,
+)
+
+
+def arguments(*words: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    run.add_arguments(parser)
+    return from_arguments(parser.parse_args(["--site", "s.yaml", *words]))
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("127.0.0.1:6653", Endpoint("127.0.0.1", 6653)),
+        ("[::1]:1", Endpoint("::1", 1)),
+        ("localhost:65535", Endpoint("127.0.0.1", 65535)),
+    ],
+)
+def test_endpoints(text: str, endpoint: Endpoint) -> None:
+    assert parse_endpoint(text, "--listen") == endpoint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "6653",
+        ":6653",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:0",
+        "127.0.0.1:65536",
+        "127.0.0.1:-1",
+        "::1:٣",
+        "127.0.0.1:x",
+        "switch.example:6653",
+        "[::1:6653",
+        "1.2.3:4",
+    ],
+)
+def test_what_is_no_endpoint_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"--listen: .*127\.0\.0\.1:6653"):
+        parse_endpoint(text, "--listen")
+
+
+def test_an_endpoint_is_shown_as_it_is_written() -> None:
+    assert str(Endpoint("::1", 8)) == "[::1]:8" and str(Endpoint("127.0.0.1", 8)) == "127.0.0.1:8"
+
+
+def test_defaults_are_loopback() -> None:
+    settings = arguments()
+    assert settings.listen == Endpoint("127.0.0.1", 6653) and settings.rest == Endpoint("127.0.0.1", 8080)
+    assert settings.policy is None and settings.disabled == frozenset()
+
+
+def test_rest_outside_loopback_needs_to_be_asked_for() -> None:
+    with pytest.raises(SettingsError, match="--rest-allow-remote"):
+        arguments("--rest", "192.0.2.1:80")
+    assert arguments("--rest", "192.0.2.1:80", "--rest-allow-remote").rest.host == "192.0.2.1"
+
+
+def test_mechanisms_are_named_once_each() -> None:
+    settings = arguments("--disable", "steering", "--disable", "hold-queue")
+    assert settings.disabled == {"steering", "hold-queue"}
+    with pytest.raises(SettingsError, match="no mechanism 'x'"):
+        arguments("--disable", "x")
+
+
+def test_the_environment_says_the_same() -> None:
+    settings = from_environment(
+        {
+            "STEERING_SITE": "s.yaml",
+            "STEERING_POLICY": "p.yaml",
+            "STEERING_STATE_DIR": "state",
+            "STEERING_REST": "127.0.0.1:0",
+            "STEERING_DISABLE": "steering,hold-queue",
+        }
+    )
+    assert settings == Settings(
+        "s.yaml",
+        "p.yaml",
+        None,
+        Endpoint("127.0.0.1", 0),
+        Path("state"),
+        frozenset({"steering", "hold-queue"}),
+    )
+
+
+def test_the_environment_has_to_name_a_site() -> None:
+    with pytest.raises(SettingsError, match="STEERING_SITE"):
+        from_environment({})
+    with pytest.raises(SettingsError, match="--rest-allow-remote"):
+        from_environment({"STEERING_SITE": "s", "STEERING_REST": "0.0.0.0:1"})
+
+
+def test_a_json_log_line_is_one_line_whatever_is_in_it() -> None:
+    try:
+        raise ValueError("broken\nin two")
+    except ValueError:
+        record = logging.LogRecord("a.b", logging.ERROR, "f", 1, 'say "%s"\n', ("hi",), sys.exc_info())
+    text = JsonFormatter().format(record)
+    line = json.loads(text)
+    assert "\n" not in text
+    assert (line["level"], line["logger"], line["message"]) == ("error", "a.b", 'say "hi"\n')
+    assert "ValueError" in line["exception"] and line["time"].endswith("+00:00")
