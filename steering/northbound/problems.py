@@ -4,31 +4,41 @@ from http import HTTPStatus
 from typing import Any
 
 MEDIA_TYPE = "application/problem+json"
-# Python names these two differently from version to version; RFC 9110 names them so.
+# Python names these differently from version to version; RFC 9110 names them so.
 _RENAMED = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
     HTTPStatus.REQUEST_URI_TOO_LONG: "URI Too Long",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
 }
 SHOWN = 64  # characters of a client's text that an error repeats
 
 
 class Problem(Exception):
-    """An answer that is an error: HTTP status, a sentence for people, extra headers."""
+    """An answer that is an error: HTTP status, a sentence for people, extra headers; `errors` says what is
+    wrong where in the body: [{"path", "message", ...}]."""
 
-    def __init__(self, status: HTTPStatus, detail: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        headers: tuple[tuple[str, str], ...] = (),
+        errors: list[dict[str, Any]] | None = None,
+    ) -> None:
         super().__init__(detail)
+        self.errors = errors
         self.status = status
         self.detail = detail
         self.headers = headers
 
     def document(self) -> dict[str, Any]:
         """The body; with type about:blank the title is the status phrase (RFC 9457 section 4.2.1)."""
-        return {
+        told = {
             "type": "about:blank",
             "title": phrase(self.status),
             "status": int(self.status),
             "detail": self.detail,
         }
+        return told if self.errors is None else told | {"errors": self.errors}
 
 
 def phrase(status: HTTPStatus) -> str:
@@ -50,3 +60,13 @@ def bad_request(detail: str) -> Problem:
 def not_found(detail: str) -> Problem:
     """404: no such resource."""
     return Problem(HTTPStatus.NOT_FOUND, detail)
+
+
+def forbidden(detail: str) -> Problem:
+    """403: the token is known, and may not."""
+    return Problem(HTTPStatus.FORBIDDEN, detail)
+
+
+def conflict(detail: str) -> Problem:
+    """409: it cannot be so as things stand."""
+    return Problem(HTTPStatus.CONFLICT, detail)

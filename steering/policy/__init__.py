@@ -2,6 +2,7 @@
 
 from steering.policy.findings import Code, Finding
 from steering.policy.policy_file import load_policy, parse_policy
+from steering.policy.policy_site_checks import check_policy
 from steering.policy.site_file import load_site, parse_site
 
-__all__ = ["Code", "Finding", "load_policy", "load_site", "parse_policy", "parse_site"]
+__all__ = ["Code", "Finding", "check_policy", "load_policy", "load_site", "parse_policy", "parse_site"]

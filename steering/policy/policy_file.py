@@ -1,20 +1,32 @@
 """Policy files: `load_policy`, `parse_policy`."""
 
-from steering.model.policy import Limits, Meters, Policy, Timers, Weights
+from collections.abc import Iterator
+
+from steering.model.network import Site
+from steering.model.policy import Policy
+from steering.policy.compiling import compiled
 from steering.policy.document import load_text, read_document
-from steering.policy.fields import merged
-from steering.policy.findings import Code, Finding, Problem
+from steering.policy.findings import Code, Finding, Problem, quoted
+from steering.policy.policy_contradictions import contradiction_problems
+from steering.policy.policy_names import name_problems
+from steering.policy.policy_plan import PolicyPlan
+from steering.policy.policy_reach import reach_problems
 from steering.policy.policy_schema import PolicyFile
-from steering.policy.validate import check, salvage
+from steering.policy.policy_site_checks import site_problems
+from steering.policy.shadowing import shadowed
+from steering.policy.validate import Salvage, check, salvage
 
 
-def load_policy(path: str) -> tuple[Policy | None, list[Finding]]:
-    """Read a policy file. Either a policy and no finding, or None and every finding, in the file's order."""
+def load_policy(path: str, site: Site | None = None) -> tuple[Policy | None, list[Finding]]:
+    """Read a policy file. Either a policy and no finding, or None and every finding, in the file's order.
+
+    With a `site` also what does not fit it: MCPs and access networks it lacks, rules no MCP of it can serve.
+    """
     text, findings = load_text(path)
-    return (None, findings) if text is None else parse_policy(text, path)
+    return (None, findings) if text is None else parse_policy(text, path, site)
 
 
-def parse_policy(text: str, filename: str) -> tuple[Policy | None, list[Finding]]:
+def parse_policy(text: str, filename: str, site: Site | None = None) -> tuple[Policy | None, list[Finding]]:
     """As `load_policy`, of a text; `filename` is what findings call it."""
     document = read_document(text, filename)
     data = document.data
@@ -24,31 +36,27 @@ def parse_policy(text: str, filename: str) -> tuple[Policy | None, list[Finding]
         wrong = Problem(("site",), Code.WRONG_FILE, "this is a site file, not a policy file", at_key=True)
         return None, document.report([wrong])
     file, problems = check(PolicyFile, data)
-    left = file or salvage(PolicyFile, data, problems, {"policy": 1}).model
-    if left is not None:
-        problems += _relations(left)
+    left = Salvage(file, {}, set()) if file else salvage(PolicyFile, data, problems, {"policy": 1})
+    plan = None
+    if left.model is not None:
+        # A section that is an alias is as lost as one that the schema refused.
+        lost = left.lost | {str(path[0]) for path in document.broken if path}
+        plan = PolicyPlan(left.model, compiled(left.model), left.numbers, lost)
+        problems += _relations(plan, site)
     findings = document.report(problems)
-    return (None, findings) if findings or file is None else (_policy(file), [])
+    return (None, findings) if findings or plan is None else (plan.policy, [])
 
 
-def _relations(file: PolicyFile) -> list[Problem]:
-    """What two numbers say of each other."""
-    if file.limits.half_open <= file.limits.sessions:
-        return []
-    message = f"half_open ({file.limits.half_open}) is more than sessions ({file.limits.sessions})"
-    return [Problem(("limits", "half_open"), Code.LIMITS, message)]
-
-
-def _policy(file: PolicyFile) -> Policy:
-    return Policy(
-        version=file.policy,
-        eligible_ports=merged(file.eligible.ports),
-        weights=Weights(**file.selection.weights.model_dump()),
-        max_stretch=float(file.selection.max_stretch),
-        hysteresis=float(file.selection.hysteresis),
-        limits=Limits(**file.limits.model_dump()),
-        timers=Timers(**file.timers.model_dump()),
-        meters=Meters(**file.meters.model_dump()),
-        unknown_join=file.unknown_join,
-        fallback=file.fallback,
-    )
+def _relations(plan: PolicyPlan, site: Site | None) -> Iterator[Problem]:
+    """What the parts of a policy say of each other, and of the site."""
+    yield from name_problems(plan)
+    yield from contradiction_problems(plan)
+    yield from reach_problems(plan)
+    rules = plan.policy.rules
+    for number, earlier in shadowed(plan.policy):
+        message = f"rule {quoted(rules[number].name)} is never reached: rule {quoted(rules[earlier].name)} before it accepts all that it does"
+        yield Problem(plan.path("rules", number), Code.SHADOWED_RULE, message)
+    if site is not None:
+        for problem in site_problems(plan.policy, site):
+            path = plan.path("rules", int(problem.path[1]), *problem.path[2:])
+            yield Problem(path, problem.code, problem.message, problem.suggestion)

@@ -67,7 +67,9 @@ def clock(value: Any) -> int:
 def days(value: Any) -> frozenset[int]:
     """ISO weekdays of `mon` or of a range such as `mon-fri`; a range may run past Sunday."""
     if not isinstance(value, str):
-        raise refuse(Code.WRONG_TYPE, f"must be a day such as mon or days such as mon-fri, not {kind_of(value)}")
+        raise refuse(
+            Code.WRONG_TYPE, f"must be a day such as mon or days such as mon-fri, not {kind_of(value)}"
+        )
     first, dash, last = value.partition("-")
     for day in (first, last) if dash else (first,):
         if day not in DAYS:

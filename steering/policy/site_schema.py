@@ -86,7 +86,9 @@ class McpFile(Strict):
     interception: Annotated[Interception, Worded()] = Interception.STEERED
     addresses: Addresses
     gateways: Addresses | None = None
-    source_mode: Annotated[SourceMode, PlainValidator(source_mode), WithJsonSchema({"type": "string", "enum": ["transparent"]})]  # N-5.4.0: given, never assumed
+    source_mode: Annotated[
+        SourceMode, PlainValidator(source_mode), WithJsonSchema({"type": "string", "enum": ["transparent"]})
+    ]  # N-5.4.0: given, never assumed
     capacity: Annotated[Capacity, EmptyMapping] = Capacity()
     tcp_ports: PortRanges = Field(default=[(1, 0xFFFF)])
 

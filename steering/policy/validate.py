@@ -63,7 +63,9 @@ def check(schema: type[Model], data: dict[str, Any]) -> tuple[Model | None, list
         return schema.model_validate(data), []
     except ValidationError as error:
         details = error.errors(include_url=False)[:MAX_PROBLEMS]
-        return None, [_problem(schema, detail, data) for detail in details if not _echo(schema, detail, details)]
+        return None, [
+            _problem(schema, detail, data) for detail in details if not _echo(schema, detail, details)
+        ]
 
 
 def _problem(schema: type[BaseModel], detail: ErrorDetails, data: dict[str, Any]) -> Problem:

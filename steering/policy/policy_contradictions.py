@@ -1,0 +1,122 @@
+"""Findings about a policy that says two things at once, or something that nothing can obey."""
+
+from collections.abc import Iterator
+
+from steering.model.policy import Action, Mode, Quotas, UsageMode
+from steering.policy.findings import Code, Problem, quoted
+from steering.policy.policy_plan import PolicyPlan
+from steering.policy.rule_schema import QuotasFile, RuleFile
+
+# What only means something where an MCP serves.
+_OF_AN_MCP = ("mcps", "expectation", "weights", "hysteresis", "max_stretch", "ratio", "usage_mode", "pooling")
+_SESSIONS = (
+    "sessions_per_subscriber",
+    "sessions_per_server",
+    "sessions_per_application",
+    "sessions_per_mcp",
+)
+
+
+def contradiction_problems(plan: PolicyPlan) -> Iterator[Problem]:
+    """Everything below, in no order."""
+    limits = plan.file.limits
+    if limits.half_open > limits.sessions:
+        message = f"half_open ({limits.half_open}) is more than sessions ({limits.sessions})"
+        yield Problem(("limits", "half_open"), Code.LIMITS, message)
+    yield from _quotas(plan)
+    for index, rule in enumerate(plan.file.rules):
+        for keys, message in _of_rule(rule):
+            yield Problem(
+                plan.path("rules", index, *keys), Code.CONTRADICTION, f"rule {quoted(rule.name)}: {message}"
+            )
+
+
+def _of_rule(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
+    then = rule.then
+    if then.action is not Action.PROXY:
+        for key in sorted(then.model_fields_set - {"action"}):
+            yield ("then", key), f"{key} says nothing where the action is {then.action}"
+        return
+    if then.mode is Mode.TRANSPARENT:
+        for key in _OF_AN_MCP:
+            if key in then.model_fields_set:
+                yield ("then", key), f"{key} says nothing where the mode is transparent: no MCP serves"
+        return
+    for key in _SESSIONS:
+        if getattr(then.quotas, key) == 0:
+            yield ("then", "quotas", key), f"{key} is 0, yet the action is proxy: say 'action: bypass'"
+    if then.ratio and then.usage_mode is not UsageMode.NATIVE:
+        yield ("then", "ratio"), f"a ratio shares traffic out, and usage mode {then.usage_mode} does not"
+    yield from _pooling(rule)
+
+
+def _pooling(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
+    pooling = rule.then.pooling
+    if not pooling.allowed:
+        return
+    for kind in pooling.preferred:
+        if kind not in pooling.allowed:
+            yield ("then", "pooling", "preferred", kind.value), f"{kind} is preferred and not allowed"
+    for kind in pooling.quota_bytes:
+        if kind not in pooling.allowed:
+            yield ("then", "pooling", "quota_bytes", kind.value), f"{kind} has a quota and is not allowed"
+
+
+def _quotas(plan: PolicyPlan) -> Iterator[Problem]:
+    """The least of all that apply counts (T-9): a larger one than everybody's would never."""
+    if plan.lost & {"quotas", "limits"}:
+        return
+    everybody = Quotas(**plan.file.quotas.model_dump())
+    subflows = plan.file.limits.subflows_per_session
+    if everybody.subflows_per_session is not None and everybody.subflows_per_session > subflows:
+        path = ("quotas", "subflows_per_session")
+        yield Problem(
+            path, Code.LIMITS, _never("quotas", path[1], everybody.subflows_per_session, subflows, "limits")
+        )
+    lists = (
+        ("classes", "class", [(item.name, item.quotas) for item in plan.file.classes], ("quotas",)),
+        (
+            "subscribers",
+            "subscriber",
+            [(item.id, item.quotas) for item in plan.file.subscribers],
+            ("quotas",),
+        ),
+        ("applications", "application", [(i.name, i.quotas) for i in plan.file.applications], ("quotas",)),
+        ("rules", "rule", [(i.name, i.then.quotas) for i in plan.file.rules], ("then", "quotas")),
+    )
+    for section, noun, items, keys in lists:
+        for index, (name, quotas) in enumerate(items):
+            for key, message in _unreachable(f"{noun} {quoted(name)}", quotas, everybody, subflows):
+                yield Problem(plan.path(section, index, *keys, key), Code.LIMITS, message)
+    yield from _of_classes(plan)
+
+
+def _unreachable(
+    title: str, quotas: QuotasFile, everybody: Quotas, subflows: int
+) -> Iterator[tuple[str, str]]:
+    if not quotas.model_fields_set:
+        return
+    own = quotas.subflows_per_session
+    if own is not None and own > subflows:
+        yield "subflows_per_session", _never(title, "subflows_per_session", own, subflows, "limits")
+    for key in ("subflows_per_session", *_SESSIONS):
+        own, wide = getattr(quotas, key), getattr(everybody, key)
+        if own is not None and wide is not None and own > wide and not (key[:2] == "su" and own > subflows):
+            yield key, _never(title, key, own, wide, "quotas")
+
+
+def _of_classes(plan: PolicyPlan) -> Iterator[Problem]:
+    """A subscriber's own quota above its class's."""
+    classes = {item.name: item.quotas for item in plan.file.classes}
+    for index, item in enumerate(plan.file.subscribers):
+        own, wide = item.quotas.sessions_per_subscriber, None
+        if item.klass in classes:
+            wide = classes[item.klass].sessions_per_subscriber
+        if own is not None and wide is not None and own > wide:
+            title, key = f"subscriber {quoted(item.id)}", "sessions_per_subscriber"
+            message = _never(title, key, own, wide, f"class {quoted(item.klass)}")
+            yield Problem(plan.path("subscribers", index, "quotas", key), Code.LIMITS, message)
+
+
+def _never(title: str, key: str, own: int, wide: int, whose: str) -> str:
+    return f"{title}: {key} {own} never counts, {wide} of {whose} is less"

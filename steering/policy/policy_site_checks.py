@@ -1,0 +1,91 @@
+"""Findings about a policy in a site: names of MCPs and access networks, and whether any MCP can serve a rule."""
+
+from collections.abc import Iterator
+
+from steering.model.network import Mcp, NetworkAccessType, Site, Trust
+from steering.model.policy import Action, Mode, Policy, Rule
+from steering.policy.findings import Code, Finding, Path, Problem, in_order, quoted
+from steering.policy.policy_names import unknown
+from steering.policy.policy_reach import families, overlap
+
+
+def check_policy(policy: Policy, site: Site, file: str = "policy") -> list[Finding]:
+    """What of a policy does not fit a site. Without the text there are no lines: all say 1.
+
+    `parse_policy(text, filename, site)` says the same with lines.
+    """
+    found = site_problems(policy, site)
+    return in_order([Finding(file, 1, 1, p.code, p.message, p.suggestion) for p in found])
+
+
+def site_problems(policy: Policy, site: Site) -> Iterator[Problem]:
+    """As `check_policy`, with paths that begin ("rules", place in the policy)."""
+    mcps = {mcp.name: mcp for mcp in site.mcps}
+    accesses = {access.name: (access.type, access.trust) for access in site.access_networks}
+    for index, rule in enumerate(policy.rules):
+        path: Path = ("rules", index)
+        yield from _names(path, rule, set(mcps), set(accesses))
+        yield from _accesses(path, rule, accesses)
+        if rule.then.action is Action.PROXY and rule.then.mode is not Mode.TRANSPARENT:
+            named = [mcps[name] for name in sorted(rule.then.mcps) if name in mcps]
+            if len(named) == len(rule.then.mcps):  # else the unknown name is the mistake
+                yield from _candidates(path, rule, named or list(site.mcps))
+
+
+def _names(path: Path, rule: Rule, mcps: set[str], accesses: set[str]) -> Iterator[Problem]:
+    kinds = (
+        (("then", "mcps"), "MCP", Code.UNKNOWN_MCP, rule.then.mcps, mcps),
+        (("when", "access"), "access network", Code.UNKNOWN_ACCESS, rule.when.access_networks, accesses),
+        (("then", "ratio"), "access network", Code.UNKNOWN_ACCESS, {n for n, _ in rule.then.ratio}, accesses),
+    )
+    for keys, what, code, names, known in kinds:
+        for name in sorted(names - known):
+            yield unknown(code, (*path, *keys), what, name, known, rule.name)
+
+
+def _accesses(
+    path: Path, rule: Rule, accesses: dict[str, tuple[NetworkAccessType, Trust]]
+) -> Iterator[Problem]:
+    when, title = rule.when, f"rule {quoted(rule.name)}"
+    known = [accesses[name] for name in when.access_networks if name in accesses]
+    if known and len(known) == len(when.access_networks):
+        if when.access_types and not any(kind in when.access_types for kind, _ in known):
+            message = f"{title}: none of these access networks is of such a type"
+            yield Problem((*path, "when", "access_type"), Code.NEVER_MATCHES, message)
+        if when.trusts and not any(trust in when.trusts for _, trust in known):
+            message = f"{title}: none of these access networks has such a trust"
+            yield Problem((*path, "when", "trust"), Code.NEVER_MATCHES, message)
+    allowed = rule.then.pooling.allowed
+    for name, _ in rule.then.ratio:
+        if allowed and name in accesses and accesses[name][0] not in allowed:
+            message = f"{title}: {quoted(name)} has a share, and pooling allows no {accesses[name][0]}"
+            yield Problem((*path, "then", "ratio", name), Code.CONTRADICTION, message)
+
+
+def _candidates(path: Path, rule: Rule, mcps: list[Mcp]) -> Iterator[Problem]:
+    """T-18: an MCP serves, in the implicit mode, the families it has addresses of."""
+    title = f"rule {quoted(rule.name)}"
+    at: Path = (*path, "then", "mcps") if rule.then.mcps else path
+    ports = rule.when.ports
+    serving = [mcp for mcp in mcps if not ports or overlap(ports, mcp.tcp_ports)]
+    if not serving:
+        yield Problem(at, Code.EMPTY_CANDIDATES, f"{title}: no MCP is left that serves such a port")
+        return
+    possible = families(rule.when)
+    served = {address.version for mcp in serving for address in mcp.addresses}
+    if possible and not possible & served:
+        message = f"{title}: no MCP is left that serves {_spelled(possible)}"
+        yield Problem(at, Code.EMPTY_CANDIDATES, message)
+    elif crossing := _asked_for(rule) & (possible - served):
+        message = f"{title}: {_spelled(crossing)} would have to cross address families at the MCP, which needs the explicit mode"
+        yield Problem(at, Code.CROSS_FAMILY, message)
+
+
+def _asked_for(rule: Rule) -> frozenset[int]:
+    """The families that a rule names, not those it just does not exclude."""
+    when = rule.when
+    return when.ip_versions | {network.version for network in (*when.sources, *when.destinations)}
+
+
+def _spelled(versions: frozenset[int]) -> str:
+    return " and ".join(f"IPv{version}" for version in sorted(versions))
