@@ -125,7 +125,7 @@ class Chooser:
     def refresh(self, now: float) -> None:
         """Look at health, load and neighbours again: often enough, and not at every SYN."""
         excluded = {i: why for i, health in self.health.items() if (why := health.filtered(now)) is not None}
-        for number in self._neighbours.unresolved():
+        for number in self._neighbours.unresolved(now):
             excluded.setdefault(number, Filtered.UNRESOLVED)
         if excluded != self._excluded:
             self._excluded = excluded

@@ -130,9 +130,8 @@ class Engine:
         attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None:
             return []
-        known = len(self.neighbours.transit)
-        outputs = self.neighbours.learn(attachment, seen.address, seen.mac)
-        if len(self.neighbours.transit) != known:
+        outputs = self.neighbours.learn(attachment, seen.address, seen.mac, now)
+        if attachment.role.is_mcp:
             self.chooser.refresh(now)
         return self._to_filled(outputs)
 
@@ -242,7 +241,7 @@ class Engine:
         if switch is None or not switch.connected:
             return []
         for host in read.hosts:
-            self.neighbours.adopt(host)
+            self.neighbours.adopt(host, now)
         self.chooser.refresh(now)
         first = read.dpid in self._unread
         stale = self.recovery.adopt(read.entries, now) if first else []

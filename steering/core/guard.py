@@ -107,7 +107,7 @@ def guard_rules(epoch: int, core_ports: Iterable[int], ports: Iterable[GuardedPo
 
 def _arp(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     cookie = static_cookie(epoch, PacketClass.NEIGHBOUR)
-    learn = ToController(Meter.NEIGHBOUR)
+    learn = ToController(Meter.NEIGHBOUR_BASE + guarded.port)
     for prefix in guarded.on_link:
         if prefix.version == 4:
             sender: dict[str, FieldValue] = {"in_port": guarded.port, "eth_type": ARP}
@@ -139,7 +139,7 @@ def _neighbour_discovery(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     if all(prefix.version == 4 for prefix in guarded.on_link):
         return
     cookie = static_cookie(epoch, PacketClass.NEIGHBOUR)
-    learn = ToController(Meter.NEIGHBOUR)
+    learn = ToController(Meter.NEIGHBOUR_BASE + guarded.port)
     base: dict[str, FieldValue] = {
         "in_port": guarded.port,
         "eth_type": IPV6,

@@ -64,7 +64,6 @@ class Natural:
         limits: Meters = self._meters
         rates = {
             Meter.LLDP: limits.lldp,
-            Meter.NEIGHBOUR: limits.neighbour,
             Meter.HOST_MISS: limits.host_miss,
             Meter.TTL_EXPIRED: limits.ttl_expired,
             Meter.SYN_ACK: limits.syn_ack,
@@ -72,7 +71,11 @@ class Natural:
         }
         bands = [MeterBand(meter, rate, max(10, rate // 10)) for meter, rate in rates.items()]
         for port, attachment in self._map.attachments.items():
-            if port.dpid == dpid and not attachment.role.is_mcp:
+            if port.dpid != dpid:
+                continue
+            rate = limits.neighbour
+            bands.append(MeterBand(Meter.NEIGHBOUR_BASE + port.port, rate, max(10, rate // 10)))
+            if not attachment.role.is_mcp:
                 rate = limits.syn_per_port
                 bands.append(MeterBand(Meter.SYN_BASE + port.port, rate, max(10, rate // 10)))
         return tuple(bands)

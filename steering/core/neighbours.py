@@ -20,7 +20,8 @@ VIRTUAL = bytes.fromhex(VIRTUAL_MAC.replace(":", ""))
 WAITING_EACH = 4  # packets kept for one address
 QUESTIONS = 256  # addresses asked for at once
 RETRY, TRIES = 1.0, 3
-REFRESH = 30.0  # MCPs and next hops are asked again, so that a replaced machine is found
+REFRESH = 1.0  # MCPs and next hops are asked this often: it is how their death is seen
+SILENT = 3.5  # seconds without an answer after which nothing new is led to them
 
 
 @dataclass(slots=True)
@@ -46,6 +47,7 @@ class Neighbours:
         self.transit: dict[int, bytes] = {}  # waypoint of an MCP or next hop -> MAC
         self._questions: dict[bytes, Question] = {}
         self._refresh = 0.0
+        self._answered: dict[int, float] = {}  # waypoint of an MCP or next hop -> when it last answered
         self._wanted = {w: _transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
 
     def hosts(self) -> Iterator[tuple[bytes, bytes, PortRef]]:
@@ -55,18 +57,20 @@ class Neighbours:
             for address, mac in known.items():
                 yield address, mac, port
 
-    def unresolved(self) -> frozenset[int]:
-        """Ids of MCPs with a port whose neighbour is not known."""
+    def unresolved(self, now: float) -> frozenset[int]:
+        """Ids of MCPs with a port whose neighbour is not known, or has fallen silent."""
+        heard = {w for w in self.transit if now - self._answered.get(w, now) <= SILENT}
         return frozenset(
             mcp.id
             for mcp in self._map.site.mcps
-            if not {self._map.inside[mcp.id].id, self._map.outside[mcp.id].id} <= self.transit.keys()
+            if not {self._map.inside[mcp.id].id, self._map.outside[mcp.id].id} <= heard
         )
 
-    def learn(self, attachment: Attachment, address: bytes, mac: bytes) -> list[Output]:
+    def learn(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> list[Output]:
         """ARP or ND told that `address` has `mac` behind an attachment."""
         waypoint = attachment.waypoint.id
         if address in self._wanted[waypoint]:
+            self._answered[waypoint] = now
             return self._learn_transit(attachment, mac)
         if not self._believable(attachment, address):
             return []
@@ -134,19 +138,19 @@ class Neighbours:
             question.next_try = now + RETRY
             outputs += self._ask(self._map.by_waypoint[question.waypoint], address)
         if now >= self._refresh:
-            missing = any(addresses and w not in self.transit for w, addresses in self._wanted.items())
-            self._refresh = now + (RETRY if missing else REFRESH)
+            self._refresh = now + REFRESH
             for waypoint, addresses in self._wanted.items():
                 for address in addresses:
                     outputs += self._ask(self._map.by_waypoint[waypoint], address)
         return outputs
 
-    def adopt(self, seen: ObservedHost) -> None:
+    def adopt(self, seen: ObservedHost, now: float) -> None:
         """An entry read back from a switch: a host, or with an empty address an MCP or next hop."""
         if seen.waypoint not in self._map.by_waypoint:
             return
         if not seen.address:
             self.transit.setdefault(seen.waypoint, seen.mac)
+            self._answered.setdefault(seen.waypoint, now)
         elif seen.address not in self._where:
             self._where[seen.address] = seen.waypoint
             self._hosts[seen.waypoint][seen.address] = seen.mac

@@ -71,7 +71,7 @@ class EngineView:
 
     def mcps(self) -> list[Json]:
         engine = self._engine
-        unresolved = engine.neighbours.unresolved()
+        unresolved = engine.neighbours.unresolved(self._clock())
         return [
             {
                 "name": mcp.name,

@@ -41,15 +41,16 @@ class PacketClass(IntEnum):
 
 
 class Meter(IntEnum):
-    """Meters of the copies and punts. SYN punts have one meter a port: SYN_BASE + port number."""
+    """Meters of the copies and punts. SYNs and neighbours have one a port, base plus port number: what one
+    access sends must not silence another, nor hide that an MCP is alive."""
 
     LLDP = 1
-    NEIGHBOUR = 2
     HOST_MISS = 3
     TTL_EXPIRED = 4
     SYN_ACK = 5
     FIN = 6
     SYN_BASE = 0x1_0000
+    NEIGHBOUR_BASE = 0x2_0000
 
 
 ROLE_SHIFT = 16

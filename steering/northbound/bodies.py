@@ -1,10 +1,10 @@
 """What requests may carry: checked by pydantic, described to OpenAPI from the same models."""
 
 from http import HTTPStatus
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from steering.model.network import NetworkAccessType, Trust
 from steering.northbound.problems import Problem, bad_request
@@ -15,13 +15,20 @@ MAX_SEQUENCE = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259 secti
 MAX_ERRORS = 32
 
 
-def _unscoped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+def _address(text: str) -> IPv4Address | IPv6Address:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError("an IP address is wanted") from None
     if getattr(address, "scope_id", None):
         raise ValueError("an address without a zone is wanted")
     return address
 
 
-IpAddress = Annotated[IPv4Address | IPv6Address, AfterValidator(_unscoped)]
+ADDRESS_SCHEMA: Json = {
+    "anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]
+}
+IpAddress = Annotated[str, AfterValidator(_address), WithJsonSchema(ADDRESS_SCHEMA)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -84,7 +91,7 @@ def read(model: type[Body], data: bytes) -> Body:
     if any(one["type"] == "json_invalid" for one in wrong):
         raise bad_request("the body is no JSON")
     raise unprocessable(
-        [{"path": path_of(one["loc"]), "message": one["msg"]} for one in wrong],
+        [{"path": path_of(one["loc"]), "message": one["msg"].removeprefix("Value error, ")} for one in wrong],
         f"the body is no {model.__name__}",
     )
 

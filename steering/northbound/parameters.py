@@ -2,20 +2,23 @@
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from steering.model.session import SessionState
+from steering.northbound.bodies import ADDRESS_SCHEMA
 from steering.northbound.problems import bad_request, shown
 
 MAX_FIELDS = 16
 MAX_NAME = 64
-MAX_OFFSET = 999_999_999
 MAX_LIMIT = 1_000
 DEFAULT_LIMIT = 100
 
 Json = dict[str, Any]
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
+_CURSOR = re.compile(r"[0-9]{1,18}", re.ASCII)
+_TOKEN = re.compile(r"[0-9a-fA-F]{8}", re.ASCII)
 
 
 class Parameter(NamedTuple):
@@ -49,13 +52,38 @@ def _state(text: str) -> str:
     return text
 
 
+def _token(text: str) -> int:
+    if not _TOKEN.fullmatch(text):
+        raise ValueError("8 hex digits are wanted")
+    return int(text, 16)
+
+
+def _address(text: str) -> bytes:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError("an IP address is wanted") from None
+    if getattr(address, "scope_id", None):
+        raise ValueError("an address without a zone is wanted")
+    return address.packed
+
+
+def _cursor(text: str) -> int:
+    if not _CURSOR.fullmatch(text):
+        raise ValueError("a cursor is wanted as the page before told it")
+    return int(text)
+
+
+def _flag(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError("0 or 1 is wanted")
+    return text == "1"
+
+
 def _integer(low: int, high: int, default: int) -> Json:
     return {"type": "integer", "minimum": low, "maximum": high, "default": default}
 
 
-OFFSET = Parameter(
-    "offset", "How many sessions to pass over", _integer(0, MAX_OFFSET, 0), 0, _whole(0, MAX_OFFSET)
-)
 LIMIT = Parameter(
     "limit",
     "How many sessions to list",
@@ -68,6 +96,26 @@ MCP = Parameter(
 )
 STATE = Parameter(
     "state", "Only sessions in this state", {"type": "string", "enum": list(SessionState)}, None, _state
+)
+
+
+TOKEN = Parameter(
+    "token",
+    "Only sessions with this token, 8 hex digits",
+    {"type": "string", "pattern": "^[0-9a-fA-F]{8}$"},
+    None,
+    _token,
+)
+CLIENT = Parameter("client", "Only sessions of a host with this address", ADDRESS_SCHEMA, None, _address)
+CURSOR = Parameter(
+    "cursor",
+    "Where the page before ended; the Link header of each page has the next one's",
+    {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    0,
+    _cursor,
+)
+DRY_RUN = Parameter(
+    "dry_run", "1: check only", {"type": "string", "enum": ["0", "1"], "default": "0"}, False, _flag
 )
 
 

@@ -232,7 +232,7 @@ class Listed:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        array = handler(schema["schema"])  # type: ignore[typeddict-item]
+        array = handler(schema["schema"])
         return {"anyOf": [array["items"], array]}
 
 

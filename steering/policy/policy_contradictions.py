@@ -66,43 +66,34 @@ def _quotas(plan: PolicyPlan) -> Iterator[Problem]:
     """The least of all that apply counts (T-9): a larger one than everybody's would never."""
     if plan.lost & {"quotas", "limits"}:
         return
-    everybody = Quotas(**plan.file.quotas.model_dump())
-    subflows = plan.file.limits.subflows_per_session
-    if everybody.subflows_per_session is not None and everybody.subflows_per_session > subflows:
-        path = ("quotas", "subflows_per_session")
-        yield Problem(
-            path, Code.LIMITS, _never("quotas", path[1], everybody.subflows_per_session, subflows, "limits")
-        )
+    file, subflows = plan.file, plan.file.limits.subflows_per_session
+    everybody = Quotas(**file.quotas.model_dump())
+    for key, message in _unreachable("quotas", everybody, Quotas(), subflows):
+        yield Problem(("quotas", key), Code.LIMITS, message)
     lists = (
-        ("classes", "class", [(item.name, item.quotas) for item in plan.file.classes], ("quotas",)),
-        (
-            "subscribers",
-            "subscriber",
-            [(item.id, item.quotas) for item in plan.file.subscribers],
-            ("quotas",),
-        ),
-        ("applications", "application", [(i.name, i.quotas) for i in plan.file.applications], ("quotas",)),
-        ("rules", "rule", [(i.name, i.then.quotas) for i in plan.file.rules], ("then", "quotas")),
+        ("classes", "class", [(item.name, item.quotas) for item in file.classes], ("quotas",)),
+        ("subscribers", "subscriber", [(item.id, item.quotas) for item in file.subscribers], ("quotas",)),
+        ("applications", "application", [(i.name, i.quotas) for i in file.applications], ("quotas",)),
+        ("rules", "rule", [(i.name, i.then.quotas) for i in file.rules], ("then", "quotas")),
     )
     for section, noun, items, keys in lists:
         for index, (name, quotas) in enumerate(items):
+            if not quotas.model_fields_set:
+                continue
             for key, message in _unreachable(f"{noun} {quoted(name)}", quotas, everybody, subflows):
                 yield Problem(plan.path(section, index, *keys, key), Code.LIMITS, message)
     yield from _of_classes(plan)
 
 
 def _unreachable(
-    title: str, quotas: QuotasFile, everybody: Quotas, subflows: int
+    title: str, quotas: QuotasFile | Quotas, everybody: Quotas, subflows: int
 ) -> Iterator[tuple[str, str]]:
-    if not quotas.model_fields_set:
-        return
-    own = quotas.subflows_per_session
-    if own is not None and own > subflows:
-        yield "subflows_per_session", _never(title, "subflows_per_session", own, subflows, "limits")
     for key in ("subflows_per_session", *_SESSIONS):
-        own, wide = getattr(quotas, key), getattr(everybody, key)
-        if own is not None and wide is not None and own > wide and not (key[:2] == "su" and own > subflows):
-            yield key, _never(title, key, own, wide, "quotas")
+        own, wide, whose = getattr(quotas, key), getattr(everybody, key), "quotas"
+        if key == "subflows_per_session" and (wide is None or wide > subflows):
+            wide, whose = subflows, "limits"
+        if own is not None and wide is not None and own > wide:
+            yield key, _never(title, key, own, wide, whose)
 
 
 def _of_classes(plan: PolicyPlan) -> Iterator[Problem]:

@@ -8,12 +8,12 @@ Every condition takes one value or a list of values; a rule matches where all it
 * rules 20,000; subscribers 50,000; classes and applications 1024 each; values of one list 1024.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from steering.model.policy import Action, Authentication, Expectation, Fallback, Mode, UsageMode
-from steering.policy.fields import Name, Worded
+from steering.policy.fields import Listed, Name, Worded
 from steering.policy.rule_fields import (
     MINUTES_A_DAY,
     AccessType,
@@ -23,7 +23,6 @@ from steering.policy.rule_fields import (
     Directions,
     Dscps,
     IpVersions,
-    Listed,
     MptcpVersions,
     Names,
     Networks,
@@ -34,7 +33,7 @@ from steering.policy.rule_fields import (
 from steering.policy.validate import EmptyMapping, Strict
 
 EVERY_DAY = frozenset(range(1, 8))
-_EMPTY = Field(default=[])
+_EMPTY: Any = Field(default=[])
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Stretch = Annotated[float, Field(ge=1, le=1000)]

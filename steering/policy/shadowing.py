@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+from typing import Any
 
 from steering.model.network import Network, NetworkAccessType, Trust
 from steering.model.policy import Direction, Policy, Ports, TimeWindow, When
@@ -32,6 +33,8 @@ def shadowed(policy: Policy) -> list[tuple[int, int]]:
     dimensions += [_port_dimension(wide), _time_dimension(wide)]
     found: list[tuple[int, int]] = []
     for number, when in enumerate(narrow):
+        if not week.open(when.times):
+            continue  # a closed window is a finding of its own
         suspects = (1 << number) - 1
         for dimension in dimensions:
             suspects &= dimension(when)
@@ -66,13 +69,15 @@ _SETS: dict[str, int | None] = {  # field of When -> how many values there are, 
 
 def _plain(when: When) -> When:
     """The same conditions in one form: a condition that excludes nothing is none."""
-    sets = {field: frozenset() for field, size in _SETS.items() if size and len(getattr(when, field)) == size}
+    sets: dict[str, Any] = {
+        field: frozenset() for field, size in _SETS.items() if size and len(getattr(when, field)) == size
+    }
     return replace(
         when,
         sources=_joined(when.sources),
         destinations=_joined(when.destinations),
         ports=() if when.ports == _ALL_PORTS else when.ports,
-        **sets,  # type: ignore[arg-type]
+        **sets,
     )
 
 
@@ -85,7 +90,7 @@ def _joined(networks: tuple[Network, ...]) -> tuple[Network, ...]:
 
 def _implied(when: When, policy: Policy) -> When:
     """What more is known of a rule's connections: a subscriber has a class, an application its ports."""
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     classes = {item.id: item.klass for item in policy.subscribers} if when.subscribers else {}
     if when.subscribers and not when.classes and when.subscribers <= classes.keys():
         changes["classes"] = frozenset(classes[name] for name in when.subscribers)
@@ -100,7 +105,7 @@ def _implied(when: When, policy: Policy) -> When:
         of = when.sources or when.destinations
         versions = frozenset(network.version for network in of)
         changes["ip_versions"] = versions if len(versions) == 1 else frozenset()
-    return replace(when, **changes) if changes else when  # type: ignore[arg-type]
+    return replace(when, **changes) if changes else when
 
 
 Dimension = Callable[[When], int]
@@ -205,11 +210,11 @@ class _Weeks:
         if not windows:
             return _ALWAYS
         if windows not in self._known:
-            self._known[windows] = sum_of(windows)
+            self._known[windows] = open_minutes(windows)
         return self._known[windows]
 
 
-def sum_of(windows: tuple[TimeWindow, ...]) -> int:
+def open_minutes(windows: tuple[TimeWindow, ...]) -> int:
     """A bit for every minute of the week, Monday 0:00 the lowest, in which one of the windows is open."""
     minutes = 0
     for window in windows:

@@ -13,6 +13,7 @@ from steering.core.messages import (
     SwitchUp,
     SynAckSeen,
     SynSeen,
+    Tick,
 )
 from steering.model.network import (
     AccessNetwork,
@@ -153,10 +154,19 @@ class Driver:
         )
         for dpid in dpids:
             self.up(dpid)
+        self.mcps_answer()
+
+    def mcps_answer(self) -> None:
         for one in self.site.mcps:
             for place in {one.inside, one.outside}:
                 mac = bytes([2, 0, 0, 8, place.dpid, place.port])
                 self.give(NeighbourSeen(place.dpid, place.port, one.addresses[0].packed, mac))
+
+    def later(self, seconds: float):
+        """Time goes by, the MCPs answer their probes; what the tick then brings."""
+        self.now += seconds
+        self.mcps_answer()
+        return self.give(Tick())
 
     def give(self, given):
         return self.engine.handle(given, self.now)

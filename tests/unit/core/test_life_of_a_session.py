@@ -73,8 +73,7 @@ def test_early_join_waits_for_its_token_and_then_goes():
 def test_unknown_token_is_dropped_after_the_hold_and_never_forwarded():
     driver = Driver()
     assert driver.syn(2, 1, join(UE_WLAN, 40001, b"\1\2\3\4")) == []
-    driver.now += 0.19
-    driver.give(Tick())
+    driver.later(0.19)
     assert len(driver.engine.pinning.held) == 1
     driver.now += 0.02
     assert [o for o in driver.give(Tick()) if isinstance(o, Steer | Release)] == []
@@ -186,8 +185,7 @@ def test_record_outlives_the_rules_and_a_late_join_finds_it():
     driver = Driver()
     session = driver.session()
     fins(driver, capable(UE_LTE, 40000), 1)
-    driver.now += 6
-    removed = [o for o in driver.give(Tick()) if isinstance(o, RemoveEntries)]
+    removed = [o for o in driver.later(6) if isinstance(o, RemoveEntries)]
     assert len(removed) == 1 and session.state is SessionState.LINGER
     assert driver.table.active[session.mcp] == 0
     steer = steered(driver.syn(2, 1, join(UE_WLAN, 40001)))
@@ -222,8 +220,7 @@ def test_half_open_sessions_are_bounded_and_expire():
     for port in range(20):
         driver.syn(1, 1, capable(UE_LTE, 1000 + port))
     assert len(driver.table) == 10 and driver.counters.refusals[Refusal.HALF_OPEN_FULL] == 10
-    driver.now += 11
-    driver.give(Tick())
+    driver.later(11)
     assert len(driver.table) == 0 and driver.table.active[driver.site.mcps[0].id] == 0
 
 
@@ -235,8 +232,7 @@ def test_session_table_is_bounded_and_drops_lingering_records_first():
     assert release.waypoint == NATURAL
     assert driver.counters.refusals[Refusal.SESSION_TABLE_FULL] == 1
     fins(driver, capable(UE_LTE, 1001), 1)
-    driver.now += 6
-    driver.give(Tick())
+    driver.later(6)
     assert steered(driver.syn(1, 1, capable(UE_LTE, 2001)))
     assert len(driver.table) == 3
 

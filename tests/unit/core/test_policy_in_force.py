@@ -135,8 +135,7 @@ def test_each_limit_counts_its_own_key_and_counts_down_again(limit, same, other)
     first = capable(UE_LTE, 1)
     for dpid, segment in ((3, first), (4, answer(first, b"")), (1, first), (3, answer(first, b""))):
         driver.give(FinSeen(dpid, 1, segment))
-    driver.now += 6
-    driver.give(Tick())
+    driver.later(6)
     assert steered(open_(same["src"], 4, same.get("dst", SERVER)))
 
 
@@ -245,8 +244,7 @@ def test_a_dead_mcp_gets_nothing_and_is_believed_again_only_after_the_hold():
     assert driver.session(sport=1, key=b"1" * 8).mcp == edge.id
     driver.give(m.McpReport(core.id, True, 0.1))
     assert driver.session(sport=2, key=b"2" * 8).mcp == edge.id
-    driver.now += 3.1
-    driver.give(Tick())
+    driver.later(3.1)
     assert driver.session(sport=3, key=b"3" * 8).mcp == core.id
     driver.give(m.PortStatus(3, 1, False))
     assert driver.session(sport=4, key=b"4" * 8).mcp == edge.id
@@ -258,8 +256,7 @@ def test_the_mcps_own_report_of_load_moves_new_sessions_while_it_is_fresh():
     core, edge = driver.site.mcps
     driver.give(m.McpReport(core.id, True, 1.0))
     assert driver.session(sport=1, key=b"1" * 8).mcp == edge.id
-    driver.now += 11
-    driver.give(Tick())
+    driver.later(11)
     assert driver.session(sport=2, key=b"2" * 8).mcp == core.id
 
 
@@ -279,3 +276,16 @@ def test_server_answers_come_only_from_gateway_ports():
     driver.give(m.SynAckSeen(2, 1, answer(opening, b"")._replace(flags=SYN_ACK, kind=Kind.PLAIN)))
     assert len(driver.engine.pinning.capabilities) == 0
     assert not [o for o in driver.give(Tick()) if isinstance(o, SendFrame) and o.frame[:6] == b""]
+
+
+@pytest.mark.row("D-6.7.1", "D-6.6.4")
+def test_an_mcp_that_stops_answering_is_left_out_within_four_seconds():
+    driver = Driver()
+    core, edge = driver.site.mcps
+    assert driver.session(sport=1, key=b"1" * 8).mcp == core.id
+    driver.now += 4
+    driver.give(m.NeighbourSeen(5, 1, edge.addresses[0].packed, b"\2\0\0\0\0\5"))
+    driver.give(Tick())
+    assert driver.session(sport=2, key=b"2" * 8).mcp == edge.id
+    driver.later(1)
+    assert driver.session(sport=3, key=b"3" * 8).mcp == core.id

@@ -81,7 +81,7 @@ def test_rendezvous_spreads_equal_scores_and_is_stable():
 def test_hysteresis_keeps_the_last_choice_while_it_is_nearly_as_good():
     found = network(site=equal_pair())
     sticky = KEY._replace(previous=found.all[1].mcp.id)
-    assert choose(Policy(hysteresis=0.05), found, (0, 400), sticky, 0).reason == "hysteresis"
+    assert choose(Policy(hysteresis=0.05), found, (0, 200), sticky, 0).reason == "hysteresis"
     assert choose(Policy(hysteresis=0.05), found, (0, 600), sticky, 0).winner == 0
 
 

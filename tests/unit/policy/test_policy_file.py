@@ -5,17 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from steering.model.policy import Fallback, Limits, Policy, Weights
+from steering.model.policy import DEFAULT_QUOTAS, Fallback, Limits, Policy, Weights
 from steering.policy import Code, parse_policy
+from steering.policy.policy_schema import PolicyFile
 
 
+DEFAULTS = Policy(quotas=DEFAULT_QUOTAS)  # a file without quotas has the finite ones of B11 and B12
+
+
+@pytest.mark.row("D-6.3f")
 def test_everything_but_the_version_is_optional() -> None:
-    assert parse_policy("policy: 1\n", "p.yaml") == (Policy(), [])
+    assert parse_policy("policy: 1\n", "p.yaml") == (DEFAULTS, [])
 
 
 def test_sections_whose_keys_are_commented_out_are_empty() -> None:
     text = "policy: 1\nselection:\n  weights:\nlimits:\n  # sessions: 5\ntimers:\nmeters:\neligible:\n"
-    assert parse_policy(text, "p.yaml") == (Policy(), [])
+    text += "quotas:\nrules:\n  # - name: x\nsubscribers:\nclasses:\napplications:\n"
+    assert parse_policy(text, "p.yaml") == (DEFAULTS, [])
 
 
 def test_what_is_written_is_what_is_wanted() -> None:
@@ -55,6 +61,13 @@ BOUNDS = [
     ("timers", "session_linger", 60, 604_800, 59, 604_801),
     ("timers", "idle", 10, 2_592_000, 9, 2_592_001),
     ("timers", "sweep", 1, 3600, 0.5, 3601),
+    ("timers", "capability", 1, 86_400, 0.5, 86_401),
+    ("timers", "health_hold", 0, 300, -1, 301),
+    ("quotas", "sessions_per_subscriber", 1, 1_000_000, 0, 1_000_001),
+    ("quotas", "sessions_per_server", 1, 1_000_000, 0, 1_000_001),
+    ("quotas", "sessions_per_application", 1, 1_000_000, 0, 1_000_001),
+    ("quotas", "sessions_per_mcp", 1, 1_000_000, 0, 1_000_001),
+    ("quotas", "subflows_per_session", 1, 4, 0, 65),  # `limits` says 4
     *(("meters", key, 1, 1_000_000, 0, 1_000_001) for key in (
         "syn_per_port", "syn_ack", "fin", "neighbour", "host_miss", "ttl_expired", "lldp")),
 ]  # fmt: skip
@@ -95,7 +108,7 @@ def test_every_number_has_bounds(
         ("eligible: {ports: [0-5]}", Code.OUT_OF_RANGE, "leaves the port numbers"),
         ("eligible: {ports: [true]}", Code.WRONG_TYPE, "must be a port or a range"),
         ("fallback: fail-opn", Code.BAD_VALUE, "(did you mean 'fail-open'?)"),
-        ("unknown_join: reset", Code.BAD_VALUE, "'reset' is none of drop"),
+        ("unknown_join: rst", Code.BAD_VALUE, "'rst' is none of drop, reset"),
     ],
 )
 def test_findings(text: str, code: Code, words: str) -> None:
@@ -120,22 +133,13 @@ def test_the_default_file_holds_and_explains_every_default() -> None:
     path = Path(__file__).resolve().parents[3] / "policies" / "default.policy.yaml"
     text = path.read_text(encoding="utf-8")
     policy, findings = parse_policy(text, path.name)
-    assert (policy, findings) == (Policy(), [])
+    assert (policy, findings) == (DEFAULTS, [])
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    written = {line.split(":")[0].strip() for line in lines}
-    named = {
-        "policy",
-        "eligible",
-        "ports",
-        "selection",
-        "weights",
-        "max_stretch",
-        "hysteresis",
-        "unknown_join",
-    }
-    named |= {"fallback", "limits", "timers", "meters"}
+    written = {line.split(":")[0].strip(" -#") for line in lines}
+    named = set(PolicyFile.model_fields) | {"ports", "weights", "max_stretch", "hysteresis"}
     for part in (Policy().weights, Policy().limits, Policy().timers, Policy().meters):
         named |= set(part.__slots__)
+    named |= {"sessions_per_subscriber", "sessions_per_server"}
     assert written == named
     bare = [line for line in lines if not re.search(r":.*# \S", line)]
     assert [line.strip() for line in bare] == ["eligible:"]  # its only key has the comment

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.policy import Code, load_policy, load_site, parse_policy, parse_site
-from steering.policy.document import MAX_BYTES, read_document
+from steering.policy.document import MAX_BYTES, MAX_VALUES, read_document
 from steering.policy.findings import MAX_FINDINGS, Finding
 
 from .conftest import GOOD
@@ -35,7 +35,7 @@ def codes(findings: list[Finding]) -> list[Code]:
         ("site: 1\n---\nsite: 1\n", Code.SEVERAL_DOCUMENTS, 2),
         ("site: 1\nprefixes: [0.0.0.0/0, ::/0]\n", Code.YAML, 2),
         ("a: " + "[" * 40 + "]" * 40, Code.TOO_DEEP, 1),
-        ("a: [" + "1," * 20_001 + "]", Code.TOO_MANY_VALUES, 1),
+        ("a: [" + "1," * MAX_VALUES + "]", Code.TOO_MANY_VALUES, 1),
         ("a: " + "x" * MAX_BYTES, Code.TOO_LARGE, 1),
     ],
 )

@@ -1,0 +1,172 @@
+"""What the routes do that change something, and the streams of events."""
+
+from http import HTTPStatus
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, cast
+
+from steering.core.messages import AbortSession, AccessChanged, McpAdmin, McpReport
+from steering.model.control import Control, PolicyOutcome, WhatIf
+from steering.northbound import events
+from steering.northbound.bodies import (
+    AccessUpdate,
+    LoadReport,
+    Rollback,
+    WhatIfQuestion,
+    unprocessable,
+)
+from steering.northbound.conditional import require_match, tag_of
+from steering.northbound.events import Event, EventBody, EventHub, TooManyStreams, Wants
+from steering.northbound.exchange import Call, Reply
+from steering.northbound.problems import Problem, conflict, not_found, shown
+from steering.northbound.resources import Resources
+from steering.northbound.watching import Watcher
+
+Json = dict[str, Any]
+
+ACCEPTED = int(HTTPStatus.ACCEPTED)
+FINDING = ("path", "line", "column", "code", "message", "suggestion")
+
+
+class Changes(Resources):
+    """All routes; `control` does, `hub` tells."""
+
+    def __init__(
+        self, control: Control, hub: EventHub, watcher: Watcher, heartbeat: float, *reading: Any
+    ) -> None:
+        super().__init__(*reading)
+        self._control = control
+        self._hub = hub
+        self._watcher = watcher
+        self._heartbeat = heartbeat
+
+    # ---- MCPs ----------------------------------------------------------------------------------
+
+    def drain(self, call: Call) -> Reply:
+        return self._admin(call, True)
+
+    def undrain(self, call: Call) -> Reply:
+        return self._admin(call, False)
+
+    def _admin(self, call: Call, draining: bool) -> Reply:
+        mcp = self._mcp(call)
+        self._control.give(McpAdmin(mcp["id"], draining))
+        told = {"name": mcp["name"], "draining": draining}
+        self._hub.publish("drain", told)
+        return Reply(told, status=ACCEPTED)
+
+    def load(self, call: Call) -> Reply:
+        mcp, report = self._mcp(call), cast(LoadReport, call.body)
+        self._control.give(McpReport(mcp["id"], report.alive, report.load))
+        return Reply({"name": mcp["name"], "alive": report.alive, "load": report.load}, status=ACCEPTED)
+
+    def mcp_events(self, call: Call) -> Reply:
+        """Access networks' changes, and this MCP's own drain; first, how things stand."""
+        mcp = self._mcp(call)
+        name = mcp["name"]
+
+        def wants(event: Event) -> bool:
+            return event.kind == "access" or (event.kind == "drain" and event.data["name"] == name)
+
+        first: list[tuple[str, Json]] = [("access", _told(access)) for access in self._accesses.all()]
+        first.append(("drain", {"name": name, "draining": mcp.get("health") == "draining"}))
+        return self._stream(call, wants, first)
+
+    # ---- access networks -----------------------------------------------------------------------
+
+    def put_access_network(self, call: Call) -> Reply:
+        update = cast(AccessUpdate, call.body)
+        before = self._access(call)
+        require_match(call.if_match, tag_of(before))
+        name = before["name"]
+        if not self._accesses.accept(name, update.type, update.trust, update.sequence):
+            raise conflict(f"update {update.sequence} of {name} is stale: {before['sequence']} is in force")
+        self._control.give(AccessChanged(name, update.type, update.trust))
+        after = self._access(call)
+        self._hub.publish("access", _told(after))
+        return Reply(after, tag=tag_of(after))
+
+    # ---- policy --------------------------------------------------------------------------------
+
+    def policy(self, _: Call) -> Reply:
+        body = self._policy()
+        return Reply(body, tag=tag_of(body))
+
+    def put_policy(self, call: Call) -> Reply:
+        dry_run = call.query["dry_run"]
+        if not dry_run or call.if_match is not None:
+            require_match(call.if_match, tag_of(self._policy()))
+        outcome = self._control.replace_policy(cast(str, call.body), call.who.id, dry_run)
+        return self._outcome(outcome, dry_run)
+
+    def policy_versions(self, _: Call) -> Reply:
+        return Reply({"versions": self._control.policy_versions()})
+
+    def rollback(self, call: Call) -> Reply:
+        require_match(call.if_match, tag_of(self._policy()))
+        version = cast(Rollback, call.body).version
+        outcome = self._control.rollback_policy(version, call.who.id)
+        if outcome is None:
+            raise not_found(f"no version {version} of the policy is kept")
+        return self._outcome(outcome, False)
+
+    def _policy(self) -> Json:
+        return self._control.policy()._asdict()
+
+    def _outcome(self, outcome: PolicyOutcome, dry_run: bool) -> Reply:
+        findings = [{name: one.get(name) for name in FINDING} for one in outcome.findings]
+        if not outcome.accepted:
+            raise unprocessable(findings, "the policy has findings; the one in force stays")
+        body = {"version": outcome.version, "dry_run": dry_run, "findings": findings}
+        return Reply(body, tag=None if dry_run else tag_of(self._policy()))
+
+    # ---- sessions ------------------------------------------------------------------------------
+
+    def abort(self, call: Call) -> Reply:
+        wanted = call.path["id"]
+        self.session(call)  # 404 where there is none
+        if not (wanted.isascii() and wanted.isdecimal()):
+            raise not_found(f"no session {shown(wanted)}")
+        self._control.give(AbortSession(int(wanted)))
+        return Reply({"id": wanted}, status=ACCEPTED)
+
+    def whatif(self, call: Call) -> Reply:
+        asked = cast(WhatIfQuestion, call.body)
+        # pydantic has made addresses of both texts.
+        source = cast(IPv4Address | IPv6Address, asked.source)
+        destination = cast(IPv4Address | IPv6Address, asked.destination)
+        if source.version != destination.version:
+            raise _wrong("destination", "source and destination are of one address family")
+        question = WhatIf(source.packed, destination.packed, asked.port, asked.access, asked.mptcp_version)
+        try:
+            found = self._control.whatif(question)
+        except KeyError:
+            raise _wrong("access", "no such access network; /v1/access-networks lists them") from None
+        return Reply(self._discreet(found))
+
+    # ---- events --------------------------------------------------------------------------------
+
+    def events(self, call: Call) -> Reply:
+        return self._stream(call, lambda event: True, [])
+
+    def _stream(self, call: Call, wants: Wants, first: list[tuple[str, Json]]) -> Reply:
+        try:
+            stream = self._hub.open(wants, call.last_event, first)
+        except TooManyStreams:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"{events.MAX_STREAMS} event streams are open, which is all there are",
+                (("Retry-After", "5"),),
+            ) from None
+        self._watcher.look()
+        return Reply(EventBody(self._hub, stream, self._heartbeat), events.MEDIA_TYPE)
+
+
+def _told(access: Json) -> Json:
+    """An access network as events tell it: what an MCP needs to know a subflow's by its address."""
+    return {name: access[name] for name in ("name", "type", "trust", "sequence", "prefixes")}
+
+
+def _wrong(path: str, message: str) -> Problem:
+    return unprocessable([{"path": path, "message": message}], message)
+
+

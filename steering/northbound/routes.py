@@ -1,0 +1,95 @@
+"""The route table: who may do what where."""
+
+from steering.northbound import events, parameters
+from steering.northbound.bodies import AccessUpdate, LoadReport, Rollback, WhatIfQuestion
+from steering.northbound.changes import ACCEPTED
+from steering.northbound.changes import Changes as To
+from steering.northbound.exchange import EVERYONE, OPERATOR, READERS, TEXT_TYPE, Route, Uses
+from steering.northbound.tokens import Role
+
+MCPS = READERS | {Role.MCP}
+LIST_MCPS = READERS | {Role.DEVICE}
+OWN_MCP = OPERATOR | {Role.MCP}
+IF_MATCH, SEQUENCE, STREAM = Uses.IF_MATCH, Uses.SEQUENCE, Uses.STREAM
+
+ROUTES = (
+    Route("GET", "health", "/v1/health", "State of the controller", To.health, "Health", EVERYONE),
+    Route(
+        "GET", "topology", "/v1/topology", "Switches, links, attachments, hosts", To.topology, "Topology"
+    ),
+    Route("GET", "mcps", "/v1/mcps", "The MCPs and what they carry", To.mcps, "Mcps", LIST_MCPS),
+    Route("GET", "mcp", "/v1/mcps/{name}", "One MCP", To.mcp, "Mcp", MCPS, bound=True),
+    Route(
+        "POST", "drain", "/v1/mcps/{name}/drain", "Keep its sessions, get no new ones", To.drain, "Drain",
+        OPERATOR, status=ACCEPTED, changes=True,
+    ),
+    Route(
+        "POST", "undrain", "/v1/mcps/{name}/undrain", "Get new sessions again", To.undrain, "Drain",
+        OPERATOR, status=ACCEPTED, changes=True,
+    ),
+    Route(
+        "PUT", "load", "/v1/mcps/{name}/load", "An MCP reports its health and load", To.load, "Load",
+        OWN_MCP, takes=LoadReport, status=ACCEPTED, bound=True, changes=True,
+    ),
+    Route(
+        "GET", "mcp_events", "/v1/mcps/{name}/events", "Server-Sent Events for an MCP: access, drain",
+        To.mcp_events, None, MCPS, media_type=events.MEDIA_TYPE, uses=STREAM, bound=True,
+    ),
+    Route(
+        "GET", "access_networks", "/v1/access-networks", "The access networks, as they are now",
+        To.access_networks, "AccessNetworks", MCPS,
+    ),
+    Route(
+        "GET", "access_network", "/v1/access-networks/{name}", "One access network", To.access_network,
+        "AccessNetwork", MCPS,
+    ),
+    Route(
+        "PUT", "put_access_network", "/v1/access-networks/{name}",
+        "Network access type information, effective on live sessions", To.put_access_network,
+        "AccessNetwork", OPERATOR, takes=AccessUpdate, uses=IF_MATCH | SEQUENCE, changes=True,
+    ),
+    Route("GET", "gateways", "/v1/gateways", "The ways to servers", To.gateways, "Gateways"),
+    Route("GET", "policy", "/v1/policy", "The policy in force", To.policy, "Policy", OPERATOR),
+    Route(
+        "PUT", "put_policy", "/v1/policy", "Check a policy and put it in force", To.put_policy,
+        "PolicyOutcome", OPERATOR, (parameters.DRY_RUN,), takes=str, uses=IF_MATCH, changes=True,
+    ),
+    Route(
+        "GET", "policy_versions", "/v1/policy/versions", "Policies that were in force", To.policy_versions,
+        "PolicyVersions",
+    ),
+    Route(
+        "POST", "rollback", "/v1/policy/rollback", "Put an earlier policy in force again", To.rollback,
+        "PolicyOutcome", OPERATOR, takes=Rollback, uses=IF_MATCH, changes=True,
+    ),
+    Route(
+        "GET", "subscribers", "/v1/subscribers", "Subscribers of the policy, by pseudonym", To.subscribers,
+        "Subscribers",
+    ),
+    Route(
+        "GET", "sessions", "/v1/sessions", "M-sessions, a page at a time", To.sessions, "Sessions",
+        parameters=(
+            parameters.CURSOR, parameters.LIMIT, parameters.MCP, parameters.STATE, parameters.TOKEN,
+            parameters.CLIENT,
+        ),
+    ),
+    Route("GET", "session", "/v1/sessions/{id}", "One M-session and its subflows", To.session, "Session"),
+    Route(
+        "DELETE", "abort", "/v1/sessions/{id}", "Abort an M-session", To.abort, "Abort", OPERATOR,
+        status=ACCEPTED, changes=True,
+    ),
+    Route(
+        "GET", "decision", "/v1/decisions/{id}", "Why an MCP was chosen, or none", To.decision, "Decision"
+    ),
+    Route(
+        "POST", "whatif", "/v1/whatif", "A decision on a connection that nobody opens", To.whatif, "WhatIf",
+        takes=WhatIfQuestion,
+    ),
+    Route(
+        "GET", "events", "/v1/events",
+        "Server-Sent Events: session, subflow, refusal, topology, policy, access, drain", To.events, None,
+        media_type=events.MEDIA_TYPE, uses=STREAM,
+    ),
+    Route("GET", "openapi", "/v1/openapi.json", "This description", To.openapi, None, EVERYONE),
+    Route("GET", "metrics", "/metrics", "Prometheus metrics", To.metrics, None, media_type=TEXT_TYPE),
+)  # fmt: skip

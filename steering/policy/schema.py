@@ -1,0 +1,61 @@
+"""JSON Schema of policy and site files, for editors: `python -m steering.policy.schema > policies/schema.json`.
+
+The schema says shapes and bounds; what parts of a file say of each other only `steering policy check` tells.
+"""
+
+import json
+from enum import StrEnum
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
+
+from steering.policy.policy_schema import PolicyFile
+from steering.policy.site_schema import SiteFile
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+_TYPES: dict[type, tuple[str, ...]] = {
+    bool: ("boolean",),
+    int: ("integer", "number"),
+    float: ("number",),
+    str: ("string",),
+}
+
+
+class _Generator(GenerateJsonSchema):
+    """Leaves out the defaults that are values of the program and not of the file: 1020 where one writes 17:00."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        made = self.generate_inner(schema["schema"])
+        default = schema.get("default")
+        if isinstance(default, StrEnum):
+            default = default.value
+        if made.get("type") in _TYPES.get(type(default), ()):
+            return {**made, "default": default}
+        return made
+
+
+def schema() -> dict[str, Any]:
+    """A file is a policy or a site; both under `$defs`."""
+    _, whole = models_json_schema(
+        [(PolicyFile, "validation"), (SiteFile, "validation")],
+        title="steering policy and site files",
+        schema_generator=_Generator,
+    )
+    return {
+        "$schema": DIALECT,
+        "title": whole["title"],
+        "oneOf": [{"$ref": "#/$defs/PolicyFile"}, {"$ref": "#/$defs/SiteFile"}],
+        "$defs": dict(sorted(whole["$defs"].items())),
+    }
+
+
+def text() -> str:
+    """The schema as the file holds it."""
+    return json.dumps(schema(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    print(text(), end="")
