@@ -56,6 +56,10 @@ class Pinning:
         self._eligible = frozenset(p for low, high in policy.eligible_ports for p in range(low, high + 1))
         self._chooser.replace(policy)
 
+    def eligible(self, port: int) -> bool:
+        """Whether connections to a service port are looked at."""
+        return port in self._eligible
+
     # ---- a SYN ----------------------------------------------------------------------------------
 
     def syn(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output]:

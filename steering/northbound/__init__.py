@@ -1,40 +1,80 @@
-"""The read-only REST and metrics of a running controller: WSGI application, credentials, OpenAPI."""
+"""The REST and metrics of a running controller: WSGI application, credentials, roles, events, OpenAPI."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from steering.core.counters import Counters
+from steering.model.control import Control
 from steering.model.view import View
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from steering.northbound.events import EventHub
+    from steering.northbound.throttle import Throttle
+    from steering.northbound.tokens import Keyring
+    from steering.northbound.watching import Watcher
     from steering.northbound.wsgi import Application
 
-__all__ = ["application"]
+__all__ = ["Northbound", "northbound"]
 
 
-def application(
+class Northbound(NamedTuple):
+    """`application` is WSGI; `watcher.look()` wants calling every `watching.PERIOD` seconds; `hub.close()`
+    ends the event streams."""
+
+    application: "Application"
+    watcher: "Watcher"
+    hub: "EventHub"
+
+
+def northbound(
     view: View,
+    control: Control,
     counters: Counters,
     registry: "CollectorRegistry",
-    token: str,
+    keyring: "Keyring",
     now: Callable[[], float],
     *,
+    epoch: str,
+    pseudonyms: bytes,
+    throttle: "Throttle | None" = None,
+    heartbeat: float | None = None,
     malformed: Iterable[str] = (),
     disconnects: Iterable[str] = (),
-) -> "Application":
-    """The northbound as a WSGI callable; it owns no sockets and no threads.
+) -> Northbound:
+    """The northbound; it owns no sockets and no threads.
 
-    `registry` gets the collector of `counters` and `view` (one application for a registry). `token` is
-    the bearer token every request needs. `now` is the clock of the engine, in seconds: a decision's age
-    is measured with it. `malformed` and `disconnects` are the label values shown from zero on; values
-    counted outside them appear as `other`. Raises ValueError for a token shorter than 32 characters.
+    `registry` gets the collector of `counters` and `view` (one northbound for a registry). `keyring` knows
+    whose a bearer token is. `now` is the clock of the engine, in seconds. `epoch`: 8 hex digits that no
+    earlier run had, for the events' ids. `pseudonyms`: the key of subscribers' pseudonyms. `heartbeat`:
+    seconds of silence after which a stream is sent a comment. `malformed` and `disconnects` are the label
+    values shown from zero on; values counted outside them appear as `other`.
     """
-    # Late: reading credentials does not need webob, Routes and prometheus_client in memory.
+    # Late: reading credentials does not need webob, Routes, pydantic and prometheus_client in memory.
+    from steering.northbound import events, openapi
+    from steering.northbound.accesses import Accesses
+    from steering.northbound.changes import Changes
     from steering.northbound.metrics import Collector, HttpMeter
+    from steering.northbound.throttle import Throttle
+    from steering.northbound.watching import Watcher
     from steering.northbound.wsgi import Application
 
+    hub = events.EventHub(epoch)
+    watcher = Watcher(view, counters, hub)
     meter = HttpMeter()
-    registry.register(Collector(view, counters, meter, malformed, disconnects))
-    return Application(view, registry, token, now, meter)
+    registry.register(Collector(view, counters, meter, hub, malformed, disconnects))
+    resources = Changes(
+        control,
+        hub,
+        watcher,
+        events.HEARTBEAT if heartbeat is None else heartbeat,
+        view,
+        Accesses(view),
+        registry,
+        now,
+        openapi.document(),
+        pseudonyms,
+    )
+    application = Application(resources, keyring, throttle or Throttle(), now, meter)
+    return Northbound(application, watcher, hub)

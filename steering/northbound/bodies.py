@@ -25,9 +25,7 @@ def _address(text: str) -> IPv4Address | IPv6Address:
     return address
 
 
-ADDRESS_SCHEMA: Json = {
-    "anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]
-}
+ADDRESS_SCHEMA: Json = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}
 IpAddress = Annotated[str, AfterValidator(_address), WithJsonSchema(ADDRESS_SCHEMA)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 

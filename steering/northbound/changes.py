@@ -168,5 +168,3 @@ def _told(access: Json) -> Json:
 
 def _wrong(path: str, message: str) -> Problem:
     return unprocessable([{"path": path, "message": message}], message)
-
-

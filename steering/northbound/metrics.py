@@ -21,6 +21,7 @@ from steering.core.counters import BUCKETS, Counters, Histogram, JoinResult
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
 from steering.model.view import Json, View
+from steering.northbound.events import EventHub
 
 OTHER = "other"
 
@@ -44,7 +45,9 @@ ERROR_TYPES = (
     OTHER,
 )
 
-HTTP_CODES = (200, 400, 401, 404, 405, 406, 413, 414, 500)
+HTTP_CODES = (
+    200, 202, 400, 401, 403, 404, 405, 406, 409, 411, 412, 413, 414, 415, 422, 428, 429, 500, 503,
+)  # fmt: skip
 
 _PLAIN = (
     ("sessions_started", "M-sessions that were given an MCP"),
@@ -77,9 +80,11 @@ class Collector:
         view: View,
         counters: Counters,
         http: HttpMeter,
+        hub: EventHub,
         malformed: Iterable[str] = (),
         disconnects: Iterable[str] = (),
     ) -> None:
+        self._hub = hub
         self._view = view
         self._counters = counters
         self._http = http
@@ -92,6 +97,7 @@ class Collector:
         yield from self._of_counters()
         yield _histogram(self._counters.decision_seconds)
         yield from self._of_http()
+        yield from self._of_events()
 
     def describe(self) -> list[Metric]:
         """None: the registry would else call `collect` when the collector is registered, before a View is up."""
@@ -114,6 +120,11 @@ class Collector:
         ):
             values = {mcp["name"]: float(mcp[key]) for mcp in mcps}
             yield _gauges(f"steering_mcp_{key}", f"{text}, by MCP", "mcp", values)
+
+    def _of_events(self) -> Iterator[Metric]:
+        yield _gauge("steering_event_streams", "Event streams open", self._hub.streams)
+        text = "Event streams ended because their reader was slow"
+        yield CounterMetricFamily("steering_event_streams_dropped", text, value=self._hub.dropped)
 
     def _of_counters(self) -> Iterator[Metric]:
         have = self._counters

@@ -3,6 +3,7 @@
 from typing import Any
 
 from steering.model.session import SessionState
+from steering.northbound import bodies
 
 Json = dict[str, Any]
 
@@ -13,8 +14,13 @@ FLAG: Json = {"type": "boolean"}
 
 
 def _object(optional: dict[str, Json] | None = None, **properties: Json) -> Json:
-    """An object; all properties but the `optional` are there. Readers ignore those they do not know."""
-    return {"type": "object", "properties": properties | (optional or {}), "required": list(properties)}
+    """A closed object; all properties but the `optional` are there."""
+    return {
+        "type": "object",
+        "properties": properties | (optional or {}),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
 
 
 def _list(items: Json) -> Json:
@@ -49,6 +55,18 @@ _SESSION_HEAD: dict[str, Json] = {
     "age_s": NUMBER,
 }
 
+_RULING: dict[str, Json] = {
+    "rule": _described(_maybe(TEXT), "The policy's rule, null for its own terms"),
+    "subscriber": _described(_maybe(TEXT), "A pseudonym"),
+}
+
+_PLACE: dict[str, Json] = {
+    "line": _maybe(WHOLE),
+    "column": _maybe(WHOLE),
+    "code": _maybe(TEXT),
+    "suggestion": _maybe(TEXT),
+}
+
 SCHEMAS: dict[str, Json] = {
     "Health": _object(
         status=_one_of("ok", "recovering", "no-switch"),
@@ -76,10 +94,18 @@ SCHEMAS: dict[str, Json] = {
         sessions=WHOLE,
         subflows=WHOLE,
         reachable=FLAG,
+        optional={
+            "health": _one_of("up", "draining", "down", "unknown"),
+            "load": _described(NUMBER, "0 to 1, the greatest that others report"),
+        },
     ),
     "Mcps": _object(mcps=_list(reference("Mcp"))),
     "SessionSummary": _object(**_SESSION_HEAD, subflows=WHOLE),
-    "Sessions": _object(sessions=_list(reference("SessionSummary")), total=WHOLE, offset=WHOLE),
+    "Sessions": _object(
+        sessions=_list(reference("SessionSummary")),
+        total=WHOLE,
+        next=_described(_maybe(TEXT), "The cursor of the next page"),
+    ),
     "Subflow": _object(
         src=TEXT,
         sport=WHOLE,
@@ -126,6 +152,58 @@ SCHEMAS: dict[str, Json] = {
         reason=TEXT,
         natural_cost=_maybe(NUMBER),
         candidates=_list(reference("Candidate")),
+        optional=_RULING,
     ),
-    "Problem": _object(type=TEXT, title=TEXT, status=WHOLE, detail=TEXT),
+    "WhatIf": _object(
+        time_s=NUMBER,
+        policy_version=WHOLE,
+        outcome=TEXT,
+        winner=_maybe(TEXT),
+        reason=TEXT,
+        natural_cost=_maybe(NUMBER),
+        candidates=_list(reference("Candidate")),
+        access_network=_described(_maybe(TEXT), "Where it would enter, null for a source of none"),
+        optional=_RULING,
+    ),
+    "AccessNetwork": _object(
+        name=TEXT,
+        type=reference("NetworkAccessType"),
+        trust=reference("Trust"),
+        sequence=_described(WHOLE, "Of the last update, 0 for the site file's own word"),
+        prefixes=_list(TEXT),
+        ports=_list(TEXT),
+    ),
+    "AccessNetworks": _object(access_networks=_list(reference("AccessNetwork"))),
+    "Gateway": _object(
+        name=TEXT, prefixes=_list(TEXT), ports=_list(TEXT), addresses=_list(TEXT), next_hops=_list(TEXT)
+    ),
+    "Gateways": _object(gateways=_list(reference("Gateway"))),
+    "Subscriber": _object(
+        **{"class": TEXT},
+        id=_described(TEXT, "A pseudonym, the same for the same subscriber"),
+        prefixes=_list(TEXT),
+        quotas=_described({"type": "object", "additionalProperties": _maybe(WHOLE)}, "Its own limits"),
+    ),
+    "Subscribers": _object(subscribers=_list(reference("Subscriber"))),
+    "Drain": _object(name=TEXT, draining=FLAG),
+    "Load": _object(name=TEXT, alive=FLAG, load=_maybe(NUMBER)),
+    "Abort": _object(id=TEXT),
+    "Policy": _object(version=WHOLE, text=_described(TEXT, "YAML")),
+    "Finding": _object(path=_maybe(TEXT), message=TEXT, optional=_PLACE),
+    "PolicyOutcome": _object(version=WHOLE, dry_run=FLAG, findings=_list(reference("Finding"))),
+    "PolicyVersion": {
+        "type": "object",
+        "properties": {"version": WHOLE, "time": _maybe(TEXT), "who": _maybe(TEXT)},
+        "required": ["version"],
+        "additionalProperties": _maybe({"type": ["string", "integer", "boolean"]}),
+    },
+    "PolicyVersions": _object(versions=_list(reference("PolicyVersion"))),
+    "Problem": _object(
+        type=TEXT,
+        title=TEXT,
+        status=WHOLE,
+        detail=TEXT,
+        optional={"errors": _described(_list(reference("Finding")), "What is wrong where in the body")},
+    ),
+    **bodies.schemas(),
 }

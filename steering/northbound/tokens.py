@@ -134,7 +134,9 @@ def listed(state_dir: Path) -> list[Record]:
     try:
         return [_record(one) for one in json.loads(text)["tokens"]]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise CredentialError(f"{path} is not a file of tokens: restore it, or remove it to begin anew") from None
+        raise CredentialError(
+            f"{path} is not a file of tokens: restore it, or remove it to begin anew"
+        ) from None
 
 
 def add(state_dir: Path, role: Role, name: str, mcp: str, created: str) -> tuple[str, str]:

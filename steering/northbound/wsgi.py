@@ -1,63 +1,64 @@
-"""The WSGI application: bounds, bearer token, dispatch, errors. Plain WSGI; any server may run it."""
+"""The WSGI application: bounds, bearer token, role, dispatch, errors, audit. Plain WSGI; any server may run it."""
 
-import hashlib
-import hmac
 import json
 import logging
 import math
-import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlencode
 
-from prometheus_client import CollectorRegistry
 from routes import Mapper
 from webob import Response
 
-from steering.model.view import View
-from steering.northbound import openapi, problems
+from steering.northbound import problems, requests
+from steering.northbound.changes import Changes
+from steering.northbound.exchange import JSON_TYPE, Call, Reply, Route
 from steering.northbound.metrics import HttpMeter
 from steering.northbound.parameters import parse_query
-from steering.northbound.problems import Problem, not_found
-from steering.northbound.resources import JSON_TYPE, ROUTES, Call, Reply, Resources, Route
+from steering.northbound.problems import Problem, forbidden, not_found
+from steering.northbound.routes import ROUTES
+from steering.northbound.throttle import Throttle
+from steering.northbound.tokens import Identity, Keyring, Role
 
-MAX_TARGET = 2_048  # characters of path and query together
-MAX_ACCEPT = 1_024  # a longer Accept header is taken as "anything"
-MIN_TOKEN = 32
-ANYTHING = "*/*"
-ALLOWED = ("GET", "HEAD")
 SECURE_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
-_ZERO = re.compile(r"q=0(\.0{0,3})?")
-
 log = logging.getLogger(__name__)
+audit = logging.getLogger("steering.audit")
+
+
+class _Trace:
+    """What is known of a request so far, for the audit."""
+
+    def __init__(self) -> None:
+        self.who: Identity | None = None
+        self.route: Route | None = None
 
 
 class Application:
-    """Made by `steering.northbound.application`; holds no state of requests but their count."""
+    """Made by `steering.northbound.application`; holds no state of requests but their counts."""
 
     def __init__(
         self,
-        view: View,
-        registry: CollectorRegistry,
-        token: str,
+        resources: Changes,
+        keyring: Keyring,
+        throttle: Throttle,
         now: Callable[[], float],
         meter: HttpMeter,
     ) -> None:
-        if len(token) < MIN_TOKEN:
-            raise ValueError(f"a bearer token of at least {MIN_TOKEN} characters is needed")
-        self._token = _digest(token)
+        self._resources = resources
+        self._keyring = keyring
+        self._throttle = throttle
         self._now = now
         self._meter = meter
-        self._resources = Resources(view, registry, now, openapi.document())
-        self._mapper = _mapper()
-        self._routes = {route.name: route for route in ROUTES}
+        self._mapper, self._routes = _mapper()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         began = self._now()
+        trace = _Trace()
         try:
-            response = self._respond(environ)
+            response = self._respond(environ, trace)
         except Problem as problem:
             response = _problem_response(problem)
         except Exception:
@@ -69,43 +70,73 @@ class Application:
         for name, value in SECURE_HEADERS:
             response.headers[name] = value
         self._meter.observe(response.status_code, self._now() - began)
+        _audit(environ, trace, response.status_code)
         answered: Iterable[bytes] = response(environ, start_response)
         return answered
 
-    def _respond(self, environ: dict[str, Any]) -> Response:
-        _check_bounds(environ)
+    def _respond(self, environ: dict[str, Any], trace: _Trace) -> Response:
+        requests.check_target(environ)
         # Before anything is looked up: without a token even the existence of a path is not told.
-        self._check_token(environ.get("HTTP_AUTHORIZATION", ""))
-        target = _target(environ)
-        route, values = self._find(target)
-        if environ["REQUEST_METHOD"] not in ALLOWED:
+        who = trace.who = self._identify(environ.get("HTTP_AUTHORIZATION", ""))
+        wait = self._throttle.wait(who.id, self._now())
+        if wait:
             raise Problem(
-                HTTPStatus.METHOD_NOT_ALLOWED, "this resource is read only", (("Allow", ", ".join(ALLOWED)),)
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "this token makes too many requests",
+                (("Retry-After", str(wait)),),
             )
-        accept = _accept(environ, route)
+        target = requests.target(environ)
+        route, values = self._find(target, environ["REQUEST_METHOD"], trace)
+        _check_role(route, who, values)
+        accept = requests.accept(environ, route)
         query = parse_query(environ.get("QUERY_STRING", ""), route.parameters)
-        reply = route.answer(self._resources, Call(values, query, accept))
-        return _reply_response(reply, target)
+        body = requests.body(environ, route)
+        if environ["REQUEST_METHOD"] == "HEAD" and route.media_type not in (JSON_TYPE, "text/plain"):
+            return _headers_of(route)
+        call = Call(
+            values,
+            query,
+            accept,
+            who,
+            body,
+            environ.get("HTTP_IF_MATCH"),
+            environ.get("HTTP_LAST_EVENT_ID", ""),
+        )
+        return _reply_response(route.answer(self._resources, call), target)
 
-    def _find(self, target: str) -> tuple[Route, dict[str, str]]:
-        """The route of a path and the values of its placeholders."""
+    def _find(self, target: str, method: str, trace: _Trace) -> tuple[Route, dict[str, str]]:
+        """The route of a path and method, and the values of its placeholders."""
         matched = self._mapper.routematch(target)
         if matched is None:
             raise not_found(f"no resource {problems.shown(target)}; /v1/openapi.json lists them")
         values, entry = matched
-        return self._routes[entry.name], values
+        methods = self._routes[entry.name]
+        route = trace.route = methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            allowed = sorted([*methods, "HEAD"] if "GET" in methods else methods)
+            raise Problem(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                f"this resource takes {', '.join(allowed)}",
+                (("Allow", ", ".join(allowed)),),
+            )
+        return route, values
 
-    def _check_token(self, header: str) -> None:
+    def _identify(self, header: str) -> Identity:
         scheme, _, given = header.partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
             raise _unauthorized("a bearer token is needed", "")
-        if not hmac.compare_digest(_digest(given.strip()), self._token):
-            raise _unauthorized("the bearer token is not the controller's", ', error="invalid_token"')
+        found = self._keyring.identify(given.strip())
+        if found is None:
+            raise _unauthorized("the bearer token is not one of the controller's", ', error="invalid_token"')
+        return found
 
 
-def _digest(token: str) -> bytes:
-    """Equal lengths on both sides, so that the comparison does not tell the token's length."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+def _check_role(route: Route, who: Identity, values: dict[str, str]) -> None:
+    if who.role not in route.roles:
+        roles = ", ".join(sorted(route.roles))
+        raise forbidden(f"a token of role {who.role} may not do this; it takes one of role {roles}")
+    if route.bound and who.role is Role.MCP and values["name"] != who.mcp:
+        raise forbidden(f"this token is that of MCP {who.mcp}, for itself alone")
 
 
 def _unauthorized(detail: str, error: str) -> Problem:
@@ -115,61 +146,65 @@ def _unauthorized(detail: str, error: str) -> Problem:
     )
 
 
-def _mapper() -> Mapper:
+def _mapper() -> tuple[Mapper, dict[str, dict[str, Route]]]:
+    """The paths, and by path the methods."""
     # register=False: Routes would else keep the mapper in a thread-wide global.
     mapper = Mapper(controller_scan=None, register=False, explicit=True)
     mapper.minimization = False
+    methods: dict[str, dict[str, Route]] = {}
     for route in ROUTES:
-        mapper.connect(route.name, route.path)
+        if route.path not in methods:
+            mapper.connect(route.path, route.path)
+        methods.setdefault(route.path, {})[route.method] = route
     mapper.create_regs([])
-    return mapper
+    return mapper, methods
 
 
-def _check_bounds(environ: dict[str, Any]) -> None:
-    if len(environ.get("PATH_INFO", "")) + len(environ.get("QUERY_STRING", "")) > MAX_TARGET:
-        raise Problem(HTTPStatus.REQUEST_URI_TOO_LONG, f"a target of at most {MAX_TARGET} bytes is served")
-    if environ.get("CONTENT_LENGTH", "") not in ("", "0") or environ.get("HTTP_TRANSFER_ENCODING"):
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no request here has a body")
-
-
-def _target(environ: dict[str, Any]) -> str:
-    """The decoded path; WSGI carries its bytes as Latin-1 text (PEP 3333)."""
-    try:
-        return str(environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8"))
-    except UnicodeError:
-        raise not_found("no resource has such a path") from None
-
-
-def _accept(environ: dict[str, Any], route: Route) -> str:
-    """The Accept header; raises 406 where it excludes JSON. Metrics choose their own format by it."""
-    header: str = environ.get("HTTP_ACCEPT", "")
-    if len(header) > MAX_ACCEPT:
-        return ANYTHING
-    if route.media_type == JSON_TYPE and not _takes_json(header):
-        raise Problem(HTTPStatus.NOT_ACCEPTABLE, f"this resource is {JSON_TYPE}")
-    return header or ANYTHING
-
-
-def _takes_json(header: str) -> bool:
-    """Whether an Accept header allows JSON: the most specific range decides (RFC 9110 section 12.5.1)."""
-    allowed: dict[str, bool] = {}
-    for part in header.lower().split(","):
-        kind, *settings = (word.strip() for word in part.split(";"))
-        if "/" in kind:
-            allowed[kind] = not any(_ZERO.fullmatch(setting) for setting in settings)
-    return next(
-        (allowed[kind] for kind in (JSON_TYPE, "application/*", ANYTHING) if kind in allowed), not allowed
+def _audit(environ: dict[str, Any], trace: _Trace, status: int) -> None:
+    """A line for everything that changes something, or would have; never a token, never a body (N-7.1)."""
+    route, who = trace.route, trace.who
+    if route is None or who is None or not route.changes:
+        return
+    audit.info(
+        "who=%s role=%s name=%s did=%s target=%s status=%d from=%s",
+        who.id,
+        who.role.value,
+        who.name or "-",
+        route.name,
+        problems.shown(environ.get("PATH_INFO", "")),
+        status,
+        environ.get("REMOTE_ADDR", "-"),
     )
 
 
+def _headers_of(route: Route) -> Response:
+    """The answer to HEAD where GET would open a stream."""
+    response = Response(body=b"", status=int(HTTPStatus.OK))
+    response.headers["Content-Type"] = route.media_type
+    return response
+
+
 def _reply_response(reply: Reply, target: str) -> Response:
-    body = reply.body if isinstance(reply.body, bytes) else _json(reply.body)
-    response = Response(body=body, status=int(HTTPStatus.OK))
+    if isinstance(reply.body, bytes):
+        response = Response(body=reply.body, status=reply.status)
+    elif isinstance(reply.body, dict):
+        response = Response(body=_json(reply.body), status=reply.status)
+    else:
+        response = Response(app_iter=reply.body, status=reply.status)
     response.headers["Content-Type"] = reply.media_type
+    if reply.tag is not None:
+        response.headers["ETag"] = reply.tag
     if reply.next_query is not None:
-        asked = {name: value for name, value in reply.next_query.items() if value is not None}
+        asked = {name: _text(name, value) for name, value in reply.next_query.items() if value is not None}
         response.headers["Link"] = f'<{target}?{urlencode(asked)}>; rel="next"'
     return response
+
+
+def _text(name: str, value: Any) -> str:
+    """A query value as it is written."""
+    if name == "token":
+        return f"{value:08x}"
+    return str(ip_address(value)) if isinstance(value, bytes) else str(value)
 
 
 def _problem_response(problem: Problem) -> Response:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
+from steering.policy.fields import PortName
 from steering.policy.policy_schema import PolicyFile
 from steering.policy.site_schema import SiteFile
 
@@ -36,6 +37,9 @@ class _Generator(GenerateJsonSchema):
             return {**made, "default": default}
         return made
 
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False  # it would only repeat the key
+
 
 def schema() -> dict[str, Any]:
     """A file is a policy or a site; both under `$defs`."""
@@ -48,8 +52,12 @@ def schema() -> dict[str, Any]:
         "$schema": DIALECT,
         "title": whole["title"],
         "oneOf": [{"$ref": "#/$defs/PolicyFile"}, {"$ref": "#/$defs/SiteFile"}],
-        "$defs": dict(sorted(whole["$defs"].items())),
+        "$defs": {name: part for name, part in sorted(whole["$defs"].items()) if _is_file(name)},
     }
+
+
+def _is_file(name: str) -> bool:
+    return name != PortName.__name__  # a switch port is one text in a file, a pair only in here
 
 
 def text() -> str:
