@@ -1,4 +1,4 @@
-"""What `status`, `sessions`, `explain` and `mcp` share: finding the controller and asking it.
+"""What `status`, `sessions`, `explain`, `mcp` and `policy` share: finding the controller and asking it.
 
 The controller leaves its URL (`rest`) and its bearer token (`token`) in the state directory; the
 options name other places. Proxies from the environment are not used: the token stays on this machine.
@@ -11,9 +11,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 TIMEOUT = 10.0  # seconds without a byte
@@ -37,6 +37,18 @@ class NotFound(Unavailable):
 
 class BadInput(Exception):
     """The command was given something that cannot be asked; one line."""
+
+
+class Rejected(BadInput):
+    """The controller names what is wrong with what it was sent; `problem` is its whole answer (RFC 9457)."""
+
+    def __init__(self, detail: str, problem: Json) -> None:
+        super().__init__(detail)
+        self.problem = problem
+
+
+class Outdated(Unavailable):
+    """What should be replaced is not what was looked at (412)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,6 +147,13 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+class Answer(NamedTuple):
+    """A JSON object and its entity tag, if it has one."""
+
+    body: Json
+    etag: str | None
+
+
 class Controller:
     """A controller's northbound; one connection for a question."""
 
@@ -149,6 +168,22 @@ class Controller:
 
         Raises NotFound, BadInput (the controller names what is wrong) and Unavailable.
         """
+        return self.request("GET", path, query=query).body
+
+    def request(
+        self,
+        method: str,
+        path: Sequence[str],
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, object] | None = None,
+        verbatim: Collection[str] = (),
+    ) -> Answer:
+        """As `get`, with any method, a body and headers; fields named in `verbatim` come as they are.
+
+        Raises also Rejected (422) and Outdated (412).
+        """
         target = "/".join(
             [
                 self._parts.path.rstrip("/"),
@@ -156,27 +191,34 @@ class Controller:
                 *(quote(part, safe="", errors="surrogateescape") for part in path),
             ]
         )
-        given = {name: value for name, value in query.items() if value is not None}
+        given = {name: value for name, value in (query or {}).items() if value is not None}
         asked = urlencode(given, errors="surrogateescape")
-        status, data = self._exchange(f"{target}?{asked}" if asked else target)
+        status, data, etag = self._exchange(
+            method, f"{target}?{asked}" if asked else target, body, headers or {}
+        )
         try:
-            body = json.loads(data)
+            answer = json.loads(data)
         except (ValueError, RecursionError):
-            body = None
-        if not isinstance(body, dict):
+            answer = None
+        if not isinstance(answer, dict):
             raise Unavailable(f"what answers at {self.url} is no steering controller (status {status})")
-        body = {str(_printable(name)): _printable(value) for name, value in body.items()}
-        if status == http.HTTPStatus.OK:
-            return body
-        raise self._refused(status, str(body.get("detail") or body.get("title") or "no reason given"))
+        answer = {
+            str(_printable(name)): value if name in verbatim else _printable(value)
+            for name, value in answer.items()
+        }
+        if status in (http.HTTPStatus.OK, http.HTTPStatus.CREATED):
+            return Answer(answer, etag)
+        raise self._refused(status, answer)
 
-    def _exchange(self, target: str) -> tuple[int, bytes]:
+    def _exchange(
+        self, method: str, target: str, body: bytes | None, more: Mapping[str, str]
+    ) -> tuple[int, bytes, str | None]:
         secure = self._parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         connection = kind(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT)
         try:
-            headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-            connection.request("GET", target, headers=headers)
+            headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", **more}
+            connection.request(method, target, body=body, headers=headers)
             response = connection.getresponse()
             data = response.read(MAX_ANSWER + 1)
         except TimeoutError:
@@ -193,9 +235,10 @@ class Controller:
             connection.close()
         if len(data) > MAX_ANSWER:
             raise Unavailable(f"the answer of {self.url} is over {MAX_ANSWER >> 20} MiB")
-        return response.status, data
+        return response.status, data, response.getheader("ETag")
 
-    def _refused(self, status: int, detail: str) -> Exception:
+    def _refused(self, status: int, problem: Json) -> Exception:
+        detail = str(problem.get("detail") or problem.get("title") or "no reason given")
         if status == http.HTTPStatus.UNAUTHORIZED:
             return Unavailable(
                 f"the controller at {self.url} refuses the token of {self._token_file}: "
@@ -203,6 +246,10 @@ class Controller:
             )
         if status == http.HTTPStatus.NOT_FOUND:
             return NotFound(detail)
+        if status == http.HTTPStatus.UNPROCESSABLE_ENTITY:
+            return Rejected(detail, problem)
+        if status == http.HTTPStatus.PRECONDITION_FAILED:
+            return Outdated(detail)
         if status in (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.REQUEST_URI_TOO_LONG):
             return BadInput(detail)
         return Unavailable(f"the controller at {self.url} answers {status}: {detail}")

@@ -33,7 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the REST interface listens; port 0 is any free one (default %(default)s)",
     )
     parser.add_argument(
-        "--rest-allow-remote", action="store_true", help="let --rest be an address that is not loopback"
+        "--rest-allow-remote",
+        action="store_true",
+        help="let --rest be an address that is not loopback, without TLS",
+    )
+    parser.add_argument("--rest-cert", metavar="FILE", help="serve REST by TLS with this certificate (PEM)")
+    parser.add_argument("--rest-key", metavar="FILE", help="the certificate's private key (PEM)")
+    parser.add_argument(
+        "--rest-client-ca",
+        metavar="FILE",
+        help="mutual TLS: take only clients with a certificate of this CA (PEM)",
     )
     parser.add_argument("--state-dir", metavar="DIR", help="where token, discovery key and REST URL are kept")
     parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")

@@ -52,4 +52,4 @@ class Control(Protocol):
     def whatif(self, question: WhatIf) -> Json:
         """The decision on a connection without installing anything: the body of a decision, without its id.
 
-        Raises KeyError for an access network that is not known."""
+        Raises KeyError for an access network that is not known, or a source that is in none."""

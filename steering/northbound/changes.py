@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address
+from threading import Lock
 from typing import Any, cast
 
 from steering.core.messages import AbortSession, AccessChanged, McpAdmin, McpReport
@@ -38,6 +39,9 @@ class Changes(Resources):
         self._hub = hub
         self._watcher = watcher
         self._heartbeat = heartbeat
+        # Checking a policy may take a while, in which others are served: one after the other, or two would
+        # pass the same If-Match.
+        self._one_policy = Lock()
 
     # ---- MCPs ----------------------------------------------------------------------------------
 
@@ -93,18 +97,20 @@ class Changes(Resources):
 
     def put_policy(self, call: Call) -> Reply:
         dry_run = call.query["dry_run"]
-        if not dry_run or call.if_match is not None:
-            require_match(call.if_match, tag_of(self._policy()))
-        outcome = self._control.replace_policy(cast(str, call.body), call.who.id, dry_run)
+        with self._one_policy:
+            if not dry_run or call.if_match is not None:
+                require_match(call.if_match, tag_of(self._policy()))
+            outcome = self._control.replace_policy(cast(str, call.body), call.who.id, dry_run)
         return self._outcome(outcome, dry_run)
 
     def policy_versions(self, _: Call) -> Reply:
         return Reply({"versions": self._control.policy_versions()})
 
     def rollback(self, call: Call) -> Reply:
-        require_match(call.if_match, tag_of(self._policy()))
         version = cast(Rollback, call.body).version
-        outcome = self._control.rollback_policy(version, call.who.id)
+        with self._one_policy:
+            require_match(call.if_match, tag_of(self._policy()))
+            outcome = self._control.rollback_policy(version, call.who.id)
         if outcome is None:
             raise not_found(f"no version {version} of the policy is kept")
         return self._outcome(outcome, False)
@@ -140,6 +146,8 @@ class Changes(Resources):
         try:
             found = self._control.whatif(question)
         except KeyError:
+            if asked.access is None:
+                raise _wrong("source", "no access network has this address's prefix") from None
             raise _wrong("access", "no such access network; /v1/access-networks lists them") from None
         return Reply(self._discreet(found))
 

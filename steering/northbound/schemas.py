@@ -162,7 +162,6 @@ SCHEMAS: dict[str, Json] = {
         reason=TEXT,
         natural_cost=_maybe(NUMBER),
         candidates=_list(reference("Candidate")),
-        access_network=_described(_maybe(TEXT), "Where it would enter, null for a source of none"),
         optional=_RULING,
     ),
     "AccessNetwork": _object(

@@ -11,11 +11,14 @@ import os
 import re
 import tempfile
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 KEPT = 100
 MAX_TEXT = 4 << 20  # characters
 MAX_FILE = 8 * MAX_TEXT  # bytes; JSON may spell a character with several
+YEAR_3000 = 32_503_680_000.0
 MAX_WORDS = 200  # characters of `who` and `comment`
 
 _FILE = re.compile(r"([1-9][0-9]{0,8})\.json", re.ASCII)
@@ -36,10 +39,16 @@ class Version:
     comment: str
     text: str
 
-    @property
-    def etag(self) -> str:
-        """A strong entity tag (RFC 9110 section 8.8.3), quotes included."""
-        return f'"{self.version}-{self.sha256[:16]}"'
+    def as_json(self) -> dict[str, Any]:
+        """{"version", "time" (RFC 3339, UTC), "who", "comment", "digest"}: as listings show it, without the text."""
+        moment = datetime.fromtimestamp(self.when, UTC).isoformat(timespec="seconds")
+        return {
+            "version": self.version,
+            "time": moment,
+            "who": self.who,
+            "comment": self.comment,
+            "digest": self.sha256,
+        }
 
 
 class History:
@@ -86,7 +95,7 @@ class History:
         try:
             version = Version(**json.loads(raw))
             whole = version.version == number and version.sha256 == _digest(version.text)
-            whole = whole and isinstance(version.when, int | float)
+            whole = whole and isinstance(version.when, int | float) and 0 <= version.when < YEAR_3000
             whole = whole and isinstance(version.who, str) and isinstance(version.comment, str)
         except (ValueError, TypeError, AttributeError, RecursionError):
             whole = False

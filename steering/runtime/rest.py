@@ -1,7 +1,9 @@
 """The northbound on eventlet's WSGI server, bounded, and its URL in the state directory."""
 
 import logging
+import secrets
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -11,17 +13,21 @@ from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
 from steering.core.discovery import Rejection
+from steering.model.control import Control
 from steering.model.view import View
-from steering.northbound import application
-from steering.northbound.credentials import bearer_token, remove_rest_url, write_rest_url
+from steering.northbound import northbound
+from steering.northbound.credentials import bearer_token, pseudonym_key, remove_rest_url, write_rest_url
+from steering.northbound.events import MAX_STREAMS
+from steering.northbound.tokens import TokenFile
+from steering.northbound.watching import PERIOD
 from steering.openflow.app import UNEXPECTED
 from steering.openflow.dispatch import NOT_OURS
 from steering.openflow.errors import Malformed
 from steering.openflow.reader import Disconnect
-from steering.runtime.settings import Endpoint, Settings, SettingsError
+from steering.runtime.settings import Endpoint, Settings, SettingsError, Tls
 from steering.wire.errors import Refusal as WireRefusal
 
-MAX_CLIENTS = 64
+MAX_CLIENTS = 64  # besides the event streams
 CLIENT_TIMEOUT = 10.0  # seconds without a byte
 MAX_TARGET = 4_096  # bytes of a request line
 
@@ -45,11 +51,32 @@ def check_free(endpoint: Endpoint, what: str) -> None:
             raise SettingsError(f"{what}: cannot listen on {endpoint}: {error.strerror}") from None
 
 
+def _secured(sock: Any, tls: Tls) -> Any:
+    """TLS over a listening socket; a client's handshake happens where it is served, so nobody waits for it.
+
+    Not by eventlet.wrap_ssl: that takes `cert_reqs` for options of the context (eventlet 0.41), so no client
+    would be asked for a certificate. Raises SettingsError.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(tls.cert, tls.key)
+        if tls.client_ca is not None:
+            context.load_verify_locations(tls.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+    except (OSError, ssl.SSLError) as error:
+        why = getattr(error, "reason", None) or error.strerror or str(error)
+        raise SettingsError(f"--rest-cert, --rest-key, --rest-client-ca: cannot be used: {why}") from None
+    return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+
+
 class Rest:
     """Listens from the beginning, serves from `start` on."""
 
-    def __init__(self, settings: Settings, view: View, counters: Counters, now: Callable[[], float]) -> None:
-        token = bearer_token(settings.state_dir)
+    def __init__(
+        self, settings: Settings, view: View, control: Control, counters: Counters, now: Callable[[], float]
+    ) -> None:
+        keyring = TokenFile(settings.state_dir, bearer_token(settings.state_dir))
         family = socket.AF_INET6 if ":" in settings.rest.host else socket.AF_INET
         try:
             self._socket = eventlet.listen(
@@ -58,36 +85,52 @@ class Rest:
         except OSError as error:
             raise SettingsError(f"--rest: cannot listen on {settings.rest}: {error.strerror}") from None
         self._state_dir = settings.state_dir
-        self.url = f"http://{Endpoint(settings.rest.host, self._socket.getsockname()[1])}"
-        self._application = application(
+        scheme = "http" if settings.rest_tls is None else "https"
+        self.url = f"{scheme}://{Endpoint(settings.rest.host, self._socket.getsockname()[1])}"
+        if settings.rest_tls is not None:
+            self._socket = _secured(self._socket, settings.rest_tls)
+        self._north = northbound(
             view,
+            control,
             counters,
             CollectorRegistry(),
-            token,
+            keyring,
             now,
+            epoch=secrets.token_hex(4),
+            pseudonyms=pseudonym_key(settings.state_dir),
             malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *Malformed],
             disconnects=list(Disconnect),
         )
-        self._server: Any = None
+        self._threads: list[Any] = []
 
     def start(self) -> None:
         """Serve, and say where."""
         write_rest_url(self._state_dir, self.url)
-        self._server = eventlet.spawn(
+        server = eventlet.spawn(
             eventlet.wsgi.server,
             self._socket,
-            self._application,
+            self._north.application,
             log=logging.getLogger("steering.rest"),
             log_output=False,
             debug=False,
-            max_size=MAX_CLIENTS,
+            max_size=MAX_CLIENTS + MAX_STREAMS,
             socket_timeout=CLIENT_TIMEOUT,
             url_length_limit=MAX_TARGET,
         )
+        self._threads = [server, eventlet.spawn(self._watch)]
+
+    def _watch(self) -> None:
+        while True:
+            eventlet.sleep(PERIOD)
+            try:
+                self._north.watcher.look()
+            except Exception:
+                log.exception("what changed could not be told")
 
     def stop(self) -> None:
         """Take the URL back and stop listening."""
         remove_rest_url(self._state_dir, self.url)
-        if self._server is not None:
-            self._server.kill()
+        self._north.hub.close()
+        for thread in self._threads:
+            thread.kill()
         self._socket.close()

@@ -36,6 +36,16 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Files in PEM: the certificate with its chain, its key, and the CA that clients' certificates are from;
+    without it no client needs one."""
+
+    cert: str
+    key: str
+    client_ca: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     site: str
     policy: str | None  # None: the defaults of the policy
@@ -45,6 +55,7 @@ class Settings:
     disabled: frozenset[str] = frozenset()
     log_json: bool = False
     log_level: str = "info"
+    rest_tls: Tls | None = None
 
 
 def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> Endpoint:
@@ -61,15 +72,23 @@ def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> Endpoint:
     return Endpoint(str(address), int(port))
 
 
-def _rest_endpoint(text: str, remote_allowed: bool) -> Endpoint:
+def _rest_endpoint(text: str, remote_allowed: bool, tls: Tls | None) -> Endpoint:
     # Port 0 is any free one: the state directory says which.
     endpoint = parse_endpoint(text, "--rest", 0)
-    if not endpoint.is_loopback and not remote_allowed:
+    if not endpoint.is_loopback and tls is None and not remote_allowed:
         raise SettingsError(
-            f"--rest: {endpoint.host} can be reached from outside and there is no TLS: listen on a loopback "
-            "address, or say --rest-allow-remote"
+            f"--rest: {endpoint.host} can be reached from outside and there is no TLS: give --rest-cert and "
+            "--rest-key, listen on a loopback address, or say --rest-allow-remote"
         )
     return endpoint
+
+
+def _tls(cert: str | None, key: str | None, client_ca: str | None) -> Tls | None:
+    if cert and key:
+        return Tls(cert, key, client_ca or None)
+    if cert or key or client_ca:
+        raise SettingsError("--rest-cert and --rest-key go together, --rest-client-ca with both")
+    return None
 
 
 def _mechanisms(words: list[str]) -> frozenset[str]:
@@ -81,33 +100,37 @@ def _mechanisms(words: list[str]) -> frozenset[str]:
 
 def from_arguments(args: argparse.Namespace) -> Settings:
     """The settings of `steering run`. Raises SettingsError."""
+    tls = _tls(args.rest_cert, args.rest_key, args.rest_client_ca)
     return Settings(
         site=args.site,
         policy=args.policy,
         listen=parse_endpoint(args.listen, "--listen"),
-        rest=_rest_endpoint(args.rest, args.rest_allow_remote),
+        rest=_rest_endpoint(args.rest, args.rest_allow_remote, tls),
         state_dir=Path(args.state_dir) if args.state_dir else default_state_dir(),
         disabled=_mechanisms(args.disable),
         log_json=args.log_json,
         log_level=args.log_level,
+        rest_tls=tls,
     )
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings under osken-manager: STEERING_SITE, and if wanted STEERING_POLICY, STEERING_REST,
-    STEERING_REST_ALLOW_REMOTE=1, STEERING_STATE_DIR, STEERING_DISABLE (comma separated). Raises
-    SettingsError."""
+    STEERING_REST_ALLOW_REMOTE=1, STEERING_REST_CERT, STEERING_REST_KEY, STEERING_REST_CLIENT_CA,
+    STEERING_STATE_DIR, STEERING_DISABLE (comma separated). Raises SettingsError."""
     site = environ.get("STEERING_SITE")
     if not site:
         raise SettingsError("STEERING_SITE is not set: it names the site file")
     state_dir = environ.get("STEERING_STATE_DIR")
+    tls = _tls(*(environ.get(f"STEERING_REST_{name}") for name in ("CERT", "KEY", "CLIENT_CA")))
     return Settings(
         site=site,
         policy=environ.get("STEERING_POLICY") or None,
         listen=None,
         rest=_rest_endpoint(
-            environ.get("STEERING_REST", DEFAULT_REST), environ.get("STEERING_REST_ALLOW_REMOTE") == "1"
+            environ.get("STEERING_REST", DEFAULT_REST), environ.get("STEERING_REST_ALLOW_REMOTE") == "1", tls
         ),
         state_dir=Path(state_dir) if state_dir else default_state_dir(),
         disabled=_mechanisms([word for word in environ.get("STEERING_DISABLE", "").split(",") if word]),
+        rest_tls=tls,
     )

@@ -1,4 +1,4 @@
-"""A View with fixed answers: two MCPs, three sessions, one decision."""
+"""A View with fixed answers (two MCPs, three sessions, one decision) and a Control that writes down what it is told."""
 
 import math
 from typing import Any
@@ -6,11 +6,16 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
-from steering.northbound import application
+from steering.model.control import Control, PolicyOutcome, PolicyText, WhatIf
+from steering.model.view import Wanted
+from steering.northbound import Northbound, northbound
+from steering.northbound.throttle import Throttle
+from steering.northbound.tokens import Identity, Role
 from steering.northbound.wsgi import Application
 
 TOKEN = "t0ken_of-the-tests_" + "x" * 24
 CLOCK = 500.0
+IMSI = "001019999999999"
 
 Json = dict[str, Any]
 
@@ -45,6 +50,8 @@ DECISION: Json = {
     "outcome": "proxy",
     "winner": "core",
     "reason": "lowest score",
+    "rule": "gold",
+    "subscriber": IMSI,
     "natural_cost": 4.0,
     "candidates": [
         {
@@ -65,7 +72,7 @@ class FixedView:
 
     def __init__(self, sessions: int = 3) -> None:
         self.count = sessions
-        self.asked: list[tuple[int, int, str | None, str | None]] = []
+        self.asked: list[tuple[int, int, Wanted]] = []
 
     def health(self) -> Json:
         return {
@@ -103,16 +110,46 @@ class FixedView:
         edge = {**core, "name": "edge", "id": 8, "type_computed": "on-path", "port": "s2:9"}
         return [core, {**edge, "sessions": 1, "subflows": 1, "reachable": False}]
 
-    def sessions(self, offset: int, limit: int, mcp: str | None, state: str | None) -> tuple[list[Json], int]:
-        self.asked.append((offset, limit, mcp, state))
+    def access_networks(self) -> list[Json]:
+        lte = {
+            "name": "lte", "type": "cellular", "trust": "operator",
+            "prefixes": ["10.1.0.0/24", "fd00:1::/64"], "ports": ["s1:1"],
+        }  # fmt: skip
+        return [lte, {**lte, "name": "wlan", "type": "wlan", "prefixes": ["10.2.0.0/24"], "ports": ["s2:1"]}]
+
+    def gateways(self) -> list[Json]:
+        return [
+            {
+                "name": "internet", "prefixes": ["10.9.0.0/24"], "ports": ["s4:1"],
+                "addresses": ["10.9.0.1"], "next_hops": [],
+            }
+        ]  # fmt: skip
+
+    def subscribers(self) -> list[Json]:
+        quotas = {"sessions_per_subscriber": 10, "sessions_per_server": None}
+        return [{"id": IMSI, "class": "gold", "prefixes": ["10.1.0.0/28"], "quotas": quotas}]
+
+    def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
+        self.asked.append((after, limit, wanted))
         chosen = [
-            {**HEAD, "id": f"m-{number}", "mcp": "edge" if number % 3 == 0 else "core", "subflows": 2}
+            (
+                number,
+                {**HEAD, "id": f"m-{number}", "mcp": "edge" if number % 3 == 0 else "core", "subflows": 2},
+            )
             for number in range(1, self.count + 1)
         ]
         chosen = [
-            found for found in chosen if mcp in (None, found["mcp"]) and state in (None, found["state"])
+            (number, found)
+            for number, found in chosen
+            if wanted.mcp in (None, found["mcp"]) and wanted.state in (None, found["state"])
         ]
-        return chosen[offset : offset + limit], len(chosen)
+        rest = [(number, found) for number, found in chosen if number > after]
+        page = rest[:limit]
+        more = page[-1][0] if len(rest) > limit else None
+        return [found for _, found in page], len(chosen), more
+
+    def marks(self) -> dict[str, tuple[str, int]]:
+        return {f"m-{number}": ("established", 2) for number in range(1, self.count + 1)}
 
     def session(self, session_id: str) -> Json | None:
         if session_id == "m-2":
@@ -125,8 +162,79 @@ class FixedView:
         return DECISION if decision_id == "d-1" else None
 
 
-def served(view: Any = None, counters: Counters | None = None, **more: Any) -> Application:
-    """The real application over a view, its token TOKEN and its clock standing at CLOCK."""
-    return application(
-        view or FixedView(), counters or Counters(), CollectorRegistry(), TOKEN, lambda: CLOCK, **more
+class Noted:
+    """Implements steering.model.control.Control: notes what is given, knows two versions of a policy."""
+
+    def __init__(self) -> None:
+        self.given: list[Any] = []
+        self.asked: list[Any] = []
+        self.current = PolicyText(3, "version: 1\n")
+
+    def give(self, given: Any) -> None:
+        self.given.append(given)
+
+    def policy(self) -> PolicyText:
+        return self.current
+
+    def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
+        self.asked.append((text, who, dry_run))
+        if "wrong" in text:
+            finding = {"line": 2, "column": 1, "code": "unknown-key", "message": "unknown key 'wrong'"}
+            return PolicyOutcome(self.current.version, [finding], False)
+        if not dry_run:
+            self.current = PolicyText(self.current.version + 1, text)
+        return PolicyOutcome(self.current.version, [], True)
+
+    def policy_versions(self) -> list[Json]:
+        return [{"version": 3, "time": "2026-11-20T10:00:00+00:00", "who": "first"}]
+
+    def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
+        return self.replace_policy("version: 1\n", who, False) if version == 3 else None
+
+    def whatif(self, question: WhatIf) -> Json:
+        self.asked.append(question)
+        if question.access == "nowhere" or question.source == bytes(4):
+            raise KeyError(question.access)
+        return {name: value for name, value in DECISION.items() if name != "id"}
+
+
+class Tokens:
+    """A keyring of one token for each role, the role's name and much padding."""
+
+    def identify(self, token: str) -> Identity | None:
+        if token == TOKEN:
+            return Identity("0123abcd", Role.OPERATOR, "tests")
+        for role in Role:
+            if token == token_of(role):
+                return Identity(f"{role}-id", role, "", "core" if role is Role.MCP else "")
+        return None
+
+
+def token_of(role: str) -> str:
+    return f"{role}-" + "y" * 40
+
+
+def north(
+    view: Any = None, counters: Counters | None = None, control: Control | None = None, **more: Any
+) -> Northbound:
+    """The real northbound over a view, its clock standing at CLOCK."""
+    settings: Any = {
+        "now": lambda: CLOCK,
+        "epoch": "0badcafe",
+        "pseudonyms": b"k" * 32,
+        "throttle": Throttle(1e6, 1e6),
+    } | more
+    return northbound(
+        view or FixedView(),
+        control or Noted(),
+        counters or Counters(),
+        CollectorRegistry(),
+        settings.pop("keyring", None) or Tokens(),
+        settings.pop("now"),
+        **settings,
     )
+
+
+def served(view: Any = None, counters: Counters | None = None, **more: Any) -> Application:
+    """Its application; TOKEN is an operator's."""
+    return north(view, counters, **more).application

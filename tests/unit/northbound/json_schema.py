@@ -14,7 +14,7 @@ KINDS: dict[str, tuple[type, ...]] = {
 }
 KNOWN = frozenset(
     "$ref anyOf type enum properties required items additionalProperties description "
-    "minimum maximum minLength maxLength default".split()
+    "minimum maximum minLength maxLength default title format".split()
 )
 
 
@@ -29,6 +29,10 @@ def faults(schema: dict[str, Any], value: Any, schemas: dict[str, Any], at: str 
             yield f"{at}: {value!r} is none of the alternatives"
         return
     kind = schema.get("type")
+    if isinstance(kind, list):
+        if not any(isinstance(value, KINDS[one]) for one in kind):
+            yield f"{at}: {value!r} is none of {kind}"
+        return
     if kind and (not isinstance(value, KINDS[kind]) or (isinstance(value, bool) and kind != "boolean")):
         yield f"{at}: {value!r} is no {kind}"
         return
@@ -50,5 +54,7 @@ def _in_object(
     for name, item in value.items():
         if name in schema.get("properties", {}):
             yield from faults(schema["properties"][name], item, schemas, f"{at}.{name}")
+        elif schema.get("additionalProperties") is False:
+            yield f"{at}: {name} is not declared"
         elif "additionalProperties" in schema:
             yield from faults(schema["additionalProperties"], item, schemas, f"{at}.{name}")

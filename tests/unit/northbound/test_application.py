@@ -2,7 +2,9 @@
 
 import json
 import logging
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import parse_qsl
 from wsgiref.validate import validator
 
 import pytest
@@ -10,12 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from webob import Request, Response
 
-from steering.northbound.resources import ROUTES
-from steering.northbound.wsgi import MAX_TARGET
+from steering.model.view import Wanted
+from steering.northbound.requests import MAX_TARGET
+from steering.northbound.routes import ROUTES
+from steering.northbound.tokens import FirstToken
 from tests.unit.northbound.fixed_view import CLOCK, DECISION, TOKEN, FixedView, served
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-PATHS = [route.path.format(id="m-1" if "sessions" in route.path else "d-1") for route in ROUTES]
+PATHS = [
+    route.path.format(
+        id="m-1" if "sessions" in route.path else "d-1", name="core" if "mcps" in route.path else "lte"
+    )
+    for route in ROUTES
+    if route.method == "GET" and route.media_type != "text/event-stream"
+]
 
 
 def ask(path: str, app: Any = None, method: str = "GET", **headers: str) -> Response:
@@ -30,7 +40,7 @@ def problem(response: Response, status: int) -> str:
     assert response.status_code == status
     assert response.content_type == "application/problem+json"
     body = json.loads(response.body)
-    assert set(body) == {"type", "title", "status", "detail"}
+    assert set(body) - {"errors"} == {"type", "title", "status", "detail"}
     assert (body["type"], body["status"]) == ("about:blank", status)
     assert body["title"] == response.status.split(" ", 1)[1]
     assert "\n" not in body["detail"]
@@ -70,6 +80,7 @@ def test_a_decision_tells_its_age_and_infinite_costs_are_null() -> None:
     assert body["age_s"] == CLOCK - DECISION["time_s"]
     assert [candidate["cost"] for candidate in body["candidates"]] == [5.0, None]
     assert body["candidates"][0] == DECISION["candidates"][0]
+    assert body["rule"] == "gold"
 
 
 # ---- the token ---------------------------------------------------------------------------------
@@ -102,7 +113,7 @@ def test_a_wrong_token_is_refused_and_never_repeated(header: str) -> None:
     environ = Request.blank("/v1/health").environ
     environ["HTTP_AUTHORIZATION"] = header
     response = Request(environ).get_response(served())
-    assert problem(response, 401) == "the bearer token is not the controller's"
+    assert problem(response, 401) == "the bearer token is not one of the controller's"
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
     assert TOKEN.encode() not in response.body
 
@@ -123,15 +134,10 @@ def test_a_token_in_the_query_is_none() -> None:
     assert response.status_code == 401
 
 
-def test_an_application_without_a_real_token_is_refused() -> None:
-    from prometheus_client import CollectorRegistry
-
-    from steering.core.counters import Counters
-    from steering.northbound import application
-
+def test_a_first_token_that_is_none_is_refused() -> None:
     for token in ("", "short"):
         with pytest.raises(ValueError, match="at least 32"):
-            application(FixedView(), Counters(), CollectorRegistry(), token, lambda: 0.0)
+            FirstToken(token)
 
 
 # ---- sessions, page by page --------------------------------------------------------------------
@@ -144,11 +150,11 @@ def test_sessions_come_in_pages_and_the_next_is_linked() -> None:
     while path:
         response = ask(path, app)
         assert response.json["total"] == 167
-        assert response.json["offset"] == len(seen)
         seen += [found["id"] for found in response.json["sessions"]]
         link = response.headers.get("Link", "")
         assert not link or link.endswith('>; rel="next"')
         path = link.partition("<")[2].partition(">")[0]
+        assert bool(path) == (response.json["next"] is not None)
     assert len(seen) == len(set(seen)) == 167
 
 
@@ -156,34 +162,39 @@ def test_defaults_and_filters_reach_the_view() -> None:
     view = FixedView()
     app = served(view)
     ask("/v1/sessions", app)
-    ask("/v1/sessions?offset=1&limit=1000&mcp=edge&state=established", app)
-    assert view.asked == [(0, 100, None, None), (1, 1000, "edge", "established")]
+    ask("/v1/sessions?cursor=1&limit=1000&mcp=edge&state=established&token=92C53B6F&client=fd00::2", app)
+    client = ip_address("fd00::2").packed
+    assert view.asked == [
+        (0, 100, Wanted()),
+        (1, 1000, Wanted("edge", "established", 0x92C53B6F, client)),
+    ]
+
+
+def test_the_next_page_is_asked_with_the_same_filters() -> None:
+    link = ask("/v1/sessions?limit=1&token=0000abcd&client=10.1.0.2&state=established").headers["Link"]
+    query = dict(parse_qsl(link.partition("?")[2].partition(">")[0]))
+    assert query == {
+        "cursor": "1", "limit": "1", "token": "0000abcd", "client": "10.1.0.2", "state": "established",
+    }  # fmt: skip
 
 
 def test_past_the_end_is_an_empty_page_without_a_next() -> None:
-    response = ask("/v1/sessions?offset=900")
-    assert response.json == {"sessions": [], "total": 3, "offset": 900}
+    response = ask("/v1/sessions?cursor=900")
+    assert response.json == {"sessions": [], "total": 3, "next": None}
     assert "Link" not in response.headers
-
-
-def test_an_empty_page_has_no_next_whatever_the_total() -> None:
-    """Sessions may end between the count and the page; a reader of links must not go round for ever."""
-
-    class Ending(FixedView):
-        def sessions(self, *asked: Any) -> tuple[list[dict[str, Any]], int]:
-            return [], 5
-
-    assert "Link" not in ask("/v1/sessions", served(Ending())).headers
 
 
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("offset=-1", "a whole number from 0 to"),
-        ("offset=1e3", "a whole number"),
-        ("offset=", "a whole number"),
-        ("offset=" + "9" * 60, "a whole number"),
-        ("offset=%D9%A1", "a whole number"),  # a digit, but not an ASCII one
+        ("cursor=-1", "a cursor is wanted"),
+        ("cursor=", "a cursor is wanted"),
+        ("cursor=" + "9" * 60, "a cursor is wanted"),
+        ("cursor=%D9%A1", "a cursor is wanted"),  # a digit, but not an ASCII one
+        ("token=92c53b6", "8 hex digits"),
+        ("client=10.1.0", "an IP address"),
+        ("client=fe80::1%251", "without a zone"),
+        ("limit=1e3", "a whole number"),
         ("limit=0", "from 1 to 1000"),
         ("limit=1001", "from 1 to 1000"),
         ("limit=1&limit=2", "more than once"),
@@ -191,7 +202,7 @@ def test_an_empty_page_has_no_next_whatever_the_total() -> None:
         ("mcp=", "1 to 64 characters"),
         ("mcp=" + "m" * 65, "1 to 64 characters"),
         ("mcp=cor", "no MCP 'cor'; known: core, edge"),
-        ("sort=age", "unknown parameter 'sort'; known here: offset, limit, mcp, state"),
+        ("sort=age", "unknown parameter 'sort'; known here: cursor, limit, mcp, state, token, client"),
         ("mcp=%ff", "cannot be read"),
         ("&".join(f"p{n}=1" for n in range(17)), "cannot be read"),
     ],
@@ -238,21 +249,38 @@ def test_what_is_not_there(path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
-def test_resources_are_read_only(method: str) -> None:
+def test_a_resource_takes_its_own_methods(method: str) -> None:
     response = ask("/v1/mcps", method=method)
     problem(response, 405)
     assert response.headers["Allow"] == "GET, HEAD"
 
 
-def test_a_request_with_a_body_is_refused_unread() -> None:
-    class Unreadable:
-        def read(self, *_: int) -> bytes:
-            raise AssertionError("the body was read")
+def test_allow_names_every_method() -> None:
+    assert ask("/v1/sessions/m-1", method="PUT").headers["Allow"] == "DELETE, GET, HEAD"
+    assert ask("/v1/mcps/core/drain", method="GET").headers["Allow"] == "POST"
 
-    for header, value in (("CONTENT_LENGTH", "10"), ("HTTP_TRANSFER_ENCODING", "chunked")):
-        environ = Request.blank("/v1/mcps", headers=BEARER).environ
-        environ |= {header: value, "wsgi.input": Unreadable()}
-        problem(Request(environ).get_response(served()), 413)
+
+class Unreadable:
+    def read(self, *_: int) -> bytes:
+        raise AssertionError("the body was read")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "header", "value", "status"),
+    [
+        ("GET", "/v1/mcps", "CONTENT_LENGTH", "10", 413),
+        ("GET", "/v1/mcps", "HTTP_TRANSFER_ENCODING", "chunked", 411),
+        ("PUT", "/v1/policy", "HTTP_TRANSFER_ENCODING", "chunked", 411),
+        ("PUT", "/v1/policy", "CONTENT_LENGTH", str((1 << 20) + 1), 413),
+        ("PUT", "/v1/policy", "CONTENT_LENGTH", "many", 400),
+    ],
+)
+def test_a_body_that_is_not_wanted_is_refused_unread(
+    method: str, path: str, header: str, value: str, status: int
+) -> None:
+    environ = Request.blank(path, method=method, headers=BEARER).environ
+    environ |= {header: value, "wsgi.input": Unreadable(), "CONTENT_TYPE": "application/yaml"}
+    problem(Request(environ).get_response(served()), status)
 
 
 def test_an_overlong_target_is_refused() -> None:
@@ -316,7 +344,7 @@ wild = st.text(st.characters(max_codepoint=255), max_size=80)
 
 @given(
     path=st.one_of(wild, wild.map("/v1/sessions/".__add__), st.sampled_from(PATHS)),
-    query=st.one_of(wild, wild.map("offset=".__add__)),
+    query=st.one_of(wild, wild.map("cursor=".__add__)),
     accept=wild,
     method=st.sampled_from(["GET", "HEAD", "POST", "", "\xff"]),
 )
@@ -328,7 +356,7 @@ def test_no_request_breaks_it(path: str, query: str, accept: str, method: str) -
     body = b"".join(served()(environ, lambda status, headers, exc=None: started.append((status, headers))))
     (status, headers), *others = started
     assert not others
-    assert status.split()[0] in {"200", "400", "404", "405", "406"}
+    assert status.split()[0] in {"200", "400", "404", "405", "406", "415"}
     assert all("\n" not in value and "\r" not in value for _, value in headers)
     if method not in ("HEAD", "") and ("Content-Type", "application/json") in headers:
         json.loads(body)

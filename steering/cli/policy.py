@@ -1,0 +1,281 @@
+"""`steering policy`: look at policy files, and at the policy of the running controller; replace it, take it back.
+
+`check` and `diff` of two files need no controller; the rest asks it over REST.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from steering.cli import client
+from steering.cli.check import print_findings
+from steering.cli.table import table
+from steering.model.network import Site
+from steering.model.policy import Policy
+from steering.policy import Finding, load_policy, load_site, parse_policy
+from steering.policy.diff import Change, diff
+from steering.policy.document import load_text
+
+SUMMARY: str = "check, show, compare, apply and roll back the policy"
+
+HEADERS = ["version", "in force", "applied", "by", "comment", "digest"]
+RUNNING = "(running)"  # what findings and differences call the controller's own text
+MAX_VERSION = 999_999_999
+
+Json = dict[str, Any]
+
+
+class BadFiles(client.BadInput):
+    """Files with findings; they are printed one by one."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        super().__init__(f"{len(findings)} findings")
+        self.findings = findings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A subcommand with its own arguments."""
+    commands = parser.add_subparsers(dest="what", metavar="WHAT", required=True, title="what to do")
+    check = commands.add_parser("check", help="every finding of policy files, with its line")
+    check.add_argument("file", nargs="+", metavar="FILE", help="a policy file")
+    check.add_argument("--json", action="store_true", help="findings as one JSON object")
+    show = commands.add_parser("show", help="the text of the policy in force")
+    compare = commands.add_parser("diff", help="what a file would change, or what differs between two files")
+    compare.add_argument("file", metavar="FILE", help="a policy file; with a second one the older of the two")
+    compare.add_argument(
+        "newer", nargs="?", metavar="NEWER", help="compare with this file, not with a controller"
+    )
+    put = commands.add_parser("apply", help="make a file the policy in force")
+    put.add_argument("file", metavar="FILE", help="a policy file")
+    put.add_argument("--dry-run", action="store_true", help="only say what the controller would do")
+    put.add_argument(
+        "--if-match", metavar="ETAG", help="only over this entity tag (default: the one in force)"
+    )
+    back = commands.add_parser("rollback", help="make an earlier version the policy in force again")
+    back.add_argument("version", type=_version, metavar="N", help="the version, as 'history' lists them")
+    history = commands.add_parser("history", help="the versions that were applied")
+    for command in (check, compare, put):
+        command.add_argument("--site", metavar="FILE", help="check against this site too")
+    for command in (show, compare, put, back, history):
+        client.add_arguments(command)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 the controller could not do it, 2 a file or an argument is bad."""
+    if args.what == "check":
+        return _check(args)
+    if args.what == "diff" and args.newer is not None:
+        return _of_files(args, lambda: _print_changes(_changes_of_files(args), args.json))
+    with_controller: dict[str, Callable[[client.Controller, argparse.Namespace], None]] = {
+        "show": _show,
+        "diff": _diff,
+        "apply": _apply,
+        "history": _history,
+        "rollback": _rollback,
+    }
+    act = with_controller[args.what]
+    return _of_files(args, lambda: client.ask(args, lambda controller: act(controller, args)))
+
+
+def _version(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_VERSION:
+        raise argparse.ArgumentTypeError(
+            "the number of a version is wanted, as 'steering policy history' lists them"
+        )
+    return int(text)
+
+
+# ---- files -------------------------------------------------------------------------------------
+
+
+def _of_files(args: argparse.Namespace, act: Callable[[], int | None]) -> int:
+    """Read the files that are named before anything is asked; 2 and their findings where there are any."""
+    try:
+        args.site_read = _site(args)
+        if "file" in args:
+            args.text = _text(args.file)
+            args.policy = _policy(args.text, args.file, args.site_read)
+        return act() or 0
+    except BadFiles as bad:
+        if args.json:
+            print(json.dumps({"ok": False, "findings": [f.as_json() for f in bad.findings]}))
+        else:
+            print_findings(bad.findings)
+        return 2
+
+
+def _site(args: argparse.Namespace) -> Site | None:
+    if getattr(args, "site", None) is None:
+        return None
+    site, findings = load_site(args.site)
+    if findings:
+        raise BadFiles(findings)
+    return site
+
+
+def _text(path: str) -> str:
+    text, findings = load_text(path)
+    if text is None:
+        raise BadFiles(findings)
+    return text
+
+
+def _policy(text: str, name: str, site: Site | None = None) -> Policy:
+    policy, findings = parse_policy(text, name, site)
+    if policy is None:
+        raise BadFiles(findings)
+    return policy
+
+
+def _check(args: argparse.Namespace) -> int:
+    site, findings = load_site(args.site) if args.site is not None else (None, [])
+    rules = 0
+    for path in args.file:
+        policy, more = load_policy(path, site)
+        findings = findings + more
+        rules += len(policy.rules) if policy is not None else 0
+    if args.json:
+        print(json.dumps({"ok": not findings, "findings": [f.as_json() for f in findings]}))
+    elif not print_findings(findings):
+        files = f"{len(args.file)} files" if len(args.file) > 1 else args.file[0]
+        print(f"{files}: no finding; {rules} rule{'' if rules == 1 else 's'}")
+    return 2 if findings else 0
+
+
+def _changes_of_files(args: argparse.Namespace) -> list[Change]:
+    return diff(args.policy, _policy(_text(args.newer), args.newer, args.site_read))
+
+
+def _print_changes(changes: list[Change], as_json: bool) -> None:
+    if as_json:
+        client.print_json({"changes": [change.as_json() for change in changes]})
+    elif not changes:
+        print("no difference")
+    for change in () if as_json else changes:
+        print(change)
+
+
+# ---- the running controller --------------------------------------------------------------------
+
+
+def _running(controller: client.Controller) -> client.Answer:
+    return controller.request("GET", ["policy"], verbatim={"text"})
+
+
+def _if_match(answer: client.Answer) -> dict[str, str]:
+    """The header that lets a change through only over what was just looked at."""
+    return {"If-Match": answer.etag} if answer.etag is not None else {}
+
+
+def _show(controller: client.Controller, args: argparse.Namespace) -> None:
+    body = _running(controller).body
+    if args.json:
+        client.print_json(body)
+        return
+    lines = str(body["text"]).splitlines()
+    print("\n".join("".join(c if c.isprintable() or c == "\t" else "?" for c in line) for line in lines))
+
+
+def _diff(controller: client.Controller, args: argparse.Namespace) -> None:
+    running = _policy(str(_running(controller).body["text"]), RUNNING)
+    _print_changes(diff(running, args.policy), args.json)
+
+
+def _apply(controller: client.Controller, args: argparse.Namespace) -> None:
+    running = _running(controller)
+    changes = _readable_changes(running.body, args.policy)
+    given = {"If-Match": args.if_match} if args.if_match is not None else _if_match(running)
+    body = _change(
+        controller,
+        args,
+        "PUT",
+        ["policy"],
+        args.text.encode(),
+        {"Content-Type": "application/yaml", **given},
+        {"dry_run": 1 if args.dry_run else None},
+    )
+    if args.json:
+        client.print_json({**body, "changes": [change.as_json() for change in changes]})
+        return
+    for change in changes:
+        print(change)
+    done = "would be applied" if args.dry_run else f"is in force as version {body['version']}"
+    print(f"{args.file} {done}; {len(changes)} change{'' if len(changes) == 1 else 's'}")
+
+
+def _change(
+    controller: client.Controller,
+    args: argparse.Namespace,
+    method: str,
+    path: list[str],
+    data: bytes,
+    headers: dict[str, str],
+    query: dict[str, object] | None = None,
+) -> Json:
+    """Ask for a change of the policy; its findings are printed before Rejected goes on."""
+    try:
+        return controller.request(method, path, body=data, headers=headers, query=query).body
+    except client.Rejected as rejected:
+        _print_problem(rejected, args)
+        raise
+    except client.Outdated:
+        raise client.Unavailable(
+            "the policy was changed meanwhile: look at it with 'steering policy diff', then try again"
+        ) from None
+
+
+def _readable_changes(running: Json, wanted: Policy) -> list[Change]:
+    """What changes; nothing is said where this program cannot read what runs, which must not stop a repair."""
+    policy, _ = parse_policy(str(running["text"]), RUNNING)
+    return diff(policy, wanted) if policy is not None else []
+
+
+def _print_problem(rejected: client.Rejected, args: argparse.Namespace) -> None:
+    """The findings of the controller, which knows its site; lines are those of the text that was sent."""
+    if args.json:
+        client.print_json(rejected.problem)
+        return
+    file = getattr(args, "file", RUNNING)
+    for item in rejected.problem.get("errors", []):
+        line = f":{item['line']}" if item.get("line") is not None else ""
+        hint = f" (did you mean '{item['suggestion']}'?)" if item.get("suggestion") else ""
+        print(f"{file}{line}: {item['message']}{hint}", file=sys.stderr)
+
+
+def _history(controller: client.Controller, args: argparse.Namespace) -> None:
+    body = controller.get("policy", "versions")
+    if args.json:
+        client.print_json(body)
+        return
+    versions = body["versions"]
+    if not versions:
+        print("no policy was applied yet")
+        return
+    newest = max(item["version"] for item in versions)
+    print(table(HEADERS, [_row(item, newest) for item in versions]))
+
+
+def _row(item: Json, newest: int) -> list[object]:
+    time = item.get("time")
+    when = datetime.fromisoformat(time).astimezone() if time else None
+    return [
+        item["version"],
+        item["version"] == newest,
+        when and when.strftime("%Y-%m-%d %H:%M:%S"),
+        item.get("who") or None,
+        item.get("comment") or None,
+        str(item.get("digest") or "-")[:12],
+    ]
+
+
+def _rollback(controller: client.Controller, args: argparse.Namespace) -> None:
+    data = json.dumps({"version": args.version}).encode()
+    headers = {"Content-Type": "application/json", **_if_match(_running(controller))}
+    body = _change(controller, args, "POST", ["policy", "rollback"], data, headers)
+    if args.json:
+        client.print_json(body)
+    else:
+        print(f"version {args.version} is in force again, as version {body['version']}")

@@ -1,0 +1,202 @@
+"""What the operator may do to a running controller (model.control.Control): policy, drain, aborts, questions.
+
+A policy comes by REST, by SIGHUP, or by a change of its file; all go the same way: checked whole, kept as a
+version, then one input to the engine. Checking may take seconds for the largest file, so it happens in a
+thread; the engine is never touched from there.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from eventlet import tpool
+from os_ken.lib import hub
+
+from steering.core.engine import Engine
+from steering.core.messages import Input, PolicyReplaced, TimeOfDay
+from steering.core.rulebook import minute_of_week
+from steering.core.view import EngineView
+from steering.core.whatif import whatif
+from steering.model.control import Json, PolicyOutcome, PolicyText, WhatIf
+from steering.model.network import Site
+from steering.model.policy import Policy
+from steering.policy import Finding, check_policy, parse_policy
+from steering.policy.history import History, HistoryError, Version
+
+LOOK = 1.0  # seconds between looks at the clock and at the policy file
+
+log = logging.getLogger(__name__)
+
+
+class Operator:
+    """`give` feeds the engine."""
+
+    def __init__(
+        self,
+        site: Site,
+        engine: Engine,
+        view: EngineView,
+        state_dir: Path,
+        now: Callable[[], float],
+    ) -> None:
+        self._site = site
+        self._engine = engine
+        self._view = view
+        self._history = History(state_dir)
+        self._now = now
+        self._feed: Callable[[Input], None] | None = None
+        self._text = PolicyText(0, "policy: 1\n")
+
+    def connect(self, feed: Callable[[Input], None]) -> None:
+        """From now on inputs go to the engine through `feed`."""
+        self._feed = feed
+
+    def began(self, text: str, who: str) -> None:
+        """The policy the controller started with, kept as a version."""
+        version = self._keep(text, who, "started with")
+        self._text = PolicyText(version.version, text)
+        self._engine.policy = replace(self._engine.policy, version=version.version)
+        self._engine.pinning.replace(self._engine.policy)
+
+    def _keep(self, text: str, who: str, comment: str) -> Version:
+        try:
+            return self._history.apply(text, who, time.time(), comment)
+        except HistoryError as error:
+            log.warning("the policy's version is not kept: %s", error)
+            return Version(self._text.version + 1, "", time.time(), who, comment, text)
+
+    # ---- Control -------------------------------------------------------------------------------
+
+    def give(self, given: Any) -> None:
+        if self._feed is not None:
+            self._feed(given)
+
+    def policy(self) -> PolicyText:
+        return self._text
+
+    def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
+        policy, findings = tpool.execute(_check, text, self._site)
+        said = [_json(finding) for finding in findings]
+        if policy is None or findings:
+            return PolicyOutcome(self._text.version, said, False)
+        if dry_run:
+            return PolicyOutcome(self._text.version, said, True)
+        return self._put(policy, text, who, "")
+
+    def _put(self, policy: Policy, text: str, who: str, comment: str) -> PolicyOutcome:
+        version = self._keep(text, who, comment).version
+        self._text = PolicyText(version, text)
+        self.give(PolicyReplaced(replace(policy, version=version)))
+        log.info("policy version %d is in force, by %s", version, who)
+        return PolicyOutcome(version, [], True)
+
+    def policy_versions(self) -> list[Json]:
+        return [
+            {
+                "version": version.version,
+                "time": datetime.fromtimestamp(version.when).astimezone().isoformat(timespec="seconds"),
+                "who": version.who,
+                "digest": version.sha256,
+                "comment": version.comment,
+            }
+            for version in reversed(self._history.versions())
+        ]
+
+    def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
+        try:
+            text = self._history.read(version).text
+        except HistoryError:
+            return None
+        policy, findings = tpool.execute(_check, text, self._site)
+        if policy is None or findings:
+            return PolicyOutcome(self._text.version, [_json(finding) for finding in findings], False)
+        return self._put(policy, text, who, f"rolled back to version {version}")
+
+    def whatif(self, question: WhatIf) -> Json:
+        return whatif(
+            self._engine,
+            self._view,
+            question.source,
+            question.destination,
+            question.port,
+            question.access,
+            question.mptcp_version,
+            self._now(),
+        )
+
+    # ---- the clock and the file ----------------------------------------------------------------
+
+    def tell_time(self) -> None:
+        """Rush hours begin and end by local time (D-3.2c)."""
+        self.give(TimeOfDay(minute_of_week(datetime.now())))
+
+    def reload(self, path: str) -> None:
+        """The policy file again; findings are logged and change nothing."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            log.error("policy %s is not read: %s", path, error)
+            return
+        outcome = self.replace_policy(text, "file", False)
+        for finding in outcome.findings:
+            log.error("policy %s: %s", path, finding["message"])
+
+    def watch(self, path: str | None, changed: Callable[[], bool]) -> None:
+        """Runs for ever: the clock every look, the file when `changed` says so."""
+        while True:
+            self.tell_time()
+            if path is not None and changed():
+                self.reload(path)
+            hub.sleep(LOOK)
+
+
+def _check(text: str, site: Site) -> tuple[Policy | None, list[Finding]]:
+    policy, findings = parse_policy(text, "policy")
+    if policy is not None:
+        findings = [*findings, *check_policy(policy, site)]
+    return policy, findings
+
+
+def _json(finding: Finding) -> Json:
+    return {
+        "path": finding.file,
+        "line": finding.line,
+        "column": finding.column,
+        "code": finding.code.value,
+        "message": finding.message,
+        "suggestion": finding.suggestion,
+    }
+
+
+class FileWatch:
+    """Whether a file was changed since the last look, or a signal asked for it to be read again."""
+
+    def __init__(self, path: str | None, by_time: bool) -> None:
+        self._path = path
+        self._by_time = by_time
+        self._asked = False
+        self._seen = self._stamp()
+
+    def ask(self) -> None:
+        """SIGHUP."""
+        self._asked = True
+
+    def changed(self) -> bool:
+        stamp, asked = self._stamp(), self._asked
+        self._asked = False
+        moved = self._by_time and stamp is not None and stamp != self._seen
+        self._seen = stamp
+        return asked or moved
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        if self._path is None:
+            return None
+        try:
+            status = Path(self._path).stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino

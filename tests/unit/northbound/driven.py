@@ -1,0 +1,57 @@
+"""A Control over a driven engine: what is given is handled at once."""
+
+from typing import Any
+
+from steering.core.messages import PolicyReplaced
+from steering.core.view import EngineView
+from steering.core.whatif import whatif
+from steering.model.control import Json, PolicyOutcome, PolicyText, WhatIf
+from steering.policy import parse_policy
+from tests.unit.core.sites import Driver
+
+
+class Driven:
+    """Implements steering.model.control.Control; versions live in memory."""
+
+    def __init__(self, driver: Driver, view: EngineView) -> None:
+        self.driver = driver
+        self.view = view
+        self.given: list[Any] = []
+        self.texts = ["policy: 1\n"]
+
+    def give(self, given: Any) -> None:
+        self.given.append(given)
+        self.driver.give(given)
+
+    def policy(self) -> PolicyText:
+        return PolicyText(len(self.texts), self.texts[-1])
+
+    def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
+        policy, findings = parse_policy(text, "policy")
+        if policy is None or findings:
+            told = [{"path": one.file} | one.as_json() for one in findings]
+            return PolicyOutcome(len(self.texts), told, False)
+        if not dry_run:
+            self.texts.append(text)
+            self.give(PolicyReplaced(policy))
+        return PolicyOutcome(len(self.texts), [], True)
+
+    def policy_versions(self) -> list[Json]:
+        return [{"version": number, "time": None, "who": "tests"} for number in range(1, len(self.texts) + 1)]
+
+    def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
+        if version > len(self.texts):
+            return None
+        return self.replace_policy(self.texts[version - 1], who, False)
+
+    def whatif(self, question: WhatIf) -> Json:
+        return whatif(
+            self.driver.engine,
+            self.view,
+            question.source,
+            question.destination,
+            question.port,
+            question.access,
+            question.mptcp_version,
+            self.driver.now,
+        )

@@ -1,0 +1,390 @@
+"""What may be changed over REST, by whom, under which conditions, and what is written down of it."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from webob import Request, Response
+
+from steering.core.messages import AbortSession, AccessChanged, McpAdmin, McpReport
+from steering.core.view import EngineView
+from steering.model.network import NetworkAccessType, Trust
+from steering.model.policy import Policy, Rule, Subscriber, Terms, When
+from steering.northbound.routes import ROUTES
+from steering.northbound.throttle import Throttle
+from steering.northbound.tokens import Role
+from tests.unit.core.sites import UE_LTE, Driver, nets
+from tests.unit.northbound.driven import Driven
+from tests.unit.northbound.fixed_view import IMSI, TOKEN, FixedView, Noted, north, token_of
+from tests.unit.northbound.json_schema import faults
+from tests.unit.northbound.test_application import problem
+
+LTE = "/v1/access-networks/lte"
+UPDATE = {"type": "wlan", "trust": "third-party", "sequence": 7}
+
+
+class Rest:
+    """A northbound over fixed answers, and what its control was given."""
+
+    def __init__(self, **more: Any) -> None:
+        self.control = Noted()
+        self.app = north(FixedView(), control=self.control, **more).application
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        token: str = TOKEN,
+        kind: str = "application/json",
+        **headers: str,
+    ) -> Response:
+        sent = {"Authorization": f"Bearer {token}"} | {k.replace("_", "-"): v for k, v in headers.items()}
+        data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = Request.blank(path, method=method, headers=sent, body=data)
+        if body is not None:
+            request.headers["Content-Type"] = kind
+        return request.get_response(self.app)
+
+
+@pytest.fixture
+def rest() -> Rest:
+    return Rest()
+
+
+# ---- roles -------------------------------------------------------------------------------------
+
+
+@pytest.mark.row("D-7.2", "S-14")
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_a_role_may_what_its_routes_say_and_nothing_else(route: Any, role: Role, rest: Rest) -> None:
+    path = route.path.format(id="m-1", name="core" if "mcps" in route.path else "lte")
+    status = rest(route.method, path, token=token_of(role)).status_code
+    if role in route.roles:
+        assert status not in (401, 403)
+    else:
+        assert status == 403
+        assert rest.control.given == []
+
+
+def test_who_may_what() -> None:
+    may = {role: {route.name for route in ROUTES if role in route.roles} for role in Role}
+    assert may[Role.OPERATOR] == {route.name for route in ROUTES}
+    assert may[Role.DEVICE] == {"health", "openapi", "mcps"}
+    changing = {route.name for route in ROUTES if route.changes}
+    assert may[Role.MCP] & changing == {"load"}
+    assert not may[Role.READER] & (changing | {"policy"})
+
+
+@pytest.mark.row("S-14", "D-7.2")
+@pytest.mark.parametrize("path", ["/v1/mcps/edge", "/v1/mcps/edge/load", "/v1/mcps/edge/events"])
+def test_an_mcp_is_itself_alone(rest: Rest, path: str) -> None:
+    method = "PUT" if path.endswith("load") else "GET"
+    said = problem(rest(method, path, {"load": 0.1}, token_of("mcp")), 403)
+    assert said == "this token is that of MCP core, for itself alone"
+    assert rest.control.given == []
+
+
+# ---- MCPs and sessions -------------------------------------------------------------------------
+
+
+def test_an_mcp_is_drained_and_back(rest: Rest) -> None:
+    response = rest("POST", "/v1/mcps/core/drain")
+    assert (response.status_code, response.json) == (202, {"name": "core", "draining": True})
+    assert rest("POST", "/v1/mcps/core/undrain").status_code == 202
+    assert rest.control.given == [McpAdmin(7, True), McpAdmin(7, False)]
+    problem(rest("POST", "/v1/mcps/none/drain"), 404)
+
+
+def test_an_mcp_reports_its_load(rest: Rest) -> None:
+    token = token_of("mcp")
+    assert rest("PUT", "/v1/mcps/core/load", {"load": 0.25}, token).json == {
+        "name": "core", "alive": True, "load": 0.25,
+    }  # fmt: skip
+    assert rest("PUT", "/v1/mcps/core/load", {"alive": False}, token).status_code == 202
+    assert rest.control.given == [McpReport(7, True, 0.25), McpReport(7, False, None)]
+
+
+def test_a_session_is_aborted() -> None:
+    driver = Driver()
+    session = driver.session()
+    view = EngineView(driver.engine, lambda: driver.now, "0.1.0")
+    control = Driven(driver, view)
+    app = north(view, driver.counters, control, now=lambda: driver.now).application
+    for number, status in ((session.id, 202), (session.id + 1, 404)):
+        request = Request.blank(
+            f"/v1/sessions/{number}", method="DELETE", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        assert request.get_response(app).status_code == status
+    assert control.given == [AbortSession(session.id)]
+    assert not driver.table.flows
+
+
+# ---- access networks ---------------------------------------------------------------------------
+
+
+@pytest.mark.row("D-6.3e")
+def test_access_information_is_replaced_and_a_stale_update_is_refused(rest: Rest) -> None:
+    before = rest("GET", LTE)
+    assert before.json["sequence"] == 0
+    after = rest("PUT", LTE, UPDATE, If_Match=before.headers["ETag"])
+    assert after.status_code == 200
+    assert (after.json["type"], after.json["trust"], after.json["sequence"]) == ("wlan", "third-party", 7)
+    assert after.headers["ETag"] != before.headers["ETag"]
+    assert rest("GET", LTE).headers["ETag"] == after.headers["ETag"]
+    assert rest.control.given == [AccessChanged("lte", NetworkAccessType.WLAN, Trust.THIRD_PARTY)]
+    for sequence in (7, 6):
+        said = problem(rest("PUT", LTE, {**UPDATE, "sequence": sequence}, If_Match="*"), 409)
+        assert said == f"update {sequence} of lte is stale: 7 is in force"
+    assert len(rest.control.given) == 1
+    assert rest("PUT", LTE, {**UPDATE, "sequence": 8}, If_Match="*").status_code == 200
+
+
+@pytest.mark.row("D-6.3e")
+def test_an_unauthorised_update_is_refused(rest: Rest) -> None:
+    for role in (Role.READER, Role.MCP, Role.DEVICE):
+        problem(rest("PUT", LTE, UPDATE, token_of(role), If_Match="*"), 403)
+    assert rest.control.given == []
+
+
+@pytest.mark.row("D-6.3e")
+def test_an_update_acts_on_the_engine_and_shows() -> None:
+    driver = Driver()
+    view = EngineView(driver.engine, lambda: driver.now, "0.1.0")
+    rest = Rest()
+    rest.app = north(view, driver.counters, Driven(driver, view)).application
+    assert rest("PUT", LTE, UPDATE, If_Match="*").status_code == 200
+    assert driver.engine.chooser.access["lte"] == (NetworkAccessType.WLAN, Trust.THIRD_PARTY)
+    (lte, wlan) = rest("GET", "/v1/access-networks").json["access_networks"]
+    assert (lte["trust"], wlan["trust"]) == ("third-party", "operator")
+
+
+@pytest.mark.parametrize("path", [LTE, "/v1/policy"])
+def test_nothing_is_replaced_unseen(rest: Rest, path: str) -> None:
+    body: Any = UPDATE if path == LTE else {"policy": 1}
+    problem(rest("PUT", path, body), 428)
+    for given in ('"other"', 'W/"x", "y"', "", "other", "x" * 5000):
+        problem(rest("PUT", path, body, If_Match=given), 412)
+    tag = rest("GET", path).headers["ETag"]
+    problem(rest("PUT", path, body, If_Match=f"W/{tag}"), 412)  # strong comparison
+    assert rest.control.given == []
+    assert rest.control.asked == []
+    assert rest("PUT", path, body, If_Match=f'"other", {tag}').status_code == 200
+    problem(rest("PUT", path, body, If_Match=tag), 412)  # it is another one now
+
+
+# ---- bodies ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "said"),
+    [
+        ({**UPDATE, "sequence": "8"}, "sequence", "valid integer"),
+        ({**UPDATE, "sequence": True}, "sequence", "valid integer"),
+        ({**UPDATE, "sequence": 0}, "sequence", "greater than or equal to 1"),
+        ({**UPDATE, "sequence": 2**53}, "sequence", "less than or equal"),
+        ({**UPDATE, "type": "5g"}, "type", "'cellular', 'wlan', 'fixed'"),
+        ({**UPDATE, "mac": 1}, "mac", "not permitted"),
+        ({"type": "wlan", "sequence": 1}, "trust", "required"),
+        ([], "$", "object"),
+        (None, "$", ""),
+    ],
+)
+def test_what_is_wrong_in_a_body_is_said_with_its_path(rest: Rest, body: Any, path: str, said: str) -> None:
+    response = rest("PUT", LTE, b"null" if body is None else body, If_Match="*")
+    problem(response, 422)
+    assert [error["path"] for error in response.json["errors"]] == [path]
+    assert said in response.json["errors"][0]["message"]
+    assert rest.control.given == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"NaN", b'{"type": "\\ud800"', b"[" * 100_000])
+def test_what_is_no_json_is_400(rest: Rest, body: bytes) -> None:
+    assert rest("PUT", LTE, body, If_Match="*").status_code in (400, 422)
+    assert rest.control.given == []
+
+
+@pytest.mark.parametrize("load", [b"NaN", b"Infinity", b"1e400", b"-0.1", b"1.1", b'"1"'])
+def test_a_load_is_a_number_from_0_to_1(rest: Rest, load: bytes) -> None:
+    assert rest("PUT", "/v1/mcps/core/load", b'{"load": %b}' % load).status_code in (400, 422)
+    assert rest.control.given == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["", "text/plain", "application/yaml", "application/json5", "multipart/form-data"]
+)
+def test_another_media_type_is_415(rest: Rest, kind: str) -> None:
+    response = rest("PUT", LTE, UPDATE, kind=kind, If_Match="*")
+    problem(response, 415)
+    assert response.headers["Accept"] == "application/json"
+    assert rest("PUT", LTE, UPDATE, kind="Application/JSON; charset=utf-8", If_Match="*").status_code == 200
+
+
+# ---- policy ------------------------------------------------------------------------------------
+
+
+def test_a_policy_is_tried_then_put_in_force(rest: Rest) -> None:
+    text = b"policy: 1\n# by hand\n"
+    tried = rest("PUT", "/v1/policy?dry_run=1", text, kind="application/yaml")
+    assert tried.json == {"version": 3, "dry_run": True, "findings": []}
+    assert rest.control.current.version == 3
+    tag = rest("GET", "/v1/policy").headers["ETag"]
+    put = rest("PUT", "/v1/policy", text, kind="application/yaml", If_Match=tag)
+    assert put.json == {"version": 4, "dry_run": False, "findings": []}
+    got = rest("GET", "/v1/policy")
+    assert got.json == {"version": 4, "text": text.decode()}
+    assert got.headers["ETag"] == put.headers["ETag"]
+    assert [who for _, who, _ in rest.control.asked] == ["0123abcd"] * 2
+
+
+def test_a_policy_as_json_is_written_as_yaml_can_read_it(rest: Rest) -> None:
+    body = b'{"policy":\t1, "note": "\\ud83d\\ude00 \\/"}'
+    assert rest("PUT", "/v1/policy", body, If_Match="*").status_code == 200
+    text = rest.control.asked[0][0]
+    assert "\t" not in text
+    assert "\U0001f600 /" in text
+    problem(rest("PUT", "/v1/policy", b"{", If_Match="*"), 400)
+    problem(rest("PUT", "/v1/policy", b"\xff", kind="application/yaml", If_Match="*"), 400)
+
+
+def test_a_policy_with_findings_stays_out(rest: Rest) -> None:
+    response = rest("PUT", "/v1/policy", b"wrong: 1\n", kind="application/yaml", If_Match="*")
+    problem(response, 422)
+    (error,) = response.json["errors"]
+    assert (error["line"], error["code"], error["message"]) == (2, "unknown-key", "unknown key 'wrong'")
+    assert rest.control.current.version == 3
+
+
+def test_an_earlier_policy_comes_back(rest: Rest) -> None:
+    assert rest("GET", "/v1/policy/versions").json["versions"][0]["version"] == 3
+    problem(rest("POST", "/v1/policy/rollback", {"version": 3}), 428)
+    back = rest("POST", "/v1/policy/rollback", {"version": 3}, If_Match="*")
+    assert back.json == {"version": 4, "dry_run": False, "findings": []}
+    problem(rest("POST", "/v1/policy/rollback", {"version": 9}, If_Match="*"), 404)
+
+
+# ---- what if -----------------------------------------------------------------------------------
+
+QUESTION = {"source": UE_LTE, "destination": "10.9.0.2", "port": 443}
+
+
+def test_a_question_reaches_the_engine_and_installs_nothing() -> None:
+    driver = Driver()
+    view = EngineView(driver.engine, lambda: driver.now, "0.1.0")
+    rest = Rest()
+    rest.app = north(view, driver.counters, Driven(driver, view)).application
+    told = rest("POST", "/v1/whatif", QUESTION, token_of("reader")).json
+    assert (told["outcome"], told["winner"]) == ("proxy", "core")
+    assert {candidate["mcp"] for candidate in told["candidates"]} == {"core", "edge"}
+    assert len(driver.table) == 0
+    away = rest("POST", "/v1/whatif", {**QUESTION, "access": "wlan", "destination": "10.8.0.99"}).json
+    assert (away["outcome"], away["winner"]) == ("natural", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"source": "10.1.0"}, "source"),
+        ({"source": "fe80::1%1"}, "source"),
+        ({"source": 167837698}, "source"),
+        ({"source": "0.0.0.0"}, "source"),  # in no access network
+        ({"destination": "fd00::1"}, "destination"),  # another family
+        ({"port": 0}, "port"),
+        ({"port": 65536}, "port"),
+        ({"mptcp_version": 2}, "mptcp_version"),
+        ({"access": "nowhere"}, "access"),
+        ({"access": ""}, "access"),
+    ],
+)
+def test_a_question_that_makes_no_sense(rest: Rest, change: dict[str, Any], path: str) -> None:
+    response = rest("POST", "/v1/whatif", QUESTION | change)
+    problem(response, 422)
+    assert [error["path"] for error in response.json["errors"]] == [path]
+
+
+# ---- the rest ----------------------------------------------------------------------------------
+
+
+@pytest.mark.row("N-7.1")
+def test_a_subscriber_is_shown_by_a_pseudonym_everywhere() -> None:
+    subscriber = Subscriber(IMSI, prefixes=nets("10.1.0.0/24"))
+    rule = Rule("own", When(subscribers=frozenset({IMSI})), Terms())
+    driver = Driver(policy=Policy(rules=(rule,), subscribers=(subscriber,)))
+    session = driver.session()
+    view = EngineView(driver.engine, lambda: driver.now, "0.1.0")
+    made = north(view, driver.counters, Driven(driver, view), now=lambda: driver.now)
+    rest = Rest()
+    rest.app = made.application
+    answers = [
+        rest("GET", "/v1/subscribers"),
+        rest("GET", f"/v1/decisions/{session.id}"),
+        rest("POST", "/v1/whatif", QUESTION),
+        rest("GET", "/v1/sessions"),
+        rest("GET", f"/v1/sessions/{session.id}"),
+        rest("GET", "/metrics"),
+    ]
+    for answer in answers:
+        assert answer.status_code == 200
+        assert IMSI not in answer.text
+    names = {
+        answers[0].json["subscribers"][0]["id"],
+        answers[1].json["subscriber"],
+        answers[2].json["subscriber"],
+    }
+    assert len(names) == 1
+    other = north(view, driver.counters, Driven(driver, view), pseudonyms=b"other" * 8).application
+    request = Request.blank("/v1/subscribers", headers={"Authorization": f"Bearer {TOKEN}"})
+    assert request.get_response(other).json["subscribers"][0]["id"] not in names
+
+
+def test_too_many_requests_is_429_with_a_time_to_come_back() -> None:
+    times = [0.0]
+    rest = Rest(throttle=Throttle(0.5, 2.0), now=lambda: times[0])
+    assert [rest("GET", "/v1/health").status_code for _ in range(3)] == [200, 200, 429]
+    response = rest("GET", "/v1/health")
+    problem(response, 429)
+    assert response.headers["Retry-After"] == "2"
+    assert rest("GET", "/v1/health", token=token_of("reader")).status_code == 200  # another's bucket
+    times[0] = 2.0
+    assert rest("GET", "/v1/health").status_code == 200
+
+
+@pytest.mark.row("N-7.1")
+def test_the_audit_says_who_did_what_and_no_secret(rest: Rest, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "steering.audit"):
+        rest("GET", "/v1/policy")
+        rest("POST", "/v1/whatif", QUESTION)
+        rest("POST", "/v1/mcps/core/drain")
+        rest("PUT", LTE, UPDATE, token_of("reader"), If_Match="*")
+        rest("PUT", "/v1/policy", f"wrong: {IMSI}".encode(), kind="application/yaml", If_Match="*")
+        rest("POST", "/v1/mcps/a%0Ab/drain")
+    lines = [record.getMessage() for record in caplog.records if record.name == "steering.audit"]
+    assert [line.split(" from=")[0] for line in lines] == [
+        "who=0123abcd role=operator name=tests did=drain target='/v1/mcps/core/drain' status=202",
+        "who=reader-id role=reader name=- did=put_access_network target='/v1/access-networks/lte' status=403",
+        "who=0123abcd role=operator name=tests did=put_policy target='/v1/policy' status=422",
+        "who=0123abcd role=operator name=tests did=drain target='/v1/mcps/a\\nb/drain' status=404",
+    ]
+    everything = caplog.text
+    assert TOKEN not in everything
+    assert token_of("reader") not in everything
+    assert IMSI not in everything
+
+
+def test_changes_answer_what_the_schemas_say(rest: Rest) -> None:
+    from steering.northbound.schemas import SCHEMAS
+
+    asked: dict[str, Any] = {
+        "load": {"load": 0.5}, "put_access_network": UPDATE, "put_policy": {"policy": 1},
+        "rollback": {"version": 3}, "whatif": QUESTION,
+    }  # fmt: skip
+    for route in ROUTES:
+        if route.method == "GET" or route.name == "abort":
+            continue
+        path = route.path.format(name="core" if "mcps" in route.path else "lte")
+        response = rest(route.method, path, asked.get(route.name), If_Match="*")
+        assert response.status_code == route.status, response.text
+        assert route.schema is not None
+        assert not list(faults(SCHEMAS[route.schema], response.json, SCHEMAS)), route.name

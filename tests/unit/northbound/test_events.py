@@ -1,0 +1,236 @@
+"""Server-Sent Events: what is heard, what is repeated, who is dropped, and what the watcher notices."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from webob import Request
+
+from steering.core.counters import Counters
+from steering.core.messages import SwitchDown
+from steering.core.view import EngineView
+from steering.model.session import Refusal
+from steering.northbound import events
+from steering.northbound.events import MAX_QUEUE, MAX_STREAMS, EventBody, EventHub, Stream, TooManyStreams
+from tests.unit.core.sites import UE_WLAN, Driver, join
+from tests.unit.northbound.driven import Driven
+from tests.unit.northbound.fixed_view import TOKEN, FixedView, Noted, north
+
+EPOCH = "0badcafe"
+
+
+def everything(_: object) -> bool:
+    return True
+
+
+def heard(hub: EventHub, stream: Stream) -> list[tuple[str, str, Any]]:
+    """Id, kind and data of the events in a stream's queue."""
+    text = (hub.take(stream, 0.0) or b"").decode()
+    found = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+        if "event" in fields:
+            found.append((fields["id"], fields["event"], json.loads(fields["data"])))
+    return found
+
+
+def test_events_are_numbered_named_and_json() -> None:
+    hub = EventHub(EPOCH)
+    stream = hub.open(everything, "", [])
+    hub.publish("drain", {"name": "a\nb"})
+    hub.publish("policy", {"version": 2})
+    assert heard(hub, stream) == [
+        (f"{EPOCH}-1", "drain", {"name": "a\nb"}),
+        (f"{EPOCH}-2", "policy", {"version": 2}),
+    ]
+    assert hub.take(stream, 0.0) == b":\n\n"  # silence: a comment
+
+
+def test_a_stream_gets_what_it_wants_only() -> None:
+    hub = EventHub(EPOCH)
+    stream = hub.open(lambda event: event.kind == "access", "", [("drain", {})])
+    hub.publish("drain", {})
+    hub.publish("access", {})
+    assert [kind for _, kind, _ in heard(hub, stream)] == ["drain", "access"]
+
+
+def test_what_followed_the_last_event_is_sent_again() -> None:
+    hub = EventHub(EPOCH)
+    for number in range(5):
+        hub.publish("policy", {"version": number})
+    again = heard(hub, hub.open(everything, f"{EPOCH}-3", []))
+    assert [data["version"] for _, _, data in again] == [3, 4]
+    assert heard(hub, hub.open(everything, f"{EPOCH}-5", [])) == []
+
+
+@pytest.mark.parametrize(
+    "last", ["0badcaff-3", f"{EPOCH}-9", f"{EPOCH}-x", "\xff", f"{EPOCH}-0", "-", f"{EPOCH}-" + "9" * 30]
+)
+def test_where_nobody_can_tell_what_was_missed_it_is_said(last: str) -> None:
+    hub = EventHub(EPOCH)
+    for number in range(events.KEPT + 5):
+        hub.publish("policy", {"version": number})
+    if last == f"{EPOCH}-9":
+        last = f"{EPOCH}-{events.KEPT + 6}"
+    assert heard(hub, hub.open(everything, last, []))[0][1] == "reset"
+
+
+def test_a_slow_reader_is_dropped_and_others_are_not() -> None:
+    hub = EventHub(EPOCH)
+    slow, quick = hub.open(everything, "", []), hub.open(everything, "", [])
+    for number in range(MAX_QUEUE + 1):
+        hub.publish("policy", {"version": number})
+        hub.take(quick, 0.0)
+    assert hub.take(slow, 0.0) is None
+    assert (hub.streams, hub.dropped) == (1, 1)
+    hub.publish("policy", {})
+    assert heard(hub, quick)
+
+
+def test_streams_are_bounded_and_leaving_makes_room() -> None:
+    hub = EventHub(EPOCH)
+    opened = [hub.open(everything, "", []) for _ in range(MAX_STREAMS)]
+    with pytest.raises(TooManyStreams):
+        hub.open(everything, "", [])
+    EventBody(hub, opened[0]).close()
+    hub.open(everything, "", [])
+
+
+def test_a_waiting_reader_is_woken() -> None:
+    hub = EventHub(EPOCH)
+    stream = hub.open(everything, "", [])
+    timer = threading.Timer(0.05, hub.publish, ("policy", {}))
+    timer.start()
+    assert b"event: policy" in (hub.take(stream, 30.0) or b"")
+    timer.join()
+
+
+def test_closing_ends_every_body() -> None:
+    hub = EventHub(EPOCH)
+    body = EventBody(hub, hub.open(everything, "", []))
+    assert next(body) == b"retry: 1000\n\n"
+    threading.Timer(0.05, hub.close).start()
+    assert list(body) == []
+    assert hub.streams == 0
+
+
+# ---- over HTTP ---------------------------------------------------------------------------------
+
+
+def opened(app: Any, path: str, **headers: str) -> Any:
+    sent = {"Authorization": f"Bearer {TOKEN}"} | {k.replace("_", "-"): v for k, v in headers.items()}
+    return Request.blank(path, headers=sent).get_response(app, catch_exc_info=False)
+
+
+def test_a_stream_over_http() -> None:
+    made = north()
+    response = opened(made.application, "/v1/events")
+    assert (response.status_code, response.content_type) == (200, "text/event-stream")
+    assert response.headers["Cache-Control"] == "no-store"
+    made.hub.publish("policy", {"version": 9})
+    chunks = iter(response.app_iter)
+    assert next(chunks) == b"retry: 1000\n\n"
+    assert next(chunks) == f'id: {EPOCH}-1\nevent: policy\ndata: {{"version":9}}\n\n'.encode()
+    response.app_iter.close()
+    assert made.hub.streams == 0
+
+
+def test_too_many_streams_is_503_with_a_time_to_come_back() -> None:
+    made = north()
+    kept = [opened(made.application, "/v1/events") for _ in range(MAX_STREAMS)]
+    response = opened(made.application, "/v1/events")
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "5"
+    assert len(kept) == MAX_STREAMS
+
+
+def test_head_opens_no_stream() -> None:
+    made = north()
+    request = Request.blank("/v1/events", method="HEAD", headers={"Authorization": f"Bearer {TOKEN}"})
+    response = request.get_response(made.application)
+    assert (response.status_code, response.content_type, response.body) == (200, "text/event-stream", b"")
+    assert made.hub.streams == 0
+
+
+@pytest.mark.row("D-6.3e")
+def test_an_mcp_hears_how_things_stand_and_then_what_changes() -> None:
+    made = north()
+    response = opened(made.application, "/v1/mcps/core/events")
+    put = Request.blank(
+        "/v1/access-networks/lte",
+        method="PUT",
+        headers={"Authorization": f"Bearer {TOKEN}", "If-Match": "*", "Content-Type": "application/json"},
+        body=b'{"type": "wlan", "trust": "third-party", "sequence": 4}',
+    )
+    assert put.get_response(made.application).status_code == 200
+    for name in ("edge", "core"):
+        drain = Request.blank(
+            f"/v1/mcps/{name}/drain", method="POST", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        assert drain.get_response(made.application).status_code == 202
+    chunks = iter(response.app_iter)
+    next(chunks)
+    blocks = next(chunks).decode().strip().split("\n\n")
+    told = [
+        (block.split("event: ")[1].split("\n")[0], json.loads(block.split("data: ")[1])) for block in blocks
+    ]
+    assert [(kind, data["name"], data.get("trust", data.get("draining"))) for kind, data in told] == [
+        ("access", "lte", "operator"),
+        ("access", "wlan", "operator"),
+        ("drain", "core", False),
+        ("access", "lte", "third-party"),
+        ("drain", "core", True),
+    ]
+    assert told[3][1]["prefixes"] == ["10.1.0.0/24", "fd00:1::/64"]
+
+
+# ---- what is watched ---------------------------------------------------------------------------
+
+
+def test_nothing_is_looked_at_while_nobody_listens() -> None:
+    class Untouched(FixedView):
+        def marks(self) -> dict[str, tuple[str, int]]:
+            raise AssertionError("looked at")
+
+    north(Untouched()).watcher.look()
+
+
+def test_sessions_subflows_refusals_and_topology_are_told() -> None:
+    driver = Driver()
+    view = EngineView(driver.engine, lambda: driver.now, "0.1.0")
+    made = north(view, driver.counters, Driven(driver, view), now=lambda: driver.now)
+    stream = made.hub.open(everything, "", [])
+    made.watcher.look()
+    driver.session()
+    made.watcher.look()
+    (started,) = heard(made.hub, stream)
+    assert started[1] == "session"
+    assert started[2]["change"] == "started"
+    assert (started[2]["mcp"], started[2]["client"]) == ("core", "10.1.0.2:40000")
+    driver.syn(2, 1, join(UE_WLAN, 40001))
+    driver.counters.refusals[Refusal.UNKNOWN_TOKEN] += 2
+    driver.give(SwitchDown(5))
+    made.watcher.look()
+    told = {kind: data for _, kind, data in heard(made.hub, stream)}
+    assert told["subflow"] == {"session": started[2]["id"], "before": 1, "subflows": 2}
+    assert told["refusal"] == {"reason": "unknown-token", "count": 2}
+    assert told["topology"] == {"what": "switch", "name": "s5", "up": False}
+    driver.table.remove(next(iter(driver.table)))
+    made.watcher.look()
+    assert [data for _, kind, data in heard(made.hub, stream) if kind == "session"] == [
+        {"id": started[2]["id"], "change": "ended"}
+    ]
+
+
+def test_many_changes_at_once_are_cut_and_said() -> None:
+    view = FixedView(0)
+    made = north(view, Counters(), Noted())
+    stream = made.hub.open(everything, "", [])
+    made.watcher.look()
+    view.count = 700
+    made.watcher.look()
+    told = heard(made.hub, stream)
+    assert len(told) == 501
+    assert told[-1][1:] == ("omitted", {"sessions": 200})
+    assert made.hub.streams == 1

@@ -1,0 +1,250 @@
+"""The language of rules: what is written is what the model holds, and what is refused."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from steering.model.network import NetworkAccessType, Trust
+from steering.model.policy import (
+    Action,
+    Application,
+    Authentication,
+    Direction,
+    Expectation,
+    Fallback,
+    Mode,
+    OverLimit,
+    Policy,
+    Pooling,
+    Quotas,
+    Refused,
+    Subscriber,
+    SubscriberClass,
+    Terms,
+    TimeWindow,
+    UsageMode,
+    Weights,
+    When,
+)
+from steering.policy import Code, Finding, parse_policy
+
+EVERYTHING = """\
+policy: 1
+refusal: drop
+over_limit: refuse
+third_party_pooling: true
+selection: {weights: {load: 3}}
+quotas: {sessions_per_subscriber: 100}
+classes: [{name: business, quotas: {sessions_per_subscriber: 50}}]
+subscribers:
+  - {id: s-1, class: business, prefixes: [10.1.0.16/28, "fd00:1::7"], quotas: {sessions_per_mcp: 0}}
+applications:
+  - {name: web, ports: [443, 80, "8000-8080"], destinations: 10.9.0.0/24}
+rules:
+  - name: all-conditions
+    when:
+      subscriber: s-1
+      class: [business, default]
+      application: web
+      source: 10.1.0.0/16
+      access: [lte, wlan]
+      access_type: cellular
+      trust: operator
+      destination: [10.9.0.1, 10.9.0.0/24]
+      port: [443, "440-450"]
+      dscp: [46, AF41, cs1]
+      ip_version: 4
+      mptcp_version: [0, 1]
+      time: {days: [mon-fri, sun], from: "17:00", to: 1:30}
+      direction: host
+    then:
+      action: proxy
+      mode: hybrid
+      expectation: continuity
+      mcps: core
+      weights: {location: 2}
+      hysteresis: 0.5
+      max_stretch: 3
+      fallback: fail-closed
+      usage_mode: native
+      pooling: {allowed: [wlan, cellular], preferred: [wlan, cellular], quota_bytes: {cellular: 1000000}}
+      ratio: {wlan: 3, lte: 1}
+      quotas: {subflows_per_session: 2, sessions_per_server: 10}
+      authentication: hmac
+      transports: tcp
+  - {name: rest, then: {action: deny}}
+"""
+
+
+def parsed(text: str) -> Policy:
+    policy, findings = parse_policy(text, "p.yaml")
+    assert [str(finding) for finding in findings] == []
+    assert policy is not None
+    return policy
+
+
+def refused(text: str) -> list[Finding]:
+    policy, findings = parse_policy(f"policy: 1\n{text}\n", "p.yaml")
+    assert policy is None
+    return findings
+
+
+@pytest.mark.row("D-3.2f", "D-6.5j", "D-6.6k", "N-5.6.2a", "N-5.6.2c", "N-5.6.3a", "S-22")
+def test_every_key_of_the_language() -> None:
+    policy = parsed(EVERYTHING)
+    assert (policy.refusal, policy.over_limit, policy.third_party_pooling) == (
+        Refused.DROP,
+        OverLimit.REFUSE,
+        True,
+    )
+    assert policy.quotas == Quotas(sessions_per_subscriber=100, sessions_per_server=4096)
+    assert policy.classes == (SubscriberClass("business", Quotas(sessions_per_subscriber=50)),)
+    prefixes = (ip_network("10.1.0.16/28"), ip_network("fd00:1::7/128"))
+    assert policy.subscribers == (Subscriber("s-1", "business", prefixes, Quotas(sessions_per_mcp=0)),)
+    web = Application("web", ((80, 80), (443, 443), (8000, 8080)), (ip_network("10.9.0.0/24"),))
+    assert policy.applications == (web,)
+    rule, rest = policy.rules
+    assert rule.name == "all-conditions"
+    assert rule.when == When(
+        subscribers=frozenset({"s-1"}),
+        classes=frozenset({"business", "default"}),
+        applications=frozenset({"web"}),
+        sources=(ip_network("10.1.0.0/16"),),
+        access_networks=frozenset({"lte", "wlan"}),
+        access_types=frozenset({NetworkAccessType.CELLULAR}),
+        trusts=frozenset({Trust.OPERATOR}),
+        destinations=(ip_network("10.9.0.1/32"), ip_network("10.9.0.0/24")),
+        ports=((440, 450),),
+        dscp=frozenset({46, 34, 8}),
+        ip_versions=frozenset({4}),
+        mptcp_versions=frozenset({0, 1}),
+        times=(TimeWindow(frozenset({1, 2, 3, 4, 5, 7}), 1020, 90),),
+        directions=frozenset({Direction.HOST}),
+    )
+    assert rule.then == Terms(
+        action=Action.PROXY,
+        mode=Mode.HYBRID,
+        expectation=Expectation.CONTINUITY,
+        mcps=frozenset({"core"}),
+        weights=Weights(location=2, type=Weights().type, load=3),  # what the rule leaves out is the policy's
+        hysteresis=0.5,
+        max_stretch=3,
+        fallback=Fallback.FAIL_CLOSED,
+        usage_mode=UsageMode.NATIVE,
+        pooling=Pooling(
+            frozenset({NetworkAccessType.WLAN, NetworkAccessType.CELLULAR}),
+            (NetworkAccessType.WLAN, NetworkAccessType.CELLULAR),
+            ((NetworkAccessType.CELLULAR, 1_000_000),),
+        ),
+        ratio=(("lte", 1), ("wlan", 3)),
+        quotas=Quotas(subflows_per_session=2, sessions_per_server=10),
+        authentication=Authentication.HMAC,
+    )
+    assert (rest.when, rest.then) == (When(), Terms(action=Action.DENY))
+
+
+def test_a_rule_without_conditions_and_terms_proxies_all() -> None:
+    (rule,) = parsed("policy: 1\nrules:\n- name: all\n  when:\n  then:\n").rules
+    assert (rule.when, rule.then) == (When(), Terms())
+
+
+@pytest.mark.row("N-5.6.6a", "N-5.6.6c")
+@pytest.mark.parametrize(
+    ("transports", "action"), [("[tcp]", Action.PROXY), ("tcp", Action.PROXY), ("[]", Action.BYPASS)]
+)
+def test_transports(transports: str, action: Action) -> None:
+    (rule,) = parsed(f"policy: 1\nrules: [{{name: a, then: {{transports: {transports}}}}}]").rules
+    assert rule.then.action is action  # nothing may be relayed: the natural path
+
+
+@pytest.mark.row("N-5.6.6b", "N-5.6.6c")
+@pytest.mark.parametrize(
+    ("transports", "words"),
+    [
+        ("[tcp, udp]", "'udp' is experimental, not in this version"),
+        ("sctp", "'sctp' is not supported: this version relays 'tcp'"),
+    ],
+)
+def test_other_transports_are_refused_by_name(transports: str, words: str) -> None:
+    (finding,) = refused(f"rules: [{{name: a, then: {{transports: {transports}}}}}]")
+    assert finding.code is Code.UNSUPPORTED and words in finding.message
+
+
+@pytest.mark.row("D-3.4.0")
+def test_modes_are_a_list_of_words() -> None:
+    (finding,) = refused("rules: [{name: a, then: {mode: take_over}}]")
+    assert "'take_over' is none of take-over, transparent, hybrid (did you mean 'take-over'?)" in str(finding)
+
+
+@pytest.mark.parametrize(
+    ("when", "code", "words"),
+    [
+        ("port: 0", Code.OUT_OF_RANGE, "leaves the port numbers"),
+        ("port: []", Code.OUT_OF_RANGE, "port must hold at least 1"),
+        ("port:", Code.WRONG_TYPE, "must be a port or a range such as 5000-6000, not nothing"),
+        ("dscp: 64", Code.OUT_OF_RANGE, "outside 0 to 63"),
+        ("dscp: af44", Code.BAD_VALUE, "no code point's name"),
+        ("dscp: true", Code.WRONG_TYPE, "not true or false"),
+        ("ip_version: 5", Code.BAD_VALUE, "'5' is none of 4, 6"),
+        ("ip_version: [4, six]", Code.BAD_VALUE, "ip_version (item 2): 'six' is none of 4, 6"),
+        ("mptcp_version: 2", Code.BAD_VALUE, "'2' is none of 0, 1"),
+        ("source: 10.1.0.1/24", Code.BAD_VALUE, "(did you mean '10.1.0.0/24'?)"),
+        ("source: 10.1.0.0/255.255.0.0", Code.BAD_VALUE, "no IP address and no prefix"),
+        ("source: fe80::1%eth0", Code.BAD_VALUE, "no IP address and no prefix"),
+        ("source: 224.0.0.0/4", Code.BAD_VALUE, "nothing that a network can route"),
+        ("source: 10", Code.WRONG_TYPE, "source: must be an IP address or a prefix"),
+        ("access_type: cellullar", Code.BAD_VALUE, "(did you mean 'cellular'?)"),
+        ("trust: [operator, thirdparty]", Code.BAD_VALUE, "(did you mean 'third-party'?)"),
+        ("direction: up", Code.BAD_VALUE, "'up' is none of host, server"),
+        ("time: {days: mo}", Code.BAD_VALUE, "(did you mean 'mon'?)"),
+        ("time: {days: 5}", Code.WRONG_TYPE, "days: must be a day such as mon"),
+        ("time: {from: 25:00}", Code.OUT_OF_RANGE, "outside 00:00 to 24:00"),
+        ("time: {to: 12:60}", Code.OUT_OF_RANGE, "outside 00:00 to 24:00"),
+        ("time: {from: noon}", Code.BAD_VALUE, "no time of day such as 17:00"),
+        ("clas: x", Code.UNKNOWN_KEY, "(did you mean 'class'?)"),
+        ("subscribers: x", Code.UNKNOWN_KEY, "(did you mean 'subscriber'?)"),
+        ("time: {form: 1:00}", Code.UNKNOWN_KEY, "(did you mean 'from'?)"),
+    ],
+)
+def test_bad_conditions(when: str, code: Code, words: str) -> None:
+    findings = refused(f"rules:\n- name: a\n  then:\n  when:\n    {when}")
+    assert [(f.code, f.line) for f in findings] == [(code, 6)], [str(f) for f in findings]
+    assert words in str(findings[0])
+
+
+@pytest.mark.parametrize(
+    ("then", "code", "words"),
+    [
+        ("action: prox", Code.BAD_VALUE, "(did you mean 'proxy'?)"),
+        ("expectation: speed", Code.BAD_VALUE, "none of none, bulk, continuity, latency"),
+        ("usage_mode: redundant", Code.BAD_VALUE, "none of native, active-backup, single"),
+        ("authentication: none", Code.BAD_VALUE, "none of token, hmac"),
+        ("mcps: []", Code.OUT_OF_RANGE, "mcps must hold at least 1"),
+        ("ratio: {lte: 1}", Code.OUT_OF_RANGE, "ratio must hold at least 2"),
+        ("ratio: {lte: 1, wlan: 0}", Code.OUT_OF_RANGE, "wlan must be at least 1"),
+        ("ratio: {lte: 1, 'a b': 2}", Code.BAD_VALUE, "'a b' is no name"),
+        ("weights: {load: -1}", Code.OUT_OF_RANGE, "load must be at least 0"),
+        ("hysteresis: 2", Code.OUT_OF_RANGE, "hysteresis must be at most 1"),
+        ("max_stretch: 0.5", Code.OUT_OF_RANGE, "max_stretch must be at least 1"),
+        ("pooling: {quota_bytes: {cellular: 0}}", Code.OUT_OF_RANGE, "cellular must be at least 1"),
+        ("pooling: {quota_bytes: {lte: 5}}", Code.BAD_VALUE, "'lte' is none of cellular"),
+        ("quotas: {subflows_per_session: 0}", Code.OUT_OF_RANGE, "subflows_per_session must be at least 1"),
+        ("quotas: {sessions_per_user: 5}", Code.UNKNOWN_KEY, "unknown key 'sessions_per_user'"),
+        ("mcp: core", Code.UNKNOWN_KEY, "(did you mean 'mcps'?)"),
+    ],
+)
+def test_bad_terms(then: str, code: Code, words: str) -> None:
+    findings = refused(f"rules:\n- name: a\n  then:\n    {then}")
+    assert [(f.code, f.line) for f in findings] == [(code, 5)], [str(f) for f in findings]
+    assert words in str(findings[0])
+
+
+def test_a_rule_says_what_then() -> None:
+    (finding,) = refused("rules:\n- name: a")
+    assert (finding.code, finding.message) == (Code.MISSING_KEY, "key 'then' is missing")
+
+
+def test_findings_of_many_rules_come_quickly_and_bounded() -> None:
+    rules = "".join(f"- {{name: r{n}, then: {{action: nothing}}}}\n" for n in range(10_000))
+    findings = refused("rules:\n" + rules)
+    assert len(findings) == 201 and findings[-1].code is Code.TOO_MANY_FINDINGS
