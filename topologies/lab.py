@@ -187,7 +187,7 @@ def set_controller(bridge: str, port: int) -> None:
 
 def _saved_logs(record: records.Record) -> str:
     """Logs outlive a lab that went wrong: they are what explains it."""
-    target = records.ROOT / "last-logs"
+    target = records.LAST_LOGS
     target.mkdir(exist_ok=True)
     for old in target.iterdir():
         old.unlink()

@@ -29,7 +29,7 @@ SESSIONS = 200
 NATURAL_PER_SESSION = 10
 CHURN_RATE = 80  # plain connections a second, each host
 HOSTS = ("ue1", "ue2")
-SETTLE_S = 12.0
+SETTLE_S = 8.0  # a lost join is sent again after 1, 2 and 3 s
 CLOSE_GAP_S = 0.01  # copies of FINs are metered: a burst of them would be lost, and the load with it
 
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path("/run/steering-lab")
+LAST_LOGS = ROOT / "last-logs"  # of the latest lab that went wrong
 RECORD = "record.json"
 END_WAIT_S = 5.0
 
@@ -146,6 +147,11 @@ def _signal(process: Process, number: int) -> None:
     if process.alive():
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, number)
+
+
+def forget_logs() -> None:
+    """Remove the logs kept of a lab that went wrong."""
+    shutil.rmtree(LAST_LOGS, ignore_errors=True)
 
 
 def clean() -> list[str]:

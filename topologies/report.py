@@ -76,11 +76,18 @@ class Report:
         for check in self.checks:
             mark = "held  " if check.held else "FAILED"
             seen = f" [{check.view}]" if check.view else ""
-            detail = check.found if check.held else f"wanted {check.wanted}, found {check.found}"
+            detail = _plain(check.found)
+            if not check.held:
+                detail = f"wanted {_plain(check.wanted)}, found {detail}"
             lines.append(f"  {mark}  {check.name}{seen}: {detail}")
         count = len(self.checks)
         verdict = f"{count - len(self.failed)} of {count} checks held"
         return "\n".join([*lines, "", verdict])
+
+
+def _plain(text: str) -> str:
+    """Empty lists and texts, as a person would say them."""
+    return "none" if text in ("", "[]", "set()") else text
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

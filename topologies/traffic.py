@@ -24,7 +24,7 @@ IPPROTO_MPTCP = 262
 SOL_MPTCP = 284
 MPTCP_INFO = 1
 BLOCK = 1 << 16
-WAIT_S = 8.0  # a lost join is retried after one second, a lost data segment sooner
+WAIT_S = 5.0  # a lost first SYN is sent again after 1 and 2 s, a data segment sooner
 ECHO = b"steered or not, the same bytes come back"
 
 Json = dict[str, Any]

@@ -11,7 +11,7 @@ EXIT_USAGE = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to measure and how long."""
-    parser.add_argument("--rounds", metavar="N", type=int, help="rounds of the set-up part (default 5)")
+    parser.add_argument("--rounds", metavar="N", type=int, help="rounds of the set-up part (default 9)")
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: a look, not a measurement")
     parser.add_argument("--json", metavar="FILE", help="write the results there (default build/bench.json)")
     parser.add_argument(

@@ -140,5 +140,6 @@ def _clean() -> int:
     from topologies import records
 
     removed = records.clean()
+    records.forget_logs()
     print("\n".join(removed) if removed else "nothing to clean")
     return 0

@@ -12,6 +12,7 @@ from steering.model.policy import Limits
 from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, pack_cookie
 
 _PORTS = Struct("!HH")
+_RETURN = EntryKind.RETURN << 48  # what a cookie of this kind has over one of kind INITIAL
 
 
 def flow_key(src: bytes, dst: bytes, sport: int, dport: int) -> bytes:
@@ -129,15 +130,19 @@ class Session:
         family = 4 if half == 4 else 6
         sport, dport = _PORTS.unpack_from(key, 2 * half)
         src, dst = key[:half], key[half : 2 * half]
-        cookie = self.cookie(EntryKind.RETURN)
+        cookie = self.cookie(EntryKind.INITIAL)
+        returned = cookie | _RETURN
+        up = Entry(
+            subflow.dpid, subflow.role, family, src, dst, sport, dport, subflow.waypoint, 0, cookie
+        )  # fmt: skip
+        if len(self.returns) == 1:
+            dpid, waypoint = self.returns[0]
+            return [Entry(dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, returned), up]
         found = [
-            Entry(dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, cookie)
+            Entry(dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, returned)
             for dpid, waypoint in self.returns
         ]
-        cookie = self.cookie(subflow.kind)
-        found.append(
-            Entry(subflow.dpid, subflow.role, family, src, dst, sport, dport, subflow.waypoint, 0, cookie)
-        )
+        found.append(up)
         return found
 
 

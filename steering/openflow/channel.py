@@ -14,7 +14,7 @@ import logging
 from time import monotonic
 from typing import Any, Protocol
 
-from eventlet.hubs import trampoline
+from eventlet.hubs import get_hub
 from os_ken.controller import controller, ofp_event
 from os_ken.controller.handler import DEAD_DISPATCHER, HANDSHAKE_DISPATCHER, MAIN_DISPATCHER
 from os_ken.lib import hub
@@ -71,6 +71,10 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self._writer: Any = None
         self._ended = False
         self._turns = 0
+        self._more = True  # something may be there to read
+        self._listener: Any = None
+        self._reader: Any = None
+        self._waiting = False
         super().__init__(socket, address)
         # Silence is judged by the adapter's clock; a time-out here would cost a timer on every read.
         self.socket.settimeout(None)
@@ -95,6 +99,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             if self._writer is not None:
                 hub.kill(self._writer)
             self.is_active = False
+            self._unlisten()
             self.socket.close()
 
     def close(self) -> None:
@@ -156,15 +161,41 @@ class Channel(controller.Datapath):  # type: ignore[misc]
                     # Reads that did not wait must not keep the other switches waiting for ever.
                     self._turns = 0
                     hub.sleep(0)
+                if not self._more:
+                    self._wait()
                 try:
                     data: bytes = self._raw.recv(READ_SIZE)
-                    self._turns += 1
-                    return data
                 except BlockingIOError:
-                    self._turns = 0
-                    trampoline(self._raw, read=True)
+                    self._more = False
+                    continue
+                self._more = len(data) == READ_SIZE  # less than asked for: there is no more now
+                self._turns = self._turns + 1 if self._more else 0
+                return data
         except (OSError, EOFError):
             return b""
+
+    def _wait(self) -> None:
+        """Until there is something to read. The listener stays for the connection's life: eventlet's own way,
+        one for each wait, costs two system calls a read."""
+        if self._listener is None:
+            self._reader = hub.getcurrent()
+            fd = self._raw.fileno()
+            self._listener = get_hub().add(get_hub().READ, fd, self._readable, self._reader.throw, _nothing)
+        self._waiting = True
+        try:
+            get_hub().switch()
+        finally:
+            self._waiting = False
+
+    def _readable(self, fd: int) -> None:
+        # While the reader is at work, or gives others their turn, it must not be switched to from here.
+        if self._waiting:
+            self._reader.switch()
+
+    def _unlisten(self) -> None:
+        if self._listener is not None:
+            get_hub().remove(self._listener)
+            self._listener = None
 
     def _handle(self, message: Message, now: float) -> None:
         if self.is_ready:
@@ -265,6 +296,10 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self.disconnect(Disconnect.WRITE_FAILED)
         finally:
             self._writer = None
+
+
+def _nothing(fd: int) -> None:
+    """eventlet tells of a descriptor that was closed elsewhere; ours is closed in `serve` only."""
 
 
 def echo_reply(request: bytes) -> bytes:

@@ -39,6 +39,7 @@ struct plan {
     int n_greetings;
     uint32_t *tokens;        /* of connection i, whose MCP's key is KEY_BASE + i */
     uint32_t n_tokens;
+    uint8_t *shared;         /* whether another connection has the same token */
 };
 
 #define KEY_BASE 0x5354000000000000ull

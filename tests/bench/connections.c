@@ -69,7 +69,11 @@ void open_next(struct fake *access)
         die("out of connection numbers: make the token table longer");
     uint32_t away = job.mode == SYN || n == 1 ? 0 : 1 + number % (n - 1);
     int gateway = (int)((uint32_t)(access->dpid - 1) + away) % (int)n + 1;
-    const uint32_t *token = job.mode == JOIN ? &plan->tokens[job.join_next++ % job.targets] : NULL;
+    const uint32_t *token = NULL;
+    while (job.mode == JOIN && !token) {
+        uint32_t target = job.join_next++ % job.targets;
+        token = plan->shared[target] ? NULL : &plan->tokens[target];
+    }
     job.outstanding++;
     send_syn(access, number, gateway, token);
 }

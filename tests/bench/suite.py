@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from tests.bench import report
@@ -16,7 +18,7 @@ PARTS = ("setup", "syn", "decision", "memory", "delay")
 SESSIONS, QUICK_SESSIONS = 100_000, 5_000
 TABLE, QUICK_TABLE = 1_000_000, 100_000
 CONNECTIONS, QUICK_CONNECTIONS = 150, 40
-ROUNDS, QUICK_ROUNDS = 5, 2
+ROUNDS, QUICK_ROUNDS = 9, 2
 QUICK_SCALE = 0.4
 MEMORY_LIMIT_S = 240
 
@@ -45,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         wrong = f"--only {unknown[0]}: known: {', '.join(PARTS)}" if unknown else "--rounds: from 1 to 100"
         print(f"steering bench: {wrong}", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, _interrupt)  # so that an ended run leaves no process behind
     say = Say()
     found: Json = {"machine": report.machine(), "quick": args.quick, "not_measured": {}}
     for names, measure in _measurements(args, say):
@@ -59,6 +62,10 @@ def run(args: argparse.Namespace) -> int:
     _write(found, Path(args.json) if args.json else ROOT / "build" / "bench.json")
     print(report.text(found))
     return 1 if found["not_measured"] else 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _measurements(args: argparse.Namespace, say: Say) -> list[tuple[tuple[str, ...], Callable[[], Json]]]:

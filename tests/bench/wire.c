@@ -28,6 +28,29 @@ uint64_t now_ns(void)
 
 /* ---- plan ------------------------------------------------------------------------------------ */
 
+static int by_token(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Some of so many tokens are alike. A controller must refuse a join for such a one, so none is asked for. */
+static void mark_shared(struct plan *plan)
+{
+    uint32_t *sorted = malloc(4 * ((size_t)plan->n_tokens + 1)), n_shared = 0;
+    plan->shared = calloc((size_t)plan->n_tokens + 1, 1);
+    if (!sorted || !plan->shared)
+        die("out of memory");
+    memcpy(sorted, plan->tokens, 4 * (size_t)plan->n_tokens);
+    qsort(sorted, plan->n_tokens, 4, by_token);
+    for (uint32_t i = 1; i < plan->n_tokens; i++)
+        if (sorted[i] == sorted[i - 1])
+            sorted[n_shared++] = sorted[i];
+    for (uint32_t i = 0; i < plan->n_tokens; i++)
+        plan->shared[i] = bsearch(&plan->tokens[i], sorted, n_shared, 4, by_token) != NULL;
+    free(sorted);
+}
+
 static void read_tokens(const char *path, struct plan *plan)
 {
     FILE *file = fopen(path, "rb");
@@ -45,6 +68,7 @@ static void read_tokens(const char *path, struct plan *plan)
         plan->tokens[i] = get32(raw + 4 * i);
     free(raw);
     fclose(file);
+    mark_shared(plan);
 }
 
 static void read_greeting(const char *words, struct plan *plan)
