@@ -10,13 +10,19 @@ import ipaddress
 import json
 import os
 import re
+import ssl
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 TIMEOUT = 10.0  # seconds without a byte
+STREAM_TIMEOUT = 60.0  # the same for events; the controller sends a comment every 15 s
+MAX_LINE = 1 << 20
+JSON_BODY = {"Content-Type": "application/json"}
+SUCCESS = (http.HTTPStatus.OK, http.HTTPStatus.CREATED, http.HTTPStatus.ACCEPTED)
 MAX_ANSWER = 64 << 20
 MAX_FILE = 4_096
 TOKEN_FILE = "token"
@@ -64,6 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="its bearer token (default: the file 'token' of the state directory)",
     )
+    where.add_argument(
+        "--ca-file", metavar="FILE", help="the CA of its certificate (PEM; default: the system's)"
+    )
+    where.add_argument(
+        "--client-cert", metavar="FILE", help="our own certificate and key (PEM), where it wants one"
+    )
 
 
 def default_state_dir() -> Path:
@@ -108,7 +120,20 @@ def find(args: argparse.Namespace) -> "Controller":
     token = _read(token_file, "the controller's bearer token is needed: give --state-dir or --token-file")
     if not _TOKEN.fullmatch(token):
         raise Unavailable(f"{token_file} holds no bearer token: give the right one with --token-file")
-    return Controller(url, token, token_file)
+    trust = _trust(args.ca_file, args.client_cert) if url.startswith("https:") else None
+    return Controller(url, token, token_file, trust)
+
+
+def _trust(ca_file: str | None, client_cert: str | None) -> ssl.SSLContext:
+    """Whom to trust over https, and who we are. Raises BadInput."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+        if client_cert is not None:
+            context.load_cert_chain(client_cert)
+    except (OSError, ssl.SSLError) as error:
+        why = getattr(error, "reason", None) or error.strerror or str(error)
+        raise BadInput(f"--ca-file, --client-cert: cannot be used: {why}") from None
+    return context
 
 
 def _read(path: Path, missing: str) -> str:
@@ -157,8 +182,9 @@ class Answer(NamedTuple):
 class Controller:
     """A controller's northbound; one connection for a question."""
 
-    def __init__(self, url: str, token: str, token_file: Path) -> None:
+    def __init__(self, url: str, token: str, token_file: Path, trust: ssl.SSLContext | None = None) -> None:
         self._parts = _checked(url)
+        self._trust = trust
         self.url = url.rstrip("/")
         self._token = token
         self._token_file = token_file
@@ -184,47 +210,77 @@ class Controller:
 
         Raises also Rejected (422) and Outdated (412).
         """
-        target = "/".join(
-            [
-                self._parts.path.rstrip("/"),
-                "v1",
-                *(quote(part, safe="", errors="surrogateescape") for part in path),
-            ]
-        )
-        given = {name: value for name, value in (query or {}).items() if value is not None}
-        asked = urlencode(given, errors="surrogateescape")
-        status, data, etag = self._exchange(
-            method, f"{target}?{asked}" if asked else target, body, headers or {}
-        )
+        with self._sent(method, path, query or {}, headers or {}, body, TIMEOUT) as response:
+            data = response.read(MAX_ANSWER + 1)
+        if len(data) > MAX_ANSWER:
+            raise Unavailable(f"the answer of {self.url} is over {MAX_ANSWER >> 20} MiB")
+        answer = self._object(response.status, data, verbatim)
+        if response.status in SUCCESS:
+            return Answer(answer, response.getheader("ETag"))
+        raise self._refused(response.status, answer)
+
+    def lines(self, *path: str, headers: Mapping[str, str] | None = None, **query: object) -> Iterator[str]:
+        """The lines of an event stream, as they come, until the controller ends it.
+
+        Raises as `get` does.
+        """
+        wanted = {"Accept": "text/event-stream", **(headers or {})}
+        with self._sent("GET", path, query, wanted, None, STREAM_TIMEOUT) as response:
+            if response.status != http.HTTPStatus.OK:
+                answer = self._object(response.status, response.read(MAX_ANSWER), ())
+                raise self._refused(response.status, answer)
+            while line := response.readline(MAX_LINE):
+                yield str(_printable(line.decode("utf-8", "replace").rstrip("\r\n")))
+
+    def _object(self, status: int, data: bytes, verbatim: Collection[str]) -> Json:
         try:
             answer = json.loads(data)
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise Unavailable(f"what answers at {self.url} is no steering controller (status {status})")
-        answer = {
+        return {
             str(_printable(name)): value if name in verbatim else _printable(value)
             for name, value in answer.items()
         }
-        if status in (http.HTTPStatus.OK, http.HTTPStatus.CREATED):
-            return Answer(answer, etag)
-        raise self._refused(status, answer)
 
-    def _exchange(
-        self, method: str, target: str, body: bytes | None, more: Mapping[str, str]
-    ) -> tuple[int, bytes, str | None]:
-        secure = self._parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        connection = kind(self._parts.hostname or "", self._parts.port, timeout=TIMEOUT)
+    def _target(self, path: Sequence[str], query: Mapping[str, object]) -> str:
+        steps = (quote(part, safe="", errors="surrogateescape") for part in path)
+        target = "/".join([self._parts.path.rstrip("/"), "v1", *steps])
+        given = {name: value for name, value in query.items() if value is not None}
+        asked = urlencode(given, errors="surrogateescape")
+        return f"{target}?{asked}" if asked else target
+
+    @contextmanager
+    def _sent(
+        self,
+        method: str,
+        path: Sequence[str],
+        query: Mapping[str, object],
+        more: Mapping[str, str],
+        body: bytes | None,
+        patience: float,
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The answer to a request while it is read; what goes wrong on the way becomes Unavailable."""
+        host = self._parts.hostname or ""
+        connection: http.client.HTTPConnection
+        if self._parts.scheme == "https":
+            connection = http.client.HTTPSConnection(
+                host, self._parts.port, timeout=patience, context=self._trust
+            )
+        else:
+            connection = http.client.HTTPConnection(host, self._parts.port, timeout=patience)
         try:
             headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", **more}
-            connection.request(method, target, body=body, headers=headers)
-            response = connection.getresponse()
-            data = response.read(MAX_ANSWER + 1)
+            connection.request(method, self._target(path, query), body=body, headers=headers)
+            yield connection.getresponse()
         except TimeoutError:
             raise Unavailable(
-                f"the controller at {self.url} does not answer within {TIMEOUT:.0f} s"
+                f"the controller at {self.url} does not answer within {patience:.0f} s"
             ) from None
+        except ssl.SSLError as error:
+            why = getattr(error, "verify_message", "") or error.reason or str(error)
+            raise Unavailable(f"no TLS with {self.url}: {why} (--ca-file, --client-cert)") from None
         except OSError as error:
             why = error.strerror or str(error)
             raise Unavailable(f"no controller answers at {self.url} ({why}): is 'steering run' up?") from None
@@ -233,9 +289,6 @@ class Controller:
             raise Unavailable(f"what answers at {self.url} speaks no HTTP ({kind_of})") from None
         finally:
             connection.close()
-        if len(data) > MAX_ANSWER:
-            raise Unavailable(f"the answer of {self.url} is over {MAX_ANSWER >> 20} MiB")
-        return response.status, data, response.getheader("ETag")
 
     def _refused(self, status: int, problem: Json) -> Exception:
         detail = str(problem.get("detail") or problem.get("title") or "no reason given")
@@ -253,6 +306,13 @@ class Controller:
         if status in (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.REQUEST_URI_TOO_LONG):
             return BadInput(detail)
         return Unavailable(f"the controller at {self.url} answers {status}: {detail}")
+
+
+def first_error(rejected: Rejected) -> str:
+    """What is wrong in a body that was refused, on one line."""
+    for error in rejected.problem.get("errors") or ():
+        return f"{error['path']}: {error['message']}"
+    return str(rejected)
 
 
 def _printable(value: Any) -> Any:

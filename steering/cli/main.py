@@ -26,8 +26,12 @@ COMMANDS = (
     "status",
     "sessions",
     "explain",
+    "whatif",
     "mcp",
+    "access",
+    "events",
     "policy",
+    "token",
     "relay",
     "bench",
 )

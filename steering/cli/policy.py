@@ -28,7 +28,7 @@ MAX_VERSION = 999_999_999
 Json = dict[str, Any]
 
 
-class BadFiles(client.BadInput):
+class BadFiles(Exception):
     """Files with findings; they are printed one by one."""
 
     def __init__(self, findings: list[Finding]) -> None:
@@ -180,7 +180,9 @@ def _show(controller: client.Controller, args: argparse.Namespace) -> None:
 
 
 def _diff(controller: client.Controller, args: argparse.Namespace) -> None:
-    running = _policy(str(_running(controller).body["text"]), RUNNING)
+    running, findings = parse_policy(str(_running(controller).body["text"]), RUNNING)
+    if running is None:
+        raise client.Unavailable(f"the policy in force is none that this program can read: {findings[0]}")
     _print_changes(diff(running, args.policy), args.json)
 
 

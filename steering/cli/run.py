@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="mutual TLS: take only clients with a certificate of this CA (PEM)",
     )
+    parser.add_argument(
+        "--watch", action="store_true", help="read the policy file again when it changes, as SIGHUP asks for"
+    )
     parser.add_argument("--state-dir", metavar="DIR", help="where token, discovery key and REST URL are kept")
     parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`steering sessions`: the M-sessions, or one of them with its subflows."""
+"""`steering sessions`: the M-sessions, or one of them with its subflows; aborting one."""
 
 import argparse
 from typing import Any
@@ -7,10 +7,11 @@ from steering.cli import client
 from steering.cli.table import table
 from steering.cli.wording import duration, endpoint, size_of
 
-SUMMARY: str = "list the M-sessions, or show one with its subflows"
+SUMMARY: str = "list the M-sessions, show one with its subflows, or abort one"
 
 PAGE = 1_000  # the most that the REST gives at once
 DEFAULT_LIMIT = 100
+FILTERS = ("mcp", "state", "token", "client")
 HEADERS = ["id", "state", "MCP", "token", "client", "server", "subflows", "age"]
 SUBFLOW_HEADERS = [
     "from", "to", "kind", "access network", "path", "switch", "entries", "address id", "backup",
@@ -23,6 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="?", metavar="ID", help="show this session in full")
     parser.add_argument("--mcp", metavar="NAME", help="only sessions at this MCP")
     parser.add_argument("--state", help="only sessions in this state, for example established")
+    parser.add_argument("--token", metavar="HEX", help="only sessions with this token")
+    parser.add_argument("--client", metavar="ADDRESS", help="only sessions of the host with this address")
+    parser.add_argument(
+        "--abort", metavar="ID", help="end this session, by MP_FASTCLOSE where its key is known"
+    )
     parser.add_argument(
         "--limit", type=_positive, metavar="N", help=f"list at most N sessions (default {DEFAULT_LIMIT})"
     )
@@ -34,12 +40,26 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
-    if args.id is None:
-        _list(controller, args)
-    elif args.mcp is not None or args.state is not None or args.limit is not None:
-        raise client.BadInput("--mcp, --state and --limit choose sessions of the list; ID names one")
+    filters = {name: getattr(args, name) for name in FILTERS}
+    chosen = any(value is not None for value in (*filters.values(), args.limit))
+    if args.abort is not None:
+        if chosen or args.id is not None:
+            raise client.BadInput("--abort names the one session to end, and takes nothing else")
+        _abort(controller, args.abort, args.json)
+    elif args.id is None:
+        _list(controller, args.json, args.limit or DEFAULT_LIMIT, filters)
+    elif chosen:
+        raise client.BadInput("--mcp, --state and the like choose sessions of the list; ID names one")
     else:
         _show(controller.get("sessions", args.id), args.json)
+
+
+def _abort(controller: client.Controller, wanted: str, as_json: bool) -> None:
+    told = controller.request("DELETE", ["sessions", wanted]).body
+    if as_json:
+        client.print_json(told)
+    else:
+        print(f"session {told['id']} is being ended")
 
 
 def _positive(text: str) -> int:
@@ -48,13 +68,13 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _list(controller: client.Controller, args: argparse.Namespace) -> None:
-    found, total = _fetch(controller, args.mcp, args.state, args.limit or DEFAULT_LIMIT)
-    if args.json:
-        client.print_json({"sessions": found, "total": total, "offset": 0})
+def _list(controller: client.Controller, as_json: bool, limit: int, filters: dict[str, str | None]) -> None:
+    found, total = _fetch(controller, limit, filters)
+    if as_json:
+        client.print_json({"sessions": found, "total": total})
         return
     if not found:
-        print("no session" if args.mcp is None and args.state is None else "no such session")
+        print("no such session" if any(filters.values()) else "no session")
         return
     print(table(HEADERS, [_row(session) for session in found]))
     if total > len(found):
@@ -62,18 +82,18 @@ def _list(controller: client.Controller, args: argparse.Namespace) -> None:
 
 
 def _fetch(
-    controller: client.Controller, mcp: str | None, state: str | None, limit: int
+    controller: client.Controller, limit: int, filters: dict[str, str | None]
 ) -> tuple[list[Json], int]:
     """Up to `limit` sessions, page by page, and how many there are."""
     found: list[Json] = []
     total = 0
+    cursor = None
     while len(found) < limit:
-        wanted = min(PAGE, limit - len(found))
-        body = controller.get("sessions", offset=len(found), limit=wanted, mcp=mcp, state=state)
+        body = controller.get("sessions", cursor=cursor, limit=min(PAGE, limit - len(found)), **filters)
         found += body["sessions"]
         total = body["total"]
-        # Sessions end meanwhile: an empty page ends the list whatever the total says.
-        if not body["sessions"] or len(found) >= total:
+        cursor = body["next"]
+        if cursor is None:
             break
     return found, total
 

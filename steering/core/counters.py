@@ -15,6 +15,16 @@ class JoinResult(StrEnum):
     HELD = "held"  # then one of the others
     OWN_ADDRESS = "own-address"  # sent to its MCP's own address: natural, but checked
     REFUSED = "refused"
+    AUTHENTICATED = "authenticated"  # besides pinned: its third ACK proved the keys
+    TOKEN_ONLY = "token-only"  # besides pinned: HMAC was wanted, but the keys are not known
+
+
+class Abort(StrEnum):
+    """How a session that was to be aborted ended."""
+
+    FASTCLOSE = "fastclose"  # its host was told
+    NO_KEY = "no-key"  # its pins were removed at once
+    SILENT = "silent"  # its host sent nothing that could be answered
 
 
 BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3)
@@ -45,6 +55,7 @@ class Counters:
         "packet_ins",
         "malformed",
         "joins",
+        "aborts",
         "refusals",
         "sessions_started",
         "sessions_ended",
@@ -63,6 +74,7 @@ class Counters:
         self.packet_ins: Counter[PacketClass] = Counter()
         self.malformed: Counter[str] = Counter()  # by wire refusal
         self.joins: Counter[JoinResult] = Counter()
+        self.aborts: Counter[Abort] = Counter()
         self.refusals: Counter[Refusal] = Counter()
         self.sessions_started = 0
         self.sessions_ended = 0

@@ -79,6 +79,7 @@ class Engine:
             m.SynSeen: self._syn,
             m.SynAckSeen: self._syn_ack,
             m.FinSeen: self._fin,
+            m.WatchedSeen: self.pinning.watching.seen,
             m.NeighbourSeen: self._neighbour,
             m.RouterSolicited: self._router_solicited,
             m.HostMissed: self._missed,
@@ -205,7 +206,7 @@ class Engine:
 
     def _abort(self, given: m.AbortSession, now: float) -> list[m.Output]:
         session = self.pinning.table.by_id.get(given.session)
-        return [] if session is None else self.pinning.ending.end(session)
+        return [] if session is None else self.pinning.aborting.abort(session, now)
 
     def _time_of_day(self, given: m.TimeOfDay, now: float) -> list[m.Output]:
         self.chooser.minute = given.minute % 10_080
@@ -389,7 +390,7 @@ class Engine:
         if self._recover_until is not None and now >= self._recover_until:
             self._recovered()
         self.chooser.refresh(now)
-        outputs += self.pinning.expire_held(now)
+        outputs += self.pinning.tick(now)
         outputs += self.pinning.ending.tick(now)
         outputs += self._to_filled(self.neighbours.tick(now))
         outputs += self._periodic(now)

@@ -61,6 +61,11 @@ class McpHealth:
     def use(self, utilisation: float, now: float) -> None:
         self.port_load, self.used_at = utilisation, now
 
+    @property
+    def gone(self) -> bool:
+        """Its probe or its port says that it is not there now; in the hold-down after that it is."""
+        return not self._port_up or self._alive is False
+
     def state(self, now: float) -> Health:
         if not self._port_up or self._alive is False or now < self._well_since + self._hold:
             return Health.DOWN

@@ -89,6 +89,15 @@ class FinSeen(NamedTuple):
     handshake: Handshake
 
 
+class WatchedSeen(NamedTuple):
+    """A segment of a watched session entry (model.session.Watch); `frame` may be cut after its TCP header."""
+
+    dpid: int
+    port: int
+    handshake: Handshake
+    frame: bytes
+
+
 class NeighbourSeen(NamedTuple):
     """ARP or ND told an address: 4 or 16 bytes, and a MAC of 6."""
 
@@ -183,6 +192,7 @@ Input = (
     | SynSeen
     | SynAckSeen
     | FinSeen
+    | WatchedSeen
     | NeighbourSeen
     | RouterSolicited
     | HostMissed

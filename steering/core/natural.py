@@ -68,6 +68,7 @@ class Natural:
             Meter.TTL_EXPIRED: limits.ttl_expired,
             Meter.SYN_ACK: limits.syn_ack,
             Meter.FIN: limits.fin,
+            Meter.WATCH: limits.watch,
         }
         bands = [MeterBand(meter, rate, max(10, rate // 10)) for meter, rate in rates.items()]
         for port, attachment in self._map.attachments.items():

@@ -9,14 +9,34 @@ from steering.core.choosing import FOREIGN, Chooser
 from steering.core.counters import Counters, JoinResult
 from steering.core.ending import Ending
 from steering.core.held import Held
-from steering.core.messages import NATURAL, Output, Release, SendFrame, Steer, SynAckSeen, SynSeen
+from steering.core.messages import (
+    NATURAL,
+    Output,
+    Release,
+    SendFrame,
+    Steer,
+    SynAckSeen,
+    SynSeen,
+    WatchedSeen,
+)
+from steering.core.owners import narrow, not_allowed
 from steering.core.quotas import Full, session_keys
 from steering.core.rulebook import Answer
 from steering.core.sessions import Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import Attachment, SiteMap
+from steering.core.watching import Watching
 from steering.model.decision import Decision, Outcome, Ruling
-from steering.model.network import PortRef, PortRole, Trust
-from steering.model.policy import Action, Mode, OverLimit, Policy, Refused, Terms, UnknownJoin
+from steering.model.network import PortRef, PortRole
+from steering.model.policy import (
+    Action,
+    Authentication,
+    Mode,
+    OverLimit,
+    Policy,
+    Refused,
+    Terms,
+    UnknownJoin,
+)
 from steering.model.session import EntryKind, Refusal, SessionState
 from steering.wire.craft import reset_for
 from steering.wire.crypto import token as token_of
@@ -44,6 +64,8 @@ class Pinning:
         self._disabled = disabled
         self.table = SessionTable(policy.limits, sitemap.mcps)
         self.ending = Ending(self.table, policy.timers, counters)
+        self.watching = Watching(self.table, self.ending, policy, counters, chooser.health, self.refuse)
+        self.keys, self.aborting = self.watching.keys, self.watching.aborting
         self.held = Held(policy.limits.held_joins, policy.timers.hold)
         self.capabilities = Capabilities(policy.timers.capability)
         self.recovering = False
@@ -72,8 +94,10 @@ class Pinning:
             if known.isn == handshake.seq or (known.isn < 0 and known.session.token < 0):
                 # The second: recovered while its SYN/ACK was out. Its SYN may well be this one, repeated.
                 known.isn = handshake.seq
-                return self._again(attachment, known, seen)
-            # The host opened a new connection on an old 5-tuple: what was pinned there is over.
+                if not self.aborting.lost(known.session):
+                    return self._again(attachment, known, seen)
+            # The host opened a new connection on an old 5-tuple, or its MCP went before it was there: what
+            # was pinned is over.
             outputs = self.ending.end_subflow(known, now)
         if handshake.kind is Kind.JOIN:
             return outputs + self._join(attachment, seen, key, now)
@@ -107,7 +131,9 @@ class Pinning:
     def _steered(self, attachment: Attachment, seen: SynSeen, waypoint: int) -> Release:
         return Release(seen.dpid, seen.port, seen.frame, waypoint, 0, attachment.role)
 
-    def refuse(self, seen: SynSeen, reason: ResetReason, transient: bool = False) -> list[Output]:
+    def refuse(
+        self, seen: SynSeen | WatchedSeen, reason: ResetReason, transient: bool = False
+    ) -> list[Output]:
         """Tell the host, so that it need not wait: a reset with MP_TCPRST, unless policy says drop."""
         if self.policy.refusal is Refused.DROP:
             return []
@@ -175,6 +201,9 @@ class Pinning:
         isn = seen.handshake.seq
         self.table.add_subflow(Subflow(session, INITIAL, key, seen.dpid, attachment.role, waypoint, isn))
         self._counters.sessions_started += 1
+        proving = answer.terms.authentication is Authentication.HMAC
+        if proving or self.policy.keep_keys:
+            self.keys.begin(session, proving, now)
         return session
 
     def _leave(self, attachment: Attachment, seen: SynSeen) -> list[Output]:
@@ -216,9 +245,12 @@ class Pinning:
             return self._deny(seen, Refusal.THIRD_PARTY)
         owners = self.table.with_token(token)
         if not owners:
+            refusal = self.aborting.refused(token)
+            if refusal is not None:
+                return self._deny(seen, refusal)
             return self._early(attachment, seen, token, now)
         if len(owners) > 1:
-            owners = _narrow(owners, seen.handshake)
+            owners = narrow(owners, seen.handshake)
         if len(owners) != 1:
             return self._deny(seen, Refusal.AMBIGUOUS_TOKEN)
         return self._pin(attachment, seen, key, owners[0], now)
@@ -235,6 +267,10 @@ class Pinning:
             return []
         self._counters.joins[JoinResult.HELD] += 1
         return []
+
+    def tick(self, now: float) -> list[Output]:
+        """Whoever waited too long: joins for their token, and what is watched."""
+        return self.expire_held(now) + self.watching.tick(now)
 
     def expire_held(self, now: float) -> list[Output]:
         """Held joins whose token never came: dropped in silence, or reset where the policy says so."""
@@ -260,7 +296,10 @@ class Pinning:
         """Bring a later subflow to exactly the MCP of its session (D-6.2c)."""
         handshake = seen.handshake
         answer = self._chooser.ask(attachment, handshake)
-        refusal = self._not_allowed(attachment, answer, session)
+        refusal = self.aborting.refusal(session)
+        if refusal is None:
+            access = self._chooser.access.get(attachment.name, FOREIGN)
+            refusal = not_allowed(self.policy, access, answer, session)
         if refusal is not None:
             return self._deny(seen, refusal)
         if len(session.subflows) >= self._chooser.allowance(answer).subflows.most:
@@ -272,38 +311,37 @@ class Pinning:
         inside = self._map.inside.get(session.mcp)
         if inside is None:
             return self._deny(seen, Refusal.MCP_UNREACHABLE)
-        waypoint = inside.id if owner is None else 0
+        terms = session.ruling.terms if session.ruling else answer.terms
+        proving = terms.authentication is Authentication.HMAC
+        if proving and not self.keys.has_room():
+            self._count_refused(Refusal.HALF_OPEN_FULL)
+            return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
+        # What goes to the MCP's own address needs no entry, unless it has to be watched.
+        waypoint = inside.id if owner is None or proving else 0
         if "wrong-mcp" in self._disabled and waypoint:
             waypoint = next((w.id for i, w in self._map.inside.items() if i != session.mcp), waypoint)
         subflow = Subflow(session, JOIN, key, seen.dpid, attachment.role, waypoint, handshake.seq)
         subflow.address_id, subflow.backup = handshake.address_id, handshake.backup
         self.table.add_subflow(subflow)
         session.active = now
+        if proving and session.secrets is not None:
+            self.keys.challenge(subflow, seen, now)
+        else:
+            self._counters.joins[JoinResult.PINNED if waypoint else JoinResult.OWN_ADDRESS] += 1
+            if proving:
+                self._counters.joins[JoinResult.TOKEN_ONLY] += 1
         if session.state is not SessionState.ESTABLISHED:
             return self._revive(attachment, seen, session, subflow)
-        self._counters.joins[JoinResult.PINNED if waypoint else JoinResult.OWN_ADDRESS] += 1
         entry = session.entry(subflow)
         if entry is None:
             return [self._naturally(attachment, seen)]
         return [Steer((entry,), self._steered(attachment, seen, waypoint))]
-
-    def _not_allowed(self, attachment: Attachment, answer: Answer, session: Session) -> Refusal | None:
-        """What policy says of one more subflow now: its own rule may deny it, the session's rule may not
-        pool this access (D-3.2b), and foreign accesses need third-party pooling (D-6.4.0)."""
-        kind, trust = self._chooser.access.get(attachment.name, FOREIGN)
-        if trust is Trust.THIRD_PARTY and not self.policy.third_party_pooling:
-            return Refusal.THIRD_PARTY
-        if answer.rule is not None and answer.terms.action is not Action.PROXY:
-            return Refusal.POLICY
-        allowed = session.ruling.terms.pooling.allowed if session.ruling else ()
-        return Refusal.POOLING if allowed and kind not in allowed else None
 
     def _revive(
         self, attachment: Attachment, seen: SynSeen, session: Session, subflow: Subflow
     ) -> list[Output]:
         """The record outlived its rules: a host may rejoin after all its subflows died (B42)."""
         self.table.settle(session, SessionState.ESTABLISHED)
-        self._counters.joins[JoinResult.PINNED] += 1
         entries = tuple(session.entries(GATEWAY))
         if not subflow.waypoint:
             return [Steer(entries, None), self._naturally(attachment, seen)]
@@ -318,19 +356,25 @@ class Pinning:
             return self._server_answered(handshake, now)
         key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         subflow = self.table.flows.get(key)
-        if subflow is None or subflow.kind is not INITIAL:
+        if subflow is None:
             return []
+        if subflow.kind is not INITIAL:
+            mine = subflow.watch and attachment.waypoint.id == subflow.waypoint
+            return self.keys.answered(subflow, handshake, now) if mine else []
         session = subflow.session
         if session.state is not SessionState.SYN_PINNED or attachment.waypoint.id != subflow.waypoint:
             return []  # repeated, or not from the MCP that was chosen: nobody else teaches a token
         session.active = now
         if handshake.kind is not Kind.CAPABLE or not handshake.key:
             self._counters.fallbacks += 1
+            self.keys.forget(session)
             self.table.settle(session, SessionState.PLAIN)
             return [Steer(tuple(session.entries(GATEWAY)), None)]
         session.version = handshake.version
         token = int.from_bytes(token_of(handshake.version, handshake.key), "big")
         self.table.learn(session, token)
+        if session.secrets is not None:
+            self.keys.verify(session)
         self.table.settle(session, SessionState.ESTABLISHED)
         outputs: list[Output] = [Steer(tuple(session.entries(GATEWAY)), None)]
         for waiting, join in self.held.take(token):
@@ -345,23 +389,3 @@ class Pinning:
             capable = handshake.kind is Kind.CAPABLE
             self.capabilities.learn((handshake.src, handshake.sport), capable, now)
         return []
-
-
-def _narrow(owners: list[Session], handshake: Handshake) -> list[Session]:
-    """Two MCPs may own one token (G4): the session towards the same server, else of the same host."""
-    for part in (_server_of, _host_of):
-        wanted = (handshake.dst, handshake.dport) if part is _server_of else (handshake.src,)
-        found = [session for session in owners if part(session) == wanted]
-        if len(found) == 1:
-            return found
-    return owners
-
-
-def _server_of(session: Session) -> tuple[bytes, int]:
-    half = (len(session.first) - 4) // 2
-    return session.first[half : 2 * half], int.from_bytes(session.first[-2:], "big")
-
-
-def _host_of(session: Session) -> tuple[bytes]:
-    half = (len(session.first) - 4) // 2
-    return (session.first[:half],)

@@ -43,6 +43,9 @@ class Recovery:
             return False
         subflow = Subflow(session, cookie.kind, key, entry.dpid, entry.role, entry.waypoint, -1)
         subflow.packets = packets
+        if entry.watch:
+            subflow.watch = entry.watch
+            self._table.leftovers.append(subflow)
         self._table.add_subflow(subflow)
         if cookie.kind is EntryKind.INITIAL:
             session.first = key

@@ -2,8 +2,20 @@
 
 from ipaddress import ip_address
 
-from steering.model.rules import ROLE_MASK, ROLE_SHIFT, DecTtl, FieldValue, Rule, SetField, Table, label_mac
-from steering.model.session import Entry
+from steering.model.rules import (
+    ROLE_MASK,
+    ROLE_SHIFT,
+    Action,
+    DecTtl,
+    FieldValue,
+    Meter,
+    Rule,
+    SetField,
+    Table,
+    ToController,
+    label_mac,
+)
+from steering.model.session import Entry, Watch
 
 SESSION_PRIORITY = 40_000
 _TCP = 6
@@ -13,7 +25,9 @@ _ETH_TYPE = {4: 0x0800, 6: 0x86DD}
 def session_rule(entry: Entry) -> Rule:
     """Exact 5-tuple qualified by the ingress port's role -> label, TTL, table LABEL (design section 3).
 
-    No timeouts: a pin lives until it is removed (design section 5). Raises KeyError for a family other
+    No timeouts: a pin lives until it is removed (design section 5). A watched entry copies each segment, as it
+    came in, through a meter in the action; one that punts keeps its label, so that it can be read back whole,
+    but leads nowhere. Raises KeyError for a family other
     than 4 and 6, ValueError for addresses of another length than the family's.
     """
     source, target = ip_address(entry.src), ip_address(entry.dst)
@@ -28,11 +42,18 @@ def session_rule(entry: Entry) -> Rule:
         "tcp_src": entry.sport,
         "tcp_dst": entry.dport,
     }
+    label = SetField("eth_dst", label_mac(entry.waypoint, entry.path))
+    copy = ToController(Meter.WATCH)
+    actions: tuple[Action, ...] = (label, DecTtl())
+    if entry.watch == Watch.COPY:
+        actions = (copy, label, DecTtl())
+    elif entry.watch == Watch.PUNT:
+        actions = (copy, label)
     return Rule(
         table=Table.SESSION,
         priority=SESSION_PRIORITY,
         match=tuple(sorted(match.items())),
-        actions=(SetField("eth_dst", label_mac(entry.waypoint, entry.path)), DecTtl()),
-        goto=Table.LABEL,
+        actions=actions,
+        goto=None if entry.watch == Watch.PUNT else Table.LABEL,
         cookie=entry.cookie,
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from struct import Struct
 
 from steering.core.quotas import Key, Ledger
+from steering.core.secrets import Secrets
 from steering.model.decision import Ruling
 from steering.model.policy import Limits
 from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, pack_cookie
@@ -25,7 +26,7 @@ class Subflow:
 
     __slots__ = (
         "session", "kind", "key", "dpid", "role", "waypoint", "isn",
-        "address_id", "backup", "closed", "packets", "active",
+        "address_id", "backup", "closed", "packets", "active", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +44,7 @@ class Subflow:
         self.closed = 0  # HOST_FIN | MCP_FIN
         self.packets = 0
         self.active = 0.0
+        self.watch = 0  # what its entry shows to the controller: Watch
 
     def endpoints(self) -> tuple[int, bytes, bytes, int, int]:
         """Family, source, destination, source port, destination port."""
@@ -62,7 +64,7 @@ class Session:
 
     __slots__ = (
         "id", "state", "version", "mcp", "token", "subflows", "returns", "ruling", "keys",
-        "created", "active", "server_closed", "deadline", "first",
+        "created", "active", "server_closed", "deadline", "first", "secrets",
     )  # fmt: skip
 
     def __init__(self, number: int, mcp: int, ruling: Ruling | None, now: float) -> None:
@@ -79,6 +81,7 @@ class Session:
         self.active = now
         self.server_closed = 0
         self.deadline = 0.0
+        self.secrets: Secrets | None = None  # where the policy needs keys
         self.first = b""  # flow key of the initial subflow: what the server leg's entries match, reversed
 
     def cookie(self, kind: EntryKind) -> int:
@@ -94,7 +97,7 @@ class Session:
         family, src, dst, sport, dport = subflow.endpoints()
         return Entry(
             subflow.dpid, subflow.role, family, src, dst, sport, dport,
-            subflow.waypoint, 0, self.cookie(subflow.kind),
+            subflow.waypoint, 0, self.cookie(subflow.kind), subflow.watch,
         )  # fmt: skip
 
     def return_entries(self, role: int) -> list[Entry]:
@@ -133,7 +136,8 @@ class Session:
         cookie = self.cookie(EntryKind.INITIAL)
         returned = cookie | _RETURN
         up = Entry(
-            subflow.dpid, subflow.role, family, src, dst, sport, dport, subflow.waypoint, 0, cookie
+            subflow.dpid, subflow.role, family, src, dst, sport, dport, subflow.waypoint, 0, cookie,
+            subflow.watch,
         )  # fmt: skip
         if len(self.returns) == 1:
             dpid, waypoint = self.returns[0]
@@ -160,6 +164,7 @@ class SessionTable:
         self.ledger = Ledger()
         self.states = dict.fromkeys(SessionState, 0)  # how many are in each, so that nobody has to count
         self.subflows = dict.fromkeys(mcps, 0)  # MCP id -> subflows
+        self.leftovers: list[Subflow] = []  # recovered while their entries were watched
         self._next = 1
 
     def __len__(self) -> int:
@@ -257,6 +262,9 @@ class SessionTable:
             if self.flows.get(subflow.key) is subflow:
                 del self.flows[subflow.key]
         self._forget_token(session)
+        if session.secrets is not None:
+            session.secrets.wipe()
+            session.secrets = None
         # The cycle between a session and its subflows is cut here: full collections are rare (see launcher).
         session.subflows = []
 

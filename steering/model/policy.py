@@ -228,6 +228,7 @@ class Meters:
     host_miss: int = 200
     ttl_expired: int = 50
     lldp: int = 500
+    watch: int = 4_000  # segments of session entries that are watched (keys, third ACKs, aborts)
 
 
 DEFAULT_QUOTAS = Quotas(sessions_per_subscriber=256, sessions_per_server=4096)  # B11, B12
@@ -249,6 +250,7 @@ class Policy:
     over_limit: OverLimit = OverLimit.NATURAL
     fallback: Fallback = Fallback.FAIL_OPEN
     third_party_pooling: bool = False  # B14
+    keep_keys: bool = False  # hosts' keys are learnt, so that sessions can be aborted by MP_FASTCLOSE
     rules: tuple[Rule, ...] = ()
     subscribers: tuple[Subscriber, ...] = ()
     classes: tuple[SubscriberClass, ...] = ()

@@ -38,6 +38,7 @@ class PacketClass(IntEnum):
     SYN = 5
     SYN_ACK = 6
     FIN = 7
+    WATCHED = 8  # by a session entry: its cookie says so by its kind
 
 
 class Meter(IntEnum):
@@ -49,6 +50,7 @@ class Meter(IntEnum):
     TTL_EXPIRED = 4
     SYN_ACK = 5
     FIN = 6
+    WATCH = 7
     SYN_BASE = 0x1_0000
     NEIGHBOUR_BASE = 0x2_0000
 

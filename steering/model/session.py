@@ -17,6 +17,14 @@ PENDING = 4  # cookie flag: the token is not known yet
 PLAIN = 8  # cookie flag: the connection fell back to plain TCP
 
 
+class Watch(IntEnum):
+    """What the controller is shown of a session entry's segments."""
+
+    NOTHING = 0
+    COPY = 1  # a copy of each, metered; all are forwarded
+    PUNT = 2  # each, metered; none is forwarded: the session is being aborted
+
+
 class Entry(NamedTuple):
     """One session entry (table SESSION): exact 5-tuple, qualified by the ingress port's role."""
 
@@ -30,6 +38,7 @@ class Entry(NamedTuple):
     waypoint: int  # where the label leads
     path: int
     cookie: int
+    watch: int = 0  # Watch
 
 
 class SessionCookie(NamedTuple):
@@ -90,4 +99,5 @@ class Refusal(StrEnum):
     POOLING = "pooling"  # the session's rule does not pool this access type
     THIRD_PARTY = "third-party"  # a foreign access, and third-party pooling is off
     INTERNET_SIDE = "internet-side"  # MPTCP to an MCP from the Internet
-    AUTHENTICATION = "authentication"
+    AUTHENTICATION = "authentication"  # a join that did not prove the keys
+    ABORTED = "aborted"  # a join for a session that was aborted

@@ -23,6 +23,7 @@ _RESUBMIT_BODY = Struct("!HHIHHB3x")
 _MULTIPATH_BODY = Struct("!HHIHHH2xHHI2xHI")
 _CONTROLLER_BODY = Struct("!HHIH6xHHH2xHHI")
 
+CONTROLLER_HEAD = Struct("!IH").pack(NICIRA, _CONTROLLER2)  # behind an action's type and length
 DEC_TTL = Struct("!HH4x").pack(_SET_NW_TTL_DEC, 8)
 
 # A hash over the whole 5-tuple into one bucket: its result means nothing, but computing it makes the

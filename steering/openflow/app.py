@@ -200,6 +200,10 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._logged[about] = now
         return True
 
+    def give(self, given: Input) -> None:
+        """An input from elsewhere in this process; taken at the next turn, a tick away at most."""
+        self._inbox.append(given)
+
     # ---- the engine ----------------------------------------------------------------------------
 
     def _give(self, given: Input, now: float) -> None:

@@ -15,6 +15,7 @@ from steering.core.messages import (
     SynAckSeen,
     SynSeen,
     TtlExpired,
+    WatchedSeen,
 )
 from steering.model.rules import WAYPOINT_MASK, PacketClass
 from steering.model.session import Refusal
@@ -81,10 +82,15 @@ def _ttl_expired(dpid: int, packet: PacketIn) -> Input | None:
     return TtlExpired(dpid, packet.in_port, packet.frame)
 
 
+def _watched(dpid: int, packet: PacketIn) -> Input | None:
+    return WatchedSeen(dpid, packet.in_port, read_handshake(packet.frame), packet.frame)
+
+
 _READERS: dict[PacketClass, Callable[[int, PacketIn], Input | None]] = {
     PacketClass.NEIGHBOUR: _neighbour,
     PacketClass.HOST_MISS: _host_miss,
     PacketClass.TTL_EXPIRED: _ttl_expired,
+    PacketClass.WATCHED: _watched,
 }
 
 

@@ -21,8 +21,9 @@ from steering.model.rules import (
     CookieKind,
     Table,
 )
-from steering.model.session import Entry
+from steering.model.session import Entry, Watch
 
+from .actions import CONTROLLER_HEAD
 from .encode import flow_mod
 from .errors import Malformed, MalformedMessage
 from .fields import FIELDS, oxm
@@ -37,7 +38,7 @@ _PAIR = Struct("!HH").unpack_from
 _OXM = Struct("!I").unpack_from
 _METADATA = Struct("!QQ").unpack_from
 _PORT = Struct("!H").unpack_from
-_APPLY_ACTIONS, _OUTPUT, _SET_FIELD = 4, 0, 25
+_GOTO, _APPLY_ACTIONS, _OUTPUT, _SET_FIELD, _EXPERIMENTER = 1, 4, 0, 25, 0xFFFF
 _SESSION = OWNER << 4 | CookieKind.SESSION
 _HOST = OWNER << 4 | CookieKind.HOST
 _STATIC = OWNER << 4 | CookieKind.STATIC
@@ -230,10 +231,24 @@ def _any_entry(dpid: int, cookie: int, part: bytes, match_length: int) -> Entry 
         (sport,), (dport,) = _PORT(match[_H["tcp_src"]]), _PORT(match[_H["tcp_dst"]])
         way, path = int.from_bytes(label[3:5], "big"), label[5]
         role = metadata >> ROLE_SHIFT & 0xF
+        watch = _watch(part, match_length)
         return Entry(
-            dpid, role, family, match[_H[src]], match[_H[dst]], sport, dport, way, path, cookie
+            dpid, role, family, match[_H[src]], match[_H[dst]], sport, dport, way, path, cookie, watch
         )  # fmt: skip
     return None
+
+
+def _watch(part: bytes, match_length: int) -> Watch:
+    """What an entry shows to the controller: whether it copies, and whether it goes on to another table."""
+    copies = goes_on = False
+    for instruction, start, end in _blocks(part, match_length + 7 & ~7, len(part)):
+        goes_on |= instruction == _GOTO
+        if instruction == _APPLY_ACTIONS:
+            for action, first, _ in _blocks(part, start + 8, end):
+                copies |= action == _EXPERIMENTER and part.startswith(CONTROLLER_HEAD, first + 4)
+    if not copies:
+        return Watch.NOTHING
+    return Watch.COPY if goes_on else Watch.PUNT
 
 
 def _host(dpid: int, part: bytes, match_length: int) -> ObservedHost | None:

@@ -24,12 +24,14 @@ _USUAL = Struct(
 ).unpack_from  # in_port, metadata: what a switch reports once GUARD has written the role
 _USUAL_LENGTH = 24
 _STATIC = OWNER << 4 | CookieKind.STATIC
+_SESSION = OWNER << 4 | CookieKind.SESSION
 _CLASSES = {int(known): known for known in PacketClass}
-_NONE = PacketClass.NONE
+_NONE, _WATCHED = PacketClass.NONE, PacketClass.WATCHED
 
 
 class PacketIn(NamedTuple):
-    """`packet_class` says which rule sent it: NONE for a cookie that is no static rule's of ours.
+    """`packet_class` says which rule sent it: NONE for a cookie that is no static rule's
+    and no session entry's of ours.
 
     `metadata` as at that rule: the ingress role and, from table HOST, the waypoint. `frame` holds what the
     switch sent, which may be less than the packet.
@@ -62,7 +64,11 @@ def parse_packet_in(msg: bytes) -> PacketIn:
             in_port, metadata = _walk(msg, _MATCH_AT + match_length)
     else:
         in_port, metadata = _walk(msg, _MATCH_AT + match_length)
-    packet_class = _CLASSES.get(cookie & 0xFFFF_FFFF, _NONE) if cookie >> 52 == _STATIC else _NONE
+    owner = cookie >> 52
+    if owner == _STATIC:
+        packet_class = _CLASSES.get(cookie & 0xFFFF_FFFF, _NONE)
+    else:
+        packet_class = _WATCHED if owner == _SESSION else _NONE
     return PacketIn(cookie, packet_class, in_port, table, reason, msg[frame_at:length], metadata)
 
 

@@ -11,7 +11,7 @@ from struct import Struct
 from steering.core.messages import NATURAL, Release
 from steering.core.sessionrule import session_rule
 from steering.model.rules import LABEL_PREFIX, Table
-from steering.model.session import Entry
+from steering.model.session import Entry, Watch
 
 from .actions import DEC_TTL, resubmit, set_field
 from .encode import NO_BUFFER, VERSION, flow_mod
@@ -25,11 +25,11 @@ _MARKED = {"role": 0xE, "sport": 0xC3D4, "dport": 0xD5E6, "waypoint": 0xE7E8, "p
 _COOKIE = 0xC0C1_C2C3_C4C5_C6C7
 
 
-def marked_entry(family: int) -> tuple[Entry, list[_Part]]:
+def marked_entry(family: int, watch: int = 0) -> tuple[Entry, list[_Part]]:
     """An entry of marked values, and its changing parts in the order in which they are on the wire."""
     size = 4 if family == 4 else 16
     src, dst = b"\xa1" * size, b"\xb2" * size
-    entry = Entry(dpid=0, family=family, src=src, dst=dst, cookie=_COOKIE, **_MARKED)
+    entry = Entry(dpid=0, family=family, src=src, dst=dst, cookie=_COOKIE, watch=watch, **_MARKED)
     addresses = [(src, f"{size}s"), (dst, f"{size}s")]
     ports = [(_MARKED[name].to_bytes(2, "big"), "H") for name in ("sport", "dport")]
     fields = addresses + ports if family == 4 else ports + addresses  # OXM numbers: 11, 12 < 13, 14 < 26, 27
@@ -55,8 +55,8 @@ def template(message: bytes, parts: list[_Part]) -> tuple[Struct, list[bytes]]:
     return Struct("!" + layout), [piece for piece in pieces if isinstance(piece, bytes)]
 
 
-def _add_template(family: int) -> tuple[Struct, list[bytes]]:
-    entry, parts = marked_entry(family)
+def _add_template(family: int, watch: int = 0) -> tuple[Struct, list[bytes]]:
+    entry, parts = marked_entry(family, watch)
     return template(flow_mod(session_rule(entry)), parts)
 
 
@@ -71,12 +71,15 @@ _ADD4, (_A0, _A1, _A2, _A3, _A4, _A5, _A6, _A7, _A8) = _add_template(4)
 _ADD6, (_B0, _B1, _B2, _B3, _B4, _B5, _B6, _B7, _B8) = _add_template(6)
 _DEL4, (_C0, _C1, _C2, _C3, _C4, _C5, _C6) = _delete_template(4)
 _DEL6, (_D0, _D1, _D2, _D3, _D4, _D5, _D6) = _delete_template(6)
+_WATCHED = {(f, int(w)): _add_template(f, w) for f in (4, 6) for w in (Watch.COPY, Watch.PUNT)}
 _add4, _add6, _del4, _del6 = _ADD4.pack, _ADD6.pack, _DEL4.pack, _DEL6.pack
 
 
 def entry_add(entry: Entry) -> bytes:
     """`flow_mod(session_rule(entry))`. The addresses must have their family's length (not checked here)."""
-    _, role, family, src, dst, sport, dport, way, path, cookie = entry
+    _, role, family, src, dst, sport, dport, way, path, cookie, watch = entry
+    if watch:
+        return _watched_add(entry)
     if family == 4:
         return _add4(
             _A0, cookie, _A1, role, _A2, src, _A3, dst, _A4, sport, _A5, dport, _A6, way, _A7, path, _A8
@@ -84,10 +87,20 @@ def entry_add(entry: Entry) -> bytes:
     return _add6(_B0, cookie, _B1, role, _B2, sport, _B3, dport, _B4, src, _B5, dst, _B6, way, _B7, path, _B8)
 
 
+def _watched_add(entry: Entry) -> bytes:
+    """The same for the few that are watched, without a line of its own for each form."""
+    _, role, family, src, dst, sport, dport, way, path, cookie, watch = entry
+    layout, constants = _WATCHED[family, watch]
+    fields = (src, dst, sport, dport) if family == 4 else (sport, dport, src, dst)
+    values = (cookie, role, *fields, way, path)
+    parts = [part for pair in zip(constants, values, strict=False) for part in pair]
+    return layout.pack(*parts, constants[-1])
+
+
 def entry_delete(entry: Entry) -> bytes:
     """Delete strictly, and only while the entry bears exactly this cookie: a 5-tuple that was reused has
     been re-added for another session, and that entry must stay."""
-    _, role, family, src, dst, sport, dport, _, _, cookie = entry
+    _, role, family, src, dst, sport, dport, _, _, cookie, _ = entry
     if family == 4:
         return _del4(_C0, cookie, _C1, role, _C2, src, _C3, dst, _C4, sport, _C5, dport, _C6)
     return _del6(_D0, cookie, _D1, role, _D2, sport, _D3, dport, _D4, src, _D5, dst, _D6)

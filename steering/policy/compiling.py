@@ -49,6 +49,7 @@ def compiled(file: PolicyFile) -> Policy:
         over_limit=file.over_limit,
         fallback=file.fallback,
         third_party_pooling=file.third_party_pooling,
+        keep_keys=file.keep_keys,
         rules=tuple(_rule(rule, weights) for rule in file.rules),
         subscribers=tuple(_subscriber(item) for item in file.subscribers),
         classes=tuple(SubscriberClass(item.name, _quotas(item.quotas)) for item in file.classes),

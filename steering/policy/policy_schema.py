@@ -89,6 +89,7 @@ class MetersFile(Strict):
     host_miss: Rate = _METERS.host_miss
     ttl_expired: Rate = _METERS.ttl_expired
     lldp: Rate = _METERS.lldp
+    watch: Rate = _METERS.watch
 
 
 class PolicyQuotasFile(Strict):
@@ -114,6 +115,7 @@ class PolicyFile(Strict):
     over_limit: Annotated[OverLimit, Worded()] = _POLICY.over_limit
     fallback: Annotated[Fallback, Worded()] = _POLICY.fallback
     third_party_pooling: bool = _POLICY.third_party_pooling
+    keep_keys: bool = _POLICY.keep_keys
     classes: Annotated[list[ClassFile], EmptyList, Field(max_length=1024)] = Field(default=[])
     subscribers: Annotated[list[SubscriberFile], EmptyList, Field(max_length=50_000)] = Field(default=[])
     applications: Annotated[list[ApplicationFile], EmptyList, Field(max_length=1024)] = Field(default=[])

@@ -77,6 +77,7 @@ def _plain(when: When) -> When:
         sources=_joined(when.sources),
         destinations=_joined(when.destinations),
         ports=() if when.ports == _ALL_PORTS else when.ports,
+        times=() if when.times and open_minutes(when.times) == _ALWAYS else when.times,
         **sets,
     )
 

@@ -50,7 +50,7 @@ def conditions_and_terms(item: Rule | Subscriber | SubscriberClass | Application
         value = getattr(item, field.name)
         if isinstance(value, When):
             for part in fields(value):
-                _add(flat, f"when.{FILE_NAMES[part.name]}", getattr(value, part.name))
+                _add(flat, f"when.{FILE_NAMES.get(part.name, part.name)}", getattr(value, part.name))
         elif isinstance(value, Terms):
             for part in fields(value):
                 _add(flat, f"then.{part.name}", getattr(value, part.name))

@@ -4,6 +4,8 @@ import logging
 import sys
 from typing import Any
 
+from os_ken.lib import hub
+
 from steering.openflow.app import SteeringApp
 from steering.runtime.controller import Controller, StartError, assemble
 from steering.runtime.hub import HubError, check
@@ -42,6 +44,9 @@ class Application(SteeringApp):
 
     def start(self) -> Any:
         super().start()
+        operator, file = self._controller.operator, self._controller.policy_file
+        operator.connect(self.give)
+        self.threads.append(hub.spawn(operator.watch, self._controller.settings.policy, file.changed))
         self._controller.rest.start()
         log.info("switches: %s, REST: %s", self._endpoint, self._controller.rest.url)
 

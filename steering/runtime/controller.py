@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from pathlib import Path
 from time import monotonic
 
 from steering import __version__
@@ -10,9 +11,10 @@ from steering.core.discovery import Discovery
 from steering.core.engine import Engine
 from steering.core.view import EngineView
 from steering.model.network import Site, waypoints
-from steering.model.policy import Policy
+from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.credentials import CredentialError, lldp_key
-from steering.policy import load_policy, load_site
+from steering.policy import check_policy, load_policy, load_site
+from steering.runtime.operator import FileWatch, Operator
 from steering.runtime.rest import Rest
 from steering.runtime.settings import Settings, SettingsError
 
@@ -24,7 +26,7 @@ class StartError(Exception):
 class Controller:
     """One engine and what stands around it. `now` is its clock: seconds, monotonic."""
 
-    def __init__(self, settings: Settings, site: Site, policy: Policy) -> None:
+    def __init__(self, settings: Settings, site: Site, policy: Policy, policy_text: str) -> None:
         self.settings = settings
         self.counters = Counters()
         # 16 bits tell this run's rules from those of earlier ones.
@@ -38,7 +40,10 @@ class Controller:
         self.discovery = _discovery(settings, site)
         self.now = monotonic
         view = EngineView(self.engine, self.now, __version__)
-        self.rest = Rest(settings, view, self.counters, self.now)
+        self.operator = Operator(site, self.engine, view, settings.state_dir, self.now)
+        self.policy_file = FileWatch(settings.policy, settings.watch)
+        self.rest = Rest(settings, view, self.operator, self.counters, self.now)
+        self.operator.began(policy_text, "start")
 
 
 def _discovery(settings: Settings, site: Site) -> Discovery | None:
@@ -51,16 +56,21 @@ def _discovery(settings: Settings, site: Site) -> Discovery | None:
 def assemble(settings: Settings) -> Controller:
     """The controller that `settings` describe. Raises StartError after printing every finding."""
     site, findings = load_site(settings.site)
-    policy: Policy | None = Policy()
+    policy: Policy | None = Policy(quotas=DEFAULT_QUOTAS)
+    text = "policy: 1\n"
     if settings.policy is not None:
         policy, more = load_policy(settings.policy)
         findings = findings + more
+        if policy is not None:
+            text = Path(settings.policy).read_text(encoding="utf-8")
+            if site is not None:
+                findings = findings + check_policy(policy, site)
     for finding in findings:
         print(finding, file=sys.stderr)
     if findings or site is None or policy is None:
         raise StartError
     try:
-        return Controller(settings, site, policy)
+        return Controller(settings, site, policy, text)
     except (CredentialError, SettingsError) as error:
         print(f"steering: {error}", file=sys.stderr)
         raise StartError from None

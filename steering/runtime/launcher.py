@@ -7,6 +7,7 @@ wakes a greenthread is not noticed while the hub waits in poll (facts/os-ken.md 
 
 import sys
 from types import FrameType
+from typing import Any
 
 from steering.runtime.hub import HubError, prepare
 from steering.runtime.settings import Settings
@@ -33,7 +34,7 @@ def launch(settings: Settings) -> int:
     return _serve(settings, controller)
 
 
-def _serve(settings: Settings, controller: object) -> int:
+def _serve(settings: Settings, controller: Any) -> int:
     import gc
     import signal
 
@@ -49,6 +50,7 @@ def _serve(settings: Settings, controller: object) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
+    signal.signal(signal.SIGHUP, lambda number, frame: controller.policy_file.ask())
     assert settings.listen is not None
     listen = settings.listen
     cfg.CONF(

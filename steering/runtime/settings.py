@@ -56,6 +56,7 @@ class Settings:
     log_json: bool = False
     log_level: str = "info"
     rest_tls: Tls | None = None
+    watch: bool = False  # read the policy file again when it changes
 
 
 def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> Endpoint:
@@ -110,6 +111,7 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         disabled=_mechanisms(args.disable),
         log_json=args.log_json,
         log_level=args.log_level,
+        watch=args.watch,
         rest_tls=tls,
     )
 

@@ -5,9 +5,18 @@ from struct import pack
 
 from .checksum import internet_checksum
 from .errors import Refusal, WireError
-from .mptcp import MpTcprst
+from .mptcp import MpFastclose, MpTcprst
 from .options import OPTION_SPACE
-from .segment import ETH_IPV4, ETH_IPV6, IPPROTO_TCP, Buffer, Flags, locate_tcp, read_segment
+from .segment import (
+    ETH_IPV4,
+    ETH_IPV6,
+    IPPROTO_TCP,
+    Buffer,
+    Flags,
+    Segment,
+    locate_tcp,
+    read_segment,
+)
 
 MAC_A = bytes.fromhex("020000000001")
 MAC_B = bytes.fromhex("0200000000ff")
@@ -124,16 +133,59 @@ def reset_for(frame: Buffer, reason: int | None = None, transient: bool = False)
     counts the payload by the IP length. Raises WireError for what is not TCP, and is-reset for a RST: a reset
     is never answered.
     """
+    segment, following = _answerable(frame)
+    option = b"" if reason is None else MpTcprst(reason, transient).encode(1)
+    if segment.flags & Flags.ACK:
+        return _reply(frame, segment, segment.ack, 0, Flags.RST, option)
+    return _reply(frame, segment, 0, following, Flags.RST | Flags.ACK, option)
+
+
+def fastclose_for(frame: Buffer, key: bytes) -> bytes:
+    """The RST frame with MP_FASTCLOSE (RFC 8684 3.5) that makes the sender of `frame` end its whole MPTCP
+    connection. `key`: the sender's own, 8 bytes, a secret.
+
+    Its sequence number is exactly the one the segment acknowledges: a host believes no other
+    (facts/kernel-mptcp.md 9.2). Raises WireError as `reset_for` does, and bad-value without an ACK.
+    """
+    segment, following = _answerable(frame)
+    if not segment.flags & Flags.ACK:
+        raise WireError(Refusal.BAD_VALUE)
+    option = MpFastclose(key).encode(1)
+    return _reply(frame, segment, segment.ack, following, Flags.RST | Flags.ACK, option)
+
+
+def fastclose_after(frame: Buffer, key: bytes) -> bytes:
+    """The same in the other direction: in place of the segment in `frame`, from its sender to its receiver,
+    whose `key` it is. The frame's own VLAN tags and addresses are kept."""
+    segment, _ = _answerable(frame)
+    if not segment.flags & Flags.ACK:
+        raise WireError(Refusal.BAD_VALUE)
+    rest = tcp_segment(
+        segment.src,
+        segment.dst,
+        segment.sport,
+        segment.dport,
+        seq=segment.seq,
+        ack=segment.ack,
+        flags=Flags.RST | Flags.ACK,
+        window=0,
+        options=MpFastclose(key).encode(1),
+    )
+    return bytes(frame[: locate_tcp(frame).ip]) + ip_datagram(segment.src, segment.dst, rest)
+
+
+def _answerable(frame: Buffer) -> tuple[Segment, int]:
+    """A segment that is no reset, and the sequence number after it."""
     at = locate_tcp(frame)
     segment = read_segment(frame)
     if segment.flags & Flags.RST:
         raise WireError(Refusal.IS_RESET)
-    if segment.flags & Flags.ACK:
-        seq, ack, flags = segment.ack, 0, int(Flags.RST)
-    else:
-        length = at.end - at.tcp - 20 - len(segment.options)
-        length += bool(segment.flags & Flags.SYN) + bool(segment.flags & Flags.FIN)
-        seq, ack, flags = 0, segment.seq + length, Flags.RST | Flags.ACK
+    length = at.end - at.tcp - 20 - len(segment.options)
+    return segment, segment.seq + length + bool(segment.flags & Flags.SYN) + bool(segment.flags & Flags.FIN)
+
+
+def _reply(frame: Buffer, segment: Segment, seq: int, ack: int, flags: int, options: bytes) -> bytes:
+    """A frame without data back to the sender of `segment`."""
     answer = tcp_segment(
         segment.dst,
         segment.src,
@@ -143,7 +195,7 @@ def reset_for(frame: Buffer, reason: int | None = None, transient: bool = False)
         ack=ack,
         flags=flags,
         window=0,
-        options=b"" if reason is None else MpTcprst(reason, transient).encode(1),
+        options=options,
     )
     datagram = ip_datagram(segment.dst, segment.src, answer)
-    return bytes(frame[6:12]) + bytes(frame[0:6]) + bytes(frame[12 : at.ip]) + datagram
+    return bytes(frame[6:12]) + bytes(frame[0:6]) + bytes(frame[12 : locate_tcp(frame).ip]) + datagram

@@ -148,6 +148,8 @@ class _Walk:
     def _copy(self, rule: Rule, action: ToController) -> None:
         static = rule.cookie >> 52 == OWNER << 4 | CookieKind.STATIC
         packet_class = PacketClass(rule.cookie & 0xFFFF_FFFF) if static else PacketClass.NONE
+        if rule.cookie >> 52 == OWNER << 4 | CookieKind.SESSION:
+            packet_class = PacketClass.WATCHED
         self.copies.append(
             Copy(
                 self.switch.dpid,

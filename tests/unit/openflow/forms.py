@@ -25,7 +25,7 @@ from steering.model.rules import (
     label_mac,
     static_cookie,
 )
-from steering.model.session import PENDING, PLAIN, Entry, pack_cookie
+from steering.model.session import PENDING, PLAIN, Entry, Watch, pack_cookie
 
 V4, V6 = "10.0.0.1", "fd00::1"
 ROLE = (0x10000, 0xF0000)
@@ -123,7 +123,7 @@ def _entry(family: int) -> st.SearchStrategy[Entry]:
     cookie = st.builds(pack_cookie, st.integers(0, 2), flags, sixteen, st.integers(0, 0xFFFF_FFFF))
     return st.builds(
         Entry, st.just(0xABC), st.integers(0, 15), st.just(family), address, address, port, port, sixteen,
-        st.integers(0, 255), cookie,
+        st.integers(0, 255), cookie, st.sampled_from(Watch),
     )  # fmt: skip
 
 
@@ -134,3 +134,6 @@ SOME_ENTRIES = [
     Entry(0xABC, 3, 6, ip_address("fd00::2").packed, ip_address("fd00:9::2").packed, 443, 40000, 0xFFFF, 0,
           OWNER << 56 | CookieKind.SESSION << 52 | 2 << 48 | 0xFFFF << 32 | 0xDEADBEEF),
 ]  # fmt: skip
+WATCHED_ENTRIES = [
+    entry._replace(watch=watch) for entry in SOME_ENTRIES for watch in (Watch.COPY, Watch.PUNT)
+]

@@ -17,10 +17,11 @@ from steering.model.rules import (
     SetField,
     Table,
     ToController,
+    UnwildcardFlow,
     host_cookie,
     static_cookie,
 )
-from steering.model.session import pack_cookie
+from steering.model.session import Watch, pack_cookie
 from steering.openflow.encode import flow_mod
 from steering.openflow.errors import Malformed, MalformedMessage
 from steering.openflow.flowstats import parse
@@ -66,6 +67,7 @@ def test_any_order_of_fields(counted):
 @given(ENTRIES)
 def test_the_usual_form_is_read_as_the_general_one(entry):
     """Both ways are one reading: patch an entry into the switch's own bytes, and into ours."""
+    entry = entry._replace(watch=Watch.NOTHING)
     real = next(part for part in (REAL[:152], REAL[152:]) if (len(part) == 152) == (entry.family == 4))
     size, at = (4, 62) if entry.family == 4 else (16, 62)
     patched = bytearray(real)
@@ -83,13 +85,13 @@ def test_the_usual_form_is_read_as_the_general_one(entry):
 
 
 def test_actions_besides_are_no_matter():
-    """A pending entry that also copies to the controller is read like any other."""
+    """Only whether an entry copies and whether it goes on count, however it does."""
     (first, _) = SOME_ENTRIES
     rule = session_rule(first)
-    copying = Rule(
-        rule.table, rule.priority, rule.match, (ToController(6), *rule.actions), rule.goto, None, rule.cookie
-    )
-    assert found(copying).entries == [ObservedEntry(first, 0)]
+    copying = (ToController(6), *rule.actions, UnwildcardFlow())
+    for goto, watch in ((rule.goto, Watch.COPY), (None, Watch.PUNT)):
+        rule = Rule(rule.table, rule.priority, rule.match, copying, goto, None, rule.cookie)
+        assert found(rule).entries == [ObservedEntry(first._replace(watch=watch), 0)]
 
 
 def test_hosts():

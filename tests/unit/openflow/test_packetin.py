@@ -62,11 +62,12 @@ def test_any_match(match, metadata, frame):
         *((static_cookie(3, known), known) for known in PacketClass),
         (static_cookie(3) | 0xFFFF, PacketClass.NONE),
         (host_cookie(3) | PacketClass.SYN, PacketClass.NONE),
-        (pack_cookie(0, 0, 5, PacketClass.SYN), PacketClass.NONE),
+        (pack_cookie(0, 0, 5, PacketClass.SYN), PacketClass.WATCHED),
+        (pack_cookie(1, 0, 5, 0) & ~(0xFF << 56), PacketClass.NONE),
         (PacketClass.SYN, PacketClass.NONE),
     ],
 )
-def test_class_is_told_by_our_static_cookies_only(cookie, packet_class):
+def test_class_is_told_by_our_own_cookies_only(cookie, packet_class):
     assert parse_packet_in(_message(cookie, b"x", in_port=1)).packet_class is packet_class
 
 

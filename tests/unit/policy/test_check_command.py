@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ def check(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
 def test_every_file_that_comes_along_is_good(path: Path) -> None:
-    load = {"site": load_site, "policy": load_policy}[path.suffixes[-2].lstrip(".")]
-    result, findings = load(str(path))
+    loaders: dict[str, Any] = {"site": load_site, "policy": load_policy}
+    result, findings = loaders[path.suffixes[-2].lstrip(".")](str(path))
     assert [str(f) for f in findings] == [] and result is not None
 
 

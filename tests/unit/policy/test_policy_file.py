@@ -9,7 +9,6 @@ from steering.model.policy import DEFAULT_QUOTAS, Fallback, Limits, Policy, Weig
 from steering.policy import Code, parse_policy
 from steering.policy.policy_schema import PolicyFile
 
-
 DEFAULTS = Policy(quotas=DEFAULT_QUOTAS)  # a file without quotas has the finite ones of B11 and B12
 
 
@@ -69,7 +68,7 @@ BOUNDS = [
     ("quotas", "sessions_per_mcp", 1, 1_000_000, 0, 1_000_001),
     ("quotas", "subflows_per_session", 1, 4, 0, 65),  # `limits` says 4
     *(("meters", key, 1, 1_000_000, 0, 1_000_001) for key in (
-        "syn_per_port", "syn_ack", "fin", "neighbour", "host_miss", "ttl_expired", "lldp")),
+        "syn_per_port", "syn_ack", "fin", "neighbour", "host_miss", "ttl_expired", "lldp", "watch")),
 ]  # fmt: skip
 
 

@@ -1,8 +1,11 @@
 """The language of rules: what is written is what the model holds, and what is refused."""
 
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import (
@@ -26,13 +29,16 @@ from steering.model.policy import (
     Weights,
     When,
 )
-from steering.policy import Code, Finding, parse_policy
+from steering.policy import Code, Finding, load_site, parse_policy
+
+SITE = Path(__file__).resolve().parents[3] / "policies" / "off-path.site.yaml"
 
 EVERYTHING = """\
 policy: 1
 refusal: drop
 over_limit: refuse
 third_party_pooling: true
+keep_keys: true
 selection: {weights: {load: 3}}
 quotas: {sessions_per_subscriber: 100}
 classes: [{name: business, quotas: {sessions_per_subscriber: 50}}]
@@ -97,6 +103,7 @@ def test_every_key_of_the_language() -> None:
         OverLimit.REFUSE,
         True,
     )
+    assert policy.keep_keys
     assert policy.quotas == Quotas(sessions_per_subscriber=100, sessions_per_server=4096)
     assert policy.classes == (SubscriberClass("business", Quotas(sessions_per_subscriber=50)),)
     prefixes = (ip_network("10.1.0.16/28"), ip_network("fd00:1::7/128"))
@@ -248,3 +255,23 @@ def test_findings_of_many_rules_come_quickly_and_bounded() -> None:
     rules = "".join(f"- {{name: r{n}, then: {{action: nothing}}}}\n" for n in range(10_000))
     findings = refused("rules:\n" + rules)
     assert len(findings) == 201 and findings[-1].code is Code.TOO_MANY_FINDINGS
+
+
+PIECES = st.sampled_from(
+    [*" \n:,-[]{}&*!?|>'\"%@`#\\", "[]", "{}", "null", "0", "-1", "24:00", "mon-sun", "::/0", "10.0.0.0/8", "business", "- "]
+)  # fmt: skip
+LINES = EVERYTHING.splitlines()
+
+
+@given(st.data())
+def test_a_good_file_with_a_piece_replaced_is_read_or_refused(data: st.DataObject) -> None:
+    site, _ = load_site(str(SITE))
+    number = data.draw(st.integers(0, len(LINES) - 1))
+    line = LINES[number]
+    start = data.draw(st.integers(0, len(line)))
+    end = data.draw(st.integers(start, len(line)))
+    piece = data.draw(st.one_of(PIECES, st.text(max_size=4)))
+    text = "\n".join([*LINES[:number], line[:start] + piece + line[end:], *LINES[number + 1 :]])
+    policy, findings = parse_policy(text, "p.yaml", site)
+    assert (policy is None) == bool(findings)
+    assert all(1 <= f.line <= text.count("\n") + 2 and str(f).isprintable() for f in findings)

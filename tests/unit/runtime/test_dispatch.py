@@ -13,9 +13,10 @@ from steering.core.messages import (
     SynAckSeen,
     SynSeen,
     TtlExpired,
+    WatchedSeen,
 )
 from steering.model.rules import PacketClass, static_cookie
-from steering.model.session import Refusal
+from steering.model.session import Refusal, pack_cookie
 from steering.openflow.dispatch import NOT_OURS, Dispatch
 from steering.openflow.packetin import PacketIn
 from steering.wire.craft import ethernet_frame, ip_datagram, tcp_frame
@@ -45,6 +46,14 @@ def test_tcp_segments() -> None:
     assert bench.read(PacketClass.SYN_ACK, answer) == SynAckSeen(5, 7, read_handshake(answer))
     assert bench.read(PacketClass.FIN, fin) == FinSeen(5, 7, read_handshake(fin))
     assert bench.counters.packet_ins[PacketClass.SYN] == 1
+
+
+def test_a_segment_of_a_watched_entry() -> None:
+    bench = Bench()
+    cut = tcp_frame(A, B, 1, 2, flags=0x10, payload=bytes(600))[:256]
+    packet = PacketIn(pack_cookie(0, 0, 5, 9), PacketClass.WATCHED, 7, 1, 1, cut, 0x1_0000)
+    assert bench.dispatch.read(5, packet, 1.5) == WatchedSeen(5, 7, read_handshake(cut), cut)
+    assert bench.counters.packet_ins[PacketClass.WATCHED] == 1
 
 
 def test_neighbours() -> None:

@@ -1,0 +1,85 @@
+"""`steering events`: what happens in the controller, as it happens."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from steering.cli import client
+
+SUMMARY: str = "follow sessions, subflows, refusals, topology and policy as they change"
+
+Json = dict[str, Any]
+
+
+class Event(NamedTuple):
+    id: str
+    kind: str
+    data: Json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--mcp", metavar="NAME", help="what this MCP is told: access networks, its drain")
+    parser.add_argument("--kind", action="append", metavar="KIND", help="only these, for example session")
+    parser.add_argument("--count", type=_positive, metavar="N", help="end after N events")
+    client.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    return client.ask(args, lambda controller: _follow(controller, args))
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError("a whole number from 1 to 1000000 is wanted")
+    return int(text)
+
+
+def _follow(controller: client.Controller, args: argparse.Namespace) -> None:
+    path = ["events"] if args.mcp is None else ["mcps", args.mcp, "events"]
+    left = args.count
+    for event in events(controller.lines(*path)):
+        if args.kind and event.kind not in args.kind:
+            continue
+        print(json.dumps(event._asdict()) if args.json else _line(event))
+        sys.stdout.flush()
+        if left is not None:
+            left -= 1
+            if left == 0:
+                return
+
+
+def events(lines: Iterable[str]) -> Iterator[Event]:
+    """The events of a stream (WHATWG HTML, 9.2.6); what is no JSON object is passed over."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            fields[name] = value.removeprefix(" ")
+            continue
+        data = _object(fields.get("data", ""))
+        if data is not None:
+            yield Event(fields.get("id", ""), fields.get("event", "message"), data)
+        fields = {}
+
+
+def _object(text: str) -> Json | None:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _line(event: Event) -> str:
+    """`12:00:01  session   id=17 change=started ...`; what is null is left out."""
+    told = " ".join(f"{name}={_value(value)}" for name, value in event.data.items() if value is not None)
+    return f"{datetime.now():%H:%M:%S}  {event.kind:<9} {told}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

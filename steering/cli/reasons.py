@@ -1,0 +1,86 @@
+"""A decision in words and a table: what was decided, by which rule, and what each MCP had against it."""
+
+from typing import Any
+
+from steering.cli.table import table
+from steering.cli.wording import number
+
+# What a controller may tell of a candidate besides.
+MORE_COLUMNS = (("on_path", "on-path"), ("sessions", "sessions"), ("port", "port"), ("path", "path"))
+
+# What the controller's words mean; one that is not here is shown as it is.
+REASONS = {
+    "score": "its score is the lowest",
+    "hysteresis": "it was given last from there, and the best is better by less than the hysteresis",
+    "rendezvous": "several score the same, and the hash of the flow decided",
+    "only-candidate": "it is the only MCP that is left",
+    "no-candidate": "no MCP is left",
+    "rule": "the rule says so",
+    "not-eligible": "no gateway leads there, or the port is not among the eligible",
+    "server-may-be-capable": "the rule is hybrid, and the server is not known to lack MPTCP",
+}
+FILTERS = {
+    "unreachable": "no path leads through it",
+    "unresolved": "it answers neither ARP nor ND",
+    "address-family": "it has no address of this family",
+    "service-port": "it does not serve this port",
+    "stretch": "the way through it is too long",
+    "full": "it is full",
+    "draining": "it is being drained",
+    "down": "it is down",
+}
+
+Json = dict[str, Any]
+
+
+def reasons(decision: Json) -> list[str]:
+    """The lines on a decision, whoever's it is."""
+    winner = decision["winner"]
+    reason = decision["reason"]
+    lines = [f"outcome       {decision['outcome']}{f', MCP {winner}' if winner is not None else ''}"]
+    if "rule" in decision:
+        lines.append(f"rule          {decision['rule'] or 'none: the terms of the policy itself'}")
+    if decision.get("subscriber"):
+        lines.append(f"subscriber    {decision['subscriber']}")
+    lines += [
+        f"reason        {reason}{_meaning(REASONS, reason)}",
+        f"natural cost  {number(decision['natural_cost']) or '-'}",
+    ]
+    candidates = decision["candidates"]
+    if not candidates:
+        return [*lines, "candidates    none"]
+    why_not = [
+        f"not {one['mcp']:<9} {one['filtered']}{_meaning(FILTERS, one['filtered'])}"
+        for one in candidates
+        if one["filtered"] is not None
+    ]
+    return [*lines, *why_not, "", _candidates(candidates, winner)]
+
+
+def _meaning(of: dict[str, str], word: str) -> str:
+    return f": {of[word]}" if word in of else ""
+
+
+def _candidates(candidates: list[Json], winner: str | None) -> str:
+    """A line for each candidate, the winner's marked; a column for each term of the score."""
+    terms = list(dict.fromkeys(name for candidate in candidates for name in candidate["terms"]))
+    headers = ["", "MCP", "cost", "stretch", *terms, "score", "filtered"]
+    more = [(key, title) for key, title in MORE_COLUMNS if any(key in candidate for candidate in candidates)]
+    rows: list[list[object]] = [
+        [
+            "*" if candidate["mcp"] == winner else "",
+            candidate["mcp"],
+            number(candidate["cost"]),
+            number(candidate["stretch"]),
+            *(number(candidate["terms"].get(term)) for term in terms),
+            number(candidate["score"]),
+            candidate["filtered"],
+            *(_plain(candidate.get(key)) for key, _ in more),
+        ]
+        for candidate in candidates
+    ]
+    return table([*headers, *(title for _, title in more)], rows)
+
+
+def _plain(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, list) else value

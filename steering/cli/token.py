@@ -1,0 +1,84 @@
+"""`steering token`: bearer tokens of the REST, with their roles. Works on the state directory's file."""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from steering.cli.table import table
+from steering.runtime import tokens
+
+SUMMARY: str = "add, list and revoke the bearer tokens of the REST"
+
+HEADERS = ["id", "role", "MCP", "name", "created"]
+ROLES = tuple(role.value for role in tokens.Role)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="what", metavar="WHAT", required=True, title="what to do")
+    new = commands.add_parser("add", help="make a token; it is shown once and kept nowhere")
+    new.add_argument("--role", choices=ROLES, required=True, help="what it may do")
+    new.add_argument("--mcp", metavar="NAME", default="", help="the MCP that a token of role mcp is for")
+    new.add_argument("--name", metavar="NAME", default="", help="a note on whose it is")
+    back = commands.add_parser("revoke", help="take a token back, at once")
+    back.add_argument("id", metavar="ID", help="as 'steering token list' shows it")
+    for command in (new, commands.add_parser("list", help="the tokens there are, without the tokens"), back):
+        command.add_argument("--json", action="store_true", help="print JSON for programs")
+        command.add_argument(
+            "--state-dir", metavar="DIR", help="the controller's state directory (default: as steering run's)"
+        )
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done, 1 the file cannot be used or there is no such token, 2 bad usage."""
+    state_dir = Path(args.state_dir) if args.state_dir else tokens.default_state_dir()
+    try:
+        if args.what == "add":
+            return _add(state_dir, args)
+        return _list(state_dir, args.json) if args.what == "list" else _revoke(state_dir, args.id, args.json)
+    except ValueError as error:
+        print(f"steering token: {error}", file=sys.stderr)
+        return 2
+    except tokens.CredentialError as error:
+        print(f"steering token: {error}", file=sys.stderr)
+        return 1
+
+
+def _add(state_dir: Path, args: argparse.Namespace) -> int:
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    number, token = tokens.add(state_dir, tokens.Role(args.role), args.name, args.mcp, created)
+    if args.json:
+        print(json.dumps({"id": number, "role": args.role, "mcp": args.mcp, "token": token}, indent=2))
+    else:
+        print(f"id     {number}\ntoken  {token}")
+    return 0
+
+
+def _list(state_dir: Path, as_json: bool) -> int:
+    records = tokens.listed(state_dir)
+    told = [(record.identity, record.created) for record in records]
+    if as_json:
+        rows = [
+            {"id": who.id, "role": who.role, "mcp": who.mcp, "name": who.name, "created": created}
+            for who, created in told
+        ]
+        print(json.dumps({"tokens": rows}, indent=2))
+    elif told:
+        print(
+            table(
+                HEADERS,
+                [[who.id, who.role, who.mcp or None, who.name or None, created] for who, created in told],
+            )
+        )
+    else:
+        print("no token but the operator's own, which is in the file 'token' of the state directory")
+    return 0
+
+
+def _revoke(state_dir: Path, number: str, as_json: bool) -> int:
+    if not tokens.revoke(state_dir, number):
+        print(f"steering token: no token {number!r}; 'steering token list' lists them", file=sys.stderr)
+        return 1
+    print(json.dumps({"id": number}) if as_json else f"{number} is no token any more")
+    return 0

@@ -1,0 +1,226 @@
+"""The northbound of a real controller: TLS and mutual TLS, roles, streams, and a server that stays usable."""
+
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from steering.northbound.events import MAX_STREAMS
+from tests.process.running import ROOT, Running, environment
+
+
+def steering(running: Running, *words: str) -> subprocess.CompletedProcess[str]:
+    """A client command against a running controller."""
+    import sys
+
+    command = [sys.executable, "-m", "steering", *words, "--state-dir", str(running.state)]
+    return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+
+
+def ask(
+    running: Running,
+    method: str,
+    path: str,
+    body: Any = None,
+    token: str = "",
+    context: ssl.SSLContext | None = None,
+    **headers: str,
+) -> http.client.HTTPResponse:
+    """One request; the answer, to be read."""
+    url = urlsplit((running.state / "rest").read_text().strip())
+    kind: Any = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    more = {"context": context} if url.scheme == "https" else {}
+    connection = kind("127.0.0.1", url.port, timeout=10, **more)
+    sent = {"Authorization": f"Bearer {token or (running.state / 'token').read_text().strip()}"}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    if body is not None:
+        sent["Content-Type"] = "application/json"
+    connection.request(method, path, body=None if body is None else json.dumps(body), headers=sent)
+    response: http.client.HTTPResponse = connection.getresponse()
+    return response
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with Running(tmp_path_factory.mktemp("rest")) as found:
+        yield found
+
+
+def within(seconds: float, check: Any) -> float:
+    """How long it took until `check` held."""
+    began = time.monotonic()
+    while not check():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def mcp(running: Running) -> Any:
+    return running.json("/v1/mcps/core")
+
+
+def test_a_drain_takes_effect_within_a_second(running: Running) -> None:
+    assert steering(running, "mcp", "drain", "core").returncode == 0
+    within(1.0, lambda: mcp(running)["health"] in ("draining", "down"))
+    assert steering(running, "mcp", "undrain", "core").returncode == 0
+
+
+@pytest.mark.row("S-14", "D-7.2")
+def test_an_mcps_token_is_taken_while_it_runs_and_gone_when_revoked(running: Running) -> None:
+    made = json.loads(steering(running, "token", "add", "--role", "mcp", "--mcp", "core", "--json").stdout)
+    report = {"alive": True, "load": 0.5}
+    assert ask(running, "PUT", "/v1/mcps/core/load", report, made["token"]).status == 202
+    within(1.0, lambda: mcp(running)["load"] == 0.5)
+    assert ask(running, "POST", "/v1/mcps/core/drain", None, made["token"]).status == 403
+    assert steering(running, "token", "revoke", made["id"]).returncode == 0
+    assert ask(running, "PUT", "/v1/mcps/core/load", report, made["token"]).status == 401
+    log = running.log()
+    assert f"who={made['id']} role=mcp" in log
+    assert made["token"] not in log
+
+
+@pytest.mark.row("D-6.3e")
+def test_access_information_reaches_an_mcps_stream_within_a_second(running: Running) -> None:
+    stream = ask(running, "GET", "/v1/mcps/core/events")
+    while b"drain" not in stream.readline():
+        pass
+    began = time.monotonic()
+    update = {"type": "wlan", "trust": "third-party", "sequence": 5}
+    assert ask(running, "PUT", "/v1/access-networks/lte", update, If_Match="*").status == 200
+    while not (line := stream.readline()).startswith(b"data:") or b'"third-party"' not in line:
+        pass
+    assert time.monotonic() - began < 1.0
+    assert json.loads(line[5:])["sequence"] == 5
+    assert ask(running, "PUT", "/v1/access-networks/lte", update, If_Match="*").status == 409
+    stream.close()
+
+
+def test_streams_up_to_the_bound_leave_the_rest_usable(running: Running) -> None:
+    with ExitStack() as kept:
+        opened = [kept.enter_context(ask(running, "GET", "/v1/events")) for _ in range(MAX_STREAMS)]
+        assert [stream.readline() for stream in opened] == [b"retry: 1000\n"] * MAX_STREAMS
+        assert ask(running, "GET", "/v1/events").status == 503
+        assert running.json("/v1/health")["policy_version"] >= 1
+        assert running.metric("steering_event_streams") == MAX_STREAMS
+        body = b"policy: 1\n# another\n"
+        url = urlsplit((running.state / "rest").read_text().strip())
+        connection = http.client.HTTPConnection("127.0.0.1", url.port or 0, timeout=10)
+        token = (running.state / "token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/yaml", "If-Match": "*"}
+        connection.request("PUT", "/v1/policy", body=body, headers=headers)
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()
+        for stream in opened:
+            while stream.readline() != b"event: policy\n":
+                pass
+
+
+# ---- TLS ---------------------------------------------------------------------------------------
+
+
+def openssl(folder: Path, *words: str) -> None:
+    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+
+def certificates(folder: Path) -> None:
+    """A CA, a certificate of the server and one of a client, and a stranger's."""
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    for name in ("ca", "stranger"):
+        openssl(
+            folder,
+            "req",
+            "-x509",
+            *key,
+            "-keyout",
+            f"{name}.key",
+            "-out",
+            f"{name}.pem",
+            "-subj",
+            f"/CN={name}",
+        )
+    (folder / "san").write_text("subjectAltName=IP:127.0.0.1\n")
+    for name, ca in (("server", "ca"), ("client", "ca"), ("fake", "stranger")):
+        openssl(folder, "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        openssl(
+            folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key",
+            "-CAcreateserial", "-days", "2", "-extfile", "san", "-out", f"{name}.crt",
+        )  # fmt: skip
+        (folder / f"{name}.pem").write_text(
+            (folder / f"{name}.crt").read_text() + (folder / f"{name}.key").read_text()
+        )
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pki")
+    certificates(folder)
+    return folder
+
+
+def secured(folder: Path, pki: Path, *more: str) -> Running:
+    from tests.process.running import LINKS, SITE
+
+    cert = ["--rest-cert", str(pki / "server.crt"), "--rest-key", str(pki / "server.key")]
+    return Running(folder, SITE + LINKS, *cert, *more)
+
+
+def context(pki: Path, client: str = "") -> ssl.SSLContext:
+    found = ssl.create_default_context(cafile=str(pki / "ca.pem"))
+    if client:
+        found.load_cert_chain(str(pki / f"{client}.pem"))
+    return found
+
+
+def test_tls_and_no_client_holds_up_another(tmp_path: Path, pki: Path) -> None:
+    with secured(tmp_path, pki) as running:
+        url = (running.state / "rest").read_text().strip()
+        assert url.startswith("https://")
+        # Some connect and say nothing: their handshakes are theirs to wait for.
+        idle = [socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) for _ in range(5)]
+        began = time.monotonic()
+        assert ask(running, "GET", "/v1/health", context=context(pki)).status == 200
+        assert time.monotonic() - began < 2
+        ran = steering(running, "status", "--ca-file", str(pki / "ca.pem"))
+        assert ran.returncode == 0, ran.stderr
+        ran = steering(running, "status")
+        assert (ran.returncode, ran.stderr.count("\n")) == (1, 1)
+        assert "no TLS with" in ran.stderr
+        stream = ask(running, "GET", "/v1/events", context=context(pki))
+        assert stream.readline() == b"retry: 1000\n"
+        stream.close()
+        for one in idle:
+            one.close()
+        assert running.end()[0] == 0
+        assert "Traceback" not in running.log()
+
+
+@pytest.mark.row("S-14", "N-7.3b")
+def test_mutual_tls_takes_only_clients_of_the_ca(tmp_path: Path, pki: Path) -> None:
+    with secured(tmp_path, pki, "--rest-client-ca", str(pki / "ca.pem")) as running:
+        assert ask(running, "GET", "/v1/health", context=context(pki, "client")).status == 200
+        for other in ("", "fake"):
+            with pytest.raises((ssl.SSLError, ConnectionError, http.client.RemoteDisconnected)):
+                ask(running, "GET", "/v1/health", context=context(pki, other))
+        ran = steering(
+            running, "status", "--ca-file", str(pki / "ca.pem"), "--client-cert", str(pki / "client.pem")
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert ask(running, "GET", "/v1/health", context=context(pki, "client")).status == 200
+
+
+def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path, pki: Path) -> None:
+    running = secured(tmp_path, pki, "--rest-client-ca", str(pki / "none.pem"))
+    ran = subprocess.run(
+        running.command, cwd=tmp_path, env=running.environment, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    assert "--rest-client-ca" in ran.stderr

@@ -1,0 +1,160 @@
+"""mcp drain, access, whatif, events, sessions --abort and explain's drawing against the real northbound."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steering.cli.drawing import draw
+from steering.cli.events import Event, events
+from steering.cli.main import main
+from steering.core.messages import AccessChanged, McpAdmin
+from steering.model.control import WhatIf
+from steering.model.network import NetworkAccessType, Trust
+from steering.northbound import credentials
+from tests.unit.cli.test_client_commands import failing, serve
+from tests.unit.northbound.fixed_view import DECISION, HEAD, SUBFLOWS, TOKEN, FixedView, Noted, north
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def control() -> Noted:
+    return Noted()
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, control: Noted) -> Iterator[Path]:
+    path = tmp_path / "state"
+    path.mkdir(mode=0o700)
+    (path / "token").write_text(TOKEN + "\n")
+    for url in serve(north(FixedView(), control=control, heartbeat=0.05).application):
+        credentials.write_rest_url(path, url)
+        yield path
+
+
+@pytest.fixture
+def run(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    def command(*words: str) -> str:
+        status = main([*words, "--state-dir", str(state_dir)])
+        out, err = capsys.readouterr()
+        assert (status, err) == (0, "")
+        return out
+
+    return command
+
+
+def test_an_mcp_is_drained_and_back(run: Run, control: Noted) -> None:
+    assert run("mcp", "drain", "core") == "core gets no new sessions; those it has go on\n"
+    assert json.loads(run("mcp", "undrain", "core", "--json")) == {"name": "core", "draining": False}
+    assert control.given == [McpAdmin(7, True), McpAdmin(7, False)]
+
+
+@pytest.mark.row("D-6.3e")
+def test_access_is_listed_and_set(run: Run, control: Noted) -> None:
+    assert "cellular" in run("access")
+    assert run("access", "set", "lte", "--trust", "third-party") == "lte is cellular, third-party, update 1\n"
+    assert json.loads(run("access", "set", "lte", "--type", "wlan", "--json"))["sequence"] == 2
+    assert control.given == [
+        AccessChanged("lte", NetworkAccessType.CELLULAR, Trust.THIRD_PARTY),
+        AccessChanged("lte", NetworkAccessType.WLAN, Trust.THIRD_PARTY),
+    ]
+    assert [
+        found["sequence"] for found in json.loads(run("access", "list", "--json"))["access_networks"]
+    ] == [2, 0]
+
+
+def test_what_if(run: Run, control: Noted) -> None:
+    out = run("whatif", "--from", "10.1.0.2", "--to", "10.9.0.2", "--port", "443")
+    assert "outcome       proxy, MCP core" in out
+    assert "rule          gold" in out
+    assert control.asked == [WhatIf(bytes((10, 1, 0, 2)), bytes((10, 9, 0, 2)), 443, None, 1)]
+    told = json.loads(
+        run("whatif", "--from", "fd00:1::2", "--to", "fd00:9::2", "--port", "80", "--access", "lte", "--json")
+    )
+    assert told["winner"] == "core"
+
+
+def test_a_session_is_aborted_only_by_an_id(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, line = failing(capsys, "sessions", "--abort", "m-77", "--state-dir", str(state_dir))
+    assert (status, line) == (1, "steering: no session 'm-77'\n")
+
+
+def test_events_are_followed(run: Run) -> None:
+    told = [
+        json.loads(line) for line in run("events", "--mcp", "core", "--count", "3", "--json").splitlines()
+    ]
+    assert [(event["kind"], event["data"]["name"]) for event in told] == [
+        ("access", "lte"),
+        ("access", "wlan"),
+        ("drain", "core"),
+    ]
+    out = run("events", "--mcp", "core", "--kind", "drain", "--count", "1")
+    assert out.split(" ", 1)[1].split() == ["drain", "name=core", "draining=no"]
+
+
+def test_a_stream_is_read_event_by_event() -> None:
+    lines = [
+        "retry: 1000", "", "id: a-1", "event: policy", 'data: {"version":2}', "", ": still here", "",
+        "data: no json", "", 'data:{"x":1}', "", "event: cut",
+    ]  # fmt: skip
+    assert list(events(lines)) == [Event("a-1", "policy", {"version": 2}), Event("", "message", {"x": 1})]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["mcp", "drain"], 2, "drain which MCP?"),
+        (["mcp", "list", "core"], 2, "list takes no NAME"),
+        (["mcp", "drain", "none"], 1, "no MCP 'none'"),
+        (["mcp", "stop", "core"], 2, "invalid choice"),
+        (["access", "set", "lte"], 2, "set wants NAME and --type or --trust"),
+        (["access", "--type", "wlan"], 2, "did you mean 'steering access set'"),
+        (["access", "set", "mars", "--type", "wlan"], 1, "no access network 'mars'"),
+        (
+            ["whatif", "--from", "10.1.0", "--to", "10.9.0.2", "--port", "1"],
+            2,
+            "source: an IP address is wanted",
+        ),
+        (["whatif", "--from", "10.1.0.2", "--to", "fd00::1", "--port", "1"], 2, "of one address family"),
+        (["whatif", "--from", "10.1.0.2", "--to", "10.9.0.2", "--port", "0"], 2, "a port from 1"),
+        (["sessions", "--abort", "1", "--mcp", "core"], 2, "takes nothing else"),
+        (["sessions", "--token", "xyz"], 2, "8 hex digits"),
+        (["events", "--mcp", "none"], 1, "no MCP 'none'"),
+        (["events", "--count", "0"], 2, "a whole number"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    words: list[str], status: int, said: str, state_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, line = failing(capsys, *words, "--state-dir", str(state_dir))
+    assert (ended, said in line) == (status, True), line
+
+
+# ---- the drawing -------------------------------------------------------------------------------
+
+
+def test_a_session_is_drawn(run: Run) -> None:
+    lines = run("explain", "m-1").splitlines()
+    assert lines[:6] == [
+        "session m-1, established, 2 subflows, MPTCP version 1, token 92c53b6f",
+        "",
+        "  10.1.0.2:40000 ------ lte, s1 ---- initial, natural path ------+",
+        "                                                                 +=== core --- 10.9.0.2:80",
+        "  [fd00:2::2]:40001 --- wlan, s2 --- join, redirected, backup ---+",
+        "",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("many", [0, 1, 2, 3, 9])
+def test_every_drawing_is_one_picture(many: int) -> None:
+    session: dict[str, Any] = {**HEAD, "subflows": (SUBFLOWS * 5)[:many]}
+    decision = {**DECISION, "candidates": [{**DECISION["candidates"][0], "port": "s3:1"}]}
+    lines = draw(session, decision)[2:]
+    trunks = [line for line in lines if line.endswith("=== core, s3:1 --- 10.9.0.2:80")]
+    assert len(trunks) == 1
+    assert len(lines) == (many + 1 if many > 1 else 1)
+    if many:
+        assert len({line.index("+") for line in lines}) == 1
