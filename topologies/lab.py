@@ -146,7 +146,9 @@ def _built(plan: Plan, record: records.Record, say: Progress, disabled: Sequence
         yield Lab(plan, record, net, controller, say)
     finally:
         records.end_processes([p for p in record.processes if not p.what.startswith("namespace ")])
-        net.stop()
+        # An interrupted command leaves Mininet's nodes unable to take another; the record removes the rest.
+        with contextlib.suppress(Exception):
+            net.stop()
 
 
 def _slow_down(record: records.Record, controller: Controller, bridge: str, delay_ms: int) -> None:

@@ -18,6 +18,7 @@ from topologies.report import Report
 from topologies.scenario import Options, Scenario
 
 H3 = ("10.1.0.13/24", "fd00:1::13/64")
+ROWS = ("D-3.4b", "D-6.1a", "D-2.7")
 PLAN = Plan(
     name="natural",
     switches=("s1", "s2", "s3"),
@@ -171,7 +172,7 @@ def _move(lab: Lab, report: Report) -> None:
 SCENARIO = Scenario(
     name="natural",
     figure="natural routing",
-    rows=("D-3.4b", "D-6.1a", "D-2.7"),
+    rows=ROWS,
     summary="three hosts behind one port: gateways, traceroute, plain TCP untouched, a host that moves",
     plan=PLAN,
     run=run,

@@ -18,6 +18,7 @@ from topologies.scenario import Options, Scenario
 
 ACCESS_MBIT = 20.0
 
+ROWS = ("D-F3", "D-4.2c", "D-4.c", "D-4.d", "D-1.a", "D-1.b", "D-6.1b")
 PLAN = Plan(
     name="off-path",
     switches=("s1", "s2", "s3", "s4", "s5"),
@@ -61,7 +62,7 @@ def run(options: Options, report: Report) -> None:
 SCENARIO = Scenario(
     name="off-path",
     figure="draft-deng Figure 3",
-    rows=("D-F3", "D-4.2c", "D-4.c", "D-4.d", "D-1.a", "D-1.b", "D-6.1b"),
+    rows=ROWS,
     summary="off-path MCP: steering off, then on; the WLAN subflow has to leave its natural path",
     plan=PLAN,
     run=run,

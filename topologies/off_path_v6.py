@@ -13,6 +13,7 @@ from topologies.off_path import PLAN as OFF_PATH
 from topologies.report import Report
 from topologies.scenario import Options, Scenario
 
+ROWS = ("D-F3", "D-4.2c", "D-4.d")
 PLAN = replace(OFF_PATH, name="off-path-v6")
 
 
@@ -24,7 +25,7 @@ def run(options: Options, report: Report) -> None:
 SCENARIO = Scenario(
     name="off-path-v6",
     figure="draft-deng Figure 3, IPv6",
-    rows=("D-F3", "D-4.2c", "D-4.d"),
+    rows=ROWS,
     summary="the off-path lab over IPv6",
     plan=PLAN,
     run=run,

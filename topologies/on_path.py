@@ -23,6 +23,7 @@ LTE, WLAN, NET = (
     ("10.9.0.0/24", "fd00:9::/64"),
 )
 
+ROWS = ("D-F2", "D-4.b", "D-4.1a", "D-4.1b")
 PLAN = Plan(
     name="on-path",
     switches=("s1", "s2", "s3", "s4"),
@@ -120,7 +121,7 @@ def _accepted(lab: Lab) -> int:
 SCENARIO = Scenario(
     name="on-path",
     figure="draft-deng Figure 2",
-    rows=("D-F2", "D-4.b", "D-4.1a", "D-4.1b"),
+    rows=ROWS,
     summary="in-line MCP on the common link: M-session over both accesses, legacy TCP untouched",
     plan=PLAN,
     run=run,

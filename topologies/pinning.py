@@ -24,6 +24,7 @@ from topologies.scenario import Options, Scenario
 from topologies.two_mcps import ACCESS_PORTS, MCPS, NATURAL_PORTS, SERVICES, two_mcps
 
 LATE_MS = 15
+ROWS = ("D-6.2c", "D-4.a", "D-4.c", "D-4.d", "D-6.4h")
 PLAN = two_mcps("pinning", slow=(("s5", LATE_MS),))
 SESSIONS = 200
 NATURAL_PER_SESSION = 10
@@ -251,7 +252,7 @@ def _endpoint(text: str) -> tuple[str, int]:
 SCENARIO = Scenario(
     name="pinning",
     figure="draft-deng section 6.2",
-    rows=("D-6.2c", "D-4.a", "D-4.c", "D-4.d", "D-6.4h"),
+    rows=ROWS,
     summary="200 sessions, two MCPs, turned ranking, NAT, early joins, 2,000 plain connections: no stray segment",
     plan=PLAN,
     run=run,

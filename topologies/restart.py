@@ -22,6 +22,7 @@ from topologies.report import Report
 from topologies.scenario import Options, Scenario
 from topologies.two_mcps import MCPS, SERVICES, two_mcps
 
+ROWS = ("D-6.2c", "D-4.d", "D-1.m3")
 PLAN = two_mcps("restart")
 SESSIONS = 200
 ALONE_S = 60.0
@@ -253,7 +254,7 @@ class Restart:
 SCENARIO = Scenario(
     name="restart",
     figure="design section 5",
-    rows=("D-6.2c", "D-4.d", "D-1.m3"),
+    rows=ROWS,
     summary="kill -9 of the controller with live sessions, a minute alone, joins on all after it; a wiped switch",
     plan=PLAN,
     run=run,

@@ -60,17 +60,17 @@ class Natural:
         return rules
 
     def meters(self, dpid: int) -> tuple[MeterBand, ...]:
-        """The meters of a switch; bursts of a tenth of a second, at least 10 packets."""
+        """The meters of a switch. Bursts of a tenth of a second, at least 10 packets; of SYN/ACKs and FINs a
+        whole second's, since a lost copy is a token never learned, or a session that seems to live on."""
         limits: Meters = self._meters
         rates = {
             Meter.LLDP: limits.lldp,
             Meter.HOST_MISS: limits.host_miss,
             Meter.TTL_EXPIRED: limits.ttl_expired,
-            Meter.SYN_ACK: limits.syn_ack,
-            Meter.FIN: limits.fin,
             Meter.WATCH: limits.watch,
         }
-        bands = [MeterBand(meter, rate, max(10, rate // 10)) for meter, rate in rates.items()]
+        bands = [MeterBand(m, r, r) for m, r in ((Meter.SYN_ACK, limits.syn_ack), (Meter.FIN, limits.fin))]
+        bands += [MeterBand(meter, rate, max(10, rate // 10)) for meter, rate in rates.items()]
         for port, attachment in self._map.attachments.items():
             if port.dpid != dpid:
                 continue

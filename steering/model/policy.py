@@ -219,11 +219,11 @@ class Timers:
 
 @dataclass(frozen=True, slots=True)
 class Meters:
-    """Packets a second, burst of a tenth; copies and punts only, never forwarding."""
+    """Packets a second; copies and punts only, never forwarding."""
 
     syn_per_port: int = 2_000
     syn_ack: int = 4_000
-    fin: int = 1_000
+    fin: int = 2_000
     neighbour: int = 500
     host_miss: int = 200
     ttl_expired: int = 50
