@@ -11,6 +11,7 @@ MODULES = {
     "pinning": "pinning",
     "restart": "restart",
     "natural": "natural",
+    "flood": "flood",
 }
 
 

