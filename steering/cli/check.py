@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from steering.model.network import Site, waypoints
-from steering.model.policy import Policy
+from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.policy import Finding, load_policy, load_site
 
 SUMMARY = "check a site file and a policy file; every finding with its line"
@@ -40,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
 def load_files(site_path: str, policy_path: str | None) -> tuple[Site | None, Policy | None, list[Finding]]:
     """Both files at once: with any finding nothing of either may be applied. No policy file: the defaults."""
     site, findings = load_site(site_path)
-    policy: Policy | None = Policy()
+    policy: Policy | None = Policy(quotas=DEFAULT_QUOTAS)
     if policy_path is not None:
-        policy, more = load_policy(policy_path)
+        policy, more = load_policy(policy_path, site)
         findings = findings + more
     return site, policy, findings
 

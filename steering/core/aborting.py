@@ -20,12 +20,13 @@ from steering.wire.craft import fastclose_after, fastclose_for
 from steering.wire.errors import WireError
 
 WAIT = 5.0  # seconds for the host to send anything
+GRACE = 3.0  # seconds an MCP may be gone before it is dead: a port that flaps ends no session
 EACH_TICK = 200  # sessions of dead MCPs
 SCAN = 5.0  # seconds between two looks for sessions that a dead MCP still has
 
 
 class Aborting:
-    """`health` of each MCP; one is dead once it has been gone for `timers.health_hold` without a break."""
+    """`health` of each MCP; one is dead once it has been gone for GRACE without a break."""
 
     def __init__(
         self,
@@ -39,7 +40,6 @@ class Aborting:
         self._table = table
         self._ending = ending
         self._most = limits.half_open
-        self._grace = timers.health_hold
         self._linger = timers.session_linger
         self._counters = counters
         self._health = health
@@ -127,7 +127,7 @@ class Aborting:
         for mcp, health in self._health.items():
             if not health.gone:
                 self._scans.pop(mcp, None)
-            elif now >= self._scans.setdefault(mcp, now + self._grace):
+            elif now >= self._scans.setdefault(mcp, now + GRACE):
                 self._scans[mcp] = now + SCAN
                 self._orphans += [session.id for session in self._table if session.mcp == mcp]
         outputs: list[Output] = []

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from steering.model.network import Network, NetworkAccessType, Trust
 from steering.model.policy import Application, Direction, Policy, Ports, Rule, Subscriber, Terms, TimeWindow
 
-CACHED_ADDRESSES = 65_536
+CACHED_ADDRESSES = 4_096  # with 10,000 rules each may take more than a kilobyte
 
 
 class Question(NamedTuple):
@@ -91,22 +91,35 @@ class _Ranges:
     """A dimension of ports: between two neighbouring range ends all ports have the same rules."""
 
     def __init__(self, wanted: Iterable[Ports]) -> None:
-        rows = list(wanted)
-        ends = sorted({0} | {e for ranges in rows for low, high in ranges for e in (low, high + 1)})
-        sets = [0] * len(ends)
+        turns: dict[int, int] = {0: 0}  # port -> rules that begin or cease to accept there
         unlimited = 0
-        for number, ranges in enumerate(rows):
+        for number, ranges in enumerate(wanted):
             bit = 1 << number
             if not ranges:
                 unlimited |= bit
-            for low, high in ranges:
-                for index in range(bisect_right(ends, low) - 1, bisect_right(ends, high)):
-                    sets[index] |= bit
-        self._ends = ends
-        self._sets = [bits | unlimited for bits in sets]
+            for low, high in _apart(ranges):
+                turns[low] = turns.get(low, 0) ^ bit
+                turns[high + 1] = turns.get(high + 1, 0) ^ bit
+        self._ends = sorted(turns)
+        self._sets: list[int] = []
+        now = unlimited
+        for end in self._ends:
+            now ^= turns[end]
+            self._sets.append(now)
 
     def accepting(self, port: int) -> int:
         return self._sets[bisect_right(self._ends, port) - 1]
+
+
+def _apart(ranges: Ports) -> list[tuple[int, int]]:
+    """The same ports in ranges that neither overlap nor touch."""
+    found: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if found and low <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(high, found[-1][1]))
+        else:
+            found.append((low, high))
+    return found
 
 
 def minute_of_week(moment: datetime) -> int:

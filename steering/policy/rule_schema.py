@@ -33,7 +33,7 @@ from steering.policy.rule_fields import (
 from steering.policy.validate import EmptyMapping, Strict
 
 EVERY_DAY = frozenset(range(1, 8))
-_EMPTY: Any = Field(default=[])
+_EMPTY: Any = Field(default_factory=list)
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Stretch = Annotated[float, Field(ge=1, le=1000)]
@@ -55,14 +55,14 @@ class QuotasFile(Strict):
 
 
 class TimeFile(Strict):
-    days: DaysOfWeek = Field(default=[EVERY_DAY])
+    days: DaysOfWeek = Field(default_factory=lambda: [EVERY_DAY])
     begin: Clock = Field(default=0, alias="from")
     end: Clock = Field(default=MINUTES_A_DAY, alias="to")
 
 
 class WhenFile(Strict):
     subscriber: Names = _EMPTY
-    klass: Names = Field(default=[], alias="class")
+    klass: Names = Field(default_factory=list, alias="class")
     application: Names = _EMPTY
     source: Networks = _EMPTY
     access: Names = _EMPTY
@@ -88,7 +88,7 @@ class RuleWeightsFile(Strict):
 class PoolingFile(Strict):
     allowed: AccessTypes = _EMPTY
     preferred: AccessTypes = _EMPTY
-    quota_bytes: Annotated[dict[AccessType, Volume], EmptyMapping] = Field(default={})
+    quota_bytes: Annotated[dict[AccessType, Volume], EmptyMapping] = Field(default_factory=dict)
 
 
 class ThenFile(Strict):
@@ -102,10 +102,10 @@ class ThenFile(Strict):
     fallback: Annotated[Fallback, Worded()] | None = None
     usage_mode: Annotated[UsageMode, Worded()] = UsageMode.NATIVE
     pooling: Annotated[PoolingFile, EmptyMapping] = PoolingFile()
-    ratio: Annotated[dict[Name, Share], Field(min_length=2, max_length=16)] = Field(default={})
+    ratio: Annotated[dict[Name, Share], Field(min_length=2, max_length=16)] = Field(default_factory=dict)
     quotas: Annotated[QuotasFile, EmptyMapping] = QuotasFile()
     authentication: Annotated[Authentication, Worded()] = Authentication.TOKEN
-    transports: Transports = Field(default=["tcp"])
+    transports: Transports = Field(default_factory=lambda: ["tcp"])
 
 
 class RuleFile(Strict):

@@ -13,7 +13,7 @@ from steering.core.view import EngineView
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.credentials import CredentialError, lldp_key
-from steering.policy import check_policy, load_policy, load_site
+from steering.policy import load_policy, load_site
 from steering.runtime.operator import FileWatch, Operator
 from steering.runtime.rest import Rest
 from steering.runtime.settings import Settings, SettingsError
@@ -59,12 +59,10 @@ def assemble(settings: Settings) -> Controller:
     policy: Policy | None = Policy(quotas=DEFAULT_QUOTAS)
     text = "policy: 1\n"
     if settings.policy is not None:
-        policy, more = load_policy(settings.policy)
+        policy, more = load_policy(settings.policy, site)
         findings = findings + more
         if policy is not None:
             text = Path(settings.policy).read_text(encoding="utf-8")
-            if site is not None:
-                findings = findings + check_policy(policy, site)
     for finding in findings:
         print(finding, file=sys.stderr)
     if findings or site is None or policy is None:

@@ -24,7 +24,7 @@ from steering.core.whatif import whatif
 from steering.model.control import Json, PolicyOutcome, PolicyText, WhatIf
 from steering.model.network import Site
 from steering.model.policy import Policy
-from steering.policy import Finding, check_policy, parse_policy
+from steering.policy import Finding, parse_policy
 from steering.policy.history import History, HistoryError, Version
 
 LOOK = 1.0  # seconds between looks at the clock and at the policy file
@@ -155,10 +155,7 @@ class Operator:
 
 
 def _check(text: str, site: Site) -> tuple[Policy | None, list[Finding]]:
-    policy, findings = parse_policy(text, "policy")
-    if policy is not None:
-        findings = [*findings, *check_policy(policy, site)]
-    return policy, findings
+    return parse_policy(text, "policy", site)
 
 
 def _json(finding: Finding) -> Json:

@@ -116,6 +116,7 @@ class Rest:
             max_size=MAX_CLIENTS + MAX_STREAMS,
             socket_timeout=CLIENT_TIMEOUT,
             url_length_limit=MAX_TARGET,
+            minimum_chunk_size=1,  # an event goes out when it happens, not when 4 KiB are together
         )
         self._threads = [server, eventlet.spawn(self._watch)]
 

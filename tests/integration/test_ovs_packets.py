@@ -28,7 +28,7 @@ from steering.model.rules import (
     label_mac,
     static_cookie,
 )
-from steering.model.session import Entry, pack_cookie
+from steering.model.session import Entry, Watch, pack_cookie
 from steering.openflow.encode import delete_by_cookie, flow_mod, meter_mod
 from steering.openflow.packetin import parse_packet_in
 from steering.openflow.templates import entry_add, release
@@ -244,6 +244,27 @@ def test_an_entry_steers_its_own_flow_only(routed, family):
         assert packet_of(seen).nw_ttl == 63
         transport(seen)
     assert routed.packet_ins() == []
+
+
+@pytest.mark.row("D-6.4h", "D-6.7.1")
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_watched_entry_shows_its_segments_as_they_came(routed, family):
+    """COPY forwards too, PUNT does not, and when watching ends so do the copies."""
+    src, dst = ip_address(OWN[family]).packed, ip_address(SERVER[family]).packed
+    entry = Entry(1, 1, family, src, dst, 1001, 443, 5, 0, pack_cookie(0, 0, 9, 5))
+    ack = tcp(family, 1001, ACK) + bytes(400)
+    routed.send(meter_mod(MeterBand(Meter.WATCH, 1000, 100), "delete"))
+    assert routed.send(meter_mod(MeterBand(Meter.WATCH, 1000, 100))) == []
+    for watch, forwarded, shown in ((Watch.COPY, 1, 1), (Watch.PUNT, 0, 1), (Watch.NOTHING, 1, 0)):
+        assert routed.send(entry_add(entry._replace(watch=watch))) == []
+        time.sleep(0.6)  # the datapath may go on as before for so long: a moment's copies more, no harm
+        routed.inject(1, ack)
+        assert len(routed.received(2, 2, 0.2)) == forwarded
+        copies = [parse_packet_in(one) for one in routed.packet_ins()]
+        assert len(copies) == shown
+        for copy in copies:
+            assert (copy.packet_class, copy.in_port) == (PacketClass.WATCHED, 1)
+            assert copy.frame == ack[: len(copy.frame)] and len(copy.frame) >= 256
 
 
 def test_an_unknown_host_comes_up_with_its_waypoint(routed):

@@ -5,15 +5,24 @@ from collections.abc import Iterator
 
 import pytest
 
-from steering.model.rules import COOKIE_KIND_MASK, OWNER, CookieKind, MeterBand, Move, SetField, Table
-from steering.model.session import Entry, pack_cookie
+from steering.model.rules import (
+    COOKIE_KIND_MASK,
+    OWNER,
+    CookieKind,
+    Meter,
+    MeterBand,
+    Move,
+    SetField,
+    Table,
+)
+from steering.model.session import Entry, Watch, pack_cookie
 from steering.openflow.encode import delete_by_cookie, flow_mod, meter_mod
 from steering.openflow.flowstats import parse
 from steering.openflow.templates import entry_add, entry_delete
 from tests.fakes.ruleforms import RuleRefused, check
 from tests.integration.ovs import Switch, switch
 from tests.unit.core.sites import Driver
-from tests.unit.openflow.forms import SOME_ENTRIES, every_form, made
+from tests.unit.openflow.forms import SOME_ENTRIES, WATCHED_ENTRIES, every_form, made
 
 SESSIONS = OWNER << 56 | CookieKind.SESSION << 52
 COUNT = 100_000
@@ -93,6 +102,19 @@ def test_an_entry_goes_only_by_its_own_cookie(ovs, entry):
     assert [seen.entry for seen in _read(ovs)[0]] == [token]
     assert ovs.send(entry_delete(token)) == []
     assert ovs.dump() == []
+
+
+@pytest.mark.row("D-6.4h")
+@pytest.mark.parametrize("entry", WATCHED_ENTRIES)
+def test_a_watched_entry_is_accepted_read_back_and_rests_under_its_own_match(ovs, entry):
+    band = MeterBand(Meter.WATCH, 10, 10)
+    ovs.send(meter_mod(band, "delete"))
+    assert ovs.send(meter_mod(band) + entry_add(entry)) == []
+    assert [seen.entry for seen in _read(ovs)[0]] == [entry]
+    resting = entry._replace(watch=Watch.NOTHING, cookie=entry.cookie ^ 1)
+    assert ovs.send(entry_add(resting)) == []
+    assert [seen.entry for seen in _read(ovs)[0]] == [resting]
+    assert ovs.send(entry_add(entry) + entry_delete(entry)) == [] and ovs.dump() == []
 
 
 def test_entries_are_read_the_short_way(ovs, monkeypatch):

@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,13 +16,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from steering.northbound.events import MAX_STREAMS
-from tests.process.running import ROOT, Running, environment
+from tests.process.running import LINKS, ROOT, SITE, Running, environment
 
 
 def steering(running: Running, *words: str) -> subprocess.CompletedProcess[str]:
     """A client command against a running controller."""
-    import sys
-
     command = [sys.executable, "-m", "steering", *words, "--state-dir", str(running.state)]
     return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
 
@@ -104,8 +103,9 @@ def test_access_information_reaches_an_mcps_stream_within_a_second(running: Runn
     stream.close()
 
 
-def test_streams_up_to_the_bound_leave_the_rest_usable(running: Running) -> None:
+def test_streams_up_to_the_bound_leave_the_rest_usable(tmp_path: Path) -> None:
     with ExitStack() as kept:
+        running = kept.enter_context(Running(tmp_path))
         opened = [kept.enter_context(ask(running, "GET", "/v1/events")) for _ in range(MAX_STREAMS)]
         assert [stream.readline() for stream in opened] == [b"retry: 1000\n"] * MAX_STREAMS
         assert ask(running, "GET", "/v1/events").status == 503
@@ -122,6 +122,7 @@ def test_streams_up_to_the_bound_leave_the_rest_usable(running: Running) -> None
         for stream in opened:
             while stream.readline() != b"event: policy\n":
                 pass
+        assert running.end()[0] == 0
 
 
 # ---- TLS ---------------------------------------------------------------------------------------
@@ -167,8 +168,6 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def secured(folder: Path, pki: Path, *more: str) -> Running:
-    from tests.process.running import LINKS, SITE
-
     cert = ["--rest-cert", str(pki / "server.crt"), "--rest-key", str(pki / "server.key")]
     return Running(folder, SITE + LINKS, *cert, *more)
 

@@ -1,9 +1,19 @@
 """Crafted segments: checksums against a plain implementation of RFC 1071, and the resets steering sends."""
 
+from collections.abc import Callable
+
 import pytest
 
 from steering.wire.checksum import internet_checksum
-from steering.wire.craft import ethernet_frame, ip_datagram, reset_for, tcp_frame, tcp_segment
+from steering.wire.craft import (
+    ethernet_frame,
+    fastclose_after,
+    fastclose_for,
+    ip_datagram,
+    reset_for,
+    tcp_frame,
+    tcp_segment,
+)
 from steering.wire.errors import Refusal, WireError
 from steering.wire.mptcp import MpTcprst, ResetReason
 from steering.wire.segment import Flags, read_segment
@@ -88,3 +98,41 @@ def test_a_reset_is_never_answered() -> None:
     with pytest.raises(WireError) as caught:
         reset_for(tcp_frame(UE, SERVER, 1, 2, flags=Flags.RST | Flags.ACK))
     assert caught.value.reason is Refusal.IS_RESET
+
+
+OWN_KEY = bytes.fromhex("c9860dfe1c8da533")
+
+
+@pytest.mark.row("D-6.7.1")
+@pytest.mark.parametrize(("src", "dst"), [(UE, SERVER), (UE6, SERVER6)])
+@pytest.mark.parametrize("tags", [(), ((0x8100, 100),)])
+def test_fastclose_towards_either_end(src: bytes, dst: bytes, tags: tuple[tuple[int, int], ...]) -> None:
+    flags = Flags.ACK | Flags.FIN
+    frame = tcp_frame(src, dst, 40000, 80, seq=0xFFFFFFF0, ack=99, flags=flags, payload=bytes(300), tags=tags)
+    cut = frame[:100]
+    back, on = fastclose_for(cut, OWN_KEY), fastclose_after(cut, OWN_KEY)
+    for made, ends, numbers in (
+        (back, (dst, 80, src, 40000), (99, (0xFFFFFFF0 + 301) % (1 << 32))),
+        (on, (src, 40000, dst, 80), (0xFFFFFFF0, 99)),
+    ):
+        got = read_segment(made)
+        assert (got.src, got.sport, got.dst, got.dport) == ends
+        assert (got.seq, got.ack) == numbers
+        assert (got.flags, got.window, got.payload) == (Flags.RST | Flags.ACK, 0, b"")
+        assert got.options == bytes.fromhex("1e0c7000c9860dfe1c8da533")
+        assert _plain_sum(made[-32:] + dst + src + b"\0\x06\0\x20") == 0xFFFF
+        assert made[12 : 12 + 4 * len(tags)] == frame[12 : 12 + 4 * len(tags)]
+    assert back[:12] == frame[6:12] + frame[:6] and on[:12] == frame[:12]
+
+
+@pytest.mark.parametrize("make", [fastclose_for, fastclose_after])
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [(Flags.RST | Flags.ACK, Refusal.IS_RESET), (Flags.SYN, Refusal.BAD_VALUE)],
+)
+def test_what_no_fastclose_answers(
+    make: Callable[[bytes, bytes], bytes], flags: int, reason: Refusal
+) -> None:
+    with pytest.raises(WireError) as caught:
+        make(tcp_frame(UE, SERVER, 1, 2, flags=flags), OWN_KEY)
+    assert caught.value.reason is reason

@@ -1,0 +1,101 @@
+"""Proofs of joins and clean aborts against the real kernel, which knows nothing of either."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from topologies.lab import Lab, running
+from topologies.off_path import PLAN
+
+POLICY = """policy: 1
+keep_keys: true
+rules:
+  - name: prove
+    then: {action: proxy, authentication: hmac}
+"""
+PORT = PLAN.services[0]
+
+
+def _until(true: Callable[[], object], seconds: float) -> bool:
+    limit = time.monotonic() + seconds
+    while not true() and time.monotonic() < limit:
+        time.sleep(0.1)
+    return bool(true())
+
+
+def _open(lab: Lab, group: str) -> str:
+    """A connection that joined over the second access; its session's id."""
+    lab.mark()
+    known = {row["id"] for row in lab.controller.sessions()}
+    asked = lab.agents["ue"].ask(
+        "open", group=group, dst="10.9.0.2", ports=[PORT], mptcp=True, first=True
+    )
+    assert "error" not in asked["opened"][0], asked
+    assert _until(lambda: lab.counted("ue").get("MPJoinSynAckRx"), 5), lab.counted("ue")
+    assert lab.agents["ue"].ask("echo", group=group) == {"asked": 1, "failed": []}
+    (new,) = {row["id"] for row in lab.controller.sessions()} - known
+    return str(new)
+
+
+def _delete(lab: Lab, session: str) -> int:
+    state = lab.record.directory / "controller"
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{lab.controller._rest}/v1/sessions/{session}",
+        method="DELETE",
+        headers={"Authorization": f"Bearer {(state / 'token').read_text().strip()}"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return int(answer.status)
+
+
+def _watching(lab: Lab) -> list[str]:
+    """Session entries that show their segments."""
+    from topologies.lab import ofctl
+
+    dumps = [ofctl(lab.switch(name), "dump-flows", "table=1") for name in lab.plan.switches]
+    return [line for dump in dumps for line in dump.splitlines() if "controller(" in line]
+
+
+@pytest.mark.row("D-6.4h", "D-6.7.1", "D-6.2c", "N-7.1")
+def test_real_joins_prove_themselves_and_a_real_host_believes_the_end(tmp_path: Path) -> None:
+    said: list[str] = []
+    with running(replace(PLAN, policy=POLICY), said.append) as lab:
+        lab.start_services()
+        lab.start_controller()
+        lab.agents["ue"].ask("ping", dst="10.9.0.2", count=5)
+
+        session = _open(lab, "first")
+        metric = lab.controller.metric
+        assert metric("steering_joins_total", result="authenticated") == 1
+        assert metric("steering_joins_total", result="token-only") == 0
+        assert _watching(lab) == []
+
+        assert _delete(lab, session) in (200, 202, 204)
+        broken = lab.agents["ue"].ask("echo", group="first")
+        assert "reset by peer" in broken["failed"][0], broken
+        assert lab.counted("ue").get("MPFastcloseRx") == 1, lab.counted("ue")
+        assert _until(lambda: lab.counted("core").get("MPFastcloseRx"), 2), lab.counted("core")
+        assert not lab.controller.sessions()
+        assert _until(lambda: "ESTAB" not in lab.host("server").pexec("ss -tnH state established")[0], 2)
+
+        _open(lab, "second")
+        lab.host("core").pexec("ip link set dev " + lab.host("core").interface(0) + " down")
+        assert _until(lambda: all("controller(" in line for line in _session_lines(lab)), 8)
+        broken = lab.agents["ue"].ask("echo", group="second")
+        assert "reset by peer" in broken["failed"][0], broken
+        assert lab.counted("ue").get("MPFastcloseRx") == 1
+        assert not lab.controller.sessions()
+        log = lab.controller.log_path().read_text()
+        assert "rror" not in json.dumps(log), log
+
+
+def _session_lines(lab: Lab) -> list[str]:
+    from topologies.lab import ofctl
+
+    dump = ofctl(lab.switch("s1"), "dump-flows", "table=1,cookie=0x5e10000000000000/0xfff0000000000000")
+    return dump.splitlines()[1:]
