@@ -46,13 +46,13 @@ class Application(SteeringApp):
         super().start()
         operator, file = self._controller.operator, self._controller.policy_file
         operator.connect(self.give)
-        self._watch = hub.spawn(operator.watch, self._controller.settings.policy, file.changed)
+        self._operating = hub.spawn(operator.watch, self._controller.settings.policy, file.changed)
         self._controller.rest.start()
         log.info("switches: %s, REST: %s", self._endpoint, self._controller.rest.url)
 
     def stop(self) -> None:
         # Not among `threads`: os-ken waits for those, and this one never ends by itself.
-        hub.kill(self._watch)
+        hub.kill(self._operating)
         self._controller.rest.stop()
         super().stop()
 

@@ -5,6 +5,7 @@ import secrets
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import eventlet
@@ -49,6 +50,24 @@ def check_free(endpoint: Endpoint, what: str) -> None:
             probe.listen(1)
         except OSError as error:
             raise SettingsError(f"{what}: cannot listen on {endpoint}: {error.strerror}") from None
+
+
+class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
+    """eventlet's, without a traceback on stderr for each client that speaks no TLS, has no certificate or
+    is still shaking hands at the end: anybody who can connect could fill the log."""
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # ssl.SSLError is an OSError; a closed TLS socket is a ValueError
+            log.debug("a connection of %s ended: %s", self.client_address[0], error)
+
+    def finish(self) -> None:
+        with suppress(OSError, ValueError):
+            super().finish()
 
 
 def _secured(sock: Any, tls: Tls) -> Any:
@@ -111,6 +130,7 @@ class Rest:
             self._socket,
             self._north.application,
             log=logging.getLogger("steering.rest"),
+            protocol=Protocol,
             log_output=False,
             debug=False,
             max_size=MAX_CLIENTS + MAX_STREAMS,

@@ -193,13 +193,16 @@ def test_tls_and_no_client_holds_up_another(tmp_path: Path, pki: Path) -> None:
         ran = steering(running, "status")
         assert (ran.returncode, ran.stderr.count("\n")) == (1, 1)
         assert "no TLS with" in ran.stderr
+        for rubbish in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + bytes(600), b""):
+            with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0)) as plain:
+                plain.sendall(rubbish)
         stream = ask(running, "GET", "/v1/events", context=context(pki))
         assert stream.readline() == b"retry: 1000\n"
         stream.close()
-        for one in idle:
-            one.close()
         assert running.end()[0] == 0
         assert "Traceback" not in running.log()
+        for one in idle:
+            one.close()
 
 
 @pytest.mark.row("S-14", "N-7.3b")
@@ -214,6 +217,7 @@ def test_mutual_tls_takes_only_clients_of_the_ca(tmp_path: Path, pki: Path) -> N
         )
         assert ran.returncode == 0, ran.stderr
         assert ask(running, "GET", "/v1/health", context=context(pki, "client")).status == 200
+        assert "Traceback" not in running.log()
 
 
 def test_a_certificate_that_cannot_be_used_is_one_line(tmp_path: Path, pki: Path) -> None:
