@@ -45,6 +45,7 @@ from steering.wire.mptcp import ResetReason
 
 ACCESS, GATEWAY = PortRole.ACCESS, PortRole.GATEWAY
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
+HMAC = Authentication.HMAC
 
 
 class Pinning:
@@ -201,7 +202,7 @@ class Pinning:
         isn = seen.handshake.seq
         self.table.add_subflow(Subflow(session, INITIAL, key, seen.dpid, attachment.role, waypoint, isn))
         self._counters.sessions_started += 1
-        proving = answer.terms.authentication is Authentication.HMAC
+        proving = answer.terms.authentication is HMAC
         if proving or self.policy.keep_keys:
             self.keys.begin(session, proving, now)
         return session
@@ -312,7 +313,7 @@ class Pinning:
         if inside is None:
             return self._deny(seen, Refusal.MCP_UNREACHABLE)
         terms = session.ruling.terms if session.ruling else answer.terms
-        proving = terms.authentication is Authentication.HMAC
+        proving = terms.authentication is HMAC
         if proving and not self.keys.has_room():
             self._count_refused(Refusal.HALF_OPEN_FULL)
             return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
