@@ -42,6 +42,10 @@ class Switch:
         # A management connection gets packet-ins only once it asks for bytes of them.
         self._socket.sendall(message(_SET_CONFIG, 2, struct.pack("!HH", 0, 0xFFFF)))
 
+    def forget(self) -> None:
+        """Drop cached datapath flows, which may stem from earlier rules: a barrier does not see to that."""
+        run("ovs-appctl", "revalidator/purge")
+
     def close(self) -> None:
         self._socket.close()
         for end in self._ports.values():

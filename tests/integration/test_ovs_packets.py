@@ -120,6 +120,7 @@ def gateway(ovs: Switch) -> Switch:
     addresses = tuple(map(ip_address, GATEWAY.values()))
     port = GuardedPort(1, PortRole.ACCESS, addresses, networks, networks)
     assert ovs.send(b"".join(flow_mod(rule) for rule in guard_rules(7, (), (port,)))) == []
+    ovs.forget()
     return ovs
 
 
@@ -204,6 +205,7 @@ def pipeline() -> list:
 def routed(ovs: Switch) -> Switch:
     for rule in pipeline():
         assert ovs.send(flow_mod(rule)) == [], rule
+    ovs.forget()
     return ovs
 
 

@@ -178,8 +178,9 @@ def test_server_that_accepts_mptcp_gets_it(lab: Lab) -> None:
             with conn:
                 assert conn.getsockopt(socket.IPPROTO_TCP, TCP_IS_MPTCP) == 1
                 assert peer == host.getsockname()
-                (row,) = relay.status()["sessions"]
-                assert row["mptcp"] and row["server_mptcp"]
+                # The server may accept before the relay has noticed that its dial succeeded.
+                wait_for(lambda: relay.status()["sessions"][0]["server_mptcp"])
+                assert relay.status()["sessions"][0]["mptcp"]
     finally:
         lab.sysctl("srv", "net.mptcp.enabled=0")
         relay.stop()
