@@ -1,0 +1,42 @@
+"""The README says nothing that is not so: its site file is good, its commands and targets exist."""
+
+import re
+import textwrap
+from pathlib import Path
+
+from steering.cli.main import COMMANDS
+from steering.policy import parse_policy, parse_site
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.rst").read_text()
+
+
+def test_the_files_it_shows_have_no_findings():
+    site_text, policy_text = map(
+        textwrap.dedent, re.findall(r"\.\. code-block:: yaml\n\n((?: {4}.*\n|\n)+)", README)
+    )
+    site, findings = parse_site(site_text, "README.rst")
+    assert findings == [] and site is not None and site.mcps[0].name == "core"
+    policy, findings = parse_policy(policy_text, "README.rst", site)
+    assert findings == [] and policy is not None and len(policy.rules) == 3
+
+
+def test_every_command_exists_and_none_is_forgotten():
+    named = re.findall(r"^ {4}steering ([a-z]+)", README, re.M)
+    assert set(named) == set(COMMANDS)
+
+
+def test_every_make_target_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"make ([a-z]+)", README)) <= targets
+
+
+def test_every_file_named_exists():
+    for name in re.findall(r"``((?:policies|steering|topologies|tests)/[\w./-]+)``", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_lab_mechanism_and_option_it_names_is_an_option():
+    for option in re.findall(r"--(site|policy|source-mode|json|help|only)\b", README):
+        sources = "".join(p.read_text() for p in (ROOT / "steering" / "cli").glob("*.py"))
+        assert option in ("help",) or f'"--{option}"' in sources
