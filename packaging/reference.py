@@ -1,0 +1,101 @@
+"""Writes docs/files.rst and docs/api.rst from the schemas; `--check` only tells whether they are up to date.
+
+usage: python packaging/reference.py [--check]
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+Json = dict[str, Any]
+
+
+def _kind(schema: Json) -> str:
+    """A schema in words."""
+    if "$ref" in schema:
+        return str(schema["$ref"].rsplit("/", 1)[1].removesuffix("File"))
+    if "enum" in schema:
+        return " | ".join(f"``{value}``" for value in schema["enum"])
+    if "const" in schema:
+        return f"``{schema['const']}``"
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            return " or ".join(dict.fromkeys(_kind(s) for s in schema[key] if s.get("type") != "null"))
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema.get('items', {}))}"
+    words = str(schema.get("description") or schema.get("type", "any"))
+    bounds = [(name, schema[key]) for name, key in _BOUNDS if key in schema]
+    return words + "".join(f", {name} {value}" for name, value in bounds)
+
+
+_BOUNDS = (("at least", "minimum"), ("above", "exclusiveMinimum"), ("at most", "maximum"))
+
+
+def _table(title: str, schema: Json) -> list[str]:
+    lines = [title, "-" * len(title), ""]
+    if schema.get("description"):
+        lines += [schema["description"].strip(), ""]
+    required = set(schema.get("required", ()))
+    for name, field in schema.get("properties", {}).items():
+        default = "required" if name in required else f"default ``{json.dumps(field.get('default'))}``"
+        lines += [f"``{name}``", f"    {_kind(field)}; {default}", ""]
+    return lines
+
+
+def files() -> str:
+    """docs/files.rst: every key of site and policy files."""
+    schema = json.loads((ROOT / "policies" / "schema.json").read_text())
+    lines = [
+        "Site and policy files", "=====================", "",
+        "Generated from ``policies/schema.json`` by ``packaging/reference.py``.", "",
+    ]  # fmt: skip
+    first = [ref["$ref"].rsplit("/", 1)[1] for ref in schema["oneOf"]]
+    for name in [*first, *sorted(set(schema["$defs"]) - set(first))]:
+        lines += _table(name.removesuffix("File"), schema["$defs"][name])
+    return "\n".join(lines)
+
+
+def api() -> str:
+    """docs/api.rst: every operation of the northbound."""
+    openapi = json.loads((ROOT / "steering" / "northbound" / "openapi.json").read_text())
+    lines = [
+        "Northbound API", "==============", "",
+        "Generated from ``steering/northbound/openapi.json`` by ``packaging/reference.py``.", "",
+    ]  # fmt: skip
+    for path, methods in openapi["paths"].items():
+        for method, operation in methods.items():
+            title = f"{method.upper()} {path}"
+            lines += [
+                title,
+                "-" * len(title),
+                "",
+                f"{operation['summary']}. {operation.get('description', '')}",
+                "",
+            ]
+            for parameter in operation.get("parameters", ()):
+                if "name" in parameter:
+                    where, words = parameter["in"], _kind(parameter["schema"])
+                    lines += [f"``{parameter['name']}`` ({where})", f"    {words}", ""]
+            lines += [f"Answers: {', '.join(operation['responses'])}.", ""]
+    for name, schema in openapi["components"]["schemas"].items():
+        lines += _table(name, schema)
+    return "\n".join(lines)
+
+
+def main() -> int:
+    stale = []
+    for name, text in (("files.rst", files()), ("api.rst", api())):
+        path = ROOT / "docs" / name
+        if path.exists() and path.read_text() == text:
+            continue
+        stale.append(str(path))
+        if "--check" not in sys.argv:
+            path.write_text(text)
+    print(*(stale or ["up to date"]), sep="\n")
+    return 1 if stale and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
