@@ -122,11 +122,13 @@ class Controller:
     def sessions(self) -> list[dict[str, Any]]:
         """Every session's row, all pages."""
         rows: list[dict[str, Any]] = []
+        after = ""
         while True:
-            page = self.get(f"/v1/sessions?offset={len(rows)}&limit={PAGE}")
+            page = self.get(f"/v1/sessions?limit={PAGE}{after}")
             rows += page["sessions"]
-            if not page["sessions"] or len(rows) >= page["total"]:
+            if page["next"] is None:
                 return rows
+            after = f"&cursor={page['next']}"
 
     def detailed(self) -> list[dict[str, Any]]:
         """Every session with its subflows."""

@@ -21,7 +21,7 @@ class Ending:
 
     def __init__(self, table: SessionTable, timers: Timers, counters: Counters) -> None:
         self._table = table
-        self._timers = timers
+        self.timers = timers
         self._counters = counters
         self._closing: deque[tuple[float, Subflow]] = deque()
         self._legs: dict[bytes, Session] = {}  # server legs that outlived their initial subflow
@@ -46,7 +46,7 @@ class Ending:
         if subflow.closed != BOTH_FINS:
             subflow.closed |= side
             if subflow.closed == BOTH_FINS:
-                self._closing.append((now + self._timers.fin_linger, subflow))
+                self._closing.append((now + self.timers.fin_linger, subflow))
                 if all(other.closed == BOTH_FINS for other in subflow.session.subflows):
                     self._table.settle(subflow.session, SessionState.CLOSING)
         return []
@@ -78,7 +78,7 @@ class Ending:
             return outputs + self.end(session)
         # The host may rejoin: the record stays, and the server leg with it (B42).
         self._legs[session.first] = session
-        session.deadline = now + self._timers.session_linger
+        session.deadline = now + self.timers.session_linger
         self._table.linger(session)
         return outputs
 
@@ -110,7 +110,7 @@ class Ending:
             _, subflow = self._closing.popleft()
             if self._table.flows.get(subflow.key) is subflow:
                 outputs += self.end_subflow(subflow, now)
-        for session in _overdue(self._table.half_open, now - self._timers.half_open):
+        for session in _overdue(self._table.half_open, now - self.timers.half_open):
             outputs += self.end(session)
         while self._table.lingering:
             oldest = next(iter(self._table.lingering.values()))
@@ -125,7 +125,7 @@ class Ending:
             session = self._table.by_id.get(self._to_scan.popleft())
             if session is None or session.state is SessionState.LINGER:
                 continue
-            if session.active + self._timers.idle <= now:
+            if session.active + self.timers.idle <= now:
                 for subflow in list(session.subflows):
                     outputs += self.end_subflow(subflow, now)
         return outputs

@@ -76,6 +76,9 @@ class Pinning:
     def replace(self, policy: Policy) -> None:
         """Another policy is in force: it decides new sessions and new subflows, live ones keep their MCP."""
         self.policy = policy
+        self.table.limits, self.ending.timers = policy.limits, policy.timers
+        accesses = sum(a.role is ACCESS for a in self._map.attachments.values())
+        self._half_open_share = max(1, policy.limits.half_open // max(1, accesses))
         self._eligible = frozenset(p for low, high in policy.eligible_ports for p in range(low, high + 1))
         self._chooser.replace(policy)
 
@@ -155,7 +158,7 @@ class Pinning:
                 return self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
             if self._goes_naturally(terms, handshake, key, now):
                 return self._leave(attachment, seen)
-        refusal = self._no_room(exits)
+        refusal = self._no_room(attachment, exits)
         if refusal is not None:
             self._counters.refusals[refusal] += 1
             return [self._naturally(attachment, seen)]
@@ -189,7 +192,7 @@ class Pinning:
         rule = answer.rule.name if answer.rule else ""
         subscriber = answer.subscriber.id if answer.subscriber else ""
         ruling = Ruling(decision, rule, answer.terms, self.policy.version, subscriber)
-        session = self.table.create(mcp.id, ruling, now)
+        session = self.table.create(mcp.id, ruling, now, attachment.waypoint.id)
         session.version = seen.handshake.version
         session.first = key
         self._chooser.chosen(seen.dpid, mcp.id)
@@ -229,10 +232,11 @@ class Pinning:
             return [self._naturally(attachment, seen)]
         return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
 
-    def _no_room(self, exits: tuple[PortRef, ...]) -> Refusal | None:
+    def _no_room(self, attachment: Attachment, exits: tuple[PortRef, ...]) -> Refusal | None:
         if self.offline and any(port.dpid in self.offline for port in exits):
             return Refusal.MCP_UNREACHABLE  # without its return entry a server leg would miss the MCP
-        if len(self.table.half_open) >= self.policy.limits.half_open:
+        # Each access port has its share, so that a flood at one leaves room for the others (N-7.2c).
+        if self.table.half_open_at.get(attachment.waypoint.id, 0) >= self._half_open_share:
             return Refusal.HALF_OPEN_FULL
         return None if self.table.has_room else Refusal.SESSION_TABLE_FULL
 

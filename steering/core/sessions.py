@@ -64,7 +64,7 @@ class Session:
 
     __slots__ = (
         "id", "state", "version", "mcp", "token", "subflows", "returns", "ruling", "keys",
-        "created", "active", "server_closed", "deadline", "first", "secrets",
+        "created", "edge", "active", "server_closed", "deadline", "first", "secrets",
     )  # fmt: skip
 
     def __init__(self, number: int, mcp: int, ruling: Ruling | None, now: float) -> None:
@@ -78,6 +78,7 @@ class Session:
         self.ruling = ruling
         self.keys: tuple[Key, ...] = ()  # what it counts towards in the ledger
         self.created = now
+        self.edge = 0  # the waypoint its first SYN came in at
         self.active = now
         self.server_closed = 0
         self.deadline = 0.0
@@ -154,11 +155,12 @@ class SessionTable:
     """All records with their indexes. Bounded by `limits`; whoever adds asks `has_room` first."""
 
     def __init__(self, limits: Limits, mcps: Iterable[int]) -> None:
-        self._limits = limits
+        self.limits = limits
         self.by_id: dict[int, Session] = {}
         self.flows: dict[bytes, Subflow] = {}
         self._tokens: dict[int, Session | list[Session]] = {}
         self.half_open: dict[int, Session] = {}  # in order of age
+        self.half_open_at: dict[int, int] = {}  # waypoint -> half-open sessions that came in there
         self.lingering: dict[int, Session] = {}  # in order of age
         self.active = dict.fromkeys(mcps, 0)  # MCP id -> sessions that count as its load
         self.ledger = Ledger()
@@ -176,16 +178,18 @@ class SessionTable:
     @property
     def has_room(self) -> bool:
         """Room for one more record, after dropping the oldest lingering one if need be."""
-        if len(self.by_id) < self._limits.sessions:
+        if len(self.by_id) < self.limits.sessions:
             return True
         if self.lingering:
             self.remove(next(iter(self.lingering.values())))
             return True
         return False
 
-    def create(self, mcp: int, ruling: Ruling | None, now: float) -> Session:
-        """A new half-open session."""
+    def create(self, mcp: int, ruling: Ruling | None, now: float, edge: int = 0) -> Session:
+        """A new half-open session; `edge`: the waypoint it came in at."""
         session = Session(self._next, mcp, ruling, now)
+        session.edge = edge
+        self.half_open_at[edge] = self.half_open_at.get(edge, 0) + 1
         self._next += 1
         self.by_id[session.id] = session
         self.half_open[session.id] = session
@@ -231,13 +235,22 @@ class SessionTable:
 
     def settle(self, session: Session, state: SessionState) -> None:
         """Leave the half-open state (or revive a lingering record)."""
-        self.half_open.pop(session.id, None)
+        self._answered(session)
         if self.lingering.pop(session.id, None) is not None:
             self.active[session.mcp] += 1
             self.ledger.take(session.keys)
         self.states[session.state] -= 1
         self.states[state] += 1
         session.state = state
+
+    def _answered(self, session: Session) -> None:
+        """No longer half-open, if it was."""
+        if self.half_open.pop(session.id, None) is not None:
+            left = self.half_open_at[session.edge] - 1
+            if left:
+                self.half_open_at[session.edge] = left
+            else:
+                del self.half_open_at[session.edge]
 
     def linger(self, session: Session) -> None:
         """No entries any more; the record still answers joins, but is no load."""
@@ -256,8 +269,8 @@ class SessionTable:
         self.states[session.state] -= 1
         self.subflows[session.mcp] -= len(session.subflows)
         del self.by_id[session.id]
-        for index in (self.half_open, self.lingering):
-            index.pop(session.id, None)
+        self._answered(session)
+        self.lingering.pop(session.id, None)
         for subflow in session.subflows:
             if self.flows.get(subflow.key) is subflow:
                 del self.flows[subflow.key]

@@ -216,10 +216,12 @@ def test_one_fin_alone_removes_nothing():
 
 
 def test_half_open_sessions_are_bounded_and_expire():
-    driver = Driver(policy=Policy(limits=Limits(half_open=10)))
+    driver = Driver(policy=Policy(max_stretch=9, limits=Limits(half_open=20)))  # two accesses: ten each
     for port in range(20):
         driver.syn(1, 1, capable(UE_LTE, 1000 + port))
     assert len(driver.table) == 10 and driver.counters.refusals[Refusal.HALF_OPEN_FULL] == 10
+    driver.syn(2, 1, capable(UE_WLAN, 1))
+    assert len(driver.table) == 11, "a flood at one access leaves the other its share"
     driver.later(11)
     assert len(driver.table) == 0 and driver.table.active[driver.site.mcps[0].id] == 0
 
