@@ -42,6 +42,8 @@ PLAN = Plan(
     ),
     gateways=(Attachment("internet", ("10.9.0.0/24", "fd00:9::/64"), ("s3:4",)),),
     points=(Point("core", "s3:1", ("10.8.0.2", "fd00:8::2")),),
+    # B6's rate: what of a flood gets through costs everybody on this one machine, host and MCP included.
+    policy="policy: 1\nmeters: {syn_per_port: 200}\n",
 )
 
 
@@ -74,14 +76,12 @@ def _flood(lab: Lab) -> Running:
 
 
 def _sessions(lab: Lab, group: str, count: int) -> list[float]:
-    """Milliseconds from connect() to the answer of each of `count` M-sessions, infinite for a failed one."""
+    """Milliseconds that connect() took of each of `count` M-sessions, infinite for one that then carried nothing."""
     order = {"group": group, "dst": address_of(PLAN.box("server"), 4), "ports": [5001], "mptcp": True}
     times = []
     for _ in range(count):
-        start = time.monotonic()
-        opened = lab.agents["good"].ask("open", **order, first=True, count=1)["opened"]
-        failed = any("error" in one for one in opened)
-        times.append(float("inf") if failed else (time.monotonic() - start) * 1e3)
+        (opened,) = lab.agents["good"].ask("open", **order, first=True, count=1)["opened"]
+        times.append(opened["connect_s"] * 1e3 if "error" not in opened else float("inf"))
     lab.agents["good"].ask("close", group=group)
     return times
 

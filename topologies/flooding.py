@@ -5,6 +5,7 @@ usage: flooding.py INTERFACE GATEWAY_MAC SOURCE_PREFIX DESTINATION PORT RATE SEC
 """
 
 import ipaddress
+import os
 import socket
 import sys
 import time
@@ -46,6 +47,7 @@ def main() -> int:
         frame(own, mac, hosts[n % len(hosts)], target, 1024 + n // len(hosts), int(port), n)
         for n in range(FRAMES)
     ]
+    os.nice(19)  # the attacker has machines of its own: it takes what the lab's others leave
     print("ready", flush=True)
     sent = 0
     start = time.monotonic()

@@ -174,14 +174,18 @@ class Agent:
         for number in range(order.get("count", 1)):
             port = order["ports"][number % len(order["ports"])]
             try:
+                start = time.monotonic()
                 made = connect(order | {"port": port})
+                took = time.monotonic() - start
                 said = [False]
                 group.append((made, said))
                 local = made.getsockname()
                 if order.get("first"):
                     echo_round(made, True)
                     said[0] = True
-                opened.append({"local": list(local[:2]), "port": port, "token": own_token(made)})
+                opened.append(
+                    {"local": list(local[:2]), "port": port, "token": own_token(made), "connect_s": took}
+                )
             except OSError as error:
                 opened.append({"error": str(error), "port": port})
             time.sleep(order.get("gap", 0.0))

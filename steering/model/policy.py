@@ -221,7 +221,7 @@ class Timers:
 class Meters:
     """Packets a second; copies and punts only, never forwarding."""
 
-    syn_per_port: int = 2_000
+    syn_per_port: int = 1_000
     syn_ack: int = 4_000
     fin: int = 2_000
     neighbour: int = 500

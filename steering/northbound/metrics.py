@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.utils import floatToGoString
 
-from steering.core.counters import BUCKETS, Counters, Histogram, JoinResult
+from steering.core.counters import BUCKETS, Abort, Counters, Histogram, JoinResult
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
 from steering.model.view import Json, View
@@ -136,6 +136,7 @@ class Collector:
             "joins", "MP_JOIN SYNs by what became of them", "result", have.joins.items(), tuple(JoinResult)
         )
         yield _counter("refusals", "Refused, by reason", "reason", have.refusals.items(), tuple(Refusal))
+        yield _counter("aborts", "Sessions aborted, by outcome", "outcome", have.aborts.items(), tuple(Abort))
         yield _counter(
             "malformed", "Segments refused unread", "reason", have.malformed.items(), self._malformed
         )
