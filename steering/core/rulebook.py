@@ -8,7 +8,7 @@ Lakshman and Stiliadis 1998).
 from bisect import bisect_right
 from collections.abc import Hashable, Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from steering.model.network import Network, NetworkAccessType, Trust
 from steering.model.policy import Application, Direction, Policy, Ports, Rule, Subscriber, Terms, TimeWindow
@@ -79,8 +79,9 @@ class _Prefixes:
             value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
             known = self._any
             for (family, mask), table in self._by_length.items():
-                if family == version:
-                    known |= table.get(value & mask, 0)
+                # Not `|= get(.., 0)`: with thousands of rules that would copy a kilobyte for nothing.
+                if family == version and (hit := table.get(value & mask)) is not None:
+                    known |= hit
             if len(self._cache) >= CACHED_ADDRESSES:
                 self._cache.clear()
             self._cache[address] = known
@@ -146,19 +147,23 @@ class Rulebook:
         self._rules = rules
         self._subscribers = _Members(policy.subscribers)
         self._applications = policy.applications
-        self._identity = _Sets(w.subscribers for w in whens)
-        self._class = _Sets(w.classes for w in whens)
-        self._application = _Sets(w.applications for w in whens)
         self._source = _Prefixes(w.sources for w in whens)
         self._destination = _Prefixes(w.destinations for w in whens)
-        self._access = _Sets(w.access_networks for w in whens)
-        self._type = _Sets(w.access_types for w in whens)
-        self._trust = _Sets(w.trusts for w in whens)
         self._port = _Ranges(w.ports for w in whens)
-        self._dscp = _Sets(w.dscp for w in whens)
-        self._family = _Sets(w.ip_versions for w in whens)
-        self._version = _Sets(w.mptcp_versions for w in whens)
-        self._direction = _Sets(w.directions for w in whens)
+        # In the order of `values` in `ask`. A dimension that no rule speaks of need not be looked at.
+        wanted: list[list[frozenset[Any]]] = [
+            [w.access_networks for w in whens],
+            [w.access_types for w in whens],
+            [w.trusts for w in whens],
+            [w.dscp for w in whens],
+            [w.ip_versions for w in whens],
+            [w.mptcp_versions for w in whens],
+            [w.directions for w in whens],
+            [w.subscribers for w in whens],
+            [w.classes for w in whens],
+            [w.applications for w in whens],
+        ]
+        self._plain = [(n, _Sets(values)) for n, values in enumerate(wanted) if any(values)]
         self._timed = tuple((n, w.times) for n, w in enumerate(whens) if w.times)
         self._minute = -1
         self._closed = 0  # rules whose window is not open in `_minute`
@@ -176,17 +181,21 @@ class Rulebook:
             self._source.accepting(question.source)
             & self._destination.accepting(question.destination)
             & self._port.accepting(question.port)
-            & self._access.accepting(question.access)
-            & self._type.accepting(question.access_type)
-            & self._trust.accepting(question.trust)
-            & self._dscp.accepting(question.dscp)
-            & self._family.accepting(4 if len(question.source) == 4 else 6)
-            & self._version.accepting(question.mptcp_version)
-            & self._direction.accepting(question.direction)
-            & self._identity.accepting(subscriber.id if subscriber else None)
-            & self._class.accepting(subscriber.klass if subscriber else "default")
-            & self._application.accepting(application.name if application else None)
         )
+        values = (
+            question.access,
+            question.access_type,
+            question.trust,
+            question.dscp,
+            4 if len(question.source) == 4 else 6,
+            question.mptcp_version,
+            question.direction,
+            subscriber.id if subscriber else None,
+            subscriber.klass if subscriber else "default",
+            application.name if application else None,
+        )
+        for index, dimension in self._plain:
+            bits &= dimension.accepting(values[index])
         if self._timed:
             bits &= ~self._closed_in(question.minute)
         if not bits:

@@ -16,6 +16,8 @@ TARGETS = (
     ("syn_answer_vs_testcontroller", "SYN answers, times ovs-testcontroller's", 0.5, True),
     ("setup_vs_testcontroller", "complete set-ups, times ovs-testcontroller's pairs", None, True),
     ("syn_delay_added_p50_ms", "SYN to SYN/ACK in the lab, ms over natural, p50", 3.0, False),
+    ("stretch_over_optimum", "sum of stretch over the optimum's, worst instance", 1.1, False),
+    ("policy_lookup_us", "us for a rule among 10,000, median", 20.0, False),
     ("bytes_per_session", "bytes of controller memory for a session", None, False),
 )
 
@@ -80,6 +82,8 @@ def text(found: Json) -> str:
         blocks.append("\n".join(_columns(rows)) + f"\n{NOTES}\n{live}")
     if "decision_us" in found:
         blocks.append("\n".join(_columns(list(_decisions(found)))))
+    if "selection" in found:
+        blocks.append("\n".join(_columns(list(_selections(found["selection"])))))
     if "memory" in found:
         blocks.append(_memory(found["memory"]))
     if "delay" in found:
@@ -120,6 +124,19 @@ def _decisions(found: Json) -> Iterator[Row]:
             f"{row['decide_us']:.1f}",
             f"{row['candidates_us']:,.0f}",
             f"{row['candidates_after_change_us']:,.0f}",
+        )
+
+
+def _selections(found: list[Json]) -> Iterator[Row]:
+    yield ("SELECTION of 10,000 sessions at 4 MCPs", "STRETCH", "OPTIMUM'S", "IMBALANCE", "OPTIMUM'S", "EXCEEDED")
+    for one in found:
+        yield (
+            f"instance {one['seed']}, 40 switches",
+            f"{one['mean_stretch']:.3f}",
+            f"{one['mean_stretch_optimum']:.3f}",
+            f"{one['imbalance']:.2f}",
+            f"{one['imbalance_optimum']:.2f}",
+            "yes" if one["capacity_exceeded"] else "no",
         )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from tests.bench import report
 from tests.bench.machines import ROOT, BenchError
 
-PARTS = ("setup", "syn", "decision", "memory", "delay")
+PARTS = ("setup", "syn", "decision", "selection", "policy", "memory", "delay")
 SESSIONS, QUICK_SESSIONS = 100_000, 5_000
 TABLE, QUICK_TABLE = 1_000_000, 100_000
 CONNECTIONS, QUICK_CONNECTIONS = 150, 40
@@ -72,6 +72,8 @@ def _measurements(args: argparse.Namespace, say: Say) -> list[tuple[tuple[str, .
     return [
         (("setup", "syn"), lambda: _set_up(args, say)),
         (("decision",), lambda: _decision(args.quick, say)),
+        (("selection",), lambda: _selection(args.quick, say)),
+        (("policy",), lambda: _policy(say)),
         (("memory",), lambda: _memory(args.quick, say)),
         (("delay",), lambda: _delay(args.quick, say)),
     ]
@@ -89,6 +91,26 @@ def _decision(quick: bool, say: Say) -> Json:
     from tests.bench.decision import measure
 
     return {"decision_us": list(measure(quick, say))}
+
+
+def _selection(quick: bool, say: Say) -> Json:
+    from tests.bench.selection_quality import measure
+
+    seeds = range(1, 4 if quick else 9)
+    say(f"selection: {len(seeds)} instances against min-cost flow")
+    found = [{"seed": seed} | measure(seed) for seed in seeds]
+    return {
+        "stretch_over_optimum": max(one["stretch_over_optimum"] for one in found),
+        "selection": found,
+    }
+
+
+def _policy(say: Say) -> Json:
+    from tests.bench.policy_lookup import measure
+
+    say("policy: look-ups among 10,000 rules")
+    found = measure()
+    return {"policy_lookup_us": found["median_us"], "policy_lookup": found}
 
 
 def _memory(quick: bool, say: Say) -> Json:
