@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from steering.core.graph import Graph
 from steering.core.health import McpHealth
+from steering.core.linkcost import slope
 from steering.core.neighbours import Neighbours
 from steering.core.quotas import Allowance, allowance
 from steering.core.rulebook import Answer, Question, Rulebook
@@ -32,6 +33,8 @@ class Chooser:
         self._previous: dict[int, int] = {}  # access edge -> MCP id given last
         self._candidates: dict[tuple[int, int, int, int, int], Candidates] = {}
         self._version = -1  # of the graph
+        self._factors: dict[PortRef, float] = {}  # of links that are more than idle
+        self._costs: Graph | None = None
         self._excluded: dict[int, Filtered] = {}  # MCPs that get no new session, and why
         self._outside: dict[int, float] = {}  # load that others report, empty when nobody does
         self.replace(policy)
@@ -109,6 +112,7 @@ class Chooser:
         """All MCPs between two edges for one rule: computed again when graph or health changed."""
         if self._graph.version != self._version:
             self._candidates.clear()
+            self._costs = None
             self._version = self._graph.version
         port = 0 if self._all_ports else handshake.dport
         key = (id(terms), access, gateway, handshake.family, port)
@@ -118,9 +122,26 @@ class Chooser:
                 self._candidates.clear()
             known = self._candidates[key] = candidates(
                 wanted, self._graph, self._map.site.mcps, access, gateway,
-                handshake.family, handshake.dport, self._excluded,
+                handshake.family, handshake.dport, self._excluded, self._loaded(),
             )  # fmt: skip
         return known
+
+    def link_load(self, port: PortRef, utilisation: float) -> None:
+        """How busy the link is that leaves a port: a busy one is felt to be longer (D-6.6.2)."""
+        factor = slope(utilisation)
+        if factor == self._factors.get(port, 1.0):
+            return
+        if factor == 1.0:
+            del self._factors[port]
+        else:
+            self._factors[port] = factor
+        self._costs = None
+        self._candidates.clear()
+
+    def _loaded(self) -> Graph | None:
+        if self._costs is None and self._factors:
+            self._costs = self._graph.loaded(self._factors)
+        return self._costs
 
     def refresh(self, now: float) -> None:
         """Look at health, load and neighbours again: often enough, and not at every SYN."""

@@ -195,6 +195,8 @@ class Engine:
         attachment = self.map.at.get((given.dpid, given.port))
         if attachment is not None and isinstance(attachment.part, Mcp):
             self.chooser.health[attachment.part.id].use(given.utilisation, now)
+        elif attachment is None and given.port in self.graph.core_ports(given.dpid):
+            self.chooser.link_load(PortRef(given.dpid, given.port), given.utilisation)
         return []
 
     def _access_changed(self, given: m.AccessChanged, now: float) -> list[m.Output]:

@@ -4,6 +4,7 @@ Only label forwarding runs over these links. An in-line MCP (`interception: self
 ends at its inside port and a new one begins at its outside port.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -54,6 +55,13 @@ class Graph:
     def links(self) -> list[Link]:
         """The directed links that are up."""
         return [Link(a, b, weight) for (a, b), weight in self._links.items()]
+
+    def loaded(self, factors: Mapping[PortRef, float]) -> "Graph":
+        """The same links with the weight of those that leave `factors`' ports multiplied."""
+        other = Graph(self._site)
+        other._links = {(a, b): weight * factors.get(a, 1.0) for (a, b), weight in self._links.items()}
+        other._changed()
+        return other
 
     def links_at(self, port: PortRef) -> list[tuple[PortRef, PortRef]]:
         """The directed links that begin or end at a port."""

@@ -58,10 +58,12 @@ def candidates(
     family: int,
     port: int,
     excluded: Mapping[int, Filtered] = MappingProxyType({}),
+    loaded: Graph | None = None,
 ) -> Candidates:
     """Every MCP as seen from an access edge and a gateway edge (datapath ids), for a service port.
 
-    `excluded`: MCP ids that get no new session, and why (no answer to ARP, drained, down).
+    `excluded`: MCP ids that get no new session, and why (no answer to ARP, drained, down). `loaded`: the graph
+    with links weighed by their utilisation; stretch is that of the graph itself, the score's is the loaded one.
     """
     natural = graph.natural(access, gateway).cost
     found = []
@@ -71,7 +73,11 @@ def candidates(
         if natural == inf and cost < inf:
             stretch = 1.0  # only the in-line MCP connects the two: its path is the natural path
         on_path = stretch <= 1.0 + TIE
-        location = wanted.weights.location * (stretch - 1.0)
+        felt = stretch
+        if loaded is not None and natural < inf:
+            there = loaded.distance(access, mcp.inside.dpid)
+            felt = stretch_of(there + loaded.distance(mcp.outside.dpid, gateway), natural)
+        location = wanted.weights.location * (felt - 1.0)
         kind = 0.0 if on_path else wanted.weights.type
         why = _filter(wanted, mcp, stretch, family, port) or excluded.get(mcp.id)
         found.append(Candidate(mcp, cost, stretch, on_path, location, kind, location + kind, why))

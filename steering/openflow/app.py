@@ -24,14 +24,18 @@ from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.packetin import parse_packet_in
+from steering.openflow.portstats import PortPoll
 from steering.openflow.reader import (
     LARGEST_PORT,
+    MULTIPART_LENGTH,
     VERSION,
     Disconnect,
     Message,
+    Multipart,
     Type,
     error_name,
     read_error,
+    read_multipart,
     read_port_status,
 )
 from steering.openflow.sender import Sender
@@ -80,6 +84,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._links = Links(discovery, counters, self._inbox.append)
         self._dispatch = Dispatch(counters, self._links.heard)
         self._sender = Sender(self._switches, counters, self._inbox.append)
+        self._ports = PortPoll(self._switches, self._sender.xids, self._inbox.append)
         install(self)
 
     def start(self) -> Any:
@@ -102,6 +107,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         if earlier is not None:
             earlier.disconnect(Disconnect.REPLACED)
         self._switches[dpid] = channel
+        channel.speeds = {number: port.curr_speed for number, port in channel.ports.items()}
         ports = {
             number: not port.config & ofproto_v1_3.OFPPC_PORT_DOWN
             and not port.state & ofproto_v1_3.OFPPS_LINK_DOWN
@@ -126,6 +132,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             del self._switches[channel.id]
             self._sender.switch_down(channel.id)
             self._links.switch_down(channel.id)
+            self._ports.forget(channel.id)
             self._inbox.append(SwitchDown(channel.id))
 
     def touched(self, channel: Channel) -> None:
@@ -159,7 +166,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
     def _seldom(self, channel: Channel, message: Message, now: float) -> None:
         kind = message.type
         if kind == Type.MULTIPART_REPLY:
-            self._sender.readback.part(channel.id, message.xid, message.data, now)
+            head = read_multipart(message.data)
+            if head is not None and head[0] == Multipart.PORT_STATS:
+                self._ports.answer(channel.id, message.data[MULTIPART_LENGTH:], channel.speeds)
+            else:
+                self._sender.readback.part(channel.id, message.xid, message.data, now)
         elif kind == Type.ECHO_REQUEST:
             channel.write(echo_reply(message.data))
         elif kind == Type.PORT_STATUS:
@@ -244,6 +255,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
     def _tick(self, now: float) -> None:
         self._give(Tick(), now)
         self._sender.expire(now)
+        self._ports.tick(now)
         self._sender.execute(list(self._links.announcements(now)), now)
         for channel in list(self._channels):
             self._watch(channel, now)

@@ -66,6 +66,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
     def __init__(self, socket: Any, address: tuple[Any, ...]) -> None:
         self.opened_at = self.heard_at = self.asked_at = monotonic()
         self.is_ready = False
+        self.speeds: dict[int, int] = {}  # port -> kbit/s, as the switch says
         self._out: list[bytes] = []
         self._backlog = bytearray()
         self._writer: Any = None

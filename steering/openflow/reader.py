@@ -45,6 +45,7 @@ class Type(IntEnum):
 
 class Multipart(IntEnum):
     FLOW = 1
+    PORT_STATS = 4
     PORT_DESC = 13
 
 

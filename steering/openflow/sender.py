@@ -64,9 +64,9 @@ class Sender:
         self._barriers: dict[tuple[int, int], list[Steering]] = {}
         self._deadlines: deque[tuple[float, tuple[int, int]]] = deque()
         self._steers = 0
-        self._xids = _xids()
-        self.filler = Filler(lines, counters, self._xids)
-        self.readback = Readback(lines, self._xids, feed)
+        self.xids = _xids()
+        self.filler = Filler(lines, counters, self.xids)
+        self.readback = Readback(lines, self.xids, feed)
 
     # ---- outputs -------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Sender:
             if line is None:
                 self._fail(waiters)
                 continue
-            key = (dpid, next(self._xids))
+            key = (dpid, next(self.xids))
             self._barriers[key] = waiters
             self._deadlines.append((now + BARRIER_TIMEOUT, key))
             line.write(barrier_request(key[1]))

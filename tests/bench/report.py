@@ -128,7 +128,14 @@ def _decisions(found: Json) -> Iterator[Row]:
 
 
 def _selections(found: list[Json]) -> Iterator[Row]:
-    yield ("SELECTION of 10,000 sessions at 4 MCPs", "STRETCH", "OPTIMUM'S", "IMBALANCE", "OPTIMUM'S", "EXCEEDED")
+    yield (
+        "SELECTION of 10,000 sessions at 4 MCPs",
+        "STRETCH",
+        "OPTIMUM'S",
+        "IMBALANCE",
+        "OPTIMUM'S",
+        "EXCEEDED",
+    )
     for one in found:
         yield (
             f"instance {one['seed']}, 40 switches",

@@ -41,7 +41,11 @@ def instance(seed: int) -> tuple[Site, list[int], list[int]]:
         for n, place in enumerate(places)
     )  # fmt: skip
     edges = rng.sample(range(1, SWITCHES + 1), 20)
-    return Site((), (), mcps, tuple(links), discover=False), edges, rng.sample(range(1, SWITCHES + 1), GATEWAYS)
+    return (
+        Site((), (), mcps, tuple(links), discover=False),
+        edges,
+        rng.sample(range(1, SWITCHES + 1), GATEWAYS),
+    )
 
 
 def measure(seed: int = 1) -> dict[str, Any]:
@@ -91,9 +95,7 @@ def _optimum(site: Site, tables: dict[Any, Any], demand: dict[Any, int]) -> tupl
     for n, mcp in enumerate(site.mcps):
         flow.add_edge(n, "sink", capacity=mcp.capacity_sessions, weight=0)
     found = nx.min_cost_flow(flow)
-    cost = sum(
-        count * tables[pair].all[n].stretch for pair in demand for n, count in found[pair].items()
-    )
+    cost = sum(count * tables[pair].all[n].stretch for pair in demand for n, count in found[pair].items())
     return cost, [found[n]["sink"] for n in range(MCPS)]
 
 

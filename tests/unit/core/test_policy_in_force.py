@@ -289,3 +289,37 @@ def test_an_mcp_that_stops_answering_is_left_out_within_four_seconds():
     assert driver.session(sport=2, key=b"2" * 8).mcp == edge.id
     driver.later(1)
     assert driver.session(sport=3, key=b"3" * 8).mcp == core.id
+
+
+@pytest.mark.row("D-6.6.2")
+def test_a_busy_link_is_felt_to_be_longer_by_new_sessions():
+    driver = Driver(policy=Policy(max_stretch=9, hysteresis=0.0))
+    core, edge = driver.site.mcps
+
+    def winners(first):  # from the WLAN both MCPs are equally far: s2, s4, then s3 or s5
+        for sport in range(first, first + 20):
+            driver.syn(2, 1, capable(UE_WLAN, sport))
+        return {s.mcp for s in list(driver.table)[-20:]}
+
+    assert winners(1) == {core.id, edge.id}
+    driver.give(m.PortLoad(4, 2, 0.7))  # s4 -> s3
+    assert winners(100) == {edge.id}
+    driver.give(m.PortLoad(4, 2, 0.1))
+    assert core.id in winners(200)
+    driver.give(m.PortLoad(4, 1, 0.9))  # an attachment is no link
+    assert core.id in winners(300)
+
+
+@pytest.mark.row("D-6.6.4")
+def test_a_full_port_of_an_mcp_counts_as_its_load():
+    driver = Driver()
+    core, edge = driver.site.mcps
+    driver.give(m.PortLoad(3, 1, 1.0))
+    driver.give(Tick())
+    assert driver.session(sport=1, key=b"1" * 8).mcp == edge.id
+
+
+def test_link_cost_grows_with_utilisation_as_fortz_and_thorup_have_it():
+    from steering.core.linkcost import slope
+
+    assert [slope(u) for u in (0.0, 0.34, 0.7, 0.95, 1.05, 2.0)] == [1.0, 3.0, 10.0, 70.0, 500.0, 5000.0]

@@ -1,0 +1,74 @@
+"""How busy ports are: counters polled from switches (OFPMP_PORT_STATS), told to the engine as utilisation.
+
+Polled slowly and all at once per switch; a port whose speed the switch does not tell has no utilisation.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from struct import Struct
+from typing import Protocol
+
+from steering.core.messages import Input, PortLoad
+from steering.openflow.encode import message
+from steering.openflow.reader import Multipart
+
+POLL = 5.0  # seconds
+_MULTIPART_REQUEST = 18
+_REQUEST = Struct(">HH4xI4x")
+_ANY = 0xFFFF_FFFF
+_ROW = Struct(
+    ">I4xQQQQQQQQQQQQII"
+)  # port, rx/tx packets, rx/tx bytes, eight more counters, duration s and ns
+_ROW_LENGTH = 112
+
+
+class Line(Protocol):
+    def write(self, data: bytes) -> None: ...
+
+
+def request(xid: int) -> bytes:
+    """Ask for the counters of all ports."""
+    return message(_MULTIPART_REQUEST, xid, _REQUEST.pack(Multipart.PORT_STATS, 0, _ANY))
+
+
+def parse(body: bytes) -> list[tuple[int, int, int, float]]:
+    """(port, bytes received, bytes sent, seconds the port exists) of whole rows; a torn last one is left."""
+    found = []
+    for at in range(0, len(body) - _ROW_LENGTH + 1, _ROW_LENGTH):
+        row = _ROW.unpack_from(body, at)
+        found.append((row[0], row[3], row[4], row[13] + row[14] / 1e9))
+    return found
+
+
+class PortPoll:
+    """Asks, and compares each answer with the one before."""
+
+    def __init__(self, lines: Mapping[int, Line], xids: Iterator[int], feed: Callable[[Input], None]) -> None:
+        self._lines = lines
+        self._xids = xids
+        self._feed = feed
+        self._next = 0.0
+        self._before: dict[tuple[int, int], tuple[int, int, float]] = {}
+
+    def tick(self, now: float) -> None:
+        if now < self._next:
+            return
+        self._next = now + POLL
+        for line in self._lines.values():
+            line.write(request(next(self._xids)))
+
+    def answer(self, dpid: int, body: bytes, speeds: Mapping[int, int]) -> None:
+        """Counters of a switch; `speeds`: port -> kbit/s as the switch says, 0 for unknown."""
+        for port, received, sent, age in parse(body):
+            before = self._before.get((dpid, port))
+            self._before[dpid, port] = (received, sent, age)
+            speed = speeds.get(port, 0)
+            if before is None or not speed or age <= before[2]:
+                continue
+            moved = max(received - before[0], sent - before[1], 0)
+            use = moved * 8 / (age - before[2]) / (speed * 1000)
+            self._feed(PortLoad(dpid, port, min(use, 1.0)))
+
+    def forget(self, dpid: int) -> None:
+        """The switch is gone."""
+        for key in [key for key in self._before if key[0] == dpid]:
+            del self._before[key]
