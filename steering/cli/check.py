@@ -8,6 +8,7 @@ from typing import Any
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.policy import Finding, load_policy, load_site
+from steering.policy.unenforced import unenforced
 
 SUMMARY = "check a site file and a policy file; every finding with its line"
 
@@ -23,13 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 and a summary, or 2 and every finding (on stderr; with --json all on stdout)."""
-    site, _policy, findings = load_files(args.site, args.policy)
+    site, policy, findings = load_files(args.site, args.policy)
     summary = summary_of(site) if site is not None and not findings else None
+    notes = unenforced(policy) if policy is not None else []
     if args.json:
-        print(
-            json.dumps({"ok": not findings, "findings": [f.as_json() for f in findings], "summary": summary})
-        )
+        told = [f.as_json() for f in findings]
+        print(json.dumps({"ok": not findings, "findings": told, "notes": notes, "summary": summary}))
         return 2 if findings else 0
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     if print_findings(findings):
         return 2
     if summary is not None:

@@ -18,6 +18,7 @@ from steering.model.policy import Policy
 from steering.policy import Finding, load_policy, load_site, parse_policy
 from steering.policy.diff import Change, diff
 from steering.policy.document import load_text
+from steering.policy.unenforced import unenforced
 
 SUMMARY: str = "check, show, compare, apply and roll back the policy"
 
@@ -133,12 +134,18 @@ def _policy(text: str, name: str, site: Site | None = None) -> Policy:
 def _check(args: argparse.Namespace) -> int:
     site, findings = load_site(args.site) if args.site is not None else (None, [])
     rules = 0
+    notes: list[str] = []
     for path in args.file:
         policy, more = load_policy(path, site)
         findings = findings + more
-        rules += len(policy.rules) if policy is not None else 0
+        if policy is not None:
+            rules += len(policy.rules)
+            notes += [f"{path}: {note}" for note in unenforced(policy)]
+    for note in () if args.json else notes:
+        print(f"note: {note}", file=sys.stderr)
     if args.json:
-        print(json.dumps({"ok": not findings, "findings": [f.as_json() for f in findings]}))
+        told = [f.as_json() for f in findings]
+        print(json.dumps({"ok": not findings, "findings": told, "notes": notes}))
     elif not print_findings(findings):
         files = f"{len(args.file)} files" if len(args.file) > 1 else args.file[0]
         print(f"{files}: no finding; {rules} rule{'' if rules == 1 else 's'}")

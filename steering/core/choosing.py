@@ -49,8 +49,8 @@ class Chooser:
         self._plain = not (policy.rules or policy.subscribers or policy.applications)
         self._constant = Answer(None, Terms(), None, None)
 
-    def ask(self, attachment: Attachment, handshake: Handshake) -> Answer:
-        """The rule for a segment that came in at an attachment."""
+    def ask(self, attachment: Attachment, handshake: Handshake, frame: bytes = b"") -> Answer:
+        """The rule for a segment that came in at an attachment; its `frame` tells the DSCP."""
         if self._plain:
             return self._constant
         part = attachment.part
@@ -59,7 +59,7 @@ class Chooser:
         return self.rulebook.ask(
             Question(
                 handshake.src, handshake.dst, handshake.dport, part.name, kind, trust,
-                handshake.version, 0, direction, self.minute,
+                handshake.version, dscp_of(frame), direction, self.minute,
             )
         )  # fmt: skip
 
@@ -153,3 +153,12 @@ class Chooser:
             self._candidates.clear()
         outside = {i: health.load(now) for i, health in self.health.items()}
         self._outside = outside if any(outside.values()) else {}
+
+
+def dscp_of(frame: bytes) -> int:
+    """The DSCP of an untagged Ethernet frame's IP header; 0 where there is none."""
+    if frame[12:14] == b"\x08\x00" and len(frame) > 15:
+        return frame[15] >> 2
+    if frame[12:14] == b"\x86\xdd" and len(frame) > 15:
+        return (frame[14] << 4 & 0xF0 | frame[15] >> 4) >> 2
+    return 0

@@ -108,9 +108,10 @@ class Pinning:
         if handshake.kind is Kind.CAPABLE:
             if attachment.role is ACCESS:
                 return outputs + self._capable(attachment, seen, key, now)
-            if handshake.dst in self._map.mcp_addresses:
-                # Nobody on the Internet side opens MPTCP to an MCP (N-5.3e, N-7.2).
-                self._counters.refusals[Refusal.INTERNET_SIDE] += 1
+            # Nobody on the Internet side opens MPTCP to an MCP (N-5.3e, N-7.2); to hosts, unless a rule denies it.
+            to_mcp = handshake.dst in self._map.mcp_addresses
+            if to_mcp or self._chooser.ask(attachment, handshake, seen.frame).terms.action is Action.DENY:
+                self._counters.refusals[Refusal.INTERNET_SIDE if to_mcp else Refusal.POLICY] += 1
                 return outputs + self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
         self._counters.natural_syns += 1
         outputs.append(self._naturally(attachment, seen))
@@ -150,7 +151,7 @@ class Pinning:
         exits = self._map.exits_to(handshake.dst)
         if not exits or handshake.dport not in self._eligible:
             return self._leave(attachment, seen)
-        answer = self._chooser.ask(attachment, handshake)
+        answer = self._chooser.ask(attachment, handshake, seen.frame)
         terms = answer.terms
         if terms.action is not Action.PROXY or terms.mode is not Mode.TAKE_OVER:
             if terms.action is Action.DENY:
@@ -300,7 +301,7 @@ class Pinning:
     ) -> list[Output]:
         """Bring a later subflow to exactly the MCP of its session (D-6.2c)."""
         handshake = seen.handshake
-        answer = self._chooser.ask(attachment, handshake)
+        answer = self._chooser.ask(attachment, handshake, seen.frame)
         refusal = self.aborting.refusal(session)
         if refusal is None:
             access = self._chooser.access.get(attachment.name, FOREIGN)

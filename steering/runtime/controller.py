@@ -1,5 +1,6 @@
 """The controller put together: files, engine, discovery, northbound; everything but os-ken's part."""
 
+import logging
 import secrets
 import sys
 from pathlib import Path
@@ -14,9 +15,12 @@ from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.credentials import CredentialError, lldp_key
 from steering.policy import load_policy, load_site
+from steering.policy.unenforced import unenforced
 from steering.runtime.operator import FileWatch, Operator
 from steering.runtime.rest import Rest
 from steering.runtime.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
 
 
 class StartError(Exception):
@@ -67,6 +71,8 @@ def assemble(settings: Settings) -> Controller:
         print(finding, file=sys.stderr)
     if findings or site is None or policy is None:
         raise StartError
+    for note in unenforced(policy):
+        log.warning("policy: %s", note)
     try:
         return Controller(settings, site, policy, text)
     except (CredentialError, SettingsError) as error:

@@ -26,6 +26,7 @@ from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.policy import Finding, parse_policy
 from steering.policy.history import History, HistoryError, Version
+from steering.policy.unenforced import unenforced
 
 LOOK = 1.0  # seconds between looks at the clock and at the policy file
 
@@ -91,6 +92,8 @@ class Operator:
         version = self._keep(text, who, comment).version
         self._text = PolicyText(version, text)
         self.give(PolicyReplaced(replace(policy, version=version)))
+        for note in unenforced(policy):
+            log.warning("policy: %s", note)
         log.info("policy version %d is in force, by %s", version, who)
         return PolicyOutcome(version, [], True)
 

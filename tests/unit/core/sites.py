@@ -180,8 +180,12 @@ class Driver:
         return fill
 
     def syn(self, dpid: int, port: int, seen: Handshake):
-        frame = tcp_frame(seen.src, seen.dst, seen.sport, seen.dport, seq=seen.seq)
-        return self.give(SynSeen(dpid, port, seen, frame))
+        return self.give(SynSeen(dpid, port, seen, self.frame(seen)))
+
+    @staticmethod
+    def frame(seen: Handshake) -> bytes:
+        """A frame of these addresses, ports and sequence number; its options do not matter here."""
+        return tcp_frame(seen.src, seen.dst, seen.sport, seen.dport, seq=seen.seq)
 
     def syn_ack(self, dpid: int, port: int, seen: Handshake):
         return self.give(SynAckSeen(dpid, port, seen))

@@ -11,6 +11,7 @@ from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import (
     Action,
     Application,
+    Direction,
     Mode,
     OverLimit,
     Policy,
@@ -313,7 +314,7 @@ def test_a_busy_link_is_felt_to_be_longer_by_new_sessions():
 @pytest.mark.row("D-6.6.4")
 def test_a_full_port_of_an_mcp_counts_as_its_load():
     driver = Driver()
-    core, edge = driver.site.mcps
+    edge = driver.site.mcps[1]
     driver.give(m.PortLoad(3, 1, 1.0))
     driver.give(Tick())
     assert driver.session(sport=1, key=b"1" * 8).mcp == edge.id
@@ -323,3 +324,27 @@ def test_link_cost_grows_with_utilisation_as_fortz_and_thorup_have_it():
     from steering.core.linkcost import slope
 
     assert [slope(u) for u in (0.0, 0.34, 0.7, 0.95, 1.05, 2.0)] == [1.0, 3.0, 10.0, 70.0, 500.0, 5000.0]
+
+
+@pytest.mark.row("N-5.6.3a")
+def test_rules_see_the_dscp_of_the_first_syn_in_both_families():
+    from steering.core.choosing import dscp_of
+
+    driver = Driver(policy=ruled((When(dscp=frozenset({46})), Terms(action=Action.BYPASS))))
+    opening = capable(UE_LTE, 1)
+    plain = bytearray(driver.frame(opening))
+    marked = bytes(plain[:15]) + bytes([46 << 2 | 1]) + bytes(plain[16:])
+    assert natural(driver.give(m.SynSeen(1, 1, opening, marked)))
+    assert steered(driver.give(m.SynSeen(1, 1, opening._replace(sport=2), bytes(plain))))
+    six = bytearray(driver.frame(capable("fd00:1::2", 1, dst="fd00:9::2")))
+    six[14] |= 46 >> 2
+    six[15] |= (46 & 3) << 6
+    assert (dscp_of(bytes(six)), dscp_of(bytes(plain)), dscp_of(b"")) == (46, 0, 0)
+
+
+@pytest.mark.row("S-20")
+def test_sessions_that_a_server_opens_may_be_denied():
+    driver = Driver(policy=ruled((When(directions=frozenset({Direction.SERVER})), Terms(action=Action.DENY))))
+    assert refused(driver.syn(4, 1, capable("10.9.0.50", 1, dst=UE_LTE))) == (3, False)
+    assert natural(driver.syn(4, 1, handshake("10.9.0.50", 2, dst=UE_LTE)))
+    assert steered(driver.syn(1, 1, capable(UE_LTE, 3)))
