@@ -12,9 +12,9 @@ from steering.core.neighbours import VIRTUAL, Neighbours
 from steering.core.pinning import Pinning
 from steering.core.recovery import Recovery
 from steering.core.sitemap import SiteMap
+from steering.core.switch import Switch
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
-from steering.model.rules import FieldValue, Rule
 from steering.model.session import Entry, Refusal
 from steering.wire.icmp import time_exceeded
 from steering.wire.neighbour import ALL_NODES, ALL_NODES_MAC, router_advertisement
@@ -22,22 +22,6 @@ from steering.wire.neighbour import ALL_NODES, ALL_NODES_MAC, router_advertiseme
 RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
 REVERIFY = 10.0  # seconds a link of a switch that came back may stay unconfirmed
 ADVERTISE = 60.0  # seconds between unsolicited router advertisements
-
-
-RuleKey = tuple[int, int, tuple[tuple[str, FieldValue], ...]]
-
-
-class Switch:
-    """A switch that is, or once was, connected."""
-
-    __slots__ = ("connected", "filled", "fills", "installed", "ports")
-
-    def __init__(self) -> None:
-        self.connected = False
-        self.filled = False
-        self.fills = 0
-        self.ports: dict[int, bool] = {}
-        self.installed: dict[RuleKey, Rule] = {}  # static rules
 
 
 class Engine:
