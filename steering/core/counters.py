@@ -1,5 +1,6 @@
 """What is counted: plain numbers, read by the northbound's metrics."""
 
+from bisect import bisect_left
 from collections import Counter
 from enum import StrEnum
 
@@ -41,11 +42,7 @@ class Histogram:
 
     def observe(self, seconds: float) -> None:
         self.total += seconds
-        for index, bound in enumerate(BUCKETS):
-            if seconds <= bound:
-                self.counts[index] += 1
-                return
-        self.counts[-1] += 1
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
 
 
 class Counters:

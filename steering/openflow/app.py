@@ -6,7 +6,7 @@ without a lock. What a batch of messages caused leaves at the batch's end (`sett
 
 import logging
 from collections import deque
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, ClassVar
 
 from os_ken.base import app_manager
@@ -18,7 +18,7 @@ from os_ken.ofproto import ofproto_v1_3
 from steering.core.counters import Counters
 from steering.core.discovery import Discovery
 from steering.core.engine import Engine
-from steering.core.messages import Input, PortStatus, SwitchDown, SwitchUp, Tick
+from steering.core.messages import Input, PortStatus, SwitchDown, SwitchUp, SynSeen, Tick
 from steering.openflow.channel import Channel, echo_reply, install
 from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
@@ -218,6 +218,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
     # ---- the engine ----------------------------------------------------------------------------
 
     def _give(self, given: Input, now: float) -> None:
+        begun = perf_counter()
         try:
             outputs = self.engine.handle(given, now)
         except WireError as refused:
@@ -228,6 +229,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             if self._may_log(type(given), now):
                 log.exception("the engine failed on %s", type(given).__name__)
             return
+        if type(given) is SynSeen:
+            self.counters.decision_seconds.observe(perf_counter() - begun)
         if outputs:
             self._sender.execute(outputs, now)
 

@@ -16,6 +16,7 @@ from tests.unit.core.sites import (
     UE_WLAN,
     Driver,
     access,
+    answer,
     capable,
     join,
     link,
@@ -121,20 +122,29 @@ def test_syn_ack_of_an_mcp_is_copied_and_forwarded(lab):
     assert [c.packet_class for c in result.copies] == [PacketClass.SYN_ACK] and len(result.deliveries) == 1
 
 
-def test_core_entries_do_not_grow_with_sessions(lab):
-    """The issue's figure: 1,000 sessions, a path of five switches; here LTE to the decoy crosses four."""
-    before = {dpid: len(switch.rules()) for dpid, switch in lab.network.switches.items()}
+def test_core_entries_do_not_grow_with_sessions():
+    """1,000 sessions over a path of five switches, with the MCP in the middle."""
+    chain = tuple(link(f"{n}:8", f"{n + 1}:9") for n in range(1, 5))
+    gateway = replace(off_path_site().gateways[0], ports=(PortRef(5, 1),))
+    lte = off_path_site().access_networks[0]
+    middle = mcp("core", PortRef(3, 1), "10.8.0.2")
+    site = off_path_site(access_networks=(lte,), gateways=(gateway,), mcps=(middle,), links=chain)
+    driver = Driver(site)
+    network = FakeNetwork(site.links)
+    for fill in driver.fills.values():
+        network.apply(driver.up(fill.dpid))
+    before = {dpid: len(switch.rules()) for dpid, switch in network.switches.items()}
     for number in range(1000):
-        lab.steer(lab.syn(1, 1, capable("10.1.0.7", 10_000 + number)))
-        lab.steer(
-            lab.syn_ack(
-                3,
-                1,
-                capable(SERVER, 5201, "10.1.0.7", dport=10_000 + number, flags=SYN_ACK, key=b"%8d" % number),
-            )
-        )
-    after = {dpid: len(switch.rules()) for dpid, switch in lab.network.switches.items()}
-    assert {dpid: after[dpid] - before[dpid] for dpid in after} == {1: 1000, 2: 0, 3: 0, 4: 1000, 5: 0}
+        opening = capable("10.1.0.7", 10_000 + number)
+        for outputs in (
+            driver.syn(1, 1, opening),
+            driver.syn_ack(3, 1, answer(opening, b"%8d" % number)),
+        ):
+            (steer,) = outputs
+            network.apply(steer._replace(release=None))
+    after = {dpid: len(switch.rules()) for dpid, switch in network.switches.items()}
+    assert len(driver.table) == 1000 and len(before) == 5
+    assert {dpid: after[dpid] - before[dpid] for dpid in after} == {1: 1000, 2: 0, 3: 0, 4: 0, 5: 1000}
 
 
 @pytest.mark.row("N-7.2a")
