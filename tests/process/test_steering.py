@@ -81,6 +81,9 @@ def test_a_session_and_its_join_end_at_one_mcp(tmp_path: Path) -> None:
         assert not one.pending
         (session,) = network.running.json("/v1/sessions")["sessions"]
         assert session["mcp"] == "core" and session["token"] == TOKEN.hex()
+        # Both SYNs were decided, and timed.
+        assert network.running.metric("steering_decision_seconds_count") == 2
+        assert network.running.metric("steering_flow_mods_total") > 5
 
 
 def test_an_unknown_join_is_not_let_through(tmp_path: Path) -> None:
