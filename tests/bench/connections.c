@@ -150,6 +150,16 @@ static void check_release(struct fake *at, struct connection *c)
         counts.order_errors++;      /* released before the gateway's switch had confirmed */
 }
 
+/* The controller asks whether an MCP is alive: its neighbours speak up again. */
+static void answer_probe(struct fake *at)
+{
+    for (int i = 0; i < plan->n_greetings; i++) {
+        const struct greeting *g = &plan->greetings[i];
+        if (g->sw == at->dpid)
+            packet_in(&at->line.out, at->cookies[g->class], g->port, g->metadata, g->frame, g->length);
+    }
+}
+
 static void take_packet_out(struct fake *at, const uint8_t *data, size_t length)
 {
     struct tuple t;
@@ -157,8 +167,12 @@ static void take_packet_out(struct fake *at, const uint8_t *data, size_t length)
     if (length < 24)
         return;
     size_t actions = get16(data + 16);
+    if (24 + actions + 14 <= length && get16(data + 24 + actions + 12) == 0x0806) {
+        answer_probe(at);
+        return;
+    }
     if (24 + actions > length || tuple_of_frame(data + 24 + actions, length - 24 - actions, &t))
-        return;         /* the controller's own: it asks for a neighbour */
+        return;         /* the controller's own: it asks for a neighbour by ND */
     int64_t number = number_of(t, &back);
     struct connection *c = number < 0 ? NULL : &connections[number];
     if (!c || c->stage == IDLE) {

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Self
 
+from steering.model.rules import OWNER, CookieKind, PacketClass
+
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY = 0, 1, 2, 3
 FEATURES_REQUEST, FEATURES_REPLY, PACKET_IN, PORT_STATUS, PACKET_OUT, FLOW_MOD = 5, 6, 10, 12, 13, 14
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY, METER_MOD = 18, 19, 20, 21, 29
@@ -76,6 +78,7 @@ class RawSwitch:
         self.flows: dict[tuple[int, int, bytes], tuple[int, bytes]] = {}  # table, priority, match -> cookie
         self.answers_barriers = True
         self.answers_echo = True
+        self.neighbours: dict[bytes, tuple[int, bytes]] = {}  # IPv4 address -> port and MAC of who answers
         self.reads = True
         self.held_barriers: list[int] = []
         self.ended = threading.Event()  # the controller closed the connection
@@ -156,19 +159,33 @@ class RawSwitch:
                 self.send(message(BARRIER_REPLY, xid))
             else:
                 self.held_barriers.append(xid)
+        elif kind == PACKET_OUT:
+            self._deliver(read_packet_out(data).frame)
         elif kind == ECHO_REQUEST and self.answers_echo:
             self.send(message(ECHO_REPLY, xid, data[8:]))
         elif kind == MULTIPART_REQUEST:
             self._multipart(data, xid)
 
+    def _deliver(self, frame: bytes) -> None:
+        """A host of `neighbours` (address -> port and MAC) answers who asks for it by ARP."""
+        if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\1" and frame[38:42] in self.neighbours:
+            port, mac = self.neighbours[frame[38:42]]
+            told = struct.pack(">HHBBH", 1, 0x0800, 6, 4, 2) + mac + frame[38:42] + frame[22:32]
+            answer = frame[6:12] + mac + b"\x08\x06" + told
+            self.packet_in(OWNER << 56 | CookieKind.STATIC << 52 | PacketClass.NEIGHBOUR, port, answer)
+
     def _multipart(self, data: bytes, xid: int) -> None:
         kind = struct.unpack_from(">H", data, 8)[0]
         if kind == 13:
             bodies = [b"".join(self.port(number) for number in self.ports)]
-        else:
+        elif kind == 1:
             table = data[16]
             cookie, mask = struct.unpack_from(">QQ", data, 32)
             bodies = self._stats(table, cookie, mask)
+        elif self.answers_echo:
+            bodies = [b""]
+        else:
+            return  # a switch that is silent says nothing to any poll
         for index, body in enumerate(bodies):
             more = index < len(bodies) - 1
             self.send(message(MULTIPART_REPLY, xid, struct.pack(">HH4x", kind, more) + body))

@@ -8,7 +8,6 @@ from typing import Self
 from steering.model.rules import OWNER, CookieKind, PacketClass
 from steering.wire.craft import tcp_frame
 from steering.wire.crypto import token
-from steering.wire.neighbour import arp_request
 from tests.fakes.rawswitch import FLOW_MOD, PACKET_OUT, RawSwitch, Seen, read_flow_mod, read_packet_out
 from tests.process.running import LINKS, SITE, Running
 
@@ -37,6 +36,7 @@ class Network:
             3: RawSwitch(3, (1, 2, 3, 4)),
             4: RawSwitch(4, (1, 2)),
         }
+        self.switches[3].neighbours[MCP] = (1, b"\x0a\0\0\0\0\x08")
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -57,11 +57,11 @@ class Network:
             switch.quiet()
 
     def show_mcp(self) -> None:
-        """The MCP asks for its gateway, as every host does."""
-        before = self.switches[3].last_order()
-        request = arp_request(b"\x0a\0\0\0\0\x08", MCP, bytes((10, 8, 0, 1)))
-        self.punt(3, 1, request, PacketClass.NEIGHBOUR)
-        self.switches[3].wait_for(lambda seen: seen.type == FLOW_MOD, since=before)
+        """Wait until the MCP has answered the controller's probe."""
+        end = time.monotonic() + 10
+        while not all(mcp["reachable"] for mcp in self.running.json("/v1/mcps")["mcps"]):
+            assert time.monotonic() < end, "the MCP was never resolved"
+            time.sleep(0.05)
 
     def disconnect(self) -> None:
         for switch in self.switches.values():
