@@ -8,10 +8,10 @@ from time import perf_counter_ns
 from typing import Any
 
 from steering.core.graph import Graph
-from steering.core.selection import candidates, decide
+from steering.core.selection import Effective, candidates, decide, effective
 from steering.model.decision import DecisionKey
 from steering.model.network import Interception, Link, Mcp, McpType, PortRef, Site
-from steering.model.policy import Policy
+from steering.model.policy import Policy, Terms
 
 SWITCHES = (20, 100, 1_000)
 MCPS = (2, 16, 64)
@@ -39,17 +39,19 @@ def _mcp(number: int, switch: int) -> Mcp:
 
 def measure(quick: bool, say: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """One row for each size: microseconds, medians."""
-    policy = Policy(max_stretch=1000.0)
+    wanted = effective(Policy(max_stretch=1000.0), Terms())
     for switches in SWITCHES[: 2 if quick else 3]:
         say(f"decision: {switches} switches")
         whole = site(switches, max(MCPS))
         graph = Graph(whole)
         for mcps in MCPS:
             places = site(switches, mcps).mcps
-            yield {"switches": switches, "mcps": mcps} | _one(policy, graph, whole.links[0], places, switches)
+            yield {"switches": switches, "mcps": mcps} | _one(wanted, graph, whole.links[0], places, switches)
 
 
-def _one(policy: Policy, graph: Graph, link: Link, mcps: tuple[Mcp, ...], switches: int) -> dict[str, float]:
+def _one(
+    wanted: Effective, graph: Graph, link: Link, mcps: tuple[Mcp, ...], switches: int
+) -> dict[str, float]:
     chance = random.Random(1)
     edges = [chance.randint(1, switches) for _ in range(8)]
     cold, warm = [], []
@@ -57,13 +59,13 @@ def _one(policy: Policy, graph: Graph, link: Link, mcps: tuple[Mcp, ...], switch
         # A link that goes and comes back: every distance has to be found anew.
         graph.remove(link.a, link.b)
         graph.add(link.a, link.b, link.weight)
-        cold.append(_time(lambda edge=edge: candidates(policy, graph, mcps, edge, switches, 4, 443), 1))  # type: ignore[misc]
+        cold.append(_time(lambda edge=edge: candidates(wanted, graph, mcps, edge, switches, 4, 443), 1))  # type: ignore[misc]
     for edge in edges:
-        warm.append(_time(lambda edge=edge: candidates(policy, graph, mcps, edge, switches, 4, 443), 20))  # type: ignore[misc]
-    network = candidates(policy, graph, mcps, edges[0], switches, 4, 443)
+        warm.append(_time(lambda edge=edge: candidates(wanted, graph, mcps, edge, switches, 4, 443), 20))  # type: ignore[misc]
+    network = candidates(wanted, graph, mcps, edges[0], switches, 4, 443)
     key = DecisionKey(b"\n\1\0\2", b"\n\t\0\2", 40000, 443, 0)
     loads = tuple(chance.randrange(CAPACITY) for _ in mcps)
-    decided = [_time(lambda: decide(policy, network, loads, key, 1.0), 500) for _ in range(9)]
+    decided = [_time(lambda: decide(wanted, network, loads, (), key, 1.0), 500) for _ in range(9)]
     return {
         "decide_us": round(median(decided), 2),
         "candidates_us": round(median(warm), 1),

@@ -30,4 +30,7 @@ def test_parts_that_nobody_knows_are_refused() -> None:
     command = [sys.executable, "-m", "steering", "bench", "--only", "setup,speed"]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert made.returncode == 2
-    assert made.stderr == "steering bench: --only speed: known: setup, syn, decision, selection, policy, memory, delay\n"
+    assert (
+        made.stderr
+        == "steering bench: --only speed: known: setup, syn, decision, selection, policy, memory, delay\n"
+    )
