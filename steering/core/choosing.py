@@ -48,6 +48,7 @@ class Chooser:
         self._allowances: dict[tuple[str, str, str], Allowance] = {}
         self._plain = not (policy.rules or policy.subscribers or policy.applications)
         self._constant = Answer(None, Terms(), None, None)
+        self._usual = allowance(policy, self._constant)
 
     def ask(self, attachment: Attachment, handshake: Handshake, frame: bytes = b"") -> Answer:
         """The rule for a segment that came in at an attachment; its `frame` tells the DSCP."""
@@ -65,6 +66,8 @@ class Chooser:
 
     def allowance(self, answer: Answer) -> Allowance:
         """The limits of an answer."""
+        if answer is self._constant:
+            return self._usual
         key = (
             answer.rule.name if answer.rule else "",
             answer.subscriber.id if answer.subscriber else "",

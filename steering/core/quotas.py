@@ -74,13 +74,17 @@ def session_keys(answer: Answer, client: bytes, server: bytes, port: int, mcp: i
     who: bytes | str = (
         answer.subscriber.id if answer.subscriber else (client if len(client) == 4 else client[:8])
     )
-    what = answer.application.name if answer.application else ""
     return (
         ("subscriber", who),
         ("server", server + port.to_bytes(2, "big")),
-        ("application", what),
-        ("mcp", mcp),
+        ("application", answer.application.name) if answer.application else _NO_APPLICATION,
+        _MCP_KEYS.get(mcp) or _MCP_KEYS.setdefault(mcp, ("mcp", mcp)),
     )
+
+
+# Shared, as every session has one; MCP ids are 16 bits, so there is an end to them.
+_NO_APPLICATION: Key = ("application", "")
+_MCP_KEYS: dict[int, Key] = {}
 
 
 class Ledger:
@@ -97,8 +101,9 @@ class Ledger:
         return None
 
     def take(self, keys: tuple[Key, ...]) -> None:
+        counts = self._counts
         for key in keys:
-            self._counts[key] = self._counts.get(key, 0) + 1
+            counts[key] = counts.get(key, 0) + 1
 
     def give_back(self, keys: tuple[Key, ...]) -> None:
         for key in keys:
