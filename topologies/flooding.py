@@ -40,7 +40,7 @@ def main() -> int:
     out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     out.bind((interface, 0))
     own = out.getsockname()[4]
-    hosts = [a.packed for a in list(ipaddress.ip_network(prefix).hosts())[2:]]
+    hosts = [a.packed for a in list(ipaddress.IPv4Network(prefix).hosts())[2:]]
     target = ipaddress.ip_address(destination).packed
     mac = bytes.fromhex(gateway.replace(":", ""))
     frames = [

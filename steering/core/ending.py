@@ -1,6 +1,8 @@
-"""How sessions end: FIN both ways plus linger, a SYN never answered, silence, or an old record's time.
+"""How sessions end: FIN both ways plus linger, a reset by the MCP, a SYN never answered, silence, or an old
+record's time.
 
-A reset alone removes nothing, since anybody on the path can forge one (design section 5).
+A reset of a host or server removes nothing, since anybody on the path can forge one (design section 5). One that
+comes in at an MCP's own port is the MCP's word: the subflow, or with its server leg the session, is over there.
 """
 
 from collections import deque
@@ -12,6 +14,7 @@ from steering.model.network import PortRole
 from steering.model.policy import Timers
 from steering.model.session import EntryKind, SessionState
 from steering.wire.handshake import Handshake
+from steering.wire.segment import Flags
 
 SCANNED_EACH_TICK = 5_000  # sessions looked at for silence
 
@@ -32,6 +35,8 @@ class Ending:
         sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         flows = self._table.flows
+        if handshake.flags & Flags.RST:
+            return self._reset(sent, answered, now) if role.is_mcp else []
         if role.is_mcp:
             if (subflow := flows.get(answered)) is not None:
                 return self._close(subflow, MCP_FIN, now)
@@ -41,6 +46,19 @@ class Ending:
         if role is PortRole.GATEWAY:
             return self._close_leg(answered, HOST_FIN, now)
         return []
+
+    def _reset(self, sent: bytes, answered: bytes, now: float) -> list[Output]:
+        """The MCP reset a subflow (`answered`), or its server leg (`sent`) and with it all of a session."""
+        subflow = self._table.flows.get(answered)
+        if subflow is not None:
+            return self._close(subflow, BOTH_FINS, now)
+        leg = self._table.flows.get(sent)
+        session = leg.session if leg is not None else self._legs.get(sent)
+        if session is None or session.first != sent:
+            return []
+        for other in list(session.subflows):
+            self._close(other, BOTH_FINS, now)
+        return self._close_leg(sent, BOTH_FINS, now)
 
     def _close(self, subflow: Subflow, side: int, now: float) -> list[Output]:
         if subflow.closed != BOTH_FINS:

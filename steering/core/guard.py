@@ -33,14 +33,15 @@ ICMP, TCP, ICMPV6 = 1, 6, 58
 ECHO, ECHO_REPLY, ECHO_V6, ECHO_REPLY_V6 = 8, 0, 128, 129
 SOLICIT_ROUTER, SOLICIT, ADVERTISE = 133, 135, 136
 FIN = (0x001, 0x001)
+RST = (0x004, 0x004)
 ROUTER_SOLICITED_OVERRIDE = 0xE000_0000  # flags of a neighbour advertisement
 ON_LINK_TTL = 255  # RFC 4861 7.1.1: it has crossed no router
 LINK_LOCAL_GATEWAY = IPv6Address("fe80::1")
 LINK_LOCAL = IPv6Network("fe80::/10")
 
 # Priorities; a prefix length (at most 128) is added where prefixes may contain one another.
-ALLOW, ALLOW_FIN, DENY, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = (
-    30000, 30200, 30400, 35000, 40000, 40200, 50000, 60000,
+ALLOW, ALLOW_FIN, ALLOW_RST, DENY, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = (
+    30000, 30130, 30260, 30400, 35000, 40000, 40200, 50000, 60000,
 )  # fmt: skip
 
 
@@ -225,3 +226,7 @@ def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
         fields |= {"ip_proto": TCP, "tcp_flags": FIN}
         copy = (ToController(Meter.FIN),)
         yield Rule(Table.GUARD, ALLOW_FIN + length, match(**fields), copy, Table.SESSION, role, copied)
+        if guarded.role.is_mcp:
+            # An MCP's own reset ends what it served; anybody else's may be forged and is not looked at.
+            fields["tcp_flags"] = RST
+            yield Rule(Table.GUARD, ALLOW_RST + length, match(**fields), copy, Table.SESSION, role, copied)

@@ -10,6 +10,7 @@ import pytest
 
 from topologies.lab import Lab, ofctl, running
 from topologies.off_path import PLAN
+from topologies.report import Progress
 
 POLICY = """policy: 1
 keep_keys: true
@@ -72,8 +73,7 @@ def _watching(lab: Lab) -> list[str]:
 
 @pytest.mark.row("D-6.4h", "D-6.7.1", "D-6.2c", "N-7.1")
 def test_real_joins_prove_themselves_and_a_real_host_believes_the_end(tmp_path: Path) -> None:
-    said: list[str] = []
-    with running(replace(PLAN, policy=POLICY), said.append) as lab:
+    with running(replace(PLAN, policy=POLICY), Progress(quiet=True)) as lab:
         lab.start_services()
         lab.start_controller()
         lab.agents["ue"].ask("ping", dst="10.9.0.2", count=5)

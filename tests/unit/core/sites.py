@@ -1,5 +1,6 @@
 """The lab's site as a record, and handshakes to feed an engine with."""
 
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
 from steering.core.engine import Engine
@@ -171,7 +172,7 @@ class Driver:
     def give(self, given):
         return self.engine.handle(given, self.now)
 
-    def up(self, dpid: int, entries: list[ObservedEntry] = (), hosts=()) -> FillSwitch:
+    def up(self, dpid: int, entries: Iterable[ObservedEntry] = (), hosts=()) -> FillSwitch:
         ports = {p.port: True for p in self.engine.map.attachments if p.dpid == dpid}
         ports |= {e.port: True for item in self.site.links for e in (item.a, item.b) if e.dpid == dpid}
         self.give(SwitchUp(dpid, ports))

@@ -25,7 +25,7 @@ def keeping(**more) -> Wired:
     return Wired(policy=replace(KEEPING, **more))
 
 
-def ended(lab: Driver) -> bool:
+def ended(lab: Wired) -> bool:
     """Nothing of any session is left but tokens that are remembered."""
     return not (len(lab.table) or lab.table.flows or any(lab.table.active.values())) and not any(
         switch.entries() for switch in lab.network.switches.values()

@@ -276,3 +276,29 @@ def test_without_its_gateway_switch_a_session_is_not_begun_but_goes_naturally():
     assert release.waypoint == NATURAL and driver.counters.refusals[Refusal.MCP_UNREACHABLE] == 1
     driver.up(4)
     assert steered(driver.syn(1, 1, capable(UE_LTE, 40000)))
+
+
+RST = 0x14
+
+
+def test_a_reset_by_the_mcp_ends_a_subflow_and_with_the_server_leg_the_session():
+    driver = Driver()
+    session = driver.session()
+    driver.syn(2, 1, join(UE_WLAN, 40001))
+    back = answer(join(UE_WLAN, 40001), b"")._replace(flags=RST)
+    driver.give(FinSeen(3, 1, back))
+    (removed,) = [o for o in driver.later(6) if isinstance(o, RemoveEntries)]
+    assert [e.dpid for e in removed.entries] == [2] and len(session.subflows) == 1
+    driver.give(FinSeen(3, 1, capable(UE_LTE, 40000)._replace(flags=RST)))  # its leg to the server
+    gone = [e for o in driver.later(6) if isinstance(o, RemoveEntries) for e in o.entries]
+    assert {e.dpid for e in gone} == {1, 4} and len(driver.table) == 0
+
+
+def test_resets_of_hosts_and_servers_end_nothing():
+    driver = Driver()
+    driver.session()
+    opening = capable(UE_LTE, 40000)
+    driver.give(FinSeen(1, 1, opening._replace(flags=RST)))
+    driver.give(FinSeen(4, 1, answer(opening, b"")._replace(flags=RST)))
+    assert [o for o in driver.later(60) if isinstance(o, RemoveEntries)] == []
+    assert len(driver.table) == 1

@@ -122,6 +122,16 @@ def test_syn_ack_of_an_mcp_is_copied_and_forwarded(lab):
     assert [c.packet_class for c in result.copies] == [PacketClass.SYN_ACK] and len(result.deliveries) == 1
 
 
+def test_fins_of_all_and_resets_of_mcps_are_copied_and_go_on(lab):
+    fin = lab.send(1, 1, to_gateway(UE_LTE, 1, 0x11))
+    assert [c.packet_class for c in fin.copies] == [PacketClass.FIN] and len(fin.deliveries) == 1
+    rst = lab.send(1, 1, to_gateway(UE_LTE, 1, 0x14))
+    assert not rst.copies and len(rst.deliveries) == 1
+    down = tcp(SERVER, 5201, UE_LTE, 40000, 0x14, eth_src=MCP_MAC, eth_dst=VIRTUAL_MAC)
+    own = lab.send(3, 1, down)
+    assert [c.packet_class for c in own.copies] == [PacketClass.FIN] and len(own.deliveries) == 1
+
+
 def test_core_entries_do_not_grow_with_sessions():
     """1,000 sessions over a path of five switches, with the MCP in the middle."""
     chain = tuple(link(f"{n}:8", f"{n + 1}:9") for n in range(1, 5))
@@ -230,7 +240,8 @@ def test_a_host_that_moves_its_port_is_found_again(there):
     assert {(o.dpid, o.port) for o in asked if hasattr(o, "frame")} == {(1, 7), (2, 7)}
     for output in asked:
         lab.network.apply(output)
-    lab.do(NeighbourSeen(*there, packed(UE_LTE), bytes.fromhex(UE_MAC.replace(":", ""))))
+    dpid, port = there
+    lab.do(NeighbourSeen(dpid, port, packed(UE_LTE), bytes.fromhex(UE_MAC.replace(":", ""))))
     assert lab.send(4, 1, back).deliveries[0][:2] == there
 
 

@@ -2,6 +2,7 @@
 
 from itertools import count
 from struct import pack
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +23,8 @@ class Line:
 
 
 def polled():
-    fed, line = [], Line()
+    fed: list[Any] = []
+    line = Line()
     return PortPoll({1: line}, count(7), fed.append), fed, line
 
 
