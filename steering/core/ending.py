@@ -109,6 +109,11 @@ class Ending:
         self._counters.sessions_ended += 1
         return [RemoveEntries(entries)] if entries else []
 
+    def make_room(self) -> list[Output]:
+        """Give up the oldest record that only lingers, with what it still has in switches."""
+        oldest = next(iter(self._table.lingering.values()), None)
+        return [] if oldest is None else self.end(oldest)
+
     def counted(self, observed: list[ObservedEntry], now: float) -> None:
         """Packet counters from a sweep: whatever moved is alive."""
         for entry, packets in observed:

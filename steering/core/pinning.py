@@ -107,6 +107,8 @@ class Pinning:
             return outputs + self._join(attachment, seen, key, now)
         if handshake.kind is Kind.CAPABLE:
             if attachment.role is ACCESS:
+                if not self.table.has_room:
+                    outputs += self.ending.make_room()
                 return outputs + self._capable(attachment, seen, key, now)
             # Nobody on the Internet side opens MPTCP to an MCP (N-5.3e, N-7.2); to hosts, unless a rule denies it.
             to_mcp = handshake.dst in self._map.mcp_addresses

@@ -177,13 +177,8 @@ class SessionTable:
 
     @property
     def has_room(self) -> bool:
-        """Room for one more record, after dropping the oldest lingering one if need be."""
-        if len(self.by_id) < self.limits.sessions:
-            return True
-        if self.lingering:
-            self.remove(next(iter(self.lingering.values())))
-            return True
-        return False
+        """Room for one more record."""
+        return len(self.by_id) < self.limits.sessions
 
     def create(self, mcp: int, ruling: Ruling | None, now: float, edge: int = 0) -> Session:
         """A new half-open session; `edge`: the waypoint it came in at."""
