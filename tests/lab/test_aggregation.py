@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.running import assert_held, failed, run_lab
+from tests.lab.running import assert_held, failed, run_lab, run_lab_for_rate
 
 
 @pytest.mark.row("D-F3", "D-4.2c", "D-4.c", "D-4.d", "D-1.a", "D-1.b", "D-6.1b")
 def test_off_path_with_steering_off_and_on(tmp_path: Path) -> None:
-    status, report = run_lab(tmp_path, "off-path")
+    status, report = run_lab_for_rate(tmp_path, "off-path")
     assert_held(status, report)
     off, on = report["figures"]["off"], report["figures"]["on"]
     assert on["goodput_mbit"] >= 1.7 * 20
@@ -21,12 +21,12 @@ def test_off_path_with_steering_off_and_on(tmp_path: Path) -> None:
 
 @pytest.mark.row("D-F3", "D-4.2c")
 def test_off_path_over_ipv6(tmp_path: Path) -> None:
-    assert_held(*run_lab(tmp_path, "off-path-v6"))
+    assert_held(*run_lab_for_rate(tmp_path, "off-path-v6"))
 
 
 @pytest.mark.row("D-F2", "D-4.b", "D-4.1a", "D-4.1b")
 def test_on_path_serves_the_m_session_and_leaves_legacy_tcp_alone(tmp_path: Path) -> None:
-    assert_held(*run_lab(tmp_path, "on-path"))
+    assert_held(*run_lab_for_rate(tmp_path, "on-path"))
 
 
 @pytest.mark.row("D-4.c")
