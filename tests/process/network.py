@@ -41,8 +41,14 @@ class Network:
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.running)
-        self.connect()
-        self.show_mcp()
+        try:
+            self.connect()
+            self.show_mcp()
+        except BaseException:
+            # Without this a test that fails here would leave its controller running.
+            self.disconnect()
+            self._stack.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
