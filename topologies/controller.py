@@ -33,6 +33,10 @@ def free_port() -> int:
             return number
 
 
+class Gone(LabError):
+    """What was asked for is not there, or no more."""
+
+
 class Controller:
     """Starts, kills and starts again on the same ports and state directory."""
 
@@ -111,8 +115,16 @@ class Controller:
             with urllib.request.urlopen(request, timeout=10.0) as answer:
                 body = answer.read()
         except urllib.error.HTTPError as error:
+            if error.code == 404:
+                raise Gone(f"GET {path}: 404") from None
             raise LabError(f"GET {path}: {error.code} {error.read(200)!r}") from None
         return body.decode() if path == "/metrics" else json.loads(body)
+
+    def _get_or_none(self, path: str) -> Any:
+        try:
+            return self.get(path)
+        except Gone:
+            return None
 
     def health(self) -> dict[str, Any]:
         """/v1/health."""
@@ -131,8 +143,9 @@ class Controller:
             after = f"&cursor={page['next']}"
 
     def detailed(self) -> list[dict[str, Any]]:
-        """Every session with its subflows."""
-        return [self.get(f"/v1/sessions/{row['id']}") for row in self.sessions()]
+        """Every session with its subflows. One that ends between the list and its own answer is left out."""
+        found = (self._get_or_none(f"/v1/sessions/{row['id']}") for row in self.sessions())
+        return [session for session in found if session is not None]
 
     def mcps(self) -> dict[str, dict[str, Any]]:
         """MCPs by name."""
