@@ -18,7 +18,7 @@ from topologies.network import topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
 from topologies.processes import Running
 from topologies.report import Report
-from topologies.scenario import Options, Scenario
+from topologies.scenario import Options, Scenario, controls
 
 RATE = 30_000
 SECONDS = 8.0
@@ -127,5 +127,6 @@ SCENARIO = Scenario(
     summary="30,000 SYNs a second on one access; the sessions of the other are set up all the same",
     plan=PLAN,
     run=run,
+    controls=controls(),
 )
 topos = {"flood": topology(PLAN)}

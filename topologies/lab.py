@@ -21,6 +21,7 @@ from topologies.network import LabHost, LabSwitch, SteeringTopo, has_netem, kern
 from topologies.plan import Kind, Plan, split_port
 from topologies.processes import Agent, LabError, Running
 from topologies.report import Progress
+from topologies.scenario import MECHANISMS
 
 PREFIX = "st-lab-"  # of every switch and so of every interface that a lab makes outside its namespaces
 CAPTURE_DELAY_S = 1.2  # the kernel hands a capture its packets at most a second late
@@ -69,8 +70,11 @@ class Lab:
         self.mark()
 
     def start_controller(self, disabled: Sequence[str] | None = None) -> None:
-        """Start the controller and wait until every switch has its entries."""
-        self.controller.start(disabled)
+        """Start the controller and wait until every switch has its entries.
+
+        Of the mechanisms in `disabled` it is told those that it knows; the others are the scenario's own.
+        """
+        self.controller.start(None if disabled is None else [m for m in disabled if m in MECHANISMS])
         self.controller.wait_ready()
 
     def mark(self) -> None:
@@ -130,7 +134,7 @@ def running(plan: Plan, say: Progress, disabled: Sequence[str] = (), keep: bool 
 
 def _built(plan: Plan, record: records.Record, say: Progress, disabled: Sequence[str]) -> Iterator[Lab]:
     say(f"building {plan.name}: {len(plan.switches)} switches, {len(plan.boxes)} hosts")
-    controller = Controller(record, plan, disabled)
+    controller = Controller(record, plan, [m for m in disabled if m in MECHANISMS])
     record.switches = [PREFIX + switch for switch in plan.switches]
     record.save()
     net = Mininet(topo=SteeringTopo(plan, PREFIX), controller=None, switch=LabSwitch, build=False)

@@ -15,7 +15,7 @@ from topologies.lab import Lab, running
 from topologies.network import default_route, give_addresses, topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of, first_host
 from topologies.report import Report
-from topologies.scenario import Options, Scenario
+from topologies.scenario import Options, Scenario, controls
 
 H3 = ("10.1.0.13/24", "fd00:1::13/64")
 ROWS = ("D-3.4b", "D-6.1a", "D-2.7")
@@ -176,5 +176,6 @@ SCENARIO = Scenario(
     summary="three hosts behind one port: gateways, traceroute, plain TCP untouched, a host that moves",
     plan=PLAN,
     run=run,
+    controls=controls(),
 )
 topos = {"natural": topology(PLAN)}

@@ -14,7 +14,7 @@ from topologies.aggregation import off_then_on
 from topologies.network import topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
 from topologies.report import Report
-from topologies.scenario import Options, Scenario
+from topologies.scenario import Options, Scenario, controls
 
 ACCESS_MBIT = 20.0
 
@@ -66,5 +66,6 @@ SCENARIO = Scenario(
     summary="off-path MCP: steering off, then on; the WLAN subflow has to leave its natural path",
     plan=PLAN,
     run=run,
+    controls=controls("steering"),
 )
 topos = {"off-path": topology(PLAN)}

@@ -11,7 +11,7 @@ from topologies.aggregation import off_then_on
 from topologies.network import topology
 from topologies.off_path import PLAN as OFF_PATH
 from topologies.report import Report
-from topologies.scenario import Options, Scenario
+from topologies.scenario import Options, Scenario, controls
 
 ROWS = ("D-F3", "D-4.2c", "D-4.d")
 PLAN = replace(OFF_PATH, name="off-path-v6")
@@ -29,5 +29,6 @@ SCENARIO = Scenario(
     summary="the off-path lab over IPv6",
     plan=PLAN,
     run=run,
+    controls=controls("steering"),
 )
 topos = {"off-path-v6": topology(PLAN)}

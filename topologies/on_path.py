@@ -14,7 +14,7 @@ from topologies.network import topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
 from topologies.processes import relay_status
 from topologies.report import Report
-from topologies.scenario import Options, Scenario
+from topologies.scenario import Options, Scenario, controls
 
 ACCESS_MBIT = 20.0
 LTE, WLAN, NET = (
@@ -125,5 +125,6 @@ SCENARIO = Scenario(
     summary="in-line MCP on the common link: M-session over both accesses, legacy TCP untouched",
     plan=PLAN,
     run=run,
+    controls=controls(),
 )
 topos = {"on-path": topology(PLAN)}

@@ -20,7 +20,7 @@ from topologies.lab import Lab, running
 from topologies.network import topology
 from topologies.plan import address_of
 from topologies.report import Report
-from topologies.scenario import Options, Scenario
+from topologies.scenario import Options, Scenario, controls
 from topologies.two_mcps import ACCESS_PORTS, MCPS, NATURAL_PORTS, SERVICES, two_mcps
 
 LATE_MS = 15
@@ -256,5 +256,6 @@ SCENARIO = Scenario(
     summary="200 sessions, two MCPs, turned ranking, NAT, early joins, 2,000 plain connections: no stray segment",
     plan=PLAN,
     run=run,
+    controls=controls("token-lookup", "wrong-mcp", "hold-queue", "un-wildcarding"),
 )
 topos = {"pinning": topology(PLAN)}

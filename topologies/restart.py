@@ -19,7 +19,7 @@ from topologies.lab import Lab, ofctl, running, set_controller
 from topologies.network import add_endpoints, drop_endpoints, topology
 from topologies.plan import address_of, first_host
 from topologies.report import Report
-from topologies.scenario import Options, Scenario
+from topologies.scenario import Options, Scenario, controls
 from topologies.two_mcps import MCPS, SERVICES, two_mcps
 
 ROWS = ("D-6.2c", "D-4.d", "D-1.m3")
@@ -258,5 +258,6 @@ SCENARIO = Scenario(
     summary="kill -9 of the controller with live sessions, a minute alone, joins on all after it; a wiped switch",
     plan=PLAN,
     run=run,
+    controls=controls(),
 )
 topos = {"restart": topology(PLAN)}

@@ -1,11 +1,13 @@
 """What a scenario is to `steering lab`: a name, what it shows, a plan, and a function that runs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from topologies.plan import Plan
 from topologies.report import Progress, Report
 
+# What `steering run --disable` knows. A scenario may name further controls that its own run takes away
+# (a relay's option, an entry, a signal); those never reach the controller.
 MECHANISMS = {
     "steering": "nothing is punted: natural routing only",
     "token-lookup": "joins are decided anew, as if they were initial subflows",
@@ -29,7 +31,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`figure` is what of the drafts it draws, `rows` the requirements it bears on."""
+    """`figure` is what of the drafts it draws, `rows` the requirements it bears on.
+
+    `controls` are its negative controls, mechanism -> what is then missing: run without one of them some
+    check must fail.
+    """
 
     name: str
     figure: str
@@ -37,3 +43,12 @@ class Scenario:
     summary: str
     plan: Plan
     run: Callable[[Options, Report], None]
+    controls: Mapping[str, str]
+
+
+def controls(*mechanisms: str, **own: str) -> dict[str, str]:
+    """Negative controls: mechanisms of the controller by name, a scenario's own as `name_in_words="what is missing"`.
+
+    Raises KeyError for a name that the controller does not know.
+    """
+    return {name: MECHANISMS[name] for name in mechanisms} | {k.replace("_", "-"): v for k, v in own.items()}

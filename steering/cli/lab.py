@@ -70,11 +70,12 @@ def _refuse(text: str) -> int:
 
 
 def _bad_options(args: argparse.Namespace) -> str | None:
-    from topologies.scenario import MECHANISMS
+    from topologies import catalogue
 
+    known = list(catalogue.load(args.name).controls)
     for mechanism in args.without:
-        if mechanism not in MECHANISMS:
-            return f"--without {mechanism}: known: {', '.join(MECHANISMS)}"
+        if mechanism not in known:
+            return f"--without {mechanism}: {args.name} has {', '.join(known) or 'no negative control'}"
     if not 0 <= args.seconds <= 3600:
         return "--seconds: from 1 to 3600"
     if not 0 <= args.sessions <= 2000:
@@ -85,15 +86,20 @@ def _bad_options(args: argparse.Namespace) -> str | None:
 def _list(as_json: bool) -> int:
     from topologies import catalogue
     from topologies.report import columns
-    from topologies.scenario import MECHANISMS
 
     scenarios = [catalogue.load(name) for name in catalogue.MODULES]
     if as_json:
         rows = [
-            {"name": s.name, "figure": s.figure, "rows": list(s.rows), "summary": s.summary}
+            {
+                "name": s.name,
+                "figure": s.figure,
+                "rows": list(s.rows),
+                "summary": s.summary,
+                "controls": dict(s.controls),
+            }
             for s in scenarios
         ]
-        print(json.dumps({"scenarios": rows, "mechanisms": MECHANISMS}, indent=2))
+        print(json.dumps({"scenarios": rows}, indent=2))
         return 0
     for line in columns([["NAME", "SHOWS", "WHAT"]] + [[s.name, s.figure, s.summary] for s in scenarios]):
         print(line)

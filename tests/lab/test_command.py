@@ -30,9 +30,9 @@ def links() -> list[str]:
 
 def test_the_list_names_every_scenario_and_mechanism() -> None:
     listed = json.loads(lab("list", "--json").stdout)
-    names = {scenario["name"] for scenario in listed["scenarios"]}
-    assert {"off-path", "off-path-v6", "on-path", "pinning", "restart", "natural"} <= names
-    assert {"token-lookup", "un-wildcarding", "hold-queue", "wrong-mcp"} <= set(listed["mechanisms"])
+    names = {scenario["name"]: scenario["controls"] for scenario in listed["scenarios"]}
+    assert {"off-path", "off-path-v6", "on-path", "pinning", "restart", "natural"} <= set(names)
+    assert {"token-lookup", "un-wildcarding", "hold-queue", "wrong-mcp"} <= set(names["pinning"])
     assert all(scenario["rows"] and scenario["figure"] for scenario in listed["scenarios"])
 
 
@@ -40,7 +40,7 @@ def test_the_list_names_every_scenario_and_mechanism() -> None:
     ("words", "says"),
     [
         (("run", "off-pth"), "did you mean 'off-path'?"),
-        (("run", "off-path", "--without", "gravity"), "known: steering"),
+        (("run", "off-path", "--without", "gravity"), "off-path has steering"),
         (("run", "off-path", "--seconds", "-1"), "--seconds"),
     ],
 )
