@@ -2,13 +2,14 @@
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test lint bench clean
+.PHONY: help setup tools demo labs test lint bench clean
 
 # Options for pytest: make test PYTEST_ARGS="-x tests/unit"
 PYTEST_ARGS ?= tests
 
 help:
 	@echo 'make demo    set up, then show one lab: off-path steering on a real MPTCP kernel (root)'
+	@echo 'make labs    set up, then every lab and its negative controls; one table, build/labs.json (root)'
 	@echo 'make test    set up, then lint and every test (root)'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make bench   set up, then measure; writes build/bench.json (root)'
@@ -22,6 +23,10 @@ tools:
 
 demo: setup
 	@.venv/bin/steering lab run off-path
+
+# Each lab runs in namespaces and with an Open vSwitch of its own, two at a time.
+labs: setup
+	@.venv/bin/steering lab all --json build/labs.json
 
 # Lint does not hide the tests: both always run, and either makes the whole fail.
 test: setup

@@ -1,10 +1,11 @@
-"""`steering lab`: list, run and clean the Mininet labs of `topologies/`."""
+"""`steering lab`: list, run, run all of and clean the Mininet labs of `topologies/`."""
 
 import argparse
 import json
 import signal
 import sys
 from difflib import get_close_matches
+from pathlib import Path
 from types import FrameType
 
 SUMMARY = "run a lab: real hosts, MCPs and switches on this machine, checked from three sides"
@@ -15,7 +16,7 @@ EXIT_INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`list`, `run` and `clean`."""
+    """`list`, `run`, `all` and `clean`."""
     what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     listing = what.add_parser("list", help="the scenarios, and what each shows")
     listing.add_argument("--json", action="store_true", help="for programs")
@@ -37,6 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     go.add_argument(
         "--sessions", metavar="N", type=int, default=0, help="instead of the scenario's own number"
     )
+    every = what.add_parser("all", help="run scenarios and their negative controls, print one table")
+    every.add_argument("names", metavar="NAME", nargs="*", help="only these scenarios")
+    every.add_argument("--json", metavar="FILE", help="write all results there as JSON")
+    every.add_argument("--jobs", metavar="N", type=int, default=2, help="labs at a time, each isolated (2)")
+    every.add_argument("--no-controls", action="store_true", help="leave the negative controls out")
+    every.add_argument(
+        "--keep", metavar="DIR", default="build/labs", help="reports, output and logs (build/labs)"
+    )
     what.add_parser("clean", help="remove what labs left behind, and nothing else; ends one that runs")
 
 
@@ -51,16 +60,21 @@ def run(args: argparse.Namespace) -> int:
         except environment.NotReady as error:
             return _refuse(str(error))
         return _list(args.json)
-    if args.what == "run" and args.name not in catalogue.MODULES:
-        near = get_close_matches(args.name, catalogue.MODULES, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(catalogue.MODULES)}"
-        return _refuse(f"no scenario '{args.name}': {hint}")
+    for name in {"run": [getattr(args, "name", "")], "all": getattr(args, "names", [])}.get(args.what, []):
+        if name not in catalogue.MODULES:
+            near = get_close_matches(name, catalogue.MODULES, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(catalogue.MODULES)}"
+            return _refuse(f"no scenario '{name}': {hint}")
+    if args.what == "all" and not 1 <= args.jobs <= 16:
+        return _refuse("--jobs: from 1 to 16")
     if args.what == "run" and (problem := _bad_options(args)):
         return _refuse(problem)
     try:
         environment.require()
     except environment.NotReady as error:
         return _refuse(str(error))
+    if args.what == "all":
+        return _all(args)
     return _clean() if args.what == "clean" else _run(args)
 
 
@@ -136,6 +150,24 @@ def _run(args: argparse.Namespace) -> int:
     if args.json != "-":
         print(report.text())
     return EXIT_FAILED if report.failed or not report.checks else 0
+
+
+def _all(args: argparse.Namespace) -> int:
+    from topologies import catalogue
+    from topologies.campaign import Attempts, Campaign
+    from topologies.report import Progress
+
+    campaign = Campaign(Attempts(Path(args.keep)), Progress(), args.jobs)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        campaign.run(args.names or list(catalogue.MODULES), with_controls=not args.no_controls)
+    except KeyboardInterrupt:
+        campaign.say("interrupted; everything is taken down")
+        return EXIT_INTERRUPTED
+    if args.json:
+        Path(args.json).write_text(json.dumps(campaign.document(), indent=2) + "\n")
+    print(campaign.text())
+    return 0 if campaign.passed else EXIT_FAILED
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

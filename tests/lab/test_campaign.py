@@ -1,0 +1,88 @@
+"""All labs and their controls in one table: what counts as caught, missed and broken, and that labs are isolated."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.lab.running import ROOT
+from topologies.campaign import Attempts, Campaign
+from topologies.report import Progress
+
+
+def document(*failed: str) -> dict[str, Any]:
+    checks = [{"name": name, "held": False} for name in failed] + [{"name": "another", "held": True}]
+    return {"passed": not failed, "checks": checks}
+
+
+class Told(Attempts):
+    """Answers that were written down before."""
+
+    def __init__(self, directory: Path, answers: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
+        super().__init__(directory)
+        self._answers = answers
+
+    def run(self, name: str, control: str) -> dict[str, Any]:
+        return self._answers[name, control].pop(0)
+
+
+def campaign(tmp_path: Path, lab: list[dict[str, Any]], control: dict[str, Any]) -> Campaign:
+    told = Told(tmp_path, {("off-path", ""): lab, ("off-path", "steering"): [control]})
+    done = Campaign(told, Progress(quiet=True))
+    done.run(["off-path"], with_controls=True)
+    return done
+
+
+def test_a_control_that_fails_a_check_is_caught_and_the_figure_is_drawn(tmp_path: Path) -> None:
+    done = campaign(tmp_path, [document()], document("joins completed"))
+    assert done.passed
+    assert [one.verdict for one in done.outcomes] == ["passed", "caught"]
+    assert done.figures() == {"D-F3": {"off-path": "passed"}}
+    assert len(done.document()["missing"]) == 24
+
+
+def test_a_control_that_fails_nothing_is_missed(tmp_path: Path) -> None:
+    done = campaign(tmp_path, [document()], document())
+    assert not done.passed
+    assert "off-path without steering: missed: no check failed" in done.text()
+
+
+def test_a_run_that_broke_proves_nothing(tmp_path: Path) -> None:
+    for broken in ({}, document("the lab itself works")):
+        done = campaign(tmp_path, [document()], broken)
+        assert not done.passed and done.outcomes[1].verdict == "broken"
+
+
+def test_a_rate_alone_is_measured_once_more_and_nothing_else_is(tmp_path: Path) -> None:
+    again = campaign(tmp_path, [document("on: goodput over one access"), document()], document("x"))
+    assert again.passed and again.outcomes[0].runs == 2
+    other = campaign(tmp_path, [document("on: goodput", "joins completed")], document("x"))
+    assert other.outcomes[0].verdict == "failed" and other.outcomes[0].runs == 1
+
+
+def test_a_lab_of_a_campaign_is_isolated_and_its_interruption_leaves_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "steering", "lab", "all", "off-path", "--keep", str(tmp_path)]
+    running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    text = tmp_path / "off-path.txt"
+    limit = time.monotonic() + 60
+    while not (text.exists() and "uploading" in text.read_text()) and time.monotonic() < limit:
+        time.sleep(0.2)
+    assert "uploading" in text.read_text()
+    assert not list(Path("/sys/class/net").glob("st-lab-*"))  # its bridges are in a namespace of its own
+    inside = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert len(inside.stdout.split()) > 1
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 130
+    assert running.stderr is not None and "taken down" in running.stderr.read()
+    assert "interrupted; everything is taken down" in text.read_text()
+    left = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert left.stdout.split() == []
+
+
+def test_bad_usage_is_one_line(tmp_path: Path) -> None:
+    for words, says in ((["off-pth"], "did you mean 'off-path'?"), (["off-path", "--jobs", "0"], "--jobs")):
+        command = [sys.executable, "-m", "steering", "lab", "all", *words, "--json", str(tmp_path / "x")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and says in done.stderr and len(done.stderr.splitlines()) == 1
