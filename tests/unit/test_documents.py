@@ -1,0 +1,49 @@
+"""What docs/ says of the code is so: states, labs' mechanisms, tests that are named."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from steering.model.session import SessionState
+from steering.runtime.settings import MECHANISMS
+
+ROOT = Path(__file__).parents[2]
+MODEL = (ROOT / "docs" / "model.rst").read_text()
+
+
+def section(title: str) -> str:
+    """From a heading to the next."""
+    body = MODEL.split(f"\n{title}\n", 1)[1]
+    return re.split(r"\n[A-Z][^\n]*\n-{4,}\n", body)[0]
+
+
+@pytest.mark.row("S-10")
+def test_the_model_names_every_state_of_a_session_and_no_other():
+    assert set(re.findall(r"^``([a-z-]+)``", section("States of a session"), re.M)) == set(SessionState)
+
+
+@pytest.mark.row("S-10")
+def test_the_model_has_parties_messages_and_states():
+    for title in ("Parties", "Messages", "Three viewpoints", "States of a session"):
+        assert len(section(title)) > 200, title
+
+
+@pytest.mark.row("S-11")
+def test_each_assumption_names_the_test_that_breaks_it_or_says_untested():
+    table = section("Assumptions, and what breaks where they do not hold")
+    assumptions = re.split(r"^\d+ ", table, flags=re.M)[1:]
+    assert len(assumptions) >= 7
+    for text in assumptions:
+        files = re.findall(r"``(tests/[\w/.]+)``", text)
+        assert files or "untested" in text, text
+        assert all((ROOT / name).exists() for name in files), files
+        assert set(re.findall(r"--without ([a-z-]+)", text)) <= set(MECHANISMS)
+
+
+def test_every_file_the_documents_name_exists():
+    for document in (ROOT / "docs").glob("*.rst"):
+        for name in re.findall(
+            r"``((?:policies|steering|topologies|tests|docs)/[\w/]+\.\w+)``", document.read_text()
+        ):
+            assert (ROOT / name).exists(), f"{document.name}: {name}"
