@@ -17,7 +17,7 @@ from topologies import processes, records
 from topologies.captures import Capture
 from topologies.controller import Controller, free_port
 from topologies.ground import counters, delta
-from topologies.network import LabHost, LabSwitch, SteeringTopo, has_netem, kernel_datapath
+from topologies.network import BuildError, LabHost, LabSwitch, SteeringTopo, has_netem, kernel_datapath
 from topologies.plan import Kind, Plan, split_port
 from topologies.processes import Agent, LabError, Running
 from topologies.report import Progress
@@ -124,7 +124,7 @@ def running(plan: Plan, say: Progress, disabled: Sequence[str] = (), keep: bool 
         record = records.open_record(plan.name)
         try:
             yield from _built(plan, record, say, disabled)
-        except LabError as error:
+        except (LabError, BuildError) as error:
             raise LabError(f"{error} (logs: {_saved_logs(record)})") from None
         finally:
             records.remove(record, keep)
@@ -140,10 +140,7 @@ def _built(plan: Plan, record: records.Record, say: Progress, disabled: Sequence
     net = Mininet(topo=SteeringTopo(plan, PREFIX), controller=None, switch=LabSwitch, build=False)
     net.addController("c0", controller=RemoteController, ip="127.0.0.1", port=controller.port)
     try:
-        net.build()
-        for node in [*net.hosts, *net.switches, *net.controllers]:
-            record.add_process(node.pid, f"namespace {node.name}")
-        net.start()
+        _start(net, record)
         _check_shapes(plan, net)
         for switch, delay in plan.slow:
             _slow_down(record, controller, PREFIX + switch, delay)
@@ -153,6 +150,18 @@ def _built(plan: Plan, record: records.Record, say: Progress, disabled: Sequence
         # An interrupted command leaves Mininet's nodes unable to take another; the record removes the rest.
         with contextlib.suppress(Exception):
             net.stop()
+
+
+def _start(net: Mininet, record: records.Record) -> None:
+    """Build the network and write down its processes. Raises LabError: Mininet's complaints are bare Exceptions."""
+    try:
+        net.build()
+        for node in [*net.hosts, *net.switches, *net.controllers]:
+            record.add_process(node.pid, f"namespace {node.name}")
+        net.start()
+    except Exception as error:
+        complaint = " ".join(str(error).split()) or type(error).__name__
+        raise LabError(f"the network cannot be built: {complaint}") from None
 
 
 def _slow_down(record: records.Record, controller: Controller, bridge: str, delay_ms: int) -> None:

@@ -34,6 +34,10 @@ HOST_SYSCTLS = (
 PER_INTERFACE = ("accept_ra", "accept_dad", "router_solicitations")
 
 
+class BuildError(RuntimeError):
+    """The network of a lab cannot be built; one line."""
+
+
 def kernel_datapath() -> bool:
     """Whether Open vSwitch may use the kernel's datapath; otherwise the userspace one is used."""
     return subprocess.run(["modprobe", "openvswitch"], capture_output=True, check=False).returncode == 0
@@ -77,12 +81,12 @@ class LabHost(Host):  # type: ignore[misc]
         return result
 
     def run(self, *commands: str) -> None:
-        """Run commands that have to succeed. Raises RuntimeError with the command and its complaint."""
+        """Run commands that have to succeed. Raises BuildError with the command and its complaint."""
         for command in commands:
             output, error, status = self.pexec(command)
             if status:
                 complaint = (error or output).strip()
-                raise RuntimeError(f"{self.name}: {command}: {complaint or f'status {status}'}")
+                raise BuildError(f"{self.name}: {command}: {complaint or f'status {status}'}")
 
     def interface(self, number: int) -> str:
         """The name of its eth<number>."""

@@ -18,32 +18,11 @@ from prometheus_client.metrics_core import (
 from prometheus_client.utils import floatToGoString
 
 from steering.core.counters import BUCKETS, Abort, Counters, Histogram, JoinResult
+from steering.model.ofperror import ERROR_TYPES, OTHER
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
 from steering.model.view import Json, View
 from steering.northbound.events import EventHub
-
-OTHER = "other"
-
-# OpenFlow 1.3.5 section 7.4.4: the values of ofp_error_type, as labels.
-ERROR_TYPES = (
-    "hello-failed",
-    "bad-request",
-    "bad-action",
-    "bad-instruction",
-    "bad-match",
-    "flow-mod-failed",
-    "group-mod-failed",
-    "port-mod-failed",
-    "table-mod-failed",
-    "queue-op-failed",
-    "switch-config-failed",
-    "role-request-failed",
-    "meter-mod-failed",
-    "table-features-failed",
-    "experimenter",
-    OTHER,
-)
 
 HTTP_CODES = (
     200, 202, 400, 401, 403, 404, 405, 406, 409, 411, 412, 413, 414, 415, 422, 428, 429, 500, 503,
@@ -140,10 +119,8 @@ class Collector:
         yield _counter(
             "malformed", "Segments refused unread", "reason", have.malformed.items(), self._malformed
         )
-        errors: Counter[str] = Counter()
-        for name, count in have.openflow_errors.items():
-            errors[_error_label(name)] += count
-        yield _counter("openflow_errors", "OpenFlow errors by type", "type", errors.items(), ERROR_TYPES)
+        errors = have.openflow_errors.items()
+        yield _counter("openflow_errors", "OpenFlow errors by type", "type", errors, ERROR_TYPES)
         yield _counter("disconnects", "Switches lost", "reason", have.disconnects.items(), self._disconnects)
 
     def _of_http(self) -> Iterator[Metric]:
@@ -156,11 +133,6 @@ class Collector:
             count_value=sum(self._http.codes.values()),
             sum_value=self._http.seconds,
         )
-
-
-def _error_label(name: str) -> str:
-    """`OFPET_BAD_MATCH` -> `bad-match`."""
-    return name.removeprefix("OFPET_").lower().replace("_", "-")
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -19,6 +19,7 @@ from steering.core.counters import Counters
 from steering.core.discovery import Discovery
 from steering.core.engine import Engine
 from steering.core.messages import Input, PortStatus, SwitchDown, SwitchUp, SynSeen, Tick
+from steering.model.ofperror import error_name
 from steering.openflow.channel import Channel, echo_reply, install
 from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
@@ -33,7 +34,6 @@ from steering.openflow.reader import (
     Message,
     Multipart,
     Type,
-    error_name,
     read_error,
     read_multipart,
     read_port_status,

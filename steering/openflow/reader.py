@@ -142,9 +142,9 @@ def read_port_status(message: bytes) -> PortState | None:
 
 
 def read_error(message: bytes) -> tuple[int, int]:
-    """(type, code) of an OFPT_ERROR; (0xFFFF, 0) when it is too short to tell."""
+    """(type, code) of an OFPT_ERROR; (0xFFFE, 0), which is no type, when it is too short to tell."""
     if len(message) < HEADER_LENGTH + _ERROR.size:
-        return 0xFFFF, 0
+        return 0xFFFE, 0
     kind, code = _ERROR.unpack_from(message, HEADER_LENGTH)
     return kind, code
 
@@ -160,26 +160,3 @@ def read_multipart(message: bytes) -> tuple[int, bool] | None:
 def port_description_is_sound(message: bytes) -> bool:
     """Whether an OFPMP_PORT_DESC reply holds whole ports only."""
     return len(message) >= MULTIPART_LENGTH and (len(message) - MULTIPART_LENGTH) % _PORT_LENGTH == 0
-
-
-ERROR_NAMES = (
-    "hello-failed",
-    "bad-request",
-    "bad-action",
-    "bad-instruction",
-    "bad-match",
-    "flow-mod-failed",
-    "group-mod-failed",
-    "port-mod-failed",
-    "table-mod-failed",
-    "queue-op-failed",
-    "switch-config-failed",
-    "role-request-failed",
-    "meter-mod-failed",
-    "table-features-failed",
-)
-
-
-def error_name(kind: int) -> str:
-    """The name of an error type, as counted."""
-    return ERROR_NAMES[kind] if kind < len(ERROR_NAMES) else "other"

@@ -107,6 +107,21 @@ def test_clean_ends_a_killed_lab_and_leaves_others_alone() -> None:
         subprocess.run(["ip", "netns", "del", namespace], check=True)
 
 
+def test_a_network_that_cannot_be_built_is_one_line_and_leaves_nothing() -> None:
+    code = (
+        "import sys\nfrom topologies import network\n"
+        "network.HOST_SYSCTLS += ('net.ipv4.no_such_setting=1',)\n"
+        "from steering.cli.main import main\nsys.exit(main(['lab', 'run', 'off-path']))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    complaints = [line for line in done.stdout.splitlines() if "FAILED" in line]
+    assert len(complaints) == 1 and "cannot be built" in complaints[0] and "no_such_setting" in complaints[0]
+    assert bridges() == [] and links() == []
+
+
 # What `mn --custom` does with a file. Not by `mn` itself: when that fails, it removes every bridge of the machine.
 AS_MN_DOES = """
 import sys

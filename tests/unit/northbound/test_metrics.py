@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from webob import Request
 
 from steering.core.counters import BUCKETS, Counters, JoinResult
+from steering.model.ofperror import error_name
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
 from tests.unit.northbound.fixed_view import HEAD, TOKEN, FixedView, served
@@ -61,8 +62,8 @@ def test_counts_are_the_engines() -> None:
     counters.refusals[Refusal.UNKNOWN_TOKEN] = 2
     counters.malformed["truncated"] = 3
     counters.malformed["from-another-version"] = 4
-    counters.openflow_errors["OFPET_BAD_MATCH"] = 6
-    counters.openflow_errors["OFPET_NEVER_HEARD_OF"] = 1
+    counters.openflow_errors[error_name(4)] = 6
+    counters.openflow_errors[error_name(99)] = 1
     counters.flow_mods, counters.fallbacks = 11, 12
     series = scrape(counters, malformed=["truncated"])
     assert labelled(series, "steering_packet_ins_total")["syn-ack"] == 5

@@ -117,7 +117,7 @@ def test_port_status(reason: int, config: int, state: int, up: bool) -> None:
 
 def test_short_bodies_are_noticed() -> None:
     assert read_port_status(port_status(0, 7, 0, 0)[:-1]) is None
-    assert read_error(message(1, b"\0\5\0")) == (0xFFFF, 0)
+    assert read_error(message(1, b"\0\5\0")) == (0xFFFE, 0)
     assert read_error(message(1, b"\0\5\0\1")) == (5, 1)
     assert read_multipart(message(19, bytes(7))) is None
     assert read_multipart(message(19, b"\0\1\0\1" + bytes(4))) == (1, True)
