@@ -29,6 +29,7 @@ COMMANDS = (
     "whatif",
     "mcp",
     "access",
+    "limits",
     "events",
     "policy",
     "token",

@@ -3,9 +3,15 @@
 from bisect import bisect_left
 from collections import Counter
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal
+
+if TYPE_CHECKING:
+    from steering.core.quotas import Full
+
+FULLS = 256
 
 
 class JoinResult(StrEnum):
@@ -64,6 +70,7 @@ class Counters:
         "openflow_errors",
         "disconnects",
         "decision_seconds",
+        "fulls",
         "last_full",
     )
 
@@ -80,7 +87,16 @@ class Counters:
         self.natural_syns = 0
         self.retransmitted_syns = 0
         self.flow_mods = 0
-        self.openflow_errors: Counter[str] = Counter()  # by OFPET name
+        self.openflow_errors: Counter[str] = Counter()  # by name of type (model.ofperror)
         self.disconnects: Counter[str] = Counter()  # by reason
         self.decision_seconds = Histogram()
-        self.last_full = ""  # the limit that was reached last, for people
+        self.last_full: Full | None = None  # the limit that was reached last
+        self.fulls: dict[Full, int] = {}  # refusals by the limit that was reached
+
+    def full(self, full: "Full") -> None:
+        """A limit was reached. So many different ones are kept apart; of more, the oldest is forgotten."""
+        count = self.fulls.pop(full, 0)
+        if len(self.fulls) >= FULLS:
+            del self.fulls[next(iter(self.fulls))]
+        self.fulls[full] = count + 1
+        self.last_full = full

@@ -230,7 +230,7 @@ class Pinning:
     def _over_limit(self, attachment: Attachment, seen: SynSeen, full: Full) -> list[Output]:
         """The natural path, or a refusal that may be tried again (G3)."""
         self._counters.refusals[Refusal.SESSION_LIMIT] += 1
-        self._counters.last_full = str(full)
+        self._counters.full(full)
         if self.policy.over_limit is OverLimit.NATURAL:
             return [self._naturally(attachment, seen)]
         return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
@@ -310,8 +310,10 @@ class Pinning:
             refusal = not_allowed(self.policy, access, answer, session)
         if refusal is not None:
             return self._deny(seen, refusal)
-        if len(session.subflows) >= self._chooser.allowance(answer).subflows.most:
+        allowed = self._chooser.allowance(answer).subflows
+        if len(session.subflows) >= allowed.most:
             self._count_refused(Refusal.SUBFLOWS_FULL)
+            self._counters.full(Full("subflows", "of a session", allowed))
             return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
         owner = self._map.mcp_addresses.get(handshake.dst)
         if owner is not None and owner.id != session.mcp:

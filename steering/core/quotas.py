@@ -4,6 +4,7 @@ Requirements D-6.3f, D-6.4i, N-7.2b; the effective limit is the minimum over all
 refusal names the key that was full.
 """
 
+from heapq import nlargest
 from typing import NamedTuple
 
 from steering.core.rulebook import Answer
@@ -11,7 +12,7 @@ from steering.model.policy import Policy, Quotas
 
 Key = tuple[str, bytes | str | int]
 
-_FIELDS = (
+LIMITED = (
     ("subscriber", "sessions_per_subscriber"),
     ("server", "sessions_per_server"),
     ("application", "sessions_per_application"),
@@ -27,20 +28,21 @@ class Limit(NamedTuple):
 
 
 class Full(NamedTuple):
-    """A limit was reached: `key` such as "subscriber acme", and the limit."""
+    """A limit was reached: of what (`kind` such as "subscriber", `name` such as "acme"), and the limit."""
 
-    key: str
+    kind: str
+    name: str
     limit: Limit
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.limit.most} by {self.limit.source}"
+        return f"{self.kind} {self.name}: {self.limit.most} by {self.limit.source}"
 
 
 class Allowance(NamedTuple):
     """The effective limits of one (rule, subscriber, application), least first over all sources."""
 
     subflows: Limit
-    by_key: tuple[Limit | None, ...]  # in the order of _FIELDS
+    by_key: tuple[Limit | None, ...]  # in the order of LIMITED
 
 
 def allowance(policy: Policy, answer: Answer) -> Allowance:
@@ -59,7 +61,7 @@ def allowance(policy: Policy, answer: Answer) -> Allowance:
     subflows = _least(sources, "subflows_per_session")
     return Allowance(
         min(bound, subflows) if subflows else bound,
-        tuple(_least(sources, name) for _, name in _FIELDS),
+        tuple(_least(sources, name) for _, name in LIMITED),
     )
 
 
@@ -97,7 +99,7 @@ class Ledger:
         """The first key with no room for one more."""
         for limit, key in zip(allowed.by_key, keys, strict=True):
             if limit is not None and self._counts.get(key, 0) >= limit.most:
-                return Full(f"{key[0]} {_name(key[1])}", limit)
+                return Full(key[0], _name(key[1]), limit)
         return None
 
     def take(self, keys: tuple[Key, ...]) -> None:
@@ -115,6 +117,11 @@ class Ledger:
 
     def count(self, key: Key) -> int:
         return self._counts.get(key, 0)
+
+    def busiest(self, most: int) -> list[tuple[str, str, int]]:
+        """(kind, name, sessions) of the `most` keys that count the most, those first."""
+        found = nlargest(most, self._counts.items(), key=lambda item: item[1])
+        return [(kind, _name(name), count) for (kind, name), count in found if name != ""]
 
 
 def _name(value: bytes | str | int) -> str:

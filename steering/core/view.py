@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from steering.core.engine import Engine
+from steering.core.limits import limits
 from steering.core.selection import effective, load_of, score_of
 from steering.core.sessions import Session, Subflow
 from steering.model.decision import Decision, Ruling
@@ -138,6 +139,9 @@ class EngineView:
             }
             for subscriber in self._engine.policy.subscribers
         ]
+
+    def limits(self) -> Json:
+        return limits(self._engine)
 
     def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
         table = self._engine.pinning.table

@@ -39,6 +39,11 @@ class View(Protocol):
         """Of the policy in force: [{"id", "class", "prefixes", "quotas": {name: limit or null}}]. The id is the
         policy's own: whoever shows it makes a pseudonym of it first (N-7.1)."""
 
+    def limits(self) -> Json:
+        """{"controller": [{"limit", "most", "used"}], "quotas": [{"limit", "source", "most"}], "use": [{"kind", "name",
+        "sessions"}], "refusals": {reason: count}, "full": [{"kind", "name", "most", "source", "count"}], "last_full":
+        as one of `full`, or null}: subscribers by their own ids."""
+
     def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
         """A page of the sessions after cursor `after` (0: from the first), how many there are in all, and the cursor
         of the next page, None behind the last. [{"id", "state", "mcp", "token", "version", "client", "server",

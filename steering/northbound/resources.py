@@ -1,7 +1,5 @@
 """What the reading routes answer with."""
 
-import hashlib
-import hmac
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +11,7 @@ from steering.northbound.accesses import Accesses
 from steering.northbound.conditional import tag_of
 from steering.northbound.exchange import MAX_ID, Call, Reply
 from steering.northbound.problems import bad_request, not_found, shown
+from steering.northbound.pseudonyms import of_limits, pseudonym
 
 Json = dict[str, Any]
 MAX_NAMES_SHOWN = 16
@@ -63,6 +62,9 @@ class Resources:
         found = [{**one, "id": self._pseudonym(one["id"])} for one in self._view.subscribers()]
         return Reply({"subscribers": found})
 
+    def limits(self, _: Call) -> Reply:
+        return Reply(of_limits(self._pseudonyms, self._view.limits()))
+
     def sessions(self, call: Call) -> Reply:
         query = call.query
         wanted = Wanted(query["mcp"], query["state"], query["token"], query["client"])
@@ -100,8 +102,7 @@ class Resources:
         return decision if name is None else {**decision, "subscriber": self._pseudonym(name)}
 
     def _pseudonym(self, subscriber: str) -> str:
-        """The same for the same subscriber, and nothing that leads back to it without the key."""
-        return hmac.new(self._pseudonyms, subscriber.encode(), hashlib.sha256).hexdigest()[:16]
+        return pseudonym(self._pseudonyms, subscriber)
 
     def _mcp(self, call: Call) -> Json:
         wanted = call.path["name"]

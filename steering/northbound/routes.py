@@ -66,6 +66,7 @@ ROUTES = (
         "GET", "subscribers", "/v1/subscribers", "Subscribers of the policy, by pseudonym", To.subscribers,
         "Subscribers",
     ),
+    Route("GET", "limits", "/v1/limits", "Limits, their use, and what was refused", To.limits, "Limits"),
     Route(
         "GET", "sessions", "/v1/sessions", "M-sessions, a page at a time", To.sessions, "Sessions",
         parameters=(

@@ -67,6 +67,8 @@ _PLACE: dict[str, Json] = {
     "suggestion": _maybe(TEXT),
 }
 
+_FULL: dict[str, Json] = {"kind": TEXT, "name": TEXT, "most": WHOLE, "source": TEXT}
+
 SCHEMAS: dict[str, Json] = {
     "Health": _object(
         status=_one_of("ok", "recovering", "no-switch"),
@@ -184,6 +186,14 @@ SCHEMAS: dict[str, Json] = {
         quotas=_described({"type": "object", "additionalProperties": _maybe(WHOLE)}, "Its own limits"),
     ),
     "Subscribers": _object(subscribers=_list(reference("Subscriber"))),
+    "Limits": _object(
+        controller=_list(_object(limit=TEXT, most=WHOLE, used=WHOLE)),
+        quotas=_list(_object(limit=TEXT, source=TEXT, most=WHOLE)),
+        use=_described(_list(_object(kind=TEXT, name=TEXT, sessions=WHOLE)), "The busiest, those first"),
+        refusals=_described({"type": "object", "additionalProperties": WHOLE}, "How many, by reason"),
+        full=_described(_list(_object(**_FULL, count=WHOLE)), "Limits that were reached, the last one last"),
+        last_full=_maybe(_object(**_FULL)),
+    ),
     "Drain": _object(name=TEXT, draining=FLAG),
     "Load": _object(name=TEXT, alive=FLAG, load=_maybe(NUMBER)),
     "Abort": _object(id=TEXT),

@@ -24,6 +24,8 @@ from steering.core.whatif import whatif
 from steering.model.control import Json, PolicyOutcome, PolicyText, WhatIf
 from steering.model.network import Site
 from steering.model.policy import Policy
+from steering.northbound.credentials import pseudonym_key
+from steering.northbound.pseudonyms import of_limits
 from steering.policy import Finding, parse_policy
 from steering.policy.history import History, HistoryError, Version
 from steering.policy.unenforced import unenforced
@@ -51,6 +53,8 @@ class Operator:
         self._now = now
         self._feed: Callable[[Input], None] | None = None
         self._text = PolicyText(0, "policy: 1\n")
+        self._pseudonyms = pseudonym_key(state_dir)
+        self._fulls = 0
 
     def connect(self, feed: Callable[[Input], None]) -> None:
         """From now on inputs go to the engine through `feed`."""
@@ -148,10 +152,21 @@ class Operator:
         for finding in outcome.findings:
             log.error("policy %s: %s", path, finding["message"])
 
+    def tell_limits(self) -> None:
+        """A line for a limit that was reached since the last look; a look a second bounds the log."""
+        refused = sum(self._engine.counters.fulls.values())
+        if refused != self._fulls:
+            last = of_limits(self._pseudonyms, self._view.limits())["last_full"]
+            log.info(
+                "a limit was reached: %s %s: %d by %s", *(last[k] for k in ("kind", "name", "most", "source"))
+            )
+        self._fulls = refused
+
     def watch(self, path: str | None, changed: Callable[[], bool]) -> None:
         """Runs for ever: the clock every look, the file when `changed` says so."""
         while True:
             self.tell_time()
+            self.tell_limits()
             if path is not None and changed():
                 self.reload(path)
             hub.sleep(LOOK)

@@ -129,6 +129,17 @@ class FixedView:
         quotas = {"sessions_per_subscriber": 10, "sessions_per_server": None}
         return [{"id": IMSI, "class": "gold", "prefixes": ["10.1.0.0/28"], "quotas": quotas}]
 
+    def limits(self) -> Json:
+        full = {"kind": "subscriber", "name": IMSI, "most": 2, "source": f"subscriber {IMSI}"}
+        return {
+            "controller": [{"limit": "sessions", "most": 200000, "used": 3}],
+            "quotas": [{"limit": "sessions_per_subscriber", "source": "class home", "most": 2}],
+            "use": [{"kind": "subscriber", "name": IMSI, "sessions": 2}],
+            "refusals": {"session-limit": 1},
+            "full": [full | {"count": 1}],
+            "last_full": full,
+        }
+
     def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
         self.asked.append((after, limit, wanted))
         chosen = [

@@ -1,0 +1,34 @@
+"""Subscribers by other names: what REST and logs show instead of an identity (N-7.1)."""
+
+import hashlib
+import hmac
+from typing import Any
+
+Json = dict[str, Any]
+_OF = "subscriber "
+
+
+def pseudonym(key: bytes, subscriber: str) -> str:
+    """The same for the same subscriber, and nothing that leads back to it without the key."""
+    return hmac.new(key, subscriber.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def of_source(key: bytes, source: str) -> str:
+    """Who set a limit, such as "class home" or "subscriber anna", without a subscriber's own name."""
+    return _OF + pseudonym(key, source.removeprefix(_OF)) if source.startswith(_OF) else source
+
+
+def of_limits(key: bytes, found: Json) -> Json:
+    """What `View.limits` tells, fit to be shown."""
+
+    def discreet(row: Json) -> Json:
+        shown = dict(row)
+        if row.get("kind") == "subscriber":
+            shown["name"] = pseudonym(key, row["name"])
+        if "source" in row:
+            shown["source"] = of_source(key, row["source"])
+        return shown
+
+    lists = {name: [discreet(row) for row in found[name]] for name in ("controller", "quotas", "use", "full")}
+    last = found["last_full"]
+    return {**found, **lists, "last_full": None if last is None else discreet(last)}
