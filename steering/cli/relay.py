@@ -4,7 +4,9 @@ import argparse
 import json
 import sys
 
-from steering.relay import rules
+from steering.relay import rules, uplinks
+from steering.relay.commands import RuleError
+from steering.relay.dialling import dialler
 from steering.relay.finishing import wait_finished
 from steering.relay.logs import Log
 from steering.relay.options import (
@@ -12,15 +14,20 @@ from steering.relay.options import (
     Interception,
     OptionError,
     RelayOptions,
+    Role,
     ServerLeg,
+    SourceMode,
+    Upstream,
     parse_bound,
     parse_choice,
-    parse_inside,
+    parse_interfaces,
     parse_ports,
     parse_prefixes,
+    parse_ranges,
     parse_source_mode,
 )
 from steering.relay.relay import Relay
+from steering.relay.roles import ALL_PORTS, ROLE_OPTIONS, parse_upstream, parse_window, refuse_foreign
 from steering.relay.sockets import PlatformError, check_platform
 from steering.relay.status import QueryError, query, table
 
@@ -31,39 +38,28 @@ FINISH_S = 0.4
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options; their values are checked by `steering.relay.options`, which refuses in one line."""
+    """The options, by role; their values are checked by `steering.relay.options`, which refuses in one line."""
     add = parser.add_argument
     add(
-        "--source-mode",
-        metavar="MODE",
-        help="how the server leg gets its source address; required: transparent",
+        "--role",
+        default="downstream",
+        metavar="ROLE",
+        help="downstream (default): MPTCP of hosts to servers; upstream: plain TCP of a CPE's LAN to MPTCP; "
+        "data-centre: plain TCP of anyone to MPTCP servers",
     )
-    add(
-        "--port",
-        action="append",
-        default=[],
-        metavar="N[-M]",
-        help="service port or range, one listener a port",
-    )
-    add(
+    _many(parser, "--port", "N[-M]", "service port or range; upstream and data-centre: all where not given")
+    _many(
+        parser,
         "--prefix",
-        action="append",
-        default=[],
-        metavar="CIDR",
-        help="service addresses to intercept, IPv4 or IPv6",
+        "CIDR",
+        "service addresses to intercept, IPv4 or IPv6; upstream: all where not given",
     )
-    add("--inside", action="append", default=[], metavar="IFACE", help="intercept only what comes in here")
-    add("--interception", default="all", metavar="WHICH", help="all SYNs (default), or only those with mptcp")
+    _many(parser, "--inside", "IFACE", "intercept only what comes in here; upstream: the LAN, required")
     add(
         "--server-leg", default="mptcp", metavar="KIND", help="mptcp (default; the server may decline) or tcp"
     )
     add("--max-sessions", default="4000", metavar="N", help="live sessions; one more is reset (default 4000)")
-    add(
-        "--dial-timeout",
-        default="20",
-        metavar="SECONDS",
-        help="give a server this long to answer (default 20)",
-    )
+    add("--dial-timeout", default="20", metavar="SECONDS", help="for a server to answer (default 20)")
     add("--status", metavar="PATH", help="local status socket to open, mode 0600")
     add("--nft", action="store_true", help="print the kernel rules and sysctls as a shell script, and end")
     add("--apply", action="store_true", help="install them while running, in a table of its own")
@@ -71,6 +67,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--verbose", action="store_true", help="log every session")
     add("--query", metavar="PATH", help="print the status of the relay that has this status socket, and end")
     add("--json", action="store_true", help="with --query: the document as it is")
+    down = parser.add_argument_group("downstream and data-centre")
+    down.add_argument(
+        "--source-mode",
+        metavar="MODE",
+        help="how the server leg gets its source address; required: transparent",
+    )
+    down = parser.add_argument_group("downstream")
+    down.add_argument(
+        "--interception", default="all", metavar="WHICH", help="all SYNs (default), or only those with mptcp"
+    )
+    down.add_argument(
+        "--marked-ports", metavar="N-M", help="take only what comes from these source ports (demux)"
+    )
+    up = parser.add_argument_group("upstream")
+    _many(up, "--uplink", "IFACE", "an uplink, once for each; the first carries what is opened")
+    up.add_argument("--source-ports", metavar="N-M", help="mark what this relay opens by its source port")
+    _many(up, "--deny-mptcp-to", "CIDR", "LAN hosts may not open MPTCP to these addresses")
+    _many(up, "--inner-cpe", "CIDR", "a CPE behind this one, whose marked connections keep their mark")
+
+
+def _many(where: argparse._ActionsContainer, name: str, metavar: str, text: str) -> None:
+    where.add_argument(name, action="append", default=[], metavar=metavar, help=text)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -80,10 +98,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         options = _options(args)
         if args.nft:
-            print(rules.script(options), end="")
+            print(_script(options), end="")
             return 0
         _serve(options, Log(args.log_json, args.verbose), args.apply)
-    except (OptionError, PlatformError, rules.RuleError) as error:
+    except (OptionError, PlatformError, RuleError) as error:
         print(f"steering relay: {error}", file=sys.stderr)
         return 2
     return 0
@@ -92,35 +110,57 @@ def run(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace) -> RelayOptions:
     if args.json:
         raise OptionError("--json goes with --query")
+    role = parse_choice("--role", args.role, Role)
+    refuse_foreign(role, {name: getattr(args, name.replace("-", "_")) for name in ROLE_OPTIONS})
+    plain = role.takes_plain
     options = RelayOptions(
-        source_mode=parse_source_mode(args.source_mode),
-        ports=parse_ports(args.port),
+        source_mode=SourceMode.SHARED if role is Role.UPSTREAM else parse_source_mode(args.source_mode),
+        ports=() if plain else parse_ports(args.port),
         prefixes=parse_prefixes(args.prefix),
-        inside=parse_inside(args.inside),
+        inside=parse_interfaces("--inside", args.inside),
         interception=parse_choice("--interception", args.interception, Interception),
         server_leg=parse_choice("--server-leg", args.server_leg, ServerLeg),
         max_sessions=parse_bound("--max-sessions", args.max_sessions, 1, MAX_SESSIONS),
         dial_timeout=parse_bound("--dial-timeout", args.dial_timeout, 1, 600),
         status=args.status,
+        role=role,
+        ranges=(parse_ranges("--port", args.port) or ALL_PORTS) if plain else (),
+        upstream=_upstream(args) if role is Role.UPSTREAM else None,
+        marked=parse_window("--marked-ports", args.marked_ports),
     )
-    if (args.nft or args.apply) and not options.prefixes:
+    if (args.nft or args.apply) and not options.prefixes and role is not Role.UPSTREAM:
         raise OptionError(
             "--nft and --apply need at least one --prefix: the servers' addresses, e.g. 10.9.0.0/24"
         )
     return options
 
 
+def _upstream(args: argparse.Namespace) -> Upstream:
+    return parse_upstream(args.uplink, args.inside, args.source_ports, args.deny_mptcp_to, args.inner_cpe)
+
+
+def _script(options: RelayOptions) -> str:
+    text = rules.script(options)
+    if options.upstream:
+        text += uplinks.script(uplinks.read(options.upstream.uplinks), options.inside, options.upstream)
+    return text
+
+
 def _serve(options: RelayOptions, log: Log, apply: bool) -> None:
     check_platform(will_enable=apply)
+    if apply:
+        rules.apply_sysctls()  # before the sockets: they need net.mptcp.enabled
+    ways = uplinks.read(options.upstream.uplinks) if options.upstream else ()
+    relay = Relay(options, log, dialler(options, ways))
     if not apply:
-        Relay(options, log).run()
+        relay.run()
         return
-    rules.apply_sysctls()  # before the sockets: they need net.mptcp.enabled
-    relay = Relay(options, log)
     try:
+        if options.upstream:
+            uplinks.prepare(ways, options.inside, options.upstream)
         relay.run(prepare=lambda: rules.install(options))
     finally:
-        if wait_finished(options.ports, FINISH_S):
+        if wait_finished(options.serves, FINISH_S):
             rules.remove()
         else:
             rules.retire()

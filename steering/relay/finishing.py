@@ -5,7 +5,7 @@ instead of reaching the MCP's sockets, and the tail of a transfer would hang.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 TABLES = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
@@ -15,27 +15,25 @@ _DONE = frozenset(("05", "06", "07", "0A"))
 POLL_S = 0.02
 
 
-def count_unfinished(table: str, ports: frozenset[int]) -> int:
-    """Connections of /proc/net/tcp text with a service port at either end that still have something to deliver."""
+def count_unfinished(table: str, serves: Callable[[int], bool]) -> int:
+    """Connections of /proc/net/tcp text that have a port which `serves` at either end, and something to deliver."""
     found = 0
     for line in table.splitlines()[1:]:
         words = line.split()
         if len(words) < 4 or words[3] in _DONE:
             continue
-        ends = {int(word.rpartition(":")[2], 16) for word in words[1:3]}
-        found += not ends.isdisjoint(ports)
+        found += any(serves(int(word.rpartition(":")[2], 16)) for word in words[1:3])
     return found
 
 
-def wait_finished(ports: Iterable[int], seconds: float) -> bool:
+def wait_finished(serves: Callable[[int], bool], seconds: float) -> bool:
     """Whether all of them came to their end within `seconds`. Blocks; for a relay that serves no more."""
-    wanted = frozenset(ports)
     until = time.monotonic() + seconds
     while True:
         left = 0
         for path in TABLES:
             try:
-                left += count_unfinished(path.read_text(), wanted)
+                left += count_unfinished(path.read_text(), serves)
             except OSError:
                 continue
         if not left:

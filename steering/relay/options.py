@@ -11,6 +11,8 @@ from typing import TypeVar
 
 Network = IPv4Network | IPv6Network
 Choice = TypeVar("Choice", bound=StrEnum)
+Ranges = tuple[tuple[int, int], ...]
+"""Ports as sorted ranges that do not touch, both ends included."""
 
 MAX_PORTS = 1024
 """One listener a port: a bound on listeners, so that a typing slip (`1-65535`) is refused and not obeyed."""
@@ -23,6 +25,22 @@ IFACE_NAME_MAX = 15
 
 class OptionError(ValueError):
     """A relay option that is missing, malformed or not built; its text is one line for the operator."""
+
+
+class Role(StrEnum):
+    """Which way round a relay works (draft-deng section 1, draft-nam section 3)."""
+
+    DOWNSTREAM = "downstream"
+    """The concentrator: MPTCP of hosts in, TCP or MPTCP to the server."""
+    UPSTREAM = "upstream"
+    """The MCP of a CPE: plain TCP of LAN hosts in, MPTCP over the CPE's uplinks out."""
+    DATA_CENTRE = "data-centre"
+    """Plain TCP of anyone in, MPTCP to a server with several addresses."""
+
+    @property
+    def takes_plain(self) -> bool:
+        """Plain TCP comes in, so no join ever does: one listener serves every port."""
+        return self is not Role.DOWNSTREAM
 
 
 class SourceMode(StrEnum):
@@ -51,8 +69,26 @@ class Interception(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Upstream:
+    """What only the MCP of a CPE is told.
+
+    `uplinks` are interfaces, the one that carries initial subflows first. `source_ports` is the window that marks what
+    this relay opens (N-5.2.2.1c), None for no mark. `deny_mptcp_to`: where LAN hosts may not open MPTCP (N-5.3f).
+    `inner`: CPEs behind this one, whose marked connections keep their mark (N-5.2.2.1e).
+    """
+
+    uplinks: tuple[str, ...]
+    source_ports: tuple[int, int] | None = None
+    deny_mptcp_to: tuple[Network, ...] = ()
+    inner: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RelayOptions:
-    """A checked configuration. `ports` is sorted and unique; `dial_timeout` is in seconds."""
+    """A checked configuration. `ports` is sorted and unique, one listener each; `dial_timeout` is in seconds.
+
+    A role that takes plain TCP has no `ports` but `ranges`. `marked`: only SYNs from these source ports are taken.
+    """
 
     source_mode: SourceMode
     ports: tuple[int, ...]
@@ -63,11 +99,19 @@ class RelayOptions:
     max_sessions: int
     dial_timeout: float
     status: str | None
+    role: Role = Role.DOWNSTREAM
+    ranges: Ranges = ()
+    upstream: Upstream | None = None
+    marked: tuple[int, int] | None = None
 
     def covers(self, address: str) -> bool:
         """Whether an address lies in a service prefix (a prefix of the other family never covers it)."""
         known = ip_address(address)
         return any(known in prefix for prefix in self.prefixes)
+
+    def serves(self, port: int) -> bool:
+        """Whether a port is one of the service ports."""
+        return port in self.ports or any(low <= port <= high for low, high in self.ranges)
 
 
 def parse_source_mode(value: str | None) -> SourceMode:
@@ -91,11 +135,7 @@ def parse_ports(values: Sequence[str]) -> tuple[int, ...]:
     """Service ports from `"80"` and `"8000-8010"` texts; at least one, at most MAX_PORTS. Raises OptionError."""
     ports: set[int] = set()
     for text in values:
-        first, dash, last = text.partition("-")
-        low = _port(first, text)
-        high = _port(last, text) if dash else low
-        if low > high:
-            raise OptionError(f"--port {text}: the range runs backwards")
+        low, high = _range("--port", text)
         if high - low >= MAX_PORTS:
             raise OptionError(
                 f"--port {text}: more than {MAX_PORTS} ports, and every port needs its own listener"
@@ -112,33 +152,55 @@ def parse_ports(values: Sequence[str]) -> tuple[int, ...]:
     return tuple(sorted(ports))
 
 
-def _port(text: str, whole: str) -> int:
+def parse_ranges(option: str, values: Sequence[str]) -> Ranges:
+    """Ranges of ports, any number of ports, joined where they touch; () for none. Raises OptionError."""
+    joined: list[tuple[int, int]] = []
+    for low, high in sorted(_range(option, text) for text in values):
+        if joined and low <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(high, joined[-1][1]))
+        else:
+            joined.append((low, high))
+    if len(joined) > MAX_PORTS:
+        raise OptionError(f"{option}: {len(joined)} ranges, at most {MAX_PORTS}")
+    return tuple(joined)
+
+
+def _range(option: str, text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    low = _port(option, first, text)
+    high = _port(option, last, text) if dash else low
+    if low > high:
+        raise OptionError(f"{option} {text}: the range runs backwards")
+    return low, high
+
+
+def _port(option: str, text: str, whole: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
-        raise OptionError(f"--port {whole}: a port is a number from 1 to 65535, a range is FIRST-LAST")
+        raise OptionError(f"{option} {whole}: a port is a number from 1 to 65535, a range is FIRST-LAST")
     return int(text)
 
 
-def parse_prefixes(values: Sequence[str]) -> tuple[Network, ...]:
-    """Service prefixes of both families, duplicates dropped, order kept. Raises OptionError."""
+def parse_prefixes(values: Sequence[str], option: str = "--prefix") -> tuple[Network, ...]:
+    """Prefixes of both families, duplicates dropped, order kept. Raises OptionError."""
     networks: list[Network] = []
     for text in values:
         try:
             network = ip_network(text)
         except ValueError as error:
-            raise OptionError(f"--prefix {text}: {error}") from None
+            raise OptionError(f"{option} {text}: {error}") from None
         if network not in networks:
             networks.append(network)
     if len(networks) > MAX_PREFIXES:
-        raise OptionError(f"--prefix: {len(networks)} prefixes, at most {MAX_PREFIXES}")
+        raise OptionError(f"{option}: {len(networks)} prefixes, at most {MAX_PREFIXES}")
     return tuple(networks)
 
 
-def parse_inside(values: Sequence[str]) -> tuple[str, ...]:
+def parse_interfaces(option: str, values: Sequence[str]) -> tuple[str, ...]:
     """Interface names, as they go into an nft rule: a name that could end the rule is refused. Raises OptionError."""
     for name in values:
         plain = name.isascii() and all(c.isalnum() or c in "-_.@" for c in name)
         if not (plain and 0 < len(name) <= IFACE_NAME_MAX):
-            raise OptionError(f"--inside {name!r} is not an interface name")
+            raise OptionError(f"{option} {name!r} is not an interface name")
     return tuple(dict.fromkeys(values))
 
 

@@ -15,14 +15,15 @@ from select import EPOLLIN
 from typing import Any
 
 from steering.relay.counters import Counters, kernel_counters
+from steering.relay.dialling import Dialler, dialler
 from steering.relay.logs import Log
 from steering.relay.options import RelayOptions
 from steering.relay.poller import Poller
+from steering.relay.roles import LISTEN_PORT
 from steering.relay.session import End, Session
 from steering.relay.sockets import (
     Endpoint,
     PlatformError,
-    dial,
     endpoints,
     is_local,
     listener,
@@ -55,8 +56,9 @@ def reserve_descriptors(sessions: int, ports: int) -> None:
 class Relay:
     """Opens everything when made (raises PlatformError, leaving nothing open); `run` serves until a signal."""
 
-    def __init__(self, options: RelayOptions, log: Log) -> None:
+    def __init__(self, options: RelayOptions, log: Log, dial: Dialler | None = None) -> None:
         self.options = options
+        self._dial = dial or dialler(options)
         self.log = log
         self.counters = Counters()
         self._poller = Poller()
@@ -70,6 +72,8 @@ class Relay:
         try:
             for port in options.ports:
                 self._listeners.append(listener(port))
+            if options.role.takes_plain:
+                self._listeners.append(listener(LISTEN_PORT, socket.IPPROTO_TCP))
             if options.status is not None:
                 self._status = StatusSocket(options.status)
         except PlatformError:
@@ -108,6 +112,7 @@ class Relay:
         self.log.event(
             "ready",
             pid=os.getpid(),
+            role=self.options.role.value,
             ports=",".join(str(sock.getsockname()[1]) for sock in self._listeners),
             source_mode=self.options.source_mode.value,
             server_leg=self.options.server_leg.value,
@@ -203,7 +208,7 @@ class Relay:
             return
         prepare_leg(accepted)
         try:
-            dialled = dial(client, server, self.options.server_leg)
+            dialled = self._dial(client, server)
         except OSError as error:
             counters.dial_failed += 1
             self.log.peer_event("dial failed", client=client, server=server, reason=error.strerror)
@@ -272,9 +277,11 @@ class Relay:
             counters[name] += sum(row[name] for row in sessions)
         return {
             "version": STATUS_VERSION,
+            "role": self.options.role.value,
             "source_mode": self.options.source_mode.value,
             "server_leg": self.options.server_leg.value,
             "ports": list(self.options.ports),
+            "ranges": [list(bounds) for bounds in self.options.ranges],
             "sessions": sessions,
             "counters": counters,
             "kernel": kernel_counters(),

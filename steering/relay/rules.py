@@ -9,11 +9,12 @@ socket (established, handshake pending, TIME_WAIT, either leg) gets its segments
 `socket transparent` alone would pull in every destination of a service port, whatever its prefix.
 """
 
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from steering.relay.commands import RuleError, command
 from steering.relay.options import Interception, Network, RelayOptions
+from steering.relay.roles import LISTEN_PORT
 
 TABLE = "steering_relay"
 MARK = 0x5354
@@ -22,7 +23,6 @@ RULE_PRIORITY = 90
 """Before any source-routing rule of the machine: a marked segment is the relay's, wherever it came from."""
 
 SUBFLOW_LIMIT = 8
-COMMAND_TIMEOUT_S = 10
 
 SYSCTLS: tuple[tuple[str, str], ...] = (
     ("net.mptcp.enabled", "1"),
@@ -46,16 +46,16 @@ PER_INTERFACE: tuple[tuple[str, str], ...] = (("rp_filter", "0"), ("send_redirec
 """Per-interface IPv4 settings; the kernel takes the larger of `all` and the interface's own."""
 
 
-class RuleError(RuntimeError):
-    """A rule, route or sysctl the kernel or its tool refused; one line for the operator."""
-
-
 def ruleset(options: RelayOptions) -> str:
     """The nft table as text for `nft -f`; it replaces the relay's own table and no other."""
+    if options.role.takes_plain:
+        return _plain_ruleset(options)
     ports = _set(_port_ranges(options.ports))
     quoted = [f'"{name}"' for name in options.inside]
     inside = f"iifname {_set(quoted)} " if quoted else ""
     option = "tcp option mptcp exists " if options.interception is Interception.MPTCP else ""
+    if options.marked:
+        option += "tcp sport {}-{} ".format(*options.marked)
     takes = "\n".join(
         f"    {inside}{option}{word} daddr {_set(prefixes)} tcp dport {ports}"
         f" tproxy {word} to :tcp dport meta mark set {MARK:#x} accept"
@@ -72,6 +72,40 @@ def ruleset(options: RelayOptions) -> str:
 {takes}
   }}
 """)
+
+
+def _plain_ruleset(options: RelayOptions) -> str:
+    """For roles that take plain TCP. A SYN with an MPTCP option is somebody's own MPTCP and goes its way (N-5.2.2.1e).
+
+    The listener has another number than the service, so most fresh segments match no socket at all.
+    """
+    ports = _set(str(low) if low == high else f"{low}-{high}" for low, high in options.ranges)
+    quoted = [f'"{name}"' for name in options.inside]
+    elsewhere = f"    iifname != {_set(quoted)} accept\n" if quoted else ""
+    takes = "\n".join(
+        f"    {where}tcp dport {ports} tproxy {word} to :{LISTEN_PORT} meta mark set {MARK:#x} accept"
+        for word, where in _anywhere_or(options.prefixes)
+    )
+    return _table(f"""\
+  chain prerouting {{
+    type filter hook prerouting priority mangle; policy accept;
+    meta l4proto tcp socket wildcard 1 goto fresh
+    meta l4proto tcp socket transparent 1 meta mark set {MARK:#x} accept
+    meta l4proto tcp goto fresh
+  }}
+  chain fresh {{
+{elsewhere}    tcp flags & (fin | syn | rst | ack) != syn accept
+    tcp option mptcp exists accept
+    fib daddr type != unicast accept
+{takes}
+  }}
+""")
+
+
+def _anywhere_or(prefixes: tuple[Network, ...]) -> list[tuple[str, str]]:
+    if not prefixes:
+        return [("ip", "meta nfproto ipv4 "), ("ip6", "meta nfproto ipv6 ")]
+    return [(word, f"{word} daddr {_set(listed)} ") for word, listed in _by_family(prefixes)]
 
 
 def _table(chains: str) -> str:
@@ -104,9 +138,9 @@ def _port_ranges(ports: tuple[int, ...]) -> list[str]:
 def routing() -> tuple[str, ...]:
     """Commands that deliver marked segments to this machine; repeated runs leave one rule (see `unrouting`)."""
     return tuple(
-        command
+        line
         for family in ("", "-6 ")
-        for command in (
+        for line in (
             f"ip {family}route replace local default dev lo table {ROUTE_TABLE}",
             f"ip {family}rule add pref {RULE_PRIORITY} fwmark {MARK:#x}/0xffff lookup {ROUTE_TABLE}",
         )
@@ -116,9 +150,9 @@ def routing() -> tuple[str, ...]:
 def unrouting() -> tuple[str, ...]:
     """Commands that undo `routing`; each may fail when there is nothing to undo."""
     return tuple(
-        command
+        line
         for family in ("", "-6 ")
-        for command in (
+        for line in (
             f"ip {family}rule del pref {RULE_PRIORITY} fwmark {MARK:#x}/0xffff lookup {ROUTE_TABLE}",
             f"ip {family}route flush table {ROUTE_TABLE}",
         )
@@ -132,7 +166,7 @@ def script(options: RelayOptions) -> str:
         f'for f in /proc/sys/net/ipv4/conf/*/{name}; do echo {value} > "$f"; done'
         for name, value in PER_INTERFACE
     )
-    undo = "\n".join(f"{command} 2>/dev/null || true" for command in unrouting())
+    undo = "\n".join(f"{line} 2>/dev/null || true" for line in unrouting())
     return f"""\
 #!/bin/sh
 # What `steering relay` needs of the kernel; `steering relay --apply` does the same and undoes it at its end.
@@ -157,17 +191,17 @@ def apply_sysctls() -> None:
     for name, value in PER_INTERFACE:
         for path in Path("/proc/sys/net/ipv4/conf").glob(f"*/{name}"):
             _write(path, value)
-    _command(f"ip mptcp limits set subflows {SUBFLOW_LIMIT}")
+    command(f"ip mptcp limits set subflows {SUBFLOW_LIMIT}")
 
 
 def install(options: RelayOptions) -> None:
     """Routes, rules and the nft table, replacing what an earlier relay left. Raises RuleError, having undone all."""
     try:
-        for command in unrouting():
-            _command(command, must=False)
-        for command in routing():
-            _command(command)
-        _command("nft -f -", text=ruleset(options))
+        for line in unrouting():
+            command(line, must=False)
+        for line in routing():
+            command(line)
+        command("nft -f -", text=ruleset(options))
     except RuleError:
         remove()
         raise
@@ -178,7 +212,7 @@ def retire() -> None:
 
     Once they are over the rule matches nothing; the next relay replaces it. Raises RuleError.
     """
-    _command(
+    command(
         "nft -f -",
         text=_table(f"""\
   chain prerouting {{
@@ -191,9 +225,9 @@ def retire() -> None:
 
 def remove() -> None:
     """Take the nft table, rules and routes away; what is not there is no error."""
-    _command(f"nft delete table inet {TABLE}", must=False)
-    for command in unrouting():
-        _command(command, must=False)
+    command(f"nft delete table inet {TABLE}", must=False)
+    for line in unrouting():
+        command(line, must=False)
 
 
 def _write(path: Path, value: str) -> None:
@@ -201,22 +235,3 @@ def _write(path: Path, value: str) -> None:
         path.write_text(value)
     except OSError as error:
         raise RuleError(f"cannot set {path} to {value}: {error.strerror}") from None
-
-
-def _command(command: str, text: str | None = None, must: bool = True) -> None:
-    try:
-        done = subprocess.run(
-            command.split(),
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        if must:
-            raise RuleError(f"{command}: {error}") from None
-        return
-    if must and done.returncode:
-        reason = (done.stderr or done.stdout).strip().splitlines() or [f"status {done.returncode}"]
-        raise RuleError(f"{command}: {reason[0]}")

@@ -75,12 +75,12 @@ def check_platform(will_enable: bool = False) -> None:
             raise PlatformError("root is needed (CAP_NET_ADMIN): run it with sudo") from None
 
 
-def listener(port: int) -> socket.socket:
-    """A dual-stack, transparent MPTCP listener on every address. Raises PlatformError if the port is taken.
+def listener(port: int, protocol: int = IPPROTO_MPTCP) -> socket.socket:
+    """A dual-stack, transparent listener on every address. Raises PlatformError if the port is taken.
 
-    The port number must be the service's own: the kernel resets joins that reach a listener of another number.
+    With MPTCP the number must be the service's own: the kernel resets joins that reach a listener of another one.
     """
-    sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, IPPROTO_MPTCP)
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

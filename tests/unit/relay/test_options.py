@@ -14,7 +14,7 @@ from steering.relay.options import (
     SourceMode,
     parse_bound,
     parse_choice,
-    parse_inside,
+    parse_interfaces,
     parse_ports,
     parse_prefixes,
     parse_source_mode,
@@ -95,10 +95,10 @@ def test_covers_asks_the_right_family() -> None:
 
 
 def test_interface_names_cannot_end_an_nft_rule() -> None:
-    assert parse_inside(["eth0", "wlan0.12", "eth0"]) == ("eth0", "wlan0.12")
+    assert parse_interfaces("--inside", ["eth0", "wlan0.12", "eth0"]) == ("eth0", "wlan0.12")
     for bad in ('eth0" accept', "a b", "", "a" * 16, "eth0;", "ethé"):
         with pytest.raises(OptionError, match="not an interface name"):
-            parse_inside([bad])
+            parse_interfaces("--inside", [bad])
 
 
 def test_bounds_and_choices() -> None:
