@@ -1,4 +1,4 @@
-"""One upload over two accesses with everything that tells where its subflows went."""
+"""One transfer over two accesses with everything that tells where its subflows went."""
 
 import json
 import time
@@ -20,7 +20,8 @@ SETTLED_S = 1.5  # into the transfer, when subflows are looked at
 
 @dataclass
 class Transfer:
-    """What was seen of one upload. Counters are of the time of the transfer alone."""
+    """What was seen of one transfer of `host`. Counters are of the time of the transfer alone; `access_bytes` are
+    those it sent into each access network, or received where it was a download."""
 
     mbit: float
     seconds: float
@@ -32,32 +33,51 @@ class Transfer:
     server: Capture
     error: str = ""
     ports: dict[str, Capture] = field(default_factory=dict)
+    host: str = "ue"
 
     def count(self, host: str, name: str) -> int:
         """A host's MPTCP counter over the transfer."""
         return self.counted[host].get(name, 0)
 
 
-def upload(lab: Lab, family: int, seconds: float) -> Transfer:
-    """Upload from `ue` to `server` over MPTCP and look on from all sides."""
-    plan, ue = lab.plan, lab.host("ue")
-    target = address_of(plan.box("server"), family)
-    server_port = plan.box("server").nics[0].peer
-    server = lab.capture_port(server_port)
+def upload(
+    lab: Lab,
+    family: int,
+    seconds: float,
+    host: str = "ue",
+    server: str = "server",
+    kind: str = "upload",
+    port: int = 0,
+) -> Transfer:
+    """Upload (or another kind of streams.KINDS) between `host` and `server` over MPTCP and look on from all sides.
+
+    `port` 0 is the plan's first service.
+    """
+    plan = lab.plan
+    target = address_of(plan.box(server), family)
+    at_server = lab.capture_port(plan.box(server).nics[0].peer)
     mcps = [box.name for box in plan.of_kind(Kind.MCP)]
     at_mcps = {box.name: lab.capture_port(box.nics[0].peer) for box in plan.of_kind(Kind.MCP)}
     lab.mark()
-    before = sent_bytes(lab)
-    lab.say(f"uploading for {seconds:.0f} s over IPv{family}")
-    agent = lab.agents["ue"]
-    service = plan.services[0]
-    agent.ask("start", name="up", kind="upload", dst=target, port=service, seconds=seconds, mptcp=True)
+    down = kind == "download"
+    before = access_bytes(lab, host, down)
+    lab.say(f"{kind} of {host} for {seconds:.0f} s over IPv{family}")
+    agent = lab.agents[host]
+    agent.ask(
+        "start",
+        name="one",
+        kind=kind,
+        dst=target,
+        port=port or plan.services[0],
+        seconds=seconds,
+        mptcp=True,
+    )
     time.sleep(min(SETTLED_S, seconds / 2))
-    seen = subflows(ue)
+    seen = subflows(lab.host(host))
     seen_mcps = {name: subflows(lab.host(name)) for name in mcps}
     sessions = lab.controller.detailed() if lab.controller.alive() else []
-    done = agent.finish("up", seconds + 45)
-    after = sent_bytes(lab)
+    done = agent.finish("one", seconds + 45)
+    after = access_bytes(lab, host, down)
     lab.stop_captures()
     return Transfer(
         mbit=done.get("mbit", 0.0),
@@ -67,19 +87,24 @@ def upload(lab: Lab, family: int, seconds: float) -> Transfer:
         mcps=seen_mcps,
         counted={box.name: lab.counted(box.name) for box in plan.boxes},
         sessions=sessions,
-        server=server,
+        server=at_server,
         error=done.get("error", ""),
         ports=at_mcps,
+        host=host,
     )
 
 
-def sent_bytes(lab: Lab) -> dict[str, int]:
-    """Bytes that `ue` has sent into each access network, by the access network's name."""
-    links = json.loads(lab.host("ue").pexec("ip -j -s link show")[0])
-    sent = {link["ifname"]: link["stats64"]["tx"]["bytes"] for link in links}
+def access_bytes(lab: Lab, name: str = "ue", received: bool = False) -> dict[str, int]:
+    """Bytes that a host has sent into each of its access networks (or received), by the access network's name.
+
+    An interface whose wire ends at another host is known by that wire's end.
+    """
+    host, box = lab.host(name), lab.plan.box(name)
+    links = json.loads(host.pexec("ip -j -s link show")[0])
+    which = "rx" if received else "tx"
+    counted = {link["ifname"]: link["stats64"][which]["bytes"] for link in links}
     by_port = {port: access.name for access in lab.plan.accesses for port in access.ports}
-    host = lab.host("ue")
-    return {by_port[nic.peer]: sent[host.interface(n)] for n, nic in enumerate(lab.plan.box("ue").nics)}
+    return {by_port.get(nic.peer, nic.peer): counted[host.interface(n)] for n, nic in enumerate(box.nics)}
 
 
 def off_then_on(plan: Plan, family: int, options: Options, report: Report) -> None:
@@ -158,28 +183,32 @@ def check_on(report: Report, on: Transfer, access: float, chosen: str, ue_addres
     )
 
 
-def check_pinned(report: Report, on: Transfer, chosen: str) -> None:
+def check_pinned(report: Report, on: Transfer, chosen: str, label: str = "on") -> None:
     """Every join of the one session is at the MCP that has its key, and at no other."""
     others = [name for name in on.mcps if name != chosen]
-    sent, accepted = on.count("ue", "MPJoinSynTx"), on.count("ue", "MPJoinSynAckRx")
+    sent, accepted = on.count(on.host, "MPJoinSynTx"), on.count(on.host, "MPJoinSynAckRx")
     report.expect(
-        "on: joins sent and answered",
+        f"{label}: joins sent and answered",
         sent == accepted >= 1,
         "as many, and at least one",
         f"{sent} sent, {accepted} answered",
         "kernel",
     )
-    report.equal(f"on: joins completed at {chosen}", max(1, sent), on.count(chosen, "MPJoinAckRx"), "kernel")
-    report.equal("on: joins at other MCPs", 0, sum(on.count(m, "MPJoinSynRx") for m in others), "kernel")
     report.equal(
-        f"on: joins captured at {chosen}", max(1, sent), len(_syns(on.ports[chosen], JOIN)), "capture"
+        f"{label}: joins completed at {chosen}", max(1, sent), on.count(chosen, "MPJoinAckRx"), "kernel"
+    )
+    report.equal(
+        f"{label}: joins at other MCPs", 0, sum(on.count(m, "MPJoinSynRx") for m in others), "kernel"
+    )
+    report.equal(
+        f"{label}: joins captured at {chosen}", max(1, sent), len(_syns(on.ports[chosen], JOIN)), "capture"
     )
     strays = sum(len(_syns(on.ports[m], kind)) for m in others for kind in (JOIN, CAPABLE))
-    report.equal("on: first segments captured at other MCPs", 0, strays, "capture")
+    report.equal(f"{label}: first segments captured at other MCPs", 0, strays, "capture")
     joins = [s for s in on.ue if s.join]
     keys = {s.own_token for s in on.mcps[chosen] if s.join}
     report.expect(
-        "on: tokens at host and MCP",
+        f"{label}: tokens at host and MCP",
         bool(joins) and {s.peer_token for s in joins} == keys,
         f"those of {chosen}: {sorted(keys)}",
         sorted({s.peer_token for s in joins}),
@@ -187,14 +216,14 @@ def check_pinned(report: Report, on: Transfer, chosen: str) -> None:
     )
     live = [s for s in on.sessions if s["token"] in keys]
     report.expect(
-        f"on: the controller has that token at {chosen}",
+        f"{label}: the controller has that token at {chosen}",
         len(live) == 1 and live[0]["mcp"] == chosen,
         f"one session at {chosen}",
         [(s["token"], s["mcp"]) for s in on.sessions],
         "REST",
     )
     flows = {flow for session in live for flow in flows_of(session)}
-    report.equal("on: the controller's subflows are the host's", {s.flow for s in on.ue}, flows, "REST")
+    report.equal(f"{label}: the controller's subflows are the host's", {s.flow for s in on.ue}, flows, "REST")
 
 
 def _syns(capture: Capture, kind: str) -> list[Any]:

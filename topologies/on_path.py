@@ -1,5 +1,7 @@
 """On-path MCP, draft-deng Figure 2: both accesses meet at s3, and the only way on to the gateway s4 is through
 the MCP, which takes M-sessions and forwards legacy TCP as it is.
+
+That it stands on the path is a property of the network: with steering off both subflows cross it as well.
 """
 
 import sys
@@ -9,10 +11,11 @@ from pathlib import Path
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
 from topologies import aggregation
+from topologies.captures import CAPABLE, JOIN, Capture
+from topologies.ground import FiveTuple
 from topologies.lab import Lab, running
 from topologies.network import topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
-from topologies.processes import relay_status
 from topologies.report import Report
 from topologies.scenario import Options, Scenario, controls
 
@@ -23,7 +26,9 @@ LTE, WLAN, NET = (
     ("10.9.0.0/24", "fd00:9::/64"),
 )
 
-ROWS = ("D-F2", "D-4.b", "D-4.1a", "D-4.1b")
+ROWS = ("D-F2", "D-4.b", "D-4.1a", "D-4.1b", "N-F1", "N-F4", "N-3.1", "S-3", "D-1.u3")
+LEGACY_MBIT = 1.0
+OFF_S = 3.0
 PLAN = Plan(
     name="on-path",
     switches=("s1", "s2", "s3", "s4"),
@@ -59,52 +64,27 @@ PLAN = Plan(
 
 
 def run(options: Options, report: Report) -> None:
-    """An M-session over both accesses, then a legacy connection that the MCP leaves alone."""
-    seconds = options.seconds or aggregation.SECONDS
+    """The same with steering off and on: an M-session over both accesses, and a legacy connection beside it."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
-        lab.start_controller()
+        if "relay" in options.without:
+            lab.relays["inline"].end()
+        options.say("controller with steering off")
+        lab.start_controller(("steering",))
         aggregation.warm_up(lab, 4)
-        on = aggregation.upload(lab, 4, seconds)
-        report.equal("the M-session's transfer succeeds", "", on.error)
-        report.expect(
-            "goodput of both accesses",
-            on.mbit >= aggregation.GAIN * ACCESS_MBIT,
-            f"at least {aggregation.GAIN * ACCESS_MBIT:.0f} Mbit/s",
-            f"{on.mbit:.1f} Mbit/s",
-        )
-        aggregation.check_pinned(report, on, "inline")
-        paths = sorted(s["path"] for session in on.sessions for s in session["subflows"])
-        report.equal("both subflows on their natural path", ["natural", "natural"], paths, "REST")
-
-        options.say("a legacy TCP connection through the MCP's node")
-        lab.mark()
-        relayed = _accepted(lab)
-        inside, gateway = lab.capture_port("s3:1"), lab.capture_port("s4:1")
-        target = address_of(PLAN.box("server"), 4)
-        opened = lab.agents["ue"].ask(
-            "open", group="legacy", dst=target, ports=[5001], mptcp=False, first=True
-        )
-        lab.stop_captures()
-        report.expect(
-            "legacy TCP is served", "error" not in opened["opened"][0], "an echo", opened["opened"][0]
-        )
-        report.equal("the relay took no part in it", relayed, _accepted(lab), "kernel")
-        # The relay would answer a SYN itself, with sequence numbers of its own.
-        both = [{s.flow for s in capture.segments()} for capture in (inside, gateway)]
-        report.expect(
-            "the same segments before and behind the MCP",
-            both[0] == both[1] != set(),
-            sorted(map(str, both[0])),
-            sorted(map(str, both[1])),
-            "capture",
-        )
+        off = aggregation.upload(lab, 4, OFF_S)
+        lab.controller.stop()
+        _crosses(report, off, "off")
+        options.say("controller with steering on")
+        lab.start_controller(options.without)
+        aggregation.warm_up(lab, 4)
+        on = _both_at_once(lab, report, options.seconds or aggregation.SECONDS)
         if options.prompt:
             lab.command_line()
-        report.table = [
-            ["", "goodput", *(f"sent by {a}" for a in on.access_bytes)],
-            ["M-session", f"{on.mbit:.1f} Mbit/s", *(f"{b / 1e6:.1f} MB" for b in on.access_bytes.values())],
-        ]
+        report.table = [["steering", "goodput", *(f"sent by {a}" for a in on.access_bytes)]]
+        for name, seen in (("off", off), ("on", on)):
+            sent = (f"{count / 1e6:.1f} MB" for count in seen.access_bytes.values())
+            report.table.append([name, f"{seen.mbit:.1f} Mbit/s", *sent])
         report.figures["on"] = {
             "goodput_mbit": round(on.mbit, 2),
             "access_bytes": on.access_bytes,
@@ -112,19 +92,72 @@ def run(options: Options, report: Report) -> None:
         }
 
 
-def _accepted(lab: Lab) -> int:
-    """Connections that the relay has taken so far."""
-    accepted: int = relay_status(lab.record, "inline")["counters"]["accepted"]
-    return accepted
+def _both_at_once(lab: Lab, report: Report, seconds: float) -> aggregation.Transfer:
+    near, far = lab.capture_port("s1:1"), lab.capture_port("s4:1")
+    agent = lab.agents["ue"]
+    target = address_of(PLAN.box("server"), 4)
+    agent.ask(
+        "start", name="legacy", kind="steady", dst=target, port=5001, mbit=LEGACY_MBIT, seconds=seconds - 1
+    )
+    on = aggregation.upload(lab, 4, seconds)
+    legacy = agent.finish("legacy", 30)
+    report.equal("the M-session's transfer succeeds", "", on.error)
+    report.expect(
+        "goodput of both accesses",
+        on.mbit >= aggregation.GAIN * ACCESS_MBIT,
+        f"at least {aggregation.GAIN * ACCESS_MBIT:.0f} Mbit/s",
+        f"{on.mbit:.1f} Mbit/s",
+    )
+    aggregation.check_pinned(report, on, "inline")
+    _crosses(report, on, "on")
+    report.equal(
+        "both accesses carry data",
+        [True, True],
+        [count > 0.1 * sum(on.access_bytes.values()) for count in on.access_bytes.values()],
+        "kernel",
+    )
+    paths = sorted(s["path"] for session in on.sessions for s in session["subflows"])
+    report.equal("both subflows on their natural path", ["natural", "natural"], paths, "REST")
+    report.equal("legacy TCP beside it succeeds", "", legacy.get("error", ""))
+    flow = FiveTuple(legacy["local"][0], legacy["local"][1], target, 5001)
+    _untouched(report, flow, near, far)
+    merged = {s.flow for s in far.segments() if s.syn} - {flow}
+    report.equal("connections the M-session became at the server", 1, len(merged), "capture")
+    report.equal("connections the MCP took", 1, on.count("inline", "MPCapableSYNRX"), "kernel")
+    return on
+
+
+def _crosses(report: Report, seen: aggregation.Transfer, label: str) -> None:
+    """First segments of both subflows at the MCP's inside port."""
+    syns = {s.flow.src: s.options for s in seen.ports["inline"].segments() if s.syn and s.options}
+    wanted = {"10.1.0.2": (CAPABLE,), "10.2.0.2": (JOIN,)}
+    report.equal(f"{label}: both subflows cross s3, where the MCP stands", wanted, syns, "capture")
+
+
+def _untouched(report: Report, flow: FiveTuple, near: Capture, far: Capture) -> None:
+    """A relay would answer a SYN itself, with sequence numbers and options of its own (K-OPT)."""
+
+    def shape(capture: Capture) -> set[tuple[FiveTuple, int, int, int, str]]:
+        rows = [s for s in capture.segments() if flow in (s.flow, s.flow.reversed())]
+        return {(s.flow, s.sequence, s.flags, s.length, s.raw_options) for s in rows}
+
+    before, behind = shape(near), shape(far)
+    report.expect(
+        "the legacy connection's segments before and behind the MCP, option for option",
+        len(before ^ behind) == 0 and len(before) > 100,
+        "the same, more than 100",
+        f"{len(before)} and {len(behind)}, {len(before ^ behind)} differ",
+        "capture",
+    )
 
 
 SCENARIO = Scenario(
     name="on-path",
     figure="draft-deng Figure 2",
     rows=ROWS,
-    summary="in-line MCP on the common link: M-session over both accesses, legacy TCP untouched",
+    summary="in-line MCP on the common link, steering off and on: M-session over both accesses, legacy TCP untouched",
     plan=PLAN,
     run=run,
-    controls=controls(),
+    controls=controls("steering", relay="the in-line MCP only forwards"),
 )
 topos = {"on-path": topology(PLAN)}

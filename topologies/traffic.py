@@ -2,7 +2,8 @@
 
 Runs inside a namespace (`python -m topologies.traffic`), standard library only, one JSON object a line on stdin and
 stdout. The first byte of a connection says what it is: `E` every further byte comes back, `S` bytes are
-counted until the host ends its direction, then the count comes back in 8 bytes.
+counted until the host ends its direction, then the count comes back in 8 bytes; `D` bytes come until the host
+has had enough.
 """
 
 import argparse
@@ -16,18 +17,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from topologies.probes import ping, trace
+from topologies.streams import (
+    BLOCK,
+    IPPROTO_MPTCP,
+    KINDS,
+    WAIT_S,
+    Json,
+    connect,
+    echo_round,
+    own_token,
+)
 
-IPPROTO_MPTCP = 262
-SOL_MPTCP = 284
-MPTCP_INFO = 1
-BLOCK = 1 << 16
-WAIT_S = 5.0  # a lost first SYN is sent again after 1 and 2 s, a data segment sooner
-ECHO = b"steered or not, the same bytes come back"
-
-Json = dict[str, Any]
+ZEROS = bytes(BLOCK)
 
 
 class Service:
@@ -84,57 +87,20 @@ class Service:
             state["count"] += len(data)
         elif state["mode"] == b"E":
             state["out"] += data
+        elif state["mode"] == b"D":
+            state["out"] = ZEROS
 
     def _write(self, connection: socket.socket, state: Json) -> None:
         if connection.fileno() < 0:
             return
         sent = connection.send(state["out"])
-        state["out"] = state["out"][sent:]
+        state["out"] = ZEROS if state["mode"] == b"D" else state["out"][sent:]
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if state["out"] else 0)
         self._selector.modify(connection, wanted, state)
 
     def _close(self, connection: socket.socket) -> None:
         self._selector.unregister(connection)
         connection.close()
-
-
-def connect(order: Json) -> socket.socket:
-    """A connection as an order asks for it: dst, port, mptcp, and perhaps src."""
-    family = socket.AF_INET6 if ":" in order["dst"] else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP if order.get("mptcp") else 0)
-    made.settimeout(order.get("wait", WAIT_S))
-    try:
-        if order.get("src"):
-            made.bind((order["src"], 0))
-        made.connect((order["dst"], order["port"]))
-    except OSError:
-        made.close()
-        raise
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return made
-
-
-def echo_round(connection: socket.socket, first: bool) -> None:
-    """Send a line and get the same back. Raises OSError."""
-    connection.sendall((b"E" if first else b"") + ECHO)
-    got = b""
-    while len(got) < len(ECHO):
-        part = connection.recv(len(ECHO) - len(got))
-        if not part:
-            raise ConnectionError("the other side ended the connection")
-        got += part
-    if got != ECHO:
-        raise ConnectionError("other bytes came back")
-
-
-def own_token(connection: socket.socket) -> str | None:
-    """The token of this host's own key; None for plain TCP."""
-    try:
-        raw = connection.getsockopt(SOL_MPTCP, MPTCP_INFO, 96)
-    except OSError:
-        return None
-    flags, token = struct.unpack_from("=II", raw, 8)
-    return None if flags & 1 else f"{token:08x}"
 
 
 class Agent:
@@ -221,10 +187,10 @@ class Agent:
         return {"closed": len(group) - len(kept)}
 
     def _start(self, order: Json) -> Json:
-        """Begin a task: kind `upload` or `churn`; its progress is read with `status`."""
+        """Begin a task of one of the KINDS; its progress is read with `status`."""
         task: Json = {"kind": order["kind"], "done": False, "end": False}
         self._tasks[order["name"]] = task
-        work = {"upload": upload, "churn": churn}[order["kind"]]
+        work = KINDS[order["kind"]]
         threading.Thread(target=_guarded, args=(work, order, task), daemon=True).start()
         return {"started": order["name"]}
 
@@ -243,55 +209,6 @@ def _guarded(work: Callable[[Json, Json], None], order: Json, task: Json) -> Non
     except OSError as error:
         task["error"] = str(error)
     task["done"] = True
-
-
-def upload(order: Json, task: Json) -> None:
-    """Send for `seconds`, then wait for the server's count: `mbit` is what arrived over the time it took."""
-    made = connect(order)
-    made.settimeout(30.0)
-    task["local"] = list(made.getsockname()[:2])
-    block = bytes(BLOCK)
-    started = time.monotonic()
-    made.sendall(b"S")
-    longest = 0.0
-    while time.monotonic() - started < order["seconds"] and not task["end"]:
-        before = time.monotonic()
-        made.sendall(block)
-        longest = max(longest, time.monotonic() - before)
-    task["token"] = own_token(made)
-    made.shutdown(socket.SHUT_WR)
-    answer = b""
-    while len(answer) < 8:
-        part = made.recv(8 - len(answer))
-        if not part:
-            raise ConnectionError("the server ended the connection without a count")
-        answer += part
-    taken = time.monotonic() - started
-    task["bytes"] = struct.unpack("!Q", answer)[0]
-    task["seconds"] = taken
-    task["longest_block_s"] = longest
-    task["mbit"] = task["bytes"] * 8 / taken / 1e6
-    made.close()
-
-
-def churn(order: Json, task: Json) -> None:
-    """Plain connections, `rate` a second, each an echo and a close: until told to stop, but at least `count`."""
-    task.update(completed=0, failed=0, errors=[])
-    step = 1.0 / order["rate"]
-    due = time.monotonic()
-    number = 0
-    while number < order["count"] or not task["end"]:
-        number += 1
-        due += step
-        time.sleep(max(0.0, due - time.monotonic()))
-        try:
-            made = connect(order | {"port": order["ports"][number % len(order["ports"])]})
-            echo_round(made, True)
-            made.close()
-            task["completed"] += 1
-        except OSError as error:
-            task["failed"] += 1
-            task["errors"] = (task["errors"] + [str(error)])[-5:]
 
 
 def main() -> None:

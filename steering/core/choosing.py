@@ -11,7 +11,7 @@ from steering.core.rulebook import Answer, Question, Rulebook
 from steering.core.selection import Effective, candidates, decide, effective
 from steering.core.sitemap import Attachment, SiteMap
 from steering.model.decision import Candidates, Decision, DecisionKey, Filtered
-from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
+from steering.model.network import AccessNetwork, Interception, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Direction, Policy, Terms
 from steering.wire.handshake import Handshake
 
@@ -104,6 +104,14 @@ class Chooser:
             handshake.src, handshake.dst, handshake.sport, handshake.dport, self._previous.get(access, 0)
         )
         return decide(wanted, network, loads, outside, key, now)
+
+    def in_line(self, decision: Decision) -> bool:
+        """Whether the MCP chosen stands on the natural path and takes connections there by itself."""
+        mcp = decision.mcp
+        if mcp is None or mcp.interception is not Interception.SELF:
+            return False
+        ends = decision.candidates
+        return self._graph.natural(ends.access, ends.gateway).through is mcp
 
     def chosen(self, access: int, mcp: int) -> None:
         """Remember for hysteresis."""

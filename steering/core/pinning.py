@@ -178,6 +178,8 @@ class Pinning:
             return self._over_limit(attachment, seen, full)
         session = self._begin(attachment, seen, key, exits, answer, decision, now)
         self.table.count(session, keys)
+        if self._chooser.in_line(decision):
+            return [self._naturally(attachment, seen)]  # not steered: its pin follows the MCP's SYN/ACK
         waypoint = session.subflows[0].waypoint
         return [Steer(tuple(session.entries(GATEWAY)), self._steered(attachment, seen, waypoint))]
 

@@ -24,7 +24,7 @@ def test_off_path_over_ipv6(tmp_path: Path) -> None:
     assert_held(*run_lab_for_rate(tmp_path, "off-path-v6"))
 
 
-@pytest.mark.row("D-F2", "D-4.b", "D-4.1a", "D-4.1b")
+@pytest.mark.row("D-F2", "D-4.b", "D-4.1a", "D-4.1b", "N-F1", "N-F4", "N-3.1", "S-3")
 def test_on_path_serves_the_m_session_and_leaves_legacy_tcp_alone(tmp_path: Path) -> None:
     assert_held(*run_lab_for_rate(tmp_path, "on-path"))
 

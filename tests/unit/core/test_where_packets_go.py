@@ -23,7 +23,6 @@ from tests.unit.core.sites import (
     mcp,
     off_path_site,
     packed,
-    steered,
 )
 
 UE_MAC, WLAN_MAC, SERVER_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:09"
@@ -262,9 +261,9 @@ def test_an_in_line_mcp_is_crossed_by_natural_traffic_too():
     back = udp(SERVER, 2, UE_WLAN, 1, eth_src=SERVER_MAC, eth_dst=VIRTUAL_MAC)
     assert lab.send(4, 1, back).deliveries[0][:2] == (3, 8)
     assert lab.send(3, 1, replace(back, eth_src="02:00:00:08:03:01")).deliveries[0][:2] == (2, 1)
-    outputs = lab.syn(2, 1, capable(UE_WLAN, 7))
-    assert isinstance(steered(outputs), Steer)
-    lab.steer(outputs)
+    opening = capable(UE_WLAN, 7)
+    assert not [o for o in lab.syn(2, 1, opening) if isinstance(o, Steer)]
+    lab.steer(lab.syn_ack(3, 1, answer(opening)))
     assert lab.send(2, 1, to_gateway(UE_WLAN, 7, mac=WLAN_MAC)).deliveries[0][:2] == (3, 1)
     returned = tcp(SERVER, 5201, UE_WLAN, 7, ACK, eth_src=SERVER_MAC, eth_dst=VIRTUAL_MAC)
     assert lab.send(4, 1, returned).deliveries[0][:2] == (3, 8)

@@ -1,0 +1,188 @@
+"""What a host of the lab sends and receives: one function a kind of task, run by `traffic`'s agent in a thread."""
+
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+IPPROTO_MPTCP = 262
+SOL_MPTCP = 284
+MPTCP_INFO = 1
+BLOCK = 1 << 16
+WAIT_S = 5.0  # a lost first SYN is sent again after 1 and 2 s, a data segment sooner
+ECHO = b"steered or not, the same bytes come back"
+
+Json = dict[str, Any]
+STEP_S = 0.02
+DRAIN_S = 15.0
+PATTERN = bytes(range(251))  # a prime, so that a lost or doubled segment shifts it
+
+
+def connect(order: Json) -> socket.socket:
+    """A connection as an order asks for it: dst, port, mptcp, and perhaps src."""
+    family = socket.AF_INET6 if ":" in order["dst"] else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP if order.get("mptcp") else 0)
+    made.settimeout(order.get("wait", WAIT_S))
+    try:
+        if order.get("src"):
+            made.bind((order["src"], 0))
+        made.connect((order["dst"], order["port"]))
+    except OSError:
+        made.close()
+        raise
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return made
+
+
+def echo_round(connection: socket.socket, first: bool) -> None:
+    """Send a line and get the same back. Raises OSError."""
+    connection.sendall((b"E" if first else b"") + ECHO)
+    got = b""
+    while len(got) < len(ECHO):
+        part = connection.recv(len(ECHO) - len(got))
+        if not part:
+            raise ConnectionError("the other side ended the connection")
+        got += part
+    if got != ECHO:
+        raise ConnectionError("other bytes came back")
+
+
+def own_token(connection: socket.socket) -> str | None:
+    """The token of this host's own key; None for plain TCP."""
+    try:
+        raw = connection.getsockopt(SOL_MPTCP, MPTCP_INFO, 96)
+    except OSError:
+        return None
+    flags, token = struct.unpack_from("=II", raw, 8)
+    return None if flags & 1 else f"{token:08x}"
+
+
+def upload(order: Json, task: Json) -> None:
+    """Send for `seconds`, then wait for the server's count: `mbit` is what arrived over the time it took."""
+    made = connect(order)
+    made.settimeout(30.0)
+    task["local"] = list(made.getsockname()[:2])
+    block = bytes(BLOCK)
+    started = time.monotonic()
+    made.sendall(b"S")
+    longest = 0.0
+    while time.monotonic() - started < order["seconds"] and not task["end"]:
+        before = time.monotonic()
+        made.sendall(block)
+        longest = max(longest, time.monotonic() - before)
+    task["token"] = own_token(made)
+    made.shutdown(socket.SHUT_WR)
+    answer = b""
+    while len(answer) < 8:
+        part = made.recv(8 - len(answer))
+        if not part:
+            raise ConnectionError("the server ended the connection without a count")
+        answer += part
+    taken = time.monotonic() - started
+    task["bytes"] = struct.unpack("!Q", answer)[0]
+    task["seconds"] = taken
+    task["longest_block_s"] = longest
+    task["mbit"] = task["bytes"] * 8 / taken / 1e6
+    made.close()
+
+
+def churn(order: Json, task: Json) -> None:
+    """Plain connections, `rate` a second, each an echo and a close: until told to stop, but at least `count`."""
+    task.update(completed=0, failed=0, errors=[])
+    step = 1.0 / order["rate"]
+    due = time.monotonic()
+    number = 0
+    while number < order["count"] or not task["end"]:
+        number += 1
+        due += step
+        time.sleep(max(0.0, due - time.monotonic()))
+        try:
+            made = connect(order | {"port": order["ports"][number % len(order["ports"])]})
+            echo_round(made, True)
+            made.close()
+            task["completed"] += 1
+        except OSError as error:
+            task["failed"] += 1
+            task["errors"] = (task["errors"] + [str(error)])[-5:]
+
+
+def download(order: Json, task: Json) -> None:
+    """Receive for `seconds`: `mbit` is what came, counted from the first byte on."""
+    made = connect(order)
+    made.settimeout(10.0)
+    task["local"] = list(made.getsockname()[:2])
+    made.sendall(b"D")
+    got = len(made.recv(BLOCK))
+    started = time.monotonic()
+    while time.monotonic() - started < order["seconds"] and not task["end"]:
+        part = len(made.recv(BLOCK))
+        if not part:
+            raise ConnectionError("the server ended the connection")
+        got += part
+    taken = time.monotonic() - started
+    task["token"] = own_token(made)
+    task.update(bytes=got, seconds=taken, mbit=got * 8 / taken / 1e6)
+    made.close()
+
+
+def steady(order: Json, task: Json) -> None:
+    """A constant stream of `mbit` for `seconds`, echoed by the server: what came back, and when nothing did.
+
+    `empty_seconds` counts whole seconds without a byte, `longest_gap_s` is the longest silence; `wrong` tells
+    whether any byte came back as another.
+    """
+    made = connect(order)
+    task["local"] = list(made.getsockname()[:2])
+    made.sendall(b"E")
+    made.setblocking(False)
+    block = max(1, int(order["mbit"] * 1e6 / 8 * STEP_S))
+    started = heard = time.monotonic()
+    task.update(sent=0, received=0, wrong=False, longest_gap_s=0.0, seconds=[])
+    limit = started + order["seconds"]
+    while time.monotonic() < limit + DRAIN_S:
+        now = time.monotonic()
+        sending = now < limit and not task["end"]
+        due = int((now - started) / STEP_S) * block
+        behind = sending and task["sent"] < due
+        readable, writable, _ = select.select([made], [made] if behind else [], [], STEP_S)
+        if writable:
+            at = task["sent"] % len(PATTERN)
+            wanted = min(due - task["sent"], BLOCK)
+            task["sent"] += made.send((PATTERN * (wanted // len(PATTERN) + 2))[at : at + wanted])
+        if readable:
+            heard = _heard(made, task, started, heard)
+        if not sending and task["received"] >= task["sent"]:
+            break
+    task["longest_gap_s"] = max(task["longest_gap_s"], time.monotonic() - heard)
+    spans = task["seconds"][: int(order["seconds"])]
+    task["empty_seconds"] = sum(not got for got in spans) + int(order["seconds"]) - len(spans)
+    task["token"] = own_token(made)
+    made.close()
+    if task["received"] < task["sent"]:
+        raise ConnectionError(f"{task['received']} of {task['sent']} bytes came back")
+
+
+def _heard(made: socket.socket, task: Json, started: float, heard: float) -> float:
+    """Note what came back just now; the time of it."""
+    part = made.recv(BLOCK)
+    now = time.monotonic()
+    if not part:
+        raise ConnectionError("the other side ended the connection")
+    at = task["received"] % len(PATTERN)
+    task["wrong"] |= part != (PATTERN * (len(part) // len(PATTERN) + 2))[at : at + len(part)]
+    task["received"] += len(part)
+    task["longest_gap_s"] = max(task["longest_gap_s"], now - heard)
+    seconds: list[int] = task["seconds"]
+    seconds += [0] * (int(now - started) + 1 - len(seconds))
+    seconds[int(now - started)] += len(part)
+    return now
+
+
+KINDS: dict[str, Callable[[Json, Json], None]] = {
+    "upload": upload,
+    "download": download,
+    "steady": steady,
+    "churn": churn,
+}
