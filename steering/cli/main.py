@@ -35,6 +35,7 @@ COMMANDS = (
     "token",
     "relay",
     "bench",
+    "completion",
 )
 
 EXIT_USAGE = 2
@@ -80,6 +81,15 @@ def summary_of(command: str) -> str:
 
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     """The parser of `steering`; only the `chosen` subcommand's module is imported and gets its arguments."""
+    return _build(frozenset() if chosen is None else frozenset({chosen}))
+
+
+def build_whole_parser() -> argparse.ArgumentParser:
+    """The parser with every subcommand's arguments, for those who describe the command."""
+    return _build(frozenset(available()))
+
+
+def _build(chosen: frozenset[str]) -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="steering",
         description="Steer Multipath TCP connections through MPTCP proxies (MCPs), every subflow to the same one.",
@@ -89,7 +99,7 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"steering {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command in available():
-        if command != chosen:
+        if command not in chosen:
             commands.add_parser(command, help=summary_of(command))
             continue
         module = import_module(f"steering.cli.{command}")

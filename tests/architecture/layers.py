@@ -34,7 +34,7 @@ LAYERS = {
         "wire model core policy openflow northbound store relay",
         "os_ken eventlet networkx webob routes pydantic yaml prometheus_client",
     ),
-    "cli": _layer("runtime model policy wire relay topologies", "dpkt"),
+    "cli": _layer("runtime model policy wire relay topologies", "dpkt shtab"),
     "app": _layer("runtime"),
     "topologies": _layer("model policy", "mininet"),
 }
