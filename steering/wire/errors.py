@@ -26,6 +26,11 @@ class Refusal(StrEnum):
     UNKNOWN_SUBTYPE = "unknown-subtype"
     UNKNOWN_VERSION = "unknown-version"  # neither MPTCP v0 nor v1
     IS_RESET = "is-reset"  # a reset is never answered with a reset
+    BAD_MAGIC = "bad-magic"  # no Convert message at all
+    BAD_TLV = "bad-tlv"  # a Convert TLV whose length, place or number is wrong
+    UNKNOWN_TLV = "unknown-tlv"  # a Convert TLV that nobody knows, or that only the other side sends
+    UNKNOWN_COMMAND = "unknown-command"  # SOCKS: BIND, UDP
+    DOMAIN_NAME = "domain-name"  # SOCKS: a name where an address is wanted
     BAD_VALUE = "bad-value"  # a field that does not fit its place on the wire
 
 
