@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import secrets
 import sys
+from pathlib import Path
 
 from steering.relay import rules, uplinks
 from steering.relay.commands import RuleError
 from steering.relay.dialling import dialler
+from steering.relay.explicit import parse_offers, parse_users
 from steering.relay.finishing import wait_finished
 from steering.relay.logs import Log
 from steering.relay.options import (
@@ -57,6 +60,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _many(parser, "--inside", "IFACE", "intercept only what comes in here; upstream: the LAN, required")
     add(
         "--server-leg", default="mptcp", metavar="KIND", help="mptcp (default; the server may decline) or tcp"
+    )
+    add(
+        "--explicit",
+        action="append",
+        default=[],
+        metavar="HOW[:PORT]",
+        help="listen for hosts that address the MCP itself and say where to: convert (8803), socks (1080)",
+    )
+    add(
+        "--convert-cookies", action="store_true", help="convert: only hosts that can receive at their address"
+    )
+    add(
+        "--socks-users", metavar="FILE", help="socks: lines of name:password, one of which a host has to know"
     )
     add("--max-sessions", default="4000", metavar="N", help="live sessions; one more is reset (default 4000)")
     add("--dial-timeout", default="20", metavar="SECONDS", help="for a server to answer (default 20)")
@@ -113,9 +129,10 @@ def _options(args: argparse.Namespace) -> RelayOptions:
     role = parse_choice("--role", args.role, Role)
     refuse_foreign(role, {name: getattr(args, name.replace("-", "_")) for name in ROLE_OPTIONS})
     plain = role.takes_plain
+    ports = () if plain else parse_ports(args.port)
     options = RelayOptions(
         source_mode=SourceMode.SHARED if role is Role.UPSTREAM else parse_source_mode(args.source_mode),
-        ports=() if plain else parse_ports(args.port),
+        ports=ports,
         prefixes=parse_prefixes(args.prefix),
         inside=parse_interfaces("--inside", args.inside),
         interception=parse_choice("--interception", args.interception, Interception),
@@ -127,6 +144,9 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         ranges=(parse_ranges("--port", args.port) or ALL_PORTS) if plain else (),
         upstream=_upstream(args) if role is Role.UPSTREAM else None,
         marked=parse_window("--marked-ports", args.marked_ports),
+        explicit=parse_offers(args.explicit, ports),
+        cookie_secret=secrets.token_bytes(16) if args.convert_cookies else b"",
+        users=parse_users(None if args.socks_users is None else _text_of(args.socks_users)),
     )
     if (args.nft or args.apply) and not options.prefixes and role is not Role.UPSTREAM:
         raise OptionError(
@@ -144,6 +164,13 @@ def _script(options: RelayOptions) -> str:
     if options.upstream:
         text += uplinks.script(uplinks.read(options.upstream.uplinks), options.inside, options.upstream)
     return text
+
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except (OSError, ValueError) as error:
+        raise OptionError(f"--socks-users {path}: {getattr(error, 'strerror', None) or 'not text'}") from None
 
 
 def _serve(options: RelayOptions, log: Log, apply: bool) -> None:

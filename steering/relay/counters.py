@@ -18,6 +18,10 @@ class Counters:
     """Accepted connections that were plain TCP, by choice of the host or of a middlebox."""
     refused_limit: int = 0
     refused_destination: int = 0
+    explicit: int = 0
+    """Sessions of hosts that addressed the MCP itself and said where to."""
+    preface_refused: int = 0
+    """Connections that did not say where to, or not so that it could be done: no server heard of them."""
     accept_failed: int = 0
     ended_orderly: int = 0
     ended_reset: int = 0

@@ -95,3 +95,16 @@ def _as_client(leg: ServerLeg, client: Endpoint, server: Endpoint) -> socket.soc
     sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
     sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
     return _connect(sock, client, server)
+
+
+def dial_own(leg: ServerLeg, server: Endpoint) -> socket.socket:
+    """From this machine's own address, as its routes have it: for hosts that addressed the MCP itself (N-F13)."""
+    sock = _open(leg)
+    try:
+        code = sock.connect_ex(_mapped(server))
+        if code not in (0, errno.EINPROGRESS):
+            raise OSError(code, os.strerror(code))
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -23,6 +23,21 @@ IFACE_NAME_MAX = 15
 """Bytes of an interface name (Linux IFNAMSIZ less its zero)."""
 
 
+class Protocol(StrEnum):
+    """How a host that addresses the MCP itself says where it wants to go (explicit mode, N-5.2.1b)."""
+
+    CONVERT = "convert"
+    SOCKS = "socks"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One listener for explicit mode."""
+
+    protocol: Protocol
+    port: int
+
+
 class OptionError(ValueError):
     """A relay option that is missing, malformed or not built; its text is one line for the operator."""
 
@@ -103,6 +118,9 @@ class RelayOptions:
     ranges: Ranges = ()
     upstream: Upstream | None = None
     marked: tuple[int, int] | None = None
+    explicit: tuple[Offer, ...] = ()
+    cookie_secret: bytes = b""
+    users: tuple[tuple[bytes, bytes], ...] = ()
 
     def covers(self, address: str) -> bool:
         """Whether an address lies in a service prefix (a prefix of the other family never covers it)."""

@@ -15,16 +15,19 @@ from select import EPOLLIN
 from typing import Any
 
 from steering.relay.counters import Counters, kernel_counters
-from steering.relay.dialling import Dialler, dialler
+from steering.relay.dialling import Dialler, dial_own, dialler
+from steering.relay.explicit import Waiting, say_last
 from steering.relay.logs import Log
-from steering.relay.options import RelayOptions
+from steering.relay.options import Protocol, RelayOptions, ServerLeg
 from steering.relay.poller import Poller
+from steering.relay.prefaces import Preface, Terms
 from steering.relay.roles import LISTEN_PORT
 from steering.relay.session import End, Session
 from steering.relay.sockets import (
     Endpoint,
     PlatformError,
     endpoints,
+    explicit_listener,
     is_local,
     listener,
     prepare_leg,
@@ -66,14 +69,22 @@ class Relay:
         self._dialling: deque[tuple[float, Session]] = deque()
         self._paused_until = 0.0
         self._stop = False
-        reserve_descriptors(options.max_sessions, len(options.ports))
+        reserve_descriptors(options.max_sessions, len(options.ports) + len(options.explicit))
         self._listeners: list[socket.socket] = []
+        self._protocols: dict[socket.socket, Protocol] = {}
+        terms = Terms(
+            self._is_service, options.cookie_secret, options.users, options.server_leg is ServerLeg.MPTCP
+        )
+        self._waiting = Waiting(self._poller, terms, self._explicit, self._no_preface)
         self._status: StatusSocket | None = None
         try:
             for port in options.ports:
                 self._listeners.append(listener(port))
             if options.role.takes_plain:
                 self._listeners.append(listener(LISTEN_PORT, socket.IPPROTO_TCP))
+            for offer in options.explicit:
+                self._listeners.append(explicit_listener(offer.port))
+                self._protocols[self._listeners[-1]] = offer.protocol
             if options.status is not None:
                 self._status = StatusSocket(options.status)
         except PlatformError:
@@ -131,8 +142,9 @@ class Relay:
             if session.dialling and session.end is None:
                 if deadline > now:
                     break
-                session.abort(End.DIAL_FAILED, f"no answer in {self.options.dial_timeout:g} s")
+                session.fail(errno.ETIMEDOUT, f"no answer in {self.options.dial_timeout:g} s")
             self._dialling.popleft()
+        self._waiting.expire(now)
         if self._paused_until and now >= self._paused_until:
             self._paused_until = 0.0
             self._watch_listeners()
@@ -143,6 +155,7 @@ class Relay:
     def close(self) -> None:
         """Reset every live session, stop listening; sessions that had ended in order are the kernel's to finish."""
         self._close_listeners()
+        self._waiting.close()
         live = len(self._sessions)
         for session in list(self._sessions):
             session.abort(End.STOPPED, "relay stopped")
@@ -178,7 +191,7 @@ class Relay:
                     return
                 continue
             try:
-                self._admit(accepted)
+                self._admit(accepted, self._protocols.get(sock))
             except OSError as error:  # the host was gone before we looked
                 self.counters.accept_failed += 1
                 self.log.peer_event("accept failed", reason=error.strerror)
@@ -191,15 +204,19 @@ class Relay:
             self._poller.remove(sock.fileno())
         self._paused_until = time.monotonic() + ACCEPT_PAUSE_S
 
-    def _admit(self, accepted: socket.socket) -> None:
+    def _admit(self, accepted: socket.socket, protocol: Protocol | None) -> None:
         reset_on_close(accepted)
         counters = self.counters
         counters.accepted += 1
         client, server = endpoints(accepted)
-        if len(self._sessions) >= self.options.max_sessions:
+        if len(self._sessions) + len(self._waiting) >= self.options.max_sessions:
             counters.refused_limit += 1
             self.log.peer_event("refused", reason="max-sessions", client=client, server=server)
             accepted.close()
+            return
+        if protocol is not None:
+            prepare_leg(accepted)
+            self._waiting.add(protocol, client, accepted, time.monotonic())
             return
         if not self._is_service(server):
             counters.refused_destination += 1
@@ -222,11 +239,36 @@ class Relay:
             return False
         return not is_local(server.address)
 
+    def _explicit(
+        self, client: Endpoint, server: Endpoint, accepted: socket.socket, preface: Preface, early: bytes
+    ) -> None:
+        """A host said where to (N-5.2.1b)."""
+        self.counters.explicit += 1
+        try:
+            dialled = dial_own(self.options.server_leg, server)
+        except OSError as error:
+            self.counters.dial_failed += 1
+            self.log.peer_event("dial failed", client=client, server=server, reason=error.strerror)
+            say_last(accepted, preface.failed(error.errno or 0))
+            self._poller.close_later(accepted)
+            return
+        self._start(client, server, accepted, dialled, preface, early)
+
+    def _no_preface(self, client: Endpoint, reason: str) -> None:
+        self.counters.preface_refused += 1
+        self.log.peer_event("preface refused", client=client, reason=reason)
+
     def _start(
-        self, client: Endpoint, server: Endpoint, accepted: socket.socket, dialled: socket.socket
+        self,
+        client: Endpoint,
+        server: Endpoint,
+        accepted: socket.socket,
+        dialled: socket.socket,
+        preface: Preface | None = None,
+        early: bytes = b"",
     ) -> None:
         now = time.monotonic()
-        session = Session(self._poller, client, server, accepted, dialled, now, self._on_end)
+        session = Session(self._poller, client, server, accepted, dialled, now, self._on_end, preface, early)
         self._sessions[session] = None
         self._dialling.append((now + self.options.dial_timeout, session))
         self.counters.active += 1
@@ -282,6 +324,7 @@ class Relay:
             "server_leg": self.options.server_leg.value,
             "ports": list(self.options.ports),
             "ranges": [list(bounds) for bounds in self.options.ranges],
+            "explicit": {offer.protocol.value: offer.port for offer in self.options.explicit},
             "sessions": sessions,
             "counters": counters,
             "kernel": kernel_counters(),

@@ -27,6 +27,9 @@ ROLE_OPTIONS: Mapping[str, frozenset[Role]] = {
     "source-ports": frozenset({Role.UPSTREAM}),
     "deny-mptcp-to": frozenset({Role.UPSTREAM}),
     "inner-cpe": frozenset({Role.UPSTREAM}),
+    "explicit": frozenset({Role.DOWNSTREAM}),
+    "convert-cookies": frozenset({Role.DOWNSTREAM}),
+    "socks-users": frozenset({Role.DOWNSTREAM}),
 }
 """Options that only some roles have."""
 

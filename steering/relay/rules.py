@@ -40,6 +40,7 @@ SYSCTLS: tuple[tuple[str, str], ...] = (
     ("net.ipv4.tcp_syncookies", "0"),  # a cookie leaves no request socket for the second nft rule to find
     ("net.ipv4.tcp_max_syn_backlog", "8192"),
     ("net.core.somaxconn", "8192"),
+    ("net.ipv4.tcp_fastopen", "3"),  # explicit mode: the destination may come with the SYN
 )
 
 PER_INTERFACE: tuple[tuple[str, str], ...] = (("rp_filter", "0"), ("send_redirects", "0"))

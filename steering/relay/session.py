@@ -15,8 +15,10 @@ from collections.abc import Callable
 from enum import StrEnum
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
+from steering.relay.explicit import say_last
 from steering.relay.poller import Poller
-from steering.relay.sockets import Endpoint, finish_on_close, mptcp_info
+from steering.relay.prefaces import Preface
+from steering.relay.sockets import Endpoint, finish_on_close, mptcp_info, name_of, syn_ack_options
 
 CHUNK = 64 * 1024
 """Bytes of one read, and the most a session keeps for one direction."""
@@ -63,7 +65,9 @@ class Session:
 
     __slots__ = (
         "_done",
+        "_early",
         "_poller",
+        "_preface",
         "client",
         "client_leg",
         "dialling",
@@ -83,7 +87,12 @@ class Session:
         dialled: socket.socket,
         started: float,
         done: Callable[["Session", End, str], None],
+        preface: Preface | None = None,
+        early: bytes = b"",
     ) -> None:
+        """`preface`: the host asked for this server and is owed an answer; `early` it sent along."""
+        self._preface = preface
+        self._early = early
         self._poller = poller
         self._done = done
         self.client = client
@@ -131,10 +140,12 @@ class Session:
     def _dialled(self, leg: Leg) -> None:
         code = leg.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            self.abort(End.DIAL_FAILED, os.strerror(code))
+            self.fail(code, os.strerror(code))
             return
         leg.up = True
         self.dialling = False
+        if self._preface is not None:
+            self._answer(self._preface, leg)
         self._watch(leg)
         self._watch(self.client_leg)
 
@@ -209,6 +220,22 @@ class Session:
         for leg in (self.client_leg, self.server_leg):
             finish_on_close(leg.sock)
         self._close(End.ORDERLY, "")
+
+    def _answer(self, preface: Preface, leg: Leg) -> None:
+        """The host hears that its connection stands, the server what the host sent along."""
+        self._preface = None
+        self.client_leg.pending = memoryview(preface.connected(name_of(leg.sock), syn_ack_options(leg.sock)))
+        if self._early:
+            leg.pending = memoryview(self._early)
+            self.client_leg.received += len(self._early)
+            self._early = b""
+
+    def fail(self, code: int, reason: str) -> None:
+        """There is no server leg; whoever asked for it by a preface is told so. `code` is an errno."""
+        if self.end is None:
+            if self._preface is not None:
+                say_last(self.client_leg.sock, self._preface.failed(code))
+            self._close(End.DIAL_FAILED, reason)
 
     def abort(self, end: End, reason: str) -> None:
         """Reset both peers (the sockets reset on close) and end."""

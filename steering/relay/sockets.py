@@ -3,11 +3,12 @@
 Socket option numbers are Linux's (uapi in.h, in6.h, mptcp.h); Python's socket module names few of them.
 """
 
+import contextlib
 import errno
 import os
 import socket
 import struct
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from steering.relay.options import ServerLeg
@@ -17,7 +18,9 @@ SOL_MPTCP = 284
 MPTCP_INFO = 1
 IP_TRANSPARENT = 19
 IPV6_TRANSPARENT = 75
+TCP_FASTOPEN = 23
 BACKLOG = 4096
+FAST_OPEN_QUEUE = 256
 
 KEEPALIVE_IDLE_S = 600
 KEEPALIVE_INTERVAL_S = 30
@@ -95,6 +98,15 @@ def listener(port: int, protocol: int = IPPROTO_MPTCP) -> socket.socket:
     return sock
 
 
+def explicit_listener(port: int) -> socket.socket:
+    """A dual-stack MPTCP listener for hosts that address the MCP itself; takes data in a SYN (TCP Fast Open) where
+    the kernel lets it. Raises PlatformError if the port is taken."""
+    sock = listener(port)
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN, FAST_OPEN_QUEUE)
+    return sock
+
+
 def reset_on_close(sock: socket.socket) -> None:
     """From now on a close, or the death of this process, resets the peer and never looks like a clean end."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -138,14 +150,42 @@ def dial(client: Endpoint, server: Endpoint, leg: ServerLeg) -> socket.socket:
     return sock
 
 
+def syn_ack_options(sock: socket.socket) -> bytes:
+    """The options of a server's SYN/ACK as far as the kernel tells: SACK permitted, window scale, MPTCP.
+
+    MP_CAPABLE stands without its key, which is nobody's but the MCP's.
+    """
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)
+        mptcp = mptcp_info(sock) is not None
+    except OSError:
+        return b""
+    found = b""
+    if info[5] & 2:  # TCPI_OPT_SACK
+        found += b"\x04\x02"
+    if info[5] & 4:  # TCPI_OPT_WSCALE; the low nibble is the peer's
+        found += bytes((3, 3, info[6] & 15))
+    if mptcp:
+        found += b"\x1e\x04\x01\x01"
+    return found
+
+
 def endpoints(sock: socket.socket) -> tuple[Endpoint, Endpoint]:
     """(client, server) of an accepted connection; the server is the address the host dialled. Raises OSError."""
     return _endpoint(sock.getpeername()), _endpoint(sock.getsockname())
 
 
-def _endpoint(name: tuple[str, int, int, int]) -> Endpoint:
-    address = IPv6Address(name[0].partition("%")[0])
-    return Endpoint(str(address.ipv4_mapped or address), name[1])
+def name_of(sock: socket.socket) -> Endpoint:
+    """A socket's own end; the unspecified address where it has none any more."""
+    try:
+        return _endpoint(sock.getsockname())
+    except OSError:
+        return Endpoint("0.0.0.0", 0)
+
+
+def _endpoint(name: tuple[str, int, int, int] | tuple[str, int]) -> Endpoint:
+    address = ip_address(name[0].partition("%")[0])
+    return Endpoint(str((address.version == 6 and address.ipv4_mapped) or address), name[1])
 
 
 def is_local(address: str) -> bool:

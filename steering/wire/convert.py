@@ -137,7 +137,7 @@ def message_length(start: bytes) -> int | None:
         raise ConvertError(Refusal.UNKNOWN_VERSION, ErrorCode.UNSUPPORTED_VERSION, supported)
     if not words:
         raise _malformed()
-    return words * WORD
+    return int(words) * WORD
 
 
 def decode(message: bytes) -> tuple[Tlv, ...]:

@@ -1,0 +1,132 @@
+"""The client's side of explicit mode (N-5.2.1b): what to say to an MCP, and what to make of its answers. No I/O."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Protocol
+
+from steering.relay.sockets import Endpoint
+from steering.wire import convert, socks
+from steering.wire.errors import WireError
+
+
+class Asking(Protocol):
+    """The client's side: what to say to an MCP, and what to make of its answers."""
+
+    def first(self) -> bytes:
+        """What to send as soon as the connection stands, or in its SYN."""
+
+    def feed(self, data: bytes) -> "Asked":
+        """Bytes of the MCP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`send` goes out now; `done`: the connection stands and `early` are its first bytes; `refused` says why not."""
+
+    send: bytes = b""
+    done: bool = False
+    early: bytes = b""
+    refused: str = ""
+
+
+class ConvertAsking:
+    """A Convert client (RFC 8803 section 4.1). The host's own data may follow `first` at once: 0-RTT."""
+
+    def __init__(self, destination: Endpoint, cookie: bytes | None = None) -> None:
+        self._destination = destination
+        self._cookie = cookie
+        self._data = b""
+
+    def first(self) -> bytes:
+        """See Asking."""
+        wanted = convert.Connect(ip_address(self._destination.address), self._destination.port)
+        return convert.encode(wanted, *([] if self._cookie is None else [convert.Cookie(self._cookie)]))
+
+    def feed(self, data: bytes) -> Asked:
+        """See Asking."""
+        self._data += data
+        try:
+            length = convert.message_length(self._data)
+            if length is None or len(self._data) < length:
+                return Asked()
+            tlvs = convert.decode(self._data[:length])
+        except convert.ConvertError as error:
+            return Asked(refused=error.reason.value)
+        for tlv in tlvs:
+            if isinstance(tlv, convert.Error):
+                return Asked(refused=_named(tlv.code))
+        return Asked(done=True, early=self._data[length:])
+
+
+def _named(code: int) -> str:
+    try:
+        return convert.ErrorCode(code).name.lower().replace("_", "-")
+    except ValueError:
+        return f"error-{code}"
+
+
+class SocksAsking:
+    """A SOCKS client: three round trips with a password, two without."""
+
+    def __init__(self, destination: Endpoint, user: tuple[bytes, bytes] | None = None) -> None:
+        self._destination = destination
+        self._user = user
+        self._data = b""
+        self._stage = self._method
+
+    def first(self) -> bytes:
+        """See Asking."""
+        return socks.write_greeting(*([socks.Method.NONE] if self._user is None else [socks.Method.PASSWORD]))
+
+    def feed(self, data: bytes) -> Asked:
+        """See Asking."""
+        self._data += data
+        sent = b""
+        while True:
+            stage = self._stage
+            try:
+                asked = stage()
+            except WireError as error:
+                return Asked(sent, refused=error.reason.value)
+            if asked is None:
+                return Asked(sent)
+            sent += asked.send
+            if asked.done or asked.refused:
+                return Asked(sent, asked.done, asked.early, asked.refused)
+
+    def _method(self) -> Asked | None:
+        read = socks.read_method(self._data)
+        if read is None:
+            return None
+        method, used = read
+        self._data = self._data[used:]
+        if method == socks.Method.PASSWORD and self._user is not None:
+            self._stage = self._verdict
+            return Asked(socks.write_credentials(*self._user))
+        if method != socks.Method.NONE or self._user is not None:
+            return Asked(refused="no-method")
+        return self._ask()
+
+    def _verdict(self) -> Asked | None:
+        read = socks.read_verdict(self._data)
+        if read is None:
+            return None
+        verdict, used = read
+        self._data = self._data[used:]
+        return self._ask() if verdict == 0 else Asked(refused="wrong-password")
+
+    def _ask(self) -> Asked:
+        self._stage = self._answer
+        return Asked(socks.write_request(ip_address(self._destination.address), self._destination.port))
+
+    def _answer(self) -> Asked | None:
+        read = socks.read_answer(self._data)
+        if read is None:
+            return None
+        answer, used = read
+        if answer.reply != socks.Reply.SUCCEEDED:
+            known = answer.reply in socks.Reply.__members__.values()
+            return Asked(
+                refused=socks.Reply(answer.reply).name.lower().replace("_", "-") if known else "failure"
+            )
+        return Asked(done=True, early=self._data[used:])
