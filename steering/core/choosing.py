@@ -28,6 +28,7 @@ class Chooser:
         self._neighbours = neighbours
         self.access = {a.name: (a.type, a.trust) for a in sitemap.site.access_networks}
         self.health = {mcp.id: McpHealth(policy.timers.health_hold) for mcp in sitemap.site.mcps}
+        self.granted: dict[bytes, str] = {}  # source -> the class that an authoriser named
         self.minute = 0  # of the week, Monday 0:00 is 0
         self._all_ports = all(mcp.tcp_ports == ((1, 65535),) for mcp in sitemap.site.mcps)
         self._previous: dict[int, int] = {}  # access edge -> MCP id given last
@@ -52,7 +53,8 @@ class Chooser:
 
     def ask(self, attachment: Attachment, handshake: Handshake, frame: bytes = b"") -> Answer:
         """The rule for a segment that came in at an attachment; its `frame` tells the DSCP."""
-        if self._plain:
+        granted = self.granted.get(handshake.src, "") if self.granted else ""
+        if self._plain and not granted:
             return self._constant
         part = attachment.part
         direction = Direction.HOST if isinstance(part, AccessNetwork) else Direction.SERVER
@@ -61,7 +63,8 @@ class Chooser:
             Question(
                 handshake.src, handshake.dst, handshake.dport, part.name, kind, trust,
                 handshake.version, dscp_of(frame), direction, self.minute,
-            )
+            ),
+            granted,
         )  # fmt: skip
 
     def allowance(self, answer: Answer) -> Allowance:
@@ -70,7 +73,7 @@ class Chooser:
             return self._usual
         key = (
             answer.rule.name if answer.rule else "",
-            answer.subscriber.id if answer.subscriber else "",
+            f"{answer.subscriber.id} {answer.subscriber.klass}" if answer.subscriber else "",
             answer.application.name if answer.application else "",
         )
         known = self._allowances.get(key)

@@ -60,6 +60,7 @@ class Counters:
         "joins",
         "aborts",
         "refusals",
+        "authorisations",
         "sessions_started",
         "sessions_ended",
         "sessions_recovered",
@@ -80,6 +81,7 @@ class Counters:
         self.joins: Counter[JoinResult] = Counter()
         self.aborts: Counter[Abort] = Counter()
         self.refusals: Counter[Refusal] = Counter()
+        self.authorisations: Counter[tuple[str, str]] = Counter()  # by authoriser and outcome
         self.sessions_started = 0
         self.sessions_ended = 0
         self.sessions_recovered = 0

@@ -48,9 +48,10 @@ class Engine:
         self._epochs: dict[int, int] = defaultdict(lambda: self.epoch)
         unwildcard = "un-wildcarding" not in disabled
         self.neighbours = Neighbours(self.map, policy.limits, self._epochs, unwildcard)
-        self.natural = Natural(self.map, policy, self._epochs, disabled)
         self.chooser = Chooser(self.map, policy, self.graph, self.neighbours)
-        self.pinning = Pinning(self.map, policy, self.chooser, self.counters, disabled)
+        self.pinning = Pinning(self.map, policy, self.chooser, self.counters, disabled, self._epochs)
+        self.authorising = self.pinning.authorising
+        self.natural = Natural(self.map, policy, self._epochs, disabled, self.authorising)
         self.recovery = Recovery(self.map, self.pinning.table, self.counters)
         self.pinning.recovering = True
         self._recover_until: float | None = None
@@ -80,6 +81,10 @@ class Engine:
             m.PortLoad: self._port_load,
             m.AccessChanged: self._access_changed,
             m.AbortSession: self._abort,
+            m.Authorised: self.pinning.authorised,
+            m.AclReplaced: self._list_replaced,
+            m.RegistryReplaced: self._list_replaced,
+            m.PairingsReplaced: self._list_replaced,
             m.TimeOfDay: self._time_of_day,
             m.Tick: self._tick,
         }
@@ -160,7 +165,7 @@ class Engine:
         self.policy = replaced.policy
         self.pinning.replace(replaced.policy)
         self.chooser.refresh(now)
-        self.natural = Natural(self.map, replaced.policy, self._epochs, self._disabled)
+        self.natural = Natural(self.map, replaced.policy, self._epochs, self._disabled, self.authorising)
         return self._resync()
 
     def _mcp_admin(self, given: m.McpAdmin, now: float) -> list[m.Output]:
@@ -193,6 +198,12 @@ class Engine:
     def _abort(self, given: m.AbortSession, now: float) -> list[m.Output]:
         session = self.pinning.table.by_id.get(given.session)
         return [] if session is None else self.pinning.aborting.abort(session, now)
+
+    def _list_replaced(
+        self, given: m.AclReplaced | m.RegistryReplaced | m.PairingsReplaced, now: float
+    ) -> list[m.Output]:
+        self.authorising.take(given)
+        return self._resync()
 
     def _time_of_day(self, given: m.TimeOfDay, now: float) -> list[m.Output]:
         self.chooser.minute = given.minute % 10_080

@@ -40,8 +40,8 @@ LINK_LOCAL_GATEWAY = IPv6Address("fe80::1")
 LINK_LOCAL = IPv6Network("fe80::/10")
 
 # Priorities; a prefix length (at most 128) is added where prefixes may contain one another.
-ALLOW, ALLOW_FIN, ALLOW_RST, DENY, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = (
-    30000, 30130, 30260, 30400, 35000, 40000, 40200, 50000, 60000,
+ALLOW, ALLOW_FIN, ALLOW_RST, DENY, WALL, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = (
+    30000, 30130, 30260, 30400, 30600, 35000, 40000, 40200, 50000, 60000,
 )  # fmt: skip
 
 
@@ -49,7 +49,8 @@ ALLOW, ALLOW_FIN, ALLOW_RST, DENY, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = (
 class GuardedPort:
     """An attachment port as GUARD sees it.
 
-    `on_link`: whose neighbours are believed; `allowed`: who may send IP; `denied` wins over it.
+    `on_link`: whose neighbours are believed; `allowed`: who may send IP; `denied` and
+    `kept_out` win over it.
     """
 
     port: int
@@ -58,6 +59,7 @@ class GuardedPort:
     on_link: tuple[Network, ...]
     allowed: tuple[Network, ...]
     denied: tuple[Network, ...] = ()
+    kept_out: tuple[tuple[Network, Address], ...] = ()  # source, and the MCP's address it may not reach
 
 
 def match(**fields: FieldValue) -> tuple[tuple[str, FieldValue], ...]:
@@ -219,6 +221,9 @@ def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     for prefix in guarded.denied:
         fields = from_prefix(prefix) | base
         yield Rule(Table.GUARD, DENY + prefix.prefixlen, match(**fields), cookie=plain)
+    for prefix, target in guarded.kept_out:
+        fields = from_prefix(prefix) | {"in_port": guarded.port, f"ipv{target.version}_dst": str(target)}
+        yield Rule(Table.GUARD, WALL + prefix.prefixlen, match(**fields), cookie=plain)
     for prefix in guarded.allowed:
         fields = from_prefix(prefix) | base
         length = prefix.prefixlen

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from steering.model.authorisation import AclEntry, Authorizer, Registered, Verdict
 from steering.model.network import NetworkAccessType, PortRef, Trust
 from steering.model.policy import Policy
 from steering.model.rules import MeterBand, Rule
@@ -172,6 +173,33 @@ class AbortSession(NamedTuple):
     session: int
 
 
+class Authorised(NamedTuple):
+    """The answer to an Authorise. `ttl` seconds, None: as the policy says; `klass` of the source, or empty."""
+
+    request: int
+    verdict: Verdict
+    klass: str = ""
+    ttl: float | None = None
+
+
+class AclReplaced(NamedTuple):
+    """The live access control list, which stands before the policy's own (N-5.3b)."""
+
+    entries: tuple[AclEntry, ...]
+
+
+class RegistryReplaced(NamedTuple):
+    """The subscribers of the registry, all of them (N-5.3a)."""
+
+    subscribers: tuple[Registered, ...]
+
+
+class PairingsReplaced(NamedTuple):
+    """Addresses of the devices that are paired with the controller (S-14), 4 or 16 bytes each."""
+
+    addresses: frozenset[bytes]
+
+
 class TimeOfDay(NamedTuple):
     """Local minute of the week, Monday 0:00 is 0; told once a minute, since the core has no clock (D-3.2c)."""
 
@@ -203,6 +231,10 @@ Input = (
     | PortLoad
     | AccessChanged
     | AbortSession
+    | Authorised
+    | AclReplaced
+    | RegistryReplaced
+    | PairingsReplaced
     | TimeOfDay
     | Tick
 )
@@ -277,4 +309,15 @@ class SendFrame(NamedTuple):
     frame: bytes
 
 
-Output = Steer | RemoveEntries | SyncRules | FillSwitch | ReadEntries | SendFrame | Release
+class Authorise(NamedTuple):
+    """Ask an authoriser about a source, 4 or 16 bytes; the answer is Authorised with the same `request`.
+    `subscriber`: its pseudonym, empty where the registry does not know it."""
+
+    request: int
+    authorizer: Authorizer
+    source: bytes
+    access: str
+    subscriber: str
+
+
+Output = Steer | RemoveEntries | SyncRules | FillSwitch | ReadEntries | SendFrame | Release | Authorise

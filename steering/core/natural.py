@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 
+from steering.core.authorising import Authorising
 from steering.core.forwarding import (
     PORTS_MATCHED,
     Route,
@@ -24,8 +25,14 @@ class Natural:
     """Pure over (site, policy, graph): asked again for a switch whenever one of them changed."""
 
     def __init__(
-        self, sitemap: SiteMap, policy: Policy, epochs: Mapping[int, int], disabled: frozenset[str]
+        self,
+        sitemap: SiteMap,
+        policy: Policy,
+        epochs: Mapping[int, int],
+        disabled: frozenset[str],
+        authorising: Authorising,
     ) -> None:
+        self._authorising = authorising
         self._map = sitemap
         self._epochs = epochs
         self._unwildcard = "un-wildcarding" not in disabled
@@ -84,7 +91,11 @@ class Natural:
     def _guarded(self, attachment: Attachment) -> GuardedPort:
         part, port = attachment.part, attachment.waypoint.port.port
         if isinstance(part, AccessNetwork):
-            return GuardedPort(port, attachment.role, part.gateways, part.prefixes, part.prefixes)
+            allowed = self._authorising.admitted(part.name, part.prefixes)
+            kept_out = tuple(self._authorising.kept_out(part.name, part.prefixes))
+            return GuardedPort(
+                port, attachment.role, part.gateways, part.prefixes, allowed, kept_out=kept_out
+            )
         if isinstance(part, Gateway):
             denied = (*self._map.access_prefixes(), *self._mcp_networks())
             return GuardedPort(port, attachment.role, part.gateways, part.prefixes, part.prefixes, denied)

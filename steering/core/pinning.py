@@ -4,6 +4,9 @@ Everything here is driven by what the network sees of a handshake. Nothing waits
 kept in `Held` until its token is learned or its time is over.
 """
 
+from collections.abc import Mapping
+
+from steering.core.authorising import Authorising
 from steering.core.capability import Capabilities
 from steering.core.choosing import FOREIGN, Chooser
 from steering.core.counters import Counters, JoinResult
@@ -11,6 +14,7 @@ from steering.core.ending import Ending
 from steering.core.held import Held
 from steering.core.messages import (
     NATURAL,
+    Authorised,
     Output,
     Release,
     SendFrame,
@@ -24,6 +28,7 @@ from steering.core.quotas import Full, session_keys
 from steering.core.rulebook import Answer
 from steering.core.sessions import Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import Attachment, SiteMap
+from steering.core.strays import Strays
 from steering.core.watching import Watching
 from steering.model.decision import Decision, Outcome, Ruling
 from steering.model.network import PortRef, PortRole
@@ -58,6 +63,7 @@ class Pinning:
         chooser: Chooser,
         counters: Counters,
         disabled: frozenset[str],
+        epochs: Mapping[int, int],
     ) -> None:
         self._map = sitemap
         self._chooser = chooser
@@ -68,6 +74,8 @@ class Pinning:
         self.watching = Watching(self.table, self.ending, policy, counters, chooser.health, self.refuse)
         self.keys, self.aborting = self.watching.keys, self.watching.aborting
         self.held = Held(policy.limits.held_joins, policy.timers.hold)
+        self.strays = Strays(epochs)
+        self.authorising = Authorising(sitemap, policy, counters, chooser.granted)
         self.capabilities = Capabilities(policy.timers.capability)
         self.recovering = False
         self.offline = set(sitemap.switches)  # edge switches that cannot take entries now
@@ -81,6 +89,7 @@ class Pinning:
         self._half_open_share = max(1, policy.limits.half_open // max(1, accesses))
         self._eligible = frozenset(p for low, high in policy.eligible_ports for p in range(low, high + 1))
         self._chooser.replace(policy)
+        self.authorising.replace(policy)
 
     def eligible(self, port: int) -> bool:
         """Whether connections to a service port are looked at."""
@@ -150,6 +159,9 @@ class Pinning:
 
     def _capable(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
         handshake = seen.handshake
+        if handshake.dst in self._map.mcp_addresses:  # explicit mode: the natural way, if it may
+            barred = self._barred(attachment, seen, now)
+            return self._leave(attachment, seen) if barred is None else barred
         exits = self._map.exits_to(handshake.dst)
         if not exits or handshake.dport not in self._eligible:
             return self._leave(attachment, seen)
@@ -161,6 +173,9 @@ class Pinning:
                 return self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
             if self._goes_naturally(terms, handshake, key, now):
                 return self._leave(attachment, seen)
+        barred = self._barred(attachment, seen, now)
+        if barred is not None:
+            return barred
         refusal = self._no_room(attachment, exits)
         if refusal is not None:
             self._counters.refusals[refusal] += 1
@@ -214,6 +229,16 @@ class Pinning:
         if proving or self.policy.keep_keys:
             self.keys.begin(session, proving, now)
         return session
+
+    def _barred(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output] | None:
+        """None: authorised. Else the refusal, or what is asked while it waits."""
+        judged = self.authorising.judge(attachment, seen, now)
+        if not isinstance(judged, Refusal):
+            return judged
+        self._counters.refusals[judged] += 1
+        full = judged is Refusal.AUTHORISATION_QUEUE_FULL
+        reason = ResetReason.LACK_OF_RESOURCES if full else ResetReason.ADMINISTRATIVELY_PROHIBITED
+        return self.refuse(seen, reason, transient=full)
 
     def _leave(self, attachment: Attachment, seen: SynSeen) -> list[Output]:
         """Not ours to steer."""
@@ -280,13 +305,20 @@ class Pinning:
 
     def tick(self, now: float) -> list[Output]:
         """Whoever waited too long: joins for their token, and what is watched."""
-        return self.expire_held(now) + self.watching.tick(now)
+        outputs = self.expire_held(now) + self.strays.tick(now) + self.authorising.tick(self.syn, now)
+        return outputs + self.watching.tick(now)
+
+    def authorised(self, given: Authorised, now: float) -> list[Output]:
+        """An authoriser answered: the SYNs that waited for it come again."""
+        return self.authorising.answered(given, self.syn, now)
 
     def expire_held(self, now: float) -> list[Output]:
         """Held joins whose token never came: dropped in silence, or reset where the policy says so."""
         outputs: list[Output] = []
         for seen in self.held.expire(now):
             self._count_refused(Refusal.UNKNOWN_TOKEN)
+            if "stray-drop" not in self._disabled:
+                outputs += self.strays.block(seen, now)
             if self.policy.unknown_join is UnknownJoin.RESET:
                 outputs += self.refuse(seen, ResetReason.MPTCP_ERROR)
         return outputs
@@ -306,7 +338,7 @@ class Pinning:
         """Bring a later subflow to exactly the MCP of its session (D-6.2c)."""
         handshake = seen.handshake
         answer = self._chooser.ask(attachment, handshake, seen.frame)
-        refusal = self.aborting.refusal(session)
+        refusal = self.aborting.refusal(session) or self.authorising.listed(attachment, seen)
         if refusal is None:
             access = self._chooser.access.get(attachment.name, FOREIGN)
             refusal = not_allowed(self.policy, access, answer, session)
@@ -389,6 +421,7 @@ class Pinning:
             self.keys.verify(session)
         self.table.settle(session, SessionState.ESTABLISHED)
         outputs: list[Output] = [Steer(tuple(session.entries(GATEWAY)), None)]
+        outputs += self.strays.learnt(token)
         for waiting, join in self.held.take(token):
             outputs += self.syn(waiting, join, now)
         return outputs

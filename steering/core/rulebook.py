@@ -7,7 +7,9 @@ Lakshman and Stiliadis 1998).
 
 from bisect import bisect_right
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from steering.model.network import Network, NetworkAccessType, Trust
@@ -171,9 +173,13 @@ class Rulebook:
         self._application_ports = _Ranges(a.ports for a in self._applications)
         self._application_prefixes = _Prefixes(a.destinations for a in self._applications)
 
-    def ask(self, question: Question) -> Answer:
-        """The first rule that accepts a connection, and whose it is."""
+    def ask(self, question: Question, granted: str = "") -> Answer:
+        """The first rule that accepts a connection, and whose it is; `granted`: the class that an authoriser
+        named, which counts before the file's."""
         subscriber = self._subscribers.of(question.source)
+        if granted:
+            own = subscriber or Subscriber(ip_address(question.source).compressed)
+            subscriber = replace(own, klass=granted)
         application = self.application(question.destination, question.port)
         if not self._rules:
             return Answer(None, self._default, subscriber, application)

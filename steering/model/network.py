@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from steering.model.aaa import Aaa
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -121,6 +123,7 @@ class Site:
     links: tuple[Link, ...] = ()  # static links; empty: discovered by LLDP
     switches: dict[str, int] = field(default_factory=dict)  # name -> datapath id
     discover: bool = True
+    aaa: Aaa = field(default_factory=Aaa)
 
     def switch_name(self, dpid: int) -> str:
         """The operator's name of a switch, or its id in hex."""

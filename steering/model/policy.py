@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from steering.model.authorisation import AclEntry, Authorization, CpeAcl
 from steering.model.network import Network, NetworkAccessType, Trust
 
 Ports = tuple[tuple[int, int], ...]  # ranges, both ends included
@@ -251,6 +252,9 @@ class Policy:
     fallback: Fallback = Fallback.FAIL_OPEN
     third_party_pooling: bool = False  # B14
     keep_keys: bool = False  # hosts' keys are learnt, so that sessions can be aborted by MP_FASTCLOSE
+    authorization: Authorization = field(default_factory=Authorization)
+    acl: tuple[AclEntry, ...] = ()
+    cpe_acl: CpeAcl = field(default_factory=CpeAcl)
     rules: tuple[Rule, ...] = ()
     subscribers: tuple[Subscriber, ...] = ()
     classes: tuple[SubscriberClass, ...] = ()

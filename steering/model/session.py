@@ -100,4 +100,8 @@ class Refusal(StrEnum):
     THIRD_PARTY = "third-party"  # a foreign access, and third-party pooling is off
     INTERNET_SIDE = "internet-side"  # MPTCP to an MCP from the Internet
     AUTHENTICATION = "authentication"  # a join that did not prove the keys
+    ACL = "acl"  # an access control list denies it
+    UNAUTHORISED = "unauthorised"  # an authoriser denies it, or failed
+    AUTHORISATION_QUEUE_FULL = "authorisation-queue-full"
+    CPE_ACL = "cpe-acl"  # MPTCP to an MCP's own address by who is no client of it
     ABORTED = "aborted"  # a join for a session that was aborted

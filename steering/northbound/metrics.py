@@ -18,11 +18,14 @@ from prometheus_client.metrics_core import (
 from prometheus_client.utils import floatToGoString
 
 from steering.core.counters import BUCKETS, Abort, Counters, Histogram, JoinResult
+from steering.model.authorisation import Authorizer, Verdict
 from steering.model.ofperror import ERROR_TYPES, OTHER
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
 from steering.model.view import Json, View
 from steering.northbound.events import EventHub
+
+TIMEOUT = "timeout"
 
 HTTP_CODES = (
     200, 202, 400, 401, 403, 404, 405, 406, 409, 411, 412, 413, 414, 415, 422, 428, 429, 500, 503,
@@ -115,6 +118,7 @@ class Collector:
             "joins", "MP_JOIN SYNs by what became of them", "result", have.joins.items(), tuple(JoinResult)
         )
         yield _counter("refusals", "Refused, by reason", "reason", have.refusals.items(), tuple(Refusal))
+        yield self._authorisations()
         yield _counter("aborts", "Sessions aborted, by outcome", "outcome", have.aborts.items(), tuple(Abort))
         yield _counter(
             "malformed", "Segments refused unread", "reason", have.malformed.items(), self._malformed
@@ -122,6 +126,15 @@ class Collector:
         errors = have.openflow_errors.items()
         yield _counter("openflow_errors", "OpenFlow errors by type", "type", errors, ERROR_TYPES)
         yield _counter("disconnects", "Switches lost", "reason", have.disconnects.items(), self._disconnects)
+
+    def _authorisations(self) -> CounterMetricFamily:
+        text = "Answers of authorisers that are asked over the network"
+        labels = ["authorizer", "outcome"]
+        family = CounterMetricFamily("steering_authorisations", text, labels=labels)
+        for who in (Authorizer.HTTP, Authorizer.RADIUS):
+            for outcome in (*Verdict, TIMEOUT):
+                family.add_metric([who, outcome], self._counters.authorisations[who.value, str(outcome)])
+        return family
 
     def _of_http(self) -> Iterator[Metric]:
         codes = {str(code): count for code, count in self._http.codes.items()}

@@ -16,6 +16,7 @@ MAX_QUOTED = 60
 class Code(StrEnum):
     """The kinds of findings; programs (`steering check --json`) tell them apart by these."""
 
+    UNKNOWN_AUTHORIZER = "unknown-authorizer"
     UNREADABLE = "unreadable"
     TOO_LARGE = "too-large"
     NOT_UTF8 = "not-utf-8"

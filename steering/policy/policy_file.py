@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from steering.model.network import Site
 from steering.model.policy import Policy
+from steering.policy.authorisation_checks import authorisation_problems
 from steering.policy.compiling import compiled
 from steering.policy.document import load_text, read_document
 from steering.policy.findings import Code, Finding, Problem, quoted
@@ -57,6 +58,7 @@ def _relations(plan: PolicyPlan, site: Site | None) -> Iterator[Problem]:
         message = f"rule {quoted(rules[number].name)} is never reached: rule {quoted(rules[earlier].name)} before it accepts all that it does"
         yield Problem(plan.path("rules", number), Code.SHADOWED_RULE, message)
     if site is not None:
+        yield from authorisation_problems(plan.policy, site)
         for problem in site_problems(plan.policy, site):
             path = plan.path("rules", int(problem.path[1]), *problem.path[2:])
             yield Problem(path, problem.code, problem.message, problem.suggestion)

@@ -13,6 +13,7 @@ _SINGULAR = {
     "subscribers": "subscriber",
     "applications": "application",
     "rules": "rule",
+    "acl": "entry",
 }
 
 

@@ -27,4 +27,5 @@ class PolicyPlan:
         yield "classes", [item.name for item in self.file.classes]
         yield "subscribers", [item.id for item in self.file.subscribers]
         yield "applications", [item.name for item in self.file.applications]
+        yield "acl", [item.name for item in self.file.acl]
         yield "rules", [item.name for item in self.file.rules]

@@ -7,6 +7,7 @@ Every key but `policy` is optional; the defaults are those of `steering.model.po
 * timers, seconds: hold above 0, at most 0.2 (G5); session_linger at least 60, the kernel's own
   `close_timeout`, since a host may rejoin that long (B42); idle at least 10; capability at most a day (G7);
   health_hold at most 300.
+* authorization, acl, cpe_acl: in `authorisation_schema`.
 * meters, packets a second: 1 to 1,000,000.
 * quotas: finite for subscribers and servers (B11, B12), 1 to 1,000,000; the rest is in `rule_schema`.
 """
@@ -27,6 +28,7 @@ from steering.model.policy import (
     UnknownJoin,
     Weights,
 )
+from steering.policy.authorisation_schema import Acl, AuthorizationFile, CpeAclFile
 from steering.policy.fields import PortRanges, Version, Worded
 from steering.policy.rule_schema import (
     ApplicationFile,
@@ -116,6 +118,9 @@ class PolicyFile(Strict):
     fallback: Annotated[Fallback, Worded()] = _POLICY.fallback
     third_party_pooling: bool = _POLICY.third_party_pooling
     keep_keys: bool = _POLICY.keep_keys
+    authorization: Annotated[AuthorizationFile, EmptyMapping] = AuthorizationFile()
+    acl: Acl = Field(default=[])
+    cpe_acl: Annotated[CpeAclFile, EmptyMapping] = CpeAclFile()
     classes: Annotated[list[ClassFile], EmptyList, Field(max_length=1024)] = Field(default=[])
     subscribers: Annotated[list[SubscriberFile], EmptyList, Field(max_length=50_000)] = Field(default=[])
     applications: Annotated[list[ApplicationFile], EmptyList, Field(max_length=1024)] = Field(default=[])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from steering.model.network import Mcp, NetworkAccessType, Site, Trust
 from steering.model.policy import Action, Mode, Policy, Rule
+from steering.policy.authorisation_checks import authorisation_problems
 from steering.policy.findings import Code, Finding, Path, Problem, in_order, quoted
 from steering.policy.policy_names import unknown
 from steering.policy.policy_reach import families, overlap
@@ -14,7 +15,7 @@ def check_policy(policy: Policy, site: Site, file: str = "policy") -> list[Findi
 
     `parse_policy(text, filename, site)` says the same with lines.
     """
-    found = site_problems(policy, site)
+    found = (*site_problems(policy, site), *authorisation_problems(policy, site))
     return in_order([Finding(file, 1, 1, p.code, p.message, p.suggestion) for p in found])
 
 

@@ -58,6 +58,7 @@ def _site(made: Plan) -> Site:
         links=tuple(Link(link.ports[0].ref, link.ports[1].ref, link.weight) for link in made.links),
         switches=made.switches,
         discover=made.discover,
+        aaa=file.aaa.compiled(),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from steering.model.network import Interception, McpType, NetworkAccessType, Trust
+from steering.policy.aaa_schema import AaaFile
 from steering.policy.fields import (
     DatapathId,
     IpAddress,
@@ -106,3 +107,4 @@ class SiteFile(Strict):
     access_networks: Annotated[list[AccessNetworkFile], EmptyList, Items] = Field(default=[])
     gateways: Annotated[list[GatewayFile], EmptyList, Items] = Field(default=[])
     mcps: Annotated[list[McpFile], EmptyList, Items] = Field(default=[])
+    aaa: Annotated[AaaFile, EmptyMapping] = AaaFile()

@@ -136,7 +136,8 @@ def test_the_default_file_holds_and_explains_every_default() -> None:
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     written = {line.split(":")[0].strip(" -#") for line in lines}
     named = set(PolicyFile.model_fields) | {"ports", "weights", "max_stretch", "hysteresis"}
-    for part in (Policy().weights, Policy().limits, Policy().timers, Policy().meters):
+    own = Policy()
+    for part in (own.weights, own.limits, own.timers, own.meters, own.authorization, own.cpe_acl):
         named |= set(part.__slots__)
     named |= {"sessions_per_subscriber", "sessions_per_server"}
     assert written == named

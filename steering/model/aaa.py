@@ -1,0 +1,28 @@
+"""Where authorisers are asked: a part of the site. Secrets stand in files of their own, never in these."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAaa:
+    """An HTTP hook. `token_file`: a bearer token to present, a file of mode 0600."""
+
+    url: str
+    token_file: str | None = None
+    ca_file: str | None = None  # of the server's certificate; None: the system's
+
+
+@dataclass(frozen=True, slots=True)
+class RadiusAaa:
+    """A RADIUS server (RFC 2865). `secret_file`: the shared secret, a file of mode 0600."""
+
+    host: str
+    secret_file: str
+    port: int = 1812
+    nas_identifier: str = "steering"
+
+
+@dataclass(frozen=True, slots=True)
+class Aaa:
+    http: HttpAaa | None = None
+    radius: RadiusAaa | None = None
