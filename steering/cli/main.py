@@ -34,6 +34,7 @@ COMMANDS = (
     "policy",
     "token",
     "relay",
+    "mappings",
     "bench",
     "completion",
 )

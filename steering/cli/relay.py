@@ -3,6 +3,7 @@
 import argparse
 import json
 import secrets
+import socket
 import sys
 from pathlib import Path
 
@@ -12,14 +13,15 @@ from steering.relay.dialling import dialler
 from steering.relay.explicit import parse_offers, parse_users
 from steering.relay.finishing import wait_finished
 from steering.relay.logs import Log
+from steering.relay.mappinglog import LogError
 from steering.relay.options import (
     MAX_SESSIONS,
     Interception,
+    Network,
     OptionError,
     RelayOptions,
     Role,
     ServerLeg,
-    SourceMode,
     Upstream,
     parse_bound,
     parse_choice,
@@ -27,11 +29,12 @@ from steering.relay.options import (
     parse_ports,
     parse_prefixes,
     parse_ranges,
-    parse_source_mode,
+    parse_source,
 )
 from steering.relay.relay import Relay
 from steering.relay.roles import ALL_PORTS, ROLE_OPTIONS, parse_upstream, parse_window, refuse_foreign
 from steering.relay.sockets import PlatformError, check_platform
+from steering.relay.sourcemode import UPLINK, SourceOptions
 from steering.relay.status import QueryError, query, table
 
 SUMMARY = "relay MPTCP connections of hosts to servers: the MCP of labs and small sites"
@@ -84,11 +87,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--query", metavar="PATH", help="print the status of the relay that has this status socket, and end")
     add("--json", action="store_true", help="with --query: the document as it is")
     down = parser.add_argument_group("downstream and data-centre")
-    down.add_argument(
+    _many(
+        down,
         "--source-mode",
-        metavar="MODE",
-        help="how the server leg gets its source address; required: transparent",
+        "[FAMILY=]MODE",
+        "how the server leg gets its source address; required: transparent, shared, one-to-one, ipv6-prefix, "
+        "ipv6-address or nptv6, or one for each family: ipv4=shared, ipv6=nptv6",
     )
+    _add_source_arguments(down)
     down = parser.add_argument_group("downstream")
     down.add_argument(
         "--interception", default="all", metavar="WHICH", help="all SYNs (default), or only those with mptcp"
@@ -107,6 +113,37 @@ def _many(where: argparse._ActionsContainer, name: str, metavar: str, text: str)
     where.add_argument(name, action="append", default=[], metavar=metavar, help=text)
 
 
+def _add_source_arguments(group: argparse._ActionsContainer) -> None:
+    """What goes with the modes that give other addresses than the host's; see docs/source-modes.rst."""
+    add = group.add_argument
+    _many(group, "--pool", "CIDR", "addresses to give; for ipv6-prefix identifiers such as ::5354:1:0:0/96")
+    add(
+        "--sharing-ratio",
+        metavar="N",
+        help="shared: subscribers of one address, 64512/N ports each (default 1)",
+    )
+    add("--nat64", metavar="PREFIX", help="IPv6 hosts reach IPv4 servers under this /96, e.g. 64:ff9b::/96")
+    add("--subscriber-length", metavar="BITS", help="the IPv6 prefix that is one subscriber (default 64)")
+    _many(
+        group,
+        "--referral-port",
+        "N[-M]",
+        "ipv6-prefix: ports never relayed, since their protocols carry addresses (default: FTP, RTSP, H.323, SIP)",
+    )
+    add(
+        "--mapping-hold",
+        metavar="SECONDS",
+        help="an idle subscriber keeps what it has so long (default 3600)",
+    )
+    add(
+        "--mapping-log",
+        metavar="FILE",
+        help="who had which address when, JSON lines; 'off' for none (default: on where addresses are shared)",
+    )
+    add("--log-destinations", action="store_true", help="the mapping log also names each session's server")
+    add("--name", metavar="NAME", help="this MCP's name in the mapping log (default: the machine's)")
+
+
 def run(args: argparse.Namespace) -> int:
     """Exit status 0; 1 if a status could not be read; 2 for bad options or a machine that cannot relay."""
     if args.query is not None:
@@ -117,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
             print(_script(options), end="")
             return 0
         _serve(options, Log(args.log_json, args.verbose), args.apply)
-    except (OptionError, PlatformError, RuleError) as error:
+    except (OptionError, LogError, PlatformError, RuleError) as error:
         print(f"steering relay: {error}", file=sys.stderr)
         return 2
     return 0
@@ -130,10 +167,12 @@ def _options(args: argparse.Namespace) -> RelayOptions:
     refuse_foreign(role, {name: getattr(args, name.replace("-", "_")) for name in ROLE_OPTIONS})
     plain = role.takes_plain
     ports = () if plain else parse_ports(args.port)
+    prefixes = parse_prefixes(args.prefix)
+    source = UPLINK if role is Role.UPSTREAM else _source(args, prefixes)
     options = RelayOptions(
-        source_mode=SourceMode.SHARED if role is Role.UPSTREAM else parse_source_mode(args.source_mode),
+        source=source,
         ports=ports,
-        prefixes=parse_prefixes(args.prefix),
+        prefixes=prefixes if source.nat64 is None else (*prefixes, source.nat64),
         inside=parse_interfaces("--inside", args.inside),
         interception=parse_choice("--interception", args.interception, Interception),
         server_leg=parse_choice("--server-leg", args.server_leg, ServerLeg),
@@ -147,12 +186,30 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         explicit=parse_offers(args.explicit, ports),
         cookie_secret=secrets.token_bytes(16) if args.convert_cookies else b"",
         users=parse_users(None if args.socks_users is None else _text_of(args.socks_users)),
+        name=args.name or socket.gethostname(),
+        mapping_log=args.mapping_log,
+        log_destinations=args.log_destinations,
     )
+    if args.log_destinations and (args.mapping_log or "off") == "off":
+        raise OptionError("--log-destinations goes with --mapping-log FILE")
     if (args.nft or args.apply) and not options.prefixes and role is not Role.UPSTREAM:
         raise OptionError(
             "--nft and --apply need at least one --prefix: the servers' addresses, e.g. 10.9.0.0/24"
         )
     return options
+
+
+def _source(args: argparse.Namespace, prefixes: tuple[Network, ...]) -> SourceOptions:
+    return parse_source(
+        args.source_mode,
+        args.pool,
+        prefixes,
+        args.sharing_ratio or "1",
+        args.nat64,
+        args.referral_port,
+        args.subscriber_length or "64",
+        args.mapping_hold or "3600",
+    )
 
 
 def _upstream(args: argparse.Namespace) -> Upstream:

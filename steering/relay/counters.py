@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from steering.relay.source import NoSourceReason
+
 NETSTAT = Path("/proc/self/net/netstat")
 _PREFIX = "MPTcpExt"
 
@@ -22,12 +24,24 @@ class Counters:
     """Sessions of hosts that addressed the MCP itself and said where to."""
     preface_refused: int = 0
     """Connections that did not say where to, or not so that it could be done: no server heard of them."""
+    refused_family: int = 0
+    """No source mode was given for the server's address family."""
+    refused_referral: int = 0
+    refused_pool: int = 0
+    """No address, block or prefix was left (N-5.4.2)."""
+    refused_ports: int = 0
+    refused_unmappable: int = 0
     accept_failed: int = 0
     ended_orderly: int = 0
     ended_reset: int = 0
     bytes_up: int = 0
     """Host to server, ended sessions included."""
     bytes_down: int = 0
+
+    def refuse_source(self, reason: NoSourceReason) -> None:
+        """Count a connection that got no source address."""
+        name = f"refused_{reason.value}"
+        setattr(self, name, getattr(self, name) + 1)
 
     def as_dict(self) -> dict[str, int]:
         """The counters by name."""

@@ -9,6 +9,16 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TypeVar
 
+from steering.relay.sourcemode import (
+    MAX_RATIO,
+    REFERRAL_PORTS,
+    SourceOptions,
+    check_source,
+    parse_modes,
+    parse_nat64,
+    parse_pools,
+)
+
 Network = IPv4Network | IPv6Network
 Choice = TypeVar("Choice", bound=StrEnum)
 Ranges = tuple[tuple[int, int], ...]
@@ -58,17 +68,6 @@ class Role(StrEnum):
         return self is not Role.DOWNSTREAM
 
 
-class SourceMode(StrEnum):
-    """How the server leg's source address is made (N-5.4). Only TRANSPARENT is built."""
-
-    TRANSPARENT = "transparent"
-    IPV6_PREFIX = "ipv6-prefix"
-    IPV6_ADDRESS = "ipv6-address"
-    SHARED = "shared"
-    ONE_TO_ONE = "one-to-one"
-    NPTV6 = "nptv6"
-
-
 class ServerLeg(StrEnum):
     """What the relay offers the server: MPTCP (the server may decline, N-5.6.1a) or plain TCP."""
 
@@ -105,7 +104,7 @@ class RelayOptions:
     A role that takes plain TCP has no `ports` but `ranges`. `marked`: only SYNs from these source ports are taken.
     """
 
-    source_mode: SourceMode
+    source: SourceOptions
     ports: tuple[int, ...]
     prefixes: tuple[Network, ...]
     inside: tuple[str, ...]
@@ -121,6 +120,9 @@ class RelayOptions:
     explicit: tuple[Offer, ...] = ()
     cookie_secret: bytes = b""
     users: tuple[tuple[bytes, bytes], ...] = ()
+    name: str = ""
+    mapping_log: str | None = None
+    log_destinations: bool = False
 
     def covers(self, address: str) -> bool:
         """Whether an address lies in a service prefix (a prefix of the other family never covers it)."""
@@ -132,21 +134,35 @@ class RelayOptions:
         return port in self.ports or any(low <= port <= high for low, high in self.ranges)
 
 
-def parse_source_mode(value: str | None) -> SourceMode:
-    """The source mode, which has no default (N-5.4.0). Raises OptionError when absent, unknown or not built."""
-    if value is None:
-        raise OptionError(
-            "--source-mode is required and has no default: say --source-mode transparent "
-            "(the server sees the host's own address and port)"
-        )
+def parse_source(
+    modes: Sequence[str],
+    pools: Sequence[str],
+    prefixes: Sequence[Network],
+    sharing_ratio: str = "1",
+    nat64: str | None = None,
+    referral_ports: Sequence[str] = (),
+    subscriber_length: str = "64",
+    hold: str = "3600",
+) -> SourceOptions:
+    """How source addresses are made; the mode has no default (N-5.4.0). Raises OptionError."""
+    referrals = parse_ranges("--referral-port", referral_ports)
     try:
-        mode = SourceMode(value)
-    except ValueError:
-        known = ", ".join(SourceMode)
-        raise OptionError(f"--source-mode {value!r} is not a source mode (known: {known})") from None
-    if mode is not SourceMode.TRANSPARENT:
-        raise OptionError(f"--source-mode {mode.value} is not built yet; only transparent is")
-    return mode
+        ipv4, ipv6 = parse_modes(modes)
+        made = SourceOptions(
+            ipv4,
+            ipv6,
+            parse_pools(pools),
+            parse_bound("--sharing-ratio", sharing_ratio, 1, MAX_RATIO),
+            parse_bound("--subscriber-length", subscriber_length, 32, 64),
+            parse_nat64(nat64),
+            frozenset(p for low, high in referrals for p in range(low, high + 1))
+            or frozenset(REFERRAL_PORTS),
+            parse_bound("--mapping-hold", hold, 0, 10_000_000),
+        )
+        check_source(made, prefixes)
+    except ValueError as error:
+        raise OptionError(str(error)) from None
+    return made
 
 
 def parse_ports(values: Sequence[str]) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import resource
+import secrets
 import signal
 import socket
 import time
@@ -18,6 +19,7 @@ from steering.relay.counters import Counters, kernel_counters
 from steering.relay.dialling import Dialler, dial_own, dialler
 from steering.relay.explicit import Waiting, say_last
 from steering.relay.logs import Log
+from steering.relay.mappinglog import open_mapping_log
 from steering.relay.options import Protocol, RelayOptions, ServerLeg
 from steering.relay.poller import Poller
 from steering.relay.prefaces import Preface, Terms
@@ -33,6 +35,7 @@ from steering.relay.sockets import (
     prepare_leg,
     reset_on_close,
 )
+from steering.relay.source import Binding, NoSource, Sources
 from steering.relay.status import STATUS_VERSION, StatusSocket, describe
 
 ACCEPTS_PER_EVENT = 64
@@ -65,10 +68,13 @@ class Relay:
         self.log = log
         self.counters = Counters()
         self._poller = Poller()
-        self._sessions: dict[Session, None] = {}
+        self._sessions: dict[Session, Binding | None] = {}  # None: the MCP's own address
         self._dialling: deque[tuple[float, Session]] = deque()
         self._paused_until = 0.0
         self._stop = False
+        self._mapping_log = open_mapping_log(options)
+        self._sources = Sources(options.source, secrets.randbelow, self._mapping_log.observer)
+        self._log_switch: bool | None = None  # what a signal asked of the mapping log
         reserve_descriptors(options.max_sessions, len(options.ports) + len(options.explicit))
         self._listeners: list[socket.socket] = []
         self._protocols: dict[socket.socket, Protocol] = {}
@@ -94,6 +100,8 @@ class Relay:
     def run(self, prepare: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM, SIGINT or SIGHUP; then reset every live session and return.
 
+        SIGUSR1 and SIGUSR2 switch the mapping log on and off (N-5.6.7b).
+
         `prepare` is called once the signals are caught: what it installs, its caller can take away after `run`.
         """
         wake, waker = socket.socketpair()
@@ -101,7 +109,7 @@ class Relay:
             for end in (wake, waker):
                 end.setblocking(False)
             old_fd = signal.set_wakeup_fd(waker.fileno())
-            signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+            signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
             old = [signal.signal(number, self._on_signal) for number in signals]
             self._poller.add(wake.fileno(), EPOLLIN, lambda _events: None)
             try:
@@ -114,7 +122,10 @@ class Relay:
                     signal.signal(number, handler)
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        self._stop = True
+        if number in (signal.SIGUSR1, signal.SIGUSR2):
+            self._log_switch = number == signal.SIGUSR1
+        else:
+            self._stop = True
 
     def _serve(self) -> None:
         self._watch_listeners()
@@ -125,7 +136,7 @@ class Relay:
             pid=os.getpid(),
             role=self.options.role.value,
             ports=",".join(str(sock.getsockname()[1]) for sock in self._listeners),
-            source_mode=self.options.source_mode.value,
+            source_mode=str(self.options.source),
             server_leg=self.options.server_leg.value,
         )
         next_tick = time.monotonic() + TICK_S
@@ -137,6 +148,10 @@ class Relay:
                 self._tick(now)
 
     def _tick(self, now: float) -> None:
+        if self._log_switch is not None:
+            wanted, self._log_switch = self._log_switch, None
+            self._mapping_log.switch(wanted, self._sources.mappings())
+            self.log.event("mapping log", enabled=wanted)
         while self._dialling:
             deadline, session = self._dialling[0]
             if session.dialling and session.end is None:
@@ -160,6 +175,7 @@ class Relay:
         for session in list(self._sessions):
             session.abort(End.STOPPED, "relay stopped")
         self._poller.close_pending()
+        self._mapping_log.close(self._sources.mappings(), time.time())
         self.log.event("stopped", reset_sessions=live)
 
     def _close_listeners(self) -> None:
@@ -209,6 +225,9 @@ class Relay:
         counters = self.counters
         counters.accepted += 1
         client, server = endpoints(accepted)
+        inner = self.options.source.behind_nat64(server.address)
+        if inner is not None:
+            server = Endpoint(inner, server.port)
         if len(self._sessions) + len(self._waiting) >= self.options.max_sessions:
             counters.refused_limit += 1
             self.log.peer_event("refused", reason="max-sessions", client=client, server=server)
@@ -225,34 +244,55 @@ class Relay:
             return
         prepare_leg(accepted)
         try:
-            dialled = self._dial(client, server)
+            dialled, binding = self._dial_as_told(client, server)
         except OSError as error:
-            counters.dial_failed += 1
-            self.log.peer_event("dial failed", client=client, server=server, reason=error.strerror)
+            self._not_dialled(client, server, error)
             accepted.close()
             return
-        self._start(client, server, accepted, dialled)
+        self._start(client, server, accepted, dialled, binding)
+
+    def _dial_as_told(self, client: Endpoint, server: Endpoint) -> tuple[socket.socket, Binding]:
+        """The server leg from where the source mode says. Raises OSError, NoSource among them."""
+        binding = self._sources.bind(client, server, time.time())
+        try:
+            dialled = self._dial(Endpoint(binding.address, binding.port), server)
+        except OSError:
+            self._sources.release(binding, time.time())
+            raise
+        if self.options.log_destinations and binding.mapping is not None:
+            self._mapping_log.session(binding.mapping, binding.port, str(server), time.time())
+        return dialled, binding
+
+    def _not_dialled(self, client: Endpoint, server: Endpoint, error: OSError) -> None:
+        if isinstance(error, NoSource):
+            self.counters.refuse_source(error.reason)
+        else:
+            self.counters.dial_failed += 1
+        self.log.peer_event("dial failed", client=client, server=server, reason=error.strerror)
 
     def _is_service(self, server: Endpoint) -> bool:
         """The relay never dials itself, and only what it was put in front of."""
         if self.options.prefixes and not self.options.covers(server.address):
             return False
-        return not is_local(server.address)
+        return not self.options.source.owns(server.address) and not is_local(server.address)
 
     def _explicit(
         self, client: Endpoint, server: Endpoint, accepted: socket.socket, preface: Preface, early: bytes
     ) -> None:
         """A host said where to (N-5.2.1b)."""
         self.counters.explicit += 1
+        binding = None
         try:
-            dialled = dial_own(self.options.server_leg, server)
+            if self._sources.gives(server.address):
+                dialled, binding = self._dial_as_told(client, server)
+            else:
+                dialled = dial_own(self.options.server_leg, server)
         except OSError as error:
-            self.counters.dial_failed += 1
-            self.log.peer_event("dial failed", client=client, server=server, reason=error.strerror)
+            self._not_dialled(client, server, error)
             say_last(accepted, preface.failed(error.errno or 0))
             self._poller.close_later(accepted)
             return
-        self._start(client, server, accepted, dialled, preface, early)
+        self._start(client, server, accepted, dialled, binding, preface, early)
 
     def _no_preface(self, client: Endpoint, reason: str) -> None:
         self.counters.preface_refused += 1
@@ -264,12 +304,13 @@ class Relay:
         server: Endpoint,
         accepted: socket.socket,
         dialled: socket.socket,
+        binding: Binding | None,
         preface: Preface | None = None,
         early: bytes = b"",
     ) -> None:
         now = time.monotonic()
         session = Session(self._poller, client, server, accepted, dialled, now, self._on_end, preface, early)
-        self._sessions[session] = None
+        self._sessions[session] = binding
         self._dialling.append((now + self.options.dial_timeout, session))
         self.counters.active += 1
         if session.token is None:
@@ -279,7 +320,9 @@ class Relay:
             self.log.peer_event("session", client=client, server=server, token=token)
 
     def _on_end(self, session: Session, end: End, reason: str) -> None:
-        self._sessions.pop(session, None)
+        binding = self._sessions.pop(session, None)
+        if binding is not None:
+            self._sources.release(binding, time.time())
         counters = self.counters
         counters.active -= 1
         counters.bytes_up += session.client_leg.received
@@ -320,7 +363,9 @@ class Relay:
         return {
             "version": STATUS_VERSION,
             "role": self.options.role.value,
-            "source_mode": self.options.source_mode.value,
+            "source_mode": str(self.options.source),
+            "sources": self._sources.document(),
+            "mapping_log": self._mapping_log.document(),
             "server_leg": self.options.server_leg.value,
             "ports": list(self.options.ports),
             "ranges": [list(bounds) for bounds in self.options.ranges],

@@ -22,6 +22,20 @@ MIN_WINDOW = 64
 
 ROLE_OPTIONS: Mapping[str, frozenset[Role]] = {
     "source-mode": frozenset({Role.DOWNSTREAM, Role.DATA_CENTRE}),
+    **dict.fromkeys(
+        (
+            "pool",
+            "sharing-ratio",
+            "nat64",
+            "subscriber-length",
+            "referral-port",
+            "mapping-hold",
+            "mapping-log",
+            "log-destinations",
+            "name",
+        ),
+        frozenset({Role.DOWNSTREAM, Role.DATA_CENTRE}),
+    ),
     "marked-ports": frozenset({Role.DOWNSTREAM}),
     "uplink": frozenset({Role.UPSTREAM}),
     "source-ports": frozenset({Role.UPSTREAM}),

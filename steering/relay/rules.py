@@ -10,15 +10,20 @@ socket (established, handshake pending, TIME_WAIT, either leg) gets its segments
 """
 
 from collections.abc import Iterable
+from ipaddress import IPv6Address
 from pathlib import Path
 
 from steering.relay.commands import RuleError, command
 from steering.relay.options import Interception, Network, RelayOptions
 from steering.relay.roles import LISTEN_PORT
+from steering.relay.sourcemode import IDENTIFIER_BITS, SourceMode
 
 TABLE = "steering_relay"
 MARK = 0x5354
 ROUTE_TABLE = 5354
+POOL_PROTOCOL = 84
+"""Marks the routes that make a pool local (AnyIP), so that they and no others are taken away."""
+
 RULE_PRIORITY = 90
 """Before any source-routing rule of the machine: a marked segment is the relay's, wherever it came from."""
 
@@ -51,21 +56,21 @@ def ruleset(options: RelayOptions) -> str:
     """The nft table as text for `nft -f`; it replaces the relay's own table and no other."""
     if options.role.takes_plain:
         return _plain_ruleset(options)
-    ports = _set(_port_ranges(options.ports))
     quoted = [f'"{name}"' for name in options.inside]
     inside = f"iifname {_set(quoted)} " if quoted else ""
     option = "tcp option mptcp exists " if options.interception is Interception.MPTCP else ""
     if options.marked:
         option += "tcp sport {}-{} ".format(*options.marked)
     takes = "\n".join(
-        f"    {inside}{option}{word} daddr {_set(prefixes)} tcp dport {ports}"
+        f"    {inside}{option}{word} daddr {_set(prefixes)} tcp dport {_set(_port_ranges(ports))}"
         f" tproxy {word} to :tcp dport meta mark set {MARK:#x} accept"
         for word, prefixes in _by_family(options.prefixes)
+        if (ports := _relayed_ports(options, word))
     )
     return _table(f"""\
   chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
-    meta l4proto tcp socket wildcard 1 goto fresh
+{_identifiers(options)}    meta l4proto tcp socket wildcard 1 goto fresh
     meta l4proto tcp socket transparent 1 meta mark set {MARK:#x} accept
   }}
   chain fresh {{
@@ -109,6 +114,22 @@ def _anywhere_or(prefixes: tuple[Network, ...]) -> list[tuple[str, str]]:
     return [(word, f"{word} daddr {_set(listed)} ") for word, listed in _by_family(prefixes)]
 
 
+def _relayed_ports(options: RelayOptions, word: str) -> tuple[int, ...]:
+    """Service ports of a family: none that would need an application gateway (N-5.4.1.2)."""
+    if word == "ip" or options.source.ipv6 is not SourceMode.IPV6_PREFIX:
+        return options.ports
+    return tuple(port for port in options.ports if port not in options.source.referral_ports)
+
+
+def _identifiers(options: RelayOptions) -> str:
+    """Whatever goes to an identifier of ours, under any prefix, is for this machine."""
+    lines = []
+    for pool in options.source.identifiers:
+        mask = IPv6Address(int(pool.netmask) & (1 << IDENTIFIER_BITS) - 1)
+        lines.append(f"    ip6 daddr & {mask} == {pool.network_address} meta mark set {MARK:#x} accept\n")
+    return "".join(lines)
+
+
 def _table(chains: str) -> str:
     """A text that replaces our table in one transaction, whether it was there or not."""
     return f"table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n{chains}}}\n"
@@ -136,9 +157,17 @@ def _port_ranges(ports: tuple[int, ...]) -> list[str]:
     return [str(low) if low == high else f"{low}-{high}" for low, high in runs]
 
 
-def routing() -> tuple[str, ...]:
-    """Commands that deliver marked segments to this machine; repeated runs leave one rule (see `unrouting`)."""
-    return tuple(
+def routing(options: RelayOptions) -> tuple[str, ...]:
+    """Commands that deliver marked segments, and all that is for a pool's addresses, to this machine.
+
+    Without the second whatever no connection claims (a ping, a late segment) would go to and fro between the MCP
+    and the network until its TTL is over. Repeated runs leave one rule (see `unrouting`).
+    """
+    pools = tuple(
+        f"ip {'' if pool.version == 4 else '-6 '}route replace local {pool} dev lo table local proto {POOL_PROTOCOL}"
+        for pool in options.source.addresses
+    )
+    return pools + tuple(
         line
         for family in ("", "-6 ")
         for line in (
@@ -156,6 +185,7 @@ def unrouting() -> tuple[str, ...]:
         for line in (
             f"ip {family}rule del pref {RULE_PRIORITY} fwmark {MARK:#x}/0xffff lookup {ROUTE_TABLE}",
             f"ip {family}route flush table {ROUTE_TABLE}",
+            f"ip {family}route flush table local proto {POOL_PROTOCOL}",
         )
     )
 
@@ -176,7 +206,7 @@ set -e
 {loops}
 ip mptcp limits set subflows {SUBFLOW_LIMIT}
 {undo}
-{chr(10).join(routing())}
+{chr(10).join(routing(options))}
 nft -f - <<'NFT'
 {ruleset(options)}NFT
 """
@@ -200,7 +230,7 @@ def install(options: RelayOptions) -> None:
     try:
         for line in unrouting():
             command(line, must=False)
-        for line in routing():
+        for line in routing(options):
             command(line)
         command("nft -f -", text=ruleset(options))
     except RuleError:

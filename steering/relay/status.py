@@ -13,7 +13,7 @@ from typing import Any
 
 from steering.relay.poller import Poller
 from steering.relay.session import Session
-from steering.relay.sockets import PlatformError, mptcp_info
+from steering.relay.sockets import PlatformError, mptcp_info, name_of
 
 STATUS_VERSION = 1
 MAX_READERS = 8
@@ -34,6 +34,7 @@ def describe(session: Session, now: float) -> dict[str, Any]:
         "token": None if session.token is None else f"{session.token:08x}",
         "client": list(session.client),
         "server": list(session.server),
+        "source": list(name_of(down.sock)),
         "mptcp": host is not None,
         "server_mptcp": not session.dialling and mptcp_info(down.sock) is not None,
         "dialling": session.dialling,

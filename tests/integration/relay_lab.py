@@ -173,12 +173,21 @@ class Lab:
         """Run a command in a namespace; its output."""
         return _run(f"ip netns exec {self._names[where]} {command}", check)
 
-    def relay(self, *arguments: str, ports: tuple[str, ...] = ("5201",), apply: bool = True) -> RelayProcess:
+    def relay(
+        self,
+        *arguments: str,
+        ports: tuple[str, ...] = ("5201",),
+        apply: bool = True,
+        modes: tuple[str, ...] = ("transparent",),
+        prefixes: tuple[str, ...] = PREFIXES,
+    ) -> RelayProcess:
         """Start a relay for the service prefixes and wait until it is ready."""
-        words = ["--source-mode", "transparent", *arguments]
+        words = [*arguments]
+        for mode in modes:
+            words += ["--source-mode", mode]
         for port in ports:
             words += ["--port", port]
-        for prefix in PREFIXES:
+        for prefix in prefixes:
             words += ["--prefix", prefix]
         relay = RelayProcess(self, (*words, "--apply") if apply else tuple(words))
         self._relays.append(relay)

@@ -11,19 +11,19 @@ from steering.relay.options import (
     OptionError,
     RelayOptions,
     ServerLeg,
-    SourceMode,
     parse_bound,
     parse_choice,
     parse_interfaces,
     parse_ports,
     parse_prefixes,
-    parse_source_mode,
+    parse_source,
 )
+from steering.relay.sourcemode import SourceMode, SourceOptions
 
 
 def options(**changes: object) -> RelayOptions:
     words: dict[str, object] = {
-        "source_mode": SourceMode.TRANSPARENT,
+        "source": SourceOptions(SourceMode.TRANSPARENT, SourceMode.TRANSPARENT),
         "ports": (80, 5201),
         "prefixes": parse_prefixes(["10.9.0.0/24", "fd00:9::/64"]),
         "inside": (),
@@ -39,20 +39,8 @@ def options(**changes: object) -> RelayOptions:
 @pytest.mark.row("N-5.4.0")
 def test_source_mode_has_no_default() -> None:
     with pytest.raises(OptionError, match="required and has no default"):
-        parse_source_mode(None)
-    assert parse_source_mode("transparent") is SourceMode.TRANSPARENT
-
-
-@pytest.mark.row("N-5.4.0")
-@pytest.mark.parametrize("mode", [mode for mode in SourceMode if mode is not SourceMode.TRANSPARENT])
-def test_source_modes_not_built_are_refused_by_name(mode: SourceMode) -> None:
-    with pytest.raises(OptionError, match=f"--source-mode {mode.value} is not built"):
-        parse_source_mode(mode.value)
-
-
-def test_unknown_source_mode_lists_the_known() -> None:
-    with pytest.raises(OptionError, match=r"'open' is not a source mode \(known: transparent, "):
-        parse_source_mode("open")
+        parse_source([], [], [])
+    assert parse_source(["transparent"], [], []).ipv6 is SourceMode.TRANSPARENT
 
 
 def test_ports() -> None:
@@ -116,7 +104,7 @@ def test_bounds_and_choices() -> None:
     ("words", "says"),
     [
         (["--port", "80"], "--source-mode is required"),
-        (["--port", "80", "--source-mode", "shared"], "--source-mode shared is not built yet"),
+        (["--port", "80", "--source-mode", "shared"], "--source-mode shared needs a --pool"),
         (["--source-mode", "transparent"], "--port is required"),
         (["--source-mode", "transparent", "--port", "80", "--nft"], "at least one --prefix"),
         (["--source-mode", "transparent", "--port", "80", "--apply"], "at least one --prefix"),

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from steering.cli.main import main
-from steering.relay.options import OptionError, Role, SourceMode, Upstream, parse_ranges
+from steering.relay.options import OptionError, Role, Upstream, parse_ranges
 from steering.relay.roles import ALL_PORTS, parse_upstream, parse_window, refuse_foreign, unmarked
 from steering.relay.rules import ruleset as interception
 from steering.relay.uplinks import Uplink, endpoints, routing, ruleset
@@ -143,6 +143,6 @@ def test_an_uplink_of_the_other_family_goes_for_what_is_announced() -> None:
 
 
 def test_a_relay_that_takes_plain_tcp_serves_its_ranges() -> None:
-    made = options(role=Role.DATA_CENTRE, ports=(), ranges=((80, 90),), source_mode=SourceMode.TRANSPARENT)
+    made = options(role=Role.DATA_CENTRE, ports=(), ranges=((80, 90),))
     assert made.serves(85) and not made.serves(91)
     assert options().serves(5201) and not options().serves(5202)
