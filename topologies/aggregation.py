@@ -48,10 +48,11 @@ def upload(
     server: str = "server",
     kind: str = "upload",
     port: int = 0,
+    **order: Any,
 ) -> Transfer:
     """Upload (or another kind of streams.KINDS) between `host` and `server` over MPTCP and look on from all sides.
 
-    `port` 0 is the plan's first service.
+    `port` 0 is the plan's first service; `order` is further words for the host's agent.
     """
     plan = lab.plan
     target = address_of(plan.box(server), family)
@@ -71,6 +72,7 @@ def upload(
         port=port or plan.services[0],
         seconds=seconds,
         mptcp=True,
+        **order,
     )
     time.sleep(min(SETTLED_S, seconds / 2))
     seen = subflows(lab.host(host))

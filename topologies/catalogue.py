@@ -10,6 +10,8 @@ MODULES = {
     "on-path": "on_path",
     "on-path-self": "on_path_self",
     "pinning": "pinning",
+    "pooling": "pooling",
+    "low-rate": "low_rate",
     "restart": "restart",
     "natural": "natural",
     "flood": "flood",

@@ -21,11 +21,13 @@ PATTERN = bytes(range(251))  # a prime, so that a lost or doubled segment shifts
 
 
 def connect(order: Json) -> socket.socket:
-    """A connection as an order asks for it: dst, port, mptcp, and perhaps src."""
+    """A connection as an order asks for it: dst, port, mptcp, and perhaps src and sndbuf (bytes)."""
     family = socket.AF_INET6 if ":" in order["dst"] else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP if order.get("mptcp") else 0)
     made.settimeout(order.get("wait", WAIT_S))
     try:
+        if order.get("sndbuf"):
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, order["sndbuf"])
         if order.get("src"):
             made.bind((order["src"], 0))
         made.connect((order["dst"], order["port"]))

@@ -1,0 +1,25 @@
+"""Pairs of accesses of every kind, and an in-line MCP with an access that misses it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.running import assert_held, failed, run_lab, run_lab_for_rate
+
+
+@pytest.mark.row("D-3.2a", "D-6.6.5", "D-3.1a", "D-1.u3", "N-4.1", "S-8", "S-26")
+def test_every_pair_of_access_types_is_pooled_both_ways(tmp_path: Path) -> None:
+    assert_held(*run_lab_for_rate(tmp_path, "pooling"))
+
+
+@pytest.mark.row("D-6.2c", "D-4.2c")
+def test_a_join_that_misses_an_in_line_mcp_is_brought_back_to_it(tmp_path: Path) -> None:
+    assert_held(*run_lab_for_rate(tmp_path, "on-path-self"))
+
+
+@pytest.mark.row("D-6.2c")
+def test_that_lab_notices_a_join_at_the_other_mcp(tmp_path: Path) -> None:
+    status, report = run_lab(tmp_path, "on-path-self", "--without", "wrong-mcp", "--seconds", "3")
+    assert status == 1
+    assert "on: joins at other MCPs" in failed(report, "kernel")
+    assert "on: first segments captured at other MCPs" in failed(report, "capture")
