@@ -15,6 +15,7 @@ MODULES = {
     "restart": "restart",
     "natural": "natural",
     "flood": "flood",
+    "hybrid-access": "hybrid_access",
 }
 
 

@@ -58,14 +58,20 @@ class Lab:
     def start_services(self) -> None:
         """Servers, relays, and an agent on every end host."""
         plan = self.plan
-        for box in plan.of_kind(Kind.SERVER):
-            self.servers[box.name] = processes.serve(self.record, self.host(box.name), plan.services)
+        for box in plan.of_kind(Kind.SERVER, Kind.M_SERVER):
+            self.servers[box.name] = processes.serve(
+                self.record, self.host(box.name), plan.services, mptcp=box.kind is Kind.M_SERVER
+            )
         for box in plan.of_kind(Kind.MCP):
             relay = processes.relay(
                 self.record, self.host(box.name), plan.services, plan.server_prefixes(), box.relay
             )
             self.relays[box.name] = relay
-        for box in plan.of_kind(Kind.DUAL, Kind.PLAIN, Kind.SERVER):
+        for box in plan.of_kind(Kind.CPE):
+            self.relays[box.name] = processes.upstream_relay(
+                self.record, self.host(box.name), len(box.nics), box.relay
+            )
+        for box in plan.of_kind(Kind.DUAL, Kind.PLAIN, Kind.SERVER, Kind.M_SERVER):
             self.agents[box.name] = Agent(self.record, self.host(box.name))
         self.mark()
 

@@ -171,6 +171,28 @@ def _set_up_mcp(host: LabHost, box: Box) -> None:
         host.run(f"ip {six}route add {prefix} via {gateways[version]} dev {host.interface(0)}")
 
 
+def _set_up_m_server(host: LabHost, box: Box) -> None:
+    """Speaks MPTCP; addresses beyond the first interface's are announced to whoever connects."""
+    _set_up_ends(host, box)
+    host.run("sysctl -qw net.mptcp.enabled=1", "ip mptcp limits set subflows 8 add_addr_accepted 8")
+    for number, nic in enumerate(box.nics[1:], start=1):
+        for text in nic.addresses:
+            host.run(f"ip mptcp endpoint add {ip_interface(text).ip} dev {host.interface(number)} signal")
+
+
+def _set_up_cpe(host: LabHost, box: Box) -> None:
+    """What DHCP leaves behind: addresses, and a default route by every uplink. The rest is its relay's own."""
+    host.run("sysctl -qw net.ipv4.ip_forward=1", "sysctl -qw net.ipv6.conf.all.forwarding=1")
+    for number, nic in enumerate(box.nics):
+        name = host.interface(number)
+        host.run(f"ip link set {name} up")
+        for text in nic.addresses:
+            six = "-6 " if ip_interface(text).version == 6 else ""
+            host.run(f"ip {six}addr add {text} dev {name}" + (" nodad" if six else ""))
+            if number:
+                host.run(f"ip {six}route add default via {first_host(text)} dev {name} metric {100 * number}")
+
+
 def _set_up_nat(host: LabHost, box: Box) -> None:
     """Masquerades what comes in on eth0 behind the address of eth1, with new source ports (`random`)."""
     outside = box.nics[1]
@@ -196,6 +218,8 @@ _SET_UP = {
     Kind.DUAL: _set_up_dual,
     Kind.PLAIN: _set_up_plain,
     Kind.SERVER: _set_up_plain,
+    Kind.M_SERVER: _set_up_m_server,
+    Kind.CPE: _set_up_cpe,
     Kind.MCP: _set_up_mcp,
     Kind.NAT: _set_up_nat,
     Kind.BRIDGE: _set_up_bridge,

@@ -10,11 +10,16 @@ from ipaddress import ip_interface, ip_network
 
 
 class Kind(StrEnum):
-    """What a host does. DUAL speaks MPTCP; PLAIN and SERVER have it off; BRIDGE and NAT only forward."""
+    """What a host does. DUAL and M_SERVER speak MPTCP; PLAIN and SERVER have it off; BRIDGE and NAT only forward.
+
+    A CPE has its LAN at eth0 and its uplinks after it, the first carrying what its relay opens.
+    """
 
     DUAL = "dual-homed MPTCP host"
     PLAIN = "host without MPTCP"
     SERVER = "server without MPTCP"
+    M_SERVER = "server with MPTCP"
+    CPE = "CPE with an MCP of its own"
     MCP = "MCP"
     NAT = "NAT"
     BRIDGE = "bridge"
@@ -38,8 +43,8 @@ class Nic:
 class Box:
     """A host and its interfaces, eth0 first.
 
-    `relay` are further options of an MCP's `steering relay`; `inward` the prefixes it reaches by eth0
-    where eth1 leads to all else.
+    `relay` are further options of an MCP's or a CPE's `steering relay`; `inward` the prefixes it reaches by
+    eth0 where eth1 leads to all else.
     """
 
     name: str

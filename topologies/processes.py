@@ -148,7 +148,20 @@ def relay(
         command += ["--port", str(port)]
     for prefix in prefixes:
         command += ["--prefix", prefix]
-    running = Running(record, f"relay-{host.name}", [*command, *extra], host)
+    return _relay(record, host, [*command, *extra])
+
+
+def upstream_relay(record: Record, host: LabHost, nics: int, extra: Sequence[str] = ()) -> Running:
+    """A CPE's relay between its LAN (eth0) and its uplinks (the others), with its rules installed."""
+    command = [sys.executable, "-m", "steering", "relay", "--role", "upstream", "--apply"]
+    command += ["--inside", host.interface(0), "--status", str(status_path(record, host.name))]
+    for number in range(1, nics):
+        command += ["--uplink", host.interface(number)]
+    return _relay(record, host, [*command, *extra])
+
+
+def _relay(record: Record, host: LabHost, command: Sequence[str]) -> Running:
+    running = Running(record, f"relay-{host.name}", command, host)
     path = status_path(record, host.name)
     running.wait_for(lambda: path.exists() and "tproxy" in host.pexec("nft list ruleset")[0], 10, "no relay")
     return running

@@ -1,0 +1,211 @@
+"""Hybrid access, draft-nam Figure 5: a home's CPE with an MCP of its own, DSL and LTE, and the network's MCP.
+
+    lan1 --+            +-- dsl  s1 ---+
+           +-- lan -- cpe              s3 ---- server (10.9.0.2)
+    lan2 --+            +-- lte  s2 ---+
+                             s4 (core, the concentrator): a link to each of s1, s2 and s3, on the natural path of none
+
+Hosts of the LAN and the server are plain TCP and know nothing of it.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from topologies.captures import CAPABLE, JOIN, Capture, Segment
+from topologies.ground import Subflow, subflows
+from topologies.lab import Lab
+from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
+from topologies.report import Report
+
+ACCESS_MBIT = 20.0
+GAIN = 1.7  # of two equal accesses over one
+SERVICE, SECURE, UNSERVED = 5001, 443, 5002  # the CPE relays the first two
+RELAYED = ("--port", "5001", "--port", "443")
+DSL, LTE = ("10.1.0.0/24", "fd00:1::/64"), ("10.2.0.0/24", "fd00:2::/64")
+NET = ("10.9.0.0/24", "fd00:9::/64")
+LAN_HOSTS = ("lan1", "lan2")
+
+CPE = Box(
+    "cpe",
+    Kind.CPE,
+    (
+        Nic("lan:0", ("192.168.1.1/24", "fd00:a::1/64")),
+        Nic("s1:1", ("10.1.0.2/24", "fd00:1::2/64"), ACCESS_MBIT),
+        Nic("s2:1", ("10.2.0.2/24", "fd00:2::2/64"), ACCESS_MBIT),
+    ),
+    relay=RELAYED,
+)
+HOME = (
+    Box("lan1", Kind.PLAIN, (Nic("lan:1", ("192.168.1.11/24", "fd00:a::11/64")),)),
+    Box("lan2", Kind.PLAIN, (Nic("lan:2", ("192.168.1.12/24", "fd00:a::12/64")),)),
+    Box("lan", Kind.BRIDGE, (Nic("cpe:0"),)),
+    CPE,
+)
+ACCESSES = (
+    Attachment("dsl", DSL, ("s1:1",), "fixed"),
+    Attachment("lte", LTE, ("s2:1",), "cellular"),
+)
+
+
+def off_path(name: str, server: Kind = Kind.SERVER) -> Plan:
+    """The plan of the picture above."""
+    return Plan(
+        name=name,
+        switches=("s1", "s2", "s3", "s4"),
+        wires=(
+            *(Wire("s1:2", "s3:2"), Wire("s2:2", "s3:3")),
+            *(Wire("s1:3", "s4:2"), Wire("s2:3", "s4:3"), Wire("s4:4", "s3:4")),
+        ),
+        boxes=(
+            *HOME,
+            Box(
+                "core",
+                Kind.MCP,
+                (Nic("s4:1", ("10.8.0.2/24", "fd00:8::2/64")),),
+                relay=("--server-leg", "tcp"),
+            ),
+            Box("server", server, (Nic("s3:1", ("10.9.0.2/24", "fd00:9::2/64")),)),
+        ),
+        accesses=ACCESSES,
+        gateways=(Attachment("internet", NET, ("s3:1",)),),
+        points=(Point("core", "s4:1", ("10.8.0.2", "fd00:8::2")),),
+        services=(SERVICE, SECURE, UNSERVED),
+    )
+
+
+def with_relay(plan: Plan, name: str, *options: str) -> Plan:
+    """The plan with further options of one box's relay."""
+    boxes = (replace(box, relay=(*box.relay, *options)) if box.name == name else box for box in plan.boxes)
+    return replace(plan, boxes=tuple(boxes))
+
+
+@dataclass
+class Seen:
+    """One transfer of a LAN host as seen from everywhere; counters are of its time alone."""
+
+    done: dict[str, Any]
+    captures: dict[str, Capture]
+    counted: dict[str, dict[str, int]]
+    cpe: list[Subflow] = field(default_factory=list)
+    mcp: list[Subflow] = field(default_factory=list)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def mbit(self) -> float:
+        """Goodput."""
+        found: float = self.done.get("mbit", 0.0)
+        return found
+
+    def count(self, host: str, name: str) -> int:
+        """A host's MPTCP counter over the transfer."""
+        return self.counted[host].get(name, 0)
+
+    def segments(self, where: str) -> list[Segment]:
+        """What was captured there."""
+        return self.captures[where].segments()
+
+
+class Watch:
+    """Captures at every leg of the chain, from now until `finish`."""
+
+    def __init__(self, lab: Lab, host: str) -> None:
+        self._lab = lab
+        plan = lab.plan
+        ports = {"dsl": "s1:1", "lte": "s2:1", "server": plan.box("server").nics[0].peer}
+        ports |= {box.name: box.nics[0].peer for box in plan.of_kind(Kind.MCP)}
+        self._captures = {name: lab.capture_port(port) for name, port in ports.items()}
+        self._captures["lan"] = lab.capture_host(host)
+        self.looked: dict[str, Any] = {}
+        lab.mark()
+
+    def look(self) -> None:
+        """Subflows and sessions as they are now, in the middle of a transfer."""
+        lab = self._lab
+        self.looked = {
+            "cpe": subflows(lab.host("cpe")),
+            "mcp": [s for box in lab.plan.of_kind(Kind.MCP) for s in subflows(lab.host(box.name))],
+            "sessions": lab.controller.detailed(),
+        }
+
+    def finish(self, done: dict[str, Any]) -> Seen:
+        """End the captures."""
+        self._lab.stop_captures()
+        counted = {box.name: self._lab.counted(box.name) for box in self._lab.plan.boxes}
+        return Seen(done, self._captures, counted, **self.looked)
+
+
+def syns(segments: list[Segment], *kinds: str) -> list[Segment]:
+    """SYNs with one of these MPTCP options; without kinds, SYNs with none."""
+    return [s for s in segments if s.syn and (any(k in s.options for k in kinds) if kinds else not s.options)]
+
+
+def payload(segments: list[Segment], port: int = SERVICE) -> int:
+    """Bytes of data to or from a service port, repeated ones included."""
+    return sum(s.length for s in segments if port in (s.flow.sport, s.flow.dport))
+
+
+def check_dual(report: Report, title: str, seen: Seen, lab: Lab, mcp: str) -> None:
+    """K-DUAL: plain TCP in the LAN and at the server, one M-session over both accesses between the two MCPs."""
+    plan = lab.plan
+    server, wan = address_of(plan.box("server"), 4), address_of(CPE, 4, 1)
+    report.equal(f"{title}: the transfer succeeds", "", seen.done.get("error", ""))
+    report.expect(
+        f"{title}: goodput over one access",
+        seen.mbit >= GAIN * ACCESS_MBIT,
+        f"at least {GAIN * ACCESS_MBIT:.0f} Mbit/s",
+        f"{seen.mbit:.1f} Mbit/s",
+    )
+    opened, joined = (syns([*seen.segments("dsl"), *seen.segments("lte")], kind) for kind in (CAPABLE, JOIN))
+    report.expect(
+        f"{title}: the CPE opens on DSL and joins from LTE",
+        {s.flow.src for s in opened} == {wan} and {s.flow.src for s in joined} == {address_of(CPE, 4, 2)},
+        f"MP_CAPABLE from {wan}, MP_JOIN from {address_of(CPE, 4, 2)}",
+        f"{sorted({s.flow.src for s in opened})}, {sorted({s.flow.src for s in joined})}",
+        "capture",
+    )
+    report.expect(
+        f"{title}: joins sent by the CPE are completed at {mcp}",
+        seen.count("cpe", "MPJoinSynTx") == seen.count(mcp, "MPJoinAckRx") >= 1,
+        "as many, and at least one",
+        f"{seen.count('cpe', 'MPJoinSynTx')} sent, {seen.count(mcp, 'MPJoinAckRx')} completed",
+        "kernel",
+    )
+    keys = {s.own_token for s in seen.mcp if s.join}
+    report.expect(
+        f"{title}: CPE, {mcp} and controller have one token",
+        bool(keys)
+        and {s.peer_token for s in seen.cpe if s.join} == keys == {s["token"] for s in seen.sessions},
+        f"those of {mcp}: {sorted(keys)}",
+        f"{sorted({s.peer_token for s in seen.cpe if s.join})}, {[s['token'] for s in seen.sessions]}",
+        "REST",
+    )
+    for where in ("lan", "server"):
+        told = sum(bool(s.options) for s in seen.segments(where))
+        report.equal(f"{title}: segments with an MPTCP option at the {where}", 0, told, "capture")
+    peers = {a for s in seen.segments("lan") for a in (s.flow.src, s.flow.dst) if not a.startswith("192.168.")}
+    report.equal(f"{title}: whom the LAN's host talks to", {server}, peers, "capture")
+    begun = [s for where in ("lan", "dsl", "lte", "server") for s in syns(seen.segments(where), CAPABLE)]
+    begun += [s for where in ("lan", "server") for s in syns(seen.segments(where)) if s.flow.dport == SERVICE]
+    report.equal(
+        f"{title}: legs, told apart by their first sequence numbers",
+        3,
+        len({s.sequence for s in begun}),
+        "capture",
+    )
+    check_bytes(report, title, seen)
+
+
+def check_bytes(report: Report, title: str, seen: Seen) -> None:
+    """S-F2: every leg carries the payload, the middle one over both accesses; nothing is added to it."""
+    sent = seen.done.get("bytes", 0)
+    legs = {name: payload(seen.segments(name)) for name in ("lan", "dsl", "lte", "server")}
+    middle = legs["dsl"] + legs["lte"]
+    report.expect(
+        f"{title}: payload on each leg",
+        all(sent <= bytes_ <= 1.1 * sent + 200_000 for bytes_ in (legs["lan"], middle, legs["server"])),
+        f"the {sent / 1e6:.1f} MB of the transfer on each",
+        f"lan {legs['lan'] / 1e6:.1f}, dsl + lte {middle / 1e6:.1f}, server {legs['server'] / 1e6:.1f} MB",
+        "capture",
+    )
+    share = min(legs["dsl"], legs["lte"]) / middle if middle else 0.0
+    report.expect(f"{title}: share of the lesser access", share > 0.1, "over 10 %", f"{share:.0%}", "capture")
