@@ -182,7 +182,9 @@ def check_dual(report: Report, title: str, seen: Seen, lab: Lab, mcp: str) -> No
     for where in ("lan", "server"):
         told = sum(bool(s.options) for s in seen.segments(where))
         report.equal(f"{title}: segments with an MPTCP option at the {where}", 0, told, "capture")
-    peers = {a for s in seen.segments("lan") for a in (s.flow.src, s.flow.dst) if not a.startswith("192.168.")}
+    peers = {
+        a for s in seen.segments("lan") for a in (s.flow.src, s.flow.dst) if not a.startswith("192.168.")
+    }
     report.equal(f"{title}: whom the LAN's host talks to", {server}, peers, "capture")
     begun = [s for where in ("lan", "dsl", "lte", "server") for s in syns(seen.segments(where), CAPABLE)]
     begun += [s for where in ("lan", "server") for s in syns(seen.segments(where)) if s.flow.dport == SERVICE]

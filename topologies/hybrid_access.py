@@ -10,11 +10,10 @@ from pathlib import Path
 # `mn --custom` runs this file by its path, outside its package.
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
-from topologies.hybrid import SERVICE, UNSERVED, Watch, check_dual, off_path, syns, with_relay
+from topologies.hybrid import SERVICE, Watch, check_dual, off_path, with_relay
 from topologies.lab import Lab, running
 from topologies.network import topology
 from topologies.plan import address_of
-from topologies.processes import relay_status
 from topologies.report import Report
 from topologies.scenario import Options, Scenario, controls
 

@@ -15,9 +15,10 @@ from steering.core.forwarding import (
 )
 from steering.core.graph import Graph
 from steering.core.guard import GuardedPort, guard_rules
+from steering.core.native import leaves_alone
 from steering.core.sitemap import Attachment, SiteMap
 from steering.model.network import AccessNetwork, Gateway, Network, PortRole
-from steering.model.policy import Meters, Mode, Policy
+from steering.model.policy import Meters, Policy
 from steering.model.rules import Meter, MeterBand, Rule
 
 
@@ -39,8 +40,9 @@ class Natural:
         self._punting = "steering" not in disabled
         self._service_ports = _few_ports(policy)
         self._meters = policy.meters
-        # Servers are tried out where a rule is `hybrid`: then their SYN/ACKs are copied too (D-3.4c).
-        self._trials = any(rule.then.mode is Mode.HYBRID for rule in policy.rules)
+        # Servers are tried out where a rule is `hybrid`, and name the tokens of what a rule leaves alone: then
+        # their SYN/ACKs are copied too (D-3.4c).
+        self._trials = leaves_alone(policy)
 
     def forwarding(self, dpid: int, graph: Graph) -> list[Rule]:
         """LABEL and the misses of HOST: set before anything is admitted."""

@@ -23,6 +23,7 @@ from steering.core.messages import (
     SynSeen,
     WatchedSeen,
 )
+from steering.core.native import Natives, excluded
 from steering.core.owners import narrow, not_allowed
 from steering.core.quotas import Full, session_keys
 from steering.core.rulebook import Answer
@@ -77,6 +78,7 @@ class Pinning:
         self.strays = Strays(epochs)
         self.authorising = Authorising(sitemap, policy, counters, chooser.granted)
         self.capabilities = Capabilities(policy.timers.capability)
+        self.natives = Natives()
         self.recovering = False
         self.offline = set(sitemap.switches)  # edge switches that cannot take entries now
         self.replace(policy)
@@ -167,11 +169,12 @@ class Pinning:
             return self._leave(attachment, seen)
         answer = self._chooser.ask(attachment, handshake, seen.frame)
         terms = answer.terms
-        if terms.action is not Action.PROXY or terms.mode is not Mode.TAKE_OVER:
+        if terms.action is not Action.PROXY or terms.mode is not Mode.TAKE_OVER or terms.terminate_only:
             if terms.action is Action.DENY:
                 self._counters.refusals[Refusal.POLICY] += 1
                 return self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
             if self._goes_naturally(terms, handshake, key, now):
+                self.natives.left(key, now)
                 return self._leave(attachment, seen)
         barred = self._barred(attachment, seen, now)
         if barred is not None:
@@ -246,9 +249,14 @@ class Pinning:
         return [self._naturally(attachment, seen)]
 
     def _goes_naturally(self, terms: Terms, handshake: Handshake, key: bytes, now: float) -> bool:
-        """Bypassed, `transparent`, or `hybrid` and the server may speak MPTCP itself (D-3.4)."""
+        """Bypassed, `transparent`, native where only others are served, or `hybrid` and the server may speak MPTCP
+        itself (D-3.4)."""
         if terms.action is Action.BYPASS or terms.mode is Mode.TRANSPARENT:
             return True
+        if excluded(self.policy, terms, handshake):
+            return True
+        if terms.mode is Mode.TAKE_OVER:
+            return False
         capable = self.capabilities.known((handshake.dst, handshake.dport), now)
         if capable is None:
             self.capabilities.try_on(key, now)
@@ -280,6 +288,8 @@ class Pinning:
             return self._deny(seen, Refusal.THIRD_PARTY)
         owners = self.table.with_token(token)
         if not owners:
+            if self.natives.owns(token):
+                return self._leave(attachment, seen)
             refusal = self.aborting.refused(token)
             if refusal is not None:
                 return self._deny(seen, refusal)
@@ -428,9 +438,10 @@ class Pinning:
 
     def _server_answered(self, handshake: Handshake, now: float) -> list[Output]:
         """A server on the natural path told whether it speaks MPTCP; only asked-for answers count."""
-        if self.capabilities.tried(
-            flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport), now
-        ):
+        flow = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        if self.capabilities.tried(flow, now):
             capable = handshake.kind is Kind.CAPABLE
             self.capabilities.learn((handshake.src, handshake.sport), capable, now)
-        return []
+        token = self.natives.answered(flow, handshake, now)
+        waiting = self.held.take(token) if token is not None else ()
+        return [output for where, join in waiting for output in self.syn(where, join, now)]

@@ -76,6 +76,13 @@ class Authentication(StrEnum):
     HMAC = "hmac"
 
 
+class Origin(StrEnum):
+    """Who opened an MPTCP connection (N-5.2.2.1)."""
+
+    PROXIED = "proxied"  # an upstream MCP, which marks what it opens
+    NATIVE = "native"  # a host itself
+
+
 class Direction(StrEnum):
     HOST = "host"  # the host opens the connection
     SERVER = "server"
@@ -156,6 +163,7 @@ class Terms:
     quotas: Quotas = Quotas()
     authentication: Authentication = Authentication.TOKEN
     transports: tuple[str, ...] = ("tcp",)
+    terminate_only: frozenset[Origin] = frozenset()  # empty for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +259,7 @@ class Policy:
     over_limit: OverLimit = OverLimit.NATURAL
     fallback: Fallback = Fallback.FAIL_OPEN
     third_party_pooling: bool = False  # B14
+    marker_ports: Ports = ()  # source ports that upstream MCPs draw from (N-5.2.2.1c)
     keep_keys: bool = False  # hosts' keys are learnt, so that sessions can be aborted by MP_FASTCLOSE
     authorization: Authorization = field(default_factory=Authorization)
     acl: tuple[AclEntry, ...] = ()

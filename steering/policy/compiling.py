@@ -49,6 +49,7 @@ def compiled(file: PolicyFile) -> Policy:
         over_limit=file.over_limit,
         fallback=file.fallback,
         third_party_pooling=file.third_party_pooling,
+        marker_ports=merged(file.marker.source_ports),
         keep_keys=file.keep_keys,
         authorization=file.authorization.compiled(),
         acl=tuple(entry.compiled() for entry in file.acl),
@@ -110,6 +111,7 @@ def _terms(file: ThenFile, own: Weights) -> Terms:
         quotas=_quotas(file.quotas),
         authentication=file.authentication,
         transports=tuple(dict.fromkeys(file.transports)),
+        terminate_only=frozenset(file.terminate_only),
     )
 
 

@@ -2,13 +2,23 @@
 
 from collections.abc import Iterator
 
-from steering.model.policy import Action, Mode, Quotas, UsageMode
+from steering.model.policy import Action, Mode, Origin, Quotas, UsageMode
 from steering.policy.findings import Code, Problem, quoted
 from steering.policy.policy_plan import PolicyPlan
 from steering.policy.rule_schema import QuotasFile, RuleFile
 
 # What only means something where an MCP serves.
-_OF_AN_MCP = ("mcps", "expectation", "weights", "hysteresis", "max_stretch", "ratio", "usage_mode", "pooling")
+_OF_AN_MCP = (
+    "mcps",
+    "expectation",
+    "weights",
+    "hysteresis",
+    "max_stretch",
+    "ratio",
+    "usage_mode",
+    "pooling",
+    "terminate_only",
+)
 _SESSIONS = (
     "sessions_per_subscriber",
     "sessions_per_server",
@@ -25,6 +35,11 @@ def contradiction_problems(plan: PolicyPlan) -> Iterator[Problem]:
         yield Problem(("limits", "half_open"), Code.LIMITS, message)
     yield from _quotas(plan)
     for index, rule in enumerate(plan.file.rules):
+        if Origin.PROXIED in rule.then.terminate_only and not plan.file.marker.source_ports:
+            message = (
+                f"rule {quoted(rule.name)}: nothing is ever proxied: the policy has no marker.source_ports"
+            )
+            yield Problem(plan.path("rules", index, "then", "terminate_only"), Code.CONTRADICTION, message)
         for keys, message in _of_rule(rule):
             yield Problem(
                 plan.path("rules", index, *keys), Code.CONTRADICTION, f"rule {quoted(rule.name)}: {message}"

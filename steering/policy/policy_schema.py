@@ -29,7 +29,7 @@ from steering.model.policy import (
     Weights,
 )
 from steering.policy.authorisation_schema import Acl, AuthorizationFile, CpeAclFile
-from steering.policy.fields import PortRanges, Version, Worded
+from steering.policy.fields import Listed, PortRange, PortRanges, Version, Worded
 from steering.policy.rule_schema import (
     ApplicationFile,
     ClassFile,
@@ -46,6 +46,7 @@ _WEIGHTS, _LIMITS, _TIMERS, _METERS, _POLICY = Weights(), Limits(), Timers(), Me
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Rate = Annotated[int, Field(ge=1, le=1_000_000)]
+MarkerPorts = Annotated[list[PortRange], Field(max_length=16), Listed()]
 
 
 class EligibleFile(Strict):
@@ -94,6 +95,12 @@ class MetersFile(Strict):
     watch: Rate = _METERS.watch
 
 
+class MarkerFile(Strict):
+    """How upstream MCPs mark what they open (N-5.2.2.1c)."""
+
+    source_ports: MarkerPorts = Field(default=list(_POLICY.marker_ports))
+
+
 class PolicyQuotasFile(Strict):
     """For everybody; what is not given keeps its default."""
 
@@ -117,6 +124,7 @@ class PolicyFile(Strict):
     over_limit: Annotated[OverLimit, Worded()] = _POLICY.over_limit
     fallback: Annotated[Fallback, Worded()] = _POLICY.fallback
     third_party_pooling: bool = _POLICY.third_party_pooling
+    marker: Annotated[MarkerFile, EmptyMapping] = MarkerFile()
     keep_keys: bool = _POLICY.keep_keys
     authorization: Annotated[AuthorizationFile, EmptyMapping] = AuthorizationFile()
     acl: Acl = Field(default=[])

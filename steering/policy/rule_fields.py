@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from steering.model.network import NetworkAccessType, Trust
-from steering.model.policy import Direction
+from steering.model.policy import Direction, Origin
 from steering.policy.fields import IpNetwork, Listed, Name, PortRange, Worded, kind_of, refuse
 from steering.policy.findings import Code, nearest, quoted
 
@@ -117,6 +117,7 @@ Names = Annotated[list[Name], _Some, Listed()]
 Networks = Annotated[list[IpNetwork], _Some, Listed()]
 AccessTypes = Annotated[list[AccessType], _Some, Listed()]
 Trusts = Annotated[list[Annotated[Trust, Worded()]], _Some, Listed()]
+Origins = Annotated[list[Annotated[Origin, Worded()]], _Some, Listed()]
 Directions = Annotated[list[Annotated[Direction, Worded()]], _Some, Listed()]
 SomePorts = Annotated[list[PortRange], _Some, Listed()]
 Dscps = Annotated[list[Dscp], _Some, Listed()]

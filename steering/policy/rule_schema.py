@@ -26,6 +26,7 @@ from steering.policy.rule_fields import (
     MptcpVersions,
     Names,
     Networks,
+    Origins,
     SomePorts,
     Transports,
     Trusts,
@@ -106,6 +107,7 @@ class ThenFile(Strict):
     quotas: Annotated[QuotasFile, EmptyMapping] = QuotasFile()
     authentication: Annotated[Authentication, Worded()] = Authentication.TOKEN
     transports: Transports = Field(default_factory=lambda: ["tcp"])
+    terminate_only: Origins = _EMPTY
 
 
 class RuleFile(Strict):

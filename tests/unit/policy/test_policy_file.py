@@ -139,7 +139,7 @@ def test_the_default_file_holds_and_explains_every_default() -> None:
     own = Policy()
     for part in (own.weights, own.limits, own.timers, own.meters, own.authorization, own.cpe_acl):
         named |= set(part.__slots__)
-    named |= {"sessions_per_subscriber", "sessions_per_server"}
+    named |= {"sessions_per_subscriber", "sessions_per_server", "source_ports"}
     assert written == named
     bare = [line for line in lines if not re.search(r":.*# \S", line)]
     assert [line.strip() for line in bare] == ["eligible:"]  # its only key has the comment

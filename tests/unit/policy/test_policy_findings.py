@@ -129,6 +129,16 @@ WITHIN = [
         ],
     ),
     (
+        rules("name: a, then: {terminate_only: proxied}"),
+        [
+            (
+                Code.CONTRADICTION,
+                3,
+                "rule 'a': nothing is ever proxied: the policy has no marker.source_ports",
+            )
+        ],
+    ),
+    (
         rules("name: a, then: {quotas: {sessions_per_server: 0}}"),
         [
             (

@@ -16,6 +16,7 @@ from steering.model.policy import (
     Expectation,
     Fallback,
     Mode,
+    Origin,
     OverLimit,
     Policy,
     Pooling,
@@ -39,6 +40,7 @@ refusal: drop
 over_limit: refuse
 third_party_pooling: true
 keep_keys: true
+marker: {source_ports: ["50000-50100", 49152]}
 selection: {weights: {load: 3}}
 quotas: {sessions_per_subscriber: 100}
 classes: [{name: business, quotas: {sessions_per_subscriber: 50}}]
@@ -78,6 +80,7 @@ rules:
       quotas: {subflows_per_session: 2, sessions_per_server: 10}
       authentication: hmac
       transports: tcp
+      terminate_only: proxied
   - {name: rest, then: {action: deny}}
 """
 
@@ -104,6 +107,7 @@ def test_every_key_of_the_language() -> None:
         True,
     )
     assert policy.keep_keys
+    assert policy.marker_ports == ((49152, 49152), (50000, 50100))
     assert policy.quotas == Quotas(sessions_per_subscriber=100, sessions_per_server=4096)
     assert policy.classes == (SubscriberClass("business", Quotas(sessions_per_subscriber=50)),)
     prefixes = (ip_network("10.1.0.16/28"), ip_network("fd00:1::7/128"))
@@ -146,6 +150,7 @@ def test_every_key_of_the_language() -> None:
         ratio=(("lte", 1), ("wlan", 3)),
         quotas=Quotas(subflows_per_session=2, sessions_per_server=10),
         authentication=Authentication.HMAC,
+        terminate_only=frozenset({Origin.PROXIED}),
     )
     assert (rest.when, rest.then) == (When(), Terms(action=Action.DENY))
 

@@ -1,0 +1,71 @@
+"""MPTCP that is somebody's own, from end to end: told from what an upstream MCP opened, and left alone with its joins.
+
+An upstream MCP marks what it opens by its source port, the stand-in for MP_PREFER_PROXY, which no kernel can add
+(N-5.2.2.1c). A rule with `terminate_only: proxied` has MCPs serve marked connections only.
+
+The joins of a session that was left alone carry a token of its server's key. It is read from the server's SYN/ACK, so
+that they go their natural way too and are not taken for joins of nobody. Bounded: what was used last stays.
+"""
+
+from collections import OrderedDict
+
+from steering.model.policy import Action, Mode, Origin, Policy, Terms
+from steering.wire.crypto import token as token_of
+from steering.wire.handshake import Handshake, Kind
+
+TOKENS = 65_536
+OPENING = 4_096
+OPENING_SECONDS = 10.0
+
+
+def origin(policy: Policy, handshake: Handshake) -> Origin:
+    """Whose a connection is, by the mark that its first segment carries or lacks."""
+    marked = any(low <= handshake.sport <= high for low, high in policy.marker_ports)
+    return Origin.PROXIED if marked else Origin.NATIVE
+
+
+def excluded(policy: Policy, terms: Terms, handshake: Handshake) -> bool:
+    """Whether a rule's `terminate_only` leaves this connection alone."""
+    return bool(terms.terminate_only) and origin(policy, handshake) not in terms.terminate_only
+
+
+def leaves_alone(policy: Policy) -> bool:
+    """Whether any rule lets MPTCP pass: then servers' answers are looked at."""
+    return any(
+        rule.then.action is Action.BYPASS or rule.then.mode is not Mode.TAKE_OVER or rule.then.terminate_only
+        for rule in policy.rules
+    )
+
+
+class Natives:
+    """Sessions that were left alone, known by their tokens once their servers have answered."""
+
+    def __init__(self) -> None:
+        self._opening: OrderedDict[bytes, float] = OrderedDict()
+        self._tokens: OrderedDict[int, None] = OrderedDict()
+
+    def left(self, flow: bytes, now: float) -> None:
+        """A first SYN with MP_CAPABLE went its natural way: its answer will be believed."""
+        self._opening[flow] = now + OPENING_SECONDS
+        self._opening.move_to_end(flow)
+        if len(self._opening) > OPENING:
+            self._opening.popitem(last=False)
+
+    def answered(self, flow: bytes, handshake: Handshake, now: float) -> int | None:
+        """The server's SYN/ACK to such a SYN: the session's token, None if nobody asked or it is plain TCP."""
+        deadline = self._opening.pop(flow, 0.0)
+        if deadline <= now or handshake.kind is not Kind.CAPABLE or not handshake.key:
+            return None
+        token = int.from_bytes(token_of(handshake.version, handshake.key), "big")
+        self._tokens[token] = None
+        self._tokens.move_to_end(token)
+        if len(self._tokens) > TOKENS:
+            self._tokens.popitem(last=False)
+        return token
+
+    def owns(self, token: int) -> bool:
+        """Whether a join with this token is one of such a session."""
+        if token not in self._tokens:
+            return False
+        self._tokens.move_to_end(token)
+        return True
