@@ -16,6 +16,7 @@ MODULES = {
     "natural": "natural",
     "flood": "flood",
     "hybrid-access": "hybrid_access",
+    "rogue-nat": "rogue_nat",
 }
 
 
