@@ -12,6 +12,7 @@ MODULES = {
     "pinning": "pinning",
     "pooling": "pooling",
     "low-rate": "low_rate",
+    "proactive": "proactive",
     "restart": "restart",
     "natural": "natural",
     "flood": "flood",

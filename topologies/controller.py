@@ -107,18 +107,41 @@ class Controller:
 
     def get(self, path: str) -> Any:
         """A resource as JSON. Raises LabError for an answer that is not 200, OSError when nobody listens."""
+        return self.request("GET", path)
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the REST as its operator; JSON goes out unless `body` is text (YAML). What is replaced is replaced
+        whatever it was (`If-Match: *`). Raises LabError for a refusal, Gone for 404, OSError."""
         token = (self._state / "token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        data = None
+        if body is not None:
+            text = body if isinstance(body, str) else json.dumps(body)
+            data = text.encode()
+            headers["Content-Type"] = "application/yaml" if isinstance(body, str) else "application/json"
+            headers["If-Match"] = "*"
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self._rest}{path}", headers={"Authorization": f"Bearer {token}"}
+            f"http://127.0.0.1:{self._rest}{path}", data=data, headers=headers, method=method
         )
         try:
             with urllib.request.urlopen(request, timeout=10.0) as answer:
-                body = answer.read()
+                told = answer.read()
         except urllib.error.HTTPError as error:
             if error.code == 404:
-                raise Gone(f"GET {path}: 404") from None
-            raise LabError(f"GET {path}: {error.code} {error.read(200)!r}") from None
-        return body.decode() if path == "/metrics" else json.loads(body)
+                raise Gone(f"{method} {path}: 404") from None
+            raise LabError(f"{method} {path}: {error.code} {error.read(400)!r}") from None
+        return told.decode() if path == "/metrics" else json.loads(told)
+
+    def put_policy(self, text: str) -> int:
+        """Put a policy in force over REST; its version. Raises LabError with the findings."""
+        version: int = self.request("PUT", "/v1/policy", text)["version"]
+        return version
+
+    def whatif(self, source: str, destination: str, port: int) -> dict[str, Any]:
+        """What would become of a connection."""
+        asked = {"source": source, "destination": destination, "port": port}
+        found: dict[str, Any] = self.request("POST", "/v1/whatif", asked)
+        return found
 
     def _get_or_none(self, path: str) -> Any:
         try:

@@ -15,6 +15,8 @@ MECHANISMS = {
     "hold-queue": "joins whose token is not known yet are forwarded the natural way at once",
     "stray-drop": "a join with an unknown token is asked about each time it is repeated",
     "wrong-mcp": "joins are pinned to another MCP than their session's",
+    "proactive": "no entries are set ahead: every SYN is looked at",
+    "one-mcp": "entries set ahead lead each prefix of a subscriber to an MCP of its own",
 }
 
 

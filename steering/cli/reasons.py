@@ -15,6 +15,7 @@ REASONS = {
     "rendezvous": "several score the same, and the hash of the flow decided",
     "only-candidate": "it is the only MCP that is left",
     "no-candidate": "no MCP is left",
+    "proactive": "entries set ahead lead all TCP of this subscriber there: no SYN of it waits",
     "rule": "the rule says so",
     "not-eligible": "no gateway leads there, or the port is not among the eligible",
     "server-may-be-capable": "the rule is hybrid, and the server is not known to lack MPTCP",

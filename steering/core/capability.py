@@ -6,6 +6,9 @@ time of its own (G7). Bounded: whoever is asked for most recently stays.
 
 from collections import OrderedDict
 
+from steering.core.sessions import flow_key
+from steering.wire.handshake import Handshake, Kind
+
 SERVERS = 65_536
 TRIALS = 4_096
 TRIAL_SECONDS = 10.0
@@ -50,6 +53,11 @@ class Capabilities:
         """Whether this flow was such a trial; asked once."""
         deadline = self._trials.pop(flow, None)
         return deadline is not None and deadline > now
+
+    def answered(self, handshake: Handshake, now: float) -> None:
+        """A server on the natural path told whether it speaks MPTCP; only asked-for answers count."""
+        if self.tried(flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport), now):
+            self.learn((handshake.src, handshake.sport), handshake.kind is Kind.CAPABLE, now)
 
     def servers(self, now: float) -> list[tuple[Server, bool, float]]:
         """Server, capable, seconds left."""

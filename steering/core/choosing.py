@@ -36,7 +36,7 @@ class Chooser:
         self._version = -1  # of the graph
         self._factors: dict[PortRef, float] = {}  # of links that are more than idle
         self._costs: Graph | None = None
-        self._excluded: dict[int, Filtered] = {}  # MCPs that get no new session, and why
+        self.excluded: dict[int, Filtered] = {}  # MCPs that get no new session, and why
         self._outside: dict[int, float] = {}  # load that others report, empty when nobody does
         self.replace(policy)
 
@@ -136,9 +136,13 @@ class Chooser:
                 self._candidates.clear()
             known = self._candidates[key] = candidates(
                 wanted, self._graph, self._map.site.mcps, access, gateway,
-                handshake.family, handshake.dport, self._excluded, self._loaded(),
+                handshake.family, handshake.dport, self.excluded, self._loaded(),
             )  # fmt: skip
         return known
+
+    def natural_cost(self, access: int, gateway: int) -> float:
+        """Cost of the natural path between two edge switches (datapath ids)."""
+        return self._graph.natural(access, gateway).cost
 
     def link_load(self, port: PortRef, utilisation: float) -> None:
         """How busy the link is that leaves a port: a busy one is felt to be longer (D-6.6.2)."""
@@ -162,8 +166,8 @@ class Chooser:
         excluded = {i: why for i, health in self.health.items() if (why := health.filtered(now)) is not None}
         for number in self._neighbours.unresolved(now):
             excluded.setdefault(number, Filtered.UNRESOLVED)
-        if excluded != self._excluded:
-            self._excluded = excluded
+        if excluded != self.excluded:
+            self.excluded = excluded
             self._candidates.clear()
         outside = {i: health.load(now) for i, health in self.health.items()}
         self._outside = outside if any(outside.values()) else {}

@@ -6,6 +6,7 @@ comes in at an MCP's own port is the MCP's word: the subflow, or with its server
 """
 
 from collections import deque
+from collections.abc import Callable
 
 from steering.core.counters import Counters
 from steering.core.messages import ObservedEntry, Output, RemoveEntries
@@ -29,6 +30,7 @@ class Ending:
         self._closing: deque[tuple[float, Subflow]] = deque()
         self._legs: dict[bytes, Session] = {}  # server legs that outlived their initial subflow
         self._to_scan: deque[int] = deque()
+        self.pin: Callable[[Session], list[Output]] = lambda session: []  # set by the engine
 
     def fin(self, role: PortRole, handshake: Handshake, now: float) -> list[Output]:
         """A FIN was seen, coming in at a port of this role."""
@@ -148,7 +150,13 @@ class Ending:
             session = self._table.by_id.get(self._to_scan.popleft())
             if session is None or session.state is SessionState.LINGER:
                 continue
-            if session.active + self.timers.idle <= now:
+            if session.active + self.timers.idle > now:
+                continue
+            if session.unit is not None and not session.returns:
+                # No entry of its own, so nothing counted what it sends: from now on one does (core.proactive).
+                session.active = now
+                outputs += self.pin(session)
+            else:
                 for subflow in list(session.subflows):
                     outputs += self.end_subflow(subflow, now)
         return outputs

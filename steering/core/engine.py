@@ -15,6 +15,7 @@ from steering.core.sitemap import SiteMap
 from steering.core.switch import Switch
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
+from steering.model.rules import Rule
 from steering.model.session import Entry, Refusal
 from steering.wire.icmp import time_exceeded
 from steering.wire.neighbour import ALL_NODES, ALL_NODES_MAC, router_advertisement
@@ -49,7 +50,9 @@ class Engine:
         unwildcard = "un-wildcarding" not in disabled
         self.neighbours = Neighbours(self.map, policy.limits, self._epochs, unwildcard)
         self.chooser = Chooser(self.map, policy, self.graph, self.neighbours)
-        self.pinning = Pinning(self.map, policy, self.chooser, self.counters, disabled, self._epochs)
+        self.pinning = Pinning(
+            self.map, policy, self.chooser, self.counters, disabled, self._epochs, self.neighbours, self.graph
+        )
         self.authorising = self.pinning.authorising
         self.natural = Natural(self.map, policy, self._epochs, disabled, self.authorising)
         self.recovery = Recovery(self.map, self.pinning.table, self.counters)
@@ -106,7 +109,7 @@ class Engine:
         attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None or attachment.role is PortRole.ACCESS:
             return []
-        return self.pinning.syn_ack(attachment, seen, now)
+        return self.pinning.syn_acks.seen(attachment, seen, now)
 
     def _fin(self, seen: m.FinSeen, now: float) -> list[m.Output]:
         attachment = self.map.at.get((seen.dpid, seen.port))
@@ -166,7 +169,8 @@ class Engine:
         self.pinning.replace(replaced.policy)
         self.chooser.refresh(now)
         self.natural = Natural(self.map, replaced.policy, self._epochs, self._disabled, self.authorising)
-        return self._resync()
+        moved, _ = self.pinning.proactive.tick(now)  # exact entries for whoever is led elsewhere
+        return moved + self._resync()
 
     def _mcp_admin(self, given: m.McpAdmin, now: float) -> list[m.Output]:
         if given.mcp in self.chooser.health:
@@ -278,7 +282,7 @@ class Engine:
             self._epochs[dpid] = self._epochs[dpid] + 1 & 0xFFFF
         switch.fills += 1
         forwarding = self.natural.forwarding(dpid, self.graph)
-        admission = self.natural.admission(dpid, self.graph)
+        admission = self._admission(dpid)
         switch.installed = {rule.key: rule for rule in (*forwarding, *admission)}
         switch.filled = True
         self.pinning.offline.discard(dpid)
@@ -356,14 +360,16 @@ class Engine:
         """Change every filled switch to what the graph now wants."""
         self._dirty = False
         outputs: list[m.Output] = []
-        for dpid, switch in self.switches.items():
+        # Gateways first: what is set ahead there has to be right before hosts are led to another MCP.
+        gateways = {port.dpid for g in self.site.gateways for port in g.ports}
+        for dpid, switch in sorted(self.switches.items(), key=lambda item: item[0] not in gateways):
             if not switch.filled:
                 continue
             wanted = {
                 rule.key: rule
                 for rule in (
                     *self.natural.forwarding(dpid, self.graph),
-                    *self.natural.admission(dpid, self.graph),
+                    *self._admission(dpid),
                 )
             }
             add = tuple(r for key, r in wanted.items() if switch.installed.get(key) != r)
@@ -372,6 +378,10 @@ class Engine:
             if add or delete:
                 outputs.append(m.SyncRules(dpid, add, delete))
         return outputs
+
+    def _admission(self, dpid: int) -> list[Rule]:
+        ahead = self.pinning.proactive.rules(dpid, self._epochs[dpid])
+        return [*self.natural.admission(dpid, self.graph), *ahead]
 
     # ---- time -----------------------------------------------------------------------------------
 
@@ -382,11 +392,13 @@ class Engine:
             if deadline <= now:
                 del self._unconfirmed[pair]
                 self._dirty |= self.graph.remove(*pair)
-        if self._dirty:
+        self.chooser.refresh(now)
+        moved, changed = self.pinning.proactive.tick(now)
+        outputs += moved
+        if self._dirty or changed:
             outputs += self._resync()
         if self._recover_until is not None and now >= self._recover_until:
             self._recovered()
-        self.chooser.refresh(now)
         outputs += self.pinning.tick(now)
         outputs += self.pinning.ending.tick(now)
         outputs += self._to_filled(self.neighbours.tick(now))

@@ -32,6 +32,7 @@ from steering.model.rules import (
 
 SYN = (0x002, 0x012)
 SYN_ACK = (0x012, 0x012)
+PUNT = 3000  # priority; what is set ahead for hosts stands above, for servers below (core.proactive_rules)
 PORTS_MATCHED = 64  # so many eligible service ports are matched one by one, more are left to the engine
 
 
@@ -77,9 +78,9 @@ def classify_rules(
                 "in_port": port, "eth_type": eth_type, "ip_proto": TCP, "tcp_flags": SYN,
             }  # fmt: skip
             if not service_ports:
-                yield Rule(Table.CLASSIFY, 1000, match(**syn), action, cookie=punt)
+                yield Rule(Table.CLASSIFY, PUNT, match(**syn), action, cookie=punt)
             for number in service_ports:
-                yield Rule(Table.CLASSIFY, 1000, match(**syn, tcp_dst=number), action, cookie=punt)
+                yield Rule(Table.CLASSIFY, PUNT, match(**syn, tcp_dst=number), action, cookie=punt)
     networks = tuple(towards)
     for role in mcp_roles:
         for prefix in networks:

@@ -57,6 +57,11 @@ class Neighbours:
             for address, mac in known.items():
                 yield address, mac, port
 
+    def port_of(self, address: bytes) -> PortRef | None:
+        """The port a known host hangs at."""
+        waypoint = self._where.get(address)
+        return None if waypoint is None else self._map.by_waypoint[waypoint].waypoint.port
+
     def unresolved(self, now: float) -> frozenset[int]:
         """Ids of MCPs with a port whose neighbour is not known, or has fallen silent."""
         heard = {w for w in self.transit if now - self._answered.get(w, now) <= SILENT}

@@ -6,11 +6,13 @@ kept in `Held` until its token is learned or its time is over.
 
 from collections.abc import Mapping
 
+from steering.core.answered import Answered
 from steering.core.authorising import Authorising
 from steering.core.capability import Capabilities
 from steering.core.choosing import FOREIGN, Chooser
 from steering.core.counters import Counters, JoinResult
 from steering.core.ending import Ending
+from steering.core.graph import Graph
 from steering.core.held import Held
 from steering.core.messages import (
     NATURAL,
@@ -19,17 +21,19 @@ from steering.core.messages import (
     Release,
     SendFrame,
     Steer,
-    SynAckSeen,
     SynSeen,
     WatchedSeen,
 )
 from steering.core.native import Natives, excluded
+from steering.core.neighbours import Neighbours
 from steering.core.owners import narrow, not_allowed
+from steering.core.proactive import Proactive
 from steering.core.quotas import Full, session_keys
 from steering.core.rulebook import Answer
 from steering.core.sessions import Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import Attachment, SiteMap
 from steering.core.strays import Strays
+from steering.core.synack import SynAcks
 from steering.core.watching import Watching
 from steering.model.decision import Decision, Outcome, Ruling
 from steering.model.network import PortRef, PortRole
@@ -45,7 +49,6 @@ from steering.model.policy import (
 )
 from steering.model.session import EntryKind, Refusal, SessionState
 from steering.wire.craft import reset_for
-from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
 from steering.wire.mptcp import ResetReason
 
@@ -65,6 +68,8 @@ class Pinning:
         counters: Counters,
         disabled: frozenset[str],
         epochs: Mapping[int, int],
+        neighbours: Neighbours,
+        graph: Graph,
     ) -> None:
         self._map = sitemap
         self._chooser = chooser
@@ -79,6 +84,12 @@ class Pinning:
         self.authorising = Authorising(sitemap, policy, counters, chooser.granted)
         self.capabilities = Capabilities(policy.timers.capability)
         self.natives = Natives()
+        self.proactive = Proactive(sitemap, graph, chooser, self.table, disabled, self.authorising)
+        self.ending.pin = self.proactive.pin
+        self.answered = Answered(
+            sitemap, chooser, self.table, self.proactive, neighbours, self.ending, counters
+        )
+        self.syn_acks = SynAcks(self, counters)
         self.recovering = False
         self.offline = set(sitemap.switches)  # edge switches that cannot take entries now
         self.replace(policy)
@@ -92,6 +103,7 @@ class Pinning:
         self._eligible = frozenset(p for low, high in policy.eligible_ports for p in range(low, high + 1))
         self._chooser.replace(policy)
         self.authorising.replace(policy)
+        self.proactive.replace(policy)
 
     def eligible(self, port: int) -> bool:
         """Whether connections to a service port are looked at."""
@@ -136,6 +148,8 @@ class Pinning:
         self._counters.retransmitted_syns += 1
         if known.kind is JOIN:
             self._counters.joins[JoinResult.RETRANSMITTED] += 1
+        if not known.waypoint and known.session.unit is not None:
+            self.proactive.pin(known.session)  # told of by its MCP, and looked at now
         if not known.waypoint:
             return [self._naturally(attachment, seen)]
         known.dpid, known.role = seen.dpid, attachment.role
@@ -183,6 +197,7 @@ class Pinning:
         if refusal is not None:
             self._counters.refusals[refusal] += 1
             return [self._naturally(attachment, seen)]
+        terms = self.proactive.terms(handshake.src, terms)
         decision = self._chooser.choose(terms, seen.dpid, exits, handshake, self.table.active, now)
         mcp = decision.mcp
         if mcp is None:
@@ -196,6 +211,7 @@ class Pinning:
             return self._over_limit(attachment, seen, full)
         session = self._begin(attachment, seen, key, exits, answer, decision, now)
         self.table.count(session, keys)
+        self.proactive.begun(session)
         if self._chooser.in_line(decision):
             return [self._naturally(attachment, seen)]  # not steered: its pin follows the MCP's SYN/ACK
         waypoint = session.subflows[0].waypoint
@@ -400,48 +416,3 @@ class Pinning:
         if not subflow.waypoint:
             return [Steer(entries, None), self._naturally(attachment, seen)]
         return [Steer(entries, self._steered(attachment, seen, subflow.waypoint))]
-
-    # ---- the MCP's SYN/ACK ----------------------------------------------------------------------
-
-    def syn_ack(self, attachment: Attachment, seen: SynAckSeen, now: float) -> list[Output]:
-        """The MCP answered: its key makes the token, no key means plain TCP (mptcp-protocol 8)."""
-        handshake = seen.handshake
-        if attachment.role is GATEWAY:
-            return self._server_answered(handshake, now)
-        key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
-        subflow = self.table.flows.get(key)
-        if subflow is None:
-            return []
-        if subflow.kind is not INITIAL:
-            mine = subflow.watch and attachment.waypoint.id == subflow.waypoint
-            return self.keys.answered(subflow, handshake, now) if mine else []
-        session = subflow.session
-        if session.state is not SessionState.SYN_PINNED or attachment.waypoint.id != subflow.waypoint:
-            return []  # repeated, or not from the MCP that was chosen: nobody else teaches a token
-        session.active = now
-        if handshake.kind is not Kind.CAPABLE or not handshake.key:
-            self._counters.fallbacks += 1
-            self.keys.forget(session)
-            self.table.settle(session, SessionState.PLAIN)
-            return [Steer(tuple(session.entries(GATEWAY)), None)]
-        session.version = handshake.version
-        token = int.from_bytes(token_of(handshake.version, handshake.key), "big")
-        self.table.learn(session, token)
-        if session.secrets is not None:
-            self.keys.verify(session)
-        self.table.settle(session, SessionState.ESTABLISHED)
-        outputs: list[Output] = [Steer(tuple(session.entries(GATEWAY)), None)]
-        outputs += self.strays.learnt(token)
-        for waiting, join in self.held.take(token):
-            outputs += self.syn(waiting, join, now)
-        return outputs
-
-    def _server_answered(self, handshake: Handshake, now: float) -> list[Output]:
-        """A server on the natural path told whether it speaks MPTCP; only asked-for answers count."""
-        flow = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
-        if self.capabilities.tried(flow, now):
-            capable = handshake.kind is Kind.CAPABLE
-            self.capabilities.learn((handshake.src, handshake.sport), capable, now)
-        token = self.natives.answered(flow, handshake, now)
-        waiting = self.held.take(token) if token is not None else ()
-        return [output for where, join in waiting for output in self.syn(where, join, now)]

@@ -21,6 +21,13 @@ def flow_key(src: bytes, dst: bytes, sport: int, dport: int) -> bytes:
     return src + dst + _PORTS.pack(sport, dport)
 
 
+def endpoints(key: bytes) -> tuple[int, bytes, bytes, int, int]:
+    """Of a flow key: family, source, destination, source port, destination port."""
+    half = (len(key) - 4) // 2
+    sport, dport = _PORTS.unpack_from(key, 2 * half)
+    return (4 if half == 4 else 6, key[:half], key[half : 2 * half], sport, dport)
+
+
 class Subflow:
     """One subflow as the network sees it: a flow from a host, where it enters and where it is led."""
 
@@ -37,7 +44,9 @@ class Subflow:
         self.key = key
         self.dpid = dpid
         self.role = role
-        self.waypoint = waypoint  # 0: no entry, the flow goes to its MCP's own address
+        self.waypoint = (
+            waypoint  # 0: no entry: it goes to its MCP's own address, or entries set ahead lead it
+        )
         self.isn = isn
         self.address_id = 0
         self.backup = False
@@ -48,10 +57,7 @@ class Subflow:
 
     def endpoints(self) -> tuple[int, bytes, bytes, int, int]:
         """Family, source, destination, source port, destination port."""
-        key = self.key
-        half = (len(key) - 4) // 2
-        sport, dport = _PORTS.unpack_from(key, 2 * half)
-        return (4 if half == 4 else 6, key[:half], key[half : 2 * half], sport, dport)
+        return endpoints(self.key)
 
 
 HOST_FIN = 1
@@ -64,7 +70,7 @@ class Session:
 
     __slots__ = (
         "id", "state", "version", "mcp", "token", "subflows", "returns", "ruling", "keys",
-        "created", "edge", "active", "server_closed", "deadline", "first", "secrets",
+        "created", "edge", "active", "server_closed", "deadline", "first", "secrets", "unit",
     )  # fmt: skip
 
     def __init__(self, number: int, mcp: int, ruling: Ruling | None, now: float) -> None:
@@ -83,6 +89,9 @@ class Session:
         self.server_closed = 0
         self.deadline = 0.0
         self.secrets: Secrets | None = None  # where the policy needs keys
+        self.unit: str | None = (
+            None  # whose entries set ahead brought it here (core.proactive); None: its own
+        )
         self.first = b""  # flow key of the initial subflow: what the server leg's entries match, reversed
 
     def cookie(self, kind: EntryKind) -> int:
@@ -118,7 +127,7 @@ class Session:
 
     def entries(self, gateway_role: int) -> list[Entry]:
         """Everything this session has in flow tables: the server leg first, it is downstream."""
-        if len(self.subflows) == 1 and self.subflows[0].key is self.first:
+        if len(self.subflows) == 1 and self.subflows[0].key is self.first and self.subflows[0].waypoint:
             return self._first_entries(self.subflows[0], gateway_role)
         found = self.return_entries(gateway_role)
         for subflow in self.subflows:

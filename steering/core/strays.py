@@ -15,7 +15,7 @@ from steering.model.rules import Rule, Table, static_cookie
 
 SECONDS = 10.0
 MOST = 1_024  # flows; what is more is only metered
-PRIORITY = 2_000
+PRIORITY = 5_000  # above all that SYNs meet in CLASSIFY (core.proactive_rules)
 
 
 class Strays:

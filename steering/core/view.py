@@ -13,6 +13,7 @@ from steering.core.selection import effective, load_of, score_of
 from steering.core.sessions import Session, Subflow
 from steering.model.decision import Decision, Ruling
 from steering.model.network import Mcp, McpType, PortRef, PortRole
+from steering.model.policy import Insertion
 from steering.model.session import EntryKind
 from steering.model.view import Wanted
 
@@ -258,6 +259,7 @@ class EngineView:
             "id": str(session.id),
             "state": session.state.value,
             "mcp": self._mcp_name(session.mcp),
+            "insertion": (Insertion.REACTIVE if session.unit is None else Insertion.PROACTIVE).value,
             "token": f"{session.token:08x}" if session.token >= 0 else None,
             "version": session.version,
             "client": _endpoint(first[:half], first[-4:-2]),
@@ -287,10 +289,11 @@ class EngineView:
     def _deviation(self, subflow: Subflow, dst: bytes) -> str:
         """`natural` if the MCP lies on the path the subflow takes anyway, else `redirected` (D-4.2c)."""
         mcp = self._engine.map.mcps.get(subflow.session.mcp)
-        if mcp is None or not subflow.waypoint:
+        exits = self._engine.map.exits_to(dst)
+        if mcp is None or not exits or not (subflow.waypoint or subflow.session.unit is not None):
             return "natural"
         graph = self._engine.graph
-        paths = [graph.natural(subflow.dpid, port.dpid).switches for port in self._engine.map.exits_to(dst)]
+        paths = [graph.natural(subflow.dpid, port.dpid).switches for port in exits]
         on_path = any(mcp.inside.dpid in path for path in paths)
         return "natural" if on_path else "redirected"
 

@@ -38,6 +38,11 @@ def whatif(
         return _natural(rule, subscriber, "rule", engine)
     if terms.mode is Mode.HYBRID and engine.pinning.capabilities.known((destination, port), now) is not False:
         return _natural(rule, subscriber, "server-may-be-capable", engine)
+    unit = engine.pinning.proactive.unit_of(source)
+    if unit is not None:
+        return view.explain(
+            engine.pinning.answered.ruling(unit, source, handshake, place.waypoint.port.dpid, exits, now)
+        )
     active = engine.pinning.table.active
     decision = engine.chooser.choose(terms, place.waypoint.port.dpid, exits, handshake, active, now)
     return view.explain(Ruling(decision, rule, terms, engine.policy.version, subscriber))

@@ -83,6 +83,13 @@ class Origin(StrEnum):
     NATIVE = "native"  # a host itself
 
 
+class Insertion(StrEnum):
+    """How a subscriber's connections are brought to their MCP (T-21)."""
+
+    REACTIVE = "reactive"  # each first SYN is looked at and decided on
+    PROACTIVE = "proactive"  # entries set ahead lead all TCP of a subscriber to one MCP: no SYN waits
+
+
 class Direction(StrEnum):
     HOST = "host"  # the host opens the connection
     SERVER = "server"
@@ -151,6 +158,7 @@ class Terms:
 
     action: Action = Action.PROXY
     mode: Mode = Mode.TAKE_OVER
+    insertion: Insertion = Insertion.REACTIVE
     expectation: Expectation = Expectation.NONE
     mcps: frozenset[str] = frozenset()  # candidate set, empty for all
     weights: Weights | None = None

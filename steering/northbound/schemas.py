@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from steering.model.policy import Insertion
 from steering.model.session import SessionState
 from steering.northbound import bodies
 
@@ -48,6 +49,7 @@ _SESSION_HEAD: dict[str, Json] = {
     "id": TEXT,
     "state": _one_of(*SessionState),
     "mcp": _maybe(TEXT),
+    "insertion": _described(_one_of(*Insertion), "proactive: led there by entries set ahead"),
     "token": _described(_maybe(TEXT), "8 hex digits (RFC 8684 section 3.2), null while unknown"),
     "version": _described(_maybe(WHOLE), "MPTCP version, 0 or 1"),
     "client": TEXT,

@@ -95,6 +95,7 @@ def _terms(file: ThenFile, own: Weights) -> Terms:
     return Terms(
         action=action,
         mode=file.mode,
+        insertion=file.insertion,
         expectation=file.expectation,
         mcps=frozenset(file.mcps),
         weights=_weights(file.weights, own),

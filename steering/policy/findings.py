@@ -69,6 +69,7 @@ class Code(StrEnum):
     CONTRADICTION = "contradiction"
     CROSS_FAMILY = "cross-family"
     NEVER_MATCHES = "never-matches"
+    PROACTIVE = "proactive"
     TOO_MANY_FINDINGS = "too-many-findings"
 
 

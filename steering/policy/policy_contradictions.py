@@ -10,6 +10,7 @@ from steering.policy.rule_schema import QuotasFile, RuleFile
 # What only means something where an MCP serves.
 _OF_AN_MCP = (
     "mcps",
+    "insertion",
     "expectation",
     "weights",
     "hysteresis",

@@ -14,6 +14,7 @@ from steering.policy.policy_plan import PolicyPlan
 from steering.policy.policy_reach import reach_problems
 from steering.policy.policy_schema import PolicyFile
 from steering.policy.policy_site_checks import site_problems
+from steering.policy.proactive_checks import proactive_problems
 from steering.policy.shadowing import shadowed
 from steering.policy.validate import Salvage, check, salvage
 
@@ -53,6 +54,7 @@ def _relations(plan: PolicyPlan, site: Site | None) -> Iterator[Problem]:
     yield from name_problems(plan)
     yield from contradiction_problems(plan)
     yield from reach_problems(plan)
+    yield from proactive_problems(plan)
     rules = plan.policy.rules
     for number, earlier in shadowed(plan.policy):
         message = f"rule {quoted(rules[number].name)} is never reached: rule {quoted(rules[earlier].name)} before it accepts all that it does"

@@ -8,6 +8,7 @@ from steering.policy.authorisation_checks import authorisation_problems
 from steering.policy.findings import Code, Finding, Path, Problem, in_order, quoted
 from steering.policy.policy_names import unknown
 from steering.policy.policy_reach import families, overlap
+from steering.policy.proactive_checks import proactive_site_problems
 
 
 def check_policy(policy: Policy, site: Site, file: str = "policy") -> list[Finding]:
@@ -21,6 +22,7 @@ def check_policy(policy: Policy, site: Site, file: str = "policy") -> list[Findi
 
 def site_problems(policy: Policy, site: Site) -> Iterator[Problem]:
     """As `check_policy`, with paths that begin ("rules", place in the policy)."""
+    yield from proactive_site_problems(policy, site)
     mcps = {mcp.name: mcp for mcp in site.mcps}
     accesses = {access.name: (access.type, access.trust) for access in site.access_networks}
     for index, rule in enumerate(policy.rules):

@@ -12,7 +12,15 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from steering.model.policy import Action, Authentication, Expectation, Fallback, Mode, UsageMode
+from steering.model.policy import (
+    Action,
+    Authentication,
+    Expectation,
+    Fallback,
+    Insertion,
+    Mode,
+    UsageMode,
+)
 from steering.policy.fields import Listed, Name, Worded
 from steering.policy.rule_fields import (
     MINUTES_A_DAY,
@@ -95,6 +103,7 @@ class PoolingFile(Strict):
 class ThenFile(Strict):
     action: Annotated[Action, Worded()] = Action.PROXY
     mode: Annotated[Mode, Worded()] = Mode.TAKE_OVER
+    insertion: Annotated[Insertion, Worded()] = Insertion.REACTIVE
     expectation: Annotated[Expectation, Worded()] = Expectation.NONE
     mcps: Names = _EMPTY
     weights: Annotated[RuleWeightsFile, EmptyMapping] | None = None

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from steering.northbound.credentials import default_state_dir
 
-MECHANISMS = ("token-lookup", "un-wildcarding", "hold-queue", "steering", "wrong-mcp", "stray-drop")
+MECHANISMS = (
+    "token-lookup",
+    "un-wildcarding",
+    "hold-queue",
+    "steering",
+    "wrong-mcp",
+    "stray-drop",
+    "proactive",
+    "one-mcp",
+)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"
 DEFAULT_REST = "127.0.0.1:8080"

@@ -23,6 +23,7 @@ HEAD: Json = {
     "id": "m-1",
     "state": "established",
     "mcp": "core",
+    "insertion": "reactive",
     "token": "92c53b6f",
     "version": 1,
     "client": "10.1.0.2:40000",

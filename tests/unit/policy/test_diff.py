@@ -92,7 +92,7 @@ def test_every_field_of_a_rule_is_compared() -> None:
     whens = {name for name in named if name.startswith("when.")}
     assert len(whens) == len(When.__slots__)
     for field in Terms.__slots__:
-        if field not in ("action", "usage_mode", "transports"):  # as they are by default
+        if field not in ("action", "insertion", "usage_mode", "transports"):  # as they are by default
             assert any(name.startswith(f"then.{field}") for name in named), field
 
 

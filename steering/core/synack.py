@@ -1,0 +1,90 @@
+"""SYN/ACKs: an MCP's teaches a session's token (design section 5); a server's tells whether it speaks MPTCP."""
+
+from typing import Protocol
+
+from steering.core.answered import Answered
+from steering.core.authentication import KeyWatch
+from steering.core.capability import Capabilities
+from steering.core.counters import Counters
+from steering.core.held import Held
+from steering.core.messages import Output, Steer, SynAckSeen, SynSeen
+from steering.core.native import Natives
+from steering.core.sessions import SessionTable, flow_key
+from steering.core.sitemap import Attachment
+from steering.core.strays import Strays
+from steering.model.network import PortRole
+from steering.model.session import EntryKind, SessionState
+from steering.wire.crypto import token as token_of
+from steering.wire.handshake import Handshake, Kind
+
+GATEWAY, INITIAL = PortRole.GATEWAY, EntryKind.INITIAL
+
+
+class Known(Protocol):
+    """What of core.pinning is needed here; `syn` takes a join that waited."""
+
+    table: SessionTable
+    answered: Answered
+    capabilities: Capabilities
+    held: Held
+    keys: KeyWatch
+    natives: Natives
+    strays: Strays
+
+    def syn(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output]:
+        """A SYN came in, or comes again after it was held."""
+
+
+class SynAcks:
+    """The switch has forwarded each already; what comes of it are tokens, and entries re-added with them."""
+
+    def __init__(self, known: Known, counters: Counters) -> None:
+        self._known = known
+        self._counters = counters
+
+    def seen(self, attachment: Attachment, seen: SynAckSeen, now: float) -> list[Output]:
+        """The MCP answered: its key makes the token, no key means plain TCP (mptcp-protocol 8)."""
+        handshake, known = seen.handshake, self._known
+        if attachment.role is GATEWAY:
+            return self._server_answered(handshake, now)
+        key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        subflow = known.table.flows.get(key)
+        if subflow is None or subflow.session.unit is not None:
+            told, token = known.answered.answered(attachment, seen, now)
+            return told + self._learnt(token, now) if token >= 0 else told
+        if subflow.kind is not INITIAL:
+            mine = subflow.watch and attachment.waypoint.id == subflow.waypoint
+            return known.keys.answered(subflow, handshake, now) if mine else []
+        session = subflow.session
+        if session.state is not SessionState.SYN_PINNED or attachment.waypoint.id != subflow.waypoint:
+            return []  # repeated, or not from the MCP that was chosen: nobody else teaches a token
+        session.active = now
+        if handshake.kind is not Kind.CAPABLE or not handshake.key:
+            self._counters.fallbacks += 1
+            known.keys.forget(session)
+            known.table.settle(session, SessionState.PLAIN)
+            return [Steer(tuple(session.entries(GATEWAY)), None)]
+        session.version = handshake.version
+        token = int.from_bytes(token_of(handshake.version, handshake.key), "big")
+        known.table.learn(session, token)
+        if session.secrets is not None:
+            known.keys.verify(session)
+        known.table.settle(session, SessionState.ESTABLISHED)
+        outputs: list[Output] = [Steer(tuple(session.entries(GATEWAY)), None)]
+        return outputs + self._learnt(token, now)
+
+    def _learnt(self, token: int, now: float) -> list[Output]:
+        """Whoever waited for a token, or came before it."""
+        outputs = self._known.strays.learnt(token)
+        for waiting, join in self._known.held.take(token):
+            outputs += self._known.syn(waiting, join, now)
+        return outputs
+
+    def _server_answered(self, handshake: Handshake, now: float) -> list[Output]:
+        """A server on the natural path told whether it speaks MPTCP; only asked-for answers count."""
+        known = self._known
+        known.capabilities.answered(handshake, now)
+        flow = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        token = known.natives.answered(flow, handshake, now)
+        waiting = known.held.take(token) if token is not None else ()
+        return [output for where, join in waiting for output in known.syn(where, join, now)]
