@@ -16,6 +16,7 @@ MODULES = {
     "restart": "restart",
     "natural": "natural",
     "flood": "flood",
+    "dscp": "dscp",
     "hybrid-access": "hybrid_access",
     "rogue-nat": "rogue_nat",
 }

@@ -30,6 +30,8 @@ def connect(order: Json) -> socket.socket:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, order["sndbuf"])
         if order.get("src"):
             made.bind((order["src"], 0))
+        if order.get("dscp"):
+            mark(made, order["dscp"])
         made.connect((order["dst"], order["port"]))
     except OSError:
         made.close()
@@ -38,9 +40,19 @@ def connect(order: Json) -> socket.socket:
     return made
 
 
-def echo_round(connection: socket.socket, first: bool) -> None:
-    """Send a line and get the same back. Raises OSError."""
-    connection.sendall((b"E" if first else b"") + ECHO)
+def mark(connection: socket.socket, dscp: int) -> None:
+    """What is sent from now on carries this DSCP."""
+    connection.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+
+
+def preface(mode: bytes, dscp: int) -> bytes:
+    """What a connection is to be, and the DSCP of what comes back if not 0."""
+    return (b"M" + bytes([dscp]) if dscp else b"") + mode
+
+
+def echo_round(connection: socket.socket, first: bool, dscp: int = 0) -> None:
+    """Send a line and get the same back, with a DSCP if the first round asks for one. Raises OSError."""
+    connection.sendall((preface(b"E", dscp) if first else b"") + ECHO)
     got = b""
     while len(got) < len(ECHO):
         part = connection.recv(len(ECHO) - len(got))
@@ -115,7 +127,7 @@ def download(order: Json, task: Json) -> None:
     made = connect(order)
     made.settimeout(10.0)
     task["local"] = list(made.getsockname()[:2])
-    made.sendall(b"D")
+    made.sendall(preface(b"D", order.get("answer_dscp", 0)))
     got = len(made.recv(BLOCK))
     started = time.monotonic()
     while time.monotonic() - started < order["seconds"] and not task["end"]:

@@ -3,7 +3,7 @@
 Runs inside a namespace (`python -m topologies.traffic`), standard library only, one JSON object a line on stdin and
 stdout. The first byte of a connection says what it is: `E` every further byte comes back, `S` bytes are
 counted until the host ends its direction, then the count comes back in 8 bytes; `D` bytes come until the host
-has had enough.
+has had enough; `M` before one of these and a DSCP: with that all further bytes come back.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from topologies.streams import (
     Json,
     connect,
     echo_round,
+    mark,
     own_token,
 )
 
@@ -83,6 +84,9 @@ class Service:
             return
         if not state["mode"]:
             state["mode"], data = data[:1], data[1:]
+            if state["mode"] == b"M":
+                mark(connection, data[0])
+                state["mode"], data = data[1:2], data[2:]
         if state["mode"] == b"S":
             state["count"] += len(data)
         elif state["mode"] == b"E":
@@ -112,6 +116,7 @@ class Agent:
         self._orders: dict[str, Callable[[Json], Json]] = {
             "open": self._open,
             "echo": self._echo,
+            "mark": self._mark,
             "close": self._close,
             "start": self._start,
             "status": self._status,
@@ -147,7 +152,7 @@ class Agent:
                 group.append((made, said))
                 local = made.getsockname()
                 if order.get("first"):
-                    echo_round(made, True)
+                    echo_round(made, True, order.get("answer_dscp", 0))
                     said[0] = True
                 opened.append(
                     {"local": list(local[:2]), "port": port, "token": own_token(made), "connect_s": took}
@@ -170,6 +175,12 @@ class Agent:
                 failed.append(f"{error}")
             time.sleep(order.get("gap", 0.0))
         return {"asked": len(group), "failed": failed}
+
+    def _mark(self, order: Json) -> Json:
+        """From now on a group's connections send with another DSCP."""
+        for made, _said in self._groups[order["group"]]:
+            mark(made, order["dscp"])
+        return {}
 
     def _close(self, order: Json) -> Json:
         """Close a group's connections; with `locals`, only those with these local ports."""

@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-from steering.relay import rules, uplinks
+from steering.relay import dscp, rules, uplinks
 from steering.relay.commands import RuleError
 from steering.relay.dialling import dialler
 from steering.relay.explicit import parse_offers, parse_users
@@ -16,6 +16,7 @@ from steering.relay.logs import Log
 from steering.relay.mappinglog import LogError
 from steering.relay.options import (
     MAX_SESSIONS,
+    Dscp,
     Interception,
     Network,
     OptionError,
@@ -77,6 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--socks-users", metavar="FILE", help="socks: lines of name:password, one of which a host has to know"
     )
+    add("--dscp", default="preserve", metavar="HOW", help="from leg to leg: preserve (default) or ignore")
+    _many(parser, "--dscp-remap", "FROM:TO", "re-mark this code point, both ways")
     add("--max-sessions", default="4000", metavar="N", help="live sessions; one more is reset (default 4000)")
     add("--dial-timeout", default="20", metavar="SECONDS", help="for a server to answer (default 20)")
     add("--status", metavar="PATH", help="local status socket to open, mode 0600")
@@ -183,6 +186,7 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         ranges=(parse_ranges("--port", args.port) or ALL_PORTS) if plain else (),
         upstream=_upstream(args) if role is Role.UPSTREAM else None,
         marked=parse_window("--marked-ports", args.marked_ports),
+        dscp=_dscp(args),
         explicit=parse_offers(args.explicit, ports),
         cookie_secret=secrets.token_bytes(16) if args.convert_cookies else b"",
         users=parse_users(None if args.socks_users is None else _text_of(args.socks_users)),
@@ -210,6 +214,15 @@ def _source(args: argparse.Namespace, prefixes: tuple[Network, ...]) -> SourceOp
         args.subscriber_length or "64",
         args.mapping_hold or "3600",
     )
+
+
+def _dscp(args: argparse.Namespace) -> tuple[tuple[int, int], ...] | None:
+    remap = tuple(sorted(dscp.parse_remap(args.dscp_remap).items()))
+    if parse_choice("--dscp", args.dscp, Dscp) is Dscp.PRESERVE:
+        return remap
+    if remap:
+        raise OptionError("--dscp-remap goes with --dscp preserve")
+    return None
 
 
 def _upstream(args: argparse.Namespace) -> Upstream:

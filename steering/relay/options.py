@@ -97,11 +97,19 @@ class Upstream:
     inner: tuple[Network, ...] = ()
 
 
+class Dscp(StrEnum):
+    """Whether what comes in with a code point leaves with it by the other leg (N-5.6.5); on by default (B3)."""
+
+    PRESERVE = "preserve"
+    IGNORE = "ignore"
+
+
 @dataclass(frozen=True, slots=True)
 class RelayOptions:
     """A checked configuration. `ports` is sorted and unique, one listener each; `dial_timeout` is in seconds.
 
     A role that takes plain TCP has no `ports` but `ranges`. `marked`: only SYNs from these source ports are taken.
+    `dscp` are code points to be re-marked, (from, to); None carries none over.
     """
 
     source: SourceOptions
@@ -117,6 +125,7 @@ class RelayOptions:
     ranges: Ranges = ()
     upstream: Upstream | None = None
     marked: tuple[int, int] | None = None
+    dscp: tuple[tuple[int, int], ...] | None = ()
     explicit: tuple[Offer, ...] = ()
     cookie_secret: bytes = b""
     users: tuple[tuple[bytes, bytes], ...] = ()

@@ -17,6 +17,7 @@ from typing import Any
 
 from steering.relay.counters import Counters, kernel_counters
 from steering.relay.dialling import Dialler, dial_own, dialler
+from steering.relay.dscp import Marks
 from steering.relay.explicit import Waiting, say_last
 from steering.relay.logs import Log
 from steering.relay.mappinglog import open_mapping_log
@@ -70,6 +71,7 @@ class Relay:
         self._poller = Poller()
         self._sessions: dict[Session, Binding | None] = {}  # None: the MCP's own address
         self._dialling: deque[tuple[float, Session]] = deque()
+        self._marks = Marks()
         self._paused_until = 0.0
         self._stop = False
         self._mapping_log = open_mapping_log(options)
@@ -308,6 +310,9 @@ class Relay:
         preface: Preface | None = None,
         early: bytes = b"",
     ) -> None:
+        if self.options.dscp is not None:
+            with contextlib.suppress(OSError):  # a leg that is gone already carries nothing over
+                self._marks.put(accepted, dialled)
         now = time.monotonic()
         session = Session(self._poller, client, server, accepted, dialled, now, self._on_end, preface, early)
         self._sessions[session] = binding

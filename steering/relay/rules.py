@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address
 from pathlib import Path
 
+from steering.relay import dscp
 from steering.relay.commands import RuleError, command
 from steering.relay.options import Interception, Network, RelayOptions
 from steering.relay.roles import LISTEN_PORT
@@ -208,8 +209,12 @@ ip mptcp limits set subflows {SUBFLOW_LIMIT}
 {undo}
 {chr(10).join(routing(options))}
 nft -f - <<'NFT'
-{ruleset(options)}NFT
+{ruleset(options)}{_dscp_ruleset(options)}NFT
 """
+
+
+def _dscp_ruleset(options: RelayOptions) -> str:
+    return "" if options.dscp is None else dscp.ruleset(dict(options.dscp))
 
 
 def apply_sysctls() -> None:
@@ -233,6 +238,8 @@ def install(options: RelayOptions) -> None:
         for line in routing(options):
             command(line)
         command("nft -f -", text=ruleset(options))
+        if options.dscp is not None:
+            dscp.install(dict(options.dscp))
     except RuleError:
         remove()
         raise
@@ -257,6 +264,7 @@ def retire() -> None:
 def remove() -> None:
     """Take the nft table, rules and routes away; what is not there is no error."""
     command(f"nft delete table inet {TABLE}", must=False)
+    dscp.remove()
     for line in unrouting():
         command(line, must=False)
 
