@@ -14,6 +14,7 @@ MECHANISMS = {
     "un-wildcarding": "a natural flow in the switch's cache may carry segments of other 5-tuples",
     "hold-queue": "joins whose token is not known yet are forwarded the natural way at once",
     "stray-drop": "a join with an unknown token is asked about each time it is repeated",
+    "pool-routes": "no route leads what comes back to a pool to the MCP that gives it",
     "wrong-mcp": "joins are pinned to another MCP than their session's",
     "proactive": "no entries are set ahead: every SYN is looked at",
     "one-mcp": "entries set ahead lead each prefix of a subscriber to an MCP of its own",

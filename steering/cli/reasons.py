@@ -25,6 +25,7 @@ FILTERS = {
     "unresolved": "it answers neither ARP nor ND",
     "address-family": "it has no address of this family",
     "service-port": "it does not serve this port",
+    "referral-port": "the port's protocol carries addresses, and it would change the host's",
     "stretch": "the way through it is too long",
     "full": "it is full",
     "draining": "it is being drained",

@@ -30,9 +30,11 @@ class Chooser:
         self.health = {mcp.id: McpHealth(policy.timers.health_hold) for mcp in sitemap.site.mcps}
         self.granted: dict[bytes, str] = {}  # source -> the class that an authoriser named
         self.minute = 0  # of the week, Monday 0:00 is 0
-        self._all_ports = all(mcp.tcp_ports == ((1, 65535),) for mcp in sitemap.site.mcps)
+        self._all_ports = all(
+            mcp.tcp_ports == ((1, 65535),) and not mcp.referral_ports for mcp in sitemap.site.mcps
+        )
         self._previous: dict[int, int] = {}  # access edge -> MCP id given last
-        self._candidates: dict[tuple[int, int, int, int, int], Candidates] = {}
+        self._candidates: dict[tuple[int, int, int, int, int, bytes], Candidates] = {}
         self._version = -1  # of the graph
         self._factors: dict[PortRef, float] = {}  # of links that are more than idle
         self._costs: Graph | None = None
@@ -129,14 +131,15 @@ class Chooser:
             self._costs = None
             self._version = self._graph.version
         port = 0 if self._all_ports else handshake.dport
-        key = (id(terms), access, gateway, handshake.family, port)
+        nat64 = handshake.dst[:12] if self._map.behind_nat64(handshake.dst) else b""
+        key = (id(terms), access, gateway, handshake.family, port, nat64)
         known = self._candidates.get(key)
         if known is None:
             if len(self._candidates) >= CACHED:
                 self._candidates.clear()
             known = self._candidates[key] = candidates(
                 wanted, self._graph, self._map.site.mcps, access, gateway,
-                handshake.family, handshake.dport, self.excluded, self._loaded(),
+                handshake.family, handshake.dport, self.excluded, self._loaded(), nat64,
             )  # fmt: skip
         return known
 

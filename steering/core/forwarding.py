@@ -29,6 +29,7 @@ from steering.model.rules import (
     label_mac,
     static_cookie,
 )
+from steering.model.source import Prefix
 
 SYN = (0x002, 0x012)
 SYN_ACK = (0x012, 0x012)
@@ -40,7 +41,7 @@ PORTS_MATCHED = 64  # so many eligible service ports are matched one by one, mor
 class Route:
     """A prefix leads to a waypoint; `role`: only for packets that came in with it (in-line MCPs)."""
 
-    prefix: Network
+    prefix: Prefix
     waypoint: int
     role: PortRole | None = None
 
@@ -92,7 +93,7 @@ def classify_rules(
     yield Rule(Table.CLASSIFY, 0, (), goto=Table.ROUTE, cookie=static_cookie(epoch))
 
 
-def _to(prefix: Network) -> dict[str, FieldValue]:
+def _to(prefix: Prefix) -> dict[str, FieldValue]:
     fields: dict[str, FieldValue] = {"eth_type": IPV4 if prefix.version == 4 else IPV6}
     if prefix.prefixlen:
         fields["ipv4_dst" if prefix.version == 4 else "ipv6_dst"] = prefix_value(prefix)

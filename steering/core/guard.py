@@ -27,6 +27,7 @@ from steering.model.rules import (
     ToController,
     static_cookie,
 )
+from steering.model.source import Prefix
 
 ARP, IPV4, IPV6, LLDP = 0x0806, 0x0800, 0x86DD, 0x88CC
 ICMP, TCP, ICMPV6 = 1, 6, 58
@@ -57,8 +58,8 @@ class GuardedPort:
     role: PortRole
     gateways: tuple[Address, ...]
     on_link: tuple[Network, ...]
-    allowed: tuple[Network, ...]
-    denied: tuple[Network, ...] = ()
+    allowed: tuple[Prefix, ...]
+    denied: tuple[Prefix, ...] = ()
     kept_out: tuple[tuple[Network, Address], ...] = ()  # source, and the MCP's address it may not reach
 
 
@@ -67,14 +68,14 @@ def match(**fields: FieldValue) -> tuple[tuple[str, FieldValue], ...]:
     return tuple(sorted(fields.items()))
 
 
-def prefix_value(prefix: Network) -> str | tuple[str, str]:
+def prefix_value(prefix: Prefix) -> str | tuple[str, str]:
     """A prefix as a match value: an address, or an address and a mask."""
     if prefix.prefixlen == prefix.max_prefixlen:
         return str(prefix.network_address)
     return (str(prefix.network_address), str(prefix.netmask))
 
 
-def from_prefix(prefix: Network) -> dict[str, FieldValue]:
+def from_prefix(prefix: Prefix) -> dict[str, FieldValue]:
     """Match fields for packets from a prefix."""
     fields: dict[str, FieldValue] = {"eth_type": IPV4 if prefix.version == 4 else IPV6}
     if prefix.prefixlen:

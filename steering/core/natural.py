@@ -17,9 +17,10 @@ from steering.core.graph import Graph
 from steering.core.guard import GuardedPort, guard_rules
 from steering.core.native import leaves_alone
 from steering.core.sitemap import Attachment, SiteMap
-from steering.model.network import AccessNetwork, Gateway, Network, PortRole
+from steering.model.network import AccessNetwork, Gateway, Interception, Mcp, Network, PortRole
 from steering.model.policy import Meters, Policy
 from steering.model.rules import Meter, MeterBand, Rule
+from steering.model.source import Prefix
 
 
 class Natural:
@@ -38,6 +39,7 @@ class Natural:
         self._epochs = epochs
         self._unwildcard = "un-wildcarding" not in disabled
         self._punting = "steering" not in disabled
+        self._returning = "pool-routes" not in disabled
         self._service_ports = _few_ports(policy)
         self._meters = policy.meters
         # Servers are tried out where a rule is `hybrid`, and name the tokens of what a rule leaves alone: then
@@ -95,24 +97,40 @@ class Natural:
         if isinstance(part, AccessNetwork):
             allowed = self._authorising.admitted(part.name, part.prefixes)
             kept_out = tuple(self._authorising.kept_out(part.name, part.prefixes))
-            return GuardedPort(
-                port, attachment.role, part.gateways, part.prefixes, allowed, kept_out=kept_out
-            )
+            mcps = tuple(self._map.identifiers_under(part.prefixes))
+            return GuardedPort(port, attachment.role, part.gateways, part.prefixes, allowed, mcps, kept_out)
         if isinstance(part, Gateway):
-            denied = (*self._map.access_prefixes(), *self._mcp_networks())
-            return GuardedPort(port, attachment.role, part.gateways, part.prefixes, part.prefixes, denied)
+            foreign = (*self._map.access_prefixes(), *self._mcp_networks())
+            return GuardedPort(port, attachment.role, part.gateways, part.prefixes, part.prefixes, foreign)
         own = tuple(ip_network(address) for address in part.addresses)
-        allowed = _distinct([*own, *self._map.access_prefixes(), *self._map.gateway_prefixes()])
-        denied = tuple(network for network in self._mcp_networks() if network not in own)
-        return GuardedPort(port, attachment.role, part.gateways, own, allowed, denied)
+        may = _distinct(
+            [*own, *self._map.given(part), *self._own_of_hosts(part), *self._map.gateway_prefixes()]
+        )
+        others = tuple(network for network in self._mcp_networks() if network not in may)
+        return GuardedPort(port, attachment.role, part.gateways, own, may, others)
 
-    def _mcp_networks(self) -> list[Network]:
-        return [ip_network(address) for mcp in self._map.site.mcps for address in mcp.addresses]
+    def _own_of_hosts(self, mcp: Mcp) -> list[Network]:
+        """Hosts' prefixes that an MCP may send from: where it preserves addresses, or stands in their way.
+
+        To hosts it also sends what servers behind a NAT64 prefix would say.
+        """
+        inline = mcp.interception is Interception.SELF
+        prefixes = [p for p in self._map.access_prefixes() if inline or mcp.source_modes.preserves(p.version)]
+        return prefixes if mcp.nat64 is None else [*prefixes, mcp.nat64]
+
+    def _mcp_networks(self) -> list[Prefix]:
+        """Addresses that are nobody's but an MCP's: its own, and what it gives its server legs."""
+        mcps = self._map.site.mcps
+        own: list[Prefix] = [ip_network(address) for mcp in mcps for address in mcp.addresses]
+        return own + [prefix for mcp in mcps for prefix in self._map.given(mcp)]
 
     def _routes(self, dpid: int, graph: Graph) -> Iterator[Route]:
         for mcp in self._map.site.mcps:
             for address in mcp.addresses:
                 yield Route(ip_network(address), self._map.inside[mcp.id].id)
+            if self._returning:  # N-5.4.2.1b: what comes back to a pool goes to the MCP that gives it
+                for prefix in self._map.given(mcp):
+                    yield Route(prefix, self._map.outside[mcp.id].id)
         for access in self._map.site.access_networks:
             near = self._nearest(access, dpid, graph)
             for prefix in access.prefixes:
@@ -151,5 +169,5 @@ def _few_ports(policy: Policy) -> tuple[int, ...]:
     return tuple(sorted({p for low, high in policy.eligible_ports for p in range(low, high + 1)}))
 
 
-def _distinct(networks: list[Network]) -> tuple[Network, ...]:
+def _distinct(networks: list[Prefix]) -> tuple[Prefix, ...]:
     return tuple(dict.fromkeys(networks))

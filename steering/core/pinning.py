@@ -236,7 +236,9 @@ class Pinning:
         session.first = key
         self._chooser.chosen(seen.dpid, mcp.id)
         outside = self._map.outside[mcp.id].id
-        if len(exits) == 1:
+        if not mcp.source_modes.preserves(seen.handshake.family):
+            pass  # the server leg comes back to the MCP's pool, by a route of its own (N-5.4.2.1b)
+        elif len(exits) == 1:
             session.returns = ((exits[0].dpid, outside),)
         else:
             session.returns = tuple(dict.fromkeys((port.dpid, outside) for port in exits))

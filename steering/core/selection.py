@@ -14,6 +14,7 @@ from steering.core.graph import Graph
 from steering.model.decision import Candidate, Candidates, Decision, DecisionKey, Filtered, Outcome
 from steering.model.network import Mcp, McpType
 from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
+from steering.model.source import SourceMode
 
 TIE = 1e-9  # scores closer than this are equal
 
@@ -59,11 +60,13 @@ def candidates(
     port: int,
     excluded: Mapping[int, Filtered] = MappingProxyType({}),
     loaded: Graph | None = None,
+    nat64: bytes = b"",
 ) -> Candidates:
     """Every MCP as seen from an access edge and a gateway edge (datapath ids), for a service port.
 
     `excluded`: MCP ids that get no new session, and why (no answer to ARP, drained, down). `loaded`: the graph
     with links weighed by their utilisation; stretch is that of the graph itself, the score's is the loaded one.
+    `nat64`: the 12 bytes of the prefix under which an IPv4 server is asked for, or none.
     """
     natural = graph.natural(access, gateway).cost
     found = []
@@ -79,7 +82,7 @@ def candidates(
             felt = stretch_of(there + loaded.distance(mcp.outside.dpid, gateway), natural)
         location = wanted.weights.location * (felt - 1.0)
         kind = 0.0 if on_path else wanted.weights.type
-        why = _filter(wanted, mcp, stretch, family, port) or excluded.get(mcp.id)
+        why = _filter(wanted, mcp, stretch, family, port, nat64) or excluded.get(mcp.id)
         found.append(Candidate(mcp, cost, stretch, on_path, location, kind, location + kind, why))
     if wanted.expectation is Expectation.BULK and any(c.on_path and c.filtered is None for c in found):
         found = [c if c.on_path or c.filtered else c._replace(filtered=Filtered.EXPECTATION) for c in found]
@@ -87,13 +90,17 @@ def candidates(
     return Candidates(access, gateway, natural, tuple(found), tuple(mcp.id for mcp in mcps), indexes)
 
 
-def _filter(wanted: Effective, mcp: Mcp, stretch: float, family: int, port: int) -> Filtered | None:
+def _filter(
+    wanted: Effective, mcp: Mcp, stretch: float, family: int, port: int, nat64: bytes
+) -> Filtered | None:
     if wanted.mcps and mcp.name not in wanted.mcps:
         return Filtered.NOT_CANDIDATE
     if stretch == inf:
         return Filtered.UNREACHABLE
     if all(address.version != family for address in mcp.addresses):
         return Filtered.FAMILY
+    if (why := _source(mcp, family, port, nat64)) is not None:
+        return why
     if not any(low <= port <= high for low, high in mcp.tcp_ports):
         return Filtered.PORT
     if stretch > wanted.max_stretch + TIE:
@@ -101,6 +108,19 @@ def _filter(wanted: Effective, mcp: Mcp, stretch: float, family: int, port: int)
     if wanted.expectation is Expectation.CONTINUITY and mcp.type is McpType.ON_PATH:
         return Filtered.EXPECTATION
     return None
+
+
+def _source(mcp: Mcp, family: int, port: int, nat64: bytes) -> Filtered | None:
+    """Whether its server leg can have a source address (N-5.4)."""
+    if nat64:
+        family = 4
+        if mcp.nat64 is None or mcp.nat64.network_address.packed[:12] != nat64:
+            return Filtered.FAMILY
+    mode = mcp.source_modes.mode(family)
+    if mode is None:
+        return Filtered.FAMILY
+    referral = any(low <= port <= high for low, high in mcp.referral_ports)
+    return Filtered.REFERRAL if referral and mode is SourceMode.IPV6_PREFIX else None
 
 
 def decide(

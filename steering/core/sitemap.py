@@ -1,5 +1,6 @@
 """Look-ups over a site: what hangs at a port, which gateway leads to an address, whose address it is."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from steering.model.network import (
@@ -13,6 +14,7 @@ from steering.model.network import (
     Waypoint,
     waypoints,
 )
+from steering.model.source import Identifiers, Prefix, given_under
 
 CACHED_ADDRESSES = 65_536
 
@@ -55,11 +57,13 @@ class SiteMap:
         ]
         self._gateways.sort(key=lambda row: -row[3])
         self._accesses = [(p, a) for a in site.access_networks for p in a.prefixes]
+        self._pools = [prefix for mcp in site.mcps for prefix in self.given(mcp)]
+        self._nat64 = {mcp.nat64.network_address.packed[:12] for mcp in site.mcps if mcp.nat64 is not None}
         self._cache: dict[bytes, tuple[PortRef, ...]] = {}
 
     def exits_to(self, address: bytes) -> tuple[PortRef, ...]:
         """The ports of the gateways with the longest prefix that holds an address of 4 or 16 bytes; none
-        for addresses of access networks and MCPs."""
+        for addresses of access networks, MCPs and their pools. Behind a NAT64 prefix the IPv4 address counts."""
         known = self._cache.get(address)
         if known is None:
             if len(self._cache) >= CACHED_ADDRESSES:
@@ -71,6 +75,12 @@ class SiteMap:
         if address in self.mcp_addresses or self.access_of(address) is not None:
             return ()
         value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
+        if any(
+            p.version == version and value & int(p.netmask) == int(p.network_address) for p in self._pools
+        ):
+            return ()
+        if self.behind_nat64(address):
+            return self._look_up(address[12:])
         best = -1
         found: list[Gateway] = []
         for family, network, mask, length, gateway in self._gateways:
@@ -86,6 +96,20 @@ class SiteMap:
             if prefix.version == version and value & int(prefix.netmask) == int(prefix.network_address):
                 return access
         return None
+
+    def behind_nat64(self, address: bytes) -> bool:
+        """Whether an address is an IPv4 server's as some MCP shows it to IPv6 hosts (RFC 6052, /96)."""
+        return bool(self._nat64) and len(address) == 16 and address[:12] in self._nat64
+
+    def given(self, mcp: Mcp) -> list[Prefix]:
+        """What an MCP gives its server legs to come from; empty where it preserves hosts' addresses."""
+        return given_under(mcp.source_modes, mcp.pools, self.access_prefixes())
+
+    def identifiers_under(self, prefixes: tuple[Network, ...]) -> Iterator[Identifiers]:
+        """What of these prefixes belongs to MCPs: no host may send from it."""
+        for prefix in self._pools:
+            if isinstance(prefix, Identifiers) and prefix.prefix in prefixes:
+                yield prefix
 
     def access_prefixes(self) -> list[Network]:
         return [prefix for prefix, _ in self._accesses]

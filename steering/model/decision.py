@@ -14,6 +14,7 @@ class Filtered(StrEnum):
     UNRESOLVED = "unresolved"  # its MAC is not known: it does not answer ARP or ND
     FAMILY = "address-family"
     PORT = "service-port"
+    REFERRAL = "referral-port"  # its protocol carries addresses, which the MCP would change (N-5.4.1.2)
     STRETCH = "stretch"
     FULL = "full"
     DOWN = "down"

@@ -6,6 +6,7 @@ from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from steering.model.aaa import Aaa
+from steering.model.source import SourceModes
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -96,9 +97,12 @@ class Mcp:
     interception: Interception
     addresses: tuple[Address, ...]
     gateways: tuple[Address, ...]
-    source_mode: str
+    source_modes: SourceModes
     capacity_sessions: int
     tcp_ports: tuple[tuple[int, int], ...] = ((1, 65535),)  # service ports it listens on, ranges inclusive
+    pools: tuple[Network, ...] = ()  # what its server legs come from (N-5.4.2); identifiers in `ipv6-prefix`
+    nat64: IPv6Network | None = None  # /96: IPv4 servers as IPv6 hosts see them
+    referral_ports: tuple[tuple[int, int], ...] = ()  # never taken in `ipv6-prefix` (N-5.4.1.2)
 
     id: int = field(init=False)  # what a cookie carries
 

@@ -55,6 +55,7 @@ class Code(StrEnum):
     GATEWAY_IS_MCP = "gateway-is-mcp"
     GATEWAY_IN_PREFIX = "gateway-in-prefix"
     NEXT_HOP = "next-hop"
+    SOURCE_POOL = "source-pool"
     NO_ACCESS_NETWORK = "no-access-network"
     NO_GATEWAY = "no-gateway"
     NO_MCP = "no-mcp"

@@ -7,12 +7,14 @@ from ipaddress import ip_network
 from steering.model.network import Address, Network
 from steering.policy.findings import Code, Path, Problem
 from steering.policy.site_plan import Attachment, Kind, PlacedAddress, Plan
+from steering.policy.site_source_checks import source_problems
 
 
 def address_problems(plan: Plan) -> Iterator[Problem]:
     """Everything below, in no order."""
     yield from _containment(plan)
     yield from _everything(plan)
+    yield from source_problems(plan)
     yield from _mcp_addresses(plan)
     for attachment in plan.attachments:
         if attachment.kind is Kind.MCP:
@@ -71,6 +73,9 @@ def _items(plan: Plan) -> Iterator[_Item]:
         for address in owner.addresses:
             title = f"address {address.value} of {owner.title}"
             yield _Item(ip_network(address.value), address.path, owner, Code.MCP_IN_PREFIX, title)
+        for pool in owner.pools:
+            title = f"pool {pool.value} of {owner.title}"
+            yield _Item(pool.value, pool.path, owner, Code.OVERLAPPING_PREFIX, title)
         for hop in owner.next_hops:
             title = f"next hop {hop.value} of {owner.title}"
             yield _Item(ip_network(hop.value), hop.path, owner, Code.NEXT_HOP, title)

@@ -1,6 +1,9 @@
 """Site files: `load_site`, `parse_site`."""
 
+from ipaddress import IPv6Network
+
 from steering.model.network import AccessNetwork, Address, Gateway, Link, Mcp, Site
+from steering.model.source import SourceMode
 from steering.policy.document import Document, load_text, read_document
 from steering.policy.fields import merged
 from steering.policy.findings import Code, Finding, Problem
@@ -92,6 +95,7 @@ def _gateway(item: GatewayFile, placed: Attachment) -> Gateway:
 
 
 def _mcp(item: McpFile, placed: Attachment) -> Mcp:
+    prefixes_kept = item.source_mode.ipv6 is SourceMode.IPV6_PREFIX
     return Mcp(
         name=item.name,
         type=item.type,
@@ -100,7 +104,10 @@ def _mcp(item: McpFile, placed: Attachment) -> Mcp:
         interception=item.interception,
         addresses=tuple(item.addresses),
         gateways=_virtual(placed),
-        source_mode=item.source_mode.value,
+        source_modes=item.source_mode,
         capacity_sessions=item.capacity.sessions,
         tcp_ports=merged(item.tcp_ports),
+        pools=tuple(item.pools),
+        nat64=item.nat64 if isinstance(item.nat64, IPv6Network) else None,
+        referral_ports=merged(item.referral_ports) if prefixes_kept else (),
     )

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from steering.model.network import Address, Interception, Network, PortRef, PortRole, stable_id
+from steering.model.source import SourceMode
 from steering.policy.fields import PortName, first_address
 from steering.policy.findings import Code, Path, Problem, nearest, quoted
 from steering.policy.site_schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile
@@ -53,6 +54,7 @@ class Attachment:
     addresses: list[PlacedAddress] = field(default_factory=list)
     gateways: list[PlacedAddress] = field(default_factory=list)
     next_hops: list[PlacedAddress] = field(default_factory=list)
+    pools: list[PlacedPrefix] = field(default_factory=list)  # whole addresses, not identifiers
 
     @property
     def title(self) -> str:
@@ -154,7 +156,13 @@ def _mcp(made: Plan, item: McpFile, path: Path) -> Attachment:
     else:
         gateways = _addresses(item.gateways, (*path, "gateways"))
     ports = _mcp_ports(made, item, path)
-    return Attachment(Kind.MCP, item.name, path, ports, [], addresses, gateways)
+    keeps_prefix = item.source_mode.ipv6 is SourceMode.IPV6_PREFIX
+    pools = [
+        PlacedPrefix((*path, "pools", n), pool)
+        for n, pool in enumerate(item.pools)
+        if not (keeps_prefix and pool.version == 6)
+    ]
+    return Attachment(Kind.MCP, item.name, path, ports, [], addresses, gateways, pools=pools)
 
 
 def neighbourhood(value: Address) -> Network:

@@ -1,17 +1,20 @@
 """The shape of a site file, before anything is compared with anything else."""
 
-from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import Field, GetCoreSchemaHandler, GetPydanticSchema, WithJsonSchema
+from pydantic_core import core_schema
 
 from steering.model.network import Interception, McpType, NetworkAccessType, Trust
+from steering.model.source import SourceMode, SourceModes
 from steering.policy.aaa_schema import AaaFile
 from steering.policy.fields import (
     DatapathId,
     IpAddress,
+    IpNetwork,
     IpPrefix,
     Name,
+    PortRange,
     PortRanges,
     SwitchPort,
     Version,
@@ -26,26 +29,54 @@ MAX_ITEMS = 1024  # access networks, gateways, MCPs: 16-bit waypoint numbers car
 Items = Field(max_length=MAX_ITEMS)
 
 
-class SourceMode(StrEnum):
-    """What an MCP does with source addresses (draft-nam section 5.4); `transparent` is the one served."""
-
-    TRANSPARENT = "transparent"
-    PREFIX_PRESERVING = "prefix-preserving"  # N-5.4.1.2
-    ADDRESS_PRESERVING = "address-preserving"  # N-5.4.1.3
-    SHARED = "shared"  # N-5.4.2.1
-    ONE_TO_ONE = "one-to-one"  # N-5.4.2.2
-    NPTV6 = "nptv6"  # N-5.4.2.3
+REFERRAL_PORTS = (21, 554, 1720, 5060, 5061)  # FTP, RTSP, H.323, SIP: their payload carries addresses
+MODES = [mode.value for mode in SourceMode]
 
 
-def source_mode(value: Any) -> SourceMode:
-    """Refuses by different words what the drafts know and what nobody knows."""
-    known = [mode.value for mode in SourceMode]
-    if not isinstance(value, str) or value not in known:
+def source_modes(value: Any) -> SourceModes:
+    """One mode, or one for each family: `{ipv4: shared, ipv6: nptv6}`."""
+    if not isinstance(value, dict):
+        mode = _source_mode(value)
+        return SourceModes(*(mode if version in mode.versions else None for version in (4, 6)))
+    chosen: dict[str, SourceMode] = {}
+    for key, word in value.items():
+        if key not in ("ipv4", "ipv6"):
+            raise refuse(Code.UNKNOWN_KEY, f"unknown key {quoted(key)}", nearest(key, ("ipv4", "ipv6")))
+        chosen[key] = _source_mode(word)
+        if int(key[-1]) not in chosen[key].versions:
+            raise refuse(Code.BAD_VALUE, f"{quoted(word)} is no mode of IPv{key[-1]}")
+    if not chosen:
+        raise refuse(Code.BAD_VALUE, "neither 'ipv4' nor 'ipv6' has a mode")
+    return SourceModes(chosen.get("ipv4"), chosen.get("ipv6"))
+
+
+def _source_mode(value: Any) -> SourceMode:
+    if not isinstance(value, str) or value not in MODES:
         shown = quoted(value) if isinstance(value, str) else kind_of(value)
-        raise refuse(Code.BAD_VALUE, f"{shown} is none of {', '.join(known)}", nearest(value, known))
-    if value != SourceMode.TRANSPARENT:
-        raise refuse(Code.UNSUPPORTED, f"{quoted(value)} is not in this version, which serves 'transparent'")
-    return SourceMode.TRANSPARENT
+        raise refuse(Code.BAD_VALUE, f"{shown} is none of {', '.join(MODES)}", nearest(value, MODES))
+    return SourceMode(value)
+
+
+def _modes_schema(source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    return core_schema.no_info_plain_validator_function(source_modes)
+
+
+_MODE_TEXT = {"type": "string", "enum": MODES}
+_MODES_TEXT = {
+    "anyOf": [
+        _MODE_TEXT,
+        {
+            "type": "object",
+            "description": "a mode for each family: {ipv4: MODE, ipv6: MODE}",
+            "properties": {
+                f"ipv{n}": {"type": "string", "enum": [m.value for m in SourceMode if n in m.versions]}
+                for n in (4, 6)
+            },
+            "additionalProperties": False,
+            "minProperties": 1,
+        },
+    ]
+}
 
 
 Prefixes = Annotated[list[IpPrefix], Field(min_length=1, max_length=64)]
@@ -88,8 +119,13 @@ class McpFile(Strict):
     addresses: Addresses
     gateways: Addresses | None = None
     source_mode: Annotated[
-        SourceMode, PlainValidator(source_mode), WithJsonSchema({"type": "string", "enum": ["transparent"]})
+        SourceModes, GetPydanticSchema(_modes_schema), WithJsonSchema(_MODES_TEXT)
     ]  # N-5.4.0: given, never assumed
+    pools: Annotated[list[IpNetwork], EmptyList, Field(max_length=64)] = Field(default=[])
+    nat64: IpNetwork | None = None
+    referral_ports: Annotated[list[PortRange], EmptyList, Field(max_length=256)] = Field(
+        default=[(p, p) for p in REFERRAL_PORTS]
+    )
     capacity: Annotated[Capacity, EmptyMapping] = Capacity()
     tcp_ports: PortRanges = Field(default=[(1, 0xFFFF)])
 

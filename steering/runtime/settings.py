@@ -19,6 +19,7 @@ MECHANISMS = (
     "stray-drop",
     "proactive",
     "one-mcp",
+    "pool-routes",
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"

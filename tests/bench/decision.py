@@ -12,6 +12,7 @@ from steering.core.selection import Effective, candidates, decide, effective
 from steering.model.decision import DecisionKey
 from steering.model.network import Interception, Link, Mcp, McpType, PortRef, Site
 from steering.model.policy import Policy, Terms
+from steering.model.source import TRANSPARENT
 
 SWITCHES = (20, 100, 1_000)
 MCPS = (2, 16, 64)
@@ -33,7 +34,7 @@ def _mcp(number: int, switch: int) -> Mcp:
     gateway = ip_network(f"{address}/24", strict=False)[1]
     return Mcp(
         f"mcp{number}", McpType.OFF_PATH, port, port, Interception.STEERED, (address,), (gateway,),
-        "transparent", CAPACITY,
+        TRANSPARENT, CAPACITY,
     )  # fmt: skip
 
 

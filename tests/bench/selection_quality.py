@@ -17,6 +17,7 @@ from steering.core.selection import candidates, decide, effective
 from steering.model.decision import DecisionKey
 from steering.model.network import Interception, Link, Mcp, McpType, PortRef, Site
 from steering.model.policy import Policy, Terms
+from steering.model.source import TRANSPARENT
 
 SESSIONS, SWITCHES, MCPS, GATEWAYS = 10_000, 40, 4, 3
 SHARES = (0.45, 0.25, 0.2, 0.1)  # of the total capacity
@@ -36,7 +37,7 @@ def instance(seed: int) -> tuple[Site, list[int], list[int]]:
     mcps = tuple(
         Mcp(
             f"mcp{n}", McpType.OFF_PATH, PortRef(place, 1), PortRef(place, 1), Interception.STEERED,
-            (ip_address(f"10.8.{n}.2"),), (ip_address(f"10.8.{n}.1"),), "transparent", round(total * SHARES[n]),
+            (ip_address(f"10.8.{n}.2"),), (ip_address(f"10.8.{n}.1"),), TRANSPARENT, round(total * SHARES[n]),
         )
         for n, place in enumerate(places)
     )  # fmt: skip

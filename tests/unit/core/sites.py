@@ -29,6 +29,7 @@ from steering.model.network import (
     Trust,
 )
 from steering.model.policy import Policy
+from steering.model.source import TRANSPARENT
 from steering.wire.craft import tcp_frame
 from steering.wire.crypto import token
 from steering.wire.decode import mptcp_options
@@ -70,7 +71,7 @@ def mcp(name: str, port: PortRef, *addresses: str, capacity: int = 10_000) -> Mc
         tuple(
             ip_network(f"{a}/{24 if '.' in a else 64}", strict=False).network_address + 1 for a in addresses
         ),
-        "transparent",
+        TRANSPARENT,
         capacity,
     )
 

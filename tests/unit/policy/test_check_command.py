@@ -53,7 +53,7 @@ def test_bad_files_get_every_finding_of_both(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     lines = done.stderr.splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith(f"{site}:") and "not in this version" in lines[0]
+    assert lines[0].startswith(f"{site}:") and "needs IPv4 addresses to give" in lines[0]
     assert lines[2] == f"{policy}:2: unknown key 'idel' (did you mean 'idle'?)"
 
 

@@ -187,14 +187,6 @@ def test_the_source_mode_has_no_default(good: str) -> None:
 
 
 @pytest.mark.row("N-5.4.0")
-@pytest.mark.parametrize("mode", ["prefix-preserving", "address-preserving", "shared", "one-to-one", "nptv6"])
-def test_source_modes_of_the_drafts_are_named(good: str, mode: str) -> None:
-    site, (finding,) = parse_site(good.replace("transparent", mode), "site.yaml")
-    assert site is None and finding.code is Code.UNSUPPORTED
-    assert f"'{mode}' is not in this version" in finding.message
-
-
-@pytest.mark.row("N-5.4.0")
 def test_other_source_modes_are_unknown(good: str) -> None:
     _, (finding,) = parse_site(good.replace("transparent", "transparant"), "site.yaml")
     assert (finding.code, finding.suggestion) == (Code.BAD_VALUE, "transparent")

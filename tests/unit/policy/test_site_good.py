@@ -14,6 +14,7 @@ from steering.model.network import (
     Trust,
     waypoints,
 )
+from steering.model.source import TRANSPARENT
 from steering.policy import parse_site
 
 
@@ -40,7 +41,7 @@ def test_mcp_defaults(good: str) -> None:
     assert core.interception is Interception.STEERED
     assert core.inside == core.outside == PortRef(3, 1)
     assert core.gateways == (ip_address("10.8.0.1"), ip_address("fd00:8::1"))
-    assert core.source_mode == "transparent"
+    assert core.source_modes == TRANSPARENT
     assert core.capacity_sessions == 10_000
     assert core.tcp_ports == ((1, 65535),)
 
