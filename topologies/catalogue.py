@@ -19,6 +19,8 @@ MODULES = {
     "dscp": "dscp",
     "hybrid-access": "hybrid_access",
     "rogue-nat": "rogue_nat",
+    "demux": "demux",
+    "data-center": "data_center",
 }
 
 

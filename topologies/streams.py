@@ -28,8 +28,8 @@ def connect(order: Json) -> socket.socket:
     try:
         if order.get("sndbuf"):
             made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, order["sndbuf"])
-        if order.get("src"):
-            made.bind((order["src"], 0))
+        if order.get("src") or order.get("sport"):
+            made.bind((order.get("src", ""), order.get("sport", 0)))
         if order.get("dscp"):
             mark(made, order["dscp"])
         made.connect((order["dst"], order["port"]))

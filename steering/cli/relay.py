@@ -246,7 +246,7 @@ def _text_of(path: str) -> str:
 def _serve(options: RelayOptions, log: Log, apply: bool) -> None:
     check_platform(will_enable=apply)
     if apply:
-        rules.apply_sysctls()  # before the sockets: they need net.mptcp.enabled
+        rules.apply_sysctls(options.role)  # before the sockets: they need net.mptcp.enabled
     ways = uplinks.read(options.upstream.uplinks) if options.upstream else ()
     relay = Relay(options, log, dialler(options, ways))
     if not apply:

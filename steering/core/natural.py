@@ -127,7 +127,10 @@ class Natural:
     def _routes(self, dpid: int, graph: Graph) -> Iterator[Route]:
         for mcp in self._map.site.mcps:
             for address in mcp.addresses:
-                yield Route(ip_network(address), self._map.inside[mcp.id].id)
+                inside, outside = self._map.inside[mcp.id].id, self._map.outside[mcp.id].id
+                yield Route(ip_network(address), inside)
+                if outside != inside:  # what servers answer to the MCP itself must not have to go through it
+                    yield Route(ip_network(address), outside, PortRole.GATEWAY)
             if self._returning:  # N-5.4.2.1b: what comes back to a pool goes to the MCP that gives it
                 for prefix in self._map.given(mcp):
                     yield Route(prefix, self._map.outside[mcp.id].id)

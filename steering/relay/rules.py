@@ -15,7 +15,7 @@ from pathlib import Path
 
 from steering.relay import dscp
 from steering.relay.commands import RuleError, command
-from steering.relay.options import Interception, Network, RelayOptions
+from steering.relay.options import Interception, Network, RelayOptions, Role
 from steering.relay.roles import LISTEN_PORT
 from steering.relay.sourcemode import IDENTIFIER_BITS, SourceMode
 
@@ -205,7 +205,7 @@ def script(options: RelayOptions) -> str:
 set -e
 {sysctls}
 {loops}
-ip mptcp limits set subflows {SUBFLOW_LIMIT}
+{limits(options.role)}
 {undo}
 {chr(10).join(routing(options))}
 nft -f - <<'NFT'
@@ -217,7 +217,13 @@ def _dscp_ruleset(options: RelayOptions) -> str:
     return "" if options.dscp is None else dscp.ruleset(dict(options.dscp))
 
 
-def apply_sysctls() -> None:
+def limits(role: Role) -> str:
+    """The command that bounds subflows; a relay that dials what has several addresses also takes announced ones."""
+    accepted = f" add_addr_accepted {SUBFLOW_LIMIT}" if role.takes_plain else ""
+    return f"ip mptcp limits set subflows {SUBFLOW_LIMIT}{accepted}"
+
+
+def apply_sysctls(role: Role = Role.DOWNSTREAM) -> None:
     """Write the sysctls and the subflow limit. They stay after the relay: a machine that forwards goes on to.
 
     Raises RuleError.
@@ -227,7 +233,7 @@ def apply_sysctls() -> None:
     for name, value in PER_INTERFACE:
         for path in Path("/proc/sys/net/ipv4/conf").glob(f"*/{name}"):
             _write(path, value)
-    command(f"ip mptcp limits set subflows {SUBFLOW_LIMIT}")
+    command(limits(role))
 
 
 def install(options: RelayOptions) -> None:

@@ -21,7 +21,6 @@ RULE_PRIORITY = 70
 """Of the first uplink, counting up: before the relay's own rule, which is for marked segments."""
 
 FAMILIES = ((4, ""), (6, "-6 "))
-SUBFLOW_LIMIT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def _gateway(family: str, name: str) -> str:
 
 
 def prepare(uplinks: Sequence[Uplink], inside: Sequence[str], upstream: Upstream) -> None:
-    """Source routing, MPTCP endpoints and limits, NAT and access lists. Raises RuleError."""
+    """Source routing, MPTCP endpoints, NAT and access lists. Raises RuleError."""
     for number in range(MAX_UPLINKS):
         for line in unrouting(number):
             command(line, must=False)
@@ -121,7 +120,6 @@ def endpoints(uplinks: Sequence[Uplink]) -> list[str]:
     """
     first = uplinks[0]
     lines = [
-        f"ip mptcp limits set subflows {SUBFLOW_LIMIT} add_addr_accepted {SUBFLOW_LIMIT}",
         "ip mptcp endpoint flush",
     ]
     for uplink in uplinks:

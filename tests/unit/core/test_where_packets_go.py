@@ -261,6 +261,11 @@ def test_an_in_line_mcp_is_crossed_by_natural_traffic_too():
     back = udp(SERVER, 2, UE_WLAN, 1, eth_src=SERVER_MAC, eth_dst=VIRTUAL_MAC)
     assert lab.send(4, 1, back).deliveries[0][:2] == (3, 8)
     assert lab.send(3, 1, replace(back, eth_src="02:00:00:08:03:01")).deliveries[0][:2] == (2, 1)
+    # What either side sends to the MCP itself reaches it by that side, also where only the MCP connects the two.
+    own = udp(SERVER, 2, "10.8.5.2", 1, eth_src=SERVER_MAC, eth_dst=VIRTUAL_MAC)
+    assert lab.send(4, 1, own).deliveries[0][:2] == (3, 8)
+    own = udp(UE_WLAN, 1, "10.8.5.2", 2, eth_src=WLAN_MAC, eth_dst=VIRTUAL_MAC)
+    assert lab.send(2, 1, own).deliveries[0][:2] == (3, 1)
     opening = capable(UE_WLAN, 7)
     assert not [o for o in lab.syn(2, 1, opening) if isinstance(o, Steer)]
     lab.steer(lab.syn_ack(3, 1, answer(opening)))
