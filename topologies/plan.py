@@ -76,13 +76,21 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Point:
-    """An MCP as the site file names it; `outside` is given for one that stands in line."""
+    """An MCP as the site file names it; `outside` is given for one that stands in line.
+
+    `type` is off-path unless it stands in line or this says otherwise; `location` is where in the network it is,
+    `accesses` the access networks it can be reached from, `public` those of its addresses that others may reach.
+    """
 
     name: str
     port: str
     addresses: tuple[str, ...]
     outside: str | None = None
     sessions: int = 10_000
+    type: str = "off-path"
+    location: str = ""
+    accesses: tuple[str, ...] = ()
+    public: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -156,10 +164,16 @@ def site_text(plan: Plan) -> str:
     if plan.points:
         lines.append("mcps:")
     for point in plan.points:
-        kind, where, how = "off-path", f"port: {point.port}", "steered"
+        kind, where, how = point.type, f"port: {point.port}", "steered"
         if point.outside:
             kind, how = "on-path", "self"
             where = f"ports: {{inside: {point.port}, outside: {point.outside}}}"
+        if point.location:
+            where += f", location: {point.location}"
+        if point.accesses:
+            where += f", access_networks: [{_list(point.accesses)}]"
+        if point.public:
+            where += f", public_addresses: [{_list(point.public)}]"
         lines.append(
             f"  - {{name: {point.name}, type: {kind}, {where}, interception: {how}, "
             f"addresses: [{_list(point.addresses)}], "

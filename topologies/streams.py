@@ -16,7 +16,7 @@ ECHO = b"steered or not, the same bytes come back"
 
 Json = dict[str, Any]
 STEP_S = 0.02
-DRAIN_S = 15.0
+DRAIN_S = 8.0
 PATTERN = bytes(range(251))  # a prime, so that a lost or doubled segment shifts it
 
 
@@ -144,7 +144,7 @@ def download(order: Json, task: Json) -> None:
 def steady(order: Json, task: Json) -> None:
     """A constant stream of `mbit` for `seconds`, echoed by the server: what came back, and when nothing did.
 
-    `empty_seconds` counts whole seconds without a byte, `longest_gap_s` is the longest silence; `wrong` tells
+    Ends some seconds late at most, with an error if not all came back. `empty_seconds` counts whole seconds without a byte, `longest_gap_s` is the longest silence; `wrong` tells
     whether any byte came back as another.
     """
     made = connect(order)

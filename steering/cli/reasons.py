@@ -30,6 +30,7 @@ FILTERS = {
     "full": "it is full",
     "draining": "it is being drained",
     "down": "it is down",
+    "access-network": "it cannot be reached from this access network",
 }
 
 Json = dict[str, Any]

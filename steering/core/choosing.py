@@ -139,7 +139,8 @@ class Chooser:
                 self._candidates.clear()
             known = self._candidates[key] = candidates(
                 wanted, self._graph, self._map.site.mcps, access, gateway,
-                handshake.family, handshake.dport, self.excluded, self._loaded(), nat64,
+                handshake.family, handshake.dport, self.excluded | self._map.beyond_reach(access),
+                self._loaded(), nat64,
             )  # fmt: skip
         return known
 

@@ -370,6 +370,8 @@ class Pinning:
         if refusal is None:
             access = self._chooser.access.get(attachment.name, FOREIGN)
             refusal = not_allowed(self.policy, access, answer, session)
+            if refusal is None and not self._map.reaches(attachment.name, session.mcp):
+                refusal = Refusal.OUT_OF_REACH
         if refusal is not None:
             return self._deny(seen, refusal)
         allowed = self._chooser.allowance(answer).subflows

@@ -80,6 +80,10 @@ def candidates(
         if loaded is not None and natural < inf:
             there = loaded.distance(access, mcp.inside.dpid)
             felt = stretch_of(there + loaded.distance(mcp.outside.dpid, gateway), natural)
+        if wanted.expectation is Expectation.BULK and 0 < natural < inf:
+            felt += (
+                graph.distance(access, mcp.inside.dpid) / natural
+            )  # of two on the path the nearer (D-6.5p1)
         location = wanted.weights.location * (felt - 1.0)
         kind = 0.0 if on_path else wanted.weights.type
         why = _filter(wanted, mcp, stretch, family, port, nat64) or excluded.get(mcp.id)

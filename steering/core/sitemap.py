@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from steering.model.decision import Filtered
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -49,6 +50,13 @@ class SiteMap:
         self.mcp_addresses = {address.packed: mcp for mcp in site.mcps for address in mcp.addresses}
         self.inside = {m.id: self.attachments[m.inside].waypoint for m in site.mcps}
         self.outside = {m.id: self.attachments[m.outside].waypoint for m in site.mcps}
+        self._reached = {
+            mcp.id: frozenset(
+                p.dpid for a in site.access_networks if a.name in mcp.access_networks for p in a.ports
+            )
+            for mcp in site.mcps
+            if mcp.access_networks
+        }
         self.switches = {port.dpid for port in self.attachments}
         self._gateways = [
             (p.version, int(p.network_address), int(p.netmask), p.prefixlen, g)
@@ -70,6 +78,15 @@ class SiteMap:
                 self._cache.clear()
             known = self._cache[address] = self._look_up(address)
         return known
+
+    def beyond_reach(self, dpid: int) -> dict[int, Filtered]:
+        """MCPs, by id, that no access network at a switch reaches."""
+        return {number: Filtered.ACCESS for number, edges in self._reached.items() if dpid not in edges}
+
+    def reaches(self, name: str, mcp: int) -> bool:
+        """Whether an attachment of that name leads to an MCP."""
+        known = self.mcps.get(mcp)
+        return known is None or not known.access_networks or name in known.access_networks
 
     def _look_up(self, address: bytes) -> tuple[PortRef, ...]:
         if address in self.mcp_addresses or self.access_of(address) is not None:

@@ -79,8 +79,11 @@ class EngineView:
                 "name": mcp.name,
                 "id": mcp.id,
                 "type": mcp.type.value,
-                "type_computed": self._computed_type(mcp.inside.dpid).value,
+                "type_computed": self._computed_type(mcp).value,
                 "interception": mcp.interception.value,
+                "location": mcp.location or None,
+                "access_networks": sorted(mcp.access_networks),
+                "public_addresses": [str(address) for address in mcp.public_addresses],
                 "addresses": [str(address) for address in mcp.addresses],
                 "port": self._port(mcp.inside),
                 "capacity_sessions": mcp.capacity_sessions,
@@ -93,12 +96,13 @@ class EngineView:
             for mcp in engine.site.mcps
         ]
 
-    def _computed_type(self, dpid: int) -> McpType:
-        """On-path: its switch lies on every natural path between accesses and gateways (D-4.b)."""
-        site, graph = self._engine.site, self._engine.graph
+    def _computed_type(self, mcp: Mcp) -> McpType:
+        """On-path: its switch lies on every natural path between the accesses that reach it and gateways (D-4.b)."""
+        site, graph, dpid = self._engine.site, self._engine.graph, mcp.inside.dpid
         everywhere = all(
             dpid in graph.natural(a.dpid, g.dpid).switches
             for access in site.access_networks
+            if self._engine.map.reaches(access.name, mcp.id)
             for a in access.ports
             for gateway in site.gateways
             for g in gateway.ports

@@ -21,6 +21,7 @@ class Filtered(StrEnum):
     DRAINING = "draining"
     NOT_CANDIDATE = "not-a-candidate"  # the rule names others
     EXPECTATION = "expectation"
+    ACCESS = "access-network"  # it cannot be reached from this one
 
 
 class Outcome(StrEnum):

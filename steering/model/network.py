@@ -103,6 +103,9 @@ class Mcp:
     pools: tuple[Network, ...] = ()  # what its server legs come from (N-5.4.2); identifiers in `ipv6-prefix`
     nat64: IPv6Network | None = None  # /96: IPv4 servers as IPv6 hosts see them
     referral_ports: tuple[tuple[int, int], ...] = ()  # never taken in `ipv6-prefix` (N-5.4.1.2)
+    location: str = ""  # where in the network it stands, in the operator's words: small-cell, ip-gateway
+    access_networks: frozenset[str] = frozenset()  # those it can be reached from, empty for all
+    public_addresses: tuple[Address, ...] = ()  # of its own those that the Internet leads to (D-6.2d)
 
     id: int = field(init=False)  # what a cookie carries
 

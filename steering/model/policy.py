@@ -30,7 +30,7 @@ class Expectation(StrEnum):
     """What the application expects (D-6.5p1-p4)."""
 
     NONE = "none"
-    BULK = "bulk"  # on-path and near: no roundabout
+    BULK = "bulk"  # on-path, and of those the nearest: no roundabout
     CONTINUITY = "continuity"  # an off-path MCP, an anchor that outlives the cell
     LATENCY = "latency"  # the least path cost, whatever the load
 

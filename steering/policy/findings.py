@@ -59,6 +59,7 @@ class Code(StrEnum):
     NO_ACCESS_NETWORK = "no-access-network"
     NO_GATEWAY = "no-gateway"
     NO_MCP = "no-mcp"
+    NOT_PUBLIC = "not-public"
     LIMITS = "limits"
     UNKNOWN_MCP = "unknown-mcp"
     UNKNOWN_ACCESS = "unknown-access-network"

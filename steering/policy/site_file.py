@@ -8,6 +8,7 @@ from steering.policy.document import Document, load_text, read_document
 from steering.policy.fields import merged
 from steering.policy.findings import Code, Finding, Problem
 from steering.policy.site_address_checks import address_problems
+from steering.policy.site_mcp_checks import mcp_problems
 from steering.policy.site_plan import Attachment, Kind, Plan, plan
 from steering.policy.site_schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile
 from steering.policy.site_topology_checks import topology_problems
@@ -33,7 +34,7 @@ def parse_site(text: str, filename: str) -> tuple[Site | None, list[Finding]]:
     left = Salvage(file, {}, set()) if file else salvage(SiteFile, data, problems, {"site": 1})
     made = _plan(left, document)
     if made is not None:
-        problems += [*made.problems, *topology_problems(made), *address_problems(made)]
+        problems += [*made.problems, *topology_problems(made), *address_problems(made), *mcp_problems(made)]
     findings = document.report(problems)
     if findings or made is None:
         return None, findings
@@ -110,4 +111,7 @@ def _mcp(item: McpFile, placed: Attachment) -> Mcp:
         pools=tuple(item.pools),
         nat64=item.nat64 if isinstance(item.nat64, IPv6Network) else None,
         referral_ports=merged(item.referral_ports) if prefixes_kept else (),
+        location=item.location or "",
+        access_networks=frozenset(item.access_networks or ()),
+        public_addresses=tuple(item.public_addresses or ()),
     )

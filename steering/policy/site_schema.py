@@ -13,6 +13,7 @@ from steering.policy.fields import (
     IpAddress,
     IpNetwork,
     IpPrefix,
+    Listed,
     Name,
     PortRange,
     PortRanges,
@@ -128,6 +129,9 @@ class McpFile(Strict):
     )
     capacity: Annotated[Capacity, EmptyMapping] = Capacity()
     tcp_ports: PortRanges = Field(default=[(1, 0xFFFF)])
+    location: Name | None = None  # the operator's word: small-cell, ip-gateway, sgi, data-centre
+    access_networks: Annotated[list[Name], Field(min_length=1, max_length=64), Listed()] | None = None
+    public_addresses: Annotated[list[IpAddress], Field(min_length=1, max_length=64), Listed()] | None = None
 
 
 class LinkFile(Strict):

@@ -1,4 +1,4 @@
-"""Pairs of accesses of every kind, and an in-line MCP with an access that misses it."""
+"""Pairs of accesses of every kind, MCPs in several places, and hosts that leave their cell."""
 
 from pathlib import Path
 
@@ -23,3 +23,15 @@ def test_that_lab_notices_a_join_at_the_other_mcp(tmp_path: Path) -> None:
     assert status == 1
     assert "on: joins at other MCPs" in failed(report, "kernel")
     assert "on: first segments captured at other MCPs" in failed(report, "capture")
+
+
+@pytest.mark.row("D-6.5p1", "D-6.5p3", "D-6.5p4", "D-6.5j", "D-5.1e", "D-5.2a", "D-5.2b", "D-2.8")
+def test_three_applications_have_three_mcps_and_calls_outlive_their_cell(tmp_path: Path) -> None:
+    assert_held(*run_lab(tmp_path, "multi-mcp"))
+
+
+@pytest.mark.row("D-F4", "D-5.3b")
+def test_a_nanocell_without_its_own_gateway_is_noticed(tmp_path: Path) -> None:
+    status, report = run_lab(tmp_path, "nanocell", "--without", "breakout", "--seconds", "3")
+    assert status == 1
+    assert failed(report) == ["breakout on: nothing of it on the backhaul's branches"]

@@ -107,6 +107,7 @@ class FixedView:
             "name": "core", "id": 7, "type": "off-path", "type_computed": "off-path",
             "interception": "steered", "addresses": ["10.8.0.2", "fd00:8::2"], "port": "s3:1",
             "capacity_sessions": 10000, "sessions": 2, "subflows": 3, "reachable": True,
+            "location": "ip-gateway", "access_networks": [], "public_addresses": [],
         }  # fmt: skip
         edge = {**core, "name": "edge", "id": 8, "type_computed": "on-path", "port": "s2:9"}
         return [core, {**edge, "sessions": 1, "subflows": 1, "reachable": False}]
