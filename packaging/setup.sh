@@ -11,7 +11,7 @@ set -eu
 # (pyenv, conda) may come first on PATH.
 PYTHON=/usr/bin/python3
 TOOLS_PACKAGES="ca-certificates gcc python3-dev python3-venv"
-LAB_PACKAGES="curl ethtool iperf3 iproute2 iputils-ping kmod mininet mptcpize nftables openvswitch-switch
+LAB_PACKAGES="curl ethtool freeradius iperf3 iproute2 iputils-ping kmod mininet mptcpize nftables openvswitch-switch
     openvswitch-testcontroller procps tcpdump traceroute tshark"
 
 cd "$(dirname "$0")/.."
@@ -64,17 +64,20 @@ install_packages() {
     step "installing Debian packages: $missing" \
         apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $missing
     case " $missing" in
-    *" openvswitch-testcontroller "*) stop_testcontroller ;;
+    *" openvswitch-testcontroller "*) stop_service openvswitch-testcontroller ;;
+    esac
+    case " $missing" in
+    *" freeradius "*) stop_service freeradius ;;
     esac
 }
 
-# Its package starts it as a service on the port where our controller listens; only its program is wanted.
-stop_testcontroller() {
+# Their packages start them as services, one on the port where our controller listens; only their programs are wanted.
+stop_service() {
     if [ -d /run/systemd/system ]; then
-        systemctl disable --now openvswitch-testcontroller >>"$LOG" 2>&1 || true
+        systemctl disable --now "$1" >>"$LOG" 2>&1 || true
     else
-        invoke-rc.d openvswitch-testcontroller stop >>"$LOG" 2>&1 || true
-        update-rc.d openvswitch-testcontroller disable >>"$LOG" 2>&1 || true
+        invoke-rc.d "$1" stop >>"$LOG" 2>&1 || true
+        update-rc.d "$1" disable >>"$LOG" 2>&1 || true
     fi
 }
 

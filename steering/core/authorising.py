@@ -206,7 +206,16 @@ class Authorising:
             self._next += 1
             known = self._registered(handshake.src)
             subscriber = known.pseudonym if known else ""
-            outputs.append(Authorise(waiting.number, question[1], handshake.src, attachment.name, subscriber))
+            outputs.append(
+                Authorise(
+                    waiting.number,
+                    question[1],
+                    handshake.src,
+                    attachment.name,
+                    subscriber,
+                    self._terms.timeout,
+                )
+            )
         waiting.syns[key] = (attachment, seen)
         return outputs
 

@@ -310,7 +310,8 @@ class SendFrame(NamedTuple):
 
 
 class Authorise(NamedTuple):
-    """Ask an authoriser about a source, 4 or 16 bytes; the answer is Authorised with the same `request`.
+    """Ask an authoriser about a source, 4 or 16 bytes; the answer is Authorised with the same `request`, within
+    `seconds`, or it comes too late.
     `subscriber`: its pseudonym, empty where the registry does not know it."""
 
     request: int
@@ -318,6 +319,7 @@ class Authorise(NamedTuple):
     source: bytes
     access: str
     subscriber: str
+    seconds: float
 
 
 Output = Steer | RemoveEntries | SyncRules | FillSwitch | ReadEntries | SendFrame | Release | Authorise

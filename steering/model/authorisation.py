@@ -55,7 +55,6 @@ class Registered:
     pseudonym: str
     allowed: bool
     addresses: tuple[Network, ...] = ()
-    klass: str = ""  # its class in the policy's sense, empty for none
 
 
 @dataclass(frozen=True, slots=True)

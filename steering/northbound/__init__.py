@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from steering.northbound.events import EventHub
+    from steering.northbound.lists import Lists, Store
     from steering.northbound.throttle import Throttle
     from steering.northbound.tokens import Keyring
     from steering.northbound.watching import Watcher
@@ -21,11 +22,12 @@ __all__ = ["Northbound", "northbound"]
 
 class Northbound(NamedTuple):
     """`application` is WSGI; `watcher.look()` wants calling every `watching.PERIOD` seconds; `hub.close()`
-    ends the event streams."""
+    ends the event streams; `lists.restore()` tells the engine what was kept of them."""
 
     application: "Application"
     watcher: "Watcher"
     hub: "EventHub"
+    lists: "Lists"
 
 
 def northbound(
@@ -38,6 +40,7 @@ def northbound(
     *,
     epoch: str,
     pseudonyms: bytes,
+    store: "Store | None" = None,
     throttle: "Throttle | None" = None,
     heartbeat: float | None = None,
     malformed: Iterable[str] = (),
@@ -47,7 +50,8 @@ def northbound(
 
     `registry` gets the collector of `counters` and `view` (one northbound for a registry). `keyring` knows
     whose a bearer token is. `now` is the clock of the engine, in seconds. `epoch`: 8 hex digits that no
-    earlier run had, for the events' ids. `pseudonyms`: the key of subscribers' pseudonyms. `heartbeat`:
+    earlier run had, for the events' ids. `pseudonyms`: the key of subscribers' pseudonyms. `store`: where the live
+    lists are kept, without one nowhere. `heartbeat`:
     seconds of silence after which a stream is sent a comment. `malformed` and `disconnects` are the label
     values shown from zero on; values counted outside them appear as `other`.
     """
@@ -55,12 +59,14 @@ def northbound(
     from steering.northbound import events, openapi
     from steering.northbound.accesses import Accesses
     from steering.northbound.changes import Changes
+    from steering.northbound.lists import Lists, Memory
     from steering.northbound.metrics import Collector, HttpMeter
     from steering.northbound.throttle import Throttle
     from steering.northbound.watching import Watcher
     from steering.northbound.wsgi import Application
 
     hub = events.EventHub(epoch)
+    lists = Lists(store or Memory(), control.give)
     watcher = Watcher(view, counters, hub)
     meter = HttpMeter()
     registry.register(Collector(view, counters, meter, hub, malformed, disconnects))
@@ -69,6 +75,7 @@ def northbound(
         hub,
         watcher,
         events.HEARTBEAT if heartbeat is None else heartbeat,
+        lists,
         view,
         Accesses(view),
         registry,
@@ -77,4 +84,4 @@ def northbound(
         pseudonyms,
     )
     application = Application(resources, keyring, throttle or Throttle(), now, meter)
-    return Northbound(application, watcher, hub)
+    return Northbound(application, watcher, hub, lists)

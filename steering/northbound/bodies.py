@@ -1,18 +1,20 @@
 """What requests may carry: checked by pydantic, described to OpenAPI from the same models."""
 
 from http import HTTPStatus
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, Any
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from steering.model.network import NetworkAccessType, Trust
+from steering.northbound.lists import ports_of
 from steering.northbound.problems import Problem, bad_request
 
 Json = dict[str, Any]
 
 MAX_SEQUENCE = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259 section 6)
 MAX_ERRORS = 32
+MAX_SOURCES = 1_024  # of an access control list
 
 
 def _address(text: str) -> IPv4Address | IPv6Address:
@@ -28,6 +30,33 @@ def _address(text: str) -> IPv4Address | IPv6Address:
 ADDRESS_SCHEMA: Json = {"anyOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}
 IpAddress = Annotated[str, AfterValidator(_address), WithJsonSchema(ADDRESS_SCHEMA)]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+def _network(text: str) -> str:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise ValueError("an IP address or prefix is wanted, no bits set beyond its length") from None
+    if getattr(network.network_address, "scope_id", None):
+        raise ValueError("an address without a zone is wanted")
+    return str(network)
+
+
+def _ports(text: str) -> str:
+    try:
+        ports_of(text)
+    except ValueError:
+        raise ValueError("a port or a range such as 5000-6000 is wanted") from None
+    return text
+
+
+def _own(text: str) -> str:
+    return str(_address(text))
+
+
+IpNetwork = Annotated[str, Field(max_length=64), AfterValidator(_network)]
+HostAddress = Annotated[str, AfterValidator(_own), WithJsonSchema(ADDRESS_SCHEMA)]
+PortsText = Annotated[str, Field(pattern="^[0-9]{1,5}(-[0-9]{1,5})?$"), AfterValidator(_ports)]
 
 
 class Body(BaseModel):
@@ -67,7 +96,52 @@ class Rollback(Body):
     version: Annotated[int, Field(ge=1, le=MAX_SEQUENCE)]
 
 
-MODELS: tuple[type[Body], ...] = (AccessUpdate, LoadReport, WhatIfQuestion, Rollback)
+class AclEntryBody(Body):
+    """One entry of the access control list: all that is given must hold; what is empty accepts all."""
+
+    name: Name
+    action: Literal["allow", "deny"]
+    source: Annotated[list[IpNetwork], Field(max_length=1_024)] = []
+    access: Annotated[list[Name], Field(max_length=64)] = []
+    destination: Annotated[list[IpNetwork], Field(max_length=1_024)] = []
+    port: Annotated[list[PortsText], Field(max_length=64)] = []
+
+
+def _few_sources(entries: list[AclEntryBody]) -> list[AclEntryBody]:
+    if sum(len(entry.source) for entry in entries) > MAX_SOURCES:
+        raise ValueError(f"the entries name more than {MAX_SOURCES} sources together")
+    return entries
+
+
+class AclList(Body):
+    """The live list, whole: it stands before the policy's own, and the first entry that matches decides."""
+
+    entries: Annotated[list[AclEntryBody], Field(max_length=256), AfterValidator(_few_sources)]
+
+
+class Registration(Body):
+    """A subscriber by its own name, which is not kept, and where its hosts are."""
+
+    subscriber: Annotated[str, Field(min_length=1, max_length=128)]
+    allowed: bool = True
+    addresses: Annotated[list[IpNetwork], Field(max_length=16)] = []
+
+
+class Pairing(Body):
+    """Where a device speaks from."""
+
+    addresses: Annotated[list[HostAddress], Field(min_length=1, max_length=8)]
+
+
+MODELS: tuple[type[Body], ...] = (
+    AccessUpdate,
+    LoadReport,
+    WhatIfQuestion,
+    Rollback,
+    AclList,
+    Registration,
+    Pairing,
+)
 
 
 def schemas() -> dict[str, Json]:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from steering.core.messages import AbortSession, AccessChanged, McpAdmin, McpReport
 from steering.model.control import Control, PolicyOutcome, WhatIf
 from steering.northbound import events
+from steering.northbound.admission import Admission
 from steering.northbound.bodies import (
     AccessUpdate,
     LoadReport,
@@ -18,6 +19,7 @@ from steering.northbound.bodies import (
 from steering.northbound.conditional import require_match, tag_of
 from steering.northbound.events import Event, EventBody, EventHub, TooManyStreams, Wants
 from steering.northbound.exchange import Call, Reply
+from steering.northbound.lists import Lists
 from steering.northbound.problems import Problem, conflict, not_found, shown
 from steering.northbound.resources import Resources
 from steering.northbound.watching import Watcher
@@ -32,9 +34,16 @@ class Changes(Resources):
     """All routes; `control` does, `hub` tells."""
 
     def __init__(
-        self, control: Control, hub: EventHub, watcher: Watcher, heartbeat: float, *reading: Any
+        self,
+        control: Control,
+        hub: EventHub,
+        watcher: Watcher,
+        heartbeat: float,
+        lists: Lists,
+        *reading: Any,
     ) -> None:
         super().__init__(*reading)
+        self.admission = Admission(self._view, self._accesses, lists, self._pseudonym)
         self._control = control
         self._hub = hub
         self._watcher = watcher

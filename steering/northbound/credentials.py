@@ -18,6 +18,7 @@ LLDP_KEY_FILE = "lldp.key"
 PSEUDONYM_KEY_FILE = "pseudonym.key"
 REST_FILE = "rest"
 MAX_SIZE = 4_096
+MAX_KEPT = 16_777_216
 TOKEN_BYTES = 32
 KEY_BYTES = 32
 
@@ -82,6 +83,26 @@ def replace_file(state_dir: Path, name: str, text: str) -> None:
         os.replace(_write_fresh(state_dir, text), state_dir / name)
     except OSError as error:
         raise CredentialError(f"cannot write {state_dir / name}: {error.strerror}") from None
+
+
+class StateDirectory:
+    """Private files by name, for what has to outlive a controller."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+
+    def load(self, name: str) -> str | None:
+        """A file's text, None where there is none; raises CredentialError for one that others may read."""
+        try:
+            return read_private(self._state_dir / name, MAX_KEPT)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise CredentialError(f"cannot read {self._state_dir / name}: {error.strerror}") from None
+
+    def save(self, name: str, text: str) -> None:
+        """Put a file in place whole. Raises CredentialError."""
+        replace_file(self._state_dir, name, text)
 
 
 def remove_rest_url(state_dir: Path, url: str) -> None:

@@ -55,7 +55,7 @@ class Uses(IntFlag):
 class Route(NamedTuple):
     """A method of a resource. `name` is its OpenAPI operation; `schema` names its answer's body, None for one
     without; `takes` the model of the request's body, or `str` for a text of YAML or JSON. `roles` may use it;
-    `bound`: of them, a token of role mcp only where {name} is its own MCP."""
+    `bound`: of them, a token of role mcp only where {name} is its own MCP, of role device its own name."""
 
     method: str
     name: str

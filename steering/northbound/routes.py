@@ -1,16 +1,34 @@
 """The route table: who may do what where."""
 
+from collections.abc import Callable
+
 from steering.northbound import events, parameters
-from steering.northbound.bodies import AccessUpdate, LoadReport, Rollback, WhatIfQuestion
+from steering.northbound.admission import Admission
+from steering.northbound.bodies import (
+    AccessUpdate,
+    AclList,
+    LoadReport,
+    Pairing,
+    Registration,
+    Rollback,
+    WhatIfQuestion,
+)
 from steering.northbound.changes import ACCEPTED
 from steering.northbound.changes import Changes as To
-from steering.northbound.exchange import EVERYONE, OPERATOR, READERS, TEXT_TYPE, Route, Uses
+from steering.northbound.exchange import EVERYONE, OPERATOR, READERS, TEXT_TYPE, Call, Reply, Route, Uses
 from steering.northbound.tokens import Role
 
 MCPS = READERS | {Role.MCP}
 LIST_MCPS = READERS | {Role.DEVICE}
 OWN_MCP = OPERATOR | {Role.MCP}
+OWN_DEVICE = OPERATOR | {Role.DEVICE}
 IF_MATCH, SEQUENCE, STREAM = Uses.IF_MATCH, Uses.SEQUENCE, Uses.STREAM
+
+
+def by(answer: Callable[[Admission, Call], Reply]) -> Callable[[To, Call], Reply]:
+    """An answer of the resources of admission."""
+    return lambda to, call: answer(to.admission, call)
+
 
 ROUTES = (
     Route("GET", "health", "/v1/health", "State of the controller", To.health, "Health", EVERYONE),
@@ -47,6 +65,36 @@ ROUTES = (
         "PUT", "put_access_network", "/v1/access-networks/{name}",
         "Network access type information, effective on live sessions", To.put_access_network,
         "AccessNetwork", OPERATOR, takes=AccessUpdate, uses=IF_MATCH | SEQUENCE, changes=True,
+    ),
+    Route("GET", "acl", "/v1/acl", "The live access control list", by(Admission.acl), "Acl"),
+    Route(
+        "PUT", "put_acl", "/v1/acl", "Another access control list, effective at once", by(Admission.put_acl),
+        "Acl", OPERATOR, takes=AclList, uses=IF_MATCH | SEQUENCE, changes=True,
+    ),
+    Route(
+        "GET", "registry", "/v1/registry", "Registered subscribers, by pseudonym", by(Admission.registry),
+        "Registry",
+    ),
+    Route(
+        "POST", "register", "/v1/registry", "Register a subscriber, or change it", by(Admission.register),
+        "Registered", OPERATOR, takes=Registration, uses=SEQUENCE, changes=True,
+    ),
+    Route(
+        "DELETE", "strike", "/v1/registry/{id}", "Take a subscriber out", by(Admission.strike), "Struck",
+        OPERATOR, changes=True,
+    ),
+    Route("GET", "pairings", "/v1/pairings", "Devices that are paired", by(Admission.pairings), "Pairings"),
+    Route(
+        "PUT", "pair", "/v1/pairings/{name}", "A device says where it speaks from", by(Admission.pair),
+        "Paired", OWN_DEVICE, takes=Pairing, uses=SEQUENCE, bound=True, changes=True,
+    ),
+    Route(
+        "DELETE", "unpair", "/v1/pairings/{name}", "A device is paired no more", by(Admission.unpair),
+        "Unpaired", OWN_DEVICE, bound=True, changes=True,
+    ),
+    Route(
+        "GET", "discovery", "/v1/discovery", "The MCPs that a device may use", by(Admission.discovery),
+        "Discovery", LIST_MCPS, uses=STREAM,
     ),
     Route("GET", "gateways", "/v1/gateways", "The ways to servers", To.gateways, "Gateways"),
     Route("GET", "policy", "/v1/policy", "The policy in force", To.policy, "Policy", OPERATOR),

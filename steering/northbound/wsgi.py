@@ -137,6 +137,8 @@ def _check_role(route: Route, who: Identity, values: dict[str, str]) -> None:
         raise forbidden(f"a token of role {who.role} may not do this; it takes one of role {roles}")
     if route.bound and who.role is Role.MCP and values["name"] != who.mcp:
         raise forbidden(f"this token is that of MCP {who.mcp}, for itself alone")
+    if route.bound and who.role is Role.DEVICE and values["name"] != who.name:
+        raise forbidden(f"this token is that of device {who.name or who.id}, for itself alone")
 
 
 def _unauthorized(detail: str, error: str) -> Problem:

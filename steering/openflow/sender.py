@@ -12,6 +12,7 @@ from typing import Protocol
 
 from steering.core.counters import Counters
 from steering.core.messages import (
+    Authorise,
     FillSwitch,
     Input,
     Output,
@@ -64,6 +65,7 @@ class Sender:
         self._barriers: dict[tuple[int, int], list[Steering]] = {}
         self._deadlines: deque[tuple[float, tuple[int, int]]] = deque()
         self._steers = 0
+        self.authorise: Callable[[Authorise], None] = lambda question: None  # unanswered, it is closed
         self.xids = _xids()
         self.filler = Filler(lines, counters, self.xids)
         self.readback = Readback(lines, self.xids, feed)
@@ -87,6 +89,8 @@ class Sender:
                 self.filler.fill(output, self.readback.older_than(output.dpid, output.epoch), now)
             elif type(output) is ReadEntries:
                 self.readback.ask(output, now)
+            elif type(output) is Authorise:
+                self.authorise(output)
 
     def _to(self, dpid: int, data: bytes) -> None:
         line = self._lines.get(dpid)

@@ -46,6 +46,8 @@ class Application(SteeringApp):
         super().start()
         operator, file = self._controller.operator, self._controller.policy_file
         operator.connect(self.give)
+        self._controller.authorisers.connect(self.give)
+        self._sender.authorise = self._controller.authorisers.ask
         self._operating = hub.spawn(operator.watch, self._controller.settings.policy, file.changed)
         self._controller.rest.start()
         log.info("switches: %s, REST: %s", self._endpoint, self._controller.rest.url)

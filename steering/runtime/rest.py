@@ -16,8 +16,14 @@ from steering.core.counters import Counters
 from steering.core.discovery import Rejection
 from steering.model.control import Control
 from steering.model.view import View
-from steering.northbound import northbound
-from steering.northbound.credentials import bearer_token, pseudonym_key, remove_rest_url, write_rest_url
+from steering.northbound import Northbound, northbound
+from steering.northbound.credentials import (
+    StateDirectory,
+    bearer_token,
+    pseudonym_key,
+    remove_rest_url,
+    write_rest_url,
+)
 from steering.northbound.events import MAX_STREAMS
 from steering.northbound.tokens import TokenFile
 from steering.northbound.watching import PERIOD
@@ -108,7 +114,22 @@ class Rest:
         self.url = f"{scheme}://{Endpoint(settings.rest.host, self._socket.getsockname()[1])}"
         if settings.rest_tls is not None:
             self._socket = _secured(self._socket, settings.rest_tls)
-        self._north = northbound(
+        try:
+            self._north = self._northbound(settings, view, control, counters, keyring, now)
+        except ValueError as error:
+            raise SettingsError(f"--state-dir: {error}") from None
+        self._threads: list[Any] = []
+
+    @staticmethod
+    def _northbound(
+        settings: Settings,
+        view: View,
+        control: Control,
+        counters: Counters,
+        keyring: TokenFile,
+        now: Callable[[], float],
+    ) -> Northbound:
+        return northbound(
             view,
             control,
             counters,
@@ -117,13 +138,14 @@ class Rest:
             now,
             epoch=secrets.token_hex(4),
             pseudonyms=pseudonym_key(settings.state_dir),
+            store=StateDirectory(settings.state_dir),
             malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *Malformed],
             disconnects=list(Disconnect),
         )
-        self._threads: list[Any] = []
 
     def start(self) -> None:
         """Serve, and say where."""
+        self._north.lists.restore()
         write_rest_url(self._state_dir, self.url)
         server = eventlet.spawn(
             eventlet.wsgi.server,

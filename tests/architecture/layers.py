@@ -32,7 +32,7 @@ LAYERS = {
     "relay": _layer("wire"),
     "runtime": _layer(
         "wire model core policy openflow northbound store relay",
-        "os_ken eventlet networkx webob routes pydantic yaml prometheus_client",
+        "os_ken eventlet networkx webob routes pydantic yaml prometheus_client pyrad",
     ),
     "cli": _layer("runtime model policy wire relay topologies", "dpkt shtab"),
     "app": _layer("runtime"),

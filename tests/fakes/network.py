@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from steering.core.messages import (
+    Authorise,
     FillSwitch,
     Output,
     ReadEntries,
@@ -83,7 +84,7 @@ class FakeNetwork:
                 todo: list[_Arrival] = []
                 self._leave(dpid, [(port, packet_of(frame))], result, todo)
                 self._walk(todo, result)
-            case ReadEntries():
+            case Authorise() | ReadEntries():
                 pass  # answered by FakeFlowTable.read, when the test says so
             case _:
                 raise TypeError(f"not an engine output: {output!r}")

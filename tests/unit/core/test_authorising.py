@@ -58,8 +58,8 @@ def asked(outputs) -> Authorise:
     return only
 
 
-def registered(address: str, allowed: bool = True, klass: str = "") -> Registered:
-    return Registered("p-" + address, allowed, nets(address), klass)
+def registered(address: str, allowed: bool = True) -> Registered:
+    return Registered("p-" + address, allowed, nets(address))
 
 
 # ---- the chain -----------------------------------------------------------------------------------

@@ -219,7 +219,8 @@ class Tokens:
             return Identity("0123abcd", Role.OPERATOR, "tests")
         for role in Role:
             if token == token_of(role):
-                return Identity(f"{role}-id", role, "", "core" if role is Role.MCP else "")
+                own = "cpe-1" if role is Role.DEVICE else ""
+                return Identity(f"{role}-id", role, own, "core" if role is Role.MCP else "")
         return None
 
 

@@ -60,7 +60,8 @@ def rest() -> Rest:
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_a_role_may_what_its_routes_say_and_nothing_else(route: Any, role: Role, rest: Rest) -> None:
-    path = route.path.format(id="m-1", name="core" if "mcps" in route.path else "lte")
+    name = "core" if "mcps" in route.path else "cpe-1" if "pairings" in route.path else "lte"
+    path = route.path.format(id="m-1", name=name)
     status = rest(route.method, path, token=token_of(role)).status_code
     if role in route.roles:
         assert status not in (401, 403)
@@ -72,7 +73,7 @@ def test_a_role_may_what_its_routes_say_and_nothing_else(route: Any, role: Role,
 def test_who_may_what() -> None:
     may = {role: {route.name for route in ROUTES if role in route.roles} for role in Role}
     assert may[Role.OPERATOR] == {route.name for route in ROUTES}
-    assert may[Role.DEVICE] == {"health", "openapi", "mcps"}
+    assert may[Role.DEVICE] == {"health", "openapi", "mcps", "discovery", "pair", "unpair"}
     changing = {route.name for route in ROUTES if route.changes}
     assert may[Role.MCP] & changing == {"load"}
     assert not may[Role.READER] & (changing | {"policy"})
@@ -378,10 +379,12 @@ def test_changes_answer_what_the_schemas_say(rest: Rest) -> None:
 
     asked: dict[str, Any] = {
         "load": {"load": 0.5}, "put_access_network": UPDATE, "put_policy": {"policy": 1},
-        "rollback": {"version": 3}, "whatif": QUESTION,
+        "rollback": {"version": 3}, "whatif": QUESTION, "pair": {"addresses": ["10.1.0.2"]},
+        "put_acl": {"entries": [{"name": "x", "action": "deny", "source": ["10.1.0.0/28"]}]},
+        "register": {"subscriber": "somebody", "addresses": ["10.1.0.2"]},
     }  # fmt: skip
     for route in ROUTES:
-        if route.method == "GET" or route.name == "abort":
+        if route.method == "GET" or "{id}" in route.path:
             continue
         path = route.path.format(name="core" if "mcps" in route.path else "lte")
         response = rest(route.method, path, asked.get(route.name), If_Match="*")

@@ -1,0 +1,66 @@
+"""Authorisers that are asked over the network, for a core that waits for nobody: a bounded number at a time."""
+
+import logging
+from collections.abc import Callable
+
+from eventlet import GreenPool
+
+from steering.core.messages import Authorise, Authorised, Input
+from steering.model.aaa import Aaa
+from steering.model.authorisation import Authorizer, Verdict
+from steering.northbound.credentials import CredentialError
+from steering.runtime.http_aaa import http_authorizer
+from steering.runtime.radius import radius_authorizer
+
+IN_FLIGHT = 64
+
+Ask = Callable[[Authorise], Authorised]
+
+log = logging.getLogger(__name__)
+
+
+class Authorisers:
+    """`asks`: who is asked how."""
+
+    def __init__(self, asks: dict[Authorizer, Ask]) -> None:
+        self._asks = asks
+        self._pool = GreenPool(IN_FLIGHT)
+        self._feed: Callable[[Input], None] | None = None
+
+    def connect(self, feed: Callable[[Input], None]) -> None:
+        """From now on answers go to the engine through `feed`."""
+        self._feed = feed
+
+    def ask(self, question: Authorise) -> None:
+        """Begin to ask, and return. One too many at a time has failed at once: what waits would come too late."""
+        if self._pool.free() > 0:
+            self._pool.spawn_n(self._work, question)
+        else:
+            self._answer(Authorised(question.request, Verdict.ERROR))
+
+    def _work(self, question: Authorise) -> None:
+        ask = self._asks.get(question.authorizer)
+        answer = Authorised(question.request, Verdict.ERROR)
+        try:
+            if ask is not None:
+                answer = ask(question)
+        except Exception:
+            log.exception("the authoriser %s failed", question.authorizer)
+        self._answer(answer)
+
+    def _answer(self, answer: Authorised) -> None:
+        if self._feed is not None:
+            self._feed(answer)
+
+
+def authorisers(aaa: Aaa) -> Authorisers:
+    """Those that a site names. Raises CredentialError for a secret that cannot be used."""
+    asks: dict[Authorizer, Ask] = {}
+    try:
+        if aaa.http is not None:
+            asks[Authorizer.HTTP] = http_authorizer(aaa.http)
+        if aaa.radius is not None:
+            asks[Authorizer.RADIUS] = radius_authorizer(aaa.radius)
+    except OSError as error:
+        raise CredentialError(f"aaa: cannot use {error.filename or 'its files'}: {error.strerror}") from None
+    return Authorisers(asks)
