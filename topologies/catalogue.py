@@ -24,6 +24,7 @@ MODULES = {
     "rogue-nat": "rogue_nat",
     "demux": "demux",
     "data-center": "data_center",
+    "authorisation": "authorisation",
 }
 
 

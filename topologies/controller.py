@@ -44,7 +44,7 @@ class Controller:
         self._record = record
         self._plan = plan
         self._disabled = tuple(disabled)
-        self.port, self._rest = free_port(), free_port()
+        self.port, self.rest_port = free_port(), free_port()
         self._state = record.directory / "controller"
         self._running: Running | None = None
         self.site = record.directory / "site.yaml"
@@ -66,7 +66,7 @@ class Controller:
             "--policy",
             str(self.policy),
         ]
-        command += ["--listen", f"127.0.0.1:{self.port}", "--rest", f"127.0.0.1:{self._rest}"]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--rest", f"127.0.0.1:{self.rest_port}"]
         command += ["--state-dir", str(self._state)]
         for mechanism in self._disabled:
             command += ["--disable", mechanism]
@@ -121,7 +121,7 @@ class Controller:
             headers["Content-Type"] = "application/yaml" if isinstance(body, str) else "application/json"
             headers["If-Match"] = "*"
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self._rest}{path}", data=data, headers=headers, method=method
+            f"http://127.0.0.1:{self.rest_port}{path}", data=data, headers=headers, method=method
         )
         try:
             with urllib.request.urlopen(request, timeout=10.0) as answer:

@@ -47,7 +47,7 @@ def _sessions(lab: Lab) -> set[str]:
 def _delete(lab: Lab, session: str) -> int:
     state = lab.record.directory / "controller"
     request = urllib.request.Request(
-        f"http://127.0.0.1:{lab.controller._rest}/v1/sessions/{session}",
+        f"http://127.0.0.1:{lab.controller.rest_port}/v1/sessions/{session}",
         method="DELETE",
         headers={"Authorization": f"Bearer {(state / 'token').read_text().strip()}"},
     )

@@ -1,0 +1,228 @@
+"""Who may (draft-nam section 5.3): RADIUS asked once for each source, lists that switches enforce, ports that are closed.
+
+cpe  s1 ---- s3 ---- server       good, bad, late and client hang at s1; FreeRADIUS knows good and client, and
+lan  s2 ----  |                   is down when late comes. lan requires authorisation: stranger is nobody's
+            core                  before the registry allows it. plugged hangs at a port of no access network.
+"""
+
+import json
+import sys
+import time
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+# `mn --custom` runs this file by its path, outside its package.
+sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
+
+from topologies.captures import CAPABLE, Capture, frames
+from topologies.controller import free_port
+from topologies.lab import Lab, ofctl, running
+from topologies.network import topology
+from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
+from topologies.radius_server import RadiusServer
+from topologies.report import Report
+from topologies.scenario import Options, Scenario, controls
+
+SERVICE = 5001
+SESSIONS = 3
+LIVE_S = 1.0
+MCP, SERVER = "10.8.0.2", "10.9.0.2"
+IMSI = "001019999999999"
+
+ROWS = ("N-5.3.0", "N-5.3a", "N-5.3b", "N-5.3d", "N-5.3f", "N-7.2d", "S-14")
+PLAN = Plan(
+    name="authorisation",
+    switches=("s1", "s2", "s3"),
+    wires=(Wire("s1:2", "s3:2"), Wire("s2:2", "s3:3")),
+    boxes=(
+        Box("good", Kind.DUAL, (Nic("s1:1", ("10.1.0.2/24",)),)),
+        Box("bad", Kind.DUAL, (Nic("s1:3", ("10.1.0.3/24",)),)),
+        Box("late", Kind.DUAL, (Nic("s1:4", ("10.1.0.4/24",)),)),
+        Box("client", Kind.DUAL, (Nic("s1:5", ("10.1.0.5/24",)),)),
+        Box("stranger", Kind.PLAIN, (Nic("s2:1", ("10.2.0.2/24",)),)),
+        Box("plugged", Kind.PLAIN, (Nic("s2:9", ("10.2.0.9/24",)),)),
+        Box("core", Kind.MCP, (Nic("s3:1", ("10.8.0.2/24",)),)),
+        Box("server", Kind.SERVER, (Nic("s3:4", ("10.9.0.2/24",)),)),
+    ),
+    accesses=(
+        Attachment("cpe", ("10.1.0.0/24",), ("s1:1", "s1:3", "s1:4", "s1:5"), "fixed"),
+        Attachment("lan", ("10.2.0.0/24",), ("s2:1",), "wlan"),
+    ),
+    gateways=(Attachment("internet", ("10.9.0.0/24",), ("s3:4",)),),
+    points=(Point("core", "s3:1", (MCP,)),),
+    services=(SERVICE,),
+)
+
+
+def policy(without: tuple[str, ...]) -> str:
+    """The policy, less what a control takes away."""
+    return (
+        "policy: 1\n"
+        "authorization:\n"
+        "  authorizers: [acl, radius]\n"
+        f"  fail_open: [{'radius' if 'fail-closed' in without else ''}]\n"
+        f"  required: [{'' if 'gate' in without else 'lan'}]\n"
+        f"cpe_acl: {{block: {'false' if 'cpe-acl' in without else 'true'}, clients: [10.1.0.5]}}\n"
+    )
+
+
+def run(options: Options, report: Report) -> None:
+    """RADIUS, explicit mode, the list, the closed access network, the unknown port."""
+    plan = replace(PLAN, policy=policy(options.without))
+    with running(plan, options.say, options.without, options.keep) as lab:
+        port = free_port()
+        radius = RadiusServer(lab.record, port, ["10.1.0.2", "10.1.0.5"])
+        with lab.controller.site.open("a") as site:
+            site.write(
+                f"aaa: {{radius: {{host: 127.0.0.1, port: {port}, secret_file: {radius.secret_file}}}}}\n"
+            )
+        lab.start_services()
+        lab.start_controller(options.without)
+        _radius(lab, report, radius)
+        _explicit(lab, report)
+        _list(lab, report, "acl" in options.without)
+        _closed(lab, report)
+        options.say("judging: RADIUS down")
+        radius.stop()
+        mcp = lab.capture_port("s3:1")
+        _refused(report, "late, while RADIUS is down", _open(lab, "late"))
+        lab.stop_captures()
+        report.equal("SYNs of it at the MCP", 0, _syns(mcp, "10.1.0.4"), "capture")
+        failed = sum(_answers(lab, outcome) for outcome in ("error", "timeout"))
+        report.equal("authorisers that failed", 1, int(failed), "REST")
+        if options.prompt:
+            lab.command_line()
+
+
+def _open(lab: Lab, name: str, count: int = 1, dst: str = SERVER) -> list[dict[str, Any]]:
+    order = {"group": f"{name}-{dst}", "dst": dst, "ports": [SERVICE], "mptcp": True, "wait": 3.0}
+    opened: list[dict[str, Any]] = lab.agents[name].ask("open", **order, first=True, count=count)["opened"]
+    return opened
+
+
+def _refused(report: Report, who: str, opened: list[dict[str, Any]]) -> None:
+    errors = [one.get("error", "it was served") for one in opened]
+    held = all("refused" in error for error in errors)
+    report.expect(f"{who}: refused by a reset", held, "connection refused", errors)
+
+
+def _syns(capture: Capture, source: str) -> int:
+    return sum(s.syn and s.flow.src == source for s in capture.segments())
+
+
+def _answers(lab: Lab, outcome: str) -> float:
+    return lab.controller.metric("steering_authorisations_total", authorizer="radius", outcome=outcome)
+
+
+def _radius(lab: Lab, report: Report, radius: RadiusServer) -> None:
+    """One accepted with three sessions, one rejected."""
+    lab.say("RADIUS: one accepted, one rejected")
+    mcp = lab.capture_port("s3:1")
+    lab.mark()
+    opened = _open(lab, "good", SESSIONS)
+    report.equal("accepted: its sessions", [], [one for one in opened if "error" in one])
+    _refused(report, "rejected", _open(lab, "bad"))
+    lab.stop_captures()
+    served = lab.counted("core").get("MPCapableSYNRX", 0)
+    report.equal("accepted: its sessions at the MCP", SESSIONS, served, "kernel")
+    report.equal("rejected: its SYNs at the MCP", 0, _syns(mcp, "10.1.0.3"), "capture")
+    asked = [request[0] for request in radius.requests]
+    report.equal("FreeRADIUS was asked once for each source", ["10.1.0.2", "10.1.0.3"], asked, "RADIUS")
+    wanted = ["10.1.0.2", "10.1.0.2", "steering", "10.1.0.2", "cpe"]
+    report.equal("and told address, NAS, station and access network", [wanted], radius.requests[:1], "RADIUS")
+    report.equal("accepted, rejected", (1, 1), (_answers(lab, "allow"), _answers(lab, "deny")), "REST")
+
+
+def _explicit(lab: Lab, report: Report) -> None:
+    """MPTCP to the MCP's own address, by one that may and one that may not."""
+    lab.say("explicit mode: one client of the MCP, and one that is none")
+    mcp = lab.capture_port("s3:1")
+    _open(lab, "client", dst=MCP)
+    _refused(report, "MPTCP to the MCP by no client of it", _open(lab, "good", dst=MCP))
+    lab.stop_captures()
+    seen = [s.flow.src for s in mcp.segments() if s.syn and CAPABLE in s.options and s.flow.dst == MCP]
+    report.equal("who came to the MCP's own address", {"10.1.0.5"}, set(seen), "capture")
+    refused = lab.controller.metric("steering_refusals_total", reason="cpe-acl")
+    report.expect("refused as no client", refused >= 1, "at least 1", refused, "REST")
+
+
+def _ask(lab: Lab, method: str, path: str, body: Any) -> Any:
+    token = (lab.record.directory / "controller" / "token").read_text().strip()
+    headers = {"Authorization": f"Bearer {token}", "If-Match": "*", "Content-Type": "application/json"}
+    url = f"http://127.0.0.1:{lab.controller.rest_port}{path}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+def _pings(lab: Lab, name: str, dst: str, count: int = 2) -> int:
+    answered: int = lab.agents[name].ask("ping", dst=dst, count=count, wait=0.4)["answered"]
+    return answered
+
+
+def _list(lab: Lab, report: Report, without: bool) -> None:
+    """PUT /v1/acl while packets flow."""
+    lab.say("PUT /v1/acl: good may not reach the MCP any more")
+    before = _pings(lab, "good", MCP)
+    began = time.monotonic()
+    if not without:
+        entry = {"name": "unpaid", "action": "deny", "source": ["10.1.0.2"]}
+        _ask(lab, "PUT", "/v1/acl", {"entries": [entry]})
+    last = began  # when an answer still came
+    while _pings(lab, "good", MCP, 1) and last - began < 2 * LIVE_S:
+        last = time.monotonic()
+    took = last - began
+    after = (_pings(lab, "good", MCP), _pings(lab, "good", SERVER), _pings(lab, "client", MCP))
+    report.equal("before: it reaches the MCP", 2, before)
+    report.equal("after: MCP, server; another CPE and the MCP", (0, 2, 2), after)
+    report.expect("the list is live", took < LIVE_S, f"within {LIVE_S:.0f} s", f"{took:.2f} s")
+    flows = ofctl(lab.switch("s1"), "dump-flows", "table=0").splitlines()
+    drops = [line for line in flows if f"nw_src=10.1.0.2,nw_dst={MCP}" in line and "actions=drop" in line]
+    counted = sum(int(line.split("n_packets=")[1].split(",")[0]) for line in drops)
+    report.expect("dropped and counted at the first switch", counted >= 3, "at least 3", counted, "flow")
+    _refused(report, "a new session of it", _open(lab, "good"))
+
+
+def _closed(lab: Lab, report: Report) -> None:
+    """An access network that requires authorisation, and a port that nobody knows."""
+    lab.say("an access network that requires authorisation, an unknown port")
+    core = lab.capture_port("s2:2", "ip")
+    mcp = lab.capture_port("s3:1", "ip")
+    report.equal("stranger: pings answered before", 0, _pings(lab, "stranger", SERVER))
+    lab.stop_captures()
+    passed = frames(core.file, "ip.src==10.2.0.0/24")
+    report.equal("stranger: packets past its access switch", 0, passed, "capture")
+    report.equal("stranger: packets at the MCP", 0, frames(mcp.file, "ip.addr==10.2.0.0/24"), "capture")
+    told = _ask(lab, "POST", "/v1/registry", {"subscriber": IMSI, "addresses": ["10.2.0.2", "10.2.0.9"]})
+    report.expect("kept by a pseudonym", IMSI not in json.dumps(told), "no IMSI", told["id"], "REST")
+    limit = time.monotonic() + LIVE_S
+    while not _pings(lab, "stranger", SERVER, 1) and time.monotonic() < limit:
+        pass
+    report.equal("stranger: pings answered once registered", 2, _pings(lab, "stranger", SERVER))
+    core = lab.capture_port("s2:2", "ip")
+    report.equal("plugged into an unknown port: pings answered", 0, _pings(lab, "plugged", SERVER))
+    lab.stop_captures()
+    passed = frames(core.file, "ip.src==10.2.0.9")
+    report.equal("plugged: packets past its access switch", 0, passed, "capture")
+    _ask(lab, "POST", "/v1/registry", {"subscriber": IMSI, "allowed": False, "addresses": ["10.2.0.2"]})
+    time.sleep(LIVE_S / 2)
+    report.equal("stranger: pings answered when struck out", 0, _pings(lab, "stranger", SERVER))
+
+
+SCENARIO = Scenario(
+    name="authorisation",
+    figure="draft-nam section 5.3",
+    rows=ROWS,
+    summary="RADIUS once a source and closed when it is down; live access list; closed ports; explicit clients",
+    plan=PLAN,
+    run=run,
+    controls=controls(
+        fail_closed="an authoriser that is down lets everybody pass",
+        acl="no access list is put in force",
+        gate="nobody's hosts pass as everybody's",
+        cpe_acl="any host may open MPTCP to an MCP",
+    ),
+)
+topos = {"authorisation": topology(PLAN)}
