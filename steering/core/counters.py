@@ -5,6 +5,7 @@ from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from steering.model.reservation import Became, Denied
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal
 
@@ -73,6 +74,8 @@ class Counters:
         "decision_seconds",
         "fulls",
         "last_full",
+        "reservations",
+        "reservations_refused",
     )
 
     def __init__(self) -> None:
@@ -92,6 +95,8 @@ class Counters:
         self.openflow_errors: Counter[str] = Counter()  # by name of type (model.ofperror)
         self.disconnects: Counter[str] = Counter()  # by reason
         self.decision_seconds = Histogram()
+        self.reservations: Counter[Became] = Counter()
+        self.reservations_refused: Counter[Denied] = Counter()
         self.last_full: Full | None = None  # the limit that was reached last
         self.fulls: dict[Full, int] = {}  # refusals by the limit that was reached
 

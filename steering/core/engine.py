@@ -11,6 +11,7 @@ from steering.core.natural import Natural
 from steering.core.neighbours import VIRTUAL, Neighbours
 from steering.core.pinning import Pinning
 from steering.core.recovery import Recovery
+from steering.core.reserving import Reserving
 from steering.core.sitemap import SiteMap
 from steering.core.switch import Switch
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
@@ -21,6 +22,7 @@ from steering.wire.icmp import time_exceeded
 from steering.wire.neighbour import ALL_NODES, ALL_NODES_MAC, router_advertisement
 
 RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
+RESERVING = (m.Reserve, m.AcceptReservation, m.RenewReservation, m.ReleaseReservation)
 REVERIFY = 10.0  # seconds a link of a switch that came back may stay unconfirmed
 ADVERTISE = 60.0  # seconds between unsolicited router advertisements
 
@@ -55,6 +57,10 @@ class Engine:
         )
         self.authorising = self.pinning.authorising
         self.natural = Natural(self.map, policy, self._epochs, disabled, self.authorising)
+        self.reserving = Reserving(
+            self.map, policy, self.graph, self.pinning.table, self.pinning.slots, self.counters, self._epochs,
+            "reservations" in disabled,
+        )  # fmt: skip
         self.recovery = Recovery(self.map, self.pinning.table, self.counters)
         self.pinning.recovering = True
         self._recover_until: float | None = None
@@ -89,6 +95,7 @@ class Engine:
             m.RegistryReplaced: self._list_replaced,
             m.PairingsReplaced: self._list_replaced,
             m.TimeOfDay: self._time_of_day,
+            **dict.fromkeys(RESERVING, self._reservation),
             m.Tick: self._tick,
         }
 
@@ -167,6 +174,7 @@ class Engine:
         """Atomic: the next SYN is decided by the new policy, whatever runs stays where it is."""
         self.policy = replaced.policy
         self.pinning.replace(replaced.policy)
+        self.reserving.replace(replaced.policy)
         self.chooser.refresh(now)
         self.natural = Natural(self.map, replaced.policy, self._epochs, self._disabled, self.authorising)
         moved, _ = self.pinning.proactive.tick(now)  # exact entries for whoever is led elsewhere
@@ -213,11 +221,15 @@ class Engine:
         self.chooser.minute = given.minute % 10_080
         return []
 
+    def _reservation(self, given: m.Input, now: float) -> list[m.Output]:
+        return self._to_filled(self.reserving.handle(given, now))
+
     # ---- switches -------------------------------------------------------------------------------
 
     def _switch_up(self, up: m.SwitchUp, now: float) -> list[m.Output]:
         switch = self.switches.setdefault(up.dpid, Switch())
         switch.connected, switch.filled, switch.ports = True, False, dict(up.ports)
+        self.reserving.told_speeds(up.dpid, up.speeds)
         switch.installed = {}
         if self._recover_until is None:
             self._recover_until = now + RECOVERY
@@ -287,10 +299,11 @@ class Engine:
         switch.filled = True
         self.pinning.offline.discard(dpid)
         hosts = tuple(self.neighbours.rules(dpid))
+        meters, reserved = self.reserving.fill(dpid)
         return m.FillSwitch(
             dpid,
-            self.natural.meters(dpid),
-            (*forwarding, *hosts),
+            (*self.natural.meters(dpid), *meters),
+            (*forwarding, *reserved, *hosts),
             missing,
             stale,
             tuple(admission),
@@ -401,6 +414,7 @@ class Engine:
             self._recovered()
         outputs += self.pinning.tick(now)
         outputs += self.pinning.ending.tick(now)
+        outputs += self._to_filled(self.reserving.tick(now))
         outputs += self._to_filled(self.neighbours.tick(now))
         outputs += self._periodic(now)
         return [o for o in outputs if not isinstance(o, m.SendFrame) or self._is_filled(o.dpid)]

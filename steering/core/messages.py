@@ -1,10 +1,13 @@
 """What goes into the engine and what comes out. NamedTuples: cheap to make, as the SYN path makes many."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from steering.model.authorisation import AclEntry, Authorizer, Registered, Verdict
 from steering.model.network import NetworkAccessType, PortRef, Trust
 from steering.model.policy import Policy
+from steering.model.reservation import Wish
 from steering.model.rules import MeterBand, Rule
 from steering.model.session import Entry
 from steering.wire.handshake import Handshake
@@ -13,10 +16,12 @@ from steering.wire.handshake import Handshake
 
 
 class SwitchUp(NamedTuple):
-    """A switch finished its handshake. `ports`: OpenFlow number -> link is up."""
+    """A switch finished its handshake. `ports`: OpenFlow number -> link is up; `speeds`: of ports that tell it,
+    kbit/s."""
 
     dpid: int
     ports: dict[int, bool]
+    speeds: Mapping[int, int] = MappingProxyType({})
 
 
 class SwitchDown(NamedTuple):
@@ -200,6 +205,30 @@ class PairingsReplaced(NamedTuple):
     addresses: frozenset[bytes]
 
 
+class Reserve(NamedTuple):
+    """Somebody asks for resources (D-6.4g). `id`: what the reservation will be known by, new and not guessable."""
+
+    id: str
+    wish: Wish
+
+
+class AcceptReservation(NamedTuple):
+    """The offer is taken: its lease begins."""
+
+    id: str
+
+
+class RenewReservation(NamedTuple):
+    """The lease begins anew. `lease` seconds, 0: as long as before."""
+
+    id: str
+    lease: float
+
+
+class ReleaseReservation(NamedTuple):
+    id: str
+
+
 class TimeOfDay(NamedTuple):
     """Local minute of the week, Monday 0:00 is 0; told once a minute, since the core has no clock (D-3.2c)."""
 
@@ -235,6 +264,10 @@ Input = (
     | AclReplaced
     | RegistryReplaced
     | PairingsReplaced
+    | Reserve
+    | AcceptReservation
+    | RenewReservation
+    | ReleaseReservation
     | TimeOfDay
     | Tick
 )
@@ -273,11 +306,12 @@ class RemoveEntries(NamedTuple):
 
 
 class SyncRules(NamedTuple):
-    """Static and host rules to change. Order: deletes last, so that nothing blacks out."""
+    """Static and host rules to change. Order: `meters` they use first, deletes last, so that nothing blacks out."""
 
     dpid: int
     add: tuple[Rule, ...]
     delete: tuple[Rule, ...]
+    meters: tuple[MeterBand, ...] = ()
 
 
 class FillSwitch(NamedTuple):

@@ -32,6 +32,7 @@ from steering.core.quotas import Full, session_keys
 from steering.core.rulebook import Answer
 from steering.core.sessions import Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import Attachment, SiteMap
+from steering.core.slots import Slots
 from steering.core.strays import Strays
 from steering.core.synack import SynAcks
 from steering.core.watching import Watching
@@ -79,6 +80,7 @@ class Pinning:
         self.ending = Ending(self.table, policy.timers, counters)
         self.watching = Watching(self.table, self.ending, policy, counters, chooser.health, self.refuse)
         self.keys, self.aborting = self.watching.keys, self.watching.aborting
+        self.slots = Slots(self.table)
         self.held = Held(policy.limits.held_joins, policy.timers.hold)
         self.strays = Strays(epochs)
         self.authorising = Authorising(sitemap, policy, counters, chooser.granted)
@@ -378,6 +380,11 @@ class Pinning:
         if len(session.subflows) >= allowed.most:
             self._count_refused(Refusal.SUBFLOWS_FULL)
             self._counters.full(Full("subflows", "of a session", allowed))
+            return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
+        reserved = self.slots.full(session)
+        if reserved is not None:
+            self._count_refused(Refusal.RESERVED)
+            self._counters.full(reserved)
             return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
         owner = self._map.mcp_addresses.get(handshake.dst)
         if owner is not None and owner.id != session.mcp:

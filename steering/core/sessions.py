@@ -175,6 +175,7 @@ class SessionTable:
         self.ledger = Ledger()
         self.states = dict.fromkeys(SessionState, 0)  # how many are in each, so that nobody has to count
         self.subflows = dict.fromkeys(mcps, 0)  # MCP id -> subflows
+        self.joins_of: dict[str, int] = {}  # subscriber -> later subflows, of those the policy knows
         self.leftovers: list[Subflow] = []  # recovered while their entries were watched
         self._next = 1
 
@@ -210,14 +211,26 @@ class SessionTable:
         """Attach a subflow to its session and index its flow."""
         subflow.session.subflows.append(subflow)
         self.subflows[subflow.session.mcp] += 1
+        self._count_joins(subflow.session, (subflow,), 1)
         self.flows[subflow.key] = subflow
 
     def drop_subflow(self, subflow: Subflow) -> None:
         """Forget a subflow; the record of its session stays."""
         subflow.session.subflows.remove(subflow)
         self.subflows[subflow.session.mcp] -= 1
+        self._count_joins(subflow.session, (subflow,), -1)
         if self.flows.get(subflow.key) is subflow:
             del self.flows[subflow.key]
+
+    def _count_joins(self, session: Session, subflows: Iterable[Subflow], step: int) -> None:
+        who = session.ruling.subscriber if session.ruling is not None else ""
+        if not who:
+            return
+        count = self.joins_of.get(who, 0) + step * sum(s.kind is EntryKind.JOIN for s in subflows)
+        if count:
+            self.joins_of[who] = count
+        else:
+            self.joins_of.pop(who, None)
 
     def learn(self, session: Session, token: int) -> None:
         """The token is known: index it. Several sessions may share one (G4)."""
@@ -272,6 +285,7 @@ class SessionTable:
             self.ledger.give_back(session.keys)
         self.states[session.state] -= 1
         self.subflows[session.mcp] -= len(session.subflows)
+        self._count_joins(session, session.subflows, -1)
         del self.by_id[session.id]
         self._answered(session)
         self.lingering.pop(session.id, None)

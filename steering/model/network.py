@@ -115,11 +115,13 @@ class Mcp:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Both directions between two switch ports. `weight` is the routing cost, in no unit."""
+    """Both directions between two switch ports. `weight` is the routing cost, in no unit; `capacity` bits/s each
+    way, None: what the switches say of their ports."""
 
     a: PortRef
     b: PortRef
     weight: float = 1.0
+    capacity: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

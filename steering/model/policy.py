@@ -248,6 +248,20 @@ class Meters:
     watch: int = 4_000  # segments of session entries that are watched (keys, third ACKs, aborts)
 
 
+@dataclass(frozen=True, slots=True)
+class Reservations:
+    """What may be reserved (D-6.4g). Times in seconds."""
+
+    lease: float = 300.0  # B38
+    longest_lease: float = 3600.0
+    offer: float = 30.0  # how long an offer is held for whoever has to accept it
+    share: float = 0.8  # of a link; the rest is never reserved
+    most: int = 256
+    most_per_subscriber: int = 16
+    subflows: int = 8  # MP_JOINs of one reservation
+    subflow_pool: int = 4096  # of all together
+
+
 DEFAULT_QUOTAS = Quotas(sessions_per_subscriber=256, sessions_per_server=4096)  # B11, B12
 
 
@@ -262,6 +276,7 @@ class Policy:
     timers: Timers = field(default_factory=Timers)
     meters: Meters = field(default_factory=Meters)
     quotas: Quotas = Quotas()
+    reservations: Reservations = field(default_factory=Reservations)
     unknown_join: UnknownJoin = UnknownJoin.DROP
     refusal: Refused = Refused.RESET
     over_limit: OverLimit = OverLimit.NATURAL

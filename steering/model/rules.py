@@ -51,8 +51,10 @@ class Meter(IntEnum):
     SYN_ACK = 5
     FIN = 6
     WATCH = 7
+    RESERVED_BASE = 0x1000  # two for each reservation: keeps it to its rate where it comes in
     SYN_BASE = 0x1_0000
     NEIGHBOUR_BASE = 0x2_0000
+    LINK_BASE = 0x3_0000  # plus port: what is not reserved shares the rest of the link
 
 
 ROLE_SHIFT = 16
@@ -124,6 +126,7 @@ class Rule:
     goto: int | None = None
     metadata: tuple[int, int] | None = None  # value, mask
     cookie: int = 0
+    meter: int = 0  # what matches goes through it before anything else: forwarding is metered
 
     @property
     def key(self) -> tuple[int, int, tuple[tuple[str, FieldValue], ...]]:
@@ -133,11 +136,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class MeterBand:
-    """A drop meter in packets a second."""
+    """A drop meter in packets a second, or in kbit/s with its burst in kbit."""
 
     meter: int
     rate: int
     burst: int
+    kilobits: bool = False
 
 
 def label_mac(waypoint: int, path: int = 0) -> str:

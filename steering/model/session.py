@@ -104,5 +104,6 @@ class Refusal(StrEnum):
     UNAUTHORISED = "unauthorised"  # an authoriser denies it, or failed
     AUTHORISATION_QUEUE_FULL = "authorisation-queue-full"
     CPE_ACL = "cpe-acl"  # MPTCP to an MCP's own address by who is no client of it
+    RESERVED = "reserved"  # a join beyond the subflows that were reserved
     ABORTED = "aborted"  # a join for a session that was aborted
     OUT_OF_REACH = "out-of-reach"  # its MCP cannot be reached from this access network

@@ -118,7 +118,9 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             "switch %s connected from %s with %d ports", self._name(dpid), channel.address[0], len(ports)
         )
         now = monotonic()
-        self._inbox.append(SwitchUp(dpid, ports))
+        self._inbox.append(
+            SwitchUp(dpid, ports, {n: s for n, s in channel.speeds.items() if n in ports and s})
+        )
         self._links.switch_up(dpid, ports, now)
 
     def ended(self, channel: Channel, reason: Disconnect) -> None:
@@ -214,6 +216,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
     def give(self, given: Input) -> None:
         """An input from elsewhere in this process; taken at the next turn, a tick away at most."""
         self._inbox.append(given)
+
+    def take(self, given: Input) -> None:
+        """An input from elsewhere in this process, handled at once, for one that wants to see what came of it.
+        What it caused leaves at the next turn."""
+        self._give(given, monotonic())
 
     # ---- the engine ----------------------------------------------------------------------------
 

@@ -19,15 +19,16 @@ NO_BUFFER = 0xFFFF_FFFF
 _ANY = 0xFFFF_FFFF  # OFPP_ANY, OFPG_ANY
 _FLOW_MOD, _MULTIPART_REQUEST, _BARRIER_REQUEST, _METER_MOD = 14, 18, 20, 29
 _ADD, _DELETE, _DELETE_STRICT = 0, 3, 4
-_GOTO, _WRITE_METADATA, _APPLY = 1, 2, 4
+_GOTO, _WRITE_METADATA, _APPLY, _METER = 1, 2, 4, 6
 _METER_COMMANDS = {"add": 0, "modify": 1, "delete": 2}
-_PACKETS_AND_BURST = 0x2 | 0x4  # OFPMF_PKTPS, OFPMF_BURST
+_KILOBITS, _PACKETS, _BURST = 0x1, 0x2, 0x4  # OFPMF_KBPS, OFPMF_PKTPS, OFPMF_BURST
 _DROP_BAND = 1
 _FLOW_STATS = 1
 
 _HEADER = Struct("!BBHI")
 _FLOW_MOD_BODY = Struct("!QQBBHHHIIIH2x")
 _INSTRUCTION = Struct("!HH4x")
+_INSTRUCTION_METER = Struct("!HHI")
 _GOTO_BODY = Struct("!HHB3x")
 _WRITE_METADATA_BODY = Struct("!HH4xQQ")
 _METER_BODY = Struct("!HHI")
@@ -41,7 +42,7 @@ def message(kind: int, xid: int, body: bytes) -> bytes:
 
 
 def _instructions(rule: Rule) -> bytes:
-    out = b""
+    out = _INSTRUCTION_METER.pack(_METER, 8, rule.meter) if rule.meter else b""
     if rule.actions:
         actions = b"".join(map(action, rule.actions))
         out += _INSTRUCTION.pack(_APPLY, 8 + len(actions)) + actions
@@ -75,8 +76,9 @@ def delete_by_cookie(cookie: int, mask: int, table: int = ALL_TABLES, xid: int =
 
 
 def meter_mod(band: MeterBand, command: Literal["add", "modify", "delete"] = "add", xid: int = 0) -> bytes:
-    """A drop meter in packets a second. Adding one that exists is an error of the switch (12, 1)."""
-    body = _METER_BODY.pack(_METER_COMMANDS[command], _PACKETS_AND_BURST, band.meter)
+    """A drop meter in packets a second or kbit/s. Adding one that exists is an error of the switch (12, 1)."""
+    unit = _KILOBITS if band.kilobits else _PACKETS
+    body = _METER_BODY.pack(_METER_COMMANDS[command], unit | _BURST, band.meter)
     if command != "delete":
         body += _BAND_BODY.pack(_DROP_BAND, 16, band.rate, band.burst)
     return message(_METER_MOD, xid, body)

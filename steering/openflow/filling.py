@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeVar
 
 from steering.core.counters import Counters
 from steering.core.messages import FillSwitch, SyncRules
-from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, Rule
+from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, MeterBand, Rule
 from steering.model.session import Entry
 from steering.openflow.encode import (
     barrier_request,
@@ -70,7 +70,10 @@ class Filler:
         line = self._lines.get(output.dpid)
         if line is None:
             return
-        if output.dpid not in self._queues and len(output.add) + len(output.delete) <= AT_ONCE:
+        if (
+            output.dpid not in self._queues
+            and len(output.add) + len(output.delete) + len(output.meters) <= AT_ONCE
+        ):
             for data, count in _sync(output):
                 line.write(data)
                 self._counters.flow_mods += count
@@ -142,8 +145,7 @@ def _fill(fill: FillSwitch, older: tuple[int, ...], queue: _Queue) -> Iterator[C
         return (entry for entry in entries if queue.noted is None or entry[:7] not in queue.noted)
 
     if fill.meters:
-        # No single command means "so it shall be": where the meter exists the first fails, and that is expected.
-        yield b"".join(meter_mod(band, "add") + meter_mod(band, "modify") for band in fill.meters), 0
+        yield _meters(fill.meters), 0
     yield from _rules(fill.forwarding, "add")
     yield from _chunks(current(fill.entries), entry_add, ENTRIES)
     yield from _rules(fill.admission, "add")
@@ -154,7 +156,14 @@ def _fill(fill: FillSwitch, older: tuple[int, ...], queue: _Queue) -> Iterator[C
     queue.noted = None
 
 
+def _meters(bands: tuple[MeterBand, ...]) -> bytes:
+    """No single command means "so it shall be": where the meter exists the first fails, and that is expected."""
+    return b"".join(meter_mod(band, "add") + meter_mod(band, "modify") for band in bands)
+
+
 def _sync(output: SyncRules) -> Iterator[Chunk]:
+    if output.meters:
+        yield _meters(output.meters), 0
     yield from _rules(output.add, "add")
     yield from _rules(output.delete, "delete_strict")
 

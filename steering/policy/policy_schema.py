@@ -9,6 +9,7 @@ Every key but `policy` is optional; the defaults are those of `steering.model.po
   health_hold at most 300.
 * authorization, acl, cpe_acl: in `authorisation_schema`.
 * meters, packets a second: 1 to 1,000,000.
+* reservations: leases 1 s to a week, offers 1 to 300 s, a share of 0 (none) to 1, at most 1024 at once (D-6.4g).
 * quotas: finite for subscribers and servers (B11, B12), 1 to 1,000,000; the rest is in `rule_schema`.
 """
 
@@ -24,6 +25,7 @@ from steering.model.policy import (
     OverLimit,
     Policy,
     Refused,
+    Reservations,
     Timers,
     UnknownJoin,
     Weights,
@@ -43,6 +45,7 @@ from steering.policy.rule_schema import (
 from steering.policy.validate import EmptyList, EmptyMapping, Strict
 
 _WEIGHTS, _LIMITS, _TIMERS, _METERS, _POLICY = Weights(), Limits(), Timers(), Meters(), Policy()
+_RESERVED = Reservations()
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Rate = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -101,6 +104,17 @@ class MarkerFile(Strict):
     source_ports: MarkerPorts = Field(default=list(_POLICY.marker_ports))
 
 
+class ReservationsFile(Strict):
+    lease: float = Field(default=_RESERVED.lease, ge=1, le=86_400)
+    longest_lease: float = Field(default=_RESERVED.longest_lease, ge=1, le=604_800)
+    offer: float = Field(default=_RESERVED.offer, ge=1, le=300)
+    share: float = Field(default=_RESERVED.share, ge=0, le=1)
+    most: int = Field(default=_RESERVED.most, ge=0, le=1024)
+    most_per_subscriber: int = Field(default=_RESERVED.most_per_subscriber, ge=1, le=1024)
+    subflows: Subflows = _RESERVED.subflows
+    subflow_pool: Count = _RESERVED.subflow_pool
+
+
 class PolicyQuotasFile(Strict):
     """For everybody; what is not given keeps its default."""
 
@@ -119,6 +133,7 @@ class PolicyFile(Strict):
     timers: Annotated[TimersFile, EmptyMapping] = TimersFile()
     meters: Annotated[MetersFile, EmptyMapping] = MetersFile()
     quotas: Annotated[PolicyQuotasFile, EmptyMapping] = PolicyQuotasFile()
+    reservations: Annotated[ReservationsFile, EmptyMapping] = ReservationsFile()
     unknown_join: Annotated[UnknownJoin, Worded()] = _POLICY.unknown_join
     refusal: Annotated[Refused, Worded()] = _POLICY.refusal
     over_limit: Annotated[OverLimit, Worded()] = _POLICY.over_limit

@@ -59,7 +59,15 @@ def _site(made: Plan) -> Site:
         ),
         gateways=tuple(_gateway(item, placed["gateways", n]) for n, item in enumerate(file.gateways)),
         mcps=tuple(_mcp(item, placed["mcps", n]) for n, item in enumerate(file.mcps)),
-        links=tuple(Link(link.ports[0].ref, link.ports[1].ref, link.weight) for link in made.links),
+        links=tuple(
+            Link(
+                link.ports[0].ref,
+                link.ports[1].ref,
+                link.weight,
+                None if link.capacity_mbit is None else int(link.capacity_mbit * 1_000_000),
+            )
+            for link in made.links
+        ),
         switches=made.switches,
         discover=made.discover,
         aaa=file.aaa.compiled(),

@@ -66,6 +66,7 @@ class PlacedLink:
     path: Path
     ports: tuple[PlacedPort, PlacedPort]
     weight: float
+    capacity_mbit: float | None = None
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ def plan(file: SiteFile, numbers: dict[str, list[int]], lost: set[str]) -> Plan:
         path: Path = ("links", number)
         ends = [_place(made, p, PortRole.CORE, (*path, "ports", i)) for i, p in enumerate(link.ports)]
         if ends[0] and ends[1]:
-            made.links.append(PlacedLink(path, (ends[0], ends[1]), link.weight))
+            made.links.append(PlacedLink(path, (ends[0], ends[1]), link.weight, link.capacity_mbit))
     return made
 
 

@@ -137,6 +137,7 @@ class McpFile(Strict):
 class LinkFile(Strict):
     ports: Annotated[list[SwitchPort], Field(min_length=2, max_length=2)]
     weight: float = Field(default=1.0, gt=0, le=1_000_000)
+    capacity_mbit: float | None = Field(default=None, gt=0, le=10_000_000)
 
 
 class SiteFile(Strict):

@@ -20,6 +20,7 @@ MECHANISMS = (
     "proactive",
     "one-mcp",
     "pool-routes",
+    "reservations",
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"

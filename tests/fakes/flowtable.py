@@ -251,8 +251,10 @@ class FakeFlowTable:
     def apply(self, output: EngineOutput) -> None:
         """Rules of an engine output that are this switch's; its packets are FakeNetwork.apply's matter."""
         match output:
-            case SyncRules(dpid, add, delete) if dpid == self.dpid:
+            case SyncRules(dpid, add, delete, meters) if dpid == self.dpid:
+                self.meters |= {band.meter: band for band in meters}
                 for rule in add:
+                    self._check_meter(rule)
                     self.install(rule)
                 for rule in delete:
                     self.remove(rule)
@@ -265,12 +267,17 @@ class FakeFlowTable:
                 for entry in (e for e in entries if e.dpid == self.dpid):
                     self.remove_entry(entry)
 
+    def _check_meter(self, rule: Rule) -> None:
+        if rule.meter and rule.meter not in self.meters:
+            raise RuleRefused(f"meter {rule.meter} is unknown")
+
     def _fill(self, fill: FillSwitch) -> None:
         self.meters = {band.meter: band for band in fill.meters}
         for rule in (*fill.forwarding, *fill.admission):
             for action in rule.actions:
                 if isinstance(action, ToController) and action.meter not in self.meters:
                     raise RuleRefused(f"meter {action.meter} is unknown")
+            self._check_meter(rule)
             self.install(rule)
         for entry in fill.entries:
             self.add_entry(entry)

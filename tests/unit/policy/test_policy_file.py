@@ -137,7 +137,15 @@ def test_the_default_file_holds_and_explains_every_default() -> None:
     written = {line.split(":")[0].strip(" -#") for line in lines}
     named = set(PolicyFile.model_fields) | {"ports", "weights", "max_stretch", "hysteresis"}
     own = Policy()
-    for part in (own.weights, own.limits, own.timers, own.meters, own.authorization, own.cpe_acl):
+    for part in (
+        own.weights,
+        own.limits,
+        own.timers,
+        own.meters,
+        own.authorization,
+        own.cpe_acl,
+        own.reservations,
+    ):
         named |= set(part.__slots__)
     named |= {"sessions_per_subscriber", "sessions_per_server", "source_ports"}
     assert written == named
