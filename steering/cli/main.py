@@ -30,6 +30,7 @@ COMMANDS = (
     "mcp",
     "access",
     "limits",
+    "reservation",
     "events",
     "policy",
     "token",

@@ -9,6 +9,7 @@ from typing import Any
 
 from steering.core.engine import Engine
 from steering.core.limits import limits
+from steering.core.reservationview import reservation, reservations
 from steering.core.selection import effective, load_of, score_of
 from steering.core.sessions import Session, Subflow
 from steering.model.decision import Decision, Ruling
@@ -147,6 +148,19 @@ class EngineView:
 
     def limits(self) -> Json:
         return limits(self._engine)
+
+    def reservations(self) -> list[Json]:
+        return reservations(self._engine, self._clock())
+
+    def reservation(self, name: str) -> Json | None:
+        return reservation(self._engine, name, self._clock())
+
+    def denied(self, name: str) -> str | None:
+        verdict = self._engine.reserving.verdict
+        return verdict.denied.value if verdict.id == name and verdict.denied is not None else None
+
+    def ended_reservations(self) -> list[tuple[str, str]]:
+        return [(name, became.value) for name, became in self._engine.reserving.ended]
 
     def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
         table = self._engine.pinning.table

@@ -37,6 +37,9 @@ class Control(Protocol):
     def give(self, given: Any) -> None:
         """Feed the engine an input (steering.core.messages.Input)."""
 
+    def take(self, given: Any) -> None:
+        """The same, and it has been handled when this comes back."""
+
     def policy(self) -> PolicyText:
         """The policy in force."""
 

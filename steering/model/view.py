@@ -44,6 +44,21 @@ class View(Protocol):
         "sessions"}], "refusals": {reason: count}, "full": [{"kind", "name", "most", "source", "count"}], "last_full":
         as one of `full`, or null}: subscribers by their own ids."""
 
+    def reservations(self) -> list[Json]:
+        """[{"id", "level", "standing", "subscriber", "session", "flow", "mcp", "rate_bps", "subflows", "asked":
+        {"rate_bps", "subflows"}, "path_number", "paths": [{"direction", "between", "switches"}], "version",
+        "remaining_s"}]: subscribers by their own ids."""
+
+    def reservation(self, name: str) -> Json | None:
+        """One of them; None where there is none, or no more."""
+
+    def denied(self, name: str) -> str | None:
+        """Why the last that was asked about a reservation was refused (model.reservation.Denied); None if it was
+        not."""
+
+    def ended_reservations(self) -> list[tuple[str, str]]:
+        """(id, what became of it) of those that ended lately, the last one last."""
+
     def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
         """A page of the sessions after cursor `after` (0: from the first), how many there are in all, and the cursor
         of the next page, None behind the last. [{"id", "state", "mcp", "token", "version", "client", "server",

@@ -58,9 +58,9 @@ def northbound(
     # Late: reading credentials does not need webob, Routes, pydantic and prometheus_client in memory.
     from steering.northbound import events, openapi
     from steering.northbound.accesses import Accesses
-    from steering.northbound.changes import Changes
     from steering.northbound.lists import Lists, Memory
     from steering.northbound.metrics import Collector, HttpMeter
+    from steering.northbound.reservations import Reserved
     from steering.northbound.throttle import Throttle
     from steering.northbound.watching import Watcher
     from steering.northbound.wsgi import Application
@@ -70,7 +70,7 @@ def northbound(
     watcher = Watcher(view, counters, hub)
     meter = HttpMeter()
     registry.register(Collector(view, counters, meter, hub, malformed, disconnects))
-    resources = Changes(
+    resources = Reserved(
         control,
         hub,
         watcher,

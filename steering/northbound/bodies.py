@@ -1,5 +1,6 @@
 """What requests may carry: checked by pydantic, described to OpenAPI from the same models."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Annotated, Any, Literal
@@ -144,10 +145,10 @@ MODELS: tuple[type[Body], ...] = (
 )
 
 
-def schemas() -> dict[str, Json]:
-    """JSON Schemas of the models by name, as OpenAPI places them; nothing is referred to."""
+def schemas(models: Iterable[type[Body]]) -> dict[str, Json]:
+    """JSON Schemas of models by name, as OpenAPI places them; nothing is referred to."""
     found: dict[str, Json] = {}
-    for model in MODELS:
+    for model in models:
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         found |= schema.pop("$defs", {})
         found[model.__name__] = schema

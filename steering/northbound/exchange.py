@@ -50,6 +50,7 @@ class Uses(IntFlag):
     IF_MATCH = auto()  # 412, 428
     SEQUENCE = auto()  # 409
     STREAM = auto()  # 503
+    STATE = auto()  # 409
 
 
 class Route(NamedTuple):

@@ -20,6 +20,7 @@ from prometheus_client.utils import floatToGoString
 from steering.core.counters import BUCKETS, Abort, Counters, Histogram, JoinResult
 from steering.model.authorisation import Authorizer, Verdict
 from steering.model.ofperror import ERROR_TYPES, OTHER
+from steering.model.reservation import Became, Denied
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
 from steering.model.view import Json, View
@@ -28,7 +29,7 @@ from steering.northbound.events import EventHub
 TIMEOUT = "timeout"
 
 HTTP_CODES = (
-    200, 202, 400, 401, 403, 404, 405, 406, 409, 411, 412, 413, 414, 415, 422, 428, 429, 500, 503,
+    200, 201, 202, 400, 401, 403, 404, 405, 406, 409, 411, 412, 413, 414, 415, 422, 428, 429, 500, 503,
 )  # fmt: skip
 
 _PLAIN = (
@@ -119,6 +120,10 @@ class Collector:
         )
         yield _counter("refusals", "Refused, by reason", "reason", have.refusals.items(), tuple(Refusal))
         yield self._authorisations()
+        became, denied = have.reservations.items(), have.reservations_refused.items()
+        yield _counter("reservations", "Reservations, by outcome", "outcome", became, tuple(Became))
+        text = "Reservations refused, by reason"
+        yield _counter("reservations_refused", text, "reason", denied, tuple(Denied))
         yield _counter("aborts", "Sessions aborted, by outcome", "outcome", have.aborts.items(), tuple(Abort))
         yield _counter(
             "malformed", "Segments refused unread", "reason", have.malformed.items(), self._malformed

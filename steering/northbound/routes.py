@@ -14,12 +14,14 @@ from steering.northbound.bodies import (
     WhatIfQuestion,
 )
 from steering.northbound.changes import ACCEPTED
-from steering.northbound.changes import Changes as To
 from steering.northbound.exchange import EVERYONE, OPERATOR, READERS, TEXT_TYPE, Call, Reply, Route, Uses
+from steering.northbound.reservations import CREATED, Renewal, ReservationWish
+from steering.northbound.reservations import Reserved as To
 from steering.northbound.tokens import Role
 
 MCPS = READERS | {Role.MCP}
 LIST_MCPS = READERS | {Role.DEVICE}
+DEVICES = OPERATOR | {Role.DEVICE}
 OWN_MCP = OPERATOR | {Role.MCP}
 OWN_DEVICE = OPERATOR | {Role.DEVICE}
 IF_MATCH, SEQUENCE, STREAM = Uses.IF_MATCH, Uses.SEQUENCE, Uses.STREAM
@@ -128,6 +130,30 @@ ROUTES = (
         status=ACCEPTED, changes=True,
     ),
     Route(
+        "GET", "reservations", "/v1/reservations", "What is reserved; a device sees its own", To.reservations,
+        "Reservations", READERS | DEVICES,
+    ),
+    Route(
+        "POST", "reserve", "/v1/reservations", "Ask for a rate or for subflows: granted, or offered less",
+        To.reserve, "Reservation", DEVICES, takes=ReservationWish, status=CREATED, uses=Uses.STATE, changes=True,
+    ),
+    Route(
+        "GET", "reservation", "/v1/reservations/{id}", "One reservation", To.reservation, "Reservation",
+        READERS | DEVICES,
+    ),
+    Route(
+        "PUT", "renew_reservation", "/v1/reservations/{id}", "Begin its lease anew", To.renew_reservation,
+        "Reservation", DEVICES, takes=Renewal, uses=IF_MATCH | Uses.STATE, changes=True,
+    ),
+    Route(
+        "DELETE", "release_reservation", "/v1/reservations/{id}", "Give it back", To.release_reservation,
+        "Released", DEVICES, uses=Uses.STATE, changes=True,
+    ),
+    Route(
+        "POST", "accept_reservation", "/v1/reservations/{id}/accept", "Accept less than was asked for",
+        To.accept_reservation, "Reservation", DEVICES, uses=Uses.STATE, changes=True,
+    ),
+    Route(
         "GET", "decision", "/v1/decisions/{id}", "Why an MCP was chosen, or none", To.decision, "Decision"
     ),
     Route(
@@ -136,7 +162,7 @@ ROUTES = (
     ),
     Route(
         "GET", "events", "/v1/events",
-        "Server-Sent Events: session, subflow, refusal, topology, policy, access, drain", To.events, None,
+        "Server-Sent Events: session, subflow, refusal, topology, policy, access, drain, reservation", To.events, None,
         media_type=events.MEDIA_TYPE, uses=STREAM,
     ),
     Route("GET", "openapi", "/v1/openapi.json", "This description", To.openapi, None, EVERYONE),

@@ -3,8 +3,10 @@
 from typing import Any
 
 from steering.model.policy import Insertion
+from steering.model.reservation import Level, Standing
 from steering.model.session import SessionState
 from steering.northbound import bodies
+from steering.northbound.reservations import Renewal, ReservationWish
 
 Json = dict[str, Any]
 
@@ -227,6 +229,30 @@ SCHEMAS: dict[str, Json] = {
             "The MCPs that can be used now, the least loaded first",
         ),
     ),
+    "Reservation": _object(
+        id=TEXT,
+        level=_one_of(*Level),
+        standing=_described(_one_of(*Standing), "An offer is held for a moment, until it is accepted"),
+        subscriber=_described(_maybe(TEXT), "A pseudonym"),
+        session=_maybe(TEXT),
+        flow=_maybe(_object(src=TEXT, sport=WHOLE, dst=TEXT, dport=WHOLE)),
+        mcp=TEXT,
+        rate_bps=WHOLE,
+        subflows=_described(WHOLE, "Later subflows (MP_JOINs)"),
+        asked=_object(rate_bps=WHOLE, subflows=WHOLE),
+        path_number=_described(_maybe(WHOLE), "In its labels, null where no rate is reserved"),
+        paths=_list(
+            _object(
+                direction=_one_of("up", "down"),
+                between=_one_of("host-mcp", "mcp-server"),
+                switches=_list(TEXT),
+            )
+        ),
+        version=WHOLE,
+        remaining_s=_described(NUMBER, "Of its lease, or of the offer"),
+    ),
+    "Reservations": _object(reservations=_list(reference("Reservation"))),
+    "Released": _object(id=TEXT),
     "Drain": _object(name=TEXT, draining=FLAG),
     "Load": _object(name=TEXT, alive=FLAG, load=_maybe(NUMBER)),
     "Abort": _object(id=TEXT),
@@ -247,5 +273,5 @@ SCHEMAS: dict[str, Json] = {
         detail=TEXT,
         optional={"errors": _described(_list(reference("Finding")), "What is wrong where in the body")},
     ),
-    **bodies.schemas(),
+    **bodies.schemas((*bodies.MODELS, ReservationWish, Renewal)),
 }

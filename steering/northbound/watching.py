@@ -25,6 +25,7 @@ class _Seen(NamedTuple):
     refusals: Counter[str]
     things: dict[Hashable, Json]  # switches, links, attachments, MCPs
     policy: int
+    reserved: dict[str, tuple[str, int]]  # standing and version
 
 
 class Watcher:
@@ -63,7 +64,12 @@ class Watcher:
             things["mcp", mcp["name"]] = {
                 "what": "mcp", "name": mcp["name"], "up": mcp["reachable"], "health": mcp.get("health"),
             }  # fmt: skip
-        return _Seen(self._view.marks(), refusals, things, self._view.health()["policy_version"])
+        return _Seen(
+            self._view.marks(), refusals, things, self._view.health()["policy_version"], self._reserved()
+        )
+
+    def _reserved(self) -> dict[str, tuple[str, int]]:
+        return {one["id"]: (one["standing"], one["version"]) for one in self._view.reservations()}
 
     def _changes(self, before: _Seen, now: _Seen) -> Iterator[tuple[str, Json]]:
         if now.policy != before.policy:
@@ -76,7 +82,19 @@ class Watcher:
                 yield "topology", {**thing, "up": False}  # a link that went is no more in the list
         for reason, count in (now.refusals - before.refusals).items():
             yield "refusal", {"reason": reason, "count": count}
+        yield from self._of_reservations(before.reserved, now.reserved)
         yield from self._of_sessions(before.sessions, now.sessions)
+
+    def _of_reservations(
+        self, before: dict[str, tuple[str, int]], now: dict[str, tuple[str, int]]
+    ) -> Iterator[tuple[str, Json]]:
+        for key, (standing, version) in now.items():
+            if before.get(key) != (standing, version):
+                yield "reservation", {"id": key, "change": standing, "version": version}
+        ended = dict(self._view.ended_reservations())
+        for key in before:
+            if key not in now:
+                yield "reservation", {"id": key, "change": ended.get(key, "ended"), "version": before[key][1]}
 
     def _of_sessions(
         self, before: dict[str, tuple[str, int]], now: dict[str, tuple[str, int]]

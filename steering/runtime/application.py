@@ -45,7 +45,7 @@ class Application(SteeringApp):
     def start(self) -> Any:
         super().start()
         operator, file = self._controller.operator, self._controller.policy_file
-        operator.connect(self.give)
+        operator.connect(self.give, self.take)
         self._controller.authorisers.connect(self.give)
         self._sender.authorise = self._controller.authorisers.ask
         self._operating = hub.spawn(operator.watch, self._controller.settings.policy, file.changed)

@@ -52,13 +52,14 @@ class Operator:
         self._history = History(state_dir)
         self._now = now
         self._feed: Callable[[Input], None] | None = None
+        self._at_once: Callable[[Input], None] | None = None
         self._text = PolicyText(0, "policy: 1\n")
         self._pseudonyms = pseudonym_key(state_dir)
         self._fulls = 0
 
-    def connect(self, feed: Callable[[Input], None]) -> None:
-        """From now on inputs go to the engine through `feed`."""
-        self._feed = feed
+    def connect(self, feed: Callable[[Input], None], at_once: Callable[[Input], None]) -> None:
+        """From now on inputs go to the engine through `feed`, or `at_once`."""
+        self._feed, self._at_once = feed, at_once
 
     def began(self, text: str, who: str) -> None:
         """The policy the controller started with, kept as a version."""
@@ -79,6 +80,10 @@ class Operator:
     def give(self, given: Any) -> None:
         if self._feed is not None:
             self._feed(given)
+
+    def take(self, given: Any) -> None:
+        if self._at_once is not None:
+            self._at_once(given)
 
     def policy(self) -> PolicyText:
         return self._text

@@ -23,6 +23,9 @@ class Driven:
         self.given.append(given)
         self.driver.give(given)
 
+    def take(self, given: Any) -> None:
+        self.give(given)
+
     def policy(self) -> PolicyText:
         return PolicyText(len(self.texts), self.texts[-1])
 

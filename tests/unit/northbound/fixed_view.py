@@ -68,6 +68,15 @@ DECISION: Json = {
 }  # fmt: skip
 
 
+RESERVATION: Json = {
+    "id": "0123456789abcdef", "level": "session", "standing": "offered", "subscriber": IMSI, "session": "1",
+    "flow": None, "mcp": "core", "rate_bps": 8_000_000, "subflows": 0,
+    "asked": {"rate_bps": 12_000_000, "subflows": 0}, "path_number": 1,
+    "paths": [{"direction": "up", "between": "host-mcp", "switches": ["s1", "s3"]}],
+    "version": 1, "remaining_s": 12.5,
+}  # fmt: skip
+
+
 class FixedView:
     """Implements steering.model.view.View with data of its own."""
 
@@ -142,6 +151,18 @@ class FixedView:
             "last_full": full,
         }
 
+    def reservations(self) -> list[Json]:
+        return [RESERVATION]
+
+    def reservation(self, name: str) -> Json | None:
+        return RESERVATION if name in ("d-1", RESERVATION["id"]) else None
+
+    def denied(self, name: str) -> str | None:
+        return None
+
+    def ended_reservations(self) -> list[tuple[str, str]]:
+        return []
+
     def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
         self.asked.append((after, limit, wanted))
         chosen = [
@@ -184,6 +205,9 @@ class Noted:
         self.current = PolicyText(3, "version: 1\n")
 
     def give(self, given: Any) -> None:
+        self.given.append(given)
+
+    def take(self, given: Any) -> None:
         self.given.append(given)
 
     def policy(self) -> PolicyText:
