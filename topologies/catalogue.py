@@ -25,6 +25,7 @@ MODULES = {
     "demux": "demux",
     "data-center": "data_center",
     "authorisation": "authorisation",
+    "reservation": "reservation",
 }
 
 

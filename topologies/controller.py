@@ -183,6 +183,16 @@ class Controller:
                 total += float(value)
         return total
 
+    @property
+    def url(self) -> str:
+        """Where its REST interface is."""
+        return f"http://127.0.0.1:{self.rest_port}"
+
+    @property
+    def state_dir(self) -> Path:
+        """Its state directory: the operator's token, and the file of the others."""
+        return self._state
+
     def log_path(self) -> Path:
         """Its log, kept over restarts."""
         return self._record.directory / "controller.log"

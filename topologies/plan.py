@@ -56,11 +56,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Wire:
-    """A link between two switch ports."""
+    """A link between two switch ports. One with a rate stands in the site file with its capacity."""
 
     a: str
     b: str
     mbit: float | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -149,13 +150,20 @@ def first_host(prefix: str) -> str:
 
 
 def site_text(plan: Plan) -> str:
-    """The plan as a site file. Links are left to the controller's discovery."""
+    """The plan as a site file. Links are left to the controller's discovery, but for the capacity of those that
+    are shaped."""
     lines = ["site: 1", "access_networks:"]
     for access in plan.accesses:
         lines.append(
             f"  - {{name: {access.name}, type: {access.type}, trust: {access.trust}, "
             f"prefixes: [{_list(access.prefixes)}], ports: [{_list(access.ports)}]}}"
         )
+    shaped = [wire for wire in plan.wires if wire.mbit is not None]
+    if shaped:
+        lines += ["discover: true", "links:"]
+        lines += [
+            f"  - {{ports: ['{w.a}', '{w.b}'], weight: {w.weight}, capacity_mbit: {w.mbit}}}" for w in shaped
+        ]
     lines.append("gateways:")
     for gateway in plan.gateways:
         lines.append(

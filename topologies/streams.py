@@ -1,5 +1,6 @@
 """What a host of the lab sends and receives: one function a kind of task, run by `traffic`'s agent in a thread."""
 
+import contextlib
 import select
 import socket
 import struct
@@ -16,6 +17,7 @@ ECHO = b"steered or not, the same bytes come back"
 
 Json = dict[str, Any]
 STEP_S = 0.02
+FLOOD_STEP_S = 0.004
 DRAIN_S = 8.0
 PATTERN = bytes(range(251))  # a prime, so that a lost or doubled segment shifts it
 
@@ -194,9 +196,26 @@ def _heard(made: socket.socket, task: Json, started: float, heard: float) -> flo
     return now
 
 
+def flood(order: Json, task: Json) -> None:
+    """Datagrams at `mbit` that nobody answers, until told to stop: what does not give way to anybody."""
+    sending = socket.socket(socket.AF_INET6 if ":" in order["dst"] else socket.AF_INET, socket.SOCK_DGRAM)
+    datagram = bytes(order.get("size", 1_400))
+    gap = len(datagram) * 8 / (order["mbit"] * 1e6)
+    task["sent"], due = 0, time.monotonic()
+    while not task["end"]:
+        due += FLOOD_STEP_S
+        for _ in range(max(1, round(FLOOD_STEP_S / gap))):
+            with contextlib.suppress(OSError):  # the way is full, or nobody listens there: that is no matter
+                sending.sendto(datagram, (order["dst"], order["port"]))
+                task["sent"] += 1
+        time.sleep(max(0.0, due - time.monotonic()))
+    sending.close()
+
+
 KINDS: dict[str, Callable[[Json, Json], None]] = {
     "upload": upload,
     "download": download,
     "steady": steady,
     "churn": churn,
+    "flood": flood,
 }

@@ -60,7 +60,7 @@ def legs_of_session(
         if subflow.key in flows:
             edge = legs.setdefault(subflow.dpid, [])
             edge += [one for one in _accesses_at(sitemap, subflow.dpid) if one not in edge]
-    family = 4 if len(session.first) == 12 else 6
+    family: int = 4 if len(session.first) == 12 else 6
     return [*_host_legs(sitemap, mcp, legs), *_server_legs(sitemap, mcp, exit_, {family})]
 
 
