@@ -31,6 +31,7 @@ FILTERS = {
     "draining": "it is being drained",
     "down": "it is down",
     "access-network": "it cannot be reached from this access network",
+    "foreign": "another operator runs it, and the policy wants none of those",
 }
 
 Json = dict[str, Any]

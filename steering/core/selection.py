@@ -12,7 +12,7 @@ from zlib import crc32
 
 from steering.core.graph import Graph
 from steering.model.decision import Candidate, Candidates, Decision, DecisionKey, Filtered, Outcome
-from steering.model.network import Mcp, McpType
+from steering.model.network import HOME, Mcp, McpType
 from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
 from steering.model.source import SourceMode
 
@@ -33,6 +33,7 @@ class Effective(NamedTuple):
     fallback: Fallback
     mcps: frozenset[str]
     expectation: Expectation
+    foreign: bool  # whether MCPs of other operators may serve
 
 
 def effective(policy: Policy, terms: Terms) -> Effective:
@@ -47,6 +48,7 @@ def effective(policy: Policy, terms: Terms) -> Effective:
         terms.fallback or policy.fallback,
         terms.mcps,
         terms.expectation,
+        policy.foreign_mcps,
     )
 
 
@@ -99,6 +101,8 @@ def _filter(
 ) -> Filtered | None:
     if wanted.mcps and mcp.name not in wanted.mcps:
         return Filtered.NOT_CANDIDATE
+    if mcp.operator != HOME and not wanted.foreign:
+        return Filtered.FOREIGN
     if stretch == inf:
         return Filtered.UNREACHABLE
     if all(address.version != family for address in mcp.addresses):

@@ -88,6 +88,7 @@ class EngineView:
                 "addresses": [str(address) for address in mcp.addresses],
                 "port": self._port(mcp.inside),
                 "capacity_sessions": mcp.capacity_sessions,
+                "operator": mcp.operator,
                 "sessions": engine.pinning.table.active.get(mcp.id, 0),
                 "subflows": engine.pinning.table.subflows[mcp.id],
                 "health": engine.chooser.health[mcp.id].state(self._clock()).value,

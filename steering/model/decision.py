@@ -22,6 +22,7 @@ class Filtered(StrEnum):
     NOT_CANDIDATE = "not-a-candidate"  # the rule names others
     EXPECTATION = "expectation"
     ACCESS = "access-network"  # it cannot be reached from this one
+    FOREIGN = "foreign"  # another operator runs it
 
 
 class Outcome(StrEnum):

@@ -48,6 +48,9 @@ class NetworkAccessType(StrEnum):
     OTHER = "other"
 
 
+HOME = "home"  # the operator of this site, as MCPs name theirs
+
+
 class Trust(StrEnum):
     OPERATOR = "operator"
     THIRD_PARTY = "third-party"
@@ -106,6 +109,7 @@ class Mcp:
     location: str = ""  # where in the network it stands, in the operator's words: small-cell, ip-gateway
     access_networks: frozenset[str] = frozenset()  # those it can be reached from, empty for all
     public_addresses: tuple[Address, ...] = ()  # of its own those that the Internet leads to (D-6.2d)
+    operator: str = HOME  # who runs it: what it inspects may be private (D-7.3)
 
     id: int = field(init=False)  # what a cookie carries
 

@@ -282,6 +282,7 @@ class Policy:
     over_limit: OverLimit = OverLimit.NATURAL
     fallback: Fallback = Fallback.FAIL_OPEN
     third_party_pooling: bool = False  # B14
+    foreign_mcps: bool = False  # whether MCPs of other operators may serve (D-7.3, D-7.4)
     marker_ports: Ports = ()  # source ports that upstream MCPs draw from (N-5.2.2.1c)
     keep_keys: bool = False  # hosts' keys are learnt, so that sessions can be aborted by MP_FASTCLOSE
     authorization: Authorization = field(default_factory=Authorization)

@@ -27,7 +27,8 @@ class View(Protocol):
 
     def mcps(self) -> list[Json]:
         """[{"name", "id", "type", "type_computed", "interception", "location", "access_networks",
-        "public_addresses", "addresses", "port", "capacity_sessions", "sessions", "subflows", "health", "load", "reachable"}]."""
+        "public_addresses", "addresses", "port", "capacity_sessions", "operator", "sessions",
+        "subflows", "health", "load", "reachable"}]."""
 
     def access_networks(self) -> list[Json]:
         """[{"name", "type", "trust", "prefixes", "ports"}], type and trust as they are now (D-6.3e)."""

@@ -106,6 +106,7 @@ SCHEMAS: dict[str, Json] = {
         optional={
             "health": _one_of("up", "draining", "down", "unknown"),
             "load": _described(NUMBER, "0 to 1, the greatest that others report"),
+            "operator": TEXT,
         },
     ),
     "Mcps": _object(mcps=_list(reference("Mcp"))),

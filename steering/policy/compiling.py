@@ -51,6 +51,7 @@ def compiled(file: PolicyFile) -> Policy:
         over_limit=file.over_limit,
         fallback=file.fallback,
         third_party_pooling=file.third_party_pooling,
+        foreign_mcps=file.foreign_mcps,
         marker_ports=merged(file.marker.source_ports),
         keep_keys=file.keep_keys,
         authorization=file.authorization.compiled(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from steering.model.network import Mcp, NetworkAccessType, Site, Trust
+from steering.model.network import HOME, Mcp, NetworkAccessType, Site, Trust
 from steering.model.policy import Action, Mode, Policy, Rule
 from steering.policy.authorisation_checks import authorisation_problems
 from steering.policy.findings import Code, Finding, Path, Problem, in_order, quoted
@@ -32,7 +32,7 @@ def site_problems(policy: Policy, site: Site) -> Iterator[Problem]:
         if rule.then.action is Action.PROXY and rule.then.mode is not Mode.TRANSPARENT:
             named = [mcps[name] for name in sorted(rule.then.mcps) if name in mcps]
             if len(named) == len(rule.then.mcps):  # else the unknown name is the mistake
-                yield from _candidates(path, rule, named or list(site.mcps))
+                yield from _candidates(path, rule, named or list(site.mcps), policy.foreign_mcps)
 
 
 def _names(path: Path, rule: Rule, mcps: set[str], accesses: set[str]) -> Iterator[Problem]:
@@ -65,10 +65,14 @@ def _accesses(
             yield Problem((*path, "then", "ratio", name), Code.CONTRADICTION, message)
 
 
-def _candidates(path: Path, rule: Rule, mcps: list[Mcp]) -> Iterator[Problem]:
+def _candidates(path: Path, rule: Rule, mcps: list[Mcp], foreign: bool) -> Iterator[Problem]:
     """T-18: an MCP serves, in the implicit mode, the families it has addresses of."""
     title = f"rule {quoted(rule.name)}"
     at: Path = (*path, "then", "mcps") if rule.then.mcps else path
+    if mcps and not foreign and all(mcp.operator != HOME for mcp in mcps):
+        message = f"{title}: other operators run every MCP that is left, and foreign_mcps is false"
+        yield Problem(at, Code.EMPTY_CANDIDATES, message)
+        return
     ports = rule.when.ports
     serving = [mcp for mcp in mcps if not ports or overlap(ports, mcp.tcp_ports)]
     if not serving:

@@ -122,4 +122,5 @@ def _mcp(item: McpFile, placed: Attachment) -> Mcp:
         location=item.location or "",
         access_networks=frozenset(item.access_networks or ()),
         public_addresses=tuple(item.public_addresses or ()),
+        operator=item.operator,
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, GetCoreSchemaHandler, GetPydanticSchema, WithJsonSchema
 from pydantic_core import core_schema
 
-from steering.model.network import Interception, McpType, NetworkAccessType, Trust
+from steering.model.network import HOME, Interception, McpType, NetworkAccessType, Trust
 from steering.model.source import SourceMode, SourceModes
 from steering.policy.aaa_schema import AaaFile
 from steering.policy.fields import (
@@ -132,6 +132,7 @@ class McpFile(Strict):
     location: Name | None = None  # the operator's word: small-cell, ip-gateway, sgi, data-centre
     access_networks: Annotated[list[Name], Field(min_length=1, max_length=64), Listed()] | None = None
     public_addresses: Annotated[list[IpAddress], Field(min_length=1, max_length=64), Listed()] | None = None
+    operator: Name = HOME  # D-7.3: another's gets no session unless the policy says so
 
 
 class LinkFile(Strict):

@@ -53,6 +53,45 @@ def test_load_moves_new_sessions_away_and_a_full_mcp_gets_none():
     assert closed.outcome is Outcome.DENY and closed.mcp is None
 
 
+@pytest.mark.row("D-7.3", "D-7.4")
+def test_an_mcp_of_another_operator_is_never_selected_unless_allowed():
+    site = off_path_site()
+    theirs = off_path_site(mcps=(replace(site.mcps[0], operator="cdn"), site.mcps[1]))
+    found = network(site=theirs)
+    assert found.all[0].filtered is Filtered.FOREIGN
+    assert choose(Policy(), found, (0, 0), KEY, 0).mcp.name == "edge"  # though core is nearer
+    alone = network(site=off_path_site(mcps=(theirs.mcps[0],)))
+    assert choose(Policy(), alone, (0,), KEY, 0).outcome is Outcome.NATURAL
+    allowed = Policy(foreign_mcps=True)
+    assert choose(allowed, network(allowed, theirs), (0, 0), KEY, 0).mcp.name == "core"
+
+
+@pytest.mark.row("D-6.5j", "D-6.5p1", "D-6.5p2", "D-6.5p3", "D-6.5p4", "D-6.6.3")
+def test_one_graph_three_policies_three_mcps():
+    """small stands on the path, in the cell; gate one hop off it; far two hops, with room for all."""
+    site = off_path_site(
+        mcps=(
+            replace(mcp("small", PortRef(3, 1), "10.8.0.2", capacity=10), type=McpType.ON_PATH),
+            mcp("gate", PortRef(4, 9), "10.8.1.2", capacity=100),
+            mcp("far", PortRef(5, 1), "10.8.2.2"),
+        ),
+        links=(link("1:2", "3:2"), link("3:3", "4:2"), link("1:4", "6:1", 2.0), link("6:2", "4:6", 2.0), link("4:4", "5:2", 2.0)),
+    )  # fmt: skip
+    site = replace(
+        site,
+        mcps=(site.mcps[0], replace(site.mcps[1], inside=PortRef(6, 9), outside=PortRef(6, 9)), site.mcps[2]),
+    )
+    loads = (6, 20, 0)
+
+    def given(terms):
+        return choose(Policy(), network(site=site, terms=terms), loads, KEY, 0, terms=terms).mcp.name
+
+    bulk = Terms(expectation=Expectation.BULK, max_stretch=4.0)
+    steady = Terms(expectation=Expectation.CONTINUITY, max_stretch=4.0, weights=Weights(1.0, 0.1, 10.0))
+    near = Terms(expectation=Expectation.CONTINUITY, max_stretch=4.0, weights=Weights(1.0, 0.1, 0.1))
+    assert [given(terms) for terms in (bulk, near, steady)] == ["small", "gate", "far"]
+
+
 def test_hard_filters_name_themselves():
     site = off_path_site()
     ported = off_path_site(mcps=(replace(site.mcps[0], tcp_ports=((5201, 5202),)), site.mcps[1]))

@@ -15,6 +15,7 @@ gateways:
 mcps:
   - {name: core, type: off-path, port: s3:1, addresses: [10.8.0.2, "fd00:8::2"], source_mode: transparent}
   - {name: four, type: off-path, port: s5:1, addresses: [10.8.1.2], source_mode: transparent, tcp_ports: [80]}
+  - {name: theirs, operator: other, type: off-path, port: s9:1, addresses: [10.8.3.2], source_mode: transparent}
 """
 
 
@@ -212,6 +213,7 @@ IN_A_SITE = [
         Code.EMPTY_CANDIDATES,
         "no MCP is left that serves such a port",
     ),
+    ("name: a, then: {mcps: theirs}", Code.EMPTY_CANDIDATES, "other operators run every MCP that is left"),
     ("name: a, when: {ip_version: 6}, then: {mcps: four}", Code.EMPTY_CANDIDATES, "that serves IPv6"),
     (
         'name: a, when: {source: ["fd00:1::/64", 10.1.0.0/24]}, then: {mcps: four}',
