@@ -16,6 +16,8 @@ MODULES = {
     "pooling": "pooling",
     "low-rate": "low_rate",
     "proactive": "proactive",
+    "services": "services",
+    "policies": "policies",
     "restart": "restart",
     "natural": "natural",
     "flood": "flood",

@@ -21,7 +21,7 @@ from topologies.report import Report
 from topologies.scenario import Options, Scenario, controls
 from topologies.two_mcps import MCPS, NATURAL_PORTS, POLICY, SERVICES, two_mcps
 
-ROWS = ("S-18", "D-6.4h", "D-4.d")
+ROWS = ("S-18", "D-4.d")
 PLAN = two_mcps("proactive")
 AHEAD = f"""{POLICY}
 subscribers:

@@ -367,7 +367,9 @@ class Pinning:
     ) -> list[Output]:
         """Bring a later subflow to exactly the MCP of its session (D-6.2c)."""
         handshake = seen.handshake
-        answer = self._chooser.ask(attachment, handshake, seen.frame)
+        # A join tells no version: it is of its session's.
+        versioned = handshake._replace(version=session.version)
+        answer = self._chooser.ask(attachment, versioned, seen.frame)
         refusal = self.aborting.refusal(session) or self.authorising.listed(attachment, seen)
         if refusal is None:
             access = self._chooser.access.get(attachment.name, FOREIGN)

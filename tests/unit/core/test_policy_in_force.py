@@ -107,6 +107,13 @@ def test_hybrid_tries_a_server_once_on_the_natural_path_and_remembers():
     assert natural(driver.syn(1, 1, capable(UE_LTE, 6)))
 
 
+@pytest.mark.row("S-22")
+def test_a_join_is_of_its_sessions_mptcp_version():
+    driver = Driver(policy=ruled((When(mptcp_versions=frozenset({0})), Terms(action=Action.BYPASS))))
+    driver.session()
+    assert steered(driver.syn(2, 1, join(UE_WLAN, 40001))).release.waypoint > 0
+
+
 def limited(**quotas):
     return Driver(policy=Policy(quotas=Quotas(**quotas)))
 
