@@ -23,7 +23,7 @@ from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, addre
 from topologies.report import Report
 from topologies.scenario import Options, Scenario, controls
 
-ROWS = ("S-22", "D-3.2b", "D-3.2c", "D-6.5j", "D-6.5p1", "D-6.5p2", "D-6.6.3", "N-5.6.3b", "D-3.2f", "N-5.1a")
+ROWS = ("S-22", "D-3.2c", "D-6.5j", "D-6.5p1", "D-6.5p2", "D-6.6.3", "N-5.6.3b", "D-3.2f", "N-5.1a")
 FOLDER = Path(__file__).resolve().parents[1] / "policies"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SERVICES = (22, 443, 5001, 5060, 8080)
