@@ -24,10 +24,11 @@ from steering.core.sessions import Session, SessionTable, endpoints
 from steering.core.sitemap import SiteMap
 from steering.model.decision import Filtered
 from steering.model.insertion import Governed, governed
-from steering.model.network import Network, PortRole, Trust
+from steering.model.network import Mcp, Network, PortRole, Trust
 from steering.model.policy import ALL_PORTS, Policy, Terms
 from steering.model.rules import Rule
 from steering.model.session import SessionState
+from steering.model.source import SourceMode
 
 EACH_TICK = 2_000  # connections that get exact entries before somebody is led elsewhere
 STABLE = 1.0  # seconds the links must have been as they are: a flap moves nobody
@@ -296,18 +297,17 @@ class Proactive:
         scores: dict[int, list[float]] = {mcp.id: [] for mcp in mcps}
         near: set[int] = set()
         for access in sorted(edges):
+            excluded = dict(self._chooser.excluded) | self._map.beyond_reach(access)
             for gateway in sorted(gateways):
                 for family in sorted(families):
-                    seen = candidates(
-                        wanted, self._graph, mcps, access, gateway, family, 1, self._chooser.excluded
-                    )
+                    seen = candidates(wanted, self._graph, mcps, access, gateway, family, 1, excluded)
                     for candidate in seen.all:
                         if candidate.filtered in (None, Filtered.STRETCH):
                             scores[candidate.mcp.id].append(candidate.base)
                         if candidate.filtered is None:
                             near.add(candidate.mcp.id)
         pairs = len(edges) * len(gateways) * len(families)
-        full = {mcp.id for mcp in mcps if mcp.tcp_ports == ALL_PORTS}
+        full = {mcp.id for mcp in mcps if mcp.tcp_ports == ALL_PORTS and not _refers(mcp)}
         return {
             i: sum(s) / pairs for i, s in scores.items() if len(s) == pairs and pairs and i in near & full
         }
@@ -338,3 +338,8 @@ class Proactive:
             only = replace(terms, mcps=frozenset({name}), max_stretch=1000.0)
             known = self._forced[id(terms), mcp] = (terms, only)
         return known[1]
+
+
+def _refers(mcp: Mcp) -> bool:
+    """Whether there are ports that an MCP never takes (N-5.4.1.2): then it cannot take all TCP."""
+    return bool(mcp.referral_ports) and mcp.source_modes.mode(6) is SourceMode.IPV6_PREFIX
