@@ -28,6 +28,7 @@ MODULES = {
     "data-center": "data_center",
     "authorisation": "authorisation",
     "reservation": "reservation",
+    "source-modes": "source_modes",
 }
 
 

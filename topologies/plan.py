@@ -92,6 +92,7 @@ class Point:
     location: str = ""
     accesses: tuple[str, ...] = ()
     public: tuple[str, ...] = ()
+    source: str = "source_mode: transparent"  # with `pools` and what else goes with the mode
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def site_text(plan: Plan) -> str:
         lines.append(
             f"  - {{name: {point.name}, type: {kind}, {where}, interception: {how}, "
             f"addresses: [{_list(point.addresses)}], "
-            f"source_mode: transparent, capacity: {{sessions: {point.sessions}}}}}"
+            f"{point.source}, capacity: {{sessions: {point.sessions}}}}}"
         )
     return "\n".join(lines) + "\n"
 

@@ -142,7 +142,9 @@ def relay(
     record: Record, host: LabHost, services: Sequence[int], prefixes: Sequence[str], extra: Sequence[str] = ()
 ) -> Running:
     """An MCP's relay with its rules installed and its status socket in the lab's directory."""
-    command = [sys.executable, "-m", "steering", "relay", "--source-mode", "transparent", "--apply"]
+    command = [sys.executable, "-m", "steering", "relay", "--apply"]
+    if "--source-mode" not in extra:
+        command += ["--source-mode", "transparent"]
     command += ["--status", str(status_path(record, host.name))]
     for port in services:
         command += ["--port", str(port)]

@@ -1,9 +1,12 @@
 """What a host of the lab sends and receives: one function a kind of task, run by `traffic`'s agent in a thread."""
 
 import contextlib
+import hashlib
+import os
 import select
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -212,10 +215,38 @@ def flood(order: Json, task: Json) -> None:
     sending.close()
 
 
+def exchange(order: Json, task: Json) -> None:
+    """Send `bytes` of noise and take it all back: `same` tells whether both have the same SHA-256."""
+    noise = os.urandom(order["bytes"])
+    made = connect(order)
+    task["local"] = list(made.getsockname()[:2])
+    made.settimeout(order.get("patience", DRAIN_S))
+    sender = threading.Thread(target=_send_all, args=(made, preface(b"E", 0) + noise), daemon=True)
+    sender.start()
+    got = hashlib.sha256()
+    task["bytes"] = 0
+    while task["bytes"] < len(noise):
+        part = made.recv(BLOCK)
+        if not part:
+            raise ConnectionError("the other side ended the connection")
+        got.update(part)
+        task["bytes"] += len(part)
+    task["same"] = got.digest() == hashlib.sha256(noise).digest()
+    while order.get("hold") and not task["end"]:
+        time.sleep(STEP_S)
+    made.close()
+
+
+def _send_all(connection: socket.socket, data: bytes) -> None:
+    with contextlib.suppress(OSError):  # whoever reads finds out
+        connection.sendall(data)
+
+
 KINDS: dict[str, Callable[[Json, Json], None]] = {
     "upload": upload,
     "download": download,
     "steady": steady,
     "churn": churn,
     "flood": flood,
+    "exchange": exchange,
 }

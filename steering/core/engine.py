@@ -254,8 +254,7 @@ class Engine:
         switch = self.switches.get(read.dpid)
         if switch is None or not switch.connected:
             return []
-        for host in read.hosts:
-            self.neighbours.adopt(host, now)
+        routes = [o for host in read.hosts for o in self._to_filled(self.neighbours.adopt(host, now))]
         self.chooser.refresh(now)
         first = read.dpid in self._unread
         stale = self.recovery.adopt(read.entries, now) if first else []
@@ -266,7 +265,7 @@ class Engine:
         self._unread.discard(read.dpid)
         if not self._unread:
             self._recovered()
-        return [self._fill(read.dpid, missing, tuple(stale))]
+        return [*routes, self._fill(read.dpid, missing, tuple(stale))]
 
     def _compare(self, read: m.EntriesRead) -> tuple[tuple[Entry, ...], list[Entry]]:
         """What a switch lacks of what it should hold, and what it holds that ended while it was away.

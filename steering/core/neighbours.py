@@ -149,16 +149,21 @@ class Neighbours:
                     outputs += self._ask(self._map.by_waypoint[waypoint], address)
         return outputs
 
-    def adopt(self, seen: ObservedHost, now: float) -> None:
-        """An entry read back from a switch: a host, or with an empty address an MCP or next hop."""
+    def adopt(self, seen: ObservedHost, now: float) -> list[Output]:
+        """An entry read back from a switch: a host, or with an empty address an MCP or next hop.
+
+        The output is for switches that were filled before: they lack the route to a host of another one.
+        """
         if seen.waypoint not in self._map.by_waypoint:
-            return
+            return []
         if not seen.address:
             self.transit.setdefault(seen.waypoint, seen.mac)
             self._answered.setdefault(seen.waypoint, now)
         elif seen.address not in self._where:
             self._where[seen.address] = seen.waypoint
             self._hosts[seen.waypoint][seen.address] = seen.mac
+            return self._reroute(self._map.by_waypoint[seen.waypoint], seen.address, add=True)
+        return []
 
     def rules(self, dpid: int) -> Iterator[Rule]:
         """Every rule of hosts, MCPs and next hops that a switch should hold."""

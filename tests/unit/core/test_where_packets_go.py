@@ -5,7 +5,16 @@ from ipaddress import ip_address
 
 import pytest
 
-from steering.core.messages import LinkDown, NeighbourSeen, PortStatus, Steer
+from steering.core.messages import (
+    EntriesRead,
+    LinkDown,
+    NeighbourSeen,
+    ObservedHost,
+    PortStatus,
+    Steer,
+    SwitchUp,
+    SyncRules,
+)
 from steering.model.network import Interception, PortRef
 from steering.model.rules import VIRTUAL_MAC, PacketClass, Table, UnwildcardFlow
 from tests.fakes.network import FakeNetwork
@@ -272,3 +281,15 @@ def test_an_in_line_mcp_is_crossed_by_natural_traffic_too():
     assert lab.send(2, 1, to_gateway(UE_WLAN, 7, mac=WLAN_MAC)).deliveries[0][:2] == (3, 1)
     returned = tcp(SERVER, 5201, UE_WLAN, 7, ACK, eth_src=SERVER_MAC, eth_dst=VIRTUAL_MAC)
     assert lab.send(4, 1, returned).deliveries[0][:2] == (3, 8)
+
+
+def test_a_host_at_a_further_port_is_found_again_by_switches_filled_before_it_was_read_back():
+    lte = access("lte", [PortRef(1, 1), PortRef(2, 1)], "10.1.0.0/24")
+    driver = Driver(off_path_site(access_networks=(lte,)))
+    where = driver.engine.map.attachments[PortRef(2, 1)].waypoint.id
+    host = ObservedHost(2, where, packed("10.1.0.7"), bytes.fromhex("020000000007"), 1)
+    driver.give(SwitchUp(2, {1: True}))
+    outputs = driver.give(EntriesRead(2, [], [host]))
+    routes = {o.dpid: o.add for o in outputs if isinstance(o, SyncRules)}
+    assert {1, 4} <= set(routes) and 2 not in routes  # switch 2's own come with its filling
+    assert all(dict(rule.match)["ipv4_dst"] == "10.1.0.7" for add in routes.values() for rule in add)
