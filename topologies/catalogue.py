@@ -14,6 +14,7 @@ MODULES = {
     "nanocell": "nanocell",
     "ip-gateway": "ip_gateway",
     "pooling": "pooling",
+    "server-initiated": "server_initiated",
     "low-rate": "low_rate",
     "proactive": "proactive",
     "services": "services",

@@ -97,6 +97,7 @@ class KeyWatch:
             secrets.wipe()
             return False
         secrets.verified = True
+        self._table.learn_host(session, int.from_bytes(token_of(session.version, secrets.host), "big"))
         self._rest(session)
         return True
 

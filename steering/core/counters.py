@@ -24,6 +24,8 @@ class JoinResult(StrEnum):
     OWN_ADDRESS = "own-address"  # sent to its MCP's own address: natural, but checked
     REFUSED = "refused"
     AUTHENTICATED = "authenticated"  # besides pinned: its third ACK proved the keys
+    REVERSE = "reverse"  # an MCP's own, towards a host of a session of its
+    REVERSE_UNKNOWN = "reverse-unknown"  # an MCP's own, of no session that is known: it went on
     TOKEN_ONLY = "token-only"  # besides pinned: HMAC was wanted, but the keys are not known
 
 

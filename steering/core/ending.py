@@ -45,9 +45,7 @@ class Ending:
             return self._close_leg(sent, MCP_FIN, now)
         if (subflow := flows.get(sent)) is not None and subflow.role == role:
             return self._close(subflow, HOST_FIN, now)
-        if role is PortRole.GATEWAY:
-            return self._close_leg(answered, HOST_FIN, now)
-        return []
+        return self._close_leg(answered, HOST_FIN, now)
 
     def _reset(self, sent: bytes, answered: bytes, now: float) -> list[Output]:
         """The MCP reset a subflow (`answered`), or its server leg (`sent`) and with it all of a session."""

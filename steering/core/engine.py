@@ -110,6 +110,8 @@ class Engine:
         if attachment is None:
             self.counters.refusals[Refusal.NOT_ATTACHED] += 1
             return []
+        if attachment.role.is_mcp:
+            return self.pinning.reverse.joined(attachment, seen, now)
         return self.pinning.syn(attachment, seen, now)
 
     def _syn_ack(self, seen: m.SynAckSeen, now: float) -> list[m.Output]:

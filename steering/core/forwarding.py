@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from steering.core.graph import Graph
-from steering.core.guard import IPV4, IPV6, TCP, match, prefix_value
+from steering.core.guard import IPV4, IPV6, TCP, from_prefix, match, prefix_value
 from steering.model.network import Network, PortRole, Waypoint
 from steering.model.rules import (
     ROLE_MASK,
@@ -91,6 +91,22 @@ def classify_rules(
                 Table.CLASSIFY, 900 + prefix.prefixlen, match(**fields), copied, Table.ROUTE, None, copy
             )
     yield Rule(Table.CLASSIFY, 0, (), goto=Table.ROUTE, cookie=static_cookie(epoch))
+
+
+def reverse_join_rules(
+    epoch: int, addresses: Iterable[tuple[PortRole, Network]], towards: Iterable[Network]
+) -> Iterator[Rule]:
+    """Copy SYNs that MCPs send from their own `addresses` to hosts: joins of theirs (core.reverse)."""
+    cookie, networks = static_cookie(epoch, PacketClass.SYN), tuple(towards)
+    for role, own in addresses:
+        for prefix in networks:
+            if prefix.version == own.version:
+                fields = _to(prefix) | from_prefix(own) | {"metadata": role_match(role), "ip_proto": TCP}
+                copied = (ToController(Meter.SYN_ACK),)
+                yield Rule(
+                    Table.CLASSIFY, 700 + prefix.prefixlen, match(**fields, tcp_flags=SYN), copied,
+                    Table.ROUTE, None, cookie,
+                )  # fmt: skip
 
 
 def _to(prefix: Prefix) -> dict[str, FieldValue]:

@@ -10,6 +10,7 @@ from steering.core.forwarding import (
     classify_rules,
     label_rules,
     miss_rules,
+    reverse_join_rules,
     route_rules,
     session_rules,
 )
@@ -67,6 +68,8 @@ class Natural:
         )
         rules += session_rules(epoch)
         rules += classify_rules(epoch, punted, roles, self._map.access_prefixes(), self._service_ports)
+        own = [(a.role, ip_network(x)) for a in here if isinstance(a.part, Mcp) for x in a.part.addresses]
+        rules += reverse_join_rules(epoch, own if self._punting else (), self._map.access_prefixes())
         rules += route_rules(epoch, self._routes(dpid, graph), self._unwildcard)
         return rules
 

@@ -29,6 +29,7 @@ from steering.core.neighbours import Neighbours
 from steering.core.owners import narrow, not_allowed
 from steering.core.proactive import Proactive
 from steering.core.quotas import Full, session_keys
+from steering.core.reverse import Reverse
 from steering.core.rulebook import Answer
 from steering.core.sessions import Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import Attachment, SiteMap
@@ -92,6 +93,8 @@ class Pinning:
             sitemap, chooser, self.table, self.proactive, neighbours, self.ending, counters
         )
         self.syn_acks = SynAcks(self, counters)
+        self.reverse = Reverse(self, sitemap, chooser, counters, self.syn_acks.learnt)
+        self.watching.returned = self.reverse.shown
         self.recovering = False
         self.offline = set(sitemap.switches)  # edge switches that cannot take entries now
         self.replace(policy)
@@ -140,6 +143,8 @@ class Pinning:
             if to_mcp or self._chooser.ask(attachment, handshake, seen.frame).terms.action is Action.DENY:
                 self._counters.refusals[Refusal.INTERNET_SIDE if to_mcp else Refusal.POLICY] += 1
                 return outputs + self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
+        elif attachment.role is GATEWAY and (begun := self.reverse.begin(attachment, seen, key, now)):
+            return outputs + begun
         self._counters.natural_syns += 1
         outputs.append(self._naturally(attachment, seen))
         return outputs
@@ -195,7 +200,7 @@ class Pinning:
         barred = self._barred(attachment, seen, now)
         if barred is not None:
             return barred
-        refusal = self._no_room(attachment, exits)
+        refusal = self.no_room(attachment, exits)
         if refusal is not None:
             self._counters.refusals[refusal] += 1
             return [self._naturally(attachment, seen)]
@@ -290,7 +295,8 @@ class Pinning:
             return [self._naturally(attachment, seen)]
         return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
 
-    def _no_room(self, attachment: Attachment, exits: tuple[PortRef, ...]) -> Refusal | None:
+    def no_room(self, attachment: Attachment, exits: tuple[PortRef, ...]) -> Refusal | None:
+        """Why no session may begin at an attachment now; `exits`: where its return entries would be."""
         if self.offline and any(port.dpid in self.offline for port in exits):
             return Refusal.MCP_UNREACHABLE  # without its return entry a server leg would miss the MCP
         # Each access port has its share, so that a flood at one leaves room for the others (N-7.2c).

@@ -8,6 +8,7 @@ from steering.core.counters import Counters
 from steering.core.messages import ObservedEntry
 from steering.core.sessions import Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import SiteMap
+from steering.model.network import PortRole
 from steering.model.session import Entry, EntryKind, SessionCookie, SessionState, unpack_cookie
 
 
@@ -47,6 +48,7 @@ class Recovery:
             subflow.watch = entry.watch
             self._table.leftovers.append(subflow)
         self._table.add_subflow(subflow)
+        session.reverse |= cookie.kind is EntryKind.INITIAL and entry.role == PortRole.GATEWAY
         if cookie.kind is EntryKind.INITIAL:
             session.first = key
             self._returns.pop(key, None)
@@ -65,6 +67,7 @@ class Recovery:
             session.first = key
         if session.first != key:
             return False
+        session.reverse |= entry.role == PortRole.ACCESS
         place = (entry.dpid, entry.waypoint)
         if place not in session.returns:
             session.returns = (*session.returns, place)

@@ -9,8 +9,9 @@ from struct import Struct
 from steering.core.quotas import Key, Ledger
 from steering.core.secrets import Secrets
 from steering.model.decision import Ruling
+from steering.model.network import PortRole
 from steering.model.policy import Limits
-from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, pack_cookie
+from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, Watch, pack_cookie
 
 _PORTS = Struct("!HH")
 _RETURN = EntryKind.RETURN << 48  # what a cookie of this kind has over one of kind INITIAL
@@ -71,6 +72,7 @@ class Session:
     __slots__ = (
         "id", "state", "version", "mcp", "token", "subflows", "returns", "ruling", "keys",
         "created", "edge", "active", "server_closed", "deadline", "first", "secrets", "unit",
+        "reverse", "host_token",
     )  # fmt: skip
 
     def __init__(self, number: int, mcp: int, ruling: Ruling | None, now: float) -> None:
@@ -92,6 +94,8 @@ class Session:
         self.unit: str | None = (
             None  # whose entries set ahead brought it here (core.proactive); None: its own
         )
+        self.host_token = -1  # of the host's key where the MCP was asked: what joins of the MCP carry
+        self.reverse = False  # a server opened it (core.reverse): hosts and gateways have changed places
         self.first = b""  # flow key of the initial subflow: what the server leg's entries match, reversed
 
     def cookie(self, kind: EntryKind) -> int:
@@ -120,14 +124,24 @@ class Session:
         src, dst = key[:half], key[half : 2 * half]
         cookie = self.cookie(EntryKind.RETURN)
         family = 4 if half == 4 else 6
+        watch = Watch.NOTHING
+        if self.reverse:
+            role = PortRole.ACCESS
+            # The host's SYN/ACK tells the token.
+            watch = Watch.COPY if self.state is SessionState.SYN_PINNED else Watch.NOTHING
         return [
-            Entry(dpid, role, family, dst, src, dport, sport, waypoint, 0, cookie)
+            Entry(dpid, role, family, dst, src, dport, sport, waypoint, 0, cookie, watch)
             for dpid, waypoint in self.returns
         ]
 
     def entries(self, gateway_role: int) -> list[Entry]:
         """Everything this session has in flow tables: the server leg first, it is downstream."""
-        if len(self.subflows) == 1 and self.subflows[0].key is self.first and self.subflows[0].waypoint:
+        if (
+            not self.reverse
+            and len(self.subflows) == 1
+            and self.subflows[0].key is self.first
+            and self.subflows[0].waypoint
+        ):
             return self._first_entries(self.subflows[0], gateway_role)
         found = self.return_entries(gateway_role)
         for subflow in self.subflows:
@@ -235,6 +249,15 @@ class SessionTable:
     def learn(self, session: Session, token: int) -> None:
         """The token is known: index it. Several sessions may share one (G4)."""
         session.token = token
+        self._index(session, token)
+
+    def learn_host(self, session: Session, token: int) -> None:
+        """The token of the host's key: index it too, an MCP may join its host (kernel-mptcp 5)."""
+        if session.host_token < 0:
+            session.host_token = token
+            self._index(session, token)
+
+    def _index(self, session: Session, token: int) -> None:
         known = self._tokens.get(token)
         if known is None:
             self._tokens[token] = session
@@ -292,18 +315,19 @@ class SessionTable:
         for subflow in session.subflows:
             if self.flows.get(subflow.key) is subflow:
                 del self.flows[subflow.key]
-        self._forget_token(session)
+        self._forget_token(session, session.token)
+        self._forget_token(session, session.host_token)
         if session.secrets is not None:
             session.secrets.wipe()
             session.secrets = None
         # The cycle between a session and its subflows is cut here: full collections are rare (see launcher).
         session.subflows = []
 
-    def _forget_token(self, session: Session) -> None:
-        known = self._tokens.get(session.token)
+    def _forget_token(self, session: Session, token: int) -> None:
+        known = self._tokens.get(token)
         if known is session:
-            del self._tokens[session.token]
+            del self._tokens[token]
         elif isinstance(known, list):
             known.remove(session)
             if len(known) == 1:
-                self._tokens[session.token] = known[0]
+                self._tokens[token] = known[0]

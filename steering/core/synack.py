@@ -51,7 +51,7 @@ class SynAcks:
         subflow = known.table.flows.get(key)
         if subflow is None or subflow.session.unit is not None:
             told, token = known.answered.answered(attachment, seen, now)
-            return told + self._learnt(token, now) if token >= 0 else told
+            return told + self.learnt(token, now) if token >= 0 else told
         if subflow.kind is not INITIAL:
             mine = subflow.watch and attachment.waypoint.id == subflow.waypoint
             return known.keys.answered(subflow, handshake, now) if mine else []
@@ -71,9 +71,9 @@ class SynAcks:
             known.keys.verify(session)
         known.table.settle(session, SessionState.ESTABLISHED)
         outputs: list[Output] = [Steer(tuple(session.entries(GATEWAY)), None)]
-        return outputs + self._learnt(token, now)
+        return outputs + self.learnt(token, now)
 
-    def _learnt(self, token: int, now: float) -> list[Output]:
+    def learnt(self, token: int, now: float) -> list[Output]:
         """Whoever waited for a token, or came before it."""
         outputs = self._known.strays.learnt(token)
         for waiting, join in self._known.held.take(token):

@@ -1,6 +1,6 @@
 """Segments that session entries show to the controller, and whom they concern (model.session.Watch)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from steering.core.aborting import Aborting
 from steering.core.authentication import KeyWatch, Refuse
@@ -27,6 +27,7 @@ class Watching:
     ) -> None:
         self._table = table
         self.keys = KeyWatch(table, ending, policy.limits, policy.timers, counters, refuse)
+        self.returned: Callable[[WatchedSeen, float], list[Output]] = lambda seen, now: []  # core.reverse
         self.aborting = Aborting(table, ending, policy.limits, policy.timers, counters, health)
 
     def seen(self, seen: WatchedSeen, now: float) -> list[Output]:
@@ -34,7 +35,9 @@ class Watching:
         handshake = seen.handshake
         key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         subflow = self._table.flows.get(key)
-        if subflow is None or not subflow.watch:
+        if subflow is None:
+            return self.returned(seen, now)
+        if not subflow.watch:
             return []  # sent up before the switch had the entry that shows nothing
         if subflow.watch == Watch.PUNT:
             return self.aborting.punted(subflow, seen, now)

@@ -35,3 +35,8 @@ def test_a_nanocell_without_its_own_gateway_is_noticed(tmp_path: Path) -> None:
     status, report = run_lab(tmp_path, "nanocell", "--without", "breakout", "--seconds", "3")
     assert status == 1
     assert failed(report) == ["breakout on: nothing of it on the backhaul's branches"]
+
+
+@pytest.mark.row("S-20", "D-4.a")
+def test_a_session_that_a_server_opens_uses_both_accesses_of_the_host(tmp_path: Path) -> None:
+    assert_held(*run_lab_for_rate(tmp_path, "server-initiated"))
