@@ -57,13 +57,18 @@ class Capture:
     """A running or ended capture at one interface, of a host or (host None) of a switch."""
 
     def __init__(
-        self, record: Record, interface: str, host: LabHost | None = None, what: str = "tcp"
+        self,
+        record: Record,
+        interface: str,
+        host: LabHost | None = None,
+        what: str = "tcp",
+        snap: int = SNAP,
     ) -> None:
         number = len(list(record.directory.glob("*.pcap")))
         what_it_is = f"capture-{number}-{interface}"
         self.file: Path = record.directory / f"{what_it_is}.pcap"
         self.file.touch()
-        command = ["tcpdump", "-i", interface, "-w", str(self.file), "-s", str(SNAP), "-B", str(BUFFER_KIB)]
+        command = ["tcpdump", "-i", interface, "-w", str(self.file), "-s", str(snap), "-B", str(BUFFER_KIB)]
         command += ["-n", "-U", "-Z", "root", *what.split()]
         self._running = Running(record, what_it_is, command, host)
         self._running.wait_for(lambda: "listening on" in self._log(), 5, "no capture")

@@ -28,6 +28,7 @@ MODULES = {
     "demux": "demux",
     "data-center": "data_center",
     "authorisation": "authorisation",
+    "privacy": "privacy",
     "reservation": "reservation",
     "source-modes": "source_modes",
 }

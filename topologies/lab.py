@@ -14,7 +14,7 @@ from mininet.net import Mininet
 from mininet.node import RemoteController
 
 from topologies import processes, records
-from topologies.captures import Capture
+from topologies.captures import SNAP, Capture
 from topologies.controller import Controller, free_port
 from topologies.ground import counters, delta
 from topologies.network import BuildError, LabHost, LabSwitch, SteeringTopo, has_netem, kernel_datapath
@@ -91,9 +91,9 @@ class Lab:
         """MPTCP counters of a host since the last `mark`; absent means 0."""
         return delta(self._baseline[name], counters(self.host(name)))
 
-    def capture_port(self, port: str, what: str = "tcp") -> Capture:
-        """Capture at a switch port, from the switch's side."""
-        return self._capture(Capture(self.record, self.interface(port), None, what))
+    def capture_port(self, port: str, what: str = "tcp", snap: int = SNAP) -> Capture:
+        """Capture at a switch port, from the switch's side; `snap` bytes of each packet, 0 for all."""
+        return self._capture(Capture(self.record, self.interface(port), None, what, snap))
 
     def capture_host(self, name: str, nic: int = 0, what: str = "tcp") -> Capture:
         """Capture at a host's interface, inside its namespace."""

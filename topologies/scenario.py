@@ -13,6 +13,7 @@ MECHANISMS = {
     "token-lookup": "joins are decided anew, as if they were initial subflows",
     "un-wildcarding": "a natural flow in the switch's cache may carry segments of other 5-tuples",
     "hold-queue": "joins whose token is not known yet are forwarded the natural way at once",
+    "redaction": "subscribers are shown by their own names",
     "stray-drop": "a join with an unknown token is asked about each time it is repeated",
     "pool-routes": "no route leads what comes back to a pool to the MCP that gives it",
     "reservations": "what is reserved is answered for, and not enforced",

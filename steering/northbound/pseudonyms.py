@@ -9,7 +9,10 @@ _OF = "subscriber "
 
 
 def pseudonym(key: bytes, subscriber: str) -> str:
-    """The same for the same subscriber, and nothing that leads back to it without the key."""
+    """The same for the same subscriber, and nothing that leads back to it without the key. Without a key at all, which
+    only a lab's negative control has, it is the subscriber's own name."""
+    if not key:
+        return subscriber
     return hmac.new(key, subscriber.encode(), hashlib.sha256).hexdigest()[:16]
 
 

@@ -29,6 +29,8 @@ RULE_PRIORITY = 90
 """Before any source-routing rule of the machine: a marked segment is the relay's, wherever it came from."""
 
 SUBFLOW_LIMIT = 8
+ADD_ADDR = 3
+"""Subtype; nft knows MPTCP's only by their numbers."""
 
 SYSCTLS: tuple[tuple[str, str], ...] = (
     ("net.mptcp.enabled", "1"),
@@ -78,7 +80,22 @@ def ruleset(options: RelayOptions) -> str:
     tcp flags & (fin | syn | rst | ack) != syn accept
 {takes}
   }}
-""")
+{_discretion(options)}""")
+
+
+def _discretion(options: RelayOptions) -> str:
+    """The kernel announces an MCP's own addresses on both legs of a relayed session (L6). Towards servers nobody is
+    to learn them (N-7.1): an announcement there is a segment of its own without data (RFC 8684 3.4.1), and ends here."""
+    lines = "\n".join(
+        f"    {word} daddr {_set(prefixes)} tcp option mptcp subtype {ADD_ADDR} drop"
+        for word, prefixes in _by_family(options.prefixes)
+    )
+    return f"""\
+  chain discretion {{
+    type filter hook output priority mangle; policy accept;
+{lines}
+  }}
+"""
 
 
 def _plain_ruleset(options: RelayOptions) -> str:

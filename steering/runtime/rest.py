@@ -137,7 +137,7 @@ class Rest:
             keyring,
             now,
             epoch=secrets.token_hex(4),
-            pseudonyms=pseudonym_key(settings.state_dir),
+            pseudonyms=b"" if "redaction" in settings.disabled else pseudonym_key(settings.state_dir),
             store=StateDirectory(settings.state_dir),
             malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *Malformed],
             disconnects=list(Disconnect),

@@ -17,6 +17,7 @@ MECHANISMS = (
     "steering",
     "wrong-mcp",
     "stray-drop",
+    "redaction",
     "proactive",
     "one-mcp",
     "pool-routes",

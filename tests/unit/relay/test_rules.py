@@ -59,3 +59,12 @@ def test_script_has_the_sysctls_that_measurements_ask_for() -> None:
         "ip -6 route replace local default dev lo table 5354",
     ):
         assert line in text.splitlines()
+
+
+@pytest.mark.row("N-7.1")
+def test_an_mcps_own_address_is_announced_to_no_server() -> None:
+    drops = [line.strip() for line in ruleset(options()).splitlines() if line.endswith(" drop")]
+    assert drops == [
+        "ip daddr { 10.9.0.0/24 } tcp option mptcp subtype 3 drop",
+        "ip6 daddr { fd00:9::/64 } tcp option mptcp subtype 3 drop",
+    ]
