@@ -12,6 +12,7 @@ from steering.relay.commands import RuleError
 from steering.relay.dialling import dialler
 from steering.relay.explicit import parse_offers, parse_users
 from steering.relay.finishing import wait_finished
+from steering.relay.ident import parse_ids
 from steering.relay.logs import Log
 from steering.relay.mappinglog import LogError
 from steering.relay.options import (
@@ -144,6 +145,7 @@ def _add_source_arguments(group: argparse._ActionsContainer) -> None:
         help="who had which address when, JSON lines; 'off' for none (default: on where addresses are shared)",
     )
     add("--log-destinations", action="store_true", help="the mapping log also names each session's server")
+    add("--ident", metavar="FILE", help="ask each host who it is (RFC 1413); serve those in FILE, one a line")
     add("--name", metavar="NAME", help="this MCP's name in the mapping log (default: the machine's)")
 
 
@@ -189,10 +191,11 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         dscp=_dscp(args),
         explicit=parse_offers(args.explicit, ports),
         cookie_secret=secrets.token_bytes(16) if args.convert_cookies else b"",
-        users=parse_users(None if args.socks_users is None else _text_of(args.socks_users)),
+        users=parse_users(None if args.socks_users is None else _text_of(args.socks_users, "--socks-users")),
         name=args.name or socket.gethostname(),
         mapping_log=args.mapping_log,
         log_destinations=args.log_destinations,
+        ident=frozenset() if args.ident is None else parse_ids(_text_of(args.ident, "--ident")),
     )
     if args.log_destinations and (args.mapping_log or "off") == "off":
         raise OptionError("--log-destinations goes with --mapping-log FILE")
@@ -236,11 +239,11 @@ def _script(options: RelayOptions) -> str:
     return text
 
 
-def _text_of(path: str) -> str:
+def _text_of(path: str, option: str) -> str:
     try:
         return Path(path).read_text()
     except (OSError, ValueError) as error:
-        raise OptionError(f"--socks-users {path}: {getattr(error, 'strerror', None) or 'not text'}") from None
+        raise OptionError(f"{option} {path}: {getattr(error, 'strerror', None) or 'not text'}") from None
 
 
 def _serve(options: RelayOptions, log: Log, apply: bool) -> None:

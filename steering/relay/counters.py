@@ -20,6 +20,8 @@ class Counters:
     """Accepted connections that were plain TCP, by choice of the host or of a middlebox."""
     refused_limit: int = 0
     refused_destination: int = 0
+    refused_ident: int = 0
+    """Hosts that did not say who they are, or are not to be served (RFC 1413)."""
     explicit: int = 0
     """Sessions of hosts that addressed the MCP itself and said where to."""
     preface_refused: int = 0

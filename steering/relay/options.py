@@ -109,6 +109,7 @@ class RelayOptions:
     """A checked configuration. `ports` is sorted and unique, one listener each; `dial_timeout` is in seconds.
 
     A role that takes plain TCP has no `ports` but `ranges`. `marked`: only SYNs from these source ports are taken.
+    `ident`: who may be served by what its host says of it (RFC 1413), empty where nobody is asked.
     `dscp` are code points to be re-marked, (from, to); None carries none over.
     """
 
@@ -132,6 +133,7 @@ class RelayOptions:
     name: str = ""
     mapping_log: str | None = None
     log_destinations: bool = False
+    ident: frozenset[bytes] = frozenset()
 
     def covers(self, address: str) -> bool:
         """Whether an address lies in a service prefix (a prefix of the other family never covers it)."""

@@ -19,6 +19,7 @@ from steering.relay.counters import Counters, kernel_counters
 from steering.relay.dialling import Dialler, dial_own, dialler
 from steering.relay.dscp import Marks
 from steering.relay.explicit import Waiting, say_last
+from steering.relay.ident import Ident
 from steering.relay.logs import Log
 from steering.relay.mappinglog import open_mapping_log
 from steering.relay.options import Protocol, RelayOptions, ServerLeg
@@ -84,6 +85,7 @@ class Relay:
             self._is_service, options.cookie_secret, options.users, options.server_leg is ServerLeg.MPTCP
         )
         self._waiting = Waiting(self._poller, terms, self._explicit, self._no_preface)
+        self._ident = Ident(self._poller, options.ident) if options.ident else None
         self._status: StatusSocket | None = None
         try:
             for port in options.ports:
@@ -162,6 +164,8 @@ class Relay:
                 session.fail(errno.ETIMEDOUT, f"no answer in {self.options.dial_timeout:g} s")
             self._dialling.popleft()
         self._waiting.expire(now)
+        if self._ident is not None:
+            self._ident.expire(now)
         if self._paused_until and now >= self._paused_until:
             self._paused_until = 0.0
             self._watch_listeners()
@@ -173,6 +177,8 @@ class Relay:
         """Reset every live session, stop listening; sessions that had ended in order are the kernel's to finish."""
         self._close_listeners()
         self._waiting.close()
+        if self._ident is not None:
+            self._ident.close()
         live = len(self._sessions)
         for session in list(self._sessions):
             session.abort(End.STOPPED, "relay stopped")
@@ -230,21 +236,46 @@ class Relay:
         inner = self.options.source.behind_nat64(server.address)
         if inner is not None:
             server = Endpoint(inner, server.port)
-        if len(self._sessions) + len(self._waiting) >= self.options.max_sessions:
+        held = len(self._waiting) + (0 if self._ident is None else len(self._ident))
+        if len(self._sessions) + held >= self.options.max_sessions:
             counters.refused_limit += 1
             self.log.peer_event("refused", reason="max-sessions", client=client, server=server)
             accepted.close()
             return
-        if protocol is not None:
-            prepare_leg(accepted)
-            self._waiting.add(protocol, client, accepted, time.monotonic())
-            return
-        if not self._is_service(server):
+        if protocol is None and not self._is_service(server):
             counters.refused_destination += 1
             self.log.peer_event("refused", reason="not a service address", client=client, server=server)
             accepted.close()
             return
         prepare_leg(accepted)
+        if self._ident is None:
+            self._take(client, server, accepted, protocol)
+            return
+        told = partial(self._identified, client, server, accepted, protocol)
+        self._ident.ask(client, server.port, told, time.monotonic())
+
+    def _identified(
+        self,
+        client: Endpoint,
+        server: Endpoint,
+        accepted: socket.socket,
+        protocol: Protocol | None,
+        may: bool,
+    ) -> None:
+        if may:
+            self._take(client, server, accepted, protocol)
+            return
+        self.counters.refused_ident += 1
+        self.log.peer_event("refused", reason="ident", client=client, server=server)
+        accepted.close()
+
+    def _take(
+        self, client: Endpoint, server: Endpoint, accepted: socket.socket, protocol: Protocol | None
+    ) -> None:
+        """A host that may be served: its server is dialled, or it says first which."""
+        if protocol is not None:
+            self._waiting.add(protocol, client, accepted, time.monotonic())
+            return
         try:
             dialled, binding = self._dial_as_told(client, server)
         except OSError as error:
@@ -363,6 +394,7 @@ class Relay:
             with contextlib.suppress(OSError):
                 sessions.append(describe(session, now))
         counters = self.counters.as_dict()
+        counters["ident_asked"] = self._ident.asked if self._ident is not None else 0
         for name in ("bytes_up", "bytes_down"):
             counters[name] += sum(row[name] for row in sessions)
         return {
