@@ -24,6 +24,7 @@ MODULES = {
     "flood": "flood",
     "dscp": "dscp",
     "hybrid-access": "hybrid_access",
+    "hybrid-direct": "hybrid_direct",
     "rogue-nat": "rogue_nat",
     "demux": "demux",
     "data-center": "data_center",

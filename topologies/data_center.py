@@ -10,15 +10,14 @@ Two MCPs: the entrance has a leg in each fabric, and `core` in front of plain se
 
 import sys
 import time
-from itertools import takewhile
 from pathlib import Path
 
 # `mn --custom` runs this file by its path, outside its package.
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
 from topologies import ground
-from topologies.captures import CAPABLE, JOIN, Segment
-from topologies.hybrid import SERVICE, payload, syns
+from topologies.captures import CAPABLE, JOIN
+from topologies.hybrid import SERVICE, alive, payload, syns
 from topologies.lab import Lab, running
 from topologies.network import topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
@@ -30,7 +29,6 @@ LINK_MBIT = 20.0
 GAIN = 1.7
 SECONDS = 6.0
 SETTLED_S = 1.5
-FIN, RST = 0x01, 0x04
 CLIENT, FIRST, SECOND = "10.1.0.2", "10.9.0.2", "10.9.1.2"
 ROWS = ("N-3.2", "N-F2", "N-4.3a")
 
@@ -130,11 +128,6 @@ def transfer(lab: Lab, report: Report, kind: str, seconds: float) -> None:
     natural = lab.controller.metric("steering_sessions_started_total")
     report.equal(f"{kind}: M-sessions of clients that the controller had to steer", 0.0, natural, "REST")
     report.figures[kind] = {"goodput_mbit": round(done.get("mbit", 0.0), 2), "link_bytes": bytes_}
-
-
-def alive(segments: list[Segment]) -> list[Segment]:
-    """Segments up to the first end of any: what a server still had on its way to a client that left is forwarded."""
-    return list(takewhile(lambda s: not s.flags & (FIN | RST), segments))
 
 
 SCENARIO = Scenario(
