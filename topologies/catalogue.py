@@ -24,6 +24,7 @@ MODULES = {
     "flood": "flood",
     "dscp": "dscp",
     "hybrid-access": "hybrid_access",
+    "hybrid-access-on-path": "hybrid_on_path",
     "hybrid-direct": "hybrid_direct",
     "rogue-nat": "rogue_nat",
     "demux": "demux",
