@@ -25,6 +25,7 @@ from steering.relay.options import (
     Role,
     ServerLeg,
     Upstream,
+    parse_agent,
     parse_bound,
     parse_choice,
     parse_interfaces,
@@ -33,6 +34,7 @@ from steering.relay.options import (
     parse_ranges,
     parse_source,
 )
+from steering.relay.pathmanager import PathManagerError
 from steering.relay.relay import Relay
 from steering.relay.roles import ALL_PORTS, ROLE_OPTIONS, parse_upstream, parse_window, refuse_foreign
 from steering.relay.sockets import PlatformError, check_platform
@@ -84,6 +86,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-sessions", default="4000", metavar="N", help="live sessions; one more is reset (default 4000)")
     add("--dial-timeout", default="20", metavar="SECONDS", help="for a server to answer (default 20)")
     add("--status", metavar="PATH", help="local status socket to open, mode 0600")
+    add("--controller", metavar="URL", help="carry out what this controller wants of live subflows")
+    add("--mcp", metavar="NAME", help="with --controller: this MCP's name in the site file")
+    add("--token-file", metavar="FILE", help="with --controller: a bearer token of role mcp")
+    add(
+        "--ca-file",
+        metavar="FILE",
+        help="with --controller: the CA of its certificate (default: the system's)",
+    )
     add("--nft", action="store_true", help="print the kernel rules and sysctls as a shell script, and end")
     add("--apply", action="store_true", help="install them while running, in a table of its own")
     add("--log-json", action="store_true", help="log as JSON, one object a line")
@@ -159,7 +169,7 @@ def run(args: argparse.Namespace) -> int:
             print(_script(options), end="")
             return 0
         _serve(options, Log(args.log_json, args.verbose), args.apply)
-    except (OptionError, LogError, PlatformError, RuleError) as error:
+    except (OptionError, LogError, PlatformError, PathManagerError, RuleError) as error:
         print(f"steering relay: {error}", file=sys.stderr)
         return 2
     return 0
@@ -196,6 +206,7 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         mapping_log=args.mapping_log,
         log_destinations=args.log_destinations,
         ident=frozenset() if args.ident is None else parse_ids(_text_of(args.ident, "--ident")),
+        agent=parse_agent(args.controller, args.mcp, args.token_file, args.ca_file),
     )
     if args.log_destinations and (args.mapping_log or "off") == "off":
         raise OptionError("--log-destinations goes with --mapping-log FILE")
@@ -249,7 +260,7 @@ def _text_of(path: str, option: str) -> str:
 def _serve(options: RelayOptions, log: Log, apply: bool) -> None:
     check_platform(will_enable=apply)
     if apply:
-        rules.apply_sysctls(options.role)  # before the sockets: they need net.mptcp.enabled
+        rules.apply_sysctls(options)  # before the sockets: they need net.mptcp.enabled
     ways = uplinks.read(options.upstream.uplinks) if options.upstream else ()
     relay = Relay(options, log, dialler(options, ways))
     if not apply:
@@ -260,6 +271,7 @@ def _serve(options: RelayOptions, log: Log, apply: bool) -> None:
             uplinks.prepare(ways, options.inside, options.upstream)
         relay.run(prepare=lambda: rules.install(options))
     finally:
+        rules.return_path_manager(options)
         if wait_finished(options.serves, FINISH_S):
             rules.remove()
         else:

@@ -1,6 +1,7 @@
 """From a first SYN to a ruling: which rule governs it, and which MCP it gets. Caches what seldom changes."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from steering.core.graph import Graph
 from steering.core.health import McpHealth
@@ -11,12 +12,29 @@ from steering.core.rulebook import Answer, Question, Rulebook
 from steering.core.selection import Effective, candidates, decide, effective
 from steering.core.sitemap import Attachment, SiteMap
 from steering.model.decision import Candidates, Decision, DecisionKey, Filtered
-from steering.model.network import AccessNetwork, Interception, NetworkAccessType, PortRef, Trust
+from steering.model.network import (
+    AccessNetwork,
+    Gateway,
+    Interception,
+    Mcp,
+    NetworkAccessType,
+    PortRef,
+    Trust,
+)
 from steering.model.policy import Direction, Policy, Terms
 from steering.wire.handshake import Handshake
 
 CACHED = 4096  # pairs of edges, and combinations of rule, subscriber and application
 FOREIGN = (NetworkAccessType.OTHER, Trust.THIRD_PARTY)  # what comes in from the Internet
+
+
+class Asked(NamedTuple):
+    """What rules see of a connection's own segments."""
+
+    src: bytes
+    dst: bytes
+    dport: int
+    version: int
 
 
 class Chooser:
@@ -55,16 +73,21 @@ class Chooser:
 
     def ask(self, attachment: Attachment, handshake: Handshake, frame: bytes = b"") -> Answer:
         """The rule for a segment that came in at an attachment; its `frame` tells the DSCP."""
-        granted = self.granted.get(handshake.src, "") if self.granted else ""
+        if self._plain and not self.granted:
+            return self._constant
+        return self.ask_of(attachment.part, handshake, dscp_of(frame))
+
+    def ask_of(self, part: AccessNetwork | Gateway | Mcp, flow: Handshake | Asked, dscp: int) -> Answer:
+        """The rule for a connection that came in from a part of the site."""
+        granted = self.granted.get(flow.src, "") if self.granted else ""
         if self._plain and not granted:
             return self._constant
-        part = attachment.part
         direction = Direction.HOST if isinstance(part, AccessNetwork) else Direction.SERVER
         kind, trust = self.access.get(part.name, FOREIGN)
         return self.rulebook.ask(
             Question(
-                handshake.src, handshake.dst, handshake.dport, part.name, kind, trust,
-                handshake.version, dscp_of(frame), direction, self.minute,
+                flow.src, flow.dst, flow.dport, part.name, kind, trust,
+                flow.version, dscp, direction, self.minute,
             ),
             granted,
         )  # fmt: skip

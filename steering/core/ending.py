@@ -64,6 +64,7 @@ class Ending:
         if subflow.closed != BOTH_FINS:
             subflow.closed |= side
             if subflow.closed == BOTH_FINS:
+                self._table.changed[subflow.session.id] = None
                 self._closing.append((now + self.timers.fin_linger, subflow))
                 if all(other.closed == BOTH_FINS for other in subflow.session.subflows):
                     self._table.settle(subflow.session, SessionState.CLOSING)
@@ -116,7 +117,7 @@ class Ending:
 
     def counted(self, observed: list[ObservedEntry], now: float) -> None:
         """Packet counters from a sweep: whatever moved is alive."""
-        for entry, packets in observed:
+        for entry, packets, _ in observed:
             subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
             if subflow is not None and packets != subflow.packets:
                 subflow.packets = packets

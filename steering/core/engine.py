@@ -61,6 +61,7 @@ class Engine:
             self.map, policy, self.graph, self.pinning.table, self.pinning.slots, self.counters, self._epochs,
             "reservations" in disabled,
         )  # fmt: skip
+        self.preferring = self.pinning.preferring
         self.recovery = Recovery(self.map, self.pinning.table, self.counters)
         self.pinning.recovering = True
         self._recover_until: float | None = None
@@ -89,6 +90,8 @@ class Engine:
             m.McpReport: self._mcp_report,
             m.PortLoad: self._port_load,
             m.AccessChanged: self._access_changed,
+            m.SubscriberAccess: self._subscriber_access,
+            m.Offload: self._offload,
             m.AbortSession: self._abort,
             m.Authorised: self.pinning.authorised,
             m.AclReplaced: self._list_replaced,
@@ -203,10 +206,19 @@ class Engine:
         return []
 
     def _access_changed(self, given: m.AccessChanged, now: float) -> list[m.Output]:
-        """Joins are judged by it from now on (D-6.3e)."""
+        """Joins are judged by it from now on, and live subflows used by it (D-6.3e)."""
         known = self.chooser.access.get(given.name)
         if known is not None:
             self.chooser.access[given.name] = (given.type or known[0], given.trust or known[1])
+            self.preferring.look_again()
+        return []
+
+    def _subscriber_access(self, given: m.SubscriberAccess, now: float) -> list[m.Output]:
+        self.preferring.override(given.subscriber, given.pooling)
+        return []
+
+    def _offload(self, given: m.Offload, now: float) -> list[m.Output]:
+        self.preferring.offload(given.source, given.target)
         return []
 
     def _abort(self, given: m.AbortSession, now: float) -> list[m.Output]:
@@ -220,7 +232,9 @@ class Engine:
         return self._resync()
 
     def _time_of_day(self, given: m.TimeOfDay, now: float) -> list[m.Output]:
-        self.chooser.minute = given.minute % 10_080
+        if given.minute % 10_080 != self.chooser.minute:
+            self.chooser.minute = given.minute % 10_080
+            self.preferring.new_minute()
         return []
 
     def _reservation(self, given: m.Input, now: float) -> list[m.Output]:
@@ -252,6 +266,7 @@ class Engine:
     def _entries_read(self, read: m.EntriesRead, now: float) -> list[m.Output]:
         if read.sweep:
             self.pinning.ending.counted(read.entries, now)
+            self.preferring.counted(read.entries)
             return []
         switch = self.switches.get(read.dpid)
         if switch is None or not switch.connected:
@@ -281,7 +296,7 @@ class Engine:
             if entry.dpid == read.dpid
         }
         unknown = []
-        for entry, _ in read.entries:
+        for entry, *_ in read.entries:
             known = wanted.get(entry[:7])
             if known is None:
                 unknown.append(entry)
@@ -345,6 +360,8 @@ class Engine:
                     self._dirty |= self.graph.add(link.b, link.a, link.weight)
         attachment = self.map.attachments.get(port)
         if attachment is not None:
+            if attachment.role is PortRole.ACCESS and before is not status.up:
+                self.preferring.port(port, status.up)
             if not status.up:
                 outputs += self._to_filled(self.neighbours.port_down(attachment))
             if isinstance(attachment.part, Mcp):
@@ -416,6 +433,7 @@ class Engine:
         outputs += self.pinning.tick(now)
         outputs += self.pinning.ending.tick(now)
         outputs += self._to_filled(self.reserving.tick(now))
+        outputs += self.preferring.tick()
         outputs += self._to_filled(self.neighbours.tick(now))
         outputs += self._periodic(now)
         return [o for o in outputs if not isinstance(o, m.SendFrame) or self._is_filled(o.dpid)]

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from steering.model.authorisation import AclEntry, Authorizer, Registered, Verdict
 from steering.model.network import NetworkAccessType, PortRef, Trust
-from steering.model.policy import Policy
+from steering.model.policy import Policy, Pooling
+from steering.model.preference import Intent
 from steering.model.reservation import Wish
 from steering.model.rules import MeterBand, Rule
 from steering.model.session import Entry
@@ -51,6 +52,7 @@ class ObservedEntry(NamedTuple):
 
     entry: Entry
     packets: int
+    bytes: int = 0
 
 
 class ObservedHost(NamedTuple):
@@ -172,6 +174,20 @@ class AccessChanged(NamedTuple):
     trust: Trust | None
 
 
+class SubscriberAccess(NamedTuple):
+    """Which accesses a subscriber may combine from now on, and in which order; None: what policy says."""
+
+    subscriber: str
+    pooling: Pooling | None
+
+
+class Offload(NamedTuple):
+    """Traffic of one access network moves to another wherever a session has both; None: no more (D-1.u2)."""
+
+    source: str
+    target: str | None
+
+
 class AbortSession(NamedTuple):
     """End a session by MP_FASTCLOSE where the host's key is kept, else by removing its pins."""
 
@@ -259,6 +275,8 @@ Input = (
     | McpReport
     | PortLoad
     | AccessChanged
+    | SubscriberAccess
+    | Offload
     | AbortSession
     | Authorised
     | AclReplaced
@@ -356,4 +374,13 @@ class Authorise(NamedTuple):
     seconds: float
 
 
-Output = Steer | RemoveEntries | SyncRules | FillSwitch | ReadEntries | SendFrame | Release | Authorise
+class Prefer(NamedTuple):
+    """What an MCP is to make of subflows: only those for which something else is wanted than before."""
+
+    mcp: int
+    intents: tuple[Intent, ...]
+
+
+Output = (
+    Steer | RemoveEntries | SyncRules | FillSwitch | ReadEntries | SendFrame | Release | Authorise | Prefer
+)

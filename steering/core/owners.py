@@ -28,15 +28,12 @@ def _host_of(session: Session) -> tuple[bytes]:
     return (session.first[:half],)
 
 
-def not_allowed(
-    policy: Policy, access: tuple[NetworkAccessType, Trust], answer: Answer, session: Session
-) -> Refusal | None:
-    """What policy says of one more subflow now: its own rule may deny it, the session's rule may not
-    pool this access (D-3.2b), and foreign accesses need third-party pooling (D-6.4.0)."""
-    kind, trust = access
+def not_allowed(policy: Policy, access: tuple[NetworkAccessType, Trust], answer: Answer) -> Refusal | None:
+    """What policy says of one more subflow now: its own rule may deny it, and foreign accesses need
+    third-party pooling (D-6.4.0). Whether its session may have it is said by `preferring`."""
+    _, trust = access
     if trust is Trust.THIRD_PARTY and not policy.third_party_pooling:
         return Refusal.THIRD_PARTY
     if answer.rule is not None and answer.terms.action is not Action.PROXY:
         return Refusal.POLICY
-    allowed = session.ruling.terms.pooling.allowed if session.ruling else ()
-    return Refusal.POOLING if allowed and kind not in allowed else None
+    return None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from steering.core.answered import Answered
 from steering.core.authorising import Authorising
 from steering.core.capability import Capabilities
-from steering.core.choosing import FOREIGN, Chooser
+from steering.core.choosing import Chooser, dscp_of
 from steering.core.counters import Counters, JoinResult
 from steering.core.ending import Ending
 from steering.core.graph import Graph
@@ -26,7 +26,8 @@ from steering.core.messages import (
 )
 from steering.core.native import Natives, excluded
 from steering.core.neighbours import Neighbours
-from steering.core.owners import narrow, not_allowed
+from steering.core.owners import narrow
+from steering.core.preferring import Preferring
 from steering.core.proactive import Proactive
 from steering.core.quotas import Full, session_keys
 from steering.core.reverse import Reverse
@@ -93,6 +94,7 @@ class Pinning:
             sitemap, chooser, self.table, self.proactive, neighbours, self.ending, counters
         )
         self.syn_acks = SynAcks(self, counters)
+        self.preferring = Preferring(sitemap, chooser, self.table, policy)
         self.reverse = Reverse(self, sitemap, chooser, counters, self.syn_acks.learnt)
         self.watching.returned = self.reverse.shown
         self.recovering = False
@@ -109,6 +111,7 @@ class Pinning:
         self._chooser.replace(policy)
         self.authorising.replace(policy)
         self.proactive.replace(policy)
+        self.preferring.replace(policy)
 
     def eligible(self, port: int) -> bool:
         """Whether connections to a service port are looked at."""
@@ -159,7 +162,7 @@ class Pinning:
             self.proactive.pin(known.session)  # told of by its MCP, and looked at now
         if not known.waypoint:
             return [self._naturally(attachment, seen)]
-        known.dpid, known.role = seen.dpid, attachment.role
+        known.dpid, known.port, known.role = seen.dpid, seen.port, attachment.role
         session = known.session
         entries = session.entries(GATEWAY) if known.kind is INITIAL else [session.entry(known)]
         return [Steer(tuple(e for e in entries if e), self._steered(attachment, seen, known.waypoint))]
@@ -240,7 +243,7 @@ class Pinning:
         ruling = Ruling(decision, rule, answer.terms, self.policy.version, subscriber)
         session = self.table.create(mcp.id, ruling, now, attachment.waypoint.id)
         session.version = seen.handshake.version
-        session.first = key
+        session.first, session.dscp = key, dscp_of(seen.frame)
         self._chooser.chosen(seen.dpid, mcp.id)
         outside = self._map.outside[mcp.id].id
         if not mcp.source_modes.preserves(seen.handshake.family):
@@ -251,7 +254,8 @@ class Pinning:
             session.returns = tuple(dict.fromkeys((port.dpid, outside) for port in exits))
         waypoint = self._map.inside[mcp.id].id
         isn = seen.handshake.seq
-        self.table.add_subflow(Subflow(session, INITIAL, key, seen.dpid, attachment.role, waypoint, isn))
+        role = attachment.role
+        self.table.add_subflow(Subflow(session, INITIAL, key, seen.dpid, role, waypoint, isn, seen.port))
         self._counters.sessions_started += 1
         proving = answer.terms.authentication is HMAC
         if proving or self.policy.keep_keys:
@@ -378,10 +382,7 @@ class Pinning:
         answer = self._chooser.ask(attachment, versioned, seen.frame)
         refusal = self.aborting.refusal(session) or self.authorising.listed(attachment, seen)
         if refusal is None:
-            access = self._chooser.access.get(attachment.name, FOREIGN)
-            refusal = not_allowed(self.policy, access, answer, session)
-            if refusal is None and not self._map.reaches(attachment.name, session.mcp):
-                refusal = Refusal.OUT_OF_REACH
+            refusal = self.preferring.refusal(session, attachment.name, answer)
         if refusal is not None:
             return self._deny(seen, refusal)
         allowed = self._chooser.allowance(answer).subflows
@@ -409,7 +410,7 @@ class Pinning:
         waypoint = inside.id if owner is None or proving else 0
         if "wrong-mcp" in self._disabled and waypoint:
             waypoint = next((w.id for i, w in self._map.inside.items() if i != session.mcp), waypoint)
-        subflow = Subflow(session, JOIN, key, seen.dpid, attachment.role, waypoint, handshake.seq)
+        subflow = Subflow(session, JOIN, key, seen.dpid, attachment.role, waypoint, handshake.seq, seen.port)
         subflow.address_id, subflow.backup = handshake.address_id, handshake.backup
         self.table.add_subflow(subflow)
         session.active = now

@@ -24,7 +24,7 @@ class Recovery:
     def adopt(self, observed: list[ObservedEntry], now: float) -> list[Entry]:
         """Take over what a switch holds; returns the entries that belong to nothing and must go."""
         stale = []
-        for entry, packets in observed:
+        for entry, packets, _ in observed:
             cookie = unpack_cookie(entry.cookie)
             if cookie is None or cookie.mcp not in self._map.mcps:
                 stale.append(entry)

@@ -11,6 +11,7 @@ from steering.core.secrets import Secrets
 from steering.model.decision import Ruling
 from steering.model.network import PortRole
 from steering.model.policy import Limits
+from steering.model.preference import NO_WISH
 from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, Watch, pack_cookie
 
 _PORTS = Struct("!HH")
@@ -34,11 +35,19 @@ class Subflow:
 
     __slots__ = (
         "session", "kind", "key", "dpid", "role", "waypoint", "isn",
-        "address_id", "backup", "closed", "packets", "active", "watch",
+        "address_id", "backup", "closed", "packets", "bytes", "active", "watch", "wish", "port",
     )  # fmt: skip
 
     def __init__(
-        self, session: "Session", kind: EntryKind, key: bytes, dpid: int, role: int, waypoint: int, isn: int
+        self,
+        session: "Session",
+        kind: EntryKind,
+        key: bytes,
+        dpid: int,
+        role: int,
+        waypoint: int,
+        isn: int,
+        port: int = 0,
     ) -> None:
         self.session = session
         self.kind = kind
@@ -53,8 +62,11 @@ class Subflow:
         self.backup = False
         self.closed = 0  # HOST_FIN | MCP_FIN
         self.packets = 0
+        self.bytes = 0
         self.active = 0.0
         self.watch = 0  # what its entry shows to the controller: Watch
+        self.port = port  # where it comes in; 0 for one read back from switches
+        self.wish = NO_WISH  # what its MCP was told last
 
     def endpoints(self) -> tuple[int, bytes, bytes, int, int]:
         """Family, source, destination, source port, destination port."""
@@ -72,7 +84,7 @@ class Session:
     __slots__ = (
         "id", "state", "version", "mcp", "token", "subflows", "returns", "ruling", "keys",
         "created", "edge", "active", "server_closed", "deadline", "first", "secrets", "unit",
-        "reverse", "host_token",
+        "reverse", "host_token", "dscp",
     )  # fmt: skip
 
     def __init__(self, number: int, mcp: int, ruling: Ruling | None, now: float) -> None:
@@ -96,6 +108,7 @@ class Session:
         )
         self.host_token = -1  # of the host's key where the MCP was asked: what joins of the MCP carry
         self.reverse = False  # a server opened it (core.reverse): hosts and gateways have changed places
+        self.dscp = 0  # of its first SYN
         self.first = b""  # flow key of the initial subflow: what the server leg's entries match, reversed
 
     def cookie(self, kind: EntryKind) -> int:
@@ -191,6 +204,7 @@ class SessionTable:
         self.subflows = dict.fromkeys(mcps, 0)  # MCP id -> subflows
         self.joins_of: dict[str, int] = {}  # subscriber -> later subflows, of those the policy knows
         self.leftovers: list[Subflow] = []  # recovered while their entries were watched
+        self.changed: dict[int, None] = {}  # sessions of several subflows that got or lost one
         self._next = 1
 
     def __len__(self) -> int:
@@ -223,16 +237,22 @@ class SessionTable:
 
     def add_subflow(self, subflow: Subflow) -> None:
         """Attach a subflow to its session and index its flow."""
-        subflow.session.subflows.append(subflow)
-        self.subflows[subflow.session.mcp] += 1
-        self._count_joins(subflow.session, (subflow,), 1)
+        session = subflow.session
+        session.subflows.append(subflow)
+        if len(session.subflows) > 1:
+            self.changed[session.id] = None
+        self.subflows[session.mcp] += 1
+        self._count_joins(session, (subflow,), 1)
         self.flows[subflow.key] = subflow
 
     def drop_subflow(self, subflow: Subflow) -> None:
         """Forget a subflow; the record of its session stays."""
-        subflow.session.subflows.remove(subflow)
-        self.subflows[subflow.session.mcp] -= 1
-        self._count_joins(subflow.session, (subflow,), -1)
+        session = subflow.session
+        session.subflows.remove(subflow)
+        if session.subflows:
+            self.changed[session.id] = None
+        self.subflows[session.mcp] -= 1
+        self._count_joins(session, (subflow,), -1)
         if self.flows.get(subflow.key) is subflow:
             del self.flows[subflow.key]
 

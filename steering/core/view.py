@@ -15,6 +15,7 @@ from steering.core.sessions import Session, Subflow
 from steering.model.decision import Decision, Ruling
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.policy import Insertion
+from steering.model.preference import NO_WISH, Intent
 from steering.model.session import EntryKind
 from steering.model.view import Wanted
 
@@ -93,9 +94,23 @@ class EngineView:
                 "subflows": engine.pinning.table.subflows[mcp.id],
                 "health": engine.chooser.health[mcp.id].state(self._clock()).value,
                 "load": round(engine.chooser.health[mcp.id].load(self._clock()), 4),
+                "distribution": engine.policy.distribution.value,
                 "reachable": mcp.id not in unresolved,
             }
             for mcp in engine.site.mcps
+        ]
+
+    def mcp_name(self, mcp: int) -> str:
+        return self._mcp_name(mcp)
+
+    def intents(self, mcp: str) -> list[Intent]:
+        number = next((m.id for m in self._engine.site.mcps if m.name == mcp), -1)
+        return [
+            self._engine.preferring.intent(subflow)
+            for session in self._engine.pinning.table
+            if session.mcp == number and session.token >= 0
+            for subflow in session.subflows
+            if subflow.wish != NO_WISH
         ]
 
     def _computed_type(self, mcp: Mcp) -> McpType:
@@ -291,6 +306,8 @@ class EngineView:
         _, src, dst, sport, dport = subflow.endpoints()
         access = self._engine.map.access_of(src)
         entry = subflow.session.entry(subflow)
+        intent = self._engine.preferring.intent(subflow)
+        wish = intent.wish
         return {
             "src": str(ip_address(src)),
             "sport": sport,
@@ -303,6 +320,10 @@ class EngineView:
             "entries": [] if entry is None else [f"{entry.cookie:016x}"],
             "address_id": subflow.address_id,
             "backup": subflow.backup,
+            "access_type": intent.access_type,
+            "wanted": "closed" if not wish.allowed else "backup" if wish.backup else "active",
+            "share": wish.share,
+            "bytes": subflow.bytes,
         }
 
     def _deviation(self, subflow: Subflow, dst: bytes) -> str:

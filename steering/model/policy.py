@@ -69,6 +69,16 @@ class UsageMode(StrEnum):
     SINGLE = "single"
 
 
+class Distribution(StrEnum):
+    """How a session's traffic is laid on its subflows (N-5.6.2a). `redundant` is none of them: the kernel's
+    scheduler cannot send twice."""
+
+    LOWEST_RTT = "lowest-rtt"  # all at once, as the kernel's scheduler finds best
+    ACTIVE_BACKUP = "active-backup"  # the best access carries, the others wait
+    RATIO = "ratio"  # shares by access network
+    OVERFLOW = "overflow"  # the best access carries, the others help when it is full (D-1.e)
+
+
 class Authentication(StrEnum):
     """Of later subflows (D-6.4h)."""
 
@@ -166,6 +176,7 @@ class Terms:
     max_stretch: float | None = None
     fallback: Fallback | None = None
     usage_mode: UsageMode = UsageMode.NATIVE
+    distribution: Distribution | None = None
     pooling: Pooling = Pooling()
     ratio: tuple[tuple[str, int], ...] = ()  # access network -> share
     quotas: Quotas = Quotas()
@@ -191,12 +202,14 @@ class Subscriber:
     klass: str = "default"
     prefixes: tuple[Network, ...] = ()
     quotas: Quotas = Quotas()
+    distribution: Distribution | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriberClass:
     name: str
     quotas: Quotas = Quotas()
+    distribution: Distribution | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +297,7 @@ class Policy:
     third_party_pooling: bool = False  # B14
     foreign_mcps: bool = False  # whether MCPs of other operators may serve (D-7.3, D-7.4)
     marker_ports: Ports = ()  # source ports that upstream MCPs draw from (N-5.2.2.1c)
+    distribution: Distribution = Distribution.LOWEST_RTT  # B8; rule, subscriber and class say it over
     keep_keys: bool = False  # hosts' keys are learnt, so that sessions can be aborted by MP_FASTCLOSE
     authorization: Authorization = field(default_factory=Authorization)
     acl: tuple[AclEntry, ...] = ()

@@ -105,5 +105,6 @@ class Refusal(StrEnum):
     AUTHORISATION_QUEUE_FULL = "authorisation-queue-full"
     CPE_ACL = "cpe-acl"  # MPTCP to an MCP's own address by who is no client of it
     RESERVED = "reserved"  # a join beyond the subflows that were reserved
+    SINGLE = "single-subflow"  # a join while the one subflow of a session in single mode works
     ABORTED = "aborted"  # a join for a session that was aborted
     OUT_OF_REACH = "out-of-reach"  # its MCP cannot be reached from this access network

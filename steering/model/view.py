@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple, Protocol
 
+from steering.model.preference import Intent
+
 Json = dict[str, Any]
 
 
@@ -28,7 +30,13 @@ class View(Protocol):
     def mcps(self) -> list[Json]:
         """[{"name", "id", "type", "type_computed", "interception", "location", "access_networks",
         "public_addresses", "addresses", "port", "capacity_sessions", "operator", "sessions",
-        "subflows", "health", "load", "reachable"}]."""
+        "subflows", "health", "load", "distribution", "reachable"}]."""
+
+    def mcp_name(self, mcp: int) -> str:
+        """The name of an MCP id."""
+
+    def intents(self, mcp: str) -> list[Intent]:
+        """What is wanted of the subflows at an MCP, where that is not what hosts wish anyway."""
 
     def access_networks(self) -> list[Json]:
         """[{"name", "type", "trust", "prefixes", "ports"}], type and trust as they are now (D-6.3e)."""
@@ -70,7 +78,8 @@ class View(Protocol):
 
     def session(self, session_id: str) -> Json | None:
         """As above with "subflows": [{"src", "sport", "dst", "dport", "kind", "access_network", "path":
-        "natural"|"redirected", "switch", "entries", "address_id", "backup"}] and "decision" (an id)."""
+        "natural"|"redirected", "switch", "entries", "address_id", "backup", "access_type", "wanted", "share",
+        "bytes"}] and "decision" (an id)."""
 
     def decision(self, decision_id: str) -> Json | None:
         """{"id", "time_s", "policy_version", "outcome", "winner", "reason", "natural_cost", "candidates": [{"mcp",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from steering.northbound.events import EventHub
     from steering.northbound.lists import Lists, Store
+    from steering.northbound.preferences import Preferences
     from steering.northbound.throttle import Throttle
     from steering.northbound.tokens import Keyring
     from steering.northbound.watching import Watcher
@@ -22,12 +23,14 @@ __all__ = ["Northbound", "northbound"]
 
 class Northbound(NamedTuple):
     """`application` is WSGI; `watcher.look()` wants calling every `watching.PERIOD` seconds; `hub.close()`
-    ends the event streams; `lists.restore()` tells the engine what was kept of them."""
+    ends the event streams; `lists.restore()` tells the engine what was kept of them; `preferences.tell` takes
+    what the engine wants MCPs to hear."""
 
     application: "Application"
     watcher: "Watcher"
     hub: "EventHub"
     lists: "Lists"
+    preferences: "Preferences"
 
 
 def northbound(
@@ -60,6 +63,7 @@ def northbound(
     from steering.northbound.accesses import Accesses
     from steering.northbound.lists import Lists, Memory
     from steering.northbound.metrics import Collector, HttpMeter
+    from steering.northbound.preferences import Preferences
     from steering.northbound.reservations import Reserved
     from steering.northbound.throttle import Throttle
     from steering.northbound.watching import Watcher
@@ -68,12 +72,14 @@ def northbound(
     hub = events.EventHub(epoch)
     lists = Lists(store or Memory(), control.give)
     watcher = Watcher(view, counters, hub)
+    preferences = Preferences(view, hub)
     meter = HttpMeter()
     registry.register(Collector(view, counters, meter, hub, malformed, disconnects))
     resources = Reserved(
         control,
         hub,
         watcher,
+        preferences,
         events.HEARTBEAT if heartbeat is None else heartbeat,
         lists,
         view,
@@ -84,4 +90,4 @@ def northbound(
         pseudonyms,
     )
     application = Application(resources, keyring, throttle or Throttle(), now, meter)
-    return Northbound(application, watcher, hub, lists)
+    return Northbound(application, watcher, hub, lists, preferences)

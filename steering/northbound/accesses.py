@@ -20,6 +20,9 @@ class Accesses:
     def __init__(self, view: View) -> None:
         self._view = view
         self._updates: dict[str, _Update] = {}
+        self._subscribers: dict[
+            str, int
+        ] = {}  # id -> sequence of the last update; no more than policies name
 
     def all(self) -> list[Json]:
         return [self._told(found) for found in self._view.access_networks()]
@@ -34,6 +37,14 @@ class Accesses:
             return False
         self._updates[name] = _Update(kind, trust, sequence)
         return True
+
+    def accept_subscriber(self, subscriber: str, sequence: int) -> int | None:
+        """None if the update is newer than the last, which is remembered; else the last one's number."""
+        last = self._subscribers.get(subscriber, 0)
+        if sequence <= last:
+            return last
+        self._subscribers[subscriber] = sequence
+        return None
 
     def _told(self, found: Json) -> Json:
         update = self._updates.get(found["name"])

@@ -74,6 +74,25 @@ class AccessUpdate(Body):
     sequence: Annotated[int, Field(ge=1, le=MAX_SEQUENCE)]
 
 
+AccessTypes = Annotated[list[NetworkAccessType], Field(max_length=len(NetworkAccessType))]
+
+
+class SubscriberUpdate(Body):
+    """Which access types a subscriber may combine and which come first, in place of what rules say (D-6.3e); both
+    empty: as rules say. `sequence` grows with every update: older ones are refused."""
+
+    allowed: AccessTypes = []
+    preferred: AccessTypes = []
+    sequence: Annotated[int, Field(ge=1, le=MAX_SEQUENCE)]
+
+
+class OffloadOrder(Body):
+    """Move what goes by the access network `from` to `to` wherever a session has both; null: no more (D-1.u2)."""
+
+    source: Annotated[Name, Field(alias="from")]
+    target: Annotated[Name | None, Field(alias="to")]
+
+
 class LoadReport(Body):
     """An MCP's own word: whether it serves, and how full it is, 0 to 1."""
 
@@ -136,6 +155,8 @@ class Pairing(Body):
 
 MODELS: tuple[type[Body], ...] = (
     AccessUpdate,
+    SubscriberUpdate,
+    OffloadOrder,
     LoadReport,
     WhatIfQuestion,
     Rollback,

@@ -5,14 +5,24 @@ from ipaddress import IPv4Address, IPv6Address
 from threading import Lock
 from typing import Any, cast
 
-from steering.core.messages import AbortSession, AccessChanged, McpAdmin, McpReport
+from steering.core.messages import (
+    AbortSession,
+    AccessChanged,
+    McpAdmin,
+    McpReport,
+    Offload,
+    SubscriberAccess,
+)
 from steering.model.control import Control, PolicyOutcome, WhatIf
-from steering.northbound import events
+from steering.model.policy import Pooling
+from steering.northbound import events, preferences
 from steering.northbound.admission import Admission
 from steering.northbound.bodies import (
     AccessUpdate,
     LoadReport,
+    OffloadOrder,
     Rollback,
+    SubscriberUpdate,
     WhatIfQuestion,
     unprocessable,
 )
@@ -20,6 +30,7 @@ from steering.northbound.conditional import require_match, tag_of
 from steering.northbound.events import Event, EventBody, EventHub, TooManyStreams, Wants
 from steering.northbound.exchange import Call, Reply
 from steering.northbound.lists import Lists
+from steering.northbound.preferences import Preferences
 from steering.northbound.problems import Problem, conflict, not_found, shown
 from steering.northbound.resources import Resources
 from steering.northbound.watching import Watcher
@@ -38,11 +49,13 @@ class Changes(Resources):
         control: Control,
         hub: EventHub,
         watcher: Watcher,
+        preferences: Preferences,
         heartbeat: float,
         lists: Lists,
         *reading: Any,
     ) -> None:
         super().__init__(*reading)
+        self._preferences = preferences
         self.admission = Admission(self._view, self._accesses, lists, self._pseudonym)
         self._control = control
         self._hub = hub
@@ -73,15 +86,19 @@ class Changes(Resources):
         return Reply({"name": mcp["name"], "alive": report.alive, "load": report.load}, status=ACCEPTED)
 
     def mcp_events(self, call: Call) -> Reply:
-        """Access networks' changes, and this MCP's own drain; first, how things stand."""
+        """Access networks' changes, this MCP's own drain, and what is wanted of its subflows; first, how things
+        stand."""
         mcp = self._mcp(call)
         name = mcp["name"]
 
         def wants(event: Event) -> bool:
-            return event.kind == "access" or (event.kind == "drain" and event.data["name"] == name)
+            if event.kind == "drain":
+                return bool(event.data["name"] == name)
+            return event.kind == "access" or preferences.is_for(event, name)
 
         first: list[tuple[str, Json]] = [("access", _told(access)) for access in self._accesses.all()]
         first.append(("drain", {"name": name, "draining": mcp.get("health") == "draining"}))
+        first += self._preferences.standing(name)
         return self._stream(call, wants, first)
 
     # ---- access networks -----------------------------------------------------------------------
@@ -97,6 +114,36 @@ class Changes(Resources):
         after = self._access(call)
         self._hub.publish("access", _told(after))
         return Reply(after, tag=tag_of(after))
+
+    def put_subscriber_access(self, call: Call) -> Reply:
+        """By the pseudonym, so that no log has a subscriber's own name (N-7.1)."""
+        update, wanted = cast(SubscriberUpdate, call.body), call.path["id"]
+        known = (one["id"] for one in self._view.subscribers())
+        subscriber = next((name for name in known if self._pseudonym(name) == wanted), None)
+        if subscriber is None:
+            raise not_found(f"no subscriber {shown(wanted)}")
+        for kind in update.preferred:
+            if update.allowed and kind not in update.allowed:
+                raise _wrong("preferred", f"{kind} is preferred and not allowed")
+        last = self._accesses.accept_subscriber(subscriber, update.sequence)
+        if last is not None:
+            raise conflict(f"update {update.sequence} of this subscriber is stale: {last} is in force")
+        allowed, order = frozenset(update.allowed), tuple(dict.fromkeys(update.preferred))
+        pooling = Pooling(allowed, order) if allowed or order else None
+        self._control.give(SubscriberAccess(subscriber, pooling))
+        told = {"id": wanted, "allowed": sorted(allowed), "preferred": list(order)}
+        return Reply(told | {"sequence": update.sequence})
+
+    def offload(self, call: Call) -> Reply:
+        """Move an access network's traffic to another, or back (D-1.u2)."""
+        order = cast(OffloadOrder, call.body)
+        for key, name in (("from", order.source), ("to", order.target)):
+            if name is not None and self._accesses.one(name) is None:
+                raise _wrong(key, f"no access network {shown(name)}")
+        if order.source == order.target:
+            raise _wrong("to", "another access network is wanted")
+        self._control.give(Offload(order.source, order.target))
+        return Reply({"from": order.source, "to": order.target}, status=ACCEPTED)
 
     # ---- policy --------------------------------------------------------------------------------
 
@@ -163,7 +210,8 @@ class Changes(Resources):
     # ---- events --------------------------------------------------------------------------------
 
     def events(self, call: Call) -> Reply:
-        return self._stream(call, lambda event: True, [])
+        """All but intents: those name hosts, and are for their MCP alone (N-7.1)."""
+        return self._stream(call, lambda event: event.kind != preferences.KIND, [])
 
     def _stream(self, call: Call, wants: Wants, first: list[tuple[str, Json]]) -> Reply:
         try:

@@ -81,7 +81,7 @@ class EventHub:
     def open(self, wants: Wants, last: str, first: list[tuple[str, Json]]) -> Stream:
         """A stream of what comes from now on. `last`: the Last-Event-ID, or ""; what followed it is sent again
         if it is still kept, else the event `reset` says that something was missed. `first`: kinds and data
-        that only this stream gets, before anything else. Raises TooManyStreams."""
+        that only this stream gets, how things stand: before anything new, and after what is sent again. Raises TooManyStreams."""
         with self._changed:
             if len(self._streams) >= MAX_STREAMS:
                 raise TooManyStreams
@@ -89,8 +89,8 @@ class EventHub:
             missed = self._since(last)
             if missed is None:
                 stream.queue.append(Event(self._number, "reset", {}))
-            stream.queue.extend(Event(self._number, kind, data) for kind, data in first)
             stream.queue.extend(event for event in missed or () if wants(event))
+            stream.queue.extend(Event(self._number, kind, data) for kind, data in first)
             self._streams.add(stream)
             return stream
 

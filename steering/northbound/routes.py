@@ -8,9 +8,11 @@ from steering.northbound.bodies import (
     AccessUpdate,
     AclList,
     LoadReport,
+    OffloadOrder,
     Pairing,
     Registration,
     Rollback,
+    SubscriberUpdate,
     WhatIfQuestion,
 )
 from steering.northbound.changes import ACCEPTED
@@ -52,7 +54,7 @@ ROUTES = (
         OWN_MCP, takes=LoadReport, status=ACCEPTED, bound=True, changes=True,
     ),
     Route(
-        "GET", "mcp_events", "/v1/mcps/{name}/events", "Server-Sent Events for an MCP: access, drain",
+        "GET", "mcp_events", "/v1/mcps/{name}/events", "Server-Sent Events for an MCP: access, drain, subflows",
         To.mcp_events, None, MCPS, media_type=events.MEDIA_TYPE, uses=STREAM, bound=True,
     ),
     Route(
@@ -67,6 +69,15 @@ ROUTES = (
         "PUT", "put_access_network", "/v1/access-networks/{name}",
         "Network access type information, effective on live sessions", To.put_access_network,
         "AccessNetwork", OPERATOR, takes=AccessUpdate, uses=IF_MATCH | SEQUENCE, changes=True,
+    ),
+    Route(
+        "PUT", "put_subscriber_access", "/v1/subscribers/{id}/access",
+        "Which accesses a subscriber may combine, effective on live sessions", To.put_subscriber_access,
+        "SubscriberAccess", OPERATOR, takes=SubscriberUpdate, uses=SEQUENCE, changes=True,
+    ),
+    Route(
+        "POST", "offload", "/v1/offload", "Move an access network's traffic to another, or back", To.offload,
+        "Offload", OPERATOR, takes=OffloadOrder, status=ACCEPTED, changes=True,
     ),
     Route("GET", "acl", "/v1/acl", "The live access control list", by(Admission.acl), "Acl"),
     Route(

@@ -107,6 +107,7 @@ SCHEMAS: dict[str, Json] = {
             "health": _one_of("up", "draining", "down", "unknown"),
             "load": _described(NUMBER, "0 to 1, the greatest that others report"),
             "operator": TEXT,
+            "distribution": _described(TEXT, "The policy's scheme, where no rule says another (N-5.6.2a)"),
         },
     ),
     "Mcps": _object(mcps=_list(reference("Mcp"))),
@@ -127,7 +128,15 @@ SCHEMAS: dict[str, Json] = {
         switch=TEXT,
         entries=_described({}, "The session entries that pin it"),
         address_id=_maybe(WHOLE),
-        backup=_maybe(FLAG),
+        backup=_described(_maybe(FLAG), "The host's own wish, in its join"),
+        optional={
+            "access_type": _described(_maybe(TEXT), "Of the access network, as it is now"),
+            "wanted": _described(
+                _one_of("active", "backup", "closed"), "What policy makes of it and its MCP was told"
+            ),
+            "share": _described(WHOLE, "Of the session's traffic, among those that have one; 0: none"),
+            "bytes": _described(WHOLE, "Sent by the host, where quotas have them counted"),
+        },
     ),
     "Session": _object(
         **_SESSION_HEAD,
@@ -254,6 +263,13 @@ SCHEMAS: dict[str, Json] = {
     ),
     "Reservations": _object(reservations=_list(reference("Reservation"))),
     "Released": _object(id=TEXT),
+    "SubscriberAccess": _object(
+        id=_described(TEXT, "A pseudonym"),
+        allowed=_list(reference("NetworkAccessType")),
+        preferred=_list(reference("NetworkAccessType")),
+        sequence=WHOLE,
+    ),
+    "Offload": _object(**{"from": TEXT, "to": _maybe(TEXT)}),
     "Drain": _object(name=TEXT, draining=FLAG),
     "Load": _object(name=TEXT, alive=FLAG, load=_maybe(NUMBER)),
     "Abort": _object(id=TEXT),

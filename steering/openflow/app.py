@@ -6,6 +6,7 @@ without a lock. What a batch of messages caused leaves at the batch's end (`sett
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from time import monotonic, perf_counter
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from os_ken.ofproto import ofproto_v1_3
 from steering.core.counters import Counters
 from steering.core.discovery import Discovery
 from steering.core.engine import Engine
-from steering.core.messages import Input, PortStatus, SwitchDown, SwitchUp, SynSeen, Tick
+from steering.core.messages import Input, PortStatus, Prefer, SwitchDown, SwitchUp, SynSeen, Tick
 from steering.model.ofperror import error_name
 from steering.openflow.channel import Channel, echo_reply, install
 from steering.openflow.discovery import Links
@@ -81,9 +82,10 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._switches: dict[int, Channel] = {}
         self._dirty: list[Channel] = []
         self._logged: dict[Any, float] = {}
+        self.told: Callable[[Prefer], None] = lambda prefer: None  # what MCPs have to hear
         self._links = Links(discovery, counters, self._inbox.append)
         self._dispatch = Dispatch(counters, self._links.heard)
-        self._sender = Sender(self._switches, counters, self._inbox.append)
+        self._sender = Sender(self._switches, counters, self._inbox.append, lambda prefer: self.told(prefer))
         self._ports = PortPoll(self._switches, self._sender.xids, self._inbox.append)
         install(self)
 

@@ -29,8 +29,8 @@ from .errors import Malformed, MalformedMessage
 from .fields import FIELDS, oxm
 from .templates import marked_entry, template
 
-# length, table, priority, cookie, packets, match type, match length
-_HEAD = Struct("!HBx8xH10xQQ8xHH").unpack_from
+# length, table, priority, cookie, packets, bytes, match type, match length
+_HEAD = Struct("!HBx8xH10xQQQHH").unpack_from
 _HEAD_SIZE = 52
 _MATCH_AT = 48
 _LENGTH = Struct("!H").unpack_from
@@ -72,8 +72,8 @@ def _usual(family: int) -> tuple[Struct, tuple[bytes, ...]]:
     length = (_MATCH_AT + rest.size).to_bytes(2, "big")
     before = length + bytes([Table.SESSION, 0])
     timeouts_and_flags = SESSION_PRIORITY.to_bytes(2, "big") + bytes(6)
-    head = f"!4sQ8s4xQ0sQ8x{rest.format[1:]}"
-    return Struct(head), (before, timeouts_and_flags, b"", *constants)
+    head = f"!4sQ8s4xQ0sQ0sQ{rest.format[1:]}"
+    return Struct(head), (before, timeouts_and_flags, b"", b"", *constants)
 
 
 _USUAL4, _CONST4 = _usual(4)
@@ -115,10 +115,11 @@ def _usual_entry(
     dpid: int, family: int, parts: tuple[Any, ...], constants: tuple[bytes, ...]
 ) -> ObservedEntry | None:
     """None if it has not exactly the usual form."""
-    _, cookie, packets, src, dst, sport, dport, role, way, path = parts[1::2]
+    _, cookie, packets, size, src, dst, sport, dport, role, way, path = parts[1::2]
     if parts[::2] != constants or cookie >> 52 != _SESSION or cookie >> 48 & 3 == _NO_KIND:
         return None
-    return ObservedEntry(Entry(dpid, role, family, src, dst, sport, dport, way, path, cookie), packets)
+    entry = Entry(dpid, role, family, src, dst, sport, dport, way, path, cookie)
+    return ObservedEntry(entry, packets, size)
 
 
 class _Seen:
@@ -134,7 +135,7 @@ class _Seen:
 
     def other(self, part: bytes) -> None:
         """One whole ofp_flow_stats of whatever form."""
-        _, table, priority, cookie, packets, match_type, match_length = _HEAD(part)
+        _, table, priority, cookie, packets, size, match_type, match_length = _HEAD(part)
         if match_type != 1 or match_length < 4 or _MATCH_AT + (match_length + 7 & ~7) > len(part):
             raise MalformedMessage(Malformed.BAD_MATCH)
         owner, rest = cookie >> 52, part[_MATCH_AT:]
@@ -145,7 +146,7 @@ class _Seen:
             if entry is None:
                 self.ignored += 1
             else:
-                self.entries.append(ObservedEntry(entry, packets))
+                self.entries.append(ObservedEntry(entry, packets, size))
         elif owner == _HOST or owner == _STATIC:
             self.cookies.add(cookie & (COOKIE_KIND_MASK | EPOCH_MASK))
             if table == Table.HOST:

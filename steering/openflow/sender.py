@@ -16,6 +16,7 @@ from steering.core.messages import (
     FillSwitch,
     Input,
     Output,
+    Prefer,
     ReadEntries,
     Release,
     RemoveEntries,
@@ -56,10 +57,18 @@ class Steering:
 
 
 class Sender:
-    """Writes to `lines` (datapath id -> connected switch). `feed` takes what has to go back to the engine."""
+    """Writes to `lines` (datapath id -> connected switch). `feed` takes what has to go back to the engine, `tell`
+    what is for MCPs."""
 
-    def __init__(self, lines: Mapping[int, Line], counters: Counters, feed: Callable[[Input], None]) -> None:
+    def __init__(
+        self,
+        lines: Mapping[int, Line],
+        counters: Counters,
+        feed: Callable[[Input], None],
+        tell: Callable[[Prefer], None] = lambda prefer: None,
+    ) -> None:
         self._lines = lines
+        self._tell = tell
         self._counters = counters
         self._waiting: dict[int, list[Steering]] = {}  # their barrier goes out at the end of the batch
         self._barriers: dict[tuple[int, int], list[Steering]] = {}
@@ -91,6 +100,8 @@ class Sender:
                 self.readback.ask(output, now)
             elif type(output) is Authorise:
                 self.authorise(output)
+            elif type(output) is Prefer:
+                self._tell(output)
 
     def _to(self, dpid: int, data: bytes) -> None:
         line = self._lines.get(dpid)

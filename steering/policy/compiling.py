@@ -3,6 +3,7 @@
 from steering.model.policy import (
     Action,
     Application,
+    Distribution,
     Limits,
     Meters,
     Policy,
@@ -15,6 +16,7 @@ from steering.model.policy import (
     Terms,
     Timers,
     TimeWindow,
+    UsageMode,
     Weights,
     When,
 )
@@ -57,9 +59,12 @@ def compiled(file: PolicyFile) -> Policy:
         authorization=file.authorization.compiled(),
         acl=tuple(entry.compiled() for entry in file.acl),
         cpe_acl=file.cpe_acl.compiled(),
+        distribution=file.distribution,
         rules=tuple(_rule(rule, weights) for rule in file.rules),
         subscribers=tuple(_subscriber(item) for item in file.subscribers),
-        classes=tuple(SubscriberClass(item.name, _quotas(item.quotas)) for item in file.classes),
+        classes=tuple(
+            SubscriberClass(item.name, _quotas(item.quotas), item.distribution) for item in file.classes
+        ),
         applications=tuple(_application(item) for item in file.applications),
     )
 
@@ -106,6 +111,7 @@ def _terms(file: ThenFile, own: Weights) -> Terms:
         max_stretch=file.max_stretch,
         fallback=file.fallback,
         usage_mode=file.usage_mode,
+        distribution=_distribution(file),
         pooling=Pooling(
             allowed=frozenset(file.pooling.allowed),
             preferred=tuple(dict.fromkeys(file.pooling.preferred)),
@@ -117,6 +123,17 @@ def _terms(file: ThenFile, own: Weights) -> Terms:
         transports=tuple(dict.fromkeys(file.transports)),
         terminate_only=frozenset(file.terminate_only),
     )
+
+
+def _distribution(file: ThenFile) -> Distribution | None:
+    """A rule's scheme, said outright or by the words that mean one; None for that of subscriber or policy."""
+    if file.distribution is not None:
+        return file.distribution
+    if file.ratio:
+        return Distribution.RATIO
+    if file.usage_mode is UsageMode.ACTIVE_BACKUP:
+        return Distribution.ACTIVE_BACKUP
+    return Distribution.LOWEST_RTT if "usage_mode" in file.model_fields_set else None
 
 
 def _weights(file: RuleWeightsFile | None, own: Weights) -> Weights | None:
@@ -135,7 +152,7 @@ def _quotas(file: QuotasFile) -> Quotas:
 
 
 def _subscriber(file: SubscriberFile) -> Subscriber:
-    return Subscriber(file.id, file.klass, tuple(file.prefixes), _quotas(file.quotas))
+    return Subscriber(file.id, file.klass, tuple(file.prefixes), _quotas(file.quotas), file.distribution)
 
 
 def _application(file: ApplicationFile) -> Application:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from steering.model.policy import Action, Mode, Origin, Quotas, UsageMode
+from steering.model.policy import Action, Distribution, Mode, Origin, Quotas, UsageMode
 from steering.policy.findings import Code, Problem, quoted
 from steering.policy.policy_plan import PolicyPlan
 from steering.policy.rule_schema import QuotasFile, RuleFile
@@ -17,6 +17,7 @@ _OF_AN_MCP = (
     "max_stretch",
     "ratio",
     "usage_mode",
+    "distribution",
     "pooling",
     "terminate_only",
 )
@@ -35,6 +36,7 @@ def contradiction_problems(plan: PolicyPlan) -> Iterator[Problem]:
         message = f"half_open ({limits.half_open}) is more than sessions ({limits.sessions})"
         yield Problem(("limits", "half_open"), Code.LIMITS, message)
     yield from _quotas(plan)
+    yield from _without_shares(plan)
     for index, rule in enumerate(plan.file.rules):
         if Origin.PROXIED in rule.then.terminate_only and not plan.file.marker.source_ports:
             message = (
@@ -61,9 +63,40 @@ def _of_rule(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
     for key in _SESSIONS:
         if getattr(then.quotas, key) == 0:
             yield ("then", "quotas", key), f"{key} is 0, yet the action is proxy: say 'action: bypass'"
-    if then.ratio and then.usage_mode is not UsageMode.NATIVE:
-        yield ("then", "ratio"), f"a ratio shares traffic out, and usage mode {then.usage_mode} does not"
+    yield from _usage(rule)
     yield from _pooling(rule)
+
+
+def _usage(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
+    """`usage_mode`, `ratio` and `distribution` answer one question (see `rule_schema`)."""
+    then = rule.then
+    scheme, mode = then.distribution, then.usage_mode
+    if then.ratio and mode is not UsageMode.NATIVE:
+        yield ("then", "ratio"), f"a ratio shares traffic out, and usage mode {mode} does not"
+    elif then.ratio and scheme not in (None, Distribution.RATIO):
+        yield ("then", "ratio"), f"a ratio shares traffic out, and distribution {scheme} does not"
+    elif scheme is Distribution.RATIO and not then.ratio:
+        yield ("then", "distribution"), "distribution ratio needs 'ratio', the shares"
+    elif scheme is not None and mode is UsageMode.SINGLE:
+        yield ("then", "distribution"), "a single subflow is not distributed over accesses"
+    elif scheme not in (None, Distribution.ACTIVE_BACKUP) and mode is UsageMode.ACTIVE_BACKUP:
+        yield ("then", "distribution"), f"usage mode {mode} is distribution active-backup, not {scheme}"
+
+
+def _without_shares(plan: PolicyPlan) -> Iterator[Problem]:
+    """Shares name access networks and stand in rules only."""
+    message = "distribution ratio needs shares: say 'ratio' in a rule"
+    file = plan.file
+    if file.distribution is Distribution.RATIO:
+        yield Problem(("distribution",), Code.CONTRADICTION, message)
+    lists = (
+        ("classes", [item.distribution for item in file.classes]),
+        ("subscribers", [item.distribution for item in file.subscribers]),
+    )
+    for section, schemes in lists:
+        for index, scheme in enumerate(schemes):
+            if scheme is Distribution.RATIO:
+                yield Problem(plan.path(section, index, "distribution"), Code.CONTRADICTION, message)
 
 
 def _pooling(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from steering.model.policy import (
     DEFAULT_QUOTAS,
+    Distribution,
     Fallback,
     Limits,
     Meters,
@@ -145,6 +146,7 @@ class PolicyFile(Strict):
     authorization: Annotated[AuthorizationFile, EmptyMapping] = AuthorizationFile()
     acl: Acl = Field(default=[])
     cpe_acl: Annotated[CpeAclFile, EmptyMapping] = CpeAclFile()
+    distribution: Annotated[Distribution, Worded()] = _POLICY.distribution
     classes: Annotated[list[ClassFile], EmptyList, Field(max_length=1024)] = Field(default=[])
     subscribers: Annotated[list[SubscriberFile], EmptyList, Field(max_length=50_000)] = Field(default=[])
     applications: Annotated[list[ApplicationFile], EmptyList, Field(max_length=1024)] = Field(default=[])

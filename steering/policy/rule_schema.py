@@ -4,7 +4,23 @@ Every condition takes one value or a list of values; a rule matches where all it
 
 * quotas: subflows_per_session 1 to 64; sessions 0 (none) to 1,000,000.
 * ratio: at least two access networks, shares 1 to 1000.
-* pooling.quota_bytes: 1 to 10^15 bytes.
+* pooling.quota_bytes: 1 to 10^15 bytes that a subscriber's hosts send by accesses of that type, counted from the
+  controller's start; then its subflows there are backups (N-5.6.1n).
+
+How a session's accesses are used is one question with one answer, `distribution` (N-5.6.2a); the other words name
+special cases of it or fill it in:
+
+* `lowest-rtt` (default): all subflows carry data, as the kernel's scheduler finds best. `usage_mode: native`.
+* `active-backup`: the subflows of the best access type carry, the others are backups (MP_PRIO) and take over when
+  the best have failed. Best is who stands first in `pooling.preferred`, the cheapest; without it, the access the
+  session began on. `usage_mode: active-backup`.
+* `ratio`: as `lowest-rtt`, and each access network's part of a session is held to its share. Needs `ratio`, and
+  giving `ratio` is saying it.
+* `overflow`: as `active-backup` until the best access is 80 % used, then all carry, until it is below 50 % (D-1.e).
+
+`usage_mode: single` is the fourth way: no second subflow at all while one works (D-1.m3). A rule's word counts
+before its subscriber's, that before its class's, and that before the policy's own `distribution` (N-5.6.2c).
+
 * rules 20,000; subscribers 50,000; classes and applications 1024 each; values of one list 1024.
 """
 
@@ -15,6 +31,7 @@ from pydantic import Field
 from steering.model.policy import (
     Action,
     Authentication,
+    Distribution,
     Expectation,
     Fallback,
     Insertion,
@@ -111,6 +128,7 @@ class ThenFile(Strict):
     max_stretch: Stretch | None = None
     fallback: Annotated[Fallback, Worded()] | None = None
     usage_mode: Annotated[UsageMode, Worded()] = UsageMode.NATIVE
+    distribution: Annotated[Distribution, Worded()] | None = None
     pooling: Annotated[PoolingFile, EmptyMapping] = PoolingFile()
     ratio: Annotated[dict[Name, Share], Field(min_length=2, max_length=16)] = Field(default_factory=dict)
     quotas: Annotated[QuotasFile, EmptyMapping] = QuotasFile()
@@ -130,11 +148,13 @@ class SubscriberFile(Strict):
     klass: Name = Field(default="default", alias="class")
     prefixes: Networks = _EMPTY
     quotas: Annotated[QuotasFile, EmptyMapping] = QuotasFile()
+    distribution: Annotated[Distribution, Worded()] | None = None
 
 
 class ClassFile(Strict):
     name: Name
     quotas: Annotated[QuotasFile, EmptyMapping] = QuotasFile()
+    distribution: Annotated[Distribution, Worded()] | None = None
 
 
 class ApplicationFile(Strict):

@@ -1,9 +1,11 @@
-"""What a policy may say and this version does not act on yet: told wherever a policy is checked or loaded.
+"""What a policy may say and this version does not act on: told wherever a policy is checked or loaded.
 
 The words are part of the language (and checked), so that files need not change when the deed follows.
 """
 
-from steering.model.policy import Policy, Pooling, UsageMode
+from steering.model.policy import Distribution, Policy
+
+RANKING = (None, Distribution.ACTIVE_BACKUP, Distribution.OVERFLOW)
 
 
 def unenforced(policy: Policy) -> list[str]:
@@ -11,16 +13,12 @@ def unenforced(policy: Policy) -> list[str]:
     notes = []
     for rule in policy.rules:
         then = rule.then
-        keys = []
-        if then.usage_mode is not UsageMode.NATIVE:
-            keys.append("usage_mode")
-        if then.ratio:
-            keys.append("ratio")
-        if then.pooling.preferred != Pooling().preferred:
-            keys.append("pooling.preferred")
-        if then.pooling.quota_bytes:
-            keys.append("pooling.quota_bytes")
-        notes += [
-            f"rule {rule.name}: {key} is understood, but nothing acts on it in this version" for key in keys
-        ]
+        if then.pooling.preferred and then.distribution not in RANKING:
+            notes.append(
+                f"rule {rule.name}: pooling.preferred orders accesses only where distribution is active-backup or overflow"
+            )
+        if then.distribution is Distribution.RATIO:
+            notes.append(f"rule {rule.name}: ratio is understood, but nothing acts on it in this version")
+        if then.distribution is Distribution.OVERFLOW:
+            notes.append(f"rule {rule.name}: overflow is understood, but nothing acts on it in this version")
     return notes

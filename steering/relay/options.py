@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from steering.relay.sourcemode import (
     MAX_RATIO,
@@ -18,6 +20,7 @@ from steering.relay.sourcemode import (
     parse_nat64,
     parse_pools,
 )
+from steering.relay.stream import AgentOptions
 
 Network = IPv4Network | IPv6Network
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -134,6 +137,7 @@ class RelayOptions:
     mapping_log: str | None = None
     log_destinations: bool = False
     ident: frozenset[bytes] = frozenset()
+    agent: AgentOptions | None = None
 
     def covers(self, address: str) -> bool:
         """Whether an address lies in a service prefix (a prefix of the other family never covers it)."""
@@ -254,6 +258,32 @@ def parse_bound(option: str, value: str, low: int, high: int) -> int:
     if not (value.isascii() and value.isdigit() and len(value) <= 9 and low <= int(value) <= high):
         raise OptionError(f"{option} {value}: a whole number from {low} to {high}")
     return int(value)
+
+
+def parse_agent(url: str | None, mcp: str | None, token: str | None, ca: str | None) -> AgentOptions | None:
+    """The controller that an agent obeys: URL, this MCP's name there, the file of its token, a CA. Raises OptionError."""
+    if url is None:
+        if mcp or token or ca:
+            raise OptionError("--mcp, --token-file and --ca-file go with --controller URL")
+        return None
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and url.isascii()
+    except ValueError:
+        good = False
+    if not good or any(c.isspace() for c in url):
+        raise OptionError(f"--controller {url!r} is no http or https address")
+    if not mcp or not token:
+        raise OptionError(
+            "--controller needs --mcp NAME and --token-file FILE (steering token add --role mcp)"
+        )
+    try:
+        secret = Path(token).read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise OptionError(f"--token-file {token}: {getattr(error, 'strerror', None) or 'no text'}") from None
+    if not secret or any(not "!" <= c <= "~" for c in secret):
+        raise OptionError(f"--token-file {token}: it holds no token")
+    return AgentOptions(url, mcp, secret, ca)
 
 
 def parse_choice(option: str, value: str, choices: type[Choice]) -> Choice:

@@ -15,6 +15,7 @@ from functools import partial
 from select import EPOLLIN
 from typing import Any
 
+from steering.relay.agent import Agent
 from steering.relay.counters import Counters, kernel_counters
 from steering.relay.dialling import Dialler, dial_own, dialler
 from steering.relay.dscp import Marks
@@ -87,6 +88,7 @@ class Relay:
         self._waiting = Waiting(self._poller, terms, self._explicit, self._no_preface)
         self._ident = Ident(self._poller, options.ident) if options.ident else None
         self._status: StatusSocket | None = None
+        self._agent: Agent | None = None
         try:
             for port in options.ports:
                 self._listeners.append(listener(port))
@@ -97,7 +99,9 @@ class Relay:
                 self._protocols[self._listeners[-1]] = offer.protocol
             if options.status is not None:
                 self._status = StatusSocket(options.status)
-        except PlatformError:
+            if options.agent is not None:
+                self._agent = Agent(options.agent, log)
+        except (PlatformError, OSError):
             self._close_listeners()
             raise
 
@@ -132,6 +136,8 @@ class Relay:
             self._stop = True
 
     def _serve(self) -> None:
+        if self._agent is not None:
+            self._agent.start()
         self._watch_listeners()
         if self._status is not None:
             self._poller.add(self._status.sock.fileno(), EPOLLIN, self._on_status)
@@ -195,6 +201,9 @@ class Relay:
             self._poller.remove(self._status.sock.fileno())
             self._status.close()
             self._status = None
+        if self._agent is not None:
+            self._agent.stop()
+            self._agent = None
 
     # -- accepting --------------------------------------------------------------------------------------------------
 
@@ -410,4 +419,5 @@ class Relay:
             "sessions": sessions,
             "counters": counters,
             "kernel": kernel_counters(),
+            **({"agent": self._agent.document()} if self._agent is not None else {}),
         }

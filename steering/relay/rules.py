@@ -51,6 +51,9 @@ SYSCTLS: tuple[tuple[str, str], ...] = (
     ("net.ipv4.tcp_fastopen", "3"),  # explicit mode: the destination may come with the SYN
 )
 
+PM_TYPE = "net.mptcp.pm_type"
+"""0: the kernel's own path manager; 1: the agent's. Sessions keep the one they began with."""
+
 PER_INTERFACE: tuple[tuple[str, str], ...] = (("rp_filter", "0"), ("send_redirects", "0"))
 """Per-interface IPv4 settings; the kernel takes the larger of `all` and the interface's own."""
 
@@ -210,7 +213,7 @@ def unrouting() -> tuple[str, ...]:
 
 def script(options: RelayOptions) -> str:
     """All of it as a shell script, to read or to run as root; running it twice changes nothing more."""
-    sysctls = "\n".join(f"sysctl -qw {name}={value}" for name, value in SYSCTLS)
+    sysctls = "\n".join(f"sysctl -qw {name}={value}" for name, value in settings(options))
     loops = "\n".join(
         f'for f in /proc/sys/net/ipv4/conf/*/{name}; do echo {value} > "$f"; done'
         for name, value in PER_INTERFACE
@@ -240,17 +243,28 @@ def limits(role: Role) -> str:
     return f"ip mptcp limits set subflows {SUBFLOW_LIMIT}{accepted}"
 
 
-def apply_sysctls(role: Role = Role.DOWNSTREAM) -> None:
+def settings(options: RelayOptions) -> tuple[tuple[str, str], ...]:
+    """The sysctls a relay needs."""
+    return (*SYSCTLS, (PM_TYPE, "1")) if options.agent else SYSCTLS
+
+
+def return_path_manager(options: RelayOptions) -> None:
+    """Without its agent nobody would accept joins: from now on the kernel does again. Raises RuleError."""
+    if options.agent:
+        _write(Path("/proc/sys", *PM_TYPE.split(".")), "0")
+
+
+def apply_sysctls(options: RelayOptions) -> None:
     """Write the sysctls and the subflow limit. They stay after the relay: a machine that forwards goes on to.
 
     Raises RuleError.
     """
-    for name, value in SYSCTLS:
+    for name, value in settings(options):
         _write(Path("/proc/sys", *name.split(".")), value)
     for name, value in PER_INTERFACE:
         for path in Path("/proc/sys/net/ipv4/conf").glob(f"*/{name}"):
             _write(path, value)
-    command(limits(role))
+    command(limits(options.role))
 
 
 def install(options: RelayOptions) -> None:

@@ -48,6 +48,7 @@ class Application(SteeringApp):
         operator.connect(self.give, self.take)
         self._controller.authorisers.connect(self.give)
         self._sender.authorise = self._controller.authorisers.ask
+        self.told = self._controller.rest.tell
         self._operating = hub.spawn(operator.watch, self._controller.settings.policy, file.changed)
         self._controller.rest.start()
         log.info("switches: %s, REST: %s", self._endpoint, self._controller.rest.url)

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
 from steering.core.discovery import Rejection
+from steering.core.messages import Prefer
 from steering.model.control import Control
 from steering.model.view import View
 from steering.northbound import Northbound, northbound
@@ -161,6 +162,10 @@ class Rest:
             minimum_chunk_size=1,  # an event goes out when it happens, not when 4 KiB are together
         )
         self._threads = [server, eventlet.spawn(self._watch)]
+
+    def tell(self, prefer: Prefer) -> None:
+        """An MCP hears what is wanted of its subflows."""
+        self._north.preferences.tell(prefer)
 
     def _watch(self) -> None:
         while True:

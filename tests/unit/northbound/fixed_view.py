@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
 from steering.model.control import Control, PolicyOutcome, PolicyText, WhatIf
+from steering.model.preference import Intent
 from steering.model.view import Wanted
 from steering.northbound import Northbound, northbound
 from steering.northbound.throttle import Throttle
@@ -82,6 +83,7 @@ class FixedView:
 
     def __init__(self, sessions: int = 3) -> None:
         self.count = sessions
+        self.wanted: dict[str, list[Intent]] = {}
         self.asked: list[tuple[int, int, Wanted]] = []
 
     def health(self) -> Json:
@@ -110,6 +112,12 @@ class FixedView:
             ],
             "hosts": [{"address": "10.1.0.2", "mac": "02:00:00:00:00:02", "port": "s1:1"}],
         }
+
+    def mcp_name(self, mcp: int) -> str:
+        return {1: "core", 2: "edge"}[mcp]
+
+    def intents(self, mcp: str) -> list[Intent]:
+        return self.wanted.get(mcp, [])
 
     def mcps(self) -> list[Json]:
         core = {

@@ -1,5 +1,7 @@
 """What may be changed over REST, by whom, under which conditions, and what is written down of it."""
 
+import hashlib
+import hmac
 import json
 import logging
 from typing import Any
@@ -7,10 +9,17 @@ from typing import Any
 import pytest
 from webob import Request, Response
 
-from steering.core.messages import AbortSession, AccessChanged, McpAdmin, McpReport
+from steering.core.messages import (
+    AbortSession,
+    AccessChanged,
+    McpAdmin,
+    McpReport,
+    Offload,
+    SubscriberAccess,
+)
 from steering.core.view import EngineView
 from steering.model.network import NetworkAccessType, Trust
-from steering.model.policy import Policy, Rule, Subscriber, Terms, When
+from steering.model.policy import Policy, Pooling, Rule, Subscriber, Terms, When
 from steering.northbound.routes import ROUTES
 from steering.northbound.throttle import Throttle
 from steering.northbound.tokens import Role
@@ -21,6 +30,7 @@ from tests.unit.northbound.json_schema import faults
 from tests.unit.northbound.test_application import problem
 
 LTE = "/v1/access-networks/lte"
+WHO = hmac.new(b"k" * 32, IMSI.encode(), hashlib.sha256).hexdigest()[:16]  # IMSI as REST names it
 UPDATE = {"type": "wlan", "trust": "third-party", "sequence": 7}
 
 
@@ -111,6 +121,35 @@ def test_an_mcp_reports_its_load(rest: Rest) -> None:
     }  # fmt: skip
     assert rest("PUT", "/v1/mcps/core/load", {"alive": False}, token).status_code == 202
     assert rest.control.given == [McpReport(7, True, 0.25), McpReport(7, False, None)]
+
+
+@pytest.mark.row("D-6.3e", "N-7.1")
+def test_a_subscribers_access_has_sequence_numbers(rest: Rest) -> None:
+    path = f"/v1/subscribers/{WHO}/access"
+    update = {"allowed": ["wlan", "cellular"], "preferred": ["wlan"], "sequence": 7}
+    answer = rest("PUT", path, update)
+    assert (answer.status_code, answer.json) == (200, {**update, "allowed": ["cellular", "wlan"], "id": WHO})
+    assert "7 is in force" in problem(rest("PUT", path, update), 409)
+    problem(rest("PUT", path, {**update, "sequence": 6}), 409)
+    assert rest("PUT", path, {"sequence": 8}).status_code == 200
+    kinds = frozenset({NetworkAccessType.WLAN, NetworkAccessType.CELLULAR})
+    assert rest.control.given == [
+        SubscriberAccess(IMSI, Pooling(kinds, (NetworkAccessType.WLAN,))),
+        SubscriberAccess(IMSI, None),
+    ]
+    problem(rest("PUT", f"/v1/subscribers/{IMSI}/access", update), 404)
+    problem(rest("PUT", path, {**update, "preferred": ["fixed"], "sequence": 9}), 422)
+    problem(rest("PUT", path, {**update, "sequence": 9}, token_of("mcp")), 403)
+    assert len(rest.control.given) == 2
+
+
+@pytest.mark.row("D-1.u2")
+def test_an_offload_names_two_access_networks(rest: Rest) -> None:
+    assert rest("POST", "/v1/offload", {"from": "lte", "to": "wlan"}).status_code == 202
+    assert rest("POST", "/v1/offload", {"from": "lte", "to": None}).json == {"from": "lte", "to": None}
+    for wrong in ({"from": "lte", "to": "lte"}, {"from": "lte", "to": "x"}, {"from": "lte"}):
+        problem(rest("POST", "/v1/offload", wrong), 422)
+    assert rest.control.given == [Offload("lte", "wlan"), Offload("lte", None)]
 
 
 def test_a_session_is_aborted() -> None:
@@ -387,11 +426,13 @@ def test_changes_answer_what_the_schemas_say(rest: Rest) -> None:
         "rollback": {"version": 3}, "whatif": QUESTION, "pair": {"addresses": ["10.1.0.2"]},
         "put_acl": {"entries": [{"name": "x", "action": "deny", "source": ["10.1.0.0/28"]}]},
         "register": {"subscriber": "somebody", "addresses": ["10.1.0.2"]},
+        "offload": {"from": "lte", "to": "wlan"},
+        "put_subscriber_access": {"preferred": ["wlan"], "sequence": 1},
     }  # fmt: skip
     for route in ROUTES:
         if route.method == "GET" or "{id}" in route.path or route.name in RESERVING:
             continue
-        path = route.path.format(name="core" if "mcps" in route.path else "lte")
+        path = route.path.format(name="core" if "mcps" in route.path else "lte", id=WHO)
         response = rest(route.method, path, asked.get(route.name), If_Match="*")
         assert response.status_code == route.status, response.text
         assert route.schema is not None

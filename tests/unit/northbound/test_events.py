@@ -2,14 +2,16 @@
 
 import json
 import threading
+from collections import deque
 from typing import Any
 
 import pytest
 from webob import Request
 
 from steering.core.counters import Counters
-from steering.core.messages import SwitchDown
+from steering.core.messages import Prefer, SwitchDown
 from steering.core.view import EngineView
+from steering.model.preference import Intent, Wish
 from steering.model.session import Refusal
 from steering.northbound import events
 from steering.northbound.events import MAX_QUEUE, MAX_STREAMS, EventBody, EventHub, Stream, TooManyStreams
@@ -175,6 +177,7 @@ def test_an_mcp_hears_how_things_stand_and_then_what_changes() -> None:
     told = [
         (block.split("event: ")[1].split("\n")[0], json.loads(block.split("data: ")[1])) for block in blocks
     ]
+    assert told.pop(3) == ("subflows", {"mcp": "core", "all": True, "subflows": []})
     assert [(kind, data["name"], data.get("trust", data.get("draining"))) for kind, data in told] == [
         ("access", "lte", "operator"),
         ("access", "wlan", "operator"),
@@ -183,6 +186,41 @@ def test_an_mcp_hears_how_things_stand_and_then_what_changes() -> None:
         ("drain", "core", True),
     ]
     assert told[3][1]["prefixes"] == ["10.1.0.0/24", "fd00:1::/64"]
+
+
+@pytest.mark.row("D-6.3e", "N-7.1")
+def test_intents_are_for_their_mcp_alone() -> None:
+    view = FixedView()
+    wish = Intent(3, 0x92C53B6F, b"\n\1\0\2", 40000, b"\n\t\0\2", 80, "lte", "cellular", Wish(backup=True))
+    view.wanted["core"] = [wish] * 101
+    made = north(view)
+    streams = [opened(made.application, path) for path in ("/v1/mcps/core/events", "/v1/mcps/edge/events")]
+    streams.append(opened(made.application, "/v1/events"))
+    made.preferences.tell(Prefer(1, (wish._replace(wish=Wish(allowed=False, share=2)),)))
+    told = []
+    for response in streams:
+        chunks = iter(response.app_iter)
+        next(chunks)
+        made.hub.publish("drain", {"name": "edge"})  # so that each has something to say
+        text = next(chunks).decode()
+        blocks = [b for b in text.split("\n\n") if "event: subflows" in b]
+        told.append([json.loads(b.split("data: ")[1]) for b in blocks])
+    first, more, new = told[0]
+    assert [len(first["subflows"]), len(more["subflows"])] == [100, 1]
+    assert [first["all"], more["all"], new["all"]] == [True, False, False]
+    assert new["subflows"] == [
+        {
+            "session": "3", "token": "92c53b6f", "host": "10.1.0.2", "host_port": 40000, "server": "10.9.0.2",
+            "server_port": 80, "access": "lte", "type": "cellular", "backup": False, "allowed": False, "share": 2,
+        }
+    ]  # fmt: skip
+    assert told[1:] == [[{"mcp": "edge", "all": True, "subflows": []}], []]
+
+
+def test_intents_are_not_kept_for_nobody() -> None:
+    made = north()
+    made.preferences.tell(Prefer(1, ()))
+    assert made.hub.open(everything, "", []).queue == deque()
 
 
 # ---- what is watched ---------------------------------------------------------------------------

@@ -189,7 +189,7 @@ def test_counters_are_read_back():
     switch.output_of(1, SYN)
     switch.output_of(1, SYN)
     switch.add_entry(entry._replace(cookie=entry.cookie | 7))
-    ((seen, packets),) = switch.read().entries
+    ((seen, packets, _),) = switch.read().entries
     assert (seen.cookie & 7, packets) == (7, 2)
     host = next(rule for rule in every_form() if rule.table == Table.HOST and rule.priority == 1000)
     switch.install(host)

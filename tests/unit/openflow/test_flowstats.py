@@ -61,7 +61,7 @@ def test_what_open_vswitch_says():
 @given(st.lists(st.tuples(ENTRIES, st.integers(0, 2**64 - 1)), max_size=5))
 def test_any_order_of_fields(counted):
     body = b"".join(stats(session_rule(entry), packets) for entry, packets in counted)
-    assert parse(0xABC, body).entries == [ObservedEntry(entry, packets) for entry, packets in counted]
+    assert parse(0xABC, body).entries == [ObservedEntry(entry, packets, 9) for entry, packets in counted]
 
 
 @given(ENTRIES)
@@ -91,7 +91,7 @@ def test_actions_besides_are_no_matter():
     copying = (ToController(6), *rule.actions, UnwildcardFlow())
     for goto, watch in ((rule.goto, Watch.COPY), (None, Watch.PUNT)):
         rule = Rule(rule.table, rule.priority, rule.match, copying, goto, None, rule.cookie)
-        assert found(rule).entries == [ObservedEntry(first._replace(watch=watch), 0)]
+        assert found(rule).entries == [ObservedEntry(first._replace(watch=watch), 0, 9)]
 
 
 def test_hosts():

@@ -13,6 +13,7 @@ from steering.model.policy import (
     Application,
     Authentication,
     Direction,
+    Distribution,
     Expectation,
     Fallback,
     Mode,
@@ -41,11 +42,12 @@ over_limit: refuse
 third_party_pooling: true
 keep_keys: true
 marker: {source_ports: ["50000-50100", 49152]}
+distribution: overflow
 selection: {weights: {load: 3}}
 quotas: {sessions_per_subscriber: 100}
-classes: [{name: business, quotas: {sessions_per_subscriber: 50}}]
+classes: [{name: business, quotas: {sessions_per_subscriber: 50}, distribution: active-backup}]
 subscribers:
-  - {id: s-1, class: business, prefixes: [10.1.0.16/28, "fd00:1::7"], quotas: {sessions_per_mcp: 0}}
+  - {id: s-1, class: business, prefixes: [10.1.0.16/28, "fd00:1::7"], quotas: {sessions_per_mcp: 0}, distribution: lowest-rtt}
 applications:
   - {name: web, ports: [443, 80, "8000-8080"], destinations: 10.9.0.0/24}
 rules:
@@ -106,12 +108,16 @@ def test_every_key_of_the_language() -> None:
         OverLimit.REFUSE,
         True,
     )
-    assert policy.keep_keys
+    assert policy.keep_keys and policy.distribution is Distribution.OVERFLOW
     assert policy.marker_ports == ((49152, 49152), (50000, 50100))
     assert policy.quotas == Quotas(sessions_per_subscriber=100, sessions_per_server=4096)
-    assert policy.classes == (SubscriberClass("business", Quotas(sessions_per_subscriber=50)),)
+    assert policy.classes == (
+        SubscriberClass("business", Quotas(sessions_per_subscriber=50), Distribution.ACTIVE_BACKUP),
+    )
     prefixes = (ip_network("10.1.0.16/28"), ip_network("fd00:1::7/128"))
-    assert policy.subscribers == (Subscriber("s-1", "business", prefixes, Quotas(sessions_per_mcp=0)),)
+    assert policy.subscribers == (
+        Subscriber("s-1", "business", prefixes, Quotas(sessions_per_mcp=0), Distribution.LOWEST_RTT),
+    )
     web = Application("web", ((80, 80), (443, 443), (8000, 8080)), (ip_network("10.9.0.0/24"),))
     assert policy.applications == (web,)
     rule, rest = policy.rules
@@ -142,6 +148,7 @@ def test_every_key_of_the_language() -> None:
         max_stretch=3,
         fallback=Fallback.FAIL_CLOSED,
         usage_mode=UsageMode.NATIVE,
+        distribution=Distribution.RATIO,
         pooling=Pooling(
             frozenset({NetworkAccessType.WLAN, NetworkAccessType.CELLULAR}),
             (NetworkAccessType.WLAN, NetworkAccessType.CELLULAR),
@@ -158,6 +165,54 @@ def test_every_key_of_the_language() -> None:
 def test_a_rule_without_conditions_and_terms_proxies_all() -> None:
     (rule,) = parsed("policy: 1\nrules:\n- name: all\n  when:\n  then:\n").rules
     assert (rule.when, rule.then) == (When(), Terms())
+
+
+@pytest.mark.row("N-5.6.2a")
+@pytest.mark.parametrize(
+    ("then", "means"),
+    [
+        ("action: proxy", None),
+        ("usage_mode: native", Distribution.LOWEST_RTT),
+        ("usage_mode: active-backup", Distribution.ACTIVE_BACKUP),
+        ("usage_mode: single", Distribution.LOWEST_RTT),
+        ("ratio: {lte: 1, wlan: 3}", Distribution.RATIO),
+        ("distribution: overflow", Distribution.OVERFLOW),
+        ("distribution: active-backup, usage_mode: active-backup", Distribution.ACTIVE_BACKUP),
+    ],
+)
+def test_the_words_of_usage_mean_one_scheme(then: str, means: Distribution | None) -> None:
+    (rule,) = parsed(f"policy: 1\nrules: [{{name: a, then: {{{then}}}}}]").rules
+    assert rule.then.distribution is means
+
+
+@pytest.mark.row("N-5.6.2a")
+@pytest.mark.parametrize(
+    ("where", "code", "says"),
+    [
+        ("distribution: redundant", Code.BAD_VALUE, "none of lowest-rtt, active-backup, ratio, overflow"),
+        ("distribution: ratio", Code.CONTRADICTION, "needs shares"),
+        ("classes: [{name: b, distribution: ratio}]", Code.CONTRADICTION, "needs shares"),
+        ("rules: [{name: a, then: {distribution: ratio}}]", Code.CONTRADICTION, "needs 'ratio'"),
+        (
+            "rules: [{name: a, then: {distribution: overflow, ratio: {lte: 1, wlan: 1}}}]",
+            Code.CONTRADICTION,
+            "distribution overflow does not",
+        ),
+        (
+            "rules: [{name: a, then: {distribution: overflow, usage_mode: single}}]",
+            Code.CONTRADICTION,
+            "is not distributed",
+        ),
+        (
+            "rules: [{name: a, then: {distribution: lowest-rtt, usage_mode: active-backup}}]",
+            Code.CONTRADICTION,
+            "is distribution active-backup, not lowest-rtt",
+        ),
+    ],
+)
+def test_a_scheme_that_is_none_or_contradicts(where: str, code: Code, says: str) -> None:
+    (finding,) = refused(where)
+    assert finding.code is code and says in finding.message
 
 
 @pytest.mark.row("N-5.6.6a", "N-5.6.6c")

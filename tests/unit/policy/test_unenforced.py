@@ -16,8 +16,9 @@ POLICIES = Path(__file__).parents[3] / "policies"
         ("default", set()),
         ("bulk-nearest-mcp", set()),
         ("drain-for-maintenance", set()),
-        ("cheapest-access-first", {"usage_mode", "pooling.preferred", "pooling.quota_bytes"}),
-        ("rush-hour-offload", {"usage_mode", "pooling.preferred", "ratio"}),
+        ("cheapest-access-first", set()),
+        ("business-pooling", set()),
+        ("rush-hour-offload", {"ratio"}),
     ],
 )
 def test_each_key_without_a_deed_is_named(name, keys):

@@ -1,0 +1,132 @@
+"""Carries out in this MCP's kernel what the controller wants of live subflows (D-6.3e, D-1.m2, N-5.6.1n).
+
+One thread, apart from the relay's loop: whatever the controller or the path manager does, relaying goes on. While the
+controller is away what was wanted last stays in force; when it is back it tells everything anew.
+"""
+
+import select
+import socket
+import threading
+import time
+from typing import Any
+
+from steering.relay.logs import Log
+from steering.relay.pathmanager import PathManager, PathManagerError, Subflow
+from steering.relay.stream import SILENCE_S, AgentOptions, Stream, StreamError
+from steering.relay.wishes import Wish, Wishes, parse
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 5.0
+LOOK_S = 0.1  # how soon what waits for its subflow is tried again
+STOP_S = 2.0
+
+
+class Agent:
+    """`start`, then `stop`. Raises PathManagerError when made, if this kernel cannot do it."""
+
+    def __init__(self, options: AgentOptions, log: Log) -> None:
+        self._options = options
+        self._log = log
+        self._kernel = PathManager()
+        self._wishes = Wishes(self._apply)
+        self._wake, self._waker = socket.socketpair()
+        self._stopping = False
+        self._connected = False
+        self.connections = 0
+        self.refused = 0  # intents that are none
+        self.priorities = 0  # MP_PRIO sent
+        self.ended = 0  # subflows closed
+        self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends within STOP_S; also when it never began."""
+        self._stopping = True
+        self._waker.send(b".")
+        if self._thread.ident is not None:
+            self._thread.join(STOP_S)
+        for end in (self._wake, self._waker):
+            end.close()
+        self._kernel.close()
+
+    def document(self) -> dict[str, Any]:
+        """For the relay's status."""
+        return {
+            "connected": self._connected,
+            "connections": self.connections,
+            "in_force": len(self._wishes),
+            "waiting": self._wishes.waiting,
+            "given_up": self._wishes.given_up,
+            "refused": self.refused,
+            "priorities": self.priorities,
+            "ended": self.ended,
+        }
+
+    def _run(self) -> None:
+        wait = FIRST_WAIT_S
+        while not self._stopping:
+            try:
+                stream = Stream(self._options)
+            except StreamError as error:
+                self._log.peer_event("controller not reached", reason=str(error))
+                self._listen(None, time.monotonic() + wait)
+                wait = min(2 * wait, LONGEST_WAIT_S)
+                continue
+            self._connected, wait = True, FIRST_WAIT_S
+            self.connections += 1
+            self._log.event("controller reached", url=self._options.url)
+            try:
+                self._listen(stream, None)
+            except StreamError as error:
+                self._log.peer_event("controller lost", reason=str(error))
+            finally:
+                self._connected = False
+                stream.close()
+            self._listen(None, time.monotonic() + FIRST_WAIT_S)
+
+    def _listen(self, stream: Stream | None, until: float | None) -> None:
+        """Take what comes from controller and kernel, until a time or the end. Raises StreamError."""
+        watched = [self._wake, self._kernel.events] + ([stream] if stream else [])
+        heard = time.monotonic()
+        while not self._stopping:
+            now = time.monotonic()
+            if until is not None and now >= until:
+                return
+            if stream is not None and now - heard > SILENCE_S:
+                raise StreamError(f"not a word in {SILENCE_S:.0f} s")
+            limit = LOOK_S if self._wishes.waiting else 1.0
+            ready = select.select(watched, [], [], limit if until is None else min(limit, until - now))[0]
+            now = time.monotonic()
+            if self._kernel.events in ready:
+                self._kernel.drain()
+            if stream is not None and stream in ready:
+                heard = now
+                for kind, data in stream.events():
+                    if kind == "subflows":
+                        self._take(data, now)
+            self._wishes.try_again(now)
+
+    def _take(self, data: dict[str, Any], now: float) -> None:
+        if data.get("all") is True:
+            self._wishes.begin(now)
+        told = data.get("subflows")
+        for intent in told if isinstance(told, list) else []:
+            try:
+                subflow, wish = parse(intent)
+            except ValueError:
+                self.refused += 1
+                continue
+            self._wishes.want(subflow, wish, now)
+
+    def _apply(self, subflow: Subflow, before: Wish, wish: Wish) -> None:
+        """Raises PathManagerError where there is no such subflow."""
+        if not wish.allowed:
+            self._kernel.end(subflow)
+            self.ended += 1
+        elif wish.backup != before.backup:
+            self._kernel.priority(subflow, wish.backup)
+            self.priorities += 1
+
+
+__all__ = ["Agent", "AgentOptions", "PathManagerError"]
