@@ -8,6 +8,7 @@ MODULES = {
     "off-path": "off_path",
     "off-path-v6": "off_path_v6",
     "on-path": "on_path",
+    "usage": "usage",
     "on-path-self": "on_path_self",
     "pinning": "pinning",
     "multi-mcp": "multi_mcp",

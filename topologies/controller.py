@@ -7,9 +7,10 @@ import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from topologies.ground import FiveTuple
@@ -51,6 +52,11 @@ class Controller:
         self.policy = record.directory / "policy.yaml"
         self.site.write_text(site_text(plan))
         self.policy.write_text(plan.policy)
+
+    @property
+    def state(self) -> Path:
+        """Its state directory."""
+        return self._state
 
     def start(self, disabled: Sequence[str] | None = None) -> None:
         """Start the process; `disabled` mechanisms replace those given at first."""
@@ -142,6 +148,25 @@ class Controller:
         asked = {"source": source, "destination": destination, "port": port}
         found: dict[str, Any] = self.request("POST", "/v1/whatif", asked)
         return found
+
+    def ask(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, Any]:
+        """Change something: the answer's status and body, whatever they are. A text goes as YAML."""
+        kind = "application/yaml" if isinstance(body, str) else "application/json"
+        data = body if isinstance(body, str) else json.dumps(body)
+        token = (self._state / "token").read_text().strip()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.rest_port}{path}",
+            data=data.encode(),
+            method=method,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": kind, "If-Match": "*", **headers},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10.0) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
 
     def _get_or_none(self, path: str) -> Any:
         try:

@@ -5,7 +5,8 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from mininet.cli import CLI
@@ -55,8 +56,8 @@ class Lab:
         name, number = split_port(port)
         return f"{PREFIX}{name}-eth{number}"
 
-    def start_services(self) -> None:
-        """Servers, relays, and an agent on every end host."""
+    def start_services(self, more: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
+        """Servers, relays (with `more` options, by MCP), and an agent on every end host."""
         plan = self.plan
         for box in plan.of_kind(Kind.SERVER, Kind.M_SERVER):
             self.servers[box.name] = processes.serve(
@@ -64,7 +65,11 @@ class Lab:
             )
         for box in plan.of_kind(Kind.MCP):
             relay = processes.relay(
-                self.record, self.host(box.name), plan.services, plan.server_prefixes(), box.relay
+                self.record,
+                self.host(box.name),
+                plan.services,
+                plan.server_prefixes(),
+                (*box.relay, *more.get(box.name, ())),
             )
             self.relays[box.name] = relay
         for box in plan.of_kind(Kind.CPE):

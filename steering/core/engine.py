@@ -90,8 +90,8 @@ class Engine:
             m.McpReport: self._mcp_report,
             m.PortLoad: self._port_load,
             m.AccessChanged: self._access_changed,
-            m.SubscriberAccess: self._subscriber_access,
-            m.Offload: self._offload,
+            m.SubscriberAccess: self.preferring.take,
+            m.Offload: self.preferring.take,
             m.AbortSession: self._abort,
             m.Authorised: self.pinning.authorised,
             m.AclReplaced: self._list_replaced,
@@ -211,14 +211,6 @@ class Engine:
         if known is not None:
             self.chooser.access[given.name] = (given.type or known[0], given.trust or known[1])
             self.preferring.look_again()
-        return []
-
-    def _subscriber_access(self, given: m.SubscriberAccess, now: float) -> list[m.Output]:
-        self.preferring.override(given.subscriber, given.pooling)
-        return []
-
-    def _offload(self, given: m.Offload, now: float) -> list[m.Output]:
-        self.preferring.offload(given.source, given.target)
         return []
 
     def _abort(self, given: m.AbortSession, now: float) -> list[m.Output]:

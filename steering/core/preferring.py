@@ -15,7 +15,7 @@ from collections import deque
 from typing import NamedTuple
 
 from steering.core.choosing import FOREIGN, Asked, Chooser
-from steering.core.messages import ObservedEntry, Output, Prefer
+from steering.core.messages import ObservedEntry, Offload, Output, Prefer, SubscriberAccess
 from steering.core.owners import not_allowed
 from steering.core.rulebook import Answer
 from steering.core.sessions import BOTH_FINS, Session, SessionTable, Subflow, flow_key
@@ -97,6 +97,14 @@ class Preferring:
         if full != (access in self._full):
             (self._full.add if full else self._full.discard)(access)
             self.look_again()
+
+    def take(self, given: SubscriberAccess | Offload, now: float) -> list[Output]:
+        """The operator's word; what follows from it comes with a tick."""
+        if isinstance(given, Offload):
+            self.offload(given.source, given.target)
+        else:
+            self.override(given.subscriber, given.pooling)
+        return []
 
     def override(self, subscriber: str, pooling: Pooling | None) -> None:
         """A subscriber's accesses, in place of what its rules say. Bounded by the policy's subscribers."""

@@ -1,0 +1,14 @@
+"""Policy on live subflows on the real kernel: the modes of use and a quota."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.running import assert_held, run_lab
+
+
+@pytest.mark.row("D-1.m1", "D-1.m2", "D-1.m3", "D-3.3b", "N-0.a", "N-5.6.1k3", "N-5.6.1n")
+def test_sessions_use_their_accesses_as_policy_says(tmp_path: Path) -> None:
+    status, report = run_lab(tmp_path, "usage")
+    assert_held(status, report)
+    assert report["figures"]["active-backup"]["waiting"] == 0
