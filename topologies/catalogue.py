@@ -9,6 +9,7 @@ MODULES = {
     "off-path-v6": "off_path_v6",
     "on-path": "on_path",
     "usage": "usage",
+    "access-type": "access_type",
     "on-path-self": "on_path_self",
     "pinning": "pinning",
     "multi-mcp": "multi_mcp",

@@ -12,3 +12,8 @@ def test_sessions_use_their_accesses_as_policy_says(tmp_path: Path) -> None:
     status, report = run_lab(tmp_path, "usage")
     assert_held(status, report)
     assert report["figures"]["active-backup"]["waiting"] == 0
+
+
+@pytest.mark.row("D-1.u2", "D-3.2b", "D-3.2d", "D-5.1f", "D-6.3e", "N-5.6.2c")
+def test_access_information_and_offload_act_on_live_subflows(tmp_path: Path) -> None:
+    assert_held(*run_lab(tmp_path, "access-type"))
