@@ -224,9 +224,8 @@ class Engine:
         return self._resync()
 
     def _time_of_day(self, given: m.TimeOfDay, now: float) -> list[m.Output]:
-        if given.minute % 10_080 != self.chooser.minute:
-            self.chooser.minute = given.minute % 10_080
-            self.preferring.new_minute()
+        self.chooser.minute = given.minute % 10_080
+        self.preferring.new_minute(self.chooser.minute)
         return []
 
     def _reservation(self, given: m.Input, now: float) -> list[m.Output]:
@@ -352,8 +351,7 @@ class Engine:
                     self._dirty |= self.graph.add(link.b, link.a, link.weight)
         attachment = self.map.attachments.get(port)
         if attachment is not None:
-            if attachment.role is PortRole.ACCESS and before is not status.up:
-                self.preferring.port(port, status.up)
+            self.preferring.port(port, status.up)
             if not status.up:
                 outputs += self._to_filled(self.neighbours.port_down(attachment))
             if isinstance(attachment.part, Mcp):
@@ -425,7 +423,6 @@ class Engine:
         outputs += self.pinning.tick(now)
         outputs += self.pinning.ending.tick(now)
         outputs += self._to_filled(self.reserving.tick(now))
-        outputs += self.preferring.tick()
         outputs += self._to_filled(self.neighbours.tick(now))
         outputs += self._periodic(now)
         return [o for o in outputs if not isinstance(o, m.SendFrame) or self._is_filled(o.dpid)]

@@ -344,9 +344,9 @@ class Pinning:
         return []
 
     def tick(self, now: float) -> list[Output]:
-        """Whoever waited too long: joins for their token, and what is watched."""
+        """Whoever waited too long, joins for their token and what is watched; and what MCPs have to be told."""
         outputs = self.expire_held(now) + self.strays.tick(now) + self.authorising.tick(self.syn, now)
-        return outputs + self.watching.tick(now)
+        return outputs + self.watching.tick(now) + self.preferring.tick()
 
     def authorised(self, given: Authorised, now: float) -> list[Output]:
         """An authoriser answered: the SYNs that waited for it come again."""

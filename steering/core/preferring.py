@@ -62,6 +62,7 @@ class Preferring:
         self._table = table
         self._rest: deque[int] = deque()  # sessions still to be looked at after a change for all
         self._down: set[PortRef] = set()
+        self._minute = 0
         self._full: set[str] = set()  # access networks that have no room
         self._overrides: dict[str, Pooling] = {}
         self._used: dict[tuple[bytes | str | int, NetworkAccessType], int] = {}
@@ -81,13 +82,16 @@ class Preferring:
         """Something changed that any session may depend on."""
         self._rest = deque(self._table.by_id)
 
-    def new_minute(self) -> None:
-        """Rush hours begin and end for live sessions too (D-3.2c)."""
-        if self._timed:
+    def new_minute(self, minute: int) -> None:
+        """Rush hours begin and end for live sessions too (D-3.2c); told more often than there are minutes."""
+        if self._timed and minute != self._minute:
             self.look_again()
+        self._minute = minute
 
     def port(self, port: PortRef, up: bool) -> None:
-        """An access port lost or regained its link: its subflows have failed, or work again."""
+        """A port lost or regained its link: subflows that come in there have failed, or work again."""
+        if up is (port not in self._down):
+            return
         (self._down.discard if up else self._down.add)(port)
         self.look_again()
 
