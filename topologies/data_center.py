@@ -1,11 +1,9 @@
-"""A data centre with one MCP, or with two (draft-nam 4.3, use cases 2 and 3): plain clients, and both its links used.
+"""A data centre with one MCP (draft-nam 4.3, use case 2): plain clients, and both of its links used.
 
-One MCP: it stands in line at the entrance, takes plain TCP and speaks MPTCP to a server with two addresses.
+The MCP stands in line at the entrance, takes plain TCP and speaks MPTCP to a server with two addresses.
 
     client -- s1 == entrance == s2 --+-- s3 -- server (10.9.0.2)
                                      +-- s4 -- server (10.9.1.2, announced by it)
-
-Two MCPs: the entrance has a leg in each fabric, and `core` in front of plain servers ends MPTCP.
 """
 
 import sys
@@ -30,7 +28,7 @@ GAIN = 1.7
 SECONDS = 6.0
 SETTLED_S = 1.5
 CLIENT, FIRST, SECOND = "10.1.0.2", "10.9.0.2", "10.9.1.2"
-ROWS = ("N-3.2", "N-F2", "N-4.3a")
+ROWS = ("N-3.2", "N-F2")
 
 
 def plan(leg: str = "mptcp") -> Plan:
