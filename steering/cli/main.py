@@ -31,6 +31,7 @@ COMMANDS = (
     "access",
     "limits",
     "reservation",
+    "sharing",
     "events",
     "policy",
     "token",

@@ -14,7 +14,7 @@ from steering.core.selection import effective, load_of, score_of
 from steering.core.sessions import Session, Subflow
 from steering.model.decision import Decision, Ruling
 from steering.model.network import Mcp, McpType, PortRef, PortRole
-from steering.model.policy import Insertion
+from steering.model.policy import Insertion, Switch
 from steering.model.preference import NO_WISH, Intent
 from steering.model.session import EntryKind
 from steering.model.view import Wanted
@@ -164,6 +164,22 @@ class EngineView:
 
     def limits(self) -> Json:
         return limits(self._engine)
+
+    def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
+        found = next((one for one in self._engine.site.mcps if one.name == mcp), None)
+        if found is None:
+            return None
+        wanted = self._engine.policy.logging
+        modes = (found.source_modes.ipv4, found.source_modes.ipv6)
+        shares = any(mode is not None and mode.shares for mode in modes)
+        return (
+            shares if wanted.mappings is Switch.AUTO else wanted.mappings is Switch.ON,
+            wanted.destinations,
+        )
+
+    def subscriber_of(self, address: bytes) -> str | None:
+        found = self._engine.chooser.rulebook.subscriber(address)
+        return None if found is None else found.id
 
     def reservations(self) -> list[Json]:
         return reservations(self._engine, self._clock())

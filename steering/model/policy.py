@@ -261,6 +261,20 @@ class Meters:
     watch: int = 4_000  # segments of session entries that are watched (keys, third ACKs, aborts)
 
 
+class Switch(StrEnum):
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """What is written down of subscribers (N-5.6.7). `auto`: mappings of MCPs that share addresses (B28)."""
+
+    mappings: Switch = Switch.AUTO
+    destinations: bool = False  # RFC 6888 REQ-12
+
+
 @dataclass(frozen=True, slots=True)
 class Reservations:
     """What may be reserved (D-6.4g). Times in seconds."""
@@ -290,6 +304,7 @@ class Policy:
     meters: Meters = field(default_factory=Meters)
     quotas: Quotas = Quotas()
     reservations: Reservations = field(default_factory=Reservations)
+    logging: Logging = field(default_factory=Logging)
     unknown_join: UnknownJoin = UnknownJoin.DROP
     refusal: Refused = Refused.RESET
     over_limit: OverLimit = OverLimit.NATURAL

@@ -25,6 +25,11 @@ class SourceMode(StrEnum):
         return self in (SourceMode.TRANSPARENT, SourceMode.IPV6_ADDRESS)
 
     @property
+    def shares(self) -> bool:
+        """Whether several subscribers have one address, so that only ports tell them apart (RFC 6269)."""
+        return self is SourceMode.SHARED
+
+    @property
     def versions(self) -> tuple[int, ...]:
         """The IP versions it is a mode of."""
         if self is SourceMode.TRANSPARENT:

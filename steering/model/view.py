@@ -53,6 +53,12 @@ class View(Protocol):
         "sessions"}], "refusals": {reason: count}, "full": [{"kind", "name", "most", "source", "count"}], "last_full":
         as one of `full`, or null}: subscribers by their own ids."""
 
+    def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
+        """Whether mappings of an MCP are kept now, and whether with destinations; None: no such MCP (N-5.6.7b)."""
+
+    def subscriber_of(self, address: bytes) -> str | None:
+        """The policy's own id of whoever has an address, packed; None for nobody it knows."""
+
     def reservations(self) -> list[Json]:
         """[{"id", "level", "standing", "subscriber", "session", "flow", "mcp", "rate_bps", "subflows", "asked":
         {"rate_bps", "subflows"}, "path_number", "paths": [{"direction", "between", "switches"}], "version",

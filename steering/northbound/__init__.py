@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from steering.core.counters import Counters
 from steering.model.control import Control
+from steering.model.mapping import Mappings
 from steering.model.view import View
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def northbound(
     epoch: str,
     pseudonyms: bytes,
     store: "Store | None" = None,
+    mappings: "Mappings | None" = None,
     throttle: "Throttle | None" = None,
     heartbeat: float | None = None,
     malformed: Iterable[str] = (),
@@ -54,12 +56,13 @@ def northbound(
     `registry` gets the collector of `counters` and `view` (one northbound for a registry). `keyring` knows
     whose a bearer token is. `now` is the clock of the engine, in seconds. `epoch`: 8 hex digits that no
     earlier run had, for the events' ids. `pseudonyms`: the key of subscribers' pseudonyms. `store`: where the live
-    lists are kept, without one nowhere. `heartbeat`:
+    lists are kept, without one nowhere; `mappings` likewise of what MCPs report. `heartbeat`:
     seconds of silence after which a stream is sent a comment. `malformed` and `disconnects` are the label
     values shown from zero on; values counted outside them appear as `other`.
     """
     # Late: reading credentials does not need webob, Routes, pydantic and prometheus_client in memory.
     from steering.northbound import events, openapi
+    from steering.northbound import mappings as mappings_
     from steering.northbound.accesses import Accesses
     from steering.northbound.lists import Lists, Memory
     from steering.northbound.metrics import Collector, HttpMeter
@@ -82,6 +85,7 @@ def northbound(
         preferences,
         events.HEARTBEAT if heartbeat is None else heartbeat,
         lists,
+        mappings or mappings_.Memory(),
         view,
         Accesses(view),
         registry,

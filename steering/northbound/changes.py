@@ -14,6 +14,7 @@ from steering.core.messages import (
     SubscriberAccess,
 )
 from steering.model.control import Control, PolicyOutcome, WhatIf
+from steering.model.mapping import Mappings
 from steering.model.policy import Pooling
 from steering.northbound import events, preferences
 from steering.northbound.admission import Admission
@@ -30,6 +31,7 @@ from steering.northbound.conditional import require_match, tag_of
 from steering.northbound.events import Event, EventBody, EventHub, TooManyStreams, Wants
 from steering.northbound.exchange import Call, Reply
 from steering.northbound.lists import Lists
+from steering.northbound.mappings import MappingLog
 from steering.northbound.preferences import Preferences
 from steering.northbound.problems import Problem, conflict, not_found, shown
 from steering.northbound.resources import Resources
@@ -52,11 +54,13 @@ class Changes(Resources):
         preferences: Preferences,
         heartbeat: float,
         lists: Lists,
+        mappings: Mappings,
         *reading: Any,
     ) -> None:
         super().__init__(*reading)
         self._preferences = preferences
         self.admission = Admission(self._view, self._accesses, lists, self._pseudonym)
+        self.mappings = MappingLog(self._view, mappings, self._pseudonyms)
         self._control = control
         self._hub = hub
         self._watcher = watcher

@@ -51,6 +51,7 @@ class Uses(IntFlag):
     SEQUENCE = auto()  # 409
     STREAM = auto()  # 503
     STATE = auto()  # 409
+    LOOKUP = auto()  # 404, 503
 
 
 class Route(NamedTuple):

@@ -74,6 +74,16 @@ def _cursor(text: str) -> int:
     return int(text)
 
 
+def _time(text: str) -> float:
+    try:
+        value = float(text) if len(text) <= MAX_NAME else -1.0
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1 << 33:
+        raise ValueError("seconds since 1970 are wanted")
+    return value
+
+
 def _flag(text: str) -> bool:
     if text not in ("0", "1"):
         raise ValueError("0 or 1 is wanted")
@@ -113,6 +123,17 @@ CURSOR = Parameter(
     {"type": "string", "pattern": "^[0-9]{1,18}$"},
     0,
     _cursor,
+)
+IP = Parameter("ip", "An external address", ADDRESS_SCHEMA, None, _address)
+PORT = Parameter(
+    "port", "An external port", {"type": "integer", "minimum": 0, "maximum": 65_535}, None, _whole(0, 65_535)
+)
+TIME = Parameter(
+    "time",
+    "Seconds since 1970; not given, now",
+    {"type": "number", "minimum": 0, "maximum": 1 << 33},
+    None,
+    _time,
 )
 DRY_RUN = Parameter(
     "dry_run", "1: check only", {"type": "string", "enum": ["0", "1"], "default": "0"}, False, _flag

@@ -17,6 +17,7 @@ from steering.northbound.bodies import (
 )
 from steering.northbound.changes import ACCEPTED
 from steering.northbound.exchange import EVERYONE, OPERATOR, READERS, TEXT_TYPE, Call, Reply, Route, Uses
+from steering.northbound.mappings import MappingBatch
 from steering.northbound.reservations import CREATED, Renewal, ReservationWish
 from steering.northbound.reservations import Reserved as To
 from steering.northbound.tokens import Role
@@ -139,6 +140,16 @@ ROUTES = (
     Route(
         "DELETE", "abort", "/v1/sessions/{id}", "Abort an M-session", To.abort, "Abort", OPERATOR,
         status=ACCEPTED, changes=True,
+    ),
+    Route(
+        "POST", "report_mappings", "/v1/mcps/{name}/mappings", "An MCP reports who has which external address",
+        lambda to, call: to.mappings.report(call), "MappingsKept", OWN_MCP, takes=MappingBatch, status=ACCEPTED,
+        uses=Uses.LOOKUP, bound=True, changes=True,
+    ),
+    Route(
+        "GET", "mappings", "/v1/mappings", "Who had an external address and port at a time",
+        lambda to, call: to.mappings.find(call), "Mapping", OPERATOR,
+        (parameters.IP, parameters.PORT, parameters.TIME), uses=Uses.LOOKUP, changes=True,
     ),
     Route(
         "GET", "reservations", "/v1/reservations", "What is reserved; a device sees its own", To.reservations,

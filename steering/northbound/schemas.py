@@ -6,6 +6,7 @@ from steering.model.policy import Insertion
 from steering.model.reservation import Level, Standing
 from steering.model.session import SessionState
 from steering.northbound import bodies
+from steering.northbound.mappings import MappingBatch
 from steering.northbound.reservations import Renewal, ReservationWish
 
 Json = dict[str, Any]
@@ -262,6 +263,18 @@ SCHEMAS: dict[str, Json] = {
         remaining_s=_described(NUMBER, "Of its lease, or of the offer"),
     ),
     "Reservations": _object(reservations=_list(reference("Reservation"))),
+    "MappingsKept": _object(name=TEXT, kept=_described(WHOLE, "0 where logging is off")),
+    "Mapping": _object(
+        mcp=TEXT,
+        internal=TEXT,
+        external=TEXT,
+        first_port=WHOLE,
+        last_port=WHOLE,
+        begin=_described(NUMBER, "Seconds since 1970"),
+        end=_described(_maybe(NUMBER), "null: it goes on"),
+        subscriber=_described(_maybe(TEXT), "A pseudonym"),
+        destination=_maybe(TEXT),
+    ),
     "Released": _object(id=TEXT),
     "SubscriberAccess": _object(
         id=_described(TEXT, "A pseudonym"),
@@ -290,5 +303,5 @@ SCHEMAS: dict[str, Json] = {
         detail=TEXT,
         optional={"errors": _described(_list(reference("Finding")), "What is wrong where in the body")},
     ),
-    **bodies.schemas((*bodies.MODELS, ReservationWish, Renewal)),
+    **bodies.schemas((*bodies.MODELS, ReservationWish, Renewal, MappingBatch)),
 }

@@ -22,11 +22,13 @@ from steering.model.policy import (
     Distribution,
     Fallback,
     Limits,
+    Logging,
     Meters,
     OverLimit,
     Policy,
     Refused,
     Reservations,
+    Switch,
     Timers,
     UnknownJoin,
     Weights,
@@ -46,7 +48,7 @@ from steering.policy.rule_schema import (
 from steering.policy.validate import EmptyList, EmptyMapping, Strict
 
 _WEIGHTS, _LIMITS, _TIMERS, _METERS, _POLICY = Weights(), Limits(), Timers(), Meters(), Policy()
-_RESERVED = Reservations()
+_RESERVED, _LOGGING = Reservations(), Logging()
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Rate = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -105,6 +107,11 @@ class MarkerFile(Strict):
     source_ports: MarkerPorts = Field(default=list(_POLICY.marker_ports))
 
 
+class LoggingFile(Strict):
+    mappings: Annotated[Switch, Worded()] = _LOGGING.mappings
+    destinations: bool = _LOGGING.destinations
+
+
 class ReservationsFile(Strict):
     lease: float = Field(default=_RESERVED.lease, ge=1, le=86_400)
     longest_lease: float = Field(default=_RESERVED.longest_lease, ge=1, le=604_800)
@@ -135,6 +142,7 @@ class PolicyFile(Strict):
     meters: Annotated[MetersFile, EmptyMapping] = MetersFile()
     quotas: Annotated[PolicyQuotasFile, EmptyMapping] = PolicyQuotasFile()
     reservations: Annotated[ReservationsFile, EmptyMapping] = ReservationsFile()
+    logging: Annotated[LoggingFile, EmptyMapping] = LoggingFile()
     unknown_join: Annotated[UnknownJoin, Worded()] = _POLICY.unknown_join
     refusal: Annotated[Refused, Worded()] = _POLICY.refusal
     over_limit: Annotated[OverLimit, Worded()] = _POLICY.over_limit

@@ -4,6 +4,7 @@ import logging
 import secrets
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -33,6 +34,7 @@ from steering.openflow.dispatch import NOT_OURS
 from steering.openflow.errors import Malformed
 from steering.openflow.reader import Disconnect
 from steering.runtime.settings import Endpoint, Settings, SettingsError, Tls
+from steering.store.mappings import MappingStore
 from steering.wire.errors import Refusal as WireRefusal
 
 MAX_CLIENTS = 64  # besides the event streams
@@ -140,6 +142,7 @@ class Rest:
             epoch=secrets.token_hex(4),
             pseudonyms=b"" if "redaction" in settings.disabled else pseudonym_key(settings.state_dir),
             store=StateDirectory(settings.state_dir),
+            mappings=MappingStore(settings.state_dir, time.time),
             malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *Malformed],
             disconnects=list(Disconnect),
         )

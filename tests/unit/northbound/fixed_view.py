@@ -159,6 +159,12 @@ class FixedView:
             "last_full": full,
         }
 
+    def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
+        return (True, False) if mcp == "core" else None
+
+    def subscriber_of(self, address: bytes) -> str | None:
+        return IMSI
+
     def reservations(self) -> list[Json]:
         return [RESERVATION]
 

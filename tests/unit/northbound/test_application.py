@@ -24,7 +24,7 @@ PATHS = [
         id="m-1" if "sessions" in route.path else "d-1", name="core" if "mcps" in route.path else "lte"
     )
     for route in ROUTES
-    if route.method == "GET" and route.media_type != "text/event-stream"
+    if route.method == "GET" and route.media_type != "text/event-stream" and route.name != "mappings"
 ]
 
 

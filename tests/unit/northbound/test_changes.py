@@ -89,7 +89,7 @@ def test_who_may_what() -> None:
     assert may[Role.OPERATOR] == {route.name for route in ROUTES}
     assert may[Role.DEVICE] == {"health", "openapi", "mcps", "discovery", "pair", "unpair"} | RESERVING
     changing = {route.name for route in ROUTES if route.changes}
-    assert may[Role.MCP] & changing == {"load"}
+    assert may[Role.MCP] & changing == {"load", "report_mappings"}
     assert RESERVING - may[Role.READER] == RESERVING & changing
     assert not may[Role.READER] & (changing | {"policy"})
 
@@ -418,11 +418,16 @@ def test_the_audit_says_who_did_what_and_no_secret(rest: Rest, caplog: pytest.Lo
     assert IMSI not in everything
 
 
+MAPPING = {
+    "internal": "10.1.0.2", "external": "192.0.2.1", "first_port": 1024, "last_port": 1535, "begin": 1.0, "end": None,
+}  # fmt: skip
+
+
 def test_changes_answer_what_the_schemas_say(rest: Rest) -> None:
     from steering.northbound.schemas import SCHEMAS
 
     asked: dict[str, Any] = {
-        "load": {"load": 0.5}, "put_access_network": UPDATE, "put_policy": {"policy": 1},
+        "load": {"load": 0.5}, "report_mappings": {"mappings": [MAPPING]}, "put_access_network": UPDATE, "put_policy": {"policy": 1},
         "rollback": {"version": 3}, "whatif": QUESTION, "pair": {"addresses": ["10.1.0.2"]},
         "put_acl": {"entries": [{"name": "x", "action": "deny", "source": ["10.1.0.0/28"]}]},
         "register": {"subscriber": "somebody", "addresses": ["10.1.0.2"]},

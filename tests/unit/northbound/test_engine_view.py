@@ -56,6 +56,8 @@ def test_bodies_are_what_the_schemas_say(driver: Driver) -> None:
     for route in ROUTES:
         if route.method != "GET" or route.media_type == "text/event-stream":
             continue
+        if route.name == "mappings":  # it is asked about an address: test_mappings.py
+            continue
         wanted = decision if route.name == "decision" else listed["id"]
         body = ask(route.path.format(id=wanted, name="core" if "mcps" in route.path else "lte"))
         if route.schema is not None:

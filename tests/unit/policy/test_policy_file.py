@@ -145,6 +145,7 @@ def test_the_default_file_holds_and_explains_every_default() -> None:
         own.authorization,
         own.cpe_acl,
         own.reservations,
+        own.logging,
     ):
         named |= set(part.__slots__)
     named |= {"sessions_per_subscriber", "sessions_per_server", "source_ports"}

@@ -1,0 +1,130 @@
+"""/v1/mappings: MCPs that share addresses report who has what, an operator asks who had it (RFC 6888 section 4, N-5.6.7).
+
+What is kept names a subscriber by pseudonym, and no destination unless the policy asks for them (RFC 6888 REQ-12).
+Where logging is off nothing is kept, whatever is reported.
+"""
+
+from dataclasses import asdict
+from http import HTTPStatus
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, Field, model_validator
+
+from steering.model.mapping import Mapping, Mappings, holder
+from steering.model.view import View
+from steering.northbound.bodies import Body, IpAddress
+from steering.northbound.exchange import Call, Reply
+from steering.northbound.problems import Problem, bad_request, not_found
+from steering.northbound.pseudonyms import pseudonym
+
+Json = dict[str, Any]
+
+MOST_REPORTED = 1_000
+MOST_IN_MEMORY = 10_000
+LATEST = 1 << 33  # seconds since 1970
+ACCEPTED = int(HTTPStatus.ACCEPTED)
+
+
+def _network(text: str) -> str:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise ValueError("an IP address or prefix is wanted") from None
+    alone = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if alone else str(network)
+
+
+AddressOrPrefix = Annotated[str, Field(min_length=2, max_length=64), AfterValidator(_network)]
+AnyPort = Annotated[int, Field(ge=0, le=65_535)]
+Seconds = Annotated[float, Field(ge=0, le=LATEST)]
+
+
+class MappingReport(Body):
+    """A line of an MCP's mapping log. `end` null: it goes on."""
+
+    mcp: Annotated[str, Field(max_length=64)] = ""
+    internal: AddressOrPrefix
+    external: AddressOrPrefix
+    first_port: AnyPort
+    last_port: AnyPort
+    begin: Seconds
+    end: Seconds | None = None
+    destination: IpAddress | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "MappingReport":
+        if self.last_port < self.first_port:
+            raise ValueError("last_port is before first_port")
+        if self.end is not None and self.end < self.begin:
+            raise ValueError("end is before begin")
+        return self
+
+
+class MappingBatch(Body):
+    mappings: Annotated[list[MappingReport], Field(min_length=1, max_length=MOST_REPORTED)]
+
+
+class Memory:
+    """Mappings without a disk: the last of them."""
+
+    def __init__(self) -> None:
+        self.kept: list[Mapping] = []
+
+    def append(self, mappings: Any) -> None:
+        self.kept = [*self.kept, *mappings][-MOST_IN_MEMORY:]
+
+    def find(self, address: str, port: int, at: float | None) -> Mapping | None:
+        return holder(self.kept, address, port, float(LATEST) if at is None else at)
+
+
+class MappingLog:
+    """The resource; `key` makes the pseudonyms."""
+
+    def __init__(self, view: View, kept: Mappings, key: bytes) -> None:
+        self._view = view
+        self._kept = kept
+        self._key = key
+
+    def report(self, call: Call) -> Reply:
+        """202 also where logging is off: an MCP need not know."""
+        name = call.path["name"]
+        logged = self._view.mapping_logging(name)
+        if logged is None:
+            raise not_found("no such MCP")
+        keeps, destinations = logged
+        given = cast(MappingBatch, call.body).mappings
+        kept = [self._mapping(one, name) for one in given if one.destination is None or destinations]
+        if keeps:
+            try:
+                self._kept.append(kept)
+            except OSError as error:
+                raise Problem(
+                    HTTPStatus.SERVICE_UNAVAILABLE, f"mappings cannot be kept: {error.strerror}"
+                ) from None
+        return Reply({"name": name, "kept": len(kept) if keeps else 0}, status=ACCEPTED)
+
+    def _mapping(self, one: MappingReport, mcp: str) -> Mapping:
+        who = self._view.subscriber_of(ip_network(one.internal).network_address.packed)
+        return Mapping(
+            mcp, one.internal, one.external, one.first_port, one.last_port, one.begin, one.end,
+            pseudonym(self._key, who) if who else "",
+            str(one.destination) if one.destination is not None else "",
+        )  # fmt: skip
+
+    def find(self, call: Call) -> Reply:
+        """Who had an external address and port at a time."""
+        query = call.query
+        if query["ip"] is None or query["port"] is None:
+            raise bad_request("ip and port are wanted: whose were they?")
+        address = str(ip_address(query["ip"]))
+        try:
+            found = self._kept.find(address, query["port"], query["time"])
+        except OSError as error:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"the mappings cannot be read: {error.strerror}"
+            ) from None
+        if found is None:
+            raise not_found(f"nobody is known to have had {address} port {query['port']} then")
+        shown = {name: value if value != "" else None for name, value in asdict(found).items()}
+        return Reply(shown)

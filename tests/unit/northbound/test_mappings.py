@@ -1,0 +1,232 @@
+"""/v1/mappings: what MCPs report is kept where the policy says so, and the right subscriber is found."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from webob import Request
+
+from steering.cli.main import main
+from steering.core.messages import PolicyReplaced
+from steering.core.view import EngineView
+from steering.model.mapping import Mapping, holder
+from steering.model.policy import Logging, Policy, Subscriber, Switch
+from steering.model.source import SourceMode, SourceModes
+from steering.northbound import credentials
+from steering.northbound.pseudonyms import pseudonym
+from steering.northbound.schemas import SCHEMAS
+from steering.store.mappings import FILE, MappingStore
+from tests.unit.cli.test_client_commands import serve
+from tests.unit.core.sites import Driver, off_path_site
+from tests.unit.northbound.driven import Driven
+from tests.unit.northbound.fixed_view import TOKEN, north, token_of
+from tests.unit.northbound.json_schema import faults
+
+Json = dict[str, Any]
+NOW = 1_800_000_000.0
+ANNA = pseudonym(b"k" * 32, "anna")
+BERT = pseudonym(b"k" * 32, "bert")
+POLICY = Policy(
+    subscribers=(
+        Subscriber("anna", prefixes=(ip_network("10.1.0.2/32"),)),
+        Subscriber("bert", prefixes=(ip_network("10.1.0.3/32"),)),
+    )
+)
+
+
+def line(internal: str, first: int, begin: float, end: float | None = None, **more: Any) -> Json:
+    fields = {"mcp": "core", "internal": internal, "external": "192.0.2.1", "first_port": first}
+    return fields | {"last_port": first + 511, "begin": begin, "end": end} | more
+
+
+class Desk:
+    """The northbound over an engine whose MCP `core` shares IPv4 addresses, and a store on disk."""
+
+    def __init__(self, directory: Path, policy: Policy = POLICY) -> None:
+        site = off_path_site()
+        core, edge = site.mcps
+        shared = replace(
+            core, source_modes=SourceModes(SourceMode.SHARED, None), pools=(ip_network("192.0.2.0/28"),)
+        )
+        self.driver = Driver(off_path_site(mcps=(shared, edge)), policy)
+        self.directory = directory
+        view = EngineView(self.driver.engine, lambda: self.driver.now, "0")
+        store = MappingStore(directory, lambda: NOW)
+        self.application = north(view, None, Driven(self.driver, view), mappings=store).application
+
+    def ask(self, method: str, path: str, body: Any = None, token: str = TOKEN) -> tuple[int, Json]:
+        request = Request.blank(path, method=method, headers={"Authorization": f"Bearer {token}"})
+        if body is not None:
+            request.content_type, request.body = "application/json", json.dumps(body).encode()
+        response = request.get_response(self.application)
+        return response.status_code, json.loads(response.body)
+
+    def report(self, *lines: Json, mcp: str = "core", token: str = TOKEN) -> tuple[int, Json]:
+        return self.ask("POST", f"/v1/mcps/{mcp}/mappings", {"mappings": lines}, token)
+
+    def find(self, port: int, at: float | None = None) -> tuple[int, Json]:
+        when = "" if at is None else f"&time={at}"
+        return self.ask("GET", f"/v1/mappings?ip=192.0.2.1&port={port}{when}")
+
+    def policy(self, logging: Logging) -> None:
+        self.driver.give(PolicyReplaced(replace(POLICY, logging=logging)))
+
+    @property
+    def size(self) -> int:
+        path = self.directory / FILE
+        return path.stat().st_size if path.exists() else 0
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+@pytest.mark.row("N-5.6.7a")
+def test_the_right_subscriber_at_the_time_and_port(desk: Desk) -> None:
+    assert desk.report(line("10.1.0.2", 1024, NOW - 900), line("10.1.0.3", 1536, NOW - 900)) == (
+        202,
+        {"name": "core", "kept": 2},
+    )
+    desk.report(line("10.1.0.2", 1024, NOW - 900, NOW - 600), line("10.1.0.3", 1024, NOW - 500))
+    status, found = desk.find(1100, NOW - 700)
+    assert (status, found["subscriber"], found["internal"]) == (200, ANNA, "10.1.0.2")
+    assert not list(faults(SCHEMAS["Mapping"], found, SCHEMAS))
+    assert desk.find(1100)[1]["subscriber"] == BERT
+    assert desk.find(1600, NOW - 700)[1]["subscriber"] == BERT
+    assert desk.find(1100, NOW - 550)[0] == 404  # between the two
+    assert desk.find(1100, NOW - 901)[0] == 404
+    assert desk.find(4000)[0] == 404
+    text = (desk.directory / FILE).read_text()
+    assert "anna" not in text and "bert" not in text
+
+
+@pytest.mark.row("N-5.6.7b")
+def test_switched_off_live_nothing_is_kept_whatever_is_reported(desk: Desk) -> None:
+    def hundred() -> list[Json]:
+        return [line("10.1.0.2", 1024, NOW - number) for number in range(100)]
+
+    desk.report(*hundred())
+    size = desk.size
+    assert size > 0
+    desk.policy(Logging(Switch.OFF))
+    assert desk.report(*hundred())[1]["kept"] == 0
+    assert desk.size == size
+    desk.policy(Logging(Switch.ON))
+    assert desk.report(*hundred())[1]["kept"] == 100
+    assert desk.size > size
+
+
+def test_by_default_only_an_mcp_that_shares_addresses_is_logged(desk: Desk) -> None:
+    assert desk.report(line("10.1.0.2", 1024, NOW), mcp="edge")[1]["kept"] == 0
+    assert desk.size == 0
+    desk.policy(Logging(Switch.ON))
+    assert desk.report(line("10.1.0.2", 1024, NOW), mcp="edge")[1]["kept"] == 1
+
+
+@pytest.mark.row("N-5.6.7a")
+def test_destinations_are_kept_only_where_they_are_asked_for(desk: Desk) -> None:
+    told = line("10.1.0.2", 1024, NOW, destination="10.9.0.2")
+    assert desk.report(told)[1]["kept"] == 0
+    desk.policy(Logging(destinations=True))
+    assert desk.report(told)[1]["kept"] == 1
+    assert desk.find(1030)[1]["destination"] == "10.9.0.2"
+
+
+def test_an_mcp_reports_for_itself_and_only_an_operator_asks(desk: Desk) -> None:
+    assert desk.report(line("10.1.0.2", 1024, NOW), token=token_of("mcp"))[0] == 202
+    assert desk.report(line("10.1.0.2", 1024, NOW), mcp="edge", token=token_of("mcp"))[0] == 403
+    assert desk.report(line("10.1.0.2", 1024, NOW), mcp="none")[0] == 404
+    for role in ("reader", "mcp", "device"):
+        assert desk.ask("GET", "/v1/mappings?ip=192.0.2.1&port=1024", token=token_of(role))[0] == 403
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"external": "nowhere"}, {"internal": "10.1.0.2/8"}, {"last_port": 1000}, {"first_port": -1},
+        {"end": 5.0}, {"begin": "yesterday"}, {"note": "unheard of"},
+    ],
+)  # fmt: skip
+def test_what_is_no_mapping_is_422(desk: Desk, change: Json) -> None:
+    assert desk.report(line("10.1.0.2", 1024, NOW) | change)[0] == 422
+    assert desk.size == 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "ip=192.0.2.1", "port=5", "ip=x&port=5", "ip=192.0.2.1&port=65536", "ip=192.0.2.1&port=1&time=nan"],
+)
+def test_a_question_that_cannot_be_answered_is_400(desk: Desk, query: str) -> None:
+    assert desk.ask("GET", f"/v1/mappings?{query}")[0] == 400
+
+
+def test_a_batch_is_bounded(desk: Desk) -> None:
+    assert desk.report(*[line("10.1.0.2", 1024, NOW)] * 1001)[0] == 422
+    assert desk.report()[0] == 422
+
+
+def mapping(number: int) -> Mapping:
+    return Mapping("core", "10.1.0.2", "192.0.2.1", number, number, float(number), None)
+
+
+def test_files_are_bounded_and_the_oldest_are_given_up(tmp_path: Path) -> None:
+    store = MappingStore(tmp_path, lambda: NOW, most=2_000, files=3)
+    for number in range(100):
+        store.append([mapping(number)])
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 3 and all(path.stat().st_size <= 2_000 for path in files)
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
+    assert store.find("192.0.2.1", 99, None) == mapping(99)
+    assert store.find("192.0.2.1", 0, None) is None
+
+
+def test_half_a_line_hides_no_other(tmp_path: Path) -> None:
+    store = MappingStore(tmp_path, lambda: NOW)
+    store.append([mapping(1)])
+    with (tmp_path / FILE).open("a") as file:
+        file.write('{"mcp":"core","internal"\n{"unheard":"of"}\n')
+    store.append([mapping(2)])
+    assert store.find("192.0.2.1", 1, None) == mapping(1)
+    assert store.find("192.0.2.1", 2, None) == mapping(2)
+
+
+def test_an_end_that_was_never_told_is_the_next_ones_begin_and_prefixes_hold_addresses() -> None:
+    first = Mapping("core", "fd00:1::/64", "fd00:c:1::/64", 0, 65535, 10.0, None)
+    second = replace(first, internal="fd00:2::/64", begin=20.0)
+    assert holder([first, second], "fd00:c:1::9", 80, 15.0) == first
+    assert holder([first, second], "fd00:c:1::9", 80, 25.0) == second
+    assert holder([first], "fd00:c:2::9", 80, 15.0) is None
+    own = Mapping(
+        "core", "fd00:1::2", "::beef", 0, 65535, 10.0, None
+    )  # an identifier under the subscriber's /64
+    assert holder([own], "fd00:1::beef", 80, 15.0) == own
+    assert holder([own], "fd00:2::beef", 80, 15.0) is None
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, desk: Desk) -> Iterator[Path]:
+    path = tmp_path / "state"
+    path.mkdir(mode=0o700)
+    (path / "token").write_text(TOKEN + "\n")
+    for url in serve(desk.application):
+        credentials.write_rest_url(path, url)
+        yield path
+
+
+def test_the_command_brings_a_log_and_finds_in_it(
+    state_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "relay.jsonl"
+    log.write_text("".join(json.dumps(line("10.1.0.2", 1024, NOW - n)) + "\n" for n in range(700)))
+    run: Callable[..., int] = lambda *words: main(["sharing", *words, "--state-dir", str(state_dir)])  # noqa: E731
+    assert run("report", "core", str(log)) == 0
+    assert capsys.readouterr().out == "700 mappings are kept\n"
+    assert run("find", "192.0.2.1", "1024") == 0
+    assert f"10.1.0.2 at core, subscriber {ANNA}" in capsys.readouterr().out
+    assert run("find", "192.0.2.9", "1024") == 1
+    assert run("report", "core", str(tmp_path / "none")) == 2
