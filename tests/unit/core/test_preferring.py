@@ -178,7 +178,6 @@ def test_offload_there_and_back():
     assert live.told() == {}
 
 
-@pytest.mark.row("D-1.e")
 def test_overflow_lets_the_others_help_while_the_best_is_full():
     live = Live(Terms(distribution=Distribution.OVERFLOW, pooling=CHEAPEST))
     assert live.told() == {"lte": OFF}
@@ -192,7 +191,6 @@ def test_overflow_lets_the_others_help_while_the_best_is_full():
     assert live.told() == {"lte": OFF}
 
 
-@pytest.mark.row("D-6.6k")
 def test_shares_are_told_where_there_are_two():
     live = Live(Terms(distribution=Distribution.RATIO, ratio=(("lte", 1), ("wlan", 3))))
     assert live.told() == {"lte": (False, True, 1), "wlan": (False, True, 3)}
@@ -209,7 +207,7 @@ def test_single_takes_a_second_subflow_only_when_the_first_failed():
     assert [s.endpoints()[3] for s in live.one.subflows] == [40000, 50001]
 
 
-@pytest.mark.row("D-6.6k", "D-3.2c")
+@pytest.mark.row("D-3.2c")
 def test_another_policy_and_another_hour_act_on_what_is_live():
     live = Live()
     assert live.told() == {}
