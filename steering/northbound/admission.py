@@ -1,5 +1,6 @@
 """The resources of who may what: /v1/acl, /v1/registry, /v1/pairings, and /v1/discovery for devices."""
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
@@ -14,6 +15,7 @@ from steering.northbound.problems import Problem, conflict, not_found, shown
 
 Json = dict[str, Any]
 
+_DEVICE = re.compile(r"[A-Za-z0-9_.@-]{1,64}", re.ASCII)  # as tokens are named
 LASTS_S = 300  # how long a device may go by what it discovered
 
 
@@ -71,6 +73,8 @@ class Admission:
     def pair(self, call: Call) -> Reply:
         """A device, by its own credential, says where it speaks from: from there it may address MCPs (S-14)."""
         name = call.path["name"]
+        if not _DEVICE.fullmatch(name):
+            raise not_found(f"no token can be that of a device {shown(name)}")
         addresses = cast(Pairing, call.body).model_dump(mode="json")["addresses"]
         try:
             self._lists.pair(name, addresses)

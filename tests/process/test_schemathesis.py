@@ -43,7 +43,7 @@ parameters = { "path.id" = "2" }
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", "400", "404", "409", "412", "422", "428"]
 negative_data_rejection.expected-statuses = ["400", "404", "405", "406", "412", "413", "414", "415", "422", "428"]
-missing_required_header.expected-statuses = ["400", "401", "422", "428"]
+missing_required_header.expected-statuses = ["400", "401", "404", "422", "428"]
 """
 
 

@@ -140,6 +140,8 @@ def test_a_device_pairs_itself_and_nobody_else():
     assert rest.ask("DELETE", "/v1/pairings/cpe-2", token=DEVICE).status_int == 403
     assert rest.ask("PUT", "/v1/pairings/cpe-1", body, "nameless").status_int == 403
     assert rest.ask("PUT", "/v1/pairings/cpe-2", body).status_int == 200  # the operator
+    for nobody in ("x" * 65, "cpe%0a1", "cpe%20"):
+        assert rest.ask("PUT", f"/v1/pairings/{nobody}", body).status_int == 404
     assert [p["name"] for p in rest.ask("GET", "/v1/pairings").json["pairings"]] == ["cpe-1", "cpe-2"]
     assert rest.ask("GET", "/v1/pairings", token=DEVICE).status_int == 403
     assert rest.ask("PUT", "/v1/pairings/cpe-1", {"addresses": ["10.1.0.0/24"]}, DEVICE).status_int == 422
