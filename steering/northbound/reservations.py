@@ -126,6 +126,8 @@ class Reserved(Changes):
         return self._reply(self._view.reservation(name))
 
     def renew_reservation(self, call: Call) -> Reply:
+        if call.if_match is None:
+            require_match(None, "")
         before = self._reservation(call)
         require_match(call.if_match, _tag(before))
         name = before["id"]

@@ -14,7 +14,7 @@ from webob import Response
 
 from steering.northbound import problems, requests
 from steering.northbound.changes import Changes
-from steering.northbound.exchange import JSON_TYPE, Call, Reply, Route
+from steering.northbound.exchange import JSON_TYPE, MAX_ID, Call, Reply, Route
 from steering.northbound.metrics import HttpMeter
 from steering.northbound.parameters import parse_query
 from steering.northbound.problems import Problem, forbidden, not_found
@@ -110,6 +110,8 @@ class Application:
         if matched is None:
             raise not_found(f"no resource {problems.shown(target)}; /v1/openapi.json lists them")
         values, entry = matched
+        if any(len(value) > MAX_ID for value in values.values()):
+            raise not_found(f"no name or id is longer than {MAX_ID} characters")
         methods = self._routes[entry.name]
         route = trace.route = methods.get("GET" if method == "HEAD" else method)
         if route is None:

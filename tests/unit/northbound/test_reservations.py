@@ -192,3 +192,9 @@ def test_bad_usage_is_one_line(
 ) -> None:
     status, line = failing(capsys, "reservation", *words, "--state-dir", str(state_dir))
     assert status == 2 and says in line
+
+
+def test_what_nobody_named_is_told_apart_from_what_wants_a_tag(desk: Desk) -> None:
+    assert desk.ask("PUT", "/0123456789abcdef", {})[0] == 428
+    assert desk.ask("PUT", "/0123456789abcdef", {}, tag="*")[0] == 404
+    assert desk.ask("GET", "/" + "0" * 129)[0] == 404
