@@ -25,6 +25,7 @@ MODULES = {
     "natural": "natural",
     "flood": "flood",
     "dscp": "dscp",
+    "slow-server": "slow_server",
     "hybrid-access": "hybrid_access",
     "hybrid-access-on-path": "hybrid_on_path",
     "hybrid-direct": "hybrid_direct",

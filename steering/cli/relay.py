@@ -20,6 +20,7 @@ from steering.relay.options import (
     Dscp,
     Interception,
     Network,
+    Offering,
     OptionError,
     RelayOptions,
     Role,
@@ -37,6 +38,7 @@ from steering.relay.options import (
 from steering.relay.pathmanager import PathManagerError
 from steering.relay.relay import Relay
 from steering.relay.roles import ALL_PORTS, ROLE_OPTIONS, parse_upstream, parse_window, refuse_foreign
+from steering.relay.serverleg import parse_offering
 from steering.relay.sockets import PlatformError, check_platform
 from steering.relay.sourcemode import UPLINK, SourceOptions
 from steering.relay.status import QueryError, query, table
@@ -68,6 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--server-leg", default="mptcp", metavar="KIND", help="mptcp (default; the server may decline) or tcp"
     )
+    _many(parser, "--mptcp-off", "CIDR", "never offer MPTCP to these servers; 0.0.0.0/0 for none of IPv4")
+    add(
+        "--slow-threshold",
+        metavar="SECONDS",
+        help="a server that takes so long to answer MPTCP gets TCP from then on (default 2.5)",
+    )
+    add("--slow-ttl", metavar="SECONDS", help="for how long (default 86400; 0: it is tried each time)")
     add(
         "--explicit",
         action="append",
@@ -206,6 +215,7 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         mapping_log=args.mapping_log,
         log_destinations=args.log_destinations,
         ident=frozenset() if args.ident is None else parse_ids(_text_of(args.ident, "--ident")),
+        offering=Offering(ttl=0) if role is Role.UPSTREAM else _offering(args),
         agent=parse_agent(args.controller, args.mcp, args.token_file, args.ca_file),
     )
     if args.log_destinations and (args.mapping_log or "off") == "off":
@@ -215,6 +225,10 @@ def _options(args: argparse.Namespace) -> RelayOptions:
             "--nft and --apply need at least one --prefix: the servers' addresses, e.g. 10.9.0.0/24"
         )
     return options
+
+
+def _offering(args: argparse.Namespace) -> Offering:
+    return parse_offering(args.mptcp_off, args.slow_threshold, args.slow_ttl)
 
 
 def _source(args: argparse.Namespace, prefixes: tuple[Network, ...]) -> SourceOptions:

@@ -1,6 +1,7 @@
 """The far leg of a session, opened the way of the relay's role.
 
-Every role hands the relay one function: the host's endpoint and the one it dialled -> a socket that is connecting.
+Every role hands the relay one function: the host's endpoint, the one it dialled and what the server is offered -> a
+socket that is connecting.
 """
 
 import errno
@@ -21,8 +22,8 @@ from steering.relay.sockets import (
 )
 from steering.relay.uplinks import Uplink, carries
 
-Dialler = Callable[[Endpoint, Endpoint], socket.socket]
-"""(client, server) -> a non-blocking socket on its way to the server. Raises OSError."""
+Dialler = Callable[[Endpoint, Endpoint, ServerLeg], socket.socket]
+"""(client, server, leg) -> a non-blocking socket on its way to the server. Raises OSError."""
 
 IP_LOCAL_PORT_RANGE = 51
 
@@ -31,10 +32,10 @@ def dialler(options: RelayOptions, uplinks: tuple[Uplink, ...] = ()) -> Dialler:
     """How a role dials; `uplinks` are those of the upstream role, as the machine has them now."""
     if options.role is Role.UPSTREAM:
         window = options.upstream.source_ports if options.upstream else None
-        return partial(_by_uplink, uplinks, window, options.server_leg)
+        return partial(_by_uplink, uplinks, window)
     if options.role is Role.DATA_CENTRE:
-        return partial(_as_client, options.server_leg)
-    return lambda client, server: dial(client, server, options.server_leg)
+        return _as_client
+    return dial
 
 
 def _mapped(endpoint: Endpoint) -> tuple[str, int]:
@@ -71,9 +72,9 @@ def _connect(sock: socket.socket, source: Endpoint, server: Endpoint) -> socket.
 def _by_uplink(
     uplinks: tuple[Uplink, ...],
     window: tuple[int, int] | None,
-    leg: ServerLeg,
     _client: Endpoint,
     server: Endpoint,
+    leg: ServerLeg,
 ) -> socket.socket:
     """From the address of the first uplink that has a carrier and speaks the server's family; marked by its port."""
     version = 6 if ":" in server.address else 4
@@ -88,7 +89,7 @@ def _by_uplink(
     return _connect(sock, Endpoint(chosen.address(version), 0), server)
 
 
-def _as_client(leg: ServerLeg, client: Endpoint, server: Endpoint) -> socket.socket:
+def _as_client(client: Endpoint, server: Endpoint, leg: ServerLeg) -> socket.socket:
     """From the client's own address and port; the server's further addresses are joined from the relay's own."""
     sock = _open(leg)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

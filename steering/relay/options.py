@@ -78,6 +78,20 @@ class ServerLeg(StrEnum):
     TCP = "tcp"
 
 
+SLOW_TTL_S = 86_400
+SLOW_THRESHOLD_S = 2.5
+"""Under the 3.07 s that the kernel takes to give MPTCP up (requirements L7, B32)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    """Whom the relay offers MPTCP. `off`: servers that never are. Seconds; a `ttl` of 0 remembers nobody as slow."""
+
+    off: tuple[Network, ...] = ()
+    threshold: float = SLOW_THRESHOLD_S
+    ttl: int = SLOW_TTL_S
+
+
 class Interception(StrEnum):
     """Which SYNs TPROXY takes: all of the service ports, or those that carry an MPTCP option (D-4.1b)."""
 
@@ -137,6 +151,7 @@ class RelayOptions:
     mapping_log: str | None = None
     log_destinations: bool = False
     ident: frozenset[bytes] = frozenset()
+    offering: Offering = Offering()
     agent: AgentOptions | None = None
 
     def covers(self, address: str) -> bool:

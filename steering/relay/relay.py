@@ -27,6 +27,7 @@ from steering.relay.options import Protocol, RelayOptions, ServerLeg
 from steering.relay.poller import Poller
 from steering.relay.prefaces import Preface, Terms
 from steering.relay.roles import LISTEN_PORT
+from steering.relay.serverleg import ServerLegs
 from steering.relay.session import End, Session
 from steering.relay.sockets import (
     Endpoint,
@@ -68,6 +69,7 @@ class Relay:
     def __init__(self, options: RelayOptions, log: Log, dial: Dialler | None = None) -> None:
         self.options = options
         self._dial = dial or dialler(options)
+        self._legs = ServerLegs(options.server_leg, options.offering)
         self.log = log
         self.counters = Counters()
         self._poller = Poller()
@@ -297,7 +299,8 @@ class Relay:
         """The server leg from where the source mode says. Raises OSError, NoSource among them."""
         binding = self._sources.bind(client, server, time.time())
         try:
-            dialled = self._dial(Endpoint(binding.address, binding.port), server)
+            leg = self._legs.towards(server.address, time.monotonic())
+            dialled = self._dial(Endpoint(binding.address, binding.port), server, leg)
         except OSError:
             self._sources.release(binding, time.time())
             raise
@@ -328,7 +331,7 @@ class Relay:
             if self._sources.gives(server.address):
                 dialled, binding = self._dial_as_told(client, server)
             else:
-                dialled = dial_own(self.options.server_leg, server)
+                dialled = dial_own(self._legs.towards(server.address, time.monotonic()), server)
         except OSError as error:
             self._not_dialled(client, server, error)
             say_last(accepted, preface.failed(error.errno or 0))
@@ -354,7 +357,9 @@ class Relay:
             with contextlib.suppress(OSError):  # a leg that is gone already carries nothing over
                 self._marks.put(accepted, dialled)
         now = time.monotonic()
-        session = Session(self._poller, client, server, accepted, dialled, now, self._on_end, preface, early)
+        session = Session(
+            self._poller, client, server, accepted, dialled, now, self._on_end, preface, early, self._on_up
+        )
         self._sessions[session] = binding
         self._dialling.append((now + self.options.dial_timeout, session))
         self.counters.active += 1
@@ -363,6 +368,12 @@ class Relay:
         if self.log.verbose:
             token = None if session.token is None else f"{session.token:08x}"
             self.log.peer_event("session", client=client, server=server, token=token)
+
+    def _on_up(self, session: Session) -> None:
+        now = time.monotonic()
+        took = now - session.started
+        if self._legs.connected(session.server.address, session.server_leg.sock, took, now):
+            self.log.peer_event("slow with MPTCP", server=session.server, seconds=f"{took:.2f}")
 
     def _on_end(self, session: Session, end: End, reason: str) -> None:
         binding = self._sessions.pop(session, None)
@@ -403,6 +414,7 @@ class Relay:
             with contextlib.suppress(OSError):
                 sessions.append(describe(session, now))
         counters = self.counters.as_dict()
+        counters |= self._legs.counters()
         counters["ident_asked"] = self._ident.asked if self._ident is not None else 0
         for name in ("bytes_up", "bytes_down"):
             counters[name] += sum(row[name] for row in sessions)
@@ -413,6 +425,7 @@ class Relay:
             "sources": self._sources.document(),
             "mapping_log": self._mapping_log.document(),
             "server_leg": self.options.server_leg.value,
+            "servers": self._legs.document(now),
             "ports": list(self.options.ports),
             "ranges": [list(bounds) for bounds in self.options.ranges],
             "explicit": {offer.protocol.value: offer.port for offer in self.options.explicit},

@@ -36,6 +36,9 @@ ROLE_OPTIONS: Mapping[str, frozenset[Role]] = {
         ),
         frozenset({Role.DOWNSTREAM, Role.DATA_CENTRE}),
     ),
+    **dict.fromkeys(
+        ("mptcp-off", "slow-threshold", "slow-ttl"), frozenset({Role.DOWNSTREAM, Role.DATA_CENTRE})
+    ),
     "marked-ports": frozenset({Role.DOWNSTREAM}),
     "uplink": frozenset({Role.UPSTREAM}),
     "source-ports": frozenset({Role.UPSTREAM}),

@@ -76,6 +76,7 @@ class Session:
         "server_leg",
         "started",
         "token",
+        "up",
     )
 
     def __init__(
@@ -89,8 +90,11 @@ class Session:
         done: Callable[["Session", End, str], None],
         preface: Preface | None = None,
         early: bytes = b"",
+        up: Callable[["Session"], None] = lambda _session: None,
     ) -> None:
-        """`preface`: the host asked for this server and is owed an answer; `early` it sent along."""
+        """`preface`: the host asked for this server and is owed an answer; `early` it sent along. `up` is called when
+        the server has answered."""
+        self.up = up
         self._preface = preface
         self._early = early
         self._poller = poller
@@ -144,6 +148,7 @@ class Session:
             return
         leg.up = True
         self.dialling = False
+        self.up(self)
         if self._preface is not None:
             self._answer(self._preface, leg)
         self._watch(leg)
