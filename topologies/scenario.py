@@ -17,6 +17,7 @@ MECHANISMS = {
     "stray-drop": "a join with an unknown token is asked about each time it is repeated",
     "pool-routes": "no route leads what comes back to a pool to the MCP that gives it",
     "reservations": "what is reserved is answered for, and not enforced",
+    "option-bypass": "a SYN is steered whatever other options it carries",
     "wrong-mcp": "joins are pinned to another MCP than their session's",
     "proactive": "no entries are set ahead: every SYN is looked at",
     "one-mcp": "entries set ahead lead each prefix of a subscriber to an MCP of its own",

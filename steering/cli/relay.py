@@ -25,6 +25,7 @@ from steering.relay.options import (
     RelayOptions,
     Role,
     ServerLeg,
+    UnknownOptions,
     Upstream,
     parse_agent,
     parse_bound,
@@ -92,6 +93,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--dscp", default="preserve", metavar="HOW", help="from leg to leg: preserve (default) or ignore")
     _many(parser, "--dscp-remap", "FROM:TO", "re-mark this code point, both ways")
+    add(
+        "--unknown-options",
+        default="bypass",
+        metavar="HOW",
+        help="SYNs with a TCP option that no relay carries on: bypass (default; forwarded as they are) or relay",
+    )
     add("--max-sessions", default="4000", metavar="N", help="live sessions; one more is reset (default 4000)")
     add("--dial-timeout", default="20", metavar="SECONDS", help="for a server to answer (default 20)")
     add("--status", metavar="PATH", help="local status socket to open, mode 0600")
@@ -208,6 +215,7 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         upstream=_upstream(args) if role is Role.UPSTREAM else None,
         marked=parse_window("--marked-ports", args.marked_ports),
         dscp=_dscp(args),
+        unknown_options=parse_choice("--unknown-options", args.unknown_options, UnknownOptions),
         explicit=parse_offers(args.explicit, ports),
         cookie_secret=secrets.token_bytes(16) if args.convert_cookies else b"",
         users=parse_users(None if args.socks_users is None else _text_of(args.socks_users, "--socks-users")),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from steering.core.answered import Answered
 from steering.core.authorising import Authorising
+from steering.core.bypass import Bypass
 from steering.core.capability import Capabilities
 from steering.core.choosing import Chooser, dscp_of
 from steering.core.counters import Counters, JoinResult
@@ -88,6 +89,7 @@ class Pinning:
         self.authorising = Authorising(sitemap, policy, counters, chooser.granted)
         self.capabilities = Capabilities(policy.timers.capability)
         self.natives = Natives()
+        self.bypass = Bypass("option-bypass" in disabled)
         self.proactive = Proactive(sitemap, graph, chooser, self.table, disabled, self.authorising)
         self.ending.pin = self.proactive.pin
         self.answered = Answered(
@@ -121,12 +123,14 @@ class Pinning:
 
     def syn(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output]:
         """A SYN without ACK came in at an access or gateway port."""
-        handshake = seen.handshake
+        handshake = self.bypass.read(seen.handshake, seen)
         key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         known = self.table.flows.get(key)
         outputs: list[Output] = []
+        signed = handshake.kind is Kind.OPAQUE
         if known is not None:
-            if known.isn == handshake.seq or (known.isn < 0 and known.session.token < 0):
+            same = known.isn == handshake.seq or (known.isn < 0 and known.session.token < 0)
+            if same and not signed:
                 # The second: recovered while its SYN/ACK was out. Its SYN may well be this one, repeated.
                 known.isn = handshake.seq
                 if not self.aborting.lost(known.session):
@@ -146,6 +150,8 @@ class Pinning:
             if to_mcp or self._chooser.ask(attachment, handshake, seen.frame).terms.action is Action.DENY:
                 self._counters.refusals[Refusal.INTERNET_SIDE if to_mcp else Refusal.POLICY] += 1
                 return outputs + self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
+        elif signed:
+            self._counters.refusals[Refusal.SIGNED] += 1
         elif attachment.role is GATEWAY and (begun := self.reverse.begin(attachment, seen, key, now)):
             return outputs + begun
         self._counters.natural_syns += 1
@@ -200,6 +206,11 @@ class Pinning:
             if self._goes_naturally(terms, handshake, key, now):
                 self.natives.left(key, now)
                 return self._leave(attachment, seen)
+        passed = self.bypass.reason(self.policy, seen)
+        if passed is not None:
+            self._counters.refusals[passed] += 1
+            self.natives.left(key, now)
+            return self._leave(attachment, seen)
         barred = self._barred(attachment, seen, now)
         if barred is not None:
             return barred

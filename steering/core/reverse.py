@@ -11,6 +11,7 @@ SYN tells whose they are.
 from collections.abc import Callable
 from typing import Protocol
 
+from steering.core.bypass import Bypass
 from steering.core.choosing import Chooser
 from steering.core.counters import Counters, JoinResult
 from steering.core.messages import Output, Release, Steer, SynSeen, WatchedSeen
@@ -34,6 +35,7 @@ class Known(Protocol):
 
     policy: Policy
     table: SessionTable
+    bypass: Bypass
 
     def no_room(self, attachment: Attachment, exits: tuple[PortRef, ...]) -> Refusal | None:
         """Why no session may begin now."""
@@ -70,7 +72,8 @@ class Reverse:
             return []
         if terms.action is not Action.PROXY or terms.mode is not Mode.TAKE_OVER:
             return []
-        refusal = self._known.no_room(attachment, access.ports)
+        refusal = self._known.bypass.reason(self._known.policy, seen)
+        refusal = refusal or self._known.no_room(attachment, access.ports)
         if refusal is not None:
             self._counters.refusals[refusal] += 1
             return []

@@ -40,6 +40,13 @@ class UnknownJoin(StrEnum):
     RESET = "reset"
 
 
+class UnknownOption(StrEnum):
+    """What becomes of a SYN with a TCP option that no MCP could carry on (D-6.7.3)."""
+
+    BYPASS = "bypass"
+    RELAY = "relay"  # to an MCP, which leaves the option out
+
+
 class Refused(StrEnum):
     """How a refusal is told."""
 
@@ -307,6 +314,7 @@ class Policy:
     logging: Logging = field(default_factory=Logging)
     unknown_join: UnknownJoin = UnknownJoin.DROP
     refusal: Refused = Refused.RESET
+    unknown_option: UnknownOption = UnknownOption.BYPASS
     over_limit: OverLimit = OverLimit.NATURAL
     fallback: Fallback = Fallback.FAIL_OPEN
     third_party_pooling: bool = False  # B14

@@ -107,4 +107,7 @@ class Refusal(StrEnum):
     RESERVED = "reserved"  # a join beyond the subflows that were reserved
     SINGLE = "single-subflow"  # a join while the one subflow of a session in single mode works
     ABORTED = "aborted"  # a join for a session that was aborted
+    SIGNED = "signed"  # its SYN carries TCP-MD5 or TCP-AO: whatever it holds besides is not looked at
+    UNKNOWN_OPTION = "unknown-option"  # its SYN carries an option that no MCP could carry on
+    OPTION_SPACE = "option-space"  # its SYN's options leave no room
     OUT_OF_REACH = "out-of-reach"  # its MCP cannot be reached from this access network

@@ -52,6 +52,7 @@ def compiled(file: PolicyFile) -> Policy:
         reservations=Reservations(**file.reservations.model_dump()),
         unknown_join=file.unknown_join,
         refusal=file.refusal,
+        unknown_option=file.options.unknown,
         over_limit=file.over_limit,
         fallback=file.fallback,
         third_party_pooling=file.third_party_pooling,

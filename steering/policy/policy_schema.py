@@ -31,6 +31,7 @@ from steering.model.policy import (
     Switch,
     Timers,
     UnknownJoin,
+    UnknownOption,
     Weights,
 )
 from steering.policy.authorisation_schema import Acl, AuthorizationFile, CpeAclFile
@@ -112,6 +113,12 @@ class LoggingFile(Strict):
     destinations: bool = _LOGGING.destinations
 
 
+class OptionsFile(Strict):
+    """TCP options of first SYNs."""
+
+    unknown: Annotated[UnknownOption, Worded()] = _POLICY.unknown_option
+
+
 class ReservationsFile(Strict):
     lease: float = Field(default=_RESERVED.lease, ge=1, le=86_400)
     longest_lease: float = Field(default=_RESERVED.longest_lease, ge=1, le=604_800)
@@ -145,6 +152,7 @@ class PolicyFile(Strict):
     logging: Annotated[LoggingFile, EmptyMapping] = LoggingFile()
     unknown_join: Annotated[UnknownJoin, Worded()] = _POLICY.unknown_join
     refusal: Annotated[Refused, Worded()] = _POLICY.refusal
+    options: Annotated[OptionsFile, EmptyMapping] = OptionsFile()
     over_limit: Annotated[OverLimit, Worded()] = _POLICY.over_limit
     fallback: Annotated[Fallback, Worded()] = _POLICY.fallback
     third_party_pooling: bool = _POLICY.third_party_pooling

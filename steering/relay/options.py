@@ -99,6 +99,13 @@ class Interception(StrEnum):
     MPTCP = "mptcp"
 
 
+class UnknownOptions(StrEnum):
+    """What becomes of a SYN with a TCP option that a relay cannot carry on (D-6.7.3)."""
+
+    BYPASS = "bypass"
+    RELAY = "relay"
+
+
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """What only the MCP of a CPE is told.
@@ -144,6 +151,7 @@ class RelayOptions:
     upstream: Upstream | None = None
     marked: tuple[int, int] | None = None
     dscp: tuple[tuple[int, int], ...] | None = ()
+    unknown_options: UnknownOptions = UnknownOptions.BYPASS
     explicit: tuple[Offer, ...] = ()
     cookie_secret: bytes = b""
     users: tuple[tuple[bytes, bytes], ...] = ()

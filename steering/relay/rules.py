@@ -15,9 +15,10 @@ from pathlib import Path
 
 from steering.relay import dscp
 from steering.relay.commands import RuleError, command
-from steering.relay.options import Interception, Network, RelayOptions, Role
+from steering.relay.options import Interception, Network, RelayOptions, Role, UnknownOptions
 from steering.relay.roles import LISTEN_PORT
 from steering.relay.sourcemode import IDENTIFIER_BITS, SourceMode
+from steering.wire.options import COMMON, KEYED
 
 TABLE = "steering_relay"
 MARK = 0x5354
@@ -30,7 +31,11 @@ RULE_PRIORITY = 90
 
 SUBFLOW_LIMIT = 8
 ADD_ADDR = 3
-"""Subtype; nft knows MPTCP's only by their numbers."""
+JOIN = 1
+"""Subtypes; nft knows MPTCP's only by their numbers."""
+
+_SIGNED = "    tcp option md5sig exists counter accept\n    tcp option 29 exists counter accept\n"
+"""First of all (D-6.7.6): a SYN with TCP-MD5 or TCP-AO is its receiver's alone, and so is the rest of its connection."""
 
 SYSCTLS: tuple[tuple[str, str], ...] = (
     ("net.mptcp.enabled", "1"),
@@ -81,9 +86,25 @@ def ruleset(options: RelayOptions) -> str:
   }}
   chain fresh {{
     tcp flags & (fin | syn | rst | ack) != syn accept
+{_SIGNED}    tcp option mptcp subtype {JOIN} goto taken
+{_others(options)}    goto taken
+  }}
+  chain taken {{
 {takes}
   }}
 {_discretion(options)}""")
+
+
+def _others(options: RelayOptions) -> str:
+    """SYNs that go on untouched (D-6.7.3, D-6.7.4): their options fill the space, or one of them no relay carries on.
+
+    Each kind has a rule of its own: nft has no set of kinds. A join is exempt, it ends here or nowhere.
+    """
+    lines = "    tcp doff 15 counter accept\n"
+    if options.unknown_options is UnknownOptions.BYPASS:
+        kinds = (kind for kind in range(256) if kind not in COMMON | KEYED)
+        lines += "".join(f"    tcp option {kind} exists counter accept\n" for kind in kinds)
+    return lines
 
 
 def _discretion(options: RelayOptions) -> str:
@@ -123,7 +144,7 @@ def _plain_ruleset(options: RelayOptions) -> str:
   chain fresh {{
 {elsewhere}    tcp flags & (fin | syn | rst | ack) != syn accept
     tcp option mptcp exists accept
-    fib daddr type != unicast accept
+{_SIGNED}{_others(options)}    fib daddr type != unicast accept
 {takes}
   }}
 """)

@@ -22,6 +22,7 @@ MECHANISMS = (
     "one-mcp",
     "pool-routes",
     "reservations",
+    "option-bypass",
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"

@@ -9,6 +9,13 @@ NOP = 1
 MD5 = 19
 MPTCP = 30
 AO = 29
+KEYED = frozenset((MD5, AO))
+"""Options that sign a segment, its addresses and ports: whoever makes it anew breaks it (RFC 2385, RFC 5925)."""
+
+COMMON = frozenset((END, NOP, 2, 3, 4, 5, 8, MPTCP, 34))
+"""Options whose meaning a relay carries on: MSS, window scale, SACK permitted, SACK, timestamps, MPTCP, Fast Open."""
+
+CAPABLE_SYN, JOIN_SYN = 4, 12  # bytes of MP_CAPABLE (version 1) and MP_JOIN in a SYN
 
 
 def walk_options(options: Buffer) -> list[tuple[int, bytes]]:

@@ -148,7 +148,7 @@ def test_the_default_file_holds_and_explains_every_default() -> None:
         own.logging,
     ):
         named |= set(part.__slots__)
-    named |= {"sessions_per_subscriber", "sessions_per_server", "source_ports"}
+    named |= {"sessions_per_subscriber", "sessions_per_server", "source_ports", "unknown"}
     assert written == named
     bare = [line for line in lines if not re.search(r":.*# \S", line)]
     assert [line.strip() for line in bare] == ["eligible:"]  # its only key has the comment

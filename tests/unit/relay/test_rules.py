@@ -2,7 +2,7 @@
 
 import pytest
 
-from steering.relay.options import Interception, parse_prefixes
+from steering.relay.options import Interception, UnknownOptions, parse_prefixes
 from steering.relay.rules import ruleset, script
 from tests.unit.relay.test_options import options
 
@@ -68,3 +68,24 @@ def test_an_mcps_own_address_is_announced_to_no_server() -> None:
         "ip daddr { 10.9.0.0/24 } tcp option mptcp subtype 3 drop",
         "ip6 daddr { fd00:9::/64 } tcp option mptcp subtype 3 drop",
     ]
+
+
+@pytest.mark.row("D-6.7.6", "D-6.7.3", "D-6.7.4")
+def test_what_is_signed_is_forwarded_before_any_mptcp_option_is_looked_at() -> None:
+    lines = [line.strip() for line in ruleset(options()).splitlines()]
+    fresh = lines[lines.index("chain fresh {") :]
+    assert fresh[2:5] == [
+        "tcp option md5sig exists counter accept",
+        "tcp option 29 exists counter accept",
+        "tcp option mptcp subtype 1 goto taken",
+    ]
+    others = fresh[5 : fresh.index("goto taken")]
+    assert others[0] == "tcp doff 15 counter accept"
+    kinds = {int(line.split()[2]) for line in others[1:]}
+    assert kinds == set(range(256)) - {0, 1, 2, 3, 4, 5, 8, 30, 34} - {19, 29}
+
+
+def test_unknown_options_may_be_relayed_but_nothing_signed_and_nothing_full() -> None:
+    text = ruleset(options(unknown_options=UnknownOptions.RELAY))
+    assert "tcp option 253" not in text
+    assert "tcp option 29 exists" in text and "tcp option md5sig exists" in text and "tcp doff 15" in text
