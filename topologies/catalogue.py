@@ -26,6 +26,7 @@ MODULES = {
     "flood": "flood",
     "dscp": "dscp",
     "slow-server": "slow_server",
+    "md5-ao": "md5_ao",
     "hybrid-access": "hybrid_access",
     "hybrid-access-on-path": "hybrid_on_path",
     "hybrid-direct": "hybrid_direct",

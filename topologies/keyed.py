@@ -1,0 +1,94 @@
+"""What the lab `md5-ao` sends: SYNs with options of its choice, and a connection signed by TCP-MD5 (RFC 2385).
+
+Runs inside a namespace, standard library only.
+
+usage: keyed.py syn SOURCE DESTINATION PORT SPORT OPTIONS_HEX   one SYN; routing and neighbours are the kernel's
+       keyed.py serve PORT PEER KEY                             echo connections signed with KEY until killed
+       keyed.py talk DESTINATION PORT KEY ROUNDS                as many echoes; says how many came back
+"""
+
+import ipaddress
+import socket
+import struct
+import sys
+
+TCP_MD5SIG = 14
+WAIT_S = 5.0
+WORD = b"signed, or nothing"
+
+
+def _sum(data: bytes) -> int:
+    total = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def send_syn(source: str, destination: str, port: int, sport: int, options: bytes) -> None:
+    """One SYN. `options` fill whole words, 40 bytes at most."""
+    src, dst = ipaddress.IPv4Address(source).packed, ipaddress.IPv4Address(destination).packed
+    head = (
+        struct.pack(">HHIIBBHHH", sport, port, 1, 0, (20 + len(options)) // 4 << 4, 2, 65535, 0, 0) + options
+    )
+    check = ~_sum(src + dst + struct.pack(">HH", 6, len(head)) + head) & 0xFFFF
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as out:
+        out.bind((source, 0))
+        out.sendto(head[:16] + struct.pack(">H", check) + head[18:], (destination, 0))
+
+
+def sign(made: socket.socket, peer: str, key: bytes) -> None:
+    """All segments with a peer carry an MD5 of themselves and the key, and others of it are not believed."""
+    address = struct.pack("=HH4s120x", socket.AF_INET, 0, ipaddress.IPv4Address(peer).packed)
+    made.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG, address + struct.pack("=BBHI80s", 0, 0, len(key), 0, key))
+
+
+def serve(port: int, peer: str, key: bytes) -> None:
+    """One connection after the other."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sign(listener, peer, key)
+        listener.bind(("", port))
+        listener.listen(8)
+        while True:
+            made, _ = listener.accept()
+            with made:
+                while data := made.recv(4096):
+                    made.sendall(data)
+
+
+def talk(destination: str, port: int, key: bytes, rounds: int) -> int:
+    """Echoes that came back. Raises OSError."""
+    with socket.socket() as made:
+        made.settimeout(WAIT_S)
+        sign(made, destination, key)
+        made.connect((destination, port))
+        for number in range(rounds):
+            made.sendall(WORD)
+            got = b""
+            while len(got) < len(WORD):
+                part = made.recv(len(WORD) - len(got))
+                if not part:
+                    return number
+                got += part
+        return rounds
+
+
+def main() -> int:
+    what, *rest = sys.argv[1:]
+    if what == "syn":
+        source, destination, port, sport, options = rest
+        send_syn(source, destination, int(port), int(sport), bytes.fromhex(options))
+    elif what == "serve":
+        port, peer, key = rest
+        serve(int(port), peer, key.encode())
+    else:
+        destination, port, key, rounds = rest
+        try:
+            print(talk(destination, int(port), key.encode(), int(rounds)), flush=True)
+        except OSError as error:
+            print(f"{type(error).__name__}: {error}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
