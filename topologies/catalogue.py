@@ -37,6 +37,7 @@ MODULES = {
     "privacy": "privacy",
     "reservation": "reservation",
     "source-modes": "source_modes",
+    "clients": "clients",
 }
 
 
