@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-from steering.relay import dscp, rules, uplinks
+from steering.relay import dscp, mss, rules, uplinks
 from steering.relay.commands import RuleError
 from steering.relay.dialling import dialler
 from steering.relay.explicit import parse_offers, parse_users
@@ -93,6 +93,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--dscp", default="preserve", metavar="HOW", help="from leg to leg: preserve (default) or ignore")
     _many(parser, "--dscp-remap", "FROM:TO", "re-mark this code point, both ways")
+    add(
+        "--mss-clamp",
+        default="auto",
+        metavar="BYTES",
+        help="segment size on both legs: auto (default; the path MTU), a number, or off",
+    )
     add(
         "--unknown-options",
         default="bypass",
@@ -215,6 +221,7 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         upstream=_upstream(args) if role is Role.UPSTREAM else None,
         marked=parse_window("--marked-ports", args.marked_ports),
         dscp=_dscp(args),
+        mss_clamp=mss.parse_clamp(args.mss_clamp),
         unknown_options=parse_choice("--unknown-options", args.unknown_options, UnknownOptions),
         explicit=parse_offers(args.explicit, ports),
         cookie_secret=secrets.token_bytes(16) if args.convert_cookies else b"",

@@ -165,6 +165,9 @@ class EngineView:
     def limits(self) -> Json:
         return limits(self._engine)
 
+    def avoids_fragments(self) -> bool:
+        return self._engine.policy.avoid_fragmentation
+
     def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
         found = next((one for one in self._engine.site.mcps if one.name == mcp), None)
         if found is None:

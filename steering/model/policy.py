@@ -318,6 +318,7 @@ class Policy:
     over_limit: OverLimit = OverLimit.NATURAL
     fallback: Fallback = Fallback.FAIL_OPEN
     third_party_pooling: bool = False  # B14
+    avoid_fragmentation: bool = True  # MCPs lower the segment size on their legs (D-6.7.5)
     foreign_mcps: bool = False  # whether MCPs of other operators may serve (D-7.3, D-7.4)
     marker_ports: Ports = ()  # source ports that upstream MCPs draw from (N-5.2.2.1c)
     distribution: Distribution = Distribution.LOWEST_RTT  # B8; rule, subscriber and class say it over

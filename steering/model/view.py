@@ -38,6 +38,9 @@ class View(Protocol):
     def intents(self, mcp: str) -> list[Intent]:
         """What is wanted of the subflows at an MCP, where that is not what hosts wish anyway."""
 
+    def avoids_fragments(self) -> bool:
+        """Whether MCPs are to lower the segment size on their legs (D-6.7.5b)."""
+
     def access_networks(self) -> list[Json]:
         """[{"name", "type", "trust", "prefixes", "ports"}], type and trust as they are now (D-6.3e)."""
 

@@ -35,7 +35,7 @@ from steering.northbound.mappings import MappingLog
 from steering.northbound.preferences import Preferences
 from steering.northbound.problems import Problem, conflict, not_found, shown
 from steering.northbound.resources import Resources
-from steering.northbound.watching import Watcher
+from steering.northbound.watching import Watcher, policy_told
 
 Json = dict[str, Any]
 
@@ -98,10 +98,11 @@ class Changes(Resources):
         def wants(event: Event) -> bool:
             if event.kind == "drain":
                 return bool(event.data["name"] == name)
-            return event.kind == "access" or preferences.is_for(event, name)
+            return event.kind in ("access", "policy") or preferences.is_for(event, name)
 
         first: list[tuple[str, Json]] = [("access", _told(access)) for access in self._accesses.all()]
         first.append(("drain", {"name": name, "draining": mcp.get("health") == "draining"}))
+        first.append(("policy", policy_told(self._view)))
         first += self._preferences.standing(name)
         return self._stream(call, wants, first)
 

@@ -55,7 +55,7 @@ ROUTES = (
         OWN_MCP, takes=LoadReport, status=ACCEPTED, bound=True, changes=True,
     ),
     Route(
-        "GET", "mcp_events", "/v1/mcps/{name}/events", "Server-Sent Events for an MCP: access, drain, subflows",
+        "GET", "mcp_events", "/v1/mcps/{name}/events", "Server-Sent Events for an MCP: access, drain, policy, subflows",
         To.mcp_events, None, MCPS, media_type=events.MEDIA_TYPE, uses=STREAM, bound=True,
     ),
     Route(

@@ -24,8 +24,16 @@ class _Seen(NamedTuple):
     sessions: dict[str, tuple[str, int]]
     refusals: Counter[str]
     things: dict[Hashable, Json]  # switches, links, attachments, MCPs
-    policy: int
+    policy: Json
     reserved: dict[str, tuple[str, int]]  # standing and version
+
+
+def policy_told(view: View) -> Json:
+    """The policy in force, as far as listeners act on it."""
+    return {
+        "version": view.health()["policy_version"],
+        "avoid_fragmentation": view.avoids_fragments(),
+    }
 
 
 class Watcher:
@@ -64,16 +72,14 @@ class Watcher:
             things["mcp", mcp["name"]] = {
                 "what": "mcp", "name": mcp["name"], "up": mcp["reachable"], "health": mcp.get("health"),
             }  # fmt: skip
-        return _Seen(
-            self._view.marks(), refusals, things, self._view.health()["policy_version"], self._reserved()
-        )
+        return _Seen(self._view.marks(), refusals, things, policy_told(self._view), self._reserved())
 
     def _reserved(self) -> dict[str, tuple[str, int]]:
         return {one["id"]: (one["standing"], one["version"]) for one in self._view.reservations()}
 
     def _changes(self, before: _Seen, now: _Seen) -> Iterator[tuple[str, Json]]:
         if now.policy != before.policy:
-            yield "policy", {"version": now.policy}
+            yield "policy", now.policy
         for key, thing in now.things.items():
             if before.things.get(key) != thing:
                 yield "topology", thing

@@ -56,6 +56,7 @@ def compiled(file: PolicyFile) -> Policy:
         over_limit=file.over_limit,
         fallback=file.fallback,
         third_party_pooling=file.third_party_pooling,
+        avoid_fragmentation=file.avoid_fragmentation,
         foreign_mcps=file.foreign_mcps,
         marker_ports=merged(file.marker.source_ports),
         keep_keys=file.keep_keys,

@@ -156,6 +156,7 @@ class PolicyFile(Strict):
     over_limit: Annotated[OverLimit, Worded()] = _POLICY.over_limit
     fallback: Annotated[Fallback, Worded()] = _POLICY.fallback
     third_party_pooling: bool = _POLICY.third_party_pooling
+    avoid_fragmentation: bool = _POLICY.avoid_fragmentation
     foreign_mcps: bool = _POLICY.foreign_mcps
     marker: Annotated[MarkerFile, EmptyMapping] = MarkerFile()
     keep_keys: bool = _POLICY.keep_keys

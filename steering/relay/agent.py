@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+from steering.relay import mss
 from steering.relay.logs import Log
 from steering.relay.pathmanager import PathManager, PathManagerError, Subflow
 from steering.relay.stream import SILENCE_S, AgentOptions, Stream, StreamError
@@ -23,12 +24,14 @@ STOP_S = 2.0
 class Agent:
     """`start`, then `stop`. Raises PathManagerError when made, if this kernel cannot do it."""
 
-    def __init__(self, options: AgentOptions, log: Log) -> None:
+    def __init__(self, options: AgentOptions, log: Log, mss_clamp: int | None = None) -> None:
         self._options = options
         self._log = log
         self._kernel = PathManager()
         self._wishes = Wishes(self._apply)
         self._wake, self._waker = socket.socketpair()
+        self._mss_clamp = mss_clamp  # where fragments are to be avoided
+        self.avoids_fragments: bool | None = None  # None: never told
         self._stopping = False
         self._connected = False
         self.connections = 0
@@ -59,6 +62,7 @@ class Agent:
             "waiting": self._wishes.waiting,
             "given_up": self._wishes.given_up,
             "refused": self.refused,
+            "avoids_fragments": self.avoids_fragments,
             "priorities": self.priorities,
             "ended": self.ended,
         }
@@ -105,6 +109,8 @@ class Agent:
                 for kind, data in stream.events():
                     if kind == "subflows":
                         self._take(data, now)
+                    elif kind == "policy":
+                        self._heed(data)
             self._wishes.try_again(now)
 
     def _take(self, data: dict[str, Any], now: float) -> None:
@@ -118,6 +124,15 @@ class Agent:
                 self.refused += 1
                 continue
             self._wishes.want(subflow, wish, now)
+
+    def _heed(self, data: dict[str, Any]) -> None:
+        """What the policy asks of MCPs as a whole (D-6.7.5b)."""
+        avoid = data.get("avoid_fragmentation")
+        if not isinstance(avoid, bool) or avoid is self.avoids_fragments:
+            return
+        if mss.switch(self._mss_clamp if avoid else None):
+            self.avoids_fragments = avoid
+            self._log.event("segment size", clamped=avoid)
 
     def _apply(self, subflow: Subflow, before: Wish, wish: Wish) -> None:
         """Raises PathManagerError where there is no such subflow."""

@@ -134,7 +134,7 @@ class RelayOptions:
 
     A role that takes plain TCP has no `ports` but `ranges`. `marked`: only SYNs from these source ports are taken.
     `ident`: who may be served by what its host says of it (RFC 1413), empty where nobody is asked.
-    `dscp` are code points to be re-marked, (from, to); None carries none over.
+    `mss_clamp` is in bytes, 0 for the path MTU, None for none. `dscp` are code points to be re-marked, (from, to); None carries none over.
     """
 
     source: SourceOptions
@@ -152,6 +152,7 @@ class RelayOptions:
     marked: tuple[int, int] | None = None
     dscp: tuple[tuple[int, int], ...] | None = ()
     unknown_options: UnknownOptions = UnknownOptions.BYPASS
+    mss_clamp: int | None = 0
     explicit: tuple[Offer, ...] = ()
     cookie_secret: bytes = b""
     users: tuple[tuple[bytes, bytes], ...] = ()

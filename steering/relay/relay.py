@@ -102,7 +102,7 @@ class Relay:
             if options.status is not None:
                 self._status = StatusSocket(options.status)
             if options.agent is not None:
-                self._agent = Agent(options.agent, log)
+                self._agent = Agent(options.agent, log, options.mss_clamp)
         except (PlatformError, OSError):
             self._close_listeners()
             raise

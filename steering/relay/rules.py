@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address
 from pathlib import Path
 
-from steering.relay import dscp
+from steering.relay import dscp, mss
 from steering.relay.commands import RuleError, command
 from steering.relay.options import Interception, Network, RelayOptions, Role, UnknownOptions
 from steering.relay.roles import LISTEN_PORT
@@ -250,7 +250,7 @@ set -e
 {undo}
 {chr(10).join(routing(options))}
 nft -f - <<'NFT'
-{ruleset(options)}{_dscp_ruleset(options)}NFT
+{ruleset(options)}{_dscp_ruleset(options)}{mss.ruleset(options.mss_clamp)}NFT
 """
 
 
@@ -298,6 +298,7 @@ def install(options: RelayOptions) -> None:
         command("nft -f -", text=ruleset(options))
         if options.dscp is not None:
             dscp.install(dict(options.dscp))
+        mss.install(options.mss_clamp)
     except RuleError:
         remove()
         raise
@@ -323,6 +324,7 @@ def remove() -> None:
     """Take the nft table, rules and routes away; what is not there is no error."""
     command(f"nft delete table inet {TABLE}", must=False)
     dscp.remove()
+    mss.remove()
     for line in unrouting():
         command(line, must=False)
 

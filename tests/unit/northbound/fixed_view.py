@@ -159,6 +159,9 @@ class FixedView:
             "last_full": full,
         }
 
+    def avoids_fragments(self) -> bool:
+        return True
+
     def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
         return (True, False) if mcp == "core" else None
 

@@ -177,6 +177,11 @@ def test_an_mcp_hears_how_things_stand_and_then_what_changes() -> None:
     told = [
         (block.split("event: ")[1].split("\n")[0], json.loads(block.split("data: ")[1])) for block in blocks
     ]
+    kind, policy = told.pop(3)
+    assert (kind, policy["avoid_fragmentation"]) == ("policy", True) and set(policy) == {
+        "version",
+        "avoid_fragmentation",
+    }
     assert told.pop(3) == ("subflows", {"mcp": "core", "all": True, "subflows": []})
     assert [(kind, data["name"], data.get("trust", data.get("draining"))) for kind, data in told] == [
         ("access", "lte", "operator"),
