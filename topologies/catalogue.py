@@ -27,6 +27,7 @@ MODULES = {
     "dscp": "dscp",
     "slow-server": "slow_server",
     "md5-ao": "md5_ao",
+    "mss": "mss",
     "hybrid-access": "hybrid_access",
     "hybrid-access-on-path": "hybrid_on_path",
     "hybrid-direct": "hybrid_direct",
