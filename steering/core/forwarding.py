@@ -66,11 +66,14 @@ def classify_rules(
     mcp_roles: Iterable[PortRole],
     towards: Iterable[Network],
     service_ports: tuple[int, ...],
+    mcps: Iterable[Network] = (),
 ) -> Iterator[Rule]:
     """Punt SYNs of `punted` ports, copy SYN/ACKs that MCPs send `towards` access networks.
 
-    `service_ports`: the eligible destination ports, empty for all.
+    `service_ports`: the eligible destination ports, empty for all. SYNs to the addresses of `mcps` are punted
+    whatever their port: nobody reaches an MCP with a token that is not known.
     """
+    addressed = tuple(mcps) if service_ports else ()
     punt, copy = static_cookie(epoch, PacketClass.SYN), static_cookie(epoch, PacketClass.SYN_ACK)
     for port in punted:
         action = (ToController(Meter.SYN_BASE + port, 0xFFFF),)
@@ -80,6 +83,9 @@ def classify_rules(
             }  # fmt: skip
             if not service_ports:
                 yield Rule(Table.CLASSIFY, PUNT, match(**syn), action, cookie=punt)
+            for prefix in addressed:
+                if _to(prefix)["eth_type"] == eth_type:
+                    yield Rule(Table.CLASSIFY, PUNT, match(**syn | _to(prefix)), action, cookie=punt)
             for number in service_ports:
                 yield Rule(Table.CLASSIFY, PUNT, match(**syn, tcp_dst=number), action, cookie=punt)
     networks = tuple(towards)

@@ -18,7 +18,7 @@ from steering.core.graph import Graph
 from steering.core.guard import GuardedPort, guard_rules
 from steering.core.native import leaves_alone
 from steering.core.sitemap import Attachment, SiteMap
-from steering.model.network import AccessNetwork, Gateway, Interception, Mcp, Network, PortRole
+from steering.model.network import AccessNetwork, Address, Gateway, Interception, Mcp, Network, PortRole
 from steering.model.policy import Meters, Policy
 from steering.model.rules import Meter, MeterBand, Rule
 from steering.model.source import Prefix
@@ -67,7 +67,9 @@ class Natural:
             {a.role for a in here if a.role.is_mcp or (self._trials and a.role is PortRole.GATEWAY)}
         )
         rules += session_rules(epoch)
-        rules += classify_rules(epoch, punted, roles, self._map.access_prefixes(), self._service_ports)
+        rules += classify_rules(
+            epoch, punted, roles, self._map.access_prefixes(), self._service_ports, self._mcp_networks()
+        )
         own = [(a.role, ip_network(x)) for a in here if isinstance(a.part, Mcp) for x in a.part.addresses]
         rules += reverse_join_rules(epoch, own if self._punting else (), self._map.access_prefixes())
         rules += route_rules(epoch, self._routes(dpid, graph), self._unwildcard)
@@ -101,13 +103,15 @@ class Natural:
             allowed = self._authorising.admitted(part.name, part.prefixes)
             kept_out = tuple(self._authorising.kept_out(part.name, part.prefixes))
             mcps = tuple(self._map.identifiers_under(part.prefixes))
-            return GuardedPort(port, attachment.role, part.gateways, part.prefixes, allowed, mcps, kept_out)
+            gateways = (*part.gateways, *self._virtual_on(part.prefixes))
+            return GuardedPort(port, attachment.role, gateways, part.prefixes, allowed, mcps, kept_out)
         if isinstance(part, Gateway):
             foreign = (*self._map.access_prefixes(), *self._mcp_networks())
             return GuardedPort(port, attachment.role, part.gateways, part.prefixes, part.prefixes, foreign)
         own = tuple(ip_network(address) for address in part.addresses)
+        shared = tuple(ip_network(v.address) for v in self._map.site.virtual if part.id in v.mcps)
         may = _distinct(
-            [*own, *self._map.given(part), *self._own_of_hosts(part), *self._map.gateway_prefixes()]
+            [*own, *shared, *self._map.given(part), *self._own_of_hosts(part), *self._map.gateway_prefixes()]
         )
         others = tuple(network for network in self._mcp_networks() if network not in may)
         return GuardedPort(port, attachment.role, part.gateways, own, may, others)
@@ -125,7 +129,13 @@ class Natural:
         """Addresses that are nobody's but an MCP's: its own, and what it gives its server legs."""
         mcps = self._map.site.mcps
         own: list[Prefix] = [ip_network(address) for mcp in mcps for address in mcp.addresses]
+        own += [ip_network(virtual.address) for virtual in self._map.site.virtual]
         return own + [prefix for mcp in mcps for prefix in self._map.given(mcp)]
+
+    def _virtual_on(self, prefixes: tuple[Network, ...]) -> tuple[Address, ...]:
+        """Virtual addresses that hosts of these prefixes take to be on their link: entries answer for them."""
+        found = (virtual.address for virtual in self._map.site.virtual)
+        return tuple(address for address in found if any(address in prefix for prefix in prefixes))
 
     def _routes(self, dpid: int, graph: Graph) -> Iterator[Route]:
         for mcp in self._map.site.mcps:
@@ -137,6 +147,12 @@ class Natural:
             if self._returning:  # N-5.4.2.1b: what comes back to a pool goes to the MCP that gives it
                 for prefix in self._map.given(mcp):
                     yield Route(prefix, self._map.outside[mcp.id].id)
+        for virtual in self._map.site.virtual:
+            # What has no entry (ICMP, plain TCP) goes to the nearest of those behind it.
+            near_mcp = min(
+                virtual.mcps, key=lambda i: (graph.distance(dpid, self._map.mcps[i].inside.dpid), i)
+            )
+            yield Route(ip_network(virtual.address), self._map.inside[near_mcp].id)
         for access in self._map.site.access_networks:
             near = self._nearest(access, dpid, graph)
             for prefix in access.prefixes:

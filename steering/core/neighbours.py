@@ -191,7 +191,7 @@ class Neighbours:
     def _believable(self, attachment: Attachment, address: bytes) -> bool:
         """On the link, and not the virtual gateway's or an MCP's own address (N-7.2a)."""
         part = attachment.part
-        if isinstance(part, Mcp) or address in self._map.mcp_addresses:
+        if isinstance(part, Mcp) or self._map.is_mcp_address(address):
             return False
         value = ip_address(address)
         if value in part.gateways or not any(value in prefix for prefix in part.prefixes):

@@ -13,6 +13,7 @@ from steering.core.capability import Capabilities
 from steering.core.choosing import Chooser, dscp_of
 from steering.core.counters import Counters, JoinResult
 from steering.core.ending import Ending
+from steering.core.explicit import Explicit
 from steering.core.graph import Graph
 from steering.core.held import Held
 from steering.core.messages import (
@@ -84,6 +85,7 @@ class Pinning:
         self.watching = Watching(self.table, self.ending, policy, counters, chooser.health, self.refuse)
         self.keys, self.aborting = self.watching.keys, self.watching.aborting
         self.slots = Slots(self.table)
+        self.explicit = Explicit(sitemap, chooser)
         self.held = Held(policy.limits.held_joins, policy.timers.hold)
         self.strays = Strays(epochs)
         self.authorising = Authorising(sitemap, policy, counters, chooser.granted)
@@ -146,7 +148,7 @@ class Pinning:
                     outputs += self.ending.make_room()
                 return outputs + self._capable(attachment, seen, key, now)
             # Nobody on the Internet side opens MPTCP to an MCP (N-5.3e, N-7.2); to hosts, unless a rule denies it.
-            to_mcp = handshake.dst in self._map.mcp_addresses
+            to_mcp = self._map.is_mcp_address(handshake.dst)
             if to_mcp or self._chooser.ask(attachment, handshake, seen.frame).terms.action is Action.DENY:
                 self._counters.refusals[Refusal.INTERNET_SIDE if to_mcp else Refusal.POLICY] += 1
                 return outputs + self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
@@ -191,11 +193,9 @@ class Pinning:
 
     def _capable(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
         handshake = seen.handshake
-        if handshake.dst in self._map.mcp_addresses:  # explicit mode: the natural way, if it may
-            barred = self._barred(attachment, seen, now)
-            return self._leave(attachment, seen) if barred is None else barred
         exits = self._map.exits_to(handshake.dst)
-        if not exits or handshake.dport not in self._eligible:
+        addressed = not exits and self.explicit.addressed(handshake)
+        if not addressed and (not exits or handshake.dport not in self._eligible):
             return self._leave(attachment, seen)
         answer = self._chooser.ask(attachment, handshake, seen.frame)
         terms = answer.terms
@@ -203,7 +203,7 @@ class Pinning:
             if terms.action is Action.DENY:
                 self._counters.refusals[Refusal.POLICY] += 1
                 return self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
-            if self._goes_naturally(terms, handshake, key, now):
+            if not addressed and self._goes_naturally(terms, handshake, key, now):
                 self.natives.left(key, now)
                 return self._leave(attachment, seen)
         passed = self.bypass.reason(self.policy, seen)
@@ -218,8 +218,11 @@ class Pinning:
         if refusal is not None:
             self._counters.refusals[refusal] += 1
             return [self._naturally(attachment, seen)]
-        terms = self.proactive.terms(handshake.src, terms)
-        decision = self._chooser.choose(terms, seen.dpid, exits, handshake, self.table.active, now)
+        if addressed:
+            decision = self.explicit.choose(terms, seen.dpid, handshake, self.table.active, now)
+        else:
+            terms = self.proactive.terms(handshake.src, terms)
+            decision = self._chooser.choose(terms, seen.dpid, exits, handshake, self.table.active, now)
         mcp = decision.mcp
         if mcp is None:
             self._counters.refusals[Refusal.NO_MCP] += 1
@@ -233,9 +236,9 @@ class Pinning:
         session = self._begin(attachment, seen, key, exits, answer, decision, now)
         self.table.count(session, keys)
         self.proactive.begun(session)
-        if self._chooser.in_line(decision):
-            return [self._naturally(attachment, seen)]  # not steered: its pin follows the MCP's SYN/ACK
         waypoint = session.subflows[0].waypoint
+        if not waypoint or self._chooser.in_line(decision):
+            return [self._naturally(attachment, seen)]  # no entry is needed, or the pin follows the SYN/ACK
         return [Steer(tuple(session.entries(GATEWAY)), self._steered(attachment, seen, waypoint))]
 
     def _begin(
@@ -263,13 +266,14 @@ class Pinning:
             session.returns = ((exits[0].dpid, outside),)
         else:
             session.returns = tuple(dict.fromkeys((port.dpid, outside) for port in exits))
-        waypoint = self._map.inside[mcp.id].id
+        addressed = seen.handshake.dst in self._map.mcp_addresses
+        waypoint = 0 if addressed else self._map.inside[mcp.id].id
         isn = seen.handshake.seq
         role = attachment.role
         self.table.add_subflow(Subflow(session, INITIAL, key, seen.dpid, role, waypoint, isn, seen.port))
         self._counters.sessions_started += 1
         proving = answer.terms.authentication is HMAC
-        if proving or self.policy.keep_keys:
+        if waypoint and (proving or self.policy.keep_keys):
             self.keys.begin(session, proving, now)
         return session
 

@@ -48,6 +48,7 @@ class SiteMap:
         self.by_waypoint = {a.waypoint.id: a for a in self.attachments.values()}
         self.mcps = {mcp.id: mcp for mcp in site.mcps}
         self.mcp_addresses = {address.packed: mcp for mcp in site.mcps for address in mcp.addresses}
+        self.virtual = {v.address.packed: v for v in site.virtual}
         self.inside = {m.id: self.attachments[m.inside].waypoint for m in site.mcps}
         self.outside = {m.id: self.attachments[m.outside].waypoint for m in site.mcps}
         self._reached = {
@@ -89,7 +90,7 @@ class SiteMap:
         return known is None or not known.access_networks or name in known.access_networks
 
     def _look_up(self, address: bytes) -> tuple[PortRef, ...]:
-        if address in self.mcp_addresses or self.access_of(address) is not None:
+        if self.is_mcp_address(address) or self.access_of(address) is not None:
             return ()
         value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
         if any(
@@ -105,6 +106,10 @@ class SiteMap:
                 best = length
                 found.append(gateway)
         return tuple(dict.fromkeys(port for gateway in found for port in gateway.ports))
+
+    def is_mcp_address(self, address: bytes) -> bool:
+        """Whether an address is an MCP's own, or one that MCPs stand behind."""
+        return address in self.mcp_addresses or address in self.virtual
 
     def access_of(self, address: bytes) -> AccessNetwork | None:
         """The access network whose prefix holds an address."""

@@ -56,7 +56,9 @@ class SynAcks:
             mine = subflow.watch and attachment.waypoint.id == subflow.waypoint
             return known.keys.answered(subflow, handshake, now) if mine else []
         session = subflow.session
-        if session.state is not SessionState.SYN_PINNED or attachment.waypoint.id != subflow.waypoint:
+        addressed = not subflow.waypoint and getattr(attachment.part, "id", 0) == session.mcp
+        chosen = addressed or attachment.waypoint.id == subflow.waypoint
+        if session.state is not SessionState.SYN_PINNED or not chosen:
             return []  # repeated, or not from the MCP that was chosen: nobody else teaches a token
         session.active = now
         if handshake.kind is not Kind.CAPABLE or not handshake.key:

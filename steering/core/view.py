@@ -317,6 +317,7 @@ class EngineView:
             "version": session.version,
             "client": _endpoint(first[:half], first[-4:-2]),
             "server": _endpoint(first[half : 2 * half], first[-2:]),
+            "explicit": self._engine.map.is_mcp_address(first[half : 2 * half]),
             "subflows": len(session.subflows),
             "age_s": round(self._clock() - session.created, 3),
         }

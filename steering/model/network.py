@@ -129,6 +129,18 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class VirtualAddress:
+    """An address that several MCPs stand behind (N-5.2.1): they own it, the controller tells who serves whom.
+
+    `mcps` are ids. `port`: the one TCP port that is served, None for all.
+    """
+
+    address: Address
+    mcps: tuple[int, ...]
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     access_networks: tuple[AccessNetwork, ...]
     gateways: tuple[Gateway, ...]
@@ -137,6 +149,7 @@ class Site:
     switches: dict[str, int] = field(default_factory=dict)  # name -> datapath id
     discover: bool = True
     aaa: Aaa = field(default_factory=Aaa)
+    virtual: tuple[VirtualAddress, ...] = ()
 
     def switch_name(self, dpid: int) -> str:
         """The operator's name of a switch, or its id in hex."""

@@ -57,6 +57,7 @@ _SESSION_HEAD: dict[str, Json] = {
     "version": _described(_maybe(WHOLE), "MPTCP version, 0 or 1"),
     "client": TEXT,
     "server": TEXT,
+    "explicit": _described(FLAG, "The host addressed its MCP itself: `server` is the MCP's address"),
     "age_s": NUMBER,
 }
 

@@ -156,7 +156,6 @@ def test_plain_tcp_and_what_is_not_eligible_goes_naturally():
     for seen in (
         handshake(UE_LTE, 1),
         capable(UE_LTE, 2, dport=22),
-        capable(UE_LTE, 3, dst="10.8.0.2"),
         capable(UE_LTE, 4, dst=UE_WLAN),
     ):
         (release,) = driver.syn(1, 1, seen)

@@ -29,6 +29,7 @@ HEAD: Json = {
     "version": 1,
     "client": "10.1.0.2:40000",
     "server": "10.9.0.2:80",
+    "explicit": False,
     "age_s": 200.5,
 }
 
