@@ -36,6 +36,7 @@ COMMANDS = (
     "policy",
     "token",
     "relay",
+    "connect",
     "mappings",
     "bench",
     "completion",

@@ -43,6 +43,7 @@ from steering.relay.serverleg import parse_offering
 from steering.relay.sockets import PlatformError, check_platform
 from steering.relay.sourcemode import UPLINK, SourceOptions
 from steering.relay.status import QueryError, query, table
+from steering.relay.via import parse_via
 
 SUMMARY = "relay MPTCP connections of hosts to servers: the MCP of labs and small sites"
 
@@ -105,6 +106,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOW",
         help="SYNs with a TCP option that no relay carries on: bypass (default; forwarded as they are) or relay",
     )
+    add(
+        "--via", metavar="URL", help="upstream: reach servers by this MCP, convert://ADDR:PORT or socks://..."
+    )
+    add("--fast-open", action="store_true", help="with --via convert: the destination goes with the SYN")
     add("--max-sessions", default="4000", metavar="N", help="live sessions; one more is reset (default 4000)")
     add("--dial-timeout", default="20", metavar="SECONDS", help="for a server to answer (default 20)")
     add("--status", metavar="PATH", help="local status socket to open, mode 0600")
@@ -225,6 +230,7 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         unknown_options=parse_choice("--unknown-options", args.unknown_options, UnknownOptions),
         explicit=parse_offers(args.explicit, ports),
         cookie_secret=secrets.token_bytes(16) if args.convert_cookies else b"",
+        via=parse_via(args.via, args.fast_open) if args.via is not None else None,
         users=parse_users(None if args.socks_users is None else _text_of(args.socks_users, "--socks-users")),
         name=args.name or socket.gethostname(),
         mapping_log=args.mapping_log,

@@ -68,7 +68,7 @@ class Natural:
         )
         rules += session_rules(epoch)
         rules += classify_rules(
-            epoch, punted, roles, self._map.access_prefixes(), self._service_ports, self._mcp_networks()
+            epoch, punted, roles, self._map.access_prefixes(), self._service_ports, self._addressed()
         )
         own = [(a.role, ip_network(x)) for a in here if isinstance(a.part, Mcp) for x in a.part.addresses]
         rules += reverse_join_rules(epoch, own if self._punting else (), self._map.access_prefixes())
@@ -125,12 +125,14 @@ class Natural:
         prefixes = [p for p in self._map.access_prefixes() if inline or mcp.source_modes.preserves(p.version)]
         return prefixes if mcp.nat64 is None else [*prefixes, mcp.nat64]
 
+    def _addressed(self) -> list[Network]:
+        """Addresses of MCPs, and those that several share: what hosts in explicit mode address."""
+        own: list[Network] = [ip_network(address) for mcp in self._map.site.mcps for address in mcp.addresses]
+        return own + [ip_network(virtual.address) for virtual in self._map.site.virtual]
+
     def _mcp_networks(self) -> list[Prefix]:
         """Addresses that are nobody's but an MCP's: its own, and what it gives its server legs."""
-        mcps = self._map.site.mcps
-        own: list[Prefix] = [ip_network(address) for mcp in mcps for address in mcp.addresses]
-        own += [ip_network(virtual.address) for virtual in self._map.site.virtual]
-        return own + [prefix for mcp in mcps for prefix in self._map.given(mcp)]
+        return [*self._addressed(), *(p for mcp in self._map.site.mcps for p in self._map.given(mcp))]
 
     def _virtual_on(self, prefixes: tuple[Network, ...]) -> tuple[Address, ...]:
         """Virtual addresses that hosts of these prefixes take to be on their link: entries answer for them."""

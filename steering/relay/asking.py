@@ -10,7 +10,12 @@ from steering.wire.errors import WireError
 
 
 class Asking(Protocol):
-    """The client's side: what to say to an MCP, and what to make of its answers."""
+    """The client's side: what to say to an MCP, and what to make of its answers.
+
+    `eager`: the connection's own data may follow what is said `first` at once (0-RTT).
+    """
+
+    eager: bool
 
     def first(self) -> bytes:
         """What to send as soon as the connection stands, or in its SYN."""
@@ -30,7 +35,9 @@ class Asked:
 
 
 class ConvertAsking:
-    """A Convert client (RFC 8803 section 4.1). The host's own data may follow `first` at once: 0-RTT."""
+    """A Convert client (RFC 8803 section 4.1)."""
+
+    eager = True
 
     def __init__(self, destination: Endpoint, cookie: bytes | None = None) -> None:
         self._destination = destination
@@ -67,6 +74,8 @@ def _named(code: int) -> str:
 
 class SocksAsking:
     """A SOCKS client: three round trips with a password, two without."""
+
+    eager = False
 
     def __init__(self, destination: Endpoint, user: tuple[bytes, bytes] | None = None) -> None:
         self._destination = destination

@@ -26,13 +26,15 @@ Dialler = Callable[[Endpoint, Endpoint, ServerLeg], socket.socket]
 """(client, server, leg) -> a non-blocking socket on its way to the server. Raises OSError."""
 
 IP_LOCAL_PORT_RANGE = 51
+TCP_FASTOPEN_CONNECT = 30
 
 
 def dialler(options: RelayOptions, uplinks: tuple[Uplink, ...] = ()) -> Dialler:
     """How a role dials; `uplinks` are those of the upstream role, as the machine has them now."""
     if options.role is Role.UPSTREAM:
         window = options.upstream.source_ports if options.upstream else None
-        return partial(_by_uplink, uplinks, window)
+        fast_open = options.via is not None and options.via.fast_open
+        return partial(_by_uplink, uplinks, window, fast_open)
     if options.role is Role.DATA_CENTRE:
         return _as_client
     return dial
@@ -72,6 +74,7 @@ def _connect(sock: socket.socket, source: Endpoint, server: Endpoint) -> socket.
 def _by_uplink(
     uplinks: tuple[Uplink, ...],
     window: tuple[int, int] | None,
+    fast_open: bool,
     _client: Endpoint,
     server: Endpoint,
     leg: ServerLeg,
@@ -83,6 +86,8 @@ def _by_uplink(
         raise OSError(errno.EADDRNOTAVAIL, f"no uplink has an IPv{version} address")
     chosen = next((uplink for uplink in able if carries(uplink.interface)), able[0])
     sock = _open(leg)
+    if fast_open:
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
     if window is not None:
         low, high = window
         sock.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("=I", high << 16 | low))
@@ -98,10 +103,15 @@ def _as_client(client: Endpoint, server: Endpoint, leg: ServerLeg) -> socket.soc
     return _connect(sock, client, server)
 
 
-def dial_own(leg: ServerLeg, server: Endpoint) -> socket.socket:
-    """From this machine's own address, as its routes have it: for hosts that addressed the MCP itself (N-F13)."""
+def dial_own(leg: ServerLeg, server: Endpoint, source: str = "", fast_open: bool = False) -> socket.socket:
+    """From this machine's own address, `source` or as its routes have it: for hosts that addressed the MCP itself
+    (N-F13), and for hosts that address one. With `fast_open` the SYN leaves with the first data."""
     sock = _open(leg)
     try:
+        if source:
+            sock.bind(_mapped(Endpoint(source, 0)))
+        if fast_open:
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
         code = sock.connect_ex(_mapped(server))
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, os.strerror(code))

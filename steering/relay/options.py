@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from steering.relay.via import Forward, Via
 
 from steering.relay.sourcemode import (
     MAX_RATIO,
@@ -162,6 +165,8 @@ class RelayOptions:
     ident: frozenset[bytes] = frozenset()
     offering: Offering = Offering()
     agent: AgentOptions | None = None
+    via: "Via | None" = None
+    forward: "tuple[Forward, ...]" = ()
 
     def covers(self, address: str) -> bool:
         """Whether an address lies in a service prefix (a prefix of the other family never covers it)."""

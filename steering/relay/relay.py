@@ -16,6 +16,7 @@ from select import EPOLLIN
 from typing import Any
 
 from steering.relay.agent import Agent
+from steering.relay.asking import Asking
 from steering.relay.counters import Counters, kernel_counters
 from steering.relay.dialling import Dialler, dial_own, dialler
 from steering.relay.dscp import Marks
@@ -36,6 +37,7 @@ from steering.relay.sockets import (
     explicit_listener,
     is_local,
     listener,
+    local_listener,
     prepare_leg,
     reset_on_close,
 )
@@ -84,6 +86,7 @@ class Relay:
         reserve_descriptors(options.max_sessions, len(options.ports) + len(options.explicit))
         self._listeners: list[socket.socket] = []
         self._protocols: dict[socket.socket, Protocol] = {}
+        self._targets: dict[socket.socket, Endpoint] = {}
         terms = Terms(
             self._is_service, options.cookie_secret, options.users, options.server_leg is ServerLeg.MPTCP
         )
@@ -99,6 +102,9 @@ class Relay:
             for offer in options.explicit:
                 self._listeners.append(explicit_listener(offer.port))
                 self._protocols[self._listeners[-1]] = offer.protocol
+            for forward in options.forward:
+                self._listeners.append(local_listener(forward.listen))
+                self._targets[self._listeners[-1]] = forward.target
             if options.status is not None:
                 self._status = StatusSocket(options.status)
             if options.agent is not None:
@@ -226,7 +232,7 @@ class Relay:
                     return
                 continue
             try:
-                self._admit(accepted, self._protocols.get(sock))
+                self._admit(accepted, sock)
             except OSError as error:  # the host was gone before we looked
                 self.counters.accept_failed += 1
                 self.log.peer_event("accept failed", reason=error.strerror)
@@ -239,14 +245,16 @@ class Relay:
             self._poller.remove(sock.fileno())
         self._paused_until = time.monotonic() + ACCEPT_PAUSE_S
 
-    def _admit(self, accepted: socket.socket, protocol: Protocol | None) -> None:
+    def _admit(self, accepted: socket.socket, came_to: socket.socket) -> None:
         reset_on_close(accepted)
         counters = self.counters
         counters.accepted += 1
         client, server = endpoints(accepted)
+        server = self._targets.get(came_to, server)
         inner = self.options.source.behind_nat64(server.address)
         if inner is not None:
             server = Endpoint(inner, server.port)
+        protocol = self._protocols.get(came_to)
         held = len(self._waiting) + (0 if self._ident is None else len(self._ident))
         if len(self._sessions) + held >= self.options.max_sessions:
             counters.refused_limit += 1
@@ -288,12 +296,14 @@ class Relay:
             self._waiting.add(protocol, client, accepted, time.monotonic())
             return
         try:
-            dialled, binding = self._dial_as_told(client, server)
+            via = self.options.via
+            dialled, binding = self._dial_as_told(client, via.mcp if via else server)
         except OSError as error:
             self._not_dialled(client, server, error)
             accepted.close()
             return
-        self._start(client, server, accepted, dialled, binding)
+        asking = via.ask(server) if via else None
+        self._start(client, server, accepted, dialled, binding, asking=asking)
 
     def _dial_as_told(self, client: Endpoint, server: Endpoint) -> tuple[socket.socket, Binding]:
         """The server leg from where the source mode says. Raises OSError, NoSource among them."""
@@ -352,13 +362,24 @@ class Relay:
         binding: Binding | None,
         preface: Preface | None = None,
         early: bytes = b"",
+        asking: Asking | None = None,
     ) -> None:
         if self.options.dscp is not None:
             with contextlib.suppress(OSError):  # a leg that is gone already carries nothing over
                 self._marks.put(accepted, dialled)
         now = time.monotonic()
         session = Session(
-            self._poller, client, server, accepted, dialled, now, self._on_end, preface, early, self._on_up
+            self._poller,
+            client,
+            server,
+            accepted,
+            dialled,
+            now,
+            self._on_end,
+            preface,
+            early,
+            self._on_up,
+            asking,
         )
         self._sessions[session] = binding
         self._dialling.append((now + self.options.dial_timeout, session))

@@ -44,6 +44,8 @@ ROLE_OPTIONS: Mapping[str, frozenset[Role]] = {
     "source-ports": frozenset({Role.UPSTREAM}),
     "deny-mptcp-to": frozenset({Role.UPSTREAM}),
     "inner-cpe": frozenset({Role.UPSTREAM}),
+    "via": frozenset({Role.UPSTREAM}),
+    "fast-open": frozenset({Role.UPSTREAM}),
     "explicit": frozenset({Role.DOWNSTREAM}),
     "convert-cookies": frozenset({Role.DOWNSTREAM}),
     "socks-users": frozenset({Role.DOWNSTREAM}),

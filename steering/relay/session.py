@@ -15,6 +15,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 
+from steering.relay.asking import Asking
 from steering.relay.explicit import say_last
 from steering.relay.poller import Poller
 from steering.relay.prefaces import Preface
@@ -64,6 +65,8 @@ class Session:
     """A host's connection and its server leg. `done` is called once, with the session, how it ended, and why."""
 
     __slots__ = (
+        "_asking",
+        "_connected",
         "_done",
         "_early",
         "_poller",
@@ -91,11 +94,14 @@ class Session:
         preface: Preface | None = None,
         early: bytes = b"",
         up: Callable[["Session"], None] = lambda _session: None,
+        asking: Asking | None = None,
     ) -> None:
         """`preface`: the host asked for this server and is owed an answer; `early` it sent along. `up` is called when
-        the server has answered."""
+        the server has answered. `asking`: the far leg leads to an MCP, which is still to be told where to connect to."""
         self.up = up
         self._preface = preface
+        self._asking = asking
+        self._connected = False
         self._early = early
         self._poller = poller
         self._done = done
@@ -118,7 +124,7 @@ class Session:
         if self.end is not None:
             return
         if not leg.up:
-            self._dialled(leg)
+            self._rising(leg)
             return
         if events & EPOLLERR:
             code = leg.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -135,20 +141,63 @@ class Session:
         except OSError as error:
             self.abort(End.RESET, _reason(leg, error.errno or 0))
             return
+        if self.end is not None:
+            return
         if self.client_leg.finished and self.server_leg.finished:
             self._finish()
             return
         self._watch(leg)
         self._watch(self.other(leg))
 
+    def _rising(self, leg: Leg) -> None:
+        """The far leg, before it carries anything: it connects, and perhaps has to talk to an MCP first."""
+        if not self._connected:
+            self._dialled(leg)
+            return
+        try:
+            if leg.pending is not None:
+                self._flush(leg)
+            data = leg.sock.recv(CHUNK)
+        except (BlockingIOError, InterruptedError):
+            data = None
+        except OSError as error:
+            self.abort(End.DIAL_FAILED, _reason(leg, error.errno or 0))
+            return
+        if data is not None:
+            self._hear(data)
+        if self.end is None:
+            self._watch(leg)
+            self._watch(self.client_leg)
+
+    def _hear(self, data: bytes) -> None:
+        """The MCP answers what it was asked."""
+        assert self._asking is not None
+        leg = self.server_leg
+        asked = self._asking.feed(data)
+        if asked.refused or not data:
+            self.abort(End.DIAL_FAILED, f"MCP: {asked.refused or 'closed'}")
+            return
+        if asked.send:
+            leg.pending = memoryview(asked.send)
+        if asked.done:
+            self._asking = None
+            leg.up, self.dialling = True, False
+            if asked.early:
+                self.client_leg.pending = memoryview(asked.early)
+
     def _dialled(self, leg: Leg) -> None:
         code = leg.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self.fail(code, os.strerror(code))
             return
-        leg.up = True
-        self.dialling = False
-        self.up(self)
+        self._connected = True
+        if self._asking is None:
+            self.up(self)
+        else:
+            leg.pending = memoryview(self._asking.first())
+        if self._asking is None or self._asking.eager:
+            leg.up = True
+            self.dialling = False
         if self._preface is not None:
             self._answer(self._preface, leg)
         self._watch(leg)
@@ -173,11 +222,17 @@ class Session:
             except (BlockingIOError, InterruptedError):
                 return
             if not size:
+                if self._asking is not None and source is self.server_leg:
+                    self._hear(b"")
+                    return
                 source.ended = True
                 sink.sock.shutdown(socket.SHUT_WR)
                 sink.finished = True
                 return
             source.received += size
+            if self._asking is not None and source is self.server_leg:
+                self._hear(bytes(_view[:size]))
+                return
             try:
                 sent = sink.sock.send(_view[:size])
             except (BlockingIOError, InterruptedError):
@@ -203,6 +258,8 @@ class Session:
             want = EPOLLIN if other.up and not leg.ended and other.pending is None else 0
             if leg.pending is not None:
                 want |= EPOLLOUT
+        elif self._connected:
+            want = EPOLLIN if leg.pending is None else EPOLLIN | EPOLLOUT
         else:
             want = EPOLLOUT
         if want == leg.watched:

@@ -107,6 +107,20 @@ def explicit_listener(port: int) -> socket.socket:
     return sock
 
 
+def local_listener(place: Endpoint) -> socket.socket:
+    """A plain TCP listener at one address, for this machine's own applications. Raises PlatformError."""
+    sock = socket.socket(socket.AF_INET6 if ":" in place.address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(place)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise PlatformError(f"cannot listen at {place}: {error.strerror}") from None
+    return sock
+
+
 def reset_on_close(sock: socket.socket) -> None:
     """From now on a close, or the death of this process, resets the peer and never looks like a clean end."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

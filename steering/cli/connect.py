@@ -1,0 +1,78 @@
+"""`steering connect`: explicit mode on a host itself: its applications' connections go to an MCP, over MPTCP."""
+
+import argparse
+import sys
+from ipaddress import ip_address
+
+from steering.relay.dialling import dial_own
+from steering.relay.logs import Log
+from steering.relay.options import (
+    MAX_SESSIONS,
+    Interception,
+    OptionError,
+    RelayOptions,
+    ServerLeg,
+    parse_bound,
+)
+from steering.relay.relay import Relay
+from steering.relay.sockets import PlatformError
+from steering.relay.sourcemode import UPLINK
+from steering.relay.via import Forward, parse_endpoint, parse_via
+
+SUMMARY = "on a host: reach a server through an MCP named by --via, over MPTCP (explicit mode)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options; their values are checked in one line."""
+    add = parser.add_argument
+    add(
+        "--via",
+        required=True,
+        metavar="URL",
+        help="the MCP: convert://ADDRESS:PORT or socks://[USER:PASSWORD@]ADDRESS:PORT",
+    )
+    add("--listen", required=True, metavar="ADDRESS:PORT", help="where applications of this host connect to")
+    add("--from", dest="source", default="", metavar="ADDRESS", help="the address of the first subflow")
+    add("--fast-open", action="store_true", help="convert: the destination goes with the SYN (TCP Fast Open)")
+    add("--max-sessions", default="256", metavar="N", help="connections at a time (default 256)")
+    add("--dial-timeout", default="20", metavar="SECONDS", help="for the MCP to answer (default 20)")
+    add("--status", metavar="PATH", help="local status socket to open, mode 0600")
+    add("--verbose", action="store_true", help="log every connection")
+    add("server", metavar="SERVER:PORT", help="the server to reach, an IPv6 address in brackets")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serves until a signal: exit status 0; 2 for bad options or a port that is taken."""
+    try:
+        via = parse_via(args.via, args.fast_open)
+        forward = Forward(parse_endpoint("--listen", args.listen), parse_endpoint("SERVER", args.server))
+        source = _source(args.source)
+        options = RelayOptions(
+            source=UPLINK,
+            ports=(),
+            prefixes=(),
+            inside=(),
+            interception=Interception.ALL,
+            server_leg=ServerLeg.MPTCP,
+            max_sessions=parse_bound("--max-sessions", args.max_sessions, 1, MAX_SESSIONS),
+            dial_timeout=parse_bound("--dial-timeout", args.dial_timeout, 1, 600),
+            status=args.status,
+            via=via,
+            forward=(forward,),
+        )
+        Relay(
+            options,
+            Log(as_json=False, verbose=args.verbose),
+            lambda _client, mcp, leg: dial_own(leg, mcp, source, via.fast_open),
+        ).run()
+    except (OptionError, PlatformError) as error:
+        print(f"steering connect: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _source(text: str) -> str:
+    try:
+        return str(ip_address(text)) if text else ""
+    except ValueError:
+        raise OptionError(f"--from {text}: an address of this host") from None
