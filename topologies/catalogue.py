@@ -22,6 +22,7 @@ MODULES = {
     "services": "services",
     "policies": "policies",
     "restart": "restart",
+    "explicit": "explicit",
     "natural": "natural",
     "flood": "flood",
     "dscp": "dscp",
