@@ -12,7 +12,7 @@ from steering.core.native import Natives
 from steering.core.sessions import SessionTable, flow_key
 from steering.core.sitemap import Attachment
 from steering.core.strays import Strays
-from steering.model.network import PortRole
+from steering.model.network import Mcp, PortRole
 from steering.model.session import EntryKind, SessionState
 from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
@@ -56,7 +56,8 @@ class SynAcks:
             mine = subflow.watch and attachment.waypoint.id == subflow.waypoint
             return known.keys.answered(subflow, handshake, now) if mine else []
         session = subflow.session
-        addressed = not subflow.waypoint and getattr(attachment.part, "id", 0) == session.mcp
+        at = attachment.part
+        addressed = not subflow.waypoint and isinstance(at, Mcp) and at.id == session.mcp  # explicit mode
         chosen = addressed or attachment.waypoint.id == subflow.waypoint
         if session.state is not SessionState.SYN_PINNED or not chosen:
             return []  # repeated, or not from the MCP that was chosen: nobody else teaches a token
