@@ -400,15 +400,10 @@ class Pinning:
             refusal = self.preferring.refusal(session, attachment.name, answer)
         if refusal is not None:
             return self._deny(seen, refusal)
-        allowed = self._chooser.allowance(answer).subflows
-        if len(session.subflows) >= allowed.most:
-            self._count_refused(Refusal.SUBFLOWS_FULL)
-            self._counters.full(Full("subflows", "of a session", allowed))
-            return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
-        reserved = self.slots.full(session)
-        if reserved is not None:
-            self._count_refused(Refusal.RESERVED)
-            self._counters.full(reserved)
+        over = self.slots.refusal(session, self._chooser.allowance(answer).subflows)
+        if over is not None:
+            self._count_refused(over[0])
+            self._counters.full(over[1])
             return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
         owner = self._map.mcp_addresses.get(handshake.dst)
         if owner is not None and owner.id != session.mcp:

@@ -2,7 +2,7 @@
 
 from steering.core.quotas import Full, Limit
 from steering.core.sessions import Session, SessionTable
-from steering.model.session import EntryKind
+from steering.model.session import EntryKind, Refusal
 
 
 class Slots:
@@ -24,3 +24,10 @@ class Slots:
             if most is not None and self._table.joins_of.get(subscriber, 0) >= most:
                 return Full("subscriber", subscriber, Limit(most, "reservation"))
         return None
+
+    def refusal(self, session: Session, allowed: Limit) -> tuple[Refusal, Full] | None:
+        """Why a session gets no further subflow: what policy allows, or what is reserved; None if it may."""
+        if len(session.subflows) >= allowed.most:
+            return Refusal.SUBFLOWS_FULL, Full("subflows", "of a session", allowed)
+        reserved = self.full(session)
+        return None if reserved is None else (Refusal.RESERVED, reserved)

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import os
-import resource
 import secrets
 import signal
 import socket
@@ -18,6 +17,7 @@ from typing import Any
 from steering.relay.agent import Agent
 from steering.relay.asking import Asking
 from steering.relay.counters import Counters, kernel_counters
+from steering.relay.descriptors import reserve_descriptors
 from steering.relay.dialling import Dialler, dial_own, dialler
 from steering.relay.dscp import Marks
 from steering.relay.explicit import Waiting, say_last
@@ -47,22 +47,7 @@ from steering.relay.status import STATUS_VERSION, StatusSocket, describe
 ACCEPTS_PER_EVENT = 64
 TICK_S = 0.5
 ACCEPT_PAUSE_S = 0.2
-SPARE_DESCRIPTORS = 64
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-
-
-def reserve_descriptors(sessions: int, ports: int) -> None:
-    """Raise this process's soft limit to two descriptors a session and some. Raises PlatformError if it may not."""
-    need = 2 * sessions + ports + SPARE_DESCRIPTORS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < need:
-        fits = max(0, (hard - ports - SPARE_DESCRIPTORS) // 2)
-        raise PlatformError(
-            f"--max-sessions {sessions} needs {need} open files and the hard limit is {hard}: "
-            f"raise it (ulimit -Hn {need}) or say --max-sessions {fits}"
-        )
-    if soft != resource.RLIM_INFINITY and soft < need:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
 
 
 class Relay:

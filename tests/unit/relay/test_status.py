@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from steering.relay.counters import parse_netstat
+from steering.relay.descriptors import reserve_descriptors
 from steering.relay.finishing import count_unfinished
 from steering.relay.logs import BURST_PER_SECOND, Log
 from steering.relay.poller import Poller
-from steering.relay.relay import reserve_descriptors
 from steering.relay.sockets import Endpoint, PlatformError
 from steering.relay.status import MAX_READERS, READER_TIMEOUT_S, QueryError, StatusSocket, query, table
 
