@@ -3,6 +3,7 @@
 Runs inside a namespace, standard library only.
 
 usage: keyed.py syn SOURCE DESTINATION PORT SPORT OPTIONS_HEX   one SYN; routing and neighbours are the kernel's
+       keyed.py fragments SOURCE DESTINATION PORT SPORT OPTIONS_HEX   the same SYN, its first 8 bytes in a fragment
        keyed.py serve PORT PEER KEY                             echo connections signed with KEY until killed
        keyed.py talk DESTINATION PORT KEY ROUNDS                as many echoes; says how many came back
 """
@@ -26,14 +27,30 @@ def _sum(data: bytes) -> int:
 
 def send_syn(source: str, destination: str, port: int, sport: int, options: bytes) -> None:
     """One SYN. `options` fill whole words, 40 bytes at most."""
+    segment = _syn(source, destination, port, sport, options)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as out:
+        out.bind((source, 0))
+        out.sendto(segment, (destination, 0))
+
+
+def send_fragments(source: str, destination: str, port: int, sport: int, options: bytes) -> None:
+    """The same in two datagrams, of which the first ends within the TCP header."""
+    segment = _syn(source, destination, port, sport, options)
+    addresses = ipaddress.IPv4Address(source).packed + ipaddress.IPv4Address(destination).packed
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as out:
+        out.bind((source, 0))
+        for part, place in ((segment[:8], 0x2000), (segment[8:], 1)):
+            head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(part), sport, place, 64, socket.IPPROTO_TCP, 0)
+            out.sendto(head + addresses + part, (destination, 0))
+
+
+def _syn(source: str, destination: str, port: int, sport: int, options: bytes) -> bytes:
     src, dst = ipaddress.IPv4Address(source).packed, ipaddress.IPv4Address(destination).packed
     head = (
         struct.pack(">HHIIBBHHH", sport, port, 1, 0, (20 + len(options)) // 4 << 4, 2, 65535, 0, 0) + options
     )
     check = ~_sum(src + dst + struct.pack(">HH", 6, len(head)) + head) & 0xFFFF
-    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as out:
-        out.bind((source, 0))
-        out.sendto(head[:16] + struct.pack(">H", check) + head[18:], (destination, 0))
+    return head[:16] + struct.pack(">H", check) + head[18:]
 
 
 def sign(made: socket.socket, peer: str, key: bytes) -> None:
@@ -75,9 +92,10 @@ def talk(destination: str, port: int, key: bytes, rounds: int) -> int:
 
 def main() -> int:
     what, *rest = sys.argv[1:]
-    if what == "syn":
+    if what in ("syn", "fragments"):
         source, destination, port, sport, options = rest
-        send_syn(source, destination, int(port), int(sport), bytes.fromhex(options))
+        send = send_syn if what == "syn" else send_fragments
+        send(source, destination, int(port), int(sport), bytes.fromhex(options))
     elif what == "serve":
         port, peer, key = rest
         serve(int(port), peer, key.encode())

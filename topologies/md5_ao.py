@@ -5,6 +5,7 @@ A real TCP-MD5 session follows under proactive insertion, which leads all TCP of
 the relay's own rules have to let it pass, or it would never be set up.
 """
 
+import re
 import sys
 import time
 from dataclasses import replace
@@ -14,14 +15,15 @@ from pathlib import Path
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
 from topologies import aggregation, off_path
-from topologies.lab import Lab, running
+from topologies.captures import frames
+from topologies.lab import Lab, ofctl, running
 from topologies.network import LabHost, topology
 from topologies.plan import Box, address_of
 from topologies.processes import LabError, Running, listeners, relay_status
 from topologies.report import Report
 from topologies.scenario import Options, Scenario, controls
 
-ROWS = ("D-6.7.3", "D-6.7.4", "D-6.7.6")
+ROWS = ("D-6.7.3", "D-6.7.4", "D-6.7.6", "N-7.4")
 PORT, SIGNED_PORT, KEY, ROUNDS = 5001, 5003, "lab-key", 20
 IN_FORCE_S = 2.0
 
@@ -36,6 +38,7 @@ SYNS = {  # what it is -> (source port, options, the reason that is counted)
     "40 bytes of options": (41005, USUAL + "01" * 16, "option-space"),
 }
 STEERED = (41010, USUAL)  # the same without what is in the way: it has to reach the MCP
+TINY = 41020  # source port, and identification of the datagram
 AHEAD = """\
 policy: 1
 subscribers:
@@ -59,6 +62,7 @@ def run(options: Options, report: Report) -> None:
         lab.start_controller(options.without)
         aggregation.warm_up(lab, 4)
         _crafted(lab, report)
+        _fragments(lab, report, "fragment-rule" in options.without)
         if "relay-rules" in options.without:
             _take_rules_away(lab.host("core"))
             _take_rules_away(lab.host("edge"))
@@ -98,6 +102,33 @@ def _crafted(lab: Lab, report: Report) -> None:
         report.equal(
             f"SYNs left alone as '{reason}'", wanted, int(_refused(lab, reason) - before[reason]), "REST"
         )
+
+
+def _fragments(lab: Lab, report: Report, unguarded: bool) -> None:
+    """A SYN whose TCP header is cut (RFC 1858) ends at its edge; datagrams that had to be fragmented pass."""
+    source, target = address_of(PLAN.box("ue"), 4), address_of(PLAN.box("server"), 4)
+    edge = lab.switch("s1")
+    if unguarded:
+        ofctl(edge, "del-flows", "table=0,ip,nw_proto=6,nw_frag=first")
+    lab.say("a SYN in two fragments, the first of 8 bytes; and a ping of 3,000 bytes")
+    captures = [lab.capture_host("server", what="ip")] + [lab.capture_port(p.port, "ip") for p in PLAN.points]
+    words = ("fragments", source, target, str(PORT), str(TINY), USUAL)
+    Running(lab.record, "fragments", _command(*words), lab.host("ue")).popen.wait(10)
+    said = lab.host("ue").pexec(f"ping -c 2 -i 0.2 -W 2 -s 3000 -I {source} {target}")[0]
+    time.sleep(0.5)
+    counted = [
+        int(found)
+        for line in ofctl(edge, "dump-flows", "table=0").splitlines()
+        if "nw_frag=first" in line and "tp_src=0" in line
+        for found in re.findall(r"n_packets=(\d+)", line)
+    ]
+    lab.stop_captures()
+    first = f"ip.id == {TINY} && ip.frag_offset == 0"
+    report.equal("tiny first fragments at the server", 0, frames(captures[0].file, first), "capture")
+    at_mcps = sum(frames(c.file, f"ip.id == {TINY}") for c in captures[1:])
+    report.equal("fragments of that SYN at an MCP", 0, at_mcps, "capture")
+    report.equal("tiny first fragments that the edge switch dropped", 1, sum(counted), "kernel")
+    report.expect("a large ping, fragmented, passes", "2 received" in said, "2 received", said[-90:])
 
 
 def _refused(lab: Lab, reason: str) -> float:
@@ -155,7 +186,9 @@ SCENARIO = Scenario(
     plan=PLAN,
     run=run,
     controls=controls(
-        "option-bypass", relay_rules="the relay takes a SYN with TCP-MD5 as any other that is led to it"
+        "option-bypass",
+        relay_rules="the relay takes a SYN with TCP-MD5 as any other that is led to it",
+        fragment_rule="the edge switch has no rule against first fragments that hide a TCP header",
     ),
 )
 topos = {"md5-ao": topology(PLAN)}

@@ -35,14 +35,15 @@ ECHO, ECHO_REPLY, ECHO_V6, ECHO_REPLY_V6 = 8, 0, 128, 129
 SOLICIT_ROUTER, SOLICIT, ADVERTISE = 133, 135, 136
 FIN = (0x001, 0x001)
 RST = (0x004, 0x004)
+FIRST_FRAGMENT = (1, 3)
 ROUTER_SOLICITED_OVERRIDE = 0xE000_0000  # flags of a neighbour advertisement
 ON_LINK_TTL = 255  # RFC 4861 7.1.1: it has crossed no router
 LINK_LOCAL_GATEWAY = IPv6Address("fe80::1")
 LINK_LOCAL = IPv6Network("fe80::/10")
 
 # Priorities; a prefix length (at most 128) is added where prefixes may contain one another.
-ALLOW, ALLOW_FIN, ALLOW_RST, DENY, WALL, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = (
-    30000, 30130, 30260, 30400, 30600, 35000, 40000, 40200, 50000, 60000,
+ALLOW, ALLOW_FIN, ALLOW_RST, DENY, WALL, TINY, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = (
+    30000, 30130, 30260, 30400, 30600, 34000, 35000, 40000, 40200, 50000, 60000,
 )  # fmt: skip
 
 
@@ -97,6 +98,7 @@ def guard_rules(epoch: int, core_ports: Iterable[int], ports: Iterable[GuardedPo
         yield from _neighbour_discovery(epoch, guarded)
         yield from _echo(epoch, guarded)
         yield from _expired(epoch, guarded)
+        yield from _tiny(epoch, guarded)
         yield from _admitted(epoch, guarded)
     yield Rule(
         Table.ND, 1, match(eth_type=IPV6, icmpv6_type=ADVERTISE, ip_proto=ICMPV6),
@@ -213,6 +215,19 @@ def _expired(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
             fields = match(**from_prefix(prefix), in_port=guarded.port, eth_dst=VIRTUAL_MAC, nw_ttl=ttl)
             copy = (ToController(Meter.TTL_EXPIRED),)
             yield Rule(Table.GUARD, EXPIRED + prefix.prefixlen, fields, copy, cookie=cookie)
+
+
+def _tiny(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
+    """First fragments that end within the TCP header, so that nobody sees what the segment is (RFC 1858, RFC 3128).
+
+    Open vSwitch then reads its ports as 0, and its flags too: a SYN would pass CLASSIFY. No real link is so narrow.
+    The entry's own counter tells how many there were. Larger first fragments with a SYN end at the controller.
+    """
+    for kind in (IPV4, IPV6):
+        fields = match(
+            in_port=guarded.port, eth_type=kind, ip_proto=TCP, ip_frag=FIRST_FRAGMENT, tcp_src=0, tcp_dst=0
+        )
+        yield Rule(Table.GUARD, TINY, fields, cookie=static_cookie(epoch))
 
 
 def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:

@@ -102,6 +102,7 @@ _TABLE = (
     Field("ipv6_nd_target", _BASIC, 31, 16, _ipv6),
     Field("ipv6_nd_sll", _BASIC, 32, 6, _mac),
     Field("ipv6_nd_tll", _BASIC, 33, 6, _mac),
+    Field("ip_frag", _NXM_1, 26, 1, _number),  # NXM_NX_IP_FRAG: bit 0 of a fragment, bit 1 of a later one
     Field("nw_ttl", _NXM_1, 29, 1, _number),  # NXM_NX_IP_TTL, for both families
     Field("nd_reserved", _ERICSSON, 1, 4, _number),  # flags of a neighbour advertisement
     Field("nd_options_type", _ERICSSON, 2, 1, _number),

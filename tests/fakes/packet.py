@@ -33,6 +33,7 @@ class Packet:
     ip_proto: int | None = None
     ip_dscp: int | None = None
     nw_ttl: int | None = None
+    ip_frag: int = 0
     tcp_src: int | None = None
     tcp_dst: int | None = None
     tcp_flags: int | None = None

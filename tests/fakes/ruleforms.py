@@ -29,7 +29,7 @@ _ND = (("icmpv6_type", 135), ("icmpv6_type", 136))
 _PREREQUISITES: dict[str, tuple[tuple[str, int], ...]] = {
     **dict.fromkeys(("in_port", "metadata", "eth_src", "eth_dst", "eth_type"), ()),
     **dict.fromkeys(("arp_op", "arp_spa", "arp_tpa", "arp_sha", "arp_tha"), (("eth_type", ARP),)),
-    **dict.fromkeys(("ip_proto", "ip_dscp", "nw_ttl"), _IP),
+    **dict.fromkeys(("ip_proto", "ip_dscp", "nw_ttl", "ip_frag"), _IP),
     **dict.fromkeys(("ipv4_src", "ipv4_dst"), (("eth_type", IPV4),)),
     **dict.fromkeys(("ipv6_src", "ipv6_dst"), (("eth_type", IPV6),)),
     **dict.fromkeys(("tcp_src", "tcp_dst", "tcp_flags"), (("ip_proto", TCP),)),
@@ -42,6 +42,7 @@ _PREREQUISITES: dict[str, tuple[tuple[str, int], ...]] = {
 }
 _MASKABLE = (
     "metadata",
+    "ip_frag",
     "eth_src",
     "eth_dst",
     "tcp_flags",

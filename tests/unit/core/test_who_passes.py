@@ -1,5 +1,6 @@
 """What access switches enforce by themselves: lists towards MCPs, and hosts that nobody has allowed."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -105,3 +106,23 @@ def test_what_switches_drop_is_what_the_list_denies(entries, host):
     dropped = sum(ip_address(source) in network for network in out)
     denied = verdict(entries, "lte", capable(source, 1, dst=MCP)) is Verdict.DENY
     assert dropped == denied  # once at most: the prefixes are disjoint
+
+
+@pytest.mark.row("N-7.4")
+def test_a_first_fragment_that_hides_its_tcp_header_ends_at_its_edge():
+    lab = Wired()
+    frame = tcp_frame(
+        packed(UE_LTE), packed(SERVER), 40000, 80, flags=ACK, src_mac=raw(MACS[UE_LTE]),
+        dst_mac=raw(VIRTUAL_MAC),
+    )  # fmt: skip
+    whole = packet_of(frame)
+    first, later = 1, 3
+    hidden = {"tcp_src": 0, "tcp_dst": 0, "tcp_flags": 0}  # what Open vSwitch reads where the header is cut
+
+    def hops(packet) -> int:
+        return len(lab.network.send(1, 1, packet).hops)
+
+    assert hops(replace(whole, ip_frag=first, **hidden)) == 1
+    assert hops(whole) > 1 and hops(replace(whole, ip_frag=first)) > 1
+    assert hops(replace(whole, ip_frag=later, **hidden)) > 1
+    assert hops(replace(whole, ip_frag=first, ip_proto=17, tcp_src=None, tcp_dst=None, tcp_flags=None)) > 1
