@@ -30,6 +30,10 @@ RULE_PRIORITY = 90
 """Before any source-routing rule of the machine: a marked segment is the relay's, wherever it came from."""
 
 SUBFLOW_LIMIT = 8
+LATE_S = 60
+"""How long after a connection's last segment one that comes late is still known for its own: past retransmissions."""
+
+MAX_LATE = 65_536
 ADD_ADDR = 3
 JOIN = 1
 """Subtypes; nft knows MPTCP's only by their numbers."""
@@ -79,10 +83,11 @@ def ruleset(options: RelayOptions) -> str:
         if (ports := _relayed_ports(options, word))
     )
     return _table(f"""\
+{_late()}
   chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
 {_identifiers(options)}    meta l4proto tcp socket wildcard 1 goto fresh
-    meta l4proto tcp socket transparent 1 meta mark set {MARK:#x} accept
+    meta l4proto tcp socket transparent 1 goto ours
   }}
   chain fresh {{
     tcp flags & (fin | syn | rst | ack) != syn accept
@@ -105,6 +110,31 @@ def _others(options: RelayOptions) -> str:
         kinds = (kind for kind in range(256) if kind not in COMMON | KEYED)
         lines += "".join(f"    tcp option {kind} exists counter accept\n" for kind in kinds)
     return lines
+
+
+def _late() -> str:
+    """MPTCP is between us and a peer alone (S-15). What a peer sent before it heard that its session is over meets no
+    socket any more and would be forwarded to the other end, which knows of no MPTCP: it is reset instead. Only 4-tuples
+    whose MPTCP met a socket of ours are meant: others' MPTCP goes its way, also what began while no relay was here.
+    """
+    sets, notes, resets = [], [], []
+    for word, kind in (("ip", "ipv4_addr"), ("ip6", "ipv6_addr")):
+        key = f"{word} saddr . tcp sport . {word} daddr . tcp dport"
+        sets.append(f"""\
+  set late_{word} {{
+    type {kind} . inet_service . {kind} . inet_service; flags dynamic; timeout {LATE_S}s; size {MAX_LATE};
+  }}
+""")
+        notes.append(f"    tcp option mptcp exists update @late_{word} {{ {key} }}\n")
+        resets.append(f"    tcp option mptcp exists {key} @late_{word} counter reject with tcp reset\n")
+    return f"""\
+{"".join(sets)}  chain ours {{
+    meta mark set {MARK:#x}
+{"".join(notes)}    accept
+  }}
+  chain late {{
+    type filter hook forward priority filter; policy accept;
+{"".join(resets)}  }}"""
 
 
 def _discretion(options: RelayOptions) -> str:
@@ -135,10 +165,11 @@ def _plain_ruleset(options: RelayOptions) -> str:
         for word, where in _anywhere_or(options.prefixes)
     )
     return _table(f"""\
+{_late()}
   chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
     meta l4proto tcp socket wildcard 1 goto fresh
-    meta l4proto tcp socket transparent 1 meta mark set {MARK:#x} accept
+    meta l4proto tcp socket transparent 1 goto ours
     meta l4proto tcp goto fresh
   }}
   chain fresh {{
@@ -312,9 +343,10 @@ def retire() -> None:
     command(
         "nft -f -",
         text=_table(f"""\
+{_late()}
   chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
-    meta l4proto tcp socket transparent 1 meta mark set {MARK:#x} accept
+    meta l4proto tcp socket transparent 1 goto ours
   }}
 """),
     )

@@ -276,6 +276,10 @@ class Sniffer:
 
     def syns(self) -> list[bytes]:
         """TCP options of the SYNs (no SYN/ACK) captured since the last call."""
+        return [tcp[20 : (tcp[12] >> 4) * 4] for tcp in self.segments() if tcp[13] & 0x12 == 0x02]
+
+    def segments(self) -> list[bytes]:
+        """TCP segments, header first, captured since the last call."""
         found = []
         while select.select([self._sock], [], [], 0.05)[0]:
             frame = self._sock.recv(65535)
@@ -286,8 +290,7 @@ class Sniffer:
                 tcp = ip[40:]
             else:
                 continue
-            if tcp[13] & 0x12 == 0x02:
-                found.append(tcp[20 : (tcp[12] >> 4) * 4])
+            found.append(tcp)
         return found
 
     def close(self) -> None:

@@ -3,11 +3,14 @@
 import hashlib
 import os
 import socket
+import struct
 import threading
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 import pytest
 
+from steering.wire.craft import tcp_segment
 from tests.integration.relay_lab import (
     HOST,
     OUTSIDE,
@@ -20,6 +23,9 @@ from tests.integration.relay_lab import (
 
 FAMILIES = (4, 6)
 TCP_IS_MPTCP = 43
+ACK, RST = 0x10, 0x04
+DATA_ACK = bytes.fromhex("1e08200100000001")
+"""A DSS option with a data acknowledgement alone (RFC 8684 3.3)."""
 
 
 @pytest.fixture(scope="module")
@@ -268,3 +274,41 @@ def test_connection_older_than_the_relay_goes_on(lab: Lab) -> None:
             assert conn.recv(100) == b"after"
             assert relay.counter("accepted") == 0
     relay.stop()
+
+
+@pytest.mark.row("S-15")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_mptcp_that_comes_after_its_session_is_reset_and_strangers_mptcp_goes_its_way(
+    lab: Lab, family: int
+) -> None:
+    relay = lab.relay("--server-leg", "tcp")
+    with lab.server(family) as listener, lab.connect(family) as host:
+        conn, _ = listener.accept()
+        host.sendall(b"x" * 1000)
+        wait_for(lambda: relay.status()["sessions"][0]["subflows"] == 2)
+        own = host.getsockname()[1]
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        conn.close()
+        with pytest.raises(ConnectionResetError):
+            read_all(host)
+    wait_for(lambda: f":{own}" not in lab.run("mcp", "ss -tanHM") + lab.run("mcp", "ss -tanH"))
+    at_server, at_host = lab.sniffer("srv", "srv0"), lab.sniffer("ue", "acc1")
+    for port in (own, 4999):
+        source, target = (ip_address(end[family]).packed for end in (HOST, SERVER))
+        segment = tcp_segment(source, target, port, 5201, seq=1, ack=1, flags=ACK, options=DATA_ACK)
+        with lab.inside("ue"):
+            raw = socket.socket(
+                socket.AF_INET6 if family == 6 else socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP
+            )
+        with raw:
+            raw.sendto(segment, (SERVER[family], 0))
+    seen, answered = at_server.segments(), at_host.segments()
+    at_server.close()
+    at_host.close()
+    assert [_port(s, 0) for s in seen if DATA_ACK in s] == [4999]
+    assert {own, 4999} == {_port(s, 2) for s in answered if s[13] & RST}
+    relay.stop()
+
+
+def _port(segment: bytes, at: int) -> int:
+    return int.from_bytes(segment[at : at + 2], "big")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from steering.relay.options import Interception, UnknownOptions, parse_prefixes
+from steering.relay.options import Interception, Role, UnknownOptions, parse_prefixes
 from steering.relay.rules import ruleset, script
 from tests.unit.relay.test_options import options
 
@@ -89,3 +89,17 @@ def test_unknown_options_may_be_relayed_but_nothing_signed_and_nothing_full() ->
     text = ruleset(options(unknown_options=UnknownOptions.RELAY))
     assert "tcp option 253" not in text
     assert "tcp option 29 exists" in text and "tcp option md5sig exists" in text and "tcp doff 15" in text
+
+
+@pytest.mark.row("S-15")
+@pytest.mark.parametrize("role", ["downstream", "upstream"])
+def test_late_mptcp_of_a_session_that_is_over_is_reset_and_not_forwarded(role: str) -> None:
+    text = ruleset(options(role=Role(role), ranges=((1, 65535),)))
+    assert "socket transparent 1 goto ours" in text
+    ours = text[text.index("chain ours") : text.index("chain late")]
+    late = text[text.index("chain late") : text.index("chain prerouting")]
+    assert "hook forward" in late
+    for word in ("ip", "ip6"):
+        key = f"{word} saddr . tcp sport . {word} daddr . tcp dport"
+        assert f"tcp option mptcp exists update @late_{word} {{ {key} }}" in ours
+        assert f"tcp option mptcp exists {key} @late_{word} counter reject with tcp reset" in late
