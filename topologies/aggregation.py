@@ -179,6 +179,13 @@ def check_on(report: Report, on: Transfer, access: float, chosen: str, ue_addres
         sorted({s.flow.src for s in data if s.flow.dport == 5001}),
         "capture",
     )
+    begun = [s for seen in (on.ports[chosen], on.server) for s in seen.segments() if s.syn]
+    report.equal(
+        "on: legs, told apart by their first sequence numbers",
+        2,
+        len({s.sequence for s in begun if JOIN not in s.options}),
+        "capture",
+    )
     paths = sorted(s["path"] for session in on.sessions for s in session["subflows"])
     report.equal(
         "on: one subflow on its natural path, one redirected", ["natural", "redirected"], paths, "REST"

@@ -19,7 +19,7 @@ _DROPPED = re.compile(r"(\d+) packets? dropped by kernel")
 _FIELDS = (
     "frame.time_epoch", "ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport",
     "tcp.flags", "tcp.len", "tcp.options.mptcp.subtype", "tcp.options.mptcp.recvtok", "eth.src",
-    "tcp.options.mptcp.sendkey", "tcp.seq_raw", "tcp.options",
+    "tcp.options.mptcp.sendkey", "tcp.seq_raw", "tcp.options", "frame.len",
 )  # fmt: skip
 
 
@@ -28,7 +28,7 @@ class Segment:
     """One TCP segment.
 
     `options` are its MPTCP subtypes as digits, `token` that of a join's SYN and `key` that of the sender's
-    MP_CAPABLE, both hex or empty; `raw_options` all TCP option bytes as hex.
+    MP_CAPABLE, both hex or empty; `raw_options` all TCP option bytes as hex; `size` the whole frame's bytes.
     """
 
     time: float
@@ -41,6 +41,7 @@ class Segment:
     key: str
     sequence: int
     raw_options: str
+    size: int = 0
 
     @property
     def syn(self) -> bool:
@@ -113,7 +114,24 @@ def read(file: Path) -> Iterator[Segment]:
         raise LabError(f"tshark cannot read {file.name}: {read_out.stderr.strip().splitlines()[-1]}")
     for line in read_out.stdout.splitlines():
         cells = line.split("|")
-        time, src4, src6, sport, dst4, dst6, dport, flags, length, subtypes, token, mac, key, seq, raw = cells
+        (
+            time,
+            src4,
+            src6,
+            sport,
+            dst4,
+            dst6,
+            dport,
+            flags,
+            length,
+            subtypes,
+            token,
+            mac,
+            key,
+            seq,
+            raw,
+            size,
+        ) = cells
         yield Segment(
             float(time),
             FiveTuple(src4 or src6, int(sport), dst4 or dst6, int(dport)),
@@ -125,6 +143,7 @@ def read(file: Path) -> Iterator[Segment]:
             _hex(key, 16),
             int(seq),
             raw,
+            int(size),
         )
 
 

@@ -15,7 +15,7 @@ sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1
 
 from topologies import ground
 from topologies.captures import CAPABLE, JOIN
-from topologies.hybrid import SERVICE, alive, payload, syns
+from topologies.hybrid import SERVICE, payload, syns
 from topologies.lab import Lab, running
 from topologies.network import topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
@@ -107,7 +107,7 @@ def transfer(lab: Lab, report: Report, kind: str, seconds: float) -> None:
         f"{sorted({s.own_token for s in server})}, {sum(s.join for s in server)}",
         "kernel",
     )
-    told = sum(bool(s.options) for s in alive(at["client"].segments()))
+    told = sum(bool(s.options) for s in at["client"].segments())
     report.equal(f"{kind}: segments with an MPTCP option at the client", 0, told, "capture")
     opened, joined = syns(at["a"].segments(), CAPABLE), syns(at["b"].segments(), JOIN)
     report.expect(

@@ -10,7 +10,6 @@ Hosts of the LAN and the server are plain TCP and know nothing of it.
 
 import time
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 from typing import Any
 
 from topologies.captures import CAPABLE, JOIN, Capture, Segment
@@ -21,7 +20,6 @@ from topologies.report import Report
 
 ACCESS_MBIT = 20.0
 SETTLED_S = 1.5  # into the transfer, when subflows are looked at
-FIN, RST = 0x01, 0x04
 IN_FLIGHT = 8_000_000  # bytes the kernels of a chain may hold when a receiver leaves
 GAIN = 1.7  # of two equal accesses over one
 SERVICE, SECURE, UNSERVED = 5001, 443, 5002  # the CPE relays the first two
@@ -165,11 +163,6 @@ def syns(segments: list[Segment], *kinds: str) -> list[Segment]:
     return [s for s in segments if s.syn and (any(k in s.options for k in kinds) if kinds else not s.options)]
 
 
-def alive(segments: list[Segment]) -> list[Segment]:
-    """Segments up to the first end of any: what is on its way to somebody who left is forwarded as it is."""
-    return list(takewhile(lambda s: not s.flags & (FIN | RST), segments))
-
-
 def payload(segments: list[Segment], port: int = SERVICE) -> int:
     """Bytes of data to or from a service port, repeated ones included."""
     return sum(s.length for s in segments if port in (s.flow.sport, s.flow.dport))
@@ -213,7 +206,7 @@ def check_dual(report: Report, title: str, seen: Seen, lab: Lab, mcp: str, path:
     paths = sorted({s["path"] for session in seen.sessions for s in session["subflows"]})
     report.equal(f"{title}: paths of the session's subflows", [path], paths, "REST")
     for where in ("lan", "server"):
-        told = sum(bool(s.options) for s in alive(seen.segments(where)))
+        told = sum(bool(s.options) for s in seen.segments(where))
         report.equal(f"{title}: segments with an MPTCP option at the {where}", 0, told, "capture")
     peers = {
         a for s in seen.segments("lan") for a in (s.flow.src, s.flow.dst) if not a.startswith("192.168.")
@@ -228,6 +221,7 @@ def check_dual(report: Report, title: str, seen: Seen, lab: Lab, mcp: str, path:
         "capture",
     )
     check_bytes(report, title, seen)
+    check_overhead(report, title, seen, mcp)
 
 
 def check_bytes(report: Report, title: str, seen: Seen) -> None:
@@ -244,3 +238,16 @@ def check_bytes(report: Report, title: str, seen: Seen) -> None:
     )
     share = min(legs["dsl"], legs["lte"]) / middle if middle else 0.0
     report.expect(f"{title}: share of the lesser access", share > 0.1, "over 10 %", f"{share:.0%}", "capture")
+
+
+def check_overhead(report: Report, title: str, seen: Seen, mcp: str) -> None:
+    """S-19: whatever the CPE sent and was steered to the MCP is there, and as long as it was sent."""
+    sent = {_same(s): s.size for access in ("dsl", "lte") for s in seen.segments(access)}
+    wans = {address_of(CPE, 4, nic) for nic in (1, 2)}
+    came = [s for s in seen.segments(mcp) if s.flow.src in wans and s.options]
+    added = {s.size - sent.get(_same(s), 0) for s in came}
+    report.equal(f"{title}: bytes added to what is steered to {mcp}", {0}, added, "capture")
+
+
+def _same(segment: Segment) -> tuple[object, ...]:
+    return segment.flow, segment.sequence, segment.length, segment.flags, segment.raw_options

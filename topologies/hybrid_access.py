@@ -10,7 +10,14 @@ from pathlib import Path
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
 from topologies.hybrid import check_dual, observed, off_path, warm_up, with_relay
-from topologies.hybrid_life import check_cut, check_ineligible, check_memory, check_secure, count_keys
+from topologies.hybrid_life import (
+    check_cut,
+    check_ineligible,
+    check_memory,
+    check_secure,
+    check_sluggish,
+    count_keys,
+)
 from topologies.lab import running
 from topologies.network import topology
 from topologies.report import Report
@@ -68,6 +75,7 @@ def run(options: Options, report: Report) -> None:
         check_secure(lab, report)
         check_ineligible(lab, report)
         check_memory(lab, report)
+        check_sluggish(lab, report)
         report.figures["site_keys"] = keys = count_keys(lab.controller.site)
         report.expect("keys in the site file", keys <= KEYS, f"at most {KEYS}", keys)
         check_cut(lab, report)

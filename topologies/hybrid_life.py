@@ -14,6 +14,10 @@ from topologies.report import Report
 
 SESSIONS = 200
 RSS_MIB = 40  # of a CPE's relay with so many sessions (S-17a): Python itself is most of it
+BLOCKED_S, STILL, GROWTH_MIB = 12.0, 20_000, 2
+STORED = (
+    24_000_000  # bytes, in the buffers of four kernels: 4 MB to send, 6 MB received, where they are largest
+)
 STEADY_MBIT, STEADY_S, CUT_S = 8.0, 7.0, 2.5
 
 
@@ -95,6 +99,41 @@ def check_memory(lab: Lab, report: Report) -> None:
     )
 
 
+def check_sluggish(lab: Lab, report: Report) -> None:
+    """S-19: who does not read is waited for by the sender; neither MCP stores what comes meanwhile."""
+    lab.say("a download that nobody reads")
+    before = {name: _rss_mib(lab, name) for name in ("cpe", "core")}
+    began = _sent(lab)
+    order = {"dst": address_of(lab.plan.box("server"), 4), "port": SERVICE}
+    lab.agents["lan1"].ask("start", name="sluggish", kind="sluggish", **order)
+    until, last, now = time.monotonic() + BLOCKED_S, began, began
+    while time.monotonic() < until:
+        time.sleep(1.0)
+        last, now = now, _sent(lab)
+        if now > began + STILL and now - last <= STILL:
+            break
+    growth = {name: _rss_mib(lab, name) - rss for name, rss in before.items()}
+    lab.agents["lan1"].ask("stop", name="sluggish")
+    done = lab.agents["lan1"].finish("sluggish", 20)
+    report.expect(
+        "slow reader: its connection stands", done.get("buffered", 0) > 0, "data waits for it", done
+    )
+    report.expect(
+        "slow reader: the sender is blocked",
+        STILL < now - began <= STORED and now - last <= STILL,
+        f"it sends {STILL / 1e3:.0f} kB to {STORED / 1e6:.0f} MB, then at most {STILL / 1e3:.0f} kB a second",
+        f"{(now - began) / 1e6:.2f} MB, then {(now - last) / 1e3:.1f} kB",
+        "kernel",
+    )
+    report.expect(
+        "slow reader: growth of the relays",
+        max(growth.values()) <= GROWTH_MIB,
+        f"at most {GROWTH_MIB} MiB",
+        ", ".join(f"{name} {mib:.2f} MiB" for name, mib in growth.items()),
+        "kernel",
+    )
+
+
 def check_cut(lab: Lab, report: Report) -> None:
     """K-CONT: DSL, which carries the first subflow, goes in the middle of a stream; a plain host notices nothing."""
     lab.say(f"a steady stream of lan1, DSL cut after {CUT_S:g} s")
@@ -141,6 +180,14 @@ def _accepted(lab: Lab, name: str) -> int:
     return found
 
 
-def _rss_mib(lab: Lab) -> float:
-    text = Path(f"/proc/{lab.relays['cpe'].popen.pid}/status").read_text()
+def _rss_mib(lab: Lab, name: str = "cpe") -> float:
+    text = Path(f"/proc/{lab.relays[name].popen.pid}/status").read_text()
     return int(text.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def _sent(lab: Lab) -> int:
+    """Bytes that the server's interface has sent."""
+    text, _, _ = lab.host("server").pexec(
+        f"cat /sys/class/net/{lab.host('server').interface(0)}/statistics/tx_bytes"
+    )
+    return int(text)

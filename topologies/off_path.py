@@ -18,7 +18,7 @@ from topologies.scenario import Options, Scenario, controls
 
 ACCESS_MBIT = 20.0
 
-ROWS = ("D-F3", "D-4.2c", "D-4.c", "D-4.d", "D-1.a", "D-1.b", "D-6.1b")
+ROWS = ("D-F1", "D-F3", "D-4.2c", "D-4.c", "D-4.d", "D-1.a", "D-1.b", "D-6.1b")
 PLAN = Plan(
     name="off-path",
     switches=("s1", "s2", "s3", "s4", "s5"),

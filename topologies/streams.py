@@ -237,6 +237,16 @@ def exchange(order: Json, task: Json) -> None:
     made.close()
 
 
+def sluggish(order: Json, task: Json) -> None:
+    """Ask for a download and take nothing of it, until told to stop; `buffered` is what waits for it then, at least."""
+    made = connect(order)
+    made.sendall(preface(b"D", 0))
+    while not task["end"]:
+        time.sleep(STEP_S)
+    task["buffered"] = len(made.recv(BLOCK))
+    made.close()
+
+
 def _send_all(connection: socket.socket, data: bytes) -> None:
     with contextlib.suppress(OSError):  # whoever reads finds out
         connection.sendall(data)
@@ -249,4 +259,5 @@ KINDS: dict[str, Callable[[Json, Json], None]] = {
     "churn": churn,
     "flood": flood,
     "exchange": exchange,
+    "sluggish": sluggish,
 }
