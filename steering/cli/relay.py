@@ -40,6 +40,7 @@ from steering.relay.pathmanager import PathManagerError
 from steering.relay.relay import Relay
 from steering.relay.roles import ALL_PORTS, ROLE_OPTIONS, parse_upstream, parse_window, refuse_foreign
 from steering.relay.serverleg import parse_offering
+from steering.relay.signalling import parse_advertised
 from steering.relay.sockets import PlatformError, check_platform
 from steering.relay.sourcemode import UPLINK, SourceOptions
 from steering.relay.status import QueryError, query, table
@@ -143,6 +144,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     down.add_argument(
         "--marked-ports", metavar="N-M", help="take only what comes from these source ports (demux)"
     )
+    _many(down, "--advertise", "ADDR[:PORT]", "tell hosts this address of the MCP's own (implicit mode)")
+    down.add_argument(
+        "--c-flag", action="store_true", help="tell hosts not to join by the server's address (implicit mode)"
+    )
     up = parser.add_argument_group("upstream")
     _many(up, "--uplink", "IFACE", "an uplink, once for each; the first carries what is opened")
     up.add_argument("--source-ports", metavar="N-M", help="mark what this relay opens by its source port")
@@ -236,9 +241,13 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         mapping_log=args.mapping_log,
         log_destinations=args.log_destinations,
         ident=frozenset() if args.ident is None else parse_ids(_text_of(args.ident, "--ident")),
+        advertise=parse_advertised(args.advertise),
+        c_flag=args.c_flag,
         offering=Offering(ttl=0) if role is Role.UPSTREAM else _offering(args),
         agent=parse_agent(args.controller, args.mcp, args.token_file, args.ca_file),
     )
+    if options.agent and (options.advertise or options.c_flag):
+        raise OptionError("--advertise and --c-flag need the kernel's path manager: not with --controller")
     if args.log_destinations and (args.mapping_log or "off") == "off":
         raise OptionError("--log-destinations goes with --mapping-log FILE")
     if (args.nft or args.apply) and not options.prefixes and role is not Role.UPSTREAM:

@@ -95,6 +95,14 @@ class Offering:
     ttl: int = SLOW_TTL_S
 
 
+@dataclass(frozen=True, slots=True)
+class Advertised:
+    """An address of the MCP's own that hosts are told of; `port` 0 is the service's."""
+
+    address: str
+    port: int = 0
+
+
 class Interception(StrEnum):
     """Which SYNs TPROXY takes: all of the service ports, or those that carry an MPTCP option (D-4.1b)."""
 
@@ -164,6 +172,8 @@ class RelayOptions:
     log_destinations: bool = False
     ident: frozenset[bytes] = frozenset()
     offering: Offering = Offering()
+    advertise: tuple[Advertised, ...] = ()
+    c_flag: bool = False
     agent: AgentOptions | None = None
     via: "Via | None" = None
     forward: "tuple[Forward, ...]" = ()

@@ -39,6 +39,8 @@ ROLE_OPTIONS: Mapping[str, frozenset[Role]] = {
     **dict.fromkeys(
         ("mptcp-off", "slow-threshold", "slow-ttl"), frozenset({Role.DOWNSTREAM, Role.DATA_CENTRE})
     ),
+    "advertise": frozenset({Role.DOWNSTREAM}),
+    "c-flag": frozenset({Role.DOWNSTREAM}),
     "marked-ports": frozenset({Role.DOWNSTREAM}),
     "uplink": frozenset({Role.UPSTREAM}),
     "source-ports": frozenset({Role.UPSTREAM}),

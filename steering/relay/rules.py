@@ -17,6 +17,7 @@ from steering.relay import dscp, mss
 from steering.relay.commands import RuleError, command
 from steering.relay.options import Interception, Network, RelayOptions, Role, UnknownOptions
 from steering.relay.roles import LISTEN_PORT
+from steering.relay.signalling import C_FLAG, announcing, silencing
 from steering.relay.sourcemode import IDENTIFIER_BITS, SourceMode
 from steering.wire.options import COMMON, KEYED
 
@@ -240,26 +241,33 @@ def routing(options: RelayOptions) -> tuple[str, ...]:
         f"ip {'' if pool.version == 4 else '-6 '}route replace local {pool} dev lo table local proto {POOL_PROTOCOL}"
         for pool in options.source.addresses
     )
-    return pools + tuple(
-        line
-        for family in ("", "-6 ")
-        for line in (
-            f"ip {family}route replace local default dev lo table {ROUTE_TABLE}",
-            f"ip {family}rule add pref {RULE_PRIORITY} fwmark {MARK:#x}/0xffff lookup {ROUTE_TABLE}",
+    return (
+        pools
+        + tuple(
+            line
+            for family in ("", "-6 ")
+            for line in (
+                f"ip {family}route replace local default dev lo table {ROUTE_TABLE}",
+                f"ip {family}rule add pref {RULE_PRIORITY} fwmark {MARK:#x}/0xffff lookup {ROUTE_TABLE}",
+            )
         )
+        + announcing(options.advertise)
     )
 
 
 def unrouting() -> tuple[str, ...]:
     """Commands that undo `routing`; each may fail when there is nothing to undo."""
-    return tuple(
-        line
-        for family in ("", "-6 ")
-        for line in (
-            f"ip {family}rule del pref {RULE_PRIORITY} fwmark {MARK:#x}/0xffff lookup {ROUTE_TABLE}",
-            f"ip {family}route flush table {ROUTE_TABLE}",
-            f"ip {family}route flush table local proto {POOL_PROTOCOL}",
+    return (
+        tuple(
+            line
+            for family in ("", "-6 ")
+            for line in (
+                f"ip {family}rule del pref {RULE_PRIORITY} fwmark {MARK:#x}/0xffff lookup {ROUTE_TABLE}",
+                f"ip {family}route flush table {ROUTE_TABLE}",
+                f"ip {family}route flush table local proto {POOL_PROTOCOL}",
+            )
         )
+        + silencing()
     )
 
 
@@ -297,7 +305,8 @@ def limits(role: Role) -> str:
 
 def settings(options: RelayOptions) -> tuple[tuple[str, str], ...]:
     """The sysctls a relay needs."""
-    return (*SYSCTLS, (PM_TYPE, "1")) if options.agent else SYSCTLS
+    own = ((PM_TYPE, "1"),) if options.agent else ()
+    return (*SYSCTLS, (C_FLAG, "0" if options.c_flag else "1"), *own)
 
 
 def return_path_manager(options: RelayOptions) -> None:

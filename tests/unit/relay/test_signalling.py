@@ -1,0 +1,64 @@
+"""Implicit mode's options: what is announced, and that it is taken back."""
+
+import pytest
+
+from steering.cli.main import main
+from steering.relay.options import Advertised, OptionError
+from steering.relay.rules import ruleset, settings, unrouting
+from steering.relay.signalling import announcing, parse_advertised, silencing
+from tests.unit.relay.test_options import options
+
+
+@pytest.mark.row("N-5.2.2b")
+def test_addresses_and_ports() -> None:
+    found = parse_advertised(["10.8.0.2", "10.8.0.2:5999", "[fd00:8::2]:5999", "fd00:8::2", "10.8.0.2"])
+    assert found == (
+        Advertised("10.8.0.2"),
+        Advertised("10.8.0.2", 5999),
+        Advertised("fd00:8::2", 5999),
+        Advertised("fd00:8::2"),
+    )
+    assert announcing(found[:2]) == (
+        "ip mptcp endpoint add 10.8.0.2 id 201 signal",
+        "ip mptcp endpoint add 10.8.0.2 id 202 port 5999 signal",
+    )
+    assert "ip mptcp endpoint delete id 202" in silencing() and set(silencing()) <= set(unrouting())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["", "mcp", "10.8.0.2:", "10.8.0.2:0", "10.8.0.2:65536", "10.8.0.2:x", "[fd00::1]", "[fd00::1", "0.0.0.0",
+     "::", "ff02::1", "fe80::1%eth0", "10.8.0.2 dev eth0", "10.8.0.0/24"],
+)  # fmt: skip
+def test_bad_addresses(bad: str) -> None:
+    with pytest.raises(OptionError, match="--advertise"):
+        parse_advertised([bad])
+
+
+def test_at_most_eight() -> None:
+    with pytest.raises(OptionError, match="at most 8"):
+        parse_advertised([f"10.8.0.{n}" for n in range(1, 10)])
+
+
+@pytest.mark.row("N-5.2.2c")
+def test_the_c_flag_is_the_kernels_and_off_again_without_the_option() -> None:
+    name = "net.mptcp.allow_join_initial_addr_port"
+    assert dict(settings(options(c_flag=True)))[name] == "0"
+    assert dict(settings(options()))[name] == "1"
+
+
+@pytest.mark.row("N-7.1")
+def test_servers_are_told_no_address() -> None:
+    told = ruleset(options(advertise=(Advertised("10.8.0.2"),)))
+    assert "ip daddr { 10.9.0.0/24 } tcp option mptcp subtype 3 drop" in told
+
+
+def test_a_controller_that_manages_paths_leaves_no_kernel_to_announce(
+    capsys: pytest.CaptureFixture[str], tmp_path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("x" * 40)
+    given = ["--source-mode", "transparent", "--port", "80", "--advertise", "10.8.0.2"]
+    given += ["--controller", "http://127.0.0.1:1", "--mcp", "core", "--token-file", str(token)]
+    assert main(["relay", *given]) == 2
+    assert "not with --controller" in capsys.readouterr().err
