@@ -29,6 +29,8 @@ MODULES = {
     "slow-server": "slow_server",
     "md5-ao": "md5_ao",
     "mss": "mss",
+    "withdraw": "withdraw",
+    "implicit": "implicit",
     "hybrid-access": "hybrid_access",
     "hybrid-access-on-path": "hybrid_on_path",
     "hybrid-direct": "hybrid_direct",

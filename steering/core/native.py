@@ -9,7 +9,7 @@ that they go their natural way too and are not taken for joins of nobody. Bounde
 
 from collections import OrderedDict
 
-from steering.model.policy import Action, Mode, Origin, Policy, Terms
+from steering.model.policy import Action, Mode, Origin, Policy, Presence, Terms
 from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
 
@@ -31,7 +31,7 @@ def excluded(policy: Policy, terms: Terms, handshake: Handshake) -> bool:
 
 def leaves_alone(policy: Policy) -> bool:
     """Whether any rule lets MPTCP pass: then servers' answers are looked at."""
-    return any(
+    return policy.mcp_presence is Presence.WITHDRAW or any(
         rule.then.action is Action.BYPASS or rule.then.mode is not Mode.TAKE_OVER or rule.then.terminate_only
         for rule in policy.rules
     )

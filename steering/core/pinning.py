@@ -26,7 +26,7 @@ from steering.core.messages import (
     SynSeen,
     WatchedSeen,
 )
-from steering.core.native import Natives, excluded
+from steering.core.native import Natives
 from steering.core.neighbours import Neighbours
 from steering.core.owners import narrow
 from steering.core.preferring import Preferring
@@ -40,21 +40,20 @@ from steering.core.slots import Slots
 from steering.core.strays import Strays
 from steering.core.synack import SynAcks
 from steering.core.watching import Watching
+from steering.core.withdrawal import Withdrawal, goes_naturally, withdraws
 from steering.model.decision import Decision, Outcome, Ruling
 from steering.model.network import PortRef, PortRole
 from steering.model.policy import (
     Action,
     Authentication,
-    Mode,
     OverLimit,
     Policy,
     Refused,
-    Terms,
     UnknownJoin,
 )
 from steering.model.session import EntryKind, Refusal, SessionState
 from steering.wire.craft import reset_for
-from steering.wire.handshake import Handshake, Kind
+from steering.wire.handshake import Kind
 from steering.wire.mptcp import ResetReason
 
 ACCESS, GATEWAY = PortRole.ACCESS, PortRole.GATEWAY
@@ -92,6 +91,7 @@ class Pinning:
         self.capabilities = Capabilities(policy.timers.capability)
         self.natives = Natives()
         self.bypass = Bypass("option-bypass" in disabled)
+        self.withdrawal = Withdrawal(self.table, policy.timers, counters)
         self.proactive = Proactive(sitemap, graph, chooser, self.table, disabled, self.authorising)
         self.ending.pin = self.proactive.pin
         self.answered = Answered(
@@ -109,6 +109,7 @@ class Pinning:
         """Another policy is in force: it decides new sessions and new subflows, live ones keep their MCP."""
         self.policy = policy
         self.table.limits, self.ending.timers = policy.limits, policy.timers
+        self.withdrawal.timers = policy.timers
         accesses = sum(a.role is ACCESS for a in self._map.attachments.values())
         self._half_open_share = max(1, policy.limits.half_open // max(1, accesses))
         self._eligible = frozenset(p for low, high in policy.eligible_ports for p in range(low, high + 1))
@@ -199,13 +200,14 @@ class Pinning:
             return self._leave(attachment, seen)
         answer = self._chooser.ask(attachment, handshake, seen.frame)
         terms = answer.terms
-        if terms.action is not Action.PROXY or terms.mode is not Mode.TAKE_OVER or terms.terminate_only:
-            if terms.action is Action.DENY:
-                self._counters.refusals[Refusal.POLICY] += 1
-                return self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
-            if not addressed and self._goes_naturally(terms, handshake, key, now):
-                self.natives.left(key, now)
-                return self._leave(attachment, seen)
+        if terms.action is Action.DENY:
+            self._counters.refusals[Refusal.POLICY] += 1
+            return self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
+        if not addressed and goes_naturally(self.policy, self.capabilities, terms, handshake, key, now):
+            self.natives.left(key, now)
+            if withdraws(self.policy, terms):
+                self.withdrawal.left(key, attachment.waypoint.id, now)
+            return self._leave(attachment, seen)
         passed = self.bypass.reason(self.policy, seen)
         if passed is not None:
             self._counters.refusals[passed] += 1
@@ -291,20 +293,6 @@ class Pinning:
         """Not ours to steer."""
         self._counters.natural_syns += 1
         return [self._naturally(attachment, seen)]
-
-    def _goes_naturally(self, terms: Terms, handshake: Handshake, key: bytes, now: float) -> bool:
-        """Bypassed, `transparent`, native where only others are served, or `hybrid` and the server may speak MPTCP
-        itself (D-3.4)."""
-        if terms.action is Action.BYPASS or terms.mode is Mode.TRANSPARENT:
-            return True
-        if excluded(self.policy, terms, handshake):
-            return True
-        if terms.mode is Mode.TAKE_OVER:
-            return False
-        capable = self.capabilities.known((handshake.dst, handshake.dport), now)
-        if capable is None:
-            self.capabilities.try_on(key, now)
-        return capable is not False
 
     def _over_limit(self, attachment: Attachment, seen: SynSeen, full: Full) -> list[Output]:
         """The natural path, or a refusal that may be tried again (G3)."""

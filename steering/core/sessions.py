@@ -3,6 +3,7 @@
 A flow key is the 5-tuple as one bytes object (source, destination, both ports), as the host sends it.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from struct import Struct
 
@@ -198,10 +199,11 @@ class SessionTable:
         self.half_open: dict[int, Session] = {}  # in order of age
         self.half_open_at: dict[int, int] = {}  # waypoint -> half-open sessions that came in there
         self.lingering: dict[int, Session] = {}  # in order of age
-        self.active = dict.fromkeys(mcps, 0)  # MCP id -> sessions that count as its load
+        # MCP id (0: none) -> sessions that count as its load
+        self.active = defaultdict(int, dict.fromkeys(mcps, 0))
         self.ledger = Ledger()
         self.states = dict.fromkeys(SessionState, 0)  # how many are in each, so that nobody has to count
-        self.subflows = dict.fromkeys(mcps, 0)  # MCP id -> subflows
+        self.subflows = defaultdict(int, dict.fromkeys(mcps, 0))  # MCP id -> subflows
         self.joins_of: dict[str, int] = {}  # subscriber -> later subflows, of those the policy knows
         self.leftovers: list[Subflow] = []  # recovered while their entries were watched
         self.changed: dict[int, None] = {}  # sessions of several subflows that got or lost one
@@ -312,9 +314,9 @@ class SessionTable:
             else:
                 del self.half_open_at[session.edge]
 
-    def linger(self, session: Session) -> None:
-        """No entries any more; the record still answers joins, but is no load."""
-        self.settle(session, SessionState.LINGER)
+    def linger(self, session: Session, state: SessionState = SessionState.LINGER) -> None:
+        """No entries any more; the record still answers joins (or only tells what became of it), but is no load."""
+        self.settle(session, state)
         self.lingering[session.id] = session
         self.active[session.mcp] -= 1
         self.ledger.give_back(session.keys)

@@ -12,6 +12,7 @@ from steering.core.native import Natives
 from steering.core.sessions import SessionTable, flow_key
 from steering.core.sitemap import Attachment
 from steering.core.strays import Strays
+from steering.core.withdrawal import Withdrawal
 from steering.model.network import Mcp, PortRole
 from steering.model.session import EntryKind, SessionState
 from steering.wire.crypto import token as token_of
@@ -30,6 +31,7 @@ class Known(Protocol):
     keys: KeyWatch
     natives: Natives
     strays: Strays
+    withdrawal: Withdrawal
 
     def syn(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output]:
         """A SYN came in, or comes again after it was held."""
@@ -89,5 +91,7 @@ class SynAcks:
         known.capabilities.answered(handshake, now)
         flow = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         token = known.natives.answered(flow, handshake, now)
+        if token is not None:
+            known.withdrawal.answered(flow, token, handshake.version, now)
         waiting = known.held.take(token) if token is not None else ()
         return [output for where, join in waiting for output in known.syn(where, join, now)]

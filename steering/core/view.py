@@ -311,7 +311,7 @@ class EngineView:
         return {
             "id": str(session.id),
             "state": session.state.value,
-            "mcp": self._mcp_name(session.mcp),
+            "mcp": self._mcp_name(session.mcp) if session.mcp else None,
             "insertion": (Insertion.REACTIVE if session.unit is None else Insertion.PROACTIVE).value,
             "token": f"{session.token:08x}" if session.token >= 0 else None,
             "version": session.version,

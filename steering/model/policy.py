@@ -26,6 +26,13 @@ class Mode(StrEnum):
     HYBRID = "hybrid"  # an MCP for servers that are not known to speak MPTCP
 
 
+class Presence(StrEnum):
+    """Whether an MCP stays where host and server both speak MPTCP (N-5.6.1i, B2)."""
+
+    MAINTAIN = "maintain"
+    WITHDRAW = "withdraw"  # the first SYN goes its natural way; the server's answer decides
+
+
 class Expectation(StrEnum):
     """What the application expects (D-6.5p1-p4)."""
 
@@ -320,6 +327,7 @@ class Policy:
     third_party_pooling: bool = False  # B14
     avoid_fragmentation: bool = True  # MCPs lower the segment size on their legs (D-6.7.5)
     foreign_mcps: bool = False  # whether MCPs of other operators may serve (D-7.3, D-7.4)
+    mcp_presence: Presence = Presence.MAINTAIN
     marker_ports: Ports = ()  # source ports that upstream MCPs draw from (N-5.2.2.1c)
     distribution: Distribution = Distribution.LOWEST_RTT  # B8; rule, subscriber and class say it over
     keep_keys: bool = False  # hosts' keys are learnt, so that sessions can be aborted by MP_FASTCLOSE

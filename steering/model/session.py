@@ -76,6 +76,7 @@ class SessionState(StrEnum):
     PLAIN = "plain"  # fell back, pinned as plain TCP
     CLOSING = "closing"  # FIN both ways, entries linger
     LINGER = "linger"  # no entries; the record still answers joins
+    WITHDRAWN = "withdrawn"  # host and server speak MPTCP themselves: no MCP, no entries
 
 
 class Refusal(StrEnum):

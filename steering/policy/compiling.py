@@ -58,6 +58,7 @@ def compiled(file: PolicyFile) -> Policy:
         third_party_pooling=file.third_party_pooling,
         avoid_fragmentation=file.avoid_fragmentation,
         foreign_mcps=file.foreign_mcps,
+        mcp_presence=file.mcp_presence,
         marker_ports=merged(file.marker.source_ports),
         keep_keys=file.keep_keys,
         authorization=file.authorization.compiled(),

@@ -26,6 +26,7 @@ from steering.model.policy import (
     Meters,
     OverLimit,
     Policy,
+    Presence,
     Refused,
     Reservations,
     Switch,
@@ -158,6 +159,7 @@ class PolicyFile(Strict):
     third_party_pooling: bool = _POLICY.third_party_pooling
     avoid_fragmentation: bool = _POLICY.avoid_fragmentation
     foreign_mcps: bool = _POLICY.foreign_mcps
+    mcp_presence: Annotated[Presence, Worded()] = _POLICY.mcp_presence
     marker: Annotated[MarkerFile, EmptyMapping] = MarkerFile()
     keep_keys: bool = _POLICY.keep_keys
     authorization: Annotated[AuthorizationFile, EmptyMapping] = AuthorizationFile()
