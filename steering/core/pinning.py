@@ -98,7 +98,7 @@ class Pinning:
             sitemap, chooser, self.table, self.proactive, neighbours, self.ending, counters
         )
         self.syn_acks = SynAcks(self, counters)
-        self.preferring = Preferring(sitemap, chooser, self.table, policy)
+        self.preferring = Preferring(sitemap, chooser, self.table, policy, "ratio-limits" not in disabled)
         self.reverse = Reverse(self, sitemap, chooser, counters, self.syn_acks.learnt)
         self.watching.returned = self.reverse.shown
         self.recovering = False

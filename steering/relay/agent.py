@@ -11,8 +11,10 @@ import time
 from typing import Any
 
 from steering.relay import mss
+from steering.relay.commands import RuleError
 from steering.relay.logs import Log
 from steering.relay.pathmanager import PathManager, PathManagerError, Subflow
+from steering.relay.shares import Shares, run_tool
 from steering.relay.stream import SILENCE_S, AgentOptions, Stream, StreamError
 from steering.relay.wishes import Wish, Wishes, parse
 
@@ -29,6 +31,7 @@ class Agent:
         self._log = log
         self._kernel = PathManager()
         self._wishes = Wishes(self._apply)
+        self._shares = Shares(run_tool)
         self._wake, self._waker = socket.socketpair()
         self._mss_clamp = mss_clamp  # where fragments are to be avoided
         self.avoids_fragments: bool | None = None  # None: never told
@@ -38,6 +41,7 @@ class Agent:
         self.refused = 0  # intents that are none
         self.priorities = 0  # MP_PRIO sent
         self.ended = 0  # subflows closed
+        self.unshared = 0  # times nft refused what shares need
         self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
 
     def start(self) -> None:
@@ -49,6 +53,10 @@ class Agent:
         self._waker.send(b".")
         if self._thread.ident is not None:
             self._thread.join(STOP_S)
+        try:
+            self._shares.stop()
+        except RuleError as error:
+            self._log.event("shares not taken away", reason=str(error))
         for end in (self._wake, self._waker):
             end.close()
         self._kernel.close()
@@ -65,6 +73,8 @@ class Agent:
             "avoids_fragments": self.avoids_fragments,
             "priorities": self.priorities,
             "ended": self.ended,
+            "shared": len(self._shares),
+            "unshared": self.unshared,
         }
 
     def _run(self) -> None:
@@ -112,6 +122,14 @@ class Agent:
                     elif kind == "policy":
                         self._heed(data)
             self._wishes.try_again(now)
+            self._share(now)
+
+    def _share(self, now: float) -> None:
+        try:
+            self._shares.tick(self._wishes.shares(), now)
+        except RuleError as error:
+            self.unshared += 1
+            self._log.peer_event("shares not kept", reason=str(error))
 
     def _take(self, data: dict[str, Any], now: float) -> None:
         if data.get("all") is True:

@@ -23,6 +23,7 @@ MECHANISMS = (
     "pool-routes",
     "reservations",
     "option-bypass",
+    "ratio-limits",
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"
