@@ -10,6 +10,8 @@ MODULES = {
     "on-path": "on_path",
     "usage": "usage",
     "access-type": "access_type",
+    "overflow": "overflow",
+    "offload": "offload",
     "on-path-self": "on_path_self",
     "pinning": "pinning",
     "multi-mcp": "multi_mcp",

@@ -73,6 +73,7 @@ class Attachment:
     ports: tuple[str, ...]
     type: str | None = None
     trust: str = "operator"
+    mbit: float | None = None  # of each port, as the site is told
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ def site_text(plan: Plan) -> str:
     for access in plan.accesses:
         lines.append(
             f"  - {{name: {access.name}, type: {access.type}, trust: {access.trust}, "
-            f"prefixes: [{_list(access.prefixes)}], ports: [{_list(access.ports)}]}}"
+            f"prefixes: [{_list(access.prefixes)}], ports: [{_list(access.ports)}]"
+            f"{'' if access.mbit is None else f', capacity_mbit: {access.mbit}'}}}"
         )
     shaped = [wire for wire in plan.wires if wire.mbit is not None]
     if shaped:

@@ -81,13 +81,17 @@ class Watched:
 
     def upload(self, port: int, seconds: float) -> None:
         """Begin to send to the server."""
+        self.begin("upload", port, seconds)
+
+    def begin(self, kind: str, port: int, seconds: float, **more: Any) -> None:
+        """Begin a task of one of the kinds in `streams` with the server."""
         target = address_of(self._lab.plan.box("server"), 4)
-        order = {"name": f"up-{port}", "kind": "upload", "dst": target, "port": port}
+        order = {"name": f"task-{port}", "kind": kind, "dst": target, "port": port} | more
         self._lab.agents[self.host].ask("start", seconds=seconds, mptcp=True, **order)
 
     def finish(self, port: int, seconds: float = 60.0) -> dict[str, Any]:
         """Wait for the transfer's end."""
-        self.done = self._lab.agents[self.host].finish(f"up-{port}", seconds)
+        self.done = self._lab.agents[self.host].finish(f"task-{port}", seconds)
         return self.done
 
     def segments(self, access: str, port: int) -> list[Segment]:
@@ -100,6 +104,12 @@ class Watched:
         here = self.addresses[access]
         chosen = self.segments(access, port)
         return sum(s.length for s in chosen if s.flow.src == here and begin <= s.time < end)
+
+    def got(self, access: str, port: int, begin: float, end: float = float("inf")) -> int:
+        """Payload bytes that came to the host over one access within a time."""
+        here = self.addresses[access]
+        chosen = self.segments(access, port)
+        return sum(s.length for s in chosen if s.flow.dst == here and begin <= s.time < end)
 
     def priorities(self, access: str, port: int, begin: float = 0.0) -> list[Priority]:
         """MP_PRIOs that the host was sent on one access, from a time on."""

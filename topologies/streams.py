@@ -79,18 +79,22 @@ def own_token(connection: socket.socket) -> str | None:
 
 
 def upload(order: Json, task: Json) -> None:
-    """Send for `seconds`, then wait for the server's count: `mbit` is what arrived over the time it took."""
+    """Send for `seconds`, at most `mbit` if given, then wait for the server's count: `mbit` is what arrived over the
+    time it took."""
     made = connect(order)
     made.settimeout(30.0)
     task["local"] = list(made.getsockname()[:2])
     block = bytes(BLOCK)
     started = time.monotonic()
     made.sendall(b"S")
-    longest = 0.0
+    longest, sent = 0.0, 0
     while time.monotonic() - started < order["seconds"] and not task["end"]:
         before = time.monotonic()
         made.sendall(block)
         longest = max(longest, time.monotonic() - before)
+        sent += BLOCK
+        if order.get("mbit"):
+            time.sleep(max(0.0, started + sent * 8 / order["mbit"] / 1e6 - time.monotonic()))
     task["token"] = own_token(made)
     made.shutdown(socket.SHUT_WR)
     answer = b""

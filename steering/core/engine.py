@@ -201,6 +201,8 @@ class Engine:
         attachment = self.map.at.get((given.dpid, given.port))
         if attachment is not None and isinstance(attachment.part, Mcp):
             self.chooser.health[attachment.part.id].use(given.utilisation, now)
+        elif attachment is not None and isinstance(attachment.part, AccessNetwork):
+            self.preferring.port_load(attachment.part, PortRef(given.dpid, given.port), given.utilisation)
         elif attachment is None and given.port in self.graph.core_ports(given.dpid):
             self.chooser.link_load(PortRef(given.dpid, given.port), given.utilisation)
         return []

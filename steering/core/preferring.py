@@ -20,7 +20,7 @@ from steering.core.owners import not_allowed
 from steering.core.rulebook import Answer
 from steering.core.sessions import BOTH_FINS, Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import SiteMap
-from steering.model.network import NetworkAccessType, PortRef, Trust
+from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Distribution, Policy, Pooling, UsageMode
 from steering.model.preference import Intent, Wish
 from steering.model.session import EntryKind, Refusal, SessionState
@@ -56,13 +56,18 @@ def distribution_of(policy: Policy, answer: Answer) -> Distribution:
 class Preferring:
     """The engine tells it what happens; `tick` returns what MCPs have to be told."""
 
-    def __init__(self, sitemap: SiteMap, chooser: Chooser, table: SessionTable, policy: Policy) -> None:
+    def __init__(
+        self, sitemap: SiteMap, chooser: Chooser, table: SessionTable, policy: Policy, shared: bool = True
+    ) -> None:
+        """`shared`: False for the control in which no ratio is kept."""
         self._map = sitemap
+        self._shared = shared
         self._chooser = chooser
         self._table = table
         self._rest: deque[int] = deque()  # sessions still to be looked at after a change for all
         self._down: set[PortRef] = set()
         self._minute = 0
+        self._used_ports: dict[PortRef, float] = {}
         self._full: set[str] = set()  # access networks that have no room
         self._overrides: dict[str, Pooling] = {}
         self._used: dict[tuple[bytes | str | int, NetworkAccessType], int] = {}
@@ -95,8 +100,13 @@ class Preferring:
         (self._down.discard if up else self._down.add)(port)
         self.look_again()
 
+    def port_load(self, access: AccessNetwork, port: PortRef, utilisation: float) -> None:
+        """How busy one port is: an access network is as full as its fullest port (D-1.e)."""
+        self._used_ports[port] = utilisation
+        self.load(access.name, max(self._used_ports.get(known, 0.0) for known in access.ports))
+
     def load(self, access: str, utilisation: float) -> None:
-        """How busy an access network's port is; with hysteresis, so that it does not flap."""
+        """How busy an access network is; with hysteresis, so that it does not flap."""
         full = utilisation >= (EMPTIER if access in self._full else FULL)
         if full != (access in self._full):
             (self._full.add if full else self._full.discard)(access)
@@ -206,7 +216,7 @@ class Preferring:
         permitted = [s for s in working if self._permitted(s, usage)] or working
         ranks = {id(s): self._rank(s, session, usage, permitted) for s in permitted}
         best = min(ranks.values(), default=0)
-        shares = dict(usage.ratio) if usage.distribution is Distribution.RATIO else {}
+        shares = dict(usage.ratio) if self._shared and usage.distribution is Distribution.RATIO else {}
         found = []
         for subflow in live:
             allowed = subflow not in working or subflow in permitted

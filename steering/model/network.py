@@ -70,12 +70,15 @@ class Interception(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccessNetwork:
+    """`capacity`: bits/s that each of its ports carries each way, None: what the switches say of them."""
+
     name: str
     type: NetworkAccessType
     trust: Trust
     prefixes: tuple[Network, ...]
     ports: tuple[PortRef, ...]
     gateways: tuple[Address, ...]  # the virtual gateway's addresses, one for each prefix
+    capacity: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

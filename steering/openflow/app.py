@@ -86,7 +86,13 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._links = Links(discovery, counters, self._inbox.append)
         self._dispatch = Dispatch(counters, self._links.heard)
         self._sender = Sender(self._switches, counters, self._inbox.append, lambda prefer: self.told(prefer))
-        self._ports = PortPoll(self._switches, self._sender.xids, self._inbox.append)
+        declared = {
+            (port.dpid, port.port): access.capacity
+            for access in engine.site.access_networks
+            for port in access.ports
+            if access.capacity
+        }
+        self._ports = PortPoll(self._switches, self._sender.xids, self._inbox.append, declared)
         install(self)
 
     def start(self) -> Any:

@@ -1,10 +1,11 @@
 """How busy ports are: counters polled from switches (OFPMP_PORT_STATS), told to the engine as utilisation.
 
-Polled slowly and all at once per switch; a port whose speed the switch does not tell has no utilisation.
+Polled slowly and all at once per switch; a port whose speed neither site nor switch tells has no utilisation.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
+from types import MappingProxyType
 from typing import Protocol
 
 from steering.core.messages import Input, PortLoad
@@ -42,10 +43,18 @@ def parse(body: bytes) -> list[tuple[int, int, int, float]]:
 class PortPoll:
     """Asks, and compares each answer with the one before."""
 
-    def __init__(self, lines: Mapping[int, Line], xids: Iterator[int], feed: Callable[[Input], None]) -> None:
+    def __init__(
+        self,
+        lines: Mapping[int, Line],
+        xids: Iterator[int],
+        feed: Callable[[Input], None],
+        declared: Mapping[tuple[int, int], int] = MappingProxyType({}),
+    ) -> None:
+        """`declared`: (datapath, port) -> bits/s as the site says; a switch only knows its own end of a line."""
         self._lines = lines
         self._xids = xids
         self._feed = feed
+        self._declared = declared
         self._next = 0.0
         self._before: dict[tuple[int, int], tuple[int, int, float]] = {}
 
@@ -61,11 +70,11 @@ class PortPoll:
         for port, received, sent, age in parse(body):
             before = self._before.get((dpid, port))
             self._before[dpid, port] = (received, sent, age)
-            speed = speeds.get(port, 0)
+            speed = self._declared.get((dpid, port)) or speeds.get(port, 0) * 1000
             if before is None or not speed or age <= before[2]:
                 continue
             moved = max(received - before[0], sent - before[1], 0)
-            use = moved * 8 / (age - before[2]) / (speed * 1000)
+            use = moved * 8 / (age - before[2]) / speed
             self._feed(PortLoad(dpid, port, min(use, 1.0)))
 
     def forget(self, dpid: int) -> None:

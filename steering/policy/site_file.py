@@ -64,7 +64,7 @@ def _site(made: Plan) -> Site:
                 link.ports[0].ref,
                 link.ports[1].ref,
                 link.weight,
-                None if link.capacity_mbit is None else int(link.capacity_mbit * 1_000_000),
+                _bits(link.capacity_mbit),
             )
             for link in made.links
         ),
@@ -90,7 +90,12 @@ def _access(item: AccessNetworkFile, placed: Attachment) -> AccessNetwork:
         prefixes=tuple(item.prefixes),
         ports=tuple(port.ref for port in placed.ports),
         gateways=_virtual(placed),
+        capacity=_bits(item.capacity_mbit),
     )
+
+
+def _bits(mbit: float | None) -> int | None:
+    return None if mbit is None else int(mbit * 1_000_000)
 
 
 def _gateway(item: GatewayFile, placed: Attachment) -> Gateway:

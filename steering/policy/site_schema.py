@@ -83,6 +83,7 @@ _MODES_TEXT = {
 Prefixes = Annotated[list[IpPrefix], Field(min_length=1, max_length=64)]
 Ports = Annotated[list[SwitchPort], Field(min_length=1, max_length=64)]
 Addresses = Annotated[list[IpAddress], Field(min_length=1, max_length=64)]
+Mbit = Annotated[float, Field(gt=0, le=10_000_000)]
 
 
 class AccessNetworkFile(Strict):
@@ -92,6 +93,7 @@ class AccessNetworkFile(Strict):
     prefixes: Prefixes
     ports: Ports
     gateways: Addresses | None = None
+    capacity_mbit: Mbit | None = None  # of each port, each way (D-1.e)
 
 
 class GatewayFile(Strict):
@@ -138,7 +140,7 @@ class McpFile(Strict):
 class LinkFile(Strict):
     ports: Annotated[list[SwitchPort], Field(min_length=2, max_length=2)]
     weight: float = Field(default=1.0, gt=0, le=1_000_000)
-    capacity_mbit: float | None = Field(default=None, gt=0, le=10_000_000)
+    capacity_mbit: Mbit | None = None
 
 
 class SiteFile(Strict):

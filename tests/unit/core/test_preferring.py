@@ -191,6 +191,27 @@ def test_overflow_lets_the_others_help_while_the_best_is_full():
     assert live.told() == {"lte": OFF}
 
 
+def test_whoever_chooses_overflow_is_obeyed_by_port_polls_and_no_other_is():
+    """The ISP for all, a subscriber for itself, an application by its port (draft-deng section 1)."""
+    ours = {"prefixes": nets("10.1.0.0/24", "10.2.0.0/24")}
+    overflow = Distribution.OVERFLOW
+    for policy in (
+        {"distribution": overflow},
+        {"subscribers": (Subscriber("one", **ours, distribution=overflow),)},
+        {"rules": (Rule("web", When(ports=((5201, 5201),)), Terms(distribution=overflow)),)},
+    ):
+        live = Live(**policy)
+        assert live.told() == {"wlan": OFF}  # it began on LTE
+        live.give(m.PortLoad(2, 1, 1.0))
+        live.give(m.PortLoad(1, 1, 0.7))
+        assert live.told() == {"wlan": ON}  # an access of the session is full
+        live.give(m.PortLoad(2, 1, 0.0))
+        assert live.told() == {"wlan": OFF}
+    other = Live(rules=(Rule("mail", When(ports=((25, 25),)), Terms(distribution=overflow)),))
+    other.give(m.PortLoad(1, 1, 1.0))
+    assert other.told() == {}
+
+
 def test_shares_are_told_where_there_are_two():
     live = Live(Terms(distribution=Distribution.RATIO, ratio=(("lte", 1), ("wlan", 3))))
     assert live.told() == {"lte": (False, True, 1), "wlan": (False, True, 3)}

@@ -49,6 +49,14 @@ def test_utilisation_is_the_busier_direction_over_the_speed():
     assert fed[1].utilisation == 1.0
 
 
+def test_the_sites_word_on_a_line_comes_before_the_switchs_on_its_end_of_it():
+    fed: list[Any] = []
+    poll = PortPoll({}, count(7), fed.append, {(1, 2): 10_000_000, (1, 3): 10_000_000})
+    for at, moved in ((100, 0), (110, 6_250_000)):
+        poll.answer(1, row(2, moved, 0, at) + row(3, 0, moved, at), {2: 10_000_000, 3: 0})
+    assert [(load.port, load.utilisation) for load in fed] == [(2, 0.5), (3, 0.5)]
+
+
 def test_a_switch_that_counts_anew_or_went_away_is_no_load():
     poll, fed, _ = polled()
     poll.answer(1, row(1, 500, 500, 100), {1: 1000})
