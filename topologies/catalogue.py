@@ -10,6 +10,7 @@ MODULES = {
     "on-path": "on_path",
     "usage": "usage",
     "access-type": "access_type",
+    "ratio": "ratio",
     "overflow": "overflow",
     "offload": "offload",
     "on-path-self": "on_path_self",

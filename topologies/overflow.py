@@ -12,7 +12,6 @@ from pathlib import Path
 # `mn --custom` runs this file by its path, outside its package.
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
-from steering.openflow.portstats import POLL
 from topologies.aggregation import warm_up
 from topologies.lab import Lab
 from topologies.network import topology
@@ -28,7 +27,8 @@ ROWS = ("D-1.e", "N-5.6.2a")
 LOW, HIGH = 5001, 5002
 SLIPPED = 300_000  # bytes: what LTE may carry before the host has been told
 CAPACITY = "capacity"  # the control: the site does not say what its accesses carry
-PROMPT_S = POLL + 1.0  # a poll's interval, and the way to the host
+POLL = 5.0  # seconds between two looks of the controller at the ports
+PROMPT_S = POLL + 1.0  # and the way to the host
 POLICY = """\
 policy: 1
 distribution: overflow

@@ -18,7 +18,7 @@ MECHANISMS = {
     "pool-routes": "no route leads what comes back to a pool to the MCP that gives it",
     "reservations": "what is reserved is answered for, and not enforced",
     "option-bypass": "a SYN is steered whatever other options it carries",
-    "ratio-limits": "shares of accesses are known, and nobody is told",
+    "ratio-limits": "a ratio is known, and no MCP is told of it",
     "wrong-mcp": "joins are pinned to another MCP than their session's",
     "proactive": "no entries are set ahead: every SYN is looked at",
     "one-mcp": "entries set ahead lead each prefix of a subscriber to an MCP of its own",

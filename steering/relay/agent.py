@@ -31,7 +31,7 @@ class Agent:
         self._log = log
         self._kernel = PathManager()
         self._wishes = Wishes(self._apply)
-        self._shares = Shares(run_tool)
+        self._shares = Shares(run_tool, self._turn)
         self._wake, self._waker = socket.socketpair()
         self._mss_clamp = mss_clamp  # where fragments are to be avoided
         self.avoids_fragments: bool | None = None  # None: never told
@@ -74,6 +74,7 @@ class Agent:
             "priorities": self.priorities,
             "ended": self.ended,
             "shared": len(self._shares),
+            "turns": self._shares.turns,
             "unshared": self.unshared,
         }
 
@@ -109,7 +110,7 @@ class Agent:
                 return
             if stream is not None and now - heard > SILENCE_S:
                 raise StreamError(f"not a word in {SILENCE_S:.0f} s")
-            limit = LOOK_S if self._wishes.waiting else 1.0
+            limit = LOOK_S if self._wishes.waiting or len(self._shares) else 1.0
             ready = select.select(watched, [], [], limit if until is None else min(limit, until - now))[0]
             now = time.monotonic()
             if self._kernel.events in ready:
@@ -123,6 +124,10 @@ class Agent:
                         self._heed(data)
             self._wishes.try_again(now)
             self._share(now)
+
+    def _turn(self, subflow: Subflow, waits: bool) -> None:
+        """What shares a session's traffic carries or waits; a backup by the controller's word stays one."""
+        self._kernel.priority(subflow, waits or self._wishes.in_force(subflow).backup)
 
     def _share(self, now: float) -> None:
         try:

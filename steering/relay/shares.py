@@ -1,12 +1,12 @@
-"""Ratio per access (D-6.6k): each subflow of a session carries its share, up and down, measured against the greatest.
+"""Ratio per access (D-6.6k): each subflow of a session carries its share, measured against the greatest.
 
-The kernel's scheduler has no weights, so what would be too much is not let through: the subflow with the greatest share
-is only counted, and each other one is limited to its part of what that one just carried. So a ratio holds whatever the
-accesses can carry and however many sessions there are, and the sum is what the greatest can carry over its share.
+The kernel's scheduler has no weights, but it leaves a backup alone while another subflow works, and MP_PRIO makes both
+sides do so (RFC 8684 section 3.3.8). So the greatest share always carries, and each other one carries until it has had
+its part of what the greatest had, and waits until the greatest is ahead again. Nothing is dropped, whatever the
+accesses can carry. What counts is both directions together, of the last seconds: what is on its way when a subflow is
+told to wait comes on top, and is taken off its next turn.
 
-nft counts and limits, by a subflow's addresses and ports: `prerouting` what hosts send (dropped, as a policer does),
-`output` what they get (refused to the kernel's TCP, which tries again). nft's token bucket holds a second's worth and
-is full when made, so a limit is only made anew when it is off by a lot.
+nft counts, by a subflow's addresses and ports: `prerouting` what hosts send, `output` what they get.
 """
 
 import json
@@ -18,18 +18,13 @@ from steering.relay.commands import RuleError, command
 from steering.relay.pathmanager import Subflow
 
 TABLE = "steering_shares"
-PERIOD = 1.0  # seconds between two measurements
+PERIOD = 0.2  # seconds between two looks
 MOST = 1_024  # subflows at once; those of sessions beyond are used as the kernel likes
-LEAST_RATE = 32_000  # bytes/s: so that a subflow is not silent while the greatest is
-BURST = 131_072  # bytes: twice what the kernel hands over in one piece
-OFF_BY = 0.15  # from here on a limit is made anew
-TRIM = 0.9  # of the exact limit at first: a bucket made anew lets a second's worth through at once
-TRIMS = (0.5, 1.1)  # what it may become, from what a limited subflow carried in spite of it
-FALL = 0.75  # of its last rate a subflow is taken to carry at least: a moment's loss is no reason to limit others more
-UP, DOWN = "up", "down"
+KEPT = 0.96  # of what was carried, from one look to the next: some five seconds count
+SLACK = 32_768  # bytes ahead of its part that make a subflow wait: half of what the kernel hands over in one piece
 WAYS = {
-    UP: ("prerouting", "{0} saddr . tcp sport . {0} daddr . tcp dport"),
-    DOWN: ("output", "{0} daddr . tcp dport . {0} saddr . tcp sport"),
+    "up": ("prerouting", "{0} saddr . tcp sport . {0} daddr . tcp dport"),
+    "down": ("output", "{0} daddr . tcp dport . {0} saddr . tcp sport"),
 }
 
 
@@ -40,36 +35,17 @@ class Share(NamedTuple):
     part: int
 
 
-class Way(NamedTuple):
-    """A subflow in one direction; `number` names it in nft's table."""
-
-    direction: str
-    number: int
-
-
-def wanted(shares: list[Share], rates: list[float | None]) -> list[int | None]:
-    """What subflows of one session may carry in one direction, in bytes/s, from what the greatest carried; None for
-    all that they can."""
+def waiting(shares: list[Share], carried: list[float]) -> list[bool]:
+    """Which subflows of one session have had their part of what the greatest had, in bytes."""
     greatest = max(range(len(shares)), key=lambda n: shares[n].part)
-    carried = rates[greatest]
-    if carried is None:
-        return [None] * len(shares)
-    found: list[int | None] = [
-        max(LEAST_RATE, int(carried * share.part / shares[greatest].part)) for share in shares
-    ]
-    found[greatest] = None
-    return found
+    unit = carried[greatest] / shares[greatest].part
+    ahead = [had > share.part * unit + SLACK for share, had in zip(shares, carried, strict=True)]
+    ahead[greatest] = False
+    return ahead
 
 
-def is_off(limit: int | None, other: int | None) -> bool:
-    """Whether a limit is so far from another that it has to be made anew."""
-    if limit is None or other is None:
-        return limit is not other
-    return abs(limit - other) > OFF_BY * limit
-
-
-def ruleset(shares: list[Share], limits: dict[Way, int]) -> str:
-    """The nft table as text; it replaces this table and no other. Counters begin at nought, buckets are full."""
+def ruleset(shares: list[Share]) -> str:
+    """The nft table as text; it replaces this table and no other. Counters begin at nought."""
     lines = [f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{"]
     for direction, (hook, key) in WAYS.items():
         jumps: dict[str, list[str]] = {"ip": [], "ip6": []}
@@ -78,13 +54,7 @@ def ruleset(shares: list[Share], limits: dict[Way, int]) -> str:
             name = f"{direction}{number}"
             ends = f"{subflow.remote} . {subflow.remote_port} . {subflow.local} . {subflow.local_port}"
             jumps[word].append(f"{ends} : goto {name}")
-            limit = limits.get(Way(direction, number))
-            steps = [f'counter name "{name}"']
-            if limit:
-                # What a host sent has used its access, let through or not. What was refused here has used none.
-                over = f"limit rate over {limit} bytes/second burst {BURST} bytes drop"
-                steps.insert(1 if direction == UP else 0, over)
-            lines += [f"  counter {name} {{ }}", f"  chain {name} {{ {'; '.join(steps)}; }}"]
+            lines += [f"  counter {name} {{ }}", f'  chain {name} {{ counter name "{name}"; }}']
         lines.append(f"  chain {direction} {{ type filter hook {hook} priority mangle - 20; policy accept;")
         lines += [
             f"    {key.format(word)} vmap {{ {', '.join(found)} }}" for word, found in jumps.items() if found
@@ -96,94 +66,74 @@ def ruleset(shares: list[Share], limits: dict[Way, int]) -> str:
 class Shares:
     """`tick` as often as one likes; nothing is done where no subflow has a share."""
 
-    def __init__(self, run: Callable[[str, str | None], str | None]) -> None:
-        """`run`: a command line and its input, e.g. `run_tool`; what it printed. Raises RuleError."""
+    def __init__(
+        self, run: Callable[[str, str | None], str | None], priority: Callable[[Subflow, bool], None]
+    ) -> None:
+        """`run`: a command line and its input, e.g. `run_tool`; what it printed; raises RuleError. `priority`: a
+        subflow, and whether it is to wait now; raises OSError, e.g. where it is gone."""
         self._run = run
+        self._priority = priority
         self._shares: list[Share] = []
-        self._limits: dict[Way, int] = {}
-        self._counted: dict[str, int] = {}
-        self._rates: dict[tuple[str, Subflow], float] = {}  # that a subflow is taken to carry
-        self._newest: dict[tuple[str, Subflow], float] = {}  # that it carried last
-        self._trims: dict[tuple[str, Subflow], float] = {}
-        self._next = self._since = 0.0
+        self._counted: list[int] = []
+        self._carried: list[float] = []
+        self._waits: set[Subflow] = set()
+        self._next = 0.0
         self._installed = False
-        self.made = 0  # times the table was written
+        self.turns = 0  # times a subflow was told to wait or to carry
 
     def __len__(self) -> int:
         return len(self._shares)
 
     def tick(self, given: Iterable[tuple[Subflow, int]], now: float) -> None:
-        """The subflows that have a share now. Raises RuleError; the next tick but PERIOD tries again."""
+        """The subflows that have a share now. Raises RuleError; the next look tries again."""
         if now < self._next:
             return
         self._next = now + PERIOD
         shares = sessions(given)
-        if not shares:
-            self.stop()
-            return
-        self._measure(now)
         if shares != self._shares:
-            self._forget()
-        limits = self._wanted(shares)
-        keys = limits.keys() | self._limits.keys()
-        if shares != self._shares or any(is_off(limits.get(k), self._limits.get(k)) for k in keys):
-            self._run("nft -f -", ruleset(shares, limits))
-            self._installed = True
-            self.made += 1
-            self._shares, self._limits, self._counted = shares, limits, {}
+            self._begin(shares)
+        elif shares:
+            self._look()
 
     def stop(self) -> None:
-        """Every subflow carries what it can again."""
-        if self._installed:
+        """Every subflow carries what it can again. Raises RuleError."""
+        self._begin([])
+
+    def _begin(self, shares: list[Share]) -> None:
+        """Other shares: what was carried under the old ones says nothing."""
+        for subflow in list(self._waits):
+            self._turn(subflow, False)
+        if shares:
+            self._run("nft -f -", ruleset(shares))
+        elif self._installed:
             self._run(f"nft delete table inet {TABLE}", None)
-        self._installed = False
-        self._shares, self._limits, self._counted = [], {}, {}
-        self._forget()
+        self._installed = bool(shares)
+        self._shares = shares
+        self._counted, self._carried = [0] * len(shares), [0.0] * len(shares)
 
-    def _forget(self) -> None:
-        """What they carried under other limits says nothing: first they show what they can."""
-        self._rates, self._newest, self._trims = {}, {}, {}
-
-    def _measure(self, now: float) -> None:
-        """What each subflow carried since the last time."""
-        if self._installed:
-            told = counters(self._run(f"nft -j list counters table inet {TABLE}", None) or "")
-            rates: dict[tuple[str, Subflow], float] = {}
-            for direction in WAYS:
-                for number, share in enumerate(self._shares):
-                    name, key = f"{direction}{number}", (direction, share.subflow)
-                    count = told.get(name, 0)
-                    rate = max(0, count - self._counted.get(name, 0)) / max(0.1, now - self._since)
-                    self._newest[key] = rate
-                    rates[key] = max(rate, FALL * self._rates.get(key, 0.0))
-            self._counted, self._rates = told, rates
-        self._since = now
-
-    def _wanted(self, shares: list[Share]) -> dict[Way, int]:
-        found: dict[Way, int] = {}
+    def _look(self) -> None:
+        told = counters(self._run(f"nft -j list counters table inet {TABLE}", None) or "")
         by_session: dict[int, list[int]] = {}
-        for number, share in enumerate(shares):
+        for number, share in enumerate(self._shares):
+            count = sum(told.get(f"{direction}{number}", 0) for direction in WAYS)
+            self._carried[number] = KEPT * self._carried[number] + max(0, count - self._counted[number])
+            self._counted[number] = count
             by_session.setdefault(share.subflow.token, []).append(number)
-        for direction in WAYS:
-            for numbers in by_session.values():
-                rates = [self._rates.get((direction, shares[n].subflow)) for n in numbers]
-                limits = wanted([shares[n] for n in numbers], rates)
-                for number, limit in zip(numbers, limits, strict=True):
-                    if limit is not None:
-                        way = Way(direction, number)
-                        found[way] = max(
-                            LEAST_RATE, int(limit * self._trim(way, shares[number].subflow, limit))
-                        )
-        return found
+        for numbers in by_session.values():
+            shares = [self._shares[n] for n in numbers]
+            for share, waits in zip(
+                shares, waiting(shares, [self._carried[n] for n in numbers]), strict=True
+            ):
+                if waits != (share.subflow in self._waits):
+                    self._turn(share.subflow, waits)
 
-    def _trim(self, way: Way, subflow: Subflow, limit: int) -> float:
-        """How much of what it may carry a subflow is limited to, so that it carries that: a policer is not exact."""
-        key = (way.direction, subflow)
-        trim = self._trims.get(key, TRIM)
-        if way in self._limits and self._newest.get(key):
-            trim *= (limit / self._newest[key]) ** 0.5
-        self._trims[key] = min(max(trim, TRIMS[0]), TRIMS[1])
-        return self._trims[key]
+    def _turn(self, subflow: Subflow, waits: bool) -> None:
+        (self._waits.add if waits else self._waits.discard)(subflow)
+        try:
+            self._priority(subflow, waits)
+        except OSError:
+            return  # it is gone; the controller will say so
+        self.turns += 1
 
 
 def sessions(given: Iterable[tuple[Subflow, int]]) -> list[Share]:

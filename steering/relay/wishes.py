@@ -68,6 +68,10 @@ class Wishes:
         """Subflows in force that have a share."""
         return ((subflow, wish.share) for subflow, wish in self._in_force.items() if wish.share)
 
+    def in_force(self, subflow: Subflow) -> Wish:
+        """What the kernel was told last by the controller's word."""
+        return self._in_force.get(subflow, NO_WISH)
+
     def begin(self, now: float) -> None:
         """A whole new set follows: what is in force and not in it is wanted no more."""
         self._waiting.clear()

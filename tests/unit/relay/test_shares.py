@@ -1,24 +1,13 @@
-"""Shares of accesses: who is limited to what, in which table, and when it is written anew."""
+"""Shares of accesses: who carries and who waits, by what was counted, and how it ends."""
 
+import errno
 import json
 
 import pytest
 
 from steering.relay.commands import RuleError
 from steering.relay.pathmanager import Subflow
-from steering.relay.shares import (
-    LEAST_RATE,
-    MOST,
-    PERIOD,
-    TABLE,
-    TRIM,
-    TRIMS,
-    Share,
-    Shares,
-    ruleset,
-    sessions,
-    wanted,
-)
+from steering.relay.shares import MOST, PERIOD, SLACK, TABLE, Share, Shares, ruleset, sessions, waiting
 
 LTE = Subflow(7, "10.9.0.2", 80, "10.1.0.2", 40000)
 WLAN = Subflow(7, "10.9.0.2", 80, "10.2.0.2", 40001)
@@ -26,40 +15,103 @@ SIX = Subflow(7, "fd00:9::2", 80, "fd00:1::2", 40002)
 PAIR = [(LTE, 3), (WLAN, 1)]
 
 
-class Nft:
-    """Counts as told, and keeps the tables it was given."""
+class Machine:
+    """Counters of nft, and the priorities told to the kernel."""
 
     def __init__(self) -> None:
-        self.tables: list[str] = []
         self.lines: list[str] = []
+        self.tables: list[str] = []
         self.bytes: dict[str, int] = {}
-        self.fails = False
+        self.told: list[tuple[Subflow, bool]] = []
+        self.fails = self.gone = False
+        self.shares = Shares(self.run, self.priority)
+        self.now = 0.0
 
-    def __call__(self, line: str, text: str | None) -> str | None:
+    def run(self, line: str, text: str | None) -> str | None:
         if self.fails:
             raise RuleError("no")
         self.lines.append(line)
         if text is not None:
             self.tables.append(text)
+            self.bytes = {}
         rows = [{"counter": {"name": name, "bytes": n}} for name, n in self.bytes.items()]
         return json.dumps({"nftables": [{"metainfo": {}}, *rows]})
 
+    def priority(self, subflow: Subflow, waits: bool) -> None:
+        if self.gone:
+            raise OSError(errno.ESRCH, "gone")
+        self.told.append((subflow, waits))
 
-def shares_of(text: str) -> dict[str, int]:
-    """Chain -> its limit."""
-    lines = [line.split() for line in text.splitlines() if "limit rate over" in line]
-    return {line[1]: int(line[line.index("over") + 1]) for line in lines}
+    def tick(self, given=PAIR, **moved: int) -> list[tuple[Subflow, bool]]:
+        """What is told at the next look, after so many bytes more."""
+        for name, n in moved.items():
+            self.bytes[name] = self.bytes.get(name, 0) + n
+        before = len(self.told)
+        self.now += PERIOD
+        self.shares.tick(given, self.now)
+        return self.told[before:]
 
 
-def test_the_greatest_share_is_not_limited_and_the_others_are_to_their_part_of_it():
+def test_who_had_more_than_its_part_waits_but_never_the_greatest():
     three = [Share(WLAN, 1), Share(LTE, 3), Share(SIX, 2)]
-    assert wanted(three, [9e9, 3_000_000.0, 0.0]) == [1_000_000, None, 2_000_000]
-    assert wanted(three, [None, None, None]) == [None] * 3
-    assert wanted([Share(LTE, 1), Share(WLAN, 1)], [1e6, 2e6]) == [None, 1_000_000]
+    assert waiting(three, [1e6 + SLACK, 3e6, 2e6 + SLACK]) == [False] * 3
+    assert waiting(three, [1e6 + SLACK + 1, 3e6, 0]) == [True, False, False]
+    assert waiting(three, [0, 9e9, 0]) == [False] * 3
+    assert waiting([Share(LTE, 1), Share(WLAN, 1)], [1e6, 2e6]) == [False, True]
 
 
-def test_nobody_is_silenced_while_the_greatest_is():
-    assert wanted([Share(LTE, 3), Share(WLAN, 1)], [0.0, 5e6]) == [None, LEAST_RATE]
+def test_a_subflow_waits_for_its_turn_and_directions_count_together():
+    machine = Machine()
+    assert machine.tick() == [] and len(machine.tables) == 1
+    assert machine.tick(up0=300_000, down1=200_000) == [(WLAN, True)]
+    assert machine.tick(down0=100_000) == []
+    assert machine.tick(up0=300_000) == [(WLAN, False)]
+    assert len(machine.tables) == 1 and machine.shares.turns == 2
+
+
+def test_it_looks_no_more_often_than_it_should():
+    machine = Machine()
+    machine.tick()
+    machine.shares.tick(PAIR, machine.now + PERIOD / 2)
+    assert len(machine.lines) == 1
+
+
+def test_a_simulated_scheduler_ends_at_the_ratio_whichever_way_it_is_turned():
+    """Both accesses carry 20 Mbit/s whenever they may, and 0.4 s more when told to wait."""
+    machine, step = Machine(), int(20e6 / 8 * PERIOD)
+    for given, part in ((PAIR, 0.75), ([(LTE, 1), (WLAN, 3)], 0.25)):
+        machine.tick(given)
+        had, late = [0, 0], [0, 0]
+        for _ in range(100):
+            waits = machine.shares._waits
+            for n, subflow in enumerate((LTE, WLAN)):
+                late[n] = 0 if subflow not in waits else late[n] + 1
+            moved = [step if late[n] <= 2 else 0 for n in (0, 1)]
+            had = [have + more for have, more in zip(had, moved, strict=True)]
+            machine.tick(given, up0=moved[0], up1=moved[1])
+        assert had[0] / sum(had) == pytest.approx(part, abs=0.04)
+
+
+def test_other_shares_begin_anew_and_whoever_waited_carries_at_once():
+    machine = Machine()
+    machine.tick()
+    machine.tick(up1=500_000)
+    assert machine.tick([(LTE, 1), (WLAN, 3)]) == [(WLAN, False)]
+    machine.tick([(LTE, 1), (WLAN, 3)], up0=500_000)
+    assert machine.tick([(LTE, 1)]) == [(LTE, False)]
+    assert machine.lines[-1] == f"nft delete table inet {TABLE}"
+    machine.tick([])
+    machine.shares.stop()
+    assert machine.lines.count(machine.lines[-1]) == 1 and len(machine.shares) == 0
+
+
+def test_a_subflow_that_is_gone_stops_nobody():
+    machine = Machine()
+    machine.tick()
+    machine.gone = True
+    assert machine.tick(up1=500_000) == []
+    machine.tick([])
+    assert machine.shares.turns == 0
 
 
 def test_a_session_with_one_share_is_left_alone_and_their_number_is_bounded():
@@ -68,76 +120,29 @@ def test_a_session_with_one_share_is_left_alone_and_their_number_is_bounded():
     assert len(sessions(many)) == MOST
 
 
-def test_limits_follow_what_was_carried_and_are_only_made_anew_when_off_by_a_lot():
-    nft = Nft()
-    shares = Shares(nft)
-    shares.tick(PAIR, 1.0)
-    assert shares_of(nft.tables[-1]) == {}  # nothing is known yet
-    nft.bytes = {"up0": 3_000_000, "up1": 3_000_000, "down0": 0, "down1": 0}
-    shares.tick(PAIR, 1.5)
-    assert len(nft.lines) == 1  # not before its time
-    shares.tick(PAIR, 1.0 + PERIOD)
-    assert shares_of(nft.tables[-1]) == {"up1": int(TRIM * 1_000_000), "down1": LEAST_RATE}
-    nft.bytes = {"up0": 2_900_000, "up1": 950_000}  # counters of a new table begin at nought
-    shares.tick(PAIR, 1.0 + 2 * PERIOD)
-    assert len(nft.tables) == shares.made == 2
-    shares.tick([(LTE, 1), (WLAN, 3)], 1.0 + 3 * PERIOD)
-    assert shares_of(nft.tables[-1]) == {}  # other shares: first they show what they can
-    nft.bytes = {"up0": 2_000_000, "up1": 1_500_000}
-    shares.tick([(LTE, 1), (WLAN, 3)], 1.0 + 4 * PERIOD)
-    assert shares_of(nft.tables[-1])["up0"] == int(TRIM * 500_000) and "up1" not in shares_of(nft.tables[-1])
-    shares.tick([(LTE, 1)], 1.0 + 5 * PERIOD)
-    assert nft.lines[-1] == f"nft delete table inet {TABLE}"
-    shares.tick([], 1.0 + 6 * PERIOD)
-    shares.stop()
-    assert nft.lines.count(nft.lines[-1]) == 1
-
-
-def test_a_subflow_that_carries_more_than_it_may_is_limited_to_less_within_bounds():
-    nft = Nft()
-    shares = Shares(nft)
-    shares.tick(PAIR, 0.0)
-    limits, written = [], 1
-    for step in range(1, 9):  # as much as the greatest, whatever the limit
-        if len(nft.tables) > written:
-            nft.bytes = {}  # a new table counts from nought
-        written = len(nft.tables)
-        nft.bytes = {name: nft.bytes.get(name, 0) + 3_000_000 for name in ("up0", "up1")}
-        shares.tick(PAIR, step * PERIOD)
-        limits.append(shares_of(nft.tables[-1])["up1"])
-    assert limits[0] == int(TRIM * 1_000_000) and 0 <= limits[-1] - TRIMS[0] * 1_000_000 < 100_000
-    assert limits == sorted(limits, reverse=True)
-
-
 def test_a_refusal_is_told_and_tried_again():
-    nft = Nft()
-    nft.fails = True
-    shares = Shares(nft)
+    machine = Machine()
+    machine.fails = True
     with pytest.raises(RuleError):
-        shares.tick(PAIR, 1.0)
-    nft.fails = False
-    shares.tick(PAIR, 1.5)
-    assert nft.tables == []
-    shares.tick(PAIR, 1.0 + PERIOD)
-    assert len(nft.tables) == 1
+        machine.tick()
+    machine.fails = False
+    machine.shares.tick(PAIR, machine.now)
+    assert machine.tables == []
+    machine.tick()
+    assert len(machine.tables) == 1
 
 
 @pytest.mark.parametrize("answer", ["", "[]", '{"nftables": [{"counter": {"name": "up0"}}]}'])
 def test_counters_that_are_none_are_a_refusal(answer):
-    shares = Shares(lambda line, text: answer)
+    shares = Shares(lambda line, text: answer, lambda subflow, waits: None)
     shares.tick(PAIR, 1.0)
     with pytest.raises(RuleError):
         shares.tick(PAIR, 9.0)
 
 
 def test_each_family_is_looked_up_by_its_own_addresses():
-    text = ruleset([Share(LTE, 3), Share(SIX, 1)], {})
-    assert (
-        "ip saddr . tcp sport . ip daddr . tcp dport vmap { 10.1.0.2 . 40000 . 10.9.0.2 . 80 : goto up0 }"
-        in text
-    )
-    assert (
-        "ip6 daddr . tcp dport . ip6 saddr . tcp sport vmap { fd00:1::2 . 40002 . fd00:9::2 . 80 : goto down1 }"
-        in text
-    )
+    text = ruleset([Share(LTE, 3), Share(SIX, 1)])
+    up = "ip saddr . tcp sport . ip daddr . tcp dport vmap { 10.1.0.2 . 40000 . 10.9.0.2 . 80 : goto up0 }"
+    down = "ip6 daddr . tcp dport . ip6 saddr . tcp sport vmap { fd00:1::2 . 40002 . fd00:9::2 . 80 : goto down1 }"
+    assert up in text and down in text
     assert text.startswith(f"table inet {TABLE}\ndelete table inet {TABLE}\n")
