@@ -26,6 +26,7 @@ MODULES = {
     "policies": "policies",
     "restart": "restart",
     "explicit": "explicit",
+    "address-families": "address_families",
     "natural": "natural",
     "flood": "flood",
     "dscp": "dscp",

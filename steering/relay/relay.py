@@ -282,7 +282,11 @@ class Relay:
             return
         try:
             via = self.options.via
-            dialled, binding = self._dial_as_told(client, via.mcp if via else server)
+            if via:  # an uplink's own address, of the MCP's family, whatever the host's
+                leg = self._legs.towards(via.mcp.address, time.monotonic())
+                dialled, binding = self._dial(client, via.mcp, leg), None
+            else:
+                dialled, binding = self._dial_as_told(client, server)
         except OSError as error:
             self._not_dialled(client, server, error)
             accepted.close()
