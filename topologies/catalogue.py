@@ -46,6 +46,7 @@ MODULES = {
     "reservation": "reservation",
     "source-modes": "source_modes",
     "clients": "clients",
+    "compare": "compare",
 }
 
 

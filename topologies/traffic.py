@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from topologies import setups
 from topologies.probes import ping, trace
 from topologies.streams import (
     BLOCK,
@@ -201,7 +202,7 @@ class Agent:
         """Begin a task of one of the KINDS; its progress is read with `status`."""
         task: Json = {"kind": order["kind"], "done": False, "end": False}
         self._tasks[order["name"]] = task
-        work = KINDS[order["kind"]]
+        work = (KINDS | setups.KINDS)[order["kind"]]
         threading.Thread(target=_guarded, args=(work, order, task), daemon=True).start()
         return {"started": order["name"]}
 
