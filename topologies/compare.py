@@ -2,7 +2,7 @@
 
 #1 the destination at the head of the data (Convert, RFC 8803), #2 a signalling protocol (SOCKS), #3 routing: this
 project. Same network, same relay, same measurements; and once with a SOCKS server that nobody here wrote.
-`packaging/compare.py` writes docs/compare.rst from the report.
+`topologies/comparison.py` writes docs/compare.rst from the report.
 """
 
 import sys
