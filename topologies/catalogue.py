@@ -19,6 +19,7 @@ MODULES = {
     "nanocell": "nanocell",
     "ip-gateway": "ip_gateway",
     "pooling": "pooling",
+    "handover": "handover",
     "server-initiated": "server_initiated",
     "low-rate": "low_rate",
     "proactive": "proactive",

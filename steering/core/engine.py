@@ -7,6 +7,7 @@ from steering.core import messages as m
 from steering.core.choosing import Chooser
 from steering.core.counters import Counters
 from steering.core.graph import Graph
+from steering.core.moving import moved
 from steering.core.natural import Natural
 from steering.core.neighbours import VIRTUAL, Neighbours
 from steering.core.pinning import Pinning
@@ -138,7 +139,7 @@ class Engine:
         outputs = self.neighbours.learn(attachment, seen.address, seen.mac, now)
         if attachment.role.is_mcp:
             self.chooser.refresh(now)
-        return self._to_filled(outputs)
+        return self._to_filled(outputs) + moved(self.pinning.table, attachment, seen.address)
 
     def _missed(self, seen: m.HostMissed, now: float) -> list[m.Output]:
         attachment = self.map.by_waypoint.get(seen.waypoint)

@@ -31,6 +31,10 @@ def endpoints(key: bytes) -> tuple[int, bytes, bytes, int, int]:
     return (4 if half == 4 else 6, key[:half], key[half : 2 * half], sport, dport)
 
 
+def _source(key: bytes) -> bytes:
+    return key[: (len(key) - 4) // 2]
+
+
 class Subflow:
     """One subflow as the network sees it: a flow from a host, where it enters and where it is led."""
 
@@ -195,6 +199,7 @@ class SessionTable:
         self.limits = limits
         self.by_id: dict[int, Session] = {}
         self.flows: dict[bytes, Subflow] = {}
+        self._hosts: dict[bytes, dict[bytes, Subflow]] = {}  # source address -> its flows
         self._tokens: dict[int, Session | list[Session]] = {}
         self.half_open: dict[int, Session] = {}  # in order of age
         self.half_open_at: dict[int, int] = {}  # waypoint -> half-open sessions that came in there
@@ -246,6 +251,19 @@ class SessionTable:
         self.subflows[session.mcp] += 1
         self._count_joins(session, (subflow,), 1)
         self.flows[subflow.key] = subflow
+        self._hosts.setdefault(_source(subflow.key), {})[subflow.key] = subflow
+
+    def subflows_of(self, address: bytes) -> list[Subflow]:
+        """The subflows that a host has from one of its addresses."""
+        return list(self._hosts.get(address, {}).values())
+
+    def _forget_flow(self, subflow: Subflow) -> None:
+        if self.flows.get(subflow.key) is subflow:
+            del self.flows[subflow.key]
+            source = _source(subflow.key)
+            del self._hosts[source][subflow.key]
+            if not self._hosts[source]:
+                del self._hosts[source]
 
     def drop_subflow(self, subflow: Subflow) -> None:
         """Forget a subflow; the record of its session stays."""
@@ -255,8 +273,7 @@ class SessionTable:
             self.changed[session.id] = None
         self.subflows[session.mcp] -= 1
         self._count_joins(session, (subflow,), -1)
-        if self.flows.get(subflow.key) is subflow:
-            del self.flows[subflow.key]
+        self._forget_flow(subflow)
 
     def _count_joins(self, session: Session, subflows: Iterable[Subflow], step: int) -> None:
         who = session.ruling.subscriber if session.ruling is not None else ""
@@ -335,8 +352,7 @@ class SessionTable:
         self._answered(session)
         self.lingering.pop(session.id, None)
         for subflow in session.subflows:
-            if self.flows.get(subflow.key) is subflow:
-                del self.flows[subflow.key]
+            self._forget_flow(subflow)
         self._forget_token(session, session.token)
         self._forget_token(session, session.host_token)
         if session.secrets is not None:

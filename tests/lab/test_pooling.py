@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 from tests.lab.running import assert_held, failed, run_lab, run_lab_for_rate
+from topologies.handover import PLAN as HANDOVER
+from topologies.plan import split_port
 
 
 @pytest.mark.row("D-3.2a", "D-6.6.5", "D-3.1a", "D-1.u3", "N-4.1", "S-8", "S-26")
@@ -40,3 +43,21 @@ def test_a_nanocell_without_its_own_gateway_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.row("S-20", "D-4.a")
 def test_a_session_that_a_server_opens_uses_both_accesses_of_the_host(tmp_path: Path) -> None:
     assert_held(*run_lab_for_rate(tmp_path, "server-initiated"))
+
+
+@pytest.mark.row("D-4.2b")
+def test_in_the_handover_lab_natural_paths_leave_by_two_ports_and_share_no_switch() -> None:
+    graph = nx.Graph((split_port(wire.a)[0], split_port(wire.b)[0]) for wire in HANDOVER.wires)
+    ways_out = [split_port(port)[0] for port in HANDOVER.gateways[0].ports]
+    paths = [
+        min((nx.shortest_path(graph, split_port(access.ports[0])[0], out) for out in ways_out), key=len)
+        for access in HANDOVER.accesses
+    ]
+    assert {path[-1] for path in paths} == set(ways_out)
+    assert set.intersection(*map(set, paths)) == set()
+    assert all("s8" not in path for path in paths)  # the MCP's
+
+
+@pytest.mark.row("D-3.3a", "D-1.u1", "D-4.2b")
+def test_a_host_that_moves_keeps_its_mcp_and_every_byte(tmp_path: Path) -> None:
+    assert_held(*run_lab(tmp_path, "handover"))

@@ -1,0 +1,205 @@
+"""A host that moves while it talks: from WLAN to WLAN, on to cellular, there from one cell's switch to the next with
+the address it has, and back to WLAN. What it says comes back all the time, from the MCP it began at.
+
+    hot1 s1 - s4 - s6 Internet      Two ways out of the network, and no switch that the natural paths of all accesses
+    hot2 s2 - s5 - s7 Internet      share: the MCP `core` hangs at s8, off all of them. LTE has ports at s3 and s2.
+    lte  s3 - s5; s8 - s4, s5
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+# `mn --custom` runs this file by its path, outside its package.
+sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
+
+from topologies.ground import subflows
+from topologies.lab import Lab, running
+from topologies.network import add_endpoints, give_addresses, topology
+from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
+from topologies.report import Report
+from topologies.scenario import Options, Scenario, controls
+
+SERVER, PORT = "10.9.0.2", 5001
+MBIT = 2.0
+HALF_S = 1.5
+BREAK_S = 3.0  # of the move with one access alone: the network learns where the host is, the host sends again
+LTE = ("10.3.0.2/24",)
+HOT1, HOT2, CELL, CELL2 = range(4)  # the host's interfaces
+ROWS = ("D-4.2b", "D-3.3a", "D-3.3b", "D-1.u1", "D-6.2c")
+PLAN = Plan(
+    name="handover",
+    switches=("s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"),
+    wires=(
+        Wire("s1:2", "s4:2"),
+        Wire("s2:2", "s5:2"),
+        Wire("s3:3", "s5:3"),
+        Wire("s4:3", "s6:2"),
+        Wire("s5:4", "s7:2"),
+        Wire("s8:2", "s4:4"),
+        Wire("s8:3", "s5:5"),
+    ),
+    boxes=(
+        Box(
+            "ue",
+            Kind.DUAL,
+            (
+                Nic("s1:1", ("10.1.0.2/24",), 10.0),
+                Nic("s2:1", ("10.2.0.2/24",), 10.0),
+                Nic("s3:1", LTE, 10.0),
+                Nic("s2:7", LTE, 10.0, up=False),
+            ),
+        ),
+        Box("core", Kind.MCP, (Nic("s8:1", ("10.8.0.2/24",)),)),
+        Box("net", Kind.BRIDGE, (Nic("s6:1"), Nic("s7:1"))),
+        Box("server", Kind.SERVER, (Nic("net:2", (f"{SERVER}/24",)),)),
+    ),
+    accesses=(
+        Attachment("hot1", ("10.1.0.0/24",), ("s1:1",), "wlan"),
+        Attachment("hot2", ("10.2.0.0/24",), ("s2:1",), "wlan"),
+        Attachment("lte", ("10.3.0.0/24",), ("s3:1", "s2:7"), "cellular"),
+    ),
+    gateways=(Attachment("internet", ("10.9.0.0/24",), ("s6:1", "s7:1")),),
+    points=(Point("core", "s8:1", ("10.8.0.2",)),),
+    policy="policy: 1\nselection: {max_stretch: 9.0}\n",
+)
+
+
+def run(options: Options, report: Report) -> None:
+    """Two connections, each through two moves."""
+    with running(PLAN, options.say, options.without, options.keep) as lab:
+        lab.start_services()
+        lab.start_controller(options.without)
+        lab.agents["ue"].ask("ping", dst=SERVER, count=5)
+        report.table = [["from", "by", "to", "empty seconds", "longest silence"]]
+        sees = lab.capture_host("server")
+        lab.host("ue").run("ip mptcp endpoint flush")
+        with _Talk(lab, report, HOT1) as talk:
+            talk.move("WLAN to WLAN", HOT1, HOT2)
+            talk.move("WLAN to cellular", HOT2, CELL)
+        talk.judge("hot1", "hot2", "lte")
+        lab.host("ue").run(f"ip link set {lab.host('ue').interface(HOT1)} up", "ip mptcp endpoint flush")
+        _routes(lab, HOT1)
+        with _Talk(lab, report, CELL) as talk:
+            if "notice" in options.without:
+                lab.controller.kill()
+            talk.change_switch()
+            talk.move("cellular to WLAN", CELL2, HOT1)
+        talk.judge("lte", "lte", "hot1", BREAK_S)
+        lab.stop_captures()
+        flows = {s.flow for s in sees.segments() if s.syn and s.flow.dport == PORT}
+        plain = not any(s.options for s in sees.segments() if s.length)
+        wanted = ({"10.1.0.2", "10.3.0.2"}, 2, True)
+        found = ({flow.src for flow in flows}, len(flows), plain)
+        report.equal(
+            "what the server saw: two plain connections, from where they began", wanted, found, "capture"
+        )
+        if options.prompt:
+            lab.command_line()
+
+
+class _Talk:
+    """A steady connection of `ue` that begins at one of its interfaces."""
+
+    def __init__(self, lab: Lab, report: Report, begin: int) -> None:
+        self.lab, self.report = lab, report
+        own = PLAN.box("ue").nics[begin].addresses[0].partition("/")[0]
+        order: dict[str, Any] = {"kind": "steady", "dst": SERVER, "port": PORT, "mbit": MBIT, "mptcp": True}
+        lab.mark()
+        self._name = f"from {own}"
+        lab.agents["ue"].ask("start", name=self._name, **order, src=own, seconds=7 * HALF_S)
+        time.sleep(HALF_S)
+        self.token = self._session()["token"]
+        self.done: dict[str, Any] = {}
+
+    def __enter__(self) -> "_Talk":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done = self.lab.agents["ue"].finish(self._name, 40)
+
+    def _session(self) -> dict[str, Any]:
+        """The newest session."""
+        known: list[dict[str, Any]] = self.lab.controller.sessions() if self.lab.controller.alive() else []
+        return max(known, key=lambda s: int(s["id"])) if known else {"token": None, "mcp": None}
+
+    def move(self, what: str, old: int, new: int) -> None:
+        """Make before break: a subflow over the new access, and only then the old one goes."""
+        self.lab.say(what)
+        ue, nic = self.lab.host("ue"), PLAN.box("ue").nics[new]
+        add_endpoints(ue, nic, new)
+        time.sleep(HALF_S)
+        own = nic.addresses[0].partition("/")[0]
+        here = [s.peer_token for s in subflows(ue) if s.flow.src == own and s.join and s.state == "ESTAB"]
+        at = [
+            s.own_token for s in subflows(self.lab.host("core")) if s.flow.dst == own and s.state == "ESTAB"
+        ]
+        found = (here, at)
+        self.report.equal(f"{what}: the join's token at host and MCP", ([self.token],) * 2, found, "kernel")
+        session = self._session()
+        known = (session["token"], session["mcp"])
+        self.report.equal(f"{what}: the session's, at its first MCP", (self.token, "core"), known, "REST")
+        ue.run(f"ip link set {ue.interface(old)} down")
+        time.sleep(HALF_S)
+
+    def change_switch(self) -> None:
+        """The LTE interface comes back at another switch with its MAC and address: no SYN tells of it (D-3.3a)."""
+        self.lab.say("the host appears at another switch of the cellular network")
+        ue, nics = self.lab.host("ue"), PLAN.box("ue").nics
+        mac = ue.intf(ue.interface(CELL)).MAC()
+        ue.run(
+            f"ip link set {ue.interface(CELL)} down",
+            f"ip addr flush dev {ue.interface(CELL)}",
+            f"ip link set {ue.interface(CELL2)} address {mac}",
+        )
+        give_addresses(ue, nics[CELL2], CELL2)
+        time.sleep(2 * HALF_S)
+        rows = [s for s in subflows(ue) if s.flow.src == "10.3.0.2" and s.state == "ESTAB"]
+        self.report.equal("another switch: the subflow is the one it was", 1, len(rows), "kernel")
+        if self.lab.controller.alive():
+            session = self.lab.controller.get(f"/v1/sessions/{self._session()['id']}")
+            where = [(s["src"], s["switch"]) for s in session["subflows"]]
+            found = (session["token"], session["mcp"], where)
+            wanted = (self.token, "core", [("10.3.0.2", "s2")])
+            self.report.equal(
+                "another switch: its entry is there, and leads to its MCP", wanted, found, "REST"
+            )
+
+    def judge(self, begin: str, by: str, end: str, silence: float = 1.0) -> None:
+        """Nothing lost, nothing wrong, and no longer silence than allowed."""
+        done = self.done
+        gap, empty = done.get("longest_gap_s", float("inf")), done.get("empty_seconds")
+        fine = not done.get("error") and not done.get("wrong") and gap < silence
+        self.report.expect(
+            f"{begin}, {by}, {end}: every byte came back",
+            fine and (empty == 0 or silence > 1.0),
+            f"no error, no silence of {silence:.0f} s" + ("" if silence > 1.0 else ", no second empty"),
+            f"error '{done.get('error', '')}', {empty} empty seconds, longest silence {gap:.2f} s",
+            "kernel",
+        )
+        self.report.table.append([begin, by, end, str(empty), f"{gap:.2f} s"])
+        self.report.figures[f"{begin}-{by}-{end}"] = {"empty_seconds": empty, "longest_gap_s": gap}
+
+
+def _routes(lab: Lab, number: int) -> None:
+    """What the kernel forgot of an interface that was down."""
+    ue, nic = lab.host("ue"), PLAN.box("ue").nics[number]
+    network = nic.addresses[0].rpartition(".")[0]
+    name, table = ue.interface(number), 101 + number
+    ue.run(
+        f"ip route replace {network}.0/24 dev {name} table {table}",
+        f"ip route replace default via {network}.1 dev {name} table {table}",
+    )
+
+
+SCENARIO = Scenario(
+    name="handover",
+    figure="draft-deng sections 1 and 3.3",
+    rows=ROWS,
+    summary="WLAN to WLAN to cellular, to another switch with the same address, back to WLAN: no byte lost, one MCP",
+    plan=PLAN,
+    run=run,
+    controls=controls("steering", notice="the controller is dead when the host changes its switch"),
+)
+topos = {"handover": topology(PLAN)}
