@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-from steering.relay import dscp, mss, rules, uplinks
+from steering.relay import dscp, metrics, mss, rules, uplinks
 from steering.relay.commands import RuleError
 from steering.relay.dialling import dialler
 from steering.relay.explicit import parse_offers, parse_users
@@ -128,6 +128,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--verbose", action="store_true", help="log every session")
     add("--query", metavar="PATH", help="print the status of the relay that has this status socket, and end")
     add("--json", action="store_true", help="with --query: the document as it is")
+    add(
+        "--metrics",
+        action="store_true",
+        help="with --query: its counters and the kernel's as Prometheus text",
+    )
     down = parser.add_argument_group("downstream and data-centre")
     _many(
         down,
@@ -194,7 +199,7 @@ def _add_source_arguments(group: argparse._ActionsContainer) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit status 0; 1 if a status could not be read; 2 for bad options or a machine that cannot relay."""
     if args.query is not None:
-        return _query(args.query, args.json)
+        return _query(args.query, args.json, args.metrics)
     try:
         options = _options(args)
         if args.nft:
@@ -208,8 +213,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> RelayOptions:
-    if args.json:
-        raise OptionError("--json goes with --query")
+    if args.json or args.metrics:
+        raise OptionError(f"{'--json' if args.json else '--metrics'} goes with --query")
     role = parse_choice("--role", args.role, Role)
     refuse_foreign(role, {name: getattr(args, name.replace("-", "_")) for name in ROLE_OPTIONS})
     plain = role.takes_plain
@@ -325,11 +330,14 @@ def _serve(options: RelayOptions, log: Log, apply: bool) -> None:
             )
 
 
-def _query(path: str, as_json: bool) -> int:
+def _query(path: str, as_json: bool, as_metrics: bool) -> int:
     try:
         document = query(path)
     except QueryError as error:
         print(f"steering relay: {error}", file=sys.stderr)
         return 1
+    if as_metrics:
+        print(metrics.text(document), end="")
+        return 0
     print(json.dumps(document, indent=2) if as_json else table(document))
     return 0

@@ -1,0 +1,33 @@
+"""A relay's status document as Prometheus text, for a collector that reads files or commands (textfile, exec).
+
+Names are the document's own; no session, address or token is among them (N-7.1).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+PREFIX = "steering_relay"
+GAUGES = ("active",)
+
+
+def text(document: dict[str, Any]) -> str:
+    """Counters of the relay and of the kernel's MPTCP, and what is live now."""
+    return "".join(line + "\n" for line in _lines(document))
+
+
+def _lines(document: dict[str, Any]) -> Iterator[str]:
+    for name, value in sorted(document["counters"].items()):
+        if name in GAUGES:
+            yield from _family(f"{PREFIX}_{name}", "gauge", value)
+        else:
+            yield from _family(f"{PREFIX}_{name}_total", "counter", value)
+    kernel = f"{PREFIX}_kernel_total"
+    yield f"# TYPE {kernel} counter"
+    for name, value in sorted(document["kernel"].items()):
+        if name.isascii() and name.isalnum():
+            yield f'{kernel}{{counter="{name}"}} {value}'
+
+
+def _family(name: str, kind: str, value: int) -> Iterator[str]:
+    yield f"# TYPE {name} {kind}"
+    yield f"{name} {value}"
