@@ -37,6 +37,7 @@ MODULES = {
     "withdraw": "withdraw",
     "implicit": "implicit",
     "hybrid-access": "hybrid_access",
+    "hybrid-mobile": "hybrid_mobile",
     "hybrid-access-on-path": "hybrid_on_path",
     "hybrid-direct": "hybrid_direct",
     "rogue-nat": "rogue_nat",

@@ -9,6 +9,7 @@ Hosts of the LAN and the server are plain TCP and know nothing of it.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,8 +51,10 @@ ACCESSES = (
 )
 
 
-def off_path(name: str, server: Kind = Kind.SERVER) -> Plan:
-    """The plan of the picture above."""
+def off_path(
+    name: str, server: Kind = Kind.SERVER, accesses: tuple[Attachment, Attachment] = ACCESSES
+) -> Plan:
+    """The plan of the picture above; `accesses`: others in the place of DSL and LTE."""
     return Plan(
         name=name,
         switches=("s1", "s2", "s3", "s4"),
@@ -69,7 +72,7 @@ def off_path(name: str, server: Kind = Kind.SERVER) -> Plan:
             ),
             Box("server", server, (Nic("s3:1", ("10.9.0.2/24", "fd00:9::2/64")),)),
         ),
-        accesses=ACCESSES,
+        accesses=accesses,
         gateways=(Attachment("internet", NET, ("s3:1",)),),
         points=(Point("core", "s4:1", ("10.8.0.2", "fd00:8::2")),),
         services=(SERVICE, UNSERVED),
@@ -135,7 +138,8 @@ class Watch:
     def __init__(self, lab: Lab, host: str) -> None:
         self._lab = lab
         plan = lab.plan
-        ports = {"dsl": "s1:1", "lte": "s2:1", "server": plan.box("server").nics[0].peer}
+        ports = {access.name: access.ports[0] for access in plan.accesses}
+        ports["server"] = plan.box("server").nics[0].peer
         ports |= {box.name: box.nics[0].peer for box in plan.of_kind(Kind.MCP)}
         self._captures = {name: lab.capture_port(port) for name, port in ports.items()}
         self._captures["lan"] = lab.capture_host(host)
@@ -172,6 +176,7 @@ def check_dual(report: Report, title: str, seen: Seen, lab: Lab, mcp: str, path:
     """K-DUAL: plain TCP in the LAN and at the server, one M-session over both accesses between the two MCPs."""
     plan = lab.plan
     server, wan = address_of(plan.box("server"), 4), address_of(CPE, 4, 1)
+    accesses = [access.name for access in plan.accesses]
     report.equal(f"{title}: the transfer succeeds", "", seen.done.get("error", ""))
     report.expect(
         f"{title}: goodput over one access",
@@ -179,9 +184,10 @@ def check_dual(report: Report, title: str, seen: Seen, lab: Lab, mcp: str, path:
         f"at least {GAIN * ACCESS_MBIT:.0f} Mbit/s",
         f"{seen.mbit:.1f} Mbit/s",
     )
-    opened, joined = (syns([*seen.segments("dsl"), *seen.segments("lte")], kind) for kind in (CAPABLE, JOIN))
+    outside = [s for access in accesses for s in seen.segments(access)]
+    opened, joined = (syns(outside, kind) for kind in (CAPABLE, JOIN))
     report.expect(
-        f"{title}: the CPE opens on DSL and joins from LTE",
+        f"{title}: the CPE opens on {accesses[0]} and joins from {accesses[1]}",
         {s.flow.src for s in opened} == {wan} and {s.flow.src for s in joined} == {address_of(CPE, 4, 2)},
         f"MP_CAPABLE from {wan}, MP_JOIN from {address_of(CPE, 4, 2)}",
         f"{sorted({s.flow.src for s in opened})}, {sorted({s.flow.src for s in joined})}",
@@ -212,7 +218,7 @@ def check_dual(report: Report, title: str, seen: Seen, lab: Lab, mcp: str, path:
         a for s in seen.segments("lan") for a in (s.flow.src, s.flow.dst) if not a.startswith("192.168.")
     }
     report.equal(f"{title}: whom the LAN's host talks to", {server}, peers, "capture")
-    begun = [s for where in ("lan", "dsl", "lte", "server") for s in syns(seen.segments(where), CAPABLE)]
+    begun = [s for where in ("lan", *accesses, "server") for s in syns(seen.segments(where), CAPABLE)]
     begun += [s for where in ("lan", "server") for s in syns(seen.segments(where)) if s.flow.dport == SERVICE]
     report.equal(
         f"{title}: legs, told apart by their first sequence numbers",
@@ -220,31 +226,34 @@ def check_dual(report: Report, title: str, seen: Seen, lab: Lab, mcp: str, path:
         len({s.sequence for s in begun}),
         "capture",
     )
-    check_bytes(report, title, seen)
-    check_overhead(report, title, seen, mcp)
+    check_bytes(report, title, seen, accesses)
+    check_overhead(report, title, outside, seen.segments(mcp), mcp)
 
 
-def check_bytes(report: Report, title: str, seen: Seen) -> None:
+def check_bytes(report: Report, title: str, seen: Seen, accesses: Sequence[str]) -> None:
     """S-F2: every leg carries the payload, the middle one over both accesses; nothing is added to it."""
     sent = seen.done.get("bytes", 0)
-    legs = {name: payload(seen.segments(name)) for name in ("lan", "dsl", "lte", "server")}
-    middle = legs["dsl"] + legs["lte"]
+    legs = {name: payload(seen.segments(name)) for name in ("lan", *accesses, "server")}
+    each = [legs[access] for access in accesses]
+    middle = sum(each)
     report.expect(
         f"{title}: payload on each leg",
         all(sent <= bytes_ <= 1.1 * sent + IN_FLIGHT for bytes_ in (legs["lan"], middle, legs["server"])),
         f"the {sent / 1e6:.1f} MB of the transfer on each",
-        f"lan {legs['lan'] / 1e6:.1f}, dsl + lte {middle / 1e6:.1f}, server {legs['server'] / 1e6:.1f} MB",
+        f"lan {legs['lan'] / 1e6:.1f}, accesses {middle / 1e6:.1f}, server {legs['server'] / 1e6:.1f} MB",
         "capture",
     )
-    share = min(legs["dsl"], legs["lte"]) / middle if middle else 0.0
+    share = min(each) / middle if middle else 0.0
     report.expect(f"{title}: share of the lesser access", share > 0.1, "over 10 %", f"{share:.0%}", "capture")
 
 
-def check_overhead(report: Report, title: str, seen: Seen, mcp: str) -> None:
+def check_overhead(
+    report: Report, title: str, outside: Sequence[Segment], at_mcp: Sequence[Segment], mcp: str
+) -> None:
     """S-19: whatever the CPE sent and was steered to the MCP is there, and as long as it was sent."""
-    sent = {_same(s): s.size for access in ("dsl", "lte") for s in seen.segments(access)}
+    sent = {_same(s): s.size for s in outside}
     wans = {address_of(CPE, 4, nic) for nic in (1, 2)}
-    came = [s for s in seen.segments(mcp) if s.flow.src in wans and s.options]
+    came = [s for s in at_mcp if s.flow.src in wans and s.options]
     added = {s.size - sent.get(_same(s), 0) for s in came}
     report.equal(f"{title}: bytes added to what is steered to {mcp}", {0}, added, "capture")
 
