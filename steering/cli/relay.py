@@ -5,11 +5,13 @@ import json
 import secrets
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from steering.relay import dscp, metrics, mss, rules, uplinks
 from steering.relay.commands import RuleError
 from steering.relay.dialling import dialler
+from steering.relay.discovery import discover, parse_discover
 from steering.relay.explicit import parse_offers, parse_users
 from steering.relay.finishing import wait_finished
 from steering.relay.ident import parse_ids
@@ -44,6 +46,7 @@ from steering.relay.signalling import parse_advertised
 from steering.relay.sockets import PlatformError, check_platform
 from steering.relay.sourcemode import UPLINK, SourceOptions
 from steering.relay.status import QueryError, query, table
+from steering.relay.stream import AgentOptions
 from steering.relay.via import parse_via
 
 SUMMARY = "relay MPTCP connections of hosts to servers: the MCP of labs and small sites"
@@ -116,11 +119,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--status", metavar="PATH", help="local status socket to open, mode 0600")
     add("--controller", metavar="URL", help="carry out what this controller wants of live subflows")
     add("--mcp", metavar="NAME", help="with --controller: this MCP's name in the site file")
-    add("--token-file", metavar="FILE", help="with --controller: a bearer token of role mcp")
+    add(
+        "--token-file",
+        metavar="FILE",
+        help="a bearer token: of role mcp with --controller, of role device with --discover",
+    )
     add(
         "--ca-file",
         metavar="FILE",
-        help="with --controller: the CA of its certificate (default: the system's)",
+        help="with --controller and --discover: the CA of its certificate (default: the system's)",
     )
     add("--nft", action="store_true", help="print the kernel rules and sysctls as a shell script, and end")
     add("--apply", action="store_true", help="install them while running, in a table of its own")
@@ -157,6 +164,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _many(up, "--uplink", "IFACE", "an uplink, once for each; the first carries what is opened")
     up.add_argument("--source-ports", metavar="N-M", help="mark what this relay opens by its source port")
     _many(up, "--deny-mptcp-to", "CIDR", "LAN hosts may not open MPTCP to these addresses")
+    up.add_argument(
+        "--discover", metavar="URL", help="ask this controller (https) which addresses those are: its MCPs'"
+    )
     _many(up, "--inner-cpe", "CIDR", "a CPE behind this one, whose marked connections keep their mark")
 
 
@@ -249,7 +259,7 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         advertise=parse_advertised(args.advertise),
         c_flag=args.c_flag,
         offering=Offering(ttl=0) if role is Role.UPSTREAM else _offering(args),
-        agent=parse_agent(args.controller, args.mcp, args.token_file, args.ca_file),
+        agent=_agent(args),
     )
     if options.agent and (options.advertise or options.c_flag):
         raise OptionError("--advertise and --c-flag need the kernel's path manager: not with --controller")
@@ -288,8 +298,21 @@ def _dscp(args: argparse.Namespace) -> tuple[tuple[int, int], ...] | None:
     return None
 
 
+def _agent(args: argparse.Namespace) -> AgentOptions | None:
+    if args.discover is None:
+        return parse_agent(args.controller, args.mcp, args.token_file, args.ca_file)
+    if args.controller is not None:
+        raise OptionError("--discover is for a CPE's credential, --controller for an MCP's of the site file")
+    return None
+
+
 def _upstream(args: argparse.Namespace) -> Upstream:
-    return parse_upstream(args.uplink, args.inside, args.source_ports, args.deny_mptcp_to, args.inner_cpe)
+    """What is written in the options goes before what the controller would say."""
+    told = parse_upstream(args.uplink, args.inside, args.source_ports, args.deny_mptcp_to, args.inner_cpe)
+    if args.discover is None:
+        return told
+    found = discover(parse_discover(args.discover, args.token_file, args.ca_file))
+    return told if told.deny_mptcp_to else replace(told, deny_mptcp_to=found)
 
 
 def _script(options: RelayOptions) -> str:

@@ -316,13 +316,18 @@ def parse_agent(url: str | None, mcp: str | None, token: str | None, ca: str | N
         raise OptionError(
             "--controller needs --mcp NAME and --token-file FILE (steering token add --role mcp)"
         )
+    return AgentOptions(url, mcp, read_token(token), ca)
+
+
+def read_token(file: str) -> str:
+    """The bearer token that a file holds. Raises OptionError."""
     try:
-        secret = Path(token).read_text(encoding="ascii").strip()
+        secret = Path(file).read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
-        raise OptionError(f"--token-file {token}: {getattr(error, 'strerror', None) or 'no text'}") from None
+        raise OptionError(f"--token-file {file}: {getattr(error, 'strerror', None) or 'no text'}") from None
     if not secret or any(not "!" <= c <= "~" for c in secret):
-        raise OptionError(f"--token-file {token}: it holds no token")
-    return AgentOptions(url, mcp, secret, ca)
+        raise OptionError(f"--token-file {file}: it holds no token")
+    return secret
 
 
 def parse_choice(option: str, value: str, choices: type[Choice]) -> Choice:

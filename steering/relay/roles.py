@@ -45,6 +45,7 @@ ROLE_OPTIONS: Mapping[str, frozenset[Role]] = {
     "uplink": frozenset({Role.UPSTREAM}),
     "source-ports": frozenset({Role.UPSTREAM}),
     "deny-mptcp-to": frozenset({Role.UPSTREAM}),
+    "discover": frozenset({Role.UPSTREAM}),
     "inner-cpe": frozenset({Role.UPSTREAM}),
     "via": frozenset({Role.UPSTREAM}),
     "fast-open": frozenset({Role.UPSTREAM}),

@@ -28,8 +28,8 @@ def join_option(address_id: int = 1) -> bytes:
 class Network:
     """A running controller with its four switches connected and filled, and the MCP resolved."""
 
-    def __init__(self, folder: Path, site: str = SITE + LINKS) -> None:
-        self.running = Running(folder, site)
+    def __init__(self, folder: Path, site: str = SITE + LINKS, *more: str) -> None:
+        self.running = Running(folder, site, *more)
         self.switches = {
             1: RawSwitch(1, (1, 2)),
             2: RawSwitch(2, (1, 2)),
