@@ -24,9 +24,9 @@ from topologies.report import Report
 from topologies.scenario import Options, Scenario, controls
 
 ROWS = (
-    *("N-5.5a", "N-5.5b", "N-5.5t1", "N-5.5t2", "N-5.5t3", "N-5.5t4", "N-5.5t5", "N-5.5t6"),
-    *("N-F6", "N-F14", "S-F3", "S-F4", "S-13", "S-24", "D-5.1b"),
-)
+    "N-5.5a", "N-5.5b", "N-5.5t1", "N-5.5t2", "N-5.5t3", "N-5.5t4", "N-5.5t5", "N-5.5t6", "N-F6",
+    "N-F14", "S-F3", "S-F4", "S-13", "S-24", "D-5.1b",
+)  # fmt: skip
 SECONDS = 2.5
 GAIN = 1.5
 OWN = ("10.8.0.2", "fd00:8::2")  # of the MCP

@@ -20,6 +20,7 @@ MODULES = {
     "ip-gateway": "ip_gateway",
     "pooling": "pooling",
     "handover": "handover",
+    "third-party-wlan": "third_party_wlan",
     "server-initiated": "server_initiated",
     "low-rate": "low_rate",
     "proactive": "proactive",

@@ -23,7 +23,7 @@ from topologies.scenario import Options, Scenario, controls
 CONNECTIONS = 200
 GAIN = 1.5  # of two equal accesses over one, with the time it takes to begin
 BOUND_MS = 400.0  # p95 to the first byte (S-18), on a machine that may be busy
-ROWS = ("S-18", "S-18a", "S-19", "S-24", "S-25", "S-26")
+ROWS = ("S-18", "S-18a", "S-19", "S-24", "S-25", "S-26", "S-F5")
 PLAN = off_path("compare")
 
 

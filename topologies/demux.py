@@ -32,9 +32,9 @@ INSIDE_WINDOW = 49_777  # what c2 picks for itself
 MARK = ("--source-ports", "{}-{}".format(*WINDOW))
 DENY = ("--deny-mptcp-to", "10.8.0.0/24")
 ROWS = (
-    *("N-5.2.2.1a", "N-5.2.2.1b", "N-5.2.2.1c", "N-5.2.2.1d", "N-5.2.2.1e", "N-5.2.2.1f"),
-    *("N-F9", "N-F10", "S-23", "N-5.3f"),
-)
+    "N-5.2.2.1a", "N-5.2.2.1b", "N-5.2.2.1c", "N-5.2.2.1d", "N-5.2.2.1e", "N-5.2.2.1f", "N-F9", "N-F10", "S-23",
+    "N-5.3f",
+)  # fmt: skip
 ON = """\
 policy: 1
 marker: {{source_ports: ["{}-{}"]}}

@@ -31,7 +31,7 @@ MCP, SERVER, LTE, WLAN = "10.8.0.2", "10.9.0.2", "10.1.0.2", "10.2.0.2"
 SERVICES = (5001, 5002)
 MALFORMED = "010622630a00138900000000000000000000ffff0a090002"  # a Connect TLV of no length
 TRUNCATED = em.connect_bytes(SERVER, 5001)[:12].hex()
-ROWS = ("N-F6", "N-F13", "N-5.2.1b", "N-5.2.1c", "N-5.2.1d", "N-7.2", "S-13", "S-24", "S-25")
+ROWS = ("N-F6", "N-F13", "N-5.2.1b", "N-5.2.1c", "N-5.2.1d", "S-13", "S-24", "S-25")
 
 
 def _plan() -> Plan:
