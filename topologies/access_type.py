@@ -37,7 +37,7 @@ rules:
   - {name: cheapest-first, then: {usage_mode: active-backup, pooling: {preferred: [fixed, wlan, cellular]}}}
 """
 
-ROWS = ("D-1.u2", "D-3.2b", "D-3.2d", "D-5.1f", "D-6.3e", "N-0.a", "N-5.6.2c")
+ROWS = ("D-1.u2", "D-3.2b", "D-3.2d", "D-5.1f", "D-6.3.0", "D-6.3e", "N-0.a", "N-5.6.2c")
 
 
 def _host(name: str, number: int, port: int) -> Box:

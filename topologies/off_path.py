@@ -66,6 +66,6 @@ SCENARIO = Scenario(
     summary="off-path MCP: steering off, then on; the WLAN subflow has to leave its natural path",
     plan=PLAN,
     run=run,
-    controls=controls("steering"),
+    controls=controls("steering", "wrong-mcp"),
 )
 topos = {"off-path": topology(PLAN)}

@@ -29,6 +29,6 @@ SCENARIO = Scenario(
     summary="the off-path lab over IPv6",
     plan=PLAN,
     run=run,
-    controls=controls("steering"),
+    controls=controls("steering", "wrong-mcp"),
 )
 topos = {"off-path-v6": topology(PLAN)}

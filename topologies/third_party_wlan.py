@@ -97,7 +97,9 @@ def _pooled(lab: Lab, options: Options, report: Report) -> None:
     held = [(s["mcp"], sorted(x["src"] for x in s["subflows"])) for s in sessions if s["token"] in tokens]
     report.equal("the session has both subflows", [("core", ["10.1.0.2", PUBLIC])], held, "REST")
     natural = {s.flow.src for s in gateway.segments() if s.syn and s.flow.dport == PORT}
-    report.equal("SYNs at the Internet port: the server leg, and that join", {"10.1.0.2", PUBLIC}, natural, "capture")
+    report.equal(
+        "SYNs at the Internet port: the server leg, and that join", {"10.1.0.2", PUBLIC}, natural, "capture"
+    )
 
 
 def _forged(lab: Lab, report: Report) -> None:

@@ -27,7 +27,7 @@ from topologies.scenario import Options, Scenario, controls
 
 ROWS = (
     "N-5.6.1a", "N-5.6.1b", "N-5.6.1h", "N-5.6.1i", "N-5.6.1j", "N-5.6.1l", "N-5.6.1m", "N-F15", "N-F16",
-    "D-6.1a", "N-7.1",
+    "D-6.1a", "N-7.1", "N-1.a", "N-2.1",
 )  # fmt: skip
 ADD_ADDR = "3"
 MCP, CAPABLE_SERVER, PLAIN_SERVER = "core", "server", "old"

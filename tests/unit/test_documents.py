@@ -23,7 +23,7 @@ def test_the_model_names_every_state_of_a_session_and_no_other():
     assert set(re.findall(r"^``([a-z-]+)``", section("States of a session"), re.M)) == set(SessionState)
 
 
-@pytest.mark.row("S-10")
+@pytest.mark.row("S-10", "S-12")
 def test_the_model_has_parties_messages_and_states():
     for title in ("Parties", "Messages", "Three viewpoints", "States of a session"):
         assert len(section(title)) > 200, title

@@ -53,7 +53,7 @@ def test_load_moves_new_sessions_away_and_a_full_mcp_gets_none():
     assert closed.outcome is Outcome.DENY and closed.mcp is None
 
 
-@pytest.mark.row("D-7.3", "D-7.4")
+@pytest.mark.row("D-7.3", "D-7.4", "S-9")
 def test_an_mcp_of_another_operator_is_never_selected_unless_allowed():
     site = off_path_site()
     theirs = off_path_site(mcps=(replace(site.mcps[0], operator="cdn"), site.mcps[1]))
