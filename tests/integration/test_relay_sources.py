@@ -141,8 +141,8 @@ def test_who_finds_the_pool_used_up_is_reset_and_counted(lab: Lab, echo: Echo) -
     assert first.recv(1) == b"x"
     second = lab.tcp("ue", 4)
     second.bind(("10.2.0.2", 0))
-    second.connect((SERVER[4], 5201))
     with pytest.raises(ConnectionResetError):
+        second.connect((SERVER[4], 5201))
         second.recv(1)
     assert relay.counter("refused_pool") == 1
     assert relay.status()["sources"]["ipv4"] == {

@@ -20,7 +20,17 @@ def pins() -> list[str]:
     """What the second environment installs: os-ken 3.1.1, and the rest as constraints.txt has it."""
     constraints = (ROOT / "constraints.txt").read_text().splitlines()
     pinned = {re.split("==", line)[0].lower(): line for line in constraints if "==" in line}
-    names = ("eventlet", "networkx", "webob", "routes", "pydantic", "pyyaml", "prometheus_client", "dpkt")
+    names = (
+        "eventlet",
+        "networkx",
+        "webob",
+        "routes",
+        "pydantic",
+        "pyyaml",
+        "prometheus_client",
+        "dpkt",
+        "pyrad",
+    )
     # pbr, which os-ken needs, imports pkg_resources; setuptools has dropped that since.
     return [OLD, "setuptools<81", *(pinned[name] for name in names)]
 
