@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from topologies.controller import flows_of
-from topologies.ground import subflows
+from topologies.ground import FiveTuple, subflows
 from topologies.lab import Lab
 from topologies.network import add_endpoints
 from topologies.plan import address_of
@@ -34,7 +34,7 @@ def leave(
         order = {"kind": "steady", "dst": target, "port": port, "mbit": MBIT, "seconds": seconds}
         agent.ask("start", name=f"to {port}", mptcp=True, src=address_of(box, 4, old), **order)
     time.sleep(STAY_S)
-    _placed(lab, report, wanted)
+    _placed(lab, report, wanted, {row.flow for row in subflows(ue)})
     lab.say("the host comes within reach of the next cell, and joins over it")
     add_endpoints(ue, box.nics[new], new)
     time.sleep(OVERLAP_S)
@@ -58,12 +58,17 @@ def leave(
     return done
 
 
-def _placed(lab: Lab, report: Report, wanted: Mapping[int, tuple[str, str, bool]]) -> None:
-    """Each connection is at the MCP it should be at: the controller's word, and the MCPs' kernels."""
+def _placed(
+    lab: Lab, report: Report, wanted: Mapping[int, tuple[str, str, bool]], live: set[FiveTuple]
+) -> None:
+    """Each connection is at the MCP it should be at: the controller's word, and the MCPs' kernels.
+
+    `live` are the host's own; the controller also tells of some that have just ended.
+    """
     ours = {f"{address_of(lab.plan.box(s), 4)}:{port}": m for port, (s, m, _) in wanted.items()}
     rows = [s for s in lab.controller.detailed() if s["server"] in ours and s["token"]]
     report.equal("the MCP of each connection", ours, {s["server"]: s["mcp"] for s in rows}, "REST")
-    flows = {flow: s["mcp"] for s in rows for flow in flows_of(s)}
+    flows = {flow: s["mcp"] for s in rows for flow in flows_of(s) if flow in live}
     at = {
         row.flow.reversed(): name
         for name in lab.relays
