@@ -10,11 +10,6 @@ from topologies.handover import PLAN as HANDOVER
 from topologies.plan import split_port
 
 
-@pytest.mark.row("D-3.2a", "D-6.6.5", "D-3.1a", "D-1.u3", "N-4.1", "S-8", "S-26")
-def test_every_pair_of_access_types_is_pooled_both_ways(tmp_path: Path) -> None:
-    assert_held(*run_lab_for_rate(tmp_path, "pooling"))
-
-
 @pytest.mark.row("D-6.2c", "D-4.2c")
 def test_a_join_that_misses_an_in_line_mcp_is_brought_back_to_it(tmp_path: Path) -> None:
     assert_held(*run_lab_for_rate(tmp_path, "on-path-self"))
@@ -26,18 +21,6 @@ def test_that_lab_notices_a_join_at_the_other_mcp(tmp_path: Path) -> None:
     assert status == 1
     assert "on: joins at other MCPs" in failed(report, "kernel")
     assert "on: first segments captured at other MCPs" in failed(report, "capture")
-
-
-@pytest.mark.row("D-6.5p1", "D-6.5p3", "D-6.5p4", "D-6.5j", "D-5.1e", "D-5.2a", "D-5.2b", "D-2.8")
-def test_three_applications_have_three_mcps_and_calls_outlive_their_cell(tmp_path: Path) -> None:
-    assert_held(*run_lab(tmp_path, "multi-mcp"))
-
-
-@pytest.mark.row("D-F4", "D-5.3b")
-def test_a_nanocell_without_its_own_gateway_is_noticed(tmp_path: Path) -> None:
-    status, report = run_lab(tmp_path, "nanocell", "--without", "breakout", "--seconds", "3")
-    assert status == 1
-    assert failed(report) == ["breakout on: nothing of it on the backhaul's branches"]
 
 
 @pytest.mark.row("S-20", "D-4.a")
@@ -56,8 +39,3 @@ def test_in_the_handover_lab_natural_paths_leave_by_two_ports_and_share_no_switc
     assert {path[-1] for path in paths} == set(ways_out)
     assert set.intersection(*map(set, paths)) == set()
     assert all("s8" not in path for path in paths)  # the MCP's
-
-
-@pytest.mark.row("D-3.3a", "D-1.u1", "D-4.2b")
-def test_a_host_that_moves_keeps_its_mcp_and_every_byte(tmp_path: Path) -> None:
-    assert_held(*run_lab(tmp_path, "handover"))
