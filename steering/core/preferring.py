@@ -81,7 +81,12 @@ class Preferring:
         self._policy = policy
         self._timed = any(rule.when.times for rule in policy.rules)
         self._metered = any(rule.then.pooling.quota_bytes for rule in policy.rules)
+        self._silent = says_nothing(policy)
         self.look_again()
+
+    def _indifferent(self) -> bool:
+        """Nobody said how accesses are to be used: what changes in a session then changes no wish."""
+        return self._silent and not self._overrides and not self.offloads
 
     def look_again(self) -> None:
         """Something changed that any session may depend on."""
@@ -196,9 +201,11 @@ class Preferring:
         refusal = not_allowed(self._policy, known, answer)
         if refusal is None and not self._map.reaches(access, session.mcp):
             return Refusal.OUT_OF_REACH
-        usage = self.usage(session)
-        if refusal is not None or usage is None:
+        if refusal is not None or self._indifferent():
             return refusal
+        usage = self.usage(session)
+        if usage is None:
+            return None
         allowed = usage.pooling.allowed
         if allowed and known[0] not in allowed:
             return Refusal.POOLING
@@ -282,6 +289,8 @@ class Preferring:
         changed = self._table.changed
         if not changed and not self._rest:
             return []
+        if self._indifferent():
+            changed.clear()  # what is new to a session is used as the kernel likes, which need not be told
         told: dict[int, list[Intent]] = {}
         for _ in range(LOOKED_AT_EACH_TICK):
             if changed:
@@ -310,6 +319,23 @@ class Preferring:
         _, src, dst, sport, dport = subflow.endpoints()
         session = subflow.session
         return Intent(session.id, session.token, src, sport, dst, dport, name, kind.value, subflow.wish)
+
+
+def says_nothing(policy: Policy) -> bool:
+    """Whether a policy leaves the use of accesses to the kernel, for everybody."""
+    groups = [known.distribution for known in policy.classes]
+    groups += [known.distribution for known in policy.subscribers]
+    return (
+        policy.distribution in (None, Distribution.LOWEST_RTT)
+        and all(group in (None, Distribution.LOWEST_RTT) for group in groups)
+        and all(
+            rule.then.usage_mode is UsageMode.NATIVE
+            and rule.then.distribution in (None, Distribution.LOWEST_RTT)
+            and rule.then.pooling == Pooling()
+            and not rule.then.ratio
+            for rule in policy.rules
+        )
+    )
 
 
 def _who(session: Session) -> bytes | str | int:
