@@ -78,11 +78,23 @@ class Authorising:
         self._answers.clear()
         self._granted.clear()
         self._share = max(1, self._terms.held // self._accesses)
+        self._look()
+
+    def _look(self) -> None:
+        """Whether anybody has to be asked: nobody where the only list is empty and all else is allowed."""
+        terms = self._terms
+        self.asks = (
+            terms.otherwise is Answering.DENY
+            or bool(terms.required)
+            or any(who is not Authorizer.ACL for who in terms.authorizers)
+            or bool(self.acl)
+        )
 
     def take(self, given: AclReplaced | RegistryReplaced | PairingsReplaced) -> None:
         """A live list is another now; switches have to be told."""
         if isinstance(given, AclReplaced):
             self._live = given.entries
+            self._look()
         elif isinstance(given, PairingsReplaced):
             self._paired = given.addresses
         else:

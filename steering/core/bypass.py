@@ -10,7 +10,9 @@ from steering.core.messages import SynSeen
 from steering.model.policy import Policy, UnknownOption
 from steering.model.session import Refusal
 from steering.wire.handshake import Handshake, Kind
-from steering.wire.options import CAPABLE_SYN, COMMON, END, MPTCP, NOP, can_inject
+from steering.wire.options import CAPABLE_SYN, END, MPTCP, NOP, can_inject
+
+OPAQUE, PASS_BY = Kind.OPAQUE, UnknownOption.BYPASS  # by names of their own: core.sessions
 
 
 class Bypass:
@@ -24,11 +26,11 @@ class Bypass:
         handshake = seen.handshake
         if self._off:
             return None
-        if handshake.kind is Kind.OPAQUE:
+        if handshake.kind is OPAQUE:
             return Refusal.SIGNED
         if not can_inject(handshake.options_length, CAPABLE_SYN):
             return Refusal.OPTION_SPACE
-        if policy.unknown_option is UnknownOption.BYPASS and not COMMON.issuperset(_kinds(seen)):
+        if handshake.uncommon and policy.unknown_option is PASS_BY:
             return Refusal.UNKNOWN_OPTION
         return None
 

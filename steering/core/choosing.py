@@ -77,6 +77,12 @@ class Chooser:
             return self._constant
         return self.ask_of(attachment.part, handshake, dscp_of(frame))
 
+    def ask_join(self, attachment: Attachment, handshake: Handshake, version: int, frame: bytes) -> Answer:
+        """The same for a join, which tells no version: it is of its session's."""
+        if self._plain and not self.granted:
+            return self._constant
+        return self.ask_of(attachment.part, handshake._replace(version=version), dscp_of(frame))
+
     def ask_of(self, part: AccessNetwork | Gateway | Mcp, flow: Handshake | Asked, dscp: int) -> Answer:
         """The rule for a connection that came in from a part of the site."""
         granted = self.granted.get(flow.src, "") if self.granted else ""
@@ -154,7 +160,9 @@ class Chooser:
             self._costs = None
             self._version = self._graph.version
         port = 0 if self._all_ports else handshake.dport
-        nat64 = handshake.dst[:12] if self._map.behind_nat64(handshake.dst) else b""
+        nat64 = b""
+        if handshake.family == 6 and self._map.behind_nat64(handshake.dst):
+            nat64 = handshake.dst[:12]
         key = (id(terms), access, gateway, handshake.family, port, nat64)
         known = self._candidates.get(key)
         if known is None:

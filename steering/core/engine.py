@@ -22,6 +22,7 @@ from steering.model.session import Entry, Refusal
 from steering.wire.icmp import time_exceeded
 from steering.wire.neighbour import ALL_NODES, ALL_NODES_MAC, router_advertisement
 
+ACCESS = PortRole.ACCESS
 RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
 RESERVING = (m.Reserve, m.AcceptReservation, m.RenewReservation, m.ReleaseReservation)
 REVERIFY = 10.0  # seconds a link of a switch that came back may stay unconfirmed
@@ -114,13 +115,13 @@ class Engine:
         if attachment is None:
             self.counters.refusals[Refusal.NOT_ATTACHED] += 1
             return []
-        if attachment.role.is_mcp:
+        if attachment.role is not ACCESS and attachment.role.is_mcp:
             return self.pinning.reverse.joined(attachment, seen, now)
         return self.pinning.syn(attachment, seen, now)
 
     def _syn_ack(self, seen: m.SynAckSeen, now: float) -> list[m.Output]:
         attachment = self.map.at.get((seen.dpid, seen.port))
-        if attachment is None or attachment.role is PortRole.ACCESS:
+        if attachment is None or attachment.role is ACCESS:
             return []
         return self.pinning.syn_acks.seen(attachment, seen, now)
 

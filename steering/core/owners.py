@@ -7,6 +7,8 @@ from steering.model.policy import Action, Policy
 from steering.model.session import Refusal
 from steering.wire.handshake import Handshake
 
+THIRD_PARTY, PROXY = Trust.THIRD_PARTY, Action.PROXY  # by names of their own: core.sessions
+
 
 def narrow(owners: list[Session], handshake: Handshake) -> list[Session]:
     """Two MCPs may own one token (G4): the session towards the same server, else of the same host."""
@@ -32,8 +34,8 @@ def not_allowed(policy: Policy, access: tuple[NetworkAccessType, Trust], answer:
     """What policy says of one more subflow now: its own rule may deny it, and foreign accesses need
     third-party pooling (D-6.4.0). Whether its session may have it is said by `preferring`."""
     _, trust = access
-    if trust is Trust.THIRD_PARTY and not policy.third_party_pooling:
+    if trust is THIRD_PARTY and not policy.third_party_pooling:
         return Refusal.THIRD_PARTY
-    if answer.rule is not None and answer.terms.action is not Action.PROXY:
+    if answer.rule is not None and answer.terms.action is not PROXY:
         return Refusal.POLICY
     return None

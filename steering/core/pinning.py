@@ -16,11 +16,10 @@ from steering.core.ending import Ending
 from steering.core.explicit import Explicit
 from steering.core.graph import Graph
 from steering.core.held import Held
+from steering.core.joining import Joining
 from steering.core.messages import (
-    NATURAL,
     Authorised,
     Output,
-    Release,
     SendFrame,
     Steer,
     SynSeen,
@@ -28,10 +27,10 @@ from steering.core.messages import (
 )
 from steering.core.native import Natives
 from steering.core.neighbours import Neighbours
-from steering.core.owners import narrow
 from steering.core.preferring import Preferring
 from steering.core.proactive import Proactive
 from steering.core.quotas import Full, session_keys
+from steering.core.releases import naturally, steered
 from steering.core.reverse import Reverse
 from steering.core.rulebook import Answer
 from steering.core.sessions import Session, SessionTable, Subflow, flow_key
@@ -42,23 +41,30 @@ from steering.core.synack import SynAcks
 from steering.core.watching import Watching
 from steering.core.withdrawal import Withdrawal, goes_naturally, withdraws
 from steering.model.decision import Decision, Outcome, Ruling
-from steering.model.network import PortRef, PortRole
+from steering.model.network import Interception, Mcp, PortRef, PortRole
 from steering.model.policy import (
     Action,
     Authentication,
+    Mode,
     OverLimit,
     Policy,
+    Presence,
     Refused,
-    UnknownJoin,
 )
-from steering.model.session import EntryKind, Refusal, SessionState
+from steering.model.session import EntryKind, Refusal
 from steering.wire.craft import reset_for
 from steering.wire.handshake import Kind
 from steering.wire.mptcp import ResetReason
+from steering.wire.options import CAPABLE_SYN, OPTION_SPACE
 
+# By names of their own, as every SYN asks for them (core.sessions says why).
 ACCESS, GATEWAY = PortRole.ACCESS, PortRole.GATEWAY
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 HMAC = Authentication.HMAC
+CAPABLE, JOINING, OPAQUE = Kind.CAPABLE, Kind.JOIN, Kind.OPAQUE
+DENY, PROXY, TAKE_OVER = Action.DENY, Action.PROXY, Mode.TAKE_OVER
+SELF = Interception.SELF
+ROOMY = OPTION_SPACE - CAPABLE_SYN  # bytes of options beside which MP_CAPABLE has room
 
 
 class Pinning:
@@ -79,7 +85,7 @@ class Pinning:
         self._chooser = chooser
         self._counters = counters
         self._disabled = disabled
-        self.table = SessionTable(policy.limits, sitemap.mcps)
+        self.table = SessionTable(policy.limits, sitemap.mcps, sitemap.hosts_move)
         self.ending = Ending(self.table, policy.timers, counters)
         self.watching = Watching(self.table, self.ending, policy, counters, chooser.health, self.refuse)
         self.keys, self.aborting = self.watching.keys, self.watching.aborting
@@ -101,6 +107,7 @@ class Pinning:
         self.preferring = Preferring(sitemap, chooser, self.table, policy, "ratio-limits" not in disabled)
         self.reverse = Reverse(self, sitemap, chooser, counters, self.syn_acks.learnt)
         self.watching.returned = self.reverse.shown
+        self.joining = Joining(self, sitemap, chooser, counters, disabled)
         self.recovering = False
         self.offline = set(sitemap.switches)  # edge switches that cannot take entries now
         self.replace(policy)
@@ -112,6 +119,7 @@ class Pinning:
         self.withdrawal.timers = policy.timers
         accesses = sum(a.role is ACCESS for a in self._map.attachments.values())
         self._half_open_share = max(1, policy.limits.half_open // max(1, accesses))
+        self._stays = policy.mcp_presence is not Presence.WITHDRAW
         self._eligible = frozenset(p for low, high in policy.eligible_ports for p in range(low, high + 1))
         self._chooser.replace(policy)
         self.authorising.replace(policy)
@@ -126,11 +134,15 @@ class Pinning:
 
     def syn(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output]:
         """A SYN without ACK came in at an access or gateway port."""
-        handshake = self.bypass.read(seen.handshake, seen)
+        handshake = seen.handshake
+        kind = handshake.kind
+        if kind is OPAQUE:
+            handshake = self.bypass.read(handshake, seen)
+            kind = handshake.kind
         key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         known = self.table.flows.get(key)
         outputs: list[Output] = []
-        signed = handshake.kind is Kind.OPAQUE
+        signed = kind is OPAQUE
         if known is not None:
             same = known.isn == handshake.seq or (known.isn < 0 and known.session.token < 0)
             if same and not signed:
@@ -141,13 +153,15 @@ class Pinning:
             # The host opened a new connection on an old 5-tuple, or its MCP went before it was there: what
             # was pinned is over.
             outputs = self.ending.end_subflow(known, now)
-        if handshake.kind is Kind.JOIN:
-            return outputs + self._join(attachment, seen, key, now)
-        if handshake.kind is Kind.CAPABLE:
+        if kind is JOINING:
+            begun = self.joining.joined(attachment, seen, key, now)
+            return outputs + begun if outputs else begun
+        if kind is CAPABLE:
             if attachment.role is ACCESS:
                 if not self.table.has_room:
                     outputs += self.ending.make_room()
-                return outputs + self._capable(attachment, seen, key, now)
+                begun = self.capable(attachment, seen, key, now)
+                return outputs + begun if outputs else begun
             # Nobody on the Internet side opens MPTCP to an MCP (N-5.3e, N-7.2); to hosts, unless a rule denies it.
             to_mcp = self._map.is_mcp_address(handshake.dst)
             if to_mcp or self._chooser.ask(attachment, handshake, seen.frame).terms.action is Action.DENY:
@@ -158,7 +172,7 @@ class Pinning:
         elif attachment.role is GATEWAY and (begun := self.reverse.begin(attachment, seen, key, now)):
             return outputs + begun
         self._counters.natural_syns += 1
-        outputs.append(self._naturally(attachment, seen))
+        outputs.append(naturally(attachment, seen))
         return outputs
 
     def _again(self, attachment: Attachment, known: Subflow, seen: SynSeen) -> list[Output]:
@@ -170,17 +184,11 @@ class Pinning:
         if not known.waypoint and known.session.unit is not None:
             self.proactive.pin(known.session)  # told of by its MCP, and looked at now
         if not known.waypoint:
-            return [self._naturally(attachment, seen)]
+            return [naturally(attachment, seen)]
         known.dpid, known.port, known.role = seen.dpid, seen.port, attachment.role
         session = known.session
         entries = session.entries(GATEWAY) if known.kind is INITIAL else [session.entry(known)]
-        return [Steer(tuple(e for e in entries if e), self._steered(attachment, seen, known.waypoint))]
-
-    def _naturally(self, attachment: Attachment, seen: SynSeen) -> Release:
-        return Release(seen.dpid, seen.port, seen.frame, NATURAL, 0, attachment.role)
-
-    def _steered(self, attachment: Attachment, seen: SynSeen, waypoint: int) -> Release:
-        return Release(seen.dpid, seen.port, seen.frame, waypoint, 0, attachment.role)
+        return [Steer(tuple(e for e in entries if e), steered(attachment, seen, known.waypoint))]
 
     def refuse(
         self, seen: SynSeen | WatchedSeen, reason: ResetReason, transient: bool = False
@@ -192,56 +200,65 @@ class Pinning:
 
     # ---- MP_CAPABLE -----------------------------------------------------------------------------
 
-    def _capable(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
+    def capable(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
+        """A first SYN: an MCP for it, its natural way, or a refusal."""
         handshake = seen.handshake
         exits = self._map.exits_to(handshake.dst)
         addressed = not exits and self.explicit.addressed(handshake)
         if not addressed and (not exits or handshake.dport not in self._eligible):
-            return self._leave(attachment, seen)
+            return self.leave(attachment, seen)
         answer = self._chooser.ask(attachment, handshake, seen.frame)
         terms = answer.terms
-        if terms.action is Action.DENY:
+        if terms.action is DENY:
             self._counters.refusals[Refusal.POLICY] += 1
             return self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
-        if not addressed and goes_naturally(self.policy, self.capabilities, terms, handshake, key, now):
+        usual = terms.mode is TAKE_OVER and terms.action is PROXY and self._stays and not terms.terminate_only
+        if not (usual or addressed) and goes_naturally(
+            self.policy, self.capabilities, terms, handshake, key, now
+        ):
             self.natives.left(key, now)
             if withdraws(self.policy, terms):
                 self.withdrawal.left(key, attachment.waypoint.id, now)
-            return self._leave(attachment, seen)
-        passed = self.bypass.reason(self.policy, seen)
-        if passed is not None:
-            self._counters.refusals[passed] += 1
-            self.natives.left(key, now)
-            return self._leave(attachment, seen)
-        barred = self._barred(attachment, seen, now)
-        if barred is not None:
-            return barred
+            return self.leave(attachment, seen)
+        if handshake.uncommon or handshake.options_length > ROOMY:
+            passed = self.bypass.reason(self.policy, seen)
+            if passed is not None:
+                self._counters.refusals[passed] += 1
+                self.natives.left(key, now)
+                return self.leave(attachment, seen)
+        if addressed or self.authorising.asks:
+            barred = self._barred(attachment, seen, now)
+            if barred is not None:
+                return barred
         refusal = self.no_room(attachment, exits)
         if refusal is not None:
             self._counters.refusals[refusal] += 1
-            return [self._naturally(attachment, seen)]
+            return [naturally(attachment, seen)]
         if addressed:
             decision = self.explicit.choose(terms, seen.dpid, handshake, self.table.active, now)
         else:
-            terms = self.proactive.terms(handshake.src, terms)
+            if self.proactive.units:
+                terms = self.proactive.terms(handshake.src, terms)
             decision = self._chooser.choose(terms, seen.dpid, exits, handshake, self.table.active, now)
         mcp = decision.mcp
         if mcp is None:
             self._counters.refusals[Refusal.NO_MCP] += 1
             if decision.outcome is Outcome.NATURAL:
-                return [self._naturally(attachment, seen)]
+                return [naturally(attachment, seen)]
             return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
         keys = session_keys(answer, handshake.src, handshake.dst, handshake.dport, mcp.id)
-        full = self.table.ledger.full(self._chooser.allowance(answer), keys)
+        allowed = self._chooser.allowance(answer)
+        full = self.table.ledger.full(allowed, keys) if allowed.is_limited else None
         if full is not None:
             return self._over_limit(attachment, seen, full)
-        session = self._begin(attachment, seen, key, exits, answer, decision, now)
+        session = self._begin(attachment, seen, key, exits, answer, decision, mcp, now)
         self.table.count(session, keys)
-        self.proactive.begun(session)
+        if self.proactive.units:
+            self.proactive.begun(session)
         waypoint = session.subflows[0].waypoint
-        if not waypoint or self._chooser.in_line(decision):
-            return [self._naturally(attachment, seen)]  # no entry is needed, or the pin follows the SYN/ACK
-        return [Steer(tuple(session.entries(GATEWAY)), self._steered(attachment, seen, waypoint))]
+        if not waypoint or (mcp.interception is SELF and self._chooser.in_line(decision)):
+            return [naturally(attachment, seen)]  # no entry is needed, or the pin follows the SYN/ACK
+        return [Steer(tuple(session.entries(GATEWAY)), steered(attachment, seen, waypoint))]
 
     def _begin(
         self,
@@ -251,28 +268,30 @@ class Pinning:
         exits: tuple[PortRef, ...],
         answer: Answer,
         decision: Decision,
+        mcp: Mcp,
         now: float,
     ) -> Session:
-        mcp = self._map.mcps[decision.candidates.ids[decision.winner]]
         rule = answer.rule.name if answer.rule else ""
         subscriber = answer.subscriber.id if answer.subscriber else ""
         ruling = Ruling(decision, rule, answer.terms, self.policy.version, subscriber)
         session = self.table.create(mcp.id, ruling, now, attachment.waypoint.id)
-        session.version = seen.handshake.version
+        handshake = seen.handshake
+        session.version = handshake.version
         session.first, session.dscp = key, dscp_of(seen.frame)
         self._chooser.chosen(seen.dpid, mcp.id)
         outside = self._map.outside[mcp.id].id
-        if not mcp.source_modes.preserves(seen.handshake.family):
+        if not mcp.source_modes.preserves(handshake.family):
             pass  # the server leg comes back to the MCP's pool, by a route of its own (N-5.4.2.1b)
         elif len(exits) == 1:
             session.returns = ((exits[0].dpid, outside),)
         else:
             session.returns = tuple(dict.fromkeys((port.dpid, outside) for port in exits))
-        addressed = seen.handshake.dst in self._map.mcp_addresses
-        waypoint = 0 if addressed else self._map.inside[mcp.id].id
-        isn = seen.handshake.seq
+        own = not exits and handshake.dst in self._map.mcp_addresses
+        waypoint = 0 if own else self._map.inside[mcp.id].id
         role = attachment.role
-        self.table.add_subflow(Subflow(session, INITIAL, key, seen.dpid, role, waypoint, isn, seen.port))
+        self.table.add_subflow(
+            Subflow(session, INITIAL, key, seen.dpid, role, waypoint, handshake.seq, seen.port)
+        )
         self._counters.sessions_started += 1
         proving = answer.terms.authentication is HMAC
         if waypoint and (proving or self.policy.keep_keys):
@@ -289,17 +308,17 @@ class Pinning:
         reason = ResetReason.LACK_OF_RESOURCES if full else ResetReason.ADMINISTRATIVELY_PROHIBITED
         return self.refuse(seen, reason, transient=full)
 
-    def _leave(self, attachment: Attachment, seen: SynSeen) -> list[Output]:
+    def leave(self, attachment: Attachment, seen: SynSeen) -> list[Output]:
         """Not ours to steer."""
         self._counters.natural_syns += 1
-        return [self._naturally(attachment, seen)]
+        return [naturally(attachment, seen)]
 
     def _over_limit(self, attachment: Attachment, seen: SynSeen, full: Full) -> list[Output]:
         """The natural path, or a refusal that may be tried again (G3)."""
         self._counters.refusals[Refusal.SESSION_LIMIT] += 1
         self._counters.full(full)
         if self.policy.over_limit is OverLimit.NATURAL:
-            return [self._naturally(attachment, seen)]
+            return [naturally(attachment, seen)]
         return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
 
     def no_room(self, attachment: Attachment, exits: tuple[PortRef, ...]) -> Refusal | None:
@@ -311,126 +330,13 @@ class Pinning:
             return Refusal.HALF_OPEN_FULL
         return None if self.table.has_room else Refusal.SESSION_TABLE_FULL
 
-    # ---- MP_JOIN --------------------------------------------------------------------------------
-
-    def _join(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
-        token = int.from_bytes(seen.handshake.token, "big")
-        if "token-lookup" in self._disabled:
-            return self._capable(attachment, seen, key, now)
-        if attachment.role is GATEWAY and not self.policy.third_party_pooling:
-            return self._deny(seen, Refusal.THIRD_PARTY)
-        owners = self.table.with_token(token)
-        if not owners:
-            if self.natives.owns(token):
-                return self._leave(attachment, seen)
-            refusal = self.aborting.refused(token)
-            if refusal is not None:
-                return self._deny(seen, refusal)
-            return self._early(attachment, seen, token, now)
-        if len(owners) > 1:
-            owners = narrow(owners, seen.handshake)
-        if len(owners) != 1:
-            return self._deny(seen, Refusal.AMBIGUOUS_TOKEN)
-        return self._pin(attachment, seen, key, owners[0], now)
-
-    def _early(self, attachment: Attachment, seen: SynSeen, token: int, now: float) -> list[Output]:
-        """The token may be a packet away (G5): hold. Forwarding it would end the subflow for good."""
-        if "hold-queue" in self._disabled:
-            return [self._naturally(attachment, seen)]
-        if self.recovering:
-            self._count_refused(Refusal.RECOVERING)
-            return []  # in silence: a moment later the token may be known again
-        if not self.held.add(token, attachment, seen, now):
-            self._count_refused(Refusal.HOLD_QUEUE_FULL)
-            return []
-        self._counters.joins[JoinResult.HELD] += 1
-        return []
+    # ---- time, and answers ------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
         """Whoever waited too long, joins for their token and what is watched; and what MCPs have to be told."""
-        outputs = self.expire_held(now) + self.strays.tick(now) + self.authorising.tick(self.syn, now)
+        outputs = self.joining.expire_held(now) + self.strays.tick(now) + self.authorising.tick(self.syn, now)
         return outputs + self.watching.tick(now) + self.preferring.tick()
 
     def authorised(self, given: Authorised, now: float) -> list[Output]:
         """An authoriser answered: the SYNs that waited for it come again."""
         return self.authorising.answered(given, self.syn, now)
-
-    def expire_held(self, now: float) -> list[Output]:
-        """Held joins whose token never came: dropped in silence, or reset where the policy says so."""
-        outputs: list[Output] = []
-        for seen in self.held.expire(now):
-            self._count_refused(Refusal.UNKNOWN_TOKEN)
-            if "stray-drop" not in self._disabled:
-                outputs += self.strays.block(seen, now)
-            if self.policy.unknown_join is UnknownJoin.RESET:
-                outputs += self.refuse(seen, ResetReason.MPTCP_ERROR)
-        return outputs
-
-    def _count_refused(self, reason: Refusal) -> None:
-        self._counters.joins[JoinResult.REFUSED] += 1
-        self._counters.refusals[reason] += 1
-
-    def _deny(self, seen: SynSeen, reason: Refusal) -> list[Output]:
-        """By policy: the host should not try again."""
-        self._count_refused(reason)
-        return self.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
-
-    def _pin(
-        self, attachment: Attachment, seen: SynSeen, key: bytes, session: Session, now: float
-    ) -> list[Output]:
-        """Bring a later subflow to exactly the MCP of its session (D-6.2c)."""
-        handshake = seen.handshake
-        # A join tells no version: it is of its session's.
-        versioned = handshake._replace(version=session.version)
-        answer = self._chooser.ask(attachment, versioned, seen.frame)
-        refusal = self.aborting.refusal(session) or self.authorising.listed(attachment, seen)
-        if refusal is None:
-            refusal = self.preferring.refusal(session, attachment.name, answer)
-        if refusal is not None:
-            return self._deny(seen, refusal)
-        over = self.slots.refusal(session, self._chooser.allowance(answer).subflows)
-        if over is not None:
-            self._count_refused(over[0])
-            self._counters.full(over[1])
-            return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
-        owner = self._map.mcp_addresses.get(handshake.dst)
-        if owner is not None and owner.id != session.mcp:
-            return self._deny(seen, Refusal.WRONG_MCP_ADDRESS)
-        inside = self._map.inside.get(session.mcp)
-        if inside is None:
-            return self._deny(seen, Refusal.MCP_UNREACHABLE)
-        terms = session.ruling.terms if session.ruling else answer.terms
-        proving = terms.authentication is HMAC
-        if proving and not self.keys.has_room():
-            self._count_refused(Refusal.HALF_OPEN_FULL)
-            return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
-        # What goes to the MCP's own address needs no entry, unless it has to be watched.
-        waypoint = inside.id if owner is None or proving else 0
-        if "wrong-mcp" in self._disabled and waypoint:
-            waypoint = next((w.id for i, w in self._map.inside.items() if i != session.mcp), waypoint)
-        subflow = Subflow(session, JOIN, key, seen.dpid, attachment.role, waypoint, handshake.seq, seen.port)
-        subflow.address_id, subflow.backup = handshake.address_id, handshake.backup
-        self.table.add_subflow(subflow)
-        session.active = now
-        if proving and session.secrets is not None:
-            self.keys.challenge(subflow, seen, now)
-        else:
-            self._counters.joins[JoinResult.PINNED if waypoint else JoinResult.OWN_ADDRESS] += 1
-            if proving:
-                self._counters.joins[JoinResult.TOKEN_ONLY] += 1
-        if session.state is not SessionState.ESTABLISHED:
-            return self._revive(attachment, seen, session, subflow)
-        entry = session.entry(subflow)
-        if entry is None:
-            return [self._naturally(attachment, seen)]
-        return [Steer((entry,), self._steered(attachment, seen, waypoint))]
-
-    def _revive(
-        self, attachment: Attachment, seen: SynSeen, session: Session, subflow: Subflow
-    ) -> list[Output]:
-        """The record outlived its rules: a host may rejoin after all its subflows died (B42)."""
-        self.table.settle(session, SessionState.ESTABLISHED)
-        entries = tuple(session.entries(GATEWAY))
-        if not subflow.waypoint:
-            return [Steer(entries, None), self._naturally(attachment, seen)]
-        return [Steer(entries, self._steered(attachment, seen, subflow.waypoint))]

@@ -201,7 +201,7 @@ class Preferring:
         refusal = not_allowed(self._policy, known, answer)
         if refusal is None and not self._map.reaches(access, session.mcp):
             return Refusal.OUT_OF_REACH
-        if refusal is not None or self._indifferent():
+        if refusal is not None or (self._silent and self._indifferent()):
             return refusal
         usage = self.usage(session)
         if usage is None:

@@ -43,6 +43,7 @@ class Allowance(NamedTuple):
 
     subflows: Limit
     by_key: tuple[Limit | None, ...]  # in the order of LIMITED
+    is_limited: bool = True  # whether any of them is a limit
 
 
 def allowance(policy: Policy, answer: Answer) -> Allowance:
@@ -59,10 +60,8 @@ def allowance(policy: Policy, answer: Answer) -> Allowance:
         sources.append((f"application {answer.application.name}", answer.application.quotas))
     bound = Limit(policy.limits.subflows_per_session, "limits")
     subflows = _least(sources, "subflows_per_session")
-    return Allowance(
-        min(bound, subflows) if subflows else bound,
-        tuple(_least(sources, name) for _, name in LIMITED),
-    )
+    by_key = tuple(_least(sources, name) for _, name in LIMITED)
+    return Allowance(min(bound, subflows) if subflows else bound, by_key, any(by_key))
 
 
 def _least(sources: list[tuple[str, Quotas]], name: str) -> Limit | None:

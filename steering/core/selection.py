@@ -17,6 +17,7 @@ from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
 from steering.model.source import SourceMode
 
 TIE = 1e-9  # scores closer than this are equal
+PROXY = Outcome.PROXY
 
 
 def stretch_of(cost: float, natural: float) -> float:
@@ -172,7 +173,7 @@ def decide(
         winner, reason = _rendezvous(wanted, network, loads, outside, key, best), "rendezvous"
     else:
         reason = "score"
-    return Decision(Outcome.PROXY, winner, reason, key, network, loads, outside, now)
+    return Decision(PROXY, winner, reason, key, network, loads, outside, now)
 
 
 def _rendezvous(

@@ -15,19 +15,27 @@ from steering.model.policy import Limits
 from steering.model.preference import NO_WISH
 from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, Watch, pack_cookie
 
+# Members of enumerations stand here by names of their own wherever every handshake asks for them: Python 3.11 takes
+# three times as long to look one up in its class.
+INITIAL, JOIN, RETURN = EntryKind.INITIAL, EntryKind.JOIN, EntryKind.RETURN
+SYN_PINNED, FELL_BACK = SessionState.SYN_PINNED, SessionState.PLAIN
+NOTHING, COPY = Watch.NOTHING, Watch.COPY
+
 _PORTS = Struct("!HH")
+_pack_ports, _unpack_ports = _PORTS.pack, _PORTS.unpack_from
+_new = tuple.__new__
 _RETURN = EntryKind.RETURN << 48  # what a cookie of this kind has over one of kind INITIAL
 
 
 def flow_key(src: bytes, dst: bytes, sport: int, dport: int) -> bytes:
     """Source, destination and ports: 12 bytes for IPv4, 36 for IPv6."""
-    return src + dst + _PORTS.pack(sport, dport)
+    return src + dst + _pack_ports(sport, dport)
 
 
 def endpoints(key: bytes) -> tuple[int, bytes, bytes, int, int]:
     """Of a flow key: family, source, destination, source port, destination port."""
     half = (len(key) - 4) // 2
-    sport, dport = _PORTS.unpack_from(key, 2 * half)
+    sport, dport = _unpack_ports(key, 2 * half)
     return (4 if half == 4 else 6, key[:half], key[half : 2 * half], sport, dport)
 
 
@@ -94,7 +102,7 @@ class Session:
 
     def __init__(self, number: int, mcp: int, ruling: Ruling | None, now: float) -> None:
         self.id = number
-        self.state = SessionState.SYN_PINNED
+        self.state = SYN_PINNED
         self.version = 1
         self.mcp = mcp
         self.token = -1
@@ -120,17 +128,20 @@ class Session:
         """The cookie of this session's entries of one kind, as its state is now."""
         if self.token >= 0:
             return pack_cookie(kind, 0, self.mcp, self.token)
-        return pack_cookie(kind, PLAIN if self.state is SessionState.PLAIN else PENDING, self.mcp, 0)
+        return pack_cookie(kind, PLAIN if self.state is FELL_BACK else PENDING, self.mcp, 0)
 
     def entry(self, subflow: Subflow) -> Entry | None:
         """The uplink entry of a subflow; None where it needs none."""
-        if not subflow.waypoint:
+        waypoint = subflow.waypoint
+        if not waypoint:
             return None
-        family, src, dst, sport, dport = subflow.endpoints()
-        return Entry(
-            subflow.dpid, subflow.role, family, src, dst, sport, dport,
-            subflow.waypoint, 0, self.cookie(subflow.kind), subflow.watch,
-        )  # fmt: skip
+        key = subflow.key
+        half = (len(key) - 4) // 2
+        sport, dport = _unpack_ports(key, 2 * half)
+        return _new(Entry, (
+            subflow.dpid, subflow.role, 4 if half == 4 else 6, key[:half], key[half : 2 * half], sport, dport,
+            waypoint, 0, self.cookie(subflow.kind), subflow.watch,
+        ))  # fmt: skip
 
     def return_entries(self, role: int) -> list[Entry]:
         """The server leg's entries: the initial subflow's 5-tuple reversed, at the gateways."""
@@ -140,13 +151,13 @@ class Session:
         half = (len(key) - 4) // 2
         sport, dport = _PORTS.unpack_from(key, 2 * half)
         src, dst = key[:half], key[half : 2 * half]
-        cookie = self.cookie(EntryKind.RETURN)
+        cookie = self.cookie(RETURN)
         family = 4 if half == 4 else 6
-        watch = Watch.NOTHING
+        watch = NOTHING
         if self.reverse:
             role = PortRole.ACCESS
             # The host's SYN/ACK tells the token.
-            watch = Watch.COPY if self.state is SessionState.SYN_PINNED else Watch.NOTHING
+            watch = COPY if self.state is SYN_PINNED else NOTHING
         return [
             Entry(dpid, role, family, dst, src, dport, sport, waypoint, 0, cookie, watch)
             for dpid, waypoint in self.returns
@@ -154,13 +165,10 @@ class Session:
 
     def entries(self, gateway_role: int) -> list[Entry]:
         """Everything this session has in flow tables: the server leg first, it is downstream."""
-        if (
-            not self.reverse
-            and len(self.subflows) == 1
-            and self.subflows[0].key is self.first
-            and self.subflows[0].waypoint
-        ):
-            return self._first_entries(self.subflows[0], gateway_role)
+        if len(self.subflows) == 1 and not self.reverse:
+            only = self.subflows[0]
+            if only.key is self.first and only.waypoint:
+                return self._first_entries(only, gateway_role)
         found = self.return_entries(gateway_role)
         for subflow in self.subflows:
             entry = self.entry(subflow)
@@ -173,30 +181,28 @@ class Session:
         key = self.first
         half = (len(key) - 4) // 2
         family = 4 if half == 4 else 6
-        sport, dport = _PORTS.unpack_from(key, 2 * half)
+        sport, dport = _unpack_ports(key, 2 * half)
         src, dst = key[:half], key[half : 2 * half]
-        cookie = self.cookie(EntryKind.INITIAL)
+        cookie = self.cookie(INITIAL)
         returned = cookie | _RETURN
-        up = Entry(
-            subflow.dpid, subflow.role, family, src, dst, sport, dport, subflow.waypoint, 0, cookie,
-            subflow.watch,
-        )  # fmt: skip
-        if len(self.returns) == 1:
-            dpid, waypoint = self.returns[0]
-            return [Entry(dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, returned), up]
         found = [
-            Entry(dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, returned)
+            _new(Entry, (dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, returned, 0))
             for dpid, waypoint in self.returns
         ]
-        found.append(up)
+        found.append(_new(Entry, (
+            subflow.dpid, subflow.role, family, src, dst, sport, dport, subflow.waypoint, 0, cookie,
+            subflow.watch,
+        )))  # fmt: skip
         return found
 
 
 class SessionTable:
     """All records with their indexes. Bounded by `limits`; whoever adds asks `has_room` first."""
 
-    def __init__(self, limits: Limits, mcps: Iterable[int]) -> None:
+    def __init__(self, limits: Limits, mcps: Iterable[int], hosts_move: bool = True) -> None:
+        """`hosts_move`: whether a host can turn up at another switch, so that flows have to be found by host."""
         self.limits = limits
+        self._hosts_move = hosts_move
         self.by_id: dict[int, Session] = {}
         self.flows: dict[bytes, Subflow] = {}
         self._hosts: dict[bytes, dict[bytes, Subflow]] = {}  # source address -> its flows
@@ -244,22 +250,26 @@ class SessionTable:
 
     def add_subflow(self, subflow: Subflow) -> None:
         """Attach a subflow to its session and index its flow."""
-        session = subflow.session
+        session, key = subflow.session, subflow.key
         session.subflows.append(subflow)
         if len(session.subflows) > 1:
             self.changed[session.id] = None
         self.subflows[session.mcp] += 1
-        self._count_joins(session, (subflow,), 1)
-        self.flows[subflow.key] = subflow
-        self._hosts.setdefault(_source(subflow.key), {})[subflow.key] = subflow
+        if session.ruling is not None and session.ruling.subscriber:
+            self._count_joins(session, (subflow,), 1)
+        self.flows[key] = subflow
+        if self._hosts_move:
+            self._hosts.setdefault(_source(key), {})[key] = subflow
 
     def subflows_of(self, address: bytes) -> list[Subflow]:
-        """The subflows that a host has from one of its addresses."""
+        """The subflows that a host has from one of its addresses; none where hosts cannot move."""
         return list(self._hosts.get(address, {}).values())
 
     def _forget_flow(self, subflow: Subflow) -> None:
         if self.flows.get(subflow.key) is subflow:
             del self.flows[subflow.key]
+            if not self._hosts_move:
+                return
             source = _source(subflow.key)
             del self._hosts[source][subflow.key]
             if not self._hosts[source]:
@@ -279,7 +289,7 @@ class SessionTable:
         who = session.ruling.subscriber if session.ruling is not None else ""
         if not who:
             return
-        count = self.joins_of.get(who, 0) + step * sum(s.kind is EntryKind.JOIN for s in subflows)
+        count = self.joins_of.get(who, 0) + step * sum(s.kind is JOIN for s in subflows)
         if count:
             self.joins_of[who] = count
         else:
@@ -315,7 +325,7 @@ class SessionTable:
     def settle(self, session: Session, state: SessionState) -> None:
         """Leave the half-open state (or revive a lingering record)."""
         self._answered(session)
-        if self.lingering.pop(session.id, None) is not None:
+        if self.lingering and self.lingering.pop(session.id, None) is not None:
             self.active[session.mcp] += 1
             self.ledger.take(session.keys)
         self.states[session.state] -= 1

@@ -70,6 +70,11 @@ class SiteMap:
         self._nat64 = {mcp.nat64.network_address.packed[:12] for mcp in site.mcps if mcp.nat64 is not None}
         self._cache: dict[bytes, tuple[PortRef, ...]] = {}
 
+    @property
+    def hosts_move(self) -> bool:
+        """Whether some access network has ports at several switches."""
+        return any(len({port.dpid for port in a.ports}) > 1 for a in self.site.access_networks)
+
     def exits_to(self, address: bytes) -> tuple[PortRef, ...]:
         """The ports of the gateways with the longest prefix that holds an address of 4 or 16 bytes; none
         for addresses of access networks, MCPs and their pools. Behind a NAT64 prefix the IPv4 address counts."""

@@ -29,5 +29,5 @@ class Slots:
         """Why a session gets no further subflow: what policy allows, or what is reserved; None if it may."""
         if len(session.subflows) >= allowed.most:
             return Refusal.SUBFLOWS_FULL, Full("subflows", "of a session", allowed)
-        reserved = self.full(session)
+        reserved = self.full(session) if self.sessions or self.subscribers else None
         return None if reserved is None else (Refusal.RESERVED, reserved)

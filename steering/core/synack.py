@@ -18,7 +18,9 @@ from steering.model.session import EntryKind, SessionState
 from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
 
-GATEWAY, INITIAL = PortRole.GATEWAY, EntryKind.INITIAL
+# By names of their own: core.sessions says why.
+GATEWAY, INITIAL, CAPABLE = PortRole.GATEWAY, EntryKind.INITIAL, Kind.CAPABLE
+SYN_PINNED, ESTABLISHED = SessionState.SYN_PINNED, SessionState.ESTABLISHED
 
 
 class Known(Protocol):
@@ -58,13 +60,14 @@ class SynAcks:
             mine = subflow.watch and attachment.waypoint.id == subflow.waypoint
             return known.keys.answered(subflow, handshake, now) if mine else []
         session = subflow.session
-        at = attachment.part
-        addressed = not subflow.waypoint and isinstance(at, Mcp) and at.id == session.mcp  # explicit mode
-        chosen = addressed or attachment.waypoint.id == subflow.waypoint
-        if session.state is not SessionState.SYN_PINNED or not chosen:
+        if subflow.waypoint:
+            chosen = attachment.waypoint.id == subflow.waypoint
+        else:  # explicit mode
+            chosen = isinstance(attachment.part, Mcp) and attachment.part.id == session.mcp
+        if session.state is not SYN_PINNED or not chosen:
             return []  # repeated, or not from the MCP that was chosen: nobody else teaches a token
         session.active = now
-        if handshake.kind is not Kind.CAPABLE or not handshake.key:
+        if handshake.kind is not CAPABLE or not handshake.key:
             self._counters.fallbacks += 1
             known.keys.forget(session)
             known.table.settle(session, SessionState.PLAIN)
@@ -74,15 +77,17 @@ class SynAcks:
         known.table.learn(session, token)
         if session.secrets is not None:
             known.keys.verify(session)
-        known.table.settle(session, SessionState.ESTABLISHED)
+        known.table.settle(session, ESTABLISHED)
         outputs: list[Output] = [Steer(tuple(session.entries(GATEWAY)), None)]
         return outputs + self.learnt(token, now)
 
     def learnt(self, token: int, now: float) -> list[Output]:
         """Whoever waited for a token, or came before it."""
-        outputs = self._known.strays.learnt(token)
-        for waiting, join in self._known.held.take(token):
-            outputs += self._known.syn(waiting, join, now)
+        known = self._known
+        outputs = known.strays.learnt(token)
+        if known.held:
+            for waiting, join in known.held.take(token):
+                outputs += known.syn(waiting, join, now)
         return outputs
 
     def _server_answered(self, handshake: Handshake, now: float) -> list[Output]:

@@ -23,7 +23,7 @@ def whatif(
     place = _access(engine, source, access)
     handshake = Handshake(
         4 if len(source) == 4 else 6, source, destination, 49152, port, 0, 0, 2, Kind.CAPABLE, version,
-        b"", b"", b"", 0, False, b"", False, 4, 0,
+        b"", b"", b"", 0, False, b"", False, False, 4, 0,
     )  # fmt: skip
     answer = engine.chooser.ask(place, handshake)
     rule = answer.rule.name if answer.rule else ""

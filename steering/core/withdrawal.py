@@ -16,14 +16,14 @@ from steering.model.policy import Action, Mode, Policy, Presence, Terms, Timers
 from steering.model.session import SessionState
 from steering.wire.handshake import Handshake
 
+# By names of their own: core.sessions says why.
+BYPASS, PROXY = Action.BYPASS, Action.PROXY
+TAKE_OVER, TRANSPARENT, WITHDRAW = Mode.TAKE_OVER, Mode.TRANSPARENT, Presence.WITHDRAW
+
 
 def withdraws(policy: Policy, terms: Terms) -> bool:
     """Whether an MCP that these terms grant is to leave capable pairs to themselves."""
-    return (
-        policy.mcp_presence is Presence.WITHDRAW
-        and terms.action is Action.PROXY
-        and terms.mode is Mode.TAKE_OVER
-    )
+    return policy.mcp_presence is WITHDRAW and terms.action is PROXY and terms.mode is TAKE_OVER
 
 
 def goes_naturally(
@@ -31,11 +31,11 @@ def goes_naturally(
 ) -> bool:
     """Bypassed, `transparent`, native where only others are served, or the server may speak MPTCP itself and is then
     to be left alone: `hybrid` (D-3.4), or an MCP that is withdrawn."""
-    if terms.action is Action.BYPASS or terms.mode is Mode.TRANSPARENT:
+    if terms.action is BYPASS or terms.mode is TRANSPARENT:
         return True
     if terms.terminate_only and excluded(policy, terms, handshake):
         return True
-    if terms.mode is Mode.TAKE_OVER and not withdraws(policy, terms):
+    if terms.mode is TAKE_OVER and not withdraws(policy, terms):
         return False
     capable = capabilities.known((handshake.dst, handshake.dport), now)
     if capable is None:

@@ -15,6 +15,7 @@ class EntryKind(IntEnum):
 _KINDS = tuple(EntryKind)
 PENDING = 4  # cookie flag: the token is not known yet
 PLAIN = 8  # cookie flag: the connection fell back to plain TCP
+_OURS = OWNER << 56 | int(CookieKind.SESSION) << 52
 
 
 class Watch(IntEnum):
@@ -51,12 +52,12 @@ class SessionCookie(NamedTuple):
 
 def pack_cookie(kind: int, flags: int, mcp: int, token: int) -> int:
     """owner 8 | SESSION 4 | plain, pending, kind: 4 | MCP id 16 | token 32 bits."""
-    return OWNER << 56 | CookieKind.SESSION << 52 | (flags | kind) << 48 | mcp << 32 | token
+    return _OURS | (flags | kind) << 48 | mcp << 32 | token
 
 
 def unpack_cookie(cookie: int) -> SessionCookie | None:
     """The cookie's parts, None for one that is not a session entry's."""
-    if cookie >> 52 != OWNER << 4 | CookieKind.SESSION:
+    if cookie >> 52 != _OURS >> 52:
         return None
     bits = cookie >> 48 & 0xF
     if bits & 3 > EntryKind.RETURN:

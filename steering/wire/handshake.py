@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from .crypto import token
 from .errors import Refusal, WireError
+from .options import COMMON, KEYED
 from .segment import (
     ETH_IPV4,
     IPPROTO_TCP,
@@ -51,6 +52,7 @@ class Handshake(NamedTuple):
     backup: bool
     nonce: bytes
     deny_join: bool  # C flag of MP_CAPABLE, version 1 and later
+    uncommon: bool  # has an option that a relay would not carry on (options.COMMON; D-6.7.3)
     options_length: int  # bytes of the header's option space in use, padding included (D-6.7.4)
     payload_offset: int  # in the frame
 
@@ -65,7 +67,6 @@ _IPV4_PAIR = Struct(">4s4s")
 _IPV6_PAIR = Struct(">16s16s")
 
 _MPTCP = 30
-_KEYED = frozenset((19, 29))  # TCP-MD5, TCP-AO
 
 _SYN = 0x02
 _SYN_ACK = 0x12
@@ -82,10 +83,10 @@ _CAPABLE = Kind.CAPABLE
 _JOIN = Kind.JOIN
 _OPAQUE = Kind.OPAQUE
 
-# kind, version, key, peer key, token, address id, backup, nonce, deny join
-_Opening = tuple[Kind, int, bytes, bytes, bytes, int, bool, bytes, bool]
-_NOTHING: _Opening = (_PLAIN, 0, b"", b"", b"", 0, False, b"", False)
-_HIDDEN: _Opening = (_OPAQUE, 0, b"", b"", b"", 0, False, b"", False)
+# kind, version, key, peer key, token, address id, backup, nonce, deny join, uncommon
+_Opening = tuple[Kind, int, bytes, bytes, bytes, int, bool, bytes, bool, bool]
+_NOTHING: _Opening = (_PLAIN, 0, b"", b"", b"", 0, False, b"", False, False)
+_HIDDEN: _Opening = (_OPAQUE, 0, b"", b"", b"", 0, False, b"", False, True)
 
 
 def read_handshake(frame: Buffer) -> Handshake:
@@ -131,7 +132,7 @@ def _read_any(frame: Buffer) -> Handshake:
 def _opening(frame: Buffer, at: int, end: int, flags: int) -> _Opening:
     """Walk the options in frame[at:end]. The whole list is checked, whatever was found before its end."""
     found = _NOTHING
-    opaque = False
+    uncommon = opaque = False
     while at < end:
         kind = frame[at]
         if kind == 1:
@@ -150,10 +151,13 @@ def _opening(frame: Buffer, at: int, end: int, flags: int) -> _Opening:
         if kind == _MPTCP:
             if found is _NOTHING and length >= 4:
                 found = _mptcp(frame, at, length, flags)
-        elif kind in _KEYED:
-            opaque = True
+        elif kind not in COMMON:
+            uncommon = True
+            opaque |= kind in KEYED
         at = following
-    return _HIDDEN if opaque else found
+    if uncommon:
+        return _HIDDEN if opaque else (*found[:-1], True)
+    return found
 
 
 def _mptcp(frame: Buffer, at: int, length: int, flags: int) -> _Opening:
@@ -176,17 +180,17 @@ def _capable(frame: Buffer, at: int, length: int, flags: int) -> _Opening:
     if handshake == _SYN:
         if version and length == 4:
             # A version of the future too: its responder answers with one that we know.
-            return (_CAPABLE, version, b"", b"", b"", 0, False, b"", deny)
+            return (_CAPABLE, version, b"", b"", b"", 0, False, b"", deny, False)
         if version == 0 and length == 12:
-            return (_CAPABLE, 0, *_KEY.unpack_from(frame, at + 4), b"", b"", 0, False, b"", False)
+            return (_CAPABLE, 0, *_KEY.unpack_from(frame, at + 4), b"", b"", 0, False, b"", False, False)
         return _NOTHING
     if version > 1:
         return _NOTHING  # agreed on a version whose hash is unknown: no token can be learnt
     if handshake == _SYN_ACK:
         if length == 12:
-            return (_CAPABLE, version, *_KEY.unpack_from(frame, at + 4), b"", b"", 0, False, b"", deny)
+            return (_CAPABLE, version, *_KEY.unpack_from(frame, at + 4), b"", b"", 0, False, b"", deny, False)
     elif length == 20 or (version == 1 and length in (22, 24)):
-        return (_CAPABLE, version, *_KEYS.unpack_from(frame, at + 4), b"", 0, False, b"", deny)
+        return (_CAPABLE, version, *_KEYS.unpack_from(frame, at + 4), b"", 0, False, b"", deny, False)
     return _NOTHING
 
 
@@ -195,11 +199,11 @@ def _join(frame: Buffer, at: int, length: int, flags: int) -> _Opening:
     if handshake == _SYN:
         if length == 12:
             token_, nonce = _TOKEN_NONCE.unpack_from(frame, at + 4)
-            return (_JOIN, 0, b"", b"", token_, frame[at + 3], frame[at + 2] & 1 != 0, nonce, False)
+            return (_JOIN, 0, b"", b"", token_, frame[at + 3], frame[at + 2] & 1 != 0, nonce, False, False)
     elif handshake == _SYN_ACK:
         if length == 16:
             (nonce,) = _NONCE.unpack_from(frame, at + 12)
-            return (_JOIN, 0, b"", b"", b"", frame[at + 3], frame[at + 2] & 1 != 0, nonce, False)
+            return (_JOIN, 0, b"", b"", b"", frame[at + 3], frame[at + 2] & 1 != 0, nonce, False, False)
     elif length == 24:
-        return (_JOIN, 0, b"", b"", b"", 0, False, b"", False)
+        return (_JOIN, 0, b"", b"", b"", 0, False, b"", False, False)
     return _NOTHING

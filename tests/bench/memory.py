@@ -52,7 +52,26 @@ def set_up(made: Engine, number: int) -> None:
     dst = bytes((172, 16, gateway, 2 + number % 250))
     sport = 1024 + (number & 0xFF)
     syn = Handshake(
-        4, src, dst, sport, 443, number, 0, SYN, Kind.CAPABLE, 1, b"", b"", b"", 0, False, b"", False, 24, 78
+        4,
+        src,
+        dst,
+        sport,
+        443,
+        number,
+        0,
+        SYN,
+        Kind.CAPABLE,
+        1,
+        b"",
+        b"",
+        b"",
+        0,
+        False,
+        b"",
+        False,
+        False,
+        24,
+        78,
     )
     made.handle(SynSeen(access, network.ACCESS_PORT, syn, b"frame"), 1.0)
     mcp = made.pinning.table.flows[flow_key(src, dst, sport, 443)].session.mcp

@@ -113,7 +113,7 @@ def handshake(
     family = ip_address(src).version
     defaults = {
         "kind": Kind.PLAIN, "version": 0, "key": b"", "peer_key": b"", "token": b"", "address_id": 0,
-        "backup": False, "nonce": b"", "deny_join": False, "options_length": 24, "payload_offset": 78 if family == 4 else 98,
+        "backup": False, "nonce": b"", "deny_join": False, "uncommon": False, "options_length": 24, "payload_offset": 78 if family == 4 else 98,
         "seq": 1000, "ack": 0,
     }  # fmt: skip
     return Handshake(

@@ -57,6 +57,7 @@ def test_capable_syn_v1() -> None:
         backup=False,
         nonce=b"",
         deny_join=False,
+        uncommon=False,
         options_length=24,
         payload_offset=78,
     )

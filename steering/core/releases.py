@@ -1,0 +1,14 @@
+"""The ways on for a segment that was held at its edge."""
+
+from steering.core.messages import NATURAL, Release, SynSeen
+from steering.core.sitemap import Attachment
+
+
+def naturally(attachment: Attachment, seen: SynSeen) -> Release:
+    """By the natural route."""
+    return Release(seen.dpid, seen.port, seen.frame, NATURAL, 0, attachment.role)
+
+
+def steered(attachment: Attachment, seen: SynSeen, waypoint: int) -> Release:
+    """To a waypoint."""
+    return Release(seen.dpid, seen.port, seen.frame, waypoint, 0, attachment.role)
