@@ -49,6 +49,7 @@ MODULES = {
     "reservation": "reservation",
     "source-modes": "source_modes",
     "clients": "clients",
+    "short-flows": "short_flows",
     "compare": "compare",
 }
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from topologies.streams import BLOCK, connect, echo_round, preface
+from topologies.streams import BLOCK, connect, echo_round, exchange, preface
 
 Json = dict[str, Any]
 
@@ -41,4 +41,13 @@ def fetch(order: Json, task: Json) -> None:
     made.close()
 
 
-KINDS = {"first-bytes": first_bytes, "fetch": fetch}
+def short(order: Json, task: Json) -> None:
+    """`count` connections one after the other, `bytes` sent and taken back by each: `took` are the seconds of each."""
+    task["took"] = []
+    for _ in range(order["count"]):
+        began = time.monotonic()
+        exchange(order, {"end": False})
+        task["took"].append(time.monotonic() - began)
+
+
+KINDS = {"first-bytes": first_bytes, "fetch": fetch, "short": short}
