@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from steering.relay import dscp, metrics, mss, rules, uplinks
+from steering.relay import check, dscp, metrics, mss, rules, sysctls, uplinks
 from steering.relay.commands import RuleError
 from steering.relay.dialling import dialler
 from steering.relay.discovery import discover, parse_discover
@@ -131,10 +131,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--nft", action="store_true", help="print the kernel rules and sysctls as a shell script, and end")
     add("--apply", action="store_true", help="install them while running, in a table of its own")
+    add(
+        "--check",
+        action="store_true",
+        help="say what the kernel lacks of what a relay with these options needs, a line each, and end: status 1",
+    )
     add("--log-json", action="store_true", help="log as JSON, one object a line")
     add("--verbose", action="store_true", help="log every session")
     add("--query", metavar="PATH", help="print the status of the relay that has this status socket, and end")
-    add("--json", action="store_true", help="with --query: the document as it is")
+    add("--json", action="store_true", help="with --query: the document as it is; with --check: a list")
     add(
         "--metrics",
         action="store_true",
@@ -207,7 +212,7 @@ def _add_source_arguments(group: argparse._ActionsContainer) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit status 0; 1 if a status could not be read; 2 for bad options or a machine that cannot relay."""
+    """Exit status 0; 1 if a status could not be read or --check found something; 2 for bad options or a machine that cannot relay."""
     if args.query is not None:
         return _query(args.query, args.json, args.metrics)
     try:
@@ -215,6 +220,8 @@ def run(args: argparse.Namespace) -> int:
         if args.nft:
             print(_script(options), end="")
             return 0
+        if args.check:
+            return _check(options, args.json)
         _serve(options, Log(args.log_json, args.verbose), args.apply)
     except (OptionError, LogError, PlatformError, PathManagerError, RuleError) as error:
         print(f"steering relay: {error}", file=sys.stderr)
@@ -223,8 +230,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> RelayOptions:
-    if args.json or args.metrics:
-        raise OptionError(f"{'--json' if args.json else '--metrics'} goes with --query")
+    if args.metrics:
+        raise OptionError("--metrics goes with --query")
+    if args.json and not args.check:
+        raise OptionError("--json goes with --query or --check")
     role = parse_choice("--role", args.role, Role)
     refuse_foreign(role, {name: getattr(args, name.replace("-", "_")) for name in ROLE_OPTIONS})
     plain = role.takes_plain
@@ -265,9 +274,9 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         raise OptionError("--advertise and --c-flag need the kernel's path manager: not with --controller")
     if args.log_destinations and (args.mapping_log or "off") == "off":
         raise OptionError("--log-destinations goes with --mapping-log FILE")
-    if (args.nft or args.apply) and not options.prefixes and role is not Role.UPSTREAM:
+    if (args.nft or args.apply or args.check) and not options.prefixes and role is not Role.UPSTREAM:
         raise OptionError(
-            "--nft and --apply need at least one --prefix: the servers' addresses, e.g. 10.9.0.0/24"
+            "--nft, --apply and --check need at least one --prefix: the servers' addresses, e.g. 10.9.0.0/24"
         )
     return options
 
@@ -322,6 +331,19 @@ def _script(options: RelayOptions) -> str:
     return text
 
 
+def _check(options: RelayOptions, as_json: bool) -> int:
+    ways, found = check.ways_of(options)
+    found += check.faults(options, check.Kernel(), ways)
+    if as_json:
+        print(json.dumps([fault._asdict() for fault in found], indent=2))
+    else:
+        for fault in found:
+            print(fault)
+        if not found:
+            print("the kernel is set up for this relay")
+    return 1 if found else 0
+
+
 def _text_of(path: str, option: str) -> str:
     try:
         return Path(path).read_text()
@@ -335,15 +357,23 @@ def _serve(options: RelayOptions, log: Log, apply: bool) -> None:
         rules.apply_sysctls(options)  # before the sockets: they need net.mptcp.enabled
     ways = uplinks.read(options.upstream.uplinks) if options.upstream else ()
     relay = Relay(options, log, dialler(options, ways))
+    warnings = check.Warnings(options, log, ways, check.Kernel())
+
+    def prepare() -> None:
+        if apply:
+            rules.install(options)
+        warnings.start()
+
     if not apply:
-        relay.run()
+        relay.run(prepare)
         return
     try:
         if options.upstream:
             uplinks.prepare(ways, options.inside, options.upstream)
-        relay.run(prepare=lambda: rules.install(options))
+        relay.run(prepare)
     finally:
-        rules.return_path_manager(options)
+        warnings.stop()
+        sysctls.return_path_manager(options)
         if wait_finished(options.serves, FINISH_S):
             rules.remove()
         else:

@@ -144,11 +144,6 @@ def _chains(point: int, becomes: int) -> str:
 """
 
 
-def install(remap: Mapping[int, int]) -> None:
-    """Load the table, replacing an earlier one. Raises RuleError."""
-    command("nft -f -", text=ruleset(remap))
-
-
 def remove() -> None:
     """Take the table away; none there is no error."""
     command(f"nft delete table inet {TABLE}", must=False)

@@ -1,6 +1,6 @@
 """What the kernel must be told so that SYNs for the service ports reach the relay's listeners.
 
-Sources: measured facts of kernel MPTCP (listener-port rule, TPROXY set-up), requirement L8 (blackhole_timeout).
+Sources: measured facts of kernel MPTCP (listener-port rule, TPROXY set-up). The settings are in `sysctls`.
 
 How the nft rules tell a new connection from a relayed one: the relay's listeners are wildcard sockets, its
 connections are not. A segment whose only local match is a wildcard listener belongs to no relayed connection; its SYN
@@ -9,15 +9,16 @@ socket (established, handshake pending, TIME_WAIT, either leg) gets its segments
 `socket transparent` alone would pull in every destination of a service port, whatever its prefix.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address
-from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
-from steering.relay import dscp, mss
+from steering.relay import dscp, mss, sysctls
 from steering.relay.commands import RuleError, command
 from steering.relay.options import Interception, Network, RelayOptions, Role, UnknownOptions
 from steering.relay.roles import LISTEN_PORT
-from steering.relay.signalling import C_FLAG, announcing, silencing
+from steering.relay.signalling import announcing, silencing
 from steering.relay.sourcemode import IDENTIFIER_BITS, SourceMode
 from steering.wire.options import COMMON, KEYED
 
@@ -42,30 +43,24 @@ JOIN = 1
 _SIGNED = "    tcp option md5sig exists counter accept\n    tcp option 29 exists counter accept\n"
 """First of all (D-6.7.6): a SYN with TCP-MD5 or TCP-AO is its receiver's alone, and so is the rest of its connection."""
 
-SYSCTLS: tuple[tuple[str, str], ...] = (
-    ("net.mptcp.enabled", "1"),
-    ("net.mptcp.close_timeout", "4"),  # a session all of whose subflows died ends in 4 s, not 60
-    ("net.mptcp.blackhole_timeout", "0"),  # L8: one bad server must not turn MPTCP off for all
-    ("net.ipv4.ip_forward", "1"),  # what is not intercepted goes its way
-    ("net.ipv6.conf.all.forwarding", "1"),
-    ("net.ipv4.conf.all.rp_filter", "0"),
-    ("net.ipv4.conf.default.rp_filter", "0"),
-    ("net.ipv4.conf.all.send_redirects", "0"),  # an off-path MCP forwards out of the interface it came in by
-    (
-        "net.ipv4.tcp_tw_reuse",
-        "1",
-    ),  # the server leg reuses the host's port, so it must not wait for TIME_WAIT
-    ("net.ipv4.tcp_syncookies", "0"),  # a cookie leaves no request socket for the second nft rule to find
-    ("net.ipv4.tcp_max_syn_backlog", "8192"),
-    ("net.core.somaxconn", "8192"),
-    ("net.ipv4.tcp_fastopen", "3"),  # explicit mode: the destination may come with the SYN
-)
+WITHOUT: Mapping[str, str] = {
+    "prerouting": "segments do not find the relay's sockets",
+    "fresh": "SYNs are taken that should go by, or go by that should be taken",
+    "taken": "SYNs are not taken",
+    "ours": "segments of relayed connections are forwarded",
+    "late": "late MPTCP of sessions that are over reaches the other end",
+    "discretion": "the MCP's own address is announced to servers",
+}
+"""What goes wrong without a chain of the relay's table."""
 
-PM_TYPE = "net.mptcp.pm_type"
-"""0: the kernel's own path manager; 1: the agent's. Sessions keep the one they began with."""
 
-PER_INTERFACE: tuple[tuple[str, str], ...] = (("rp_filter", "0"), ("send_redirects", "0"))
-"""Per-interface IPv4 settings; the kernel takes the larger of `all` and the interface's own."""
+class Table(NamedTuple):
+    """An nft table: its text, which replaces it, and what goes wrong without it, or without one of its chains."""
+
+    name: str
+    text: str
+    without: str
+    chains: Mapping[str, str] = MappingProxyType({})
 
 
 def ruleset(options: RelayOptions) -> str:
@@ -273,28 +268,18 @@ def unrouting() -> tuple[str, ...]:
 
 def script(options: RelayOptions) -> str:
     """All of it as a shell script, to read or to run as root; running it twice changes nothing more."""
-    sysctls = "\n".join(f"sysctl -qw {name}={value}" for name, value in settings(options))
-    loops = "\n".join(
-        f'for f in /proc/sys/net/ipv4/conf/*/{name}; do echo {value} > "$f"; done'
-        for name, value in PER_INTERFACE
-    )
     undo = "\n".join(f"{line} 2>/dev/null || true" for line in unrouting())
     return f"""\
 #!/bin/sh
 # What `steering relay` needs of the kernel; `steering relay --apply` does the same and undoes it at its end.
 set -e
-{sysctls}
-{loops}
+{sysctls.script(options)}
 {limits(options.role)}
 {undo}
 {chr(10).join(routing(options))}
 nft -f - <<'NFT'
-{ruleset(options)}{_dscp_ruleset(options)}{mss.ruleset(options.mss_clamp)}NFT
+{"".join(table.text for table in tables(options))}NFT
 """
-
-
-def _dscp_ruleset(options: RelayOptions) -> str:
-    return "" if options.dscp is None else dscp.ruleset(dict(options.dscp))
 
 
 def limits(role: Role) -> str:
@@ -303,28 +288,22 @@ def limits(role: Role) -> str:
     return f"ip mptcp limits set subflows {SUBFLOW_LIMIT}{accepted}"
 
 
-def settings(options: RelayOptions) -> tuple[tuple[str, str], ...]:
-    """The sysctls a relay needs."""
-    own = ((PM_TYPE, "1"),) if options.agent else ()
-    return (*SYSCTLS, (C_FLAG, "0" if options.c_flag else "1"), *own)
-
-
-def return_path_manager(options: RelayOptions) -> None:
-    """Without its agent nobody would accept joins: from now on the kernel does again. Raises RuleError."""
-    if options.agent:
-        _write(Path("/proc/sys", *PM_TYPE.split(".")), "0")
+def tables(options: RelayOptions) -> tuple[Table, ...]:
+    """The nft tables that a relay with these options needs."""
+    found = [Table(TABLE, ruleset(options), "nothing is intercepted", WITHOUT)]
+    if options.dscp is not None:
+        found.append(Table(dscp.TABLE, dscp.ruleset(dict(options.dscp)), "DSCP is not carried over"))
+    found.append(
+        Table(
+            mss.TABLE, mss.ruleset(options.mss_clamp), "segments may be too large for the path (--mss-clamp)"
+        )
+    )
+    return tuple(found)
 
 
 def apply_sysctls(options: RelayOptions) -> None:
-    """Write the sysctls and the subflow limit. They stay after the relay: a machine that forwards goes on to.
-
-    Raises RuleError.
-    """
-    for name, value in settings(options):
-        _write(Path("/proc/sys", *name.split(".")), value)
-    for name, value in PER_INTERFACE:
-        for path in Path("/proc/sys/net/ipv4/conf").glob(f"*/{name}"):
-            _write(path, value)
+    """Write the sysctls and the subflow limit. Raises RuleError."""
+    sysctls.apply(options)
     command(limits(options.role))
 
 
@@ -335,10 +314,8 @@ def install(options: RelayOptions) -> None:
             command(line, must=False)
         for line in routing(options):
             command(line)
-        command("nft -f -", text=ruleset(options))
-        if options.dscp is not None:
-            dscp.install(dict(options.dscp))
-        mss.install(options.mss_clamp)
+        for table in tables(options):
+            command("nft -f -", text=table.text)
     except RuleError:
         remove()
         raise
@@ -368,10 +345,3 @@ def remove() -> None:
     mss.remove()
     for line in unrouting():
         command(line, must=False)
-
-
-def _write(path: Path, value: str) -> None:
-    try:
-        path.write_text(value)
-    except OSError as error:
-        raise RuleError(f"cannot set {path} to {value}: {error.strerror}") from None

@@ -7,9 +7,9 @@ import pytest
 
 from steering.cli.main import main
 from steering.relay.options import Offering, OptionError, ServerLeg, parse_prefixes
-from steering.relay.rules import SYSCTLS
 from steering.relay.serverleg import SLOW_SERVERS, ServerLegs, SlowServers, gave_up, parse_offering
 from steering.relay.sockets import IPPROTO_MPTCP
+from steering.relay.sysctls import SYSCTLS
 
 SLOW, GOOD = "10.9.0.3", "10.9.0.2"
 
@@ -111,7 +111,7 @@ def test_by_default_everybody_is_offered_mptcp() -> None:
 
 def test_the_kernel_does_not_turn_mptcp_off_for_everybody() -> None:
     """Else a missing cache would pass for one (L8)."""
-    assert dict(SYSCTLS)["net.mptcp.blackhole_timeout"] == "0"
+    assert {one.name: one.value for one in SYSCTLS}["net.mptcp.blackhole_timeout"] == "0"
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import pytest
 
 from steering.cli.main import main
 from steering.relay.options import Advertised, OptionError
-from steering.relay.rules import ruleset, settings, unrouting
+from steering.relay.rules import ruleset, unrouting
 from steering.relay.signalling import announcing, parse_advertised, silencing
+from steering.relay.sysctls import settings
 from tests.unit.relay.test_options import options
 
 
@@ -40,11 +41,15 @@ def test_at_most_eight() -> None:
         parse_advertised([f"10.8.0.{n}" for n in range(1, 10)])
 
 
+def value_of(name: str, **changes: object) -> str:
+    return next(one.value for one in settings(options(**changes)) if one.name == name)
+
+
 @pytest.mark.row("N-5.2.2c")
 def test_the_c_flag_is_the_kernels_and_off_again_without_the_option() -> None:
     name = "net.mptcp.allow_join_initial_addr_port"
-    assert dict(settings(options(c_flag=True)))[name] == "0"
-    assert dict(settings(options()))[name] == "1"
+    assert value_of(name, c_flag=True) == "0"
+    assert value_of(name) == "1"
 
 
 @pytest.mark.row("N-7.1")
