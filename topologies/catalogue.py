@@ -50,6 +50,8 @@ MODULES = {
     "source-modes": "source_modes",
     "clients": "clients",
     "short-flows": "short_flows",
+    "enterprise": "enterprise",
+    "co-located": "co_located",
     "compare": "compare",
 }
 

@@ -92,6 +92,7 @@ EXAMPLES: tuple[tuple[str, str, tuple[Want, ...]], ...] = (
     ("bulk-nearest-mcp", "", (want("ue", 5001, "bulk", "cell"), want("ue", 443, "rest", "cell"))),
     ("drain-for-maintenance", "today", (want("ue", 443, "maintenance", "core"),)),
     ("drain-for-maintenance", "another", (want("ue", 443, "any-mcp", "cell"),)),
+    ("enterprise", "", (want("ue", 5001, "sites", "core"), want("office", 5001, None, natural=True))),
     ("third-party-wlan", "", (want("ue", 5001, "own-access", "cell"),)),
     ("data-centre", "", (
         want("ue", 22, "maintenance", "edge"), want("ue", 443, "web", "core"), want("ue", 8080, "nobody-else"),

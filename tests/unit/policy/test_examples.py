@@ -173,6 +173,21 @@ def test_data_centre(site: Site) -> None:
     assert rule_of(rulebook, ask(destination="192.0.2.1", port=22)) is None  # the policy's own terms
 
 
+@pytest.mark.row("D-1.ent")
+def test_enterprise(site: Site) -> None:
+    rulebook = book("enterprise", site)
+    for source, name in (("10.1.0.2", "site-1"), ("10.2.0.7", "site-1"), ("fd00:2::f", "site-2")):
+        target = "fd00:9::1" if ":" in source else "10.9.0.40"
+        answer = rulebook.ask(ask(source=source, destination=target, access="dsl"))
+        assert answer.subscriber is not None and answer.subscriber.id == name
+        assert answer.rule is not None and answer.rule.name == "sites" and answer.terms.mcps == {"core"}
+    assert rule_of(rulebook, ask(destination="10.9.0.129")) == "headquarters"
+    assert rulebook.ask(ask(port=5060)).terms.expectation is Expectation.LATENCY
+    assert rule_of(rulebook, ask(port=873, when="mon 8:00")) == "backups-by-day"
+    assert [rule_of(rulebook, ask(port=873, when=t)) for t in ("mon 7:59", "sat 9:00")] == ["sites"] * 2
+    assert rulebook.ask(ask(source="10.1.0.16")).terms.action is Action.BYPASS
+
+
 def test_every_example_has_its_test() -> None:
     names = {path.name.split(".")[0].replace("-", "_") for path in FOLDER.glob("*.policy.yaml")}
     assert {f"test_{name}" for name in names - {"default"}} <= set(globals())
