@@ -20,6 +20,7 @@ from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
 
 SUBFLOWS = 64  # of one session that are kept account of
+NEWS = 65_536  # sessions that nobody has asked about since
 
 
 class Answered:
@@ -42,6 +43,7 @@ class Answered:
         self._neighbours = neighbours
         self._ending = ending
         self._counters = counters
+        self.news: dict[int, None] = {}  # sessions that began or got a subflow (core.keeping)
 
     def answered(self, attachment: Attachment, seen: SynAckSeen, now: float) -> tuple[list[Output], int]:
         """An MCP answered a SYN that nobody looked at. The token it taught, or -1."""
@@ -70,6 +72,8 @@ class Answered:
         if session is None or len(session.subflows) >= SUBFLOWS:
             return outputs, -1
         session.active = now
+        if len(self.news) < NEWS:
+            self.news[session.id] = None
         self._table.add_subflow(Subflow(session, kind, key, place.dpid, PortRole.ACCESS, 0, isn))
         if session.returns or self._proactive.leaving(unit, mcp.id):
             self._proactive.stray(session)

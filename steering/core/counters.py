@@ -5,6 +5,7 @@ from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from steering.model.kept import Lost
 from steering.model.reservation import Became, Denied
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal
@@ -78,6 +79,7 @@ class Counters:
         "last_full",
         "reservations",
         "reservations_refused",
+        "not_restored",
     )
 
     def __init__(self) -> None:
@@ -99,6 +101,7 @@ class Counters:
         self.decision_seconds = Histogram()
         self.reservations: Counter[Became] = Counter()
         self.reservations_refused: Counter[Denied] = Counter()
+        self.not_restored: Counter[Lost] = Counter()
         self.last_full: Full | None = None  # the limit that was reached last
         self.fulls: dict[Full, int] = {}  # refusals by the limit that was reached
 

@@ -7,6 +7,7 @@ from steering.core import messages as m
 from steering.core.choosing import Chooser
 from steering.core.counters import Counters
 from steering.core.graph import Graph
+from steering.core.keeping import Keeping
 from steering.core.moving import moved
 from steering.core.natural import Natural
 from steering.core.neighbours import VIRTUAL, Neighbours
@@ -69,6 +70,10 @@ class Engine:
         self._recover_until: float | None = None
         self._unread = set(self.map.switches)
         self._unconfirmed: dict[tuple[PortRef, PortRef], float] = {}  # links whose loss was not believed
+        self.keeping = Keeping(
+            self.map, self.graph, self.pinning.table, self.reserving, self.preferring, self.pinning.proactive,
+            self.pinning.answered, self.counters, self._unconfirmed,
+        )  # fmt: skip
         self._dirty = False
         self._advertise = 0.0
         self._sweep = 0.0
@@ -99,6 +104,7 @@ class Engine:
             m.AclReplaced: self._list_replaced,
             m.RegistryReplaced: self._list_replaced,
             m.PairingsReplaced: self._list_replaced,
+            m.Restored: self.keeping.take,
             m.TimeOfDay: self._time_of_day,
             **dict.fromkeys(RESERVING, self._reservation),
             m.Tick: self._tick,
@@ -244,8 +250,12 @@ class Engine:
         switch.installed = {}
         if self._recover_until is None:
             self._recover_until = now + RECOVERY
-        for pair in self._unconfirmed:
-            if up.dpid in (pair[0].dpid, pair[1].dpid):
+        for pair in list(self._unconfirmed):
+            ends = [end for end in pair if end.dpid == up.dpid]
+            if any(not up.ports.get(end.port, True) for end in ends):
+                del self._unconfirmed[pair]
+                self._dirty |= self.graph.remove(*pair)
+            elif ends:
                 self._unconfirmed[pair] = now + REVERIFY
         return [m.ReadEntries(up.dpid, False)]
 
@@ -272,32 +282,11 @@ class Engine:
         stale = self.recovery.adopt(read.entries, now) if first else []
         missing: tuple[Entry, ...] = ()
         if self.counters.sessions_started or not first:
-            missing, unknown = self._compare(read)
+            missing, unknown = self.recovery.compare(read)
             stale = stale if first else unknown
         self._unread.discard(read.dpid)
-        if not self._unread:
-            self._recovered()
-        return [*routes, self._fill(read.dpid, missing, tuple(stale))]
-
-    def _compare(self, read: m.EntriesRead) -> tuple[tuple[Entry, ...], list[Entry]]:
-        """What a switch lacks of what it should hold, and what it holds that ended while it was away.
-
-        A controller that has begun no session yet need not look: all it knows it has from the switches.
-        """
-        wanted = {
-            entry[:7]: entry
-            for session in self.pinning.table
-            for entry in session.entries(PortRole.GATEWAY)
-            if entry.dpid == read.dpid
-        }
-        unknown = []
-        for entry, *_ in read.entries:
-            known = wanted.get(entry[:7])
-            if known is None:
-                unknown.append(entry)
-            elif known == entry:
-                del wanted[entry[:7]]
-        return tuple(wanted.values()), unknown
+        found = self._recovered(now) if not self._unread else []
+        return [*routes, *found, self._fill(read.dpid, missing, tuple(stale))]
 
     def _fill(self, dpid: int, missing: tuple[Entry, ...], stale: tuple[Entry, ...]) -> m.FillSwitch:
         switch = self.switches[dpid]
@@ -321,10 +310,12 @@ class Engine:
             self._epochs[dpid],
         )
 
-    def _recovered(self) -> None:
-        if self.pinning.recovering:
-            self.pinning.recovering = False
-            self.recovery.finish()
+    def _recovered(self, now: float) -> list[m.Output]:
+        if not self.pinning.recovering:
+            return []
+        self.pinning.recovering = False
+        self.recovery.finish()
+        return self.keeping.finish(now)
 
     def _to_filled(self, outputs: list[m.Output]) -> list[m.Output]:
         """Rule changes for a switch that is not filled yet come with its filling."""
@@ -423,7 +414,7 @@ class Engine:
         if self._dirty or changed:
             outputs += self._resync()
         if self._recover_until is not None and now >= self._recover_until:
-            self._recovered()
+            outputs += self._recovered(now)
         outputs += self.pinning.tick(now)
         outputs += self.pinning.ending.tick(now)
         outputs += self._to_filled(self.reserving.tick(now))

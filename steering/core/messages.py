@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from steering.model.authorisation import AclEntry, Authorizer, Registered, Verdict
+from steering.model.kept import Kept
 from steering.model.network import NetworkAccessType, PortRef, Trust
 from steering.model.policy import Policy, Pooling
 from steering.model.preference import Intent
@@ -245,6 +246,12 @@ class ReleaseReservation(NamedTuple):
     id: str
 
 
+class Restored(NamedTuple):
+    """What an earlier controller kept; given once, before any switch connects."""
+
+    kept: Kept
+
+
 class TimeOfDay(NamedTuple):
     """Local minute of the week, Monday 0:00 is 0; told once a minute, since the core has no clock (D-3.2c)."""
 
@@ -286,6 +293,7 @@ Input = (
     | AcceptReservation
     | RenewReservation
     | ReleaseReservation
+    | Restored
     | TimeOfDay
     | Tick
 )

@@ -12,6 +12,7 @@ live sessions. Sessions are looked at in the order they changed, some each tick:
 """
 
 from collections import deque
+from itertools import islice
 from typing import NamedTuple
 
 from steering.core.choosing import FOREIGN, Asked, Chooser
@@ -20,6 +21,7 @@ from steering.core.owners import not_allowed
 from steering.core.rulebook import Answer
 from steering.core.sessions import BOTH_FINS, Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import SiteMap
+from steering.model.kept import KeptUsage, KeptUse
 from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Distribution, Policy, Pooling, UsageMode
 from steering.model.preference import Intent, Wish
@@ -71,6 +73,8 @@ class Preferring:
         self._full: set[str] = set()  # access networks that have no room
         self._overrides: dict[str, Pooling] = {}
         self._used: dict[tuple[bytes | str | int, NetworkAccessType], int] = {}
+        self._counted_before: dict[bytes, int] = {}  # flow -> bytes an earlier controller counted
+        self.changes = 0  # counts up with what is used
         self.offloads: dict[str, str] = {}
         self.replace(policy)
 
@@ -161,18 +165,53 @@ class Preferring:
         limit = usage and dict(usage.pooling.quota_bytes).get(kind)
         if not limit:
             return
-        key = (_who(subflow.session), kind)
+        key = (self._who(subflow.session), kind)
         before = self._used.get(key, 0)
         if key not in self._used and len(self._used) >= METERED:
             return  # the first ones are counted on: forgetting them would give their quota anew
         self._used[key] = before + moved
+        self.changes += 1
         if before < limit <= before + moved:
             self.look_again()
+
+    # ---- over a restart -------------------------------------------------------------------------
+
+    def kept(self) -> KeptUsage:
+        """What is used, and up to where each live subflow is counted in it. A switch's own counters go on meanwhile, so
+        what moves while no controller runs is counted by the next one."""
+        used = tuple(KeptUse(w, k.value, n) for (w, k), n in self._used.items() if not isinstance(w, int))
+        flows = ((s.key, s.bytes) for s in self._table.flows.values() if s.bytes)
+        return KeptUsage(used, tuple(islice(flows, METERED)))
+
+    def restore(self, told: KeptUsage) -> int:
+        """Take back what was counted; how much of it is none of ours."""
+        kinds = {kind.value: kind for kind in NetworkAccessType}
+        wrong = 0
+        for one in told.used:
+            if one.access_type in kinds and len(self._used) < METERED:
+                self._used[one.who, kinds[one.access_type]] = one.used
+            else:
+                wrong += 1
+        self._counted_before = dict(told.flows)
+        return wrong
+
+    def returned(self) -> None:
+        """The switches have told of their sessions: what moved since the last count is still to be counted. Of a
+        subflow that nobody kept, all that its entry has seen counts as counted."""
+        for key, size in self._counted_before.items():
+            subflow = self._table.flows.get(key)
+            if subflow is not None and size < subflow.bytes:
+                subflow.bytes = size
+        self._counted_before = {}
 
     # ---- what is wanted -------------------------------------------------------------------------
 
     def usage(self, session: Session) -> Usage | None:
         """How a session's accesses are to be used now; None where nothing says whose it is."""
+        answer = self._answer(session)
+        return None if answer is None else self._usage(answer)
+
+    def _answer(self, session: Session) -> Answer | None:
         first = session.first
         half = (len(first) - 4) // 2
         attachment = self._map.by_waypoint.get(session.edge)
@@ -181,7 +220,17 @@ class Preferring:
             return None
         dport = int.from_bytes(first[-2:], "big")
         flow = Asked(first[:half], first[half : 2 * half], dport, session.version)
-        return self._usage(self._chooser.ask_of(part, flow, session.dscp))
+        return self._chooser.ask_of(part, flow, session.dscp)
+
+    def _who(self, session: Session) -> bytes | str | int:
+        """The subscriber as quotas of sessions know it; a session read back from switches is whose its host is."""
+        if session.keys:
+            return session.keys[0][1]
+        answer = self._answer(session)
+        if answer is not None and answer.subscriber is not None:
+            return answer.subscriber.id
+        host = session.first[: (len(session.first) - 4) // 2]
+        return host if len(host) == 4 else host[:8]
 
     def _usage(self, answer: Answer) -> Usage:
         terms, pooling = answer.terms, answer.terms.pooling
@@ -273,7 +322,7 @@ class Preferring:
     def _is_used_up(self, session: Session, kind: NetworkAccessType, usage: Usage) -> bool:
         for limited, limit in usage.pooling.quota_bytes:
             if limited is kind:
-                return self._used.get((_who(session), kind), 0) >= limit
+                return self._used.get((self._who(session), kind), 0) >= limit
         return False
 
     def _access(self, subflow: Subflow) -> tuple[str, NetworkAccessType, Trust]:
@@ -336,8 +385,3 @@ def says_nothing(policy: Policy) -> bool:
             for rule in policy.rules
         )
     )
-
-
-def _who(session: Session) -> bytes | str | int:
-    """The subscriber as quotas of sessions know it; a session read back from switches is its host's."""
-    return session.keys[0][1] if session.keys else session.first[: (len(session.first) - 4) // 2]

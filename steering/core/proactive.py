@@ -8,7 +8,7 @@ exact entries there; while one of them lives, SYNs of the subscriber are looked 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from hashlib import blake2b
 from math import inf, log
@@ -32,6 +32,7 @@ from steering.model.source import SourceMode
 
 EACH_TICK = 2_000  # connections that get exact entries before somebody is led elsewhere
 STABLE = 1.0  # seconds the links must have been as they are: a flap moves nobody
+SETTLE = 3.0  # seconds after a restart before anybody is led elsewhere
 SIBLINGS = 64  # sessions of one unit to one server, among which a join's is looked for
 LOOK = 1.0  # seconds between looks for old sessions that are over
 
@@ -77,6 +78,8 @@ class Proactive:
         self._links_since = -inf
         self._look = 0.0
         self._mixed = False  # a unit has got its first stray: `rules` has changed
+        self._resuming = False  # led as an earlier controller did, until the switches told of their sessions
+        self.changes = 0  # counts up with `units` and `strays`
         self._siblings: dict[
             tuple[str, int, bytes, int], deque[int]
         ] = {}  # unit, MCP, server, port -> newest first
@@ -118,7 +121,7 @@ class Proactive:
 
     def tick(self, now: float) -> tuple[list[Output], bool]:
         """Whoever has to be led elsewhere: exact entries first. True when `rules` has changed."""
-        if not self._governed and not self.units:
+        if self._resuming or (not self._governed and not self.units):
             return [], False
         if self._look_again(now):
             self._wanted = {u.name: u for u in self._plan()}
@@ -161,15 +164,22 @@ class Proactive:
     def _switch_over(self) -> None:
         changed = {n for n, u in self._wanted.items() if self.units.get(n) != u}
         self.units, self._to_pin = self._wanted, None
+        self.changes += 1
+        self._index()
+        self.strays = {n: s for n, s in self.strays.items() if n in self.units and n not in changed}
+        if changed:
+            self._find_strays(changed)
+
+    def _index(self) -> None:
         self._by_prefix = {}
         for led in self.units.values():
             for prefix in led.prefixes:
                 key = (prefix.version, int(prefix.netmask))
                 self._by_prefix.setdefault(key, {})[int(prefix.network_address)] = led
         self._by_prefix = dict(sorted(self._by_prefix.items(), reverse=True))
-        self.strays = {n: s for n, s in self.strays.items() if n in self.units and n not in changed}
-        if not changed:
-            return
+
+    def _find_strays(self, changed: Collection[str]) -> None:
+        """Sessions of these units that are not where their entries lead."""
         for session in self._table:
             if session.token < 0 or session.state is SessionState.LINGER:
                 continue
@@ -195,6 +205,7 @@ class Proactive:
                 done.append(name)
         for name in done:
             del self.strays[name]
+        self.changes += len(done)
         return bool(done)
 
     def stray(self, session: Session) -> None:
@@ -202,6 +213,7 @@ class Proactive:
         unit = None if session.unit is None else self.units.get(session.unit)
         if unit is not None and unit.mcp != session.mcp and session.token >= 0:
             self._mixed |= unit.name not in self.strays
+            self.changes += 1
             self.strays.setdefault(unit.name, set()).add(session.id)
 
     def pin(self, session: Session) -> list[Output]:
@@ -215,6 +227,32 @@ class Proactive:
             if not subflow.waypoint and subflow.endpoints()[2] not in self._map.mcp_addresses:
                 subflow.waypoint = inside.id
         return [Steer(tuple(session.entries(PortRole.GATEWAY)), None)]
+
+    # ---- over a restart -------------------------------------------------------------------------
+
+    def resume(self, led: Iterable[tuple[str, tuple[Network, ...], int, bool]]) -> None:
+        """Lead as an earlier controller did (unit, prefixes, MCP id, whether its SYNs are looked at), whatever policy
+        says, until `resumed`: nobody is moved before it is known who lives where."""
+        rules = {one.name: one.rule for one in self._governed}
+        for name, prefixes, mcp, asked in () if self._off else led:
+            rule = rules.get(name)
+            terms = self._only(rule.then if rule else Terms(), mcp)
+            self.units[name] = Unit(name, prefixes, mcp, rule.name if rule else "", terms)
+            if asked:
+                self.strays[name] = set()
+        self._index()
+        self._resuming = bool(self.units)
+
+    def resumed(self, now: float) -> None:
+        """All that lives is known: whoever policy leads elsewhere may be moved, when MCPs had the time to answer."""
+        if not self._resuming:
+            return
+        self._resuming = False
+        asked = self.strays.keys() | set()
+        self._find_strays(self.units)
+        self._mixed |= self.strays.keys() != asked
+        self._links, self._links_since = self._graph.version, now + SETTLE - STABLE
+        self._seen = ()
 
     # ---- whose a join is --------------------------------------------------------------------------
 

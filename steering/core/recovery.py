@@ -5,7 +5,7 @@ A cookie tells owner, kind, MCP and token; the match tells the 5-tuple. What a c
 """
 
 from steering.core.counters import Counters
-from steering.core.messages import ObservedEntry
+from steering.core.messages import EntriesRead, ObservedEntry
 from steering.core.sessions import Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import SiteMap
 from steering.model.network import PortRole
@@ -24,15 +24,15 @@ class Recovery:
     def adopt(self, observed: list[ObservedEntry], now: float) -> list[Entry]:
         """Take over what a switch holds; returns the entries that belong to nothing and must go."""
         stale = []
-        for entry, packets, _ in observed:
+        for entry, packets, size in observed:
             cookie = unpack_cookie(entry.cookie)
             if cookie is None or cookie.mcp not in self._map.mcps:
                 stale.append(entry)
-            elif not self._take(entry, cookie, packets, now):
+            elif not self._take(entry, cookie, packets, size, now):
                 stale.append(entry)
         return stale
 
-    def _take(self, entry: Entry, cookie: SessionCookie, packets: int, now: float) -> bool:
+    def _take(self, entry: Entry, cookie: SessionCookie, packets: int, size: int, now: float) -> bool:
         if cookie.kind is EntryKind.RETURN:
             return self._take_return(entry, cookie, now)
         key = flow_key(entry.src, entry.dst, entry.sport, entry.dport)
@@ -43,7 +43,7 @@ class Recovery:
         if session is None:
             return False
         subflow = Subflow(session, cookie.kind, key, entry.dpid, entry.role, entry.waypoint, -1)
-        subflow.packets = packets
+        subflow.packets, subflow.bytes = packets, size
         if entry.watch:
             subflow.watch = entry.watch
             self._table.leftovers.append(subflow)
@@ -97,6 +97,26 @@ class Recovery:
     def _create(self, cookie: SessionCookie, now: float) -> Session:
         self._counters.sessions_recovered += 1
         return self._table.create(cookie.mcp, None, now)
+
+    def compare(self, read: EntriesRead) -> tuple[tuple[Entry, ...], list[Entry]]:
+        """What a switch lacks of what it should hold, and what it holds that ended while it was away.
+
+        A controller that has begun no session yet need not look: all it knows it has from the switches.
+        """
+        wanted = {
+            entry[:7]: entry
+            for session in self._table
+            for entry in session.entries(PortRole.GATEWAY)
+            if entry.dpid == read.dpid
+        }
+        unknown = []
+        for entry, *_ in read.entries:
+            known = wanted.get(entry[:7])
+            if known is None:
+                unknown.append(entry)
+            elif known == entry:
+                del wanted[entry[:7]]
+        return tuple(wanted.values()), unknown
 
     def finish(self) -> None:
         """Every switch has been read."""

@@ -10,6 +10,7 @@ from steering.model.network import Mcp, Network, PortRef, PortRole
 from steering.model.reservation import Standing, Wish
 
 Match = dict[str, str | int | tuple[str, str]]
+Places = tuple[tuple[bytes, int], ...]  # of subflows: key, and the datapath id of the edge where it enters
 
 
 class Leg(NamedTuple):
@@ -26,11 +27,14 @@ class Leg(NamedTuple):
 
 
 class Reservation:
-    """`number` is the path number in its labels, 0 where no rate is reserved; `routes` are its legs' links."""
+    """`number` is the path number in its labels, 0 where no rate is reserved; `routes` are its legs' links.
+
+    Whose segments it is for is told by flows, not by a session's id: those are the same for the next controller.
+    """
 
     __slots__ = (
-        "expires", "flows", "id", "legs", "mcp", "number", "rate", "routes", "slot", "standing", "subflows",
-        "subscriber", "version", "wish",
+        "expires", "first", "id", "legs", "mcp", "number", "places", "rate", "routes", "slot", "standing",
+        "subflows", "subscriber", "token", "version", "wish",
     )  # fmt: skip
 
     def __init__(self, name: str, wish: Wish, subscriber: str, mcp: int) -> None:
@@ -47,20 +51,23 @@ class Reservation:
         self.slot = 0  # what its meters are numbered by
         self.legs: tuple[Leg, ...] = ()
         self.routes: tuple[Hops, ...] = ()
-        self.flows: tuple[bytes, ...] = ()  # keys of the subflows that it was last fitted to
+        self.token = -1  # of its session
+        self.first = b""  # key of its session's initial subflow
+        self.places: Places = ()  # the subflows that it was last fitted to
 
 
-def legs_of_session(
-    sitemap: SiteMap, session: Session, flows: tuple[bytes, ...], exit_: PortRef
-) -> list[Leg]:
-    """The legs of some subflows of a session that leaves at gateway port `exit_`."""
-    mcp = sitemap.mcps[session.mcp]
+def places_of(session: Session, flow: bytes = b"") -> Places:
+    """Where a session's subflows enter, or the one subflow `flow` of it."""
+    return tuple((s.key, s.dpid) for s in session.subflows if not flow or s.key == flow)
+
+
+def legs_of_session(sitemap: SiteMap, mcp: Mcp, first: bytes, places: Places, exit_: PortRef) -> list[Leg]:
+    """The legs of some subflows of the session that began with flow `first` and leaves at gateway port `exit_`."""
     legs: dict[int, list[Attachment]] = {}
-    for subflow in session.subflows:
-        if subflow.key in flows:
-            edge = legs.setdefault(subflow.dpid, [])
-            edge += [one for one in _accesses_at(sitemap, subflow.dpid) if one not in edge]
-    family: int = 4 if len(session.first) == 12 else 6
+    for _, dpid in places:
+        edge = legs.setdefault(dpid, [])
+        edge += [one for one in _accesses_at(sitemap, dpid) if one not in edge]
+    family: int = 4 if len(first) == 12 else 6
     return [*_host_legs(sitemap, mcp, legs), *_server_legs(sitemap, mcp, exit_, {family})]
 
 

@@ -14,7 +14,6 @@ from steering.core.capacity import Capacity
 from steering.core.graph import Graph
 from steering.core.guard import match, prefix_value
 from steering.core.reservation import Leg, Match, Reservation
-from steering.core.sessions import Session, SessionTable
 from steering.core.sitemap import SiteMap
 from steering.model.network import Network, PortRef
 from steering.model.reservation import Level, Standing
@@ -53,19 +52,17 @@ class Wanted:
 
 
 class Builder:
-    """Pure over reservations, sessions and graph."""
+    """Pure over reservations and graph."""
 
     def __init__(
         self,
         sitemap: SiteMap,
         graph: Graph,
-        table: SessionTable,
         capacity: Capacity,
         epochs: Mapping[int, int],
     ) -> None:
         self._map = sitemap
         self._graph = graph
-        self._table = table
         self._capacity = capacity
         self._epochs = epochs
 
@@ -133,21 +130,18 @@ class Builder:
                     f"ipv{family}_{side}": prefix_value(prefix),
                 }  # fmt: skip
             return
-        session = self._table.by_id.get(one.wish.session)
-        if session is None:
-            return
-        for key in self._keys(one, leg, session):
+        for key in self._keys(one, leg):
             yield _five_tuple(key, leg.upward)
 
-    def _keys(self, one: Reservation, leg: Leg, session: Session) -> Iterator[bytes]:
+    def _keys(self, one: Reservation, leg: Leg) -> Iterator[bytes]:
         if not leg.host:
-            if session.first:
-                yield session.first
+            if one.first:
+                yield one.first
             return
         edge = leg.pair[0] if leg.upward else leg.pair[1]
-        for subflow in session.subflows:
-            if subflow.dpid == edge and subflow.key in one.flows:
-                yield subflow.key
+        for key, dpid in one.places:
+            if dpid == edge:
+                yield key
 
     def _rest(self, wanted: Wanted, port: PortRef, rate: int) -> None:
         """What is not reserved shares what is left of a link."""

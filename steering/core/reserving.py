@@ -12,11 +12,13 @@ from steering.core import messages as m
 from steering.core.capacity import Capacity, Hops
 from steering.core.counters import Counters
 from steering.core.graph import Graph
-from steering.core.reservation import Leg, Reservation, legs_of_session, legs_of_subscriber
+from steering.core.reservation import Leg, Reservation, legs_of_session, legs_of_subscriber, places_of
 from steering.core.reservedrules import Builder, Wanted
+from steering.core.revived import kept, leads, revived, session_of
 from steering.core.sessions import Session, SessionTable
 from steering.core.sitemap import SiteMap
 from steering.core.slots import Slots
+from steering.model.kept import KeptReservation
 from steering.model.network import Mcp, Network, PortRef
 from steering.model.policy import Policy
 from steering.model.reservation import Became, Denied, Level, Standing, Wish
@@ -55,13 +57,17 @@ class Reserving:
         self._counters = counters
         self._disabled = disabled
         self.capacity = Capacity(sitemap.site, graph)
-        self._builder = Builder(sitemap, graph, table, self.capacity, epochs)
+        self._builder = Builder(sitemap, graph, self.capacity, epochs)
         self.by_id: dict[str, Reservation] = {}
         self.ended: deque[tuple[str, Became]] = deque(maxlen=REMEMBERED)
         self.verdict = Verdict("", None)
         self._installed: dict[int, Wanted] = {}
         self._version = graph.version
         self._dirty = False
+        self.changes = 0  # counts up whenever what has to outlive this controller is another
+        self.returning = (
+            False  # until the switches told of the sessions of an earlier controller's reservations
+        )
         self._handlers: dict[type, Callable[..., Denied | None]] = {
             m.Reserve: self._reserve,
             m.AcceptReservation: self._accept,
@@ -81,6 +87,8 @@ class Reserving:
         denied = self._handlers[type(given)](given, now)
         if denied is not None:
             self._counters.reservations_refused[denied] += 1
+        else:
+            self.changes += 1
         self.verdict = Verdict(given.id, denied)  # type: ignore[union-attr]
         return self._sync()
 
@@ -103,6 +111,8 @@ class Reserving:
         if any(one.wish.target == wish.target for one in self.by_id.values()):
             return Denied.DUPLICATE
         one = Reservation(given.id, wish, subscriber, mcp.id)
+        if session is not None:
+            one.places, one.first, one.token = places_of(session, wish.flow), session.first, session.token
         if wish.subflows:
             left = terms.subflow_pool - sum(other.subflows for other in self.by_id.values())
             one.subflows = min(wish.subflows, terms.subflows, left)
@@ -152,12 +162,18 @@ class Reserving:
         if session is None:
             exits = tuple(self._near_exit(mcp, gateway.ports) for gateway in self._map.site.gateways)
             return legs_of_subscriber(self._map, mcp, self._prefixes[one.subscriber], exits)
-        one.flows = (one.wish.flow,) if one.wish.flow else tuple(s.key for s in session.subflows)
-        half = (len(session.first) - 4) // 2
-        exits = self._map.exits_to(session.first[half : 2 * half])
+        one.places, one.first, one.token = places_of(session, one.wish.flow), session.first, session.token
+        return self._known_legs(one, mcp)
+
+    def _known_legs(self, one: Reservation, mcp: Mcp) -> list[Leg]:
+        """The same for flows that are known already."""
+        if one.wish.level is Level.SUBSCRIBER:
+            return self._legs(one, None, mcp)
+        half = (len(one.first) - 4) // 2
+        exits = self._map.exits_to(one.first[half : 2 * half])
         if not exits:
             return []
-        return legs_of_session(self._map, session, one.flows, self._near_exit(mcp, exits))
+        return legs_of_session(self._map, mcp, one.first, one.places, self._near_exit(mcp, exits))
 
     def _near_exit(self, mcp: Mcp, ports: tuple[PortRef, ...]) -> PortRef:
         return min(ports, key=lambda p: (self._graph.natural(mcp.outside.dpid, p.dpid).cost, p))
@@ -272,16 +288,20 @@ class Reserving:
         self.ended.append((one.id, became))
         self._counters.reservations[became] += 1
         self._dirty = True
+        self.changes += 1
         self._count_slots()
 
     def tick(self, now: float) -> list[m.Output]:
         """Leases that are over, sessions that ended or got another subflow, links that came or went."""
-        moved = self._version != self._graph.version
-        self._version = self._graph.version
+        moved = self._version != self._graph.version and not self.returning
+        if not self.returning:
+            self._version = self._graph.version
         for one in list(self.by_id.values()):
             if one.expires <= now:
                 offered = one.standing is Standing.OFFERED
                 self._end(one, Became.LAPSED if offered else Became.EXPIRED)
+            elif self.returning:
+                continue
             elif one.wish.level is not Level.SUBSCRIBER and self._is_over(one):
                 self._end(one, Became.OVER)
             elif one.number and (moved or self._has_other_flows(one)):
@@ -296,7 +316,7 @@ class Reserving:
     def _has_other_flows(self, one: Reservation) -> bool:
         if one.wish.level is not Level.SESSION:
             return False
-        return tuple(s.key for s in self._table.by_id[one.wish.session].subflows) != one.flows
+        return places_of(self._table.by_id[one.wish.session]) != one.places
 
     def _fit_again(self, one: Reservation, moved: bool) -> None:
         """The same rate over what is there now. A new subflow that finds no room goes without; a reservation
@@ -304,6 +324,7 @@ class Reserving:
         session = self._table.by_id.get(one.wish.session) if one.wish.session else None
         legs = tuple(self._legs(one, session, self._map.mcps[one.mcp]))
         self._dirty = True
+        self.changes += 1
         self.capacity.give_back(one.routes, one.rate)
         routes = self.capacity.route([leg.pair for leg in legs], one.rate) if legs else None
         if routes is not None:
@@ -317,6 +338,59 @@ class Reserving:
     def _stands(self, one: Reservation) -> bool:
         up = {(link.a, link.b) for link in self._graph.links()}
         return all(hop in up for hops in one.routes for hop in hops)
+
+    # ---- over a restart -------------------------------------------------------------------------
+
+    def kept(self, now: float) -> tuple[KeptReservation, ...]:
+        """All of them, for the next controller."""
+        return tuple(kept(one, self._map.mcps[one.mcp].name, now) for one in self.by_id.values())
+
+    def restore(self, told: KeptReservation, now: float) -> bool:
+        """Take back what an earlier controller granted, if there is a place for it; before any switch is filled.
+        Nobody looks for its session until `returned`."""
+        mcp = next((mcp for mcp in self._map.site.mcps if mcp.name == told.mcp), None)
+        if told.remaining <= 0:
+            self.ended.append((told.id, Became.EXPIRED if told.granted else Became.LAPSED))
+            return True
+        if mcp is None or told.id in self.by_id or len(self.by_id) >= self.policy.reservations.most:
+            return False
+        if told.level is Level.SUBSCRIBER and told.subscriber not in self._prefixes:
+            return False
+        longest = self.policy.reservations.longest_lease
+        one = revived(told, mcp.id, now + min(told.remaining, longest))
+        if one.number and not self._put_back(one, told, mcp):
+            return False
+        self.by_id[one.id] = one
+        self.returning = self._dirty = True
+        return True
+
+    def _put_back(self, one: Reservation, told: KeptReservation, mcp: Mcp) -> bool:
+        """The same path number and meters as before, on the same links if they are there."""
+        legs = self._known_legs(one, mcp)
+        if any(other.slot == one.slot for other in self.by_id.values() if other.number):
+            return False
+        if leads(told.routes, legs, self._graph):
+            self._fit(one, tuple(legs), told.routes)
+        return True
+
+    def returned(self) -> None:
+        """The switches have told of their sessions: reservations are theirs again, or over."""
+        if not self.returning:
+            return
+        self.returning, self._dirty = False, True
+        self._slots.recover(self._prefixes)
+        for one in list(self.by_id.values()):
+            if one.wish.level is not Level.SUBSCRIBER:
+                session = session_of(one, self._table)
+                if session is None:
+                    self._end(one, Became.OVER)
+                    continue
+                one.wish = one.wish._replace(session=session.id)
+            if one.number and not one.legs:
+                self._fit_again(one, False)
+                if not one.legs:
+                    self._end(one, Became.LOST)
+        self._count_slots()
 
     # ---- switches -------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from prometheus_client.utils import floatToGoString
 
 from steering.core.counters import BUCKETS, Abort, Counters, Histogram, JoinResult
 from steering.model.authorisation import Authorizer, Verdict
+from steering.model.kept import Lost
 from steering.model.ofperror import ERROR_TYPES, OTHER
 from steering.model.reservation import Became, Denied
 from steering.model.rules import PacketClass
@@ -124,6 +125,8 @@ class Collector:
         yield _counter("reservations", "Reservations, by outcome", "outcome", became, tuple(Became))
         text = "Reservations refused, by reason"
         yield _counter("reservations_refused", text, "reason", denied, tuple(Denied))
+        text = "What an earlier controller kept and this one could not take back, and what could not be kept"
+        yield _counter("not_restored", text, "what", have.not_restored.items(), tuple(Lost))
         yield _counter("aborts", "Sessions aborted, by outcome", "outcome", have.aborts.items(), tuple(Abort))
         yield _counter(
             "malformed", "Segments refused unread", "reason", have.malformed.items(), self._malformed

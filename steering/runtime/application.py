@@ -43,19 +43,24 @@ class Application(SteeringApp):
         self._endpoint = endpoint
 
     def start(self) -> Any:
+        keeper = self._controller.keeper
+        keeper.restore(self.take)  # before any switch can connect
         super().start()
         operator, file = self._controller.operator, self._controller.policy_file
-        operator.connect(self.give, self.take)
+        operator.connect(self.give, keeper.around(self.take))
         self._controller.authorisers.connect(self.give)
         self._sender.authorise = self._controller.authorisers.ask
         self.told = self._controller.rest.tell
         self._operating = hub.spawn(operator.watch, self._controller.settings.policy, file.changed)
+        self._keeping = hub.spawn(keeper.watch)
         self._controller.rest.start()
         log.info("switches: %s, REST: %s", self._endpoint, self._controller.rest.url)
 
     def stop(self) -> None:
         # Not among `threads`: os-ken waits for those, and this one never ends by itself.
         hub.kill(self._operating)
+        hub.kill(self._keeping)
+        self._controller.keeper.save()
         self._controller.rest.stop()
         super().stop()
 

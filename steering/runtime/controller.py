@@ -17,6 +17,7 @@ from steering.northbound.credentials import CredentialError, lldp_key
 from steering.policy import load_policy, load_site
 from steering.policy.unenforced import unenforced
 from steering.runtime.authorisers import authorisers
+from steering.runtime.keeping import Keeper
 from steering.runtime.operator import FileWatch, Operator
 from steering.runtime.rest import Rest
 from steering.runtime.settings import Settings, SettingsError
@@ -46,6 +47,7 @@ class Controller:
         self.now = monotonic
         view = EngineView(self.engine, self.now, __version__)
         self.operator = Operator(site, self.engine, view, settings.state_dir, self.now)
+        self.keeper = Keeper(self.engine, settings.state_dir, self.now, "keeping" in settings.disabled)
         self.authorisers = authorisers(site.aaa)
         self.policy_file = FileWatch(settings.policy, settings.watch)
         self.rest = Rest(settings, view, self.operator, self.counters, self.now)

@@ -24,6 +24,7 @@ MECHANISMS = (
     "reservations",
     "option-bypass",
     "ratio-limits",
+    "keeping",
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"

@@ -1,0 +1,207 @@
+"""What one controller writes for the next: it comes back as it was, and what is damaged costs only itself."""
+
+import json
+import os
+import stat
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steering.core.engine import Engine
+from steering.core.messages import Restored
+from steering.model.kept import (
+    Kept,
+    KeptNetwork,
+    KeptReservation,
+    KeptSession,
+    KeptUnit,
+    KeptUsage,
+    KeptUse,
+    Lost,
+)
+from steering.model.network import PortRef
+from steering.model.policy import Policy
+from steering.model.reservation import Level
+from steering.runtime.keeping import FILES, Keeper
+from steering.store import sessionlog
+from steering.store.kept import (
+    MOST_NAME,
+    Damaged,
+    network_text,
+    read_network,
+    read_reservations,
+    read_session,
+    read_usage,
+    reservations_text,
+    session_line,
+    usage_text,
+)
+from steering.store.sessionlog import SessionLog
+from tests.unit.core.sites import off_path_site
+
+KEY4, KEY6 = bytes(range(12)), bytes(range(36))
+HOP = (PortRef(1, 2), PortRef(3, 2))
+RESERVATION = KeptReservation(
+    "9f", Level.SESSION, "anna", "core", True, 40.0, 3, 5_000_000, 2, 6_000_000, 2, "", 60.0, 77, KEY4, b"",
+    ((KEY4, 1), (KEY6, 2**63)), 1, 0, ((HOP,), ()),
+)  # fmt: skip
+USAGE = KeptUsage((KeptUse("änna x", "cellular", 5), KeptUse(bytes(4), "wlan", 6)), ((KEY6, 7),))
+NETWORK = KeptNetwork(
+    (HOP, HOP[::-1]), (KeptUnit("", (ip_network("10.0.0.0/8"), ip_network("fd00::/8")), "core", True),)
+)
+SESSION = KeptSession("host", "core", 0xFFFFFFFF, 1, KEY4, ((KEY4, 1, 0xFFFFFFFF), (KEY6, 2, -1)))
+PLAIN = SESSION._replace(token=-1)
+
+
+def test_everything_comes_back_as_it_was() -> None:
+    (one,), wrong = read_reservations(reservations_text([RESERVATION], 1_000.0), 1_030.0)
+    assert (one, wrong) == (RESERVATION._replace(remaining=10.0), 0)
+    assert read_usage(usage_text(USAGE)) == (USAGE, 0)
+    assert read_network(network_text(NETWORK)) == (NETWORK, 0)
+    for kept in (SESSION, PLAIN, None):
+        assert read_session(session_line(4, kept)) == (4, kept)
+
+
+@pytest.mark.parametrize("field", sorted(RESERVATION._asdict().keys() - {"remaining"} | {"until"}))
+@pytest.mark.parametrize("value", [None, -2, 1.5, "x" * (MOST_NAME + 1), [1], {}, [["00", -1]], True, 2**70])
+def test_a_reservation_with_a_value_that_cannot_be_is_left_out(field: str, value: object) -> None:
+    whole = json.loads(reservations_text([RESERVATION, RESERVATION], 0.0))
+    if (field, value) in (("until", 1.5), ("lease", 1.5), ("granted", True), ("token", True)):
+        value = "no"
+    whole["reservations"][0][field] = value
+    found, wrong = read_reservations(json.dumps(whole), 0.0)
+    assert (len(found), wrong) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"format": 1}', '{"format": 2, "reservations": []}']
+)
+def test_a_file_of_another_kind_is_damaged(text: str) -> None:
+    with pytest.raises(Damaged):
+        read_reservations(text, 0.0)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_whatever_json_it_is_readers_end_by_their_own_error(value: object) -> None:
+    text = json.dumps(
+        {"format": 1, **{key: [value] for key in ("links", "units", "used", "flows", "reservations")}}
+    )
+    assert read_reservations(text, 0.0)[0] == ()
+    assert read_usage(text)[0].used == ()
+    assert read_network(text)[0].units == ()
+    try:
+        read_session(json.dumps(value))
+    except ValueError:
+        pass
+
+
+# ---- the log of sessions -------------------------------------------------------------------------
+
+
+def test_sessions_are_appended_read_back_and_forgotten_when_known_again(tmp_path: Path) -> None:
+    log = SessionLog(tmp_path)
+    log.write([(10, SESSION), (11, PLAIN)], [])
+    log.write([(12, SESSION._replace(token=5))], [11])
+    path = tmp_path / sessionlog.FILE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with path.open("a") as file:
+        file.write('[3,"half')  # it was killed while it wrote
+    second = SessionLog(tmp_path)
+    assert second.load() == ((SESSION, SESSION._replace(token=5)), 1)
+    second.write([(1, PLAIN)], [])
+    # Killed before the switches had told of anything: the third knows all of it.
+    third = SessionLog(tmp_path)
+    assert third.load() == ((SESSION, SESSION._replace(token=5), PLAIN), 0)
+    third.write([(1, SESSION)], [])
+    third.forget()
+    assert SessionLog(tmp_path).load() == ((SESSION,), 0)
+
+
+def test_the_log_does_not_grow_with_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessionlog, "SLACK", 1_000)
+    log = SessionLog(tmp_path)
+    for number in range(500):
+        log.write([(number, SESSION)], [number - 2])
+    assert (tmp_path / sessionlog.FILE).stat().st_size < 3_000
+    assert len(SessionLog(tmp_path).load()[0]) == 2
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("mine\n")
+    os.symlink(tmp_path / "other", tmp_path / sessionlog.FILE)
+    log = SessionLog(tmp_path)
+    with pytest.raises(OSError):
+        log.load()
+    log.write([(1, SESSION)], [])  # the first write is a new file
+    assert (tmp_path / "other").read_text() == "mine\n"
+
+
+# ---- the keeper ----------------------------------------------------------------------------------
+
+
+def keeper(folder: Path, **more) -> Keeper:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return Keeper(Engine(off_path_site(), Policy(), epoch=1), folder, lambda: 100.0, **more)
+
+
+def restored(one: Keeper) -> Kept:
+    told: list[Kept] = []
+    one.restore(lambda given: told.append(given.kept) if isinstance(given, Restored) else None)
+    return told[0]
+
+
+def test_a_damaged_file_costs_itself_and_is_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    for name, text in (("usage", usage_text(USAGE)), ("network", "{}"), ("reservations", "\x00")):
+        (folder / FILES[name]).write_text(text)
+        (folder / FILES[name]).chmod(0o600)
+    one = keeper(folder)
+    assert restored(one) == Kept(usage=USAGE)
+    assert one._engine.counters.not_restored == {Lost.FILE: 2}
+
+
+def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    (folder / FILES["usage"]).write_text(usage_text(USAGE))
+    (folder / FILES["usage"]).chmod(0o644)
+    one = keeper(folder)
+    assert restored(one) == Kept()
+    assert one._engine.counters.not_restored == {Lost.FILE: 1}
+
+
+def test_what_cannot_be_written_is_counted_and_tried_again(tmp_path: Path) -> None:
+    one = keeper(tmp_path / "state")
+    one.restore(lambda given: None)
+    one._engine.reserving.changes += 1
+    (tmp_path / "state").rename(tmp_path / "away")
+    (tmp_path / "state").write_text("")  # no directory: even root cannot write into it
+    one.save()
+    assert one._engine.counters.not_restored == {Lost.WRITE: 1}
+    (tmp_path / "state").unlink()
+    (tmp_path / "away").rename(tmp_path / "state")
+    one.save()
+    assert (tmp_path / "state" / FILES["reservations"]).exists()
+    assert one._engine.counters.not_restored == {Lost.WRITE: 1}
+
+
+def test_only_what_changed_is_written_and_the_control_reads_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    one = keeper(folder)
+    one.restore(lambda given: None)
+    one.save()
+    assert not list(folder.iterdir())
+    one.around(lambda given: setattr(one._engine.reserving, "changes", 1))(Restored(Kept()))
+    assert [path.name for path in folder.iterdir()] == [FILES["reservations"]]
+    told: list[object] = []
+    keeper(folder, forgets=True).restore(told.append)
+    assert told == []
