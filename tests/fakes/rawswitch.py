@@ -75,6 +75,7 @@ class RawSwitch:
         self.dpid = dpid
         self.ports = dict.fromkeys(ports, True)
         self.seen: list[Seen] = []
+        self.counted = 700  # bytes, by each entry
         self.flows: dict[tuple[int, int, bytes], tuple[int, bytes]] = {}  # table, priority, match -> cookie
         self.answers_barriers = True
         self.answers_echo = True
@@ -198,7 +199,9 @@ class RawSwitch:
                 continue
             oxm = struct.pack(">HH", 1, 4 + len(match)) + match + b"\0" * (-(4 + len(match)) % 8)
             length = 48 + len(oxm) + len(instructions)
-            fixed = struct.pack(">HBxIIHHHH4xQQQ", length, at, 1, 0, priority, 0, 0, 0, value, 7, 700)
+            fixed = struct.pack(
+                ">HBxIIHHHH4xQQQ", length, at, 1, 0, priority, 0, 0, 0, value, 7, self.counted
+            )
             entries.append(fixed + oxm + instructions)
         return [b"".join(entries[at : at + 100]) for at in range(0, len(entries), 100)] or [b""]
 
