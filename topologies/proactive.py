@@ -1,8 +1,8 @@
 """Proactive insertion: entries set ahead lead all TCP of a subscriber to one MCP, from both accesses, so no first
 SYN and no join is looked at. Set-up times with and without are measured in the same run.
 
-In the end the subscriber's MCP is drained: what lives there stays, also sessions that join only then, and new ones
-go to the other MCP.
+In the end the controller is killed and comes back, and the subscriber's MCP is drained: what lives there stays, also
+sessions that join only then, and new ones go to the other MCP.
 """
 
 import sys
@@ -33,6 +33,8 @@ SESSIONS = 30
 CONNECTS = 60  # for set-up times, of each kind
 SETTLE_S = 8.0
 IN_FORCE_S = 2.0
+KEPT_S = 2.0  # until what began is on disk
+MOVED_S = 6.0  # a controller that has just begun moves nobody at once
 
 
 def run(options: Options, report: Report) -> None:
@@ -50,6 +52,7 @@ def run(options: Options, report: Report) -> None:
         proactive = test.set_up_times("proactive")
         report.table = [["insertion", "p50", "p95"], _row("reactive", reactive), _row("proactive", proactive)]
         report.figures["set_up_ms"] = {"reactive": reactive, "proactive": proactive}
+        test.restart(total // 3)
         test.drain(total // 3)
         if options.prompt:
             lab.command_line()
@@ -168,14 +171,32 @@ class Ahead:
     def _joins(self) -> int:
         return self.lab.counted("ue1").get("MPJoinSynAckRx", 0)
 
+    def restart(self, count: int) -> None:
+        """SIGKILL and another controller: no switch tells it of these sessions, and it knows them all the same."""
+        lab = self.lab
+        lab.say(f"{count} quiet sessions, then kill -9 of the controller")
+        self.open("quiet", count, speak=False)
+        time.sleep(KEPT_S)
+        tokens = self._tokens()
+        lab.controller.policy.write_text(AHEAD)
+        lab.controller.kill()
+        lab.start_controller()
+        self.report.equal(
+            "restarted: sessions by token and MCP are the same", (0, self.opened),
+            (len(tokens.items() ^ self._tokens().items()), len(tokens)), "REST",
+        )  # fmt: skip
+        self.speak("ahead")
+
+    def _tokens(self) -> dict[str, str]:
+        return {s["token"]: s["mcp"] for s in self.lab.controller.sessions() if s["state"] == "established"}
+
     def drain(self, count: int) -> None:
         """The household's MCP gets nothing new; quiet sessions at it join only now."""
         lab = self.lab
         old = str(self._whatif("10.1.0.2")["winner"])
-        lab.say(f"{count} quiet sessions, then {old} is drained")
-        self.open("quiet", count, speak=False)
+        lab.say(f"{old} is drained")
         lab.controller.request("POST", f"/v1/mcps/{old}/drain")
-        limit = time.monotonic() + IN_FORCE_S
+        limit = time.monotonic() + MOVED_S
         while self._whatif("10.1.0.2")["winner"] == old and time.monotonic() < limit:
             time.sleep(0.1)
         self.report.expect(
@@ -239,6 +260,6 @@ SCENARIO = Scenario(
     summary="entries set ahead: no SYN waits, joins find their session, a drained MCP keeps what it has",
     plan=PLAN,
     run=run,
-    controls=controls("proactive", "one-mcp"),
+    controls=controls("proactive", "one-mcp", "keeping"),
 )
 topos = {"proactive": topology(PLAN)}

@@ -4,8 +4,9 @@
     rival      s1 ----- s4 ----- s2         `rival` sends datagrams, 16 Mbit/s, and uploads six times.
                         s2 ----- s3  server
 
-`ue` uploads in one M-session. Its agent reserves 12 Mbit/s for it, lets the lease run out, and asks for more than
-there is. `guest` negotiates the number of its subflows.
+`ue` uploads in one M-session. Its agent reserves 12 Mbit/s for it, and asks for more than there is. The controller is
+killed meanwhile and comes back. Then the lease runs out. Then two sessions of one subscriber share a rate while one subflow
+of another has its own. `guest` negotiates the number of its subflows.
 """
 
 import sys
@@ -28,9 +29,13 @@ from topologies.scenario import Options, Scenario, controls
 ROWS = ("D-6.4g",)
 LINK_MBIT, ROUND_MBIT = 20.0, 6.0
 RESERVED_MBIT, KEPT_MBIT = 12, 10.0
+SHARED_MBIT, SHARED_KEPT_MBIT, SHARED_MOST_MBIT = 9, 7.2, 10.0  # of a subscriber, whatever its sessions
+ALONE_MBIT, ALONE_KEPT_MBIT, BESIDE_MBIT = 6, 4.5, 3.5  # of one subflow, and what another one has at most
 SMALL_MBIT = 7.0  # more than this is no starved session
 FLOOD_MBIT, UPLOADS = 16.0, 6  # of `rival`: datagrams, and plain TCP besides
-LEASE_S, SETTLE_S, MEASURE_S = 15.0, 2.0, 4.0
+LEASE_S, LAST_S, SETTLE_S, MEASURE_S = 120.0, 3.0, 2.0, 4.0  # the lease is renewed for `LAST_S` in the end
+UPLOAD_S = 180
+GUEST_LEASE_S = 5.0
 RISE_S = 5.0  # what TCP takes to rise from next to nothing
 SERVER = "10.9.0.2"
 EXTRA = tuple(f"10.4.0.{number}" for number in range(11, 18))  # further addresses of `guest`
@@ -87,13 +92,14 @@ class Trial:
         lab.agents["rival"].ask("start", name="flood", kind="flood", dst=SERVER, port=9, mbit=FLOOD_MBIT)
         for number in range(UPLOADS):
             name = f"up{number}"
-            lab.agents["rival"].ask("start", name=name, kind="upload", dst=SERVER, port=5001, seconds=60)
+            lab.agents["rival"].ask(
+                "start", name=name, kind="upload", dst=SERVER, port=5001, seconds=UPLOAD_S
+            )
         time.sleep(1.0)
-        lab.agents["ue"].ask("start", name="up", kind="upload", dst=SERVER, port=5001, seconds=60, mptcp=True)
+        self._upload("ue", "up")
         time.sleep(SETTLE_S)
         session = self._session("10.1.0.2")
         before = self._measure("before")
-        begun = time.monotonic()
         granted = self.ue.ask(
             "POST",
             "/reservations",
@@ -102,8 +108,10 @@ class Trial:
         report.equal("12 Mbit/s are granted to the session", (201, "granted"), _outcome(granted), "REST")
         time.sleep(RISE_S)
         within = self._measure("within")
+        alone = self.restart(granted)
         self.offers()
-        time.sleep(max(0.0, begun + LEASE_S + SETTLE_S - time.monotonic()))
+        self._renew(granted, LAST_S)
+        time.sleep(max(LAST_S, GUEST_LEASE_S) + SETTLE_S)
         left = self.lab.controller.get("/v1/reservations")["reservations"]
         report.equal("after the lease nothing is reserved", [], left, "REST")
         after = self._measure("after")
@@ -122,6 +130,13 @@ class Trial:
             "kernel",
         )
         report.expect(
+            "reserved goodput while no controller runs",
+            alone >= KEPT_MBIT,
+            f"at least {KEPT_MBIT} Mbit/s",
+            f"{alone:.1f} Mbit/s",
+            "kernel",
+        )
+        report.expect(
             "after its lease it is starved again",
             after <= SMALL_MBIT,
             f"at most {SMALL_MBIT} Mbit/s",
@@ -132,19 +147,116 @@ class Trial:
             ["lease", "M-session"],
             ["before", f"{before:.1f} Mbit/s"],
             ["within", f"{within:.1f} Mbit/s"],
+            ["no controller", f"{alone:.1f} Mbit/s"],
             ["after", f"{after:.1f} Mbit/s"],
         ]
-        lab.agents["ue"].ask("stop", name="up")
+        self.levels()
+        for host, name in (("ue", "up"), ("ue", "more"), ("guest", "one"), ("guest", "two")):
+            lab.agents[host].ask("stop", name=name)
         for name in ("flood", *(f"up{number}" for number in range(UPLOADS))):
             lab.agents["rival"].ask("stop", name=name)
+
+    def restart(self, granted: Answer) -> float:
+        """SIGKILL within the lease, and another controller: goodput without any, and what the next one knows."""
+        lab = self.lab
+        lab.say("kill -9 of the controller")
+        lab.controller.kill()
+        alone = self._measure("alone")
+        lab.start_controller()
+        told = {r["id"]: r for r in lab.controller.get("/v1/reservations")["reservations"]}
+        again = told.get(granted.body.get("id"), {})
+        same = ("standing", "level", "rate_bps", "path_number", "paths")
+        self.report.equal(
+            "after a restart of the controller the session's reservation is as it was",
+            {key: granted.body.get(key) for key in same}, {key: again.get(key) for key in same}, "REST",
+        )  # fmt: skip
+        left = again.get("remaining_s", 0.0)
+        self.report.expect(
+            "its lease went on", 0 < left < LEASE_S - MEASURE_S, "less than before", left, "REST"
+        )
+        return alone
+
+    def _renew(self, granted: Answer, seconds: float) -> None:
+        known = {r["id"] for r in self.lab.controller.get("/v1/reservations")["reservations"]}
+        if granted.body.get("id") in known:
+            path = f"/v1/reservations/{granted.body['id']}"
+            self.lab.controller.request("PUT", path, {"lease_s": seconds})
+
+    def levels(self) -> None:
+        """Two sessions of one subscriber share its rate; one subflow of another subscriber has its own."""
+        lab, report = self.lab, self.report
+        for name in ("one", "two"):
+            self._upload("guest", name)
+        self._upload("ue", "more")
+        time.sleep(SETTLE_S)
+        shared = self.ue.ask(
+            "POST", "/reservations",
+            {"level": "subscriber", "subscriber": "house-7", "rate_bps": SHARED_MBIT * 10**6},
+        )  # fmt: skip
+        report.equal("9 Mbit/s are granted to the subscriber", (201, "granted"), _outcome(shared), "REST")
+        carrying = sorted(
+            (s for s in subflows(lab.host("guest")) if s.flow.dport == 5001), key=lambda s: -s.bytes_acked
+        )[:2]
+        mine, other = (s.flow for s in carrying)
+        flow = {"src": mine.src, "sport": mine.sport, "dst": mine.dst, "dport": mine.dport}
+        wish = {"level": "subflow", "flow": flow, "rate_bps": ALONE_MBIT * 10**6}
+        alone = self.guest.ask("POST", "/reservations", wish)
+        report.equal("6 Mbit/s are granted to the subflow", (201, "granted"), _outcome(alone), "REST")
+        time.sleep(RISE_S)
+        lab.say("measuring by level")
+        began, first = time.monotonic(), (self._by_session("ue"), self._acked("guest"))
+        time.sleep(MEASURE_S)
+        seconds = time.monotonic() - began
+        ue, guest = (
+            {key: (count - before.get(key, 0)) * 8 / seconds / 1e6 for key, count in now.items()}
+            for now, before in zip((self._by_session("ue"), self._acked("guest")), first, strict=True)
+        )
+        of_sessions = sorted(ue.values())[-2:]
+        both, own, beside = (
+            sum(ue.values()),
+            guest.get(str(mine.sport), 0.0),
+            guest.get(str(other.sport), 0.0),
+        )
+        report.figures |= {"shared_mbit": round(both, 2), "subflow_mbit": round(own, 2)}
+        report.expect(
+            "two sessions of one subscriber share its rate",
+            SHARED_KEPT_MBIT <= both <= SHARED_MOST_MBIT and len(of_sessions) == 2 and of_sessions[0] > 0.5,
+            f"{SHARED_KEPT_MBIT} to {SHARED_MOST_MBIT} Mbit/s together, both some",
+            [round(rate, 1) for rate in of_sessions],
+            "kernel",
+        )  # fmt: skip
+        report.expect(
+            "one subflow has its rate, and one beside it from the same host has not",
+            own >= ALONE_KEPT_MBIT and beside <= BESIDE_MBIT,
+            f"at least {ALONE_KEPT_MBIT}, at most {BESIDE_MBIT} Mbit/s",
+            f"{own:.1f}, {beside:.1f} Mbit/s",
+            "kernel",
+        )
+        for who, answer in ((self.ue, shared), (self.guest, alone)):
+            who.ask("DELETE", f"/reservations/{answer.body.get('id')}")
+
+    def _acked(self, host: str) -> dict[str, int]:
+        """What was acknowledged to a host, bytes, by its port."""
+        return {str(s.flow.sport): s.bytes_acked for s in subflows(self.lab.host(host))}
+
+    def _by_session(self, host: str) -> dict[str, int]:
+        """The same by M-session: its token."""
+        found: dict[str, int] = {}
+        for one in subflows(self.lab.host(host)):
+            found[one.own_token] = found.get(one.own_token, 0) + one.bytes_acked
+        return found
+
+    def _upload(self, host: str, name: str) -> None:
+        self.lab.agents[host].ask(
+            "start", name=name, kind="upload", dst=SERVER, port=5001, seconds=UPLOAD_S, mptcp=True
+        )
 
     def _measure(self, phase: str) -> float:
         """Goodput of `ue`, Mbit/s, by what its peers acknowledged."""
         self.lab.say(f"measuring {phase}")
-        host = self.lab.host("ue")
-        began, first = time.monotonic(), sum(s.bytes_acked for s in subflows(host))
+        began, first = time.monotonic(), sum(self._acked("ue").values())
         time.sleep(MEASURE_S)
-        last = sum(s.bytes_acked for s in subflows(host))
+        last = sum(self._acked("ue").values())
         mbit = (last - first) * 8 / (time.monotonic() - began) / 1e6
         self.report.figures[f"{phase}_mbit"] = round(mbit, 2)
         return mbit
@@ -185,7 +297,7 @@ class Trial:
         report.equal("a device cannot reserve for another's session", 403, foreign.status, "REST")
 
     def _rate(self, session: str, mbit: int) -> Answer:
-        wish = {"level": "session", "session": session, "rate_bps": mbit * 10**6, "lease_s": 5.0}
+        wish = {"level": "session", "session": session, "rate_bps": mbit * 10**6, "lease_s": GUEST_LEASE_S}
         return self.guest.ask("POST", "/reservations", wish)
 
     def slots(self) -> None:
@@ -259,6 +371,6 @@ SCENARIO = Scenario(
     summary="a session keeps its reserved rate against a flood, for its lease; offers, refusals, numbers of subflows",
     plan=PLAN,
     run=run,
-    controls=controls("reservations"),
+    controls=controls("reservations", "keeping"),
 )
 topos = {"reservation": topology(PLAN)}

@@ -21,6 +21,7 @@ from steering.model.session import EntryKind, SessionState
 
 LOOKED_AT = 5_000  # sessions of `over` at a time
 MOST_SESSIONS = 100_000  # that are kept
+_LIVE = (SessionState.ESTABLISHED, SessionState.PLAIN)
 
 
 class Keeping:
@@ -94,8 +95,8 @@ class Keeping:
 
     def _told_of(self, number: int) -> KeptSession | None:
         session = self._table.by_id.get(number)
-        if session is None or session.unit is None or session.returns or not session.subflows:
-            return None
+        if session is None or session.unit is None or session.returns or session.state not in _LIVE:
+            return None  # one that is closing is over by the time somebody reads this
         return KeptSession(
             session.unit, self._map.mcps[session.mcp].name, session.token, session.version, session.first,
             tuple((s.key, s.dpid, s.isn) for s in session.subflows),

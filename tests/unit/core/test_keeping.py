@@ -1,6 +1,7 @@
 """A controller is killed and another one begins: what no switch tells of it has from what was kept."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ from tests.unit.core.test_where_packets_go import Lab
 CELLULAR = NetworkAccessType.CELLULAR
 
 
-def kept(driver: Driver) -> Kept:
+def kept(driver: Any) -> Kept:
     """What would be on disk."""
     keeping = driver.engine.keeping
     begun, _ = keeping.sessions()
@@ -59,7 +60,7 @@ class Next:
 
     def __init__(self, before: Driver, told: Kept, policy=None, gone: float = 5.0, **bytes_of) -> None:
         self.before = before
-        self.driver = Driver.__new__(Driver)
+        self.driver: Any = Driver.__new__(Driver)
         self.driver.site, self.driver.now, self.driver.fills = before.site, before.now + gone, {}
         self.driver.engine = Engine(before.site, policy or before.engine.policy, epoch=8)
         self.entries = held_by(before, **bytes_of)
@@ -247,7 +248,7 @@ def test_a_subscribers_bytes_are_its_own_also_of_sessions_read_back() -> None:
 # ---- proactive -----------------------------------------------------------------------------------
 
 
-def ahead_after(lab: Ahead, told: Kept, policy=None) -> Ahead:
+def ahead_after(lab: Ahead, told: Kept, policy=None) -> Any:
     after = Next(lab, told, policy)
     after.up()
     fresh = after.driver
@@ -340,6 +341,14 @@ def test_a_session_that_is_over_is_told_once_and_one_with_entries_too() -> None:
     lab.proactive.pin(pinned)
     found = [number for _ in range(3) for number in lab.engine.keeping.sessions()[1]]
     assert sorted(found) == [gone.id, pinned.id]
+
+
+def test_a_session_that_is_closing_is_not_taken_over() -> None:
+    lab = Ahead()
+    lab.told(UE_LTE, 40_000)
+    (session,) = lab.table
+    lab.table.settle(session, SessionState.CLOSING)
+    assert kept(lab).sessions == ()
 
 
 def test_a_kept_session_that_switches_know_is_not_taken_twice() -> None:
