@@ -25,7 +25,8 @@ from topologies.scenario import Options, Scenario, controls
 
 ROWS = ("D-3.1a", "S-21")
 HOST, MCP, SERVER = "ue", "core", "server"
-FILE_BYTES = 30_000_000
+FILE_BYTES = 100_000_000
+AGAIN_BYTES = 20_000_000  # what nginx with MPTCP and HAProxy bring
 SMALL_BYTES = 8_000_000
 MPTCPIZE = ("mptcpize", "run")  # a program of plain TCP opens MPTCP
 PORTS = (debian.SSH, debian.HTTP, debian.HTTPS, debian.IPERF)
@@ -46,7 +47,9 @@ PLAN = replace(
 def run(options: Options, report: Report) -> None:
     """One program after the other, then nginx that speaks MPTCP, then HAProxy in the MCP's place."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
-        site = debian.Site(lab.record.directory, address_of(PLAN.box(SERVER), 4), FILE_BYTES, SMALL_BYTES)
+        site = debian.Site(
+            lab.record.directory, address_of(PLAN.box(SERVER), 4), FILE_BYTES, AGAIN_BYTES, SMALL_BYTES
+        )
         lab.start_services()
         lab.start_controller(options.without)
         at_server = lab.capture_port(PLAN.box(SERVER).nics[0].peer)
@@ -74,7 +77,11 @@ def run(options: Options, report: Report) -> None:
         servers[0].end()
         lab.host(SERVER).pexec("sysctl -qw net.mptcp.enabled=1")
         servers[0] = _serve(lab, "nginx-mptcp", [*MPTCPIZE, *site.nginx()], debian.HTTPS)
-        _through(lab, report, replace(site.download(), name="curl, nginx with MPTCP"))
+        _through(
+            lab,
+            report,
+            replace(site.download("again"), name="curl, nginx with MPTCP", what="curl-nginx-mptcp"),
+        )
         report.expect(
             "nginx with MPTCP: what the MCP opened to it is MPTCP",
             lab.counted(SERVER).get("MPCapableACKRX", 0) >= 1,
@@ -169,7 +176,9 @@ def _haproxy(lab: Lab, report: Report, site: debian.Site) -> None:
     site.install(lab.host(MCP), rules)
     body = _serve(lab, "haproxy", [*MPTCPIZE, *site.haproxy(debian.HTTPS)], debian.HTTPS, MCP)
     at_server = lab.capture_port(PLAN.box(SERVER).nics[0].peer)
-    _through(lab, report, replace(site.download(), name="curl, HAProxy as the MCP", what="curl-haproxy"))
+    _through(
+        lab, report, replace(site.download("again"), name="curl, HAProxy as the MCP", what="curl-haproxy")
+    )
     lab.stop_captures()
     peers = {s.flow.src for s in at_server.segments() if s.syn and s.flow.dport == debian.HTTPS}
     report.equal("HAProxy: whom the server sees", {address_of(PLAN.box(HOST), 4)}, peers, "capture")

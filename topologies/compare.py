@@ -3,52 +3,92 @@
 #1 the destination at the head of the data (Convert, RFC 8803), #2 a signalling protocol (SOCKS), #3 routing: this
 project. Same network, same relay, same measurements; and once with a SOCKS server that nobody here wrote.
 `topologies/comparison.py` writes docs/compare.rst from the report.
+
+    lan1 (plain) ---+            +-- dsl  s1 ---+          +-- server  (plain)
+                    +-- lan - cpe               s3 --------+
+    lan2 (MPTCP) ---+            +-- lte  s2 ---+          +-- server2 (MPTCP)
+                                 s4 (core): a link to each of s1, s2 and s3
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 # `mn --custom` runs this file by its path, outside its package.
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
+from topologies import from_outside
 from topologies.hybrid import ACCESS_MBIT, off_path, warm_up
 from topologies.lab import running
 from topologies.network import topology
-from topologies.plan import address_of
-from topologies.proposals import LONG_BYTES, MCP, Bench, Figures
+from topologies.plan import Attachment, Box, Kind, Nic, Plan, address_of
+from topologies.proposals import LONG_BYTES, MCP, Bench, Figures, Way
 from topologies.proposals import ways as all_ways
 from topologies.report import Report
 from topologies.scenario import Options, Scenario, controls
 
 CONNECTIONS = 200
-GAIN = 1.5  # of two equal accesses over one, with the time it takes to begin
+GAIN = 1.25  # more than one access can carry, whoever else uses the machine; `hybrid-access` wants 1.7
 BOUND_MS = 400.0  # p95 to the first byte (S-18), on a machine that may be busy
-ROWS = ("S-18", "S-18a", "S-19", "S-24", "S-25", "S-26", "S-F5")
-PLAN = off_path("compare")
+ROWS = ("S-18", "S-18a", "S-19", "S-20", "S-23", "S-24", "S-25", "S-26", "S-F5")
+SPARED = "10.9.0.0/24"  # the plain server's: no MPTCP is offered there
+CONTROLLED = {"steering": "routing", "rule": "routing", "mark": "routing", "via": "convert"}
+
+
+def _plan() -> Plan:
+    """That of `hybrid-access`, with a host and a server that speak MPTCP themselves."""
+    made = off_path("compare")
+    relay = ("--mptcp-off", SPARED, *from_outside.TOWARDS_HOSTS)
+    server = Box("server2", Kind.M_SERVER, (Nic("s3:5", ("10.9.1.2/24",)),))
+    return replace(
+        made,
+        boxes=(*(_changed(box, relay) for box in made.boxes), server),
+        gateways=(*made.gateways, Attachment("net2", ("10.9.1.0/24",), ("s3:5",))),
+    )
+
+
+def _changed(box: Box, relay: tuple[str, ...]) -> Box:
+    if box.name == MCP:
+        return replace(box, relay=relay)
+    return replace(box, kind=Kind.DUAL) if box.name == "lan2" else box
+
+
+PLAN = _plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """Every way in turn, with as many `--sessions` and for about as many `--seconds` of the long flow."""
+    """Every way in turn, with as many `--sessions` and for about as many `--seconds` of the long flow.
+
+    A control is run for the way alone that it bears on.
+    """
     count = options.sessions or CONNECTIONS
     size = int(options.seconds * 2 * ACCESS_MBIT * 1e6 / 8) or LONG_BYTES
-    with running(PLAN, options.say, options.without, options.keep) as lab:
+    missing = options.without
+    ways = all_ways(address_of(PLAN.box(MCP), 4), "rule" not in missing)
+    only = {CONTROLLED[name] for name in missing}
+    with running(PLAN, options.say, missing, options.keep) as lab:
         lab.start_services()
-        lab.start_controller(options.without)
+        from_outside.prepare(lab)
+        lab.start_controller(missing)
         warm_up(lab)
         bench = Bench(lab)
-        for way in all_ways(address_of(PLAN.box(MCP), 4)):
+        for way in (way for way in ways if not only or way.name in only):
             options.say(way.title)
-            bench.take(way)
+            bench.take(replace(way, cpe=()) if "via" in missing else way)
             found = report.figures[way.name] = bench.measure(way, count, size)
-            check(report, way.name, found, count)
-        check_costs(report)
+            if way.name == "routing":
+                found["told_apart"] = bench.told_apart(way, "mark" not in missing)
+            check(report, way, found, count)
+        if not only:
+            check_costs(report)
         report.table = table(report.figures)
         if options.prompt:
             lab.command_line()
 
 
-def check(report: Report, name: str, found: Figures, count: int) -> None:
+def check(report: Report, way: Way, found: Figures, count: int) -> None:
     """That a way works at all, and as fast as it has to."""
+    name = way.name
     report.equal(
         f"{name}: connections that served, failed", (count, 0), (found["connections"], found["failed"])
     )
@@ -64,6 +104,54 @@ def check(report: Report, name: str, found: Figures, count: int) -> None:
     report.expect(f"{name}: goodput", mbit >= least, f"at least {least:g} Mbit/s", f"{mbit} Mbit/s {error}")
     joined = found["joined"]
     report.expect(f"{name}: joins at the MCP", joined >= 1, "one for each connection", joined, "kernel")
+    check_outside(report, name, found["outside"])
+    check_native(report, name, found)
+    if way.foreign:
+        check_curl(report, found["curl"])
+
+
+def check_outside(report: Report, name: str, found: Figures) -> None:
+    """S-20: the server's session is served; by both accesses where the network leads it to the MCP."""
+    report.equal(f"{name}: an upload that the server begins", "", found["error"])
+    steered = name == "routing"
+    wanted = (1, 2, 1) if steered else (0, 0, 0)
+    seen = found["by_mcp"], found["subflows"], found["sessions"]
+    report.equal(f"{name}: of it at the MCP; subflows at the CPE, of sessions", wanted, seen, "kernel")
+    share = found["second_access"]
+    report.expect(
+        f"{name}: what of it comes by the second access",
+        share > 0.1 if steered else share == 0,
+        "over a tenth" if steered else "nothing",
+        share,
+        "capture",
+    )
+
+
+def check_native(report: Report, name: str, found: Figures) -> None:
+    """S-23: a LAN host's own MPTCP. A network that steers whatever is MPTCP has to be told what CPEs opened."""
+    steered = name == "routing"
+    native = found["native"]
+    seen = native["error"], native["mptcp"], native["end_to_end"], native["by_mcp"]
+    report.equal(
+        f"{name}: a LAN host's own MPTCP: error, MPTCP, end to end, connections at the MCP",
+        ("", True, not steered, int(steered)),
+        seen,
+        "kernel",
+    )
+    if steered:
+        apart = found["told_apart"]
+        seen = apart["error"], apart["mptcp"], apart["end_to_end"], apart["by_mcp"]
+        report.equal(f"{name}: the same once CPEs mark what they open", ("", True, True, 0), seen, "kernel")
+        report.equal(f"{name}: and what the CPE opens is served", True, apart["served"], "kernel")
+
+
+def check_curl(report: Report, found: Figures) -> None:
+    """S-F5: SOCKS by a LAN host's curl."""
+    failed = found["direct_ms"]["failed"], found["socks_ms"]["failed"]
+    report.equal("curl: files it did not get, without and with --socks5", (0, 0), failed)
+    report.equal("curl --socks5: further round trips", 2, found["round_trips"], "capture")
+    seen = found["large"], found["sources"]
+    report.equal("curl --socks5: a large file; the CPE's addresses at microsocks", (True, 2), seen, "kernel")
 
 
 def check_costs(report: Report) -> None:
@@ -120,6 +208,11 @@ SCENARIO = Scenario(
     summary="Convert, SOCKS and routing side by side on one dual-proxy network: what each costs",
     plan=PLAN,
     run=run,
-    controls=controls("steering"),
+    controls=controls(
+        "steering",
+        rule="no rule lets servers' connections be taken",
+        mark="CPEs do not mark what they open",
+        via="the CPE addresses no MCP",
+    ),
 )
 topos = {"compare": topology(PLAN)}

@@ -15,6 +15,7 @@ from topologies.processes import LabError
 
 SSH, HTTP, HTTPS, IPERF = 22, 80, 443, 5201
 IPERF_S = 3
+DOWNLOAD_S = 90
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # sshd refuses to start without it
 
 
@@ -40,15 +41,17 @@ def sha256(file: Path) -> str:
 class Site:
     """Files, keys and configurations of all programs, below a lab's directory. Raises LabError if one cannot be made."""
 
-    def __init__(self, directory: Path, server: str, file_bytes: int, small_bytes: int) -> None:
+    def __init__(
+        self, directory: Path, server: str, file_bytes: int, again_bytes: int, small_bytes: int
+    ) -> None:
         self.server = server
         self._here = directory / "site"
         self._www = self._here / "www"
         self._www.mkdir(parents=True)
         self._here.chmod(0o755)
-        self._file, self._small = self._www / "file", self._www / "small"
-        self._file.write_bytes(os.urandom(file_bytes))
-        self._small.write_bytes(os.urandom(small_bytes))
+        self._small = self._www / "small"
+        for name, size in (("file", file_bytes), ("again", again_bytes), ("small", small_bytes)):
+            (self._www / name).write_bytes(os.urandom(size))
         self._certificate, self._key = self._here / "server.pem", self._here / "server.key"
         _make(
             *(
@@ -144,19 +147,20 @@ class Site:
         if status:
             raise LabError(f"kernel rules: {(error or said).strip().splitlines()[-1]}")
 
-    def download(self) -> Client:
-        """The big file by curl over TLS, its certificate verified."""
-        to = self._here / "got-https"
+    def download(self, name: str = "file") -> Client:
+        """A file (the big one, or `again`) by curl over TLS, its certificate verified."""
+        to, source = self._here / "got-https", self._www / name
         to.unlink(missing_ok=True)
-        command = ("curl", "-sS", "--fail", "--max-time", "40", "--cacert", str(self._certificate))
+        command = ("curl", "-sS", "--fail", "--max-time", str(DOWNLOAD_S), "--cacert", str(self._certificate))
         return Client(
             "curl over TLS",
             "curl",
-            (*command, "-o", str(to), f"https://{self.server}/file"),
+            (*command, "-o", str(to), f"https://{self.server}/{name}"),
             HTTPS,
             to,
-            sha256(self._file),
-            self._file.stat().st_size,
+            sha256(source),
+            source.stat().st_size,
+            DOWNLOAD_S,
         )
 
     def clients(self) -> list[Client]:

@@ -6,11 +6,12 @@ import statistics
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from topologies import processes
+from topologies import from_outside, native, processes, socks_client
+from topologies.captures import Segment
 from topologies.ground import subflows
 from topologies.hybrid import SERVICE, UNSERVED
 from topologies.lab import Lab, ofctl
@@ -23,6 +24,15 @@ HELD = 20  # connections at once, when state is counted
 PROBES = 10  # connections whose bytes are counted one by one
 SHORT_BYTES, LONG_BYTES = 1_000_000, 20_000_000
 PATIENCE_S = 6.0  # of a LAN host, when the MCP is dead
+WINDOW = "49152-50175"  # source ports by which the network tells what CPEs opened, where it has to
+NATURAL = "policy: 1\nrules:\n  - {name: nobody, then: {action: bypass}}\n"
+STEERED = "policy: 1\n"
+EITHER_END = "rules:\n  - {name: towards-hosts, when: {direction: server}, then: {action: proxy}}\n"
+TOLD_APART = f"""\
+policy: 1
+marker: {{source_ports: ["{WINDOW}"]}}
+rules: [{{name: upstream-only, then: {{terminate_only: [proxied]}}}}]
+"""
 Figures = dict[str, Any]
 _PORT = re.compile(r"tp_(?:src|dst)=(\d+)\b")
 
@@ -37,18 +47,22 @@ class Way:
     cpe: tuple[str, ...] = ()
     mcp: tuple[str, ...] = ()
     foreign: bool = False
+    policy: str = NATURAL
 
     @property
     def addressed(self) -> int | None:
         """The MCP's port that the CPE connects to; None where it connects to the server."""
-        return int(self.cpe[-1].rpartition(":")[2]) if self.cpe else None
+        return int(self.cpe[-1].rpartition(":")[2]) if "--via" in self.cpe else None
 
 
-def ways(mcp: str) -> tuple[Way, ...]:
-    """No MCP, routing, Convert, SOCKS, and SOCKS with a server that nobody here wrote."""
+def ways(mcp: str, either_end: bool = True) -> tuple[Way, ...]:
+    """No MCP, routing, Convert, SOCKS, and SOCKS with a server that nobody here wrote.
+
+    The network steers by its policy where routing is the way, and nothing elsewhere.
+    """
     return (
         Way("none", "no MCP: the CPE's NAT, one access", UNSERVED),
-        Way("routing", "#3 routing"),
+        Way("routing", "#3 routing", policy=STEERED + (EITHER_END if either_end else "")),
         Way(
             "convert",
             "#1 Convert",
@@ -73,8 +87,9 @@ class Bench:
         self.keys = 0
 
     def take(self, way: Way) -> None:
-        """Both relays of this way, fresh."""
+        """Both relays and the policy of this way, fresh."""
         lab, plan = self._lab, self._lab.plan
+        lab.controller.put_policy(way.policy)
         for running in (lab.relays[CPE], lab.relays[MCP], self._body):
             running.end()
         box, mcp = plan.box(CPE), plan.box(MCP)
@@ -102,8 +117,35 @@ class Bench:
         found |= self._state(way)
         for name, size in (("short", SHORT_BYTES), ("long", long_bytes)):
             found[name] = self._flow(way, size)
+        if way.name != "none":
+            found["native"] = native.measure(self._lab)
+            found["outside"] = from_outside.measure(self._lab)
+        if way.foreign:
+            found["curl"] = self._curl()
         found |= {} if way.name == "none" else self._death(way)
         return found
+
+    def told_apart(self, way: Way, marked: bool = True) -> Figures:
+        """A LAN host's own MPTCP once more, where the CPE marks what it opens and the MCP serves nothing else.
+
+        `served`: whether the MCP still takes what the CPE opened.
+        """
+        policy = TOLD_APART if marked else way.policy
+        self.take(replace(way, cpe=("--source-ports", WINDOW), policy=policy))
+        found = native.measure(self._lab)
+        before = processes.relay_status(self._lab.record, MCP)["counters"]["accepted"]
+        done = self._task(way, "first-bytes", count=1)
+        after = processes.relay_status(self._lab.record, MCP)["counters"]["accepted"]
+        return found | {"served": (len(done["took"]), after - before) == (1, 1), "cpe_options": self.keys}
+
+    def _curl(self) -> Figures:
+        """The host addresses the MCP itself: the CPE's relay takes its connections to the SOCKS port like others."""
+        lab = self._lab
+        lab.relays[CPE].end()
+        box = lab.plan.box(CPE)
+        options = (*box.relay, "--port", str(FOREIGN))
+        lab.relays[CPE] = processes.upstream_relay(lab.record, lab.host(CPE), len(box.nics), options)
+        return socks_client.measure(lab, FOREIGN)
 
     def _task(self, way: Way, kind: str, **order: Any) -> Figures:
         self._start(way, kind, **order)
@@ -139,7 +181,7 @@ class Bench:
         near = [s for s in home.segments() if way.port in (s.flow.sport, s.flow.dport)]
         data = [s for s in far if s.length]
         return {
-            "added_bytes": (sum(s.length for s in far) - sum(s.length for s in near)) / PROBES,
+            "added_bytes": (_payload(far) - _payload(near)) / PROBES,
             "segments": len(far) / PROBES,
             "data_segments": len(data) / PROBES,
         }
@@ -175,13 +217,14 @@ class Bench:
 
     def _flow(self, way: Way, size: int) -> Figures:
         """A download of that many bytes: goodput, CPU seconds per GB of both proxies, TCP options between them."""
-        access = self._lab.capture_port("s1:1")
+        access = self._lab.capture_port("s1:1") if size > SHORT_BYTES else None
         bodies = {"cpe": self._lab.relays[CPE].popen.pid, "mcp": self._body.popen.pid}
         before = {name: _cpu(pid) for name, pid in bodies.items()}
         done = self._task(way, "fetch", bytes=size)
         spent = {name: (_cpu(pid) - before[name]) * 1e9 / size for name, pid in bodies.items()}
-        self._lab.stop_captures()
-        data = [s for s in access.segments() if s.length > 500]
+        if access is not None:
+            self._lab.stop_captures()
+        data = [s for s in access.segments() if s.length > 500] if access is not None else []
         options = sum(len(s.raw_options) // 2 for s in data) / len(data) if data else 0.0
         return {
             "bytes": done.get("bytes", 0),
@@ -216,6 +259,11 @@ class Bench:
         for name in ("death", "new", "new_later"):
             agent.ask("close", group=name)
         return {"death": said}
+
+
+def _payload(segments: Sequence[Segment]) -> int:
+    """Bytes of data; what was sent again counts once."""
+    return sum(length for _flow, _sequence, length in {(s.flow, s.sequence, s.length) for s in segments})
 
 
 def _outcome(error: str, seconds: float) -> Figures:

@@ -23,7 +23,7 @@ from steering.core.sessions import BOTH_FINS, Session, SessionTable, Subflow, fl
 from steering.core.sitemap import SiteMap
 from steering.model.kept import KeptUsage, KeptUse
 from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
-from steering.model.policy import Distribution, Policy, Pooling, UsageMode
+from steering.model.policy import Action, Distribution, Policy, Pooling, UsageMode
 from steering.model.preference import Intent, Wish
 from steering.model.session import EntryKind, Refusal, SessionState
 
@@ -248,6 +248,10 @@ class Preferring:
         single mode the one subflow that it has works (D-1.m3)."""
         known = self._chooser.access.get(access, FOREIGN)
         refusal = not_allowed(self._policy, known, answer)
+        if refusal is Refusal.POLICY and answer.terms.action is Action.BYPASS and self._addressed(session):
+            refusal = (
+                None  # the host has chosen: what a rule says of steering is no matter to its joins either
+            )
         if refusal is None and not self._map.reaches(access, session.mcp):
             return Refusal.OUT_OF_REACH
         if refusal is not None or (self._silent and self._indifferent()):
@@ -261,6 +265,11 @@ class Preferring:
         if usage.single and any(map(self._works, session.subflows)):
             return Refusal.SINGLE
         return None
+
+    def _addressed(self, session: Session) -> bool:
+        """Whether its host addressed the MCP itself (explicit mode)."""
+        half = (len(session.first) - 4) // 2
+        return self._map.is_mcp_address(session.first[half : 2 * half])
 
     def wishes(self, session: Session) -> list[tuple[Subflow, Wish]]:
         """What is wanted of each live subflow."""

@@ -1,7 +1,7 @@
 """Explicit mode (N-5.2.1): hosts that address an MCP, or an address that several stand behind."""
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -66,6 +66,20 @@ def test_its_joins_are_checked_by_token_and_have_no_entry_either():
     assert driver.counters.refusals[Refusal.UNKNOWN_TOKEN] == 1
     assert refused(driver.syn(2, 1, join(UE_WLAN, 40003, dst=EDGE)))
     assert driver.counters.refusals[Refusal.WRONG_MCP_ADDRESS] == 1
+
+
+@pytest.mark.row("N-5.2.1c")
+@pytest.mark.parametrize("address", [CORE, SHARED])
+def test_a_network_that_steers_nothing_lets_joins_to_an_addressed_mcp_pass(address):
+    bypass = Rule("nobody", When(), Terms(action=Action.BYPASS))
+    driver = Driver(virtual_site(), policy=Policy(rules=(bypass,)))
+    open_to(driver, address)
+    (output,) = driver.syn(2, 1, join(UE_WLAN, 40001, dst=address))
+    assert isinstance(output, Release if address == CORE else Steer)
+    deny = Rule("not-here", When(sources=(ip_network(f"{UE_WLAN}/32"),)), Terms(action=Action.DENY))
+    driver = Driver(virtual_site(), policy=Policy(rules=(deny,)))
+    open_to(driver, address)
+    assert refused(driver.syn(2, 1, join(UE_WLAN, 40001, dst=address)))
 
 
 def test_an_early_join_to_the_mcp_waits_for_its_token():
