@@ -47,7 +47,7 @@ What the numbers do not show
   each would add its own; routing adds none, and in their place the controller's answer and the entries in the switches.
   Proactive entries avoid both (docs/proactive.rst) and are not used here.
 * *A quiet machine.* Switches are Open vSwitch in user space; hosts, switches, controller and relays share two cores, with
-  whoever else is at work. Runs on a busy one gave 8 to 57 ms for routing's p50, 10 to 48 for the others', so nobody should
+  whoever else is at work. Runs on a busy one gave 8 to 57 ms for routing's p50, 10 to 73 for the others', so nobody should
   read a rank from this table's first line.
 * *CPU.* Seconds are those of the relay's process alone, in Python: the kernel's share and the controller's are not in them.
   They compare ways, and say nothing of what a relay in another language would need. A timer tick is 10 ms, so that of

@@ -11,6 +11,7 @@ from typing import Any
 from topologies import processes
 from topologies.ground import subflows
 from topologies.lab import Lab
+from topologies.network import add_endpoints
 from topologies.plan import address_of
 from topologies.processes import Running, listeners, relay_status
 
@@ -36,10 +37,7 @@ def prepare(lab: Lab) -> None:
 
 
 def measure(lab: Lab, seconds: float = SECONDS) -> Figures:
-    """An upload of the server: how it ended, what the MCP had to do with it, and by which accesses it came.
-
-    The CPE's own endpoints are gone afterwards, until its relay is started again.
-    """
+    """An upload of the server: how it ended, what the MCP had to do with it, and by which accesses it came."""
     cpe = lab.plan.box(CPE)
     second = address_of(cpe, 4, 2)
     lab.host(CPE).run(
@@ -53,6 +51,9 @@ def measure(lab: Lab, seconds: float = SECONDS) -> Figures:
     time.sleep(seconds / 2)
     held = [s for s in subflows(lab.host(CPE)) if s.flow.sport == PORT and s.state == "ESTAB"]
     done = lab.agents[SERVER].finish("outside", seconds + 45)
+    lab.host(CPE).run("ip mptcp endpoint flush")
+    for number in (1, 2):
+        add_endpoints(lab.host(CPE), cpe.nics[number], number)
     lab.stop_captures()
     carried = [sum(s.length for s in at.segments() if s.flow.dport == PORT) for at in accesses]
     total = sum(carried)

@@ -112,6 +112,9 @@ class Bench:
     def measure(self, way: Way, count: int, long_bytes: int) -> Figures:
         """All figures of a way; the MCP is dead afterwards."""
         found: Figures = {"title": way.title, "cpe_options": self.keys}
+        if way.foreign:
+            found["curl"] = self._curl()
+            self.take(way)
         found |= self._set_up(way, count)
         found |= self._added(way)
         found |= self._state(way)
@@ -120,8 +123,6 @@ class Bench:
         if way.name != "none":
             found["native"] = native.measure(self._lab)
             found["outside"] = from_outside.measure(self._lab)
-        if way.foreign:
-            found["curl"] = self._curl()
         found |= {} if way.name == "none" else self._death(way)
         return found
 
