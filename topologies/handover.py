@@ -25,6 +25,7 @@ SERVER, PORT = "10.9.0.2", 5001
 MBIT = 2.0
 HALF_S = 1.5
 BREAK_S = 3.0  # of the move with one access alone: the network learns where the host is, the host sends again
+STRAYED = 64  # segments, of the some 500 that the host sends in that time
 LTE = ("10.3.0.2/24",)
 HOT1, HOT2, CELL, CELL2 = range(4)  # the host's interfaces
 ROWS = ("D-4.2b", "D-3.3a", "D-3.3b", "D-1.u1", "D-6.2c")
@@ -84,16 +85,31 @@ def run(options: Options, report: Report) -> None:
         with _Talk(lab, report, CELL) as talk:
             if "notice" in options.without:
                 lab.controller.kill()
+            moved = time.time()
             talk.change_switch()
             talk.move("cellular to WLAN", CELL2, HOT1)
         talk.judge("lte", "lte", "hot1", BREAK_S)
         lab.stop_captures()
         flows = {s.flow for s in sees.segments() if s.syn and s.flow.dport == PORT}
-        plain = not any(s.options for s in sees.segments() if s.length)
-        wanted = ({"10.1.0.2", "10.3.0.2"}, 2, True)
-        found = ({flow.src for flow in flows}, len(flows), plain)
+        # What the host sends at its new switch before the network has learned of the move goes straight on; it is of
+        # no sequence that the server knows (every byte came back).
+        told = [s.time for s in sees.segments() if s.length and s.options]
+        strayed = [at for at in told if moved <= at < moved + BREAK_S]
+        report.figures["strayed_segments"] = len(strayed)
+        wanted = ({"10.1.0.2", "10.3.0.2"}, 2, 0)
+        found = ({flow.src for flow in flows}, len(flows), len(told) - len(strayed))
         report.equal(
-            "what the server saw: two plain connections, from where they began", wanted, found, "capture"
+            "what the server saw: two plain connections, from where they began, no MPTCP but for the moment of the move",
+            wanted,
+            found,
+            "capture",
+        )
+        report.expect(
+            "segments that strayed in that moment",
+            len(strayed) <= STRAYED,
+            f"at most {STRAYED}",
+            len(strayed),
+            "capture",
         )
         if options.prompt:
             lab.command_line()
@@ -158,10 +174,10 @@ class _Talk:
         rows = [s for s in subflows(ue) if s.flow.src == "10.3.0.2" and s.state == "ESTAB"]
         self.report.equal("another switch: the subflow is the one it was", 1, len(rows), "kernel")
         if self.lab.controller.alive():
-            session = self.lab.controller.get(f"/v1/sessions/{self._session()['id']}")
-            where = [(s["src"], s["switch"]) for s in session["subflows"]]
-            found = (session["token"], session["mcp"], where)
-            wanted = (self.token, "core", [("10.3.0.2", "s2")])
+            # Where nothing is steered there is no session.
+            known = [s for s in self.lab.controller.detailed() if s["token"] == self.token]
+            found = [(s["token"], s["mcp"], [(f["src"], f["switch"]) for f in s["subflows"]]) for s in known]
+            wanted = [(self.token, "core", [("10.3.0.2", "s2")])]
             self.report.equal(
                 "another switch: its entry is there, and leads to its MCP", wanted, found, "REST"
             )
