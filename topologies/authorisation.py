@@ -1,7 +1,8 @@
-"""Who may (draft-nam section 5.3): RADIUS asked once for each source, lists that switches enforce, ports that are closed.
+"""Who may (draft-nam section 5.3): RADIUS and an HTTP hook asked once for each source, lists that switches enforce, ports
+that are closed.
 
 cpe  s1 ---- s3 ---- server       good, bad, late and client hang at s1; FreeRADIUS knows good and client, and
-lan  s2 ----  |                   is down when late comes. lan requires authorisation: stranger is nobody's
+lan  s2 ----  |                   is down when late comes. The hook knows hooked and barred, and is down when tardy comes. lan requires authorisation: stranger is nobody's
             core                  before the registry allows it. plugged hangs at a port of no access network.
 """
 
@@ -18,6 +19,7 @@ sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1
 
 from topologies.captures import CAPABLE, Capture, frames
 from topologies.controller import free_port
+from topologies.http_hook import HttpHook
 from topologies.lab import Lab, ofctl, running
 from topologies.network import topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
@@ -41,13 +43,16 @@ PLAN = Plan(
         Box("bad", Kind.DUAL, (Nic("s1:3", ("10.1.0.3/24",)),)),
         Box("late", Kind.DUAL, (Nic("s1:4", ("10.1.0.4/24",)),)),
         Box("client", Kind.DUAL, (Nic("s1:5", ("10.1.0.5/24",)),)),
+        Box("hooked", Kind.DUAL, (Nic("s1:6", ("10.1.0.6/24",)),)),
+        Box("barred", Kind.DUAL, (Nic("s1:7", ("10.1.0.7/24",)),)),
+        Box("tardy", Kind.DUAL, (Nic("s1:8", ("10.1.0.8/24",)),)),
         Box("stranger", Kind.PLAIN, (Nic("s2:1", ("10.2.0.2/24",)),)),
         Box("plugged", Kind.PLAIN, (Nic("s2:9", ("10.2.0.9/24",)),)),
         Box("core", Kind.MCP, (Nic("s3:1", ("10.8.0.2/24",)),)),
         Box("server", Kind.SERVER, (Nic("s3:4", ("10.9.0.2/24",)),)),
     ),
     accesses=(
-        Attachment("cpe", ("10.1.0.0/24",), ("s1:1", "s1:3", "s1:4", "s1:5"), "fixed"),
+        Attachment("cpe", ("10.1.0.0/24",), tuple(f"s1:{port}" for port in (1, *range(3, 9))), "fixed"),
         Attachment("lan", ("10.2.0.0/24",), ("s2:1",), "wlan"),
     ),
     gateways=(Attachment("internet", ("10.9.0.0/24",), ("s3:4",)),),
@@ -61,8 +66,8 @@ def policy(without: tuple[str, ...]) -> str:
     return (
         "policy: 1\n"
         "authorization:\n"
-        "  authorizers: [acl, radius]\n"
-        f"  fail_open: [{'radius' if 'fail-closed' in without else ''}]\n"
+        f"  authorizers: [acl, {'' if 'hook' in without else 'http, '}radius]\n"
+        f"  fail_open: [{'http, radius' if 'fail-closed' in without else ''}]\n"
         f"  required: [{'' if 'gate' in without else 'lan'}]\n"
         f"cpe_acl: {{block: {'false' if 'cpe-acl' in without else 'true'}, clients: [10.1.0.5]}}\n"
     )
@@ -74,13 +79,16 @@ def run(options: Options, report: Report) -> None:
     with running(plan, options.say, options.without, options.keep) as lab:
         port = free_port()
         radius = RadiusServer(lab.record, port, ["10.1.0.2", "10.1.0.5"])
+        hook = HttpHook(allowed={"10.1.0.6"}, denied={"10.1.0.7"})
         with lab.controller.site.open("a") as site:
             site.write(
-                f"aaa: {{radius: {{host: 127.0.0.1, port: {port}, secret_file: {radius.secret_file}}}}}\n"
+                f"aaa:\n  radius: {{host: 127.0.0.1, port: {port}, secret_file: {radius.secret_file}}}\n"
+                f"  http: {{url: {hook.url}}}\n"
             )
         lab.start_services()
         lab.start_controller(options.without)
         _radius(lab, report, radius)
+        _hook(lab, report, hook)
         _explicit(lab, report)
         _list(lab, report, "acl" in options.without)
         _closed(lab, report)
@@ -90,8 +98,15 @@ def run(options: Options, report: Report) -> None:
         _refused(report, "late, while RADIUS is down", _open(lab, "late"))
         lab.stop_captures()
         report.equal("SYNs of it at the MCP", 0, _syns(mcp, "10.1.0.4"), "capture")
-        failed = sum(_answers(lab, outcome) for outcome in ("error", "timeout"))
-        report.equal("authorisers that failed", 1, int(failed), "REST")
+        report.equal("RADIUS: answers that failed", 1, _failed(lab, "radius"), "REST")
+        options.say("judging: the hook down")
+        hook.stop()
+        mcp = lab.capture_port("s3:1")
+        _refused(report, "tardy, while the hook is down", _open(lab, "tardy"))
+        _served(report, "hooked, while the hook is down: its answer lasts", _open(lab, "hooked"))
+        lab.stop_captures()
+        report.equal("SYNs of tardy at the MCP", 0, _syns(mcp, "10.1.0.8"), "capture")
+        report.equal("hook: answers that failed", 1, _failed(lab, "http"), "REST")
         if options.prompt:
             lab.command_line()
 
@@ -112,8 +127,36 @@ def _syns(capture: Capture, source: str) -> int:
     return sum(s.syn and s.flow.src == source for s in capture.segments())
 
 
-def _answers(lab: Lab, outcome: str) -> float:
-    return lab.controller.metric("steering_authorisations_total", authorizer="radius", outcome=outcome)
+def _answers(lab: Lab, outcome: str, authorizer: str = "radius") -> float:
+    return lab.controller.metric("steering_authorisations_total", authorizer=authorizer, outcome=outcome)
+
+
+def _failed(lab: Lab, authorizer: str) -> int:
+    return int(sum(_answers(lab, outcome, authorizer) for outcome in ("error", "timeout")))
+
+
+def _served(report: Report, who: str, opened: list[dict[str, Any]]) -> None:
+    report.equal(who, [], [one["error"] for one in opened if "error" in one])
+
+
+def _hook(lab: Lab, report: Report, hook: HttpHook) -> None:
+    """One allowed, with a second session that needs no question; one denied; RADIUS decides on who it has no opinion on."""
+    lab.say("HTTP hook: one allowed, one denied")
+    mcp = lab.capture_port("s3:1")
+    lab.mark()
+    _served(report, "hook: a session of the allowed one", _open(lab, "hooked"))
+    _served(report, "hook: its further sessions", _open(lab, "hooked", SESSIONS - 1))
+    _refused(report, "denied by the hook", _open(lab, "barred"))
+    lab.stop_captures()
+    served = lab.counted("core").get("MPCapableSYNRX", 0)
+    report.equal("hook: sessions of the allowed one at the MCP", SESSIONS, served, "kernel")
+    report.equal("hook: SYNs of the denied one at the MCP", 0, _syns(mcp, "10.1.0.7"), "capture")
+    asked = [hook.asked_about(f"10.1.0.{host}") for host in (6, 7)]
+    report.equal("the hook was asked once about each", [1, 1], asked, "HTTP")
+    wanted = {"subscriber": None, "address": "10.1.0.6", "access_network": "cpe"}
+    report.equal("and told address and access network", True, wanted in hook.requests, "HTTP")
+    answers = [int(_answers(lab, outcome, "http")) for outcome in ("allow", "deny", "no-opinion")]
+    report.equal("allowed, denied, no opinion on what RADIUS knows", [1, 1, 2], answers, "REST")
 
 
 def _radius(lab: Lab, report: Report, radius: RadiusServer) -> None:
@@ -215,11 +258,12 @@ SCENARIO = Scenario(
     name="authorisation",
     figure="draft-nam section 5.3",
     rows=ROWS,
-    summary="RADIUS once a source and closed when it is down; live access list; closed ports; explicit clients",
+    summary="RADIUS or an HTTP hook once a source and closed when down; live access list; closed ports; explicit clients",
     plan=PLAN,
     run=run,
     controls=controls(
         fail_closed="an authoriser that is down lets everybody pass",
+        hook="no HTTP hook is asked",
         acl="no access list is put in force",
         gate="nobody's hosts pass as everybody's",
         cpe_acl="any host may open MPTCP to an MCP",

@@ -1,0 +1,49 @@
+"""An HTTP authoriser of an operator's, as the site file's `aaa.http` asks one: it allows some addresses, denies some, and
+has no opinion on all others."""
+
+import json
+from collections.abc import Collection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+LONGEST = 4_096  # bytes of a question
+
+
+class HttpHook:
+    """Listens on a free port of loopback from the beginning; `requests` are the questions, in order."""
+
+    def __init__(self, allowed: Collection[str], denied: Collection[str]) -> None:
+        self.requests: list[dict[str, Any]] = []
+        requests = self.requests
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = min(int(self.headers.get("Content-Length", 0)), LONGEST)
+                asked = json.loads(self.rfile.read(length))
+                requests.append(asked)
+                address = asked["address"]
+                verdict = True if address in allowed else False if address in denied else None
+                body = json.dumps({"allow": verdict}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Quiet: the lab reports what matters."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/authorise"
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def asked_about(self, address: str) -> int:
+        """How often it was asked about an address."""
+        return sum(one["address"] == address for one in list(self.requests))
+
+    def stop(self) -> None:
+        """Nobody listens there any more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5.0)
