@@ -10,6 +10,7 @@ project. Same network, same relay, same measurements; and once with a SOCKS serv
                                  s4 (core): a link to each of s1, s2 and s3
 """
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,9 @@ def run(options: Options, report: Report) -> None:
             check(report, way, found, count)
         if not only:
             check_costs(report)
+        report.environment["load_average"] = round(
+            os.getloadavg()[2], 1
+        )  # over the quarter of an hour: the run
         report.table = table(report.figures)
         if options.prompt:
             lab.command_line()

@@ -47,7 +47,7 @@ What the numbers do not show
   each would add its own; routing adds none, and in their place the controller's answer and the entries in the switches.
   Proactive entries avoid both (docs/proactive.rst) and are not used here.
 * *A quiet machine.* Switches are Open vSwitch in user space; hosts, switches, controller and relays share two cores, with
-  whoever else is at work. Runs on a busy one gave 8 to 57 ms for routing's p50, 10 to 73 for the others', so nobody should
+  whoever else is at work. Runs on a busy one gave 8 to 61 ms for routing's p50, 10 to 73 for the others', so nobody should
   read a rank from this table's first line.
 * *CPU.* Seconds are those of the relay's process alone, in Python: the kernel's share and the controller's are not in them.
   They compare ways, and say nothing of what a relay in another language would need. A timer tick is 10 ms, so that of
@@ -55,7 +55,7 @@ What the numbers do not show
 * *A port that the network does not know.* ``microsocks`` listens where the controller knows of no MCP's service: joins to
   it are looked at one by one, with entries of their own. The relay's own ports are known, and have none.
 * *Sessions from outside.* The LAN is behind a NAT, so the CPE has to pass a port on, whatever the way. Routing then leads
-  the server's plain TCP to the MCP, which speaks MPTCP to the CPE on both accesses; no party to it is told anything.
+  the server's plain TCP to the MCP, which speaks MPTCP to the CPE on both accesses; neither the server nor the LAN host is told anything.
   Neither Convert nor SOCKS has the MCP called by a server: Convert has no message for it, SOCKS has BIND, which neither
   relay nor microsocks speaks. What passes the port on is Debian's socat, and the CPE announces its second address by hand:
   the relay has no role for it. The LAN host sees the CPE in the place of the server.
@@ -117,7 +117,8 @@ def document(report: Json) -> str:
     where = report["environment"]
     lines += [
         "",
-        f"Measured on kernel {where['kernel']}, Open vSwitch {where['open_vswitch']} ({where['datapath']}).",
+        f"Measured on kernel {where['kernel']}, Open vSwitch {where['open_vswitch']} ({where['datapath']}), "
+        f"load average {where['load_average']:g} on two cores.",
     ]
     return "\n".join(lines) + "\n\n" + _curl(ways) + TAIL
 

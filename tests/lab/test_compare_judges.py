@@ -86,7 +86,7 @@ def test_the_page_tells_each_criterion_from_the_run() -> None:
         "cpe_options": 6, "short": flow, "long": flow, "native": TAKEN, "told_apart": LEFT,
         "outside": STEERED | {"mbit": 33.0}, "death": {"open": ended, "new": ended, "new_later": ended}, "curl": CURL,
     }  # fmt: skip
-    where = {"kernel": "6", "open_vswitch": "3", "datapath": "userspace"}
+    where = {"kernel": "6", "open_vswitch": "3", "datapath": "userspace", "load_average": 1.5}
     page = document(
         {"figures": {"none": NONE | {"short": flow, "long": flow}, "routing": way}, "environment": where}
     )
