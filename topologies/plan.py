@@ -97,6 +97,15 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Shared:
+    """A virtual address as the site file names it: the MCPs behind it, and the one port that is served."""
+
+    address: str
+    mcps: tuple[str, ...]
+    port: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """A whole lab. `services` are the TCP ports that servers serve and MCPs relay.
 
@@ -113,6 +122,7 @@ class Plan:
     services: tuple[int, ...] = (5001,)
     policy: str = "policy: 1\n"
     slow: tuple[tuple[str, int], ...] = ()
+    virtual: tuple[Shared, ...] = ()
 
     def box(self, name: str) -> Box:
         """The host of that name. Raises KeyError."""
@@ -190,6 +200,10 @@ def site_text(plan: Plan) -> str:
             f"addresses: [{_list(point.addresses)}], "
             f"{point.source}, capacity: {{sessions: {point.sessions}}}}}"
         )
+    if plan.virtual:
+        lines.append("virtual_addresses:")
+    for shared in plan.virtual:
+        lines.append(f"  - {{address: {shared.address}, mcps: [{_list(shared.mcps)}], port: {shared.port}}}")
     return "\n".join(lines) + "\n"
 
 

@@ -62,12 +62,16 @@ class Explicit:
         return decision._replace(outcome=Outcome.PROXY, winner=winner, reason="addressed")
 
     def _narrowed(self, terms: Terms, handshake: Handshake) -> Terms:
-        """A rule's terms for one address. The same object for the same rule: caches go by identity."""
+        """A rule's terms for one address. The same object for the same rule: caches go by identity. MCPs that the
+        rule names narrow those behind a virtual address; where it names none of them, they are all it gets."""
         key = (id(terms), handshake.dst)
         known = self._terms.get(key)
         if known is None or known[0] is not terms:
             if len(self._terms) >= CACHED:
                 self._terms.clear()
             names = frozenset(mcp.name for mcp in self.owners(handshake))
-            known = self._terms[key] = (terms, replace(terms, mcps=names, max_stretch=inf))
+            known = self._terms[key] = (
+                terms,
+                replace(terms, mcps=names & terms.mcps or names, max_stretch=inf),
+            )
         return known[1]

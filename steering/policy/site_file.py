@@ -2,7 +2,16 @@
 
 from ipaddress import IPv6Network
 
-from steering.model.network import AccessNetwork, Address, Gateway, Link, Mcp, Site
+from steering.model.network import (
+    AccessNetwork,
+    Address,
+    Gateway,
+    Link,
+    Mcp,
+    Site,
+    VirtualAddress,
+    stable_id,
+)
 from steering.model.source import SourceMode
 from steering.policy.document import Document, load_text, read_document
 from steering.policy.fields import merged
@@ -12,6 +21,7 @@ from steering.policy.site_mcp_checks import mcp_problems
 from steering.policy.site_plan import Attachment, Kind, Plan, plan
 from steering.policy.site_schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile
 from steering.policy.site_topology_checks import topology_problems
+from steering.policy.site_virtual_checks import virtual_problems
 from steering.policy.validate import Salvage, check, salvage
 
 
@@ -35,6 +45,7 @@ def parse_site(text: str, filename: str) -> tuple[Site | None, list[Finding]]:
     made = _plan(left, document)
     if made is not None:
         problems += [*made.problems, *topology_problems(made), *address_problems(made), *mcp_problems(made)]
+        problems += virtual_problems(made)
     findings = document.report(problems)
     if findings or made is None:
         return None, findings
@@ -71,6 +82,10 @@ def _site(made: Plan) -> Site:
         switches=made.switches,
         discover=made.discover,
         aaa=file.aaa.compiled(),
+        virtual=tuple(
+            VirtualAddress(item.address, tuple(stable_id(name) for name in item.mcps), item.port)
+            for item in file.virtual_addresses
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from steering.model.network import Address, Interception, Network, PortRef, Port
 from steering.model.source import SourceMode
 from steering.policy.fields import PortName, first_address
 from steering.policy.findings import Code, Path, Problem, nearest, quoted
-from steering.policy.site_schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile
+from steering.policy.site_schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile, VirtualAddressFile
 
 NEIGHBOURHOOD = {4: 24, 6: 64}  # an MCP's gateway by default: the first address of the prefix this long
 
@@ -76,6 +76,9 @@ class Plan:
     file: SiteFile
     attachments: list[Attachment] = field(default_factory=list)
     links: list[PlacedLink] = field(default_factory=list)
+    virtual: list[tuple[int, VirtualAddressFile]] = field(
+        default_factory=list
+    )  # with their places in the file
     switches: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
@@ -100,6 +103,7 @@ def plan(file: SiteFile, numbers: dict[str, list[int]], lost: set[str]) -> Plan:
         ends = [_place(made, p, PortRole.CORE, (*path, "ports", i)) for i, p in enumerate(link.ports)]
         if ends[0] and ends[1]:
             made.links.append(PlacedLink(path, (ends[0], ends[1]), link.weight, link.capacity_mbit))
+    made.virtual = list(_numbered(file.virtual_addresses, numbers, "virtual_addresses"))
     return made
 
 

@@ -137,6 +137,14 @@ class McpFile(Strict):
     operator: Name = HOME  # D-7.3: another's gets no session unless the policy says so
 
 
+class VirtualAddressFile(Strict):
+    """An address that several MCPs own; hosts in explicit mode address it, the controller chooses (N-5.2.1)."""
+
+    address: IpAddress
+    mcps: Annotated[list[Name], Field(min_length=1, max_length=64), Listed()]
+    port: Annotated[int, Field(ge=1, le=0xFFFF)] | None = None  # the one TCP port served; none: all
+
+
 class LinkFile(Strict):
     ports: Annotated[list[SwitchPort], Field(min_length=2, max_length=2)]
     weight: float = Field(default=1.0, gt=0, le=1_000_000)
@@ -151,4 +159,5 @@ class SiteFile(Strict):
     access_networks: Annotated[list[AccessNetworkFile], EmptyList, Items] = Field(default=[])
     gateways: Annotated[list[GatewayFile], EmptyList, Items] = Field(default=[])
     mcps: Annotated[list[McpFile], EmptyList, Items] = Field(default=[])
+    virtual_addresses: Annotated[list[VirtualAddressFile], EmptyList, Items] = Field(default=[])
     aaa: Annotated[AaaFile, EmptyMapping] = AaaFile()

@@ -159,6 +159,16 @@ def test_behind_a_virtual_address_the_controller_chooses_and_pins():
     assert chosen(driver, 50000, SHARED_V6, "fd00:1::2") in inside
 
 
+@pytest.mark.row("N-5.2.1b")
+def test_a_rule_narrows_those_behind_a_virtual_address_and_cannot_leave_none():
+    for named, wanted in (({"edge"}, {"edge"}), ({"elsewhere"}, {"core", "edge"})):
+        rule = Rule("only", When(), Terms(mcps=frozenset(named)))
+        driver = Driver(virtual_site(), Policy(rules=(rule,), hysteresis=0.0))
+        inside = {w.id: i for i, w in driver.engine.map.inside.items()}
+        served = {inside[chosen(driver, sport)] for sport in range(40000, 40020)}
+        assert served <= {stable_id(name) for name in wanted}
+
+
 @pytest.mark.row("D-6.2c")
 def test_joins_to_a_virtual_address_go_to_the_sessions_mcp():
     driver = Driver(virtual_site())

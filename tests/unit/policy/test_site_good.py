@@ -12,6 +12,8 @@ from steering.model.network import (
     PortRef,
     Site,
     Trust,
+    VirtualAddress,
+    stable_id,
     waypoints,
 )
 from steering.model.source import TRANSPARENT
@@ -127,3 +129,14 @@ def test_prefixes_side_by_side_do_not_overlap(good: str) -> None:
 def test_two_mcps_may_share_a_neighbourhood(good: str) -> None:
     second = "  - {name: two, type: on-path, port: s5:1, addresses: [10.8.0.3], source_mode: transparent}\n"
     assert site_of(good + second).mcps[1].gateways == (ip_address("10.8.0.1"),)
+
+
+@pytest.mark.row("N-5.2.1b")
+def test_a_virtual_address_has_mcps_and_a_port_or_all(good: str) -> None:
+    more = "virtual_addresses:\n  - {address: 10.8.9.9, mcps: core, port: 8803}\n  - {address: 10.1.0.99, mcps: [core]}\n"
+    site = site_of(good + more)
+    owner = (stable_id("core"),)
+    assert site.virtual == (
+        VirtualAddress(ip_address("10.8.9.9"), owner, 8803),
+        VirtualAddress(ip_address("10.1.0.99"), owner, None),
+    )
