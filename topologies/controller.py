@@ -5,6 +5,7 @@ import json
 import random
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -207,6 +208,13 @@ class Controller:
             if head.partition("{")[0] == name and all(f'{k}="{v}"' in head for k, v in labels.items()):
                 total += float(value)
         return total
+
+    def settled(self, name: str, wanted: float, seconds: float = 10.0, **labels: str) -> float:
+        """A metric once it has come to `wanted`, or as it is after that time: a busy machine takes longer."""
+        limit = time.monotonic() + seconds
+        while (found := self.metric(name, **labels)) < wanted and time.monotonic() < limit:
+            time.sleep(0.2)
+        return found
 
     @property
     def url(self) -> str:

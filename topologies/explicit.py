@@ -16,7 +16,7 @@ from topologies import explicit_mode as em
 from topologies.aggregation import warm_up
 from topologies.captures import CAPABLE, JOIN
 from topologies.ground import subflows
-from topologies.lab import Lab, running
+from topologies.lab import Lab, running, session_entries
 from topologies.network import topology
 from topologies.off_path import PLAN as OFF_PATH
 from topologies.plan import Plan
@@ -85,7 +85,7 @@ def transfer(
     time.sleep(seconds / 2)
     at_core = [s for s in subflows(lab.host("core")) if s.flow.sport == port]
     sessions = [s for s in lab.controller.detailed() if s["state"] == "established"]
-    entries = em.session_entries(lab)
+    entries = session_entries(lab)
     done = lab.agents["ue"].finish(title, seconds + 45)
     via.end()
     lab.stop_captures()

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Sequence
 
 from topologies.captures import CAPABLE, JOIN, Capture, Segment
-from topologies.lab import Lab, ofctl
+from topologies.lab import Lab
 from topologies.processes import LabError, Running, listeners
 from topologies.report import Report
 
 CONVERT, SOCKS = 8803, 1080
 OFFERS = ("--explicit", f"convert:{CONVERT}", "--explicit", f"socks:{SOCKS}")
 SYNS = "tcp[tcpflags] & tcp-syn != 0"  # IPv4: a capture that is quick to read
-SESSION_ENTRIES = "table=1,cookie=0x5e10000000000000/0xfff0000000000000"
+STRANGER = "badc0de5"  # the token of `stray_join`
 
 
 def client(lab: Lab, name: str, via: str, listen: int, server: str, *options: str) -> Running:
@@ -23,12 +23,6 @@ def client(lab: Lab, name: str, via: str, listen: int, server: str, *options: st
     running = Running(lab.record, f"connect-{name}-{listen}", command, host)
     running.wait_for(lambda: f":{listen} " in listeners(host), 10, "no listener")
     return running
-
-
-def session_entries(lab: Lab) -> int:
-    """Session entries in all switches: those of table SESSION with a session's cookie."""
-    dumps = (ofctl(lab.switch(name), "dump-flows", SESSION_ENTRIES) for name in lab.plan.switches)
-    return sum(line.count("cookie=") for dump in dumps for line in dump.splitlines())
 
 
 def mptcp_segments(captures: Sequence[Capture]) -> list[Segment]:

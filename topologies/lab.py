@@ -25,6 +25,7 @@ from topologies.report import Progress
 from topologies.scenario import MECHANISMS
 
 PREFIX = "st-lab-"  # of every switch and so of every interface that a lab makes outside its namespaces
+SESSION_ENTRIES = "table=1,cookie=0x5e10000000000000/0xfff0000000000000"
 CAPTURE_DELAY_S = 1.2  # the kernel hands a capture its packets at most a second late
 
 
@@ -201,6 +202,12 @@ def ofctl(bridge: str, *words: str) -> str:
     if done.returncode:
         raise LabError(f"ovs-ofctl {words[0]} {bridge}: {done.stderr.strip()}")
     return done.stdout
+
+
+def session_entries(lab: Lab) -> int:
+    """Session entries in all switches: those of table SESSION with a session's cookie."""
+    dumps = (ofctl(lab.switch(name), "dump-flows", SESSION_ENTRIES) for name in lab.plan.switches)
+    return sum(line.count("cookie=") for dump in dumps for line in dump.splitlines())
 
 
 def set_controller(bridge: str, port: int) -> None:

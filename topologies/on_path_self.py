@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
 from topologies import aggregation
-from topologies.lab import Lab, ofctl, running
+from topologies.lab import SESSION_ENTRIES, Lab, ofctl, running
 from topologies.network import topology
 from topologies.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
 from topologies.report import Report
@@ -21,7 +21,6 @@ from topologies.scenario import Options, Scenario, controls
 ACCESS_MBIT = 10.0
 GAIN = 2.3  # of three equal accesses over one
 NOBODY = 5999  # a port at which no MCP and no server listens
-SESSION_ENTRIES = "table=1,cookie=0x5e10000000000000/0xfff0000000000000"
 LTE, WLAN, HOTSPOT = ("10.1.0.0/24",), ("10.2.0.0/24",), ("10.3.0.0/24",)
 ROWS = ("D-F2", "D-4.b", "D-4.a", "D-6.2c", "D-4.2c")
 PLAN = Plan(

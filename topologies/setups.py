@@ -1,5 +1,6 @@
 """Kinds of traffic that are timed: many connections one after the other, and a number of bytes."""
 
+import struct
 import time
 from typing import Any
 
@@ -25,11 +26,11 @@ def first_bytes(order: Json, task: Json) -> None:
 
 
 def fetch(order: Json, task: Json) -> None:
-    """Receive `bytes`: `mbit` is over all the time from the SYN to the last of them, `seconds`."""
+    """Receive `bytes`, the server sends no more: `mbit` is over all the time from the SYN to the last, `seconds`."""
     began = time.monotonic()
     made = connect(order)
     made.settimeout(20.0)
-    made.sendall(preface(b"D", 0))
+    made.sendall(preface(b"N", 0) + struct.pack("!Q", order["bytes"]))
     got = 0
     while got < order["bytes"]:
         part = len(made.recv(min(BLOCK, order["bytes"] - got)))

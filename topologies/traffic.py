@@ -3,7 +3,7 @@
 Runs inside a namespace (`python -m topologies.traffic`), standard library only, one JSON object a line on stdin and
 stdout. The first byte of a connection says what it is: `E` every further byte comes back, `S` bytes are
 counted until the host ends its direction, then the count comes back in 8 bytes; `D` bytes come until the host
-has had enough; `M` before one of these and a DSCP: with that all further bytes come back.
+has had enough; `N` and 8 bytes: that many come; `M` before one of these and a DSCP: with that all further bytes come back.
 """
 
 import argparse
@@ -94,12 +94,19 @@ class Service:
             state["out"] += data
         elif state["mode"] == b"D":
             state["out"] = ZEROS
+        elif state["mode"] == b"N":  # as D, but so many bytes
+            state["count"] = struct.unpack("!Q", data)[0]
+            state["out"] = ZEROS[: state["count"]]
 
     def _write(self, connection: socket.socket, state: Json) -> None:
         if connection.fileno() < 0:
             return
         sent = connection.send(state["out"])
-        state["out"] = ZEROS if state["mode"] == b"D" else state["out"][sent:]
+        if state["mode"] == b"N":
+            state["count"] -= sent
+            state["out"] = ZEROS[: state["count"]]
+        elif state["mode"] != b"D":
+            state["out"] = state["out"][sent:]
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if state["out"] else 0)
         self._selector.modify(connection, wanted, state)
 

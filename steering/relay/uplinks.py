@@ -116,15 +116,12 @@ def unrouting(number: int) -> list[str]:
 def endpoints(uplinks: Sequence[Uplink]) -> list[str]:
     """Commands that let the kernel open subflows from every uplink; the address a session was opened from it knows and passes over.
 
-    An uplink without the first one's families reaches only what a peer announces: it goes for all of that (fullmesh).
+    Uplinks after the first go for all that a peer announces (fullmesh): in implicit mode the MCP's own address is the
+    only one to be joined, and Linux would else join it from the first uplink, which has the session already (N-F7).
     """
-    first = uplinks[0]
-    lines = [
-        "ip mptcp endpoint flush",
-    ]
-    for uplink in uplinks:
-        lacks = any(first.address(v) and not uplink.address(v) for v in (4, 6))
-        flags = "subflow fullmesh" if lacks else "subflow"
+    lines = ["ip mptcp endpoint flush"]
+    for number, uplink in enumerate(uplinks):
+        flags = "subflow fullmesh" if number else "subflow"
         lines += [
             f"ip mptcp endpoint add {address} dev {uplink.interface} {flags}"
             for address in uplink.addresses

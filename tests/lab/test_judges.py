@@ -7,6 +7,7 @@ import pytest
 
 from topologies.captures import CAPABLE, JOIN, Segment
 from topologies.ground import FiveTuple, Subflow, parse_counters, parse_subflows
+from topologies.hybrid import payload
 from topologies.pins import capture_view, kernel_view
 
 LTE = FiveTuple("10.1.0.2", 40001, "10.9.0.2", 5001)
@@ -125,3 +126,16 @@ def test_netstat_counters_are_read_in_pairs() -> None:
     text = "TcpExt: A B\nTcpExt: 1 2\nMPTcpExt: MPJoinSynRx MPJoinAckRx\nMPTcpExt: 4 3\n"
     assert parse_counters(text) == {"MPJoinSynRx": 4, "MPJoinAckRx": 3}
     assert parse_counters("TcpExt: A\nTcpExt: 1\n") == {}
+
+
+def carrying(sequence: int, length: int, flow: FiveTuple = LTE) -> Segment:
+    return replace(segment(flow), sequence=sequence, length=length)
+
+
+def test_payload_counts_what_tcp_repeats_once() -> None:
+    end = 2**32
+    sent = [carrying(end - 1000, 1000), carrying(0, 500), carrying(end - 500, 800), carrying(0, 500)]
+    assert payload(sent) == 1500  # also over the wrap, and where a repetition has other ends
+    assert payload([*sent, carrying(900, 100)]) == 1600, "a hole is none of it"
+    assert payload([*sent, carrying(0, 500, NATTED)]) == 2000, "another subflow's bytes are its own"
+    assert payload(sent, 443) == 0

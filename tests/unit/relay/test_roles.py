@@ -138,7 +138,9 @@ def test_each_uplink_has_its_own_way_out() -> None:
 
 @pytest.mark.row("N-5.5a")
 def test_an_uplink_of_the_other_family_goes_for_what_is_announced() -> None:
-    assert "ip mptcp endpoint add 10.2.0.2 dev lte0 subflow" in endpoints((DSL, LTE))
+    both = endpoints((DSL, LTE))
+    assert "ip mptcp endpoint add 10.1.0.2 dev dsl0 subflow" in both
+    assert "ip mptcp endpoint add 10.2.0.2 dev lte0 subflow fullmesh" in both
     assert "ip mptcp endpoint add fd00:2::2 dev lte0 subflow fullmesh" in endpoints((DSL, LTE_V6))
 
 
