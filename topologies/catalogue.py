@@ -40,6 +40,7 @@ MODULES = {
     "withdraw": "withdraw",
     "implicit": "implicit",
     "implicit-cpe": "implicit_cpe",
+    "port-trick": "port_trick",
     "hybrid-access": "hybrid_access",
     "hybrid-mobile": "hybrid_mobile",
     "hybrid-access-on-path": "hybrid_on_path",

@@ -9,6 +9,7 @@ from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.policy import Finding, load_policy, load_site
 from steering.policy.unenforced import unenforced
+from steering.policy.unserved import unserved
 
 SUMMARY = "check a site file and a policy file; every finding with its line"
 
@@ -27,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     site, policy, findings = load_files(args.site, args.policy)
     summary = summary_of(site) if site is not None and not findings else None
     notes = unenforced(policy) if policy is not None else []
+    if policy is not None and site is not None:
+        notes += unserved(policy, site)
     if args.json:
         told = [f.as_json() for f in findings]
         print(json.dumps({"ok": not findings, "findings": told, "notes": notes, "summary": summary}))

@@ -19,6 +19,7 @@ from steering.policy import Finding, load_policy, load_site, parse_policy
 from steering.policy.diff import Change, diff
 from steering.policy.document import load_text
 from steering.policy.unenforced import unenforced
+from steering.policy.unserved import unserved
 
 SUMMARY: str = "check, show, compare, apply and roll back the policy"
 
@@ -140,7 +141,8 @@ def _check(args: argparse.Namespace) -> int:
         findings = findings + more
         if policy is not None:
             rules += len(policy.rules)
-            notes += [f"{path}: {note}" for note in unenforced(policy)]
+            about = unenforced(policy) + (unserved(policy, site) if site is not None else [])
+            notes += [f"{path}: {note}" for note in about]
     for note in () if args.json else notes:
         print(f"note: {note}", file=sys.stderr)
     if args.json:

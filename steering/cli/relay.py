@@ -42,9 +42,9 @@ from steering.relay.pathmanager import PathManagerError
 from steering.relay.relay import Relay
 from steering.relay.roles import ALL_PORTS, ROLE_OPTIONS, parse_upstream, parse_window, refuse_foreign
 from steering.relay.serverleg import parse_offering
-from steering.relay.signalling import parse_advertised
+from steering.relay.signalling import parse_advertised, parse_listener
 from steering.relay.sockets import PlatformError, check_platform
-from steering.relay.sourcemode import UPLINK, SourceOptions
+from steering.relay.sourcemode import UPLINK, SourceMode, SourceOptions
 from steering.relay.status import QueryError, query, table
 from steering.relay.stream import AgentOptions
 from steering.relay.via import parse_via
@@ -165,6 +165,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     down.add_argument(
         "--c-flag", action="store_true", help="tell hosts not to join by the server's address (implicit mode)"
     )
+    down.add_argument(
+        "--listener",
+        metavar="PORT",
+        help="one listener for all --port instead of one each; with --c-flag and --advertise ADDR:PORT",
+    )
     up = parser.add_argument_group("upstream")
     _many(up, "--uplink", "IFACE", "an uplink, once for each; the first carries what is opened")
     up.add_argument("--source-ports", metavar="N-M", help="mark what this relay opens by its source port")
@@ -236,10 +241,11 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         raise OptionError("--json goes with --query or --check")
     role = parse_choice("--role", args.role, Role)
     refuse_foreign(role, {name: getattr(args, name.replace("-", "_")) for name in ROLE_OPTIONS})
-    plain = role.takes_plain
-    ports = () if plain else parse_ports(args.port)
+    together = role.takes_plain or args.listener is not None
+    ports = () if together else parse_ports(args.port)
     prefixes = parse_prefixes(args.prefix)
     source = UPLINK if role is Role.UPSTREAM else _source(args, prefixes)
+    advertised = parse_advertised(args.advertise)
     options = RelayOptions(
         source=source,
         ports=ports,
@@ -251,7 +257,7 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         dial_timeout=parse_bound("--dial-timeout", args.dial_timeout, 1, 600),
         status=args.status,
         role=role,
-        ranges=(parse_ranges("--port", args.port) or ALL_PORTS) if plain else (),
+        ranges=(parse_ranges("--port", args.port) or ALL_PORTS) if together else (),
         upstream=_upstream(args) if role is Role.UPSTREAM else None,
         marked=parse_window("--marked-ports", args.marked_ports),
         dscp=_dscp(args),
@@ -265,7 +271,10 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         mapping_log=args.mapping_log,
         log_destinations=args.log_destinations,
         ident=frozenset() if args.ident is None else parse_ids(_text_of(args.ident, "--ident")),
-        advertise=parse_advertised(args.advertise),
+        advertise=advertised,
+        listener=parse_listener(
+            args.listener, advertised, args.c_flag, prefixes, source.ipv6 is SourceMode.IPV6_PREFIX
+        ),
         c_flag=args.c_flag,
         offering=Offering(ttl=0) if role is Role.UPSTREAM else _offering(args),
         agent=_agent(args),

@@ -143,7 +143,8 @@ class Dscp(StrEnum):
 class RelayOptions:
     """A checked configuration. `ports` is sorted and unique, one listener each; `dial_timeout` is in seconds.
 
-    A role that takes plain TCP has no `ports` but `ranges`. `marked`: only SYNs from these source ports are taken.
+    A role that takes plain TCP has no `ports` but `ranges`; so has a relay whose one `listener` serves them all (0: one
+    a port), to which joins come by an announced port. `marked`: only SYNs from these source ports are taken.
     `ident`: who may be served by what its host says of it (RFC 1413), empty where nobody is asked.
     `mss_clamp` is in bytes, 0 for the path MTU, None for none. `dscp` are code points to be re-marked, (from, to); None carries none over.
     """
@@ -159,6 +160,7 @@ class RelayOptions:
     status: str | None
     role: Role = Role.DOWNSTREAM
     ranges: Ranges = ()
+    listener: int = 0
     upstream: Upstream | None = None
     marked: tuple[int, int] | None = None
     dscp: tuple[tuple[int, int], ...] | None = ()

@@ -84,6 +84,8 @@ class Relay:
                 self._listeners.append(listener(port))
             if options.role.takes_plain:
                 self._listeners.append(listener(LISTEN_PORT, socket.IPPROTO_TCP))
+            elif options.listener:
+                self._listeners.append(listener(options.listener))
             for offer in options.explicit:
                 self._listeners.append(explicit_listener(offer.port))
                 self._protocols[self._listeners[-1]] = offer.protocol

@@ -41,6 +41,7 @@ ROLE_OPTIONS: Mapping[str, frozenset[Role]] = {
     ),
     "advertise": frozenset({Role.DOWNSTREAM}),
     "c-flag": frozenset({Role.DOWNSTREAM}),
+    "listener": frozenset({Role.DOWNSTREAM}),
     "marked-ports": frozenset({Role.DOWNSTREAM}),
     "uplink": frozenset({Role.UPSTREAM}),
     "source-ports": frozenset({Role.UPSTREAM}),

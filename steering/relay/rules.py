@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from steering.relay import dscp, mss, sysctls
 from steering.relay.commands import RuleError, command
-from steering.relay.options import Interception, Network, RelayOptions, Role, UnknownOptions
+from steering.relay.options import Interception, Network, Ranges, RelayOptions, Role, UnknownOptions
 from steering.relay.roles import LISTEN_PORT
 from steering.relay.signalling import announcing, silencing
 from steering.relay.sourcemode import IDENTIFIER_BITS, SourceMode
@@ -69,12 +69,16 @@ def ruleset(options: RelayOptions) -> str:
         return _plain_ruleset(options)
     quoted = [f'"{name}"' for name in options.inside]
     inside = f"iifname {_set(quoted)} " if quoted else ""
+    elsewhere = (
+        "    meta l4proto tcp goto fresh\n" if options.listener else ""
+    )  # most SYNs match no socket then
+    to = options.listener or "tcp dport"
     option = "tcp option mptcp exists " if options.interception is Interception.MPTCP else ""
     if options.marked:
         option += "tcp sport {}-{} ".format(*options.marked)
     takes = "\n".join(
-        f"    {inside}{option}{word} daddr {_set(prefixes)} tcp dport {_set(_port_ranges(ports))}"
-        f" tproxy {word} to :tcp dport meta mark set {MARK:#x} accept"
+        f"    {inside}{option}{word} daddr {_set(prefixes)} tcp dport {_set(ports)}"
+        f" tproxy {word} to :{to} meta mark set {MARK:#x} accept"
         for word, prefixes in _by_family(options.prefixes)
         if (ports := _relayed_ports(options, word))
     )
@@ -84,7 +88,7 @@ def ruleset(options: RelayOptions) -> str:
     type filter hook prerouting priority mangle; policy accept;
 {_identifiers(options)}    meta l4proto tcp socket wildcard 1 goto fresh
     meta l4proto tcp socket transparent 1 goto ours
-  }}
+{elsewhere}  }}
   chain fresh {{
     tcp flags & (fin | syn | rst | ack) != syn accept
 {_SIGNED}    tcp option mptcp subtype {JOIN} goto taken
@@ -153,7 +157,7 @@ def _plain_ruleset(options: RelayOptions) -> str:
 
     The listener has another number than the service, so most fresh segments match no socket at all.
     """
-    ports = _set(str(low) if low == high else f"{low}-{high}" for low, high in options.ranges)
+    ports = _set(_elements(options.ranges))
     quoted = [f'"{name}"' for name in options.inside]
     elsewhere = f"    iifname != {_set(quoted)} accept\n" if quoted else ""
     takes = "\n".join(
@@ -183,8 +187,18 @@ def _anywhere_or(prefixes: tuple[Network, ...]) -> list[tuple[str, str]]:
     return [(word, f"{word} daddr {_set(listed)} ") for word, listed in _by_family(prefixes)]
 
 
-def _relayed_ports(options: RelayOptions, word: str) -> tuple[int, ...]:
-    """Service ports of a family: none that would need an application gateway (N-5.4.1.2)."""
+def _relayed_ports(options: RelayOptions, word: str) -> list[str]:
+    """Service ports of a family as nft elements: none that would need an application gateway (N-5.4.1.2)."""
+    if options.listener:
+        return _elements(options.ranges)
+    return _port_ranges(_own_listeners(options, word))
+
+
+def _elements(ranges: Ranges) -> list[str]:
+    return [str(low) if low == high else f"{low}-{high}" for low, high in ranges]
+
+
+def _own_listeners(options: RelayOptions, word: str) -> tuple[int, ...]:
     if word == "ip" or options.source.ipv6 is not SourceMode.IPV6_PREFIX:
         return options.ports
     return tuple(port for port in options.ports if port not in options.source.referral_ports)
@@ -223,7 +237,7 @@ def _port_ranges(ports: tuple[int, ...]) -> list[str]:
             runs[-1][1] = port
         else:
             runs.append([port, port])
-    return [str(low) if low == high else f"{low}-{high}" for low, high in runs]
+    return _elements(tuple((low, high) for low, high in runs))
 
 
 def routing(options: RelayOptions) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ Servers are told neither: see `rules._discretion`.
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from steering.relay.options import Advertised, OptionError
+from steering.relay.options import Advertised, Network, OptionError, parse_bound
 
 MOST = 8
 FIRST_ID = 201
@@ -40,6 +40,36 @@ def _one(text: str) -> Advertised:
     if unusable or (port and not plain) or (not port and name != text):
         raise OptionError(f"--advertise {text}: ADDR, ADDR:PORT or [ADDR6]:PORT is wanted")
     return Advertised(str(address), int(port or 0))
+
+
+def parse_listener(
+    value: str | None,
+    advertised: Sequence[Advertised],
+    c_flag: bool,
+    prefixes: Sequence[Network],
+    referring: bool,
+) -> int:
+    """The number of the one listener for all service ports, 0 for one a port. Raises OptionError.
+
+    The kernel resets a join whose port is not its listener's (MPTcpExtMismatchPortSynRx) unless it announced that port
+    itself: hosts must be kept from the server's address and told a port of ours, in each family that is served.
+    `referring`: some service ports are left alone because of what their protocols carry, which needs ports one by one.
+    """
+    if value is None:
+        return 0
+    number = parse_bound("--listener", value, 1, 65535)
+    if not c_flag:
+        raise OptionError(f"--listener {value} needs --c-flag: joins by a server's address would be reset")
+    for version in sorted({prefix.version for prefix in prefixes}):
+        if not any(one.port and ip_address(one.address).version == version for one in advertised):
+            raise OptionError(
+                f"--listener {value} needs --advertise ADDR:PORT of IPv{version}: joins would be reset"
+            )
+    if any(one.port == number for one in advertised):
+        raise OptionError(f"--listener {value}: that port is announced, and the kernel listens there itself")
+    if referring:
+        raise OptionError(f"--listener {value}: ipv6-prefix leaves some ports alone, give each a listener")
+    return number
 
 
 def announcing(advertised: Sequence[Advertised]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.credentials import CredentialError, lldp_key
 from steering.policy import load_policy, load_site
 from steering.policy.unenforced import unenforced
+from steering.policy.unserved import unserved
 from steering.runtime.authorisers import authorisers
 from steering.runtime.keeping import Keeper
 from steering.runtime.operator import FileWatch, Operator
@@ -75,7 +76,7 @@ def assemble(settings: Settings) -> Controller:
         print(finding, file=sys.stderr)
     if findings or site is None or policy is None:
         raise StartError
-    for note in unenforced(policy):
+    for note in (*unenforced(policy), *unserved(policy, site)):
         log.warning("policy: %s", note)
     try:
         return Controller(settings, site, policy, text)

@@ -3,9 +3,9 @@
 import pytest
 
 from steering.cli.main import main
-from steering.relay.options import Advertised, OptionError
+from steering.relay.options import Advertised, OptionError, parse_prefixes
 from steering.relay.rules import ruleset, unrouting
-from steering.relay.signalling import announcing, parse_advertised, silencing
+from steering.relay.signalling import announcing, parse_advertised, parse_listener, silencing
 from steering.relay.sysctls import settings
 from tests.unit.relay.test_options import options
 
@@ -50,6 +50,38 @@ def test_the_c_flag_is_the_kernels_and_off_again_without_the_option() -> None:
     name = "net.mptcp.allow_join_initial_addr_port"
     assert value_of(name, c_flag=True) == "0"
     assert value_of(name) == "1"
+
+
+ANNOUNCED = (Advertised("10.8.0.2", 5999), Advertised("fd00:8::2", 5999))
+BOTH = parse_prefixes(["10.9.0.0/24", "fd00:9::/64"])
+
+
+@pytest.mark.row("N-5.2.2c")
+def test_one_listener_serves_every_port_where_joins_come_by_another() -> None:
+    assert parse_listener(None, (), False, (), False) == 0
+    assert parse_listener("15000", ANNOUNCED, True, BOTH, False) == 15000
+    told = ruleset(options(ports=(), ranges=((80, 80), (1000, 9000)), listener=15000, c_flag=True))
+    assert "tcp dport { 80, 1000-9000 } tproxy ip to :15000 " in told and "to :tcp dport" not in told
+    assert told.index("transparent 1 goto ours") < told.index("meta l4proto tcp goto fresh")
+    assert "meta l4proto tcp goto fresh" not in ruleset(options())
+
+
+@pytest.mark.parametrize(
+    ("value", "announced", "c_flag", "referring", "says"),
+    [
+        ("0", ANNOUNCED, True, False, "a whole number from 1"),
+        ("15000", ANNOUNCED, False, False, "needs --c-flag"),
+        ("15000", ANNOUNCED[:1], True, False, "needs --advertise ADDR:PORT of IPv6"),
+        ("15000", (Advertised("10.8.0.2"), ANNOUNCED[1]), True, False, "needs --advertise ADDR:PORT of IPv4"),
+        ("5999", ANNOUNCED, True, False, "the kernel listens there itself"),
+        ("15000", ANNOUNCED, True, True, "give each a listener"),
+    ],
+)
+def test_one_listener_is_refused_where_joins_would_be_reset(
+    value: str, announced: tuple[Advertised, ...], c_flag: bool, referring: bool, says: str
+) -> None:
+    with pytest.raises(OptionError, match=says):
+        parse_listener(value, announced, c_flag, BOTH, referring)
 
 
 @pytest.mark.row("N-7.1")

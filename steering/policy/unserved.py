@@ -1,0 +1,40 @@
+"""Eligible ports that no MCP of the site has a listener for: what goes there is bypassed, and whoever checks is told."""
+
+from steering.model.network import HOME, Mcp, Site
+from steering.model.policy import Policy
+
+Ports = tuple[tuple[int, int], ...]
+SHOWN = 8  # ranges that a note spells out
+
+
+def unserved(policy: Policy, site: Site) -> list[str]:
+    """One line where there are such ports, none where every eligible port is served."""
+    left = without(policy.eligible_ports, [span for mcp in _serving(policy, site) for span in mcp.tcp_ports])
+    if not left:
+        return []
+    words = [str(low) if low == high else f"{low}-{high}" for low, high in left[:SHOWN]]
+    more = f" and {len(left) - SHOWN} more ranges" if len(left) > SHOWN else ""
+    one = len(left) == 1 and left[0][0] == left[0][1]
+    ports = f"port {words[0]} is" if one else f"ports {', '.join(words)}{more} are"
+    return [
+        f"eligible {ports} in no MCP's tcp_ports, so no listener waits there: connections to {'it' if one else 'them'} are bypassed"
+    ]
+
+
+def _serving(policy: Policy, site: Site) -> list[Mcp]:
+    return [mcp for mcp in site.mcps if policy.foreign_mcps or mcp.operator == HOME]
+
+
+def without(wanted: Ports, taken: list[tuple[int, int]]) -> Ports:
+    """`wanted` less `taken`, as ranges with both ends included. `wanted` is in order and does not overlap."""
+    left: list[tuple[int, int]] = []
+    for low, high in wanted:
+        for first, last in sorted(taken):
+            if last < low or first > high:
+                continue
+            if first > low:
+                left.append((low, first - 1))
+            low = last + 1
+        if low <= high:
+            left.append((low, high))
+    return tuple(left)
