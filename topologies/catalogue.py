@@ -48,6 +48,7 @@ MODULES = {
     "rogue-nat": "rogue_nat",
     "demux": "demux",
     "data-center": "data_center",
+    "data-center-two": "data_center_two",
     "authorisation": "authorisation",
     "privacy": "privacy",
     "reservation": "reservation",
