@@ -19,6 +19,7 @@ MECHANISMS = {
     "reservations": "what is reserved is answered for, and not enforced",
     "option-bypass": "a SYN is steered whatever other options it carries",
     "ratio-limits": "a ratio is known, and no MCP is told of it",
+    "flood-meters": "a flooded port's meter lets through what it always does",
     "keeping": "a controller that starts does not read what an earlier one kept",
     "wrong-mcp": "joins are pinned to another MCP than their session's",
     "proactive": "no entries are set ahead: every SYN is looked at",

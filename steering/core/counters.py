@@ -80,6 +80,7 @@ class Counters:
         "reservations",
         "reservations_refused",
         "not_restored",
+        "floods",
     )
 
     def __init__(self) -> None:
@@ -89,6 +90,7 @@ class Counters:
         self.aborts: Counter[Abort] = Counter()
         self.refusals: Counter[Refusal] = Counter()
         self.authorisations: Counter[tuple[str, str]] = Counter()  # by authoriser and outcome
+        self.floods = 0
         self.sessions_started = 0
         self.sessions_ended = 0
         self.sessions_recovered = 0

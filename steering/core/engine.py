@@ -6,6 +6,7 @@ from collections.abc import Callable
 from steering.core import messages as m
 from steering.core.choosing import Chooser
 from steering.core.counters import Counters
+from steering.core.floods import Floods
 from steering.core.graph import Graph
 from steering.core.keeping import Keeping
 from steering.core.moving import moved
@@ -70,6 +71,7 @@ class Engine:
         self._recover_until: float | None = None
         self._unread = set(self.map.switches)
         self._unconfirmed: dict[tuple[PortRef, PortRef], float] = {}  # links whose loss was not believed
+        self.floods = Floods(self.map, self.counters, "flood-meters" in disabled)
         self.keeping = Keeping(
             self.map, self.graph, self.pinning.table, self.reserving, self.preferring, self.pinning.proactive,
             self.pinning.answered, self.counters, self._unconfirmed,
@@ -96,6 +98,7 @@ class Engine:
             m.McpAdmin: self._mcp_admin,
             m.McpReport: self._mcp_report,
             m.PortLoad: self._port_load,
+            m.SynRate: self._syn_rate,
             m.AccessChanged: self._access_changed,
             m.SubscriberAccess: self.preferring.take,
             m.Offload: self.preferring.take,
@@ -215,6 +218,9 @@ class Engine:
             self.chooser.link_load(PortRef(given.dpid, given.port), given.utilisation)
         return []
 
+    def _syn_rate(self, given: m.SynRate, now: float) -> list[m.Output]:
+        return self._to_filled(self.floods.rate(given, self.policy.meters.syn_per_port))
+
     def _access_changed(self, given: m.AccessChanged, now: float) -> list[m.Output]:
         """Joins are judged by it from now on, and live subflows used by it (D-6.3e)."""
         known = self.chooser.access.get(given.name)
@@ -297,6 +303,7 @@ class Engine:
         admission = self._admission(dpid)
         switch.installed = {rule.key: rule for rule in (*forwarding, *admission)}
         switch.filled = True
+        self.floods.filled(dpid)
         self.pinning.offline.discard(dpid)
         hosts = tuple(self.neighbours.rules(dpid))
         meters, reserved = self.reserving.fill(dpid)

@@ -167,6 +167,14 @@ class PortLoad(NamedTuple):
     utilisation: float
 
 
+class SynRate(NamedTuple):
+    """SYNs a second that came in at a port, also those that its meter dropped."""
+
+    dpid: int
+    port: int
+    rate: float
+
+
 class AccessChanged(NamedTuple):
     """New network access type information (D-6.3e); acts on live sessions. None: as it was."""
 
@@ -281,6 +289,7 @@ Input = (
     | McpAdmin
     | McpReport
     | PortLoad
+    | SynRate
     | AccessChanged
     | SubscriberAccess
     | Offload

@@ -41,6 +41,7 @@ _PLAIN = (
     ("natural_syns", "Initial SYNs left on their natural path"),
     ("retransmitted_syns", "Retransmitted initial SYNs, answered like the first"),
     ("flow_mods", "Flow-mods sent"),
+    ("floods", "Times an access port's SYN meter was cut, as it got ten times as many"),
 )
 
 

@@ -25,6 +25,7 @@ from steering.openflow.channel import Channel, echo_reply, install
 from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.errors import MalformedMessage
+from steering.openflow.meterstats import MeterPoll
 from steering.openflow.packetin import parse_packet_in
 from steering.openflow.portstats import PortPoll
 from steering.openflow.reader import (
@@ -93,6 +94,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             if access.capacity
         }
         self._ports = PortPoll(self._switches, self._sender.xids, self._inbox.append, declared)
+        self._meters = MeterPoll(self._switches, self._sender.xids, self._inbox.append)
         install(self)
 
     def start(self) -> Any:
@@ -143,6 +145,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             self._sender.switch_down(channel.id)
             self._links.switch_down(channel.id)
             self._ports.forget(channel.id)
+            self._meters.forget(channel.id)
             self._inbox.append(SwitchDown(channel.id))
 
     def touched(self, channel: Channel) -> None:
@@ -179,6 +182,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             head = read_multipart(message.data)
             if head is not None and head[0] == Multipart.PORT_STATS:
                 self._ports.answer(channel.id, message.data[MULTIPART_LENGTH:], channel.speeds)
+            elif head is not None and head[0] == Multipart.METER:
+                self._meters.answer(channel.id, message.data[MULTIPART_LENGTH:])
             else:
                 self._sender.readback.part(channel.id, message.xid, message.data, now)
         elif kind == Type.ECHO_REQUEST:
@@ -274,6 +279,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._give(Tick(), now)
         self._sender.expire(now)
         self._ports.tick(now)
+        self._meters.tick(now)
         self._sender.execute(list(self._links.announcements(now)), now)
         for channel in list(self._channels):
             self._watch(channel, now)

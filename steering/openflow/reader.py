@@ -46,6 +46,7 @@ class Type(IntEnum):
 class Multipart(IntEnum):
     FLOW = 1
     PORT_STATS = 4
+    METER = 9
     PORT_DESC = 13
 
 

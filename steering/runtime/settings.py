@@ -25,6 +25,7 @@ MECHANISMS = (
     "option-bypass",
     "ratio-limits",
     "keeping",
+    "flood-meters",
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"

@@ -1,0 +1,73 @@
+"""How many SYNs come in at each port: the meters' own counters (OFPMP_METER), which count what they drop too.
+
+Asked every second: a flood that is noticed later has set up sessions by the hundred.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from struct import Struct
+from typing import Protocol
+
+from steering.core.messages import Input, SynRate
+from steering.model.rules import Meter
+from steering.openflow.encode import message
+from steering.openflow.reader import LARGEST_PORT, Multipart
+
+POLL = 1.0  # seconds
+_MULTIPART_REQUEST = 18
+_REQUEST = Struct(">HH4xI4x")
+_ALL = 0xFFFF_FFFF
+_ROW = Struct(">IH6xIQQII")  # meter, length, flows, packets, bytes, duration s and ns; its bands follow
+
+
+class Line(Protocol):
+    def write(self, data: bytes) -> None: ...
+
+
+def request(xid: int) -> bytes:
+    """Ask for the counters of all meters."""
+    return message(_MULTIPART_REQUEST, xid, _REQUEST.pack(Multipart.METER, 0, _ALL))
+
+
+def parse(body: bytes) -> Iterator[tuple[int, int, float]]:
+    """(meter, packets that came to it, seconds it exists) of whole rows; what follows a torn one is left."""
+    at = 0
+    while at + _ROW.size <= len(body):
+        meter, length, _, packets, _, seconds, nanoseconds = _ROW.unpack_from(body, at)
+        if length < _ROW.size:
+            return
+        yield meter, packets, seconds + nanoseconds / 1e9
+        at += length
+
+
+class MeterPoll:
+    """Asks, and compares each answer with the one before."""
+
+    def __init__(self, lines: Mapping[int, Line], xids: Iterator[int], feed: Callable[[Input], None]) -> None:
+        self._lines = lines
+        self._xids = xids
+        self._feed = feed
+        self._next = 0.0
+        self._before: dict[tuple[int, int], tuple[int, float]] = {}
+
+    def tick(self, now: float) -> None:
+        if now < self._next:
+            return
+        self._next = now + POLL
+        for line in self._lines.values():
+            line.write(request(next(self._xids)))
+
+    def answer(self, dpid: int, body: bytes) -> None:
+        """Counters of a switch. A meter that was changed begins anew: then nothing is told."""
+        for meter, packets, age in parse(body):
+            port = meter - Meter.SYN_BASE
+            if not 0 < port <= LARGEST_PORT:
+                continue
+            before = self._before.get((dpid, port))
+            self._before[dpid, port] = (packets, age)
+            if before is not None and packets >= before[0] and age > before[1]:
+                self._feed(SynRate(dpid, port, (packets - before[0]) / (age - before[1])))
+
+    def forget(self, dpid: int) -> None:
+        """The switch is gone."""
+        for key in [key for key in self._before if key[0] == dpid]:
+            del self._before[key]

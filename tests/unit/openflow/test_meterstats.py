@@ -1,0 +1,68 @@
+"""Counters of SYN meters become rates, whatever the switch sends."""
+
+from itertools import count
+from struct import pack
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steering.model.rules import Meter
+from steering.openflow.meterstats import POLL, MeterPoll, parse, request
+
+
+def row(meter: int, packets: int, seconds: int, nanoseconds: int = 0, bands: int = 1) -> bytes:
+    head = pack(">IH6xIQQII", meter, 40 + 16 * bands, 1, packets, 0, seconds, nanoseconds)
+    return head + bytes(16 * bands)
+
+
+class Line:
+    def __init__(self):
+        self.sent = b""
+
+    def write(self, data):
+        self.sent += data
+
+
+def polled():
+    fed: list[Any] = []
+    line = Line()
+    return MeterPoll({1: line}, count(7), fed.append), fed, line
+
+
+def test_it_asks_every_switch_every_second():
+    poll, _, line = polled()
+    poll.tick(0.0)
+    poll.tick(POLL - 0.1)
+    assert line.sent == request(7)
+    poll.tick(POLL)
+    assert line.sent == request(7) + request(8)
+
+
+def test_rates_are_told_of_syn_meters_only():
+    poll, fed, _ = polled()
+    syn = Meter.SYN_BASE + 3
+    poll.answer(1, row(Meter.FIN, 1, 10, bands=2) + row(syn, 100, 10))
+    assert fed == []
+    poll.answer(1, row(Meter.FIN, 9_999, 12, bands=2) + row(syn, 60_100, 12))
+    (rate,) = fed
+    assert (rate.dpid, rate.port, rate.rate) == (1, 3, 30_000.0)
+
+
+def test_a_meter_that_was_changed_and_a_switch_that_left_begin_anew():
+    poll, fed, _ = polled()
+    syn = Meter.SYN_BASE + 3
+    poll.answer(1, row(syn, 5_000, 10))
+    poll.answer(1, row(syn, 10, 1))
+    assert fed == []
+    poll.forget(1)
+    poll.answer(1, row(syn, 90_000, 2))
+    assert fed == []
+    poll.answer(1, row(syn, 90_010, 3))
+    assert [one.rate for one in fed] == [10.0]
+
+
+@given(st.binary(max_size=300))
+def test_whatever_comes_it_ends(data):
+    list(parse(data))
+    list(parse(row(1, 1, 1) + data))
