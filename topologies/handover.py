@@ -8,6 +8,7 @@ the address it has, and back to WLAN. What it says comes back all the time, from
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from topologies.scenario import Options, Scenario, controls
 SERVER, PORT = "10.9.0.2", 5001
 MBIT = 2.0
 HALF_S = 1.5
+TALK_S = 90.0  # at most: it ends with the moves
+PATIENCE_S = 15.0  # a first SYN that is lost three times is sent again after 7 s
 BREAK_S = 3.0  # of the move with one access alone: the network learns where the host is, the host sends again
 STRAYED = 64  # segments, of the some 500 that the host sends in that time
 LTE = ("10.3.0.2/24",)
@@ -123,9 +126,11 @@ class _Talk:
         own = PLAN.box("ue").nics[begin].addresses[0].partition("/")[0]
         order: dict[str, Any] = {"kind": "steady", "dst": SERVER, "port": PORT, "mbit": MBIT, "mptcp": True}
         lab.mark()
+        before = self._session()["id"]
         self._name = f"from {own}"
-        lab.agents["ue"].ask("start", name=self._name, **order, src=own, seconds=7 * HALF_S)
+        lab.agents["ue"].ask("start", name=self._name, **order, src=own, seconds=TALK_S)
         time.sleep(HALF_S)
+        until(lambda: self._session()["id"] != before and self._session()["token"] is not None)
         self.token = self._session()["token"]
         self.done: dict[str, Any] = {}
 
@@ -133,31 +138,38 @@ class _Talk:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.lab.agents["ue"].ask("stop", name=self._name)
         self.done = self.lab.agents["ue"].finish(self._name, 40)
 
     def _session(self) -> dict[str, Any]:
         """The newest session."""
         known: list[dict[str, Any]] = self.lab.controller.sessions() if self.lab.controller.alive() else []
-        return max(known, key=lambda s: int(s["id"])) if known else {"token": None, "mcp": None}
+        return max(known, key=lambda s: int(s["id"])) if known else {"id": None, "token": None, "mcp": None}
 
     def move(self, what: str, old: int, new: int) -> None:
         """Make before break: a subflow over the new access, and only then the old one goes."""
         self.lab.say(what)
         ue, nic = self.lab.host("ue"), PLAN.box("ue").nics[new]
         add_endpoints(ue, nic, new)
-        time.sleep(HALF_S)
         own = nic.addresses[0].partition("/")[0]
-        here = [s.peer_token for s in subflows(ue) if s.flow.src == own and s.join and s.state == "ESTAB"]
-        at = [
-            s.own_token for s in subflows(self.lab.host("core")) if s.flow.dst == own and s.state == "ESTAB"
-        ]
-        found = (here, at)
+        until(lambda: all(self._joined(own)))
+        found = self._joined(own)
+        time.sleep(HALF_S)
         self.report.equal(f"{what}: the join's token at host and MCP", ([self.token],) * 2, found, "kernel")
         session = self._session()
         known = (session["token"], session["mcp"])
         self.report.equal(f"{what}: the session's, at its first MCP", (self.token, "core"), known, "REST")
         ue.run(f"ip link set {ue.interface(old)} down")
         time.sleep(HALF_S)
+
+    def _joined(self, own: str) -> tuple[list[str], list[str]]:
+        """The tokens of the joins from one of the host's addresses, at the host and at the MCP."""
+        up = ([s for s in subflows(self.lab.host(name)) if s.state == "ESTAB"] for name in ("ue", "core"))
+        here, at = up
+        return (
+            [s.peer_token for s in here if s.flow.src == own and s.join],
+            [s.own_token for s in at if s.flow.dst == own],
+        )
 
     def change_switch(self) -> None:
         """The LTE interface comes back at another switch with its MAC and address: no SYN tells of it (D-3.3a)."""
@@ -196,6 +208,13 @@ class _Talk:
         )
         self.report.table.append([begin, by, end, str(empty), f"{gap:.2f} s"])
         self.report.figures[f"{begin}-{by}-{end}"] = {"empty_seconds": empty, "longest_gap_s": gap}
+
+
+def until(come: Callable[[], bool]) -> None:
+    """Wait for what has to be before the next step, PATIENCE_S at most; whether it came is for a check to say."""
+    limit = time.monotonic() + PATIENCE_S
+    while not come() and time.monotonic() < limit:
+        time.sleep(0.1)
 
 
 def _routes(lab: Lab, number: int) -> None:

@@ -153,7 +153,7 @@ def download(order: Json, task: Json) -> None:
 def steady(order: Json, task: Json) -> None:
     """A constant stream of `mbit` for `seconds`, echoed by the server: what came back, and when nothing did.
 
-    Ends some seconds late at most, with an error if not all came back. `empty_seconds` counts whole seconds without a byte, `longest_gap_s` is the longest silence; `wrong` tells
+    Ends before that when it is told to stop, some seconds late at most, with an error if not all came back. `empty_seconds` counts whole seconds without a byte, `longest_gap_s` is the longest silence; `wrong` tells
     whether any byte came back as another.
     """
     made = connect(order)
@@ -163,7 +163,7 @@ def steady(order: Json, task: Json) -> None:
     block = max(1, int(order["mbit"] * 1e6 / 8 * STEP_S))
     started = heard = time.monotonic()
     task.update(sent=0, received=0, wrong=False, longest_gap_s=0.0, seconds=[])
-    limit = started + order["seconds"]
+    limit = over = started + order["seconds"]
     while time.monotonic() < limit + DRAIN_S:
         now = time.monotonic()
         sending = now < limit and not task["end"]
@@ -176,11 +176,14 @@ def steady(order: Json, task: Json) -> None:
             task["sent"] += made.send((PATTERN * (wanted // len(PATTERN) + 2))[at : at + wanted])
         if readable:
             heard = _heard(made, task, started, heard)
-        if not sending and task["received"] >= task["sent"]:
+        if not sending:
+            over = min(over, now)
+        if not sending and (task["received"] >= task["sent"] or now > over + DRAIN_S):
             break
     task["longest_gap_s"] = max(task["longest_gap_s"], time.monotonic() - heard)
-    spans = task["seconds"][: int(order["seconds"])]
-    task["empty_seconds"] = sum(not got for got in spans) + int(order["seconds"]) - len(spans)
+    whole = int(over - started)
+    spans = task["seconds"][:whole]
+    task["empty_seconds"] = sum(not got for got in spans) + whole - len(spans)
     task["token"] = own_token(made)
     made.close()
     if task["received"] < task["sent"]:
