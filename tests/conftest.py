@@ -1,6 +1,8 @@
-"""What holds for every test: the row marker, the order, the time limits, hypothesis profiles, who needs root."""
+"""What holds for every test: markers, the order, the time limits, hypothesis profiles, who needs root, logging."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,11 @@ FOLDERS = {
     "process": (4, 180),
     "integration": (5, 180),
     "bench": (6, 300),
-    "lab": (7, 600),
+    "lab": (7, 900),
 }
 NEEDS_ROOT = frozenset({"integration", "lab"})
 NIGHTLY_LIMIT = 7200
+OUR_LOGGERS = frozenset({"steering", "topologies"})
 
 settings.register_profile("default", max_examples=150, deadline=None)
 settings.register_profile("nightly", max_examples=20_000, deadline=None)
@@ -36,18 +39,53 @@ def folder_of(item: pytest.Item) -> str:
         return ""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # Two on two cores: labs mostly wait, but the controller of each has to keep its times.
+    parser.addoption("--lab-jobs", type=int, default=2, metavar="N", help="labs at a time (2)")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "row(*ids): the requirement rows (D-, N-, S-) that the test carries")
+    config.addinivalue_line(
+        "markers",
+        "lab(name, *options, alone=False): the `steering lab run` that the test judges; alone: nothing beside it",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     last = (len(FOLDERS), 60)
-    items.sort(key=lambda item: FOLDERS.get(folder_of(item), last)[0])
+    items.sort(key=lambda item: (FOLDERS.get(folder_of(item), last)[0], _is_alone(item)))
     for item in items:
         if item.get_closest_marker("timeout") is None:
             limit = FOLDERS.get(folder_of(item), last)[1]
             nightly = PROFILE == "nightly" and folder_of(item) not in NEEDS_ROOT
             item.add_marker(pytest.mark.timeout(NIGHTLY_LIMIT if nightly else limit))
+
+
+def _is_alone(item: pytest.Item) -> bool:
+    """Labs that nothing may run beside come last, when the other tests that use the machine are over."""
+    marker = item.get_closest_marker("lab")
+    return marker is not None and bool(marker.kwargs.get("alone"))
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays_as_it_was() -> Iterator[None]:
+    """What a test (or what it imports) does to loggers ends with it."""
+    kind, disabled = logging.getLoggerClass(), logging.root.manager.disable
+    before = {log: (log.level, log.propagate, log.disabled, list(log.handlers)) for log in _loggers()}
+    yield
+    logging.setLoggerClass(kind)
+    logging.disable(disabled)
+    for log in _loggers():
+        level, log.propagate, log.disabled, log.handlers = before.get(log, (logging.NOTSET, True, False, []))
+        log.setLevel(level)
+
+
+def _loggers() -> list[logging.Logger]:
+    """The root and ours; a name that only stands between others is no logger."""
+    known = logging.root.manager.loggerDict.items()
+    ours = [log for name, log in known if name.partition(".")[0] in OUR_LOGGERS]
+    return [logging.root, *(log for log in ours if isinstance(log, logging.Logger))]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -9,14 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from mininet.cli import CLI
-from mininet.log import setLogLevel
-from mininet.net import Mininet
-from mininet.node import RemoteController
-
 from topologies import processes, records
 from topologies.captures import SNAP, Capture
 from topologies.controller import Controller, free_port
+from topologies.emulator import CLI, Mininet, RemoteController, setLogLevel
 from topologies.ground import counters, delta
 from topologies.network import BuildError, LabHost, LabSwitch, SteeringTopo, has_netem, kernel_datapath
 from topologies.plan import Kind, Plan, split_port

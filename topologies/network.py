@@ -9,10 +9,7 @@ from collections.abc import Callable
 from ipaddress import ip_interface
 from typing import Any
 
-from mininet.link import TCLink
-from mininet.node import Host, OVSSwitch
-from mininet.topo import Topo
-
+from topologies.emulator import Host, OVSSwitch, TCLink, Topo
 from topologies.plan import Box, Kind, Nic, Plan, first_host, split_port
 
 QUEUE_MS = 50  # of a shaped link: what a rate limiter alone may hold

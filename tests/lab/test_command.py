@@ -57,6 +57,15 @@ def test_without_mininet_one_line_says_what_to_do() -> None:
     assert "apt-get install mininet" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+def test_mininet_makes_no_logger_but_its_own() -> None:
+    code = (
+        "import logging, topologies.lab\n"
+        "ours = logging.getLogger('steering.made.later')\n"
+        "assert type(ours) is logging.Logger and ours.propagate and not ours.level and not ours.handlers"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def test_without_root_one_line_says_what_to_do() -> None:
     code = "import os, sys; os.geteuid = lambda: 1; from steering.cli.main import main; sys.exit(main(sys.argv[1:]))"
     for words in (["lab", "run", "off-path"], ["lab", "clean"]):

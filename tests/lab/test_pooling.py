@@ -1,31 +1,31 @@
 """Pairs of accesses of every kind, MCPs in several places, and hosts that leave their cell."""
 
-from pathlib import Path
-
 import networkx as nx
 import pytest
 
-from tests.lab.running import assert_held, failed, run_lab, run_lab_for_rate
+from tests.lab.running import Ran, assert_held
 from topologies.handover import PLAN as HANDOVER
 from topologies.plan import split_port
 
 
 @pytest.mark.row("D-6.2c", "D-4.2c")
-def test_a_join_that_misses_an_in_line_mcp_is_brought_back_to_it(tmp_path: Path) -> None:
-    assert_held(*run_lab_for_rate(tmp_path, "on-path-self"))
+@pytest.mark.lab("on-path-self")
+def test_a_join_that_misses_an_in_line_mcp_is_brought_back_to_it(ran: Ran) -> None:
+    assert_held(ran)
 
 
 @pytest.mark.row("D-6.2c")
-def test_that_lab_notices_a_join_at_the_other_mcp(tmp_path: Path) -> None:
-    status, report = run_lab(tmp_path, "on-path-self", "--without", "wrong-mcp", "--seconds", "3")
-    assert status == 1
-    assert "on: joins at other MCPs" in failed(report, "kernel")
-    assert "on: first segments captured at other MCPs" in failed(report, "capture")
+@pytest.mark.lab("on-path-self", "--without", "wrong-mcp", "--seconds", "3")
+def test_that_lab_notices_a_join_at_the_other_mcp(ran: Ran) -> None:
+    assert ran.status == 1
+    assert "on: joins at other MCPs" in ran.failed("kernel")
+    assert "on: first segments captured at other MCPs" in ran.failed("capture")
 
 
 @pytest.mark.row("S-20", "D-4.a")
-def test_a_session_that_a_server_opens_uses_both_accesses_of_the_host(tmp_path: Path) -> None:
-    assert_held(*run_lab_for_rate(tmp_path, "server-initiated"))
+@pytest.mark.lab("server-initiated")
+def test_a_session_that_a_server_opens_uses_both_accesses_of_the_host(ran: Ran) -> None:
+    assert_held(ran)
 
 
 @pytest.mark.row("D-4.2b")

@@ -1,21 +1,19 @@
 """Restart without a database, and natural routing, on the real kernel."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.lab.running import assert_held, failed, run_lab
+from tests.lab.running import Ran, assert_held
 
 
 @pytest.mark.row("D-6.2c", "D-4.d", "D-1.m3")
-def test_sessions_survive_the_controller_and_join_after_its_return(tmp_path: Path) -> None:
-    status, report = run_lab(tmp_path, "restart", "--seconds", "15")
-    assert_held(status, report)
-    assert report["figures"]["sessions"] == 200
+@pytest.mark.lab("restart", "--seconds", "15")
+def test_sessions_survive_the_controller_and_join_after_its_return(ran: Ran) -> None:
+    assert_held(ran)
+    assert ran.report["figures"]["sessions"] == 200
 
 
 @pytest.mark.row("D-3.4b", "D-6.1a", "D-2.7")
-def test_natural_routing(tmp_path: Path) -> None:
-    status, report = run_lab(tmp_path, "natural")
-    assert failed(report) == []
-    assert status == 0 and report["passed"]
+@pytest.mark.lab("natural")
+def test_natural_routing(ran: Ran) -> None:
+    assert ran.failed() == []
+    assert ran.status == 0 and ran.report["passed"]

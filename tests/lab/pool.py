@@ -1,0 +1,134 @@
+"""Labs that tests asked for, run a few at a time before the tests that judge them come up.
+
+Labs mostly wait. Each runs as an operator runs it, by `steering lab run`, in namespaces and with an Open vSwitch
+of its own (topologies/isolation.py). They start in the order of their tests, so that a test waits for its own
+lab and for nothing that comes after it.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.lab.running import ROOT, Ran
+from topologies import isolation
+
+LIMIT_S = 240.0  # of one lab; the longest take a minute
+
+
+class Wanted(NamedTuple):
+    """What follows `steering lab run`, and whether nothing else may run beside it."""
+
+    words: tuple[str, ...]
+    alone: bool = False
+
+
+class Doors:
+    """Lets in any number of guests, or one that is alone; who wants to be alone is next."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._waiting = 0
+        self._alone = False
+
+    @contextmanager
+    def entered(self, alone: bool) -> Iterator[None]:
+        with self._changed:
+            self._waiting += alone
+            try:
+                self._changed.wait_for(
+                    lambda: not self._alone and not (self._inside if alone else self._waiting)
+                )
+            finally:
+                self._waiting -= alone
+                self._changed.notify_all()
+            self._inside += 1
+            self._alone = alone
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._alone = False
+                self._changed.notify_all()
+
+
+class Pool:
+    """Reports and output go to `directory`. `end` has to be called."""
+
+    def __init__(self, directory: Path, jobs: int) -> None:
+        self._directory = directory
+        self._threads = ThreadPoolExecutor(jobs, "lab")
+        self._doors = Doors()
+        self._runs: dict[Wanted, Future[Ran]] = {}
+        self._running: set[subprocess.Popen[str]] = set()
+        self._ended = False
+        self._count = 0
+
+    def start(self, wanted: Iterable[Wanted]) -> None:
+        """Run these in this order; what two tests want runs once."""
+        for one in wanted:
+            if one not in self._runs:
+                self._runs[one] = self._threads.submit(self._run, one.words, one.alone)
+
+    def result(self, one: Wanted) -> Ran:
+        """Wait for a lab that was started. One without a negative control of which only rates fell short runs
+        once more, alone: other users of the machine cost rate, and nothing else that the labs check."""
+        ran = self._runs[one].result()
+        failed = ran.failed()
+        if failed and "--without" not in one.words and all("goodput" in check for check in failed):
+            again = self._run(one.words, alone=True)
+            again.said = f"{ran.said}\n--- once more, alone, as only rates fell short ---\n{again.said}"
+            return again
+        return ran
+
+    def end(self) -> None:
+        """End what runs, run nothing more."""
+        self._ended = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for running in list(self._running):
+            isolation.end(running)
+        self._threads.shutdown()
+
+    def _run(self, words: tuple[str, ...], alone: bool) -> Ran:
+        with self._doors.entered(alone):
+            return self._do(words)
+
+    def _do(self, words: tuple[str, ...]) -> Ran:
+        self._count += 1
+        stem = self._directory / f"{self._count}-{words[0]}"
+        report = stem.with_suffix(".json")
+        command = [sys.executable, "-m", "steering", "lab", "run", *words, "--json", str(report)]
+        began = time.monotonic()
+        with stem.with_suffix(".txt").open("w+") as output:
+            if self._ended:
+                return Ran(-1, {}, "not run: the tests have ended", 0.0)
+            running = subprocess.Popen(
+                isolation.command(command, stem.with_suffix(".logs")),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,  # Ctrl-C reaches pytest alone, which then ends them in order
+            )
+            self._running.add(running)
+            try:
+                running.wait(LIMIT_S)
+            except subprocess.TimeoutExpired:
+                isolation.end(running)
+                output.write(f"\nended after {LIMIT_S:.0f} s\n")
+            finally:
+                self._running.discard(running)
+            output.flush()
+            output.seek(0)
+            said = output.read()
+        found = json.loads(report.read_text()) if report.exists() else {}
+        return Ran(running.returncode, found, said, time.monotonic() - began)
