@@ -9,7 +9,9 @@ from steering.core.messages import EntriesRead, ObservedEntry
 from steering.core.sessions import Session, SessionTable, Subflow, flow_key
 from steering.core.sitemap import SiteMap
 from steering.model.network import PortRole
-from steering.model.session import Entry, EntryKind, SessionCookie, SessionState, unpack_cookie
+from steering.model.session import Entry, EntryKind, SessionCookie, SessionState, pack_cookie, unpack_cookie
+
+_INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # of an entry whose session has a token
 
 
 class Recovery:
@@ -24,11 +26,26 @@ class Recovery:
     def adopt(self, observed: list[ObservedEntry], now: float) -> list[Entry]:
         """Take over what a switch holds; returns the entries that belong to nothing and must go."""
         stale = []
+        mcps, flows, knows_token = self._map.mcps, self._table.flows, self._table.knows_token
         for entry, packets, size in observed:
-            cookie = unpack_cookie(entry.cookie)
-            if cookie is None or cookie.mcp not in self._map.mcps:
-                stale.append(entry)
-            elif not self._take(entry, cookie, packets, size, now):
+            number = entry.cookie
+            mcp, token = number >> 32 & 0xFFFF, number & 0xFFFFFFFF
+            # Nearly all are so: the first subflow's, with a token, unwatched, and the first seen of its session.
+            if (
+                number >> 48 == _INITIAL
+                and mcp in mcps
+                and not entry.watch
+                and not knows_token(token)
+                and self._table.has_room
+                and (key := flow_key(entry.src, entry.dst, entry.sport, entry.dport)) not in flows
+            ):
+                session = self._table.restore(entry, mcp, token, key, packets, size, now)
+                session.reverse = entry.role == PortRole.GATEWAY
+                self._counters.sessions_recovered += 1
+                self._returns.pop(key, None)
+                continue
+            cookie = unpack_cookie(number)
+            if cookie is None or cookie.mcp not in mcps or not self._take(entry, cookie, packets, size, now):
                 stale.append(entry)
         return stale
 

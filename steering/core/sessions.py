@@ -243,6 +243,37 @@ class SessionTable:
         self.active[mcp] += 1
         return session
 
+    def restore(
+        self, entry: Entry, mcp: int, token: int, key: bytes, packets: int, size: int, now: float
+    ) -> Session:
+        """What `create`, `learn`, `settle` and `add_subflow` make of an initial subflow's entry, at once: a
+        controller that starts finds them by the hundred thousand. Neither `key` nor `token` is known yet."""
+        number = self._next
+        self._next = number + 1
+        session = Session(number, mcp, None, now)
+        session.state = SessionState.ESTABLISHED
+        session.token = token
+        session.first = key
+        subflow = Subflow(session, EntryKind.INITIAL, key, entry.dpid, entry.role, entry.waypoint, -1)
+        subflow.packets, subflow.bytes = packets, size
+        session.subflows.append(subflow)
+        self.by_id[number] = session
+        self._tokens[token] = session
+        self.flows[key] = subflow
+        known = self._hosts.get(entry.src)
+        if known is None:
+            self._hosts[entry.src] = {key: subflow}
+        else:
+            known[key] = subflow
+        self.states[SessionState.ESTABLISHED] += 1
+        self.active[mcp] += 1
+        self.subflows[mcp] += 1
+        return session
+
+    def knows_token(self, token: int) -> bool:
+        """Whether any session may own a token."""
+        return token in self._tokens
+
     def count(self, session: Session, keys: tuple[Key, ...]) -> None:
         """What this session counts towards, for as long as it is active."""
         session.keys = keys

@@ -79,6 +79,7 @@ def _usual(family: int) -> tuple[Struct, tuple[bytes, ...]]:
 _USUAL4, _CONST4 = _usual(4)
 _USUAL6, _CONST6 = _usual(6)
 _LENGTH4, _LENGTH6 = _USUAL4.size, _USUAL6.size
+_make: Any = tuple.__new__
 _take4, _take6 = _USUAL4.unpack_from, _USUAL6.unpack_from
 
 
@@ -115,11 +116,14 @@ def _usual_entry(
     dpid: int, family: int, parts: tuple[Any, ...], constants: tuple[bytes, ...]
 ) -> ObservedEntry | None:
     """None if it has not exactly the usual form."""
-    _, cookie, packets, size, src, dst, sport, dport, role, way, path = parts[1::2]
-    if parts[::2] != constants or cookie >> 52 != _SESSION or cookie >> 48 & 3 == _NO_KIND:
+    if parts[::2] != constants:
         return None
-    entry = Entry(dpid, role, family, src, dst, sport, dport, way, path, cookie)
-    return ObservedEntry(entry, packets, size)
+    _, cookie, packets, size, src, dst, sport, dport, role, way, path = parts[1::2]
+    if cookie >> 52 != _SESSION or cookie >> 48 & 3 == _NO_KIND:
+        return None
+    # What the two classes' own constructors do, without a call in between: there may be a million of these.
+    entry = _make(Entry, (dpid, role, family, src, dst, sport, dport, way, path, cookie, 0))
+    return _make(ObservedEntry, (entry, packets, size))
 
 
 class _Seen:

@@ -1,4 +1,8 @@
-"""A controller that starts finds 100,000 sessions again in a real switch, and quickly."""
+"""A controller that starts finds 100,000 entries again in a real switch, each of a session of its own, in 2 s.
+
+That is wall time, of which the switch's own dump is a part; with it the test prints what the controller computed.
+The best of a few counts: the machine has other work.
+"""
 
 import json
 import os
@@ -13,12 +17,13 @@ from pathlib import Path
 import pytest
 
 from steering.model.network import PortRef, stable_id, waypoint_id
+from steering.model.rules import Table
 from steering.model.session import Entry, pack_cookie
 from steering.openflow.templates import entry_add
 from tests.integration.ovs import Switch, run, switch
 from tests.process.running import free_port
 
-SESSIONS, SECONDS, TRIES = 100_000, 2.0, 3
+SESSIONS, SECONDS, TRIES = 100_000, 2.0, 4
 SITE = """
 site: 1
 discover: false
@@ -48,16 +53,31 @@ def fill(one: Switch, dpid: int) -> None:
             batch.clear()
 
 
-def read_back(folder: Path, port: int) -> float:
-    """Seconds from the switch's connection until every session is known again; ends the controller."""
+def dumped(one: Switch) -> float:
+    """Seconds that the switch needs to tell its entries to somebody who does nothing with them."""
+    began = time.monotonic()
+    one.flow_stats(Table.SESSION)
+    return time.monotonic() - began
+
+
+def computed(process: int) -> float:
+    """Seconds of processor that a process has had (proc(5), fields 14 and 15 of stat)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def read_back(folder: Path, port: int) -> tuple[float, float]:
+    """Seconds from the switch's connection until every session is known again, and how many of them the
+    controller computed; ends the controller."""
     rest, state = free_port(), folder / "state"
     command = [sys.executable, "-m", "steering", "run", "--site", str(folder / "site.yaml")]
     command += ["--listen", f"127.0.0.1:{port}", "--rest", f"127.0.0.1:{rest}", "--state-dir", str(state)]
     controller = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ)
     try:
-        connected = None
+        connected, had = None, 0.0
         for _ in range(600):
-            time.sleep(0.02)
+            before = computed(controller.pid)
+            time.sleep(0.05)
             try:
                 token = (state / "token").read_text().strip()
                 request = urllib.request.Request(
@@ -69,9 +89,9 @@ def read_back(folder: Path, port: int) -> float:
                 continue
             now = time.monotonic()
             if health["switches"]["connected"] and connected is None:
-                connected = now
+                connected, had = now, before
             if connected is not None and sum(health["sessions"].values()) == SESSIONS:
-                return now - connected
+                return now - connected, computed(controller.pid) - had
         raise AssertionError("the sessions were never read back")
     finally:
         controller.send_signal(signal.SIGTERM)
@@ -79,7 +99,9 @@ def read_back(folder: Path, port: int) -> float:
 
 
 @pytest.mark.row("D-6.2c")
-def test_a_hundred_thousand_sessions_are_read_back_in_two_seconds(tmp_path: Path) -> None:
+def test_a_hundred_thousand_sessions_are_read_back_in_two_seconds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     port = free_port()
     with switch(ports=3) as one:
         # Before the entries: a bridge forgets its own when it is given a controller.
@@ -89,10 +111,13 @@ def test_a_hundred_thousand_sessions_are_read_back_in_two_seconds(tmp_path: Path
         dpid = int(run("ovs-vsctl", "get", "bridge", one.name, "datapath_id").strip().strip('"'), 16)
         (tmp_path / "site.yaml").write_text(SITE.format(dpid=dpid))
         fill(one, dpid)
+        dump = min(dumped(one) for _ in range(TRIES))
         took = []
         for _ in range(TRIES):
             took.append(read_back(tmp_path, port))
-            if took[-1] < SECONDS:
+            if took[-1][0] < SECONDS:
                 break
-        print(f"\n{SESSIONS} sessions read back in {', '.join(f'{seconds:.2f}' for seconds in took)} s")
-        assert min(took) < SECONDS
+        told = ", ".join(f"{seconds:.2f} s ({cpu:.2f} s of processor)" for seconds, cpu in took)
+        with capsys.disabled():
+            print(f"\n{SESSIONS} entries: the switch alone {dump:.2f} s, sessions known again in {told}")
+        assert min(took)[0] < SECONDS

@@ -1,0 +1,95 @@
+"""Labs beside each other: who runs with whom, what runs twice, and that nothing stays when the tests end."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.pool import Doors, Pool, Wanted
+from tests.lab.running import Ran
+
+
+class Written(Pool):
+    """Labs whose outcome was written down before; notes who was inside together."""
+
+    def __init__(self, directory: Path, jobs: int, answers: dict[str, list[list[str]]]) -> None:
+        super().__init__(directory, jobs)
+        self._answers = answers
+        self._inside: set[str] = set()
+        self.together: list[set[str]] = []
+        self.release = threading.Event()
+
+    def _do(self, words: tuple[str, ...]) -> Ran:
+        self._inside.add(words[0])
+        self.together.append(set(self._inside))
+        self.release.wait(5)
+        time.sleep(0.02)
+        self._inside.remove(words[0])
+        failed = self._answers.get(words[0], [[]]).pop(0)
+        report: dict[str, Any] = {"checks": [{"name": name, "held": False} for name in failed]}
+        return Ran(int(bool(failed)), report, "", 0.0)
+
+
+def test_two_at_a_time_in_order_and_one_alone(tmp_path: Path) -> None:
+    pool = Written(tmp_path, 2, {})
+    wanted = [Wanted(("a",)), Wanted(("b",)), Wanted(("c",), alone=True), Wanted(("d",)), Wanted(("e",))]
+    pool.start([*wanted, wanted[0]])
+    pool.release.set()
+    assert [pool.result(one).status for one in wanted] == [0] * 5
+    pool.end()
+    assert {"c"} in pool.together and {"a", "b"} in pool.together
+    assert not any("c" in inside and len(inside) > 1 for inside in pool.together)
+    assert len(pool.together) == 5
+
+
+def test_who_wants_to_be_alone_is_not_overtaken() -> None:
+    doors, order = Doors(), []
+
+    def visit(name: str, alone: bool) -> None:
+        with doors.entered(alone):
+            order.append(name)
+
+    with doors.entered(False):
+        visitors = [threading.Thread(target=visit, args=one) for one in (("alone", True), ("late", False))]
+        for visitor in visitors:
+            visitor.start()
+            time.sleep(0.1)
+        assert order == []
+    for visitor in visitors:
+        visitor.join(5)
+    assert order == ["alone", "late"]
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "runs"),
+    [
+        (("x",), ["on: goodput of both"], 2),
+        (("x",), ["on: goodput of both", "joins completed"], 1),
+        (("x", "--without", "steering"), ["on: goodput of both"], 1),
+        (("x",), [], 1),
+    ],
+)
+def test_a_rate_alone_is_measured_once_more(
+    tmp_path: Path, words: tuple[str, ...], first: list[str], runs: int
+) -> None:
+    pool = Written(tmp_path, 2, {"x": [first, []]})
+    pool.release.set()
+    pool.start([Wanted(words)])
+    assert pool.result(Wanted(words)).failed() == (first if runs == 1 else [])
+    pool.end()
+    assert len(pool.together) == runs
+
+
+def test_the_end_takes_down_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
+    pool = Pool(tmp_path, 1)
+    first, second = Wanted(("off-path",)), Wanted(("on-path",))
+    pool.start([first, second])
+    text = tmp_path / "1-off-path.txt"
+    limit = time.monotonic() + 60
+    while not (text.exists() and "building" in text.read_text()) and time.monotonic() < limit:
+        time.sleep(0.1)
+    pool.end()
+    assert "interrupted; everything is taken down" in text.read_text()
+    assert pool.result(first).status == 130 and not list(tmp_path.glob("2-*"))
