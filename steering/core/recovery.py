@@ -11,6 +11,7 @@ from steering.core.sitemap import SiteMap
 from steering.model.network import PortRole
 from steering.model.session import Entry, EntryKind, SessionCookie, SessionState, pack_cookie, unpack_cookie
 
+_GATEWAY = PortRole.GATEWAY
 _INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # of an entry whose session has a token
 
 
@@ -40,7 +41,7 @@ class Recovery:
                 and (key := flow_key(entry.src, entry.dst, entry.sport, entry.dport)) not in flows
             ):
                 session = self._table.restore(entry, mcp, token, key, packets, size, now)
-                session.reverse = entry.role == PortRole.GATEWAY
+                session.reverse = entry.role == _GATEWAY
                 self._counters.sessions_recovered += 1
                 self._returns.pop(key, None)
                 continue

@@ -18,7 +18,7 @@ from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionStat
 # Members of enumerations stand here by names of their own wherever every handshake asks for them: Python 3.11 takes
 # three times as long to look one up in its class.
 INITIAL, JOIN, RETURN = EntryKind.INITIAL, EntryKind.JOIN, EntryKind.RETURN
-SYN_PINNED, FELL_BACK = SessionState.SYN_PINNED, SessionState.PLAIN
+SYN_PINNED, ESTABLISHED, FELL_BACK = SessionState.SYN_PINNED, SessionState.ESTABLISHED, SessionState.PLAIN
 NOTHING, COPY = Watch.NOTHING, Watch.COPY
 
 _PORTS = Struct("!HH")
@@ -251,21 +251,18 @@ class SessionTable:
         number = self._next
         self._next = number + 1
         session = Session(number, mcp, None, now)
-        session.state = SessionState.ESTABLISHED
+        session.state = ESTABLISHED
         session.token = token
         session.first = key
-        subflow = Subflow(session, EntryKind.INITIAL, key, entry.dpid, entry.role, entry.waypoint, -1)
+        subflow = Subflow(session, INITIAL, key, entry.dpid, entry.role, entry.waypoint, -1)
         subflow.packets, subflow.bytes = packets, size
         session.subflows.append(subflow)
         self.by_id[number] = session
         self._tokens[token] = session
         self.flows[key] = subflow
-        known = self._hosts.get(entry.src)
-        if known is None:
-            self._hosts[entry.src] = {key: subflow}
-        else:
-            known[key] = subflow
-        self.states[SessionState.ESTABLISHED] += 1
+        if self._hosts_move:
+            self._hosts.setdefault(entry.src, {})[key] = subflow
+        self.states[ESTABLISHED] += 1
         self.active[mcp] += 1
         self.subflows[mcp] += 1
         return session
