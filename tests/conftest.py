@@ -2,11 +2,14 @@
 
 import logging
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.lab.pool import POOL, Pool, Wanted
 
 TESTS = Path(__file__).resolve().parent
 
@@ -21,6 +24,8 @@ FOLDERS = {
     "bench": (6, 300),
     "lab": (7, 900),
 }
+# Labs beside the tests of a folder, otherwise one: none where times are measured, all there may be in their own.
+LABS_BESIDE = {"integration": 0, "bench": 0, "lab": None}
 NEEDS_ROOT = frozenset({"integration", "lab"})
 NIGHTLY_LIMIT = 7200
 OUR_LOGGERS = frozenset({"steering", "topologies"})
@@ -86,6 +91,28 @@ def _loggers() -> list[logging.Logger]:
     known = logging.root.manager.loggerDict.items()
     ours = [log for name, log in known if name.partition(".")[0] in OUR_LOGGERS]
     return [logging.root, *(log for log in ours if isinstance(log, logging.Logger))]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The labs that are wanted begin at once: most tests leave a core free."""
+    wanted = [one for item in session.items if (one := Wanted.by(item))]
+    if wanted and os.geteuid() == 0 and not session.config.option.collectonly:
+        directory = tempfile.TemporaryDirectory(prefix="steering-labs-")
+        session.config.add_cleanup(directory.cleanup)
+        pool = Pool(Path(directory.name), session.config.option.lab_jobs)
+        session.config.add_cleanup(pool.end)  # the last added is the first done
+        pool.start(wanted)
+        session.config.stash[POOL] = pool
+
+
+@pytest.hookimpl(
+    wrapper=True, tryfirst=True
+)  # around the time limit too: a lab that is to end first may take its time
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    if POOL in item.config.stash:
+        beside = LABS_BESIDE.get(folder_of(item), 1)
+        item.config.stash[POOL].allow(item.config.option.lab_jobs if beside is None else beside)
+    return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

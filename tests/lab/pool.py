@@ -14,7 +14,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
+
+import pytest
 
 from tests.lab.running import ROOT, Ran
 from topologies import isolation
@@ -28,29 +30,33 @@ class Wanted(NamedTuple):
     words: tuple[str, ...]
     alone: bool = False
 
+    @classmethod
+    def by(cls, item: pytest.Item) -> "Wanted | None":
+        """What a test's marker `lab` says."""
+        marker = item.get_closest_marker("lab")
+        return cls(marker.args, **marker.kwargs) if marker else None
+
 
 class Doors:
-    """Lets in any number of guests, or one that is alone; who wants to be alone is next."""
+    """Lets in as many guests as are allowed, or one that is alone; who came first is next."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         self._changed = threading.Condition()
+        self._most = most
+        self._queue: list[object] = []
         self._inside = 0
-        self._waiting = 0
         self._alone = False
 
     @contextmanager
     def entered(self, alone: bool) -> Iterator[None]:
+        ticket = object()
         with self._changed:
-            self._waiting += alone
-            try:
-                self._changed.wait_for(
-                    lambda: not self._alone and not (self._inside if alone else self._waiting)
-                )
-            finally:
-                self._waiting -= alone
-                self._changed.notify_all()
+            self._queue.append(ticket)
+            self._changed.wait_for(lambda: self._queue[0] is ticket and self._open(alone))
+            self._queue.remove(ticket)
             self._inside += 1
             self._alone = alone
+            self._changed.notify_all()
         try:
             yield
         finally:
@@ -59,24 +65,50 @@ class Doors:
                 self._alone = False
                 self._changed.notify_all()
 
+    def _open(self, alone: bool) -> bool:
+        if self._alone or not self._most:
+            return False
+        return not self._inside if alone else self._inside < self._most
+
+    def allow(self, most: int) -> None:
+        """From now on so many at a time; with 0 this waits until nobody is inside."""
+        with self._changed:
+            self._most = most
+            self._changed.notify_all()
+            if not most:
+                self._changed.wait_for(lambda: not self._inside)
+
 
 class Pool:
-    """Reports and output go to `directory`. `end` has to be called."""
+    """Reports and output go to `directory`. `end` has to be called; nothing runs before `allow`."""
 
     def __init__(self, directory: Path, jobs: int) -> None:
         self._directory = directory
         self._threads = ThreadPoolExecutor(jobs, "lab")
-        self._doors = Doors()
+        self._doors = Doors(0)
         self._runs: dict[Wanted, Future[Ran]] = {}
         self._running: set[subprocess.Popen[str]] = set()
         self._ended = False
+        self._allowed = 0
         self._count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def start(self, wanted: Iterable[Wanted]) -> None:
         """Run these in this order; what two tests want runs once."""
         for one in wanted:
             if one not in self._runs:
                 self._runs[one] = self._threads.submit(self._run, one.words, one.alone)
+
+    def allow(self, most: int) -> None:
+        """Labs at a time from now on, at most `jobs`; with 0 this waits until none runs."""
+        if most != self._allowed:
+            self._allowed = most
+            self._doors.allow(most)
 
     def result(self, one: Wanted) -> Ran:
         """Wait for a lab that was started. One without a negative control of which only rates fell short runs
@@ -93,6 +125,7 @@ class Pool:
         """End what runs, run nothing more."""
         self._ended = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._doors.allow(1)  # who waits at them finds that all is over
         for running in list(self._running):
             isolation.end(running)
         self._threads.shutdown()
@@ -132,3 +165,6 @@ class Pool:
             said = output.read()
         found = json.loads(report.read_text()) if report.exists() else {}
         return Ran(running.returncode, found, said, time.monotonic() - began)
+
+
+POOL = pytest.StashKey[Pool]()

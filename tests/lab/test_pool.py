@@ -24,7 +24,7 @@ class Written(Pool):
     def _do(self, words: tuple[str, ...]) -> Ran:
         self._inside.add(words[0])
         self.together.append(set(self._inside))
-        self.release.wait(5)
+        self.release.wait(10)
         time.sleep(0.02)
         self._inside.remove(words[0])
         failed = self._answers.get(words[0], [[]]).pop(0)
@@ -33,19 +33,24 @@ class Written(Pool):
 
 
 def test_two_at_a_time_in_order_and_one_alone(tmp_path: Path) -> None:
-    pool = Written(tmp_path, 2, {})
-    wanted = [Wanted(("a",)), Wanted(("b",)), Wanted(("c",), alone=True), Wanted(("d",)), Wanted(("e",))]
-    pool.start([*wanted, wanted[0]])
-    pool.release.set()
-    assert [pool.result(one).status for one in wanted] == [0] * 5
-    pool.end()
+    with Written(tmp_path, 2, {}) as pool:
+        wanted = [Wanted(("a",)), Wanted(("b",)), Wanted(("c",), alone=True), Wanted(("d",)), Wanted(("e",))]
+        pool.start([*wanted, wanted[0]])
+        time.sleep(0.1)
+        assert pool.together == []
+        pool.allow(2)
+        limit = time.monotonic() + 5
+        while len(pool.together) < 2 and time.monotonic() < limit:
+            time.sleep(0.01)
+        pool.release.set()
+        assert [pool.result(one).status for one in wanted] == [0] * 5
     assert {"c"} in pool.together and {"a", "b"} in pool.together
     assert not any("c" in inside and len(inside) > 1 for inside in pool.together)
-    assert len(pool.together) == 5
+    assert len(pool.together) == 5 and max(map(len, pool.together)) == 2
 
 
 def test_who_wants_to_be_alone_is_not_overtaken() -> None:
-    doors, order = Doors(), []
+    doors, order = Doors(3), []
 
     def visit(name: str, alone: bool) -> None:
         with doors.entered(alone):
@@ -62,6 +67,21 @@ def test_who_wants_to_be_alone_is_not_overtaken() -> None:
     assert order == ["alone", "late"]
 
 
+def test_none_beside_what_is_measured(tmp_path: Path) -> None:
+    with Written(tmp_path, 2, {}) as pool:
+        pool.start([Wanted(("a",)), Wanted(("b",))])
+        pool.allow(1)
+        threading.Timer(0.3, pool.release.set).start()
+        while not pool.together:
+            time.sleep(0.01)
+        pool.allow(0)  # waits for the one that runs
+        assert pool.release.is_set() and pool.together == [{"a"}]
+        time.sleep(0.1)
+        assert pool.together == [{"a"}]
+        pool.allow(2)
+        assert pool.result(Wanted(("b",))).status == 0
+
+
 @pytest.mark.parametrize(
     ("words", "first", "runs"),
     [
@@ -74,22 +94,23 @@ def test_who_wants_to_be_alone_is_not_overtaken() -> None:
 def test_a_rate_alone_is_measured_once_more(
     tmp_path: Path, words: tuple[str, ...], first: list[str], runs: int
 ) -> None:
-    pool = Written(tmp_path, 2, {"x": [first, []]})
-    pool.release.set()
-    pool.start([Wanted(words)])
-    assert pool.result(Wanted(words)).failed() == (first if runs == 1 else [])
-    pool.end()
+    with Written(tmp_path, 2, {"x": [first, []]}) as pool:
+        pool.release.set()
+        pool.allow(2)
+        pool.start([Wanted(words)])
+        assert pool.result(Wanted(words)).failed() == (first if runs == 1 else [])
     assert len(pool.together) == runs
 
 
 def test_the_end_takes_down_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
-    pool = Pool(tmp_path, 1)
-    first, second = Wanted(("off-path",)), Wanted(("on-path",))
-    pool.start([first, second])
-    text = tmp_path / "1-off-path.txt"
-    limit = time.monotonic() + 60
-    while not (text.exists() and "building" in text.read_text()) and time.monotonic() < limit:
-        time.sleep(0.1)
-    pool.end()
-    assert "interrupted; everything is taken down" in text.read_text()
-    assert pool.result(first).status == 130 and not list(tmp_path.glob("2-*"))
+    with Pool(tmp_path, 1) as pool:
+        first, second = Wanted(("off-path",)), Wanted(("on-path",))
+        pool.start([first, second])
+        pool.allow(1)
+        text = tmp_path / "1-off-path.txt"
+        limit = time.monotonic() + 60
+        while not (text.exists() and "building" in text.read_text()) and time.monotonic() < limit:
+            time.sleep(0.1)
+        pool.end()
+        assert "interrupted; everything is taken down" in text.read_text()
+        assert pool.result(first).status == 130 and not list(tmp_path.glob("2-*"))
