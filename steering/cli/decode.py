@@ -113,6 +113,8 @@ def _text(connection: Connection) -> str:
     if connection.version is None:
         joins = connection.subflows[0].join
         title = "MPTCP, the connection of these joins is not in the capture" if joins else "plain TCP"
+        if connection.begun_before:
+            title = "MPTCP, its handshake is not in the capture"
     else:
         title = f"MPTCP version {connection.version}"
     if connection.fallback:

@@ -4,8 +4,9 @@ Without I/O: feed segments in capture order, then ask. How doubtful cases are de
 
 * Plain TCP is a connection of its own: version and tokens None, no fallback, one subflow.
 * An MP_CAPABLE SYN answered by a plain SYN/ACK, or an MP_CAPABLE handshake whose initiator goes on without any
-  MPTCP option, is a fallback: tokens None, the version is the one offered. An infinite mapping is a
-  fallback too, and keeps its tokens: it happened later (RFC 8684 3.7).
+  MPTCP option, is a fallback: tokens None, the version is the one offered. First data without any MPTCP option,
+  of either side, and an infinite mapping are fallbacks too, and keep the tokens: they happened later (RFC 8684 3.7).
+* MPTCP options in a connection whose handshake was not captured: version and tokens None, `begun_before` True.
 * The version is the one of the SYN/ACK; where that was not captured, the third ACK's, then the SYN's.
 * The initiator's key of version 1 is in the third ACK or only in the first data; either is taken.
 * A join belongs to the connection one of whose tokens its SYN carries (the initiator's: a reverse join). If
@@ -65,6 +66,7 @@ class Connection:
     responder_token: bytes | None
     fallback: bool
     subflows: tuple[Subflow, ...]
+    begun_before: bool = False
 
 
 class ConnectionTracker:
@@ -143,7 +145,7 @@ class _Session:
         if refused or given_up:
             self.fallback = True
             return
-        self.fallback = leg.infinite_mapping
+        self.fallback = leg.infinite_mapping or any(leg.bare_data)
         if answer:
             self.responder_key = answer.sender_key
         elif third:
@@ -180,6 +182,7 @@ class _Session:
             responder_token=self.responder_token,
             fallback=self.fallback,
             subflows=tuple(self._subflow(leg) for leg in (self.first, *self.joins)),
+            begun_before=self.version is None and not self.first.is_join and self.first.spoke_mptcp,
         )
 
     def _subflow(self, leg: Leg) -> Subflow:

@@ -52,6 +52,8 @@ class Leg:
     initiator_went_on: bool = False  # the initiator sent more than SYN and RST
     initiator_kept_mptcp: bool = False  # ... with MPTCP options
     infinite_mapping: bool = False
+    spoke_mptcp: bool = False  # any segment, of whichever side, carried an MPTCP option
+    bare_data: list[bool] = field(default_factory=lambda: [False, False])  # by side: its first data had none
     fastclose: bool = False
     reset: Reset | None = None
     _last: list[int | None] = field(default_factory=lambda: [None, None])
@@ -72,6 +74,7 @@ class Leg:
     def take(self, segment: Segment, side: int) -> None:
         """Learn from a segment of this leg. Raises WireError for a malformed option list."""
         options = mptcp_options(segment.options)
+        self.spoke_mptcp = self.spoke_mptcp or bool(options)
         self._last[side] = segment.seq
         self._tags[side] = self._tags[side] or segment.link_tag
         handshake = segment.flags & (Flags.SYN | Flags.ACK)
@@ -86,6 +89,9 @@ class Leg:
             self.initiator_went_on = True
             self.initiator_kept_mptcp = self.initiator_kept_mptcp or bool(options)
             self.third = self.third or _third(options)
+        begin = (self.syn_seq, self.syn_ack_seq)[side]
+        if begin is not None and segment.payload and segment.seq == (begin + 1) % _SEQ_SPACE:
+            self.bare_data[side] = not options and not segment.flags & Flags.SYN
         self._take_ends(segment, side, options)
 
     def _take_ends(self, segment: Segment, side: int, options: list[MptcpOption]) -> None:

@@ -36,6 +36,8 @@ class LinkType(IntEnum):
     RAW_OLD = 12  # DLT_RAW as some systems write it into files
     RAW = 101
     COOKED_V1 = 113
+    IPV4 = 228
+    IPV6 = 229
     COOKED_V2 = 276
 
 
@@ -153,7 +155,7 @@ def _locate_ip(frame: Buffer, link: int) -> tuple[int, int]:
         ethertype = _u16(frame, 0)
         # A tagged frame keeps its tag after the cooked header.
         return _skip_tags(frame, 18 + 2, ethertype)
-    if link in (LinkType.RAW, LinkType.RAW_OLD):
+    if link in (LinkType.RAW, LinkType.RAW_OLD, LinkType.IPV4, LinkType.IPV6):
         if not len(frame):
             raise WireError(Refusal.TRUNCATED)
         return {4: ETH_IPV4, 6: ETH_IPV6}.get(frame[0] >> 4, 0), 0

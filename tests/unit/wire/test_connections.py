@@ -39,7 +39,9 @@ class Talk:
     tags: tuple[bytes, bytes] = (b"", b"")
     sent: list[Segment] = field(default_factory=list)
 
-    def say(self, flags: int, *options: MptcpOption, back: bool = False, version: int = 1) -> None:
+    def say(
+        self, flags: int, *options: MptcpOption, back: bool = False, version: int = 1, payload: bytes = b""
+    ) -> None:
         """A segment of the client, or of the server (`back`)."""
         src, dst = (self.server, self.client) if back else (self.client, self.server)
         mine, theirs = self.isn[::-1] if back else self.isn
@@ -58,7 +60,7 @@ class Talk:
             flags=flags,
             window=1,
             options=raw,
-            payload=b"",
+            payload=payload,
             link_tag=self.tags[back],
         )
         self.sent.append(segment)
@@ -352,3 +354,34 @@ def test_one_pair_of_endpoints_with_many_connections_stays_cheap(tracker: Connec
         Talk(tracker, isn=(number * 100_000, 7)).say(SYN)
     Talk(tracker, isn=(1999 * 100_000, 7)).say(SYN_ACK, back=True)
     assert len(tracker.connections()) == 2000
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_first_data_without_an_option_is_a_fallback_that_keeps_the_tokens(back: bool) -> None:
+    tracker = ConnectionTracker()
+    talk = Talk(tracker)
+    talk.open()
+    (before,) = tracker.connections()
+    talk.say(ACK, payload=b"GET /", back=back)
+    (after,) = tracker.connections()
+    assert (before.fallback, after.fallback) == (False, True)
+    assert (after.initiator_token, after.responder_token) == (TOKEN_A, TOKEN_B)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_first_data_with_its_mapping_is_none(back: bool) -> None:
+    tracker = ConnectionTracker()
+    talk = Talk(tracker)
+    talk.open()
+    talk.say(ACK, Dss(None, Mapping(bytes(4), 1, 5)), payload=b"GET /", back=back)
+    (found,) = tracker.connections()
+    assert not found.fallback
+
+
+def test_a_connection_that_began_before_the_capture_is_not_called_plain() -> None:
+    tracker = ConnectionTracker()
+    Talk(tracker).say(ACK, Dss(bytes(4)))
+    Talk(tracker, client=(UE2, 40000)).say(ACK, payload=b"plain")
+    began, plain = tracker.connections()
+    assert (began.begun_before, began.version, began.fallback) == (True, None, False)
+    assert not plain.begun_before
