@@ -1,6 +1,7 @@
 """A pydantic schema over a document's data: every error in plain words, and what is left without them."""
 
 import typing
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -123,31 +124,69 @@ def salvage(
 ) -> Salvage[Model]:
     """What is left when every list item, mapping entry or key that a problem lies in is taken out.
 
-    `given` stands in for what no file can do without (its version)."""
-    kept = dict(data)
+    A misspelt key counts as the one that was meant, and one that means nothing is left out alone, so that what
+    else is wrong with its item is found too. `given` stands in for what no file can do without (its version)."""
+    data, problems = _as_meant(data, problems)
     numbers = {key: list(range(len(value))) for key, value in data.items() if isinstance(value, list)}
     lost: set[str] = set()
     out: set[tuple[str, int]] = set()
+    kept = dict(data)
+    paths = [problem.path for problem in problems]
+    for _ in range(2):  # what was meant may be wrong in its turn
+        for path in filter(None, paths):
+            section, rest = str(path[0]), path[1:]
+            lost.add(section)
+            if rest and isinstance(rest[0], int) and section in numbers:
+                out.add((section, rest[0]))
+            elif rest and isinstance(kept.get(section), dict):
+                kept[section] = {key: value for key, value in kept[section].items() if key != rest[0]}
+            else:
+                kept.pop(section, None)
+        left = {
+            section: [n for n in places if (section, n) not in out] for section, places in numbers.items()
+        }
+        trimmed = {section: [data[section][n] for n in left[section]] for section in left if section in kept}
+        try:
+            return Salvage(schema.model_validate(kept | trimmed | given), left, lost)
+        except ValidationError as error:
+            details = error.errors(include_url=False)[:MAX_PROBLEMS]
+            paths = [_in_file(_as_written(detail["loc"], kept | trimmed), left) for detail in details]
+    return Salvage(None, left, lost)
+
+
+def _in_file(path: Path, left: dict[str, list[int]]) -> Path:
+    """A path into what was left, as one into the whole."""
+    if len(path) > 1 and isinstance(path[1], int) and path[0] in left:
+        return (path[0], left[str(path[0])][path[1]], *path[2:])
+    return path
+
+
+def _as_meant(data: dict[str, Any], problems: list[Problem]) -> tuple[dict[str, Any], list[Problem]]:
+    """The data without unknown keys, and the problems that this did not solve.
+
+    A rule stays as it is, to be taken out whole: what it would match is not known."""
+    copy = deepcopy(data)
+    unsolved = []
     for problem in problems:
-        if not problem.path:
+        holder: Any = copy
+        for part in problem.path[:-1]:
+            inside = isinstance(holder, dict) or (isinstance(holder, list) and isinstance(part, int))
+            holder = holder[part] if inside else None
+        known = (
+            problem.suggestion is not None and isinstance(holder, dict) and problem.suggestion not in holder
+        )
+        if (
+            problem.code is not Code.UNKNOWN_KEY
+            or not isinstance(holder, dict)
+            or problem.path[-1] not in holder
+            or problem.path[0] == "rules"
+        ):
+            unsolved.append(problem)
             continue
-        section, rest = str(problem.path[0]), problem.path[1:]
-        lost.add(section)
-        if rest and isinstance(rest[0], int) and section in numbers:
-            out.add((section, rest[0]))
-        elif rest and isinstance(kept.get(section), dict):
-            kept[section] = {key: value for key, value in kept[section].items() if key != rest[0]}
-        else:
-            kept.pop(section, None)
-    for section, places in numbers.items():
-        numbers[section] = left = [n for n in places if (section, n) not in out]
-        if section in kept:
-            kept[section] = [data[section][n] for n in left]
-    try:
-        model = schema.model_validate(kept | given)
-    except ValidationError:
-        model = None
-    return Salvage(model, numbers, lost)
+        value = holder.pop(problem.path[-1])
+        if known:
+            holder[problem.suggestion] = value
+    return copy, unsolved
 
 
 def _echo(schema: type[BaseModel], detail: ErrorDetails, details: list[ErrorDetails]) -> bool:

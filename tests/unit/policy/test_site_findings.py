@@ -250,3 +250,36 @@ def test_one_switch_needs_no_link(good: str) -> None:
     text = good.replace("s2:1", "s1:2").replace("s3:1", "s1:3").replace("s4:1", "s1:4")
     site, findings = parse_site(text + "links: []\n", "site.yaml")
     assert findings == [] and site is not None and not site.discover
+
+
+@pytest.mark.parametrize("key", ["colour: blue, prefixes", "prefixs"])
+def test_an_unknown_key_hides_nothing_else_of_its_item(key: str) -> None:
+    """A key that means nothing is left out alone; a misspelt one counts as the one that was meant."""
+    text = (
+        "site: 1\naccess_networks:\n"
+        "  - {name: lte, type: cellular, trust: operator, prefixes: [10.1.0.0/24], ports: [s1:1]}\n"
+        f"  - {{name: wlan, type: wlan, trust: operator, {key}: [10.1.0.128/25], ports: [s1:1]}}\n"
+        "gateways: [{name: internet, prefixes: [10.9.0.0/24], ports: [s4:1]}]\n"
+        "mcps: [{name: core, type: off-path, port: s3:1, interception: steered, addresses: [10.8.0.2],"
+        " source_mode: transparent, capacity: {sessions: 10}}]\n"
+    )
+    site, findings = parse_site(text, "site.yaml")
+    assert site is None
+    assert {(f.code, f.line) for f in findings} == {
+        (Code.UNKNOWN_KEY, 4),
+        (Code.OVERLAPPING_PREFIX, 4),
+        (Code.PORT_TAKEN, 4),
+    }, [str(f) for f in findings]
+
+
+def test_what_a_misspelt_key_holds_may_be_wrong_too() -> None:
+    text = (
+        "site: 1\naccess_networks:\n"
+        "  - {name: lte, type: cellular, trust: operator, prefixes: [10.1.0.0/24], ports: [s1:1]}\n"
+        "  - {name: wlan, type: wlan, trust: operator, prefixs: [nonsense], ports: [s1:1]}\n"
+        "gateways: [{name: internet, prefixes: [10.1.0.0/16], ports: [s4:1]}]\n"
+        "mcps: [{name: core, type: off-path, port: s3:1, interception: steered, addresses: [10.8.0.2],"
+        " source_mode: transparent, capacity: {sessions: 10}}]\n"
+    )
+    _, findings = parse_site(text, "site.yaml")
+    assert {(f.code, f.line) for f in findings} == {(Code.UNKNOWN_KEY, 4), (Code.OVERLAPPING_PREFIX, 3)}
