@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from steering.model.policy import Policy
 from steering.northbound.credentials import pseudonym_key
 from steering.northbound.pseudonyms import of_limits
 from steering.policy import Finding, parse_policy
+from steering.policy.document import load_text
 from steering.policy.history import History, HistoryError, Version
 from steering.policy.unenforced import unenforced
 
-LOOK = 1.0  # seconds between looks at the clock and at the policy file
+LOOK = 0.25  # seconds between looks at the policy file: what it says acts within a second
+LOOKS = 4  # of them between looks at the clock and at limits
 
 log = logging.getLogger(__name__)
 
@@ -148,14 +151,11 @@ class Operator:
 
     def reload(self, path: str) -> None:
         """The policy file again; findings are logged and change nothing."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            log.error("policy %s is not read: %s", path, error)
-            return
-        outcome = self.replace_policy(text, "file", False)
-        for finding in outcome.findings:
-            log.error("policy %s: %s", path, finding["message"])
+        policy, text, findings = tpool.execute(_read, path, self._site)
+        for finding in findings:
+            log.error("the policy stays as it is: %s", finding)
+        if policy is not None and not findings:
+            self._put(policy, text, "file", "")
 
     def tell_limits(self) -> None:
         """A line for a limit that was reached since the last look; a look a second bounds the log."""
@@ -168,10 +168,11 @@ class Operator:
         self._fulls = refused
 
     def watch(self, path: str | None, changed: Callable[[], bool]) -> None:
-        """Runs for ever: the clock every look, the file when `changed` says so."""
-        while True:
-            self.tell_time()
-            self.tell_limits()
+        """Runs for ever: the clock once a second, the file when `changed` says so."""
+        for look in count():
+            if look % LOOKS == 0:
+                self.tell_time()
+                self.tell_limits()
             if path is not None and changed():
                 self.reload(path)
             hub.sleep(LOOK)
@@ -179,6 +180,15 @@ class Operator:
 
 def _check(text: str, site: Site) -> tuple[Policy | None, list[Finding]]:
     return parse_policy(text, "policy", site)
+
+
+def _read(path: str, site: Site) -> tuple[Policy | None, str, list[Finding]]:
+    """The file as `steering check` reads it, and says what is wrong with it."""
+    text, findings = load_text(path)
+    if text is None:
+        return None, "", findings
+    policy, findings = parse_policy(text, path, site)
+    return policy, text, findings
 
 
 def _json(finding: Finding) -> Json:
@@ -193,13 +203,14 @@ def _json(finding: Finding) -> Json:
 
 
 class FileWatch:
-    """Whether a file was changed since the last look, or a signal asked for it to be read again."""
+    """Whether a file was changed, or a signal asked for it to be read again. A change counts at the second look
+    that finds the file the same: half of a policy, just being written, may well be a policy too."""
 
     def __init__(self, path: str | None, by_time: bool) -> None:
         self._path = path
         self._by_time = by_time
         self._asked = False
-        self._seen = self._stamp()
+        self._taken = self._seen = self._stamp()
 
     def ask(self) -> None:
         """SIGHUP."""
@@ -208,8 +219,10 @@ class FileWatch:
     def changed(self) -> bool:
         stamp, asked = self._stamp(), self._asked
         self._asked = False
-        moved = self._by_time and stamp is not None and stamp != self._seen
+        moved = self._by_time and stamp is not None and stamp != self._taken and stamp == self._seen
         self._seen = stamp
+        if asked or moved:
+            self._taken = stamp
         return asked or moved
 
     def _stamp(self) -> tuple[int, int, int] | None:
