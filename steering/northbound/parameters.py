@@ -16,6 +16,7 @@ MAX_LIMIT = 1_000
 DEFAULT_LIMIT = 100
 
 Json = dict[str, Any]
+_FLAGS = {"0": False, "1": True, "false": False, "true": True, "": True}  # `?dry_run` alone says it too
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 _CURSOR = re.compile(r"[0-9]{1,18}", re.ASCII)
 _TOKEN = re.compile(r"[0-9a-fA-F]{8}", re.ASCII)
@@ -85,9 +86,9 @@ def _time(text: str) -> float:
 
 
 def _flag(text: str) -> bool:
-    if text not in ("0", "1"):
-        raise ValueError("0 or 1 is wanted")
-    return text == "1"
+    if text not in _FLAGS:
+        raise ValueError("one of 0, 1, false, true is wanted")
+    return _FLAGS[text]
 
 
 def _integer(low: int, high: int, default: int) -> Json:
@@ -136,7 +137,7 @@ TIME = Parameter(
     _time,
 )
 DRY_RUN = Parameter(
-    "dry_run", "1: check only", {"type": "string", "enum": ["0", "1"], "default": "0"}, False, _flag
+    "dry_run", "1: check only", {"type": "string", "enum": list(_FLAGS), "default": "0"}, False, _flag
 )
 
 

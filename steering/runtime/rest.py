@@ -6,7 +6,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import eventlet
@@ -33,6 +32,7 @@ from steering.openflow.app import UNEXPECTED
 from steering.openflow.dispatch import NOT_OURS
 from steering.openflow.errors import Malformed
 from steering.openflow.reader import Disconnect
+from steering.runtime.protocol import Protocol
 from steering.runtime.settings import Endpoint, Settings, SettingsError, Tls
 from steering.store.mappings import MappingStore
 from steering.wire.errors import Refusal as WireRefusal
@@ -59,24 +59,6 @@ def check_free(endpoint: Endpoint, what: str) -> None:
             probe.listen(1)
         except OSError as error:
             raise SettingsError(f"{what}: cannot listen on {endpoint}: {error.strerror}") from None
-
-
-class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
-    """eventlet's, without a traceback on stderr for each client that speaks no TLS, has no certificate or
-    is still shaking hands at the end: anybody who can connect could fill the log."""
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # ssl.SSLError is an OSError; a closed TLS socket is a ValueError
-            log.debug("a connection of %s ended: %s", self.client_address[0], error)
-
-    def finish(self) -> None:
-        with suppress(OSError, ValueError):
-            super().finish()
 
 
 def _secured(sock: Any, tls: Tls) -> Any:

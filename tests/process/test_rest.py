@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from steering.northbound.events import MAX_STREAMS
+from steering.runtime.protocol import REQUEST_TIME
 from tests.process.running import LINKS, ROOT, SITE, Running, environment
 
 
@@ -71,6 +72,64 @@ def test_a_drain_takes_effect_within_a_second(running: Running) -> None:
     assert steering(running, "mcp", "drain", "core").returncode == 0
     within(1.0, lambda: mcp(running)["health"] in ("draining", "down"))
     assert steering(running, "mcp", "undrain", "core").returncode == 0
+
+
+def spoken(running: Running, data: bytes) -> bytes:
+    """All that the controller answers to raw bytes, until it hangs up."""
+    url = urlsplit((running.state / "rest").read_text().strip())
+    with socket.create_connection(("127.0.0.1", url.port or 0), timeout=10) as client:
+        client.sendall(data)
+        answer = b""
+        while part := client.recv(1 << 16):
+            answer += part
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01 \xff\xfe x\r\n\r\n", 400),
+        (b"GET /v1/health HTTP/9.9\r\n\r\n", 505),
+        (b"GET /" + b"a" * 5_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 9_000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 500 + b"\r\n", 431),
+        (b"POST /v1/whatif HTTP/1.1\r\nContent-Length: -5\r\n\r\n", 400),
+        (b"POST /v1/whatif HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+    ],
+)
+def test_what_is_no_request_is_answered_by_a_problem_too(running: Running, sent: bytes, status: int) -> None:
+    head, _, body = spoken(running, sent).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), head
+    assert b"Content-Type: application/problem+json" in head
+    assert json.loads(body)["status"] == status
+    assert (
+        '" 4' not in running.log() and "code 4" not in running.log()
+    )  # Python's own lines, with our guest's words
+
+
+def test_the_absolute_form_of_a_target_is_understood(running: Running) -> None:
+    token = (running.state / "token").read_text().strip().encode()
+    asked = b"GET http://controller/v1/health HTTP/1.1\r\nAuthorization: Bearer " + token
+    assert spoken(running, asked + b"\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_drips_its_request_does_not_stay(running: Running) -> None:
+    """Else a few of them take all places for ever: every byte would begin the time-out anew."""
+    url = urlsplit((running.state / "rest").read_text().strip())
+    with socket.create_connection(("127.0.0.1", url.port or 0), timeout=10) as client:
+        began = time.monotonic()
+        client.sendall(b"GET /v1/health HTTP/1.1\r\nX: ")
+        client.settimeout(0.5)
+        while time.monotonic() - began < 3 * REQUEST_TIME:
+            try:
+                client.sendall(b"a")
+                if not client.recv(100):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        assert time.monotonic() - began < 3 * REQUEST_TIME
 
 
 @pytest.mark.row("S-14", "D-7.2")

@@ -270,6 +270,15 @@ def test_another_media_type_is_415(rest: Rest, kind: str) -> None:
 # ---- policy ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("query", "tried"), [("dry_run", True), ("dry_run=true", True), ("dry_run=false", False)]
+)
+def test_a_dry_run_is_asked_for_in_any_of_the_usual_ways(rest: Rest, query: str, tried: bool) -> None:
+    answer = rest("PUT", f"/v1/policy?{query}", b"policy: 1\n# x\n", kind="application/yaml", If_Match="*")
+    assert answer.json["dry_run"] is tried
+    assert rest.control.current.version == (3 if tried else 4)
+
+
 def test_a_policy_is_tried_then_put_in_force(rest: Rest) -> None:
     text = b"policy: 1\n# by hand\n"
     tried = rest("PUT", "/v1/policy?dry_run=1", text, kind="application/yaml")
