@@ -16,7 +16,7 @@ from steering.core.pinning import Pinning
 from steering.core.recovery import Recovery
 from steering.core.reserving import Reserving
 from steering.core.sitemap import SiteMap
-from steering.core.switch import Switch
+from steering.core.switch import Switch, make_room
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
 from steering.model.rules import Rule
@@ -250,6 +250,7 @@ class Engine:
     # ---- switches -------------------------------------------------------------------------------
 
     def _switch_up(self, up: m.SwitchUp, now: float) -> list[m.Output]:
+        make_room(self.switches, up.dpid, self.map.switches)
         switch = self.switches.setdefault(up.dpid, Switch())
         switch.connected, switch.filled, switch.ports = True, False, dict(up.ports)
         self.reserving.told_speeds(up.dpid, up.speeds)
@@ -338,8 +339,9 @@ class Engine:
         switch = self.switches.get(status.dpid)
         if switch is None:
             return []
-        before = switch.ports.get(status.port)
-        switch.ports[status.port] = status.up
+        before = switch.ports.pop(status.port, None)
+        if not status.gone:
+            switch.ports[status.port] = status.up
         port = PortRef(status.dpid, status.port)
         outputs: list[m.Output] = []
         if not status.up:

@@ -31,9 +31,12 @@ class SwitchDown(NamedTuple):
 
 
 class PortStatus(NamedTuple):
+    """A port's link changed; `gone`: the switch has no such port any more."""
+
     dpid: int
     port: int
     up: bool
+    gone: bool = False
 
 
 class LinkUp(NamedTuple):

@@ -5,6 +5,7 @@ refusal names the key that was full.
 """
 
 from heapq import nlargest
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from steering.core.rulebook import Answer
@@ -98,7 +99,7 @@ class Ledger:
         """The first key with no room for one more."""
         for limit, key in zip(allowed.by_key, keys, strict=True):
             if limit is not None and self._counts.get(key, 0) >= limit.most:
-                return Full(key[0], _name(key[1]), limit)
+                return Full(key[0], _name(key), limit)
         return None
 
     def take(self, keys: tuple[Key, ...]) -> None:
@@ -120,8 +121,16 @@ class Ledger:
     def busiest(self, most: int) -> list[tuple[str, str, int]]:
         """(kind, name, sessions) of the `most` keys that count the most, those first."""
         found = nlargest(most, self._counts.items(), key=lambda item: item[1])
-        return [(kind, _name(name), count) for (kind, name), count in found if name != ""]
+        return [(key[0], _name(key), count) for key, count in found if key[1] != ""]
 
 
-def _name(value: bytes | str | int) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
+def _name(key: Key) -> str:
+    """As an operator reads it: a server as address and port. An unregistered client is not named any nearer:
+    the northbound shows subscribers by pseudonym."""
+    kind, value = key
+    if not isinstance(value, bytes):
+        return str(value)
+    if kind != "server":
+        return value.hex()
+    address, port = ip_address(value[:-2]), int.from_bytes(value[-2:], "big")
+    return f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}"

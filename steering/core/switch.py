@@ -1,6 +1,10 @@
 """What the engine remembers of a switch."""
 
+from collections.abc import Collection
+
 from steering.model.rules import FieldValue, Rule
+
+MAX_SWITCHES = 4_096
 
 RuleKey = tuple[int, int, tuple[tuple[str, FieldValue], ...]]
 
@@ -16,3 +20,12 @@ class Switch:
         self.fills = 0
         self.ports: dict[int, bool] = {}
         self.installed: dict[RuleKey, Rule] = {}  # static rules
+
+
+def make_room(switches: dict[int, Switch], dpid: int, needed: Collection[int]) -> None:
+    """Forget the longest known switch that is not connected and no attachment is at, where another one comes
+    and as many as MAX_SWITCHES are known: who may connect may say any datapath id."""
+    if dpid in switches or len(switches) < MAX_SWITCHES:
+        return
+    spare = (known for known, one in switches.items() if not one.connected and known not in needed)
+    switches.pop(next(spare, dpid), None)

@@ -26,6 +26,7 @@ from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.meterstats import MeterPoll
+from steering.openflow.knownports import KnownPorts
 from steering.openflow.packetin import parse_packet_in
 from steering.openflow.portstats import PortPoll
 from steering.openflow.reader import (
@@ -49,7 +50,9 @@ SILENT_AFTER = 15.0  # seconds of silence, then the switch is given up
 HANDSHAKE_TIMEOUT = 10.0  # seconds from connect to the port descriptions
 MAX_CHANNELS = 4_096
 UNEXPECTED = "unexpected-message"  # counted among the malformed
-LOG_INTERVAL = 1.0  # seconds between log lines about one switch's errors
+LOG_INTERVAL = 1.0  # seconds between log lines about one switch's errors, or about one port
+PORT_LINES = 64  # ports of a switch that are told apart by that
+MAX_LOGGED = 65_536  # things whose last line is remembered
 _ECHO_REQUEST = bytes((VERSION, Type.ECHO_REQUEST, 0, 8, 0, 0, 0, 0))
 _METER_MOD_FAILED = 12  # OFPET_METER_MOD_FAILED
 _METER_EXISTS = 1
@@ -81,6 +84,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._inbox: deque[Input] = deque()  # what came up while something else was being worked on
         self._channels: set[Channel] = set()
         self._switches: dict[int, Channel] = {}
+        self._known: dict[int, KnownPorts] = {}
         self._dirty: list[Channel] = []
         self._logged: dict[Any, float] = {}
         self.told: Callable[[Prefer], None] = lambda prefer: None  # what MCPs have to hear
@@ -117,6 +121,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         if earlier is not None:
             earlier.disconnect(Disconnect.REPLACED)
         self._switches[dpid] = channel
+        self._known[dpid] = KnownPorts(channel.ports)
         channel.speeds = {number: port.curr_speed for number, port in channel.ports.items()}
         ports = {
             number: not port.config & ofproto_v1_3.OFPPC_PORT_DOWN
@@ -141,7 +146,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         level = logging.INFO if reason in (Disconnect.CLOSED, Disconnect.SHUTDOWN) else logging.WARNING
         log.log(level, "switch %s at %s:%s: connection ended: %s", name, *channel.address[:2], reason)
         if channel.is_ready and self._switches.get(channel.id) is channel:
-            del self._switches[channel.id]
+            del self._switches[channel.id], self._known[channel.id]
             self._sender.switch_down(channel.id)
             self._links.switch_down(channel.id)
             self._ports.forget(channel.id)
@@ -189,20 +194,27 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         elif kind == Type.ECHO_REQUEST:
             channel.write(echo_reply(message.data))
         elif kind == Type.PORT_STATUS:
-            self._port_status(channel, message.data)
+            self._port_status(channel, message.data, now)
         elif kind == Type.ERROR:
             self._error(channel, message, now)
         elif kind != Type.ECHO_REPLY:
             # Nothing of ours asks for any other message.
             self.counters.malformed[UNEXPECTED] += 1
 
-    def _port_status(self, channel: Channel, data: bytes) -> None:
+    def _port_status(self, channel: Channel, data: bytes, now: float) -> None:
         state = read_port_status(data)
         if state is None:
             channel.disconnect(Disconnect.BAD_LENGTH)
-        elif 0 < state.port <= LARGEST_PORT:
-            log.info("switch %s port %d %s", self._name(channel.id), state.port, "up" if state.up else "down")
-            self._inbox.append(PortStatus(channel.id, state.port, state.up))
+        elif not 0 < state.port <= LARGEST_PORT:
+            pass  # the switch's own, LOCAL
+        elif not self._known[channel.id].takes(state.port, state.gone):
+            self.counters.malformed[UNEXPECTED] += 1
+        else:
+            # By some of the port's bits: another port's change in the same second is mostly told too.
+            if self._may_log((channel.id, state.port % PORT_LINES), now):
+                word = "up" if state.up else "gone" if state.gone else "down"
+                log.info("switch %s port %d %s", self._name(channel.id), state.port, word)
+            self._inbox.append(PortStatus(channel.id, *state))
             self._links.port_status(channel.id, state.port, state.up)
 
     def _error(self, channel: Channel, message: Message, now: float) -> None:
@@ -223,6 +235,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         """One line an interval, so that no switch and no host can fill the log."""
         if now - self._logged.get(about, -LOG_INTERVAL) < LOG_INTERVAL:
             return False
+        if len(self._logged) >= MAX_LOGGED:
+            self._logged.clear()
         self._logged[about] = now
         return True
 

@@ -68,10 +68,12 @@ class PortPoll:
     def answer(self, dpid: int, body: bytes, speeds: Mapping[int, int]) -> None:
         """Counters of a switch; `speeds`: port -> kbit/s as the switch says, 0 for unknown."""
         for port, received, sent, age in parse(body):
+            speed = self._declared.get((dpid, port)) or speeds.get(port, 0) * 1000
+            if not speed:
+                continue  # nothing is kept of ports nobody described
             before = self._before.get((dpid, port))
             self._before[dpid, port] = (received, sent, age)
-            speed = self._declared.get((dpid, port)) or speeds.get(port, 0) * 1000
-            if before is None or not speed or age <= before[2]:
+            if before is None or age <= before[2]:
                 continue
             moved = max(received - before[0], sent - before[1], 0)
             use = moved * 8 / (age - before[2]) / speed

@@ -131,6 +131,7 @@ def clean_hello(message: bytes) -> bytes | None:
 class PortState(NamedTuple):
     port: int
     up: bool
+    gone: bool = False  # the switch has no such port any more
 
 
 def read_port_status(message: bytes) -> PortState | None:
@@ -139,7 +140,7 @@ def read_port_status(message: bytes) -> PortState | None:
         return None
     reason, port, config, state = _PORT_STATUS.unpack_from(message, HEADER_LENGTH)
     up = reason != _DELETE and not config & _PORT_DOWN and not state & _LINK_DOWN
-    return PortState(port, up)
+    return PortState(port, up, reason == _DELETE)
 
 
 def read_error(message: bytes) -> tuple[int, int]:

@@ -1,0 +1,24 @@
+"""Which ports a switch has, as far as changes of them are taken: it may name any number, any number of times."""
+
+from collections.abc import Iterable
+
+MAX_PORTS = 4_096  # a switch that had more when it connected keeps those
+
+
+class KnownPorts:
+    """The port numbers of one connection."""
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._numbers = set(numbers)
+
+    def takes(self, number: int, gone: bool) -> bool:
+        """Whether a change of this port is to be taken: not where it would be one port too many, or where one
+        goes that never was."""
+        if gone:
+            known = number in self._numbers
+            self._numbers.discard(number)
+            return known
+        if number not in self._numbers and len(self._numbers) >= MAX_PORTS:
+            return False
+        self._numbers.add(number)
+        return True
