@@ -167,7 +167,11 @@ def decide(
         return Decision(outcome, -1, "no-candidate", key, network, loads, outside, now)
     if second == inf:
         reason = "only-candidate"
-    elif sticky >= 0 and sticky != winner and sticky_score - best <= wanted.hysteresis:
+    elif (
+        sticky >= 0
+        and sticky_score - best <= wanted.hysteresis
+        and (sticky != winner or second - best <= TIE)  # a tie is no reason to move either
+    ):
         winner, reason = sticky, "hysteresis"
     elif second - best <= TIE:
         winner, reason = _rendezvous(wanted, network, loads, outside, key, best), "rendezvous"
@@ -191,7 +195,16 @@ def _rendezvous(
         load = load_of(network.all[index], loads[index], outside[index] if outside else 0.0)
         if load < 1.0 and score_of(wanted, network.all[index], load) - best <= TIE:
             tied.append(index)
-    return max(tied, key=lambda index: (crc32(flow + network.all[index].mcp.name.encode()), index))
+    return max(tied, key=lambda index: (_weight(flow, network.all[index].mcp.name), index))
+
+
+def _weight(flow: bytes, name: str) -> int:
+    """A hash of both. A CRC is linear: of names of one length the difference is the same for every flow, so that
+    of three MCPs one would win half of all flows. Murmur3's last steps end that."""
+    mixed = crc32(flow + name.encode())
+    mixed = (mixed ^ mixed >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    mixed = (mixed ^ mixed >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    return mixed ^ mixed >> 16
 
 
 def load_of(candidate: Candidate, sessions: int, outside: float = 0.0) -> float:

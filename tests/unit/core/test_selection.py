@@ -117,6 +117,32 @@ def test_rendezvous_spreads_equal_scores_and_is_stable():
     assert 120 < sum(winners) < 280
 
 
+@pytest.mark.parametrize(
+    "names", [("a", "b", "c"), ("mcp1", "mcp2", "mcp3", "mcp4", "mcp5"), ("core", "edge", "west")]
+)
+def test_rendezvous_gives_each_its_part_and_moves_only_what_it_must(names):
+    def site(given):
+        return off_path_site(mcps=tuple(mcp(n, PortRef(3, 8 + i), f"10.8.0.{8 + i}") for i, n in given))
+
+    whole, less = list(enumerate(names)), list(enumerate(names))[1:]
+    found, without = network(site=site(whole)), network(site=site(less))
+    keys = [KEY._replace(src=bytes((10, 1, 0, n % 200)), sport=32768 + n) for n in range(3000)]
+    before = [choose(Policy(), found, (0,) * len(whole), key, 0).mcp.name for key in keys]
+    after = [choose(Policy(), without, (0,) * len(less), key, 0).mcp.name for key in keys]
+    share = len(keys) / len(names)
+    assert all(0.85 * share < before.count(name) < 1.15 * share for name in names)
+    assert all(b == a for b, a in zip(before, after, strict=True) if b != names[0])
+
+
+def test_hysteresis_keeps_the_last_choice_in_a_tie_whichever_it_was():
+    found = network(site=equal_pair())
+    for place in (0, 1):
+        for sport in range(50):
+            key = KEY._replace(sport=sport, previous=found.all[place].mcp.id)
+            decision = choose(Policy(hysteresis=0.05), found, (0, 0), key, 0)
+            assert (decision.winner, decision.reason) == (place, "hysteresis")
+
+
 def test_hysteresis_keeps_the_last_choice_while_it_is_nearly_as_good():
     found = network(site=equal_pair())
     sticky = KEY._replace(previous=found.all[1].mcp.id)
