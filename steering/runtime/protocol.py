@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
     """One client's connection."""
 
+    path: str  # the request's target
+
     def handle(self) -> None:
         """Serve until the end. A client that speaks no TLS, has no certificate, sends too slowly or is still
         shaking hands at the end costs a line for developers: anybody who can connect could fill the log."""
