@@ -52,7 +52,7 @@ def test_every_link_type(link: LinkType, src: bytes, dst: bytes) -> None:
         payload=b"data",
         link_tag=got.link_tag,
     )
-    assert bool(got.link_tag) == (link not in (LinkType.RAW, LinkType.RAW_OLD))
+    assert bool(got.link_tag) == (link in (LinkType.ETHERNET, LinkType.COOKED_V1, LinkType.COOKED_V2))
 
 
 def test_padding_of_short_frames_is_not_payload() -> None:
