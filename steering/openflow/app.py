@@ -25,8 +25,8 @@ from steering.openflow.channel import Channel, echo_reply, install
 from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.errors import MalformedMessage
-from steering.openflow.meterstats import MeterPoll
 from steering.openflow.knownports import KnownPorts
+from steering.openflow.meterstats import MeterPoll
 from steering.openflow.packetin import parse_packet_in
 from steering.openflow.portstats import PortPoll
 from steering.openflow.reader import (
