@@ -293,8 +293,8 @@ def _share(lab: Lab, report: Report) -> None:
 
 def _owner(lab: Lab, port: int, at: float) -> str:
     """What `steering mappings` says."""
-    command = [sys.executable, "-m", "steering", "mappings", str(log_of(lab, "alpha"))]
-    command += ["--address", "192.0.2.1", "--port", str(port), "--at", str(at)]
+    command = [sys.executable, "-m", "steering", "mappings", "find", "192.0.2.1", str(port)]
+    command += ["--log", str(log_of(lab, "alpha")), "--at", str(at)]
     told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=processes.REPOSITORY)
     return told.stdout.partition(" ")[0]
 

@@ -31,7 +31,6 @@ COMMANDS = (
     "access",
     "limits",
     "reservation",
-    "sharing",
     "events",
     "policy",
     "token",

@@ -1,7 +1,8 @@
-"""`steering mappings`: who had an external address and port at a time, from a relay's mapping log.
+"""`steering mappings`: who had an external address and port at a time, asked of the controller or of a relay's log.
 
 Status 0 and the mapping, 1 if nobody had it, 2 for a log that cannot be read. JSON, with --json: `{"mcp", "internal",
-"external", "first_port", "last_port", "begin", "end"}`, times in seconds since 1970, `end` null while it lasts.
+"external", "first_port", "last_port", "begin", "end"}`, times in seconds since 1970, `end` null while it lasts; the
+controller adds `subscriber` and `destination`.
 """
 
 import argparse
@@ -11,47 +12,117 @@ import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from steering.cli import client
+from steering.cli.wording import when
 from steering.relay.mappinglog import LogError, find
+from steering.relay.reporting import reported
 
-SUMMARY = "who had an address and port of a shared pool at a time, from a relay's mapping log"
+SUMMARY = "who had a shared address and port at a time; bring a relay's mapping log to the controller"
+
+BATCH = 500
+Json = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The question: address, port, time."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the log of `steering relay --mapping-log`")
-    parser.add_argument("--address", required=True, help="the address a server saw")
-    parser.add_argument("--port", required=True, type=int, help="the port a server saw")
-    parser.add_argument(
+    """Two things to do: find and report."""
+    what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    asked = what.add_parser("find", help="who had it: of the controller, or with --log of a relay's own log")
+    asked.add_argument("address", metavar="ADDRESS", help="the address a server saw")
+    asked.add_argument("port", metavar="PORT", type=int, help="the port a server saw")
+    asked.add_argument(
         "--at", metavar="TIME", help="2026-11-21T14:05:00Z, or seconds since 1970 (default: now)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    asked.add_argument(
+        "--log", metavar="FILE", type=Path, help="look in the log of `steering relay --mapping-log`"
+    )
+    client.add_arguments(asked)
+    brought = what.add_parser("report", help="send a relay's log, with the token of the MCP or an operator's")
+    brought.add_argument("mcp", metavar="MCP", help="whose log it is")
+    brought.add_argument(
+        "file", metavar="FILE", help="as steering relay --mapping-log writes it; - for what comes in"
+    )
+    client.add_arguments(brought)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read the log and answer."""
+    """Look in the log, or ask the controller."""
+    if args.what == "report":
+        return client.ask(args, lambda controller: _report(controller, args))
     try:
-        at = time.time() if args.at is None else moment(args.at)
-        with args.file.open(encoding="utf-8", errors="replace") as lines:
+        at = None if args.at is None else moment(args.at)
+    except ValueError:
+        print(f"steering mappings: --at {args.at}: a time such as 2026-11-21T14:05:00Z", file=sys.stderr)
+        return 2
+    if args.log is not None:
+        return _look(args, time.time() if at is None else at)
+    return client.ask(args, lambda controller: _find(controller, args, at))
+
+
+def _look(args: argparse.Namespace, at: float) -> int:
+    try:
+        with args.log.open(encoding="utf-8", errors="replace") as lines:
             found = find(lines, args.address, args.port, at)
     except (LogError, ValueError) as error:
-        print(f"steering mappings: {args.file}: {error}", file=sys.stderr)
+        print(f"steering mappings: {args.log}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"steering mappings: {args.file}: {error.strerror}", file=sys.stderr)
+        print(f"steering mappings: {args.log}: {error.strerror}", file=sys.stderr)
         return 2
     if found is None:
         print(f"steering mappings: nobody had {args.address} port {args.port} then", file=sys.stderr)
         return 1
-    if args.json:
-        print(json.dumps(asdict(found)))
-    else:
-        until = "now" if found.end is None else told(found.end)
-        print(
-            f"{found.internal} had {found.external} ports {found.first_port}-{found.last_port} of {found.mcp} "
-            f"from {told(found.begin)} until {until}"
-        )
+    _print(asdict(found), args.json)
     return 0
+
+
+def _find(controller: client.Controller, args: argparse.Namespace, at: float | None) -> None:
+    _print(controller.get("mappings", ip=args.address, port=args.port, time=at), args.json)
+
+
+def _print(found: Json, as_json: bool) -> None:
+    if as_json:
+        client.print_json(found)
+        return
+    until = "now" if found["end"] is None else when(found["end"])
+    ports = f"ports {found['first_port']}-{found['last_port']}"
+    who = ""
+    if "subscriber" in found:
+        who = f", subscriber {found['subscriber'] or 'nobody the policy knows'},"
+    had = f"{found['internal']}{who} had {found['external']} {ports} of {found['mcp']}"
+    print(f"{had} from {when(found['begin'])} until {until}")
+
+
+def _report(controller: client.Controller, args: argparse.Namespace) -> None:
+    kept = 0
+    for batch in _batches(_lines(args.file)):
+        answer = controller.request(
+            "POST",
+            ["mcps", args.mcp, "mappings"],
+            body=json.dumps({"mappings": batch}).encode(),
+            headers=client.JSON_BODY,
+        )
+        kept += answer.body["kept"]
+    if args.json:
+        client.print_json({"kept": kept})
+    else:
+        print(f"{kept} mappings are kept")
+
+
+def _lines(path: str) -> list[Json]:
+    """Raises BadInput."""
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+        return [reported(json.loads(line)) for line in text.splitlines() if line.strip()]
+    except OSError as error:
+        raise client.BadInput(f"{path}: {error.strerror}") from None
+    except (ValueError, AttributeError):
+        raise client.BadInput(f"{path} is no mapping log") from None
+
+
+def _batches(lines: list[Json]) -> list[list[Json]]:
+    return [lines[at : at + BATCH] for at in range(0, len(lines), BATCH)]
 
 
 def moment(text: str) -> float:
@@ -61,8 +132,3 @@ def moment(text: str) -> float:
     except ValueError:
         given = datetime.fromisoformat(text)
         return (given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp()
-
-
-def told(seconds: float) -> str:
-    """A time as people read it, UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

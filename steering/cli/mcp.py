@@ -5,6 +5,7 @@ from typing import Any
 
 from steering.cli import client
 from steering.cli.table import table
+from steering.cli.wording import when
 
 SUMMARY: str = "list the MCPs, their types, load and health; drain one, or take it back"
 
@@ -18,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("list", "drain", "undrain"),
+        choices=("list", "show", "drain", "undrain"),
         default="list",
-        help="list (default); drain: it keeps its sessions and gets no new ones; undrain: it gets new ones again",
+        help="list (default); show: one of them, with the servers that MPTCP makes slow; drain: it keeps its sessions and gets no new ones; undrain: it gets new ones again",
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the MCP to drain or take back")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the MCP to show, drain or take back")
     client.add_arguments(parser)
 
 
@@ -37,6 +38,8 @@ def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
         _list(controller, args.json)
     elif args.name is None:
         raise client.BadInput(f"{args.what} which MCP? 'steering mcp' lists them")
+    elif args.what == "show":
+        _show(controller.get("mcps", args.name), args.json)
     else:
         _admin(controller, args.what, args.name, args.json)
 
@@ -59,6 +62,17 @@ def _list(controller: client.Controller, as_json: bool) -> None:
         print(mcp_table(body["mcps"]))
     else:
         print("the site has no MCP")
+
+
+def _show(mcp: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        client.print_json(mcp)
+        return
+    print(mcp_table([mcp]))
+    slow = mcp.get("slow_servers", ())
+    print(f"servers that MPTCP makes slow, so that they get TCP: {len(slow) or 'none'}")
+    for server in slow:
+        print(f"  {server['address']} until {when(server['until'])}")
 
 
 def mcp_table(mcps: list[dict[str, Any]]) -> str:

@@ -41,6 +41,7 @@ from steering.relay.options import (
 from steering.relay.pathmanager import PathManagerError
 from steering.relay.relay import Relay
 from steering.relay.roles import ALL_PORTS, ROLE_OPTIONS, parse_upstream, parse_window, refuse_foreign
+from steering.relay.scraping import parse_place
 from steering.relay.serverleg import parse_offering
 from steering.relay.signalling import parse_advertised, parse_listener
 from steering.relay.sockets import PlatformError, check_platform
@@ -142,8 +143,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="with --query: the document as it is; with --check: a list")
     add(
         "--metrics",
+        nargs="?",
+        const="",
+        metavar="ADDRESS:PORT",
+        help="serve the counters at http://ADDRESS:PORT/metrics, of this machine alone; with --query: print them",
+    )
+    add(
+        "--metrics-anywhere",
         action="store_true",
-        help="with --query: its counters and the kernel's as Prometheus text",
+        help="let --metrics listen beyond this machine's own addresses",
     )
     down = parser.add_argument_group("downstream and data-centre")
     _many(
@@ -219,7 +227,7 @@ def _add_source_arguments(group: argparse._ActionsContainer) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit status 0; 1 if a status could not be read or --check found something; 2 for bad options or a machine that cannot relay."""
     if args.query is not None:
-        return _query(args.query, args.json, args.metrics)
+        return _query(args.query, args.json, args.metrics is not None)
     try:
         options = _options(args)
         if args.nft:
@@ -235,8 +243,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> RelayOptions:
-    if args.metrics:
-        raise OptionError("--metrics goes with --query")
+    if args.metrics == "":
+        raise OptionError("--metrics needs ADDRESS:PORT to serve at, or --query to ask a relay for them")
+    if args.metrics_anywhere and args.metrics is None:
+        raise OptionError("--metrics-anywhere goes with --metrics ADDRESS:PORT")
     if args.json and not args.check:
         raise OptionError("--json goes with --query or --check")
     role = parse_choice("--role", args.role, Role)
@@ -278,6 +288,7 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         c_flag=args.c_flag,
         offering=Offering(ttl=0) if role is Role.UPSTREAM else _offering(args),
         agent=_agent(args),
+        metrics=None if args.metrics is None else parse_place(args.metrics, args.metrics_anywhere),
     )
     if options.agent and (options.advertise or options.c_flag):
         raise OptionError("--advertise and --c-flag need the kernel's path manager: not with --controller")

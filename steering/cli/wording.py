@@ -1,5 +1,6 @@
 """How the client commands word what the REST says: durations, addresses, costs, paths."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -35,3 +36,8 @@ def counted(count: int, noun: str) -> str:
 def size_of(value: Any) -> Any:
     """How many, for what may be a list or its length."""
     return len(value) if isinstance(value, list) else value
+
+
+def when(seconds: float) -> str:
+    """Seconds since 1970 as people read a time, UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

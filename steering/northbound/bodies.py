@@ -15,6 +15,8 @@ Json = dict[str, Any]
 
 MAX_SEQUENCE = 2**53 - 1  # what every JSON reader holds exactly (RFC 8259 section 6)
 MAX_ERRORS = 32
+MAX_SLOW = 256  # servers that an MCP tells are slow
+LATEST = 1 << 33  # seconds since 1970
 MAX_SOURCES = 1_024  # of an access control list
 
 
@@ -93,11 +95,20 @@ class OffloadOrder(Body):
     target: Annotated[Name | None, Field(alias="to")]
 
 
+class SlowServer(Body):
+    """A server that gets plain TCP until then (N-5.6.1d); seconds since 1970."""
+
+    address: HostAddress
+    until: Annotated[float, Field(ge=0, le=LATEST)]
+
+
 class LoadReport(Body):
-    """An MCP's own word: whether it serves, and how full it is, 0 to 1."""
+    """An MCP's own word: whether it serves, and how full it is, 0 to 1. `slow_servers`: all that it knows, the newest;
+    alone they say nothing of its health."""
 
     alive: bool = True
     load: Annotated[float, Field(ge=0, le=1)] | None = None
+    slow_servers: Annotated[list[SlowServer], Field(max_length=MAX_SLOW)] | None = None
 
 
 class WhatIfQuestion(Body):

@@ -86,7 +86,10 @@ class Changes(Resources):
 
     def load(self, call: Call) -> Reply:
         mcp, report = self._mcp(call), cast(LoadReport, call.body)
-        self._control.give(McpReport(mcp["id"], report.alive, report.load))
+        if report.slow_servers is not None:
+            self._slow.told(mcp["name"], {one.address: one.until for one in report.slow_servers})
+        if report.model_fields_set != {"slow_servers"}:
+            self._control.give(McpReport(mcp["id"], report.alive, report.load))
         return Reply({"name": mcp["name"], "alive": report.alive, "load": report.load}, status=ACCEPTED)
 
     def mcp_events(self, call: Call) -> Reply:

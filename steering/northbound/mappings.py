@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from steering.model.mapping import Mapping, Mappings, holder
 from steering.model.view import View
-from steering.northbound.bodies import Body, IpAddress
+from steering.northbound.bodies import LATEST, Body, IpAddress
 from steering.northbound.exchange import Call, Reply
 from steering.northbound.problems import Problem, bad_request, not_found
 from steering.northbound.pseudonyms import pseudonym
@@ -22,7 +22,6 @@ Json = dict[str, Any]
 
 MOST_REPORTED = 1_000
 MOST_IN_MEMORY = 10_000
-LATEST = 1 << 33  # seconds since 1970
 ACCEPTED = int(HTTPStatus.ACCEPTED)
 
 

@@ -12,6 +12,7 @@ from steering.northbound.conditional import tag_of
 from steering.northbound.exchange import MAX_ID, Call, Reply
 from steering.northbound.problems import bad_request, not_found, shown
 from steering.northbound.pseudonyms import of_limits, pseudonym
+from steering.northbound.slowservers import SlowServers
 
 Json = dict[str, Any]
 MAX_NAMES_SHOWN = 16
@@ -35,6 +36,7 @@ class Resources:
         self._now = now
         self._description = description
         self._pseudonyms = pseudonyms
+        self._slow = SlowServers()
 
     def health(self, _: Call) -> Reply:
         return Reply(self._view.health())
@@ -46,7 +48,8 @@ class Resources:
         return Reply({"mcps": self._view.mcps()})
 
     def mcp(self, call: Call) -> Reply:
-        return Reply(self._mcp(call))
+        found = self._mcp(call)
+        return Reply(found | {"slow_servers": self._slow.of(found["name"])})
 
     def access_networks(self, _: Call) -> Reply:
         return Reply({"access_networks": self._accesses.all()})

@@ -109,6 +109,10 @@ SCHEMAS: dict[str, Json] = {
             "health": _one_of("up", "draining", "down", "unknown"),
             "load": _described(NUMBER, "0 to 1, the greatest that others report"),
             "operator": TEXT,
+            "slow_servers": _described(
+                _list(_object(address=TEXT, until=_described(NUMBER, "Seconds since 1970"))),
+                "Servers that MPTCP makes slow, as it told; of one MCP only, not in lists",
+            ),
             "distribution": _described(TEXT, "The policy's scheme, where no rule says another (N-5.6.2a)"),
         },
     ),

@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, TextIO
@@ -21,6 +21,10 @@ MAX_LINE = 1024
 IDENTIFIER = (1 << 64) - 1
 
 
+Tell = Callable[[dict[str, Any]], None]
+"""Given each line as it is written."""
+
+
 class LogError(RuntimeError):
     """A mapping log that cannot be opened or read; one line for the operator."""
 
@@ -28,8 +32,11 @@ class LogError(RuntimeError):
 class MappingLog:
     """Appends to a file of mode 0600, or without one to `fallback`. What could not be written is counted."""
 
-    def __init__(self, path: str | None, mcp: str, enabled: bool, fallback: TextIO) -> None:
+    def __init__(
+        self, path: str | None, mcp: str, enabled: bool, fallback: TextIO, tell: Tell | None = None
+    ) -> None:
         self._mcp = mcp
+        self._tell = tell
         self.enabled = enabled
         self.written = 0
         self.failed = 0
@@ -91,6 +98,8 @@ class MappingLog:
     def _line(self, fields: dict[str, Any]) -> None:
         if not self.enabled:
             return
+        if self._tell is not None:
+            self._tell(fields)
         try:
             self._file.write(json.dumps(fields) + "\n")
             self._file.flush()
@@ -108,13 +117,13 @@ def _open(path: str) -> TextIO:
     return io.TextIOWrapper(io.FileIO(number, "a"), encoding="utf-8", write_through=True)
 
 
-def open_mapping_log(options: RelayOptions) -> MappingLog:
+def open_mapping_log(options: RelayOptions, tell: Tell | None = None) -> MappingLog:
     """The log of a relay: on iff addresses are shared or a file is named (N-5.6.7b). Without a file the lines go to
     standard error, so that sharing never goes unrecorded by oversight. Raises LogError."""
     if options.mapping_log == "off":
-        return MappingLog(None, options.name, False, sys.stderr)
+        return MappingLog(None, options.name, False, sys.stderr, tell)
     enabled = options.mapping_log is not None or options.source.shares
-    return MappingLog(options.mapping_log, options.name, enabled, sys.stderr)
+    return MappingLog(options.mapping_log, options.name, enabled, sys.stderr, tell)
 
 
 @dataclass(frozen=True, slots=True)

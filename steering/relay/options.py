@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from steering.relay.sockets import Endpoint
     from steering.relay.via import Forward, Via
 
 from steering.relay.sourcemode import (
@@ -145,6 +146,7 @@ class RelayOptions:
 
     A role that takes plain TCP has no `ports` but `ranges`; so has a relay whose one `listener` serves them all (0: one
     a port), to which joins come by an announced port. `marked`: only SYNs from these source ports are taken.
+    `metrics`: where its counters are told over HTTP.
     `ident`: who may be served by what its host says of it (RFC 1413), empty where nobody is asked.
     `mss_clamp` is in bytes, 0 for the path MTU, None for none. `dscp` are code points to be re-marked, (from, to); None carries none over.
     """
@@ -179,6 +181,7 @@ class RelayOptions:
     agent: AgentOptions | None = None
     via: "Via | None" = None
     forward: "tuple[Forward, ...]" = ()
+    metrics: "Endpoint | None" = None
 
     def covers(self, address: str) -> bool:
         """Whether an address lies in a service prefix (a prefix of the other family never covers it)."""

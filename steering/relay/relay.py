@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from select import EPOLLIN
-from typing import Any
 
+from steering.relay import metrics
 from steering.relay.agent import Agent
 from steering.relay.asking import Asking
-from steering.relay.counters import Counters, kernel_counters
+from steering.relay.counters import Counters
 from steering.relay.descriptors import reserve_descriptors
 from steering.relay.dialling import Dialler, dial_own, dialler
 from steering.relay.dscp import Marks
@@ -27,7 +27,9 @@ from steering.relay.mappinglog import open_mapping_log
 from steering.relay.options import Protocol, RelayOptions, ServerLeg
 from steering.relay.poller import Poller
 from steering.relay.prefaces import Preface, Terms
+from steering.relay.reporting import Reporter
 from steering.relay.roles import LISTEN_PORT
+from steering.relay.scraping import Scraping
 from steering.relay.serverleg import ServerLegs
 from steering.relay.session import End, Session
 from steering.relay.sockets import (
@@ -42,7 +44,8 @@ from steering.relay.sockets import (
     reset_on_close,
 )
 from steering.relay.source import Binding, NoSource, Sources
-from steering.relay.status import STATUS_VERSION, StatusSocket, describe
+from steering.relay.status import StatusSocket
+from steering.relay.telling import Telling
 
 ACCEPTS_PER_EVENT = 64
 TICK_S = 0.5
@@ -65,7 +68,9 @@ class Relay:
         self._marks = Marks()
         self._paused_until = 0.0
         self._stop = False
-        self._mapping_log = open_mapping_log(options)
+        self._reporter = Reporter(options.agent, log) if options.agent is not None else None
+        self._mapping_log = open_mapping_log(options, self._reporter.mapping if self._reporter else None)
+        self._told_slow = 0  # servers listed when the controller was told last
         self._sources = Sources(options.source, secrets.randbelow, self._mapping_log.observer)
         self._log_switch: bool | None = None  # what a signal asked of the mapping log
         reserve_descriptors(options.max_sessions, len(options.ports) + len(options.explicit))
@@ -78,6 +83,7 @@ class Relay:
         self._waiting = Waiting(self._poller, terms, self._explicit, self._no_preface)
         self._ident = Ident(self._poller, options.ident) if options.ident else None
         self._status: StatusSocket | None = None
+        self._scraping: Scraping | None = None
         self._agent: Agent | None = None
         try:
             for port in options.ports:
@@ -94,6 +100,8 @@ class Relay:
                 self._targets[self._listeners[-1]] = forward.target
             if options.status is not None:
                 self._status = StatusSocket(options.status)
+            if options.metrics is not None:
+                self._scraping = Scraping(options.metrics, lambda: metrics.text(self._telling().counted()))
             if options.agent is not None:
                 self._agent = Agent(options.agent, log, options.mss_clamp)
         except (PlatformError, OSError):
@@ -133,9 +141,13 @@ class Relay:
     def _serve(self) -> None:
         if self._agent is not None:
             self._agent.start()
+        if self._reporter is not None:
+            self._reporter.start()
         self._watch_listeners()
         if self._status is not None:
             self._poller.add(self._status.sock.fileno(), EPOLLIN, self._on_status)
+        if self._scraping is not None:
+            self._scraping.watch(self._poller)
         self.log.event(
             "ready",
             pid=os.getpid(),
@@ -172,6 +184,11 @@ class Relay:
             self._watch_listeners()
         if self._status is not None:
             self._status.expire(self._poller, now)
+        if self._scraping is not None:
+            self._scraping.expire(self._poller, now)
+        if self._reporter is not None and self._legs.listed != self._told_slow:
+            self._told_slow = self._legs.listed
+            self._reporter.slow_servers(self._legs.slow.left(now), time.time())
         self._poller.close_pending()
 
     def close(self) -> None:
@@ -185,6 +202,8 @@ class Relay:
             session.abort(End.STOPPED, "relay stopped")
         self._poller.close_pending()
         self._mapping_log.close(self._sources.mappings(), time.time())
+        if self._reporter is not None:
+            self._reporter.stop()
         self.log.event("stopped", reset_sessions=live)
 
     def _close_listeners(self) -> None:
@@ -196,6 +215,9 @@ class Relay:
             self._poller.remove(self._status.sock.fileno())
             self._status.close()
             self._status = None
+        if self._scraping is not None:
+            self._scraping.close(self._poller)
+            self._scraping = None
         if self._agent is not None:
             self._agent.stop()
             self._agent = None
@@ -413,36 +435,14 @@ class Relay:
 
     # -- status -----------------------------------------------------------------------------------------------------
 
+    def _telling(self) -> Telling:
+        return Telling(
+            self.options, self.counters, self._sessions, self._sources, self._mapping_log, self._legs, self._ident,
+            self._agent, self._reporter,
+        )  # fmt: skip
+
     def _on_status(self, _events: int) -> None:
         now = time.monotonic()
-        document = json.dumps(self.document(now)).encode()
+        document = json.dumps(self._telling().document(now)).encode()
         if self._status is not None:
             self._status.answer(self._poller, document, now)
-
-    def document(self, now: float) -> dict[str, Any]:
-        """The status document; `bytes_up` and `bytes_down` of `counters` hold live sessions too."""
-        sessions = []
-        for session in self._sessions:
-            with contextlib.suppress(OSError):
-                sessions.append(describe(session, now))
-        counters = self.counters.as_dict()
-        counters |= self._legs.counters()
-        counters["ident_asked"] = self._ident.asked if self._ident is not None else 0
-        for name in ("bytes_up", "bytes_down"):
-            counters[name] += sum(row[name] for row in sessions)
-        return {
-            "version": STATUS_VERSION,
-            "role": self.options.role.value,
-            "source_mode": str(self.options.source),
-            "sources": self._sources.document(),
-            "mapping_log": self._mapping_log.document(),
-            "server_leg": self.options.server_leg.value,
-            "servers": self._legs.document(now),
-            "ports": list(self.options.ports),
-            "ranges": [list(bounds) for bounds in self.options.ranges],
-            "explicit": {offer.protocol.value: offer.port for offer in self.options.explicit},
-            "sessions": sessions,
-            "counters": counters,
-            "kernel": kernel_counters(),
-            **({"agent": self._agent.document()} if self._agent is not None else {}),
-        }

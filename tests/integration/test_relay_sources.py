@@ -194,7 +194,7 @@ def test_the_mapping_log_names_the_host_and_is_switched_by_signals(
     assert len(file.read_text().splitlines()) == 3
     now = time.time()
     for (address, port), host in zip((echo.peers[0], echo.peers[-1]), ("10.1.0.2", "10.2.0.2"), strict=True):
-        words = ["mappings", str(file), "--address", address, "--port", str(port), "--at", str(now), "--json"]
+        words = ["mappings", "find", address, str(port), "--log", str(file), "--at", str(now), "--json"]
         assert main(words) == 0
         assert json.loads(capsys.readouterr().out)["internal"] == host
-    assert main(["mappings", str(file), "--address", "192.0.2.9", "--port", "80"]) == 1
+    assert main(["mappings", "find", "192.0.2.9", "80", "--log", str(file)]) == 1

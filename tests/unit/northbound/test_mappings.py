@@ -223,10 +223,13 @@ def test_the_command_brings_a_log_and_finds_in_it(
 ) -> None:
     log = tmp_path / "relay.jsonl"
     log.write_text("".join(json.dumps(line("10.1.0.2", 1024, NOW - n)) + "\n" for n in range(700)))
-    run: Callable[..., int] = lambda *words: main(["sharing", *words, "--state-dir", str(state_dir)])  # noqa: E731
+    run: Callable[..., int] = lambda *words: main(["mappings", *words, "--state-dir", str(state_dir)])  # noqa: E731
     assert run("report", "core", str(log)) == 0
     assert capsys.readouterr().out == "700 mappings are kept\n"
     assert run("find", "192.0.2.1", "1024") == 0
-    assert f"10.1.0.2 at core, subscriber {ANNA}" in capsys.readouterr().out
+    had = capsys.readouterr().out
+    assert had.startswith(f"10.1.0.2, subscriber {ANNA}, had 192.0.2.1 ports 1024-1535 of core from 20")
+    assert run("find", "192.0.2.1", "1024", "--at", "2001-01-01T00:00:00Z") == 1
+    assert run("find", "192.0.2.1", "1024", "--at", "soon") == 2
     assert run("find", "192.0.2.9", "1024") == 1
     assert run("report", "core", str(tmp_path / "none")) == 2
