@@ -20,6 +20,7 @@ from steering.relay.uplinks import Uplink
 SETTLED_S = 1.0
 """After a relay's start: nobody who is just being connected waits for what nft takes."""
 
+LAST_S = 0.2
 MOST_TOLD = 20
 """Faults in a log; --check tells all."""
 
@@ -149,6 +150,8 @@ class Warnings:
         if self._over.wait(self._settled):
             return
         found = faults(*self._what)
+        if self._over.wait(LAST_S):  # what looked may have been ended with the relay
+            return
         for fault in found[:MOST_TOLD]:
             if not self._over.is_set():
                 self._log.event("misconfigured", kind=fault.kind, what=fault.what, mend=fault.fix or None)

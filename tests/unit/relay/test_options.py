@@ -110,7 +110,7 @@ def test_bounds_and_choices() -> None:
         (["--source-mode", "transparent", "--port", "80", "--apply"], "at least one --prefix"),
         (["--source-mode", "transparent", "--port", "80", "--interception", "some"], "one of all, mptcp"),
         (["--source-mode", "transparent", "--port", "80", "--json"], "--json goes with --query"),
-        (["--source-mode", "transparent", "--port", "80", "--metrics"], "--metrics goes with --query"),
+        (["--source-mode", "transparent", "--port", "80", "--metrics"], "--metrics needs ADDRESS:PORT"),
     ],
 )
 def test_bad_usage_is_one_line_and_status_2(
