@@ -54,6 +54,7 @@ MODULES = {
     "reservation": "reservation",
     "source-modes": "source_modes",
     "clients": "clients",
+    "link-weights": "link_weights",
     "short-flows": "short_flows",
     "enterprise": "enterprise",
     "co-located": "co_located",

@@ -11,18 +11,18 @@ from steering.core.graph import Graph
 from steering.core.keeping import Keeping
 from steering.core.moving import moved
 from steering.core.natural import Natural
-from steering.core.neighbours import VIRTUAL, Neighbours
+from steering.core.neighbours import Neighbours
+from steering.core.oldpaths import OldPaths
 from steering.core.pinning import Pinning
 from steering.core.recovery import Recovery
 from steering.core.reserving import Reserving
+from steering.core.routers import advertisement, ttl_expired
 from steering.core.sitemap import SiteMap
 from steering.core.switch import Switch, make_room
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
 from steering.model.rules import Rule
 from steering.model.session import Entry, Refusal
-from steering.wire.icmp import time_exceeded
-from steering.wire.neighbour import ALL_NODES, ALL_NODES_MAC, router_advertisement
 
 ACCESS = PortRole.ACCESS
 RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
@@ -61,9 +61,12 @@ class Engine:
         )
         self.authorising = self.pinning.authorising
         self.natural = Natural(self.map, policy, self._epochs, disabled, self.authorising)
+        self.old_paths = OldPaths(
+            self.map, self.graph, self.pinning.table, self._epochs, "old-paths" in disabled
+        )
         self.reserving = Reserving(
             self.map, policy, self.graph, self.pinning.table, self.pinning.slots, self.counters, self._epochs,
-            "reservations" in disabled,
+            self.old_paths.labels_out_of, "reservations" in disabled,
         )  # fmt: skip
         self.preferring = self.pinning.preferring
         self.recovery = Recovery(self.map, self.pinning.table, self.counters)
@@ -109,6 +112,7 @@ class Engine:
             m.PairingsReplaced: self._list_replaced,
             m.Restored: self.keeping.take,
             m.TimeOfDay: self._time_of_day,
+            m.LinkWeighed: self._link_weighed,
             **dict.fromkeys(RESERVING, self._reservation),
             m.Tick: self._tick,
         }
@@ -158,31 +162,10 @@ class Engine:
         return self.neighbours.missed(attachment, seen.address, seen.frame, now)
 
     def _router_solicited(self, seen: m.RouterSolicited, now: float) -> list[m.Output]:
-        return self._advertisement(PortRef(seen.dpid, seen.port))
-
-    def _advertisement(self, port: PortRef) -> list[m.Output]:
-        """A router advertisement out of one port, to all nodes: RFC 4861 6.2.6 allows that as an answer."""
-        attachment = self.map.attachments.get(port)
-        if attachment is None or not isinstance(attachment.part, AccessNetwork):
-            return []
-        prefixes = [
-            (p.network_address.packed, p.prefixlen) for p in attachment.part.prefixes if p.version == 6
-        ]
-        if not prefixes:
-            return []
-        frame = router_advertisement(VIRTUAL, prefixes, ALL_NODES_MAC, ALL_NODES)
-        return [m.SendFrame(port.dpid, port.port, frame)]
+        return advertisement(self.map, PortRef(seen.dpid, seen.port))
 
     def _ttl_expired(self, seen: m.TtlExpired, now: float) -> list[m.Output]:
-        attachment = self.map.at.get((seen.dpid, seen.port))
-        if attachment is None:
-            return []
-        version = 4 if seen.frame[12:14] == b"\x08\x00" else 6
-        gateway = next((g for g in attachment.part.gateways if g.version == version), None)
-        if gateway is None:
-            return []
-        frame = time_exceeded(seen.frame, gateway.packed, VIRTUAL)
-        return [m.SendFrame(seen.dpid, seen.port, frame)] if frame else []
+        return ttl_expired(self.map, seen)
 
     # ---- the operator and the MCPs --------------------------------------------------------------
 
@@ -246,6 +229,14 @@ class Engine:
 
     def _reservation(self, given: m.Input, now: float) -> list[m.Output]:
         return self._to_filled(self.reserving.handle(given, now))
+
+    def _link_weighed(self, given: m.LinkWeighed, now: float) -> list[m.Output]:
+        """Whatever is decided from now on goes by it; labels follow by `oldpaths`'s stages (D-1.d)."""
+        at_once = self.old_paths.weigh(given.a, given.b, given.weight, self._filled(), now)
+        return self._resync() if at_once else []
+
+    def _filled(self) -> list[int]:
+        return [dpid for dpid, switch in self.switches.items() if switch.filled]
 
     # ---- switches -------------------------------------------------------------------------------
 
@@ -311,7 +302,7 @@ class Engine:
         return m.FillSwitch(
             dpid,
             (*self.natural.meters(dpid), *meters),
-            (*forwarding, *reserved, *hosts),
+            (*forwarding, *reserved, *self.old_paths.fill(dpid), *hosts),
             missing,
             stale,
             tuple(admission),
@@ -351,8 +342,8 @@ class Engine:
         elif before is not True and not self.site.discover:
             for link in self.site.links:
                 if port in (link.a, link.b):
-                    self._dirty |= self.graph.add(link.a, link.b, link.weight)
-                    self._dirty |= self.graph.add(link.b, link.a, link.weight)
+                    self._dirty |= self.graph.add(link.a, link.b)
+                    self._dirty |= self.graph.add(link.b, link.a)
         attachment = self.map.attachments.get(port)
         if attachment is not None:
             self.preferring.port(port, status.up)
@@ -419,8 +410,9 @@ class Engine:
                 self._dirty |= self.graph.remove(*pair)
         self.chooser.refresh(now)
         moved, changed = self.pinning.proactive.tick(now)
-        outputs += moved
-        if self._dirty or changed:
+        aside, follow = self.old_paths.tick(self._filled, now)
+        outputs += moved + aside
+        if self._dirty or changed or follow:
             outputs += self._resync()
         if self._recover_until is not None and now >= self._recover_until:
             outputs += self._recovered(now)
@@ -436,7 +428,7 @@ class Engine:
         if now >= self._advertise:
             self._advertise = now + ADVERTISE
             for port in self.map.attachments:
-                outputs += self._advertisement(port)
+                outputs += advertisement(self.map, port)
         if now >= self._sweep:
             if self._sweep:
                 self.pinning.ending.begin_scan()

@@ -31,19 +31,41 @@ class Graph:
         self._built: nx.DiGraph[int] | None = None  # made when first asked for, so that many changes cost one
         self._to: dict[int, dict[int, float]] = {}
         self.version = 0
+        self._set: dict[tuple[PortRef, PortRef], float] = {}  # by an operator (D-1.d)
         self._declared = {(a, b): n.weight for n in site.links for a, b in ((n.a, n.b), (n.b, n.a))}
         for link in site.links:
-            self.add(link.a, link.b, link.weight)
-            self.add(link.b, link.a, link.weight)
+            self.add(link.a, link.b)
+            self.add(link.b, link.a)
 
-    def add(self, a: PortRef, b: PortRef, weight: float | None = None) -> bool:
+    def add(self, a: PortRef, b: PortRef) -> bool:
         """Add the direction a -> b. True if that changed anything."""
-        cost = self._weight(a, b) if weight is None else weight
+        cost = self._weight(a, b)
         if self._links.get((a, b)) == cost:
             return False
         self._links[(a, b)] = cost
         self._changed()
         return True
+
+    def weigh(self, a: PortRef, b: PortRef, weight: float | None) -> bool:
+        """Another weight for both directions of a link, now and whenever it comes again; None: the site's own.
+        True if that changed anything."""
+        changed = False
+        for pair in ((a, b), (b, a)):
+            if weight is None:
+                self._set.pop(pair, None)
+            else:
+                self._set[pair] = weight
+            if pair in self._links:
+                changed |= self.add(*pair)
+        return changed
+
+    def own_weight(self, a: PortRef, b: PortRef) -> float:
+        """What the site file says, 1 where it says nothing."""
+        return self._declared.get((a, b), 1.0)
+
+    def set_weight(self, a: PortRef, b: PortRef) -> float | None:
+        """What an operator set in its place, None for nothing."""
+        return self._set.get((a, b))
 
     def remove(self, a: PortRef, b: PortRef) -> bool:
         """Remove the direction a -> b. True if it was there."""
@@ -72,7 +94,7 @@ class Graph:
         return {end.port for pair in self._links for end in pair if end.dpid == dpid}
 
     def _weight(self, a: PortRef, b: PortRef) -> float:
-        return self._declared.get((a, b), 1.0)
+        return self._set.get((a, b), self.own_weight(a, b))
 
     def _changed(self) -> None:
         self._built = None

@@ -269,6 +269,14 @@ class TimeOfDay(NamedTuple):
     minute: int
 
 
+class LinkWeighed(NamedTuple):
+    """An operator sets a link's weight, both ways; None: the site's own again (D-1.d)."""
+
+    a: PortRef
+    b: PortRef
+    weight: float | None
+
+
 class Tick(NamedTuple):
     pass
 
@@ -307,6 +315,7 @@ Input = (
     | ReleaseReservation
     | Restored
     | TimeOfDay
+    | LinkWeighed
     | Tick
 )
 

@@ -7,7 +7,7 @@
   minus what is granted there. So reserved traffic finds its rate free, however much competes with it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 
 from steering.core.capacity import Capacity
@@ -60,11 +60,13 @@ class Builder:
         graph: Graph,
         capacity: Capacity,
         epochs: Mapping[int, int],
+        kept: Callable[[PortRef], Iterable[str]],
     ) -> None:
         self._map = sitemap
         self._graph = graph
         self._capacity = capacity
         self._epochs = epochs
+        self._kept = kept  # further labels that leave a port, and are not reserved (core.oldpaths)
 
     def build(
         self, reservations: Iterable[Reservation], prefixes: Mapping[str, tuple[Network, ...]]
@@ -131,7 +133,7 @@ class Builder:
                 }  # fmt: skip
             return
         for key in self._keys(one, leg):
-            yield _five_tuple(key, leg.upward)
+            yield five_tuple(key, leg.upward)
 
     def _keys(self, one: Reservation, leg: Leg) -> Iterator[bytes]:
         if not leg.host:
@@ -149,13 +151,18 @@ class Builder:
         capacity = self._capacity.of(port)
         wanted.meters[meter] = _band(meter, max(capacity - rate, capacity // FLOOR), SHARED_BURST)
         cookie = static_cookie(self._epochs[port.dpid])
-        for attachment in self._map.attachments.values():
-            waypoint = attachment.waypoint
-            if self._graph.next_hop(port.dpid, waypoint.port.dpid) == port.port:
-                fields = match(eth_dst=label_mac(waypoint.id))
-                wanted.add(
-                    Rule(Table.LABEL, SHARED, fields, (Output(port.port),), cookie=cookie, meter=meter)
+        everyone = [a.waypoint for a in self._map.attachments.values()]
+        labels = [
+            label_mac(waypoint.id)
+            for waypoint in everyone
+            if self._graph.next_hop(port.dpid, waypoint.port.dpid) == port.port
+        ]
+        for label in (*labels, *self._kept(port)):
+            wanted.add(
+                Rule(
+                    Table.LABEL, SHARED, match(eth_dst=label), (Output(port.port),), cookie=cookie, meter=meter
                 )
+            )  # fmt: skip
 
 
 def _band(meter: int, rate: int, burst: float) -> MeterBand:
@@ -163,7 +170,7 @@ def _band(meter: int, rate: int, burst: float) -> MeterBand:
     return MeterBand(meter, kilobits, max(100, int(kilobits * burst)), kilobits=True)
 
 
-def _five_tuple(key: bytes, upward: bool) -> Match:
+def five_tuple(key: bytes, upward: bool) -> Match:
     """Match fields of a subflow (its key is as the host sends it), or of the way back."""
     half = (len(key) - 4) // 2
     family = 4 if half == 4 else 6

@@ -5,7 +5,7 @@ is all, less (an offer, held until it is accepted or lapses), or a named refusal
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from steering.core import messages as m
@@ -24,7 +24,7 @@ from steering.model.policy import Policy
 from steering.model.reservation import Became, Denied, Level, Standing, Wish
 from steering.model.rules import MeterBand, Rule
 
-PATH_NUMBERS = range(1, 256)  # 0 is the path of all that reserved nothing
+PATH_NUMBERS = range(1, 240)  # 0 is the path of all that reserved nothing, the last are core.oldpaths's
 LEAST = 64_000  # bits/s: less is no offer
 REMEMBERED = 256  # reservations that ended, and why
 
@@ -48,6 +48,7 @@ class Reserving:
         slots: Slots,
         counters: Counters,
         epochs: Mapping[int, int],
+        kept: Callable[[PortRef], Iterable[str]],
         disabled: bool = False,
     ) -> None:
         self._map = sitemap
@@ -57,7 +58,7 @@ class Reserving:
         self._counters = counters
         self._disabled = disabled
         self.capacity = Capacity(sitemap.site, graph)
-        self._builder = Builder(sitemap, graph, self.capacity, epochs)
+        self._builder = Builder(sitemap, graph, self.capacity, epochs, kept)
         self.by_id: dict[str, Reservation] = {}
         self.ended: deque[tuple[str, Became]] = deque(maxlen=REMEMBERED)
         self.verdict = Verdict("", None)
@@ -296,6 +297,7 @@ class Reserving:
         moved = self._version != self._graph.version and not self.returning
         if not self.returning:
             self._version = self._graph.version
+        self._dirty |= moved  # what is not reserved may leave by other ports now
         for one in list(self.by_id.values()):
             if one.expires <= now:
                 offered = one.standing is Standing.OFFERED
@@ -304,7 +306,7 @@ class Reserving:
                 continue
             elif one.wish.level is not Level.SUBSCRIBER and self._is_over(one):
                 self._end(one, Became.OVER)
-            elif one.number and (moved or self._has_other_flows(one)):
+            elif one.number and ((moved and not self._stands(one)) or self._has_other_flows(one)):
                 self._fit_again(one, moved)
         return self._sync()
 

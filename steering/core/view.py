@@ -9,7 +9,9 @@ from typing import Any
 
 from steering.core.engine import Engine
 from steering.core.limits import limits
+from steering.core.links import ends_of, links
 from steering.core.reservationview import reservation, reservations
+from steering.core.rulebook import within
 from steering.core.selection import effective, load_of, score_of
 from steering.core.sessions import Session, Subflow
 from steering.model.decision import Decision, Ruling
@@ -20,6 +22,7 @@ from steering.model.session import EntryKind
 from steering.model.view import Wanted
 
 Json = dict[str, Any]
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class EngineView:
@@ -72,6 +75,14 @@ class EngineView:
                 for address, mac, port in islice(engine.neighbours.hosts(), 1000)
             ],
         }
+
+    def links(self) -> Json:
+        keeping = self._engine.old_paths
+        found = links(self._engine.site, self._engine.graph, keeping)
+        return {"links": found, "settled": keeping.settled, "kept_flows": keeping.flows}
+
+    def link_ends(self, name: str) -> tuple[PortRef, PortRef] | None:
+        return ends_of(self._engine.site, self._engine.graph, name)
 
     def mcps(self) -> list[Json]:
         engine = self._engine
@@ -161,6 +172,19 @@ class EngineView:
             }
             for subscriber in self._engine.policy.subscribers
         ]
+
+    def clock(self) -> Json:
+        minute = self._engine.chooser.minute
+        day, at = divmod(minute, 1440)
+        timed = [rule for rule in self._engine.policy.rules if rule.when.times]
+        return {
+            "time": f"{DAYS[day]} {at // 60:02}:{at % 60:02}",
+            "minute": minute,
+            "rules": [
+                {"name": rule.name, "open": any(within(window, minute) for window in rule.when.times)}
+                for rule in timed
+            ],
+        }
 
     def limits(self) -> Json:
         return limits(self._engine)

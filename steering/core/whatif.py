@@ -1,29 +1,23 @@
 """A decision without a connection: the same functions on a made-up first SYN, and nothing is kept."""
 
 from steering.core.engine import Engine
+from steering.core.native import excluded
 from steering.core.sitemap import Attachment
 from steering.core.view import EngineView, Json
+from steering.core.withdrawal import withdraws
+from steering.model.control import WhatIf
 from steering.model.decision import Outcome, Ruling
 from steering.model.policy import Action, Mode
 from steering.wire.handshake import Handshake, Kind
 
 
-def whatif(
-    engine: Engine,
-    view: EngineView,
-    source: bytes,
-    destination: bytes,
-    port: int,
-    access: str | None,
-    version: int,
-    now: float,
-) -> Json:
-    """What would become of a connection. Addresses 4 or 16 bytes; `access`: the name of an access network, None
-    for the one that has the source's prefix. Raises KeyError for an access network that is not known."""
-    place = _access(engine, source, access)
+def whatif(engine: Engine, view: EngineView, question: WhatIf, now: float) -> Json:
+    """What would become of a connection. Raises KeyError for an access network that is not known."""
+    source, destination, port = question.source, question.destination, question.port
+    place = _access(engine, source, question.access)
     handshake = Handshake(
-        4 if len(source) == 4 else 6, source, destination, 49152, port, 0, 0, 2, Kind.CAPABLE, version,
-        b"", b"", b"", 0, False, b"", False, False, 4, 0,
+        4 if len(source) == 4 else 6, source, destination, question.source_port, port, 0, 0, 2, Kind.CAPABLE,
+        question.mptcp_version, b"", b"", b"", 0, False, b"", False, False, 4, 0,
     )  # fmt: skip
     answer = engine.chooser.ask(place, handshake)
     rule = answer.rule.name if answer.rule else ""
@@ -36,9 +30,12 @@ def whatif(
         return _natural(rule, subscriber, "rule", engine) | {"outcome": Outcome.DENY.value}
     if terms.action is Action.BYPASS or terms.mode is Mode.TRANSPARENT:
         return _natural(rule, subscriber, "rule", engine)
-    if terms.mode is Mode.HYBRID and engine.pinning.capabilities.known((destination, port), now) is not False:
-        return _natural(rule, subscriber, "server-may-be-capable", engine)
+    if excluded(engine.policy, terms, handshake):
+        return _natural(rule, subscriber, "terminate-only", engine)
     unit = engine.pinning.proactive.unit_of(source)
+    tried = terms.mode is Mode.HYBRID or (withdraws(engine.policy, terms) and unit is None)
+    if tried and engine.pinning.capabilities.known((destination, port), now) is not False:
+        return _natural(rule, subscriber, "server-may-be-capable", engine)
     if unit is not None:
         return view.explain(
             engine.pinning.answered.ruling(unit, source, handshake, place.waypoint.port.dpid, exits, now)

@@ -29,6 +29,7 @@ class WhatIf(NamedTuple):
     port: int
     access: str | None  # None: the access network that has the source's prefix
     mptcp_version: int
+    source_port: int = 49_152
 
 
 class Control(Protocol):
@@ -51,6 +52,12 @@ class Control(Protocol):
 
     def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
         """Put an earlier version in force again, as a new version. None: there is no such version."""
+
+    def clock_offset(self) -> int:
+        """Seconds that the clock of rules with windows is ahead of the machine's (D-3.2c)."""
+
+    def set_clock_offset(self, seconds: int) -> None:
+        """Another offset; rules go by it when this comes back."""
 
     def whatif(self, question: WhatIf) -> Json:
         """The decision on a connection without installing anything: the body of a decision, without its id.

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple, Protocol
 
+from steering.model.network import PortRef
 from steering.model.preference import Intent
 
 Json = dict[str, Any]
@@ -27,6 +28,14 @@ class View(Protocol):
         """{"switches": [{"name", "dpid", "connected"}], "links": [{"a": "s1:3", "b": "s2:3", "weight", "up"}],
         "attachments": [{"name", "role", "port", "up", "waypoint"}], "hosts": [{"address", "mac", "port"}]}."""
 
+    def links(self) -> Json:
+        """{"links": [{"name", "a", "b", "weight", "own_weight", "set_weight", "up"}], "settled", "kept_flows"}: each
+        link once; how many flows stay on paths that earlier weights made, and whether all others go by these."""
+
+    def link_ends(self, name: str) -> tuple[PortRef, PortRef] | None:
+        """The ends of a link by its name `s1:2-s3:2`, or `s1-s3` where there is one between them; None for no name of
+        a link that there could be."""
+
     def mcps(self) -> list[Json]:
         """[{"name", "id", "type", "type_computed", "interception", "location", "access_networks",
         "public_addresses", "addresses", "port", "capacity_sessions", "operator", "sessions",
@@ -50,6 +59,9 @@ class View(Protocol):
     def subscribers(self) -> list[Json]:
         """Of the policy in force: [{"id", "class", "prefixes", "quotas": {name: limit or null}}]. The id is the
         policy's own: whoever shows it makes a pseudonym of it first (N-7.1)."""
+
+    def clock(self) -> Json:
+        """{"time": "mon 17:05", "minute": of the week, "rules": [{"name", "open"}]}: those with windows (D-3.2c)."""
 
     def limits(self) -> Json:
         """{"controller": [{"limit", "most", "used"}], "quotas": [{"limit", "source", "most"}], "use": [{"kind", "name",

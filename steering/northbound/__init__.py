@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from steering.northbound.events import EventHub
+    from steering.northbound.links import Links
     from steering.northbound.lists import Lists, Store
     from steering.northbound.preferences import Preferences
     from steering.northbound.throttle import Throttle
@@ -24,7 +25,7 @@ __all__ = ["Northbound", "northbound"]
 
 class Northbound(NamedTuple):
     """`application` is WSGI; `watcher.look()` wants calling every `watching.PERIOD` seconds; `hub.close()`
-    ends the event streams; `lists.restore()` tells the engine what was kept of them; `preferences.tell` takes
+    ends the event streams; `lists.restore()` and `links.restore()` tell the engine what was kept of them; `preferences.tell` takes
     what the engine wants MCPs to hear."""
 
     application: "Application"
@@ -32,6 +33,7 @@ class Northbound(NamedTuple):
     hub: "EventHub"
     lists: "Lists"
     preferences: "Preferences"
+    links: "Links"
 
 
 def northbound(
@@ -64,6 +66,7 @@ def northbound(
     from steering.northbound import events, openapi
     from steering.northbound import mappings as mappings_
     from steering.northbound.accesses import Accesses
+    from steering.northbound.links import Links
     from steering.northbound.lists import Lists, Memory
     from steering.northbound.metrics import Collector, HttpMeter
     from steering.northbound.preferences import Preferences
@@ -73,7 +76,8 @@ def northbound(
     from steering.northbound.wsgi import Application
 
     hub = events.EventHub(epoch)
-    lists = Lists(store or Memory(), control.give)
+    store = store or Memory()
+    lists, links = Lists(store, control.give), Links(view, store, control.take)
     watcher = Watcher(view, counters, hub)
     preferences = Preferences(view, hub)
     meter = HttpMeter()
@@ -86,6 +90,7 @@ def northbound(
         events.HEARTBEAT if heartbeat is None else heartbeat,
         lists,
         mappings or mappings_.Memory(),
+        links,
         view,
         Accesses(view),
         registry,
@@ -94,4 +99,4 @@ def northbound(
         pseudonyms,
     )
     application = Application(resources, keyring, throttle or Throttle(), now, meter)
-    return Northbound(application, watcher, hub, lists, preferences)
+    return Northbound(application, watcher, hub, lists, preferences, links)

@@ -88,6 +88,18 @@ class SubscriberUpdate(Body):
     sequence: Annotated[int, Field(ge=1, le=MAX_SEQUENCE)]
 
 
+class LinkUpdate(Body):
+    """What a link costs, both ways; null: what the site file says (D-1.d)."""
+
+    weight: Annotated[float, Field(gt=0, le=1_000_000)] | None
+
+
+class ClockUpdate(Body):
+    """Seconds that the clock of rules with windows is ahead of the controller's own; 0: as it is (D-3.2c)."""
+
+    offset_s: Annotated[int, Field(gt=-604_800, lt=604_800)]
+
+
 class OffloadOrder(Body):
     """Move what goes by the access network `from` to `to` wherever a session has both; null: no more (D-1.u2)."""
 
@@ -117,6 +129,9 @@ class WhatIfQuestion(Body):
     source: IpAddress
     destination: IpAddress
     port: Annotated[int, Field(ge=1, le=65_535)]
+    source_port: Annotated[
+        int, Field(ge=1, le=65_535, description="The host's; rules with terminate_only go by it")
+    ] = 49_152
     access: Name | None = None
     mptcp_version: Annotated[int, Field(ge=0, le=1)] = 1
 
@@ -167,6 +182,8 @@ class Pairing(Body):
 MODELS: tuple[type[Body], ...] = (
     AccessUpdate,
     SubscriberUpdate,
+    LinkUpdate,
+    ClockUpdate,
     OffloadOrder,
     LoadReport,
     WhatIfQuestion,

@@ -27,9 +27,11 @@ from steering.northbound.bodies import (
     WhatIfQuestion,
     unprocessable,
 )
+from steering.northbound.clock import Clock
 from steering.northbound.conditional import require_match, tag_of
 from steering.northbound.events import Event, EventBody, EventHub, TooManyStreams, Wants
 from steering.northbound.exchange import Call, Reply
+from steering.northbound.links import Links
 from steering.northbound.lists import Lists
 from steering.northbound.mappings import MappingLog
 from steering.northbound.preferences import Preferences
@@ -55,9 +57,12 @@ class Changes(Resources):
         heartbeat: float,
         lists: Lists,
         mappings: Mappings,
+        links: Links,
         *reading: Any,
     ) -> None:
         super().__init__(*reading)
+        self.links = links
+        self.clock = Clock(self._view, control)
         self._preferences = preferences
         self.admission = Admission(self._view, self._accesses, lists, self._pseudonym)
         self.mappings = MappingLog(self._view, mappings, self._pseudonyms)
@@ -206,7 +211,14 @@ class Changes(Resources):
         destination = cast(IPv4Address | IPv6Address, asked.destination)
         if source.version != destination.version:
             raise _wrong("destination", "source and destination are of one address family")
-        question = WhatIf(source.packed, destination.packed, asked.port, asked.access, asked.mptcp_version)
+        question = WhatIf(
+            source.packed,
+            destination.packed,
+            asked.port,
+            asked.access,
+            asked.mptcp_version,
+            asked.source_port,
+        )
         try:
             found = self._control.whatif(question)
         except KeyError:

@@ -7,6 +7,8 @@ from steering.northbound.admission import Admission
 from steering.northbound.bodies import (
     AccessUpdate,
     AclList,
+    ClockUpdate,
+    LinkUpdate,
     LoadReport,
     OffloadOrder,
     Pairing,
@@ -39,6 +41,14 @@ ROUTES = (
     Route("GET", "health", "/v1/health", "State of the controller", To.health, "Health", EVERYONE),
     Route(
         "GET", "topology", "/v1/topology", "Switches, links, attachments, hosts", To.topology, "Topology"
+    ),
+    Route("GET", "links", "/v1/links", "Links and their weights", lambda to, call: to.links.links(call), "Links"),
+    Route(
+        "GET", "link", "/v1/links/{name}", "One link, by its ends", lambda to, call: to.links.link(call), "Link"
+    ),
+    Route(
+        "PUT", "put_link", "/v1/links/{name}", "Another weight: new sessions go by it, live ones keep their paths",
+        lambda to, call: to.links.put_link(call), "Link", OPERATOR, takes=LinkUpdate, uses=IF_MATCH, changes=True,
     ),
     Route("GET", "mcps", "/v1/mcps", "The MCPs and what they carry", To.mcps, "Mcps", LIST_MCPS),
     Route("GET", "mcp", "/v1/mcps/{name}", "One MCP", To.mcp, "Mcp", MCPS, bound=True),
@@ -123,6 +133,14 @@ ROUTES = (
     Route(
         "POST", "rollback", "/v1/policy/rollback", "Put an earlier policy in force again", To.rollback,
         "PolicyOutcome", OPERATOR, takes=Rollback, uses=IF_MATCH, changes=True,
+    ),
+    Route(
+        "GET", "clock", "/v1/policy/clock", "The time that rules go by, and which windows are open",
+        lambda to, call: to.clock.clock(call), "Clock",
+    ),
+    Route(
+        "PUT", "put_clock", "/v1/policy/clock", "Put that clock off, until the controller starts again",
+        lambda to, call: to.clock.put_clock(call), "Clock", OPERATOR, takes=ClockUpdate, uses=IF_MATCH, changes=True,
     ),
     Route(
         "GET", "subscribers", "/v1/subscribers", "Subscribers of the policy, by pseudonym", To.subscribers,

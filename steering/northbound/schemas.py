@@ -90,6 +90,26 @@ SCHEMAS: dict[str, Json] = {
         attachments=_list(_object(name=TEXT, role=TEXT, port=TEXT, up=FLAG, waypoint=WHOLE)),
         hosts=_list(_object(address=TEXT, mac=TEXT, port=TEXT)),
     ),
+    "Link": _object(
+        name=_described(TEXT, "Its two ends"),
+        a=TEXT,
+        b=TEXT,
+        weight=_described(NUMBER, "What counts, or is about to"),
+        own_weight=_described(NUMBER, "The site file's, or 1"),
+        set_weight=_described(_maybe(NUMBER), "An operator's, in its place"),
+        up=_described(FLAG, "In both directions"),
+    ),
+    "Links": _object(
+        links=_list(reference("Link")),
+        settled=_described(FLAG, "Whether all but kept flows go by these weights"),
+        kept_flows=_described(WHOLE, "Of live sessions, on paths that earlier weights made"),
+    ),
+    "Clock": _object(
+        time=_described(TEXT, "Day and local time, as mon 17:05"),
+        minute=_described(WHOLE, "Of the week, Monday 0:00 is 0"),
+        offset_s=_described(WHOLE, "How far it is ahead of the controller's own clock"),
+        rules=_described(_list(_object(name=TEXT, open=FLAG)), "Rules with windows"),
+    ),
     "Mcp": _object(
         name=TEXT,
         id=WHOLE,

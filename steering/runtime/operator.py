@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class Operator:
         self._text = PolicyText(0, "policy: 1\n")
         self._pseudonyms = pseudonym_key(state_dir)
         self._fulls = 0
+        self._offset = 0  # seconds, of the clock that rules go by
 
     def connect(self, feed: Callable[[Input], None], at_once: Callable[[Input], None]) -> None:
         """From now on inputs go to the engine through `feed`, or `at_once`."""
@@ -132,22 +133,24 @@ class Operator:
         return self._put(policy, text, who, f"rolled back to version {version}")
 
     def whatif(self, question: WhatIf) -> Json:
-        return whatif(
-            self._engine,
-            self._view,
-            question.source,
-            question.destination,
-            question.port,
-            question.access,
-            question.mptcp_version,
-            self._now(),
-        )
+        return whatif(self._engine, self._view, question, self._now())
 
     # ---- the clock and the file ----------------------------------------------------------------
 
     def tell_time(self) -> None:
         """Rush hours begin and end by local time (D-3.2c)."""
-        self.give(TimeOfDay(minute_of_week(datetime.now())))
+        self.give(self._time())
+
+    def _time(self) -> TimeOfDay:
+        return TimeOfDay(minute_of_week(datetime.now() + timedelta(seconds=self._offset)))
+
+    def clock_offset(self) -> int:
+        return self._offset
+
+    def set_clock_offset(self, seconds: int) -> None:
+        self._offset = seconds
+        log.info("the clock of rules is %d s ahead of this machine's", seconds)
+        self.take(self._time())
 
     def reload(self, path: str) -> None:
         """The policy file again; findings are logged and change nothing."""

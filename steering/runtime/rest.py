@@ -132,6 +132,7 @@ class Rest:
     def start(self) -> None:
         """Serve, and say where."""
         self._north.lists.restore()
+        self._north.links.restore()
         write_rest_url(self._state_dir, self.url)
         server = eventlet.spawn(
             eventlet.wsgi.server,

@@ -26,6 +26,7 @@ MECHANISMS = (
     "ratio-limits",
     "keeping",
     "flood-meters",
+    "old-paths",
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"

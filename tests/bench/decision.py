@@ -59,7 +59,7 @@ def _one(
     for edge in edges[:4]:
         # A link that goes and comes back: every distance has to be found anew.
         graph.remove(link.a, link.b)
-        graph.add(link.a, link.b, link.weight)
+        graph.add(link.a, link.b)
         cold.append(_time(lambda edge=edge: candidates(wanted, graph, mcps, edge, switches, 4, 443), 1))  # type: ignore[misc]
     for edge in edges:
         warm.append(_time(lambda edge=edge: candidates(wanted, graph, mcps, edge, switches, 4, 443), 20))  # type: ignore[misc]

@@ -33,6 +33,10 @@ include-path-regex = "^/v1/access-networks/"
 parameters = { "path.name" = "lte" }
 
 [[operations]]
+include-path-regex = "^/v1/links/"
+parameters = { "path.name" = "s1:2-s3:2" }
+
+[[operations]]
 include-path-regex = "^/v1/reservations/"
 parameters = { "path.id" = "0123456789abcdef" }
 

@@ -11,6 +11,7 @@ from steering.core import messages as m
 from steering.core.view import EngineView
 from steering.core.whatif import whatif
 from steering.model.authorisation import AclEntry, Answering
+from steering.model.control import WhatIf
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import Insertion, Limits, Policy, Quotas, Rule, Subscriber, Terms, When
 from steering.model.rules import PacketClass
@@ -194,7 +195,7 @@ def test_the_syn_ack_tells_of_the_session_and_teaches_its_token(lab):
     decision = view.decision(str(session.id)) or {}
     assert (decision["reason"], decision["winner"]) == ("proactive", lab.home.name)
     assert decision["rule"] == "ahead" and decision["subscriber"] == "host"
-    asked = whatif(lab.engine, view, packed(UE_WLAN), packed(SERVER), 80, None, 1, lab.now)
+    asked = whatif(lab.engine, view, WhatIf(packed(UE_WLAN), packed(SERVER), 80, None, 1), lab.now)
     assert (asked["reason"], asked["winner"], asked["outcome"]) == ("proactive", lab.home.name, "proxy")
 
 

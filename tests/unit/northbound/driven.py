@@ -17,6 +17,7 @@ class Driven:
         self.driver = driver
         self.view = view
         self.given: list[Any] = []
+        self.offset = 0
         self.texts = ["policy: 1\n"]
 
     def give(self, given: Any) -> None:
@@ -48,13 +49,10 @@ class Driven:
         return self.replace_policy(self.texts[version - 1], who, False)
 
     def whatif(self, question: WhatIf) -> Json:
-        return whatif(
-            self.driver.engine,
-            self.view,
-            question.source,
-            question.destination,
-            question.port,
-            question.access,
-            question.mptcp_version,
-            self.driver.now,
-        )
+        return whatif(self.driver.engine, self.view, question, self.driver.now)
+
+    def clock_offset(self) -> int:
+        return self.offset
+
+    def set_clock_offset(self, seconds: int) -> None:
+        self.offset = seconds

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
 from steering.model.control import Control, PolicyOutcome, PolicyText, WhatIf
+from steering.model.network import PortRef
 from steering.model.preference import Intent
 from steering.model.view import Wanted
 from steering.northbound import Northbound, northbound
@@ -79,6 +80,9 @@ RESERVATION: Json = {
 }  # fmt: skip
 
 
+NAMES = {"mcps": "core", "links": "s1:3-s2:3", "pairings": "cpe-1"}
+
+
 class FixedView:
     """Implements steering.model.view.View with data of its own."""
 
@@ -113,6 +117,21 @@ class FixedView:
             ],
             "hosts": [{"address": "10.1.0.2", "mac": "02:00:00:00:00:02", "port": "s1:1"}],
         }
+
+    def links(self) -> Json:
+        one = {"a": "s1:3", "b": "s2:3", "weight": 1.0, "own_weight": 1.0, "set_weight": None, "up": True}
+        two = one | {"a": "s2:4", "b": "s4:3", "weight": 2.5, "set_weight": 2.5}
+        rows = [{"name": f"{row['a']}-{row['b']}"} | row for row in (one, two)]
+        return {"links": rows, "settled": True, "kept_flows": 0}
+
+    def link_ends(self, name: str) -> tuple[PortRef, PortRef] | None:
+        return {
+            "s1:3-s2:3": (PortRef(1, 3), PortRef(2, 3)),
+            "s2:4-s4:3": (PortRef(2, 4), PortRef(4, 3)),
+        }.get(name)
+
+    def clock(self) -> Json:
+        return {"time": "mon 17:05", "minute": 1025, "rules": [{"name": "rush", "open": True}]}
 
     def mcp_name(self, mcp: int) -> str:
         return {1: "core", 2: "edge"}[mcp]
@@ -221,6 +240,7 @@ class Noted:
         self.given: list[Any] = []
         self.asked: list[Any] = []
         self.current = PolicyText(3, "version: 1\n")
+        self.offset = 0
 
     def give(self, given: Any) -> None:
         self.given.append(given)
@@ -230,6 +250,12 @@ class Noted:
 
     def policy(self) -> PolicyText:
         return self.current
+
+    def clock_offset(self) -> int:
+        return self.offset
+
+    def set_clock_offset(self, seconds: int) -> None:
+        self.offset = seconds
 
     def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
         self.asked.append((text, who, dry_run))
@@ -264,6 +290,11 @@ class Tokens:
                 own = "cpe-1" if role is Role.DEVICE else ""
                 return Identity(f"{role}-id", role, own, "core" if role is Role.MCP else "")
         return None
+
+
+def name_in(path: str) -> str:
+    """What fits {name} in a route's path."""
+    return next((name for part, name in NAMES.items() if part in path), "lte")
 
 
 def token_of(role: str) -> str:

@@ -16,13 +16,11 @@ from steering.model.view import Wanted
 from steering.northbound.requests import MAX_TARGET
 from steering.northbound.routes import ROUTES
 from steering.northbound.tokens import FirstToken
-from tests.unit.northbound.fixed_view import CLOCK, DECISION, TOKEN, FixedView, served
+from tests.unit.northbound.fixed_view import CLOCK, DECISION, TOKEN, FixedView, name_in, served
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 PATHS = [
-    route.path.format(
-        id="m-1" if "sessions" in route.path else "d-1", name="core" if "mcps" in route.path else "lte"
-    )
+    route.path.format(id="m-1" if "sessions" in route.path else "d-1", name=name_in(route.path))
     for route in ROUTES
     if route.method == "GET" and route.media_type != "text/event-stream" and route.name != "mappings"
 ]

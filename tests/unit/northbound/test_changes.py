@@ -25,7 +25,7 @@ from steering.northbound.throttle import Throttle
 from steering.northbound.tokens import Role
 from tests.unit.core.sites import UE_LTE, Driver, nets
 from tests.unit.northbound.driven import Driven
-from tests.unit.northbound.fixed_view import IMSI, TOKEN, FixedView, Noted, north, token_of
+from tests.unit.northbound.fixed_view import IMSI, TOKEN, FixedView, Noted, name_in, north, token_of
 from tests.unit.northbound.json_schema import faults
 from tests.unit.northbound.test_application import problem
 
@@ -70,8 +70,7 @@ def rest() -> Rest:
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_a_role_may_what_its_routes_say_and_nothing_else(route: Any, role: Role, rest: Rest) -> None:
-    name = "core" if "mcps" in route.path else "cpe-1" if "pairings" in route.path else "lte"
-    path = route.path.format(id="m-1", name=name)
+    path = route.path.format(id="m-1", name=name_in(route.path))
     status = rest(route.method, path, token=token_of(role)).status_code
     if role in route.roles:
         assert status not in (401, 403)
@@ -440,13 +439,15 @@ def test_changes_answer_what_the_schemas_say(rest: Rest) -> None:
         "rollback": {"version": 3}, "whatif": QUESTION, "pair": {"addresses": ["10.1.0.2"]},
         "put_acl": {"entries": [{"name": "x", "action": "deny", "source": ["10.1.0.0/28"]}]},
         "register": {"subscriber": "somebody", "addresses": ["10.1.0.2"]},
+        "put_link": {"weight": 2.5},
+        "put_clock": {"offset_s": 60},
         "offload": {"from": "lte", "to": "wlan"},
         "put_subscriber_access": {"preferred": ["wlan"], "sequence": 1},
     }  # fmt: skip
     for route in ROUTES:
         if route.method == "GET" or "{id}" in route.path or route.name in RESERVING:
             continue
-        path = route.path.format(name="core" if "mcps" in route.path else "lte", id=WHO)
+        path = route.path.format(name=name_in(route.path), id=WHO)
         response = rest(route.method, path, asked.get(route.name), If_Match="*")
         assert response.status_code == route.status, response.text
         assert route.schema is not None

@@ -11,7 +11,7 @@ from webob import Request
 from steering.northbound import openapi
 from steering.northbound.routes import ROUTES
 from steering.northbound.schemas import SCHEMAS
-from tests.unit.northbound.fixed_view import TOKEN, served
+from tests.unit.northbound.fixed_view import TOKEN, name_in, served
 from tests.unit.northbound.json_schema import faults
 
 COMMITTED = Path(openapi.__file__).with_name("openapi.json")
@@ -70,7 +70,7 @@ def test_every_reference_leads_somewhere() -> None:
 def test_answers_are_what_the_schemas_say(route: Any) -> None:
     ids = ["m-1", "m-2"] if route.name == "session" else ["d-1"]
     for wanted in ids:
-        body = answer(route.path.format(id=wanted, name="core" if "mcps" in route.path else "lte"))
+        body = answer(route.path.format(id=wanted, name=name_in(route.path)))
         assert not list(faults(SCHEMAS[route.schema], body, SCHEMAS))
 
 
