@@ -13,7 +13,7 @@ from typing import Any
 # `mn --custom` runs this file by its path, outside its package.
 sys.path.append(str(Path(sys._getframe().f_code.co_filename).resolve().parents[1]))
 
-from steering.core.oldpaths import HELD
+from steering.model.rules import OLD_PATH_PRIORITY
 from topologies.captures import Capture
 from topologies.lab import Lab, ofctl, running
 from topologies.network import topology
@@ -143,7 +143,7 @@ def _held_entries(lab: Lab) -> list[int]:
     found: list[int] = []
     for switch in PLAN.switches:
         for line in ofctl(lab.switch(switch), "dump-flows").splitlines():
-            if f"priority={HELD}," in line:
+            if f"priority={OLD_PATH_PRIORITY}," in line:
                 found.append(int(line.partition("n_packets=")[2].partition(",")[0]))
     return found
 

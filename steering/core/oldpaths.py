@@ -20,13 +20,26 @@ from steering.core.reservedrules import five_tuple
 from steering.core.sessions import Session, SessionTable, endpoints
 from steering.core.sitemap import SiteMap
 from steering.model.network import PortRef
-from steering.model.rules import WAYPOINT_MASK, Output, Rule, SetField, Table, label_mac, static_cookie
+from steering.model.rules import (
+    OLD_PATH_PRIORITY,
+    WAYPOINT_MASK,
+    Output,
+    Rule,
+    SetField,
+    Table,
+    label_mac,
+    static_cookie,
+)
 
 NUMBERS = range(240, 256)  # path numbers of labels; reservations have those below
 KEPT = 8_192  # flows, in all: whatever more there is goes by the new paths at once
 STAGE = 0.3  # seconds
 LOOK = 2.0  # seconds between looks for flows that ended
-OLD, ASIDE, HELD = 1_000, 1_900, 1_950  # priorities in LABEL: over meters of links, under reservations
+OLD, ASIDE, HELD = (
+    1_000,
+    1_900,
+    OLD_PATH_PRIORITY,
+)  # priorities in LABEL: over meters of links, under reservations
 
 Wanted = dict[int, dict[object, Rule]]
 

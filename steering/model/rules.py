@@ -57,6 +57,7 @@ class Meter(IntEnum):
     LINK_BASE = 0x3_0000  # plus port: what is not reserved shares the rest of the link
 
 
+OLD_PATH_PRIORITY = 1_950  # in LABEL, of what leads a live flow by the path it had (core.oldpaths)
 ROLE_SHIFT = 16
 ROLE_MASK = 0xF_0000  # metadata: the ingress port's role, written by GUARD
 WAYPOINT_MASK = 0xFFFF  # metadata: the waypoint reached, written by LABEL

@@ -125,3 +125,33 @@ def test_another_policy_keeps_what_was_left_and_changes_what_comes():
     made.give(PolicyReplaced(Policy()))
     assert steered(made.syn(1, 1, capable(UE_LTE, 40_005)))
     assert natural(made.syn(2, 1, join(UE_WLAN, 5)))
+
+
+# Accesses from which a host cannot reach the server itself: private addresses in a hotspot of somebody else, whose NAT
+# is at the Internet; and IPv6 alone, to a server with IPv4.
+HOTSPOT = (4, "198.51.100.9", "10.8.0.2")
+SIX_ONLY = (2, "fd00:2::2", "fd00:8::2")
+UNREACHED = [
+    pytest.param(*HOTSPOT, marks=pytest.mark.row("N-5.6.1k1"), id="private-ipv4"),
+    pytest.param(*SIX_ONLY, marks=pytest.mark.row("N-5.6.1k2"), id="ipv6-only"),
+]
+
+
+@pytest.mark.parametrize(("dpid", "source", "mcp"), UNREACHED)
+def test_an_mcp_that_stays_is_joined_from_accesses_that_do_not_reach_the_server(dpid, source, mcp):
+    made = Driver(policy=Policy(third_party_pooling=True))
+    session = made.session()
+    made.syn(dpid, 1, join(source, 50_000, dst=mcp))
+    assert len(session.subflows) == 2
+    assert {s.session for s in made.table.flows.values()} == {session}
+
+
+@pytest.mark.parametrize(("dpid", "source", "mcp"), UNREACHED)
+def test_one_that_is_withdrawn_is_not_and_the_server_cannot_be(dpid, source, mcp):
+    made = Driver(policy=Policy(third_party_pooling=True, mcp_presence=Presence.WITHDRAW))
+    withdrawn(made)
+    (session,) = made.table
+    outputs = made.syn(dpid, 1, join(source, 50_000, dst=mcp))
+    assert session.subflows == [] and session.entries(PortRole.GATEWAY) == []
+    assert not [o for o in outputs if getattr(o, "entries", ())], "nothing leads it to an MCP"
+    assert made.table.subflows == dict.fromkeys(made.table.subflows, 0)
