@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """0 and a summary, or 2 and every finding (on stderr; with --json all on stdout)."""
     site, policy, findings = load_files(args.site, args.policy)
     summary = summary_of(site) if site is not None and not findings else None
-    notes = unenforced(policy) if policy is not None else []
+    notes = unenforced(policy, site) if policy is not None else []
     if policy is not None and site is not None:
         notes += unserved(policy, site)
     if args.json:

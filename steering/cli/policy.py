@@ -141,7 +141,7 @@ def _check(args: argparse.Namespace) -> int:
         findings = findings + more
         if policy is not None:
             rules += len(policy.rules)
-            about = unenforced(policy) + (unserved(policy, site) if site is not None else [])
+            about = unenforced(policy, site) + (unserved(policy, site) if site is not None else [])
             notes += [f"{path}: {note}" for note in about]
     for note in () if args.json else notes:
         print(f"note: {note}", file=sys.stderr)

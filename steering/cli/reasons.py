@@ -18,7 +18,8 @@ REASONS = {
     "proactive": "entries set ahead lead all TCP of this subscriber there: no SYN of it waits",
     "rule": "the rule says so",
     "not-eligible": "no gateway leads there, or the port is not among the eligible",
-    "server-may-be-capable": "the rule is hybrid, and the server is not known to lack MPTCP",
+    "server-may-be-capable": "the server is not known to lack MPTCP, and is then left to the host",
+    "terminate-only": "the rule's terminate_only leaves such connections alone: see --source-port and marker",
 }
 FILTERS = {
     "unreachable": "no path leads through it",

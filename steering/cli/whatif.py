@@ -15,6 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", dest="destination", metavar="ADDRESS", required=True, help="the server's")
     parser.add_argument("--port", type=_port, metavar="N", required=True, help="the server's TCP port")
     parser.add_argument(
+        "--source-port",
+        type=_port,
+        metavar="N",
+        default=49_152,
+        help="the host's TCP port, which rules with terminate_only go by (default %(default)s)",
+    )
+    parser.add_argument(
         "--access", metavar="NAME", help="the access network (default: the one with the host's prefix)"
     )
     parser.add_argument("--mptcp-version", type=int, choices=(0, 1), default=1, help="default %(default)s")
@@ -36,6 +43,7 @@ def _ask(controller: client.Controller, args: argparse.Namespace) -> None:
         "source": args.source,
         "destination": args.destination,
         "port": args.port,
+        "source_port": args.source_port,
         "access": args.access,
         "mptcp_version": args.mptcp_version,
     }

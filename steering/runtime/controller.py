@@ -76,7 +76,7 @@ def assemble(settings: Settings) -> Controller:
         print(finding, file=sys.stderr)
     if findings or site is None or policy is None:
         raise StartError
-    for note in (*unenforced(policy), *unserved(policy, site)):
+    for note in (*unenforced(policy, site), *unserved(policy, site)):
         log.warning("policy: %s", note)
     try:
         return Controller(settings, site, policy, text)

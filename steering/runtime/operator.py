@@ -105,7 +105,7 @@ class Operator:
         version = self._keep(text, who, comment).version
         self._text = PolicyText(version, text)
         self.give(PolicyReplaced(replace(policy, version=version)))
-        for note in unenforced(policy):
+        for note in unenforced(policy, self._site):
             log.warning("policy: %s", note)
         log.info("policy version %d is in force, by %s", version, who)
         return PolicyOutcome(version, [], True)
