@@ -16,6 +16,7 @@ MODULES = {
     "on-path-self": "on_path_self",
     "pinning": "pinning",
     "multi-mcp": "multi_mcp",
+    "added-mcp": "added_mcp",
     "nanocell": "nanocell",
     "ip-gateway": "ip_gateway",
     "pooling": "pooling",

@@ -153,13 +153,13 @@ class Controller:
     def ask(
         self, method: str, path: str, body: Any, headers: Mapping[str, str] = MappingProxyType({})
     ) -> tuple[int, Any]:
-        """Change something: the answer's status and body, whatever they are. A text goes as YAML."""
+        """Change something: the answer's status and body, whatever they are. A text goes as YAML, None not at all."""
         kind = "application/yaml" if isinstance(body, str) else "application/json"
         data = body if isinstance(body, str) else json.dumps(body)
         token = (self._state / "token").read_text().strip()
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.rest_port}{path}",
-            data=data.encode(),
+            data=None if body is None else data.encode(),
             method=method,
             headers={"Authorization": f"Bearer {token}", "Content-Type": kind, "If-Match": "*", **headers},
         )

@@ -1,13 +1,16 @@
-"""`steering mcp`: the MCPs and what they carry; taking one out of service and back."""
+"""`steering mcp`: the MCPs and what they carry; taking one out of service and back; registering and removing one."""
 
 import argparse
+import sys
 from typing import Any
 
 from steering.cli import client
 from steering.cli.table import table
 from steering.cli.wording import when
+from steering.policy.document import load_text
+from steering.policy.site_mcps import McpText
 
-SUMMARY: str = "list the MCPs, their types, load and health; drain one, or take it back"
+SUMMARY: str = "list the MCPs, their types, load and health; drain, register, change or remove one"
 
 HEADERS = [
     "MCP", "type", "interception", "addresses", "port", "sessions", "capacity", "subflows", "reachable",
@@ -19,11 +22,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("list", "show", "drain", "undrain"),
+        choices=("list", "show", "drain", "undrain", "add", "change", "remove"),
         default="list",
-        help="list (default); show: one of them, with the servers that MPTCP makes slow; drain: it keeps its sessions and gets no new ones; undrain: it gets new ones again",
+        help="list (default); show: one of them, with the servers that MPTCP makes slow; drain: it keeps its sessions and gets no new ones; undrain: it gets new ones again; "
+        "add FILE: register an MCP (YAML, as an item of the site file's mcps); change FILE: it is otherwise; "
+        "remove NAME: it is none any more",
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the MCP to show, drain or take back")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="the MCP, or the file that describes it ('-': stdin)"
+    )
+    parser.add_argument("--force", action="store_true", help="remove: end the sessions that live there")
     client.add_arguments(parser)
 
 
@@ -40,6 +48,12 @@ def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
         raise client.BadInput(f"{args.what} which MCP? 'steering mcp' lists them")
     elif args.what == "show":
         _show(controller.get("mcps", args.name), args.json)
+    elif args.force and args.what != "remove":
+        raise client.BadInput("--force is of remove alone")
+    elif args.what == "remove":
+        _remove(controller, args.name, args.force, args.json)
+    elif args.what in ("add", "change"):
+        _put(controller, args.what, args.name, args.json)
     else:
         _admin(controller, args.what, args.name, args.json)
 
@@ -52,6 +66,45 @@ def _admin(controller: client.Controller, what: str, name: str, as_json: bool) -
         print(f"{told['name']} gets no new sessions; those it has go on")
     else:
         print(f"{told['name']} gets new sessions again")
+
+
+def _put(controller: client.Controller, what: str, file: str, as_json: bool) -> None:
+    text, findings = load_text("/dev/stdin" if file == "-" else file)
+    if text is None:
+        raise client.BadInput(str(findings[0]))
+    headers, path, method = {"Content-Type": "application/yaml"}, ["mcps"], "POST"
+    if what == "change":
+        name = McpText(text).name
+        if not name:
+            raise client.BadInput(f"{file} names no MCP")
+        path, method = ["mcps", name], "PUT"
+        headers["If-Match"] = controller.request("GET", path).etag or "*"
+    try:
+        told = controller.request(method, path, body=text.encode(), headers=headers).body
+    except client.Rejected as rejected:
+        if as_json:
+            client.print_json(rejected.problem)
+        for error in () if as_json else rejected.problem.get("errors", []):
+            print(f"{file}: {error['path']}: {error['message']}", file=sys.stderr)
+        raise
+    if as_json:
+        client.print_json(told)
+    else:
+        done = "is registered" if what == "add" else "is changed"
+        print(f"{told['name']} {done}; {_lasts(told['kept'])}")
+
+
+def _remove(controller: client.Controller, name: str, force: bool, as_json: bool) -> None:
+    told = controller.request("DELETE", ["mcps", name], query={"force": 1 if force else None}).body
+    if as_json:
+        client.print_json(told)
+        return
+    ended = f", {told['sessions']} sessions end" if told["sessions"] else ""
+    print(f"{told['name']} is removed{ended}; {_lasts(told['kept'])}")
+
+
+def _lasts(kept: bool) -> str:
+    return "kept over restarts" if kept else "the site file names it: after a restart it is as written there"
 
 
 def _list(controller: client.Controller, as_json: bool) -> None:

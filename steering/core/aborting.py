@@ -79,9 +79,14 @@ class Aborting:
         return outputs + self._end(session, Abort.FASTCLOSE, pending[2], now)
 
     def gone(self, mcp: int) -> bool:
-        """Whether an MCP is not there now."""
+        """Whether an MCP is not there now, or none of the site's any more (0 is no MCP)."""
         health = self._health.get(mcp)
-        return health is not None and health.gone
+        return mcp != 0 if health is None else health.gone
+
+    def removed(self, mcp: int) -> None:
+        """An MCP is none any more: its sessions end as those of a dead one, from the next tick on."""
+        self._scans.pop(mcp, None)
+        self._orphans += [session.id for session in self._table if session.mcp == mcp]
 
     def refusal(self, session: Session) -> Refusal | None:
         """Why a session gets no more subflows: it is being aborted, or its MCP is not there."""

@@ -1,6 +1,6 @@
 """From a first SYN to a ruling: which rule governs it, and which MCP it gets. Caches what seldom changes."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from steering.core.graph import Graph
@@ -45,12 +45,9 @@ class Chooser:
         self._graph = graph
         self._neighbours = neighbours
         self.access = {a.name: (a.type, a.trust) for a in sitemap.site.access_networks}
-        self.health = {mcp.id: McpHealth(policy.timers.health_hold) for mcp in sitemap.site.mcps}
+        self.health: dict[int, McpHealth] = {}
         self.granted: dict[bytes, str] = {}  # source -> the class that an authoriser named
         self.minute = 0  # of the week, Monday 0:00 is 0
-        self._all_ports = all(
-            mcp.tcp_ports == ((1, 65535),) and not mcp.referral_ports for mcp in sitemap.site.mcps
-        )
         self._previous: dict[int, int] = {}  # access edge -> MCP id given last
         self._candidates: dict[tuple[int, int, int, int, int, bytes], Candidates] = {}
         self._version = -1  # of the graph
@@ -59,6 +56,21 @@ class Chooser:
         self.excluded: dict[int, Filtered] = {}  # MCPs that get no new session, and why
         self._outside: dict[int, float] = {}  # load that others report, empty when nobody does
         self.replace(policy)
+        self.mcps_changed()
+
+    def mcps_changed(self, forget: Collection[int] = ()) -> None:
+        """The site has other MCPs now. What is known of the health of `forget` and of those that went is not kept."""
+        known = self._map.mcps
+        for number in list(self.health):
+            if number not in known or number in forget:
+                del self.health[number]
+        for number in known:
+            if number not in self.health:
+                self.health[number] = McpHealth(self.policy.timers.health_hold)
+        mcps = known.values()
+        self._all_ports = all(mcp.tcp_ports == ((1, 65535),) and not mcp.referral_ports for mcp in mcps)
+        self._candidates.clear()
+        self._effective.clear()
 
     def replace(self, policy: Policy) -> None:
         """Another policy is in force from now on."""

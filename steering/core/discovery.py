@@ -68,6 +68,10 @@ class Discovery:
         self._links: dict[PortRef, _Adjacency] = {}
         self._due = 0.0
 
+    def attach(self, attachments: Collection[PortRef]) -> None:
+        """Hosts and MCPs hang at these ports from now on, and nowhere else."""
+        self._attachments = frozenset(attachments)
+
     # ---- what the switches say -----------------------------------------------------------------
 
     def switch_up(self, dpid: int, ports: Mapping[int, bool], now: float) -> list[LinkChange]:

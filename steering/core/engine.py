@@ -9,6 +9,7 @@ from steering.core.counters import Counters
 from steering.core.floods import Floods
 from steering.core.graph import Graph
 from steering.core.keeping import Keeping
+from steering.core.mcps import replace_mcps
 from steering.core.moving import moved
 from steering.core.natural import Natural
 from steering.core.neighbours import Neighbours
@@ -98,6 +99,7 @@ class Engine:
             m.LinkDown: self._link_down,
             m.EntriesRead: self._entries_read,
             m.PolicyReplaced: self._policy_replaced,
+            m.McpsReplaced: self._mcps_replaced,
             m.McpAdmin: self._mcp_admin,
             m.McpReport: self._mcp_report,
             m.PortLoad: self._port_load,
@@ -178,6 +180,10 @@ class Engine:
         self.natural = Natural(self.map, replaced.policy, self._epochs, self._disabled, self.authorising)
         moved, _ = self.pinning.proactive.tick(now)  # exact entries for whoever is led elsewhere
         return moved + self._resync()
+
+    def _mcps_replaced(self, given: m.McpsReplaced, now: float) -> list[m.Output]:
+        """Atomic: the next SYN may get a new one as soon as that answers, sessions of the others stay (D-6.7.7)."""
+        return self._to_filled(replace_mcps(self, given, now)) + self._resync()
 
     def _mcp_admin(self, given: m.McpAdmin, now: float) -> list[m.Output]:
         if given.mcp in self.chooser.health:

@@ -28,6 +28,10 @@ class Explicit:
         self._terms: dict[tuple[int, bytes], tuple[Terms, Terms]] = {}
         self._exits = tuple(dict.fromkeys(port for g in sitemap.site.gateways for port in g.ports))
 
+    def mcps_changed(self) -> None:
+        """An address may be another MCP's now."""
+        self._terms.clear()
+
     def owners(self, handshake: Handshake) -> tuple[Mcp, ...]:
         """The MCPs that a first SYN means by its destination; none where it is no MCP's address."""
         own = self._map.mcp_addresses.get(handshake.dst)

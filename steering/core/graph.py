@@ -37,6 +37,11 @@ class Graph:
             self.add(link.a, link.b)
             self.add(link.b, link.a)
 
+    def replace(self, site: Site) -> None:
+        """The same switches and links with other MCPs: natural paths may lead through one in line, or no more."""
+        self._site = site
+        self._changed()
+
     def add(self, a: PortRef, b: PortRef) -> bool:
         """Add the direction a -> b. True if that changed anything."""
         cost = self._weight(a, b)

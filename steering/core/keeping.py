@@ -97,8 +97,11 @@ class Keeping:
         session = self._table.by_id.get(number)
         if session is None or session.unit is None or session.returns or session.state not in _LIVE:
             return None  # one that is closing is over by the time somebody reads this
+        mcp = self._map.mcps.get(session.mcp)
+        if mcp is None:
+            return None  # its MCP was taken out, and it ends with it
         return KeptSession(
-            session.unit, self._map.mcps[session.mcp].name, session.token, session.version, session.first,
+            session.unit, mcp.name, session.token, session.version, session.first,
             tuple((s.key, s.dpid, s.isn) for s in session.subflows),
         )  # fmt: skip
 

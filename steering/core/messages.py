@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from steering.model.authorisation import AclEntry, Authorizer, Registered, Verdict
 from steering.model.kept import Kept
-from steering.model.network import NetworkAccessType, PortRef, Trust
+from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Policy, Pooling
 from steering.model.preference import Intent
 from steering.model.reservation import Wish
@@ -145,6 +145,13 @@ class PolicyReplaced(NamedTuple):
     """From now on this policy counts; live sessions keep their MCP."""
 
     policy: Policy
+
+
+class McpsReplaced(NamedTuple):
+    """The site has these MCPs from now on (D-6.7.7). Sessions of those that are no more in it end."""
+
+    mcps: tuple[Mcp, ...]
+    switches: Mapping[str, int] = MappingProxyType({})  # names that come with them
 
 
 class McpAdmin(NamedTuple):
@@ -297,6 +304,7 @@ Input = (
     | HostMissed
     | TtlExpired
     | PolicyReplaced
+    | McpsReplaced
     | McpAdmin
     | McpReport
     | PortLoad

@@ -50,6 +50,32 @@ class Neighbours:
         self._answered: dict[int, float] = {}  # waypoint of an MCP or next hop -> when it last answered
         self._wanted = {w: _transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
 
+    def mcps_changed(self, before: Mapping[PortRef, Attachment]) -> list[Output]:
+        """The site has other MCPs now; `before` is what hung where. Those that came are asked for at once."""
+        outputs: list[Output] = []
+        now = self._map.attachments
+        for port, old in before.items():
+            if now.get(port) == old:
+                continue
+            waypoint = old.waypoint.id
+            mac = self.transit.pop(waypoint, None)
+            if mac is not None:
+                rules = transit_rules(self._epochs[port.dpid], waypoint, mac.hex(":"), port.port)
+                outputs.append(SyncRules(port.dpid, (), tuple(rules)))
+            self._answered.pop(waypoint, None)
+            if waypoint not in self._map.by_waypoint:
+                del self._hosts[waypoint], self._wanted[waypoint]
+        for port, new in now.items():
+            if before.get(port) == new:
+                continue
+            self._hosts.setdefault(new.waypoint.id, {})
+            self._wanted[new.waypoint.id] = _transit_addresses(new)
+            for address in self._wanted[new.waypoint.id]:
+                outputs += self._forget(address)  # whoever had it was no MCP
+                self._questions.pop(address, None)
+        self._refresh = 0.0
+        return outputs
+
     def hosts(self) -> Iterator[tuple[bytes, bytes, PortRef]]:
         """Every known host: address, MAC, port."""
         for waypoint, known in self._hosts.items():

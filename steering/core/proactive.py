@@ -192,6 +192,18 @@ class Proactive:
                 else:
                     self.note(unit, session)
 
+    def mcps_changed(self) -> None:
+        """The site has other MCPs now. Nobody is led to one that went: SYNs are looked at until the next `tick`."""
+        known = self._map.mcps
+        self._wanted = {n: u for n, u in self._wanted.items() if u.mcp in known}
+        self._by_prefix = {
+            key: {net: u for net, u in nets.items() if u.mcp in known}
+            for key, nets in self._by_prefix.items()
+        }
+        self.units = {n: u for n, u in self.units.items() if u.mcp in known}
+        self._forced.clear()  # by MCPs' ids; the chooser, which goes by the identity of terms, forgets with it
+        self._seen, self._to_pin = None, None
+
     def _forget_strays(self, now: float) -> bool:
         """Whether a unit's last old session is over, so that its SYNs need not be looked at any more."""
         self._look = now + LOOK

@@ -310,6 +310,13 @@ class Reserving:
                 self._fit_again(one, moved)
         return self._sync()
 
+    def mcps_changed(self) -> list[m.Output]:
+        """What was reserved at an MCP that the site has no more is lost."""
+        for one in list(self.by_id.values()):
+            if one.mcp not in self._map.mcps:
+                self._end(one, Became.LOST)
+        return self._sync()
+
     def _is_over(self, one: Reservation) -> bool:
         return one.wish.session not in self._table.by_id or bool(
             one.wish.flow and one.wish.flow not in self._table.flows

@@ -34,9 +34,14 @@ class Attachment:
 
 
 class SiteMap:
-    """Indexes of one site; built once."""
+    """Indexes of one site, built once; again in place only when it gets other MCPs, so that whoever holds it sees
+    them too."""
 
     def __init__(self, site: Site) -> None:
+        self.replace(site)
+
+    def replace(self, site: Site) -> None:
+        """Index another site."""
         self.site = site
         parts: dict[str, AccessNetwork | Gateway | Mcp] = {}
         parts |= {p.name: p for p in site.access_networks}

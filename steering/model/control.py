@@ -1,5 +1,6 @@
 """What the northbound may ask a running controller to do."""
 
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 Json = dict[str, Any]
@@ -32,6 +33,27 @@ class WhatIf(NamedTuple):
     source_port: int = 49_152
 
 
+class McpAnswer(StrEnum):
+    """What became of an MCP that somebody registered, changed or took out."""
+
+    DONE = "done"
+    WRONG = "wrong"  # it has findings
+    TAKEN = "taken"  # there is one of that name
+    UNKNOWN = "unknown"  # there is none
+    IN_USE = "in-use"  # sessions live there
+
+
+class McpOutcome(NamedTuple):
+    """`findings` as of policies, "path" being a field of the MCP; `kept`: whether a controller that starts again
+    has it so; `sessions`: how many live there."""
+
+    answer: McpAnswer
+    name: str
+    findings: list[Json]
+    kept: bool
+    sessions: int
+
+
 class Control(Protocol):
     """The writes. None of them waits: what is given takes effect at the engine's next turn."""
 
@@ -58,6 +80,15 @@ class Control(Protocol):
 
     def set_clock_offset(self, seconds: int) -> None:
         """Another offset; rules go by it when this comes back."""
+
+    def mcp(self, name: str) -> Json | None:
+        """An MCP in the site file's shape; None for one that is not there."""
+
+    def put_mcp(self, text: str, name: str | None) -> McpOutcome:
+        """Register an MCP (YAML, in the site file's shape), or with `name` change that one."""
+
+    def remove_mcp(self, name: str, force: bool) -> McpOutcome:
+        """Take an MCP out; `force` ends the sessions that live there."""
 
     def whatif(self, question: WhatIf) -> Json:
         """The decision on a connection without installing anything: the body of a decision, without its id.

@@ -36,6 +36,7 @@ from steering.northbound.lists import Lists
 from steering.northbound.mappings import MappingLog
 from steering.northbound.preferences import Preferences
 from steering.northbound.problems import Problem, conflict, not_found, shown
+from steering.northbound.registering import Registering
 from steering.northbound.resources import Resources
 from steering.northbound.watching import Watcher, policy_told
 
@@ -70,11 +71,15 @@ class Changes(Resources):
         self._hub = hub
         self._watcher = watcher
         self._heartbeat = heartbeat
-        # Checking a policy may take a while, in which others are served: one after the other, or two would
-        # pass the same If-Match.
+        # Checking a policy or a site may take a while, in which others are served: one after the other, or two
+        # would pass the same If-Match.
         self._one_policy = Lock()
+        self.registering = Registering(control, self._one_policy)
 
     # ---- MCPs ----------------------------------------------------------------------------------
+
+    def mcp(self, call: Call) -> Reply:
+        return self.registering.shown(cast(Json, super().mcp(call).body))
 
     def drain(self, call: Call) -> Reply:
         return self._admin(call, True)

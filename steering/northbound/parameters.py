@@ -140,6 +140,14 @@ DRY_RUN = Parameter(
     "dry_run", "1: check only", {"type": "string", "enum": list(_FLAGS), "default": "0"}, False, _flag
 )
 
+FORCE = Parameter(
+    "force",
+    "1: end the sessions that live there",
+    {"type": "string", "enum": ["0", "1"], "default": "0"},
+    False,
+    _flag,
+)
+
 
 def parse_query(raw: str, declared: tuple[Parameter, ...]) -> dict[str, Any]:
     """A query string's values by name, defaults filled in.

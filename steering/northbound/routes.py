@@ -51,7 +51,25 @@ ROUTES = (
         lambda to, call: to.links.put_link(call), "Link", OPERATOR, takes=LinkUpdate, uses=IF_MATCH, changes=True,
     ),
     Route("GET", "mcps", "/v1/mcps", "The MCPs and what they carry", To.mcps, "Mcps", LIST_MCPS),
-    Route("GET", "mcp", "/v1/mcps/{name}", "One MCP", To.mcp, "Mcp", MCPS, bound=True),
+    Route(
+        "POST", "register_mcp", "/v1/mcps", "Register an MCP, in the site file's shape",
+        lambda to, call: to.registering.register(call), "McpRegistered", OWN_MCP, takes=str, status=CREATED,
+        uses=Uses.STATE, changes=True,
+    ),
+    Route(
+        "GET", "mcp", "/v1/mcps/{name}", "One MCP; its ETag is that of what was declared of it", To.mcp,
+        "McpDeclared", MCPS, bound=True,
+    ),
+    Route(
+        "PUT", "change_mcp", "/v1/mcps/{name}", "Another description of an MCP, in the site file's shape",
+        lambda to, call: to.registering.change(call), "McpRegistered", OWN_MCP, takes=str,
+        uses=IF_MATCH | Uses.STATE, bound=True, changes=True,
+    ),
+    Route(
+        "DELETE", "remove_mcp", "/v1/mcps/{name}", "Take an MCP out; 409 while sessions live there",
+        lambda to, call: to.registering.remove(call), "McpRemoved", OWN_MCP, (parameters.FORCE,),
+        uses=Uses.STATE, bound=True, changes=True,
+    ),
     Route(
         "POST", "drain", "/v1/mcps/{name}/drain", "Keep its sessions, get no new ones", To.drain, "Drain",
         OPERATOR, status=ACCEPTED, changes=True,

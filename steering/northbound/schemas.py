@@ -75,6 +75,39 @@ _PLACE: dict[str, Json] = {
 
 _FULL: dict[str, Json] = {"kind": TEXT, "name": TEXT, "most": WHOLE, "source": TEXT}
 
+_MCP: dict[str, Json] = {
+    "name": TEXT,
+    "id": WHOLE,
+    "type": _one_of("on-path", "off-path"),
+    "type_computed": _maybe(TEXT),
+    "interception": _one_of("steered", "self"),
+    "location": _described(_maybe(TEXT), "Where it stands, in the operator's word"),
+    "access_networks": _described(_list(TEXT), "Those it can be reached from; none named: all"),
+    "public_addresses": _list(TEXT),
+    "addresses": _list(TEXT),
+    "port": TEXT,
+    "capacity_sessions": WHOLE,
+    "sessions": WHOLE,
+    "subflows": WHOLE,
+    "reachable": FLAG,
+}
+
+_MCP_MORE: dict[str, Json] = {
+    "health": _one_of("up", "draining", "down", "unknown"),
+    "load": _described(NUMBER, "0 to 1, the greatest that others report"),
+    "operator": TEXT,
+    "slow_servers": _described(
+        _list(_object(address=TEXT, until=_described(NUMBER, "Seconds since 1970"))),
+        "Servers that MPTCP makes slow, as it told; of one MCP only, not in lists",
+    ),
+    "distribution": _described(TEXT, "The policy's scheme, where no rule says another (N-5.6.2a)"),
+}
+
+_DECLARED = _described({"type": "object"}, "As an item of the site file's `mcps`")
+_KEPT = _described(
+    FLAG, "Whether it is so too when the controller starts again; of the site file's MCPs the file decides"
+)
+
 SCHEMAS: dict[str, Json] = {
     "Health": _object(
         status=_one_of("ok", "recovering", "no-switch"),
@@ -110,32 +143,10 @@ SCHEMAS: dict[str, Json] = {
         offset_s=_described(WHOLE, "How far it is ahead of the controller's own clock"),
         rules=_described(_list(_object(name=TEXT, open=FLAG)), "Rules with windows"),
     ),
-    "Mcp": _object(
-        name=TEXT,
-        id=WHOLE,
-        type=_one_of("on-path", "off-path"),
-        type_computed=_maybe(TEXT),
-        interception=_one_of("steered", "self"),
-        location=_described(_maybe(TEXT), "Where it stands, in the operator's word"),
-        access_networks=_described(_list(TEXT), "Those it can be reached from; none named: all"),
-        public_addresses=_list(TEXT),
-        addresses=_list(TEXT),
-        port=TEXT,
-        capacity_sessions=WHOLE,
-        sessions=WHOLE,
-        subflows=WHOLE,
-        reachable=FLAG,
-        optional={
-            "health": _one_of("up", "draining", "down", "unknown"),
-            "load": _described(NUMBER, "0 to 1, the greatest that others report"),
-            "operator": TEXT,
-            "slow_servers": _described(
-                _list(_object(address=TEXT, until=_described(NUMBER, "Seconds since 1970"))),
-                "Servers that MPTCP makes slow, as it told; of one MCP only, not in lists",
-            ),
-            "distribution": _described(TEXT, "The policy's scheme, where no rule says another (N-5.6.2a)"),
-        },
-    ),
+    "Mcp": _object(**_MCP, optional=_MCP_MORE),
+    "McpDeclared": _object(**_MCP, declared=_DECLARED, optional=_MCP_MORE),
+    "McpRegistered": _object(name=TEXT, kept=_KEPT, declared=_DECLARED),
+    "McpRemoved": _object(name=TEXT, kept=_KEPT, sessions=_described(WHOLE, "That lived there, and end")),
     "Mcps": _object(mcps=_list(reference("Mcp"))),
     "SessionSummary": _object(**_SESSION_HEAD, subflows=WHOLE),
     "Sessions": _object(

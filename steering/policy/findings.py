@@ -41,6 +41,7 @@ class Code(StrEnum):
     ID_COLLISION = "id-collision"
     WAYPOINT_COLLISION = "waypoint-collision"
     UNKNOWN_SWITCH = "unknown-switch"
+    UNKNOWN_PORT = "unknown-port"
     DUPLICATE_SWITCH = "duplicate-switch"
     UNREACHABLE_SWITCH = "unreachable-switch"
     PORT_TAKEN = "port-taken"

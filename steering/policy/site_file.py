@@ -1,6 +1,7 @@
-"""Site files: `load_site`, `parse_site`."""
+"""Site files: `load_site`, `parse_site`, `site_of`."""
 
 from ipaddress import IPv6Network
+from typing import Any
 
 from steering.model.network import (
     AccessNetwork,
@@ -13,7 +14,7 @@ from steering.model.network import (
     stable_id,
 )
 from steering.model.source import SourceMode
-from steering.policy.document import Document, load_text, read_document
+from steering.policy.document import load_text, read_document
 from steering.policy.fields import merged
 from steering.policy.findings import Code, Finding, Problem
 from steering.policy.site_address_checks import address_problems
@@ -40,24 +41,28 @@ def parse_site(text: str, filename: str) -> tuple[Site | None, list[Finding]]:
     if "policy" in data and "site" not in data:
         wrong = Problem(("policy",), Code.WRONG_FILE, "this is a policy file, not a site file", at_key=True)
         return None, document.report([wrong])
-    file, problems = check(SiteFile, data)
-    left = Salvage(file, {}, set()) if file else salvage(SiteFile, data, problems, {"site": 1})
-    made = _plan(left, document)
-    if made is not None:
-        problems += [*made.problems, *topology_problems(made), *address_problems(made), *mcp_problems(made)]
-        problems += virtual_problems(made)
+    # A section that is an alias is as lost as one that the schema refused.
+    made, problems = _examined(data, {str(path[0]) for path in document.broken if path})
     findings = document.report(problems)
     if findings or made is None:
         return None, findings
     return _site(made), []
 
 
-def _plan(left: Salvage[SiteFile], document: Document) -> Plan | None:
+def site_of(data: dict[str, Any]) -> tuple[Site | None, list[Problem]]:
+    """As `parse_site`, of a site file's data. Problems have places in it, and no lines."""
+    made, problems = _examined(data, set())
+    return (None, problems) if problems or made is None else (_site(made), [])
+
+
+def _examined(data: dict[str, Any], broken: set[str]) -> tuple[Plan | None, list[Problem]]:
+    file, problems = check(SiteFile, data)
+    left = Salvage(file, {}, set()) if file else salvage(SiteFile, data, problems, {"site": 1})
     if left.model is None:
-        return None
-    # A section that is an alias is as lost as one that the schema refused.
-    lost = left.lost | {str(path[0]) for path in document.broken if path}
-    return plan(left.model, left.numbers, lost)
+        return None, problems
+    made = plan(left.model, left.numbers, left.lost | broken)
+    problems += [*made.problems, *topology_problems(made), *address_problems(made), *mcp_problems(made)]
+    return made, [*problems, *virtual_problems(made)]
 
 
 def _site(made: Plan) -> Site:

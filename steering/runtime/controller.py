@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from time import monotonic
 
+from eventlet import tpool
+
 from steering import __version__
 from steering.core.counters import Counters
 from steering.core.discovery import Discovery
@@ -13,13 +15,15 @@ from steering.core.engine import Engine
 from steering.core.view import EngineView
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
-from steering.northbound.credentials import CredentialError, lldp_key
-from steering.policy import load_policy, load_site
+from steering.northbound.credentials import CredentialError, StateDirectory, lldp_key
+from steering.policy import load_policy
 from steering.policy.unenforced import unenforced
 from steering.policy.unserved import unserved
 from steering.runtime.authorisers import authorisers
+from steering.runtime.declared import Declared, declare
 from steering.runtime.keeping import Keeper
 from steering.runtime.operator import FileWatch, Operator
+from steering.runtime.registrar import Registrar
 from steering.runtime.rest import Rest
 from steering.runtime.settings import Settings, SettingsError
 
@@ -33,9 +37,10 @@ class StartError(Exception):
 class Controller:
     """One engine and what stands around it. `now` is its clock: seconds, monotonic."""
 
-    def __init__(self, settings: Settings, site: Site, policy: Policy, policy_text: str) -> None:
+    def __init__(self, settings: Settings, declared: Declared, policy: Policy, policy_text: str) -> None:
         self.settings = settings
         self.counters = Counters()
+        site = declared.site
         # 16 bits tell this run's rules from those of earlier ones.
         self.engine = Engine(
             site,
@@ -47,7 +52,8 @@ class Controller:
         self.discovery = _discovery(settings, site)
         self.now = monotonic
         view = EngineView(self.engine, self.now, __version__)
-        self.operator = Operator(site, self.engine, view, settings.state_dir, self.now)
+        registrar = Registrar(declared, self.engine, self.discovery, tpool.execute)
+        self.operator = Operator(self.engine, registrar, view, settings.state_dir, self.now)
         self.keeper = Keeper(self.engine, settings.state_dir, self.now, "keeping" in settings.disabled)
         self.authorisers = authorisers(site.aaa)
         self.policy_file = FileWatch(settings.policy, settings.watch)
@@ -64,22 +70,22 @@ def _discovery(settings: Settings, site: Site) -> Discovery | None:
 
 def assemble(settings: Settings) -> Controller:
     """The controller that `settings` describe. Raises StartError after printing every finding."""
-    site, findings = load_site(settings.site)
+    declared, findings = declare(settings.site, StateDirectory(settings.state_dir))
     policy: Policy | None = Policy(quotas=DEFAULT_QUOTAS)
     text = "policy: 1\n"
     if settings.policy is not None:
-        policy, more = load_policy(settings.policy, site)
-        findings = findings + more
+        policy, more = load_policy(settings.policy, None if declared is None else declared.site)
+        findings = findings + [str(finding) for finding in more]
         if policy is not None:
             text = Path(settings.policy).read_text(encoding="utf-8")
     for finding in findings:
         print(finding, file=sys.stderr)
-    if findings or site is None or policy is None:
+    if findings or declared is None or policy is None:
         raise StartError
-    for note in (*unenforced(policy, site), *unserved(policy, site)):
+    for note in (*unenforced(policy, declared.site), *unserved(policy, declared.site)):
         log.warning("policy: %s", note)
     try:
-        return Controller(settings, site, policy, text)
+        return Controller(settings, declared, policy, text)
     except (CredentialError, SettingsError) as error:
         print(f"steering: {error}", file=sys.stderr)
         raise StartError from None

@@ -22,7 +22,7 @@ from steering.core.messages import Input, PolicyReplaced, TimeOfDay
 from steering.core.rulebook import minute_of_week
 from steering.core.view import EngineView
 from steering.core.whatif import whatif
-from steering.model.control import Json, PolicyOutcome, PolicyText, WhatIf
+from steering.model.control import Json, McpOutcome, PolicyOutcome, PolicyText, WhatIf
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.northbound.credentials import pseudonym_key
@@ -31,6 +31,7 @@ from steering.policy import Finding, parse_policy
 from steering.policy.document import load_text
 from steering.policy.history import History, HistoryError, Version
 from steering.policy.unenforced import unenforced
+from steering.runtime.registrar import Registrar
 
 LOOK = 0.25  # seconds between looks at the policy file: what it says acts within a second
 LOOKS = 4  # of them between looks at the clock and at limits
@@ -43,14 +44,14 @@ class Operator:
 
     def __init__(
         self,
-        site: Site,
         engine: Engine,
+        registrar: Registrar,
         view: EngineView,
         state_dir: Path,
         now: Callable[[], float],
     ) -> None:
-        self._site = site
         self._engine = engine
+        self._registrar = registrar
         self._view = view
         self._history = History(state_dir)
         self._now = now
@@ -93,7 +94,7 @@ class Operator:
         return self._text
 
     def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
-        policy, findings = tpool.execute(_check, text, self._site)
+        policy, findings = tpool.execute(_check, text, self._engine.site)
         said = [_json(finding) for finding in findings]
         if policy is None or findings:
             return PolicyOutcome(self._text.version, said, False)
@@ -105,7 +106,7 @@ class Operator:
         version = self._keep(text, who, comment).version
         self._text = PolicyText(version, text)
         self.give(PolicyReplaced(replace(policy, version=version)))
-        for note in unenforced(policy, self._site):
+        for note in unenforced(policy, self._engine.site):
             log.warning("policy: %s", note)
         log.info("policy version %d is in force, by %s", version, who)
         return PolicyOutcome(version, [], True)
@@ -127,10 +128,19 @@ class Operator:
             text = self._history.read(version).text
         except HistoryError:
             return None
-        policy, findings = tpool.execute(_check, text, self._site)
+        policy, findings = tpool.execute(_check, text, self._engine.site)
         if policy is None or findings:
             return PolicyOutcome(self._text.version, [_json(finding) for finding in findings], False)
         return self._put(policy, text, who, f"rolled back to version {version}")
+
+    def mcp(self, name: str) -> Json | None:
+        return self._registrar.mcp(name)
+
+    def put_mcp(self, text: str, name: str | None) -> McpOutcome:
+        return self._registrar.put(text, name, self._text.text, self.take)
+
+    def remove_mcp(self, name: str, force: bool) -> McpOutcome:
+        return self._registrar.remove(name, force, self._text.text, self.take)
 
     def whatif(self, question: WhatIf) -> Json:
         return whatif(self._engine, self._view, question, self._now())
@@ -154,7 +164,7 @@ class Operator:
 
     def reload(self, path: str) -> None:
         """The policy file again; findings are logged and change nothing."""
-        policy, text, findings = tpool.execute(_read, path, self._site)
+        policy, text, findings = tpool.execute(_read, path, self._engine.site)
         for finding in findings:
             log.error("the policy stays as it is: %s", finding)
         if policy is not None and not findings:

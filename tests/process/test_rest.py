@@ -17,6 +17,7 @@ import pytest
 
 from steering.northbound.events import MAX_STREAMS
 from steering.runtime.protocol import REQUEST_TIME
+from tests.fakes.rawswitch import RawSwitch
 from tests.process.running import LINKS, ROOT, SITE, Running, environment
 
 
@@ -130,6 +131,39 @@ def test_a_client_that_drips_its_request_does_not_stay(running: Running) -> None
             except OSError:
                 break
         assert time.monotonic() - began < 3 * REQUEST_TIME
+
+
+FRESH = {
+    "name": "fresh", "type": "off-path", "port": "s4:9", "addresses": ["10.8.2.2"], "source_mode": "transparent",
+}  # fmt: skip
+
+
+@pytest.mark.row("D-6.7.7", "S-5", "N-5.4.0", "D-7.2")
+def test_an_mcp_is_registered_while_it_runs_and_outlives_it(tmp_path: Path) -> None:
+    with Running(tmp_path) as running:
+        token = json.loads(
+            steering(running, "token", "add", "--role", "mcp", "--mcp", "fresh", "--json").stdout
+        )["token"]
+        away = ask(running, "POST", "/v1/mcps", FRESH, token)
+        assert (away.status, json.load(away)["errors"][0]["code"]) == (422, "unknown-switch")
+        with RawSwitch(4, tuple(range(1, 10))).connect(running.port):
+            within(5.0, lambda: running.json("/v1/health")["switches"]["connected"] == 1)
+            bare = ask(
+                running, "POST", "/v1/mcps", {k: v for k, v in FRESH.items() if k != "source_mode"}, token
+            )
+            assert (bare.status, json.load(bare)["errors"][0]["path"]) == (422, "source_mode")
+            assert ask(running, "POST", "/v1/mcps", FRESH, "x" * 43).status == 401
+            assert ask(running, "POST", "/v1/mcps", FRESH | {"name": "other"}, token).status == 403
+            began = time.monotonic()
+            assert ask(running, "POST", "/v1/mcps", FRESH, token).status == 201
+            within(1.0, lambda: [m["name"] for m in running.json("/v1/mcps")["mcps"]] == ["core", "fresh"])
+            assert time.monotonic() - began < 1.0
+        assert running.end()[0] == 0
+        running.start()
+        assert running.json("/v1/mcps/fresh")["declared"] == FRESH
+        assert "is removed; kept over restarts" in steering(running, "mcp", "remove", "fresh").stdout
+        assert steering(running, "mcp", "remove", "core").returncode == 1  # the last one
+        running.end()
 
 
 @pytest.mark.row("S-14", "D-7.2")

@@ -46,6 +46,26 @@ def run(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     return command
 
 
+@pytest.mark.row("D-6.7.7")
+def test_an_mcp_is_registered_changed_and_removed(
+    run: Run, control: Noted, tmp_path: Path, capsys: pytest.CaptureFixture[str], state_dir: Path
+) -> None:
+    file = tmp_path / "fresh.yaml"
+    file.write_text("name: fresh\nport: s4:9\n")
+    assert run("mcp", "add", str(file)) == "fresh is registered; kept over restarts\n"
+    assert run("mcp", "remove", "edge") == "edge is removed, 2 sessions end; kept over restarts\n"
+    told = run("mcp", "remove", "core", "--force")
+    assert told.endswith("the site file names it: after a restart it is as written there\n")
+    file.write_text("name: core\nport: s4:9\n")
+    assert run("mcp", "change", str(file)).startswith("core is changed; ")
+    assert control.asked == [
+        ("name: fresh\nport: s4:9\n", None), ("edge", False), ("core", True), ("name: core\nport: s4:9\n", "core"),
+    ]  # fmt: skip
+    file.write_text("name: wrong\n")
+    assert main(["mcp", "add", str(file), "--state-dir", str(state_dir)]) == 2
+    assert f"{file}: name: not so" in capsys.readouterr().err
+
+
 def test_an_mcp_is_drained_and_back(run: Run, control: Noted) -> None:
     assert run("mcp", "drain", "core") == "core gets no new sessions; those it has go on\n"
     assert json.loads(run("mcp", "undrain", "core", "--json")) == {"name": "core", "draining": False}
@@ -110,6 +130,11 @@ def test_a_stream_is_read_event_by_event() -> None:
         (["mcp", "list", "core"], 2, "list takes no NAME"),
         (["mcp", "drain", "none"], 1, "no MCP 'none'"),
         (["mcp", "stop", "core"], 2, "invalid choice"),
+        (["mcp", "remove", "none"], 1, "no MCP 'none'"),
+        (["mcp", "remove", "core"], 1, "2 sessions at MCP 'core'"),
+        (["mcp", "drain", "core", "--force"], 2, "--force is of remove alone"),
+        (["mcp", "add", "/nowhere.yaml"], 2, "cannot be read"),
+        (["mcp", "change", "/dev/null"], 2, "names no MCP"),
         (["access", "set", "lte"], 2, "set wants NAME and --type or --trust"),
         (["access", "--type", "wlan"], 2, "did you mean 'steering access set'"),
         (["access", "set", "mars", "--type", "wlan"], 1, "no access network 'mars'"),

@@ -129,6 +129,7 @@ def test_what_the_mcp_sends_meets_none_of_it_so_nothing_loops(lab):
     assert [c.packet_class for c in result.copies] == [PacketClass.SYN_ACK]
 
 
+@pytest.mark.timeout(240)  # ten seconds of work, a minute where eight others share two cores
 @given(
     role=st.sampled_from(["host", "server", "core", "edge"]),
     src=st.sampled_from(list(EDGE)),

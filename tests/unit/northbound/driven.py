@@ -5,8 +5,10 @@ from typing import Any
 from steering.core.messages import PolicyReplaced
 from steering.core.view import EngineView
 from steering.core.whatif import whatif
-from steering.model.control import Json, PolicyOutcome, PolicyText, WhatIf
+from steering.model.control import Json, McpAnswer, McpOutcome, PolicyOutcome, PolicyText, WhatIf
 from steering.policy import parse_policy
+from steering.policy.findings import Code
+from steering.policy.site_mcps import McpText
 from tests.unit.core.sites import Driver
 
 
@@ -47,6 +49,19 @@ class Driven:
         if version > len(self.texts):
             return None
         return self.replace_policy(self.texts[version - 1], who, False)
+
+    def mcp(self, name: str) -> Json | None:
+        return next(({"name": one.name} for one in self.driver.engine.site.mcps if one.name == name), None)
+
+    def put_mcp(self, text: str, name: str | None) -> McpOutcome:
+        """Its site is no file, so none can be told in a file's shape: see tests/unit/runtime/test_registrar.py."""
+        told = McpText(text)
+        wrong = told.unread() or [told.placed((), Code.UNSUPPORTED, "this site is no file")]
+        return McpOutcome(McpAnswer.WRONG, told.name, [one.as_json() for one in wrong], False, 0)
+
+    def remove_mcp(self, name: str, force: bool) -> McpOutcome:
+        known = self.mcp(name) is not None
+        return McpOutcome(McpAnswer.IN_USE if known else McpAnswer.UNKNOWN, name, [], False, 1)
 
     def whatif(self, question: WhatIf) -> Json:
         return whatif(self.driver.engine, self.view, question, self.driver.now)

@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
-from steering.model.control import Control, PolicyOutcome, PolicyText, WhatIf
+from steering.model.control import Control, McpAnswer, McpOutcome, PolicyOutcome, PolicyText, WhatIf
 from steering.model.network import PortRef
 from steering.model.preference import Intent
 from steering.model.view import Wanted
@@ -14,6 +14,8 @@ from steering.northbound import Northbound, northbound
 from steering.northbound.throttle import Throttle
 from steering.northbound.tokens import Identity, Role
 from steering.northbound.wsgi import Application
+from steering.policy.findings import Code
+from steering.policy.site_mcps import McpText
 
 TOKEN = "t0ken_of-the-tests_" + "x" * 24
 CLOCK = 500.0
@@ -241,6 +243,7 @@ class Noted:
         self.asked: list[Any] = []
         self.current = PolicyText(3, "version: 1\n")
         self.offset = 0
+        self.registered = {"core", "edge"}
 
     def give(self, given: Any) -> None:
         self.given.append(given)
@@ -271,6 +274,26 @@ class Noted:
 
     def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
         return self.replace_policy("version: 1\n", who, False) if version == 3 else None
+
+    def mcp(self, name: str) -> Json | None:
+        return {"name": name, "port": "s3:1"} if name in self.registered else None
+
+    def put_mcp(self, text: str, name: str | None) -> McpOutcome:
+        self.asked.append((text, name))
+        told = McpText(text)
+        if told.name == "wrong":
+            wrong = told.placed(("name",), Code.BAD_VALUE, "not so").as_json()
+            return McpOutcome(McpAnswer.WRONG, told.name, [wrong], False, 0)
+        taken = McpAnswer.TAKEN if name is None and told.name in self.registered else McpAnswer.DONE
+        self.registered.add(told.name)
+        return McpOutcome(taken, told.name, [], True, 0)
+
+    def remove_mcp(self, name: str, force: bool) -> McpOutcome:
+        self.asked.append((name, force))
+        if self.mcp(name) is None:
+            return McpOutcome(McpAnswer.UNKNOWN, name, [], True, 0)
+        busy = name == "core" and not force
+        return McpOutcome(McpAnswer.IN_USE if busy else McpAnswer.DONE, name, [], name == "edge", 2)
 
     def whatif(self, question: WhatIf) -> Json:
         self.asked.append(question)

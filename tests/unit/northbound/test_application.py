@@ -248,7 +248,7 @@ def test_what_is_not_there(path: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
 def test_a_resource_takes_its_own_methods(method: str) -> None:
-    response = ask("/v1/mcps", method=method)
+    response = ask("/v1/topology", method=method)
     problem(response, 405)
     assert response.headers["Allow"] == "GET, HEAD"
 

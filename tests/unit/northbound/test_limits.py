@@ -15,8 +15,11 @@ from steering.core.view import EngineView
 from steering.model.policy import OverLimit, Policy, Quotas, Subscriber, SubscriberClass
 from steering.model.session import Refusal
 from steering.northbound import credentials
+from steering.northbound.lists import Memory
 from steering.northbound.pseudonyms import pseudonym
+from steering.runtime.declared import Declared
 from steering.runtime.operator import Operator
+from steering.runtime.registrar import Registrar
 from tests.unit.cli.test_client_commands import serve
 from tests.unit.core.sites import TOKEN as SESSION_TOKEN
 from tests.unit.core.sites import UE_LTE, UE_WLAN, Driver, capable, join, refused
@@ -75,7 +78,9 @@ def test_the_log_names_a_limit_once_a_look(
 ) -> None:
     caplog.set_level(logging.INFO)
     view = EngineView(driver.engine, lambda: driver.now, "0")
-    operator = Operator(driver.site, driver.engine, view, tmp_path, lambda: driver.now)
+    declared = Declared({"mcps": []}, driver.site, [], Memory())
+    registrar = Registrar(declared, driver.engine, None, lambda work, *given: work(*given))
+    operator = Operator(driver.engine, registrar, view, tmp_path, lambda: driver.now)
     operator.tell_limits()
     operator.tell_limits()
     assert [record.getMessage() for record in caplog.records] == [

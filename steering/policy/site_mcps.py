@@ -1,0 +1,96 @@
+"""One MCP of a site file by itself, as it comes at run time: its text, and whether a site can have it (D-6.7.7)."""
+
+from typing import Any, NamedTuple
+
+from steering.model.network import Site
+from steering.policy.document import Document, read_document
+from steering.policy.findings import Code, Finding, Path, Problem
+from steering.policy.site_file import site_of
+
+Json = dict[str, Any]
+FILE = "mcp"
+WHOLE = "$"  # the path of the whole
+
+
+class FieldFinding(NamedTuple):
+    """What is wrong with which field: `addresses[0]`, `ports.inside`, WHOLE; `site.` leads out of it, to another
+    part of the site file, `policy.` to the policy in force. `line` and `column` are those of the text, or 0."""
+
+    path: str
+    line: int
+    column: int
+    code: Code
+    message: str
+    suggestion: str | None = None
+
+    def as_json(self) -> Json:
+        return {
+            **self._asdict(),
+            "code": str(self.code),
+            "line": self.line or None,
+            "column": self.column or None,
+        }
+
+
+class McpText:
+    """One MCP as somebody wrote it, YAML or JSON, in the shape of an item of the site file's `mcps`."""
+
+    def __init__(self, text: str) -> None:
+        self._document: Document = read_document(text, FILE)
+
+    @property
+    def data(self) -> Json | None:
+        """None for what cannot be read, or holds something twice: `unread` says why."""
+        return None if self._document.findings else self._document.data
+
+    @property
+    def name(self) -> str:
+        """Its name, empty where it has none."""
+        name = (self._document.data or {}).get("name")
+        return name if isinstance(name, str) else ""
+
+    def unread(self) -> list[FieldFinding]:
+        return [_of_text(found) for found in self._document.report([])]
+
+    def placed(self, path: Path, code: Code, message: str, suggestion: str | None = None) -> FieldFinding:
+        """A finding at a path of its own."""
+        line, column = self._document.position(path)
+        return FieldFinding(_spelled(path), line, column, code, message, suggestion)
+
+    def findings(self, problems: list[Problem], place: int) -> list[FieldFinding]:
+        """Problems of a site whose `mcps` has it at `place`."""
+        found: list[FieldFinding] = []
+        for one in problems:
+            if one.path[:2] == ("mcps", place):
+                path = one.path[2:]
+                if one.code is Code.MISSING_KEY and not path:
+                    path = (one.message.split("'")[1],)
+                found.append(self.placed(path, one.code, one.message, one.suggestion))
+            else:
+                found.append(of_site(one))
+        return list(dict.fromkeys(found))
+
+
+def of_site(one: Problem) -> FieldFinding:
+    """A problem somewhere else in the site."""
+    return FieldFinding(f"site.{_spelled(one.path)}", 0, 0, one.code, one.message, one.suggestion)
+
+
+def of_policy(one: Finding) -> FieldFinding:
+    """What the policy in force says against it."""
+    return FieldFinding("policy", one.line, one.column, one.code, one.message, one.suggestion)
+
+
+def with_mcps(data: Json, mcps: list[Json]) -> tuple[Site | None, list[Problem]]:
+    """A site file's data with these for its MCPs."""
+    return site_of({**data, "mcps": mcps})
+
+
+def _of_text(found: Finding) -> FieldFinding:
+    return FieldFinding(WHOLE, found.line, found.column, found.code, found.message, found.suggestion)
+
+
+def _spelled(path: Path) -> str:
+    """`("ports", "inside")` -> `ports.inside`, `("pools", 0)` -> `pools[0]`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".") or WHOLE

@@ -1,0 +1,93 @@
+"""The site as its file says it, and the MCPs that were registered at run time, which outlive the controller (D-6.7.7).
+
+They are kept in the state directory (`mcps.json`), in the site file's own shape. What the site file names is as the
+file says when the controller starts again, whatever was told of it meanwhile: so an operator who has written a
+registered MCP into the file has said the last word about it.
+"""
+
+import json
+import logging
+from typing import Any
+
+from steering.model.network import Site
+from steering.northbound.lists import Store
+from steering.policy.document import load_text, read_document
+from steering.policy.findings import Finding
+from steering.policy.site_file import parse_site
+from steering.policy.site_mcps import of_site, with_mcps
+
+Json = dict[str, Any]
+KEPT = "mcps.json"
+DAMAGED = (
+    f"{KEPT} of the state directory is none of ours: restore it, or remove it and register its MCPs again"
+)
+
+log = logging.getLogger(__name__)
+
+
+class Declared:
+    """`data`: of the site file; `mcps`: those of the site now, in its shape; `site`: all of it."""
+
+    def __init__(self, data: Json, site: Site, mcps: list[Json], store: Store) -> None:
+        self.data = data
+        self.site = site
+        self.mcps = mcps
+        self._store = store
+        self._of_file = {one["name"] for one in data["mcps"]}
+
+    def outlives(self, name: str) -> bool:
+        """Whether what is told of an MCP holds when the controller starts again."""
+        return name not in self._of_file
+
+    def replace(self, mcps: list[Json], site: Site) -> None:
+        """Other MCPs from now on; kept first, so that nobody is told of what is not. Raises CredentialError."""
+        kept = [one for one in mcps if self.outlives(one["name"])]
+        if kept != [one for one in self.mcps if self.outlives(one["name"])]:
+            self._store.save(KEPT, json.dumps(kept))
+        self.mcps, self.site = mcps, site
+
+
+def declare(path: str, store: Store) -> tuple[Declared | None, list[str]]:
+    """The site of a file and what is kept: or None, and every finding as a line. Raises CredentialError."""
+    text, findings = load_text(path)
+    if text is None:
+        return None, _lines(findings)
+    site, findings = parse_site(text, path)
+    data = read_document(text, path).data
+    if site is None or data is None:
+        return None, _lines(findings)
+    found = Declared(data, site, list(data["mcps"]), store)
+    try:
+        kept = _kept(store, found)
+    except ValueError:
+        return None, [DAMAGED]
+    if not kept:
+        return found, []
+    mcps = [*found.mcps, *kept]
+    merged, problems = with_mcps(data, mcps)
+    if merged is None:
+        return None, [
+            f"{path} with the MCPs of {KEPT}: {of_site(one).path}: {one.message}" for one in problems
+        ]
+    found.mcps, found.site = mcps, merged
+    return found, []
+
+
+def _kept(store: Store, file: Declared) -> list[Json]:
+    """Raises ValueError for what is no list of MCPs."""
+    text = store.load(KEPT)
+    if text is None:
+        return []
+    told = json.loads(text)
+    if not isinstance(told, list) or not all(
+        isinstance(one, dict) and isinstance(one.get("name"), str) for one in told
+    ):
+        raise ValueError(KEPT)
+    for one in told:
+        if not file.outlives(one["name"]):
+            log.info("MCP %s is as the site file says, not as it was registered", one["name"])
+    return [one for one in told if file.outlives(one["name"])]
+
+
+def _lines(findings: list[Finding]) -> list[str]:
+    return [str(finding) for finding in findings]

@@ -1,0 +1,128 @@
+"""MCPs registered, changed and taken out while the controller runs (D-6.7.7, S-5, S-17b).
+
+What the site file would not be allowed to say is not allowed here, and what the live network contradicts neither: a
+port that its switch has not, or that leads to another switch. Nothing of it is done by halves: all checks come first,
+then the state directory, the engine, discovery.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from steering.core.discovery import Discovery
+from steering.core.engine import Engine
+from steering.core.mcps import anew
+from steering.core.messages import McpsReplaced
+from steering.model.control import Json, McpAnswer, McpOutcome
+from steering.model.network import Mcp, Site, waypoints
+from steering.policy import parse_policy
+from steering.policy.findings import Code, Path
+from steering.policy.site_mcps import FieldFinding, McpText, of_policy, of_site, with_mcps
+from steering.runtime.declared import Declared
+
+log = logging.getLogger(__name__)
+
+
+class Registrar:
+    """One change at a time: its caller sees to that. `work` runs a function with arguments where it holds up nobody."""
+
+    def __init__(
+        self, declared: Declared, engine: Engine, discovery: Discovery | None, work: Callable[..., Any]
+    ) -> None:
+        self._work = work
+        self._declared = declared
+        self._engine = engine
+        self._discovery = discovery
+
+    def mcp(self, name: str) -> Json | None:
+        """An MCP as it was declared."""
+        return next((one for one in self._declared.mcps if one["name"] == name), None)
+
+    def put(self, text: str, name: str | None, policy: str, take: Callable[[Any], None]) -> McpOutcome:
+        """A new MCP, or another description of the one called `name`. `policy`: the text of the one in force."""
+        wanted = McpText(text)
+        data = wanted.data
+        if data is None:
+            return self._refused(wanted.name, wanted.unread())
+        mcps = list(self._declared.mcps)
+        place = next((n for n, one in enumerate(mcps) if one["name"] == name), len(mcps))
+        if name is None:
+            if self.mcp(wanted.name) is not None:
+                return self._outcome(McpAnswer.TAKEN, wanted.name)
+        elif place == len(mcps):
+            return self._outcome(McpAnswer.UNKNOWN, name)
+        elif wanted.name != name:
+            message = f"MCP '{name}' keeps its name: register another one"
+            return self._refused(name, [wanted.placed(("name",), Code.BAD_VALUE, message)])
+        mcps[place : place + 1] = [data]
+        site, problems = self._work(with_mcps, self._declared.data, mcps)
+        if site is None:
+            return self._refused(wanted.name, wanted.findings(problems, place))
+        found = [wanted.placed(*one) for one in self._live(site.mcps[place])]
+        found = found or self._work(_against, policy, site)
+        if found:
+            return self._refused(wanted.name, found)
+        known = self._engine.map.mcps.get(site.mcps[place].id)
+        if known is not None and anew(known, site.mcps[place]) and self._sessions(known.id):
+            return self._outcome(McpAnswer.IN_USE, wanted.name)
+        self._do(mcps, site, take)
+        log.info("MCP %s is %s", wanted.name, "registered" if name is None else "changed")
+        return self._outcome(McpAnswer.DONE, wanted.name)
+
+    def remove(self, name: str, force: bool, policy: str, take: Callable[[Any], None]) -> McpOutcome:
+        """The MCP `name` is none any more."""
+        if self.mcp(name) is None:
+            return self._outcome(McpAnswer.UNKNOWN, name)
+        mcps = [one for one in self._declared.mcps if one["name"] != name]
+        site, problems = self._work(with_mcps, self._declared.data, mcps)
+        if site is None:
+            return self._refused(name, [of_site(one) for one in problems])
+        found = self._work(_against, policy, site)
+        if found:
+            return self._refused(name, found)
+        gone = next(mcp for mcp in self._engine.site.mcps if mcp.name == name)
+        if self._sessions(gone.id) and not force:
+            return self._outcome(McpAnswer.IN_USE, name)
+        outcome = self._outcome(McpAnswer.DONE, name)
+        self._do(mcps, site, take)
+        log.info("MCP %s is taken out; %d sessions lived there", name, outcome.sessions)
+        return outcome
+
+    def _do(self, mcps: list[Json], site: Site, take: Callable[[Any], None]) -> None:
+        self._declared.replace(mcps, site)
+        if self._discovery is not None:
+            self._discovery.attach([waypoint.port for waypoint in waypoints(site)])
+        take(McpsReplaced(site.mcps, site.switches))
+
+    def _live(self, mcp: Mcp) -> Iterator[tuple[Path, Code, str]]:
+        """What the network as it is has against an MCP's ports."""
+        one = mcp.inside == mcp.outside
+        places = [
+            (mcp.inside, ("port",) if one else ("ports", "inside")),
+            (mcp.outside, ("ports", "outside")),
+        ]
+        for port, path in places[:1] if one else places:
+            name = self._engine.site.switch_name(port.dpid)
+            switch = self._engine.switches.get(port.dpid)
+            if switch is None:
+                yield path, Code.UNKNOWN_SWITCH, f"no switch {name} has connected yet"
+            elif port.port not in switch.ports:
+                yield path, Code.UNKNOWN_PORT, f"switch {name} has no port {port.port}"
+            elif self._engine.graph.links_at(port):
+                yield path, Code.LINK_PORT, f"port {name}:{port.port} leads to another switch"
+
+    def _sessions(self, mcp: int) -> int:
+        return self._engine.pinning.table.active.get(mcp, 0)
+
+    def _refused(self, name: str, found: list[FieldFinding]) -> McpOutcome:
+        return McpOutcome(McpAnswer.WRONG, name, [one.as_json() for one in found], False, 0)
+
+    def _outcome(self, answer: McpAnswer, name: str) -> McpOutcome:
+        mcp = next((one for one in self._engine.site.mcps if one.name == name), None)
+        sessions = 0 if mcp is None else self._sessions(mcp.id)
+        return McpOutcome(answer, name, [], self._declared.outlives(name), sessions)
+
+
+def _against(policy: str, site: Site) -> list[FieldFinding]:
+    """What the policy in force has against a site."""
+    return [of_policy(one) for one in parse_policy(policy, "policy", site)[1]]
