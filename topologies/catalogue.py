@@ -23,6 +23,7 @@ MODULES = {
     "handover": "handover",
     "third-party-wlan": "third_party_wlan",
     "server-initiated": "server_initiated",
+    "bindings": "bindings",
     "low-rate": "low_rate",
     "proactive": "proactive",
     "services": "services",

@@ -27,7 +27,7 @@ def managed(plan: Plan, options: Options) -> Iterator[Lab]:
     """A lab whose MCPs obey the controller, each with a token of its own; without the control `agent` they do not."""
     with running(plan, options.say, options.without, options.keep) as lab:
         mcps = [box.name for box in plan.of_kind(Kind.MCP)]
-        more = {} if AGENT in options.without else {name: _options(lab, name) for name in mcps}
+        more = {} if AGENT in options.without else {name: way_to_controller(lab, name) for name in mcps}
         lab.start_services(more)
         lab.start_controller(options.without)
         for name in more:
@@ -35,7 +35,7 @@ def managed(plan: Plan, options: Options) -> Iterator[Lab]:
         yield lab
 
 
-def _options(lab: Lab, name: str) -> list[str]:
+def way_to_controller(lab: Lab, name: str) -> list[str]:
     """Make a token and a way to the controller; a relay's options for both."""
     command = [sys.executable, "-m", "steering", "token", "add", "--role", "mcp", "--mcp", name, "--json"]
     command += ["--state-dir", str(lab.controller.state)]

@@ -130,6 +130,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="with --controller and --discover: the CA of its certificate (default: the system's)",
     )
+    add(
+        "--bindings",
+        action="store_true",
+        help="with --controller: keep ports open for devices that ask it for them; joins are then the kernel's own, "
+        "and nothing is carried out of what the controller wants of subflows",
+    )
     add("--nft", action="store_true", help="print the kernel rules and sysctls as a shell script, and end")
     add("--apply", action="store_true", help="install them while running, in a table of its own")
     add(
@@ -287,9 +293,12 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         ),
         c_flag=args.c_flag,
         offering=Offering(ttl=0) if role is Role.UPSTREAM else _offering(args),
-        agent=_agent(args),
+        agent=None if args.bindings else _agent(args),
+        inbound=_agent(args) if args.bindings else None,
         metrics=None if args.metrics is None else parse_place(args.metrics, args.metrics_anywhere),
     )
+    if args.bindings and (options.inbound is None or role is not Role.DOWNSTREAM):
+        raise OptionError("--bindings goes with --controller, and with role downstream")
     if options.agent and (options.advertise or options.c_flag):
         raise OptionError("--advertise and --c-flag need the kernel's path manager: not with --controller")
     if args.log_destinations and (args.mapping_log or "off") == "off":

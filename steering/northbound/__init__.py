@@ -11,6 +11,7 @@ from steering.model.view import View
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from steering.northbound.bindings import Bindings
     from steering.northbound.events import EventHub
     from steering.northbound.links import Links
     from steering.northbound.lists import Lists, Store
@@ -25,7 +26,8 @@ __all__ = ["Northbound", "northbound"]
 
 class Northbound(NamedTuple):
     """`application` is WSGI; `watcher.look()` wants calling every `watching.PERIOD` seconds; `hub.close()`
-    ends the event streams; `lists.restore()` and `links.restore()` tell the engine what was kept of them; `preferences.tell` takes
+    ends the event streams; `bindings.look()` wants calling as often, and ends what is over; `lists.restore()` and
+    `links.restore()` tell the engine what was kept of them; `preferences.tell` takes
     what the engine wants MCPs to hear."""
 
     application: "Application"
@@ -34,6 +36,7 @@ class Northbound(NamedTuple):
     lists: "Lists"
     preferences: "Preferences"
     links: "Links"
+    bindings: "Bindings"
 
 
 def northbound(
@@ -66,6 +69,7 @@ def northbound(
     from steering.northbound import events, openapi
     from steering.northbound import mappings as mappings_
     from steering.northbound.accesses import Accesses
+    from steering.northbound.bindings import Bindings
     from steering.northbound.links import Links
     from steering.northbound.lists import Lists, Memory
     from steering.northbound.metrics import Collector, HttpMeter
@@ -78,6 +82,7 @@ def northbound(
     hub = events.EventHub(epoch)
     store = store or Memory()
     lists, links = Lists(store, control.give), Links(view, store, control.take)
+    bindings = Bindings(view, lists, hub, store)
     watcher = Watcher(view, counters, hub)
     preferences = Preferences(view, hub)
     meter = HttpMeter()
@@ -89,6 +94,7 @@ def northbound(
         preferences,
         events.HEARTBEAT if heartbeat is None else heartbeat,
         lists,
+        bindings,
         mappings or mappings_.Memory(),
         links,
         view,
@@ -99,4 +105,4 @@ def northbound(
         pseudonyms,
     )
     application = Application(resources, keyring, throttle or Throttle(), now, meter)
-    return Northbound(application, watcher, hub, lists, preferences, links)
+    return Northbound(application, watcher, hub, lists, preferences, links, bindings)

@@ -16,8 +16,10 @@ from steering.core.messages import (
 from steering.model.control import Control, PolicyOutcome, WhatIf
 from steering.model.mapping import Mappings
 from steering.model.policy import Pooling
+from steering.northbound import bindings as bindings_
 from steering.northbound import events, preferences
 from steering.northbound.admission import Admission
+from steering.northbound.bindings import Bindings
 from steering.northbound.bodies import (
     AccessUpdate,
     LoadReport,
@@ -57,6 +59,7 @@ class Changes(Resources):
         preferences: Preferences,
         heartbeat: float,
         lists: Lists,
+        bindings: Bindings,
         mappings: Mappings,
         links: Links,
         *reading: Any,
@@ -66,6 +69,7 @@ class Changes(Resources):
         self.clock = Clock(self._view, control)
         self._preferences = preferences
         self.admission = Admission(self._view, self._accesses, lists, self._pseudonym)
+        self.bindings = bindings
         self.mappings = MappingLog(self._view, mappings, self._pseudonyms)
         self._control = control
         self._hub = hub
@@ -111,11 +115,14 @@ class Changes(Resources):
         def wants(event: Event) -> bool:
             if event.kind == "drain":
                 return bool(event.data["name"] == name)
-            return event.kind in ("access", "policy") or preferences.is_for(event, name)
+            if event.kind in (preferences.KIND, bindings_.KIND):
+                return preferences.is_for(event, name) or bindings_.is_for(event, name)
+            return event.kind in ("access", "policy")
 
         first: list[tuple[str, Json]] = [("access", _told(access)) for access in self._accesses.all()]
         first.append(("drain", {"name": name, "draining": mcp.get("health") == "draining"}))
         first.append(("policy", policy_told(self._view)))
+        first += self.bindings.standing(name)
         first += self._preferences.standing(name)
         return self._stream(call, wants, first)
 
@@ -235,8 +242,8 @@ class Changes(Resources):
     # ---- events --------------------------------------------------------------------------------
 
     def events(self, call: Call) -> Reply:
-        """All but intents: those name hosts, and are for their MCP alone (N-7.1)."""
-        return self._stream(call, lambda event: event.kind != preferences.KIND, [])
+        """All but intents and bindings: those name hosts, and are for their MCP alone (N-7.1)."""
+        return self._stream(call, lambda event: event.kind not in (preferences.KIND, bindings_.KIND), [])
 
     def _stream(self, call: Call, wants: Wants, first: list[tuple[str, Json]]) -> Reply:
         try:

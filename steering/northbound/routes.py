@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from steering.northbound import events, parameters
 from steering.northbound.admission import Admission
+from steering.northbound.bindings import BindingRenewal, BindingWish
 from steering.northbound.bodies import (
     AccessUpdate,
     AclList,
@@ -133,6 +134,28 @@ ROUTES = (
     Route(
         "DELETE", "unpair", "/v1/pairings/{name}", "A device is paired no more", by(Admission.unpair),
         "Unpaired", OWN_DEVICE, bound=True, changes=True,
+    ),
+    Route(
+        "GET", "bindings", "/v1/bindings", "Ports that MCPs keep open for devices; a device sees its own",
+        lambda to, call: to.bindings.listed(call), "Bindings", READERS | DEVICES,
+    ),
+    Route(
+        "POST", "bind", "/v1/bindings", "Have an MCP keep a port open, so that connections from outside reach a device",
+        lambda to, call: to.bindings.bind(call), "Binding", DEVICES, takes=BindingWish, status=CREATED,
+        uses=Uses.STATE, changes=True,
+    ),
+    Route(
+        "GET", "binding", "/v1/bindings/{id}", "One binding", lambda to, call: to.bindings.one(call), "Binding",
+        READERS | DEVICES,
+    ),
+    Route(
+        "PUT", "renew_binding", "/v1/bindings/{id}", "Begin its lifetime anew",
+        lambda to, call: to.bindings.renew(call), "Binding", DEVICES, takes=BindingRenewal, uses=IF_MATCH,
+        changes=True,
+    ),
+    Route(
+        "DELETE", "unbind", "/v1/bindings/{id}", "Close it", lambda to, call: to.bindings.unbind(call), "Unbound",
+        DEVICES, changes=True,
     ),
     Route(
         "GET", "discovery", "/v1/discovery", "The MCPs that a device may use", by(Admission.discovery),

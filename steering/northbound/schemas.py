@@ -6,6 +6,7 @@ from steering.model.policy import Insertion
 from steering.model.reservation import Level, Standing
 from steering.model.session import SessionState
 from steering.northbound import bodies
+from steering.northbound.bindings import BindingRenewal, BindingWish
 from steering.northbound.mappings import MappingBatch
 from steering.northbound.reservations import Renewal, ReservationWish
 
@@ -265,6 +266,22 @@ SCHEMAS: dict[str, Json] = {
     "Registry": _object(subscribers=_list(reference("Registered"))),
     "Struck": _object(id=TEXT),
     "Paired": _object(name=TEXT, addresses=_list(TEXT)),
+    "Binding": _object(
+        id=TEXT,
+        device=TEXT,
+        mcp=TEXT,
+        ext_address=_described(
+            _maybe(TEXT), "The MCP's address that is connected to; null while it is not there"
+        ),
+        ext_port=WHOLE,
+        address=TEXT,
+        int_port=WHOLE,
+        lifetime_s=WHOLE,
+        remaining_s=NUMBER,
+        version=WHOLE,
+    ),
+    "Bindings": _object(bindings=_list(reference("Binding"))),
+    "Unbound": _object(id=TEXT),
     "Pairings": _object(pairings=_list(reference("Paired"))),
     "Unpaired": _object(name=TEXT),
     "Discovery": _object(
@@ -339,5 +356,5 @@ SCHEMAS: dict[str, Json] = {
         detail=TEXT,
         optional={"errors": _described(_list(reference("Finding")), "What is wrong where in the body")},
     ),
-    **bodies.schemas((*bodies.MODELS, ReservationWish, Renewal, MappingBatch)),
+    **bodies.schemas((*bodies.MODELS, BindingWish, BindingRenewal, ReservationWish, Renewal, MappingBatch)),
 }

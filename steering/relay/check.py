@@ -220,7 +220,7 @@ def _routes(options: RelayOptions, machine: Machine, ways: Sequence[Uplink]) -> 
 
 
 def _limits(options: RelayOptions, machine: Machine, _ways: Sequence[Uplink]) -> Iterator[Fault]:
-    line = rules.limits(options.role)
+    line = rules.limits(options)
     allowed = checkroutes.numbers(machine.run("ip mptcp limits show"))
     for name, wanted in checkroutes.numbers(line).items():
         if allowed.get(name, 0) < wanted:

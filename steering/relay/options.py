@@ -179,6 +179,7 @@ class RelayOptions:
     advertise: tuple[Advertised, ...] = ()
     c_flag: bool = False
     agent: AgentOptions | None = None
+    inbound: AgentOptions | None = None  # who tells of ports to keep open for devices (N-5.2.1e)
     via: "Via | None" = None
     forward: "tuple[Forward, ...]" = ()
     metrics: "Endpoint | None" = None

@@ -22,13 +22,15 @@ from steering.relay.dialling import Dialler, dial_own, dialler
 from steering.relay.dscp import Marks
 from steering.relay.explicit import Waiting, say_last
 from steering.relay.ident import Ident
+from steering.relay.inbound import MOST as MOST_BOUND
+from steering.relay.inbound import Inbound
+from steering.relay.listeners import Listeners
 from steering.relay.logs import Log
 from steering.relay.mappinglog import open_mapping_log
 from steering.relay.options import Protocol, RelayOptions, ServerLeg
 from steering.relay.poller import Poller
 from steering.relay.prefaces import Preface, Terms
 from steering.relay.reporting import Reporter
-from steering.relay.roles import LISTEN_PORT
 from steering.relay.scraping import Scraping
 from steering.relay.serverleg import ServerLegs
 from steering.relay.session import End, Session
@@ -36,10 +38,7 @@ from steering.relay.sockets import (
     Endpoint,
     PlatformError,
     endpoints,
-    explicit_listener,
     is_local,
-    listener,
-    local_listener,
     prepare_leg,
     reset_on_close,
 )
@@ -68,15 +67,15 @@ class Relay:
         self._marks = Marks()
         self._paused_until = 0.0
         self._stop = False
-        self._reporter = Reporter(options.agent, log) if options.agent is not None else None
+        controller = options.agent or options.inbound
+        self._reporter = Reporter(controller, log) if controller is not None else None
         self._mapping_log = open_mapping_log(options, self._reporter.mapping if self._reporter else None)
         self._told_slow = 0  # servers listed when the controller was told last
         self._sources = Sources(options.source, secrets.randbelow, self._mapping_log.observer)
         self._log_switch: bool | None = None  # what a signal asked of the mapping log
-        reserve_descriptors(options.max_sessions, len(options.ports) + len(options.explicit))
-        self._listeners: list[socket.socket] = []
-        self._protocols: dict[socket.socket, Protocol] = {}
-        self._targets: dict[socket.socket, Endpoint] = {}
+        bound = 0 if options.inbound is None else MOST_BOUND
+        reserve_descriptors(options.max_sessions, len(options.ports) + len(options.explicit) + bound)
+        self._listeners = Listeners(self._poller)
         terms = Terms(
             self._is_service, options.cookie_secret, options.users, options.server_leg is ServerLeg.MPTCP
         )
@@ -85,25 +84,17 @@ class Relay:
         self._status: StatusSocket | None = None
         self._scraping: Scraping | None = None
         self._agent: Agent | None = None
+        self._inbound: Inbound | None = None
         try:
-            for port in options.ports:
-                self._listeners.append(listener(port))
-            if options.role.takes_plain:
-                self._listeners.append(listener(LISTEN_PORT, socket.IPPROTO_TCP))
-            elif options.listener:
-                self._listeners.append(listener(options.listener))
-            for offer in options.explicit:
-                self._listeners.append(explicit_listener(offer.port))
-                self._protocols[self._listeners[-1]] = offer.protocol
-            for forward in options.forward:
-                self._listeners.append(local_listener(forward.listen))
-                self._targets[self._listeners[-1]] = forward.target
+            self._listeners.open(options)
             if options.status is not None:
                 self._status = StatusSocket(options.status)
             if options.metrics is not None:
                 self._scraping = Scraping(options.metrics, lambda: metrics.text(self._telling().counted()))
             if options.agent is not None:
                 self._agent = Agent(options.agent, log, options.mss_clamp)
+            if options.inbound is not None:
+                self._inbound = Inbound(options.inbound, self._poller, self._has_room, self._start, log)
         except (PlatformError, OSError):
             self._close_listeners()
             raise
@@ -139,11 +130,10 @@ class Relay:
             self._stop = True
 
     def _serve(self) -> None:
-        if self._agent is not None:
-            self._agent.start()
-        if self._reporter is not None:
-            self._reporter.start()
-        self._watch_listeners()
+        for part in (self._agent, self._inbound, self._reporter):
+            if part is not None:
+                part.start()
+        self._listeners.watch(self._on_accept)
         if self._status is not None:
             self._poller.add(self._status.sock.fileno(), EPOLLIN, self._on_status)
         if self._scraping is not None:
@@ -152,7 +142,7 @@ class Relay:
             "ready",
             pid=os.getpid(),
             role=self.options.role.value,
-            ports=",".join(str(sock.getsockname()[1]) for sock in self._listeners),
+            ports=",".join(str(port) for port in self._listeners.ports()),
             source_mode=str(self.options.source),
             server_leg=self.options.server_leg.value,
         )
@@ -177,11 +167,13 @@ class Relay:
                 session.fail(errno.ETIMEDOUT, f"no answer in {self.options.dial_timeout:g} s")
             self._dialling.popleft()
         self._waiting.expire(now)
+        if self._inbound is not None:
+            self._inbound.expire(now)
         if self._ident is not None:
             self._ident.expire(now)
         if self._paused_until and now >= self._paused_until:
             self._paused_until = 0.0
-            self._watch_listeners()
+            self._listeners.watch(self._on_accept)
         if self._status is not None:
             self._status.expire(self._poller, now)
         if self._scraping is not None:
@@ -207,10 +199,7 @@ class Relay:
         self.log.event("stopped", reset_sessions=live)
 
     def _close_listeners(self) -> None:
-        for sock in self._listeners:
-            self._poller.remove(sock.fileno())
-            sock.close()
-        self._listeners.clear()
+        self._listeners.close()
         if self._status is not None:
             self._poller.remove(self._status.sock.fileno())
             self._status.close()
@@ -218,15 +207,12 @@ class Relay:
         if self._scraping is not None:
             self._scraping.close(self._poller)
             self._scraping = None
-        if self._agent is not None:
-            self._agent.stop()
-            self._agent = None
+        for part in (self._agent, self._inbound):
+            if part is not None:
+                part.stop()
+        self._agent = self._inbound = None
 
     # -- accepting --------------------------------------------------------------------------------------------------
-
-    def _watch_listeners(self) -> None:
-        for sock in self._listeners:
-            self._poller.add(sock.fileno(), EPOLLIN, partial(self._on_accept, sock))
 
     def _on_accept(self, sock: socket.socket, _events: int) -> None:
         for _ in range(ACCEPTS_PER_EVENT):
@@ -250,8 +236,7 @@ class Relay:
     def _pause(self, error: OSError) -> None:
         """Leave the queue alone for a moment: epoll would tell of it again at once, and nothing could be done."""
         self.log.peer_event("accept paused", reason=error.strerror)
-        for sock in self._listeners:
-            self._poller.remove(sock.fileno())
+        self._listeners.leave()
         self._paused_until = time.monotonic() + ACCEPT_PAUSE_S
 
     def _admit(self, accepted: socket.socket, came_to: socket.socket) -> None:
@@ -259,11 +244,11 @@ class Relay:
         counters = self.counters
         counters.accepted += 1
         client, server = endpoints(accepted)
-        server = self._targets.get(came_to, server)
+        server = self._listeners.server(came_to, server)
         inner = self.options.source.behind_nat64(server.address)
         if inner is not None:
             server = Endpoint(inner, server.port)
-        protocol = self._protocols.get(came_to)
+        protocol = self._listeners.protocol(came_to)
         held = len(self._waiting) + (0 if self._ident is None else len(self._ident))
         if len(self._sessions) + held >= self.options.max_sessions:
             counters.refused_limit += 1
@@ -366,13 +351,16 @@ class Relay:
         self.counters.preface_refused += 1
         self.log.peer_event("preface refused", client=client, reason=reason)
 
+    def _has_room(self) -> bool:
+        return len(self._sessions) < self.options.max_sessions
+
     def _start(
         self,
         client: Endpoint,
         server: Endpoint,
         accepted: socket.socket,
         dialled: socket.socket,
-        binding: Binding | None,
+        binding: Binding | None = None,
         preface: Preface | None = None,
         early: bytes = b"",
         asking: Asking | None = None,
@@ -438,7 +426,7 @@ class Relay:
     def _telling(self) -> Telling:
         return Telling(
             self.options, self.counters, self._sessions, self._sources, self._mapping_log, self._legs, self._ident,
-            self._agent, self._reporter,
+            self._agent, self._inbound, self._reporter,
         )  # fmt: skip
 
     def _on_status(self, _events: int) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from steering.relay import dscp, mss, sysctls
 from steering.relay.commands import RuleError, command
-from steering.relay.options import Interception, Network, Ranges, RelayOptions, Role, UnknownOptions
+from steering.relay.options import Interception, Network, Ranges, RelayOptions, UnknownOptions
 from steering.relay.roles import LISTEN_PORT
 from steering.relay.signalling import announcing, silencing
 from steering.relay.sourcemode import IDENTIFIER_BITS, SourceMode
@@ -288,7 +288,7 @@ def script(options: RelayOptions) -> str:
 # What `steering relay` needs of the kernel; `steering relay --apply` does the same and undoes it at its end.
 set -e
 {sysctls.script(options)}
-{limits(options.role)}
+{limits(options)}
 {undo}
 {chr(10).join(routing(options))}
 nft -f - <<'NFT'
@@ -296,9 +296,10 @@ nft -f - <<'NFT'
 """
 
 
-def limits(role: Role) -> str:
+def limits(options: RelayOptions) -> str:
     """The command that bounds subflows; a relay that dials what has several addresses also takes announced ones."""
-    accepted = f" add_addr_accepted {SUBFLOW_LIMIT}" if role.takes_plain else ""
+    dials = options.role.takes_plain or options.inbound is not None
+    accepted = f" add_addr_accepted {SUBFLOW_LIMIT}" if dials else ""
     return f"ip mptcp limits set subflows {SUBFLOW_LIMIT}{accepted}"
 
 
@@ -318,7 +319,7 @@ def tables(options: RelayOptions) -> tuple[Table, ...]:
 def apply_sysctls(options: RelayOptions) -> None:
     """Write the sysctls and the subflow limit. Raises RuleError."""
     sysctls.apply(options)
-    command(limits(options.role))
+    command(limits(options))
 
 
 def install(options: RelayOptions) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from steering.relay.agent import Agent
 from steering.relay.counters import Counters, kernel_counters
 from steering.relay.ident import Ident
+from steering.relay.inbound import Inbound
 from steering.relay.mappinglog import MappingLog
 from steering.relay.options import RelayOptions
 from steering.relay.reporting import Reporter
@@ -27,6 +28,7 @@ class Telling(NamedTuple):
     legs: ServerLegs
     ident: Ident | None
     agent: Agent | None
+    inbound: Inbound | None
     reporter: Reporter | None
 
     def counted(self) -> dict[str, Any]:
@@ -61,4 +63,5 @@ class Telling(NamedTuple):
             "sessions": sessions,
             **self.counted(),
             **({"agent": self.agent.document()} if self.agent is not None else {}),
+            **({"inbound": self.inbound.document()} if self.inbound is not None else {}),
         }

@@ -157,6 +157,7 @@ class Rest:
         while True:
             eventlet.sleep(PERIOD)
             try:
+                self._north.bindings.look()
                 self._north.watcher.look()
             except Exception:
                 log.exception("what changed could not be told")

@@ -48,7 +48,10 @@ def transfer(lab: Lab) -> None:
 
 
 @pytest.mark.row("N-5.4.2.1a", "N-5.6.7a")
-def test_counters_are_scraped_and_mappings_reported_while_it_serves(lab: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [(), ("--bindings",)], ids=["agent", "inbound"])
+def test_counters_are_scraped_and_mappings_reported_while_it_serves(
+    lab: Lab, tmp_path: Path, more: tuple[str, ...]
+) -> None:
     desk = Desk(tmp_path)
     token = tmp_path / "mcp-token"
     token.write_text(token_of("mcp"))
@@ -59,9 +62,10 @@ def test_counters_are_scraped_and_mappings_reported_while_it_serves(lab: Lab, tm
     try:
         relay = lab.relay(
             "--pool", "192.0.2.0/30", "--sharing-ratio", "2", "--metrics", "127.0.0.1:9105",
-            "--controller", f"http://127.0.0.1:{server.server_port}", "--mcp", "core", "--token-file", str(token),
+            "--controller", f"http://127.0.0.1:{server.server_port}", "--mcp", "core", "--token-file", str(token), *more,
             modes=("shared",), prefixes=("10.9.0.0/24",),
         )  # fmt: skip
+        assert ["agent" in relay.status(), "inbound" in relay.status()] == [not more, bool(more)]
         before = counted(lab)
         lab.run("srv", "ip route replace 192.0.2.0/30 via 10.9.0.1")
         transfer(lab)

@@ -22,7 +22,9 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 PATHS = [
     route.path.format(id="m-1" if "sessions" in route.path else "d-1", name=name_in(route.path))
     for route in ROUTES
-    if route.method == "GET" and route.media_type != "text/event-stream" and route.name != "mappings"
+    if route.method == "GET"
+    and route.media_type != "text/event-stream"
+    and route.name not in ("mappings", "binding")
 ]
 
 

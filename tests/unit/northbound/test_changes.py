@@ -83,10 +83,15 @@ def test_a_role_may_what_its_routes_say_and_nothing_else(route: Any, role: Role,
 RESERVING = {route.name for route in ROUTES if route.path.startswith("/v1/reservations")}
 
 
+BINDING = {route.name for route in ROUTES if route.path.startswith("/v1/bindings")}  # test_bindings.py
+
+
 def test_who_may_what() -> None:
     may = {role: {route.name for route in ROUTES if role in route.roles} for role in Role}
     assert may[Role.OPERATOR] == {route.name for route in ROUTES}
-    assert may[Role.DEVICE] == {"health", "openapi", "mcps", "discovery", "pair", "unpair"} | RESERVING
+    assert (
+        may[Role.DEVICE] == {"health", "openapi", "mcps", "discovery", "pair", "unpair"} | RESERVING | BINDING
+    )
     changing = {route.name for route in ROUTES if route.changes}
     registering = {"register_mcp", "change_mcp", "remove_mcp"}
     assert may[Role.MCP] & changing == {"load", "report_mappings"} | registering
@@ -447,7 +452,7 @@ def test_changes_answer_what_the_schemas_say(rest: Rest) -> None:
         "register_mcp": {"name": "fresh"}, "change_mcp": {"name": "core"},
     }  # fmt: skip
     for route in ROUTES:
-        if route.method == "GET" or "{id}" in route.path or route.name in RESERVING:
+        if route.method == "GET" or "{id}" in route.path or route.name in RESERVING | BINDING:
             continue
         # One that has no sessions.
         name = "edge" if route.name == "remove_mcp" else name_in(route.path)

@@ -182,6 +182,7 @@ def test_an_mcp_hears_how_things_stand_and_then_what_changes() -> None:
         "version",
         "avoid_fragmentation",
     }
+    assert told.pop(3) == ("bindings", {"mcp": "core", "bindings": []})
     assert told.pop(3) == ("subflows", {"mcp": "core", "all": True, "subflows": []})
     assert [(kind, data["name"], data.get("trust", data.get("draining"))) for kind, data in told] == [
         ("access", "lte", "operator"),

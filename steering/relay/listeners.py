@@ -1,0 +1,65 @@
+"""The sockets that a relay's hosts come to: intercepted ports, explicit mode's own, a client shim's."""
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from select import EPOLLIN
+
+from steering.relay.options import Protocol, RelayOptions
+from steering.relay.poller import Poller
+from steering.relay.roles import LISTEN_PORT
+from steering.relay.sockets import Endpoint, explicit_listener, listener, local_listener
+
+
+class Listeners:
+    """`open`, then `watch` and `leave` by turns, then `close`, which is harmless at any time."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self._sockets: list[socket.socket] = []
+        self._protocols: dict[socket.socket, Protocol] = {}
+        self._targets: dict[socket.socket, Endpoint] = {}
+
+    def open(self, options: RelayOptions) -> None:
+        """Raises PlatformError and OSError; what was opened until then is for `close`."""
+        for port in options.ports:
+            self._sockets.append(listener(port))
+        if options.role.takes_plain:
+            self._sockets.append(listener(LISTEN_PORT, socket.IPPROTO_TCP))
+        elif options.listener:
+            self._sockets.append(listener(options.listener))
+        for offer in options.explicit:
+            self._sockets.append(explicit_listener(offer.port))
+            self._protocols[self._sockets[-1]] = offer.protocol
+        for forward in options.forward:
+            self._sockets.append(local_listener(forward.listen))
+            self._targets[self._sockets[-1]] = forward.target
+
+    def ports(self) -> list[int]:
+        """In the order they were opened."""
+        return [sock.getsockname()[1] for sock in self._sockets]
+
+    def protocol(self, came_to: socket.socket) -> Protocol | None:
+        """What a host says first there; None: nothing, its connection's destination is the server."""
+        return self._protocols.get(came_to)
+
+    def server(self, came_to: socket.socket, server: Endpoint) -> Endpoint:
+        """Where a connection goes whose destination is `server`."""
+        return self._targets.get(came_to, server)
+
+    def watch(self, on_accept: Callable[[socket.socket, int], None]) -> None:
+        """`on_accept(listener, events)` when somebody waits."""
+        for sock in self._sockets:
+            self._poller.add(sock.fileno(), EPOLLIN, partial(on_accept, sock))
+
+    def leave(self) -> None:
+        """Watch none of them; hosts wait in the kernel's queues."""
+        for sock in self._sockets:
+            self._poller.remove(sock.fileno())
+
+    def close(self) -> None:
+        """Listen no more."""
+        self.leave()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()
