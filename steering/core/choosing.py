@@ -24,6 +24,7 @@ from steering.model.network import (
 from steering.model.policy import Direction, Policy, Terms
 from steering.wire.handshake import Handshake
 
+_new = tuple.__new__
 CACHED = 4096  # pairs of edges, and combinations of rule, subscriber and application
 FOREIGN = (NetworkAccessType.OTHER, Trust.THIRD_PARTY)  # what comes in from the Internet
 
@@ -146,9 +147,8 @@ class Chooser:
         network = self.network(wanted, terms, access, port.dpid, handshake)
         loads = tuple(map(active.__getitem__, network.ids))
         outside = tuple(map(self._outside.__getitem__, network.ids)) if self._outside else ()
-        key = DecisionKey(
-            handshake.src, handshake.dst, handshake.sport, handshake.dport, self._previous.get(access, 0)
-        )
+        previous = self._previous.get(access, 0)
+        key = _new(DecisionKey, (handshake.src, handshake.dst, handshake.sport, handshake.dport, previous))
         return decide(wanted, network, loads, outside, key, now)
 
     def in_line(self, decision: Decision) -> bool:

@@ -25,6 +25,7 @@ from steering.wire.mptcp import ResetReason
 # By names of their own, as every join asks for them (core.sessions says why).
 GATEWAY, JOIN, HMAC = PortRole.GATEWAY, EntryKind.JOIN, Authentication.HMAC
 ESTABLISHED = SessionState.ESTABLISHED
+_new = tuple.__new__
 PINNED, OWN_ADDRESS = JoinResult.PINNED, JoinResult.OWN_ADDRESS
 
 
@@ -175,7 +176,7 @@ class Joining:
         entry = session.entry(subflow)
         if entry is None:
             return [naturally(attachment, seen)]
-        return [Steer((entry,), steered(attachment, seen, waypoint))]
+        return [_new(Steer, ((entry,), steered(attachment, seen, waypoint)))]
 
     def _revive(
         self, attachment: Attachment, seen: SynSeen, session: Session, subflow: Subflow

@@ -64,6 +64,7 @@ HMAC = Authentication.HMAC
 CAPABLE, JOINING, OPAQUE = Kind.CAPABLE, Kind.JOIN, Kind.OPAQUE
 DENY, PROXY, TAKE_OVER = Action.DENY, Action.PROXY, Mode.TAKE_OVER
 SELF = Interception.SELF
+_new = tuple.__new__  # of a NamedTuple, without its own constructor's call
 ROOMY = OPTION_SPACE - CAPABLE_SYN  # bytes of options beside which MP_CAPABLE has room
 
 
@@ -248,7 +249,7 @@ class Pinning:
             return self.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
         keys = session_keys(answer, handshake.src, handshake.dst, handshake.dport, mcp.id)
         allowed = self._chooser.allowance(answer)
-        full = self.table.ledger.full(allowed, keys) if allowed.is_limited else None
+        full = self.table.ledger.full(allowed, keys)
         if full is not None:
             return self._over_limit(attachment, seen, full)
         session = self._begin(attachment, seen, key, exits, answer, decision, mcp, now)
@@ -258,7 +259,7 @@ class Pinning:
         waypoint = session.subflows[0].waypoint
         if not waypoint or (mcp.interception is SELF and self._chooser.in_line(decision)):
             return [naturally(attachment, seen)]  # no entry is needed, or the pin follows the SYN/ACK
-        return [Steer(tuple(session.entries(GATEWAY)), steered(attachment, seen, waypoint))]
+        return [_new(Steer, (tuple(session.entries(GATEWAY)), steered(attachment, seen, waypoint)))]
 
     def _begin(
         self,
@@ -273,7 +274,7 @@ class Pinning:
     ) -> Session:
         rule = answer.rule.name if answer.rule else ""
         subscriber = answer.subscriber.id if answer.subscriber else ""
-        ruling = Ruling(decision, rule, answer.terms, self.policy.version, subscriber)
+        ruling = _new(Ruling, (decision, rule, answer.terms, self.policy.version, subscriber))
         session = self.table.create(mcp.id, ruling, now, attachment.waypoint.id)
         handshake = seen.handshake
         session.version = handshake.version

@@ -44,7 +44,7 @@ class Allowance(NamedTuple):
 
     subflows: Limit
     by_key: tuple[Limit | None, ...]  # in the order of LIMITED
-    is_limited: bool = True  # whether any of them is a limit
+    limited: tuple[tuple[int, Limit], ...]  # those that are limits, with their place in LIMITED
 
 
 def allowance(policy: Policy, answer: Answer) -> Allowance:
@@ -62,7 +62,8 @@ def allowance(policy: Policy, answer: Answer) -> Allowance:
     bound = Limit(policy.limits.subflows_per_session, "limits")
     subflows = _least(sources, "subflows_per_session")
     by_key = tuple(_least(sources, name) for _, name in LIMITED)
-    return Allowance(min(bound, subflows) if subflows else bound, by_key, any(by_key))
+    limited = tuple((place, limit) for place, limit in enumerate(by_key) if limit is not None)
+    return Allowance(min(bound, subflows) if subflows else bound, by_key, limited)
 
 
 def _least(sources: list[tuple[str, Quotas]], name: str) -> Limit | None:
@@ -97,9 +98,10 @@ class Ledger:
 
     def full(self, allowed: Allowance, keys: tuple[Key, ...]) -> Full | None:
         """The first key with no room for one more."""
-        for limit, key in zip(allowed.by_key, keys, strict=True):
-            if limit is not None and self._counts.get(key, 0) >= limit.most:
-                return Full(key[0], _name(key), limit)
+        counts = self._counts
+        for place, limit in allowed.limited:
+            if counts.get(keys[place], 0) >= limit.most:
+                return Full(keys[place][0], _name(keys[place]), limit)
         return None
 
     def take(self, keys: tuple[Key, ...]) -> None:

@@ -3,6 +3,8 @@
 from steering.core.messages import NATURAL, Release, SynSeen
 from steering.core.sitemap import Attachment
 
+_new = tuple.__new__
+
 
 def naturally(attachment: Attachment, seen: SynSeen) -> Release:
     """By the natural route."""
@@ -11,4 +13,4 @@ def naturally(attachment: Attachment, seen: SynSeen) -> Release:
 
 def steered(attachment: Attachment, seen: SynSeen, waypoint: int) -> Release:
     """To a waypoint."""
-    return Release(seen.dpid, seen.port, seen.frame, waypoint, 0, attachment.role)
+    return _new(Release, (seen.dpid, seen.port, seen.frame, waypoint, 0, attachment.role))

@@ -18,6 +18,7 @@ from steering.model.source import SourceMode
 
 TIE = 1e-9  # scores closer than this are equal
 PROXY = Outcome.PROXY
+_new = tuple.__new__
 
 
 def stretch_of(cost: float, natural: float) -> float:
@@ -177,7 +178,7 @@ def decide(
         winner, reason = _rendezvous(wanted, network, loads, outside, key, best), "rendezvous"
     else:
         reason = "score"
-    return Decision(PROXY, winner, reason, key, network, loads, outside, now)
+    return _new(Decision, (PROXY, winner, reason, key, network, loads, outside, now))
 
 
 def _rendezvous(

@@ -20,6 +20,7 @@ from steering.wire.handshake import Handshake, Kind
 
 # By names of their own: core.sessions says why.
 GATEWAY, INITIAL, CAPABLE = PortRole.GATEWAY, EntryKind.INITIAL, Kind.CAPABLE
+_new = tuple.__new__
 SYN_PINNED, ESTABLISHED = SessionState.SYN_PINNED, SessionState.ESTABLISHED
 
 
@@ -78,8 +79,9 @@ class SynAcks:
         if session.secrets is not None:
             known.keys.verify(session)
         known.table.settle(session, ESTABLISHED)
-        outputs: list[Output] = [Steer(tuple(session.entries(GATEWAY)), None)]
-        return outputs + self.learnt(token, now)
+        outputs: list[Output] = [_new(Steer, (tuple(session.entries(GATEWAY)), None))]
+        waited = self.learnt(token, now)
+        return outputs + waited if waited else outputs
 
     def learnt(self, token: int, now: float) -> list[Output]:
         """Whoever waited for a token, or came before it."""

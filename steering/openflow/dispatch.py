@@ -25,6 +25,7 @@ from steering.wire.errors import WireError
 from steering.wire.handshake import read_handshake
 from steering.wire.neighbour import NeighbourKind, read_neighbour
 
+_new = tuple.__new__  # of a NamedTuple, without its own constructor's call
 _SYN = PacketClass.SYN
 _SYN_ACK = PacketClass.SYN_ACK
 _FIN = PacketClass.FIN
@@ -49,9 +50,10 @@ class Dispatch:
         try:
             # The three that come with every connection stand first and spelled out.
             if kind is _SYN:
-                return SynSeen(dpid, packet.in_port, read_handshake(packet.frame), packet.frame)
+                frame = packet.frame
+                return _new(SynSeen, (dpid, packet.in_port, read_handshake(frame), frame))
             if kind is _SYN_ACK:
-                return SynAckSeen(dpid, packet.in_port, read_handshake(packet.frame))
+                return _new(SynAckSeen, (dpid, packet.in_port, read_handshake(packet.frame)))
             if kind is _FIN:
                 return FinSeen(dpid, packet.in_port, read_handshake(packet.frame))
             if kind is _LLDP:

@@ -7,6 +7,7 @@ from steering.model.rules import OWNER, CookieKind, PacketClass
 
 from .errors import Malformed, MalformedMessage
 
+_new = tuple.__new__  # of a NamedTuple, without its own constructor's call
 _PACKET_IN = 10
 _VERSION = 4
 _FIXED = Struct(
@@ -69,7 +70,7 @@ def parse_packet_in(msg: bytes) -> PacketIn:
         packet_class = _CLASSES.get(cookie & 0xFFFF_FFFF, _NONE)
     else:
         packet_class = _WATCHED if owner == _SESSION else _NONE
-    return PacketIn(cookie, packet_class, in_port, table, reason, msg[frame_at:length], metadata)
+    return _new(PacketIn, (cookie, packet_class, in_port, table, reason, msg[frame_at:length], metadata))
 
 
 def _walk(msg: bytes, end: int) -> tuple[int, int]:

@@ -13,6 +13,7 @@ NEWEST_VERSION = 6  # of a HELLO: what os-ken can read
 LAST_TYPE = 29
 LARGEST_PORT = 0xFFFF_FF00  # OFPP_MAX
 
+_new = tuple.__new__
 _HEADER = Struct(">BBHI")
 _HELLO_ELEMENT = Struct(">HH")
 _ERROR = Struct(">HH")
@@ -100,7 +101,7 @@ def split(stream: bytes) -> tuple[list[Message], bytes, Disconnect | None]:
             return messages, b"", Disconnect.BAD_TYPE
         if end - at < length:
             break
-        messages.append(Message(version, kind, xid, stream[at : at + length]))
+        messages.append(_new(Message, (version, kind, xid, stream[at : at + length])))
         at += length
     return messages, stream[at:], None
 

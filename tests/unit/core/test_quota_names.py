@@ -15,6 +15,6 @@ def test_a_server_is_named_by_address_and_port(server: str, name: str) -> None:
     ledger = Ledger()
     key = ("server", ip_address(server).packed + (443).to_bytes(2, "big"))
     ledger.take((key,))
-    full = ledger.full(Allowance(NONE, (Limit(1, "policy"),)), (key,))
+    full = ledger.full(Allowance(NONE, (Limit(1, "policy"),), ((0, Limit(1, "policy")),)), (key,))
     assert str(full) == f"server {name}: 1 by policy"
     assert ledger.busiest(5) == [("server", name, 1)]
