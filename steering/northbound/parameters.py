@@ -136,17 +136,9 @@ TIME = Parameter(
     None,
     _time,
 )
-DRY_RUN = Parameter(
-    "dry_run", "1: check only", {"type": "string", "enum": list(_FLAGS), "default": "0"}, False, _flag
-)
-
-FORCE = Parameter(
-    "force",
-    "1: end the sessions that live there",
-    {"type": "string", "enum": ["0", "1"], "default": "0"},
-    False,
-    _flag,
-)
+_FLAG = {"type": "string", "enum": list(_FLAGS), "default": "0"}
+DRY_RUN = Parameter("dry_run", "1: check only", _FLAG, False, _flag)
+FORCE = Parameter("force", "1: end the sessions that live there", _FLAG, False, _flag)
 
 
 def parse_query(raw: str, declared: tuple[Parameter, ...]) -> dict[str, Any]:
