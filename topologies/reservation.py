@@ -39,6 +39,7 @@ SMALL_MBIT = 7.0  # more than this is no starved session
 FLOOD_MBIT, UPLOADS = 16.0, 6  # of `rival`: datagrams, and plain TCP besides
 LEASE_S, LAST_S, SETTLE_S, MEASURE_S = 120.0, 3.0, 2.0, 4.0  # the lease is renewed for `LAST_S` in the end
 UPLOAD_S = 180
+ENDING_S = 20.0
 GUEST_LEASE_S = 5.0
 CARRYING_S, CARRIED = 15.0, 10_000  # seconds for two sessions to have brought over so many bytes
 RISE_S = 5.0  # what TCP takes to rise from next to nothing
@@ -319,6 +320,11 @@ class Trial:
         report, lab = self.report, self.lab
         lab.agents["guest"].ask("close", group="idle")
         lab.agents["guest"].ask("open", group="many", dst=SERVER, ports=[5001], mptcp=True, first=True)
+        limit = time.monotonic() + ENDING_S
+        while len(self._by_session("guest")) > 1 and time.monotonic() < limit:
+            time.sleep(
+                0.2
+            )  # an upload that was stopped has its buffer to empty, and would join with the others
         session = max((s["id"] for s in lab.controller.sessions()), key=int)
         asked = self.guest.ask(
             "POST", "/reservations", {"level": "subflow", "session": session, "subflows": 10, "lease_s": 8}

@@ -84,7 +84,7 @@ def test_reservations_outlive_a_killed_controller_and_expired_leases_do_not(tmp_
         (session,) = network.running.json("/v1/sessions")["sessions"]
         kept = reserve(network, 300, level="session", session=session["id"], rate_bps=5_000_000)
         reserve(network, 2, level="subflow", session=session["id"], subflows=1)
-        # At once: what was answered is on disk already.
+        within(5, lambda: bool(relabelled(network, 1)) and bool(relabelled(network, 3)))
         die(network)
         entries = {dpid: relabelled(network, dpid) for dpid in (1, 3)}
         assert entries[1] and entries[3]

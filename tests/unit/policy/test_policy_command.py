@@ -33,6 +33,9 @@ class Kept:
     def give(self, given: Any) -> None:
         raise AssertionError("the policy's commands give the engine nothing")
 
+    def take(self, given: Any) -> None:
+        raise AssertionError("the policy's commands give the engine nothing")
+
     def whatif(self, question: WhatIf) -> dict[str, Any]:
         raise AssertionError("the policy's commands ask no decision")
 
