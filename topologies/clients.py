@@ -147,11 +147,13 @@ def _through(lab: Lab, report: Report, client: debian.Client, under: Sequence[st
         "REST",
     )
     fell_back = counted[0].get("MPCapableFallbackSYNACK", 0)
+    answered, completed = counted[0].get("MPJoinSynAckRx", 0), counted[1].get("MPJoinAckRx", 0)
     report.expect(
         f"{name}: joins answered by the MCP, fall-backs",
-        counted[0].get("MPJoinSynAckRx", 0) == counted[1].get("MPJoinAckRx", 0) >= 1 and fell_back == 0,
-        "as many as it completed, at least one; none",
-        f"{counted[0].get('MPJoinSynAckRx', 0)} answered, {counted[1].get('MPJoinAckRx', 0)} completed, {fell_back}",
+        # A connection of a moment may be over before its host completes the join.
+        completed >= 1 and completed <= answered <= completed + 1 and fell_back == 0,
+        "as many as it completed or one more, at least one; none",
+        f"{answered} answered, {completed} completed, {fell_back}",
         "kernel",
     )
     report.figures[client.what] = {"seconds": round(took, 2), "bytes": client.bytes}

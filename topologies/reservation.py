@@ -35,6 +35,7 @@ ALONE_MBIT, ALONE_KEPT_MBIT, BESIDE_MBIT = (
     4.0,
     3.0,
 )  # of one subflow (TCP fills no small meter), and of one beside it
+SOME_MBIT = 0.1  # of two connections that one meter bounds the later may be slow to get its part
 SMALL_MBIT = 7.0  # more than this is no starved session
 FLOOD_MBIT, UPLOADS = 16.0, 6  # of `rival`: datagrams, and plain TCP besides
 LEASE_S, LAST_S, SETTLE_S, MEASURE_S = 120.0, 3.0, 2.0, 4.0  # the lease is renewed for `LAST_S` in the end
@@ -228,7 +229,7 @@ class Trial:
         report.figures |= {"shared_mbit": round(both, 2), "subflow_mbit": round(own, 2)}
         report.expect(
             "two sessions of one subscriber share its rate",
-            SHARED_KEPT_MBIT <= both <= SHARED_MOST_MBIT and len(of_sessions) == 2 and of_sessions[0] > 0.5,
+            SHARED_KEPT_MBIT <= both <= SHARED_MOST_MBIT and len(of_sessions) == 2 and of_sessions[0] > SOME_MBIT,
             f"{SHARED_KEPT_MBIT} to {SHARED_MOST_MBIT} Mbit/s together, both some",
             [round(rate, 1) for rate in of_sessions],
             "kernel",

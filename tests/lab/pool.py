@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ import pytest
 from tests.lab.running import ROOT, Ran
 from topologies import isolation
 
+FEW = 2  # missed checks
 LIMIT_S = 240.0  # of one lab; the longest take a minute
 
 
@@ -111,13 +113,15 @@ class Pool:
             self._doors.allow(most)
 
     def result(self, one: Wanted) -> Ran:
-        """Wait for a lab that was started. One without a negative control of which only rates fell short runs
-        once more, alone: other users of the machine cost rate, and nothing else that the labs check."""
+        """Wait for a lab that was started. One without a negative control that missed a check or two runs once more,
+        alone, and the run's summary says so: two labs and whoever else is on the machine cost rate and time. What is
+        broken fails twice, and mostly in more checks."""
         ran = self._runs[one].result()
         failed = ran.failed()
-        if failed and "--without" not in one.words and all("goodput" in check for check in failed):
+        if 0 < len(failed) <= FEW and "--without" not in one.words:
+            warnings.warn(f"{' '.join(one.words)} ran once more, alone; first: {failed}", stacklevel=1)
             again = self._run(one.words, alone=True)
-            again.said = f"{ran.said}\n--- once more, alone, as only rates fell short ---\n{again.said}"
+            again.said = f"{ran.said}\n--- once more, alone ---\n{again.said}"
             return again
         return ran
 
