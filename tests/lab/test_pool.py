@@ -2,6 +2,7 @@
 
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -86,19 +87,23 @@ def test_none_beside_what_is_measured(tmp_path: Path) -> None:
     ("words", "first", "runs"),
     [
         (("x",), ["on: goodput of both"], 2),
-        (("x",), ["on: goodput of both", "joins completed"], 1),
+        (("x",), ["on: goodput of both", "joins completed"], 2),
+        (("x",), ["on: goodput of both", "joins completed", "no stray"], 1),
         (("x", "--without", "steering"), ["on: goodput of both"], 1),
         (("x",), [], 1),
     ],
 )
-def test_a_rate_alone_is_measured_once_more(
+def test_a_lab_that_missed_a_check_or_two_runs_once_more(
     tmp_path: Path, words: tuple[str, ...], first: list[str], runs: int
 ) -> None:
     with Written(tmp_path, 2, {"x": [first, []]}) as pool:
         pool.release.set()
         pool.allow(2)
         pool.start([Wanted(words)])
-        assert pool.result(Wanted(words)).failed() == (first if runs == 1 else [])
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            assert pool.result(Wanted(words)).failed() == (first if runs == 1 else [])
+    assert [str(first) in str(one.message) for one in said] == [True] * (runs - 1)
     assert len(pool.together) == runs
 
 
