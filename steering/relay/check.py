@@ -176,7 +176,7 @@ def _setting(setting: sysctls.Setting, machine: Machine) -> Iterator[Fault]:
     value = machine.sysctl(setting.name)
     if value is None:
         yield Fault(Kind.SYSCTL, f"{setting.name} is not there: {setting.without}")
-    elif not value.lstrip("-").isdigit() or not setting.fits(int(value), int(setting.value)):
+    elif not setting.holds(value):
         yield Fault(
             Kind.SYSCTL,
             f"{setting.name} is {value}, {setting.value} is wanted: {setting.without}",

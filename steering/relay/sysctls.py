@@ -32,6 +32,10 @@ class Setting(NamedTuple):
     def path(self) -> Path:
         return path_of(self.name)
 
+    def holds(self, found: str) -> bool:
+        """Whether the kernel's value will do."""
+        return found.lstrip("-").isdigit() and self.fits(int(found), int(self.value))
+
 
 def _not_strict(found: int, _wanted: int) -> bool:
     """Loose (2) asks only whether there is any way back, and hosts and servers have one."""
@@ -100,12 +104,13 @@ def path_of(name: str) -> Path:
 
 
 def apply(options: RelayOptions) -> None:
-    """Write them. They stay after the relay: a machine that forwards goes on to. Raises RuleError."""
+    """Write those that do not hold yet, so that nobody's larger limits are lowered. They stay after the relay: a
+    machine that forwards goes on to. Raises RuleError."""
     for setting in settings(options):
-        _write(setting.path, setting.value)
+        _hold(setting, setting.path)
     for setting in PER_INTERFACE:
         for path in path_of(INTERFACES).glob(f"*/{setting.name}"):
-            _write(path, setting.value)
+            _hold(setting, path)
 
 
 def script(options: RelayOptions) -> str:
@@ -122,6 +127,15 @@ def return_path_manager(options: RelayOptions) -> None:
     """Without its agent nobody would accept joins: from now on the kernel does again. Raises RuleError."""
     if options.agent:
         _write(path_of(PM_TYPE), "0")
+
+
+def _hold(setting: Setting, path: Path) -> None:
+    try:
+        if setting.holds(path.read_text().strip()):
+            return
+    except OSError:
+        pass  # writing says why
+    _write(path, setting.value)
 
 
 def _write(path: Path, value: str) -> None:

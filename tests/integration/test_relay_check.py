@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from steering.relay import rules
+from steering.relay import rules, sysctls
 from steering.relay.check import Fault, Kernel, Kind, faults
 from steering.relay.options import Advertised, RelayOptions, UnknownOptions, parse_prefixes
 from tests.integration.relay_lab import PREFIXES, ROOT, Lab, wait_for
@@ -109,6 +109,14 @@ def test_what_is_taken_away_is_named_alone_and_what_is_put_back_is_not(lab: Lab)
         mend = "ip link set in9 name in2" if kind is Kind.INTERFACE else told[0].fix or f"nft -f {tables}"
         lab.run("mcp", mend)
     assert found(lab) == []
+
+
+def test_what_an_operator_set_higher_stays(lab: Lab) -> None:
+    lab.run("mcp", "sysctl -qw net.core.somaxconn=65535 net.ipv4.tcp_max_syn_backlog=100")
+    with lab.inside("mcp"):
+        sysctls.apply(WANTED)
+        assert Kernel().sysctl("net.core.somaxconn") == "65535"
+        assert Kernel().sysctl("net.ipv4.tcp_max_syn_backlog") == "8192"
 
 
 def test_the_command_says_so_by_its_status(lab: Lab) -> None:
