@@ -48,14 +48,16 @@ def upload(
     server: str = "server",
     kind: str = "upload",
     port: int = 0,
+    target: str = "",
     **order: Any,
 ) -> Transfer:
     """Upload (or another kind of streams.KINDS) between `host` and `server` over MPTCP and look on from all sides.
 
-    `port` 0 is the plan's first service; `order` is further words for the host's agent.
+    `port` 0 is the plan's first service, `target` "" the server's first address of that family; `order` is further
+    words for the host's agent.
     """
     plan = lab.plan
-    target = address_of(plan.box(server), family)
+    target = target or address_of(plan.box(server), family)
     at_server = lab.capture_port(plan.box(server).nics[0].peer)
     mcps = [box.name for box in plan.of_kind(Kind.MCP)]
     at_mcps = {box.name: lab.capture_port(box.nics[0].peer) for box in plan.of_kind(Kind.MCP)}

@@ -20,6 +20,7 @@ MODULES = {
     "nanocell": "nanocell",
     "ip-gateway": "ip_gateway",
     "pooling": "pooling",
+    "two-gateways": "two_gateways",
     "handover": "handover",
     "third-party-wlan": "third_party_wlan",
     "server-initiated": "server_initiated",

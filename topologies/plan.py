@@ -66,7 +66,8 @@ class Wire:
 
 @dataclass(frozen=True)
 class Attachment:
-    """An access network (with type), or a gateway (without), as the site file names it."""
+    """An access network (with type), or a gateway (without, behind `next_hops` where it names them), as the site file
+    names it."""
 
     name: str
     prefixes: tuple[str, ...]
@@ -74,6 +75,7 @@ class Attachment:
     type: str | None = None
     trust: str = "operator"
     mbit: float | None = None  # of each port, as the site is told
+    next_hops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,8 +181,10 @@ def site_text(plan: Plan) -> str:
         ]
     lines.append("gateways:")
     for gateway in plan.gateways:
+        behind = f", next_hops: [{_list(gateway.next_hops)}]" if gateway.next_hops else ""
         lines.append(
-            f"  - {{name: {gateway.name}, prefixes: [{_list(gateway.prefixes)}], ports: [{_list(gateway.ports)}]}}"
+            f"  - {{name: {gateway.name}, prefixes: [{_list(gateway.prefixes)}], "
+            f"ports: [{_list(gateway.ports)}]{behind}}}"
         )
     if plan.points:
         lines.append("mcps:")
