@@ -167,8 +167,9 @@ class Rulebook:
         ]
         self._plain = [(n, _Sets(values)) for n, values in enumerate(wanted) if any(values)]
         self._timed = tuple((n, w.times) for n, w in enumerate(whens) if w.times)
+        self._always = (1 << len(rules)) - 1 & ~sum(1 << number for number, _ in self._timed)
         self._minute = -1
-        self._closed = 0  # rules whose window is not open in `_minute`
+        self._open = 0  # rules that count in `_minute`
         self._default = Terms()
         self._application_ports = _Ranges(a.ports for a in self._applications)
         self._application_prefixes = _Prefixes(a.destinations for a in self._applications)
@@ -203,20 +204,20 @@ class Rulebook:
         for index, dimension in self._plain:
             bits &= dimension.accepting(values[index])
         if self._timed:
-            bits &= ~self._closed_in(question.minute)
+            bits &= self._open_in(question.minute)
         if not bits:
             return Answer(None, self._default, subscriber, application)
         rule = self._rules[(bits & -bits).bit_length() - 1]
         return Answer(rule, rule.then, subscriber, application)
 
-    def _closed_in(self, minute: int) -> int:
+    def _open_in(self, minute: int) -> int:
         if minute != self._minute:
             self._minute = minute
-            self._closed = 0
+            self._open = self._always
             for number, windows in self._timed:
-                if not any(within(window, minute) for window in windows):
-                    self._closed |= 1 << number
-        return self._closed
+                if any(within(window, minute) for window in windows):
+                    self._open |= 1 << number
+        return self._open
 
     def subscriber(self, address: bytes) -> Subscriber | None:
         """Whose address it is."""
