@@ -60,14 +60,17 @@ class Chooser:
         self.mcps_changed()
 
     def mcps_changed(self, forget: Collection[int] = ()) -> None:
-        """The site has other MCPs now. What is known of the health of `forget` and of those that went is not kept."""
+        """The site has other MCPs now. What is known of the health of `forget` and of those that went is not kept, but
+        that an operator drains one that stays."""
         known = self._map.mcps
+        draining = {number for number, health in self.health.items() if health.draining}
         for number in list(self.health):
             if number not in known or number in forget:
                 del self.health[number]
         for number in known:
             if number not in self.health:
                 self.health[number] = McpHealth(self.policy.timers.health_hold)
+                self.health[number].draining = number in draining
         mcps = known.values()
         self._all_ports = all(mcp.tcp_ports == ((1, 65535),) and not mcp.referral_ports for mcp in mcps)
         self._candidates.clear()

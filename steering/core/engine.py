@@ -1,7 +1,7 @@
 """The engine: the one writer of state. Input and time in, outputs out; no I/O, no clock of its own."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from steering.core import messages as m
 from steering.core.choosing import Chooser
@@ -173,13 +173,16 @@ class Engine:
 
     def _policy_replaced(self, replaced: m.PolicyReplaced, now: float) -> list[m.Output]:
         """Atomic: the next SYN is decided by the new policy, whatever runs stays where it is."""
+        meters = self.natural.all_meters()
         self.policy = replaced.policy
         self.pinning.replace(replaced.policy)
         self.reserving.replace(replaced.policy)
         self.chooser.refresh(now)
         self.natural = Natural(self.map, replaced.policy, self._epochs, self._disabled, self.authorising)
         moved, _ = self.pinning.proactive.tick(now)  # exact entries for whoever is led elsewhere
-        return moved + self._resync()
+        changed = self.natural.fresh_meters(meters)
+        self.floods.metered(changed)
+        return moved + self._to_filled(changed) + self._resync()
 
     def _mcps_replaced(self, given: m.McpsReplaced, now: float) -> list[m.Output]:
         """Atomic: the next SYN may get a new one as soon as that answers, sessions of the others stay (D-6.7.7)."""
@@ -322,7 +325,7 @@ class Engine:
         self.recovery.finish()
         return self.keeping.finish(now)
 
-    def _to_filled(self, outputs: list[m.Output]) -> list[m.Output]:
+    def _to_filled(self, outputs: Iterable[m.Output]) -> list[m.Output]:
         """Rule changes for a switch that is not filled yet come with its filling."""
         return [o for o in outputs if not isinstance(o, m.SyncRules) or self._is_filled(o.dpid)]
 

@@ -43,6 +43,11 @@ class Floods:
         """A switch has its meters as policy says: if a port is flooded, its next count tells so."""
         self._cut = {port for port in self._cut if port.dpid != dpid}
 
+    def metered(self, changed: list[SyncRules]) -> None:
+        """These meters are as policy says now, that of a flooded port too until its next count."""
+        meters = {(sync.dpid, band.meter) for sync in changed for band in sync.meters}
+        self._cut = {port for port in self._cut if (port.dpid, Meter.SYN_BASE + port.port) not in meters}
+
     @staticmethod
     def _meter(port: PortRef, rate: int) -> SyncRules:
         return SyncRules(

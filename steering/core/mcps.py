@@ -29,7 +29,7 @@ def replace_mcps(engine: "Engine", given: McpsReplaced, now: float) -> list[Outp
     """Make them those of the site; the caller then brings static rules in line. Sessions of those that went end as
     a dead MCP's, some each tick; of those that are others now (`anew`) at once."""
     before, edges = engine.map.attachments, set(engine.map.switches)
-    bands = {dpid: set(engine.natural.meters(dpid)) for dpid in edges}
+    meters = engine.natural.all_meters()
     routes = {dpid: tuple(engine.neighbours.rules(dpid)) for dpid in edges}
     known = dict(engine.map.mcps)
     engine.site = replace(engine.site, mcps=given.mcps, switches={**engine.site.switches, **given.switches})
@@ -45,10 +45,7 @@ def replace_mcps(engine: "Engine", given: McpsReplaced, now: float) -> list[Outp
     engine.pinning.proactive.mcps_changed()
     outputs += engine.reserving.mcps_changed()
     outputs += _edges(engine, edges, routes)
-    for dpid in engine.map.switches:
-        fresh = tuple(band for band in engine.natural.meters(dpid) if band not in bands.get(dpid, ()))
-        if fresh:  # never deleted: that would take rules with them
-            outputs.append(SyncRules(dpid, (), (), fresh))
+    outputs += engine.natural.fresh_meters(meters)
     for session in [one for one in engine.pinning.table if one.mcp in others]:
         outputs += engine.pinning.aborting.abort(session, now, Refusal.MCP_UNREACHABLE)
     for number in gone:

@@ -16,6 +16,7 @@ from steering.core.forwarding import (
 )
 from steering.core.graph import Graph
 from steering.core.guard import GuardedPort, guard_rules
+from steering.core.messages import SyncRules
 from steering.core.native import leaves_alone
 from steering.core.sitemap import Attachment, SiteMap
 from steering.model.network import AccessNetwork, Address, Gateway, Interception, Mcp, Network, PortRole
@@ -96,6 +97,19 @@ class Natural:
                 rate = limits.syn_per_port
                 bands.append(MeterBand(Meter.SYN_BASE + port.port, rate, max(10, rate // 10)))
         return tuple(bands)
+
+    def all_meters(self) -> dict[int, set[MeterBand]]:
+        """dpid -> its meters, to be compared with after a change."""
+        return {dpid: set(self.meters(dpid)) for dpid in self._map.switches}
+
+    def fresh_meters(self, before: dict[int, set[MeterBand]]) -> list[SyncRules]:
+        """Those that are new or changed since. None is ever deleted: that would take rules with it."""
+        fresh = {dpid: bands - before.get(dpid, set()) for dpid, bands in self.all_meters().items()}
+        return [
+            SyncRules(dpid, (), (), tuple(sorted(bands, key=lambda band: band.meter)))
+            for dpid, bands in fresh.items()
+            if bands
+        ]
 
     def _guarded(self, attachment: Attachment) -> GuardedPort:
         part, port = attachment.part, attachment.waypoint.port.port

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from steering.northbound.events import EventHub
     from steering.northbound.links import Links
     from steering.northbound.lists import Lists, Store
+    from steering.northbound.orders import Orders
     from steering.northbound.preferences import Preferences
     from steering.northbound.throttle import Throttle
     from steering.northbound.tokens import Keyring
@@ -26,9 +27,9 @@ __all__ = ["Northbound", "northbound"]
 
 class Northbound(NamedTuple):
     """`application` is WSGI; `watcher.look()` wants calling every `watching.PERIOD` seconds; `hub.close()`
-    ends the event streams; `bindings.look()` wants calling as often, and ends what is over; `lists.restore()` and
-    `links.restore()` tell the engine what was kept of them; `preferences.tell` takes
-    what the engine wants MCPs to hear."""
+    ends the event streams; `bindings.look()` wants calling as often, and ends what is over; `orders.save()` wants it
+    every few seconds; `lists.restore()`, `links.restore()` and `orders.restore()` tell the engine what was kept of
+    them; `preferences.tell` takes what the engine wants MCPs to hear."""
 
     application: "Application"
     watcher: "Watcher"
@@ -37,6 +38,7 @@ class Northbound(NamedTuple):
     preferences: "Preferences"
     links: "Links"
     bindings: "Bindings"
+    orders: "Orders"
 
 
 def northbound(
@@ -73,7 +75,9 @@ def northbound(
     from steering.northbound.links import Links
     from steering.northbound.lists import Lists, Memory
     from steering.northbound.metrics import Collector, HttpMeter
+    from steering.northbound.orders import Orders
     from steering.northbound.preferences import Preferences
+    from steering.northbound.pseudonyms import pseudonym
     from steering.northbound.reservations import Reserved
     from steering.northbound.throttle import Throttle
     from steering.northbound.watching import Watcher
@@ -85,6 +89,8 @@ def northbound(
     bindings = Bindings(view, lists, hub, store)
     watcher = Watcher(view, counters, hub)
     preferences = Preferences(view, hub)
+    accesses = Accesses(view)
+    orders = Orders(view, accesses, store, lambda name: pseudonym(pseudonyms, name), control.take)
     meter = HttpMeter()
     registry.register(Collector(view, counters, meter, hub, malformed, disconnects))
     resources = Reserved(
@@ -97,12 +103,13 @@ def northbound(
         bindings,
         mappings or mappings_.Memory(),
         links,
+        orders,
         view,
-        Accesses(view),
+        accesses,
         registry,
         now,
         openapi.document(),
         pseudonyms,
     )
     application = Application(resources, keyring, throttle or Throttle(), now, meter)
-    return Northbound(application, watcher, hub, lists, preferences, links, bindings)
+    return Northbound(application, watcher, hub, lists, preferences, links, bindings, orders)

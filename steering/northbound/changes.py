@@ -15,7 +15,6 @@ from steering.core.messages import (
 )
 from steering.model.control import Control, PolicyOutcome, WhatIf
 from steering.model.mapping import Mappings
-from steering.model.policy import Pooling
 from steering.northbound import bindings as bindings_
 from steering.northbound import events, preferences
 from steering.northbound.admission import Admission
@@ -36,6 +35,7 @@ from steering.northbound.exchange import Call, Reply
 from steering.northbound.links import Links
 from steering.northbound.lists import Lists
 from steering.northbound.mappings import MappingLog
+from steering.northbound.orders import Orders, pooling_of
 from steering.northbound.preferences import Preferences
 from steering.northbound.problems import Problem, conflict, not_found, shown
 from steering.northbound.registering import Registering
@@ -62,10 +62,12 @@ class Changes(Resources):
         bindings: Bindings,
         mappings: Mappings,
         links: Links,
+        orders: Orders,
         *reading: Any,
     ) -> None:
         super().__init__(*reading)
         self.links = links
+        self._orders = orders
         self.clock = Clock(self._view, control)
         self._preferences = preferences
         self.admission = Admission(self._view, self._accesses, lists, self._pseudonym)
@@ -78,7 +80,7 @@ class Changes(Resources):
         # Checking a policy or a site may take a while, in which others are served: one after the other, or two
         # would pass the same If-Match.
         self._one_policy = Lock()
-        self.registering = Registering(control, self._one_policy)
+        self.registering = Registering(control, self._one_policy, orders)
 
     # ---- MCPs ----------------------------------------------------------------------------------
 
@@ -93,6 +95,7 @@ class Changes(Resources):
 
     def _admin(self, call: Call, draining: bool) -> Reply:
         mcp = self._mcp(call)
+        self._orders.drain(mcp["name"], draining)
         self._control.give(McpAdmin(mcp["id"], draining))
         told = {"name": mcp["name"], "draining": draining}
         self._hub.publish("drain", told)
@@ -135,6 +138,7 @@ class Changes(Resources):
         name = before["name"]
         if not self._accesses.accept(name, update.type, update.trust, update.sequence):
             raise conflict(f"update {update.sequence} of {name} is stale: {before['sequence']} is in force")
+        self._orders.access(name, update)
         self._control.give(AccessChanged(name, update.type, update.trust))
         after = self._access(call)
         self._hub.publish("access", _told(after))
@@ -153,10 +157,13 @@ class Changes(Resources):
         last = self._accesses.accept_subscriber(subscriber, update.sequence)
         if last is not None:
             raise conflict(f"update {update.sequence} of this subscriber is stale: {last} is in force")
-        allowed, order = frozenset(update.allowed), tuple(dict.fromkeys(update.preferred))
-        pooling = Pooling(allowed, order) if allowed or order else None
-        self._control.give(SubscriberAccess(subscriber, pooling))
-        told = {"id": wanted, "allowed": sorted(allowed), "preferred": list(order)}
+        self._orders.subscriber(wanted, update)
+        self._control.give(SubscriberAccess(subscriber, pooling_of(update)))
+        told = {
+            "id": wanted,
+            "allowed": sorted(set(update.allowed)),
+            "preferred": list(dict.fromkeys(update.preferred)),
+        }
         return Reply(told | {"sequence": update.sequence})
 
     def offload(self, call: Call) -> Reply:
@@ -167,6 +174,7 @@ class Changes(Resources):
                 raise _wrong(key, f"no access network {shown(name)}")
         if order.source == order.target:
             raise _wrong("to", "another access network is wanted")
+        self._orders.offload(order.source, order.target)
         self._control.give(Offload(order.source, order.target))
         return Reply({"from": order.source, "to": order.target}, status=ACCEPTED)
 

@@ -11,6 +11,7 @@ from steering.model.control import Control, McpAnswer, McpOutcome
 from steering.northbound.bodies import unprocessable
 from steering.northbound.conditional import require_match, tag_of
 from steering.northbound.exchange import Call, Reply
+from steering.northbound.orders import Orders
 from steering.northbound.problems import conflict, forbidden, not_found, shown
 from steering.northbound.tokens import Role
 from steering.policy.site_mcps import McpText
@@ -23,9 +24,10 @@ CREATED = int(HTTPStatus.CREATED)
 class Registering:
     """`lock`: of whoever changes policy or site."""
 
-    def __init__(self, control: Control, lock: Lock) -> None:
+    def __init__(self, control: Control, lock: Lock, orders: Orders) -> None:
         self._control = control
         self._lock = lock
+        self._orders = orders
 
     def shown(self, mcp: Json) -> Reply:
         """An MCP, with what was declared of it and the entity tag of that."""
@@ -60,6 +62,7 @@ class Registering:
         if outcome.answer is McpAnswer.WRONG:
             raise conflict("; ".join(f"{one['path']}: {one['message']}" for one in outcome.findings[:3]))
         self._raise(outcome)
+        self._orders.drain(name, False)  # another of that name begins undrained
         return Reply({"name": name, "kept": outcome.kept, "sessions": outcome.sessions})
 
     def _reply(self, outcome: McpOutcome, status: int) -> Reply:

@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import eventlet
@@ -39,6 +40,7 @@ from steering.wire.errors import Refusal as WireRefusal
 
 MAX_CLIENTS = 64  # besides the event streams
 CLIENT_TIMEOUT = 10.0  # seconds without a byte
+SAVED = 10  # looks, after which orders about subscribers are on disk
 MAX_TARGET = 4_096  # bytes of a request line
 
 log = logging.getLogger(__name__)
@@ -133,6 +135,7 @@ class Rest:
         """Serve, and say where."""
         self._north.lists.restore()
         self._north.links.restore()
+        self._north.orders.restore()
         write_rest_url(self._state_dir, self.url)
         server = eventlet.spawn(
             eventlet.wsgi.server,
@@ -154,11 +157,13 @@ class Rest:
         self._north.preferences.tell(prefer)
 
     def _watch(self) -> None:
-        while True:
+        for looks in count():
             eventlet.sleep(PERIOD)
             try:
                 self._north.bindings.look()
                 self._north.watcher.look()
+                if looks % SAVED == 0:
+                    self._north.orders.save()
             except Exception:
                 log.exception("what changed could not be told")
 
@@ -166,6 +171,7 @@ class Rest:
         """Take the URL back and stop listening."""
         remove_rest_url(self._state_dir, self.url)
         self._north.hub.close()
+        self._north.orders.save()
         for thread in self._threads:
             thread.kill()
         self._socket.close()

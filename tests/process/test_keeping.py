@@ -106,7 +106,7 @@ def test_reservations_outlive_a_killed_controller_and_expired_leases_do_not(tmp_
         assert reservations(network) == []
 
 
-@pytest.mark.row("S-18", "D-4.d")
+@pytest.mark.row("S-18", "D-4.d", "D-6.7.1")
 def test_a_proactive_session_is_known_again_and_its_join_follows_it_when_its_mcp_is_drained(
     tmp_path: Path,
 ) -> None:
@@ -154,6 +154,11 @@ def test_a_proactive_session_is_known_again_and_its_join_follows_it_when_its_mcp
         assert f"{entry & 0xFFFFFFFF:08x}" == TOKEN.hex()
         (session,) = running.json("/v1/sessions")["sessions"]
         assert session["mcp"] == first
+        # Nor does the next controller send anybody to an MCP in maintenance.
+        die(network)
+        come_back(network)
+        mcps = {one["name"]: one["health"] for one in running.json("/v1/mcps")["mcps"]}
+        assert mcps[first] == "draining" and "draining" not in {mcps[name] for name in mcps if name != first}
 
 
 @pytest.mark.row("N-5.6.1k3")

@@ -7,6 +7,7 @@ import pytest
 from steering.core.messages import (
     EntriesRead,
     FillSwitch,
+    McpAdmin,
     McpsReplaced,
     NeighbourSeen,
     PortStatus,
@@ -230,8 +231,10 @@ def test_one_that_is_elsewhere_now_is_another_to_its_sessions():
     driver = Driver()
     core, edge = driver.site.mcps
     driver.session()
+    driver.give(McpAdmin(core.id, True))
     moved = replace(core, inside=PortRef(4, 7), outside=PortRef(4, 7))
     driver.give(McpsReplaced((moved, edge)))
+    assert driver.engine.chooser.health[core.id].draining  # maintenance is over when the operator says so
     assert not list(driver.table) and (4, 7) in driver.engine.map.at and (3, 1) not in driver.engine.map.at
 
 
