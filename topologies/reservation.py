@@ -96,15 +96,18 @@ class Trial:
         lab, report = self.lab, self.report
         lab.agents["ue"].ask("ping", dst=SERVER, count=3)
         lab.agents["rival"].ask("ping", dst=SERVER, count=3)
+        self._upload("ue", "up")
+        limit = time.monotonic() + CARRYING_S
+        while self._session("10.1.0.2") == "0" and time.monotonic() < limit:
+            time.sleep(0.1)  # with the flood its SYN might be lost until the host does without MPTCP
+        time.sleep(SETTLE_S)
         lab.agents["rival"].ask("start", name="flood", kind="flood", dst=SERVER, port=9, mbit=FLOOD_MBIT)
         for number in range(UPLOADS):
             name = f"up{number}"
             lab.agents["rival"].ask(
                 "start", name=name, kind="upload", dst=SERVER, port=5001, seconds=UPLOAD_S
             )
-        time.sleep(1.0)
-        self._upload("ue", "up")
-        time.sleep(SETTLE_S)
+        time.sleep(RISE_S)
         session = self._session("10.1.0.2")
         before = self._measure("before")
         granted = self.ue.ask(
