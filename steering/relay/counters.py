@@ -34,6 +34,8 @@ class Counters:
     refused_ports: int = 0
     refused_unmappable: int = 0
     accept_failed: int = 0
+    accept_paused: int = 0
+    """Times that listeners were left alone for a moment: there was no descriptor or memory for whoever waited."""
     ended_orderly: int = 0
     ended_reset: int = 0
     bytes_up: int = 0

@@ -142,7 +142,11 @@ class _Conversation:
         if not data:
             self._waiting.give_up(self, "truncated")
             return
-        step = self.preface.feed(data)
+        try:
+            step = self.preface.feed(data)
+        except OSError as error:  # to know whether a destination is our own takes a socket: none was left
+            self._waiting.give_up(self, error.strerror or "out of resources")
+            return
         if step.refused:
             self._waiting.give_up(self, step.refused, step.send)
             return

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from steering.relay.dialling import dial_own
 from steering.relay.logs import Log
 from steering.relay.options import ServerLeg
+from steering.relay.pausing import Pause
 from steering.relay.poller import Poller
 from steering.relay.sockets import BACKLOG, Endpoint, PlatformError, endpoints, prepare_leg
 from steering.relay.stream import SILENCE_S, AgentOptions, Stream, StreamError
@@ -71,13 +72,20 @@ class Inbound:
     """`start`, then `stop`; `expire` now and then."""
 
     def __init__(
-        self, options: AgentOptions, poller: Poller, has_room: Callable[[], bool], taken: Taken, log: Log
+        self,
+        options: AgentOptions,
+        poller: Poller,
+        has_room: Callable[[], bool],
+        taken: Taken,
+        log: Log,
+        pause: Pause,
     ) -> None:
         self._options = options
         self._has_room = has_room
         self._poller = poller
         self._taken = taken
         self._log = log
+        self._pause = pause
         self._bound: dict[int, Bound] = {}
         self._listeners: dict[int, socket.socket] = {}
         self._told: deque[dict[str, Any]] = deque(maxlen=1)  # each tells everything: the last one counts
@@ -140,21 +148,29 @@ class Inbound:
                 self._open(port)
 
     def expire(self, now: float) -> None:
-        """Close what was not renewed."""
+        """Close what was not renewed; listen again where it was left alone for a moment."""
         for port, one in list(self._bound.items()):
             if one.until <= now:
                 del self._bound[port]
                 self._close(port)
+        if self._pause.ends(now):
+            for port in self._listeners:
+                self._watch(port)
 
     def _open(self, port: int) -> None:
         try:
-            self._listeners[port] = sock = _listener(port)
+            self._listeners[port] = _listener(port)
         except PlatformError as error:
             self.unlistened += 1
             self._log.peer_event("port not bound", reason=str(error))
             return
-        self._poller.add(sock.fileno(), EPOLLIN, partial(self._on_accept, port))
+        self._watch(port)
         self._log.event("port bound", port=port, device=str(self._bound[port].device))
+
+    def _watch(self, port: int) -> None:
+        descriptor = self._listeners[port].fileno()
+        self._poller.remove(descriptor)  # opened while the others were left alone, it is watched already
+        self._poller.add(descriptor, EPOLLIN, partial(self._on_accept, port))
 
     def _close(self, port: int) -> None:
         sock = self._listeners.pop(port, None)
@@ -169,7 +185,10 @@ class Inbound:
                 return
             try:
                 accepted, _ = sock.accept()
-            except OSError:  # nobody more, or gone before we looked
+            except OSError as error:  # nobody more, or gone before we looked
+                if self._pause.begins(error, time.monotonic()):
+                    for listener in self._listeners.values():
+                        self._poller.remove(listener.fileno())
                 return
             try:
                 prepare_leg(accepted)

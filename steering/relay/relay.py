@@ -28,6 +28,7 @@ from steering.relay.listeners import Listeners
 from steering.relay.logs import Log
 from steering.relay.mappinglog import open_mapping_log
 from steering.relay.options import Protocol, RelayOptions, ServerLeg
+from steering.relay.pausing import Pause
 from steering.relay.poller import Poller
 from steering.relay.prefaces import Preface, Terms
 from steering.relay.reporting import Reporter
@@ -48,8 +49,6 @@ from steering.relay.telling import Telling
 
 ACCEPTS_PER_EVENT = 64
 TICK_S = 0.5
-ACCEPT_PAUSE_S = 0.2
-_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Relay:
@@ -65,7 +64,7 @@ class Relay:
         self._sessions: dict[Session, Binding | None] = {}  # None: the MCP's own address
         self._dialling: deque[tuple[float, Session]] = deque()
         self._marks = Marks()
-        self._paused_until = 0.0
+        self._pause = self._pause_of("hosts")
         self._stop = False
         controller = options.agent or options.inbound
         self._reporter = Reporter(controller, log) if controller is not None else None
@@ -88,16 +87,22 @@ class Relay:
         try:
             self._listeners.open(options)
             if options.status is not None:
-                self._status = StatusSocket(options.status)
+                self._status = StatusSocket(options.status, self._document, self._pause_of("status"))
             if options.metrics is not None:
-                self._scraping = Scraping(options.metrics, lambda: metrics.text(self._telling().counted()))
+                self._scraping = Scraping(options.metrics, self._metrics, self._pause_of("metrics"))
             if options.agent is not None:
                 self._agent = Agent(options.agent, log, options.mss_clamp)
             if options.inbound is not None:
-                self._inbound = Inbound(options.inbound, self._poller, self._has_room, self._start, log)
+                pause = self._pause_of("bindings")
+                self._inbound = Inbound(
+                    options.inbound, self._poller, self._has_room, self._start, log, pause
+                )
         except (PlatformError, OSError):
             self._close_listeners()
             raise
+
+    def _pause_of(self, listener: str) -> Pause:
+        return Pause(listener, self.counters, self.log)
 
     def run(self, prepare: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM, SIGINT or SIGHUP; then reset every live session and return.
@@ -135,7 +140,7 @@ class Relay:
                 part.start()
         self._listeners.watch(self._on_accept)
         if self._status is not None:
-            self._poller.add(self._status.sock.fileno(), EPOLLIN, self._on_status)
+            self._status.watch(self._poller)
         if self._scraping is not None:
             self._scraping.watch(self._poller)
         self.log.event(
@@ -171,8 +176,7 @@ class Relay:
             self._inbound.expire(now)
         if self._ident is not None:
             self._ident.expire(now)
-        if self._paused_until and now >= self._paused_until:
-            self._paused_until = 0.0
+        if self._pause.ends(now):
             self._listeners.watch(self._on_accept)
         if self._status is not None:
             self._status.expire(self._poller, now)
@@ -222,8 +226,8 @@ class Relay:
                 return
             except OSError as error:
                 self.counters.accept_failed += 1
-                if error.errno in _OUT_OF_RESOURCES:
-                    self._pause(error)
+                if self._pause.begins(error, time.monotonic()):
+                    self._listeners.leave()
                     return
                 continue
             try:
@@ -232,12 +236,6 @@ class Relay:
                 self.counters.accept_failed += 1
                 self.log.peer_event("accept failed", reason=error.strerror)
                 accepted.close()
-
-    def _pause(self, error: OSError) -> None:
-        """Leave the queue alone for a moment: epoll would tell of it again at once, and nothing could be done."""
-        self.log.peer_event("accept paused", reason=error.strerror)
-        self._listeners.leave()
-        self._paused_until = time.monotonic() + ACCEPT_PAUSE_S
 
     def _admit(self, accepted: socket.socket, came_to: socket.socket) -> None:
         reset_on_close(accepted)
@@ -429,8 +427,8 @@ class Relay:
             self._agent, self._inbound, self._reporter,
         )  # fmt: skip
 
-    def _on_status(self, _events: int) -> None:
-        now = time.monotonic()
-        document = json.dumps(self._telling().document(now)).encode()
-        if self._status is not None:
-            self._status.answer(self._poller, document, now)
+    def _document(self, now: float) -> bytes:
+        return json.dumps(self._telling().document(now)).encode()
+
+    def _metrics(self) -> str:
+        return metrics.text(self._telling().counted())

@@ -13,6 +13,7 @@ from select import EPOLLIN, EPOLLOUT
 from typing import NamedTuple
 
 from steering.relay.options import OptionError
+from steering.relay.pausing import Pause
 from steering.relay.poller import Poller
 from steering.relay.sockets import Endpoint, PlatformError
 
@@ -67,8 +68,9 @@ def read_head(data: bytes) -> Asked | None:
 class Scraping:
     """The listener. `tell` makes the text; it is asked at most once a connection. Raises PlatformError."""
 
-    def __init__(self, place: Endpoint, tell: Callable[[], str]) -> None:
+    def __init__(self, place: Endpoint, tell: Callable[[], str], pause: Pause) -> None:
         self._tell = tell
+        self._pause = pause
         self._readers: dict[socket.socket, float] = {}
         self.refused = 0
         self.sock = socket.socket(
@@ -92,7 +94,9 @@ class Scraping:
         """Take one waiting connection; one too many is closed."""
         try:
             reader, _ = self.sock.accept()
-        except OSError:
+        except OSError as error:
+            if self._pause.begins(error, now):
+                poller.remove(self.sock.fileno())
             return
         if len(self._readers) >= MAX_READERS:
             self.refused += 1
@@ -145,10 +149,12 @@ class Scraping:
         poller.close_later(reader)
 
     def expire(self, poller: Poller, now: float) -> None:
-        """Drop those that took too long."""
+        """Drop those that took too long; listen again after a pause."""
         for reader in [reader for reader, until in self._readers.items() if until < now]:
             self.refused += 1
             self._end(poller, reader)
+        if self._pause.ends(now):
+            self.watch(poller)
 
     def close(self, poller: Poller) -> None:
         """Stop listening; whoever is still being answered is cut off."""

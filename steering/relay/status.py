@@ -8,9 +8,12 @@ import json
 import os
 import socket
 import stat
-from select import EPOLLOUT
+import time
+from collections.abc import Callable
+from select import EPOLLIN, EPOLLOUT
 from typing import Any
 
+from steering.relay.pausing import Pause
 from steering.relay.poller import Poller
 from steering.relay.session import Session
 from steering.relay.sockets import PlatformError, mptcp_info, name_of
@@ -106,10 +109,15 @@ def query(path: str) -> dict[str, Any]:
 
 
 class StatusSocket:
-    """The listening side, inside the relay's event loop; a slow reader is dropped and never waited for."""
+    """The listening side, inside the relay's event loop; a slow reader is dropped and never waited for.
 
-    def __init__(self, path: str) -> None:
+    `document(now)` is asked for what each reader is sent, on the steady clock.
+    """
+
+    def __init__(self, path: str, document: Callable[[float], bytes], pause: Pause) -> None:
         self.path = path
+        self._document = document
+        self._pause = pause
         self._readers: dict[socket.socket, float] = {}
         _clear_stale(path)
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -124,17 +132,23 @@ class StatusSocket:
             os.umask(mask)
         self.sock.setblocking(False)
 
-    def answer(self, poller: Poller, document: bytes, now: float) -> None:
+    def watch(self, poller: Poller) -> None:
+        """Answer readers from now on."""
+        poller.add(self.sock.fileno(), EPOLLIN, lambda _events: self.answer(poller, time.monotonic()))
+
+    def answer(self, poller: Poller, now: float) -> None:
         """Take one waiting reader and start sending it the document."""
         try:
             reader, _ = self.sock.accept()
-        except OSError:
+        except OSError as error:
+            if self._pause.begins(error, now):
+                poller.remove(self.sock.fileno())
             return
         if len(self._readers) >= MAX_READERS:
             reader.close()
             return
         reader.setblocking(False)
-        left = memoryview(document)
+        left = memoryview(self._document(now))
 
         def send(_events: int) -> None:
             nonlocal left
@@ -152,10 +166,12 @@ class StatusSocket:
         poller.add(reader.fileno(), EPOLLOUT, send)
 
     def expire(self, poller: Poller, now: float) -> None:
-        """Drop the readers that took too long."""
+        """Drop the readers that took too long; listen again after a pause."""
         for reader in [reader for reader, until in self._readers.items() if until < now]:
             del self._readers[reader]
             poller.close_later(reader)
+        if self._pause.ends(now):
+            self.watch(poller)
 
     def close(self) -> None:
         """Stop listening and take the socket file away."""

@@ -11,7 +11,8 @@ from steering.relay.options import Offer, OptionError, Protocol
 from steering.relay.poller import Poller
 from steering.relay.prefaces import MAX_PREFACE, Preface, Terms
 from steering.relay.session import End, Session
-from steering.relay.sockets import Endpoint, prepare_leg
+from steering.relay.sockets import Endpoint, is_local, prepare_leg
+from tests.unit.relay.scarcity import no_descriptors
 from tests.unit.relay.test_session import pair
 
 CLIENT = Endpoint("127.0.0.1", 1)
@@ -91,6 +92,15 @@ def test_malformed_prefaces_end_and_lead_nowhere(bench: Bench, sent: bytes, reas
     except ConnectionResetError:
         pass
     assert (answer[:1] == b"\1") == (reason != "bad-magic")
+
+
+def test_a_machine_without_descriptors_drops_the_host_and_goes_on(bench: Bench) -> None:
+    bench.waiting._terms = Terms(lambda destination: is_local(destination.address))
+    host = bench.accept()
+    with no_descriptors():
+        host.sendall(CONNECT)
+        bench.until(lambda: bench.dropped)
+    assert bench.dropped == ["Too many open files"] and not bench.told
 
 
 def test_truncated_and_late_prefaces_are_dropped(bench: Bench) -> None:

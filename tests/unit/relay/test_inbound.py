@@ -1,6 +1,8 @@
 """Ports that a relay keeps open for devices: what it believes, when it listens, whom it leads where (N-5.2.1e)."""
 
+import io
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,16 @@ import pytest
 from steering.cli.main import build_parser
 from steering.cli.relay import _options
 from steering.relay import inbound
+from steering.relay.counters import Counters
 from steering.relay.inbound import MOST, Inbound, parse
 from steering.relay.logs import Log
 from steering.relay.options import OptionError, ServerLeg
+from steering.relay.pausing import PAUSE_S, Pause
 from steering.relay.poller import Poller
 from steering.relay.rules import limits
 from steering.relay.sockets import Endpoint
 from steering.relay.stream import AgentOptions
+from tests.unit.relay.scarcity import no_descriptors
 
 OPTIONS = AgentOptions("http://127.0.0.1:1", "core", "t" * 40, None)
 
@@ -39,7 +44,11 @@ class Knocked:
         self.poller = Poller()
         self.led: list[tuple[Endpoint, Endpoint]] = []
         self.room = True
-        self.inbound = Inbound(OPTIONS, self.poller, lambda: self.room, self._taken, Log(False, False))
+        self.counters = Counters()
+        self.log = io.StringIO()
+        log = Log(False, False, self.log)
+        pause = Pause("bindings", self.counters, log)
+        self.inbound = Inbound(OPTIONS, self.poller, lambda: self.room, self._taken, log, pause)
 
     def _taken(
         self, client: Endpoint, device: Endpoint, accepted: socket.socket, dialled: socket.socket
@@ -114,6 +123,33 @@ def test_a_port_that_somebody_has_is_counted(knocked: Knocked) -> None:
     with socket.create_server(("::", 0), family=socket.AF_INET6) as taken:
         knocked.inbound.take({"bindings": [told(taken.getsockname()[1])]}, 0.0)
     assert knocked.inbound.document()["unlistened"] == 1 and not knocked.inbound._listeners
+
+
+def test_with_no_descriptor_left_whoever_knocks_waits_and_the_loop_does_not_spin(knocked: Knocked) -> None:
+    port, other = free_port(), free_port()
+    knocked.inbound.take({"bindings": [told(port)]}, time.monotonic())
+    knocked.poller.turn(0.01)
+    probe = socket.socket()
+    assert probe.connect_ex(("127.0.0.1", port)) == 0
+    with no_descriptors():
+        began, turns = time.monotonic(), 0
+        while time.monotonic() < began + 1.0:
+            knocked.poller.turn(0.1)
+            knocked.inbound.expire(time.monotonic())
+            turns += 1
+    assert turns <= 30
+    assert 1 <= knocked.counters.accept_paused <= 1.0 / PAUSE_S + 1
+    assert knocked.log.getvalue().count("accept paused") == 1
+    assert "reason=Too many open files" in knocked.log.getvalue()
+    both = {"bindings": [told(port), told(other)]}
+    knocked.inbound.take(both, time.monotonic())  # the other is opened while the first is left alone
+    knocked.inbound.expire(time.monotonic() + 1.0)
+    knocked.poller.turn(1.0)
+    assert [device.port for _, device in knocked.led] == [7001]
+    assert knock(other) == 0
+    knocked.poller.turn(1.0)
+    assert len(knocked.led) == 2
+    probe.close()
 
 
 @pytest.mark.parametrize(

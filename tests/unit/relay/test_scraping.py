@@ -11,11 +11,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from steering.cli.main import main
 from steering.relay import scraping
 from steering.relay.counters import Counters
+from steering.relay.logs import Log
 from steering.relay.metrics import text
 from steering.relay.options import OptionError
+from steering.relay.pausing import Pause
 from steering.relay.poller import Poller
 from steering.relay.scraping import MAX_HEAD, Scraping, parse_place, read_head
 from steering.relay.sockets import Endpoint, PlatformError
+from tests.unit.relay.scarcity import no_descriptors
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -80,16 +83,20 @@ class Serving:
         self.poller = Poller()
         self.asked = 0
         self.turns = 0
-        self.door = Scraping(Endpoint("127.0.0.1", 0), self._tell)
+        self.counters = Counters(accepted=7)
+        self.door = Scraping(Endpoint("127.0.0.1", 0), self._tell, self._pause())
         self.place = self.door.sock.getsockname()
         self.over = False
         self.door.watch(self.poller)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    def _pause(self) -> Pause:
+        return Pause("metrics", self.counters, Log(False, False))
+
     def _tell(self) -> str:
         self.asked += 1
-        return text({"counters": Counters(accepted=7).as_dict(), "kernel": {"MPTcpExtMPJoinAckRx": 2}})
+        return text({"counters": self.counters.as_dict(), "kernel": {"MPTcpExtMPJoinAckRx": 2}})
 
     def _run(self) -> None:
         while not self.over:
@@ -172,6 +179,19 @@ def test_who_does_not_read_is_dropped(serving: Serving, monkeypatch: pytest.Monk
     assert serving.get().endswith(b"x\n")
 
 
+def test_with_no_descriptor_left_a_reader_waits_and_the_loop_does_not_spin(serving: Serving) -> None:
+    with socket.socket() as reader:
+        reader.settimeout(5)
+        with no_descriptors():
+            before = serving.turns
+            reader.connect(serving.place)
+            reader.sendall(GET)
+            time.sleep(1.0)
+            assert serving.turns - before <= 100
+        assert 1 <= serving.counters.accept_paused <= 6
+        assert b"\nsteering_relay_accept_paused_total " in all_of(reader)
+
+
 def test_a_place_that_is_taken_is_one_line(serving: Serving) -> None:
     with pytest.raises(PlatformError, match="cannot listen for --metrics at 127"):
-        Scraping(Endpoint(*serving.place), str)
+        Scraping(Endpoint(*serving.place), str, serving._pause())

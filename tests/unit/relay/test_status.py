@@ -1,5 +1,6 @@
 """Status socket, its reader, the kernel's counters, the log's bound."""
 
+import errno
 import io
 import json
 import os
@@ -12,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from steering.relay.counters import parse_netstat
+from steering.relay.counters import Counters, parse_netstat
 from steering.relay.descriptors import reserve_descriptors
 from steering.relay.finishing import count_unfinished
 from steering.relay.logs import BURST_PER_SECOND, Log
+from steering.relay.pausing import PAUSE_S, QUIET_S, Pause
 from steering.relay.poller import Poller
 from steering.relay.sockets import Endpoint, PlatformError
 from steering.relay.status import MAX_READERS, READER_TIMEOUT_S, QueryError, StatusSocket, query, table
+from tests.unit.relay.scarcity import no_descriptors
 
 NETSTAT = """\
 TcpExt: SyncookiesSent SyncookiesRecv
@@ -50,15 +53,19 @@ DOCUMENT = {
 }
 
 
+def opened(path: str | Path, document: bytes = b"{}") -> StatusSocket:
+    return StatusSocket(str(path), lambda _now: document, Pause("status", Counters(), Log(False, False)))
+
+
 def serve(path: Path, document: bytes, answers: int = 1) -> threading.Thread:
     """Answer that many readers from another thread."""
-    status, poller = StatusSocket(str(path)), Poller()
+    status, poller = opened(path, document), Poller()
 
     def loop() -> None:
         until = time.monotonic() + 5
         for _ in range(answers):
             status.sock.settimeout(5)
-            status.answer(poller, document, time.monotonic())
+            status.answer(poller, time.monotonic())
         while status._readers and time.monotonic() < until:
             poller.turn(0.02)
         status.close()
@@ -88,30 +95,30 @@ def test_query_refuses_what_is_no_status(tmp_path: Path, answer: bytes) -> None:
 
 def test_socket_is_private_and_a_live_one_is_not_taken_over(tmp_path: Path) -> None:
     path = str(tmp_path / "s.sock")
-    first = StatusSocket(path)
+    first = opened(path)
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     with pytest.raises(PlatformError, match="another relay answers there"):
-        StatusSocket(path)
+        opened(path)
     first.sock.close()  # as a killed relay leaves it: the file stays, nobody listens
-    StatusSocket(path).close()
+    opened(path).close()
 
 
 def test_socket_path_that_is_a_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("precious")
     with pytest.raises(PlatformError, match="another file is there"):
-        StatusSocket(str(path))
+        opened(path)
     assert path.read_text() == "precious"
 
 
 def test_slow_readers_are_bounded_and_dropped(tmp_path: Path) -> None:
-    status, poller = StatusSocket(str(tmp_path / "s.sock")), Poller()
+    status, poller = opened(tmp_path / "s.sock", bytes(4 << 20)), Poller()
     readers = []
     for _ in range(MAX_READERS + 1):
         reader = socket.socket(socket.AF_UNIX)
         reader.connect(status.path)
         readers.append(reader)
-        status.answer(poller, bytes(4 << 20), now=100.0)
+        status.answer(poller, now=100.0)
     assert readers[-1].recv(1) == b"", "one reader too many is sent away"
     poller.turn(0)
     status.expire(poller, now=100.0 + READER_TIMEOUT_S + 1)
@@ -124,6 +131,42 @@ def test_slow_readers_are_bounded_and_dropped(tmp_path: Path) -> None:
         reader.close()
     readers[-1].close()
     status.close()
+
+
+def test_with_no_descriptor_left_a_reader_waits_and_the_loop_does_not_spin(tmp_path: Path) -> None:
+    counters, poller = Counters(), Poller()
+    log = io.StringIO()
+    pause = Pause("status", counters, Log(False, False, log))
+    status = StatusSocket(str(tmp_path / "s.sock"), lambda _now: b"{}", pause)
+    status.watch(poller)
+    with socket.socket(socket.AF_UNIX) as reader:
+        reader.connect(status.path)
+        with no_descriptors():
+            until, turns = time.monotonic() + 0.5, 0
+            while time.monotonic() < until:
+                poller.turn(0.1)
+                status.expire(poller, time.monotonic())
+                turns += 1
+        assert turns <= 15
+        assert 1 <= counters.accept_paused <= 0.5 / PAUSE_S + 1 and log.getvalue().count("accept paused") == 1
+        status.expire(poller, time.monotonic() + PAUSE_S)
+        poller.turn(1.0)
+        poller.turn(1.0)
+        assert reader.recv(9) == b"{}"
+    status.close()
+
+
+def test_a_scarcity_is_logged_once_and_the_next_one_again() -> None:
+    counters, log = Counters(), io.StringIO()
+    pause = Pause("hosts", counters, Log(False, False, log))
+    full = OSError(errno.ENFILE, "Too many open files in system")
+    assert not pause.begins(OSError(errno.ECONNABORTED, "gone"), 1.0) and not pause.ends(1e9)
+    for now in (1.0, 2.0, 3.0, 3.0 + QUIET_S):
+        assert pause.begins(full, now) and not pause.ends(now)
+        assert pause.ends(now + PAUSE_S) and not pause.ends(now + PAUSE_S), "each pause ends once"
+    assert counters.accept_paused == 4
+    said = "relay: accept paused listener=hosts reason=Too many open files in system"
+    assert log.getvalue().splitlines() == [said] * 2
 
 
 def test_table_shows_token_and_only_counters_that_count() -> None:
