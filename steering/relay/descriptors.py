@@ -1,21 +1,36 @@
-"""Open files: two a session, one a listener, and some to spare."""
+"""Open files: two a session, one a listener, one a reader of status or metrics, and some to spare."""
 
 import resource
 
+from steering.relay import inbound, scraping, status
+from steering.relay.listeners import doors
+from steering.relay.options import RelayOptions
 from steering.relay.sockets import PlatformError
 
 SPARE_DESCRIPTORS = 64
 
 
-def reserve_descriptors(sessions: int, ports: int) -> None:
-    """Raise this process's soft limit to two descriptors a session and some. Raises PlatformError if it may not."""
-    need = 2 * sessions + ports + SPARE_DESCRIPTORS
+def beside_sessions(options: RelayOptions) -> int:
+    """What a relay has open at most with not one session."""
+    return (
+        len(doors(options))
+        + (inbound.MOST if options.inbound is not None else 0)
+        + (1 + status.MAX_READERS if options.status is not None else 0)
+        + (1 + scraping.MAX_READERS if options.metrics is not None else 0)
+        + SPARE_DESCRIPTORS
+    )
+
+
+def reserve_descriptors(options: RelayOptions) -> None:
+    """Raise this process's soft limit to what these options can take. Raises PlatformError if it may not."""
+    sessions, beside = options.max_sessions, beside_sessions(options)
+    need = 2 * sessions + beside
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < need:
-        fits = max(0, (hard - ports - SPARE_DESCRIPTORS) // 2)
+        fits = (hard - beside) // 2
         raise PlatformError(
             f"--max-sessions {sessions} needs {need} open files and the hard limit is {hard}: "
-            f"raise it (ulimit -Hn {need}) or say --max-sessions {fits}"
+            f"raise it (ulimit -Hn {need})" + (f" or say --max-sessions {fits}" if fits > 0 else "")
         )
     if soft != resource.RLIM_INFINITY and soft < need:
         resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))

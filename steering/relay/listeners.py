@@ -4,11 +4,33 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from select import EPOLLIN
+from typing import NamedTuple
 
 from steering.relay.options import Protocol, RelayOptions
 from steering.relay.poller import Poller
 from steering.relay.roles import LISTEN_PORT
 from steering.relay.sockets import Endpoint, explicit_listener, listener, local_listener
+
+
+class Door(NamedTuple):
+    """A listener that a relay wants: how it is opened, what a host says first there, where it leads."""
+
+    open: Callable[[], socket.socket]
+    protocol: Protocol | None = None
+    target: Endpoint | None = None
+
+
+def doors(options: RelayOptions) -> list[Door]:
+    """All that hosts come to."""
+    found = [Door(partial(listener, port)) for port in options.ports]
+    if options.role.takes_plain:
+        found.append(Door(partial(listener, LISTEN_PORT, socket.IPPROTO_TCP)))
+    elif options.listener:
+        found.append(Door(partial(listener, options.listener)))
+    found += [Door(partial(explicit_listener, offer.port), offer.protocol) for offer in options.explicit]
+    return found + [
+        Door(partial(local_listener, forward.listen), target=forward.target) for forward in options.forward
+    ]
 
 
 class Listeners:
@@ -22,18 +44,12 @@ class Listeners:
 
     def open(self, options: RelayOptions) -> None:
         """Raises PlatformError and OSError; what was opened until then is for `close`."""
-        for port in options.ports:
-            self._sockets.append(listener(port))
-        if options.role.takes_plain:
-            self._sockets.append(listener(LISTEN_PORT, socket.IPPROTO_TCP))
-        elif options.listener:
-            self._sockets.append(listener(options.listener))
-        for offer in options.explicit:
-            self._sockets.append(explicit_listener(offer.port))
-            self._protocols[self._sockets[-1]] = offer.protocol
-        for forward in options.forward:
-            self._sockets.append(local_listener(forward.listen))
-            self._targets[self._sockets[-1]] = forward.target
+        for door in doors(options):
+            self._sockets.append(door.open())
+            if door.protocol is not None:
+                self._protocols[self._sockets[-1]] = door.protocol
+            if door.target is not None:
+                self._targets[self._sockets[-1]] = door.target
 
     def ports(self) -> list[int]:
         """In the order they were opened."""

@@ -22,7 +22,6 @@ from steering.relay.dialling import Dialler, dial_own, dialler
 from steering.relay.dscp import Marks
 from steering.relay.explicit import Waiting, say_last
 from steering.relay.ident import Ident
-from steering.relay.inbound import MOST as MOST_BOUND
 from steering.relay.inbound import Inbound
 from steering.relay.listeners import Listeners
 from steering.relay.logs import Log
@@ -72,8 +71,7 @@ class Relay:
         self._told_slow = 0  # servers listed when the controller was told last
         self._sources = Sources(options.source, secrets.randbelow, self._mapping_log.observer)
         self._log_switch: bool | None = None  # what a signal asked of the mapping log
-        bound = 0 if options.inbound is None else MOST_BOUND
-        reserve_descriptors(options.max_sessions, len(options.ports) + len(options.explicit) + bound)
+        reserve_descriptors(options)
         self._listeners = Listeners(self._poller)
         terms = Terms(
             self._is_service, options.cookie_secret, options.users, options.server_leg is ServerLeg.MPTCP

@@ -4,7 +4,6 @@ import errno
 import io
 import json
 import os
-import resource
 import socket
 import stat
 import threading
@@ -14,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from steering.relay.counters import Counters, parse_netstat
-from steering.relay.descriptors import reserve_descriptors
 from steering.relay.finishing import count_unfinished
 from steering.relay.logs import BURST_PER_SECOND, Log
 from steering.relay.pausing import PAUSE_S, QUIET_S, Pause
@@ -205,16 +203,3 @@ def test_log_lines_that_peers_cause_are_bounded() -> None:
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert BURST_PER_SECOND <= len(lines) < 10 * BURST_PER_SECOND
     assert lines[0]["event"] == "refused" and lines[0]["component"] == "relay"
-
-
-def test_too_few_descriptors_are_refused_with_what_would_fit() -> None:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    hard = before[1]
-    with pytest.raises(PlatformError, match=r"--max-sessions \d+ needs .* hard limit is"):
-        reserve_descriptors(hard, 1)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    try:
-        reserve_descriptors(1000, 1)
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (2065, hard)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
