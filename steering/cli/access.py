@@ -1,13 +1,12 @@
-"""`steering access`: the access networks, and what is known of their type and trust (D-6.3e)."""
+"""`steering access`: the access networks, what is known of their type and trust (D-6.3e), offloads (D-1.u2)."""
 
 import argparse
-import json
 from typing import Any
 
-from steering.cli import client
+from steering.cli import actions, client
 from steering.cli.table import table
 
-SUMMARY: str = "list the access networks, or set the type or trust of one"
+SUMMARY: str = "list the access networks, set the type or trust of one, or move its traffic to another"
 
 HEADERS = ["access network", "type", "trust", "sequence", "prefixes", "ports"]
 TYPES = ("cellular", "wlan", "fixed", "satellite", "other")
@@ -18,20 +17,31 @@ Json = dict[str, Any]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "what", nargs="?", choices=("list", "set"), default="list", help="list (default), or set"
+        "what",
+        nargs="?",
+        choices=("list", "set", "offload"),
+        default="list",
+        help="list (default); set NAME: its type or trust from now on; offload NAME TO: what goes by NAME goes by TO "
+        "wherever a session has both; offload NAME --back: no more",
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the access network to set")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the access network to set or to offload")
+    parser.add_argument("to", nargs="?", metavar="TO", help="offload: where its traffic goes")
+    parser.add_argument("--back", action="store_true", help="offload: its traffic comes back")
     parser.add_argument("--type", choices=TYPES, help="its network access type from now on")
     parser.add_argument("--trust", choices=TRUSTS, help="whose it is from now on")
     client.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    return client.ask(args, lambda controller: _answer(controller, args))
+    return client.ask(args, lambda controller: actions.act(controller, args, _answer))
 
 
 def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
-    if args.what == "list":
+    if args.what == "offload":
+        _offload(controller, args)
+    elif args.to is not None or args.back:
+        raise client.BadInput("TO and --back are of offload alone")
+    elif args.what == "list":
         if args.name or args.type or args.trust:
             raise client.BadInput(
                 "list takes no NAME, --type or --trust; did you mean 'steering access set'?"
@@ -59,16 +69,22 @@ def _set(controller: client.Controller, args: argparse.Namespace) -> None:
         "trust": args.trust or before.body["trust"],
         "sequence": before.body["sequence"] + 1,
     }
-    after = controller.request(
-        "PUT",
-        ["access-networks", args.name],
-        body=json.dumps(update).encode(),
-        headers=client.JSON_BODY | {"If-Match": before.etag or "*"},
-    ).body
-    if args.json:
-        client.print_json(after)
+    after = actions.send(controller, "PUT", ["access-networks", args.name], update, before.etag)
+    line = f"{after['name']} is {after['type']}, {after['trust']}, update {after['sequence']}"
+    actions.tell(args, after, line)
+
+
+def _offload(controller: client.Controller, args: argparse.Namespace) -> None:
+    if args.type or args.trust:
+        raise client.BadInput("--type and --trust are of set alone")
+    if args.name is None or (args.to is None) != args.back:
+        raise client.BadInput("offload wants NAME and TO, or NAME and --back")
+    told = actions.send(controller, "POST", ["offload"], {"from": args.name, "to": args.to})
+    if args.back:
+        line = f"what goes by {told['from']} goes there again"
     else:
-        print(f"{after['name']} is {after['type']}, {after['trust']}, update {after['sequence']}")
+        line = f"what goes by {told['from']} goes by {told['to']} wherever a session has both"
+    actions.tell(args, told, line)
 
 
 def _row(access: Json) -> list[object]:

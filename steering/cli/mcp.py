@@ -22,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("list", "show", "drain", "undrain", "add", "change", "remove"),
+        choices=("list", "show", "discovery", "drain", "undrain", "add", "change", "remove"),
         default="list",
-        help="list (default); show: one of them, with the servers that MPTCP makes slow; drain: it keeps its sessions and gets no new ones; undrain: it gets new ones again; "
+        help="list (default); show: one of them, with the servers that MPTCP makes slow; discovery: those that a device may use now, the least loaded first; drain: it keeps its sessions and gets no new ones; undrain: it gets new ones again; "
         "add FILE: register an MCP (YAML, as an item of the site file's mcps); change FILE: it is otherwise; "
         "remove NAME: it is none any more",
     )
@@ -40,10 +40,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
-    if args.what == "list":
+    if args.what in ("list", "discovery"):
         if args.name is not None:
-            raise client.BadInput("list takes no NAME")
-        _list(controller, args.json)
+            raise client.BadInput(f"{args.what} takes no NAME")
+        (_list if args.what == "list" else _discover)(controller, args.json)
     elif args.name is None:
         raise client.BadInput(f"{args.what} which MCP? 'steering mcp' lists them")
     elif args.what == "show":
@@ -115,6 +115,20 @@ def _list(controller: client.Controller, as_json: bool) -> None:
         print(mcp_table(body["mcps"]))
     else:
         print("the site has no MCP")
+
+
+def _discover(controller: client.Controller, as_json: bool) -> None:
+    """What a device is told that asks with this token; see --token-file."""
+    found = controller.get("discovery")
+    if as_json:
+        client.print_json(found)
+        return
+    rows: list[list[object]] = [
+        [mcp["name"], mcp["type"], ", ".join(mcp["addresses"])] for mcp in found["mcps"]
+    ]
+    print(table(["MCP", "type", "addresses"], rows))
+    paired = "paired" if found["paired"] else "not paired"
+    print(f"for {found['device']}, {paired}; to be asked again in {found['lasts_s']} s")
 
 
 def _show(mcp: dict[str, Any], as_json: bool) -> None:

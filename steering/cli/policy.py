@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from steering.cli import client
+from steering.cli import client, clock
 from steering.cli.check import print_findings
 from steering.cli.table import table
 from steering.model.network import Site
@@ -21,7 +21,7 @@ from steering.policy.document import load_text
 from steering.policy.unenforced import unenforced
 from steering.policy.unserved import unserved
 
-SUMMARY: str = "check, show, compare, apply and roll back the policy"
+SUMMARY: str = "check, show, compare, apply and roll back the policy; the clock of its rules"
 
 HEADERS = ["version", "in force", "applied", "by", "comment", "digest"]
 RUNNING = "(running)"  # what findings and differences call the controller's own text
@@ -59,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     back = commands.add_parser("rollback", help="make an earlier version the policy in force again")
     back.add_argument("version", type=_version, metavar="N", help="the version, as 'history' lists them")
     history = commands.add_parser("history", help="the versions that were applied")
+    clock.add_arguments(commands.add_parser("clock", help=clock.HELP, description=clock.HELP))
     for command in (check, compare, put):
         command.add_argument("--site", metavar="FILE", help="check against this site too")
     for command in (show, compare, put, back, history):
@@ -77,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         "apply": _apply,
         "history": _history,
         "rollback": _rollback,
+        "clock": clock.answer,
     }
     act = with_controller[args.what]
     return _of_files(args, lambda: client.ask(args, lambda controller: act(controller, args)))

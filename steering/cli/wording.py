@@ -28,9 +28,9 @@ def number(value: float | None) -> str | None:
     return None if value is None else f"{value:.4g}"
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 link`, `2 links`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def counted(count: int, noun: str, many: str | None = None) -> str:
+    """`1 link`, `2 links`; `many` where it is not the noun and an s."""
+    return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"
 
 
 def size_of(value: Any) -> Any:

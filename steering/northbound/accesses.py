@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.view import View
+from steering.northbound.bodies import SubscriberUpdate
 
 Json = dict[str, Any]
 
@@ -20,9 +21,7 @@ class Accesses:
     def __init__(self, view: View) -> None:
         self._view = view
         self._updates: dict[str, _Update] = {}
-        self._subscribers: dict[
-            str, int
-        ] = {}  # id -> sequence of the last update; no more than policies name
+        self._subscribers: dict[str, SubscriberUpdate] = {}  # by id; no more than policies name
 
     def all(self) -> list[Json]:
         return [self._told(found) for found in self._view.access_networks()]
@@ -38,13 +37,24 @@ class Accesses:
         self._updates[name] = _Update(kind, trust, sequence)
         return True
 
-    def accept_subscriber(self, subscriber: str, sequence: int) -> int | None:
-        """None if the update is newer than the last, which is remembered; else the last one's number."""
-        last = self._subscribers.get(subscriber, 0)
-        if sequence <= last:
-            return last
-        self._subscribers[subscriber] = sequence
+    def accept_subscriber(self, subscriber: str, update: SubscriberUpdate) -> int | None:
+        """None if the update is newer than the last, and is remembered; else the last one's number."""
+        last = self._subscribers.get(subscriber)
+        if last is not None and update.sequence <= last.sequence:
+            return last.sequence
+        self._subscribers[subscriber] = update
         return None
+
+    def of_subscriber(self, subscriber: str) -> Json:
+        """The last update of a subscriber as REST tells it; sequence 0 and nothing named: as rules say."""
+        last = self._subscribers.get(subscriber)
+        if last is None:
+            return {"allowed": [], "preferred": [], "sequence": 0}
+        return {
+            "allowed": sorted(set(last.allowed)),
+            "preferred": list(dict.fromkeys(last.preferred)),
+            "sequence": last.sequence,
+        }
 
     def _told(self, found: Json) -> Json:
         update = self._updates.get(found["name"])

@@ -154,17 +154,12 @@ class Changes(Resources):
         for kind in update.preferred:
             if update.allowed and kind not in update.allowed:
                 raise _wrong("preferred", f"{kind} is preferred and not allowed")
-        last = self._accesses.accept_subscriber(subscriber, update.sequence)
+        last = self._accesses.accept_subscriber(subscriber, update)
         if last is not None:
             raise conflict(f"update {update.sequence} of this subscriber is stale: {last} is in force")
         self._orders.subscriber(wanted, update)
         self._control.give(SubscriberAccess(subscriber, pooling_of(update)))
-        told = {
-            "id": wanted,
-            "allowed": sorted(set(update.allowed)),
-            "preferred": list(dict.fromkeys(update.preferred)),
-        }
-        return Reply(told | {"sequence": update.sequence})
+        return Reply({"id": wanted} | self._accesses.of_subscriber(subscriber))
 
     def offload(self, call: Call) -> Reply:
         """Move an access network's traffic to another, or back (D-1.u2)."""

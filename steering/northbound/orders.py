@@ -87,7 +87,7 @@ class Orders:
         )
         for pseudonym, wish in kept.subscribers.items():
             if pseudonym in names:
-                self._accesses.accept_subscriber(names[pseudonym], wish.sequence)
+                self._accesses.accept_subscriber(names[pseudonym], wish)
                 self._take(SubscriberAccess(names[pseudonym], pooling_of(wish)))
         for source, target in kept.offloads.items():
             if {source, target} <= known:

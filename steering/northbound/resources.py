@@ -62,7 +62,10 @@ class Resources:
         return Reply({"gateways": self._view.gateways()})
 
     def subscribers(self, _: Call) -> Reply:
-        found = [{**one, "id": self._pseudonym(one["id"])} for one in self._view.subscribers()]
+        found = [
+            {**one, "id": self._pseudonym(one["id"]), "access": self._accesses.of_subscriber(one["id"])}
+            for one in self._view.subscribers()
+        ]
         return Reply({"subscribers": found})
 
     def limits(self, _: Call) -> Reply:

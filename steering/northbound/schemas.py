@@ -74,6 +74,12 @@ _PLACE: dict[str, Json] = {
     "suggestion": _maybe(TEXT),
 }
 
+_POOLED: dict[str, Json] = {
+    "allowed": _list(reference("NetworkAccessType")),
+    "preferred": _list(reference("NetworkAccessType")),
+    "sequence": _described(WHOLE, "Of the last update, 0 for none"),
+}
+
 _FULL: dict[str, Json] = {"kind": TEXT, "name": TEXT, "most": WHOLE, "source": TEXT}
 
 _MCP: dict[str, Json] = {
@@ -239,6 +245,10 @@ SCHEMAS: dict[str, Json] = {
         id=_described(TEXT, "A pseudonym, the same for the same subscriber"),
         prefixes=_list(TEXT),
         quotas=_described({"type": "object", "additionalProperties": _maybe(WHOLE)}, "Its own limits"),
+        access=_described(
+            _object(**_POOLED),
+            "The last update of which accesses it may combine; nothing named: as rules say",
+        ),
     ),
     "Subscribers": _object(subscribers=_list(reference("Subscriber"))),
     "Limits": _object(
@@ -331,9 +341,7 @@ SCHEMAS: dict[str, Json] = {
     "Released": _object(id=TEXT),
     "SubscriberAccess": _object(
         id=_described(TEXT, "A pseudonym"),
-        allowed=_list(reference("NetworkAccessType")),
-        preferred=_list(reference("NetworkAccessType")),
-        sequence=WHOLE,
+        **_POOLED,
     ),
     "Offload": _object(**{"from": TEXT, "to": _maybe(TEXT)}),
     "Drain": _object(name=TEXT, draining=FLAG),

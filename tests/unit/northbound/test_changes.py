@@ -136,7 +136,11 @@ def test_a_subscribers_access_has_sequence_numbers(rest: Rest) -> None:
     assert (answer.status_code, answer.json) == (200, {**update, "allowed": ["cellular", "wlan"], "id": WHO})
     assert "7 is in force" in problem(rest("PUT", path, update), 409)
     problem(rest("PUT", path, {**update, "sequence": 6}), 409)
+    told = {**update, "allowed": ["cellular", "wlan"]}
+    assert rest("GET", "/v1/subscribers").json["subscribers"][0]["access"] == told
     assert rest("PUT", path, {"sequence": 8}).status_code == 200
+    told = {"allowed": [], "preferred": [], "sequence": 8}
+    assert rest("GET", "/v1/subscribers").json["subscribers"][0]["access"] == told
     kinds = frozenset({NetworkAccessType.WLAN, NetworkAccessType.CELLULAR})
     assert rest.control.given == [
         SubscriberAccess(IMSI, Pooling(kinds, (NetworkAccessType.WLAN,))),

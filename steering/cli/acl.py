@@ -1,0 +1,80 @@
+"""`steering acl`: the live access control list, shown and replaced whole (N-5.3).
+
+`show --json` has the list's entity tag in it (`etag`). A file with one replaces that list and no other, so that
+`show --json > FILE`, an editor and `set FILE` lose nobody's change; without one, whatever is in force is replaced.
+"""
+
+import argparse
+import json
+
+from steering.cli import actions, client
+from steering.cli.actions import Action, Columns, Json, listed
+from steering.cli.wording import counted
+from steering.policy.document import load_text
+
+SUMMARY: str = "show the live access control list, or put another in its place"
+
+ETAG = "etag"
+COLUMNS = Columns(
+    ["entry", "action", "source", "access", "destination", "port"],
+    lambda one: [
+        one["name"],
+        one["action"],
+        *(listed(one[part]) for part in ("source", "access", "destination", "port")),
+    ],
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions.add_actions(
+        parser,
+        (
+            Action("show", "its entries, the first that matches decides; --json: as set takes it", _show),
+            Action("set", "put another list in force, whole and at once", _set, _file),
+        ),
+    )
+
+
+run = actions.run
+
+
+def _file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        help='JSON as \'steering acl show --json\' prints it: {"entries": [{"name": ..., "action": "deny", '
+        '"source": [...]}]} ("-": stdin); its "etag", where it has one, is that of the list it replaces',
+    )
+
+
+def _show(controller: client.Controller, args: argparse.Namespace) -> None:
+    # JSON escapes what a terminal would obey, and must come back as it was.
+    found = controller.request("GET", ["acl"], verbatim={"entries"} if args.json else ())
+    told = found.body | {ETAG: found.etag}
+    actions.tell_all(args, told, "entries", COLUMNS, "no entry: the policy's own list decides")
+
+
+def _set(controller: client.Controller, args: argparse.Namespace) -> None:
+    wanted = _read(args.file)
+    over = wanted.pop(ETAG, None) or controller.request("GET", ["acl"]).etag
+    if not isinstance(over, str) or not (over.isascii() and over.isprintable()):
+        raise client.BadInput(f"{args.file}: etag: the one that 'steering acl show --json' printed is wanted")
+    try:
+        after = actions.send(controller, "PUT", ["acl"], wanted, over)
+    except client.Rejected as rejected:
+        raise client.BadInput(f"{args.file}: {client.first_error(rejected)}") from None
+    actions.tell(args, after, f"{counted(len(after['entries']), 'entry', 'entries')} in force")
+
+
+def _read(file: str) -> Json:
+    """Raises BadInput."""
+    text, findings = load_text("/dev/stdin" if file == "-" else file)
+    if text is None:
+        raise client.BadInput(str(findings[0]))
+    try:
+        wanted = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise client.BadInput(f"{file}: no JSON: {error}") from None
+    if not isinstance(wanted, dict):
+        raise client.BadInput(f'{file}: a JSON object with "entries" is wanted')
+    return wanted

@@ -1,0 +1,40 @@
+"""`steering policy clock`: the time that rules with windows go by, and how far it is put off (D-3.2c)."""
+
+import argparse
+
+from steering.cli import actions, client
+from steering.cli.table import table
+
+PATH = ("policy", "clock")
+HELP = "the time that rules with windows go by; put it off, to see what they will do"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--offset",
+        metavar="SECONDS",
+        type=int,
+        help="put it so far ahead of the controller's own clock, less than a week; negative: behind; 0: as it is",
+    )
+    client.add_arguments(parser)
+
+
+def answer(controller: client.Controller, args: argparse.Namespace) -> None:
+    """Show it, after it was put off where that is asked for."""
+    actions.act(controller, args, _answer)
+
+
+def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
+    found = controller.request("GET", PATH)
+    clock = found.body
+    if args.offset is not None:
+        clock = actions.send(controller, "PUT", PATH, {"offset_s": args.offset}, found.etag)
+    if args.json:
+        client.print_json(clock)
+        return
+    off = f", {abs(clock['offset_s'])} s {'ahead' if clock['offset_s'] > 0 else 'behind'}"
+    print(f"it is {clock['time']}{off if clock['offset_s'] else ''}")
+    if clock["rules"]:
+        print(table(["rule", "open"], [[rule["name"], rule["open"]] for rule in clock["rules"]]))
+    else:
+        print("no rule has windows")

@@ -1,0 +1,61 @@
+"""`steering link`: the links and what they cost, as an operator sets it (D-1.d)."""
+
+import argparse
+
+from steering.cli import actions, client
+from steering.cli.actions import Action, Columns, Json
+
+SUMMARY: str = "list the links, set what one costs, or reset it"
+
+COLUMNS = Columns(
+    ["link", "weight", "own weight", "set weight", "up"],
+    lambda one: [one["name"], one["weight"], one["own_weight"], one["set_weight"], one["up"]],
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions.add_actions(
+        parser,
+        (
+            Action("list", "the links and their weights", _list),
+            Action("set", "another weight: new sessions go by it, live ones keep their paths", _set, _weight),
+            Action("reset", "the site file's weight again", _reset, _name),
+        ),
+    )
+
+
+run = actions.run
+
+
+def _name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the link, as 'steering link' lists it: s1:3-s2:3")
+
+
+def _weight(parser: argparse.ArgumentParser) -> None:
+    _name(parser)
+    parser.add_argument(
+        "--weight", metavar="W", type=float, required=True, help="what it costs, both ways; 1 is common"
+    )
+
+
+def _list(controller: client.Controller, args: argparse.Namespace) -> None:
+    body = controller.get("links")
+    actions.tell_all(args, body, "links", COLUMNS, "the site has no link")
+    if body["kept_flows"] and not args.json:
+        print(f"{body['kept_flows']} flows of live sessions are on paths that earlier weights made")
+
+
+def _set(controller: client.Controller, args: argparse.Namespace) -> None:
+    _put(controller, args, args.weight)
+
+
+def _reset(controller: client.Controller, args: argparse.Namespace) -> None:
+    _put(controller, args, None)
+
+
+def _put(controller: client.Controller, args: argparse.Namespace, weight: float | None) -> None:
+    path = ["links", args.name]
+    before = controller.request("GET", path)
+    after: Json = actions.send(controller, "PUT", path, {"weight": weight}, before.etag)
+    whose = "as the site file says" if weight is None else "for sessions that begin from now on"
+    actions.tell(args, after, f"{after['name']} has weight {after['weight']:g}, {whose}")

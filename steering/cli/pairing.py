@@ -1,0 +1,47 @@
+"""`steering pairing`: devices, and the addresses they are known to speak from (S-14)."""
+
+import argparse
+
+from steering.cli import actions, client
+from steering.cli.actions import Action, Columns, listed
+
+SUMMARY: str = "list the paired devices, pair one with its addresses, or unpair it"
+
+COLUMNS = Columns(["device", "addresses"], lambda one: [one["name"], listed(one["addresses"])])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions.add_actions(
+        parser,
+        (
+            Action("list", "the devices that are paired", _list),
+            Action("set", "a device speaks from these addresses, and no others", _set, _addresses),
+            Action("remove", "it is paired no more; its bindings end", _remove, _name),
+        ),
+    )
+
+
+run = actions.run
+
+
+def _name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="DEVICE", help="the device, as its token is named")
+
+
+def _addresses(parser: argparse.ArgumentParser) -> None:
+    _name(parser)
+    parser.add_argument("address", nargs="+", metavar="ADDRESS", help="where it speaks from")
+
+
+def _list(controller: client.Controller, args: argparse.Namespace) -> None:
+    actions.tell_all(args, controller.get("pairings"), "pairings", COLUMNS, "no device is paired")
+
+
+def _set(controller: client.Controller, args: argparse.Namespace) -> None:
+    told = actions.send(controller, "PUT", ["pairings", args.name], {"addresses": args.address})
+    actions.tell(args, told, f"{told['name']} is paired, at {listed(told['addresses'])}")
+
+
+def _remove(controller: client.Controller, args: argparse.Namespace) -> None:
+    told = actions.send(controller, "DELETE", ["pairings", args.name])
+    actions.tell(args, told, f"{told['name']} is paired no more")

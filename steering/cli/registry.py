@@ -1,0 +1,60 @@
+"""`steering registry`: the subscribers that are registered, by pseudonym (N-5.3)."""
+
+import argparse
+import sys
+
+from steering.cli import actions, client
+from steering.cli.actions import Action, Columns, listed
+
+SUMMARY: str = "list, register and remove subscribers that are let in or kept out"
+
+COLUMNS = Columns(
+    ["subscriber", "allowed", "addresses"],
+    lambda one: [one["id"], one["allowed"], listed(one["addresses"])],
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions.add_actions(
+        parser,
+        (
+            Action("list", "who is registered", _list),
+            Action("add", "register a subscriber, or change one: allowed unless --deny", _add, _own_name),
+            Action("remove", "take one out", _remove, _id),
+        ),
+    )
+
+
+run = actions.run
+
+
+def _own_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "subscriber",
+        metavar="SUBSCRIBER",
+        help="its own name, such as an IMSI, of which only a pseudonym is kept ('-': a line of stdin, which no list of processes shows)",
+    )
+    parser.add_argument("address", nargs="*", metavar="ADDRESS", help="an address or prefix of its hosts")
+    parser.add_argument("--deny", action="store_true", help="it is kept out")
+
+
+def _id(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the subscriber, as 'steering registry' lists it")
+
+
+def _list(controller: client.Controller, args: argparse.Namespace) -> None:
+    actions.tell_all(args, controller.get("registry"), "subscribers", COLUMNS, "nobody is registered")
+
+
+def _add(controller: client.Controller, args: argparse.Namespace) -> None:
+    name = sys.stdin.readline().strip() if args.subscriber == "-" else args.subscriber
+    body = {"subscriber": name, "allowed": not args.deny, "addresses": args.address}
+    told = actions.send(controller, "POST", ["registry"], body)
+    where = listed(told["addresses"])
+    how = "allowed" if told["allowed"] else "denied"
+    actions.tell(args, told, f"{told['id']} is registered and {how}{f', at {where}' if where else ''}")
+
+
+def _remove(controller: client.Controller, args: argparse.Namespace) -> None:
+    told = actions.send(controller, "DELETE", ["registry", args.id])
+    actions.tell(args, told, f"{told['id']} is registered no more")

@@ -1,0 +1,104 @@
+"""`steering subscriber`: the subscribers of the policy, and which accesses one may combine (D-6.3e).
+
+Subscribers are named by their pseudonyms (N-7.1).
+"""
+
+import argparse
+
+from steering.cli import actions, client
+from steering.cli.actions import Action, Columns, Json, listed, separate
+
+SUMMARY: str = "list the subscribers, or say which accesses one may combine"
+
+
+def _row(one: Json) -> list[object]:
+    access = one["access"]
+    return [
+        one["id"],
+        one["class"],
+        listed(one["prefixes"]),
+        listed([f"{name} {most}" for name, most in one["quotas"].items() if most is not None]),
+        listed(access["allowed"]),
+        listed(access["preferred"]),
+        access["sequence"],
+    ]
+
+
+COLUMNS = Columns(["subscriber", "class", "prefixes", "limits", "allowed", "preferred", "sequence"], _row)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions.add_actions(
+        parser,
+        (
+            Action("list", "the subscribers, and what was said of their accesses", _list),
+            Action(
+                "set",
+                "which access types one may combine and which come first, in place of what rules say; acts on live sessions",
+                _set,
+                _pooling,
+            ),
+            Action("reset", "its accesses are as rules say again", _reset, _id),
+        ),
+    )
+
+
+run = actions.run
+
+
+def _id(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="the subscriber, as 'steering subscriber' lists it")
+    parser.add_argument(
+        "--sequence",
+        metavar="N",
+        type=int,
+        help="of this update, more than the last (default: one more than the last)",
+    )
+
+
+def _pooling(parser: argparse.ArgumentParser) -> None:
+    _id(parser)
+    parser.add_argument(
+        "--allowed",
+        metavar="TYPE,...",
+        help="types it may combine: cellular, wlan, fixed, satellite, other; '': all (default: as they are)",
+    )
+    parser.add_argument(
+        "--preferred", metavar="TYPE,...", help="types that come first, in order (default: as they are)"
+    )
+
+
+def _list(controller: client.Controller, args: argparse.Namespace) -> None:
+    actions.tell_all(
+        args, controller.get("subscribers"), "subscribers", COLUMNS, "the policy names no subscriber"
+    )
+
+
+def _set(controller: client.Controller, args: argparse.Namespace) -> None:
+    if args.allowed is None and args.preferred is None:
+        raise client.BadInput("set wants --allowed or --preferred or both")
+    _put(controller, args, args.allowed, args.preferred)
+
+
+def _reset(controller: client.Controller, args: argparse.Namespace) -> None:
+    _put(controller, args, "", "")
+
+
+def _put(
+    controller: client.Controller, args: argparse.Namespace, allowed: str | None, preferred: str | None
+) -> None:
+    """What is not said stays. An update that comes between is not overwritten: ours is stale then."""
+    found = [one for one in controller.get("subscribers")["subscribers"] if one["id"] == args.id]
+    if not found:
+        raise client.NotFound(f"no subscriber {args.id!r}; 'steering subscriber' lists them")
+    before = found[0]["access"]
+    update: Json = {
+        "allowed": before["allowed"] if allowed is None else separate(allowed),
+        "preferred": before["preferred"] if preferred is None else separate(preferred),
+        "sequence": before["sequence"] + 1 if args.sequence is None else args.sequence,
+    }
+    after = actions.send(controller, "PUT", ["subscribers", args.id, "access"], update)
+    said = f"may combine {listed(after['allowed']) or 'all'}, first {listed(after['preferred']) or 'any'}"
+    if not after["allowed"] and not after["preferred"]:
+        said = "combines accesses as rules say"
+    actions.tell(args, after, f"{after['id']} {said}, update {after['sequence']}")

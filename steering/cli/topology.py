@@ -1,0 +1,55 @@
+"""`steering topology`: switches, links, what is attached to them, hosts, and the gateways to servers."""
+
+import argparse
+
+from steering.cli import client
+from steering.cli.actions import Columns, listed
+
+SUMMARY: str = "list the switches, links, attachments, hosts and gateways"
+
+PARTS = {
+    "switches": Columns(
+        ["switch", "datapath", "connected"], lambda one: [one["name"], one["dpid"], one["connected"]]
+    ),
+    "links": Columns(
+        ["link from", "to", "weight", "up"], lambda one: [one["a"], one["b"], one["weight"], one["up"]]
+    ),
+    "attachments": Columns(
+        ["attached", "role", "port", "up"], lambda one: [one["name"], one["role"], one["port"], one["up"]]
+    ),
+    "hosts": Columns(
+        ["host", "hardware address", "port"], lambda one: [one["address"], one["mac"], one["port"]]
+    ),
+    "gateways": Columns(
+        ["gateway", "prefixes", "ports", "addresses", "next hops"],
+        lambda one: [
+            one["name"],
+            *(listed(one[part]) for part in ("prefixes", "ports", "addresses", "next_hops")),
+        ],
+    ),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "part",
+        nargs="?",
+        choices=tuple(PARTS),
+        metavar="PART",
+        help=f"only {', '.join(PARTS)} (default: all)",
+    )
+    client.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    return client.ask(args, lambda controller: _show(controller, args))
+
+
+def _show(controller: client.Controller, args: argparse.Namespace) -> None:
+    found = controller.get("topology") | controller.get("gateways")
+    wanted = {part: found[part] for part in (PARTS if args.part is None else (args.part,))}
+    if args.json:
+        client.print_json(wanted)
+        return
+    tables = [PARTS[part].table(items) for part, items in wanted.items() if items]
+    print("\n\n".join(tables) or "none is known")
