@@ -47,15 +47,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def act(controller: client.Controller, args: argparse.Namespace, wanted: Act) -> None:
-    """Do one action; what the controller refuses of it becomes one line. Raises BadInput and Unavailable."""
+    """Do one action; what is wrong in what was sent becomes one line. Raises BadInput and Unavailable."""
     try:
         wanted(controller, args)
     except client.Rejected as rejected:
         raise client.BadInput(client.first_error(rejected)) from None
-    except client.Outdated:
-        raise client.Unavailable(
-            "somebody else has changed it meanwhile, so nothing was changed: look at it again, then try again"
-        ) from None
 
 
 def send(

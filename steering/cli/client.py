@@ -302,7 +302,9 @@ class Controller:
         if status == http.HTTPStatus.UNPROCESSABLE_ENTITY:
             return Rejected(detail, problem)
         if status == http.HTTPStatus.PRECONDITION_FAILED:
-            return Outdated(detail)
+            return Outdated(
+                "somebody else has changed it meanwhile, so nothing was changed: look at it again, then try again"
+            )
         if status in (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.REQUEST_URI_TOO_LONG):
             return BadInput(detail)
         return Unavailable(f"the controller at {self.url} answers {status}: {detail}")

@@ -43,6 +43,10 @@ class Desk:
             act()
         return self.north.application(environ, start_response)
 
+    def declare(self, mcp: Any) -> None:
+        """Somebody else's description of an MCP."""
+        self.control.mcp = lambda name: mcp  # type: ignore[method-assign]
+
     def put(self, path: str, body: Any) -> None:
         """Somebody else's change, over whatever there is."""
         headers = {"Authorization": f"Bearer {TOKEN}", "If-Match": "*", "Content-Type": "application/json"}
@@ -284,6 +288,7 @@ def _weigh(desk: Desk) -> None:
         (["acl", "set", "FILE"], lambda desk: desk.north.lists.replace_acl([])),
         (["access", "set", "lte", "--type", "wlan"],
          lambda desk: desk.put("access-networks/lte", {"type": "fixed", "trust": "operator", "sequence": 5})),
+        (["mcp", "change", "MCP"], lambda desk: desk.declare({"name": "core", "port": "s3:7"})),
         (["binding", "renew", "ID"], lambda desk: desk.put(f"bindings/{desk.bound}", {})),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
@@ -293,10 +298,11 @@ def test_nothing_is_changed_over_somebody_elses_change(
 ) -> None:
     run("pairing", "set", "cpe-1", "10.1.0.2")
     desk.bound = json.loads(run("binding", "add", "22", "--device", "cpe-1", "--json"))["id"]
-    file = tmp_path / "acl.json"
+    file, mcp = tmp_path / "acl.json", tmp_path / "core.yaml"
+    mcp.write_text("name: core\nport: s3:1\n")
     file.write_text('{"entries": [{"name": "a", "action": "deny"}]}')
     run("acl", "set", str(file))
-    words = [{"ID": desk.bound, "FILE": str(file)}.get(word, word) for word in words]
+    words = [{"ID": desk.bound, "FILE": str(file), "MCP": str(mcp)}.get(word, word) for word in words]
     desk.meanwhile = lambda: meanwhile(desk)
     status, line = fail(*words)
     assert (status, line.startswith("steering: somebody else has changed it meanwhile")) == (1, True), line
