@@ -4,12 +4,14 @@ import argparse
 
 from steering.cli import actions, client
 from steering.cli.actions import Action, Columns, Json
+from steering.cli.wording import number
 
 SUMMARY: str = "list the links, set what one costs, or reset it"
 
+WEIGHTS = ("weight", "own_weight", "set_weight")
 COLUMNS = Columns(
     ["link", "weight", "own weight", "set weight", "up"],
-    lambda one: [one["name"], one["weight"], one["own_weight"], one["set_weight"], one["up"]],
+    lambda one: [one["name"], *(number(one[part]) for part in WEIGHTS), one["up"]],
 )
 
 

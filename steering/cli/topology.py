@@ -4,6 +4,7 @@ import argparse
 
 from steering.cli import client
 from steering.cli.actions import Columns, listed
+from steering.cli.wording import number
 
 SUMMARY: str = "list the switches, links, attachments, hosts and gateways"
 
@@ -12,7 +13,8 @@ PARTS = {
         ["switch", "datapath", "connected"], lambda one: [one["name"], one["dpid"], one["connected"]]
     ),
     "links": Columns(
-        ["link from", "to", "weight", "up"], lambda one: [one["a"], one["b"], one["weight"], one["up"]]
+        ["link from", "to", "weight", "up"],
+        lambda one: [one["a"], one["b"], number(one["weight"]), one["up"]],
     ),
     "attachments": Columns(
         ["attached", "role", "port", "up"], lambda one: [one["name"], one["role"], one["port"], one["up"]]

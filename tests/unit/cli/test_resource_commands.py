@@ -87,7 +87,7 @@ def fail(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Fail:
 
 @pytest.mark.row("D-1.d")
 def test_a_links_weight_is_set_and_reset(run: Run, desk: Desk) -> None:
-    assert cells(run("link"), "s2:4-s4:3")[1:] == ["2.5", "1.0", "2.5", "yes"]
+    assert cells(run("link"), "s2:4-s4:3")[1:] == ["2.5", "1", "2.5", "yes"]
     assert run("link") == run("link", "list")
     assert run("link", "set", LINK, "--weight", "7") == (
         f"{LINK} has weight 1, for sessions that begin from now on\n"  # the view stands still
@@ -95,6 +95,11 @@ def test_a_links_weight_is_set_and_reset(run: Run, desk: Desk) -> None:
     assert json.loads(run("link", "reset", LINK, "--json"))["name"] == LINK
     ends = (PortRef(1, 3), PortRef(2, 3))
     assert desk.control.given == [LinkWeighed(*ends, 7.0), LinkWeighed(*ends, None)]
+    small = desk.view.links()["links"][0] | {"weight": 0.04}
+    desk.view.links = lambda: {"links": [small]}  # type: ignore[method-assign]
+    assert cells(run("link", "set", LINK, "--weight", "0.04"), LINK)[3] == "0.04,"
+    desk.view.links = lambda: {"links": [small], "settled": False, "kept_flows": 0}  # type: ignore[method-assign]
+    assert cells(run("link"), LINK)[1] == "0.04"
     desk.view.links = lambda: {"links": [], "settled": False, "kept_flows": 3}  # type: ignore[method-assign]
     assert run("link").splitlines()[1].startswith("3 flows of live sessions")
 
