@@ -21,6 +21,7 @@ from topologies.records import Record
 
 READY_S = 30.0
 PAGE = 500
+PATIENCE = 20  # times that a request is sent again where REST says "later"
 
 
 def free_port() -> int:
@@ -118,7 +119,8 @@ class Controller:
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the REST as its operator; JSON goes out unless `body` is text (YAML). What is replaced is replaced
-        whatever it was (`If-Match: *`). Raises LabError for a refusal, Gone for 404, OSError."""
+        whatever it was (`If-Match: *`); who asks too often waits as told. Raises LabError for a refusal, Gone for 404,
+        OSError."""
         token = (self._state / "token").read_text().strip()
         headers = {"Authorization": f"Bearer {token}"}
         data = None
@@ -130,13 +132,17 @@ class Controller:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.rest_port}{path}", data=data, headers=headers, method=method
         )
-        try:
-            with urllib.request.urlopen(request, timeout=10.0) as answer:
-                told = answer.read()
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                raise Gone(f"{method} {path}: 404") from None
-            raise LabError(f"{method} {path}: {error.code} {error.read(400)!r}") from None
+        for again in range(PATIENCE, -1, -1):
+            try:
+                with urllib.request.urlopen(request, timeout=10.0) as answer:
+                    told = answer.read()
+                break
+            except urllib.error.HTTPError as error:
+                if error.code == 404:
+                    raise Gone(f"{method} {path}: 404") from None
+                if error.code != 429 or not again:
+                    raise LabError(f"{method} {path}: {error.code} {error.read(400)!r}") from None
+                time.sleep(float(error.headers.get("Retry-After") or 1))
         return told.decode() if path == "/metrics" else json.loads(told)
 
     def put_policy(self, text: str) -> int:

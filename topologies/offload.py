@@ -25,6 +25,7 @@ UPLOAD, DOWNLOAD, INTERACTIVE = 5001, 5002, 5003
 STEP_S = 3.5
 STOPPED_S = 1.0  # after its MP_PRIO nothing of either side is on its way any more
 MOVED = 500_000  # bytes of bulk in a step
+AGAIN = 16_384  # bytes of some 10 MB: the kernel may send again over a backup what a stalled subflow holds
 STEADY_MBIT = 0.4
 BEFORE = """\
 policy: 1
@@ -77,7 +78,7 @@ def _moves(lab: Lab, report: Report, kind: str, port: int) -> None:
             f"{kind}: bulk bytes on {access} when it carries", n > MOVED, f"> {MOVED}", n, "capture"
         )
     late = carried("lte", port, off + STOPPED_S)
-    report.equal(f"{kind}: bulk bytes on LTE from then on", 0, late, "capture")
+    report.expect(f"{kind}: bulk bytes on LTE from then on", late <= AGAIN, f"<= {AGAIN}", late, "capture")
     joined = min((s.time for s in seen.joins("wlan", INTERACTIVE)), default=moved)
     stayed = {
         name: seen.sent(name, INTERACTIVE, joined + STOPPED_S)
