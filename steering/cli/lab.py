@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 
+from steering.cli.table import table
+
 SUMMARY = "run a lab: real hosts, MCPs and switches on this machine, checked from three sides"
 
 EXIT_FAILED = 1
@@ -99,7 +101,6 @@ def _bad_options(args: argparse.Namespace) -> str | None:
 
 def _list(as_json: bool) -> int:
     from topologies import catalogue
-    from topologies.report import columns
 
     scenarios = [catalogue.load(name) for name in catalogue.MODULES]
     if as_json:
@@ -115,8 +116,7 @@ def _list(as_json: bool) -> int:
         ]
         print(json.dumps({"scenarios": rows}, indent=2))
         return 0
-    for line in columns([["NAME", "SHOWS", "WHAT"]] + [[s.name, s.figure, s.summary] for s in scenarios]):
-        print(line)
+    print(table(["NAME", "SHOWS", "WHAT"], [[s.name, s.figure, s.summary] for s in scenarios]))
     return 0
 
 

@@ -1,11 +1,17 @@
-"""A text table: columns as wide as their widest cell, numbers to the right."""
+"""Tables: numbers to the right, columns as wide as their widest cell; on a terminal drawn by rich, within its width."""
+
+import io
+import shutil
+import sys
 
 
 def table(headers: list[str], rows: list[list[object]]) -> str:
     """Lines of a table, without a newline at the end. None is shown as "-", a bool as yes or no."""
     cells = [[_text(cell) for cell in row] for row in rows]
-    widths = [max(len(line[at]) for line in [headers, *cells]) for at in range(len(headers))]
     right = [_all_numbers([row[at] for row in rows]) for at in range(len(headers))]
+    if sys.stdout.isatty():
+        return _drawn(headers, cells, right)
+    widths = [max(len(line[at]) for line in [headers, *cells]) for at in range(len(headers))]
     lines = [headers, ["-" * width for width in widths], *cells]
     return "\n".join(
         "  ".join(
@@ -14,6 +20,25 @@ def table(headers: list[str], rows: list[list[object]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def _drawn(headers: list[str], cells: list[list[str]], right: list[bool]) -> str:
+    from rich import box  # late: takes as long as a request, and only people need it
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for header, number in zip(headers, right, strict=True):
+        drawn.add_column(Text(header), justify="right" if number else "left", overflow="fold")
+    for row in cells:
+        drawn.add_row(*(Text(cell) for cell in row))  # as Text: [brackets] are no markup
+    console = Console(
+        file=io.StringIO(), force_terminal=True, width=shutil.get_terminal_size().columns, highlight=False
+    )
+    with console.capture() as capture:
+        console.print(drawn)
+    return "\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n"))
 
 
 def _text(cell: object) -> str:

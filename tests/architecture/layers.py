@@ -34,7 +34,7 @@ LAYERS = {
         "wire model core policy openflow northbound store relay",
         "os_ken eventlet networkx webob routes pydantic yaml prometheus_client pyrad",
     ),
-    "cli": _layer("runtime model policy wire relay topologies", "dpkt shtab"),
+    "cli": _layer("runtime model policy wire relay topologies", "dpkt shtab rich"),
     "app": _layer("runtime"),
     "topologies": _layer("model policy", "mininet"),
 }

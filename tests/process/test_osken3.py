@@ -30,6 +30,7 @@ def pins() -> list[str]:
         "prometheus_client",
         "dpkt",
         "pyrad",
+        "rich",
     )
     # pbr, which os-ken needs, imports pkg_resources; setuptools has dropped that since.
     return [OLD, "setuptools<81", *(pinned[name] for name in names)]
