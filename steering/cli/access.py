@@ -8,7 +8,7 @@ from steering.cli.table import table
 
 SUMMARY: str = "list the access networks, set the type or trust of one, or move its traffic to another"
 
-HEADERS = ["access network", "type", "trust", "sequence", "prefixes", "ports"]
+HEADERS = ["access network", "type", "trust", "sequence", "prefixes", "ports", "offloaded to"]
 TYPES = ("cellular", "wlan", "fixed", "satellite", "other")
 TRUSTS = ("operator", "third-party")
 
@@ -95,4 +95,5 @@ def _row(access: Json) -> list[object]:
         access["sequence"],
         ", ".join(access["prefixes"]),
         ", ".join(access["ports"]),
+        access["offloaded_to"],
     ]

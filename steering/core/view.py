@@ -145,6 +145,7 @@ class EngineView:
                 "trust": trust.value,
                 "prefixes": [str(prefix) for prefix in access.prefixes],
                 "ports": [self._port(port) for port in access.ports],
+                "offloaded_to": self._engine.preferring.offloads.get(access.name),
             }
             for access in self._engine.site.access_networks
             for kind, trust in (self._engine.chooser.access[access.name],)

@@ -51,7 +51,8 @@ class View(Protocol):
         """Whether MCPs are to lower the segment size on their legs (D-6.7.5b)."""
 
     def access_networks(self) -> list[Json]:
-        """[{"name", "type", "trust", "prefixes", "ports"}], type and trust as they are now (D-6.3e)."""
+        """[{"name", "type", "trust", "prefixes", "ports", "offloaded_to"}], type and trust as they are now (D-6.3e), and
+        the access network whose turn it is by an operator's offload, else None (D-1.u2)."""
 
     def gateways(self) -> list[Json]:
         """[{"name", "prefixes", "ports", "addresses", "next_hops"}]."""

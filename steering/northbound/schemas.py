@@ -234,6 +234,7 @@ SCHEMAS: dict[str, Json] = {
         sequence=_described(WHOLE, "Of the last update, 0 for the site file's own word"),
         prefixes=_list(TEXT),
         ports=_list(TEXT),
+        offloaded_to=_described(_maybe(TEXT), "Where its traffic goes by an offload in force"),
     ),
     "AccessNetworks": _object(access_networks=_list(reference("AccessNetwork"))),
     "Gateway": _object(

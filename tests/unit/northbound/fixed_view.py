@@ -154,7 +154,7 @@ class FixedView:
     def access_networks(self) -> list[Json]:
         lte = {
             "name": "lte", "type": "cellular", "trust": "operator",
-            "prefixes": ["10.1.0.0/24", "fd00:1::/64"], "ports": ["s1:1"],
+            "prefixes": ["10.1.0.0/24", "fd00:1::/64"], "ports": ["s1:1"], "offloaded_to": None,
         }  # fmt: skip
         return [lte, {**lte, "name": "wlan", "type": "wlan", "prefixes": ["10.2.0.0/24"], "ports": ["s2:1"]}]
 

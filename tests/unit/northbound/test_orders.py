@@ -103,6 +103,7 @@ def test_an_offload_goes_on_until_it_is_taken_back() -> None:
     assert rest("POST", "/v1/offload", {"from": "lte", "to": "wlan"}).status_code == 202
     after = rest.again()
     assert after.control.given == [Offload("lte", "wlan")]
+    assert after("GET", LTE).json["offloaded_to"] == "wlan"
     assert after("POST", "/v1/offload", {"from": "wlan", "to": "lte"}).status_code == 202
     assert after.again().control.given == [Offload("wlan", "lte")]
     assert after("POST", "/v1/offload", {"from": "wlan", "to": None}).status_code == 202
