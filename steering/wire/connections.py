@@ -6,6 +6,7 @@ Without I/O: feed segments in capture order, then ask. How doubtful cases are de
 * An MP_CAPABLE SYN answered by a plain SYN/ACK, or an MP_CAPABLE handshake whose initiator goes on without any
   MPTCP option, is a fallback: tokens None, the version is the one offered. First data without any MPTCP option,
   of either side, and an infinite mapping are fallbacks too, and keep the tokens: they happened later (RFC 8684 3.7).
+* Segments that come before their SYN or SYN/ACK (captures of several interfaces) are of the same connection.
 * MPTCP options in a connection whose handshake was not captured: version and tokens None, `begun_before` True.
 * The version is the one of the SYN/ACK; where that was not captured, the third ACK's, then the SYN's.
 * The initiator's key of version 1 is in the third ACK or only in the first data; either is taken.
@@ -145,7 +146,7 @@ class _Session:
         if refused or given_up:
             self.fallback = True
             return
-        self.fallback = leg.infinite_mapping or any(leg.bare_data)
+        self.fallback = leg.infinite_mapping or leg.bare_data
         if answer:
             self.responder_key = answer.sender_key
         elif third:
