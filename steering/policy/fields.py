@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeGuard
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError, core_schema
@@ -56,6 +56,11 @@ def _text(value: Any, what: str) -> str:
     if isinstance(value, dict) and len(value) == 1 and next(iter(value.values())) is None:
         hint = f": put quotes round {quoted(next(iter(value)) + ':')}"  # YAML took the last colon for a key's
     raise refuse(Code.WRONG_TYPE, f"must be {what}, not {kind_of(value)}{hint}")
+
+
+def is_name(value: Any) -> TypeGuard[str]:
+    """Whether a value is a name."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 def name(value: Any) -> str:

@@ -8,6 +8,7 @@ from steering.policy.authorisation_checks import authorisation_problems
 from steering.policy.compiling import compiled
 from steering.policy.document import load_text, read_document
 from steering.policy.findings import Code, Finding, Problem, quoted
+from steering.policy.lost_rules import lost_rule_problems
 from steering.policy.policy_contradictions import contradiction_problems
 from steering.policy.policy_names import name_problems
 from steering.policy.policy_plan import PolicyPlan
@@ -45,6 +46,7 @@ def parse_policy(text: str, filename: str, site: Site | None = None) -> tuple[Po
         lost = left.lost | {str(path[0]) for path in document.broken if path}
         plan = PolicyPlan(left.model, compiled(left.model), left.numbers, lost)
         problems += _relations(plan, site)
+        problems += lost_rule_problems(plan, data, site)
     findings = document.report(problems)
     return (None, findings) if findings or plan is None else (plan.policy, [])
 

@@ -8,6 +8,9 @@ from steering.policy.policy_plan import PolicyPlan
 
 DEFAULT_CLASS = "default"
 
+Named = tuple[Path, str, Code, set[str]]
+"""Of names in rules: the keys they stand at, what they are of, the finding where there is no such, all that there are."""
+
 _SINGULAR = {
     "classes": "class",
     "subscribers": "subscriber",
@@ -26,8 +29,9 @@ def name_problems(plan: PolicyPlan) -> Iterator[Problem]:
 
 
 def unknown(code: Code, path: Path, what: str, name: str, known: set[str], rule: str) -> Problem:
-    """A rule names what nobody has."""
-    message = f"rule {quoted(rule)}: no {what} is called {quoted(name)}"
+    """A rule names what nobody has; `rule` is empty where its own name cannot be read."""
+    title = f"rule {quoted(rule)}" if rule else "a rule"
+    message = f"{title}: no {what} is called {quoted(name)}"
     return Problem((*path, name), code, message, nearest(name, known))
 
 
@@ -37,9 +41,14 @@ def _given_twice(plan: PolicyPlan) -> Iterator[Problem]:
         for index, name in enumerate(names):
             if name in seen:
                 key = "id" if section == "subscribers" else "name"
-                message = f"{_SINGULAR[section]} {quoted(name)} has the name of another {_SINGULAR[section]}"
-                yield Problem(plan.path(section, index, key), Code.DUPLICATE_NAME, message)
+                yield given_twice(section, name, plan.path(section, index, key))
             seen.add(name)
+
+
+def given_twice(section: str, name: str, path: Path) -> Problem:
+    """An item of a section has the name of one before it."""
+    message = f"{_SINGULAR[section]} {quoted(name)} has the name of another {_SINGULAR[section]}"
+    return Problem(path, Code.DUPLICATE_NAME, message)
 
 
 def _known_classes(plan: PolicyPlan) -> set[str]:
@@ -57,22 +66,43 @@ def _classes_of_subscribers(plan: PolicyPlan) -> Iterator[Problem]:
             yield Problem(path, Code.UNKNOWN_CLASS, message, nearest(item.klass, known))
 
 
+def named_within(plan: PolicyPlan) -> list[Named]:
+    """What rules name of the policy itself, but of no section that lacks something."""
+    kinds: list[tuple[str, Named]] = [
+        (
+            "subscribers",
+            (
+                ("when", "subscriber"),
+                "subscriber",
+                Code.UNKNOWN_SUBSCRIBER,
+                {item.id for item in plan.file.subscribers},
+            ),
+        ),
+        ("classes", (("when", "class"), "class", Code.UNKNOWN_CLASS, _known_classes(plan))),
+        (
+            "applications",
+            (
+                ("when", "application"),
+                "application",
+                Code.UNKNOWN_APPLICATION,
+                {item.name for item in plan.file.applications},
+            ),
+        ),
+    ]
+    return [named for section, named in kinds if section not in plan.lost]
+
+
 def _named_by_rules(plan: PolicyPlan) -> Iterator[Problem]:
-    subscribers = {item.id for item in plan.file.subscribers}
-    applications = {item.name for item in plan.file.applications}
-    kinds = (
-        ("subscriber", "subscribers", Code.UNKNOWN_SUBSCRIBER, subscribers),
-        ("class", "classes", Code.UNKNOWN_CLASS, _known_classes(plan)),
-        ("application", "applications", Code.UNKNOWN_APPLICATION, applications),
-    )
+    kinds = named_within(plan)
     for index, rule in enumerate(plan.file.rules):
-        wanted = (rule.when.subscriber, rule.when.klass, rule.when.application)
-        for (key, section, code, known), names in zip(kinds, wanted, strict=True):
-            if section in plan.lost or known.issuperset(names):
-                continue
-            path = plan.path("rules", index, "when", key)
-            for name in sorted(set(names) - known):
-                yield unknown(code, path, key, name, known, rule.name)
+        wanted = {
+            "subscriber": rule.when.subscriber,
+            "class": rule.when.klass,
+            "application": rule.when.application,
+        }
+        for keys, what, code, known in kinds:
+            for name in sorted(set(wanted[what]) - known):
+                yield unknown(code, plan.path("rules", index, *keys), what, name, known, rule.name)
 
 
 def _prefixes(plan: PolicyPlan) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from steering.model.network import HOME, Mcp, NetworkAccessType, Site, Trust
 from steering.model.policy import Action, Mode, Policy, Rule
 from steering.policy.authorisation_checks import authorisation_problems
 from steering.policy.findings import Code, Finding, Path, Problem, in_order, quoted
-from steering.policy.policy_names import unknown
+from steering.policy.policy_names import Named, unknown
 from steering.policy.policy_reach import families, overlap
 from steering.policy.proactive_checks import proactive_site_problems
 
@@ -25,9 +25,10 @@ def site_problems(policy: Policy, site: Site) -> Iterator[Problem]:
     yield from proactive_site_problems(policy, site)
     mcps = {mcp.name: mcp for mcp in site.mcps}
     accesses = {access.name: (access.type, access.trust) for access in site.access_networks}
+    kinds = named_of_site(site)
     for index, rule in enumerate(policy.rules):
         path: Path = ("rules", index)
-        yield from _names(path, rule, set(mcps), set(accesses))
+        yield from _names(path, rule, kinds)
         yield from _accesses(path, rule, accesses)
         if rule.then.action is Action.PROXY and rule.then.mode is not Mode.TRANSPARENT:
             named = [mcps[name] for name in sorted(rule.then.mcps) if name in mcps]
@@ -35,13 +36,20 @@ def site_problems(policy: Policy, site: Site) -> Iterator[Problem]:
                 yield from _candidates(path, rule, named or list(site.mcps), policy.foreign_mcps)
 
 
-def _names(path: Path, rule: Rule, mcps: set[str], accesses: set[str]) -> Iterator[Problem]:
-    kinds = (
-        (("then", "mcps"), "MCP", Code.UNKNOWN_MCP, rule.then.mcps, mcps),
-        (("when", "access"), "access network", Code.UNKNOWN_ACCESS, rule.when.access_networks, accesses),
-        (("then", "ratio"), "access network", Code.UNKNOWN_ACCESS, {n for n, _ in rule.then.ratio}, accesses),
-    )
-    for keys, what, code, names, known in kinds:
+def named_of_site(site: Site) -> list[Named]:
+    """What rules name of a site."""
+    mcps = {mcp.name for mcp in site.mcps}
+    accesses = {access.name for access in site.access_networks}
+    return [
+        (("then", "mcps"), "MCP", Code.UNKNOWN_MCP, mcps),
+        (("when", "access"), "access network", Code.UNKNOWN_ACCESS, accesses),
+        (("then", "ratio"), "access network", Code.UNKNOWN_ACCESS, accesses),
+    ]
+
+
+def _names(path: Path, rule: Rule, kinds: list[Named]) -> Iterator[Problem]:
+    wanted = (rule.then.mcps, rule.when.access_networks, {name for name, _ in rule.then.ratio})
+    for (keys, what, code, known), names in zip(kinds, wanted, strict=True):
         for name in sorted(names - known):
             yield unknown(code, (*path, *keys), what, name, known, rule.name)
 

@@ -265,3 +265,54 @@ def test_what_could_not_be_read_is_not_missed() -> None:
     assert [code for code, _, _ in found(text)] == [Code.UNKNOWN_KEY]
     text = "classes: &c [{name: gold}]\nsubscribers: *c\n" + rules("name: b, when: {subscriber: x}, then: {}")
     assert [code for code, _, _ in found(text)] == [Code.ALIAS]
+
+
+@pytest.mark.parametrize(
+    "mistake", ["when: {port: 99999}", "when: {prot: 80}", "when: 7", "whenn: {}", "then: {mode: x}"]
+)
+def test_a_mistake_in_a_rule_hides_no_unknown_mcp_of_it(mistake: str, site: Site) -> None:
+    then, when = "then: {mcps: [core, nobody]}", mistake
+    if mistake.startswith("then"):
+        then, when = "then: {mode: x, mcps: [core, nobody]}", "when: {}"
+    told = found(rules(f"name: a, {then}, {when}"), site)
+    assert (Code.UNKNOWN_MCP, 3, "rule 'a': no MCP is called 'nobody'") in told
+    assert len(told) == 2
+
+
+def test_every_name_of_a_rule_with_a_mistake_is_looked_up(site: Site) -> None:
+    line = (
+        "name: a, when: {subscriber: [x], class: y, application: z, access: [lte, v], port: none}, "
+        "then: {mcps: [core, 7, nobody, 'no name'], ratio: {lte: 1, w: 0}, hysteresis: 2}"
+    )
+    told = found(rules(line), site)
+    assert {words.rpartition("no ")[2] for code, _, words in told if code.value.startswith("unknown-")} == {
+        "subscriber is called 'x'", "class is called 'y'", "application is called 'z'",
+        "access network is called 'v'", "access network is called 'w'", "MCP is called 'nobody'",
+    }  # fmt: skip
+    assert len(told) == 6 + 5, "and each mistake once: port, item 2 and 4 of mcps, ratio w, hysteresis"
+    without_site = {code for code, _, _ in found(rules(line))}
+    assert Code.UNKNOWN_SUBSCRIBER in without_site and Code.UNKNOWN_MCP not in without_site
+
+
+def test_in_a_rule_with_a_mistake_what_may_be_defined_is_not_called_unknown(site: Site) -> None:
+    text = (
+        "policy: 1\nsubscribers: [{id: 7}]\n"
+        + rules("name: a, when: {subscriber: x, port: no}, then: {}")[10:]
+    )
+    assert [code for code, _, _ in found(text, site)] == [Code.WRONG_TYPE, Code.BAD_VALUE]
+    assert Code.UNKNOWN_MCP not in [code for code, _, _ in found("policy: 1\nrules: 5\n", site)]
+    assert [code for code, _, _ in found("policy: 1\nrules: [5, {then: {mcps: x}}]\n", site)] == [
+        Code.WRONG_TYPE, Code.MISSING_KEY, Code.UNKNOWN_MCP,
+    ]  # fmt: skip
+
+
+def test_a_name_given_twice_is_told_once_whichever_of_the_rules_has_a_mistake(site: Site) -> None:
+    good, bad = "name: a, then: {}", "name: a, then: {}, when: {port: no}"
+    for lines, twice in (
+        ((good, bad), [4]),
+        ((bad, good), [4]),
+        ((bad, good, good), [4, 5]),
+        ((good, good, bad), [4, 5]),
+    ):
+        told = found(rules(*lines), site)
+        assert [line for code, line, _ in told if code is Code.DUPLICATE_NAME] == twice
