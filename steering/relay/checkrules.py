@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network, summarize_address_range
+from itertools import chain as links
 from typing import Any, NamedTuple
 
 from steering.relay.commands import RuleError
@@ -26,6 +27,18 @@ SHOWN = 6
 ANYWHERE: dict[str, Network] = {"ip": ip_network("0.0.0.0/0"), "ip6": ip_network("::/0")}
 FAMILY = {"ip": "IPv4", "ip6": "IPv6"}
 ALL_PORTS: Ports = frozenset(range(65_536))
+EVER = frozenset(
+    json.dumps(term, sort_keys=True)
+    for term in (
+        {"accept": None},
+        {"counter": None},
+        {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}},
+        {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "protocol"}}, "right": "tcp"}},
+        {"match": {"op": "==", "left": {"payload": {"protocol": "ip6", "field": "nexthdr"}}, "right": "tcp"}},
+    )
+)
+"""What a TPROXY rule may say besides and takes no less for it."""
+
 OWN = 0
 """As a listener's port: the same number as the service's."""
 
@@ -72,19 +85,21 @@ def compared(
         name = f"inet {table.name}"
         if not any(of == name for of, _ in meant.chains):
             continue
+        takes = [take for chain, take in meant.takes if chain[0] == name]
         if name not in found.tables:
-            yield Problem("nft", f"there is no table {name}: {table.without}")
+            by_others = [list(_take(take, name, found)) for take in takes]
+            if all(by_others):
+                yield Problem("nft", f"there is no table {name}: {table.without}")
+            else:  # an operator's own table does it, for some families at least
+                yield from links.from_iterable(by_others)
             continue
         if table.name in may_be_empty and not any(of == name for of, _ in found.chains):
             continue
         for chain, rules in meant.chains.items():
             if chain[0] == name:
                 yield from _chain(table, chain[1], rules, found.chains.get(chain))
-        own = [take for chain, take in found.takes if chain[0] == name]
-        every = [take for _, take in found.takes]
-        for chain, take in meant.takes:
-            if chain[0] == name:
-                yield from _take(take, own, every)
+        for take in takes:
+            yield from _take(take, name, found)
 
 
 def _chain(table: Table, chain: str, wanted: list[str], found: list[str] | None) -> Iterator[Problem]:
@@ -111,10 +126,16 @@ def _as_written(table: Table, chain: str, at: int, count: int) -> str:
     return lines[at] if len(lines) == count else f"rule {at}"
 
 
-def _take(wanted: Take, own: Iterable[Take], every: Iterable[Take]) -> Iterator[Problem]:
+def _take(wanted: Take, table: str, found: Listing) -> Iterator[Problem]:
     """Where a port is led elsewhere that is told, and not also that no rule takes it."""
-    like = [take for take in own if (take.family, take.terms) == (wanted.family, wanted.terms)]
-    other = [take for take in every if take.family == wanted.family and take.to != wanted.to]
+    every = [(chain, take) for chain, take in found.takes if take.family == wanted.family]
+    first = first_met(found) if any(chain[0] != table for chain, _ in every) else frozenset()
+    like = [
+        take
+        for chain, take in every
+        if (take.terms == wanted.terms if chain[0] == table else chain in first and _as_well(take, wanted))
+    ]
+    other = [take for _, take in every if take.to != wanted.to]
     misled: dict[tuple[int, Ports], list[Network]] = {}
     left: dict[Ports, list[Network]] = {}
     for network in wanted.networks:
@@ -143,6 +164,34 @@ def _take(wanted: Take, own: Iterable[Take], every: Iterable[Take]) -> Iterator[
     for ports, networks in left.items():
         told = f"no TPROXY rule takes {family} to {some(networks)} port {spans(ports)}: it goes by the relay"
         yield Problem("interception", told)
+
+
+def _as_well(take: Take, wanted: Take) -> bool:
+    """Whether a rule of another table asks for nothing more than ours, and sets the same mark."""
+    marks = {term for term in wanted.terms if term.startswith('{"mangle"')}
+    return marks <= take.terms <= wanted.terms | EVER
+
+
+def first_met(found: Listing) -> frozenset[Chain]:
+    """Chains that segments meet on their way in, before they are routed: what hangs there, and what is gone to from it."""
+    met = {chain for chain, rules in found.chains.items() if rules and '"hook": "prerouting"' in rules[0]}
+    new = set(met)
+    while new:
+        texts = [(table, rule) for table, name in new for rule in found.chains[table, name]]
+        new = {
+            chain
+            for table, rule in texts
+            for chain in found.chains
+            if chain[0] == table and _goes(rule, chain[1])
+        }
+        new -= met
+        met |= new
+    return frozenset(met)
+
+
+def _goes(rule: str, chain: str) -> bool:
+    target = json.dumps({"target": chain})
+    return f'"goto": {target}' in rule or f'"jump": {target}' in rule
 
 
 def _holds(outer: Network, inner: Network) -> bool:

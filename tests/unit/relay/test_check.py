@@ -259,6 +259,75 @@ def test_a_rule_of_another_table_that_takes_a_port_away_is_found() -> None:
     assert "MPTcpExtMismatchPortSynRx" in fault.what
 
 
+def renamed(rows: list[Json], new: str = "mine") -> list[Json]:
+    """Our table under an operator's name."""
+    text = json.dumps(rows)
+    assert '"steering_relay"' in text
+    rows = json.loads(text.replace('"steering_relay"', f'"{new}"'))
+    return rows
+
+
+def operators_own(family: str, to: int | None, *, mark: int = 0x5354, hook: str = "prerouting", more: Sequence[Json] = (),
+                  ports: Sequence[int] = PORTS) -> Callable[[list[Json]], list[Json]]:  # fmt: skip
+    """Ours is not there; a table of one family takes our ports, as nft 1.0.6 lists it."""
+    table: Json = {"family": family, "table": "mine"}
+    hangs = {"type": "filter", "hook": hook, "prio": -150, "policy": "accept"}
+    protocol: Json = {"match": {"op": "==", "left": {"meta": {"key": "l4proto"}}, "right": "tcp"}}
+    rules: list[Json] = []
+    for port in ports:
+        dport = {
+            "match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": port}
+        }
+        expr = [protocol, dport, *more, {"mangle": {"key": {"meta": {"key": "mark"}}, "value": mark}},
+                {"tproxy": {"port": port if to is None else to}}]  # fmt: skip
+        rules.append({"rule": {**table, "chain": "pre", "expr": expr}})
+    own = [
+        {"table": {"family": family, "name": "mine"}},
+        {"chain": {**table, "name": "pre", **hangs}},
+        *rules,
+    ]
+    return lambda rows: [row for row in rows if not of_table("steering_relay")(row)] + own
+
+
+def both(*changes: Callable[[list[Json]], list[Json]]) -> Callable[[list[Json]], list[Json]]:
+    def change(rows: list[Json]) -> list[Json]:
+        for one in changes:
+            rows = one(rows)
+        return rows
+
+    return change
+
+
+def test_an_operators_own_table_that_does_the_same_is_no_fault() -> None:
+    machine = Fake()
+    machine.nft(renamed)
+    assert faults(relay(), machine) == []
+    machine.nft(both(operators_own("ip", None), operators_own("ip6", None)))
+    assert faults(relay(), machine) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "said"),
+    [
+        (operators_own("ip", None), Kind.INTERCEPTION, "no TPROXY rule takes IPv6 to fd00:9::/64"),
+        (both(operators_own("ip6", None), operators_own("ip", None, ports=(443,))), Kind.INTERCEPTION, "IPv4 to"),
+        (operators_own("ip", None, mark=1), Kind.NFT, "no table inet steering_relay"),
+        (operators_own("ip", None, hook="output"), Kind.NFT, "no table inet steering_relay"),
+        (operators_own("ip", None, more=[{"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": "x"}}]),
+         Kind.NFT, "no table inet steering_relay"),
+        (both(renamed, without(rule_of("prerouting"))), Kind.NFT, "no table inet steering_relay"),
+        (both(operators_own("ip6", None), operators_own("ip", 9999)), Kind.LISTENER_PORT, "to a listener at 9999"),
+    ],
+)  # fmt: skip
+def test_an_operators_own_table_that_does_less_is_told(
+    change: Callable[[list[Json]], list[Json]], kind: Kind, said: str
+) -> None:
+    machine = Fake()
+    machine.nft(change)
+    found = faults(relay(), machine)
+    assert {fault.kind for fault in found} == {kind} and said in found[0].what
+
+
 def test_only_interfaces_concerned_are_looked_at() -> None:
     machine = Fake()
     for name in machine.names:
