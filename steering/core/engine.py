@@ -115,6 +115,7 @@ class Engine:
             m.Restored: self.keeping.take,
             m.TimeOfDay: self._time_of_day,
             m.LinkWeighed: self._link_weighed,
+            m.Confirmed: self.old_paths.confirmed,
             **dict.fromkeys(RESERVING, self._reservation),
             m.Tick: self._tick,
         }
@@ -422,7 +423,7 @@ class Engine:
         aside, follow = self.old_paths.tick(self._filled, now)
         outputs += moved + aside
         if self._dirty or changed or follow:
-            outputs += self._resync()
+            outputs += self.old_paths.asked(self._resync()) if follow else self._resync()
         if self._recover_until is not None and now >= self._recover_until:
             outputs += self._recovered(now)
         outputs += self.pinning.tick(now)

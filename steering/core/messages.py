@@ -78,6 +78,13 @@ class EntriesRead(NamedTuple):
     sweep: bool = False
 
 
+class Confirmed(NamedTuple):
+    """A switch has carried out the SyncRules whose `confirm` this is."""
+
+    dpid: int
+    ticket: int
+
+
 class SynSeen(NamedTuple):
     """A TCP SYN (no ACK) punted from an attachment port. `frame` is the whole packet."""
 
@@ -295,6 +302,7 @@ Input = (
     | LinkUp
     | LinkDown
     | EntriesRead
+    | Confirmed
     | SynSeen
     | SynAckSeen
     | FinSeen
@@ -361,12 +369,14 @@ class RemoveEntries(NamedTuple):
 
 
 class SyncRules(NamedTuple):
-    """Static and host rules to change. Order: `meters` they use first, deletes last, so that nothing blacks out."""
+    """Static and host rules to change. Order: `meters` they use first, deletes last, so that nothing blacks out.
+    With a `confirm` the answer is Confirmed, unless the switch goes away."""
 
     dpid: int
     add: tuple[Rule, ...]
     delete: tuple[Rule, ...]
     meters: tuple[MeterBand, ...] = ()
+    confirm: int = 0
 
 
 class FillSwitch(NamedTuple):

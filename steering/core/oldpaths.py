@@ -5,7 +5,9 @@ whose labels lead along the old paths; then number 0 is changed where nobody use
 back to 0. So no packet meets both the old path and the new (per-packet consistency by version numbers, Reitblatt and
 others 2012), and a live session's flows stay on the old number until they end or a link of it goes.
 
-Stages follow one another after `STAGE` seconds; each is sent to every switch before the next begins.
+The next stage begins at a tick when all switches have confirmed the one before; a switch that goes away is not waited
+for, and after one that was filled anew `STAGE` seconds pass, which is longer than that takes. Packets under way by a
+label that is to go have as long.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -93,6 +95,9 @@ class OldPaths:
         self._look = 0.0
         self._dirty = False  # rules have to be compared
         self._version = graph.version
+        self._ticket = 0
+        self._pending: dict[int, int] = {}  # by switch: the last of its changes that it has not confirmed
+        self._refilled = False
 
     @property
     def settled(self) -> bool:
@@ -130,7 +135,7 @@ class OldPaths:
         changed = self._changed(before, dpids)
         if self._disabled or not changed:
             return True
-        self.kept.append(Kept(number, before, changed, now + STAGE))
+        self.kept.append(Kept(number, before, changed, now))
         self._dirty = True
         return False
 
@@ -161,10 +166,15 @@ class OldPaths:
             return [], False
         follow = False
         dpids = tuple(switches())
+        self._pending = {dpid: ticket for dpid, ticket in self._pending.items() if dpid in dpids}
+        done = not self._dirty and not self._pending
+        refilled, self._refilled = self._refilled, False
         for one in list(self.kept):
-            if one.stage is not Stage.BACK and now >= one.due:
-                one.stage = Stage(one.stage + 1)
+            if refilled and one.stage is not Stage.BACK:
                 one.due = now + STAGE
+            if one.stage is not Stage.BACK and done and now >= one.due:
+                one.stage = Stage(one.stage + 1)
+                one.due = now + STAGE if one.stage is Stage.BACK else now
                 self._dirty = True
                 if one.stage is Stage.ASIDE:
                     self._take(one)
@@ -176,7 +186,24 @@ class OldPaths:
             (a, b), weight = next(iter(self._waiting.items()))
             del self._waiting[(a, b)]
             follow |= self.weigh(a, b, weight, dpids, now)
-        return self._sync(dpids), follow
+        return self.asked(self._sync(dpids)), follow
+
+    def asked(self, outputs: list[m.Output]) -> list[m.Output]:
+        """The same changes, to be confirmed before the next stage."""
+        self._ticket += 1
+        found: list[m.Output] = []
+        for output in outputs:
+            if isinstance(output, m.SyncRules):
+                output = output._replace(confirm=self._ticket)
+                self._pending[output.dpid] = self._ticket
+            found.append(output)
+        return found
+
+    def confirmed(self, given: m.Confirmed, now: float) -> list[m.Output]:
+        """A switch has what it was told; the next tick sees whether all have."""
+        if self._pending.get(given.dpid) == given.ticket:
+            del self._pending[given.dpid]
+        return []
 
     def _take(self, one: Kept) -> None:
         """Live flows whose path is another now, until there is no more room."""
@@ -223,7 +250,7 @@ class OldPaths:
         up = {link.a for link in self._graph.links()}
         for one in list(self.kept):
             if one.stage is Stage.BACK and not one.flows:
-                if now >= one.due:
+                if now >= one.due and not self._pending:
                     self.kept.remove(one)
                     self._dirty = True
                 continue
@@ -246,6 +273,8 @@ class OldPaths:
 
     def fill(self, dpid: int) -> tuple[Rule, ...]:
         """The rules of a switch that is being filled."""
+        self._pending.pop(dpid, None)
+        self._refilled = bool(self.kept)
         wanted = self._wanted({dpid}).get(dpid, {})
         self._installed[dpid] = wanted
         return tuple(wanted.values())

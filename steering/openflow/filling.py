@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
 
 from steering.core.counters import Counters
-from steering.core.messages import FillSwitch, SyncRules
+from steering.core.messages import Confirmed, FillSwitch, SyncRules
 from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, MeterBand, Rule
 from steering.model.session import Entry
 from steering.openflow.encode import (
@@ -51,10 +51,19 @@ class _Queue:
 
 
 class Filler:
-    def __init__(self, lines: Mapping[int, Line], counters: Counters, xids: Iterator[int]) -> None:
+    """`feed` takes what switches confirmed back to the engine."""
+
+    def __init__(
+        self,
+        lines: Mapping[int, Line],
+        counters: Counters,
+        xids: Iterator[int],
+        feed: Callable[[Confirmed], None],
+    ) -> None:
         self._lines = lines
         self._counters = counters
         self._xids = xids
+        self._feed = feed
         self._queues: dict[int, _Queue] = {}
 
     def fill(self, fill: FillSwitch, older: Iterable[int], now: float) -> None:
@@ -66,12 +75,14 @@ class Filler:
         self._add(fill.dpid, _fill(fill, tuple(older), queue), now)
 
     def sync(self, output: SyncRules, now: float) -> None:
-        """Change static and host rules: adds first. Behind a job they wait, as they build on it."""
+        """Change static and host rules: adds first. Behind a job they wait, as they build on it; what is to be
+        confirmed is a job."""
         line = self._lines.get(output.dpid)
         if line is None:
             return
         if (
-            output.dpid not in self._queues
+            not output.confirm
+            and output.dpid not in self._queues
             and len(output.add) + len(output.delete) + len(output.meters) <= AT_ONCE
         ):
             for data, count in _sync(output):
@@ -79,7 +90,11 @@ class Filler:
                 self._counters.flow_mods += count
             return
         self._queues.setdefault(output.dpid, _Queue())
-        self._add(output.dpid, _sync(output), now)
+        self._add(output.dpid, self._told(output) if output.confirm else _sync(output), now)
+
+    def _told(self, output: SyncRules) -> Iterator[Chunk]:
+        yield from _sync(output)
+        self._feed(Confirmed(output.dpid, output.confirm))
 
     def remove(self, dpid: int, entries: Sequence[Entry], now: float) -> None:
         """Delete many session entries: in chunks, so that the switch is not drowned and others are served."""

@@ -76,7 +76,7 @@ class Sender:
         self._steers = 0
         self.authorise: Callable[[Authorise], None] = lambda question: None  # unanswered, it is closed
         self.xids = _xids()
-        self.filler = Filler(lines, counters, self.xids)
+        self.filler = Filler(lines, counters, self.xids, feed)
         self.readback = Readback(lines, self.xids, feed)
 
     # ---- outputs -------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import pytest
 
-from steering.core.messages import LinkWeighed, PortStatus, Reserve, SyncRules
+from steering.core.messages import Confirmed, LinkWeighed, PortStatus, Reserve, SwitchDown, SyncRules
 from steering.core.oldpaths import KEPT, LOOK, NUMBERS, STAGE
 from steering.model.network import PortRef
 from steering.model.reservation import Level, Wish
@@ -39,6 +39,19 @@ def pass_time(lab: Lab, seconds: float = 4 * STAGE, look=lambda: None) -> None:
         for output in lab.later(STAGE / 2):
             lab.network.apply(output)
             look()
+            confirm(lab, output)
+
+
+def confirm(lab: Lab, output: object) -> None:
+    if isinstance(output, SyncRules) and output.confirm:
+        lab.give(Confirmed(output.dpid, output.confirm))
+
+
+def tick(lab: Lab) -> list[SyncRules]:
+    """One, and what it has done to switches, not confirmed yet."""
+    changes = [output for output in lab.later(0.05) if isinstance(output, SyncRules)]
+    lab.network.apply(list(changes))
+    return changes
 
 
 def opened(lab: Lab, sport: int) -> None:
@@ -90,6 +103,54 @@ def test_at_no_moment_is_a_packet_lost_or_sent_in_circles(lab: Lab) -> None:
     pass_time(lab, look=look)
     assert seen[0] == [*NATURAL, 4] and seen[-1] == [*OTHER, 4]
     assert len({tuple(hops) for hops in seen}) == 2, "the old way or the new, and none of both"
+
+
+@pytest.mark.row("D-1.d")
+def test_a_stage_follows_the_one_before_as_soon_as_all_switches_have_that_and_no_sooner(lab: Lab) -> None:
+    opened(lab, 40_000)
+    weigh(lab, 10.0)
+    stages = 0
+    while changes := tick(lab):
+        stages += 1
+        assert {change.dpid for change in changes} > {1}
+        for change in changes[:-1]:
+            confirm(lab, change)
+        lab.give(Confirmed(changes[-1].dpid, changes[-1].confirm - 1))  # of an earlier change
+        assert all(tick(lab) == [] for _ in range(100)), "one switch has not confirmed"
+        confirm(lab, changes[-1])
+    assert stages == 4 and lab.engine.old_paths.settled
+    weigh(lab, 0.1)
+    began = lab.now
+    while not lab.engine.old_paths.settled:
+        for change in tick(lab):
+            confirm(lab, change)
+    assert lab.now - began < STAGE
+
+
+def test_a_switch_that_goes_away_holds_up_no_stage(lab: Lab) -> None:
+    opened(lab, 40_000)
+    weigh(lab, 10.0)
+    for change in tick(lab):
+        if change.dpid != 2:
+            confirm(lab, change)
+    assert tick(lab) == []
+    lab.do(SwitchDown(2))
+    assert tick(lab) != []
+
+
+def test_after_a_switch_that_was_filled_anew_there_is_time_for_that(lab: Lab) -> None:
+    opened(lab, 40_000)
+    weigh(lab, 10.0)
+    for change in tick(lab):
+        if change.dpid != 2:
+            confirm(lab, change)
+    filled = lab.up(2)
+    lab.network.switches.pop(2)
+    lab.network.apply(filled)
+    began = lab.now
+    while not tick(lab):
+        pass
+    assert STAGE <= lab.now - began < STAGE + 0.2
 
 
 @pytest.mark.row("D-1.d")

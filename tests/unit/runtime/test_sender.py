@@ -6,6 +6,7 @@ import pytest
 
 from steering.core.counters import Counters
 from steering.core.messages import (
+    Confirmed,
     EntriesRead,
     FillSwitch,
     ReadEntries,
@@ -262,6 +263,27 @@ def test_small_changes_of_rules_go_at_once_adds_first() -> None:
     bench = Bench(1)
     bench.do(SyncRules(1, (rule(2),), (rule(3),)))
     assert bench.lines[1].data == flow_mod(rule(2)) + flow_mod(rule(3), "delete_strict")
+
+
+def test_a_change_to_be_confirmed_is_told_of_when_all_of_it_is_in_the_switch() -> None:
+    bench = Bench(1, 2)
+    many = tuple(rule(n) for n in range(filling.RULES + 1))
+    bench.do(SyncRules(1, many, (), confirm=7), SyncRules(2, (rule(2),), (rule(3),), confirm=7))
+    bench.confirm(1)
+    bench.confirm(2)
+    assert bench.fed == [], "of the first switch the second part, of the other the deletes are under way"
+    bench.confirm(2)
+    assert bench.fed == [Confirmed(2, 7)]
+    bench.confirm(1)
+    assert bench.fed == [Confirmed(2, 7), Confirmed(1, 7)]
+
+
+def test_of_a_switch_that_goes_away_nothing_is_confirmed() -> None:
+    bench = Bench(1)
+    bench.do(SyncRules(1, (rule(2),), (), confirm=7))
+    bench.sender.switch_down(1)
+    bench.confirm(1)
+    assert bench.fed == []
 
 
 def test_a_switch_that_confirms_nothing_is_given_up() -> None:
