@@ -102,7 +102,12 @@ class OldPaths:
     @property
     def settled(self) -> bool:
         """Whether the weights are in force for all that is not kept."""
-        return not self._waiting and all(one.stage is Stage.BACK for one in self.kept)
+        return not self._waiting and self._quiet
+
+    @property
+    def _quiet(self) -> bool:
+        """No change is under way."""
+        return not self._pending and all(one.stage is Stage.BACK for one in self.kept)
 
     def wanted(self, a: PortRef, b: PortRef) -> float | None:
         """What an operator set for a link, in force or about to be; None for nothing."""
@@ -125,17 +130,21 @@ class OldPaths:
         link alone.
         """
         dpids = tuple(switches)
-        number = self._free_number(now)
-        if dpids and not (self.settled and number):
+        if dpids and not (self.settled and self._free_number(now)):
             self._waiting[(a, b)] = weight
             return False
+        return self._begin(a, b, weight, dpids, now)
+
+    def _begin(
+        self, a: PortRef, b: PortRef, weight: float | None, dpids: tuple[int, ...], now: float
+    ) -> bool:
         before = self._graph.loaded({})
         if not self._graph.weigh(a, b, weight):
             return False
         changed = self._changed(before, dpids)
         if self._disabled or not changed:
             return True
-        self.kept.append(Kept(number, before, changed, now))
+        self.kept.append(Kept(self._free_number(now), before, changed, now))
         self._dirty = True
         return False
 
@@ -182,10 +191,10 @@ class OldPaths:
         if now >= self._look or self._version != self._graph.version or self._waiting:
             self._look, self._version = now + LOOK, self._graph.version
             self._forget(now)
-        if self._waiting and all(one.stage is Stage.BACK for one in self.kept):
+        if self._waiting and self._quiet and self._free_number(now):
             (a, b), weight = next(iter(self._waiting.items()))
             del self._waiting[(a, b)]
-            follow |= self.weigh(a, b, weight, dpids, now)
+            follow |= self._begin(a, b, weight, dpids, now)
         return self.asked(self._sync(dpids)), follow
 
     def asked(self, outputs: list[m.Output]) -> list[m.Output]:

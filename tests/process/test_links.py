@@ -2,13 +2,15 @@
 
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from steering.model.rules import OWNER, CookieKind, PacketClass
 from tests.fakes.rawswitch import ECHO_REQUEST, PACKET_OUT, RawSwitch, read_packet_out
-from tests.process.running import SITE, Running
+from tests.process.running import LINKS, SITE, Running
+from tests.process.test_rest import ask
 
 LLDP = OWNER << 56 | CookieKind.STATIC << 52 | PacketClass.LLDP
 LINK = ((1, 2), (3, 2))
@@ -103,3 +105,24 @@ def test_a_silent_switch_is_asked_and_then_given_up(tmp_path: Path) -> None:
         assert not good.ended.is_set()
         assert running.metric("steering_disconnects_total", reason="silent") == 1
         assert running.metric("steering_disconnects_total", reason="handshake-timeout") == 1
+
+
+@pytest.mark.row("D-1.d")
+def test_a_weight_is_in_force_when_every_switch_has_confirmed_it(tmp_path: Path) -> None:
+    site = SITE + LINKS + "  - {ports: [s1:3, s4:3]}\n"
+    ports = {1: (1, 2, 3), 2: (1, 2), 3: (1, 2, 3, 4), 4: (1, 2, 3)}
+    with ExitStack() as opened:
+        running = opened.enter_context(Running(tmp_path, site))
+        switches = {dpid: opened.enter_context(RawSwitch(dpid, ports[dpid])) for dpid in ports}
+        for switch in switches.values():
+            switch.connect(running.port).quiet()
+        switches[4].answers_barriers = False
+        assert ask(running, "PUT", "/v1/links/s1-s3", {"weight": 10.0}, If_Match="*").status == 200
+        time.sleep(1.5)
+        assert switches[4].held_barriers
+        assert not running.json("/v1/links")["settled"], "one switch has not confirmed"
+        switches[4].release_barriers()
+        end = time.monotonic() + 5.0
+        while not running.json("/v1/links")["settled"]:
+            assert time.monotonic() < end
+            time.sleep(0.05)

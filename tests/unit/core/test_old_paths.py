@@ -216,6 +216,20 @@ def test_changes_that_come_too_soon_wait_and_the_last_for_a_link_counts(lab: Lab
     assert up(lab, 40_000) == NATURAL and up(lab, 40_001) == OTHER
 
 
+def test_changes_of_several_links_that_wait_are_made_one_after_another(lab: Lab) -> None:
+    opened(lab, 40_000)
+    weigh(lab, 10.0)
+    weigh(lab, 30.0, PortRef(1, 3), PortRef(5, 2))
+    weigh(lab, 0.5, PortRef(3, 4), PortRef(4, 2))
+    weigh(lab, 0.7, PortRef(2, 3), PortRef(3, 2))
+    pass_time(lab, 30 * STAGE)
+    assert lab.engine.old_paths.settled
+    assert lab.engine.graph.set_weight(PortRef(1, 3), PortRef(5, 2)) == 30.0
+    assert lab.engine.graph.set_weight(PortRef(2, 3), PortRef(3, 2)) == 0.7
+    opened(lab, 40_001)
+    assert up(lab, 40_001) == NATURAL
+
+
 def test_sessions_of_several_changes_keep_each_its_own_path_and_numbers_come_back(lab: Lab) -> None:
     weights = (10.0, 0.1)
     for number in range(len(NUMBERS) + 4):
