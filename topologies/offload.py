@@ -25,7 +25,7 @@ UPLOAD, DOWNLOAD, INTERACTIVE = 5001, 5002, 5003
 STEP_S = 3.5
 STOPPED_S = 1.0  # after its MP_PRIO nothing of either side is on its way any more
 MOVED = 500_000  # bytes of bulk in a step
-AGAIN = 16_384  # bytes of some 10 MB: the kernel may send again over a backup what a stalled subflow holds
+AGAIN = 131_072  # bytes of some 10 MB: in the end the kernel sends the tail again over a backup, as much as is in flight
 STEADY_MBIT = 0.4
 BEFORE = """\
 policy: 1

@@ -21,6 +21,7 @@ MECHANISMS = {
     "ratio-limits": "a ratio is known, and no MCP is told of it",
     "flood-meters": "a flooded port's meter lets through what it always does",
     "keeping": "a controller that starts does not read what an earlier one kept",
+    "read-back": "a controller that starts takes no session from the entries that it finds",
     "old-paths": "labels follow new link weights at once, under live sessions too",
     "wrong-mcp": "joins are pinned to another MCP than their session's",
     "proactive": "no entries are set ahead: every SYN is looked at",

@@ -70,7 +70,7 @@ class Engine:
             self.old_paths.labels_out_of, "reservations" in disabled,
         )  # fmt: skip
         self.preferring = self.pinning.preferring
-        self.recovery = Recovery(self.map, self.pinning.table, self.counters)
+        self.recovery = Recovery(self.map, self.pinning.table, self.counters, "read-back" in disabled)
         self.pinning.recovering = True
         self._recover_until: float | None = None
         self._unread = set(self.map.switches)

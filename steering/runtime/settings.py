@@ -25,6 +25,7 @@ MECHANISMS = (
     "option-bypass",
     "ratio-limits",
     "keeping",
+    "read-back",
     "flood-meters",
     "old-paths",
 )

@@ -36,6 +36,7 @@ def test_the_list_names_every_scenario_and_mechanism() -> None:
     listed = json.loads(lab("list", "--json").stdout)
     names = {scenario["name"]: scenario["controls"] for scenario in listed["scenarios"]}
     assert set(DEPLOYMENTS.split()) <= set(names)
+    assert not [name for name, controls in names.items() if not controls]
     assert {"token-lookup", "un-wildcarding", "hold-queue", "wrong-mcp"} <= set(names["pinning"])
     assert all(scenario["rows"] and scenario["figure"] for scenario in listed["scenarios"])
 
