@@ -3,6 +3,8 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -29,6 +31,7 @@ FOLDERS = {
 LABS_BESIDE = {"integration": 0, "bench": 0, "lab": None}
 NEEDS_ROOT = frozenset({"integration", "lab"})
 NIGHTLY_LIMIT = 7200
+OWN_PROCESS = "STEERING_TEST_OWN_PROCESS"
 OUR_LOGGERS = frozenset({"steering", "topologies"})
 
 settings.register_profile("default", max_examples=150, deadline=None)
@@ -54,6 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell has what it starts in the background ignore Ctrl-C, and so would every lab that a test interrupts.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.addinivalue_line("markers", "own_process: what the test takes away from its process, others need")
     config.addinivalue_line("markers", "row(*ids): the requirement rows (D-, N-, S-) that the test carries")
     config.addinivalue_line(
         "markers",
@@ -117,6 +121,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         beside = LABS_BESIDE.get(folder_of(item), 1)
         item.config.stash[POOL].allow(item.config.option.lab_jobs if beside is None else beside)
     return (yield)
+
+
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A test marked `own_process` runs in a pytest of its own: the labs beside it live in this process's threads."""
+    if pyfuncitem.get_closest_marker("own_process") is None or OWN_PROCESS in os.environ:
+        return None
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", pyfuncitem.nodeid]
+    environment = os.environ | {OWN_PROCESS: "1"}
+    done = subprocess.run(
+        command, cwd=pyfuncitem.config.rootpath, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode or "1 passed" not in done.stdout:
+        pytest.fail(f"{done.stdout}{done.stderr}", pytrace=False)
+    return True
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -94,6 +94,7 @@ def test_malformed_prefaces_end_and_lead_nowhere(bench: Bench, sent: bytes, reas
     assert (answer[:1] == b"\1") == (reason != "bad-magic")
 
 
+@pytest.mark.own_process
 def test_a_machine_without_descriptors_drops_the_host_and_goes_on(bench: Bench) -> None:
     bench.waiting._terms = Terms(lambda destination: is_local(destination.address))
     host = bench.accept()

@@ -125,6 +125,7 @@ def test_a_port_that_somebody_has_is_counted(knocked: Knocked) -> None:
     assert knocked.inbound.document()["unlistened"] == 1 and not knocked.inbound._listeners
 
 
+@pytest.mark.own_process
 def test_with_no_descriptor_left_whoever_knocks_waits_and_the_loop_does_not_spin(knocked: Knocked) -> None:
     port, other = free_port(), free_port()
     knocked.inbound.take({"bindings": [told(port)]}, time.monotonic())

@@ -179,6 +179,7 @@ def test_who_does_not_read_is_dropped(serving: Serving, monkeypatch: pytest.Monk
     assert serving.get().endswith(b"x\n")
 
 
+@pytest.mark.own_process
 def test_with_no_descriptor_left_a_reader_waits_and_the_loop_does_not_spin(serving: Serving) -> None:
     with socket.socket() as reader:
         reader.settimeout(5)

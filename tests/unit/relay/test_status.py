@@ -131,6 +131,7 @@ def test_slow_readers_are_bounded_and_dropped(tmp_path: Path) -> None:
     status.close()
 
 
+@pytest.mark.own_process
 def test_with_no_descriptor_left_a_reader_waits_and_the_loop_does_not_spin(tmp_path: Path) -> None:
     counters, poller = Counters(), Poller()
     log = io.StringIO()
