@@ -142,5 +142,6 @@ SCENARIO = Scenario(
     plan=PLAN,
     run=run,
     controls=controls("flood-meters"),
+    alone=True,
 )
 topos = {"flood": topology(PLAN)}

@@ -396,5 +396,6 @@ SCENARIO = Scenario(
     plan=PLAN,
     run=run,
     controls=controls("reservations", "keeping"),
+    alone=True,
 )
 topos = {"reservation": topology(PLAN)}

@@ -46,7 +46,7 @@ class Scenario:
     """`figure` is what of the drafts it draws, `rows` the requirements it bears on.
 
     `controls` are its negative controls, mechanism -> what is then missing: run without one of them some
-    check must fail.
+    check must fail. `alone`: its checks are of times so short that nothing else may run beside it.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Scenario:
     plan: Plan
     run: Callable[[Options, Report], None]
     controls: Mapping[str, str]
+    alone: bool = False
 
 
 def controls(*mechanisms: str, **own: str) -> dict[str, str]:

@@ -8,12 +8,10 @@ lab and for nothing that comes after it.
 import json
 import subprocess
 import sys
-import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -21,6 +19,7 @@ import pytest
 
 from tests.lab.running import ROOT, Ran
 from topologies import isolation
+from topologies.doors import Doors
 
 FEW = 2  # missed checks
 LIMIT_S = 240.0  # of one lab; the longest take a minute
@@ -37,48 +36,6 @@ class Wanted(NamedTuple):
         """What a test's marker `lab` says."""
         marker = item.get_closest_marker("lab")
         return cls(marker.args, **marker.kwargs) if marker else None
-
-
-class Doors:
-    """Lets in as many guests as are allowed, or one that is alone; who came first is next."""
-
-    def __init__(self, most: int) -> None:
-        self._changed = threading.Condition()
-        self._most = most
-        self._queue: list[object] = []
-        self._inside = 0
-        self._alone = False
-
-    @contextmanager
-    def entered(self, alone: bool) -> Iterator[None]:
-        ticket = object()
-        with self._changed:
-            self._queue.append(ticket)
-            self._changed.wait_for(lambda: self._queue[0] is ticket and self._open(alone))
-            self._queue.remove(ticket)
-            self._inside += 1
-            self._alone = alone
-            self._changed.notify_all()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= 1
-                self._alone = False
-                self._changed.notify_all()
-
-    def _open(self, alone: bool) -> bool:
-        if self._alone or not self._most:
-            return False
-        return not self._inside if alone else self._inside < self._most
-
-    def allow(self, most: int) -> None:
-        """From now on so many at a time; with 0 this waits until nobody is inside."""
-        with self._changed:
-            self._most = most
-            self._changed.notify_all()
-            if not most:
-                self._changed.wait_for(lambda: not self._inside)
 
 
 class Pool:
