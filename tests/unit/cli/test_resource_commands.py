@@ -158,7 +158,7 @@ def test_somebody_elses_update_of_a_subscriber_makes_ours_stale(run: Run, fail: 
     assert "fixed" in run("subscriber")
 
 
-@pytest.mark.row("N-5.3")
+@pytest.mark.row("N-5.3b")
 def test_the_acl_is_shown_edited_and_set(run: Run, tmp_path: Path) -> None:
     assert run("acl") == "no entry: the policy's own list decides\n"
     file = tmp_path / "acl.json"
@@ -172,7 +172,7 @@ def test_the_acl_is_shown_edited_and_set(run: Run, tmp_path: Path) -> None:
     assert run("acl", "set", str(file)) == "2 entries in force\n"
 
 
-@pytest.mark.row("N-5.3")
+@pytest.mark.row("N-5.3b")
 def test_an_acl_replaces_the_one_that_was_edited_and_no_other(
     run: Run, fail: Fail, desk: Desk, tmp_path: Path
 ) -> None:
@@ -218,7 +218,7 @@ def test_what_is_no_acl_is_one_line_with_the_place(text: str, said: str, fail: F
     assert (status, f"{file}: {said}" in line) == (2, True), line
 
 
-@pytest.mark.row("N-5.3", "N-7.1")
+@pytest.mark.row("N-5.3a", "N-7.1")
 def test_subscribers_are_registered_and_removed(
     run: Run, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
