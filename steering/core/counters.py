@@ -11,7 +11,7 @@ from steering.model.rules import PacketClass
 from steering.model.session import Refusal
 
 if TYPE_CHECKING:
-    from steering.core.quotas import Full
+    from steering.core.selection.quotas import Full
 
 FULLS = 256
 

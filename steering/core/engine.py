@@ -3,23 +3,24 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from steering.core import messages as m
-from steering.core.choosing import Chooser
+from steering.core import inputs
+from steering.core.admission.syn_flood import Floods
 from steering.core.counters import Counters
-from steering.core.floods import Floods
-from steering.core.graph import Graph
-from steering.core.keeping import Keeping
+from steering.core.handshakes.mp_capable import Pinning
 from steering.core.mcps import replace_mcps
-from steering.core.moving import moved
-from steering.core.natural import Natural
-from steering.core.neighbours import Neighbours
-from steering.core.oldpaths import OldPaths
-from steering.core.pinning import Pinning
-from steering.core.recovery import Recovery
-from steering.core.reserving import Reserving
-from steering.core.routers import advertisement, ttl_expired
-from steering.core.sitemap import SiteMap
-from steering.core.switch import Switch, make_room
+from steering.core.network.gateway_messages import advertisement, ttl_expired
+from steering.core.network.graph import Graph
+from steering.core.network.neighbours import Neighbours
+from steering.core.network.site_index import SiteMap
+from steering.core.network.switch import Switch, make_room
+from steering.core.outputs import FillSwitch, Output, ReadEntries, SendFrame, SyncRules
+from steering.core.pipeline.base_rules import Natural
+from steering.core.rerouting import OldPaths
+from steering.core.reservations.service import Reserving
+from steering.core.restart.readback import Recovery
+from steering.core.restart.snapshot import Keeping
+from steering.core.selection.chooser import Chooser
+from steering.core.sessions.host_mobility import moved
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
 from steering.model.rules import Rule
@@ -27,7 +28,7 @@ from steering.model.session import Entry, Refusal
 
 ACCESS = PortRole.ACCESS
 RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
-RESERVING = (m.Reserve, m.AcceptReservation, m.RenewReservation, m.ReleaseReservation)
+RESERVING = (inputs.Reserve, inputs.AcceptReservation, inputs.RenewReservation, inputs.ReleaseReservation)
 REVERIFY = 10.0  # seconds a link of a switch that came back may stay unconfirmed
 ADVERTISE = 60.0  # seconds between unsolicited router advertisements
 
@@ -83,50 +84,50 @@ class Engine:
         self._dirty = False
         self._advertise = 0.0
         self._sweep = 0.0
-        self._handlers: dict[type, Callable[..., list[m.Output]]] = {
-            m.SynSeen: self._syn,
-            m.SynAckSeen: self._syn_ack,
-            m.FinSeen: self._fin,
-            m.WatchedSeen: self.pinning.watching.seen,
-            m.NeighbourSeen: self._neighbour,
-            m.RouterSolicited: self._router_solicited,
-            m.HostMissed: self._missed,
-            m.TtlExpired: self._ttl_expired,
-            m.SwitchUp: self._switch_up,
-            m.SwitchDown: self._switch_down,
-            m.PortStatus: self._port_status,
-            m.LinkUp: self._link_up,
-            m.LinkDown: self._link_down,
-            m.EntriesRead: self._entries_read,
-            m.PolicyReplaced: self._policy_replaced,
-            m.McpsReplaced: self._mcps_replaced,
-            m.McpAdmin: self._mcp_admin,
-            m.McpReport: self._mcp_report,
-            m.PortLoad: self._port_load,
-            m.SynRate: self._syn_rate,
-            m.AccessChanged: self._access_changed,
-            m.SubscriberAccess: self.preferring.take,
-            m.Offload: self.preferring.take,
-            m.AbortSession: self._abort,
-            m.Authorised: self.pinning.authorised,
-            m.AclReplaced: self._list_replaced,
-            m.RegistryReplaced: self._list_replaced,
-            m.PairingsReplaced: self._list_replaced,
-            m.Restored: self.keeping.take,
-            m.TimeOfDay: self._time_of_day,
-            m.LinkWeighed: self._link_weighed,
-            m.Confirmed: self.old_paths.confirmed,
+        self._handlers: dict[type, Callable[..., list[Output]]] = {
+            inputs.SynSeen: self._syn,
+            inputs.SynAckSeen: self._syn_ack,
+            inputs.FinSeen: self._fin,
+            inputs.WatchedSeen: self.pinning.watching.seen,
+            inputs.NeighbourSeen: self._neighbour,
+            inputs.RouterSolicited: self._router_solicited,
+            inputs.HostMissed: self._missed,
+            inputs.TtlExpired: self._ttl_expired,
+            inputs.SwitchUp: self._switch_up,
+            inputs.SwitchDown: self._switch_down,
+            inputs.PortStatus: self._port_status,
+            inputs.LinkUp: self._link_up,
+            inputs.LinkDown: self._link_down,
+            inputs.EntriesRead: self._entries_read,
+            inputs.PolicyReplaced: self._policy_replaced,
+            inputs.McpsReplaced: self._mcps_replaced,
+            inputs.McpAdmin: self._mcp_admin,
+            inputs.McpReport: self._mcp_report,
+            inputs.PortLoad: self._port_load,
+            inputs.SynRate: self._syn_rate,
+            inputs.AccessChanged: self._access_changed,
+            inputs.SubscriberAccess: self.preferring.take,
+            inputs.Offload: self.preferring.take,
+            inputs.AbortSession: self._abort,
+            inputs.Authorised: self.pinning.authorised,
+            inputs.AclReplaced: self._list_replaced,
+            inputs.RegistryReplaced: self._list_replaced,
+            inputs.PairingsReplaced: self._list_replaced,
+            inputs.Restored: self.keeping.take,
+            inputs.TimeOfDay: self._time_of_day,
+            inputs.LinkWeighed: self._link_weighed,
+            inputs.Confirmed: self.old_paths.confirmed,
             **dict.fromkeys(RESERVING, self._reservation),
-            m.Tick: self._tick,
+            inputs.Tick: self._tick,
         }
 
-    def handle(self, given: m.Input, now: float) -> list[m.Output]:
+    def handle(self, given: inputs.Input, now: float) -> list[Output]:
         """Take one input at time `now` (seconds, monotonic); what has to be done about it."""
         return self._handlers[type(given)](given, now)
 
     # ---- handshakes -----------------------------------------------------------------------------
 
-    def _syn(self, seen: m.SynSeen, now: float) -> list[m.Output]:
+    def _syn(self, seen: inputs.SynSeen, now: float) -> list[Output]:
         attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None:
             self.counters.refusals[Refusal.NOT_ATTACHED] += 1
@@ -135,13 +136,13 @@ class Engine:
             return self.pinning.reverse.joined(attachment, seen, now)
         return self.pinning.syn(attachment, seen, now)
 
-    def _syn_ack(self, seen: m.SynAckSeen, now: float) -> list[m.Output]:
+    def _syn_ack(self, seen: inputs.SynAckSeen, now: float) -> list[Output]:
         attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None or attachment.role is ACCESS:
             return []
         return self.pinning.syn_acks.seen(attachment, seen, now)
 
-    def _fin(self, seen: m.FinSeen, now: float) -> list[m.Output]:
+    def _fin(self, seen: inputs.FinSeen, now: float) -> list[Output]:
         attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None:
             return []
@@ -149,7 +150,7 @@ class Engine:
 
     # ---- neighbours -----------------------------------------------------------------------------
 
-    def _neighbour(self, seen: m.NeighbourSeen, now: float) -> list[m.Output]:
+    def _neighbour(self, seen: inputs.NeighbourSeen, now: float) -> list[Output]:
         attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None:
             return []
@@ -158,21 +159,21 @@ class Engine:
             self.chooser.refresh(now)
         return self._to_filled(outputs) + moved(self.pinning.table, attachment, seen.address)
 
-    def _missed(self, seen: m.HostMissed, now: float) -> list[m.Output]:
+    def _missed(self, seen: inputs.HostMissed, now: float) -> list[Output]:
         attachment = self.map.by_waypoint.get(seen.waypoint)
         if attachment is None or attachment.role.is_mcp:
             return []
         return self.neighbours.missed(attachment, seen.address, seen.frame, now)
 
-    def _router_solicited(self, seen: m.RouterSolicited, now: float) -> list[m.Output]:
+    def _router_solicited(self, seen: inputs.RouterSolicited, now: float) -> list[Output]:
         return advertisement(self.map, PortRef(seen.dpid, seen.port))
 
-    def _ttl_expired(self, seen: m.TtlExpired, now: float) -> list[m.Output]:
+    def _ttl_expired(self, seen: inputs.TtlExpired, now: float) -> list[Output]:
         return ttl_expired(self.map, seen)
 
     # ---- the operator and the MCPs --------------------------------------------------------------
 
-    def _policy_replaced(self, replaced: m.PolicyReplaced, now: float) -> list[m.Output]:
+    def _policy_replaced(self, replaced: inputs.PolicyReplaced, now: float) -> list[Output]:
         """Atomic: the next SYN is decided by the new policy, whatever runs stays where it is."""
         meters = self.natural.all_meters()
         self.policy = replaced.policy
@@ -185,23 +186,23 @@ class Engine:
         self.floods.metered(changed)
         return moved + self._to_filled(changed) + self._resync()
 
-    def _mcps_replaced(self, given: m.McpsReplaced, now: float) -> list[m.Output]:
+    def _mcps_replaced(self, given: inputs.McpsReplaced, now: float) -> list[Output]:
         """Atomic: the next SYN may get a new one as soon as that answers, sessions of the others stay (D-6.7.7)."""
         return self._to_filled(replace_mcps(self, given, now)) + self._resync()
 
-    def _mcp_admin(self, given: m.McpAdmin, now: float) -> list[m.Output]:
+    def _mcp_admin(self, given: inputs.McpAdmin, now: float) -> list[Output]:
         if given.mcp in self.chooser.health:
             self.chooser.health[given.mcp].draining = given.draining
             self.chooser.refresh(now)
         return []
 
-    def _mcp_report(self, given: m.McpReport, now: float) -> list[m.Output]:
+    def _mcp_report(self, given: inputs.McpReport, now: float) -> list[Output]:
         if given.mcp in self.chooser.health:
             self.chooser.health[given.mcp].probe(given.alive, given.load, now)
             self.chooser.refresh(now)
         return []
 
-    def _port_load(self, given: m.PortLoad, now: float) -> list[m.Output]:
+    def _port_load(self, given: inputs.PortLoad, now: float) -> list[Output]:
         attachment = self.map.at.get((given.dpid, given.port))
         if attachment is not None and isinstance(attachment.part, Mcp):
             self.chooser.health[attachment.part.id].use(given.utilisation, now)
@@ -211,10 +212,10 @@ class Engine:
             self.chooser.link_load(PortRef(given.dpid, given.port), given.utilisation)
         return []
 
-    def _syn_rate(self, given: m.SynRate, now: float) -> list[m.Output]:
+    def _syn_rate(self, given: inputs.SynRate, now: float) -> list[Output]:
         return self._to_filled(self.floods.rate(given, self.policy.meters.syn_per_port))
 
-    def _access_changed(self, given: m.AccessChanged, now: float) -> list[m.Output]:
+    def _access_changed(self, given: inputs.AccessChanged, now: float) -> list[Output]:
         """Joins are judged by it from now on, and live subflows used by it (D-6.3e)."""
         known = self.chooser.access.get(given.name)
         if known is not None:
@@ -222,25 +223,25 @@ class Engine:
             self.preferring.look_again()
         return []
 
-    def _abort(self, given: m.AbortSession, now: float) -> list[m.Output]:
+    def _abort(self, given: inputs.AbortSession, now: float) -> list[Output]:
         session = self.pinning.table.by_id.get(given.session)
         return [] if session is None else self.pinning.aborting.abort(session, now)
 
     def _list_replaced(
-        self, given: m.AclReplaced | m.RegistryReplaced | m.PairingsReplaced, now: float
-    ) -> list[m.Output]:
+        self, given: inputs.AclReplaced | inputs.RegistryReplaced | inputs.PairingsReplaced, now: float
+    ) -> list[Output]:
         self.authorising.take(given)
         return self._resync()
 
-    def _time_of_day(self, given: m.TimeOfDay, now: float) -> list[m.Output]:
+    def _time_of_day(self, given: inputs.TimeOfDay, now: float) -> list[Output]:
         self.chooser.minute = given.minute % 10_080
         self.preferring.new_minute(self.chooser.minute)
         return []
 
-    def _reservation(self, given: m.Input, now: float) -> list[m.Output]:
+    def _reservation(self, given: inputs.Input, now: float) -> list[Output]:
         return self._to_filled(self.reserving.handle(given, now))
 
-    def _link_weighed(self, given: m.LinkWeighed, now: float) -> list[m.Output]:
+    def _link_weighed(self, given: inputs.LinkWeighed, now: float) -> list[Output]:
         """Whatever is decided from now on goes by it; labels follow by `oldpaths`'s stages (D-1.d)."""
         at_once = self.old_paths.weigh(given.a, given.b, given.weight, self._filled(), now)
         return self._resync() if at_once else []
@@ -250,7 +251,7 @@ class Engine:
 
     # ---- switches -------------------------------------------------------------------------------
 
-    def _switch_up(self, up: m.SwitchUp, now: float) -> list[m.Output]:
+    def _switch_up(self, up: inputs.SwitchUp, now: float) -> list[Output]:
         make_room(self.switches, up.dpid, self.map.switches)
         switch = self.switches.setdefault(up.dpid, Switch())
         switch.connected, switch.filled, switch.ports = True, False, dict(up.ports)
@@ -265,9 +266,9 @@ class Engine:
                 self._dirty |= self.graph.remove(*pair)
             elif ends:
                 self._unconfirmed[pair] = now + REVERIFY
-        return [m.ReadEntries(up.dpid, False)]
+        return [ReadEntries(up.dpid, False)]
 
-    def _switch_down(self, down: m.SwitchDown, now: float) -> list[m.Output]:
+    def _switch_down(self, down: inputs.SwitchDown, now: float) -> list[Output]:
         switch = self.switches.get(down.dpid)
         if switch is not None:
             # The switch forwards on without us: its links and its sessions stay as they are.
@@ -276,7 +277,7 @@ class Engine:
                 self.pinning.offline.add(down.dpid)
         return []
 
-    def _entries_read(self, read: m.EntriesRead, now: float) -> list[m.Output]:
+    def _entries_read(self, read: inputs.EntriesRead, now: float) -> list[Output]:
         if read.sweep:
             self.pinning.ending.counted(read.entries, now)
             self.preferring.counted(read.entries)
@@ -296,7 +297,7 @@ class Engine:
         found = self._recovered(now) if not self._unread else []
         return [*routes, *found, self._fill(read.dpid, missing, tuple(stale))]
 
-    def _fill(self, dpid: int, missing: tuple[Entry, ...], stale: tuple[Entry, ...]) -> m.FillSwitch:
+    def _fill(self, dpid: int, missing: tuple[Entry, ...], stale: tuple[Entry, ...]) -> FillSwitch:
         switch = self.switches[dpid]
         if switch.fills:
             self._epochs[dpid] = self._epochs[dpid] + 1 & 0xFFFF
@@ -309,7 +310,7 @@ class Engine:
         self.pinning.offline.discard(dpid)
         hosts = tuple(self.neighbours.rules(dpid))
         meters, reserved = self.reserving.fill(dpid)
-        return m.FillSwitch(
+        return FillSwitch(
             dpid,
             (*self.natural.meters(dpid), *meters),
             (*forwarding, *reserved, *self.old_paths.fill(dpid), *hosts),
@@ -319,16 +320,16 @@ class Engine:
             self._epochs[dpid],
         )
 
-    def _recovered(self, now: float) -> list[m.Output]:
+    def _recovered(self, now: float) -> list[Output]:
         if not self.pinning.recovering:
             return []
         self.pinning.recovering = False
         self.recovery.finish()
         return self.keeping.finish(now)
 
-    def _to_filled(self, outputs: Iterable[m.Output]) -> list[m.Output]:
+    def _to_filled(self, outputs: Iterable[Output]) -> list[Output]:
         """Rule changes for a switch that is not filled yet come with its filling."""
-        return [o for o in outputs if not isinstance(o, m.SyncRules) or self._is_filled(o.dpid)]
+        return [o for o in outputs if not isinstance(o, SyncRules) or self._is_filled(o.dpid)]
 
     def _is_filled(self, dpid: int) -> bool:
         switch = self.switches.get(dpid)
@@ -336,7 +337,7 @@ class Engine:
 
     # ---- topology -------------------------------------------------------------------------------
 
-    def _port_status(self, status: m.PortStatus, now: float) -> list[m.Output]:
+    def _port_status(self, status: inputs.PortStatus, now: float) -> list[Output]:
         switch = self.switches.get(status.dpid)
         if switch is None:
             return []
@@ -344,7 +345,7 @@ class Engine:
         if not status.gone:
             switch.ports[status.port] = status.up
         port = PortRef(status.dpid, status.port)
-        outputs: list[m.Output] = []
+        outputs: list[Output] = []
         if not status.up:
             lost = [self.graph.remove(a, b) for a, b in self.graph.links_at(port)]
             if any(lost):
@@ -364,14 +365,14 @@ class Engine:
             self.chooser.refresh(now)
         return outputs
 
-    def _link_up(self, link: m.LinkUp, now: float) -> list[m.Output]:
+    def _link_up(self, link: inputs.LinkUp, now: float) -> list[Output]:
         self._unconfirmed.pop((link.a, link.b), None)
         if link.a in self.map.attachments or link.b in self.map.attachments:
             return []  # an attachment is never a link, whatever arrives there
         self._dirty |= self.graph.add(link.a, link.b)
         return []
 
-    def _link_down(self, link: m.LinkDown, now: float) -> list[m.Output]:
+    def _link_down(self, link: inputs.LinkDown, now: float) -> list[Output]:
         if not all(self._is_connected(end.dpid) for end in (link.a, link.b)):
             # Silence of a switch that we cannot reach says nothing about its links.
             self._unconfirmed[(link.a, link.b)] = float("inf")
@@ -382,10 +383,10 @@ class Engine:
         switch = self.switches.get(dpid)
         return switch is not None and switch.connected
 
-    def _resync(self) -> list[m.Output]:
+    def _resync(self) -> list[Output]:
         """Change every filled switch to what the graph now wants."""
         self._dirty = False
-        outputs: list[m.Output] = []
+        outputs: list[Output] = []
         # Gateways first: what is set ahead there has to be right before hosts are led to another MCP.
         gateways = {port.dpid for g in self.site.gateways for port in g.ports}
         for dpid, switch in sorted(self.switches.items(), key=lambda item: item[0] not in gateways):
@@ -402,7 +403,7 @@ class Engine:
             delete = tuple(r for key, r in switch.installed.items() if key not in wanted)
             switch.installed = wanted
             if add or delete:
-                outputs.append(m.SyncRules(dpid, add, delete))
+                outputs.append(SyncRules(dpid, add, delete))
         return outputs
 
     def _admission(self, dpid: int) -> list[Rule]:
@@ -411,9 +412,9 @@ class Engine:
 
     # ---- time -----------------------------------------------------------------------------------
 
-    def _tick(self, tick: m.Tick, now: float) -> list[m.Output]:
+    def _tick(self, tick: inputs.Tick, now: float) -> list[Output]:
         """Some twenty times a second: time-outs, and the changes that were put together."""
-        outputs: list[m.Output] = []
+        outputs: list[Output] = []
         for pair, deadline in list(self._unconfirmed.items()):
             if deadline <= now:
                 del self._unconfirmed[pair]
@@ -431,10 +432,10 @@ class Engine:
         outputs += self._to_filled(self.reserving.tick(now))
         outputs += self._to_filled(self.neighbours.tick(now))
         outputs += self._periodic(now)
-        return [o for o in outputs if not isinstance(o, m.SendFrame) or self._is_filled(o.dpid)]
+        return [o for o in outputs if not isinstance(o, SendFrame) or self._is_filled(o.dpid)]
 
-    def _periodic(self, now: float) -> list[m.Output]:
-        outputs: list[m.Output] = []
+    def _periodic(self, now: float) -> list[Output]:
+        outputs: list[Output] = []
         if now >= self._advertise:
             self._advertise = now + ADVERTISE
             for port in self.map.attachments:
@@ -442,6 +443,6 @@ class Engine:
         if now >= self._sweep:
             if self._sweep:
                 self.pinning.ending.begin_scan()
-                outputs += [m.ReadEntries(d, True) for d in self.map.switches if self._is_filled(d)]
+                outputs += [ReadEntries(d, True) for d in self.map.switches if self._is_filled(d)]
             self._sweep = now + self.policy.timers.sweep
         return outputs

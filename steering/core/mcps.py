@@ -8,7 +8,8 @@ guard of its port, the way to its label, and its neighbour entry once it answers
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from steering.core.messages import McpsReplaced, Output, SyncRules
+from steering.core.inputs import McpsReplaced
+from steering.core.outputs import Output, SyncRules
 from steering.model.network import Mcp
 from steering.model.rules import Rule
 from steering.model.session import Refusal

@@ -58,7 +58,7 @@ class Control(Protocol):
     """The writes. None of them waits: what is given takes effect at the engine's next turn."""
 
     def give(self, given: Any) -> None:
-        """Feed the engine an input (steering.core.messages.Input)."""
+        """Feed the engine an input (steering.core.inputs.Input)."""
 
     def take(self, given: Any) -> None:
         """The same, and it has been handled when this comes back."""

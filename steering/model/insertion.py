@@ -18,8 +18,8 @@ from steering.model.policy import (
     Insertion,
     Mode,
     Policy,
+    PolicyRule,
     Quotas,
-    Rule,
     Subscriber,
     When,
 )
@@ -38,7 +38,7 @@ class Governed:
     prefixes of the access networks."""
 
     name: str
-    rule: Rule
+    rule: PolicyRule
     prefixes: tuple[Network, ...]
 
 
@@ -59,7 +59,7 @@ def _too_many(policy: Policy) -> bool:
     return len(policy.subscribers) * len(policy.rules) > MAX_PAIRS
 
 
-def first_rule(policy: Policy, subscriber: Subscriber | None) -> Rule | None:
+def first_rule(policy: Policy, subscriber: Subscriber | None) -> PolicyRule | None:
     """The first rule that some connection of a subscriber's hosts may meet; None for everybody else's."""
     return next((rule for rule in policy.rules if _may_meet(rule.when, subscriber)), None)
 
@@ -110,7 +110,7 @@ _CONDITIONS = {
 }  # fmt: skip
 
 
-def _against(rule: Rule) -> Iterator[tuple[Keys, str]]:
+def _against(rule: PolicyRule) -> Iterator[tuple[Keys, str]]:
     """What of the rule itself an entry cannot do."""
     then = rule.then
     if then.action is not Action.PROXY or then.mode is not Mode.TAKE_OVER:
@@ -146,7 +146,7 @@ def _of_policy(policy: Policy) -> Iterator[tuple[Keys, str]]:
         yield ("then", "insertion"), "so hosts' keys are not seen, and keep_keys wants them"
 
 
-def _of_members(policy: Policy, rule: Rule) -> Iterator[tuple[Keys, str]]:
+def _of_members(policy: Policy, rule: PolicyRule) -> Iterator[tuple[Keys, str]]:
     """Who meets another rule first, has quotas of its own, or lies within somebody else's entries."""
     mine: list[Subscriber | None] = [s for s in (*policy.subscribers, None) if _may_meet(rule.when, s)]
     quotas = {item.name: item.quotas for item in policy.classes}
@@ -168,7 +168,7 @@ def _of_members(policy: Policy, rule: Rule) -> Iterator[tuple[Keys, str]]:
     yield from _nested(policy, rule, mine)
 
 
-def _nested(policy: Policy, rule: Rule, mine: list[Subscriber | None]) -> Iterator[tuple[Keys, str]]:
+def _nested(policy: Policy, rule: PolicyRule, mine: list[Subscriber | None]) -> Iterator[tuple[Keys, str]]:
     if sum(len(s.prefixes) for s in mine if s) > MAX_PREFIXES:
         yield ("then", "insertion"), f"and more than {MAX_PREFIXES} prefixes would be set ahead"
         return

@@ -200,7 +200,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PolicyRule:
     """One rule of the policy, in the file's order."""
 
     name: str
@@ -334,7 +334,7 @@ class Policy:
     authorization: Authorization = field(default_factory=Authorization)
     acl: tuple[AclEntry, ...] = ()
     cpe_acl: CpeAcl = field(default_factory=CpeAcl)
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[PolicyRule, ...] = ()
     subscribers: tuple[Subscriber, ...] = ()
     classes: tuple[SubscriberClass, ...] = ()
     applications: tuple[Application, ...] = ()

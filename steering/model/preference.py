@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Wish(NamedTuple):
+class SubflowWish(NamedTuple):
     """`backup`: no data while another subflow works (RFC 8684 section 3.3.8). `allowed`: False when it is to be
     closed. `share`: its part of the session's traffic among those that have one, 0 for none (D-6.6k)."""
 
@@ -12,7 +12,7 @@ class Wish(NamedTuple):
     share: int = 0
 
 
-NO_WISH = Wish()
+NO_WISH = SubflowWish()
 
 
 class Intent(NamedTuple):
@@ -27,4 +27,4 @@ class Intent(NamedTuple):
     dport: int
     access: str
     access_type: str
-    wish: Wish
+    wish: SubflowWish

@@ -47,7 +47,7 @@ class Became(StrEnum):
     OVER = "over"  # its session ended
 
 
-class Wish(NamedTuple):
+class ReservationRequest(NamedTuple):
     """What is asked for. `rate` bits/s and `subflows` (MP_JOINs): 0 for none, at least one of them is not.
 
     `session` is an id, `flow` the key of a subflow (core.sessions.flow_key); `lease` seconds, 0 for the policy's

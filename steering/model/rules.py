@@ -81,7 +81,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputAction:
     port: int
 
 
@@ -108,7 +108,7 @@ class UnwildcardFlow:
     """Makes the datapath cache key hold the whole 5-tuple (facts/openflow.md section 4)."""
 
 
-Action = SetField | Move | Output | ToController | DecTtl | Resubmit | UnwildcardFlow
+Action = SetField | Move | OutputAction | ToController | DecTtl | Resubmit | UnwildcardFlow
 FieldValue = str | int | tuple[str, str] | tuple[int, int]
 
 

@@ -5,14 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 from threading import Lock
 from typing import Any, cast
 
-from steering.core.messages import (
-    AbortSession,
-    AccessChanged,
-    McpAdmin,
-    McpReport,
-    Offload,
-    SubscriberAccess,
-)
+from steering.core.inputs import AbortSession, AccessChanged, McpAdmin, McpReport, Offload, SubscriberAccess
 from steering.model.control import Control, PolicyOutcome, WhatIf
 from steering.model.mapping import Mappings
 from steering.northbound import bindings as bindings_

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, cast
 
-from steering.core.messages import Input, LinkWeighed
+from steering.core.inputs import Input, LinkWeighed
 from steering.model.view import View
 from steering.northbound.bodies import LinkUpdate
 from steering.northbound.conditional import require_match, tag_of

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
-from steering.core.messages import AclReplaced, Input, PairingsReplaced, RegistryReplaced
+from steering.core.inputs import AclReplaced, Input, PairingsReplaced, RegistryReplaced
 from steering.model.authorisation import AclEntry, Answering, Registered
 
 Json = dict[str, Any]

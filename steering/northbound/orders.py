@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pydantic import Field
 
-from steering.core.messages import AccessChanged, Input, McpAdmin, Offload, SubscriberAccess
+from steering.core.inputs import AccessChanged, Input, McpAdmin, Offload, SubscriberAccess
 from steering.model.policy import Pooling
 from steering.model.view import View
 from steering.northbound.accesses import Accesses

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from itertools import islice
 from typing import Any
 
-from steering.core.messages import Prefer
+from steering.core.outputs import Prefer
 from steering.model.preference import Intent
 from steering.model.view import View
 from steering.northbound.events import Event, EventHub

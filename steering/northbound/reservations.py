@@ -11,8 +11,8 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field, model_validator
 
-from steering.core.messages import AcceptReservation, Input, ReleaseReservation, RenewReservation, Reserve
-from steering.model.reservation import Denied, Level, Wish
+from steering.core.inputs import AcceptReservation, Input, ReleaseReservation, RenewReservation, Reserve
+from steering.model.reservation import Denied, Level, ReservationRequest
 from steering.northbound.bodies import Body, IpAddress, Name
 from steering.northbound.changes import Changes
 from steering.northbound.conditional import require_match, tag_of
@@ -105,7 +105,7 @@ class Reserved(Changes):
 
     def reserve(self, call: Call) -> Reply:
         asked = cast(ReservationWish, call.body)
-        wish = Wish(
+        wish = ReservationRequest(
             asked.level,
             asked.subscriber or "",
             int(asked.session or 0),

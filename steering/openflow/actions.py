@@ -3,7 +3,7 @@
 from struct import Struct
 
 from steering.model import rules
-from steering.model.rules import DecTtl, Move, Output, Resubmit, SetField, ToController, UnwildcardFlow
+from steering.model.rules import DecTtl, Move, OutputAction, Resubmit, SetField, ToController, UnwildcardFlow
 
 from .errors import EncodeError
 from .fields import field, oxm
@@ -71,7 +71,7 @@ def action(record: rules.Action) -> bytes:
             return set_field(name, value)
         case Move():
             return move(record)
-        case Output(port):
+        case OutputAction(port):
             return _OUTPUT_BODY.pack(_OUTPUT, 16, port, 0)
         case ToController():
             return to_controller(record)

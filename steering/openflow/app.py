@@ -17,9 +17,10 @@ from os_ken.lib import hub
 from os_ken.ofproto import ofproto_v1_3
 
 from steering.core.counters import Counters
-from steering.core.discovery import Discovery
 from steering.core.engine import Engine
-from steering.core.messages import Input, PortStatus, Prefer, SwitchDown, SwitchUp, SynSeen, Tick
+from steering.core.inputs import Input, PortStatus, SwitchDown, SwitchUp, SynSeen, Tick
+from steering.core.network.link_discovery import Discovery
+from steering.core.outputs import Prefer
 from steering.model.ofperror import error_name
 from steering.openflow.channel import Channel, echo_reply, install
 from steering.openflow.discovery import Links

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from steering.core.counters import Counters
-from steering.core.discovery import Discovery, LinkChange, Rejection
-from steering.core.messages import Input, LinkUp, SendFrame
+from steering.core.inputs import Input, LinkUp
+from steering.core.network.link_discovery import Discovery, LinkChange, Rejection
+from steering.core.outputs import SendFrame
 from steering.model.network import PortRef
 
 log = logging.getLogger(__name__)

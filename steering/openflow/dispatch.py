@@ -6,7 +6,7 @@ A punted frame is a subscriber's bytes. Only our own bounded readers see it; wha
 from collections.abc import Callable
 
 from steering.core.counters import Counters
-from steering.core.messages import (
+from steering.core.inputs import (
     FinSeen,
     HostMissed,
     Input,
@@ -20,8 +20,8 @@ from steering.core.messages import (
 from steering.model.rules import WAYPOINT_MASK, PacketClass
 from steering.model.session import Refusal
 from steering.openflow.packetin import PacketIn
-from steering.wire.errors import Refusal as WireRefusal
 from steering.wire.errors import WireError
+from steering.wire.errors import WireRefusal as WireRefusal
 from steering.wire.handshake import read_handshake
 from steering.wire.neighbour import NeighbourKind, read_neighbour
 

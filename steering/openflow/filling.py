@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, TypeVar
 
 from steering.core.counters import Counters
-from steering.core.messages import Confirmed, FillSwitch, SyncRules
+from steering.core.inputs import Confirmed
+from steering.core.outputs import FillSwitch, SyncRules
 from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, MeterBand, Rule
 from steering.model.session import Entry
 from steering.openflow.encode import (

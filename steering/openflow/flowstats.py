@@ -8,8 +8,8 @@ gives our template, which one `Struct` takes apart; any other form goes the gene
 from struct import Struct
 from typing import Any, NamedTuple
 
-from steering.core.messages import ObservedEntry, ObservedHost
-from steering.core.sessionrule import SESSION_PRIORITY, session_rule
+from steering.core.inputs import ObservedEntry, ObservedHost
+from steering.core.pipeline.session_entry import SESSION_PRIORITY, session_rule
 from steering.model.rules import (
     COOKIE_KIND_MASK,
     EPOCH_MASK,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 from typing import Protocol
 
-from steering.core.messages import Input, SynRate
+from steering.core.inputs import Input, SynRate
 from steering.model.rules import Meter
 from steering.openflow.encode import message
 from steering.openflow.reader import LARGEST_PORT, Multipart

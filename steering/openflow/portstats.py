@@ -8,7 +8,7 @@ from struct import Struct
 from types import MappingProxyType
 from typing import Protocol
 
-from steering.core.messages import Input, PortLoad
+from steering.core.inputs import Input, PortLoad
 from steering.openflow.encode import message
 from steering.openflow.reader import Multipart
 

@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from steering.core.messages import EntriesRead, Input, ObservedEntry, ObservedHost, ReadEntries
+from steering.core.inputs import EntriesRead, Input, ObservedEntry, ObservedHost
+from steering.core.outputs import ReadEntries
 from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, OWNER, CookieKind, Table
 from steering.openflow.encode import flow_stats_request
 from steering.openflow.errors import MalformedMessage

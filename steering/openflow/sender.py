@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from steering.core.counters import Counters
-from steering.core.messages import (
+from steering.core.inputs import Input
+from steering.core.outputs import (
     Authorise,
     FillSwitch,
-    Input,
     Output,
     Prefer,
     ReadEntries,

@@ -8,8 +8,8 @@ drift apart; the tests compare them byte for byte all the same.
 from collections.abc import Iterator
 from struct import Struct
 
-from steering.core.messages import NATURAL, Release
-from steering.core.sessionrule import session_rule
+from steering.core.outputs import NATURAL, Release
+from steering.core.pipeline.session_entry import session_rule
 from steering.model.rules import LABEL_PREFIX, Table
 from steering.model.session import Entry, Watch
 

@@ -8,10 +8,10 @@ from steering.model.policy import (
     Logging,
     Meters,
     Policy,
+    PolicyRule,
     Pooling,
     Quotas,
     Reservations,
-    Rule,
     Subscriber,
     SubscriberClass,
     Terms,
@@ -74,8 +74,8 @@ def compiled(file: PolicyFile) -> Policy:
     )
 
 
-def _rule(file: RuleFile, own: Weights) -> Rule:
-    return Rule(file.name, _when(file.when), _terms(file.then, own))
+def _rule(file: RuleFile, own: Weights) -> PolicyRule:
+    return PolicyRule(file.name, _when(file.when), _terms(file.then, own))
 
 
 def _when(file: WhenFile) -> When:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from steering.model.policy import Application, Policy, Rule, Subscriber, SubscriberClass
+from steering.model.policy import Application, Policy, PolicyRule, Subscriber, SubscriberClass
 from steering.policy.spelling import conditions_and_terms, settings, spelled
 
-Item = Rule | Subscriber | SubscriberClass | Application
+Item = PolicyRule | Subscriber | SubscriberClass | Application
 
 
 class ChangeKind(StrEnum):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from steering.model.network import Network
-from steering.model.policy import Action, Ports, Rule, TimeWindow, When
+from steering.model.policy import Action, PolicyRule, Ports, TimeWindow, When
 from steering.policy.findings import Code, Path, Problem, quoted
 from steering.policy.policy_plan import PolicyPlan
 
@@ -18,7 +18,7 @@ def reach_problems(plan: PolicyPlan) -> Iterator[Problem]:
             yield Problem(plan.path("rules", index, *keys), code, f"rule {quoted(rule.name)}: {message}")
 
 
-def _of_rule(rule: Rule, eligible: Ports, classes: dict[str, str]) -> Iterator[tuple[Path, Code, str]]:
+def _of_rule(rule: PolicyRule, eligible: Ports, classes: dict[str, str]) -> Iterator[tuple[Path, Code, str]]:
     when = rule.when
     for place, window in enumerate(when.times):
         if not opens(window):

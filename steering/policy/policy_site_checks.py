@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from steering.model.network import HOME, Mcp, NetworkAccessType, Site, Trust
-from steering.model.policy import Action, Mode, Policy, Rule
+from steering.model.policy import Action, Mode, Policy, PolicyRule
 from steering.policy.authorisation_checks import authorisation_problems
 from steering.policy.findings import Code, Finding, Path, Problem, in_order, quoted
 from steering.policy.policy_names import Named, unknown
@@ -47,7 +47,7 @@ def named_of_site(site: Site) -> list[Named]:
     ]
 
 
-def _names(path: Path, rule: Rule, kinds: list[Named]) -> Iterator[Problem]:
+def _names(path: Path, rule: PolicyRule, kinds: list[Named]) -> Iterator[Problem]:
     wanted = (rule.then.mcps, rule.when.access_networks, {name for name, _ in rule.then.ratio})
     for (keys, what, code, known), names in zip(kinds, wanted, strict=True):
         for name in sorted(names - known):
@@ -55,7 +55,7 @@ def _names(path: Path, rule: Rule, kinds: list[Named]) -> Iterator[Problem]:
 
 
 def _accesses(
-    path: Path, rule: Rule, accesses: dict[str, tuple[NetworkAccessType, Trust]]
+    path: Path, rule: PolicyRule, accesses: dict[str, tuple[NetworkAccessType, Trust]]
 ) -> Iterator[Problem]:
     when, title = rule.when, f"rule {quoted(rule.name)}"
     known = [accesses[name] for name in when.access_networks if name in accesses]
@@ -73,7 +73,7 @@ def _accesses(
             yield Problem((*path, "then", "ratio", name), Code.CONTRADICTION, message)
 
 
-def _candidates(path: Path, rule: Rule, mcps: list[Mcp], foreign: bool) -> Iterator[Problem]:
+def _candidates(path: Path, rule: PolicyRule, mcps: list[Mcp], foreign: bool) -> Iterator[Problem]:
     """T-18: an MCP serves, in the implicit mode, the families it has addresses of."""
     title = f"rule {quoted(rule.name)}"
     at: Path = (*path, "then", "mcps") if rule.then.mcps else path
@@ -96,7 +96,7 @@ def _candidates(path: Path, rule: Rule, mcps: list[Mcp], foreign: bool) -> Itera
         yield Problem(at, Code.CROSS_FAMILY, message)
 
 
-def _asked_for(rule: Rule) -> frozenset[int]:
+def _asked_for(rule: PolicyRule) -> frozenset[int]:
     """The families that a rule names, not those it just does not exclude."""
     when = rule.when
     return when.ip_versions | {network.version for network in (*when.sources, *when.destinations)}

@@ -7,7 +7,7 @@ from enum import Enum
 from steering.model.policy import (
     Application,
     Policy,
-    Rule,
+    PolicyRule,
     Subscriber,
     SubscriberClass,
     Terms,
@@ -41,7 +41,7 @@ def settings(policy: Policy) -> Flat:
     return flat
 
 
-def conditions_and_terms(item: Rule | Subscriber | SubscriberClass | Application) -> Flat:
+def conditions_and_terms(item: PolicyRule | Subscriber | SubscriberClass | Application) -> Flat:
     """What is under the name of a list's item: "when.port" -> "443, 5000-6000"."""
     flat: Flat = {}
     for field in fields(item):

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from eventlet import GreenPool
 
-from steering.core.messages import Authorise, Authorised, Input
+from steering.core.inputs import Authorised, Input
+from steering.core.outputs import Authorise
 from steering.model.aaa import Aaa
 from steering.model.authorisation import Authorizer, Verdict
 from steering.northbound.credentials import CredentialError

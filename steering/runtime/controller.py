@@ -10,9 +10,9 @@ from eventlet import tpool
 
 from steering import __version__
 from steering.core.counters import Counters
-from steering.core.discovery import Discovery
 from steering.core.engine import Engine
-from steering.core.view import EngineView
+from steering.core.network.link_discovery import Discovery
+from steering.core.snapshots.view import EngineView
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.credentials import CredentialError, StateDirectory, lldp_key

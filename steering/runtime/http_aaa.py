@@ -15,7 +15,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from steering.core.messages import Authorise, Authorised
+from steering.core.inputs import Authorised
+from steering.core.outputs import Authorise
 from steering.model.aaa import HttpAaa
 from steering.model.authorisation import Verdict
 from steering.northbound.credentials import read_private

@@ -14,7 +14,7 @@ from typing import Any
 from os_ken.lib import hub
 
 from steering.core.engine import Engine
-from steering.core.messages import Input, Restored
+from steering.core.inputs import Input, Restored
 from steering.model.kept import Kept, KeptNetwork, KeptReservation, KeptSession, KeptUsage, Lost
 from steering.northbound.credentials import CredentialError, StateDirectory
 from steering.store.kept import (

@@ -18,10 +18,10 @@ from eventlet import tpool
 from os_ken.lib import hub
 
 from steering.core.engine import Engine
-from steering.core.messages import Input, PolicyReplaced, TimeOfDay
-from steering.core.rulebook import minute_of_week
-from steering.core.view import EngineView
-from steering.core.whatif import whatif
+from steering.core.inputs import Input, PolicyReplaced, TimeOfDay
+from steering.core.selection.rulebook import minute_of_week
+from steering.core.snapshots.view import EngineView
+from steering.core.snapshots.whatif import whatif
 from steering.model.control import Json, McpOutcome, PolicyOutcome, PolicyText, WhatIf
 from steering.model.network import Site
 from steering.model.policy import Policy

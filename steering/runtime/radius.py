@@ -14,7 +14,8 @@ from time import monotonic
 from pyrad.dictionary import Dictionary
 from pyrad.packet import AccessAccept, AccessReject, AuthPacket, PacketError
 
-from steering.core.messages import Authorise, Authorised
+from steering.core.inputs import Authorised
+from steering.core.outputs import Authorise
 from steering.model.aaa import RadiusAaa
 from steering.model.authorisation import Verdict
 from steering.northbound.credentials import CredentialError, read_private

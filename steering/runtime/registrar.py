@@ -9,10 +9,10 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from steering.core.discovery import Discovery
 from steering.core.engine import Engine
+from steering.core.inputs import McpsReplaced
 from steering.core.mcps import anew
-from steering.core.messages import McpsReplaced
+from steering.core.network.link_discovery import Discovery
 from steering.model.control import Json, McpAnswer, McpOutcome
 from steering.model.network import Mcp, Site, waypoints
 from steering.policy import parse_policy

@@ -14,8 +14,8 @@ import eventlet.wsgi
 from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
-from steering.core.discovery import Rejection
-from steering.core.messages import Prefer
+from steering.core.network.link_discovery import Rejection
+from steering.core.outputs import Prefer
 from steering.model.control import Control
 from steering.model.view import View
 from steering.northbound import Northbound, northbound
@@ -36,7 +36,7 @@ from steering.openflow.reader import Disconnect
 from steering.runtime.protocol import Protocol
 from steering.runtime.settings import Endpoint, Settings, SettingsError, Tls
 from steering.store.mappings import MappingStore
-from steering.wire.errors import Refusal as WireRefusal
+from steering.wire.errors import WireRefusal as WireRefusal
 
 MAX_CLIENTS = 64  # besides the event streams
 CLIENT_TIMEOUT = 10.0  # seconds without a byte

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .crypto import join_ack_hmac, join_syn_ack_hmac, token
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 from .legs import Leg, LegTable, Reset
 from .mptcp import MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
 from .segment import Segment
@@ -78,7 +78,7 @@ class ConnectionTracker:
 
     def __init__(self, limit: int = MAX_LEGS) -> None:
         self._table = LegTable(limit)
-        self.refused: Counter[Refusal] = Counter()
+        self.refused: Counter[WireRefusal] = Counter()
 
     @property
     def ignored(self) -> int:

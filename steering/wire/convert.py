@@ -10,7 +10,7 @@ from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from struct import Struct
 
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 
 VERSION = 1
 MAGIC = 0x2263
@@ -58,7 +58,9 @@ class ConvertError(WireError):
     `silent`: what came is no Convert message at all, so no Convert message answers it.
     """
 
-    def __init__(self, reason: Refusal, code: ErrorCode, value: bytes = b"", silent: bool = False) -> None:
+    def __init__(
+        self, reason: WireRefusal, code: ErrorCode, value: bytes = b"", silent: bool = False
+    ) -> None:
         super().__init__(reason)
         self.code = code
         self.value = value
@@ -134,7 +136,7 @@ def message_length(start: bytes) -> int | None:
         raise _no_convert()
     if version != VERSION:
         supported = bytes((VERSION,))
-        raise ConvertError(Refusal.UNKNOWN_VERSION, ErrorCode.UNSUPPORTED_VERSION, supported)
+        raise ConvertError(WireRefusal.UNKNOWN_VERSION, ErrorCode.UNSUPPORTED_VERSION, supported)
     if not words:
         raise _malformed()
     return int(words) * WORD
@@ -144,7 +146,7 @@ def decode(message: bytes) -> tuple[Tlv, ...]:
     """The TLVs of one whole message. Raises ConvertError."""
     length = message_length(message)
     if length is None or length != len(message):
-        raise _malformed(Refusal.TRUNCATED)
+        raise _malformed(WireRefusal.TRUNCATED)
     tlvs: list[Tlv] = []
     at = HEADER
     while at < length:
@@ -174,7 +176,7 @@ def decode_request(message: bytes) -> Request:
             raise _malformed()
         else:
             kind = bytes((_type_of(tlv),))
-            raise ConvertError(Refusal.UNKNOWN_TLV, ErrorCode.UNSUPPORTED_MESSAGE, kind)
+            raise ConvertError(WireRefusal.UNKNOWN_TLV, ErrorCode.UNSUPPORTED_MESSAGE, kind)
     if info == (connect is not None):
         raise _malformed()
     return Request(connect, cookie)
@@ -198,7 +200,7 @@ def _decode_tlv(kind: int, tlv: bytes) -> Tlv:
         return Cookie(body)
     if kind == TlvType.ERROR:
         return Error(tlv[2], tlv[3:].rstrip(b"\0"))
-    raise ConvertError(Refusal.UNKNOWN_TLV, ErrorCode.UNSUPPORTED_MESSAGE, bytes((kind,)))
+    raise ConvertError(WireRefusal.UNKNOWN_TLV, ErrorCode.UNSUPPORTED_MESSAGE, bytes((kind,)))
 
 
 def _decode_connect(tlv: bytes) -> Connect:
@@ -206,7 +208,7 @@ def _decode_connect(tlv: bytes) -> Connect:
     address = IPv6Address(tlv[4:20])
     where: Address = address.ipv4_mapped or address
     if not port or not reachable(where):
-        raise _malformed(Refusal.BAD_VALUE)
+        raise _malformed(WireRefusal.BAD_VALUE)
     options: list[tuple[int, bytes]] = []
     at = CONNECT_WORDS * WORD
     while at < len(tlv):
@@ -218,7 +220,7 @@ def _decode_connect(tlv: bytes) -> Connect:
             break
         size = tlv[at + 1] if at + 1 < len(tlv) else 0
         if size < 2 or at + size > len(tlv):
-            raise _malformed(Refusal.OPTION_OVERRUN)
+            raise _malformed(WireRefusal.OPTION_OVERRUN)
         options.append((kind, tlv[at + 2 : at + size]))
         at += size
     return Connect(where, port, tuple(options))
@@ -288,12 +290,12 @@ def _type_of(tlv: Tlv) -> TlvType:
 
 def _require(condition: bool) -> None:
     if not condition:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
 
 
-def _malformed(reason: Refusal = Refusal.BAD_TLV) -> ConvertError:
+def _malformed(reason: WireRefusal = WireRefusal.BAD_TLV) -> ConvertError:
     return ConvertError(reason, ErrorCode.MALFORMED_MESSAGE)
 
 
 def _no_convert() -> ConvertError:
-    return ConvertError(Refusal.BAD_MAGIC, ErrorCode.MALFORMED_MESSAGE, silent=True)
+    return ConvertError(WireRefusal.BAD_MAGIC, ErrorCode.MALFORMED_MESSAGE, silent=True)

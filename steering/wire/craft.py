@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from struct import pack
 
 from .checksum import internet_checksum
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 from .mptcp import MpFastclose, MpTcprst
 from .options import OPTION_SPACE
 from .segment import (
@@ -41,9 +41,9 @@ def tcp_segment(
     `options` must fill whole 4-byte words, at most 40 bytes, else WireError (bad-value, options-too-long).
     """
     if len(src) != len(dst) or len(src) not in (4, 16) or len(options) % 4:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     if len(options) > OPTION_SPACE:
-        raise WireError(Refusal.OPTIONS_TOO_LONG)
+        raise WireError(WireRefusal.OPTIONS_TOO_LONG)
     words = (20 + len(options)) // 4
     head = pack(">HHIIBBH", sport, dport, seq % _SEQ_SPACE, ack % _SEQ_SPACE, words << 4, flags, window)
     rest = b"\0\0" + options + payload
@@ -149,7 +149,7 @@ def fastclose_for(frame: Buffer, key: bytes) -> bytes:
     """
     segment, following = _answerable(frame)
     if not segment.flags & Flags.ACK:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     option = MpFastclose(key).encode(1)
     return _reply(frame, segment, segment.ack, following, Flags.RST | Flags.ACK, option)
 
@@ -159,7 +159,7 @@ def fastclose_after(frame: Buffer, key: bytes) -> bytes:
     whose `key` it is. The frame's own VLAN tags and addresses are kept."""
     segment, _ = _answerable(frame)
     if not segment.flags & Flags.ACK:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     rest = tcp_segment(
         segment.src,
         segment.dst,
@@ -179,7 +179,7 @@ def _answerable(frame: Buffer) -> tuple[Segment, int]:
     at = locate_tcp(frame)
     segment = read_segment(frame)
     if segment.flags & Flags.RST:
-        raise WireError(Refusal.IS_RESET)
+        raise WireError(WireRefusal.IS_RESET)
     length = at.end - at.tcp - 20 - len(segment.options)
     return segment, segment.seq + length + bool(segment.flags & Flags.SYN) + bool(segment.flags & Flags.FIN)
 

@@ -8,7 +8,7 @@ Keys are secrets: who knows both can forge MP_FASTCLOSE. Nothing here keeps or p
 import hmac
 from hashlib import sha1, sha256
 
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 
 KEY_LENGTH = 8
 NONCE_LENGTH = 4
@@ -17,12 +17,12 @@ _DIGEST = {0: "sha1", 1: "sha256"}
 
 def _key_digest(version: int, key: bytes) -> bytes:
     if len(key) != KEY_LENGTH:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     if version == 1:
         return sha256(key).digest()
     if version == 0:
         return sha1(key, usedforsecurity=False).digest()
-    raise WireError(Refusal.UNKNOWN_VERSION)
+    raise WireError(WireRefusal.UNKNOWN_VERSION)
 
 
 def token(version: int, key: bytes) -> bytes:
@@ -37,15 +37,15 @@ def idsn(version: int, key: bytes) -> bytes:
 
 def _hmac(version: int, keys: tuple[bytes, bytes], message: bytes) -> bytes:
     if version not in _DIGEST:
-        raise WireError(Refusal.UNKNOWN_VERSION)
+        raise WireError(WireRefusal.UNKNOWN_VERSION)
     if len(keys[0]) != KEY_LENGTH or len(keys[1]) != KEY_LENGTH:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     return hmac.digest(keys[0] + keys[1], message, _DIGEST[version])
 
 
 def _nonces(first: bytes, second: bytes) -> bytes:
     if len(first) != NONCE_LENGTH or len(second) != NONCE_LENGTH:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     return first + second
 
 
@@ -67,6 +67,6 @@ def add_addr_hmac(
 ) -> bytes:
     """HMAC of a version 1 ADD_ADDR, 8 bytes: the RIGHTMOST 64 bits. An absent port counts as 0."""
     if not 0 <= address_id <= 255 or len(address) not in (4, 16) or not 0 <= (port or 0) <= 65535:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     message = bytes((address_id,)) + address + (port or 0).to_bytes(2, "big")
     return _hmac(1, (sender_key, receiver_key), message)[-8:]

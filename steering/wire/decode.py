@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 from .mptcp import (
     AddAddr,
     Dss,
@@ -32,21 +32,21 @@ def decode_option(option: Buffer, version: int = 1) -> MptcpOption:
     """
     data = bytes(option)
     if version not in (0, 1):
-        raise WireError(Refusal.UNKNOWN_VERSION)
+        raise WireError(WireRefusal.UNKNOWN_VERSION)
     if len(data) < 1 or data[0] != MPTCP:
-        raise WireError(Refusal.NOT_MPTCP)
+        raise WireError(WireRefusal.NOT_MPTCP)
     if len(data) < 3 or data[1] != len(data):
-        raise WireError(Refusal.BAD_OPTION_LENGTH)
+        raise WireError(WireRefusal.BAD_OPTION_LENGTH)
     subtype = data[2] >> 4
     if subtype == Subtype.ADD_ADDR:
         return _add_addr_v0(data) if version == 0 else _add_addr_v1(data)
     if subtype == Subtype.MP_PRIO:
         return _prio(data, version)
     if subtype == Subtype.MP_TCPRST and version == 0:
-        raise WireError(Refusal.UNKNOWN_SUBTYPE)
+        raise WireError(WireRefusal.UNKNOWN_SUBTYPE)
     decoder = _DECODERS.get(subtype)
     if decoder is None:
-        raise WireError(Refusal.UNKNOWN_SUBTYPE)
+        raise WireError(WireRefusal.UNKNOWN_SUBTYPE)
     return decoder(data)
 
 
@@ -67,7 +67,7 @@ def mptcp_options(options: Buffer, version: int = 1) -> list[MptcpOption]:
 
 def _length(data: bytes, *lengths: int) -> None:
     if len(data) not in lengths:
-        raise WireError(Refusal.BAD_OPTION_LENGTH)
+        raise WireError(WireRefusal.BAD_OPTION_LENGTH)
 
 
 def _u16(data: bytes, at: int) -> int:
@@ -77,7 +77,7 @@ def _u16(data: bytes, at: int) -> int:
 def _capable(data: bytes) -> MpCapable:
     version = data[2] & 0x0F
     if version > 1 and len(data) != 4:
-        raise WireError(Refusal.UNKNOWN_VERSION)
+        raise WireError(WireRefusal.UNKNOWN_VERSION)
     _length(data, *((12, 20) if version == 0 else (4, 12, 20, 22, 24)))
     bits = data[3]
     return MpCapable(
@@ -105,7 +105,7 @@ def _join(data: bytes) -> MpJoinSyn | MpJoinSynAck | MpJoinAck:
 
 def _dss(data: bytes) -> Dss:
     if len(data) < 4:
-        raise WireError(Refusal.BAD_OPTION_LENGTH)
+        raise WireError(WireRefusal.BAD_OPTION_LENGTH)
     bits, at = data[3], 4
     ack_size = (8 if bits & 0x02 else 4) if bits & 0x01 else 0
     dsn_size = (8 if bits & 0x08 else 4) if bits & 0x04 else 0
@@ -128,7 +128,7 @@ def _add_addr_v1(data: bytes) -> AddAddr:
     hmac_size = 0 if echo else 8
     size = len(data) - 4 - hmac_size
     if size not in (4, 6, 16, 18):
-        raise WireError(Refusal.BAD_OPTION_LENGTH)
+        raise WireError(WireRefusal.BAD_OPTION_LENGTH)
     address, port = _address(data, size)
     return AddAddr(data[3], address, port, data[4 + size :], echo)
 
@@ -136,7 +136,7 @@ def _add_addr_v1(data: bytes) -> AddAddr:
 def _add_addr_v0(data: bytes) -> AddAddr:
     family = data[2] & 0x0F
     if family not in (4, 6):
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     _length(data, *((8, 10) if family == 4 else (20, 22)))
     address, port = _address(data, len(data) - 4)
     return AddAddr(data[3], address, port)
@@ -150,7 +150,7 @@ def _address(data: bytes, size: int) -> tuple[bytes, int | None]:
 
 def _remove_addr(data: bytes) -> RemoveAddr:
     if len(data) < 4:
-        raise WireError(Refusal.BAD_OPTION_LENGTH)
+        raise WireError(WireRefusal.BAD_OPTION_LENGTH)
     return RemoveAddr(tuple(data[3:]))
 
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Refusal(StrEnum):
+class WireRefusal(StrEnum):
     """Why bytes were refused. The value is the label of the counter that counts it."""
 
     TRUNCATED = "truncated"  # the captured bytes end inside a header that is needed
@@ -37,6 +37,6 @@ class Refusal(StrEnum):
 class WireError(Exception):
     """Raised for any bytes (or, when encoding, any fields) this package refuses."""
 
-    def __init__(self, reason: Refusal) -> None:
+    def __init__(self, reason: WireRefusal) -> None:
         super().__init__(reason.value)
         self.reason = reason

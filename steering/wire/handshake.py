@@ -9,7 +9,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from .crypto import token
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 from .options import COMMON, KEYED
 from .segment import (
     ETH_IPV4,
@@ -141,13 +141,13 @@ def _opening(frame: Buffer, at: int, end: int, flags: int) -> _Opening:
         if kind == 0:
             break
         if at + 1 >= end:
-            raise WireError(Refusal.OPTION_OVERRUN)
+            raise WireError(WireRefusal.OPTION_OVERRUN)
         length = frame[at + 1]
         if length < 2:
-            raise WireError(Refusal.OPTION_LENGTH_ONE if length else Refusal.OPTION_LENGTH_ZERO)
+            raise WireError(WireRefusal.OPTION_LENGTH_ONE if length else WireRefusal.OPTION_LENGTH_ZERO)
         following = at + length
         if following > end:
-            raise WireError(Refusal.OPTION_OVERRUN)
+            raise WireError(WireRefusal.OPTION_OVERRUN)
         if kind == _MPTCP:
             if found is _NOTHING and length >= 4:
                 found = _mptcp(frame, at, length, flags)

@@ -7,7 +7,7 @@ amplifier: ICMP errors, later fragments, packets to groups, packets whose source
 from struct import Struct
 
 from .checksum import internet_checksum, pseudo_header_v6
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 from .segment import ETH_IPV4, ETH_IPV6, MAX_EXTENSION_HEADERS
 
 _ETHERNET_LENGTH = 14
@@ -29,16 +29,16 @@ def time_exceeded(frame: bytes, gateway_ip: bytes, gateway_mac: bytes) -> bytes 
     frame's family. None where the RFCs forbid an answer. Raises WireError when there is no whole IP header.
     """
     if len(frame) < _ETHERNET_LENGTH + 20:
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     ethertype = frame[12] << 8 | frame[13]
     if ethertype == ETH_IPV4 and len(gateway_ip) == 4:
         reply = _answer_v4(frame, gateway_ip)
     elif ethertype == ETH_IPV6 and len(gateway_ip) == 16:
         reply = _answer_v6(frame, gateway_ip)
     elif ethertype in (ETH_IPV4, ETH_IPV6):
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     else:
-        raise WireError(Refusal.NOT_IP)
+        raise WireError(WireRefusal.NOT_IP)
     if reply is None or frame[0] & 1:
         return None
     return frame[6:12] + gateway_mac + frame[12:14] + reply
@@ -48,15 +48,15 @@ def _answer_v4(frame: bytes, gateway: bytes) -> bytes | None:
     """The IPv4 packet of the answer."""
     ip = _ETHERNET_LENGTH
     if frame[ip] >> 4 != 4:
-        raise WireError(Refusal.BAD_IP_VERSION)
+        raise WireError(WireRefusal.BAD_IP_VERSION)
     header = (frame[ip] & 0x0F) * 4
     if header < 20:
-        raise WireError(Refusal.BAD_IHL)
+        raise WireError(WireRefusal.BAD_IHL)
     if ip + header > len(frame):
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     _, _, total, _, fragment, _, protocol, _, src, dst = _IPV4.unpack_from(frame, ip)
     if total < header:
-        raise WireError(Refusal.BAD_IP_LENGTH)
+        raise WireError(WireRefusal.BAD_IP_LENGTH)
     if fragment & 0x1FFF or dst[0] >= 224 or not 0 < src[0] < 224 or src[0] == 127:
         return None
     packet = frame[ip : ip + min(total, _QUOTE_V4)]
@@ -72,9 +72,9 @@ def _answer_v6(frame: bytes, gateway: bytes) -> bytes | None:
     """The IPv6 packet of the answer."""
     ip = _ETHERNET_LENGTH
     if len(frame) < ip + 40:
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     if frame[ip] >> 4 != 6:
-        raise WireError(Refusal.BAD_IP_VERSION)
+        raise WireError(WireRefusal.BAD_IP_VERSION)
     _, length, following, _, src, dst = _IPV6.unpack_from(frame, ip)
     if src[0] == 0xFF or dst[0] == 0xFF or not any(src):
         return None

@@ -8,7 +8,7 @@ import hmac
 from struct import Struct
 from typing import NamedTuple
 
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 
 ETH_LLDP = 0x88CC
 NEAREST_BRIDGE = b"\x01\x80\xc2\x00\x00\x0e"
@@ -52,17 +52,17 @@ def announce(key: bytes, said: Announcement, src_mac: bytes) -> bytes:
 def read_announcement(key: bytes, frame: bytes) -> Announcement:
     """What a discovery frame announces. WireError unless it is of our form and its HMAC is right."""
     if len(frame) < _ETHERNET_LENGTH + _BODY.size:
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     if frame[12] << 8 | frame[13] != ETH_LLDP:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     fields = _BODY.unpack_from(frame, _ETHERNET_LENGTH)
     chassis, chassis_kind, dpid, port, port_kind, number, ttl, lives = fields[:8]
     specific, organisation, subtype, epoch, sequence, code, end = fields[8:]
     if (chassis, chassis_kind, port, port_kind, ttl, lives) != _HEAD:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     if (specific, organisation, subtype, end) != (_SPECIFIC << 9 | 52, _ORGANISATION, _SUBTYPE, 0):
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     said = Announcement(dpid, number, epoch, sequence)
     if not hmac.compare_digest(code, _authenticate(key, said)):
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     return said

@@ -10,7 +10,7 @@ Encoding raises WireError(bad-value) for a field that has no place on the wire i
 from dataclasses import dataclass
 from enum import IntEnum
 
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 from .options import MPTCP
 
 
@@ -47,7 +47,7 @@ CRYPTO_H = 0x01  # version 1: HMAC-SHA256, version 0: HMAC-SHA1
 def require(condition: bool) -> None:
     """Raise WireError(bad-value) unless `condition`."""
     if not condition:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
 
 
 def _option(subtype: Subtype, nibble: int, *fields: bytes) -> bytes:

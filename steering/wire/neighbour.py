@@ -10,7 +10,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from .checksum import internet_checksum, pseudo_header_v6
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 
 ETH_ARP = 0x0806
 ETH_IPV6 = 0x86DD
@@ -63,50 +63,50 @@ class NeighbourMessage(NamedTuple):
 def read_neighbour(frame: bytes) -> NeighbourMessage:
     """Read an ARP, NS, NA or RS frame. Raises WireError for everything else and for anything malformed."""
     if len(frame) < _ETHERNET_LENGTH:
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     ethertype = frame[12] << 8 | frame[13]
     if ethertype == ETH_ARP:
         return _read_arp(frame)
     if ethertype == ETH_IPV6:
         return _read_nd(frame)
-    raise WireError(Refusal.NOT_IP)
+    raise WireError(WireRefusal.NOT_IP)
 
 
 def _read_arp(frame: bytes) -> NeighbourMessage:
     if len(frame) < _ETHERNET_LENGTH + _ARP.size:
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     hardware, protocol, hardware_size, protocol_size, operation, mac, address, _, target = _ARP.unpack_from(
         frame, _ETHERNET_LENGTH
     )
     if (hardware, protocol, hardware_size, protocol_size) != (1, 0x0800, 6, 4) or operation not in (1, 2):
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     return NeighbourMessage(NeighbourKind(operation), address, _unicast(mac), target)
 
 
 def _unicast(mac: bytes) -> bytes:
     """A MAC that a host may have: neither a group address nor zero."""
     if mac[0] & 1 or not any(mac):
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     return mac
 
 
 def _read_nd(frame: bytes) -> NeighbourMessage:
     if len(frame) < _ND + 8:
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     word, length, following, hops, src, dst = _IPV6.unpack_from(frame, _ETHERNET_LENGTH)
     if word >> 28 != 6:
-        raise WireError(Refusal.BAD_IP_VERSION)
+        raise WireError(WireRefusal.BAD_IP_VERSION)
     # RFC 4861 6.1, 7.1: hop limit 255 proves that no router forwarded it; nothing may stand before ICMPv6.
     if following != ICMPV6 or hops != 255:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     if length < 8:
-        raise WireError(Refusal.BAD_IP_LENGTH)
+        raise WireError(WireRefusal.BAD_IP_LENGTH)
     end = _ND + length
     if end > len(frame):
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     message = frame[_ND:end]
     if message[1] or internet_checksum(pseudo_header_v6(src, dst, length, ICMPV6) + message):
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     return _read_nd_message(message, src, frame[6:12])
 
 
@@ -115,16 +115,16 @@ def _read_nd_message(message: bytes, src: bytes, sender: bytes) -> NeighbourMess
         mac = _link_layer_option(message, 8, _SOURCE_LINK_LAYER) or _unicast(sender)
         return NeighbourMessage(NeighbourKind.ROUTER_SOLICITATION, src, mac, b"")
     if message[0] not in (_NEIGHBOUR_SOLICITATION, _NEIGHBOUR_ADVERTISEMENT):
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     if len(message) < 24:
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     target = message[8:24]
     if target[0] == 0xFF:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     if message[0] == _NEIGHBOUR_SOLICITATION:
         mac = _link_layer_option(message, 24, _SOURCE_LINK_LAYER)
         if mac and not any(src):
-            raise WireError(Refusal.BAD_VALUE)  # RFC 4861 7.1.1
+            raise WireError(WireRefusal.BAD_VALUE)  # RFC 4861 7.1.1
         return NeighbourMessage(NeighbourKind.NEIGHBOUR_SOLICITATION, src, mac, target)
     mac = _link_layer_option(message, 24, _TARGET_LINK_LAYER)
     return NeighbourMessage(NeighbourKind.NEIGHBOUR_ADVERTISEMENT, target, mac, target)
@@ -137,20 +137,20 @@ def _link_layer_option(message: bytes, at: int, wanted: int) -> bytes:
         if at == len(message):
             return found
         if at + 2 > len(message):
-            raise WireError(Refusal.OPTION_OVERRUN)
+            raise WireError(WireRefusal.OPTION_OVERRUN)
         size = message[at + 1] * 8
         if not size:
-            raise WireError(Refusal.OPTION_LENGTH_ZERO)
+            raise WireError(WireRefusal.OPTION_LENGTH_ZERO)
         if at + size > len(message):
-            raise WireError(Refusal.OPTION_OVERRUN)
+            raise WireError(WireRefusal.OPTION_OVERRUN)
         if message[at] == wanted and not found:
             if size != 8:
-                raise WireError(Refusal.BAD_OPTION_LENGTH)
+                raise WireError(WireRefusal.BAD_OPTION_LENGTH)
             found = _unicast(message[at + 2 : at + 8])
         at += size
     if at == len(message):
         return found
-    raise WireError(Refusal.OPTIONS_TOO_LONG)
+    raise WireError(WireRefusal.OPTIONS_TOO_LONG)
 
 
 def arp_request(src_mac: bytes, src_ip: bytes, target: bytes) -> bytes:
@@ -190,7 +190,7 @@ def router_advertisement(
     ]
     for address, length in prefixes:
         if not 0 <= length <= 128:
-            raise WireError(Refusal.BAD_VALUE)
+            raise WireError(WireRefusal.BAD_VALUE)
         parts.append(
             bytes((_PREFIX, 4, length, on_link << 7 | autonomous << 6))
             + VALID_LIFETIME.to_bytes(4, "big")
@@ -212,5 +212,5 @@ def _nd_frame(dst_mac: bytes, src_mac: bytes, src: bytes, dst: bytes, message: b
 
 def _sized(value: bytes, size: int) -> bytes:
     if len(value) != size:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     return value

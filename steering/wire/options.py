@@ -1,6 +1,6 @@
 """The list of TCP options: a bounded walk, packing, and the room that is left (RFC 9293 3.1)."""
 
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 from .segment import Buffer
 
 OPTION_SPACE = 40  # bytes a TCP header has for options
@@ -33,12 +33,12 @@ def walk_options(options: Buffer) -> list[tuple[int, bytes]]:
         if kind == END:
             break
         if at + 1 >= end:
-            raise WireError(Refusal.OPTION_OVERRUN)
+            raise WireError(WireRefusal.OPTION_OVERRUN)
         length = options[at + 1]
         if length < 2:
-            raise WireError(Refusal.OPTION_LENGTH_ONE if length else Refusal.OPTION_LENGTH_ZERO)
+            raise WireError(WireRefusal.OPTION_LENGTH_ONE if length else WireRefusal.OPTION_LENGTH_ZERO)
         if at + length > end:
-            raise WireError(Refusal.OPTION_OVERRUN)
+            raise WireError(WireRefusal.OPTION_OVERRUN)
         found.append((kind, bytes(options[at : at + length])))
         at += length
     return found
@@ -49,7 +49,7 @@ def pack_options(*options: bytes) -> bytes:
     packed = b"".join(options)
     packed += bytes(-len(packed) % 4)
     if len(packed) > OPTION_SPACE:
-        raise WireError(Refusal.OPTIONS_TOO_LONG)
+        raise WireError(WireRefusal.OPTIONS_TOO_LONG)
     return packed
 
 

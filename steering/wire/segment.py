@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 
 Buffer = bytes | memoryview
 
@@ -116,22 +116,22 @@ def locate_tcp(frame: Buffer, link: int = LinkType.ETHERNET) -> Located:
     elif ethertype == ETH_IPV6:
         at = _locate_in_ipv6(frame, ip)
     else:
-        raise WireError(Refusal.NOT_IP)
+        raise WireError(WireRefusal.NOT_IP)
     data = tcp_payload_offset(frame, at.tcp)
     if data > len(frame):
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     if data > at.end:
-        raise WireError(Refusal.BAD_IP_LENGTH)
+        raise WireError(WireRefusal.BAD_IP_LENGTH)
     return at
 
 
 def tcp_payload_offset(frame: Buffer, tcp: int) -> int:
     """Offset of the first byte after the TCP header at `tcp`."""
     if tcp + TCP_HEADER_LENGTH > len(frame):
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     length = (frame[tcp + 12] >> 4) * 4
     if length < TCP_HEADER_LENGTH:
-        raise WireError(Refusal.BAD_DATA_OFFSET)
+        raise WireError(WireRefusal.BAD_DATA_OFFSET)
     return tcp + length
 
 
@@ -157,9 +157,9 @@ def _locate_ip(frame: Buffer, link: int) -> tuple[int, int]:
         return _skip_tags(frame, 18 + 2, ethertype)
     if link in (LinkType.RAW, LinkType.RAW_OLD, LinkType.IPV4, LinkType.IPV6):
         if not len(frame):
-            raise WireError(Refusal.TRUNCATED)
+            raise WireError(WireRefusal.TRUNCATED)
         return {4: ETH_IPV4, 6: ETH_IPV6}.get(frame[0] >> 4, 0), 0
-    raise WireError(Refusal.UNKNOWN_LINK_TYPE)
+    raise WireError(WireRefusal.UNKNOWN_LINK_TYPE)
 
 
 def _skip_tags(frame: Buffer, at: int, ethertype: int | None = None) -> tuple[int, int]:
@@ -171,7 +171,7 @@ def _skip_tags(frame: Buffer, at: int, ethertype: int | None = None) -> tuple[in
     while ethertype in VLAN_TAGS:
         tags += 1
         if tags > MAX_TAGS:
-            raise WireError(Refusal.TOO_MANY_TAGS)
+            raise WireError(WireRefusal.TOO_MANY_TAGS)
         ethertype = _u16(frame, at + 2)
         at += 4
     return ethertype, at
@@ -179,33 +179,33 @@ def _skip_tags(frame: Buffer, at: int, ethertype: int | None = None) -> tuple[in
 
 def _locate_in_ipv4(frame: Buffer, ip: int) -> Located:
     if ip + 20 > len(frame):
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     if frame[ip] >> 4 != 4:
-        raise WireError(Refusal.BAD_IP_VERSION)
+        raise WireError(WireRefusal.BAD_IP_VERSION)
     header = (frame[ip] & 0x0F) * 4
     if header < 20:
-        raise WireError(Refusal.BAD_IHL)
+        raise WireError(WireRefusal.BAD_IHL)
     if _u16(frame, ip + 6) & 0x3FFF:
-        raise WireError(Refusal.FRAGMENT)
+        raise WireError(WireRefusal.FRAGMENT)
     if frame[ip + 9] != IPPROTO_TCP:
-        raise WireError(Refusal.NOT_TCP)
+        raise WireError(WireRefusal.NOT_TCP)
     total = _u16(frame, ip + 2)
     if total < header + TCP_HEADER_LENGTH:
-        raise WireError(Refusal.BAD_IP_LENGTH)
+        raise WireError(WireRefusal.BAD_IP_LENGTH)
     return Located(4, ip, ip + header, ip + total)
 
 
 def _locate_in_ipv6(frame: Buffer, ip: int) -> Located:
     if ip + 40 > len(frame):
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     if frame[ip] >> 4 != 6:
-        raise WireError(Refusal.BAD_IP_VERSION)
+        raise WireError(WireRefusal.BAD_IP_VERSION)
     following, at = _skip_extensions(frame, frame[ip + 6], ip + 40)
     if following != IPPROTO_TCP:
-        raise WireError(Refusal.NOT_TCP)
+        raise WireError(WireRefusal.NOT_TCP)
     end = ip + 40 + _u16(frame, ip + 4)
     if end < at + TCP_HEADER_LENGTH:
-        raise WireError(Refusal.BAD_IP_LENGTH)
+        raise WireError(WireRefusal.BAD_IP_LENGTH)
     return Located(6, ip, at, end)
 
 
@@ -216,7 +216,7 @@ def _skip_extensions(frame: Buffer, following: int, at: int) -> tuple[int, int]:
             size = (_u16(frame, at) & 0xFF) * 8 + 8
         elif following == _FRAGMENT_HEADER:
             if _u16(frame, at + 2) & 0xFFF9:
-                raise WireError(Refusal.FRAGMENT)
+                raise WireError(WireRefusal.FRAGMENT)
             size = 8
         elif following == _AUTHENTICATION_HEADER:
             size = (_u16(frame, at) & 0xFF) * 4 + 8
@@ -224,10 +224,10 @@ def _skip_extensions(frame: Buffer, following: int, at: int) -> tuple[int, int]:
             return following, at
         following = frame[at]
         at += size
-    raise WireError(Refusal.TOO_MANY_HEADERS)
+    raise WireError(WireRefusal.TOO_MANY_HEADERS)
 
 
 def _u16(frame: Buffer, at: int) -> int:
     if at + 2 > len(frame):
-        raise WireError(Refusal.TRUNCATED)
+        raise WireError(WireRefusal.TRUNCATED)
     return frame[at] << 8 | frame[at + 1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 
-from .errors import Refusal, WireError
+from .errors import WireError, WireRefusal
 
 VERSION = 5
 AUTH_VERSION = 1
@@ -46,7 +46,7 @@ class Reply(IntEnum):
 class SocksError(WireError):
     """A message that is refused; `reply` is what a request is answered with, None where nothing answers."""
 
-    def __init__(self, reason: Refusal, reply: Reply | None = None) -> None:
+    def __init__(self, reason: WireRefusal, reply: Reply | None = None) -> None:
         super().__init__(reason)
         self.reply = reply
 
@@ -66,11 +66,11 @@ class Answer:
 def read_greeting(data: bytes) -> tuple[frozenset[int], int] | None:
     """The methods a client offers. Raises SocksError."""
     if data and data[0] != VERSION:
-        raise SocksError(Refusal.UNKNOWN_VERSION)
+        raise SocksError(WireRefusal.UNKNOWN_VERSION)
     if len(data) < 2 or len(data) < 2 + data[1]:
         return None
     if not data[1]:
-        raise SocksError(Refusal.BAD_VALUE)
+        raise SocksError(WireRefusal.BAD_VALUE)
     end = 2 + data[1]
     return frozenset(data[2:end]), end
 
@@ -83,7 +83,7 @@ def write_method(method: Method) -> bytes:
 def read_credentials(data: bytes) -> tuple[tuple[bytes, bytes], int] | None:
     """User name and password (RFC 1929 section 2). Raises SocksError."""
     if data and data[0] != AUTH_VERSION:
-        raise SocksError(Refusal.UNKNOWN_VERSION)
+        raise SocksError(WireRefusal.UNKNOWN_VERSION)
     if len(data) < 2:
         return None
     name_end = 2 + data[1]
@@ -103,19 +103,19 @@ def write_verdict(granted: bool) -> bytes:
 def read_request(data: bytes) -> tuple[Address, int, int] | None:
     """The address and port to connect to, and the bytes used. Raises SocksError with the reply it is due."""
     if data and data[0] != VERSION:
-        raise SocksError(Refusal.UNKNOWN_VERSION)
+        raise SocksError(WireRefusal.UNKNOWN_VERSION)
     if len(data) > 1 and data[1] != CONNECT:
-        raise SocksError(Refusal.UNKNOWN_COMMAND, Reply.COMMAND_NOT_SUPPORTED)
+        raise SocksError(WireRefusal.UNKNOWN_COMMAND, Reply.COMMAND_NOT_SUPPORTED)
     if len(data) > 2 and data[2]:
-        raise SocksError(Refusal.BAD_VALUE, Reply.FAILURE)
+        raise SocksError(WireRefusal.BAD_VALUE, Reply.FAILURE)
     if len(data) > 3 and data[3] == _DOMAIN:
-        raise SocksError(Refusal.DOMAIN_NAME, Reply.ADDRESS_NOT_SUPPORTED)
+        raise SocksError(WireRefusal.DOMAIN_NAME, Reply.ADDRESS_NOT_SUPPORTED)
     read = _read_address(data, Reply.ADDRESS_NOT_SUPPORTED)
     if read is None:
         return None
     address, port, end = read
     if not port:
-        raise SocksError(Refusal.BAD_VALUE, Reply.FAILURE)
+        raise SocksError(WireRefusal.BAD_VALUE, Reply.FAILURE)
     return address, port, end
 
 
@@ -140,7 +140,7 @@ def read_method(data: bytes) -> tuple[int, int] | None:
 def write_credentials(name: bytes, password: bytes) -> bytes:
     """User name and password; 1 to 255 bytes each. Raises WireError."""
     if not (1 <= len(name) <= 255 and 1 <= len(password) <= 255):
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     return bytes((AUTH_VERSION, len(name))) + name + bytes((len(password),)) + password
 
 
@@ -157,7 +157,7 @@ def write_request(address: Address, port: int) -> bytes:
 def read_answer(data: bytes) -> tuple[Answer, int] | None:
     """The server's reply to a request. Raises SocksError."""
     if data and data[0] != VERSION:
-        raise SocksError(Refusal.UNKNOWN_VERSION)
+        raise SocksError(WireRefusal.UNKNOWN_VERSION)
     read = _read_address(data, None)
     if read is None:
         return None
@@ -170,7 +170,7 @@ def read_answer(data: bytes) -> tuple[Answer, int] | None:
 
 def _two_bytes(data: bytes, version: int) -> tuple[int, int] | None:
     if data and data[0] != version:
-        raise SocksError(Refusal.UNKNOWN_VERSION)
+        raise SocksError(WireRefusal.UNKNOWN_VERSION)
     return None if len(data) < 2 else (data[1], 2)
 
 
@@ -179,7 +179,7 @@ def _read_address(data: bytes, reply: Reply | None) -> tuple[Address, int, int] 
         return None
     size = _SIZES.get(data[3])
     if size is None:
-        raise SocksError(Refusal.BAD_VALUE, reply)
+        raise SocksError(WireRefusal.BAD_VALUE, reply)
     end = 4 + size + 2
     if len(data) < end:
         return None
@@ -190,5 +190,5 @@ def _read_address(data: bytes, reply: Reply | None) -> tuple[Address, int, int] 
 
 def _write_address(address: Address, port: int) -> bytes:
     if not 0 <= port < 1 << 16:
-        raise WireError(Refusal.BAD_VALUE)
+        raise WireError(WireRefusal.BAD_VALUE)
     return bytes((1 if address.version == 4 else 4,)) + address.packed + port.to_bytes(2, "big")

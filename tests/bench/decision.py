@@ -7,8 +7,8 @@ from statistics import median
 from time import perf_counter_ns
 from typing import Any
 
-from steering.core.graph import Graph
-from steering.core.selection import Effective, candidates, decide, effective
+from steering.core.network.graph import Graph
+from steering.core.selection.scoring import Effective, candidates, decide, effective
 from steering.model.decision import DecisionKey
 from steering.model.network import Interception, Link, Mcp, McpType, PortRef, Site
 from steering.model.policy import Policy, Terms

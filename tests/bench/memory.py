@@ -14,8 +14,8 @@ from time import perf_counter_ns
 from typing import Any
 
 from steering.core.engine import Engine
-from steering.core.messages import EntriesRead, NeighbourSeen, SwitchUp, SynAckSeen, SynSeen
-from steering.core.sessions import SessionTable, Subflow, flow_key
+from steering.core.inputs import EntriesRead, NeighbourSeen, SwitchUp, SynAckSeen, SynSeen
+from steering.core.sessions.table import SessionTable, Subflow, flow_key
 from steering.model.policy import Limits, Policy, Timers
 from steering.model.session import EntryKind, SessionState
 from steering.policy.site_file import parse_site

@@ -9,13 +9,13 @@ from random import Random
 from statistics import median
 from time import perf_counter_ns
 
-from steering.core.rulebook import Question, Rulebook
+from steering.core.selection.rulebook import Question, Rulebook
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import (
     Application,
     Direction,
     Policy,
-    Rule,
+    PolicyRule,
     Subscriber,
     Terms,
     TimeWindow,
@@ -33,8 +33,8 @@ def policy(rules: int = RULES) -> Policy:
     """Rules of the kinds that operators write, in equal parts, and one for all the rest."""
     return Policy(
         rules=(
-            *(Rule(f"r{n}", _when(n), Terms()) for n in range(rules - 1)),
-            Rule("rest", When(), Terms()),
+            *(PolicyRule(f"r{n}", _when(n), Terms()) for n in range(rules - 1)),
+            PolicyRule("rest", When(), Terms()),
         ),
         subscribers=tuple(
             Subscriber(f"s{n}", f"c{n % 20}", (ip_network((0x0A000000 + 64 * n, 26)),))

@@ -12,8 +12,8 @@ from typing import Any
 
 import networkx as nx
 
-from steering.core.graph import Graph
-from steering.core.selection import candidates, decide, effective
+from steering.core.network.graph import Graph
+from steering.core.selection.scoring import candidates, decide, effective
 from steering.model.decision import DecisionKey
 from steering.model.network import Interception, Link, Mcp, McpType, PortRef, Site
 from steering.model.policy import Policy, Terms

@@ -10,19 +10,10 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from steering.core.messages import (
-    NATURAL,
-    EntriesRead,
-    FillSwitch,
-    ObservedEntry,
-    ObservedHost,
-    Release,
-    RemoveEntries,
-    Steer,
-    SyncRules,
-)
-from steering.core.messages import Output as EngineOutput
-from steering.core.sessionrule import session_rule
+from steering.core.inputs import EntriesRead, ObservedEntry, ObservedHost
+from steering.core.outputs import NATURAL, FillSwitch, Release, RemoveEntries, Steer, SyncRules
+from steering.core.outputs import Output as EngineOutput
+from steering.core.pipeline.session_entry import session_rule
 from steering.model.rules import (
     EPOCH_MASK,
     IN_PORT,
@@ -33,7 +24,7 @@ from steering.model.rules import (
     FieldValue,
     MeterBand,
     Move,
-    Output,
+    OutputAction,
     PacketClass,
     Resubmit,
     Rule,
@@ -113,7 +104,7 @@ class _Walk:
                     self.set(name, value)
                 case Move(source, target, _):
                     self.packet = replace(self.packet, **{target: getattr(self.packet, source)})
-                case Output(port):
+                case OutputAction(port):
                     if port != self.in_port:  # a packet leaves at its ingress port by IN_PORT only
                         self.outputs.append((self.in_port if port == IN_PORT else port, self.packet))
                 case ToController():
@@ -299,7 +290,7 @@ class FakeFlowTable:
         """A neighbour's rule; an empty address for one that takes all that is led to its waypoint."""
         match = dict(rule.match)
         macs = [a.value for a in rule.actions if isinstance(a, SetField) and a.name == "eth_dst"]
-        ports = [a.port for a in rule.actions if isinstance(a, Output)]
+        ports = [a.port for a in rule.actions if isinstance(a, OutputAction)]
         metadata = match.get("metadata")
         if not macs or not ports or not isinstance(metadata, tuple):
             return None

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from steering.core.messages import (
+from steering.core.outputs import (
     Authorise,
     FillSwitch,
     Output,

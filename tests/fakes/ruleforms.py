@@ -8,7 +8,7 @@ from steering.model.rules import (
     DecTtl,
     FieldValue,
     Move,
-    Output,
+    OutputAction,
     Resubmit,
     Rule,
     SetField,
@@ -106,7 +106,7 @@ def _check_action(action: rules.Action, match: dict[str, FieldValue]) -> None:
             _check_prerequisite(target, match)
         case DecTtl():
             _check_prerequisite("nw_ttl", match)
-        case Output() | Resubmit() | UnwildcardFlow():
+        case OutputAction() | Resubmit() | UnwildcardFlow():
             pass
         case ToController(meter):
             if not meter:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from steering.core.forwarding import host_rule
-from steering.core.guard import GuardedPort, guard_rules
-from steering.core.messages import NATURAL, Release
+from steering.core.outputs import NATURAL, Release
+from steering.core.pipeline.forwarding import host_rule
+from steering.core.pipeline.ingress_guard import GuardedPort, guard_rules
 from steering.model.network import PortRole
 from steering.model.rules import (
     IN_PORT,
@@ -19,7 +19,7 @@ from steering.model.rules import (
     DecTtl,
     Meter,
     MeterBand,
-    Output,
+    OutputAction,
     PacketClass,
     SetField,
     Table,
@@ -183,8 +183,8 @@ def pipeline() -> list:
         made(Table.GUARD, 1, goto=Table.SESSION, write=ROLE, in_port=1),
         made(Table.SESSION, 0, goto=Table.CLASSIFY),
         made(Table.CLASSIFY, 0, goto=Table.ROUTE),
-        made(Table.LABEL, 1, Output(2), eth_dst=label_mac(5)),
-        made(Table.LABEL, 1, Output(IN_PORT), eth_dst=label_mac(8)),
+        made(Table.LABEL, 1, OutputAction(2), eth_dst=label_mac(5)),
+        made(Table.LABEL, 1, OutputAction(IN_PORT), eth_dst=label_mac(8)),
         made(Table.LABEL, 1, goto=Table.HOST, write=(6, WAYPOINT_MASK), eth_dst=label_mac(6)),
         made(
             Table.HOST, 1, ToController(Meter.HOST_MISS, 0xFFFF), metadata=(6, WAYPOINT_MASK), cookie=missed

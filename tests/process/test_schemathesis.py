@@ -11,8 +11,8 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
-from steering.core.view import EngineView
-from steering.model.policy import Policy, Rule, Subscriber, Terms, When
+from steering.core.snapshots.view import EngineView
+from steering.model.policy import Policy, PolicyRule, Subscriber, Terms, When
 from steering.northbound.routes import ROUTES
 from tests.unit.core.sites import UE_WLAN, Driver, join, nets
 from tests.unit.northbound.driven import Driven
@@ -59,7 +59,7 @@ class Quiet(WSGIRequestHandler):
 @pytest.fixture
 def server() -> Iterator[tuple[str, Driven]]:
     """The real application over a real engine with sessions in it, on loopback."""
-    rule = Rule("own", When(subscribers=frozenset({"acme"})), Terms())
+    rule = PolicyRule("own", When(subscribers=frozenset({"acme"})), Terms())
     driver = Driver(
         policy=Policy(rules=(rule,), subscribers=(Subscriber("acme", prefixes=nets("10.1.0.0/24")),))
     )

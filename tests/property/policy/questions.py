@@ -5,14 +5,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from steering.core.rulebook import Question
+from steering.core.selection.rulebook import Question
 from steering.model.network import Network, NetworkAccessType, Trust
 from steering.model.policy import (
     Application,
     Direction,
     Policy,
+    PolicyRule,
     Ports,
-    Rule,
     Subscriber,
     Terms,
     TimeWindow,
@@ -88,7 +88,7 @@ def policies(most: int = 12) -> st.SearchStrategy[Policy]:
         *(st.builds(Application, st.just(name), ports(), few(networks())) for name in APPLICATIONS)
     )
     rules = st.lists(whens(), max_size=most).map(
-        lambda found: tuple(Rule(f"r{n}", when, Terms()) for n, when in enumerate(found))
+        lambda found: tuple(PolicyRule(f"r{n}", when, Terms()) for n, when in enumerate(found))
     )
     return st.builds(Policy, rules=rules, subscribers=subscribers, applications=applications)
 
@@ -174,7 +174,7 @@ def accepts(policy: Policy, when: When, question: Question) -> bool:
     )
 
 
-def first_match(policy: Policy, question: Question) -> Rule | None:
+def first_match(policy: Policy, question: Question) -> PolicyRule | None:
     return next((rule for rule in policy.rules if accepts(policy, rule.when, question)), None)
 
 

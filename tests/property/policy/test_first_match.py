@@ -4,7 +4,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from steering.core.rulebook import Question, Rulebook, within
+from steering.core.selection.rulebook import Question, Rulebook, within
 from steering.model.policy import Policy, TimeWindow
 from steering.policy.shadowing import open_minutes, shadowed
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from steering.wire.connections import ConnectionTracker
 from steering.wire.craft import reset_for, tcp_frame
 from steering.wire.decode import decode_option, mptcp_options
-from steering.wire.errors import Refusal, WireError
+from steering.wire.errors import WireError, WireRefusal
 from steering.wire.handshake import Handshake, Kind, read_handshake
 from steering.wire.options import walk_options
 from steering.wire.segment import LinkType, Segment, read_segment
@@ -17,14 +17,14 @@ from tests.property.wire.frames import FRAMES, OPTION_LISTS
 LINKS = st.sampled_from([int(link) for link in LinkType])
 
 
-def _handshake(frame: bytes | memoryview) -> Handshake | Refusal:
+def _handshake(frame: bytes | memoryview) -> Handshake | WireRefusal:
     try:
         return read_handshake(frame)
     except WireError as error:
         return error.reason
 
 
-def _segment(frame: bytes, link: int = 1) -> Segment | Refusal:
+def _segment(frame: bytes, link: int = 1) -> Segment | WireRefusal:
     try:
         return read_segment(frame, link)
     except WireError as error:
@@ -38,7 +38,7 @@ def _segment(frame: bytes, link: int = 1) -> Segment | Refusal:
 def test_both_readers_agree(frame: bytes) -> None:
     """The hot reader has a shortcut for the common frame; it must never see another frame than the slow one."""
     hot, slow = _handshake(frame), _segment(frame)
-    if isinstance(slow, Refusal):
+    if isinstance(slow, WireRefusal):
         assert hot is slow
         return
     try:
@@ -72,7 +72,7 @@ def test_nothing_past_the_tcp_header_is_looked_at(frame: bytes, other: bytes) ->
     if isinstance(got, Handshake):
         assert _handshake(frame[: got.payload_offset]) == got
         assert _handshake(frame[: got.payload_offset] + other) == got
-        assert isinstance(_handshake(frame[: got.payload_offset - 1]), Refusal)
+        assert isinstance(_handshake(frame[: got.payload_offset - 1]), WireRefusal)
 
 
 @given(FRAMES, LINKS)
@@ -130,7 +130,7 @@ def test_every_truncation_of_every_captured_frame(name: str) -> None:
         whole = read_handshake(ethernet)
         for size in range(len(ethernet)):
             got = _handshake(ethernet[:size])
-            assert got == (whole if size >= whole.payload_offset else Refusal.TRUNCATED)
+            assert got == (whole if size >= whole.payload_offset else WireRefusal.TRUNCATED)
         for size in range(len(frame)):
             cut = _segment(frame[:size], link)
-            assert isinstance(cut, Segment) or cut is Refusal.TRUNCATED
+            assert isinstance(cut, Segment) or cut is WireRefusal.TRUNCATED

@@ -10,7 +10,7 @@ import pytest
 from steering.cli.drawing import draw
 from steering.cli.events import Event, events
 from steering.cli.main import main
-from steering.core.messages import AccessChanged, McpAdmin
+from steering.core.inputs import AccessChanged, McpAdmin
 from steering.model.control import WhatIf
 from steering.model.network import NetworkAccessType, Trust
 from steering.northbound import credentials

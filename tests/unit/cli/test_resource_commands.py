@@ -14,7 +14,7 @@ import pytest
 from webob import Request
 
 from steering.cli.main import main
-from steering.core.messages import LinkWeighed, Offload, SubscriberAccess
+from steering.core.inputs import LinkWeighed, Offload, SubscriberAccess
 from steering.model.network import NetworkAccessType, PortRef
 from steering.model.policy import Pooling
 from steering.northbound import Northbound, credentials

@@ -4,18 +4,16 @@ from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
 from steering.core.engine import Engine
-from steering.core.messages import (
+from steering.core.inputs import (
     EntriesRead,
-    FillSwitch,
     NeighbourSeen,
     ObservedEntry,
-    SendFrame,
-    Steer,
     SwitchUp,
     SynAckSeen,
     SynSeen,
     Tick,
 )
+from steering.core.outputs import FillSwitch, SendFrame, Steer
 from steering.model.network import (
     AccessNetwork,
     Gateway,

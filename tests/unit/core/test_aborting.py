@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core import messages as m
-from steering.core.aborting import EACH_TICK, SCAN, WAIT
+from steering.core import inputs
 from steering.core.counters import Abort
-from steering.core.messages import SendFrame, Steer
+from steering.core.outputs import SendFrame, Steer
+from steering.core.sessions.abort import EACH_TICK, SCAN, WAIT
 from steering.model.policy import Limits, Policy, Quotas, Timers
 from steering.model.session import Refusal, Watch
 from steering.wire.decode import mptcp_options
@@ -37,7 +37,7 @@ def ended(lab: Wired) -> bool:
 def test_the_hosts_next_segment_is_answered_with_its_own_key_and_exact_number(src, dst):
     lab = keeping()
     session = lab.established(src, dst=dst)
-    lab.do(m.AbortSession(session.id))
+    lab.do(inputs.AbortSession(session.id))
     assert lab.watches(1) == [Watch.PUNT]
     left = lab.upward(src, 40000, dst=dst, payload=bytes(700), flags=int(Flags.ACK | Flags.PSH))
     (reset,) = resets(left, 1)
@@ -53,7 +53,7 @@ def test_counters_fall_and_later_joins_are_refused():
     lab = keeping()
     session = lab.established()
     assert lab.counters.refusals[Refusal.SESSION_LIMIT] == 0
-    lab.do(m.AbortSession(session.id))
+    lab.do(inputs.AbortSession(session.id))
     offer = MpJoinSyn(1, TOKEN, NONCE).encode(1)
     for sport in (1, 2):
         (reset,) = resets(lab.upward(UE_WLAN, sport, offer, flags=SYN), 2)
@@ -69,8 +69,8 @@ def test_any_subflow_will_do_but_no_reset_and_nothing_without_an_acknowledgement
     lab = keeping()
     session = lab.established()
     lab.join()
-    lab.do(m.AbortSession(session.id))
-    assert lab.do(m.AbortSession(session.id)) == []
+    lab.do(inputs.AbortSession(session.id))
+    assert lab.do(inputs.AbortSession(session.id)) == []
     assert lab.watches(1) + lab.watches(2) == [Watch.PUNT, Watch.PUNT]
     for flags in (Flags.RST | Flags.ACK, Flags.PSH, Flags.RST):
         assert not lab.upward(UE_LTE, 40000, flags=int(flags))
@@ -81,7 +81,7 @@ def test_any_subflow_will_do_but_no_reset_and_nothing_without_an_acknowledgement
 def test_a_silent_host_loses_its_pins():
     lab = keeping()
     session = lab.established()
-    lab.do(m.AbortSession(session.id))
+    lab.do(inputs.AbortSession(session.id))
     lab.apply(lab.later(WAIT - 0.1))
     assert len(lab.table) == 1
     lab.apply(lab.later(0.2))
@@ -94,16 +94,16 @@ def test_without_a_key_the_pins_go_at_once():
     lab = Wired()
     session = lab.established()
     lab.join()
-    lab.do(m.AbortSession(session.id))
+    lab.do(inputs.AbortSession(session.id))
     assert ended(lab) and lab.counters.aborts == {Abort.NO_KEY: 1}
     assert refused(lab.syn(2, 1, join(UE_WLAN, 1))) == (3, False)
-    assert lab.give(m.AbortSession(session.id)) == []
+    assert lab.give(inputs.AbortSession(session.id)) == []
 
 
 def test_remembered_tokens_are_bounded_and_forgotten():
     lab = Driver(policy=Policy(limits=Limits(half_open=2), timers=Timers(session_linger=60.0)))
     for n in range(3):
-        lab.give(m.AbortSession(lab.session(sport=n + 1, key=bytes([n] * 8)).id))
+        lab.give(inputs.AbortSession(lab.session(sport=n + 1, key=bytes([n] * 8)).id))
     aborting = lab.engine.pinning.aborting
     assert len(aborting._tokens) == 2
     lab.later(61)
@@ -113,10 +113,10 @@ def test_remembered_tokens_are_bounded_and_forgotten():
 def test_an_abort_that_its_controller_did_not_see_through_ends_with_the_pins():
     lab = keeping()
     session = lab.established()
-    lab.do(m.AbortSession(session.id))
+    lab.do(inputs.AbortSession(session.id))
     fresh = restarted(lab, snapshot(lab))
     assert len(fresh.table) == 1
-    fresh.give(m.Tick())
+    fresh.give(inputs.Tick())
     assert len(fresh.table) == 0 and refused(fresh.syn(2, 1, join(UE_WLAN, 1))) == (3, False)
 
 
@@ -124,7 +124,7 @@ def test_an_abort_that_its_controller_did_not_see_through_ends_with_the_pins():
 
 
 def dead(lab: Driver, mcp) -> None:
-    lab.give(m.McpReport(mcp.id, False, None))
+    lab.give(inputs.McpReport(mcp.id, False, None))
 
 
 @pytest.mark.row("D-6.7.1")
@@ -136,7 +136,7 @@ def test_the_hosts_of_a_dead_mcp_are_told_and_its_joins_refused_never_pinned_els
     if how == "probe":
         dead(lab, core)
     else:
-        lab.give(m.PortStatus(3, 1, False))
+        lab.give(inputs.PortStatus(3, 1, False))
     assert refused(lab.syn(2, 1, join(UE_WLAN, 1))) == (3, False)
     assert lab.counters.refusals == {Refusal.MCP_UNREACHABLE: 1}
     lab.apply(lab.later(0.05))
@@ -157,7 +157,7 @@ def test_an_mcp_that_is_back_within_the_hold_keeps_its_sessions():
     lab.established()
     dead(lab, core)
     lab.apply(lab.later(2.9))
-    lab.give(m.McpReport(core.id, True, None))
+    lab.give(inputs.McpReport(core.id, True, None))
     lab.apply(lab.later(0.2))
     lab.apply(lab.later(30))
     assert lab.watches(1) == [Watch.NOTHING] and at_mcp(lab.join())
@@ -169,7 +169,7 @@ def test_many_sessions_of_a_dead_mcp_end_some_at_a_time_and_others_stay():
     core, edge = driver.site.mcps
     for n in range(EACH_TICK + 50):
         driver.session(sport=n + 1, key=n.to_bytes(8, "big"))
-    driver.give(m.McpAdmin(core.id, True))
+    driver.give(inputs.McpAdmin(core.id, True))
     other = driver.session(sport=9999, key=b"another!")
     assert other.mcp == edge.id
     dead(driver, core)
@@ -209,5 +209,5 @@ def test_a_beginning_session_has_no_host_to_tell():
     lab = keeping()
     lab.upward(UE_LTE, 40000, MpCapable(1).encode(), flags=SYN)
     (session,) = lab.table
-    assert not [o for o in lab.give(m.AbortSession(session.id)) if isinstance(o, SendFrame | Steer)]
+    assert not [o for o in lab.give(inputs.AbortSession(session.id)) if isinstance(o, SendFrame | Steer)]
     assert len(lab.table) == 0 and lab.counters.aborts == {Abort.NO_KEY: 1}

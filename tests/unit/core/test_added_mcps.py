@@ -4,24 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.messages import (
+from steering.core.inputs import (
     EntriesRead,
-    FillSwitch,
     McpAdmin,
     McpsReplaced,
     NeighbourSeen,
     PortStatus,
     Reserve,
-    SendFrame,
-    Steer,
     SwitchUp,
-    SyncRules,
     Tick,
 )
-from steering.core.sessions import Session
+from steering.core.outputs import FillSwitch, SendFrame, Steer, SyncRules
+from steering.core.sessions.table import Session
 from steering.model.network import Interception, Mcp, PortRef
-from steering.model.policy import Insertion, Policy, Rule, Subscriber, Terms, Weights, When
-from steering.model.reservation import Level, Wish
+from steering.model.policy import Insertion, Policy, PolicyRule, Subscriber, Terms, Weights, When
+from steering.model.reservation import Level, ReservationRequest
 from steering.model.rules import VIRTUAL_MAC, Meter
 from steering.model.session import Refusal
 from tests.fakes.packet import ACK, SYN_ACK, tcp
@@ -184,7 +181,7 @@ def test_a_port_that_is_down_is_known_to_be_down():
 
 @pytest.mark.row("S-18", "D-6.7.7")
 def test_nobody_is_led_ahead_to_one_that_went_and_the_next_plan_may_take_one_that_came():
-    proactive = Policy(rules=(Rule("all", When(), Terms(insertion=Insertion.PROACTIVE)),))
+    proactive = Policy(rules=(PolicyRule("all", When(), Terms(insertion=Insertion.PROACTIVE)),))
     lab = Lab(off_path_site(), proactive)
     core, edge = lab.site.mcps
     lab.later(0.1)
@@ -209,7 +206,9 @@ def test_what_is_reserved_at_one_that_goes_is_lost():
     driver = Driver(policy=Policy(subscribers=(who,)))
     edge = driver.site.mcps[1]
     driver.session()
-    driver.give(Reserve("r1", Wish(Level.SUBSCRIBER, subscriber="acme", mcp="core", subflows=2)))
+    driver.give(
+        Reserve("r1", ReservationRequest(Level.SUBSCRIBER, subscriber="acme", mcp="core", subflows=2))
+    )
     assert list(driver.engine.reserving.by_id) == ["r1"]
     driver.give(McpsReplaced((edge,)))
     assert not driver.engine.reserving.by_id
@@ -261,7 +260,7 @@ def test_a_host_with_the_address_of_one_that_came_is_forgotten():
 @pytest.mark.row("S-18", "D-6.7.7")
 def test_what_is_kept_names_no_session_of_one_that_went():
     """Its sessions end some ticks later; what is kept for the next controller must not stumble over them."""
-    proactive = Policy(rules=(Rule("all", When(), Terms(insertion=Insertion.PROACTIVE)),))
+    proactive = Policy(rules=(PolicyRule("all", When(), Terms(insertion=Insertion.PROACTIVE)),))
     lab = Lab(off_path_site(), proactive)
     core, edge = lab.site.mcps
     lab.later(0.1)

@@ -6,10 +6,10 @@ import pickle
 
 import pytest
 
-from steering.core import messages as m
+from steering.core import inputs
 from steering.core.counters import JoinResult
-from steering.core.messages import RemoveEntries
-from steering.core.view import EngineView
+from steering.core.outputs import RemoveEntries, Steer
+from steering.core.snapshots.view import EngineView
 from steering.model.policy import Limits, Policy, Timers
 from steering.model.rules import Meter, PacketClass
 from steering.model.session import Refusal, SessionState, Watch
@@ -116,7 +116,7 @@ def _held_back(lab: Wired, given) -> list:
 
     def later(dpid, packet, now):
         seen = read(dpid, packet, now)
-        if isinstance(seen, m.SynAckSeen):
+        if isinstance(seen, inputs.SynAckSeen):
             late.append(seen)
             return None
         return seen
@@ -186,11 +186,11 @@ def test_after_a_restart_what_was_watched_rests_and_joins_need_their_token_only(
     lab.open(sport=40001)  # its keys not yet seen
     assert sorted(lab.watches(1) + lab.watches(2)) == [Watch.NOTHING, Watch.COPY, Watch.COPY]
     fresh = restarted(lab, snapshot(lab))
-    steers = [o for o in fresh.give(m.Tick()) if isinstance(o, m.Steer)]
+    steers = [o for o in fresh.give(inputs.Tick()) if isinstance(o, Steer)]
     assert [(e.dpid, e.watch) for s in steers for e in s.entries] == [(1, 0), (2, 0)]
     assert all(s.secrets is None for s in fresh.table) and not fresh.table.leftovers
     assert fresh.counters.joins[JoinResult.TOKEN_ONLY] == 1
-    assert not [o for o in fresh.give(m.Tick()) if isinstance(o, m.Steer)]
+    assert not [o for o in fresh.give(inputs.Tick()) if isinstance(o, Steer)]
 
 
 def test_a_switch_that_comes_back_gets_its_watching_entries_and_their_meter():
@@ -249,8 +249,8 @@ def test_a_join_that_revives_a_session_has_to_prove_itself_first():
     lab = wired()
     session = lab.established()
     opening = capable(UE_LTE, 40000)
-    lab.do(m.FinSeen(1, 1, opening))
-    lab.do(m.FinSeen(3, 1, answer(opening, b"")))
+    lab.do(inputs.FinSeen(1, 1, opening))
+    lab.do(inputs.FinSeen(3, 1, answer(opening, b"")))
     lab.apply(lab.later(6))
     assert session.state is SessionState.LINGER and session.secrets.verified
     lab.join()
@@ -283,4 +283,4 @@ def test_a_segment_that_was_under_way_when_its_subflow_ended_is_passed_over():
     lab = wired()
     lab.established()
     for given in (capable(UE_LTE, 40000, flags=ACK), capable(UE_LTE, 7, flags=ACK)):
-        assert lab.give(m.WatchedSeen(1, 1, given, b"")) == []
+        assert lab.give(inputs.WatchedSeen(1, 1, given, b"")) == []

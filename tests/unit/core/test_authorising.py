@@ -4,15 +4,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from steering.core.messages import (
-    AclReplaced,
-    Authorise,
-    Authorised,
-    PairingsReplaced,
-    RegistryReplaced,
-    SendFrame,
-    Steer,
-)
+from steering.core.inputs import AclReplaced, Authorised, PairingsReplaced, RegistryReplaced
+from steering.core.outputs import Authorise, SendFrame, Steer
 from steering.model.authorisation import (
     AclEntry,
     Answering,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from steering.core.messages import (
+from steering.core.inputs import (
     AbortSession,
     AccessChanged,
     FinSeen,
@@ -15,9 +15,9 @@ from steering.core.messages import (
     PolicyReplaced,
     PortStatus,
 )
-from steering.core.sessions import flow_key
+from steering.core.sessions.table import flow_key
 from steering.model.network import NetworkAccessType, PortRef, Trust
-from steering.model.policy import Action, Policy, Quotas, Rule, Subscriber, Terms, When
+from steering.model.policy import Action, Policy, PolicyRule, Quotas, Subscriber, Terms, When
 from steering.wire.crypto import token
 from steering.wire.handshake import Handshake
 from tests.unit.core.sites import SERVER, Driver, answer, capable, join, mcp, nets, off_path_site
@@ -30,9 +30,11 @@ CAPACITY = {"core": 4, "edge": 3}
 
 def some_policy(rng: Random, version: int) -> Policy:
     rules = [
-        Rule("r1", When(ports=((80, 80),)), Terms(action=rng.choice(list(Action)))),
-        Rule("r2", When(access_networks=frozenset(["wlan"])), Terms(quotas=Quotas(subflows_per_session=2))),
-        Rule("r3", When(), Terms(mcps=frozenset([rng.choice(list(CAPACITY))]))),
+        PolicyRule("r1", When(ports=((80, 80),)), Terms(action=rng.choice(list(Action)))),
+        PolicyRule(
+            "r2", When(access_networks=frozenset(["wlan"])), Terms(quotas=Quotas(subflows_per_session=2))
+        ),
+        PolicyRule("r3", When(), Terms(mcps=frozenset([rng.choice(list(CAPACITY))]))),
     ]
     quotas = Quotas(
         sessions_per_subscriber=rng.choice([None, 2, 5]),

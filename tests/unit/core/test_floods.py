@@ -2,7 +2,8 @@
 
 import pytest
 
-from steering.core.messages import SyncRules, SynRate
+from steering.core.inputs import SynRate
+from steering.core.outputs import SyncRules
 from steering.model.rules import Meter
 from tests.unit.core.sites import Driver
 

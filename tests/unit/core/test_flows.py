@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.core.sessions import endpoints, flow_key
+from steering.core.sessions.table import endpoints, flow_key
 from steering.model.session import SessionState
 from tests.fakes.packet import ACK, tcp, udp
 from tests.unit.core.sites import (

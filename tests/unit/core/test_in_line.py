@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.messages import NATURAL, Release
+from steering.core.outputs import NATURAL, Release
 from steering.model.network import Interception, PortRef
 from steering.model.session import SessionState
 from tests.unit.core.sites import (

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from steering.core import messages as m
+from steering.core import inputs
 from steering.core.engine import Engine
-from steering.core.sessions import flow_key
+from steering.core.outputs import FillSwitch, Prefer
+from steering.core.sessions.table import flow_key
 from steering.model.kept import Kept, KeptNetwork, Lost
 from steering.model.network import NetworkAccessType, PortRef, PortRole
 from steering.model.policy import Pooling, Terms
-from steering.model.reservation import Became, Level, Standing, Wish
+from steering.model.reservation import Became, Level, ReservationRequest, Standing
 from steering.model.rules import Table
 from steering.model.session import Refusal, SessionState
 from steering.wire.handshake import Kind
@@ -45,13 +46,13 @@ def kept(driver: Any) -> Kept:
     )
 
 
-def held_by(driver: Driver, bytes_of: dict[int, int] | None = None) -> dict[int, list[m.ObservedEntry]]:
+def held_by(driver: Driver, bytes_of: dict[int, int] | None = None) -> dict[int, list[inputs.ObservedEntry]]:
     """The session entries of each switch; `bytes_of`: what the entries of a switch have counted."""
-    found: dict[int, list[m.ObservedEntry]] = {}
+    found: dict[int, list[inputs.ObservedEntry]] = {}
     for session in driver.table:
         for entry in session.entries(PortRole.GATEWAY):
             size = (bytes_of or {}).get(entry.dpid, 0)
-            found.setdefault(entry.dpid, []).append(m.ObservedEntry(entry, 5, size))
+            found.setdefault(entry.dpid, []).append(inputs.ObservedEntry(entry, 5, size))
     return found
 
 
@@ -65,9 +66,9 @@ class Next:
         self.driver.engine = Engine(before.site, policy or before.engine.policy, epoch=8)
         self.entries = held_by(before, **bytes_of)
         left = tuple(one._replace(remaining=one.remaining - gone) for one in told.reservations)
-        self.driver.give(m.Restored(told._replace(reservations=left)))
+        self.driver.give(inputs.Restored(told._replace(reservations=left)))
         # What the operator told of an access network is no part of it.
-        self.driver.give(m.AccessChanged("lte", CELLULAR, None))
+        self.driver.give(inputs.AccessChanged("lte", CELLULAR, None))
 
     def up(self, *dpids: int) -> None:
         for dpid in dpids or sorted(self.before.engine.switches):
@@ -75,7 +76,7 @@ class Next:
         self.driver.mcps_answer()
 
 
-def reserved_rules(fill: m.FillSwitch) -> set[tuple]:
+def reserved_rules(fill: FillSwitch) -> set[tuple]:
     """Match, actions and meter of what reservations want, without the epoch."""
     return {
         (rule.priority, rule.match, rule.actions, rule.meter)
@@ -139,8 +140,8 @@ def test_all_levels_come_back_and_new_ones_do_not_get_their_numbers(lab: Lab) ->
     lab.syn(2, 1, join(UE_WLAN, 41_000))
     flow = flow_key(packed(UE_WLAN), packed(SERVER), 41_000, 5201)
     ask(lab, "s", rate(session, 2))
-    ask(lab, "f", Wish(Level.SUBFLOW, flow=flow, rate=2 * MEGA))
-    ask(lab, "a", Wish(Level.SUBSCRIBER, subscriber="anna", rate=2 * MEGA))
+    ask(lab, "f", ReservationRequest(Level.SUBFLOW, flow=flow, rate=2 * MEGA))
+    ask(lab, "a", ReservationRequest(Level.SUBSCRIBER, subscriber="anna", rate=2 * MEGA))
     lab.later(0.1)
     after = Next(lab, kept(lab))
     after.up()
@@ -171,9 +172,9 @@ def test_a_reservation_whose_link_is_gone_finds_another_way_and_one_without_any_
 @pytest.mark.row("D-6.4g")
 def test_joins_are_held_to_what_was_reserved_before_the_restart(lab: Lab) -> None:
     session = lab.session()
-    ask(lab, "a", Wish(Level.SUBFLOW, session=session.id, subflows=1))
+    ask(lab, "a", ReservationRequest(Level.SUBFLOW, session=session.id, subflows=1))
     other = lab.session(sport=42_000, key=b"another1")
-    ask(lab, "b", Wish(Level.SUBSCRIBER, subscriber="anna", subflows=2))
+    ask(lab, "b", ReservationRequest(Level.SUBSCRIBER, subscriber="anna", subflows=2))
     lab.syn(2, 1, join(UE_WLAN, 41_000))
     after = Next(lab, kept(lab))
     after.up()
@@ -221,7 +222,7 @@ def test_bytes_of_a_quota_are_kept_and_what_moved_meanwhile_is_counted() -> None
     fresh.sweep(lte=700)
     assert metered(fresh) == 700
     fresh.sweep(lte=1_000)
-    wishes = {i.access: i.wish.backup for o in fresh.later(0.1) if isinstance(o, m.Prefer) for i in o.intents}
+    wishes = {i.access: i.wish.backup for o in fresh.later(0.1) if isinstance(o, Prefer) for i in o.intents}
     assert wishes["lte"] is True
 
 
@@ -292,7 +293,7 @@ def test_without_what_was_kept_the_move_breaks_it() -> None:
     lab = Ahead()
     lab.told(UE_LTE, 40_000)
     fresh = ahead_after(lab, Kept())
-    fresh.do(m.Tick())
+    fresh.do(inputs.Tick())
     assert len(fresh.table) == 0
     _, new = fresh.move()
     assert fresh.to(UE_LTE, 40_000)[0] == [new]
@@ -307,8 +308,8 @@ def test_while_switches_come_back_entries_lead_as_before_and_nobody_is_moved() -
     assert ahead and ahead == {
         r.match: r.actions for r in lab.engine._admission(1) if 4_000 <= r.priority < 4_400
     }
-    after.driver.give(m.McpAdmin(lab.home.id, True))
-    after.driver.give(m.Tick())
+    after.driver.give(inputs.McpAdmin(lab.home.id, True))
+    after.driver.give(inputs.Tick())
     assert after.driver.engine.pinning.proactive.units["host"].mcp == lab.home.id
 
 
@@ -369,13 +370,13 @@ def found_by_discovery() -> Driver:
         replace(off_path_site(), links=(), discover=True, switches={f"s{n}": n for n in range(1, 6)})
     )
     for one in off_path_site().links:
-        driver.give(m.LinkUp(one.a, one.b))
-        driver.give(m.LinkUp(one.b, one.a))
-    driver.give(m.Tick())
+        driver.give(inputs.LinkUp(one.a, one.b))
+        driver.give(inputs.LinkUp(one.b, one.a))
+    driver.give(inputs.Tick())
     return driver
 
 
-def labels(fill: m.FillSwitch) -> int:
+def labels(fill: FillSwitch) -> int:
     return sum(rule.table is Table.LABEL for rule in fill.forwarding)
 
 
@@ -387,7 +388,7 @@ def test_found_links_are_believed_at_first_and_only_for_a_while_without_being_se
         one.up(1, 3)
     assert labels(blank.driver.fills[1]) < labels(after.driver.fills[1]) == labels(before.up(1))
     seen = off_path_site().links[0]
-    after.driver.give(m.LinkUp(seen.a, seen.b))
+    after.driver.give(inputs.LinkUp(seen.a, seen.b))
     after.driver.later(9)
     assert len(after.driver.engine.graph.links()) == len(told.network.links)
     after.driver.later(2)
@@ -398,7 +399,7 @@ def test_found_links_are_believed_at_first_and_only_for_a_while_without_being_se
 def test_a_kept_link_whose_port_is_down_is_not_believed() -> None:
     before = found_by_discovery()
     after = Next(before, kept(before))
-    after.driver.give(m.SwitchUp(1, {1: True, 2: False}))
+    after.driver.give(inputs.SwitchUp(1, {1: True, 2: False}))
     assert not after.driver.engine.graph.links_at(PortRef(1, 2))
 
 

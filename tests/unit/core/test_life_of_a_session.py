@@ -3,7 +3,8 @@
 import pytest
 
 from steering.core.counters import JoinResult
-from steering.core.messages import NATURAL, FinSeen, Release, RemoveEntries, Steer, SwitchDown, Tick
+from steering.core.inputs import FinSeen, SwitchDown, Tick
+from steering.core.outputs import NATURAL, Release, RemoveEntries, Steer
 from steering.model.policy import Limits, Policy, Timers
 from steering.model.session import EntryKind, Refusal, SessionState, unpack_cookie
 from tests.unit.core.sites import (

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.messages import PolicyReplaced, SwitchDown, SyncRules, SynRate
+from steering.core.inputs import PolicyReplaced, SwitchDown, SynRate
+from steering.core.outputs import SyncRules
 from steering.model.policy import Meters, Policy
 from steering.model.rules import Meter
 from tests.unit.core.sites import Driver

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.messages import NeighbourSeen, RemoveEntries
+from steering.core.inputs import NeighbourSeen
+from steering.core.outputs import RemoveEntries
 from steering.model.network import PortRef
 from tests.fakes.packet import ACK
 from tests.unit.core.sites import KEY, UE_LTE, UE_WLAN, Driver, join, link, off_path_site, packed, steered

@@ -2,10 +2,10 @@
 
 import pytest
 
-from steering.core.messages import NATURAL
-from steering.core.native import OPENING, TOKENS, Natives, leaves_alone
-from steering.core.sessions import flow_key
-from steering.model.policy import Action, Mode, Origin, Policy, Rule, Terms, When
+from steering.core.handshakes.native_mptcp import OPENING, TOKENS, Natives, leaves_alone
+from steering.core.outputs import NATURAL
+from steering.core.sessions.table import flow_key
+from steering.model.policy import Action, Mode, Origin, Policy, PolicyRule, Terms, When
 from steering.wire.crypto import token
 from tests.unit.core.sites import SERVER, TOKEN, UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
 
@@ -14,7 +14,9 @@ PROXIED_ONLY = Terms(terminate_only=frozenset({Origin.PROXIED}))
 
 
 def driver(terms: Terms) -> Driver:
-    return Driver(policy=Policy(marker_ports=((49_152, 50_175),), rules=(Rule("demux", When(), terms),)))
+    return Driver(
+        policy=Policy(marker_ports=((49_152, 50_175),), rules=(PolicyRule("demux", When(), terms),))
+    )
 
 
 def natural(outputs) -> bool:
@@ -84,8 +86,10 @@ def test_an_answer_nobody_asked_for_teaches_no_token():
 
 
 def test_servers_answers_are_not_looked_at_where_no_rule_leaves_anything_alone():
-    assert not leaves_alone(Policy()) and not leaves_alone(Policy(rules=(Rule("all", When(), Terms()),)))
-    assert leaves_alone(Policy(rules=(Rule("demux", When(), PROXIED_ONLY),)))
+    assert not leaves_alone(Policy()) and not leaves_alone(
+        Policy(rules=(PolicyRule("all", When(), Terms()),))
+    )
+    assert leaves_alone(Policy(rules=(PolicyRule("demux", When(), PROXIED_ONLY),)))
     assert not tapped(driver(Terms()))
 
 

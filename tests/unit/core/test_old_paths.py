@@ -2,10 +2,11 @@
 
 import pytest
 
-from steering.core.messages import Confirmed, LinkWeighed, PortStatus, Reserve, SwitchDown, SyncRules
-from steering.core.oldpaths import KEPT, LOOK, NUMBERS, STAGE
+from steering.core.inputs import Confirmed, LinkWeighed, PortStatus, Reserve, SwitchDown
+from steering.core.outputs import SyncRules
+from steering.core.rerouting import KEPT, LOOK, NUMBERS, STAGE
 from steering.model.network import PortRef
-from steering.model.reservation import Level, Wish
+from steering.model.reservation import Level, ReservationRequest
 from steering.model.rules import Table
 from tests.fakes.packet import ACK, tcp
 from tests.unit.core.sites import SERVER, UE_LTE, answer, capable, link, mcp, off_path_site
@@ -244,7 +245,7 @@ def test_sessions_of_several_changes_keep_each_its_own_path_and_numbers_come_bac
 
 
 def test_no_more_flows_are_kept_than_there_may_be(lab: Lab, monkeypatch) -> None:
-    monkeypatch.setattr("steering.core.oldpaths.KEPT", 4)
+    monkeypatch.setattr("steering.core.rerouting.KEPT", 4)
     for sport in range(40_000, 40_004):
         opened(lab, sport)
     weigh(lab, 10.0)
@@ -281,7 +282,7 @@ def test_reserved_traffic_keeps_its_path_too(lab: Lab) -> None:
     for dpid in (2, 3, 4, 5):
         lab.engine.reserving.told_speeds(dpid, dict.fromkeys(range(1, 5), 10_000))
     (session,) = lab.table
-    lab.do(Reserve("r", Wish(Level.SESSION, rate=1_000_000, session=session.id)))
+    lab.do(Reserve("r", ReservationRequest(Level.SESSION, rate=1_000_000, session=session.id)))
     assert lab.engine.reserving.by_id["r"].number < NUMBERS.start
     before = lab.engine.reserving.by_id["r"].routes
     weigh(lab, 10.0)

@@ -4,9 +4,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from steering.core import messages as m
+from steering.core import inputs
 from steering.core.counters import JoinResult
-from steering.core.messages import NATURAL, FinSeen, RemoveEntries, SendFrame, Steer, Tick
+from steering.core.inputs import FinSeen, Tick
+from steering.core.outputs import NATURAL, RemoveEntries, SendFrame, Steer
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import (
     Action,
@@ -15,10 +16,10 @@ from steering.model.policy import (
     Mode,
     OverLimit,
     Policy,
+    PolicyRule,
     Pooling,
     Quotas,
     Refused,
-    Rule,
     Subscriber,
     SubscriberClass,
     Terms,
@@ -45,7 +46,9 @@ WEB = ((80, 80),)
 
 
 def ruled(*rules: tuple[When, Terms], **policy) -> Policy:
-    return Policy(rules=tuple(Rule(f"r{n}", when, then) for n, (when, then) in enumerate(rules)), **policy)
+    return Policy(
+        rules=tuple(PolicyRule(f"r{n}", when, then) for n, (when, then) in enumerate(rules)), **policy
+    )
 
 
 def natural(outputs) -> bool:
@@ -77,7 +80,7 @@ def test_rush_hour_begins_and_ends_with_the_clock():
     driver = Driver(policy=ruled((When(times=(evening,)), Terms(mcps=frozenset({"edge"})))))
 
     def winner(day, hour, minute, sport):
-        driver.give(m.TimeOfDay((day - 1) * 1440 + hour * 60 + minute))
+        driver.give(inputs.TimeOfDay((day - 1) * 1440 + hour * 60 + minute))
         driver.syn(1, 1, capable(UE_LTE, sport))
         return driver.engine.map.mcps[list(driver.table)[-1].mcp].name
 
@@ -206,9 +209,9 @@ def test_access_information_acts_on_the_joins_of_live_sessions():
     session = driver.session()
     token = session.token.to_bytes(4, "big")
     assert refused(driver.syn(2, 1, join(UE_WLAN, 1, token))) == (3, False)
-    driver.give(m.AccessChanged("wlan", NetworkAccessType.CELLULAR, None))
+    driver.give(inputs.AccessChanged("wlan", NetworkAccessType.CELLULAR, None))
     assert steered(driver.syn(2, 1, join(UE_WLAN, 2, token)))
-    driver.give(m.AccessChanged("wlan", None, Trust.THIRD_PARTY))
+    driver.give(inputs.AccessChanged("wlan", None, Trust.THIRD_PARTY))
     assert refused(driver.syn(2, 1, join(UE_WLAN, 3, token)))
     assert driver.counters.refusals == {Refusal.POOLING: 1, Refusal.THIRD_PARTY: 1}
 
@@ -219,12 +222,12 @@ def test_a_new_policy_leaves_live_sessions_and_rules_new_subflows_at_once():
     token = session.token.to_bytes(4, "big")
     pins = session.entries(3)
     wlan = When(access_networks=frozenset({"wlan"}))
-    outputs = driver.give(m.PolicyReplaced(ruled((wlan, Terms(action=Action.DENY)), version=2)))
+    outputs = driver.give(inputs.PolicyReplaced(ruled((wlan, Terms(action=Action.DENY)), version=2)))
     assert not [o for o in outputs if isinstance(o, Steer | RemoveEntries)]
     assert session.entries(3) == pins
     assert refused(driver.syn(2, 1, join(UE_WLAN, 1, token))) == (3, False)
     assert steered(driver.syn(1, 1, join("10.1.0.9", 1, token)))
-    driver.give(m.PolicyReplaced(Policy(version=3)))
+    driver.give(inputs.PolicyReplaced(Policy(version=3)))
     assert steered(driver.syn(2, 1, join(UE_WLAN, 2, token)))
     assert driver.counters.joins[JoinResult.PINNED] == 2
 
@@ -234,12 +237,12 @@ def test_a_draining_mcp_keeps_its_sessions_and_gets_no_new_ones():
     driver = Driver()
     session = driver.session()
     core, edge = driver.site.mcps
-    driver.give(m.McpAdmin(core.id, True))
+    driver.give(inputs.McpAdmin(core.id, True))
     assert (
         steered(driver.syn(2, 1, join(UE_WLAN, 1))).release.waypoint == driver.engine.map.inside[core.id].id
     )
     assert driver.session(sport=5, key=b"abcdefgh").mcp == edge.id
-    driver.give(m.McpAdmin(core.id, False))
+    driver.give(inputs.McpAdmin(core.id, False))
     assert driver.session(sport=6, key=b"abcdefgi").mcp == core.id == session.mcp
 
 
@@ -247,14 +250,14 @@ def test_a_draining_mcp_keeps_its_sessions_and_gets_no_new_ones():
 def test_a_dead_mcp_gets_nothing_and_is_believed_again_only_after_the_hold():
     driver = Driver()
     core, edge = driver.site.mcps
-    driver.give(m.McpReport(core.id, True, 0.1))
-    driver.give(m.McpReport(core.id, False, None))
+    driver.give(inputs.McpReport(core.id, True, 0.1))
+    driver.give(inputs.McpReport(core.id, False, None))
     assert driver.session(sport=1, key=b"1" * 8).mcp == edge.id
-    driver.give(m.McpReport(core.id, True, 0.1))
+    driver.give(inputs.McpReport(core.id, True, 0.1))
     assert driver.session(sport=2, key=b"2" * 8).mcp == edge.id
     driver.later(3.1)
     assert driver.session(sport=3, key=b"3" * 8).mcp == core.id
-    driver.give(m.PortStatus(3, 1, False))
+    driver.give(inputs.PortStatus(3, 1, False))
     assert driver.session(sport=4, key=b"4" * 8).mcp == edge.id
 
 
@@ -262,7 +265,7 @@ def test_a_dead_mcp_gets_nothing_and_is_believed_again_only_after_the_hold():
 def test_the_mcps_own_report_of_load_moves_new_sessions_while_it_is_fresh():
     driver = Driver()
     core, edge = driver.site.mcps
-    driver.give(m.McpReport(core.id, True, 1.0))
+    driver.give(inputs.McpReport(core.id, True, 1.0))
     assert driver.session(sport=1, key=b"1" * 8).mcp == edge.id
     driver.later(11)
     assert driver.session(sport=2, key=b"2" * 8).mcp == core.id
@@ -273,7 +276,7 @@ def test_no_mcp_and_fail_closed_is_told_as_a_lack_of_resources():
 
     driver = Driver(policy=Policy(fallback=Fallback.FAIL_CLOSED))
     for one in driver.site.mcps:
-        driver.give(m.McpAdmin(one.id, True))
+        driver.give(inputs.McpAdmin(one.id, True))
     assert refused(driver.syn(1, 1, capable(UE_LTE, 1))) == (2, True)
 
 
@@ -281,7 +284,7 @@ def test_server_answers_come_only_from_gateway_ports():
     driver = Driver(policy=ruled((When(), Terms(mode=Mode.HYBRID))))
     opening = capable(UE_LTE, 1)
     driver.syn(1, 1, opening)
-    driver.give(m.SynAckSeen(2, 1, answer(opening, b"")._replace(flags=SYN_ACK, kind=Kind.PLAIN)))
+    driver.give(inputs.SynAckSeen(2, 1, answer(opening, b"")._replace(flags=SYN_ACK, kind=Kind.PLAIN)))
     assert len(driver.engine.pinning.capabilities) == 0
     assert not [o for o in driver.give(Tick()) if isinstance(o, SendFrame) and o.frame[:6] == b""]
 
@@ -292,7 +295,7 @@ def test_an_mcp_that_stops_answering_is_left_out_within_four_seconds():
     core, edge = driver.site.mcps
     assert driver.session(sport=1, key=b"1" * 8).mcp == core.id
     driver.now += 4
-    driver.give(m.NeighbourSeen(5, 1, edge.addresses[0].packed, b"\2\0\0\0\0\5"))
+    driver.give(inputs.NeighbourSeen(5, 1, edge.addresses[0].packed, b"\2\0\0\0\0\5"))
     driver.give(Tick())
     assert driver.session(sport=2, key=b"2" * 8).mcp == edge.id
     driver.later(1)
@@ -310,11 +313,11 @@ def test_a_busy_link_is_felt_to_be_longer_by_new_sessions():
         return {s.mcp for s in list(driver.table)[-20:]}
 
     assert winners(1) == {core.id, edge.id}
-    driver.give(m.PortLoad(4, 2, 0.7))  # s4 -> s3
+    driver.give(inputs.PortLoad(4, 2, 0.7))  # s4 -> s3
     assert winners(100) == {edge.id}
-    driver.give(m.PortLoad(4, 2, 0.1))
+    driver.give(inputs.PortLoad(4, 2, 0.1))
     assert core.id in winners(200)
-    driver.give(m.PortLoad(4, 1, 0.9))  # an attachment is no link
+    driver.give(inputs.PortLoad(4, 1, 0.9))  # an attachment is no link
     assert core.id in winners(300)
 
 
@@ -322,27 +325,27 @@ def test_a_busy_link_is_felt_to_be_longer_by_new_sessions():
 def test_a_full_port_of_an_mcp_counts_as_its_load():
     driver = Driver()
     edge = driver.site.mcps[1]
-    driver.give(m.PortLoad(3, 1, 1.0))
+    driver.give(inputs.PortLoad(3, 1, 1.0))
     driver.give(Tick())
     assert driver.session(sport=1, key=b"1" * 8).mcp == edge.id
 
 
 def test_link_cost_grows_with_utilisation_as_fortz_and_thorup_have_it():
-    from steering.core.linkcost import slope
+    from steering.core.network.link_cost import slope
 
     assert [slope(u) for u in (0.0, 0.34, 0.7, 0.95, 1.05, 2.0)] == [1.0, 3.0, 10.0, 70.0, 500.0, 5000.0]
 
 
 @pytest.mark.row("N-5.6.3a")
 def test_rules_see_the_dscp_of_the_first_syn_in_both_families():
-    from steering.core.choosing import dscp_of
+    from steering.core.selection.chooser import dscp_of
 
     driver = Driver(policy=ruled((When(dscp=frozenset({46})), Terms(action=Action.BYPASS))))
     opening = capable(UE_LTE, 1)
     plain = bytearray(driver.frame(opening))
     marked = bytes(plain[:15]) + bytes([46 << 2 | 1]) + bytes(plain[16:])
-    assert natural(driver.give(m.SynSeen(1, 1, opening, marked)))
-    assert steered(driver.give(m.SynSeen(1, 1, opening._replace(sport=2), bytes(plain))))
+    assert natural(driver.give(inputs.SynSeen(1, 1, opening, marked)))
+    assert steered(driver.give(inputs.SynSeen(1, 1, opening._replace(sport=2), bytes(plain))))
     six = bytearray(driver.frame(capable("fd00:1::2", 1, dst="fd00:9::2")))
     six[14] |= 46 >> 2
     six[15] |= (46 & 3) << 6

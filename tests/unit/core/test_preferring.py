@@ -2,15 +2,16 @@
 
 import pytest
 
-from steering.core import messages as m
-from steering.core.preferring import distribution_of
-from steering.core.rulebook import Answer
+from steering.core import inputs
+from steering.core.outputs import Prefer
+from steering.core.selection.rulebook import Answer
+from steering.core.subflow_priority import distribution_of
 from steering.model.network import NetworkAccessType, PortRef, Trust
 from steering.model.policy import (
     Distribution,
     Policy,
+    PolicyRule,
     Pooling,
-    Rule,
     Subscriber,
     SubscriberClass,
     Terms,
@@ -30,9 +31,9 @@ class Live(Driver):
     """A session from LTE (cellular) that WLAN joined, under the terms of one rule."""
 
     def __init__(self, terms: Terms | None = None, **policy) -> None:
-        rules = (Rule("all", When(), terms),) if terms else ()
+        rules = (PolicyRule("all", When(), terms),) if terms else ()
         super().__init__(policy=Policy(**({"rules": rules} | policy)))
-        self.give(m.AccessChanged("lte", CELLULAR, None))
+        self.give(inputs.AccessChanged("lte", CELLULAR, None))
         self.one = self.session()
         self.join()
 
@@ -43,7 +44,7 @@ class Live(Driver):
         """What the MCP is told at the next tick: access -> wish."""
         found: dict[str, tuple[bool, ...]] = {}
         for output in self.later(0.05):
-            if isinstance(output, m.Prefer):
+            if isinstance(output, Prefer):
                 assert output.mcp == self.one.mcp
                 found |= {intent.access: tuple(intent.wish) for intent in output.intents}
         return found
@@ -52,11 +53,11 @@ class Live(Driver):
         """The switches tell how many bytes each access's subflow has sent so far."""
         for name, dpid in (("lte", 1), ("wlan", 2)):
             read = [
-                m.ObservedEntry(entry, 1, sent.get(name, 0))
+                inputs.ObservedEntry(entry, 1, sent.get(name, 0))
                 for entry in self.one.entries(3)
                 if entry.dpid == dpid
             ]
-            self.give(m.EntriesRead(dpid, read, [], True))
+            self.give(inputs.EntriesRead(dpid, read, [], True))
 
 
 OFF, ON = (True, True, 0), (False, True, 0)
@@ -88,11 +89,11 @@ def test_without_an_order_the_access_it_began_on_carries():
 def test_a_failed_access_hands_over_and_takes_back():
     live = Live(BACKUP)
     live.told()
-    live.give(m.PortStatus(2, 1, False))
+    live.give(inputs.PortStatus(2, 1, False))
     assert live.told() == {"lte": ON}
-    live.give(m.PortStatus(2, 1, True))
+    live.give(inputs.PortStatus(2, 1, True))
     assert live.told() == {"lte": OFF}
-    live.give(m.LinkDown(PortRef(2, 1), PortRef(9, 9)))
+    live.give(inputs.LinkDown(PortRef(2, 1), PortRef(9, 9)))
     assert live.told() == {}
 
 
@@ -109,9 +110,9 @@ def test_a_closed_subflow_hands_over():
 def test_access_information_turns_live_subflows_round():
     live = Live(BACKUP)
     live.told()
-    live.give(m.AccessChanged("wlan", CELLULAR, None))
+    live.give(inputs.AccessChanged("wlan", CELLULAR, None))
     assert live.told() == {"lte": ON}
-    live.give(m.AccessChanged("lte", FIXED, None))
+    live.give(inputs.AccessChanged("lte", FIXED, None))
     assert live.told() == {"wlan": OFF}
 
 
@@ -119,12 +120,12 @@ def test_access_information_turns_live_subflows_round():
 def test_what_may_be_pooled_no_more_is_closed_unless_it_is_all_there_is():
     live = Live(Terms(pooling=Pooling(allowed=frozenset({CELLULAR, WLAN}))))
     assert live.told() == {}
-    live.give(m.AccessChanged("wlan", FIXED, None))
+    live.give(inputs.AccessChanged("wlan", FIXED, None))
     assert live.told() == {"wlan": (False, False, 0)}
     assert refused(live.join(50001)) == (3, False)
-    live.give(m.AccessChanged("lte", FIXED, None))
+    live.give(inputs.AccessChanged("lte", FIXED, None))
     assert live.told() == {"wlan": ON}
-    live.give(m.AccessChanged("wlan", None, Trust.THIRD_PARTY))
+    live.give(inputs.AccessChanged("wlan", None, Trust.THIRD_PARTY))
     assert live.told() == {}  # neither may; the session goes on with what it has
 
 
@@ -133,13 +134,13 @@ def test_a_subscriber_has_an_order_of_its_own():
     owner = (Subscriber("house-7", prefixes=nets("10.1.0.0/24")),)
     live = Live(subscribers=owner)
     assert live.told() == {}
-    live.give(m.SubscriberAccess("house-7", Pooling(preferred=(CELLULAR, WLAN))))
+    live.give(inputs.SubscriberAccess("house-7", Pooling(preferred=(CELLULAR, WLAN))))
     assert live.told() == {"wlan": OFF}
-    live.give(m.SubscriberAccess("house-7", Pooling(allowed=frozenset({CELLULAR}))))
+    live.give(inputs.SubscriberAccess("house-7", Pooling(allowed=frozenset({CELLULAR}))))
     assert live.told() == {"wlan": (False, False, 0)}
     assert refused(live.join(50001))
     assert live.counters.refusals[Refusal.POOLING] == 1
-    live.give(m.SubscriberAccess("house-7", None))
+    live.give(inputs.SubscriberAccess("house-7", None))
     assert live.told() == {"wlan": ON}
 
 
@@ -153,7 +154,7 @@ def test_a_quota_that_is_used_up_makes_backups():
     live.sweep(lte=5_000_000, wlan=29_000_000)
     assert live.told() == {"lte": OFF}
     assert live.one.subflows[0].bytes == 5_000_000
-    live.give(m.PortStatus(2, 1, False))
+    live.give(inputs.PortStatus(2, 1, False))
     assert live.told() == {"lte": ON}  # better than nothing
 
 
@@ -168,13 +169,13 @@ def test_a_counter_that_began_anew_counts_on():
 @pytest.mark.row("D-1.u2")
 def test_offload_there_and_back():
     live = Live()
-    live.give(m.Offload("lte", "wlan"))
+    live.give(inputs.Offload("lte", "wlan"))
     assert live.told() == {"lte": OFF}
-    live.give(m.Offload("wlan", "lte"))
+    live.give(inputs.Offload("wlan", "lte"))
     assert live.told() == {"lte": ON, "wlan": OFF}
-    live.give(m.Offload("wlan", None))
+    live.give(inputs.Offload("wlan", None))
     assert live.told() == {"wlan": ON}
-    live.give(m.Offload("wlan", "elsewhere"))
+    live.give(inputs.Offload("wlan", "elsewhere"))
     assert live.told() == {}
 
 
@@ -198,24 +199,24 @@ def test_whoever_chooses_overflow_is_obeyed_by_port_polls_and_no_other_is():
     for policy in (
         {"distribution": overflow},
         {"subscribers": (Subscriber("one", **ours, distribution=overflow),)},
-        {"rules": (Rule("web", When(ports=((5201, 5201),)), Terms(distribution=overflow)),)},
+        {"rules": (PolicyRule("web", When(ports=((5201, 5201),)), Terms(distribution=overflow)),)},
     ):
         live = Live(**policy)
         assert live.told() == {"wlan": OFF}  # it began on LTE
-        live.give(m.PortLoad(2, 1, 1.0))
-        live.give(m.PortLoad(1, 1, 0.7))
+        live.give(inputs.PortLoad(2, 1, 1.0))
+        live.give(inputs.PortLoad(1, 1, 0.7))
         assert live.told() == {"wlan": ON}  # an access of the session is full
-        live.give(m.PortLoad(2, 1, 0.0))
+        live.give(inputs.PortLoad(2, 1, 0.0))
         assert live.told() == {"wlan": OFF}
-    other = Live(rules=(Rule("mail", When(ports=((25, 25),)), Terms(distribution=overflow)),))
-    other.give(m.PortLoad(1, 1, 1.0))
+    other = Live(rules=(PolicyRule("mail", When(ports=((25, 25),)), Terms(distribution=overflow)),))
+    other.give(inputs.PortLoad(1, 1, 1.0))
     assert other.told() == {}
 
 
 def test_shares_are_told_where_there_are_two():
     live = Live(Terms(distribution=Distribution.RATIO, ratio=(("lte", 1), ("wlan", 3))))
     assert live.told() == {"lte": (False, True, 1), "wlan": (False, True, 3)}
-    live.give(m.PortStatus(2, 1, False))
+    live.give(inputs.PortStatus(2, 1, False))
     assert live.told() == {"lte": ON, "wlan": ON}
 
 
@@ -223,7 +224,7 @@ def test_shares_are_told_where_there_are_two():
 def test_single_takes_a_second_subflow_only_when_the_first_failed():
     live = Live(Terms(usage_mode=UsageMode.SINGLE))
     assert len(live.one.subflows) == 1 and live.counters.refusals[Refusal.SINGLE] == 1
-    live.give(m.PortStatus(1, 1, False))
+    live.give(inputs.PortStatus(1, 1, False))
     assert steered(live.join(50001)).release.waypoint
     assert [s.endpoints()[3] for s in live.one.subflows] == [40000, 50001]
 
@@ -232,14 +233,14 @@ def test_single_takes_a_second_subflow_only_when_the_first_failed():
 def test_another_policy_and_another_hour_act_on_what_is_live():
     live = Live()
     assert live.told() == {}
-    live.give(m.PolicyReplaced(Policy(version=2, rules=(Rule("all", When(), BACKUP),))))
+    live.give(inputs.PolicyReplaced(Policy(version=2, rules=(PolicyRule("all", When(), BACKUP),))))
     assert live.told() == {"lte": OFF}
     evening = When(times=(TimeWindow(frozenset({1}), 60, 120),))
-    live.give(m.PolicyReplaced(Policy(version=3, rules=(Rule("rush", evening, BACKUP),))))
+    live.give(inputs.PolicyReplaced(Policy(version=3, rules=(PolicyRule("rush", evening, BACKUP),))))
     assert live.told() == {"lte": ON}
-    live.give(m.TimeOfDay(61))
+    live.give(inputs.TimeOfDay(61))
     assert live.told() == {"lte": OFF}
-    live.give(m.TimeOfDay(120))
+    live.give(inputs.TimeOfDay(120))
     assert live.told() == {"lte": ON}
 
 
@@ -259,11 +260,11 @@ def test_a_rule_counts_before_subscriber_class_and_system():
 
 @pytest.mark.row("N-5.6.2c")
 def test_two_subscribers_have_two_schemes_at_once():
-    rule = Rule("order", When(subscribers=frozenset({"b"})), BACKUP)
+    rule = PolicyRule("order", When(subscribers=frozenset({"b"})), BACKUP)
     hosts = tuple(Subscriber(name, prefixes=nets(f"10.1.0.{n}/32")) for name, n in (("a", 2), ("b", 3)))
     live = Live(rules=(rule,), subscribers=hosts)
     other = live.session("10.1.0.3", 41000, key=bytes(range(8)))
     live.syn(2, 1, join("10.2.0.3", 50000, other.token.to_bytes(4, "big")))
-    prefers = [o for o in live.later(0.05) if isinstance(o, m.Prefer)]
+    prefers = [o for o in live.later(0.05) if isinstance(o, Prefer)]
     assert [i.session for o in prefers for i in o.intents] == [other.id]
     assert UE_LTE == "10.1.0.2"

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steering.core import messages as m
-from steering.core.view import EngineView
-from steering.core.whatif import whatif
+from steering.core import inputs
+from steering.core.snapshots.view import EngineView
+from steering.core.snapshots.whatif import whatif
 from steering.model.authorisation import AclEntry, Answering
 from steering.model.control import WhatIf
 from steering.model.network import NetworkAccessType, Trust
-from steering.model.policy import Insertion, Limits, Policy, Quotas, Rule, Subscriber, Terms, When
+from steering.model.policy import Insertion, Limits, Policy, PolicyRule, Quotas, Subscriber, Terms, When
 from steering.model.rules import PacketClass
 from steering.model.session import SessionState
 from steering.wire.handshake import Kind
@@ -49,14 +49,14 @@ BOTH = off_path_site(
 )  # fmt: skip
 
 
-def policy(*rules: Rule, **more) -> Policy:
-    return Policy(rules=rules or (Rule("ahead", MINE, AHEAD),), subscribers=(HOST,), **more)
+def policy(*rules: PolicyRule, **more) -> Policy:
+    return Policy(rules=rules or (PolicyRule("ahead", MINE, AHEAD),), subscribers=(HOST,), **more)
 
 
 class Ahead(Lab):
     def __init__(self, **options) -> None:
         super().__init__(**({"site": BOTH, "policy": policy()} | options))
-        self.do(m.Tick())
+        self.do(inputs.Tick())
 
     @property
     def proactive(self):
@@ -85,7 +85,7 @@ class Ahead(Lab):
         if kind is Kind.JOIN:
             seen = seen._replace(kind=kind, key=b"")
         place = (at or self.home).inside
-        outputs = self.give(m.SynAckSeen(place.dpid, place.port, seen))
+        outputs = self.give(inputs.SynAckSeen(place.dpid, place.port, seen))
         self.network.apply(outputs)
         return outputs
 
@@ -95,8 +95,8 @@ class Ahead(Lab):
     def move(self):
         """Drain the host's MCP; the other one's switch port."""
         old = self.home
-        self.do(m.McpAdmin(old.id, True))
-        self.do(m.Tick())
+        self.do(inputs.McpAdmin(old.id, True))
+        self.do(inputs.Tick())
         assert self.home != old
         return (old.inside.dpid, 1), (self.home.inside.dpid, 1)
 
@@ -159,7 +159,7 @@ def test_no_segment_from_anywhere_ever_loops(role, src, flags, sport, live):
 @pytest.mark.row("S-18")
 def test_who_is_not_governed_is_asked_about_as_ever(lab):
     dpid, mac = EDGE[UE_LTE]
-    lab.do(m.NeighbourSeen(1, 1, packed("10.1.0.9"), bytes(5) + b"\x09"))
+    lab.do(inputs.NeighbourSeen(1, 1, packed("10.1.0.9"), bytes(5) + b"\x09"))
     result = lab.send(dpid, 1, to_gateway("10.1.0.9", 1, SYN, mac=mac))
     assert [c.packet_class for c in result.copies] == [PacketClass.SYN] and not result.deliveries
     assert lab.back(UE_LTE, 40000, SYN) == ([], [PacketClass.SYN])  # the Internet opens: the guards stay
@@ -230,7 +230,7 @@ def test_a_drained_mcp_keeps_what_it_has_and_gets_nothing_new(lab):
     assert first.release.waypoint == lab.engine.map.inside[lab.home.id].id
     # ... and no longer.
     (old,) = lab.table.with_token(int.from_bytes(TOKEN, "big"))
-    lab.network.apply(lab.give(m.AbortSession(old.id)))
+    lab.network.apply(lab.give(inputs.AbortSession(old.id)))
     lab.network.apply(lab.later(1.1))
     assert lab.to(UE_WLAN, 40005, SYN)[0] == [after]
 
@@ -248,18 +248,18 @@ def test_a_connection_answered_by_the_old_mcp_after_the_change_is_pinned_there(l
 def test_a_dead_mcp_leaves_its_subscribers_to_the_other():
     lab = Ahead()
     old = lab.home
-    lab.do(m.PortStatus(old.inside.dpid, 1, False))
-    lab.do(m.Tick())
+    lab.do(inputs.PortStatus(old.inside.dpid, 1, False))
+    lab.do(inputs.Tick())
     assert lab.home != old and lab.to(UE_LTE, 1, SYN)[0] == [(lab.home.inside.dpid, 1)]
-    lab.do(m.PortStatus(lab.home.inside.dpid, 1, False))
-    lab.do(m.Tick())
+    lab.do(inputs.PortStatus(lab.home.inside.dpid, 1, False))
+    lab.do(inputs.Tick())
     assert lab.proactive.units == {} and lab.to(UE_LTE, 1, SYN) == ([], [PacketClass.SYN])
 
 
 def test_a_policy_that_asks_again_leaves_live_sessions_where_they_are(lab):
     lab.told(UE_LTE, 40000)
     at = [(lab.home.inside.dpid, 1)]
-    lab.network.apply(lab.give(m.PolicyReplaced(Policy(version=2))))
+    lab.network.apply(lab.give(inputs.PolicyReplaced(Policy(version=2))))
     assert lab.to(UE_LTE, 40000)[0] == at and lab.back(UE_LTE, 40000)[0] == at
     assert lab.to(UE_LTE, 40001, SYN) == ([], [PacketClass.SYN])
     assert steered(lab.syn(2, 1, join(UE_WLAN, 5))).release.waypoint > 0
@@ -270,13 +270,14 @@ def test_sessions_from_before_keep_their_mcp_and_their_joins_when_entries_are_se
     elsewhere = Ahead().home.name  # where the entries will lead
     other = next(x.name for x in BOTH.mcps if x.name != elsewhere)
     lab.engine.handle(
-        m.PolicyReplaced(Policy(rules=(Rule("o", When(), Terms(mcps=frozenset({other}))),))), lab.now
+        inputs.PolicyReplaced(Policy(rules=(PolicyRule("o", When(), Terms(mcps=frozenset({other}))),))),
+        lab.now,
     )
     lab.steer(lab.syn(1, 1, capable(UE_LTE, 40000)))
     (session,) = lab.table
     place = lab.engine.map.inside[session.mcp].port
     lab.steer(lab.syn_ack(place.dpid, 1, answer(capable(UE_LTE, 40000))))
-    lab.network.apply(lab.give(m.PolicyReplaced(policy())))
+    lab.network.apply(lab.give(inputs.PolicyReplaced(policy())))
     assert lab.home.name == elsewhere and lab.proactive.strays == {"host": {session.id}}
     assert lab.to(UE_LTE, 40000)[0] == [(place.dpid, 1)]
     assert lab.to(UE_WLAN, 1, SYN)[1] == [PacketClass.SYN]
@@ -284,18 +285,18 @@ def test_sessions_from_before_keep_their_mcp_and_their_joins_when_entries_are_se
 
 
 def test_an_access_that_becomes_a_third_partys_is_asked_about_again(lab):
-    lab.do(m.AccessChanged("wlan", NetworkAccessType.WLAN, Trust.THIRD_PARTY))
-    lab.do(m.Tick())
+    lab.do(inputs.AccessChanged("wlan", NetworkAccessType.WLAN, Trust.THIRD_PARTY))
+    lab.do(inputs.Tick())
     assert lab.proactive.units == {} and lab.to(UE_WLAN, 1, SYN)[1] == [PacketClass.SYN]
 
 
 def test_a_list_that_comes_in_by_rest_has_syns_looked_at(lab):
     entry = AclEntry("no", Answering.DENY, sources=(ip_network("10.1.0.2/32"),), ports=((80, 80),))
-    lab.do(m.AclReplaced((entry,)))
-    lab.do(m.Tick())
+    lab.do(inputs.AclReplaced((entry,)))
+    lab.do(inputs.Tick())
     assert lab.to(UE_LTE, 1, SYN)[1] == [PacketClass.SYN]
-    lab.do(m.AclReplaced(()))
-    lab.do(m.Tick())
+    lab.do(inputs.AclReplaced(()))
+    lab.do(inputs.Tick())
     assert lab.to(UE_LTE, 1, SYN)[1] == []
 
 
@@ -318,22 +319,22 @@ def test_subscribers_are_shared_out_by_capacity_and_a_death_moves_only_its_own()
         Subscriber(f"s{n}", prefixes=(ip_network(f"10.1.0.{n}/32"), ip_network(f"10.2.0.{n}/32")))
         for n in range(1, 201)
     )
-    everyone = Rule("all", When(subscribers=frozenset(s.id for s in many)), AHEAD)
+    everyone = PolicyRule("all", When(subscribers=frozenset(s.id for s in many)), AHEAD)
     site = replace(BOTH, mcps=(replace(BOTH.mcps[0], capacity_sessions=30_000), BOTH.mcps[1]))
     lab = Ahead(site=site, policy=Policy(rules=(everyone,), subscribers=many))
     before = {name: unit.mcp for name, unit in lab.proactive.units.items()}
     share = list(before.values()).count(site.mcps[0].id) / len(many)
     assert len(before) == 200 and 0.65 < share < 0.85
-    lab.do(m.McpAdmin(site.mcps[1].id, True))
-    lab.do(m.Tick())
+    lab.do(inputs.McpAdmin(site.mcps[1].id, True))
+    lab.do(inputs.Tick())
     assert {unit.mcp for unit in lab.proactive.units.values()} == {site.mcps[0].id}
-    lab.do(m.McpAdmin(site.mcps[1].id, False))
-    lab.do(m.Tick())
+    lab.do(inputs.McpAdmin(site.mcps[1].id, False))
+    lab.do(inputs.Tick())
     assert {name: unit.mcp for name, unit in lab.proactive.units.items()} == before
 
 
 def test_everybody_else_is_one_unit_with_one_mcp():
-    lab = Ahead(policy=Policy(rules=(Rule("all", When(), AHEAD),)))
+    lab = Ahead(policy=Policy(rules=(PolicyRule("all", When(), AHEAD),)))
     (unit,) = lab.proactive.units.values()
     assert unit.name == "" and len(unit.prefixes) == 4
     places = {tuple(lab.to(src, 1, SYN)[0]) for src in EDGE}
@@ -346,16 +347,16 @@ def test_each_prefix_apart_is_the_control():
 
 
 def test_more_connections_than_one_tick_may_pin_are_moved_before_anything_is(lab, monkeypatch):
-    monkeypatch.setattr("steering.core.proactive.EACH_TICK", 3)
+    monkeypatch.setattr("steering.core.proactive.units.EACH_TICK", 3)
     for sport in range(8):
         lab.told(UE_LTE, 40000 + sport, key=bytes([sport]) * 8)
     old = lab.home
-    lab.do(m.McpAdmin(old.id, True))
+    lab.do(inputs.McpAdmin(old.id, True))
     for _ in range(2):
-        lab.do(m.Tick())
+        lab.do(inputs.Tick())
         assert lab.home == old and lab.to(UE_LTE, 1)[0] == [(old.inside.dpid, 1)]
     lab.told(UE_LTE, 50000, key=b"newcomer")  # meanwhile
-    lab.do(m.Tick())
+    lab.do(inputs.Tick())
     assert lab.home != old
     assert all(lab.to(UE_LTE, 40000 + n)[0] == [(old.inside.dpid, 1)] for n in range(8))
     assert lab.to(UE_LTE, 50000)[0] == [(old.inside.dpid, 1)]

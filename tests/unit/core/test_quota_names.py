@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from steering.core.quotas import Allowance, Ledger, Limit
+from steering.core.selection.quotas import Allowance, Ledger, Limit
 
 NONE = Limit(9, "limits")
 

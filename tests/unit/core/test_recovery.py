@@ -3,7 +3,7 @@
 import pytest
 
 from steering.core.engine import Engine
-from steering.core.messages import EntriesRead, ObservedEntry, ObservedHost, SwitchUp, SynSeen, Tick
+from steering.core.inputs import EntriesRead, ObservedEntry, ObservedHost, SwitchUp, SynSeen, Tick
 from steering.model.network import PortRole
 from steering.model.policy import Policy
 from steering.model.session import Refusal, SessionState, unpack_cookie
@@ -76,7 +76,7 @@ def test_the_short_way_of_the_usual_entry_leads_to_what_the_long_way_leads_to(mo
     for order in ((1, 2, 3, 4, 5), (5, 4, 3, 2, 1)):
         short = restarted(driver, held, order)
         with monkeypatch.context() as patch:
-            patch.setattr("steering.core.recovery._INITIAL", -1)
+            patch.setattr("steering.core.restart.readback._INITIAL", -1)
             long = restarted(driver, held, order)
         assert indexes(short) == indexes(long)
         for session in list(short.table):

@@ -5,19 +5,19 @@ from ipaddress import ip_network
 
 import pytest
 
-from steering.core.messages import (
+from steering.core.inputs import (
     AcceptReservation,
     LinkDown,
     ReleaseReservation,
     RenewReservation,
     Reserve,
     SwitchUp,
-    SyncRules,
 )
-from steering.core.sessions import flow_key
+from steering.core.outputs import SyncRules
+from steering.core.sessions.table import flow_key
 from steering.model.network import PortRef
 from steering.model.policy import Policy, Reservations, Subscriber
-from steering.model.reservation import Became, Denied, Level, Standing, Wish
+from steering.model.reservation import Became, Denied, Level, ReservationRequest, Standing
 from steering.model.rules import VIRTUAL_MAC, Meter, Table, label_mac
 from steering.model.session import Refusal
 from steering.wire.crypto import token
@@ -59,7 +59,7 @@ def lab() -> Lab:
     return Lab(site(), POLICY)
 
 
-def ask(driver: Driver, name: str, wish: Wish) -> Denied | None:
+def ask(driver: Driver, name: str, wish: ReservationRequest) -> Denied | None:
     apply(driver, driver.give(Reserve(name, wish)))
     verdict = driver.engine.reserving.verdict
     assert verdict.id == name
@@ -71,8 +71,8 @@ def apply(driver: Driver, outputs) -> None:
         driver.network.apply(list(outputs))
 
 
-def rate(session, mbit: float, **more) -> Wish:
-    return Wish(Level.SESSION, session=session.id, rate=int(mbit * MEGA), **more)
+def rate(session, mbit: float, **more) -> ReservationRequest:
+    return ReservationRequest(Level.SESSION, session=session.id, rate=int(mbit * MEGA), **more)
 
 
 def held(driver: Driver, name: str):
@@ -187,7 +187,7 @@ def test_a_later_subflow_is_fitted_in_and_a_lost_link_moves_or_ends(lab: Lab) ->
 def test_of_ten_subflows_four_are_offered_and_the_fifth_join_is_refused_until_the_lease_ends() -> None:
     lab = Lab(site(), replace(POLICY, limits=replace(POLICY.limits, subflows_per_session=20)))
     session = lab.session()
-    wish = Wish(Level.SUBFLOW, session=session.id, subflows=10)
+    wish = ReservationRequest(Level.SUBFLOW, session=session.id, subflows=10)
     assert ask(lab, "a", wish) is None
     assert (held(lab, "a").standing, held(lab, "a").subflows) == (Standing.OFFERED, 4)
     lab.give(AcceptReservation("a"))
@@ -207,22 +207,22 @@ def test_a_subscribers_subflows_count_over_its_sessions() -> None:
     lab = Lab(site(), POLICY)
     one = lab.session()
     other = lab.session(sport=40_009, key=b"another1")
-    assert ask(lab, "a", Wish(Level.SUBSCRIBER, subscriber="anna", subflows=1)) is None
+    assert ask(lab, "a", ReservationRequest(Level.SUBSCRIBER, subscriber="anna", subflows=1)) is None
     lab.syn(2, 1, join(UE_WLAN, 50_000))
     assert len(one.subflows) == 2
     assert refused(lab.syn(2, 1, join(UE_WLAN, 50_001, token(1, b"another1"))))
     assert len(other.subflows) == 1
-    assert ask(lab, "b", Wish(Level.SUBFLOW, session=other.id, subflows=6)) is None
+    assert ask(lab, "b", ReservationRequest(Level.SUBFLOW, session=other.id, subflows=6)) is None
     assert held(lab, "b").subflows == 4
-    assert ask(lab, "c", Wish(Level.SESSION, session=other.id, subflows=6)) is None
+    assert ask(lab, "c", ReservationRequest(Level.SESSION, session=other.id, subflows=6)) is None
     assert held(lab, "c").subflows == 1  # the pool has six
-    assert ask(lab, "d", Wish(Level.SESSION, session=one.id, subflows=1)) is Denied.NO_SUBFLOWS
+    assert ask(lab, "d", ReservationRequest(Level.SESSION, session=one.id, subflows=1)) is Denied.NO_SUBFLOWS
 
 
 @pytest.mark.row("D-6.4g")
 def test_a_subscribers_rate_is_by_its_prefixes(lab: Lab) -> None:
     lab.session()
-    assert ask(lab, "a", Wish(Level.SUBSCRIBER, subscriber="anna", rate=3 * MEGA)) is None
+    assert ask(lab, "a", ReservationRequest(Level.SUBSCRIBER, subscriber="anna", rate=3 * MEGA)) is None
     matches = [dict(rule.match) for rule in lab.network[1].rules(Table.LABEL) if rule.priority == 2000]
     assert {match["ipv4_src"] for match in matches} == {
         (str(p.network_address), str(p.netmask)) for p in ANNA.prefixes
@@ -234,24 +234,30 @@ def test_a_subflows_rate_is_its_own(lab: Lab) -> None:
     session = lab.session()
     lab.syn(2, 1, join(UE_WLAN, 50_000))
     flow = flow_key(packed(UE_WLAN), packed(SERVER), 50_000, 5201)
-    assert ask(lab, "a", Wish(Level.SUBFLOW, flow=flow, rate=3 * MEGA)) is None
+    assert ask(lab, "a", ReservationRequest(Level.SUBFLOW, flow=flow, rate=3 * MEGA)) is None
     assert {leg.pair[0] for leg in held(lab, "a").legs if leg.upward and leg.host} == {2}
     assert held(lab, "a").wish.session == session.id
-    assert ask(lab, "b", Wish(Level.SUBFLOW, flow=flow, rate=MEGA)) is Denied.DUPLICATE
+    assert ask(lab, "b", ReservationRequest(Level.SUBFLOW, flow=flow, rate=MEGA)) is Denied.DUPLICATE
 
 
 @pytest.mark.parametrize(
     ("wish", "denied"),
     [
-        (Wish(Level.SUBSCRIBER, subscriber="bert", rate=MEGA), Denied.NO_SUBSCRIBER),
-        (Wish(Level.SUBSCRIBER, subscriber="anna", rate=MEGA, mcp="nowhere"), Denied.NO_MCP),
-        (Wish(Level.SUBSCRIBER, subscriber="anna", rate=MEGA), Denied.NO_MCP),  # no session tells which
-        (Wish(Level.SESSION, session=77, rate=MEGA), Denied.NO_SESSION),
-        (Wish(Level.SUBFLOW, flow=bytes(12), rate=MEGA), Denied.NO_SUBFLOW),
-        (Wish(Level.SUBSCRIBER, subscriber="anna", subflows=1, mcp="core", owner="bert"), Denied.NOT_YOURS),
+        (ReservationRequest(Level.SUBSCRIBER, subscriber="bert", rate=MEGA), Denied.NO_SUBSCRIBER),
+        (ReservationRequest(Level.SUBSCRIBER, subscriber="anna", rate=MEGA, mcp="nowhere"), Denied.NO_MCP),
+        (
+            ReservationRequest(Level.SUBSCRIBER, subscriber="anna", rate=MEGA),
+            Denied.NO_MCP,
+        ),  # no session tells which
+        (ReservationRequest(Level.SESSION, session=77, rate=MEGA), Denied.NO_SESSION),
+        (ReservationRequest(Level.SUBFLOW, flow=bytes(12), rate=MEGA), Denied.NO_SUBFLOW),
+        (
+            ReservationRequest(Level.SUBSCRIBER, subscriber="anna", subflows=1, mcp="core", owner="bert"),
+            Denied.NOT_YOURS,
+        ),
     ],
 )
-def test_refusals_have_names_and_leave_nothing(lab: Lab, wish: Wish, denied: Denied) -> None:
+def test_refusals_have_names_and_leave_nothing(lab: Lab, wish: ReservationRequest, denied: Denied) -> None:
     assert ask(lab, "x", wish) is denied
     assert lab.engine.reserving.by_id == {}
     assert lab.counters.reservations_refused == {denied: 1}
@@ -294,6 +300,6 @@ def test_without_enforcement_answers_are_the_same_and_switches_hold_nothing() ->
 
 
 def test_a_new_session_is_not_the_reserved_one(lab: Lab) -> None:
-    ask(lab, "a", Wish(Level.SUBFLOW, session=lab.session().id, subflows=1))
+    ask(lab, "a", ReservationRequest(Level.SUBFLOW, session=lab.session().id, subflows=1))
     lab.syn(1, 1, capable(UE_LTE, 40_500))
     assert lab.counters.refusals == {}

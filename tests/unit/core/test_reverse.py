@@ -3,9 +3,10 @@
 import pytest
 
 from steering.core.counters import JoinResult
-from steering.core.messages import FinSeen, ObservedEntry, Release, SynSeen, WatchedSeen
+from steering.core.inputs import FinSeen, ObservedEntry, SynSeen, WatchedSeen
+from steering.core.outputs import Release
 from steering.model.network import PortRole
-from steering.model.policy import Action, Direction, Policy, Rule, Terms, When
+from steering.model.policy import Action, Direction, Policy, PolicyRule, Terms, When
 from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import SessionState, Watch
 from steering.wire.crypto import token
@@ -27,7 +28,7 @@ from tests.unit.core.sites import (
 from tests.unit.core.test_where_packets_go import MCP_MAC, Lab
 from tests.unit.core.wired import HOST_KEY, Wired
 
-FROM_SERVERS = Policy(rules=(Rule("in", When(directions=frozenset({Direction.SERVER})), Terms()),))
+FROM_SERVERS = Policy(rules=(PolicyRule("in", When(directions=frozenset({Direction.SERVER})), Terms()),))
 OPENING = handshake(SERVER, 40000, UE_LTE)
 MCP_ADDRESS = "10.8.0.2"
 
@@ -97,8 +98,10 @@ def test_the_mcps_own_join_is_the_sessions(driver: Driver) -> None:
     "policy",
     [
         Policy(),
-        Policy(rules=(Rule("all", When(), Terms()),)),
-        Policy(rules=(Rule("no", When(directions=frozenset({Direction.SERVER})), Terms(Action.BYPASS)),)),
+        Policy(rules=(PolicyRule("all", When(), Terms()),)),
+        Policy(
+            rules=(PolicyRule("no", When(directions=frozenset({Direction.SERVER})), Terms(Action.BYPASS)),)
+        ),
     ],
 )
 def test_without_a_rule_for_servers_their_connections_are_left_alone(policy: Policy) -> None:

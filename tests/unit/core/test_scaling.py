@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from steering.core.engine import Engine
-from steering.core.messages import ObservedHost
+from steering.core.inputs import ObservedHost
 from steering.model.network import PortRef, PortRole
 from steering.model.policy import Policy
 from tests.unit.core.sites import UE_WLAN, Driver, join, mcp, off_path_site, steered

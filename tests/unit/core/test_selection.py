@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.core.graph import Graph
-from steering.core.selection import candidates, decide, effective
+from steering.core.network.graph import Graph
+from steering.core.selection.scoring import candidates, decide, effective
 from steering.model.decision import DecisionKey, Filtered, Outcome
 from steering.model.network import Interception, McpType, PortRef, Site
 from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights

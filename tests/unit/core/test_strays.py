@@ -2,9 +2,9 @@
 
 import pytest
 
-from steering.core import strays
 from steering.core.counters import JoinResult
-from steering.core.strays import PRIORITY, SECONDS
+from steering.core.handshakes import unknown_token_block as strays
+from steering.core.handshakes.unknown_token_block import PRIORITY, SECONDS
 from steering.model.policy import Policy, UnknownJoin
 from steering.model.rules import PacketClass, Table
 from steering.model.session import Refusal

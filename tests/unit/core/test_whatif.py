@@ -2,10 +2,10 @@
 
 import pytest
 
-from steering.core.view import EngineView
-from steering.core.whatif import whatif
+from steering.core.snapshots.view import EngineView
+from steering.core.snapshots.whatif import whatif
 from steering.model.control import WhatIf
-from steering.model.policy import Origin, Policy, Presence, Rule, Terms, When
+from steering.model.policy import Origin, Policy, PolicyRule, Presence, Terms, When
 from tests.unit.core.sites import SERVER, UE_LTE, Driver, answer, capable, packed
 
 
@@ -20,7 +20,9 @@ def reason(driver: Driver, source_port: int | None = None) -> str:
 @pytest.mark.row("N-5.2.2.1a")
 def test_the_hosts_port_counts_where_the_mark_does():
     terms = Terms(terminate_only=frozenset({Origin.PROXIED}))
-    made = Driver(policy=Policy(marker_ports=((50_000, 50_100),), rules=(Rule("demux", When(), terms),)))
+    made = Driver(
+        policy=Policy(marker_ports=((50_000, 50_100),), rules=(PolicyRule("demux", When(), terms),))
+    )
     assert reason(made, 50_050) == "core"
     assert reason(made, 50_101) == reason(made) == "terminate-only"
 

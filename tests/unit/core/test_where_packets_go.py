@@ -5,16 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from steering.core.messages import (
-    EntriesRead,
-    LinkDown,
-    NeighbourSeen,
-    ObservedHost,
-    PortStatus,
-    Steer,
-    SwitchUp,
-    SyncRules,
-)
+from steering.core.inputs import EntriesRead, LinkDown, NeighbourSeen, ObservedHost, PortStatus, SwitchUp
+from steering.core.outputs import Steer, SyncRules
 from steering.model.network import Interception, PortRef
 from steering.model.rules import VIRTUAL_MAC, PacketClass, Table, UnwildcardFlow
 from tests.fakes.network import FakeNetwork

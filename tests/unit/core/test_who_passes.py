@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.core.acl import kept_out, verdict
-from steering.core.messages import AclReplaced, PolicyReplaced, RegistryReplaced
+from steering.core.admission.acl import kept_out, verdict
+from steering.core.inputs import AclReplaced, PolicyReplaced, RegistryReplaced
 from steering.model.authorisation import AclEntry, Answering, Authorization, Registered, Verdict
 from steering.model.policy import Policy
 from steering.model.rules import VIRTUAL_MAC, Table

@@ -2,11 +2,12 @@
 
 import pytest
 
-from steering.core.messages import NATURAL, PolicyReplaced
-from steering.core.native import OPENING
-from steering.core.view import EngineView
+from steering.core.handshakes.native_mptcp import OPENING
+from steering.core.inputs import PolicyReplaced
+from steering.core.outputs import NATURAL
+from steering.core.snapshots.view import EngineView
 from steering.model.network import PortRole
-from steering.model.policy import Action, Limits, Mode, Policy, Presence, Rule, Terms, Timers, When
+from steering.model.policy import Action, Limits, Mode, Policy, PolicyRule, Presence, Terms, Timers, When
 from steering.model.session import SessionState
 from steering.model.view import Wanted
 from steering.policy import parse_policy
@@ -71,7 +72,9 @@ def test_a_plain_server_gets_the_mcp_from_the_next_connection_on():
 
 def test_what_other_terms_leave_alone_is_not_told_as_withdrawn():
     for terms in (Terms(action=Action.BYPASS), Terms(mode=Mode.TRANSPARENT), Terms(mode=Mode.HYBRID)):
-        made = Driver(policy=Policy(mcp_presence=Presence.WITHDRAW, rules=(Rule("own", When(), terms),)))
+        made = Driver(
+            policy=Policy(mcp_presence=Presence.WITHDRAW, rules=(PolicyRule("own", When(), terms),))
+        )
         withdrawn(made)
         assert len(made.table) == 0
 

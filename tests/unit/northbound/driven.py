@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from steering.core.messages import PolicyReplaced
-from steering.core.view import EngineView
-from steering.core.whatif import whatif
+from steering.core.inputs import PolicyReplaced
+from steering.core.snapshots.view import EngineView
+from steering.core.snapshots.whatif import whatif
 from steering.model.control import Json, McpAnswer, McpOutcome, PolicyOutcome, PolicyText, WhatIf
 from steering.policy import parse_policy
 from steering.policy.findings import Code

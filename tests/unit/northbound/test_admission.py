@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from webob import Request
 
-from steering.core.messages import AclReplaced, PairingsReplaced, RegistryReplaced
+from steering.core.inputs import AclReplaced, PairingsReplaced, RegistryReplaced
 from steering.model.authorisation import Answering
 from steering.northbound.credentials import CredentialError, StateDirectory
 from steering.northbound.lists import ACL, REGISTRY, Lists, Memory

@@ -9,17 +9,10 @@ from typing import Any
 import pytest
 from webob import Request, Response
 
-from steering.core.messages import (
-    AbortSession,
-    AccessChanged,
-    McpAdmin,
-    McpReport,
-    Offload,
-    SubscriberAccess,
-)
-from steering.core.view import EngineView
+from steering.core.inputs import AbortSession, AccessChanged, McpAdmin, McpReport, Offload, SubscriberAccess
+from steering.core.snapshots.view import EngineView
 from steering.model.network import NetworkAccessType, Trust
-from steering.model.policy import Policy, Pooling, Rule, Subscriber, Terms, When
+from steering.model.policy import Policy, PolicyRule, Pooling, Subscriber, Terms, When
 from steering.northbound.routes import ROUTES
 from steering.northbound.throttle import Throttle
 from steering.northbound.tokens import Role
@@ -373,7 +366,7 @@ def test_a_question_that_makes_no_sense(rest: Rest, change: dict[str, Any], path
 @pytest.mark.row("N-7.1")
 def test_a_subscriber_is_shown_by_a_pseudonym_everywhere() -> None:
     subscriber = Subscriber(IMSI, prefixes=nets("10.1.0.0/24"))
-    rule = Rule("own", When(subscribers=frozenset({IMSI})), Terms())
+    rule = PolicyRule("own", When(subscribers=frozenset({IMSI})), Terms())
     driver = Driver(policy=Policy(rules=(rule,), subscribers=(subscriber,)))
     session = driver.session()
     view = EngineView(driver.engine, lambda: driver.now, "0.1.0")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from webob import Request
 
-from steering.core.messages import TimeOfDay
-from steering.core.view import EngineView
-from steering.model.policy import Policy, Rule, Terms, TimeWindow, When
+from steering.core.inputs import TimeOfDay
+from steering.core.snapshots.view import EngineView
+from steering.model.policy import Policy, PolicyRule, Terms, TimeWindow, When
 from steering.northbound.tokens import Role
 from tests.unit.core.sites import Driver
 from tests.unit.northbound.driven import Driven
@@ -16,7 +16,7 @@ from tests.unit.northbound.fixed_view import TOKEN, north, token_of
 
 CLOCK = "/v1/policy/clock"
 RUSH = TimeWindow(frozenset({1, 2, 3, 4, 5}), 17 * 60, 22 * 60)
-POLICY = Policy(rules=(Rule("rush", When(times=(RUSH,)), Terms()), Rule("rest", When(), Terms())))
+POLICY = Policy(rules=(PolicyRule("rush", When(times=(RUSH,)), Terms()), PolicyRule("rest", When(), Terms())))
 
 
 class Rest:

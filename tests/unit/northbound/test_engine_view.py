@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from webob import Request
 
-from steering.core.messages import Reserve
-from steering.core.view import EngineView
+from steering.core.inputs import Reserve
+from steering.core.snapshots.view import EngineView
 from steering.model.network import McpType
-from steering.model.reservation import Level, Wish
+from steering.model.reservation import Level, ReservationRequest
 from steering.northbound.routes import ROUTES
 from steering.northbound.schemas import SCHEMAS
 from tests.unit.core.sites import TOKEN as SESSION_TOKEN
@@ -52,7 +52,9 @@ def test_bodies_are_what_the_schemas_say(driver: Driver) -> None:
     ask = asking(driver)
     (listed,) = ask("/v1/sessions")["sessions"]
     decision = ask(f"/v1/sessions/{listed['id']}")["decision"]
-    driver.give(Reserve(listed["id"], Wish(Level.SUBFLOW, session=int(listed["id"]), subflows=1)))
+    driver.give(
+        Reserve(listed["id"], ReservationRequest(Level.SUBFLOW, session=int(listed["id"]), subflows=1))
+    )
     for route in ROUTES:
         if route.method != "GET" or route.media_type == "text/event-stream":
             continue

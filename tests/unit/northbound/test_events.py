@@ -9,9 +9,10 @@ import pytest
 from webob import Request
 
 from steering.core.counters import Counters
-from steering.core.messages import Prefer, SwitchDown
-from steering.core.view import EngineView
-from steering.model.preference import Intent, Wish
+from steering.core.inputs import SwitchDown
+from steering.core.outputs import Prefer
+from steering.core.snapshots.view import EngineView
+from steering.model.preference import Intent, SubflowWish
 from steering.model.session import Refusal
 from steering.northbound import events
 from steering.northbound.events import MAX_QUEUE, MAX_STREAMS, EventBody, EventHub, Stream, TooManyStreams
@@ -197,12 +198,14 @@ def test_an_mcp_hears_how_things_stand_and_then_what_changes() -> None:
 @pytest.mark.row("D-6.3e", "N-7.1")
 def test_intents_are_for_their_mcp_alone() -> None:
     view = FixedView()
-    wish = Intent(3, 0x92C53B6F, b"\n\1\0\2", 40000, b"\n\t\0\2", 80, "lte", "cellular", Wish(backup=True))
+    wish = Intent(
+        3, 0x92C53B6F, b"\n\1\0\2", 40000, b"\n\t\0\2", 80, "lte", "cellular", SubflowWish(backup=True)
+    )
     view.wanted["core"] = [wish] * 101
     made = north(view)
     streams = [opened(made.application, path) for path in ("/v1/mcps/core/events", "/v1/mcps/edge/events")]
     streams.append(opened(made.application, "/v1/events"))
-    made.preferences.tell(Prefer(1, (wish._replace(wish=Wish(allowed=False, share=2)),)))
+    made.preferences.tell(Prefer(1, (wish._replace(wish=SubflowWish(allowed=False, share=2)),)))
     told = []
     for response in streams:
         chunks = iter(response.app_iter)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from webob import Request
 
-from steering.core.messages import LinkWeighed
-from steering.core.view import EngineView
+from steering.core.inputs import LinkWeighed
+from steering.core.snapshots.view import EngineView
 from steering.model.network import PortRef
 from steering.northbound.links import FILE
 from steering.northbound.lists import Memory

@@ -11,8 +11,8 @@ import pytest
 from webob import Request
 
 from steering.cli.main import main
-from steering.core.messages import PolicyReplaced
-from steering.core.view import EngineView
+from steering.core.inputs import PolicyReplaced
+from steering.core.snapshots.view import EngineView
 from steering.model.mapping import Mapping, holder
 from steering.model.policy import Logging, Policy, Subscriber, Switch
 from steering.model.source import SourceMode, SourceModes

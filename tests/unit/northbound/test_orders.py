@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from webob import Request
 
-from steering.core.messages import AccessChanged, McpAdmin, Offload, SubscriberAccess
-from steering.core.view import EngineView
+from steering.core.inputs import AccessChanged, McpAdmin, Offload, SubscriberAccess
+from steering.core.snapshots.view import EngineView
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import Policy, Pooling, Subscriber
 from steering.northbound.bodies import SubscriberUpdate

@@ -10,8 +10,8 @@ import pytest
 from webob import Request
 
 from steering.cli.main import main
-from steering.core.messages import Tick
-from steering.core.view import EngineView
+from steering.core.inputs import Tick
+from steering.core.snapshots.view import EngineView
 from steering.northbound import Northbound, credentials
 from steering.northbound.pseudonyms import pseudonym
 from steering.northbound.schemas import SCHEMAS

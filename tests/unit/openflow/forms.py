@@ -13,7 +13,7 @@ from steering.model.rules import (
     CookieKind,
     DecTtl,
     Move,
-    Output,
+    OutputAction,
     PacketClass,
     Resubmit,
     Rule,
@@ -53,7 +53,7 @@ def _answers() -> list[Rule]:
         Move("arp_sha", "arp_tha", 48),
         SetField("arp_sha", VIRTUAL_MAC),
     )
-    arp = (*arp_turn, Move("arp_spa", "arp_tpa", 32), SetField("arp_spa", V4), Output(IN_PORT))
+    arp = (*arp_turn, Move("arp_spa", "arp_tpa", 32), SetField("arp_spa", V4), OutputAction(IN_PORT))
     turn4 = (*turn, Move("ipv4_src", "ipv4_dst", 32), SetField("ipv4_src", V4), SetField("nw_ttl", 64))
     turn6 = (*turn, Move("ipv6_src", "ipv6_dst", 128), SetField("ipv6_src", V6))
     icmp: dict[str, Any] = {
@@ -66,10 +66,10 @@ def _answers() -> list[Rule]:
     icmp6: dict[str, Any] = {"in_port": 1, "eth_type": 0x86DD, "ip_proto": 58, "icmpv6_code": 0}
     nd, echo = {**icmp6, "icmpv6_type": 135}, {**icmp6, "icmpv6_type": 128}
     advert = (SetField("nd_options_type", 2), SetField("nd_reserved", 0xE000_0000))
-    tell = (*advert, SetField("ipv6_nd_tll", VIRTUAL_MAC), Output(IN_PORT))
+    tell = (*advert, SetField("ipv6_nd_tll", VIRTUAL_MAC), OutputAction(IN_PORT))
     turn_back = (*turn6, SetField("icmpv6_type", 136), Resubmit(Table.ND))
-    echo4 = (*turn4, SetField("icmpv4_type", 0), Output(IN_PORT))
-    echo6 = (*turn6, SetField("nw_ttl", 64), SetField("icmpv6_type", 129), Output(IN_PORT))
+    echo4 = (*turn4, SetField("icmpv4_type", 0), OutputAction(IN_PORT))
+    echo6 = (*turn6, SetField("nw_ttl", 64), SetField("icmpv6_type", 129), OutputAction(IN_PORT))
     return [
         made(Table.GUARD, 100, *arp, in_port=1, eth_type=0x0806, arp_op=1, arp_tpa=V4),
         made(Table.GUARD, 101, *echo4, ipv4_dst=V4, **icmp),
@@ -86,7 +86,7 @@ def every_form() -> list[Rule]:
     tcp6: dict[str, Any] = {"eth_type": 0x86DD, "ip_proto": 6}
     sent = (ToController(2, 0xFFFF),)
     label = (SetField("eth_dst", label_mac(0x1234, 5)), DecTtl())
-    deliver = (SetField("eth_dst", "0a:00:00:00:00:01"), SetField("eth_src", VIRTUAL_MAC), Output(3))
+    deliver = (SetField("eth_dst", "0a:00:00:00:00:01"), SetField("eth_src", VIRTUAL_MAC), OutputAction(3))
     waypoint = (77, WAYPOINT_MASK)
     net4, net6 = ("10.0.0.0", "255.0.0.0"), ("fd00::", "ffff:ffff::")
     return [
@@ -106,7 +106,7 @@ def every_form() -> list[Rule]:
         made(Table.CLASSIFY, 0, goto=Table.ROUTE),
         made(Table.ROUTE, 100, UnwildcardFlow(), *label, goto=Table.LABEL, ipv4_dst=net4, **tcp),
         made(Table.ROUTE, 101, *label, goto=Table.LABEL, eth_type=0x86DD, ipv6_dst=net6),
-        made(Table.LABEL, 100, Output(4), eth_dst=label_mac(0x1234, 5)),
+        made(Table.LABEL, 100, OutputAction(4), eth_dst=label_mac(0x1234, 5)),
         made(Table.LABEL, 101, goto=Table.HOST, write=waypoint, eth_dst=label_mac(77)),
         made(Table.HOST, 1000, *deliver, metadata=waypoint, eth_type=0x0800, ipv4_dst="10.0.0.9", cookie=host),
         made(Table.HOST, 1001, *deliver, metadata=waypoint, eth_type=0x86DD, ipv6_dst="fd00::9", cookie=host),

@@ -11,7 +11,7 @@ from steering.model.rules import (
     DecTtl,
     MeterBand,
     Move,
-    Output,
+    OutputAction,
     Resubmit,
     Rule,
     SetField,
@@ -39,7 +39,7 @@ def _action(record):
             return parser.OFPActionSetField(**{name: value})
         case Move(source, target, bits):
             return parser.NXActionRegMove(source, target, bits)
-        case Output(port):
+        case OutputAction(port):
             return parser.OFPActionOutput(port, 0)
         case Resubmit(table):
             return parser.NXActionResubmitTable(0xFFF8, table)

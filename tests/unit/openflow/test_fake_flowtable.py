@@ -2,8 +2,8 @@
 
 import pytest
 
-from steering.core.messages import NATURAL, FillSwitch, Release, RemoveEntries, SendFrame, Steer, SyncRules
-from steering.core.sessionrule import session_rule
+from steering.core.outputs import NATURAL, FillSwitch, Release, RemoveEntries, SendFrame, Steer, SyncRules
+from steering.core.pipeline.session_entry import session_rule
 from steering.model.network import Link, PortRef
 from steering.model.rules import (
     IN_PORT,
@@ -11,7 +11,7 @@ from steering.model.rules import (
     DecTtl,
     MeterBand,
     Move,
-    Output,
+    OutputAction,
     PacketClass,
     Resubmit,
     Rule,
@@ -52,9 +52,9 @@ def table(*rules: Rule) -> FakeFlowTable:
 
 def test_highest_priority_wins_and_a_miss_drops():
     switch = table(
-        made(Table.GUARD, 1, Output(1)),
-        made(Table.GUARD, 2, Output(2), eth_type=0x0800),
-        made(5, 9, Output(3)),
+        made(Table.GUARD, 1, OutputAction(1)),
+        made(Table.GUARD, 2, OutputAction(2), eth_type=0x0800),
+        made(5, 9, OutputAction(3)),
     )
     assert switch.output_of(7, SYN) == ([(2, SYN)], [])
     assert switch.output_of(7, arp_request(HOST, "10.1.0.2", "10.1.0.1"))[0][0][0] == 1
@@ -63,7 +63,9 @@ def test_highest_priority_wins_and_a_miss_drops():
 
 def test_two_that_match_are_ambiguous():
     switch = table(
-        made(0, 1, Output(1), in_port=7), made(0, 1, Output(2), eth_type=0x0800), made(0, 9, in_port=8)
+        made(0, 1, OutputAction(1), in_port=7),
+        made(0, 1, OutputAction(2), eth_type=0x0800),
+        made(0, 9, in_port=8),
     )
     with pytest.raises(Ambiguous):
         switch.output_of(7, SYN)
@@ -75,7 +77,7 @@ def test_actions_then_metadata_then_goto():
     punt = static_cookie(7, PacketClass.HOST_MISS)
     label = (SetField("eth_dst", label_mac(5)), DecTtl())
     switch = table(
-        made(0, 1, Output(1), *label, Output(2), goto=4, write=ROLE, eth_type=0x0800),
+        made(0, 1, OutputAction(1), *label, OutputAction(2), goto=4, write=ROLE, eth_type=0x0800),
         made(4, 1, goto=5, write=(5, 0xFFFF), eth_dst=label_mac(5)),
         made(5, 1, ToController(3), metadata=(0x10005, 0xFFFFF), cookie=punt),
     )
@@ -92,20 +94,24 @@ def test_actions_then_metadata_then_goto():
 
 
 def test_ttl_one_ends_here():
-    switch = table(made(0, 1, Output(1), DecTtl(), Output(2), goto=4, eth_type=0x0800), made(4, 1, Output(3)))
+    switch = table(
+        made(0, 1, OutputAction(1), DecTtl(), OutputAction(2), goto=4, eth_type=0x0800),
+        made(4, 1, OutputAction(3)),
+    )
     old = tcp("10.1.0.2", 1, "10.9.0.2", 2, eth_src=HOST, eth_dst=VIRTUAL_MAC, ttl=1)
     assert [port for port, _ in switch.output_of(7, old)[0]] == [1]
     assert [port for port, _ in switch.output_of(7, SYN)[0]] == [1, 2, 3]
 
 
 def test_the_ingress_port_by_its_name_only():
-    assert table(made(0, 1, Output(7))).output_of(7, SYN)[0] == []
-    assert table(made(0, 1, Output(IN_PORT))).output_of(7, SYN)[0] == [(7, SYN)]
+    assert table(made(0, 1, OutputAction(7))).output_of(7, SYN)[0] == []
+    assert table(made(0, 1, OutputAction(IN_PORT))).output_of(7, SYN)[0] == [(7, SYN)]
 
 
 def test_resubmit_returns_and_is_bounded():
     switch = table(
-        made(0, 1, Resubmit(6), Output(2)), made(6, 1, SetField("eth_src", VIRTUAL_MAC), Output(1))
+        made(0, 1, Resubmit(6), OutputAction(2)),
+        made(6, 1, SetField("eth_src", VIRTUAL_MAC), OutputAction(1)),
     )
     outputs, _ = switch.output_of(7, SYN)
     assert [port for port, _ in outputs] == [1, 2] and outputs[1][1].eth_src == VIRTUAL_MAC
@@ -115,9 +121,9 @@ def test_resubmit_returns_and_is_bounded():
 
 def test_masks():
     switch = table(
-        made(0, 3, Output(1), eth_type=0x0800, ip_proto=6, tcp_flags=(2, 0x12)),
-        made(0, 2, Output(2), eth_type=0x0800, ipv4_src=("10.1.0.0", "255.255.0.0")),
-        made(0, 1, Output(3), eth_dst=("02:53:00:00:00:00", "ff:ff:00:00:00:00")),
+        made(0, 3, OutputAction(1), eth_type=0x0800, ip_proto=6, tcp_flags=(2, 0x12)),
+        made(0, 2, OutputAction(2), eth_type=0x0800, ipv4_src=("10.1.0.0", "255.255.0.0")),
+        made(0, 1, OutputAction(3), eth_dst=("02:53:00:00:00:00", "ff:ff:00:00:00:00")),
     )
     answer = tcp("10.1.9.9", 443, "10.1.0.2", 1, SYN_ACK, eth_src=HOST, eth_dst=VIRTUAL_MAC)
     assert switch.output_of(7, SYN)[0][0][0] == 1
@@ -198,7 +204,7 @@ def test_counters_are_read_back():
 
 def test_filling_a_switch():
     old, new = (
-        made(0, 1, Output(1), cookie=static_cookie(6)),
+        made(0, 1, OutputAction(1), cookie=static_cookie(6)),
         made(0, 2, ToController(1), cookie=static_cookie(7)),
     )
     entry = SOME_ENTRIES[0]
@@ -222,7 +228,11 @@ def line_of_switches() -> FakeNetwork:
     net = FakeNetwork(LINE)
     for dpid, out in ((1, 2), (2, 3), (3, 1)):
         net.apply(
-            SyncRules(dpid, (made(0, 1, Output(out)), made(4, 1, Output(out)), made(3, 1, Output(out))), ())
+            SyncRules(
+                dpid,
+                (made(0, 1, OutputAction(out)), made(4, 1, OutputAction(out)), made(3, 1, OutputAction(out))),
+                (),
+            )
         )
     return net
 
@@ -238,8 +248,8 @@ def test_across_switches():
 def test_a_loop_is_an_error():
     net = FakeNetwork([Link(PortRef(1, 2), PortRef(2, 2))])
     for dpid in (1, 2):
-        net[dpid].install(made(0, 1, Output(IN_PORT)))
-    net[1].install(made(0, 2, Output(2), in_port=1))
+        net[dpid].install(made(0, 1, OutputAction(IN_PORT)))
+    net[1].install(made(0, 2, OutputAction(2), in_port=1))
     with pytest.raises(Loop):
         net.send(1, 1, SYN)
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.core.forwarding import host_rule, transit_rules
-from steering.core.messages import ObservedEntry, ObservedHost
-from steering.core.sessionrule import session_rule
+from steering.core.inputs import ObservedEntry, ObservedHost
+from steering.core.pipeline.forwarding import host_rule, transit_rules
+from steering.core.pipeline.session_entry import session_rule
 from steering.model.rules import (
     COOKIE_KIND_MASK,
     EPOCH_MASK,
-    Output,
+    OutputAction,
     Rule,
     SetField,
     Table,
@@ -137,7 +137,7 @@ _SESSION = session_rule(SOME_ENTRIES[0])
         Rule(Table.SESSION, 40000, _SESSION.match, _SESSION.actions, _SESSION.goto, None, pack_cookie(3, 0, 1, 1)),
         Rule(Table.SESSION, 40000, _SESSION.match[1:], _SESSION.actions, _SESSION.goto, None, _SESSION.cookie),
         Rule(Table.SESSION, 40000, _SESSION.match, (SetField("eth_dst", "0a:00:00:00:00:01"),), 2, None, _SESSION.cookie),
-        made(Table.HOST, 1000, Output(1), eth_type=0x0800, cookie=host_cookie(7)),
+        made(Table.HOST, 1000, OutputAction(1), eth_type=0x0800, cookie=host_cookie(7)),
     ],
 )  # fmt: skip
 def test_our_cookie_on_another_form_is_counted(rule):

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from os_ken.ofproto import ofproto_v1_3_parser as parser
 from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 
-from steering.core.messages import NATURAL, Release
-from steering.core.sessionrule import session_rule
+from steering.core.outputs import NATURAL, Release
+from steering.core.pipeline.session_entry import session_rule
 from steering.model.rules import ROLE_MASK, Table, label_mac
 from steering.openflow.encode import flow_mod
 from steering.openflow.templates import entry_add, entry_delete, release

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.core.rulebook import Question, Rulebook
+from steering.core.selection.rulebook import Question, Rulebook
 from steering.model.network import NetworkAccessType, Site, Trust
 from steering.model.policy import Action, Authentication, Direction, Expectation, Mode, UsageMode
 from steering.policy import load_policy, load_site

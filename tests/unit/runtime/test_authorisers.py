@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pyrad.dictionary import Dictionary
 from pyrad.packet import AccessChallenge, AccessReject, AuthPacket
 
-from steering.core.messages import Authorise, Authorised
+from steering.core.inputs import Authorised
+from steering.core.outputs import Authorise
 from steering.model.aaa import Aaa, HttpAaa, RadiusAaa
 from steering.model.authorisation import Authorizer, Verdict
 from steering.northbound.credentials import CredentialError

@@ -5,7 +5,7 @@ from itertools import count
 from struct import Struct
 from typing import Any
 
-from steering.core.switch import MAX_SWITCHES, Switch, make_room
+from steering.core.network.switch import MAX_SWITCHES, Switch, make_room
 from steering.openflow.knownports import MAX_PORTS, KnownPorts
 from steering.openflow.portstats import PortPoll
 

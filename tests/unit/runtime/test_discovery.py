@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.core.discovery import Discovery, Rejection
-from steering.core.messages import LinkDown, LinkUp
+from steering.core.inputs import LinkDown, LinkUp
+from steering.core.network.link_discovery import Discovery, Rejection
 from steering.model.network import PortRef
 from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.core.counters import Counters
-from steering.core.messages import (
+from steering.core.inputs import (
     FinSeen,
     HostMissed,
     NeighbourSeen,

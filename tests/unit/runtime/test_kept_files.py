@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.core.engine import Engine
-from steering.core.messages import Restored
+from steering.core.inputs import Restored
 from steering.model.kept import (
     Kept,
     KeptNetwork,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from steering.core.discovery import Discovery, Rejection
-from steering.core.messages import McpsReplaced
+from steering.core.inputs import McpsReplaced
+from steering.core.network.link_discovery import Discovery, Rejection
 from steering.model.control import McpAnswer, McpOutcome
 from steering.model.network import PortRef
 from steering.northbound.lists import Memory

@@ -5,17 +5,8 @@ import struct
 import pytest
 
 from steering.core.counters import Counters
-from steering.core.messages import (
-    Confirmed,
-    EntriesRead,
-    FillSwitch,
-    ReadEntries,
-    Release,
-    RemoveEntries,
-    SendFrame,
-    Steer,
-    SyncRules,
-)
+from steering.core.inputs import Confirmed, EntriesRead
+from steering.core.outputs import FillSwitch, ReadEntries, Release, RemoveEntries, SendFrame, Steer, SyncRules
 from steering.model.rules import MeterBand, Rule, host_cookie, static_cookie
 from steering.model.session import Entry, EntryKind, Refusal, pack_cookie
 from steering.openflow import filling, sender

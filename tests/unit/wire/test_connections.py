@@ -8,7 +8,7 @@ import pytest
 
 from steering.wire.connections import Connection, ConnectionTracker, Hmac
 from steering.wire.crypto import join_ack_hmac, join_syn_ack_hmac, token
-from steering.wire.errors import Refusal
+from steering.wire.errors import WireRefusal
 from steering.wire.legs import Reset
 from steering.wire.mptcp import (
     Dss,
@@ -338,7 +338,7 @@ def test_fast_open_data_is_acknowledged_by_the_syn_ack(first: Talk) -> None:
 def test_malformed_options_are_counted(first: Talk) -> None:
     first.say(SYN)
     first.tracker.feed(replace(first.sent[0], options=bytes.fromhex("1e000000")))
-    assert first.tracker.refused == {Refusal.OPTION_LENGTH_ZERO: 1}
+    assert first.tracker.refused == {WireRefusal.OPTION_LENGTH_ZERO: 1}
     assert _only(first.tracker).version is None
 
 

@@ -19,7 +19,7 @@ from steering.wire.convert import (
     SupportedExtensions,
     Tlv,
 )
-from steering.wire.errors import Refusal, WireError
+from steering.wire.errors import WireError, WireRefusal
 
 hexa = bytes.fromhex
 V4 = Connect(IPv4Address("10.9.0.2"), 5001)
@@ -64,38 +64,38 @@ def test_error_codes_are_those_of_the_registry() -> None:
 @pytest.mark.parametrize(
     ("written", "reason", "code"),
     [
-        ("0206 2263" + V4_TLV, Refusal.UNKNOWN_VERSION, ErrorCode.UNSUPPORTED_VERSION),
-        ("0100 2263", Refusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),
-        ("0101 2263", Refusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # asks for nothing
-        ("0102 2263 0a00 0000", Refusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # a TLV of no length
-        ("0102 2263 0a05 1389", Refusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # longer than the message
-        ("0102 2263 0a01 1389", Refusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # no address
-        ("0103 2263 0102 0000 00000000", Refusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),
-        ("0107 2263 0101 0000" + V4_TLV, Refusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # both questions
-        ("010b 2263" + V4_TLV + V4_TLV, Refusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # two destinations
-        ("0102 2263 c001 0000", Refusal.UNKNOWN_TLV, ErrorCode.UNSUPPORTED_MESSAGE),
-        ("0102 2263 1e01 6100", Refusal.UNKNOWN_TLV, ErrorCode.UNSUPPORTED_MESSAGE),  # a converter's word
-        ("0106 2263 0a05 0000 00000000000000000000ffff0a090002", Refusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
-        ("0106 2263 0a05 1389 00000000000000000000ffff7f000001", Refusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
-        ("0106 2263 0a05 1389 00000000000000000000ffffe0000001", Refusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
-        ("0106 2263 0a05 1389 00000000000000000000ffffffffffff", Refusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
-        ("0106 2263 0a05 1389 00000000000000000000000000000001", Refusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
-        ("0106 2263 0a05 1389 ff020000000000000000000000000001", Refusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
+        ("0206 2263" + V4_TLV, WireRefusal.UNKNOWN_VERSION, ErrorCode.UNSUPPORTED_VERSION),
+        ("0100 2263", WireRefusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),
+        ("0101 2263", WireRefusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # asks for nothing
+        ("0102 2263 0a00 0000", WireRefusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # a TLV of no length
+        ("0102 2263 0a05 1389", WireRefusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # longer than the message
+        ("0102 2263 0a01 1389", WireRefusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # no address
+        ("0103 2263 0102 0000 00000000", WireRefusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),
+        ("0107 2263 0101 0000" + V4_TLV, WireRefusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # both questions
+        ("010b 2263" + V4_TLV + V4_TLV, WireRefusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),  # two destinations
+        ("0102 2263 c001 0000", WireRefusal.UNKNOWN_TLV, ErrorCode.UNSUPPORTED_MESSAGE),
+        ("0102 2263 1e01 6100", WireRefusal.UNKNOWN_TLV, ErrorCode.UNSUPPORTED_MESSAGE),  # a converter's word
+        ("0106 2263 0a05 0000 00000000000000000000ffff0a090002", WireRefusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
+        ("0106 2263 0a05 1389 00000000000000000000ffff7f000001", WireRefusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
+        ("0106 2263 0a05 1389 00000000000000000000ffffe0000001", WireRefusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
+        ("0106 2263 0a05 1389 00000000000000000000ffffffffffff", WireRefusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
+        ("0106 2263 0a05 1389 00000000000000000000000000000001", WireRefusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
+        ("0106 2263 0a05 1389 ff020000000000000000000000000001", WireRefusal.BAD_VALUE, ErrorCode.MALFORMED_MESSAGE),
         (
             "0107 2263 0a06 1389 00000000000000000000ffff0a090002 1e050100",
-            *(Refusal.OPTION_OVERRUN, ErrorCode.MALFORMED_MESSAGE),
+            *(WireRefusal.OPTION_OVERRUN, ErrorCode.MALFORMED_MESSAGE),
         ),
         (
             "0107 2263 0a06 1389 00000000000000000000ffff0a090002 01040200",
-            *(Refusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),
+            *(WireRefusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),
         ),
         (
             "0107 2263 0a06 1389 00000000000000000000ffff0a090002 00000000",
-            *(Refusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),
+            *(WireRefusal.BAD_TLV, ErrorCode.MALFORMED_MESSAGE),
         ),
     ],
 )  # fmt: skip
-def test_refused_requests_name_their_code(written: str, reason: Refusal, code: ErrorCode) -> None:
+def test_refused_requests_name_their_code(written: str, reason: WireRefusal, code: ErrorCode) -> None:
     with pytest.raises(ConvertError) as caught:
         convert.decode_request(hexa(written))
     assert (caught.value.reason, caught.value.code, caught.value.silent) == (reason, code, False)
@@ -107,7 +107,7 @@ def test_refused_requests_name_their_code(written: str, reason: Refusal, code: E
 def test_what_is_no_convert_message_is_not_answered(start: str) -> None:
     with pytest.raises(ConvertError) as caught:
         convert.message_length(hexa(start))
-    assert caught.value.reason is Refusal.BAD_MAGIC and convert.error(caught.value) == b""
+    assert caught.value.reason is WireRefusal.BAD_MAGIC and convert.error(caught.value) == b""
 
 
 def test_the_header_is_waited_for() -> None:
@@ -181,6 +181,6 @@ def test_what_has_no_place_in_a_message_is_refused() -> None:
     ):
         with pytest.raises(WireError) as caught:
             convert.encode(tlv)
-        assert caught.value.reason is Refusal.BAD_VALUE
+        assert caught.value.reason is WireRefusal.BAD_VALUE
     with pytest.raises(WireError):
         convert.encode(*[Cookie(bytes(1000))] * 2)

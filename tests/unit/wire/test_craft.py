@@ -14,7 +14,7 @@ from steering.wire.craft import (
     tcp_frame,
     tcp_segment,
 )
-from steering.wire.errors import Refusal, WireError
+from steering.wire.errors import WireError, WireRefusal
 from steering.wire.mptcp import MpTcprst, ResetReason
 from steering.wire.segment import Flags, read_segment
 
@@ -59,7 +59,7 @@ def test_segments_have_right_checksums(src: bytes, dst: bytes, payload: bytes) -
 
 
 def test_what_cannot_be_built() -> None:
-    for options, reason in ((bytes(3), Refusal.BAD_VALUE), (bytes(44), Refusal.OPTIONS_TOO_LONG)):
+    for options, reason in ((bytes(3), WireRefusal.BAD_VALUE), (bytes(44), WireRefusal.OPTIONS_TOO_LONG)):
         with pytest.raises(WireError) as caught:
             tcp_segment(UE, SERVER, 1, 2, options=options)
         assert caught.value.reason is reason
@@ -97,7 +97,7 @@ def test_reset_of_an_acknowledging_segment() -> None:
 def test_a_reset_is_never_answered() -> None:
     with pytest.raises(WireError) as caught:
         reset_for(tcp_frame(UE, SERVER, 1, 2, flags=Flags.RST | Flags.ACK))
-    assert caught.value.reason is Refusal.IS_RESET
+    assert caught.value.reason is WireRefusal.IS_RESET
 
 
 OWN_KEY = bytes.fromhex("c9860dfe1c8da533")
@@ -128,10 +128,10 @@ def test_fastclose_towards_either_end(src: bytes, dst: bytes, tags: tuple[tuple[
 @pytest.mark.parametrize("make", [fastclose_for, fastclose_after])
 @pytest.mark.parametrize(
     ("flags", "reason"),
-    [(Flags.RST | Flags.ACK, Refusal.IS_RESET), (Flags.SYN, Refusal.BAD_VALUE)],
+    [(Flags.RST | Flags.ACK, WireRefusal.IS_RESET), (Flags.SYN, WireRefusal.BAD_VALUE)],
 )
 def test_what_no_fastclose_answers(
-    make: Callable[[bytes, bytes], bytes], flags: int, reason: Refusal
+    make: Callable[[bytes, bytes], bytes], flags: int, reason: WireRefusal
 ) -> None:
     with pytest.raises(WireError) as caught:
         make(tcp_frame(UE, SERVER, 1, 2, flags=flags), OWN_KEY)

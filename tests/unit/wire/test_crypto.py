@@ -3,7 +3,7 @@
 import pytest
 
 from steering.wire.crypto import add_addr_hmac, idsn, join_ack_hmac, join_syn_ack_hmac, token
-from steering.wire.errors import Refusal, WireError
+from steering.wire.errors import WireError, WireRefusal
 
 KEYS = [
     (1, "1b6ffbbde3984628", "169a4894", "e3b1aa3b463d56d1"),
@@ -72,7 +72,7 @@ def test_unknown_version(version: int) -> None:
     ):
         with pytest.raises(WireError) as caught:
             call()
-        assert caught.value.reason is Refusal.UNKNOWN_VERSION
+        assert caught.value.reason is WireRefusal.UNKNOWN_VERSION
 
 
 @pytest.mark.parametrize("key", [b"", bytes(7), bytes(9)])
@@ -90,4 +90,4 @@ def test_wrong_sizes(key: bytes) -> None:
     ):
         with pytest.raises(WireError) as caught:
             call()
-        assert caught.value.reason is Refusal.BAD_VALUE
+        assert caught.value.reason is WireRefusal.BAD_VALUE

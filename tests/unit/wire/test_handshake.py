@@ -3,7 +3,7 @@
 import pytest
 
 from steering.wire.craft import ethernet_frame, ip_datagram, tcp_frame, tcp_segment
-from steering.wire.errors import Refusal, WireError
+from steering.wire.errors import WireError, WireRefusal
 from steering.wire.handshake import Handshake, Kind, read_handshake, token
 
 UE, SERVER = bytes([10, 1, 0, 2]), bytes([10, 9, 0, 2])
@@ -31,7 +31,7 @@ def _read(options: str, flags: int = SYN) -> Handshake:
     return v4
 
 
-def _refusal(frame: bytes) -> Refusal:
+def _refusal(frame: bytes) -> WireRefusal:
     with pytest.raises(WireError) as caught:
         read_handshake(frame)
     return caught.value.reason
@@ -186,21 +186,21 @@ def test_options_length(used: int) -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ("1e00", Refusal.OPTION_LENGTH_ZERO),
-        ("fe00", Refusal.OPTION_LENGTH_ZERO),
-        ("1e040101 1e00", Refusal.OPTION_LENGTH_ZERO),
-        ("1e010000", Refusal.OPTION_LENGTH_ONE),
-        ("1e010101", Refusal.OPTION_LENGTH_ONE),
-        ("1e280101", Refusal.OPTION_OVERRUN),
-        ("1eff0101", Refusal.OPTION_OVERRUN),
-        ("0101011e", Refusal.OPTION_OVERRUN),
-        ("1e040101 01010113", Refusal.OPTION_OVERRUN),
-        ("0101021e", Refusal.OPTION_OVERRUN),
-        ("01010203", Refusal.OPTION_OVERRUN),  # by one byte
-        ("1e050101", Refusal.OPTION_OVERRUN),
+        ("1e00", WireRefusal.OPTION_LENGTH_ZERO),
+        ("fe00", WireRefusal.OPTION_LENGTH_ZERO),
+        ("1e040101 1e00", WireRefusal.OPTION_LENGTH_ZERO),
+        ("1e010000", WireRefusal.OPTION_LENGTH_ONE),
+        ("1e010101", WireRefusal.OPTION_LENGTH_ONE),
+        ("1e280101", WireRefusal.OPTION_OVERRUN),
+        ("1eff0101", WireRefusal.OPTION_OVERRUN),
+        ("0101011e", WireRefusal.OPTION_OVERRUN),
+        ("1e040101 01010113", WireRefusal.OPTION_OVERRUN),
+        ("0101021e", WireRefusal.OPTION_OVERRUN),
+        ("01010203", WireRefusal.OPTION_OVERRUN),  # by one byte
+        ("1e050101", WireRefusal.OPTION_OVERRUN),
     ],
 )
-def test_malformed_option_list(options: str, reason: Refusal) -> None:
+def test_malformed_option_list(options: str, reason: WireRefusal) -> None:
     for frame in (
         _frame(options),
         _frame(options, v6=True),
@@ -220,31 +220,31 @@ def _patched(at: int, value: str, options: str = "1e040101", v6: bool = False) -
 @pytest.mark.parametrize(
     ("frame", "reason"),
     [
-        (b"", Refusal.TRUNCATED),
-        (bytes(13), Refusal.TRUNCATED),
-        (_frame("1e040101")[:-1], Refusal.TRUNCATED),
-        (_frame("1e040101")[:40], Refusal.TRUNCATED),
-        (_frame("", v6=True)[:60], Refusal.TRUNCATED),
-        (_patched(12, "0806"), Refusal.NOT_IP),
-        (_patched(12, "8100"), Refusal.NOT_IP),
-        (_frame("", tags=((0x8100, 1), (0x8100, 2), (0x8100, 3))), Refusal.TOO_MANY_TAGS),
-        (_patched(14, "65"), Refusal.BAD_IP_VERSION),
-        (_patched(14, "40", v6=True), Refusal.BAD_IP_VERSION),
-        (_patched(14, "44"), Refusal.BAD_IHL),
-        (_patched(16, "0000"), Refusal.BAD_IP_LENGTH),
-        (_patched(16, "002b"), Refusal.BAD_IP_LENGTH),  # ends inside the TCP options
-        (_patched(18, "0000", v6=True), Refusal.BAD_IP_LENGTH),
-        (_patched(18, "0017", v6=True), Refusal.BAD_IP_LENGTH),
-        (_patched(20, "2000"), Refusal.FRAGMENT),  # first fragment
-        (_patched(20, "0001"), Refusal.FRAGMENT),  # a later one
-        (_patched(23, "11"), Refusal.NOT_TCP),
-        (_patched(20, "3a", v6=True), Refusal.NOT_TCP),
-        (_patched(20, "3b", v6=True), Refusal.NOT_TCP),  # no next header
-        (_patched(46, "40"), Refusal.BAD_DATA_OFFSET),
-        (_patched(46, "f0"), Refusal.TRUNCATED),
+        (b"", WireRefusal.TRUNCATED),
+        (bytes(13), WireRefusal.TRUNCATED),
+        (_frame("1e040101")[:-1], WireRefusal.TRUNCATED),
+        (_frame("1e040101")[:40], WireRefusal.TRUNCATED),
+        (_frame("", v6=True)[:60], WireRefusal.TRUNCATED),
+        (_patched(12, "0806"), WireRefusal.NOT_IP),
+        (_patched(12, "8100"), WireRefusal.NOT_IP),
+        (_frame("", tags=((0x8100, 1), (0x8100, 2), (0x8100, 3))), WireRefusal.TOO_MANY_TAGS),
+        (_patched(14, "65"), WireRefusal.BAD_IP_VERSION),
+        (_patched(14, "40", v6=True), WireRefusal.BAD_IP_VERSION),
+        (_patched(14, "44"), WireRefusal.BAD_IHL),
+        (_patched(16, "0000"), WireRefusal.BAD_IP_LENGTH),
+        (_patched(16, "002b"), WireRefusal.BAD_IP_LENGTH),  # ends inside the TCP options
+        (_patched(18, "0000", v6=True), WireRefusal.BAD_IP_LENGTH),
+        (_patched(18, "0017", v6=True), WireRefusal.BAD_IP_LENGTH),
+        (_patched(20, "2000"), WireRefusal.FRAGMENT),  # first fragment
+        (_patched(20, "0001"), WireRefusal.FRAGMENT),  # a later one
+        (_patched(23, "11"), WireRefusal.NOT_TCP),
+        (_patched(20, "3a", v6=True), WireRefusal.NOT_TCP),
+        (_patched(20, "3b", v6=True), WireRefusal.NOT_TCP),  # no next header
+        (_patched(46, "40"), WireRefusal.BAD_DATA_OFFSET),
+        (_patched(46, "f0"), WireRefusal.TRUNCATED),
     ],
 )
-def test_refusals(frame: bytes, reason: Refusal) -> None:
+def test_refusals(frame: bytes, reason: WireRefusal) -> None:
     assert _refusal(frame) is reason
 
 
@@ -282,13 +282,13 @@ def test_ipv6_extension_headers(extensions: tuple[tuple[int, str], ...], size: i
 @pytest.mark.parametrize(
     ("extensions", "reason"),
     [
-        (((FRAGMENT, "0000 0001 12345678"),), Refusal.FRAGMENT),  # first
-        (((FRAGMENT, "0000 0008 12345678"),), Refusal.FRAGMENT),  # last
-        (((HOP_BY_HOP, "0000010400000000"), (FRAGMENT, "0000 0009 12345678")), Refusal.FRAGMENT),
-        (((DESTINATION, "00ff" + "00" * 6),), Refusal.BAD_IP_LENGTH),
-        (((DESTINATION, "0000010400000000"),) * 9, Refusal.TOO_MANY_HEADERS),
-        (((50, "00" * 8),), Refusal.NOT_TCP),  # ESP
+        (((FRAGMENT, "0000 0001 12345678"),), WireRefusal.FRAGMENT),  # first
+        (((FRAGMENT, "0000 0008 12345678"),), WireRefusal.FRAGMENT),  # last
+        (((HOP_BY_HOP, "0000010400000000"), (FRAGMENT, "0000 0009 12345678")), WireRefusal.FRAGMENT),
+        (((DESTINATION, "00ff" + "00" * 6),), WireRefusal.BAD_IP_LENGTH),
+        (((DESTINATION, "0000010400000000"),) * 9, WireRefusal.TOO_MANY_HEADERS),
+        (((50, "00" * 8),), WireRefusal.NOT_TCP),  # ESP
     ],
 )
-def test_ipv6_extension_refusals(extensions: tuple[tuple[int, str], ...], reason: Refusal) -> None:
+def test_ipv6_extension_refusals(extensions: tuple[tuple[int, str], ...], reason: WireRefusal) -> None:
     assert _refusal(_v6(*extensions)) is reason

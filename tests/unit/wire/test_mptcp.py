@@ -3,7 +3,7 @@
 import pytest
 
 from steering.wire.decode import decode_option, mptcp_options
-from steering.wire.errors import Refusal, WireError
+from steering.wire.errors import WireError, WireRefusal
 from steering.wire.mptcp import (
     AddAddr,
     Dss,
@@ -127,7 +127,7 @@ def test_the_version_of_the_connection_decides_how_add_addr_is_read() -> None:
         decode_option(raw, 1)  # version 1: no echo, and no room for the HMAC
 
 
-def _reason(raw: str, version: int) -> Refusal:
+def _reason(raw: str, version: int) -> WireRefusal:
     with pytest.raises(WireError) as caught:
         decode_option(hexa(raw), version)
     return caught.value.reason
@@ -165,7 +165,7 @@ def test_every_length(name: str) -> None:
         try:
             decode_option(raw, version)
         except WireError as error:
-            assert error.reason is Refusal.BAD_OPTION_LENGTH
+            assert error.reason is WireRefusal.BAD_OPTION_LENGTH
         else:
             accepted.append(length)
     assert tuple(accepted) == good
@@ -174,20 +174,20 @@ def test_every_length(name: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "version", "reason"),
     [
-        ("", 1, Refusal.NOT_MPTCP),
-        ("020405b4", 1, Refusal.NOT_MPTCP),
-        ("1e", 1, Refusal.BAD_OPTION_LENGTH),
-        ("1e02", 1, Refusal.BAD_OPTION_LENGTH),
-        ("1e050101", 1, Refusal.BAD_OPTION_LENGTH),
-        ("1e04010101", 1, Refusal.BAD_OPTION_LENGTH),
-        ("1e0390", 1, Refusal.UNKNOWN_SUBTYPE),
-        ("1e048001", 0, Refusal.UNKNOWN_SUBTYPE),
-        ("1e0831010a080002", 0, Refusal.BAD_VALUE),
-        ("1e0c0201" + "00" * 8, 1, Refusal.UNKNOWN_VERSION),
-        ("1e0350", 2, Refusal.UNKNOWN_VERSION),
+        ("", 1, WireRefusal.NOT_MPTCP),
+        ("020405b4", 1, WireRefusal.NOT_MPTCP),
+        ("1e", 1, WireRefusal.BAD_OPTION_LENGTH),
+        ("1e02", 1, WireRefusal.BAD_OPTION_LENGTH),
+        ("1e050101", 1, WireRefusal.BAD_OPTION_LENGTH),
+        ("1e04010101", 1, WireRefusal.BAD_OPTION_LENGTH),
+        ("1e0390", 1, WireRefusal.UNKNOWN_SUBTYPE),
+        ("1e048001", 0, WireRefusal.UNKNOWN_SUBTYPE),
+        ("1e0831010a080002", 0, WireRefusal.BAD_VALUE),
+        ("1e0c0201" + "00" * 8, 1, WireRefusal.UNKNOWN_VERSION),
+        ("1e0350", 2, WireRefusal.UNKNOWN_VERSION),
     ],
 )
-def test_refusals(raw: str, version: int, reason: Refusal) -> None:
+def test_refusals(raw: str, version: int, reason: WireRefusal) -> None:
     assert _reason(raw, version) is reason
 
 
@@ -228,7 +228,7 @@ def test_refusals(raw: str, version: int, reason: Refusal) -> None:
 def test_what_cannot_be_encoded(value: MptcpOption, version: int) -> None:
     with pytest.raises(WireError) as caught:
         value.encode(version)
-    assert caught.value.reason is Refusal.BAD_VALUE
+    assert caught.value.reason is WireRefusal.BAD_VALUE
 
 
 def test_malformed_options_of_a_header_are_ignored() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from steering.wire.errors import Refusal, WireError
+from steering.wire.errors import WireError, WireRefusal
 from steering.wire.options import can_inject, pack_options, walk_options
 
 
@@ -21,14 +21,14 @@ def test_walk() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ("1e00", Refusal.OPTION_LENGTH_ZERO),
-        ("011e01", Refusal.OPTION_LENGTH_ONE),
-        ("1e050101", Refusal.OPTION_OVERRUN),
-        ("1e03", Refusal.OPTION_OVERRUN),
-        ("1e", Refusal.OPTION_OVERRUN),
+        ("1e00", WireRefusal.OPTION_LENGTH_ZERO),
+        ("011e01", WireRefusal.OPTION_LENGTH_ONE),
+        ("1e050101", WireRefusal.OPTION_OVERRUN),
+        ("1e03", WireRefusal.OPTION_OVERRUN),
+        ("1e", WireRefusal.OPTION_OVERRUN),
     ],
 )
-def test_refusals(options: str, reason: Refusal) -> None:
+def test_refusals(options: str, reason: WireRefusal) -> None:
     with pytest.raises(WireError) as caught:
         walk_options(bytes.fromhex(options))
     assert caught.value.reason is reason
@@ -41,7 +41,7 @@ def test_pack() -> None:
     assert len(pack_options(bytes(39))) == 40
     with pytest.raises(WireError) as caught:
         pack_options(bytes(38), bytes(3))
-    assert caught.value.reason is Refusal.OPTIONS_TOO_LONG
+    assert caught.value.reason is WireRefusal.OPTIONS_TOO_LONG
 
 
 @pytest.mark.row("D-6.7.4")

@@ -3,7 +3,7 @@
 import pytest
 
 from steering.wire.craft import ethernet_frame, ip_datagram, tcp_segment
-from steering.wire.errors import Refusal, WireError
+from steering.wire.errors import WireError, WireRefusal
 from steering.wire.segment import Flags, LinkType, Segment, read_segment
 
 UE, SERVER = bytes([10, 1, 0, 2]), bytes([10, 9, 0, 2])
@@ -66,7 +66,7 @@ def test_every_truncation(link: LinkType) -> None:
     for size in range(len(frame) - 4):
         with pytest.raises(WireError) as caught:
             read_segment(frame[:size], link)
-        assert caught.value.reason is Refusal.TRUNCATED
+        assert caught.value.reason is WireRefusal.TRUNCATED
     assert read_segment(frame[:-4], link).payload == b""
 
 
@@ -74,10 +74,10 @@ def test_every_truncation(link: LinkType) -> None:
 def test_unknown_link_type(link: int) -> None:
     with pytest.raises(WireError) as caught:
         read_segment(bytes(100), link)
-    assert caught.value.reason is Refusal.UNKNOWN_LINK_TYPE
+    assert caught.value.reason is WireRefusal.UNKNOWN_LINK_TYPE
 
 
 def test_raw_without_an_ip_version() -> None:
     with pytest.raises(WireError) as caught:
         read_segment(bytes(100), LinkType.RAW)
-    assert caught.value.reason is Refusal.NOT_IP
+    assert caught.value.reason is WireRefusal.NOT_IP

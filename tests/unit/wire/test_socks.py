@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.wire import socks
-from steering.wire.errors import Refusal, WireError
+from steering.wire.errors import WireError, WireRefusal
 from steering.wire.socks import Answer, Method, Reply, SocksError
 
 hexa = bytes.fromhex
@@ -41,16 +41,16 @@ def test_messages_read_and_waited_for(written: str, read: Callable[[bytes], Any]
 @pytest.mark.parametrize(
     ("written", "reason", "reply"),
     [
-        ("04", Refusal.UNKNOWN_VERSION, None),
-        ("05 02", Refusal.UNKNOWN_COMMAND, Reply.COMMAND_NOT_SUPPORTED),
-        ("05 03", Refusal.UNKNOWN_COMMAND, Reply.COMMAND_NOT_SUPPORTED),
-        ("05 01 01", Refusal.BAD_VALUE, Reply.FAILURE),
-        ("05 01 00 03", Refusal.DOMAIN_NAME, Reply.ADDRESS_NOT_SUPPORTED),
-        ("05 01 00 02", Refusal.BAD_VALUE, Reply.ADDRESS_NOT_SUPPORTED),
-        ("05 01 00 01 0a090002 0000", Refusal.BAD_VALUE, Reply.FAILURE),
+        ("04", WireRefusal.UNKNOWN_VERSION, None),
+        ("05 02", WireRefusal.UNKNOWN_COMMAND, Reply.COMMAND_NOT_SUPPORTED),
+        ("05 03", WireRefusal.UNKNOWN_COMMAND, Reply.COMMAND_NOT_SUPPORTED),
+        ("05 01 01", WireRefusal.BAD_VALUE, Reply.FAILURE),
+        ("05 01 00 03", WireRefusal.DOMAIN_NAME, Reply.ADDRESS_NOT_SUPPORTED),
+        ("05 01 00 02", WireRefusal.BAD_VALUE, Reply.ADDRESS_NOT_SUPPORTED),
+        ("05 01 00 01 0a090002 0000", WireRefusal.BAD_VALUE, Reply.FAILURE),
     ],
 )
-def test_refused_requests_name_their_reply(written: str, reason: Refusal, reply: Reply | None) -> None:
+def test_refused_requests_name_their_reply(written: str, reason: WireRefusal, reply: Reply | None) -> None:
     with pytest.raises(SocksError) as caught:
         socks.read_request(hexa(written))
     assert (caught.value.reason, caught.value.reply) == (reason, reply)

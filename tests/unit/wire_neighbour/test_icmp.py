@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.wire.checksum import internet_checksum, pseudo_header_v6
-from steering.wire.errors import Refusal, WireError
+from steering.wire.errors import WireError, WireRefusal
 from steering.wire.icmp import time_exceeded
 
 MAC = bytes.fromhex("025347000001")
@@ -123,17 +123,17 @@ def test_these_get_one(frame: bytes) -> None:
 @pytest.mark.parametrize(
     ("frame", "gateway", "reason"),
     [
-        (ipv4()[:33], V4, Refusal.TRUNCATED),
-        (ipv4(), V6, Refusal.BAD_VALUE),
-        (ipv6(), V4, Refusal.BAD_VALUE),
-        (MAC + HOST + b"\x08\x06" + bytes(40), V4, Refusal.NOT_IP),
-        (ipv6()[:50], V6, Refusal.TRUNCATED),
-        (ipv4()[:14] + b"\x44" + ipv4()[15:], V4, Refusal.BAD_IHL),
-        (ipv4()[:14] + b"\x65" + ipv4()[15:], V4, Refusal.BAD_IP_VERSION),
-        (ipv4()[:16] + b"\0\x13" + ipv4()[18:], V4, Refusal.BAD_IP_LENGTH),
+        (ipv4()[:33], V4, WireRefusal.TRUNCATED),
+        (ipv4(), V6, WireRefusal.BAD_VALUE),
+        (ipv6(), V4, WireRefusal.BAD_VALUE),
+        (MAC + HOST + b"\x08\x06" + bytes(40), V4, WireRefusal.NOT_IP),
+        (ipv6()[:50], V6, WireRefusal.TRUNCATED),
+        (ipv4()[:14] + b"\x44" + ipv4()[15:], V4, WireRefusal.BAD_IHL),
+        (ipv4()[:14] + b"\x65" + ipv4()[15:], V4, WireRefusal.BAD_IP_VERSION),
+        (ipv4()[:16] + b"\0\x13" + ipv4()[18:], V4, WireRefusal.BAD_IP_LENGTH),
     ],
 )
-def test_rubbish_is_refused_by_name(frame: bytes, gateway: bytes, reason: Refusal) -> None:
+def test_rubbish_is_refused_by_name(frame: bytes, gateway: bytes, reason: WireRefusal) -> None:
     with pytest.raises(WireError) as caught:
         time_exceeded(frame, gateway, MAC)
     assert caught.value.reason is reason

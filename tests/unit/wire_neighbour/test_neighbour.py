@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.wire.checksum import internet_checksum, pseudo_header_v6
-from steering.wire.errors import Refusal, WireError
+from steering.wire.errors import WireError, WireRefusal
 from steering.wire.neighbour import (
     ALL_NODES,
     ALL_NODES_MAC,
@@ -38,7 +38,7 @@ def nd(
     return MAC + mac + b"\x86\xdd" + head + body
 
 
-def refusal(frame: bytes) -> Refusal:
+def refusal(frame: bytes) -> WireRefusal:
     with pytest.raises(WireError) as caught:
         read_neighbour(frame)
     return caught.value.reason
@@ -66,11 +66,11 @@ def test_an_arp_probe_tells_nothing() -> None:
 def test_an_arp_of_another_form_is_refused(at: int, value: int) -> None:
     frame = bytearray(arp_request(MAC, V4, V4_HOST))
     frame[at] = value
-    assert refusal(bytes(frame)) is Refusal.BAD_VALUE
+    assert refusal(bytes(frame)) is WireRefusal.BAD_VALUE
 
 
 def test_a_cut_arp_is_refused() -> None:
-    assert refusal(arp_request(MAC, V4, V4_HOST)[:41]) is Refusal.TRUNCATED
+    assert refusal(arp_request(MAC, V4, V4_HOST)[:41]) is WireRefusal.TRUNCATED
 
 
 def test_a_solicitation_goes_to_the_solicited_node_group_and_is_right() -> None:
@@ -90,7 +90,7 @@ def test_a_duplicate_address_solicitation_tells_nothing() -> None:
 
 
 def test_a_duplicate_address_solicitation_may_name_no_mac() -> None:
-    assert refusal(nd(NS, bytes(4) + V6_HOST + b"\1\1" + HOST, src=bytes(16))) is Refusal.BAD_VALUE
+    assert refusal(nd(NS, bytes(4) + V6_HOST + b"\1\1" + HOST, src=bytes(16))) is WireRefusal.BAD_VALUE
 
 
 def test_an_advertisement_tells_of_its_target() -> None:
@@ -111,25 +111,25 @@ def test_a_router_solicitation_has_a_mac(options: bytes) -> None:
 @pytest.mark.parametrize(
     ("frame", "reason"),
     [
-        (nd(NS, bytes(4) + V6_HOST + b"\1\0" + HOST), Refusal.OPTION_LENGTH_ZERO),
-        (nd(NS, bytes(4) + V6_HOST + b"\1\2" + HOST), Refusal.OPTION_OVERRUN),
-        (nd(NS, bytes(4) + V6_HOST + b"\1"), Refusal.OPTION_OVERRUN),
-        (nd(NS, bytes(4) + V6_HOST + b"\1\2" + HOST + bytes(8)), Refusal.BAD_OPTION_LENGTH),
-        (nd(NS, bytes(4) + V6_HOST + b"\1\1\xff" + HOST[1:]), Refusal.BAD_VALUE),
-        (nd(NS, bytes(4) + V6_HOST + (b"\x0e\1" + bytes(6)) * 17), Refusal.OPTIONS_TOO_LONG),
-        (nd(NS, bytes(4) + V6_HOST[:8]), Refusal.TRUNCATED),
-        (nd(NS, bytes(4) + ALL_NODES), Refusal.BAD_VALUE),
-        (nd(NS, bytes(4) + V6_HOST, hops=64), Refusal.BAD_VALUE),
-        (nd(NS, bytes(4) + V6_HOST, code=1), Refusal.BAD_VALUE),
-        (nd(128, bytes(20)), Refusal.BAD_VALUE),
-        (nd(NS, bytes(4) + V6_HOST)[:-1], Refusal.TRUNCATED),
-        (nd(NS, bytes(4) + V6_HOST)[:-1] + b"\0", Refusal.BAD_VALUE),
-        (b"", Refusal.TRUNCATED),
-        (MAC + HOST + b"\x08\x00" + bytes(60), Refusal.NOT_IP),
-        (MAC + HOST + b"\x86\xdd" + bytes(60), Refusal.BAD_IP_VERSION),
+        (nd(NS, bytes(4) + V6_HOST + b"\1\0" + HOST), WireRefusal.OPTION_LENGTH_ZERO),
+        (nd(NS, bytes(4) + V6_HOST + b"\1\2" + HOST), WireRefusal.OPTION_OVERRUN),
+        (nd(NS, bytes(4) + V6_HOST + b"\1"), WireRefusal.OPTION_OVERRUN),
+        (nd(NS, bytes(4) + V6_HOST + b"\1\2" + HOST + bytes(8)), WireRefusal.BAD_OPTION_LENGTH),
+        (nd(NS, bytes(4) + V6_HOST + b"\1\1\xff" + HOST[1:]), WireRefusal.BAD_VALUE),
+        (nd(NS, bytes(4) + V6_HOST + (b"\x0e\1" + bytes(6)) * 17), WireRefusal.OPTIONS_TOO_LONG),
+        (nd(NS, bytes(4) + V6_HOST[:8]), WireRefusal.TRUNCATED),
+        (nd(NS, bytes(4) + ALL_NODES), WireRefusal.BAD_VALUE),
+        (nd(NS, bytes(4) + V6_HOST, hops=64), WireRefusal.BAD_VALUE),
+        (nd(NS, bytes(4) + V6_HOST, code=1), WireRefusal.BAD_VALUE),
+        (nd(128, bytes(20)), WireRefusal.BAD_VALUE),
+        (nd(NS, bytes(4) + V6_HOST)[:-1], WireRefusal.TRUNCATED),
+        (nd(NS, bytes(4) + V6_HOST)[:-1] + b"\0", WireRefusal.BAD_VALUE),
+        (b"", WireRefusal.TRUNCATED),
+        (MAC + HOST + b"\x08\x00" + bytes(60), WireRefusal.NOT_IP),
+        (MAC + HOST + b"\x86\xdd" + bytes(60), WireRefusal.BAD_IP_VERSION),
     ],
 )
-def test_malformed_discovery_is_refused_by_name(frame: bytes, reason: Refusal) -> None:
+def test_malformed_discovery_is_refused_by_name(frame: bytes, reason: WireRefusal) -> None:
     assert refusal(frame) is reason
 
 

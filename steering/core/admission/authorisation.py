@@ -1,0 +1,290 @@
+"""Who may use an MCP: a chain of authorisers, asked once for each source, and closed when it fails (N-5.3, B24).
+
+Lists and the registry answer at once. For the others `Authorise` goes out and `Authorised` comes back; the SYN is
+held meanwhile, bounded in number (a share for each access port) and in time. Answers are cached by source
+address, so nobody is asked twice about one source while an answer lasts (N-5.3d).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from steering.core.admission.acl import holds, kept_out, verdict
+from steering.core.counters import Counters
+from steering.core.inputs import AclReplaced, Authorised, PairingsReplaced, RegistryReplaced, SynSeen
+from steering.core.network.site_index import Attachment, SiteMap
+from steering.core.outputs import Authorise, Output
+from steering.core.sessions.table import flow_key
+from steering.model.authorisation import AclEntry, Answering, Authorizer, Registered, Verdict
+from steering.model.network import Address, Network, PortRole
+from steering.model.policy import Policy
+from steering.model.session import Refusal
+
+Question = tuple[bytes, Authorizer]
+Replay = Callable[[Attachment, SynSeen, float], list[Output]]
+MOST_TTL = 86_400.0  # seconds; whatever an authoriser says
+ERROR_TTL = 5.0  # seconds an authoriser that failed is not asked again about a source
+
+
+class Answer(NamedTuple):
+    verdict: Verdict
+    until: float
+    klass: str
+
+
+class Waiting:
+    """A question that is out, and the SYNs that wait for its answer, by flow: a repeated one takes no more room."""
+
+    __slots__ = ("deadline", "number", "syns")
+
+    def __init__(self, number: int, deadline: float) -> None:
+        self.number = number
+        self.deadline = deadline
+        self.syns: dict[bytes, tuple[Attachment, SynSeen]] = {}
+
+
+class Authorising:
+    """`granted` (source -> class) is what authorisers said of a source's class; the chooser reads it."""
+
+    def __init__(
+        self, sitemap: SiteMap, policy: Policy, counters: Counters, granted: dict[bytes, str]
+    ) -> None:
+        self._map = sitemap
+        self._counters = counters
+        self._granted = granted
+        self._answers: dict[Question, Answer] = {}
+        self._waiting: dict[Question, Waiting] = {}  # in order of deadlines, as the timeout is one
+        self._asked: dict[int, Question] = {}
+        self._held_at: dict[int, int] = {}  # waypoint -> SYNs held
+        self._held = 0
+        self._next = 1
+        self._live: tuple[AclEntry, ...] = ()  # before the policy's own entries
+        self._paired: frozenset[bytes] = frozenset()  # addresses of paired devices
+        self._registry: tuple[Registered, ...] = ()
+        self._members: dict[tuple[int, int], dict[int, Registered]] = {}
+        self._accesses = max(1, sum(a.role is PortRole.ACCESS for a in sitemap.attachments.values()))
+        self.replace(policy)
+
+    def replace(self, policy: Policy) -> None:
+        """Another policy is in force. What was answered under another chain is asked again."""
+        self.policy = policy
+        self._terms = policy.authorization
+        self._answers.clear()
+        self._granted.clear()
+        self._share = max(1, self._terms.held // self._accesses)
+        self._look()
+
+    def _look(self) -> None:
+        """Whether anybody has to be asked: nobody where the only list is empty and all else is allowed."""
+        terms = self._terms
+        self.asks = (
+            terms.otherwise is Answering.DENY
+            or bool(terms.required)
+            or any(who is not Authorizer.ACL for who in terms.authorizers)
+            or bool(self.acl)
+        )
+
+    def take(self, given: AclReplaced | RegistryReplaced | PairingsReplaced) -> None:
+        """A live list is another now; switches have to be told."""
+        if isinstance(given, AclReplaced):
+            self._live = given.entries
+            self._look()
+        elif isinstance(given, PairingsReplaced):
+            self._paired = given.addresses
+        else:
+            self._register(given.subscribers)
+
+    def _register(self, registry: tuple[Registered, ...]) -> None:
+        """Of two that have an address the narrower prefix counts."""
+        self._registry = registry
+        members: dict[tuple[int, int], dict[int, Registered]] = {}
+        for one in registry:
+            for prefix in one.addresses:
+                key = (prefix.version, int(prefix.netmask))
+                members.setdefault(key, {})[int(prefix.network_address)] = one
+        self._members = dict(sorted(members.items(), key=lambda item: -item[0][1]))
+
+    @property
+    def acl(self) -> tuple[AclEntry, ...]:
+        """All entries, first match first."""
+        return (*self._live, *self.policy.acl)
+
+    # ---- what switches enforce ------------------------------------------------------------------
+
+    def admitted(self, access: str, prefixes: tuple[Network, ...]) -> tuple[Network, ...]:
+        """Whose packets pass an access network's ports: all of its prefixes, or where authorisation is
+        required the hosts that the registry allows (N-5.3a, N-7.2d)."""
+        if access not in self._terms.required:
+            return prefixes
+        inside = {
+            address
+            for one in self._registry
+            if one.allowed
+            for address in one.addresses
+            if any(_within(address, prefix) for prefix in prefixes)
+        }
+        return tuple(sorted(inside, key=str))
+
+    def kept_out(self, access: str, prefixes: tuple[Network, ...]) -> Iterator[tuple[Network, Address]]:
+        """Sources whose packets to an MCP's address end at their first switch (N-5.3b)."""
+        entries = self.acl
+        if not entries:
+            return
+        for mcp in self._map.site.mcps:
+            for target in mcp.addresses:
+                for source in kept_out(entries, access, prefixes, target):
+                    yield source, target
+
+    # ---- a SYN ----------------------------------------------------------------------------------
+
+    def _is_stranger(self, source: bytes) -> bool:
+        """Whether a host may not open MPTCP to an MCP's own address (N-5.3f): neither client nor paired device."""
+        rule = self.policy.cpe_acl
+        return rule.block and source not in self._paired and not holds(rule.clients, source)
+
+    def listed(self, attachment: Attachment, seen: SynSeen) -> Refusal | None:
+        """What the lists alone say, where they are in the chain: for joins, whose token was authorised."""
+        if Authorizer.ACL not in self._terms.authorizers:
+            return None
+        denied = verdict(self.acl, attachment.name, seen.handshake) is Verdict.DENY
+        return Refusal.ACL if denied else None
+
+    def judge(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output] | Refusal | None:
+        """None: it may. A refusal: it may not. Outputs: it waits for an answer, and comes back by itself."""
+        if seen.handshake.dst in self._map.mcp_addresses and self._is_stranger(seen.handshake.src):
+            return Refusal.CPE_ACL
+        for who in self._terms.authorizers:
+            said = self._ask(who, attachment, seen, now)
+            if not isinstance(said, Verdict):
+                return said
+            if said is Verdict.ERROR:
+                said = Verdict.ALLOW if who in self._terms.fail_open else Verdict.DENY
+            if said is Verdict.ALLOW:
+                return None
+            if said is Verdict.DENY:
+                return Refusal.ACL if who is Authorizer.ACL else Refusal.UNAUTHORISED
+        closed = self._terms.otherwise is Answering.DENY or attachment.name in self._terms.required
+        return Refusal.UNAUTHORISED if closed else None
+
+    def _ask(
+        self, who: Authorizer, attachment: Attachment, seen: SynSeen, now: float
+    ) -> Verdict | Refusal | list[Output]:
+        source = seen.handshake.src
+        if who is Authorizer.ACL:
+            return verdict(self.acl, attachment.name, seen.handshake)
+        if who is Authorizer.REGISTRY:
+            known = self._registered(source)
+            if known is None:
+                return Verdict.NO_OPINION
+            return Verdict.ALLOW if known.allowed else Verdict.DENY
+        answer = self._answers.get((source, who))
+        if answer is not None:
+            if answer.until > now:
+                return answer.verdict
+            self._forget((source, who))
+        return self._hold((source, who), attachment, seen, now)
+
+    def _registered(self, address: bytes) -> Registered | None:
+        value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
+        for (family, mask), members in self._members.items():
+            if family == version and (found := members.get(value & mask)) is not None:
+                return found
+        return None
+
+    # ---- questions and answers ------------------------------------------------------------------
+
+    def _hold(
+        self, question: Question, attachment: Attachment, seen: SynSeen, now: float
+    ) -> list[Output] | Refusal:
+        waiting = self._waiting.get(question)
+        handshake = seen.handshake
+        key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        place = attachment.waypoint.id
+        if waiting is None or key not in waiting.syns:
+            if self._held >= self._terms.held or self._held_at.get(place, 0) >= self._share:
+                return Refusal.AUTHORISATION_QUEUE_FULL
+            self._held += 1
+            self._held_at[place] = self._held_at.get(place, 0) + 1
+        outputs: list[Output] = []
+        if waiting is None:
+            waiting = Waiting(self._next, now + self._terms.timeout)
+            self._waiting[question], self._asked[self._next] = waiting, question
+            self._next += 1
+            known = self._registered(handshake.src)
+            subscriber = known.pseudonym if known else ""
+            outputs.append(
+                Authorise(
+                    waiting.number,
+                    question[1],
+                    handshake.src,
+                    attachment.name,
+                    subscriber,
+                    self._terms.timeout,
+                )
+            )
+        waiting.syns[key] = (attachment, seen)
+        return outputs
+
+    def answered(self, given: Authorised, replay: Replay, now: float) -> list[Output]:
+        """An answer came; what waited for it goes on, or on to the next of the chain."""
+        question = self._asked.get(given.request)
+        if question is None:
+            return []  # too late, or never asked
+        return self._settle(question, given.verdict, given.klass, given.ttl, replay, now)
+
+    def tick(self, replay: Replay, now: float) -> list[Output]:
+        """Whoever does not answer in time has failed."""
+        outputs: list[Output] = []
+        while self._waiting:
+            question, waiting = next(iter(self._waiting.items()))
+            if waiting.deadline > now:
+                break
+            outputs += self._settle(question, Verdict.ERROR, "", None, replay, now, "timeout")
+        return outputs
+
+    def _settle(
+        self, question: Question, said: Verdict, klass: str, ttl: float | None, replay: Replay, now: float,
+        outcome: str = "",
+    ) -> list[Output]:  # fmt: skip
+        waiting = self._waiting.pop(question)
+        del self._asked[waiting.number]
+        source, who = question
+        self._counters.authorisations[who.value, outcome or said.value] += 1
+        lasts = self._lasts(said) if ttl is None else min(max(ttl, 1.0), MOST_TTL)
+        while len(self._answers) >= self._terms.cached:
+            self._forget(next(iter(self._answers)))
+        self._answers[question] = Answer(said, now + lasts, klass)
+        if klass and said is Verdict.ALLOW:
+            self._granted[source] = klass
+        outputs: list[Output] = []
+        for attachment, _ in waiting.syns.values():
+            self._held -= 1
+            left = self._held_at[attachment.waypoint.id] - 1
+            if left:
+                self._held_at[attachment.waypoint.id] = left
+            else:
+                del self._held_at[attachment.waypoint.id]
+        for attachment, seen in waiting.syns.values():
+            outputs += replay(attachment, seen, now)
+        return outputs
+
+    def _lasts(self, said: Verdict) -> float:
+        if said is Verdict.ERROR:
+            return min(self._terms.denied_ttl, ERROR_TTL)
+        return self._terms.denied_ttl if said is Verdict.DENY else self._terms.ttl
+
+    def _forget(self, question: Question) -> None:
+        if self._answers.pop(question).klass:
+            self._granted.pop(question[0], None)
+
+    @property
+    def waiting(self) -> int:
+        """SYNs that are held."""
+        return self._held
+
+
+def _within(inner: Network, outer: Network) -> bool:
+    return (
+        inner.version == outer.version
+        and inner.prefixlen >= outer.prefixlen
+        and int(inner.network_address) & int(outer.netmask) == int(outer.network_address)
+    )

@@ -1,0 +1,56 @@
+"""A port that gets many times the SYNs of its meter is flooded: what passes is cut down, to spare everybody else.
+
+Of so many no honest SYN had a chance, while each that passes costs a decision, entries on three switches and an MCP's
+answer. With 200 a second of 30,000 let through, the p95 of other accesses' set-ups was 226 ms; cut to 20 a second it was
+109 ms (medians of three runs, in turns, on a busy machine; lab flood, N-7.2c).
+"""
+
+from steering.core.counters import Counters
+from steering.core.inputs import SynRate
+from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output, SyncRules
+from steering.model.network import PortRef
+from steering.model.rules import Meter, MeterBand
+
+FLOODED, OVER = 10, 5  # times a meter's rate at which a port counts as flooded, and below which no more
+CUT = 10  # a flooded port's meter lets this part of its rate through
+
+
+class Floods:
+    """`disabled`: for the control, no meter is ever cut."""
+
+    def __init__(self, sitemap: SiteMap, counters: Counters, disabled: bool = False) -> None:
+        self._map = sitemap
+        self._counters = counters
+        self._disabled = disabled
+        self._cut: set[PortRef] = set()
+
+    def rate(self, told: SynRate, limit: int) -> list[Output]:
+        """SYNs a second at a port whose meter, by policy, lets `limit` a second through."""
+        port = PortRef(told.dpid, told.port)
+        attachment = self._map.attachments.get(port)
+        if attachment is None or attachment.role.is_mcp or self._disabled:
+            return []
+        if port not in self._cut and told.rate >= FLOODED * limit:
+            self._cut.add(port)
+            self._counters.floods += 1
+            return [self._meter(port, max(1, limit // CUT))]
+        if port in self._cut and told.rate < OVER * limit:
+            self._cut.discard(port)
+            return [self._meter(port, limit)]
+        return []
+
+    def filled(self, dpid: int) -> None:
+        """A switch has its meters as policy says: if a port is flooded, its next count tells so."""
+        self._cut = {port for port in self._cut if port.dpid != dpid}
+
+    def metered(self, changed: list[SyncRules]) -> None:
+        """These meters are as policy says now, that of a flooded port too until its next count."""
+        meters = {(sync.dpid, band.meter) for sync in changed for band in sync.meters}
+        self._cut = {port for port in self._cut if (port.dpid, Meter.SYN_BASE + port.port) not in meters}
+
+    @staticmethod
+    def _meter(port: PortRef, rate: int) -> SyncRules:
+        return SyncRules(
+            port.dpid, (), (), (MeterBand(Meter.SYN_BASE + port.port, rate, max(10, rate // 10)),)
+        )

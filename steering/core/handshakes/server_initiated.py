@@ -1,0 +1,173 @@
+"""Sessions that begin at a server (S-20), and joins that an MCP opens towards a host.
+
+A server opens TCP towards a host; an MCP takes it and speaks MPTCP to the host. All is turned round: the first SYN's
+entry is at the gateway, its return's at the host's access edge, and the token is that of the *host's* key, which its
+SYN/ACK shows: so the return's entry shows its segments until then. Only where a rule says `direction: server`.
+
+Joins of the MCP go from its own address to one that the host announced. Both are routed as they are; a copy of the
+SYN tells whose they are.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from steering.core.counters import Counters, JoinResult
+from steering.core.handshakes.option_bypass import Bypass
+from steering.core.inputs import SynSeen, WatchedSeen
+from steering.core.network.site_index import Attachment, SiteMap
+from steering.core.outputs import Output, Release, Steer
+from steering.core.selection.chooser import Chooser
+from steering.core.selection.quotas import session_keys
+from steering.core.selection.rulebook import Answer
+from steering.core.sessions.table import Session, SessionTable, Subflow, flow_key
+from steering.model.decision import Decision, Ruling
+from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole
+from steering.model.policy import Action, Direction, Mode, Policy
+from steering.model.session import EntryKind, Refusal, SessionState
+from steering.wire.crypto import token as token_of
+from steering.wire.handshake import Kind
+from steering.wire.segment import Flags
+
+SYN_ACK = Flags.SYN | Flags.ACK
+
+
+class Known(Protocol):
+    """What of core.pinning is needed here."""
+
+    policy: Policy
+    table: SessionTable
+    bypass: Bypass
+
+    def no_room(self, attachment: Attachment, exits: tuple[PortRef, ...]) -> Refusal | None:
+        """Why no session may begin now."""
+
+
+class Reverse:
+    """`learnt` is told of a token, and gives what joins that waited for it become."""
+
+    def __init__(
+        self,
+        known: Known,
+        sitemap: SiteMap,
+        chooser: Chooser,
+        counters: Counters,
+        learnt: Callable[[int, float], list[Output]],
+    ) -> None:
+        self._known = known
+        self._map = sitemap
+        self._chooser = chooser
+        self._counters = counters
+        self._learnt = learnt
+
+    # ---- a server's SYN -------------------------------------------------------------------------
+
+    def begin(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
+        """A plain SYN from a gateway towards a host: what has to be done if an MCP is to take it, else nothing."""
+        handshake = seen.handshake
+        access = self._map.access_of(handshake.dst)
+        if access is None:
+            return []
+        answer = self._chooser.ask(attachment, handshake, seen.frame)
+        terms = answer.terms
+        if answer.rule is None or Direction.SERVER not in answer.rule.when.directions:
+            return []
+        if terms.action is not Action.PROXY or terms.mode is not Mode.TAKE_OVER:
+            return []
+        refusal = self._known.bypass.reason(self._known.policy, seen)
+        refusal = refusal or self._known.no_room(attachment, access.ports)
+        if refusal is not None:
+            self._counters.refusals[refusal] += 1
+            return []
+        table = self._known.table
+        exits = (PortRef(seen.dpid, seen.port),)
+        decision = self._chooser.choose(terms, access.ports[0].dpid, exits, handshake, table.active, now)
+        if decision.mcp is None or not self._map.reaches(access.name, decision.mcp.id):
+            self._counters.refusals[Refusal.NO_MCP] += 1
+            return []
+        keys = session_keys(answer, handshake.dst, handshake.src, handshake.dport, decision.mcp.id)
+        full = table.ledger.full(self._chooser.allowance(answer), keys)
+        if full is not None:
+            self._counters.refusals[Refusal.SESSION_LIMIT] += 1
+            self._counters.full(full)
+            return []
+        session = self._create(attachment, seen, key, access, answer, decision, now)
+        table.count(session, keys)
+        release = Release(seen.dpid, seen.port, seen.frame, session.subflows[0].waypoint, 0, PortRole.GATEWAY)
+        return [Steer(tuple(session.entries(PortRole.GATEWAY)), release)]
+
+    def _create(
+        self,
+        attachment: Attachment,
+        seen: SynSeen,
+        key: bytes,
+        access: AccessNetwork,
+        answer: Answer,
+        decision: Decision,
+        now: float,
+    ) -> Session:
+        mcp = self._map.mcps[decision.candidates.ids[decision.winner]]
+        subscriber = answer.subscriber.id if answer.subscriber else ""
+        rule = answer.rule.name if answer.rule else ""
+        ruling = Ruling(decision, rule, answer.terms, self._known.policy.version, subscriber)
+        table = self._known.table
+        session = table.create(mcp.id, ruling, now, attachment.waypoint.id)
+        session.reverse = True
+        session.first = key
+        inside, outside = self._map.inside[mcp.id].id, self._map.outside[mcp.id].id
+        session.returns = tuple(dict.fromkeys((port.dpid, inside) for port in access.ports))
+        isn = seen.handshake.seq
+        first = Subflow(session, EntryKind.INITIAL, key, seen.dpid, PortRole.GATEWAY, outside, isn)
+        table.add_subflow(first)
+        self._counters.sessions_started += 1
+        return session
+
+    # ---- the host's SYN/ACK ---------------------------------------------------------------------
+
+    def shown(self, seen: WatchedSeen, now: float) -> list[Output]:
+        """A segment that a return's entry showed: the host's SYN/ACK tells the token, or that it speaks plain TCP."""
+        handshake = seen.handshake
+        table = self._known.table
+        subflow = table.flows.get(flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport))
+        if subflow is None or not subflow.session.reverse:
+            return []
+        session = subflow.session
+        if session.ruling is None:  # an earlier controller watched it, and its SYN/ACK is over
+            return [Steer(tuple(session.return_entries(PortRole.GATEWAY)), None)]
+        if session.state is not SessionState.SYN_PINNED or handshake.flags & SYN_ACK != SYN_ACK:
+            return []
+        session.active = now
+        if handshake.kind is not Kind.CAPABLE or not handshake.key:
+            self._counters.fallbacks += 1
+            table.settle(session, SessionState.PLAIN)
+            return [Steer(tuple(session.entries(PortRole.GATEWAY)), None)]
+        session.version = handshake.version
+        token = int.from_bytes(token_of(handshake.version, handshake.key), "big")
+        table.learn(session, token)
+        table.settle(session, SessionState.ESTABLISHED)
+        return [Steer(tuple(session.entries(PortRole.GATEWAY)), None), *self._learnt(token, now)]
+
+    # ---- an MCP's join --------------------------------------------------------------------------
+
+    def joined(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output]:
+        """An MCP's SYN from its own address to a host, forwarded already: its session has one more subflow."""
+        handshake, table = seen.handshake, self._known.table
+        mcp, access = attachment.part, self._map.access_of(handshake.dst)
+        if handshake.kind is not Kind.JOIN or not isinstance(mcp, Mcp) or access is None:
+            return []
+        key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        if key in table.flows:
+            return []  # repeated
+        token = int.from_bytes(handshake.token, "big")
+        owners = [session for session in table.with_token(token) if session.mcp == mcp.id]
+        if len(owners) != 1:
+            self._counters.joins[JoinResult.REVERSE_UNKNOWN] += 1
+            return []
+        session = owners[0]
+        if len(session.subflows) >= self._known.policy.limits.subflows_per_session:
+            return []  # the MCP's own doing: it goes its way, and is not kept
+        subflow = Subflow(session, EntryKind.JOIN, key, access.ports[0].dpid, PortRole.ACCESS, 0, -1)
+        subflow.address_id, subflow.backup = handshake.address_id, handshake.backup
+        table.add_subflow(subflow)
+        session.active = now
+        self._counters.joins[JoinResult.REVERSE] += 1
+        return []

@@ -1,0 +1,73 @@
+"""Joins with a token nobody knows: after the first its flow is dropped at its edge for a while (D-6.4h).
+
+A switch cannot match a token, so the entry is exact: whoever shares the stranger's address, behind one NAT, is
+not touched by it. New flows of the same stranger are bounded by the SYN meter of its port.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+
+from steering.core.inputs import SynSeen
+from steering.core.outputs import Output, SyncRules
+from steering.core.pipeline.forwarding import SYN
+from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match
+from steering.core.sessions.table import flow_key
+from steering.model.rules import Rule, Table, static_cookie
+
+SECONDS = 10.0
+MOST = 1_024  # flows; what is more is only metered
+PRIORITY = 5_000  # above all that SYNs meet in CLASSIFY (core.proactive_rules)
+
+
+class Strays:
+    """At most MOST flows, each for SECONDS. `epochs`: of each switch's filling."""
+
+    def __init__(self, epochs: Mapping[int, int]) -> None:
+        self._epochs = epochs
+        self._blocked: dict[bytes, tuple[float, int, int, Rule]] = {}  # in order of deadlines
+
+    def __len__(self) -> int:
+        return len(self._blocked)
+
+    def block(self, seen: SynSeen, now: float) -> list[Output]:
+        """The flow's next SYNs end at its edge."""
+        handshake = seen.handshake
+        key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        if key in self._blocked or len(self._blocked) >= MOST:
+            return []
+        family = handshake.family
+        fields = match(
+            in_port=seen.port,
+            eth_type=IPV4 if family == 4 else IPV6,
+            ip_proto=TCP,
+            tcp_flags=SYN,
+            tcp_src=handshake.sport,
+            tcp_dst=handshake.dport,
+            **{
+                f"ipv{family}_src": str(ip_address(handshake.src)),
+                f"ipv{family}_dst": str(ip_address(handshake.dst)),
+            },
+        )
+        rule = Rule(Table.CLASSIFY, PRIORITY, fields, cookie=static_cookie(self._epochs[seen.dpid]))
+        token = int.from_bytes(handshake.token, "big")
+        self._blocked[key] = (now + SECONDS, token, seen.dpid, rule)
+        return [SyncRules(seen.dpid, (rule,), ())]
+
+    def learnt(self, token: int) -> list[Output]:
+        """A token is known now: who carries it is no stranger any more."""
+        if not self._blocked:
+            return []
+        return self._free([key for key, (_, of, _, _) in self._blocked.items() if of == token])
+
+    def tick(self, now: float) -> list[Output]:
+        """Those whose time is over are heard again."""
+        over = []
+        for key, (deadline, _, _, _) in self._blocked.items():
+            if deadline > now:
+                break
+            over.append(key)
+        return self._free(over)
+
+    def _free(self, keys: list[bytes]) -> list[Output]:
+        found = (self._blocked.pop(key) for key in keys)
+        return [SyncRules(dpid, (), (rule,)) for _, _, dpid, rule in found]

@@ -1,0 +1,72 @@
+"""An MCP that does not stay where host and server both speak MPTCP: `mcp_presence: withdraw` (N-5.6.1i, N-5.6.1l).
+
+A relay that terminates a connection cannot step out of it again. So the controller is who tracks: a first SYN goes its
+natural way, and the server's SYN/ACK decides. With MP_CAPABLE the session is the two ends' own: no MCP, no entries, its
+joins go their natural way (core.native knows their token), and a record only tells what became of it. Without, the
+server is known as plain (core.capability), and an MCP serves from the next connection on.
+"""
+
+from collections import OrderedDict
+
+from steering.core.counters import Counters
+from steering.core.handshakes.native_mptcp import OPENING, OPENING_SECONDS, excluded
+from steering.core.handshakes.server_capability import Capabilities
+from steering.core.sessions.table import SessionTable
+from steering.model.policy import Action, Mode, Policy, Presence, Terms, Timers
+from steering.model.session import SessionState
+from steering.wire.handshake import Handshake
+
+# By names of their own: core.sessions says why.
+BYPASS, PROXY = Action.BYPASS, Action.PROXY
+TAKE_OVER, TRANSPARENT, WITHDRAW = Mode.TAKE_OVER, Mode.TRANSPARENT, Presence.WITHDRAW
+
+
+def withdraws(policy: Policy, terms: Terms) -> bool:
+    """Whether an MCP that these terms grant is to leave capable pairs to themselves."""
+    return policy.mcp_presence is WITHDRAW and terms.action is PROXY and terms.mode is TAKE_OVER
+
+
+def goes_naturally(
+    policy: Policy, capabilities: Capabilities, terms: Terms, handshake: Handshake, key: bytes, now: float
+) -> bool:
+    """Bypassed, `transparent`, native where only others are served, or the server may speak MPTCP itself and is then
+    to be left alone: `hybrid` (D-3.4), or an MCP that is withdrawn."""
+    if terms.action is BYPASS or terms.mode is TRANSPARENT:
+        return True
+    if terms.terminate_only and excluded(policy, terms, handshake):
+        return True
+    if terms.mode is TAKE_OVER and not withdraws(policy, terms):
+        return False
+    capable = capabilities.known((handshake.dst, handshake.dport), now)
+    if capable is None:
+        capabilities.try_on(key, now)
+    return capable is not False
+
+
+class Withdrawal:
+    """Initial subflows that are tracked until their server answers. Bounded: the latest stay."""
+
+    def __init__(self, table: SessionTable, timers: Timers, counters: Counters) -> None:
+        self._table = table
+        self._counters = counters
+        self.timers = timers
+        self._tracked: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
+
+    def left(self, flow: bytes, edge: int, now: float) -> None:
+        """A first SYN that came in at waypoint `edge` went its natural way."""
+        self._tracked[flow] = (now + OPENING_SECONDS, edge)
+        self._tracked.move_to_end(flow)
+        if len(self._tracked) > OPENING:
+            self._tracked.popitem(last=False)
+
+    def answered(self, flow: bytes, token: int, version: int, now: float) -> None:
+        """The server speaks MPTCP: `token` is of its key. Nothing is tracked any more; the record is no load, holds no
+        entries, is the first to go when room is wanted, and goes after `session_linger` seconds."""
+        deadline, edge = self._tracked.pop(flow, (0.0, 0))
+        if deadline <= now or not self._table.has_room:
+            return
+        session = self._table.create(0, None, now, edge)
+        session.first, session.token, session.version = flow, token, version
+        session.deadline = now + self.timers.session_linger
+        self._counters.sessions_started += 1
+        self._table.linger(session, SessionState.WITHDRAWN)

@@ -1,0 +1,332 @@
+"""What goes into the engine. NamedTuples: cheap to make, as the SYN path makes many."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from steering.model.authorisation import AclEntry, Registered, Verdict
+from steering.model.kept import Kept
+from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
+from steering.model.policy import Policy, Pooling
+from steering.model.reservation import ReservationRequest
+from steering.model.session import Entry
+from steering.wire.handshake import Handshake
+
+
+class SwitchUp(NamedTuple):
+    """A switch finished its handshake. `ports`: OpenFlow number -> link is up; `speeds`: of ports that tell it,
+    kbit/s."""
+
+    dpid: int
+    ports: dict[int, bool]
+    speeds: Mapping[int, int] = MappingProxyType({})
+
+
+class SwitchDown(NamedTuple):
+    dpid: int
+
+
+class PortStatus(NamedTuple):
+    """A port's link changed; `gone`: the switch has no such port any more."""
+
+    dpid: int
+    port: int
+    up: bool
+    gone: bool = False
+
+
+class LinkUp(NamedTuple):
+    """Both ends as discovery saw them; one direction."""
+
+    a: PortRef
+    b: PortRef
+
+
+class LinkDown(NamedTuple):
+    a: PortRef
+    b: PortRef
+
+
+class ObservedEntry(NamedTuple):
+    """A session entry as a switch reported it."""
+
+    entry: Entry
+    packets: int
+    bytes: int = 0
+
+
+class ObservedHost(NamedTuple):
+    """A neighbour's entry as a switch reported it."""
+
+    dpid: int
+    waypoint: int
+    address: bytes
+    mac: bytes
+    port: int
+
+
+class EntriesRead(NamedTuple):
+    """All session and host entries of one switch, read back on connect, or only counters on a sweep."""
+
+    dpid: int
+    entries: list[ObservedEntry]
+    hosts: list[ObservedHost]
+    sweep: bool = False
+
+
+class Confirmed(NamedTuple):
+    """A switch has carried out the SyncRules whose `confirm` this is."""
+
+    dpid: int
+    ticket: int
+
+
+class SynSeen(NamedTuple):
+    """A TCP SYN (no ACK) punted from an attachment port. `frame` is the whole packet."""
+
+    dpid: int
+    port: int
+    handshake: Handshake
+    frame: bytes
+
+
+class SynAckSeen(NamedTuple):
+    """A copied SYN/ACK; the switch has forwarded it already."""
+
+    dpid: int
+    port: int
+    handshake: Handshake
+
+
+class FinSeen(NamedTuple):
+    dpid: int
+    port: int
+    handshake: Handshake
+
+
+class WatchedSeen(NamedTuple):
+    """A segment of a watched session entry (model.session.Watch); `frame` may be cut after its TCP header."""
+
+    dpid: int
+    port: int
+    handshake: Handshake
+    frame: bytes
+
+
+class NeighbourSeen(NamedTuple):
+    """ARP or ND told an address: 4 or 16 bytes, and a MAC of 6."""
+
+    dpid: int
+    port: int
+    address: bytes
+    mac: bytes
+
+
+class RouterSolicited(NamedTuple):
+    dpid: int
+    port: int
+    mac: bytes
+    address: bytes  # link-local source, or 16 zero bytes
+
+
+class HostMissed(NamedTuple):
+    """A packet reached its egress edge but the host's MAC is unknown. `address`: its destination."""
+
+    dpid: int
+    waypoint: int
+    address: bytes
+    frame: bytes
+
+
+class TtlExpired(NamedTuple):
+    dpid: int
+    port: int
+    frame: bytes
+
+
+class PolicyReplaced(NamedTuple):
+    """From now on this policy counts; live sessions keep their MCP."""
+
+    policy: Policy
+
+
+class McpsReplaced(NamedTuple):
+    """The site has these MCPs from now on (D-6.7.7). Sessions of those that are no more in it end."""
+
+    mcps: tuple[Mcp, ...]
+    switches: Mapping[str, int] = MappingProxyType({})  # names that come with them
+
+
+class McpAdmin(NamedTuple):
+    """The operator drains an MCP: it keeps its sessions and gets no new ones (D-6.7.1)."""
+
+    mcp: int
+    draining: bool
+
+
+class McpReport(NamedTuple):
+    """An MCP's own word, by its status probe or its report. `load` 0 to 1, None: not said."""
+
+    mcp: int
+    alive: bool
+    load: float | None
+
+
+class PortLoad(NamedTuple):
+    """Utilisation of a port, 0 to 1, from its switch's counters."""
+
+    dpid: int
+    port: int
+    utilisation: float
+
+
+class SynRate(NamedTuple):
+    """SYNs a second that came in at a port, also those that its meter dropped."""
+
+    dpid: int
+    port: int
+    rate: float
+
+
+class AccessChanged(NamedTuple):
+    """New network access type information (D-6.3e); acts on live sessions. None: as it was."""
+
+    name: str
+    type: NetworkAccessType | None
+    trust: Trust | None
+
+
+class SubscriberAccess(NamedTuple):
+    """Which accesses a subscriber may combine from now on, and in which order; None: what policy says."""
+
+    subscriber: str
+    pooling: Pooling | None
+
+
+class Offload(NamedTuple):
+    """Traffic of one access network moves to another wherever a session has both; None: no more (D-1.u2)."""
+
+    source: str
+    target: str | None
+
+
+class AbortSession(NamedTuple):
+    """End a session by MP_FASTCLOSE where the host's key is kept, else by removing its pins."""
+
+    session: int
+
+
+class Authorised(NamedTuple):
+    """The answer to an Authorise. `ttl` seconds, None: as the policy says; `klass` of the source, or empty."""
+
+    request: int
+    verdict: Verdict
+    klass: str = ""
+    ttl: float | None = None
+
+
+class AclReplaced(NamedTuple):
+    """The live access control list, which stands before the policy's own (N-5.3b)."""
+
+    entries: tuple[AclEntry, ...]
+
+
+class RegistryReplaced(NamedTuple):
+    """The subscribers of the registry, all of them (N-5.3a)."""
+
+    subscribers: tuple[Registered, ...]
+
+
+class PairingsReplaced(NamedTuple):
+    """Addresses of the devices that are paired with the controller (S-14), 4 or 16 bytes each."""
+
+    addresses: frozenset[bytes]
+
+
+class Reserve(NamedTuple):
+    """Somebody asks for resources (D-6.4g). `id`: what the reservation will be known by, new and not guessable."""
+
+    id: str
+    wish: ReservationRequest
+
+
+class AcceptReservation(NamedTuple):
+    """The offer is taken: its lease begins."""
+
+    id: str
+
+
+class RenewReservation(NamedTuple):
+    """The lease begins anew. `lease` seconds, 0: as long as before."""
+
+    id: str
+    lease: float
+
+
+class ReleaseReservation(NamedTuple):
+    id: str
+
+
+class Restored(NamedTuple):
+    """What an earlier controller kept; given once, before any switch connects."""
+
+    kept: Kept
+
+
+class TimeOfDay(NamedTuple):
+    """Local minute of the week, Monday 0:00 is 0; told once a minute, since the core has no clock (D-3.2c)."""
+
+    minute: int
+
+
+class LinkWeighed(NamedTuple):
+    """An operator sets a link's weight, both ways; None: the site's own again (D-1.d)."""
+
+    a: PortRef
+    b: PortRef
+    weight: float | None
+
+
+class Tick(NamedTuple):
+    pass
+
+
+Input = (
+    SwitchUp
+    | SwitchDown
+    | PortStatus
+    | LinkUp
+    | LinkDown
+    | EntriesRead
+    | Confirmed
+    | SynSeen
+    | SynAckSeen
+    | FinSeen
+    | WatchedSeen
+    | NeighbourSeen
+    | RouterSolicited
+    | HostMissed
+    | TtlExpired
+    | PolicyReplaced
+    | McpsReplaced
+    | McpAdmin
+    | McpReport
+    | PortLoad
+    | SynRate
+    | AccessChanged
+    | SubscriberAccess
+    | Offload
+    | AbortSession
+    | Authorised
+    | AclReplaced
+    | RegistryReplaced
+    | PairingsReplaced
+    | Reserve
+    | AcceptReservation
+    | RenewReservation
+    | ReleaseReservation
+    | Restored
+    | TimeOfDay
+    | LinkWeighed
+    | Tick
+)

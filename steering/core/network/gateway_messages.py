@@ -1,0 +1,34 @@
+"""What virtual gateways say of themselves: router advertisements, and ICMP of packets whose TTL ran out."""
+
+from steering.core.inputs import TtlExpired
+from steering.core.network.neighbours import VIRTUAL
+from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output, SendFrame
+from steering.model.network import AccessNetwork, PortRef
+from steering.wire.icmp import time_exceeded
+from steering.wire.neighbour import ALL_NODES, ALL_NODES_MAC, router_advertisement
+
+
+def advertisement(sitemap: SiteMap, port: PortRef) -> list[Output]:
+    """A router advertisement out of one port, to all nodes: RFC 4861 6.2.6 allows that as an answer."""
+    attachment = sitemap.attachments.get(port)
+    if attachment is None or not isinstance(attachment.part, AccessNetwork):
+        return []
+    prefixes = [(p.network_address.packed, p.prefixlen) for p in attachment.part.prefixes if p.version == 6]
+    if not prefixes:
+        return []
+    frame = router_advertisement(VIRTUAL, prefixes, ALL_NODES_MAC, ALL_NODES)
+    return [SendFrame(port.dpid, port.port, frame)]
+
+
+def ttl_expired(sitemap: SiteMap, seen: TtlExpired) -> list[Output]:
+    """Time exceeded, from the gateway of the port where the packet came in."""
+    attachment = sitemap.at.get((seen.dpid, seen.port))
+    if attachment is None:
+        return []
+    version = 4 if seen.frame[12:14] == b"\x08\x00" else 6
+    gateway = next((g for g in attachment.part.gateways if g.version == version), None)
+    if gateway is None:
+        return []
+    frame = time_exceeded(seen.frame, gateway.packed, VIRTUAL)
+    return [SendFrame(seen.dpid, seen.port, frame)] if frame else []

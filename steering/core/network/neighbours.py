@@ -1,0 +1,285 @@
+"""Hosts, MCPs and next hops behind attachment ports: learned from ARP and ND, asked for when missing.
+
+Their entries have no time-out, so they survive the controller; a record here says which entry stands
+where. Bounded: hosts behind a port, packets that wait for an answer, questions open at once.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+
+from steering.core.inputs import ObservedHost
+from steering.core.network.site_index import Attachment, SiteMap
+from steering.core.outputs import Output, SendFrame, SyncRules
+from steering.core.pipeline.forwarding import Route, host_rule, route_rules, transit_rules
+from steering.model.network import AccessNetwork, Gateway, Mcp, PortRef
+from steering.model.policy import Limits
+from steering.model.rules import VIRTUAL_MAC, Rule
+from steering.wire.neighbour import GATEWAY_LINK_LOCAL, arp_request, neighbour_solicitation
+
+VIRTUAL = bytes.fromhex(VIRTUAL_MAC.replace(":", ""))
+WAITING_EACH = 4  # packets kept for one address
+QUESTIONS = 256  # addresses asked for at once
+RETRY, TRIES = 1.0, 3
+REFRESH = 1.0  # MCPs and next hops are asked this often: it is how their death is seen
+SILENT = 3.5  # seconds without an answer after which nothing new is led to them
+
+
+@dataclass(slots=True)
+class Question:
+    """An address being asked for, and the packets that wait for it."""
+
+    waypoint: int
+    next_try: float
+    tries: int = 1
+    frames: list[bytes] = field(default_factory=list)
+
+
+class Neighbours:
+    """The table of hosts. Methods return what has to be sent or changed."""
+
+    def __init__(self, sitemap: SiteMap, limits: Limits, epochs: Mapping[int, int], unwildcard: bool) -> None:
+        self._map = sitemap
+        self._bound = max(16, limits.hosts // max(1, len(sitemap.attachments)))
+        self._epochs = epochs
+        self._unwildcard = unwildcard
+        self._where: dict[bytes, int] = {}  # address -> waypoint
+        self._hosts: dict[int, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}  # -> address -> MAC
+        self.transit: dict[int, bytes] = {}  # waypoint of an MCP or next hop -> MAC
+        self._questions: dict[bytes, Question] = {}
+        self._refresh = 0.0
+        self._answered: dict[int, float] = {}  # waypoint of an MCP or next hop -> when it last answered
+        self._wanted = {w: _transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
+
+    def mcps_changed(self, before: Mapping[PortRef, Attachment]) -> list[Output]:
+        """The site has other MCPs now; `before` is what hung where. Those that came are asked for at once."""
+        outputs: list[Output] = []
+        now = self._map.attachments
+        for port, old in before.items():
+            if now.get(port) == old:
+                continue
+            waypoint = old.waypoint.id
+            mac = self.transit.pop(waypoint, None)
+            if mac is not None:
+                rules = transit_rules(self._epochs[port.dpid], waypoint, mac.hex(":"), port.port)
+                outputs.append(SyncRules(port.dpid, (), tuple(rules)))
+            self._answered.pop(waypoint, None)
+            if waypoint not in self._map.by_waypoint:
+                del self._hosts[waypoint], self._wanted[waypoint]
+        for port, new in now.items():
+            if before.get(port) == new:
+                continue
+            self._hosts.setdefault(new.waypoint.id, {})
+            self._wanted[new.waypoint.id] = _transit_addresses(new)
+            for address in self._wanted[new.waypoint.id]:
+                outputs += self._forget(address)  # whoever had it was no MCP
+                self._questions.pop(address, None)
+        self._refresh = 0.0
+        return outputs
+
+    def hosts(self) -> Iterator[tuple[bytes, bytes, PortRef]]:
+        """Every known host: address, MAC, port."""
+        for waypoint, known in self._hosts.items():
+            port = self._map.by_waypoint[waypoint].waypoint.port
+            for address, mac in known.items():
+                yield address, mac, port
+
+    def port_of(self, address: bytes) -> PortRef | None:
+        """The port a known host hangs at."""
+        waypoint = self._where.get(address)
+        return None if waypoint is None else self._map.by_waypoint[waypoint].waypoint.port
+
+    def unresolved(self, now: float) -> frozenset[int]:
+        """Ids of MCPs with a port whose neighbour is not known, or has fallen silent."""
+        heard = {w for w in self.transit if now - self._answered.get(w, now) <= SILENT}
+        return frozenset(
+            mcp.id
+            for mcp in self._map.site.mcps
+            if not {self._map.inside[mcp.id].id, self._map.outside[mcp.id].id} <= heard
+        )
+
+    def learn(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> list[Output]:
+        """ARP or ND told that `address` has `mac` behind an attachment."""
+        waypoint = attachment.waypoint.id
+        if address in self._wanted[waypoint]:
+            self._answered[waypoint] = now
+            return self._learn_transit(attachment, mac)
+        if not self._believable(attachment, address):
+            return []
+        known = self._hosts[waypoint]
+        outputs: list[Output] = []
+        if known.get(address) != mac:
+            if self._where.get(address, waypoint) != waypoint:
+                outputs += self._forget(address)
+            if address not in known and len(known) >= self._bound:
+                outputs += self._forget(next(iter(known)))
+            known[address] = mac
+            self._where[address] = waypoint
+            outputs.append(SyncRules(attachment.waypoint.port.dpid, (self._rule(attachment, address),), ()))
+            outputs += self._reroute(attachment, address, add=True)
+        question = self._questions.pop(address, None)
+        if question is not None:
+            port = attachment.waypoint.port
+            outputs += [SendFrame(port.dpid, port.port, mac + VIRTUAL + f[12:]) for f in question.frames]
+        return outputs
+
+    def missed(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> list[Output]:
+        """A packet found no host entry: keep it and ask for its destination."""
+        question = self._questions.get(address)
+        if question is None:
+            known = self._hosts[attachment.waypoint.id].get(address)
+            if known is not None:  # learned while the packet was under way
+                port = attachment.waypoint.port
+                return [SendFrame(port.dpid, port.port, known + VIRTUAL + frame[12:])]
+            if len(self._questions) >= QUESTIONS or not self._believable(attachment, address):
+                return []
+            question = self._questions[address] = Question(attachment.waypoint.id, now + RETRY)
+            asked = self._ask(attachment, address)
+        else:
+            asked = []
+        if len(question.frames) < WAITING_EACH:
+            question.frames.append(frame)
+        return asked
+
+    def port_down(self, attachment: Attachment) -> list[Output]:
+        """Whoever was behind this port may turn up behind another one of the same network: ask there."""
+        others = [
+            self._map.attachments[port]
+            for port in getattr(attachment.part, "ports", ())
+            if port != attachment.waypoint.port
+        ]
+        outputs: list[Output] = []
+        for address in list(self._hosts[attachment.waypoint.id]):
+            outputs += self._forget(address)
+            for other in others:
+                outputs += self._ask(other, address)
+        self.transit.pop(attachment.waypoint.id, None)
+        self._refresh = 0.0
+        return outputs
+
+    def tick(self, now: float) -> list[Output]:
+        """Ask again for what has not answered; ask for every MCP and next hop now and then."""
+        outputs: list[Output] = []
+        for address, question in list(self._questions.items()):
+            if now < question.next_try:
+                continue
+            if question.tries >= TRIES:
+                del self._questions[address]
+                continue
+            question.tries += 1
+            question.next_try = now + RETRY
+            outputs += self._ask(self._map.by_waypoint[question.waypoint], address)
+        if now >= self._refresh:
+            self._refresh = now + REFRESH
+            for waypoint, addresses in self._wanted.items():
+                for address in addresses:
+                    outputs += self._ask(self._map.by_waypoint[waypoint], address)
+        return outputs
+
+    def adopt(self, seen: ObservedHost, now: float) -> list[Output]:
+        """An entry read back from a switch: a host, or with an empty address an MCP or next hop.
+
+        The output is for switches that were filled before: they lack the route to a host of another one.
+        """
+        if seen.waypoint not in self._map.by_waypoint:
+            return []
+        if not seen.address:
+            self.transit.setdefault(seen.waypoint, seen.mac)
+            self._answered.setdefault(seen.waypoint, now)
+        elif seen.address not in self._where:
+            self._where[seen.address] = seen.waypoint
+            self._hosts[seen.waypoint][seen.address] = seen.mac
+            return self._reroute(self._map.by_waypoint[seen.waypoint], seen.address, add=True)
+        return []
+
+    def rules(self, dpid: int) -> Iterator[Rule]:
+        """Every rule of hosts, MCPs and next hops that a switch should hold."""
+        for waypoint, known in self._hosts.items():
+            attachment = self._map.by_waypoint[waypoint]
+            if attachment.waypoint.port.dpid == dpid:
+                for address in known:
+                    yield self._rule(attachment, address)
+            if dpid in self._map.switches and not _stands_for_network(attachment):
+                for address in known:
+                    yield from self._routes(attachment, address, dpid)
+        for waypoint, mac in self.transit.items():
+            port = self._map.by_waypoint[waypoint].waypoint.port
+            if port.dpid == dpid:
+                yield from transit_rules(self._epochs[dpid], waypoint, mac.hex(":"), port.port)
+
+    def _learn_transit(self, attachment: Attachment, mac: bytes) -> list[Output]:
+        waypoint, port = attachment.waypoint.id, attachment.waypoint.port
+        if self.transit.get(waypoint) == mac:
+            return []
+        self.transit[waypoint] = mac
+        rules = tuple(transit_rules(self._epochs[port.dpid], waypoint, mac.hex(":"), port.port))
+        return [SyncRules(port.dpid, rules, ())]
+
+    def _believable(self, attachment: Attachment, address: bytes) -> bool:
+        """On the link, and not the virtual gateway's or an MCP's own address (N-7.2a)."""
+        part = attachment.part
+        if isinstance(part, Mcp) or self._map.is_mcp_address(address):
+            return False
+        value = ip_address(address)
+        if value in part.gateways or not any(value in prefix for prefix in part.prefixes):
+            return False
+        return isinstance(part, AccessNetwork) or self._map.access_of(address) is None
+
+    def _forget(self, address: bytes) -> list[Output]:
+        waypoint = self._where.pop(address, None)
+        if waypoint is None:
+            return []
+        attachment = self._map.by_waypoint[waypoint]
+        rule = self._rule(attachment, address)
+        del self._hosts[waypoint][address]
+        return [
+            *self._reroute(attachment, address, add=False),
+            SyncRules(attachment.waypoint.port.dpid, (), (rule,)),
+        ]
+
+    def _rule(self, attachment: Attachment, address: bytes) -> Rule:
+        waypoint = attachment.waypoint
+        mac = self._hosts[waypoint.id][address].hex(":")
+        epoch = self._epochs[waypoint.port.dpid]
+        return host_rule(epoch, waypoint.id, str(ip_address(address)), mac, waypoint.port.port)
+
+    def _reroute(self, attachment: Attachment, address: bytes, add: bool) -> list[Output]:
+        """A host behind a port other than its network's first needs a route of its own, at every edge."""
+        if _stands_for_network(attachment):
+            return []
+        outputs: list[Output] = []
+        for dpid in self._map.switches:
+            rules = self._routes(attachment, address, dpid)
+            outputs.append(SyncRules(dpid, rules if add else (), () if add else rules))
+        return outputs
+
+    def _routes(self, attachment: Attachment, address: bytes, dpid: int) -> tuple[Rule, ...]:
+        route = Route(ip_network(address), attachment.waypoint.id)
+        return tuple(route_rules(self._epochs[dpid], (route,), self._unwildcard))
+
+    def _ask(self, attachment: Attachment, address: bytes) -> list[Output]:
+        version = 4 if len(address) == 4 else 6
+        port = attachment.waypoint.port
+        source = next((g.packed for g in attachment.part.gateways if g.version == version), None)
+        if version == 6:
+            frame = neighbour_solicitation(VIRTUAL, source or GATEWAY_LINK_LOCAL, address)
+        elif source is None:
+            return []
+        else:
+            frame = arp_request(VIRTUAL, source, address)
+        return [SendFrame(port.dpid, port.port, frame)]
+
+
+def _stands_for_network(attachment: Attachment) -> bool:
+    """Whether the network's prefix route leads to this very port. Gateways: every port may answer."""
+    part = attachment.part
+    return not isinstance(part, AccessNetwork) or part.ports[0] == attachment.waypoint.port
+
+
+def _transit_addresses(attachment: Attachment) -> frozenset[bytes]:
+    part = attachment.part
+    if isinstance(part, Mcp):
+        return frozenset(address.packed for address in part.addresses)
+    if isinstance(part, Gateway):
+        return frozenset(address.packed for address in part.next_hops)
+    return frozenset()

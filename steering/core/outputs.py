@@ -1,0 +1,117 @@
+"""What comes out of the engine, and the ways on for a segment that was held at its edge."""
+
+from typing import NamedTuple
+
+from steering.core.inputs import SynSeen
+from steering.core.network.site_index import Attachment
+from steering.model.authorisation import Authorizer
+from steering.model.preference import Intent
+from steering.model.rules import MeterBand, Rule
+from steering.model.session import Entry
+
+_new = tuple.__new__  # of a NamedTuple, without its own constructor's call
+
+
+class Release(NamedTuple):
+    """A held segment goes on. waypoint >= 0: set the label, decrement TTL, resubmit to LABEL;
+    NATURAL: write `role` into metadata and resubmit to ROUTE."""
+
+    dpid: int
+    in_port: int
+    frame: bytes
+    waypoint: int
+    path: int
+    role: int
+
+
+NATURAL = -1
+
+
+class Steer(NamedTuple):
+    """Add session entries, then release a segment.
+
+    Entries of switches other than the release's are confirmed by barrier first (design section 3);
+    then the local entries and the packet-out go out in one write. Without release: just add.
+    """
+
+    entries: tuple[Entry, ...]
+    release: Release | None
+
+
+class RemoveEntries(NamedTuple):
+    entries: tuple[Entry, ...]
+
+
+class SyncRules(NamedTuple):
+    """Static and host rules to change. Order: `meters` they use first, deletes last, so that nothing blacks out.
+    With a `confirm` the answer is Confirmed, unless the switch goes away."""
+
+    dpid: int
+    add: tuple[Rule, ...]
+    delete: tuple[Rule, ...]
+    meters: tuple[MeterBand, ...] = ()
+    confirm: int = 0
+
+
+class FillSwitch(NamedTuple):
+    """Everything a switch that (re)connected should hold, in stages with a barrier between them:
+    meters, labels and hosts, session entries, then guard, classify and route (design section 3).
+    Afterwards static rules of older epochs and `stale` session entries are deleted."""
+
+    dpid: int
+    meters: tuple[MeterBand, ...]
+    forwarding: tuple[Rule, ...]
+    entries: tuple[Entry, ...]
+    stale: tuple[Entry, ...]
+    admission: tuple[Rule, ...]
+    epoch: int
+
+
+class ReadEntries(NamedTuple):
+    """Ask a switch for its session and host entries; the answer is EntriesRead."""
+
+    dpid: int
+    sweep: bool
+
+
+class SendFrame(NamedTuple):
+    """A packet of the controller's own (ARP request, ND, RA, time-exceeded), out of one port."""
+
+    dpid: int
+    port: int
+    frame: bytes
+
+
+class Authorise(NamedTuple):
+    """Ask an authoriser about a source, 4 or 16 bytes; the answer is Authorised with the same `request`, within
+    `seconds`, or it comes too late.
+    `subscriber`: its pseudonym, empty where the registry does not know it."""
+
+    request: int
+    authorizer: Authorizer
+    source: bytes
+    access: str
+    subscriber: str
+    seconds: float
+
+
+class Prefer(NamedTuple):
+    """What an MCP is to make of subflows: only those for which something else is wanted than before."""
+
+    mcp: int
+    intents: tuple[Intent, ...]
+
+
+Output = (
+    Steer | RemoveEntries | SyncRules | FillSwitch | ReadEntries | SendFrame | Release | Authorise | Prefer
+)
+
+
+def naturally(attachment: Attachment, seen: SynSeen) -> Release:
+    """By the natural route."""
+    return Release(seen.dpid, seen.port, seen.frame, NATURAL, 0, attachment.role)
+
+
+def steered(attachment: Attachment, seen: SynSeen, waypoint: int) -> Release:
+    """To a waypoint."""
+    return _new(Release, (seen.dpid, seen.port, seen.frame, waypoint, 0, attachment.role))

@@ -1,0 +1,185 @@
+"""Tables SESSION (its fixed rules), CLASSIFY, ROUTE, LABEL and HOST of one switch.
+
+None of these grows with sessions: labels are O(waypoints), routes O(prefixes), hosts O(hosts).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from steering.core.network.graph import Graph
+from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, from_prefix, match, prefix_value
+from steering.model.network import Network, PortRole, Waypoint
+from steering.model.rules import (
+    ROLE_MASK,
+    ROLE_SHIFT,
+    VIRTUAL_MAC,
+    WAYPOINT_MASK,
+    Action,
+    DecTtl,
+    FieldValue,
+    Meter,
+    OutputAction,
+    PacketClass,
+    Rule,
+    SetField,
+    Table,
+    ToController,
+    UnwildcardFlow,
+    host_cookie,
+    label_mac,
+    static_cookie,
+)
+from steering.model.source import Prefix
+
+SYN = (0x002, 0x012)
+SYN_ACK = (0x012, 0x012)
+PUNT = 3000  # priority; what is set ahead for hosts stands above, for servers below (core.proactive_rules)
+PORTS_MATCHED = 64  # so many eligible service ports are matched one by one, more are left to the engine
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A prefix leads to a waypoint; `role`: only for packets that came in with it (in-line MCPs)."""
+
+    prefix: Prefix
+    waypoint: int
+    role: PortRole | None = None
+
+
+def role_match(role: PortRole) -> tuple[int, int]:
+    return (role << ROLE_SHIFT, ROLE_MASK)
+
+
+def session_rules(epoch: int) -> Iterator[Rule]:
+    """A SYN never matches a session entry: the controller tells a retransmission from a reused 5-tuple."""
+    cookie = static_cookie(epoch)
+    for role in (PortRole.ACCESS, PortRole.GATEWAY):
+        for eth_type in (IPV4, IPV6):
+            fields = match(metadata=role_match(role), eth_type=eth_type, ip_proto=TCP, tcp_flags=SYN)
+            yield Rule(Table.SESSION, 65000, fields, goto=Table.CLASSIFY, cookie=cookie)
+    yield Rule(Table.SESSION, 0, (), goto=Table.CLASSIFY, cookie=cookie)
+
+
+def classify_rules(
+    epoch: int,
+    punted: Iterable[int],
+    mcp_roles: Iterable[PortRole],
+    towards: Iterable[Network],
+    service_ports: tuple[int, ...],
+    mcps: Iterable[Network] = (),
+) -> Iterator[Rule]:
+    """Punt SYNs of `punted` ports, copy SYN/ACKs that MCPs send `towards` access networks.
+
+    `service_ports`: the eligible destination ports, empty for all. SYNs to the addresses of `mcps` are punted
+    whatever their port: nobody reaches an MCP with a token that is not known.
+    """
+    addressed = tuple(mcps) if service_ports else ()
+    punt, copy = static_cookie(epoch, PacketClass.SYN), static_cookie(epoch, PacketClass.SYN_ACK)
+    for port in punted:
+        action = (ToController(Meter.SYN_BASE + port, 0xFFFF),)
+        for eth_type in (IPV4, IPV6):
+            syn: dict[str, FieldValue] = {
+                "in_port": port, "eth_type": eth_type, "ip_proto": TCP, "tcp_flags": SYN,
+            }  # fmt: skip
+            if not service_ports:
+                yield Rule(Table.CLASSIFY, PUNT, match(**syn), action, cookie=punt)
+            for prefix in addressed:
+                if _to(prefix)["eth_type"] == eth_type:
+                    yield Rule(Table.CLASSIFY, PUNT, match(**syn | _to(prefix)), action, cookie=punt)
+            for number in service_ports:
+                yield Rule(Table.CLASSIFY, PUNT, match(**syn, tcp_dst=number), action, cookie=punt)
+    networks = tuple(towards)
+    for role in mcp_roles:
+        for prefix in networks:
+            fields = _to(prefix) | {"metadata": role_match(role), "ip_proto": TCP, "tcp_flags": SYN_ACK}
+            copied = (ToController(Meter.SYN_ACK),)
+            yield Rule(
+                Table.CLASSIFY, 900 + prefix.prefixlen, match(**fields), copied, Table.ROUTE, None, copy
+            )
+    yield Rule(Table.CLASSIFY, 0, (), goto=Table.ROUTE, cookie=static_cookie(epoch))
+
+
+def reverse_join_rules(
+    epoch: int, addresses: Iterable[tuple[PortRole, Network]], towards: Iterable[Network]
+) -> Iterator[Rule]:
+    """Copy SYNs that MCPs send from their own `addresses` to hosts: joins of theirs (core.reverse)."""
+    cookie, networks = static_cookie(epoch, PacketClass.SYN), tuple(towards)
+    for role, own in addresses:
+        for prefix in networks:
+            if prefix.version == own.version:
+                fields = _to(prefix) | from_prefix(own) | {"metadata": role_match(role), "ip_proto": TCP}
+                copied = (ToController(Meter.SYN_ACK),)
+                yield Rule(
+                    Table.CLASSIFY, 700 + prefix.prefixlen, match(**fields, tcp_flags=SYN), copied,
+                    Table.ROUTE, None, cookie,
+                )  # fmt: skip
+
+
+def _to(prefix: Prefix) -> dict[str, FieldValue]:
+    fields: dict[str, FieldValue] = {"eth_type": IPV4 if prefix.version == 4 else IPV6}
+    if prefix.prefixlen:
+        fields["ipv4_dst" if prefix.version == 4 else "ipv6_dst"] = prefix_value(prefix)
+    return fields
+
+
+def route_rules(epoch: int, routes: Iterable[Route], unwildcard: bool = True) -> Iterator[Rule]:
+    """Prefix to label. TCP has its 5-tuple un-wildcarded, or a cached megaflow of natural traffic
+    carries steered segments astray (facts/openflow.md section 4)."""
+    cookie = static_cookie(epoch)
+    for route in routes:
+        fields = _to(route.prefix)
+        priority = 1000 + 4 * route.prefix.prefixlen
+        if route.role is not None:
+            fields["metadata"] = role_match(route.role)
+            priority += 2
+        actions: tuple[Action, ...] = (SetField("eth_dst", label_mac(route.waypoint)), DecTtl())
+        yield Rule(Table.ROUTE, priority, match(**fields), actions, Table.LABEL, None, cookie)
+        if unwildcard:
+            actions = (UnwildcardFlow(), *actions)
+            yield Rule(
+                Table.ROUTE, priority + 1, match(**fields, ip_proto=TCP), actions, Table.LABEL, None, cookie
+            )
+
+
+def label_rules(epoch: int, dpid: int, waypoints: Iterable[Waypoint], graph: Graph) -> Iterator[Rule]:
+    """Label to next hop; at its own switch a label becomes a waypoint number for HOST."""
+    cookie = static_cookie(epoch)
+    for waypoint in waypoints:
+        fields = match(eth_dst=label_mac(waypoint.id))
+        if waypoint.port.dpid == dpid:
+            reached = (waypoint.id, WAYPOINT_MASK)
+            yield Rule(Table.LABEL, 1000, fields, goto=Table.HOST, metadata=reached, cookie=cookie)
+            continue
+        port = graph.next_hop(dpid, waypoint.port.dpid)
+        if port is not None:
+            yield Rule(Table.LABEL, 1000, fields, (OutputAction(port),), cookie=cookie)
+
+
+def miss_rules(epoch: int, waypoints: Iterable[Waypoint]) -> Iterator[Rule]:
+    """An unknown host behind a waypoint: the controller asks for its MAC."""
+    cookie = static_cookie(epoch, PacketClass.HOST_MISS)
+    for waypoint in waypoints:
+        fields = match(metadata=(waypoint.id, WAYPOINT_MASK))
+        yield Rule(Table.HOST, 1, fields, (ToController(Meter.HOST_MISS, 0xFFFF),), cookie=cookie)
+
+
+def host_rule(epoch: int, waypoint: int, address: str, mac: str, port: int) -> Rule:
+    """One learned neighbour."""
+    v4 = ":" not in address
+    fields = match(
+        metadata=(waypoint, WAYPOINT_MASK),
+        eth_type=IPV4 if v4 else IPV6,
+        **{"ipv4_dst" if v4 else "ipv6_dst": address},
+    )
+    return Rule(Table.HOST, 1000, fields, _deliver(mac, port), cookie=host_cookie(epoch))
+
+
+def transit_rules(epoch: int, waypoint: int, mac: str, port: int) -> Iterator[Rule]:
+    """Everything led to a waypoint goes to one neighbour: an MCP, or a gateway's next hop."""
+    for eth_type in (IPV4, IPV6):
+        fields = match(metadata=(waypoint, WAYPOINT_MASK), eth_type=eth_type)
+        yield Rule(Table.HOST, 500, fields, _deliver(mac, port), cookie=static_cookie(epoch))
+
+
+def _deliver(mac: str, port: int) -> tuple[Action, ...]:
+    return (SetField("eth_dst", mac), SetField("eth_src", VIRTUAL_MAC), OutputAction(port))

@@ -1,0 +1,253 @@
+"""Table GUARD of one switch: who may send what, and the virtual gateways, answered by entries.
+
+Neighbours, echo and routing go on without a controller, because nothing here needs one: the
+controller only listens, through metered copies. Source check: BCP 38 (RFC 2827).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
+
+from steering.model.network import Address, Network, PortRole
+from steering.model.rules import (
+    IN_PORT,
+    ROLE_MASK,
+    ROLE_SHIFT,
+    VIRTUAL_MAC,
+    Action,
+    FieldValue,
+    Meter,
+    Move,
+    OutputAction,
+    PacketClass,
+    Resubmit,
+    Rule,
+    SetField,
+    Table,
+    ToController,
+    static_cookie,
+)
+from steering.model.source import Prefix
+
+ARP, IPV4, IPV6, LLDP = 0x0806, 0x0800, 0x86DD, 0x88CC
+ICMP, TCP, ICMPV6 = 1, 6, 58
+ECHO, ECHO_REPLY, ECHO_V6, ECHO_REPLY_V6 = 8, 0, 128, 129
+SOLICIT_ROUTER, SOLICIT, ADVERTISE = 133, 135, 136
+FIN = (0x001, 0x001)
+RST = (0x004, 0x004)
+FIRST_FRAGMENT = (1, 3)
+ROUTER_SOLICITED_OVERRIDE = 0xE000_0000  # flags of a neighbour advertisement
+ON_LINK_TTL = 255  # RFC 4861 7.1.1: it has crossed no router
+LINK_LOCAL_GATEWAY = IPv6Address("fe80::1")
+LINK_LOCAL = IPv6Network("fe80::/10")
+
+# Priorities; a prefix length (at most 128) is added where prefixes may contain one another.
+ALLOW, ALLOW_FIN, ALLOW_RST, DENY, WALL, TINY, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = (
+    30000, 30130, 30260, 30400, 30600, 34000, 35000, 40000, 40200, 50000, 60000,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedPort:
+    """An attachment port as GUARD sees it.
+
+    `on_link`: whose neighbours are believed; `allowed`: who may send IP; `denied` and
+    `kept_out` win over it.
+    """
+
+    port: int
+    role: PortRole
+    gateways: tuple[Address, ...]
+    on_link: tuple[Network, ...]
+    allowed: tuple[Prefix, ...]
+    denied: tuple[Prefix, ...] = ()
+    kept_out: tuple[tuple[Network, Address], ...] = ()  # source, and the MCP's address it may not reach
+
+
+def match(**fields: FieldValue) -> tuple[tuple[str, FieldValue], ...]:
+    """A rule's match, sorted."""
+    return tuple(sorted(fields.items()))
+
+
+def prefix_value(prefix: Prefix) -> str | tuple[str, str]:
+    """A prefix as a match value: an address, or an address and a mask."""
+    if prefix.prefixlen == prefix.max_prefixlen:
+        return str(prefix.network_address)
+    return (str(prefix.network_address), str(prefix.netmask))
+
+
+def from_prefix(prefix: Prefix) -> dict[str, FieldValue]:
+    """Match fields for packets from a prefix."""
+    fields: dict[str, FieldValue] = {"eth_type": IPV4 if prefix.version == 4 else IPV6}
+    if prefix.prefixlen:
+        fields["ipv4_src" if prefix.version == 4 else "ipv6_src"] = prefix_value(prefix)
+    return fields
+
+
+def guard_rules(epoch: int, core_ports: Iterable[int], ports: Iterable[GuardedPort]) -> Iterator[Rule]:
+    """Every rule of GUARD and ND."""
+    discover = static_cookie(epoch, PacketClass.LLDP)
+    plain = static_cookie(epoch)
+    copy_lldp = ToController(Meter.LLDP, 0xFFFF)
+    yield Rule(Table.GUARD, DISCOVER, match(eth_type=LLDP), (copy_lldp,), cookie=discover)
+    for port in core_ports:
+        yield Rule(Table.GUARD, CORE, match(in_port=port), goto=Table.LABEL, cookie=plain)
+    for guarded in ports:
+        yield Rule(Table.GUARD, DISCOVER + 1, match(in_port=guarded.port, eth_type=LLDP), cookie=plain)
+        yield from _arp(epoch, guarded)
+        yield from _neighbour_discovery(epoch, guarded)
+        yield from _echo(epoch, guarded)
+        yield from _expired(epoch, guarded)
+        yield from _tiny(epoch, guarded)
+        yield from _admitted(epoch, guarded)
+    yield Rule(
+        Table.ND, 1, match(eth_type=IPV6, icmpv6_type=ADVERTISE, ip_proto=ICMPV6),
+        (
+            SetField("nd_options_type", 2),
+            SetField("nd_reserved", ROUTER_SOLICITED_OVERRIDE),
+            SetField("ipv6_nd_tll", VIRTUAL_MAC),
+            OutputAction(IN_PORT),
+        ), cookie=plain,
+    )  # fmt: skip
+
+
+def _arp(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
+    cookie = static_cookie(epoch, PacketClass.NEIGHBOUR)
+    learn = ToController(Meter.NEIGHBOUR_BASE + guarded.port)
+    for prefix in guarded.on_link:
+        if prefix.version == 4:
+            sender: dict[str, FieldValue] = {"in_port": guarded.port, "eth_type": ARP}
+            if prefix.prefixlen:
+                sender["arp_spa"] = prefix_value(prefix)
+            length = prefix.prefixlen
+            yield Rule(Table.GUARD, LISTEN + length, match(**sender), (learn,), cookie=cookie)
+            for gateway in guarded.gateways:
+                if gateway.version == 4:
+                    fields = match(**sender, arp_op=1, arp_tpa=str(gateway))
+                    actions = (learn, *_arp_answer(gateway))
+                    yield Rule(Table.GUARD, ANSWER + length, fields, actions, cookie=cookie)
+
+
+def _arp_answer(gateway: Address) -> tuple[Action, ...]:
+    return (
+        Move("eth_src", "eth_dst", 48),
+        SetField("eth_src", VIRTUAL_MAC),
+        SetField("arp_op", 2),
+        Move("arp_sha", "arp_tha", 48),
+        Move("arp_spa", "arp_tpa", 32),
+        SetField("arp_sha", VIRTUAL_MAC),
+        SetField("arp_spa", str(gateway)),
+        OutputAction(IN_PORT),
+    )
+
+
+def _neighbour_discovery(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
+    if all(prefix.version == 4 for prefix in guarded.on_link):
+        return
+    cookie = static_cookie(epoch, PacketClass.NEIGHBOUR)
+    learn = ToController(Meter.NEIGHBOUR_BASE + guarded.port)
+    base: dict[str, FieldValue] = {
+        "in_port": guarded.port,
+        "eth_type": IPV6,
+        "ip_proto": ICMPV6,
+        "nw_ttl": ON_LINK_TTL,
+    }
+    targets = [*(g for g in guarded.gateways if g.version == 6), LINK_LOCAL_GATEWAY]
+    for prefix in [LINK_LOCAL, *(p for p in guarded.on_link if p.version == 6)]:
+        length = prefix.prefixlen
+        sent = base | from_prefix(prefix)
+        for kind in (SOLICIT_ROUTER, SOLICIT, ADVERTISE):
+            fields = match(**sent, icmpv6_type=kind)
+            yield Rule(Table.GUARD, LISTEN + length, fields, (learn,), cookie=cookie)
+        for target in targets:
+            fields = match(**sent, icmpv6_type=SOLICIT, ipv6_nd_target=str(target))
+            actions = (learn, *_nd_answer(target))
+            yield Rule(Table.GUARD, ANSWER + length, fields, actions, cookie=cookie)
+    # Router solicitations may come from the unspecified address; so does duplicate address detection,
+    # which asks nobody but the hosts of the link and ends here.
+    unspecified = match(**base, ipv6_src="::", icmpv6_type=SOLICIT_ROUTER)
+    yield Rule(Table.GUARD, LISTEN + 128, unspecified, (learn,), cookie=cookie)
+
+
+def _nd_answer(gateway: Address) -> tuple[Action, ...]:
+    """First half; the option type cannot be set before the packet is an advertisement, hence table ND."""
+    return (
+        Move("eth_src", "eth_dst", 48),
+        SetField("eth_src", VIRTUAL_MAC),
+        Move("ipv6_src", "ipv6_dst", 128),
+        SetField("ipv6_src", str(gateway)),
+        SetField("icmpv6_type", ADVERTISE),
+        Resubmit(Table.ND),
+    )
+
+
+def _echo(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
+    cookie = static_cookie(epoch)
+    for prefix in guarded.on_link:
+        for gateway in guarded.gateways:
+            if gateway.version != prefix.version:
+                continue
+            v4 = gateway.version == 4
+            fields = from_prefix(prefix) | {
+                "in_port": guarded.port,
+                "eth_dst": VIRTUAL_MAC,
+                "ipv4_dst" if v4 else "ipv6_dst": str(gateway),
+                "ip_proto": ICMP if v4 else ICMPV6,
+                "icmpv4_type" if v4 else "icmpv6_type": ECHO if v4 else ECHO_V6,
+            }
+            actions = (
+                Move("eth_src", "eth_dst", 48),
+                SetField("eth_src", VIRTUAL_MAC),
+                Move("ipv4_src", "ipv4_dst", 32) if v4 else Move("ipv6_src", "ipv6_dst", 128),
+                SetField("ipv4_src" if v4 else "ipv6_src", str(gateway)),
+                SetField("nw_ttl", 64),
+                SetField("icmpv4_type" if v4 else "icmpv6_type", ECHO_REPLY if v4 else ECHO_REPLY_V6),
+                OutputAction(IN_PORT),
+            )
+            yield Rule(Table.GUARD, ANSWER + prefix.prefixlen, match(**fields), actions, cookie=cookie)
+
+
+def _expired(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
+    """OVS drops a packet of TTL 1 in dec_ttl without a word (facts/openflow.md), so it is caught here."""
+    cookie = static_cookie(epoch, PacketClass.TTL_EXPIRED)
+    for prefix in guarded.allowed:
+        for ttl in (0, 1):
+            fields = match(**from_prefix(prefix), in_port=guarded.port, eth_dst=VIRTUAL_MAC, nw_ttl=ttl)
+            copy = (ToController(Meter.TTL_EXPIRED),)
+            yield Rule(Table.GUARD, EXPIRED + prefix.prefixlen, fields, copy, cookie=cookie)
+
+
+def _tiny(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
+    """First fragments that end within the TCP header, so that nobody sees what the segment is (RFC 1858, RFC 3128).
+
+    Open vSwitch then reads its ports as 0, and its flags too: a SYN would pass CLASSIFY. No real link is so narrow.
+    The entry's own counter tells how many there were. Larger first fragments with a SYN end at the controller.
+    """
+    for kind in (IPV4, IPV6):
+        fields = match(
+            in_port=guarded.port, eth_type=kind, ip_proto=TCP, ip_frag=FIRST_FRAGMENT, tcp_src=0, tcp_dst=0
+        )
+        yield Rule(Table.GUARD, TINY, fields, cookie=static_cookie(epoch))
+
+
+def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
+    role = (guarded.role << ROLE_SHIFT, ROLE_MASK)
+    plain, copied = static_cookie(epoch), static_cookie(epoch, PacketClass.FIN)
+    base: dict[str, FieldValue] = {"in_port": guarded.port, "eth_dst": VIRTUAL_MAC}
+    for prefix in guarded.denied:
+        fields = from_prefix(prefix) | base
+        yield Rule(Table.GUARD, DENY + prefix.prefixlen, match(**fields), cookie=plain)
+    for prefix, target in guarded.kept_out:
+        fields = from_prefix(prefix) | {"in_port": guarded.port, f"ipv{target.version}_dst": str(target)}
+        yield Rule(Table.GUARD, WALL + prefix.prefixlen, match(**fields), cookie=plain)
+    for prefix in guarded.allowed:
+        fields = from_prefix(prefix) | base
+        length = prefix.prefixlen
+        yield Rule(Table.GUARD, ALLOW + length, match(**fields), (), Table.SESSION, role, plain)
+        fields |= {"ip_proto": TCP, "tcp_flags": FIN}
+        copy = (ToController(Meter.FIN),)
+        yield Rule(Table.GUARD, ALLOW_FIN + length, match(**fields), copy, Table.SESSION, role, copied)
+        if guarded.role.is_mcp:
+            # An MCP's own reset ends what it served; anybody else's may be forged and is not looked at.
+            fields["tcp_flags"] = RST
+            yield Rule(Table.GUARD, ALLOW_RST + length, match(**fields), copy, Table.SESSION, role, copied)

@@ -1,0 +1,140 @@
+"""Sessions whose SYN nobody looked at: their MCP's SYN/ACK tells of them (core.proactive).
+
+A later subflow's SYN/ACK carries no token: whose it is may be a guess. For where it has to go that makes no
+difference, as all it may belong to is at one MCP.
+"""
+
+from steering.core.counters import Counters
+from steering.core.inputs import SynAckSeen
+from steering.core.network.neighbours import Neighbours
+from steering.core.network.site_index import Attachment, SiteMap
+from steering.core.outputs import Output
+from steering.core.proactive.units import Proactive, Unit
+from steering.core.selection.chooser import Chooser
+from steering.core.selection.scoring import effective
+from steering.core.sessions.table import Session, SessionTable, Subflow, flow_key
+from steering.core.sessions.teardown import Ending
+from steering.model.decision import Decision, DecisionKey, Outcome, Ruling
+from steering.model.network import Mcp, PortRef, PortRole
+from steering.model.session import EntryKind, Refusal, SessionState
+from steering.wire.crypto import token as token_of
+from steering.wire.handshake import Handshake, Kind
+
+SUBFLOWS = 64  # of one session that are kept account of
+NEWS = 65_536  # sessions that nobody has asked about since
+
+
+class Answered:
+    """Makes records of what proactive entries led to an MCP."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        chooser: Chooser,
+        table: SessionTable,
+        proactive: Proactive,
+        neighbours: Neighbours,
+        ending: Ending,
+        counters: Counters,
+    ) -> None:
+        self._map = sitemap
+        self._chooser = chooser
+        self._table = table
+        self._proactive = proactive
+        self._neighbours = neighbours
+        self._ending = ending
+        self._counters = counters
+        self.news: dict[int, None] = {}  # sessions that began or got a subflow (core.keeping)
+
+    def answered(self, attachment: Attachment, seen: SynAckSeen, now: float) -> tuple[list[Output], int]:
+        """An MCP answered a SYN that nobody looked at. The token it taught, or -1."""
+        handshake = seen.handshake
+        mcp = attachment.part
+        unit = self._proactive.unit_of(handshake.dst)
+        place = self._entered(handshake.dst)
+        if unit is None or place is None or not isinstance(mcp, Mcp):
+            return [], -1
+        key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        outputs: list[Output] = []
+        isn = handshake.ack - 1 & 0xFFFF_FFFF  # of the SYN it answers
+        known = self._table.flows.get(key)
+        if known is not None:
+            if known.isn == isn:
+                return [], -1  # repeated
+            outputs += self._ending.end_subflow(known, now)  # the 5-tuple is used anew
+        kind = EntryKind.JOIN if handshake.kind is Kind.JOIN else EntryKind.INITIAL
+        if kind is EntryKind.JOIN:
+            session = self._proactive.sibling(unit, mcp.id, handshake.src, handshake.sport)
+            token = -1
+        else:
+            session, made = self._begin(unit, mcp, handshake, place, now)
+            outputs += made
+            token = session.token if session else -1
+        if session is None or len(session.subflows) >= SUBFLOWS:
+            return outputs, -1
+        session.active = now
+        if len(self.news) < NEWS:
+            self.news[session.id] = None
+        self._table.add_subflow(Subflow(session, kind, key, place.dpid, PortRole.ACCESS, 0, isn))
+        if session.returns or self._proactive.leaving(unit, mcp.id):
+            self._proactive.stray(session)
+            session.returns = ()
+            outputs += self._proactive.pin(session)
+        return outputs, token
+
+    def _entered(self, address: bytes) -> PortRef | None:
+        """Where a host's segments come in."""
+        known = self._neighbours.port_of(address)
+        access = self._map.access_of(address)
+        return known or (access.ports[0] if access else None)
+
+    def _begin(
+        self, unit: Unit, mcp: Mcp, handshake: Handshake, place: PortRef, now: float
+    ) -> tuple[Session | None, list[Output]]:
+        outputs: list[Output] = []
+        exits = self._map.exits_to(handshake.src)
+        if not exits:
+            return None, outputs
+        if not self._table.has_room:
+            outputs = self._ending.make_room()
+        if not self._table.has_room:
+            self._counters.refusals[Refusal.SESSION_TABLE_FULL] += 1
+            return None, outputs
+        ruling = self.ruling(unit, handshake.dst, handshake, place.dpid, exits, now)
+        edge = self._map.attachments[place].waypoint.id
+        session = self._table.create(mcp.id, ruling, now, edge)
+        session.unit = unit.name
+        session.first = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        self._counters.sessions_started += 1
+        if handshake.kind is not Kind.CAPABLE or not handshake.key:
+            self._counters.fallbacks += 1
+            self._table.settle(session, SessionState.PLAIN)
+            return session, outputs
+        session.version = handshake.version
+        self._table.learn(session, int.from_bytes(token_of(handshake.version, handshake.key), "big"))
+        self._table.settle(session, SessionState.ESTABLISHED)
+        self._proactive.note(unit, session)
+        return session, outputs
+
+    def ruling(
+        self,
+        unit: Unit,
+        host: bytes,
+        handshake: Handshake,
+        access: int,
+        exits: tuple[PortRef, ...],
+        now: float,
+    ) -> Ruling:
+        """The decision that the entries stand for, seen from a connection's own edges."""
+        nearest = min(exits, key=lambda p: (self._chooser.natural_cost(access, p.dpid), p))
+        wanted = effective(self._chooser.policy, unit.terms)
+        network = self._chooser.network(wanted, unit.terms, access, nearest.dpid, handshake)
+        loads = tuple(self._table.active[number] for number in network.ids)
+        server, sport = (
+            (handshake.src, handshake.dport) if host == handshake.dst else (handshake.dst, handshake.sport)
+        )
+        dport = handshake.sport if host == handshake.dst else handshake.dport
+        key = DecisionKey(host, server, sport, dport, 0)
+        winner = network.ids.index(unit.mcp)
+        decision = Decision(Outcome.PROXY, winner, "proactive", key, network, loads, (), now)
+        return Ruling(decision, unit.rule, unit.terms, self._chooser.policy.version, unit.name)

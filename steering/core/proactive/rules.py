@@ -1,0 +1,131 @@
+"""Entries set ahead in table CLASSIFY: all TCP of a prefix to one MCP, both directions (design section 3).
+
+    5000     SYNs of strangers (core.strays)                   dropped
+    4400 +   access, to an MCP or another access: no server's   SYN: punted   else: ROUTE
+    4001 +2l access, SYN from a prefix whose old sessions live elsewhere      punted
+    4000 +2l access, from a prefix (length l) to a gateway's    -> the MCP's inside
+    3000     SYNs                                               punted (core.forwarding)
+    2000 +2l gateway, to a prefix                               -> the MCP's outside
+     900 +l  SYN/ACKs of MCPs                                   copied, ROUTE
+
+They are qualified by the role of the port a segment came in at: what an MCP sends meets none of them, so nothing
+loops. What the controller decided on before has its exact entry in SESSION, which comes first.
+"""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_network
+from typing import NamedTuple
+
+from steering.core.network.site_index import SiteMap
+from steering.core.pipeline.forwarding import SYN, role_match
+from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match, prefix_value
+from steering.model.network import Network, PortRole
+from steering.model.rules import (
+    Action,
+    DecTtl,
+    FieldValue,
+    Meter,
+    PacketClass,
+    Rule,
+    SetField,
+    Table,
+    ToController,
+    UnwildcardFlow,
+    label_mac,
+    static_cookie,
+)
+
+EXCEPT, AHEAD, RETURN = 4_400, 4_000, 2_000  # priorities
+
+
+class Led(NamedTuple):
+    """A prefix that is led to an MCP. `asked`: its SYNs are looked at all the same."""
+
+    prefix: Network
+    mcp: int
+    asked: bool
+
+
+def proactive_rules(
+    sitemap: SiteMap, dpid: int, epoch: int, led: Iterable[Led], unwildcard: bool = True
+) -> Iterator[Rule]:
+    """All of them for one switch."""
+    led = tuple(led)
+    if not led:
+        return
+    here = [a for port, a in sitemap.attachments.items() if port.dpid == dpid]
+    accesses = [a for a in here if a.role is PortRole.ACCESS]
+    if accesses:
+        ports = [a.waypoint.port.port for a in accesses]
+        near = {prefix for a in accesses for prefix in a.part.prefixes}  # type: ignore[union-attr]
+        towards = tuple(dict.fromkeys(sitemap.gateway_prefixes()))
+        yield from _exceptions(sitemap, epoch, ports, towards)
+        for one in led:
+            if any(within(one.prefix, prefix) for prefix in near):
+                yield from _ahead(sitemap, epoch, ports, one, towards, unwildcard)
+    if any(a.role is PortRole.GATEWAY for a in here):
+        for one in led:
+            fields = _ip("dst", one.prefix) | {"metadata": role_match(PortRole.GATEWAY)}
+            actions = _lead(sitemap.outside[one.mcp].id, unwildcard)
+            yield _rule(RETURN + 2 * one.prefix.prefixlen, fields, actions, Table.LABEL, static_cookie(epoch))
+
+
+def within(narrow: Network, wide: Network) -> bool:
+    """Whether a prefix lies in another one, of the same family."""
+    return (
+        narrow.version == wide.version
+        and narrow.prefixlen >= wide.prefixlen
+        and narrow.network_address in wide
+    )
+
+
+def _ahead(
+    sitemap: SiteMap, epoch: int, ports: list[int], one: Led, towards: tuple[Network, ...], unwildcard: bool
+) -> Iterator[Rule]:
+    actions = _lead(sitemap.inside[one.mcp].id, unwildcard)
+    priority = AHEAD + 2 * one.prefix.prefixlen
+    for network in towards:
+        if network.version != one.prefix.version:
+            continue
+        fields = _ip("src", one.prefix) | _ip("dst", network) | {"metadata": role_match(PortRole.ACCESS)}
+        yield _rule(priority, fields, actions, Table.LABEL, static_cookie(epoch))
+        if one.asked:
+            yield from _punted(epoch, priority + 1, ports, fields)
+
+
+def _exceptions(
+    sitemap: SiteMap, epoch: int, ports: list[int], towards: tuple[Network, ...]
+) -> Iterator[Rule]:
+    """Where a gateway's prefix holds MCPs' addresses or accesses (0.0.0.0/0 does): those are no servers."""
+    others = [*sitemap.access_prefixes(), *(ip_network(a) for m in sitemap.site.mcps for a in m.addresses)]
+    for other in dict.fromkeys(others):
+        if any(within(other, network) for network in towards):
+            fields = _ip("dst", other) | {"metadata": role_match(PortRole.ACCESS)}
+            yield _rule(EXCEPT, fields, (), Table.ROUTE, static_cookie(epoch))
+            yield from _punted(epoch, EXCEPT + 1, ports, fields)
+
+
+def _punted(epoch: int, priority: int, ports: list[int], fields: dict[str, FieldValue]) -> Iterator[Rule]:
+    cookie = static_cookie(epoch, PacketClass.SYN)
+    for port in ports:
+        action = (ToController(Meter.SYN_BASE + port, 0xFFFF),)
+        yield _rule(priority, fields | {"in_port": port, "tcp_flags": SYN}, action, None, cookie)
+
+
+def _lead(waypoint: int, unwildcard: bool) -> tuple[Action, ...]:
+    # Un-wildcarded, so that no cached megaflow takes a new connection where entries no longer lead.
+    actions: tuple[Action, ...] = (SetField("eth_dst", label_mac(waypoint)), DecTtl())
+    return (UnwildcardFlow(), *actions) if unwildcard else actions
+
+
+def _rule(
+    priority: int, fields: dict[str, FieldValue], actions: tuple[Action, ...], goto: Table | None, cookie: int
+) -> Rule:
+    return Rule(Table.CLASSIFY, priority, match(**fields, ip_proto=TCP), actions, goto, None, cookie)
+
+
+def _ip(side: str, prefix: Network) -> dict[str, FieldValue]:
+    fields: dict[str, FieldValue] = {"eth_type": IPV4 if prefix.version == 4 else IPV6}
+    if prefix.prefixlen:
+        fields[f"ipv{prefix.version}_{side}"] = prefix_value(prefix)
+    return fields

@@ -1,0 +1,395 @@
+"""Proactive insertion (T-21, S-18): subscribers whose connections are led to their MCP by entries set ahead.
+
+The first SYN never waits: no SYN, no join comes up. All accesses of a subscriber lead to one MCP, so its joins find
+their session without a token being read. The MCP's copied SYN/ACK still tells of each connection, and teaches the token.
+
+Before a subscriber is led elsewhere (drain, death, another policy), each connection known to be at its old MCP gets
+exact entries there; while one of them lives, SYNs of the subscriber are looked at, so that its joins follow it.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from hashlib import blake2b
+from math import inf, log
+from typing import NamedTuple
+
+from steering.core.admission.authorisation import Authorising
+from steering.core.network.graph import Graph
+from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output, Steer
+from steering.core.proactive.rules import Led, proactive_rules, within
+from steering.core.selection.chooser import Chooser
+from steering.core.selection.scoring import TIE, candidates, effective
+from steering.core.sessions.table import Session, SessionTable, endpoints
+from steering.model.decision import Filtered
+from steering.model.insertion import Governed, governed
+from steering.model.network import Mcp, Network, PortRole, Trust
+from steering.model.policy import ALL_PORTS, Policy, Terms
+from steering.model.rules import Rule
+from steering.model.session import SessionState
+from steering.model.source import SourceMode
+
+EACH_TICK = 2_000  # connections that get exact entries before somebody is led elsewhere
+STABLE = 1.0  # seconds the links must have been as they are: a flap moves nobody
+SETTLE = 3.0  # seconds after a restart before anybody is led elsewhere
+SIBLINGS = 64  # sessions of one unit to one server, among which a join's is looked for
+LOOK = 1.0  # seconds between looks for old sessions that are over
+
+
+class Unit(NamedTuple):
+    """A subscriber (or everybody else, ""), its prefixes in the site, and the id of the MCP they are led to."""
+
+    name: str
+    prefixes: tuple[Network, ...]
+    mcp: int
+    rule: str
+    terms: Terms
+
+
+class Proactive:
+    """What is set ahead, and the moves from one MCP to another. `replace` is called before anything else."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        graph: Graph,
+        chooser: Chooser,
+        table: SessionTable,
+        disabled: frozenset[str],
+        authorising: Authorising,
+    ) -> None:
+        self._map = sitemap
+        self._graph = graph
+        self._chooser = chooser
+        self._table = table
+        self._authorising = authorising
+        self._off = bool({"proactive", "steering"} & disabled)
+        self._apart = "one-mcp" in disabled
+        self._unwildcard = "un-wildcarding" not in disabled
+        self.units: dict[str, Unit] = {}  # as the entries in switches are
+        self.strays: dict[str, set[int]] = {}  # unit -> its live sessions at other MCPs
+        self._by_prefix: dict[tuple[int, int], dict[int, Unit]] = {}  # (family, mask), longest first
+        self._governed: tuple[Governed, ...] = ()
+        self._wanted: dict[str, Unit] = {}
+        self._to_pin: deque[Session] | None = None  # None: nobody is being moved
+        self._seen: object = None  # what `_wanted` was made from
+        self._links = -1  # version of the graph, and since when it has been so
+        self._links_since = -inf
+        self._look = 0.0
+        self._mixed = False  # a unit has got its first stray: `rules` has changed
+        self._resuming = False  # led as an earlier controller did, until the switches told of their sessions
+        self.changes = 0  # counts up with `units` and `strays`
+        self._siblings: dict[
+            tuple[str, int, bytes, int], deque[int]
+        ] = {}  # unit, MCP, server, port -> newest first
+        self._forced: dict[tuple[int, int], tuple[Terms, Terms]] = {}  # (id of terms, MCP) -> both terms
+        self._forced_before = self._forced  # of the policy before: its terms are still in caches
+
+    def replace(self, policy: Policy) -> None:
+        """Another policy is in force; the next `tick` acts on it."""
+        self._policy = policy
+        self._forced_before, self._forced = self._forced, {}
+        self._governed = () if self._off else governed(policy)
+        self._seen = None
+
+    def rules(self, dpid: int, epoch: int) -> list[Rule]:
+        """What a switch should hold of it now."""
+        led = (Led(p, u.mcp, u.name in self.strays) for u in self.units.values() for p in u.prefixes)
+        return list(proactive_rules(self._map, dpid, epoch, led, self._unwildcard))
+
+    def unit_of(self, address: bytes) -> Unit | None:
+        """Whose connections are led by entries: the unit of a host's address, by longest prefix."""
+        if not self._by_prefix:
+            return None
+        value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
+        for (family, mask), networks in self._by_prefix.items():
+            if family == version and (found := networks.get(value & mask)) is not None:
+                return found
+        return None
+
+    def terms(self, address: bytes, terms: Terms) -> Terms:
+        """The terms for a first SYN that was looked at all the same: the MCP that the entries lead to."""
+        unit = self.unit_of(address)
+        return terms if unit is None else unit.terms
+
+    def leaving(self, unit: Unit, mcp: int) -> bool:
+        """Whether a connection at an MCP needs exact entries at once: its unit's entries lead elsewhere, or will."""
+        return unit.mcp != mcp or (self._to_pin is not None and self._wanted.get(unit.name) != unit)
+
+    # ---- moves ----------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> tuple[list[Output], bool]:
+        """Whoever has to be led elsewhere: exact entries first. True when `rules` has changed."""
+        if self._resuming or (not self._governed and not self.units):
+            return [], False
+        if self._look_again(now):
+            self._wanted = {u.name: u for u in self._plan()}
+            if self._wanted == self.units:
+                self._to_pin = None
+            else:
+                self._to_pin = deque(s for s in self._table if self._must_be_pinned(s))
+        changed, self._mixed = self._mixed, False
+        changed |= now >= self._look and self._forget_strays(now)
+        if self._to_pin is None:
+            return [], changed
+        outputs: list[Output] = []
+        for _ in range(min(EACH_TICK, len(self._to_pin))):
+            outputs += self.pin(self._to_pin.popleft())
+        if self._to_pin:
+            return outputs, changed
+        self._switch_over()
+        return outputs, True
+
+    def _look_again(self, now: float) -> bool:
+        """Whether something that decides on MCPs has changed, and stays."""
+        if self._graph.version != self._links:
+            first = self._links < 0 and not self._map.site.discover
+            self._links, self._links_since = self._graph.version, -inf if first else now
+        if now < self._links_since + STABLE and self._seen is not None:
+            return False
+        trusts = tuple(trust for _, trust in self._chooser.access.values())
+        seen = (self._policy, self._links, dict(self._chooser.excluded), trusts, bool(self._authorising.acl))
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        return True
+
+    def _must_be_pinned(self, session: Session) -> bool:
+        if session.unit is None or session.returns:
+            return False
+        unit = self._wanted.get(session.unit)
+        return unit is None or unit != self.units.get(session.unit)
+
+    def _switch_over(self) -> None:
+        changed = {n for n, u in self._wanted.items() if self.units.get(n) != u}
+        self.units, self._to_pin = self._wanted, None
+        self.changes += 1
+        self._index()
+        self.strays = {n: s for n, s in self.strays.items() if n in self.units and n not in changed}
+        if changed:
+            self._find_strays(changed)
+
+    def _index(self) -> None:
+        self._by_prefix = {}
+        for led in self.units.values():
+            for prefix in led.prefixes:
+                key = (prefix.version, int(prefix.netmask))
+                self._by_prefix.setdefault(key, {})[int(prefix.network_address)] = led
+        self._by_prefix = dict(sorted(self._by_prefix.items(), reverse=True))
+
+    def _find_strays(self, changed: Collection[str]) -> None:
+        """Sessions of these units that are not where their entries lead."""
+        for session in self._table:
+            if session.token < 0 or session.state is SessionState.LINGER:
+                continue
+            for subflow in session.subflows:
+                unit = self.unit_of(subflow.endpoints()[1])
+                if unit is None or unit.name not in changed:
+                    continue
+                if unit.mcp != session.mcp:
+                    self.strays.setdefault(unit.name, set()).add(session.id)
+                else:
+                    self.note(unit, session)
+
+    def mcps_changed(self) -> None:
+        """The site has other MCPs now. Nobody is led to one that went: SYNs are looked at until the next `tick`."""
+        known = self._map.mcps
+        self._wanted = {n: u for n, u in self._wanted.items() if u.mcp in known}
+        self._by_prefix = {
+            key: {net: u for net, u in nets.items() if u.mcp in known}
+            for key, nets in self._by_prefix.items()
+        }
+        self.units = {n: u for n, u in self.units.items() if u.mcp in known}
+        self._forced.clear()  # by MCPs' ids; the chooser, which goes by the identity of terms, forgets with it
+        self._seen, self._to_pin = None, None
+
+    def _forget_strays(self, now: float) -> bool:
+        """Whether a unit's last old session is over, so that its SYNs need not be looked at any more."""
+        self._look = now + LOOK
+        done = []
+        for name, sessions in self.strays.items():
+            for number in list(sessions):
+                session = self._table.by_id.get(number)
+                if session is None or session.state is SessionState.LINGER:
+                    sessions.discard(number)
+            if not sessions:
+                done.append(name)
+        for name in done:
+            del self.strays[name]
+        self.changes += len(done)
+        return bool(done)
+
+    def stray(self, session: Session) -> None:
+        """A session was found at another MCP than its unit's: its joins have to follow it."""
+        unit = None if session.unit is None else self.units.get(session.unit)
+        if unit is not None and unit.mcp != session.mcp and session.token >= 0:
+            self._mixed |= unit.name not in self.strays
+            self.changes += 1
+            self.strays.setdefault(unit.name, set()).add(session.id)
+
+    def pin(self, session: Session) -> list[Output]:
+        """Exact entries for a session that needed none: from now on it is pinned like any other."""
+        inside, outside = self._map.inside.get(session.mcp), self._map.outside.get(session.mcp)
+        if inside is None or outside is None or session.returns or session.id not in self._table.by_id:
+            return []
+        _, _, server, _, _ = endpoints(session.first)
+        session.returns = tuple(dict.fromkeys((p.dpid, outside.id) for p in self._map.exits_to(server)))
+        for subflow in session.subflows:
+            if not subflow.waypoint and subflow.endpoints()[2] not in self._map.mcp_addresses:
+                subflow.waypoint = inside.id
+        return [Steer(tuple(session.entries(PortRole.GATEWAY)), None)]
+
+    # ---- over a restart -------------------------------------------------------------------------
+
+    def resume(self, led: Iterable[tuple[str, tuple[Network, ...], int, bool]]) -> None:
+        """Lead as an earlier controller did (unit, prefixes, MCP id, whether its SYNs are looked at), whatever policy
+        says, until `resumed`: nobody is moved before it is known who lives where."""
+        rules = {one.name: one.rule for one in self._governed}
+        for name, prefixes, mcp, asked in () if self._off else led:
+            rule = rules.get(name)
+            terms = self._only(rule.then if rule else Terms(), mcp)
+            self.units[name] = Unit(name, prefixes, mcp, rule.name if rule else "", terms)
+            if asked:
+                self.strays[name] = set()
+        self._index()
+        self._resuming = bool(self.units)
+
+    def resumed(self, now: float) -> None:
+        """All that lives is known: whoever policy leads elsewhere may be moved, when MCPs had the time to answer."""
+        if not self._resuming:
+            return
+        self._resuming = False
+        asked = self.strays.keys() | set()
+        self._find_strays(self.units)
+        self._mixed |= self.strays.keys() != asked
+        self._links, self._links_since = self._graph.version, now + SETTLE - STABLE
+        self._seen = ()
+
+    # ---- whose a join is --------------------------------------------------------------------------
+
+    def note(self, unit: Unit, session: Session) -> None:
+        """Joins of a unit may be this session's."""
+        _, _, server, _, port = endpoints(session.first)
+        place = (unit.name, session.mcp, server, port)
+        if place not in self._siblings and len(self._siblings) >= self._table.limits.sessions:
+            del self._siblings[next(iter(self._siblings))]
+        known = self._siblings.setdefault(place, deque(maxlen=SIBLINGS))
+        if session.id not in known:
+            known.appendleft(session.id)
+
+    def begun(self, session: Session) -> None:
+        """A first SYN was looked at. If entries lead its host's joins, they may be its."""
+        unit = self.unit_of(endpoints(session.first)[1])
+        if unit is not None and unit.mcp == session.mcp:
+            self.note(unit, session)
+
+    def sibling(self, unit: Unit, mcp: int, server: bytes, port: int) -> Session | None:
+        """Whose a join is that nobody looked at. It carries no token in its SYN/ACK: a session of the same unit at
+        the same MCP towards the same server; of several the one with the fewest subflows, as good a guess as any."""
+        found = [
+            session
+            for number in self._siblings.get((unit.name, mcp, server, port), ())
+            if (session := self._table.by_id.get(number)) is not None
+            and session.state is SessionState.ESTABLISHED
+        ]
+        return min(found, key=lambda session: len(session.subflows), default=None)
+
+    # ---- the choice -----------------------------------------------------------------------------
+
+    def _plan(self) -> Iterator[Unit]:
+        if self._authorising.acl:
+            return  # a list is in force (REST may bring one at any time): SYNs have to be looked at
+        ranks: dict[object, dict[int, float]] = {}
+        for one in self._governed:
+            for part in self._parts(one):
+                edges, prefixes = self._edges(part)
+                if not edges:
+                    continue
+                key = (id(one.rule.then), edges, frozenset(p.version for p in prefixes))
+                if key not in ranks:
+                    ranks[key] = self._rank(one.rule.then, edges, key[2])
+                mcp = self._best(part.name, ranks[key], one.rule.then)
+                if mcp:
+                    yield Unit(part.name, prefixes, mcp, one.rule.name, self._only(one.rule.then, mcp))
+
+    def _parts(self, one: Governed) -> Iterable[Governed]:
+        if not self._apart:
+            return (one,)
+        prefixes = one.prefixes or tuple(self._map.access_prefixes())
+        return (Governed(f"{one.name}@{p}", one.rule, (p,)) for p in prefixes)
+
+    def _edges(self, one: Governed) -> tuple[frozenset[int], tuple[Network, ...]]:
+        """The edge switches of a unit's accesses and its prefixes there. None if one is a third party's: there
+        a join has to show its token."""
+        edges: set[int] = set()
+        found: dict[Network, None] = {}
+        for access in self._map.site.access_networks:
+            here = [
+                p if within(p, q) else q
+                for q in access.prefixes
+                for p in one.prefixes or (q,)
+                if within(p, q) or within(q, p)
+            ]
+            if here and self._chooser.access[access.name][1] is Trust.THIRD_PARTY:
+                return frozenset(), ()
+            if here:
+                edges |= {port.dpid for port in access.ports}
+                found |= dict.fromkeys(here)
+        return frozenset(edges), tuple(found)
+
+    def _rank(self, terms: Terms, edges: frozenset[int], families: frozenset[int]) -> dict[int, float]:
+        """MCP id -> score without load, the mean over every pair of access and gateway; only those that serve
+        all pairs, families and ports. Of a long way it is enough that it is short enough for one pair."""
+        wanted = effective(self._policy, terms)
+        mcps = self._map.site.mcps
+        gateways = {port.dpid for gateway in self._map.site.gateways for port in gateway.ports}
+        scores: dict[int, list[float]] = {mcp.id: [] for mcp in mcps}
+        near: set[int] = set()
+        for access in sorted(edges):
+            excluded = dict(self._chooser.excluded) | self._map.beyond_reach(access)
+            for gateway in sorted(gateways):
+                for family in sorted(families):
+                    seen = candidates(wanted, self._graph, mcps, access, gateway, family, 1, excluded)
+                    for candidate in seen.all:
+                        if candidate.filtered in (None, Filtered.STRETCH):
+                            scores[candidate.mcp.id].append(candidate.base)
+                        if candidate.filtered is None:
+                            near.add(candidate.mcp.id)
+        pairs = len(edges) * len(gateways) * len(families)
+        full = {mcp.id for mcp in mcps if mcp.tcp_ports == ALL_PORTS and not _refers(mcp)}
+        return {
+            i: sum(s) / pairs for i, s in scores.items() if len(s) == pairs and pairs and i in near & full
+        }
+
+    def _best(self, name: str, ranks: dict[int, float], terms: Terms) -> int:
+        """Of the MCPs that are as good as the best (within the hysteresis), by weighted rendezvous hash: the
+        same on every controller, and another's death moves nobody."""
+        if not ranks:
+            return 0
+        margin = effective(self._policy, terms).hysteresis + TIE
+        best = min(ranks.values())
+        return max(
+            (i for i, score in ranks.items() if score <= best + margin),
+            key=lambda i: (self._draw(name, i), i),
+        )
+
+    def _draw(self, name: str, mcp: int) -> float:
+        """Each MCP draws a lot; its chance to win is in proportion to its capacity."""
+        part = self._map.mcps[mcp]
+        digest = blake2b(f"{name}\0{part.name}".encode(), digest_size=8).digest()
+        return -part.capacity_sessions / log((int.from_bytes(digest, "big") + 0.5) / 2**64)
+
+    def _only(self, terms: Terms, mcp: int) -> Terms:
+        """A rule's terms with one candidate. Kept, as what is chosen by terms is cached by their identity."""
+        known = self._forced.get((id(terms), mcp))
+        if known is None:
+            name = self._map.mcps[mcp].name
+            only = replace(terms, mcps=frozenset({name}), max_stretch=1000.0)
+            known = self._forced[id(terms), mcp] = (terms, only)
+        return known[1]
+
+
+def _refers(mcp: Mcp) -> bool:
+    """Whether there are ports that an MCP never takes (N-5.4.1.2): then it cannot take all TCP."""
+    return bool(mcp.referral_ports) and mcp.source_modes.mode(6) is SourceMode.IPV6_PREFIX

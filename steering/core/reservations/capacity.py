@@ -1,0 +1,118 @@
+"""Constrained shortest paths: links with room for a rate, minus what is reserved (CSPF over networkx, D-6.4g).
+
+A link's capacity is what the site file says, else the speed that the switch tells of its port. Of it `share` may
+be reserved, so that the rest is never starved.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+import networkx as nx
+
+from steering.core.network.graph import Graph
+from steering.model.network import PortRef, Site
+
+Hop = tuple[PortRef, PortRef]  # a directed link
+Hops = tuple[Hop, ...]
+Pair = tuple[int, int]  # datapath ids of both ends of a path
+STEPS = 16  # a search among the rates of all links halves them; so many halvings are enough for any network
+
+
+class Capacity:
+    """Bits a second, by the port that a directed link leaves."""
+
+    def __init__(self, site: Site, graph: Graph) -> None:
+        self._graph = graph
+        self._declared: dict[PortRef, int] = {}
+        for link in site.links:
+            if link.capacity is not None:
+                self._declared[link.a] = self._declared[link.b] = link.capacity
+        self.speeds: dict[PortRef, int] = {}  # as switches tell them
+        self.taken: dict[PortRef, int] = {}
+        self.share = 1.0
+        self._links: nx.MultiDiGraph[int] = nx.MultiDiGraph()
+        self._version = -1
+
+    def of(self, port: PortRef) -> int:
+        """What the link that leaves a port carries; 0 if nobody knows."""
+        return self._declared.get(port) or self.speeds.get(port, 0)
+
+    def free(self, port: PortRef) -> int:
+        """What may still be reserved."""
+        return int(self.of(port) * self.share) - self.taken.get(port, 0)
+
+    def take(self, routes: Iterable[Hops], rate: int) -> None:
+        for hops in routes:
+            for a, _ in hops:
+                self.taken[a] = self.taken.get(a, 0) + rate
+
+    def give_back(self, routes: Iterable[Hops], rate: int) -> None:
+        for hops in routes:
+            for a, _ in hops:
+                left = self.taken.get(a, 0) - rate
+                if left > 0:
+                    self.taken[a] = left
+                else:
+                    self.taken.pop(a, None)
+
+    def route(self, pairs: Sequence[Pair], rate: int) -> tuple[Hops, ...] | None:
+        """A shortest path of each pair, on links with room for `rate` in all of them together; None without."""
+        extra: dict[PortRef, int] = {}
+        found: list[Hops] = []
+        for source, target in pairs:
+            hops = self._path(source, target, rate, extra)
+            if hops is None:
+                return None
+            found.append(hops)
+            for a, _ in hops:
+                extra[a] = extra.get(a, 0) + rate
+        return tuple(found)
+
+    def widest(self, pairs: Sequence[Pair]) -> int:
+        """The greatest rate for which `route` finds paths; 0 for none."""
+        free = {self.free(a) for a in {link.a for link in self._graph.links()}}
+        rates = sorted({value // times for value in free if value > 0 for times in range(1, len(pairs) + 1)})
+        low, high = 0, len(rates)  # rates below `low` have paths, from `high` on they have none
+        for _ in range(STEPS):
+            if low >= high:
+                break
+            middle = (low + high) // 2
+            if rates[middle] and self.route(pairs, rates[middle]) is not None:
+                low = middle + 1
+            else:
+                high = middle
+        return rates[low - 1] if low else 0
+
+    def _path(self, source: int, target: int, rate: int, extra: Mapping[PortRef, int]) -> Hops | None:
+        if source == target:
+            return ()
+        links = self._known()
+        if source not in links or target not in links:
+            return None
+
+        def best(edges: Mapping[PortRef, dict[str, float]]) -> tuple[float, PortRef] | None:
+            fit = [(data["weight"], a) for a, data in edges.items() if self.free(a) - extra.get(a, 0) >= rate]
+            return min(fit, default=None)
+
+        def weight(_u: int, _v: int, edges: Mapping[PortRef, dict[str, float]]) -> float | None:
+            found = best(edges)
+            return None if found is None else found[0]
+
+        try:
+            switches: list[int] = nx.dijkstra_path(links, source, target, weight=weight)
+        except nx.NetworkXNoPath:
+            return None
+        hops: list[Hop] = []
+        for here, there in pairwise(switches):
+            chosen = best(links[here][there])
+            assert chosen is not None, "Dijkstra took no link without room"
+            hops.append((chosen[1], links[here][there][chosen[1]]["to"]))
+        return tuple(hops)
+
+    def _known(self) -> "nx.MultiDiGraph[int]":
+        if self._version != self._graph.version:
+            self._version = self._graph.version
+            self._links = nx.MultiDiGraph()
+            for link in sorted(self._graph.links(), key=lambda one: (one.a, one.b)):
+                self._links.add_edge(link.a.dpid, link.b.dpid, key=link.a, weight=link.weight, to=link.b)
+        return self._links

@@ -1,0 +1,64 @@
+"""A reservation as it is kept for the next controller, and back again.
+
+Its meters and labels stay in the switches while no controller runs, so enforcement never lapses; the next controller
+fills each switch with the same ones, by the same path number and meter slot.
+"""
+
+from steering.core.network.graph import Graph
+from steering.core.reservations.record import Leg, Reservation
+from steering.core.sessions.table import Session, SessionTable
+from steering.model.kept import KeptReservation, Route
+from steering.model.reservation import Level, ReservationRequest, Standing
+
+
+def kept(one: Reservation, mcp: str, now: float) -> KeptReservation:
+    """What has to be written of a reservation at the MCP of that name."""
+    wish = one.wish
+    return KeptReservation(
+        one.id, wish.level, one.subscriber, mcp, one.standing is Standing.GRANTED, one.expires - now, one.version,
+        one.rate, one.subflows, wish.rate, wish.subflows, wish.mcp, wish.lease, one.token, one.first, wish.flow,
+        one.places, one.number, one.slot, one.routes,
+    )  # fmt: skip
+
+
+def revived(told: KeptReservation, mcp: int, expires: float) -> Reservation:
+    """The reservation again; its session is 0 until it is found."""
+    who = told.subscriber if told.level is Level.SUBSCRIBER else ""
+    wish = ReservationRequest(
+        told.level, who, 0, told.flow, told.asked_mcp, told.asked_rate, told.asked_subflows, told.lease
+    )
+    one = Reservation(told.id, wish, told.subscriber, mcp)
+    one.standing = Standing.GRANTED if told.granted else Standing.OFFERED
+    one.rate, one.subflows, one.version, one.expires = told.rate, told.subflows, told.version, expires
+    one.token, one.first, one.places = told.token, told.first, told.places
+    one.number, one.slot = told.number, told.slot
+    return one
+
+
+def leads(routes: tuple[Route, ...], legs: list[Leg], graph: Graph) -> bool:
+    """Whether there is a route for each leg, over links that are there, from its one end to the other."""
+    up = {(link.a, link.b) for link in graph.links()}
+    return len(routes) == len(legs) and all(
+        all(hop in up for hop in hops) and _joins(hops, *leg.pair)
+        for hops, leg in zip(routes, legs, strict=True)
+    )
+
+
+def _joins(hops: Route, source: int, target: int) -> bool:
+    here = source
+    for a, b in hops:
+        if a.dpid != here:
+            return False
+        here = b.dpid
+    return here == target
+
+
+def session_of(one: Reservation, table: SessionTable) -> Session | None:
+    """The session that a reservation is for, as switches told of it: by its token, else by its flows."""
+    if one.token >= 0:
+        return next((s for s in table.with_token(one.token) if s.mcp == one.mcp), None)
+    for key in (one.first, *(key for key, _ in one.places)):
+        subflow = table.flows.get(key)
+        if subflow is not None and subflow.session.mcp == one.mcp:
+            return subflow.session
+    return None

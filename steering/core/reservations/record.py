@@ -1,0 +1,111 @@
+"""One reservation, and the legs of its paths: host to MCP, MCP to server, and both ways back."""
+
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+from steering.core.network.site_index import Attachment, SiteMap
+from steering.core.reservations.capacity import Hops, Pair
+from steering.core.sessions.table import Session
+from steering.model.network import Mcp, Network, PortRef, PortRole
+from steering.model.reservation import ReservationRequest, Standing
+
+Match = dict[str, str | int | tuple[str, str]]
+Places = tuple[tuple[bytes, int], ...]  # of subflows: key, and the datapath id of the edge where it enters
+
+
+class Leg(NamedTuple):
+    """A part of the way, between the edge it begins at and the one it ends at.
+
+    `waypoints`: whose labels it carries. `upward`: in the host's direction of sending. `host`: between host and
+    MCP; else between MCP and server, whose packets bear the initial subflow's 5-tuple, and only those.
+    """
+
+    pair: Pair
+    waypoints: tuple[int, ...]
+    upward: bool
+    host: bool
+
+
+class Reservation:
+    """`number` is the path number in its labels, 0 where no rate is reserved; `routes` are its legs' links.
+
+    Whose segments it is for is told by flows, not by a session's id: those are the same for the next controller.
+    """
+
+    __slots__ = (
+        "expires", "first", "id", "legs", "mcp", "number", "places", "rate", "routes", "slot", "standing",
+        "subflows", "subscriber", "token", "version", "wish",
+    )  # fmt: skip
+
+    def __init__(self, name: str, wish: ReservationRequest, subscriber: str, mcp: int) -> None:
+        self.id = name
+        self.wish = wish
+        self.subscriber = subscriber  # whose it is, "" for nobody's that is known
+        self.mcp = mcp
+        self.standing = Standing.OFFERED
+        self.rate = 0
+        self.subflows = 0
+        self.expires = 0.0
+        self.version = 1  # changes with every answer
+        self.number = 0
+        self.slot = 0  # what its meters are numbered by
+        self.legs: tuple[Leg, ...] = ()
+        self.routes: tuple[Hops, ...] = ()
+        self.token = -1  # of its session
+        self.first = b""  # key of its session's initial subflow
+        self.places: Places = ()  # the subflows that it was last fitted to
+
+
+def places_of(session: Session, flow: bytes = b"") -> Places:
+    """Where a session's subflows enter, or the one subflow `flow` of it."""
+    return tuple((s.key, s.dpid) for s in session.subflows if not flow or s.key == flow)
+
+
+def legs_of_session(sitemap: SiteMap, mcp: Mcp, first: bytes, places: Places, exit_: PortRef) -> list[Leg]:
+    """The legs of some subflows of the session that began with flow `first` and leaves at gateway port `exit_`."""
+    legs: dict[int, list[Attachment]] = {}
+    for _, dpid in places:
+        edge = legs.setdefault(dpid, [])
+        edge += [one for one in _accesses_at(sitemap, dpid) if one not in edge]
+    family: int = 4 if len(first) == 12 else 6
+    return [*_host_legs(sitemap, mcp, legs), *_server_legs(sitemap, mcp, exit_, {family})]
+
+
+def legs_of_subscriber(
+    sitemap: SiteMap, mcp: Mcp, prefixes: tuple[Network, ...], exits: tuple[PortRef, ...]
+) -> list[Leg]:
+    """The legs of all that hosts of some prefixes send through one MCP."""
+    legs: dict[int, list[Attachment]] = {}
+    for port, attachment in sitemap.attachments.items():
+        if attachment.role is PortRole.ACCESS and any(
+            mine.version == its.version and mine.overlaps(its)
+            for mine in prefixes
+            for its in attachment.part.prefixes  # type: ignore[union-attr]
+        ):
+            legs.setdefault(port.dpid, []).append(attachment)
+    if not legs:
+        return []
+    host = list(_host_legs(sitemap, mcp, legs))
+    families = {prefix.version for prefix in prefixes}
+    return host + [leg for exit_ in exits for leg in _server_legs(sitemap, mcp, exit_, families)]
+
+
+def _accesses_at(sitemap: SiteMap, dpid: int) -> list[Attachment]:
+    return [
+        one for port, one in sitemap.attachments.items() if port.dpid == dpid and one.role is PortRole.ACCESS
+    ]
+
+
+def _host_legs(sitemap: SiteMap, mcp: Mcp, edges: dict[int, list[Attachment]]) -> Iterator[Leg]:
+    inside = sitemap.inside[mcp.id]
+    for dpid, accesses in edges.items():
+        yield Leg((dpid, inside.port.dpid), (inside.id,), True, True)
+        yield Leg((inside.port.dpid, dpid), tuple(a.waypoint.id for a in accesses), False, True)
+
+
+def _server_legs(sitemap: SiteMap, mcp: Mcp, exit_: PortRef, families: Collection[int]) -> Iterator[Leg]:
+    if not any(mcp.source_modes.preserves(family) for family in families):
+        return  # what leaves such an MCP does not bear the host's address, so nothing tells it apart
+    outside = sitemap.outside[mcp.id]
+    yield Leg((outside.port.dpid, exit_.dpid), (sitemap.attachments[exit_].waypoint.id,), True, False)
+    yield Leg((exit_.dpid, outside.port.dpid), (outside.id,), False, False)

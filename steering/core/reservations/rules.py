@@ -1,0 +1,185 @@
+"""How a rate is enforced with labels and meters alone (OpenFlow 1.3; no queue has to be configured).
+
+* At the edge where a leg begins, the reserved flows get the path number of their reservation into their label,
+  and a meter keeps them to their rate: nobody reserves 1 Mbit/s and sends 100.
+* Switches on the way forward that label along the leg's path.
+* Where such a path leaves by a port, all that bears path number 0 goes through a meter of the rest: link capacity
+  minus what is granted there. So reserved traffic finds its rate free, however much competes with it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import ip_address
+
+from steering.core.network.graph import Graph
+from steering.core.network.site_index import SiteMap
+from steering.core.pipeline.ingress_guard import match, prefix_value
+from steering.core.reservations.capacity import Capacity
+from steering.core.reservations.record import Leg, Match, Reservation
+from steering.model.network import Network, PortRef
+from steering.model.reservation import Level, Standing
+from steering.model.rules import (
+    WAYPOINT_MASK,
+    Meter,
+    MeterBand,
+    OutputAction,
+    Rule,
+    SetField,
+    Table,
+    label_mac,
+    static_cookie,
+)
+
+IPV4, IPV6, TCP = 0x0800, 0x86DD, 6
+SHARED, ON_PATH = 1500, 1600  # priorities in LABEL, over natural routing's 1000
+RELABEL = {Level.SUBSCRIBER: 2000, Level.SESSION: 2100, Level.SUBFLOW: 2200}
+FLOOR = 100  # of a link at least one part in so many is left to the others, even if all of it is reserved
+BURST = 0.25  # seconds at full rate that a reservation's meter lets through at once: a TCP needs some
+SHARED_BURST = 0.05
+KILO = 1000
+
+Key = tuple[int, int, tuple[object, ...]]
+
+
+class Wanted:
+    """What one switch should hold for reservations."""
+
+    def __init__(self) -> None:
+        self.rules: dict[object, Rule] = {}
+        self.meters: dict[int, MeterBand] = {}
+
+    def add(self, rule: Rule) -> None:
+        self.rules[rule.key] = rule
+
+
+class Builder:
+    """Pure over reservations and graph."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        graph: Graph,
+        capacity: Capacity,
+        epochs: Mapping[int, int],
+        kept: Callable[[PortRef], Iterable[str]],
+    ) -> None:
+        self._map = sitemap
+        self._graph = graph
+        self._capacity = capacity
+        self._epochs = epochs
+        self._kept = kept  # further labels that leave a port, and are not reserved (core.oldpaths)
+
+    def build(
+        self, reservations: Iterable[Reservation], prefixes: Mapping[str, tuple[Network, ...]]
+    ) -> dict[int, Wanted]:
+        """Switch -> what it should hold. `prefixes`: of each subscriber."""
+        found: dict[int, Wanted] = {}
+        granted: dict[PortRef, int] = {}
+        for one in reservations:
+            if not one.number or one.standing is not Standing.GRANTED:
+                continue
+            for leg, hops in zip(one.legs, one.routes, strict=True):
+                if hops:
+                    self._leg(found, one, leg, [a for a, _ in hops], prefixes)
+                for a, _ in hops:
+                    granted[a] = granted.get(a, 0) + one.rate
+        for port, rate in granted.items():
+            self._rest(found.setdefault(port.dpid, Wanted()), port, rate)
+        return found
+
+    def _leg(
+        self,
+        found: dict[int, Wanted],
+        one: Reservation,
+        leg: Leg,
+        ports: list[PortRef],
+        prefixes: Mapping[str, tuple[Network, ...]],
+    ) -> None:
+        meter = Meter.RESERVED_BASE + 2 * one.slot + leg.upward
+        ingress = found.setdefault(leg.pair[0], Wanted())
+        ingress.meters[meter] = _band(meter, one.rate, BURST)
+        cookie = static_cookie(self._epochs[leg.pair[0]])
+        for waypoint in leg.waypoints:
+            label = label_mac(waypoint, one.number)
+            for fields in self._flows(one, leg, prefixes):
+                ingress.add(
+                    Rule(
+                        Table.LABEL, RELABEL[one.wish.level], match(**fields, eth_dst=label_mac(waypoint)),
+                        (SetField("eth_dst", label), OutputAction(ports[0].port)), cookie=cookie, meter=meter,
+                    )
+                )  # fmt: skip
+            for port in ports[1:]:
+                on_path = Rule(
+                    Table.LABEL, ON_PATH, match(eth_dst=label), (OutputAction(port.port),),
+                    cookie=static_cookie(self._epochs[port.dpid]),
+                )  # fmt: skip
+                found.setdefault(port.dpid, Wanted()).add(on_path)
+            end = Rule(
+                Table.LABEL, ON_PATH, match(eth_dst=label), goto=Table.HOST, metadata=(waypoint, WAYPOINT_MASK),
+                cookie=static_cookie(self._epochs[leg.pair[1]]),
+            )  # fmt: skip
+            found.setdefault(leg.pair[1], Wanted()).add(end)
+
+    def _flows(
+        self, one: Reservation, leg: Leg, prefixes: Mapping[str, tuple[Network, ...]]
+    ) -> Iterator[Match]:
+        """Match fields of what a reservation is for, on one leg."""
+        if one.wish.level is Level.SUBSCRIBER:
+            side = "src" if leg.upward else "dst"
+            for prefix in prefixes.get(one.subscriber, ()):
+                family = 4 if prefix.version == 4 else 6
+                yield {
+                    "eth_type": IPV4 if family == 4 else IPV6, "ip_proto": TCP,
+                    f"ipv{family}_{side}": prefix_value(prefix),
+                }  # fmt: skip
+            return
+        for key in self._keys(one, leg):
+            yield five_tuple(key, leg.upward)
+
+    def _keys(self, one: Reservation, leg: Leg) -> Iterator[bytes]:
+        if not leg.host:
+            if one.first:
+                yield one.first
+            return
+        edge = leg.pair[0] if leg.upward else leg.pair[1]
+        for key, dpid in one.places:
+            if dpid == edge:
+                yield key
+
+    def _rest(self, wanted: Wanted, port: PortRef, rate: int) -> None:
+        """What is not reserved shares what is left of a link."""
+        meter = Meter.LINK_BASE + port.port
+        capacity = self._capacity.of(port)
+        wanted.meters[meter] = _band(meter, max(capacity - rate, capacity // FLOOR), SHARED_BURST)
+        cookie = static_cookie(self._epochs[port.dpid])
+        everyone = [a.waypoint for a in self._map.attachments.values()]
+        labels = [
+            label_mac(waypoint.id)
+            for waypoint in everyone
+            if self._graph.next_hop(port.dpid, waypoint.port.dpid) == port.port
+        ]
+        for label in (*labels, *self._kept(port)):
+            wanted.add(
+                Rule(
+                    Table.LABEL, SHARED, match(eth_dst=label), (OutputAction(port.port),), cookie=cookie, meter=meter
+                )
+            )  # fmt: skip
+
+
+def _band(meter: int, rate: int, burst: float) -> MeterBand:
+    kilobits = max(1, rate // KILO)
+    return MeterBand(meter, kilobits, max(100, int(kilobits * burst)), kilobits=True)
+
+
+def five_tuple(key: bytes, upward: bool) -> Match:
+    """Match fields of a subflow (its key is as the host sends it), or of the way back."""
+    half = (len(key) - 4) // 2
+    family = 4 if half == 4 else 6
+    ends = (str(ip_address(key[:half])), str(ip_address(key[half : 2 * half])))
+    ports = (int.from_bytes(key[-4:-2], "big"), int.from_bytes(key[-2:], "big"))
+    if not upward:
+        ends, ports = ends[::-1], ports[::-1]
+    return {
+        "eth_type": IPV4 if family == 4 else IPV6, "ip_proto": TCP,
+        f"ipv{family}_src": ends[0], f"ipv{family}_dst": ends[1],
+        "tcp_src": ports[0], "tcp_dst": ports[1],
+    }  # fmt: skip

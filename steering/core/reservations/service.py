@@ -1,0 +1,436 @@
+"""Reservations: asked for, answered, leased, and given back (D-6.4g).
+
+No MPTCP signal lets a host negotiate resources, so it is done over REST, by the host's agent or its CPE. An answer
+is all, less (an offer, held until it is accepted or lapses), or a named refusal. Leases end by `tick`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from steering.core import inputs
+from steering.core.counters import Counters
+from steering.core.network.graph import Graph
+from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output, SyncRules
+from steering.core.reservations.capacity import Capacity, Hops
+from steering.core.reservations.codec import kept, leads, revived, session_of
+from steering.core.reservations.record import Leg, Reservation, legs_of_session, legs_of_subscriber, places_of
+from steering.core.reservations.rules import Builder, Wanted
+from steering.core.reservations.subflow_slots import Slots
+from steering.core.sessions.table import Session, SessionTable
+from steering.model.kept import KeptReservation
+from steering.model.network import Mcp, Network, PortRef
+from steering.model.policy import Policy
+from steering.model.reservation import Became, Denied, Level, ReservationRequest, Standing
+from steering.model.rules import MeterBand, Rule
+
+PATH_NUMBERS = range(1, 240)  # 0 is the path of all that reserved nothing, the last are core.oldpaths's
+LEAST = 64_000  # bits/s: less is no offer
+REMEMBERED = 256  # reservations that ended, and why
+
+
+class Verdict(NamedTuple):
+    """The answer to the last input about reservation `id`."""
+
+    id: str
+    denied: Denied | None
+
+
+class Reserving:
+    """`disabled` switches the deed off, for a negative control: answers stay the same, nothing is enforced."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        policy: Policy,
+        graph: Graph,
+        table: SessionTable,
+        slots: Slots,
+        counters: Counters,
+        epochs: Mapping[int, int],
+        kept: Callable[[PortRef], Iterable[str]],
+        disabled: bool = False,
+    ) -> None:
+        self._map = sitemap
+        self._graph = graph
+        self._table = table
+        self._slots = slots
+        self._counters = counters
+        self._disabled = disabled
+        self.capacity = Capacity(sitemap.site, graph)
+        self._builder = Builder(sitemap, graph, self.capacity, epochs, kept)
+        self.by_id: dict[str, Reservation] = {}
+        self.ended: deque[tuple[str, Became]] = deque(maxlen=REMEMBERED)
+        self.verdict = Verdict("", None)
+        self._installed: dict[int, Wanted] = {}
+        self._version = graph.version
+        self._dirty = False
+        self.changes = 0  # counts up whenever what has to outlive this controller is another
+        self.returning = (
+            False  # until the switches told of the sessions of an earlier controller's reservations
+        )
+        self._handlers: dict[type, Callable[..., Denied | None]] = {
+            inputs.Reserve: self._reserve,
+            inputs.AcceptReservation: self._accept,
+            inputs.RenewReservation: self._renew,
+            inputs.ReleaseReservation: self._release,
+        }
+        self.replace(policy)
+
+    def replace(self, policy: Policy) -> None:
+        """Another policy is in force: it answers what is asked from now on, leases stay."""
+        self.policy = policy
+        self.capacity.share = policy.reservations.share
+        self._prefixes: dict[str, tuple[Network, ...]] = {s.id: s.prefixes for s in policy.subscribers}
+
+    def handle(self, given: inputs.Input, now: float) -> list[Output]:
+        """One input about a reservation; `verdict` is its answer."""
+        denied = self._handlers[type(given)](given, now)
+        if denied is not None:
+            self._counters.reservations_refused[denied] += 1
+        else:
+            self.changes += 1
+        self.verdict = Verdict(given.id, denied)  # type: ignore[union-attr]
+        return self._sync()
+
+    # ---- asking ---------------------------------------------------------------------------------
+
+    def _reserve(self, given: inputs.Reserve, now: float) -> Denied | None:
+        wish = given.wish
+        found = self._subject(wish)
+        if isinstance(found, Denied):
+            return found
+        session, subscriber, mcp = found
+        if session is not None:
+            wish = wish._replace(session=session.id)
+        if wish.owner is not None and wish.owner != subscriber:
+            return Denied.NOT_YOURS
+        terms = self.policy.reservations
+        mine = sum(one.subscriber == subscriber for one in self.by_id.values()) if subscriber else 0
+        if len(self.by_id) >= terms.most or mine >= terms.most_per_subscriber:
+            return Denied.TOO_MANY
+        if any(one.wish.target == wish.target for one in self.by_id.values()):
+            return Denied.DUPLICATE
+        one = Reservation(given.id, wish, subscriber, mcp.id)
+        if session is not None:
+            one.places, one.first, one.token = places_of(session, wish.flow), session.first, session.token
+        if wish.subflows:
+            left = terms.subflow_pool - sum(other.subflows for other in self.by_id.values())
+            one.subflows = min(wish.subflows, terms.subflows, left)
+            if one.subflows < 1:
+                return Denied.NO_SUBFLOWS
+        if wish.rate:
+            denied = self._admit(one, session, mcp)
+            if denied is not None:
+                return denied
+        self._keep(one, now)
+        return None
+
+    def _subject(self, wish: ReservationRequest) -> tuple[Session | None, str, Mcp] | Denied:
+        """Whom a wish is about: a session (or none), a subscriber (or ""), and the MCP."""
+        if wish.level is Level.SUBSCRIBER:
+            if wish.subscriber not in self._prefixes:
+                return Denied.NO_SUBSCRIBER
+            mcp = self._mcp_of(wish)
+            return Denied.NO_MCP if mcp is None else (None, wish.subscriber, mcp)
+        if wish.flow:
+            subflow = self._table.flows.get(wish.flow)
+            if subflow is None:
+                return Denied.NO_SUBFLOW
+            session = subflow.session
+        else:
+            known = self._table.by_id.get(wish.session)
+            if known is None:
+                return Denied.NO_SESSION
+            session = known
+        owner = session.ruling.subscriber if session.ruling is not None else ""
+        at = self._map.mcps.get(session.mcp)
+        return Denied.NO_MCP if at is None else (session, owner, at)
+
+    def _mcp_of(self, wish: ReservationRequest) -> Mcp | None:
+        """The MCP of a subscriber: the one that is named, the site's only one, or that of most of its sessions."""
+        mcps = self._map.site.mcps
+        if wish.mcp or len(mcps) < 2:
+            return next((mcp for mcp in mcps if wish.mcp in ("", mcp.name)), None)
+        counts = dict.fromkeys(self._map.mcps, 0)
+        for session in self._table:
+            if session.ruling is not None and session.ruling.subscriber == wish.subscriber:
+                counts[session.mcp] += 1
+        most = max(counts, key=lambda number: counts[number])
+        return self._map.mcps[most] if counts[most] else None
+
+    def _legs(self, one: Reservation, session: Session | None, mcp: Mcp) -> list[Leg]:
+        if session is None:
+            exits = tuple(self._near_exit(mcp, gateway.ports) for gateway in self._map.site.gateways)
+            return legs_of_subscriber(self._map, mcp, self._prefixes[one.subscriber], exits)
+        one.places, one.first, one.token = places_of(session, one.wish.flow), session.first, session.token
+        return self._known_legs(one, mcp)
+
+    def _known_legs(self, one: Reservation, mcp: Mcp) -> list[Leg]:
+        """The same for flows that are known already."""
+        if one.wish.level is Level.SUBSCRIBER:
+            return self._legs(one, None, mcp)
+        half = (len(one.first) - 4) // 2
+        exits = self._map.exits_to(one.first[half : 2 * half])
+        if not exits:
+            return []
+        return legs_of_session(self._map, mcp, one.first, one.places, self._near_exit(mcp, exits))
+
+    def _near_exit(self, mcp: Mcp, ports: tuple[PortRef, ...]) -> PortRef:
+        return min(ports, key=lambda p: (self._graph.natural(mcp.outside.dpid, p.dpid).cost, p))
+
+    def _admit(self, one: Reservation, session: Session | None, mcp: Mcp) -> Denied | None:
+        """Find room for the rate, or for the most there is; None if some was found."""
+        legs = self._legs(one, session, mcp)
+        pairs = [leg.pair for leg in legs]
+        if not legs or any(not self._graph.path(*pair) for pair in pairs):
+            return Denied.NO_PATH
+        rate = one.wish.rate
+        routes = self.capacity.route(pairs, rate)
+        if routes is None:
+            rate = self.capacity.widest(pairs) // 1000 * 1000
+            routes = self.capacity.route(pairs, rate) if rate >= LEAST else None
+            if routes is None:
+                return Denied.NO_CAPACITY
+        number, slot = self._number(legs), self._slot()
+        if not number:
+            return Denied.NO_NUMBER
+        one.number, one.slot, one.rate = number, slot, rate
+        self._fit(one, tuple(legs), routes)
+        return None
+
+    def _fit(self, one: Reservation, legs: tuple[Leg, ...], routes: tuple[Hops, ...]) -> None:
+        one.legs, one.routes = legs, routes
+        self.capacity.take(routes, one.rate)
+
+    def _number(self, legs: list[Leg]) -> int:
+        """A path number that is free at all waypoints of the legs, 0 if there is none."""
+        waypoints = {waypoint for leg in legs for waypoint in leg.waypoints}
+        used = {
+            one.number
+            for one in self.by_id.values()
+            for leg in one.legs
+            if not waypoints.isdisjoint(leg.waypoints)
+        }
+        return next((number for number in PATH_NUMBERS if number not in used), 0)
+
+    def _slot(self) -> int:
+        used = {one.slot for one in self.by_id.values() if one.number}
+        return next(number for number in range(len(used) + 1) if number not in used)
+
+    def _keep(self, one: Reservation, now: float) -> None:
+        self.by_id[one.id] = one
+        self._dirty = True
+        if one.rate == one.wish.rate and one.subflows == one.wish.subflows:
+            self._grant(one, now, Became.GRANTED)
+        else:
+            one.expires = now + self.policy.reservations.offer
+            self._counters.reservations[Became.OFFERED] += 1
+
+    def _grant(self, one: Reservation, now: float, became: Became) -> None:
+        one.standing = Standing.GRANTED
+        one.expires = now + self._lease(one.wish.lease)
+        self._counters.reservations[became] += 1
+        self._dirty = True
+        self._count_slots()
+
+    def _lease(self, wanted: float) -> float:
+        terms = self.policy.reservations
+        return min(wanted or terms.lease, terms.longest_lease)
+
+    def _count_slots(self) -> None:
+        """What joins are held to."""
+        self._slots.sessions.clear()
+        self._slots.subscribers.clear()
+        for one in self.by_id.values():
+            if one.subflows and one.standing is Standing.GRANTED and not self._disabled:
+                if one.wish.level is Level.SUBSCRIBER:
+                    self._slots.subscribers[one.subscriber] = one.subflows
+                else:
+                    session = one.wish.session
+                    self._slots.sessions[session] = min(
+                        one.subflows, self._slots.sessions.get(session, one.subflows)
+                    )
+
+    # ---- afterwards -----------------------------------------------------------------------------
+
+    def _accept(self, given: inputs.AcceptReservation, now: float) -> Denied | None:
+        one = self.by_id.get(given.id)
+        if one is None:
+            return Denied.UNKNOWN
+        if one.standing is not Standing.OFFERED:
+            return Denied.NOT_OFFERED
+        one.version += 1
+        self._grant(one, now, Became.ACCEPTED)
+        return None
+
+    def _renew(self, given: inputs.RenewReservation, now: float) -> Denied | None:
+        one = self.by_id.get(given.id)
+        if one is None:
+            return Denied.UNKNOWN
+        if one.standing is not Standing.GRANTED:
+            return Denied.NOT_OFFERED
+        one.version += 1
+        one.wish = one.wish._replace(lease=given.lease or one.wish.lease)
+        one.expires = now + self._lease(one.wish.lease)
+        self._counters.reservations[Became.RENEWED] += 1
+        return None
+
+    def _release(self, given: inputs.ReleaseReservation, now: float) -> Denied | None:
+        one = self.by_id.get(given.id)
+        if one is None:
+            return Denied.UNKNOWN
+        self._end(one, Became.RELEASED)
+        return None
+
+    def _end(self, one: Reservation, became: Became) -> None:
+        del self.by_id[one.id]
+        self.capacity.give_back(one.routes, one.rate)
+        self.ended.append((one.id, became))
+        self._counters.reservations[became] += 1
+        self._dirty = True
+        self.changes += 1
+        self._count_slots()
+
+    def tick(self, now: float) -> list[Output]:
+        """Leases that are over, sessions that ended or got another subflow, links that came or went."""
+        moved = self._version != self._graph.version and not self.returning
+        if not self.returning:
+            self._version = self._graph.version
+        self._dirty |= moved  # what is not reserved may leave by other ports now
+        for one in list(self.by_id.values()):
+            if one.expires <= now:
+                offered = one.standing is Standing.OFFERED
+                self._end(one, Became.LAPSED if offered else Became.EXPIRED)
+            elif self.returning:
+                continue
+            elif one.wish.level is not Level.SUBSCRIBER and self._is_over(one):
+                self._end(one, Became.OVER)
+            elif one.number and ((moved and not self._stands(one)) or self._has_other_flows(one)):
+                self._fit_again(one, moved)
+        return self._sync()
+
+    def mcps_changed(self) -> list[Output]:
+        """What was reserved at an MCP that the site has no more is lost."""
+        for one in list(self.by_id.values()):
+            if one.mcp not in self._map.mcps:
+                self._end(one, Became.LOST)
+        return self._sync()
+
+    def _is_over(self, one: Reservation) -> bool:
+        return one.wish.session not in self._table.by_id or bool(
+            one.wish.flow and one.wish.flow not in self._table.flows
+        )
+
+    def _has_other_flows(self, one: Reservation) -> bool:
+        if one.wish.level is not Level.SESSION:
+            return False
+        return places_of(self._table.by_id[one.wish.session]) != one.places
+
+    def _fit_again(self, one: Reservation, moved: bool) -> None:
+        """The same rate over what is there now. A new subflow that finds no room goes without; a reservation
+        whose own links went and that finds no other is lost."""
+        session = self._table.by_id.get(one.wish.session) if one.wish.session else None
+        legs = tuple(self._legs(one, session, self._map.mcps[one.mcp]))
+        self._dirty = True
+        self.changes += 1
+        self.capacity.give_back(one.routes, one.rate)
+        routes = self.capacity.route([leg.pair for leg in legs], one.rate) if legs else None
+        if routes is not None:
+            self._fit(one, legs, routes)
+        elif moved and not self._stands(one):
+            one.routes = ()
+            self._end(one, Became.LOST)
+        else:
+            self.capacity.take(one.routes, one.rate)
+
+    def _stands(self, one: Reservation) -> bool:
+        up = {(link.a, link.b) for link in self._graph.links()}
+        return all(hop in up for hops in one.routes for hop in hops)
+
+    # ---- over a restart -------------------------------------------------------------------------
+
+    def kept(self, now: float) -> tuple[KeptReservation, ...]:
+        """All of them, for the next controller."""
+        return tuple(kept(one, self._map.mcps[one.mcp].name, now) for one in self.by_id.values())
+
+    def restore(self, told: KeptReservation, now: float) -> bool:
+        """Take back what an earlier controller granted, if there is a place for it; before any switch is filled.
+        Nobody looks for its session until `returned`."""
+        mcp = next((mcp for mcp in self._map.site.mcps if mcp.name == told.mcp), None)
+        if told.remaining <= 0:
+            self.ended.append((told.id, Became.EXPIRED if told.granted else Became.LAPSED))
+            return True
+        if mcp is None or told.id in self.by_id or len(self.by_id) >= self.policy.reservations.most:
+            return False
+        if told.level is Level.SUBSCRIBER and told.subscriber not in self._prefixes:
+            return False
+        longest = self.policy.reservations.longest_lease
+        one = revived(told, mcp.id, now + min(told.remaining, longest))
+        if one.number and not self._put_back(one, told, mcp):
+            return False
+        self.by_id[one.id] = one
+        self.returning = self._dirty = True
+        return True
+
+    def _put_back(self, one: Reservation, told: KeptReservation, mcp: Mcp) -> bool:
+        """The same path number and meters as before, on the same links if they are there."""
+        legs = self._known_legs(one, mcp)
+        if any(other.slot == one.slot for other in self.by_id.values() if other.number):
+            return False
+        if leads(told.routes, legs, self._graph):
+            self._fit(one, tuple(legs), told.routes)
+        return True
+
+    def returned(self) -> None:
+        """The switches have told of their sessions: reservations are theirs again, or over."""
+        if not self.returning:
+            return
+        self.returning, self._dirty = False, True
+        self._slots.recover(self._prefixes)
+        for one in list(self.by_id.values()):
+            if one.wish.level is not Level.SUBSCRIBER:
+                session = session_of(one, self._table)
+                if session is None:
+                    self._end(one, Became.OVER)
+                    continue
+                one.wish = one.wish._replace(session=session.id)
+            if one.number and not one.legs:
+                self._fit_again(one, False)
+                if not one.legs:
+                    self._end(one, Became.LOST)
+        self._count_slots()
+
+    # ---- switches -------------------------------------------------------------------------------
+
+    def told_speeds(self, dpid: int, speeds: Mapping[int, int]) -> None:
+        """What a switch says its ports carry, kbit/s."""
+        for port, kilobits in speeds.items():
+            self.capacity.speeds[PortRef(dpid, port)] = kilobits * 1000
+
+    def fill(self, dpid: int) -> tuple[tuple[MeterBand, ...], tuple[Rule, ...]]:
+        """Meters and rules of a switch that is being filled."""
+        wanted = self._wanted().get(dpid, Wanted())
+        self._installed[dpid] = wanted
+        return tuple(wanted.meters.values()), tuple(wanted.rules.values())
+
+    def _wanted(self) -> dict[int, Wanted]:
+        return {} if self._disabled else self._builder.build(self.by_id.values(), self._prefixes)
+
+    def _sync(self) -> list[Output]:
+        """Change the switches to what is now granted. Meters are never deleted: that would take rules with them."""
+        if not self._dirty:
+            return []
+        self._dirty = False
+        wanted, before = self._wanted(), self._installed
+        outputs: list[Output] = []
+        for dpid in sorted({*wanted, *before}):
+            new, old = wanted.get(dpid, Wanted()), before.get(dpid, Wanted())
+            add = tuple(rule for key, rule in new.rules.items() if old.rules.get(key) != rule)
+            delete = tuple(rule for key, rule in old.rules.items() if key not in new.rules)
+            meters = tuple(band for number, band in new.meters.items() if old.meters.get(number) != band)
+            if add or delete or meters:
+                outputs.append(SyncRules(dpid, add, delete, meters))
+        self._installed = wanted
+        return outputs

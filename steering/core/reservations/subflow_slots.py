@@ -1,0 +1,69 @@
+"""How many later subflows a session or a subscriber has reserved: no more of them are taken (D-6.4g)."""
+
+from collections.abc import Mapping
+
+from steering.core.selection.quotas import Full, Limit
+from steering.core.sessions.table import Session, SessionTable
+from steering.model.network import Network
+from steering.model.session import EntryKind, Refusal
+
+
+class Slots:
+    """`sessions` and `subscribers`: id -> later subflows (MP_JOINs) that are reserved."""
+
+    def __init__(self, table: SessionTable) -> None:
+        self._table = table
+        self.sessions: dict[int, int] = {}
+        self.subscribers: dict[str, int] = {}
+        self._recovered: dict[
+            int, str
+        ] = {}  # sessions of an earlier controller -> subscriber, and the other way
+        self._recovered_of: dict[str, set[int]] = {}
+
+    def full(self, session: Session) -> Full | None:
+        """Which reservation has no room for one more MP_JOIN of a session."""
+        most = self.sessions.get(session.id)
+        if most is not None and sum(s.kind is EntryKind.JOIN for s in session.subflows) >= most:
+            return Full("subflows", f"of session {session.id}", Limit(most, "reservation"))
+        if self.subscribers:
+            ruling = session.ruling
+            subscriber = ruling.subscriber if ruling is not None else self._recovered.get(session.id, "")
+            most = self.subscribers.get(subscriber)
+            if most is not None and self._joins(subscriber) >= most:
+                return Full("subscriber", subscriber, Limit(most, "reservation"))
+        return None
+
+    def _joins(self, subscriber: str) -> int:
+        joins = self._table.joins_of.get(subscriber, 0)
+        for number in self._recovered_of.get(subscriber, ()):
+            if (session := self._table.by_id.get(number)) is not None:
+                joins += sum(s.kind is EntryKind.JOIN for s in session.subflows)
+        return joins
+
+    def recover(self, prefixes: Mapping[str, tuple[Network, ...]]) -> None:
+        """Sessions that were read back from switches: no decision tells whose they are, so their hosts' addresses do.
+        `prefixes`: of each subscriber."""
+        by_mask: dict[tuple[int, int], dict[int, str]] = {}
+        for who, networks in prefixes.items():
+            for one in networks:
+                by_mask.setdefault((one.version, int(one.netmask)), {})[int(one.network_address)] = who
+        longest_first = sorted(by_mask.items(), reverse=True)
+        self._recovered.clear()
+        self._recovered_of.clear()
+        for session in self._table:
+            if session.ruling is not None:
+                continue
+            half = (len(session.first) - 4) // 2
+            host, version = int.from_bytes(session.first[:half], "big"), 4 if half == 4 else 6
+            for (family, mask), known in longest_first:
+                if family == version and (found := known.get(host & mask)) is not None:
+                    self._recovered[session.id] = found
+                    self._recovered_of.setdefault(found, set()).add(session.id)
+                    break
+
+    def refusal(self, session: Session, allowed: Limit) -> tuple[Refusal, Full] | None:
+        """Why a session gets no further subflow: what policy allows, or what is reserved; None if it may."""
+        if len(session.subflows) >= allowed.most:
+            return Refusal.SUBFLOWS_FULL, Full("subflows", "of a session", allowed)
+        reserved = self.full(session) if self.sessions or self.subscribers else None
+        return None if reserved is None else (Refusal.RESERVED, reserved)

@@ -1,0 +1,146 @@
+"""Rebuilding sessions from what switches hold: the flow tables are a durable copy of the pins.
+
+A cookie tells owner, kind, MCP and token; the match tells the 5-tuple. What a cookie cannot tell
+(MPTCP version, address ids, the decision) stays unknown for a recovered session.
+"""
+
+from steering.core.counters import Counters
+from steering.core.inputs import EntriesRead, ObservedEntry
+from steering.core.network.site_index import SiteMap
+from steering.core.sessions.table import Session, SessionTable, Subflow, flow_key
+from steering.model.network import PortRole
+from steering.model.session import Entry, EntryKind, SessionCookie, SessionState, pack_cookie, unpack_cookie
+
+_GATEWAY = PortRole.GATEWAY
+_INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # of an entry whose session has a token
+
+
+class Recovery:
+    """Adopts observed entries into the session table. `disabled`: for the control, none is believed."""
+
+    def __init__(
+        self, sitemap: SiteMap, table: SessionTable, counters: Counters, disabled: bool = False
+    ) -> None:
+        self._map = sitemap
+        self._table = table
+        self._counters = counters
+        self._disabled = disabled
+        self._returns: dict[bytes, Session] = {}  # sessions known only by their server leg so far
+
+    def adopt(self, observed: list[ObservedEntry], now: float) -> list[Entry]:
+        """Take over what a switch holds; returns the entries that belong to nothing and must go."""
+        if self._disabled:
+            return [one.entry for one in observed]
+        stale = []
+        mcps, flows, knows_token = self._map.mcps, self._table.flows, self._table.knows_token
+        for entry, packets, size in observed:
+            number = entry.cookie
+            mcp, token = number >> 32 & 0xFFFF, number & 0xFFFFFFFF
+            # Nearly all are so: the first subflow's, with a token, unwatched, and the first seen of its session.
+            if (
+                number >> 48 == _INITIAL
+                and mcp in mcps
+                and not entry.watch
+                and not knows_token(token)
+                and self._table.has_room
+                and (key := flow_key(entry.src, entry.dst, entry.sport, entry.dport)) not in flows
+            ):
+                session = self._table.restore(entry, mcp, token, key, packets, size, now)
+                session.reverse = entry.role == _GATEWAY
+                self._counters.sessions_recovered += 1
+                self._returns.pop(key, None)
+                continue
+            cookie = unpack_cookie(number)
+            if cookie is None or cookie.mcp not in mcps or not self._take(entry, cookie, packets, size, now):
+                stale.append(entry)
+        return stale
+
+    def _take(self, entry: Entry, cookie: SessionCookie, packets: int, size: int, now: float) -> bool:
+        if cookie.kind is EntryKind.RETURN:
+            return self._take_return(entry, cookie, now)
+        key = flow_key(entry.src, entry.dst, entry.sport, entry.dport)
+        known = self._table.flows.get(key)
+        if known is not None:
+            return known.session.mcp == cookie.mcp
+        session = self._session(cookie, key, now)
+        if session is None:
+            return False
+        subflow = Subflow(session, cookie.kind, key, entry.dpid, entry.role, entry.waypoint, -1)
+        subflow.packets, subflow.bytes = packets, size
+        if entry.watch:
+            subflow.watch = entry.watch
+            self._table.leftovers.append(subflow)
+        self._table.add_subflow(subflow)
+        session.reverse |= cookie.kind is EntryKind.INITIAL and entry.role == PortRole.GATEWAY
+        if cookie.kind is EntryKind.INITIAL:
+            session.first = key
+            self._returns.pop(key, None)
+        return True
+
+    def _take_return(self, entry: Entry, cookie: SessionCookie, now: float) -> bool:
+        key = flow_key(entry.dst, entry.src, entry.dport, entry.sport)
+        known = self._table.flows.get(key)
+        if known is not None and known.kind is EntryKind.INITIAL:
+            session: Session | None = known.session
+        else:
+            session = self._session(cookie, key, now)
+        if session is None or session.mcp != cookie.mcp:
+            return False
+        if not session.first:
+            session.first = key
+        if session.first != key:
+            return False
+        session.reverse |= entry.role == PortRole.ACCESS
+        place = (entry.dpid, entry.waypoint)
+        if place not in session.returns:
+            session.returns = (*session.returns, place)
+        return True
+
+    def _session(self, cookie: SessionCookie, key: bytes, now: float) -> Session | None:
+        """The session of an entry: by token and MCP, or without a token by its initial flow."""
+        if cookie.pending or cookie.plain:
+            known = self._returns.get(key)
+            if known is None and self._table.has_room:
+                known = self._returns[key] = self._create(cookie, now)
+                # Whether a pending one's SYN/ACK passed meanwhile cannot be told: it stays pinned, and
+                # joins for its token stay unknown.
+                self._table.settle(known, SessionState.PLAIN)
+                known.first = key
+            return known
+        for session in self._table.with_token(cookie.token):
+            if session.mcp == cookie.mcp:
+                return session
+        if not self._table.has_room:
+            return None
+        session = self._create(cookie, now)
+        self._table.learn(session, cookie.token)
+        self._table.settle(session, SessionState.ESTABLISHED)
+        return session
+
+    def _create(self, cookie: SessionCookie, now: float) -> Session:
+        self._counters.sessions_recovered += 1
+        return self._table.create(cookie.mcp, None, now)
+
+    def compare(self, read: EntriesRead) -> tuple[tuple[Entry, ...], list[Entry]]:
+        """What a switch lacks of what it should hold, and what it holds that ended while it was away.
+
+        A controller that has begun no session yet need not look: all it knows it has from the switches.
+        """
+        wanted = {
+            entry[:7]: entry
+            for session in self._table
+            for entry in session.entries(PortRole.GATEWAY)
+            if entry.dpid == read.dpid
+        }
+        unknown = []
+        for entry, *_ in read.entries:
+            known = wanted.get(entry[:7])
+            if known is None:
+                unknown.append(entry)
+            elif known == entry:
+                del wanted[entry[:7]]
+        return tuple(wanted.values()), unknown
+
+    def finish(self) -> None:
+        """Every switch has been read."""
+        self._returns.clear()

@@ -1,0 +1,232 @@
+"""From a first SYN to a ruling: which rule governs it, and which MCP it gets. Caches what seldom changes."""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from steering.core.network.graph import Graph
+from steering.core.network.link_cost import slope
+from steering.core.network.neighbours import Neighbours
+from steering.core.network.site_index import Attachment, SiteMap
+from steering.core.selection.mcp_health import McpHealth
+from steering.core.selection.quotas import Allowance, allowance
+from steering.core.selection.rulebook import Answer, Question, Rulebook
+from steering.core.selection.scoring import Effective, candidates, decide, effective
+from steering.model.decision import Candidates, Decision, DecisionKey, Filtered
+from steering.model.network import (
+    AccessNetwork,
+    Gateway,
+    Interception,
+    Mcp,
+    NetworkAccessType,
+    PortRef,
+    Trust,
+)
+from steering.model.policy import Direction, Policy, Terms
+from steering.wire.handshake import Handshake
+
+_new = tuple.__new__
+CACHED = 4096  # pairs of edges, and combinations of rule, subscriber and application
+FOREIGN = (NetworkAccessType.OTHER, Trust.THIRD_PARTY)  # what comes in from the Internet
+
+
+class Asked(NamedTuple):
+    """What rules see of a connection's own segments."""
+
+    src: bytes
+    dst: bytes
+    dport: int
+    version: int
+
+
+class Chooser:
+    """Holds the policy in force. Pure but for its caches."""
+
+    def __init__(self, sitemap: SiteMap, policy: Policy, graph: Graph, neighbours: Neighbours) -> None:
+        self._map = sitemap
+        self._graph = graph
+        self._neighbours = neighbours
+        self.access = {a.name: (a.type, a.trust) for a in sitemap.site.access_networks}
+        self.health: dict[int, McpHealth] = {}
+        self.granted: dict[bytes, str] = {}  # source -> the class that an authoriser named
+        self.minute = 0  # of the week, Monday 0:00 is 0
+        self._previous: dict[int, int] = {}  # access edge -> MCP id given last
+        self._candidates: dict[tuple[int, int, int, int, int, bytes], Candidates] = {}
+        self._version = -1  # of the graph
+        self._factors: dict[PortRef, float] = {}  # of links that are more than idle
+        self._costs: Graph | None = None
+        self.excluded: dict[int, Filtered] = {}  # MCPs that get no new session, and why
+        self._outside: dict[int, float] = {}  # load that others report, empty when nobody does
+        self.replace(policy)
+        self.mcps_changed()
+
+    def mcps_changed(self, forget: Collection[int] = ()) -> None:
+        """The site has other MCPs now. What is known of the health of `forget` and of those that went is not kept, but
+        that an operator drains one that stays."""
+        known = self._map.mcps
+        draining = {number for number, health in self.health.items() if health.draining}
+        for number in list(self.health):
+            if number not in known or number in forget:
+                del self.health[number]
+        for number in known:
+            if number not in self.health:
+                self.health[number] = McpHealth(self.policy.timers.health_hold)
+                self.health[number].draining = number in draining
+        mcps = known.values()
+        self._all_ports = all(mcp.tcp_ports == ((1, 65535),) and not mcp.referral_ports for mcp in mcps)
+        self._candidates.clear()
+        self._effective.clear()
+
+    def replace(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self.policy = policy
+        self.rulebook = Rulebook(policy)
+        self._candidates.clear()
+        self._effective: dict[int, Effective] = {}
+        self._allowances: dict[tuple[str, str, str], Allowance] = {}
+        self._plain = not (policy.rules or policy.subscribers or policy.applications)
+        self._constant = Answer(None, Terms(), None, None)
+        self._usual = allowance(policy, self._constant)
+
+    def ask(self, attachment: Attachment, handshake: Handshake, frame: bytes = b"") -> Answer:
+        """The rule for a segment that came in at an attachment; its `frame` tells the DSCP."""
+        if self._plain and not self.granted:
+            return self._constant
+        return self.ask_of(attachment.part, handshake, dscp_of(frame))
+
+    def ask_join(self, attachment: Attachment, handshake: Handshake, version: int, frame: bytes) -> Answer:
+        """The same for a join, which tells no version: it is of its session's."""
+        if self._plain and not self.granted:
+            return self._constant
+        return self.ask_of(attachment.part, handshake._replace(version=version), dscp_of(frame))
+
+    def ask_of(self, part: AccessNetwork | Gateway | Mcp, flow: Handshake | Asked, dscp: int) -> Answer:
+        """The rule for a connection that came in from a part of the site."""
+        granted = self.granted.get(flow.src, "") if self.granted else ""
+        if self._plain and not granted:
+            return self._constant
+        direction = Direction.HOST if isinstance(part, AccessNetwork) else Direction.SERVER
+        kind, trust = self.access.get(part.name, FOREIGN)
+        return self.rulebook.ask(
+            Question(
+                flow.src, flow.dst, flow.dport, part.name, kind, trust,
+                flow.version, dscp, direction, self.minute,
+            ),
+            granted,
+        )  # fmt: skip
+
+    def allowance(self, answer: Answer) -> Allowance:
+        """The limits of an answer."""
+        if answer is self._constant:
+            return self._usual
+        key = (
+            answer.rule.name if answer.rule else "",
+            f"{answer.subscriber.id} {answer.subscriber.klass}" if answer.subscriber else "",
+            answer.application.name if answer.application else "",
+        )
+        known = self._allowances.get(key)
+        if known is None:
+            if len(self._allowances) >= CACHED:
+                self._allowances.clear()
+            known = self._allowances[key] = allowance(self.policy, answer)
+        return known
+
+    def choose(
+        self,
+        terms: Terms,
+        access: int,
+        exits: tuple[PortRef, ...],
+        handshake: Handshake,
+        active: Mapping[int, int],
+        now: float,
+    ) -> Decision:
+        """Decide for one flow that enters at switch `access` (datapath id) and may leave at `exits`.
+        `active`: sessions of each MCP id."""
+        port = exits[0]
+        if len(exits) > 1:
+            port = min(exits, key=lambda p: (self._graph.natural(access, p.dpid).cost, p))
+        wanted = self._effective.get(id(terms))
+        if wanted is None:
+            wanted = self._effective[id(terms)] = effective(self.policy, terms)
+        network = self.network(wanted, terms, access, port.dpid, handshake)
+        loads = tuple(map(active.__getitem__, network.ids))
+        outside = tuple(map(self._outside.__getitem__, network.ids)) if self._outside else ()
+        previous = self._previous.get(access, 0)
+        key = _new(DecisionKey, (handshake.src, handshake.dst, handshake.sport, handshake.dport, previous))
+        return decide(wanted, network, loads, outside, key, now)
+
+    def in_line(self, decision: Decision) -> bool:
+        """Whether the MCP chosen stands on the natural path and takes connections there by itself."""
+        mcp = decision.mcp
+        if mcp is None or mcp.interception is not Interception.SELF:
+            return False
+        ends = decision.candidates
+        return self._graph.natural(ends.access, ends.gateway).through is mcp
+
+    def chosen(self, access: int, mcp: int) -> None:
+        """Remember for hysteresis."""
+        self._previous[access] = mcp
+
+    def network(
+        self, wanted: Effective, terms: Terms, access: int, gateway: int, handshake: Handshake
+    ) -> Candidates:
+        """All MCPs between two edges for one rule: computed again when graph or health changed."""
+        if self._graph.version != self._version:
+            self._candidates.clear()
+            self._costs = None
+            self._version = self._graph.version
+        port = 0 if self._all_ports else handshake.dport
+        nat64 = b""
+        if handshake.family == 6 and self._map.behind_nat64(handshake.dst):
+            nat64 = handshake.dst[:12]
+        key = (id(terms), access, gateway, handshake.family, port, nat64)
+        known = self._candidates.get(key)
+        if known is None:
+            if len(self._candidates) >= CACHED:
+                self._candidates.clear()
+            known = self._candidates[key] = candidates(
+                wanted, self._graph, self._map.site.mcps, access, gateway,
+                handshake.family, handshake.dport, self.excluded | self._map.beyond_reach(access),
+                self._loaded(), nat64,
+            )  # fmt: skip
+        return known
+
+    def natural_cost(self, access: int, gateway: int) -> float:
+        """Cost of the natural path between two edge switches (datapath ids)."""
+        return self._graph.natural(access, gateway).cost
+
+    def link_load(self, port: PortRef, utilisation: float) -> None:
+        """How busy the link is that leaves a port: a busy one is felt to be longer (D-6.6.2)."""
+        factor = slope(utilisation)
+        if factor == self._factors.get(port, 1.0):
+            return
+        if factor == 1.0:
+            del self._factors[port]
+        else:
+            self._factors[port] = factor
+        self._costs = None
+        self._candidates.clear()
+
+    def _loaded(self) -> Graph | None:
+        if self._costs is None and self._factors:
+            self._costs = self._graph.loaded(self._factors)
+        return self._costs
+
+    def refresh(self, now: float) -> None:
+        """Look at health, load and neighbours again: often enough, and not at every SYN."""
+        excluded = {i: why for i, health in self.health.items() if (why := health.filtered(now)) is not None}
+        for number in self._neighbours.unresolved(now):
+            excluded.setdefault(number, Filtered.UNRESOLVED)
+        if excluded != self.excluded:
+            self.excluded = excluded
+            self._candidates.clear()
+        outside = {i: health.load(now) for i, health in self.health.items()}
+        self._outside = outside if any(outside.values()) else {}
+
+
+def dscp_of(frame: bytes) -> int:
+    """The DSCP of an untagged Ethernet frame's IP header; 0 where there is none."""
+    if frame[12:14] == b"\x08\x00" and len(frame) > 15:
+        return frame[15] >> 2
+    if frame[12:14] == b"\x86\xdd" and len(frame) > 15:
+        return (frame[14] << 4 & 0xF0 | frame[15] >> 4) >> 2
+    return 0

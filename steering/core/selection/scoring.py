@@ -1,0 +1,218 @@
+"""Choosing an MCP: pure functions of policy, network and load (design section 4).
+
+Order: hard filters -> application expectation -> weighted score of location, type and load -> hysteresis -> rendezvous hash.
+The same input gives the same answer on every controller.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import inf
+from types import MappingProxyType
+from typing import NamedTuple
+from zlib import crc32
+
+from steering.core.network.graph import Graph
+from steering.model.decision import Candidate, Candidates, Decision, DecisionKey, Filtered, Outcome
+from steering.model.network import HOME, Mcp, McpType
+from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
+from steering.model.source import SourceMode
+
+TIE = 1e-9  # scores closer than this are equal
+PROXY = Outcome.PROXY
+_new = tuple.__new__
+
+
+def stretch_of(cost: float, natural: float) -> float:
+    """Path cost through the MCP over the natural path's; between ports of one switch each cost counts 1 more."""
+    return cost / natural if natural > 0 else 1.0 + cost
+
+
+class Effective(NamedTuple):
+    """What counts for one rule: the policy's own values where the rule gives none."""
+
+    weights: Weights
+    hysteresis: float
+    max_stretch: float
+    fallback: Fallback
+    mcps: frozenset[str]
+    expectation: Expectation
+    foreign: bool  # whether MCPs of other operators may serve
+
+
+def effective(policy: Policy, terms: Terms) -> Effective:
+    """A rule's terms over its policy."""
+    weights = terms.weights or policy.weights
+    if terms.expectation is Expectation.LATENCY:
+        weights = Weights(location=weights.location or 1.0, type=0.0, load=0.0)
+    return Effective(
+        weights,
+        policy.hysteresis if terms.hysteresis is None else terms.hysteresis,
+        policy.max_stretch if terms.max_stretch is None else terms.max_stretch,
+        terms.fallback or policy.fallback,
+        terms.mcps,
+        terms.expectation,
+        policy.foreign_mcps,
+    )
+
+
+def candidates(
+    wanted: Effective,
+    graph: Graph,
+    mcps: Sequence[Mcp],
+    access: int,
+    gateway: int,
+    family: int,
+    port: int,
+    excluded: Mapping[int, Filtered] = MappingProxyType({}),
+    loaded: Graph | None = None,
+    nat64: bytes = b"",
+) -> Candidates:
+    """Every MCP as seen from an access edge and a gateway edge (datapath ids), for a service port.
+
+    `excluded`: MCP ids that get no new session, and why (no answer to ARP, drained, down). `loaded`: the graph
+    with links weighed by their utilisation; stretch is that of the graph itself, the score's is the loaded one.
+    `nat64`: the 12 bytes of the prefix under which an IPv4 server is asked for, or none.
+    """
+    natural = graph.natural(access, gateway).cost
+    found = []
+    for mcp in mcps:
+        cost = graph.distance(access, mcp.inside.dpid) + graph.distance(mcp.outside.dpid, gateway)
+        stretch = stretch_of(cost, natural) if cost < inf else inf
+        if natural == inf and cost < inf:
+            stretch = 1.0  # only the in-line MCP connects the two: its path is the natural path
+        on_path = stretch <= 1.0 + TIE
+        felt = stretch
+        if loaded is not None and natural < inf:
+            there = loaded.distance(access, mcp.inside.dpid)
+            felt = stretch_of(there + loaded.distance(mcp.outside.dpid, gateway), natural)
+        if wanted.expectation is Expectation.BULK and 0 < natural < inf:
+            felt += (
+                graph.distance(access, mcp.inside.dpid) / natural
+            )  # of two on the path the nearer (D-6.5p1)
+        location = wanted.weights.location * (felt - 1.0)
+        kind = 0.0 if on_path else wanted.weights.type
+        why = _filter(wanted, mcp, stretch, family, port, nat64) or excluded.get(mcp.id)
+        found.append(Candidate(mcp, cost, stretch, on_path, location, kind, location + kind, why))
+    if wanted.expectation is Expectation.BULK and any(c.on_path and c.filtered is None for c in found):
+        found = [c if c.on_path or c.filtered else c._replace(filtered=Filtered.EXPECTATION) for c in found]
+    indexes = tuple(i for i, candidate in enumerate(found) if candidate.filtered is None)
+    return Candidates(access, gateway, natural, tuple(found), tuple(mcp.id for mcp in mcps), indexes)
+
+
+def _filter(
+    wanted: Effective, mcp: Mcp, stretch: float, family: int, port: int, nat64: bytes
+) -> Filtered | None:
+    if wanted.mcps and mcp.name not in wanted.mcps:
+        return Filtered.NOT_CANDIDATE
+    if mcp.operator != HOME and not wanted.foreign:
+        return Filtered.FOREIGN
+    if stretch == inf:
+        return Filtered.UNREACHABLE
+    if all(address.version != family for address in mcp.addresses):
+        return Filtered.FAMILY
+    if (why := _source(mcp, family, port, nat64)) is not None:
+        return why
+    if not any(low <= port <= high for low, high in mcp.tcp_ports):
+        return Filtered.PORT
+    if stretch > wanted.max_stretch + TIE:
+        return Filtered.STRETCH
+    if wanted.expectation is Expectation.CONTINUITY and mcp.type is McpType.ON_PATH:
+        return Filtered.EXPECTATION
+    return None
+
+
+def _source(mcp: Mcp, family: int, port: int, nat64: bytes) -> Filtered | None:
+    """Whether its server leg can have a source address (N-5.4)."""
+    if nat64:
+        family = 4
+        if mcp.nat64 is None or mcp.nat64.network_address.packed[:12] != nat64:
+            return Filtered.FAMILY
+    mode = mcp.source_modes.mode(family)
+    if mode is None:
+        return Filtered.FAMILY
+    referral = any(low <= port <= high for low, high in mcp.referral_ports)
+    return Filtered.REFERRAL if referral and mode is SourceMode.IPV6_PREFIX else None
+
+
+def decide(
+    wanted: Effective,
+    network: Candidates,
+    loads: tuple[int, ...],
+    outside: tuple[float, ...],
+    key: DecisionKey,
+    now: float,
+) -> Decision:
+    """Choose an MCP for one session. `loads`: active sessions of each MCP, in the order of `network.all`;
+    `outside`: load 0 to 1 that others report of it, or () for none."""
+    weight = wanted.weights.load
+    everyone = network.all
+    best = second = inf
+    winner = sticky = -1
+    sticky_score = inf
+    for index in network.open:
+        candidate = everyone[index]
+        mcp = candidate.mcp
+        load = loads[index] / mcp.capacity_sessions
+        if outside and outside[index] > load:
+            load = outside[index]
+        if load >= 1.0:
+            continue
+        score = candidate.base + weight * load
+        if key.previous and mcp.id == key.previous:
+            sticky, sticky_score = index, score
+        if score < best:
+            best, second, winner = score, best, index
+        elif score < second:
+            second = score
+    if winner < 0:
+        outcome = Outcome.NATURAL if wanted.fallback is Fallback.FAIL_OPEN else Outcome.DENY
+        return Decision(outcome, -1, "no-candidate", key, network, loads, outside, now)
+    if second == inf:
+        reason = "only-candidate"
+    elif (
+        sticky >= 0
+        and sticky_score - best <= wanted.hysteresis
+        and (sticky != winner or second - best <= TIE)  # a tie is no reason to move either
+    ):
+        winner, reason = sticky, "hysteresis"
+    elif second - best <= TIE:
+        winner, reason = _rendezvous(wanted, network, loads, outside, key, best), "rendezvous"
+    else:
+        reason = "score"
+    return _new(Decision, (PROXY, winner, reason, key, network, loads, outside, now))
+
+
+def _rendezvous(
+    wanted: Effective,
+    network: Candidates,
+    loads: tuple[int, ...],
+    outside: tuple[float, ...],
+    key: DecisionKey,
+    best: float,
+) -> int:
+    """Of the candidates with the best score, the one whose hash with the flow is highest (HRW)."""
+    flow = b"%b%b%d.%d" % (key.src, key.dst, key.sport, key.dport)
+    tied = []
+    for index in network.open:
+        load = load_of(network.all[index], loads[index], outside[index] if outside else 0.0)
+        if load < 1.0 and score_of(wanted, network.all[index], load) - best <= TIE:
+            tied.append(index)
+    return max(tied, key=lambda index: (_weight(flow, network.all[index].mcp.name), index))
+
+
+def _weight(flow: bytes, name: str) -> int:
+    """A hash of both. A CRC is linear: of names of one length the difference is the same for every flow, so that
+    of three MCPs one would win half of all flows. Murmur3's last steps end that."""
+    mixed = crc32(flow + name.encode())
+    mixed = (mixed ^ mixed >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    mixed = (mixed ^ mixed >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    return mixed ^ mixed >> 16
+
+
+def load_of(candidate: Candidate, sessions: int, outside: float = 0.0) -> float:
+    """Active sessions over capacity, or what others say if that is more."""
+    return max(sessions / candidate.mcp.capacity_sessions, outside)
+
+
+def score_of(wanted: Effective, candidate: Candidate, load: float) -> float:
+    """Lower is better."""
+    return candidate.base + wanted.weights.load * load

@@ -1,0 +1,148 @@
+"""Ending a session whose host has to be told: by the operator, or because its MCP is gone (D-6.7.1, T-8).
+
+A host ends its whole MPTCP connection on one reset with MP_FASTCLOSE, if that bears the host's own key and
+exactly the sequence number it expects (RFC 8684 3.5, facts/kernel-mptcp.md 9.2). To learn that number, the
+session's entries become punts: the next segment of any subflow is answered. Where no key is known, or the
+host stays silent, the pins go, and later joins are refused by the token that is remembered.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+
+from steering.core.counters import Abort, Counters
+from steering.core.inputs import WatchedSeen
+from steering.core.outputs import Output, Release, SendFrame, Steer
+from steering.core.selection.mcp_health import McpHealth
+from steering.core.sessions.table import Session, SessionTable, Subflow
+from steering.core.sessions.teardown import Ending
+from steering.model.policy import Limits, Timers
+from steering.model.session import Refusal, SessionState, Watch
+from steering.wire.craft import fastclose_after, fastclose_for
+from steering.wire.errors import WireError
+
+WAIT = 5.0  # seconds for the host to send anything
+GRACE = 3.0  # seconds an MCP may be gone before it is dead: a port that flaps ends no session
+EACH_TICK = 200  # sessions of dead MCPs
+SCAN = 5.0  # seconds between two looks for sessions that a dead MCP still has
+
+
+class Aborting:
+    """`health` of each MCP; one is dead once it has been gone for GRACE without a break."""
+
+    def __init__(
+        self,
+        table: SessionTable,
+        ending: Ending,
+        limits: Limits,
+        timers: Timers,
+        counters: Counters,
+        health: Mapping[int, McpHealth],
+    ) -> None:
+        self._table = table
+        self._ending = ending
+        self._most = limits.half_open
+        self._linger = timers.session_linger
+        self._counters = counters
+        self._health = health
+        self._pending: dict[int, tuple[float, Session, Refusal]] = {}  # in order of deadlines
+        self._tokens: dict[int, tuple[float, Refusal]] = {}  # of ended sessions, in order of their time
+        self._scans: dict[int, float] = {}  # MCP that is gone -> when to look for its sessions next
+        self._orphans: deque[int] = deque()
+
+    def abort(self, session: Session, now: float, why: Refusal = Refusal.ABORTED) -> list[Output]:
+        """End a session: its host is told where that is possible, its later joins are refused."""
+        if session.id in self._pending:
+            return []
+        secrets = session.secrets
+        pinned = [subflow for subflow in session.subflows if subflow.waypoint]
+        if secrets is None or not secrets.verified or not pinned:
+            return self._end(session, Abort.NO_KEY, why, now)
+        self._pending[session.id] = (now + WAIT, session, why)
+        for subflow in pinned:
+            subflow.watch = Watch.PUNT
+        return [Steer(tuple(entry for subflow in pinned if (entry := session.entry(subflow))), None)]
+
+    def punted(self, subflow: Subflow, seen: WatchedSeen, now: float) -> list[Output]:
+        """A segment of a session that is being aborted: what it acknowledges is what its host expects."""
+        session = subflow.session
+        secrets = session.secrets
+        pending = self._pending.get(session.id)
+        if pending is None or secrets is None:
+            return []
+        try:
+            outputs: list[Output] = [SendFrame(seen.dpid, seen.port, fastclose_for(seen.frame, secrets.host))]
+            if not self.gone(session.mcp):
+                # Its MCP holds the other end, and would keep the server's connection for long.
+                frame = fastclose_after(seen.frame, secrets.mcp)
+                outputs.append(Release(seen.dpid, seen.port, frame, subflow.waypoint, 0, subflow.role))
+        except WireError:
+            return []  # a reset, or nothing acknowledged: the next segment will do
+        return outputs + self._end(session, Abort.FASTCLOSE, pending[2], now)
+
+    def gone(self, mcp: int) -> bool:
+        """Whether an MCP is not there now, or none of the site's any more (0 is no MCP)."""
+        health = self._health.get(mcp)
+        return mcp != 0 if health is None else health.gone
+
+    def removed(self, mcp: int) -> None:
+        """An MCP is none any more: its sessions end as those of a dead one, from the next tick on."""
+        self._scans.pop(mcp, None)
+        self._orphans += [session.id for session in self._table if session.mcp == mcp]
+
+    def refusal(self, session: Session) -> Refusal | None:
+        """Why a session gets no more subflows: it is being aborted, or its MCP is not there."""
+        if self._pending and session.id in self._pending:
+            return self._pending[session.id][2]
+        return Refusal.MCP_UNREACHABLE if self.gone(session.mcp) else None
+
+    def refused(self, token: int) -> Refusal | None:
+        """Why a token that nobody owns is known all the same."""
+        known = self._tokens.get(token)
+        return known[1] if known else None
+
+    def _end(self, session: Session, how: Abort, why: Refusal, now: float) -> list[Output]:
+        self._pending.pop(session.id, None)
+        self._counters.aborts[how] += 1
+        if session.token >= 0:
+            self._tokens.pop(session.token, None)
+            if len(self._tokens) >= self._most:
+                del self._tokens[next(iter(self._tokens))]
+            self._tokens[session.token] = (now + self._linger, why)
+        return self._ending.end(session)
+
+    def tick(self, now: float) -> list[Output]:
+        """Hosts that stayed silent, MCPs that are gone, tokens that were remembered long enough."""
+        outputs: list[Output] = []
+        while self._pending:
+            deadline, session, why = next(iter(self._pending.values()))
+            if deadline > now:
+                break
+            if self._table.by_id.get(session.id) is session:
+                outputs += self._end(session, Abort.SILENT, why, now)
+            else:
+                del self._pending[session.id]
+        while self._tokens:
+            token = next(iter(self._tokens))
+            if self._tokens[token][0] > now:
+                break
+            del self._tokens[token]
+        return outputs + self._dead(now)
+
+    def _dead(self, now: float) -> list[Output]:
+        """The sessions of MCPs that are dead, some at a time."""
+        for mcp, health in self._health.items():
+            if not health.gone:
+                self._scans.pop(mcp, None)
+            elif now >= self._scans.setdefault(mcp, now + GRACE):
+                self._scans[mcp] = now + SCAN
+                self._orphans += [session.id for session in self._table if session.mcp == mcp]
+        outputs: list[Output] = []
+        for _ in range(min(EACH_TICK, len(self._orphans))):
+            session = self._table.by_id.get(self._orphans.popleft())
+            if session is not None and self.gone(session.mcp):
+                outputs += self.abort(session, now, Refusal.MCP_UNREACHABLE)
+        return outputs
+
+    def lost(self, session: Session) -> bool:
+        """Whether a session was only beginning when its MCP went: its next SYN may begin anew."""
+        return session.state is SessionState.SYN_PINNED and self.gone(session.mcp)

@@ -1,0 +1,228 @@
+"""Learning a host's key, and joins that prove they know it before their entry becomes permanent (D-6.4h).
+
+A watched entry copies its segments up. On the initial subflow the third ACK, or the first data, shows both
+keys (RFC 8684 3.1); on a join the third ACK shows an HMAC over both (3.2). A session whose keys were never
+seen, as after a restart of the controller, has its joins admitted by their token alone, and counted: to
+refuse them would end pooling with every restart, and the MCP checks the HMAC itself.
+"""
+
+from collections.abc import Callable
+from hmac import compare_digest
+
+from steering.core.counters import Counters, JoinResult
+from steering.core.inputs import SynSeen, WatchedSeen
+from steering.core.outputs import Output, Steer
+from steering.core.sessions.session_keys import Secrets
+from steering.core.sessions.table import Session, SessionTable, Subflow
+from steering.core.sessions.teardown import Ending
+from steering.model.policy import Limits, Timers
+from steering.model.session import EntryKind, Refusal, Watch
+from steering.wire.crypto import join_ack_hmac
+from steering.wire.crypto import token as token_of
+from steering.wire.decode import mptcp_options
+from steering.wire.handshake import Handshake, Kind
+from steering.wire.mptcp import MpJoinAck, ResetReason
+from steering.wire.segment import Flags, read_segment
+
+Refuse = Callable[[SynSeen | WatchedSeen, ResetReason], list[Output]]
+_SEQUENCE = 0xFFFF_FFFF
+_ROLE_IN_HANDSHAKE = Flags.SYN | Flags.RST | Flags.ACK
+
+
+class Proof:
+    """What a join has shown so far. `seen`: its last segment, which a reset would answer."""
+
+    __slots__ = ("deadline", "expected", "hmac", "nonce", "seen", "subflow", "theirs")
+
+    def __init__(self, subflow: Subflow, seen: SynSeen, deadline: float) -> None:
+        self.subflow = subflow
+        self.seen: SynSeen | WatchedSeen = seen
+        self.deadline = deadline
+        self.nonce = seen.handshake.nonce
+        self.theirs = b""  # the MCP's nonce
+        self.expected = -1  # what the third ACK must acknowledge
+        self.hmac = (-1, b"")  # what it did acknowledge, and its HMAC
+
+
+class KeyWatch:
+    """Keys and proofs of the sessions whose rule wants them. Others never come here."""
+
+    def __init__(
+        self,
+        table: SessionTable,
+        ending: Ending,
+        limits: Limits,
+        timers: Timers,
+        counters: Counters,
+        refuse: Refuse,
+    ) -> None:
+        self._table = table
+        self._ending = ending
+        self._most = limits.half_open
+        self._patience = timers.half_open
+        self._counters = counters
+        self._refuse = refuse
+        self._learning: dict[int, tuple[float, Session]] = {}  # in order of deadlines
+        self._proofs: dict[bytes, Proof] = {}  # by flow key, in order of deadlines
+
+    # ---- keys -----------------------------------------------------------------------------------
+
+    def begin(self, session: Session, proving: bool, now: float) -> None:
+        """A session begins whose keys are wanted: its initial subflow is watched until they were seen."""
+        session.secrets = Secrets(proving)
+        session.subflows[0].watch = Watch.COPY
+        # As long as the SYN/ACK may take, and as long again for what comes after it.
+        self._learning[session.id] = (now + 2 * self._patience, session)
+
+    def shown(self, subflow: Subflow, seen: WatchedSeen, now: float) -> list[Output]:
+        """A segment of a watched subflow."""
+        if subflow.kind is not EntryKind.INITIAL:
+            return self._third_ack(subflow, seen, now)
+        handshake, session = seen.handshake, subflow.session
+        secrets = session.secrets
+        if secrets is None or secrets.verified or handshake.kind is not Kind.CAPABLE:
+            return []
+        if not (handshake.key and handshake.peer_key):
+            return []
+        # Before the SYN/ACK's copy has come, by another switch, they are kept to be verified then.
+        secrets.host, secrets.mcp = handshake.key, handshake.peer_key
+        return [*self._entry(subflow), *self.judge_all(session, now)] if self.verify(session) else []
+
+    def verify(self, session: Session) -> bool:
+        """Whether the keys seen are the session's, now that its token is known; then watching ends."""
+        secrets = session.secrets
+        if secrets is None or not secrets.mcp or session.token < 0:
+            return False
+        token = token_of(session.version, secrets.mcp)
+        if int.from_bytes(token, "big") != session.token:
+            secrets.wipe()
+            return False
+        secrets.verified = True
+        self._table.learn_host(session, int.from_bytes(token_of(session.version, secrets.host), "big"))
+        self._rest(session)
+        return True
+
+    def forget(self, session: Session) -> None:
+        """No keys will be learnt: the connection fell back, or showed none in time."""
+        if session.secrets is not None:
+            session.secrets.wipe()
+            session.secrets = None
+        self._rest(session)
+
+    def _rest(self, session: Session) -> Subflow | None:
+        """The initial subflow is watched no more."""
+        self._learning.pop(session.id, None)
+        subflow = self._table.flows.get(session.first)
+        if subflow is None or subflow.session is not session or subflow.watch != Watch.COPY:
+            return None
+        subflow.watch = Watch.NOTHING
+        return subflow
+
+    # ---- joins ----------------------------------------------------------------------------------
+
+    def has_room(self) -> bool:
+        return len(self._proofs) < self._most
+
+    def challenge(self, subflow: Subflow, seen: SynSeen, now: float) -> None:
+        """A join goes to its MCP, but has to prove itself."""
+        subflow.watch = Watch.COPY
+        self._proofs.pop(subflow.key, None)
+        self._proofs[subflow.key] = Proof(subflow, seen, now + self._patience)
+
+    def answered(self, subflow: Subflow, handshake: Handshake, now: float) -> list[Output]:
+        """The MCP's SYN/ACK to a join: its nonce, and what the third ACK will acknowledge."""
+        proof = self._proof(subflow)
+        if proof is None or handshake.kind is not Kind.JOIN or handshake.ack != _next(subflow.isn):
+            return []
+        proof.theirs, proof.expected = handshake.nonce, _next(handshake.seq)
+        return self._judge(proof, now)
+
+    def _third_ack(self, subflow: Subflow, seen: WatchedSeen, now: float) -> list[Output]:
+        proof = self._proof(subflow)
+        handshake = seen.handshake
+        if proof is None or handshake.flags & _ROLE_IN_HANDSHAKE != Flags.ACK:
+            return []
+        proof.seen = seen
+        if handshake.kind is not Kind.JOIN or handshake.seq != _next(subflow.isn):
+            return []
+        for option in mptcp_options(read_segment(seen.frame).options, subflow.session.version):
+            if isinstance(option, MpJoinAck):
+                proof.hmac = (handshake.ack, option.hmac)
+                return self._judge(proof, now)
+        return []
+
+    def judge_all(self, session: Session, now: float) -> list[Output]:
+        """The keys are known: judge what joins have shown already."""
+        proofs = [proof for subflow in session.subflows if (proof := self._proof(subflow))]
+        return [output for proof in proofs for output in self._judge(proof, now)]
+
+    def _judge(self, proof: Proof, now: float) -> list[Output]:
+        secrets, (acknowledged, hmac) = proof.subflow.session.secrets, proof.hmac
+        if secrets is None or not secrets.verified or not proof.theirs or acknowledged != proof.expected:
+            return []  # not all is known yet, or a segment that the MCP would not take for the third ACK
+        version = proof.subflow.session.version
+        right = join_ack_hmac(version, secrets.host, secrets.mcp, proof.nonce, proof.theirs)
+        if compare_digest(right, hmac):
+            return self._admit(proof.subflow, JoinResult.AUTHENTICATED)
+        return self._turn_down(proof, now)
+
+    def _admit(self, subflow: Subflow, how: JoinResult) -> list[Output]:
+        self._proofs.pop(subflow.key, None)
+        subflow.watch = Watch.NOTHING
+        self._counters.joins[JoinResult.PINNED] += 1
+        self._counters.joins[how] += 1
+        return self._entry(subflow)
+
+    def _turn_down(self, proof: Proof, now: float) -> list[Output]:
+        del self._proofs[proof.subflow.key]
+        self._counters.joins[JoinResult.REFUSED] += 1
+        self._counters.refusals[Refusal.AUTHENTICATION] += 1
+        outputs = self._ending.end_subflow(proof.subflow, now)
+        return outputs + self._refuse(proof.seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
+
+    def _proof(self, subflow: Subflow) -> Proof | None:
+        proof = self._proofs.get(subflow.key)
+        return proof if proof is not None and proof.subflow is subflow else None
+
+    def _entry(self, subflow: Subflow) -> list[Output]:
+        """The subflow's entry again, as it is watched now."""
+        entry = subflow.session.entry(subflow)
+        return [Steer((entry,), None)] if entry else []
+
+    # ---- time -----------------------------------------------------------------------------------
+
+    def recovered(self, subflow: Subflow) -> list[Output]:
+        """A watched entry outlived its controller: the keys and nonces did not."""
+        if subflow.kind is EntryKind.JOIN:
+            return self._admit(subflow, JoinResult.TOKEN_ONLY)
+        subflow.watch = Watch.NOTHING
+        return self._entry(subflow)
+
+    def tick(self, now: float) -> list[Output]:
+        """Whose time is over."""
+        outputs: list[Output] = []
+        while self._learning:
+            deadline, session = next(iter(self._learning.values()))
+            if deadline > now:
+                break
+            del self._learning[session.id]
+            if self._table.by_id.get(session.id) is session:
+                subflow = self._rest(session)
+                self.forget(session)
+                outputs += self._entry(subflow) if subflow else []
+        while self._proofs:
+            key, proof = next(iter(self._proofs.items()))
+            if proof.deadline > now:
+                break
+            subflow = proof.subflow
+            if self._table.flows.get(key) is not subflow or subflow.watch != Watch.COPY:
+                del self._proofs[key]
+            elif subflow.session.secrets is None or not subflow.session.secrets.verified:
+                outputs += self._admit(subflow, JoinResult.TOKEN_ONLY)
+            else:
+                outputs += self._turn_down(proof, now)
+        return outputs
+
+
+def _next(sequence: int) -> int:
+    return sequence + 1 & _SEQUENCE

@@ -1,0 +1,48 @@
+"""Early joins, waiting for their token (requirements G5, mptcp-protocol section 9)."""
+
+from steering.core.inputs import SynSeen
+from steering.core.network.site_index import Attachment
+
+
+class Held:
+    """At most `capacity` joins, each for at most `seconds`."""
+
+    def __init__(self, capacity: int, seconds: float) -> None:
+        self._capacity = capacity
+        self._seconds = seconds
+        # In order of arrival, which is the order of deadlines.
+        self._joins: dict[int, tuple[float, int, Attachment, SynSeen]] = {}
+        self._by_token: dict[int, list[int]] = {}
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._joins)
+
+    def add(self, token: int, attachment: Attachment, seen: SynSeen, now: float) -> bool:
+        """Keep a join; False if the queue is full."""
+        if len(self._joins) >= self._capacity:
+            return False
+        self._joins[self._next] = (now + self._seconds, token, attachment, seen)
+        self._by_token.setdefault(token, []).append(self._next)
+        self._next += 1
+        return True
+
+    def take(self, token: int) -> list[tuple[Attachment, SynSeen]]:
+        """The joins that waited for a token, in the order they came."""
+        found = [self._joins.pop(number) for number in self._by_token.pop(token, ())]
+        return [(attachment, seen) for _, _, attachment, seen in found]
+
+    def expire(self, now: float) -> list[SynSeen]:
+        """Give up those whose time is over. Where they are dropped, the host tries again after a second."""
+        over = []
+        for number, (deadline, token, _, seen) in self._joins.items():
+            if deadline > now:
+                break
+            over.append((number, token, seen))
+        for number, token, _ in over:
+            del self._joins[number]
+            waiting = self._by_token[token]
+            waiting.remove(number)
+            if not waiting:
+                del self._by_token[token]
+        return [seen for _, _, seen in over]

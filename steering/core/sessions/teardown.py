@@ -1,0 +1,179 @@
+"""How sessions end: FIN both ways plus linger, a reset by the MCP, a SYN never answered, silence, or an old
+record's time.
+
+A reset of a host or server removes nothing, since anybody on the path can forge one (design section 5). One that
+comes in at an MCP's own port is the MCP's word: the subflow, or with its server leg the session, is over there.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from steering.core.counters import Counters
+from steering.core.inputs import ObservedEntry
+from steering.core.outputs import Output, RemoveEntries
+from steering.core.sessions.table import (
+    BOTH_FINS,
+    HOST_FIN,
+    MCP_FIN,
+    Session,
+    SessionTable,
+    Subflow,
+    flow_key,
+)
+from steering.model.network import PortRole
+from steering.model.policy import Timers
+from steering.model.session import EntryKind, SessionState
+from steering.wire.handshake import Handshake
+from steering.wire.segment import Flags
+
+SCANNED_EACH_TICK = 5_000  # sessions looked at for silence
+
+
+class Ending:
+    """Watches for the end of what is in the table."""
+
+    def __init__(self, table: SessionTable, timers: Timers, counters: Counters) -> None:
+        self._table = table
+        self.timers = timers
+        self._counters = counters
+        self._closing: deque[tuple[float, Subflow]] = deque()
+        self._legs: dict[bytes, Session] = {}  # server legs that outlived their initial subflow
+        self._to_scan: deque[int] = deque()
+        self.pin: Callable[[Session], list[Output]] = lambda session: []  # set by the engine
+
+    def fin(self, role: PortRole, handshake: Handshake, now: float) -> list[Output]:
+        """A FIN was seen, coming in at a port of this role."""
+        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        flows = self._table.flows
+        if handshake.flags & Flags.RST:
+            return self._reset(sent, answered, now) if role.is_mcp else []
+        if role.is_mcp:
+            if (subflow := flows.get(answered)) is not None:
+                return self._close(subflow, MCP_FIN, now)
+            return self._close_leg(sent, MCP_FIN, now)
+        if (subflow := flows.get(sent)) is not None and subflow.role == role:
+            return self._close(subflow, HOST_FIN, now)
+        return self._close_leg(answered, HOST_FIN, now)
+
+    def _reset(self, sent: bytes, answered: bytes, now: float) -> list[Output]:
+        """The MCP reset a subflow (`answered`), or its server leg (`sent`) and with it all of a session."""
+        subflow = self._table.flows.get(answered)
+        if subflow is not None:
+            return self._close(subflow, BOTH_FINS, now)
+        leg = self._table.flows.get(sent)
+        session = leg.session if leg is not None else self._legs.get(sent)
+        if session is None or session.first != sent:
+            return []
+        for other in list(session.subflows):
+            self._close(other, BOTH_FINS, now)
+        return self._close_leg(sent, BOTH_FINS, now)
+
+    def _close(self, subflow: Subflow, side: int, now: float) -> list[Output]:
+        if subflow.closed != BOTH_FINS:
+            subflow.closed |= side
+            if subflow.closed == BOTH_FINS:
+                self._table.changed[subflow.session.id] = None
+                self._closing.append((now + self.timers.fin_linger, subflow))
+                if all(other.closed == BOTH_FINS for other in subflow.session.subflows):
+                    self._table.settle(subflow.session, SessionState.CLOSING)
+        return []
+
+    def _close_leg(self, first: bytes, side: int, now: float) -> list[Output]:
+        subflow = self._table.flows.get(first)
+        if subflow is not None and subflow.kind is EntryKind.INITIAL:
+            session: Session | None = subflow.session
+        else:
+            session = self._legs.get(first)
+        if session is None:
+            return []
+        session.server_closed |= side
+        if session.server_closed == BOTH_FINS and not session.subflows:
+            return self.end(session)
+        return []
+
+    def end_subflow(self, subflow: Subflow, now: float) -> list[Output]:
+        """A subflow is over: its entry goes. With the last one goes what nothing else keeps."""
+        session = subflow.session
+        entry = session.entry(subflow)
+        outputs: list[Output] = [RemoveEntries((entry,))] if entry else []
+        self._table.drop_subflow(subflow)
+        if session.subflows:
+            if subflow.key == session.first:
+                self._legs[session.first] = session
+            return outputs
+        if session.token < 0 or session.server_closed == BOTH_FINS:
+            return outputs + self.end(session)
+        # The host may rejoin: the record stays, and the server leg with it (B42).
+        self._legs[session.first] = session
+        session.deadline = now + self.timers.session_linger
+        self._table.linger(session)
+        return outputs
+
+    def end(self, session: Session) -> list[Output]:
+        """Everything of a session goes, record and entries."""
+        entries = tuple(session.entries(PortRole.GATEWAY))
+        self._table.remove(session)
+        if self._legs.get(session.first) is session:
+            del self._legs[session.first]
+        self._counters.sessions_ended += 1
+        return [RemoveEntries(entries)] if entries else []
+
+    def make_room(self) -> list[Output]:
+        """Give up the oldest record that only lingers, with what it still has in switches."""
+        oldest = next(iter(self._table.lingering.values()), None)
+        return [] if oldest is None else self.end(oldest)
+
+    def counted(self, observed: list[ObservedEntry], now: float) -> None:
+        """Packet counters from a sweep: whatever moved is alive."""
+        for entry, packets, _ in observed:
+            subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
+            if subflow is not None and packets != subflow.packets:
+                subflow.packets = packets
+                subflow.session.active = now
+
+    def begin_scan(self) -> None:
+        """After a sweep: look at every session once, a few each tick."""
+        self._to_scan = deque(self._table.by_id)
+
+    def tick(self, now: float) -> list[Output]:
+        """Whose time is over."""
+        outputs: list[Output] = []
+        while self._closing and self._closing[0][0] <= now:
+            _, subflow = self._closing.popleft()
+            if self._table.flows.get(subflow.key) is subflow:
+                outputs += self.end_subflow(subflow, now)
+        for session in _overdue(self._table.half_open, now - self.timers.half_open):
+            outputs += self.end(session)
+        while self._table.lingering:
+            oldest = next(iter(self._table.lingering.values()))
+            if oldest.deadline > now:
+                break
+            outputs += self.end(oldest)
+        return outputs + self._scan(now)
+
+    def _scan(self, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        for _ in range(min(SCANNED_EACH_TICK, len(self._to_scan))):
+            session = self._table.by_id.get(self._to_scan.popleft())
+            if session is None or session.state is SessionState.LINGER:
+                continue
+            if session.active + self.timers.idle > now:
+                continue
+            if session.unit is not None and not session.returns:
+                # No entry of its own, so nothing counted what it sends: from now on one does (core.proactive).
+                session.active = now
+                outputs += self.pin(session)
+            else:
+                for subflow in list(session.subflows):
+                    outputs += self.end_subflow(subflow, now)
+        return outputs
+
+
+def _overdue(sessions: dict[int, Session], created_before: float) -> list[Session]:
+    found = []
+    for session in sessions.values():
+        if session.created > created_before:
+            break
+        found.append(session)
+    return found

@@ -1,0 +1,41 @@
+"""Whose join a token announces, and whether policy lets that session have one more subflow."""
+
+from steering.core.selection.rulebook import Answer
+from steering.core.sessions.table import Session
+from steering.model.network import NetworkAccessType, Trust
+from steering.model.policy import Action, Policy
+from steering.model.session import Refusal
+from steering.wire.handshake import Handshake
+
+THIRD_PARTY, PROXY = Trust.THIRD_PARTY, Action.PROXY  # by names of their own: core.sessions
+
+
+def narrow(owners: list[Session], handshake: Handshake) -> list[Session]:
+    """Two MCPs may own one token (G4): the session towards the same server, else of the same host."""
+    for part in (_server_of, _host_of):
+        wanted = (handshake.dst, handshake.dport) if part is _server_of else (handshake.src,)
+        found = [session for session in owners if part(session) == wanted]
+        if len(found) == 1:
+            return found
+    return owners
+
+
+def _server_of(session: Session) -> tuple[bytes, int]:
+    half = (len(session.first) - 4) // 2
+    return session.first[half : 2 * half], int.from_bytes(session.first[-2:], "big")
+
+
+def _host_of(session: Session) -> tuple[bytes]:
+    half = (len(session.first) - 4) // 2
+    return (session.first[:half],)
+
+
+def not_allowed(policy: Policy, access: tuple[NetworkAccessType, Trust], answer: Answer) -> Refusal | None:
+    """What policy says of one more subflow now: its own rule may deny it, and foreign accesses need
+    third-party pooling (D-6.4.0). Whether its session may have it is said by `preferring`."""
+    _, trust = access
+    if trust is THIRD_PARTY and not policy.third_party_pooling:
+        return Refusal.THIRD_PARTY
+    if answer.rule is not None and answer.terms.action is not PROXY:
+        return Refusal.POLICY
+    return None

@@ -1,0 +1,64 @@
+"""Limits as an operator reads them: what is allowed, by whom, how much of it is used, what was refused (D-6.3f)."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from steering.core.engine import Engine
+from steering.core.selection.quotas import LIMITED, Full
+from steering.model.policy import Policy, Quotas
+
+Json = dict[str, Any]
+
+SHOWN = 100  # of each list: the busiest keys, the limits that were reached
+QUOTAS_SHOWN = 1_000
+
+
+def limits(engine: Engine) -> Json:
+    """{"controller": [{"limit", "most", "used"}], "quotas": [{"limit", "source", "most"}], "use": [{"kind", "name",
+    "sessions"}], "refusals": {reason: count}, "full": [{"kind", "name", "most", "source", "count"}], "last_full"}.
+
+    `full` names each limit that was reached, the last one last.
+    """
+    policy, table, counters = engine.policy, engine.pinning.table, engine.counters
+    bounds = policy.limits
+    fulls = list(counters.fulls.items())[-SHOWN:]
+    return {
+        "controller": [
+            {"limit": "sessions", "most": bounds.sessions, "used": len(table)},
+            {"limit": "half_open", "most": bounds.half_open, "used": len(table.half_open)},
+            {"limit": "held_joins", "most": bounds.held_joins, "used": len(engine.pinning.held)},
+        ],
+        "quotas": list(islice(_quotas(policy), QUOTAS_SHOWN)),
+        "use": [
+            {"kind": kind, "name": _mcp_name(engine, name) if kind == "mcp" else name, "sessions": count}
+            for kind, name, count in table.ledger.busiest(SHOWN)
+        ],
+        "refusals": {reason.value: count for reason, count in counters.refusals.items() if count},
+        "full": [_full(full) | {"count": count} for full, count in fulls],
+        "last_full": None if counters.last_full is None else _full(counters.last_full),
+    }
+
+
+def _full(full: Full) -> Json:
+    return {"kind": full.kind, "name": full.name, "most": full.limit.most, "source": full.limit.source}
+
+
+def _mcp_name(engine: Engine, number: str) -> str:
+    mcp = engine.map.mcps.get(int(number))
+    return mcp.name if mcp else number
+
+
+def _quotas(policy: Policy) -> Iterator[Json]:
+    """Every limit that the policy sets, and where."""
+    yield {"limit": "subflows_per_session", "source": "limits", "most": policy.limits.subflows_per_session}
+    sources: list[tuple[str, Quotas]] = [("policy", policy.quotas)]
+    sources += [(f"rule {rule.name}", rule.then.quotas) for rule in policy.rules]
+    sources += [(f"class {klass.name}", klass.quotas) for klass in policy.classes]
+    sources += [(f"application {one.name}", one.quotas) for one in policy.applications]
+    sources += [(f"subscriber {one.id}", one.quotas) for one in policy.subscribers]
+    for source, quotas in sources:
+        for name in ("subflows_per_session", *(name for _, name in LIMITED)):
+            most = getattr(quotas, name)
+            if most is not None:
+                yield {"limit": name, "source": source, "most": most}

@@ -1,0 +1,397 @@
+"""What is wanted of each live subflow, and telling its MCP only when that changes.
+
+One idea unites the policy's words: the live subflows of a session are ranked, the best carry data and the others
+are backups. Under `active-backup` the rank is the place of the subflow's access type in `pooling.preferred` (without
+it, the access the session began on is first); under `lowest-rtt` and `ratio` all rank alike; under `overflow` as
+under `active-backup` while the best access has room, and alike when it is full. A used-up quota or an offload ranks a
+subflow behind all others, whatever the scheme. A subflow whose access may not be pooled any more is closed. The last
+one that is left always carries: a rank only matters against another.
+
+The rule is asked again whenever something it may depend on changes, so access types, policy and rush hours act on
+live sessions. Sessions are looked at in the order they changed, some each tick: bounded work, within a second.
+"""
+
+from collections import deque
+from itertools import islice
+from typing import NamedTuple
+
+from steering.core.inputs import ObservedEntry, Offload, SubscriberAccess
+from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output, Prefer
+from steering.core.selection.chooser import FOREIGN, Asked, Chooser
+from steering.core.selection.rulebook import Answer
+from steering.core.sessions.table import BOTH_FINS, Session, SessionTable, Subflow, flow_key
+from steering.core.sessions.token_owners import not_allowed
+from steering.model.kept import KeptUsage, KeptUse
+from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
+from steering.model.policy import Action, Distribution, Policy, Pooling, UsageMode
+from steering.model.preference import Intent, SubflowWish
+from steering.model.session import EntryKind, Refusal, SessionState
+
+LOOKED_AT_EACH_TICK = 5_000
+METERED = 65_536  # pairs of subscriber and access type whose bytes are counted
+FULL, EMPTIER = 0.8, 0.5  # utilisation at which an access counts as full, and as having room again
+_BEHIND = 1_000  # ranks, above any place in a list
+
+
+class Usage(NamedTuple):
+    """What policy says now of how one session uses its accesses."""
+
+    distribution: Distribution
+    single: bool
+    pooling: Pooling
+    ratio: tuple[tuple[str, int], ...]
+
+
+def distribution_of(policy: Policy, answer: Answer) -> Distribution:
+    """The scheme of a connection: its rule's, else its subscriber's, its class's, the system's (N-5.6.2c)."""
+    if answer.terms.distribution is not None:
+        return answer.terms.distribution
+    if answer.subscriber is not None and answer.subscriber.distribution is not None:
+        return answer.subscriber.distribution
+    klass = answer.subscriber.klass if answer.subscriber else "default"
+    for known in policy.classes:
+        if known.name == klass and known.distribution is not None:
+            return known.distribution
+    return policy.distribution
+
+
+class Preferring:
+    """The engine tells it what happens; `tick` returns what MCPs have to be told."""
+
+    def __init__(
+        self, sitemap: SiteMap, chooser: Chooser, table: SessionTable, policy: Policy, shared: bool = True
+    ) -> None:
+        """`shared`: False for the control in which no ratio is kept."""
+        self._map = sitemap
+        self._shared = shared
+        self._chooser = chooser
+        self._table = table
+        self._rest: deque[int] = deque()  # sessions still to be looked at after a change for all
+        self._down: set[PortRef] = set()
+        self._minute = 0
+        self._used_ports: dict[PortRef, float] = {}
+        self._full: set[str] = set()  # access networks that have no room
+        self._overrides: dict[str, Pooling] = {}
+        self._used: dict[tuple[bytes | str | int, NetworkAccessType], int] = {}
+        self._counted_before: dict[bytes, int] = {}  # flow -> bytes an earlier controller counted
+        self.changes = 0  # counts up with what is used
+        self.offloads: dict[str, str] = {}
+        self.replace(policy)
+
+    # ---- what happens ---------------------------------------------------------------------------
+
+    def replace(self, policy: Policy) -> None:
+        """Another policy is in force: live sessions are used as it says."""
+        self._policy = policy
+        self._timed = any(rule.when.times for rule in policy.rules)
+        self._metered = any(rule.then.pooling.quota_bytes for rule in policy.rules)
+        self._silent = says_nothing(policy)
+        self.look_again()
+
+    def _indifferent(self) -> bool:
+        """Nobody said how accesses are to be used: what changes in a session then changes no wish."""
+        return self._silent and not self._overrides and not self.offloads
+
+    def look_again(self) -> None:
+        """Something changed that any session may depend on."""
+        self._rest = deque(self._table.by_id)
+
+    def new_minute(self, minute: int) -> None:
+        """Rush hours begin and end for live sessions too (D-3.2c); told more often than there are minutes."""
+        if self._timed and minute != self._minute:
+            self.look_again()
+        self._minute = minute
+
+    def port(self, port: PortRef, up: bool) -> None:
+        """A port lost or regained its link: subflows that come in there have failed, or work again."""
+        if up is (port not in self._down):
+            return
+        (self._down.discard if up else self._down.add)(port)
+        self.look_again()
+
+    def port_load(self, access: AccessNetwork, port: PortRef, utilisation: float) -> None:
+        """How busy one port is: an access network is as full as its fullest port (D-1.e)."""
+        self._used_ports[port] = utilisation
+        self.load(access.name, max(self._used_ports.get(known, 0.0) for known in access.ports))
+
+    def load(self, access: str, utilisation: float) -> None:
+        """How busy an access network is; with hysteresis, so that it does not flap."""
+        full = utilisation >= (EMPTIER if access in self._full else FULL)
+        if full != (access in self._full):
+            (self._full.add if full else self._full.discard)(access)
+            self.look_again()
+
+    def take(self, given: SubscriberAccess | Offload, now: float) -> list[Output]:
+        """The operator's word; what follows from it comes with a tick."""
+        if isinstance(given, Offload):
+            self.offload(given.source, given.target)
+        else:
+            self.override(given.subscriber, given.pooling)
+        return []
+
+    def override(self, subscriber: str, pooling: Pooling | None) -> None:
+        """A subscriber's accesses, in place of what its rules say. Bounded by the policy's subscribers."""
+        if pooling is None:
+            self._overrides.pop(subscriber, None)
+        else:
+            self._overrides[subscriber] = pooling
+        self.look_again()
+
+    def offload(self, source: str, target: str | None) -> None:
+        """Move what goes by `source` to `target`, or nowhere any more. What went the other way comes back."""
+        self.offloads.pop(source, None)
+        if target is not None:
+            if self.offloads.get(target) == source:
+                del self.offloads[target]
+            self.offloads[source] = target
+        self.look_again()
+
+    def counted(self, observed: list[ObservedEntry]) -> None:
+        """Byte counters of session entries: what hosts sent, towards the quotas (N-5.6.1k3)."""
+        if not self._metered:
+            return
+        for entry, _, size in observed:
+            subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
+            if subflow is None or subflow.kind is EntryKind.RETURN or entry.role != subflow.role:
+                continue
+            moved = size - subflow.bytes if size >= subflow.bytes else size
+            subflow.bytes = size
+            if moved:
+                self._spend(subflow, moved)
+
+    def _spend(self, subflow: Subflow, moved: int) -> None:
+        usage = self.usage(subflow.session)
+        kind = self._access(subflow)[1]
+        limit = usage and dict(usage.pooling.quota_bytes).get(kind)
+        if not limit:
+            return
+        key = (self._who(subflow.session), kind)
+        before = self._used.get(key, 0)
+        if key not in self._used and len(self._used) >= METERED:
+            return  # the first ones are counted on: forgetting them would give their quota anew
+        self._used[key] = before + moved
+        self.changes += 1
+        if before < limit <= before + moved:
+            self.look_again()
+
+    # ---- over a restart -------------------------------------------------------------------------
+
+    def kept(self) -> KeptUsage:
+        """What is used, and up to where each live subflow is counted in it. A switch's own counters go on meanwhile, so
+        what moves while no controller runs is counted by the next one."""
+        used = tuple(KeptUse(w, k.value, n) for (w, k), n in self._used.items() if not isinstance(w, int))
+        flows = ((s.key, s.bytes) for s in self._table.flows.values() if s.bytes)
+        return KeptUsage(used, tuple(islice(flows, METERED)))
+
+    def restore(self, told: KeptUsage) -> int:
+        """Take back what was counted; how much of it is none of ours."""
+        kinds = {kind.value: kind for kind in NetworkAccessType}
+        wrong = 0
+        for one in told.used:
+            if one.access_type in kinds and len(self._used) < METERED:
+                self._used[one.who, kinds[one.access_type]] = one.used
+            else:
+                wrong += 1
+        self._counted_before = dict(told.flows)
+        return wrong
+
+    def returned(self) -> None:
+        """The switches have told of their sessions: what moved since the last count is still to be counted. Of a
+        subflow that nobody kept, all that its entry has seen counts as counted."""
+        for key, size in self._counted_before.items():
+            subflow = self._table.flows.get(key)
+            if subflow is not None and size < subflow.bytes:
+                subflow.bytes = size
+        self._counted_before = {}
+
+    # ---- what is wanted -------------------------------------------------------------------------
+
+    def usage(self, session: Session) -> Usage | None:
+        """How a session's accesses are to be used now; None where nothing says whose it is."""
+        answer = self._answer(session)
+        return None if answer is None else self._usage(answer)
+
+    def _answer(self, session: Session) -> Answer | None:
+        first = session.first
+        half = (len(first) - 4) // 2
+        attachment = self._map.by_waypoint.get(session.edge)
+        part = attachment.part if attachment else self._map.access_of(first[:half])
+        if part is None:
+            return None
+        dport = int.from_bytes(first[-2:], "big")
+        flow = Asked(first[:half], first[half : 2 * half], dport, session.version)
+        return self._chooser.ask_of(part, flow, session.dscp)
+
+    def _who(self, session: Session) -> bytes | str | int:
+        """The subscriber as quotas of sessions know it; a session read back from switches is whose its host is."""
+        if session.keys:
+            return session.keys[0][1]
+        answer = self._answer(session)
+        if answer is not None and answer.subscriber is not None:
+            return answer.subscriber.id
+        host = session.first[: (len(session.first) - 4) // 2]
+        return host if len(host) == 4 else host[:8]
+
+    def _usage(self, answer: Answer) -> Usage:
+        terms, pooling = answer.terms, answer.terms.pooling
+        if answer.subscriber is not None and answer.subscriber.id in self._overrides:
+            own = self._overrides[answer.subscriber.id]
+            pooling = Pooling(own.allowed, own.preferred, pooling.quota_bytes)
+            if own.preferred and terms.distribution is None:
+                # An order alone is meant: who names the best access wants it used first.
+                return Usage(Distribution.ACTIVE_BACKUP, False, pooling, ())
+        single = terms.usage_mode is UsageMode.SINGLE
+        return Usage(distribution_of(self._policy, answer), single, pooling, terms.ratio)
+
+    def refusal(self, session: Session, access: str, answer: Answer) -> Refusal | None:
+        """Why a session may not have a join from an access network now: its own rule, trust or reach, its type is not pooled (D-3.2b), or in
+        single mode the one subflow that it has works (D-1.m3)."""
+        known = self._chooser.access.get(access, FOREIGN)
+        refusal = not_allowed(self._policy, known, answer)
+        if refusal is Refusal.POLICY and answer.terms.action is Action.BYPASS and self._addressed(session):
+            refusal = (
+                None  # the host has chosen: what a rule says of steering is no matter to its joins either
+            )
+        if refusal is None and not self._map.reaches(access, session.mcp):
+            return Refusal.OUT_OF_REACH
+        if refusal is not None or (self._silent and self._indifferent()):
+            return refusal
+        usage = self.usage(session)
+        if usage is None:
+            return None
+        allowed = usage.pooling.allowed
+        if allowed and known[0] not in allowed:
+            return Refusal.POOLING
+        if usage.single and any(map(self._works, session.subflows)):
+            return Refusal.SINGLE
+        return None
+
+    def _addressed(self, session: Session) -> bool:
+        """Whether its host addressed the MCP itself (explicit mode)."""
+        half = (len(session.first) - 4) // 2
+        return self._map.is_mcp_address(session.first[half : 2 * half])
+
+    def wishes(self, session: Session) -> list[tuple[Subflow, SubflowWish]]:
+        """What is wanted of each live subflow."""
+        live = [s for s in session.subflows if s.closed != BOTH_FINS]
+        usage = self.usage(session)
+        if usage is None or session.reverse:  # a server's own session is not for accesses of hosts to rank
+            return []
+        working = [s for s in live if self._works(s)] or live
+        permitted = [s for s in working if self._permitted(s, usage)] or working
+        ranks = {id(s): self._rank(s, session, usage, permitted) for s in permitted}
+        best = min(ranks.values(), default=0)
+        shares = dict(usage.ratio) if self._shared and usage.distribution is Distribution.RATIO else {}
+        found = []
+        for subflow in live:
+            allowed = subflow not in working or subflow in permitted
+            rank = ranks.get(id(subflow), best)
+            share = shares.get(self._access(subflow)[0], 0) if len(permitted) > 1 else 0
+            found.append((subflow, SubflowWish(rank > best, allowed, share if rank == best else 0)))
+        return found
+
+    def _works(self, subflow: Subflow) -> bool:
+        """Not closed, and the port it comes in at has its link; where that is not known, one of its access has."""
+        if subflow.closed == BOTH_FINS:
+            return False
+        if subflow.port:
+            return PortRef(subflow.dpid, subflow.port) not in self._down
+        access = self._map.access_of(subflow.endpoints()[1])
+        ports = [p for p in access.ports if p.dpid == subflow.dpid] if access else []
+        return not ports or any(port not in self._down for port in ports)
+
+    def _permitted(self, subflow: Subflow, usage: Usage) -> bool:
+        _, kind, trust = self._access(subflow)
+        if subflow.kind is EntryKind.JOIN and trust is Trust.THIRD_PARTY:
+            return self._policy.third_party_pooling
+        return not usage.pooling.allowed or kind in usage.pooling.allowed
+
+    def _rank(self, subflow: Subflow, session: Session, usage: Usage, among: list[Subflow]) -> int:
+        name, kind, _ = self._access(subflow)
+        rank = self._place(name, kind, session, usage) if self._is_ranked(usage, among) else 0
+        if self._is_used_up(session, kind, usage):
+            rank += _BEHIND
+        target = self.offloads.get(name)
+        if target is not None and any(self._access(other)[0] == target for other in among):
+            rank += 2 * _BEHIND
+        return rank
+
+    def _is_ranked(self, usage: Usage, among: list[Subflow]) -> bool:
+        if usage.distribution is Distribution.OVERFLOW:
+            return not any(self._access(s)[0] in self._full for s in among)
+        return usage.distribution is Distribution.ACTIVE_BACKUP
+
+    def _place(self, name: str, kind: NetworkAccessType, session: Session, usage: Usage) -> int:
+        order = usage.pooling.preferred
+        if order:
+            return order.index(kind) if kind in order else len(order)
+        attachment = self._map.by_waypoint.get(session.edge)
+        return 0 if attachment is not None and attachment.name == name else 1
+
+    def _is_used_up(self, session: Session, kind: NetworkAccessType, usage: Usage) -> bool:
+        for limited, limit in usage.pooling.quota_bytes:
+            if limited is kind:
+                return self._used.get((self._who(session), kind), 0) >= limit
+        return False
+
+    def _access(self, subflow: Subflow) -> tuple[str, NetworkAccessType, Trust]:
+        """Name, type and trust, as they are now."""
+        access = self._map.access_of(subflow.endpoints()[1])
+        name = access.name if access else ""
+        return (name, *self._chooser.access.get(name, FOREIGN))
+
+    # ---- what is told ---------------------------------------------------------------------------
+
+    def tick(self) -> list[Output]:
+        """Wishes that changed, by MCP."""
+        changed = self._table.changed
+        if not changed and not self._rest:
+            return []
+        if self._indifferent():
+            changed.clear()  # what is new to a session is used as the kernel likes, which need not be told
+        told: dict[int, list[Intent]] = {}
+        for _ in range(LOOKED_AT_EACH_TICK):
+            if changed:
+                number = next(iter(changed))
+                del changed[number]
+            elif self._rest:
+                number = self._rest.popleft()
+            else:
+                break
+            session = self._table.by_id.get(number)
+            if session is not None and session.state is SessionState.ESTABLISHED:
+                told.setdefault(session.mcp, []).extend(self._changes(session))
+        return [Prefer(mcp, tuple(intents)) for mcp, intents in told.items() if intents]
+
+    def _changes(self, session: Session) -> list[Intent]:
+        found = []
+        for subflow, wish in self.wishes(session):
+            if wish != subflow.wish:
+                subflow.wish = wish
+                found.append(self.intent(subflow))
+        return found
+
+    def intent(self, subflow: Subflow) -> Intent:
+        """What its MCP was told last of a subflow."""
+        name, kind, _ = self._access(subflow)
+        _, src, dst, sport, dport = subflow.endpoints()
+        session = subflow.session
+        return Intent(session.id, session.token, src, sport, dst, dport, name, kind.value, subflow.wish)
+
+
+def says_nothing(policy: Policy) -> bool:
+    """Whether a policy leaves the use of accesses to the kernel, for everybody."""
+    groups = [known.distribution for known in policy.classes]
+    groups += [known.distribution for known in policy.subscribers]
+    return (
+        policy.distribution in (None, Distribution.LOWEST_RTT)
+        and all(group in (None, Distribution.LOWEST_RTT) for group in groups)
+        and all(
+            rule.then.usage_mode is UsageMode.NATIVE
+            and rule.then.distribution in (None, Distribution.LOWEST_RTT)
+            and rule.then.pooling == Pooling()
+            and not rule.then.ratio
+            for rule in policy.rules
+        )
+    )
