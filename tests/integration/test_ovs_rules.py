@@ -21,7 +21,7 @@ from steering.openflow.flowstats import parse
 from steering.openflow.templates import entry_add, entry_delete
 from tests.fakes.ruleforms import RuleRefused, check
 from tests.integration.ovs import Switch, switch
-from tests.unit.core.sites import Driver
+from tests.support.sites import Driver
 from tests.unit.openflow.forms import SOME_ENTRIES, WATCHED_ENTRIES, every_form, made
 
 SESSIONS = OWNER << 56 | CookieKind.SESSION << 52

@@ -28,7 +28,7 @@ from steering.model.policy import (
 )
 from steering.model.session import Refusal
 from steering.wire.handshake import Kind
-from tests.unit.core.sites import (
+from tests.support.sites import (
     SERVER,
     SYN_ACK,
     UE_LTE,

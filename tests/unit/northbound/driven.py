@@ -9,7 +9,7 @@ from steering.model.control import Json, McpAnswer, McpOutcome, PolicyOutcome, P
 from steering.policy import parse_policy
 from steering.policy.findings import Code
 from steering.policy.site_mcps import McpText
-from tests.unit.core.sites import Driver
+from tests.support.sites import Driver
 
 
 class Driven:

@@ -10,7 +10,7 @@ from steering.core.inputs import TimeOfDay
 from steering.core.snapshots.view import EngineView
 from steering.model.policy import Policy, PolicyRule, Terms, TimeWindow, When
 from steering.northbound.tokens import Role
-from tests.unit.core.sites import Driver
+from tests.support.sites import Driver
 from tests.unit.northbound.driven import Driven
 from tests.unit.northbound.fixed_view import TOKEN, north, token_of
 

@@ -20,9 +20,9 @@ from steering.northbound.pseudonyms import pseudonym
 from steering.runtime.declared import Declared
 from steering.runtime.operator import Operator
 from steering.runtime.registrar import Registrar
+from tests.support.sites import TOKEN as SESSION_TOKEN
+from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, refused
 from tests.unit.cli.test_client_commands import serve
-from tests.unit.core.sites import TOKEN as SESSION_TOKEN
-from tests.unit.core.sites import UE_LTE, UE_WLAN, Driver, capable, join, refused
 from tests.unit.northbound.fixed_view import IMSI, TOKEN, served
 from tests.unit.northbound.test_engine_view import asking
 

@@ -12,7 +12,7 @@ from steering.model.network import PortRef
 from steering.northbound.links import FILE
 from steering.northbound.lists import Memory
 from steering.northbound.tokens import Role
-from tests.unit.core.sites import Driver
+from tests.support.sites import Driver
 from tests.unit.northbound.driven import Driven
 from tests.unit.northbound.fixed_view import TOKEN, north, token_of
 

@@ -40,7 +40,7 @@ from steering.store.kept import (
     usage_text,
 )
 from steering.store.sessionlog import SessionLog
-from tests.unit.core.sites import off_path_site
+from tests.support.sites import off_path_site
 
 KEY4, KEY6 = bytes(range(12)), bytes(range(36))
 HOP = (PortRef(1, 2), PortRef(3, 2))

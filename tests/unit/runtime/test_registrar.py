@@ -14,7 +14,7 @@ from steering.northbound.lists import Memory
 from steering.runtime.declared import KEPT, Declared, declare
 from steering.runtime.registrar import Registrar
 from tests.process.running import LINKS, SITE
-from tests.unit.core.sites import Driver
+from tests.support.sites import Driver
 
 FRESH = """\
 name: fresh

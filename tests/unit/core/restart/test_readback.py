@@ -1,0 +1,134 @@
+"""The flow tables are the durable copy of the pins: a controller without a database finds them again."""
+
+import pytest
+
+from steering.core.engine import Engine
+from steering.core.inputs import EntriesRead, ObservedEntry, ObservedHost, SwitchUp, SynSeen, Tick
+from steering.model.network import PortRole
+from steering.model.policy import Policy
+from steering.model.session import Refusal, SessionState, unpack_cookie
+from tests.support.sites import UE_WLAN, Driver, capable, join, packed, steered
+
+
+def snapshot(driver: Driver) -> dict[int, list[ObservedEntry]]:
+    held: dict[int, list[ObservedEntry]] = {}
+    for session in driver.table:
+        for entry in session.entries(PortRole.GATEWAY):
+            held.setdefault(entry.dpid, []).append(ObservedEntry(entry, 5))
+    return held
+
+
+def restarted(driver: Driver, held, order=(1, 2, 3, 4, 5)) -> Driver:
+    fresh = Driver.__new__(Driver)
+    fresh.site, fresh.now, fresh.fills = driver.site, 5000.0, {}
+    fresh.engine = Engine(driver.site, Policy(), epoch=8)
+    for dpid in order:
+        core = driver.engine.map.inside[driver.site.mcps[0].id]
+        hosts = [ObservedHost(3, core.id, b"", b"\2\0\0\0\0\3", 1)] if dpid == 3 else []
+        fresh.up(dpid, held.get(dpid, []), hosts)
+    return fresh
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3, 4, 5), (5, 4, 3, 2, 1)])
+def test_two_hundred_sessions_survive_the_controller(order):
+    driver = Driver()
+    sessions = [driver.session(sport=1000 + n, key=n.to_bytes(8, "big")) for n in range(200)]
+    for n, session in enumerate(sessions[:100]):
+        driver.syn(2, 1, join(UE_WLAN, 1000 + n, session.token.to_bytes(4, "big")))
+    fresh = restarted(driver, snapshot(driver), order)
+    assert len(fresh.table) == 200 and not fresh.engine.pinning.recovering
+    assert all(not fill.entries and not fill.stale for fill in fresh.fills.values())
+    for n, session in enumerate(sessions):
+        steer = steered(fresh.syn(2, 1, join(UE_WLAN, 5000 + n, session.token.to_bytes(4, "big"))))
+        assert steer.release.waypoint == driver.engine.map.inside[session.mcp].id
+    assert {len(s.subflows) for s in fresh.table} == {2, 3}
+    assert all(s.returns for s in fresh.table)
+
+
+def indexes(driver: Driver) -> dict[str, object]:
+    """All that the table knows of its sessions, without the objects themselves."""
+    told = ("state", "version", "mcp", "token", "returns", "reverse", "first", "edge", "active", "created")
+    shown = ("kind", "key", "dpid", "role", "waypoint", "isn", "packets", "bytes", "watch", "port", "closed")
+    table = driver.table
+    return {
+        "sessions": [[getattr(session, name) for name in told] for session in table],
+        "subflows": [[getattr(flow, name) for name in shown] for s in table for flow in s.subflows],
+        "flows": {key: flow.session.id for key, flow in table.flows.items()},
+        "hosts": {flow.key: len(table.subflows_of(flow.endpoints()[1])) for flow in table.flows.values()},
+        "owners": {s.token: [one.id for one in table.with_token(s.token)] for s in table},
+        "counts": (
+            dict(table.states),
+            dict(table.active),
+            dict(table.subflows),
+            driver.engine.counters.sessions_recovered,
+        ),
+        "open": (dict(table.half_open), dict(table.half_open_at), dict(table.lingering), dict(table.changed)),
+    }
+
+
+def test_the_short_way_of_the_usual_entry_leads_to_what_the_long_way_leads_to(monkeypatch):
+    driver = Driver()
+    for n in range(20):
+        session = driver.session(sport=1000 + n, key=n.to_bytes(8, "big"))
+        if n % 2:
+            driver.syn(2, 1, join(UE_WLAN, 1000 + n, session.token.to_bytes(4, "big")))
+    held = snapshot(driver)
+    for order in ((1, 2, 3, 4, 5), (5, 4, 3, 2, 1)):
+        short = restarted(driver, held, order)
+        with monkeypatch.context() as patch:
+            patch.setattr("steering.core.restart.readback._INITIAL", -1)
+            long = restarted(driver, held, order)
+        assert indexes(short) == indexes(long)
+        for session in list(short.table):
+            short.table.remove(session)
+        assert not short.table.flows and not short.table.half_open_at and not any(short.table.active.values())
+        assert not any(short.table.states.values()) and not any(short.table.subflows.values())
+
+
+def test_until_all_switches_are_read_unknown_joins_are_dropped_not_held():
+    driver = Driver()
+    engine = Engine(driver.site, Policy(), epoch=9)
+    engine.handle(SwitchUp(2, {1: True}), 0.0)
+    engine.handle(EntriesRead(2, [], []), 0.0)
+    assert engine.handle(SynSeen(2, 1, join(UE_WLAN, 1), b""), 0.1) == []
+    assert engine.counters.refusals[Refusal.RECOVERING] == 1
+    engine.handle(Tick(), 16.0)
+    engine.handle(SynSeen(2, 1, join(UE_WLAN, 1), b""), 16.1)
+    assert len(engine.pinning.held) == 1
+
+
+def test_pending_entries_stay_pinned_and_a_repeated_syn_gets_the_same_mcp():
+    driver = Driver()
+    opening = capable("10.1.0.2", 40000)
+    first = steered(driver.syn(1, 1, opening))
+    held = snapshot(driver)
+    fresh = restarted(driver, held)
+    (session,) = fresh.table
+    assert session.state is SessionState.PLAIN and len(session.entries(PortRole.GATEWAY)) == 2
+    fresh.table.active[session.mcp] = 10_000
+    assert steered(fresh.syn(1, 1, opening)).release.waypoint == first.release.waypoint
+
+
+def test_entries_of_an_mcp_that_left_the_site_are_stale():
+    driver = Driver()
+    driver.session()
+    held = snapshot(driver)
+    foreign = [ObservedEntry(o.entry._replace(cookie=o.entry.cookie ^ 0xFFFF << 32), 0) for o in held[1]]
+    fresh = restarted(driver, {1: foreign})
+    assert len(fresh.table) == 0 and len(fresh.fills[1].stale) == 1
+
+
+def test_what_ended_while_a_switch_was_away_is_removed_when_it_returns():
+    driver = Driver()
+    session = driver.session()
+    held = snapshot(driver)
+    driver.engine.pinning.ending.end(session)
+    fill = driver.up(1, held[1])
+    assert [unpack_cookie(e.cookie).token for e in fill.stale] == [session.token] and not fill.entries
+
+
+def test_learned_hosts_are_taken_over_with_the_new_epoch():
+    driver = Driver()
+    lte = driver.engine.map.attachments[next(iter(driver.engine.map.attachments))].waypoint
+    fill = driver.up(1, hosts=[ObservedHost(1, lte.id, packed("10.1.0.2"), b"\2\0\0\0\0\1", 1)])
+    assert any(("ipv4_dst", "10.1.0.2") in rule.match for rule in fill.forwarding)

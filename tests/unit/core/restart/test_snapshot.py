@@ -1,0 +1,411 @@
+"""A controller is killed and another one begins: what no switch tells of it has from what was kept."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from steering.core import inputs
+from steering.core.engine import Engine
+from steering.core.outputs import FillSwitch, Prefer
+from steering.core.sessions.table import flow_key
+from steering.model.kept import Kept, KeptNetwork, Lost
+from steering.model.network import NetworkAccessType, PortRef, PortRole
+from steering.model.policy import Pooling, Terms
+from steering.model.reservation import Became, Level, ReservationRequest, Standing
+from steering.model.rules import Table
+from steering.model.session import Refusal, SessionState
+from steering.wire.handshake import Kind
+from tests.support.sites import (
+    SERVER,
+    TOKEN,
+    UE_LTE,
+    UE_WLAN,
+    Driver,
+    join,
+    off_path_site,
+    packed,
+    refused,
+    steered,
+)
+from tests.unit.core.pipeline.test_where_packets_go import Lab
+from tests.unit.core.proactive.test_units import Ahead
+from tests.unit.core.reservations import test_service as test_reserving
+from tests.unit.core.reservations.test_service import MEGA, POLICY, ask, held, rate
+from tests.unit.core.test_subflow_priority import Live
+
+CELLULAR = NetworkAccessType.CELLULAR
+
+
+def kept(driver: Any) -> Kept:
+    """What would be on disk."""
+    keeping = driver.engine.keeping
+    begun, _ = keeping.sessions()
+    return Kept(
+        keeping.network(), keeping.reservations(driver.now), keeping.usage(), tuple(s for _, s in begun)
+    )
+
+
+def held_by(driver: Driver, bytes_of: dict[int, int] | None = None) -> dict[int, list[inputs.ObservedEntry]]:
+    """The session entries of each switch; `bytes_of`: what the entries of a switch have counted."""
+    found: dict[int, list[inputs.ObservedEntry]] = {}
+    for session in driver.table:
+        for entry in session.entries(PortRole.GATEWAY):
+            size = (bytes_of or {}).get(entry.dpid, 0)
+            found.setdefault(entry.dpid, []).append(inputs.ObservedEntry(entry, 5, size))
+    return found
+
+
+class Next:
+    """The controller after `before`; its switches come one by one."""
+
+    def __init__(self, before: Driver, told: Kept, policy=None, gone: float = 5.0, **bytes_of) -> None:
+        self.before = before
+        self.driver: Any = Driver.__new__(Driver)
+        self.driver.site, self.driver.now, self.driver.fills = before.site, before.now + gone, {}
+        self.driver.engine = Engine(before.site, policy or before.engine.policy, epoch=8)
+        self.entries = held_by(before, **bytes_of)
+        left = tuple(one._replace(remaining=one.remaining - gone) for one in told.reservations)
+        self.driver.give(inputs.Restored(told._replace(reservations=left)))
+        # What the operator told of an access network is no part of it.
+        self.driver.give(inputs.AccessChanged("lte", CELLULAR, None))
+
+    def up(self, *dpids: int) -> None:
+        for dpid in dpids or sorted(self.before.engine.switches):
+            self.driver.up(dpid, self.entries.get(dpid, []))
+        self.driver.mcps_answer()
+
+
+def reserved_rules(fill: FillSwitch) -> set[tuple]:
+    """Match, actions and meter of what reservations want, without the epoch."""
+    return {
+        (rule.priority, rule.match, rule.actions, rule.meter)
+        for rule in fill.forwarding
+        if rule.table is Table.LABEL and (rule.meter or rule.priority > 1500)
+    }
+
+
+@pytest.fixture
+def lab() -> Lab:
+    return Lab(test_reserving.site(), POLICY)
+
+
+@pytest.mark.row("D-6.4g")
+@pytest.mark.parametrize("order", [(1, 2, 3, 4, 5, 6), (6, 5, 4, 3, 2, 1)])
+def test_a_reservation_and_its_meters_are_the_same_after_the_controller_died(lab: Lab, order) -> None:
+    session = lab.session()
+    lab.syn(2, 1, join(UE_WLAN, 41_000))
+    assert ask(lab, "a", rate(session, 5, lease=100)) is None
+    lab.later(0.1)
+    before = {dpid: reserved_rules(lab.up(dpid)) for dpid in order}
+    assert before[1] and before[3]
+    after = Next(lab, kept(lab), gone=30)
+    for dpid in order:
+        after.up(dpid)
+        # Each switch as it comes: nothing lapses until the last one is there.
+        assert reserved_rules(after.driver.fills[dpid]) == before[dpid]
+    one = held(after.driver, "a")
+    (again,) = after.driver.table
+    assert one.wish.session == again.id and one.standing is Standing.GRANTED
+    assert (one.rate, one.number, one.routes) == (5 * MEGA, held(lab, "a").number, held(lab, "a").routes)
+    assert 69 < one.expires - after.driver.now < 71
+    after.driver.later(60)
+    assert "a" in after.driver.engine.reserving.by_id
+    after.driver.later(11)
+    assert list(after.driver.engine.reserving.ended) == [("a", Became.EXPIRED)]
+
+
+def test_without_what_was_kept_it_is_gone(lab: Lab) -> None:
+    ask(lab, "a", rate(lab.session(), 5))
+    after = Next(lab, Kept())
+    after.up()
+    assert after.driver.engine.reserving.by_id == {} and not reserved_rules(after.driver.fills[1])
+
+
+def test_leases_that_ended_meanwhile_and_sessions_that_are_over_are_not_revived(lab: Lab) -> None:
+    first, second = test_reserving.sessions(lab, 2)
+    ask(lab, "short", rate(first, 1, lease=10))
+    ask(lab, "over", rate(second, 1))
+    told = kept(lab)
+    lab.engine.pinning.ending.end(second)
+    after = Next(lab, told, gone=20)
+    assert list(after.driver.engine.reserving.by_id) == ["over"]
+    after.up()
+    assert list(after.driver.engine.reserving.ended) == [("short", Became.EXPIRED), ("over", Became.OVER)]
+    assert after.driver.engine.reserving.capacity.taken == {}
+
+
+def test_all_levels_come_back_and_new_ones_do_not_get_their_numbers(lab: Lab) -> None:
+    session = lab.session()
+    lab.syn(2, 1, join(UE_WLAN, 41_000))
+    flow = flow_key(packed(UE_WLAN), packed(SERVER), 41_000, 5201)
+    ask(lab, "s", rate(session, 2))
+    ask(lab, "f", ReservationRequest(Level.SUBFLOW, flow=flow, rate=2 * MEGA))
+    ask(lab, "a", ReservationRequest(Level.SUBSCRIBER, subscriber="anna", rate=2 * MEGA))
+    lab.later(0.1)
+    after = Next(lab, kept(lab))
+    after.up()
+    now = after.driver.engine.reserving.by_id
+    assert {n: (o.rate, o.number, o.slot, len(o.legs)) for n, o in now.items()} == {
+        n: (o.rate, o.number, o.slot, len(o.legs)) for n, o in lab.engine.reserving.by_id.items()
+    }
+    other = after.driver.session(sport=42_000, key=b"another1")
+    assert ask(after.driver, "n", rate(other, 1)) is None
+    assert held(after.driver, "n").number not in {o.number for n, o in now.items() if n != "n"}
+    taken = after.driver.engine.reserving.capacity.taken
+    assert taken[PortRef(1, 2)] == 2 * MEGA + 2 * MEGA + MEGA  # the subflow's is from the other edge
+
+
+def test_a_reservation_whose_link_is_gone_finds_another_way_and_one_without_any_is_lost(lab: Lab) -> None:
+    ask(lab, "small", rate(lab.session(), 5))
+    other = lab.session(sport=42_000, key=b"another1")
+    ask(lab, "large", rate(other, 10))
+    told = kept(lab)
+    links = tuple(link for link in lab.site.links if link.a != PortRef(1, 2))
+    lab.site = replace(lab.site, links=links)
+    after = Next(lab, told)
+    after.up(1, 2, 3, 4, 5, 6)
+    assert [a.dpid for a, _ in held(after.driver, "small").routes[0]] == [1, 6]
+    assert list(after.driver.engine.reserving.ended) == [("large", Became.LOST)]
+
+
+@pytest.mark.row("D-6.4g")
+def test_joins_are_held_to_what_was_reserved_before_the_restart(lab: Lab) -> None:
+    session = lab.session()
+    ask(lab, "a", ReservationRequest(Level.SUBFLOW, session=session.id, subflows=1))
+    other = lab.session(sport=42_000, key=b"another1")
+    ask(lab, "b", ReservationRequest(Level.SUBSCRIBER, subscriber="anna", subflows=2))
+    lab.syn(2, 1, join(UE_WLAN, 41_000))
+    after = Next(lab, kept(lab))
+    after.up()
+    assert refused(after.driver.syn(2, 1, join(UE_WLAN, 41_001)))[1]
+    other_token = other.token.to_bytes(4, "big")
+    steered(after.driver.syn(2, 1, join(UE_WLAN, 41_002, other_token)))
+    assert refused(after.driver.syn(2, 1, join(UE_WLAN, 41_003, other_token)))[1]
+    assert after.driver.counters.refusals == {Refusal.RESERVED: 2}
+
+
+def test_a_kept_reservation_that_fits_nowhere_is_counted(lab: Lab) -> None:
+    ask(lab, "a", rate(lab.session(), 5))
+    (good,) = kept(lab).reservations
+    bad = (
+        good._replace(mcp="nowhere"),
+        good._replace(id="b", level=Level.SUBSCRIBER, subscriber="nobody"),
+        good,
+        good._replace(id="c"),  # the same meters
+        good,  # twice
+    )
+    after = Next(lab, Kept(reservations=bad))
+    assert list(after.driver.engine.reserving.by_id) == ["a"]
+    assert after.driver.counters.not_restored == {Lost.RESERVATION: 4}
+
+
+# ---- quotas --------------------------------------------------------------------------------------
+
+
+def metered(live: Live) -> int:
+    return sum(live.engine.preferring._used.values())
+
+
+@pytest.mark.row("N-5.6.1k3")
+def test_bytes_of_a_quota_are_kept_and_what_moved_meanwhile_is_counted() -> None:
+    terms = Terms(pooling=Pooling(quota_bytes=((CELLULAR, 1_000),)))
+    live = Live(terms)
+    live.sweep(lte=400)
+    assert metered(live) == 400
+    # 300 more while nobody was there, 300 afterwards: used up with the last ones.
+    after = Next(live, kept(live), bytes_of={1: 700})
+    after.up()
+    fresh = after.driver
+    assert metered(fresh) == 400
+    fresh.one, fresh.sweep = next(iter(fresh.table)), Live.sweep.__get__(fresh)
+    fresh.sweep(lte=700)
+    assert metered(fresh) == 700
+    fresh.sweep(lte=1_000)
+    wishes = {i.access: i.wish.backup for o in fresh.later(0.1) if isinstance(o, Prefer) for i in o.intents}
+    assert wishes["lte"] is True
+
+
+def test_without_what_was_kept_nothing_is_counted_twice() -> None:
+    live = Live(Terms(pooling=Pooling(quota_bytes=((CELLULAR, 1_000),))))
+    live.sweep(lte=400)
+    after = Next(live, Kept(), bytes_of={1: 700})
+    after.up()
+    after.driver.one = next(iter(after.driver.table))
+    Live.sweep(after.driver, lte=750)
+    assert metered(after.driver) == 50
+
+
+def test_a_subscribers_bytes_are_its_own_also_of_sessions_read_back() -> None:
+    live = Live(Terms(pooling=Pooling(quota_bytes=((CELLULAR, 1_000),))), subscribers=(test_reserving.ANNA,))
+    live.sweep(lte=400)
+    after = Next(live, kept(live), bytes_of={1: 400})
+    after.up()
+    after.driver.one = next(iter(after.driver.table))
+    Live.sweep(after.driver, lte=500)
+    assert after.driver.engine.preferring._used == {("anna", CELLULAR): 500}
+
+
+# ---- proactive -----------------------------------------------------------------------------------
+
+
+def ahead_after(lab: Ahead, told: Kept, policy=None) -> Any:
+    after = Next(lab, told, policy)
+    after.up()
+    fresh = after.driver
+    fresh.__class__, fresh.network = Ahead, lab.network
+    for fill in fresh.fills.values():
+        fresh.network.apply(fill)
+    return fresh
+
+
+@pytest.mark.row("S-18", "D-4.d")
+def test_proactive_sessions_are_known_again_with_token_and_subflows() -> None:
+    lab = Ahead()
+    lab.told(UE_LTE, 40_000)
+    lab.told(UE_WLAN, 41_000, kind=Kind.JOIN)
+    told = kept(lab)
+    fresh = ahead_after(lab, told)
+    (session,) = fresh.table
+    assert (session.token, session.state) == (int.from_bytes(TOKEN, "big"), SessionState.ESTABLISHED)
+    assert (session.unit, session.mcp, len(session.subflows)) == ("host", fresh.home.id, 2)
+    assert kept(fresh).sessions == told.sessions  # for the one after that
+    assert fresh.home == lab.home
+    # A later join is listed with it.
+    fresh.told(UE_WLAN, 41_001, kind=Kind.JOIN)
+    assert len(session.subflows) == 3
+
+
+@pytest.mark.row("S-18", "D-4.d")
+def test_a_move_after_the_restart_pins_what_lived_and_its_joins_follow_it() -> None:
+    lab = Ahead()
+    lab.told(UE_LTE, 40_000)
+    fresh = ahead_after(lab, kept(lab))
+    fresh.later(5)
+    old, new = fresh.move()
+    assert fresh.to(UE_LTE, 40_000)[0] == [old]
+    assert fresh.to(UE_LTE, 40_001)[0] == [new]
+    steer = steered(fresh.syn(2, 1, join(UE_WLAN, 41_000)))
+    assert steer.release.waypoint == fresh.engine.map.inside[lab.home.id].id
+
+
+def test_without_what_was_kept_the_move_breaks_it() -> None:
+    lab = Ahead()
+    lab.told(UE_LTE, 40_000)
+    fresh = ahead_after(lab, Kept())
+    fresh.do(inputs.Tick())
+    assert len(fresh.table) == 0
+    _, new = fresh.move()
+    assert fresh.to(UE_LTE, 40_000)[0] == [new]
+
+
+def test_while_switches_come_back_entries_lead_as_before_and_nobody_is_moved() -> None:
+    lab = Ahead()
+    told = kept(lab)
+    after = Next(lab, told)
+    after.driver.up(1)
+    ahead = {r.match: r.actions for r in after.driver.fills[1].admission if 4_000 <= r.priority < 4_400}
+    assert ahead and ahead == {
+        r.match: r.actions for r in lab.engine._admission(1) if 4_000 <= r.priority < 4_400
+    }
+    after.driver.give(inputs.McpAdmin(lab.home.id, True))
+    after.driver.give(inputs.Tick())
+    assert after.driver.engine.pinning.proactive.units["host"].mcp == lab.home.id
+
+
+def test_joins_of_a_unit_with_old_sessions_are_still_looked_at() -> None:
+    lab = Ahead()
+    lab.told(UE_LTE, 40_000)
+    old, _ = lab.move()
+    home = lab.home
+    assert lab.proactive.strays
+    fresh = ahead_after(lab, kept(lab))
+    assert fresh.home == home and list(fresh.proactive.strays) == ["host"]
+    assert fresh.to(UE_LTE, 40_000)[0] == [old]
+    steer = steered(fresh.syn(2, 1, join(UE_WLAN, 41_000)))
+    assert steer.release.waypoint != fresh.engine.map.inside[home.id].id
+    for session in list(fresh.table):
+        fresh.engine.pinning.ending.end(session)
+    fresh.later(2)
+    fresh.later(2)
+    assert not fresh.proactive.strays
+
+
+def test_a_session_that_is_over_is_told_once_and_one_with_entries_too() -> None:
+    lab = Ahead()
+    lab.told(UE_LTE, 40_000)
+    lab.told(UE_LTE, 40_001, key=b"another1")
+    begun, over = lab.engine.keeping.sessions()
+    assert (len(begun), over) == (2, [])
+    gone, pinned = list(lab.table)
+    lab.engine.pinning.ending.end(gone)
+    lab.proactive.pin(pinned)
+    found = [number for _ in range(3) for number in lab.engine.keeping.sessions()[1]]
+    assert sorted(found) == [gone.id, pinned.id]
+
+
+def test_a_session_that_is_closing_is_not_taken_over() -> None:
+    lab = Ahead()
+    lab.told(UE_LTE, 40_000)
+    (session,) = lab.table
+    lab.table.settle(session, SessionState.CLOSING)
+    assert kept(lab).sessions == ()
+
+
+def test_a_kept_session_that_switches_know_is_not_taken_twice() -> None:
+    lab = Ahead()
+    lab.told(UE_LTE, 40_000)
+    told = kept(lab)
+    lab.move()
+    fresh = ahead_after(lab, told)
+    (session,) = fresh.table
+    assert session.returns
+
+
+# ---- links ---------------------------------------------------------------------------------------
+
+
+def found_by_discovery() -> Driver:
+    driver = Driver(
+        replace(off_path_site(), links=(), discover=True, switches={f"s{n}": n for n in range(1, 6)})
+    )
+    for one in off_path_site().links:
+        driver.give(inputs.LinkUp(one.a, one.b))
+        driver.give(inputs.LinkUp(one.b, one.a))
+    driver.give(inputs.Tick())
+    return driver
+
+
+def labels(fill: FillSwitch) -> int:
+    return sum(rule.table is Table.LABEL for rule in fill.forwarding)
+
+
+def test_found_links_are_believed_at_first_and_only_for_a_while_without_being_seen() -> None:
+    before = found_by_discovery()
+    told = kept(before)
+    blank, after = Next(before, Kept()), Next(before, told)
+    for one in (blank, after):
+        one.up(1, 3)
+    assert labels(blank.driver.fills[1]) < labels(after.driver.fills[1]) == labels(before.up(1))
+    seen = off_path_site().links[0]
+    after.driver.give(inputs.LinkUp(seen.a, seen.b))
+    after.driver.later(9)
+    assert len(after.driver.engine.graph.links()) == len(told.network.links)
+    after.driver.later(2)
+    up = {(link.a, link.b) for link in after.driver.engine.graph.links()}
+    assert (seen.a, seen.b) in up and (seen.b, seen.a) not in up
+
+
+def test_a_kept_link_whose_port_is_down_is_not_believed() -> None:
+    before = found_by_discovery()
+    after = Next(before, kept(before))
+    after.driver.give(inputs.SwitchUp(1, {1: True, 2: False}))
+    assert not after.driver.engine.graph.links_at(PortRef(1, 2))
+
+
+def test_links_to_what_is_no_switch_or_an_attachment_are_refused() -> None:
+    before = found_by_discovery()
+    bad = ((PortRef(1, 2), PortRef(77, 1)), (PortRef(1, 1), PortRef(3, 2)))
+    after = Next(before, Kept(KeptNetwork(bad, ())))
+    assert after.driver.engine.graph.links() == []
+    assert after.driver.counters.not_restored == {Lost.LINK: 2}
