@@ -1,6 +1,6 @@
 """`steering decode`: the MPTCP connections in a capture file.
 
-How doubtful cases are decided is written in `steering.wire.connections`. What stands before the damage in a
+How doubtful cases are decided is written in `steering.trace.connections`. What stands before the damage in a
 damaged file is still listed; the status is then 2. JSON, with --json, is a list of
 `{"version", "tokens": {"initiator", "responder"}, "fallback", "subflows": [{"src", "sport", "dst", "dport",
 "join", "address_id", "backup", "hmac", "reset"}]}`, `reset` null or `{"reason", "transient"}`; `reason` is null
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from steering.cli.capture import CaptureError, read_capture
 from steering.cli.table import table
-from steering.wire.connections import Connection, ConnectionTracker, Subflow
+from steering.trace.connections import Connection, ConnectionTracker, Subflow
 from steering.wire.errors import WireError
 from steering.wire.mptcp import ResetReason
 from steering.wire.segment import LinkType, read_segment

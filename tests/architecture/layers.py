@@ -23,6 +23,7 @@ def _layer(ours: str, theirs: str = "") -> Layer:
 
 LAYERS = {
     "wire": _layer(""),
+    "trace": _layer("wire"),
     "model": _layer(""),
     "core": _layer("wire model", "networkx"),
     "policy": _layer("model", "pydantic pydantic_core yaml"),
@@ -34,7 +35,7 @@ LAYERS = {
         "wire model core policy openflow northbound store relay",
         "os_ken eventlet networkx webob routes pydantic yaml prometheus_client pyrad",
     ),
-    "cli": _layer("runtime model policy wire relay topologies", "dpkt shtab rich"),
+    "cli": _layer("runtime model policy wire trace relay topologies", "dpkt shtab rich"),
     "app": _layer("runtime"),
     "topologies": _layer("model policy", "mininet"),
 }
@@ -44,7 +45,7 @@ HUB = frozenset({"os_ken", "eventlet"})
 HUB_LAYERS = frozenset({"openflow", "runtime", "app"})
 
 # Layers without I/O and without a clock, and what would bring either in.
-PURE = ("wire", "model", "core")
+PURE = ("wire", "trace", "model", "core")
 IMPURE_MODULES = frozenset(
     {
         *("socket", "ssl", "select", "selectors", "asyncio", "urllib", "http", "eventlet", "os_ken"),

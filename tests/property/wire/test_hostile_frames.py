@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from steering.wire.connections import ConnectionTracker
+from steering.trace.connections import ConnectionTracker
 from steering.wire.craft import reset_for, tcp_frame
 from steering.wire.decode import decode_option, mptcp_options
 from steering.wire.errors import WireError, WireRefusal

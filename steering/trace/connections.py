@@ -24,11 +24,13 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .crypto import join_ack_hmac, join_syn_ack_hmac, token
-from .errors import WireError, WireRefusal
-from .legs import Leg, LegTable, Reset
-from .mptcp import MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
-from .segment import Segment
+from steering.wire.crypto import join_ack_hmac, join_syn_ack_hmac, token
+from steering.wire.errors import WireError, WireRefusal
+from steering.wire.mptcp import MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
+from steering.wire.segment import Segment
+
+from .leg_table import LegTable
+from .legs import Leg, Reset
 
 MAX_LEGS = 100_000
 _MAX_CANDIDATES = 16  # connections of one token that a join is checked against: an HMAC costs time

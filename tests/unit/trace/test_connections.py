@@ -6,10 +6,10 @@ from itertools import permutations
 
 import pytest
 
-from steering.wire.connections import Connection, ConnectionTracker, Hmac
+from steering.trace.connections import Connection, ConnectionTracker, Hmac
+from steering.trace.legs import Reset
 from steering.wire.crypto import join_ack_hmac, join_syn_ack_hmac, token
 from steering.wire.errors import WireRefusal
-from steering.wire.legs import Reset
 from steering.wire.mptcp import (
     Dss,
     Mapping,
