@@ -10,7 +10,7 @@ import json
 from steering.cli import actions, client
 from steering.cli.actions import Action, Columns, Json, listed
 from steering.cli.wording import counted
-from steering.policy.document import load_text
+from steering.policy.language.document import load_text
 
 SUMMARY: str = "show the live access control list, or put another in its place"
 

@@ -7,7 +7,7 @@ from typing import Any
 from steering.cli import client
 from steering.cli.table import table
 from steering.cli.wording import when
-from steering.policy.document import load_text
+from steering.policy.language.document import load_text
 from steering.policy.site_mcps import McpText
 
 SUMMARY: str = "list the MCPs, their types, load and health; drain, register, change or remove one"

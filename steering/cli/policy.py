@@ -16,10 +16,10 @@ from steering.cli.table import table
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.policy import Finding, load_policy, load_site, parse_policy
-from steering.policy.diff import Change, diff
-from steering.policy.document import load_text
-from steering.policy.unenforced import unenforced
-from steering.policy.unserved import unserved
+from steering.policy.checks.unenforced import unenforced
+from steering.policy.checks.unserved import unserved
+from steering.policy.language.document import load_text
+from steering.policy.rules.diff import Change, diff
 
 SUMMARY: str = "check, show, compare, apply and roll back the policy; the clock of its rules"
 

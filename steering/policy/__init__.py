@@ -1,8 +1,8 @@
 """Site and policy files: YAML text -> every finding at once, or the frozen records of `steering.model`."""
 
-from steering.policy.findings import Code, Finding
+from steering.policy.checks.policy_in_site import check_policy
+from steering.policy.language.findings import Code, Finding
 from steering.policy.policy_file import load_policy, parse_policy
-from steering.policy.policy_site_checks import check_policy
 from steering.policy.site_file import load_site, parse_site
 
 __all__ = ["Code", "Finding", "check_policy", "load_policy", "load_site", "parse_policy", "parse_site"]

@@ -4,20 +4,20 @@ from collections.abc import Iterator
 
 from steering.model.network import Site
 from steering.model.policy import Policy
-from steering.policy.authorisation_checks import authorisation_problems
-from steering.policy.compiling import compiled
-from steering.policy.document import load_text, read_document
-from steering.policy.findings import Code, Finding, Problem, quoted
-from steering.policy.lost_rules import lost_rule_problems
-from steering.policy.policy_contradictions import contradiction_problems
-from steering.policy.policy_names import name_problems
-from steering.policy.policy_plan import PolicyPlan
-from steering.policy.policy_reach import reach_problems
-from steering.policy.policy_schema import PolicyFile
-from steering.policy.policy_site_checks import site_problems
-from steering.policy.proactive_checks import proactive_problems
-from steering.policy.shadowing import shadowed
-from steering.policy.validate import Salvage, check, salvage
+from steering.policy.checks.authorisation import authorisation_problems
+from steering.policy.checks.contradictions import contradiction_problems
+from steering.policy.checks.lost_rules import lost_rule_problems
+from steering.policy.checks.names import name_problems
+from steering.policy.checks.policy_in_site import site_problems
+from steering.policy.checks.proactive import proactive_problems
+from steering.policy.checks.reach import reach_problems
+from steering.policy.checks.shadowing import shadowed
+from steering.policy.language.document import load_text, read_document
+from steering.policy.language.findings import Code, Finding, Problem, quoted
+from steering.policy.language.validate import Salvage, check, salvage
+from steering.policy.rules.compiling import compiled
+from steering.policy.rules.plan import PolicyPlan
+from steering.policy.rules.policy_schema import PolicyFile
 
 
 def load_policy(path: str, site: Site | None = None) -> tuple[Policy | None, list[Finding]]:

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
-from steering.policy.fields import PortName
-from steering.policy.policy_schema import PolicyFile
-from steering.policy.site_schema import SiteFile
+from steering.policy.language.fields import PortName
+from steering.policy.rules.policy_schema import PolicyFile
+from steering.policy.site.schema import SiteFile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -14,16 +14,16 @@ from steering.model.network import (
     stable_id,
 )
 from steering.model.source import SourceMode
-from steering.policy.document import load_text, read_document
-from steering.policy.fields import merged
-from steering.policy.findings import Code, Finding, Problem
-from steering.policy.site_address_checks import address_problems
-from steering.policy.site_mcp_checks import mcp_problems
-from steering.policy.site_plan import Attachment, Kind, Plan, plan
-from steering.policy.site_schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile
-from steering.policy.site_topology_checks import topology_problems
-from steering.policy.site_virtual_checks import virtual_problems
-from steering.policy.validate import Salvage, check, salvage
+from steering.policy.checks.site_addresses import address_problems
+from steering.policy.checks.site_mcps import mcp_problems
+from steering.policy.checks.site_topology import topology_problems
+from steering.policy.checks.site_virtual import virtual_problems
+from steering.policy.language.document import load_text, read_document
+from steering.policy.language.fields import merged
+from steering.policy.language.findings import Code, Finding, Problem
+from steering.policy.language.validate import Salvage, check, salvage
+from steering.policy.site.plan import Attachment, Kind, Plan, plan
+from steering.policy.site.schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile
 
 
 def load_site(path: str) -> tuple[Site | None, list[Finding]]:

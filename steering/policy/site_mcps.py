@@ -3,8 +3,8 @@
 from typing import Any, NamedTuple
 
 from steering.model.network import Site
-from steering.policy.document import Document, read_document
-from steering.policy.findings import Code, Finding, Path, Problem
+from steering.policy.language.document import Document, read_document
+from steering.policy.language.findings import Code, Finding, Path, Problem
 from steering.policy.site_file import site_of
 
 Json = dict[str, Any]

@@ -17,8 +17,8 @@ from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.credentials import CredentialError, StateDirectory, lldp_key
 from steering.policy import load_policy
-from steering.policy.unenforced import unenforced
-from steering.policy.unserved import unserved
+from steering.policy.checks.unenforced import unenforced
+from steering.policy.checks.unserved import unserved
 from steering.runtime.authorisers import authorisers
 from steering.runtime.declared import Declared, declare
 from steering.runtime.keeping import Keeper

@@ -11,8 +11,8 @@ from typing import Any
 
 from steering.model.network import Site
 from steering.northbound.lists import Store
-from steering.policy.document import load_text, read_document
-from steering.policy.findings import Finding
+from steering.policy.language.document import load_text, read_document
+from steering.policy.language.findings import Finding
 from steering.policy.site_file import parse_site
 from steering.policy.site_mcps import of_site, with_mcps
 

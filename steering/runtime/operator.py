@@ -28,10 +28,10 @@ from steering.model.policy import Policy
 from steering.northbound.credentials import pseudonym_key
 from steering.northbound.pseudonyms import of_limits
 from steering.policy import Finding, parse_policy
-from steering.policy.document import load_text
-from steering.policy.history import History, HistoryError, Version
-from steering.policy.unenforced import unenforced
+from steering.policy.checks.unenforced import unenforced
+from steering.policy.language.document import load_text
 from steering.runtime.registrar import Registrar
+from steering.store.policy_history import History, HistoryError, Version
 
 LOOK = 0.25  # seconds between looks at the policy file: what it says acts within a second
 LOOKS = 4  # of them between looks at the clock and at limits

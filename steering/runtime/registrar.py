@@ -16,7 +16,7 @@ from steering.core.network.link_discovery import Discovery
 from steering.model.control import Json, McpAnswer, McpOutcome
 from steering.model.network import Mcp, Site, waypoints
 from steering.policy import parse_policy
-from steering.policy.findings import Code, Path
+from steering.policy.language.findings import Code, Path
 from steering.policy.site_mcps import FieldFinding, McpText, of_policy, of_site, with_mcps
 from steering.runtime.declared import Declared
 

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.relay_lab import SERVER, Lab, wait_for
 from tests.integration.test_relay_sources import Echo
+from tests.support.fixed_view import token_of
 from tests.unit.cli.test_client_commands import QuietHandler
-from tests.unit.northbound.fixed_view import token_of
 from tests.unit.northbound.test_mappings import Desk
 
 

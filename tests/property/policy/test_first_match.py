@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 
 from steering.core.selection.rulebook import Question, Rulebook, within
 from steering.model.policy import Policy, TimeWindow
-from steering.policy.shadowing import open_minutes, shadowed
-
-from .questions import (
+from steering.policy.checks.shadowing import open_minutes, shadowed
+from tests.support.policy_questions import (
     accepts,
     application_of,
     first_match,

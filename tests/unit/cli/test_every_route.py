@@ -14,8 +14,8 @@ from steering.cli.main import main
 from steering.northbound import credentials
 from steering.northbound.pseudonyms import pseudonym
 from steering.northbound.routes import ROUTES
+from tests.support.fixed_view import IMSI, TOKEN, FixedView, north
 from tests.unit.cli.test_client_commands import serve
-from tests.unit.northbound.fixed_view import IMSI, TOKEN, FixedView, north
 
 # What only programs ask: an MCP of itself, a collector, who reads a description. What `events` and `relay` follow as
 # streams a command shows too, so they are not among them.

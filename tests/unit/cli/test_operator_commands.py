@@ -14,8 +14,8 @@ from steering.core.inputs import AccessChanged, McpAdmin
 from steering.model.control import WhatIf
 from steering.model.network import NetworkAccessType, Trust
 from steering.northbound import credentials
+from tests.support.fixed_view import DECISION, HEAD, SUBFLOWS, TOKEN, FixedView, Noted, north
 from tests.unit.cli.test_client_commands import failing, serve
-from tests.unit.northbound.fixed_view import DECISION, HEAD, SUBFLOWS, TOKEN, FixedView, Noted, north
 
 Run = Callable[..., str]
 

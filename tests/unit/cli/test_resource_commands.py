@@ -19,8 +19,8 @@ from steering.model.network import NetworkAccessType, PortRef
 from steering.model.policy import Pooling
 from steering.northbound import Northbound, credentials
 from steering.northbound.pseudonyms import pseudonym
+from tests.support.fixed_view import IMSI, TOKEN, FixedView, Noted, north
 from tests.unit.cli.test_client_commands import cells, failing, serve
-from tests.unit.northbound.fixed_view import IMSI, TOKEN, FixedView, Noted, north
 
 WHO = pseudonym(b"k" * 32, IMSI)
 LINK = "s1:3-s2:3"

@@ -12,7 +12,7 @@ from steering.model.authorisation import Answering
 from steering.northbound.credentials import CredentialError, StateDirectory
 from steering.northbound.lists import ACL, REGISTRY, Lists, Memory
 from steering.northbound.tokens import Identity, Role
-from tests.unit.northbound.fixed_view import IMSI, TOKEN, FixedView, Noted, north
+from tests.support.fixed_view import IMSI, TOKEN, FixedView, Noted, north
 
 Json = dict[str, Any]
 DEVICE = "device-" + "z" * 40

@@ -16,7 +16,7 @@ from steering.model.view import Wanted
 from steering.northbound.requests import MAX_TARGET
 from steering.northbound.routes import ROUTES
 from steering.northbound.tokens import FirstToken
-from tests.unit.northbound.fixed_view import CLOCK, DECISION, TOKEN, FixedView, name_in, served
+from tests.support.fixed_view import CLOCK, DECISION, TOKEN, FixedView, name_in, served
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 PATHS = [

@@ -11,8 +11,8 @@ from steering.northbound.bindings import KEPT, MOST_AT_MCP, MOST_OF_DEVICE, Bind
 from steering.northbound.events import EventHub
 from steering.northbound.lists import Lists, Memory
 from steering.northbound.schemas import SCHEMAS
-from tests.unit.northbound.fixed_view import TOKEN, FixedView, Noted, north, token_of
-from tests.unit.northbound.json_schema import faults
+from tests.support.fixed_view import TOKEN, FixedView, Noted, north, token_of
+from tests.support.rest_schema import faults
 
 Json = dict[str, Any]
 DEVICE = token_of("device")  # cpe-1

@@ -16,10 +16,10 @@ from steering.model.policy import Policy, PolicyRule, Pooling, Subscriber, Terms
 from steering.northbound.routes import ROUTES
 from steering.northbound.throttle import Throttle
 from steering.northbound.tokens import Role
+from tests.support.driven import Driven
+from tests.support.fixed_view import IMSI, TOKEN, FixedView, Noted, name_in, north, token_of
+from tests.support.rest_schema import faults
 from tests.support.sites import UE_LTE, Driver, nets
-from tests.unit.northbound.driven import Driven
-from tests.unit.northbound.fixed_view import IMSI, TOKEN, FixedView, Noted, name_in, north, token_of
-from tests.unit.northbound.json_schema import faults
 from tests.unit.northbound.test_application import problem
 
 LTE = "/v1/access-networks/lte"

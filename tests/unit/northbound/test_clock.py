@@ -10,9 +10,9 @@ from steering.core.inputs import TimeOfDay
 from steering.core.snapshots.view import EngineView
 from steering.model.policy import Policy, PolicyRule, Terms, TimeWindow, When
 from steering.northbound.tokens import Role
+from tests.support.driven import Driven
+from tests.support.fixed_view import TOKEN, north, token_of
 from tests.support.sites import Driver
-from tests.unit.northbound.driven import Driven
-from tests.unit.northbound.fixed_view import TOKEN, north, token_of
 
 CLOCK = "/v1/policy/clock"
 RUSH = TimeWindow(frozenset({1, 2, 3, 4, 5}), 17 * 60, 22 * 60)

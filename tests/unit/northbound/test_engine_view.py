@@ -14,10 +14,10 @@ from steering.model.network import McpType
 from steering.model.reservation import Level, ReservationRequest
 from steering.northbound.routes import ROUTES
 from steering.northbound.schemas import SCHEMAS
+from tests.support.fixed_view import TOKEN, served
+from tests.support.rest_schema import faults
 from tests.support.sites import TOKEN as SESSION_TOKEN
 from tests.support.sites import UE_WLAN, Driver, join, off_path_site
-from tests.unit.northbound.fixed_view import TOKEN, served
-from tests.unit.northbound.json_schema import faults
 
 Ask = Callable[[str], Any]
 

@@ -16,9 +16,9 @@ from steering.model.preference import Intent, SubflowWish
 from steering.model.session import Refusal
 from steering.northbound import events
 from steering.northbound.events import MAX_QUEUE, MAX_STREAMS, EventBody, EventHub, Stream, TooManyStreams
+from tests.support.driven import Driven
+from tests.support.fixed_view import TOKEN, FixedView, Noted, north
 from tests.support.sites import UE_WLAN, Driver, join
-from tests.unit.northbound.driven import Driven
-from tests.unit.northbound.fixed_view import TOKEN, FixedView, Noted, north
 
 EPOCH = "0badcafe"
 

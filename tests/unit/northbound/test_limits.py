@@ -20,10 +20,10 @@ from steering.northbound.pseudonyms import pseudonym
 from steering.runtime.declared import Declared
 from steering.runtime.operator import Operator
 from steering.runtime.registrar import Registrar
+from tests.support.fixed_view import IMSI, TOKEN, served
 from tests.support.sites import TOKEN as SESSION_TOKEN
 from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, refused
 from tests.unit.cli.test_client_commands import serve
-from tests.unit.northbound.fixed_view import IMSI, TOKEN, served
 from tests.unit.northbound.test_engine_view import asking
 
 ANNA = Subscriber("anna", "home", (ip_network("10.1.0.0/30"),))

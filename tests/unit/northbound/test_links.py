@@ -12,9 +12,9 @@ from steering.model.network import PortRef
 from steering.northbound.links import FILE
 from steering.northbound.lists import Memory
 from steering.northbound.tokens import Role
+from tests.support.driven import Driven
+from tests.support.fixed_view import TOKEN, north, token_of
 from tests.support.sites import Driver
-from tests.unit.northbound.driven import Driven
-from tests.unit.northbound.fixed_view import TOKEN, north, token_of
 
 LINK = "/v1/links/s1:2-s3:2"
 ENDS = PortRef(1, 2), PortRef(3, 2)

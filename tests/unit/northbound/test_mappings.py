@@ -20,11 +20,11 @@ from steering.northbound import credentials
 from steering.northbound.pseudonyms import pseudonym
 from steering.northbound.schemas import SCHEMAS
 from steering.store.mappings import FILE, MappingStore
+from tests.support.driven import Driven
+from tests.support.fixed_view import TOKEN, north, token_of
+from tests.support.rest_schema import faults
 from tests.support.sites import Driver, off_path_site
 from tests.unit.cli.test_client_commands import serve
-from tests.unit.northbound.driven import Driven
-from tests.unit.northbound.fixed_view import TOKEN, north, token_of
-from tests.unit.northbound.json_schema import faults
 
 Json = dict[str, Any]
 NOW = 1_800_000_000.0

@@ -10,7 +10,7 @@ from steering.core.counters import BUCKETS, Counters, JoinResult
 from steering.model.ofperror import error_name
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
-from tests.unit.northbound.fixed_view import HEAD, TOKEN, FixedView, served
+from tests.support.fixed_view import HEAD, TOKEN, FixedView, served
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

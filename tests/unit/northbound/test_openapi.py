@@ -11,8 +11,8 @@ from webob import Request
 from steering.northbound import openapi
 from steering.northbound.routes import ROUTES
 from steering.northbound.schemas import SCHEMAS
-from tests.unit.northbound.fixed_view import TOKEN, name_in, served
-from tests.unit.northbound.json_schema import faults
+from tests.support.fixed_view import TOKEN, name_in, served
+from tests.support.rest_schema import faults
 
 COMMITTED = Path(openapi.__file__).with_name("openapi.json")
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

@@ -14,9 +14,9 @@ from steering.model.policy import Policy, Pooling, Subscriber
 from steering.northbound.bodies import SubscriberUpdate
 from steering.northbound.lists import Memory
 from steering.northbound.orders import FILE, MOST_SUBSCRIBERS
+from tests.support.driven import Driven
+from tests.support.fixed_view import IMSI, TOKEN, north
 from tests.support.sites import Driver, nets
-from tests.unit.northbound.driven import Driven
-from tests.unit.northbound.fixed_view import IMSI, TOKEN, north
 from tests.unit.northbound.test_changes import LTE, WHO
 
 WLAN = NetworkAccessType.WLAN

@@ -16,12 +16,12 @@ from steering.northbound import Northbound, credentials
 from steering.northbound.pseudonyms import pseudonym
 from steering.northbound.schemas import SCHEMAS
 from steering.northbound.tokens import Identity, Role
+from tests.support.driven import Driven
+from tests.support.fixed_view import TOKEN, Tokens, north, token_of
+from tests.support.rest_schema import faults
 from tests.unit.cli.test_client_commands import failing, serve
 from tests.unit.core.pipeline.test_where_packets_go import Lab
 from tests.unit.core.reservations.test_service import POLICY, site
-from tests.unit.northbound.driven import Driven
-from tests.unit.northbound.fixed_view import TOKEN, Tokens, north, token_of
-from tests.unit.northbound.json_schema import faults
 
 Json = dict[str, Any]
 DEVICES = {name: f"device-of-{name}-" + "z" * 30 for name in ("anna", "bert")}

@@ -8,17 +8,7 @@ import pytest
 
 from steering.model.network import Site
 from steering.policy import Finding, parse_site
-
-GOOD = """\
-site: 1
-access_networks:
-  - {name: lte, type: cellular, prefixes: [10.1.0.0/24, fd00:1::/64], ports: [s1:1]}
-  - {name: wlan, type: wlan, trust: third-party, prefixes: [10.2.0.0/24], ports: [s2:1]}
-gateways:
-  - {name: internet, prefixes: [10.9.0.0/24], ports: [s4:1]}
-mcps:
-  - {name: core, type: off-path, port: s3:1, addresses: [10.8.0.2, fd00:8::2], source_mode: transparent}
-"""
+from tests.support.policy_files import GOOD
 
 Spoil = Callable[[dict[str, Any]], object]
 Parsed = tuple[Site | None, list[Finding]]

@@ -7,7 +7,7 @@ import pytest
 
 from steering.model.policy import DEFAULT_QUOTAS, Fallback, Limits, Policy, Weights
 from steering.policy import Code, parse_policy
-from steering.policy.policy_schema import PolicyFile
+from steering.policy.rules.policy_schema import PolicyFile
 
 DEFAULTS = Policy(quotas=DEFAULT_QUOTAS)  # a file without quotas has the finite ones of B11 and B12
 

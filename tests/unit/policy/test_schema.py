@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from steering.policy.document import read_document
+from steering.policy.language.document import read_document
 from steering.policy.schema import schema, text
-
-from .json_schema import faults
-from .test_rules_of_a_file import EVERYTHING
+from tests.support.file_schema import faults
+from tests.support.policy_files import EVERYTHING
 
 FOLDER = Path(__file__).resolve().parents[3] / "policies"
 SCHEMA = schema()

@@ -19,8 +19,8 @@ from steering.relay.mappinglog import MappingLog, open_mapping_log
 from steering.relay.reporting import Reporter, reported
 from steering.relay.source import Mapping, Sources
 from steering.relay.stream import AgentOptions
+from tests.support.fixed_view import TOKEN, token_of
 from tests.unit.cli.test_client_commands import serve
-from tests.unit.northbound.fixed_view import TOKEN, token_of
 from tests.unit.northbound.test_mappings import ANNA, NOW, Desk, line
 from tests.unit.relay.test_mappinglog import SERVER, shared
 from tests.unit.relay.test_options import options

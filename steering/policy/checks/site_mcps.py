@@ -1,0 +1,47 @@
+"""What an MCP says of where it can be reached: access networks by name, addresses from elsewhere."""
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+from steering.model.network import Address
+from steering.policy.language.findings import Code, Problem, nearest, quoted
+from steering.policy.site.plan import Kind, Plan
+
+# Addresses that lead nowhere on the Internet: RFC 1122, 1918, 6598, 3927, 5771, 1112; RFC 4291, 4193. Documentation
+# prefixes (RFC 5737, 3849) are left in: labs and examples use them as if they were public.
+NOT_ROUTED = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+        "192.168.0.0/16", "224.0.0.0/3", "::/128", "::1/128", "fc00::/7", "fe80::/10", "ff00::/8",
+    )
+)  # fmt: skip
+
+
+def mcp_problems(plan: Plan) -> Iterator[Problem]:
+    """Access networks that the site has, and public addresses that are the MCP's own and routed (D-6.2d)."""
+    known = {a.name for a in plan.attachments if a.kind is Kind.ACCESS}
+    for number, mcp in enumerate(plan.file.mcps):
+        path = ("mcps", number)
+        title = f"MCP {quoted(mcp.name)}"
+        if "access_networks" not in plan.lost:
+            for place, name in enumerate(mcp.access_networks or ()):
+                if name not in known:
+                    message = f"{title} is reached from access network {quoted(name)}, which the site has not"
+                    where = (*path, "access_networks", place)
+                    yield Problem(where, Code.UNKNOWN_ACCESS, message, nearest(name, known))
+        for place, address in enumerate(mcp.public_addresses or ()):
+            where = (*path, "public_addresses", place)
+            if address not in mcp.addresses:
+                message = f"{title} has no address {address}: list it under 'addresses' too"
+                yield Problem(where, Code.NOT_PUBLIC, message)
+            elif not routed(address):
+                message = (
+                    f"{title} cannot be reached from the Internet at {address}, a private or special address"
+                )
+                yield Problem(where, Code.NOT_PUBLIC, message)
+
+
+def routed(address: Address) -> bool:
+    """Whether an address may be one that the Internet leads to."""
+    return not any(address in network for network in NOT_ROUTED if network.version == address.version)

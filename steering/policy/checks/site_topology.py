@@ -1,0 +1,140 @@
+"""Findings about names, numbers made of names, switch ports and links."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from steering.model.network import PortRef, waypoint_id
+from steering.policy.language.findings import Code, Path, Problem, quoted
+from steering.policy.site.plan import Kind, Plan, mcp_id
+
+_SECTIONS = {
+    Kind.ACCESS: ("access_networks", Code.NO_ACCESS_NETWORK, "no access network: hosts need one"),
+    Kind.GATEWAY: ("gateways", Code.NO_GATEWAY, "no gateway: nothing leads to servers"),
+    Kind.MCP: ("mcps", Code.NO_MCP, "no MCP: there is nothing to steer to"),
+}
+
+
+def topology_problems(plan: Plan) -> Iterator[Problem]:
+    """Everything below, in no order."""
+    yield from _absent(plan)
+    yield from _names(plan)
+    yield from _waypoints(plan)
+    yield from _switches(plan)
+    yield from _ports(plan)
+    yield from _reach(plan)
+
+
+def _absent(plan: Plan) -> Iterator[Problem]:
+    present = {attachment.kind for attachment in plan.attachments}
+    for kind, (section, code, message) in _SECTIONS.items():
+        if kind not in present and section not in plan.lost:
+            yield Problem((section,), code, message)
+
+
+def _names(plan: Plan) -> Iterator[Problem]:
+    seen: dict[str, Kind] = {}
+    ids: dict[int, str] = {}
+    for attachment in plan.attachments:
+        if attachment.name in seen:
+            other_kind = seen[attachment.name]
+            whose = f"another {other_kind}" if other_kind is attachment.kind else f"one {other_kind}"
+            message = f"{attachment.title} has the name of {whose}: names are for one thing only"
+            yield Problem((*attachment.path, "name"), Code.DUPLICATE_NAME, message)
+            continue
+        seen[attachment.name] = attachment.kind
+        if attachment.kind is not Kind.MCP:
+            continue
+        other = ids.setdefault(mcp_id(attachment), attachment.name)
+        if other != attachment.name:
+            message = f"{attachment.title} and {quoted(other)} make the same 16-bit number: rename one"
+            yield Problem((*attachment.path, "name"), Code.ID_COLLISION, message)
+
+
+def _waypoints(plan: Plan) -> Iterator[Problem]:
+    seen: dict[int, tuple[str, PortRef]] = {}
+    for attachment in plan.attachments:
+        for port in attachment.ports:
+            own = (attachment.name, port.ref)
+            other = seen.setdefault(waypoint_id(*own), own)
+            if other != own:
+                message = f"{attachment.title} at {port.written} and {quoted(other[0])} make the same waypoint number"
+                yield Problem(port.path, Code.WAYPOINT_COLLISION, f"{message}: rename one")
+
+
+def _switches(plan: Plan) -> Iterator[Problem]:
+    names: dict[int, str] = {}
+    for name, dpid in plan.switches.items():
+        other = names.setdefault(dpid, name)
+        if other == name:
+            continue
+        # `sN` may be implied by a port; the entry that the file holds is the one to point at.
+        pointed = name if name in plan.file.switches else other
+        path: Path = ("switches", pointed)
+        yield Problem(
+            path, Code.DUPLICATE_SWITCH, f"switches {quoted(other)} and {quoted(name)} are datapath {dpid:#x}"
+        )
+
+
+def _ports(plan: Plan) -> Iterator[Problem]:
+    taken: dict[PortRef, str] = {}
+    for attachment in plan.attachments:
+        for port in attachment.ports:
+            if port.ref in taken:
+                message = f"{attachment.title} is at port {port.written}, which {taken[port.ref]} has already"
+                yield Problem(port.path, Code.PORT_TAKEN, message)
+            taken.setdefault(port.ref, attachment.title)
+    linked: set[PortRef] = set()
+    for link in plan.links:
+        first, second = link.ports
+        if first.ref.dpid == second.ref.dpid:
+            yield Problem(
+                link.path, Code.LINK_LOOP, f"link {first.written} - {second.written} leads back to its switch"
+            )
+        for port in link.ports:
+            if port.ref in taken:
+                yield Problem(
+                    port.path,
+                    Code.LINK_PORT,
+                    f"port {port.written} of a link is the port of {taken[port.ref]}",
+                )
+            elif port.ref in linked:
+                yield Problem(port.path, Code.LINK_PORT, f"port {port.written} is in two links")
+            linked.add(port.ref)
+
+
+def _reach(plan: Plan) -> Iterator[Problem]:
+    """With static links only: every switch must hang together with the rest."""
+    if plan.discover or plan.lost & {"links", "switches"}:
+        return
+    groups = _components(plan)
+    if len(groups) < 2:
+        return
+    main = max(groups, key=lambda group: (len(group), -min(group)))
+    for attachment in plan.attachments:
+        for port in attachment.ports:
+            if port.ref.dpid not in main:
+                message = f"{attachment.title} is at switch {quoted(port.written.switch)}, which no link joins to the rest"
+                yield Problem(port.path, Code.UNREACHABLE_SWITCH, message)
+    for name, dpid in plan.file.switches.items():
+        if dpid not in main:
+            path: Path = ("switches", name)
+            yield Problem(path, Code.UNREACHABLE_SWITCH, f"no link joins switch {quoted(name)} to the rest")
+
+
+def _components(plan: Plan) -> list[set[int]]:
+    neighbours: dict[int, set[int]] = defaultdict(set)
+    for link in plan.links:
+        first, second = (port.ref.dpid for port in link.ports)
+        neighbours[first].add(second)
+        neighbours[second].add(first)
+    left = set(plan.switches.values())
+    groups: list[set[int]] = []
+    while left:
+        group: set[int] = set()
+        edge = {left.pop()}
+        while edge:
+            group |= edge
+            edge = set().union(*(neighbours[dpid] for dpid in edge)) - group
+        left -= group
+        groups.append(group)
+    return groups

@@ -1,0 +1,87 @@
+"""The shape of a policy's words on authorisation: the chain, the access control list, explicit clients.
+
+Bounds: timeout above 0, at most 5 s, since a host sends its SYN again after one; ttl and denied_ttl 1 s to a day;
+held 1 to 65,536; cached 1 to 1,000,000; 256 entries of a list, with 1,024 sources together.
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from steering.model.authorisation import AclEntry, Answering, Authorization, Authorizer, CpeAcl
+from steering.policy.language.fields import IpNetwork, Listed, Name, Worded, merged, refuse
+from steering.policy.language.findings import Code
+from steering.policy.language.rule_fields import Names, Networks, SomePorts
+from steering.policy.language.validate import EmptyList, Strict
+
+_DEFAULT = Authorization()
+MAX_ENTRIES = 256
+MAX_SOURCES = 1_024
+
+
+def _few_sources(entries: list["AclEntryFile"]) -> list["AclEntryFile"]:
+    if sum(len(entry.source) for entry in entries) > MAX_SOURCES:
+        raise refuse(Code.OUT_OF_RANGE, f"the entries name more than {MAX_SOURCES} sources together")
+    return entries
+
+
+Chain = Annotated[list[Annotated[Authorizer, Worded()]], Field(max_length=len(Authorizer)), Listed()]
+Seconds = Annotated[float, Field(ge=1, le=86_400)]
+
+
+class AuthorizationFile(Strict):
+    authorizers: Chain = Field(default=list(_DEFAULT.authorizers))
+    fail_open: Chain = Field(default=[])
+    required: Annotated[list[Name], Field(max_length=MAX_ENTRIES), Listed()] = Field(default=[])
+    otherwise: Annotated[Answering, Worded()] = _DEFAULT.otherwise
+    timeout: float = Field(default=_DEFAULT.timeout, gt=0, le=5)
+    ttl: Seconds = _DEFAULT.ttl
+    denied_ttl: Seconds = _DEFAULT.denied_ttl
+    held: int = Field(default=_DEFAULT.held, ge=1, le=65_536)
+    cached: int = Field(default=_DEFAULT.cached, ge=1, le=1_000_000)
+
+    def compiled(self) -> Authorization:
+        """The frozen form."""
+        return Authorization(
+            authorizers=tuple(dict.fromkeys(self.authorizers)),
+            fail_open=frozenset(self.fail_open),
+            required=frozenset(self.required),
+            otherwise=self.otherwise,
+            timeout=float(self.timeout),
+            ttl=float(self.ttl),
+            denied_ttl=float(self.denied_ttl),
+            held=self.held,
+            cached=self.cached,
+        )
+
+
+class AclEntryFile(Strict):
+    name: Name
+    action: Annotated[Answering, Worded()]
+    source: Networks = Field(default=[])
+    access: Names = Field(default=[])
+    destination: Networks = Field(default=[])
+    port: SomePorts = Field(default=[])
+
+    def compiled(self) -> AclEntry:
+        """The frozen form."""
+        return AclEntry(
+            self.name,
+            self.action,
+            tuple(self.source),
+            frozenset(self.access),
+            tuple(self.destination),
+            merged(self.port),
+        )
+
+
+Acl = Annotated[list[AclEntryFile], EmptyList, Field(max_length=MAX_ENTRIES), AfterValidator(_few_sources)]
+
+
+class CpeAclFile(Strict):
+    block: bool = False
+    clients: Annotated[list[IpNetwork], Field(max_length=MAX_SOURCES), Listed()] = Field(default=[])
+
+    def compiled(self) -> CpeAcl:
+        """The frozen form."""
+        return CpeAcl(self.block, tuple(self.clients))

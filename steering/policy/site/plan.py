@@ -1,0 +1,198 @@
+"""A site file's parts in one common form, every value with its path, for the checks to compare."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import ip_network
+from typing import Any
+
+from steering.model.network import Address, Interception, Network, PortRef, PortRole, stable_id
+from steering.model.source import SourceMode
+from steering.policy.language.fields import PortName, first_address
+from steering.policy.language.findings import Code, Path, Problem, nearest, quoted
+from steering.policy.site.schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile, VirtualAddressFile
+
+NEIGHBOURHOOD = {4: 24, 6: 64}  # an MCP's gateway by default: the first address of the prefix this long
+
+
+class Kind(StrEnum):
+    ACCESS = "access network"
+    GATEWAY = "gateway"
+    MCP = "MCP"
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPort:
+    path: Path
+    written: PortName
+    ref: PortRef
+    role: PortRole
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedAddress:
+    path: Path
+    value: Address
+    implied: bool = False  # not in the file, a default
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPrefix:
+    path: Path
+    value: Network
+
+
+@dataclass(slots=True)
+class Attachment:
+    """An access network, gateway or MCP. `addresses` are an MCP's own, `gateways` virtual."""
+
+    kind: Kind
+    name: str
+    path: Path
+    ports: list[PlacedPort]
+    prefixes: list[PlacedPrefix] = field(default_factory=list)
+    addresses: list[PlacedAddress] = field(default_factory=list)
+    gateways: list[PlacedAddress] = field(default_factory=list)
+    next_hops: list[PlacedAddress] = field(default_factory=list)
+    pools: list[PlacedPrefix] = field(default_factory=list)  # whole addresses, not identifiers
+
+    @property
+    def title(self) -> str:
+        return f"{self.kind} {quoted(self.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLink:
+    path: Path
+    ports: tuple[PlacedPort, PlacedPort]
+    weight: float
+    capacity_mbit: float | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """`lost` names the sections of which something could not be read, so absences there prove nothing."""
+
+    file: SiteFile
+    attachments: list[Attachment] = field(default_factory=list)
+    links: list[PlacedLink] = field(default_factory=list)
+    virtual: list[tuple[int, VirtualAddressFile]] = field(
+        default_factory=list
+    )  # with their places in the file
+    switches: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
+
+    @property
+    def discover(self) -> bool:
+        """Static links turn discovery off unless the file says otherwise."""
+        return self.file.links is None if self.file.discover is None else self.file.discover
+
+
+def plan(file: SiteFile, numbers: dict[str, list[int]], lost: set[str]) -> Plan:
+    """Resolve names to datapath ids and fill in default gateways; `numbers` are list places in the file."""
+    made = Plan(file, switches=dict(file.switches), lost=lost)
+    for number, access in _numbered(file.access_networks, numbers, "access_networks"):
+        made.attachments.append(_routed(made, Kind.ACCESS, access, ("access_networks", number)))
+    for number, gateway in _numbered(file.gateways, numbers, "gateways"):
+        made.attachments.append(_routed(made, Kind.GATEWAY, gateway, ("gateways", number)))
+    for number, mcp in _numbered(file.mcps, numbers, "mcps"):
+        made.attachments.append(_mcp(made, mcp, ("mcps", number)))
+    for number, link in _numbered(file.links or [], numbers, "links"):
+        path: Path = ("links", number)
+        ends = [_place(made, p, PortRole.CORE, (*path, "ports", i)) for i, p in enumerate(link.ports)]
+        if ends[0] and ends[1]:
+            made.links.append(PlacedLink(path, (ends[0], ends[1]), link.weight, link.capacity_mbit))
+    made.virtual = list(_numbered(file.virtual_addresses, numbers, "virtual_addresses"))
+    return made
+
+
+def _numbered(items: Sequence[Any], numbers: dict[str, list[int]], section: str) -> Iterable[tuple[int, Any]]:
+    return zip(numbers.get(section, range(len(items))), items, strict=False)
+
+
+def _place(made: Plan, written: PortName, role: PortRole, path: Path) -> PlacedPort | None:
+    """The port of a known switch. `sN` is datapath N, as Mininet numbers them, unless the file says else."""
+    dpid = made.switches.get(written.switch)
+    if dpid is None:
+        digits = written.switch[1:]
+        plain = digits.isascii() and digits.isdigit() and len(digits) < 19 and str(int(digits)) == digits
+        if written.switch[0] != "s" or not plain or digits == "0":
+            suggestion = nearest(written.switch, made.switches)
+            message = f"no switch is called {quoted(written.switch)}: give its datapath id under 'switches'"
+            if not _was_lost(made, written.switch):
+                made.problems.append(Problem(path, Code.UNKNOWN_SWITCH, message, suggestion))
+            return None
+        dpid = made.switches[written.switch] = int(digits)
+    return PlacedPort(path, written, PortRef(dpid, written.port), role)
+
+
+def _was_lost(made: Plan, switch: str) -> bool:
+    return "switches" in made.lost and switch not in made.switches
+
+
+def _places(made: Plan, ports: Sequence[PortName], role: PortRole, path: Path) -> list[PlacedPort]:
+    placed = (_place(made, port, role, (*path, n)) for n, port in enumerate(ports))
+    return [port for port in placed if port is not None]
+
+
+def _routed(made: Plan, kind: Kind, item: AccessNetworkFile | GatewayFile, path: Path) -> Attachment:
+    role = PortRole.ACCESS if kind is Kind.ACCESS else PortRole.GATEWAY
+    ports = _places(made, item.ports, role, (*path, "ports"))
+    prefixes = [PlacedPrefix((*path, "prefixes", n), value) for n, value in enumerate(item.prefixes)]
+    if item.gateways is None:
+        gateways = [
+            PlacedAddress(p.path, first_address(p.value), True) for p in prefixes if p.value.prefixlen
+        ]
+    else:
+        gateways = _addresses(item.gateways, (*path, "gateways"))
+    hops = _addresses((isinstance(item, GatewayFile) and item.next_hops) or [], (*path, "next_hops"))
+    return Attachment(kind, item.name, path, ports, prefixes, [], gateways, hops)
+
+
+def _addresses(values: Sequence[Address], path: Path) -> list[PlacedAddress]:
+    return [PlacedAddress((*path, n), value) for n, value in enumerate(values)]
+
+
+def _mcp(made: Plan, item: McpFile, path: Path) -> Attachment:
+    addresses = _addresses(item.addresses, (*path, "addresses"))
+    if item.gateways is None:
+        gateways = [PlacedAddress(a.path, first_address(neighbourhood(a.value)), True) for a in addresses]
+    else:
+        gateways = _addresses(item.gateways, (*path, "gateways"))
+    ports = _mcp_ports(made, item, path)
+    keeps_prefix = item.source_mode.ipv6 is SourceMode.IPV6_PREFIX
+    pools = [
+        PlacedPrefix((*path, "pools", n), pool)
+        for n, pool in enumerate(item.pools)
+        if not (keeps_prefix and pool.version == 6)
+    ]
+    return Attachment(Kind.MCP, item.name, path, ports, [], addresses, gateways, pools=pools)
+
+
+def neighbourhood(value: Address) -> Network:
+    """The /24 or /64 around an MCP's address."""
+    return ip_network((value, NEIGHBOURHOOD[value.version]), strict=False)
+
+
+def _mcp_ports(made: Plan, item: McpFile, path: Path) -> list[PlacedPort]:
+    wrong = ""
+    if (item.port is None) == (item.ports is None):
+        wrong = "needs either 'port' or 'ports' (inside, outside)"
+    elif item.interception is Interception.SELF and item.ports is None:
+        wrong = "stands in line (interception: self): it needs 'ports' with inside and outside"
+    elif item.ports is not None and item.ports.inside == item.ports.outside:
+        wrong = "has one port as inside and outside: write 'port'"
+    if wrong:
+        made.problems.append(Problem(path, Code.MCP_PORTS, f"MCP {quoted(item.name)} {wrong}"))
+    if item.ports is not None:
+        inside = _place(made, item.ports.inside, PortRole.MCP_INSIDE, (*path, "ports", "inside"))
+        outside = _place(made, item.ports.outside, PortRole.MCP_OUTSIDE, (*path, "ports", "outside"))
+        return [p for p in (inside, outside) if p is not None and not wrong]
+    only = _place(made, item.port, PortRole.MCP, (*path, "port")) if item.port is not None else None
+    return [only] if only is not None and not wrong else []
+
+
+def mcp_id(attachment: Attachment) -> int:
+    """The 16-bit number that cookies carry for an MCP."""
+    return stable_id(attachment.name)

@@ -1,0 +1,163 @@
+"""The shape of a site file, before anything is compared with anything else."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, GetCoreSchemaHandler, GetPydanticSchema, WithJsonSchema
+from pydantic_core import core_schema
+
+from steering.model.network import HOME, Interception, McpType, NetworkAccessType, Trust
+from steering.model.source import SourceMode, SourceModes
+from steering.policy.language.fields import (
+    DatapathId,
+    IpAddress,
+    IpNetwork,
+    IpPrefix,
+    Listed,
+    Name,
+    PortRange,
+    PortRanges,
+    SwitchPort,
+    Version,
+    Worded,
+    kind_of,
+    refuse,
+)
+from steering.policy.language.findings import Code, nearest, quoted
+from steering.policy.language.validate import EmptyList, EmptyMapping, Strict
+from steering.policy.site.aaa_schema import AaaFile
+
+MAX_ITEMS = 1024  # access networks, gateways, MCPs: 16-bit waypoint numbers carry no more
+Items = Field(max_length=MAX_ITEMS)
+
+
+REFERRAL_PORTS = (21, 554, 1720, 5060, 5061)  # FTP, RTSP, H.323, SIP: their payload carries addresses
+MODES = [mode.value for mode in SourceMode]
+
+
+def source_modes(value: Any) -> SourceModes:
+    """One mode, or one for each family: `{ipv4: shared, ipv6: nptv6}`."""
+    if not isinstance(value, dict):
+        mode = _source_mode(value)
+        return SourceModes(*(mode if version in mode.versions else None for version in (4, 6)))
+    chosen: dict[str, SourceMode] = {}
+    for key, word in value.items():
+        if key not in ("ipv4", "ipv6"):
+            raise refuse(Code.UNKNOWN_KEY, f"unknown key {quoted(key)}", nearest(key, ("ipv4", "ipv6")))
+        chosen[key] = _source_mode(word)
+        if int(key[-1]) not in chosen[key].versions:
+            raise refuse(Code.BAD_VALUE, f"{quoted(word)} is no mode of IPv{key[-1]}")
+    if not chosen:
+        raise refuse(Code.BAD_VALUE, "neither 'ipv4' nor 'ipv6' has a mode")
+    return SourceModes(chosen.get("ipv4"), chosen.get("ipv6"))
+
+
+def _source_mode(value: Any) -> SourceMode:
+    if not isinstance(value, str) or value not in MODES:
+        shown = quoted(value) if isinstance(value, str) else kind_of(value)
+        raise refuse(Code.BAD_VALUE, f"{shown} is none of {', '.join(MODES)}", nearest(value, MODES))
+    return SourceMode(value)
+
+
+def _modes_schema(source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    return core_schema.no_info_plain_validator_function(source_modes)
+
+
+_MODE_TEXT = {"type": "string", "enum": MODES}
+_MODES_TEXT = {
+    "anyOf": [
+        _MODE_TEXT,
+        {
+            "type": "object",
+            "description": "a mode for each family: {ipv4: MODE, ipv6: MODE}",
+            "properties": {
+                f"ipv{n}": {"type": "string", "enum": [m.value for m in SourceMode if n in m.versions]}
+                for n in (4, 6)
+            },
+            "additionalProperties": False,
+            "minProperties": 1,
+        },
+    ]
+}
+
+
+Prefixes = Annotated[list[IpPrefix], Field(min_length=1, max_length=64)]
+Ports = Annotated[list[SwitchPort], Field(min_length=1, max_length=64)]
+Addresses = Annotated[list[IpAddress], Field(min_length=1, max_length=64)]
+Mbit = Annotated[float, Field(gt=0, le=10_000_000)]
+
+
+class AccessNetworkFile(Strict):
+    name: Name
+    type: Annotated[NetworkAccessType, Worded()]
+    trust: Annotated[Trust, Worded()] = Trust.OPERATOR
+    prefixes: Prefixes
+    ports: Ports
+    gateways: Addresses | None = None
+    capacity_mbit: Mbit | None = None  # of each port, each way (D-1.e)
+
+
+class GatewayFile(Strict):
+    name: Name
+    prefixes: Prefixes
+    ports: Ports
+    next_hops: Addresses | None = None
+    gateways: Addresses | None = None
+
+
+class InLinePorts(Strict):
+    inside: SwitchPort
+    outside: SwitchPort
+
+
+class Capacity(Strict):
+    sessions: int = Field(default=10_000, ge=1, le=1_000_000)
+
+
+class McpFile(Strict):
+    name: Name
+    type: Annotated[McpType, Worded()]
+    port: SwitchPort | None = None
+    ports: InLinePorts | None = None
+    interception: Annotated[Interception, Worded()] = Interception.STEERED
+    addresses: Addresses
+    gateways: Addresses | None = None
+    source_mode: Annotated[
+        SourceModes, GetPydanticSchema(_modes_schema), WithJsonSchema(_MODES_TEXT)
+    ]  # N-5.4.0: given, never assumed
+    pools: Annotated[list[IpNetwork], EmptyList, Field(max_length=64)] = Field(default=[])
+    nat64: IpNetwork | None = None
+    referral_ports: Annotated[list[PortRange], EmptyList, Field(max_length=256)] = Field(
+        default=[(p, p) for p in REFERRAL_PORTS]
+    )
+    capacity: Annotated[Capacity, EmptyMapping] = Capacity()
+    tcp_ports: PortRanges = Field(default=[(1, 0xFFFF)])
+    location: Name | None = None  # the operator's word: small-cell, ip-gateway, sgi, data-centre
+    access_networks: Annotated[list[Name], Field(min_length=1, max_length=64), Listed()] | None = None
+    public_addresses: Annotated[list[IpAddress], Field(min_length=1, max_length=64), Listed()] | None = None
+    operator: Name = HOME  # D-7.3: another's gets no session unless the policy says so
+
+
+class VirtualAddressFile(Strict):
+    """An address that several MCPs own; hosts in explicit mode address it, the controller chooses (N-5.2.1)."""
+
+    address: IpAddress
+    mcps: Annotated[list[Name], Field(min_length=1, max_length=64), Listed()]
+    port: Annotated[int, Field(ge=1, le=0xFFFF)] | None = None  # the one TCP port served; none: all
+
+
+class LinkFile(Strict):
+    ports: Annotated[list[SwitchPort], Field(min_length=2, max_length=2)]
+    weight: float = Field(default=1.0, gt=0, le=1_000_000)
+    capacity_mbit: Mbit | None = None
+
+
+class SiteFile(Strict):
+    site: Version
+    switches: Annotated[dict[Name, DatapathId], EmptyMapping] = Field(default={})
+    links: Annotated[list[LinkFile], Field(max_length=10_000)] | None = None
+    discover: bool | None = None
+    access_networks: Annotated[list[AccessNetworkFile], EmptyList, Items] = Field(default=[])
+    gateways: Annotated[list[GatewayFile], EmptyList, Items] = Field(default=[])
+    mcps: Annotated[list[McpFile], EmptyList, Items] = Field(default=[])
+    virtual_addresses: Annotated[list[VirtualAddressFile], EmptyList, Items] = Field(default=[])
+    aaa: Annotated[AaaFile, EmptyMapping] = AaaFile()

@@ -1,0 +1,350 @@
+"""A View with fixed answers (two MCPs, three sessions, one decision) and a Control that writes down what it is told."""
+
+import math
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from steering.core.counters import Counters
+from steering.model.control import Control, McpAnswer, McpOutcome, PolicyOutcome, PolicyText, WhatIf
+from steering.model.network import PortRef
+from steering.model.preference import Intent
+from steering.model.view import Wanted
+from steering.northbound import Northbound, northbound
+from steering.northbound.throttle import Throttle
+from steering.northbound.tokens import Identity, Role
+from steering.northbound.wsgi import Application
+from steering.policy.language.findings import Code
+from steering.policy.site_mcps import McpText
+
+TOKEN = "t0ken_of-the-tests_" + "x" * 24
+CLOCK = 500.0
+IMSI = "001019999999999"
+
+Json = dict[str, Any]
+
+HEAD: Json = {
+    "id": "m-1",
+    "state": "established",
+    "mcp": "core",
+    "insertion": "reactive",
+    "token": "92c53b6f",
+    "version": 1,
+    "client": "10.1.0.2:40000",
+    "server": "10.9.0.2:80",
+    "explicit": False,
+    "age_s": 200.5,
+}
+
+SUBFLOWS: list[Json] = [
+    {
+        "src": "10.1.0.2", "sport": 40000, "dst": "10.9.0.2", "dport": 80, "kind": "initial",
+        "access_network": "lte", "path": "natural", "switch": "s1", "entries": 2,
+        "address_id": 0, "backup": False,
+    },
+    {
+        "src": "fd00:2::2", "sport": 40001, "dst": "fd00:9::2", "dport": 80, "kind": "join",
+        "access_network": "wlan", "path": "redirected", "switch": "s2", "entries": 1,
+        "address_id": 3, "backup": True,
+    },
+]  # fmt: skip
+
+DECISION: Json = {
+    "id": "d-1",
+    "time_s": 480.0,
+    "policy_version": 3,
+    "outcome": "proxy",
+    "winner": "core",
+    "reason": "lowest score",
+    "rule": "gold",
+    "subscriber": IMSI,
+    "natural_cost": 4.0,
+    "candidates": [
+        {
+            "mcp": "core", "filtered": None, "cost": 5.0, "stretch": 1.25,
+            "terms": {"location": 0.25, "type": 0.1, "load": 0.02}, "score": 0.37,
+            "on_path": False, "path": ["s1", "s3", "s4"],
+        },
+        {
+            "mcp": "edge", "filtered": "stretch", "cost": math.inf, "stretch": None,
+            "terms": {}, "score": None, "on_path": True,
+        },
+    ],
+}  # fmt: skip
+
+
+RESERVATION: Json = {
+    "id": "0123456789abcdef", "level": "session", "standing": "offered", "subscriber": IMSI, "session": "1",
+    "flow": None, "mcp": "core", "rate_bps": 8_000_000, "subflows": 0,
+    "asked": {"rate_bps": 12_000_000, "subflows": 0}, "path_number": 1,
+    "paths": [{"direction": "up", "between": "host-mcp", "switches": ["s1", "s3"]}],
+    "version": 1, "remaining_s": 12.5,
+}  # fmt: skip
+
+
+NAMES = {"mcps": "core", "links": "s1:3-s2:3", "pairings": "cpe-1"}
+
+
+class FixedView:
+    """Implements steering.model.view.View with data of its own."""
+
+    def __init__(self, sessions: int = 3) -> None:
+        self.count = sessions
+        self.wanted: dict[str, list[Intent]] = {}
+        self.asked: list[tuple[int, int, Wanted]] = []
+
+    def health(self) -> Json:
+        return {
+            "status": "ok",
+            "version": "0.1.0",
+            "uptime_s": 192.4,
+            "switches": {"connected": 3, "known": 4},
+            "sessions": {"established": 2, "syn-pinned": 1, "plain": 0},
+            "policy_version": 3,
+        }
+
+    def topology(self) -> Json:
+        return {
+            "switches": [
+                {"name": "s1", "dpid": "0000000000000001", "connected": True},
+                {"name": "s9", "dpid": "0000000000000009", "connected": False},
+            ],
+            "links": [
+                {"a": "s1:3", "b": "s2:3", "weight": 1.0, "up": True},
+                {"a": "s2:4", "b": "s4:3", "weight": 2.5, "up": False},
+            ],
+            "attachments": [
+                {"name": "lte", "role": "access", "port": "s1:1", "up": True, "waypoint": 4711},
+                {"name": "core", "role": "mcp", "port": "s3:1", "up": False, "waypoint": 12},
+            ],
+            "hosts": [{"address": "10.1.0.2", "mac": "02:00:00:00:00:02", "port": "s1:1"}],
+        }
+
+    def links(self) -> Json:
+        one = {"a": "s1:3", "b": "s2:3", "weight": 1.0, "own_weight": 1.0, "set_weight": None, "up": True}
+        two = one | {"a": "s2:4", "b": "s4:3", "weight": 2.5, "set_weight": 2.5}
+        rows = [{"name": f"{row['a']}-{row['b']}"} | row for row in (one, two)]
+        return {"links": rows, "settled": True, "kept_flows": 0}
+
+    def link_ends(self, name: str) -> tuple[PortRef, PortRef] | None:
+        return {
+            "s1:3-s2:3": (PortRef(1, 3), PortRef(2, 3)),
+            "s2:4-s4:3": (PortRef(2, 4), PortRef(4, 3)),
+        }.get(name)
+
+    def clock(self) -> Json:
+        return {"time": "mon 17:05", "minute": 1025, "rules": [{"name": "rush", "open": True}]}
+
+    def mcp_name(self, mcp: int) -> str:
+        return {1: "core", 2: "edge"}[mcp]
+
+    def intents(self, mcp: str) -> list[Intent]:
+        return self.wanted.get(mcp, [])
+
+    def mcps(self) -> list[Json]:
+        core = {
+            "name": "core", "id": 7, "type": "off-path", "type_computed": "off-path",
+            "interception": "steered", "addresses": ["10.8.0.2", "fd00:8::2"], "port": "s3:1",
+            "capacity_sessions": 10000, "sessions": 2, "subflows": 3, "reachable": True,
+            "location": "ip-gateway", "access_networks": [], "public_addresses": [],
+        }  # fmt: skip
+        edge = {**core, "name": "edge", "id": 8, "type_computed": "on-path", "port": "s2:9"}
+        return [core, {**edge, "sessions": 1, "subflows": 1, "reachable": False}]
+
+    def access_networks(self) -> list[Json]:
+        lte = {
+            "name": "lte", "type": "cellular", "trust": "operator",
+            "prefixes": ["10.1.0.0/24", "fd00:1::/64"], "ports": ["s1:1"], "offloaded_to": None,
+        }  # fmt: skip
+        return [lte, {**lte, "name": "wlan", "type": "wlan", "prefixes": ["10.2.0.0/24"], "ports": ["s2:1"]}]
+
+    def gateways(self) -> list[Json]:
+        return [
+            {
+                "name": "internet", "prefixes": ["10.9.0.0/24"], "ports": ["s4:1"],
+                "addresses": ["10.9.0.1"], "next_hops": [],
+            }
+        ]  # fmt: skip
+
+    def subscribers(self) -> list[Json]:
+        quotas = {"sessions_per_subscriber": 10, "sessions_per_server": None}
+        return [{"id": IMSI, "class": "gold", "prefixes": ["10.1.0.0/28"], "quotas": quotas}]
+
+    def limits(self) -> Json:
+        full = {"kind": "subscriber", "name": IMSI, "most": 2, "source": f"subscriber {IMSI}"}
+        return {
+            "controller": [{"limit": "sessions", "most": 200000, "used": 3}],
+            "quotas": [{"limit": "sessions_per_subscriber", "source": "class home", "most": 2}],
+            "use": [{"kind": "subscriber", "name": IMSI, "sessions": 2}],
+            "refusals": {"session-limit": 1},
+            "full": [full | {"count": 1}],
+            "last_full": full,
+        }
+
+    def avoids_fragments(self) -> bool:
+        return True
+
+    def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
+        return (True, False) if mcp == "core" else None
+
+    def subscriber_of(self, address: bytes) -> str | None:
+        return IMSI
+
+    def reservations(self) -> list[Json]:
+        return [RESERVATION]
+
+    def reservation(self, name: str) -> Json | None:
+        return RESERVATION if name in ("d-1", RESERVATION["id"]) else None
+
+    def denied(self, name: str) -> str | None:
+        return None
+
+    def ended_reservations(self) -> list[tuple[str, str]]:
+        return []
+
+    def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
+        self.asked.append((after, limit, wanted))
+        chosen = [
+            (
+                number,
+                {**HEAD, "id": f"m-{number}", "mcp": "edge" if number % 3 == 0 else "core", "subflows": 2},
+            )
+            for number in range(1, self.count + 1)
+        ]
+        chosen = [
+            (number, found)
+            for number, found in chosen
+            if wanted.mcp in (None, found["mcp"]) and wanted.state in (None, found["state"])
+        ]
+        rest = [(number, found) for number, found in chosen if number > after]
+        page = rest[:limit]
+        more = page[-1][0] if len(rest) > limit else None
+        return [found for _, found in page], len(chosen), more
+
+    def marks(self) -> dict[str, tuple[str, int]]:
+        return {f"m-{number}": ("established", 2) for number in range(1, self.count + 1)}
+
+    def session(self, session_id: str) -> Json | None:
+        if session_id == "m-2":
+            return {**HEAD, "id": "m-2", "token": None, "version": None, "subflows": [], "decision": None}
+        if session_id == "m-3":
+            return {**HEAD, "id": "m-3", "subflows": [], "decision": "d-forgotten"}
+        return {**HEAD, "subflows": SUBFLOWS, "decision": "d-1"} if session_id == "m-1" else None
+
+    def decision(self, decision_id: str) -> Json | None:
+        return DECISION if decision_id == "d-1" else None
+
+
+class Noted:
+    """Implements steering.model.control.Control: notes what is given, knows two versions of a policy."""
+
+    def __init__(self) -> None:
+        self.given: list[Any] = []
+        self.asked: list[Any] = []
+        self.current = PolicyText(3, "version: 1\n")
+        self.offset = 0
+        self.registered = {"core", "edge"}
+
+    def give(self, given: Any) -> None:
+        self.given.append(given)
+
+    def take(self, given: Any) -> None:
+        self.given.append(given)
+
+    def policy(self) -> PolicyText:
+        return self.current
+
+    def clock_offset(self) -> int:
+        return self.offset
+
+    def set_clock_offset(self, seconds: int) -> None:
+        self.offset = seconds
+
+    def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
+        self.asked.append((text, who, dry_run))
+        if "wrong" in text:
+            finding = {"line": 2, "column": 1, "code": "unknown-key", "message": "unknown key 'wrong'"}
+            return PolicyOutcome(self.current.version, [finding], False)
+        if not dry_run:
+            self.current = PolicyText(self.current.version + 1, text)
+        return PolicyOutcome(self.current.version, [], True)
+
+    def policy_versions(self) -> list[Json]:
+        return [{"version": 3, "time": "2026-11-20T10:00:00+00:00", "who": "first"}]
+
+    def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
+        return self.replace_policy("version: 1\n", who, False) if version == 3 else None
+
+    def mcp(self, name: str) -> Json | None:
+        return {"name": name, "port": "s3:1"} if name in self.registered else None
+
+    def put_mcp(self, text: str, name: str | None) -> McpOutcome:
+        self.asked.append((text, name))
+        told = McpText(text)
+        if told.name == "wrong":
+            wrong = told.placed(("name",), Code.BAD_VALUE, "not so").as_json()
+            return McpOutcome(McpAnswer.WRONG, told.name, [wrong], False, 0)
+        taken = McpAnswer.TAKEN if name is None and told.name in self.registered else McpAnswer.DONE
+        self.registered.add(told.name)
+        return McpOutcome(taken, told.name, [], True, 0)
+
+    def remove_mcp(self, name: str, force: bool) -> McpOutcome:
+        self.asked.append((name, force))
+        if self.mcp(name) is None:
+            return McpOutcome(McpAnswer.UNKNOWN, name, [], True, 0)
+        busy = name == "core" and not force
+        return McpOutcome(McpAnswer.IN_USE if busy else McpAnswer.DONE, name, [], name == "edge", 2)
+
+    def whatif(self, question: WhatIf) -> Json:
+        self.asked.append(question)
+        if question.access == "nowhere" or question.source == bytes(4):
+            raise KeyError(question.access)
+        return {name: value for name, value in DECISION.items() if name != "id"}
+
+
+class Tokens:
+    """A keyring of one token for each role, the role's name and much padding."""
+
+    def identify(self, token: str) -> Identity | None:
+        if token == TOKEN:
+            return Identity("0123abcd", Role.OPERATOR, "tests")
+        for role in Role:
+            if token == token_of(role):
+                own = "cpe-1" if role is Role.DEVICE else ""
+                return Identity(f"{role}-id", role, own, "core" if role is Role.MCP else "")
+        return None
+
+
+def name_in(path: str) -> str:
+    """What fits {name} in a route's path."""
+    return next((name for part, name in NAMES.items() if part in path), "lte")
+
+
+def token_of(role: str) -> str:
+    return f"{role}-" + "y" * 40
+
+
+def north(
+    view: Any = None, counters: Counters | None = None, control: Control | None = None, **more: Any
+) -> Northbound:
+    """The real northbound over a view, its clock standing at CLOCK."""
+    settings: Any = {
+        "now": lambda: CLOCK,
+        "epoch": "0badcafe",
+        "pseudonyms": b"k" * 32,
+        "throttle": Throttle(1e6, 1e6),
+    } | more
+    return northbound(
+        view or FixedView(),
+        control or Noted(),
+        counters or Counters(),
+        CollectorRegistry(),
+        settings.pop("keyring", None) or Tokens(),
+        settings.pop("now"),
+        **settings,
+    )
+
+
+def served(view: Any = None, counters: Counters | None = None, **more: Any) -> Application:
+    """Its application; TOKEN is an operator's."""
+    return north(view, counters, **more).application
