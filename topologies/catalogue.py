@@ -1,8 +1,9 @@
 """The scenarios by name, in the order they are listed. A scenario is loaded when it is asked for."""
 
+from collections.abc import Iterator
 from importlib import import_module
 
-from topologies.scenario import Scenario
+from topologies.kit.scenario import Scenario
 
 MODULES = {
     "off-path": "off_path",
@@ -67,5 +68,10 @@ MODULES = {
 
 def load(name: str) -> Scenario:
     """The scenario of that name. Raises KeyError."""
-    found: Scenario = import_module(f"topologies.{MODULES[name]}").SCENARIO
+    found: Scenario = import_module(f"topologies.scenarios.{MODULES[name]}").SCENARIO
     return found
+
+
+def all_of_them() -> Iterator[Scenario]:
+    """Every scenario, in the order they are listed."""
+    return map(load, MODULES)

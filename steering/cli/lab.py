@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit status 0, 1 when a check failed, 2 for bad usage or a machine that cannot run labs."""
     # Only this command needs Mininet and the labs.
-    from topologies import catalogue, environment
+    from topologies import catalogue
+    from topologies.kit import environment
 
     if args.what == "list":
         try:
@@ -121,11 +122,12 @@ def _list(as_json: bool) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from topologies import catalogue, lab
-    from topologies.processes import LabError
-    from topologies.records import Busy
-    from topologies.report import Progress, Report
-    from topologies.scenario import Options
+    from topologies import catalogue
+    from topologies.kit import lab
+    from topologies.kit.processes import LabError
+    from topologies.kit.records import Busy
+    from topologies.kit.report import Progress, Report
+    from topologies.kit.scenario import Options
 
     scenario = catalogue.load(args.name)
     report = Report(scenario.name, scenario.figure, scenario.rows, lab.environment(), without=args.without)
@@ -154,8 +156,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _all(args: argparse.Namespace) -> int:
     from topologies import catalogue
-    from topologies.campaign import Attempts, Campaign
-    from topologies.report import Progress
+    from topologies.campaign.runs import Attempts, Campaign
+    from topologies.kit.report import Progress
 
     campaign = Campaign(Attempts(Path(args.keep)), Progress(), args.jobs)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -175,7 +177,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def _clean() -> int:
-    from topologies import records
+    from topologies.kit import records
 
     removed = records.clean()
     records.forget_logs()

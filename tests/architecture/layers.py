@@ -101,7 +101,8 @@ def imports_of(path: Path) -> Iterator[Import]:
             base = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             # `from steering import wire` imports the layer too, so the names count as modules.
-            names = [f"{module}.{alias.name}" for alias in node.names] if module == "steering" else [module]
+            above = module in {"steering", "topologies"}
+            names = [f"{module}.{alias.name}" for alias in node.names] if above else [module]
             for name in names:
                 yield Import(name, node.lineno)
 

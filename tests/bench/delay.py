@@ -25,16 +25,16 @@ class DelayError(RuntimeError):
 def measure(connections: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Delays in milliseconds over `connections` of each kind. Raises DelayError."""
     # Without Mininet or root the other benchmarks run all the same.
-    from topologies import environment
+    from topologies.kit import environment
 
     try:
         environment.require()
     except environment.NotReady as error:
         raise DelayError(str(error)) from None
-    from topologies import lab, records
-    from topologies.off_path import PLAN
-    from topologies.processes import LabError
-    from topologies.report import Progress
+    from topologies.kit import lab, records
+    from topologies.kit.processes import LabError
+    from topologies.kit.report import Progress
+    from topologies.networks.off_path import PLAN
 
     plan = dataclasses.replace(PLAN, services=(ELIGIBLE, NATURAL), policy=POLICY)
     say(f"delay: {connections} steered and {connections} natural connections in the off-path lab")
@@ -50,9 +50,9 @@ def measure(connections: int, say: Callable[[str], None]) -> dict[str, Any]:
 
 def _capture(made: Any, connections: int) -> list[Any]:
     """Open them, by turns, and return what the host's first interface saw."""
-    from topologies.network import drop_endpoints
-    from topologies.plan import address_of
-    from topologies.processes import LabError
+    from topologies.kit.network import drop_endpoints
+    from topologies.kit.plan import address_of
+    from topologies.kit.processes import LabError
 
     host = made.host("ue")
     drop_endpoints(host)  # one subflow each: a join would be a second SYN

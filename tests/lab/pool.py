@@ -1,7 +1,7 @@
 """Labs that tests asked for, run a few at a time before the tests that judge them come up.
 
 Labs mostly wait. Each runs as an operator runs it, by `steering lab run`, in namespaces and with an Open vSwitch
-of its own (topologies/isolation.py). They start in the order of their tests, so that a test waits for its own
+of its own (topologies/kit/isolation.py). They start in the order of their tests, so that a test waits for its own
 lab and for nothing that comes after it.
 """
 
@@ -18,8 +18,8 @@ from typing import NamedTuple, Self
 import pytest
 
 from tests.lab.running import ROOT, Ran
-from topologies import isolation
-from topologies.doors import Doors
+from topologies.campaign.doors import Doors
+from topologies.kit import isolation
 
 FEW = 2  # missed checks
 LIMIT_S = 240.0  # of one lab; the longest take a minute

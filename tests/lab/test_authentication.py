@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from topologies.lab import Lab, ofctl, running
-from topologies.off_path import PLAN
-from topologies.report import Progress
+from topologies.kit.lab import Lab, ofctl, running
+from topologies.kit.report import Progress
+from topologies.networks.off_path import PLAN
 
 POLICY = """policy: 1
 keep_keys: true

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.running import ROOT
-from topologies.campaign import Attempts, Campaign
-from topologies.report import Progress
+from topologies.campaign.runs import Attempts, Campaign
+from topologies.kit.report import Progress
 
 
 def document(*failed: str) -> dict[str, Any]:

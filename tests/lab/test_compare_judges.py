@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from topologies.captures import Segment
-from topologies.compare import check_curl, check_native, check_outside
-from topologies.comparison import document
-from topologies.ground import FiveTuple
-from topologies.report import Report
-from topologies.socks_client import round_trips
+from topologies.campaign.comparison import document
+from topologies.kit.captures import Segment
+from topologies.kit.ground import FiveTuple
+from topologies.kit.report import Report
+from topologies.measures.socks_client import round_trips
+from topologies.scenarios.compare import check_curl, check_native, check_outside
 
 UP = FiveTuple("192.168.1.11", 40000, "10.8.0.2", 1081)
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from topologies.captures import CAPABLE, JOIN, Segment
-from topologies.ground import FiveTuple, Subflow, parse_counters, parse_subflows
-from topologies.hybrid import payload
-from topologies.pins import capture_view, kernel_view
+from topologies.kit.captures import CAPABLE, JOIN, Segment
+from topologies.kit.ground import FiveTuple, Subflow, parse_counters, parse_subflows
+from topologies.measures.cpe_transfer import payload
+from topologies.measures.pins import capture_view, kernel_view
 
 LTE = FiveTuple("10.1.0.2", 40001, "10.9.0.2", 5001)
 NATTED = FiveTuple("10.3.0.2", 40002, "10.9.0.2", 5001)

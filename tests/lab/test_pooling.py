@@ -4,8 +4,8 @@ import networkx as nx
 import pytest
 
 from tests.lab.running import Ran, assert_held
-from topologies.handover import PLAN as HANDOVER
-from topologies.plan import split_port
+from topologies.kit.plan import split_port
+from topologies.scenarios.handover import PLAN as HANDOVER
 
 
 @pytest.mark.row("D-6.2c", "D-4.2c")

@@ -1,0 +1,221 @@
+"""All labs and all their negative controls, a few at a time, each isolated; one table and one JSON document.
+
+A control is *caught* when its run ends with failed checks; a run that broke (no report, or the lab itself did
+not work) shows nothing and counts as *broken*. A lab that missed nothing but rates runs once more, alone, and the table
+says so: two labs, and whoever else is on the machine, cost each other rate. Whatever else was missed is a failure.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from topologies import catalogue
+from topologies.campaign.doors import Doors
+from topologies.kit import isolation
+from topologies.kit.report import Progress, columns
+
+LIMIT_S = 600.0
+FIGURES = (
+    *(f"D-F{n}" for n in range(1, 5)),
+    *(f"N-F{n}" for n in range(1, 17)),
+    *(f"S-F{n}" for n in range(1, 6)),
+)
+BROKEN_LAB = "the lab itself works"
+FIGURE_ID = re.compile(r"^[DNS]-F\d+$")
+
+
+@dataclass
+class Outcome:
+    """One run. `verdict` is passed, failed or broken; of a control caught, missed or broken.
+
+    `first`: the rates that the first of two runs missed.
+    """
+
+    scenario: str
+    without: str
+    verdict: str
+    seconds: float
+    runs: int
+    held: int
+    checks: int
+    failed: list[str]
+    first: list[str] = field(default_factory=list)
+
+
+class Attempts:
+    """Runs of `steering lab run`, each isolated; reports, output and logs go to `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._running: list[subprocess.Popen[str]] = []
+        self._ended = False
+        self._begun: set[str] = set()
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def run(self, name: str, control: str) -> dict[str, Any]:
+        """One run's report as its JSON document; empty if there is none. A second run's files end in `-again`."""
+        if self._ended:
+            return {}
+        stem = f"{name}-without-{control}" if control else name
+        stem += "-again" * (stem in self._begun)
+        self._begun.add(stem)
+        report = self._directory / f"{stem}.json"
+        report.unlink(missing_ok=True)
+        words = [sys.executable, "-m", "steering", "lab", "run", name, "--json", str(report)]
+        words += ["--without", control] if control else []
+        with (self._directory / f"{stem}.txt").open("w") as output:
+            running = subprocess.Popen(
+                isolation.command(words, self._directory / f"{stem}.logs"),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                # Ctrl-C reaches this process alone, which then ends them in order.
+                start_new_session=True,
+            )
+            self._running.append(running)
+            try:
+                running.wait(LIMIT_S)
+            except subprocess.TimeoutExpired:
+                isolation.end(running)
+            finally:
+                self._running.remove(running)
+        found: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {}
+        return found
+
+    def end(self) -> None:
+        """End what runs now, and run nothing more."""
+        self._ended = True
+        for running in list(self._running):
+            isolation.end(running)
+
+
+@dataclass
+class Campaign:
+    """What was run, in the catalogue's order."""
+
+    attempts: Attempts
+    say: Progress
+    jobs: int = 1
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._doors = Doors(self.jobs)
+
+    def run(self, names: Sequence[str], with_controls: bool) -> None:
+        """Run these scenarios, and their controls. KeyboardInterrupt ends what runs."""
+        work = [(name, "") for name in names]
+        if with_controls:
+            work += [(name, control) for name in names for control in catalogue.load(name).controls]
+        self.say(f"{len(work)} runs, {self.jobs} at a time")
+        with ThreadPoolExecutor(self.jobs) as pool:
+            try:
+                self.outcomes = list(pool.map(lambda one: self._one(*one), work))
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.attempts.end()
+                raise
+
+    def _one(self, name: str, control: str) -> Outcome:
+        began = time.monotonic()
+        with self._doors.entered(catalogue.load(name).alone):
+            document = self.attempts.run(name, control)
+        first: list[str] = []
+        if not control and _only_rates(missed := _missed(document)):
+            first = missed
+            with self._doors.entered(alone=True):
+                document = self.attempts.run(name, control)
+        checks = document.get("checks", [])
+        failed = _missed(document)
+        outcome = Outcome(
+            scenario=name,
+            without=control,
+            verdict=_verdict(bool(control), document, failed),
+            seconds=round(time.monotonic() - began, 1),
+            runs=2 if first else 1,
+            held=len(checks) - len(failed),
+            checks=len(checks),
+            failed=failed,
+            first=first,
+        )
+        title = f"{name} without {control}" if control else name
+        self.say(
+            f"{title}: {outcome.verdict}, {outcome.held} of {outcome.checks} checks, {outcome.seconds:.0f} s"
+        )
+        return outcome
+
+    @property
+    def passed(self) -> bool:
+        """Every lab passed, and every control was caught."""
+        return bool(self.outcomes) and all(one.verdict in ("passed", "caught") for one in self.outcomes)
+
+    def document(self) -> dict[str, Any]:
+        """{"passed", "figures": {id: {scenario: verdict}}, "missing": [id], "runs": [Outcome]}."""
+        drawn = self.figures()
+        return {
+            "passed": self.passed,
+            "figures": drawn,
+            "missing": [figure for figure in FIGURES if figure not in drawn],
+            "runs": [asdict(one) for one in self.outcomes],
+        }
+
+    def figures(self) -> dict[str, dict[str, str]]:
+        """Each figure of the drafts and slides that was drawn, with the scenarios that did and their verdicts."""
+        drawn: dict[str, dict[str, str]] = {}
+        for one in self.outcomes:
+            if not one.without:
+                for figure in filter(FIGURE_ID.match, catalogue.load(one.scenario).rows):
+                    drawn.setdefault(figure, {})[one.scenario] = one.verdict
+        return {figure: drawn[figure] for figure in FIGURES if figure in drawn}
+
+    def text(self) -> str:
+        """The table: figures, scenario, what it shows, result, and what became of its controls."""
+        rows = [["FIGURES", "SCENARIO", "ORACLE", "RESULT", "WITHOUT"]]
+        for one in self.outcomes:
+            if one.without:
+                continue
+            scenario = catalogue.load(one.scenario)
+            drawn = " ".join(filter(FIGURE_ID.match, scenario.rows)) or "-"
+            taken = [
+                f"{c.without}: {c.verdict}" for c in self.outcomes if c.scenario == one.scenario and c.without
+            ]
+            held = f"{one.held} of {one.checks} checks"
+            rows.append([drawn, one.scenario, held, one.verdict, ", ".join(taken) or "-"])
+        failed = [
+            f"{one.scenario}{f' without {one.without}' if one.without else ''}: {one.verdict}: "
+            f"{'; '.join(one.failed[:3]) or 'no check failed'}"
+            for one in self.outcomes
+            if one.verdict not in ("passed", "caught")
+        ]
+        again = [
+            f"{one.scenario}: ran once more, alone; at first: {'; '.join(one.first)}"
+            for one in self.outcomes
+            if one.first
+        ]
+        drawn_count = len(self.figures())
+        return "\n".join(
+            [*columns(rows), "", f"{drawn_count} of {len(FIGURES)} figures drawn", *failed, *again]
+        )
+
+
+def _verdict(control: bool, document: dict[str, Any], failed: list[str]) -> str:
+    if not document or BROKEN_LAB in failed:
+        return "broken"
+    if control:
+        return "caught" if failed else "missed"
+    return "passed" if document["passed"] else "failed"
+
+
+def _only_rates(missed: list[str]) -> bool:
+    return bool(missed) and all("goodput" in name for name in missed)
+
+
+def _missed(document: dict[str, Any]) -> list[str]:
+    return [check["name"] for check in document.get("checks", []) if not check["held"]]

@@ -1,0 +1,162 @@
+"""Captures: tcpdump at a port, read by tshark. One that dropped packets proves nothing and says so."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from topologies.kit.ground import FiveTuple
+from topologies.kit.network import LabHost
+from topologies.kit.processes import LabError, Running
+from topologies.kit.records import Record
+
+SNAP = 160  # Ethernet 14, VLAN 4, IPv6 40, TCP with all options 60, and some data
+BUFFER_KIB = 8192
+JOIN, CAPABLE, ADD_ADDR = "1", "0", "3"
+C_FLAG = "tcp.flags.syn == 1 && tcp.flags.ack == 1 && tcp.options.mptcp.nomoresubflows.flag == 1"
+_DROPPED = re.compile(r"(\d+) packets? dropped by kernel")
+_FIELDS = (
+    "frame.time_epoch", "ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport",
+    "tcp.flags", "tcp.len", "tcp.options.mptcp.subtype", "tcp.options.mptcp.recvtok", "eth.src",
+    "tcp.options.mptcp.sendkey", "tcp.seq_raw", "tcp.options", "frame.len",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One TCP segment.
+
+    `options` are its MPTCP subtypes as digits, `token` that of a join's SYN and `key` that of the sender's
+    MP_CAPABLE, both hex or empty; `raw_options` all TCP option bytes as hex; `size` the whole frame's bytes.
+    """
+
+    time: float
+    flow: FiveTuple
+    flags: int
+    length: int
+    options: tuple[str, ...]
+    token: str
+    source_mac: str
+    key: str
+    sequence: int
+    raw_options: str
+    size: int = 0
+
+    @property
+    def syn(self) -> bool:
+        """A SYN that is no SYN/ACK."""
+        return self.flags & 0x12 == 0x02
+
+    @property
+    def syn_ack(self) -> bool:
+        """A SYN/ACK."""
+        return self.flags & 0x12 == 0x12
+
+
+class Capture:
+    """A running or ended capture at one interface, of a host or (host None) of a switch."""
+
+    def __init__(
+        self,
+        record: Record,
+        interface: str,
+        host: LabHost | None = None,
+        what: str = "tcp",
+        snap: int = SNAP,
+    ) -> None:
+        number = len(list(record.directory.glob("*.pcap")))
+        what_it_is = f"capture-{number}-{interface}"
+        self.file: Path = record.directory / f"{what_it_is}.pcap"
+        self.file.touch()
+        command = ["tcpdump", "-i", interface, "-w", str(self.file), "-s", str(snap), "-B", str(BUFFER_KIB)]
+        command += ["-n", "-U", "-Z", "root", *what.split()]
+        self._running = Running(record, what_it_is, command, host)
+        self._running.wait_for(lambda: "listening on" in self._log(), 5, "no capture")
+        self._segments: list[Segment] | None = None
+
+    def _log(self) -> str:
+        return self._running.log.read_text(errors="replace")
+
+    def stop(self) -> None:
+        """End it. Raises LabError if packets were lost: then nothing can be said from it."""
+        self._running.end(signal.SIGINT)
+        dropped = _DROPPED.search(self._log())
+        if dropped is None or dropped[1] != "0":
+            raise LabError(f"capture at {self.file.stem} lost packets: {self._running.last_line()}")
+
+    def segments(self) -> list[Segment]:
+        """Every TCP segment, in order; read once."""
+        if self._segments is None:
+            self._segments = list(read(self.file))
+        return self._segments
+
+
+def read(file: Path) -> Iterator[Segment]:
+    """TCP segments of a capture file as tshark dissects them. Raises LabError."""
+    command = [
+        "tshark",
+        "-n",
+        "-r",
+        str(file),
+        "-Y",
+        "tcp && !icmp && !icmpv6",
+        "-T",
+        "fields",
+        "-E",
+        "separator=|",
+    ]
+    command += ["-o", "tcp.analyze_sequence_numbers:FALSE", "-o", "tcp.desegment_tcp_streams:FALSE"]
+    for field in _FIELDS:
+        command += ["-e", field]
+    read_out = subprocess.run(command, capture_output=True, text=True, check=False)
+    if read_out.returncode:
+        raise LabError(f"tshark cannot read {file.name}: {read_out.stderr.strip().splitlines()[-1]}")
+    for line in read_out.stdout.splitlines():
+        cells = line.split("|")
+        (
+            time,
+            src4,
+            src6,
+            sport,
+            dst4,
+            dst6,
+            dport,
+            flags,
+            length,
+            subtypes,
+            token,
+            mac,
+            key,
+            seq,
+            raw,
+            size,
+        ) = cells
+        yield Segment(
+            float(time),
+            FiveTuple(src4 or src6, int(sport), dst4 or dst6, int(dport)),
+            int(flags, 16),
+            int(length or 0),
+            tuple(s for s in subtypes.split(",") if s),
+            _hex(token, 8),
+            mac,
+            _hex(key, 16),
+            int(seq),
+            raw,
+            int(size),
+        )
+
+
+def _hex(number: str, digits: int) -> str:
+    """tshark shows 32- and 64-bit fields as decimal or 0x hex, according to their type."""
+    return f"{int(number, 0):0{digits}x}" if number else ""
+
+
+def frames(file: Path, display_filter: str) -> int:
+    """How many frames of a capture tshark's display filter matches. Raises LabError."""
+    command = ["tshark", "-n", "-r", str(file), "-Y", display_filter, "-T", "fields", "-e", "frame.number"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise LabError(f"tshark cannot read {file.name}: {found.stderr.strip().splitlines()[-1]}")
+    return len(found.stdout.split())

@@ -1,0 +1,245 @@
+"""The controller under test: a `steering run` process of its own, and what its REST interface says."""
+
+import contextlib
+import json
+import random
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from topologies.kit.ground import FiveTuple
+from topologies.kit.plan import Plan, site_text
+from topologies.kit.processes import LabError, Running
+from topologies.kit.records import Record
+
+READY_S = 30.0
+PAGE = 500
+PATIENCE = 20  # times that a request is sent again where REST says "later"
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on now.
+
+    Below the range of ephemeral ports: a switch that tries again and again would else connect to itself.
+    """
+    while True:
+        number = random.randrange(20_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", number))
+            return number
+
+
+class Gone(LabError):
+    """What was asked for is not there, or no more."""
+
+
+class Controller:
+    """Starts, kills and starts again on the same ports and state directory."""
+
+    def __init__(self, record: Record, plan: Plan, disabled: Sequence[str] = ()) -> None:
+        self._record = record
+        self._plan = plan
+        self._disabled = tuple(disabled)
+        self.port, self.rest_port = free_port(), free_port()
+        self._state = record.directory / "controller"
+        self._running: Running | None = None
+        self.site = record.directory / "site.yaml"
+        self.policy = record.directory / "policy.yaml"
+        self.site.write_text(site_text(plan))
+        self.policy.write_text(plan.policy)
+
+    @property
+    def state(self) -> Path:
+        """Its state directory."""
+        return self._state
+
+    def start(self, disabled: Sequence[str] | None = None) -> None:
+        """Start the process; `disabled` mechanisms replace those given at first."""
+        if disabled is not None:
+            self._disabled = tuple(disabled)
+        command = [
+            sys.executable,
+            "-m",
+            "steering",
+            "run",
+            "--site",
+            str(self.site),
+            "--policy",
+            str(self.policy),
+        ]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--rest", f"127.0.0.1:{self.rest_port}"]
+        command += ["--state-dir", str(self._state)]
+        for mechanism in self._disabled:
+            command += ["--disable", mechanism]
+        self._running = Running(self._record, "controller", command)
+
+    def wait_ready(self) -> None:
+        """Wait until every switch is connected, every link found and every MCP resolved. Raises LabError."""
+        assert self._running is not None
+        self._running.wait_for(lambda: not self._missing(), READY_S, "not ready")
+
+    def _missing(self) -> bool:
+        try:
+            health, topology = self.health(), self.get("/v1/topology")
+            mcps = self.mcps().values()
+        except (OSError, LabError):
+            return True
+        up = [link for link in topology["links"] if link["up"]]
+        return not (
+            health["status"] == "ok"
+            and health["switches"]["connected"] >= len(self._plan.switches)
+            and len(up) >= 2 * len(self._plan.wires)  # each direction is a link of its own
+            and all(mcp["reachable"] for mcp in mcps)
+        )
+
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._running is not None and self._running.alive()
+
+    def stop(self) -> int:
+        """SIGTERM and wait; its exit status."""
+        return self._running.end() if self._running is not None else 0
+
+    def kill(self) -> None:
+        """SIGKILL: what a crash looks like to the switches."""
+        if self._running is not None:
+            self._running.popen.kill()
+            self._running.popen.wait(5.0)
+
+    def get(self, path: str) -> Any:
+        """A resource as JSON. Raises LabError for an answer that is not 200, OSError when nobody listens."""
+        return self.request("GET", path)
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the REST as its operator; JSON goes out unless `body` is text (YAML). What is replaced is replaced
+        whatever it was (`If-Match: *`); who asks too often waits as told. Raises LabError for a refusal, Gone for 404,
+        OSError."""
+        token = (self._state / "token").read_text().strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        data = None
+        if body is not None:
+            text = body if isinstance(body, str) else json.dumps(body)
+            data = text.encode()
+            headers["Content-Type"] = "application/yaml" if isinstance(body, str) else "application/json"
+            headers["If-Match"] = "*"
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.rest_port}{path}", data=data, headers=headers, method=method
+        )
+        for again in range(PATIENCE, -1, -1):
+            try:
+                with urllib.request.urlopen(request, timeout=10.0) as answer:
+                    told = answer.read()
+                break
+            except urllib.error.HTTPError as error:
+                if error.code == 404:
+                    raise Gone(f"{method} {path}: 404") from None
+                if error.code != 429 or not again:
+                    raise LabError(f"{method} {path}: {error.code} {error.read(400)!r}") from None
+                time.sleep(float(error.headers.get("Retry-After") or 1))
+        return told.decode() if path == "/metrics" else json.loads(told)
+
+    def put_policy(self, text: str) -> int:
+        """Put a policy in force over REST; its version. Raises LabError with the findings."""
+        version: int = self.request("PUT", "/v1/policy", text)["version"]
+        return version
+
+    def whatif(self, source: str, destination: str, port: int) -> dict[str, Any]:
+        """What would become of a connection."""
+        asked = {"source": source, "destination": destination, "port": port}
+        found: dict[str, Any] = self.request("POST", "/v1/whatif", asked)
+        return found
+
+    def ask(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, Any]:
+        """Change something: the answer's status and body, whatever they are. A text goes as YAML, None not at all."""
+        kind = "application/yaml" if isinstance(body, str) else "application/json"
+        data = body if isinstance(body, str) else json.dumps(body)
+        token = (self._state / "token").read_text().strip()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.rest_port}{path}",
+            data=None if body is None else data.encode(),
+            method=method,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": kind, "If-Match": "*", **headers},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10.0) as answer:
+                return answer.status, json.loads(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
+
+    def _get_or_none(self, path: str) -> Any:
+        try:
+            return self.get(path)
+        except Gone:
+            return None
+
+    def health(self) -> dict[str, Any]:
+        """/v1/health."""
+        found: dict[str, Any] = self.get("/v1/health")
+        return found
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """Every session's row, all pages."""
+        rows: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            page = self.get(f"/v1/sessions?limit={PAGE}{after}")
+            rows += page["sessions"]
+            if page["next"] is None:
+                return rows
+            after = f"&cursor={page['next']}"
+
+    def detailed(self) -> list[dict[str, Any]]:
+        """Every session with its subflows. One that ends between the list and its own answer is left out."""
+        found = (self._get_or_none(f"/v1/sessions/{row['id']}") for row in self.sessions())
+        return [session for session in found if session is not None]
+
+    def mcps(self) -> dict[str, dict[str, Any]]:
+        """MCPs by name."""
+        return {mcp["name"]: mcp for mcp in self.get("/v1/mcps")["mcps"]}
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that carry these labels; 0 if there is none."""
+        total = 0.0
+        for line in self.get("/metrics").splitlines():
+            head, _, value = line.rpartition(" ")
+            if head.partition("{")[0] == name and all(f'{k}="{v}"' in head for k, v in labels.items()):
+                total += float(value)
+        return total
+
+    def settled(self, name: str, wanted: float, seconds: float = 10.0, **labels: str) -> float:
+        """A metric once it has come to `wanted`, or as it is after that time: a busy machine takes longer."""
+        limit = time.monotonic() + seconds
+        while (found := self.metric(name, **labels)) < wanted and time.monotonic() < limit:
+            time.sleep(0.2)
+        return found
+
+    @property
+    def url(self) -> str:
+        """Where its REST interface is."""
+        return f"http://127.0.0.1:{self.rest_port}"
+
+    @property
+    def state_dir(self) -> Path:
+        """Its state directory: the operator's token, and the file of the others."""
+        return self._state
+
+    def log_path(self) -> Path:
+        """Its log, kept over restarts."""
+        return self._record.directory / "controller.log"
+
+
+def flows_of(session: dict[str, Any]) -> list[FiveTuple]:
+    """The 5-tuples of a detailed session's subflows, host first."""
+    return [
+        FiveTuple(str(ip_address(s["src"])), s["sport"], str(ip_address(s["dst"])), s["dport"])
+        for s in session["subflows"]
+    ]

@@ -1,0 +1,89 @@
+"""What the kernels of hosts and MCPs say: MPTCP counters and the subflows that `ss` lists with their tokens."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from topologies.kit.network import LabHost
+
+_ADDRESS = r"(\S+):(\d+)"
+_LINE = re.compile(rf"^(?P<state>\S+)\s+\d+\s+\d+\s+{_ADDRESS}\s+{_ADDRESS}\s")
+_TOKENS = re.compile(r"tcp-ulp-mptcp flags:(\S*) token:([0-9a-f]+)\(id:(\d+)\)/([0-9a-f]+)\(id:(\d+)\)")
+_RECEIVED = re.compile(r"bytes_acked:(\d+)")
+
+
+@dataclass(frozen=True)
+class FiveTuple:
+    """A TCP connection seen from the side that opened it; addresses in their shortest form."""
+
+    src: str
+    sport: int
+    dst: str
+    dport: int
+
+    def reversed(self) -> "FiveTuple":
+        """The same connection seen from the other side."""
+        return FiveTuple(self.dst, self.dport, self.src, self.sport)
+
+
+@dataclass(frozen=True)
+class Subflow:
+    """A subflow as `ss` lists it. Tokens are 8 hex digits: of the peer's key and of this side's own.
+
+    `join` tells a later subflow by its address ids: the initial subflow has 0 on both sides.
+    """
+
+    flow: FiveTuple
+    state: str
+    peer_token: str
+    own_token: str
+    join: bool
+    bytes_acked: int
+
+
+def plain_address(text: str) -> str:
+    """`[::ffff:10.1.0.2]%eth0` -> `10.1.0.2`."""
+    address = ip_address(text.partition("%")[0].strip("[]"))
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+def parse_subflows(text: str) -> list[Subflow]:
+    """Subflows in the output of `ss -tinHO`; listeners and plain TCP are left out."""
+    found: list[Subflow] = []
+    for line in text.splitlines():
+        head, tokens = _LINE.match(line), _TOKENS.search(line)
+        if head is None or tokens is None or head["state"] == "LISTEN":
+            continue
+        flow = FiveTuple(plain_address(head[2]), int(head[3]), plain_address(head[4]), int(head[5]))
+        acked = _RECEIVED.search(line)
+        # An MP_JOIN is known by J or j in the flags; the ids alone say nothing before it is confirmed.
+        join = "j" in tokens[1].lower()
+        peer, own = tokens[2].rjust(8, "0"), tokens[4].rjust(8, "0")
+        found.append(Subflow(flow, head["state"], peer, own, join, int(acked[1]) if acked else 0))
+    return found
+
+
+def subflows(host: LabHost) -> list[Subflow]:
+    """The MPTCP subflows of a host now."""
+    return parse_subflows(host.pexec("ss -tinHO")[0])
+
+
+def counters(host: LabHost) -> dict[str, int]:
+    """A host's MPTCP counters since its start, without the prefix MPTcpExt."""
+    return parse_counters(host.pexec("cat /proc/net/netstat")[0])
+
+
+def parse_counters(text: str) -> dict[str, int]:
+    """The MPTcpExt pair of lines of /proc/net/netstat."""
+    rows = [line.split()[1:] for line in text.splitlines() if line.startswith("MPTcpExt:")]
+    if len(rows) != 2:
+        return {}
+    return {name: int(value) for name, value in zip(rows[0], rows[1], strict=True)}
+
+
+def delta(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    """What was counted between two readings; only what changed."""
+    return {
+        name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)
+    }

@@ -1,0 +1,256 @@
+"""A lab that runs: the network of a plan, its servers, relays, captures and controller, all in one record."""
+
+import contextlib
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from topologies.kit import processes, records
+from topologies.kit.captures import SNAP, Capture
+from topologies.kit.controller import Controller, free_port
+from topologies.kit.emulator import CLI, Mininet, RemoteController, setLogLevel
+from topologies.kit.ground import counters, delta
+from topologies.kit.network import BuildError, LabHost, LabSwitch, SteeringTopo, has_netem, kernel_datapath
+from topologies.kit.plan import Kind, Plan, split_port
+from topologies.kit.processes import Agent, LabError, Running
+from topologies.kit.report import Progress
+from topologies.kit.scenario import MECHANISMS
+
+PREFIX = "st-lab-"  # of every switch and so of every interface that a lab makes outside its namespaces
+SESSION_ENTRIES = "table=1,cookie=0x5e10000000000000/0xfff0000000000000"
+CAPTURE_DELAY_S = 1.2  # the kernel hands a capture its packets at most a second late
+
+
+class Lab:
+    """Handles of one running lab. Made by `running`."""
+
+    def __init__(
+        self, plan: Plan, record: records.Record, net: Mininet, controller: Controller, say: Progress
+    ) -> None:
+        self.plan, self.record, self.controller, self.say = plan, record, controller, say
+        self._net = net
+        self.agents: dict[str, Agent] = {}
+        self.servers: dict[str, Running] = {}
+        self.relays: dict[str, Running] = {}
+        self._captures: list[Capture] = []
+        self._baseline: dict[str, dict[str, int]] = {}
+
+    def host(self, name: str) -> LabHost:
+        """A host by the plan's name."""
+        found: LabHost = self._net.get(name)
+        return found
+
+    def switch(self, name: str) -> str:
+        """The bridge of a switch of the plan."""
+        return PREFIX + name
+
+    def interface(self, port: str) -> str:
+        """`s1:2` -> the interface at that switch port, on the switch's side."""
+        name, number = split_port(port)
+        return f"{PREFIX}{name}-eth{number}"
+
+    def start_services(self, more: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
+        """Servers, relays (with `more` options, by MCP), and an agent on every end host."""
+        plan = self.plan
+        for box in plan.of_kind(Kind.SERVER, Kind.M_SERVER):
+            self.servers[box.name] = processes.serve(
+                self.record, self.host(box.name), plan.services, mptcp=box.kind is Kind.M_SERVER
+            )
+        for box in plan.of_kind(Kind.MCP):
+            relay = processes.relay(
+                self.record,
+                self.host(box.name),
+                plan.services,
+                plan.server_prefixes(),
+                (*box.relay, *more.get(box.name, ())),
+            )
+            self.relays[box.name] = relay
+        for box in plan.of_kind(Kind.CPE):
+            self.relays[box.name] = processes.upstream_relay(
+                self.record, self.host(box.name), len(box.nics), box.relay
+            )
+        for box in plan.of_kind(Kind.DUAL, Kind.PLAIN, Kind.SERVER, Kind.M_SERVER):
+            self.agents[box.name] = Agent(self.record, self.host(box.name))
+        self.mark()
+
+    def start_controller(self, disabled: Sequence[str] | None = None) -> None:
+        """Start the controller and wait until every switch has its entries.
+
+        Of the mechanisms in `disabled` it is told those that it knows; the others are the scenario's own.
+        """
+        self.controller.start(None if disabled is None else [m for m in disabled if m in MECHANISMS])
+        self.controller.wait_ready()
+
+    def mark(self) -> None:
+        """Counters are told from here on."""
+        self._baseline = {box.name: counters(self.host(box.name)) for box in self.plan.boxes}
+
+    def counted(self, name: str) -> dict[str, int]:
+        """MPTCP counters of a host since the last `mark`; absent means 0."""
+        return delta(self._baseline[name], counters(self.host(name)))
+
+    def capture_port(self, port: str, what: str = "tcp", snap: int = SNAP) -> Capture:
+        """Capture at a switch port, from the switch's side; `snap` bytes of each packet, 0 for all."""
+        return self._capture(Capture(self.record, self.interface(port), None, what, snap))
+
+    def capture_host(self, name: str, nic: int = 0, what: str = "tcp") -> Capture:
+        """Capture at a host's interface, inside its namespace."""
+        host = self.host(name)
+        return self._capture(Capture(self.record, host.interface(nic), host, what))
+
+    def _capture(self, capture: Capture) -> Capture:
+        self._captures.append(capture)
+        return capture
+
+    def stop_captures(self) -> None:
+        """End all captures; their files stay until the lab ends. Raises LabError if one lost packets."""
+        time.sleep(CAPTURE_DELAY_S)
+        captures, self._captures = self._captures, []
+        for capture in captures:
+            capture.stop()
+
+    def command_line(self) -> None:
+        """Mininet's own prompt on this network."""
+        CLI(self._net)
+
+
+@contextlib.contextmanager
+def running(plan: Plan, say: Progress, disabled: Sequence[str] = (), keep: bool = False) -> Iterator[Lab]:
+    """Build a lab and take it down, whatever happens inside. Raises LabError, records.Busy.
+
+    With `keep` the directory (captures, logs, site file) stays, and its path is said.
+    """
+    setLogLevel("critical")
+    logging.getLogger("mininet").propagate = False
+    with records.lock():
+        for line in records.clean():
+            say(f"removed what an earlier lab left: {line}")
+        record = records.open_record(plan.name)
+        try:
+            yield from _built(plan, record, say, disabled)
+        except (LabError, BuildError) as error:
+            raise LabError(f"{error} (logs: {_saved_logs(record)})") from None
+        finally:
+            records.remove(record, keep)
+            if keep:
+                say(f"kept {record.directory}")
+
+
+def _built(plan: Plan, record: records.Record, say: Progress, disabled: Sequence[str]) -> Iterator[Lab]:
+    say(f"building {plan.name}: {len(plan.switches)} switches, {len(plan.boxes)} hosts")
+    controller = Controller(record, plan, [m for m in disabled if m in MECHANISMS])
+    record.switches = [PREFIX + switch for switch in plan.switches]
+    record.save()
+    net = Mininet(topo=SteeringTopo(plan, PREFIX), controller=None, switch=LabSwitch, build=False)
+    net.addController("c0", controller=RemoteController, ip="127.0.0.1", port=controller.port)
+    try:
+        _start(net, record)
+        _check_shapes(plan, net)
+        for switch, delay in plan.slow:
+            _slow_down(record, controller, PREFIX + switch, delay)
+        yield Lab(plan, record, net, controller, say)
+    finally:
+        records.end_processes([p for p in record.processes if not p.what.startswith("namespace ")])
+        # An interrupted command leaves Mininet's nodes unable to take another; the record removes the rest.
+        with contextlib.suppress(Exception):
+            net.stop()
+
+
+def _start(net: Mininet, record: records.Record) -> None:
+    """Build the network and write down its processes. Raises LabError: Mininet's complaints are bare Exceptions."""
+    try:
+        net.build()
+        for node in [*net.hosts, *net.switches, *net.controllers]:
+            record.add_process(node.pid, f"namespace {node.name}")
+        net.start()
+    except Exception as error:
+        complaint = " ".join(str(error).split()) or type(error).__name__
+        raise LabError(f"the network cannot be built: {complaint}") from None
+
+
+def _slow_down(record: records.Record, controller: Controller, bridge: str, delay_ms: int) -> None:
+    """Put a delay between a switch and the controller, on the switch's way up."""
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "topologies.programs.slow_channel",
+        str(port),
+        str(controller.port),
+        str(delay_ms),
+    ]
+    Running(record, f"slow-{bridge}", command)
+    set_controller(bridge, port)
+
+
+def ofctl(bridge: str, *words: str) -> str:
+    """`ovs-ofctl` on a switch, behind the controller's back. Raises LabError."""
+    done = subprocess.run(
+        ["ovs-ofctl", "-O", "OpenFlow13", words[0], bridge, *words[1:]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise LabError(f"ovs-ofctl {words[0]} {bridge}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def session_entries(lab: Lab) -> int:
+    """Session entries in all switches: those of table SESSION with a session's cookie."""
+    dumps = (ofctl(lab.switch(name), "dump-flows", SESSION_ENTRIES) for name in lab.plan.switches)
+    return sum(line.count("cookie=") for dump in dumps for line in dump.splitlines())
+
+
+def set_controller(bridge: str, port: int) -> None:
+    """Point a switch at a controller's port of loopback. Setting what is set already makes it connect anew."""
+    subprocess.run(["ovs-vsctl", "del-controller", bridge], check=True, capture_output=True)
+    command = ["ovs-vsctl", "--", "set-controller", bridge, f"tcp:127.0.0.1:{port}"]
+    command += ["--", "set", "controller", bridge, "max_backoff=1000"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _saved_logs(record: records.Record) -> str:
+    """Logs outlive a lab that went wrong: they are what explains it."""
+    target = records.LAST_LOGS
+    target.mkdir(exist_ok=True)
+    for old in target.iterdir():
+        old.unlink()
+    for log in record.directory.glob("*.log"):
+        (target / log.name).write_bytes(log.read_bytes())
+    return str(target)
+
+
+def _check_shapes(plan: Plan, net: Mininet) -> None:
+    """Every shaped interface has its limit. Mininet only prints when tc refuses, and goes on unshaped."""
+    shaped: list[tuple[Any, str]] = []
+    for box in plan.boxes:
+        for number, nic in enumerate(box.nics):
+            if nic.mbit is not None:
+                host = net.get(box.name)
+                shaped.append((host, host.interface(number)))
+    for node, interface in shaped:
+        peer = node.intf(interface).link
+        for end in (peer.intf1, peer.intf2):
+            listed = end.node.cmd(f"tc qdisc show dev {end.name}")
+            if " tbf " not in listed:
+                raise LabError(f"{end.name} is not shaped: tc says '{listed.strip() or 'nothing'}'")
+
+
+def environment() -> dict[str, Any]:
+    """What the lab runs on, said in every report."""
+    version = subprocess.run(["ovs-vsctl", "--version"], capture_output=True, text=True, check=False).stdout
+    kernel = subprocess.run(["uname", "-r"], capture_output=True, text=True, check=False).stdout
+    netem = has_netem()
+    return {
+        "kernel": kernel.strip(),
+        "open_vswitch": version.splitlines()[0].split()[-1],
+        "datapath": "kernel" if kernel_datapath() else "userspace",
+        "netem": netem,
+        "links": "rate limits only (TBF)"
+        + ("" if netem else ": this kernel has no netem, so no delay, no loss"),
+    }

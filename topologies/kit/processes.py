@@ -1,0 +1,192 @@
+"""Processes of a lab: started in a namespace or beside it, written into the record, ended with the lab."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from topologies.kit.network import LabHost
+from topologies.kit.records import Record
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROGRAMS = REPOSITORY / "topologies" / "programs"
+
+
+class LabError(RuntimeError):
+    """The lab itself went wrong (not a check that failed); one line."""
+
+
+class Running:
+    """A started process. Its output goes to `log`, in the lab's directory."""
+
+    def __init__(
+        self,
+        record: Record,
+        what: str,
+        command: Sequence[str],
+        host: LabHost | None = None,
+        talk: bool = False,
+    ) -> None:
+        self.what = what
+        self.log = record.directory / f"{what}.log"
+        inside = ["mnexec", "-a", str(host.pid)] if host is not None else []
+        with self.log.open("ab") as log:
+            self.popen: subprocess.Popen[Any] = subprocess.Popen(
+                [*inside, *command],
+                stdin=subprocess.PIPE if talk else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if talk else log,
+                stderr=log,
+                text=talk,
+                start_new_session=True,  # a Ctrl-C is for the lab, which ends its processes in order
+                env=os.environ | {"PYTHONPATH": _python_path(), "PYTHONUNBUFFERED": "1"},
+            )
+        record.add_process(self.popen.pid, what)
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.popen.poll() is None
+
+    def wait_for(self, ready: Callable[[], bool], seconds: float, wanted: str) -> None:
+        """Wait until `ready`. Raises LabError with the log's last line if it ends or takes too long."""
+        limit = time.monotonic() + seconds
+        while not ready():
+            if not self.alive() or time.monotonic() > limit:
+                ended = None if self.alive() else f"it ended with status {self.popen.returncode}"
+                reason = ended or f"waited {seconds:.0f} s"
+                raise LabError(f"{self.what}: {wanted}: {reason}; its last word: {self.last_line()}")
+            time.sleep(0.05)
+
+    def last_line(self) -> str:
+        """The last line of its log."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "its log is empty"
+
+    def end(self, number: int = signal.SIGTERM, seconds: float = 5.0) -> int:
+        """Signal it and wait; killed if it does not end in time. Returns its status."""
+        if self.alive():
+            self.popen.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(seconds)
+        if self.alive():
+            self.popen.kill()
+        return self.popen.wait(5.0)
+
+
+def _python_path() -> str:
+    known = os.environ.get("PYTHONPATH")
+    return f"{REPOSITORY}{os.pathsep}{known}" if known else str(REPOSITORY)
+
+
+class Agent:
+    """A host's traffic client (`traffic.py agent`), asked line by line."""
+
+    def __init__(self, record: Record, host: LabHost) -> None:
+        command = [sys.executable, "-m", "topologies.programs.traffic", "agent"]
+        self._running = Running(record, f"agent-{host.name}", command, host, talk=True)
+
+    def send(self, do: str, **order: Any) -> None:
+        """Give an order without waiting for its answer."""
+        stream: IO[str] = self._running.popen.stdin  # type: ignore[assignment]
+        stream.write(json.dumps({"do": do} | order) + "\n")
+        stream.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """The answer to the oldest unanswered order. Raises LabError if the agent refused or died."""
+        stream: IO[str] = self._running.popen.stdout  # type: ignore[assignment]
+        line = stream.readline()
+        if not line:
+            raise LabError(f"{self._running.what} ended: {self._running.last_line()}")
+        got: dict[str, Any] = json.loads(line)
+        if "error" in got and len(got) == 1:
+            raise LabError(f"{self._running.what}: {got['error']}")
+        return got
+
+    def ask(self, do: str, **order: Any) -> dict[str, Any]:
+        """Order and answer."""
+        self.send(do, **order)
+        return self.answer()
+
+    def finish(self, name: str, seconds: float) -> dict[str, Any]:
+        """Wait until a task is done, and its last status. Raises LabError when it is not done in time."""
+        limit = time.monotonic() + seconds
+        while True:
+            status = self.ask("status", name=name)
+            if status["done"]:
+                return status
+            if time.monotonic() > limit:
+                raise LabError(f"{self._running.what}: task {name} is not done after {seconds:.0f} s")
+            time.sleep(0.1)
+
+
+def serve(record: Record, host: LabHost, ports: Sequence[int], mptcp: bool = False) -> Running:
+    """A server on all of `ports`, both families."""
+    command = [
+        sys.executable,
+        "-m",
+        "topologies.programs.traffic",
+        "serve",
+        *(f"--port={port}" for port in ports),
+    ]
+    running = Running(record, f"server-{host.name}", command + (["--mptcp"] if mptcp else []), host)
+    first = ports[0]
+    running.wait_for(lambda: f":{first} " in listeners(host), 5, f"no listener on port {first}")
+    return running
+
+
+def listeners(host: LabHost) -> str:
+    """`ss` of a host's listening TCP sockets."""
+    out: str = host.pexec("ss -tlnH")[0]
+    return out
+
+
+def relay(
+    record: Record, host: LabHost, services: Sequence[int], prefixes: Sequence[str], extra: Sequence[str] = ()
+) -> Running:
+    """An MCP's relay with its rules installed and its status socket in the lab's directory."""
+    command = [sys.executable, "-m", "steering", "relay", "--apply"]
+    if "--source-mode" not in extra:
+        command += ["--source-mode", "transparent"]
+    command += ["--status", str(status_path(record, host.name))]
+    for port in services:
+        command += ["--port", str(port)]
+    for prefix in prefixes:
+        command += ["--prefix", prefix]
+    return _relay(record, host, [*command, *extra])
+
+
+def upstream_relay(record: Record, host: LabHost, nics: int, extra: Sequence[str] = ()) -> Running:
+    """A CPE's relay between its LAN (eth0) and its uplinks (the others), with its rules installed."""
+    command = [sys.executable, "-m", "steering", "relay", "--role", "upstream", "--apply"]
+    command += ["--inside", host.interface(0), "--status", str(status_path(record, host.name))]
+    for number in range(1, nics):
+        command += ["--uplink", host.interface(number)]
+    return _relay(record, host, [*command, *extra])
+
+
+def _relay(record: Record, host: LabHost, command: Sequence[str]) -> Running:
+    running = Running(record, f"relay-{host.name}", command, host)
+    path = status_path(record, host.name)
+    running.wait_for(lambda: path.exists() and "tproxy" in host.pexec("nft list ruleset")[0], 10, "no relay")
+    return running
+
+
+def status_path(record: Record, name: str) -> Path:
+    """Where a relay's status socket is."""
+    return record.directory / f"{name}.sock"
+
+
+def relay_status(record: Record, name: str) -> dict[str, Any]:
+    """A relay's status document, by its own command. Raises LabError."""
+    command = [sys.executable, "-m", "steering", "relay", "--query", str(status_path(record, name)), "--json"]
+    env = os.environ | {"PYTHONPATH": _python_path()}
+    asked = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    if asked.returncode:
+        raise LabError(f"relay-{name}: {asked.stderr.strip()}")
+    document: dict[str, Any] = json.loads(asked.stdout)
+    return document

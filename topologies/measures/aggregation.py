@@ -1,0 +1,278 @@
+"""One transfer over two accesses with everything that tells where its subflows went."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from topologies.kit.captures import CAPABLE, JOIN, Capture
+from topologies.kit.controller import flows_of
+from topologies.kit.ground import Subflow, subflows
+from topologies.kit.lab import Lab, running
+from topologies.kit.plan import Kind, Plan, address_of
+from topologies.kit.report import Report
+from topologies.kit.scenario import Options
+
+SECONDS = 6.0
+GAIN = 1.7  # of two equal accesses over one
+SETTLED_S = 1.5  # into the transfer, when subflows are looked at
+
+
+@dataclass
+class Transfer:
+    """What was seen of one transfer of `host`. Counters are of the time of the transfer alone; `access_bytes` are
+    those it sent into each access network, or received where it was a download."""
+
+    mbit: float
+    seconds: float
+    access_bytes: dict[str, int]
+    ue: list[Subflow]
+    mcps: dict[str, list[Subflow]]
+    counted: dict[str, dict[str, int]]
+    sessions: list[dict[str, Any]]
+    server: Capture
+    error: str = ""
+    ports: dict[str, Capture] = field(default_factory=dict)
+    host: str = "ue"
+
+    def count(self, host: str, name: str) -> int:
+        """A host's MPTCP counter over the transfer."""
+        return self.counted[host].get(name, 0)
+
+
+def upload(
+    lab: Lab,
+    family: int,
+    seconds: float,
+    host: str = "ue",
+    server: str = "server",
+    kind: str = "upload",
+    port: int = 0,
+    target: str = "",
+    **order: Any,
+) -> Transfer:
+    """Upload (or another kind of streams.KINDS) between `host` and `server` over MPTCP and look on from all sides.
+
+    `port` 0 is the plan's first service, `target` "" the server's first address of that family; `order` is further
+    words for the host's agent.
+    """
+    plan = lab.plan
+    target = target or address_of(plan.box(server), family)
+    at_server = lab.capture_port(plan.box(server).nics[0].peer)
+    mcps = [box.name for box in plan.of_kind(Kind.MCP)]
+    at_mcps = {box.name: lab.capture_port(box.nics[0].peer) for box in plan.of_kind(Kind.MCP)}
+    lab.mark()
+    down = kind == "download"
+    before = access_bytes(lab, host, down)
+    lab.say(f"{kind} of {host} for {seconds:.0f} s over IPv{family}")
+    agent = lab.agents[host]
+    agent.ask(
+        "start",
+        name="one",
+        kind=kind,
+        dst=target,
+        port=port or plan.services[0],
+        seconds=seconds,
+        mptcp=True,
+        **order,
+    )
+    time.sleep(min(SETTLED_S, seconds / 2))
+    seen = subflows(lab.host(host))
+    seen_mcps = {name: subflows(lab.host(name)) for name in mcps}
+    sessions = lab.controller.detailed() if lab.controller.alive() else []
+    done = agent.finish("one", seconds + 45)
+    after = access_bytes(lab, host, down)
+    lab.stop_captures()
+    return Transfer(
+        mbit=done.get("mbit", 0.0),
+        seconds=done.get("seconds", 0.0),
+        access_bytes={name: after[name] - before[name] for name in after},
+        ue=seen,
+        mcps=seen_mcps,
+        counted={box.name: lab.counted(box.name) for box in plan.boxes},
+        sessions=sessions,
+        server=at_server,
+        error=done.get("error", ""),
+        ports=at_mcps,
+        host=host,
+    )
+
+
+def access_bytes(lab: Lab, name: str = "ue", received: bool = False) -> dict[str, int]:
+    """Bytes that a host has sent into each of its access networks (or received), by the access network's name.
+
+    An interface whose wire ends at another host is known by that wire's end.
+    """
+    host, box = lab.host(name), lab.plan.box(name)
+    links = json.loads(host.pexec("ip -j -s link show")[0])
+    which = "rx" if received else "tx"
+    counted = {link["ifname"]: link["stats64"][which]["bytes"] for link in links}
+    by_port = {port: access.name for access in lab.plan.accesses for port in access.ports}
+    return {by_port.get(nic.peer, nic.peer): counted[host.interface(n)] for n, nic in enumerate(box.nics)}
+
+
+def off_then_on(plan: Plan, family: int, options: Options, report: Report) -> None:
+    """The demo: the same upload with natural routing only, and with steering."""
+    seconds = options.seconds or SECONDS
+    access = min(nic.mbit or 0.0 for nic in plan.box("ue").nics)
+    chosen = plan.points[0].name
+    with running(plan, options.say, options.without, options.keep) as lab:
+        lab.start_services()
+        options.say("controller with steering off")
+        lab.start_controller(("steering",))
+        warm_up(lab, family)
+        off = upload(lab, family, seconds)
+        lab.controller.stop()
+        options.say("controller with steering on")
+        lab.start_controller(options.without)
+        warm_up(lab, family)
+        on = upload(lab, family, seconds)
+        if options.prompt:
+            lab.command_line()
+        _tabulate(report, plan, off, on)
+        check_off(report, off, access)
+        check_on(report, on, access, chosen, address_of(plan.box("ue"), family))
+
+
+def warm_up(lab: Lab, family: int) -> None:
+    """Neighbours are found once, before anything is measured; the link to a gateway is part of no claim."""
+    target = address_of(lab.plan.box("server"), family)
+    lab.agents["ue"].ask("ping", dst=target, count=5)
+
+
+def check_off(report: Report, off: Transfer, access: float) -> None:
+    """What natural routing does: the server declines MPTCP, one access carries all."""
+    report.equal("off: the transfer succeeds", "", off.error)
+    report.expect(
+        "off: goodput of one access",
+        0.6 * access <= off.mbit <= 1.05 * access,
+        f"{0.6 * access:.0f} to {1.05 * access:.0f} Mbit/s",
+        f"{off.mbit:.1f} Mbit/s",
+    )
+    report.equal(
+        "off: the server's SYN/ACK declined MPTCP", 1, off.count("ue", "MPCapableFallbackSYNACK"), "kernel"
+    )
+    report.equal(
+        "off: MP_CAPABLE SYNs at any MCP", 0, sum(off.count(m, "MPCapableSYNRX") for m in off.mcps), "kernel"
+    )
+
+
+def check_on(report: Report, on: Transfer, access: float, chosen: str, ue_address: str) -> None:
+    """What steering does, by kernel, capture and REST."""
+    report.equal("on: the transfer succeeds", "", on.error)
+    report.expect(
+        "on: goodput over one access",
+        on.mbit >= GAIN * access,
+        f"at least {GAIN * access:.0f} Mbit/s",
+        f"{on.mbit:.1f} Mbit/s",
+    )
+    check_pinned(report, on, chosen)
+    data = [s for s in on.server.segments() if s.length > 0]
+    report.equal(
+        "on: the server's data segments with an MPTCP option",
+        0,
+        sum(bool(s.options) for s in data),
+        "capture",
+    )
+    report.expect(
+        "on: data reaches the server from the host's own address",
+        bool(data) and {s.flow.src for s in data if s.flow.dport == 5001} == {ue_address},
+        ue_address,
+        sorted({s.flow.src for s in data if s.flow.dport == 5001}),
+        "capture",
+    )
+    begun = [s for seen in (on.ports[chosen], on.server) for s in seen.segments() if s.syn]
+    report.equal(
+        "on: legs, told apart by their first sequence numbers",
+        2,
+        len({s.sequence for s in begun if JOIN not in s.options}),
+        "capture",
+    )
+    paths = sorted(s["path"] for session in on.sessions for s in session["subflows"])
+    report.equal(
+        "on: one subflow on its natural path, one redirected", ["natural", "redirected"], paths, "REST"
+    )
+
+
+def check_pinned(report: Report, on: Transfer, chosen: str, label: str = "on") -> None:
+    """Every join of the one session is at the MCP that has its key, and at no other."""
+    others = [name for name in on.mcps if name != chosen]
+    sent, accepted = on.count(on.host, "MPJoinSynTx"), on.count(on.host, "MPJoinSynAckRx")
+    report.expect(
+        f"{label}: joins sent and answered",
+        sent == accepted >= 1,
+        "as many, and at least one",
+        f"{sent} sent, {accepted} answered",
+        "kernel",
+    )
+    report.equal(
+        f"{label}: joins completed at {chosen}", max(1, sent), on.count(chosen, "MPJoinAckRx"), "kernel"
+    )
+    report.equal(
+        f"{label}: joins at other MCPs", 0, sum(on.count(m, "MPJoinSynRx") for m in others), "kernel"
+    )
+    report.equal(
+        f"{label}: joins captured at {chosen}", max(1, sent), len(_syns(on.ports[chosen], JOIN)), "capture"
+    )
+    strays = sum(len(_syns(on.ports[m], kind)) for m in others for kind in (JOIN, CAPABLE))
+    report.equal(f"{label}: first segments captured at other MCPs", 0, strays, "capture")
+    joins = [s for s in on.ue if s.join]
+    keys = {s.own_token for s in on.mcps[chosen] if s.join}
+    report.expect(
+        f"{label}: tokens at host and MCP",
+        bool(joins) and {s.peer_token for s in joins} == keys,
+        f"those of {chosen}: {sorted(keys)}",
+        sorted({s.peer_token for s in joins}),
+        "kernel",
+    )
+    live = [s for s in on.sessions if s["token"] in keys]
+    report.expect(
+        f"{label}: the controller has that token at {chosen}",
+        len(live) == 1 and live[0]["mcp"] == chosen,
+        f"one session at {chosen}",
+        [(s["token"], s["mcp"]) for s in on.sessions],
+        "REST",
+    )
+    flows = {flow for session in live for flow in flows_of(session)}
+    report.equal(f"{label}: the controller's subflows are the host's", {s.flow for s in on.ue}, flows, "REST")
+
+
+def _syns(capture: Capture, kind: str) -> list[Any]:
+    return [s for s in capture.segments() if s.syn and kind in s.options]
+
+
+def _tabulate(report: Report, plan: Plan, off: Transfer, on: Transfer) -> None:
+    accesses = [access.name for access in plan.accesses]
+    report.table = [
+        [
+            "steering",
+            "goodput",
+            "subflows",
+            *(f"at {m}" for m in on.mcps),
+            "joins refused",
+            *(f"sent by {a}" for a in accesses),
+            "server sees",
+        ]
+    ]
+    for name, seen in (("off", off), ("on", on)):
+        refused = seen.count("ue", "MPJoinSynTx") - seen.count("ue", "MPJoinSynAckRx")
+        plain = not any(s.options for s in seen.server.segments() if s.length)
+        landed = [str(sum(s.flow.sport in plan.services for s in rows)) for rows in seen.mcps.values()]
+        megabytes = [f"{seen.access_bytes[a] / 1e6:.1f} MB" for a in accesses]
+        report.table.append(
+            [
+                name,
+                f"{seen.mbit:.1f} Mbit/s",
+                str(max(1, len(seen.ue))),
+                *landed,
+                str(refused),
+                *megabytes,
+                "plain TCP" if plain else "MPTCP",
+            ]
+        )
+        report.figures[name] = {
+            "goodput_mbit": round(seen.mbit, 2),
+            "access_bytes": seen.access_bytes,
+            "subflows": [[s.flow.src, s.flow.sport, s.join] for s in seen.ue],
+            "counters": seen.counted,
+        }

@@ -1,0 +1,238 @@
+"""A transfer of a host behind a CPE, seen on every leg from the LAN to the server, and the checks of such a chain."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment
+from topologies.kit.ground import FiveTuple, Subflow, subflows
+from topologies.kit.lab import Lab, session_entries
+from topologies.kit.plan import Kind, address_of
+from topologies.kit.report import Report
+from topologies.networks.hybrid import CPE, LAN_HOSTS, SERVICE
+
+SETTLED_S = 1.5  # into the transfer, when subflows are looked at
+REPEATED = 1.1  # of what a leg carries over the transfer: MPTCP sends some data again on another subflow
+HALF = 1 << 31  # of TCP's sequence numbers
+GAIN = 1.7  # of two equal accesses over one
+WHOLE = 1.6  # the same over a whole download, its set-up and its tail included
+
+
+@dataclass
+class Seen:
+    """One transfer of a LAN host as seen from everywhere; counters are of its time alone."""
+
+    done: dict[str, Any]
+    captures: dict[str, Capture]
+    counted: dict[str, dict[str, int]]
+    cpe: list[Subflow] = field(default_factory=list)
+    mcp: list[Subflow] = field(default_factory=list)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+    entries: int = 0  # of sessions, in all switches
+    gain: float = GAIN  # that the transfer has to have over one access
+
+    @property
+    def mbit(self) -> float:
+        """Goodput."""
+        found: float = self.done.get("mbit", 0.0)
+        return found
+
+    def count(self, host: str, name: str) -> int:
+        """A host's MPTCP counter over the transfer."""
+        return self.counted[host].get(name, 0)
+
+    def segments(self, where: str) -> list[Segment]:
+        """What was captured there."""
+        return self.captures[where].segments()
+
+
+def warm_up(lab: Lab) -> None:
+    """Neighbours are found before anything is measured, on every leg."""
+    target = address_of(lab.plan.box("server"), 4)
+    for nic in (1, 2):
+        source = address_of(lab.plan.box("cpe"), 4, nic)
+        lab.host("cpe").pexec(f"ping -c 3 -i 0.2 -W 1 -I {source} {target}")
+    for host in LAN_HOSTS:
+        lab.agents[host].ask("ping", dst=target, count=2)
+
+
+def observed(lab: Lab, host: str, kind: str, seconds: float) -> Seen:
+    """A plain transfer of a LAN host, seen from everywhere.
+
+    A download is of as many bytes as `GAIN` accesses carry in that time, no more is sent: when it is over nothing is
+    under way, and every leg has carried the same.
+    """
+    lab.say(f"{kind} at {host} for {seconds:.0f} s")
+    watch = Watch(lab, host)
+    order = {"dst": address_of(lab.plan.box("server"), 4), "port": SERVICE, "seconds": seconds}
+    order["bytes"] = int(seconds * GAIN * one_access(lab) * 1e6 / 8)
+    task = "fetch" if kind == "download" else kind
+    lab.agents[host].ask("start", name=kind, kind=task, **order)
+    time.sleep(SETTLED_S)
+    watch.look()
+    seen = watch.finish(lab.agents[host].finish(kind, seconds + 45))
+    seen.gain = WHOLE if task == "fetch" else GAIN
+    return seen
+
+
+def one_access(lab: Lab) -> float:
+    """Mbit/s of one of the CPE's accesses."""
+    return lab.plan.box("cpe").nics[1].mbit or 0.0
+
+
+class Watch:
+    """Captures at every leg of the chain, from now until `finish`."""
+
+    def __init__(self, lab: Lab, host: str) -> None:
+        self._lab = lab
+        plan = lab.plan
+        ports = {access.name: access.ports[0] for access in plan.accesses}
+        ports["server"] = plan.box("server").nics[0].peer
+        ports |= {box.name: box.nics[0].peer for box in plan.of_kind(Kind.MCP)}
+        self._captures = {name: lab.capture_port(port) for name, port in ports.items()}
+        self._captures["lan"] = lab.capture_host(host)
+        self.looked: dict[str, Any] = {}
+        lab.mark()
+
+    def look(self) -> None:
+        """Subflows and sessions as they are now, in the middle of a transfer."""
+        lab = self._lab
+        self.looked = {
+            "cpe": subflows(lab.host("cpe")),
+            "mcp": [s for box in lab.plan.of_kind(Kind.MCP) for s in subflows(lab.host(box.name))],
+            "sessions": [s for s in lab.controller.detailed() if s["subflows"]],
+            "entries": session_entries(lab),
+        }
+
+    def finish(self, done: dict[str, Any]) -> Seen:
+        """End the captures."""
+        self._lab.stop_captures()
+        counted = {box.name: self._lab.counted(box.name) for box in self._lab.plan.boxes}
+        return Seen(done, self._captures, counted, **self.looked)
+
+
+def syns(segments: list[Segment], *kinds: str) -> list[Segment]:
+    """SYNs with one of these MPTCP options; without kinds, SYNs with none."""
+    return [s for s in segments if s.syn and (any(k in s.options for k in kinds) if kinds else not s.options)]
+
+
+def payload(segments: list[Segment], port: int = SERVICE) -> int:
+    """Bytes of data to or from a service port, those that TCP repeats counted once."""
+    spans: dict[FiveTuple, list[tuple[int, int]]] = {}
+    for s in segments:
+        if s.length and port in (s.flow.sport, s.flow.dport):
+            spans.setdefault(s.flow, []).append((s.sequence, s.length))
+    return sum(_covered(sent) for sent in spans.values())
+
+
+def _covered(sent: list[tuple[int, int]]) -> int:
+    """Bytes of one direction in its segments, (sequence number, length); numbers wrap, and none is 2 GiB off."""
+    first = sent[0][0]
+    placed = sorted(((number - first + HALF) % (2 * HALF) - HALF, length) for number, length in sent)
+    found, end = 0, placed[0][0]
+    for start, length in placed:
+        found += max(0, start + length - max(start, end))
+        end = max(end, start + length)
+    return found
+
+
+def check_dual(report: Report, title: str, seen: Seen, lab: Lab, mcp: str, path: str = "redirected") -> None:
+    """K-DUAL: plain TCP in the LAN and at the server, one M-session over both accesses between the two MCPs."""
+    server = address_of(lab.plan.box("server"), 4)
+    check_chain(report, title, seen, lab, mcp, (server, server))
+    paths = sorted({s["path"] for session in seen.sessions for s in session["subflows"]})
+    report.equal(f"{title}: paths of the session's subflows", [path], paths, "REST")
+
+
+def check_chain(
+    report: Report, title: str, seen: Seen, lab: Lab, mcp: str, to: tuple[str, str], port: int = SERVICE
+) -> None:
+    """K-DUAL whatever way the CPE finds its MCP: its first subflow is opened to `to[0]`, its joins go to `to[1]`."""
+    plan = lab.plan
+    server, wans = address_of(plan.box("server"), 4), [address_of(CPE, 4, nic) for nic in (1, 2)]
+    accesses = [access.name for access in plan.accesses]
+    report.equal(f"{title}: the transfer succeeds", "", seen.done.get("error", ""))
+    wanted = seen.gain * one_access(lab)
+    report.expect(
+        f"{title}: goodput over one access",
+        seen.mbit >= wanted,
+        f"at least {wanted:.0f} Mbit/s",
+        f"{seen.mbit:.1f} Mbit/s",
+    )
+    outside = [s for access in accesses for s in seen.segments(access)]
+    first, later = (
+        {(s.flow.src, s.flow.dst, s.flow.dport) for s in syns(outside, kind)} for kind in (CAPABLE, JOIN)
+    )
+    report.expect(
+        f"{title}: the CPE opens on {accesses[0]} and joins from {accesses[1]}",
+        first == {(wans[0], to[0], port)} and later == {(wans[1], to[1], port)},
+        f"MP_CAPABLE {wans[0]} to {to[0]}, MP_JOIN {wans[1]} to {to[1]}, port {port}",
+        f"{sorted(first)}, {sorted(later)}",
+        "capture",
+    )
+    report.expect(
+        f"{title}: joins sent by the CPE are completed at {mcp}",
+        seen.count("cpe", "MPJoinSynTx") == seen.count(mcp, "MPJoinAckRx") >= 1,
+        "as many, and at least one",
+        f"{seen.count('cpe', 'MPJoinSynTx')} sent, {seen.count(mcp, 'MPJoinAckRx')} completed",
+        "kernel",
+    )
+    keys = {s.own_token for s in seen.mcp if s.join}
+    report.expect(
+        f"{title}: CPE, {mcp} and controller have one token",
+        bool(keys)
+        and {s.peer_token for s in seen.cpe if s.join} == keys == {s["token"] for s in seen.sessions},
+        f"those of {mcp}: {sorted(keys)}",
+        f"{sorted({s.peer_token for s in seen.cpe if s.join})}, {[s['token'] for s in seen.sessions]}",
+        "REST",
+    )
+    for where in ("lan", "server"):
+        told = sum(bool(s.options) for s in seen.segments(where))
+        report.equal(f"{title}: segments with an MPTCP option at the {where}", 0, told, "capture")
+    peers = {
+        a for s in seen.segments("lan") for a in (s.flow.src, s.flow.dst) if not a.startswith("192.168.")
+    }
+    report.equal(f"{title}: whom the LAN's host talks to", {server}, peers, "capture")
+    begun = [s for where in ("lan", *accesses, "server") for s in syns(seen.segments(where), CAPABLE)]
+    begun += [s for where in ("lan", "server") for s in syns(seen.segments(where)) if s.flow.dport == SERVICE]
+    report.equal(
+        f"{title}: legs, told apart by their first sequence numbers",
+        3,
+        len({s.sequence for s in begun}),
+        "capture",
+    )
+    check_bytes(report, title, seen, accesses, port)
+    check_overhead(report, title, outside, seen.segments(mcp), mcp)
+
+
+def check_bytes(report: Report, title: str, seen: Seen, accesses: Sequence[str], port: int = SERVICE) -> None:
+    """S-F2: every leg carries the payload, the middle one (to `port`) over both accesses; nothing is added to it."""
+    sent = seen.done.get("bytes", 0)
+    legs = {name: payload(seen.segments(name)) for name in ("lan", "server")}
+    each = [payload(seen.segments(access), port) for access in accesses]
+    middle = sum(each)
+    report.expect(
+        f"{title}: payload on each leg",
+        sent > 0 and all(sent <= leg <= REPEATED * sent for leg in (legs["lan"], middle, legs["server"])),
+        f"the {sent / 1e6:.1f} MB of the transfer on each",
+        f"lan {legs['lan'] / 1e6:.1f}, accesses {middle / 1e6:.1f}, server {legs['server'] / 1e6:.1f} MB",
+        "capture",
+    )
+    share = min(each) / middle if middle else 0.0
+    report.expect(f"{title}: share of the lesser access", share > 0.1, "over 10 %", f"{share:.0%}", "capture")
+
+
+def check_overhead(
+    report: Report, title: str, outside: Sequence[Segment], at_mcp: Sequence[Segment], mcp: str
+) -> None:
+    """S-19: whatever the CPE sent and was steered to the MCP is there, and as long as it was sent."""
+    sent = {_same(s): s.size for s in outside}
+    wans = {address_of(CPE, 4, nic) for nic in (1, 2)}
+    came = [s for s in at_mcp if s.flow.src in wans and s.options]
+    added = {s.size - sent.get(_same(s), 0) for s in came}
+    report.equal(f"{title}: bytes added to what is steered to {mcp}", {0}, added, "capture")
+
+
+def _same(segment: Segment) -> tuple[object, ...]:
+    return segment.flow, segment.sequence, segment.length, segment.flags, segment.raw_options

@@ -1,0 +1,161 @@
+"""Labs in which policy acts on live subflows: MCPs with agents, and what captures say of priorities and data."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from topologies.kit.captures import Capture, Segment
+from topologies.kit.lab import Lab, running
+from topologies.kit.plan import Kind, Plan, address_of
+from topologies.kit.processes import LabError, Running, relay_status
+from topologies.kit.report import Report
+from topologies.kit.scenario import Options
+
+AGENT = "agent"  # the control: relays without it
+LISTEN = 8443  # of the management port inside MCPs
+SETTLE_S = 10.0
+PROMPT_S = 1.0  # within which a change has to act
+
+
+@contextmanager
+def managed(plan: Plan, options: Options) -> Iterator[Lab]:
+    """A lab whose MCPs obey the controller, each with a token of its own; without the control `agent` they do not."""
+    with running(plan, options.say, options.without, options.keep) as lab:
+        mcps = [box.name for box in plan.of_kind(Kind.MCP)]
+        more = {} if AGENT in options.without else {name: way_to_controller(lab, name) for name in mcps}
+        lab.start_services(more)
+        lab.start_controller(options.without)
+        for name in more:
+            _wait_connected(lab, name)
+        yield lab
+
+
+def way_to_controller(lab: Lab, name: str) -> list[str]:
+    """Make a token and a way to the controller; a relay's options for both."""
+    command = [sys.executable, "-m", "steering", "token", "add", "--role", "mcp", "--mcp", name, "--json"]
+    command += ["--state-dir", str(lab.controller.state)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise LabError(f"no token for {name}: {made.stderr.strip()}")
+    file = lab.record.directory / f"{name}.token"
+    file.write_text(json.loads(made.stdout)["token"])
+    host = lab.host(name)
+    words = [str(host.pid), str(LISTEN), str(lab.controller.rest_port)]
+    way = Running(
+        lab.record, f"management-{name}", [sys.executable, "-m", "topologies.programs.management", *words]
+    )
+    way.wait_for(lambda: f":{LISTEN} " in host.pexec("ss -tlnH")[0], 5, "no management port")
+    return ["--controller", f"http://127.0.0.1:{LISTEN}", "--mcp", name, "--token-file", str(file)]
+
+
+def _wait_connected(lab: Lab, name: str) -> None:
+    limit = time.monotonic() + SETTLE_S
+    while not relay_status(lab.record, name)["agent"]["connected"]:
+        if time.monotonic() > limit:
+            raise LabError(f"the agent of {name} does not reach the controller")
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Priority:
+    """An MP_PRIO (RFC 8684 3.3.8) that a host was sent; `time` as captures have it."""
+
+    time: float
+    host: str
+    backup: bool
+
+
+class Watched:
+    """One host's transfer with a capture at each of its access ports, judged once the captures have ended."""
+
+    def __init__(self, lab: Lab, host: str) -> None:
+        self._lab, self.host = lab, host
+        box = lab.plan.box(host)
+        names = {port: access.name for access in lab.plan.accesses for port in access.ports}
+        self.addresses = {names[nic.peer]: address_of(box, 4, n) for n, nic in enumerate(box.nics)}
+        self._captures: dict[str, Capture] = {names[n.peer]: lab.capture_port(n.peer) for n in box.nics}
+        self.done: dict[str, Any] = {}
+
+    def upload(self, port: int, seconds: float) -> None:
+        """Begin to send to the server."""
+        self.begin("upload", port, seconds)
+
+    def begin(self, kind: str, port: int, seconds: float, **more: Any) -> None:
+        """Begin a task of one of the kinds in `streams` with the server."""
+        target = address_of(self._lab.plan.box("server"), 4)
+        order = {"name": f"task-{port}", "kind": kind, "dst": target, "port": port} | more
+        self._lab.agents[self.host].ask("start", seconds=seconds, mptcp=True, **order)
+
+    def finish(self, port: int, seconds: float = 60.0) -> dict[str, Any]:
+        """Wait for the transfer's end."""
+        self.done = self._lab.agents[self.host].finish(f"task-{port}", seconds)
+        return self.done
+
+    def segments(self, access: str, port: int) -> list[Segment]:
+        """What went over one access, both ways, of connections to a service port."""
+        found = self._captures[access].segments()
+        return [s for s in found if port in (s.flow.dport, s.flow.sport)]
+
+    def sent(self, access: str, port: int, begin: float, end: float = float("inf")) -> int:
+        """Payload bytes that the host sent over one access within a time."""
+        here = self.addresses[access]
+        chosen = self.segments(access, port)
+        return sum(s.length for s in chosen if s.flow.src == here and begin <= s.time < end)
+
+    def got(self, access: str, port: int, begin: float, end: float = float("inf")) -> int:
+        """Payload bytes that came to the host over one access within a time."""
+        here = self.addresses[access]
+        chosen = self.segments(access, port)
+        return sum(s.length for s in chosen if s.flow.dst == here and begin <= s.time < end)
+
+    def priorities(self, access: str, port: int, begin: float = 0.0) -> list[Priority]:
+        """MP_PRIOs that the host was sent on one access, from a time on."""
+        here = self.addresses[access]
+        return [
+            Priority(s.time, here, "1e0351" in s.raw_options)
+            for s in self.segments(access, port)
+            if "5" in s.options and s.flow.dst == here and s.time >= begin
+        ]
+
+    def joins(self, access: str, port: int) -> list[Segment]:
+        """SYNs of joins that the host sent over one access."""
+        return [s for s in self.segments(access, port) if s.syn and "1" in s.options]
+
+
+def expect_priority(
+    report: Report, what: str, watched: Watched, access: str, port: int, since: float, backup: bool
+) -> float:
+    """A change at `since` reached the host by MP_PRIO within PROMPT_S; the time it did, or `since` plus PROMPT_S."""
+    seen = [p for p in watched.priorities(access, port, since) if p.backup is backup]
+    word = "backup" if backup else "no backup"
+    took = f"{seen[0].time - since:.3f} s" if seen else "none"
+    held = bool(seen) and seen[0].time - since < PROMPT_S
+    report.expect(f"{what}: MP_PRIO '{word}' on {access}", held, f"within {PROMPT_S:g} s", took, "capture")
+    return seen[0].time if seen else since + PROMPT_S
+
+
+def cable(lab: Lab, port: str, up: bool) -> None:
+    """Pull or plug the cable of an access port: both ends see it."""
+    command = ["ip", "link", "set", lab.interface(port), "up" if up else "down"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def wanted(lab: Lab, port: int) -> dict[str, str]:
+    """What the controller's record says of the live subflows to a service port: access -> wanted."""
+    found: dict[str, str] = {}
+    for session in lab.controller.detailed():
+        found |= {s["access_network"]: s["wanted"] for s in session["subflows"] if s["dport"] == port}
+    return found
+
+
+def expect_wanted(lab: Lab, report: Report, what: str, port: int, wish: Mapping[str, str]) -> None:
+    """The record says this of the live subflows to a port, within the time that a change may take."""
+    limit = time.monotonic() + PROMPT_S
+    while (seen := wanted(lab, port)) != wish and time.monotonic() < limit:
+        time.sleep(0.05)
+    report.equal(f"{what}: wanted", dict(wish), seen, "REST")

@@ -1,0 +1,247 @@
+"""Traffic at a host of the lab: a server (`serve`) and a client that takes orders (`agent`).
+
+Runs inside a namespace (`python -m topologies.programs.traffic`), standard library only, one JSON object a line on stdin and
+stdout. The first byte of a connection says what it is: `E` every further byte comes back, `S` bytes are
+counted until the host ends its direction, then the count comes back in 8 bytes; `D` bytes come until the host
+has had enough; `N` and 8 bytes: that many come; `M` before one of these and a DSCP: with that all further bytes come back.
+"""
+
+import argparse
+import errno
+import json
+import os
+import selectors
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from topologies.programs import setups
+from topologies.programs.probes import ping, trace
+from topologies.programs.streams import (
+    BLOCK,
+    IPPROTO_MPTCP,
+    KINDS,
+    WAIT_S,
+    Json,
+    connect,
+    echo_round,
+    mark,
+    own_token,
+)
+
+ZEROS = bytes(BLOCK)
+
+
+class Service:
+    """One epoll loop for all connections of a server."""
+
+    def __init__(self, ports: list[int], mptcp: bool) -> None:
+        self._selector = selectors.DefaultSelector()
+        for port in ports:
+            listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, IPPROTO_MPTCP if mptcp else 0)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            listener.bind(("::", port))
+            listener.listen(4096)
+            listener.setblocking(False)
+            self._selector.register(listener, selectors.EVENT_READ, None)
+
+    def run(self) -> None:
+        """Serve until killed."""
+        while True:
+            for key, events in self._selector.select():
+                if key.data is None:
+                    self._accept(key.fileobj)  # type: ignore[arg-type]
+                else:
+                    self._serve(key.fileobj, key.data, events)  # type: ignore[arg-type]
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        self._selector.register(connection, selectors.EVENT_READ, {"mode": b"", "count": 0, "out": b""})
+
+    def _serve(self, connection: socket.socket, state: Json, events: int) -> None:
+        try:
+            if events & selectors.EVENT_READ:
+                self._read(connection, state)
+            if events & selectors.EVENT_WRITE or state["out"]:
+                self._write(connection, state)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EINTR):
+                self._close(connection)
+
+    def _read(self, connection: socket.socket, state: Json) -> None:
+        data = connection.recv(BLOCK)
+        if not data:
+            if state["mode"] == b"S":
+                connection.sendall(struct.pack("!Q", state["count"]))
+            self._close(connection)
+            return
+        if not state["mode"]:
+            state["mode"], data = data[:1], data[1:]
+            if state["mode"] == b"M":
+                mark(connection, data[0])
+                state["mode"], data = data[1:2], data[2:]
+        if state["mode"] == b"S":
+            state["count"] += len(data)
+        elif state["mode"] == b"E":
+            state["out"] += data
+        elif state["mode"] == b"D":
+            state["out"] = ZEROS
+        elif state["mode"] == b"N":  # as D, but so many bytes
+            state["count"] = struct.unpack("!Q", data)[0]
+            state["out"] = ZEROS[: state["count"]]
+
+    def _write(self, connection: socket.socket, state: Json) -> None:
+        if connection.fileno() < 0:
+            return
+        sent = connection.send(state["out"])
+        if state["mode"] == b"N":
+            state["count"] -= sent
+            state["out"] = ZEROS[: state["count"]]
+        elif state["mode"] != b"D":
+            state["out"] = state["out"][sent:]
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if state["out"] else 0)
+        self._selector.modify(connection, wanted, state)
+
+    def _close(self, connection: socket.socket) -> None:
+        self._selector.unregister(connection)
+        connection.close()
+
+
+class Agent:
+    """Takes orders one by one; `churn` and `upload` go on in threads of their own."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, list[tuple[socket.socket, list[bool]]]] = {}
+        self._tasks: dict[str, Json] = {}
+        self._orders: dict[str, Callable[[Json], Json]] = {
+            "open": self._open,
+            "echo": self._echo,
+            "mark": self._mark,
+            "close": self._close,
+            "start": self._start,
+            "status": self._status,
+            "stop": self._stop,
+            "ping": lambda order: {
+                "answered": ping(order["dst"], order.get("count", 3), order.get("wait", 1.0))
+            },
+            "trace": lambda order: {"hops": trace(order["dst"], order.get("hops", 6))},
+        }
+
+    def run(self) -> None:
+        """Answer every line of stdin with a line on stdout until it ends."""
+        for line in sys.stdin:
+            order = json.loads(line)
+            try:
+                answer = self._orders[order["do"]](order)
+            except (OSError, KeyError, ValueError) as error:
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            print(json.dumps(answer), flush=True)
+        os._exit(0)  # threads of tasks go with it
+
+    def _open(self, order: Json) -> Json:
+        """Open `count` connections one after the other into `group`; with `first`, each echoes at once."""
+        group = self._groups.setdefault(order["group"], [])
+        opened: list[Json] = []
+        for number in range(order.get("count", 1)):
+            port = order["ports"][number % len(order["ports"])]
+            try:
+                start = time.monotonic()
+                made = connect(order | {"port": port})
+                took = time.monotonic() - start
+                said = [False]
+                group.append((made, said))
+                local = made.getsockname()
+                if order.get("first"):
+                    echo_round(made, True, order.get("answer_dscp", 0))
+                    said[0] = True
+                opened.append(
+                    {"local": list(local[:2]), "port": port, "token": own_token(made), "connect_s": took}
+                )
+            except OSError as error:
+                opened.append({"error": str(error), "port": port})
+            time.sleep(order.get("gap", 0.0))
+        return {"opened": opened}
+
+    def _echo(self, order: Json) -> Json:
+        """One echo on each connection of a group, one after the other."""
+        failed: list[str] = []
+        group = self._groups.get(order["group"], [])
+        for made, said in group:
+            try:
+                made.settimeout(order.get("wait", WAIT_S))
+                echo_round(made, not said[0])
+                said[0] = True
+            except OSError as error:
+                failed.append(f"{error}")
+            time.sleep(order.get("gap", 0.0))
+        return {"asked": len(group), "failed": failed}
+
+    def _mark(self, order: Json) -> Json:
+        """From now on a group's connections send with another DSCP."""
+        for made, _said in self._groups[order["group"]]:
+            mark(made, order["dscp"])
+        return {}
+
+    def _close(self, order: Json) -> Json:
+        """Close a group's connections; with `locals`, only those with these local ports."""
+        group = self._groups.pop(order["group"], [])
+        wanted = set(order.get("locals", ()))
+        kept: list[tuple[socket.socket, list[bool]]] = []
+        for made, said in group:
+            if wanted and made.getsockname()[1] not in wanted:
+                kept.append((made, said))
+                continue
+            made.close()
+            time.sleep(order.get("gap", 0.0))
+        if kept:
+            self._groups[order["group"]] = kept
+        return {"closed": len(group) - len(kept)}
+
+    def _start(self, order: Json) -> Json:
+        """Begin a task of one of the KINDS; its progress is read with `status`."""
+        task: Json = {"kind": order["kind"], "done": False, "end": False}
+        self._tasks[order["name"]] = task
+        work = (KINDS | setups.KINDS)[order["kind"]]
+        threading.Thread(target=_guarded, args=(work, order, task), daemon=True).start()
+        return {"started": order["name"]}
+
+    def _status(self, order: Json) -> Json:
+        return dict(self._tasks[order["name"]])
+
+    def _stop(self, order: Json) -> Json:
+        """Ask a task to end after its present step."""
+        self._tasks[order["name"]]["end"] = True
+        return {"stopping": order["name"]}
+
+
+def _guarded(work: Callable[[Json, Json], None], order: Json, task: Json) -> None:
+    try:
+        work(order, task)
+    except OSError as error:
+        task["error"] = str(error)
+    task["done"] = True
+
+
+def main() -> None:
+    """`serve --port N [--mptcp]`, or `agent`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("role", choices=("serve", "agent"))
+    parser.add_argument("--port", type=int, action="append", default=[])
+    parser.add_argument("--mptcp", action="store_true")
+    args = parser.parse_args()
+    if args.role == "agent":
+        Agent().run()
+    else:
+        Service(args.port, args.mptcp).run()
+
+
+if __name__ == "__main__":
+    main()

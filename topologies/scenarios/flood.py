@@ -1,0 +1,141 @@
+"""A SYN flood on one access while hosts of the other open M-sessions: all of them are set up, hardly slower.
+
+30,000 SYNs a second with MP_CAPABLE, from every address of the LTE prefix. SYN meters by access port keep them
+from the controller, a flooded port's meter is cut to a tenth, and half-open sessions are bounded by access port (N-7.2c).
+"""
+
+import statistics
+import sys
+import time
+
+from steering.model.rules import VIRTUAL_MAC
+from topologies.kit.lab import Lab, running
+from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
+from topologies.kit.processes import PROGRAMS, Running
+from topologies.kit.report import Report
+from topologies.kit.scenario import Options, Scenario, controls
+
+RATE = 30_000
+SECONDS = 12.0
+SESSIONS = 100
+NOTICED_S = 2.0  # until the meter of a flooded port is cut
+SEEN = 1_500  # without that 200 a second for 12 s, and those of the sessions
+SLOWER = 2.0  # the flooded p95 over the quiet one, at most
+
+ROWS = ("N-7.2c", "N-7.2b", "D-6.4.0")
+PLAN = Plan(
+    name="flood",
+    switches=("s1", "s2", "s3"),
+    wires=(Wire("s1:2", "s3:2"), Wire("s2:2", "s3:3")),
+    boxes=(
+        Box("bad", Kind.PLAIN, (Nic("s1:1", ("10.1.0.2/24", "fd00:1::2/64")),)),
+        Box("good", Kind.DUAL, (Nic("s2:1", ("10.2.0.2/24", "fd00:2::2/64")),)),
+        Box("core", Kind.MCP, (Nic("s3:1", ("10.8.0.2/24", "fd00:8::2/64")),)),
+        Box("server", Kind.SERVER, (Nic("s3:4", ("10.9.0.2/24", "fd00:9::2/64")),)),
+    ),
+    accesses=(
+        Attachment("lte", ("10.1.0.0/24", "fd00:1::/64"), ("s1:1",), "cellular"),
+        Attachment("wlan", ("10.2.0.0/24", "fd00:2::/64"), ("s2:1",), "wlan"),
+    ),
+    gateways=(Attachment("internet", ("10.9.0.0/24", "fd00:9::/64"), ("s3:4",)),),
+    points=(Point("core", "s3:1", ("10.8.0.2", "fd00:8::2")),),
+    # B6's rate: what of a flood gets through costs everybody on this one machine, host and MCP included.
+    policy="policy: 1\nmeters: {syn_per_port: 200}\n",
+)
+
+
+def run(options: Options, report: Report) -> None:
+    """Quiet, then flooded."""
+    with running(PLAN, options.say, options.without, options.keep) as lab:
+        lab.start_services()
+        lab.start_controller(options.without)
+        _sessions(lab, "warm", 5)
+        quiet = _sessions(lab, "quiet", SESSIONS)
+        options.say(f"{RATE} SYNs a second on the LTE access for {SECONDS:.0f} s")
+        before = _syns(lab)
+        flood = _flood(lab)
+        time.sleep(NOTICED_S)
+        flooded = _sessions(lab, "flooded", SESSIONS)
+        still = flood.alive()
+        flood.popen.wait(timeout=60)
+        report.figures["syns_seen"] = _syns(lab) - before
+        _judge(lab, report, quiet, flooded, still, flood)
+        if options.prompt:
+            lab.command_line()
+
+
+def _syns(lab: Lab) -> int:
+    return int(lab.controller.metric("steering_packet_ins_total", **{"class": "syn"}))
+
+
+def _flood(lab: Lab) -> Running:
+    host = lab.host("bad")
+    script = str(PROGRAMS / "flooding.py")
+    server = address_of(PLAN.box("server"), 4)
+    words = [host.interface(0), VIRTUAL_MAC, "10.1.0.0/24", server, "5001", str(RATE), str(SECONDS)]
+    flood = Running(lab.record, "flooding", [sys.executable, script, *words], host)
+    flood.wait_for(lambda: "ready" in flood.log.read_text(), 30, "its frames")
+    return flood
+
+
+def _sessions(lab: Lab, group: str, count: int) -> list[float]:
+    """Milliseconds that connect() took of each of `count` M-sessions, infinite for one that then carried nothing."""
+    order = {"group": group, "dst": address_of(PLAN.box("server"), 4), "ports": [5001], "mptcp": True}
+    times = []
+    for _ in range(count):
+        (opened,) = lab.agents["good"].ask("open", **order, first=True, count=1)["opened"]
+        times.append(opened["connect_s"] * 1e3 if "error" not in opened else float("inf"))
+    lab.agents["good"].ask("close", group=group)
+    return times
+
+
+def _judge(
+    lab: Lab, report: Report, quiet: list[float], flooded: list[float], still: bool, flood: Running
+) -> None:
+    sent, rate = (int(word) for word in flood.log.read_text().split()[-2:])
+    before, during = (statistics.quantiles(times, n=20)[18] for times in (quiet, flooded))
+    report.table = [
+        ["", "sessions", "set up", "p50 ms", "p95 ms"],
+        *(
+            [
+                name,
+                str(len(t)),
+                str(sum(x < float("inf") for x in t)),
+                f"{statistics.median(t):.1f}",
+                f"{p95:.1f}",
+            ]
+            for name, t, p95 in (("quiet", quiet, before), ("flooded", flooded, during))
+        ),
+    ]
+    report.figures |= {"sent": sent, "rate": rate, "quiet_p95_ms": before, "flooded_p95_ms": during}
+    report.expect("the flood was one", rate >= 0.8 * RATE, f"at least {0.8 * RATE:.0f} a second", rate)
+    report.expect("the flood outlasted the sessions", still, "it did", "it did" if still else "it had ended")
+    report.equal("sessions of the other access set up", SESSIONS, sum(t < float("inf") for t in flooded))
+    fell_back = lab.counted("good").get("MPTcpExtMPCapableFallbackSYNACK", 0)
+    report.equal("none of them fell back to plain TCP", 0, fell_back, "kernel")
+    report.expect(
+        "p95 of the set-up",
+        during <= SLOWER * before,
+        f"at most {SLOWER * before:.1f} ms",
+        f"{during:.1f} ms",
+    )
+    report.expect(
+        "SYNs that the controller had to look at, of both", report.figures["syns_seen"] <= SEEN, f"at most {SEEN}",
+        report.figures["syns_seen"], "REST",
+    )  # fmt: skip
+    cut = lab.controller.metric("steering_floods_total")
+    report.expect("the flooded port's meter was cut", cut >= 1, "at least once", cut, "REST")
+    health = lab.controller.get("/v1/health")
+    report.equal("the controller is well", "ok", health["status"], "REST")
+
+
+SCENARIO = Scenario(
+    name="flood",
+    figure="draft-nam section 7",
+    rows=ROWS,
+    summary="30,000 SYNs a second on one access; the sessions of the other are set up all the same",
+    plan=PLAN,
+    run=run,
+    controls=controls("flood-meters"),
+    alone=True,
+)

@@ -1,0 +1,234 @@
+"""A host that moves while it talks: from WLAN to WLAN, on to cellular, there from one cell's switch to the next with
+the address it has, and back to WLAN. What it says comes back all the time, from the MCP it began at.
+
+    hot1 s1 - s4 - s6 Internet      Two ways out of the network, and no switch that the natural paths of all accesses
+    hot2 s2 - s5 - s7 Internet      share: the MCP `core` hangs at s8, off all of them. LTE has ports at s3 and s2.
+    lte  s3 - s5; s8 - s4, s5
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from topologies.kit.ground import subflows
+from topologies.kit.lab import Lab, running
+from topologies.kit.network import add_endpoints, give_addresses
+from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
+from topologies.kit.report import Report
+from topologies.kit.scenario import Options, Scenario, controls
+
+SERVER, PORT = "10.9.0.2", 5001
+MBIT = 2.0
+HALF_S = 1.5
+TALK_S = 90.0  # at most: it ends with the moves
+PATIENCE_S = 15.0  # a first SYN that is lost three times is sent again after 7 s
+BREAK_S = 3.0  # of the move with one access alone: the network learns where the host is, the host sends again
+STRAYED = 64  # segments, of the some 500 that the host sends in that time
+LTE = ("10.3.0.2/24",)
+HOT1, HOT2, CELL, CELL2 = range(4)  # the host's interfaces
+ROWS = ("D-4.2b", "D-3.3a", "D-3.3b", "D-1.u1", "D-6.2c")
+PLAN = Plan(
+    name="handover",
+    switches=("s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"),
+    wires=(
+        Wire("s1:2", "s4:2"),
+        Wire("s2:2", "s5:2"),
+        Wire("s3:3", "s5:3"),
+        Wire("s4:3", "s6:2"),
+        Wire("s5:4", "s7:2"),
+        Wire("s8:2", "s4:4"),
+        Wire("s8:3", "s5:5"),
+    ),
+    boxes=(
+        Box(
+            "ue",
+            Kind.DUAL,
+            (
+                Nic("s1:1", ("10.1.0.2/24",), 10.0),
+                Nic("s2:1", ("10.2.0.2/24",), 10.0),
+                Nic("s3:1", LTE, 10.0),
+                Nic("s2:7", LTE, 10.0, up=False),
+            ),
+        ),
+        Box("core", Kind.MCP, (Nic("s8:1", ("10.8.0.2/24",)),)),
+        Box("net", Kind.BRIDGE, (Nic("s6:1"), Nic("s7:1"))),
+        Box("server", Kind.SERVER, (Nic("net:2", (f"{SERVER}/24",)),)),
+    ),
+    accesses=(
+        Attachment("hot1", ("10.1.0.0/24",), ("s1:1",), "wlan"),
+        Attachment("hot2", ("10.2.0.0/24",), ("s2:1",), "wlan"),
+        Attachment("lte", ("10.3.0.0/24",), ("s3:1", "s2:7"), "cellular"),
+    ),
+    gateways=(Attachment("internet", ("10.9.0.0/24",), ("s6:1", "s7:1")),),
+    points=(Point("core", "s8:1", ("10.8.0.2",)),),
+    policy="policy: 1\nselection: {max_stretch: 9.0}\n",
+)
+
+
+def run(options: Options, report: Report) -> None:
+    """Two connections, each through two moves."""
+    with running(PLAN, options.say, options.without, options.keep) as lab:
+        lab.start_services()
+        lab.start_controller(options.without)
+        lab.agents["ue"].ask("ping", dst=SERVER, count=5)
+        report.table = [["from", "by", "to", "empty seconds", "longest silence"]]
+        sees = lab.capture_host("server")
+        lab.host("ue").run("ip mptcp endpoint flush")
+        with _Talk(lab, report, HOT1) as talk:
+            talk.move("WLAN to WLAN", HOT1, HOT2)
+            talk.move("WLAN to cellular", HOT2, CELL)
+        talk.judge("hot1", "hot2", "lte")
+        lab.host("ue").run(f"ip link set {lab.host('ue').interface(HOT1)} up", "ip mptcp endpoint flush")
+        _routes(lab, HOT1)
+        with _Talk(lab, report, CELL) as talk:
+            if "notice" in options.without:
+                lab.controller.kill()
+            moved = time.time()
+            talk.change_switch()
+            talk.move("cellular to WLAN", CELL2, HOT1)
+        talk.judge("lte", "lte", "hot1", BREAK_S)
+        lab.stop_captures()
+        flows = {s.flow for s in sees.segments() if s.syn and s.flow.dport == PORT}
+        # What the host sends at its new switch before the network has learned of the move goes straight on; it is of
+        # no sequence that the server knows (every byte came back).
+        told = [s.time for s in sees.segments() if s.length and s.options]
+        strayed = [at for at in told if moved <= at < moved + BREAK_S]
+        report.figures["strayed_segments"] = len(strayed)
+        wanted = ({"10.1.0.2", "10.3.0.2"}, 2, 0)
+        found = ({flow.src for flow in flows}, len(flows), len(told) - len(strayed))
+        report.equal(
+            "what the server saw: two plain connections, from where they began, no MPTCP but for the moment of the move",
+            wanted,
+            found,
+            "capture",
+        )
+        report.expect(
+            "segments that strayed in that moment",
+            len(strayed) <= STRAYED,
+            f"at most {STRAYED}",
+            len(strayed),
+            "capture",
+        )
+        if options.prompt:
+            lab.command_line()
+
+
+class _Talk:
+    """A steady connection of `ue` that begins at one of its interfaces."""
+
+    def __init__(self, lab: Lab, report: Report, begin: int) -> None:
+        self.lab, self.report = lab, report
+        own = PLAN.box("ue").nics[begin].addresses[0].partition("/")[0]
+        order: dict[str, Any] = {"kind": "steady", "dst": SERVER, "port": PORT, "mbit": MBIT, "mptcp": True}
+        lab.mark()
+        before = self._session()["id"]
+        self._name = f"from {own}"
+        lab.agents["ue"].ask("start", name=self._name, **order, src=own, seconds=TALK_S)
+        time.sleep(HALF_S)
+        until(lambda: self._session()["id"] != before and self._session()["token"] is not None)
+        self.token = self._session()["token"]
+        self.done: dict[str, Any] = {}
+
+    def __enter__(self) -> "_Talk":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lab.agents["ue"].ask("stop", name=self._name)
+        self.done = self.lab.agents["ue"].finish(self._name, 40)
+
+    def _session(self) -> dict[str, Any]:
+        """The newest session."""
+        known: list[dict[str, Any]] = self.lab.controller.sessions() if self.lab.controller.alive() else []
+        return max(known, key=lambda s: int(s["id"])) if known else {"id": None, "token": None, "mcp": None}
+
+    def move(self, what: str, old: int, new: int) -> None:
+        """Make before break: a subflow over the new access, and only then the old one goes."""
+        self.lab.say(what)
+        ue, nic = self.lab.host("ue"), PLAN.box("ue").nics[new]
+        add_endpoints(ue, nic, new)
+        own = nic.addresses[0].partition("/")[0]
+        until(lambda: all(self._joined(own)))
+        found = self._joined(own)
+        time.sleep(HALF_S)
+        self.report.equal(f"{what}: the join's token at host and MCP", ([self.token],) * 2, found, "kernel")
+        session = self._session()
+        known = (session["token"], session["mcp"])
+        self.report.equal(f"{what}: the session's, at its first MCP", (self.token, "core"), known, "REST")
+        ue.run(f"ip link set {ue.interface(old)} down")
+        time.sleep(HALF_S)
+
+    def _joined(self, own: str) -> tuple[list[str], list[str]]:
+        """The tokens of the joins from one of the host's addresses, at the host and at the MCP."""
+        up = ([s for s in subflows(self.lab.host(name)) if s.state == "ESTAB"] for name in ("ue", "core"))
+        here, at = up
+        return (
+            [s.peer_token for s in here if s.flow.src == own and s.join],
+            [s.own_token for s in at if s.flow.dst == own],
+        )
+
+    def change_switch(self) -> None:
+        """The LTE interface comes back at another switch with its MAC and address: no SYN tells of it (D-3.3a)."""
+        self.lab.say("the host appears at another switch of the cellular network")
+        ue, nics = self.lab.host("ue"), PLAN.box("ue").nics
+        mac = ue.intf(ue.interface(CELL)).MAC()
+        ue.run(
+            f"ip link set {ue.interface(CELL)} down",
+            f"ip addr flush dev {ue.interface(CELL)}",
+            f"ip link set {ue.interface(CELL2)} address {mac}",
+        )
+        give_addresses(ue, nics[CELL2], CELL2)
+        time.sleep(2 * HALF_S)
+        rows = [s for s in subflows(ue) if s.flow.src == "10.3.0.2" and s.state == "ESTAB"]
+        self.report.equal("another switch: the subflow is the one it was", 1, len(rows), "kernel")
+        if self.lab.controller.alive():
+            # Where nothing is steered there is no session.
+            known = [s for s in self.lab.controller.detailed() if s["token"] == self.token]
+            found = [(s["token"], s["mcp"], [(f["src"], f["switch"]) for f in s["subflows"]]) for s in known]
+            wanted = [(self.token, "core", [("10.3.0.2", "s2")])]
+            self.report.equal(
+                "another switch: its entry is there, and leads to its MCP", wanted, found, "REST"
+            )
+
+    def judge(self, begin: str, by: str, end: str, silence: float = 1.0) -> None:
+        """Nothing lost, nothing wrong, and no longer silence than allowed."""
+        done = self.done
+        gap, empty = done.get("longest_gap_s", float("inf")), done.get("empty_seconds")
+        fine = not done.get("error") and not done.get("wrong") and gap < silence
+        self.report.expect(
+            f"{begin}, {by}, {end}: every byte came back",
+            fine and (empty == 0 or silence > 1.0),
+            f"no error, no silence of {silence:.0f} s" + ("" if silence > 1.0 else ", no second empty"),
+            f"error '{done.get('error', '')}', {empty} empty seconds, longest silence {gap:.2f} s",
+            "kernel",
+        )
+        self.report.table.append([begin, by, end, str(empty), f"{gap:.2f} s"])
+        self.report.figures[f"{begin}-{by}-{end}"] = {"empty_seconds": empty, "longest_gap_s": gap}
+
+
+def until(come: Callable[[], bool]) -> None:
+    """Wait for what has to be before the next step, PATIENCE_S at most; whether it came is for a check to say."""
+    limit = time.monotonic() + PATIENCE_S
+    while not come() and time.monotonic() < limit:
+        time.sleep(0.1)
+
+
+def _routes(lab: Lab, number: int) -> None:
+    """What the kernel forgot of an interface that was down."""
+    ue, nic = lab.host("ue"), PLAN.box("ue").nics[number]
+    network = nic.addresses[0].rpartition(".")[0]
+    name, table = ue.interface(number), 101 + number
+    ue.run(
+        f"ip route replace {network}.0/24 dev {name} table {table}",
+        f"ip route replace default via {network}.1 dev {name} table {table}",
+    )
+
+
+SCENARIO = Scenario(
+    name="handover",
+    figure="draft-deng sections 1 and 3.3",
+    rows=ROWS,
+    summary="WLAN to WLAN to cellular, to another switch with the same address, back to WLAN: no byte lost, one MCP",
+    plan=PLAN,
+    run=run,
+    controls=controls("steering", notice="the controller is dead when the host changes its switch"),
+)

@@ -1,0 +1,394 @@
+"""Reservations (draft-deng section 6.4 g): a bottleneck of 20 Mbit/s that somebody else fills.
+
+    ue, guest  s1 ===== s2  MCP core        s1-s2 carries 20 Mbit/s, the way round by s4 6 Mbit/s.
+    rival      s1 ----- s4 ----- s2         `rival` sends datagrams, 16 Mbit/s, and uploads six times.
+                        s2 ----- s3  server
+
+`ue` uploads in one M-session. Its agent reserves 12 Mbit/s for it, and asks for more than there is. The controller is
+killed meanwhile and comes back. Then the lease runs out. Then two sessions of one subscriber share a rate while one subflow
+of another has its own. `guest` negotiates the number of its subflows.
+"""
+
+import time
+from typing import Any
+
+from topologies.kit.captures import JOIN
+from topologies.kit.device import Answer, Device
+from topologies.kit.ground import Subflow, subflows
+from topologies.kit.lab import Lab, running
+from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
+from topologies.kit.report import Report
+from topologies.kit.scenario import Options, Scenario, controls
+
+ROWS = ("D-6.4g",)
+LINK_MBIT, ROUND_MBIT = 20.0, 6.0
+RESERVED_MBIT, KEPT_MBIT = 12, 10.0
+SHARED_MBIT, SHARED_KEPT_MBIT, SHARED_MOST_MBIT = 9, 7.2, 10.0  # of a subscriber, whatever its sessions
+ALONE_MBIT, ALONE_KEPT_MBIT, BESIDE_MBIT = (
+    6,
+    4.0,
+    3.0,
+)  # of one subflow (TCP fills no small meter), and of one beside it
+SOME_MBIT = 0.1  # of two connections that one meter bounds the later may be slow to get its part
+SMALL_MBIT = 7.0  # more than this is no starved session
+FLOOD_MBIT, UPLOADS = 16.0, 6  # of `rival`: datagrams, and plain TCP besides
+LEASE_S, LAST_S, SETTLE_S, MEASURE_S = 120.0, 3.0, 2.0, 4.0  # the lease is renewed for `LAST_S` in the end
+UPLOAD_S = 180
+ENDING_S = 20.0
+GUEST_LEASE_S = 5.0
+CARRYING_S, CARRIED = 15.0, 10_000  # seconds for two sessions to have brought over so many bytes
+RISE_S = 5.0  # what TCP takes to rise from next to nothing
+SERVER = "10.9.0.2"
+EXTRA = tuple(f"10.4.0.{number}" for number in range(11, 18))  # further addresses of `guest`
+
+POLICY = """\
+policy: 1
+limits: {subflows_per_session: 8}
+reservations: {share: 1.0, subflows: 4, offer: 5}
+subscribers:
+  - {id: house-7, prefixes: [10.1.0.2/32, 10.2.0.2/32]}
+  - {id: guest-1, prefixes: [10.4.0.0/24]}
+"""
+
+PLAN = Plan(
+    name="reservation",
+    switches=("s1", "s2", "s3", "s4"),
+    wires=(
+        Wire("s1:5", "s2:2", LINK_MBIT),
+        Wire("s1:6", "s4:1", ROUND_MBIT),
+        Wire("s4:2", "s2:4", ROUND_MBIT),
+        Wire("s2:3", "s3:2", 45.0),
+    ),
+    boxes=(
+        Box("ue", Kind.DUAL, (Nic("s1:1", ("10.1.0.2/24",)), Nic("s1:2", ("10.2.0.2/24",)))),
+        Box("guest", Kind.DUAL, (Nic("s1:3", ("10.4.0.3/24",)),)),
+        Box("rival", Kind.PLAIN, (Nic("s1:4", ("10.3.0.2/24",)),)),
+        Box("core", Kind.MCP, (Nic("s2:1", ("10.8.0.2/24",)),)),
+        Box("server", Kind.SERVER, (Nic("s3:1", ("10.9.0.2/24",)),)),
+    ),
+    accesses=(
+        Attachment("lte", ("10.1.0.0/24",), ("s1:1",), "cellular"),
+        Attachment("guests", ("10.4.0.0/24",), ("s1:3",), "wlan"),
+        Attachment("wlan", ("10.2.0.0/24",), ("s1:2",), "wlan"),
+        Attachment("fixed", ("10.3.0.0/24",), ("s1:4",), "fixed"),
+    ),
+    gateways=(Attachment("internet", ("10.9.0.0/24",), ("s3:1",)),),
+    points=(Point("core", "s2:1", ("10.8.0.2",)),),
+    policy=POLICY,
+)
+
+
+class Trial:
+    """One run: the steps in the order in which they are told."""
+
+    def __init__(self, lab: Lab, report: Report) -> None:
+        self.lab, self.report = lab, report
+        self.ue, self.guest = Device(lab.controller, "house-7"), Device(lab.controller, "guest-1")
+
+    def rates(self) -> None:
+        """The M-session's share of the bottleneck before, while and after a lease."""
+        lab, report = self.lab, self.report
+        lab.agents["ue"].ask("ping", dst=SERVER, count=3)
+        lab.agents["rival"].ask("ping", dst=SERVER, count=3)
+        self._upload("ue", "up")
+        limit = time.monotonic() + CARRYING_S
+        while self._session("10.1.0.2") == "0" and time.monotonic() < limit:
+            time.sleep(0.1)  # with the flood its SYN might be lost until the host does without MPTCP
+        time.sleep(SETTLE_S)
+        lab.agents["rival"].ask("start", name="flood", kind="flood", dst=SERVER, port=9, mbit=FLOOD_MBIT)
+        for number in range(UPLOADS):
+            name = f"up{number}"
+            lab.agents["rival"].ask(
+                "start", name=name, kind="upload", dst=SERVER, port=5001, seconds=UPLOAD_S
+            )
+        time.sleep(RISE_S)
+        session = self._session("10.1.0.2")
+        before = self._measure("before")
+        granted = self.ue.ask(
+            "POST",
+            "/reservations",
+            {"level": "session", "session": session, "rate_bps": RESERVED_MBIT * 10**6, "lease_s": LEASE_S},
+        )
+        report.equal("12 Mbit/s are granted to the session", (201, "granted"), _outcome(granted), "REST")
+        time.sleep(RISE_S)
+        within = self._measure("within")
+        alone = self.restart(granted)
+        self.offers()
+        self._renew(granted, LAST_S)
+        time.sleep(max(LAST_S, GUEST_LEASE_S) + SETTLE_S)
+        left = self.lab.controller.get("/v1/reservations")["reservations"]
+        report.equal("after the lease nothing is reserved", [], left, "REST")
+        after = self._measure("after")
+        report.expect(
+            "without a reservation the session is starved",
+            before <= SMALL_MBIT,
+            f"at most {SMALL_MBIT} Mbit/s",
+            f"{before:.1f} Mbit/s",
+            "kernel",
+        )
+        report.expect(
+            "reserved goodput in front of the flood",
+            within >= KEPT_MBIT,
+            f"at least {KEPT_MBIT} Mbit/s",
+            f"{within:.1f} Mbit/s",
+            "kernel",
+        )
+        report.expect(
+            "reserved goodput while no controller runs",
+            alone >= KEPT_MBIT,
+            f"at least {KEPT_MBIT} Mbit/s",
+            f"{alone:.1f} Mbit/s",
+            "kernel",
+        )
+        report.expect(
+            "after its lease it is starved again",
+            after <= SMALL_MBIT,
+            f"at most {SMALL_MBIT} Mbit/s",
+            f"{after:.1f} Mbit/s",
+            "kernel",
+        )
+        report.table = [
+            ["lease", "M-session"],
+            ["before", f"{before:.1f} Mbit/s"],
+            ["within", f"{within:.1f} Mbit/s"],
+            ["no controller", f"{alone:.1f} Mbit/s"],
+            ["after", f"{after:.1f} Mbit/s"],
+        ]
+        self.levels()
+        for host, name in (("ue", "up"), ("ue", "more"), ("guest", "one"), ("guest", "two")):
+            lab.agents[host].ask("stop", name=name)
+        for name in ("flood", *(f"up{number}" for number in range(UPLOADS))):
+            lab.agents["rival"].ask("stop", name=name)
+
+    def restart(self, granted: Answer) -> float:
+        """SIGKILL within the lease, and another controller: goodput without any, and what the next one knows."""
+        lab = self.lab
+        lab.say("kill -9 of the controller")
+        lab.controller.kill()
+        alone = self._measure("alone")
+        lab.start_controller()
+        told = {r["id"]: r for r in lab.controller.get("/v1/reservations")["reservations"]}
+        again = told.get(granted.body.get("id"), {})
+        same = ("standing", "level", "rate_bps", "path_number", "paths")
+        self.report.equal(
+            "after a restart of the controller the session's reservation is as it was",
+            {key: granted.body.get(key) for key in same}, {key: again.get(key) for key in same}, "REST",
+        )  # fmt: skip
+        left = again.get("remaining_s", 0.0)
+        self.report.expect(
+            "its lease went on", 0 < left < LEASE_S - MEASURE_S, "less than before", left, "REST"
+        )
+        return alone
+
+    def _renew(self, granted: Answer, seconds: float) -> None:
+        known = {r["id"] for r in self.lab.controller.get("/v1/reservations")["reservations"]}
+        if granted.body.get("id") in known:
+            path = f"/v1/reservations/{granted.body['id']}"
+            self.lab.controller.request("PUT", path, {"lease_s": seconds})
+
+    def levels(self) -> None:
+        """Two sessions of one subscriber share its rate; one subflow of another subscriber has its own."""
+        lab, report = self.lab, self.report
+        for name in ("one", "two"):
+            self._upload("guest", name)
+        limit = time.monotonic() + CARRYING_S
+        while len(carrying := self._carrying()) < 2 and time.monotonic() < limit:
+            time.sleep(0.5)  # before the flood even a SYN may be lost, and lost again
+        report.equal("two sessions of guest carry data", 2, len(carrying), "kernel")
+        if len(carrying) < 2:
+            return
+        shared = self.ue.ask(
+            "POST", "/reservations",
+            {"level": "subscriber", "subscriber": "house-7", "rate_bps": SHARED_MBIT * 10**6},
+        )  # fmt: skip
+        report.equal("9 Mbit/s are granted to the subscriber", (201, "granted"), _outcome(shared), "REST")
+        self._upload("ue", "more")  # what it sends is the subscriber's from the first SYN on
+        mine, other = (s.flow for s in carrying)
+        flow = {"src": mine.src, "sport": mine.sport, "dst": mine.dst, "dport": mine.dport}
+        wish = {"level": "subflow", "flow": flow, "rate_bps": ALONE_MBIT * 10**6}
+        alone = self.guest.ask("POST", "/reservations", wish)
+        report.equal("6 Mbit/s are granted to the subflow", (201, "granted"), _outcome(alone), "REST")
+        time.sleep(RISE_S)
+        lab.say("measuring by level")
+        began, first = time.monotonic(), (self._by_session("ue"), self._acked("guest"))
+        time.sleep(MEASURE_S)
+        seconds = time.monotonic() - began
+        ue, guest = (
+            {key: (count - before.get(key, 0)) * 8 / seconds / 1e6 for key, count in now.items()}
+            for now, before in zip((self._by_session("ue"), self._acked("guest")), first, strict=True)
+        )
+        of_sessions = sorted(ue.values())[-2:]
+        both, own, beside = (
+            sum(ue.values()),
+            guest.get(str(mine.sport), 0.0),
+            guest.get(str(other.sport), 0.0),
+        )
+        report.figures |= {"shared_mbit": round(both, 2), "subflow_mbit": round(own, 2)}
+        report.expect(
+            "two sessions of one subscriber share its rate",
+            SHARED_KEPT_MBIT <= both <= SHARED_MOST_MBIT and len(of_sessions) == 2 and of_sessions[0] > SOME_MBIT,
+            f"{SHARED_KEPT_MBIT} to {SHARED_MOST_MBIT} Mbit/s together, both some",
+            [round(rate, 1) for rate in of_sessions],
+            "kernel",
+        )  # fmt: skip
+        report.expect(
+            "one subflow has its rate, and one beside it from the same host has not",
+            own >= ALONE_KEPT_MBIT and beside <= BESIDE_MBIT,
+            f"at least {ALONE_KEPT_MBIT}, at most {BESIDE_MBIT} Mbit/s",
+            f"{own:.1f}, {beside:.1f} Mbit/s",
+            "kernel",
+        )
+        for who, answer in ((self.ue, shared), (self.guest, alone)):
+            who.ask("DELETE", f"/reservations/{answer.body.get('id')}")
+
+    def _carrying(self) -> list[Subflow]:
+        """The uploads of guest, the busiest first."""
+        rows = [
+            s for s in subflows(self.lab.host("guest")) if s.flow.dport == 5001 and s.bytes_acked > CARRIED
+        ]
+        return sorted(rows, key=lambda s: -s.bytes_acked)[:2]
+
+    def _acked(self, host: str) -> dict[str, int]:
+        """What was acknowledged to a host, bytes, by its port."""
+        return {str(s.flow.sport): s.bytes_acked for s in subflows(self.lab.host(host))}
+
+    def _by_session(self, host: str) -> dict[str, int]:
+        """The same by M-session: its token."""
+        found: dict[str, int] = {}
+        for one in subflows(self.lab.host(host)):
+            found[one.own_token] = found.get(one.own_token, 0) + one.bytes_acked
+        return found
+
+    def _upload(self, host: str, name: str) -> None:
+        self.lab.agents[host].ask(
+            "start", name=name, kind="upload", dst=SERVER, port=5001, seconds=UPLOAD_S, mptcp=True
+        )
+
+    def _measure(self, phase: str) -> float:
+        """Goodput of `ue`, Mbit/s, by what its peers acknowledged."""
+        self.lab.say(f"measuring {phase}")
+        began, first = time.monotonic(), sum(self._acked("ue").values())
+        time.sleep(MEASURE_S)
+        last = sum(self._acked("ue").values())
+        mbit = (last - first) * 8 / (time.monotonic() - began) / 1e6
+        self.report.figures[f"{phase}_mbit"] = round(mbit, 2)
+        return mbit
+
+    def offers(self) -> None:
+        """Other subscribers get what is left: an offer, the way round, and nothing."""
+        report, lab = self.report, self.lab
+        lab.agents["guest"].ask(
+            "open", group="idle", dst=SERVER, ports=[5001], count=3, mptcp=True, first=True
+        )
+        own = [s["id"] for s in lab.controller.sessions() if s["client"].startswith("10.4.0.3:")]
+        ask = [self._rate(number, 12) for number in own[:1]]
+        report.equal(
+            "of 12 more, 8 are offered", [(201, "offered", 8_000_000)],
+            [(*_outcome(one), one.body.get("rate_bps")) for one in ask], "REST",
+        )  # fmt: skip
+        taken = self.guest.ask("POST", f"/reservations/{ask[0].body['id']}/accept")
+        report.equal("the offer is accepted", (200, "granted"), _outcome(taken), "REST")
+        detour = self._rate(own[1], 6)
+        ways = {
+            tuple(path["switches"]) for path in detour.body.get("paths", ()) if path["between"] == "host-mcp"
+        }
+        report.equal("6 more go the way round", {("s1", "s4", "s2"), ("s2", "s4", "s1")}, ways, "REST")
+        at = lab.capture_port("s4:1")
+        time.sleep(1.0)
+        echoed = lab.agents["guest"].ask("echo", group="idle")
+        report.equal("the echo of every session of guest comes back", [], echoed["failed"])
+        refused = self._rate(own[2], 5)
+        reasons = [error["code"] for error in refused.body.get("errors", ())]
+        report.equal("of 5 more, nothing", (409, ["no-capacity"]), (refused.status, reasons), "REST")
+        lab.stop_captures()
+        ports = {s.flow.sport for s in at.segments() if s.length} & {
+            int(s["client"].rpartition(":")[2]) for s in lab.controller.sessions()
+        }
+        want = [int(s["client"].rpartition(":")[2]) for s in lab.controller.sessions() if s["id"] == own[1]]
+        report.equal("only the session of that path is seen on the way round", want, sorted(ports), "capture")
+        foreign = self.ue.ask("POST", "/reservations", {"level": "session", "session": own[2], "subflows": 1})
+        report.equal("a device cannot reserve for another's session", 403, foreign.status, "REST")
+
+    def _rate(self, session: str, mbit: int) -> Answer:
+        wish = {"level": "session", "session": session, "rate_bps": mbit * 10**6, "lease_s": GUEST_LEASE_S}
+        return self.guest.ask("POST", "/reservations", wish)
+
+    def slots(self) -> None:
+        """Ten subflows are asked for, four offered and accepted: the fifth join is refused until the lease is over."""
+        report, lab = self.report, self.lab
+        lab.agents["guest"].ask("close", group="idle")
+        lab.agents["guest"].ask("open", group="many", dst=SERVER, ports=[5001], mptcp=True, first=True)
+        limit = time.monotonic() + ENDING_S
+        while len(self._by_session("guest")) > 1 and time.monotonic() < limit:
+            time.sleep(
+                0.2
+            )  # an upload that was stopped has its buffer to empty, and would join with the others
+        session = max((s["id"] for s in lab.controller.sessions()), key=int)
+        asked = self.guest.ask(
+            "POST", "/reservations", {"level": "subflow", "session": session, "subflows": 10, "lease_s": 8}
+        )
+        report.equal(
+            "of 10 subflows 4 are offered",
+            (201, "offered", 4),
+            (*_outcome(asked), asked.body.get("subflows")),
+            "REST",
+        )
+        taken = self.guest.ask("POST", f"/reservations/{asked.body['id']}/accept")
+        begun = time.monotonic()
+        report.equal("four are accepted", (200, "granted"), _outcome(taken), "REST")
+        at = lab.capture_port("s2:1")
+        lab.mark()
+        self._join(EXTRA[:5])
+        report.equal("joins sent, joins answered", (5, 4), self._joins(), "kernel")
+        refused = lab.controller.metric("steering_refusals_total", reason="reserved")
+        report.equal("refused as beyond the reservation", 1, int(refused), "REST")
+        report.equal("joins that reached the MCP", 4, lab.counted("core").get("MPJoinSynRx", 0), "kernel")
+        time.sleep(max(0.0, begun + 8 + 0.5 - time.monotonic()))
+        self._join(EXTRA[5:6])
+        report.equal("after the lease one more is answered", (6, 5), self._joins(), "kernel")
+        lab.stop_captures()
+        sources = {s.flow.src for s in at.segments() if s.syn and JOIN in s.options} & set(EXTRA)
+        report.equal("join SYNs seen at the MCP", {*EXTRA[:4], EXTRA[5]}, sources, "capture")
+
+    def _join(self, addresses: tuple[str, ...]) -> None:
+        host = self.lab.host("guest")
+        for address in addresses:
+            host.run(f"ip addr add {address}/24 dev {host.interface(0)}")
+            host.run(f"ip mptcp endpoint add {address} dev {host.interface(0)} subflow")
+            time.sleep(0.4)
+
+    def _joins(self) -> tuple[int, int]:
+        counted = self.lab.counted("guest")
+        return counted.get("MPJoinSynTx", 0), counted.get("MPJoinSynAckRx", 0)
+
+    def _session(self, client: str) -> str:
+        found = [s["id"] for s in self.lab.controller.sessions() if s["client"].startswith(f"{client}:")]
+        return str(found[0]) if found else "0"
+
+
+def _outcome(answer: Answer) -> tuple[int, Any]:
+    return answer.status, answer.body.get("standing")
+
+
+def run(options: Options, report: Report) -> None:
+    """The rates of a session, then the number of a session's subflows."""
+    with running(PLAN, options.say, options.without, options.keep) as lab:
+        lab.start_services()
+        lab.start_controller(options.without)
+        trial = Trial(lab, report)
+        trial.rates()
+        trial.slots()
+        if options.prompt:
+            lab.command_line()
+
+
+SCENARIO = Scenario(
+    name="reservation",
+    figure="draft-deng section 6.4 (g)",
+    rows=ROWS,
+    summary="a session keeps its reserved rate against a flood, for its lease; offers, refusals, numbers of subflows",
+    plan=PLAN,
+    run=run,
+    controls=controls("reservations", "keeping"),
+    alone=True,
+)

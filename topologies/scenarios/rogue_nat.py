@@ -1,0 +1,181 @@
+"""A rogue behind the same NAT as the genuine host (draft-deng section 6.4 h): its address tells nothing.
+
+    lte   s1 ------ s3 (core) ------ s4  server      ue joins over the WLAN through `nat`; rogue sits beside it
+    wlan  s2 ------ s3                               and sends joins of its own through the same address.
+
+A token nobody knows never reaches an MCP, and costs the controller one packet-in in ten seconds however often it is
+repeated. The right token without the keys gets as far as the MCP's kernel, which checks the HMAC.
+"""
+
+import json
+import sys
+import time
+from typing import IO, Any
+
+from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment
+from topologies.kit.lab import Lab, running
+from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
+from topologies.kit.processes import PROGRAMS, LabError, Running
+from topologies.kit.report import Report
+from topologies.kit.scenario import Options, Scenario, controls
+
+UNKNOWN = "deadbeef"
+REPEATS, GAP_S = 14, 0.6  # longer than a join is held, shorter in all than a stranger is dropped
+STRANGE_PORT, FORGED_PORT = 40_001, 40_002
+SERVICE = 5001
+
+ROWS = ("D-6.4h", "D-6.4.0")
+PLAN = Plan(
+    name="rogue-nat",
+    switches=("s1", "s2", "s3", "s4"),
+    wires=(Wire("s1:2", "s3:2"), Wire("s2:2", "s3:3"), Wire("s3:4", "s4:2")),
+    boxes=(
+        Box("ue", Kind.DUAL, (Nic("s1:1", ("10.1.0.2/24",)), Nic("hub:0", ("10.3.0.2/24",)))),
+        Box("rogue", Kind.PLAIN, (Nic("hub:1", ("10.3.0.3/24",)),)),
+        Box("hub", Kind.BRIDGE, (Nic("ue:1"), Nic("rogue:0"), Nic("nat:0"))),
+        Box("nat", Kind.NAT, (Nic("hub:2", ("10.3.0.1/24",)), Nic("s2:1", ("10.2.0.9/24",)))),
+        Box("core", Kind.MCP, (Nic("s3:1", ("10.8.0.2/24",)),)),
+        Box("server", Kind.SERVER, (Nic("s4:1", ("10.9.0.2/24",)),)),
+    ),
+    accesses=(
+        Attachment("lte", ("10.1.0.0/24",), ("s1:1",), "cellular"),
+        Attachment("wlan", ("10.2.0.0/24",), ("s2:1",), "wlan", "third-party"),
+    ),
+    gateways=(Attachment("internet", ("10.9.0.0/24",), ("s4:1",)),),
+    points=(Point("core", "s3:1", ("10.8.0.2",)),),
+    services=(SERVICE,),
+    policy="policy: 1\nthird_party_pooling: true\n",
+)
+
+
+class Rogue:
+    """Its raw joins. The kernel beside it must not reset what it does not know."""
+
+    def __init__(self, lab: Lab) -> None:
+        host = lab.host("rogue")
+        host.run(
+            "nft add table ip quiet",
+            "nft add chain ip quiet out { type filter hook output priority 0 ; }",
+            "nft add rule ip quiet out tcp flags & rst == rst drop",
+        )
+        script = str(PROGRAMS / "rogue.py")
+        self._running = Running(lab.record, "rogue", [sys.executable, script], host, talk=True)
+
+    def order(self, *words: object) -> None:
+        """Give an order: see rogue.py."""
+        stream: IO[str] = self._running.popen.stdin  # type: ignore[assignment]
+        stream.write(json.dumps({"words": [str(word) for word in words]}) + "\n")
+        stream.flush()
+
+    def heard(self) -> list[str]:
+        """What came back to the order before. Raises LabError."""
+        line = self._running.popen.stdout.readline()  # type: ignore[union-attr]
+        answer: dict[str, Any] = json.loads(line) if line else {"error": self._running.last_line()}
+        if "error" in answer:
+            raise LabError(f"rogue: {answer['error']}")
+        heard: list[str] = answer["heard"]
+        return heard
+
+
+def run(options: Options, report: Report) -> None:
+    """Genuine, unknown token beside genuine, right token without keys."""
+    with running(PLAN, options.say, options.without, options.keep) as lab:
+        lab.start_services()
+        lab.start_controller(options.without)
+        lab.agents["ue"].ask("ping", dst=address_of(PLAN.box("server"), 4), count=3)
+        access, mcp = lab.capture_port("s2:1"), lab.capture_port("s3:1")
+        rogue = Rogue(lab)
+        server = address_of(PLAN.box("server"), 4)
+        lab.mark()
+        _genuine(lab, report, "before", 1)
+        options.say(f"the rogue repeats a join with an unknown token {REPEATS} times")
+        before = lab.controller.metric("steering_packet_ins_total", **{"class": "syn"})
+        rogue.order("repeat", server, SERVICE, STRANGE_PORT, UNKNOWN, REPEATS, GAP_S)
+        time.sleep(REPEATS * GAP_S / 2)
+        _genuine(lab, report, "meanwhile", 2)
+        heard = rogue.heard()
+        seen = lab.controller.metric("steering_packet_ins_total", **{"class": "syn"}) - before
+        options.say("the rogue has the right token and no keys")
+        (token,) = {row["token"] for row in lab.controller.sessions()} - {None} - _known(lab, "meanwhile")
+        rogue.order("forge", server, SERVICE, FORGED_PORT, token)
+        forged = rogue.heard()
+        still = [lab.agents["ue"].ask("echo", group=group)["failed"] for group in ("before", "meanwhile")]
+        lab.stop_captures()
+        if options.prompt:
+            lab.command_line()
+        _judge_unknown(lab, report, access, mcp, heard, seen)
+        _judge_forged(lab, report, mcp, token, forged)
+        report.equal("the genuine host's sessions that were disturbed", [[], []], still)
+        report.figures.update(packet_ins=seen, heard=heard, forged=forged)
+
+
+def _genuine(lab: Lab, report: Report, group: str, joins: int) -> None:
+    server = address_of(PLAN.box("server"), 4)
+    opened = lab.agents["ue"].ask("open", group=group, dst=server, ports=[SERVICE], mptcp=True, first=True)
+    report.equal(f"the genuine session {group}", [], [o for o in opened["opened"] if "error" in o])
+    limit = time.monotonic() + 4
+    while lab.counted("core").get("MPJoinAckRx", 0) < joins and time.monotonic() < limit:
+        time.sleep(0.1)
+    found = lab.counted("core").get("MPJoinAckRx", 0)
+    report.equal(f"genuine joins through the NAT, {group}", joins, found, "kernel")
+
+
+def _known(lab: Lab, group: str) -> set[str]:
+    """The tokens of the sessions after the first: the rogue attacks the first."""
+    return {row["token"] for row in lab.controller.sessions()[1:]}
+
+
+def _judge_unknown(
+    lab: Lab, report: Report, access: Capture, mcp: Capture, heard: list[str], seen: float
+) -> None:
+    sent = [s for s in access.segments() if s.syn and s.token == UNKNOWN]
+    flows = {s.flow for s in sent} | {s.flow.reversed() for s in sent}
+    arrived = [s for s in mcp.segments() if s.flow in flows]
+    genuine = {s.flow.src for s in access.segments() if s.syn and JOIN in s.options and s.token != UNKNOWN}
+    report.expect(
+        "the rogue's joins came in at the access, behind the genuine host's address",
+        len(sent) == REPEATS and {s.flow.src for s in sent} <= genuine,
+        f"{REPEATS} from {sorted(genuine)}",
+        f"{len(sent)} from {sorted({s.flow.src for s in sent})}",
+        "capture",
+    )
+    report.equal("segments of the unknown token at the MCP", 0, len(arrived), "capture")
+    report.equal("joins whose token the MCP did not know", 0, _count(lab, "MPJoinNoTokenFound"), "kernel")
+    # Besides the rogue's: the genuine session's own SYN and join.
+    report.equal(
+        "packet-ins for SYNs in these ten seconds: one of the rogue's, two genuine", 3, int(seen), "REST"
+    )
+    report.equal("answers that the rogue heard", [], heard)
+
+
+def _judge_forged(lab: Lab, report: Report, mcp: Capture, token: str, forged: list[str]) -> None:
+    report.equal(
+        "the MCP refused the HMAC of the right token", 1, _count(lab, "MPJoinAckHMacFailure"), "kernel"
+    )
+    report.equal(
+        "what the rogue heard: the handshake's second part, then a reset", ["syn-ack", "reset"], forged[-2:]
+    )
+    keys = [s for s in mcp.segments() if s.syn and CAPABLE in s.options]
+    joined: list[Segment] = [s for s in mcp.segments() if s.syn and JOIN in s.options and s.token == token]
+    report.expect(
+        "the right token's joins did reach the MCP",
+        len(joined) >= 2 and len(keys) >= 2,
+        "the genuine one and the forged one",
+        f"{len(joined)} joins",
+        "capture",
+    )
+
+
+def _count(lab: Lab, counter: str) -> int:
+    return lab.counted("core").get(counter, 0)
+
+
+SCENARIO = Scenario(
+    name="rogue-nat",
+    figure="draft-deng section 6.4 (h)",
+    rows=ROWS,
+    summary="a rogue behind the genuine host's NAT: unknown tokens end at the edge, right ones at the HMAC",
+    plan=PLAN,
+    run=run,
+    controls=controls("token-lookup", "stray-drop"),
+)
