@@ -21,7 +21,8 @@ from steering.core.outputs import Output, SyncRules
 from steering.core.pipeline.ingress_guard import match
 from steering.core.reservations.record import Leg, legs_of_session
 from steering.core.reservations.rules import five_tuple
-from steering.core.sessions.table import Session, SessionTable, endpoints
+from steering.core.sessions.flow_key import FlowKey, parts_of
+from steering.core.sessions.table import Session, SessionTable
 from steering.model.network import PortRef
 from steering.model.rules import (
     OLD_PATH_PRIORITY,
@@ -58,7 +59,7 @@ class Flow(NamedTuple):
     """One direction of one subflow, on one leg: led by its own entry where the leg begins."""
 
     session: int
-    key: bytes  # the subflow's
+    key: FlowKey  # the subflow's
     leg: Leg
     target: int  # the waypoint it is led to
     ports: tuple[PortRef, ...]  # what its path leaves by, in order
@@ -229,7 +230,7 @@ class OldPaths:
     def _of_session(self, one: Kept, session: Session) -> Iterator[Flow]:
         if session.mcp not in self._map.mcps or not session.subflows or session.reverse:
             return
-        _, _, target, _, _ = endpoints(session.first)
+        target = session.flow.destination
         addressed = not self._map.exits_to(target)  # explicit mode: nobody knows where its server is
         exits = self._map.exits_to(target) or self._map.site.gateways[0].ports
         mcp = self._map.mcps[session.mcp]
@@ -350,7 +351,7 @@ class OldPaths:
         actions = (SetField("eth_dst", label_mac(flow.target, one.number)), OutputAction(flow.ports[0].port))
         labels = {flow.target}
         if flow.leg.upward and not flow.leg.host:
-            _, _, target, _, _ = endpoints(flow.key)
+            target = parts_of(flow.key).destination
             labels |= {self._map.attachments[port].waypoint.id for port in self._map.exits_to(target)}
         for waypoint in sorted(labels):
             yield Rule(

@@ -20,7 +20,8 @@ from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Prefer
 from steering.core.selection.chooser import FOREIGN, Asked, Chooser
 from steering.core.selection.rulebook import Answer
-from steering.core.sessions.table import BOTH_FINS, Session, SessionTable, Subflow, flow_key
+from steering.core.sessions.flow_key import FlowKey, flow_key
+from steering.core.sessions.table import BOTH_FINS, Session, SessionTable, Subflow
 from steering.core.sessions.token_owners import not_allowed
 from steering.model.kept import KeptUsage, KeptUse
 from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
@@ -74,7 +75,7 @@ class Preferring:
         self._full: set[str] = set()  # access networks that have no room
         self._overrides: dict[str, Pooling] = {}
         self._used: dict[tuple[bytes | str | int, NetworkAccessType], int] = {}
-        self._counted_before: dict[bytes, int] = {}  # flow -> bytes an earlier controller counted
+        self._counted_before: dict[FlowKey, int] = {}  # flow -> bytes an earlier controller counted
         self.changes = 0  # counts up with what is used
         self.offloads: dict[str, str] = {}
         self.replace(policy)
@@ -213,15 +214,13 @@ class Preferring:
         return None if answer is None else self._usage(answer)
 
     def _answer(self, session: Session) -> Answer | None:
-        first = session.first
-        half = (len(first) - 4) // 2
+        flow = session.flow
         attachment = self._map.by_waypoint.get(session.edge)
-        part = attachment.part if attachment else self._map.access_of(first[:half])
+        part = attachment.part if attachment else self._map.access_of(flow.source)
         if part is None:
             return None
-        dport = int.from_bytes(first[-2:], "big")
-        flow = Asked(first[:half], first[half : 2 * half], dport, session.version)
-        return self._chooser.ask_of(part, flow, session.dscp)
+        asked = Asked(flow.source, flow.destination, flow.destination_port, session.version)
+        return self._chooser.ask_of(part, asked, session.dscp)
 
     def _who(self, session: Session) -> bytes | str | int:
         """The subscriber as quotas of sessions know it; a session read back from switches is whose its host is."""
@@ -230,7 +229,7 @@ class Preferring:
         answer = self._answer(session)
         if answer is not None and answer.subscriber is not None:
             return answer.subscriber.id
-        host = session.first[: (len(session.first) - 4) // 2]
+        host = session.flow.source
         return host if len(host) == 4 else host[:8]
 
     def _usage(self, answer: Answer) -> Usage:
@@ -269,8 +268,7 @@ class Preferring:
 
     def _addressed(self, session: Session) -> bool:
         """Whether its host addressed the MCP itself (explicit mode)."""
-        half = (len(session.first) - 4) // 2
-        return self._map.is_mcp_address(session.first[half : 2 * half])
+        return self._map.is_mcp_address(session.flow.destination)
 
     def wishes(self, session: Session) -> list[tuple[Subflow, SubflowWish]]:
         """What is wanted of each live subflow."""
@@ -297,7 +295,7 @@ class Preferring:
             return False
         if subflow.port:
             return PortRef(subflow.dpid, subflow.port) not in self._down
-        access = self._map.access_of(subflow.endpoints()[1])
+        access = self._map.access_of(subflow.flow.source)
         ports = [p for p in access.ports if p.dpid == subflow.dpid] if access else []
         return not ports or any(port not in self._down for port in ports)
 
@@ -337,7 +335,7 @@ class Preferring:
 
     def _access(self, subflow: Subflow) -> tuple[str, NetworkAccessType, Trust]:
         """Name, type and trust, as they are now."""
-        access = self._map.access_of(subflow.endpoints()[1])
+        access = self._map.access_of(subflow.flow.source)
         name = access.name if access else ""
         return (name, *self._chooser.access.get(name, FOREIGN))
 
@@ -375,7 +373,7 @@ class Preferring:
     def intent(self, subflow: Subflow) -> Intent:
         """What its MCP was told last of a subflow."""
         name, kind, _ = self._access(subflow)
-        _, src, dst, sport, dport = subflow.endpoints()
+        _, src, dst, sport, dport = subflow.flow
         session = subflow.session
         return Intent(session.id, session.token, src, sport, dst, dport, name, kind.value, subflow.wish)
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from steering.model.network import Network, PortRef
 from steering.model.reservation import Level
+from steering.model.session import FlowKey
 
 Places = tuple[
-    tuple[bytes, int], ...
+    tuple[FlowKey, int], ...
 ]  # flow key of a subflow, and the datapath id of the edge where it enters
 Route = tuple[tuple[PortRef, PortRef], ...]  # directed links
 
@@ -34,8 +35,8 @@ class KeptReservation(NamedTuple):
     asked_mcp: str
     lease: float
     token: int
-    first: bytes
-    flow: bytes
+    first: FlowKey
+    flow: FlowKey
     places: Places
     number: int
     slot: int
@@ -54,7 +55,7 @@ class KeptUsage(NamedTuple):
     """`flows`: key of a subflow -> how many bytes of its entry are in `used` already."""
 
     used: tuple[KeptUse, ...]
-    flows: tuple[tuple[bytes, int], ...]
+    flows: tuple[tuple[FlowKey, int], ...]
 
 
 class KeptUnit(NamedTuple):
@@ -83,8 +84,8 @@ class KeptSession(NamedTuple):
     mcp: str
     token: int
     version: int
-    first: bytes
-    flows: tuple[tuple[bytes, int, int], ...]
+    first: FlowKey
+    flows: tuple[tuple[FlowKey, int, int], ...]
 
 
 class Lost(StrEnum):

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from steering.model.session import NO_FLOW, FlowKey
+
 
 class Level(StrEnum):
     SUBSCRIBER = "subscriber"  # all that a subscriber's hosts send and get through one MCP
@@ -57,7 +59,7 @@ class ReservationRequest(NamedTuple):
     level: Level
     subscriber: str = ""
     session: int = 0
-    flow: bytes = b""
+    flow: FlowKey = NO_FLOW
     mcp: str = ""
     rate: int = 0
     subflows: int = 0
@@ -65,6 +67,6 @@ class ReservationRequest(NamedTuple):
     owner: str | None = None
 
     @property
-    def target(self) -> tuple[Level, str, int, bytes, str, bool]:
+    def target(self) -> tuple[Level, str, int, FlowKey, str, bool]:
         """What two reservations may not both have."""
         return (self.level, self.subscriber, self.session, self.flow, self.mcp, bool(self.rate))

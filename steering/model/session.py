@@ -1,9 +1,14 @@
 """Session entries, their cookies, and what the engine says of a session."""
 
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, NewType
 
 from steering.model.rules import OWNER, CookieKind
+
+FlowKey = NewType(
+    "FlowKey", bytes
+)  # a 5-tuple as bytes; core.sessions.flow_key makes them and takes them apart
+NO_FLOW = FlowKey(b"")  # of a session whose initial subflow nobody saw
 
 
 class EntryKind(IntEnum):

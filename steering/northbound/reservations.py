@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from steering.core.inputs import AcceptReservation, Input, ReleaseReservation, RenewReservation, Reserve
 from steering.model.reservation import Denied, Level, ReservationRequest
+from steering.model.session import NO_FLOW, FlowKey
 from steering.northbound.bodies import Body, IpAddress, Name
 from steering.northbound.changes import Changes
 from steering.northbound.conditional import require_match, tag_of
@@ -109,7 +110,7 @@ class Reserved(Changes):
             asked.level,
             asked.subscriber or "",
             int(asked.session or 0),
-            _key(asked.flow) if asked.flow is not None else b"",
+            _key(asked.flow) if asked.flow is not None else NO_FLOW,
             asked.mcp or "",
             asked.rate_bps or 0,
             asked.subflows or 0,
@@ -177,7 +178,7 @@ def _tag(found: Json) -> str:
     return tag_of([found["id"], found["version"]])
 
 
-def _key(flow: Flow) -> bytes:
+def _key(flow: Flow) -> FlowKey:
     # pydantic has made addresses of both texts.
     src, dst = cast(IPv4Address | IPv6Address, flow.src), cast(IPv4Address | IPv6Address, flow.dst)
-    return src.packed + dst.packed + flow.sport.to_bytes(2, "big") + flow.dport.to_bytes(2, "big")
+    return FlowKey(src.packed + dst.packed + flow.sport.to_bytes(2, "big") + flow.dport.to_bytes(2, "big"))

@@ -21,6 +21,7 @@ from steering.model.kept import (
 )
 from steering.model.network import PortRef
 from steering.model.reservation import Level
+from steering.model.session import FlowKey
 
 MOST_RESERVATIONS = 65_536
 MOST_USES = 65_536
@@ -227,8 +228,8 @@ def _name(value: Any) -> str:
     return str(value)
 
 
-def _key(value: Any, may_lack: bool = False) -> bytes:
-    found = bytes.fromhex(_of(str, value))
+def _key(value: Any, may_lack: bool = False) -> FlowKey:
+    found = FlowKey(bytes.fromhex(_of(str, value)))
     if len(found) not in KEY_BYTES and not (may_lack and not found):
         raise ValueError(value)
     return found

@@ -15,7 +15,8 @@ from typing import Any
 
 from steering.core.engine import Engine
 from steering.core.inputs import EntriesRead, NeighbourSeen, SwitchUp, SynAckSeen, SynSeen
-from steering.core.sessions.table import SessionTable, Subflow, flow_key
+from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.table import SessionTable, Subflow
 from steering.model.policy import Limits, Policy, Timers
 from steering.model.session import EntryKind, SessionState
 from steering.policy.site_file import parse_site

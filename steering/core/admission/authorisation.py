@@ -13,7 +13,7 @@ from steering.core.counters import Counters
 from steering.core.inputs import AclReplaced, Authorised, PairingsReplaced, RegistryReplaced, SynSeen
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Authorise, Output
-from steering.core.sessions.table import flow_key
+from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.model.authorisation import AclEntry, Answering, Authorizer, Registered, Verdict
 from steering.model.network import Address, Network, PortRole
 from steering.model.policy import Policy
@@ -39,7 +39,7 @@ class Waiting:
     def __init__(self, number: int, deadline: float) -> None:
         self.number = number
         self.deadline = deadline
-        self.syns: dict[bytes, tuple[Attachment, SynSeen]] = {}
+        self.syns: dict[FlowKey, tuple[Attachment, SynSeen]] = {}
 
 
 class Authorising:

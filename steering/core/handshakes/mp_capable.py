@@ -28,8 +28,9 @@ from steering.core.reservations.subflow_slots import Slots
 from steering.core.selection.chooser import Chooser, dscp_of
 from steering.core.selection.quotas import Full, session_keys
 from steering.core.selection.rulebook import Answer
+from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.pending_joins import Held
-from steering.core.sessions.table import Session, SessionTable, Subflow, flow_key
+from steering.core.sessions.table import Session, SessionTable, Subflow
 from steering.core.sessions.teardown import Ending
 from steering.core.sessions.watched_segments import Watching
 from steering.core.subflow_priority import Preferring
@@ -194,7 +195,7 @@ class Pinning:
 
     # ---- MP_CAPABLE -----------------------------------------------------------------------------
 
-    def capable(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
+    def capable(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
         """A first SYN: an MCP for it, its natural way, or a refusal."""
         handshake = seen.handshake
         exits = self._map.exits_to(handshake.dst)
@@ -258,7 +259,7 @@ class Pinning:
         self,
         attachment: Attachment,
         seen: SynSeen,
-        key: bytes,
+        key: FlowKey,
         exits: tuple[PortRef, ...],
         answer: Answer,
         decision: Decision,

@@ -12,6 +12,7 @@ from steering.core.outputs import Output, Steer, naturally, steered
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.selection.chooser import Chooser
 from steering.core.sessions.abort import Aborting
+from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.pending_joins import Held
 from steering.core.sessions.table import Session, SessionTable, Subflow
@@ -44,7 +45,7 @@ class Known(Protocol):
     keys: KeyWatch
     recovering: bool
 
-    def capable(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
+    def capable(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
         """What a first SYN becomes."""
 
     def leave(self, attachment: Attachment, seen: SynSeen) -> list[Output]:
@@ -71,7 +72,7 @@ class Joining:
         self._counters = counters
         self._disabled = disabled
 
-    def joined(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
+    def joined(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
         known = self._known
         token = int.from_bytes(seen.handshake.token, "big")
         if "token-lookup" in self._disabled:
@@ -128,7 +129,7 @@ class Joining:
         return self._known.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
 
     def _pin(
-        self, attachment: Attachment, seen: SynSeen, key: bytes, session: Session, now: float
+        self, attachment: Attachment, seen: SynSeen, key: FlowKey, session: Session, now: float
     ) -> list[Output]:
         """Bring a later subflow to exactly the MCP of its session (D-6.2c)."""
         known = self._known

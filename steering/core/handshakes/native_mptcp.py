@@ -9,6 +9,7 @@ that they go their natural way too and are not taken for joins of nobody. Bounde
 
 from collections import OrderedDict
 
+from steering.core.sessions.flow_key import FlowKey
 from steering.model.policy import Action, Mode, Origin, Policy, Presence, Terms
 from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
@@ -41,17 +42,17 @@ class Natives:
     """Sessions that were left alone, known by their tokens once their servers have answered."""
 
     def __init__(self) -> None:
-        self._opening: OrderedDict[bytes, float] = OrderedDict()
+        self._opening: OrderedDict[FlowKey, float] = OrderedDict()
         self._tokens: OrderedDict[int, None] = OrderedDict()
 
-    def left(self, flow: bytes, now: float) -> None:
+    def left(self, flow: FlowKey, now: float) -> None:
         """A first SYN with MP_CAPABLE went its natural way: its answer will be believed."""
         self._opening[flow] = now + OPENING_SECONDS
         self._opening.move_to_end(flow)
         if len(self._opening) > OPENING:
             self._opening.popitem(last=False)
 
-    def answered(self, flow: bytes, handshake: Handshake, now: float) -> int | None:
+    def answered(self, flow: FlowKey, handshake: Handshake, now: float) -> int | None:
         """The server's SYN/ACK to such a SYN: the session's token, None if nobody asked or it is plain TCP."""
         deadline = self._opening.pop(flow, 0.0)
         if deadline <= now or handshake.kind is not Kind.CAPABLE or not handshake.key:

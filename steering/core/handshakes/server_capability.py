@@ -6,7 +6,7 @@ time of its own (G7). Bounded: whoever is asked for most recently stays.
 
 from collections import OrderedDict
 
-from steering.core.sessions.table import flow_key
+from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.wire.handshake import Handshake, Kind
 
 SERVERS = 65_536
@@ -22,7 +22,7 @@ class Capabilities:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._servers: OrderedDict[Server, tuple[float, bool]] = OrderedDict()
-        self._trials: OrderedDict[bytes, float] = OrderedDict()
+        self._trials: OrderedDict[FlowKey, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._servers)
@@ -42,14 +42,14 @@ class Capabilities:
         if len(self._servers) > SERVERS:
             self._servers.popitem(last=False)
 
-    def try_on(self, flow: bytes, now: float) -> None:
+    def try_on(self, flow: FlowKey, now: float) -> None:
         """A first SYN went to an unknown server on the natural path: its answer will be believed."""
         self._trials[flow] = now + TRIAL_SECONDS
         self._trials.move_to_end(flow)
         if len(self._trials) > TRIALS:
             self._trials.popitem(last=False)
 
-    def tried(self, flow: bytes, now: float) -> bool:
+    def tried(self, flow: FlowKey, now: float) -> bool:
         """Whether this flow was such a trial; asked once."""
         deadline = self._trials.pop(flow, None)
         return deadline is not None and deadline > now

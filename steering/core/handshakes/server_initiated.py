@@ -19,7 +19,8 @@ from steering.core.outputs import Output, Release, Steer
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.quotas import session_keys
 from steering.core.selection.rulebook import Answer
-from steering.core.sessions.table import Session, SessionTable, Subflow, flow_key
+from steering.core.sessions.flow_key import FlowKey, flow_key
+from steering.core.sessions.table import Session, SessionTable, Subflow
 from steering.model.decision import Decision, Ruling
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole
 from steering.model.policy import Action, Direction, Mode, Policy
@@ -61,7 +62,7 @@ class Reverse:
 
     # ---- a server's SYN -------------------------------------------------------------------------
 
-    def begin(self, attachment: Attachment, seen: SynSeen, key: bytes, now: float) -> list[Output]:
+    def begin(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
         """A plain SYN from a gateway towards a host: what has to be done if an MCP is to take it, else nothing."""
         handshake = seen.handshake
         access = self._map.access_of(handshake.dst)
@@ -99,7 +100,7 @@ class Reverse:
         self,
         attachment: Attachment,
         seen: SynSeen,
-        key: bytes,
+        key: FlowKey,
         access: AccessNetwork,
         answer: Answer,
         decision: Decision,

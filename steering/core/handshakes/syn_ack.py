@@ -11,9 +11,10 @@ from steering.core.inputs import SynAckSeen, SynSeen
 from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, Steer
 from steering.core.proactive.learned_sessions import Answered
+from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.pending_joins import Held
-from steering.core.sessions.table import SessionTable, flow_key
+from steering.core.sessions.table import SessionTable
 from steering.model.network import Mcp, PortRole
 from steering.model.session import EntryKind, SessionState
 from steering.wire.crypto import token as token_of

@@ -11,7 +11,7 @@ from steering.core.inputs import SynSeen
 from steering.core.outputs import Output, SyncRules
 from steering.core.pipeline.forwarding import SYN
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match
-from steering.core.sessions.table import flow_key
+from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.model.rules import Rule, Table, static_cookie
 
 SECONDS = 10.0
@@ -24,7 +24,7 @@ class Strays:
 
     def __init__(self, epochs: Mapping[int, int]) -> None:
         self._epochs = epochs
-        self._blocked: dict[bytes, tuple[float, int, int, Rule]] = {}  # in order of deadlines
+        self._blocked: dict[FlowKey, tuple[float, int, int, Rule]] = {}  # in order of deadlines
 
     def __len__(self) -> int:
         return len(self._blocked)
@@ -68,6 +68,6 @@ class Strays:
             over.append(key)
         return self._free(over)
 
-    def _free(self, keys: list[bytes]) -> list[Output]:
+    def _free(self, keys: list[FlowKey]) -> list[Output]:
         found = (self._blocked.pop(key) for key in keys)
         return [SyncRules(dpid, (), (rule,)) for _, _, dpid, rule in found]

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from steering.core.counters import Counters
 from steering.core.handshakes.native_mptcp import OPENING, OPENING_SECONDS, excluded
 from steering.core.handshakes.server_capability import Capabilities
+from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.table import SessionTable
 from steering.model.policy import Action, Mode, Policy, Presence, Terms, Timers
 from steering.model.session import SessionState
@@ -27,7 +28,7 @@ def withdraws(policy: Policy, terms: Terms) -> bool:
 
 
 def goes_naturally(
-    policy: Policy, capabilities: Capabilities, terms: Terms, handshake: Handshake, key: bytes, now: float
+    policy: Policy, capabilities: Capabilities, terms: Terms, handshake: Handshake, key: FlowKey, now: float
 ) -> bool:
     """Bypassed, `transparent`, native where only others are served, or the server may speak MPTCP itself and is then
     to be left alone: `hybrid` (D-3.4), or an MCP that is withdrawn."""
@@ -50,16 +51,16 @@ class Withdrawal:
         self._table = table
         self._counters = counters
         self.timers = timers
-        self._tracked: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
+        self._tracked: OrderedDict[FlowKey, tuple[float, int]] = OrderedDict()
 
-    def left(self, flow: bytes, edge: int, now: float) -> None:
+    def left(self, flow: FlowKey, edge: int, now: float) -> None:
         """A first SYN that came in at waypoint `edge` went its natural way."""
         self._tracked[flow] = (now + OPENING_SECONDS, edge)
         self._tracked.move_to_end(flow)
         if len(self._tracked) > OPENING:
             self._tracked.popitem(last=False)
 
-    def answered(self, flow: bytes, token: int, version: int, now: float) -> None:
+    def answered(self, flow: FlowKey, token: int, version: int, now: float) -> None:
         """The server speaks MPTCP: `token` is of its key. Nothing is tracked any more; the record is no load, holds no
         entries, is the first to go when room is wanted, and goes after `session_linger` seconds."""
         deadline, edge = self._tracked.pop(flow, (0.0, 0))

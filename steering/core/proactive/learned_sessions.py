@@ -12,7 +12,8 @@ from steering.core.outputs import Output
 from steering.core.proactive.units import Proactive, Unit
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.scoring import effective
-from steering.core.sessions.table import Session, SessionTable, Subflow, flow_key
+from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.table import Session, SessionTable, Subflow
 from steering.core.sessions.teardown import Ending
 from steering.model.decision import Decision, DecisionKey, Outcome, Ruling
 from steering.model.network import Mcp, PortRef, PortRole

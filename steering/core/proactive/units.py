@@ -21,7 +21,8 @@ from steering.core.outputs import Output, Steer
 from steering.core.proactive.rules import Led, proactive_rules, within
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.scoring import TIE, candidates, effective
-from steering.core.sessions.table import Session, SessionTable, endpoints
+from steering.core.sessions.flow_key import source_of
+from steering.core.sessions.table import Session, SessionTable
 from steering.model.decision import Filtered
 from steering.model.insertion import Governed, governed
 from steering.model.network import Mcp, Network, PortRole, Trust
@@ -184,7 +185,7 @@ class Proactive:
             if session.token < 0 or session.state is SessionState.LINGER:
                 continue
             for subflow in session.subflows:
-                unit = self.unit_of(subflow.endpoints()[1])
+                unit = self.unit_of(subflow.flow.source)
                 if unit is None or unit.name not in changed:
                     continue
                 if unit.mcp != session.mcp:
@@ -233,10 +234,10 @@ class Proactive:
         inside, outside = self._map.inside.get(session.mcp), self._map.outside.get(session.mcp)
         if inside is None or outside is None or session.returns or session.id not in self._table.by_id:
             return []
-        _, _, server, _, _ = endpoints(session.first)
+        server = session.flow.destination
         session.returns = tuple(dict.fromkeys((p.dpid, outside.id) for p in self._map.exits_to(server)))
         for subflow in session.subflows:
-            if not subflow.waypoint and subflow.endpoints()[2] not in self._map.mcp_addresses:
+            if not subflow.waypoint and subflow.flow.destination not in self._map.mcp_addresses:
                 subflow.waypoint = inside.id
         return [Steer(tuple(session.entries(PortRole.GATEWAY)), None)]
 
@@ -270,8 +271,8 @@ class Proactive:
 
     def note(self, unit: Unit, session: Session) -> None:
         """Joins of a unit may be this session's."""
-        _, _, server, _, port = endpoints(session.first)
-        place = (unit.name, session.mcp, server, port)
+        flow = session.flow
+        place = (unit.name, session.mcp, flow.destination, flow.destination_port)
         if place not in self._siblings and len(self._siblings) >= self._table.limits.sessions:
             del self._siblings[next(iter(self._siblings))]
         known = self._siblings.setdefault(place, deque(maxlen=SIBLINGS))
@@ -280,7 +281,7 @@ class Proactive:
 
     def begun(self, session: Session) -> None:
         """A first SYN was looked at. If entries lead its host's joins, they may be its."""
-        unit = self.unit_of(endpoints(session.first)[1])
+        unit = self.unit_of(source_of(session.first))
         if unit is not None and unit.mcp == session.mcp:
             self.note(unit, session)
 

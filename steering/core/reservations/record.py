@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.reservations.capacity import Hops, Pair
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, family_of
 from steering.core.sessions.table import Session
 from steering.model.network import Mcp, Network, PortRef, PortRole
 from steering.model.reservation import ReservationRequest, Standing
 
 Match = dict[str, str | int | tuple[str, str]]
-Places = tuple[tuple[bytes, int], ...]  # of subflows: key, and the datapath id of the edge where it enters
+Places = tuple[tuple[FlowKey, int], ...]  # of subflows: key, and the datapath id of the edge where it enters
 
 
 class Leg(NamedTuple):
@@ -52,23 +53,22 @@ class Reservation:
         self.legs: tuple[Leg, ...] = ()
         self.routes: tuple[Hops, ...] = ()
         self.token = -1  # of its session
-        self.first = b""  # key of its session's initial subflow
+        self.first = NO_FLOW  # key of its session's initial subflow
         self.places: Places = ()  # the subflows that it was last fitted to
 
 
-def places_of(session: Session, flow: bytes = b"") -> Places:
+def places_of(session: Session, flow: FlowKey = NO_FLOW) -> Places:
     """Where a session's subflows enter, or the one subflow `flow` of it."""
     return tuple((s.key, s.dpid) for s in session.subflows if not flow or s.key == flow)
 
 
-def legs_of_session(sitemap: SiteMap, mcp: Mcp, first: bytes, places: Places, exit_: PortRef) -> list[Leg]:
+def legs_of_session(sitemap: SiteMap, mcp: Mcp, first: FlowKey, places: Places, exit_: PortRef) -> list[Leg]:
     """The legs of some subflows of the session that began with flow `first` and leaves at gateway port `exit_`."""
     legs: dict[int, list[Attachment]] = {}
     for _, dpid in places:
         edge = legs.setdefault(dpid, [])
         edge += [one for one in _accesses_at(sitemap, dpid) if one not in edge]
-    family: int = 4 if len(first) == 12 else 6
-    return [*_host_legs(sitemap, mcp, legs), *_server_legs(sitemap, mcp, exit_, {family})]
+    return [*_host_legs(sitemap, mcp, legs), *_server_legs(sitemap, mcp, exit_, {family_of(first)})]
 
 
 def legs_of_subscriber(

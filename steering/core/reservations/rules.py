@@ -15,6 +15,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.ingress_guard import match, prefix_value
 from steering.core.reservations.capacity import Capacity
 from steering.core.reservations.record import Leg, Match, Reservation
+from steering.core.sessions.flow_key import FlowKey, parts_of
 from steering.model.network import Network, PortRef
 from steering.model.reservation import Level, Standing
 from steering.model.rules import (
@@ -135,7 +136,7 @@ class Builder:
         for key in self._keys(one, leg):
             yield five_tuple(key, leg.upward)
 
-    def _keys(self, one: Reservation, leg: Leg) -> Iterator[bytes]:
+    def _keys(self, one: Reservation, leg: Leg) -> Iterator[FlowKey]:
         if not leg.host:
             if one.first:
                 yield one.first
@@ -170,12 +171,11 @@ def _band(meter: int, rate: int, burst: float) -> MeterBand:
     return MeterBand(meter, kilobits, max(100, int(kilobits * burst)), kilobits=True)
 
 
-def five_tuple(key: bytes, upward: bool) -> Match:
+def five_tuple(key: FlowKey, upward: bool) -> Match:
     """Match fields of a subflow (its key is as the host sends it), or of the way back."""
-    half = (len(key) - 4) // 2
-    family = 4 if half == 4 else 6
-    ends = (str(ip_address(key[:half])), str(ip_address(key[half : 2 * half])))
-    ports = (int.from_bytes(key[-4:-2], "big"), int.from_bytes(key[-2:], "big"))
+    family, source, destination, source_port, destination_port = parts_of(key)
+    ends = (str(ip_address(source)), str(ip_address(destination)))
+    ports = (source_port, destination_port)
     if not upward:
         ends, ports = ends[::-1], ports[::-1]
     return {

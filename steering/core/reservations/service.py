@@ -18,6 +18,7 @@ from steering.core.reservations.codec import kept, leads, revived, session_of
 from steering.core.reservations.record import Leg, Reservation, legs_of_session, legs_of_subscriber, places_of
 from steering.core.reservations.rules import Builder, Wanted
 from steering.core.reservations.subflow_slots import Slots
+from steering.core.sessions.flow_key import parts_of
 from steering.core.sessions.table import Session, SessionTable
 from steering.model.kept import KeptReservation
 from steering.model.network import Mcp, Network, PortRef
@@ -171,8 +172,7 @@ class Reserving:
         """The same for flows that are known already."""
         if one.wish.level is Level.SUBSCRIBER:
             return self._legs(one, None, mcp)
-        half = (len(one.first) - 4) // 2
-        exits = self._map.exits_to(one.first[half : 2 * half])
+        exits = self._map.exits_to(parts_of(one.first).destination)
         if not exits:
             return []
         return legs_of_session(self._map, mcp, one.first, one.places, self._near_exit(mcp, exits))

@@ -53,10 +53,10 @@ class Slots:
         for session in self._table:
             if session.ruling is not None:
                 continue
-            half = (len(session.first) - 4) // 2
-            host, version = int.from_bytes(session.first[:half], "big"), 4 if half == 4 else 6
+            flow = session.flow
+            host = int.from_bytes(flow.source, "big")
             for (family, mask), known in longest_first:
-                if family == version and (found := known.get(host & mask)) is not None:
+                if family == flow.family and (found := known.get(host & mask)) is not None:
                     self._recovered[session.id] = found
                     self._recovered_of.setdefault(found, set()).add(session.id)
                     break

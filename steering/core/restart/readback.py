@@ -7,7 +7,8 @@ A cookie tells owner, kind, MCP and token; the match tells the 5-tuple. What a c
 from steering.core.counters import Counters
 from steering.core.inputs import EntriesRead, ObservedEntry
 from steering.core.network.site_index import SiteMap
-from steering.core.sessions.table import Session, SessionTable, Subflow, flow_key
+from steering.core.sessions.flow_key import FlowKey, flow_key
+from steering.core.sessions.table import Session, SessionTable, Subflow
 from steering.model.network import PortRole
 from steering.model.session import Entry, EntryKind, SessionCookie, SessionState, pack_cookie, unpack_cookie
 
@@ -25,7 +26,7 @@ class Recovery:
         self._table = table
         self._counters = counters
         self._disabled = disabled
-        self._returns: dict[bytes, Session] = {}  # sessions known only by their server leg so far
+        self._returns: dict[FlowKey, Session] = {}  # sessions known only by their server leg so far
 
     def adopt(self, observed: list[ObservedEntry], now: float) -> list[Entry]:
         """Take over what a switch holds; returns the entries that belong to nothing and must go."""
@@ -96,7 +97,7 @@ class Recovery:
             session.returns = (*session.returns, place)
         return True
 
-    def _session(self, cookie: SessionCookie, key: bytes, now: float) -> Session | None:
+    def _session(self, cookie: SessionCookie, key: FlowKey, now: float) -> Session | None:
         """The session of an entry: by token and MCP, or without a token by its initial flow."""
         if cookie.pending or cookie.plain:
             known = self._returns.get(key)

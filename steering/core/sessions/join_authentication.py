@@ -12,6 +12,7 @@ from hmac import compare_digest
 from steering.core.counters import Counters, JoinResult
 from steering.core.inputs import SynSeen, WatchedSeen
 from steering.core.outputs import Output, Steer
+from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.session_keys import Secrets
 from steering.core.sessions.table import Session, SessionTable, Subflow
 from steering.core.sessions.teardown import Ending
@@ -63,7 +64,7 @@ class KeyWatch:
         self._counters = counters
         self._refuse = refuse
         self._learning: dict[int, tuple[float, Session]] = {}  # in order of deadlines
-        self._proofs: dict[bytes, Proof] = {}  # by flow key, in order of deadlines
+        self._proofs: dict[FlowKey, Proof] = {}  # by flow key, in order of deadlines
 
     # ---- keys -----------------------------------------------------------------------------------
 

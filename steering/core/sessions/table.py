@@ -1,13 +1,10 @@
-"""The session table: records, their indexes, and the bounds on both.
-
-A flow key is the 5-tuple as one bytes object (source, destination, both ports), as the host sends it.
-"""
+"""The session table: records, their indexes, and the bounds on both."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from struct import Struct
 
 from steering.core.selection.quotas import Key, Ledger
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, source_of
 from steering.core.sessions.session_keys import Secrets
 from steering.model.decision import Ruling
 from steering.model.network import PortRole
@@ -21,26 +18,8 @@ INITIAL, JOIN, RETURN = EntryKind.INITIAL, EntryKind.JOIN, EntryKind.RETURN
 SYN_PINNED, ESTABLISHED, FELL_BACK = SessionState.SYN_PINNED, SessionState.ESTABLISHED, SessionState.PLAIN
 NOTHING, COPY = Watch.NOTHING, Watch.COPY
 
-_PORTS = Struct("!HH")
-_pack_ports, _unpack_ports = _PORTS.pack, _PORTS.unpack_from
 _new = tuple.__new__
 _RETURN = EntryKind.RETURN << 48  # what a cookie of this kind has over one of kind INITIAL
-
-
-def flow_key(src: bytes, dst: bytes, sport: int, dport: int) -> bytes:
-    """Source, destination and ports: 12 bytes for IPv4, 36 for IPv6."""
-    return src + dst + _pack_ports(sport, dport)
-
-
-def endpoints(key: bytes) -> tuple[int, bytes, bytes, int, int]:
-    """Of a flow key: family, source, destination, source port, destination port."""
-    half = (len(key) - 4) // 2
-    sport, dport = _unpack_ports(key, 2 * half)
-    return (4 if half == 4 else 6, key[:half], key[half : 2 * half], sport, dport)
-
-
-def _source(key: bytes) -> bytes:
-    return key[: (len(key) - 4) // 2]
 
 
 class Subflow:
@@ -55,7 +34,7 @@ class Subflow:
         self,
         session: "Session",
         kind: EntryKind,
-        key: bytes,
+        key: FlowKey,
         dpid: int,
         role: int,
         waypoint: int,
@@ -81,9 +60,10 @@ class Subflow:
         self.port = port  # where it comes in; 0 for one read back from switches
         self.wish = NO_WISH  # what its MCP was told last
 
-    def endpoints(self) -> tuple[int, bytes, bytes, int, int]:
-        """Family, source, destination, source port, destination port."""
-        return endpoints(self.key)
+    @property
+    def flow(self) -> FlowParts:
+        """Its flow key taken apart: the host's end is the source."""
+        return parts_of(self.key)
 
 
 HOST_FIN = 1
@@ -122,7 +102,12 @@ class Session:
         self.host_token = -1  # of the host's key where the MCP was asked: what joins of the MCP carry
         self.reverse = False  # a server opened it (core.reverse): hosts and gateways have changed places
         self.dscp = 0  # of its first SYN
-        self.first = b""  # flow key of the initial subflow: what the server leg's entries match, reversed
+        self.first = NO_FLOW  # flow key of the initial subflow: what the server leg's entries match, reversed
+
+    @property
+    def flow(self) -> FlowParts:
+        """The initial subflow's key taken apart: the host's end is the source, or the server's where `reverse`."""
+        return parts_of(self.first)
 
     def cookie(self, kind: EntryKind) -> int:
         """The cookie of this session's entries of one kind, as its state is now."""
@@ -135,11 +120,8 @@ class Session:
         waypoint = subflow.waypoint
         if not waypoint:
             return None
-        key = subflow.key
-        half = (len(key) - 4) // 2
-        sport, dport = _unpack_ports(key, 2 * half)
         return _new(Entry, (
-            subflow.dpid, subflow.role, 4 if half == 4 else 6, key[:half], key[half : 2 * half], sport, dport,
+            subflow.dpid, subflow.role, *parts_of(subflow.key),
             waypoint, 0, self.cookie(subflow.kind), subflow.watch,
         ))  # fmt: skip
 
@@ -147,12 +129,8 @@ class Session:
         """The server leg's entries: the initial subflow's 5-tuple reversed, at the gateways."""
         if not self.returns:
             return []
-        key = self.first
-        half = (len(key) - 4) // 2
-        sport, dport = _PORTS.unpack_from(key, 2 * half)
-        src, dst = key[:half], key[half : 2 * half]
+        family, src, dst, sport, dport = parts_of(self.first)
         cookie = self.cookie(RETURN)
-        family = 4 if half == 4 else 6
         watch = NOTHING
         if self.reverse:
             role = PortRole.ACCESS
@@ -178,11 +156,7 @@ class Session:
 
     def _first_entries(self, subflow: Subflow, gateway_role: int) -> list[Entry]:
         """The same for a session of one subflow, which every session is when it begins: one pass."""
-        key = self.first
-        half = (len(key) - 4) // 2
-        family = 4 if half == 4 else 6
-        sport, dport = _unpack_ports(key, 2 * half)
-        src, dst = key[:half], key[half : 2 * half]
+        flow = family, src, dst, sport, dport = parts_of(self.first)
         cookie = self.cookie(INITIAL)
         returned = cookie | _RETURN
         found = [
@@ -190,8 +164,7 @@ class Session:
             for dpid, waypoint in self.returns
         ]
         found.append(_new(Entry, (
-            subflow.dpid, subflow.role, family, src, dst, sport, dport, subflow.waypoint, 0, cookie,
-            subflow.watch,
+            subflow.dpid, subflow.role, *flow, subflow.waypoint, 0, cookie, subflow.watch,
         )))  # fmt: skip
         return found
 
@@ -204,8 +177,8 @@ class SessionTable:
         self.limits = limits
         self._hosts_move = hosts_move
         self.by_id: dict[int, Session] = {}
-        self.flows: dict[bytes, Subflow] = {}
-        self._hosts: dict[bytes, dict[bytes, Subflow]] = {}  # source address -> its flows
+        self.flows: dict[FlowKey, Subflow] = {}
+        self._hosts: dict[bytes, dict[FlowKey, Subflow]] = {}  # source address -> its flows
         self._tokens: dict[int, Session | list[Session]] = {}
         self.half_open: dict[int, Session] = {}  # in order of age
         self.half_open_at: dict[int, int] = {}  # waypoint -> half-open sessions that came in there
@@ -244,7 +217,7 @@ class SessionTable:
         return session
 
     def restore(
-        self, entry: Entry, mcp: int, token: int, key: bytes, packets: int, size: int, now: float
+        self, entry: Entry, mcp: int, token: int, key: FlowKey, packets: int, size: int, now: float
     ) -> Session:
         """What `create`, `learn`, `settle` and `add_subflow` make of an initial subflow's entry, at once: a
         controller that starts finds them by the hundred thousand. Neither `key` nor `token` is known yet."""
@@ -287,7 +260,7 @@ class SessionTable:
             self._count_joins(session, (subflow,), 1)
         self.flows[key] = subflow
         if self._hosts_move:
-            self._hosts.setdefault(_source(key), {})[key] = subflow
+            self._hosts.setdefault(source_of(key), {})[key] = subflow
 
     def subflows_of(self, address: bytes) -> list[Subflow]:
         """The subflows that a host has from one of its addresses; none where hosts cannot move."""
@@ -298,7 +271,7 @@ class SessionTable:
             del self.flows[subflow.key]
             if not self._hosts_move:
                 return
-            source = _source(subflow.key)
+            source = source_of(subflow.key)
             del self._hosts[source][subflow.key]
             if not self._hosts[source]:
                 del self._hosts[source]

@@ -11,15 +11,8 @@ from collections.abc import Callable
 from steering.core.counters import Counters
 from steering.core.inputs import ObservedEntry
 from steering.core.outputs import Output, RemoveEntries
-from steering.core.sessions.table import (
-    BOTH_FINS,
-    HOST_FIN,
-    MCP_FIN,
-    Session,
-    SessionTable,
-    Subflow,
-    flow_key,
-)
+from steering.core.sessions.flow_key import FlowKey, flow_key
+from steering.core.sessions.table import BOTH_FINS, HOST_FIN, MCP_FIN, Session, SessionTable, Subflow
 from steering.model.network import PortRole
 from steering.model.policy import Timers
 from steering.model.session import EntryKind, SessionState
@@ -37,7 +30,7 @@ class Ending:
         self.timers = timers
         self._counters = counters
         self._closing: deque[tuple[float, Subflow]] = deque()
-        self._legs: dict[bytes, Session] = {}  # server legs that outlived their initial subflow
+        self._legs: dict[FlowKey, Session] = {}  # server legs that outlived their initial subflow
         self._to_scan: deque[int] = deque()
         self.pin: Callable[[Session], list[Output]] = lambda session: []  # set by the engine
 
@@ -56,7 +49,7 @@ class Ending:
             return self._close(subflow, HOST_FIN, now)
         return self._close_leg(answered, HOST_FIN, now)
 
-    def _reset(self, sent: bytes, answered: bytes, now: float) -> list[Output]:
+    def _reset(self, sent: FlowKey, answered: FlowKey, now: float) -> list[Output]:
         """The MCP reset a subflow (`answered`), or its server leg (`sent`) and with it all of a session."""
         subflow = self._table.flows.get(answered)
         if subflow is not None:
@@ -79,7 +72,7 @@ class Ending:
                     self._table.settle(subflow.session, SessionState.CLOSING)
         return []
 
-    def _close_leg(self, first: bytes, side: int, now: float) -> list[Output]:
+    def _close_leg(self, first: FlowKey, side: int, now: float) -> list[Output]:
         subflow = self._table.flows.get(first)
         if subflow is not None and subflow.kind is EntryKind.INITIAL:
             session: Session | None = subflow.session

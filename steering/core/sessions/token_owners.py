@@ -21,13 +21,12 @@ def narrow(owners: list[Session], handshake: Handshake) -> list[Session]:
 
 
 def _server_of(session: Session) -> tuple[bytes, int]:
-    half = (len(session.first) - 4) // 2
-    return session.first[half : 2 * half], int.from_bytes(session.first[-2:], "big")
+    flow = session.flow
+    return flow.destination, flow.destination_port
 
 
 def _host_of(session: Session) -> tuple[bytes]:
-    half = (len(session.first) - 4) // 2
-    return (session.first[:half],)
+    return (session.flow.source,)
 
 
 def not_allowed(policy: Policy, access: tuple[NetworkAccessType, Trust], answer: Answer) -> Refusal | None:

@@ -7,8 +7,9 @@ from steering.core.inputs import WatchedSeen
 from steering.core.outputs import Output
 from steering.core.selection.mcp_health import McpHealth
 from steering.core.sessions.abort import Aborting
+from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.join_authentication import KeyWatch, Refuse
-from steering.core.sessions.table import SessionTable, flow_key
+from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Ending
 from steering.model.policy import Policy
 from steering.model.session import Watch

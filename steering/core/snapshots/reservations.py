@@ -5,6 +5,7 @@ from typing import Any
 
 from steering.core.engine import Engine
 from steering.core.reservations.record import Reservation
+from steering.core.sessions.flow_key import FlowKey, parts_of
 
 Json = dict[str, Any]
 
@@ -51,11 +52,11 @@ def _switches(begin: int, hops: Any) -> list[int]:
     return [begin, *(b.dpid for _, b in hops)]
 
 
-def _flow(key: bytes) -> Json:
-    half = (len(key) - 4) // 2
+def _flow(key: FlowKey) -> Json:
+    flow = parts_of(key)
     return {
-        "src": str(ip_address(key[:half])),
-        "sport": int.from_bytes(key[-4:-2], "big"),
-        "dst": str(ip_address(key[half : 2 * half])),
-        "dport": int.from_bytes(key[-2:], "big"),
+        "src": str(ip_address(flow.source)),
+        "sport": flow.source_port,
+        "dst": str(ip_address(flow.destination)),
+        "dport": flow.destination_port,
     }

@@ -10,6 +10,7 @@ from typing import Any
 from steering.core.engine import Engine
 from steering.core.selection.rulebook import within
 from steering.core.selection.scoring import effective, load_of, score_of
+from steering.core.sessions.flow_key import source_of
 from steering.core.sessions.table import Session, Subflow
 from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
@@ -331,8 +332,7 @@ class EngineView:
         return mcp.name if mcp else f"{number:04x}"
 
     def _brief(self, session: Session) -> Json:
-        half = (len(session.first) - 4) // 2
-        first = session.first
+        flow = session.flow
         return {
             "id": str(session.id),
             "state": session.state.value,
@@ -340,15 +340,15 @@ class EngineView:
             "insertion": (Insertion.REACTIVE if session.unit is None else Insertion.PROACTIVE).value,
             "token": f"{session.token:08x}" if session.token >= 0 else None,
             "version": session.version,
-            "client": _endpoint(first[:half], first[-4:-2]),
-            "server": _endpoint(first[half : 2 * half], first[-2:]),
-            "explicit": self._engine.map.is_mcp_address(first[half : 2 * half]),
+            "client": _endpoint(flow.source, flow.source_port),
+            "server": _endpoint(flow.destination, flow.destination_port),
+            "explicit": self._engine.map.is_mcp_address(flow.destination),
             "subflows": len(session.subflows),
             "age_s": round(self._clock() - session.created, 3),
         }
 
     def _subflow(self, subflow: Subflow) -> Json:
-        _, src, dst, sport, dport = subflow.endpoints()
+        _, src, dst, sport, dport = subflow.flow
         access = self._engine.map.access_of(src)
         entry = subflow.session.entry(subflow)
         intent = self._engine.preferring.intent(subflow)
@@ -388,18 +388,16 @@ class EngineView:
 
 def _has_client(session: Session, address: bytes) -> bool:
     """Whether a host's address is that of the session's first flow or of one of its subflows."""
-    size = len(address)
     flows = (session.first, *(subflow.key for subflow in session.subflows))
-    return any(flow[:size] == address and len(flow) == 2 * size + 4 for flow in flows)
+    return any(source_of(flow) == address for flow in flows)
 
 
 def _finite(value: float) -> float | None:
     return None if value == float("inf") else value
 
 
-def _endpoint(address: bytes, port: bytes) -> str:
+def _endpoint(address: bytes, port: int) -> str:
     if not address:
         return "?"
     text = str(ip_address(address))
-    number = int.from_bytes(port, "big")
-    return f"[{text}]:{number}" if ":" in text else f"{text}:{number}"
+    return f"[{text}]:{port}" if ":" in text else f"{text}:{port}"

@@ -226,7 +226,7 @@ def test_single_takes_a_second_subflow_only_when_the_first_failed():
     assert len(live.one.subflows) == 1 and live.counters.refusals[Refusal.SINGLE] == 1
     live.give(inputs.PortStatus(1, 1, False))
     assert steered(live.join(50001)).release.waypoint
-    assert [s.endpoints()[3] for s in live.one.subflows] == [40000, 50001]
+    assert [s.flow.source_port for s in live.one.subflows] == [40000, 50001]
 
 
 @pytest.mark.row("D-3.2c")

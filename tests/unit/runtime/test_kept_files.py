@@ -25,6 +25,7 @@ from steering.model.kept import (
 from steering.model.network import PortRef
 from steering.model.policy import Policy
 from steering.model.reservation import Level
+from steering.model.session import NO_FLOW, FlowKey
 from steering.runtime.keeping import FILES, Keeper
 from steering.store import sessionlog
 from steering.store.kept import (
@@ -42,10 +43,10 @@ from steering.store.kept import (
 from steering.store.sessionlog import SessionLog
 from tests.support.sites import off_path_site
 
-KEY4, KEY6 = bytes(range(12)), bytes(range(36))
+KEY4, KEY6 = FlowKey(bytes(range(12))), FlowKey(bytes(range(36)))
 HOP = (PortRef(1, 2), PortRef(3, 2))
 RESERVATION = KeptReservation(
-    "9f", Level.SESSION, "anna", "core", True, 40.0, 3, 5_000_000, 2, 6_000_000, 2, "", 60.0, 77, KEY4, b"",
+    "9f", Level.SESSION, "anna", "core", True, 40.0, 3, 5_000_000, 2, 6_000_000, 2, "", 60.0, 77, KEY4, NO_FLOW,
     ((KEY4, 1), (KEY6, 2**63)), 1, 0, ((HOP,), ()),
 )  # fmt: skip
 USAGE = KeptUsage((KeptUse("änna x", "cellular", 5), KeptUse(bytes(4), "wlan", 6)), ((KEY6, 7),))

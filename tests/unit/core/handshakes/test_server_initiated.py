@@ -87,7 +87,7 @@ def test_the_mcps_own_join_is_the_sessions(driver: Driver) -> None:
     assert driver.syn(3, 1, seen) == []  # a copy: it went on by itself
     assert driver.syn(3, 1, seen) == []
     assert len(session.subflows) == 2 and driver.counters.joins[JoinResult.REVERSE] == 1
-    assert session.subflows[1].endpoints()[1:3] == (seen.dst, seen.src)
+    assert session.subflows[1].flow[1:3] == (seen.dst, seen.src)
     driver.syn(3, 1, join(MCP_ADDRESS, 7778, b"\1\2\3\4", dst=UE_WLAN))
     assert driver.counters.joins[JoinResult.REVERSE_UNKNOWN] == 1
     assert driver.syn(5, 1, join("10.8.1.2", 7779, dst=UE_WLAN)) == []  # another MCP's: not of this session

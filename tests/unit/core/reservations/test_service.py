@@ -14,7 +14,7 @@ from steering.core.inputs import (
     SwitchUp,
 )
 from steering.core.outputs import SyncRules
-from steering.core.sessions.table import flow_key
+from steering.core.sessions.flow_key import flow_key
 from steering.model.network import PortRef
 from steering.model.policy import Policy, Reservations, Subscriber
 from steering.model.reservation import Became, Denied, Level, ReservationRequest, Standing

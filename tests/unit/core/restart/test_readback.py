@@ -54,7 +54,7 @@ def indexes(driver: Driver) -> dict[str, object]:
         "sessions": [[getattr(session, name) for name in told] for session in table],
         "subflows": [[getattr(flow, name) for name in shown] for s in table for flow in s.subflows],
         "flows": {key: flow.session.id for key, flow in table.flows.items()},
-        "hosts": {flow.key: len(table.subflows_of(flow.endpoints()[1])) for flow in table.flows.values()},
+        "hosts": {flow.key: len(table.subflows_of(flow.flow.source)) for flow in table.flows.values()},
         "owners": {s.token: [one.id for one in table.with_token(s.token)] for s in table},
         "counts": (
             dict(table.states),

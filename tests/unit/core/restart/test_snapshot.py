@@ -8,7 +8,7 @@ import pytest
 from steering.core import inputs
 from steering.core.engine import Engine
 from steering.core.outputs import FillSwitch, Prefer
-from steering.core.sessions.table import flow_key
+from steering.core.sessions.flow_key import flow_key
 from steering.model.kept import Kept, KeptNetwork, Lost
 from steering.model.network import NetworkAccessType, PortRef, PortRole
 from steering.model.policy import Pooling, Terms

@@ -15,7 +15,7 @@ from steering.core.inputs import (
     PolicyReplaced,
     PortStatus,
 )
-from steering.core.sessions.table import flow_key
+from steering.core.sessions.flow_key import flow_key
 from steering.model.network import NetworkAccessType, PortRef, Trust
 from steering.model.policy import Action, Policy, PolicyRule, Quotas, Subscriber, Terms, When
 from steering.wire.crypto import token

@@ -1,13 +1,15 @@
 """What a flow is: one way, by its 5-tuple, and by where it comes in (N-2.3); whose it is says its SYN alone (N-2.2)."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.core.sessions.table import endpoints, flow_key
+from steering.core.sessions.flow_key import NO_FLOW, family_of, flow_key, parts_of, source_of
 from steering.model.session import SessionState
+from tests.architecture.layers import ROOT, sources
 from tests.fakes.packet import ACK, tcp, udp
 from tests.support.sites import (
     SERVER,
@@ -79,7 +81,25 @@ FLOW = st.one_of(st.tuples(ADDRESS4, ADDRESS4, PORT, PORT), st.tuples(ADDRESS6, 
 @given(FLOW, FLOW)
 def test_flows_have_the_same_key_only_if_they_are_the_same(one, other) -> None:
     assert (flow_key(*one) == flow_key(*other)) == (one == other)
-    assert endpoints(flow_key(*one)) == (4 if len(one[0]) == 4 else 6, *one)
+    assert parts_of(flow_key(*one)) == (4 if len(one[0]) == 4 else 6, *one)
+
+
+@given(FLOW)
+def test_a_key_has_its_parts_by_name_and_no_flow_has_empty_ones(one) -> None:
+    key, parts = flow_key(*one), parts_of(flow_key(*one))
+    assert (parts.source, parts.destination, parts.source_port, parts.destination_port) == one
+    assert source_of(key) == parts.source and family_of(key) == parts.family
+    assert flow_key(*parts[1:]) == key
+    assert parts_of(NO_FLOW) == (0, b"", b"", 0, 0) and source_of(NO_FLOW) == b""
+
+
+def test_how_long_the_parts_of_a_key_are_is_known_in_one_place() -> None:
+    known = [
+        path.relative_to(ROOT).as_posix()
+        for path in sources()
+        if re.search(r"\) - 4\) // 2", path.read_text(encoding="utf-8"))
+    ]
+    assert not known
 
 
 @pytest.mark.row("N-2.2", "D-2.3")
