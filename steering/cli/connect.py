@@ -4,20 +4,14 @@ import argparse
 import sys
 from ipaddress import ip_address
 
-from steering.relay.dialling import dial_own
-from steering.relay.logs import Log
-from steering.relay.options import (
-    MAX_SESSIONS,
-    Interception,
-    OptionError,
-    RelayOptions,
-    ServerLeg,
-    parse_bound,
-)
+from steering.relay.log import Log
+from steering.relay.model import Forward, OptionError, PlatformError, RelayInterception, ServerLeg
+from steering.relay.options.relay_options import MAX_SESSIONS, RelayOptions
+from steering.relay.options.source_mode import UPLINK
+from steering.relay.options.values import parse_bound
+from steering.relay.options.via import parse_endpoint, parse_via
 from steering.relay.relay import Relay
-from steering.relay.sockets import PlatformError
-from steering.relay.sourcemode import UPLINK
-from steering.relay.via import Forward, parse_endpoint, parse_via
+from steering.relay.session.dialler import dial_own
 
 SUMMARY = "on a host: reach a server through an MCP named by --via, over MPTCP (explicit mode)"
 
@@ -52,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
             ports=(),
             prefixes=(),
             inside=(),
-            interception=Interception.ALL,
+            interception=RelayInterception.ALL,
             server_leg=ServerLeg.MPTCP,
             max_sessions=parse_bound("--max-sessions", args.max_sessions, 1, MAX_SESSIONS),
             dial_timeout=parse_bound("--dial-timeout", args.dial_timeout, 1, 600),

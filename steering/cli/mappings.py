@@ -16,8 +16,8 @@ from typing import Any
 
 from steering.cli import client
 from steering.cli.wording import when
-from steering.relay.mappinglog import LogError, find
-from steering.relay.reporting import reported
+from steering.relay.addresses.mapping_log import LogError, find
+from steering.relay.controller.reports import reported
 
 SUMMARY = "who had a shared address and port at a time; bring a relay's mapping log to the controller"
 

@@ -8,27 +8,34 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from steering.relay import check, dscp, metrics, mss, rules, sysctls, uplinks
-from steering.relay.commands import RuleError
-from steering.relay.dialling import dialler
-from steering.relay.discovery import discover, parse_discover
-from steering.relay.explicit import parse_offers, parse_users
-from steering.relay.finishing import wait_finished
-from steering.relay.ident import parse_ids
-from steering.relay.logs import Log
-from steering.relay.mappinglog import LogError
-from steering.relay.options import (
-    MAX_SESSIONS,
+from steering.relay import launch
+from steering.relay.addresses.mapping_log import LogError
+from steering.relay.controller.mcp_discovery import discover, parse_discover
+from steering.relay.kernel import dscp, mss
+from steering.relay.kernel.commands import RuleError
+from steering.relay.kernel.implicit_mode import parse_advertised, parse_listener
+from steering.relay.kernel.path_manager import PathManagerError
+from steering.relay.log import Log
+from steering.relay.model import (
+    ControllerAccess,
     Dscp,
-    Interception,
+    MptcpOffering,
     Network,
-    Offering,
     OptionError,
-    RelayOptions,
-    Role,
+    PlatformError,
+    RelayInterception,
+    RelayRole,
     ServerLeg,
     UnknownOptions,
     Upstream,
+)
+from steering.relay.observe import metrics
+from steering.relay.observe.metrics_server import parse_place
+from steering.relay.observe.status_socket import QueryError, query, table
+from steering.relay.options.relay_options import MAX_SESSIONS, RelayOptions, parse_source
+from steering.relay.options.roles import ALL_PORTS, ROLE_OPTIONS, parse_upstream, parse_window, refuse_foreign
+from steering.relay.options.source_mode import UPLINK, RelaySourceMode, SourceOptions
+from steering.relay.options.values import (
     parse_agent,
     parse_bound,
     parse_choice,
@@ -36,24 +43,13 @@ from steering.relay.options import (
     parse_ports,
     parse_prefixes,
     parse_ranges,
-    parse_source,
 )
-from steering.relay.pathmanager import PathManagerError
-from steering.relay.relay import Relay
-from steering.relay.roles import ALL_PORTS, ROLE_OPTIONS, parse_upstream, parse_window, refuse_foreign
-from steering.relay.scraping import parse_place
-from steering.relay.serverleg import parse_offering
-from steering.relay.signalling import parse_advertised, parse_listener
-from steering.relay.sockets import PlatformError, check_platform
-from steering.relay.sourcemode import UPLINK, SourceMode, SourceOptions
-from steering.relay.status import QueryError, query, table
-from steering.relay.stream import AgentOptions
-from steering.relay.via import parse_via
+from steering.relay.options.via import parse_via
+from steering.relay.session.ident import parse_ids
+from steering.relay.session.preface_queue import parse_offers, parse_users
+from steering.relay.session.server_legs import parse_offering
 
 SUMMARY = "relay MPTCP connections of hosts to servers: the MCP of labs and small sites"
-
-FINISH_S = 0.4
-"""How long a relay that ends waits for connections that ended in order; it has to be gone within a second."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -237,11 +233,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         options = _options(args)
         if args.nft:
-            print(_script(options), end="")
+            print(launch.script(options), end="")
             return 0
         if args.check:
             return _check(options, args.json)
-        _serve(options, Log(args.log_json, args.verbose), args.apply)
+        launch.serve(options, Log(args.log_json, args.verbose), args.apply)
     except (OptionError, LogError, PlatformError, PathManagerError, RuleError) as error:
         print(f"steering relay: {error}", file=sys.stderr)
         return 2
@@ -255,26 +251,26 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         raise OptionError("--metrics-anywhere goes with --metrics ADDRESS:PORT")
     if args.json and not args.check:
         raise OptionError("--json goes with --query or --check")
-    role = parse_choice("--role", args.role, Role)
+    role = parse_choice("--role", args.role, RelayRole)
     refuse_foreign(role, {name: getattr(args, name.replace("-", "_")) for name in ROLE_OPTIONS})
     together = role.takes_plain or args.listener is not None
     ports = () if together else parse_ports(args.port)
     prefixes = parse_prefixes(args.prefix)
-    source = UPLINK if role is Role.UPSTREAM else _source(args, prefixes)
+    source = UPLINK if role is RelayRole.UPSTREAM else _source(args, prefixes)
     advertised = parse_advertised(args.advertise)
     options = RelayOptions(
         source=source,
         ports=ports,
         prefixes=prefixes if source.nat64 is None else (*prefixes, source.nat64),
         inside=parse_interfaces("--inside", args.inside),
-        interception=parse_choice("--interception", args.interception, Interception),
+        interception=parse_choice("--interception", args.interception, RelayInterception),
         server_leg=parse_choice("--server-leg", args.server_leg, ServerLeg),
         max_sessions=parse_bound("--max-sessions", args.max_sessions, 1, MAX_SESSIONS),
         dial_timeout=parse_bound("--dial-timeout", args.dial_timeout, 1, 600),
         status=args.status,
         role=role,
         ranges=(parse_ranges("--port", args.port) or ALL_PORTS) if together else (),
-        upstream=_upstream(args) if role is Role.UPSTREAM else None,
+        upstream=_upstream(args) if role is RelayRole.UPSTREAM else None,
         marked=parse_window("--marked-ports", args.marked_ports),
         dscp=_dscp(args),
         mss_clamp=mss.parse_clamp(args.mss_clamp),
@@ -289,28 +285,28 @@ def _options(args: argparse.Namespace) -> RelayOptions:
         ident=frozenset() if args.ident is None else parse_ids(_text_of(args.ident, "--ident")),
         advertise=advertised,
         listener=parse_listener(
-            args.listener, advertised, args.c_flag, prefixes, source.ipv6 is SourceMode.IPV6_PREFIX
+            args.listener, advertised, args.c_flag, prefixes, source.ipv6 is RelaySourceMode.IPV6_PREFIX
         ),
         c_flag=args.c_flag,
-        offering=Offering(ttl=0) if role is Role.UPSTREAM else _offering(args),
+        offering=MptcpOffering(ttl=0) if role is RelayRole.UPSTREAM else _offering(args),
         agent=None if args.bindings else _agent(args),
         inbound=_agent(args) if args.bindings else None,
         metrics=None if args.metrics is None else parse_place(args.metrics, args.metrics_anywhere),
     )
-    if args.bindings and (options.inbound is None or role is not Role.DOWNSTREAM):
+    if args.bindings and (options.inbound is None or role is not RelayRole.DOWNSTREAM):
         raise OptionError("--bindings goes with --controller, and with role downstream")
     if options.agent and (options.advertise or options.c_flag):
         raise OptionError("--advertise and --c-flag need the kernel's path manager: not with --controller")
     if args.log_destinations and (args.mapping_log or "off") == "off":
         raise OptionError("--log-destinations goes with --mapping-log FILE")
-    if (args.nft or args.apply or args.check) and not options.prefixes and role is not Role.UPSTREAM:
+    if (args.nft or args.apply or args.check) and not options.prefixes and role is not RelayRole.UPSTREAM:
         raise OptionError(
             "--nft, --apply and --check need at least one --prefix: the servers' addresses, e.g. 10.9.0.0/24"
         )
     return options
 
 
-def _offering(args: argparse.Namespace) -> Offering:
+def _offering(args: argparse.Namespace) -> MptcpOffering:
     return parse_offering(args.mptcp_off, args.slow_threshold, args.slow_ttl)
 
 
@@ -336,7 +332,7 @@ def _dscp(args: argparse.Namespace) -> tuple[tuple[int, int], ...] | None:
     return None
 
 
-def _agent(args: argparse.Namespace) -> AgentOptions | None:
+def _agent(args: argparse.Namespace) -> ControllerAccess | None:
     if args.discover is None:
         return parse_agent(args.controller, args.mcp, args.token_file, args.ca_file)
     if args.controller is not None:
@@ -353,16 +349,8 @@ def _upstream(args: argparse.Namespace) -> Upstream:
     return told if told.deny_mptcp_to else replace(told, deny_mptcp_to=found)
 
 
-def _script(options: RelayOptions) -> str:
-    text = rules.script(options)
-    if options.upstream:
-        text += uplinks.script(uplinks.read(options.upstream.uplinks), options.inside, options.upstream)
-    return text
-
-
 def _check(options: RelayOptions, as_json: bool) -> int:
-    ways, found = check.ways_of(options)
-    found += check.faults(options, check.Kernel(), ways)
+    found = launch.faults(options)
     if as_json:
         print(json.dumps([fault._asdict() for fault in found], indent=2))
     else:
@@ -378,38 +366,6 @@ def _text_of(path: str, option: str) -> str:
         return Path(path).read_text()
     except (OSError, ValueError) as error:
         raise OptionError(f"{option} {path}: {getattr(error, 'strerror', None) or 'not text'}") from None
-
-
-def _serve(options: RelayOptions, log: Log, apply: bool) -> None:
-    check_platform(will_enable=apply)
-    if apply:
-        rules.apply_sysctls(options)  # before the sockets: they need net.mptcp.enabled
-    ways = uplinks.read(options.upstream.uplinks) if options.upstream else ()
-    relay = Relay(options, log, dialler(options, ways))
-    warnings = check.Warnings(options, log, ways, check.Kernel())
-
-    def prepare() -> None:
-        if apply:
-            rules.install(options)
-        warnings.start()
-
-    if not apply:
-        relay.run(prepare)
-        return
-    try:
-        if options.upstream:
-            uplinks.prepare(ways, options.inside, options.upstream)
-        relay.run(prepare)
-    finally:
-        warnings.stop()
-        sysctls.return_path_manager(options)
-        if wait_finished(options.serves, FINISH_S):
-            rules.remove()
-        else:
-            rules.retire()
-            log.event(
-                "rule kept", table=rules.TABLE, reason="connections that ended are still being delivered"
-            )
 
 
 def _query(path: str, as_json: bool, as_metrics: bool) -> int:

@@ -3,14 +3,14 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from steering.relay.source import NoSourceReason
+from steering.relay.model import NoSourceReason
 
 NETSTAT = Path("/proc/self/net/netstat")
 _PREFIX = "MPTcpExt"
 
 
 @dataclass(slots=True)
-class Counters:
+class RelayCounters:
     """Connections since the start, except `active` (sessions now open)."""
 
     accepted: int = 0

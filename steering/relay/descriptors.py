@@ -2,10 +2,11 @@
 
 import resource
 
-from steering.relay import inbound, scraping, status
-from steering.relay.listeners import doors
-from steering.relay.options import RelayOptions
-from steering.relay.sockets import PlatformError
+from steering.relay.controller import inbound_ports
+from steering.relay.model import PlatformError
+from steering.relay.observe import metrics_server, status_socket
+from steering.relay.options.relay_options import RelayOptions
+from steering.relay.session.listeners import doors
 
 SPARE_DESCRIPTORS = 64
 
@@ -14,9 +15,9 @@ def beside_sessions(options: RelayOptions) -> int:
     """What a relay has open at most with not one session."""
     return (
         len(doors(options))
-        + (inbound.MOST if options.inbound is not None else 0)
-        + (1 + status.MAX_READERS if options.status is not None else 0)
-        + (1 + scraping.MAX_READERS if options.metrics is not None else 0)
+        + (inbound_ports.MOST if options.inbound is not None else 0)
+        + (1 + status_socket.MAX_READERS if options.status is not None else 0)
+        + (1 + metrics_server.MAX_READERS if options.metrics is not None else 0)
         + SPARE_DESCRIPTORS
     )
 

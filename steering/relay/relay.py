@@ -13,38 +13,32 @@ from collections.abc import Callable
 from functools import partial
 from select import EPOLLIN
 
-from steering.relay import metrics
-from steering.relay.agent import Agent
-from steering.relay.asking import Asking
-from steering.relay.counters import Counters
+from steering.relay.addresses.mapping_log import open_mapping_log
+from steering.relay.addresses.source_pools import NoSource, SourceBinding, SourcePools
+from steering.relay.controller.agent import Agent
+from steering.relay.controller.inbound_ports import InboundPorts
+from steering.relay.controller.reports import Reporter
+from steering.relay.counters import RelayCounters
 from steering.relay.descriptors import reserve_descriptors
-from steering.relay.dialling import Dialler, dial_own, dialler
-from steering.relay.dscp import Marks
-from steering.relay.explicit import Waiting, say_last
-from steering.relay.ident import Ident
-from steering.relay.inbound import Inbound
-from steering.relay.listeners import Listeners
-from steering.relay.logs import Log
-from steering.relay.mappinglog import open_mapping_log
-from steering.relay.options import Protocol, RelayOptions, ServerLeg
-from steering.relay.pausing import Pause
-from steering.relay.poller import Poller
-from steering.relay.prefaces import Preface, Terms
-from steering.relay.reporting import Reporter
-from steering.relay.scraping import Scraping
-from steering.relay.serverleg import ServerLegs
-from steering.relay.session import End, Session
-from steering.relay.sockets import (
-    Endpoint,
-    PlatformError,
-    endpoints,
-    is_local,
-    prepare_leg,
-    reset_on_close,
-)
-from steering.relay.source import Binding, NoSource, Sources
-from steering.relay.status import StatusSocket
-from steering.relay.telling import Telling
+from steering.relay.kernel.dscp import CodePoints
+from steering.relay.kernel.sockets import endpoints, is_local, prepare_leg, reset_on_close
+from steering.relay.log import Log
+from steering.relay.loop.accept_backoff import AcceptBackoff
+from steering.relay.loop.poller import Poller
+from steering.relay.model import Endpoint, ExplicitProtocol, PlatformError, ServerLeg
+from steering.relay.observe import metrics
+from steering.relay.observe.metrics_server import MetricsServer
+from steering.relay.observe.status_document import StatusDocument
+from steering.relay.observe.status_socket import StatusSocket
+from steering.relay.options.relay_options import RelayOptions
+from steering.relay.session.dialler import Dialler, dial_own, dialler
+from steering.relay.session.explicit_client import ClientConversation, conversation_with
+from steering.relay.session.explicit_server import ExplicitTerms, Preface
+from steering.relay.session.ident import IdentClient
+from steering.relay.session.listeners import Listeners
+from steering.relay.session.preface_queue import PrefaceQueue, say_last
+from steering.relay.session.relay_session import RelaySession, SessionEnd
+from steering.relay.session.server_legs import ServerLegs
 
 ACCEPTS_PER_EVENT = 64
 TICK_S = 0.5
@@ -58,49 +52,51 @@ class Relay:
         self._dial = dial or dialler(options)
         self._legs = ServerLegs(options.server_leg, options.offering)
         self.log = log
-        self.counters = Counters()
+        self.counters = RelayCounters()
         self._poller = Poller()
-        self._sessions: dict[Session, Binding | None] = {}  # None: the MCP's own address
-        self._dialling: deque[tuple[float, Session]] = deque()
-        self._marks = Marks()
-        self._pause = self._pause_of("hosts")
+        self._sessions: dict[RelaySession, SourceBinding | None] = {}  # None: the MCP's own address
+        self._dialling: deque[tuple[float, RelaySession]] = deque()
+        self._code_points = CodePoints()
+        self._backoff = self._backoff_of("hosts")
         self._stop = False
         controller = options.agent or options.inbound
         self._reporter = Reporter(controller, log) if controller is not None else None
         self._mapping_log = open_mapping_log(options, self._reporter.mapping if self._reporter else None)
         self._told_slow = 0  # servers listed when the controller was told last
-        self._sources = Sources(options.source, secrets.randbelow, self._mapping_log.observer)
+        self._sources = SourcePools(options.source, secrets.randbelow, self._mapping_log.observer)
         self._log_switch: bool | None = None  # what a signal asked of the mapping log
         reserve_descriptors(options)
         self._listeners = Listeners(self._poller)
-        terms = Terms(
+        terms = ExplicitTerms(
             self._is_service, options.cookie_secret, options.users, options.server_leg is ServerLeg.MPTCP
         )
-        self._waiting = Waiting(self._poller, terms, self._explicit, self._no_preface)
-        self._ident = Ident(self._poller, options.ident) if options.ident else None
+        self._prefaces = PrefaceQueue(self._poller, terms, self._explicit, self._no_preface)
+        self._ident = IdentClient(self._poller, options.ident) if options.ident else None
         self._status: StatusSocket | None = None
-        self._scraping: Scraping | None = None
+        self._metrics_server: MetricsServer | None = None
         self._agent: Agent | None = None
-        self._inbound: Inbound | None = None
+        self._inbound: InboundPorts | None = None
         try:
             self._listeners.open(options)
             if options.status is not None:
-                self._status = StatusSocket(options.status, self._document, self._pause_of("status"))
+                self._status = StatusSocket(options.status, self._document, self._backoff_of("status"))
             if options.metrics is not None:
-                self._scraping = Scraping(options.metrics, self._metrics, self._pause_of("metrics"))
+                self._metrics_server = MetricsServer(
+                    options.metrics, self._metrics, self._backoff_of("metrics")
+                )
             if options.agent is not None:
                 self._agent = Agent(options.agent, log, options.mss_clamp)
             if options.inbound is not None:
-                pause = self._pause_of("bindings")
-                self._inbound = Inbound(
+                pause = self._backoff_of("bindings")
+                self._inbound = InboundPorts(
                     options.inbound, self._poller, self._has_room, self._start, log, pause
                 )
         except (PlatformError, OSError):
             self._close_listeners()
             raise
 
-    def _pause_of(self, listener: str) -> Pause:
-        return Pause(listener, self.counters, self.log)
+    def _backoff_of(self, listener: str) -> AcceptBackoff:
+        return AcceptBackoff(listener, self.counters, self.log)
 
     def run(self, prepare: Callable[[], None] = lambda: None) -> None:
         """Serve until SIGTERM, SIGINT or SIGHUP; then reset every live session and return.
@@ -139,8 +135,8 @@ class Relay:
         self._listeners.watch(self._on_accept)
         if self._status is not None:
             self._status.watch(self._poller)
-        if self._scraping is not None:
-            self._scraping.watch(self._poller)
+        if self._metrics_server is not None:
+            self._metrics_server.watch(self._poller)
         self.log.event(
             "ready",
             pid=os.getpid(),
@@ -169,17 +165,17 @@ class Relay:
                     break
                 session.fail(errno.ETIMEDOUT, f"no answer in {self.options.dial_timeout:g} s")
             self._dialling.popleft()
-        self._waiting.expire(now)
+        self._prefaces.expire(now)
         if self._inbound is not None:
             self._inbound.expire(now)
         if self._ident is not None:
             self._ident.expire(now)
-        if self._pause.ends(now):
+        if self._backoff.ends(now):
             self._listeners.watch(self._on_accept)
         if self._status is not None:
             self._status.expire(self._poller, now)
-        if self._scraping is not None:
-            self._scraping.expire(self._poller, now)
+        if self._metrics_server is not None:
+            self._metrics_server.expire(self._poller, now)
         if self._reporter is not None and self._legs.listed != self._told_slow:
             self._told_slow = self._legs.listed
             self._reporter.slow_servers(self._legs.slow.left(now), time.time())
@@ -188,12 +184,12 @@ class Relay:
     def close(self) -> None:
         """Reset every live session, stop listening; sessions that had ended in order are the kernel's to finish."""
         self._close_listeners()
-        self._waiting.close()
+        self._prefaces.close()
         if self._ident is not None:
             self._ident.close()
         live = len(self._sessions)
         for session in list(self._sessions):
-            session.abort(End.STOPPED, "relay stopped")
+            session.abort(SessionEnd.STOPPED, "relay stopped")
         self._poller.close_pending()
         self._mapping_log.close(self._sources.mappings(), time.time())
         if self._reporter is not None:
@@ -206,9 +202,9 @@ class Relay:
             self._poller.remove(self._status.sock.fileno())
             self._status.close()
             self._status = None
-        if self._scraping is not None:
-            self._scraping.close(self._poller)
-            self._scraping = None
+        if self._metrics_server is not None:
+            self._metrics_server.close(self._poller)
+            self._metrics_server = None
         for part in (self._agent, self._inbound):
             if part is not None:
                 part.stop()
@@ -224,7 +220,7 @@ class Relay:
                 return
             except OSError as error:
                 self.counters.accept_failed += 1
-                if self._pause.begins(error, time.monotonic()):
+                if self._backoff.begins(error, time.monotonic()):
                     self._listeners.leave()
                     return
                 continue
@@ -245,7 +241,7 @@ class Relay:
         if inner is not None:
             server = Endpoint(inner, server.port)
         protocol = self._listeners.protocol(came_to)
-        held = len(self._waiting) + (0 if self._ident is None else len(self._ident))
+        held = len(self._prefaces) + (0 if self._ident is None else len(self._ident))
         if len(self._sessions) + held >= self.options.max_sessions:
             counters.refused_limit += 1
             self.log.peer_event("refused", reason="max-sessions", client=client, server=server)
@@ -268,7 +264,7 @@ class Relay:
         client: Endpoint,
         server: Endpoint,
         accepted: socket.socket,
-        protocol: Protocol | None,
+        protocol: ExplicitProtocol | None,
         may: bool,
     ) -> None:
         if may:
@@ -279,11 +275,11 @@ class Relay:
         accepted.close()
 
     def _take(
-        self, client: Endpoint, server: Endpoint, accepted: socket.socket, protocol: Protocol | None
+        self, client: Endpoint, server: Endpoint, accepted: socket.socket, protocol: ExplicitProtocol | None
     ) -> None:
         """A host that may be served: its server is dialled, or it says first which."""
         if protocol is not None:
-            self._waiting.add(protocol, client, accepted, time.monotonic())
+            self._prefaces.add(protocol, client, accepted, time.monotonic())
             return
         try:
             via = self.options.via
@@ -296,10 +292,10 @@ class Relay:
             self._not_dialled(client, server, error)
             accepted.close()
             return
-        asking = via.ask(server) if via else None
-        self._start(client, server, accepted, dialled, binding, asking=asking)
+        talk = conversation_with(via, server) if via else None
+        self._start(client, server, accepted, dialled, binding, conversation=talk)
 
-    def _dial_as_told(self, client: Endpoint, server: Endpoint) -> tuple[socket.socket, Binding]:
+    def _dial_as_told(self, client: Endpoint, server: Endpoint) -> tuple[socket.socket, SourceBinding]:
         """The server leg from where the source mode says. Raises OSError, NoSource among them."""
         binding = self._sources.bind(client, server, time.time())
         try:
@@ -356,16 +352,16 @@ class Relay:
         server: Endpoint,
         accepted: socket.socket,
         dialled: socket.socket,
-        binding: Binding | None = None,
+        binding: SourceBinding | None = None,
         preface: Preface | None = None,
         early: bytes = b"",
-        asking: Asking | None = None,
+        conversation: ClientConversation | None = None,
     ) -> None:
         if self.options.dscp is not None:
             with contextlib.suppress(OSError):  # a leg that is gone already carries nothing over
-                self._marks.put(accepted, dialled)
+                self._code_points.put(accepted, dialled)
         now = time.monotonic()
-        session = Session(
+        session = RelaySession(
             self._poller,
             client,
             server,
@@ -376,7 +372,7 @@ class Relay:
             preface,
             early,
             self._on_up,
-            asking,
+            conversation,
         )
         self._sessions[session] = binding
         self._dialling.append((now + self.options.dial_timeout, session))
@@ -387,13 +383,13 @@ class Relay:
             token = None if session.token is None else f"{session.token:08x}"
             self.log.peer_event("session", client=client, server=server, token=token)
 
-    def _on_up(self, session: Session) -> None:
+    def _on_up(self, session: RelaySession) -> None:
         now = time.monotonic()
         took = now - session.started
         if self._legs.connected(session.server.address, session.server_leg.sock, took, now):
             self.log.peer_event("slow with MPTCP", server=session.server, seconds=f"{took:.2f}")
 
-    def _on_end(self, session: Session, end: End, reason: str) -> None:
+    def _on_end(self, session: RelaySession, end: SessionEnd, reason: str) -> None:
         binding = self._sessions.pop(session, None)
         if binding is not None:
             self._sources.release(binding, time.time())
@@ -401,14 +397,14 @@ class Relay:
         counters.active -= 1
         counters.bytes_up += session.client_leg.received
         counters.bytes_down += session.server_leg.received
-        if end is End.ORDERLY:
+        if end is SessionEnd.ORDERLY:
             counters.ended_orderly += 1
-        elif end is End.DIAL_FAILED:
+        elif end is SessionEnd.DIAL_FAILED:
             counters.dial_failed += 1
             self.log.peer_event("dial failed", client=session.client, server=session.server, reason=reason)
         else:
             counters.ended_reset += 1
-        if self.log.verbose and end is not End.DIAL_FAILED:
+        if self.log.verbose and end is not SessionEnd.DIAL_FAILED:
             self.log.peer_event(
                 "session ended",
                 client=session.client,
@@ -419,14 +415,14 @@ class Relay:
 
     # -- status -----------------------------------------------------------------------------------------------------
 
-    def _telling(self) -> Telling:
-        return Telling(
+    def _status_document(self) -> StatusDocument:
+        return StatusDocument(
             self.options, self.counters, self._sessions, self._sources, self._mapping_log, self._legs, self._ident,
             self._agent, self._inbound, self._reporter,
         )  # fmt: skip
 
     def _document(self, now: float) -> bytes:
-        return json.dumps(self._telling().document(now)).encode()
+        return json.dumps(self._status_document().document(now)).encode()
 
     def _metrics(self) -> str:
-        return metrics.text(self._telling().counted())
+        return metrics.text(self._status_document().counted())

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from steering.cli.main import main
-from steering.relay.options import Upstream
-from steering.relay.uplinks import ruleset
+from steering.relay.kernel.uplinks import ruleset
+from steering.relay.model import Upstream
 from tests.process.network import Network
 from tests.process.running import LINKS, SITE
 from tests.process.test_rest import certificates
@@ -42,8 +42,8 @@ class Asked:
 def asked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Asked]:
-    monkeypatch.setattr("steering.relay.uplinks.read", lambda names: ())
-    monkeypatch.setattr("steering.relay.uplinks.script", shown)
+    monkeypatch.setattr("steering.relay.kernel.uplinks.read", lambda names: ())
+    monkeypatch.setattr("steering.relay.kernel.uplinks.script", shown)
     certificates(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     tls = ["--rest-cert", str(tmp_path / "server.crt"), "--rest-key", str(tmp_path / "server.key")]

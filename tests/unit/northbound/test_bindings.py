@@ -151,7 +151,7 @@ def test_there_are_only_so_many(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> 
     for number in range(MOST_OF_DEVICE):
         assert rest.bind(ext_port=50_100 + number).status_int == 201
     assert "all there may be" in rest.bind(ext_port=60_000).json["detail"]
-    assert MOST_AT_MCP == 256  # as many as a relay listens for: steering.relay.inbound.MOST
+    assert MOST_AT_MCP == 256  # as many as a relay listens for: steering.relay.controller.inbound_ports.MOST
     monkeypatch.setattr(bindings, "MOST_AT_MCP", MOST_OF_DEVICE)
     rest.ask("PUT", "/v1/pairings/cpe-2", {"addresses": ["10.1.0.7"]})
     assert "MCP 'core' has" in rest.bind(token=TOKEN, device="cpe-2", ext_port=60_000).json["detail"]

@@ -5,18 +5,24 @@ import resource
 
 import pytest
 
-from steering.relay import inbound, scraping, status
+from steering.relay.controller import inbound_ports
 from steering.relay.descriptors import SPARE_DESCRIPTORS, beside_sessions, reserve_descriptors
-from steering.relay.listeners import Listeners
-from steering.relay.options import Offer, Protocol, Role
-from steering.relay.poller import Poller
-from steering.relay.sockets import Endpoint, PlatformError
-from steering.relay.stream import AgentOptions
-from steering.relay.via import Forward
-from tests.unit.relay.test_options import options
+from steering.relay.loop.poller import Poller
+from steering.relay.model import (
+    ControllerAccess,
+    Endpoint,
+    ExplicitOffer,
+    ExplicitProtocol,
+    Forward,
+    PlatformError,
+    RelayRole,
+)
+from steering.relay.observe import metrics_server, status_socket
+from steering.relay.session.listeners import Listeners
+from tests.support.relay_options import options
 
 HERE = Endpoint("127.0.0.1", 0)
-AGENT = AgentOptions("http://127.0.0.1:1", "core", "t" * 40, None)
+AGENT = ControllerAccess("http://127.0.0.1:1", "core", "t" * 40, None)
 
 
 @pytest.mark.parametrize(
@@ -24,14 +30,22 @@ AGENT = AgentOptions("http://127.0.0.1:1", "core", "t" * 40, None)
     [
         ({}, 0),
         ({"ports": (80, 443)}, 2),
-        ({"role": Role.UPSTREAM}, 1),
-        ({"role": Role.DATA_CENTRE}, 1),
+        ({"role": RelayRole.UPSTREAM}, 1),
+        ({"role": RelayRole.DATA_CENTRE}, 1),
         ({"listener": 8443}, 1),
-        ({"explicit": (Offer(Protocol.CONVERT, 8803), Offer(Protocol.SOCKS, 1080))}, 2),
+        (
+            {
+                "explicit": (
+                    ExplicitOffer(ExplicitProtocol.CONVERT, 8803),
+                    ExplicitOffer(ExplicitProtocol.SOCKS, 1080),
+                )
+            },
+            2,
+        ),
         ({"forward": (Forward(HERE, HERE),) * 3}, 3),
-        ({"inbound": AGENT}, inbound.MOST),
-        ({"status": "/run/relay.sock"}, 1 + status.MAX_READERS),
-        ({"metrics": HERE}, 1 + scraping.MAX_READERS),
+        ({"inbound": AGENT}, inbound_ports.MOST),
+        ({"status": "/run/relay.sock"}, 1 + status_socket.MAX_READERS),
+        ({"metrics": HERE}, 1 + metrics_server.MAX_READERS),
     ],
 )
 def test_every_listener_is_counted(told: dict[str, object], more: int) -> None:

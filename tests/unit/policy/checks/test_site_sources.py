@@ -5,8 +5,8 @@ import pytest
 from steering.model.network import Mcp, Site
 from steering.model.source import SourceMode, SourceModes
 from steering.policy import Code, Finding, parse_site
-from steering.relay.sourcemode import FAMILIES
-from steering.relay.sourcemode import SourceMode as RelayMode
+from steering.relay.options.source_mode import FAMILIES
+from steering.relay.options.source_mode import RelaySourceMode as RelayMode
 
 SITE = """\
 site: 1

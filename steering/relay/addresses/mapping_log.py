@@ -1,0 +1,206 @@
+"""Who had which external address, ports and when: JSON lines for whoever has to answer that (RFC 6888 section 4).
+
+A line when a mapping begins (`end` null) and one when it ends, never one for a session: with a block of ports a
+subscriber the log stays small (RFC 6888 REQ-14, RFC 7422's aim). Destinations are not written unless they were asked
+for (RFC 6888 REQ-12); then each session has a line of its own with `destination`.
+"""
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, TextIO
+
+from steering.relay.addresses.source_pools import AddressMapping, MappingObserver
+from steering.relay.options.relay_options import RelayOptions
+
+MAX_LINE = 1024
+IDENTIFIER = (1 << 64) - 1
+
+
+Tell = Callable[[dict[str, Any]], None]
+"""Given each line as it is written."""
+
+
+class LogError(RuntimeError):
+    """A mapping log that cannot be opened or read; one line for the operator."""
+
+
+class MappingJournal:
+    """Appends to a file of mode 0600, or without one to `fallback`. What could not be written is counted."""
+
+    def __init__(
+        self, path: str | None, mcp: str, enabled: bool, fallback: TextIO, tell: Tell | None = None
+    ) -> None:
+        self._mcp = mcp
+        self._tell = tell
+        self.enabled = enabled
+        self.written = 0
+        self.failed = 0
+        self._file = fallback if path is None else _open(path)
+        self._own = path is not None
+
+    @property
+    def observer(self) -> MappingObserver:
+        """What an allocation tells of its mappings."""
+        return MappingObserver(self.begun, self.ended)
+
+    def document(self) -> dict[str, int | bool]:
+        """{"enabled", "written", "failed"}: lines."""
+        return {"enabled": self.enabled, "written": self.written, "failed": self.failed}
+
+    def begun(self, mapping: AddressMapping) -> None:
+        """A subscriber has something now."""
+        self._write(mapping, None)
+
+    def ended(self, mapping: AddressMapping, end: float) -> None:
+        """It has it no more."""
+        self._write(mapping, end)
+
+    def session(self, mapping: AddressMapping, port: int, destination: str, begin: float) -> None:
+        """One session with its destination; only where that was asked for."""
+        self._line(self._fields(mapping, port, port, begin, None) | {"destination": destination})
+
+    def switch(self, enabled: bool, mappings: Iterable[AddressMapping]) -> None:
+        """On or off, live (N-5.6.7b). Switched on, what there is now is written first."""
+        if enabled and not self.enabled:
+            self.enabled = True
+            for mapping in mappings:
+                self.begun(mapping)
+        self.enabled = enabled
+
+    def close(self, mappings: Iterable[AddressMapping], end: float) -> None:
+        """All of them end with their relay."""
+        for mapping in mappings:
+            self.ended(mapping, end)
+        if self._own:
+            self._file.close()
+
+    def _write(self, mapping: AddressMapping, end: float | None) -> None:
+        self._line(self._fields(mapping, mapping.first, mapping.last, mapping.begin, end))
+
+    def _fields(
+        self, mapping: AddressMapping, first: int, last: int, begin: float, end: float | None
+    ) -> dict[str, Any]:
+        return {
+            "mcp": self._mcp,
+            "internal": mapping.internal,
+            "external": mapping.external,
+            "first_port": first,
+            "last_port": last,
+            "begin": round(begin, 3),
+            "end": None if end is None else round(end, 3),
+        }
+
+    def _line(self, fields: dict[str, Any]) -> None:
+        if not self.enabled:
+            return
+        if self._tell is not None:
+            self._tell(fields)
+        try:
+            self._file.write(json.dumps(fields) + "\n")
+            self._file.flush()
+            self.written += 1
+        except OSError:
+            self.failed += 1
+
+
+def _open(path: str) -> TextIO:
+    try:
+        number = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LogError(f"cannot open the mapping log {path}: {error.strerror}") from None
+    # Unbuffered: a line that a full disk refused must not wait in memory, and more behind it.
+    return io.TextIOWrapper(io.FileIO(number, "a"), encoding="utf-8", write_through=True)
+
+
+def open_mapping_log(options: RelayOptions, tell: Tell | None = None) -> MappingJournal:
+    """The log of a relay: on iff addresses are shared or a file is named (N-5.6.7b). Without a file the lines go to
+    standard error, so that sharing never goes unrecorded by oversight. Raises LogError."""
+    if options.mapping_log == "off":
+        return MappingJournal(None, options.name, False, sys.stderr, tell)
+    enabled = options.mapping_log is not None or options.source.shares
+    return MappingJournal(options.mapping_log, options.name, enabled, sys.stderr, tell)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedMapping:
+    """A mapping as the log has it; `end` None: not ended. `internal` is an address or a prefix."""
+
+    mcp: str
+    internal: str
+    external: str
+    first_port: int
+    last_port: int
+    begin: float
+    end: float | None
+
+    def holds(self, address: str, port: int, at: float) -> bool:
+        """Whether an external address and port were this subscriber's at a time (seconds since 1970)."""
+        if not self.first_port <= port <= self.last_port or at < self.begin:
+            return False
+        if self.end is not None and at > self.end:
+            return False
+        return covers(self.external, self.internal, address)
+
+
+def covers(external: str, internal: str, address: str) -> bool:
+    """Whether what a mapping gave (address, prefix, or identifier under the subscriber's prefix) holds an address."""
+    asked, given = ip_address(address), ip_network(external)
+    if asked.version != given.version:
+        return False
+    if isinstance(given, IPv6Network) and given.prefixlen == 128 and not int(given.network_address) >> 64:
+        own = int(IPv6Address(internal)) & ~IDENTIFIER
+        return int(asked) == own | int(given.network_address)
+    return asked in given
+
+
+def find(lines: Iterable[str], address: str, port: int, at: float) -> LoggedMapping | None:
+    """Who had it: the latest mapping that holds it, None for nobody.
+
+    A later mapping of the same block ends an earlier one whose end was never written (its relay was killed). Raises
+    LogError with the number of a line that is no mapping, ValueError for an address that is none.
+    """
+    ip_address(address)
+    best: LoggedMapping | None = None
+    ended: set[tuple[str, str, str, int, float]] = set()
+    for number, line in enumerate(lines, start=1):
+        found = _read(line, number)
+        if found is None or not found.first_port <= port <= found.last_port:
+            continue
+        if not covers(found.external, found.internal, address):
+            continue
+        key = (found.mcp, found.internal, found.external, found.first_port, found.begin)
+        if found.end is not None and at > found.end:
+            ended.add(key)
+            if (
+                best is not None
+                and (best.mcp, best.internal, best.external, best.first_port, best.begin) == key
+            ):
+                best = None
+        elif found.begin <= at and key not in ended and (best is None or found.begin >= best.begin):
+            best = found
+    return best
+
+
+def _read(line: str, number: int) -> LoggedMapping | None:
+    """A mapping; None for a session's line or an empty one."""
+    if not line.strip():
+        return None
+    try:
+        if len(line) > MAX_LINE:
+            raise ValueError
+        row = json.loads(line)
+        if isinstance(row, dict) and "destination" in row:
+            return None
+        end = row["end"]
+        return LoggedMapping(
+            str(row["mcp"]), str(ip_network(row["internal"])).removesuffix("/32").removesuffix("/128"),
+            str(ip_network(row["external"])).removesuffix("/32").removesuffix("/128"),
+            int(row["first_port"]), int(row["last_port"]), float(row["begin"]), None if end is None else float(end),
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError):
+        raise LogError(f"line {number} is not a mapping") from None

@@ -1,0 +1,171 @@
+"""Carries out in this MCP's kernel what the controller wants of live subflows (D-6.3e, D-1.m2, N-5.6.1n).
+
+One thread, apart from the relay's loop: whatever the controller or the path manager does, relaying goes on. While the
+controller is away what was wanted last stays in force; when it is back it tells everything anew.
+"""
+
+import select
+import socket
+import threading
+import time
+from typing import Any
+
+from steering.relay.controller.event_stream import SILENCE_S, EventStream, StreamError
+from steering.relay.controller.subflow_intents import SubflowIntent, SubflowIntents, parse
+from steering.relay.controller.subflow_shares import SubflowShares, run_tool
+from steering.relay.kernel import mss
+from steering.relay.kernel.commands import RuleError
+from steering.relay.kernel.path_manager import KernelSubflow, PathManager, PathManagerError
+from steering.relay.log import Log
+from steering.relay.model import ControllerAccess
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 5.0
+LOOK_S = 0.1  # how soon what waits for its subflow is tried again
+STOP_S = 2.0
+
+
+class Agent:
+    """`start`, then `stop`. Raises PathManagerError when made, if this kernel cannot do it."""
+
+    def __init__(self, options: ControllerAccess, log: Log, mss_clamp: int | None = None) -> None:
+        self._options = options
+        self._log = log
+        self._kernel = PathManager()
+        self._wishes = SubflowIntents(self._apply)
+        self._shares = SubflowShares(run_tool, self._turn)
+        self._wake, self._waker = socket.socketpair()
+        self._mss_clamp = mss_clamp  # where fragments are to be avoided
+        self.avoids_fragments: bool | None = None  # None: never told
+        self._stopping = False
+        self._connected = False
+        self.connections = 0
+        self.refused = 0  # intents that are none
+        self.priorities = 0  # MP_PRIO sent
+        self.ended = 0  # subflows closed
+        self.unshared = 0  # times nft refused what shares need
+        self._thread = threading.Thread(target=self._run, name="agent", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends within STOP_S; also when it never began."""
+        self._stopping = True
+        self._waker.send(b".")
+        if self._thread.ident is not None:
+            self._thread.join(STOP_S)
+        try:
+            self._shares.stop()
+        except RuleError as error:
+            self._log.event("shares not taken away", reason=str(error))
+        for end in (self._wake, self._waker):
+            end.close()
+        self._kernel.close()
+
+    def document(self) -> dict[str, Any]:
+        """For the relay's status."""
+        return {
+            "connected": self._connected,
+            "connections": self.connections,
+            "in_force": len(self._wishes),
+            "waiting": self._wishes.waiting,
+            "given_up": self._wishes.given_up,
+            "refused": self.refused,
+            "avoids_fragments": self.avoids_fragments,
+            "priorities": self.priorities,
+            "ended": self.ended,
+            "shared": len(self._shares),
+            "turns": self._shares.turns,
+            "unshared": self.unshared,
+        }
+
+    def _run(self) -> None:
+        wait = FIRST_WAIT_S
+        while not self._stopping:
+            try:
+                stream = EventStream(self._options)
+            except StreamError as error:
+                self._log.peer_event("controller not reached", reason=str(error))
+                self._listen(None, time.monotonic() + wait)
+                wait = min(2 * wait, LONGEST_WAIT_S)
+                continue
+            self._connected, wait = True, FIRST_WAIT_S
+            self.connections += 1
+            self._log.event("controller reached", url=self._options.url)
+            try:
+                self._listen(stream, None)
+            except StreamError as error:
+                self._log.peer_event("controller lost", reason=str(error))
+            finally:
+                self._connected = False
+                stream.close()
+            self._listen(None, time.monotonic() + FIRST_WAIT_S)
+
+    def _listen(self, stream: EventStream | None, until: float | None) -> None:
+        """Take what comes from controller and kernel, until a time or the end. Raises StreamError."""
+        watched = [self._wake, self._kernel.events] + ([stream] if stream else [])
+        heard = time.monotonic()
+        while not self._stopping:
+            now = time.monotonic()
+            if until is not None and now >= until:
+                return
+            if stream is not None and now - heard > SILENCE_S:
+                raise StreamError(f"not a word in {SILENCE_S:.0f} s")
+            limit = LOOK_S if self._wishes.waiting or len(self._shares) else 1.0
+            ready = select.select(watched, [], [], limit if until is None else min(limit, until - now))[0]
+            now = time.monotonic()
+            if self._kernel.events in ready:
+                self._kernel.drain()
+            if stream is not None and stream in ready:
+                heard = now
+                for kind, data in stream.events():
+                    if kind == "subflows":
+                        self._take(data, now)
+                    elif kind == "policy":
+                        self._heed(data)
+            self._wishes.try_again(now)
+            self._share(now)
+
+    def _turn(self, subflow: KernelSubflow, waits: bool) -> None:
+        """What shares a session's traffic carries or waits; a backup by the controller's word stays one."""
+        self._kernel.priority(subflow, waits or self._wishes.in_force(subflow).backup)
+
+    def _share(self, now: float) -> None:
+        try:
+            self._shares.tick(self._wishes.shares(), now)
+        except RuleError as error:
+            self.unshared += 1
+            self._log.peer_event("shares not kept", reason=str(error))
+
+    def _take(self, data: dict[str, Any], now: float) -> None:
+        if data.get("all") is True:
+            self._wishes.begin(now)
+        told = data.get("subflows")
+        for intent in told if isinstance(told, list) else []:
+            try:
+                subflow, wish = parse(intent)
+            except ValueError:
+                self.refused += 1
+                continue
+            self._wishes.want(subflow, wish, now)
+
+    def _heed(self, data: dict[str, Any]) -> None:
+        """What the policy asks of MCPs as a whole (D-6.7.5b)."""
+        avoid = data.get("avoid_fragmentation")
+        if not isinstance(avoid, bool) or avoid is self.avoids_fragments:
+            return
+        if mss.switch(self._mss_clamp if avoid else None):
+            self.avoids_fragments = avoid
+            self._log.event("segment size", clamped=avoid)
+
+    def _apply(self, subflow: KernelSubflow, before: SubflowIntent, wish: SubflowIntent) -> None:
+        """Raises PathManagerError where there is no such subflow."""
+        if not wish.allowed:
+            self._kernel.end(subflow)
+            self.ended += 1
+        elif wish.backup != before.backup:
+            self._kernel.priority(subflow, wish.backup)
+            self.priorities += 1
+
+
+__all__ = ["Agent", "ControllerAccess", "PathManagerError"]

@@ -1,0 +1,114 @@
+"""Server-Sent Events of the controller, read with a socket of our own: HTTP/1.0, so that nothing is chunked.
+
+Bounded: a head, a line or an event that is too long ends the stream. Blocking only where it connects.
+"""
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from steering.relay.model import ControllerAccess
+
+CONNECT_S = 5.0
+SILENCE_S = 45.0  # the controller sends a comment every 15 s
+MAX_HEAD = 16_384
+MAX_EVENT = 1 << 20
+_READ = 65_536
+
+Json = dict[str, Any]
+
+
+class StreamError(OSError):
+    """The stream cannot be had or is no stream of events; one line."""
+
+
+class EventStream:
+    """An open stream; `fileno` for select. Raises StreamError when it cannot be opened."""
+
+    def __init__(self, options: ControllerAccess) -> None:
+        self._data = b""
+        self._sock = _connected(options)
+        try:
+            self._ask(options)
+            self._sock.settimeout(0)
+        except (OSError, ValueError) as error:
+            self._sock.close()
+            raise StreamError(str(error) or type(error).__name__) from None
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def _ask(self, options: ControllerAccess) -> None:
+        parts = urlsplit(options.url)
+        path = f"{parts.path.rstrip('/')}/v1/mcps/{quote(options.mcp, safe='')}/events"
+        self._sock.sendall(
+            f"GET {path} HTTP/1.0\r\nHost: {parts.netloc}\r\nAccept: text/event-stream\r\n"
+            f"Authorization: Bearer {options.token}\r\n\r\n".encode("ascii")
+        )
+        while b"\r\n\r\n" not in self._data:
+            got = self._sock.recv(_READ)
+            if not got or len(self._data) > MAX_HEAD:
+                raise StreamError("no HTTP answer")
+            self._data += got
+        head, _, self._data = self._data.partition(b"\r\n\r\n")
+        status = head.split(b"\r\n", 1)[0].split(b" ", 2)
+        if len(status) < 2 or not status[0].startswith(b"HTTP/1.") or status[1] != b"200":
+            raise StreamError(
+                f"it answers {status[1].decode('latin-1')[:3] if len(status) > 1 else 'nothing'}"
+            )
+
+    def events(self) -> Iterator[tuple[str, Json]]:
+        """What has come: (kind, data) of whole events. Raises StreamError at its end."""
+        yield from self._whole()
+        while True:
+            try:
+                got = self._sock.recv(_READ)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                break
+            except OSError as error:
+                raise StreamError(str(error)) from None
+            if not got:
+                raise StreamError("the controller ended it")
+            self._data += got
+            if len(self._data) > MAX_EVENT and b"\n\n" not in self._data:
+                raise StreamError("an event is too long")
+            yield from self._whole()
+
+    def _whole(self) -> Iterator[tuple[str, Json]]:
+        *whole, self._data = self._data.split(b"\n\n")
+        for text in whole:
+            fields = dict(line.partition(b": ")[::2] for line in text.split(b"\n") if line[:1] != b":")
+            if b"data" in fields:
+                yield fields.get(b"event", b"").decode("latin-1"), _object(fields[b"data"])
+
+
+def _object(data: bytes) -> Json:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        raise StreamError("an event is no JSON") from None
+    if not isinstance(found, dict):
+        raise StreamError("an event is no JSON object")
+    return found
+
+
+def _connected(options: ControllerAccess) -> socket.socket:
+    parts = urlsplit(options.url)
+    secure = parts.scheme == "https"
+    host, port = parts.hostname or "", parts.port or (443 if secure else 80)
+    sock: socket.socket | None = None
+    try:
+        sock = socket.create_connection((host, port), CONNECT_S)
+        if not secure:
+            return sock
+        return ssl.create_default_context(cafile=options.ca).wrap_socket(sock, server_hostname=host)
+    except (OSError, ValueError) as error:
+        if sock is not None:
+            sock.close()
+        raise StreamError(str(error) or type(error).__name__) from None

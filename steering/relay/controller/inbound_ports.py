@@ -1,0 +1,263 @@
+"""Ports of this MCP's own that the controller has it keep open for devices (N-5.2.1e).
+
+Whoever connects to one reaches the device: the relay dials it, MPTCP from its own address, and the kernel joins the
+addresses that the device announces. The controller tells all of them by the event stream, each with the seconds it
+lasts; what is not renewed is closed here, whether the controller is there or not, and then the kernel resets whoever
+knocks. Connections that stand are not touched by that.
+
+A thread of its own reads the stream; listeners are opened and closed in the relay's loop alone.
+"""
+
+import contextlib
+import errno
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from ipaddress import ip_address
+from select import EPOLLIN
+from typing import Any, NamedTuple
+
+from steering.relay.controller.event_stream import SILENCE_S, EventStream, StreamError
+from steering.relay.kernel.sockets import BACKLOG, endpoints, prepare_leg
+from steering.relay.log import Log
+from steering.relay.loop.accept_backoff import AcceptBackoff
+from steering.relay.loop.poller import Poller
+from steering.relay.model import ControllerAccess, Endpoint, PlatformError, ServerLeg
+from steering.relay.session.dialler import dial_own
+
+MOST = 256  # bindings
+LOWEST = 1_024
+LONGEST_S = 86_400.0
+ACCEPTS_PER_EVENT = 64
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 5.0
+STOP_S = 2.0
+
+
+class BoundPort(NamedTuple):
+    """A port of ours, and the device behind it; `until` on the steady clock."""
+
+    port: int
+    device: Endpoint
+    until: float
+
+
+def parse(data: dict[str, Any], now: float) -> tuple[dict[int, BoundPort], int]:
+    """The bindings of an event by port, and how many of them are none."""
+    told = data.get("bindings")
+    found: dict[int, BoundPort] = {}
+    wrong = 0
+    for one in told if isinstance(told, list) else []:
+        try:
+            port, inner, lasts = int(one["ext_port"]), int(one["int_port"]), float(one["lasts_s"])
+            device = Endpoint(str(ip_address(one["host"])), inner)
+            fine = LOWEST <= port <= 65_535 and 1 <= inner <= 65_535 and 0 < lasts <= LONGEST_S
+        except (ValueError, TypeError, KeyError):
+            fine = False
+        if not fine or port in found or len(found) >= MOST:
+            wrong += 1
+            continue
+        found[port] = BoundPort(port, device, now + lasts)
+    return found, wrong
+
+
+Taken = Callable[[Endpoint, Endpoint, socket.socket, socket.socket], None]
+"""(who connected, the device, its connection, ours to the device): from here on both are the taker's."""
+
+
+class InboundPorts:
+    """`start`, then `stop`; `expire` now and then."""
+
+    def __init__(
+        self,
+        options: ControllerAccess,
+        poller: Poller,
+        has_room: Callable[[], bool],
+        taken: Taken,
+        log: Log,
+        backoff: AcceptBackoff,
+    ) -> None:
+        self._options = options
+        self._has_room = has_room
+        self._poller = poller
+        self._taken = taken
+        self._log = log
+        self._backoff = backoff
+        self._bound: dict[int, BoundPort] = {}
+        self._listeners: dict[int, socket.socket] = {}
+        self._told: deque[dict[str, Any]] = deque(maxlen=1)  # each tells everything: the last one counts
+        self._news, self._teller = socket.socketpair()
+        self._wake, self._waker = socket.socketpair()
+        for end in (self._news, self._teller):
+            end.setblocking(False)
+        self._stopping = False
+        self.connected = False
+        self.refused = 0  # bindings that are none
+        self.unlistened = 0  # times a port could not be had
+        self.accepted = 0
+        self.turned_away = 0  # the relay has as many sessions as it may, or the device could not be dialled
+        self._thread = threading.Thread(target=self._run, name="inbound", daemon=True)
+
+    def start(self) -> None:
+        self._poller.add(self._news.fileno(), EPOLLIN, self._on_news)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends within STOP_S; also when it never began."""
+        self._stopping = True
+        self._waker.send(b".")
+        if self._thread.ident is not None:
+            self._thread.join(STOP_S)
+        for port in list(self._listeners):
+            self._close(port)
+        self._poller.remove(self._news.fileno())
+        for end in (self._news, self._teller, self._wake, self._waker):
+            end.close()
+
+    def document(self) -> dict[str, Any]:
+        """For the relay's status."""
+        return {
+            "connected": self.connected,
+            "refused": self.refused,
+            "unlistened": self.unlistened,
+            "accepted": self.accepted,
+            "turned_away": self.turned_away,
+            "ports": {str(port): str(self._bound[port].device) for port in self._listeners},
+        }
+
+    # ---- the relay's loop ----------------------------------------------------------------------
+
+    def _on_news(self, _events: int) -> None:
+        with contextlib.suppress(OSError):
+            self._news.recv(4_096)
+        with contextlib.suppress(IndexError):
+            self.take(self._told.pop(), time.monotonic())
+
+    def take(self, data: dict[str, Any], now: float) -> None:
+        """All that is wanted from now on."""
+        self._bound, wrong = parse(data, now)
+        self.refused += wrong
+        for port in list(self._listeners):
+            if port not in self._bound:
+                self._close(port)
+        for port in self._bound:
+            if port not in self._listeners:
+                self._open(port)
+
+    def expire(self, now: float) -> None:
+        """Close what was not renewed; listen again where it was left alone for a moment."""
+        for port, one in list(self._bound.items()):
+            if one.until <= now:
+                del self._bound[port]
+                self._close(port)
+        if self._backoff.ends(now):
+            for port in self._listeners:
+                self._watch(port)
+
+    def _open(self, port: int) -> None:
+        try:
+            self._listeners[port] = _listener(port)
+        except PlatformError as error:
+            self.unlistened += 1
+            self._log.peer_event("port not bound", reason=str(error))
+            return
+        self._watch(port)
+        self._log.event("port bound", port=port, device=str(self._bound[port].device))
+
+    def _watch(self, port: int) -> None:
+        descriptor = self._listeners[port].fileno()
+        self._poller.remove(descriptor)  # opened while the others were left alone, it is watched already
+        self._poller.add(descriptor, EPOLLIN, partial(self._on_accept, port))
+
+    def _close(self, port: int) -> None:
+        sock = self._listeners.pop(port, None)
+        if sock is not None:
+            self._poller.close_later(sock)
+            self._log.event("port closed", port=port)
+
+    def _on_accept(self, port: int, _events: int) -> None:
+        for _ in range(ACCEPTS_PER_EVENT):
+            sock, one = self._listeners.get(port), self._bound.get(port)
+            if sock is None or one is None:
+                return
+            try:
+                accepted, _ = sock.accept()
+            except OSError as error:  # nobody more, or gone before we looked
+                if self._backoff.begins(error, time.monotonic()):
+                    for listener in self._listeners.values():
+                        self._poller.remove(listener.fileno())
+                return
+            try:
+                prepare_leg(accepted)
+                client = endpoints(accepted)[0]
+            except OSError:
+                accepted.close()
+                continue
+            self._lead(client, one.device, accepted)
+
+    def _lead(self, client: Endpoint, device: Endpoint, accepted: socket.socket) -> None:
+        """Dial the device: MPTCP, from this machine's own address."""
+        self.accepted += 1
+        try:
+            if not self._has_room():
+                raise OSError(errno.EUSERS, "max-sessions")
+            dialled = dial_own(ServerLeg.MPTCP, device)
+        except OSError as error:
+            self.turned_away += 1
+            self._poller.close_later(accepted)
+            self._log.peer_event("turned away", client=client, device=str(device), reason=error.strerror)
+            return
+        self._taken(client, device, accepted, dialled)
+
+    # ---- the stream's thread -------------------------------------------------------------------
+
+    def _run(self) -> None:
+        wait = FIRST_WAIT_S
+        while not self._stopping:
+            try:
+                stream = EventStream(self._options)
+            except StreamError as error:
+                self._log.peer_event("controller not reached", reason=str(error))
+            else:
+                self.connected, wait = True, FIRST_WAIT_S
+                self._log.event("controller reached", url=self._options.url)
+                try:
+                    self._listen(stream)
+                except StreamError as error:
+                    self._log.peer_event("controller lost", reason=str(error))
+                finally:
+                    self.connected = False
+                    stream.close()
+            select.select([self._wake], [], [], wait)
+            wait = min(2 * wait, LONGEST_WAIT_S)
+
+    def _listen(self, stream: EventStream) -> None:
+        """Raises StreamError at its end."""
+        while not self._stopping:
+            watched: list[socket.socket | EventStream] = [self._wake, stream]
+            ready = select.select(watched, [], [], SILENCE_S)[0]
+            if not ready:
+                raise StreamError(f"not a word in {SILENCE_S:.0f} s")
+            for kind, data in stream.events() if stream in ready else ():
+                if kind == "bindings":
+                    self._told.append(data)
+                    with contextlib.suppress(OSError):  # full: it is awake anyway
+                        self._teller.send(b".")
+
+
+def _listener(port: int) -> socket.socket:
+    """Plain TCP on this machine's own addresses, both families. Raises PlatformError."""
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind(("::", port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise PlatformError(f"cannot listen on port {port}: {error.strerror}") from None
+    return sock

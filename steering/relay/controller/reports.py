@@ -1,0 +1,190 @@
+"""What a relay brings to its controller by itself: who has which shared address (N-5.6.7), and its slow servers (N-5.6.1d).
+
+One thread, apart from the relay's loop, which only puts things down here and never waits. While the controller is away
+what is to be told waits, up to a bound; what does not fit any more is counted and lost to the controller, not to the
+relay's own log.
+"""
+
+import http.client
+import json
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from steering.relay.log import Log
+from steering.relay.model import ControllerAccess
+
+Json = dict[str, Any]
+
+BATCH = 500
+MOST_WAITING = 10_000
+GATHER_S = 0.2
+"""What comes within so long goes in one request."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
+AGAIN_S = 60.0
+"""Slow servers are told again, since a controller keeps them in memory only."""
+TIMEOUT_S = 5.0
+STOP_S = 0.5
+"""A relay that ends is to be gone within a second; what is not told by then is counted in its log."""
+MOST_SLOW = 256
+_NEVER = frozenset(
+    {http.client.BAD_REQUEST, http.client.REQUEST_ENTITY_TOO_LARGE, http.client.UNPROCESSABLE_ENTITY}
+)
+"""What a controller that answers so would answer again."""
+
+
+class ReportRefused(Exception):
+    """The controller's status; `never`: to the same it will answer the same."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"it answers {status}")
+        self.never = status in _NEVER
+
+
+class Reporter:
+    """`start`, then `stop`. `mapping` and `slow_servers` may be called from the relay's thread at any time."""
+
+    def __init__(self, options: ControllerAccess, log: Log, most: int = MOST_WAITING) -> None:
+        self._options = options
+        self._log = log
+        self._most = most
+        self._lines: deque[Json] = deque()
+        self._slow: list[Json] | None = None  # None: nothing to be told
+        self._last_slow: list[Json] = []
+        self._again = 0.0
+        self._lock = threading.Lock()
+        self._work = threading.Event()
+        self._over = threading.Event()
+        self.reported = 0
+        self.refused = 0
+        self.dropped = 0
+        self.failed = 0
+        self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tries once more to tell what waits; ends within STOP_S, also when it never began."""
+        self._over.set()
+        self._work.set()
+        if self._thread.ident is not None:
+            self._thread.join(STOP_S)
+        if self._lines:
+            self._log.event("mappings not reported", count=len(self._lines))
+
+    def counters(self) -> dict[str, int]:
+        """Mappings by what became of them, and requests that failed."""
+        return {
+            "mappings_reported": self.reported,
+            "mappings_refused": self.refused,
+            "mappings_dropped": self.dropped,
+            "reports_failed": self.failed,
+        }
+
+    def mapping(self, line: Json) -> None:
+        """A line of the mapping log. Where MOST_WAITING wait it is dropped: the older ones tell what it began with."""
+        with self._lock:
+            if len(self._lines) >= self._most:
+                self.dropped += 1
+                return
+            self._lines.append(reported(line))
+        self._work.set()
+
+    def slow_servers(self, servers: Sequence[tuple[str, float]], wall: float) -> None:
+        """Address and seconds left of each; `wall` is the time now, seconds since 1970."""
+        told = [{"address": address, "until": round(wall + left, 1)} for address, left in servers]
+        with self._lock:
+            self._slow = self._last_slow = told[-MOST_SLOW:]
+        self._work.set()
+
+    # -- the thread -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        wait = FIRST_WAIT_S
+        last = False
+        while not last:
+            last = self._over.is_set()
+            if not last:
+                self._work.wait(1.0)
+            self._over.wait(GATHER_S)
+            try:
+                self._tell()
+                wait = FIRST_WAIT_S
+            except (OSError, ValueError, http.client.HTTPException, ReportRefused) as error:
+                self.failed += 1
+                self._log.peer_event("not reported", reason=str(error) or type(error).__name__)
+                self._over.wait(wait)
+                wait = min(2 * wait, LONGEST_WAIT_S)
+
+    def _tell(self) -> None:
+        """All that waits. Raises what a connection raises, and ReportRefused; what was not told waits on."""
+        self._work.clear()
+        self._tell_slow()
+        while self._lines:
+            with self._lock:
+                batch = [self._lines[at] for at in range(min(BATCH, len(self._lines)))]
+            try:
+                self._send("POST", "mappings", {"mappings": batch})
+                self.reported += len(batch)
+            except ReportRefused as error:
+                if not error.never:
+                    raise
+                self.refused += len(batch)
+                self._log.peer_event("mappings refused", count=len(batch), reason=str(error))
+            with self._lock:
+                for _ in batch:
+                    self._lines.popleft()
+
+    def _tell_slow(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if self._slow is None and self._last_slow and now >= self._again:
+                self._slow = self._last_slow
+            told, self._again = self._slow, now + AGAIN_S if self._slow is not None else self._again
+        if told is None:
+            return
+        self._send("PUT", "load", {"slow_servers": told})
+        with self._lock:
+            if self._slow is told:
+                self._slow = None
+
+    def _send(self, method: str, what: str, body: Json) -> None:
+        """Raises ReportRefused unless the controller accepts it."""
+        parts = urlsplit(self._options.url)
+        timeout = STOP_S if self._over.is_set() else TIMEOUT_S
+        connection: http.client.HTTPConnection
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=self._options.ca)
+            connection = http.client.HTTPSConnection(
+                parts.hostname or "", parts.port, timeout=timeout, context=context
+            )
+        else:
+            connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+        try:
+            connection.request(
+                method,
+                f"{parts.path.rstrip('/')}/v1/mcps/{quote(self._options.mcp, safe='')}/{what}",
+                json.dumps(body).encode(),
+                {"Authorization": f"Bearer {self._options.token}", "Content-Type": "application/json"},
+            )
+            answer = connection.getresponse()
+            if answer.status != http.client.ACCEPTED:
+                raise ReportRefused(answer.status)
+        finally:
+            connection.close()
+
+
+def reported(line: Json) -> Json:
+    """A line of the log as the controller takes it: a destination without its port."""
+    destination = line.get("destination")
+    if not isinstance(destination, str):
+        return line
+    address = (
+        destination[1:].partition("]")[0] if destination.startswith("[") else destination.rpartition(":")[0]
+    )
+    return line | {"destination": address or destination}

@@ -1,0 +1,113 @@
+"""What the controller wants of this MCP's subflows, and how far the kernel has been told.
+
+A wish may come before its subflow is there (the join is still shaking hands), so what the kernel does not know yet is
+kept and tried again, for a while. Everything is bounded: the oldest gives way.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+
+from steering.relay.kernel.path_manager import KernelSubflow
+
+MAX_WISHES = 65_536
+PATIENCE = 10.0  # seconds a wish waits for its subflow
+
+_TOKEN = re.compile(r"[0-9a-f]{8}", re.ASCII)
+
+Json = dict[str, Any]
+
+
+class SubflowIntent(NamedTuple):
+    """As the controller's `subflows` events say it."""
+
+    backup: bool = False
+    allowed: bool = True
+    share: int = 0
+
+
+NO_WISH = SubflowIntent()
+
+
+def parse(told: Json) -> tuple[KernelSubflow, SubflowIntent]:
+    """One intent of an event. Raises ValueError for what is none, whatever it is."""
+    try:
+        token, share = told["token"], told["share"]
+        if not (isinstance(token, str) and _TOKEN.fullmatch(token)):
+            raise ValueError("a token is 8 hex digits")
+        ports = (told["server_port"], told["host_port"])
+        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (*ports, share))
+        if not whole or not all(0 < port < 65_536 for port in ports) or not 0 <= share <= 1_000:
+            raise ValueError("ports are 1 to 65535, a share 0 to 1000")
+        addresses = [str(ip_address(told[key])) for key in ("server", "host")]
+        subflow = KernelSubflow(int(token, 16), addresses[0], ports[0], addresses[1], ports[1])
+        return subflow, SubflowIntent(told["backup"] is True, told["allowed"] is not False, share)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no intent: {error!r}") from None
+
+
+class SubflowIntents:
+    """`apply` tells the kernel of one change: subflow, what was in force, what is wanted; raises OSError."""
+
+    def __init__(self, apply: Callable[[KernelSubflow, SubflowIntent, SubflowIntent], None]) -> None:
+        self._apply = apply
+        self._in_force: dict[KernelSubflow, SubflowIntent] = {}  # where it is not NO_WISH
+        self._waiting: dict[KernelSubflow, tuple[SubflowIntent, float]] = {}  # and until when
+        self.done = 0
+        self.given_up = 0
+
+    def __len__(self) -> int:
+        return len(self._in_force)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def shares(self) -> Iterator[tuple[KernelSubflow, int]]:
+        """Subflows in force that have a share."""
+        return ((subflow, wish.share) for subflow, wish in self._in_force.items() if wish.share)
+
+    def in_force(self, subflow: KernelSubflow) -> SubflowIntent:
+        """What the kernel was told last by the controller's word."""
+        return self._in_force.get(subflow, NO_WISH)
+
+    def begin(self, now: float) -> None:
+        """A whole new set follows: what is in force and not in it is wanted no more."""
+        self._waiting.clear()
+        for subflow in self._in_force:
+            self._waiting[subflow] = (NO_WISH, now + PATIENCE)
+
+    def want(self, subflow: KernelSubflow, wish: SubflowIntent, now: float) -> None:
+        """The last word on a subflow; `try_again` carries it out."""
+        self._waiting.pop(subflow, None)
+        if self._in_force.get(subflow, NO_WISH) == wish:
+            return
+        if len(self._waiting) >= MAX_WISHES:
+            del self._waiting[next(iter(self._waiting))]
+            self.given_up += 1
+        self._waiting[subflow] = (wish, now + PATIENCE)
+
+    def try_again(self, now: float) -> None:
+        """Tell the kernel what it was not told yet."""
+        for subflow, (wish, until) in list(self._waiting.items()):
+            before = self._in_force.get(subflow, NO_WISH)
+            try:
+                self._apply(subflow, before, wish)
+            except OSError:
+                if until > now:
+                    continue
+                self.given_up += 1
+                self._in_force.pop(subflow, None)  # it is gone
+            else:
+                self.done += 1
+                self._note(subflow, wish)
+            del self._waiting[subflow]
+
+    def _note(self, subflow: KernelSubflow, wish: SubflowIntent) -> None:
+        self._in_force.pop(subflow, None)
+        if wish == NO_WISH or not wish.allowed:
+            return
+        if len(self._in_force) >= MAX_WISHES:
+            del self._in_force[next(iter(self._in_force))]
+        self._in_force[subflow] = wish

@@ -1,0 +1,214 @@
+"""The relay's sockets: listeners, server legs and what the kernel tells of an MPTCP connection.
+
+Socket option numbers are Linux's (uapi in.h, in6.h, mptcp.h); Python's socket module names few of them.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import struct
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from steering.relay.model import Endpoint, PlatformError, ServerLeg
+
+IPPROTO_MPTCP = 262
+SOL_MPTCP = 284
+MPTCP_INFO = 1
+IP_TRANSPARENT = 19
+IPV6_TRANSPARENT = 75
+TCP_FASTOPEN = 23
+BACKLOG = 4096
+FAST_OPEN_QUEUE = 256
+
+KEEPALIVE_IDLE_S = 600
+KEEPALIVE_INTERVAL_S = 30
+KEEPALIVE_PROBES = 6
+"""A peer that vanished is found out 13 minutes later, not after the kernel's default two hours."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_FINISH_ON_CLOSE = struct.pack("ii", 0, 0)
+_INFO_SIZE = 96
+
+
+class MptcpInfo(NamedTuple):
+    """From `getsockopt(MPTCP_INFO)`: the token of our own key (what a join carries) and the subflows now open."""
+
+    token: int
+    subflows: int
+
+
+def check_platform(will_enable: bool = False) -> None:
+    """Raises PlatformError unless MPTCP sockets may be opened and made transparent here.
+
+    With `will_enable`, MPTCP that is only switched off by its sysctl is no error: the caller switches it on.
+    """
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM, IPPROTO_MPTCP).close()
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:
+            raise PlatformError(
+                "IPv6 is switched off in this kernel; the dual-stack listeners need it"
+            ) from None
+        if error.errno != errno.ENOPROTOOPT:
+            raise PlatformError(
+                "this kernel has no MPTCP: it takes Linux 5.6 or later with CONFIG_MPTCP"
+            ) from None
+        if not will_enable:
+            raise PlatformError("MPTCP is switched off here: run sysctl -w net.mptcp.enabled=1") from None
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+        try:
+            probe.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+        except PermissionError:
+            raise PlatformError("root is needed (CAP_NET_ADMIN): run it with sudo") from None
+
+
+def listener(port: int, protocol: int = IPPROTO_MPTCP) -> socket.socket:
+    """A dual-stack, transparent listener on every address. Raises PlatformError if the port is taken.
+
+    With MPTCP the number must be the service's own: the kernel resets joins that reach a listener of another one.
+    """
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, protocol)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+        sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
+        sock.bind(("::", port))
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise PlatformError(f"cannot listen on port {port}: {error.strerror}") from None
+    return sock
+
+
+def explicit_listener(port: int) -> socket.socket:
+    """A dual-stack MPTCP listener for hosts that address the MCP itself; takes data in a SYN (TCP Fast Open) where
+    the kernel lets it. Raises PlatformError if the port is taken."""
+    sock = listener(port)
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN, FAST_OPEN_QUEUE)
+    return sock
+
+
+def local_listener(place: Endpoint) -> socket.socket:
+    """A plain TCP listener at one address, for this machine's own applications. Raises PlatformError."""
+    sock = socket.socket(socket.AF_INET6 if ":" in place.address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(place)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise PlatformError(f"cannot listen at {place}: {error.strerror}") from None
+    return sock
+
+
+def reset_on_close(sock: socket.socket) -> None:
+    """From now on a close, or the death of this process, resets the peer and never looks like a clean end."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+
+def finish_on_close(sock: socket.socket) -> None:
+    """From now on a close leaves the kernel to deliver what is queued and to end in order."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FINISH_ON_CLOSE)
+
+
+def prepare_leg(sock: socket.socket) -> None:
+    """Non-blocking, reset on close, no Nagle delay (the peers' own segments set the rhythm), dead peers noticed."""
+    sock.setblocking(False)
+    reset_on_close(sock)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
+
+
+def dial(client: Endpoint, server: Endpoint, leg: ServerLeg) -> socket.socket:
+    """A server leg on its way: bound to the host's own address and port (D-6.1b, N-5.4.1), connecting. Raises OSError."""
+    family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
+    protocol = IPPROTO_MPTCP if leg is ServerLeg.MPTCP else socket.IPPROTO_TCP
+    sock = socket.socket(family, socket.SOCK_STREAM, protocol)
+    try:
+        prepare_leg(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
+        sock.bind(client)
+        code = sock.connect_ex(server)
+        if code not in (0, errno.EINPROGRESS):
+            raise OSError(code, os.strerror(code))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def syn_ack_options(sock: socket.socket) -> bytes:
+    """The options of a server's SYN/ACK as far as the kernel tells: SACK permitted, window scale, MPTCP.
+
+    MP_CAPABLE stands without its key, which is nobody's but the MCP's.
+    """
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)
+        mptcp = mptcp_info(sock) is not None
+    except OSError:
+        return b""
+    found = b""
+    if info[5] & 2:  # TCPI_OPT_SACK
+        found += b"\x04\x02"
+    if info[5] & 4:  # TCPI_OPT_WSCALE; the low nibble is the peer's
+        found += bytes((3, 3, info[6] & 15))
+    if mptcp:
+        found += b"\x1e\x04\x01\x01"
+    return found
+
+
+def endpoints(sock: socket.socket) -> tuple[Endpoint, Endpoint]:
+    """(client, server) of an accepted connection; the server is the address the host dialled. Raises OSError."""
+    return _endpoint(sock.getpeername()), _endpoint(sock.getsockname())
+
+
+def name_of(sock: socket.socket) -> Endpoint:
+    """A socket's own end; the unspecified address where it has none any more."""
+    try:
+        return _endpoint(sock.getsockname())
+    except OSError:
+        return Endpoint("0.0.0.0", 0)
+
+
+def _endpoint(name: tuple[str, int, int, int] | tuple[str, int]) -> Endpoint:
+    address = ip_address(name[0].partition("%")[0])
+    return Endpoint(str((address.version == 6 and address.ipv4_mapped) or address), name[1])
+
+
+def is_local(address: str) -> bool:
+    """Whether this machine owns the address: dialling it would only reach the relay's own listener again."""
+    family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def mptcp_info(sock: socket.socket) -> MptcpInfo | None:
+    """None for a connection that is, or fell back to, plain TCP (the kernel answers one of several errors)."""
+    try:
+        raw = sock.getsockopt(SOL_MPTCP, MPTCP_INFO, _INFO_SIZE)
+    except OSError:
+        return None
+    if len(raw) < 16:
+        return None
+    flags, token = struct.unpack_from("=II", raw, 8)
+    if flags & 1:  # MPTCP_INFO_FLAG_FALLBACK
+        return None
+    # Kernels before 6.5 have no total (byte 80) and count the first subflow separately.
+    return MptcpInfo(token, raw[80] if len(raw) > 80 else raw[0] + 1)

@@ -1,0 +1,67 @@
+"""What a running relay tells of itself: its status document, and its counters alone for those who ask often."""
+
+import contextlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from steering.relay.addresses.mapping_log import MappingJournal
+from steering.relay.addresses.source_pools import SourcePools
+from steering.relay.controller.agent import Agent
+from steering.relay.controller.inbound_ports import InboundPorts
+from steering.relay.controller.reports import Reporter
+from steering.relay.counters import RelayCounters, kernel_counters
+from steering.relay.observe.status_socket import STATUS_VERSION, describe
+from steering.relay.options.relay_options import RelayOptions
+from steering.relay.session.ident import IdentClient
+from steering.relay.session.relay_session import RelaySession
+from steering.relay.session.server_legs import ServerLegs
+
+
+class StatusDocument(NamedTuple):
+    """The relay's parts that are told of; `sessions` are those that live."""
+
+    options: RelayOptions
+    counters: RelayCounters
+    sessions: Iterable[RelaySession]
+    sources: SourcePools
+    mapping_log: MappingJournal
+    legs: ServerLegs
+    ident: IdentClient | None
+    agent: Agent | None
+    inbound: InboundPorts | None
+    reporter: Reporter | None
+
+    def counted(self) -> dict[str, Any]:
+        """`counters` and `kernel` of the document, without a look at any session's socket."""
+        found = self.counters.as_dict() | self.legs.counters()
+        found["ident_asked"] = self.ident.asked if self.ident is not None else 0
+        for session in self.sessions:
+            found["bytes_up"] += session.client_leg.received
+            found["bytes_down"] += session.server_leg.received
+        if self.reporter is not None:
+            found |= self.reporter.counters()
+        return {"counters": found, "kernel": kernel_counters()}
+
+    def document(self, now: float) -> dict[str, Any]:
+        """The status document; `bytes_up` and `bytes_down` of `counters` hold live sessions too."""
+        sessions = []
+        for session in self.sessions:
+            with contextlib.suppress(OSError):
+                sessions.append(describe(session, now))
+        options = self.options
+        return {
+            "version": STATUS_VERSION,
+            "role": options.role.value,
+            "source_mode": str(options.source),
+            "sources": self.sources.document(),
+            "mapping_log": self.mapping_log.document(),
+            "server_leg": options.server_leg.value,
+            "servers": self.legs.document(now),
+            "ports": list(options.ports),
+            "ranges": [list(bounds) for bounds in options.ranges],
+            "explicit": {offer.protocol.value: offer.port for offer in options.explicit},
+            "sessions": sessions,
+            **self.counted(),
+            **({"agent": self.agent.document()} if self.agent is not None else {}),
+            **({"inbound": self.inbound.document()} if self.inbound is not None else {}),
+        }

@@ -1,0 +1,202 @@
+"""The relay's status: a JSON document on a local stream socket of mode 0600, and its reader.
+
+Connect, read to the end, parse. One document a connection; nothing is ever read from the client.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable
+from select import EPOLLIN, EPOLLOUT
+from typing import Any
+
+from steering.relay.kernel.sockets import mptcp_info, name_of
+from steering.relay.loop.accept_backoff import AcceptBackoff
+from steering.relay.loop.poller import Poller
+from steering.relay.model import PlatformError
+from steering.relay.session.relay_session import RelaySession
+
+STATUS_VERSION = 1
+MAX_READERS = 8
+READER_TIMEOUT_S = 5.0
+QUERY_TIMEOUT_S = 5.0
+QUERY_MAX_BYTES = 64 * 1024 * 1024
+
+
+class QueryError(RuntimeError):
+    """The status could not be read; one line for the operator."""
+
+
+def describe(session: RelaySession, now: float) -> dict[str, Any]:
+    """A session as the status document shows it; `token` is that of our key, which the host's joins carry."""
+    up, down = session.client_leg, session.server_leg
+    host = mptcp_info(up.sock)
+    return {
+        "token": None if session.token is None else f"{session.token:08x}",
+        "client": list(session.client),
+        "server": list(session.server),
+        "source": list(name_of(down.sock)),
+        "mptcp": host is not None,
+        "server_mptcp": not session.dialling and mptcp_info(down.sock) is not None,
+        "dialling": session.dialling,
+        "subflows": host.subflows if host else 1,
+        "age_s": round(now - session.started, 3),
+        "bytes_up": up.received,
+        "bytes_down": down.received,
+        "buffered_up": len(down.pending) if down.pending is not None else 0,
+        "buffered_down": len(up.pending) if up.pending is not None else 0,
+    }
+
+
+def table(document: dict[str, Any]) -> str:
+    """The document for people: sessions, then every counter that is not zero."""
+    heads = ("TOKEN", "CLIENT", "SERVER", "HOST LEG", "SERVER LEG", "SUBFLOWS", "AGE", "UP", "DOWN")
+    rows = [heads] + [
+        (
+            row["token"] or "-",
+            _name(row["client"]),
+            _name(row["server"]),
+            "mptcp" if row["mptcp"] else "tcp",
+            "dialling" if row["dialling"] else "mptcp" if row["server_mptcp"] else "tcp",
+            str(row["subflows"]),
+            f"{row['age_s']:.0f}s",
+            str(row["bytes_up"]),
+            str(row["bytes_down"]),
+        )
+        for row in document["sessions"]
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(heads))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    for title in ("counters", "kernel"):
+        counted = [f"{name}={value}" for name, value in document[title].items() if value]
+        lines.append(f"{title}: {' '.join(counted) or 'all zero'}")
+    slow = [f"{row['address']} ({row['left_s']:.0f}s)" for row in document.get("servers", {}).get("slow", ())]
+    if slow:
+        lines.append(f"slow with MPTCP, so TCP: {' '.join(slow)}")
+    return "\n".join(lines)
+
+
+def _name(endpoint: list[Any]) -> str:
+    address, port = endpoint
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def query(path: str) -> dict[str, Any]:
+    """Read a relay's status. Raises QueryError."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(QUERY_TIMEOUT_S)
+            sock.connect(path)
+            while part := sock.recv(1 << 16):
+                parts.append(part)
+                size += len(part)
+                if size > QUERY_MAX_BYTES:
+                    raise QueryError(f"{path}: the answer is longer than {QUERY_MAX_BYTES} bytes")
+        document = json.loads(b"".join(parts))
+    except OSError as error:
+        raise QueryError(f"{path}: no relay answers there ({error.strerror or error})") from None
+    except ValueError:
+        raise QueryError(f"{path}: the answer is not a relay's status") from None
+    if not isinstance(document, dict) or document.get("version") != STATUS_VERSION:
+        raise QueryError(f"{path}: the answer is not a relay's status of version {STATUS_VERSION}")
+    return document
+
+
+class StatusSocket:
+    """The listening side, inside the relay's event loop; a slow reader is dropped and never waited for.
+
+    `document(now)` is asked for what each reader is sent, on the steady clock.
+    """
+
+    def __init__(self, path: str, document: Callable[[float], bytes], backoff: AcceptBackoff) -> None:
+        self.path = path
+        self._document = document
+        self._backoff = backoff
+        self._readers: dict[socket.socket, float] = {}
+        _clear_stale(path)
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        mask = os.umask(0o177)
+        try:
+            self.sock.bind(path)
+            self.sock.listen(MAX_READERS)
+        except OSError as error:
+            self.sock.close()
+            raise PlatformError(f"cannot open the status socket {path}: {error.strerror or error}") from None
+        finally:
+            os.umask(mask)
+        self.sock.setblocking(False)
+
+    def watch(self, poller: Poller) -> None:
+        """Answer readers from now on."""
+        poller.add(self.sock.fileno(), EPOLLIN, lambda _events: self.answer(poller, time.monotonic()))
+
+    def answer(self, poller: Poller, now: float) -> None:
+        """Take one waiting reader and start sending it the document."""
+        try:
+            reader, _ = self.sock.accept()
+        except OSError as error:
+            if self._backoff.begins(error, now):
+                poller.remove(self.sock.fileno())
+            return
+        if len(self._readers) >= MAX_READERS:
+            reader.close()
+            return
+        reader.setblocking(False)
+        left = memoryview(self._document(now))
+
+        def send(_events: int) -> None:
+            nonlocal left
+            try:
+                left = left[reader.send(left) :]
+            except BlockingIOError:
+                return
+            except OSError:
+                left = left[:0]
+            if not left:
+                self._readers.pop(reader, None)
+                poller.close_later(reader)
+
+        self._readers[reader] = now + READER_TIMEOUT_S
+        poller.add(reader.fileno(), EPOLLOUT, send)
+
+    def expire(self, poller: Poller, now: float) -> None:
+        """Drop the readers that took too long; listen again after a pause."""
+        for reader in [reader for reader, until in self._readers.items() if until < now]:
+            del self._readers[reader]
+            poller.close_later(reader)
+        if self._backoff.ends(now):
+            self.watch(poller)
+
+    def close(self) -> None:
+        """Stop listening and take the socket file away."""
+        self.sock.close()
+        for reader in self._readers:
+            reader.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+
+
+def _clear_stale(path: str) -> None:
+    """Remove the socket file of a relay that died. Raises PlatformError if a live one, or another file, is there."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise PlatformError(f"cannot open the status socket {path}: another file is there")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            return
+    raise PlatformError(f"cannot open the status socket {path}: another relay answers there")

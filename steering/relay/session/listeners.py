@@ -1,0 +1,82 @@
+"""The sockets that a relay's hosts come to: intercepted ports, explicit mode's own, a client shim's."""
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from select import EPOLLIN
+from typing import NamedTuple
+
+from steering.relay.kernel.sockets import explicit_listener, listener, local_listener
+from steering.relay.loop.poller import Poller
+from steering.relay.model import Endpoint, ExplicitProtocol
+from steering.relay.options.relay_options import RelayOptions
+from steering.relay.options.roles import LISTEN_PORT
+
+
+class Door(NamedTuple):
+    """A listener that a relay wants: how it is opened, what a host says first there, where it leads."""
+
+    open: Callable[[], socket.socket]
+    protocol: ExplicitProtocol | None = None
+    target: Endpoint | None = None
+
+
+def doors(options: RelayOptions) -> list[Door]:
+    """All that hosts come to."""
+    found = [Door(partial(listener, port)) for port in options.ports]
+    if options.role.takes_plain:
+        found.append(Door(partial(listener, LISTEN_PORT, socket.IPPROTO_TCP)))
+    elif options.listener:
+        found.append(Door(partial(listener, options.listener)))
+    found += [Door(partial(explicit_listener, offer.port), offer.protocol) for offer in options.explicit]
+    return found + [
+        Door(partial(local_listener, forward.listen), target=forward.target) for forward in options.forward
+    ]
+
+
+class Listeners:
+    """`open`, then `watch` and `leave` by turns, then `close`, which is harmless at any time."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self._sockets: list[socket.socket] = []
+        self._protocols: dict[socket.socket, ExplicitProtocol] = {}
+        self._targets: dict[socket.socket, Endpoint] = {}
+
+    def open(self, options: RelayOptions) -> None:
+        """Raises PlatformError and OSError; what was opened until then is for `close`."""
+        for door in doors(options):
+            self._sockets.append(door.open())
+            if door.protocol is not None:
+                self._protocols[self._sockets[-1]] = door.protocol
+            if door.target is not None:
+                self._targets[self._sockets[-1]] = door.target
+
+    def ports(self) -> list[int]:
+        """In the order they were opened."""
+        return [sock.getsockname()[1] for sock in self._sockets]
+
+    def protocol(self, came_to: socket.socket) -> ExplicitProtocol | None:
+        """What a host says first there; None: nothing, its connection's destination is the server."""
+        return self._protocols.get(came_to)
+
+    def server(self, came_to: socket.socket, server: Endpoint) -> Endpoint:
+        """Where a connection goes whose destination is `server`."""
+        return self._targets.get(came_to, server)
+
+    def watch(self, on_accept: Callable[[socket.socket, int], None]) -> None:
+        """`on_accept(listener, events)` when somebody waits."""
+        for sock in self._sockets:
+            self._poller.add(sock.fileno(), EPOLLIN, partial(on_accept, sock))
+
+    def leave(self) -> None:
+        """Watch none of them; hosts wait in the kernel's queues."""
+        for sock in self._sockets:
+            self._poller.remove(sock.fileno())
+
+    def close(self) -> None:
+        """Listen no more."""
+        self.leave()
+        for sock in self._sockets:
+            sock.close()
+        self._sockets.clear()

@@ -1,0 +1,318 @@
+"""One relayed connection: two legs, bytes pumped both ways, half-close carried over, resets carried over.
+
+Buffering is bounded: a leg is read only while the other leg has taken everything, into one scratch buffer shared by
+all sessions; what the other leg does not take at once (at most CHUNK bytes a direction) is kept until it does. Bytes
+are never touched in Python.
+
+Until both directions have ended in order, both sockets reset their peer when closed, so that neither an error nor the
+death of this process can look like a complete transfer.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Callable
+from enum import StrEnum
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
+
+from steering.relay.kernel.sockets import finish_on_close, mptcp_info, name_of, syn_ack_options
+from steering.relay.loop.poller import Poller
+from steering.relay.model import Endpoint
+from steering.relay.session.explicit_client import ClientConversation
+from steering.relay.session.explicit_server import Preface
+from steering.relay.session.preface_queue import say_last
+
+CHUNK = 64 * 1024
+"""Bytes of one read, and the most a session keeps for one direction."""
+
+READS_PER_EVENT = 4
+"""A fast sender gives way to the other sessions after this many reads."""
+
+_scratch = bytearray(CHUNK)
+_view = memoryview(_scratch)
+
+
+class SessionEnd(StrEnum):
+    """How a session ended."""
+
+    ORDERLY = "orderly"
+    RESET = "reset"
+    DIAL_FAILED = "dial_failed"
+    STOPPED = "stopped"
+
+
+class RelayLeg:
+    """One connection of a session, and what waits to be written to it."""
+
+    __slots__ = ("ended", "fd", "finished", "pending", "received", "session", "sock", "up", "watched")
+
+    def __init__(self, session: "RelaySession", sock: socket.socket, up: bool) -> None:
+        self.session = session
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.up = up  # connected
+        self.pending: memoryview | None = None
+        self.received = 0
+        self.ended = False  # its peer sent an orderly end, all of it was read
+        self.finished = False  # that end was passed on: we shut our sending side
+        self.watched = -1  # the epoll mask, -1 when not watched
+
+    def on_event(self, events: int) -> None:
+        """Handler of this leg's epoll events."""
+        self.session.on_event(self, events)
+
+
+class RelaySession:
+    """A host's connection and its server leg. `done` is called once, with the session, how it ended, and why."""
+
+    __slots__ = (
+        "_conversation",
+        "_connected",
+        "_done",
+        "_early",
+        "_poller",
+        "_preface",
+        "client",
+        "client_leg",
+        "dialling",
+        "end",
+        "server",
+        "server_leg",
+        "started",
+        "token",
+        "up",
+    )
+
+    def __init__(
+        self,
+        poller: Poller,
+        client: Endpoint,
+        server: Endpoint,
+        accepted: socket.socket,
+        dialled: socket.socket,
+        started: float,
+        done: Callable[["RelaySession", SessionEnd, str], None],
+        preface: Preface | None = None,
+        early: bytes = b"",
+        up: Callable[["RelaySession"], None] = lambda _session: None,
+        conversation: ClientConversation | None = None,
+    ) -> None:
+        """`preface`: the host asked for this server and is owed an answer; `early` it sent along. `up` is called when
+        the server has answered. `conversation`: the far leg leads to an MCP, which is still to be told where to connect to."""
+        self.up = up
+        self._preface = preface
+        self._conversation = conversation
+        self._connected = False
+        self._early = early
+        self._poller = poller
+        self._done = done
+        self.client = client
+        self.server = server
+        self.started = started
+        self.end: SessionEnd | None = None
+        self.dialling = True
+        info = mptcp_info(accepted)
+        self.token = info.token if info else None
+        self.client_leg = RelayLeg(self, accepted, up=True)
+        self.server_leg = RelayLeg(self, dialled, up=False)
+        self._watch(self.client_leg)
+        self._watch(self.server_leg)
+
+    # -- events ---------------------------------------------------------------------------------------------------
+
+    def on_event(self, leg: RelayLeg, events: int) -> None:
+        """React to one leg's events; any failure of either leg ends the session by a reset of both."""
+        if self.end is not None:
+            return
+        if not leg.up:
+            self._rising(leg)
+            return
+        if events & EPOLLERR:
+            code = leg.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            self.abort(SessionEnd.RESET, _reason(leg, code))
+            return
+        try:
+            if events & EPOLLOUT and leg.pending is not None:
+                self._flush(leg)
+            if events & (EPOLLIN | EPOLLHUP):
+                if leg.watched & EPOLLIN:
+                    self._pump(leg, self.other(leg))
+                elif events & EPOLLHUP and not self._still_open(leg):
+                    return
+        except OSError as error:
+            self.abort(SessionEnd.RESET, _reason(leg, error.errno or 0))
+            return
+        if self.end is not None:
+            return
+        if self.client_leg.finished and self.server_leg.finished:
+            self._finish()
+            return
+        self._watch(leg)
+        self._watch(self.other(leg))
+
+    def _rising(self, leg: RelayLeg) -> None:
+        """The far leg, before it carries anything: it connects, and perhaps has to talk to an MCP first."""
+        if not self._connected:
+            self._dialled(leg)
+            return
+        try:
+            if leg.pending is not None:
+                self._flush(leg)
+            data = leg.sock.recv(CHUNK)
+        except (BlockingIOError, InterruptedError):
+            data = None
+        except OSError as error:
+            self.abort(SessionEnd.DIAL_FAILED, _reason(leg, error.errno or 0))
+            return
+        if data is not None:
+            self._hear(data)
+        if self.end is None:
+            self._watch(leg)
+            self._watch(self.client_leg)
+
+    def _hear(self, data: bytes) -> None:
+        """The MCP answers what it was asked."""
+        assert self._conversation is not None
+        leg = self.server_leg
+        asked = self._conversation.feed(data)
+        if asked.refused or not data:
+            self.abort(SessionEnd.DIAL_FAILED, f"MCP: {asked.refused or 'closed'}")
+            return
+        if asked.send:
+            leg.pending = memoryview(asked.send)
+        if asked.done:
+            self._conversation = None
+            leg.up, self.dialling = True, False
+            if asked.early:
+                self.client_leg.pending = memoryview(asked.early)
+
+    def _dialled(self, leg: RelayLeg) -> None:
+        code = leg.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self.fail(code, os.strerror(code))
+            return
+        self._connected = True
+        if self._conversation is None:
+            self.up(self)
+        else:
+            leg.pending = memoryview(self._conversation.first())
+        if self._conversation is None or self._conversation.eager:
+            leg.up = True
+            self.dialling = False
+        if self._preface is not None:
+            self._answer(self._preface, leg)
+        self._watch(leg)
+        self._watch(self.client_leg)
+
+    def _still_open(self, leg: RelayLeg) -> bool:
+        """A hang-up on a leg we are not reading: harmless once we ended it, the end of the session before."""
+        if leg.finished:
+            # Epoll would tell of it again at once and for ever; watching starts again when there is room to read.
+            self._poller.remove(leg.fd)
+            leg.watched = -1
+            return True
+        self.abort(SessionEnd.RESET, _reason(leg, errno.ENOTCONN))
+        return False
+
+    # -- bytes ----------------------------------------------------------------------------------------------------
+
+    def _pump(self, source: RelayLeg, sink: RelayLeg) -> None:
+        for _ in range(READS_PER_EVENT):
+            try:
+                size = source.sock.recv_into(_scratch)
+            except (BlockingIOError, InterruptedError):
+                return
+            if not size:
+                if self._conversation is not None and source is self.server_leg:
+                    self._hear(b"")
+                    return
+                source.ended = True
+                sink.sock.shutdown(socket.SHUT_WR)
+                sink.finished = True
+                return
+            source.received += size
+            if self._conversation is not None and source is self.server_leg:
+                self._hear(bytes(_view[:size]))
+                return
+            try:
+                sent = sink.sock.send(_view[:size])
+            except (BlockingIOError, InterruptedError):
+                sent = 0
+            if sent < size:
+                sink.pending = memoryview(bytes(_view[sent:size]))
+                return
+            if size < CHUNK:
+                return
+
+    def _flush(self, leg: RelayLeg) -> None:
+        assert leg.pending is not None
+        try:
+            sent = leg.sock.send(leg.pending)
+        except (BlockingIOError, InterruptedError):
+            return
+        leg.pending = leg.pending[sent:] if sent < len(leg.pending) else None
+
+    def _watch(self, leg: RelayLeg) -> None:
+        """Read a leg only while the other has taken everything; write when there is something left to write."""
+        other = self.other(leg)
+        if leg.up:
+            want = EPOLLIN if other.up and not leg.ended and other.pending is None else 0
+            if leg.pending is not None:
+                want |= EPOLLOUT
+        elif self._connected:
+            want = EPOLLIN if leg.pending is None else EPOLLIN | EPOLLOUT
+        else:
+            want = EPOLLOUT
+        if want == leg.watched:
+            return
+        if leg.watched >= 0:
+            self._poller.modify(leg.fd, want)
+        elif want or not leg.finished:
+            self._poller.add(leg.fd, want, leg.on_event)
+        else:
+            return
+        leg.watched = want
+
+    def other(self, leg: RelayLeg) -> RelayLeg:
+        """The session's other leg."""
+        return self.server_leg if leg is self.client_leg else self.client_leg
+
+    # -- ends -----------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        for leg in (self.client_leg, self.server_leg):
+            finish_on_close(leg.sock)
+        self._close(SessionEnd.ORDERLY, "")
+
+    def _answer(self, preface: Preface, leg: RelayLeg) -> None:
+        """The host hears that its connection stands, the server what the host sent along."""
+        self._preface = None
+        self.client_leg.pending = memoryview(preface.connected(name_of(leg.sock), syn_ack_options(leg.sock)))
+        if self._early:
+            leg.pending = memoryview(self._early)
+            self.client_leg.received += len(self._early)
+            self._early = b""
+
+    def fail(self, code: int, reason: str) -> None:
+        """There is no server leg; whoever asked for it by a preface is told so. `code` is an errno."""
+        if self.end is None:
+            if self._preface is not None:
+                say_last(self.client_leg.sock, self._preface.failed(code))
+            self._close(SessionEnd.DIAL_FAILED, reason)
+
+    def abort(self, end: SessionEnd, reason: str) -> None:
+        """Reset both peers (the sockets reset on close) and end."""
+        if self.end is None:
+            self._close(end, reason)
+
+    def _close(self, end: SessionEnd, reason: str) -> None:
+        self.end = end
+        for leg in (self.client_leg, self.server_leg):
+            leg.pending = None
+            self._poller.close_later(leg.sock)
+        self._done(self, end, reason)
+
+
+def _reason(leg: RelayLeg, code: int) -> str:
+    side = "host" if leg is leg.session.client_leg else "server"
+    return f"{side}: {os.strerror(code) if code else 'connection lost'}"

@@ -1,0 +1,137 @@
+"""Which servers are offered MPTCP: all (N-5.6.1a), but those that are listed and those that were slow (N-5.6.1c-g).
+
+A server, or a middlebox before it, that drops SYNs with MP_CAPABLE makes each connection wait three seconds for the
+kernel's plain SYN. The relay measures its dials; for whoever was slow once a plain SYN goes out at once, until the
+entry's time is over. A dial that nobody answered at all says nothing of MPTCP and lists nobody.
+"""
+
+import socket
+import struct
+from collections import OrderedDict
+from ipaddress import ip_address
+from typing import Any
+
+from steering.relay.kernel.sockets import IPPROTO_MPTCP, mptcp_info
+from steering.relay.model import SLOW_THRESHOLD_S, SLOW_TTL_S, MptcpOffering, OptionError, ServerLeg
+from steering.relay.options.values import parse_bound, parse_prefixes
+
+SLOW_SERVERS = 16_384
+SHOWN = 256
+"""Of the slow servers, how many a status document names; their number is told beside."""
+
+_INFO_SIZE = 104
+_TOTAL_RETRANS = 100
+
+
+def parse_offering(off: list[str], threshold: str | None, ttl: str | None) -> MptcpOffering:
+    """The three options' values, None for the default. Raises OptionError."""
+    return MptcpOffering(
+        parse_prefixes(off, "--mptcp-off"),
+        SLOW_THRESHOLD_S if threshold is None else _seconds("--slow-threshold", threshold),
+        SLOW_TTL_S if ttl is None else parse_bound("--slow-ttl", ttl, 0, 30 * SLOW_TTL_S),
+    )
+
+
+def _seconds(option: str, value: str) -> float:
+    plain = value.isascii() and len(value) <= 6 and value.replace(".", "", 1).isdigit()
+    if not (plain and 0.1 <= float(value) <= 60):
+        raise OptionError(f"{option} {value}: seconds from 0.1 to 60")
+    return float(value)
+
+
+class SlowServerCache:
+    """Servers by address, with the time each entry ends. Bounded: the oldest entry goes first.
+
+    A hit does not extend an entry (N-5.6.1f); being slow anew, once it is over, makes a new one.
+    """
+
+    def __init__(self, ttl: float, most: int = SLOW_SERVERS) -> None:
+        self._ttl = ttl
+        self._most = most
+        self._until: OrderedDict[str, float] = OrderedDict()  # the first ends first
+
+    def __contains__(self, asked: tuple[str, float]) -> bool:
+        address, now = asked
+        return self._until.get(address, now) > now
+
+    def add(self, address: str, now: float) -> None:
+        """A server was slow."""
+        if self._ttl and (address, now) not in self:
+            self._until.pop(address, None)
+            self._until[address] = now + self._ttl
+            if len(self._until) > self._most:
+                self._until.popitem(last=False)
+
+    def left(self, now: float) -> list[tuple[str, float]]:
+        """Address and seconds left, the oldest entry first; what is over is forgotten."""
+        while self._until and next(iter(self._until.values())) <= now:
+            self._until.popitem(last=False)
+        return [(address, until - now) for address, until in self._until.items()]
+
+
+class ServerLegs:
+    """Decides each server leg's protocol, and learns from how its dial went. Times are those of one steady clock."""
+
+    def __init__(self, wanted: ServerLeg, offering: MptcpOffering) -> None:
+        self._wanted = wanted
+        self._offering = offering
+        self.slow = SlowServerCache(offering.ttl)
+        self.plain_for_off = 0
+        self.plain_for_slow = 0
+        self.listed = 0
+
+    def towards(self, address: str, now: float) -> ServerLeg:
+        """What a server is offered now."""
+        if self._wanted is ServerLeg.TCP:
+            return ServerLeg.TCP
+        known = ip_address(address)
+        if any(known in prefix for prefix in self._offering.off):
+            self.plain_for_off += 1
+            return ServerLeg.TCP
+        if (address, now) in self.slow:
+            self.plain_for_slow += 1
+            return ServerLeg.TCP
+        return ServerLeg.MPTCP
+
+    def connected(self, address: str, sock: socket.socket, took: float, now: float) -> bool:
+        """A server answered after `took` seconds. Whether it is listed as slow from now on."""
+        if sock.proto != IPPROTO_MPTCP or not self._offering.ttl:
+            return False
+        if took < self._offering.threshold and not gave_up(sock):
+            return False
+        self.slow.add(address, now)
+        self.listed += 1
+        return True
+
+    def document(self, now: float) -> dict[str, Any]:
+        """For the status: what is offered to whom."""
+        slow = self.slow.left(now)
+        return {
+            "mptcp_off": [str(prefix) for prefix in self._offering.off],
+            "slow_threshold_s": self._offering.threshold,
+            "slow_ttl_s": self._offering.ttl,
+            "slow_count": len(slow),
+            "slow": [{"address": address, "left_s": round(left, 1)} for address, left in slow[:SHOWN]],
+        }
+
+    def counters(self) -> dict[str, int]:
+        """Servers listed, and connections that were not offered MPTCP."""
+        return {
+            "slow_listed": self.listed,
+            "plain_for_slow": self.plain_for_slow,
+            "plain_for_off": self.plain_for_off,
+        }
+
+
+def gave_up(sock: socket.socket) -> bool:
+    """Whether an MPTCP dial ended as plain TCP only after its SYN had been sent again."""
+    if mptcp_info(sock) is not None:
+        return False
+    try:
+        raw = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_SIZE)
+    except OSError:
+        return False
+    if len(raw) < _INFO_SIZE:
+        return False
+    again: int = struct.unpack_from("=I", raw, _TOTAL_RETRANS)[0]
+    return again > 0
