@@ -140,7 +140,7 @@ class OldPaths:
     def _begin(
         self, a: PortRef, b: PortRef, weight: float | None, dpids: tuple[int, ...], now: float
     ) -> bool:
-        before = self._graph.loaded({})
+        before = self._graph.copy()
         if not self._graph.weigh(a, b, weight):
             return False
         changed = self._changed(before, dpids)
@@ -234,7 +234,7 @@ class OldPaths:
         addressed = not self._map.exits_to(target)  # explicit mode: nobody knows where its server is
         exits = self._map.exits_to(target) or self._map.site.gateways[0].ports
         mcp = self._map.mcps[session.mcp]
-        exit_ = min(exits, key=lambda p: (one.graph.natural(mcp.outside.dpid, p.dpid).cost, p))
+        exit_ = min(exits, key=lambda p: (one.graph.natural_cost(mcp.outside.dpid, p.dpid), p))
         places = tuple((s.key, s.dpid) for s in session.subflows)
         for leg in legs_of_session(self._map, mcp, session.first, places, exit_):
             if addressed and not leg.host:

@@ -1,16 +1,17 @@
-"""Switches and links as a networkx graph; distances and next hops, kept until the graph changes.
+"""Switches and links as a networkx graph; distances and next hops are kept and follow each change of a link.
 
 Only label forwarding runs over these links. An in-line MCP (`interception: self`) is not a link: a packet
 ends at its inside port and a new one begins at its outside port.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 
-import networkx as nx
-
+from steering.core.network.shortest_paths import ShortestPaths
 from steering.model.network import Interception, Link, Mcp, PortRef, Site
+
+Ends = tuple[PortRef, PortRef]  # a directed link
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,32 +24,43 @@ class NaturalPath:
 
 
 class Graph:
-    """Directed links between switch ports. Every change makes a new `version` and forgets distances."""
+    """Directed links between switch ports. Every change makes a new `version`.
+
+    Of parallel links between two switches the cheapest is used, of equal ones that with the lowest ports, so that every
+    controller takes the same one.
+    """
 
     def __init__(self, site: Site) -> None:
-        self._site = site
-        self._links: dict[tuple[PortRef, PortRef], float] = {}
-        self._built: nx.DiGraph[int] | None = None  # made when first asked for, so that many changes cost one
-        self._to: dict[int, dict[int, float]] = {}
+        self._links: dict[Ends, float] = {}
+        self._between: dict[tuple[int, int], dict[Ends, float]] = {}  # the same by the two switches
+        self._at: dict[PortRef, dict[Ends, None]] = {}  # those that begin or end at a port
+        self._core: dict[int, set[int]] = {}  # switch -> its ports with a link
+        self.paths = ShortestPaths()
         self.version = 0
-        self._set: dict[tuple[PortRef, PortRef], float] = {}  # by an operator (D-1.d)
+        self._changes: dict[tuple[int, int], int] = {}  # switches -> version of the last change between them
+        self._set: dict[Ends, float] = {}  # by an operator (D-1.d)
         self._declared = {(a, b): n.weight for n in site.links for a, b in ((n.a, n.b), (n.b, n.a))}
+        self.replace(site)
         for link in site.links:
             self.add(link.a, link.b)
             self.add(link.b, link.a)
 
     def replace(self, site: Site) -> None:
         """The same switches and links with other MCPs: natural paths may lead through one in line, or no more."""
-        self._site = site
-        self._changed()
+        self.in_line = tuple(mcp for mcp in site.mcps if mcp.interception is Interception.SELF)
+        self.version += 1
 
     def add(self, a: PortRef, b: PortRef) -> bool:
         """Add the direction a -> b. True if that changed anything."""
-        cost = self._weight(a, b)
-        if self._links.get((a, b)) == cost:
+        weight = self._weight(a, b)
+        if self._links.get((a, b)) == weight:
             return False
-        self._links[(a, b)] = cost
-        self._changed()
+        self._links[a, b] = weight
+        self._between.setdefault((a.dpid, b.dpid), {})[a, b] = weight
+        for end in (a, b):
+            self._at.setdefault(end, {})[a, b] = None
+            self._core.setdefault(end.dpid, set()).add(end.port)
+        self._changed(a.dpid, b.dpid)
         return True
 
     def weigh(self, a: PortRef, b: PortRef, weight: float | None) -> bool:
@@ -76,86 +88,81 @@ class Graph:
         """Remove the direction a -> b. True if it was there."""
         if self._links.pop((a, b), None) is None:
             return False
-        self._changed()
+        del self._between[a.dpid, b.dpid][a, b]
+        for end in (a, b):
+            del self._at[end][a, b]
+            if not self._at[end]:
+                del self._at[end]
+                self._core[end.dpid].discard(end.port)
+        self._changed(a.dpid, b.dpid)
         return True
 
     def links(self) -> list[Link]:
         """The directed links that are up."""
         return [Link(a, b, weight) for (a, b), weight in self._links.items()]
 
-    def loaded(self, factors: Mapping[PortRef, float]) -> "Graph":
-        """The same links with the weight of those that leave `factors`' ports multiplied."""
-        other = Graph(self._site)
-        other._links = {(a, b): weight * factors.get(a, 1.0) for (a, b), weight in self._links.items()}
-        other._changed()
+    def has(self, a: PortRef, b: PortRef) -> bool:
+        """Whether the direction a -> b is up."""
+        return (a, b) in self._links
+
+    def copy(self) -> "Graph":
+        """The graph as it is now, which no later change reaches."""
+        other = Graph.__new__(Graph)
+        other._links = dict(self._links)
+        other._between = {pair: dict(links) for pair, links in self._between.items()}
+        other._at = {port: dict(links) for port, links in self._at.items()}
+        other._core = {dpid: set(ports) for dpid, ports in self._core.items()}
+        other.paths = self.paths.copy()
+        other.version, other.in_line = self.version, self.in_line
+        other._changes = dict(self._changes)
+        other._set, other._declared = dict(self._set), self._declared
         return other
 
-    def links_at(self, port: PortRef) -> list[tuple[PortRef, PortRef]]:
+    def links_at(self, port: PortRef) -> list[Ends]:
         """The directed links that begin or end at a port."""
-        return [pair for pair in self._links if port in pair]
+        return list(self._at.get(port, ()))
+
+    def links_between(self, a: int, b: int) -> Mapping[Ends, float]:
+        """The links from one switch to another, and their weights."""
+        return self._between.get((a, b), {})
 
     def core_ports(self, dpid: int) -> set[int]:
         """Ports of a switch that lead to another switch."""
-        return {end.port for pair in self._links for end in pair if end.dpid == dpid}
+        return set(self._core.get(dpid, ()))
 
     def _weight(self, a: PortRef, b: PortRef) -> float:
         return self._set.get((a, b), self.own_weight(a, b))
 
-    def _changed(self) -> None:
-        self._built = None
-        self._to.clear()
+    def _changed(self, a: int, b: int) -> None:
         self.version += 1
+        self._changes.pop((a, b), None)
+        self._changes[a, b] = self.version  # the latest one last
+        lay_edge(self.paths, a, b, self._between[a, b])
 
-    @property
-    def _graph(self) -> "nx.DiGraph[int]":
-        if self._built is None:
-            self._built = self._build()
-        return self._built
-
-    def _build(self) -> "nx.DiGraph[int]":
-        graph: nx.DiGraph[int] = nx.DiGraph()
-        # Sorted, so that of two equal parallel links every controller takes the same one.
-        for (a, b), weight in sorted(self._links.items()):
-            known = graph.get_edge_data(a.dpid, b.dpid)
-            if known is None or weight < known["weight"]:
-                graph.add_edge(a.dpid, b.dpid, weight=weight, port=a.port)
-        return graph
+    def changed_since(self, version: int) -> Iterator[tuple[int, int]]:
+        """Pairs of switches between which, in that direction, a link came, went or changed its weight."""
+        for pair, changed in reversed(self._changes.items()):
+            if changed <= version:
+                return
+            yield pair
 
     def distances_to(self, target: int) -> dict[int, float]:
         """Path cost from every switch that reaches `target`."""
-        known = self._to.get(target)
-        if known is None:
-            if target in self._graph:
-                known = nx.single_source_dijkstra_path_length(self._graph.reverse(copy=False), target)
-            else:
-                known = {target: 0.0}
-            self._to[target] = known
-        return known
+        return self.paths.distances_to(target)
 
     def distance(self, source: int, target: int) -> float:
         """Path cost, `inf` where there is no path."""
-        return self.distances_to(target).get(source, inf)
+        return self.paths.distance(source, target)
 
     def next_hop(self, source: int, target: int) -> int | None:
         """Port of `source` towards `target`; None at the target itself and without a path."""
-        hop = self._next(source, target)
-        return None if hop is None else int(self._graph[source][hop]["port"])
-
-    def _next(self, source: int, target: int) -> int | None:
-        if source == target or source not in self._graph:
-            return None
-        to = self.distances_to(target)
-        best = min(
-            ((data["weight"] + to[hop], hop) for hop, data in self._graph[source].items() if hop in to),
-            default=None,
-        )
-        return None if best is None else best[1]
+        return self.paths.next_port(source, target)
 
     def path(self, source: int, target: int) -> tuple[int, ...]:
         """Switches from source to target, both included; empty without a path."""
         hops = [source]
         while hops[-1] != target:
-            hop = self._next(hops[-1], target)
+            hop = self.paths.next_switch(hops[-1], target)
             if hop is None or hop in hops:
                 return ()
             hops.append(hop)
@@ -166,12 +173,33 @@ class Graph:
 
         An in-line MCP stands on it if going through its two ports costs no more than going past it.
         """
-        best = NaturalPath(self.distance(source, target), self.path(source, target))
-        for mcp in self._site.mcps:
-            if mcp.interception is not Interception.SELF:
-                continue
+        cost, mcp = self._natural(source, target)
+        if mcp is None:
+            return NaturalPath(cost, self.path(source, target))
+        switches = self.path(source, mcp.inside.dpid) + self.path(mcp.outside.dpid, target)
+        return NaturalPath(cost, switches, mcp)
+
+    def natural_cost(self, source: int, target: int) -> float:
+        """The cost of the natural path between two edge switches, `inf` where there is none."""
+        return self._natural(source, target)[0]
+
+    def natural_mcp(self, source: int, target: int) -> Mcp | None:
+        """The in-line MCP that stands on the natural path between two edge switches."""
+        return self._natural(source, target)[1] if self.in_line else None
+
+    def _natural(self, source: int, target: int) -> tuple[float, Mcp | None]:
+        best, through = self.distance(source, target), None
+        for mcp in self.in_line:
             cost = self.distance(source, mcp.inside.dpid) + self.distance(mcp.outside.dpid, target)
-            if cost < inf and (cost < best.cost or (cost == best.cost and best.through is None)):
-                switches = self.path(source, mcp.inside.dpid) + self.path(mcp.outside.dpid, target)
-                best = NaturalPath(cost, switches, mcp)
-        return best
+            if cost < inf and (cost < best or (cost == best and through is None)):
+                best, through = cost, mcp
+        return best, through
+
+
+def lay_edge(paths: ShortestPaths, a: int, b: int, links: Mapping[Ends, float]) -> None:
+    """Lead from switch `a` to `b` by the cheapest of the links between them, or not at all."""
+    if links:
+        weight, (near, _) = min((weight, ends) for ends, weight in links.items())
+        paths.set_edge(a, b, weight, near.port)
+    else:
+        paths.remove_edge(a, b)

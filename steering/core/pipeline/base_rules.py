@@ -173,21 +173,21 @@ class Natural:
             near = self._nearest(access, dpid, graph)
             for prefix in access.prefixes:
                 yield Route(prefix, near.waypoint.id)
-                inline = graph.natural(near.waypoint.port.dpid, dpid).through
+                inline = graph.natural_mcp(near.waypoint.port.dpid, dpid)
                 if inline is not None:
                     yield Route(prefix, self._map.outside[inline.id].id, PortRole.GATEWAY)
         best: dict[Network, tuple[float, str, Gateway]] = {}
         for gateway in self._map.site.gateways:
             for prefix in gateway.prefixes:
                 near = self._nearest(gateway, dpid, graph)
-                cost = graph.natural(dpid, near.waypoint.port.dpid).cost
+                cost = graph.natural_cost(dpid, near.waypoint.port.dpid)
                 best[prefix] = min(
                     best.get(prefix, (cost, gateway.name, gateway)), (cost, gateway.name, gateway)
                 )
         for prefix, (_, _, gateway) in best.items():
             near = self._nearest(gateway, dpid, graph)
             yield Route(prefix, near.waypoint.id)
-            inline = graph.natural(dpid, near.waypoint.port.dpid).through
+            inline = graph.natural_mcp(dpid, near.waypoint.port.dpid)
             if inline is not None:
                 yield Route(prefix, self._map.inside[inline.id].id, PortRole.ACCESS)
 
@@ -196,7 +196,7 @@ class Natural:
         their own); of a gateway it is the nearest."""
         if isinstance(part, AccessNetwork):
             return self._map.attachments[part.ports[0]]
-        port = min(part.ports, key=lambda p: (graph.natural(dpid, p.dpid).cost, p))
+        port = min(part.ports, key=lambda p: (graph.natural_cost(dpid, p.dpid), p))
         return self._map.attachments[port]
 
 

@@ -178,7 +178,7 @@ class Reserving:
         return legs_of_session(self._map, mcp, one.first, one.places, self._near_exit(mcp, exits))
 
     def _near_exit(self, mcp: Mcp, ports: tuple[PortRef, ...]) -> PortRef:
-        return min(ports, key=lambda p: (self._graph.natural(mcp.outside.dpid, p.dpid).cost, p))
+        return min(ports, key=lambda p: (self._graph.natural_cost(mcp.outside.dpid, p.dpid), p))
 
     def _admit(self, one: Reservation, session: Session | None, mcp: Mcp) -> Denied | None:
         """Find room for the rate, or for the most there is; None if some was found."""
@@ -346,8 +346,7 @@ class Reserving:
             self.capacity.take(one.routes, one.rate)
 
     def _stands(self, one: Reservation) -> bool:
-        up = {(link.a, link.b) for link in self._graph.links()}
-        return all(hop in up for hops in one.routes for hop in hops)
+        return all(self._graph.has(*hop) for hops in one.routes for hop in hops)
 
     # ---- over a restart -------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from steering.core.network.graph import Graph
 from steering.core.network.link_cost import slope
+from steering.core.network.loaded_paths import LoadedPaths
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.selection.mcp_health import McpHealth
@@ -52,8 +53,7 @@ class Chooser:
         self._previous: dict[int, int] = {}  # access edge -> MCP id given last
         self._candidates: dict[tuple[int, int, int, int, int, bytes], Candidates] = {}
         self._version = -1  # of the graph
-        self._factors: dict[PortRef, float] = {}  # of links that are more than idle
-        self._costs: Graph | None = None
+        self._loaded = LoadedPaths(graph)
         self.excluded: dict[int, Filtered] = {}  # MCPs that get no new session, and why
         self._outside: dict[int, float] = {}  # load that others report, empty when nobody does
         self.replace(policy)
@@ -143,7 +143,7 @@ class Chooser:
         `active`: sessions of each MCP id."""
         port = exits[0]
         if len(exits) > 1:
-            port = min(exits, key=lambda p: (self._graph.natural(access, p.dpid).cost, p))
+            port = min(exits, key=lambda p: (self._graph.natural_cost(access, p.dpid), p))
         wanted = self._effective.get(id(terms))
         if wanted is None:
             wanted = self._effective[id(terms)] = effective(self.policy, terms)
@@ -160,7 +160,7 @@ class Chooser:
         if mcp is None or mcp.interception is not Interception.SELF:
             return False
         ends = decision.candidates
-        return self._graph.natural(ends.access, ends.gateway).through is mcp
+        return self._graph.natural_mcp(ends.access, ends.gateway) is mcp
 
     def chosen(self, access: int, mcp: int) -> None:
         """Remember for hysteresis."""
@@ -172,7 +172,6 @@ class Chooser:
         """All MCPs between two edges for one rule: computed again when graph or health changed."""
         if self._graph.version != self._version:
             self._candidates.clear()
-            self._costs = None
             self._version = self._graph.version
         port = 0 if self._all_ports else handshake.dport
         nat64 = b""
@@ -186,30 +185,19 @@ class Chooser:
             known = self._candidates[key] = candidates(
                 wanted, self._graph, self._map.site.mcps, access, gateway,
                 handshake.family, handshake.dport, self.excluded | self._map.beyond_reach(access),
-                self._loaded(), nat64,
+                self._loaded if self._loaded.any else None, nat64,
             )  # fmt: skip
         return known
 
     def natural_cost(self, access: int, gateway: int) -> float:
         """Cost of the natural path between two edge switches (datapath ids)."""
-        return self._graph.natural(access, gateway).cost
+        return self._graph.natural_cost(access, gateway)
 
     def link_load(self, port: PortRef, utilisation: float) -> None:
         """How busy the link is that leaves a port: a busy one is felt to be longer (D-6.6.2)."""
         factor = slope(utilisation)
-        if factor == self._factors.get(port, 1.0):
-            return
-        if factor == 1.0:
-            del self._factors[port]
-        else:
-            self._factors[port] = factor
-        self._costs = None
-        self._candidates.clear()
-
-    def _loaded(self) -> Graph | None:
-        if self._costs is None and self._factors:
-            self._costs = self._graph.loaded(self._factors)
-        return self._costs
+        if self._loaded.weigh(port, factor):
+            self._candidates.clear()
 
     def refresh(self, now: float) -> None:
         """Look at health, load and neighbours again: often enough, and not at every SYN."""

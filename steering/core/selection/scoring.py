@@ -11,6 +11,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from steering.core.network.graph import Graph
+from steering.core.network.loaded_paths import LoadedPaths
 from steering.model.decision import Candidate, Candidates, Decision, DecisionKey, Filtered, Outcome
 from steering.model.network import HOME, Mcp, McpType
 from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
@@ -63,16 +64,16 @@ def candidates(
     family: int,
     port: int,
     excluded: Mapping[int, Filtered] = MappingProxyType({}),
-    loaded: Graph | None = None,
+    loaded: LoadedPaths | None = None,
     nat64: bytes = b"",
 ) -> Candidates:
     """Every MCP as seen from an access edge and a gateway edge (datapath ids), for a service port.
 
-    `excluded`: MCP ids that get no new session, and why (no answer to ARP, drained, down). `loaded`: the graph
-    with links weighed by their utilisation; stretch is that of the graph itself, the score's is the loaded one.
+    `excluded`: MCP ids that get no new session, and why (no answer to ARP, drained, down). `loaded`: the same
+    links weighed by their utilisation; stretch is that of the graph itself, the score's is the loaded one.
     `nat64`: the 12 bytes of the prefix under which an IPv4 server is asked for, or none.
     """
-    natural = graph.natural(access, gateway).cost
+    natural = graph.natural_cost(access, gateway)
     found = []
     for mcp in mcps:
         cost = graph.distance(access, mcp.inside.dpid) + graph.distance(mcp.outside.dpid, gateway)

@@ -1,0 +1,49 @@
+"""Distances over links that feel longer the busier they are (D-6.6.2)."""
+
+from steering.core.network.graph import Graph, lay_edge
+from steering.core.network.shortest_paths import ShortestPaths
+from steering.model.network import PortRef
+
+
+class LoadedPaths:
+    """The links of a graph, the weight of each multiplied by the factor of the port that it leaves by.
+
+    Follows the graph: after a change of links only the edges between switches where something changed are laid again.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._factors: dict[PortRef, float] = {}
+        self._paths = ShortestPaths()
+        self._version = -1  # of the graph, as it was followed last
+
+    @property
+    def any(self) -> bool:
+        """Whether some link has a factor other than 1."""
+        return bool(self._factors)
+
+    def weigh(self, port: PortRef, factor: float) -> bool:
+        """Another factor for the links that leave a port. True if that is another than before."""
+        if factor == self._factors.get(port, 1.0):
+            return False
+        if factor == 1.0:
+            del self._factors[port]
+        else:
+            self._factors[port] = factor
+        for a, b in self._graph.links_at(port):
+            if a == port:
+                self._lay(a.dpid, b.dpid)
+        return True
+
+    def distance(self, source: int, target: int) -> float:
+        """Path cost, `inf` where there is no path."""
+        if self._version != self._graph.version:
+            for a, b in self._graph.changed_since(self._version):
+                self._lay(a, b)
+            self._version = self._graph.version
+        return self._paths.distance(source, target)
+
+    def _lay(self, a: int, b: int) -> None:
+        links = self._graph.links_between(a, b)
+        felt = {ends: weight * self._factors.get(ends[0], 1.0) for ends, weight in links.items()}
+        lay_edge(self._paths, a, b, felt)

@@ -1,0 +1,303 @@
+"""Shortest paths between switches, kept while single links come and go.
+
+networkx holds the graph and computes a destination's distances the first time they are asked for. What it has no
+function for is to bring such distances up to date after a change, so that is done here: a dynamic version of Dijkstra's
+algorithm (Ramalingam and Reps, J. Algorithms 21, 1996). Only switches whose way to the destination led over a link that
+was lost or got dearer lose their distance; they, and those that a new or cheaper link leads nearer, are settled again in
+order of distance. All others keep distance and next hop without being looked at.
+
+The result equals a computation from scratch, to the last bit: a distance is the least sum of a link's weight and the
+next switch's distance, and of several next switches with that sum the one with the lowest datapath id is taken.
+
+A destination is brought up to date when it is asked for, so that a link's change itself costs next to nothing.
+"""
+
+from collections.abc import Container
+from heapq import heappop, heappush
+from math import inf
+
+import networkx as nx
+
+Pair = tuple[int, int]  # a directed edge, by its two switches' datapath ids
+
+
+class Tree:
+    """The ways to one destination. `version` tells which changes of edges it knows."""
+
+    __slots__ = ("distances", "hops", "measured", "moved", "version")
+
+    def __init__(self, distances: dict[int, float], version: int) -> None:
+        self.distances = distances
+        self.hops: dict[int, int] = {}  # switch -> next switch
+        self.moved: set[int] = (
+            set()
+        )  # switches that leave by another port than when `take_moved` was last called
+        self.measured: set[int] = (
+            set()
+        )  # switches whose distance changed since `take_measured` was last called
+        self.version = version
+
+    def copy(self) -> "Tree":
+        """The same ways, that no later change reaches; nothing has moved in it."""
+        other = Tree(dict(self.distances), self.version)
+        other.hops = dict(self.hops)
+        return other
+
+
+class ShortestPaths:
+    """Directed, weighted edges between switches; each leaves its switch by one port. Weights are positive."""
+
+    def __init__(self) -> None:
+        self._graph: nx.DiGraph[int] = nx.DiGraph()
+        # The same edges as plain dicts: reading them through networkx's views takes most of an update's time.
+        self._out: dict[int, dict[int, float]] = {}
+        self._in: dict[int, dict[int, float]] = {}
+        self._ports: dict[Pair, int] = {}
+        self._trees: dict[int, Tree] = {}
+        self._changes: dict[Pair, int] = {}  # edge -> version of its last change, in that order
+        self._version = 0
+        self.work = 0  # switches settled by updates so far: what they cost, in a unit that no machine changes
+
+    def set_edge(self, a: int, b: int, weight: float, port: int) -> None:
+        """There is an edge from switch `a` to switch `b`, and this is its weight and its port of `a`."""
+        if self._ports.get((a, b), port) != port:
+            # Switches that go on to the same next switch by another port: their distances tell nothing of it.
+            for tree in self._trees.values():
+                if tree.hops.get(a) == b:
+                    tree.moved.add(a)
+        self._ports[a, b] = port
+        if self._out.get(a, {}).get(b) != weight:
+            self._graph.add_edge(a, b, weight=weight)
+            self._out.setdefault(a, {})[b] = self._in.setdefault(b, {})[a] = weight
+            self._note(a, b)
+
+    def remove_edge(self, a: int, b: int) -> None:
+        """There is no edge from `a` to `b` any more. Its port is remembered, to be compared with when it comes back."""
+        if b in self._out.get(a, ()):
+            self._graph.remove_edge(a, b)
+            del self._out[a][b], self._in[b][a]
+            self._note(a, b)
+
+    def copy(self) -> "ShortestPaths":
+        """The same edges and what is known of ways; neither's later changes reach the other."""
+        other = ShortestPaths()
+        other._graph = self._graph.copy()
+        other._out = {a: dict(row) for a, row in self._out.items()}
+        other._in = {b: dict(row) for b, row in self._in.items()}
+        other._ports = dict(self._ports)
+        other._changes, other._version = dict(self._changes), self._version
+        other._trees = {target: tree.copy() for target, tree in self._trees.items()}
+        return other
+
+    def _note(self, a: int, b: int) -> None:
+        self._version += 1
+        self._changes.pop((a, b), None)
+        self._changes[a, b] = self._version
+
+    # ---- asking ---------------------------------------------------------------------------------
+
+    def distances_to(self, target: int) -> dict[int, float]:
+        """Path cost from every switch that reaches `target`. Not to be changed by the caller."""
+        return self._tree(target).distances
+
+    def distance(self, source: int, target: int) -> float:
+        """Path cost, `inf` where there is no path. Where changes did not touch that one way, nothing is updated."""
+        tree = self._trees.get(target)
+        if tree is None or tree.version == self._version or not self._is_untouched(tree, source, target):
+            tree = self._tree(target)
+        return tree.distances.get(source, inf)
+
+    def next_switch(self, source: int, target: int) -> int | None:
+        """The switch after `source` on the way to `target`; None at the target itself and without a path."""
+        return self._tree(target).hops.get(source)
+
+    def next_port(self, source: int, target: int) -> int | None:
+        """The port by which that way leaves `source`."""
+        hop = self._tree(target).hops.get(source)
+        return None if hop is None else self._ports[source, hop]
+
+    def known(self) -> list[int]:
+        """Destinations that were ever asked for."""
+        return list(self._trees)
+
+    def take_moved(self, target: int) -> set[int]:
+        """Switches whose next port towards `target` changed since this was last asked; perhaps back again."""
+        tree = self._tree(target)
+        moved, tree.moved = tree.moved, set()
+        return moved
+
+    def take_measured(self, target: int) -> set[int]:
+        """Switches whose distance to `target` changed since this was last asked; perhaps back again."""
+        tree = self._tree(target)
+        measured, tree.measured = tree.measured, set()
+        return measured
+
+    # ---- keeping up -----------------------------------------------------------------------------
+
+    def _tree(self, target: int) -> Tree:
+        tree = self._trees.get(target)
+        if tree is None:
+            tree = self._trees[target] = self._compute(target)
+        elif tree.version != self._version:
+            self._update(tree, target)
+        return tree
+
+    def _compute(self, target: int) -> Tree:
+        if target in self._graph:
+            found = nx.single_source_dijkstra_path_length(self._graph.reverse(copy=False), target)
+            distances = {switch: float(distance) for switch, distance in found.items()}
+        else:
+            distances = {target: 0.0}
+        tree = Tree(distances, self._version)
+        for switch in distances:
+            hop = self._best(tree, switch)
+            if hop is not None and switch != target:
+                tree.hops[switch] = hop
+        return tree
+
+    def _best(self, tree: Tree, switch: int) -> int | None:
+        """The next switch with the least sum, of several the one with the lowest id."""
+        distances = tree.distances
+        best, least = None, inf
+        for hop, weight in self._out.get(switch, {}).items():
+            cost = weight + distances.get(hop, inf)
+            if cost < least or (cost == least and best is not None and hop < best):
+                best, least = hop, cost
+        return best
+
+    def _unknown_to(self, tree: Tree) -> list[Pair]:
+        """Edges that changed since the tree was brought up to date."""
+        changed: list[Pair] = []
+        for pair, version in reversed(self._changes.items()):
+            if version <= tree.version:
+                break
+            changed.append(pair)
+        return changed
+
+    def _is_untouched(self, tree: Tree, source: int, target: int) -> bool:
+        """Whether a way that was known is as long as before: it leads over no changed edge, and none leads nearer."""
+        distances, hops = tree.distances, tree.hops
+        changed = self._unknown_to(tree)
+        for a, b in changed:
+            if self._out.get(a, {}).get(b, inf) + distances.get(b, inf) < distances.get(a, inf):
+                return False
+        switch, edges = source, set(changed)
+        for _ in range(len(distances)):
+            if switch == target:
+                return True
+            hop = hops.get(switch)
+            if hop is None or (switch, hop) in edges:
+                return False
+            switch = hop
+        return False
+
+    def _update(self, tree: Tree, target: int) -> None:
+        """Apply every change of an edge that the tree does not know."""
+        changed = self._unknown_to(tree)
+        tree.version = self._version
+        lost, nearer = self._concerned(tree, changed)
+        if lost or nearer:
+            self._settle(tree, target, lost, nearer)
+        for a, _ in changed:
+            self._look_at(tree, target, a)
+
+    def _concerned(self, tree: Tree, changed: list[Pair]) -> tuple[list[int], list[Pair]]:
+        """Switches that lose their distance, and edges that lead nearer than the way that is known.
+
+        A switch loses its distance where its next edge is gone or dearer, or a switch that gave it its distance loses
+        its own, and no other edge gives the same. Looked at in order of distance, so that what lies nearer to the
+        destination is settled already. An edge so light that a sum does not feel it gives nobody a distance here:
+        two switches that are equally far may name each other as the next.
+        """
+        distances, hops = tree.distances, tree.hops
+        heap: list[tuple[float, int]] = []
+        nearer: list[Pair] = []
+        for a, b in changed:
+            cost = self._out.get(a, {}).get(b, inf) + distances.get(b, inf)
+            known = distances.get(a, inf)
+            if cost < known:
+                nearer.append((a, b))
+            elif cost > known and a in hops and (hops[a] == b or distances[hops[a]] >= known):
+                heappush(heap, (known, a))
+        lost: dict[int, None] = {}
+        while heap:
+            known, switch = heappop(heap)
+            if switch in lost or self._is_held(switch, known, distances, lost):
+                continue
+            lost[switch] = None
+            for behind, weight in self._in.get(switch, {}).items():
+                further = distances.get(behind, inf)
+                if behind in hops and (weight + known == further or hops[behind] == switch):
+                    heappush(heap, (further, behind))
+        return list(lost), nearer
+
+    def _is_held(self, switch: int, known: float, distances: dict[int, float], lost: Container[int]) -> bool:
+        """Whether some edge still gives the distance that is known."""
+        for hop, weight in self._out.get(switch, {}).items():
+            distance = distances.get(hop, inf)
+            if distance < known and weight + distance == known and hop not in lost:
+                return True
+        return False
+
+    def _settle(self, tree: Tree, target: int, lost: list[int], nearer: list[Pair]) -> None:
+        """Dijkstra's algorithm over those that lost their distance or come nearer, and nobody else."""
+        distances, incoming = tree.distances, self._in
+        before = {switch: distances.pop(switch) for switch in lost}
+        heap: list[tuple[float, int]] = []
+        for switch in lost:
+            cost = min(
+                (w + distances.get(hop, inf) for hop, w in self._out.get(switch, {}).items()), default=inf
+            )
+            if cost < inf:
+                heappush(heap, (cost, switch))
+        for a, b in nearer:
+            if a not in before and b in distances:
+                heappush(heap, (self._out[a][b] + distances[b], a))
+        touched: dict[int, None] = {}
+        while heap:
+            cost, switch = heappop(heap)
+            known = distances.get(switch, inf)
+            if cost >= known:
+                continue
+            if known < inf:
+                before.setdefault(switch, known)
+            distances[switch] = cost
+            touched[switch] = None
+            for behind, weight in incoming.get(switch, {}).items():
+                if cost + weight < distances.get(behind, inf):
+                    heappush(heap, (cost + weight, behind))
+        self._look_around(tree, target, before, touched)
+
+    def _look_around(
+        self, tree: Tree, target: int, before: dict[int, float], touched: dict[int, None]
+    ) -> None:
+        """Next hops of those whose own distance changed, or that of a switch one edge further on."""
+        distances, hops = tree.distances, tree.hops
+        around: dict[int, None] = {}
+        for switch in (*before, *(one for one in touched if one not in before)):
+            old, new = before.get(switch, inf), distances.get(switch, inf)
+            around[switch] = None
+            if old == new:
+                continue
+            tree.measured.add(switch)
+            for behind in self._in.get(switch, ()):
+                # One that moved away takes nobody with it but those that went through it.
+                if new < old or hops.get(behind) == switch:
+                    around[behind] = None
+        self.work += len(around)
+        for switch in around:
+            self._look_at(tree, target, switch)
+
+    def _look_at(self, tree: Tree, target: int, switch: int) -> None:
+        """One switch's next hop."""
+        if switch == target:
+            return
+        hop = self._best(tree, switch)
+        known = tree.hops.get(switch)
+        if hop == known:
+            return
+        tree.moved.add(switch)
+        if hop is None:
+            del tree.hops[switch]
+        else:
+            tree.hops[switch] = hop

@@ -1,0 +1,151 @@
+"""Ways that follow single changes of links equal ways computed from scratch, whatever comes and goes."""
+
+import random
+from math import inf
+
+import networkx as nx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steering.core.network.graph import Graph
+from steering.core.network.loaded_paths import LoadedPaths
+from steering.core.network.shortest_paths import ShortestPaths
+from steering.model.network import Link, PortRef, Site
+
+WEIGHTS = (
+    1.0,
+    1.0,
+    1.0,
+    2.0,
+    0.1,
+    0.3,
+    7.5,
+    1e-17,
+)  # equal ones, sums that are not exact, one that is absorbed
+
+
+class FromScratch:
+    """networkx over the links as they are now: the definition that a graph is held to."""
+
+    def __init__(self, links, factors=None):
+        self.graph = nx.DiGraph()
+        felt = {(n.a, n.b): n.weight * (factors or {}).get(n.a, 1.0) for n in links}
+        for (a, b), weight in sorted(felt.items()):
+            known = self.graph.get_edge_data(a.dpid, b.dpid)
+            if known is None or weight < known["weight"]:
+                self.graph.add_edge(a.dpid, b.dpid, weight=weight, port=a.port)
+
+    def distances(self, target):
+        if target not in self.graph:
+            return {target: 0.0}
+        return nx.single_source_dijkstra_path_length(self.graph.reverse(), target)
+
+    def port(self, source, target):
+        if source == target or source not in self.graph:
+            return None
+        to = self.distances(target)
+        best = min(((d["weight"] + to[hop], hop, d["port"]) for hop, d in self.graph[source].items() if hop in to),
+                   default=None)  # fmt: skip
+        return None if best is None else best[2]
+
+
+def network(chance, size):
+    """Links of a random network, some of them parallel."""
+    links, port = [], 10
+    for n in range(2, size + 1):
+        for peer in [chance.randrange(1, n) for _ in range(chance.choice([1, 2, 2, 3]))]:
+            links.append(Link(PortRef(n, port), PortRef(peer, port + 1), chance.choice(WEIGHTS)))
+            port += 2
+    return tuple(links)
+
+
+def change(chance, graph, links):
+    """One link goes, comes back or gets another weight, or a whole switch's links do, one by one."""
+    one = chance.choice(links)
+    kind = chance.randrange(5)
+    if kind == 0:
+        graph.weigh(one.a, one.b, chance.choice([None, *WEIGHTS]))
+        return
+    concerned = [one] if kind < 4 else [n for n in links if one.a.dpid in (n.a.dpid, n.b.dpid)]
+    for link in concerned:
+        for a, b in ((link.a, link.b), (link.b, link.a))[: chance.choice([1, 2, 2])]:
+            (graph.add if chance.random() < 0.5 else graph.remove)(a, b)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 12), st.integers(1, 12))
+def test_ways_equal_those_from_scratch_after_every_change(seed, size, changes):
+    chance = random.Random(seed)
+    links = network(chance, size)
+    graph = Graph(Site((), (), (), links, discover=False))
+    everyone = range(1, size + 1)
+    asked = [n for n in everyone if chance.random() < 0.8]  # the others are asked for late
+    before = {t: {s: graph.next_hop(s, t) for s in everyone} for t in asked}
+    for _ in range(changes):
+        change(chance, graph, links)
+        if chance.random() < 0.4:
+            continue  # several changes at once
+        scratch = FromScratch(graph.links())
+        for target in asked if chance.random() < 0.7 else everyone:
+            known, some = scratch.distances(target), chance.sample(everyone, min(size, 3))
+            assert [graph.distance(s, target) for s in some] == [known.get(s, inf) for s in some]
+            assert graph.distances_to(target) == known
+            now = {source: graph.next_hop(source, target) for source in everyone}
+            assert now == {source: scratch.port(source, target) for source in everyone}
+            if target in before:
+                moved = graph.paths.take_moved(target)
+                assert {s for s in everyone if now[s] != before[target][s]} <= moved
+                before[target] = now
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 10), st.integers(1, 10))
+def test_loaded_ways_equal_those_from_scratch_after_every_change(seed, size, changes):
+    chance = random.Random(seed)
+    links = network(chance, size)
+    graph = Graph(Site((), (), (), links, discover=False))
+    loaded, factors = LoadedPaths(graph), {}
+    for _ in range(changes):
+        if chance.random() < 0.5:
+            change(chance, graph, links)
+        else:
+            port = chance.choice([end for link in links for end in (link.a, link.b)])
+            factors[port] = chance.choice([1.0, 3.0, 10.0, 70.0])
+            loaded.weigh(port, factors[port])
+        if chance.random() < 0.4:
+            continue
+        scratch = FromScratch(graph.links(), factors)
+        for target in range(1, size + 1):
+            known = scratch.distances(target)
+            assert all(loaded.distance(s, target) == known.get(s, inf) for s in range(1, size + 1))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 10))
+def test_a_copy_stays_as_it_was(seed, size):
+    chance = random.Random(seed)
+    links = network(chance, size)
+    graph = Graph(Site((), (), (), links, discover=False))
+    graph.next_hop(1, size)
+    before, scratch = graph.copy(), FromScratch(graph.links())
+    for _ in range(5):
+        change(chance, graph, links)
+        graph.next_hop(1, size)
+    for target in range(1, size + 1):
+        assert before.distances_to(target) == scratch.distances(target)
+        assert all(before.next_hop(s, target) == scratch.port(s, target) for s in range(1, size + 1))
+
+
+def test_a_lost_link_settles_only_those_whose_way_led_over_it():
+    paths = ShortestPaths()
+    for n in range(1, 200):  # a ring
+        for a, b in ((n, n % 199 + 1), (n % 199 + 1, n)):
+            paths.set_edge(a, b, 1.0, 1)
+    paths.distances_to(1)
+    paths.distances_to(150)
+    paths.remove_edge(52, 51)
+    paths.remove_edge(51, 52)
+    assert paths.take_moved(150) == {51} and paths.work < 10  # one at the watershed, none behind it
+    before = paths.work
+    assert paths.take_moved(1) == set(range(52, 101)) and paths.work - before < 110
+    assert paths.take_measured(1) == set(range(52, 101))
