@@ -2,35 +2,34 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from steering.core import inputs
 from steering.core.admission.syn_flood import Floods
 from steering.core.counters import Counters
 from steering.core.handshakes.mp_capable import Pinning
-from steering.core.mcps import replace_mcps
-from steering.core.network.gateway_messages import advertisement, ttl_expired
+from steering.core.network.gateway_messages import Advertisements, advertisement, ttl_expired
 from steering.core.network.graph import Graph
+from steering.core.network.links import BelievedLinks
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
-from steering.core.network.switch import Switch, make_room
+from steering.core.network.switch import Switch, Switches, make_room
 from steering.core.outputs import FillSwitch, Output, ReadEntries, SendFrame, SyncRules
+from steering.core.part import ALWAYS, NEVER, McpsChange, Part, Parts
 from steering.core.pipeline.base_rules import Natural
 from steering.core.rerouting import OldPaths
 from steering.core.reservations.service import Reserving
+from steering.core.restart.kept_sessions import KeptSessions
 from steering.core.restart.readback import Recovery
-from steering.core.restart.snapshot import Keeping
 from steering.core.selection.chooser import Chooser
 from steering.core.sessions.host_mobility import moved
-from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
+from steering.model.network import AccessNetwork, Attachment, Mcp, PortRef, PortRole, Site, is_other
 from steering.model.policy import Policy
-from steering.model.rules import Rule
 from steering.model.session import Entry, Refusal
 
 ACCESS = PortRole.ACCESS
 RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
 RESERVING = (inputs.Reserve, inputs.AcceptReservation, inputs.RenewReservation, inputs.ReleaseReservation)
-REVERIFY = 10.0  # seconds a link of a switch that came back may stay unconfirmed
-ADVERTISE = 60.0  # seconds between unsolicited router advertisements
 
 
 class Engine:
@@ -48,23 +47,23 @@ class Engine:
         self.site = site
         self.policy = policy
         self.epoch = epoch & 0xFFFF
-        self._disabled = disabled
         self.counters = counters or Counters()
         self.map = SiteMap(site)
         self.graph = Graph(site)
-        self.switches: dict[int, Switch] = {}
+        self.switches = Switches()
         # Each filling of a switch has its own epoch, so that what an earlier one left behind is told apart.
         self._epochs: dict[int, int] = defaultdict(lambda: self.epoch)
         unwildcard = "un-wildcarding" not in disabled
         self.neighbours = Neighbours(self.map, policy.limits, self._epochs, unwildcard)
+        self.links = BelievedLinks(self.map, self.graph, self.switches)
         self.chooser = Chooser(self.map, policy, self.graph, self.neighbours)
         self.pinning = Pinning(
             self.map, policy, self.chooser, self.counters, disabled, self._epochs, self.neighbours, self.graph
         )
         self.authorising = self.pinning.authorising
-        self.natural = Natural(self.map, policy, self._epochs, disabled, self.authorising)
+        self.natural = Natural(self.map, policy, self.graph, self._epochs, disabled, self.authorising)
         self.old_paths = OldPaths(
-            self.map, self.graph, self.pinning.table, self._epochs, "old-paths" in disabled
+            self.map, self.graph, self.pinning.table, self._epochs, self.switches, "old-paths" in disabled
         )
         self.reserving = Reserving(
             self.map, policy, self.graph, self.pinning.table, self.pinning.slots, self.counters, self._epochs,
@@ -73,17 +72,41 @@ class Engine:
         self.preferring = self.pinning.preferring
         self.recovery = Recovery(self.map, self.pinning.table, self.counters, "read-back" in disabled)
         self.pinning.recovering = True
-        self._recover_until: float | None = None
+        self._recover_until = NEVER
         self._unread = set(self.map.switches)
-        self._unconfirmed: dict[tuple[PortRef, PortRef], float] = {}  # links whose loss was not believed
-        self.floods = Floods(self.map, self.counters, "flood-meters" in disabled)
-        self.keeping = Keeping(
-            self.map, self.graph, self.pinning.table, self.reserving, self.preferring, self.pinning.proactive,
-            self.pinning.answered, self.counters, self._unconfirmed,
-        )  # fmt: skip
-        self._dirty = False
-        self._advertise = 0.0
+        self.floods = Floods(self.map, policy, self.counters, "flood-meters" in disabled)
+        self.kept_sessions = KeptSessions(
+            self.map, self.pinning.table, self.pinning.proactive, self.pinning.answered, self.counters
+        )
         self._sweep = 0.0
+        # The one place where a part is registered. All that happens is told in this order.
+        self.parts = Parts(
+            (
+                self.links,  # first at a tick and at a restart: all others look at the graph
+                self.kept_sessions,  # its sessions are back before the parts that ask who lives where
+                self.chooser,  # before whoever chooses by the new policy, the new MCPs, or their health now
+                self.authorising,  # its lists before what is set ahead, which a list forbids
+                self.pinning.proactive,  # its exact entries leave before the rules that lead elsewhere
+                self.old_paths,  # the old paths have labels before number 0 follows
+                # Switches are brought in line when all have ticked that change what they should hold.
+                _Turn(self._sync_changed, lambda: ALWAYS),
+                self.recovery,
+                # Only then the time to recover may be over: what is taken back goes by links and rules as they are now.
+                _Turn(self._recovered, lambda: self._recover_until),
+                self.pinning,
+                self.pinning.explicit,
+                self.pinning.withdrawal,
+                self.pinning.watching,
+                self.preferring,  # tells of sessions as handshakes left them
+                self.pinning.ending,
+                self.reserving,  # sees which sessions are over
+                self.neighbours,
+                Advertisements(self.map),
+                _Turn(self._sweep_entries, lambda: self._sweep),
+                self.natural,
+                self.floods,
+            )
+        )
         self._handlers: dict[type, Callable[..., list[Output]]] = {
             inputs.SynSeen: self._syn,
             inputs.SynAckSeen: self._syn_ack,
@@ -113,7 +136,7 @@ class Engine:
             inputs.AclReplaced: self._list_replaced,
             inputs.RegistryReplaced: self._list_replaced,
             inputs.PairingsReplaced: self._list_replaced,
-            inputs.Restored: self.keeping.take,
+            inputs.Restored: self._restored,
             inputs.TimeOfDay: self._time_of_day,
             inputs.LinkWeighed: self._link_weighed,
             inputs.Confirmed: self.old_paths.confirmed,
@@ -175,20 +198,37 @@ class Engine:
 
     def _policy_replaced(self, replaced: inputs.PolicyReplaced, now: float) -> list[Output]:
         """Atomic: the next SYN is decided by the new policy, whatever runs stays where it is."""
-        meters = self.natural.all_meters()
         self.policy = replaced.policy
-        self.pinning.replace(replaced.policy)
-        self.reserving.replace(replaced.policy)
-        self.chooser.refresh(now)
-        self.natural = Natural(self.map, replaced.policy, self._epochs, self._disabled, self.authorising)
-        moved, _ = self.pinning.proactive.tick(now)  # exact entries for whoever is led elsewhere
-        changed = self.natural.fresh_meters(meters)
-        self.floods.metered(changed)
-        return moved + self._to_filled(changed) + self._resync()
+        return self._to_filled(self.parts.policy_replaced(replaced.policy, now)) + self._resync()
 
     def _mcps_replaced(self, given: inputs.McpsReplaced, now: float) -> list[Output]:
-        """Atomic: the next SYN may get a new one as soon as that answers, sessions of the others stay (D-6.7.7)."""
-        return self._to_filled(replace_mcps(self, given, now)) + self._resync()
+        """Atomic: the next SYN may get a new one as soon as that answers, sessions of the others stay (D-6.7.7).
+
+        Waypoint numbers are made of names (model.network.waypoint_id), so those of the MCPs that stay are what they
+        were, and no entry of a live session is touched.
+        """
+        before, known, edges = self.map.attachments, self.map.mcps, self.map.switches
+        self.site = replace(self.site, mcps=given.mcps, switches={**self.site.switches, **given.switches})
+        self.map.replace(self.site)
+        self.graph.replace(self.site)
+        change = self._mcps_change(before, known)
+        self.pinning.offline -= edges - self.map.switches
+        self.pinning.offline |= {d for d in self.map.switches - edges if not self.switches.is_filled(d)}
+        told = self.parts.mcps_changed(change, now)
+        self.chooser.refresh(now)
+        return self._to_filled(told) + self._resync()
+
+    def _mcps_change(self, before: dict[PortRef, Attachment], known: dict[int, Mcp]) -> McpsChange:
+        after = self.map.mcps
+        gone = tuple(number for number in known if number not in after)
+        others = frozenset(n for n, mcp in after.items() if n in known and is_other(known[n], mcp))
+        ports = {port for mcp in after.values() for port in (mcp.inside, mcp.outside)}
+        down = frozenset(
+            port
+            for port in ports
+            if port.dpid in self.switches and self.switches[port.dpid].ports.get(port.port) is False
+        )
+        return McpsChange(before, gone, others, down)
 
     def _mcp_admin(self, given: inputs.McpAdmin, now: float) -> list[Output]:
         if given.mcp in self.chooser.health:
@@ -213,7 +253,7 @@ class Engine:
         return []
 
     def _syn_rate(self, given: inputs.SynRate, now: float) -> list[Output]:
-        return self._to_filled(self.floods.rate(given, self.policy.meters.syn_per_port))
+        return self._to_filled(self.floods.rate(given))
 
     def _access_changed(self, given: inputs.AccessChanged, now: float) -> list[Output]:
         """Joins are judged by it from now on, and live subflows used by it (D-6.3e)."""
@@ -243,11 +283,8 @@ class Engine:
 
     def _link_weighed(self, given: inputs.LinkWeighed, now: float) -> list[Output]:
         """Whatever is decided from now on goes by it; labels follow by `oldpaths`'s stages (D-1.d)."""
-        at_once = self.old_paths.weigh(given.a, given.b, given.weight, self._filled(), now)
+        at_once = self.old_paths.weigh(given.a, given.b, given.weight, now)
         return self._resync() if at_once else []
-
-    def _filled(self) -> list[int]:
-        return [dpid for dpid, switch in self.switches.items() if switch.filled]
 
     # ---- switches -------------------------------------------------------------------------------
 
@@ -257,15 +294,9 @@ class Engine:
         switch.connected, switch.filled, switch.ports = True, False, dict(up.ports)
         self.reserving.told_speeds(up.dpid, up.speeds)
         switch.installed = {}
-        if self._recover_until is None:
+        if self._recover_until == NEVER:
             self._recover_until = now + RECOVERY
-        for pair in list(self._unconfirmed):
-            ends = [end for end in pair if end.dpid == up.dpid]
-            if any(not up.ports.get(end.port, True) for end in ends):
-                del self._unconfirmed[pair]
-                self._dirty |= self.graph.remove(*pair)
-            elif ends:
-                self._unconfirmed[pair] = now + REVERIFY
+        self.links.switch_up(up.dpid, up.ports, now)
         return [ReadEntries(up.dpid, False)]
 
     def _switch_down(self, down: inputs.SwitchDown, now: float) -> list[Output]:
@@ -302,38 +333,27 @@ class Engine:
         if switch.fills:
             self._epochs[dpid] = self._epochs[dpid] + 1 & 0xFFFF
         switch.fills += 1
-        forwarding = self.natural.forwarding(dpid, self.graph)
-        admission = self._admission(dpid)
-        switch.installed = {rule.key: rule for rule in (*forwarding, *admission)}
-        switch.filled = True
-        self.floods.filled(dpid)
         self.pinning.offline.discard(dpid)
-        hosts = tuple(self.neighbours.rules(dpid))
-        meters, reserved = self.reserving.fill(dpid)
+        desired, switch.installed = self.parts.filling(dpid)
+        switch.filled = True
         return FillSwitch(
-            dpid,
-            (*self.natural.meters(dpid), *meters),
-            (*forwarding, *reserved, *self.old_paths.fill(dpid), *hosts),
-            missing,
-            stale,
-            tuple(admission),
-            self._epochs[dpid],
+            dpid, desired.meters, desired.forwarding, missing, stale, desired.admission, self._epochs[dpid]
         )
 
     def _recovered(self, now: float) -> list[Output]:
         if not self.pinning.recovering:
             return []
         self.pinning.recovering = False
-        self.recovery.finish()
-        return self.keeping.finish(now)
+        return self.parts.recovered(now)
+
+    def _restored(self, given: inputs.Restored, now: float) -> list[Output]:
+        """What an earlier controller kept; before any switch is there."""
+        self.counters.not_restored.update(self.parts.restore(given.kept, now))
+        return []
 
     def _to_filled(self, outputs: Iterable[Output]) -> list[Output]:
         """Rule changes for a switch that is not filled yet come with its filling."""
-        return [o for o in outputs if not isinstance(o, SyncRules) or self._is_filled(o.dpid)]
-
-    def _is_filled(self, dpid: int) -> bool:
-        switch = self.switches.get(dpid)
-        return switch is not None and switch.filled
+        return [o for o in outputs if not isinstance(o, SyncRules) or self.switches.is_filled(o.dpid)]
 
     # ---- topology -------------------------------------------------------------------------------
 
@@ -347,14 +367,10 @@ class Engine:
         port = PortRef(status.dpid, status.port)
         outputs: list[Output] = []
         if not status.up:
-            lost = [self.graph.remove(a, b) for a, b in self.graph.links_at(port)]
-            if any(lost):
+            if self.links.port_down(port):
                 outputs += self._resync()
         elif before is not True and not self.site.discover:
-            for link in self.site.links:
-                if port in (link.a, link.b):
-                    self._dirty |= self.graph.add(link.a, link.b)
-                    self._dirty |= self.graph.add(link.b, link.a)
+            self.links.port_up(port)
         attachment = self.map.attachments.get(port)
         if attachment is not None:
             self.preferring.port(port, status.up)
@@ -366,39 +382,22 @@ class Engine:
         return outputs
 
     def _link_up(self, link: inputs.LinkUp, now: float) -> list[Output]:
-        self._unconfirmed.pop((link.a, link.b), None)
-        if link.a in self.map.attachments or link.b in self.map.attachments:
-            return []  # an attachment is never a link, whatever arrives there
-        self._dirty |= self.graph.add(link.a, link.b)
+        self.links.up(link.a, link.b)
         return []
 
     def _link_down(self, link: inputs.LinkDown, now: float) -> list[Output]:
-        if not all(self._is_connected(end.dpid) for end in (link.a, link.b)):
-            # Silence of a switch that we cannot reach says nothing about its links.
-            self._unconfirmed[(link.a, link.b)] = float("inf")
-            return []
-        return self._resync() if self.graph.remove(link.a, link.b) else []
-
-    def _is_connected(self, dpid: int) -> bool:
-        switch = self.switches.get(dpid)
-        return switch is not None and switch.connected
+        return self._resync() if self.links.down(link.a, link.b) else []
 
     def _resync(self) -> list[Output]:
-        """Change every filled switch to what the graph now wants."""
-        self._dirty = False
+        """Change every filled switch to what the parts now want."""
+        self.parts.take_changed()
         outputs: list[Output] = []
         # Gateways first: what is set ahead there has to be right before hosts are led to another MCP.
         gateways = {port.dpid for g in self.site.gateways for port in g.ports}
         for dpid, switch in sorted(self.switches.items(), key=lambda item: item[0] not in gateways):
             if not switch.filled:
                 continue
-            wanted = {
-                rule.key: rule
-                for rule in (
-                    *self.natural.forwarding(dpid, self.graph),
-                    *self._admission(dpid),
-                )
-            }
+            wanted = self.parts.followed(dpid)
             add = tuple(r for key, r in wanted.items() if switch.installed.get(key) != r)
             delete = tuple(r for key, r in switch.installed.items() if key not in wanted)
             switch.installed = wanted
@@ -406,43 +405,39 @@ class Engine:
                 outputs.append(SyncRules(dpid, add, delete))
         return outputs
 
-    def _admission(self, dpid: int) -> list[Rule]:
-        ahead = self.pinning.proactive.rules(dpid, self._epochs[dpid])
-        return [*self.natural.admission(dpid, self.graph), *ahead]
+    def _sync_changed(self, now: float) -> list[Output]:
+        """Bring switches in line if a part wants something else than before."""
+        return self.parts.synced(self._resync()) if self.parts.take_changed() else []
 
     # ---- time -----------------------------------------------------------------------------------
 
     def _tick(self, tick: inputs.Tick, now: float) -> list[Output]:
         """Some twenty times a second: time-outs, and the changes that were put together."""
-        outputs: list[Output] = []
-        for pair, deadline in list(self._unconfirmed.items()):
-            if deadline <= now:
-                del self._unconfirmed[pair]
-                self._dirty |= self.graph.remove(*pair)
-        self.chooser.refresh(now)
-        moved, changed = self.pinning.proactive.tick(now)
-        aside, follow = self.old_paths.tick(self._filled, now)
-        outputs += moved + aside
-        if self._dirty or changed or follow:
-            outputs += self.old_paths.asked(self._resync()) if follow else self._resync()
-        if self._recover_until is not None and now >= self._recover_until:
-            outputs += self._recovered(now)
-        outputs += self.pinning.tick(now)
-        outputs += self.pinning.ending.tick(now)
-        outputs += self._to_filled(self.reserving.tick(now))
-        outputs += self._to_filled(self.neighbours.tick(now))
-        outputs += self._periodic(now)
-        return [o for o in outputs if not isinstance(o, SendFrame) or self._is_filled(o.dpid)]
+        return [
+            output
+            for output in self.parts.tick(now)
+            if not isinstance(output, SendFrame | SyncRules) or self.switches.is_filled(output.dpid)
+        ]
 
-    def _periodic(self, now: float) -> list[Output]:
+    def _sweep_entries(self, now: float) -> list[Output]:
+        """Ask for the counters of all session entries, now and then."""
         outputs: list[Output] = []
-        if now >= self._advertise:
-            self._advertise = now + ADVERTISE
-            for port in self.map.attachments:
-                outputs += advertisement(self.map, port)
-        if now >= self._sweep:
-            if self._sweep:
-                self.pinning.ending.begin_scan()
-                outputs += [ReadEntries(d, True) for d in self.map.switches if self._is_filled(d)]
-            self._sweep = now + self.policy.timers.sweep
+        if self._sweep:
+            self.pinning.ending.begin_scan()
+            outputs += [ReadEntries(d, True) for d in self.map.switches if self.switches.is_filled(d)]
+        self._sweep = now + self.policy.timers.sweep
         return outputs
+
+
+class _Turn(Part):
+    """Something of the engine's own that has its turn among the parts."""
+
+    def __init__(self, act: Callable[[float], list[Output]], due: Callable[[], float]) -> None:
+        self._act = act
+        self._due = due
+
+    def due(self) -> float:
+        return self._due()
+
+    def tick(self, now: float) -> list[Output]:
+        return self._act(now)

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from steering.core.inputs import SynSeen
-from steering.core.network.site_index import Attachment
 from steering.model.authorisation import Authorizer
+from steering.model.network import Attachment
 from steering.model.preference import Intent
 from steering.model.rules import MeterBand, Rule
 from steering.model.session import Entry

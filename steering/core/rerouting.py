@@ -10,14 +10,16 @@ for, and after one that was filled anew `STAGE` seconds pass, which is longer th
 label that is to go have as long.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from steering.core import inputs
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
+from steering.core.network.switch import Switches
 from steering.core.outputs import Output, SyncRules
+from steering.core.part import Desired, Part
 from steering.core.pipeline.ingress_guard import match
 from steering.core.reservations.record import Leg, legs_of_session
 from steering.core.reservations.rules import five_tuple
@@ -75,8 +77,10 @@ class Kept:
         self.flows: list[Flow] = []
 
 
-class OldPaths:
+class OldPaths(Part):
     """Fed by the engine. `disabled`, for a negative control: labels are changed at once, under everybody."""
+
+    sends_changes: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -84,12 +88,14 @@ class OldPaths:
         graph: Graph,
         table: SessionTable,
         epochs: Mapping[int, int],
+        switches: Switches,
         disabled: bool = False,
     ) -> None:
         self._map = sitemap
         self._graph = graph
         self._table = table
         self._epochs = epochs
+        self._switches = switches
         self._disabled = disabled
         self.kept: list[Kept] = []
         self._waiting: dict[tuple[PortRef, PortRef], float | None] = {}
@@ -100,6 +106,7 @@ class OldPaths:
         self._ticket = 0
         self._pending: dict[int, int] = {}  # by switch: the last of its changes that it has not confirmed
         self._refilled = False
+        self._follow = False  # number 0 follows the new weights, in stages that switches confirm
 
     @property
     def settled(self) -> bool:
@@ -123,15 +130,13 @@ class OldPaths:
         """How many flows are kept on paths that were."""
         return sum(len(one.flows) for one in self.kept)
 
-    def weigh(
-        self, a: PortRef, b: PortRef, weight: float | None, switches: Iterable[int], now: float
-    ) -> bool:
-        """Another weight of a link, None for the site's own; `switches`: those that are filled.
+    def weigh(self, a: PortRef, b: PortRef, weight: float | None, now: float) -> bool:
+        """Another weight of a link, None for the site's own.
 
         True if labels may be changed at once. While a change is under way the next one waits, the last for a
         link alone.
         """
-        dpids = tuple(switches)
+        dpids = tuple(self._switches.filled())
         if dpids and not (self.settled and self._free_number(now)):
             self._waiting[(a, b)] = weight
             return False
@@ -171,12 +176,12 @@ class OldPaths:
 
     # ---- time -----------------------------------------------------------------------------------
 
-    def tick(self, switches: Callable[[], Iterable[int]], now: float) -> tuple[list[Output], bool]:
-        """What is to be changed in `switches`, those that are filled, and whether number 0 is to follow now."""
+    def tick(self, now: float) -> list[Output]:
+        """What is to be changed in switches that are filled; `changed` when number 0 is to follow now."""
         if not self.kept and not self._waiting:
-            return [], False
+            return []
         follow = False
-        dpids = tuple(switches())
+        dpids = tuple(self._switches.filled())
         self._pending = {dpid: ticket for dpid, ticket in self._pending.items() if dpid in dpids}
         done = not self._dirty and not self._pending
         refilled, self._refilled = self._refilled, False
@@ -197,9 +202,16 @@ class OldPaths:
             (a, b), weight = next(iter(self._waiting.items()))
             del self._waiting[(a, b)]
             follow |= self._begin(a, b, weight, dpids, now)
-        return self.asked(self._sync(dpids)), follow
+        self._follow = follow
+        self.changed |= follow
+        return self._asked(self._sync(dpids))
 
-    def asked(self, outputs: list[Output]) -> list[Output]:
+    def synced(self, outputs: list[Output]) -> list[Output]:
+        """Number 0 follows: confirmed before the next stage as well."""
+        follow, self._follow = self._follow, False
+        return self._asked(outputs) if follow else outputs
+
+    def _asked(self, outputs: list[Output]) -> list[Output]:
         """The same changes, to be confirmed before the next stage."""
         self._ticket += 1
         found: list[Output] = []
@@ -282,13 +294,12 @@ class OldPaths:
 
     # ---- switches -------------------------------------------------------------------------------
 
-    def fill(self, dpid: int) -> tuple[Rule, ...]:
-        """The rules of a switch that is being filled."""
+    def desired(self, dpid: int) -> Desired:
         self._pending.pop(dpid, None)
         self._refilled = bool(self.kept)
         wanted = self._wanted({dpid}).get(dpid, {})
         self._installed[dpid] = wanted
-        return tuple(wanted.values())
+        return Desired(forwarding=tuple(wanted.values()))
 
     def labels_out_of(self, port: PortRef) -> Iterator[str]:
         """Labels of kept paths that leave by a port: they share its link with all that is not reserved."""

@@ -13,17 +13,18 @@ live sessions. Sessions are looked at in the order they changed, some each tick:
 
 from collections import deque
 from itertools import islice
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from steering.core.inputs import ObservedEntry, Offload, SubscriberAccess
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Prefer
+from steering.core.part import Part
 from steering.core.selection.chooser import FOREIGN, Asked, Chooser
 from steering.core.selection.rulebook import Answer
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.table import BOTH_FINS, Session, SessionTable, Subflow
 from steering.core.sessions.token_owners import not_allowed
-from steering.model.kept import KeptUsage, KeptUse
+from steering.model.kept import Kept, KeptUsage, KeptUse, Lost, Piece
 from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Action, Distribution, Policy, Pooling, UsageMode
 from steering.model.preference import Intent, SubflowWish
@@ -57,8 +58,10 @@ def distribution_of(policy: Policy, answer: Answer) -> Distribution:
     return policy.distribution
 
 
-class Preferring:
+class Preferring(Part):
     """The engine tells it what happens; `tick` returns what MCPs have to be told."""
+
+    keeps: ClassVar[Piece | None] = Piece.USAGE
 
     def __init__(
         self, sitemap: SiteMap, chooser: Chooser, table: SessionTable, policy: Policy, shared: bool = True
@@ -78,12 +81,16 @@ class Preferring:
         self._counted_before: dict[FlowKey, int] = {}  # flow -> bytes an earlier controller counted
         self.changes = 0  # counts up with what is used
         self.offloads: dict[str, str] = {}
-        self.replace(policy)
+        self._take(policy)
 
     # ---- what happens ---------------------------------------------------------------------------
 
-    def replace(self, policy: Policy) -> None:
-        """Another policy is in force: live sessions are used as it says."""
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        """Live sessions are used as it says."""
+        self._take(policy)
+        return []
+
+    def _take(self, policy: Policy) -> None:
         self._policy = policy
         self._timed = any(rule.when.times for rule in policy.rules)
         self._metered = any(rule.then.pooling.quota_bytes for rule in policy.rules)
@@ -178,15 +185,19 @@ class Preferring:
 
     # ---- over a restart -------------------------------------------------------------------------
 
-    def kept(self) -> KeptUsage:
+    @property
+    def revision(self) -> int:
+        return self.changes
+
+    def snapshot(self, now: float) -> Kept:
         """What is used, and up to where each live subflow is counted in it. A switch's own counters go on meanwhile, so
         what moves while no controller runs is counted by the next one."""
         used = tuple(KeptUse(w, k.value, n) for (w, k), n in self._used.items() if not isinstance(w, int))
         flows = ((s.key, s.bytes) for s in self._table.flows.values() if s.bytes)
-        return KeptUsage(used, tuple(islice(flows, METERED)))
+        return Kept(usage=KeptUsage(used, tuple(islice(flows, METERED))))
 
-    def restore(self, told: KeptUsage) -> int:
-        """Take back what was counted; how much of it is none of ours."""
+    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
+        told = kept.usage
         kinds = {kind.value: kind for kind in NetworkAccessType}
         wrong = 0
         for one in told.used:
@@ -195,9 +206,9 @@ class Preferring:
             else:
                 wrong += 1
         self._counted_before = dict(told.flows)
-        return wrong
+        return {Lost.RECORD: wrong}
 
-    def returned(self) -> None:
+    def recovered(self, now: float) -> list[Output]:
         """The switches have told of their sessions: what moved since the last count is still to be counted. Of a
         subflow that nobody kept, all that its entry has seen counts as counted."""
         for key, size in self._counted_before.items():
@@ -205,6 +216,7 @@ class Preferring:
             if subflow is not None and size < subflow.bytes:
                 subflow.bytes = size
         self._counted_before = {}
+        return []
 
     # ---- what is wanted -------------------------------------------------------------------------
 
@@ -341,7 +353,7 @@ class Preferring:
 
     # ---- what is told ---------------------------------------------------------------------------
 
-    def tick(self) -> list[Output]:
+    def tick(self, now: float) -> list[Output]:
         """Wishes that changed, by MCP."""
         changed = self._table.changed
         if not changed and not self._rest:

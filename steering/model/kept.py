@@ -4,6 +4,7 @@ Pins and tokens are not here: they are read back from switches (design section 5
 as in core.sessions (source, destination, both ports, as the host sends); MCPs and access types by name.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -88,6 +89,14 @@ class KeptSession(NamedTuple):
     flows: tuple[tuple[FlowKey, int, int], ...]
 
 
+class Piece(StrEnum):
+    """What is kept as a whole, in one file of the state directory."""
+
+    NETWORK = "network"
+    RESERVATIONS = "reservations"
+    USAGE = "usage"
+
+
 class Lost(StrEnum):
     """What of it was not taken back; each has a counter (`steering_not_restored_total{what}`)."""
 
@@ -107,3 +116,22 @@ class Kept(NamedTuple):
     reservations: tuple[KeptReservation, ...] = ()
     usage: KeptUsage = KeptUsage((), ())
     sessions: tuple[KeptSession, ...] = ()
+
+
+def merged(pieces: Iterable[Kept]) -> Kept:
+    """Several as one."""
+    links: list[tuple[PortRef, PortRef]] = []
+    units: list[KeptUnit] = []
+    reservations: list[KeptReservation] = []
+    used: list[KeptUse] = []
+    flows: list[tuple[FlowKey, int]] = []
+    sessions: list[KeptSession] = []
+    for one in pieces:
+        links += one.network.links
+        units += one.network.units
+        reservations += one.reservations
+        used += one.usage.used
+        flows += one.usage.flows
+        sessions += one.sessions
+    network = KeptNetwork(tuple(links), tuple(units))
+    return Kept(network, tuple(reservations), KeptUsage(tuple(used), tuple(flows)), tuple(sessions))

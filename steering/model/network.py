@@ -205,3 +205,25 @@ def waypoints(site: Site) -> tuple[Waypoint, ...]:
                 Waypoint(waypoint_id(mcp.name, mcp.outside), mcp.name, PortRole.MCP_OUTSIDE, mcp.outside)
             )
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One attachment port: its waypoint and the part of the site it belongs to."""
+
+    waypoint: Waypoint
+    part: AccessNetwork | Gateway | Mcp
+    role: PortRole
+
+    @property
+    def name(self) -> str:
+        return self.part.name
+
+
+def is_other(old: Mcp, new: Mcp) -> bool:
+    """Whether an MCP of the same name is another one to its sessions: elsewhere, with other addresses, or with other
+    ways to use hosts' addresses."""
+    return (
+        (old.inside, old.outside, old.interception, old.addresses, old.gateways, old.source_modes, old.pools)
+        != (new.inside, new.outside, new.interception, new.addresses, new.gateways, new.source_modes, new.pools)
+    ) or old.nat64 != new.nat64  # fmt: skip

@@ -3,6 +3,7 @@
 import logging
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -13,6 +14,7 @@ from steering.core.counters import Counters
 from steering.core.engine import Engine
 from steering.core.network.link_discovery import Discovery
 from steering.core.snapshots.view import EngineView
+from steering.model.control import PolicyText
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.credentials import CredentialError, StateDirectory, lldp_key
@@ -22,10 +24,11 @@ from steering.policy.checks.unserved import unserved
 from steering.runtime.authorisers import authorisers
 from steering.runtime.declared import Declared, declare
 from steering.runtime.keeping import Keeper
-from steering.runtime.operator import FileWatch, Operator
+from steering.runtime.operator import FileWatch, Operator, keep_version
 from steering.runtime.registrar import Registrar
 from steering.runtime.rest import Rest
 from steering.runtime.settings import Settings, SettingsError
+from steering.store.policy_history import History
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +44,12 @@ class Controller:
         self.settings = settings
         self.counters = Counters()
         site = declared.site
+        history = History(settings.state_dir)
+        text = PolicyText(keep_version(history, policy_text, "start", "started with", 1), policy_text)
         # 16 bits tell this run's rules from those of earlier ones.
         self.engine = Engine(
             site,
-            policy,
+            replace(policy, version=text.version),
             epoch=secrets.randbits(16),
             counters=self.counters,
             disabled=settings.disabled,
@@ -53,12 +58,13 @@ class Controller:
         self.now = monotonic
         view = EngineView(self.engine, self.now, __version__)
         registrar = Registrar(declared, self.engine, self.discovery, tpool.execute)
-        self.operator = Operator(self.engine, registrar, view, settings.state_dir, self.now)
-        self.keeper = Keeper(self.engine, settings.state_dir, self.now, "keeping" in settings.disabled)
+        self.operator = Operator(self.engine, registrar, view, settings.state_dir, self.now, text)
+        self.keeper = Keeper(
+            self.engine, self.counters, settings.state_dir, self.now, "keeping" in settings.disabled
+        )
         self.authorisers = authorisers(site.aaa)
         self.policy_file = FileWatch(settings.policy, settings.watch)
         self.rest = Rest(settings, view, self.operator, self.counters, self.now)
-        self.operator.began(policy_text, "start")
 
 
 def _discovery(settings: Settings, site: Site) -> Discovery | None:

@@ -13,9 +13,11 @@ from typing import Any
 
 from os_ken.lib import hub
 
+from steering.core.counters import Counters
 from steering.core.engine import Engine
 from steering.core.inputs import Input, Restored
-from steering.model.kept import Kept, KeptNetwork, KeptReservation, KeptSession, KeptUsage, Lost
+from steering.core.snapshots import kept as snapshots
+from steering.model.kept import Kept, KeptNetwork, KeptReservation, KeptSession, KeptUsage, Lost, Piece
 from steering.northbound.credentials import CredentialError, StateDirectory
 from steering.store.kept import (
     Damaged,
@@ -29,7 +31,7 @@ from steering.store.kept import (
 from steering.store.sessionlog import SessionLog
 
 LOOK = 1.0  # seconds between looks at what changed
-FILES = {"network": "network.json", "reservations": "reservations.json", "usage": "usage.json"}
+FILES: dict[str, str] = {piece: f"{piece}.json" for piece in Piece}
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +40,20 @@ class Keeper:
     """`forgets`: nothing is read at the start, for a negative control."""
 
     def __init__(
-        self, engine: Engine, state_dir: Path, now: Callable[[], float], forgets: bool = False
+        self,
+        engine: Engine,
+        counters: Counters,
+        state_dir: Path,
+        now: Callable[[], float],
+        forgets: bool = False,
     ) -> None:
         self._engine = engine
+        self._counters = counters
         self._directory = StateDirectory(state_dir)
         self._sessions = SessionLog(state_dir)
         self._now = now
         self._forgets = forgets
-        self._marks: dict[str, int] = {}
+        self._saved: dict[Piece, int] = {}  # revisions
         self._failing = False
 
     # ---- the start ------------------------------------------------------------------------------
@@ -58,16 +66,16 @@ class Keeper:
             counts = (len(kept.reservations), len(kept.sessions), len(kept.network.links))
             if any(counts):
                 log.info("taken over: %d reservations, %d sessions, %d links", *counts)
-        self._marks = {name: mark() for name, mark in self._engine.keeping.marks().items()}
+        self._saved = {piece: snapshots.revision(self._engine, piece) for piece in Piece}
 
     def _read(self) -> Kept:
         """Each file is a bounded number of records; what is beyond is refused and counted."""
         wall = time.time()
-        network: KeptNetwork = self._file("network", read_network, KeptNetwork((), ()))
+        network: KeptNetwork = self._file(Piece.NETWORK, read_network, KeptNetwork((), ()))
         reservations: tuple[KeptReservation, ...] = self._file(
-            "reservations", lambda text: read_reservations(text, wall), ()
+            Piece.RESERVATIONS, lambda text: read_reservations(text, wall), ()
         )
-        usage: KeptUsage = self._file("usage", read_usage, KeptUsage((), ()))
+        usage: KeptUsage = self._file(Piece.USAGE, read_usage, KeptUsage((), ()))
         sessions: tuple[KeptSession, ...] = ()
         try:
             sessions, wrong = self._sessions.load()
@@ -77,14 +85,14 @@ class Keeper:
             self._lose(Lost.FILE, 1)
         return Kept(network, reservations, usage, sessions)
 
-    def _file(self, name: str, read: Callable[[str], tuple[Any, int]], empty: Any) -> Any:
+    def _file(self, piece: Piece, read: Callable[[str], tuple[Any, int]], empty: Any) -> Any:
         try:
-            text = self._directory.load(FILES[name])
+            text = self._directory.load(FILES[piece])
             if text is None:
                 return empty
             found, wrong = read(text)
         except (Damaged, CredentialError) as error:
-            log.warning("%s of an earlier controller is not read: %s", FILES[name], error or "it is damaged")
+            log.warning("%s of an earlier controller is not read: %s", FILES[piece], error or "it is damaged")
             self._lose(Lost.FILE, 1)
             return empty
         self._lose(Lost.RECORD, wrong)
@@ -92,7 +100,7 @@ class Keeper:
 
     def _lose(self, what: Lost, how_many: int) -> None:
         if how_many:
-            self._engine.counters.not_restored[what] += how_many
+            self._counters.not_restored[what] += how_many
 
     # ---- from then on ---------------------------------------------------------------------------
 
@@ -101,7 +109,7 @@ class Keeper:
 
         def kept(given: Input) -> None:
             take(given)
-            self._save_changed("reservations")
+            self._save_changed(Piece.RESERVATIONS)
 
         return kept
 
@@ -113,28 +121,28 @@ class Keeper:
 
     def save(self) -> None:
         """Whatever changed since the last time."""
-        for name in FILES:
-            self._save_changed(name)
-        begun, over = self._engine.keeping.sessions()
+        for piece in Piece:
+            self._save_changed(piece)
+        begun, over = snapshots.sessions(self._engine)
         if begun or over:
             self._try(lambda: self._sessions.write(begun, over))
-        if self._engine.keeping.finished:
+        if snapshots.restored(self._engine):
             self._try(self._sessions.forget)
 
-    def _save_changed(self, name: str) -> None:
-        mark = self._engine.keeping.marks()[name]()
-        if self._marks.get(name) != mark and self._try(lambda: self._save(name)):
-            self._marks[name] = mark
+    def _save_changed(self, piece: Piece) -> None:
+        revision = snapshots.revision(self._engine, piece)
+        if self._saved.get(piece) != revision and self._try(lambda: self._save(piece)):
+            self._saved[piece] = revision
 
-    def _save(self, name: str) -> None:
-        keeping = self._engine.keeping
-        if name == "reservations":
-            text = reservations_text(keeping.reservations(self._now()), time.time())
-        elif name == "usage":
-            text = usage_text(keeping.usage())
+    def _save(self, piece: Piece) -> None:
+        kept = snapshots.kept(self._engine, piece, self._now())
+        if piece is Piece.RESERVATIONS:
+            text = reservations_text(kept.reservations, time.time())
+        elif piece is Piece.USAGE:
+            text = usage_text(kept.usage)
         else:
-            text = network_text(keeping.network())
-        self._directory.save(FILES[name], text)
+            text = network_text(kept.network)
+        self._directory.save(FILES[piece], text)
 
     def _try(self, write: Callable[[], None]) -> bool:
         """Whether it could be written; the log says once that it cannot."""

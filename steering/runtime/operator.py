@@ -31,8 +31,9 @@ from steering.policy import Finding, parse_policy
 from steering.policy.checks.unenforced import unenforced
 from steering.policy.language.document import load_text
 from steering.runtime.registrar import Registrar
-from steering.store.policy_history import History, HistoryError, Version
+from steering.store.policy_history import History, HistoryError
 
+NO_POLICY = PolicyText(0, "policy: 1\n")
 LOOK = 0.25  # seconds between looks at the policy file: what it says acts within a second
 LOOKS = 4  # of them between looks at the clock and at limits
 
@@ -49,7 +50,9 @@ class Operator:
         view: EngineView,
         state_dir: Path,
         now: Callable[[], float],
+        text: PolicyText = NO_POLICY,
     ) -> None:
+        """`text`: the policy that the engine began with."""
         self._engine = engine
         self._registrar = registrar
         self._view = view
@@ -57,7 +60,7 @@ class Operator:
         self._now = now
         self._feed: Callable[[Input], None] | None = None
         self._at_once: Callable[[Input], None] | None = None
-        self._text = PolicyText(0, "policy: 1\n")
+        self._text = text
         self._pseudonyms = pseudonym_key(state_dir)
         self._fulls = 0
         self._offset = 0  # seconds, of the clock that rules go by
@@ -65,20 +68,6 @@ class Operator:
     def connect(self, feed: Callable[[Input], None], at_once: Callable[[Input], None]) -> None:
         """From now on inputs go to the engine through `feed`, or `at_once`."""
         self._feed, self._at_once = feed, at_once
-
-    def began(self, text: str, who: str) -> None:
-        """The policy the controller started with, kept as a version."""
-        version = self._keep(text, who, "started with")
-        self._text = PolicyText(version.version, text)
-        self._engine.policy = replace(self._engine.policy, version=version.version)
-        self._engine.pinning.replace(self._engine.policy)
-
-    def _keep(self, text: str, who: str, comment: str) -> Version:
-        try:
-            return self._history.apply(text, who, time.time(), comment)
-        except HistoryError as error:
-            log.warning("the policy's version is not kept: %s", error)
-            return Version(self._text.version + 1, "", time.time(), who, comment, text)
 
     # ---- Control -------------------------------------------------------------------------------
 
@@ -103,7 +92,7 @@ class Operator:
         return self._put(policy, text, who, "")
 
     def _put(self, policy: Policy, text: str, who: str, comment: str) -> PolicyOutcome:
-        version = self._keep(text, who, comment).version
+        version = keep_version(self._history, text, who, comment, self._text.version + 1)
         self._text = PolicyText(version, text)
         self.give(PolicyReplaced(replace(policy, version=version)))
         for note in unenforced(policy, self._engine.site):
@@ -189,6 +178,15 @@ class Operator:
             if path is not None and changed():
                 self.reload(path)
             hub.sleep(LOOK)
+
+
+def keep_version(history: History, text: str, who: str, comment: str, otherwise: int) -> int:
+    """Keep a policy that comes into force; its version, or `otherwise` where it cannot be kept."""
+    try:
+        return history.apply(text, who, time.time(), comment).version
+    except HistoryError as error:
+        log.warning("the policy's version is not kept: %s", error)
+        return otherwise
 
 
 def _check(text: str, site: Site) -> tuple[Policy | None, list[Finding]]:

@@ -11,10 +11,9 @@ from typing import Any
 
 from steering.core.engine import Engine
 from steering.core.inputs import McpsReplaced
-from steering.core.mcps import anew
 from steering.core.network.link_discovery import Discovery
 from steering.model.control import Json, McpAnswer, McpOutcome
-from steering.model.network import Mcp, Site, waypoints
+from steering.model.network import Mcp, Site, is_other, waypoints
 from steering.policy import parse_policy
 from steering.policy.language.findings import Code, Path
 from steering.policy.site_mcps import FieldFinding, McpText, of_policy, of_site, with_mcps
@@ -63,7 +62,7 @@ class Registrar:
         if found:
             return self._refused(wanted.name, found)
         known = self._engine.map.mcps.get(site.mcps[place].id)
-        if known is not None and anew(known, site.mcps[place]) and self._sessions(known.id):
+        if known is not None and is_other(known, site.mcps[place]) and self._sessions(known.id):
             return self._outcome(McpAnswer.IN_USE, wanted.name)
         self._do(mcps, site, take)
         log.info("MCP %s is %s", wanted.name, "registered" if name is None else "changed")

@@ -13,6 +13,7 @@ from steering.core.counters import Counters
 from steering.core.inputs import AclReplaced, Authorised, PairingsReplaced, RegistryReplaced, SynSeen
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Authorise, Output
+from steering.core.part import Part
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.model.authorisation import AclEntry, Answering, Authorizer, Registered, Verdict
 from steering.model.network import Address, Network, PortRole
@@ -42,7 +43,7 @@ class Waiting:
         self.syns: dict[FlowKey, tuple[Attachment, SynSeen]] = {}
 
 
-class Authorising:
+class Authorising(Part):
     """`granted` (source -> class) is what authorisers said of a source's class; the chooser reads it."""
 
     def __init__(
@@ -62,10 +63,14 @@ class Authorising:
         self._registry: tuple[Registered, ...] = ()
         self._members: dict[tuple[int, int], dict[int, Registered]] = {}
         self._accesses = max(1, sum(a.role is PortRole.ACCESS for a in sitemap.attachments.values()))
-        self.replace(policy)
+        self._take(policy)
 
-    def replace(self, policy: Policy) -> None:
-        """Another policy is in force. What was answered under another chain is asked again."""
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        """What was answered under another chain is asked again."""
+        self._take(policy)
+        return []
+
+    def _take(self, policy: Policy) -> None:
         self.policy = policy
         self._terms = policy.authorization
         self._answers.clear()
@@ -231,7 +236,7 @@ class Authorising:
             return []  # too late, or never asked
         return self._settle(question, given.verdict, given.klass, given.ttl, replay, now)
 
-    def tick(self, replay: Replay, now: float) -> list[Output]:
+    def expire(self, replay: Replay, now: float) -> list[Output]:
         """Whoever does not answer in time has failed."""
         outputs: list[Output] = []
         while self._waiting:

@@ -9,24 +9,28 @@ from steering.core.counters import Counters
 from steering.core.inputs import SynRate
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, SyncRules
+from steering.core.part import Part
 from steering.model.network import PortRef
+from steering.model.policy import Policy
 from steering.model.rules import Meter, MeterBand
 
 FLOODED, OVER = 10, 5  # times a meter's rate at which a port counts as flooded, and below which no more
 CUT = 10  # a flooded port's meter lets this part of its rate through
 
 
-class Floods:
+class Floods(Part):
     """`disabled`: for the control, no meter is ever cut."""
 
-    def __init__(self, sitemap: SiteMap, counters: Counters, disabled: bool = False) -> None:
+    def __init__(self, sitemap: SiteMap, policy: Policy, counters: Counters, disabled: bool = False) -> None:
         self._map = sitemap
         self._counters = counters
+        self._limit = policy.meters.syn_per_port
         self._disabled = disabled
         self._cut: set[PortRef] = set()
 
-    def rate(self, told: SynRate, limit: int) -> list[Output]:
-        """SYNs a second at a port whose meter, by policy, lets `limit` a second through."""
+    def rate(self, told: SynRate) -> list[Output]:
+        """SYNs a second at a port whose meter, by policy, lets so many a second through."""
+        limit = self._limit
         port = PortRef(told.dpid, told.port)
         attachment = self._map.attachments.get(port)
         if attachment is None or attachment.role.is_mcp or self._disabled:
@@ -44,10 +48,13 @@ class Floods:
         """A switch has its meters as policy says: if a port is flooded, its next count tells so."""
         self._cut = {port for port in self._cut if port.dpid != dpid}
 
-    def metered(self, changed: list[SyncRules]) -> None:
-        """These meters are as policy says now, that of a flooded port too until its next count."""
-        meters = {(sync.dpid, band.meter) for sync in changed for band in sync.meters}
-        self._cut = {port for port in self._cut if (port.dpid, Meter.SYN_BASE + port.port) not in meters}
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        """Where ports get another limit, their meters are as policy says, that of a flooded one too until its next
+        count."""
+        if policy.meters.syn_per_port != self._limit:
+            self._limit = policy.meters.syn_per_port
+            self._cut.clear()
+        return []
 
     @staticmethod
     def _meter(port: PortRef, rate: int) -> SyncRules:

@@ -10,6 +10,8 @@ from dataclasses import replace
 from math import inf
 
 from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output
+from steering.core.part import McpsChange, Part
 from steering.core.selection.chooser import Chooser
 from steering.model.decision import Decision, Outcome
 from steering.model.network import Mcp
@@ -19,7 +21,7 @@ from steering.wire.handshake import Handshake
 CACHED = 1024  # pairs of a rule's terms and a virtual address
 
 
-class Explicit:
+class Explicit(Part):
     """Who is meant by an address, and the decision for it."""
 
     def __init__(self, sitemap: SiteMap, chooser: Chooser) -> None:
@@ -28,9 +30,10 @@ class Explicit:
         self._terms: dict[tuple[int, bytes], tuple[Terms, Terms]] = {}
         self._exits = tuple(dict.fromkeys(port for g in sitemap.site.gateways for port in g.ports))
 
-    def mcps_changed(self) -> None:
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """An address may be another MCP's now."""
         self._terms.clear()
+        return []
 
     def owners(self, handshake: Handshake) -> tuple[Mcp, ...]:
         """The MCPs that a first SYN means by its destination; none where it is no MCP's address."""

@@ -22,6 +22,7 @@ from steering.core.network.graph import Graph
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame, Steer, naturally, steered
+from steering.core.part import Part
 from steering.core.proactive.learned_sessions import Answered
 from steering.core.proactive.units import Proactive
 from steering.core.reservations.subflow_slots import Slots
@@ -62,7 +63,7 @@ _new = tuple.__new__  # of a NamedTuple, without its own constructor's call
 ROOMY = OPTION_SPACE - CAPABLE_SYN  # bytes of options beside which MP_CAPABLE has room
 
 
-class Pinning:
+class Pinning(Part):
     """Decides on SYNs and keeps the session table. The engine feeds it."""
 
     def __init__(
@@ -93,7 +94,9 @@ class Pinning:
         self.natives = Natives()
         self.bypass = Bypass("option-bypass" in disabled)
         self.withdrawal = Withdrawal(self.table, policy.timers, counters)
-        self.proactive = Proactive(sitemap, graph, chooser, self.table, disabled, self.authorising)
+        self.proactive = Proactive(
+            sitemap, graph, chooser, self.table, policy, epochs, disabled, self.authorising
+        )
         self.ending.pin = self.proactive.pin
         self.answered = Answered(
             sitemap, chooser, self.table, self.proactive, neighbours, self.ending, counters
@@ -105,21 +108,20 @@ class Pinning:
         self.joining = Joining(self, sitemap, chooser, counters, disabled)
         self.recovering = False
         self.offline = set(sitemap.switches)  # edge switches that cannot take entries now
-        self.replace(policy)
+        self._take(policy)
 
-    def replace(self, policy: Policy) -> None:
-        """Another policy is in force: it decides new sessions and new subflows, live ones keep their MCP."""
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        """It decides new sessions and new subflows, live ones keep their MCP."""
+        self._take(policy)
+        return []
+
+    def _take(self, policy: Policy) -> None:
         self.policy = policy
-        self.table.limits, self.ending.timers = policy.limits, policy.timers
-        self.withdrawal.timers = policy.timers
+        self.table.limits = policy.limits
         accesses = sum(a.role is ACCESS for a in self._map.attachments.values())
         self._half_open_share = max(1, policy.limits.half_open // max(1, accesses))
         self._stays = policy.mcp_presence is not Presence.WITHDRAW
         self._eligible = frozenset(p for low, high in policy.eligible_ports for p in range(low, high + 1))
-        self._chooser.replace(policy)
-        self.authorising.replace(policy)
-        self.proactive.replace(policy)
-        self.preferring.replace(policy)
 
     def eligible(self, port: int) -> bool:
         """Whether connections to a service port are looked at."""
@@ -328,9 +330,8 @@ class Pinning:
     # ---- time, and answers ------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """Whoever waited too long, joins for their token and what is watched; and what MCPs have to be told."""
-        outputs = self.joining.expire_held(now) + self.strays.tick(now) + self.authorising.tick(self.syn, now)
-        return outputs + self.watching.tick(now) + self.preferring.tick()
+        """Whoever waited too long: joins for their token, SYNs for an authoriser."""
+        return self.joining.expire_held(now) + self.strays.tick(now) + self.authorising.expire(self.syn, now)
 
     def authorised(self, given: Authorised, now: float) -> list[Output]:
         """An authoriser answered: the SYNs that waited for it come again."""

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 from steering.core.inputs import SynSeen
 from steering.core.outputs import Output, SyncRules
+from steering.core.part import Part
 from steering.core.pipeline.forwarding import SYN
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match
 from steering.core.sessions.flow_key import FlowKey, flow_key
@@ -19,7 +20,7 @@ MOST = 1_024  # flows; what is more is only metered
 PRIORITY = 5_000  # above all that SYNs meet in CLASSIFY (core.proactive_rules)
 
 
-class Strays:
+class Strays(Part):
     """At most MOST flows, each for SECONDS. `epochs`: of each switch's filling."""
 
     def __init__(self, epochs: Mapping[int, int]) -> None:

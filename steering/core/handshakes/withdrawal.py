@@ -11,6 +11,8 @@ from collections import OrderedDict
 from steering.core.counters import Counters
 from steering.core.handshakes.native_mptcp import OPENING, OPENING_SECONDS, excluded
 from steering.core.handshakes.server_capability import Capabilities
+from steering.core.outputs import Output
+from steering.core.part import Part
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.table import SessionTable
 from steering.model.policy import Action, Mode, Policy, Presence, Terms, Timers
@@ -44,7 +46,7 @@ def goes_naturally(
     return capable is not False
 
 
-class Withdrawal:
+class Withdrawal(Part):
     """Initial subflows that are tracked until their server answers. Bounded: the latest stay."""
 
     def __init__(self, table: SessionTable, timers: Timers, counters: Counters) -> None:
@@ -52,6 +54,10 @@ class Withdrawal:
         self._counters = counters
         self.timers = timers
         self._tracked: OrderedDict[FlowKey, tuple[float, int]] = OrderedDict()
+
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        self.timers = policy.timers
+        return []
 
     def left(self, flow: FlowKey, edge: int, now: float) -> None:
         """A first SYN that came in at waypoint `edge` went its natural way."""

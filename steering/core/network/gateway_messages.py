@@ -4,9 +4,27 @@ from steering.core.inputs import TtlExpired
 from steering.core.network.neighbours import VIRTUAL
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, SendFrame
+from steering.core.part import Part
 from steering.model.network import AccessNetwork, PortRef
 from steering.wire.icmp import time_exceeded
 from steering.wire.neighbour import ALL_NODES, ALL_NODES_MAC, router_advertisement
+
+ADVERTISE = 60.0  # seconds between unsolicited router advertisements
+
+
+class Advertisements(Part):
+    """Router advertisements that nobody asked for (RFC 4861 6.2.4)."""
+
+    def __init__(self, sitemap: SiteMap) -> None:
+        self._map = sitemap
+        self._due = 0.0
+
+    def due(self) -> float:
+        return self._due
+
+    def tick(self, now: float) -> list[Output]:
+        self._due = now + ADVERTISE
+        return [output for port in self._map.attachments for output in advertisement(self._map, port)]
 
 
 def advertisement(sitemap: SiteMap, port: PortRef) -> list[Output]:

@@ -7,10 +7,12 @@ where. Bounded: hosts behind a port, packets that wait for an answer, questions 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
+from typing import ClassVar
 
 from steering.core.inputs import ObservedHost
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame, SyncRules
+from steering.core.part import NEVER, Desired, McpsChange, Part
 from steering.core.pipeline.forwarding import Route, host_rule, route_rules, transit_rules
 from steering.model.network import AccessNetwork, Gateway, Mcp, PortRef
 from steering.model.policy import Limits
@@ -35,8 +37,10 @@ class Question:
     frames: list[bytes] = field(default_factory=list)
 
 
-class Neighbours:
+class Neighbours(Part):
     """The table of hosts. Methods return what has to be sent or changed."""
+
+    sends_changes: ClassVar[bool] = True
 
     def __init__(self, sitemap: SiteMap, limits: Limits, epochs: Mapping[int, int], unwildcard: bool) -> None:
         self._map = sitemap
@@ -51,12 +55,21 @@ class Neighbours:
         self._answered: dict[int, float] = {}  # waypoint of an MCP or next hop -> when it last answered
         self._wanted = {w: _transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
 
-    def mcps_changed(self, before: Mapping[PortRef, Attachment]) -> list[Output]:
-        """The site has other MCPs now; `before` is what hung where. Those that came are asked for at once."""
+    def desired(self, dpid: int) -> Desired:
+        return Desired(forwarding=tuple(self.rules(dpid)))
+
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        """MCPs that came are asked for at once."""
+        before, after = change.before, self._map.attachments
+        edges = {port.dpid for port in before}
         outputs: list[Output] = []
-        now = self._map.attachments
+        # Where nothing hangs any more nobody needs the ways to hosts.
+        for dpid in edges - self._map.switches:
+            routes = tuple(self._routes_from(dpid))
+            if routes:
+                outputs.append(SyncRules(dpid, (), routes))
         for port, old in before.items():
-            if now.get(port) == old:
+            if after.get(port) == old:
                 continue
             waypoint = old.waypoint.id
             mac = self.transit.pop(waypoint, None)
@@ -66,7 +79,7 @@ class Neighbours:
             self._answered.pop(waypoint, None)
             if waypoint not in self._map.by_waypoint:
                 del self._hosts[waypoint], self._wanted[waypoint]
-        for port, new in now.items():
+        for port, new in after.items():
             if before.get(port) == new:
                 continue
             self._hosts.setdefault(new.waypoint.id, {})
@@ -74,6 +87,10 @@ class Neighbours:
             for address in self._wanted[new.waypoint.id]:
                 outputs += self._forget(address)  # whoever had it was no MCP
                 self._questions.pop(address, None)
+        for dpid in self._map.switches - edges:
+            ways = tuple(self.rules(dpid))
+            if ways:
+                outputs.append(SyncRules(dpid, ways, ()))
         self._refresh = 0.0
         return outputs
 
@@ -157,6 +174,9 @@ class Neighbours:
         self._refresh = 0.0
         return outputs
 
+    def due(self) -> float:
+        return min(self._refresh, min((q.next_try for q in self._questions.values()), default=NEVER))
+
     def tick(self, now: float) -> list[Output]:
         """Ask again for what has not answered; ask for every MCP and next hop now and then."""
         outputs: list[Output] = []
@@ -199,13 +219,20 @@ class Neighbours:
             if attachment.waypoint.port.dpid == dpid:
                 for address in known:
                     yield self._rule(attachment, address)
-            if dpid in self._map.switches and not _stands_for_network(attachment):
-                for address in known:
-                    yield from self._routes(attachment, address, dpid)
+        if dpid in self._map.switches:
+            yield from self._routes_from(dpid)
         for waypoint, mac in self.transit.items():
             port = self._map.by_waypoint[waypoint].waypoint.port
             if port.dpid == dpid:
                 yield from transit_rules(self._epochs[dpid], waypoint, mac.hex(":"), port.port)
+
+    def _routes_from(self, dpid: int) -> Iterator[Rule]:
+        """The ways from an edge to hosts that their network's own route does not lead to."""
+        for waypoint, known in self._hosts.items():
+            attachment = self._map.by_waypoint.get(waypoint)
+            if attachment is not None and not _stands_for_network(attachment):
+                for address in known:
+                    yield from self._routes(attachment, address, dpid)
 
     def _learn_transit(self, attachment: Attachment, mac: bytes) -> list[Output]:
         waypoint, port = attachment.waypoint.id, attachment.waypoint.port

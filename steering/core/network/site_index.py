@@ -1,36 +1,23 @@
 """Look-ups over a site: what hangs at a port, which gateway leads to an address, whose address it is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from steering.model.decision import Filtered
 from steering.model.network import (
     AccessNetwork,
+    Attachment,
     Gateway,
     Mcp,
     Network,
     PortRef,
-    PortRole,
     Site,
-    Waypoint,
     waypoints,
 )
 from steering.model.source import Identifiers, Prefix, given_under
 
+__all__ = ["Attachment", "SiteMap"]
+
 CACHED_ADDRESSES = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """One attachment port: its waypoint and the part of the site it belongs to."""
-
-    waypoint: Waypoint
-    part: AccessNetwork | Gateway | Mcp
-    role: PortRole
-
-    @property
-    def name(self) -> str:
-        return self.part.name
 
 
 class SiteMap:

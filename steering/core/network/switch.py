@@ -22,6 +22,24 @@ class Switch:
         self.installed: dict[RuleKey, Rule] = {}  # static rules
 
 
+class Switches(dict[int, Switch]):
+    """All switches that are known, by datapath id."""
+
+    def filled(self) -> list[int]:
+        """Those that hold what they should."""
+        return [dpid for dpid, switch in self.items() if switch.filled]
+
+    def is_filled(self, dpid: int) -> bool:
+        """Whether a switch holds what it should."""
+        switch = self.get(dpid)
+        return switch is not None and switch.filled
+
+    def is_connected(self, dpid: int) -> bool:
+        """Whether a switch is there to be told something."""
+        switch = self.get(dpid)
+        return switch is not None and switch.connected
+
+
 def make_room(switches: dict[int, Switch], dpid: int, needed: Collection[int]) -> None:
     """Forget the longest known switch that is not connected and no attachment is at, where another one comes
     and as many as MAX_SWITCHES are known: who may connect may say any datapath id."""

@@ -7,7 +7,8 @@ from steering.core.admission.authorisation import Authorising
 from steering.core.handshakes.native_mptcp import leaves_alone
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import Attachment, SiteMap
-from steering.core.outputs import SyncRules
+from steering.core.outputs import Output, SyncRules
+from steering.core.part import Desired, McpsChange, Part
 from steering.core.pipeline.forwarding import (
     PORTS_MATCHED,
     Route,
@@ -25,28 +26,47 @@ from steering.model.rules import Meter, MeterBand, Rule
 from steering.model.source import Prefix
 
 
-class Natural:
+class Natural(Part):
     """Pure over (site, policy, graph): asked again for a switch whenever one of them changed."""
 
     def __init__(
         self,
         sitemap: SiteMap,
         policy: Policy,
+        graph: Graph,
         epochs: Mapping[int, int],
         disabled: frozenset[str],
         authorising: Authorising,
     ) -> None:
         self._authorising = authorising
         self._map = sitemap
+        self._graph = graph
         self._epochs = epochs
         self._unwildcard = "un-wildcarding" not in disabled
         self._punting = "steering" not in disabled
         self._returning = "pool-routes" not in disabled
+        self._take(policy)
+        self._metered = self._all_meters()
+
+    def _take(self, policy: Policy) -> None:
         self._service_ports = _few_ports(policy)
         self._meters = policy.meters
         # Servers are tried out where a rule is `hybrid`, and name the tokens of what a rule leaves alone: then
         # their SYN/ACKs are copied too (D-3.4c).
         self._trials = leaves_alone(policy)
+
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        self._take(policy)
+        return self._fresh_meters()
+
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        return self._fresh_meters()
+
+    def desired(self, dpid: int) -> Desired:
+        """Natural routing and admission, with the meters of their rules."""
+        graph = self._graph
+        forwarding, admission = self.forwarding(dpid, graph), self.admission(dpid, graph)
+        return Desired(self.meters(dpid), tuple(forwarding), tuple(admission))
 
     def forwarding(self, dpid: int, graph: Graph) -> list[Rule]:
         """LABEL and the misses of HOST: set before anything is admitted."""
@@ -98,13 +118,14 @@ class Natural:
                 bands.append(MeterBand(Meter.SYN_BASE + port.port, rate, max(10, rate // 10)))
         return tuple(bands)
 
-    def all_meters(self) -> dict[int, set[MeterBand]]:
-        """dpid -> its meters, to be compared with after a change."""
+    def _all_meters(self) -> dict[int, set[MeterBand]]:
         return {dpid: set(self.meters(dpid)) for dpid in self._map.switches}
 
-    def fresh_meters(self, before: dict[int, set[MeterBand]]) -> list[SyncRules]:
-        """Those that are new or changed since. None is ever deleted: that would take rules with it."""
-        fresh = {dpid: bands - before.get(dpid, set()) for dpid, bands in self.all_meters().items()}
+    def _fresh_meters(self) -> list[Output]:
+        """Those that are new or changed since this was asked last. None is ever deleted: that would take rules with
+        it."""
+        before, self._metered = self._metered, self._all_meters()
+        fresh = {dpid: bands - before.get(dpid, set()) for dpid, bands in self._metered.items()}
         return [
             SyncRules(dpid, (), (), tuple(sorted(bands, key=lambda band: band.meter)))
             for dpid, bands in fresh.items()

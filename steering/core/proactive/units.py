@@ -8,16 +8,17 @@ exact entries there; while one of them lives, SYNs of the subscriber are looked 
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from math import inf, log
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from steering.core.admission.authorisation import Authorising
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Steer
+from steering.core.part import Desired, McpsChange, Part
 from steering.core.proactive.rules import Led, proactive_rules, within
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.scoring import TIE, candidates, effective
@@ -25,9 +26,9 @@ from steering.core.sessions.flow_key import source_of
 from steering.core.sessions.table import Session, SessionTable
 from steering.model.decision import Filtered
 from steering.model.insertion import Governed, governed
+from steering.model.kept import Kept, KeptNetwork, KeptUnit, Lost, Piece
 from steering.model.network import Mcp, Network, PortRole, Trust
 from steering.model.policy import ALL_PORTS, Policy, Terms
-from steering.model.rules import Rule
 from steering.model.session import SessionState
 from steering.model.source import SourceMode
 
@@ -48,8 +49,10 @@ class Unit(NamedTuple):
     terms: Terms
 
 
-class Proactive:
-    """What is set ahead, and the moves from one MCP to another. `replace` is called before anything else."""
+class Proactive(Part):
+    """What is set ahead, and the moves from one MCP to another."""
+
+    keeps: ClassVar[Piece | None] = Piece.NETWORK
 
     def __init__(
         self,
@@ -57,6 +60,8 @@ class Proactive:
         graph: Graph,
         chooser: Chooser,
         table: SessionTable,
+        policy: Policy,
+        epochs: Mapping[int, int],
         disabled: frozenset[str],
         authorising: Authorising,
     ) -> None:
@@ -65,6 +70,7 @@ class Proactive:
         self._chooser = chooser
         self._table = table
         self._authorising = authorising
+        self._epochs = epochs
         self._off = bool({"proactive", "steering"} & disabled)
         self._apart = "one-mcp" in disabled
         self._unwildcard = "un-wildcarding" not in disabled
@@ -86,18 +92,23 @@ class Proactive:
         ] = {}  # unit, MCP, server, port -> newest first
         self._forced: dict[tuple[int, int], tuple[Terms, Terms]] = {}  # (id of terms, MCP) -> both terms
         self._forced_before = self._forced  # of the policy before: its terms are still in caches
+        self._take(policy)
 
-    def replace(self, policy: Policy) -> None:
-        """Another policy is in force; the next `tick` acts on it."""
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        """Exact entries at once for whoever the policy leads elsewhere."""
+        self._take(policy)
+        return self.tick(now)
+
+    def _take(self, policy: Policy) -> None:
         self._policy = policy
         self._forced_before, self._forced = self._forced, {}
         self._governed = () if self._off else governed(policy)
         self._seen = None
 
-    def rules(self, dpid: int, epoch: int) -> list[Rule]:
-        """What a switch should hold of it now."""
+    def desired(self, dpid: int) -> Desired:
         led = (Led(p, u.mcp, u.name in self.strays) for u in self.units.values() for p in u.prefixes)
-        return list(proactive_rules(self._map, dpid, epoch, led, self._unwildcard))
+        epoch = self._epochs[dpid]
+        return Desired(admission=tuple(proactive_rules(self._map, dpid, epoch, led, self._unwildcard)))
 
     def unit_of(self, address: bytes) -> Unit | None:
         """Whose connections are led by entries: the unit of a host's address, by longest prefix."""
@@ -120,27 +131,28 @@ class Proactive:
 
     # ---- moves ----------------------------------------------------------------------------------
 
-    def tick(self, now: float) -> tuple[list[Output], bool]:
-        """Whoever has to be led elsewhere: exact entries first. True when `rules` has changed."""
+    def tick(self, now: float) -> list[Output]:
+        """Whoever has to be led elsewhere: exact entries first."""
         if self._resuming or (not self._governed and not self.units):
-            return [], False
+            return []
         if self._look_again(now):
             self._wanted = {u.name: u for u in self._plan()}
             if self._wanted == self.units:
                 self._to_pin = None
             else:
                 self._to_pin = deque(s for s in self._table if self._must_be_pinned(s))
-        changed, self._mixed = self._mixed, False
-        changed |= now >= self._look and self._forget_strays(now)
+        self.changed |= self._mixed
+        self._mixed = False
+        self.changed |= now >= self._look and self._forget_strays(now)
         if self._to_pin is None:
-            return [], changed
+            return []
         outputs: list[Output] = []
         for _ in range(min(EACH_TICK, len(self._to_pin))):
             outputs += self.pin(self._to_pin.popleft())
-        if self._to_pin:
-            return outputs, changed
-        self._switch_over()
-        return outputs, True
+        if not self._to_pin:
+            self._switch_over()
+            self.changed = True
+        return outputs
 
     def _look_again(self, now: float) -> bool:
         """Whether something that decides on MCPs has changed, and stays."""
@@ -193,8 +205,8 @@ class Proactive:
                 else:
                     self.note(unit, session)
 
-    def mcps_changed(self) -> None:
-        """The site has other MCPs now. Nobody is led to one that went: SYNs are looked at until the next `tick`."""
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        """Nobody is led to one that went: SYNs are looked at until the next `tick`."""
         known = self._map.mcps
         self._wanted = {n: u for n, u in self._wanted.items() if u.mcp in known}
         self._by_prefix = {
@@ -204,6 +216,7 @@ class Proactive:
         self.units = {n: u for n, u in self.units.items() if u.mcp in known}
         self._forced.clear()  # by MCPs' ids; the chooser, which goes by the identity of terms, forgets with it
         self._seen, self._to_pin = None, None
+        return []
 
     def _forget_strays(self, now: float) -> bool:
         """Whether a unit's last old session is over, so that its SYNs need not be looked at any more."""
@@ -243,29 +256,51 @@ class Proactive:
 
     # ---- over a restart -------------------------------------------------------------------------
 
-    def resume(self, led: Iterable[tuple[str, tuple[Network, ...], int, bool]]) -> None:
-        """Lead as an earlier controller did (unit, prefixes, MCP id, whether its SYNs are looked at), whatever policy
-        says, until `resumed`: nobody is moved before it is known who lives where."""
+    @property
+    def revision(self) -> int:
+        return self.changes
+
+    def snapshot(self, now: float) -> Kept:
+        """Who is led."""
+        mcps = self._map.mcps
+        units = (
+            KeptUnit(u.name, u.prefixes, mcps[u.mcp].name, u.name in self.strays) for u in self.units.values()
+        )
+        return Kept(network=KeptNetwork((), tuple(units)))
+
+    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
+        """Lead as an earlier controller did, whatever policy says, until `recovered`: nobody is moved before it is
+        known who lives where."""
+        mcps = {mcp.name: mcp.id for mcp in self._map.site.mcps}
+        led = [unit for unit in kept.network.units if unit.mcp in mcps and self._is_within(unit.prefixes)]
         rules = {one.name: one.rule for one in self._governed}
-        for name, prefixes, mcp, asked in () if self._off else led:
-            rule = rules.get(name)
+        for told in () if self._off else led:
+            rule = rules.get(told.name)
+            mcp = mcps[told.mcp]
             terms = self._only(rule.then if rule else Terms(), mcp)
-            self.units[name] = Unit(name, prefixes, mcp, rule.name if rule else "", terms)
-            if asked:
-                self.strays[name] = set()
+            self.units[told.name] = Unit(told.name, told.prefixes, mcp, rule.name if rule else "", terms)
+            if told.asked:
+                self.strays[told.name] = set()
         self._index()
         self._resuming = bool(self.units)
+        return {Lost.UNIT: len(kept.network.units) - len(led)}
 
-    def resumed(self, now: float) -> None:
+    def _is_within(self, prefixes: Iterable[Network]) -> bool:
+        """Whether all of them are the site's."""
+        known = self._map.access_prefixes()
+        return all(any(within(p, q) for q in known) for p in prefixes)
+
+    def recovered(self, now: float) -> list[Output]:
         """All that lives is known: whoever policy leads elsewhere may be moved, when MCPs had the time to answer."""
         if not self._resuming:
-            return
+            return []
         self._resuming = False
         asked = self.strays.keys() | set()
         self._find_strays(self.units)
         self._mixed |= self.strays.keys() != asked
         self._links, self._links_since = self._graph.version, now + SETTLE - STABLE
         self._seen = ()
+        return []
 
     # ---- whose a join is --------------------------------------------------------------------------
 

@@ -6,13 +6,14 @@ is all, less (an offer, held until it is accepted or lapses), or a named refusal
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from steering.core import inputs
 from steering.core.counters import Counters
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, SyncRules
+from steering.core.part import Desired, McpsChange, Part
 from steering.core.reservations.capacity import Capacity, Hops
 from steering.core.reservations.codec import kept, leads, revived, session_of
 from steering.core.reservations.record import Leg, Reservation, legs_of_session, legs_of_subscriber, places_of
@@ -20,11 +21,10 @@ from steering.core.reservations.rules import Builder, Wanted
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.sessions.flow_key import parts_of
 from steering.core.sessions.table import Session, SessionTable
-from steering.model.kept import KeptReservation
+from steering.model.kept import Kept, KeptReservation, Lost, Piece
 from steering.model.network import Mcp, Network, PortRef
 from steering.model.policy import Policy
 from steering.model.reservation import Became, Denied, Level, ReservationRequest, Standing
-from steering.model.rules import MeterBand, Rule
 
 PATH_NUMBERS = range(1, 240)  # 0 is the path of all that reserved nothing, the last are core.oldpaths's
 LEAST = 64_000  # bits/s: less is no offer
@@ -38,8 +38,11 @@ class Verdict(NamedTuple):
     denied: Denied | None
 
 
-class Reserving:
+class Reserving(Part):
     """`disabled` switches the deed off, for a negative control: answers stay the same, nothing is enforced."""
+
+    keeps: ClassVar[Piece | None] = Piece.RESERVATIONS
+    sends_changes: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -77,10 +80,14 @@ class Reserving:
             inputs.RenewReservation: self._renew,
             inputs.ReleaseReservation: self._release,
         }
-        self.replace(policy)
+        self._take(policy)
 
-    def replace(self, policy: Policy) -> None:
-        """Another policy is in force: it answers what is asked from now on, leases stay."""
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        """It answers what is asked from now on, leases stay."""
+        self._take(policy)
+        return []
+
+    def _take(self, policy: Policy) -> None:
         self.policy = policy
         self.capacity.share = policy.reservations.share
         self._prefixes: dict[str, tuple[Network, ...]] = {s.id: s.prefixes for s in policy.subscribers}
@@ -311,7 +318,7 @@ class Reserving:
                 self._fit_again(one, moved)
         return self._sync()
 
-    def mcps_changed(self) -> list[Output]:
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """What was reserved at an MCP that the site has no more is lost."""
         for one in list(self.by_id.values()):
             if one.mcp not in self._map.mcps:
@@ -350,13 +357,21 @@ class Reserving:
 
     # ---- over a restart -------------------------------------------------------------------------
 
-    def kept(self, now: float) -> tuple[KeptReservation, ...]:
-        """All of them, for the next controller."""
-        return tuple(kept(one, self._map.mcps[one.mcp].name, now) for one in self.by_id.values())
+    @property
+    def revision(self) -> int:
+        return self.changes
 
-    def restore(self, told: KeptReservation, now: float) -> bool:
+    def snapshot(self, now: float) -> Kept:
+        """All of them, for the next controller."""
+        mcps = self._map.mcps
+        return Kept(reservations=tuple(kept(one, mcps[one.mcp].name, now) for one in self.by_id.values()))
+
+    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
+        return {Lost.RESERVATION: sum(not self._take_back(told, now) for told in kept.reservations)}
+
+    def _take_back(self, told: KeptReservation, now: float) -> bool:
         """Take back what an earlier controller granted, if there is a place for it; before any switch is filled.
-        Nobody looks for its session until `returned`."""
+        Nobody looks for its session until `recovered`."""
         mcp = next((mcp for mcp in self._map.site.mcps if mcp.name == told.mcp), None)
         if told.remaining <= 0:
             self.ended.append((told.id, Became.EXPIRED if told.granted else Became.LAPSED))
@@ -382,10 +397,10 @@ class Reserving:
             self._fit(one, tuple(legs), told.routes)
         return True
 
-    def returned(self) -> None:
+    def recovered(self, now: float) -> list[Output]:
         """The switches have told of their sessions: reservations are theirs again, or over."""
         if not self.returning:
-            return
+            return []
         self.returning, self._dirty = False, True
         self._slots.recover(self._prefixes)
         for one in list(self.by_id.values()):
@@ -400,6 +415,7 @@ class Reserving:
                 if not one.legs:
                     self._end(one, Became.LOST)
         self._count_slots()
+        return []
 
     # ---- switches -------------------------------------------------------------------------------
 
@@ -408,11 +424,10 @@ class Reserving:
         for port, kilobits in speeds.items():
             self.capacity.speeds[PortRef(dpid, port)] = kilobits * 1000
 
-    def fill(self, dpid: int) -> tuple[tuple[MeterBand, ...], tuple[Rule, ...]]:
-        """Meters and rules of a switch that is being filled."""
+    def desired(self, dpid: int) -> Desired:
         wanted = self._wanted().get(dpid, Wanted())
         self._installed[dpid] = wanted
-        return tuple(wanted.meters.values()), tuple(wanted.rules.values())
+        return Desired(tuple(wanted.meters.values()), tuple(wanted.rules.values()))
 
     def _wanted(self) -> dict[int, Wanted]:
         return {} if self._disabled else self._builder.build(self.by_id.values(), self._prefixes)

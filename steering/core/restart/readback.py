@@ -7,6 +7,8 @@ A cookie tells owner, kind, MCP and token; the match tells the 5-tuple. What a c
 from steering.core.counters import Counters
 from steering.core.inputs import EntriesRead, ObservedEntry
 from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output
+from steering.core.part import Part
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.table import Session, SessionTable, Subflow
 from steering.model.network import PortRole
@@ -16,7 +18,7 @@ _GATEWAY = PortRole.GATEWAY
 _INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # of an entry whose session has a token
 
 
-class Recovery:
+class Recovery(Part):
     """Adopts observed entries into the session table. `disabled`: for the control, none is believed."""
 
     def __init__(
@@ -142,6 +144,6 @@ class Recovery:
                 del wanted[entry[:7]]
         return tuple(wanted.values()), unknown
 
-    def finish(self) -> None:
-        """Every switch has been read."""
+    def recovered(self, now: float) -> list[Output]:
         self._returns.clear()
+        return []

@@ -8,6 +8,8 @@ from steering.core.network.link_cost import slope
 from steering.core.network.loaded_paths import LoadedPaths
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import Attachment, SiteMap
+from steering.core.outputs import Output
+from steering.core.part import McpsChange, Part
 from steering.core.selection.mcp_health import McpHealth
 from steering.core.selection.quotas import Allowance, allowance
 from steering.core.selection.rulebook import Answer, Question, Rulebook
@@ -39,7 +41,7 @@ class Asked(NamedTuple):
     version: int
 
 
-class Chooser:
+class Chooser(Part):
     """Holds the policy in force. Pure but for its caches."""
 
     def __init__(self, sitemap: SiteMap, policy: Policy, graph: Graph, neighbours: Neighbours) -> None:
@@ -56,12 +58,19 @@ class Chooser:
         self._loaded = LoadedPaths(graph)
         self.excluded: dict[int, Filtered] = {}  # MCPs that get no new session, and why
         self._outside: dict[int, float] = {}  # load that others report, empty when nobody does
-        self.replace(policy)
-        self.mcps_changed()
+        self._take(policy)
+        self._index()
 
-    def mcps_changed(self, forget: Collection[int] = ()) -> None:
-        """The site has other MCPs now. What is known of the health of `forget` and of those that went is not kept, but
-        that an operator drains one that stays."""
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        """What is known of the health of an MCP that went or is another now is not kept, but that an operator drains
+        one that stays."""
+        self._index(change.others)
+        for number, mcp in self._map.mcps.items():
+            if {mcp.inside, mcp.outside} & change.down:
+                self.health[number].port(False, now)
+        return []
+
+    def _index(self, forget: Collection[int] = ()) -> None:
         known = self._map.mcps
         draining = {number for number, health in self.health.items() if health.draining}
         for number in list(self.health):
@@ -76,8 +85,13 @@ class Chooser:
         self._candidates.clear()
         self._effective.clear()
 
-    def replace(self, policy: Policy) -> None:
-        """Another policy is in force from now on."""
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        """It decides from now on; whoever is asked next is asked with MCPs as they are now."""
+        self._take(policy)
+        self.refresh(now)
+        return []
+
+    def _take(self, policy: Policy) -> None:
         self.policy = policy
         self.rulebook = Rulebook(policy)
         self._candidates.clear()
@@ -198,6 +212,10 @@ class Chooser:
         factor = slope(utilisation)
         if self._loaded.weigh(port, factor):
             self._candidates.clear()
+
+    def tick(self, now: float) -> list[Output]:
+        self.refresh(now)
+        return []
 
     def refresh(self, now: float) -> None:
         """Look at health, load and neighbours again: often enough, and not at every SYN."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from steering.core.counters import Abort, Counters
 from steering.core.inputs import WatchedSeen
 from steering.core.outputs import Output, Release, SendFrame, Steer
+from steering.core.part import McpsChange, Part
 from steering.core.selection.mcp_health import McpHealth
 from steering.core.sessions.table import Session, SessionTable, Subflow
 from steering.core.sessions.teardown import Ending
@@ -26,7 +27,7 @@ EACH_TICK = 200  # sessions of dead MCPs
 SCAN = 5.0  # seconds between two looks for sessions that a dead MCP still has
 
 
-class Aborting:
+class Aborting(Part):
     """`health` of each MCP; one is dead once it has been gone for GRACE without a break."""
 
     def __init__(
@@ -84,10 +85,16 @@ class Aborting:
         health = self._health.get(mcp)
         return mcp != 0 if health is None else health.gone
 
-    def removed(self, mcp: int) -> None:
-        """An MCP is none any more: its sessions end as those of a dead one, from the next tick on."""
-        self._scans.pop(mcp, None)
-        self._orphans += [session.id for session in self._table if session.mcp == mcp]
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        """Sessions of an MCP that is another one now end at once. Those of one that is none any more end as a dead
+        one's, from the next tick on."""
+        outputs: list[Output] = []
+        for session in [one for one in self._table if one.mcp in change.others]:
+            outputs += self.abort(session, now, Refusal.MCP_UNREACHABLE)
+        for number in change.gone:
+            self._scans.pop(number, None)
+            self._orphans += [session.id for session in self._table if session.mcp == number]
+        return outputs
 
     def refusal(self, session: Session) -> Refusal | None:
         """Why a session gets no more subflows: it is being aborted, or its MCP is not there."""

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from steering.core.counters import Counters
 from steering.core.inputs import ObservedEntry
 from steering.core.outputs import Output, RemoveEntries
+from steering.core.part import Part
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.table import BOTH_FINS, HOST_FIN, MCP_FIN, Session, SessionTable, Subflow
 from steering.model.network import PortRole
-from steering.model.policy import Timers
+from steering.model.policy import Policy, Timers
 from steering.model.session import EntryKind, SessionState
 from steering.wire.handshake import Handshake
 from steering.wire.segment import Flags
@@ -22,7 +23,7 @@ from steering.wire.segment import Flags
 SCANNED_EACH_TICK = 5_000  # sessions looked at for silence
 
 
-class Ending:
+class Ending(Part):
     """Watches for the end of what is in the table."""
 
     def __init__(self, table: SessionTable, timers: Timers, counters: Counters) -> None:
@@ -33,6 +34,10 @@ class Ending:
         self._legs: dict[FlowKey, Session] = {}  # server legs that outlived their initial subflow
         self._to_scan: deque[int] = deque()
         self.pin: Callable[[Session], list[Output]] = lambda session: []  # set by the engine
+
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        self.timers = policy.timers
+        return []
 
     def fin(self, role: PortRole, handshake: Handshake, now: float) -> list[Output]:
         """A FIN was seen, coming in at a port of this role."""

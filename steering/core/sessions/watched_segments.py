@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from steering.core.counters import Counters
 from steering.core.inputs import WatchedSeen
 from steering.core.outputs import Output
+from steering.core.part import McpsChange, Part
 from steering.core.selection.mcp_health import McpHealth
 from steering.core.sessions.abort import Aborting
 from steering.core.sessions.flow_key import flow_key
@@ -15,7 +16,7 @@ from steering.model.policy import Policy
 from steering.model.session import Watch
 
 
-class Watching:
+class Watching(Part):
     """`keys` learns keys and judges joins, `aborting` ends sessions. Limits and timers are those at the start."""
 
     def __init__(
@@ -31,6 +32,9 @@ class Watching:
         self.keys = KeyWatch(table, ending, policy.limits, policy.timers, counters, refuse)
         self.returned: Callable[[WatchedSeen, float], list[Output]] = lambda seen, now: []  # core.reverse
         self.aborting = Aborting(table, ending, policy.limits, policy.timers, counters, health)
+
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        return self.aborting.mcps_changed(change, now)
 
     def seen(self, seen: WatchedSeen, now: float) -> list[Output]:
         """Keys, a join's proof, or what an abort waits for."""

@@ -16,6 +16,7 @@ from steering.core.inputs import (
 )
 from steering.core.outputs import FillSwitch, SendFrame, Steer, SyncRules
 from steering.core.sessions.table import Session
+from steering.core.snapshots.kept import sessions
 from steering.model.network import Interception, Mcp, PortRef
 from steering.model.policy import Insertion, Policy, PolicyRule, Subscriber, Terms, Weights, When
 from steering.model.reservation import Level, ReservationRequest
@@ -277,4 +278,4 @@ def test_what_is_kept_names_no_session_of_one_that_went():
     assert session.unit is not None and session.mcp == core.id
     replaced(lab, edge)
     assert list(lab.table) == [session]
-    assert lab.engine.keeping.sessions()[0] == []
+    assert sessions(lab.engine)[0] == []

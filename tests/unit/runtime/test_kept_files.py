@@ -150,7 +150,8 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
 
 def keeper(folder: Path, **more) -> Keeper:
     folder.mkdir(mode=0o700, exist_ok=True)
-    return Keeper(Engine(off_path_site(), Policy(), epoch=1), folder, lambda: 100.0, **more)
+    engine = Engine(off_path_site(), Policy(), epoch=1)
+    return Keeper(engine, engine.counters, folder, lambda: 100.0, **more)
 
 
 def restored(one: Keeper) -> Kept:

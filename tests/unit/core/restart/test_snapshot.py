@@ -9,7 +9,8 @@ from steering.core import inputs
 from steering.core.engine import Engine
 from steering.core.outputs import FillSwitch, Prefer
 from steering.core.sessions.flow_key import flow_key
-from steering.model.kept import Kept, KeptNetwork, Lost
+from steering.core.snapshots import kept as snapshots
+from steering.model.kept import Kept, KeptNetwork, Lost, Piece, merged
 from steering.model.network import NetworkAccessType, PortRef, PortRole
 from steering.model.policy import Pooling, Terms
 from steering.model.reservation import Became, Level, ReservationRequest, Standing
@@ -39,11 +40,9 @@ CELLULAR = NetworkAccessType.CELLULAR
 
 def kept(driver: Any) -> Kept:
     """What would be on disk."""
-    keeping = driver.engine.keeping
-    begun, _ = keeping.sessions()
-    return Kept(
-        keeping.network(), keeping.reservations(driver.now), keeping.usage(), tuple(s for _, s in begun)
-    )
+    begun, _ = snapshots.sessions(driver.engine)
+    pieces = [snapshots.kept(driver.engine, piece, driver.now) for piece in Piece]
+    return merged([*pieces, Kept(sessions=tuple(s for _, s in begun))])
 
 
 def held_by(driver: Driver, bytes_of: dict[int, int] | None = None) -> dict[int, list[inputs.ObservedEntry]]:
@@ -305,9 +304,8 @@ def test_while_switches_come_back_entries_lead_as_before_and_nobody_is_moved() -
     after = Next(lab, told)
     after.driver.up(1)
     ahead = {r.match: r.actions for r in after.driver.fills[1].admission if 4_000 <= r.priority < 4_400}
-    assert ahead and ahead == {
-        r.match: r.actions for r in lab.engine._admission(1) if 4_000 <= r.priority < 4_400
-    }
+    rules = lab.engine.pinning.proactive.desired(1).admission
+    assert ahead and ahead == {r.match: r.actions for r in rules if 4_000 <= r.priority < 4_400}
     after.driver.give(inputs.McpAdmin(lab.home.id, True))
     after.driver.give(inputs.Tick())
     assert after.driver.engine.pinning.proactive.units["host"].mcp == lab.home.id
@@ -335,12 +333,12 @@ def test_a_session_that_is_over_is_told_once_and_one_with_entries_too() -> None:
     lab = Ahead()
     lab.told(UE_LTE, 40_000)
     lab.told(UE_LTE, 40_001, key=b"another1")
-    begun, over = lab.engine.keeping.sessions()
+    begun, over = snapshots.sessions(lab.engine)
     assert (len(begun), over) == (2, [])
     gone, pinned = list(lab.table)
     lab.engine.pinning.ending.end(gone)
     lab.proactive.pin(pinned)
-    found = [number for _ in range(3) for number in lab.engine.keeping.sessions()[1]]
+    found = [number for _ in range(3) for number in snapshots.sessions(lab.engine)[1]]
     assert sorted(found) == [gone.id, pinned.id]
 
 

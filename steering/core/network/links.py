@@ -1,0 +1,103 @@
+"""Links as they are believed: what discovery or the site file says, less what a switch that is away cannot show.
+
+Silence of a switch that cannot be reached says nothing about its links: such a link stays for as long as the switch is
+away, and for `REVERIFY` seconds after it came back. A link that an earlier controller kept is believed likewise.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from steering.core.network.graph import Graph
+from steering.core.network.site_index import SiteMap
+from steering.core.network.switch import Switches
+from steering.core.outputs import Output
+from steering.core.part import NEVER, Part
+from steering.model.kept import Kept, KeptNetwork, Lost, Piece
+from steering.model.network import PortRef
+
+REVERIFY = 10.0  # seconds a link of a switch that came back may stay unconfirmed
+
+
+class BelievedLinks(Part):
+    """The one writer of the graph's links. `changed`: static rules have to follow; a caller that brings the switches
+    in line at once uses the answers of `remove` and `lost` instead."""
+
+    keeps: ClassVar[Piece | None] = Piece.NETWORK
+
+    def __init__(self, sitemap: SiteMap, graph: Graph, switches: Switches) -> None:
+        self._map = sitemap
+        self._graph = graph
+        self._switches = switches
+        self._unconfirmed: dict[
+            tuple[PortRef, PortRef], float
+        ] = {}  # whose loss is not believed -> until when
+
+    def up(self, a: PortRef, b: PortRef) -> None:
+        """The direction a -> b was seen. An attachment is never a link, whatever arrives there."""
+        self._unconfirmed.pop((a, b), None)
+        if a not in self._map.attachments and b not in self._map.attachments:
+            self.changed |= self._graph.add(a, b)
+
+    def down(self, a: PortRef, b: PortRef) -> bool:
+        """The direction a -> b is not seen any more. True if it is believed, and was there."""
+        if not all(self._switches.is_connected(end.dpid) for end in (a, b)):
+            self._unconfirmed[(a, b)] = NEVER
+            return False
+        return self._graph.remove(a, b)
+
+    def port_up(self, port: PortRef) -> None:
+        """A port of a site that declares its links has its link again."""
+        for link in self._map.site.links:
+            if port in (link.a, link.b):
+                self.changed |= self._graph.add(link.a, link.b)
+                self.changed |= self._graph.add(link.b, link.a)
+
+    def port_down(self, port: PortRef) -> bool:
+        """A port lost its link: whatever leads over it is gone. True if there was something."""
+        gone = [self._graph.remove(a, b) for a, b in self._graph.links_at(port)]
+        return any(gone)
+
+    def switch_up(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
+        """A switch came (back), with these ports: from now on its links can be seen, or are down already."""
+        for pair in list(self._unconfirmed):
+            ends = [end for end in pair if end.dpid == dpid]
+            if any(not ports.get(end.port, True) for end in ends):
+                del self._unconfirmed[pair]
+                self.changed |= self._graph.remove(*pair)
+            elif ends:
+                self._unconfirmed[pair] = now + REVERIFY
+
+    def due(self) -> float:
+        return min(self._unconfirmed.values(), default=NEVER)
+
+    def tick(self, now: float) -> list[Output]:
+        for pair, deadline in list(self._unconfirmed.items()):
+            if deadline <= now:
+                del self._unconfirmed[pair]
+                self.changed |= self._graph.remove(*pair)
+        return []
+
+    # ---- over a restart -------------------------------------------------------------------------
+
+    @property
+    def revision(self) -> int:
+        return self._graph.version
+
+    def snapshot(self, now: float) -> Kept:
+        """Links of the site file need not be kept."""
+        discovered = self._map.site.discover
+        links = tuple((link.a, link.b) for link in self._graph.links()) if discovered else ()
+        return Kept(network=KeptNetwork(links, ()))
+
+    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
+        return {Lost.LINK: sum(not self._take_back(a, b) for a, b in kept.network.links)}
+
+    def _take_back(self, a: PortRef, b: PortRef) -> bool:
+        """Believed until both ends had time to show it, as one whose switch was away for a moment."""
+        known = self._map.switches
+        ends = self._map.attachments
+        if not self._map.site.discover or a.dpid not in known or b.dpid not in known or {a, b} & ends.keys():
+            return False
+        self._graph.add(a, b)
+        self._unconfirmed[a, b] = NEVER
+        return True

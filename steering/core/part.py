@@ -1,0 +1,178 @@
+"""What every feature of the engine offers. The engine knows features only as parts, in one list, and loops over them.
+
+A feature is a class that inherits from `Part`, writes the methods it needs, and is registered in
+`steering.core.engine`. What it does not write does nothing. `docs/design/parts.rst` shows one from its file to its
+registration.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from math import inf
+from typing import ClassVar, NamedTuple
+
+from steering.core.network.switch import RuleKey
+from steering.core.outputs import Output
+from steering.model.kept import Kept, Lost, Piece
+from steering.model.network import Attachment, PortRef
+from steering.model.policy import Policy
+from steering.model.rules import MeterBand, Rule
+
+ALWAYS, NEVER = -inf, inf  # times of a next wish
+
+
+class McpsChange(NamedTuple):
+    """The site has other MCPs now; the site index and the graph have them already, the parts take the change.
+
+    `before`: what hung at each port until now. `gone`: ids of MCPs that are none any more. `others`: ids of MCPs that
+    stay and are others to their sessions (model.network.is_other). `down`: ports of MCPs whose link is known to be
+    down, since no switch tells that a second time.
+    """
+
+    before: Mapping[PortRef, Attachment]
+    gone: tuple[int, ...]
+    others: frozenset[int]
+    down: frozenset[PortRef]
+
+
+class Desired(NamedTuple):
+    """What one switch should hold of one part. A switch that is filled gets the meters first, then `forwarding`
+    (tables LABEL and HOST), and `admission` (all other tables) only when it can forward."""
+
+    meters: tuple[MeterBand, ...] = ()
+    forwarding: tuple[Rule, ...] = ()
+    admission: tuple[Rule, ...] = ()
+
+
+NOTHING = Desired()
+
+
+class Part:
+    """One feature. Methods return outputs; the engine leaves out rule changes and frames for a switch that is not
+    filled, since what such a switch should hold comes with its filling."""
+
+    changed: bool = False
+    """Set by a part whose `desired` is another than before; the engine brings the switches in line and clears it."""
+
+    sends_changes: ClassVar[bool] = False
+    """True: the part sends the changes of its rules itself, and `desired` is asked only to fill a switch."""
+
+    keeps: ClassVar[Piece | None] = None
+    """The piece of the kept state (a file of the state directory) that `snapshot` is in; None: it keeps nothing."""
+
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        """Another policy is in force; live sessions keep their MCP. The engine then brings the switches in line."""
+        return []
+
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        """The site has other MCPs now. The engine then brings the switches in line."""
+        return []
+
+    def desired(self, dpid: int) -> Desired:
+        """Meters and static rules that a switch should hold of this part now."""
+        return NOTHING
+
+    def filled(self, dpid: int) -> None:
+        """A switch is about to get all that was desired of it, and its meters anew."""
+
+    def synced(self, outputs: list[Output]) -> list[Output]:
+        """These changes of desired rules are about to leave after a tick; a part may ask for their confirmation."""
+        return outputs
+
+    def due(self) -> float:
+        """When `tick` is wished for next, seconds: at every tick if this is not written."""
+        return ALWAYS
+
+    def tick(self, now: float) -> list[Output]:
+        """Time has passed: at most some twenty times a second, and not before `due`."""
+        return []
+
+    @property
+    def revision(self) -> int:
+        """A number that is another whenever `snapshot` is."""
+        return 0
+
+    def snapshot(self, now: float) -> Kept:
+        """What has to outlive this controller: only the fields of this part are set."""
+        return Kept()
+
+    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
+        """Take back what an earlier controller kept, before any switch connects. How much of it could not be."""
+        return {}
+
+    def recovered(self, now: float) -> list[Output]:
+        """Every switch has told of its sessions after a restart, or had the time to."""
+        return []
+
+
+class Parts:
+    """All parts, in the order in which they are told of what happens."""
+
+    def __init__(self, parts: Iterable[Part]) -> None:
+        self.all = tuple(parts)
+        self._ticking = [part for part in self.all if type(part).tick is not Part.tick]
+        self._desiring = [part for part in self.all if type(part).desired is not Part.desired]
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self.all)
+
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        return [output for part in self.all for output in part.policy_replaced(policy, now)]
+
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        return [output for part in self.all for output in part.mcps_changed(change, now)]
+
+    def tick(self, now: float) -> list[Output]:
+        """Those that wished for it by now."""
+        return [output for part in self._ticking if part.due() <= now for output in part.tick(now)]
+
+    def due(self) -> float:
+        """The earliest wish."""
+        return min(part.due() for part in self._ticking)
+
+    def take_changed(self) -> bool:
+        """Whether some part wants other rules than before; from now on none does."""
+        changed = any(part.changed for part in self.all)
+        for part in self.all:
+            part.changed = False
+        return changed
+
+    def followed(self, dpid: int) -> dict[RuleKey, Rule]:
+        """What a switch should hold of the parts whose changes the engine sends."""
+        found: dict[RuleKey, Rule] = {}
+        for part in self._desiring:
+            if not part.sends_changes:
+                desired = part.desired(dpid)
+                found |= {rule.key: rule for rule in (*desired.forwarding, *desired.admission)}
+        return found
+
+    def filling(self, dpid: int) -> tuple[Desired, dict[RuleKey, Rule]]:
+        """What a switch that is being filled should hold of all parts, and what of it the engine follows."""
+        meters: list[MeterBand] = []
+        forwarding: list[Rule] = []
+        admission: list[Rule] = []
+        followed: dict[RuleKey, Rule] = {}
+        for part in self.all:
+            part.filled(dpid)
+        for part in self._desiring:
+            desired = part.desired(dpid)
+            meters += desired.meters
+            forwarding += desired.forwarding
+            admission += desired.admission
+            if not part.sends_changes:
+                followed |= {rule.key: rule for rule in (*desired.forwarding, *desired.admission)}
+        return Desired(tuple(meters), tuple(forwarding), tuple(admission)), followed
+
+    def synced(self, outputs: list[Output]) -> list[Output]:
+        for part in self.all:
+            outputs = part.synced(outputs)
+        return outputs
+
+    def restore(self, kept: Kept, now: float) -> Counter[Lost]:
+        """How much of it could not be taken back, only what is more than none."""
+        lost: Counter[Lost] = Counter()
+        for part in self.all:
+            lost += Counter(part.restore(kept, now))
+        return lost
+
+    def recovered(self, now: float) -> list[Output]:
+        return [output for part in self.all for output in part.recovered(now)]

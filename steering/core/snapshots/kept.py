@@ -1,0 +1,24 @@
+"""What has to outlive this controller, for the store: pieces as a whole, sessions by what is new."""
+
+from steering.core.engine import Engine
+from steering.model.kept import Kept, KeptSession, Piece, merged
+
+
+def revision(engine: Engine, piece: Piece) -> int:
+    """A number that is another whenever the piece is."""
+    return sum(part.revision for part in engine.parts if part.keeps is piece)
+
+
+def kept(engine: Engine, piece: Piece, now: float) -> Kept:
+    """One piece: only its fields are set."""
+    return merged(part.snapshot(now) for part in engine.parts if part.keeps is piece)
+
+
+def sessions(engine: Engine) -> tuple[list[tuple[int, KeptSession]], list[int]]:
+    """Sessions by id that began or changed since this was asked last, and the ids of those that are over."""
+    return engine.kept_sessions.news()
+
+
+def restored(engine: Engine) -> bool:
+    """Whether all that will be taken back has been."""
+    return engine.kept_sessions.finished
