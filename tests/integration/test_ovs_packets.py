@@ -32,9 +32,9 @@ from steering.model.session import Entry, Watch, pack_cookie
 from steering.openflow.encode import delete_by_cookie, flow_mod, meter_mod
 from steering.openflow.packetin import parse_packet_in
 from steering.openflow.templates import entry_add, release
-from tests.fakes.flowtable import FakeFlowTable
-from tests.fakes.packet import packet_of
 from tests.integration.ovs import Switch, switch
+from tests.support.fakes.flowtable import FakeFlowTable
+from tests.support.fakes.packet import packet_of
 from tests.unit.openflow.forms import ROLE, made
 
 HOST = "0a:00:00:00:00:99"

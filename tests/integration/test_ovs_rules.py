@@ -19,8 +19,8 @@ from steering.model.session import Entry, Watch, pack_cookie
 from steering.openflow.encode import delete_by_cookie, flow_mod, meter_mod
 from steering.openflow.flowstats import parse
 from steering.openflow.templates import entry_add, entry_delete
-from tests.fakes.ruleforms import RuleRefused, check
 from tests.integration.ovs import Switch, switch
+from tests.support.fakes.ruleforms import RuleRefused, check
 from tests.support.sites import Driver
 from tests.unit.openflow.forms import SOME_ENTRIES, WATCHED_ENTRIES, every_form, made
 

@@ -8,8 +8,15 @@ from typing import Self
 from steering.model.rules import OWNER, CookieKind, PacketClass
 from steering.wire.craft import tcp_frame
 from steering.wire.crypto import token
-from tests.fakes.rawswitch import FLOW_MOD, PACKET_OUT, RawSwitch, Seen, read_flow_mod, read_packet_out
 from tests.process.running import LINKS, SITE, Running
+from tests.support.fakes.rawswitch import (
+    FLOW_MOD,
+    PACKET_OUT,
+    RawSwitch,
+    Seen,
+    read_flow_mod,
+    read_packet_out,
+)
 
 KEY = bytes.fromhex("1b6ffbbde3984628")
 TOKEN = token(1, KEY)

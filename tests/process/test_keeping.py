@@ -9,7 +9,6 @@ import pytest
 
 from steering.model.rules import PacketClass, Table
 from steering.wire.craft import tcp_frame
-from tests.fakes.rawswitch import MULTIPART_REQUEST
 from tests.process.network import (
     KEY,
     LTE_HOST,
@@ -19,8 +18,9 @@ from tests.process.network import (
     TOKEN,
     Network,
 )
+from tests.process.rest_calls import ask, within
 from tests.process.running import SITE
-from tests.process.test_rest import ask, within
+from tests.support.fakes.rawswitch import MULTIPART_REQUEST
 
 CAPACITIES = """\
 links:

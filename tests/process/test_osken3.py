@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.rawswitch import RawSwitch
 from tests.process.network import Network
 from tests.process.running import ROOT, Running, environment
+from tests.support.fakes.rawswitch import RawSwitch
 
 pytestmark = pytest.mark.timeout(600)  # the first run installs a whole environment
 OLD = "os-ken==3.1.1"

@@ -5,7 +5,6 @@ import json
 import socket
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,52 +16,15 @@ import pytest
 
 from steering.northbound.events import MAX_STREAMS
 from steering.runtime.protocol import REQUEST_TIME
-from tests.fakes.rawswitch import RawSwitch
-from tests.process.running import LINKS, ROOT, SITE, Running, environment
-
-
-def steering(running: Running, *words: str) -> subprocess.CompletedProcess[str]:
-    """A client command against a running controller."""
-    command = [sys.executable, "-m", "steering", *words, "--state-dir", str(running.state)]
-    return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
-
-
-def ask(
-    running: Running,
-    method: str,
-    path: str,
-    body: Any = None,
-    token: str = "",
-    context: ssl.SSLContext | None = None,
-    **headers: str,
-) -> http.client.HTTPResponse:
-    """One request; the answer, to be read."""
-    url = urlsplit((running.state / "rest").read_text().strip())
-    kind: Any = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    more = {"context": context} if url.scheme == "https" else {}
-    connection = kind("127.0.0.1", url.port, timeout=10, **more)
-    sent = {"Authorization": f"Bearer {token or (running.state / 'token').read_text().strip()}"}
-    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    if body is not None:
-        sent["Content-Type"] = "application/json"
-    connection.request(method, path, body=None if body is None else json.dumps(body), headers=sent)
-    response: http.client.HTTPResponse = connection.getresponse()
-    return response
+from tests.process.rest_calls import ask, certificates, steering, within
+from tests.process.running import LINKS, SITE, Running
+from tests.support.fakes.rawswitch import RawSwitch
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with Running(tmp_path_factory.mktemp("rest")) as found:
         yield found
-
-
-def within(seconds: float, check: Any) -> float:
-    """How long it took until `check` held."""
-    began = time.monotonic()
-    while not check():
-        assert time.monotonic() - began < seconds
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def mcp(running: Running) -> Any:
@@ -219,38 +181,6 @@ def test_streams_up_to_the_bound_leave_the_rest_usable(tmp_path: Path) -> None:
 
 
 # ---- TLS ---------------------------------------------------------------------------------------
-
-
-def openssl(folder: Path, *words: str) -> None:
-    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-
-
-def certificates(folder: Path) -> None:
-    """A CA, a certificate of the server and one of a client, and a stranger's."""
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    for name in ("ca", "stranger"):
-        openssl(
-            folder,
-            "req",
-            "-x509",
-            *key,
-            "-keyout",
-            f"{name}.key",
-            "-out",
-            f"{name}.pem",
-            "-subj",
-            f"/CN={name}",
-        )
-    (folder / "san").write_text("subjectAltName=IP:127.0.0.1\n")
-    for name, ca in (("server", "ca"), ("client", "ca"), ("fake", "stranger")):
-        openssl(folder, "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        openssl(
-            folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key",
-            "-CAcreateserial", "-days", "2", "-extfile", "san", "-out", f"{name}.crt",
-        )  # fmt: skip
-        (folder / f"{name}.pem").write_text(
-            (folder / f"{name}.crt").read_text() + (folder / f"{name}.key").read_text()
-        )
 
 
 @pytest.fixture(scope="module")

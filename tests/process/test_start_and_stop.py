@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.rawswitch import RawSwitch
 from tests.process.running import LINKS, SITE, Running
+from tests.support.fakes.rawswitch import RawSwitch
 
 
 def refused(running: Running, *changes: str) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from steering.model.rules import OWNER, CookieKind, PacketClass, Table
 from steering.model.session import unpack_cookie
-from tests.fakes.rawswitch import (
+from tests.process.network import TOKEN, Network, is_session_entry
+from tests.support.fakes.rawswitch import (
     BARRIER_REQUEST,
     FLOW_MOD,
     METER_MOD,
@@ -13,7 +14,6 @@ from tests.fakes.rawswitch import (
     read_flow_mod,
     read_packet_out,
 )
-from tests.process.network import TOKEN, Network, is_session_entry
 
 
 def test_filling_goes_in_stages_with_barriers_between(tmp_path: Path) -> None:

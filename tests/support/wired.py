@@ -9,10 +9,10 @@ from steering.wire.crypto import join_ack_hmac, join_syn_ack_hmac, token
 from steering.wire.mptcp import MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
 from steering.wire.options import pack_options
 from steering.wire.segment import Flags, Segment, read_segment
-from tests.fakes.network import Delivery
-from tests.fakes.packet import packet_of
+from tests.support.fakes.network import Delivery
+from tests.support.fakes.packet import packet_of
 from tests.support.sites import KEY, SERVER, UE_LTE, UE_WLAN, packed
-from tests.unit.core.pipeline.test_where_packets_go import MCP_MAC, UE_MAC, WLAN_MAC, Lab
+from tests.support.switched import MCP_MAC, UE_MAC, WLAN_MAC, Lab
 
 HOST_KEY = bytes.fromhex("c9860dfe1c8da533")  # with KEY: mptcp-protocol.md section 12, A
 NONCE, MCP_NONCE = bytes.fromhex("784013b4"), bytes.fromhex("c0f227d4")

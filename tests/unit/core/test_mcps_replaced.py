@@ -22,7 +22,7 @@ from steering.model.policy import Insertion, Policy, PolicyRule, Subscriber, Ter
 from steering.model.reservation import Level, ReservationRequest
 from steering.model.rules import VIRTUAL_MAC, Meter
 from steering.model.session import Refusal
-from tests.fakes.packet import ACK, SYN_ACK, tcp
+from tests.support.fakes.packet import ACK, SYN_ACK, tcp
 from tests.support.sites import (
     SERVER,
     UE_LTE,
@@ -37,14 +37,7 @@ from tests.support.sites import (
     packed,
     refused,
 )
-from tests.unit.core.pipeline.test_where_packets_go import (
-    MCP_MAC,
-    SERVER_MAC,
-    UE_MAC,
-    WLAN_MAC,
-    Lab,
-    to_gateway,
-)
+from tests.support.switched import MCP_MAC, SERVER_MAC, UE_MAC, WLAN_MAC, Lab, to_gateway
 
 NEW = mcp("fresh", PortRef(4, 9), "10.8.2.2", "fd00:28::2")
 BY_LOAD = Policy(hysteresis=0.0, weights=Weights(location=0.0, type=0.0, load=1.0))

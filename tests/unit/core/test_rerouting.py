@@ -8,9 +8,9 @@ from steering.core.rerouting import KEPT, LOOK, NUMBERS, STAGE
 from steering.model.network import PortRef
 from steering.model.reservation import Level, ReservationRequest
 from steering.model.rules import Table
-from tests.fakes.packet import ACK, tcp
+from tests.support.fakes.packet import ACK, tcp
 from tests.support.sites import SERVER, UE_LTE, answer, capable, link, mcp, off_path_site
-from tests.unit.core.pipeline.test_where_packets_go import MCP_MAC, Lab, to_gateway
+from tests.support.switched import MCP_MAC, Lab, to_gateway
 
 # Two ways from the accesses' switch to the MCP's and the gateway's: by 2, natural, and by 5.
 LINKS = (link("1:2", "2:2"), link("2:3", "3:2"), link("1:3", "5:2"), link("5:3", "3:3"), link("3:4", "4:2"))

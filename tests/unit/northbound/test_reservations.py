@@ -18,10 +18,10 @@ from steering.northbound.schemas import SCHEMAS
 from steering.northbound.tokens import Identity, Role
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, Tokens, north, token_of
+from tests.support.reservation_lab import POLICY, site
 from tests.support.rest_schema import faults
+from tests.support.switched import Lab
 from tests.unit.cli.test_client_commands import failing, serve
-from tests.unit.core.pipeline.test_where_packets_go import Lab
-from tests.unit.core.reservations.test_service import POLICY, site
 
 Json = dict[str, Any]
 DEVICES = {name: f"device-of-{name}-" + "z" * 30 for name in ("anna", "bert")}

@@ -21,9 +21,9 @@ from steering.model.rules import (
     label_mac,
     static_cookie,
 )
-from tests.fakes.flowtable import Ambiguous, FakeFlowTable, Loop
-from tests.fakes.network import FakeNetwork
-from tests.fakes.packet import (
+from tests.support.fakes.flowtable import Ambiguous, FakeFlowTable, Loop
+from tests.support.fakes.network import FakeNetwork
+from tests.support.fakes.packet import (
     SYN_ACK,
     arp_reply,
     arp_request,
@@ -32,7 +32,7 @@ from tests.fakes.packet import (
     packet_of,
     tcp,
 )
-from tests.fakes.ruleforms import RuleRefused
+from tests.support.fakes.ruleforms import RuleRefused
 from tests.unit.openflow.forms import ROLE, SOME_ENTRIES, V4, V6, every_form, made
 
 HOST = "0a:00:00:00:00:99"

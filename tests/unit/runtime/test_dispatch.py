@@ -22,6 +22,7 @@ from steering.openflow.packetin import PacketIn
 from steering.wire.craft import ethernet_frame, ip_datagram, tcp_frame
 from steering.wire.handshake import read_handshake
 from steering.wire.neighbour import arp_request
+from tests.support.neighbour_frames import HOST, RS, V6_HOST, nd
 
 A, B = bytes((10, 1, 0, 2)), bytes((10, 9, 0, 2))
 A6, B6 = b"\xfd" + bytes(14) + b"\1", b"\xfd" + bytes(14) + b"\2"
@@ -64,8 +65,6 @@ def test_neighbours() -> None:
 
 
 def test_a_router_solicitation() -> None:
-    from tests.unit.wire_neighbour.test_neighbour import HOST, RS, V6_HOST, nd
-
     assert Bench().read(PacketClass.NEIGHBOUR, nd(RS, bytes(4))) == RouterSolicited(5, 7, HOST, V6_HOST)
 
 

@@ -14,7 +14,7 @@ from steering.openflow.encode import delete_by_cookie, flow_mod
 from steering.openflow.reader import Disconnect
 from steering.openflow.sender import BARRIER_TIMEOUT, LIMIT, Sender
 from steering.openflow.templates import entry_add, entry_delete, release
-from tests.fakes.rawswitch import BARRIER_REQUEST, FLOW_MOD, METER_MOD, PACKET_OUT, read_packet_out
+from tests.support.fakes.rawswitch import BARRIER_REQUEST, FLOW_MOD, METER_MOD, PACKET_OUT, read_packet_out
 
 COOKIE = pack_cookie(EntryKind.INITIAL, 0, 7, 0x11223344)
 

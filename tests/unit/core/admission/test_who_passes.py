@@ -13,7 +13,7 @@ from steering.model.authorisation import AclEntry, Answering, Authorization, Reg
 from steering.model.policy import Policy
 from steering.model.rules import VIRTUAL_MAC, Table
 from steering.wire.craft import tcp_frame
-from tests.fakes.packet import packet_of
+from tests.support.fakes.packet import packet_of
 from tests.support.sites import SERVER, UE_LTE, UE_WLAN, capable, nets, packed
 from tests.support.wired import ACK, MACS, Wired, raw
 

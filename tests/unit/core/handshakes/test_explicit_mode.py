@@ -11,7 +11,7 @@ from steering.model.network import NetworkAccessType, VirtualAddress, stable_id
 from steering.model.policy import Action, Limits, Policy, PolicyRule, Pooling, Terms, Weights, When
 from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import Refusal, SessionState
-from tests.fakes.packet import ACK, SYN, arp_request, tcp
+from tests.support.fakes.packet import ACK, SYN, arp_request, tcp
 from tests.support.sites import (
     TOKEN,
     UE_LTE,
@@ -24,7 +24,7 @@ from tests.support.sites import (
     refused,
     steered,
 )
-from tests.unit.core.pipeline.test_where_packets_go import MCP_MAC, UE_MAC, Lab
+from tests.support.switched import MCP_MAC, UE_MAC, Lab
 
 CORE, EDGE, SHARED, SHARED_V6 = "10.8.0.2", "10.8.1.2", "10.8.9.9", "fd00:8:9::9"
 CONVERT = 8803

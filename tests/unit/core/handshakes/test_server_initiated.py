@@ -11,7 +11,7 @@ from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import SessionState, Watch
 from steering.wire.crypto import token
 from steering.wire.handshake import Kind
-from tests.fakes.packet import SYN, tcp
+from tests.support.fakes.packet import SYN, tcp
 from tests.support.sites import (
     KEY,
     SERVER,
@@ -25,8 +25,8 @@ from tests.support.sites import (
     join,
     steered,
 )
+from tests.support.switched import MCP_MAC, Lab
 from tests.support.wired import HOST_KEY, Wired
-from tests.unit.core.pipeline.test_where_packets_go import MCP_MAC, Lab
 
 FROM_SERVERS = Policy(rules=(PolicyRule("in", When(directions=frozenset({Direction.SERVER})), Terms()),))
 OPENING = handshake(SERVER, 40000, UE_LTE)

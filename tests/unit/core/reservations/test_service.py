@@ -1,7 +1,6 @@
 """Reservations: what is granted, offered and refused, what the switches then hold, and how it ends."""
 
 from dataclasses import replace
-from ipaddress import ip_network
 
 import pytest
 
@@ -16,12 +15,12 @@ from steering.core.inputs import (
 from steering.core.outputs import SyncRules
 from steering.core.sessions.flow_key import flow_key
 from steering.model.network import PortRef
-from steering.model.policy import Policy, Reservations, Subscriber
 from steering.model.reservation import Became, Denied, Level, ReservationRequest, Standing
 from steering.model.rules import VIRTUAL_MAC, Meter, Table, label_mac
 from steering.model.session import Refusal
 from steering.wire.crypto import token
-from tests.fakes.packet import ACK, tcp
+from tests.support.fakes.packet import ACK, tcp
+from tests.support.reservation_lab import ANNA, MEGA, POLICY, apply, ask, held, rate, sessions, site
 from tests.support.sites import (
     SERVER,
     UE_LTE,
@@ -29,58 +28,15 @@ from tests.support.sites import (
     Driver,
     capable,
     join,
-    link,
-    off_path_site,
     packed,
     refused,
 )
-from tests.unit.core.pipeline.test_where_packets_go import UE_MAC, Lab
-
-MEGA = 1_000_000
-ANNA = Subscriber("anna", "default", (ip_network("10.1.0.0/30"), ip_network("10.2.0.0/30")))
-POLICY = Policy(subscribers=(ANNA,), reservations=Reservations(share=1.0, subflows=4, subflow_pool=6))
-
-
-def wide(a: str, b: str, mbit: int, weight: float = 1.0):
-    return replace(link(a, b, weight), capacity=mbit * MEGA)
-
-
-def site():
-    """The usual one with capacities; s1 also reaches s3 by s6, a longer way."""
-    links = (
-        wide("1:2", "3:2", 20), wide("3:3", "4:2", 100), wide("2:2", "4:3", 100), wide("4:4", "5:2", 100),
-        wide("1:3", "6:1", 6), wide("6:2", "3:4", 6),
-    )  # fmt: skip
-    return off_path_site(links=links, switches={f"s{n}": n for n in range(1, 7)})
+from tests.support.switched import UE_MAC, Lab
 
 
 @pytest.fixture
 def lab() -> Lab:
     return Lab(site(), POLICY)
-
-
-def ask(driver: Driver, name: str, wish: ReservationRequest) -> Denied | None:
-    apply(driver, driver.give(Reserve(name, wish)))
-    verdict = driver.engine.reserving.verdict
-    assert verdict.id == name
-    return verdict.denied
-
-
-def apply(driver: Driver, outputs) -> None:
-    if isinstance(driver, Lab):
-        driver.network.apply(list(outputs))
-
-
-def rate(session, mbit: float, **more) -> ReservationRequest:
-    return ReservationRequest(Level.SESSION, session=session.id, rate=int(mbit * MEGA), **more)
-
-
-def held(driver: Driver, name: str):
-    return driver.engine.reserving.by_id[name]
-
-
-def sessions(lab: Lab, count: int):
-    return [lab.session(sport=40_000 + number, key=number.to_bytes(8, "big")) for number in range(count)]
 
 
 @pytest.mark.row("D-6.4g")

@@ -8,8 +8,8 @@ from steering.core.engine import Engine
 from steering.core.inputs import ObservedHost
 from steering.model.network import PortRef, PortRole
 from steering.model.policy import Policy
+from tests.support.restarted import snapshot
 from tests.support.sites import UE_WLAN, Driver, join, mcp, off_path_site, steered
-from tests.unit.core.restart.test_readback import snapshot
 
 SESSIONS = 60
 

@@ -17,6 +17,9 @@ from steering.model.reservation import Became, Level, ReservationRequest, Standi
 from steering.model.rules import Table
 from steering.model.session import Refusal, SessionState
 from steering.wire.handshake import Kind
+from tests.support.live_session import Live
+from tests.support.proactive_lab import Ahead
+from tests.support.reservation_lab import MEGA, POLICY, ask, held, rate
 from tests.support.sites import (
     SERVER,
     TOKEN,
@@ -29,11 +32,8 @@ from tests.support.sites import (
     refused,
     steered,
 )
-from tests.unit.core.pipeline.test_where_packets_go import Lab
-from tests.unit.core.proactive.test_units import Ahead
+from tests.support.switched import Lab
 from tests.unit.core.reservations import test_service as test_reserving
-from tests.unit.core.reservations.test_service import MEGA, POLICY, ask, held, rate
-from tests.unit.core.test_subflow_priority import Live
 
 CELLULAR = NetworkAccessType.CELLULAR
 

@@ -12,9 +12,9 @@ from steering.model.network import Interception, Mcp, PortRef, Site
 from steering.model.rules import VIRTUAL_MAC
 from steering.model.session import SessionState
 from steering.model.source import TRANSPARENT, Identifiers, SourceMode, SourceModes
-from tests.fakes.packet import ACK, SYN_ACK, tcp
+from tests.support.fakes.packet import ACK, SYN_ACK, tcp
 from tests.support.sites import SERVER, UE_LTE, answer, capable, mcp, off_path_site, packed
-from tests.unit.core.pipeline.test_where_packets_go import MCP_MAC, SERVER_MAC, UE_MAC, V6, Lab, to_gateway
+from tests.support.switched import MCP_MAC, SERVER_MAC, UE_MAC, V6, Lab, to_gateway
 
 EDGE_MAC = "02:00:00:08:05:01"
 

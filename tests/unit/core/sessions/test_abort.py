@@ -13,9 +13,9 @@ from steering.model.session import Refusal, Watch
 from steering.wire.decode import mptcp_options
 from steering.wire.mptcp import MpCapable, MpFastclose, MpJoinSyn
 from steering.wire.segment import Flags
+from tests.support.restarted import restarted, snapshot
 from tests.support.sites import KEY, SERVER, TOKEN, UE_LTE, UE_WLAN, Driver, capable, join, refused, steered
 from tests.support.wired import HOST_KEY, ISN, MCP_ISN, NONCE, SYN, Wired, at_mcp, resets
-from tests.unit.core.restart.test_readback import restarted, snapshot
 
 KEEPING = Policy(keep_keys=True, quotas=Quotas(sessions_per_subscriber=1))
 NEXT = (MCP_ISN + 1) % (1 << 32)

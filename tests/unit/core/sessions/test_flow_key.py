@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from steering.core.sessions.flow_key import NO_FLOW, family_of, flow_key, parts_of, source_of
 from steering.model.session import SessionState
 from tests.architecture.layers import ROOT, sources
-from tests.fakes.packet import ACK, tcp, udp
+from tests.support.fakes.packet import ACK, tcp, udp
 from tests.support.sites import (
     SERVER,
     UE_LTE,
@@ -21,7 +21,7 @@ from tests.support.sites import (
     handshake,
     steered,
 )
-from tests.unit.core.pipeline.test_where_packets_go import MCP_MAC, SERVER_MAC, UE_MAC, Lab, to_gateway
+from tests.support.switched import MCP_MAC, SERVER_MAC, UE_MAC, Lab, to_gateway
 
 SPORT = 40_000
 MCP, GATEWAY = (3, 1), (4, 1)

@@ -7,9 +7,9 @@ import pytest
 from steering.core.inputs import NeighbourSeen
 from steering.core.outputs import RemoveEntries
 from steering.model.network import PortRef
-from tests.fakes.packet import ACK
+from tests.support.fakes.packet import ACK
 from tests.support.sites import KEY, UE_LTE, UE_WLAN, Driver, join, link, off_path_site, packed, steered
-from tests.unit.core.pipeline.test_where_packets_go import MCP_MAC, UE_MAC, Lab, to_gateway
+from tests.support.switched import MCP_MAC, UE_MAC, Lab, to_gateway
 
 MAC = bytes.fromhex(UE_MAC.replace(":", ""))
 

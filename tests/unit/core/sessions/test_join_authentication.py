@@ -15,6 +15,7 @@ from steering.model.rules import Meter, PacketClass
 from steering.model.session import Refusal, SessionState, Watch
 from steering.wire.decode import mptcp_options
 from steering.wire.mptcp import MpCapable, MpJoinSyn
+from tests.support.restarted import restarted, snapshot
 from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, answer, capable
 from tests.support.wired import (
     ACK,
@@ -27,7 +28,6 @@ from tests.support.wired import (
     proving,
     resets,
 )
-from tests.unit.core.restart.test_readback import restarted, snapshot
 
 WRONG = bytes(20)
 

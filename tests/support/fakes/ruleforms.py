@@ -16,7 +16,7 @@ from steering.model.rules import (
     ToController,
     UnwildcardFlow,
 )
-from tests.fakes.packet import ARP, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP
+from tests.support.fakes.packet import ARP, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP
 
 
 class RuleRefused(Exception):

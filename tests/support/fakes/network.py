@@ -15,8 +15,8 @@ from steering.core.outputs import (
     SyncRules,
 )
 from steering.model.network import Link, PortRef
-from tests.fakes.flowtable import Copy, FakeFlowTable, Loop
-from tests.fakes.packet import Packet, packet_of
+from tests.support.fakes.flowtable import Copy, FakeFlowTable, Loop
+from tests.support.fakes.packet import Packet, packet_of
 
 _HOPS = 64
 _Arrival = tuple[int, Release | tuple[int, Packet]]  # at a switch: a packet-out, or a packet at a port

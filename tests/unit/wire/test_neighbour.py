@@ -17,25 +17,10 @@ from steering.wire.neighbour import (
     read_neighbour,
     router_advertisement,
 )
+from tests.support.neighbour_frames import HOST, MAC, NA, NS, RS, V6, V6_HOST, nd
 
-MAC = bytes.fromhex("025347000001")
-HOST = bytes.fromhex("0a0000000007")
 V4 = bytes((10, 1, 0, 1))
 V4_HOST = bytes((10, 1, 0, 7))
-V6 = bytes.fromhex("fd000001000000000000000000000001")
-V6_HOST = bytes.fromhex("fd000001000000000000000000abcdef")
-NS, NA, RS = 135, 136, 133
-
-
-def nd(
-    kind: int, rest: bytes, src: bytes = V6_HOST, hops: int = 255, mac: bytes = HOST, code: int = 0
-) -> bytes:
-    """A neighbour discovery frame with a right checksum."""
-    body = bytes((kind, code, 0, 0)) + rest
-    total = internet_checksum(pseudo_header_v6(src, V6, len(body), 58) + body)
-    body = body[:2] + total.to_bytes(2, "big") + body[4:]
-    head = b"\x60\0\0\0" + len(body).to_bytes(2, "big") + bytes((58, hops)) + src + V6
-    return MAC + mac + b"\x86\xdd" + head + body
 
 
 def refusal(frame: bytes) -> WireRefusal:

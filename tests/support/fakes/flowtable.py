@@ -34,8 +34,8 @@ from steering.model.rules import (
     label_mac,
 )
 from steering.model.session import Entry
-from tests.fakes.packet import Packet, packet_of
-from tests.fakes.ruleforms import Compiled, RuleRefused, as_int, check, compile_rule
+from tests.support.fakes.packet import Packet, packet_of
+from tests.support.fakes.ruleforms import Compiled, RuleRefused, as_int, check, compile_rule
 
 Pairs = tuple[tuple[str, FieldValue], ...]
 Key = tuple[int, int, Pairs]
