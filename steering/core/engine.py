@@ -22,7 +22,7 @@ from steering.core.reservations.service import Reserving
 from steering.core.restart.kept_sessions import KeptSessions
 from steering.core.restart.readback import Recovery
 from steering.core.selection.chooser import Chooser
-from steering.core.sessions.host_mobility import moved
+from steering.core.sessions.host_mobility import HostMobility
 from steering.model.network import AccessNetwork, Attachment, Mcp, PortRef, PortRole, Site, is_other
 from steering.model.policy import Policy
 from steering.model.session import Entry, Refusal
@@ -53,13 +53,13 @@ class Engine:
         self.switches = Switches()
         # Each filling of a switch has its own epoch, so that what an earlier one left behind is told apart.
         self._epochs: dict[int, int] = defaultdict(lambda: self.epoch)
-        unwildcard = "un-wildcarding" not in disabled
-        self.neighbours = Neighbours(self.map, policy.limits, self._epochs, unwildcard)
+        self.neighbours = Neighbours(self.map, policy.limits, self._epochs, disabled, self.counters)
         self.links = BelievedLinks(self.map, self.graph, self.switches)
         self.chooser = Chooser(self.map, policy, self.graph, self.neighbours)
         self.pinning = Pinning(
             self.map, policy, self.chooser, self.counters, disabled, self._epochs, self.neighbours, self.graph
         )
+        self.mobility = HostMobility(self.pinning.table, self.neighbours)
         self.authorising = self.pinning.authorising
         self.natural = Natural(self.map, policy, self.graph, self._epochs, disabled, self.authorising)
         self.old_paths = OldPaths(
@@ -100,6 +100,7 @@ class Engine:
                 self.preferring,  # tells of sessions as handshakes left them
                 self.pinning.ending,
                 self.reserving,  # sees which sessions are over
+                self.mobility,  # claims that are settled, before neighbours are asked again
                 self.neighbours,
                 Advertisements(self.map),
                 _Turn(self._sweep_entries, lambda: self._sweep),
@@ -177,10 +178,11 @@ class Engine:
         attachment = self.map.at.get((seen.dpid, seen.port))
         if attachment is None:
             return []
-        outputs = self.neighbours.learn(attachment, seen.address, seen.mac, now)
+        heard = self.neighbours.learn(attachment, seen.address, seen.mac, now)
         if attachment.role.is_mcp:
             self.chooser.refresh(now)
-        return self._to_filled(outputs) + moved(self.pinning.table, attachment, seen.address)
+        followed = self.mobility.heard(heard.standing, attachment, seen.address, now)
+        return self._to_filled(heard.outputs) + followed
 
     def _missed(self, seen: inputs.HostMissed, now: float) -> list[Output]:
         attachment = self.map.by_waypoint.get(seen.waypoint)

@@ -68,9 +68,27 @@ class Interception(StrEnum):
     SELF = "self"
 
 
+class HostLearning(StrEnum):
+    """How it is known which host has an address: ARP and neighbour discovery prove nothing by themselves."""
+
+    LEARNED = "learned"  # whoever said so last
+    PROBED = "probed"  # whoever said so first, for as long as the address answers where it is
+    STATIC = "static"  # the site file says it for each host
+
+
+@dataclass(frozen=True, slots=True)
+class StaticHost:
+    """A host that the site file names: its address, its port, and its MAC of 6 bytes, None for any."""
+
+    address: Address
+    port: PortRef
+    mac: bytes | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class AccessNetwork:
-    """`capacity`: bits/s that each of its ports carries each way, None: what the switches say of them."""
+    """`capacity`: bits/s that each of its ports carries each way, None: what the switches say of them.
+    `static_hosts` count where `hosts` is static. `addresses_per_host`: how many one MAC may have at a port."""
 
     name: str
     type: NetworkAccessType
@@ -79,6 +97,9 @@ class AccessNetwork:
     ports: tuple[PortRef, ...]
     gateways: tuple[Address, ...]  # the virtual gateway's addresses, one for each prefix
     capacity: int | None = None
+    hosts: HostLearning = HostLearning.PROBED
+    static_hosts: tuple[StaticHost, ...] = ()
+    addresses_per_host: int = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +111,7 @@ class Gateway:
     ports: tuple[PortRef, ...]
     gateways: tuple[Address, ...]
     next_hops: tuple[Address, ...] = ()
+    hosts: HostLearning = HostLearning.PROBED
 
 
 @dataclass(frozen=True, slots=True)

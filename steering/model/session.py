@@ -117,4 +117,8 @@ class Refusal(StrEnum):
     SIGNED = "signed"  # its SYN carries TCP-MD5 or TCP-AO: whatever it holds besides is not looked at
     UNKNOWN_OPTION = "unknown-option"  # its SYN carries an option that no MCP could carry on
     OPTION_SPACE = "option-space"  # its SYN's options leave no room
+    ADDRESS_TAKEN = "address-taken"  # claimed by ARP or ND, and it answered where it is
+    ADDRESS_NOT_BOUND = "address-not-bound"  # claimed by a host that the site file does not give it to
+    TOO_MANY_ADDRESSES = "too-many-addresses"  # one host has as many as it may have
+    TOO_MANY_HOSTS = "too-many-hosts"  # a port has as many hosts as are kept
     OUT_OF_REACH = "out-of-reach"  # its MCP cannot be reached from this access network

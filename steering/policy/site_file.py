@@ -10,11 +10,13 @@ from steering.model.network import (
     Link,
     Mcp,
     Site,
+    StaticHost,
     VirtualAddress,
     stable_id,
 )
 from steering.model.source import SourceMode
 from steering.policy.checks.site_addresses import address_problems
+from steering.policy.checks.site_hosts import host_problems
 from steering.policy.checks.site_mcps import mcp_problems
 from steering.policy.checks.site_topology import topology_problems
 from steering.policy.checks.site_virtual import virtual_problems
@@ -62,7 +64,7 @@ def _examined(data: dict[str, Any], broken: set[str]) -> tuple[Plan | None, list
         return None, problems
     made = plan(left.model, left.numbers, left.lost | broken)
     problems += [*made.problems, *topology_problems(made), *address_problems(made), *mcp_problems(made)]
-    return made, [*problems, *virtual_problems(made)]
+    return made, [*problems, *virtual_problems(made), *host_problems(made)]
 
 
 def _site(made: Plan) -> Site:
@@ -111,7 +113,15 @@ def _access(item: AccessNetworkFile, placed: Attachment) -> AccessNetwork:
         ports=tuple(port.ref for port in placed.ports),
         gateways=_virtual(placed),
         capacity=_bits(item.capacity_mbit),
+        hosts=item.hosts,
+        static_hosts=_static_hosts(item, placed),
+        addresses_per_host=item.addresses_per_host,
     )
+
+
+def _static_hosts(item: AccessNetworkFile, placed: Attachment) -> tuple[StaticHost, ...]:
+    ports = {port.written: port.ref for port in placed.ports}
+    return tuple(StaticHost(host.address, ports[host.port], host.mac) for host in item.static_hosts)
 
 
 def _bits(mbit: float | None) -> int | None:
@@ -125,6 +135,7 @@ def _gateway(item: GatewayFile, placed: Attachment) -> Gateway:
         ports=tuple(port.ref for port in placed.ports),
         gateways=_virtual(placed),
         next_hops=tuple(item.next_hops or ()),
+        hosts=item.hosts,
     )
 
 

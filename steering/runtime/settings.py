@@ -28,6 +28,7 @@ MECHANISMS = (
     "read-back",
     "flood-meters",
     "old-paths",
+    "address-probes",
 )
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"

@@ -23,6 +23,7 @@ MECHANISMS = {
     "keeping": "a controller that starts does not read what an earlier one kept",
     "read-back": "a controller that starts takes no session from the entries that it finds",
     "old-paths": "labels follow new link weights at once, under live sessions too",
+    "address-probes": "an address belongs to whoever claimed it last, by ARP or neighbour discovery",
     "wrong-mcp": "joins are pinned to another MCP than their session's",
     "proactive": "no entries are set ahead: every SYN is looked at",
     "one-mcp": "entries set ahead lead each prefix of a subscriber to an MCP of its own",

@@ -1,22 +1,29 @@
 """Hosts, MCPs and next hops behind attachment ports: learned from ARP and ND, asked for when missing.
 
 Their entries have no time-out, so they survive the controller; a record here says which entry stands
-where. Bounded: hosts behind a port, packets that wait for an answer, questions open at once.
+where. Bounded: hosts behind a port, addresses of one host, packets that wait for an answer, questions open at once.
+
+Who claims an address that is known elsewhere has to wait until the old place was asked (address_claims), unless the
+site file has the network's hosts `learned`; where they are `static`, the site file alone says who has what.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from ipaddress import ip_address, ip_network
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+from steering.core.counters import Counters
 from steering.core.inputs import ObservedHost
+from steering.core.network.address_claims import AddressClaims, Claim
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame, SyncRules
 from steering.core.part import NEVER, Desired, McpsChange, Part
 from steering.core.pipeline.forwarding import Route, host_rule, route_rules, transit_rules
-from steering.model.network import AccessNetwork, Gateway, Mcp, PortRef
+from steering.model.network import AccessNetwork, Gateway, HostLearning, Mcp, PortRef
 from steering.model.policy import Limits
 from steering.model.rules import VIRTUAL_MAC, Rule
+from steering.model.session import Refusal
 from steering.wire.neighbour import GATEWAY_LINK_LOCAL, arp_request, neighbour_solicitation
 
 VIRTUAL = bytes.fromhex(VIRTUAL_MAC.replace(":", ""))
@@ -25,6 +32,24 @@ QUESTIONS = 256  # addresses asked for at once
 RETRY, TRIES = 1.0, 3
 REFRESH = 1.0  # MCPs and next hops are asked this often: it is how their death is seen
 SILENT = 3.5  # seconds without an answer after which nothing new is led to them
+
+
+class Standing(Enum):
+    """What became of what ARP or ND told of an address."""
+
+    KNOWN = 0  # nothing new
+    BOUND = 1  # known there from now on, and nowhere before
+    MOVED = 2  # known there from now on, and no more where it was
+    CONTESTED = 3  # known elsewhere: its old place is asked
+    KEPT = 4  # it answered where it is, though somebody claimed it elsewhere
+    REFUSED = 5  # not believed
+
+
+class Heard(NamedTuple):
+    """`outputs` are to be sent whatever the standing is."""
+
+    standing: Standing
+    outputs: list[Output]
 
 
 @dataclass(slots=True)
@@ -42,11 +67,21 @@ class Neighbours(Part):
 
     sends_changes: ClassVar[bool] = True
 
-    def __init__(self, sitemap: SiteMap, limits: Limits, epochs: Mapping[int, int], unwildcard: bool) -> None:
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        limits: Limits,
+        epochs: Mapping[int, int],
+        disabled: frozenset[str],
+        counters: Counters,
+    ) -> None:
         self._map = sitemap
+        self._counters = counters
+        self._probes = "address-probes" not in disabled
+        self._claims = AddressClaims()
         self._bound = max(16, limits.hosts // max(1, len(sitemap.attachments)))
         self._epochs = epochs
-        self._unwildcard = unwildcard
+        self._unwildcard = "un-wildcarding" not in disabled
         self._where: dict[bytes, int] = {}  # address -> waypoint
         self._hosts: dict[int, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}  # -> address -> MAC
         self.transit: dict[int, bytes] = {}  # waypoint of an MCP or next hop -> MAC
@@ -115,30 +150,120 @@ class Neighbours(Part):
             if not {self._map.inside[mcp.id].id, self._map.outside[mcp.id].id} <= heard
         )
 
-    def learn(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> list[Output]:
+    def learn(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> Heard:
         """ARP or ND told that `address` has `mac` behind an attachment."""
         waypoint = attachment.waypoint.id
         if address in self._wanted[waypoint]:
             self._answered[waypoint] = now
-            return self._learn_transit(attachment, mac)
+            return Heard(Standing.KNOWN, self._learn_transit(attachment, mac))
         if not self._believable(attachment, address):
-            return []
+            return Heard(Standing.REFUSED, [])
+        if not self._may_have(attachment, address, mac):
+            return self._refused(Refusal.ADDRESS_NOT_BOUND)
+        known, where = self._hosts[waypoint], self._where.get(address)
+        if where == waypoint and known[address] == mac:
+            return self._heard_again(attachment, address, now)
+        if where is not None and self._is_probed(self._map.by_waypoint[where]):
+            return self._contested(attachment, address, mac, now)
+        if address not in known and (refusal := self._no_room(attachment, mac)) is not None:
+            oldest = next(iter(known))
+            asked = (
+                self._ask(attachment, oldest) if self._claims.open(oldest, waypoint, None, b"", now) else []
+            )
+            return Heard(Standing.REFUSED, [*asked, *self._refused(refusal).outputs])
+        return self._bind(attachment, address, mac)
+
+    def _heard_again(self, attachment: Attachment, address: bytes, now: float) -> Heard:
+        """It is where it was: whoever claimed it meanwhile does not have it, and packets that waited go on."""
+        known = self._hosts[attachment.waypoint.id]
+        mac = known[address] = known.pop(address)  # the one that was silent for longest stands first
+        claim = self._claims.answered(address, now)
+        if claim is not None and claim.claimant is not None:
+            self._counters.refusals[Refusal.ADDRESS_TAKEN] += 1
+            return Heard(Standing.KEPT, self._answer(attachment, address, mac))
+        return Heard(Standing.KNOWN, self._answer(attachment, address, mac))
+
+    def _contested(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> Heard:
+        old = self._where[address]
+        if self._claims.open(address, old, attachment, mac, now):
+            return Heard(Standing.CONTESTED, self._ask(self._map.by_waypoint[old], address))
+        return Heard(Standing.CONTESTED, [])
+
+    def _bind(self, attachment: Attachment, address: bytes, mac: bytes) -> Heard:
+        """The address is there from now on, wherever it was before."""
+        waypoint = attachment.waypoint.id
+        before = self._where.get(address)
+        outputs = self._forget(address) if before not in (None, waypoint) else []
         known = self._hosts[waypoint]
-        outputs: list[Output] = []
-        if known.get(address) != mac:
-            if self._where.get(address, waypoint) != waypoint:
-                outputs += self._forget(address)
-            if address not in known and len(known) >= self._bound:
-                outputs += self._forget(next(iter(known)))
-            known[address] = mac
-            self._where[address] = waypoint
-            outputs.append(SyncRules(attachment.waypoint.port.dpid, (self._rule(attachment, address),), ()))
-            outputs += self._reroute(attachment, address, add=True)
+        known.pop(address, None)
+        known[address] = mac
+        self._where[address] = waypoint
+        outputs.append(SyncRules(attachment.waypoint.port.dpid, (self._rule(attachment, address),), ()))
+        outputs += self._reroute(attachment, address, add=True)
+        outputs += self._answer(attachment, address, mac)
+        return Heard(Standing.BOUND if before in (None, waypoint) else Standing.MOVED, outputs)
+
+    def _answer(self, attachment: Attachment, address: bytes, mac: bytes) -> list[Output]:
+        """Packets that waited for a host's MAC go to it."""
         question = self._questions.pop(address, None)
-        if question is not None:
-            port = attachment.waypoint.port
-            outputs += [SendFrame(port.dpid, port.port, mac + VIRTUAL + f[12:]) for f in question.frames]
-        return outputs
+        if question is None:
+            return []
+        port = attachment.waypoint.port
+        return [SendFrame(port.dpid, port.port, mac + VIRTUAL + f[12:]) for f in question.frames]
+
+    def _no_room(self, attachment: Attachment, mac: bytes) -> Refusal | None:
+        """Why one more address has no room behind a port. Whoever is known there keeps it: a host with many names
+        pushes nobody out."""
+        known = self._hosts[attachment.waypoint.id]
+        if len(known) >= self._bound:
+            return Refusal.TOO_MANY_HOSTS
+        part = attachment.part
+        if not isinstance(part, AccessNetwork) or len(known) < part.addresses_per_host:
+            return None
+        full = sum(one == mac for one in known.values()) >= part.addresses_per_host
+        return Refusal.TOO_MANY_ADDRESSES if full else None
+
+    def _may_have(self, attachment: Attachment, address: bytes, mac: bytes) -> bool:
+        """Whether the site file lets a port's host have an address, where it says so for each host."""
+        part = attachment.part
+        if not isinstance(part, AccessNetwork) or part.hosts is not HostLearning.STATIC:
+            return True
+        return any(
+            host.address.packed == address
+            and host.port == attachment.waypoint.port
+            and host.mac in (None, mac)
+            for host in part.static_hosts
+        )
+
+    def _is_probed(self, old: Attachment) -> bool:
+        """Whether hosts at a place are asked before another place is believed to have them."""
+        part = old.part
+        return self._probes and not (
+            isinstance(part, AccessNetwork | Gateway) and part.hosts is HostLearning.LEARNED
+        )
+
+    def _refused(self, refusal: Refusal) -> Heard:
+        self._counters.refusals[refusal] += 1
+        return Heard(Standing.REFUSED, [])
+
+    def claims_due(self) -> float:
+        """When `settle` is wished for next."""
+        return self._claims.due_at
+
+    def settle(self, now: float) -> Iterator[tuple[Claim, Heard]]:
+        """Claims whose old place stayed silent, with what follows; the claim says who has the address from now on."""
+        silent, again = self._claims.due(now)
+        for claim in silent:
+            if claim.claimant is None:
+                yield claim, Heard(Standing.REFUSED, self._forget(claim.address))
+            elif claim.claimant.waypoint.id in self._hosts:  # it may have left the site meanwhile
+                yield claim, self._bind(claim.claimant, claim.address, claim.mac)
+        for claim in again:
+            if claim.old in self._map.by_waypoint:
+                yield (
+                    claim,
+                    Heard(Standing.CONTESTED, self._ask(self._map.by_waypoint[claim.old], claim.address)),
+                )
 
     def missed(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> list[Output]:
         """A packet found no host entry: keep it and ask for its destination."""
@@ -259,6 +384,7 @@ class Neighbours(Part):
         attachment = self._map.by_waypoint[waypoint]
         rule = self._rule(attachment, address)
         del self._hosts[waypoint][address]
+        self._claims.withdraw(address)
         return [
             *self._reroute(attachment, address, add=False),
             SyncRules(attachment.waypoint.port.dpid, (), (rule,)),

@@ -1,29 +1,104 @@
 """A host that turns up behind another switch of its access network, in the middle of its connections (D-3.3a).
 
 Its segments come in there from now on, and no SYN announces them: without entries they would take their natural
-path past the MCP that has them.
+path past the MCP that has them. While it is not yet sure that the host moved, entries stand at both switches: uplink
+segments reach the MCP of their session from either, and nothing of what goes to the host has changed.
 """
 
-from steering.core.network.site_index import Attachment
+from steering.core.network.neighbours import Neighbours, Standing
 from steering.core.outputs import Output, RemoveEntries, Steer
+from steering.core.part import NEVER, Part
 from steering.core.sessions.table import SessionTable
-from steering.model.network import PortRole
+from steering.model.network import Attachment, PortRole
+from steering.model.session import Entry
+
+MOST = 1024  # hosts that may be about to move at once
+LENT_FOR = 3.0  # seconds: by then the old place has answered, or the host is bound to the new one
 
 
-def moved(table: SessionTable, attachment: Attachment, address: bytes) -> list[Output]:
-    """Entries of a host's subflows follow it to the switch where its address was seen last: first the new ones.
-    The MCP of each stays what it was."""
-    if attachment.role is not PortRole.ACCESS:
-        return []
-    dpid = attachment.waypoint.port.dpid
-    here, gone = [], []
-    for subflow in table.subflows_of(address):
-        if subflow.role != PortRole.ACCESS or subflow.dpid == dpid:
-            continue
-        old = subflow.session.entry(subflow)
-        subflow.dpid = dpid
-        new = subflow.session.entry(subflow)
-        if old is not None and new is not None:
-            gone.append(old)
-            here.append(new)
-    return [Steer(tuple(here), None), RemoveEntries(tuple(gone))] if here else []
+class HostMobility(Part):
+    """Entries of hosts that move. Bounded by `MOST` and by what a host has of live subflows."""
+
+    def __init__(self, table: SessionTable, neighbours: Neighbours) -> None:
+        self._table = table
+        self._neighbours = neighbours
+        # address -> entries at the place that it may have moved to, and until when; in order of age
+        self._lent: dict[bytes, tuple[tuple[Entry, ...], float]] = {}
+
+    def heard(self, standing: Standing, attachment: Attachment, address: bytes, now: float) -> list[Output]:
+        """What follows from what became of a neighbour's claim of an address."""
+        if standing is Standing.CONTESTED:
+            return self.may_have_moved(attachment, address, now)
+        if standing is Standing.KEPT:
+            return self.stayed(address)
+        return [] if standing is Standing.REFUSED else self.moved(attachment, address)
+
+    def may_have_moved(self, attachment: Attachment, address: bytes, now: float) -> list[Output]:
+        """A host is claimed to be at a place, and its old place is being asked."""
+        dpid = attachment.waypoint.port.dpid
+        if attachment.role is not PortRole.ACCESS or address in self._lent or len(self._lent) >= MOST:
+            return []
+        entries = (
+            subflow.session.entry(subflow)
+            for subflow in self._table.subflows_of(address)
+            if subflow.role == PortRole.ACCESS and subflow.dpid != dpid
+        )
+        lent = tuple(entry._replace(dpid=dpid) for entry in entries if entry is not None)
+        if not lent:
+            return []
+        self._lent[address] = (lent, now + LENT_FOR)
+        return [Steer(lent, None)]
+
+    def stayed(self, address: bytes) -> list[Output]:
+        """The old place answered: the claim was wrong."""
+        lent = self._taken_back(address)
+        return [RemoveEntries(lent)] if lent else []
+
+    def moved(self, attachment: Attachment, address: bytes) -> list[Output]:
+        """Entries of a host's subflows follow it to the switch where its address is known now: first the new ones.
+        The MCP of each stays what it was."""
+        lent = self._taken_back(address)
+        if attachment.role is not PortRole.ACCESS:
+            return []
+        dpid = attachment.waypoint.port.dpid
+        here, gone = [], []
+        for subflow in self._table.subflows_of(address):
+            if subflow.role != PortRole.ACCESS or subflow.dpid == dpid:
+                continue
+            old = subflow.session.entry(subflow)
+            subflow.dpid = dpid
+            new = subflow.session.entry(subflow)
+            if old is not None and new is not None:
+                gone.append(old)
+                here.append(new)
+        # A subflow that ended while the old place was asked left its lent entry behind.
+        kept = {_flow(entry) for entry in here}
+        gone += [entry for entry in lent if _flow(entry) not in kept]
+        added: list[Output] = [Steer(tuple(here), None)] if here else []
+        return [*added, RemoveEntries(tuple(gone))] if gone else added
+
+    def due(self) -> float:
+        lent = next(iter(self._lent.values()), None)
+        return min(self._neighbours.claims_due(), NEVER if lent is None else lent[1])
+
+    def tick(self, now: float) -> list[Output]:
+        """What follows from claims whose old place stayed silent, and from claims that nobody came back to: the claimant
+        left, or the host's old port went and nobody has its address."""
+        outputs: list[Output] = []
+        for claim, heard in self._neighbours.settle(now):
+            outputs += heard.outputs
+            if claim.claimant is not None:
+                outputs += self.heard(heard.standing, claim.claimant, claim.address, now)
+        for address, (_, until) in list(self._lent.items()):
+            if until > now:
+                break
+            outputs += self.stayed(address)
+        return outputs
+
+    def _taken_back(self, address: bytes) -> tuple[Entry, ...]:
+        lent = self._lent.pop(address, None)
+        return () if lent is None else lent[0]
+
+
+def _flow(entry: Entry) -> tuple[bytes, bytes, int, int]:
+    return entry.src, entry.dst, entry.sport, entry.dport

@@ -17,6 +17,7 @@ MAX_DPID = 0xFFFF_FFFF_FFFF_FFFF
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _DPID = re.compile(r"(0x)?[0-9a-fA-F]{1,16}")
+_MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _COLONED_DPID = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){7}")
 _RANGE = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?")
 
@@ -140,6 +141,17 @@ def switch_port(value: Any) -> PortName:
     if not 1 <= int(number) <= MAX_PORT:
         raise refuse(Code.OUT_OF_RANGE, f"port number {int(number)} is outside 1 to {MAX_PORT}")
     return PortName(switch, int(number))
+
+
+def mac(value: Any) -> bytes:
+    """`02:00:00:00:01:09` -> 6 bytes: of one machine, not a group's."""
+    text = _text(value, "a MAC such as 02:00:00:00:01:09")
+    if not _MAC.fullmatch(text):
+        raise refuse(Code.BAD_VALUE, f"{quoted(text)} is no MAC such as 02:00:00:00:01:09")
+    packed = bytes.fromhex(text.replace(":", ""))
+    if packed[0] & 1 or not any(packed):
+        raise refuse(Code.BAD_VALUE, f"{quoted(text)} is the MAC of no machine")
+    return packed
 
 
 def datapath_id(value: Any) -> int:
@@ -273,6 +285,7 @@ _ADDRESS_TEXT = _text_schema("IPv4 or IPv6 address", "^[0-9A-Fa-f:.]{2,45}$")
 _PREFIX_TEXT = _text_schema("IPv4 or IPv6 prefix", "^[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}$")
 _NETWORK_TEXT = _text_schema("IPv4 or IPv6 prefix or address", "^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$")
 
+_MAC_TEXT = _text_schema("MAC of one machine", _MAC.pattern)
 Name = Annotated[str, PlainValidator(name), _NAME_TEXT]
 IpAddress = Annotated[Address, PlainValidator(address), _ADDRESS_TEXT]
 IpPrefix = Annotated[Network, PlainValidator(prefix), _PREFIX_TEXT]
@@ -280,6 +293,7 @@ IpNetwork = Annotated[Network, PlainValidator(network), _NETWORK_TEXT]
 SwitchPort = Annotated[
     PortName, PlainValidator(switch_port), _text_schema("SWITCH:PORT", f"^{_NAME.pattern}:[0-9]{{1,10}}$")
 ]
+Mac = Annotated[bytes, PlainValidator(mac), _MAC_TEXT]
 DatapathId = Annotated[int, PlainValidator(datapath_id), _DPID_TEXT]
 PortRange = Annotated[tuple[int, int], PlainValidator(tcp_ports), _PORT_TEXT]
 Version = Annotated[int, PlainValidator(version), WithJsonSchema({"type": "integer", "const": 1})]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, GetCoreSchemaHandler, GetPydanticSchema, WithJsonSchema
 from pydantic_core import core_schema
 
-from steering.model.network import HOME, Interception, McpType, NetworkAccessType, Trust
+from steering.model.network import HOME, HostLearning, Interception, McpType, NetworkAccessType, Trust
 from steering.model.source import SourceMode, SourceModes
 from steering.policy.language.fields import (
     DatapathId,
@@ -13,6 +13,7 @@ from steering.policy.language.fields import (
     IpNetwork,
     IpPrefix,
     Listed,
+    Mac,
     Name,
     PortRange,
     PortRanges,
@@ -86,6 +87,14 @@ Addresses = Annotated[list[IpAddress], Field(min_length=1, max_length=64)]
 Mbit = Annotated[float, Field(gt=0, le=10_000_000)]
 
 
+class StaticHostFile(Strict):
+    """A host of an access network whose `hosts` are `static`."""
+
+    address: IpAddress
+    port: SwitchPort
+    mac: Mac | None = None  # any
+
+
 class AccessNetworkFile(Strict):
     name: Name
     type: Annotated[NetworkAccessType, Worded()]
@@ -94,6 +103,9 @@ class AccessNetworkFile(Strict):
     ports: Ports
     gateways: Addresses | None = None
     capacity_mbit: Mbit | None = None  # of each port, each way (D-1.e)
+    hosts: Annotated[HostLearning, Worded()] = HostLearning.PROBED
+    static_hosts: Annotated[list[StaticHostFile], EmptyList, Field(max_length=65_536)] = Field(default=[])
+    addresses_per_host: Annotated[int, Field(ge=1, le=65_536)] = 64  # of one MAC at one port
 
 
 class GatewayFile(Strict):
@@ -102,6 +114,7 @@ class GatewayFile(Strict):
     ports: Ports
     next_hops: Addresses | None = None
     gateways: Addresses | None = None
+    hosts: Annotated[HostLearning, Worded()] = HostLearning.PROBED  # `static` is for access networks
 
 
 class InLinePorts(Strict):

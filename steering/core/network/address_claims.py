@@ -1,0 +1,97 @@
+"""Addresses that somebody claims at another place than where they are known: the old place is asked first.
+
+ARP and neighbour discovery prove nothing, so a host could take another's traffic by one claim. An address that
+still answers where it is keeps its place. One that is silent there has moved, or is gone, and the claim is believed.
+Bounded: claims open in all and at one port; a claim that was refused is not looked at again for a moment.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from math import inf
+
+from steering.model.network import Attachment
+
+PATIENCE = 0.6  # seconds that the old place has to answer: a move that is real stays well below a second
+ASK_AGAIN = 0.2  # seconds between two questions to the old place
+CLAIMS = 1024  # open at once
+CLAIMS_EACH = 32  # of those at one port, so that one port does not take another's share
+REFUSED_FOR = 0.5  # seconds in which a refused claim is not looked at again
+REMEMBERED = 4096  # refused claims that are remembered
+
+
+@dataclass(slots=True)
+class Claim:
+    """An address, the place and MAC that it is claimed for, and when that is believed.
+
+    `claimant` is None where nobody claims the address: its place has to prove that it still has it, since
+    others wait for its room.
+    """
+
+    address: bytes
+    old: int  # waypoint
+    claimant: Attachment | None
+    mac: bytes
+    deadline: float
+    next_question: float
+
+
+class AddressClaims:
+    """The open claims. Time is an argument; who asks and who decides what follows is the neighbour table."""
+
+    def __init__(self) -> None:
+        self._open: dict[bytes, Claim] = {}
+        self._at: Counter[int] = Counter()  # waypoint of the claimant (0: none) -> its open claims
+        self._refused: dict[tuple[bytes, int], float] = {}  # address and claimant's waypoint -> until when
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def due_at(self) -> float:
+        """When `due` has something to say, infinity while no claim is open."""
+        return min((min(c.deadline, c.next_question) for c in self._open.values()), default=inf)
+
+    def open(self, address: bytes, old: int, claimant: Attachment | None, mac: bytes, now: float) -> bool:
+        """Whether a new claim was opened: its old place has to be asked now. A claim that is open already, one that was
+        refused a moment ago, and one too many are not."""
+        place = 0 if claimant is None else claimant.waypoint.id
+        if address in self._open or len(self._open) >= CLAIMS or self._at[place] >= CLAIMS_EACH:
+            return False
+        if self._refused.get((address, place), 0.0) > now:
+            return False
+        self._open[address] = Claim(address, old, claimant, mac, now + PATIENCE, now + ASK_AGAIN)
+        self._at[place] += 1
+        return True
+
+    def answered(self, address: bytes, now: float) -> Claim | None:
+        """The old place answered: the claim that this refutes, if one is open."""
+        claim = self._close(address)
+        if claim is not None and claim.claimant is not None:
+            if len(self._refused) >= REMEMBERED:
+                self._refused = {key: until for key, until in self._refused.items() if until > now}
+            if len(self._refused) < REMEMBERED:
+                self._refused[address, claim.claimant.waypoint.id] = now + REFUSED_FOR
+        return claim
+
+    def withdraw(self, address: bytes) -> None:
+        """The address is known nowhere any more: nothing is left to be asked."""
+        self._close(address)
+
+    def due(self, now: float) -> tuple[list[Claim], list[Claim]]:
+        """Claims whose old place stayed silent, closed by this; and claims whose old place has to be asked again."""
+        silent = [claim for claim in self._open.values() if claim.deadline <= now]
+        for claim in silent:
+            self._close(claim.address)
+        again = [claim for claim in self._open.values() if claim.next_question <= now]
+        for claim in again:
+            claim.next_question = now + ASK_AGAIN
+        return silent, again
+
+    def _close(self, address: bytes) -> Claim | None:
+        claim = self._open.pop(address, None)
+        if claim is not None:
+            place = 0 if claim.claimant is None else claim.claimant.waypoint.id
+            self._at[place] -= 1
+            if not self._at[place]:
+                del self._at[place]
+        return claim
