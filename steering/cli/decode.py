@@ -18,9 +18,10 @@ from pathlib import Path
 from steering.cli.capture import CaptureError, read_capture
 from steering.cli.table import table
 from steering.trace.connections import Connection, ConnectionTracker, Subflow
+from steering.trace.frames import read_frame
+from steering.trace.links import LinkType
 from steering.wire.errors import WireError
 from steering.wire.mptcp import ResetReason
-from steering.wire.segment import LinkType, read_segment
 
 SUMMARY = "list the MPTCP connections in a capture file (pcap or pcapng)"
 _LINKS: frozenset[int] = frozenset(LinkType)
@@ -38,10 +39,10 @@ def run(args: argparse.Namespace) -> int:
     links: set[int] = set()
     problem = None
     try:
-        for link, frame in read_capture(args.file):
+        for link, frame, length in read_capture(args.file):
             links.add(link)
             try:
-                tracker.feed(read_segment(frame, link))
+                tracker.feed(read_frame(frame, link, length))
             except WireError as error:
                 unread[error.reason.value] += 1
         if links and not links & _LINKS:

@@ -8,7 +8,7 @@ class WireRefusal(StrEnum):
 
     TRUNCATED = "truncated"  # the captured bytes end inside a header that is needed
     UNKNOWN_LINK_TYPE = "unknown-link-type"
-    TOO_MANY_TAGS = "too-many-tags"  # more than two VLAN tags
+    TOO_MANY_TAGS = "too-many-tags"  # more VLAN tags (in a capture: tags and labels) than are read
     NOT_IP = "not-ip"
     BAD_IP_VERSION = "bad-ip-version"
     BAD_IHL = "bad-ihl"  # IPv4 header shorter than 20 bytes

@@ -1,8 +1,8 @@
 """Slicing a captured frame down to its TCP segment: bounded, no copy until the end.
 
-Link layers: Ethernet with up to two VLAN tags (802.1Q, 802.1ad), raw IP, Linux cooked v1 and v2.
-Network layers: IPv4 with options, IPv6 with extension headers. Fragments are refused, except the IPv6
-"atomic" one (offset 0, nothing follows), which is a whole datagram (RFC 6946).
+Link layer: Ethernet with up to two VLAN tags (802.1Q, 802.1ad), as switches send it to the controller; `trace.links`
+reads those of capture files. Network layers: IPv4 with options, IPv6 with extension headers. Fragments are refused,
+except the IPv6 "atomic" one (offset 0, nothing follows), which is a whole datagram (RFC 6946).
 """
 
 from dataclasses import dataclass
@@ -27,18 +27,6 @@ _AUTHENTICATION_HEADER = 51
 
 _TCP = Struct(">HHIIBBH")
 TCP_HEADER_LENGTH = 20
-
-
-class LinkType(IntEnum):
-    """Link-layer types of capture files (tcpdump.org/linktypes.html)."""
-
-    ETHERNET = 1
-    RAW_OLD = 12  # DLT_RAW as some systems write it into files
-    RAW = 101
-    COOKED_V1 = 113
-    IPV4 = 228
-    IPV6 = 229
-    COOKED_V2 = 276
 
 
 class Flags(IntEnum):
@@ -70,6 +58,7 @@ class Segment:
     options: bytes
     payload: bytes
     link_tag: bytes = b""  # link addresses, or interface and direction: tells the two legs of a relay apart
+    cut: int = 0  # bytes of payload that were on the wire and are not in `payload`
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +72,16 @@ class Located:
     end: int
 
 
-def read_segment(frame: Buffer, link: int = LinkType.ETHERNET) -> Segment:
-    """The TCP segment in a captured frame of link type `link`.
+def read_segment(frame: Buffer) -> Segment:
+    """The TCP segment in an Ethernet frame, which may be cut after the TCP header.
 
-    The frame may be cut after the TCP header. Raises WireError for everything else.
+    Raises WireError for everything else.
     """
-    at = locate_tcp(frame, link)
+    return segment_at(frame, locate_tcp(frame))
+
+
+def segment_at(frame: Buffer, at: Located, link_tag: bytes = b"") -> Segment:
+    """The segment whose layers were located in the frame."""
     sport, dport, seq, ack, _, flags, window = _TCP.unpack_from(frame, at.tcp)
     data = tcp_payload_offset(frame, at.tcp)
     addresses, size = (at.ip + 12, 4) if at.family == 4 else (at.ip + 8, 16)
@@ -104,17 +97,27 @@ def read_segment(frame: Buffer, link: int = LinkType.ETHERNET) -> Segment:
         window=window,
         options=bytes(frame[at.tcp + TCP_HEADER_LENGTH : data]),
         payload=bytes(frame[data : at.end]),
-        link_tag=_link_tag(frame, link),
+        link_tag=link_tag,
+        cut=max(0, at.end - max(data, len(frame))),
     )
 
 
-def locate_tcp(frame: Buffer, link: int = LinkType.ETHERNET) -> Located:
-    """Find the TCP header. At least its fixed 20 bytes are there, and its data offset fits the datagram."""
-    ethertype, ip = _locate_ip(frame, link)
+def locate_tcp(frame: Buffer) -> Located:
+    """Find the TCP header in an Ethernet frame. At least its fixed 20 bytes are there, and it fits the datagram."""
+    ethertype, ip = _skip_tags(frame, 12)
+    return locate_tcp_in_ip(frame, ethertype, ip)
+
+
+def locate_tcp_in_ip(frame: Buffer, ethertype: int, ip: int, unsegmented: int | None = None) -> Located:
+    """Find the TCP header in the datagram at `ip`.
+
+    `unsegmented`: where a datagram ends whose IP length is 0, because the network card would have cut it into segments
+    and filled the length in. Without it such a datagram is refused (bad-ip-length).
+    """
     if ethertype == ETH_IPV4:
-        at = _locate_in_ipv4(frame, ip)
+        at = _locate_in_ipv4(frame, ip, unsegmented)
     elif ethertype == ETH_IPV6:
-        at = _locate_in_ipv6(frame, ip)
+        at = _locate_in_ipv6(frame, ip, unsegmented)
     else:
         raise WireError(WireRefusal.NOT_IP)
     data = tcp_payload_offset(frame, at.tcp)
@@ -135,49 +138,21 @@ def tcp_payload_offset(frame: Buffer, tcp: int) -> int:
     return tcp + length
 
 
-def _link_tag(frame: Buffer, link: int) -> bytes:
-    if link == LinkType.ETHERNET:
-        return bytes(frame[:12])
-    if link == LinkType.COOKED_V1:
-        return bytes(frame[:2]) + bytes(frame[6:14])  # packet type, source address
-    if link == LinkType.COOKED_V2:
-        return bytes(frame[4:8]) + bytes(frame[10:20])  # interface, packet type, source address
-    return b""
-
-
-def _locate_ip(frame: Buffer, link: int) -> tuple[int, int]:
-    """(EtherType, offset of the network layer)."""
-    if link == LinkType.ETHERNET:
-        return _skip_tags(frame, 12)
-    if link == LinkType.COOKED_V1:
-        return _skip_tags(frame, 14)
-    if link == LinkType.COOKED_V2:
-        ethertype = _u16(frame, 0)
-        # A tagged frame keeps its tag after the cooked header.
-        return _skip_tags(frame, 18 + 2, ethertype)
-    if link in (LinkType.RAW, LinkType.RAW_OLD, LinkType.IPV4, LinkType.IPV6):
-        if not len(frame):
-            raise WireError(WireRefusal.TRUNCATED)
-        return {4: ETH_IPV4, 6: ETH_IPV6}.get(frame[0] >> 4, 0), 0
-    raise WireError(WireRefusal.UNKNOWN_LINK_TYPE)
-
-
-def _skip_tags(frame: Buffer, at: int, ethertype: int | None = None) -> tuple[int, int]:
-    """Read the EtherType at `at` (or take the one given, with `at` just after it) and step over VLAN tags."""
-    if ethertype is None:
-        ethertype = _u16(frame, at)
-        at += 2
+def _skip_tags(frame: Buffer, at: int) -> tuple[int, int]:
+    """Read the EtherType at `at` and step over VLAN tags: (EtherType, offset of what it names)."""
+    ethertype = u16(frame, at)
+    at += 2
     tags = 0
     while ethertype in VLAN_TAGS:
         tags += 1
         if tags > MAX_TAGS:
             raise WireError(WireRefusal.TOO_MANY_TAGS)
-        ethertype = _u16(frame, at + 2)
+        ethertype = u16(frame, at + 2)
         at += 4
     return ethertype, at
 
 
-def _locate_in_ipv4(frame: Buffer, ip: int) -> Located:
+def _locate_in_ipv4(frame: Buffer, ip: int, unsegmented: int | None) -> Located:
     if ip + 20 > len(frame):
         raise WireError(WireRefusal.TRUNCATED)
     if frame[ip] >> 4 != 4:
@@ -185,17 +160,19 @@ def _locate_in_ipv4(frame: Buffer, ip: int) -> Located:
     header = (frame[ip] & 0x0F) * 4
     if header < 20:
         raise WireError(WireRefusal.BAD_IHL)
-    if _u16(frame, ip + 6) & 0x3FFF:
+    if u16(frame, ip + 6) & 0x3FFF:
         raise WireError(WireRefusal.FRAGMENT)
     if frame[ip + 9] != IPPROTO_TCP:
         raise WireError(WireRefusal.NOT_TCP)
-    total = _u16(frame, ip + 2)
+    total = u16(frame, ip + 2)
+    if not total and unsegmented is not None:
+        return Located(4, ip, ip + header, unsegmented)
     if total < header + TCP_HEADER_LENGTH:
         raise WireError(WireRefusal.BAD_IP_LENGTH)
     return Located(4, ip, ip + header, ip + total)
 
 
-def _locate_in_ipv6(frame: Buffer, ip: int) -> Located:
+def _locate_in_ipv6(frame: Buffer, ip: int, unsegmented: int | None) -> Located:
     if ip + 40 > len(frame):
         raise WireError(WireRefusal.TRUNCATED)
     if frame[ip] >> 4 != 6:
@@ -203,7 +180,10 @@ def _locate_in_ipv6(frame: Buffer, ip: int) -> Located:
     following, at = _skip_extensions(frame, frame[ip + 6], ip + 40)
     if following != IPPROTO_TCP:
         raise WireError(WireRefusal.NOT_TCP)
-    end = ip + 40 + _u16(frame, ip + 4)
+    length = u16(frame, ip + 4)
+    if not length and unsegmented is not None:
+        return Located(6, ip, at, unsegmented)
+    end = ip + 40 + length
     if end < at + TCP_HEADER_LENGTH:
         raise WireError(WireRefusal.BAD_IP_LENGTH)
     return Located(6, ip, at, end)
@@ -213,13 +193,13 @@ def _skip_extensions(frame: Buffer, following: int, at: int) -> tuple[int, int]:
     """(next header after the extension headers, its offset)."""
     for _ in range(MAX_EXTENSION_HEADERS + 1):
         if following in _EXTENSIONS:
-            size = (_u16(frame, at) & 0xFF) * 8 + 8
+            size = (u16(frame, at) & 0xFF) * 8 + 8
         elif following == _FRAGMENT_HEADER:
-            if _u16(frame, at + 2) & 0xFFF9:
+            if u16(frame, at + 2) & 0xFFF9:
                 raise WireError(WireRefusal.FRAGMENT)
             size = 8
         elif following == _AUTHENTICATION_HEADER:
-            size = (_u16(frame, at) & 0xFF) * 4 + 8
+            size = (u16(frame, at) & 0xFF) * 4 + 8
         else:
             return following, at
         following = frame[at]
@@ -227,7 +207,8 @@ def _skip_extensions(frame: Buffer, following: int, at: int) -> tuple[int, int]:
     raise WireError(WireRefusal.TOO_MANY_HEADERS)
 
 
-def _u16(frame: Buffer, at: int) -> int:
+def u16(frame: Buffer, at: int) -> int:
+    """The number in two bytes of the frame, in network order. Raises WireError(truncated)."""
     if at + 2 > len(frame):
         raise WireError(WireRefusal.TRUNCATED)
     return frame[at] << 8 | frame[at + 1]

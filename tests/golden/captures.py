@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steering.cli.capture import read_capture
-from steering.wire.segment import LinkType
+from steering.trace.links import LinkType
 
 PCAPS = Path(__file__).resolve().parent / "pcaps"
 
@@ -130,7 +130,7 @@ def path_of(name: str) -> Path:
 
 def frames_of(name: str) -> list[tuple[int, bytes]]:
     """(link type, frame) of every packet."""
-    return list(read_capture(path_of(name)))
+    return [(link, frame) for link, frame, _ in read_capture(path_of(name))]
 
 
 def datagram_of(link: int, frame: bytes) -> tuple[int, bytes]:

@@ -10,7 +10,7 @@ import pytest
 from dpkt import pcapng
 
 from steering.cli.main import main
-from steering.wire.segment import LinkType
+from steering.trace.links import LinkType
 from tests.golden.captures import CAPTURES, Expected, Join, datagram_of, ethernet_of, frames_of, path_of
 
 REVERSE = "v1_server_initiated_reverse_join"

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from steering.trace.frames import read_frame
 from steering.wire.crypto import token
 from steering.wire.decode import mptcp_options
 from steering.wire.mptcp import (
@@ -20,7 +21,6 @@ from steering.wire.mptcp import (
     RemoveAddr,
 )
 from steering.wire.options import MPTCP, walk_options
-from steering.wire.segment import read_segment
 from tests.golden.captures import CAPTURES, frames_of, path_of
 
 PREFIX = "tcp.options.mptcp."
@@ -114,7 +114,7 @@ def test_same_as_tshark(name: str) -> None:
     assert len(rows) == len(frames)
     seen = set()
     for number, (row, (link, frame)) in enumerate(zip(rows, frames, strict=True), start=1):
-        segment = read_segment(frame, link)
+        segment = read_frame(frame, link)
         raw = [option for kind, option in walk_options(segment.options) if kind == MPTCP]
         subtypes = [option[2] >> 4 for option in raw]
         options = mptcp_options(segment.options, version)

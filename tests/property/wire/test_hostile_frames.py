@@ -5,12 +5,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from steering.trace.connections import ConnectionTracker
+from steering.trace.frames import read_frame
+from steering.trace.links import LinkType
 from steering.wire.craft import reset_for, tcp_frame
 from steering.wire.decode import decode_option, mptcp_options
 from steering.wire.errors import WireError, WireRefusal
 from steering.wire.handshake import Handshake, Kind, read_handshake
 from steering.wire.options import walk_options
-from steering.wire.segment import LinkType, Segment, read_segment
+from steering.wire.segment import Segment, read_segment
 from tests.golden.captures import CAPTURES, ethernet_of, frames_of
 from tests.property.wire.frames import FRAMES, OPTION_LISTS
 
@@ -24,9 +26,10 @@ def _handshake(frame: bytes | memoryview) -> Handshake | WireRefusal:
         return error.reason
 
 
-def _segment(frame: bytes, link: int = 1) -> Segment | WireRefusal:
+def _segment(frame: bytes, link: int | None = None) -> Segment | WireRefusal:
+    """As steering reads what was punted, or, with a link type, as a capture is read."""
     try:
-        return read_segment(frame, link)
+        return read_segment(frame) if link is None else read_frame(frame, link)
     except WireError as error:
         return error.reason
 

@@ -1,0 +1,125 @@
+"""Reading a file that may be compressed: gzip, bzip2 and xz are expanded as they are read, others are named.
+
+Memory is bounded: what is expanded is never held, and xz may ask for `_XZ_MEMORY` bytes at most. What comes out is
+bounded by `MAX_EXPANDED`, since a few bytes of a hostile file can stand for many.
+"""
+
+import bz2
+import gzip
+import lzma
+import zlib
+from typing import BinaryIO, Protocol
+
+MAX_EXPANDED = 256 * 1024 * 1024
+_XZ_MEMORY = 192 * 1024 * 1024  # the highest level of xz needs 65 MiB
+_CHUNK = 64 * 1024
+_OTHERS = {
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"\x1f\x9d": "compress",
+    b"LZIP": "lzip",
+    b"PK\x03\x04": "zip",
+    b"7z\xbc\xaf": "7-Zip",
+    b"\x89LZO": "lzop",
+}
+MAGIC_LENGTH = 6  # bytes of a file that tell how it is compressed
+
+
+class CompressionError(Exception):
+    """The file is compressed in a way that is not read, is damaged, or is too large. The text is one line."""
+
+
+class Readable(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+def expanded(file: BinaryIO, magic: bytes) -> Readable:
+    """What the file holds, expanded where it is compressed; `magic`: its first bytes, which are still to be read.
+
+    Raises CompressionError at once for a kind of compression that is not read; reading raises it for damage.
+    """
+    for head, name in _OTHERS.items():
+        if magic.startswith(head):
+            raise CompressionError(
+                f"compressed with {name}, which is not read here: decompress the file first"
+            )
+    if magic.startswith(b"\x1f\x8b"):
+        return _Expanded(gzip.GzipFile(fileobj=file, mode="rb"), "gzip")
+    if magic.startswith(b"BZh"):
+        return _Expanded(_Streams(file, "bzip2"), "bzip2")
+    if magic.startswith(b"\xfd7zXZ"):
+        return _Expanded(_Streams(file, "xz"), "xz")
+    return file
+
+
+class _Expanded:
+    """Bounds what comes out, and gives every library's errors one name."""
+
+    def __init__(self, source: Readable, name: str) -> None:
+        self._source = source
+        self._name = name
+        self._left = MAX_EXPANDED
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            data = self._source.read(size)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError) as error:
+            raise CompressionError(f"the {self._name} data is damaged or cut off") from error
+        self._left -= len(data)
+        if self._left < 0:
+            raise CompressionError(
+                f"holds more than {MAX_EXPANDED >> 20} MiB: only its beginning was read; decompress the file first"
+            )
+        return data
+
+
+class _Streams:
+    """The compressed streams of a file one after the other, as the compressors' own tools read them."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self._name = name
+        self._stream = self._new()
+
+    def _new(self) -> _Decompressor:
+        if self._name == "bzip2":
+            return bz2.BZ2Decompressor()
+        return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+
+    def read(self, size: int, /) -> bytes:
+        found = b""
+        while len(found) < size:
+            raw = b""
+            if self._stream.eof:
+                raw = self._after_stream()
+                if not raw:
+                    break
+                self._stream = self._new()
+            elif self._stream.needs_input:
+                raw = self._file.read(_CHUNK)
+                if not raw:
+                    raise EOFError
+            found += self._stream.decompress(raw, size - len(found))
+        return found
+
+    def _after_stream(self) -> bytes:
+        """The first bytes of the next stream; zero bytes between streams are padding."""
+        raw = self._stream.unused_data.lstrip(b"\0")
+        while not raw:
+            chunk = self._file.read(_CHUNK)
+            if not chunk:
+                return b""
+            raw = chunk.lstrip(b"\0")
+        return raw
