@@ -3,11 +3,11 @@
 import argparse
 import sys
 
+from steering.model.mechanism import Mechanism
 from steering.runtime.settings import (
     DEFAULT_LISTEN,
     DEFAULT_REST,
     LOG_LEVELS,
-    MECHANISMS,
     SettingsError,
     from_arguments,
 )
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MECHANISM",
         action="append",
         default=[],
-        help=f"switch a mechanism off, for negative controls in labs: {', '.join(MECHANISMS)}",
+        help=f"switch a mechanism off, for negative controls in labs: {', '.join(Mechanism)}",
     )
 
 

@@ -15,7 +15,7 @@ from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switch, Switches, make_room
 from steering.core.outputs import FillSwitch, Output, ReadEntries, SendFrame, SyncRules
-from steering.core.part import ALWAYS, NEVER, McpsChange, Part, Parts
+from steering.core.part import ALWAYS, NEVER, McpsChange, Parts, Turn
 from steering.core.pipeline.base_rules import Natural
 from steering.core.rerouting import OldPaths
 from steering.core.reservations.service import Reserving
@@ -23,7 +23,8 @@ from steering.core.restart.kept_sessions import KeptSessions
 from steering.core.restart.readback import Recovery
 from steering.core.selection.chooser import Chooser
 from steering.core.sessions.host_mobility import HostMobility
-from steering.model.network import AccessNetwork, Attachment, Mcp, PortRef, PortRole, Site, is_other
+from steering.model.mechanism import Mechanism
+from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
 from steering.model.session import Entry, Refusal
 
@@ -33,7 +34,8 @@ RESERVING = (inputs.Reserve, inputs.AcceptReservation, inputs.RenewReservation, 
 
 
 class Engine:
-    """`handle` is the only way in. `disabled` names mechanisms switched off for negative controls."""
+    """`handle` is the only way in. `disabled` names mechanisms (model.mechanism) that are
+    off for negative controls; ValueError for a name of none."""
 
     def __init__(
         self,
@@ -42,8 +44,9 @@ class Engine:
         *,
         epoch: int,
         counters: Counters | None = None,
-        disabled: frozenset[str] = frozenset(),
+        disabled: Iterable[str] = (),
     ) -> None:
+        off = frozenset(map(Mechanism, disabled))
         self.site = site
         self.policy = policy
         self.epoch = epoch & 0xFFFF
@@ -53,28 +56,33 @@ class Engine:
         self.switches = Switches()
         # Each filling of a switch has its own epoch, so that what an earlier one left behind is told apart.
         self._epochs: dict[int, int] = defaultdict(lambda: self.epoch)
-        self.neighbours = Neighbours(self.map, policy.limits, self._epochs, disabled, self.counters)
+        self.neighbours = Neighbours(self.map, policy.limits, self._epochs, off, self.counters)
         self.links = BelievedLinks(self.map, self.graph, self.switches)
         self.chooser = Chooser(self.map, policy, self.graph, self.neighbours)
         self.pinning = Pinning(
-            self.map, policy, self.chooser, self.counters, disabled, self._epochs, self.neighbours, self.graph
+            self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph
         )
         self.mobility = HostMobility(self.pinning.table, self.neighbours)
         self.authorising = self.pinning.authorising
-        self.natural = Natural(self.map, policy, self.graph, self._epochs, disabled, self.authorising)
+        self.natural = Natural(self.map, policy, self.graph, self._epochs, off, self.authorising)
         self.old_paths = OldPaths(
-            self.map, self.graph, self.pinning.table, self._epochs, self.switches, "old-paths" in disabled
+            self.map,
+            self.graph,
+            self.pinning.table,
+            self._epochs,
+            self.switches,
+            Mechanism.OLD_PATHS in off,
         )
         self.reserving = Reserving(
             self.map, policy, self.graph, self.pinning.table, self.pinning.slots, self.counters, self._epochs,
-            self.old_paths.labels_out_of, "reservations" in disabled,
+            self.old_paths.labels_out_of, Mechanism.RESERVATIONS in off,
         )  # fmt: skip
         self.preferring = self.pinning.preferring
-        self.recovery = Recovery(self.map, self.pinning.table, self.counters, "read-back" in disabled)
+        self.recovery = Recovery(self.map, self.pinning.table, self.counters, Mechanism.READ_BACK in off)
         self.pinning.recovering = True
         self._recover_until = NEVER
         self._unread = set(self.map.switches)
-        self.floods = Floods(self.map, policy, self.counters, "flood-meters" in disabled)
+        self.floods = Floods(self.map, policy, self.counters, Mechanism.FLOOD_METERS in off)
         self.kept_sessions = KeptSessions(
             self.map, self.pinning.table, self.pinning.proactive, self.pinning.answered, self.counters
         )
@@ -89,10 +97,10 @@ class Engine:
                 self.pinning.proactive,  # its exact entries leave before the rules that lead elsewhere
                 self.old_paths,  # the old paths have labels before number 0 follows
                 # Switches are brought in line when all have ticked that change what they should hold.
-                _Turn(self._sync_changed, lambda: ALWAYS),
+                Turn(self._sync_changed, lambda: ALWAYS),
                 self.recovery,
                 # Only then the time to recover may be over: what is taken back goes by links and rules as they are now.
-                _Turn(self._recovered, lambda: self._recover_until),
+                Turn(self._recovered, lambda: self._recover_until),
                 self.pinning,
                 self.pinning.explicit,
                 self.pinning.withdrawal,
@@ -103,7 +111,7 @@ class Engine:
                 self.mobility,  # claims that are settled, before neighbours are asked again
                 self.neighbours,
                 Advertisements(self.map),
-                _Turn(self._sweep_entries, lambda: self._sweep),
+                Turn(self._sweep_entries, lambda: self._sweep),
                 self.natural,
                 self.floods,
             )
@@ -213,24 +221,12 @@ class Engine:
         self.site = replace(self.site, mcps=given.mcps, switches={**self.site.switches, **given.switches})
         self.map.replace(self.site)
         self.graph.replace(self.site)
-        change = self._mcps_change(before, known)
+        change = McpsChange.between(before, known, self.map, self.switches)
         self.pinning.offline -= edges - self.map.switches
         self.pinning.offline |= {d for d in self.map.switches - edges if not self.switches.is_filled(d)}
         told = self.parts.mcps_changed(change, now)
         self.chooser.refresh(now)
         return self._to_filled(told) + self._resync()
-
-    def _mcps_change(self, before: dict[PortRef, Attachment], known: dict[int, Mcp]) -> McpsChange:
-        after = self.map.mcps
-        gone = tuple(number for number in known if number not in after)
-        others = frozenset(n for n, mcp in after.items() if n in known and is_other(known[n], mcp))
-        ports = {port for mcp in after.values() for port in (mcp.inside, mcp.outside)}
-        down = frozenset(
-            port
-            for port in ports
-            if port.dpid in self.switches and self.switches[port.dpid].ports.get(port.port) is False
-        )
-        return McpsChange(before, gone, others, down)
 
     def _mcp_admin(self, given: inputs.McpAdmin, now: float) -> list[Output]:
         if given.mcp in self.chooser.health:
@@ -429,17 +425,3 @@ class Engine:
             outputs += [ReadEntries(d, True) for d in self.map.switches if self.switches.is_filled(d)]
         self._sweep = now + self.policy.timers.sweep
         return outputs
-
-
-class _Turn(Part):
-    """Something of the engine's own that has its turn among the parts."""
-
-    def __init__(self, act: Callable[[float], list[Output]], due: Callable[[], float]) -> None:
-        self._act = act
-        self._due = due
-
-    def due(self) -> float:
-        return self._due()
-
-    def tick(self, now: float) -> list[Output]:
-        return self._act(now)

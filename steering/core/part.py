@@ -6,14 +6,15 @@ registration.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from typing import ClassVar, NamedTuple
 
-from steering.core.network.switch import RuleKey
+from steering.core.network.site_index import SiteMap
+from steering.core.network.switch import RuleKey, Switch
 from steering.core.outputs import Output
 from steering.model.kept import Kept, Lost, Piece
-from steering.model.network import Attachment, PortRef
+from steering.model.network import Attachment, Mcp, PortRef, is_other
 from steering.model.policy import Policy
 from steering.model.rules import MeterBand, Rule
 
@@ -32,6 +33,26 @@ class McpsChange(NamedTuple):
     gone: tuple[int, ...]
     others: frozenset[int]
     down: frozenset[PortRef]
+
+    @classmethod
+    def between(
+        cls,
+        before: Mapping[PortRef, Attachment],
+        known: Mapping[int, Mcp],
+        sitemap: SiteMap,
+        switches: Mapping[int, Switch],
+    ) -> "McpsChange":
+        """From attachments and MCPs (by id) that were, to those of the site index."""
+        after = sitemap.mcps
+        gone = tuple(number for number in known if number not in after)
+        others = frozenset(n for n, mcp in after.items() if n in known and is_other(known[n], mcp))
+        ports = {port for mcp in after.values() for port in (mcp.inside, mcp.outside)}
+        down = frozenset(
+            port
+            for port in ports
+            if port.dpid in switches and switches[port.dpid].ports.get(port.port) is False
+        )
+        return cls(before, gone, others, down)
 
 
 class Desired(NamedTuple):
@@ -102,6 +123,20 @@ class Part:
     def recovered(self, now: float) -> list[Output]:
         """Every switch has told of its sessions after a restart, or had the time to."""
         return []
+
+
+class Turn(Part):
+    """Something of the engine's own that has its turn among the parts."""
+
+    def __init__(self, act: Callable[[float], list[Output]], due: Callable[[], float]) -> None:
+        self._act = act
+        self._due = due
+
+    def due(self) -> float:
+        return self._due()
+
+    def tick(self, now: float) -> list[Output]:
+        return self._act(now)
 
 
 class Parts:

@@ -15,6 +15,7 @@ from steering.core.engine import Engine
 from steering.core.network.link_discovery import Discovery
 from steering.core.snapshots.view import EngineView
 from steering.model.control import PolicyText
+from steering.model.mechanism import Mechanism
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.credentials import CredentialError, StateDirectory, lldp_key
@@ -60,7 +61,7 @@ class Controller:
         registrar = Registrar(declared, self.engine, self.discovery, tpool.execute)
         self.operator = Operator(self.engine, registrar, view, settings.state_dir, self.now, text)
         self.keeper = Keeper(
-            self.engine, self.counters, settings.state_dir, self.now, "keeping" in settings.disabled
+            self.engine, self.counters, settings.state_dir, self.now, Mechanism.KEEPING in settings.disabled
         )
         self.authorisers = authorisers(site.aaa)
         self.policy_file = FileWatch(settings.policy, settings.watch)

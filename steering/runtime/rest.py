@@ -17,6 +17,7 @@ from steering.core.counters import Counters
 from steering.core.network.link_discovery import Rejection
 from steering.core.outputs import Prefer
 from steering.model.control import Control
+from steering.model.mechanism import Mechanism
 from steering.model.view import View
 from steering.northbound import Northbound, northbound
 from steering.northbound.credentials import (
@@ -124,7 +125,7 @@ class Rest:
             keyring,
             now,
             epoch=secrets.token_hex(4),
-            pseudonyms=b"" if "redaction" in settings.disabled else pseudonym_key(settings.state_dir),
+            pseudonyms=b"" if Mechanism.REDACTION in settings.disabled else pseudonym_key(settings.state_dir),
             store=StateDirectory(settings.state_dir),
             mappings=MappingStore(settings.state_dir, time.time),
             malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *Malformed],

@@ -5,31 +5,13 @@ import argparse
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 
+from steering.model.mechanism import Mechanism
 from steering.northbound.credentials import default_state_dir
 
-MECHANISMS = (
-    "token-lookup",
-    "un-wildcarding",
-    "hold-queue",
-    "steering",
-    "wrong-mcp",
-    "stray-drop",
-    "redaction",
-    "proactive",
-    "one-mcp",
-    "pool-routes",
-    "reservations",
-    "option-bypass",
-    "ratio-limits",
-    "keeping",
-    "read-back",
-    "flood-meters",
-    "old-paths",
-    "address-probes",
-)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"
 DEFAULT_REST = "127.0.0.1:8080"
@@ -71,7 +53,7 @@ class Settings:
     listen: Endpoint | None  # None: osken-manager's own options say
     rest: Endpoint
     state_dir: Path
-    disabled: frozenset[str] = frozenset()
+    disabled: frozenset[Mechanism] = frozenset()
     log_json: bool = False
     log_level: str = "info"
     rest_tls: Tls | None = None
@@ -111,11 +93,13 @@ def _tls(cert: str | None, key: str | None, client_ca: str | None) -> Tls | None
     return None
 
 
-def _mechanisms(words: list[str]) -> frozenset[str]:
+def _mechanisms(words: list[str]) -> frozenset[Mechanism]:
     for word in words:
-        if word not in MECHANISMS:
-            raise SettingsError(f"no mechanism '{word}': there are {', '.join(MECHANISMS)}")
-    return frozenset(words)
+        if word not in list(Mechanism):
+            nearest = get_close_matches(word, list(Mechanism), 1)
+            meant = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(Mechanism)}"
+            raise SettingsError(f"no mechanism '{word}': {meant}")
+    return frozenset(map(Mechanism, words))
 
 
 def from_arguments(args: argparse.Namespace) -> Settings:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from steering.model.mechanism import Mechanism
 from steering.model.session import SessionState
-from steering.runtime.settings import MECHANISMS
 
 ROOT = Path(__file__).parents[2]
 MODEL = (ROOT / "docs" / "model.rst").read_text()
@@ -38,7 +38,7 @@ def test_each_assumption_names_the_test_that_breaks_it_or_says_untested():
         files = re.findall(r"``(tests/[\w/.]+)``", text)
         assert files or "untested" in text, text
         assert all((ROOT / name).exists() for name in files), files
-        assert set(re.findall(r"--without ([a-z-]+)", text)) <= set(MECHANISMS)
+        assert set(re.findall(r"--without ([a-z-]+)", text)) <= set(Mechanism)
 
 
 def test_every_file_the_documents_name_exists():

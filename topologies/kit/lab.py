@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from steering.model.mechanism import Mechanism
 from topologies.kit import processes, records
 from topologies.kit.captures import SNAP, Capture
 from topologies.kit.controller import Controller, free_port
@@ -18,7 +19,6 @@ from topologies.kit.network import BuildError, LabHost, LabSwitch, SteeringTopo,
 from topologies.kit.plan import Kind, Plan, split_port
 from topologies.kit.processes import Agent, LabError, Running
 from topologies.kit.report import Progress
-from topologies.kit.scenario import MECHANISMS
 
 PREFIX = "st-lab-"  # of every switch and so of every interface that a lab makes outside its namespaces
 SESSION_ENTRIES = "table=1,cookie=0x5e10000000000000/0xfff0000000000000"
@@ -82,7 +82,7 @@ class Lab:
 
         Of the mechanisms in `disabled` it is told those that it knows; the others are the scenario's own.
         """
-        self.controller.start(None if disabled is None else [m for m in disabled if m in MECHANISMS])
+        self.controller.start(None if disabled is None else [m for m in disabled if m in list(Mechanism)])
         self.controller.wait_ready()
 
     def mark(self) -> None:
@@ -142,7 +142,7 @@ def running(plan: Plan, say: Progress, disabled: Sequence[str] = (), keep: bool 
 
 def _built(plan: Plan, record: records.Record, say: Progress, disabled: Sequence[str]) -> Iterator[Lab]:
     say(f"building {plan.name}: {len(plan.switches)} switches, {len(plan.boxes)} hosts")
-    controller = Controller(record, plan, [m for m in disabled if m in MECHANISMS])
+    controller = Controller(record, plan, [m for m in disabled if m in list(Mechanism)])
     record.switches = [PREFIX + switch for switch in plan.switches]
     record.save()
     net = Mininet(topo=SteeringTopo(plan, PREFIX), controller=None, switch=LabSwitch, build=False)

@@ -36,6 +36,7 @@ from steering.core.sessions.teardown import Ending
 from steering.core.sessions.watched_segments import Watching
 from steering.core.subflow_priority import Preferring
 from steering.model.decision import Decision, Outcome, Ruling
+from steering.model.mechanism import Mechanism
 from steering.model.network import Interception, Mcp, PortRef, PortRole
 from steering.model.policy import (
     Action,
@@ -72,7 +73,7 @@ class Pinning(Part):
         policy: Policy,
         chooser: Chooser,
         counters: Counters,
-        disabled: frozenset[str],
+        disabled: frozenset[Mechanism],
         epochs: Mapping[int, int],
         neighbours: Neighbours,
         graph: Graph,
@@ -92,7 +93,7 @@ class Pinning(Part):
         self.authorising = Authorising(sitemap, policy, counters, chooser.granted)
         self.capabilities = Capabilities(policy.timers.capability)
         self.natives = Natives()
-        self.bypass = Bypass("option-bypass" in disabled)
+        self.bypass = Bypass(Mechanism.OPTION_BYPASS in disabled)
         self.withdrawal = Withdrawal(self.table, policy.timers, counters)
         self.proactive = Proactive(
             sitemap, graph, chooser, self.table, policy, epochs, disabled, self.authorising
@@ -102,7 +103,9 @@ class Pinning(Part):
             sitemap, chooser, self.table, self.proactive, neighbours, self.ending, counters
         )
         self.syn_acks = SynAcks(self, counters)
-        self.preferring = Preferring(sitemap, chooser, self.table, policy, "ratio-limits" not in disabled)
+        self.preferring = Preferring(
+            sitemap, chooser, self.table, policy, Mechanism.RATIO_LIMITS not in disabled
+        )
         self.reverse = Reverse(self, sitemap, chooser, counters, self.syn_acks.learnt)
         self.watching.returned = self.reverse.shown
         self.joining = Joining(self, sitemap, chooser, counters, disabled)

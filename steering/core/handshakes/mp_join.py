@@ -18,6 +18,7 @@ from steering.core.sessions.pending_joins import Held
 from steering.core.sessions.table import Session, SessionTable, Subflow
 from steering.core.sessions.token_owners import narrow
 from steering.core.subflow_priority import Preferring
+from steering.model.mechanism import Mechanism
 from steering.model.network import PortRole
 from steering.model.policy import Authentication, Policy, UnknownJoin
 from steering.model.session import EntryKind, Refusal, SessionState
@@ -64,7 +65,7 @@ class Joining:
         sitemap: SiteMap,
         chooser: Chooser,
         counters: Counters,
-        disabled: frozenset[str],
+        disabled: frozenset[Mechanism],
     ) -> None:
         self._known = known
         self._map = sitemap
@@ -75,7 +76,7 @@ class Joining:
     def joined(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
         known = self._known
         token = int.from_bytes(seen.handshake.token, "big")
-        if "token-lookup" in self._disabled:
+        if Mechanism.TOKEN_LOOKUP in self._disabled:
             return known.capable(attachment, seen, key, now)
         if attachment.role is GATEWAY and not known.policy.third_party_pooling:
             return self._deny(seen, Refusal.THIRD_PARTY)
@@ -96,7 +97,7 @@ class Joining:
     def _early(self, attachment: Attachment, seen: SynSeen, token: int, now: float) -> list[Output]:
         """The token may be a packet away (G5): hold. Forwarding it would end the subflow for good."""
         known = self._known
-        if "hold-queue" in self._disabled:
+        if Mechanism.HOLD_QUEUE in self._disabled:
             return [naturally(attachment, seen)]
         if known.recovering:
             self._count_refused(Refusal.RECOVERING)
@@ -113,7 +114,7 @@ class Joining:
         outputs: list[Output] = []
         for seen in known.held.expire(now):
             self._count_refused(Refusal.UNKNOWN_TOKEN)
-            if "stray-drop" not in self._disabled:
+            if Mechanism.STRAY_DROP not in self._disabled:
                 outputs += known.strays.block(seen, now)
             if known.policy.unknown_join is UnknownJoin.RESET:
                 outputs += known.refuse(seen, ResetReason.MPTCP_ERROR)
@@ -160,7 +161,7 @@ class Joining:
             return known.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
         # What goes to the MCP's own address needs no entry, unless it has to be watched.
         waypoint = inside.id if owner is None or proving else 0
-        if "wrong-mcp" in self._disabled and waypoint:
+        if Mechanism.WRONG_MCP in self._disabled and waypoint:
             waypoint = next((w.id for i, w in self._map.inside.items() if i != session.mcp), waypoint)
         subflow = Subflow(session, JOIN, key, seen.dpid, attachment.role, waypoint, handshake.seq, seen.port)
         subflow.address_id, subflow.backup = handshake.address_id, handshake.backup

@@ -20,6 +20,7 @@ from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame, SyncRules
 from steering.core.part import NEVER, Desired, McpsChange, Part
 from steering.core.pipeline.forwarding import Route, host_rule, route_rules, transit_rules
+from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Gateway, HostLearning, Mcp, PortRef
 from steering.model.policy import Limits
 from steering.model.rules import VIRTUAL_MAC, Rule
@@ -72,16 +73,16 @@ class Neighbours(Part):
         sitemap: SiteMap,
         limits: Limits,
         epochs: Mapping[int, int],
-        disabled: frozenset[str],
+        disabled: frozenset[Mechanism],
         counters: Counters,
     ) -> None:
         self._map = sitemap
         self._counters = counters
-        self._probes = "address-probes" not in disabled
+        self._probes = Mechanism.ADDRESS_PROBES not in disabled
         self._claims = AddressClaims()
         self._bound = max(16, limits.hosts // max(1, len(sitemap.attachments)))
         self._epochs = epochs
-        self._unwildcard = "un-wildcarding" not in disabled
+        self._unwildcard = Mechanism.UN_WILDCARDING not in disabled
         self._where: dict[bytes, int] = {}  # address -> waypoint
         self._hosts: dict[int, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}  # -> address -> MAC
         self.transit: dict[int, bytes] = {}  # waypoint of an MCP or next hop -> MAC

@@ -20,6 +20,7 @@ from steering.core.pipeline.forwarding import (
     session_rules,
 )
 from steering.core.pipeline.ingress_guard import GuardedPort, guard_rules
+from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Address, Gateway, Interception, Mcp, Network, PortRole
 from steering.model.policy import Meters, Policy
 from steering.model.rules import Meter, MeterBand, Rule
@@ -35,16 +36,16 @@ class Natural(Part):
         policy: Policy,
         graph: Graph,
         epochs: Mapping[int, int],
-        disabled: frozenset[str],
+        disabled: frozenset[Mechanism],
         authorising: Authorising,
     ) -> None:
         self._authorising = authorising
         self._map = sitemap
         self._graph = graph
         self._epochs = epochs
-        self._unwildcard = "un-wildcarding" not in disabled
-        self._punting = "steering" not in disabled
-        self._returning = "pool-routes" not in disabled
+        self._unwildcard = Mechanism.UN_WILDCARDING not in disabled
+        self._punting = Mechanism.STEERING not in disabled
+        self._returning = Mechanism.POOL_ROUTES not in disabled
         self._take(policy)
         self._metered = self._all_meters()
 

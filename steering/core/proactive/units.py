@@ -27,6 +27,7 @@ from steering.core.sessions.table import Session, SessionTable
 from steering.model.decision import Filtered
 from steering.model.insertion import Governed, governed
 from steering.model.kept import Kept, KeptNetwork, KeptUnit, Lost, Piece
+from steering.model.mechanism import Mechanism
 from steering.model.network import Mcp, Network, PortRole, Trust
 from steering.model.policy import ALL_PORTS, Policy, Terms
 from steering.model.session import SessionState
@@ -62,7 +63,7 @@ class Proactive(Part):
         table: SessionTable,
         policy: Policy,
         epochs: Mapping[int, int],
-        disabled: frozenset[str],
+        disabled: frozenset[Mechanism],
         authorising: Authorising,
     ) -> None:
         self._map = sitemap
@@ -71,9 +72,9 @@ class Proactive(Part):
         self._table = table
         self._authorising = authorising
         self._epochs = epochs
-        self._off = bool({"proactive", "steering"} & disabled)
-        self._apart = "one-mcp" in disabled
-        self._unwildcard = "un-wildcarding" not in disabled
+        self._off = bool({Mechanism.PROACTIVE, Mechanism.STEERING} & disabled)
+        self._apart = Mechanism.ONE_MCP in disabled
+        self._unwildcard = Mechanism.UN_WILDCARDING not in disabled
         self.units: dict[str, Unit] = {}  # as the entries in switches are
         self.strays: dict[str, set[int]] = {}  # unit -> its live sessions at other MCPs
         self._by_prefix: dict[tuple[int, int], dict[int, Unit]] = {}  # (family, mask), longest first

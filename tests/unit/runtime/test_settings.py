@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from steering.cli import run
+from steering.core.engine import Engine
+from steering.model.mechanism import Mechanism
+from steering.model.policy import Policy
 from steering.runtime.logs import JsonFormatter
 from steering.runtime.settings import (
     Endpoint,
@@ -18,6 +21,7 @@ from steering.runtime.settings import (
     from_environment,
     parse_endpoint,
 )
+from tests.support.sites import off_path_site
 
 
 def arguments(*words: str) -> Settings:
@@ -80,8 +84,24 @@ def test_rest_outside_loopback_needs_to_be_asked_for() -> None:
 def test_mechanisms_are_named_once_each() -> None:
     settings = arguments("--disable", "steering", "--disable", "hold-queue")
     assert settings.disabled == {"steering", "hold-queue"}
-    with pytest.raises(SettingsError, match="no mechanism 'x'"):
+    with pytest.raises(SettingsError, match="no mechanism 'x': there are steering, "):
         arguments("--disable", "x")
+
+
+def test_a_mechanism_that_is_misspelt_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(SettingsError, match=r"no mechanism 'holdqueue': did you mean 'hold-queue'\?"):
+        arguments("--disable", "holdqueue")
+    with pytest.raises(SettingsError, match=r"did you mean 'read-back'\?"):
+        from_environment({"STEERING_SITE": "s.yaml", "STEERING_DISABLE": "steering,readback"})
+
+
+def test_every_mechanism_says_what_is_so_without_it() -> None:
+    assert all(one.without and one == one.value and Mechanism(one.value) is one for one in Mechanism)
+
+
+def test_an_engine_takes_no_mechanism_that_it_does_not_know() -> None:
+    with pytest.raises(ValueError, match="hold-kew"):
+        Engine(off_path_site(), Policy(), epoch=1, disabled={"hold-kew"})
 
 
 def test_the_environment_says_the_same() -> None:
@@ -100,7 +120,7 @@ def test_the_environment_says_the_same() -> None:
         None,
         Endpoint("127.0.0.1", 0),
         Path("state"),
-        frozenset({"steering", "hold-queue"}),
+        frozenset({Mechanism.STEERING, Mechanism.HOLD_QUEUE}),
     )
 
 

@@ -1,0 +1,40 @@
+"""What a negative control may switch off in a controller: `steering run --disable`, `steering lab run --without`."""
+
+from enum import StrEnum
+
+
+class Mechanism(StrEnum):
+    """The value is the word that is given, `without` says what is then so."""
+
+    without: str
+
+    def __new__(cls, word: str, without: str = "") -> "Mechanism":
+        one = str.__new__(cls, word)
+        one._value_ = word
+        one.without = without
+        return one
+
+    STEERING = "steering", "nothing is punted: natural routing only"
+    TOKEN_LOOKUP = "token-lookup", "joins are decided anew, as if they were initial subflows"
+    UN_WILDCARDING = (
+        "un-wildcarding",
+        "a natural flow in the switch's cache may carry segments of other 5-tuples",
+    )
+    HOLD_QUEUE = "hold-queue", "joins whose token is not known yet are forwarded the natural way at once"
+    REDACTION = "redaction", "subscribers are shown by their own names"
+    STRAY_DROP = "stray-drop", "a join with an unknown token is asked about each time it is repeated"
+    POOL_ROUTES = "pool-routes", "no route leads what comes back to a pool to the MCP that gives it"
+    RESERVATIONS = "reservations", "what is reserved is answered for, and not enforced"
+    OPTION_BYPASS = "option-bypass", "a SYN is steered whatever other options it carries"
+    RATIO_LIMITS = "ratio-limits", "a ratio is known, and no MCP is told of it"
+    FLOOD_METERS = "flood-meters", "a flooded port's meter lets through what it always does"
+    KEEPING = "keeping", "a controller that starts does not read what an earlier one kept"
+    READ_BACK = "read-back", "a controller that starts takes no session from the entries that it finds"
+    OLD_PATHS = "old-paths", "labels follow new link weights at once, under live sessions too"
+    ADDRESS_PROBES = (
+        "address-probes",
+        "an address belongs to whoever claimed it last, by ARP or neighbour discovery",
+    )
+    WRONG_MCP = "wrong-mcp", "joins are pinned to another MCP than their session's"
+    PROACTIVE = "proactive", "no entries are set ahead: every SYN is looked at"
+    ONE_MCP = "one-mcp", "entries set ahead lead each prefix of a subscriber to an MCP of its own"
