@@ -51,6 +51,12 @@ def folder_of(item: pytest.Item) -> str:
 def pytest_addoption(parser: pytest.Parser) -> None:
     # Two on two cores: labs mostly wait, but the controller of each has to keep its times.
     parser.addoption("--lab-jobs", type=int, default=2, metavar="N", help="labs at a time (2)")
+    parser.addoption(
+        "--lab-day",
+        type=int,
+        metavar="N",
+        help="the day whose share of the labs' negative controls runs, 0 to 6 (today's)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,9 +1,16 @@
 """The scenarios by name, in the order they are listed. A scenario is loaded when it is asked for."""
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 
-from topologies.kit.scenario import Scenario
+from topologies.kit.scenario import Breaks, Scenario
+
+# {scenario: {control: {"must": [check], "may": [check]}}}; written by `topologies.campaign.recording` from real runs.
+BREAKS = Path(__file__).with_name("breaks.json")
 
 MODULES = {
     "off-path": "off_path",
@@ -67,9 +74,21 @@ MODULES = {
 
 
 def load(name: str) -> Scenario:
-    """The scenario of that name. Raises KeyError."""
+    """The scenario of that name, with what each of its controls breaks. Raises KeyError."""
     found: Scenario = import_module(f"topologies.scenarios.{MODULES[name]}").SCENARIO
-    return found
+    return replace(found, breaks=_breaks().get(name, {}))
+
+
+@cache
+def _breaks() -> dict[str, dict[str, Breaks]]:
+    written = json.loads(BREAKS.read_text(encoding="utf-8"))
+    return {
+        name: {
+            control: Breaks(frozenset(checks["must"]), frozenset(checks.get("may", ())))
+            for control, checks in found.items()
+        }
+        for name, found in written.items()
+    }
 
 
 def all_of_them() -> Iterator[Scenario]:

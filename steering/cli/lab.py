@@ -123,6 +123,7 @@ def _list(as_json: bool) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from topologies import catalogue
+    from topologies.campaign.verdicts import BROKEN_LAB
     from topologies.kit import lab
     from topologies.kit.processes import LabError
     from topologies.kit.records import Busy
@@ -143,7 +144,7 @@ def _run(args: argparse.Namespace) -> int:
     except Busy as error:
         return _refuse(str(error))
     except LabError as error:
-        report.expect("the lab itself works", False, "no trouble", error)
+        report.expect(BROKEN_LAB, False, "no trouble", error)
     except KeyboardInterrupt:
         say("interrupted; everything is taken down")
         return EXIT_INTERRUPTED

@@ -19,9 +19,9 @@ import pytest
 
 from tests.lab.running import ROOT, Ran
 from topologies.campaign.doors import Doors
+from topologies.campaign.verdicts import only_rates
 from topologies.kit import isolation
 
-FEW = 2  # missed checks
 LIMIT_S = 240.0  # of one lab; the longest take a minute
 
 
@@ -70,12 +70,11 @@ class Pool:
             self._doors.allow(most)
 
     def result(self, one: Wanted) -> Ran:
-        """Wait for a lab that was started. One without a negative control that missed a check or two runs once more,
-        alone, and the run's summary says so: two labs and whoever else is on the machine cost rate and time. What is
-        broken fails twice, and mostly in more checks."""
+        """Wait for a lab that was started. One that missed nothing but rates runs once more, alone, and the run's
+        summary says so: two labs and whoever else is on the machine cost rate. What else is missed is a failure."""
         ran = self._runs[one].result()
         failed = ran.failed()
-        if 0 < len(failed) <= FEW and "--without" not in one.words:
+        if only_rates(failed) and "--without" not in one.words:
             warnings.warn(f"{' '.join(one.words)} ran once more, alone; first: {failed}", stacklevel=1)
             again = self._run(one.words, alone=True)
             again.said = f"{ran.said}\n--- once more, alone ---\n{again.said}"

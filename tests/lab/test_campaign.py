@@ -4,12 +4,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.lab.running import ROOT
+from topologies import catalogue
 from topologies.campaign.runs import Attempts, Campaign
 from topologies.kit.report import Progress
+from topologies.kit.scenario import Breaks
+
+CONTROLS = ("steering", "wrong-mcp")  # of off-path
 
 
 def document(*failed: str) -> dict[str, Any]:
@@ -33,7 +40,10 @@ def campaign(tmp_path: Path, lab: list[dict[str, Any]], control: dict[str, Any])
         tmp_path,
         {("off-path", ""): lab, ("off-path", "steering"): [control], ("off-path", "wrong-mcp"): [control]},
     )
-    done = Campaign(told, Progress(quiet=True))
+    breaks = {name: Breaks(frozenset({"joins completed"}), frozenset({"a moment"})) for name in CONTROLS}
+    done = Campaign(
+        told, Progress(quiet=True), load=lambda name: replace(catalogue.load(name), breaks=breaks)
+    )
     done.run(["off-path"], with_controls=True)
     return done
 
@@ -49,7 +59,29 @@ def test_a_control_that_fails_a_check_is_caught_and_the_figure_is_drawn(tmp_path
 def test_a_control_that_fails_nothing_is_missed(tmp_path: Path) -> None:
     done = campaign(tmp_path, [document()], document())
     assert not done.passed
-    assert "off-path without steering: missed: no check failed" in done.text()
+    assert "off-path without steering: missed: 'joins completed' held" in done.text()
+
+
+@pytest.mark.parametrize(
+    ("failed", "verdict"),
+    [
+        (["joins completed"], "caught"),
+        (["joins completed", "a moment"], "caught"),
+        (["joins completed", "on: goodput over one access"], "caught"),
+        (["joins completed", "bytes on each leg"], "astray"),
+        (["a moment"], "missed"),
+        (["bytes on each leg"], "missed"),
+        (["on: goodput over one access"], "missed"),
+    ],
+)
+def test_a_control_has_to_fail_the_checks_that_its_scenario_names_and_no_other(
+    tmp_path: Path, failed: list[str], verdict: str
+) -> None:
+    done = campaign(tmp_path, [document()], document(*failed))
+    assert [one.verdict for one in done.outcomes[1:]] == [verdict] * 2
+    assert done.passed == (verdict == "caught")
+    if verdict == "astray":
+        assert "off-path without wrong-mcp: astray: 'bytes on each leg' failed too" in done.text()
 
 
 def test_a_run_that_broke_proves_nothing(tmp_path: Path) -> None:
@@ -59,14 +91,16 @@ def test_a_run_that_broke_proves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_rate_alone_is_measured_once_more_and_the_table_says_so(tmp_path: Path) -> None:
-    again = campaign(tmp_path, [document("on: goodput over one access"), document()], document("x"))
+    again = campaign(
+        tmp_path, [document("on: goodput over one access"), document()], document("joins completed")
+    )
     assert again.passed and again.outcomes[0].runs == 2
     assert "off-path: ran once more, alone; at first: on: goodput over one access" in again.text()
     slow = [document("on: goodput"), document("on: goodput")]
-    twice = campaign(tmp_path, slow, document("x"))
+    twice = campaign(tmp_path, slow, document("joins completed"))
     assert twice.outcomes[0].verdict == "failed" and not twice.passed
     for missed in (["joins completed"], ["on: goodput", "joins completed"], ["the lab itself works"]):
-        other = campaign(tmp_path, [document(*missed)], document("x"))
+        other = campaign(tmp_path, [document(*missed)], document("joins completed"))
         assert not other.passed and other.outcomes[0].runs == 1
 
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from topologies.kit.captures import CAPABLE, JOIN, Segment
-from topologies.kit.ground import FiveTuple, Subflow, parse_counters, parse_subflows
+from topologies.kit.controller import Controller
+from topologies.kit.ground import Counted, FiveTuple, Subflow, parse_counters, parse_subflows
+from topologies.kit.processes import LabError
 from topologies.measures.cpe_transfer import payload
 from topologies.measures.pins import capture_view, kernel_view
 
@@ -126,6 +128,33 @@ def test_netstat_counters_are_read_in_pairs() -> None:
     text = "TcpExt: A B\nTcpExt: 1 2\nMPTcpExt: MPJoinSynRx MPJoinAckRx\nMPTcpExt: 4 3\n"
     assert parse_counters(text) == {"MPJoinSynRx": 4, "MPJoinAckRx": 3}
     assert parse_counters("TcpExt: A\nTcpExt: 1\n") == {}
+
+
+def test_a_counter_that_the_kernel_does_not_have_is_refused_and_not_read_as_zero() -> None:
+    counted = Counted({"MPJoinSynRx": 4, "MPJoinAckRx": 3}, {"MPJoinSynRx": 4, "MPJoinAckRx": 5})
+    assert counted == {"MPJoinAckRx": 2} and counted["MPJoinSynRx"] == 0
+    with pytest.raises(LabError, match="'MPTcpExtMPJoinAckRx'"):
+        counted["MPTcpExtMPJoinAckRx"]
+
+
+def test_a_metric_that_the_controller_does_not_have_is_refused_and_not_read_as_zero() -> None:
+    class Told(Controller):
+        def __init__(self) -> None:
+            """No process: only what it would tell."""
+
+        def get(self, path: str) -> str:
+            kinds = "# TYPE steering_joins_total counter\n# TYPE steering_floods_total counter\n"
+            return (
+                kinds + 'steering_joins_total{result="held"} 2.0\nsteering_joins_total{result="pinned"} 3.0\n'
+            )
+
+    told = Told()
+    assert (
+        told.metric("steering_joins_total") == 5 and told.metric("steering_joins_total", result="held") == 2
+    )
+    assert told.metric("steering_floods_total") == 0
+    with pytest.raises(LabError, match="'steering_join_total'"):
+        told.metric("steering_join_total")
 
 
 def carrying(sequence: int, length: int, flow: FiveTuple = LTE) -> Segment:

@@ -87,13 +87,14 @@ def test_none_beside_what_is_measured(tmp_path: Path) -> None:
     ("words", "first", "runs"),
     [
         (("x",), ["on: goodput of both"], 2),
-        (("x",), ["on: goodput of both", "joins completed"], 2),
-        (("x",), ["on: goodput of both", "joins completed", "no stray"], 1),
+        (("x",), ["up: goodput", "down: goodput", "on: goodput of both"], 2),
+        (("x",), ["on: goodput of both", "joins completed"], 1),
+        (("x",), ["joins completed"], 1),
         (("x", "--without", "steering"), ["on: goodput of both"], 1),
         (("x",), [], 1),
     ],
 )
-def test_a_lab_that_missed_a_check_or_two_runs_once_more(
+def test_a_lab_that_missed_nothing_but_rates_runs_once_more(
     tmp_path: Path, words: tuple[str, ...], first: list[str], runs: int
 ) -> None:
     with Written(tmp_path, 2, {"x": [first, []]}) as pool:

@@ -1,8 +1,7 @@
 """All labs and all their negative controls, a few at a time, each isolated; one table and one JSON document.
 
-A control is *caught* when its run ends with failed checks; a run that broke (no report, or the lab itself did
-not work) shows nothing and counts as *broken*. A lab that missed nothing but rates runs once more, alone, and the table
-says so: two labs, and whoever else is on the machine, cost each other rate. Whatever else was missed is a failure.
+What a run shows is told in `verdicts`. A lab that missed nothing but rates runs once more, alone, and the table says
+so: two labs, and whoever else is on the machine, cost each other rate. Whatever else was missed is a failure.
 """
 
 import json
@@ -10,16 +9,18 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from topologies import catalogue
+from topologies.campaign import verdicts
 from topologies.campaign.doors import Doors
 from topologies.kit import isolation
 from topologies.kit.report import Progress, columns
+from topologies.kit.scenario import Scenario
 
 LIMIT_S = 600.0
 FIGURES = (
@@ -27,15 +28,15 @@ FIGURES = (
     *(f"N-F{n}" for n in range(1, 17)),
     *(f"S-F{n}" for n in range(1, 6)),
 )
-BROKEN_LAB = "the lab itself works"
 FIGURE_ID = re.compile(r"^[DNS]-F\d+$")
 
 
 @dataclass
 class Outcome:
-    """One run. `verdict` is passed, failed or broken; of a control caught, missed or broken.
+    """One run. `verdict` is passed, failed or broken; of a control caught, missed, astray or broken.
 
-    `first`: the rates that the first of two runs missed.
+    `first`: the rates that the first of two runs missed. `unbroken`: checks that a control had to break and did not;
+    `strays`: checks that it may not break.
     """
 
     scenario: str
@@ -47,6 +48,13 @@ class Outcome:
     checks: int
     failed: list[str]
     first: list[str] = field(default_factory=list)
+    unbroken: list[str] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+
+    def why(self) -> str:
+        """What of it was not as it has to be."""
+        told = [f"'{name}' held" for name in self.unbroken] + [f"'{name}' failed too" for name in self.strays]
+        return "; ".join((told or self.failed)[:3]) or "no check failed"
 
 
 class Attempts:
@@ -104,6 +112,7 @@ class Campaign:
     attempts: Attempts
     say: Progress
     jobs: int = 1
+    load: Callable[[str], Scenario] = catalogue.load
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -125,25 +134,30 @@ class Campaign:
 
     def _one(self, name: str, control: str) -> Outcome:
         began = time.monotonic()
-        with self._doors.entered(catalogue.load(name).alone):
+        scenario = self.load(name)
+        with self._doors.entered(scenario.alone):
             document = self.attempts.run(name, control)
         first: list[str] = []
-        if not control and _only_rates(missed := _missed(document)):
+        if not control and verdicts.only_rates(missed := verdicts.missed(document)):
             first = missed
             with self._doors.entered(alone=True):
                 document = self.attempts.run(name, control)
         checks = document.get("checks", [])
-        failed = _missed(document)
+        failed = verdicts.missed(document)
+        breaks = scenario.breaks.get(control)
+        verdict = verdicts.of_control(document, breaks) if control else verdicts.of_lab(document)
         outcome = Outcome(
             scenario=name,
             without=control,
-            verdict=_verdict(bool(control), document, failed),
+            verdict=verdict.word,
             seconds=round(time.monotonic() - began, 1),
             runs=2 if first else 1,
             held=len(checks) - len(failed),
             checks=len(checks),
             failed=failed,
             first=first,
+            unbroken=list(verdict.held),
+            strays=list(verdict.strays),
         )
         title = f"{name} without {control}" if control else name
         self.say(
@@ -189,8 +203,7 @@ class Campaign:
             held = f"{one.held} of {one.checks} checks"
             rows.append([drawn, one.scenario, held, one.verdict, ", ".join(taken) or "-"])
         failed = [
-            f"{one.scenario}{f' without {one.without}' if one.without else ''}: {one.verdict}: "
-            f"{'; '.join(one.failed[:3]) or 'no check failed'}"
+            f"{one.scenario}{f' without {one.without}' if one.without else ''}: {one.verdict}: {one.why()}"
             for one in self.outcomes
             if one.verdict not in ("passed", "caught")
         ]
@@ -203,19 +216,3 @@ class Campaign:
         return "\n".join(
             [*columns(rows), "", f"{drawn_count} of {len(FIGURES)} figures drawn", *failed, *again]
         )
-
-
-def _verdict(control: bool, document: dict[str, Any], failed: list[str]) -> str:
-    if not document or BROKEN_LAB in failed:
-        return "broken"
-    if control:
-        return "caught" if failed else "missed"
-    return "passed" if document["passed"] else "failed"
-
-
-def _only_rates(missed: list[str]) -> bool:
-    return bool(missed) and all("goodput" in name for name in missed)
-
-
-def _missed(document: dict[str, Any]) -> list[str]:
-    return [check["name"] for check in document.get("checks", []) if not check["held"]]

@@ -207,9 +207,14 @@ class Controller:
         return {mcp["name"]: mcp for mcp in self.get("/v1/mcps")["mcps"]}
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that carry these labels; 0 if there is none."""
-        total = 0.0
-        for line in self.get("/metrics").splitlines():
+        """The sum of a metric's samples that carry these labels; 0 if there is none.
+
+        Raises LabError for a metric that the controller does not have.
+        """
+        total, told = 0.0, self.get("/metrics")
+        if f"# TYPE {name} " not in told:
+            raise LabError(f"the controller has no metric '{name}'")
+        for line in told.splitlines():
             head, _, value = line.rpartition(" ")
             if head.partition("{")[0] == name and all(f'{k}="{v}"' in head for k, v in labels.items()):
                 total += float(value)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from topologies.kit.network import LabHost
+from topologies.kit.processes import LabError
 
 _ADDRESS = r"(\S+):(\d+)"
 _LINE = re.compile(rf"^(?P<state>\S+)\s+\d+\s+\d+\s+{_ADDRESS}\s+{_ADDRESS}\s")
@@ -82,8 +83,17 @@ def parse_counters(text: str) -> dict[str, int]:
     return {name: int(value) for name, value in zip(rows[0], rows[1], strict=True)}
 
 
-def delta(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    """What was counted between two readings; only what changed."""
-    return {
-        name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)
-    }
+class Counted(dict[str, int]):
+    """What was counted between two readings: what changed, and 0 for any other counter that the kernel has.
+
+    Raises LabError for a name that it does not have: a check that it stays 0 would hold whatever happens.
+    """
+
+    def __init__(self, before: dict[str, int], after: dict[str, int]) -> None:
+        super().__init__((n, v - before.get(n, 0)) for n, v in after.items() if v != before.get(n, 0))
+        self._known = frozenset(after)
+
+    def __missing__(self, name: str) -> int:
+        if name not in self._known:
+            raise LabError(f"this kernel counts no MPTCP event named '{name}'")
+        return 0

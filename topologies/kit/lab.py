@@ -14,7 +14,7 @@ from topologies.kit import processes, records
 from topologies.kit.captures import SNAP, Capture
 from topologies.kit.controller import Controller, free_port
 from topologies.kit.emulator import CLI, Mininet, RemoteController, setLogLevel
-from topologies.kit.ground import counters, delta
+from topologies.kit.ground import Counted, counters
 from topologies.kit.network import BuildError, LabHost, LabSwitch, SteeringTopo, has_netem, kernel_datapath
 from topologies.kit.plan import Kind, Plan, split_port
 from topologies.kit.processes import Agent, LabError, Running
@@ -89,9 +89,9 @@ class Lab:
         """Counters are told from here on."""
         self._baseline = {box.name: counters(self.host(box.name)) for box in self.plan.boxes}
 
-    def counted(self, name: str) -> dict[str, int]:
-        """MPTCP counters of a host since the last `mark`; absent means 0."""
-        return delta(self._baseline[name], counters(self.host(name)))
+    def counted(self, name: str) -> Counted:
+        """MPTCP counters of a host since the last `mark`."""
+        return Counted(self._baseline[name], counters(self.host(name)))
 
     def capture_port(self, port: str, what: str = "tcp", snap: int = SNAP) -> Capture:
         """Capture at a switch port, from the switch's side; `snap` bytes of each packet, 0 for all."""

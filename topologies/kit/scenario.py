@@ -21,11 +21,23 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Breaks:
+    """The checks that fail where one mechanism is missing, by name.
+
+    `must` fail in every run, so a check of them that holds does not see what it is there for. `may` fail in some:
+    they hang on the moment, or on how far the run got. No other may fail, but for rates, which a busy machine costs.
+    """
+
+    must: frozenset[str]
+    may: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Scenario:
     """`figure` is what of the drafts it draws, `rows` the requirements it bears on.
 
     `controls` are its negative controls, mechanism -> what is then missing: run without one of them some
-    check must fail. `alone`: its checks are of times so short that nothing else may run beside it. `variants`:
+    check must fail, and `breaks` says which. `alone`: its checks are of times so short that nothing else may run beside it. `variants`:
     further networks that it runs on, each by a name of its own.
     """
 
@@ -38,6 +50,7 @@ class Scenario:
     controls: Mapping[str, str]
     alone: bool = False
     variants: Mapping[str, Plan] = field(default_factory=dict)
+    breaks: Mapping[str, Breaks] = field(default_factory=dict)
 
     def networks(self) -> dict[str, Plan]:
         """Every network of the scenario by the name that `mn --topo` takes; its own by the scenario's name."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from topologies.kit.captures import CAPABLE, JOIN, Capture
 from topologies.kit.controller import flows_of
-from topologies.kit.ground import Subflow, subflows
+from topologies.kit.ground import Counted, Subflow, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Kind, Plan, address_of
 from topologies.kit.report import Report
@@ -28,7 +28,7 @@ class Transfer:
     access_bytes: dict[str, int]
     ue: list[Subflow]
     mcps: dict[str, list[Subflow]]
-    counted: dict[str, dict[str, int]]
+    counted: dict[str, Counted]
     sessions: list[dict[str, Any]]
     server: Capture
     error: str = ""
@@ -37,7 +37,7 @@ class Transfer:
 
     def count(self, host: str, name: str) -> int:
         """A host's MPTCP counter over the transfer."""
-        return self.counted[host].get(name, 0)
+        return self.counted[host][name]
 
 
 def upload(

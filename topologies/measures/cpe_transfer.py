@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment
-from topologies.kit.ground import FiveTuple, Subflow, subflows
+from topologies.kit.ground import Counted, FiveTuple, Subflow, subflows
 from topologies.kit.lab import Lab, session_entries
 from topologies.kit.plan import Kind, address_of
 from topologies.kit.report import Report
@@ -25,7 +25,7 @@ class Seen:
 
     done: dict[str, Any]
     captures: dict[str, Capture]
-    counted: dict[str, dict[str, int]]
+    counted: dict[str, Counted]
     cpe: list[Subflow] = field(default_factory=list)
     mcp: list[Subflow] = field(default_factory=list)
     sessions: list[dict[str, Any]] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Seen:
 
     def count(self, host: str, name: str) -> int:
         """A host's MPTCP counter over the transfer."""
-        return self.counted[host].get(name, 0)
+        return self.counted[host][name]
 
     def segments(self, where: str) -> list[Segment]:
         """What was captured there."""

@@ -45,12 +45,12 @@ def in_a_row(lab: Lab, report: Report, name: str) -> None:
         asked[program] = (found, lab.counted(name))
         report.expect(f"{program} works", found == _wanted(program), _wanted(program), found)
         counted, at_mcp = lab.counted(name), lab.counted(mcp)
-        answered, fell_back = (counted.get(n, 0) for n in ("MPJoinSynAckRx", "MPCapableFallbackSYNACK"))
+        answered, fell_back = (counted[n] for n in ("MPJoinSynAckRx", "MPCapableFallbackSYNACK"))
         report.expect(
             f"{program} had more than one subflow, at the MCP, and never fell back",
-            answered >= 1 and fell_back == 0 and at_mcp.get("MPJoinAckRx", 0) == answered,
+            answered >= 1 and fell_back == 0 and at_mcp["MPJoinAckRx"] == answered,
             "as many joins at the MCP as answered, at least 1; no fallback",
-            f"{answered} answered, {at_mcp.get('MPJoinAckRx', 0)} at the MCP, {fell_back} fallbacks",
+            f"{answered} answered, {at_mcp['MPJoinAckRx']} at the MCP, {fell_back} fallbacks",
             "kernel",
         )
 

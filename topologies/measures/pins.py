@@ -167,11 +167,11 @@ def judge_kernel(
         {m: len(view.pinned[m]) for m in mcps},
         "kernel",
     )
-    sent = sum(counted[h].get("MPJoinSynTx", 0) for h in hosts)
-    answered = sum(counted[h].get("MPJoinSynAckRx", 0) for h in hosts)
-    arrived = sum(counted[m].get("MPJoinSynRx", 0) for m in mcps)
-    completed = sum(counted[m].get("MPJoinAckRx", 0) for m in mcps)
-    unknown = sum(counted[m].get("MPJoinNoTokenFound", 0) for m in mcps)
+    sent = sum(counted[h]["MPJoinSynTx"] for h in hosts)
+    answered = sum(counted[h]["MPJoinSynAckRx"] for h in hosts)
+    arrived = sum(counted[m]["MPJoinSynRx"] for m in mcps)
+    completed = sum(counted[m]["MPJoinAckRx"] for m in mcps)
+    unknown = sum(counted[m]["MPJoinNoTokenFound"] for m in mcps)
     report.equal("joins sent, answered, completed", (sessions,) * 3, (sent, answered, completed), "kernel")
     report.expect("joins arrived at MCPs", arrived >= sessions, f"at least {sessions}", arrived, "kernel")
     report.equal("joins that came to an MCP without their token", 0, unknown, "kernel")

@@ -136,7 +136,7 @@ def types(lab: Lab, report: Report) -> None:
 
 def _joined(lab: Lab) -> int:
     """Joins that MCPs have accepted so far."""
-    return sum(lab.counted(box.name).get("MPJoinAckRx", 0) for box in PLAN.of_kind(Kind.MCP))
+    return sum(lab.counted(box.name)["MPJoinAckRx"] for box in PLAN.of_kind(Kind.MCP))
 
 
 def offload(lab: Lab, report: Report) -> None:

@@ -56,7 +56,7 @@ def run(options: Options, report: Report) -> None:
             refused, _ = lab.controller.ask("DELETE", "/v1/mcps/beta", None)
             report.equal("removing it while its session lives", 409, refused, "REST")
         done = {host: lab.agents[host].finish(host, WHOLE_S + 30) for host in ("ue1", "ue2")}
-        taken = {name: lab.counted(name).get("MPCapableSYNRX", 0) for name in ("alpha", "beta")}
+        taken = {name: lab.counted(name)["MPCapableSYNRX"] for name in ("alpha", "beta")}
         report.equal("connections that each MCP took", {"alpha": 1, "beta": 1}, taken, "kernel")
         _judge(report, done)
         if "registering" not in options.without:

@@ -142,7 +142,7 @@ def _hook(lab: Lab, report: Report, hook: HttpHook) -> None:
     _served(report, "hook: its further sessions", _open(lab, "hooked", SESSIONS - 1))
     _refused(report, "denied by the hook", _open(lab, "barred"))
     lab.stop_captures()
-    served = lab.counted("core").get("MPCapableSYNRX", 0)
+    served = lab.counted("core")["MPCapableSYNRX"]
     report.equal("hook: sessions of the allowed one at the MCP", SESSIONS, served, "kernel")
     report.equal("hook: SYNs of the denied one at the MCP", 0, _syns(mcp, "10.1.0.7"), "capture")
     asked = [hook.asked_about(f"10.1.0.{host}") for host in (6, 7)]
@@ -162,7 +162,7 @@ def _radius(lab: Lab, report: Report, radius: RadiusServer) -> None:
     report.equal("accepted: its sessions", [], [one for one in opened if "error" in one])
     _refused(report, "rejected", _open(lab, "bad"))
     lab.stop_captures()
-    served = lab.counted("core").get("MPCapableSYNRX", 0)
+    served = lab.counted("core")["MPCapableSYNRX"]
     report.equal("accepted: its sessions at the MCP", SESSIONS, served, "kernel")
     report.equal("rejected: its SYNs at the MCP", 0, _syns(mcp, "10.1.0.3"), "capture")
     asked = [request[0] for request in radius.requests]

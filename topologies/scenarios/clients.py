@@ -79,7 +79,7 @@ def run(options: Options, report: Report) -> None:
         )
         report.expect(
             "nginx with MPTCP: what the MCP opened to it is MPTCP",
-            lab.counted(SERVER).get("MPCapableACKRX", 0) >= 1,
+            lab.counted(SERVER)["MPCapableACKRX"] >= 1,
             "at least one MP_CAPABLE completed",
             lab.counted(SERVER),
             "kernel",
@@ -141,8 +141,8 @@ def _through(lab: Lab, report: Report, client: debian.Client, under: Sequence[st
         sorted(pinned),
         "REST",
     )
-    fell_back = counted[0].get("MPCapableFallbackSYNACK", 0)
-    answered, completed = counted[0].get("MPJoinSynAckRx", 0), counted[1].get("MPJoinAckRx", 0)
+    fell_back = counted[0]["MPCapableFallbackSYNACK"]
+    answered, completed = counted[0]["MPJoinSynAckRx"], counted[1]["MPJoinAckRx"]
     report.expect(
         f"{name}: joins answered by the MCP, fall-backs",
         # A connection of a moment may be over before its host completes the join.

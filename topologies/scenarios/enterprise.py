@@ -83,7 +83,7 @@ def _unknown(lab: Lab, report: Report, text: str) -> None:
     lab.stop_captures()
     report.equal("unknown: the connection works", [], [o for o in opened if "error" in o])
     report.equal("unknown: first segments at the MCP", 0, sum(s.syn for s in core.segments()), "capture")
-    report.equal("unknown: MPTCP at the MCP", 0, lab.counted("core").get("MPCapableSYNRX", 0), "kernel")
+    report.equal("unknown: MPTCP at the MCP", 0, lab.counted("core")["MPCapableSYNRX"], "kernel")
 
 
 def _open(lab: Lab, host: str, count: int) -> list[dict[str, Any]]:

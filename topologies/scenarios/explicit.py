@@ -112,7 +112,7 @@ def transfer(
     report.equal(
         f"{title}: joins sent and completed",
         (1, 1),
-        (lab.counted("ue").get("MPJoinSynTx", 0), lab.counted("core").get("MPJoinAckRx", 0)),
+        (lab.counted("ue")["MPJoinSynTx"], lab.counted("core")["MPJoinAckRx"]),
         "kernel",
     )
     told = [(s["token"], s["explicit"], len(s["subflows"])) for s in sessions if s["token"] in tokens]
@@ -152,7 +152,7 @@ def check_refused(lab: Lab, options: Options, report: Report) -> None:
     report.equal("SYNs to the server meanwhile", 0, sum(s.syn for s in server.segments()), "capture")
     report.equal("stray joins captured at core", 0, len(em.syns(core.segments(), JOIN)), "capture")
     report.equal(
-        "stray joins counted by core's kernel", 0, lab.counted("core").get("MPJoinNoTokenFound", 0), "kernel"
+        "stray joins counted by core's kernel", 0, lab.counted("core")["MPJoinNoTokenFound"], "kernel"
     )
     report.expect("joins refused for their token", unknown >= 1, "at least 1", f"{unknown:.0f}", "REST")
 

@@ -120,9 +120,7 @@ def _forge(lab: Lab, report: Report, options: Options) -> None:
     lab.stop_captures()
     seen = [s for s in mcp.segments() if s.flow.sport == FORGED]
     report.equal("forged joins at the MCP", 0, len(seen), "capture")
-    report.equal(
-        "joins without a session at the MCP", 0, lab.counted(MCP).get("MPJoinNoTokenFound", 0), "kernel"
-    )
+    report.equal("joins without a session at the MCP", 0, lab.counted(MCP)["MPJoinNoTokenFound"], "kernel")
     told = lab.controller.metric("steering_refusals_total", reason="unknown-token")
     report.expect("refused for their token", told >= 1, "at least 1", told, "REST")
 
@@ -148,7 +146,7 @@ def _without_flag(lab: Lab, report: Report, options: Options) -> None:
         sorted(joins),
         "capture",
     )
-    sent, done = lab.counted("ue").get("MPJoinSynTx", 0), lab.counted(MCP).get("MPJoinAckRx", 0)
+    sent, done = lab.counted("ue")["MPJoinSynTx"], lab.counted(MCP)["MPJoinAckRx"]
     report.expect(
         "without the C flag: joins sent and completed at the MCP",
         sent == done >= 1,

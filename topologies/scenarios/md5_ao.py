@@ -92,7 +92,7 @@ def _crafted(lab: Lab, report: Report) -> None:
         report.equal(f"{what}: options at the server as the host sent them", [[raw], [raw]], views, "capture")
         seen = [s for c in at_mcps for s in c.segments() if sport in (s.flow.sport, s.flow.dport)]
         report.equal(f"{what}: its segments at an MCP", 0, len(seen), "capture")
-    taken = sum(c.get("MPCapableSYNRX", 0) for c in counted.values())
+    taken = sum(c["MPCapableSYNRX"] for c in counted.values())
     report.equal("MP_CAPABLE SYNs that MCPs took: the one they may", 1, taken, "kernel")
     for reason in before:
         wanted = sum(r == reason for _, _, r in SYNS.values())

@@ -152,7 +152,7 @@ def _local(lab: Lab, report: Report) -> None:
     report.expect(
         "bytes on the peering link meanwhile", moved < MORE * 8, f"under {8 * MORE}", moved, "capture"
     )
-    taken = lab.counted("content").get("MPCapableSYNRX", 0)
+    taken = lab.counted("content")["MPCapableSYNRX"]
     report.equal("connections the data centre's MCP took", 2, taken, "kernel")
     for capture, name in zip(at_servers, ("replica", "replica2"), strict=True):
         data = [s for s in capture.segments() if s.length]

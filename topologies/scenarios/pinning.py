@@ -178,7 +178,7 @@ class Bench:
         self._close_fillers()
         limit = time.monotonic() + SETTLE_S
         while time.monotonic() < limit:
-            if sum(lab.counted(name).get("MPJoinSynAckRx", 0) for name in HOSTS) >= total:
+            if sum(lab.counted(name)["MPJoinSynAckRx"] for name in HOSTS) >= total:
                 break
             time.sleep(0.3)
         lab.say("waiting for the plain connections to end")
@@ -232,8 +232,8 @@ class Bench:
                 [
                     m,
                     str(len(kernel.pinned[m])),
-                    str(counted[m].get("MPJoinAckRx", 0)),
-                    str(counted[m].get("MPJoinNoTokenFound", 0)),
+                    str(counted[m]["MPJoinAckRx"]),
+                    str(counted[m]["MPJoinNoTokenFound"]),
                 ]
             )
 

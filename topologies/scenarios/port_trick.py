@@ -104,7 +104,7 @@ def _each_port(lab: Lab, report: Report) -> None:
     for port in SERVED[1:]:
         lab.mark()
         report.equal(f"port {port}: served", "", _open(lab, port))
-        told = lab.counted("ue").get("MPJoinSynTx", 0), lab.counted(MCP).get("MPJoinAckRx", 0)
+        told = lab.counted("ue")["MPJoinSynTx"], lab.counted(MCP)["MPJoinAckRx"]
         report.equal(f"port {port}: joins sent, and completed at {MCP}", (1, 1), told, "kernel")
 
 
@@ -117,7 +117,7 @@ def _unserved(lab: Lab, report: Report) -> None:
     report.equal(f"port {UNSERVED}, which no MCP serves: the server answers", "", error)
     came = [s for s in at.segments() if s.flow.dport == UNSERVED]
     report.equal(f"port {UNSERVED}: SYNs at the MCP", 0, len(came), "capture")
-    declined = lab.counted("ue").get("MPCapableFallbackSYNACK", 0)
+    declined = lab.counted("ue")["MPCapableFallbackSYNACK"]
     report.equal(f"port {UNSERVED}: answered by the server, without MPTCP", 1, declined, "kernel")
     command = [sys.executable, "-m", "steering", "check", "--site", str(lab.controller.site)]
     command += ["--policy", str(lab.controller.policy)]

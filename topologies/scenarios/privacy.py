@@ -76,7 +76,7 @@ def run(options: Options, report: Report) -> None:
         time.sleep(1.5)
         lab.agents["ue"].ask("echo", group="one")
         answers = _everything(lab, reader)
-        joined = lab.counted("server").get("MPJoinSynTx", 0)
+        joined = lab.counted("server")["MPJoinSynTx"]
         lab.agents["ue"].ask("close", group="one")
         lab.stop_captures()
         if options.prompt:

@@ -164,7 +164,7 @@ class Ahead:
         return self.lab.controller.metric("steering_packet_ins_total", **{"class": "syn"})
 
     def _joins(self) -> int:
-        return self.lab.counted("ue1").get("MPJoinSynAckRx", 0)
+        return self.lab.counted("ue1")["MPJoinSynAckRx"]
 
     def restart(self, count: int) -> None:
         """SIGKILL and another controller: no switch tells it of these sessions, and it knows them all the same."""
@@ -234,7 +234,7 @@ class Ahead:
             {name: len(kernel.pinned[name]) for name in MCPS},
             "kernel",
         )
-        counted = [lab.counted(name).get("MPJoinNoTokenFound", 0) for name in MCPS]
+        counted = [lab.counted(name)["MPJoinNoTokenFound"] for name in MCPS]
         report.equal("joins that came to an MCP without their token", 0, sum(counted), "kernel")
         read = {port: capture.segments() for port, capture in self.captures.items()}
         view = pins.capture_view(

@@ -342,7 +342,7 @@ class Trial:
         report.equal("joins sent, joins answered", (5, 4), self._joins(), "kernel")
         refused = lab.controller.metric("steering_refusals_total", reason="reserved")
         report.equal("refused as beyond the reservation", 1, int(refused), "REST")
-        report.equal("joins that reached the MCP", 4, lab.counted("core").get("MPJoinSynRx", 0), "kernel")
+        report.equal("joins that reached the MCP", 4, lab.counted("core")["MPJoinSynRx"], "kernel")
         time.sleep(max(0.0, begun + 8 + 0.5 - time.monotonic()))
         self._join(EXTRA[5:6])
         report.equal("after the lease one more is answered", (6, 5), self._joins(), "kernel")
@@ -359,7 +359,7 @@ class Trial:
 
     def _joins(self) -> tuple[int, int]:
         counted = self.lab.counted("guest")
-        return counted.get("MPJoinSynTx", 0), counted.get("MPJoinSynAckRx", 0)
+        return counted["MPJoinSynTx"], counted["MPJoinSynAckRx"]
 
     def _session(self, client: str) -> str:
         found = [s["id"] for s in self.lab.controller.sessions() if s["client"].startswith(f"{client}:")]

@@ -178,7 +178,7 @@ class Restart:
         lab.mark()
         add_endpoints(lab.host("ue1"), PLAN.box("ue1").nics[1], 1)
         limit = time.monotonic() + SETTLE_S
-        while lab.counted("ue1").get("MPJoinSynAckRx", 0) < self.total and time.monotonic() < limit:
+        while lab.counted("ue1")["MPJoinSynAckRx"] < self.total and time.monotonic() < limit:
             time.sleep(0.2)
         broken = self.agent.ask("echo", group="sessions")["failed"]
         report.equal("after the joins: sessions that broke", [], broken[:3])
@@ -197,7 +197,7 @@ class Restart:
         report.figures["counters"] = counted
         report.table = [["MCP", "sessions before", "joins after the restart"]]
         report.table += [
-            [m, str(list(self.homes.values()).count(m)), str(counted[m].get("MPJoinAckRx", 0))] for m in MCPS
+            [m, str(list(self.homes.values()).count(m)), str(counted[m]["MPJoinAckRx"])] for m in MCPS
         ]
 
     def wipe_edge(self) -> None:

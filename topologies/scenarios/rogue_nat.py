@@ -114,9 +114,9 @@ def _genuine(lab: Lab, report: Report, group: str, joins: int) -> None:
     opened = lab.agents["ue"].ask("open", group=group, dst=server, ports=[SERVICE], mptcp=True, first=True)
     report.equal(f"the genuine session {group}", [], [o for o in opened["opened"] if "error" in o])
     limit = time.monotonic() + 4
-    while lab.counted("core").get("MPJoinAckRx", 0) < joins and time.monotonic() < limit:
+    while lab.counted("core")["MPJoinAckRx"] < joins and time.monotonic() < limit:
         time.sleep(0.1)
-    found = lab.counted("core").get("MPJoinAckRx", 0)
+    found = lab.counted("core")["MPJoinAckRx"]
     report.equal(f"genuine joins through the NAT, {group}", joins, found, "kernel")
 
 
@@ -167,7 +167,7 @@ def _judge_forged(lab: Lab, report: Report, mcp: Capture, token: str, forged: li
 
 
 def _count(lab: Lab, counter: str) -> int:
-    return lab.counted("core").get(counter, 0)
+    return lab.counted("core")[counter]
 
 
 SCENARIO = Scenario(

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from topologies.kit import processes
 from topologies.kit.captures import CAPABLE, JOIN, Capture
-from topologies.kit.ground import subflows
+from topologies.kit.ground import Counted, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
@@ -78,15 +78,14 @@ def _transfer(lab: Lab, report: Report, seconds: float) -> None:
     report.figures["in"] = {"goodput_mbit": round(mbit, 2), "access_bytes": got, "counters": counted}
 
 
-def _kernels(report: Report, counted: dict[str, dict[str, int]], tokens: set[str], subflows: int) -> None:
+def _kernels(report: Report, counted: dict[str, Counted], tokens: set[str], subflows: int) -> None:
     joins = [
-        counted[n].get(c, 0)
-        for n, c in (("core", "MPJoinSynTx"), ("ue", "MPJoinSynRx"), ("ue", "MPJoinAckRx"))
+        counted[n][c] for n, c in (("core", "MPJoinSynTx"), ("ue", "MPJoinSynRx"), ("ue", "MPJoinAckRx"))
     ]
     report.equal("joins: sent by the MCP, come to the host, completed", [1, 1, 1], joins, "kernel")
     report.equal("the host's subflows, and its tokens", (2, 1), (subflows, len(tokens)), "kernel")
-    report.equal("MP_CAPABLE the server sent", 0, counted["server"].get("MPCapableSYNTX", 0), "kernel")
-    report.equal("connections at the other MCP", 0, counted["edge"].get("MPCapableSYNTX", 0), "kernel")
+    report.equal("MP_CAPABLE the server sent", 0, counted["server"]["MPCapableSYNTX"], "kernel")
+    report.equal("connections at the other MCP", 0, counted["edge"]["MPCapableSYNTX"], "kernel")
 
 
 def _captured(

@@ -119,7 +119,7 @@ class Services:
         found = self._landed(2 * EACH * 2)
         wanted = {("alpha", USERS): 2 * EACH, ("beta", MANAGEMENT): 2 * EACH}
         report.equal("subflows by MCP and service, all alive at once", wanted, found, "kernel")
-        unknown = sum(lab.counted(name).get("MPJoinNoTokenFound", 0) for name in MCPS)
+        unknown = sum(lab.counted(name)["MPJoinNoTokenFound"] for name in MCPS)
         report.equal("joins that came to an MCP without their token", 0, unknown, "kernel")
         account = {(s["mcp"], _port(s["server"])): 0 for s in lab.controller.sessions()}
         for session in lab.controller.detailed():

@@ -83,7 +83,7 @@ def _film(lab: Lab, report: Report) -> None:
         found,
         "REST",
     )
-    report.equal("one interface: joins it sent", 0, lab.counted(HOST).get("MPJoinSynTx", 0), "kernel")
+    report.equal("one interface: joins it sent", 0, lab.counted(HOST)["MPJoinSynTx"], "kernel")
     lab.agents[HOST].ask("close", group="film")
 
 

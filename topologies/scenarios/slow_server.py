@@ -151,8 +151,8 @@ def _cache(lab: Lab, report: Report, trials: Trials, options: Options) -> None:
     report.equal(
         "after its time: MPTCP is tried again", True, _first_offers(trials.slow("after its time")), "capture"
     )
-    report.equal("M-sessions the MCP took", 5, lab.counted(MCP).get("MPCapableSYNRX", 0), "kernel")
-    report.equal("M-sessions the other server took", 1, lab.counted(GOOD).get("MPCapableSYNRX", 0), "kernel")
+    report.equal("M-sessions the MCP took", 5, lab.counted(MCP)["MPCapableSYNRX"], "kernel")
+    report.equal("M-sessions the other server took", 1, lab.counted(GOOD)["MPCapableSYNRX"], "kernel")
     told = {s["mcp"] for s in lab.controller.detailed() if s["token"]}
     report.equal("where their sessions were led", {MCP}, told, "REST")
 

@@ -87,7 +87,7 @@ def _pooled(lab: Lab, options: Options, report: Report) -> None:
     report.equal("the join comes from the Internet, by the NAT's address", {(PUBLIC, MCP)}, joined, "capture")
     at_mcp = {s.flow.src for s in mcp.segments() if s.syn and JOIN in s.options}
     report.equal("it is at the MCP", {PUBLIC}, at_mcp, "capture")
-    report.equal("joins completed at the MCP", 1, lab.counted("core").get("MPJoinAckRx", 0), "kernel")
+    report.equal("joins completed at the MCP", 1, lab.counted("core")["MPJoinAckRx"], "kernel")
     tokens = {s.peer_token for s in seen}
     held = [(s["mcp"], sorted(x["src"] for x in s["subflows"])) for s in sessions if s["token"] in tokens]
     report.equal("the session has both subflows", [("core", ["10.1.0.2", PUBLIC])], held, "REST")
@@ -128,7 +128,7 @@ def _refused(lab: Lab, report: Report) -> None:
     lab.stop_captures()
     joins = sum(s.syn and JOIN in s.options for s in mcp.segments())
     report.equal("unpooled: joins at the MCP", 0, joins, "capture")
-    sent = lab.counted("ue").get("MPJoinSynTx", 0)
+    sent = lab.counted("ue")["MPJoinSynTx"]
     report.expect("unpooled: the host tried", sent >= 1, "at least 1", sent, "kernel")
     after = lab.controller.metric("steering_refusals_total", reason="third-party")
     after += lab.controller.metric("steering_refusals_total", reason="internet-side")
@@ -146,7 +146,7 @@ def _first_elsewhere(lab: Lab, report: Report) -> None:
     seen = sum(s.syn and CAPABLE in s.options for s in mcp.segments())
     report.equal("begun in the hotspot: nothing of it at the MCP", 0, seen, "capture")
     report.equal(
-        "begun in the hotspot: sessions at the MCP", 0, lab.counted("core").get("MPCapableSYNRX", 0), "kernel"
+        "begun in the hotspot: sessions at the MCP", 0, lab.counted("core")["MPCapableSYNRX"], "kernel"
     )
 
 

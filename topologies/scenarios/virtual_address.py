@@ -112,7 +112,7 @@ def transfer(lab: Lab, options: Options, report: Report, number: int, one: Round
     report.equal(f"{title}: MP_CAPABLE SYNs at each MCP", {one.mcp: 1, other: 0}, first, "capture")
     joins = {name: len(em.syns(at[name].segments(), JOIN)) for name in MCPS}
     report.equal(f"{title}: joins at each MCP", {one.mcp: 1, other: 0}, joins, "capture")
-    told = lab.counted("ue").get("MPJoinSynTx", 0), lab.counted(one.mcp).get("MPJoinAckRx", 0)
+    told = lab.counted("ue")["MPJoinSynTx"], lab.counted(one.mcp)["MPJoinAckRx"]
     report.equal(f"{title}: joins sent, and completed at {one.mcp}", (1, 1), told, "kernel")
     answers = {s.flow.src for s in at[one.mcp].segments() if s.syn_ack and s.options}
     report.equal(f"{title}: {one.mcp} answers as the virtual address", {VIRTUAL}, answers, "capture")
@@ -142,7 +142,7 @@ def check_strays(lab: Lab, report: Report) -> None:
     lab.stop_captures()
     came = {name: len(em.syns(capture.segments(), JOIN)) for name, capture in at.items()}
     report.equal("stray joins at each MCP", dict.fromkeys(MCPS, 0), came, "capture")
-    known = {name: lab.counted(name).get("MPJoinNoTokenFound", 0) for name in MCPS}
+    known = {name: lab.counted(name)["MPJoinNoTokenFound"] for name in MCPS}
     report.equal("stray joins counted by the MCPs' kernels", dict.fromkeys(MCPS, 0), known, "kernel")
     report.equal("joins refused for their token", 2.0, refused, "REST")
 

@@ -146,15 +146,15 @@ def _plain_server(lab: Lab, report: Report, options: Options) -> None:
     report.equal(
         "M-N first: the server declined MPTCP",
         1,
-        first.counted["ue"].get("MPCapableFallbackSYNACK"),
+        first.counted["ue"]["MPCapableFallbackSYNACK"],
         "kernel",
     )
     second = Seen(lab)
     second.open(report, "M-N", "ue", PLAIN_SERVER)
     states = {s["state"] for s in lab.controller.detailed() if s["mcp"] == MCP}
     second.finish()
-    report.equal("M-N: M-sessions at the MCP", 1, second.counted[MCP].get("MPCapableSYNRX"), "kernel")
-    sent, done = second.counted["ue"].get("MPJoinSynTx", 0), second.counted[MCP].get("MPJoinAckRx", 0)
+    report.equal("M-N: M-sessions at the MCP", 1, second.counted[MCP]["MPCapableSYNRX"], "kernel")
+    sent, done = second.counted["ue"]["MPJoinSynTx"], second.counted[MCP]["MPJoinAckRx"]
     report.expect(
         "M-N: joins sent and completed at the MCP", sent == done >= 1, "as many", f"{sent}, {done}", "kernel"
     )
@@ -235,7 +235,7 @@ def _maintained(lab: Lab, report: Report, options: Options) -> None:
     report.expect(
         "kept: a join from the WLAN to the MCP", ("10.2.0.2", mcp) in joins, mcp, sorted(joins), "capture"
     )
-    sent, done = seen.counted["ue"].get("MPJoinSynTx", 0), seen.counted[MCP].get("MPJoinAckRx", 0)
+    sent, done = seen.counted["ue"]["MPJoinSynTx"], seen.counted[MCP]["MPJoinAckRx"]
     report.expect(
         "kept: joins sent and completed at the MCP", sent == done >= 1, "as many", f"{sent}, {done}", "kernel"
     )
