@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"steering token: {error}", file=sys.stderr)
         return 2
-    except tokens.CredentialError as error:
+    except tokens.StateError as error:
         print(f"steering token: {error}", file=sys.stderr)
         return 1
 

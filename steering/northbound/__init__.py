@@ -1,4 +1,8 @@
-"""The REST and metrics of a running controller: WSGI application, credentials, roles, events, OpenAPI."""
+"""The REST and metrics of a running controller: WSGI application, credentials, roles, events, OpenAPI.
+
+`http` knows no resource, `auth` says who asks, `schema` what bodies look like, `resources` does the work; this module
+puts one object of each together and owns no socket, no thread and no file.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,34 +15,39 @@ from steering.model.view import View
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from steering.northbound.bindings import Bindings
-    from steering.northbound.events import EventHub
-    from steering.northbound.links import Links
-    from steering.northbound.lists import Lists, Store
-    from steering.northbound.orders import Orders
-    from steering.northbound.preferences import Preferences
-    from steering.northbound.throttle import Throttle
-    from steering.northbound.tokens import Keyring
-    from steering.northbound.watching import Watcher
-    from steering.northbound.wsgi import Application
+    from steering.northbound.auth.keyring import Keyring
+    from steering.northbound.http.application import Application
+    from steering.northbound.http.events import EventHub
+    from steering.northbound.http.throttle import Throttle
+    from steering.northbound.resources.bindings import Bindings
+    from steering.northbound.resources.subflow_intents import SubflowIntents
+    from steering.northbound.resources.watcher import Watcher
+    from steering.store.interface import Store
+    from steering.store.orders import KeptOrders
 
 __all__ = ["Northbound", "northbound"]
 
 
+class Restorers(NamedTuple):
+    """Each tells the engine what an earlier controller kept; all want calling once, in this order."""
+
+    lists: Callable[[], None]
+    links: Callable[[], None]
+    orders: Callable[[], None]
+
+
 class Northbound(NamedTuple):
-    """`application` is WSGI; `watcher.look()` wants calling every `watching.PERIOD` seconds; `hub.close()`
+    """`application` is WSGI; `watcher.look()` wants calling every `watcher.PERIOD` seconds; `hub.close()`
     ends the event streams; `bindings.look()` wants calling as often, and ends what is over; `orders.save()` wants it
-    every few seconds; `lists.restore()`, `links.restore()` and `orders.restore()` tell the engine what was kept of
-    them; `preferences.tell` takes what the engine wants MCPs to hear."""
+    every few seconds; `intents.tell` takes what the engine wants MCPs to hear."""
 
     application: "Application"
     watcher: "Watcher"
     hub: "EventHub"
-    lists: "Lists"
-    preferences: "Preferences"
-    links: "Links"
+    intents: "SubflowIntents"
     bindings: "Bindings"
-    orders: "Orders"
+    orders: "KeptOrders"
+    restore: Restorers
 
 
 def northbound(
@@ -65,51 +74,85 @@ def northbound(
     earlier run had, for the events' ids. `pseudonyms`: the key of subscribers' pseudonyms. `store`: where the live
     lists are kept, without one nowhere; `mappings` likewise of what MCPs report. `heartbeat`:
     seconds of silence after which a stream is sent a comment. `malformed` and `disconnects` are the label
-    values shown from zero on; values counted outside them appear as `other`.
+    values shown from zero on; values counted outside them appear as `other`. Raises StateError for a kept value that
+    cannot be read.
     """
     # Late: reading credentials does not need webob, Routes, pydantic and prometheus_client in memory.
-    from steering.northbound import events, openapi
-    from steering.northbound import mappings as mappings_
-    from steering.northbound.accesses import Accesses
-    from steering.northbound.bindings import Bindings
-    from steering.northbound.links import Links
-    from steering.northbound.lists import Lists, Memory
-    from steering.northbound.metrics import Collector, HttpMeter
-    from steering.northbound.orders import Orders
-    from steering.northbound.preferences import Preferences
-    from steering.northbound.pseudonyms import pseudonym
-    from steering.northbound.reservations import Reserved
-    from steering.northbound.throttle import Throttle
-    from steering.northbound.watching import Watcher
-    from steering.northbound.wsgi import Application
+    from threading import Lock
 
-    hub = events.EventHub(epoch)
-    store = store or Memory()
-    lists, links = Lists(store, control.give), Links(view, store, control.take)
-    bindings = Bindings(view, lists, hub, store)
-    watcher = Watcher(view, counters, hub)
-    preferences = Preferences(view, hub)
-    accesses = Accesses(view)
-    orders = Orders(view, accesses, store, lambda name: pseudonym(pseudonyms, name), control.take)
-    meter = HttpMeter()
+    from steering.northbound import openapi
+    from steering.northbound.auth.pseudonyms import pseudonym
+    from steering.northbound.http import events
+    from steering.northbound.http.application import Application
+    from steering.northbound.http.meter import HttpMeter
+    from steering.northbound.http.throttle import Throttle
+    from steering.northbound.resources.access_networks import AccessNetworks
+    from steering.northbound.resources.access_updates import AccessUpdates
+    from steering.northbound.resources.acl import Acl
+    from steering.northbound.resources.bindings import Bindings
+    from steering.northbound.resources.clock import Clock
+    from steering.northbound.resources.decisions import Decisions
+    from steering.northbound.resources.description import Description
+    from steering.northbound.resources.event_streams import EventStreams
+    from steering.northbound.resources.kept_orders import OrdersRestorer
+    from steering.northbound.resources.links import Links
+    from steering.northbound.resources.mappings import MappingLog, RecentMappings
+    from steering.northbound.resources.mcp_registration import McpRegistration
+    from steering.northbound.resources.mcps import Mcps
+    from steering.northbound.resources.metrics import Collector
+    from steering.northbound.resources.pairings import Discovery, Pairings
+    from steering.northbound.resources.policies import Policies
+    from steering.northbound.resources.registry import Registry
+    from steering.northbound.resources.reservations import Reservations
+    from steering.northbound.resources.routes import ROUTES
+    from steering.northbound.resources.sessions import Sessions
+    from steering.northbound.resources.status import Status
+    from steering.northbound.resources.subflow_intents import SubflowIntents
+    from steering.northbound.resources.subscribers import Subscribers
+    from steering.northbound.resources.watcher import Watcher
+    from steering.store.link_weights import LinkWeights
+    from steering.store.lists import AccessLists
+    from steering.store.memory import MemoryStore
+    from steering.store.orders import KeptOrders
+    from steering.store.port_bindings import PortBindings
+
+    def discreet(subscriber: str) -> str:
+        return pseudonym(pseudonyms, subscriber)
+
+    store = store or MemoryStore()
+    lists, orders = AccessLists(store), KeptOrders(store)
+    hub, meter, lock = events.EventHub(epoch), HttpMeter(), Lock()
     registry.register(Collector(view, counters, meter, hub, malformed, disconnects))
-    resources = Reserved(
-        control,
-        hub,
+    watcher, updates = Watcher(view, counters, hub), AccessUpdates(view)
+    intents, bindings = SubflowIntents(view, hub), Bindings(view, lists, hub, PortBindings(store))
+    beat = events.HEARTBEAT if heartbeat is None else heartbeat
+    acl, enrolled = Acl(updates, lists, control.give), Registry(lists, control.give, discreet)
+    pairings = Pairings(lists, control.give)
+    links = Links(view, LinkWeights(store), control.take)
+    resources = (
+        Status(view, pseudonyms), Description(openapi.document(), registry), links,
+        Mcps(view, control, hub, orders), McpRegistration(control, lock, orders),
+        AccessNetworks(updates, control, hub, orders), Subscribers(view, control, updates, orders, discreet),
+        acl, enrolled, pairings, Discovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
+        Sessions(view, control), Decisions(view, control, now, discreet), Reservations(view, control, discreet),
+        MappingLog(view, mappings or RecentMappings(), pseudonyms),
+        EventStreams(view, hub, watcher, updates, bindings, intents, beat),
+    )  # fmt: skip
+
+    def restore_lists() -> None:
+        for one in (acl, enrolled, pairings):
+            one.restore()
+
+    def restore_orders() -> None:
+        OrdersRestorer(view, updates, discreet, control.take).restore(orders.orders)
+
+    application = Application(ROUTES, resources, keyring, throttle or Throttle(), now, meter)
+    return Northbound(
+        application,
         watcher,
-        preferences,
-        events.HEARTBEAT if heartbeat is None else heartbeat,
-        lists,
+        hub,
+        intents,
         bindings,
-        mappings or mappings_.Memory(),
-        links,
         orders,
-        view,
-        accesses,
-        registry,
-        now,
-        openapi.document(),
-        pseudonyms,
+        Restorers(restore_lists, links.restore, restore_orders),
     )
-    application = Application(resources, keyring, throttle or Throttle(), now, meter)
-    return Northbound(application, watcher, hub, lists, preferences, links, bindings, orders)

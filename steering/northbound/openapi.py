@@ -10,10 +10,10 @@ import sys
 from http import HTTPStatus
 from typing import Any
 
-from steering.northbound import problems
-from steering.northbound.exchange import JSON_TYPE, MAX_ID, YAML_TYPE, Route, Uses
-from steering.northbound.routes import ROUTES
-from steering.northbound.schemas import SCHEMAS, reference
+from steering.northbound.http import problems
+from steering.northbound.http.exchange import JSON_TYPE, MAX_ID, YAML_TYPE, Route, Uses
+from steering.northbound.resources.routes import ROUTES
+from steering.northbound.schema.answers import SCHEMAS, reference
 
 Json = dict[str, Any]
 

@@ -9,9 +9,9 @@ from steering.core.inputs import Authorised, Input
 from steering.core.outputs import Authorise
 from steering.model.aaa import Aaa
 from steering.model.authorisation import Authorizer, Verdict
-from steering.northbound.credentials import CredentialError
 from steering.runtime.http_aaa import http_authorizer
 from steering.runtime.radius import radius_authorizer
+from steering.store.interface import StateError, StateRefusal
 
 IN_FLIGHT = 64
 
@@ -55,7 +55,7 @@ class Authorisers:
 
 
 def authorisers(aaa: Aaa) -> Authorisers:
-    """Those that a site names. Raises CredentialError for a secret that cannot be used."""
+    """Those that a site names. Raises StateError for a secret that cannot be used."""
     asks: dict[Authorizer, Ask] = {}
     try:
         if aaa.http is not None:
@@ -63,5 +63,7 @@ def authorisers(aaa: Aaa) -> Authorisers:
         if aaa.radius is not None:
             asks[Authorizer.RADIUS] = radius_authorizer(aaa.radius)
     except OSError as error:
-        raise CredentialError(f"aaa: cannot use {error.filename or 'its files'}: {error.strerror}") from None
+        raise StateError(
+            StateRefusal.INPUT_OUTPUT, f"aaa: cannot use {error.filename or 'its files'}: {error.strerror}"
+        ) from None
     return Authorisers(asks)

@@ -18,7 +18,6 @@ from steering.model.control import PolicyText
 from steering.model.mechanism import Mechanism
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
-from steering.northbound.credentials import CredentialError, StateDirectory, lldp_key
 from steering.policy import load_policy
 from steering.policy.checks.unenforced import unenforced
 from steering.policy.checks.unserved import unserved
@@ -29,6 +28,9 @@ from steering.runtime.operator import FileWatch, Operator, keep_version
 from steering.runtime.registrar import Registrar
 from steering.runtime.rest import Rest
 from steering.runtime.settings import Settings, SettingsError
+from steering.store.credentials import lldp_key
+from steering.store.interface import StateError
+from steering.store.state_directory import StateDirectory
 from steering.store.policy_history import History
 
 log = logging.getLogger(__name__)
@@ -93,6 +95,6 @@ def assemble(settings: Settings) -> Controller:
         log.warning("policy: %s", note)
     try:
         return Controller(settings, declared, policy, text)
-    except (CredentialError, SettingsError) as error:
+    except (StateError, SettingsError) as error:
         print(f"steering: {error}", file=sys.stderr)
         raise StartError from None

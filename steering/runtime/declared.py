@@ -10,11 +10,11 @@ import logging
 from typing import Any
 
 from steering.model.network import Site
-from steering.northbound.lists import Store
 from steering.policy.language.document import load_text, read_document
 from steering.policy.language.findings import Finding
 from steering.policy.site_file import parse_site
 from steering.policy.site_mcps import of_site, with_mcps
+from steering.store.interface import Store
 
 Json = dict[str, Any]
 KEPT = "mcps.json"
@@ -40,15 +40,15 @@ class Declared:
         return name not in self._of_file
 
     def replace(self, mcps: list[Json], site: Site) -> None:
-        """Other MCPs from now on; kept first, so that nobody is told of what is not. Raises CredentialError."""
+        """Other MCPs from now on; kept first, so that nobody is told of what is not. Raises StateError."""
         kept = [one for one in mcps if self.outlives(one["name"])]
         if kept != [one for one in self.mcps if self.outlives(one["name"])]:
-            self._store.save(KEPT, json.dumps(kept))
+            self._store.write(KEPT, json.dumps(kept))
         self.mcps, self.site = mcps, site
 
 
 def declare(path: str, store: Store) -> tuple[Declared | None, list[str]]:
-    """The site of a file and what is kept: or None, and every finding as a line. Raises CredentialError."""
+    """The site of a file and what is kept: or None, and every finding as a line. Raises StateError."""
     text, findings = load_text(path)
     if text is None:
         return None, _lines(findings)
@@ -75,7 +75,7 @@ def declare(path: str, store: Store) -> tuple[Declared | None, list[str]]:
 
 def _kept(store: Store, file: Declared) -> list[Json]:
     """Raises ValueError for what is no list of MCPs."""
-    text = store.load(KEPT)
+    text = store.read(KEPT)
     if text is None:
         return []
     told = json.loads(text)

@@ -19,7 +19,7 @@ from steering.core.inputs import Authorised
 from steering.core.outputs import Authorise
 from steering.model.aaa import HttpAaa
 from steering.model.authorisation import Verdict
-from steering.northbound.credentials import read_private
+from steering.store.private_file import read_private
 
 MOST = 4_096  # bytes of an answer
 LONGEST_CLASS = 63
@@ -34,7 +34,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def http_authorizer(aaa: HttpAaa) -> Callable[[Authorise], Authorised]:
-    """What asks the hook. Raises OSError and CredentialError for
+    """What asks the hook. Raises OSError and StateError for
     files that cannot be used."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if aaa.token_file is not None:

@@ -18,7 +18,7 @@ from steering.core.engine import Engine
 from steering.core.inputs import Input, Restored
 from steering.core.snapshots import kept as snapshots
 from steering.model.kept import Kept, KeptNetwork, KeptReservation, KeptSession, KeptUsage, Lost, Piece
-from steering.northbound.credentials import CredentialError, StateDirectory
+from steering.store.interface import StateError
 from steering.store.kept import (
     Damaged,
     network_text,
@@ -28,7 +28,8 @@ from steering.store.kept import (
     reservations_text,
     usage_text,
 )
-from steering.store.sessionlog import SessionLog
+from steering.store.session_log import SessionLog
+from steering.store.state_directory import StateDirectory
 
 LOOK = 1.0  # seconds between looks at what changed
 FILES: dict[str, str] = {piece: f"{piece}.json" for piece in Piece}
@@ -87,11 +88,11 @@ class Keeper:
 
     def _file(self, piece: Piece, read: Callable[[str], tuple[Any, int]], empty: Any) -> Any:
         try:
-            text = self._directory.load(FILES[piece])
+            text = self._directory.read(FILES[piece])
             if text is None:
                 return empty
             found, wrong = read(text)
-        except (Damaged, CredentialError) as error:
+        except (Damaged, StateError) as error:
             log.warning("%s of an earlier controller is not read: %s", FILES[piece], error or "it is damaged")
             self._lose(Lost.FILE, 1)
             return empty
@@ -142,13 +143,13 @@ class Keeper:
             text = usage_text(kept.usage)
         else:
             text = network_text(kept.network)
-        self._directory.save(FILES[piece], text)
+        self._directory.write(FILES[piece], text)
 
     def _try(self, write: Callable[[], None]) -> bool:
         """Whether it could be written; the log says once that it cannot."""
         try:
             write()
-        except (OSError, CredentialError) as error:
+        except (OSError, StateError) as error:
             self._lose(Lost.WRITE, 1)
             if not self._failing:
                 log.warning("what outlives this controller cannot be written: %s", error)

@@ -25,12 +25,12 @@ from steering.core.snapshots.whatif import whatif
 from steering.model.control import Json, McpOutcome, PolicyOutcome, PolicyText, WhatIf
 from steering.model.network import Site
 from steering.model.policy import Policy
-from steering.northbound.credentials import pseudonym_key
-from steering.northbound.pseudonyms import of_limits
+from steering.northbound.auth.pseudonyms import of_limits
 from steering.policy import Finding, parse_policy
 from steering.policy.checks.unenforced import unenforced
 from steering.policy.language.document import load_text
 from steering.runtime.registrar import Registrar
+from steering.store.credentials import pseudonym_key
 from steering.store.policy_history import History, HistoryError
 
 NO_POLICY = PolicyText(0, "policy: 1\n")

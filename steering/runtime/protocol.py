@@ -13,7 +13,7 @@ from typing import Any
 import eventlet
 import eventlet.wsgi
 
-from steering.northbound.problems import MEDIA_TYPE, Problem, phrase
+from steering.northbound.http.problems import MEDIA_TYPE, Problem, phrase
 
 REQUEST_TIME = 5.0  # seconds for a request line, and again for the headers, however the bytes drip in
 MAX_DETAIL = 160  # characters of Python's own words, which repeat what the client sent

@@ -18,7 +18,8 @@ from steering.core.inputs import Authorised
 from steering.core.outputs import Authorise
 from steering.model.aaa import RadiusAaa
 from steering.model.authorisation import Verdict
-from steering.northbound.credentials import CredentialError, read_private
+from steering.store.interface import StateError, StateRefusal
+from steering.store.private_file import read_private
 
 MOST = 4_096  # RFC 2865 section 3
 TRIES = 2
@@ -46,12 +47,14 @@ VALUE     Service-Type          Call-Check 10
 
 
 def radius_authorizer(aaa: RadiusAaa) -> Callable[[Authorise], Authorised]:
-    """What asks the server. Raises OSError and CredentialError for a
+    """What asks the server. Raises OSError and StateError for a
     secret that cannot be used."""
     dictionary = Dictionary(StringIO(_DICTIONARY))
     secret = read_private(Path(aaa.secret_file)).encode()
     if len(secret) < SHORTEST_SECRET:
-        raise CredentialError(f"{aaa.secret_file} holds no secret of {SHORTEST_SECRET} characters or more")
+        raise StateError(
+            StateRefusal.DAMAGED, f"{aaa.secret_file} holds no secret of {SHORTEST_SECRET} characters or more"
+        )
     family = socket.AF_INET6 if ":" in aaa.host else socket.AF_INET
 
     def ask(question: Authorise) -> Authorised:

@@ -20,23 +20,19 @@ from steering.model.control import Control
 from steering.model.mechanism import Mechanism
 from steering.model.view import View
 from steering.northbound import Northbound, northbound
-from steering.northbound.credentials import (
-    StateDirectory,
-    bearer_token,
-    pseudonym_key,
-    remove_rest_url,
-    write_rest_url,
-)
-from steering.northbound.events import MAX_STREAMS
-from steering.northbound.tokens import TokenFile
-from steering.northbound.watching import PERIOD
+from steering.northbound.auth.keyring import TokenFile
+from steering.northbound.http.events import MAX_STREAMS
+from steering.northbound.resources.watcher import PERIOD
 from steering.openflow.app import UNEXPECTED
 from steering.openflow.dispatch import NOT_OURS
 from steering.openflow.errors import Malformed
 from steering.openflow.reader import Disconnect
 from steering.runtime.protocol import Protocol
 from steering.runtime.settings import Endpoint, Settings, SettingsError, Tls
+from steering.store.credentials import bearer_token, pseudonym_key, remove_rest_url, write_rest_url
+from steering.store.interface import StateError
 from steering.store.mappings import MappingStore
+from steering.store.state_directory import StateDirectory
 from steering.wire.errors import WireRefusal as WireRefusal
 
 MAX_CLIENTS = 64  # besides the event streams
@@ -104,7 +100,7 @@ class Rest:
             self._socket = _secured(self._socket, settings.rest_tls)
         try:
             self._north = self._northbound(settings, view, control, counters, keyring, now)
-        except ValueError as error:
+        except StateError as error:
             raise SettingsError(f"--state-dir: {error}") from None
         self._threads: list[Any] = []
 
@@ -134,9 +130,8 @@ class Rest:
 
     def start(self) -> None:
         """Serve, and say where."""
-        self._north.lists.restore()
-        self._north.links.restore()
-        self._north.orders.restore()
+        for restore in self._north.restore:
+            restore()
         write_rest_url(self._state_dir, self.url)
         server = eventlet.spawn(
             eventlet.wsgi.server,
@@ -155,7 +150,7 @@ class Rest:
 
     def tell(self, prefer: Prefer) -> None:
         """An MCP hears what is wanted of its subflows."""
-        self._north.preferences.tell(prefer)
+        self._north.intents.tell(prefer)
 
     def _watch(self) -> None:
         for looks in count():

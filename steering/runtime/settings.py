@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from steering.model.mechanism import Mechanism
-from steering.northbound.credentials import default_state_dir
+from steering.store.state_directory import default_state_dir
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"

@@ -1,6 +1,8 @@
 """The file of bearer tokens as the command line edits it; a running controller reads it again by itself."""
 
-from steering.northbound.credentials import CredentialError, default_state_dir
-from steering.northbound.tokens import Record, Role, add, listed, revoke
+from steering.model.identity import Role
+from steering.store.interface import StateError
+from steering.store.state_directory import default_state_dir
+from steering.store.tokens import TokenRecord, add, listed, revoke
 
-__all__ = ["CredentialError", "Record", "Role", "add", "default_state_dir", "listed", "revoke"]
+__all__ = ["Role", "StateError", "TokenRecord", "add", "default_state_dir", "listed", "revoke"]

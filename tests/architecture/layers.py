@@ -28,7 +28,7 @@ LAYERS = {
     "core": _layer("wire model", "networkx"),
     "policy": _layer("model", "pydantic pydantic_core yaml"),
     "openflow": _layer("model core wire", "os_ken eventlet"),
-    "northbound": _layer("model core policy", "webob routes prometheus_client pydantic"),
+    "northbound": _layer("model core policy store", "webob routes prometheus_client pydantic"),
     "store": _layer("model"),
     "relay": _layer("wire"),
     "runtime": _layer(

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from steering.northbound.events import MAX_STREAMS
+from steering.northbound.http.events import MAX_STREAMS
 from steering.runtime.protocol import REQUEST_TIME
 from tests.process.rest_calls import ask, certificates, steering, within
 from tests.process.running import LINKS, SITE, Running

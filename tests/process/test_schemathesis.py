@@ -13,7 +13,7 @@ import pytest
 
 from steering.core.snapshots.view import EngineView
 from steering.model.policy import Policy, PolicyRule, Subscriber, Terms, When
-from steering.northbound.routes import ROUTES
+from steering.northbound.resources.routes import ROUTES
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, north
 from tests.support.sites import UE_WLAN, Driver, join, nets

@@ -7,13 +7,13 @@ from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
 from steering.model.control import Control, McpAnswer, McpOutcome, PolicyOutcome, PolicyText, WhatIf
+from steering.model.identity import Identity, Role
 from steering.model.network import PortRef
 from steering.model.preference import Intent
 from steering.model.view import Wanted
 from steering.northbound import Northbound, northbound
-from steering.northbound.throttle import Throttle
-from steering.northbound.tokens import Identity, Role
-from steering.northbound.wsgi import Application
+from steering.northbound.http.application import Application
+from steering.northbound.http.throttle import Throttle
 from steering.policy.language.findings import Code
 from steering.policy.site_mcps import McpText
 

@@ -16,7 +16,7 @@ import pytest
 
 from steering.cli.main import main
 from steering.model.view import Wanted
-from steering.northbound import credentials
+from steering.store import credentials
 from tests.support.fixed_view import TOKEN, FixedView, served
 
 COMMANDS = (["status"], ["sessions"], ["sessions", "m-1"], ["explain", "m-1"], ["mcp"])

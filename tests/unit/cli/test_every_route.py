@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from steering.cli.main import main
-from steering.northbound import credentials
-from steering.northbound.pseudonyms import pseudonym
-from steering.northbound.routes import ROUTES
+from steering.northbound.auth.pseudonyms import pseudonym
+from steering.northbound.resources.routes import ROUTES
+from steering.store import credentials
 from tests.support.fixed_view import IMSI, TOKEN, FixedView, north
 from tests.unit.cli.test_client_commands import serve
 

@@ -13,7 +13,7 @@ from steering.cli.main import main
 from steering.core.inputs import AccessChanged, McpAdmin
 from steering.model.control import WhatIf
 from steering.model.network import NetworkAccessType, Trust
-from steering.northbound import credentials
+from steering.store import credentials
 from tests.support.fixed_view import DECISION, HEAD, SUBFLOWS, TOKEN, FixedView, Noted, north
 from tests.unit.cli.test_client_commands import failing, serve
 

@@ -11,8 +11,8 @@ import pytest
 
 from steering.cli.main import main
 from steering.model.control import PolicyOutcome, PolicyText, WhatIf
-from steering.northbound import credentials
 from steering.policy import load_site, parse_policy
+from steering.store import credentials
 from steering.store.policy_history import History, HistoryError
 from tests.support.fixed_view import TOKEN, served
 

@@ -17,8 +17,9 @@ from steering.cli.main import main
 from steering.core.inputs import LinkWeighed, Offload, SubscriberAccess
 from steering.model.network import NetworkAccessType, PortRef
 from steering.model.policy import Pooling
-from steering.northbound import Northbound, credentials
-from steering.northbound.pseudonyms import pseudonym
+from steering.northbound import Northbound
+from steering.northbound.auth.pseudonyms import pseudonym
+from steering.store import credentials
 from tests.support.fixed_view import IMSI, TOKEN, FixedView, Noted, north
 from tests.unit.cli.test_client_commands import cells, failing, serve
 
@@ -231,7 +232,7 @@ def test_subscribers_are_registered_and_removed(
     assert run("registry", "add", "-", "--deny") == f"{WHO} is registered and denied\n"
     assert cells(run("registry"), WHO) == [WHO, "no", "-"]
     assert json.loads(run("registry", "remove", WHO, "--json")) == {"id": WHO}
-    assert desk.north.lists.registry == {}
+    assert run("registry") == "nobody is registered\n"
 
 
 @pytest.mark.row("S-14", "N-5.2.1e")
@@ -290,7 +291,7 @@ def _weigh(desk: Desk) -> None:
         (["link", "set", LINK, "--weight", "7"], _weigh),
         (["link", "reset", LINK], _weigh),
         (["policy", "clock", "--offset", "60"], lambda desk: desk.control.set_clock_offset(5)),
-        (["acl", "set", "FILE"], lambda desk: desk.north.lists.replace_acl([])),
+        (["acl", "set", "FILE"], lambda desk: desk.put("acl", {"entries": []})),
         (["access", "set", "lte", "--type", "wlan"],
          lambda desk: desk.put("access-networks/lte", {"type": "fixed", "trust": "operator", "sequence": 5})),
         (["mcp", "change", "MCP"], lambda desk: desk.declare({"name": "core", "port": "s3:7"})),

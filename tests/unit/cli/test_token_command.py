@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from steering.cli.main import main
-from steering.northbound.tokens import Identity, Role, TokenFile
+from steering.model.identity import Identity, Role
+from steering.northbound.auth.keyring import TokenFile
 
 FIRST = "f" * 43
 

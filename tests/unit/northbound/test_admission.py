@@ -9,9 +9,11 @@ from webob import Request
 
 from steering.core.inputs import AclReplaced, PairingsReplaced, RegistryReplaced
 from steering.model.authorisation import Answering
-from steering.northbound.credentials import CredentialError, StateDirectory
-from steering.northbound.lists import ACL, REGISTRY, Lists, Memory
-from steering.northbound.tokens import Identity, Role
+from steering.model.identity import Identity, Role
+from steering.store.interface import StateError
+from steering.store.lists import ACL, REGISTRY, AccessLists
+from steering.store.memory import MemoryStore
+from steering.store.state_directory import StateDirectory
 from tests.support.fixed_view import IMSI, TOKEN, FixedView, Noted, north
 
 Json = dict[str, Any]
@@ -40,7 +42,7 @@ class Keys:
 
 class Rest:
     def __init__(self, store: Any = None, view: Any = None) -> None:
-        self.noted, self.store = Noted(), store or Memory()
+        self.noted, self.store = Noted(), store or MemoryStore()
         self.north = north(view, control=self.noted, keyring=Keys(), store=self.store)
 
     def ask(
@@ -88,7 +90,7 @@ def test_the_list_is_replaced_whole_and_the_engine_told_at_once():
 def test_a_list_with_a_mistake_changes_nothing(entry):
     rest = Rest()
     assert rest.put_acl(entry).status_int == 422
-    assert not rest.noted.given and not rest.store.files
+    assert not rest.noted.given and not rest.store.values
 
 
 def test_a_list_names_what_there_is_once():
@@ -115,7 +117,7 @@ def test_a_subscriber_is_registered_by_its_imsi_and_kept_by_a_pseudonym():
     assert len(listed.json["subscribers"]) == 1
     # The same pseudonym as that of the policy's subscriber of this name.
     assert made.json["id"] == rest.ask("GET", "/v1/subscribers").json["subscribers"][0]["id"]
-    everything = listed.text + made.text + "".join(rest.store.files.values()) + repr(rest.noted.given)
+    everything = listed.text + made.text + "".join(rest.store.values.values()) + repr(rest.noted.given)
     assert IMSI not in everything
     assert rest.ask("DELETE", f"/v1/registry/{made.json['id']}").status_int == 200
     assert rest.ask("DELETE", f"/v1/registry/{made.json['id']}").status_int == 404
@@ -194,7 +196,7 @@ def test_a_controller_that_starts_again_has_not_forgotten(tmp_path: Path):
 
     again = Rest(StateDirectory(tmp_path))
     assert not again.noted.given
-    again.north.lists.restore()
+    again.north.restore.lists()
     assert again.noted.given == [rest.noted.given[0], rest.noted.given[1], rest.noted.given[2]]
     assert again.ask("GET", "/v1/acl").json == rest.ask("GET", "/v1/acl").json
 
@@ -214,21 +216,21 @@ def test_a_controller_that_starts_again_has_not_forgotten(tmp_path: Path):
     ],
 )
 def test_a_list_that_cannot_be_read_stops_the_start(name, text):
-    store = Memory()
-    store.save(name, text)
-    with pytest.raises(ValueError, match=r"json"):
-        Lists(store, lambda given: None)
+    store = MemoryStore()
+    store.write(name, text)
+    with pytest.raises(StateError, match=r"json"):
+        AccessLists(store)
 
 
 def test_a_list_that_others_may_read_stops_the_start(tmp_path: Path):
-    StateDirectory(tmp_path).save(ACL, "[]")
+    StateDirectory(tmp_path).write(ACL, "[]")
     (tmp_path / ACL).chmod(0o644)
-    with pytest.raises(CredentialError):
-        Lists(StateDirectory(tmp_path), lambda given: None)
+    with pytest.raises(StateError):
+        AccessLists(StateDirectory(tmp_path))
 
 
 def test_lists_are_bounded(monkeypatch):
-    from steering.northbound import lists
+    from steering.store import lists
 
     monkeypatch.setattr(lists, "MOST_REGISTERED", 1)
     monkeypatch.setattr(lists, "MOST_PAIRED", 1)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from webob import Request, Response
 
 from steering.model.view import Wanted
-from steering.northbound.requests import MAX_TARGET
-from steering.northbound.routes import ROUTES
-from steering.northbound.tokens import FirstToken
+from steering.northbound.auth.keyring import FirstToken
+from steering.northbound.http.requests import MAX_TARGET
+from steering.northbound.resources.routes import ROUTES
 from tests.support.fixed_view import CLOCK, DECISION, TOKEN, FixedView, name_in, served
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

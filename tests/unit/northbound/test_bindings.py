@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from webob import Request
 
-from steering.northbound import bindings
-from steering.northbound.bindings import KEPT, MOST_AT_MCP, MOST_OF_DEVICE, Bindings
-from steering.northbound.events import EventHub
-from steering.northbound.lists import Lists, Memory
-from steering.northbound.schemas import SCHEMAS
+from steering.northbound.resources import bindings
+from steering.northbound.resources.bindings import MOST_AT_MCP, MOST_OF_DEVICE
+from steering.northbound.schema.answers import SCHEMAS
+from steering.store.interface import StateError
+from steering.store.memory import MemoryStore
+from steering.store.port_bindings import FILE, PortBindings
 from tests.support.fixed_view import TOKEN, FixedView, Noted, north, token_of
 from tests.support.rest_schema import faults
 
@@ -22,8 +23,8 @@ WISH: Json = {"ext_port": 50_001, "int_port": 7001}
 class Rest:
     """A northbound, the clock of its bindings, and what its streams were told."""
 
-    def __init__(self, store: Memory | None = None, pair: bool = True) -> None:
-        self.store = store or Memory()
+    def __init__(self, store: MemoryStore | None = None, pair: bool = True) -> None:
+        self.store = store or MemoryStore()
         self.north = north(FixedView(), control=Noted(), store=self.store)
         self.time = 1_000.0
         self.north.bindings._clock = lambda: self.time
@@ -95,7 +96,7 @@ def test_it_ends_with_its_lifetime_unless_it_is_renewed(rest: Rest) -> None:
     rest.north.bindings.look()
     assert rest.told("bindings") == [{"mcp": "core", "bindings": []}]
     assert rest.ask("GET", path, token=DEVICE).status_int == 404
-    assert json.loads(rest.store.files[KEPT]) == {}
+    assert json.loads(rest.store.values[FILE]) == {}
 
 
 def test_everybody_hears_that_it_changed_and_not_whose_it_is(rest: Rest) -> None:
@@ -136,7 +137,7 @@ def test_a_device_binds_its_own_addresses_for_itself_alone(rest: Rest) -> None:
 )  # fmt: skip
 def test_what_is_out_of_bounds_binds_nothing(rest: Rest, wish: Json) -> None:
     assert rest.bind(**wish).status_int == 422
-    assert KEPT not in rest.store.files
+    assert FILE not in rest.store.values
 
 
 def test_a_port_is_bound_once_and_one_is_found_that_is_free(rest: Rest) -> None:
@@ -173,9 +174,9 @@ def test_it_outlives_the_controller_and_a_damaged_file_is_no_empty_one(rest: Res
     found = again.ask("GET", f"/v1/bindings/{made['id']}", token=DEVICE).json
     assert found == made | {"remaining_s": 500.0}
     for text in ("[]x", "[1]", '{"a": {"until": 1}}'):
-        rest.store.save(KEPT, text)
-        with pytest.raises(ValueError, match="none of ours"):
-            Bindings(FixedView(), Lists(Memory(), lambda given: None), EventHub("0badcafe"), rest.store)
+        rest.store.write(FILE, text)
+        with pytest.raises(StateError, match="none of ours"):
+            PortBindings(rest.store)
 
 
 def test_only_its_mcp_hears_of_it(rest: Rest) -> None:

@@ -11,11 +11,11 @@ from webob import Request, Response
 
 from steering.core.inputs import AbortSession, AccessChanged, McpAdmin, McpReport, Offload, SubscriberAccess
 from steering.core.snapshots.view import EngineView
+from steering.model.identity import Role
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import Policy, PolicyRule, Pooling, Subscriber, Terms, When
-from steering.northbound.routes import ROUTES
-from steering.northbound.throttle import Throttle
-from steering.northbound.tokens import Role
+from steering.northbound.http.throttle import Throttle
+from steering.northbound.resources.routes import ROUTES
 from tests.support.driven import Driven
 from tests.support.fixed_view import IMSI, TOKEN, FixedView, Noted, name_in, north, token_of
 from tests.support.rest_schema import faults
@@ -435,7 +435,7 @@ MAPPING = {
 
 
 def test_changes_answer_what_the_schemas_say(rest: Rest) -> None:
-    from steering.northbound.schemas import SCHEMAS
+    from steering.northbound.schema.answers import SCHEMAS
 
     asked: dict[str, Any] = {
         "load": {"load": 0.5}, "report_mappings": {"mappings": [MAPPING]}, "put_access_network": UPDATE, "put_policy": {"policy": 1},

@@ -8,8 +8,8 @@ from webob import Request
 
 from steering.core.inputs import TimeOfDay
 from steering.core.snapshots.view import EngineView
+from steering.model.identity import Role
 from steering.model.policy import Policy, PolicyRule, Terms, TimeWindow, When
-from steering.northbound.tokens import Role
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, north, token_of
 from tests.support.sites import Driver

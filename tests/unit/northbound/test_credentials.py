@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from steering.northbound import credentials
-from steering.northbound.credentials import CredentialError
+from steering.store import credentials
+from steering.store.interface import StateError
+from steering.store.state_directory import default_state_dir
 
 Reader = Callable[[Path], str | bytes]
 SECRETS = [(credentials.bearer_token, "token"), (credentials.lldp_key, "lldp.key")]
@@ -41,7 +42,7 @@ def test_made_once_private_and_read_again(tmp_path: Path, read: Reader, name: st
 def test_a_file_open_to_others_is_refused(tmp_path: Path, read: Reader, name: str, mode: int) -> None:
     read(tmp_path)
     (tmp_path / name).chmod(mode)
-    with pytest.raises(CredentialError) as refused:
+    with pytest.raises(StateError) as refused:
         read(tmp_path)
     line = str(refused.value)
     assert f"mode {mode:04o}" in line
@@ -53,18 +54,18 @@ def test_a_file_open_to_others_is_refused(tmp_path: Path, read: Reader, name: st
 def test_a_link_is_refused_and_what_it_names_untouched(tmp_path: Path, read: Reader, name: str) -> None:
     target = tmp_path / "target"
     (tmp_path / name).symlink_to(target)
-    with pytest.raises(CredentialError, match="symbolic link"):
+    with pytest.raises(StateError, match="symbolic link"):
         read(tmp_path)
     assert not target.exists()
     target.write_text("x" * 64)
-    with pytest.raises(CredentialError, match="symbolic link"):
+    with pytest.raises(StateError, match="symbolic link"):
         read(tmp_path)
 
 
 @both
 def test_a_fifo_does_not_hold_up_the_start(tmp_path: Path, read: Reader, name: str) -> None:
     os.mkfifo(tmp_path / name, 0o600)
-    with pytest.raises(CredentialError, match="no regular file"):
+    with pytest.raises(StateError, match="no regular file"):
         read(tmp_path)
 
 
@@ -73,7 +74,7 @@ def test_a_fifo_does_not_hold_up_the_start(tmp_path: Path, read: Reader, name: s
 def test_what_is_no_secret_is_refused(tmp_path: Path, read: Reader, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     (tmp_path / name).chmod(0o600)
-    with pytest.raises(CredentialError, match="remove it") as refused:
+    with pytest.raises(StateError, match="remove it") as refused:
         read(tmp_path)
     assert content.decode("latin-1")[:5] not in str(refused.value) or not content
 
@@ -81,7 +82,7 @@ def test_what_is_no_secret_is_refused(tmp_path: Path, read: Reader, name: str, c
 @both
 def test_a_directory_that_others_write_is_refused(tmp_path: Path, read: Reader, name: str) -> None:
     tmp_path.chmod(0o770)
-    with pytest.raises(CredentialError, match="chmod 700"):
+    with pytest.raises(StateError, match="chmod 700"):
         read(tmp_path)
     assert not (tmp_path / name).exists()
 
@@ -89,7 +90,7 @@ def test_a_directory_that_others_write_is_refused(tmp_path: Path, read: Reader, 
 @both
 def test_a_directory_that_cannot_be_is_one_line(tmp_path: Path, read: Reader, name: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CredentialError, match="cannot make the state directory"):
+    with pytest.raises(StateError, match="cannot make the state directory"):
         read(tmp_path / "file" / "state")
 
 
@@ -129,7 +130,7 @@ def test_where_the_state_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/op")
     for uid, expected in ((0, "/run/steering"), (7, "/run/user/7/steering")):
         monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
-        assert credentials.default_state_dir() == client.default_state_dir() == Path(expected)
+        assert default_state_dir() == client.default_state_dir() == Path(expected)
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     expected_home = Path("/home/op/.local/state/steering")
-    assert credentials.default_state_dir() == client.default_state_dir() == expected_home
+    assert default_state_dir() == client.default_state_dir() == expected_home

@@ -12,8 +12,8 @@ from steering.core.inputs import Reserve
 from steering.core.snapshots.view import EngineView
 from steering.model.network import McpType
 from steering.model.reservation import Level, ReservationRequest
-from steering.northbound.routes import ROUTES
-from steering.northbound.schemas import SCHEMAS
+from steering.northbound.resources.routes import ROUTES
+from steering.northbound.schema.answers import SCHEMAS
 from tests.support.fixed_view import TOKEN, served
 from tests.support.rest_schema import faults
 from tests.support.sites import TOKEN as SESSION_TOKEN

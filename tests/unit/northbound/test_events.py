@@ -14,8 +14,15 @@ from steering.core.outputs import Prefer
 from steering.core.snapshots.view import EngineView
 from steering.model.preference import Intent, SubflowWish
 from steering.model.session import Refusal
-from steering.northbound import events
-from steering.northbound.events import MAX_QUEUE, MAX_STREAMS, EventBody, EventHub, Stream, TooManyStreams
+from steering.northbound.http import events
+from steering.northbound.http.events import (
+    MAX_QUEUE,
+    MAX_STREAMS,
+    EventBody,
+    EventHub,
+    Stream,
+    TooManyStreams,
+)
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, FixedView, Noted, north
 from tests.support.sites import UE_WLAN, Driver, join
@@ -205,7 +212,7 @@ def test_intents_are_for_their_mcp_alone() -> None:
     made = north(view)
     streams = [opened(made.application, path) for path in ("/v1/mcps/core/events", "/v1/mcps/edge/events")]
     streams.append(opened(made.application, "/v1/events"))
-    made.preferences.tell(Prefer(1, (wish._replace(wish=SubflowWish(allowed=False, share=2)),)))
+    made.intents.tell(Prefer(1, (wish._replace(wish=SubflowWish(allowed=False, share=2)),)))
     told = []
     for response in streams:
         chunks = iter(response.app_iter)
@@ -228,7 +235,7 @@ def test_intents_are_for_their_mcp_alone() -> None:
 
 def test_intents_are_not_kept_for_nobody() -> None:
     made = north()
-    made.preferences.tell(Prefer(1, ()))
+    made.intents.tell(Prefer(1, ()))
     assert made.hub.open(everything, "", []).queue == deque()
 
 

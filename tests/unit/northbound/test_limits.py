@@ -14,12 +14,12 @@ from steering.core.selection.quotas import Full, Limit
 from steering.core.snapshots.view import EngineView
 from steering.model.policy import OverLimit, Policy, Quotas, Subscriber, SubscriberClass
 from steering.model.session import Refusal
-from steering.northbound import credentials
-from steering.northbound.lists import Memory
-from steering.northbound.pseudonyms import pseudonym
+from steering.northbound.auth.pseudonyms import pseudonym
 from steering.runtime.declared import Declared
 from steering.runtime.operator import Operator
 from steering.runtime.registrar import Registrar
+from steering.store import credentials
+from steering.store.memory import MemoryStore
 from tests.support.fixed_view import IMSI, TOKEN, served
 from tests.support.sites import TOKEN as SESSION_TOKEN
 from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, refused
@@ -78,7 +78,7 @@ def test_the_log_names_a_limit_once_a_look(
 ) -> None:
     caplog.set_level(logging.INFO)
     view = EngineView(driver.engine, lambda: driver.now, "0")
-    declared = Declared({"mcps": []}, driver.site, [], Memory())
+    declared = Declared({"mcps": []}, driver.site, [], MemoryStore())
     registrar = Registrar(declared, driver.engine, None, lambda work, *given: work(*given))
     operator = Operator(driver.engine, registrar, view, tmp_path, lambda: driver.now)
     operator.tell_limits()

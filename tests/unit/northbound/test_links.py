@@ -8,10 +8,11 @@ from webob import Request
 
 from steering.core.inputs import LinkWeighed
 from steering.core.snapshots.view import EngineView
+from steering.model.identity import Role
 from steering.model.network import PortRef
-from steering.northbound.links import FILE
-from steering.northbound.lists import Memory
-from steering.northbound.tokens import Role
+from steering.store.interface import StateError
+from steering.store.link_weights import FILE
+from steering.store.memory import MemoryStore
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, north, token_of
 from tests.support.sites import Driver
@@ -25,7 +26,7 @@ class Rest:
         self.driver = Driver()
         view = EngineView(self.driver.engine, lambda: self.driver.now, "0.1.0")
         self.control = Driven(self.driver, view)
-        self.store = store or Memory()
+        self.store = store or MemoryStore()
         self.north = north(view, control=self.control, store=self.store)
 
     def __call__(self, method: str, path: str, body: Any = None, token: str = TOKEN, **headers: str) -> Any:
@@ -53,7 +54,7 @@ def test_a_weight_is_set_and_taken_back_by_whoever_has_seen_the_one_before() -> 
         rest.driver.later(0.3)
     back = rest("PUT", LINK, {"weight": None}, If_Match=set_.headers["ETag"])
     assert (back.status_code, back.json["weight"], rest.weight()) == (200, 1.0, 1.0)
-    assert rest.store.load(FILE) == "{}"
+    assert rest.store.read(FILE) == "{}"
 
 
 @pytest.mark.row("D-1.d")
@@ -108,21 +109,21 @@ def test_weights_outlive_the_controller() -> None:
     rest("PUT", LINK, {"weight": 4.0}, If_Match="*")
     rest("PUT", "/v1/links/s2-s4", {"weight": 5.0}, If_Match="*")
     again = Rest(rest.store)
-    again.north.links.restore()
+    again.north.restore.links()
     assert again.weight() == 4.0
     assert {one["set_weight"] for one in again("GET", "/v1/links").json["links"]} == {None, 4.0, 5.0}
 
 
 def test_a_file_that_is_none_of_ours_is_said_and_a_name_of_another_site_passed_over(caplog: Any) -> None:
     for text in ("[]", "{", '{"s1:2-s3:2": -1}', '{"s1:2-s3:2": {}}'):
-        store = Memory()
-        store.save(FILE, text)
-        with pytest.raises(ValueError, match=r"links\.json"):
+        store = MemoryStore()
+        store.write(FILE, text)
+        with pytest.raises(StateError, match=r"links\.json"):
             Rest(store)
-    store = Memory()
-    store.save(FILE, '{"gone:1-away:2": 3.0}')
+    store = MemoryStore()
+    store.write(FILE, '{"gone:1-away:2": 3.0}')
     rest = Rest(store)
-    rest.north.links.restore()
+    rest.north.restore.links()
     assert rest.control.given == [] and "of no use" in caplog.text
 
 

@@ -16,9 +16,9 @@ from steering.core.snapshots.view import EngineView
 from steering.model.mapping import Mapping, holder
 from steering.model.policy import Logging, Policy, Subscriber, Switch
 from steering.model.source import SourceMode, SourceModes
-from steering.northbound import credentials
-from steering.northbound.pseudonyms import pseudonym
-from steering.northbound.schemas import SCHEMAS
+from steering.northbound.auth.pseudonyms import pseudonym
+from steering.northbound.schema.answers import SCHEMAS
+from steering.store import credentials
 from steering.store.mappings import FILE, MappingStore
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, north, token_of

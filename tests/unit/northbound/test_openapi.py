@@ -9,8 +9,8 @@ import pytest
 from webob import Request
 
 from steering.northbound import openapi
-from steering.northbound.routes import ROUTES
-from steering.northbound.schemas import SCHEMAS
+from steering.northbound.resources.routes import ROUTES
+from steering.northbound.schema.answers import SCHEMAS
 from tests.support.fixed_view import TOKEN, name_in, served
 from tests.support.rest_schema import faults
 

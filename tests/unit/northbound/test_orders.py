@@ -11,9 +11,9 @@ from steering.core.inputs import AccessChanged, McpAdmin, Offload, SubscriberAcc
 from steering.core.snapshots.view import EngineView
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import Policy, Pooling, Subscriber
-from steering.northbound.bodies import SubscriberUpdate
-from steering.northbound.lists import Memory
-from steering.northbound.orders import FILE, MOST_SUBSCRIBERS
+from steering.store.interface import StateError
+from steering.store.memory import MemoryStore
+from steering.store.orders import FILE, MOST_SUBSCRIBERS, SubscriberOrder
 from tests.support.driven import Driven
 from tests.support.fixed_view import IMSI, TOKEN, north
 from tests.support.sites import Driver, nets
@@ -25,12 +25,12 @@ WLAN = NetworkAccessType.WLAN
 class Rest:
     """A northbound over a driven engine, and the store it keeps things in."""
 
-    def __init__(self, store: Memory | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None) -> None:
         policy = Policy(subscribers=(Subscriber(IMSI, "default", nets("10.1.0.2/32")),))
         self.driver = Driver(policy=policy)
         view = EngineView(self.driver.engine, lambda: self.driver.now, "0.1.0")
         self.control = Driven(self.driver, view)
-        self.store = store or Memory()
+        self.store = store or MemoryStore()
         self.north = north(view, control=self.control, store=self.store)
 
     def __call__(self, method: str, path: str, body: Any = None) -> Any:
@@ -43,7 +43,7 @@ class Rest:
     def again(self) -> "Rest":
         """The controller that starts after this one, whoever ended it."""
         after = Rest(self.store)
-        after.north.orders.restore()
+        after.north.restore.orders()
         return after
 
 
@@ -75,9 +75,9 @@ def test_subscribers_accesses_are_kept_by_pseudonym_and_written_some_at_a_time()
     rest = Rest()
     path = f"/v1/subscribers/{WHO}/access"
     assert rest("PUT", path, {"allowed": ["wlan"], "preferred": ["wlan"], "sequence": 3}).status_code == 200
-    assert rest.store.load(FILE) is None
+    assert rest.store.read(FILE) is None
     rest.north.orders.save()
-    text = rest.store.load(FILE)
+    text = rest.store.read(FILE)
     assert text is not None and IMSI not in text and WHO in text
     after = rest.again()
     assert after.control.given == [SubscriberAccess(IMSI, Pooling(frozenset({WLAN}), (WLAN,)))]
@@ -91,9 +91,9 @@ def test_no_more_subscribers_are_kept_than_the_bound() -> None:
     rest = Rest()
     rest("PUT", f"/v1/subscribers/{WHO}/access", {"sequence": 1})
     for number in range(MOST_SUBSCRIBERS):
-        rest.north.orders.subscriber(f"{number:016x}", SubscriberUpdate(sequence=1))
+        rest.north.orders.subscriber(f"{number:016x}", SubscriberOrder((), (), 1))
     rest.north.orders.save()
-    kept = json.loads(rest.store.load(FILE) or "")["subscribers"]
+    kept = json.loads(rest.store.read(FILE) or "")["subscribers"]
     assert len(kept) == MOST_SUBSCRIBERS and WHO not in kept
 
 
@@ -111,10 +111,10 @@ def test_an_offload_goes_on_until_it_is_taken_back() -> None:
 
 
 def test_what_another_site_ordered_is_said_and_passed_over(caplog: Any) -> None:
-    store = Memory()
+    store = MemoryStore()
     update = {"type": "wlan", "trust": "operator", "sequence": 1}
     gone = {"draining": ["old"], "access_networks": {"away": update}, "offloads": {"lte": "nowhere"}}
-    store.save(FILE, json.dumps(gone | {"subscribers": {"0" * 16: {"sequence": 1}}}))
+    store.write(FILE, json.dumps(gone | {"subscribers": {"0" * 16: {"sequence": 1}}}))
     after = Rest(store).again()
     assert after.control.given == [] and "about away, nowhere, old are of no use" in caplog.text
 
@@ -123,7 +123,7 @@ def test_what_another_site_ordered_is_said_and_passed_over(caplog: Any) -> None:
     "text", ["[]", "{", '{"drained": []}', '{"draining": [7]}', '{"offloads": {"lte": 1}}', '{"access_networks": {"lte": {}}}']
 )  # fmt: skip
 def test_a_file_that_is_none_of_ours_is_said(text: str) -> None:
-    store = Memory()
-    store.save(FILE, text)
-    with pytest.raises(ValueError, match=r"orders\.json"):
+    store = MemoryStore()
+    store.write(FILE, text)
+    with pytest.raises(StateError, match=r"orders\.json"):
         Rest(store)

@@ -12,10 +12,11 @@ from webob import Request
 from steering.cli.main import main
 from steering.core.inputs import Tick
 from steering.core.snapshots.view import EngineView
-from steering.northbound import Northbound, credentials
-from steering.northbound.pseudonyms import pseudonym
-from steering.northbound.schemas import SCHEMAS
-from steering.northbound.tokens import Identity, Role
+from steering.model.identity import Identity, Role
+from steering.northbound import Northbound
+from steering.northbound.auth.pseudonyms import pseudonym
+from steering.northbound.schema.answers import SCHEMAS
+from steering.store import credentials
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, Tokens, north, token_of
 from tests.support.reservation_lab import POLICY, site

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.northbound.throttle import MAX_BUCKETS, Throttle, TokenBucket
+from steering.northbound.http.throttle import MAX_BUCKETS, Throttle, TokenBucket
 
 
 def test_a_burst_then_the_rate() -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from steering.northbound import tokens
-from steering.northbound.credentials import CredentialError
-from steering.northbound.tokens import FIRST, Identity, Role, TokenFile
+from steering.model.identity import Identity, Role
+from steering.northbound.auth.keyring import TokenFile
+from steering.store import tokens
+from steering.store.interface import StateError
+from steering.store.tokens import FIRST
 
 FIRST_TOKEN = "f" * 43
 
@@ -62,7 +64,7 @@ def test_a_broken_file_is_nobody(state: Path, damage: str) -> None:
     (state / tokens.TOKENS_FILE).write_text(damage)
     assert ring.identify(token) is None
     assert ring.identify(FIRST_TOKEN)
-    with pytest.raises(CredentialError, match="not a file of tokens"):
+    with pytest.raises(StateError, match="not a file of tokens"):
         add(state)
 
 
@@ -90,7 +92,7 @@ def test_an_edited_record_without_its_mcp_is_no_token(state: Path) -> None:
     told = json.loads(path.read_text())
     told["tokens"][0]["mcp"] = ""
     path.write_text(json.dumps(told))
-    with pytest.raises(CredentialError):
+    with pytest.raises(StateError):
         tokens.listed(state)
 
 
@@ -98,7 +100,7 @@ def test_the_number_of_tokens_is_bounded(state: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(tokens, "MAX_TOKENS", 2)
     add(state)
     add(state)
-    with pytest.raises(CredentialError, match="revoke some"):
+    with pytest.raises(StateError, match="revoke some"):
         add(state)
 
 

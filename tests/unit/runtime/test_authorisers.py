@@ -21,11 +21,11 @@ from steering.core.inputs import Authorised
 from steering.core.outputs import Authorise
 from steering.model.aaa import Aaa, HttpAaa, RadiusAaa
 from steering.model.authorisation import Authorizer, Verdict
-from steering.northbound.credentials import CredentialError
 from steering.runtime import radius
 from steering.runtime.authorisers import IN_FLIGHT, Authorisers, authorisers
 from steering.runtime.http_aaa import MOST, http_authorizer, read_answer
 from steering.runtime.radius import radius_authorizer
+from steering.store.interface import StateError
 
 SECRET = "a-shared-secret"
 ALLOW, DENY, NO_OPINION, ERROR = Verdict
@@ -236,7 +236,7 @@ def test_secrets_are_private_and_long_enough(tmp_path):
     open_.chmod(0o644)
     short = private(tmp_path / "short", "short")
     for file in (str(open_), short, str(tmp_path / "missing")):
-        with pytest.raises(CredentialError) as refused:
+        with pytest.raises(StateError) as refused:
             authorisers(Aaa(radius=RadiusAaa("127.0.0.1", file)))
         assert SECRET not in str(refused.value)
 

@@ -27,7 +27,7 @@ from steering.model.policy import Policy
 from steering.model.reservation import Level
 from steering.model.session import NO_FLOW, FlowKey
 from steering.runtime.keeping import FILES, Keeper
-from steering.store import sessionlog
+from steering.store import session_log as sessionlog
 from steering.store.kept import (
     MOST_NAME,
     Damaged,
@@ -40,7 +40,7 @@ from steering.store.kept import (
     session_line,
     usage_text,
 )
-from steering.store.sessionlog import SessionLog
+from steering.store.session_log import SessionLog
 from tests.support.sites import off_path_site
 
 KEY4, KEY6 = FlowKey(bytes(range(12))), FlowKey(bytes(range(36)))

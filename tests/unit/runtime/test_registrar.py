@@ -10,9 +10,9 @@ from steering.core.inputs import McpsReplaced
 from steering.core.network.link_discovery import Discovery, Rejection
 from steering.model.control import McpAnswer, McpOutcome
 from steering.model.network import PortRef
-from steering.northbound.lists import Memory
 from steering.runtime.declared import KEPT, Declared, declare
 from steering.runtime.registrar import Registrar
+from steering.store.memory import MemoryStore
 from tests.process.running import LINKS, SITE
 from tests.support.sites import Driver
 
@@ -29,10 +29,10 @@ capacity: {sessions: 500}
 class Registering:
     """A controller's engine over a site file, its registrar, and what outlives it."""
 
-    def __init__(self, folder: Path, site: str = SITE + LINKS, store: Memory | None = None) -> None:
+    def __init__(self, folder: Path, site: str = SITE + LINKS, store: MemoryStore | None = None) -> None:
         self.path = folder / "site.yaml"
         self.path.write_text(site)
-        self.store = store or Memory()
+        self.store = store or MemoryStore()
         declared, lines = declare(str(self.path), self.store)
         assert declared is not None, lines
         self.declared: Declared = declared
@@ -93,7 +93,7 @@ def test_one_is_registered_kept_and_there_again_after_a_restart(registering, tmp
 def test_the_source_mode_has_to_be_said(registering):
     text = "".join(line for line in FRESH.splitlines(True) if "source_mode" not in line)
     assert wrong(registering.put(text)) == [("source_mode", "missing-key")]
-    assert not registering.taken and not registering.store.files
+    assert not registering.taken and not registering.store.values
 
 
 @pytest.mark.row("D-6.2d")
@@ -131,7 +131,7 @@ def test_a_public_address_that_is_private_is_refused(registering, address):
 def test_what_the_site_file_may_not_say_is_refused_by_its_field(registering, old, new, path, code):
     assert old in FRESH
     assert (path, code) in wrong(registering.put(FRESH.replace(old, new)))
-    assert registering.names == ["core"] and not registering.taken and not registering.store.files
+    assert registering.names == ["core"] and not registering.taken and not registering.store.values
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "name: a\nname: b\n", "a: &x 1\nb: *x\n", "\x00", "{" * 40])
@@ -202,8 +202,8 @@ def test_the_site_file_has_the_last_word_after_a_restart(registering, tmp_path):
 @pytest.mark.parametrize("text", ["{}", "[1]", "no", '[{"type": "off-path"}]'])
 def test_a_damaged_list_is_no_empty_one(tmp_path, text):
     (tmp_path / "site.yaml").write_text(SITE + LINKS)
-    store = Memory()
-    store.save(KEPT, text)
+    store = MemoryStore()
+    store.write(KEPT, text)
     declared, (line,) = declare(str(tmp_path / "site.yaml"), store)
     assert declared is None and "none of ours" in line
 
@@ -213,4 +213,4 @@ def test_a_kept_one_that_the_site_file_contradicts_stops_the_start_and_says_so(r
     (tmp_path / "site.yaml").write_text(SITE.replace("s3:1", "s4:9") + LINKS)
     declared, lines = declare(str(tmp_path / "site.yaml"), registering.store)
     assert declared is None and any("mcps.json" in line and "s4:9" in line for line in lines)
-    assert json.loads(registering.store.files[KEPT])[0]["name"] == "fresh"
+    assert json.loads(registering.store.values[KEPT])[0]["name"] == "fresh"

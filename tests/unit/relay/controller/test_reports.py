@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from steering.cli.main import main
-from steering.northbound import credentials
 from steering.relay.addresses.mapping_log import MappingJournal, open_mapping_log
 from steering.relay.addresses.source_pools import AddressMapping, SourcePools
 from steering.relay.controller import reports
 from steering.relay.controller.reports import Reporter, reported
 from steering.relay.log import Log
 from steering.relay.model import ControllerAccess
+from steering.store import credentials
 from tests.support.fixed_view import TOKEN, token_of
 from tests.support.relay_options import options
 from tests.support.relay_sources import SERVER, shared

@@ -1,0 +1,66 @@
+"""Whose a bearer token is: the first token, and those of the state directory's file (steering.store.tokens)."""
+
+import hmac
+import logging
+import os
+from pathlib import Path
+from typing import Protocol
+
+from steering.model.identity import Identity, Role
+from steering.store.interface import StateError
+from steering.store.tokens import FIRST, TOKENS_FILE, digest, listed
+
+MIN_TOKEN = 32
+
+log = logging.getLogger(__name__)
+
+
+class Keyring(Protocol):
+    def identify(self, token: str) -> Identity | None:
+        """Who presents `token`; None for nobody."""
+
+
+class FirstToken:
+    """A keyring of one token, the operator's."""
+
+    def __init__(self, token: str) -> None:
+        if len(token) < MIN_TOKEN:
+            raise ValueError(f"a bearer token of at least {MIN_TOKEN} characters is needed")
+        self._digest = digest(token)
+
+    def identify(self, token: str) -> Identity | None:
+        if hmac.compare_digest(digest(token), self._digest):
+            return Identity(FIRST, Role.OPERATOR, FIRST)
+        return None
+
+
+class TokenFile:
+    """The first token and those of the state directory's file, read again whenever it changed."""
+
+    def __init__(self, state_dir: Path, first: str) -> None:
+        self._first = FirstToken(first)
+        self._state_dir = state_dir
+        self._seen: tuple[int, ...] | None = None
+        self._known: dict[str, Identity] = {}
+
+    def identify(self, token: str) -> Identity | None:
+        found = self._first.identify(token)
+        if found is None:
+            self._read_again()
+            # A hash of the secret is looked up: how long that takes tells nothing of the secret.
+            found = self._known.get(digest(token))
+        return found
+
+    def _read_again(self) -> None:
+        try:
+            status = os.lstat(self._state_dir / TOKENS_FILE)
+            now: tuple[int, ...] | None = (status.st_mtime_ns, status.st_ino, status.st_size, status.st_mode)
+        except OSError:
+            now = None
+        if now == self._seen:
+            return
+        self._seen, self._known = now, {}
+        try:
+            self._known = {record.sha256: record.identity for record in listed(self._state_dir)}
+        except StateError as error:
+            log.error("no token but the first is taken: %s", error)

@@ -1,0 +1,248 @@
+"""The WSGI application: bounds, bearer token, role, dispatch, errors, audit. Plain WSGI; any server may run it."""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlencode
+
+from routes import Mapper
+from webob import Response
+
+from steering.model.identity import Identity, Role
+from steering.northbound.auth.keyring import Keyring
+from steering.northbound.http import problems, requests
+from steering.northbound.http.exchange import JSON_TYPE, MAX_ID, Call, Reply, Route
+from steering.northbound.http.meter import HttpMeter
+from steering.northbound.http.parameters import parse_query
+from steering.northbound.http.problems import Problem, forbidden, not_found
+from steering.northbound.http.throttle import Throttle
+
+SECURE_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+
+log = logging.getLogger(__name__)
+audit = logging.getLogger("steering.audit")
+
+
+class _Trace:
+    """What is known of a request so far, for the audit."""
+
+    def __init__(self) -> None:
+        self.who: Identity | None = None
+        self.route: Route | None = None
+
+
+class Application:
+    """Made by `steering.northbound.northbound`; holds no state of requests but their counts. `resources`: one object of
+    each class whose methods `routes` name. Raises ValueError for a route that none of them answers."""
+
+    def __init__(
+        self,
+        routes: tuple[Route, ...],
+        resources: Iterable[object],
+        keyring: Keyring,
+        throttle: Throttle,
+        now: Callable[[], float],
+        meter: HttpMeter,
+    ) -> None:
+        self._owners = _owners(routes, resources)
+        self._keyring = keyring
+        self._throttle = throttle
+        self._now = now
+        self._meter = meter
+        self._mapper, self._routes = _mapper(routes)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        began = self._now()
+        trace = _Trace()
+        try:
+            response = self._respond(environ, trace)
+        except Problem as problem:
+            response = _problem_response(problem)
+        except Exception:
+            # What broke is for the log; the client learns only that something did.
+            log.exception("the northbound could not answer")
+            response = _problem_response(
+                Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the controller could not answer; its log says why")
+            )
+        for name, value in SECURE_HEADERS:
+            response.headers[name] = value
+        self._meter.observe(response.status_code, self._now() - began)
+        _audit(environ, trace, response.status_code)
+        answered: Iterable[bytes] = response(environ, start_response)
+        return answered
+
+    def _respond(self, environ: dict[str, Any], trace: _Trace) -> Response:
+        requests.check_target(environ)
+        # Before anything is looked up: without a token even the existence of a path is not told.
+        who = trace.who = self._identify(environ.get("HTTP_AUTHORIZATION", ""))
+        wait = self._throttle.wait(who.id, self._now())
+        if wait:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "this token makes too many requests",
+                (("Retry-After", str(wait)),),
+            )
+        target = requests.target(environ)
+        route, values = self._find(target, environ["REQUEST_METHOD"], trace)
+        _check_role(route, who, values)
+        accept = requests.accept(environ, route)
+        query = parse_query(environ.get("QUERY_STRING", ""), route.parameters)
+        body = requests.body(environ, route)
+        if environ["REQUEST_METHOD"] == "HEAD" and route.media_type not in (JSON_TYPE, "text/plain"):
+            return _headers_of(route)
+        call = Call(
+            values,
+            query,
+            accept,
+            who,
+            body,
+            environ.get("HTTP_IF_MATCH"),
+            environ.get("HTTP_LAST_EVENT_ID", ""),
+        )
+        return _reply_response(route.answer(self._owners[route.name], call), target)
+
+    def _find(self, target: str, method: str, trace: _Trace) -> tuple[Route, dict[str, str]]:
+        """The route of a path and method, and the values of its placeholders."""
+        matched = self._mapper.routematch(target)
+        if matched is None:
+            raise not_found(f"no resource {problems.shown(target)}; /v1/openapi.json lists them")
+        values, entry = matched
+        if any(len(value) > MAX_ID for value in values.values()):
+            raise not_found(f"no name or id is longer than {MAX_ID} characters")
+        methods = self._routes[entry.name]
+        route = trace.route = methods.get("GET" if method == "HEAD" else method)
+        if route is None:
+            allowed = sorted([*methods, "HEAD"] if "GET" in methods else methods)
+            raise Problem(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                f"this resource takes {', '.join(allowed)}",
+                (("Allow", ", ".join(allowed)),),
+            )
+        return route, values
+
+    def _identify(self, header: str) -> Identity:
+        scheme, _, given = header.partition(" ")
+        if scheme.lower() != "bearer" or not given.strip():
+            raise _unauthorized("a bearer token is needed", "")
+        found = self._keyring.identify(given.strip())
+        if found is None:
+            raise _unauthorized("the bearer token is not one of the controller's", ', error="invalid_token"')
+        return found
+
+
+def _check_role(route: Route, who: Identity, values: dict[str, str]) -> None:
+    if who.role not in route.roles:
+        roles = ", ".join(sorted(route.roles))
+        raise forbidden(f"a token of role {who.role} may not do this; it takes one of role {roles}")
+    if route.bound and who.role is Role.MCP and values["name"] != who.mcp:
+        raise forbidden(f"this token is that of MCP {who.mcp}, for itself alone")
+    if route.bound and who.role is Role.DEVICE and values["name"] != who.name:
+        raise forbidden(f"this token is that of device {who.name or who.id}, for itself alone")
+
+
+def _unauthorized(detail: str, error: str) -> Problem:
+    """401 with its challenge (RFC 6750 section 3)."""
+    return Problem(
+        HTTPStatus.UNAUTHORIZED, detail, (("WWW-Authenticate", f'Bearer realm="steering"{error}'),)
+    )
+
+
+def _owners(routes: tuple[Route, ...], resources: Iterable[object]) -> dict[str, object]:
+    """By a route's name the resource that answers it."""
+    methods = {method: one for one in resources for method in vars(type(one)).values() if callable(method)}
+    unanswered = [route.name for route in routes if route.answer not in methods]
+    if unanswered:
+        raise ValueError(f"no resource answers {', '.join(unanswered)}")
+    return {route.name: methods[route.answer] for route in routes}
+
+
+def _mapper(routes: tuple[Route, ...]) -> tuple[Mapper, dict[str, dict[str, Route]]]:
+    """The paths, and by path the methods."""
+    # register=False: Routes would else keep the mapper in a thread-wide global.
+    mapper = Mapper(controller_scan=None, register=False, explicit=True)
+    mapper.minimization = False
+    methods: dict[str, dict[str, Route]] = {}
+    for route in routes:
+        if route.path not in methods:
+            mapper.connect(route.path, route.path)
+        methods.setdefault(route.path, {})[route.method] = route
+    mapper.create_regs([])
+    return mapper, methods
+
+
+def _audit(environ: dict[str, Any], trace: _Trace, status: int) -> None:
+    """A line for everything that changes something, or would have; never a token, never a body (N-7.1)."""
+    route, who = trace.route, trace.who
+    if route is None or who is None or not route.changes:
+        return
+    audit.info(
+        "who=%s role=%s name=%s did=%s target=%s status=%d from=%s",
+        who.id,
+        who.role.value,
+        who.name or "-",
+        route.name,
+        problems.shown(environ.get("PATH_INFO", "")),
+        status,
+        environ.get("REMOTE_ADDR", "-"),
+    )
+
+
+def _headers_of(route: Route) -> Response:
+    """The answer to HEAD where GET would open a stream."""
+    response = Response(body=b"", status=int(HTTPStatus.OK))
+    response.headers["Content-Type"] = route.media_type
+    return response
+
+
+def _reply_response(reply: Reply, target: str) -> Response:
+    if isinstance(reply.body, bytes):
+        response = Response(body=reply.body, status=reply.status)
+    elif isinstance(reply.body, dict):
+        response = Response(body=_json(reply.body), status=reply.status)
+    else:
+        response = Response(app_iter=reply.body, status=reply.status)
+    response.headers["Content-Type"] = reply.media_type
+    if reply.tag is not None:
+        response.headers["ETag"] = reply.tag
+    if reply.next_query is not None:
+        asked = {name: _text(name, value) for name, value in reply.next_query.items() if value is not None}
+        response.headers["Link"] = f'<{target}?{urlencode(asked)}>; rel="next"'
+    return response
+
+
+def _text(name: str, value: Any) -> str:
+    """A query value as it is written."""
+    if name == "token":
+        return f"{value:08x}"
+    return str(ip_address(value)) if isinstance(value, bytes) else str(value)
+
+
+def _problem_response(problem: Problem) -> Response:
+    status = f"{int(problem.status)} {problems.phrase(problem.status)}"
+    response = Response(body=_json(problem.document()), status=status)
+    response.headers["Content-Type"] = problems.MEDIA_TYPE
+    for name, value in problem.headers:
+        response.headers[name] = value
+    return response
+
+
+def _json(body: Any) -> bytes:
+    try:
+        return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError:
+        # An unreachable MCP's cost is infinite, which JSON cannot say; null can.
+        return json.dumps(_finite(body), separators=(",", ":"), allow_nan=False).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,48 @@
+"""The body of a request: closed pydantic models, read strictly, with the paths of what is wrong in them."""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from steering.northbound.http.problems import Problem, bad_request
+
+Json = dict[str, Any]
+
+MAX_ERRORS = 32
+
+
+class Body(BaseModel):
+    """Closed, exact types, no numbers that JSON cannot say."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def read(model: type[Body], data: bytes) -> Body:
+    """A request's body. Raises Problem 400 for what is no JSON, 422 with the paths of what is wrong in it."""
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)
+    if any(one["type"] == "json_invalid" for one in wrong):
+        raise bad_request("the body is no JSON")
+    raise unprocessable(
+        [{"path": path_of(one["loc"]), "message": one["msg"].removeprefix("Value error, ")} for one in wrong],
+        f"the body is no {model.__name__}",
+    )
+
+
+def path_of(location: tuple[int | str, ...]) -> str:
+    """`("rules", 3, "when")` -> `rules[3].when`; the body itself is "$"."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return text.removeprefix(".") or "$"
+
+
+def unprocessable(errors: list[Json], detail: str) -> Problem:
+    """422 that says what is wrong where: {"path", "message", ...} each."""
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors[:MAX_ERRORS])
+
+
+def wrong_at(path: str, message: str) -> Problem:
+    """422 for one thing that is wrong."""
+    return unprocessable([{"path": path, "message": message}], message)

@@ -1,0 +1,102 @@
+"""Reading a WSGI request, everything bounded: target, Accept, body."""
+
+import json
+import re
+from http import HTTPStatus
+from typing import Any
+
+from steering.northbound.http.body import Body, read
+from steering.northbound.http.exchange import JSON_TYPE, YAML_TYPE, Route
+from steering.northbound.http.problems import Problem, bad_request, not_found, shown
+
+MAX_TARGET = 2_048  # characters of path and query together
+MAX_ACCEPT = 1_024  # a longer Accept header is taken as "anything"
+MAX_BODY = 1 << 20
+ANYTHING = "*/*"
+
+_ZERO = re.compile(r"q=0(\.0{0,3})?")
+_LENGTH = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+def check_target(environ: dict[str, Any]) -> None:
+    """Raises Problem 414."""
+    if len(environ.get("PATH_INFO", "")) + len(environ.get("QUERY_STRING", "")) > MAX_TARGET:
+        raise Problem(HTTPStatus.REQUEST_URI_TOO_LONG, f"a target of at most {MAX_TARGET} bytes is served")
+
+
+def target(environ: dict[str, Any]) -> str:
+    """The decoded path; WSGI carries its bytes as Latin-1 text (PEP 3333)."""
+    try:
+        return str(environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8"))
+    except UnicodeError:
+        raise not_found("no resource has such a path") from None
+
+
+def accept(environ: dict[str, Any], route: Route) -> str:
+    """The Accept header; raises 406 where it excludes JSON. Metrics choose their own format by it."""
+    header: str = environ.get("HTTP_ACCEPT", "")
+    if len(header) > MAX_ACCEPT:
+        return ANYTHING
+    if route.media_type == JSON_TYPE and not _takes_json(header):
+        raise Problem(HTTPStatus.NOT_ACCEPTABLE, f"this resource is {JSON_TYPE}")
+    return header or ANYTHING
+
+
+def _takes_json(header: str) -> bool:
+    """Whether an Accept header allows JSON: the most specific range decides (RFC 9110 section 12.5.1)."""
+    allowed: dict[str, bool] = {}
+    for part in header.lower().split(","):
+        kind, *settings = (word.strip() for word in part.split(";"))
+        if "/" in kind:
+            allowed[kind] = not any(_ZERO.fullmatch(setting) for setting in settings)
+    return next(
+        (allowed[kind] for kind in (JSON_TYPE, "application/*", ANYTHING) if kind in allowed), not allowed
+    )
+
+
+def body(environ: dict[str, Any], route: Route) -> Body | str | None:
+    """What the request carries, checked. Raises Problem 400, 411, 413, 415, 422."""
+    length = _length(environ)
+    if route.takes is None:
+        if length:
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "this request takes no body")
+        return None
+    kinds = (YAML_TYPE, JSON_TYPE) if route.takes is str else (JSON_TYPE,)
+    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if kind not in kinds:
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"a body of {' or '.join(kinds)} is wanted, not {shown(kind)}",
+            (("Accept", ", ".join(kinds)),),
+        )
+    data = environ["wsgi.input"].read(length)
+    if len(data) < length:
+        raise bad_request("the body is shorter than Content-Length says")
+    if issubclass(route.takes, Body):
+        return read(route.takes, data)
+    return _policy_text(data, kind)
+
+
+def _length(environ: dict[str, Any]) -> int:
+    """Raises Problem 411 for a body of unknown length, 413 for one too long, neither of them read."""
+    if environ.get("HTTP_TRANSFER_ENCODING"):
+        raise Problem(HTTPStatus.LENGTH_REQUIRED, "a body with a Content-Length is wanted")
+    text = environ.get("CONTENT_LENGTH") or "0"
+    if not _LENGTH.fullmatch(text):
+        raise bad_request("Content-Length is no number")
+    if int(text) > MAX_BODY:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body of at most {MAX_BODY} bytes is taken")
+    return int(text)
+
+
+def _policy_text(data: bytes, kind: str) -> str:
+    """YAML as it is; JSON written anew, as YAML knows fewer escapes, and no tabs."""
+    try:
+        text = data.decode("utf-8-sig")
+        if kind == YAML_TYPE:
+            return text
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except UnicodeDecodeError:
+        raise bad_request("the body is no UTF-8") from None
+    except (ValueError, RecursionError):
+        raise bad_request("the body is no JSON") from None

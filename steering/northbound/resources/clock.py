@@ -1,0 +1,31 @@
+"""/v1/policy/clock: the time that rules with windows go by, and how far an operator has put it off (D-3.2c)."""
+
+from typing import Any, cast
+
+from steering.model.control import Control
+from steering.model.view import View
+from steering.northbound.http.conditional import require_match, tag_of
+from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.schema.bodies import ClockUpdate
+
+Json = dict[str, Any]
+
+
+class Clock:
+    """The controller's own clock, local time, plus an offset; after a restart the offset is 0 again."""
+
+    def __init__(self, view: View, control: Control) -> None:
+        self._view = view
+        self._control = control
+
+    def current(self, _: Call) -> Reply:
+        return Reply(self._view.clock() | self._offset(), tag=tag_of(self._offset()))
+
+    def put(self, call: Call) -> Reply:
+        """New sessions go by it at once, live ones whose rule wants another order of accesses too."""
+        require_match(call.if_match, tag_of(self._offset()))
+        self._control.set_clock_offset(cast(ClockUpdate, call.body).offset_s)
+        return self.current(call)
+
+    def _offset(self) -> Json:
+        return {"offset_s": self._control.clock_offset()}

@@ -1,0 +1,61 @@
+"""/v1/decisions and /v1/whatif: why an MCP was chosen, or would be."""
+
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, cast
+
+from steering.model.control import Control, WhatIf
+from steering.model.view import View
+from steering.northbound.http.body import wrong_at
+from steering.northbound.http.exchange import MAX_ID, Call, Reply
+from steering.northbound.http.problems import not_found, shown
+from steering.northbound.schema.bodies import WhatIfQuestion
+
+Json = dict[str, Any]
+
+
+class Decisions:
+    """`now`: the engine's clock, seconds; `pseudonym` makes of a subscriber's own name what is shown."""
+
+    def __init__(
+        self, view: View, control: Control, now: Callable[[], float], pseudonym: Callable[[str], str]
+    ) -> None:
+        self._view = view
+        self._control = control
+        self._now = now
+        self._pseudonym = pseudonym
+
+    def one(self, call: Call) -> Reply:
+        wanted = call.path["id"]
+        found = self._view.decision(wanted) if len(wanted) <= MAX_ID else None
+        if found is None:
+            raise not_found(f"no decision {shown(wanted)}")
+        return Reply(self._discreet({**found, "age_s": max(0.0, self._now() - found["time_s"])}))
+
+    def whatif(self, call: Call) -> Reply:
+        asked = cast(WhatIfQuestion, call.body)
+        # pydantic has made addresses of both texts.
+        source = cast(IPv4Address | IPv6Address, asked.source)
+        destination = cast(IPv4Address | IPv6Address, asked.destination)
+        if source.version != destination.version:
+            raise wrong_at("destination", "source and destination are of one address family")
+        question = WhatIf(
+            source.packed,
+            destination.packed,
+            asked.port,
+            asked.access,
+            asked.mptcp_version,
+            asked.source_port,
+        )
+        try:
+            found = self._control.whatif(question)
+        except KeyError:
+            if asked.access is None:
+                raise wrong_at("source", "no access network has this address's prefix") from None
+            raise wrong_at("access", "no such access network; /v1/access-networks lists them") from None
+        return Reply(self._discreet(found))
+
+    def _discreet(self, decision: Json) -> Json:
+        """A decision without its subscriber's own name (N-7.1)."""
+        name = decision.get("subscriber")
+        return decision if name is None else {**decision, "subscriber": self._pseudonym(name)}

@@ -1,0 +1,65 @@
+"""Tells the engine of a controller that starts what operators ordered of an earlier one (steering.store.orders)."""
+
+import logging
+from collections.abc import Callable
+
+from steering.core.inputs import AccessChanged, Input, McpAdmin, Offload, SubscriberAccess
+from steering.model.view import View
+from steering.northbound.resources.access_updates import AccessUpdates
+from steering.northbound.resources.subscribers import pooling_of
+from steering.store.orders import Orders
+
+log = logging.getLogger(__name__)
+
+
+class OrdersRestorer:
+    """`take` has the engine handle an input before it comes back."""
+
+    def __init__(
+        self,
+        view: View,
+        updates: AccessUpdates,
+        pseudonym: Callable[[str], str],
+        take: Callable[[Input], None],
+    ) -> None:
+        self._view = view
+        self._updates = updates
+        self._pseudonym = pseudonym
+        self._take = take
+
+    def restore(self, orders: Orders) -> None:
+        """What of the orders is about something that the site and the policy still have."""
+        mcps = {mcp["name"]: mcp["id"] for mcp in self._view.mcps()}
+        for name in orders.draining:
+            if name in mcps:
+                self._take(McpAdmin(mcps[name], True))
+        known = self._access_networks(orders)
+        self._subscribers(orders)
+        for source, target in orders.offloads.items():
+            if {source, target} <= known:
+                self._take(Offload(source, target))
+        named = {*orders.access_networks, *orders.offloads, *orders.offloads.values()}
+        gone = sorted((set(orders.draining) - mcps.keys()) | (named - known))
+        if gone:
+            what = "orders about %s are of no use: the site has no such MCP or access network now"
+            log.warning(what, ", ".join(gone))
+
+    def _access_networks(self, orders: Orders) -> set[str]:
+        """The names of those that the site has."""
+        declared = {one["name"]: (one["type"], one["trust"]) for one in self._updates.all()}
+        for name, update in orders.access_networks.items():
+            if name in declared and self._updates.accept(name, update):
+                self._take(AccessChanged(name, update.type, update.trust))
+                if declared[name] != (update.type, update.trust):
+                    what = "%s is %s, %s by update %d over REST"
+                    log.info(what, name, update.type, update.trust, update.sequence)
+        return set(declared)
+
+    def _subscribers(self, orders: Orders) -> None:
+        if not orders.subscribers:
+            return
+        names = {self._pseudonym(one["id"]): one["id"] for one in self._view.subscribers()}
+        for pseudonym, update in orders.subscribers.items():
+            if pseudonym in names:
+                self._updates.accept_subscriber(names[pseudonym], update)
+                self._take(SubscriberAccess(names[pseudonym], pooling_of(update)))

@@ -1,0 +1,62 @@
+"""/v1/links: what a link costs, as an operator sets it (D-1.d)."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+from steering.core.inputs import Input, LinkWeighed
+from steering.model.view import View
+from steering.northbound.http.conditional import require_match, tag_of
+from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.problems import not_found, shown
+from steering.northbound.schema.bodies import LinkUpdate
+from steering.store.link_weights import LinkWeights
+
+Json = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+class Links:
+    """`take` has the engine handle an input before it comes back."""
+
+    def __init__(self, view: View, weights: LinkWeights, take: Callable[[Input], None]) -> None:
+        self._view = view
+        self._weights = weights
+        self._take = take
+
+    def restore(self) -> None:
+        """Tell the engine what was set."""
+        for name, weight in self._weights.weights.items():
+            ends = self._view.link_ends(name)
+            if ends is None:
+                log.warning("the weight of %s is of no use: the site has no such switches now", name)
+            else:
+                self._take(LinkWeighed(*ends, weight))
+
+    def listed(self, _: Call) -> Reply:
+        return Reply(self._view.links())
+
+    def one(self, call: Call) -> Reply:
+        found = self._found(call)
+        return Reply(found, tag=tag_of(found))
+
+    def put(self, call: Call) -> Reply:
+        """Sessions that begin from now on go by it; live ones stay on their paths."""
+        before = self._found(call)
+        require_match(call.if_match, tag_of(before))
+        weight, name = cast(LinkUpdate, call.body).weight, before["name"]
+        ends = self._view.link_ends(name)
+        assert ends is not None, "a link in the list has no ends"
+        self._weights.put(name, weight)
+        self._take(LinkWeighed(*ends, weight))
+        return self.one(call)
+
+    def _found(self, call: Call) -> Json:
+        wanted = call.path["name"]
+        ends = self._view.link_ends(wanted)
+        for one in self._view.links()["links"]:
+            if ends is not None and self._view.link_ends(one["name"]) == ends:
+                found: Json = one
+                return found
+        raise not_found(f"no link {shown(wanted)}; /v1/links lists them")

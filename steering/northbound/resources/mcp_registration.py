@@ -1,0 +1,83 @@
+"""MCPs over REST while the controller runs: registered, changed, taken out (D-6.7.7, S-5).
+
+Nobody injects one (D-7.2): it takes an operator's token, or the one of role mcp that was made for this very name.
+"""
+
+from http import HTTPStatus
+from threading import Lock
+from typing import Any, cast
+
+from steering.model.control import Control, McpAnswer, McpOutcome
+from steering.model.identity import Role
+from steering.northbound.http.body import unprocessable
+from steering.northbound.http.conditional import require_match, tag_of
+from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.problems import conflict, forbidden, not_found, shown
+from steering.policy.site_mcps import McpText
+from steering.store.orders import KeptOrders
+
+Json = dict[str, Any]
+
+CREATED = int(HTTPStatus.CREATED)
+
+
+class McpRegistration:
+    """`lock`: of whoever changes policy or site."""
+
+    def __init__(self, control: Control, lock: Lock, orders: KeptOrders) -> None:
+        self._control = control
+        self._lock = lock
+        self._orders = orders
+
+    def register(self, call: Call) -> Reply:
+        """An MCP that is not there yet. It gets sessions as soon as it answers for its address."""
+        text = cast(str, call.body)
+        if call.who.role is Role.MCP and McpText(text).name != call.who.mcp:
+            raise forbidden(f"this token is that of MCP {call.who.mcp}, for itself alone")
+        with self._lock:
+            return self._reply(self._control.put_mcp(text, None), CREATED)
+
+    def change(self, call: Call) -> Reply:
+        """Another description of one. What makes it another MCP to its sessions waits until it has none."""
+        name = call.path["name"]
+        with self._lock:
+            declared = self._control.mcp(name)
+            if declared is None:
+                raise _unknown(name)
+            require_match(call.if_match, tag_of(declared))
+            return self._reply(self._control.put_mcp(cast(str, call.body), name), int(HTTPStatus.OK))
+
+    def remove(self, call: Call) -> Reply:
+        """Take one out. Its sessions end as those of an MCP that died, if `force` says so; else it is kept."""
+        name, force = call.path["name"], call.query["force"]
+        if force and call.who.role is not Role.OPERATOR:
+            raise forbidden("only an operator ends the sessions of an MCP: drain it, and wait")
+        with self._lock:
+            outcome = self._control.remove_mcp(name, force)
+        if outcome.answer is McpAnswer.WRONG:
+            raise conflict("; ".join(f"{one['path']}: {one['message']}" for one in outcome.findings[:3]))
+        self._raise(outcome)
+        self._orders.drain(name, False)  # another of that name begins undrained
+        return Reply({"name": name, "kept": outcome.kept, "sessions": outcome.sessions})
+
+    def _reply(self, outcome: McpOutcome, status: int) -> Reply:
+        if outcome.answer is McpAnswer.WRONG:
+            raise unprocessable(outcome.findings, "the MCP has findings; nothing is changed")
+        self._raise(outcome)
+        declared = self._control.mcp(outcome.name)
+        body = {"name": outcome.name, "kept": outcome.kept, "declared": declared}
+        return Reply(body, status=status, tag=tag_of(declared))
+
+    def _raise(self, outcome: McpOutcome) -> None:
+        name = outcome.name
+        if outcome.answer is McpAnswer.TAKEN:
+            raise conflict(f"MCP {shown(name)} is registered already: PUT /v1/mcps/{{name}} changes it")
+        if outcome.answer is McpAnswer.UNKNOWN:
+            raise _unknown(name)
+        if outcome.answer is McpAnswer.IN_USE:
+            many = f"{outcome.sessions} session{'' if outcome.sessions == 1 else 's'}"
+            raise conflict(f"{many} at MCP {shown(name)}: drain it and wait, or DELETE it with force=1")
+
+
+def _unknown(name: str) -> Exception:
+    return not_found(f"no MCP {shown(name)}")

@@ -1,0 +1,79 @@
+"""/v1/mcps: the MCPs, what they carry, their drain, and their own reports of health and load."""
+
+from http import HTTPStatus
+from typing import Any, cast
+
+from steering.core.inputs import McpAdmin, McpReport
+from steering.model.control import Control
+from steering.model.view import View
+from steering.northbound.http.conditional import tag_of
+from steering.northbound.http.events import EventHub
+from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.problems import bad_request, not_found, shown
+from steering.northbound.resources.slow_servers import SlowServers
+from steering.northbound.schema.bodies import LoadReport
+from steering.store.orders import KeptOrders
+
+Json = dict[str, Any]
+
+ACCEPTED = int(HTTPStatus.ACCEPTED)
+MAX_NAMES_SHOWN = 16
+
+
+def mcp_named(view: View, name: str) -> Json:
+    """An MCP as the view tells it. Raises Problem 404."""
+    for found in view.mcps():
+        if found["name"] == name:
+            return found
+    raise not_found(f"no MCP {shown(name)}")
+
+
+def check_mcp(view: View, name: str) -> None:
+    """A misspelt MCP is told so: an empty list would look like an answer. Raises Problem 400."""
+    names = [known["name"] for known in view.mcps()]
+    if name not in names:
+        listed = ", ".join(names[:MAX_NAMES_SHOWN]) + (", ..." if len(names) > MAX_NAMES_SHOWN else "")
+        raise bad_request(f"no MCP {shown(name)}; known: {listed or 'none'}")
+
+
+class Mcps:
+    """Their registration is `mcp_registration`, their events are `event_streams`."""
+
+    def __init__(self, view: View, control: Control, hub: EventHub, orders: KeptOrders) -> None:
+        self._view = view
+        self._control = control
+        self._hub = hub
+        self._orders = orders
+        self._slow = SlowServers()
+
+    def listed(self, _: Call) -> Reply:
+        return Reply({"mcps": self._view.mcps()})
+
+    def one(self, call: Call) -> Reply:
+        """An MCP, with what was declared of it and the entity tag of that."""
+        found = mcp_named(self._view, call.path["name"])
+        declared = self._control.mcp(found["name"])
+        body = {**found, "slow_servers": self._slow.of(found["name"]), "declared": declared}
+        return Reply(body, tag=tag_of(declared))
+
+    def drain(self, call: Call) -> Reply:
+        return self._admin(call, True)
+
+    def undrain(self, call: Call) -> Reply:
+        return self._admin(call, False)
+
+    def _admin(self, call: Call, draining: bool) -> Reply:
+        mcp = mcp_named(self._view, call.path["name"])
+        self._orders.drain(mcp["name"], draining)
+        self._control.give(McpAdmin(mcp["id"], draining))
+        told = {"name": mcp["name"], "draining": draining}
+        self._hub.publish("drain", told)
+        return Reply(told, status=ACCEPTED)
+
+    def load(self, call: Call) -> Reply:
+        mcp, report = mcp_named(self._view, call.path["name"]), cast(LoadReport, call.body)
+        if report.slow_servers is not None:
+            self._slow.told(mcp["name"], {one.address: one.until for one in report.slow_servers})
+        if report.model_fields_set != {"slow_servers"}:
+            self._control.give(McpReport(mcp["id"], report.alive, report.load))
+        return Reply({"name": mcp["name"], "alive": report.alive, "load": report.load}, status=ACCEPTED)

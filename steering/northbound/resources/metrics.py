@@ -1,0 +1,182 @@
+"""Prometheus metrics over the engine's counters and the view.
+
+Every label value is known beforehand and shown from zero on, so a rate over a series that was never
+counted is zero and not absent. No address, token or session is ever a label (N-7.1).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.utils import floatToGoString
+
+from steering.core.counters import BUCKETS, Abort, Counters, Histogram, JoinResult
+from steering.model.authorisation import Authorizer, Verdict
+from steering.model.kept import Lost
+from steering.model.ofperror import ERROR_TYPES, OTHER
+from steering.model.reservation import Became, Denied
+from steering.model.rules import PacketClass
+from steering.model.session import Refusal, SessionState
+from steering.model.view import Json, View
+from steering.northbound.http.events import EventHub
+from steering.northbound.http.meter import HttpMeter
+
+TIMEOUT = "timeout"
+
+HTTP_CODES = (
+    200, 201, 202, 400, 401, 403, 404, 405, 406, 409, 411, 412, 413, 414, 415, 422, 428, 429, 500, 503,
+)  # fmt: skip
+
+_PLAIN = (
+    ("sessions_started", "M-sessions that were given an MCP"),
+    ("sessions_ended", "M-sessions that ended"),
+    ("sessions_recovered", "M-sessions read back from switches"),
+    ("fallbacks", "Connections whose MCP answered without MPTCP and stay pinned as plain TCP"),
+    ("natural_syns", "Initial SYNs left on their natural path"),
+    ("retransmitted_syns", "Retransmitted initial SYNs, answered like the first"),
+    ("flow_mods", "Flow-mods sent"),
+    ("floods", "Times an access port's SYN meter was cut, as it got ten times as many"),
+)
+
+
+class Collector:
+    """A prometheus_client collector; everything is read at the scrape."""
+
+    def __init__(
+        self,
+        view: View,
+        counters: Counters,
+        http: HttpMeter,
+        hub: EventHub,
+        malformed: Iterable[str] = (),
+        disconnects: Iterable[str] = (),
+    ) -> None:
+        self._hub = hub
+        self._view = view
+        self._counters = counters
+        self._http = http
+        self._malformed = (*malformed, OTHER)
+        self._disconnects = (*disconnects, OTHER)
+
+    def collect(self) -> Iterator[Metric]:
+        """All families; called by the registry."""
+        yield from self._of_view(self._view.health(), self._view.mcps())
+        yield from self._of_counters()
+        yield _histogram(self._counters.decision_seconds)
+        yield from self._of_http()
+        yield from self._of_events()
+
+    def describe(self) -> list[Metric]:
+        """None: the registry would else call `collect` when the collector is registered, before a View is up."""
+        return []
+
+    def _of_view(self, health: Json, mcps: list[Json]) -> Iterator[Metric]:
+        yield InfoMetricFamily("steering_build", "Version of the controller", {"version": health["version"]})
+        yield _gauge("steering_uptime_seconds", "Since the controller started", health["uptime_s"])
+        yield _gauge("steering_policy_version", "Version of the policy in force", health["policy_version"])
+        switches = health["switches"]
+        yield _gauge("steering_switches_connected", "Switches with a live channel", switches["connected"])
+        yield _gauge("steering_switches_known", "Switches of the site or seen", switches["known"])
+        states = {state.value: health["sessions"].get(state, 0) for state in SessionState}
+        yield _gauges("steering_sessions", "M-sessions by state", "state", states)
+        yield _gauge("steering_subflows", "Subflows pinned", sum(mcp["subflows"] for mcp in mcps))
+        for key, text in (
+            ("sessions", "M-sessions"),
+            ("subflows", "Subflows"),
+            ("reachable", "1 if reachable"),
+        ):
+            values = {mcp["name"]: float(mcp[key]) for mcp in mcps}
+            yield _gauges(f"steering_mcp_{key}", f"{text}, by MCP", "mcp", values)
+
+    def _of_events(self) -> Iterator[Metric]:
+        yield _gauge("steering_event_streams", "Event streams open", self._hub.streams)
+        text = "Event streams ended because their reader was slow"
+        yield CounterMetricFamily("steering_event_streams_dropped", text, value=self._hub.dropped)
+
+    def _of_counters(self) -> Iterator[Metric]:
+        have = self._counters
+        for name, text in _PLAIN:
+            yield CounterMetricFamily(f"steering_{name}", text, value=getattr(have, name))
+        classes = {kind.name.lower().replace("_", "-"): have.packet_ins[kind] for kind in PacketClass}
+        yield _counter("packet_ins", "Packet-ins by class", "class", classes.items(), tuple(classes))
+        yield _counter(
+            "joins", "MP_JOIN SYNs by what became of them", "result", have.joins.items(), tuple(JoinResult)
+        )
+        yield _counter("refusals", "Refused, by reason", "reason", have.refusals.items(), tuple(Refusal))
+        yield self._authorisations()
+        became, denied = have.reservations.items(), have.reservations_refused.items()
+        yield _counter("reservations", "Reservations, by outcome", "outcome", became, tuple(Became))
+        text = "Reservations refused, by reason"
+        yield _counter("reservations_refused", text, "reason", denied, tuple(Denied))
+        text = "What an earlier controller kept and this one could not take back, and what could not be kept"
+        yield _counter("not_restored", text, "what", have.not_restored.items(), tuple(Lost))
+        yield _counter("aborts", "Sessions aborted, by outcome", "outcome", have.aborts.items(), tuple(Abort))
+        yield _counter(
+            "malformed", "Segments refused unread", "reason", have.malformed.items(), self._malformed
+        )
+        errors = have.openflow_errors.items()
+        yield _counter("openflow_errors", "OpenFlow errors by type", "type", errors, ERROR_TYPES)
+        yield _counter("disconnects", "Switches lost", "reason", have.disconnects.items(), self._disconnects)
+
+    def _authorisations(self) -> CounterMetricFamily:
+        text = "Answers of authorisers that are asked over the network"
+        labels = ["authorizer", "outcome"]
+        family = CounterMetricFamily("steering_authorisations", text, labels=labels)
+        for who in (Authorizer.HTTP, Authorizer.RADIUS):
+            for outcome in (*Verdict, TIMEOUT):
+                family.add_metric([who, outcome], self._counters.authorisations[who.value, str(outcome)])
+        return family
+
+    def _of_http(self) -> Iterator[Metric]:
+        codes = {str(code): count for code, count in self._http.codes.items()}
+        declared = tuple(map(str, HTTP_CODES))
+        yield _counter("http_requests", "Northbound answers by status code", "code", codes.items(), declared)
+        yield SummaryMetricFamily(
+            "steering_http_request_seconds",
+            "Time spent on northbound requests",
+            count_value=sum(self._http.codes.values()),
+            sum_value=self._http.seconds,
+        )
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, number in values.items():
+        family.add_metric([value], number)
+    return family
+
+
+def _counter(
+    name: str, text: str, label: str, counts: Iterable[tuple[str, int]], declared: tuple[str, ...]
+) -> CounterMetricFamily:
+    """A counter of declared label values; whatever else was counted is one series, `other`."""
+    family = CounterMetricFamily(f"steering_{name}", text, labels=[label])
+    shown = {str(value): 0 for value in declared}
+    for value, count in counts:
+        known = str(value) if str(value) in shown else OTHER
+        shown[known] = shown.get(known, 0) + count
+    for value, count in shown.items():
+        family.add_metric([value], count)
+    return family
+
+
+def _histogram(of: Histogram) -> HistogramMetricFamily:
+    """Prometheus wants each bucket to hold all that is below its bound; the engine counts each apart."""
+    buckets: list[tuple[str, float]] = []
+    below = 0
+    for bound, count in zip((*map(floatToGoString, BUCKETS), "+Inf"), of.counts, strict=True):
+        below += count
+        buckets.append((bound, below))
+    return HistogramMetricFamily(
+        "steering_decision_seconds", "Time of one decision", buckets=buckets, sum_value=of.total
+    )

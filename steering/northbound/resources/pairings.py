@@ -1,0 +1,76 @@
+"""/v1/pairings: devices that say where they speak from (S-14); /v1/discovery: the MCPs that they may use."""
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import cast
+
+from steering.core.inputs import Input, PairingsReplaced
+from steering.model.view import View
+from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.problems import Problem, conflict, not_found, shown
+from steering.northbound.schema.bodies import Pairing
+from steering.store.lists import AccessLists, ListFull
+
+_DEVICE = re.compile(r"[A-Za-z0-9_.@-]{1,64}", re.ASCII)  # as tokens are named
+LASTS_S = 300  # how long a device may go by what it discovered
+
+
+class Pairings:
+    """`give` feeds the engine."""
+
+    def __init__(self, lists: AccessLists, give: Callable[[Input], None]) -> None:
+        self._lists = lists
+        self._give = give
+
+    def restore(self) -> None:
+        """Tell the engine what was kept."""
+        self._give(PairingsReplaced(self._lists.paired()))
+
+    def listed(self, _: Call) -> Reply:
+        found = [{"name": name, "addresses": list(own)} for name, own in self._lists.pairings.items()]
+        return Reply({"pairings": found})
+
+    def pair(self, call: Call) -> Reply:
+        """A device, by its own credential, says where it speaks from: from there it may address MCPs (S-14)."""
+        name = call.path["name"]
+        if not _DEVICE.fullmatch(name):
+            raise not_found(f"no token can be that of a device {shown(name)}")
+        addresses = cast(Pairing, call.body).model_dump(mode="json")["addresses"]
+        try:
+            self._lists.pair(name, addresses)
+        except ListFull as full:
+            raise conflict(str(full)) from None
+        self.restore()
+        return Reply({"name": name, "addresses": addresses})
+
+    def unpair(self, call: Call) -> Reply:
+        wanted = call.path["name"]
+        if not self._lists.unpair(wanted):
+            raise not_found(f"no device {shown(wanted)} is paired")
+        self.restore()
+        return Reply({"name": wanted})
+
+
+class Discovery:
+    """What a device is told by its own credential."""
+
+    def __init__(self, view: View, lists: AccessLists) -> None:
+        self._view = view
+        self._lists = lists
+
+    def told(self, call: Call) -> Reply:
+        """The MCPs a device may use now, those first that are well (N-5.2.1a, N-7.3b)."""
+        usable = [
+            mcp
+            for mcp in self._view.mcps()
+            if mcp["reachable"] and mcp.get("health") not in ("down", "draining")
+        ]
+        if not usable:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no MCP can be used now", (("Retry-After", "5"),))
+        order = sorted(usable, key=lambda mcp: (mcp.get("load", 0.0), mcp["name"]))
+        found = [{"name": mcp["name"], "type": mcp["type"], "addresses": mcp["addresses"]} for mcp in order]
+        name = call.who.name or call.who.id
+        return Reply(
+            {"device": name, "paired": name in self._lists.pairings, "lasts_s": LASTS_S, "mcps": found}
+        )

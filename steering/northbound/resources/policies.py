@@ -1,0 +1,58 @@
+"""/v1/policy: the policy in force, another one in its place, and those that were in force."""
+
+from threading import Lock
+from typing import Any, cast
+
+from steering.model.control import Control, PolicyOutcome
+from steering.northbound.http.body import unprocessable
+from steering.northbound.http.conditional import require_match, tag_of
+from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.problems import not_found
+from steering.northbound.schema.bodies import Rollback
+
+Json = dict[str, Any]
+
+FINDING = ("path", "line", "column", "code", "message", "suggestion")
+
+
+class Policies:
+    """`lock`: of whoever changes policy or site. Checking a policy may take a while, in which others are served; two
+    at once would pass the same If-Match."""
+
+    def __init__(self, control: Control, lock: Lock) -> None:
+        self._control = control
+        self._lock = lock
+
+    def current(self, _: Call) -> Reply:
+        body = self._current()
+        return Reply(body, tag=tag_of(body))
+
+    def put(self, call: Call) -> Reply:
+        dry_run = call.query["dry_run"]
+        with self._lock:
+            if not dry_run or call.if_match is not None:
+                require_match(call.if_match, tag_of(self._current()))
+            outcome = self._control.replace_policy(cast(str, call.body), call.who.id, dry_run)
+        return self._outcome(outcome, dry_run)
+
+    def versions(self, _: Call) -> Reply:
+        return Reply({"versions": self._control.policy_versions()})
+
+    def rollback(self, call: Call) -> Reply:
+        version = cast(Rollback, call.body).version
+        with self._lock:
+            require_match(call.if_match, tag_of(self._current()))
+            outcome = self._control.rollback_policy(version, call.who.id)
+        if outcome is None:
+            raise not_found(f"no version {version} of the policy is kept")
+        return self._outcome(outcome, False)
+
+    def _current(self) -> Json:
+        return self._control.policy()._asdict()
+
+    def _outcome(self, outcome: PolicyOutcome, dry_run: bool) -> Reply:
+        findings = [{name: one.get(name) for name in FINDING} for one in outcome.findings]
+        if not outcome.accepted:
+            raise unprocessable(findings, "the policy has findings; the one in force stays")
+        body = {"version": outcome.version, "dry_run": dry_run, "findings": findings}
+        return Reply(body, tag=None if dry_run else tag_of(self._current()))

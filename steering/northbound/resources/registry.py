@@ -1,0 +1,47 @@
+"""/v1/registry: subscribers that are registered, by pseudonym, and where their hosts are."""
+
+from collections.abc import Callable
+from typing import cast
+
+from steering.core.inputs import Input, RegistryReplaced
+from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.problems import conflict, not_found, shown
+from steering.northbound.schema.bodies import Registration
+from steering.store.lists import AccessLists, ListFull
+
+
+class Registry:
+    """`give` feeds the engine; `pseudonym` makes of a subscriber's own name what is kept and shown."""
+
+    def __init__(
+        self, lists: AccessLists, give: Callable[[Input], None], pseudonym: Callable[[str], str]
+    ) -> None:
+        self._lists = lists
+        self._give = give
+        self._pseudonym = pseudonym
+
+    def restore(self) -> None:
+        """Tell the engine what was kept."""
+        self._give(RegistryReplaced(self._lists.registered()))
+
+    def listed(self, _: Call) -> Reply:
+        found = [{"id": name, **one} for name, one in self._lists.registry.items()]
+        return Reply({"subscribers": found})
+
+    def register(self, call: Call) -> Reply:
+        """A subscriber by its own name, an opaque id or an IMSI, which becomes a pseudonym here and goes no further."""
+        body = cast(Registration, call.body)
+        told = body.model_dump(mode="json")
+        try:
+            found = self._lists.register(self._pseudonym(body.subscriber), body.allowed, told["addresses"])
+        except ListFull as full:
+            raise conflict(str(full)) from None
+        self.restore()
+        return Reply(found)
+
+    def strike(self, call: Call) -> Reply:
+        wanted = call.path["id"]
+        if not self._lists.strike(wanted):
+            raise not_found(f"no subscriber {shown(wanted)} is registered; /v1/registry lists them")
+        self.restore()
+        return Reply({"id": wanted})

@@ -1,0 +1,139 @@
+"""/v1/reservations: asking, accepting an offer, renewing, giving back (D-6.4g).
+
+A token of role device is its subscriber's: the token's name is the subscriber's id. It asks for that one alone,
+and sees no other's.
+"""
+
+import secrets
+from collections.abc import Callable
+from http import HTTPStatus
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any, cast
+
+from steering.core.inputs import AcceptReservation, Input, ReleaseReservation, RenewReservation, Reserve
+from steering.model.control import Control
+from steering.model.identity import Role
+from steering.model.reservation import Denied, ReservationRequest
+from steering.model.view import View
+from steering.northbound.http.conditional import require_match, tag_of
+from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.problems import Problem, not_found, shown
+from steering.northbound.schema.reservation_bodies import Flow, Renewal, ReservationWish
+from steering.model.session import NO_FLOW, FlowKey
+
+Json = dict[str, Any]
+
+CREATED = int(HTTPStatus.CREATED)
+ID_BYTES = 8
+
+WHY = {
+    Denied.TOO_MANY: "there are as many reservations as may be",
+    Denied.NOT_YOURS: "a device reserves for its own subscriber alone",
+    Denied.NO_SUBSCRIBER: "the policy has no such subscriber",
+    Denied.NO_SESSION: "there is no such session, or no more",
+    Denied.NO_SUBFLOW: "no session has such a subflow",
+    Denied.NO_MCP: "the site has no such MCP, or the subscriber has no session that tells which one",
+    Denied.DUPLICATE: "this is reserved already: renew that, or release it first",
+    Denied.NO_PATH: "no path leads from the access network by the MCP to the server",
+    Denied.NO_CAPACITY: "the links on every such path have too little left to offer anything",
+    Denied.NO_NUMBER: "the labels of these waypoints have no path number left",
+    Denied.NO_SUBFLOWS: "no subflow is left to reserve",
+    Denied.NOT_OFFERED: "only an offer can be accepted, only what is granted renewed",
+    Denied.UNKNOWN: "there is no such reservation, or no more",
+}
+
+
+class Reservations:
+    """`pseudonym` makes of a subscriber's own name what is shown."""
+
+    def __init__(self, view: View, control: Control, pseudonym: Callable[[str], str]) -> None:
+        self._view = view
+        self._control = control
+        self._pseudonym = pseudonym
+
+    def listed(self, call: Call) -> Reply:
+        mine = _own(call)
+        found = [one for one in self._view.reservations() if mine is None or one["subscriber"] == mine]
+        return Reply({"reservations": [self._shown(one) for one in found]})
+
+    def one(self, call: Call) -> Reply:
+        return self._reply(self._found(call))
+
+    def reserve(self, call: Call) -> Reply:
+        asked = cast(ReservationWish, call.body)
+        wish = ReservationRequest(
+            asked.level,
+            asked.subscriber or "",
+            int(asked.session or 0),
+            _key(asked.flow) if asked.flow is not None else NO_FLOW,
+            asked.mcp or "",
+            asked.rate_bps or 0,
+            asked.subflows or 0,
+            asked.lease_s or 0.0,
+            _own(call),
+        )
+        name = secrets.token_hex(ID_BYTES)
+        self._do(Reserve(name, wish), name)
+        return self._reply(self._view.reservation(name), CREATED)
+
+    def accept(self, call: Call) -> Reply:
+        name = self._found(call)["id"]
+        self._do(AcceptReservation(name), name)
+        return self._reply(self._view.reservation(name))
+
+    def renew(self, call: Call) -> Reply:
+        if call.if_match is None:
+            require_match(None, "")
+        before = self._found(call)
+        require_match(call.if_match, _tag(before))
+        name = before["id"]
+        self._do(RenewReservation(name, cast(Renewal, call.body).lease_s or 0.0), name)
+        return self._reply(self._view.reservation(name))
+
+    def release(self, call: Call) -> Reply:
+        name = self._found(call)["id"]
+        self._do(ReleaseReservation(name), name)
+        return Reply({"id": name})
+
+    def _found(self, call: Call) -> Json:
+        """The one that the path names; 404 also for another subscriber's."""
+        wanted, mine = call.path["id"], _own(call)
+        found = self._view.reservation(wanted)
+        if found is None or (mine is not None and found["subscriber"] != mine):
+            raise not_found(f"no reservation {shown(wanted)}")
+        return found
+
+    def _do(self, given: Input, name: str) -> None:
+        """Raises Problem 409 with the reason, 403 for somebody else's."""
+        self._control.take(given)
+        denied = self._view.denied(name)
+        if denied is None:
+            return
+        reason = Denied(denied)
+        status = HTTPStatus.FORBIDDEN if reason is Denied.NOT_YOURS else HTTPStatus.CONFLICT
+        errors = [{"path": "$", "message": WHY[reason], "code": reason.value}]
+        raise Problem(status, f"{reason.value}: {WHY[reason]}", errors=errors)
+
+    def _reply(self, found: Json | None, status: int = int(HTTPStatus.OK)) -> Reply:
+        if found is None:
+            raise not_found("the reservation is over already")
+        return Reply(self._shown(found), status=status, tag=_tag(found))
+
+    def _shown(self, found: Json) -> Json:
+        who = found["subscriber"]
+        return {**found, "subscriber": None if who is None else self._pseudonym(who)}
+
+
+def _own(call: Call) -> str | None:
+    """The one subscriber that a device is; None for those who may act for anybody."""
+    return call.who.name if call.who.role is Role.DEVICE else None
+
+
+def _tag(found: Json) -> str:
+    return tag_of([found["id"], found["version"]])
+
+
+def _key(flow: Flow) -> FlowKey:
+    # pydantic has made addresses of both texts.
+    src, dst = cast(IPv4Address | IPv6Address, flow.src), cast(IPv4Address | IPv6Address, flow.dst)
+    return FlowKey(src.packed + dst.packed + flow.sport.to_bytes(2, "big") + flow.dport.to_bytes(2, "big"))

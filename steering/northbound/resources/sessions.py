@@ -1,0 +1,43 @@
+"""/v1/sessions: M-sessions a page at a time, one by one, and their end."""
+
+from http import HTTPStatus
+
+from steering.core.inputs import AbortSession
+from steering.model.control import Control
+from steering.model.view import View, Wanted
+from steering.northbound.http.exchange import MAX_ID, Call, Reply
+from steering.northbound.http.problems import not_found, shown
+from steering.northbound.resources.mcps import check_mcp
+
+ACCEPTED = int(HTTPStatus.ACCEPTED)
+
+
+class Sessions:
+    def __init__(self, view: View, control: Control) -> None:
+        self._view = view
+        self._control = control
+
+    def listed(self, call: Call) -> Reply:
+        query = call.query
+        wanted = Wanted(query["mcp"], query["state"], query["token"], query["client"])
+        page, total, more = self._view.sessions(query["cursor"], query["limit"], wanted)
+        if wanted.mcp is not None and not total:
+            check_mcp(self._view, wanted.mcp)
+        following = None if more is None else {**call.query, "cursor": more}
+        body = {"sessions": page, "total": total, "next": None if more is None else str(more)}
+        return Reply(body, next_query=following)
+
+    def one(self, call: Call) -> Reply:
+        wanted = call.path["id"]
+        found = self._view.session(wanted) if len(wanted) <= MAX_ID else None
+        if found is None:
+            raise not_found(f"no session {shown(wanted)}")
+        return Reply(found)
+
+    def abort(self, call: Call) -> Reply:
+        wanted = call.path["id"]
+        self.one(call)  # 404 where there is none
+        if not (wanted.isascii() and wanted.isdecimal()):
+            raise not_found(f"no session {shown(wanted)}")
+        self._control.give(AbortSession(int(wanted)))
+        return Reply({"id": wanted}, status=ACCEPTED)

@@ -1,0 +1,25 @@
+"""/v1/health, /v1/topology, /v1/gateways, /v1/limits: how things stand."""
+
+from steering.model.view import View
+from steering.northbound.auth.pseudonyms import of_limits
+from steering.northbound.http.exchange import Call, Reply
+
+
+class Status:
+    """`pseudonyms`: the key that subscribers' names are made with."""
+
+    def __init__(self, view: View, pseudonyms: bytes) -> None:
+        self._view = view
+        self._pseudonyms = pseudonyms
+
+    def health(self, _: Call) -> Reply:
+        return Reply(self._view.health())
+
+    def topology(self, _: Call) -> Reply:
+        return Reply(self._view.topology())
+
+    def gateways(self, _: Call) -> Reply:
+        return Reply({"gateways": self._view.gateways()})
+
+    def limits(self, _: Call) -> Reply:
+        return Reply(of_limits(self._pseudonyms, self._view.limits()))

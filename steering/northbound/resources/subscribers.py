@@ -1,0 +1,64 @@
+"""/v1/subscribers: those of the policy, by pseudonym, and which accesses each may combine (D-6.3e)."""
+
+from collections.abc import Callable
+from typing import cast
+
+from steering.core.inputs import SubscriberAccess
+from steering.model.control import Control
+from steering.model.policy import Pooling
+from steering.model.view import View
+from steering.northbound.http.body import wrong_at
+from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.problems import conflict, not_found, shown
+from steering.northbound.resources.access_updates import AccessUpdates
+from steering.northbound.schema.bodies import SubscriberUpdate
+from steering.store.orders import KeptOrders, SubscriberOrder
+
+
+def pooling_of(update: SubscriberOrder) -> Pooling | None:
+    """What an update says; None: as rules say."""
+    allowed, order = frozenset(update.allowed), tuple(dict.fromkeys(update.preferred))
+    return Pooling(allowed, order) if allowed or order else None
+
+
+class Subscribers:
+    """`pseudonym` makes of a subscriber's own name what is kept and shown."""
+
+    def __init__(
+        self,
+        view: View,
+        control: Control,
+        updates: AccessUpdates,
+        orders: KeptOrders,
+        pseudonym: Callable[[str], str],
+    ) -> None:
+        self._view = view
+        self._control = control
+        self._updates = updates
+        self._orders = orders
+        self._pseudonym = pseudonym
+
+    def listed(self, _: Call) -> Reply:
+        found = [
+            {**one, "id": self._pseudonym(one["id"]), "access": self._updates.of_subscriber(one["id"])}
+            for one in self._view.subscribers()
+        ]
+        return Reply({"subscribers": found})
+
+    def put_access(self, call: Call) -> Reply:
+        """By the pseudonym, so that no log has a subscriber's own name (N-7.1)."""
+        body, wanted = cast(SubscriberUpdate, call.body), call.path["id"]
+        known = (one["id"] for one in self._view.subscribers())
+        subscriber = next((name for name in known if self._pseudonym(name) == wanted), None)
+        if subscriber is None:
+            raise not_found(f"no subscriber {shown(wanted)}")
+        for kind in body.preferred:
+            if body.allowed and kind not in body.allowed:
+                raise wrong_at("preferred", f"{kind} is preferred and not allowed")
+        update = SubscriberOrder(tuple(body.allowed), tuple(body.preferred), body.sequence)
+        last = self._updates.accept_subscriber(subscriber, update)
+        if last is not None:
+            raise conflict(f"update {body.sequence} of this subscriber is stale: {last} is in force")
+        self._orders.subscriber(wanted, update)
+        self._control.give(SubscriberAccess(subscriber, pooling_of(update)))
+        return Reply({"id": wanted} | self._updates.of_subscriber(subscriber))

@@ -1,0 +1,125 @@
+"""What changed since the last look, as events. Looks only while somebody listens.
+
+Comparing costs a pass over the sessions, twice a second and only then; a hook in the session table would
+cost every SYN something, always. What comes and goes between two looks is still seen: a session's record
+outlives it.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from typing import Any, NamedTuple
+
+from steering.core.counters import Counters
+from steering.model.view import View
+from steering.northbound.http.events import EventHub
+
+Json = dict[str, Any]
+
+PERIOD = 0.5  # seconds between looks; the runtime keeps it
+MOST = 500  # events of sessions in one look; a stream's queue must hold them
+SHOWN = ("id", "state", "mcp", "token", "client", "server")
+
+
+class _Seen(NamedTuple):
+    sessions: dict[str, tuple[str, int]]
+    refusals: Counter[str]
+    things: dict[Hashable, Json]  # switches, links, attachments, MCPs
+    policy: Json
+    reserved: dict[str, tuple[str, int]]  # standing and version
+
+
+def policy_told(view: View) -> Json:
+    """The policy in force, as far as listeners act on it."""
+    return {
+        "version": view.health()["policy_version"],
+        "avoid_fragmentation": view.avoids_fragments(),
+    }
+
+
+class Watcher:
+    def __init__(self, view: View, counters: Counters, hub: EventHub) -> None:
+        self._view = view
+        self._counters = counters
+        self._hub = hub
+        self._seen: _Seen | None = None
+
+    def look(self) -> None:
+        """Publish what changed. The first look of a listener is what later ones are compared with."""
+        if not self._hub.streams:
+            self._seen = None
+            return
+        before, now = self._seen, self._look()
+        self._seen = now
+        if before is None:
+            return
+        for kind, data in self._changes(before, now):
+            self._hub.publish(kind, data)
+
+    def _look(self) -> _Seen:
+        refusals = Counter({reason.value: count for reason, count in self._counters.refusals.items()})
+        things: dict[Hashable, Json] = {}
+        topology = self._view.topology()
+        for switch in topology["switches"]:
+            name = switch["name"]
+            things["switch", name] = {"what": "switch", "name": name, "up": switch["connected"]}
+        for link in topology["links"]:
+            things["link", link["a"], link["b"]] = {
+                "what": "link", "name": f"{link['a']}-{link['b']}", "up": link["up"],
+            }  # fmt: skip
+        for found in topology["attachments"]:
+            things["port", found["port"]] = {"what": found["role"], "name": found["name"], "up": found["up"]}
+        for mcp in self._view.mcps():
+            things["mcp", mcp["name"]] = {
+                "what": "mcp", "name": mcp["name"], "up": mcp["reachable"], "health": mcp.get("health"),
+            }  # fmt: skip
+        return _Seen(self._view.marks(), refusals, things, policy_told(self._view), self._reserved())
+
+    def _reserved(self) -> dict[str, tuple[str, int]]:
+        return {one["id"]: (one["standing"], one["version"]) for one in self._view.reservations()}
+
+    def _changes(self, before: _Seen, now: _Seen) -> Iterator[tuple[str, Json]]:
+        if now.policy != before.policy:
+            yield "policy", now.policy
+        for key, thing in now.things.items():
+            if before.things.get(key) != thing:
+                yield "topology", thing
+        for key, thing in before.things.items():
+            if key not in now.things:
+                yield "topology", {**thing, "up": False}  # a link that went is no more in the list
+        for reason, count in (now.refusals - before.refusals).items():
+            yield "refusal", {"reason": reason, "count": count}
+        yield from self._of_reservations(before.reserved, now.reserved)
+        yield from self._of_sessions(before.sessions, now.sessions)
+
+    def _of_reservations(
+        self, before: dict[str, tuple[str, int]], now: dict[str, tuple[str, int]]
+    ) -> Iterator[tuple[str, Json]]:
+        for key, (standing, version) in now.items():
+            if before.get(key) != (standing, version):
+                yield "reservation", {"id": key, "change": standing, "version": version}
+        ended = dict(self._view.ended_reservations())
+        for key in before:
+            if key not in now:
+                yield "reservation", {"id": key, "change": ended.get(key, "ended"), "version": before[key][1]}
+
+    def _of_sessions(
+        self, before: dict[str, tuple[str, int]], now: dict[str, tuple[str, int]]
+    ) -> Iterator[tuple[str, Json]]:
+        changed = [key for key, mark in now.items() if before.get(key) != mark]
+        ended = [key for key in before if key not in now]
+        room = MOST
+        for key in changed[:room]:
+            old, (state, subflows) = before.get(key), now[key]
+            if old is None or old[0] != state:
+                yield "session", self._told(key) | {"change": "started" if old is None else "changed"}
+            if old is not None and old[1] != subflows:
+                yield "subflow", {"session": key, "before": old[1], "subflows": subflows}
+        for key in ended[: room - len(changed[:room])]:
+            yield "session", {"id": key, "change": "ended"}
+        if len(changed) + len(ended) > room:
+            yield "omitted", {"sessions": len(changed) + len(ended) - room}
+
+    def _told(self, key: str) -> Json:
+        session = self._view.session(key) or {"id": key, "subflows": []}
+        told = {name: session.get(name) for name in SHOWN}
+        return told | {"subflows": len(session["subflows"])}

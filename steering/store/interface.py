@@ -1,0 +1,74 @@
+"""The interface of whatever keeps values from one controller to the next, and how it refuses.
+
+A value is a text of bounded size under a name. A name is one word such as `acl.json`, or a folder and a word such as
+`policies/3.json`. `StateDirectory` keeps values as files, `MemoryStore` keeps them for as long as the process lives;
+`tests/support/store_contract.py` says what every implementation has to do.
+"""
+
+import re
+from enum import StrEnum
+from typing import Protocol
+
+MOST_BYTES = 16_777_216  # of one value
+MOST_NAMES = 100_000  # that one listing returns
+
+_NAME = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+
+
+class StateRefusal(StrEnum):
+    """Why a value is not read or not written."""
+
+    LINK = "link"  # a symbolic link stands in its place
+    NOT_A_FILE = "not-a-file"  # a directory, a FIFO, a device
+    OTHER_OWNER = "other-owner"
+    OPEN_TO_OTHERS = "open-to-others"
+    TOO_LARGE = "too-large"
+    NOT_TEXT = "not-text"  # not ASCII
+    TOO_DEEP = "too-deep"  # JSON within JSON beyond the bound
+    DAMAGED = "damaged"  # not what this program writes under that name
+    NO_SPACE = "no-space"  # full disk, quota or file-size limit
+    LOCKED = "locked"  # another controller has the state
+    INPUT_OUTPUT = "input-output"  # whatever else the system refuses
+
+
+class StateError(Exception):
+    """A value or a whole store that may not be used. The message is one line that says what to do."""
+
+    def __init__(self, refusal: StateRefusal, message: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
+class Store(Protocol):
+    """Named values. Every method raises StateError, and ValueError for a name that cannot be one."""
+
+    def read(self, name: str, most: int = MOST_BYTES) -> str | None:
+        """A value without the white space around it, None where there is none. `most`: bytes."""
+
+    def write(self, name: str, text: str) -> None:
+        """Put a value in place of what was there: afterwards the new one is there whole, or the old one is."""
+
+    def create(self, name: str, text: str) -> bool:
+        """The same where nothing is there yet; False, and nothing is changed, where something is."""
+
+    def remove(self, name: str) -> None:
+        """Take a value away; nothing happens where there is none."""
+
+    def names(self, folder: str = "") -> list[str]:
+        """The names in a folder without the folder's own, sorted; "": the names outside folders."""
+
+
+def checked_name(name: str) -> str:
+    """The name itself. Raises ValueError for one that could lead out of a store."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot be the name of a kept value")
+    return name
+
+
+def checked_text(name: str, text: str) -> bytes:
+    """A value's bytes. Raises StateError for one that could not be read back."""
+    if not text.isascii():
+        raise StateError(StateRefusal.NOT_TEXT, f"{name} is not kept: it is not ASCII")
+    if len(text) > MOST_BYTES:
+        raise StateError(StateRefusal.TOO_LARGE, f"{name} is not kept: it is larger than {MOST_BYTES} bytes")
+    return text.encode("ascii")

@@ -1,0 +1,97 @@
+"""The one reader and the one writer of private files: state, secrets, logs of sessions and mappings.
+
+A FIFO never holds it up, a symbolic link is never followed, and what is not a regular file of ours, closed to others
+and of bounded size, is refused by name.
+"""
+
+import errno
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from steering.store.interface import StateError, StateRefusal
+
+MOST_SECRET = 4_096  # bytes
+_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def refuse(error: OSError, what: str) -> NoReturn:
+    """Raises StateError for what the system said of `what`, such as "cannot write /run/steering/rest"."""
+    refusal = StateRefusal.INPUT_OUTPUT
+    if error.errno in _NO_SPACE:
+        refusal = StateRefusal.NO_SPACE
+    elif error.errno == errno.ELOOP:
+        refusal = StateRefusal.LINK
+    raise StateError(refusal, f"{what}: {error.strerror}") from None
+
+
+def open_private(path: Path, how: int, advice: str = "remove it, and a new one is made") -> int:
+    """A descriptor of a private regular file of ours; `how` as `os.open` takes it. Raises FileNotFoundError where
+    there is none (unless `how` makes one), else StateError."""
+    if path.is_symlink():
+        raise StateError(StateRefusal.LINK, f"{path} is a symbolic link: {advice}")
+    try:
+        descriptor = os.open(path, how | _FLAGS, 0o600)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        # Nobody reads from a FIFO or socket that is opened to be written; a directory cannot be written.
+        if error.errno in (errno.ENXIO, errno.EISDIR):
+            raise StateError(StateRefusal.NOT_A_FILE, f"{path} is no regular file: {advice}") from None
+        refuse(error, f"cannot use {path}")
+    try:
+        _check(os.fstat(descriptor), path, advice)
+    except StateError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check(status: os.stat_result, path: Path, advice: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise StateError(StateRefusal.NOT_A_FILE, f"{path} is no regular file: {advice}")
+    if status.st_uid not in (0, os.geteuid()):
+        raise StateError(StateRefusal.OTHER_OWNER, f"{path} is another user's: {advice}")
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        mode = stat.S_IMODE(status.st_mode)
+        raise StateError(StateRefusal.OPEN_TO_OTHERS, f"{path} is open to others (mode {mode:04o}): {advice}")
+
+
+def read_private(
+    path: Path, most: int = MOST_SECRET, advice: str = "remove it, and a new one is made"
+) -> str:
+    """A file's text without the white space around it. Raises FileNotFoundError where there is none, StateError for
+    what is no private file of ours or has more than `most` bytes of ASCII."""
+    with os.fdopen(open_private(path, os.O_RDONLY, advice), "rb") as file:
+        try:
+            data = file.read(most + 1)
+        except OSError as error:
+            refuse(error, f"cannot read {path}")
+    if len(data) > most:
+        raise StateError(StateRefusal.TOO_LARGE, f"{path} is larger than {most} bytes: {advice}")
+    try:
+        return data.decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise StateError(StateRefusal.NOT_TEXT, f"{path} is not ASCII text: {advice}") from None
+
+
+def write_fresh(folder: Path, data: bytes, synced: bool = False) -> Path:
+    """A new private file under a name that nobody else has; nothing is left of one that cannot be written whole.
+    `synced`: it is on the disk when this returns. Raises OSError."""
+    path = folder / f".{secrets.token_hex(8)}"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if synced:
+                os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
+        raise
+    return path

@@ -1,0 +1,156 @@
+"""The state directory: kept values as private files (mode 0600) in a directory that is ours alone to write."""
+
+import os
+import re
+import stat
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from steering.store.interface import (
+    MOST_BYTES,
+    MOST_NAMES,
+    StateError,
+    StateRefusal,
+    checked_name,
+    checked_text,
+)
+from steering.store.private_file import read_private, refuse, write_fresh
+
+LEFT_OVER_S = 60.0  # seconds after which a file that is being written belongs to a process that died
+
+_FRESH = re.compile(r"\.[0-9a-f]{16}", re.ASCII)
+
+
+def default_state_dir() -> Path:
+    """/run/steering for root, else steering in XDG_RUNTIME_DIR, else in the user's state directory."""
+    if os.geteuid() == 0:
+        return Path("/run/steering")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "steering" if runtime else Path.home() / ".local" / "state" / "steering"
+
+
+def prepare(folder: Path) -> None:
+    """Make the state directory or a folder in it, or see that it is ours alone to write. Raises StateError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError as error:
+        refuse(error, f"cannot make the state directory {folder}")
+    if status.st_uid not in (0, os.geteuid()):
+        raise StateError(
+            StateRefusal.OTHER_OWNER,
+            f"the state directory {folder} is another user's: choose another --state-dir",
+        )
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StateError(
+            StateRefusal.OPEN_TO_OTHERS,
+            f"the state directory {folder} may be written by others: chmod 700 it or choose another --state-dir",
+        )
+
+
+class StateDirectory:
+    """Implements `interface.Store`. `synced`: a value is on the disk when `write` or `create` returns; without it a
+    value outlives the process and not the machine."""
+
+    def __init__(self, state_dir: Path, synced: bool = False) -> None:
+        self.path = state_dir
+        self._synced = synced
+
+    def read(self, name: str, most: int = MOST_BYTES) -> str | None:
+        path = self.path / checked_name(name)
+        try:
+            return read_private(path, most, "restore it, or remove it to begin without")
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, text: str) -> None:
+        path = self._place(name)
+        try:
+            fresh = write_fresh(path.parent, checked_text(name, text) + b"\n", self._synced)
+            try:
+                os.replace(fresh, path)
+            finally:
+                with suppress(OSError):
+                    fresh.unlink(missing_ok=True)  # it is still there only if nothing was replaced
+            self._sync(path.parent)
+        except OSError as error:
+            refuse(error, f"cannot write {path}")
+
+    def create(self, name: str, text: str) -> bool:
+        path = self._place(name)
+        if os.path.lexists(path):
+            return False
+        try:
+            fresh = write_fresh(path.parent, checked_text(name, text) + b"\n", self._synced)
+            try:
+                # A link is made whole or not at all: of two starting controllers both read the winner's.
+                os.link(fresh, path)
+            finally:
+                with suppress(OSError):
+                    fresh.unlink()
+            self._sync(path.parent)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            refuse(error, f"cannot write {path}")
+        return True
+
+    def remove(self, name: str) -> None:
+        path = self.path / checked_name(name)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            refuse(error, f"cannot remove {path}")
+
+    def names(self, folder: str = "") -> list[str]:
+        path = self.path / checked_name(folder) if folder else self.path
+        found = []
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if not entry.name.startswith(".") and not entry.is_dir(follow_symlinks=False):
+                        found.append(entry.name)
+                    if len(found) >= MOST_NAMES:
+                        break
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            refuse(error, f"cannot read {path}")
+        return sorted(found)
+
+    def sweep(self) -> int:
+        """Remove what processes that died left half written; how many files. It never fails: such a file is only
+        untidy."""
+        swept = 0
+        for folder in (self.path, *(entry for entry in _folders(self.path))):
+            with suppress(OSError):
+                for entry in list(os.scandir(folder)):
+                    old = time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFT_OVER_S
+                    if old and _FRESH.fullmatch(entry.name):
+                        os.unlink(entry.path)
+                        swept += 1
+        return swept
+
+    def _place(self, name: str) -> Path:
+        path = self.path / checked_name(name)
+        prepare(self.path)
+        if path.parent != self.path:
+            prepare(path.parent)
+        return path
+
+    def _sync(self, folder: Path) -> None:
+        """Make a new name outlive the machine too."""
+        if self._synced:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        return [Path(entry.path) for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []

@@ -1,0 +1,144 @@
+"""Bearer tokens and their roles: `tokens.json` in the state directory holds hashes, never a token.
+
+A token is 256 random bits, so one round of SHA-256 is enough: there is nothing to guess. The command line
+edits the file, the running controller (steering.northbound.auth.keyring) reads it again when it changed. A file
+that cannot be used is no token at all: what was revoked must not come back because a file broke.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from steering.model.identity import Identity, Role
+from steering.store.credentials import TOKEN_BYTES
+from steering.store.interface import StateError, StateRefusal
+from steering.store.json_text import read_json
+from steering.store.private_file import open_private
+from steering.store.state_directory import StateDirectory, prepare
+
+TOKENS_FILE = "tokens.json"
+LOCK_FILE = "tokens.lock"
+FIRST = "first"  # id of the token made at the first start
+RESTORE = "this is not a file of tokens: restore it, or remove it to begin anew"
+MAX_TOKENS = 2_048
+
+_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}", re.ASCII)
+
+
+class TokenRecord(NamedTuple):
+    """One line of the file. `created` is RFC 3339 text."""
+
+    identity: Identity
+    sha256: str
+    created: str
+
+
+def digest(token: str) -> str:
+    """Equal lengths whatever the token's, so that comparing does not tell it."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def listed(state_dir: Path) -> list[TokenRecord]:
+    """The records of the file, none where there is no file. Raises StateError for one that is unsafe
+    or not ours."""
+    path = state_dir / TOKENS_FILE
+    store = StateDirectory(state_dir)
+    told = read_json(store, TOKENS_FILE, RESTORE)
+    if told is None:
+        return []
+    try:
+        records = [_record(one) for one in told["tokens"][: MAX_TOKENS + 1]]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise StateError(StateRefusal.DAMAGED, f"{path} is none of ours: {RESTORE}") from None
+    if len(records) > MAX_TOKENS:
+        raise StateError(StateRefusal.TOO_LARGE, f"{path} has more than {MAX_TOKENS} tokens: {RESTORE}")
+    return records
+
+
+def add(state_dir: Path, role: Role, name: str, mcp: str, created: str) -> tuple[str, str]:
+    """A new token: its id, and the token itself, which is kept nowhere.
+
+    Raises ValueError for a name that cannot be one or an MCP where the role has none (or lacks one),
+    StateError for an unusable state directory.
+    """
+    for word in filter(None, (name, mcp)):
+        if not _NAME.fullmatch(word):
+            raise ValueError(f"{word!r} is no name: letters, digits, '_', '.', '-', '@', 64 at most")
+    if (role is Role.MCP) != bool(mcp):
+        raise ValueError("a token of role mcp names its MCP" if not mcp else "only role mcp names an MCP")
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    with _changing(state_dir) as records:
+        if len(records) >= MAX_TOKENS:
+            raise StateError(StateRefusal.TOO_LARGE, f"{MAX_TOKENS} tokens are there already: revoke some")
+        number = _unused({record.identity.id for record in records})
+        records.append(TokenRecord(Identity(number, role, name, mcp), digest(token), created))
+    return number, token
+
+
+def revoke(state_dir: Path, number: str) -> bool:
+    """Take a token back; False when there is none with that id. Raises StateError."""
+    with _changing(state_dir) as records:
+        left = [record for record in records if record.identity.id != number]
+        found = len(left) < len(records)
+        records[:] = left
+    return found
+
+
+def _unused(taken: set[str]) -> str:
+    number = secrets.token_hex(4)
+    while number in taken:
+        number = secrets.token_hex(4)
+    return number
+
+
+@contextmanager
+def _changing(state_dir: Path) -> Iterator[list[TokenRecord]]:
+    """The records, written back at the end; two commands at once do not undo each other."""
+    prepare(state_dir)
+    lock = open_private(state_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        records = listed(state_dir)
+        before = list(records)
+        yield records
+        if records != before:
+            told = {"tokens": [_told(record) for record in records]}
+            StateDirectory(state_dir).write(TOKENS_FILE, json.dumps(told, indent=1))
+    finally:
+        os.close(lock)
+
+
+def _told(record: TokenRecord) -> dict[str, str]:
+    identity = record.identity
+    return {
+        "id": identity.id,
+        "role": identity.role.value,
+        "name": identity.name,
+        "mcp": identity.mcp,
+        "sha256": record.sha256,
+        "created": record.created,
+    }
+
+
+def _record(told: dict[str, Any]) -> TokenRecord:
+    """Raises ValueError, KeyError or TypeError for what is no record."""
+    number, name, mcp, sha256 = told["id"], told["name"], told["mcp"], told["sha256"]
+    role = Role(told["role"])
+    if not (_ID.fullmatch(number) and _HASH.fullmatch(sha256) and all(map(_is_word, (name, mcp)))):
+        raise ValueError(number)
+    if (role is Role.MCP) != bool(mcp):
+        raise ValueError(number)
+    return TokenRecord(Identity(number, role, name, mcp), sha256, str(told["created"]))
+
+
+def _is_word(word: str) -> bool:
+    return word == "" or bool(_NAME.fullmatch(word))
