@@ -30,8 +30,8 @@ from steering.runtime.rest import Rest
 from steering.runtime.settings import Settings, SettingsError
 from steering.store.credentials import lldp_key
 from steering.store.interface import StateError
-from steering.store.state_directory import StateDirectory
 from steering.store.policy_history import History
+from steering.store.state_directory import StateDirectory
 
 log = logging.getLogger(__name__)
 

@@ -1,5 +1,7 @@
 """A View with fixed answers (two MCPs, three sessions, one decision) and a Control that writes down what it is told."""
 
+import hashlib
+import hmac
 import math
 from typing import Any
 
@@ -20,6 +22,8 @@ from steering.policy.site_mcps import McpText
 TOKEN = "t0ken_of-the-tests_" + "x" * 24
 CLOCK = 500.0
 IMSI = "001019999999999"
+LTE = "/v1/access-networks/lte"
+WHO = hmac.new(b"k" * 32, IMSI.encode(), hashlib.sha256).hexdigest()[:16]  # IMSI as REST names it
 
 Json = dict[str, Any]
 

@@ -12,9 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.fixed_view import token_of
+from tests.support.mapping_desk import Desk
 from tests.support.relay_lab import SERVER, Echo, Lab, wait_for
-from tests.unit.cli.test_client_commands import QuietHandler
-from tests.unit.northbound.test_mappings import Desk
+from tests.support.rest_server import QuietHandler
 
 
 class Threaded(socketserver.ThreadingMixIn, WSGIServer):

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.validate import validator
 
 import pytest
@@ -17,26 +16,11 @@ import pytest
 from steering.cli.main import main
 from steering.model.view import Wanted
 from steering.store import credentials
+from tests.support.commands import cells, failing
 from tests.support.fixed_view import TOKEN, FixedView, served
+from tests.support.rest_server import serve
 
 COMMANDS = (["status"], ["sessions"], ["sessions", "m-1"], ["explain", "m-1"], ["mcp"])
-
-
-class QuietHandler(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-def serve(app: Any) -> Iterator[str]:
-    """A server of `app` on loopback while the generator is open; its URL."""
-    with make_server("127.0.0.1", 0, app, handler_class=QuietHandler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture
@@ -67,26 +51,6 @@ def run(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         return out
 
     return command
-
-
-def failing(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
-    """Status and the one line on stderr of a command that must fail."""
-    try:
-        status = main(list(words))
-    except SystemExit as ended:  # bad usage
-        status = int(str(ended.code))
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.endswith("\n")
-    assert err.count("\n") == 1
-    assert TOKEN not in err
-    return status, err
-
-
-def cells(out: str, first: str) -> list[str]:
-    """The words of the line that starts with `first`."""
-    (line,) = [line for line in out.splitlines() if line.split()[:1] == [first]]
-    return line.split()
 
 
 # ---- what people read --------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from steering.northbound.auth.pseudonyms import pseudonym
 from steering.northbound.resources.routes import ROUTES
 from steering.store import credentials
 from tests.support.fixed_view import IMSI, TOKEN, FixedView, north
-from tests.unit.cli.test_client_commands import serve
+from tests.support.rest_server import serve
 
 # What only programs ask: an MCP of itself, a collector, who reads a description. What `events` and `relay` follow as
 # streams a command shows too, so they are not among them.

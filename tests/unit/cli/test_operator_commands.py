@@ -14,8 +14,9 @@ from steering.core.inputs import AccessChanged, McpAdmin
 from steering.model.control import WhatIf
 from steering.model.network import NetworkAccessType, Trust
 from steering.store import credentials
+from tests.support.commands import failing
 from tests.support.fixed_view import DECISION, HEAD, SUBFLOWS, TOKEN, FixedView, Noted, north
-from tests.unit.cli.test_client_commands import failing, serve
+from tests.support.rest_server import serve
 
 Run = Callable[..., str]
 

@@ -20,8 +20,9 @@ from steering.model.policy import Pooling
 from steering.northbound import Northbound
 from steering.northbound.auth.pseudonyms import pseudonym
 from steering.store import credentials
+from tests.support.commands import cells, failing
 from tests.support.fixed_view import IMSI, TOKEN, FixedView, Noted, north
-from tests.unit.cli.test_client_commands import cells, failing, serve
+from tests.support.rest_server import serve
 
 WHO = pseudonym(b"k" * 32, IMSI)
 LINK = "s1:3-s2:3"

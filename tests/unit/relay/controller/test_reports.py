@@ -20,10 +20,10 @@ from steering.relay.log import Log
 from steering.relay.model import ControllerAccess
 from steering.store import credentials
 from tests.support.fixed_view import TOKEN, token_of
+from tests.support.mapping_desk import ANNA, NOW, Desk, line
 from tests.support.relay_options import options
 from tests.support.relay_sources import SERVER, shared
-from tests.unit.cli.test_client_commands import serve
-from tests.unit.northbound.test_mappings import ANNA, NOW, Desk, line
+from tests.support.rest_server import serve
 
 Json = dict[str, Any]
 

@@ -17,6 +17,7 @@ from steering.northbound.auth.keyring import FirstToken
 from steering.northbound.http.requests import MAX_TARGET
 from steering.northbound.resources.routes import ROUTES
 from tests.support.fixed_view import CLOCK, DECISION, TOKEN, FixedView, name_in, served
+from tests.support.rest_replies import problem
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 PATHS = [
@@ -33,18 +34,6 @@ def ask(path: str, app: Any = None, method: str = "GET", **headers: str) -> Resp
     sent = BEARER | {name.replace("_", "-"): value for name, value in headers.items()}
     request = Request.blank(path, method=method, headers=sent)
     return request.get_response(app or served())
-
-
-def problem(response: Response, status: int) -> str:
-    """The detail of an RFC 9457 document, checked."""
-    assert response.status_code == status
-    assert response.content_type == "application/problem+json"
-    body = json.loads(response.body)
-    assert set(body) - {"errors"} == {"type", "title", "status", "detail"}
-    assert (body["type"], body["status"]) == ("about:blank", status)
-    assert body["title"] == response.status.split(" ", 1)[1]
-    assert "\n" not in body["detail"]
-    return str(body["detail"])
 
 
 @pytest.mark.parametrize("path", PATHS)

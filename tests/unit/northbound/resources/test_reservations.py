@@ -17,12 +17,13 @@ from steering.northbound import Northbound
 from steering.northbound.auth.pseudonyms import pseudonym
 from steering.northbound.schema.answers import SCHEMAS
 from steering.store import credentials
+from tests.support.commands import failing
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, Tokens, north, token_of
 from tests.support.reservation_lab import POLICY, site
 from tests.support.rest_schema import faults
+from tests.support.rest_server import serve
 from tests.support.switched import Lab
-from tests.unit.cli.test_client_commands import failing, serve
 
 Json = dict[str, Any]
 DEVICES = {name: f"device-of-{name}-" + "z" * 30 for name in ("anna", "bert")}

@@ -1,7 +1,5 @@
 """What may be changed over REST, by whom, under which conditions, and what is written down of it."""
 
-import hashlib
-import hmac
 import json
 import logging
 from typing import Any
@@ -17,13 +15,11 @@ from steering.model.policy import Policy, PolicyRule, Pooling, Subscriber, Terms
 from steering.northbound.http.throttle import Throttle
 from steering.northbound.resources.routes import ROUTES
 from tests.support.driven import Driven
-from tests.support.fixed_view import IMSI, TOKEN, FixedView, Noted, name_in, north, token_of
+from tests.support.fixed_view import IMSI, LTE, TOKEN, WHO, FixedView, Noted, name_in, north, token_of
+from tests.support.rest_replies import problem
 from tests.support.rest_schema import faults
 from tests.support.sites import UE_LTE, Driver, nets
-from tests.unit.northbound.test_application import problem
 
-LTE = "/v1/access-networks/lte"
-WHO = hmac.new(b"k" * 32, IMSI.encode(), hashlib.sha256).hexdigest()[:16]  # IMSI as REST names it
 UPDATE = {"type": "wlan", "trust": "third-party", "sequence": 7}
 
 

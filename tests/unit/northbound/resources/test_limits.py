@@ -21,10 +21,10 @@ from steering.runtime.registrar import Registrar
 from steering.store import credentials
 from steering.store.memory import MemoryStore
 from tests.support.fixed_view import IMSI, TOKEN, served
+from tests.support.rest_replies import asking
+from tests.support.rest_server import serve
 from tests.support.sites import TOKEN as SESSION_TOKEN
 from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, refused
-from tests.unit.cli.test_client_commands import serve
-from tests.unit.northbound.test_engine_view import asking
 
 ANNA = Subscriber("anna", "home", (ip_network("10.1.0.0/30"),))
 POLICY = Policy(

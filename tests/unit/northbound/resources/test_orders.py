@@ -15,9 +15,8 @@ from steering.store.interface import StateError
 from steering.store.memory import MemoryStore
 from steering.store.orders import FILE, MOST_SUBSCRIBERS, SubscriberOrder
 from tests.support.driven import Driven
-from tests.support.fixed_view import IMSI, TOKEN, north
+from tests.support.fixed_view import IMSI, LTE, TOKEN, WHO, north
 from tests.support.sites import Driver, nets
-from tests.unit.northbound.test_changes import LTE, WHO
 
 WLAN = NetworkAccessType.WLAN
 

@@ -1,42 +1,18 @@
 """The northbound over a real engine: its bodies are what the schemas say, and true."""
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from webob import Request
 
 from steering.core.inputs import Reserve
-from steering.core.snapshots.view import EngineView
 from steering.model.network import McpType
 from steering.model.reservation import Level, ReservationRequest
 from steering.northbound.resources.routes import ROUTES
 from steering.northbound.schema.answers import SCHEMAS
-from tests.support.fixed_view import TOKEN, served
+from tests.support.rest_replies import asking
 from tests.support.rest_schema import faults
 from tests.support.sites import TOKEN as SESSION_TOKEN
 from tests.support.sites import UE_WLAN, Driver, join, off_path_site
-
-Ask = Callable[[str], Any]
-
-
-def asking(driver: Driver) -> Ask:
-    """How to GET from the northbound of a driven engine."""
-
-    def now() -> float:
-        return driver.now
-
-    view = EngineView(driver.engine, now, "0.1.0")
-    app = served(view, driver.counters, now=now)
-
-    def ask(path: str) -> Any:
-        response = Request.blank(path, headers={"Authorization": f"Bearer {TOKEN}"}).get_response(app)
-        assert response.status_code == 200, response.text
-        return response.text if path == "/metrics" else json.loads(response.body)
-
-    return ask
 
 
 @pytest.fixture
