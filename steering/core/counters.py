@@ -74,6 +74,7 @@ class Counters:
         "flow_mods",
         "openflow_errors",
         "disconnects",
+        "accept_paused",
         "decision_seconds",
         "fulls",
         "last_full",
@@ -100,6 +101,7 @@ class Counters:
         self.flow_mods = 0
         self.openflow_errors: Counter[str] = Counter()  # by name of type (model.ofperror)
         self.disconnects: Counter[str] = Counter()  # by reason
+        self.accept_paused: Counter[str] = Counter()  # listeners that rested for lack of descriptors, by name
         self.decision_seconds = Histogram()
         self.reservations: Counter[Became] = Counter()
         self.reservations_refused: Counter[Denied] = Counter()

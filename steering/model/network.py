@@ -175,6 +175,8 @@ class Site:
     discover: bool = True
     aaa: Aaa = field(default_factory=Aaa)
     virtual: tuple[VirtualAddress, ...] = ()
+    switch_certificates: dict[str, str] = field(default_factory=dict)  # a switch's name -> its certificate's
+    unknown_switches: bool = False  # whether datapath ids that the site does not name are used
 
     def switch_name(self, dpid: int) -> str:
         """The operator's name of a switch, or its id in hex."""

@@ -12,31 +12,45 @@ from typing import Any, ClassVar
 
 from os_ken.base import app_manager
 from os_ken.controller import ofp_event
-from os_ken.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
+from os_ken.controller.handler import MAIN_DISPATCHER, set_ev_cls
 from os_ken.lib import hub
 from os_ken.ofproto import ofproto_v1_3
 
 from steering.core.counters import Counters
 from steering.core.engine import Engine
-from steering.core.inputs import Input, PortStatus, SwitchDown, SwitchUp, SynSeen, Tick
+from steering.core.inputs import (
+    Input,
+    PortLoad,
+    PortStatus,
+    SwitchDown,
+    SwitchUp,
+    SynRate,
+    SynSeen,
+    Tick,
+)
 from steering.core.network.link_discovery import Discovery
 from steering.core.outputs import Prefer
+from steering.model.log_limit import LogLimit, and_more
 from steering.model.ofperror import error_name
-from steering.openflow.channel import Channel, echo_reply, install
+from steering.openflow.budgets import UNBOUNDED, Budgets, Unread
+from steering.openflow.channel import Channel, echo_reply
+from steering.openflow.connections import Connections, install
 from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.knownports import KnownPorts
+from steering.openflow.membership import Claims, Membership
 from steering.openflow.meterstats import MeterPoll
 from steering.openflow.packetin import parse_packet_in
+from steering.openflow.port_changes import PortChanges
 from steering.openflow.portstats import PortPoll
 from steering.openflow.reader import (
     LARGEST_PORT,
     MULTIPART_LENGTH,
-    VERSION,
     Disconnect,
     Message,
     Multipart,
+    PortState,
     Type,
     read_error,
     read_multipart,
@@ -46,15 +60,12 @@ from steering.openflow.sender import Sender
 from steering.wire.errors import WireError
 
 TICK = 0.05  # seconds; a held join waits 200 ms, so a quarter of that
-ECHO_AFTER = 5.0  # seconds of silence, then an echo request
-SILENT_AFTER = 15.0  # seconds of silence, then the switch is given up
-HANDSHAKE_TIMEOUT = 10.0  # seconds from connect to the port descriptions
-MAX_CHANNELS = 4_096
+LOADS_TURN = 0.002  # seconds for what ports and meters counted, then others get their turn
+LOADS_TURNS = 5  # of them a tick
 UNEXPECTED = "unexpected-message"  # counted among the malformed
 LOG_INTERVAL = 1.0  # seconds between log lines about one switch's errors, or about one port
 PORT_LINES = 64  # ports of a switch that are told apart by that
-MAX_LOGGED = 65_536  # things whose last line is remembered
-_ECHO_REQUEST = bytes((VERSION, Type.ECHO_REQUEST, 0, 8, 0, 0, 0, 0))
+UP_LINES, UP_INTERVAL = 5, 60.0  # lines that say that one switch connected, and the seconds for so many
 _METER_MOD_FAILED = 12  # OFPET_METER_MOD_FAILED
 _METER_EXISTS = 1
 
@@ -77,17 +88,26 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         engine: Engine,
         counters: Counters,
         discovery: Discovery | None,
+        bounded: bool = True,
         **kwargs: Any,
     ) -> None:
+        """`bounded`: False lets each connection take what it can, for negative controls."""
         super().__init__(*args, **kwargs)
+        self.budgets = Budgets() if bounded else UNBOUNDED
+        self.unread = Unread(self.budgets.backlog_total)
+        self.foyer = hub.Semaphore() if self.budgets.foyer else None
         self.engine = engine
         self.counters = counters
         self._inbox: deque[Input] = deque()  # what came up while something else was being worked on
-        self._channels: set[Channel] = set()
+        self._loads: dict[tuple[type, int, int], Input] = {}  # the newest count of each port
+        self._connections = Connections(self.budgets, counters, self._name)
+        self._membership = Membership(lambda: engine.site)
         self._switches: dict[int, Channel] = {}
         self._known: dict[int, KnownPorts] = {}
+        self._changes: dict[int, PortChanges] = {}
         self._dirty: list[Channel] = []
-        self._logged: dict[Any, float] = {}
+        self._lines = LogLimit(LOG_INTERVAL)
+        self._up_lines = LogLimit(UP_INTERVAL, UP_LINES)
         self.told: Callable[[Prefer], None] = lambda prefer: None  # what MCPs have to hear
         self._links = Links(discovery, counters, self._inbox.append)
         self._dispatch = Dispatch(counters, self._links.heard)
@@ -98,9 +118,10 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             for port in access.ports
             if access.capacity
         }
-        self._ports = PortPoll(self._switches, self._sender.xids, self._inbox.append, declared)
-        self._meters = MeterPoll(self._switches, self._sender.xids, self._inbox.append)
-        install(self)
+        self._claims = Claims(self._switches, self._sender.xids)
+        self._ports = PortPoll(self._switches, self._sender.xids, self._load, declared)
+        self._meters = MeterPoll(self._switches, self._sender.xids, self._load)
+        install(self, counters)
 
     def start(self) -> Any:
         """Called by os-ken when every application is there."""
@@ -109,50 +130,49 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     # ---- connections ---------------------------------------------------------------------------
 
-    def opened(self, channel: Channel) -> Disconnect | None:
-        if len(self._channels) >= MAX_CHANNELS:
-            return Disconnect.TOO_MANY
-        self._channels.add(channel)
-        return None
+    def admits(self, address: tuple[Any, ...]) -> bool:
+        return self._connections.admits(address)
+
+    def opened(self, channel: Channel) -> None:
+        self._connections.opened(channel)
+
+    def identified(self, channel: Channel) -> Disconnect | None:
+        return self._membership.refuses(channel.id, channel.names)
+
+    def described(self, channel: Channel) -> None:
+        """Datapath id and ports are known. Where a live connection has that id already, it is asked first."""
+        self._claims.claim(channel, monotonic())
 
     def ready(self, channel: Channel) -> None:
-        """os-ken's handshake is through: datapath id and ports are known."""
-        dpid = channel.id
-        earlier = self._switches.get(dpid)
-        if earlier is not None:
-            earlier.disconnect(Disconnect.REPLACED)
-        self._switches[dpid] = channel
-        self._known[dpid] = KnownPorts(channel.ports)
-        channel.speeds = {number: port.curr_speed for number, port in channel.ports.items()}
-        ports = {
-            number: not port.config & ofproto_v1_3.OFPPC_PORT_DOWN
-            and not port.state & ofproto_v1_3.OFPPS_LINK_DOWN
-            for number, port in channel.ports.items()
-            if 0 < number <= LARGEST_PORT
-        }
-        log.info(
-            "switch %s connected from %s with %d ports", self._name(dpid), channel.address[0], len(ports)
-        )
+        """The connection speaks for its switch from now on."""
+        dpid, described = channel.id, channel.handshake.ports
         now = monotonic()
-        self._inbox.append(
-            SwitchUp(dpid, ports, {n: s for n, s in channel.speeds.items() if n in ports and s})
-        )
+        self._connections.is_switch(channel)
+        self._switches[dpid] = channel
+        self._known[dpid] = KnownPorts(described)
+        self._changes[dpid] = PortChanges(self.budgets, now)
+        ports = {number: port.up for number, port in described.items() if 0 < number <= LARGEST_PORT}
+        more = self._up_lines.left_out(dpid, now)
+        if more is not None:
+            log.info(
+                "switch %s connected from %s with %d ports%s",
+                self._name(dpid), channel.address[0], len(ports), and_more(more),
+            )  # fmt: skip
+        speeds = {number: port.speed for number, port in described.items() if number in ports and port.speed}
+        self._inbox.append(SwitchUp(dpid, ports, speeds))
         self._links.switch_up(dpid, ports, now)
 
     def ended(self, channel: Channel, reason: Disconnect) -> None:
-        if channel in self._channels or reason is Disconnect.TOO_MANY:
-            self._channels.discard(channel)
-            self.counters.disconnects[reason] += 1
-        name = self._name(channel.id) if channel.id is not None else "unknown"
-        level = logging.INFO if reason in (Disconnect.CLOSED, Disconnect.SHUTDOWN) else logging.WARNING
-        log.log(level, "switch %s at %s:%s: connection ended: %s", name, *channel.address[:2], reason)
-        if channel.is_ready and self._switches.get(channel.id) is channel:
-            del self._switches[channel.id], self._known[channel.id]
+        self._connections.ended(channel, reason)
+        was_live = channel.is_ready and self._switches.get(channel.id) is channel
+        if was_live:
+            del self._switches[channel.id], self._known[channel.id], self._changes[channel.id]
             self._sender.switch_down(channel.id)
             self._links.switch_down(channel.id)
             self._ports.forget(channel.id)
             self._meters.forget(channel.id)
             self._inbox.append(SwitchDown(channel.id))
+        self._claims.ended(channel, was_live)
 
     def touched(self, channel: Channel) -> None:
         self._dirty.append(channel)
@@ -160,9 +180,10 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
     def _name(self, dpid: int) -> str:
         return self.engine.site.switch_name(dpid)
 
-    @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])  # type: ignore[untyped-decorator]
-    def _state_changed(self, event: Any) -> None:
-        """Nothing to do: `ready` and `ended` are told at once. Observing makes os-ken load its handshake."""
+    @set_ev_cls(ofp_event.EventOFPPortStateChange, MAIN_DISPATCHER)  # type: ignore[untyped-decorator]
+    def _observed(self, event: Any) -> None:
+        """Nothing to do, and never called. Observing one of os-ken's events makes it load its handshake and listen;
+        this one comes of port status messages, which os-ken is not shown."""
 
     # ---- messages ------------------------------------------------------------------------------
 
@@ -185,22 +206,49 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
     def _seldom(self, channel: Channel, message: Message, now: float) -> None:
         kind = message.type
         if kind == Type.MULTIPART_REPLY:
-            head = read_multipart(message.data)
-            if head is not None and head[0] == Multipart.PORT_STATS:
-                self._ports.answer(channel.id, message.data[MULTIPART_LENGTH:], channel.speeds)
-            elif head is not None and head[0] == Multipart.METER:
-                self._meters.answer(channel.id, message.data[MULTIPART_LENGTH:])
+            expected = self._multipart(channel, message, now)
+        elif kind == Type.ECHO_REPLY:
+            expected = self._claims.answered(channel, message.xid) or channel.echo_is_due
+            channel.echo_is_due = False
+        else:
+            expected = True
+            if kind == Type.ECHO_REQUEST:
+                channel.write(echo_reply(message.data))
+            elif kind == Type.PORT_STATUS:
+                self._port_status(channel, message.data, now)
+            elif kind == Type.ERROR:
+                self._error(channel, message, now)
             else:
-                self._sender.readback.part(channel.id, message.xid, message.data, now)
-        elif kind == Type.ECHO_REQUEST:
-            channel.write(echo_reply(message.data))
-        elif kind == Type.PORT_STATUS:
-            self._port_status(channel, message.data, now)
-        elif kind == Type.ERROR:
-            self._error(channel, message, now)
-        elif kind != Type.ECHO_REPLY:
-            # Nothing of ours asks for any other message.
+                expected = False
+        if not expected:
+            # Nothing of ours asked for it.
             self.counters.malformed[UNEXPECTED] += 1
+            if channel.unasked.take(now):
+                channel.disconnect(Disconnect.UNASKED)
+
+    def _multipart(self, channel: Channel, message: Message, now: float) -> bool:
+        """Statistics; False where nobody asked for them."""
+        head, dpid, body = read_multipart(message.data), channel.id, message.data[MULTIPART_LENGTH:]
+        if head is None:
+            return False
+        kind, more = head
+        if kind == Multipart.PORT_STATS:
+            expected = self._ports.asked.answers(dpid, message.xid, len(message.data), more)
+            if expected:
+                speeds = {number: port.speed for number, port in channel.handshake.ports.items()}
+                self._ports.answer(dpid, body, speeds)
+            return expected
+        if kind == Multipart.METER:
+            expected = self._meters.asked.answers(dpid, message.xid, len(message.data), more)
+            if expected:
+                self._meters.answer(dpid, body)
+            return expected
+
+        def goes_on() -> bool:
+            channel.pause_if_over()
+            return not channel.has_ended
+
+        return self._sender.readback.part(dpid, message.xid, message.data, now, goes_on)
 
     def _port_status(self, channel: Channel, data: bytes, now: float) -> None:
         state = read_port_status(data)
@@ -210,13 +258,18 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             pass  # the switch's own, LOCAL
         elif not self._known[channel.id].takes(state.port, state.gone):
             self.counters.malformed[UNEXPECTED] += 1
-        else:
-            # By some of the port's bits: another port's change in the same second is mostly told too.
-            if self._may_log((channel.id, state.port % PORT_LINES), now):
-                word = "up" if state.up else "gone" if state.gone else "down"
-                log.info("switch %s port %d %s", self._name(channel.id), state.port, word)
-            self._inbox.append(PortStatus(channel.id, *state))
-            self._links.port_status(channel.id, state.port, state.up)
+        elif self._changes[channel.id].take(state, now):
+            self._port_changed(channel.id, state, now)
+        elif self._changes[channel.id].is_full:
+            channel.disconnect(Disconnect.TOO_MANY_PORTS)
+
+    def _port_changed(self, dpid: int, state: PortState, now: float) -> None:
+        # By some of the port's bits: another port's change in the same second is mostly told too.
+        if self._may_log((dpid, state.port % PORT_LINES), now):
+            word = "up" if state.up else "gone" if state.gone else "down"
+            log.info("switch %s port %d %s", self._name(dpid), state.port, word)
+        self._inbox.append(PortStatus(dpid, *state))
+        self._links.port_status(dpid, state.port, state.up)
 
     def _error(self, channel: Channel, message: Message, now: float) -> None:
         kind, code = read_error(message.data)
@@ -234,12 +287,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     def _may_log(self, about: Any, now: float) -> bool:
         """One line an interval, so that no switch and no host can fill the log."""
-        if now - self._logged.get(about, -LOG_INTERVAL) < LOG_INTERVAL:
-            return False
-        if len(self._logged) >= MAX_LOGGED:
-            self._logged.clear()
-        self._logged[about] = now
-        return True
+        return self._lines.left_out(about, now) is not None
+
+    def _load(self, given: PortLoad | SynRate) -> None:
+        """What a port or its meter counted: only the newest is of interest, and it can wait."""
+        self._loads[type(given), given.dpid, given.port] = given
 
     def give(self, given: Input) -> None:
         """An input from elsewhere in this process; taken at the next turn, a tick away at most."""
@@ -296,17 +348,21 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._ports.tick(now)
         self._meters.tick(now)
         self._sender.execute(list(self._links.announcements(now)), now)
-        for channel in list(self._channels):
-            self._watch(channel, now)
+        self._connections.watch(now)
+        self._claims.expire(now)
+        for dpid, changes in self._changes.items():
+            for state in changes.due(now):
+                self._port_changed(dpid, state, now)
         self.settle(now)
+        for _ in range(LOADS_TURNS):
+            if self._work_off_loads():
+                return
+            hub.sleep(0)
 
-    def _watch(self, channel: Channel, now: float) -> None:
-        """Keep a connection alive, and end one that is dead or never got through its handshake."""
-        if not channel.is_ready:
-            if now - channel.opened_at > HANDSHAKE_TIMEOUT:
-                channel.disconnect(Disconnect.HANDSHAKE_TIMEOUT)
-        elif now - channel.heard_at > SILENT_AFTER:
-            channel.disconnect(Disconnect.SILENT)
-        elif now - channel.asked_at > ECHO_AFTER:
-            channel.asked_at = now
-            channel.write(_ECHO_REQUEST)
+    def _work_off_loads(self) -> bool:
+        """Some of what ports and meters counted; whether that was all."""
+        now = monotonic()
+        while self._loads and monotonic() - now < LOADS_TURN:
+            self._give(self._loads.pop(next(iter(self._loads))), now)
+        self.settle(now)
+        return not self._loads

@@ -1,8 +1,7 @@
 """One switch's connection: os-ken's Datapath with a receive path and a send path of our own.
 
 os-ken reads 8 bytes, then the rest, makes an object and an event of each message and sends one message a
-system call through a queue that blocks; that costs ten times what our work does (facts/performance.md
-section 1). Here a read takes all there is, and what the batch's messages caused goes out in one write.
+system call through a queue that blocks; that costs ten times what our work does (docs/design/measured.rst). Here a read takes all there is, and what the batch's messages caused goes out in one write.
 
 One way out: everything for the switch, os-ken's own messages too, is appended to `_out` and leaves in
 `flush`. The socket is written without waiting; what it does not take stays in `_backlog`, which a greenthread
@@ -16,25 +15,21 @@ from typing import Any, Protocol
 
 from eventlet.hubs import get_hub
 from os_ken.controller import controller, ofp_event
-from os_ken.controller.handler import DEAD_DISPATCHER, HANDSHAKE_DISPATCHER, MAIN_DISPATCHER
+from os_ken.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER
 from os_ken.lib import hub
 from os_ken.ofproto import ofproto_parser
 
-from steering.openflow.reader import (
-    Disconnect,
-    Message,
-    Multipart,
-    Type,
-    clean_hello,
-    port_description_is_sound,
-    read_multipart,
-    split,
-)
+from steering.model.token_bucket import TokenBucket
+from steering.openflow.budgets import Budgets, Unread
+from steering.openflow.handshake import Handshake
+from steering.openflow.reader import Disconnect, Message, Type, split
+from steering.openflow.tls import Tls, TlsError
 
 READ_SIZE = 65_536
-WRITE_SIZE = 262_144
-BACKLOG_LIMIT = 8 << 20  # bytes a switch may leave unread before it is given up
-TURNS = 4  # full reads in a row before other switches get their turn
+WRITE_SIZE = 65_536
+MESSAGES = 256  # cut at a time: cutting cannot be interrupted
+NEWCOMER_BACKLOG = 65_536  # bytes that a connection may leave unread before it is a switch
+TURNS = 4  # full reads in a row before other switches get their turn, whatever the budgets say
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +37,20 @@ log = logging.getLogger(__name__)
 class Adapter(Protocol):
     """What a channel hands its switch's messages to."""
 
-    def opened(self, channel: "Channel") -> Disconnect | None: ...
+    budgets: Budgets
+    unread: Unread
+    foyer: Any  # a semaphore: one connection that is no switch yet works at a time; None: all do
+
+    def admits(self, address: tuple[Any, ...]) -> bool:
+        """Whether there is room for one more connection."""
+
+    def opened(self, channel: "Channel") -> None: ...
+
+    def identified(self, channel: "Channel") -> Disconnect | None:
+        """The datapath id is known: why it is not wanted, if so."""
+
+    def described(self, channel: "Channel") -> None:
+        """The handshake is through. The adapter calls `admit` at once, later, or never."""
 
     def ready(self, channel: "Channel") -> None: ...
 
@@ -63,10 +71,18 @@ class Channel(controller.Datapath):  # type: ignore[misc]
 
     adapter: Adapter  # set by `install`
 
-    def __init__(self, socket: Any, address: tuple[Any, ...]) -> None:
-        self.opened_at = self.heard_at = self.asked_at = monotonic()
+    def __init__(self, socket: Any, address: tuple[Any, ...], tls: Tls | None = None) -> None:
+        now = self.opened_at = self.heard_at = self.asked_at = monotonic()
         self.is_ready = False
-        self.speeds: dict[int, int] = {}  # port -> kbit/s, as the switch says
+        budgets = self.adapter.budgets
+        self.handshake = Handshake(self, budgets)
+        self.unasked = TokenBucket(budgets.unasked_rate, budgets.unasked_burst, now)
+        self.echo_is_due = False  # an echo request is under way
+        self._budgets = budgets
+        self._tls = tls
+        self._greeted = False
+        self._turn_ends = now
+        self._in_foyer = False
         self._out: list[bytes] = []
         self._backlog = bytearray()
         self._writer: Any = None
@@ -86,11 +102,12 @@ class Channel(controller.Datapath):  # type: ignore[misc]
     def serve(self) -> None:
         """Run the connection until it ends; called by os-ken in a greenthread of its own."""
         try:
-            reason = self.adapter.opened(self)
-            if reason is None:
-                self.send_msg(self.ofproto_parser.OFPHello(self))
-                self._receive()
-            self.disconnect(reason or Disconnect.CLOSED)
+            self.adapter.opened(self)
+            self._begin_turn()
+            if self._tls is None:
+                self._greet()
+            self._receive()
+            self.disconnect(Disconnect.CLOSED)
             self.adapter.settle(monotonic())
         except Exception:
             # A defect of ours costs this switch its connection; it comes back, and nothing is left behind.
@@ -100,6 +117,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             if self._writer is not None:
                 hub.kill(self._writer)
             self.is_active = False
+            self._leave_foyer()
             self._unlisten()
             self.socket.close()
 
@@ -114,6 +132,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self._ended = True
         self._out.clear()
         self._backlog.clear()
+        self.adapter.unread.changed(self)
         # `is_ready` stays as it was: it tells the adapter whether there was a switch to lose.
         self.adapter.ended(self, reason)
         self.set_state(DEAD_DISPATCHER)
@@ -127,16 +146,71 @@ class Channel(controller.Datapath):  # type: ignore[misc]
     def has_ended(self) -> bool:
         return self._ended
 
-    def set_state(self, state: str) -> None:
-        """os-ken's handshake moves the state on; MAIN is its end."""
-        if self.state == state:
+    @property
+    def unread(self) -> int:
+        """Bytes that the switch was sent and has not read."""
+        return len(self._backlog)
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """The names in the peer's certificate; None without TLS."""
+        return None if self._tls is None else self._tls.names()
+
+    def identified(self) -> Disconnect | None:
+        """The handshake's: the datapath id is known."""
+        return self.adapter.identified(self)
+
+    def described(self) -> None:
+        """The handshake's: it is through."""
+        self.adapter.described(self)
+
+    def admit(self) -> None:
+        """From now on this connection speaks for its switch."""
+        if self._ended or self.is_ready:
             return
-        super().set_state(state)
-        if state == MAIN_DISPATCHER and not self._ended:
-            self.is_ready = True
-            self.adapter.ready(self)
+        self.is_ready = True
+        self._leave_foyer()
+        self.set_state(MAIN_DISPATCHER)
+        self.adapter.ready(self)
+
+    # ---- turns ---------------------------------------------------------------------------------
+
+    def _begin_turn(self) -> None:
+        """Wait for the turn, where there is one to wait for, and begin it."""
+        foyer = self.adapter.foyer
+        if foyer is not None and not self.is_ready and not self._in_foyer:
+            if foyer.locked():
+                # A readable descriptor that is not read would wake the hub again and again meanwhile.
+                self._unlisten()
+            foyer.acquire()
+            self._in_foyer = True
+            if self.is_ready or self._ended:
+                self._leave_foyer()  # it became so while it waited
+        self._turn_ends = monotonic() + self._budgets.turn
+        self._turns = 0
+
+    def _leave_foyer(self) -> None:
+        if self._in_foyer:
+            self._in_foyer = False
+            self.adapter.foyer.release()
+
+    def pause(self) -> None:
+        """Let what the turn caused go out, give other connections theirs, and begin another."""
+        self.adapter.settle(monotonic())
+        self._leave_foyer()
+        hub.sleep(0)
+        self._begin_turn()
+
+    def pause_if_over(self) -> None:
+        """For work that goes on within one message: `pause` when the turn is over."""
+        if monotonic() >= self._turn_ends:
+            self.pause()
 
     # ---- receiving -----------------------------------------------------------------------------
+
+    def _greet(self) -> None:
+        self._greeted = True
+        self.send_msg(self.ofproto_parser.OFPHello(self))
 
     def _receive(self) -> None:
         rest = b""
@@ -144,26 +218,56 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             data = self._read()
             if not data:
                 return
-            now = self.heard_at = monotonic()
-            messages, rest, refused = split(rest + data if rest else data)
+            if self._tls is not None:
+                data = self._unsealed(self._tls, data)
+            if data:
+                rest = self._work(rest + data if rest else data)
+            self.adapter.settle(monotonic())
+
+    def _work(self, stream: bytes) -> bytes:
+        """Handle the whole messages of `stream`, in turns; the rest."""
+        while True:
+            messages, stream, refused = split(stream, MESSAGES)
             for message in messages:
-                self._handle(message, now)
+                now = monotonic()
+                if now >= self._turn_ends:
+                    self.pause()
+                    now = monotonic()
                 if self._ended:
-                    break
+                    return b""
+                self.heard_at = now
+                self._handle(message, now)
             if refused is not None:
                 self.disconnect(refused)
-            self.adapter.settle(now)
+            if self._ended or len(messages) < MESSAGES:
+                return stream
+
+    def _unsealed(self, tls: Tls, data: bytes) -> bytes:
+        """What came by TLS, in plain."""
+        try:
+            plain = tls.received(data)
+        except TlsError as error:
+            log.debug("%s: %s", self.address[0], error)
+            plain = b""
+            self.disconnect(Disconnect.NO_TLS)
+        self._push(tls.to_send())
+        if tls.is_open and not self._greeted:
+            self._greet()
+        return plain
 
     def _read(self) -> bytes:
         """What there is to read, waiting for it; b"" at the end."""
         try:
             while True:
-                if self._turns == TURNS:
-                    # Reads that did not wait must not keep the other switches waiting for ever.
-                    self._turns = 0
-                    hub.sleep(0)
                 if not self._more:
+                    self._leave_foyer()
                     self._wait()
+                    self._begin_turn()
+                elif self._turns == TURNS or monotonic() >= self._turn_ends:
+                    # Reads that did not wait must not keep the other switches waiting for ever.
+                    self.pause()
+                if self._ended:
+                    return b""
                 try:
                     data: bytes = self._raw.recv(READ_SIZE)
                 except BlockingIOError:
@@ -201,38 +305,13 @@ class Channel(controller.Datapath):  # type: ignore[misc]
     def _handle(self, message: Message, now: float) -> None:
         if self.is_ready:
             self.adapter.received(self, message, now)
-        else:
-            self._handshake(message)
+            return
+        refused = self.handshake.take(message)
+        if refused is not None:
+            self.disconnect(refused)
 
-    def _handshake(self, message: Message) -> None:
-        """The handshake is os-ken's; it gets only what belongs there and is well-formed."""
-        kind, data = message.type, message.data
-        if kind == Type.HELLO:
-            clean = clean_hello(data)
-            if clean is None or self.state != HANDSHAKE_DISPATCHER:
-                self.disconnect(Disconnect.BAD_HELLO)
-            else:
-                self._to_framework(message._replace(data=clean))
-        elif kind == Type.ECHO_REQUEST:
-            self.write(echo_reply(data))
-        elif kind == Type.MULTIPART_REPLY:
-            part = read_multipart(data)
-            if part is None or part[0] != Multipart.PORT_DESC or not port_description_is_sound(data):
-                self.disconnect(Disconnect.BAD_LENGTH)
-            else:
-                self._to_framework(message)
-        elif kind == Type.FEATURES_REPLY:
-            if len(data) < 32:
-                self.disconnect(Disconnect.BAD_LENGTH)
-            else:
-                self._to_framework(message)
-        elif kind in (Type.PACKET_IN, Type.PORT_STATUS, Type.ERROR, Type.ECHO_REPLY):
-            pass  # a switch that had a controller before may still have these under way
-        else:
-            self.disconnect(Disconnect.OUT_OF_ORDER)
-
-    def _to_framework(self, message: Message) -> None:
-        """A message of the handshake: os-ken's parser, its handlers, and the applications that observe."""
+    def to_framework(self, message: Message) -> None:
+        """A HELLO: os-ken's parser, its handlers, and the applications that observe."""
         data = message.data
         made = ofproto_parser.msg(self, message.version, message.type, len(data), message.xid, data)
         if not made or self.ofp_brick is None:
@@ -270,6 +349,18 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             return
         data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
+        if self._tls is not None:
+            try:
+                data = self._tls.sealed(data)
+            except TlsError:
+                self.disconnect(Disconnect.WRITE_FAILED)
+                return
+        self._push(data)
+
+    def _push(self, data: bytes) -> None:
+        """Bytes as they go over the wire: to the socket, or behind what it has not taken yet."""
+        if not data or self._ended:
+            return
         if not self._backlog:
             try:
                 sent = self._raw.send(data)
@@ -282,9 +373,11 @@ class Channel(controller.Datapath):  # type: ignore[misc]
                 return
             data = data[sent:]
         self._backlog += data
-        if len(self._backlog) > BACKLOG_LIMIT:
+        if len(self._backlog) > (self._budgets.backlog if self.is_ready else NEWCOMER_BACKLOG):
             self.disconnect(Disconnect.BACKLOG)
-        elif self._writer is None:
+            return
+        self.adapter.unread.changed(self)
+        if self._writer is None and not self._ended:
             self._writer = hub.spawn(self._empty_backlog)
 
     def _empty_backlog(self) -> None:
@@ -293,6 +386,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
                 sent = self.socket.send(bytes(self._backlog[:WRITE_SIZE]))
                 # Emptied by `disconnect` meanwhile: then there is nothing to delete either.
                 del self._backlog[:sent]
+                self.adapter.unread.changed(self)
         except (OSError, EOFError):
             self.disconnect(Disconnect.WRITE_FAILED)
         finally:
@@ -306,15 +400,3 @@ def _nothing(fd: int) -> None:
 def echo_reply(request: bytes) -> bytes:
     """The answer to an OFPT_ECHO_REQUEST: the same bytes, another type."""
     return request[:1] + bytes((Type.ECHO_REPLY,)) + request[2:]
-
-
-def install(adapter: Adapter) -> None:
-    """Let os-ken make its connections of `Channel`, with `adapter` behind them."""
-    Channel.adapter = adapter
-
-    def serve(socket: Any, address: tuple[Any, ...]) -> None:
-        Channel(socket, address).serve()
-
-    # os-ken looks this name up when it begins to listen, and has no setting for it. The class itself cannot
-    # be put in Datapath's place: Datapath names itself in its call of super().
-    controller.datapath_connection_factory = serve

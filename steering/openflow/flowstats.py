@@ -5,6 +5,7 @@ action it does not know (facts/openflow.md section 3). Session entries come in t
 gives our template, which one `Struct` takes apart; any other form goes the general way.
 """
 
+from collections.abc import Iterator
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -110,6 +111,24 @@ def parse(dpid: int, body: bytes) -> Observed:
             seen.other(body[at : at + length])
         at += length
     return Observed(seen.entries, seen.hosts, seen.cookies, seen.ignored)
+
+
+def pieces(body: bytes, rows: int = 64) -> Iterator[bytes]:
+    """`body` in pieces of so many whole entries, each for `parse`: one message may hold a thousand, and reading
+    those takes longer than other switches should wait. What has no sound length ends in the last piece."""
+    begin = at = count = 0
+    size = len(body)
+    while size - at >= _HEAD_SIZE:
+        (length,) = _LENGTH(body, at)
+        if not _HEAD_SIZE <= length <= size - at:
+            break
+        at += length
+        count += 1
+        if count == rows:
+            yield body[begin:at]
+            begin, count = at, 0
+    if begin < size:
+        yield body[begin:]
 
 
 def _usual_entry(

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 from typing import Protocol
 
-from steering.core.inputs import Input, SynRate
+from steering.core.inputs import SynRate
 from steering.model.rules import Meter
+from steering.openflow.asked import Asked
 from steering.openflow.encode import message
+from steering.openflow.knownports import MAX_PORTS
 from steering.openflow.reader import LARGEST_PORT, Multipart
 
 POLL = 1.0  # seconds
@@ -42,32 +44,42 @@ def parse(body: bytes) -> Iterator[tuple[int, int, float]]:
 class MeterPoll:
     """Asks, and compares each answer with the one before."""
 
-    def __init__(self, lines: Mapping[int, Line], xids: Iterator[int], feed: Callable[[Input], None]) -> None:
+    def __init__(
+        self, lines: Mapping[int, Line], xids: Iterator[int], feed: Callable[[SynRate], None]
+    ) -> None:
         self._lines = lines
         self._xids = xids
         self._feed = feed
         self._next = 0.0
-        self._before: dict[tuple[int, int], tuple[int, float]] = {}
+        self.asked = Asked()
+        self._before: dict[int, dict[int, tuple[int, float]]] = {}  # datapath -> port -> packets, age
 
     def tick(self, now: float) -> None:
         if now < self._next:
             return
         self._next = now + POLL
-        for line in self._lines.values():
-            line.write(request(next(self._xids)))
+        for dpid, line in self._lines.items():
+            if self.asked.may(dpid, now):
+                xid = next(self._xids)
+                self.asked.ask(dpid, xid, now)
+                line.write(request(xid))
 
     def answer(self, dpid: int, body: bytes) -> None:
-        """Counters of a switch. A meter that was changed begins anew: then nothing is told."""
+        """Counters of a switch. A meter that was changed begins anew: then nothing is told. A switch may name any
+        meter; so many are remembered as it may have ports."""
+        known = self._before.setdefault(dpid, {})
         for meter, packets, age in parse(body):
             port = meter - Meter.SYN_BASE
             if not 0 < port <= LARGEST_PORT:
                 continue
-            before = self._before.get((dpid, port))
-            self._before[dpid, port] = (packets, age)
+            before = known.get(port)
+            if before is None and len(known) >= MAX_PORTS:
+                continue
+            known[port] = (packets, age)
             if before is not None and packets >= before[0] and age > before[1]:
                 self._feed(SynRate(dpid, port, (packets - before[0]) / (age - before[1])))
 
     def forget(self, dpid: int) -> None:
         """The switch is gone."""
-        for key in [key for key in self._before if key[0] == dpid]:
-            del self._before[key]
+        self.asked.forget(dpid)
+        self._before.pop(dpid, None)

@@ -8,7 +8,8 @@ from struct import Struct
 from types import MappingProxyType
 from typing import Protocol
 
-from steering.core.inputs import Input, PortLoad
+from steering.core.inputs import PortLoad
+from steering.openflow.asked import Asked
 from steering.openflow.encode import message
 from steering.openflow.reader import Multipart
 
@@ -47,7 +48,7 @@ class PortPoll:
         self,
         lines: Mapping[int, Line],
         xids: Iterator[int],
-        feed: Callable[[Input], None],
+        feed: Callable[[PortLoad], None],
         declared: Mapping[tuple[int, int], int] = MappingProxyType({}),
     ) -> None:
         """`declared`: (datapath, port) -> bits/s as the site says; a switch only knows its own end of a line."""
@@ -56,14 +57,18 @@ class PortPoll:
         self._feed = feed
         self._declared = declared
         self._next = 0.0
+        self.asked = Asked()
         self._before: dict[tuple[int, int], tuple[int, int, float]] = {}
 
     def tick(self, now: float) -> None:
         if now < self._next:
             return
         self._next = now + POLL
-        for line in self._lines.values():
-            line.write(request(next(self._xids)))
+        for dpid, line in self._lines.items():
+            if self.asked.may(dpid, now):
+                xid = next(self._xids)
+                self.asked.ask(dpid, xid, now)
+                line.write(request(xid))
 
     def answer(self, dpid: int, body: bytes, speeds: Mapping[int, int]) -> None:
         """Counters of a switch; `speeds`: port -> kbit/s as the switch says, 0 for unknown."""
@@ -81,5 +86,6 @@ class PortPoll:
 
     def forget(self, dpid: int) -> None:
         """The switch is gone."""
+        self.asked.forget(dpid)
         for key in [key for key in self._before if key[0] == dpid]:
             del self._before[key]

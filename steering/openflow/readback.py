@@ -10,15 +10,18 @@ from typing import Protocol
 
 from steering.core.inputs import EntriesRead, Input, ObservedEntry, ObservedHost
 from steering.core.outputs import ReadEntries
+from steering.model.log_limit import LogLimit, and_more
 from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, OWNER, CookieKind, Table
 from steering.openflow.encode import flow_stats_request
 from steering.openflow.errors import MalformedMessage
-from steering.openflow.flowstats import parse
+from steering.openflow.flowstats import parse, pieces
 from steering.openflow.reader import MULTIPART_LENGTH, Disconnect, Multipart, read_multipart
 
-MAX_ENTRIES = 2_000_000  # of one switch
+MAX_ENTRIES = 2_000_000  # of all answers under way together
 PART_TIMEOUT = 30.0  # seconds without a part of the answer
+READ_TIMEOUT = 120.0  # seconds for the whole answer
 MAX_EPOCHS = 4_096
+LOG_INTERVAL = 60.0  # seconds between lines about one switch's strange entries
 ALL_TABLES = 0xFF
 _OWNER_MASK = 0xFF << 56
 
@@ -32,14 +35,19 @@ class Line(Protocol):
 
 
 class _Reading:
-    __slots__ = ("cookies", "deadline", "entries", "hosts", "sweep")
+    __slots__ = ("cookies", "deadline", "ends", "entries", "hosts", "sweep")
 
-    def __init__(self, sweep: bool, deadline: float) -> None:
+    def __init__(self, sweep: bool, now: float) -> None:
         self.sweep = sweep
-        self.deadline = deadline
+        self.deadline = now + PART_TIMEOUT
+        self.ends = now + READ_TIMEOUT
         self.entries: list[ObservedEntry] = []
         self.hosts: list[ObservedHost] = []
         self.cookies: set[int] = set()
+
+    @property
+    def size(self) -> int:
+        return len(self.entries) + len(self.hosts)
 
 
 class Readback:
@@ -48,6 +56,8 @@ class Readback:
         self._xids = xids
         self._feed = feed
         self._readings: dict[tuple[int, int], _Reading] = {}
+        self._held = 0  # entries in them
+        self._lines_about = LogLimit(LOG_INTERVAL)
         self._cookies: dict[int, set[int]] = {}  # of static and host rules, by switch, up to the epoch
 
     def ask(self, output: ReadEntries, now: float) -> None:
@@ -56,40 +66,62 @@ class Readback:
         if line is None:
             return
         xid = next(self._xids)
-        self._readings[(output.dpid, xid)] = _Reading(output.sweep, now + PART_TIMEOUT)
+        self._readings[(output.dpid, xid)] = _Reading(output.sweep, now)
         if output.sweep:
             cookie = OWNER << 56 | CookieKind.SESSION << 52
             line.write(flow_stats_request(xid, Table.SESSION, cookie, COOKIE_KIND_MASK))
         else:
             line.write(flow_stats_request(xid, ALL_TABLES, OWNER << 56, _OWNER_MASK))
 
-    def part(self, dpid: int, xid: int, message: bytes, now: float) -> None:
-        """A multipart reply; what was not asked for is ignored."""
+    def part(
+        self, dpid: int, xid: int, message: bytes, now: float, goes_on: Callable[[], bool] = lambda: True
+    ) -> bool:
+        """A multipart reply; False for one that was not asked for, which is ignored. `goes_on` is called between
+        pieces of it, may let others work, and says whether the switch is still there."""
         reading = self._readings.get((dpid, xid))
         head = read_multipart(message)
         if reading is None or head is None or head[0] != Multipart.FLOW:
-            return
-        reading.deadline = now + PART_TIMEOUT
+            return False
+        reading.deadline = min(now + PART_TIMEOUT, reading.ends)
+        for piece in pieces(message[MULTIPART_LENGTH:]):
+            if not self._take(dpid, reading, piece, now) or not goes_on():
+                return True
+        if not head[1] and self._readings.pop((dpid, xid), None) is not None:
+            self._held -= reading.size
+            if not reading.sweep:
+                self._cookies[dpid] = reading.cookies
+            self._feed(EntriesRead(dpid, reading.entries, reading.hosts, reading.sweep))
+        return True
+
+    def _take(self, dpid: int, reading: _Reading, piece: bytes, now: float) -> bool:
+        """Some entries of an answer; False when the switch was given up for them."""
         try:
-            observed = parse(dpid, message[MULTIPART_LENGTH:])
+            observed = parse(dpid, piece)
         except MalformedMessage as refused:
             log.warning("switch %016x: its entries cannot be read: %s", dpid, refused)
             self._lines[dpid].disconnect(Disconnect.BAD_ENTRIES)
-            return
+            return False
         if observed.ignored:
-            log.warning("switch %016x: %d entries that are ours by cookie only", dpid, observed.ignored)
+            more = self._lines_about.left_out(dpid, now)
+            if more is not None:
+                text = "switch %016x: %d entries that are ours by cookie only%s"
+                log.warning(text, dpid, observed.ignored, and_more(more))
+        self._held += len(observed.entries) + len(observed.hosts)
         reading.entries += observed.entries
         reading.hosts += observed.hosts
         reading.cookies |= observed.cookies
-        if len(reading.entries) + len(reading.hosts) > MAX_ENTRIES or len(reading.cookies) > MAX_EPOCHS:
+        if len(reading.cookies) > MAX_EPOCHS:
             self._lines[dpid].disconnect(Disconnect.TOO_MANY_ENTRIES)
-            return
-        if head[1]:
-            return
-        del self._readings[(dpid, xid)]
-        if not reading.sweep:
-            self._cookies[dpid] = reading.cookies
-        self._feed(EntriesRead(dpid, reading.entries, reading.hosts, reading.sweep))
+            return False
+        return self._fits(dpid)
+
+    def _fits(self, dpid: int) -> bool:
+        """All answers under way are bounded together: the largest is given up. False when that is `dpid`'s."""
+        if self._held <= MAX_ENTRIES:
+            return True
+        largest = max(self._readings, key=lambda key: self._readings[key].size)[0]
+        self._lines[largest].disconnect(Disconnect.TOO_MANY_ENTRIES)
+        return largest != dpid
 
     def older_than(self, dpid: int, epoch: int) -> list[int]:
         """Cookies, with COOKIE_KIND_MASK | EPOCH_MASK, of rules of other epochs that the last reading saw."""
@@ -99,7 +131,7 @@ class Readback:
     def switch_down(self, dpid: int) -> None:
         self._cookies.pop(dpid, None)
         for key in [key for key in self._readings if key[0] == dpid]:
-            del self._readings[key]
+            self._held -= self._readings.pop(key).size
 
     def expire(self, now: float) -> None:
         """A switch that does not answer has to connect again."""

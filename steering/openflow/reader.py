@@ -23,6 +23,8 @@ HEADER_LENGTH = 8
 MULTIPART_LENGTH = 16
 _PORT_STATUS_LENGTH = 80
 _PORT_LENGTH = 64
+_PORT = Struct(">I4x6x2x16xII16xI4x")  # number, config, state, current speed
+_FEATURES_LENGTH = 32
 _PORT_DOWN = 1  # OFPPC_PORT_DOWN
 _LINK_DOWN = 1  # OFPPS_LINK_DOWN
 _DELETE = 1  # OFPPR_DELETE
@@ -62,9 +64,17 @@ class Disconnect(StrEnum):
     OUT_OF_ORDER = "out-of-order"  # a message that has no place before the handshake's end
     HANDSHAKE_TIMEOUT = "handshake-timeout"
     TOO_MANY = "too-many-connections"
+    TOO_MANY_NEWCOMERS = "too-many-newcomers"  # no switch yet, and the oldest when others came
+    TOO_MANY_PORTS = "too-many-ports"  # in its port descriptions
+    NO_TLS = "no-tls"  # no TLS handshake, or a certificate that is not of the site's CA
+    UNKNOWN_SWITCH = "unknown-switch"  # a datapath id that the site does not name
+    WRONG_CERTIFICATE = "wrong-certificate"  # a certificate that is not the one of this datapath id
+    DUPLICATE = "duplicate-switch"  # another connection of this datapath id is alive, and stays
+    UNASKED = "unasked"  # too many messages that answer nothing
+    HANDSHAKE_FLOOD = "handshake-flood"  # too much before it was a switch
     SILENT = "silent"  # not even an echo reply
     BACKLOG = "backlog"  # it does not read what it is sent
-    REPLACED = "replaced"  # the same datapath id connected again
+    REPLACED = "replaced"  # the same datapath id connected again, and this one answered no echo
     BARRIER_TIMEOUT = "barrier-timeout"  # in filling
     READ_TIMEOUT = "read-timeout"  # in reading back
     BAD_ENTRIES = "bad-entries"  # in reading back
@@ -83,14 +93,14 @@ class Message(NamedTuple):
     data: bytes
 
 
-def split(stream: bytes) -> tuple[list[Message], bytes, Disconnect | None]:
+def split(stream: bytes, most: int = 1 << 30) -> tuple[list[Message], bytes, Disconnect | None]:
     """Cut `stream`: the whole messages, the rest that waits for more, and why the stream must end here.
 
-    Messages before the bad one are good. The rest is shorter than 64 KiB.
+    Messages before the bad one are good. The rest is shorter than 64 KiB where fewer than `most` were found.
     """
     messages: list[Message] = []
     at, end = 0, len(stream)
-    while end - at >= HEADER_LENGTH:
+    while end - at >= HEADER_LENGTH and len(messages) < most:
         version, kind, length, xid = _HEADER.unpack_from(stream, at)
         if length < HEADER_LENGTH:
             return messages, b"", Disconnect.BAD_LENGTH
@@ -163,3 +173,26 @@ def read_multipart(message: bytes) -> tuple[int, bool] | None:
 def port_description_is_sound(message: bytes) -> bool:
     """Whether an OFPMP_PORT_DESC reply holds whole ports only."""
     return len(message) >= MULTIPART_LENGTH and (len(message) - MULTIPART_LENGTH) % _PORT_LENGTH == 0
+
+
+class PortDescription(NamedTuple):
+    """`up`: whether traffic can pass; `speed`: kbit/s as the switch says, 0 for unknown."""
+
+    number: int
+    up: bool
+    speed: int
+
+
+def read_port_descriptions(message: bytes) -> list[PortDescription]:
+    """The ports of a sound OFPMP_PORT_DESC reply (OpenFlow 1.3.5, 7.2.1)."""
+    return [
+        PortDescription(number, not config & _PORT_DOWN and not state & _LINK_DOWN, speed)
+        for number, config, state, speed in _PORT.iter_unpack(message[MULTIPART_LENGTH:])
+    ]
+
+
+def read_datapath_id(message: bytes) -> int | None:
+    """The datapath id of an OFPT_FEATURES_REPLY; None when it is too short."""
+    if len(message) < _FEATURES_LENGTH:
+        return None
+    return int.from_bytes(message[HEADER_LENGTH : HEADER_LENGTH + 8], "big")

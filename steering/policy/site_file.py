@@ -87,6 +87,8 @@ def _site(made: Plan) -> Site:
             for link in made.links
         ),
         switches=made.switches,
+        switch_certificates=dict(file.switch_certificates),
+        unknown_switches=file.unknown_switches == "allow",
         discover=made.discover,
         aaa=file.aaa.compiled(),
         virtual=tuple(

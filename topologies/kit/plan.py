@@ -166,7 +166,8 @@ def first_host(prefix: str) -> str:
 def site_text(plan: Plan) -> str:
     """The plan as a site file. Links are left to the controller's discovery, but for the capacity of those that
     are shaped."""
-    lines = ["site: 1", "access_networks:"]
+    known = ", ".join(f"{switch}: {switch[1:]}" for switch in plan.switches)
+    lines = ["site: 1", f"switches: {{{known}}}", "access_networks:"]
     for access in plan.accesses:
         lines.append(
             f"  - {{name: {access.name}, type: {access.type}, trust: {access.trust}, "

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from steering.model.network import PortRef, waypoint_id
-from steering.policy.language.findings import Code, Path, Problem, quoted
+from steering.policy.language.findings import Code, Path, Problem, nearest, quoted
 from steering.policy.site.plan import Kind, Plan, mcp_id
 
 _SECTIONS = {
@@ -20,6 +20,7 @@ def topology_problems(plan: Plan) -> Iterator[Problem]:
     yield from _names(plan)
     yield from _waypoints(plan)
     yield from _switches(plan)
+    yield from _certificates(plan)
     yield from _ports(plan)
     yield from _reach(plan)
 
@@ -59,6 +60,22 @@ def _waypoints(plan: Plan) -> Iterator[Problem]:
             if other != own:
                 message = f"{attachment.title} at {port.written} and {quoted(other[0])} make the same waypoint number"
                 yield Problem(port.path, Code.WAYPOINT_COLLISION, f"{message}: rename one")
+
+
+def _certificates(plan: Plan) -> Iterator[Problem]:
+    """Each is that of one switch which the file names: with a shared one a switch could pass for another."""
+    owners: dict[str, str] = {
+        name: name for name in plan.switches if name not in plan.file.switch_certificates
+    }
+    for name, certificate in plan.file.switch_certificates.items():
+        path: Path = ("switch_certificates", name)
+        if name not in plan.switches and "switches" not in plan.lost:
+            message = f"no switch is called {quoted(name)}"
+            yield Problem(path, Code.UNKNOWN_SWITCH, message, nearest(name, plan.switches))
+        other = owners.setdefault(certificate, name)
+        if other != name:
+            message = f"switches {quoted(other)} and {quoted(name)} have one certificate"
+            yield Problem(path, Code.DUPLICATE_SWITCH, message)
 
 
 def _switches(plan: Plan) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """The shape of a site file, before anything is compared with anything else."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetCoreSchemaHandler, GetPydanticSchema, WithJsonSchema
 from pydantic_core import core_schema
@@ -29,6 +29,7 @@ from steering.policy.site.aaa_schema import AaaFile
 
 MAX_ITEMS = 1024  # access networks, gateways, MCPs: 16-bit waypoint numbers carry no more
 Items = Field(max_length=MAX_ITEMS)
+CertificateName = Annotated[str, Field(min_length=1, max_length=253)]  # a DNS name, or a common name
 
 
 REFERRAL_PORTS = (21, 554, 1720, 5060, 5061)  # FTP, RTSP, H.323, SIP: their payload carries addresses
@@ -167,6 +168,8 @@ class LinkFile(Strict):
 class SiteFile(Strict):
     site: Version
     switches: Annotated[dict[Name, DatapathId], EmptyMapping] = Field(default={})
+    switch_certificates: Annotated[dict[Name, CertificateName], EmptyMapping] = Field(default={})
+    unknown_switches: Literal["refuse", "allow"] = "refuse"
     links: Annotated[list[LinkFile], Field(max_length=10_000)] | None = None
     discover: bool | None = None
     access_networks: Annotated[list[AccessNetworkFile], EmptyList, Items] = Field(default=[])

@@ -1,0 +1,43 @@
+"""Questions for statistics that switches have not answered to the end: an answer nobody waits for is not read."""
+
+LARGEST = 1 << 20  # bytes of one answer
+PATIENCE = 10.0  # seconds until the same is asked again of a switch that has not answered
+
+
+class _Question:
+    __slots__ = ("asked_at", "left", "xid")
+
+    def __init__(self, xid: int, asked_at: float) -> None:
+        self.xid = xid
+        self.asked_at = asked_at
+        self.left = LARGEST
+
+
+class Asked:
+    """One kind of question; at most one is open to each switch."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, _Question] = {}
+
+    def may(self, dpid: int, now: float) -> bool:
+        """Whether a switch may be asked: not before it has answered, or has had its time."""
+        question = self._open.get(dpid)
+        return question is None or now - question.asked_at > PATIENCE
+
+    def ask(self, dpid: int, xid: int, now: float) -> None:
+        """The question `xid` goes out."""
+        self._open[dpid] = _Question(xid, now)
+
+    def answers(self, dpid: int, xid: int, size: int, more: bool) -> bool:
+        """Whether a part of `size` bytes answers the open question; the last part closes it."""
+        question = self._open.get(dpid)
+        if question is None or question.xid != xid:
+            return False
+        question.left -= size
+        if not more or question.left < 0:
+            del self._open[dpid]
+        return question.left >= 0
+
+    def forget(self, dpid: int) -> None:
+        """The switch is gone."""
+        self._open.pop(dpid, None)

@@ -1,0 +1,133 @@
+"""What one connection to the switch listener may take, in time, memory and messages.
+
+The process has one thread. What a connection takes, every switch waits for. So each bound here is of one
+connection, or of all connections of one kind together; the refusals that follow are `reader.Disconnect`.
+"""
+
+from ipaddress import ip_address
+from math import inf
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from steering.openflow.reader import Disconnect
+
+T = TypeVar("T")
+
+
+class Budgets(NamedTuple):
+    """The bounds in force. Seconds, bytes, or messages; rates are a second."""
+
+    turn: float = 0.002  # of work in a row for a switch, then others get their turn
+    foyer: bool = True  # connections that are no switch yet share one turn of that length
+    unasked_rate: float = 20.0  # messages that answer nothing and have no place
+    unasked_burst: float = 1_000.0
+    port_change_rate: float = 200.0  # changes of ports that are handled one by one
+    port_change_burst: float = 1_024.0  # those beyond are merged: the last state of each port counts
+    handshake_messages: int = 16_384  # before a connection is a switch
+    handshake_bytes: int = 4 << 20
+    backlog: int = 8 << 20  # bytes that one switch leaves unread
+    backlog_total: int = 128 << 20  # bytes that all leave unread
+    newcomers: int = 1_024  # connections that are no switch yet
+    newcomers_of_source: int = 256  # of them from one IPv4 address or IPv6 /64
+    accept_rate: float = 500.0  # connections a second
+    accept_burst: float = 256.0
+
+
+UNBOUNDED = Budgets(
+    turn=inf,
+    foyer=False,
+    unasked_rate=inf,
+    unasked_burst=inf,
+    port_change_rate=inf,
+    port_change_burst=inf,
+    handshake_messages=1 << 62,
+    handshake_bytes=1 << 62,
+    newcomers=1 << 30,
+    newcomers_of_source=1 << 30,
+    accept_rate=inf,
+    accept_burst=inf,
+)
+"""For negative controls: only the bounds on memory that no run of a test could reach are left."""
+
+
+def source_of(host: str) -> str:
+    """Whom the connections of a peer's address count for: an IPv4 address, or an IPv6 /64, as one host has all of
+    a /64 at its command."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if address.version == 4:
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return address.packed[:8].hex()
+
+
+class Newcomers(Generic[T]):
+    """Connections that have not shown yet which switch they are, by source and age.
+
+    A handshake takes milliseconds, so who sits there longest has the least to lose. When there is no room, the
+    oldest goes: of the same source where that has too many, else of the source with the most.
+    """
+
+    def __init__(self, total: int, of_source: int) -> None:
+        self._total = total
+        self._of_source = of_source
+        self._sources: dict[str, dict[T, None]] = {}
+        self._all: dict[T, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def enter(self, one: T, source: str) -> T | None:
+        """`one` is new. Who has to go for it; that one is no newcomer any more."""
+        own = self._sources.get(source, {})
+        if len(own) >= self._of_source:
+            goes = next(iter(own))
+        elif len(self._all) >= self._total:
+            goes = next(iter(self._sources[max(self._sources, key=lambda known: len(self._sources[known]))]))
+        else:
+            goes = None
+        if goes is not None:
+            self.leave(goes)
+        self._sources.setdefault(source, {})[one] = None
+        self._all[one] = source
+        return goes
+
+    def leave(self, one: T) -> None:
+        """It is a switch now, or gone, or was no newcomer."""
+        source = self._all.pop(one, None)
+        if source is not None:
+            own = self._sources[source]
+            del own[one]
+            if not own:
+                del self._sources[source]
+
+
+class Debtor(Protocol):
+    """A connection with bytes that its peer does not read."""
+
+    @property
+    def unread(self) -> int: ...
+
+    def disconnect(self, reason: Disconnect) -> None: ...
+
+
+class Unread:
+    """Bytes that peers do not read, all together. Who owes most goes when they are too many."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._owed: dict[Debtor, int] = {}
+        self._total = 0
+
+    def changed(self, debtor: Debtor) -> None:
+        """`debtor` has more unread than before, or less."""
+        owed = debtor.unread
+        self._total += owed - self._owed.pop(debtor, 0)
+        if owed:
+            self._owed[debtor] = owed
+        while self._total > self._limit and self._owed:
+            worst = max(self._owed, key=self._owed.__getitem__)
+            self._total -= self._owed.pop(worst)
+            worst.disconnect(Disconnect.BACKLOG)

@@ -1,0 +1,105 @@
+"""A listening socket that outlives rushes: paced, bounded, and back after the process ran out of descriptors.
+
+Who waits to be accepted stays in the kernel's queue. Without descriptors or memory nothing is accepted for a
+moment: epoll would tell of the queue again at once, and the hub would spin. os-ken's and eventlet's own servers
+end for ever at that error.
+"""
+
+import errno
+import logging
+import resource
+import socket
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from os_ken.lib import hub
+
+from steering.model.log_limit import LogLimit, and_more
+from steering.model.token_bucket import TokenBucket
+
+BACKLOG = 1_024  # connections that wait in the kernel's queue; it may hold fewer (net.core.somaxconn)
+PAUSE = 0.2  # seconds without accepting when resources have run out
+TURN = 0.001  # seconds of accepting in a row
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_CLOSED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
+
+log = logging.getLogger(__name__)
+
+
+def descriptors() -> int:
+    """How many descriptors this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def listening(host: str, port: int, reuse_port: bool = False) -> Any:
+    """A listening TCP socket of the hub's kind. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.bind((host, port))
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+class Listener:
+    """Accepts for ever. `admit` says by the peer's address whether it is served; `serve` gets a greenthread of its
+    own and owns the socket; `paused` is told of each pause. `bucket`: the pace."""
+
+    def __init__(
+        self,
+        name: str,
+        listening: Any,
+        bucket: TokenBucket,
+        admit: Callable[[tuple[Any, ...]], bool],
+        serve: Callable[[Any, tuple[Any, ...]], None],
+        paused: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._socket = listening
+        self._bucket = bucket
+        self._admit = admit
+        self._serve = serve
+        self._paused = paused
+        self._lines = LogLimit(60.0)
+
+    def run(self) -> None:
+        """Until the socket is closed."""
+        turn_ends = monotonic() + TURN
+        while True:
+            now = monotonic()
+            wait = self._bucket.take(now)
+            while wait:
+                hub.sleep(wait)
+                wait = self._bucket.take(monotonic())
+            if now >= turn_ends:
+                hub.sleep(0)
+                turn_ends = monotonic() + TURN
+            try:
+                accepted, address = self._socket.accept()
+            except OSError as error:
+                if error.errno in _CLOSED:
+                    return
+                if error.errno in OUT_OF_RESOURCES:
+                    self._pause(error)
+                continue  # else the peer was gone before it was accepted
+            if self._admit(address):
+                hub.spawn(self._serve, accepted, address)
+            else:
+                accepted.close()
+
+    def _pause(self, error: OSError) -> None:
+        self._paused()
+        more = self._lines.left_out("pause", monotonic())
+        if more is not None:
+            log.warning(
+                "the listener for %s accepts nobody for a moment: %s%s",
+                self._name, error.strerror, and_more(more),
+            )  # fmt: skip
+        hub.sleep(PAUSE)

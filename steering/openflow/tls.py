@@ -1,0 +1,86 @@
+"""TLS between the controller and its switches, over the socket that the channel reads and writes by itself.
+
+Python's TLS sockets read ahead, so that a readable descriptor no longer means that there is something to read.
+Here TLS has no socket: bytes of the peer go in, bytes for the peer come out (`ssl.MemoryBIO`).
+"""
+
+import ssl
+from typing import Any
+
+LARGEST_HANDSHAKE = (
+    65_536  # bytes of a peer until the handshake is through; a chain of certificates is far smaller
+)
+_READ = 65_536
+
+
+class TlsError(Exception):
+    """The peer speaks no TLS, has no certificate of the CA, or broke off."""
+
+
+def switch_context(cert: str, key: str, ca: str | None) -> ssl.SSLContext:
+    """What the switch listener speaks: TLS 1.2 at least, and with `ca` every switch has a certificate of it.
+
+    The files are PEM. Raises OSError or ssl.SSLError where they cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.num_tickets = 0  # a switch that comes back shows its certificate again
+    context.load_cert_chain(cert, key)
+    if ca is not None:
+        context.load_verify_locations(ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+class Tls:
+    """One connection's TLS, on the server's side."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._shaken = 0  # bytes that the handshake took
+        self.is_open = False  # the handshake is through
+
+    def received(self, data: bytes) -> bytes:
+        """What the peer said, in plain; b"" where that is nothing yet. `to_send` may have an answer afterwards.
+        Raises TlsError."""
+        self._incoming.write(data)
+        parts: list[bytes] = []
+        try:
+            if not self.is_open:
+                self._shaken += len(data)
+                if self._shaken > LARGEST_HANDSHAKE:
+                    raise TlsError
+                self._tls.do_handshake()
+                self.is_open = True
+            while part := self._tls.read(_READ):
+                parts.append(part)
+        except ssl.SSLWantReadError:
+            pass
+        except (ssl.SSLError, ValueError) as error:
+            raise TlsError(str(error)) from None
+        return b"".join(parts)
+
+    def to_send(self) -> bytes:
+        """Bytes of TLS's own for the peer."""
+        return self._outgoing.read()
+
+    def sealed(self, data: bytes) -> bytes:
+        """`data` as it goes over the wire. Raises TlsError."""
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self._tls.write(rest) :]
+        except (ssl.SSLError, ValueError) as error:
+            raise TlsError(str(error)) from None
+        return self._outgoing.read()
+
+    def names(self) -> frozenset[str]:
+        """The names in the peer's certificate: its DNS names, and where there are none its common name."""
+        found: dict[str, Any] = self._tls.getpeercert() or {}
+        alternatives = frozenset(str(name) for kind, name in found.get("subjectAltName", ()) if kind == "DNS")
+        if alternatives:
+            return alternatives
+        pairs = (pair for part in found.get("subject", ()) for pair in part)
+        return frozenset(str(value) for kind, value in pairs if kind == "commonName")
