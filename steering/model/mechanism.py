@@ -35,6 +35,10 @@ class Mechanism(StrEnum):
         "address-probes",
         "an address belongs to whoever claimed it last, by ARP or neighbour discovery",
     )
+    CONNECTION_BUDGET = (
+        "connection-budget",
+        "a connection of a switch takes what time and memory it can, and sends what nobody asked for",
+    )
     WRONG_MCP = "wrong-mcp", "joins are pinned to another MCP than their session's"
     PROACTIVE = "proactive", "no entries are set ahead: every SYN is looked at"
     ONE_MCP = "one-mcp", "entries set ahead lead each prefix of a subscriber to an MCP of its own"

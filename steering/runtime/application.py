@@ -6,6 +6,7 @@ from typing import Any
 
 from os_ken.lib import hub
 
+from steering.model.mechanism import Mechanism
 from steering.openflow.app import SteeringApp
 from steering.runtime.controller import Controller, StartError, assemble
 from steering.runtime.hub import HubError, check
@@ -28,6 +29,7 @@ class Application(SteeringApp):
             engine=controller.engine,
             counters=controller.counters,
             discovery=controller.discovery,
+            bounded=Mechanism.CONNECTION_BUDGET not in controller.settings.disabled,
             **kwargs,
         )
         self._controller = controller

@@ -6,10 +6,12 @@ from pathlib import Path
 from steering.model.rules import OWNER, CookieKind, PacketClass, Table
 from steering.model.session import unpack_cookie
 from tests.process.network import TOKEN, Network, is_session_entry
+from tests.process.running import LINKS, SITE, Running
 from tests.support.fakes.rawswitch import (
     BARRIER_REQUEST,
     FLOW_MOD,
     METER_MOD,
+    PACKET_OUT,
     RawSwitch,
     read_flow_mod,
     read_packet_out,
@@ -138,10 +140,46 @@ def test_a_switch_that_lost_its_entries_is_filled_again(tmp_path: Path) -> None:
         assert set(home.flows) == rules
 
 
-def test_a_second_connection_of_the_same_switch_replaces_the_first(tmp_path: Path) -> None:
+def test_a_second_connection_of_a_switch_replaces_the_first_that_answers_no_echo(tmp_path: Path) -> None:
     with Network(tmp_path) as network, RawSwitch(1, (1, 2)) as again:
+        network.switches[1].answers_echo = False
         again.connect(network.running.port)
         again.quiet()
         assert network.switches[1].ended.wait(5)
         assert network.running.metric("steering_disconnects_total", reason="replaced") == 1
         assert network.running.json("/v1/health")["switches"]["connected"] == 4
+
+
+def test_a_second_connection_of_a_switch_that_answers_is_refused_and_sees_no_entry(tmp_path: Path) -> None:
+    with Network(tmp_path) as network, RawSwitch(1, (1, 2)) as again:
+        network.establish()
+        for _ in range(20):
+            again.connect(network.running.port)
+            assert again.ended.wait(5)
+            assert not {seen.type for seen in again.seen} & {FLOW_MOD, PACKET_OUT, METER_MOD}
+            again.close()
+        assert not network.switches[1].ended.is_set(), "the live one stays"
+        running = network.running
+        assert running.metric("steering_disconnects_total", reason="duplicate-switch") == 20
+        assert running.metric("steering_disconnects_total", reason="replaced") == 0
+        assert running.log().count("duplicate-switch") == 5, "so many lines a minute"
+        network.wait_for_release(1, network.syn(40_001))
+
+
+def test_a_switch_that_the_site_does_not_name_is_told_and_not_used(tmp_path: Path) -> None:
+    with Network(tmp_path) as network, RawSwitch(77, (1, 2)) as stranger:
+        for _ in range(20):
+            stranger.connect(network.running.port)
+            assert stranger.ended.wait(5)
+            assert not {seen.type for seen in stranger.seen} & {FLOW_MOD, PACKET_OUT, METER_MOD}
+            stranger.close()
+        running = network.running
+        assert running.metric("steering_disconnects_total", reason="unknown-switch") == 20
+        assert running.log().count("switch 000000000000004d at 127.0.0.1") == 5, "so many lines a minute"
+
+
+def test_unknown_switches_are_used_where_the_site_allows_them(tmp_path: Path) -> None:
+    site = SITE + LINKS + "unknown_switches: allow\n"
+    with Running(tmp_path, site) as running, RawSwitch(77, (1, 2)) as stranger:
+        stranger.connect(running.port).quiet()
+        assert running.json("/v1/health")["switches"]["connected"] == 1

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.model.rules import Meter
+from steering.openflow.asked import PATIENCE
+from steering.openflow.knownports import MAX_PORTS
 from steering.openflow.meterstats import POLL, MeterPoll, parse, request
 
 
@@ -35,8 +37,28 @@ def test_it_asks_every_switch_every_second():
     poll.tick(0.0)
     poll.tick(POLL - 0.1)
     assert line.sent == request(7)
+    assert poll.asked.answers(1, 7, 100, False)
     poll.tick(POLL)
     assert line.sent == request(7) + request(8)
+
+
+def test_a_switch_that_has_not_answered_is_not_asked_again_before_it_had_its_time():
+    poll, _, line = polled()
+    for second in range(int(PATIENCE) + 1):
+        poll.tick(float(second))
+    assert line.sent == request(7)
+    poll.tick(PATIENCE + 1.0)
+    assert line.sent == request(7) + request(8)
+    assert not poll.asked.answers(1, 7, 100, False)
+
+
+def test_meters_without_end_are_not_remembered():
+    poll, fed, _ = polled()
+    for packets in (100, 200):
+        for first in range(0, 3 * MAX_PORTS, 1_000):
+            rows = (row(Meter.SYN_BASE + 1 + first + n, packets, packets) for n in range(1_000))
+            poll.answer(1, b"".join(rows))
+    assert len(fed) == MAX_PORTS
 
 
 def test_rates_are_told_of_syn_meters_only():

@@ -33,6 +33,7 @@ def test_it_asks_every_switch_now_and_then():
     poll.tick(0.0)
     poll.tick(POLL - 0.1)
     assert line.sent == request(7)
+    assert poll.asked.answers(1, 7, 100, False)
     poll.tick(POLL)
     assert line.sent == request(7) + request(8)
 
