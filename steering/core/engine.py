@@ -295,7 +295,10 @@ class Engine:
         if self._recover_until == NEVER:
             self._recover_until = now + RECOVERY
         self.links.switch_up(up.dpid, up.ports, now)
-        return [ReadEntries(up.dpid, False)]
+        outputs: list[Output] = []
+        for number, is_up in up.ports.items():
+            outputs += self._attachment_port(PortRef(up.dpid, number), is_up, now)  # nobody told it meanwhile
+        return [*outputs, ReadEntries(up.dpid, False)]
 
     def _switch_down(self, down: inputs.SwitchDown, now: float) -> list[Output]:
         switch = self.switches.get(down.dpid)
@@ -365,18 +368,22 @@ class Engine:
         port = PortRef(status.dpid, status.port)
         outputs: list[Output] = []
         if not status.up:
-            if self.links.port_down(port):
+            if self.links.port_down(port, now):
                 outputs += self._resync()
-        elif before is not True and not self.site.discover:
-            self.links.port_up(port)
+        elif before is not True:
+            self.links.port_up(port, now)
+        return outputs + self._attachment_port(port, status.up, now)
+
+    def _attachment_port(self, port: PortRef, up: bool, now: float) -> list[Output]:
+        """What hangs at a port is there from now on, or gone; nothing for ports of links."""
         attachment = self.map.attachments.get(port)
-        if attachment is not None:
-            self.preferring.port(port, status.up)
-            if not status.up:
-                outputs += self._to_filled(self.neighbours.port_down(attachment))
-            if isinstance(attachment.part, Mcp):
-                self.chooser.health[attachment.part.id].port(status.up, now)
-            self.chooser.refresh(now)
+        if attachment is None:
+            return []
+        self.preferring.port(port, up)
+        if isinstance(attachment.part, Mcp):
+            self.chooser.health[attachment.part.id].port(up, now)
+        outputs = [] if up else self._to_filled(self.neighbours.port_down(attachment))
+        self.chooser.refresh(now)
         return outputs
 
     def _link_up(self, link: inputs.LinkUp, now: float) -> list[Output]:

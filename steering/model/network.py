@@ -173,6 +173,7 @@ class Site:
     links: tuple[Link, ...] = ()  # static links; empty: discovered by LLDP
     switches: dict[str, int] = field(default_factory=dict)  # name -> datapath id
     discover: bool = True
+    link_ports: tuple[PortRef, ...] | None = None  # the only ports where links are discovered; None: anywhere
     aaa: Aaa = field(default_factory=Aaa)
     virtual: tuple[VirtualAddress, ...] = ()
     switch_certificates: dict[str, str] = field(default_factory=dict)  # a switch's name -> its certificate's

@@ -90,6 +90,7 @@ def _site(made: Plan) -> Site:
         switch_certificates=dict(file.switch_certificates),
         unknown_switches=file.unknown_switches == "allow",
         discover=made.discover,
+        link_ports=None if file.link_ports is None else tuple(port.ref for port in made.link_ports),
         aaa=file.aaa.compiled(),
         virtual=tuple(
             VirtualAddress(item.address, tuple(stable_id(name) for name in item.mcps), item.port)

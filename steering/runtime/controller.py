@@ -74,7 +74,9 @@ def _discovery(settings: Settings, site: Site) -> Discovery | None:
     if not site.discover:
         return None
     attachments = [waypoint.port for waypoint in waypoints(site)]
-    return Discovery(lldp_key(settings.state_dir), secrets.randbits(64), attachments)
+    return Discovery(
+        lldp_key(settings.state_dir), secrets.randbits(64), attachments, link_ports=site.link_ports
+    )
 
 
 def assemble(settings: Settings) -> Controller:

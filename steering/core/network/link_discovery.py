@@ -45,7 +45,9 @@ class Discovery:
     `attachments`: ports where hosts hang; nothing is announced there and nothing heard there is believed.
     `epoch`: 64 bits that no other run used. `interval`, `hold` and `orphan` are seconds: a link is lost after
     three intervals without a frame; while one of its switches is not connected to the controller, nothing
-    can be heard and the switches forward on, so it is kept for `orphan`.
+    can be heard and the switches forward on, so it is kept for `orphan`. `link_ports`: the only ports that may
+    have a link, None for all but attachments. Somebody who carries our frames between two other ports draws a link
+    that is not there; between these ports nobody but the operator has a wire.
     """
 
     def __init__(
@@ -57,10 +59,12 @@ class Discovery:
         interval: float = 1.0,
         hold: float = 3.0,
         orphan: float = 60.0,
+        link_ports: Collection[PortRef] | None = None,
     ) -> None:
         self._key = key
         self._epoch = epoch
         self._attachments = frozenset(attachments)
+        self._link_ports = None if link_ports is None else frozenset(link_ports)
         self.interval = interval
         self._hold = hold
         self._orphan = orphan
@@ -81,8 +85,9 @@ class Discovery:
         for link in self._touching(dpid):
             if any(end.dpid == dpid and end.port not in self._ports[dpid] for end in link):
                 changes += self._lose(link[0])
-            else:
-                # It could not be heard while away; the age counts from now.
+            elif self._links[link[0]].up:
+                # It could not be heard while away; the age counts from now. A link that was lost stays so until it
+                # is heard: its hold begins then.
                 self._links[link[0]].seen = now
         return changes
 
@@ -108,6 +113,9 @@ class Discovery:
     def _touching(self, dpid: int) -> list[tuple[PortRef, PortRef]]:
         return [(near, link.far) for near, link in self._links.items() if dpid in (near.dpid, link.far.dpid)]
 
+    def _may_have_link(self, ref: PortRef) -> bool:
+        return ref not in self._attachments and (self._link_ports is None or ref in self._link_ports)
+
     # ---- announcements -------------------------------------------------------------------------
 
     def announcements(self, now: float) -> Iterator[tuple[PortRef, bytes]]:
@@ -123,7 +131,7 @@ class Discovery:
             source = b"\x02" + (dpid & 0xFF_FFFF_FFFF).to_bytes(5, "big")
             for port in sorted(self._ports.get(dpid, ())):
                 ref = PortRef(dpid, port)
-                if ref not in self._attachments:
+                if self._may_have_link(ref):
                     yield ref, announce(self._key, Announcement(dpid, port, self._epoch, sequence), source)
 
     # ---- what is heard -------------------------------------------------------------------------
@@ -137,7 +145,7 @@ class Discovery:
         if said.epoch != self._epoch:
             return Rejection.FOREIGN
         near = PortRef(said.dpid, said.port)
-        if at in self._attachments or near in self._attachments or at == near:
+        if at == near or not (self._may_have_link(at) and self._may_have_link(near)):
             return Rejection.MISPLACED
         if at.port not in self._ports.get(at.dpid, ()) or near.port not in self._ports.get(near.dpid, ()):
             return Rejection.MISPLACED

@@ -13,9 +13,11 @@ from steering.core.network.switch import Switches
 from steering.core.outputs import Output
 from steering.core.part import NEVER, Part
 from steering.model.kept import Kept, KeptNetwork, Lost, Piece
-from steering.model.network import PortRef
+from steering.model.network import Link, PortRef
 
 REVERIFY = 10.0  # seconds a link of a switch that came back may stay unconfirmed
+FLAPPING = 10.0  # a declared link that was lost twice within so many seconds ...
+STEADY = 2.0  # ... counts again when its ports were up for so long
 
 
 class BelievedLinks(Part):
@@ -31,6 +33,10 @@ class BelievedLinks(Part):
         self._unconfirmed: dict[
             tuple[PortRef, PortRef], float
         ] = {}  # whose loss is not believed -> until when
+        # Of links that the site declares; at most as many as those.
+        self._lost: dict[Link, float] = {}  # when each was lost last
+        self._flapping: set[Link] = set()
+        self._returning: dict[Link, float] = {}  # when one that comes and goes counts again
 
     def up(self, a: PortRef, b: PortRef) -> None:
         """The direction a -> b was seen. An attachment is never a link, whatever arrives there."""
@@ -45,20 +51,51 @@ class BelievedLinks(Part):
             return False
         return self._graph.remove(a, b)
 
-    def port_up(self, port: PortRef) -> None:
-        """A port of a site that declares its links has its link again."""
-        for link in self._map.site.links:
-            if port in (link.a, link.b):
-                self.changed |= self._graph.add(link.a, link.b)
-                self.changed |= self._graph.add(link.b, link.a)
+    def port_up(self, port: PortRef, now: float) -> None:
+        """A port has its link again: where the site declares its links they count, as soon as both ends are up. One
+        that comes and goes waits until it is steady, so that nothing follows each of its turns."""
+        for link in self._declared(port):
+            if not self._is_up(link.a) or not self._is_up(link.b):
+                continue
+            if now - self._lost.get(link, -FLAPPING) < FLAPPING and link in self._flapping:
+                self._returning[link] = now + STEADY
+            else:
+                self._add(link)
 
-    def port_down(self, port: PortRef) -> bool:
+    def port_down(self, port: PortRef, now: float) -> bool:
         """A port lost its link: whatever leads over it is gone. True if there was something."""
+        for link in self._declared(port):
+            self._returning.pop(link, None)
+            if now - self._lost.get(link, -FLAPPING) < FLAPPING:
+                self._flapping.add(link)
+            else:
+                self._flapping.discard(link)
+            self._lost[link] = now
         gone = [self._graph.remove(a, b) for a, b in self._graph.links_at(port)]
         return any(gone)
 
+    def _declared(self, port: PortRef) -> list[Link]:
+        """The site's own links at a port; none where links are discovered."""
+        return [] if self._map.site.discover else [x for x in self._map.site.links if port in (x.a, x.b)]
+
+    def _is_up(self, port: PortRef) -> bool:
+        """What is known of a port; one that was never told of counts as up."""
+        switch = self._switches.get(port.dpid)
+        return switch is None or switch.ports.get(port.port, True)
+
+    def _add(self, link: Link) -> None:
+        self.changed |= self._graph.add(link.a, link.b)
+        self.changed |= self._graph.add(link.b, link.a)
+
     def switch_up(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
-        """A switch came (back), with these ports: from now on its links can be seen, or are down already."""
+        """A switch came (back), with these ports: from now on its links can be seen, or are down already. What its
+        ports did while it was away, nobody told."""
+        for number, up in ports.items():
+            port = PortRef(dpid, number)
+            if up:
+                self.port_up(port, now)
+            elif self._declared(port):
+                self.changed |= self.port_down(port, now)
         for pair in list(self._unconfirmed):
             ends = [end for end in pair if end.dpid == dpid]
             if any(not ports.get(end.port, True) for end in ends):
@@ -68,9 +105,13 @@ class BelievedLinks(Part):
                 self._unconfirmed[pair] = now + REVERIFY
 
     def due(self) -> float:
-        return min(self._unconfirmed.values(), default=NEVER)
+        return min((*self._unconfirmed.values(), *self._returning.values()), default=NEVER)
 
     def tick(self, now: float) -> list[Output]:
+        for link, steady in list(self._returning.items()):
+            if steady <= now:
+                del self._returning[link]
+                self._add(link)
         for pair, deadline in list(self._unconfirmed.items()):
             if deadline <= now:
                 del self._unconfirmed[pair]

@@ -117,6 +117,10 @@ def _ports(plan: Plan) -> Iterator[Problem]:
             elif port.ref in linked:
                 yield Problem(port.path, Code.LINK_PORT, f"port {port.written} is in two links")
             linked.add(port.ref)
+    for port in plan.link_ports:
+        if port.ref in taken:
+            message = f"port {port.written} may have a link and is the port of {taken[port.ref]}"
+            yield Problem(port.path, Code.LINK_PORT, message)
 
 
 def _reach(plan: Plan) -> Iterator[Problem]:

@@ -76,6 +76,7 @@ class Plan:
     file: SiteFile
     attachments: list[Attachment] = field(default_factory=list)
     links: list[PlacedLink] = field(default_factory=list)
+    link_ports: list[PlacedPort] = field(default_factory=list)
     virtual: list[tuple[int, VirtualAddressFile]] = field(
         default_factory=list
     )  # with their places in the file
@@ -103,6 +104,10 @@ def plan(file: SiteFile, numbers: dict[str, list[int]], lost: set[str]) -> Plan:
         ends = [_place(made, p, PortRole.CORE, (*path, "ports", i)) for i, p in enumerate(link.ports)]
         if ends[0] and ends[1]:
             made.links.append(PlacedLink(path, (ends[0], ends[1]), link.weight, link.capacity_mbit))
+    for number, written in enumerate(file.link_ports or []):
+        port = _place(made, written, PortRole.CORE, ("link_ports", number))
+        if port is not None:
+            made.link_ports.append(port)
     made.virtual = list(_numbered(file.virtual_addresses, numbers, "virtual_addresses"))
     return made
 

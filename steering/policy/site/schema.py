@@ -172,6 +172,8 @@ class SiteFile(Strict):
     unknown_switches: Literal["refuse", "allow"] = "refuse"
     links: Annotated[list[LinkFile], Field(max_length=10_000)] | None = None
     discover: bool | None = None
+    # The only ports where links are looked for and believed; without it any port that is no attachment.
+    link_ports: Annotated[list[SwitchPort], Field(min_length=1, max_length=20_000), Listed()] | None = None
     access_networks: Annotated[list[AccessNetworkFile], EmptyList, Items] = Field(default=[])
     gateways: Annotated[list[GatewayFile], EmptyList, Items] = Field(default=[])
     mcps: Annotated[list[McpFile], EmptyList, Items] = Field(default=[])

@@ -1,5 +1,7 @@
 """Links by authenticated announcements: found, aged, held down, and never drawn by somebody else."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ KEY = b"k" * 32
 A, B, C, HOST_PORT = PortRef(1, 2), PortRef(2, 2), PortRef(3, 1), PortRef(1, 1)
 
 
-def discovery(**timing: float) -> Discovery:
+def discovery(**timing: Any) -> Discovery:
     made = Discovery(KEY, 77, [HOST_PORT], **timing)
     made.switch_up(1, {1: True, 2: True, 3: False, 0xFFFFFFFE: True}, 0.0)
     made.switch_up(2, {2: True, 3: True}, 0.0)

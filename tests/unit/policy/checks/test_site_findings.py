@@ -115,6 +115,8 @@ CASES = [
     (Code.PORT_TAKEN, "port s1:1", put("access_networks", ports=["s1:1", "s1:1"])),
     (Code.LINK_PORT, "is the port of MCP 'core'", links("s1:9 s3:1", *STAR[1:])),
     (Code.LINK_PORT, "is in two links", links("s1:9 s3:11", "s2:9 s3:11", STAR[2])),
+    (Code.LINK_PORT, "may have a link and is the port of access network 'lte'", top(link_ports=["s1:9", "s1:1"])),
+    (Code.UNKNOWN_SWITCH, "no switch is called 'core'", top(link_ports=["core:1"])),
     (Code.LINK_LOOP, "leads back", links("s1:7 s1:8", *STAR)),
     (Code.MCP_PORTS, "either 'port' or 'ports'", put("mcps", port=None)),
     (Code.MCP_PORTS, "either", put("mcps", ports={"inside": "s3:2", "outside": "s3:3"})),
