@@ -16,7 +16,7 @@ SECONDS = 4.0
 BULK, CALLS = 5001, 5002
 CORE_BRANCH, CONTROLLER_BRANCH = "s2:3", "s2:4"
 # LLDP, and probes of the macro's neighbours: no transfer of ours is as small.
-IDLE_BYTES = 20_000
+IDLE_BYTES = 6_000
 POLICY = f"""\
 policy: 1
 rules:

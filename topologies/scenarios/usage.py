@@ -18,7 +18,7 @@ from topologies.networks.off_path import PLAN as OFF_PATH
 NATIVE, BACKUP, SINGLE, QUOTA = 5001, 5002, 5003, 5004
 QUOTA_BYTES = 5_000_000
 LTE_PORT = "s1:1"
-SLIPPED = 300_000  # bytes: what a subflow that is to wait may carry before its host has been told
+SLIPPED = 150_000  # bytes: what a subflow that is to wait may carry before its host has been told
 POLICY = f"""\
 policy: 1
 timers: {{sweep: 1}}

@@ -17,6 +17,7 @@ from steering.model.reservation import Became, Level, ReservationRequest, Standi
 from steering.model.rules import Table
 from steering.model.session import Refusal, SessionState
 from steering.wire.handshake import Kind
+from tests.support import reservation_lab
 from tests.support.live_session import Live
 from tests.support.proactive_lab import Ahead
 from tests.support.reservation_lab import MEGA, POLICY, ask, held, rate
@@ -33,7 +34,6 @@ from tests.support.sites import (
     steered,
 )
 from tests.support.switched import Lab
-from tests.unit.core.reservations import test_service as test_reserving
 
 CELLULAR = NetworkAccessType.CELLULAR
 
@@ -86,7 +86,7 @@ def reserved_rules(fill: FillSwitch) -> set[tuple]:
 
 @pytest.fixture
 def lab() -> Lab:
-    return Lab(test_reserving.site(), POLICY)
+    return Lab(reservation_lab.site(), POLICY)
 
 
 @pytest.mark.row("D-6.4g")
@@ -122,7 +122,7 @@ def test_without_what_was_kept_it_is_gone(lab: Lab) -> None:
 
 
 def test_leases_that_ended_meanwhile_and_sessions_that_are_over_are_not_revived(lab: Lab) -> None:
-    first, second = test_reserving.sessions(lab, 2)
+    first, second = reservation_lab.sessions(lab, 2)
     ask(lab, "short", rate(first, 1, lease=10))
     ask(lab, "over", rate(second, 1))
     told = kept(lab)
@@ -236,7 +236,7 @@ def test_without_what_was_kept_nothing_is_counted_twice() -> None:
 
 
 def test_a_subscribers_bytes_are_its_own_also_of_sessions_read_back() -> None:
-    live = Live(Terms(pooling=Pooling(quota_bytes=((CELLULAR, 1_000),))), subscribers=(test_reserving.ANNA,))
+    live = Live(Terms(pooling=Pooling(quota_bytes=((CELLULAR, 1_000),))), subscribers=(reservation_lab.ANNA,))
     live.sweep(lte=400)
     after = Next(live, kept(live), bytes_of={1: 400})
     after.up()
