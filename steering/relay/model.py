@@ -165,3 +165,14 @@ class NoSourceReason(StrEnum):
     POOL = "pool"  # every address, block or prefix is taken
     PORTS = "ports"  # every port of the subscriber's block is in use
     UNMAPPABLE = "unmappable"  # RFC 6296 has no translation for this address
+
+
+class RelayHealth(StrEnum):
+    """How a relay is, by its own word."""
+
+    UP = "up"
+    FULL = "full"
+    """As many sessions as it may have: one more is reset."""
+    STARVED = "starved"
+    """It has no descriptor or memory for whoever waits."""
+    STOPPING = "stopping"

@@ -22,10 +22,11 @@ ROOMS: dict[str, frozenset[str]] = {
         "kernel": "model log options",
         "addresses": "model options",
         "session": "model options loop kernel",
-        "controller": "model log options loop kernel session",
+        "controller": "model log counters options loop kernel session",
         "observe": "model counters options loop kernel addresses session controller",
         "descriptors": "model options session controller observe",
-        "relay": "model log counters options loop kernel addresses session controller observe descriptors",
+        "reception": "model log counters options loop kernel addresses session controller",
+        "relay": "model log counters options loop addresses session controller observe descriptors reception",
         "launch": "log options kernel session relay",
     }.items()
 }

@@ -27,7 +27,9 @@ class Asked:
             whose = ["--mcp", "core"] if role == "mcp" else ["--name", "cpe-1"]
             assert main(["token", "add", "--role", role, *whose, "--state-dir", state]) == 0
             file.write_text(capsys.readouterr().out.split()[-1])
+            file.chmod(0o600)
         (folder / "wrong").write_text("w" * 43)
+        (folder / "wrong").chmod(0o600)
 
     def relay(
         self, url: str = "", token: str = "device", ca: str = "ca.pem", *more: str

@@ -44,6 +44,7 @@ def way_to_controller(lab: Lab, name: str) -> list[str]:
         raise LabError(f"no token for {name}: {made.stderr.strip()}")
     file = lab.record.directory / f"{name}.token"
     file.write_text(json.loads(made.stdout)["token"])
+    file.chmod(0o600)  # a relay refuses a token that others can read
     host = lab.host(name)
     words = [str(host.pid), str(LISTEN), str(lab.controller.rest_port)]
     way = Running(

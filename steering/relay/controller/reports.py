@@ -1,4 +1,5 @@
-"""What a relay brings to its controller by itself: who has which shared address (N-5.6.7), and its slow servers (N-5.6.1d).
+"""What a relay brings to its controller by itself: its sessions, load and health (docs/relay-reports.rst), who has which
+shared address (N-5.6.7), and its slow servers (N-5.6.1d).
 
 One thread, apart from the relay's loop, which only puts things down here and never waits. While the controller is away
 what is to be told waits, up to a bound; what does not fit any more is counted and lost to the controller, not to the
@@ -15,8 +16,10 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from steering.relay.controller.session_ledger import SessionLedger
+from steering.relay.counters import RelayCounters
 from steering.relay.log import Log
-from steering.relay.model import ControllerAccess
+from steering.relay.model import ControllerAccess, RelayHealth
 
 Json = dict[str, Any]
 
@@ -24,9 +27,13 @@ BATCH = 500
 MOST_WAITING = 10_000
 GATHER_S = 0.2
 """What comes within so long goes in one request."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
+HEARTBEAT_S = 1.0
+"""Load and health are told so often, also when no session begins or ends: whoever is silent longer is not well."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 2.0
+"""Between attempts while the controller is away: what it missed reaches it so soon after it is back."""
 AGAIN_S = 60.0
-"""Slow servers are told again, since a controller keeps them in memory only."""
+"""Slow servers are told again, since a controller keeps them in memory only; and whoever did not take sessions at all is
+asked again."""
 TIMEOUT_S = 5.0
 STOP_S = 0.5
 """A relay that ends is to be gone within a second; what is not told by then is counted in its log."""
@@ -35,6 +42,10 @@ _NEVER = frozenset(
     {http.client.BAD_REQUEST, http.client.REQUEST_ENTITY_TOO_LARGE, http.client.UNPROCESSABLE_ENTITY}
 )
 """What a controller that answers so would answer again."""
+_NO_SESSIONS = frozenset({http.client.NOT_FOUND, http.client.METHOD_NOT_ALLOWED, http.client.NOT_IMPLEMENTED})
+"""What a controller answers that knows of no reports of sessions."""
+MOST_BATCHES = 64
+"""Of sessions in one turn; then mappings and slow servers have theirs."""
 
 
 class ReportRefused(Exception):
@@ -42,13 +53,33 @@ class ReportRefused(Exception):
 
     def __init__(self, status: int) -> None:
         super().__init__(f"it answers {status}")
+        self.status = status
         self.never = status in _NEVER
 
 
-class Reporter:
-    """`start`, then `stop`. `mapping` and `slow_servers` may be called from the relay's thread at any time."""
+def state_of(health: RelayHealth, counters: RelayCounters, most_sessions: int) -> Json:
+    """Load and health as a report has them; the counters count since the relay's start."""
+    return {
+        "health": health.value,
+        "load": round(min(1.0, counters.active / most_sessions), 3),
+        "sessions": counters.active,
+        "most_sessions": most_sessions,
+        "accepted": counters.accepted,
+        "fallback": counters.fallback,
+        "dial_failed": counters.dial_failed,
+        "refused": counters.refused_limit,
+    }
 
-    def __init__(self, options: ControllerAccess, log: Log, most: int = MOST_WAITING) -> None:
+
+class Reporter:
+    """`start`, then `stop`. `mapping`, `slow_servers` and `state` may be called from the relay's thread at any time.
+
+    With a `generation`, one word for this run of the relay, sessions are told: what `ledger` hears of them.
+    """
+
+    def __init__(
+        self, options: ControllerAccess, log: Log, generation: str = "", most: int = MOST_WAITING
+    ) -> None:
         self._options = options
         self._log = log
         self._most = most
@@ -59,10 +90,14 @@ class Reporter:
         self._lock = threading.Lock()
         self._work = threading.Event()
         self._over = threading.Event()
+        self.ledger = SessionLedger(generation, self._work.set) if generation else None
+        self._state: Json = {}
+        self._sessions_after = 0.0  # not before that: the controller does not take sessions
         self.reported = 0
         self.refused = 0
         self.dropped = 0
         self.failed = 0
+        self.sessions_refused = 0
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
 
     def start(self) -> None:
@@ -78,13 +113,21 @@ class Reporter:
             self._log.event("mappings not reported", count=len(self._lines))
 
     def counters(self) -> dict[str, int]:
-        """Mappings by what became of them, and requests that failed."""
-        return {
+        """Mappings and events of sessions by what became of them, and requests that failed."""
+        told = {
             "mappings_reported": self.reported,
             "mappings_refused": self.refused,
             "mappings_dropped": self.dropped,
             "reports_failed": self.failed,
         }
+        if self.ledger is not None:
+            told |= {
+                "session_events_reported": self.ledger.told,
+                "session_sets_reported": self.ledger.whole_sets,
+                "session_events_overflowed": self.ledger.overflowed,
+                "session_batches_refused": self.sessions_refused,
+            }
+        return told
 
     def mapping(self, line: Json) -> None:
         """A line of the mapping log. Where MOST_WAITING wait it is dropped: the older ones tell what it began with."""
@@ -102,6 +145,10 @@ class Reporter:
             self._slow = self._last_slow = told[-MOST_SLOW:]
         self._work.set()
 
+    def state(self, state: Json) -> None:
+        """Load and health now, as `state_of` makes them; they go with the next report of sessions."""
+        self._state = state
+
     # -- the thread -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -110,7 +157,7 @@ class Reporter:
         while not last:
             last = self._over.is_set()
             if not last:
-                self._work.wait(1.0)
+                self._work.wait(HEARTBEAT_S - GATHER_S)
             self._over.wait(GATHER_S)
             try:
                 self._tell()
@@ -124,6 +171,8 @@ class Reporter:
     def _tell(self) -> None:
         """All that waits. Raises what a connection raises, and ReportRefused; what was not told waits on."""
         self._work.clear()
+        if self.ledger is not None:
+            self._tell_sessions(self.ledger)
         self._tell_slow()
         while self._lines:
             with self._lock:
@@ -139,6 +188,32 @@ class Reporter:
             with self._lock:
                 for _ in batch:
                     self._lines.popleft()
+
+    def _tell_sessions(self, ledger: SessionLedger) -> None:
+        """All batches that wait, at least one: load and health go with it."""
+        if time.monotonic() < self._sessions_after and not self._over.is_set():
+            return
+        conflicts = 0
+        for _ in range(MOST_BATCHES):
+            try:
+                self._send("POST", "sessions", ledger.batch(self._state))
+            except ReportRefused as error:
+                if not (error.never or error.status in _NO_SESSIONS or error.status == http.client.CONFLICT):
+                    raise
+                self.sessions_refused += 1
+                ledger.start_over()
+                if error.status == http.client.CONFLICT and not conflicts:  # it lacks what came before
+                    conflicts += 1
+                    continue
+                if error.status != http.client.CONFLICT:
+                    self._sessions_after = time.monotonic() + AGAIN_S
+                self._log.peer_event("sessions refused", reason=str(error))
+                return
+            else:
+                ledger.accepted()
+                if not ledger.waiting:
+                    return
+        self._work.set()
 
     def _tell_slow(self) -> None:
         with self._lock:

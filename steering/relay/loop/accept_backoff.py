@@ -35,6 +35,11 @@ class AcceptBackoff:
         self._last, self._until = now, now + PAUSE_S
         return True
 
+    @property
+    def active(self) -> bool:
+        """Whether the listeners are left alone now."""
+        return self._until != inf
+
     def ends(self, now: float) -> bool:
         """Once after each pause: the listeners are to be watched again."""
         if now < self._until:

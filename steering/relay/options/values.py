@@ -3,10 +3,11 @@
 Every refusal is one line that names the option and the value (`OptionError`).
 """
 
+import os
+import stat
 from collections.abc import Sequence
 from enum import StrEnum
 from ipaddress import ip_network
-from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ MAX_PORTS = 1024
 
 
 MAX_PREFIXES = 1024
+MAX_TOKEN = 4096
 
 
 IFACE_NAME_MAX = 15
@@ -129,14 +131,31 @@ def parse_agent(
 
 
 def read_token(file: str) -> str:
-    """The bearer token that a file holds. Raises OptionError."""
+    """The bearer token that a file holds. Raises OptionError, also where others than owner and group can read it.
+
+    Whoever can read a token is an MCP, or a device, to the controller. What is no plain file is not waited for.
+    """
     try:
-        secret = Path(file).read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as error:
+        secret = _private_text(file)
+    except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"--token-file {file}: {getattr(error, 'strerror', None) or 'no text'}") from None
-    if not secret or any(not "!" <= c <= "~" for c in secret):
+    if not secret or len(secret) > MAX_TOKEN or any(not "!" <= c <= "~" for c in secret):
         raise OptionError(f"--token-file {file}: it holds no token")
     return secret
+
+
+def _private_text(file: str) -> str:
+    """Raises OSError, UnicodeDecodeError and OptionError."""
+    opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(opened)
+        if not stat.S_ISREG(found.st_mode):
+            raise OptionError(f"--token-file {file}: it is no file")
+        if found.st_mode & (stat.S_IRWXO | stat.S_IWGRP):
+            raise OptionError(f"--token-file {file}: others can read or change it: chmod 600 it")
+        return os.read(opened, MAX_TOKEN + 1).decode("ascii").strip()
+    finally:
+        os.close(opened)
 
 
 def parse_choice(option: str, value: str, choices: type[Choice]) -> Choice:

@@ -73,10 +73,14 @@ Told = Callable[[Endpoint, Endpoint, socket.socket, Preface, bytes], None]
 
 
 class PrefaceQueue:
-    """Connections whose preface is not complete. `drop` is told (client, reason) of each that never was."""
+    """Connections whose preface is not complete. `drop` is told (client, connection, reason) of each that never was."""
 
     def __init__(
-        self, poller: Poller, terms: ExplicitTerms, told: Told, drop: Callable[[Endpoint, str], None]
+        self,
+        poller: Poller,
+        terms: ExplicitTerms,
+        told: Told,
+        drop: Callable[[Endpoint, socket.socket, str], None],
     ) -> None:
         self._poller = poller
         self._terms = terms
@@ -115,7 +119,7 @@ class PrefaceQueue:
         if last:
             say_last(talk.sock, last)
         self._poller.close_later(talk.sock)
-        self._drop(talk.client, reason)
+        self._drop(talk.client, talk.sock, reason)
 
     def hand_over(self, talk: "_Conversation", destination: Endpoint, early: bytes) -> None:
         """The preface is complete."""

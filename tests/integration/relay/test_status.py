@@ -54,6 +54,7 @@ def test_counters_are_scraped_and_mappings_reported_while_it_serves(
     desk = Desk(tmp_path)
     token = tmp_path / "mcp-token"
     token.write_text(token_of("mcp"))
+    token.chmod(0o600)
     with lab.inside("mcp"):
         server = make_server("127.0.0.1", 0, desk.application, Threaded, QuietHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

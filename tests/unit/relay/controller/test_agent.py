@@ -184,6 +184,7 @@ def test_hostile_events_end_the_stream(data):
 def test_options(tmp_path):
     token = tmp_path / "token"
     token.write_text("abc\n")
+    token.chmod(0o600)
     options = parse_agent("https://ctl:8443", "core", str(token), None)
     assert options == ControllerAccess("https://ctl:8443", "core", "abc", None)
     assert "abc" not in repr(options)

@@ -178,6 +178,7 @@ def options(*words: str) -> Any:
 def test_with_bindings_joins_are_the_kernels_own(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("t" * 40)
+    file.chmod(0o600)
     managed = ("--controller", "http://127.0.0.1:1", "--mcp", "core", "--token-file", str(file))
     plain, bound = options(*managed), options(*managed, "--bindings")
     assert plain.agent is not None and plain.inbound is None and "add_addr" not in limits(plain)

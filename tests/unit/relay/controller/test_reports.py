@@ -3,7 +3,7 @@
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -24,20 +24,14 @@ from tests.support.mapping_desk import ANNA, NOW, Desk, line
 from tests.support.relay_options import options
 from tests.support.relay_sources import SERVER, shared
 from tests.support.rest_server import serve
+from tests.support.waiting import wait_for
 
 Json = dict[str, Any]
 
 
-def wait_for(what: Callable[[], object], seconds: float = 10.0) -> None:
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "did not come true in time"
-        time.sleep(0.02)
-
-
 def reporter(url: str, token: str | None = None, most: int = 10_000) -> Reporter:
     agent = ControllerAccess(url, "core", token or token_of("mcp"), None)
-    return Reporter(agent, Log(True, False, io.StringIO()), most)
+    return Reporter(agent, Log(True, False, io.StringIO()), most=most)
 
 
 @pytest.fixture

@@ -102,6 +102,7 @@ def test_a_controller_that_manages_paths_leaves_no_kernel_to_announce(
 ) -> None:
     token = tmp_path / "token"
     token.write_text("x" * 40)
+    token.chmod(0o600)
     given = ["--source-mode", "transparent", "--port", "80", "--advertise", "10.8.0.2"]
     given += ["--controller", "http://127.0.0.1:1", "--mcp", "core", "--token-file", str(token)]
     assert main(["relay", *given]) == 2

@@ -30,7 +30,7 @@ class Bench:
             self.poller,
             ExplicitTerms(lambda destination: True),
             lambda client, to, sock, preface, early: self.told.append((to, sock, preface, early)),
-            lambda client, reason: self.dropped.append(reason),
+            lambda client, sock, reason: self.dropped.append(reason),
         )
 
     def accept(

@@ -1,0 +1,355 @@
+"""Hosts' connections taken in: who may be served, the server leg of each, and the sessions until they end."""
+
+import contextlib
+import errno
+import socket
+import time
+from collections import deque
+from functools import partial
+
+from steering.relay.addresses.mapping_log import MappingJournal
+from steering.relay.addresses.source_pools import NoSource, SourceBinding, SourcePools
+from steering.relay.controller.session_ledger import SessionLedger
+from steering.relay.counters import RelayCounters
+from steering.relay.kernel.dscp import CodePoints
+from steering.relay.kernel.sockets import (
+    endpoints,
+    is_local,
+    mptcp_info,
+    name_of,
+    prepare_leg,
+    reset_on_close,
+)
+from steering.relay.log import Log
+from steering.relay.loop.accept_backoff import AcceptBackoff
+from steering.relay.loop.poller import Poller
+from steering.relay.model import Endpoint, ExplicitProtocol, RelayHealth, ServerLeg
+from steering.relay.options.relay_options import RelayOptions
+from steering.relay.session.dialler import Dialler, dial_own
+from steering.relay.session.explicit_client import ClientConversation, conversation_with
+from steering.relay.session.explicit_server import ExplicitTerms, Preface
+from steering.relay.session.ident import IdentClient
+from steering.relay.session.listeners import Listeners
+from steering.relay.session.preface_queue import PrefaceQueue, say_last
+from steering.relay.session.relay_session import RelaySession, SessionEnd
+from steering.relay.session.server_legs import ServerLegs
+
+ACCEPTS_PER_EVENT = 64
+REFUSED = "refused"
+"""How a connection ended that never became a session, for the controller; else it is a SessionEnd."""
+
+
+class Reception:
+    """`open`, `watch`, `expire` now and then, `close`. `ledger`: what the controller is told of sessions, if it is."""
+
+    def __init__(
+        self,
+        options: RelayOptions,
+        log: Log,
+        dial: Dialler,
+        poller: Poller,
+        counters: RelayCounters,
+        sources: SourcePools,
+        mapping_log: MappingJournal,
+        ledger: SessionLedger | None = None,
+    ) -> None:
+        self.options = options
+        self.log = log
+        self.counters = counters
+        self.legs = ServerLegs(options.server_leg, options.offering)
+        self.ident = IdentClient(poller, options.ident) if options.ident else None
+        self.listeners = Listeners(poller)
+        self.sessions: dict[RelaySession, SourceBinding | None] = {}  # None: the MCP's own address
+        self._dial = dial
+        self._poller = poller
+        self._sources = sources
+        self._mapping_log = mapping_log
+        self._ledger = ledger
+        self._entries: dict[socket.socket, int] = {}  # ids in the ledger by the host's connection
+        self._dialling: deque[tuple[float, RelaySession]] = deque()
+        self._code_points = CodePoints()
+        self._backoff = AcceptBackoff("hosts", counters, log)
+        terms = ExplicitTerms(
+            self._is_service, options.cookie_secret, options.users, options.server_leg is ServerLeg.MPTCP
+        )
+        self._prefaces = PrefaceQueue(poller, terms, self._explicit, self._no_preface)
+
+    def open(self) -> None:
+        """Listen, so that whoever comes waits. Raises PlatformError or OSError; `close` is due also then."""
+        self.listeners.open(self.options)
+
+    def watch(self) -> None:
+        """Take in who waits, from now on."""
+        self.listeners.watch(self._on_accept)
+
+    def expire(self, now: float) -> None:
+        """End what took too long: dials, prefaces, questions who a host is. Listen again after a pause."""
+        while self._dialling:
+            deadline, session = self._dialling[0]
+            if session.dialling and session.end is None:
+                if deadline > now:
+                    break
+                session.fail(errno.ETIMEDOUT, f"no answer in {self.options.dial_timeout:g} s")
+            self._dialling.popleft()
+        self._prefaces.expire(now)
+        if self.ident is not None:
+            self.ident.expire(now)
+        if self._backoff.ends(now):
+            self.watch()
+
+    def close(self) -> int:
+        """Stop listening and reset every live session; how many there were."""
+        self.listeners.close()
+        self._prefaces.close()
+        if self.ident is not None:
+            self.ident.close()
+        live = len(self.sessions)
+        for session in list(self.sessions):
+            session.abort(SessionEnd.STOPPED, "relay stopped")
+        return live
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more session may begin."""
+        return len(self.sessions) < self.options.max_sessions
+
+    @property
+    def health(self) -> RelayHealth:
+        """As whoever steers hosts here wants to know it."""
+        if self._backoff.active:
+            return RelayHealth.STARVED
+        return RelayHealth.UP if self.has_room else RelayHealth.FULL
+
+    # -- what the controller hears ----------------------------------------------------------------------------------
+
+    def _note(self, accepted: socket.socket, client: Endpoint, server: Endpoint) -> None:
+        """Whatever becomes of it, the network has seen this connection stand: the controller hears of it."""
+        if self._ledger is not None:
+            info = mptcp_info(accepted)
+            token = None if info is None else info.token
+            self._entries[accepted] = self._ledger.begin(token, client, server, time.time())
+
+    def _note_end(self, accepted: socket.socket, how: str) -> None:
+        number = self._entries.pop(accepted, None)
+        if number is not None and self._ledger is not None:
+            self._ledger.end(number, how, time.time())
+
+    def _drop(self, accepted: socket.socket) -> None:
+        self._note_end(accepted, REFUSED)
+        accepted.close()
+
+    # -- accepting --------------------------------------------------------------------------------------------------
+
+    def _on_accept(self, sock: socket.socket, _events: int) -> None:
+        for _ in range(ACCEPTS_PER_EVENT):
+            try:
+                accepted, _peer = sock.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.counters.accept_failed += 1
+                if self._backoff.begins(error, time.monotonic()):
+                    self.listeners.leave()
+                    return
+                continue
+            try:
+                self._admit(accepted, sock)
+            except OSError as error:  # the host was gone before we looked
+                self.counters.accept_failed += 1
+                self.log.peer_event("accept failed", reason=error.strerror)
+                self._drop(accepted)
+
+    def _admit(self, accepted: socket.socket, came_to: socket.socket) -> None:
+        reset_on_close(accepted)
+        counters = self.counters
+        counters.accepted += 1
+        client, server = endpoints(accepted)
+        self._note(accepted, client, server)
+        server = self.listeners.server(came_to, server)
+        inner = self.options.source.behind_nat64(server.address)
+        if inner is not None:
+            server = Endpoint(inner, server.port)
+        protocol = self.listeners.protocol(came_to)
+        held = len(self._prefaces) + (0 if self.ident is None else len(self.ident))
+        if len(self.sessions) + held >= self.options.max_sessions:
+            counters.refused_limit += 1
+            self.log.peer_event("refused", reason="max-sessions", client=client, server=server)
+            self._drop(accepted)
+            return
+        if protocol is None and not self._is_service(server):
+            counters.refused_destination += 1
+            self.log.peer_event("refused", reason="not a service address", client=client, server=server)
+            self._drop(accepted)
+            return
+        prepare_leg(accepted)
+        if self.ident is None:
+            self._take(client, server, accepted, protocol)
+            return
+        told = partial(self._identified, client, server, accepted, protocol)
+        self.ident.ask(client, server.port, told, time.monotonic())
+
+    def _identified(
+        self,
+        client: Endpoint,
+        server: Endpoint,
+        accepted: socket.socket,
+        protocol: ExplicitProtocol | None,
+        may: bool,
+    ) -> None:
+        if may:
+            self._take(client, server, accepted, protocol)
+            return
+        self.counters.refused_ident += 1
+        self.log.peer_event("refused", reason="ident", client=client, server=server)
+        self._drop(accepted)
+
+    def _take(
+        self, client: Endpoint, server: Endpoint, accepted: socket.socket, protocol: ExplicitProtocol | None
+    ) -> None:
+        """A host that may be served: its server is dialled, or it says first which."""
+        if protocol is not None:
+            self._prefaces.add(protocol, client, accepted, time.monotonic())
+            return
+        try:
+            via = self.options.via
+            if via:  # an uplink's own address, of the MCP's family, whatever the host's
+                leg = self.legs.towards(via.mcp.address, time.monotonic())
+                dialled, binding = self._dial(client, via.mcp, leg), None
+            else:
+                dialled, binding = self._dial_as_told(client, server)
+        except OSError as error:
+            self._not_dialled(client, server, error)
+            self._drop(accepted)
+            return
+        talk = conversation_with(via, server) if via else None
+        self.start(client, server, accepted, dialled, binding, conversation=talk)
+
+    def _dial_as_told(self, client: Endpoint, server: Endpoint) -> tuple[socket.socket, SourceBinding]:
+        """The server leg from where the source mode says. Raises OSError, NoSource among them."""
+        binding = self._sources.bind(client, server, time.time())
+        try:
+            leg = self.legs.towards(server.address, time.monotonic())
+            dialled = self._dial(Endpoint(binding.address, binding.port), server, leg)
+        except OSError:
+            self._sources.release(binding, time.time())
+            raise
+        if self.options.log_destinations and binding.mapping is not None:
+            self._mapping_log.session(binding.mapping, binding.port, str(server), time.time())
+        return dialled, binding
+
+    def _not_dialled(self, client: Endpoint, server: Endpoint, error: OSError) -> None:
+        if isinstance(error, NoSource):
+            self.counters.refuse_source(error.reason)
+        else:
+            self.counters.dial_failed += 1
+        self.log.peer_event("dial failed", client=client, server=server, reason=error.strerror)
+
+    def _is_service(self, server: Endpoint) -> bool:
+        """The relay never dials itself, and only what it was put in front of."""
+        if self.options.prefixes and not self.options.covers(server.address):
+            return False
+        return not self.options.source.owns(server.address) and not is_local(server.address)
+
+    def _explicit(
+        self, client: Endpoint, server: Endpoint, accepted: socket.socket, preface: Preface, early: bytes
+    ) -> None:
+        """A host said where to (N-5.2.1b)."""
+        self.counters.explicit += 1
+        binding = None
+        try:
+            if self._sources.gives(server.address):
+                dialled, binding = self._dial_as_told(client, server)
+            else:
+                dialled = dial_own(self.legs.towards(server.address, time.monotonic()), server)
+        except OSError as error:
+            self._not_dialled(client, server, error)
+            say_last(accepted, preface.failed(error.errno or 0))
+            self._note_end(accepted, SessionEnd.DIAL_FAILED.value)
+            self._poller.close_later(accepted)
+            return
+        self.start(client, server, accepted, dialled, binding, preface, early)
+
+    def _no_preface(self, client: Endpoint, accepted: socket.socket, reason: str) -> None:
+        self._note_end(accepted, REFUSED)
+        self.counters.preface_refused += 1
+        self.log.peer_event("preface refused", client=client, reason=reason)
+
+    def start(
+        self,
+        client: Endpoint,
+        server: Endpoint,
+        accepted: socket.socket,
+        dialled: socket.socket,
+        binding: SourceBinding | None = None,
+        preface: Preface | None = None,
+        early: bytes = b"",
+        conversation: ClientConversation | None = None,
+    ) -> None:
+        """A session between a host's connection and a dialled server; both are closed with it."""
+        if self.options.dscp is not None:
+            with contextlib.suppress(OSError):  # a leg that is gone already carries nothing over
+                self._code_points.put(accepted, dialled)
+        now = time.monotonic()
+        session = RelaySession(
+            self._poller,
+            client,
+            server,
+            accepted,
+            dialled,
+            now,
+            self._on_end,
+            preface,
+            early,
+            self._on_up,
+            conversation,
+        )
+        self.sessions[session] = binding
+        self._dialling.append((now + self.options.dial_timeout, session))
+        self.counters.active += 1
+        if session.token is None:
+            self.counters.fallback += 1
+        if self.log.verbose:
+            token = None if session.token is None else f"{session.token:08x}"
+            self.log.peer_event("session", client=client, server=server, token=token)
+
+    def _on_up(self, session: RelaySession) -> None:
+        now = time.monotonic()
+        took = now - session.started
+        if self.legs.connected(session.server.address, session.server_leg.sock, took, now):
+            self.log.peer_event("slow with MPTCP", server=session.server, seconds=f"{took:.2f}")
+        if self._ledger is not None and session.client_leg.sock not in self._entries:
+            self._note_device(self._ledger, session)
+
+    def _note_device(self, ledger: SessionLedger, session: RelaySession) -> None:
+        """A port kept for a device (N-5.2.1e): who knocked is nobody's M-session, what the device answered is one."""
+        info = mptcp_info(session.server_leg.sock)
+        if info is not None:
+            own = name_of(session.server_leg.sock)
+            self._entries[session.client_leg.sock] = ledger.begin(
+                info.token, session.server, own, time.time()
+            )
+
+    def _on_end(self, session: RelaySession, end: SessionEnd, reason: str) -> None:
+        binding = self.sessions.pop(session, None)
+        self._note_end(session.client_leg.sock, end.value)
+        if binding is not None:
+            self._sources.release(binding, time.time())
+        counters = self.counters
+        counters.active -= 1
+        counters.bytes_up += session.client_leg.received
+        counters.bytes_down += session.server_leg.received
+        if end is SessionEnd.ORDERLY:
+            counters.ended_orderly += 1
+        elif end is SessionEnd.DIAL_FAILED:
+            counters.dial_failed += 1
+            self.log.peer_event("dial failed", client=session.client, server=session.server, reason=reason)
+        else:
+            counters.ended_reset += 1
+        if self.log.verbose and end is not SessionEnd.DIAL_FAILED:
+            self.log.peer_event(
+                "session ended",
+                client=session.client,
+                server=session.server,
+                how=end.value,
+                reason=reason or None,
+            )

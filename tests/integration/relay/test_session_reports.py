@@ -1,0 +1,84 @@
+"""A relay's reports of sessions on a real kernel: the tokens are those that joins carry, and nothing stays behind."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.relay_lab import Echo, Lab, RelayProcess, wait_for
+from tests.support.session_reports import ReportServer
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    built = Lab(tmp_path)
+    yield built
+    built.close()
+
+
+@pytest.fixture
+def controller(lab: Lab) -> Iterator[ReportServer]:
+    with lab.inside("mcp"):
+        made = ReportServer()
+    with made:
+        yield made
+
+
+def relay_of(lab: Lab, controller: ReportServer, tmp_path: Path) -> RelayProcess:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    token.chmod(0o600)
+    return lab.relay(
+        "--controller", controller.url, "--mcp", "core", "--token-file", str(token),
+        prefixes=("10.9.0.0/24",),
+    )  # fmt: skip
+
+
+def tokens(controller: ReportServer) -> set[str | None]:
+    return {row["token"] for row in controller.sessions.live.values()}
+
+
+def test_sessions_are_reported_by_the_token_of_joins_and_their_ends_within_a_second(
+    lab: Lab, controller: ReportServer, tmp_path: Path
+) -> None:
+    relay = relay_of(lab, controller, tmp_path)
+    echo = Echo(lab, 4)
+    with lab.connect(4) as host:
+        host.sendall(b"x")
+        (row,) = wait_for(lambda: list(controller.sessions.live.values()))
+        assert row["token"] == relay.status()["sessions"][0]["token"] and row["token"]
+        assert host.recv(1) == b"x"
+        assert (row["client"], row["server"]) == ([*host.getsockname()[:2]], ["10.9.0.2", 5201])
+    wait_for(lambda: not controller.sessions.live, 2.0)
+    assert controller.sessions.ended[-1]["how"] == "orderly"
+    lab.connect(4, protocol=socket.IPPROTO_TCP).close()  # plain TCP has no token, and is told too
+    wait_for(lambda: len(controller.sessions.ended) == 2)
+    assert controller.sessions.ended[-1]["token"] is None
+    echo.close()
+
+
+def test_a_server_that_cannot_be_reached_leaves_no_session_behind(
+    lab: Lab, controller: ReportServer, tmp_path: Path
+) -> None:
+    relay_of(lab, controller, tmp_path)
+    wait_for(lambda: controller.batches)
+    host = lab.connect(4)  # the relay answers for a server where nobody listens
+    wait_for(lambda: controller.sessions.ended)
+    assert controller.sessions.ended[0]["how"] == "dial_failed" and not controller.sessions.live
+    host.close()
+
+
+def test_what_lived_in_a_killed_relay_is_over_once_the_next_one_reports(
+    lab: Lab, controller: ReportServer, tmp_path: Path
+) -> None:
+    first = relay_of(lab, controller, tmp_path)
+    echo = Echo(lab, 4)
+    host = lab.connect(4)
+    wait_for(lambda: controller.sessions.live)
+    first.kill()
+    assert controller.sessions.live
+    relay_of(lab, controller, tmp_path)
+    wait_for(lambda: not controller.sessions.live)
+    host.close()
+    echo.close()
