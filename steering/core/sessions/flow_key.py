@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from steering.model.session import NO_FLOW, FlowKey
 
+__all__ = ["NO_FLOW", "FlowKey", "FlowParts", "family_of", "flow_key", "parts_of", "source_of", "split"]
+
 _pack_ports = Struct("!HH").pack
 _IPV4, _IPV6 = Struct("!4s4sHH"), Struct("!16s16sHH")
 _unpack4, _unpack6 = _IPV4.unpack, _IPV6.unpack
-_new = (
-    tuple.__new__
-)  # of a NamedTuple, without its own constructor's call: every entry of a handshake is made of it
+_IS_IPV4, _IS_IPV6 = (4,), (6,)
+_new = tuple.__new__  # of a NamedTuple, without its own constructor's call
 
 
 class FlowParts(NamedTuple):
@@ -30,8 +31,6 @@ class FlowParts(NamedTuple):
 
 _NO_PARTS = FlowParts(0, b"", b"", 0, 0)
 
-__all__ = ["NO_FLOW", "FlowKey", "FlowParts", "family_of", "flow_key", "parts_of", "source_of"]
-
 
 def flow_key(src: bytes, dst: bytes, sport: int, dport: int) -> FlowKey:
     """The key of a flow that leaves `src`. Both addresses are of one family."""
@@ -41,10 +40,13 @@ def flow_key(src: bytes, dst: bytes, sport: int, dport: int) -> FlowKey:
 
 def parts_of(key: FlowKey) -> FlowParts:
     """A key's parts; those of NO_FLOW are empty. Raises struct.error for any other length than a key has."""
-    size = len(key)
-    if size == 12:
-        return _new(FlowParts, (4, *_unpack4(key)))
-    return _new(FlowParts, (6, *_unpack6(key))) if size else _NO_PARTS
+    return _new(FlowParts, split(key)) if key else _NO_PARTS
+
+
+def split(key: FlowKey) -> tuple[int, bytes, bytes, int, int]:
+    """The same five parts without names, for what every handshake makes: entries. Not for NO_FLOW."""
+    # A display with a star in it, (4, *parts), takes twice as long.
+    return _IS_IPV4 + _unpack4(key) if len(key) == 12 else _IS_IPV6 + _unpack6(key)
 
 
 def source_of(key: FlowKey) -> bytes:

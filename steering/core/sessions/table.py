@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from steering.core.selection.quotas import Key, Ledger
-from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, source_of
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, source_of, split
 from steering.core.sessions.session_keys import Secrets
 from steering.model.decision import Ruling
 from steering.model.network import PortRole
@@ -120,16 +120,17 @@ class Session:
         waypoint = subflow.waypoint
         if not waypoint:
             return None
+        family, src, dst, sport, dport = split(subflow.key)
         return _new(Entry, (
-            subflow.dpid, subflow.role, *parts_of(subflow.key),
-            waypoint, 0, self.cookie(subflow.kind), subflow.watch,
+            subflow.dpid, subflow.role, family, src, dst, sport, dport, waypoint, 0,
+            self.cookie(subflow.kind), subflow.watch,
         ))  # fmt: skip
 
     def return_entries(self, role: int) -> list[Entry]:
         """The server leg's entries: the initial subflow's 5-tuple reversed, at the gateways."""
         if not self.returns:
             return []
-        family, src, dst, sport, dport = parts_of(self.first)
+        family, src, dst, sport, dport = split(self.first)
         cookie = self.cookie(RETURN)
         watch = NOTHING
         if self.reverse:
@@ -156,7 +157,7 @@ class Session:
 
     def _first_entries(self, subflow: Subflow, gateway_role: int) -> list[Entry]:
         """The same for a session of one subflow, which every session is when it begins: one pass."""
-        flow = family, src, dst, sport, dport = parts_of(self.first)
+        family, src, dst, sport, dport = split(self.first)
         cookie = self.cookie(INITIAL)
         returned = cookie | _RETURN
         found = [
@@ -164,7 +165,7 @@ class Session:
             for dpid, waypoint in self.returns
         ]
         found.append(_new(Entry, (
-            subflow.dpid, subflow.role, *flow, subflow.waypoint, 0, cookie, subflow.watch,
+            subflow.dpid, subflow.role, family, src, dst, sport, dport, subflow.waypoint, 0, cookie, subflow.watch,
         )))  # fmt: skip
         return found
 
