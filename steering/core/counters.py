@@ -82,6 +82,7 @@ class Counters:
         "reservations_refused",
         "not_restored",
         "floods",
+        "session_events_refused",
     )
 
     def __init__(self) -> None:
@@ -91,6 +92,8 @@ class Counters:
         self.aborts: Counter[Abort] = Counter()
         self.refusals: Counter[Refusal] = Counter()
         self.authorisations: Counter[tuple[str, str]] = Counter()  # by authoriser and outcome
+        # By state and event: what cannot happen to a session as it is (core.sessions.transitions).
+        self.session_events_refused: Counter[tuple[str, str]] = Counter()
         self.floods = 0
         self.sessions_started = 0
         self.sessions_ended = 0

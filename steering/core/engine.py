@@ -78,14 +78,17 @@ class Engine:
             self.old_paths.labels_out_of, Mechanism.RESERVATIONS in off,
         )  # fmt: skip
         self.preferring = self.pinning.preferring
-        self.recovery = Recovery(self.map, self.pinning.table, self.counters, Mechanism.READ_BACK in off)
+        self.recovery = Recovery(
+            self.map, self.pinning.table, self.pinning.life, self.counters, Mechanism.READ_BACK in off
+        )
         self.pinning.recovering = True
         self._recover_until = NEVER
         self._unread = set(self.map.switches)
         self.floods = Floods(self.map, policy, self.counters, Mechanism.FLOOD_METERS in off)
         self.kept_sessions = KeptSessions(
-            self.map, self.pinning.table, self.pinning.proactive, self.pinning.answered, self.counters
-        )
+            self.map, self.pinning.table, self.pinning.life, self.pinning.proactive, self.pinning.answered,
+            self.counters,
+        )  # fmt: skip
         self._sweep = 0.0
         # The one place where a part is registered. All that happens is told in this order.
         self.parts = Parts(

@@ -24,7 +24,8 @@ from steering.core.pipeline.ingress_guard import match
 from steering.core.reservations.record import Leg, legs_of_session
 from steering.core.reservations.rules import five_tuple
 from steering.core.sessions.flow_key import FlowKey, parts_of
-from steering.core.sessions.table import Session, SessionTable
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
 from steering.model.network import PortRef
 from steering.model.rules import (
     OLD_PATH_PRIORITY,

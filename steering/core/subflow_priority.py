@@ -22,7 +22,8 @@ from steering.core.part import Part
 from steering.core.selection.chooser import FOREIGN, Asked, Chooser
 from steering.core.selection.rulebook import Answer
 from steering.core.sessions.flow_key import FlowKey, flow_key
-from steering.core.sessions.table import BOTH_FINS, Session, SessionTable, Subflow
+from steering.core.sessions.records import BOTH_FINS, Session, Subflow
+from steering.core.sessions.table import SessionTable
 from steering.core.sessions.token_owners import not_allowed
 from steering.model.kept import Kept, KeptUsage, KeptUse, Lost, Piece
 from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
@@ -163,9 +164,7 @@ class Preferring(Part):
             subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
             if subflow is None or subflow.kind is EntryKind.RETURN or entry.role != subflow.role:
                 continue
-            moved = size - subflow.bytes if size >= subflow.bytes else size
-            subflow.bytes = size
-            if moved:
+            if moved := subflow.count_bytes(size):
                 self._spend(subflow, moved)
 
     def _spend(self, subflow: Subflow, moved: int) -> None:
@@ -214,7 +213,7 @@ class Preferring(Part):
         for key, size in self._counted_before.items():
             subflow = self._table.flows.get(key)
             if subflow is not None and size < subflow.bytes:
-                subflow.bytes = size
+                subflow.count_bytes(size)
         self._counted_before = {}
         return []
 
@@ -378,7 +377,7 @@ class Preferring(Part):
         found = []
         for subflow, wish in self.wishes(session):
             if wish != subflow.wish:
-                subflow.wish = wish
+                subflow.tell(wish)
                 found.append(self.intent(subflow))
         return found
 

@@ -13,12 +13,14 @@ from statistics import median
 from time import perf_counter_ns
 from typing import Any
 
+from steering.core.counters import Counters
 from steering.core.engine import Engine
 from steering.core.inputs import EntriesRead, NeighbourSeen, SwitchUp, SynAckSeen, SynSeen
 from steering.core.sessions.flow_key import flow_key
-from steering.core.sessions.table import SessionTable, Subflow
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.transitions import Beginning, Event, SessionLife
 from steering.model.policy import Limits, Policy, Timers
-from steering.model.session import EntryKind, SessionState
+from steering.model.session import EntryKind
 from steering.policy.site_file import parse_site
 from steering.wire.handshake import Handshake, Kind
 from tests.bench import network
@@ -105,16 +107,17 @@ def bytes_per_session(sessions: int) -> dict[str, Any]:
 def lookups(sessions: int) -> dict[str, Any]:
     """Random look-ups by token and by flow."""
     table = SessionTable(Limits(sessions=sessions, half_open=sessions), [1])
+    life = SessionLife(table, Counters())
     chance = random.Random(7)
     gc.disable()
     keys, tokens = [], []
     for number in range(sessions):
-        session = table.create(1, None, 0.0)
+        session = life.begin(Beginning.SYN_STEERED, 1, None, 0.0)
         key = flow_key(number.to_bytes(4, "big"), b"\n\t\0\2", 40000, 443)
-        table.add_subflow(Subflow(session, EntryKind.INITIAL, key, 1, 1, 1, number))
+        table.begin_subflow(session, EntryKind.INITIAL, key, 1, 1, 1, number, 0.0)
         token = chance.getrandbits(32)
         table.learn(session, token)
-        table.settle(session, SessionState.ESTABLISHED)
+        life.happened(session, Event.KEY_SEEN)
         keys.append(key)
         tokens.append(token)
     asked_tokens = [chance.choice(tokens) for _ in range(100_000)]

@@ -206,6 +206,10 @@ class Driver:
         return self.engine.pinning.table
 
     @property
+    def life(self):
+        return self.engine.pinning.life
+
+    @property
     def counters(self):
         return self.engine.counters
 

@@ -29,11 +29,14 @@ from steering.core.reservations.subflow_slots import Slots
 from steering.core.selection.chooser import Chooser, dscp_of
 from steering.core.selection.quotas import Full, session_keys
 from steering.core.selection.rulebook import Answer
+from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.pending_joins import Held
-from steering.core.sessions.table import Session, SessionTable, Subflow
-from steering.core.sessions.teardown import Ending
-from steering.core.sessions.watched_segments import Watching
+from steering.core.sessions.records import Returns, Session, Subflow
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.teardown import Teardown
+from steering.core.sessions.transitions import Beginning, SessionLife
+from steering.core.sessions.watched_segments import WatchedSegments
 from steering.core.subflow_priority import Preferring
 from steering.model.decision import Decision, Outcome, Ruling
 from steering.model.mechanism import Mechanism
@@ -55,6 +58,7 @@ from steering.wire.options import CAPABLE_SYN, OPTION_SPACE
 
 # By names of their own, as every SYN asks for them (core.sessions says why).
 ACCESS, GATEWAY = PortRole.ACCESS, PortRole.GATEWAY
+SYN_STEERED = Beginning.SYN_STEERED
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 HMAC = Authentication.HMAC
 CAPABLE, JOINING, OPAQUE = Kind.CAPABLE, Kind.JOIN, Kind.OPAQUE
@@ -83,26 +87,37 @@ class Pinning(Part):
         self._counters = counters
         self._disabled = disabled
         self.table = SessionTable(policy.limits, sitemap.mcps, sitemap.hosts_move)
-        self.ending = Ending(self.table, policy.timers, counters)
-        self.watching = Watching(self.table, self.ending, policy, counters, chooser.health, self.refuse)
-        self.keys, self.aborting = self.watching.keys, self.watching.aborting
+        self.life = SessionLife(self.table, counters)
+        self.authorising = Authorising(sitemap, policy, counters, chooser.granted)
+        self.proactive = Proactive(
+            sitemap, graph, chooser, self.table, policy, epochs, disabled, self.authorising
+        )
+        self.ending = Teardown(self.table, self.life, policy.timers, counters, self.proactive.pin)
+        self.watching = WatchedSegments(
+            self.table, self.ending, policy, counters, chooser.health, self.refuse
+        )
+        self.keys, self.aborting = self.watching.keys, self.watching.aborted
+        self.first_answers = FirstAnswers(self.table, self.life, self.keys, counters)
         self.slots = Slots(self.table)
         self.explicit = Explicit(sitemap, chooser)
         self.held = Held(policy.limits.held_joins, policy.timers.hold)
         self.strays = Strays(epochs)
-        self.authorising = Authorising(sitemap, policy, counters, chooser.granted)
         self.capabilities = Capabilities(policy.timers.capability)
         self.natives = Natives()
         self.bypass = Bypass(Mechanism.OPTION_BYPASS in disabled)
-        self.withdrawal = Withdrawal(self.table, policy.timers, counters)
-        self.proactive = Proactive(
-            sitemap, graph, chooser, self.table, policy, epochs, disabled, self.authorising
-        )
-        self.ending.pin = self.proactive.pin
+        self.withdrawal = Withdrawal(self.table, self.life, policy.timers, counters)
         self.answered = Answered(
-            sitemap, chooser, self.table, self.proactive, neighbours, self.ending, counters
+            sitemap,
+            chooser,
+            self.table,
+            self.life,
+            self.first_answers,
+            self.proactive,
+            neighbours,
+            self.ending,
+            counters,
         )
-        self.syn_acks = SynAcks(self, counters)
+        self.syn_acks = SynAcks(self)
         self.preferring = Preferring(
             sitemap, chooser, self.table, policy, Mechanism.RATIO_LIMITS not in disabled
         )
@@ -147,7 +162,7 @@ class Pinning(Part):
             same = known.isn == handshake.seq or (known.isn < 0 and known.session.token < 0)
             if same and not signed:
                 # The second: recovered while its SYN/ACK was out. Its SYN may well be this one, repeated.
-                known.isn = handshake.seq
+                known.renumber(handshake.seq)
                 if not self.aborting.lost(known.session):
                     return self._again(attachment, known, seen)
             # The host opened a new connection on an old 5-tuple, or its MCP went before it was there: what
@@ -185,7 +200,7 @@ class Pinning(Part):
             self.proactive.pin(known.session)  # told of by its MCP, and looked at now
         if not known.waypoint:
             return [naturally(attachment, seen)]
-        known.dpid, known.port, known.role = seen.dpid, seen.port, attachment.role
+        known.enters_at(seen.dpid, seen.port, attachment.role)
         session = known.session
         entries = session.entries(GATEWAY) if known.kind is INITIAL else [session.entry(known)]
         return [Steer(tuple(e for e in entries if e), steered(attachment, seen, known.waypoint))]
@@ -274,23 +289,24 @@ class Pinning(Part):
         rule = answer.rule.name if answer.rule else ""
         subscriber = answer.subscriber.id if answer.subscriber else ""
         ruling = _new(Ruling, (decision, rule, answer.terms, self.policy.version, subscriber))
-        session = self.table.create(mcp.id, ruling, now, attachment.waypoint.id)
         handshake = seen.handshake
-        session.version = handshake.version
-        session.first, session.dscp = key, dscp_of(seen.frame)
         self._chooser.chosen(seen.dpid, mcp.id)
         outside = self._map.outside[mcp.id].id
+        returns: Returns = ()
         if not mcp.source_modes.preserves(handshake.family):
             pass  # the server leg comes back to the MCP's pool, by a route of its own (N-5.4.2.1b)
         elif len(exits) == 1:
-            session.returns = ((exits[0].dpid, outside),)
+            returns = ((exits[0].dpid, outside),)
         else:
-            session.returns = tuple(dict.fromkeys((port.dpid, outside) for port in exits))
+            returns = tuple(dict.fromkeys((port.dpid, outside) for port in exits))
+        session = self.life.begin(
+            SYN_STEERED, mcp.id, ruling, now, attachment.waypoint.id, key, handshake.version, returns,
+            dscp_of(seen.frame),
+        )  # fmt: skip
         own = not exits and handshake.dst in self._map.mcp_addresses
         waypoint = 0 if own else self._map.inside[mcp.id].id
-        role = attachment.role
-        self.table.add_subflow(
-            Subflow(session, INITIAL, key, seen.dpid, role, waypoint, handshake.seq, seen.port)
+        self.table.begin_subflow(
+            session, INITIAL, key, seen.dpid, attachment.role, waypoint, handshake.seq, now, seen.port
         )
         self._counters.sessions_started += 1
         proving = answer.terms.authentication is HMAC

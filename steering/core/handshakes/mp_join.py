@@ -11,12 +11,15 @@ from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, Steer, naturally, steered
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.selection.chooser import Chooser
-from steering.core.sessions.abort import Aborting
+from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.pending_joins import Held
-from steering.core.sessions.table import Session, SessionTable, Subflow
+from steering.core.sessions.records import Session, Subflow
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.token_owners import narrow
+from steering.core.sessions.transitions import Event, SessionLife
 from steering.core.subflow_priority import Preferring
 from steering.model.mechanism import Mechanism
 from steering.model.network import PortRole
@@ -36,8 +39,10 @@ class Known(Protocol):
 
     policy: Policy
     table: SessionTable
+    life: SessionLife
+    ending: Teardown
     natives: Natives
-    aborting: Aborting
+    aborting: AbortedSessions
     held: Held
     strays: Strays
     authorising: Authorising
@@ -163,10 +168,11 @@ class Joining:
         waypoint = inside.id if owner is None or proving else 0
         if Mechanism.WRONG_MCP in self._disabled and waypoint:
             waypoint = next((w.id for i, w in self._map.inside.items() if i != session.mcp), waypoint)
-        subflow = Subflow(session, JOIN, key, seen.dpid, attachment.role, waypoint, handshake.seq, seen.port)
-        subflow.address_id, subflow.backup = handshake.address_id, handshake.backup
-        known.table.add_subflow(subflow)
-        session.active = now
+        subflow = known.table.begin_subflow(
+            session, JOIN, key, seen.dpid, attachment.role, waypoint, handshake.seq, now, seen.port,
+            handshake.address_id, handshake.backup,
+        )  # fmt: skip
+        session.touch(now)
         if proving and session.secrets is not None:
             known.keys.challenge(subflow, seen, now)
         else:
@@ -185,7 +191,7 @@ class Joining:
     ) -> list[Output]:
         """The record outlived its rules: a host may rejoin after all its subflows died (B42)."""
         known = self._known
-        known.table.settle(session, SessionState.ESTABLISHED)
+        known.life.happened(session, Event.JOINED)
         entries = tuple(session.entries(GATEWAY))
         if not subflow.waypoint:
             return [Steer(entries, None), naturally(attachment, seen)]

@@ -19,13 +19,15 @@ from steering.core.outputs import Output, Release, Steer
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.quotas import session_keys
 from steering.core.selection.rulebook import Answer
+from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import FlowKey, flow_key
-from steering.core.sessions.table import Session, SessionTable, Subflow
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.transitions import Beginning, Event, SessionLife
 from steering.model.decision import Decision, Ruling
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole
 from steering.model.policy import Action, Direction, Mode, Policy
 from steering.model.session import EntryKind, Refusal, SessionState
-from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Kind
 from steering.wire.segment import Flags
 
@@ -37,6 +39,8 @@ class Known(Protocol):
 
     policy: Policy
     table: SessionTable
+    life: SessionLife
+    first_answers: FirstAnswers
     bypass: Bypass
 
     def no_room(self, attachment: Attachment, exits: tuple[PortRef, ...]) -> Refusal | None:
@@ -111,14 +115,14 @@ class Reverse:
         rule = answer.rule.name if answer.rule else ""
         ruling = Ruling(decision, rule, answer.terms, self._known.policy.version, subscriber)
         table = self._known.table
-        session = table.create(mcp.id, ruling, now, attachment.waypoint.id)
-        session.reverse = True
-        session.first = key
         inside, outside = self._map.inside[mcp.id].id, self._map.outside[mcp.id].id
-        session.returns = tuple(dict.fromkeys((port.dpid, inside) for port in access.ports))
+        returns = tuple(dict.fromkeys((port.dpid, inside) for port in access.ports))
+        session = self._known.life.begin(
+            Beginning.SYN_STEERED, mcp.id, ruling, now, attachment.waypoint.id, key,
+            returns=returns, reverse=True,
+        )  # fmt: skip
         isn = seen.handshake.seq
-        first = Subflow(session, EntryKind.INITIAL, key, seen.dpid, PortRole.GATEWAY, outside, isn)
-        table.add_subflow(first)
+        table.begin_subflow(session, EntryKind.INITIAL, key, seen.dpid, PortRole.GATEWAY, outside, isn, now)
         self._counters.sessions_started += 1
         return session
 
@@ -136,16 +140,9 @@ class Reverse:
             return [Steer(tuple(session.return_entries(PortRole.GATEWAY)), None)]
         if session.state is not SessionState.SYN_PINNED or handshake.flags & SYN_ACK != SYN_ACK:
             return []
-        session.active = now
-        if handshake.kind is not Kind.CAPABLE or not handshake.key:
-            self._counters.fallbacks += 1
-            table.settle(session, SessionState.PLAIN)
-            return [Steer(tuple(session.entries(PortRole.GATEWAY)), None)]
-        session.version = handshake.version
-        token = int.from_bytes(token_of(handshake.version, handshake.key), "big")
-        table.learn(session, token)
-        table.settle(session, SessionState.ESTABLISHED)
-        return [Steer(tuple(session.entries(PortRole.GATEWAY)), None), *self._learnt(token, now)]
+        token = self._known.first_answers.seen(session, handshake, now)
+        outputs: list[Output] = [Steer(tuple(session.entries(PortRole.GATEWAY)), None)]
+        return outputs + self._learnt(token, now) if token >= 0 else outputs
 
     # ---- an MCP's join --------------------------------------------------------------------------
 
@@ -166,9 +163,12 @@ class Reverse:
         session = owners[0]
         if len(session.subflows) >= self._known.policy.limits.subflows_per_session:
             return []  # the MCP's own doing: it goes its way, and is not kept
-        subflow = Subflow(session, EntryKind.JOIN, key, access.ports[0].dpid, PortRole.ACCESS, 0, -1)
-        subflow.address_id, subflow.backup = handshake.address_id, handshake.backup
-        table.add_subflow(subflow)
-        session.active = now
+        table.begin_subflow(
+            session, EntryKind.JOIN, key, access.ports[0].dpid, PortRole.ACCESS, 0, -1, now, 0,
+            handshake.address_id, handshake.backup,
+        )  # fmt: skip
+        session.touch(now)
+        if session.state is not SessionState.ESTABLISHED:
+            self._known.life.happened(session, Event.JOINED)
         self._counters.joins[JoinResult.REVERSE] += 1
         return []

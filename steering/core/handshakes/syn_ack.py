@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-from steering.core.counters import Counters
 from steering.core.handshakes.native_mptcp import Natives
 from steering.core.handshakes.server_capability import Capabilities
 from steering.core.handshakes.unknown_token_block import Strays
@@ -11,25 +10,26 @@ from steering.core.inputs import SynAckSeen, SynSeen
 from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, Steer
 from steering.core.proactive.learned_sessions import Answered
+from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.pending_joins import Held
 from steering.core.sessions.table import SessionTable
 from steering.model.network import Mcp, PortRole
 from steering.model.session import EntryKind, SessionState
-from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
 
 # By names of their own: core.sessions says why.
 GATEWAY, INITIAL, CAPABLE = PortRole.GATEWAY, EntryKind.INITIAL, Kind.CAPABLE
 _new = tuple.__new__
-SYN_PINNED, ESTABLISHED = SessionState.SYN_PINNED, SessionState.ESTABLISHED
+SYN_PINNED = SessionState.SYN_PINNED
 
 
 class Known(Protocol):
     """What of core.pinning is needed here; `syn` takes a join that waited."""
 
     table: SessionTable
+    first_answers: FirstAnswers
     answered: Answered
     capabilities: Capabilities
     held: Held
@@ -45,9 +45,8 @@ class Known(Protocol):
 class SynAcks:
     """The switch has forwarded each already; what comes of it are tokens, and entries re-added with them."""
 
-    def __init__(self, known: Known, counters: Counters) -> None:
+    def __init__(self, known: Known) -> None:
         self._known = known
-        self._counters = counters
 
     def seen(self, attachment: Attachment, seen: SynAckSeen, now: float) -> list[Output]:
         """The MCP answered: its key makes the token, no key means plain TCP (mptcp-protocol 8)."""
@@ -69,19 +68,10 @@ class SynAcks:
             chosen = isinstance(attachment.part, Mcp) and attachment.part.id == session.mcp
         if session.state is not SYN_PINNED or not chosen:
             return []  # repeated, or not from the MCP that was chosen: nobody else teaches a token
-        session.active = now
-        if handshake.kind is not CAPABLE or not handshake.key:
-            self._counters.fallbacks += 1
-            known.keys.forget(session)
-            known.table.settle(session, SessionState.PLAIN)
-            return [Steer(tuple(session.entries(GATEWAY)), None)]
-        session.version = handshake.version
-        token = int.from_bytes(token_of(handshake.version, handshake.key), "big")
-        known.table.learn(session, token)
-        if session.secrets is not None:
-            known.keys.verify(session)
-        known.table.settle(session, ESTABLISHED)
+        token = known.first_answers.seen(session, handshake, now)
         outputs: list[Output] = [_new(Steer, (tuple(session.entries(GATEWAY)), None))]
+        if token < 0:
+            return outputs
         waited = self.learnt(token, now)
         return outputs + waited if waited else outputs
 

@@ -15,11 +15,12 @@ from steering.core.outputs import Output
 from steering.core.part import Part
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.table import SessionTable
+from steering.core.sessions.transitions import Beginning, SessionLife
 from steering.model.policy import Action, Mode, Policy, Presence, Terms, Timers
-from steering.model.session import SessionState
 from steering.wire.handshake import Handshake
 
 # By names of their own: core.sessions says why.
+LEFT_TO_ITS_ENDS = Beginning.LEFT_TO_ITS_ENDS
 BYPASS, PROXY = Action.BYPASS, Action.PROXY
 TAKE_OVER, TRANSPARENT, WITHDRAW = Mode.TAKE_OVER, Mode.TRANSPARENT, Presence.WITHDRAW
 
@@ -49,8 +50,9 @@ def goes_naturally(
 class Withdrawal(Part):
     """Initial subflows that are tracked until their server answers. Bounded: the latest stay."""
 
-    def __init__(self, table: SessionTable, timers: Timers, counters: Counters) -> None:
+    def __init__(self, table: SessionTable, life: SessionLife, timers: Timers, counters: Counters) -> None:
         self._table = table
+        self._life = life
         self._counters = counters
         self.timers = timers
         self._tracked: OrderedDict[FlowKey, tuple[float, int]] = OrderedDict()
@@ -72,8 +74,6 @@ class Withdrawal(Part):
         deadline, edge = self._tracked.pop(flow, (0.0, 0))
         if deadline <= now or not self._table.has_room:
             return
-        session = self._table.create(0, None, now, edge)
-        session.first, session.token, session.version = flow, token, version
-        session.deadline = now + self.timers.session_linger
+        session = self._life.begin(LEFT_TO_ITS_ENDS, 0, None, now, edge, flow, version)
+        session.belongs_to_its_ends(token, now + self.timers.session_linger)
         self._counters.sessions_started += 1
-        self._table.linger(session, SessionState.WITHDRAWN)

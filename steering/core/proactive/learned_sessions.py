@@ -12,13 +12,15 @@ from steering.core.outputs import Output
 from steering.core.proactive.units import Proactive, Unit
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.scoring import effective
+from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import flow_key
-from steering.core.sessions.table import Session, SessionTable, Subflow
-from steering.core.sessions.teardown import Ending
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.teardown import Teardown
+from steering.core.sessions.transitions import Beginning, SessionLife
 from steering.model.decision import Decision, DecisionKey, Outcome, Ruling
 from steering.model.network import Mcp, PortRef, PortRole
-from steering.model.session import EntryKind, Refusal, SessionState
-from steering.wire.crypto import token as token_of
+from steering.model.session import EntryKind, Refusal
 from steering.wire.handshake import Handshake, Kind
 
 SUBFLOWS = 64  # of one session that are kept account of
@@ -33,17 +35,21 @@ class Answered:
         sitemap: SiteMap,
         chooser: Chooser,
         table: SessionTable,
+        life: SessionLife,
+        first_answers: FirstAnswers,
         proactive: Proactive,
         neighbours: Neighbours,
-        ending: Ending,
+        teardown: Teardown,
         counters: Counters,
     ) -> None:
         self._map = sitemap
         self._chooser = chooser
         self._table = table
+        self._life = life
+        self._first_answers = first_answers
         self._proactive = proactive
         self._neighbours = neighbours
-        self._ending = ending
+        self._teardown = teardown
         self._counters = counters
         self.news: dict[int, None] = {}  # sessions that began or got a subflow (core.keeping)
 
@@ -62,7 +68,7 @@ class Answered:
         if known is not None:
             if known.isn == isn:
                 return [], -1  # repeated
-            outputs += self._ending.end_subflow(known, now)  # the 5-tuple is used anew
+            outputs += self._teardown.end_subflow(known, now)  # the 5-tuple is used anew
         kind = EntryKind.JOIN if handshake.kind is Kind.JOIN else EntryKind.INITIAL
         if kind is EntryKind.JOIN:
             session = self._proactive.sibling(unit, mcp.id, handshake.src, handshake.sport)
@@ -73,13 +79,13 @@ class Answered:
             token = session.token if session else -1
         if session is None or len(session.subflows) >= SUBFLOWS:
             return outputs, -1
-        session.active = now
+        session.touch(now)
         if len(self.news) < NEWS:
             self.news[session.id] = None
-        self._table.add_subflow(Subflow(session, kind, key, place.dpid, PortRole.ACCESS, 0, isn))
+        self._table.begin_subflow(session, kind, key, place.dpid, PortRole.ACCESS, 0, isn, now)
         if session.returns or self._proactive.leaving(unit, mcp.id):
             self._proactive.stray(session)
-            session.returns = ()
+            session.return_by(())
             outputs += self._proactive.pin(session)
         return outputs, token
 
@@ -97,24 +103,17 @@ class Answered:
         if not exits:
             return None, outputs
         if not self._table.has_room:
-            outputs = self._ending.make_room()
+            outputs = self._teardown.make_room()
         if not self._table.has_room:
             self._counters.refusals[Refusal.SESSION_TABLE_FULL] += 1
             return None, outputs
         ruling = self.ruling(unit, handshake.dst, handshake, place.dpid, exits, now)
         edge = self._map.attachments[place].waypoint.id
-        session = self._table.create(mcp.id, ruling, now, edge)
-        session.unit = unit.name
-        session.first = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        first = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        session = self._life.begin(Beginning.SYN_STEERED, mcp.id, ruling, now, edge, first, unit=unit.name)
         self._counters.sessions_started += 1
-        if handshake.kind is not Kind.CAPABLE or not handshake.key:
-            self._counters.fallbacks += 1
-            self._table.settle(session, SessionState.PLAIN)
-            return session, outputs
-        session.version = handshake.version
-        self._table.learn(session, int.from_bytes(token_of(handshake.version, handshake.key), "big"))
-        self._table.settle(session, SessionState.ESTABLISHED)
-        self._proactive.note(unit, session)
+        if self._first_answers.seen(session, handshake, now) >= 0:
+            self._proactive.note(unit, session)
         return session, outputs
 
     def ruling(

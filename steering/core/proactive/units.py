@@ -23,7 +23,8 @@ from steering.core.proactive.rules import Led, proactive_rules, within
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.scoring import TIE, candidates, effective
 from steering.core.sessions.flow_key import source_of
-from steering.core.sessions.table import Session, SessionTable
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
 from steering.model.decision import Filtered
 from steering.model.insertion import Governed, governed
 from steering.model.kept import Kept, KeptNetwork, KeptUnit, Lost, Piece
@@ -249,10 +250,10 @@ class Proactive(Part):
         if inside is None or outside is None or session.returns or session.id not in self._table.by_id:
             return []
         server = session.flow.destination
-        session.returns = tuple(dict.fromkeys((p.dpid, outside.id) for p in self._map.exits_to(server)))
+        session.return_by(tuple(dict.fromkeys((p.dpid, outside.id) for p in self._map.exits_to(server))))
         for subflow in session.subflows:
             if not subflow.waypoint and subflow.flow.destination not in self._map.mcp_addresses:
-                subflow.waypoint = inside.id
+                subflow.lead_to(inside.id)
         return [Steer(tuple(session.entries(PortRole.GATEWAY)), None)]
 
     # ---- over a restart -------------------------------------------------------------------------

@@ -6,7 +6,8 @@ fills each switch with the same ones, by the same path number and meter slot.
 
 from steering.core.network.graph import Graph
 from steering.core.reservations.record import Leg, Reservation
-from steering.core.sessions.table import Session, SessionTable
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
 from steering.model.kept import KeptReservation, Route
 from steering.model.reservation import Level, ReservationRequest, Standing
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.reservations.capacity import Hops, Pair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, family_of
-from steering.core.sessions.table import Session
+from steering.core.sessions.records import Session
 from steering.model.network import Mcp, Network, PortRef, PortRole
 from steering.model.reservation import ReservationRequest, Standing
 

@@ -20,7 +20,8 @@ from steering.core.reservations.record import Leg, Reservation, legs_of_session,
 from steering.core.reservations.rules import Builder, Wanted
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.sessions.flow_key import parts_of
-from steering.core.sessions.table import Session, SessionTable
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
 from steering.model.kept import Kept, KeptReservation, Lost, Piece
 from steering.model.network import Mcp, Network, PortRef
 from steering.model.policy import Policy

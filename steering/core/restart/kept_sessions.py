@@ -12,7 +12,8 @@ from steering.core.outputs import Output
 from steering.core.part import Part
 from steering.core.proactive.learned_sessions import Answered
 from steering.core.proactive.units import Proactive
-from steering.core.sessions.table import SessionTable, Subflow
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.transitions import Beginning, SessionLife
 from steering.model.kept import Kept, KeptSession, Lost
 from steering.model.network import PortRole
 from steering.model.session import EntryKind, SessionState
@@ -29,12 +30,14 @@ class KeptSessions(Part):
         self,
         sitemap: SiteMap,
         table: SessionTable,
+        life: SessionLife,
         proactive: Proactive,
         answered: Answered,
         counters: Counters,
     ) -> None:
         self._map = sitemap
         self._table = table
+        self._life = life
         self._proactive = proactive
         self._answered = answered
         self._counters = counters
@@ -103,14 +106,15 @@ class KeptSessions(Part):
         if not mcp or not table.has_room or any(d not in self._map.switches for _, d, _ in told.flows):
             self._counters.not_restored[Lost.SESSION] += 1
             return []
-        session = table.create(mcp, None, now)
-        session.unit, session.version, session.first = told.unit, told.version, told.first
+        how = Beginning.FOUND_WITH_TOKEN if told.token >= 0 else Beginning.FOUND_PLAIN
+        session = self._life.begin(
+            how, mcp, None, now, first=told.first, version=told.version, unit=told.unit
+        )
         for key, dpid, isn in told.flows:
             kind = EntryKind.INITIAL if key == told.first else EntryKind.JOIN
-            table.add_subflow(Subflow(session, kind, key, dpid, PortRole.ACCESS, 0, isn))
+            table.begin_subflow(session, kind, key, dpid, PortRole.ACCESS, 0, isn, now)
         if told.token >= 0:
             table.learn(session, told.token)
-        table.settle(session, SessionState.ESTABLISHED if told.token >= 0 else SessionState.PLAIN)
         self._counters.sessions_recovered += 1
         self._answered.news[session.id] = None
         unit = self._proactive.units.get(told.unit)

@@ -9,12 +9,14 @@ from steering.core.inputs import EntriesRead, ObservedEntry
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import Part
-from steering.core.sessions.flow_key import FlowKey, flow_key
-from steering.core.sessions.table import Session, SessionTable, Subflow
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, flow_key
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.transitions import BEGINNINGS, Beginning, Event, SessionLife
 from steering.model.network import PortRole
 from steering.model.session import Entry, EntryKind, SessionCookie, SessionState, pack_cookie, unpack_cookie
 
-_GATEWAY = PortRole.GATEWAY
+_FOUND, _ = BEGINNINGS[Beginning.FOUND_WITH_TOKEN]
 _INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # of an entry whose session has a token
 
 
@@ -22,10 +24,16 @@ class Recovery(Part):
     """Adopts observed entries into the session table. `disabled`: for the control, none is believed."""
 
     def __init__(
-        self, sitemap: SiteMap, table: SessionTable, counters: Counters, disabled: bool = False
+        self,
+        sitemap: SiteMap,
+        table: SessionTable,
+        life: SessionLife,
+        counters: Counters,
+        disabled: bool = False,
     ) -> None:
         self._map = sitemap
         self._table = table
+        self._life = life
         self._counters = counters
         self._disabled = disabled
         self._returns: dict[FlowKey, Session] = {}  # sessions known only by their server leg so far
@@ -48,8 +56,7 @@ class Recovery(Part):
                 and self._table.has_room
                 and (key := flow_key(entry.src, entry.dst, entry.sport, entry.dport)) not in flows
             ):
-                session = self._table.restore(entry, mcp, token, key, packets, size, now)
-                session.reverse = entry.role == _GATEWAY
+                self._table.restore(_FOUND, entry, mcp, token, key, packets, size, now)
                 self._counters.sessions_recovered += 1
                 self._returns.pop(key, None)
                 continue
@@ -68,16 +75,18 @@ class Recovery(Part):
         session = self._session(cookie, key, now)
         if session is None:
             return False
-        subflow = Subflow(session, cookie.kind, key, entry.dpid, entry.role, entry.waypoint, -1)
-        subflow.packets, subflow.bytes = packets, size
+        subflow = self._table.begin_subflow(
+            session, cookie.kind, key, entry.dpid, entry.role, entry.waypoint, -1, now
+        )
+        subflow.found(packets, size, entry.watch)
         if entry.watch:
-            subflow.watch = entry.watch
             self._table.leftovers.append(subflow)
-        self._table.add_subflow(subflow)
-        session.reverse |= cookie.kind is EntryKind.INITIAL and entry.role == PortRole.GATEWAY
         if cookie.kind is EntryKind.INITIAL:
-            session.first = key
+            session.found_first(key, entry.role == PortRole.GATEWAY)
             self._returns.pop(key, None)
+        if session.state in (SessionState.CLOSING, SessionState.LINGER):
+            # All that was known of it was over; another switch tells of a subflow that is not.
+            self._life.happened(session, Event.JOINED)
         return True
 
     def _take_return(self, entry: Entry, cookie: SessionCookie, now: float) -> bool:
@@ -89,40 +98,29 @@ class Recovery(Part):
             session = self._session(cookie, key, now)
         if session is None or session.mcp != cookie.mcp:
             return False
-        if not session.first:
-            session.first = key
-        if session.first != key:
-            return False
-        session.reverse |= entry.role == PortRole.ACCESS
-        place = (entry.dpid, entry.waypoint)
-        if place not in session.returns:
-            session.returns = (*session.returns, place)
-        return True
+        return session.found_return((entry.dpid, entry.waypoint), key, entry.role == PortRole.ACCESS)
 
     def _session(self, cookie: SessionCookie, key: FlowKey, now: float) -> Session | None:
         """The session of an entry: by token and MCP, or without a token by its initial flow."""
         if cookie.pending or cookie.plain:
             known = self._returns.get(key)
             if known is None and self._table.has_room:
-                known = self._returns[key] = self._create(cookie, now)
                 # Whether a pending one's SYN/ACK passed meanwhile cannot be told: it stays pinned, and
                 # joins for its token stay unknown.
-                self._table.settle(known, SessionState.PLAIN)
-                known.first = key
+                known = self._returns[key] = self._begin(Beginning.FOUND_PLAIN, cookie, now, key)
             return known
         for session in self._table.with_token(cookie.token):
             if session.mcp == cookie.mcp:
                 return session
         if not self._table.has_room:
             return None
-        session = self._create(cookie, now)
+        session = self._begin(Beginning.FOUND_WITH_TOKEN, cookie, now)
         self._table.learn(session, cookie.token)
-        self._table.settle(session, SessionState.ESTABLISHED)
         return session
 
-    def _create(self, cookie: SessionCookie, now: float) -> Session:
+    def _begin(self, how: Beginning, cookie: SessionCookie, now: float, first: FlowKey = NO_FLOW) -> Session:
         self._counters.sessions_recovered += 1
-        return self._table.create(cookie.mcp, None, now)
+        return self._life.begin(how, cookie.mcp, None, now, first=first)
 
     def compare(self, read: EntriesRead) -> tuple[tuple[Entry, ...], list[Entry]]:
         """What a switch lacks of what it should hold, and what it holds that ended while it was away.

@@ -14,8 +14,9 @@ from steering.core.inputs import WatchedSeen
 from steering.core.outputs import Output, Release, SendFrame, Steer
 from steering.core.part import McpsChange, Part
 from steering.core.selection.mcp_health import McpHealth
-from steering.core.sessions.table import Session, SessionTable, Subflow
-from steering.core.sessions.teardown import Ending
+from steering.core.sessions.records import Session, Subflow
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.teardown import Teardown
 from steering.model.policy import Limits, Timers
 from steering.model.session import Refusal, SessionState, Watch
 from steering.wire.craft import fastclose_after, fastclose_for
@@ -27,20 +28,20 @@ EACH_TICK = 200  # sessions of dead MCPs
 SCAN = 5.0  # seconds between two looks for sessions that a dead MCP still has
 
 
-class Aborting(Part):
+class AbortedSessions(Part):
     """`health` of each MCP; one is dead once it has been gone for GRACE without a break."""
 
     def __init__(
         self,
         table: SessionTable,
-        ending: Ending,
+        teardown: Teardown,
         limits: Limits,
         timers: Timers,
         counters: Counters,
         health: Mapping[int, McpHealth],
     ) -> None:
         self._table = table
-        self._ending = ending
+        self._teardown = teardown
         self._most = limits.half_open
         self._linger = timers.session_linger
         self._counters = counters
@@ -115,7 +116,7 @@ class Aborting(Part):
             if len(self._tokens) >= self._most:
                 del self._tokens[next(iter(self._tokens))]
             self._tokens[session.token] = (now + self._linger, why)
-        return self._ending.end(session)
+        return self._teardown.end(session)
 
     def tick(self, now: float) -> list[Output]:
         """Hosts that stayed silent, MCPs that are gone, tokens that were remembered long enough."""

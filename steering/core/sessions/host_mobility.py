@@ -60,13 +60,13 @@ class HostMobility(Part):
         lent = self._taken_back(address)
         if attachment.role is not PortRole.ACCESS:
             return []
-        dpid = attachment.waypoint.port.dpid
+        place = attachment.waypoint.port
         here, gone = [], []
         for subflow in self._table.subflows_of(address):
-            if subflow.role != PortRole.ACCESS or subflow.dpid == dpid:
+            if subflow.role != PortRole.ACCESS or subflow.dpid == place.dpid:
                 continue
             old = subflow.session.entry(subflow)
-            subflow.dpid = dpid
+            subflow.enters_at(place.dpid, place.port, subflow.role)
             new = subflow.session.entry(subflow)
             if old is not None and new is not None:
                 gone.append(old)

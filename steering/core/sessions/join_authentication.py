@@ -13,9 +13,10 @@ from steering.core.counters import Counters, JoinResult
 from steering.core.inputs import SynSeen, WatchedSeen
 from steering.core.outputs import Output, Steer
 from steering.core.sessions.flow_key import FlowKey
+from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.session_keys import Secrets
-from steering.core.sessions.table import Session, SessionTable, Subflow
-from steering.core.sessions.teardown import Ending
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.teardown import Teardown
 from steering.model.policy import Limits, Timers
 from steering.model.session import EntryKind, Refusal, Watch
 from steering.wire.crypto import join_ack_hmac
@@ -51,14 +52,14 @@ class KeyWatch:
     def __init__(
         self,
         table: SessionTable,
-        ending: Ending,
+        teardown: Teardown,
         limits: Limits,
         timers: Timers,
         counters: Counters,
         refuse: Refuse,
     ) -> None:
         self._table = table
-        self._ending = ending
+        self._teardown = teardown
         self._most = limits.half_open
         self._patience = timers.half_open
         self._counters = counters
@@ -178,7 +179,7 @@ class KeyWatch:
         del self._proofs[proof.subflow.key]
         self._counters.joins[JoinResult.REFUSED] += 1
         self._counters.refusals[Refusal.AUTHENTICATION] += 1
-        outputs = self._ending.end_subflow(proof.subflow, now)
+        outputs = self._teardown.end_subflow(proof.subflow, now)
         return outputs + self._refuse(proof.seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
 
     def _proof(self, subflow: Subflow) -> Proof | None:

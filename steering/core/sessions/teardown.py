@@ -13,7 +13,9 @@ from steering.core.inputs import ObservedEntry
 from steering.core.outputs import Output, RemoveEntries
 from steering.core.part import Part
 from steering.core.sessions.flow_key import FlowKey, flow_key
-from steering.core.sessions.table import BOTH_FINS, HOST_FIN, MCP_FIN, Session, SessionTable, Subflow
+from steering.core.sessions.records import BOTH_FINS, HOST_FIN, MCP_FIN, Session, Subflow
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.transitions import Event, SessionLife
 from steering.model.network import PortRole
 from steering.model.policy import Policy, Timers
 from steering.model.session import EntryKind, SessionState
@@ -22,18 +24,24 @@ from steering.wire.segment import Flags
 
 SCANNED_EACH_TICK = 5_000  # sessions looked at for silence
 
+Pin = Callable[[Session], list[Output]]
 
-class Ending(Part):
-    """Watches for the end of what is in the table."""
 
-    def __init__(self, table: SessionTable, timers: Timers, counters: Counters) -> None:
+class Teardown(Part):
+    """Watches for the end of what is in the table. `pin` gives exact entries to a session that needed none, and says
+    which (core.proactive)."""
+
+    def __init__(
+        self, table: SessionTable, life: SessionLife, timers: Timers, counters: Counters, pin: Pin
+    ) -> None:
         self._table = table
+        self._life = life
+        self._pin = pin
         self.timers = timers
         self._counters = counters
         self._closing: deque[tuple[float, Subflow]] = deque()
         self._legs: dict[FlowKey, Session] = {}  # server legs that outlived their initial subflow
         self._to_scan: deque[int] = deque()
-        self.pin: Callable[[Session], list[Output]] = lambda session: []  # set by the engine
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         self.timers = policy.timers
@@ -68,13 +76,12 @@ class Ending(Part):
         return self._close_leg(sent, BOTH_FINS, now)
 
     def _close(self, subflow: Subflow, side: int, now: float) -> list[Output]:
-        if subflow.closed != BOTH_FINS:
-            subflow.closed |= side
-            if subflow.closed == BOTH_FINS:
-                self._table.changed[subflow.session.id] = None
-                self._closing.append((now + self.timers.fin_linger, subflow))
-                if all(other.closed == BOTH_FINS for other in subflow.session.subflows):
-                    self._table.settle(subflow.session, SessionState.CLOSING)
+        if subflow.close(side):
+            session = subflow.session
+            self._table.changed[session.id] = None
+            self._closing.append((now + self.timers.fin_linger, subflow))
+            if all(other.closed == BOTH_FINS for other in session.subflows):
+                self._life.happened(session, Event.ALL_CLOSED)
         return []
 
     def _close_leg(self, first: FlowKey, side: int, now: float) -> list[Output]:
@@ -85,8 +92,7 @@ class Ending(Part):
             session = self._legs.get(first)
         if session is None:
             return []
-        session.server_closed |= side
-        if session.server_closed == BOTH_FINS and not session.subflows:
+        if session.close_server_leg(side) and not session.subflows:
             return self.end(session)
         return []
 
@@ -104,14 +110,23 @@ class Ending(Part):
             return outputs + self.end(session)
         # The host may rejoin: the record stays, and the server leg with it (B42).
         self._legs[session.first] = session
-        session.deadline = now + self.timers.session_linger
-        self._table.linger(session)
+        session.keep_until(now + self.timers.session_linger)
+        self._life.happened(session, Event.SUBFLOWS_OVER)
         return outputs
+
+    def free_slot(self, session: Session, now: float) -> list[Output]:
+        """A session has no slot for one more subflow: one that both ends closed gives its slot, or else the one that
+        was silent for longest, beyond the idle limit. Nothing if each of them lives, or is the only one."""
+        since = now - self.timers.idle
+        over = [subflow for subflow in session.subflows if subflow.needs_no_slot(since)]
+        if not over or len(session.subflows) < 2:
+            return []
+        return self.end_subflow(min(over, key=_closed_first), now)
 
     def end(self, session: Session) -> list[Output]:
         """Everything of a session goes, record and entries."""
         entries = tuple(session.entries(PortRole.GATEWAY))
-        self._table.remove(session)
+        self._life.happened(session, Event.OVER)
         if self._legs.get(session.first) is session:
             del self._legs[session.first]
         self._counters.sessions_ended += 1
@@ -126,9 +141,8 @@ class Ending(Part):
         """Packet counters from a sweep: whatever moved is alive."""
         for entry, packets, _ in observed:
             subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
-            if subflow is not None and packets != subflow.packets:
-                subflow.packets = packets
-                subflow.session.active = now
+            if subflow is not None:
+                subflow.count_packets(packets, now)
 
     def begin_scan(self) -> None:
         """After a sweep: look at every session once, a few each tick."""
@@ -160,12 +174,16 @@ class Ending(Part):
                 continue
             if session.unit is not None and not session.returns:
                 # No entry of its own, so nothing counted what it sends: from now on one does (core.proactive).
-                session.active = now
-                outputs += self.pin(session)
+                session.touch(now)
+                outputs += self._pin(session)
             else:
                 for subflow in list(session.subflows):
                     outputs += self.end_subflow(subflow, now)
         return outputs
+
+
+def _closed_first(subflow: Subflow) -> tuple[bool, float]:
+    return subflow.closed != BOTH_FINS, subflow.active
 
 
 def _overdue(sessions: dict[int, Session], created_before: float) -> list[Session]:

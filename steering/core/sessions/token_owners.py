@@ -1,7 +1,7 @@
 """Whose join a token announces, and whether policy lets that session have one more subflow."""
 
 from steering.core.selection.rulebook import Answer
-from steering.core.sessions.table import Session
+from steering.core.sessions.records import Session
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import Action, Policy
 from steering.model.session import Refusal

@@ -7,34 +7,34 @@ from steering.core.inputs import WatchedSeen
 from steering.core.outputs import Output
 from steering.core.part import McpsChange, Part
 from steering.core.selection.mcp_health import McpHealth
-from steering.core.sessions.abort import Aborting
+from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.join_authentication import KeyWatch, Refuse
 from steering.core.sessions.table import SessionTable
-from steering.core.sessions.teardown import Ending
+from steering.core.sessions.teardown import Teardown
 from steering.model.policy import Policy
 from steering.model.session import Watch
 
 
-class Watching(Part):
-    """`keys` learns keys and judges joins, `aborting` ends sessions. Limits and timers are those at the start."""
+class WatchedSegments(Part):
+    """`keys` learns keys and judges joins, `aborted` ends sessions. Limits and timers are those at the start."""
 
     def __init__(
         self,
         table: SessionTable,
-        ending: Ending,
+        teardown: Teardown,
         policy: Policy,
         counters: Counters,
         health: Mapping[int, McpHealth],
         refuse: Refuse,
     ) -> None:
         self._table = table
-        self.keys = KeyWatch(table, ending, policy.limits, policy.timers, counters, refuse)
+        self.keys = KeyWatch(table, teardown, policy.limits, policy.timers, counters, refuse)
         self.returned: Callable[[WatchedSeen, float], list[Output]] = lambda seen, now: []  # core.reverse
-        self.aborting = Aborting(table, ending, policy.limits, policy.timers, counters, health)
+        self.aborted = AbortedSessions(table, teardown, policy.limits, policy.timers, counters, health)
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        return self.aborting.mcps_changed(change, now)
+        return self.aborted.mcps_changed(change, now)
 
     def seen(self, seen: WatchedSeen, now: float) -> list[Output]:
         """Keys, a join's proof, or what an abort waits for."""
@@ -46,7 +46,7 @@ class Watching(Part):
         if not subflow.watch:
             return []  # sent up before the switch had the entry that shows nothing
         if subflow.watch == Watch.PUNT:
-            return self.aborting.punted(subflow, seen, now)
+            return self.aborted.punted(subflow, seen, now)
         return self.keys.shown(subflow, seen, now)
 
     def tick(self, now: float) -> list[Output]:
@@ -56,8 +56,8 @@ class Watching(Part):
             if self._table.flows.get(subflow.key) is not subflow:
                 continue
             if subflow.watch == Watch.PUNT:
-                outputs += self.aborting.abort(subflow.session, now)
+                outputs += self.aborted.abort(subflow.session, now)
             else:
                 outputs += self.keys.recovered(subflow)
         self._table.leftovers.clear()
-        return outputs + self.keys.tick(now) + self.aborting.tick(now)
+        return outputs + self.keys.tick(now) + self.aborted.tick(now)

@@ -11,7 +11,7 @@ from steering.core.engine import Engine
 from steering.core.selection.rulebook import within
 from steering.core.selection.scoring import effective, load_of, score_of
 from steering.core.sessions.flow_key import source_of
-from steering.core.sessions.table import Session, Subflow
+from steering.core.sessions.records import Session, Subflow
 from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.reservations import reservation, reservations

@@ -110,6 +110,7 @@ class Collector:
         )
         yield _counter("refusals", "Refused, by reason", "reason", have.refusals.items(), tuple(Refusal))
         yield self._authorisations()
+        yield self._session_events()
         became, denied = have.reservations.items(), have.reservations_refused.items()
         yield _counter("reservations", "Reservations, by outcome", "outcome", became, tuple(Became))
         text = "Reservations refused, by reason"
@@ -131,6 +132,13 @@ class Collector:
         for who in (Authorizer.HTTP, Authorizer.RADIUS):
             for outcome in (*Verdict, TIMEOUT):
                 family.add_metric([who, outcome], self._counters.authorisations[who.value, str(outcome)])
+        return family
+
+    def _session_events(self) -> CounterMetricFamily:
+        text = "What was to happen to a session and cannot in its state: always 0, else a fault of the controller"
+        family = CounterMetricFamily("steering_session_events_refused", text, labels=["state", "event"])
+        for (state, event), count in self._counters.session_events_refused.items():
+            family.add_metric([state, event], count)
         return family
 
     def _of_http(self) -> Iterator[Metric]:

@@ -15,7 +15,7 @@ from steering.core.inputs import (
     Tick,
 )
 from steering.core.outputs import FillSwitch, SendFrame, Steer, SyncRules
-from steering.core.sessions.table import Session
+from steering.core.sessions.records import Session
 from steering.core.snapshots.kept import sessions
 from steering.model.network import Interception, Mcp, PortRef
 from steering.model.policy import Insertion, Policy, PolicyRule, Subscriber, Terms, Weights, When

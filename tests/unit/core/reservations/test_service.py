@@ -14,6 +14,7 @@ from steering.core.inputs import (
 )
 from steering.core.outputs import SyncRules
 from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.transitions import Event
 from steering.model.network import PortRef
 from steering.model.reservation import Became, Denied, Level, ReservationRequest, Standing
 from steering.model.rules import VIRTUAL_MAC, Meter, Table, label_mac
@@ -232,7 +233,7 @@ def test_reservations_are_bounded_for_all_and_for_one() -> None:
 def test_the_end_of_its_session_ends_it(lab: Lab) -> None:
     session = lab.session()
     ask(lab, "a", rate(session, 5))
-    lab.table.remove(session)
+    lab.life.happened(session, Event.OVER)
     lab.later(0.1)
     assert list(lab.engine.reserving.ended) == [("a", Became.OVER)]
     assert lab.table.joins_of == {}

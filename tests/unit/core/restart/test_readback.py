@@ -4,6 +4,7 @@ import pytest
 
 from steering.core.engine import Engine
 from steering.core.inputs import EntriesRead, ObservedEntry, ObservedHost, SwitchUp, SynSeen, Tick
+from steering.core.sessions.transitions import Event
 from steering.model.network import PortRole
 from steering.model.policy import Policy
 from steering.model.session import Refusal, SessionState, unpack_cookie
@@ -62,7 +63,7 @@ def test_the_short_way_of_the_usual_entry_leads_to_what_the_long_way_leads_to(mo
             long = restarted(driver, held, order)
         assert indexes(short) == indexes(long)
         for session in list(short.table):
-            short.table.remove(session)
+            short.life.happened(session, Event.OVER)
         assert not short.table.flows and not short.table.half_open_at and not any(short.table.active.values())
         assert not any(short.table.states.values()) and not any(short.table.subflows.values())
 

@@ -9,6 +9,7 @@ from steering.core import inputs
 from steering.core.engine import Engine
 from steering.core.outputs import FillSwitch, Prefer
 from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.transitions import Event
 from steering.core.snapshots import kept as snapshots
 from steering.model.kept import Kept, KeptNetwork, Lost, Piece, merged
 from steering.model.network import NetworkAccessType, PortRef, PortRole
@@ -346,7 +347,7 @@ def test_a_session_that_is_closing_is_not_taken_over() -> None:
     lab = Ahead()
     lab.told(UE_LTE, 40_000)
     (session,) = lab.table
-    lab.table.settle(session, SessionState.CLOSING)
+    lab.life.happened(session, Event.ALL_CLOSED)
     assert kept(lab).sessions == ()
 
 

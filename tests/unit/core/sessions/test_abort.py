@@ -8,6 +8,7 @@ from steering.core import inputs
 from steering.core.counters import Abort
 from steering.core.outputs import SendFrame, Steer
 from steering.core.sessions.abort import EACH_TICK, SCAN, WAIT
+from steering.core.sessions.transitions import Beginning
 from steering.model.policy import Limits, Policy, Quotas, Timers
 from steering.model.session import Refusal, Watch
 from steering.wire.decode import mptcp_options
@@ -186,7 +187,7 @@ def test_sessions_that_turn_up_at_a_dead_mcp_are_found_later():
     dead(driver, core)
     driver.later(0.1)
     driver.later(3.1)
-    session = driver.table.create(core.id, None, driver.now)  # as recovery does
+    session = driver.life.begin(Beginning.FOUND_PLAIN, core.id, None, driver.now)  # as recovery does
     driver.later(0.1)
     assert session.id in driver.table.by_id
     driver.later(SCAN)

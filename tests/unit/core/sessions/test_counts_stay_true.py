@@ -150,6 +150,7 @@ class World:
         assert +subflows == +Counter(table.subflows)
         assert +half_open == +Counter(table.half_open_at)
         assert len(table.flows) == sum(subflows.values())
+        assert not self.driver.counters.session_events_refused
         for number, one in self.driver.engine.map.mcps.items():
             assert load[number] <= CAPACITY[one.name]
 

@@ -11,6 +11,7 @@ from webob import Request
 from steering.core.counters import Counters
 from steering.core.inputs import SwitchDown
 from steering.core.outputs import Prefer
+from steering.core.sessions.transitions import Event
 from steering.core.snapshots.view import EngineView
 from steering.model.preference import Intent, SubflowWish
 from steering.model.session import Refusal
@@ -270,7 +271,7 @@ def test_sessions_subflows_refusals_and_topology_are_told() -> None:
     assert told["subflow"] == {"session": started[2]["id"], "before": 1, "subflows": 2}
     assert told["refusal"] == {"reason": "unknown-token", "count": 2}
     assert told["topology"] == {"what": "switch", "name": "s5", "up": False}
-    driver.table.remove(next(iter(driver.table)))
+    driver.life.happened(next(iter(driver.table)), Event.OVER)
     made.watcher.look()
     assert [data for _, kind, data in heard(made.hub, stream) if kind == "session"] == [
         {"id": started[2]["id"], "change": "ended"}

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from webob import Request
 
 from steering.core.counters import BUCKETS, Counters, JoinResult
+from steering.core.sessions.transitions import Event
 from steering.model.ofperror import error_name
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
@@ -74,6 +75,14 @@ def test_counts_are_the_engines() -> None:
     assert (errors["bad-match"], errors["other"]) == (6.0, 1.0)
     assert series[("steering_flow_mods_total", ())] == 11
     assert series[("steering_fallbacks_total", ())] == 12
+
+
+def test_what_cannot_happen_to_a_session_is_counted_by_its_state_and_the_event() -> None:
+    counters = Counters()
+    counters.session_events_refused[SessionState.LINGER, Event.NO_KEY] += 2
+    series = scrape(counters)
+    labels = (("event", "no key"), ("state", "linger"))
+    assert series[("steering_session_events_refused_total", labels)] == 2.0
 
 
 def test_gauges_are_the_views() -> None:

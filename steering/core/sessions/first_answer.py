@@ -1,0 +1,45 @@
+"""The first answer to a session's SYN: with a key the session's token is learnt, without one it fell back.
+
+An MCP's SYN/ACK answers a host's session, and a host's SYN/ACK one that a server opened; entries set ahead lead
+sessions that are known by their SYN/ACK only. All of them learn here.
+"""
+
+from steering.core.counters import Counters
+from steering.core.sessions.join_authentication import KeyWatch
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.transitions import Event, SessionLife
+from steering.wire.crypto import token as token_of
+from steering.wire.handshake import Handshake, Kind
+
+CAPABLE = Kind.CAPABLE  # by names of their own: core.sessions.records says why
+KEY_SEEN, NO_KEY = Event.KEY_SEEN, Event.NO_KEY
+NO_TOKEN = -1
+
+
+class FirstAnswers:
+    """`keys`: where the policy needs keys, those of the initial subflow are watched for."""
+
+    def __init__(self, table: SessionTable, life: SessionLife, keys: KeyWatch, counters: Counters) -> None:
+        self._table = table
+        self._life = life
+        self._keys = keys
+        self._counters = counters
+
+    def seen(self, session: Session, handshake: Handshake, now: float) -> int:
+        """The SYN/ACK of a session's initial subflow was seen for the first time; the token it taught, or NO_TOKEN
+        for plain TCP (RFC 8684 3.7). The caller writes the session's entries again: their cookies have changed."""
+        session.active = now
+        if handshake.kind is not CAPABLE or not handshake.key:
+            self._counters.fallbacks += 1
+            if session.secrets is not None:
+                self._keys.forget(session)
+            self._life.happened(session, NO_KEY)
+            return NO_TOKEN
+        version = session.version = handshake.version
+        token = int.from_bytes(token_of(version, handshake.key), "big")
+        self._table.learn(session, token)
+        if session.secrets is not None:
+            self._keys.verify(session)
+        self._life.happened(session, KEY_SEEN)
+        return token

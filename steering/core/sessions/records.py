@@ -1,0 +1,251 @@
+"""What is known of one M-session and of each of its subflows: the records.
+
+Other packages read a record's fields and change them by its methods only. So how records are laid out can change here
+without a change elsewhere.
+"""
+
+from steering.core.selection.quotas import Key
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, split
+from steering.core.sessions.session_keys import Secrets
+from steering.model.decision import Ruling
+from steering.model.network import PortRole
+from steering.model.preference import NO_WISH, SubflowWish
+from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, Watch, pack_cookie
+
+# Members of enumerations stand here by names of their own wherever every handshake asks for them: Python 3.11 takes
+# three times as long to look one up in its class.
+INITIAL, RETURN = EntryKind.INITIAL, EntryKind.RETURN
+SYN_PINNED, FELL_BACK = SessionState.SYN_PINNED, SessionState.PLAIN
+NOTHING, COPY = Watch.NOTHING, Watch.COPY
+
+HOST_FIN = 1
+MCP_FIN = 2
+BOTH_FINS = 3
+
+Returns = tuple[tuple[int, int], ...]  # (dpid, waypoint) of each entry of a server leg
+
+_new = tuple.__new__
+_RETURN = EntryKind.RETURN << 48  # what a cookie of this kind has over one of kind INITIAL
+
+
+class Subflow:
+    """One subflow as the network sees it: a flow from a host, where it enters and where it is led."""
+
+    __slots__ = (
+        "session", "kind", "key", "dpid", "role", "waypoint", "isn",
+        "address_id", "backup", "closed", "packets", "bytes", "active", "watch", "wish", "port",
+    )  # fmt: skip
+
+    def __init__(
+        self, session: "Session", kind: EntryKind, key: FlowKey, dpid: int, role: int, waypoint: int, isn: int,
+        now: float, port: int = 0, address_id: int = 0, backup: bool = False,
+    ) -> None:  # fmt: skip
+        self.session = session
+        self.kind = kind
+        self.key = key
+        self.dpid = dpid
+        self.role = role
+        # 0: no entry of its own. It goes to its MCP's own address, or entries set ahead lead it.
+        self.waypoint = waypoint
+        self.isn = isn
+        self.address_id = address_id
+        self.backup = backup
+        self.closed = 0  # HOST_FIN | MCP_FIN
+        self.packets = 0
+        self.bytes = 0
+        self.active = now  # when something of this subflow was seen last
+        self.watch = 0  # what its entry shows to the controller: Watch
+        self.port = port  # where it comes in; 0 for one read back from switches
+        self.wish = NO_WISH  # what its MCP was told last
+
+    @property
+    def flow(self) -> FlowParts:
+        """Its flow key taken apart: the host's end is the source."""
+        return parts_of(self.key)
+
+    # ---- what becomes of it -----------------------------------------------------------------------
+
+    def enters_at(self, dpid: int, port: int, role: int) -> None:
+        """Its segments come in here now. The caller writes the entry."""
+        self.dpid, self.port, self.role = dpid, port, role
+
+    def renumber(self, isn: int) -> None:
+        """The initial sequence number of its SYN, which the switch that it was read back from could not tell."""
+        self.isn = isn
+
+    def lead_to(self, waypoint: int) -> None:
+        """It has an entry of its own from now on, towards this waypoint. The caller writes the entry."""
+        self.waypoint = waypoint
+
+    def tell(self, wish: SubflowWish) -> None:
+        """Its MCP is told this."""
+        self.wish = wish
+
+    def found(self, packets: int, size: int, watch: int) -> None:
+        """What its entry had counted, and shows, when it was read back from a switch."""
+        self.packets, self.bytes, self.watch = packets, size, watch
+
+    def count_packets(self, packets: int, now: float) -> None:
+        """Its entry has counted so many packets: if more or fewer than before, the subflow is alive, and its session."""
+        if packets != self.packets:
+            self.packets = packets
+            self.active = self.session.active = now
+
+    def count_bytes(self, size: int) -> int:
+        """Its entry has counted so many bytes; how many since the last count. Fewer than before: a new entry."""
+        moved = size - self.bytes if size >= self.bytes else size
+        self.bytes = size
+        return moved
+
+    def close(self, side: int) -> bool:
+        """One end closed it (HOST_FIN, MCP_FIN or BOTH_FINS); whether that was the last word."""
+        if self.closed == BOTH_FINS:
+            return False
+        self.closed |= side
+        return self.closed == BOTH_FINS
+
+    def needs_no_slot(self, silent_since: float) -> bool:
+        """Whether a new subflow may take this one's slot: both ends closed it, or it was silent since this time."""
+        return self.closed == BOTH_FINS or self.active <= silent_since
+
+
+class Session:
+    """One M-session (D-2.1), or the plain TCP connection that one fell back to."""
+
+    __slots__ = (
+        "id", "state", "version", "mcp", "token", "subflows", "returns", "ruling", "keys",
+        "created", "edge", "active", "server_closed", "deadline", "first", "secrets", "unit",
+        "reverse", "host_token", "dscp",
+    )  # fmt: skip
+
+    def __init__(
+        self, number: int, state: SessionState, mcp: int, ruling: Ruling | None, now: float, edge: int = 0,
+        first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
+        reverse: bool = False, unit: str | None = None,
+    ) -> None:  # fmt: skip
+        self.id = number
+        self.state = state  # sessions.transitions alone changes it
+        self.version = version  # of MPTCP
+        self.mcp = mcp
+        self.token = -1
+        self.subflows: list[Subflow] = []
+        self.returns = returns  # of each server-leg entry
+        self.ruling = ruling
+        self.keys: tuple[Key, ...] = ()  # what it counts towards in the ledger
+        self.created = now
+        self.edge = edge  # the waypoint its first SYN came in at
+        self.active = now  # when something of any of its subflows was seen last
+        self.server_closed = 0
+        self.deadline = 0.0  # of a record that only lingers
+        self.secrets: Secrets | None = None  # where the policy needs keys
+        self.unit = unit  # whose entries set ahead brought it here (core.proactive); None: its own
+        self.host_token = -1  # of the host's key where the MCP was asked: what joins of the MCP carry
+        self.reverse = reverse  # a server opened it: hosts and gateways have changed places
+        self.dscp = dscp  # of its first SYN
+        self.first = first  # flow key of the initial subflow: what the server leg's entries match, reversed
+
+    @property
+    def flow(self) -> FlowParts:
+        """The initial subflow's key taken apart: the host's end is the source, or the server's where `reverse`."""
+        return parts_of(self.first)
+
+    # ---- what becomes of it -----------------------------------------------------------------------
+
+    def touch(self, now: float) -> None:
+        """Something of it was seen."""
+        self.active = now
+
+    def return_by(self, places: Returns) -> None:
+        """Its server leg has entries of its own here from now on. The caller writes them."""
+        self.returns = places
+
+    def found_first(self, key: FlowKey, reverse: bool) -> None:
+        """Its initial subflow was read back from a switch; `reverse`: at a gateway."""
+        self.first = key
+        self.reverse |= reverse
+
+    def found_return(self, place: tuple[int, int], key: FlowKey, reverse: bool) -> bool:
+        """One of its server-leg entries was read back; False if that is of another initial subflow `key`."""
+        if not self.first:
+            self.first = key
+        if self.first != key:
+            return False
+        self.reverse |= reverse
+        if place not in self.returns:
+            self.returns = (*self.returns, place)
+        return True
+
+    def close_server_leg(self, side: int) -> bool:
+        """One end closed the server leg; whether both have."""
+        self.server_closed |= side
+        return self.server_closed == BOTH_FINS
+
+    def keep_until(self, deadline: float) -> None:
+        """For how long its record is kept once it only lingers."""
+        self.deadline = deadline
+
+    def belongs_to_its_ends(self, token: int, deadline: float) -> None:
+        """Host and server speak MPTCP with each other: the record tells of it. The token leads no join here."""
+        self.token, self.deadline = token, deadline
+
+    # ---- its entries ------------------------------------------------------------------------------
+
+    def cookie(self, kind: EntryKind) -> int:
+        """The cookie of this session's entries of one kind, as its state is now."""
+        if self.token >= 0:
+            return pack_cookie(kind, 0, self.mcp, self.token)
+        return pack_cookie(kind, PLAIN if self.state is FELL_BACK else PENDING, self.mcp, 0)
+
+    def entry(self, subflow: Subflow) -> Entry | None:
+        """The uplink entry of a subflow; None where it needs none."""
+        waypoint = subflow.waypoint
+        if not waypoint:
+            return None
+        family, src, dst, sport, dport = split(subflow.key)
+        return _new(Entry, (
+            subflow.dpid, subflow.role, family, src, dst, sport, dport, waypoint, 0,
+            self.cookie(subflow.kind), subflow.watch,
+        ))  # fmt: skip
+
+    def return_entries(self, role: int) -> list[Entry]:
+        """The server leg's entries: the initial subflow's 5-tuple reversed, at the gateways."""
+        if not self.returns:
+            return []
+        family, src, dst, sport, dport = split(self.first)
+        cookie = self.cookie(RETURN)
+        watch = NOTHING
+        if self.reverse:
+            role = PortRole.ACCESS
+            # The host's SYN/ACK tells the token.
+            watch = COPY if self.state is SYN_PINNED else NOTHING
+        return [
+            Entry(dpid, role, family, dst, src, dport, sport, waypoint, 0, cookie, watch)
+            for dpid, waypoint in self.returns
+        ]
+
+    def entries(self, gateway_role: int) -> list[Entry]:
+        """Everything this session has in flow tables: the server leg first, it is downstream."""
+        if len(self.subflows) == 1 and not self.reverse:
+            only = self.subflows[0]
+            if only.key is self.first and only.waypoint:
+                return self._first_entries(only, gateway_role)
+        found = self.return_entries(gateway_role)
+        for subflow in self.subflows:
+            entry = self.entry(subflow)
+            if entry is not None:
+                found.append(entry)
+        return found
+
+    def _first_entries(self, subflow: Subflow, gateway_role: int) -> list[Entry]:
+        """The same for a session of one subflow, which every session is when it begins: one pass."""
+        family, src, dst, sport, dport = split(self.first)
+        cookie = self.cookie(INITIAL)
+        returned = cookie | _RETURN
+        found = [
+            _new(Entry, (dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, returned, 0))
+            for dpid, waypoint in self.returns
+        ]
+        found.append(_new(Entry, (
+            subflow.dpid, subflow.role, family, src, dst, sport, dport, subflow.waypoint, 0, cookie, subflow.watch,
+        )))  # fmt: skip
+        return found

@@ -1,0 +1,120 @@
+"""A session's life as a table: (state, event) -> (next state, what is done). Only this module changes a state.
+
+`BEGINNINGS` says how a session begins, `TRANSITIONS` what may happen to one that is there. What is done is a method of
+the session table: what the session counts as from then on. A pair that stands in no row is refused, named and counted
+(`steering_session_events_refused_total`); nothing changes then, and nothing is raised. The table and the diagram of
+docs/design/session-life.rst are made from here by packaging/reference.py.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from steering.core.counters import Counters
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey
+from steering.core.sessions.records import Returns, Session
+from steering.core.sessions.table import SessionTable
+from steering.model.decision import Ruling
+from steering.model.session import SessionState
+
+
+class Beginning(StrEnum):
+    """How a session begins."""
+
+    # A first SYN goes to an MCP, or a SYN/ACK tells that entries set ahead led one there.
+    SYN_STEERED = "SYN steered"
+    # In switches or in the store, by a controller that starts.
+    FOUND_WITH_TOKEN = "found with its token"
+    FOUND_PLAIN = "found without a token"
+    LEFT_TO_ITS_ENDS = "left to its ends"  # host and server speak MPTCP, and the policy has MCPs withdraw
+
+
+class Event(StrEnum):
+    """What may happen to a session."""
+
+    KEY_SEEN = "key seen"  # the SYN/ACK carries a key: the token is known
+    NO_KEY = "no key"  # the SYN/ACK carries none: the connection fell back to plain TCP
+    JOINED = "joined"  # one more subflow
+    ALL_CLOSED = "all subflows closed"  # FIN both ways, or a reset by the MCP, on each
+    SUBFLOWS_OVER = "last subflow over"  # closed and lingered, or silent for the idle limit; its entry goes
+    OVER = "over"  # nothing keeps it: entries and record go
+
+
+Action = Callable[[SessionTable, Session], None]
+
+
+class Step(NamedTuple):
+    """One row's right half: the state that follows (None: there is no session any more), and what is done."""
+
+    state: SessionState | None
+    action: Action
+
+
+_PINNED, _ESTABLISHED, _PLAIN = SessionState.SYN_PINNED, SessionState.ESTABLISHED, SessionState.PLAIN
+_CLOSING, _LINGER, _WITHDRAWN = SessionState.CLOSING, SessionState.LINGER, SessionState.WITHDRAWN
+_Books = SessionTable
+
+BEGINNINGS: Mapping[Beginning, tuple[SessionState, Action]] = {
+    Beginning.SYN_STEERED: (_PINNED, _Books.await_answer),
+    Beginning.FOUND_WITH_TOKEN: (_ESTABLISHED, _Books.take_load),
+    Beginning.FOUND_PLAIN: (_PLAIN, _Books.take_load),
+    Beginning.LEFT_TO_ITS_ENDS: (_WITHDRAWN, _Books.keep_record),
+}
+
+TRANSITIONS: Mapping[tuple[SessionState, Event], Step] = {
+    (_PINNED, Event.KEY_SEEN): Step(_ESTABLISHED, _Books.answered),
+    (_PINNED, Event.NO_KEY): Step(_PLAIN, _Books.answered),
+    (_PINNED, Event.ALL_CLOSED): Step(_CLOSING, _Books.answered),
+    (_PINNED, Event.OVER): Step(None, _Books.forget),
+    (_ESTABLISHED, Event.JOINED): Step(_ESTABLISHED, _Books.nothing),
+    (_ESTABLISHED, Event.ALL_CLOSED): Step(_CLOSING, _Books.nothing),
+    (_ESTABLISHED, Event.SUBFLOWS_OVER): Step(_LINGER, _Books.rest),
+    (_ESTABLISHED, Event.OVER): Step(None, _Books.forget),
+    (_PLAIN, Event.ALL_CLOSED): Step(_CLOSING, _Books.nothing),
+    (_PLAIN, Event.OVER): Step(None, _Books.forget),
+    (_CLOSING, Event.JOINED): Step(_ESTABLISHED, _Books.nothing),
+    (_CLOSING, Event.ALL_CLOSED): Step(_CLOSING, _Books.nothing),
+    (_CLOSING, Event.SUBFLOWS_OVER): Step(_LINGER, _Books.rest),
+    (_CLOSING, Event.OVER): Step(None, _Books.forget),
+    (_LINGER, Event.JOINED): Step(_ESTABLISHED, _Books.revive),
+    (_LINGER, Event.OVER): Step(None, _Books.forget),
+    (_WITHDRAWN, Event.OVER): Step(None, _Books.forget),
+}
+
+
+class SessionLife:
+    """What happens to sessions goes through here."""
+
+    def __init__(self, table: SessionTable, counters: Counters) -> None:
+        self._table = table
+        self._counters = counters
+
+    def begin(
+        self, how: Beginning, mcp: int, ruling: Ruling | None, now: float, edge: int = 0,
+        first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
+        reverse: bool = False, unit: str | None = None,
+    ) -> Session:  # fmt: skip
+        """A session begins. `mcp`: its id, 0 for none; `edge`: the waypoint it came in at; the rest as in `Session`.
+        The caller has asked whether the table has room."""
+        table = self._table
+        state, action = BEGINNINGS[how]
+        session = table.create(state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit)
+        action(table, session)
+        return session
+
+    def happened(self, session: Session, event: Event) -> bool:
+        """Something happened to a session; False if nothing of that kind can happen in its state. The event of a
+        session that is over is counted under the state it had."""
+        table, before = self._table, session.state
+        step = TRANSITIONS.get((before, event))
+        if step is None or session.id not in table.by_id:
+            self._counters.session_events_refused[before, event] += 1
+            return False
+        after, action = step
+        if after is not before:
+            table.states[before] -= 1
+            if after is not None:
+                table.states[after] += 1
+                session.state = after
+        action(table, session)
+        return True

@@ -1,0 +1,159 @@
+"""A session's life is its table: every pair of state and event, walked at random, and the books that go with it."""
+
+import ast
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steering.core.counters import Counters
+from steering.core.sessions.records import Session, Subflow
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.transitions import BEGINNINGS, TRANSITIONS, Beginning, Event, SessionLife
+from steering.model.policy import Limits
+from steering.model.session import SessionState
+from tests.architecture.layers import ROOT, sources
+
+MCP, EDGE = 3, 7
+KEY = ("subscriber", "anna")
+
+
+class Books:
+    """A table with one session after another, and what is to be counted of them."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.table = SessionTable(Limits(), [MCP])
+        self.life = SessionLife(self.table, self.counters)
+        self.known: dict[int, SessionState | None] = {}
+        self.sessions: list[Session] = []
+        self.refused: Counter[tuple[str, str]] = Counter()
+
+    def begin(self, how: Beginning) -> Session:
+        mcp = 0 if how is Beginning.LEFT_TO_ITS_ENDS else MCP
+        session = self.life.begin(how, mcp, None, 0.0, EDGE)
+        if how is not Beginning.LEFT_TO_ITS_ENDS:
+            self.table.count(session, (KEY,))
+        self.known[session.id] = BEGINNINGS[how][0]
+        self.sessions.append(session)
+        return session
+
+    def give(self, session: Session, event: Event) -> None:
+        """What the table says, and only that."""
+        before = self.known[session.id]
+        step = None if before is None else TRANSITIONS.get((before, event))
+        assert self.life.happened(session, event) is (step is not None)
+        if step is None:
+            self.refused[session.state, event] += 1
+        else:
+            self.known[session.id] = step.state
+
+    def check(self) -> None:
+        """Count everything anew."""
+        table, alive = self.table, {n: state for n, state in self.known.items() if state is not None}
+        assert {session.id: session.state for session in table} == alive
+        assert {state: n for state, n in table.states.items() if n} == Counter(alive.values())
+        resting = (SessionState.LINGER, SessionState.WITHDRAWN)
+        assert set(table.lingering) == {n for n, state in alive.items() if state in resting}
+        pinned = {n for n, state in alive.items() if state is SessionState.SYN_PINNED}
+        assert set(table.half_open) == pinned and table.half_open_at.get(EDGE, 0) == len(pinned)
+        load = sum(state not in resting for state in alive.values())
+        assert table.active[MCP] == load and table.active[0] == 0
+        assert +Counter(table.ledger._counts) == +Counter({KEY: load})
+        assert self.counters.session_events_refused == self.refused
+
+
+def way_to(wanted: SessionState) -> tuple[Beginning, list[Event]]:
+    """How a session comes to be in a state."""
+    ways: dict[SessionState, tuple[Beginning, list[Event]]] = {
+        state: (how, []) for how, (state, _) in BEGINNINGS.items()
+    }
+    while wanted not in ways:
+        found = {
+            step.state: (ways[state][0], [*ways[state][1], event])
+            for (state, event), step in TRANSITIONS.items()
+            if state in ways and step.state is not None and step.state not in ways
+        }
+        assert found, f"no way to {wanted}"
+        ways |= found
+    return ways[wanted]
+
+
+@given(st.sampled_from(SessionState), st.sampled_from(Event))
+def test_each_event_in_each_state_does_what_the_table_says_or_is_refused_and_counted(
+    state: SessionState, event: Event
+) -> None:
+    books = Books()
+    how, way = way_to(state)
+    session = books.begin(how)
+    for step in way:
+        books.give(session, step)
+    assert session.state is state
+    books.give(session, event)
+    books.check()
+
+
+@given(st.lists(st.one_of(st.sampled_from(Beginning), st.tuples(st.integers(0, 5), st.sampled_from(Event)))))
+def test_whatever_happens_in_whatever_order_the_books_are_right(steps) -> None:
+    books = Books()
+    for step in steps:
+        if isinstance(step, Beginning):
+            books.begin(step)
+        elif books.sessions:
+            books.give(books.sessions[step[0] % len(books.sessions)], step[1])
+        books.check()
+    for session in books.sessions:
+        books.give(session, Event.OVER)
+    assert not len(books.table) and not +Counter(books.table.ledger._counts)
+
+
+def test_every_state_can_be_reached_and_left_for_good() -> None:
+    for state in SessionState:
+        way_to(state)
+        assert TRANSITIONS[state, Event.OVER].state is None
+    assert set(BEGINNINGS) == set(Beginning)
+    assert {event for _, event in TRANSITIONS} == set(Event)
+
+
+def test_no_other_module_changes_a_state_or_calls_what_the_table_does() -> None:
+    actions = {step.action.__name__ for step in TRANSITIONS.values()}
+    actions |= {action.__name__ for _, action in BEGINNINGS.values()}
+    home = ROOT / "steering" / "core" / "sessions"
+    found = []
+    for path in sources():
+        if not path.is_relative_to(ROOT / "steering" / "core") or path == home / "transitions.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            owner = getattr(node, "value", None)
+            if not isinstance(node, ast.Attribute) or not isinstance(owner, ast.Name | ast.Attribute):
+                continue
+            name = owner.id if isinstance(owner, ast.Name) else owner.attr
+            stored = isinstance(node.ctx, ast.Store) and node.attr == "state" and name != "self"
+            called = node.attr in actions and name in ("table", "_table")
+            if stored or called:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    assert not found, "\n".join(found)
+
+
+RECORD = {*Session.__slots__, *Subflow.__slots__}
+RECORDS = {"session", "subflow", "known"}  # how modules call a record
+
+
+def test_outside_sessions_nobody_assigns_a_field_of_a_record_or_changes_its_list_of_subflows() -> None:
+    found = []
+    for path in sources():
+        if path.is_relative_to(ROOT / "steering" / "core" / "sessions"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Attribute):
+                continue
+            owner = node.value.id if isinstance(node.value, ast.Name) else ""
+            stored = isinstance(node.ctx, ast.Store | ast.Del) and node.attr in RECORD and owner in RECORDS
+            mutated = (
+                node.attr in ("append", "remove", "clear", "extend", "pop", "insert")
+                and isinstance(node.value, ast.Attribute)
+                and node.value.attr == "subflows"
+            )
+            if stored or mutated:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
+    assert not found, "\n".join(found)
