@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.reservations.capacity import Hops, Pair
-from steering.core.sessions.flow_key import NO_FLOW, FlowKey, family_of
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, family_of, parts_of
 from steering.core.sessions.records import Session
 from steering.model.network import Mcp, Network, PortRef, PortRole
 from steering.model.reservation import ReservationRequest, Standing
@@ -55,6 +55,11 @@ class Reservation:
         self.token = -1  # of its session
         self.first = NO_FLOW  # key of its session's initial subflow
         self.places: Places = ()  # the subflows that it was last fitted to
+
+    @property
+    def server(self) -> bytes:
+        """Where its session's initial subflow goes, as it was addressed."""
+        return parts_of(self.first).destination
 
 
 def places_of(session: Session, flow: FlowKey = NO_FLOW) -> Places:

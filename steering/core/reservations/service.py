@@ -19,7 +19,6 @@ from steering.core.reservations.codec import kept, leads, revived, session_of
 from steering.core.reservations.record import Leg, Reservation, legs_of_session, legs_of_subscriber, places_of
 from steering.core.reservations.rules import Builder, Wanted
 from steering.core.reservations.subflow_slots import Slots
-from steering.core.sessions.flow_key import parts_of
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.kept import Kept, KeptReservation, Lost, Piece
@@ -180,7 +179,7 @@ class Reserving(Part):
         """The same for flows that are known already."""
         if one.wish.level is Level.SUBSCRIBER:
             return self._legs(one, None, mcp)
-        exits = self._map.exits_to(parts_of(one.first).destination)
+        exits = self._map.exits_to(one.server)
         if not exits:
             return []
         return legs_of_session(self._map, mcp, one.first, one.places, self._near_exit(mcp, exits))
