@@ -1,9 +1,12 @@
 """`steering decode`: the MPTCP connections in a capture file.
 
 How doubtful cases are decided is written in `steering.trace.connections`. What stands before the damage in a
-damaged file is still listed; the status is then 2. JSON, with --json, is a list of
-`{"version", "tokens": {"initiator", "responder"}, "fallback", "subflows": [{"src", "sport", "dst", "dport",
-"join", "address_id", "backup", "hmac", "reset"}]}`, `reset` null or `{"reason", "transient"}`; `reason` is null
+damaged file is still listed. The status is 2 if the file was not read to its end or holds more connections than are
+kept; each listed connection then has `truncated` true, since it may lack what was not read.
+JSON, with --json, is a list of
+`{"version", "tokens": {"initiator", "responder"}, "fallback", "begun_before", "deny_join": {"initiator", "responder"},
+"keys_differ", "truncated", "subflows": [{"src", "sport", "dst", "dport", "join", "address_id", "backup", "hmac",
+"reset", "fastclose", "fastclose_refused"}]}`, `reset` null or `{"reason", "transient"}`; `reason` is null
 for a RST without MP_TCPRST. Keys are never shown: who knows them can abort the connection.
 """
 
@@ -17,24 +20,33 @@ from pathlib import Path
 
 from steering.cli.capture import CaptureError, read_capture
 from steering.cli.table import table
-from steering.trace.connections import Connection, ConnectionTracker, Subflow
+from steering.trace.connections import MAX_LEGS, Connection, ConnectionTracker, Subflow
 from steering.trace.frames import read_frame
 from steering.trace.links import LinkType
 from steering.wire.errors import WireError
 from steering.wire.mptcp import ResetReason
 
 SUMMARY = "list the MPTCP connections in a capture file (pcap or pcapng)"
+DESCRIPTION = """List the MPTCP connections in a capture file, and what is plain TCP.
+
+For each connection: version, tokens, whether it fell back to plain TCP, and its subflows with address id, backup flag,
+whether the HMACs of a join verify, and how it ended. Keys are never shown.
+pcap and pcapng are read, also compressed with gzip, bzip2 or xz; Ethernet (with VLAN tags, MPLS, PPPoE), Linux cooked,
+raw IP, PPP, loopback and IPsec link types."""
+EPILOG = """The status is 0, or 2 if the file could not be read to its end or holds more connections than are kept:
+what was read until then is listed, with "truncated" true in the JSON."""
 _LINKS: frozenset[int] = frozenset(LinkType)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.add_argument("file", type=Path, metavar="FILE", help="capture file, pcap or pcapng")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Status 0, or 2 for a file that cannot be read to its end."""
-    tracker = ConnectionTracker()
+    """Status 0, or 2 for a file that was not read whole."""
+    tracker = ConnectionTracker(MAX_LEGS)
     unread: Counter[str] = Counter()
     links: set[int] = set()
     problem = None
@@ -51,8 +63,12 @@ def run(args: argparse.Namespace) -> int:
         problem = str(error)
     except OSError as error:
         problem = error.strerror or str(error)
+    if problem is None and tracker.ignored:
+        problem = (
+            f"more than {MAX_LEGS} TCP connections: {tracker.ignored} segments of further ones were left out"
+        )
     if problem is None or links & _LINKS:
-        _print(tracker, unread, args.json)
+        _print(tracker, unread, args.json, truncated=problem is not None)
     if problem is not None:
         print(f"steering decode: {args.file}: {problem}", file=sys.stderr)
         return 2
@@ -63,22 +79,24 @@ def _list(numbers: Iterable[int]) -> str:
     return ", ".join(str(int(number)) for number in sorted(numbers))
 
 
-def _print(tracker: ConnectionTracker, unread: Counter[str], as_json: bool) -> None:
+def _print(tracker: ConnectionTracker, unread: Counter[str], as_json: bool, truncated: bool) -> None:
     connections = tracker.connections()
     if as_json:
-        print(json.dumps([connection_json(one) for one in connections], indent=2))
+        print(json.dumps([connection_json(one, truncated) for one in connections], indent=2))
         return
     print("\n\n".join(_text(one) for one in connections) or "no TCP connection")
-    unread.update(reason.value for reason in tracker.refused.elements())
-    if tracker.ignored:
-        unread["past the limit of connections"] = tracker.ignored
     if unread:
-        print(
-            "\nframes left out: " + ", ".join(f"{reason} {count}" for reason, count in sorted(unread.items()))
-        )
+        print(f"\nframes left out: {_counted(unread)}")
+    if tracker.refused:
+        damage = Counter({reason.value: count for reason, count in tracker.refused.items()})
+        print(f"\nsegments with damaged options, read up to the damage: {_counted(damage)}")
 
 
-def connection_json(connection: Connection) -> dict[str, object]:
+def _counted(reasons: Counter[str]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+
+
+def connection_json(connection: Connection, truncated: bool) -> dict[str, object]:
     """One connection in the form of the module's docstring."""
     return {
         "version": connection.version,
@@ -87,6 +105,13 @@ def connection_json(connection: Connection) -> dict[str, object]:
             "responder": _hex(connection.responder_token),
         },
         "fallback": connection.fallback,
+        "begun_before": connection.begun_before,
+        "deny_join": {
+            "initiator": connection.initiator_denies_joins,
+            "responder": connection.responder_denies_joins,
+        },
+        "keys_differ": connection.keys_differ,
+        "truncated": truncated,
         "subflows": [_subflow_json(subflow) for subflow in connection.subflows],
     }
 
@@ -102,7 +127,9 @@ def _subflow_json(subflow: Subflow) -> dict[str, object]:
         "address_id": subflow.address_id,
         "backup": subflow.backup,
         "hmac": subflow.hmac.value,
-        "reset": reset and {"reason": reset.reason, "transient": reset.transient},
+        "reset": None if reset is None else {"reason": reset.reason, "transient": reset.transient},
+        "fastclose": subflow.fastclose,
+        "fastclose_refused": subflow.fastclose_refused,
     }
 
 
@@ -123,6 +150,14 @@ def _text(connection: Connection) -> str:
     for name, token in (("initiator", connection.initiator_token), ("responder", connection.responder_token)):
         if token is not None:
             title += f", {name} token {token.hex()}"
+    if connection.keys_differ:
+        title += ", the handshake repeats other keys than it began with"
+    for name, denies in (
+        ("initiator", connection.initiator_denies_joins),
+        ("responder", connection.responder_denies_joins),
+    ):
+        if denies:
+            title += f", no joins to the {name}'s address"
     headers = ["subflow", "from", "to", "id", "backup", "hmac", "end"]
     return title + "\n" + table(headers, [_row(subflow) for subflow in connection.subflows])
 
@@ -145,6 +180,8 @@ def _endpoint(address: bytes, port: int) -> str:
 
 def _end(subflow: Subflow) -> str | None:
     words = ["fast close"] if subflow.fastclose else []
+    if subflow.fastclose_refused:
+        words.append("fast close with a wrong key, ignored")
     if subflow.reset is not None:
         words.append("reset")
         if subflow.reset.reason is not None:

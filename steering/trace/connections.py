@@ -3,13 +3,19 @@
 Without I/O: feed segments in capture order, then ask. How doubtful cases are decided:
 
 * Plain TCP is a connection of its own: version and tokens None, no fallback, one subflow.
+* An MPTCP option that is malformed, asks for an extension or offers no algorithm counts as absent (RFC 8684 3).
 * An MP_CAPABLE SYN answered by a plain SYN/ACK, or an MP_CAPABLE handshake whose initiator goes on without any
-  MPTCP option, is a fallback: tokens None, the version is the one offered. First data without any MPTCP option,
-  of either side, and an infinite mapping are fallbacks too, and keep the tokens: they happened later (RFC 8684 3.7).
+  MPTCP option, is a fallback: tokens None, the version is the one offered.
+* These are fallbacks that keep the tokens, since they happened later (RFC 8684 3.7): first data without any MPTCP
+  option, of either side; first data that is acknowledged by an end that sends no MPTCP option any more, where no join
+  succeeded; and a mapping of data-level length 0 on a segment with data (the infinite mapping). On a segment without
+  data such a mapping changes nothing.
 * Segments that come before their SYN or SYN/ACK (captures of several interfaces) are of the same connection.
 * MPTCP options in a connection whose handshake was not captured: version and tokens None, `begun_before` True.
-* The version is the one of the SYN/ACK; where that was not captured, the third ACK's, then the SYN's.
-* The initiator's key of version 1 is in the third ACK or only in the first data; either is taken.
+* The version is the one of the SYN/ACK; where that was not captured, the third ACK's, then the SYN's. A version
+  after 1 has no tokens.
+* The initiator's key of version 1 is in the third ACK or only in the first data; either is taken. Where the third ACK
+  repeats other keys than the SYN (version 0) and the SYN/ACK had, these two count, and `keys_differ` is True.
 * A join belongs to the connection one of whose tokens its SYN carries (the initiator's: a reverse join). If
   several connections have the token, the one whose keys verify its HMACs, else the latest one before the join.
 * Joins of one token that no connection explains are one entry: version None, the token in the responder's
@@ -17,65 +23,31 @@ Without I/O: feed segments in capture order, then ask. How doubtful cases are de
 * `backup` and `address_id` are those of the JOIN SYN; MP_PRIO does not change them.
 * hmac: `bad` if one HMAC was checked and is wrong, `ok` if at least one was checked and none is wrong, else
   `unseen` (also for every subflow that is not a join).
+* Which RST ends a subflow is decided in `resets`. MP_FASTCLOSE counts if its key is the receiver's or unknown.
 * The two legs of a transparent relay, and a connection captured on both sides of a NAT, are separate entries.
 """
 
 from collections import Counter
-from dataclasses import dataclass
-from enum import StrEnum
 
-from steering.wire.crypto import join_ack_hmac, join_syn_ack_hmac, token
-from steering.wire.errors import WireError, WireRefusal
-from steering.wire.mptcp import MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
+from steering.wire.errors import WireRefusal
+from steering.wire.mptcp import MpJoinSyn
 from steering.wire.segment import Segment
 
 from .leg_table import LegTable
-from .legs import Leg, Reset
+from .legs import Leg
+from .sessions import Connection, Hmac, Session, Subflow
+
+__all__ = ["MAX_LEGS", "Connection", "ConnectionTracker", "Hmac", "Subflow"]
 
 MAX_LEGS = 100_000
 _MAX_CANDIDATES = 16  # connections of one token that a join is checked against: an HMAC costs time
 
 
-class Hmac(StrEnum):
-    """Whether the HMACs of a join verify."""
-
-    OK = "ok"
-    BAD = "bad"
-    UNSEEN = "unseen"
-
-
-@dataclass(frozen=True, slots=True)
-class Subflow:
-    """One subflow, from the host that opened it. Addresses 4 or 16 bytes."""
-
-    src: bytes
-    sport: int
-    dst: bytes
-    dport: int
-    join: bool
-    address_id: int
-    backup: bool
-    hmac: Hmac
-    reset: Reset | None
-    fastclose: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """One MPTCP connection, or one plain TCP connection. Tokens 4 bytes, None where the capture has no key."""
-
-    version: int | None
-    initiator_token: bytes | None
-    responder_token: bytes | None
-    fallback: bool
-    subflows: tuple[Subflow, ...]
-    begun_before: bool = False
-
-
 class ConnectionTracker:
     """Feed it the segments of a capture. Memory is bounded by `limit` TCP connections.
 
-    `refused` counts segments whose option list is malformed, `ignored` those of connections past the limit.
+    `refused` counts segments whose option list is malformed: of these the options before the damage are read.
+    `ignored` counts segments of connections past the limit.
     """
 
     def __init__(self, limit: int = MAX_LEGS) -> None:
@@ -88,20 +60,19 @@ class ConnectionTracker:
 
     def feed(self, segment: Segment) -> None:
         """Take the next segment. Never raises for what the segment holds."""
-        try:
-            self._table.take(segment)
-        except WireError as error:
-            self.refused[error.reason] += 1
+        damage = self._table.take(segment)
+        if damage is not None:
+            self.refused[damage] += 1
 
     def connections(self) -> list[Connection]:
         """What was seen so far, in the order of the first segments."""
-        sessions = [_Session(leg) for leg in self._table.legs if not leg.is_join]
-        by_token: dict[bytes, list[_Session]] = {}
+        sessions = [Session(leg) for leg in self._table.legs if not leg.is_join]
+        by_token: dict[bytes, list[Session]] = {}
         for session in sessions:
             for known in {session.initiator_token, session.responder_token}:
                 if known is not None:
                     by_token.setdefault(known, []).append(session)
-        orphans: dict[bytes, _Session] = {}
+        orphans: dict[bytes, Session] = {}
         for leg in self._table.legs:
             if leg.is_join:
                 carried = leg.offer.token if isinstance(leg.offer, MpJoinSyn) else b""
@@ -109,7 +80,7 @@ class ConnectionTracker:
                 if owner is None:
                     owner = orphans.get(carried) if carried else None
                 if owner is None:
-                    owner = _Session(leg, responder_token=carried or None)
+                    owner = Session(leg, responder_token=carried or None)
                     sessions.append(owner)
                     if carried:
                         orphans[carried] = owner
@@ -119,92 +90,7 @@ class ConnectionTracker:
         return [session.connection() for session in sessions]
 
 
-class _Session:
-    """A connection being put together: its first leg (of an orphaned join: that join) and its joins."""
-
-    def __init__(self, leg: Leg, responder_token: bytes | None = None) -> None:
-        self.order = leg.order
-        self.first = leg
-        self.joins: list[Leg] = []
-        self.version: int | None = None
-        self.initiator_key = b""
-        self.responder_key = b""
-        self.fallback = False
-        self.initiator_token: bytes | None = None
-        self.responder_token = responder_token
-        if not leg.is_join:
-            self._learn(leg)
-
-    def _learn(self, leg: Leg) -> None:
-        offer, answer, third = (
-            option if isinstance(option, MpCapable) else None for option in (leg.offer, leg.answer, leg.third)
-        )
-        agreed = answer or third or offer
-        if agreed is None:
-            return
-        self.version = agreed.version
-        refused = leg.answered and answer is None and third is None
-        given_up = leg.initiator_went_on and not leg.initiator_kept_mptcp
-        if refused or given_up:
-            self.fallback = True
-            return
-        self.fallback = leg.infinite_mapping or leg.bare_data
-        if answer:
-            self.responder_key = answer.sender_key
-        elif third:
-            self.responder_key = third.receiver_key
-        if third:
-            self.initiator_key = third.sender_key
-        elif offer and agreed.version == 0:
-            self.initiator_key = offer.sender_key
-        if self.responder_key:
-            self.responder_token = token(agreed.version, self.responder_key)
-        if self.initiator_key:
-            self.initiator_token = token(agreed.version, self.initiator_key)
-
-    def check(self, leg: Leg) -> Hmac:
-        """Verify the HMACs of a join of this connection."""
-        syn, syn_ack, ack = leg.offer, leg.answer, leg.third
-        if not (isinstance(syn, MpJoinSyn) and isinstance(syn_ack, MpJoinSynAck)):
-            return Hmac.UNSEEN
-        if self.version is None or not (self.initiator_key and self.responder_key):
-            return Hmac.UNSEEN
-        # In the formulas, A sent the JOIN SYN: it carries the token of B.
-        keys = (self.initiator_key, self.responder_key)
-        key_a, key_b = keys if syn.token == self.responder_token else keys[::-1]
-        given = (self.version, key_a, key_b, syn.nonce, syn_ack.nonce)
-        good = syn_ack.hmac == join_syn_ack_hmac(*given)
-        if isinstance(ack, MpJoinAck):
-            good = good and ack.hmac == join_ack_hmac(*given)
-        return Hmac.OK if good else Hmac.BAD
-
-    def connection(self) -> Connection:
-        return Connection(
-            version=self.version,
-            initiator_token=self.initiator_token,
-            responder_token=self.responder_token,
-            fallback=self.fallback,
-            subflows=tuple(self._subflow(leg) for leg in (self.first, *self.joins)),
-            begun_before=self.version is None and not self.first.is_join and self.first.spoke_mptcp,
-        )
-
-    def _subflow(self, leg: Leg) -> Subflow:
-        syn = leg.offer if isinstance(leg.offer, MpJoinSyn) else None
-        return Subflow(
-            src=leg.initiator[0],
-            sport=leg.initiator[1],
-            dst=leg.responder[0],
-            dport=leg.responder[1],
-            join=leg.is_join,
-            address_id=syn.address_id if syn else 0,
-            backup=syn.backup if syn else False,
-            hmac=self.check(leg),
-            reset=leg.reset,
-            fastclose=leg.fastclose,
-        )
-
-
-def _owner(leg: Leg, candidates: list[_Session]) -> _Session | None:
+def _owner(leg: Leg, candidates: list[Session]) -> Session | None:
     """The connection a join belongs to, of those that have its token."""
     if len(candidates) < 2:
         return candidates[0] if candidates else None

@@ -1,9 +1,10 @@
 """Which segment of a capture belongs to which leg.
 
 A leg is one TCP connection. Both legs of a transparent relay have the same addresses and ports. Ports that are used
-again give further legs. So a leg is known by its initial sequence number. Later segments go to the leg whose link
-addresses (or interface and direction) and sequence numbers are nearest.
-A packet that a capture on several interfaces holds twice is the same leg and tells nothing new.
+again give further legs. So a leg is known by its initial sequence number. A later segment goes to the leg whose
+sequence numbers it is near to; where several are near, to the one whose link addresses (or interface and direction)
+it has.
+A packet that a capture holds twice, because it was taken at two points, is the same leg and tells nothing new.
 
 Captures of several interfaces are not quite in order: segments may come before the SYN of their leg. A SYN or SYN/ACK
 is the beginning of a leg that has none if what is known of that leg comes at once behind it; of a leg that ended (both
@@ -13,6 +14,7 @@ FINs, or a RST) only if nothing is missing between them. After such an end, what
 from collections import deque
 from collections.abc import Iterable
 
+from steering.wire.errors import WireRefusal
 from steering.wire.segment import Flags, Segment
 
 from .legs import Endpoint, Leg
@@ -22,21 +24,7 @@ _FAST_OPEN = 1 << 16  # the most data of a SYN that a SYN/ACK may acknowledge (R
 _BEYOND_END = 1 << 24  # how far from a leg that ended its own late segments are at most
 _LEGS_PER_PAIR = 8  # legs of one pair of endpoints that still receive segments
 
-
-def _nearest(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
-    """The leg that a segment without SYN belongs to."""
-    nearest = min(legs, key=lambda leg: leg.distance(segment, leg.side_of(src)), default=None)
-    if nearest is None or segment.flags & Flags.RST:
-        return nearest
-    last = nearest.last_of(src)
-    beyond = last is not None and gap(segment.seq, last) > _BEYOND_END
-    return None if beyond and all(leg.over for leg in legs) else nearest
-
-
-def _begun_by(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
-    """The leg whose SYN or SYN/ACK this is, though others of its segments came before."""
-    behind = [(leg.behind(segment, leg.side_of(src)), at, leg) for at, leg in enumerate(legs)]
-    return min(((gap, at, leg) for gap, at, leg in behind if gap is not None), default=(0, 0, None))[2]
+_Legs = deque[Leg] | tuple[()]
 
 
 class LegTable:
@@ -47,42 +35,95 @@ class LegTable:
         self.ignored = 0
         self._limit = limit
         self._by_pair: dict[tuple[Endpoint, Endpoint], deque[Leg]] = {}
+        self._by_syn: dict[
+            tuple[Endpoint, Endpoint, int], Leg
+        ] = {}  # initiator, responder, number of the SYN
 
-    def take(self, segment: Segment) -> None:
-        """Give a segment to its leg. Raises WireError for a malformed option list."""
+    def take(self, segment: Segment) -> WireRefusal | None:
+        """Give a segment to its leg; the answer tells damage in its option list."""
         src, dst = (segment.src, segment.sport), (segment.dst, segment.dport)
         pair = (src, dst) if src < dst else (dst, src)
-        leg = self._find(segment, src, self._by_pair.get(pair, ()))
+        leg = self._find(segment, src, dst, self._by_pair.get(pair, ()))
+        new = leg is None
         if leg is None:
             leg = self._add(segment, src, dst)
             if leg is None:
                 self.ignored += 1
-                return
-            self._by_pair.setdefault(pair, deque(maxlen=_LEGS_PER_PAIR)).append(leg)
+                return None
         elif segment.flags & Flags.SYN and leg.syn_seq is None:
             leg.begin(segment, dst if segment.flags & Flags.ACK else src)
-        leg.take(segment, leg.side_of(src))
+        damage = leg.take(segment, leg.side_of(src))
+        if new or segment.flags & Flags.SYN:
+            self._remember(leg, pair)
+        return damage
 
-    def _find(self, segment: Segment, src: Endpoint, legs: "deque[Leg] | tuple[()]") -> Leg | None:
+    def _remember(self, leg: Leg, pair: tuple[Endpoint, Endpoint]) -> None:
+        """A leg that is new, or whose SYN or SYN/ACK came again, receives the segments of its pair."""
+        if leg.syn_seq is not None:
+            self._by_syn[leg.initiator, leg.responder, leg.syn_seq] = leg
+        legs = self._by_pair.setdefault(pair, deque(maxlen=_LEGS_PER_PAIR))
+        if not any(one is leg for one in legs):
+            legs.append(leg)
+
+    def _find(self, segment: Segment, src: Endpoint, dst: Endpoint, legs: _Legs) -> Leg | None:
         if not segment.flags & Flags.SYN:
             return _nearest(segment, src, legs)
-        if not segment.flags & Flags.ACK:
-            same = (leg for leg in legs if leg.initiator == src and leg.syn_seq == segment.seq)
-            return next(same, None) or _begun_by(segment, src, legs)
-        acked = [
-            ((segment.ack - 1 - leg.syn_seq) % SEQ_SPACE, at, leg)
-            for at, leg in enumerate(legs)
-            if leg.responder == src and leg.syn_seq is not None and leg.syn_ack_seq in (None, segment.seq)
+        if segment.flags & Flags.ACK:
+            return self._answered_by(segment, src, dst, legs) or _begun_by(segment, src, legs)
+        same = self._by_syn.get((src, dst, segment.seq)) or _guessed_for(segment, src, legs)
+        return same or _begun_by(segment, src, legs)
+
+    def _answered_by(self, segment: Segment, src: Endpoint, dst: Endpoint, legs: _Legs) -> Leg | None:
+        """The leg whose SYN this SYN/ACK answers."""
+        syn = (segment.ack - 1) % SEQ_SPACE
+        asked = [leg for leg in legs if leg.responder == src and leg.syn_seq is not None]
+        known = self._by_syn.get((dst, src, syn))
+        if known is not None and known not in asked:
+            asked.append(known)
+        fitting = [
+            (((syn - (leg.syn_seq or 0)) % SEQ_SPACE), not leg.has_answer(segment.seq), at, leg)
+            for at, leg in enumerate(asked)
+            if leg.takes_answer(segment.seq) or (leg.syn_seq == syn and not leg.over)
         ]
-        nearest = min(acked, default=None)
-        return nearest[2] if nearest and nearest[0] <= _FAST_OPEN else _begun_by(segment, src, legs)
+        nearest = min(fitting, default=None)
+        return nearest[3] if nearest and nearest[0] <= _FAST_OPEN else None
 
     def _add(self, segment: Segment, src: Endpoint, dst: Endpoint) -> Leg | None:
         if len(self.legs) >= self._limit:
             return None
         if segment.flags & Flags.SYN and segment.flags & Flags.ACK:
-            leg = Leg(dst, src, len(self.legs), syn_seq=(segment.ack - 1) % SEQ_SPACE)
+            leg = Leg(dst, src, len(self.legs))
+            leg.sides[0].begin = (segment.ack - 1) % SEQ_SPACE
+            before = self._by_syn.get((dst, src, leg.sides[0].begin))
+            if before is not None:  # the port was used again with the number that it had before
+                leg.offer, leg.syn_seen = before.offer, before.syn_seen
         else:
             leg = Leg(src, dst, len(self.legs))
         self.legs.append(leg)
         return leg
+
+
+def _nearest(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
+    """The leg that a segment without SYN belongs to."""
+    nearest = min(legs, key=lambda leg: leg.fit(segment, leg.side_of(src)), default=None)
+    if nearest is None or segment.flags & Flags.RST:
+        return nearest
+    last = nearest.sides[nearest.side_of(src)].last
+    beyond = last is not None and gap(segment.seq, last) > _BEYOND_END
+    return None if beyond and all(leg.over for leg in legs) else nearest
+
+
+def _guessed_for(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
+    """The leg whose SYN/ACK came before this SYN, and acknowledged data in it besides."""
+    length = len(segment.payload) + segment.cut
+    for leg in legs:
+        if leg.initiator == src and not leg.syn_seen and leg.syn_seq is not None and length:
+            if (leg.syn_seq - segment.seq) % SEQ_SPACE <= length:
+                return leg
+    return None
+
+
+def _begun_by(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
+    """The leg whose SYN or SYN/ACK this is, though others of its segments came before."""
+    behind = [(leg.behind(segment, leg.side_of(src)), at, leg) for at, leg in enumerate(legs)]
+    return min(((gap, at, leg) for gap, at, leg in behind if gap is not None), default=(0, 0, None))[2]

@@ -2,140 +2,123 @@
 
 from dataclasses import dataclass, field
 
-from steering.wire.decode import mptcp_options
-from steering.wire.mptcp import (
-    Dss,
-    MpCapable,
-    MpFastclose,
-    MpJoinAck,
-    MpJoinSyn,
-    MpJoinSynAck,
-    MptcpOption,
-    MpTcprst,
-)
+from steering.wire.errors import WireRefusal
+from steering.wire.mptcp import Dss, MpCapable, MpFastclose, MpJoinAck, MpJoinSyn, MpJoinSynAck, MpTcprst
 from steering.wire.segment import Flags, Segment
 
-from .handshake_options import answer_in, offer_in, third_in
-from .sequence import SEQ_SPACE, earlier, gap
+from .options import SegmentOptions, read_options
+from .resets import Ends, Reset
+from .sequence import SEQ_SPACE, gap, is_after
+from .sides import Side
 
 Endpoint = tuple[bytes, int]  # address, port
-_BEHIND_SYN = 1 << 20  # how far behind its SYN the first segment known of a leg may be
+Answer = MpCapable | MpJoinSynAck | None
+_BEHIND_SYN = 1 << 20  # bytes; how far behind its SYN the first segment known of a leg may be
+_PLAUSIBLE = 1 << 24  # bytes; how far from what is known of a leg its segments usually are at most
+_MOST_ANSWERS = 4  # SYN/ACKs of one leg: a server that sends SYN cookies chooses a number for each
 
 
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """Why a leg was reset: MP_TCPRST's reason and T flag, or None for a RST without one."""
-
-    reason: int | None
-    transient: bool
-
-
-@dataclass(slots=True)
-class _Side:
-    """What one end of a leg sent. Sequence numbers: `first` and `last` known, `data` of the first data."""
-
-    first: int | None = None
-    last: int | None = None
-    data: int | None = None
-    bare: bool = False  # its first data had no MPTCP option
-    tag: bytes = b""
-    finished: bool = False
-    went_on: bool = False
-    kept_mptcp: bool = False
-    third: MpCapable | MpJoinAck | None = None
-
-    def take(self, segment: Segment, options: list[MptcpOption], begin: int | None) -> None:
-        """Learn from a segment that this end sent; `begin` is its initial sequence number."""
-        self.last = segment.seq
-        self.tag = self.tag or segment.link_tag
-        if segment.flags & Flags.SYN:
-            return
-        self.first = earlier(segment.seq, self.first)
-        if not segment.flags & Flags.RST:
-            self.went_on = True
-            self.kept_mptcp = self.kept_mptcp or bool(options)
-            self.third = self.third or third_in(options)
-        if segment.payload:
-            first = earlier(segment.seq, self.data) if begin is None else (begin + 1) % SEQ_SPACE
-            if first == segment.seq:
-                self.data, self.bare = segment.seq, not options
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Leg:
     """One TCP connection. `initiator` sent the SYN (or, where that was not captured, was seen first)."""
 
     initiator: Endpoint
     responder: Endpoint
     order: int
-    syn_seq: int | None = None
-    syn_ack_seq: int | None = None
     offer: MpCapable | MpJoinSyn | None = None  # of the SYN
-    answered: bool = False  # a SYN/ACK was seen
-    answer: MpCapable | MpJoinSynAck | None = None  # of the SYN/ACK
+    syn_seen: bool = False
     infinite_mapping: bool = False
     spoke_mptcp: bool = False  # any segment, of whichever side, carried an MPTCP option
-    fastclose: bool = False
-    reset: Reset | None = None
     # By side, the initiator's first: where the SYN was not captured yet, it may turn out to be the other one.
-    _sides: list["_Side"] = field(default_factory=lambda: [_Side(), _Side()])
+    sides: list[Side] = field(default_factory=lambda: [Side(), Side()])
+    _answers: dict[int, Answer] = field(default_factory=dict)  # of the SYN/ACKs, by sequence number
+    _ends: Ends = field(default_factory=Ends)
 
     @property
-    def third(self) -> MpCapable | MpJoinAck | None:
-        """Of the third ACK, or of the first data."""
-        return self._sides[0].third
+    def syn_seq(self) -> int | None:
+        return self.sides[0].begin
 
     @property
-    def initiator_went_on(self) -> bool:
-        """The initiator sent more than SYN and RST."""
-        return self._sides[0].went_on
+    def answered(self) -> bool:
+        """A SYN/ACK was captured."""
+        return bool(self._answers)
 
     @property
-    def initiator_kept_mptcp(self) -> bool:
-        """... with MPTCP options."""
-        return self._sides[0].kept_mptcp
+    def answer(self) -> Answer:
+        """Of the SYN/ACK: of several, of the one that the initiator acknowledged."""
+        return self._answers.get(-1 if self.sides[1].begin is None else self.sides[1].begin)
+
+    @property
+    def is_plain(self) -> bool:
+        """The handshake was captured and offers no MPTCP: options behind it mean nothing."""
+        return self.syn_seen and self.offer is None and self.answer is None
+
+    @property
+    def is_join(self) -> bool:
+        opening = self.offer or self.answer or next(iter(self.sides[0].thirds), None)
+        return not self.is_plain and isinstance(opening, MpJoinSyn | MpJoinSynAck | MpJoinAck)
 
     @property
     def bare_data(self) -> bool:
         """The first data of either side had no MPTCP option."""
-        begins = zip(self._sides, (self.syn_seq, self.syn_ack_seq), strict=True)
+        return any(side.has_first_data() and side.bare for side in self.sides)
+
+    @property
+    def stripped(self) -> bool:
+        """One end acknowledged the other's first data, and never sent an MPTCP option behind the handshake."""
         return any(
-            begin is not None and side.data == (begin + 1) % SEQ_SPACE and side.bare for side, begin in begins
+            sender.has_first_data()
+            and sender.data is not None
+            and receiver.acknowledged is not None
+            and is_after(receiver.acknowledged, sender.data)
+            and not receiver.beyond_handshake
+            for sender, receiver in (self.sides, self.sides[::-1])
         )
+
+    @property
+    def reset(self) -> Reset | None:
+        return self._ends.reset(self.sides)
+
+    @property
+    def fastcloses(self) -> list[tuple[int, bytes, bool]]:
+        """(end that sent it: 0 the initiator, key, whether the leg lived on) of every MP_FASTCLOSE."""
+        return self._ends.fastcloses(self.sides)
 
     @property
     def over(self) -> bool:
         """Ended by both sides, or reset."""
-        return self.reset is not None or all(side.finished for side in self._sides)
-
-    @property
-    def is_join(self) -> bool:
-        return isinstance(self.offer or self.answer or self.third, MpJoinSyn | MpJoinSynAck | MpJoinAck)
+        return all(side.finished for side in self.sides) or self.reset is not None
 
     def side_of(self, host: Endpoint) -> int:
         """0 for the initiator, 1 for the responder."""
         return 0 if self.initiator == host else 1
 
-    def last_of(self, host: Endpoint) -> int | None:
-        """The sequence number of what it sent last."""
-        return self._sides[self.side_of(host)].last
+    def fit(self, segment: Segment, side: int) -> tuple[int, bool, int]:
+        """How badly a segment sent by `side` (0 initiator, 1 responder) fits: the smallest is the best.
 
-    def distance(self, segment: Segment, side: int) -> tuple[bool, int]:
-        """How badly a segment sent by `side` (0 initiator, 1 responder) fits."""
-        far = gap(segment.seq, self._sides[side].last)
-        if segment.flags & Flags.ACK:
-            far += gap(segment.ack, self._sides[1 - side].last)
-        return self._sides[side].tag not in (b"", segment.link_tag), far
+        First whether its numbers are far from all that is known (2) or nothing is known (1), then whether its link
+        tag is another one, then how far its numbers are.
+        """
+        sender, receiver = self.sides[side], self.sides[1 - side]
+        gaps = []
+        near = receiver.acknowledged if sender.known is None else sender.known
+        if near is not None:
+            gaps.append(gap(segment.seq, near))
+        near = sender.acknowledged if receiver.known is None else receiver.known
+        if near is not None and segment.flags & Flags.ACK:
+            gaps.append(gap(segment.ack, near))
+        far = 1 if not gaps else 2 if max(gaps) > _PLAUSIBLE else 0
+        return far, bool(sender.tags) and segment.link_tag not in sender.tags, sum(gaps)
 
     def behind(self, segment: Segment, side: int) -> int | None:
         """How far behind this SYN or SYN/ACK what is known of the leg begins; None if that is not this leg's."""
         if self.syn_seq is not None:
             return None
-        begins = [(self._sides[side].first, segment.seq + 1)]
+        begins = [(self.sides[side].first, segment.seq + 1)]
         if segment.flags & Flags.ACK:
-            begins.append((self._sides[1 - side].first, segment.ack))
+            begins.append((self.sides[1 - side].first, segment.ack))
         gaps = [(first - begin) % SEQ_SPACE for first, begin in begins if first is not None]
-        elsewhere = self._sides[side].tag not in (b"", segment.link_tag)
+        elsewhere = bool(self.sides[side].tags) and segment.link_tag not in self.sides[side].tags
         most = 0 if self.over or elsewhere else _BEHIND_SYN
         return max(gaps) if gaps and max(gaps) <= most else None
 
@@ -143,40 +126,68 @@ class Leg:
         """The leg's SYN or SYN/ACK has come, behind others of its segments."""
         if self.initiator != initiator:
             self.initiator, self.responder = self.responder, self.initiator
-            self._sides.reverse()
+            self.sides.reverse()
+            self._ends.turn()
         if segment.flags & Flags.ACK:
-            self.syn_seq = (segment.ack - 1) % SEQ_SPACE
+            self.sides[0].begin = (segment.ack - 1) % SEQ_SPACE
 
-    def take(self, segment: Segment, side: int) -> None:
-        """Learn from a segment of this leg. Raises WireError for a malformed option list."""
-        options = mptcp_options(segment.options)
-        self.spoke_mptcp = self.spoke_mptcp or bool(options)
-        handshake = segment.flags & (Flags.SYN | Flags.ACK)
-        if handshake == Flags.SYN:
-            self.syn_seq = segment.seq
-            self.offer = self.offer or offer_in(options)
-        elif segment.flags & Flags.SYN:
-            self.answered = True
-            self.syn_ack_seq = segment.seq
-            self.answer = self.answer or answer_in(options)
-        begin = (self.syn_seq, self.syn_ack_seq)[side]
-        self._sides[side].take(segment, options, begin)
-        if segment.flags & Flags.ACK:
-            self._sides[1 - side].first = earlier(segment.ack, self._sides[1 - side].first)
-        self._take_ends(segment, side, options)
+    def has_answer(self, seq: int) -> bool:
+        """Whether a SYN/ACK of that number was captured."""
+        return seq in self._answers
 
-    def _take_ends(self, segment: Segment, side: int, options: list[MptcpOption]) -> None:
-        reset = None
-        for option in options:
+    def takes_answer(self, seq: int) -> bool:
+        """Whether a SYN/ACK of that number is of this leg: known, or the initiator has not acknowledged another."""
+        return seq in self._answers or not self.answered or not self.sides[0].went_on
+
+    def take(self, segment: Segment, side: int) -> WireRefusal | None:
+        """Learn from a segment of this leg; the answer tells damage in its option list."""
+        is_syn = segment.flags & (Flags.SYN | Flags.ACK) == Flags.SYN
+        options = read_options(segment.options, is_syn)
+        self.spoke_mptcp = self.spoke_mptcp or bool(options.mptcp)
+        already_over = all(one.finished for one in self.sides)
+        if segment.flags & Flags.SYN:
+            self._take_syn(segment, side, options)
+        else:
+            # A RST is judged by what was known before it.
+            self._take_end(segment, side, options, already_over)
+            self.sides[side].take(segment, options)
+            if segment.flags & Flags.ACK:
+                other = self.sides[1 - side]
+                other.first = (
+                    segment.ack if other.first is None or is_after(other.first, segment.ack) else other.first
+                )
+        self._choose_answer()
+        return options.damage
+
+    def _take_syn(self, segment: Segment, side: int, options: SegmentOptions) -> None:
+        if not segment.flags & Flags.ACK:
+            self.syn_seen = True
+            self.sides[side].begin = segment.seq
+            self.offer = self.offer or options.offer
+        elif segment.seq in self._answers or len(self._answers) < _MOST_ANSWERS:
+            self._answers[segment.seq] = self._answers.get(segment.seq) or options.answer
+            if self.sides[1].begin is None or not self.sides[0].went_on:
+                self.sides[1].begin = segment.seq
+        self.sides[side].take_syn(segment, options)
+
+    def _choose_answer(self) -> None:
+        acknowledged = self.sides[0].acknowledged_first
+        if len(self._answers) > 1 and acknowledged is not None:
+            begin = (acknowledged - 1) % SEQ_SPACE
+            if begin in self._answers:
+                self.sides[1].begin = begin
+
+    def _take_end(self, segment: Segment, side: int, options: SegmentOptions, already_over: bool) -> None:
+        reset, key = None, b""
+        for option in options.mptcp:
             if isinstance(option, MpFastclose):
-                self.fastclose = True
+                key = option.receiver_key
             elif isinstance(option, MpTcprst):
                 reset = Reset(option.reason, option.transient)
             elif isinstance(option, Dss) and option.mapping and option.mapping.data_length == 0:
-                self.infinite_mapping = True
-        if segment.flags & Flags.FIN:
-            self._sides[side].finished = True
-        # A RST after both FINs is only a host that has forgotten the connection.
-        if segment.flags & Flags.RST and not all(side.finished for side in self._sides):
-            if self.reset is None or (self.reset.reason is None and reset is not None):
-                self.reset = reset or Reset(None, False)
+                # Without data there is nothing that the mapping of unlimited length could begin with (RFC 8684 3.7).
+                self.infinite_mapping = self.infinite_mapping or bool(segment.payload or segment.cut)
+        is_reset = segment.flags & Flags.RST and not already_over
+        if is_reset or key:
+            found = (reset or Reset(None, False)) if is_reset else None
+            self._ends.take(segment, side, self.sides, found, key)

@@ -1,13 +1,24 @@
 """Arithmetic of TCP sequence numbers, which wrap at 2^32 (RFC 9293 3.4)."""
 
 SEQ_SPACE = 1 << 32
+_HALF = SEQ_SPACE // 2
 
 
-def gap(number: int, last: int | None) -> int:
-    if last is None:
-        return SEQ_SPACE // 2
-    return min((number - last) % SEQ_SPACE, (last - number) % SEQ_SPACE)
+def gap(number: int, other: int) -> int:
+    """How far apart two numbers are, whichever comes first."""
+    return min((number - other) % SEQ_SPACE, (other - number) % SEQ_SPACE)
+
+
+def is_after(number: int, other: int) -> bool:
+    """Whether `number` comes after `other`, by less than half the space."""
+    return 0 < (number - other) % SEQ_SPACE < _HALF
 
 
 def earlier(number: int, known: int | None) -> int:
-    return number if known is None or (number - known) % SEQ_SPACE > SEQ_SPACE // 2 else known
+    """The one that comes first."""
+    return number if known is None or is_after(known, number) else known
+
+
+def later(number: int, known: int | None) -> int:
+    """The one that comes last."""
+    return number if known is None or is_after(number, known) else known

@@ -23,7 +23,15 @@ def walk_options(options: Buffer) -> list[tuple[int, bytes]]:
 
     Raises WireError for a length below 2, a length past the end and a kind without a length.
     """
-    found = []
+    found, damage = walk_until_damage(options)
+    if damage is not None:
+        raise WireError(damage)
+    return found
+
+
+def walk_until_damage(options: Buffer) -> tuple[list[tuple[int, bytes]], WireRefusal | None]:
+    """The options before the first malformed one, and what is wrong with that one; hosts read a list so."""
+    found: list[tuple[int, bytes]] = []
     at, end = 0, len(options)
     while at < end:
         kind = options[at]
@@ -33,15 +41,15 @@ def walk_options(options: Buffer) -> list[tuple[int, bytes]]:
         if kind == END:
             break
         if at + 1 >= end:
-            raise WireError(WireRefusal.OPTION_OVERRUN)
+            return found, WireRefusal.OPTION_OVERRUN
         length = options[at + 1]
         if length < 2:
-            raise WireError(WireRefusal.OPTION_LENGTH_ONE if length else WireRefusal.OPTION_LENGTH_ZERO)
+            return found, WireRefusal.OPTION_LENGTH_ONE if length else WireRefusal.OPTION_LENGTH_ZERO
         if at + length > end:
-            raise WireError(WireRefusal.OPTION_OVERRUN)
+            return found, WireRefusal.OPTION_OVERRUN
         found.append((kind, bytes(options[at : at + length])))
         at += length
-    return found
+    return found, None
 
 
 def pack_options(*options: bytes) -> bytes:

@@ -24,6 +24,7 @@ class Join:
     backup: bool = False
     hmac: str = "ok"
     reset: tuple[int, bool] | None = None
+    fastclose: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Expected:
     reset: tuple[int, bool] | None = None
     initiator_key: str = ""
     responder_key: str = ""
+    responder_denies_joins: bool = False  # flag C
+    fastclose: bool = False  # of the first subflow
 
 
 UE1, UE2, MCP, SERVER = "10.1.0.2", "10.2.0.2", "10.8.0.2", "10.9.0.2"
@@ -70,6 +73,7 @@ CAPTURES = {
     "v1_cflag_add_addr": Expected(
         *(UE1, 50196, SERVER, 5201, "24f3e475", "7b4a6fc0"),
         joins=(Join(UE2, 34757, MCP, 5201, 1),),
+        responder_denies_joins=True,
         initiator_key="bc978272aa2bccc1",
         responder_key="f5c3884146a8a72b",
     ),
@@ -93,8 +97,9 @@ CAPTURES = {
     ),
     "v1_fastclose": Expected(
         *(UE1, 51636, SERVER, 5201, "04d2c22f", "4e9b1d4f"),
-        joins=(Join(UE2, 60261, SERVER, 5201, 1, reset=(0, False)),),
+        joins=(Join(UE2, 60261, SERVER, 5201, 1, reset=(0, False), fastclose=True),),
         reset=(0, False),
+        fastclose=True,
         initiator_key="c7849623e7e43bfc",
         responder_key="7ed224996f349227",
     ),

@@ -40,6 +40,8 @@ def _join(join: Join) -> dict[str, object]:
         "backup": join.backup,
         "hmac": join.hmac,
         "reset": _reset(join.reset),
+        "fastclose": join.fastclose,
+        "fastclose_refused": False,
     }
 
 
@@ -54,6 +56,8 @@ def _first(expected: Expected) -> dict[str, object]:
         "backup": False,
         "hmac": "unseen",
         "reset": _reset(expected.reset),
+        "fastclose": expected.fastclose,
+        "fastclose_refused": False,
     }
 
 
@@ -64,6 +68,10 @@ def _json(name: str) -> list[dict[str, object]]:
         "version": expected.version,
         "tokens": {"initiator": expected.initiator_token, "responder": expected.responder_token},
         "fallback": expected.fallback,
+        "begun_before": False,
+        "deny_join": {"initiator": False, "responder": expected.responder_denies_joins},
+        "keys_differ": False,
+        "truncated": False,
         "subflows": [_first(expected), *map(_join, expected.joins)],
     }
     if name != REVERSE:
@@ -73,6 +81,10 @@ def _json(name: str) -> list[dict[str, object]]:
         "version": None,
         "tokens": {"initiator": None, "responder": None},
         "fallback": False,
+        "begun_before": False,
+        "deny_join": {"initiator": False, "responder": False},
+        "keys_differ": False,
+        "truncated": False,
         "subflows": [_first(expected)],
     }
     return [plain, connection]

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from steering.trace.connections import Connection, ConnectionTracker, Hmac
-from steering.trace.legs import Reset
+from steering.trace.resets import Reset
 from steering.wire.crypto import join_ack_hmac, join_syn_ack_hmac, token
 from steering.wire.errors import WireRefusal
 from steering.wire.mptcp import (
@@ -184,9 +184,9 @@ def test_fallback_by_a_plain_third_ack(first: Talk) -> None:
 
 def test_infinite_mapping_is_a_fallback_with_tokens(first: Talk) -> None:
     first.open()
-    first.say(ACK, Dss(bytes(4), Mapping(bytes(4), 1, 7)))
+    first.say(ACK, Dss(bytes(4), Mapping(bytes(4), 1, 7)), payload=b"GET / \n")
     assert not _only(first.tracker).fallback
-    first.say(ACK, Dss(bytes(4), Mapping(bytes(4), 1, 0)))
+    first.say(ACK, Dss(bytes(4), Mapping(bytes(4), 1, 0)), payload=b"GET / \n")
     got = _only(first.tracker)
     assert (got.fallback, got.responder_token) == (True, TOKEN_B)
 
