@@ -27,6 +27,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where switches connect (default %(default)s)",
     )
     parser.add_argument(
+        "--switch-cert", metavar="FILE", help="take switches by TLS only, with this certificate (PEM)"
+    )
+    parser.add_argument("--switch-key", metavar="FILE", help="the certificate's private key (PEM)")
+    parser.add_argument(
+        "--switch-ca",
+        metavar="FILE",
+        help="the CA of the switches' certificates (PEM); each names its switch, see switch_certificates",
+    )
+    parser.add_argument(
+        "--switch-insecure",
+        action="store_true",
+        help="let --listen be an address that is not loopback, without TLS",
+    )
+    parser.add_argument(
         "--rest",
         metavar="ADDRESS:PORT",
         default=DEFAULT_REST,

@@ -8,10 +8,11 @@ from os_ken.lib import hub
 
 from steering.model.mechanism import Mechanism
 from steering.openflow.app import SteeringApp
+from steering.openflow.tls import switch_context
 from steering.runtime.controller import Controller, StartError, assemble
 from steering.runtime.hub import HubError, check
 from steering.runtime.rest import check_free
-from steering.runtime.settings import Endpoint, SettingsError, from_environment
+from steering.runtime.settings import Endpoint, SettingsError, check_listen, from_environment
 
 DEFAULT_PORT = 6653  # os-ken's, when its options name none
 
@@ -36,13 +37,21 @@ class Application(SteeringApp):
         self._check_port()
 
     def _check_port(self) -> None:
-        endpoint = Endpoint(self.CONF.ofp_listen_host, self.CONF.ofp_tcp_listen_port or DEFAULT_PORT)
+        """The switches' port is free, may be listened on, and its certificates can be used; else the process ends."""
+        options = self.CONF
+        has_tls = options.ctl_privkey is not None and options.ctl_cert is not None  # as os-ken decides
+        port = options.ofp_ssl_listen_port if has_tls else options.ofp_tcp_listen_port
+        endpoint = Endpoint(options.ofp_listen_host, port or DEFAULT_PORT)
         try:
+            insecure = self._controller.settings.switch_insecure
+            check_listen(endpoint, has_tls and options.ca_certs is not None, insecure)
+            if has_tls:
+                _check_certificates(options.ctl_cert, options.ctl_privkey, options.ca_certs)
             check_free(endpoint, "--listen")
         except SettingsError as error:
             print(f"steering: {error}", file=sys.stderr)
             raise SystemExit(2) from None
-        self._endpoint = endpoint
+        self._endpoint, self._has_tls = endpoint, has_tls
 
     def start(self) -> Any:
         keeper = self._controller.keeper
@@ -56,7 +65,12 @@ class Application(SteeringApp):
         self._operating = hub.spawn(operator.watch, self._controller.settings.policy, file.changed)
         self._keeping = hub.spawn(keeper.watch)
         self._controller.rest.start()
-        log.info("switches: %s, REST: %s", self._endpoint, self._controller.rest.url)
+        log.info(
+            "switches: %s%s, REST: %s",
+            self._endpoint,
+            " by TLS" if self._has_tls else "",
+            self._controller.rest.url,
+        )
 
     def stop(self) -> None:
         # Not among `threads`: os-ken waits for those, and this one never ends by itself.
@@ -65,6 +79,14 @@ class Application(SteeringApp):
         self._controller.keeper.save()
         self._controller.rest.stop()
         super().stop()
+
+
+def _check_certificates(cert: str, key: str, ca: str | None) -> None:
+    try:
+        switch_context(cert, key, ca)
+    except OSError as error:  # ssl.SSLError is one
+        why = getattr(error, "reason", None) or error.strerror or str(error)
+        raise SettingsError(f"--switch-cert, --switch-key, --switch-ca: cannot be used: {why}") from None
 
 
 def _from_environment() -> Controller:

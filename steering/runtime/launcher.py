@@ -53,9 +53,14 @@ def _serve(settings: Settings, controller: Any) -> int:
     signal.signal(signal.SIGHUP, lambda number, frame: controller.policy_file.ask())
     assert settings.listen is not None
     listen = settings.listen
+    options = ["--ofp-listen-host", listen.host, "--ofp-tcp-listen-port", str(listen.port)]
+    if settings.switch_tls is not None:
+        tls = settings.switch_tls
+        options += ["--ofp-ssl-listen-port", str(listen.port), "--ctl-cert", tls.cert]
+        options += ["--ctl-privkey", tls.key, "--ca-certs", str(tls.client_ca)]
     cfg.CONF(
         project="os_ken",
-        args=["--ofp-listen-host", listen.host, "--ofp-tcp-listen-port", str(listen.port)],
+        args=options,
         default_config_files=[],
     )
     manager = AppManager.get_instance()

@@ -57,6 +57,8 @@ class Settings:
     log_json: bool = False
     log_level: str = "info"
     rest_tls: Tls | None = None
+    switch_tls: Tls | None = None
+    switch_insecure: bool = False  # switches may connect from outside without TLS
     watch: bool = False  # read the policy file again when it changes
 
 
@@ -85,6 +87,24 @@ def _rest_endpoint(text: str, remote_allowed: bool, tls: Tls | None) -> Endpoint
     return endpoint
 
 
+def check_listen(endpoint: Endpoint, has_tls: bool, insecure: bool) -> None:
+    """Whoever reaches the switches' port without TLS can say that it is a switch. Raises SettingsError where that is
+    more than this machine and nobody said that it may be."""
+    if not endpoint.is_loopback and not has_tls and not insecure:
+        raise SettingsError(
+            f"--listen: {endpoint.host} can be reached from outside and there is no TLS: give --switch-cert, "
+            "--switch-key and --switch-ca, listen on a loopback address, or say --switch-insecure"
+        )
+
+
+def _switch_tls(cert: str | None, key: str | None, ca: str | None) -> Tls | None:
+    if cert and key and ca:
+        return Tls(cert, key, ca)
+    if cert or key or ca:
+        raise SettingsError("--switch-cert, --switch-key and --switch-ca go together")
+    return None
+
+
 def _tls(cert: str | None, key: str | None, client_ca: str | None) -> Tls | None:
     if cert and key:
         return Tls(cert, key, client_ca or None)
@@ -105,10 +125,13 @@ def _mechanisms(words: list[str]) -> frozenset[Mechanism]:
 def from_arguments(args: argparse.Namespace) -> Settings:
     """The settings of `steering run`. Raises SettingsError."""
     tls = _tls(args.rest_cert, args.rest_key, args.rest_client_ca)
+    switch_tls = _switch_tls(args.switch_cert, args.switch_key, args.switch_ca)
+    listen = parse_endpoint(args.listen, "--listen")
+    check_listen(listen, switch_tls is not None, args.switch_insecure)
     return Settings(
         site=args.site,
         policy=args.policy,
-        listen=parse_endpoint(args.listen, "--listen"),
+        listen=listen,
         rest=_rest_endpoint(args.rest, args.rest_allow_remote, tls),
         state_dir=Path(args.state_dir) if args.state_dir else default_state_dir(),
         disabled=_mechanisms(args.disable),
@@ -116,13 +139,15 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         log_level=args.log_level,
         watch=args.watch,
         rest_tls=tls,
+        switch_tls=switch_tls,
+        switch_insecure=args.switch_insecure,
     )
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings under osken-manager: STEERING_SITE, and if wanted STEERING_POLICY, STEERING_REST,
     STEERING_REST_ALLOW_REMOTE=1, STEERING_REST_CERT, STEERING_REST_KEY, STEERING_REST_CLIENT_CA,
-    STEERING_STATE_DIR, STEERING_DISABLE (comma separated). Raises SettingsError."""
+    STEERING_STATE_DIR, STEERING_SWITCH_INSECURE=1, STEERING_DISABLE (comma separated). Raises SettingsError."""
     site = environ.get("STEERING_SITE")
     if not site:
         raise SettingsError("STEERING_SITE is not set: it names the site file")
@@ -138,4 +163,5 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         state_dir=Path(state_dir) if state_dir else default_state_dir(),
         disabled=_mechanisms([word for word in environ.get("STEERING_DISABLE", "").split(",") if word]),
         rest_tls=tls,
+        switch_insecure=environ.get("STEERING_SWITCH_INSECURE") == "1",
     )

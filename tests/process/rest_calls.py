@@ -51,8 +51,8 @@ def within(seconds: float, check: Any) -> float:
     return time.monotonic() - began
 
 
-def certificates(folder: Path) -> None:
-    """A CA, a certificate of the server and one of a client, and a stranger's."""
+def certificates(folder: Path, *more: str) -> None:
+    """A CA, a certificate of the server, one of a client, those of `more` names, and a stranger's."""
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     for name in ("ca", "stranger"):
         openssl(
@@ -68,7 +68,8 @@ def certificates(folder: Path) -> None:
             f"/CN={name}",
         )
     (folder / "san").write_text("subjectAltName=IP:127.0.0.1\n")
-    for name, ca in (("server", "ca"), ("client", "ca"), ("fake", "stranger")):
+    of_ca = ((name, "ca") for name in ("server", "client", *more))
+    for name, ca in (*of_ca, ("fake", "stranger")):
         openssl(folder, "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
         openssl(
             folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key",

@@ -138,3 +138,20 @@ class Running:
         while self.metric(name, **labels) < value:
             assert time.monotonic() < end, f"{name} {labels} is {self.metric(name, **labels)}, not {value}"
             time.sleep(0.05)
+
+
+def refused(running: Running, *changes: str) -> str:
+    """What it says when it does not start; it must say it with status 2 and without a traceback."""
+    ran = subprocess.run(
+        [*running.command, *changes],
+        cwd=running.folder,
+        env=running.environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ran.returncode == 2, (ran.returncode, ran.stderr)
+    assert "Traceback" not in ran.stderr
+    assert not (running.state / "rest").exists()
+    return ran.stderr

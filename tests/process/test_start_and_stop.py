@@ -11,25 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.running import LINKS, SITE, Running
+from tests.process.running import LINKS, SITE, Running, refused
 from tests.support.fakes.rawswitch import RawSwitch
-
-
-def refused(running: Running, *changes: str) -> str:
-    """What it says when it does not start; it must say it with status 2 and without a traceback."""
-    ran = subprocess.run(
-        [*running.command, *changes],
-        cwd=running.folder,
-        env=running.environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert ran.returncode == 2, (ran.returncode, ran.stderr)
-    assert "Traceback" not in ran.stderr
-    assert not (running.state / "rest").exists()
-    return ran.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

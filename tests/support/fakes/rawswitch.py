@@ -5,6 +5,7 @@ It understands only what the tests need, and shares no code with what it tests.
 
 import itertools
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Self
 
 from steering.model.rules import OWNER, CookieKind, PacketClass
+from tests.support.fakes.tlssocket import TlsSocket
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY = 0, 1, 2, 3
 FEATURES_REQUEST, FEATURES_REPLY, PACKET_IN, PORT_STATUS, PACKET_OUT, FLOW_MOD = 5, 6, 10, 12, 13, 14
@@ -84,17 +86,18 @@ class RawSwitch:
         self.held_barriers: list[int] = []
         self.ended = threading.Event()  # the controller closed the connection
         self._news = threading.Condition()
-        self._socket: socket.socket | None = None
+        self._socket: socket.socket | TlsSocket | None = None
         self._thread: threading.Thread | None = None
 
     # ---- connection ----------------------------------------------------------------------------
 
-    def connect(self, port: int, hello: bytes | None = None) -> Self:
-        """Connect to the controller on loopback `port` and say HELLO."""
+    def connect(self, port: int, hello: bytes | None = None, context: ssl.SSLContext | None = None) -> Self:
+        """Connect to the controller on loopback `port`, by TLS with a `context`, and say HELLO."""
         self.ended.clear()
         self.seen = []
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self._socket.settimeout(None)
+        plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+        plain.settimeout(None)
+        self._socket = plain if context is None else TlsSocket(plain, context)
         self._thread = threading.Thread(target=self._read, args=(self._socket,), daemon=True)
         self._thread.start()
         self.send(message(HELLO, 1) if hello is None else hello)
@@ -122,7 +125,7 @@ class RawSwitch:
         assert self._socket is not None
         self._socket.sendall(data)
 
-    def _read(self, connection: socket.socket) -> None:
+    def _read(self, connection: socket.socket | TlsSocket) -> None:
         pending = b""
         try:
             while True:
