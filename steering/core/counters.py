@@ -3,15 +3,12 @@
 from bisect import bisect_left
 from collections import Counter
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from steering.model.kept import Lost
+from steering.model.limit import Full
 from steering.model.reservation import Became, Denied
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal
-
-if TYPE_CHECKING:
-    from steering.core.selection.quotas import Full
 
 FULLS = 256
 
@@ -112,7 +109,7 @@ class Counters:
         self.last_full: Full | None = None  # the limit that was reached last
         self.fulls: dict[Full, int] = {}  # refusals by the limit that was reached
 
-    def full(self, full: "Full") -> None:
+    def full(self, full: Full) -> None:
         """A limit was reached. So many different ones are kept apart; of more, the oldest is forgotten."""
         count = self.fulls.pop(full, 0)
         if len(self.fulls) >= FULLS:

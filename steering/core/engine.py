@@ -17,6 +17,7 @@ from steering.core.network.switch import Switch, Switches, make_room
 from steering.core.outputs import FillSwitch, Output, ReadEntries, SendFrame, SyncRules
 from steering.core.part import ALWAYS, NEVER, McpsChange, Parts, Turn
 from steering.core.pipeline.base_rules import Natural
+from steering.core.pipeline.host_rules import HostRules
 from steering.core.rerouting import OldPaths
 from steering.core.reservations.service import Reserving
 from steering.core.restart.kept_sessions import KeptSessions
@@ -56,7 +57,9 @@ class Engine:
         self.switches = Switches()
         # Each filling of a switch has its own epoch, so that what an earlier one left behind is told apart.
         self._epochs: dict[int, int] = defaultdict(lambda: self.epoch)
-        self.neighbours = Neighbours(self.map, policy.limits, self._epochs, off, self.counters)
+        self.neighbours = Neighbours(
+            self.map, policy.limits, HostRules(self._epochs, off), off, self.counters
+        )
         self.links = BelievedLinks(self.map, self.graph, self.switches)
         self.chooser = Chooser(self.map, policy, self.graph, self.neighbours)
         self.pinning = Pinning(
@@ -224,7 +227,7 @@ class Engine:
         self.site = replace(self.site, mcps=given.mcps, switches={**self.site.switches, **given.switches})
         self.map.replace(self.site)
         self.graph.replace(self.site)
-        change = McpsChange.between(before, known, self.map, self.switches)
+        change = McpsChange.between(before, known, self.map.mcps, self.switches.is_down)
         self.pinning.offline -= edges - self.map.switches
         self.pinning.offline |= {d for d in self.map.switches - edges if not self.switches.is_filled(d)}
         told = self.parts.mcps_changed(change, now)

@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from typing import ClassVar, NamedTuple
 
-from steering.core.network.site_index import SiteMap
-from steering.core.network.switch import RuleKey, Switch
 from steering.core.outputs import Output
 from steering.model.kept import Kept, Lost, Piece
 from steering.model.network import Attachment, Mcp, PortRef, is_other
 from steering.model.policy import Policy
-from steering.model.rules import MeterBand, Rule
+from steering.model.rules import MeterBand, Rule, RuleKey
 
 ALWAYS, NEVER = -inf, inf  # times of a next wish
 
@@ -39,20 +37,14 @@ class McpsChange(NamedTuple):
         cls,
         before: Mapping[PortRef, Attachment],
         known: Mapping[int, Mcp],
-        sitemap: SiteMap,
-        switches: Mapping[int, Switch],
+        after: Mapping[int, Mcp],
+        is_down: Callable[[PortRef], bool],
     ) -> "McpsChange":
-        """From attachments and MCPs (by id) that were, to those of the site index."""
-        after = sitemap.mcps
+        """From attachments and MCPs (by id) that were, to the MCPs that are."""
         gone = tuple(number for number in known if number not in after)
         others = frozenset(n for n, mcp in after.items() if n in known and is_other(known[n], mcp))
         ports = {port for mcp in after.values() for port in (mcp.inside, mcp.outside)}
-        down = frozenset(
-            port
-            for port in ports
-            if port.dpid in switches and switches[port.dpid].ports.get(port.port) is False
-        )
-        return cls(before, gone, others, down)
+        return cls(before, gone, others, frozenset(filter(is_down, ports)))
 
 
 class Desired(NamedTuple):

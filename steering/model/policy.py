@@ -338,3 +338,11 @@ class Policy:
     subscribers: tuple[Subscriber, ...] = ()
     classes: tuple[SubscriberClass, ...] = ()
     applications: tuple[Application, ...] = ()
+
+
+def leaves_alone(policy: Policy) -> bool:
+    """Whether any rule lets MPTCP pass without an MCP: then servers' answers are looked at."""
+    return policy.mcp_presence is Presence.WITHDRAW or any(
+        rule.then.action is Action.BYPASS or rule.then.mode is not Mode.TAKE_OVER or rule.then.terminate_only
+        for rule in policy.rules
+    )

@@ -110,6 +110,7 @@ class UnwildcardFlow:
 
 Action = SetField | Move | OutputAction | ToController | DecTtl | Resubmit | UnwildcardFlow
 FieldValue = str | int | tuple[str, str] | tuple[int, int]
+RuleKey = tuple[int, int, tuple[tuple[str, FieldValue], ...]]  # table, priority, match
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Rule:
     meter: int = 0  # what matches goes through it before anything else: forwarding is metered
 
     @property
-    def key(self) -> tuple[int, int, tuple[tuple[str, FieldValue], ...]]:
+    def key(self) -> RuleKey:
         """What the switch knows the entry by."""
         return (self.table, self.priority, self.match)
 

@@ -14,13 +14,13 @@ from steering.core.inputs import AclReplaced, Authorised, PairingsReplaced, Regi
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Authorise, Output
 from steering.core.part import Part
-from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.model.authorisation import AclEntry, Answering, Authorizer, Registered, Verdict
 from steering.model.network import Address, Network, PortRole
 from steering.model.policy import Policy
 from steering.model.session import Refusal
 
 Question = tuple[bytes, Authorizer]
+Flow = tuple[bytes, bytes, int, int]  # addresses and ports
 Replay = Callable[[Attachment, SynSeen, float], list[Output]]
 MOST_TTL = 86_400.0  # seconds; whatever an authoriser says
 ERROR_TTL = 5.0  # seconds an authoriser that failed is not asked again about a source
@@ -40,7 +40,7 @@ class Waiting:
     def __init__(self, number: int, deadline: float) -> None:
         self.number = number
         self.deadline = deadline
-        self.syns: dict[FlowKey, tuple[Attachment, SynSeen]] = {}
+        self.syns: dict[Flow, tuple[Attachment, SynSeen]] = {}
 
 
 class Authorising(Part):
@@ -202,7 +202,7 @@ class Authorising(Part):
     ) -> list[Output] | Refusal:
         waiting = self._waiting.get(question)
         handshake = seen.handshake
-        key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        key = (handshake.src, handshake.dst, handshake.sport, handshake.dport)
         place = attachment.waypoint.id
         if waiting is None or key not in waiting.syns:
             if self._held >= self._terms.held or self._held_at.get(place, 0) >= self._share:

@@ -27,7 +27,7 @@ from steering.core.proactive.learned_sessions import Answered
 from steering.core.proactive.units import Proactive
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.selection.chooser import Chooser, dscp_of
-from steering.core.selection.quotas import Full, session_keys
+from steering.core.selection.quotas import session_keys
 from steering.core.selection.rulebook import Answer
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import FlowKey, flow_key
@@ -39,6 +39,7 @@ from steering.core.sessions.transitions import Beginning, SessionLife
 from steering.core.sessions.watched_segments import WatchedSegments
 from steering.core.subflow_priority import Preferring
 from steering.model.decision import Decision, Outcome, Ruling
+from steering.model.limit import Full
 from steering.model.mechanism import Mechanism
 from steering.model.network import Interception, Mcp, PortRef, PortRole
 from steering.model.policy import (

@@ -10,7 +10,7 @@ that they go their natural way too and are not taken for joins of nobody. Bounde
 from collections import OrderedDict
 
 from steering.core.sessions.flow_key import FlowKey
-from steering.model.policy import Action, Mode, Origin, Policy, Presence, Terms
+from steering.model.policy import Origin, Policy, Terms
 from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
 
@@ -28,14 +28,6 @@ def origin(policy: Policy, handshake: Handshake) -> Origin:
 def excluded(policy: Policy, terms: Terms, handshake: Handshake) -> bool:
     """Whether a rule's `terminate_only` leaves this connection alone."""
     return bool(terms.terminate_only) and origin(policy, handshake) not in terms.terminate_only
-
-
-def leaves_alone(policy: Policy) -> bool:
-    """Whether any rule lets MPTCP pass: then servers' answers are looked at."""
-    return policy.mcp_presence is Presence.WITHDRAW or any(
-        rule.then.action is Action.BYPASS or rule.then.mode is not Mode.TAKE_OVER or rule.then.terminate_only
-        for rule in policy.rules
-    )
 
 
 class Natives:

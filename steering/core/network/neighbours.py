@@ -7,11 +7,11 @@ Who claims an address that is known elsewhere has to wait until the old place wa
 site file has the network's hosts `learned`; where they are `static`, the site file alone says who has what.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import ip_address, ip_network
-from typing import ClassVar, NamedTuple
+from ipaddress import ip_address
+from typing import ClassVar, NamedTuple, Protocol
 
 from steering.core.counters import Counters
 from steering.core.inputs import ObservedHost
@@ -19,9 +19,8 @@ from steering.core.network.address_claims import AddressClaims, Claim
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame, SyncRules
 from steering.core.part import NEVER, Desired, McpsChange, Part
-from steering.core.pipeline.forwarding import Route, host_rule, route_rules, transit_rules
 from steering.model.mechanism import Mechanism
-from steering.model.network import AccessNetwork, Gateway, HostLearning, Mcp, PortRef
+from steering.model.network import AccessNetwork, Gateway, HostLearning, Mcp, PortRef, Waypoint
 from steering.model.policy import Limits
 from steering.model.rules import VIRTUAL_MAC, Rule
 from steering.model.session import Refusal
@@ -63,6 +62,19 @@ class Question:
     frames: list[bytes] = field(default_factory=list)
 
 
+class NeighbourRules(Protocol):
+    """Who makes the rules that lead to neighbours (core.pipeline.host_rules)."""
+
+    def host(self, at: Waypoint, address: bytes, mac: bytes) -> Rule:
+        """To an address where its waypoint's port is."""
+
+    def transit(self, at: Waypoint, mac: bytes) -> tuple[Rule, ...]:
+        """All that is led to a waypoint to one MAC."""
+
+    def way(self, dpid: int, at: Waypoint, address: bytes) -> tuple[Rule, ...]:
+        """From an edge switch to the switch of an address."""
+
+
 class Neighbours(Part):
     """The table of hosts. Methods return what has to be sent or changed."""
 
@@ -72,7 +84,7 @@ class Neighbours(Part):
         self,
         sitemap: SiteMap,
         limits: Limits,
-        epochs: Mapping[int, int],
+        made: NeighbourRules,
         disabled: frozenset[Mechanism],
         counters: Counters,
     ) -> None:
@@ -81,8 +93,7 @@ class Neighbours(Part):
         self._probes = Mechanism.ADDRESS_PROBES not in disabled
         self._claims = AddressClaims()
         self._bound = max(16, limits.hosts // max(1, len(sitemap.attachments)))
-        self._epochs = epochs
-        self._unwildcard = Mechanism.UN_WILDCARDING not in disabled
+        self._made = made
         self._where: dict[bytes, int] = {}  # address -> waypoint
         self._hosts: dict[int, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}  # -> address -> MAC
         self.transit: dict[int, bytes] = {}  # waypoint of an MCP or next hop -> MAC
@@ -110,8 +121,7 @@ class Neighbours(Part):
             waypoint = old.waypoint.id
             mac = self.transit.pop(waypoint, None)
             if mac is not None:
-                rules = transit_rules(self._epochs[port.dpid], waypoint, mac.hex(":"), port.port)
-                outputs.append(SyncRules(port.dpid, (), tuple(rules)))
+                outputs.append(SyncRules(port.dpid, (), self._made.transit(old.waypoint, mac)))
             self._answered.pop(waypoint, None)
             if waypoint not in self._map.by_waypoint:
                 del self._hosts[waypoint], self._wanted[waypoint]
@@ -348,9 +358,9 @@ class Neighbours(Part):
         if dpid in self._map.switches:
             yield from self._routes_from(dpid)
         for waypoint, mac in self.transit.items():
-            port = self._map.by_waypoint[waypoint].waypoint.port
-            if port.dpid == dpid:
-                yield from transit_rules(self._epochs[dpid], waypoint, mac.hex(":"), port.port)
+            at = self._map.by_waypoint[waypoint].waypoint
+            if at.port.dpid == dpid:
+                yield from self._made.transit(at, mac)
 
     def _routes_from(self, dpid: int) -> Iterator[Rule]:
         """The ways from an edge to hosts that their network's own route does not lead to."""
@@ -361,12 +371,11 @@ class Neighbours(Part):
                     yield from self._routes(attachment, address, dpid)
 
     def _learn_transit(self, attachment: Attachment, mac: bytes) -> list[Output]:
-        waypoint, port = attachment.waypoint.id, attachment.waypoint.port
-        if self.transit.get(waypoint) == mac:
+        at = attachment.waypoint
+        if self.transit.get(at.id) == mac:
             return []
-        self.transit[waypoint] = mac
-        rules = tuple(transit_rules(self._epochs[port.dpid], waypoint, mac.hex(":"), port.port))
-        return [SyncRules(port.dpid, rules, ())]
+        self.transit[at.id] = mac
+        return [SyncRules(at.port.dpid, self._made.transit(at, mac), ())]
 
     def _believable(self, attachment: Attachment, address: bytes) -> bool:
         """On the link, and not the virtual gateway's or an MCP's own address (N-7.2a)."""
@@ -392,10 +401,8 @@ class Neighbours(Part):
         ]
 
     def _rule(self, attachment: Attachment, address: bytes) -> Rule:
-        waypoint = attachment.waypoint
-        mac = self._hosts[waypoint.id][address].hex(":")
-        epoch = self._epochs[waypoint.port.dpid]
-        return host_rule(epoch, waypoint.id, str(ip_address(address)), mac, waypoint.port.port)
+        at = attachment.waypoint
+        return self._made.host(at, address, self._hosts[at.id][address])
 
     def _reroute(self, attachment: Attachment, address: bytes, add: bool) -> list[Output]:
         """A host behind a port other than its network's first needs a route of its own, at every edge."""
@@ -408,8 +415,7 @@ class Neighbours(Part):
         return outputs
 
     def _routes(self, attachment: Attachment, address: bytes, dpid: int) -> tuple[Rule, ...]:
-        route = Route(ip_network(address), attachment.waypoint.id)
-        return tuple(route_rules(self._epochs[dpid], (route,), self._unwildcard))
+        return self._made.way(dpid, attachment.waypoint, address)
 
     def _ask(self, attachment: Attachment, address: bytes) -> list[Output]:
         version = 4 if len(address) == 4 else 6

@@ -2,11 +2,10 @@
 
 from collections.abc import Collection
 
-from steering.model.rules import FieldValue, Rule
+from steering.model.network import PortRef
+from steering.model.rules import Rule, RuleKey
 
 MAX_SWITCHES = 4_096
-
-RuleKey = tuple[int, int, tuple[tuple[str, FieldValue], ...]]
 
 
 class Switch:
@@ -38,6 +37,11 @@ class Switches(dict[int, Switch]):
         """Whether a switch is there to be told something."""
         switch = self.get(dpid)
         return switch is not None and switch.connected
+
+    def is_down(self, port: PortRef) -> bool:
+        """Whether a port is known to have no link."""
+        switch = self.get(port.dpid)
+        return switch is not None and switch.ports.get(port.port) is False
 
 
 def make_room(switches: dict[int, Switch], dpid: int, needed: Collection[int]) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 
 from steering.core.admission.authorisation import Authorising
-from steering.core.handshakes.native_mptcp import leaves_alone
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SyncRules
@@ -22,7 +21,7 @@ from steering.core.pipeline.forwarding import (
 from steering.core.pipeline.ingress_guard import GuardedPort, guard_rules
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Address, Gateway, Interception, Mcp, Network, PortRole
-from steering.model.policy import Meters, Policy
+from steering.model.policy import Meters, Policy, leaves_alone
 from steering.model.rules import Meter, MeterBand, Rule
 from steering.model.source import Prefix
 

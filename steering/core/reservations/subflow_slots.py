@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from steering.core.selection.quotas import Full, Limit
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
+from steering.model.limit import Full, Limit
 from steering.model.network import Network
 from steering.model.session import EntryKind, Refusal
 

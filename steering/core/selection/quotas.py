@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from steering.core.selection.rulebook import Answer
+from steering.model.limit import Full, Limit
 from steering.model.policy import Policy, Quotas
 
 Key = tuple[str, bytes | str | int]
@@ -19,24 +20,6 @@ LIMITED = (
     ("application", "sessions_per_application"),
     ("mcp", "sessions_per_mcp"),
 )
-
-
-class Limit(NamedTuple):
-    """A limit and who set it, as an operator reads it: "class business", "rule offload", "policy"."""
-
-    most: int
-    source: str
-
-
-class Full(NamedTuple):
-    """A limit was reached: of what (`kind` such as "subscriber", `name` such as "acme"), and the limit."""
-
-    kind: str
-    name: str
-    limit: Limit
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}: {self.limit.most} by {self.limit.source}"
 
 
 class Allowance(NamedTuple):

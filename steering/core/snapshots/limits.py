@@ -5,7 +5,8 @@ from itertools import islice
 from typing import Any
 
 from steering.core.engine import Engine
-from steering.core.selection.quotas import LIMITED, Full
+from steering.core.selection.quotas import LIMITED
+from steering.model.limit import Full
 from steering.model.policy import Policy, Quotas
 
 Json = dict[str, Any]

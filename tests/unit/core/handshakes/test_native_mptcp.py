@@ -2,10 +2,10 @@
 
 import pytest
 
-from steering.core.handshakes.native_mptcp import OPENING, TOKENS, Natives, leaves_alone
+from steering.core.handshakes.native_mptcp import OPENING, TOKENS, Natives
 from steering.core.outputs import NATURAL
 from steering.core.sessions.flow_key import flow_key
-from steering.model.policy import Action, Mode, Origin, Policy, PolicyRule, Terms, When
+from steering.model.policy import Action, Mode, Origin, Policy, PolicyRule, Terms, When, leaves_alone
 from steering.wire.crypto import token
 from tests.support.sites import SERVER, TOKEN, UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
 

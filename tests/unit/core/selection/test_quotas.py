@@ -4,7 +4,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from steering.core.selection.quotas import Allowance, Ledger, Limit
+from steering.core.selection.quotas import Allowance, Ledger
+from steering.model.limit import Limit
 
 NONE = Limit(9, "limits")
 

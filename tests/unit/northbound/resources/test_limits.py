@@ -10,8 +10,8 @@ import pytest
 
 from steering.cli.main import main
 from steering.core.counters import FULLS, Counters
-from steering.core.selection.quotas import Full, Limit
 from steering.core.snapshots.view import EngineView
+from steering.model.limit import Full, Limit
 from steering.model.policy import OverLimit, Policy, Quotas, Subscriber, SubscriberClass
 from steering.model.session import Refusal
 from steering.northbound.auth.pseudonyms import pseudonym

@@ -1,0 +1,88 @@
+"""The rooms of core hold: who may import from whom, no file outside, no circle; and each says what it is."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.architecture import rooms
+
+SEEN_OUTSIDE = ("engine", "inputs", "outputs", "counters", "snapshots")
+
+
+def test_rooms_import_as_the_table_says() -> None:
+    found = rooms.faults_of(rooms.CORE, rooms.ROOMS)
+    assert not found, "\n".join(found)
+
+
+def test_the_table_itself_has_no_circle() -> None:
+    assert rooms.circles({room: set(allowed) for room, allowed in rooms.ROOMS.items()}) == []
+
+
+def test_every_allowed_arrow_is_drawn() -> None:
+    """An arrow that nobody needs any more is taken out of the table, or a wall would stand open."""
+    drawn = {(rooms.room_of(a.source), rooms.room_of(a.target)) for a in rooms.arrows_in(rooms.CORE)}
+    everybody = {"inputs", "outputs", "counters", "part"}
+    unused = [
+        f"{room} -> {other}"
+        for room, allowed in rooms.ROOMS.items()
+        for other in sorted(allowed - everybody)
+        if room not in ("engine", "snapshots") and (room, other) not in drawn
+    ]
+    assert not unused, unused
+
+
+def test_each_room_says_what_it_knows_what_it_may_touch_and_what_not() -> None:
+    for folder in sorted(path.parent for path in rooms.CORE.glob("*/__init__.py")):
+        text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+        heads = [line.split(":")[0] for line in text.splitlines() if not line.startswith(" ")]
+        assert heads == ["Knows", "May touch", "Must not"], f"{folder.name}: {heads}"
+
+
+TABLE = {"base": frozenset[str](), "left": frozenset({"base"}), "top": frozenset({"base", "left"})}
+SOUND = {
+    "base.py": "",
+    "left/__init__.py": "",
+    "left/one.py": "from steering.core import base\n",
+    "left/two.py": "from steering.core.left.one import x\nimport steering.core.base\n",
+    "top.py": "from steering.core.left.two import y\n",
+}
+
+
+def tree(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_a_sound_tree_has_no_fault(tmp_path: Path) -> None:
+    assert rooms.faults_of(tree(tmp_path, SOUND), TABLE) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "fault"),
+    [
+        ({"stray.py": ""}, "stray: in no room"),
+        ({"cellar/one.py": ""}, "cellar.one: in no room"),
+        ({"base.py": "from steering.core import top\n"}, "base:1: base may not import from top"),
+        (
+            {"base.py": "if 1:\n    def f():\n        from steering.core.left.one import x\n"},
+            "base:3: base may not import from left",
+        ),
+        ({"base.py": "import steering.core.top\n"}, "a circle of rooms: base, left, top"),
+        (
+            {"left/one.py": "from steering.core.left.two import z\n"},
+            "a circle of modules: left.one, left.two",
+        ),
+    ],
+)
+def test_the_room_check_sees(tmp_path: Path, files: dict[str, str], fault: str) -> None:
+    assert fault in rooms.faults_of(tree(tmp_path, SOUND | files), TABLE)
+
+
+def test_the_room_check_sees_a_room_that_is_gone(tmp_path: Path) -> None:
+    assert "cellar: a room without a file" in rooms.faults_of(
+        tree(tmp_path, SOUND), TABLE | {"cellar": frozenset[str]()}
+    )
