@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from steering.model.snapshot import DecisionSnapshot
+
 Json = dict[str, Any]
 
 
@@ -90,7 +92,7 @@ class Control(Protocol):
     def remove_mcp(self, name: str, force: bool) -> McpOutcome:
         """Take an MCP out; `force` ends the sessions that live there."""
 
-    def whatif(self, question: WhatIf) -> Json:
-        """The decision on a connection without installing anything: the body of a decision, without its id.
+    def whatif(self, question: WhatIf) -> DecisionSnapshot:
+        """The decision on a connection without installing anything.
 
         Raises KeyError for an access network that is not known, or a source that is in none."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from steering.core.counters import Counters
 from steering.model.control import Control
 from steering.model.mapping import Mappings
-from steering.model.view import View
+from steering.northbound.schema.view import View
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

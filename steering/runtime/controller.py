@@ -18,6 +18,7 @@ from steering.model.control import PolicyText
 from steering.model.mechanism import Mechanism
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
+from steering.northbound.schema.representation import JsonView
 from steering.policy import load_policy
 from steering.policy.checks.unenforced import unenforced
 from steering.policy.checks.unserved import unserved
@@ -67,7 +68,7 @@ class Controller:
         )
         self.authorisers = authorisers(site.aaa)
         self.policy_file = FileWatch(settings.policy, settings.watch)
-        self.rest = Rest(settings, view, self.operator, self.counters, self.now)
+        self.rest = Rest(settings, JsonView(view), self.operator, self.counters, self.now)
 
 
 def _discovery(settings: Settings, site: Site) -> Discovery | None:

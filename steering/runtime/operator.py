@@ -25,7 +25,9 @@ from steering.core.snapshots.whatif import whatif
 from steering.model.control import Json, McpOutcome, PolicyOutcome, PolicyText, WhatIf
 from steering.model.network import Site
 from steering.model.policy import Policy
+from steering.model.snapshot import DecisionSnapshot
 from steering.northbound.auth.pseudonyms import of_limits
+from steering.northbound.schema.representation import as_json
 from steering.policy import Finding, parse_policy
 from steering.policy.checks.unenforced import unenforced
 from steering.policy.language.document import load_text
@@ -131,8 +133,8 @@ class Operator:
     def remove_mcp(self, name: str, force: bool) -> McpOutcome:
         return self._registrar.remove(name, force, self._text.text, self.take)
 
-    def whatif(self, question: WhatIf) -> Json:
-        return whatif(self._engine, self._view, question, self._now())
+    def whatif(self, question: WhatIf) -> DecisionSnapshot:
+        return whatif(self._engine, question, self._now())
 
     # ---- the clock and the file ----------------------------------------------------------------
 
@@ -163,7 +165,7 @@ class Operator:
         """A line for a limit that was reached since the last look; a look a second bounds the log."""
         refused = sum(self._engine.counters.fulls.values())
         if refused != self._fulls:
-            last = of_limits(self._pseudonyms, self._view.limits())["last_full"]
+            last = of_limits(self._pseudonyms, as_json(self._view.limits()))["last_full"]
             log.info(
                 "a limit was reached: %s %s: %d by %s", *(last[k] for k in ("kind", "name", "most", "source"))
             )

@@ -18,11 +18,11 @@ from steering.core.network.link_discovery import Rejection
 from steering.core.outputs import Prefer
 from steering.model.control import Control
 from steering.model.mechanism import Mechanism
-from steering.model.view import View
 from steering.northbound import Northbound, northbound
 from steering.northbound.auth.keyring import TokenFile
 from steering.northbound.http.events import MAX_STREAMS
 from steering.northbound.resources.watcher import PERIOD
+from steering.northbound.schema.view import View
 from steering.openflow.app import UNEXPECTED
 from steering.openflow.dispatch import NOT_OURS
 from steering.openflow.errors import Malformed

@@ -14,6 +14,7 @@ import pytest
 from steering.core.snapshots.view import EngineView
 from steering.model.policy import Policy, PolicyRule, Subscriber, Terms, When
 from steering.northbound.resources.routes import ROUTES
+from steering.northbound.schema.representation import JsonView
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, north
 from tests.support.sites import UE_WLAN, Driver, join, nets
@@ -66,8 +67,8 @@ def server() -> Iterator[tuple[str, Driven]]:
     for port in range(40_000, 40_020):
         driver.session(sport=port)
     driver.syn(2, 1, join(UE_WLAN, 40001))
-    view = EngineView(driver.engine, lambda: driver.now, "0.1.0")
-    control = Driven(driver, view)
+    view = JsonView(EngineView(driver.engine, lambda: driver.now, "0.1.0"))
+    control = Driven(driver)
     made = north(view, driver.counters, control, now=lambda: driver.now)
     with make_server("127.0.0.1", 0, made.application, handler_class=Quiet) as http:
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})

@@ -3,9 +3,9 @@
 from typing import Any
 
 from steering.core.inputs import PolicyReplaced
-from steering.core.snapshots.view import EngineView
 from steering.core.snapshots.whatif import whatif
 from steering.model.control import Json, McpAnswer, McpOutcome, PolicyOutcome, PolicyText, WhatIf
+from steering.model.snapshot import DecisionSnapshot
 from steering.policy import parse_policy
 from steering.policy.language.findings import Code
 from steering.policy.site_mcps import McpText
@@ -15,9 +15,8 @@ from tests.support.sites import Driver
 class Driven:
     """Implements steering.model.control.Control; versions live in memory."""
 
-    def __init__(self, driver: Driver, view: EngineView) -> None:
+    def __init__(self, driver: Driver) -> None:
         self.driver = driver
-        self.view = view
         self.given: list[Any] = []
         self.offset = 0
         self.texts = ["policy: 1\n"]
@@ -63,8 +62,8 @@ class Driven:
         known = self.mcp(name) is not None
         return McpOutcome(McpAnswer.IN_USE if known else McpAnswer.UNKNOWN, name, [], False, 1)
 
-    def whatif(self, question: WhatIf) -> Json:
-        return whatif(self.driver.engine, self.view, question, self.driver.now)
+    def whatif(self, question: WhatIf) -> DecisionSnapshot:
+        return whatif(self.driver.engine, question, self.driver.now)
 
     def clock_offset(self) -> int:
         return self.offset

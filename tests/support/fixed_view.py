@@ -90,7 +90,7 @@ NAMES = {"mcps": "core", "links": "s1:3-s2:3", "pairings": "cpe-1"}
 
 
 class FixedView:
-    """Implements steering.model.view.View with data of its own."""
+    """Implements steering.northbound.schema.view.View with data of its own."""
 
     def __init__(self, sessions: int = 3) -> None:
         self.count = sessions
@@ -299,7 +299,7 @@ class Noted:
         busy = name == "core" and not force
         return McpOutcome(McpAnswer.IN_USE if busy else McpAnswer.DONE, name, [], name == "edge", 2)
 
-    def whatif(self, question: WhatIf) -> Json:
+    def whatif(self, question: WhatIf) -> Any:
         self.asked.append(question)
         if question.access == "nowhere" or question.source == bytes(4):
             raise KeyError(question.access)

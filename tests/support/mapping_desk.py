@@ -13,6 +13,7 @@ from steering.core.snapshots.view import EngineView
 from steering.model.policy import Logging, Policy, Subscriber
 from steering.model.source import SourceMode, SourceModes
 from steering.northbound.auth.pseudonyms import pseudonym
+from steering.northbound.schema.representation import JsonView
 from steering.store.mappings import FILE, MappingStore
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, north
@@ -46,9 +47,9 @@ class Desk:
         )
         self.driver = Driver(off_path_site(mcps=(shared, edge)), policy)
         self.directory = directory
-        view = EngineView(self.driver.engine, lambda: self.driver.now, "0")
+        view = JsonView(EngineView(self.driver.engine, lambda: self.driver.now, "0"))
         store = MappingStore(directory, lambda: NOW)
-        self.application = north(view, None, Driven(self.driver, view), mappings=store).application
+        self.application = north(view, None, Driven(self.driver), mappings=store).application
 
     def ask(self, method: str, path: str, body: Any = None, token: str = TOKEN) -> tuple[int, Json]:
         request = Request.blank(path, method=method, headers={"Authorization": f"Bearer {token}"})

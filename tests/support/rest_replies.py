@@ -7,6 +7,7 @@ from typing import Any
 from webob import Request, Response
 
 from steering.core.snapshots.view import EngineView
+from steering.northbound.schema.representation import JsonView
 from tests.support.fixed_view import TOKEN, served
 from tests.support.sites import Driver
 
@@ -31,7 +32,7 @@ def asking(driver: Driver) -> Ask:
     def now() -> float:
         return driver.now
 
-    view = EngineView(driver.engine, now, "0.1.0")
+    view = JsonView(EngineView(driver.engine, now, "0.1.0"))
     app = served(view, driver.counters, now=now)
 
     def ask(path: str) -> Any:

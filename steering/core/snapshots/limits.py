@@ -2,47 +2,41 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from steering.core.engine import Engine
 from steering.core.selection.quotas import LIMITED
 from steering.model.limit import Full
 from steering.model.policy import Policy, Quotas
-
-Json = dict[str, Any]
+from steering.model.snapshot import BoundUse, CountedLimit, LimitsSnapshot, QuotaLimit, QuotaUse, ReachedLimit
 
 SHOWN = 100  # of each list: the busiest keys, the limits that were reached
 QUOTAS_SHOWN = 1_000
 
 
-def limits(engine: Engine) -> Json:
-    """{"controller": [{"limit", "most", "used"}], "quotas": [{"limit", "source", "most"}], "use": [{"kind", "name",
-    "sessions"}], "refusals": {reason: count}, "full": [{"kind", "name", "most", "source", "count"}], "last_full"}.
-
-    `full` names each limit that was reached, the last one last.
-    """
+def limits(engine: Engine) -> LimitsSnapshot:
+    """What is allowed, how much of it is used, what was refused: subscribers by their own ids."""
     policy, table, counters = engine.policy, engine.pinning.table, engine.counters
     bounds = policy.limits
     fulls = list(counters.fulls.items())[-SHOWN:]
-    return {
-        "controller": [
-            {"limit": "sessions", "most": bounds.sessions, "used": len(table)},
-            {"limit": "half_open", "most": bounds.half_open, "used": len(table.half_open)},
-            {"limit": "held_joins", "most": bounds.held_joins, "used": len(engine.pinning.held)},
-        ],
-        "quotas": list(islice(_quotas(policy), QUOTAS_SHOWN)),
-        "use": [
-            {"kind": kind, "name": _mcp_name(engine, name) if kind == "mcp" else name, "sessions": count}
+    return LimitsSnapshot(
+        controller=(
+            BoundUse(limit="sessions", most=bounds.sessions, used=len(table)),
+            BoundUse(limit="half_open", most=bounds.half_open, used=len(table.half_open)),
+            BoundUse(limit="held_joins", most=bounds.held_joins, used=len(engine.pinning.held)),
+        ),
+        quotas=tuple(islice(_quotas(policy), QUOTAS_SHOWN)),
+        use=tuple(
+            QuotaUse(kind=kind, name=_mcp_name(engine, name) if kind == "mcp" else name, sessions=count)
             for kind, name, count in table.ledger.busiest(SHOWN)
-        ],
-        "refusals": {reason.value: count for reason, count in counters.refusals.items() if count},
-        "full": [_full(full) | {"count": count} for full, count in fulls],
-        "last_full": None if counters.last_full is None else _full(counters.last_full),
-    }
+        ),
+        refusals={reason.value: count for reason, count in counters.refusals.items() if count},
+        full=tuple(CountedLimit(*_full(full), count) for full, count in fulls),
+        last_full=None if counters.last_full is None else _full(counters.last_full),
+    )
 
 
-def _full(full: Full) -> Json:
-    return {"kind": full.kind, "name": full.name, "most": full.limit.most, "source": full.limit.source}
+def _full(full: Full) -> ReachedLimit:
+    return ReachedLimit(kind=full.kind, name=full.name, most=full.limit.most, source=full.limit.source)
 
 
 def _mcp_name(engine: Engine, number: str) -> str:
@@ -50,9 +44,9 @@ def _mcp_name(engine: Engine, number: str) -> str:
     return mcp.name if mcp else number
 
 
-def _quotas(policy: Policy) -> Iterator[Json]:
+def _quotas(policy: Policy) -> Iterator[QuotaLimit]:
     """Every limit that the policy sets, and where."""
-    yield {"limit": "subflows_per_session", "source": "limits", "most": policy.limits.subflows_per_session}
+    yield QuotaLimit(limit="subflows_per_session", source="limits", most=policy.limits.subflows_per_session)
     sources: list[tuple[str, Quotas]] = [("policy", policy.quotas)]
     sources += [(f"rule {rule.name}", rule.then.quotas) for rule in policy.rules]
     sources += [(f"class {klass.name}", klass.quotas) for klass in policy.classes]
@@ -62,4 +56,4 @@ def _quotas(policy: Policy) -> Iterator[Json]:
         for name in ("subflows_per_session", *(name for _, name in LIMITED)):
             most = getattr(quotas, name)
             if most is not None:
-                yield {"limit": name, "source": source, "most": most}
+                yield QuotaLimit(limit=name, source=source, most=most)

@@ -1,20 +1,15 @@
 """Links by name, with their weights: what the site says, what an operator set, what counts (D-1.d)."""
 
-from typing import Any
-
 from steering.core.network.graph import Graph
 from steering.core.rerouting import OldPaths
 from steering.model.network import PortRef, Site
+from steering.model.snapshot import LinkSnapshot
 
-Json = dict[str, Any]
 Ends = tuple[PortRef, PortRef]
 
 
-def links(site: Site, graph: Graph, keeping: OldPaths) -> list[Json]:
-    """[{"name", "a", "b", "weight", "own_weight", "set_weight", "up"}], each link once, its lesser end first.
-
-    `weight` is what counts, or is about to; `up`: in both directions.
-    """
+def links(site: Site, graph: Graph, keeping: OldPaths) -> tuple[LinkSnapshot, ...]:
+    """Each link once, its lesser end first."""
     directed = {(link.a, link.b) for link in graph.links()}
     found = []
     for a, b in sorted({(min(pair), max(pair)) for pair in directed}):
@@ -22,17 +17,17 @@ def links(site: Site, graph: Graph, keeping: OldPaths) -> list[Json]:
         own = graph.own_weight(a, b)
         ends = [f"{site.switch_name(end.dpid)}:{end.port}" for end in (a, b)]
         found.append(
-            {
-                "name": "-".join(ends),
-                "a": ends[0],
-                "b": ends[1],
-                "weight": own if wanted is None else wanted,
-                "own_weight": own,
-                "set_weight": wanted,
-                "up": {(a, b), (b, a)} <= directed,
-            }
+            LinkSnapshot(
+                name="-".join(ends),
+                a=ends[0],
+                b=ends[1],
+                weight=own if wanted is None else wanted,
+                own_weight=own,
+                set_weight=wanted,
+                up={(a, b), (b, a)} <= directed,
+            )
         )
-    return found
+    return tuple(found)
 
 
 def ends_of(site: Site, graph: Graph, name: str) -> Ends | None:

@@ -5,24 +5,45 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from ipaddress import ip_address
 from itertools import islice
-from typing import Any
 
 from steering.core.engine import Engine
 from steering.core.selection.rulebook import within
-from steering.core.selection.scoring import effective, load_of, score_of
 from steering.core.sessions.flow_key import source_of
 from steering.core.sessions.records import Session, Subflow
+from steering.core.snapshots.decisions import explain
 from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.reservations import reservation, reservations
-from steering.model.decision import Decision, Ruling
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.policy import Insertion, Switch
 from steering.model.preference import NO_WISH, Intent
 from steering.model.session import EntryKind
+from steering.model.snapshot import (
+    AccessNetworkSnapshot,
+    AttachmentSnapshot,
+    ClockSnapshot,
+    DecisionSnapshot,
+    GatewaySnapshot,
+    HealthSnapshot,
+    HostSnapshot,
+    LimitsSnapshot,
+    LinkEnds,
+    LinksSnapshot,
+    McpSnapshot,
+    ReservationSnapshot,
+    ServerLegEntry,
+    SessionDetail,
+    SessionPage,
+    SessionSnapshot,
+    SubflowSnapshot,
+    SubscriberSnapshot,
+    SwitchCounts,
+    SwitchSnapshot,
+    TimedRule,
+    TopologySnapshot,
+)
 from steering.model.view import Wanted
 
-Json = dict[str, Any]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -35,80 +56,82 @@ class EngineView:
         self._version = version
         self._started = clock()
 
-    def health(self) -> Json:
+    def health(self) -> HealthSnapshot:
         engine = self._engine
         connected = sum(switch.connected for switch in engine.switches.values())
         status = "recovering" if engine.pinning.recovering else "ok"
-        states = {state.value: count for state, count in engine.pinning.table.states.items() if count}
-        return {
-            "status": status if connected else "no-switch",
-            "version": self._version,
-            "uptime_s": round(self._clock() - self._started, 3),
-            "switches": {"connected": connected, "known": len(engine.switches)},
-            "sessions": states,
-            "policy_version": engine.policy.version,
-        }
+        states = {state: count for state, count in engine.pinning.table.states.items() if count}
+        return HealthSnapshot(
+            status=status if connected else "no-switch",
+            version=self._version,
+            uptime_s=round(self._clock() - self._started, 3),
+            switches=SwitchCounts(connected=connected, known=len(engine.switches)),
+            sessions=states,
+            policy_version=engine.policy.version,
+        )
 
-    def topology(self) -> Json:
+    def topology(self) -> TopologySnapshot:
         engine = self._engine
-        return {
-            "switches": [
-                {"name": engine.site.switch_name(dpid), "dpid": f"{dpid:016x}", "connected": switch.connected}
+        return TopologySnapshot(
+            switches=tuple(
+                SwitchSnapshot(
+                    name=engine.site.switch_name(dpid), dpid=f"{dpid:016x}", connected=switch.connected
+                )
                 for dpid, switch in sorted(engine.switches.items())
-            ],
-            "links": [
-                {"a": self._port(link.a), "b": self._port(link.b), "weight": link.weight, "up": True}
+            ),
+            links=tuple(
+                LinkEnds(a=self._port(link.a), b=self._port(link.b), weight=link.weight, up=True)
                 for link in sorted(engine.graph.links(), key=lambda link: (link.a, link.b))
-            ],
-            "attachments": [
-                {
-                    "name": a.name,
-                    "role": a.role.name.lower().replace("_", "-"),
-                    "port": self._port(port),
-                    "up": port.dpid in engine.switches
+            ),
+            attachments=tuple(
+                AttachmentSnapshot(
+                    name=a.name,
+                    role=a.role.name.lower().replace("_", "-"),
+                    port=self._port(port),
+                    up=port.dpid in engine.switches
                     and engine.switches[port.dpid].ports.get(port.port, False),
-                    "waypoint": a.waypoint.id,
-                }
+                    waypoint=a.waypoint.id,
+                )
                 for port, a in engine.map.attachments.items()
-            ],
-            "hosts": [
-                {"address": str(ip_address(address)), "mac": mac.hex(":"), "port": self._port(port)}
+            ),
+            hosts=tuple(
+                HostSnapshot(address=str(ip_address(address)), mac=mac.hex(":"), port=self._port(port))
                 for address, mac, port in islice(engine.neighbours.hosts(), 1000)
-            ],
-        }
+            ),
+        )
 
-    def links(self) -> Json:
+    def links(self) -> LinksSnapshot:
         keeping = self._engine.old_paths
         found = links(self._engine.site, self._engine.graph, keeping)
-        return {"links": found, "settled": keeping.settled, "kept_flows": keeping.flows}
+        return LinksSnapshot(links=found, settled=keeping.settled, kept_flows=keeping.flows)
 
     def link_ends(self, name: str) -> tuple[PortRef, PortRef] | None:
         return ends_of(self._engine.site, self._engine.graph, name)
 
-    def mcps(self) -> list[Json]:
+    def mcps(self) -> list[McpSnapshot]:
         engine = self._engine
         unresolved = engine.neighbours.unresolved(self._clock())
         return [
-            {
-                "name": mcp.name,
-                "id": mcp.id,
-                "type": mcp.type.value,
-                "type_computed": self._computed_type(mcp).value,
-                "interception": mcp.interception.value,
-                "location": mcp.location or None,
-                "access_networks": sorted(mcp.access_networks),
-                "public_addresses": [str(address) for address in mcp.public_addresses],
-                "addresses": [str(address) for address in mcp.addresses],
-                "port": self._port(mcp.inside),
-                "capacity_sessions": mcp.capacity_sessions,
-                "operator": mcp.operator,
-                "sessions": engine.pinning.table.active.get(mcp.id, 0),
-                "subflows": engine.pinning.table.subflows[mcp.id],
-                "health": engine.chooser.health[mcp.id].state(self._clock()).value,
-                "load": round(engine.chooser.health[mcp.id].load(self._clock()), 4),
-                "distribution": engine.policy.distribution.value,
-                "reachable": mcp.id not in unresolved,
-            }
+            McpSnapshot(
+                name=mcp.name,
+                id=mcp.id,
+                type=mcp.type,
+                type_computed=self._computed_type(mcp),
+                interception=mcp.interception,
+                location=mcp.location or None,
+                access_networks=tuple(sorted(mcp.access_networks)),
+                public_addresses=tuple(str(address) for address in mcp.public_addresses),
+                addresses=tuple(str(address) for address in mcp.addresses),
+                port=self._port(mcp.inside),
+                capacity_sessions=mcp.capacity_sessions,
+                operator=mcp.operator,
+                sessions=engine.pinning.table.active.get(mcp.id, 0),
+                subflows=engine.pinning.table.subflows[mcp.id],
+                health=engine.chooser.health[mcp.id].state(self._clock()).value,
+                load=round(engine.chooser.health[mcp.id].load(self._clock()), 4),
+                distribution=engine.policy.distribution,
+                reachable=mcp.id not in unresolved,
+            )
             for mcp in engine.site.mcps
         ]
 
@@ -138,57 +161,57 @@ class EngineView:
         )
         return McpType.ON_PATH if everywhere else McpType.OFF_PATH
 
-    def access_networks(self) -> list[Json]:
+    def access_networks(self) -> list[AccessNetworkSnapshot]:
         return [
-            {
-                "name": access.name,
-                "type": kind.value,
-                "trust": trust.value,
-                "prefixes": [str(prefix) for prefix in access.prefixes],
-                "ports": [self._port(port) for port in access.ports],
-                "offloaded_to": self._engine.preferring.offloads.get(access.name),
-            }
+            AccessNetworkSnapshot(
+                name=access.name,
+                type=kind,
+                trust=trust,
+                prefixes=tuple(str(prefix) for prefix in access.prefixes),
+                ports=tuple(self._port(port) for port in access.ports),
+                offloaded_to=self._engine.preferring.offloads.get(access.name),
+            )
             for access in self._engine.site.access_networks
             for kind, trust in (self._engine.chooser.access[access.name],)
         ]
 
-    def gateways(self) -> list[Json]:
+    def gateways(self) -> list[GatewaySnapshot]:
         return [
-            {
-                "name": gateway.name,
-                "prefixes": [str(prefix) for prefix in gateway.prefixes],
-                "ports": [self._port(port) for port in gateway.ports],
-                "addresses": [str(address) for address in gateway.gateways],
-                "next_hops": [str(address) for address in gateway.next_hops],
-            }
+            GatewaySnapshot(
+                name=gateway.name,
+                prefixes=tuple(str(prefix) for prefix in gateway.prefixes),
+                ports=tuple(self._port(port) for port in gateway.ports),
+                addresses=tuple(str(address) for address in gateway.gateways),
+                next_hops=tuple(str(address) for address in gateway.next_hops),
+            )
             for gateway in self._engine.site.gateways
         ]
 
-    def subscribers(self) -> list[Json]:
+    def subscribers(self) -> list[SubscriberSnapshot]:
         return [
-            {
-                "id": subscriber.id,
-                "class": subscriber.klass,
-                "prefixes": [str(prefix) for prefix in subscriber.prefixes],
-                "quotas": asdict(subscriber.quotas),
-            }
+            SubscriberSnapshot(
+                id=subscriber.id,
+                klass=subscriber.klass,
+                prefixes=tuple(str(prefix) for prefix in subscriber.prefixes),
+                quotas=asdict(subscriber.quotas),
+            )
             for subscriber in self._engine.policy.subscribers
         ]
 
-    def clock(self) -> Json:
+    def clock(self) -> ClockSnapshot:
         minute = self._engine.chooser.minute
         day, at = divmod(minute, 1440)
         timed = [rule for rule in self._engine.policy.rules if rule.when.times]
-        return {
-            "time": f"{DAYS[day]} {at // 60:02}:{at % 60:02}",
-            "minute": minute,
-            "rules": [
-                {"name": rule.name, "open": any(within(window, minute) for window in rule.when.times)}
+        return ClockSnapshot(
+            time=f"{DAYS[day]} {at // 60:02}:{at % 60:02}",
+            minute=minute,
+            rules=tuple(
+                TimedRule(name=rule.name, open=any(within(window, minute) for window in rule.when.times))
                 for rule in timed
-            ],
-        }
+            ),
+        )
 
-    def limits(self) -> Json:
+    def limits(self) -> LimitsSnapshot:
         return limits(self._engine)
 
     def avoids_fragments(self) -> bool:
@@ -210,10 +233,10 @@ class EngineView:
         found = self._engine.chooser.rulebook.subscriber(address)
         return None if found is None else found.id
 
-    def reservations(self) -> list[Json]:
+    def reservations(self) -> list[ReservationSnapshot]:
         return reservations(self._engine, self._clock())
 
-    def reservation(self, name: str) -> Json | None:
+    def reservation(self, name: str) -> ReservationSnapshot | None:
         return reservation(self._engine, name, self._clock())
 
     def denied(self, name: str) -> str | None:
@@ -223,7 +246,7 @@ class EngineView:
     def ended_reservations(self) -> list[tuple[str, str]]:
         return [(name, became.value) for name, became in self._engine.reserving.ended]
 
-    def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
+    def sessions(self, after: int, limit: int, wanted: Wanted) -> SessionPage:
         table = self._engine.pinning.table
         # Numbers only grow, and the table keeps the order in which they were given.
         if wanted == Wanted():
@@ -233,7 +256,7 @@ class EngineView:
         begin = bisect_right(numbers, after)
         page = numbers[begin : begin + limit]
         more = page[-1] if page and begin + limit < len(numbers) else None
-        return [self._brief(table.by_id[number]) for number in page], len(numbers), more
+        return SessionPage(tuple(self._brief(table.by_id[number]) for number in page), len(numbers), more)
 
     def _found(self, wanted: Wanted) -> Iterable[Session]:
         table = self._engine.pinning.table
@@ -251,76 +274,27 @@ class EngineView:
     def marks(self) -> dict[str, tuple[str, int]]:
         return {str(s.id): (s.state.value, len(s.subflows)) for s in self._engine.pinning.table}
 
-    def session(self, session_id: str) -> Json | None:
+    def session(self, session_id: str) -> SessionDetail | None:
         session = self._find(session_id)
         if session is None:
             return None
-        access_edge = session.subflows[0].dpid if session.subflows else None
-        return self._brief(session) | {
-            "subflows": [self._subflow(subflow) for subflow in session.subflows],
-            "server_leg": [
-                {"switch": self._engine.site.switch_name(entry.dpid), "cookie": f"{entry.cookie:016x}"}
+        at = session.subflows[0].dpid if session.subflows else None
+        more = {
+            "subflows": tuple(self._subflow(subflow) for subflow in session.subflows),
+            "server_leg": tuple(
+                ServerLegEntry(self._engine.site.switch_name(entry.dpid), f"{entry.cookie:016x}")
                 for entry in session.return_entries(PortRole.GATEWAY)
-            ],
-            "access_switch": None if access_edge is None else self._engine.site.switch_name(access_edge),
+            ),
+            "access_switch": None if at is None else self._engine.site.switch_name(at),
             "decision": session_id if session.ruling else None,
         }
+        return SessionDetail(**self._brief(session)._asdict() | more)
 
-    def decision(self, decision_id: str) -> Json | None:
+    def decision(self, decision_id: str) -> DecisionSnapshot | None:
         session = self._find(decision_id)
         if session is None or session.ruling is None:
             return None
-        return {"id": decision_id} | self.explain(session.ruling)
-
-    def explain(self, ruling: Ruling) -> Json:
-        """A ruling with its reasons, as data."""
-        decision = ruling.decision
-        return {
-            "time_s": decision.time,
-            "policy_version": ruling.policy_version,
-            "rule": ruling.rule or None,
-            "subscriber": ruling.subscriber or None,
-            "outcome": decision.outcome.value,
-            "winner": decision.mcp.name if decision.mcp else None,
-            "reason": decision.reason,
-            "natural_cost": _finite(decision.candidates.natural_cost),
-            "candidates": list(self._candidates(ruling)),
-        }
-
-    def _candidates(self, ruling: Ruling) -> Iterable[Json]:
-        decision = ruling.decision
-        wanted = effective(self._engine.policy, ruling.terms)
-        reports = decision.outside or (0.0,) * len(decision.loads)
-        for candidate, sessions, outside in zip(
-            decision.candidates.all, decision.loads, reports, strict=True
-        ):
-            load = load_of(candidate, sessions, outside)
-            full = candidate.filtered is None and load >= 1.0
-            filtered = "full" if full else candidate.filtered and candidate.filtered.value
-            yield {
-                "mcp": candidate.mcp.name,
-                "filtered": filtered,
-                "cost": _finite(candidate.cost),
-                "stretch": _finite(candidate.stretch),
-                "on_path": candidate.on_path,
-                "sessions": sessions,
-                "terms": {
-                    "location": _finite(candidate.location_term),
-                    "type": candidate.type_term,
-                    "load": wanted.weights.load * load,
-                },
-                "path": self._path(decision, candidate.mcp),
-                "score": None if filtered else score_of(wanted, candidate, load),
-                "port": self._port(candidate.mcp.inside),
-            }
-
-    def _path(self, decision: Decision, mcp: Mcp) -> list[str]:
-        """Switches through an MCP as the network is now, by name."""
-        graph, network = self._engine.graph, decision.candidates
-        there = graph.path(network.access, mcp.inside.dpid)
-        back = graph.path(mcp.outside.dpid, network.gateway)
-        hops = there + (back[1:] if there[-1:] == back[:1] else back)
-        return [self._engine.site.switch_name(dpid) for dpid in hops]
+        return explain(self._engine, session.ruling)
 
     def _find(self, session_id: str) -> Session | None:
         if not (session_id.isascii() and session_id.isdecimal()):
@@ -331,45 +305,45 @@ class EngineView:
         mcp = self._engine.map.mcps.get(number)
         return mcp.name if mcp else f"{number:04x}"
 
-    def _brief(self, session: Session) -> Json:
+    def _brief(self, session: Session) -> SessionSnapshot:
         flow = session.flow
-        return {
-            "id": str(session.id),
-            "state": session.state.value,
-            "mcp": self._mcp_name(session.mcp) if session.mcp else None,
-            "insertion": (Insertion.REACTIVE if session.unit is None else Insertion.PROACTIVE).value,
-            "token": f"{session.token:08x}" if session.token >= 0 else None,
-            "version": session.version,
-            "client": _endpoint(flow.source, flow.source_port),
-            "server": _endpoint(flow.destination, flow.destination_port),
-            "explicit": self._engine.map.is_mcp_address(flow.destination),
-            "subflows": len(session.subflows),
-            "age_s": round(self._clock() - session.created, 3),
-        }
+        return SessionSnapshot(
+            id=str(session.id),
+            state=session.state,
+            mcp=self._mcp_name(session.mcp) if session.mcp else None,
+            insertion=Insertion.REACTIVE if session.unit is None else Insertion.PROACTIVE,
+            token=f"{session.token:08x}" if session.token >= 0 else None,
+            version=session.version,
+            client=_endpoint(flow.source, flow.source_port),
+            server=_endpoint(flow.destination, flow.destination_port),
+            explicit=self._engine.map.is_mcp_address(flow.destination),
+            subflows=len(session.subflows),
+            age_s=round(self._clock() - session.created, 3),
+        )
 
-    def _subflow(self, subflow: Subflow) -> Json:
+    def _subflow(self, subflow: Subflow) -> SubflowSnapshot:
         _, src, dst, sport, dport = subflow.flow
         access = self._engine.map.access_of(src)
         entry = subflow.session.entry(subflow)
         intent = self._engine.preferring.intent(subflow)
         wish = intent.wish
-        return {
-            "src": str(ip_address(src)),
-            "sport": sport,
-            "dst": str(ip_address(dst)),
-            "dport": dport,
-            "kind": "initial" if subflow.kind is EntryKind.INITIAL else "join",
-            "access_network": access.name if access else None,
-            "path": self._deviation(subflow, dst),
-            "switch": self._engine.site.switch_name(subflow.dpid),
-            "entries": [] if entry is None else [f"{entry.cookie:016x}"],
-            "address_id": subflow.address_id,
-            "backup": subflow.backup,
-            "access_type": intent.access_type,
-            "wanted": "closed" if not wish.allowed else "backup" if wish.backup else "active",
-            "share": wish.share,
-            "bytes": subflow.bytes,
-        }
+        return SubflowSnapshot(
+            src=str(ip_address(src)),
+            sport=sport,
+            dst=str(ip_address(dst)),
+            dport=dport,
+            kind="initial" if subflow.kind is EntryKind.INITIAL else "join",
+            access_network=access.name if access else None,
+            path=self._deviation(subflow, dst),
+            switch=self._engine.site.switch_name(subflow.dpid),
+            entries=() if entry is None else (f"{entry.cookie:016x}",),
+            address_id=subflow.address_id,
+            backup=subflow.backup,
+            access_type=intent.access_type,
+            wanted="closed" if not wish.allowed else "backup" if wish.backup else "active",
+            share=wish.share,
+            bytes=subflow.bytes,
+        )
 
     def _deviation(self, subflow: Subflow, dst: bytes) -> str:
         """`natural` if the MCP lies on the path the subflow takes anyway, else `redirected` (D-4.2c)."""
@@ -390,10 +364,6 @@ def _has_client(session: Session, address: bytes) -> bool:
     """Whether a host's address is that of the session's first flow or of one of its subflows."""
     flows = (session.first, *(subflow.key for subflow in session.subflows))
     return any(source_of(flow) == address for flow in flows)
-
-
-def _finite(value: float) -> float | None:
-    return None if value == float("inf") else value
 
 
 def _endpoint(address: bytes, port: int) -> str:

@@ -4,14 +4,15 @@ from steering.core.engine import Engine
 from steering.core.handshakes.native_mptcp import excluded
 from steering.core.handshakes.withdrawal import withdraws
 from steering.core.network.site_index import Attachment
-from steering.core.snapshots.view import EngineView, Json
+from steering.core.snapshots.decisions import explain
 from steering.model.control import WhatIf
 from steering.model.decision import Outcome, Ruling
 from steering.model.policy import Action, Mode
+from steering.model.snapshot import DecisionSnapshot
 from steering.wire.handshake import Handshake, Kind
 
 
-def whatif(engine: Engine, view: EngineView, question: WhatIf, now: float) -> Json:
+def whatif(engine: Engine, question: WhatIf, now: float) -> DecisionSnapshot:
     """What would become of a connection. Raises KeyError for an access network that is not known."""
     source, destination, port = question.source, question.destination, question.port
     place = _access(engine, source, question.access)
@@ -27,7 +28,7 @@ def whatif(engine: Engine, view: EngineView, question: WhatIf, now: float) -> Js
     if not exits or not engine.pinning.eligible(port):
         return _natural(rule, subscriber, "not-eligible", engine)
     if terms.action is Action.DENY:
-        return _natural(rule, subscriber, "rule", engine) | {"outcome": Outcome.DENY.value}
+        return _natural(rule, subscriber, "rule", engine)._replace(outcome=Outcome.DENY)
     if terms.action is Action.BYPASS or terms.mode is Mode.TRANSPARENT:
         return _natural(rule, subscriber, "rule", engine)
     if excluded(engine.policy, terms, handshake):
@@ -37,12 +38,13 @@ def whatif(engine: Engine, view: EngineView, question: WhatIf, now: float) -> Js
     if tried and engine.pinning.capabilities.known((destination, port), now) is not False:
         return _natural(rule, subscriber, "server-may-be-capable", engine)
     if unit is not None:
-        return view.explain(
-            engine.pinning.answered.ruling(unit, source, handshake, place.waypoint.port.dpid, exits, now)
+        return explain(
+            engine,
+            engine.pinning.answered.ruling(unit, source, handshake, place.waypoint.port.dpid, exits, now),
         )
     active = engine.pinning.table.active
     decision = engine.chooser.choose(terms, place.waypoint.port.dpid, exits, handshake, active, now)
-    return view.explain(Ruling(decision, rule, terms, engine.policy.version, subscriber))
+    return explain(engine, Ruling(decision, rule, terms, engine.policy.version, subscriber))
 
 
 def _access(engine: Engine, source: bytes, name: str | None) -> Attachment:
@@ -57,15 +59,15 @@ def _access(engine: Engine, source: bytes, name: str | None) -> Attachment:
     raise KeyError(name)
 
 
-def _natural(rule: str, subscriber: str, reason: str, engine: Engine) -> Json:
-    return {
-        "time_s": 0.0,
-        "policy_version": engine.policy.version,
-        "rule": rule or None,
-        "subscriber": subscriber or None,
-        "outcome": Outcome.NATURAL.value,
-        "winner": None,
-        "reason": reason,
-        "natural_cost": None,
-        "candidates": [],
-    }
+def _natural(rule: str, subscriber: str, reason: str, engine: Engine) -> DecisionSnapshot:
+    return DecisionSnapshot(
+        time_s=0.0,
+        policy_version=engine.policy.version,
+        rule=rule or None,
+        subscriber=subscriber or None,
+        outcome=Outcome.NATURAL,
+        winner=None,
+        reason=reason,
+        natural_cost=None,
+        candidates=(),
+    )

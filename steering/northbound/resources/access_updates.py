@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from steering.model.view import View
+from steering.northbound.schema.view import View
 from steering.store.orders import AccessOrder, SubscriberOrder
 
 Json = dict[str, Any]

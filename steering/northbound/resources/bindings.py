@@ -14,13 +14,13 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from steering.model.identity import Role
-from steering.model.view import View
 from steering.northbound.http.body import wrong_at
 from steering.northbound.http.conditional import require_match, tag_of
 from steering.northbound.http.events import EventHub, StreamEvent
 from steering.northbound.http.exchange import Call, Reply
 from steering.northbound.http.problems import conflict, forbidden, not_found, shown
 from steering.northbound.schema.binding_bodies import BindingRenewal, BindingWish
+from steering.northbound.schema.view import View
 from steering.store.interface import StateError
 from steering.store.lists import AccessLists
 from steering.store.port_bindings import PortBinding, PortBindings

@@ -3,10 +3,10 @@
 from typing import Any, cast
 
 from steering.model.control import Control
-from steering.model.view import View
 from steering.northbound.http.conditional import require_match, tag_of
 from steering.northbound.http.exchange import Call, Reply
 from steering.northbound.schema.bodies import ClockUpdate
+from steering.northbound.schema.view import View
 
 Json = dict[str, Any]
 

@@ -5,11 +5,12 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any, cast
 
 from steering.model.control import Control, WhatIf
-from steering.model.view import View
 from steering.northbound.http.body import wrong_at
 from steering.northbound.http.exchange import MAX_ID, Call, Reply
 from steering.northbound.http.problems import not_found, shown
 from steering.northbound.schema.bodies import WhatIfQuestion
+from steering.northbound.schema.representation import as_json
+from steering.northbound.schema.view import View
 
 Json = dict[str, Any]
 
@@ -53,7 +54,7 @@ class Decisions:
             if asked.access is None:
                 raise wrong_at("source", "no access network has this address's prefix") from None
             raise wrong_at("access", "no such access network; /v1/access-networks lists them") from None
-        return Reply(self._discreet(found))
+        return Reply(self._discreet(as_json(found)))
 
     def _discreet(self, decision: Json) -> Json:
         """A decision without its subscriber's own name (N-7.1)."""

@@ -3,7 +3,6 @@
 from http import HTTPStatus
 from typing import Any
 
-from steering.model.view import View
 from steering.northbound.http import events
 from steering.northbound.http.events import EventBody, EventHub, StreamEvent, TooManyStreams, Wants
 from steering.northbound.http.exchange import Call, Reply
@@ -15,6 +14,7 @@ from steering.northbound.resources.bindings import Bindings
 from steering.northbound.resources.mcps import mcp_named
 from steering.northbound.resources.subflow_intents import SubflowIntents
 from steering.northbound.resources.watcher import Watcher, policy_told
+from steering.northbound.schema.view import View
 
 Json = dict[str, Any]
 

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable
 
 from steering.core.inputs import AccessChanged, Input, McpAdmin, Offload, SubscriberAccess
-from steering.model.view import View
 from steering.northbound.resources.access_updates import AccessUpdates
 from steering.northbound.resources.subscribers import pooling_of
+from steering.northbound.schema.view import View
 from steering.store.orders import Orders
 
 log = logging.getLogger(__name__)

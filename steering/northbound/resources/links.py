@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from steering.core.inputs import Input, LinkWeighed
-from steering.model.view import View
 from steering.northbound.http.conditional import require_match, tag_of
 from steering.northbound.http.exchange import Call, Reply
 from steering.northbound.http.problems import not_found, shown
 from steering.northbound.schema.bodies import LinkUpdate
+from steering.northbound.schema.view import View
 from steering.store.link_weights import LinkWeights
 
 Json = dict[str, Any]

@@ -10,12 +10,12 @@ from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
 from steering.model.mapping import Mapping, Mappings, holder
-from steering.model.view import View
 from steering.northbound.auth.pseudonyms import pseudonym
 from steering.northbound.http.exchange import Call, Reply
 from steering.northbound.http.problems import Problem, bad_request, not_found
 from steering.northbound.schema.binding_bodies import MappingBatch, MappingReport
 from steering.northbound.schema.bodies import LATEST
+from steering.northbound.schema.view import View
 
 Json = dict[str, Any]
 

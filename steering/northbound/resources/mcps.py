@@ -5,13 +5,13 @@ from typing import Any, cast
 
 from steering.core.inputs import McpAdmin, McpReport
 from steering.model.control import Control
-from steering.model.view import View
 from steering.northbound.http.conditional import tag_of
 from steering.northbound.http.events import EventHub
 from steering.northbound.http.exchange import Call, Reply
 from steering.northbound.http.problems import bad_request, not_found, shown
 from steering.northbound.resources.slow_servers import SlowServers
 from steering.northbound.schema.bodies import LoadReport
+from steering.northbound.schema.view import View
 from steering.store.orders import KeptOrders
 
 Json = dict[str, Any]

@@ -23,9 +23,9 @@ from steering.model.ofperror import ERROR_TYPES, OTHER
 from steering.model.reservation import Became, Denied
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
-from steering.model.view import Json, View
 from steering.northbound.http.events import EventHub
 from steering.northbound.http.meter import HttpMeter
+from steering.northbound.schema.view import Json, View
 
 TIMEOUT = "timeout"
 

@@ -6,10 +6,10 @@ from http import HTTPStatus
 from typing import cast
 
 from steering.core.inputs import Input, PairingsReplaced
-from steering.model.view import View
 from steering.northbound.http.exchange import Call, Reply
 from steering.northbound.http.problems import Problem, conflict, not_found, shown
 from steering.northbound.schema.bodies import Pairing
+from steering.northbound.schema.view import View
 from steering.store.lists import AccessLists, ListFull
 
 _DEVICE = re.compile(r"[A-Za-z0-9_.@-]{1,64}", re.ASCII)  # as tokens are named

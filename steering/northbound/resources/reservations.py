@@ -15,11 +15,11 @@ from steering.model.control import Control
 from steering.model.identity import Role
 from steering.model.reservation import Denied, ReservationRequest
 from steering.model.session import NO_FLOW, FlowKey
-from steering.model.view import View
 from steering.northbound.http.conditional import require_match, tag_of
 from steering.northbound.http.exchange import Call, Reply
 from steering.northbound.http.problems import Problem, not_found, shown
 from steering.northbound.schema.reservation_bodies import Flow, Renewal, ReservationWish
+from steering.northbound.schema.view import View
 
 Json = dict[str, Any]
 

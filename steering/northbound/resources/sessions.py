@@ -4,10 +4,11 @@ from http import HTTPStatus
 
 from steering.core.inputs import AbortSession
 from steering.model.control import Control
-from steering.model.view import View, Wanted
+from steering.model.view import Wanted
 from steering.northbound.http.exchange import MAX_ID, Call, Reply
 from steering.northbound.http.problems import not_found, shown
 from steering.northbound.resources.mcps import check_mcp
+from steering.northbound.schema.view import View
 
 ACCEPTED = int(HTTPStatus.ACCEPTED)
 

@@ -1,8 +1,8 @@
 """/v1/health, /v1/topology, /v1/gateways, /v1/limits: how things stand."""
 
-from steering.model.view import View
 from steering.northbound.auth.pseudonyms import of_limits
 from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.schema.view import View
 
 
 class Status:

@@ -10,8 +10,8 @@ from typing import Any
 
 from steering.core.outputs import Prefer
 from steering.model.preference import Intent
-from steering.model.view import View
 from steering.northbound.http.events import EventHub, StreamEvent
+from steering.northbound.schema.view import View
 
 Json = dict[str, Any]
 

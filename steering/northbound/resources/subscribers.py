@@ -6,12 +6,12 @@ from typing import cast
 from steering.core.inputs import SubscriberAccess
 from steering.model.control import Control
 from steering.model.policy import Pooling
-from steering.model.view import View
 from steering.northbound.http.body import wrong_at
 from steering.northbound.http.exchange import Call, Reply
 from steering.northbound.http.problems import conflict, not_found, shown
 from steering.northbound.resources.access_updates import AccessUpdates
 from steering.northbound.schema.bodies import SubscriberUpdate
+from steering.northbound.schema.view import View
 from steering.store.orders import KeptOrders, SubscriberOrder
 
 

@@ -10,8 +10,8 @@ from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 from steering.core.counters import Counters
-from steering.model.view import View
 from steering.northbound.http.events import EventHub
+from steering.northbound.schema.view import View
 
 Json = dict[str, Any]
 

@@ -115,11 +115,11 @@ def test_rest_shows_a_withdrawn_session_without_mcp_and_entries():
     withdrawn(made)
     view = EngineView(made.engine, lambda: made.now, "test")
     (row,), count, _ = view.sessions(0, 10, Wanted(state="withdrawn"))
-    assert (row["state"], row["mcp"], row["token"], row["subflows"], count) == (
+    assert (row.state, row.mcp, row.token, row.subflows, count) == (
         "withdrawn", None, TOKEN.hex(), 0, 1,
     )  # fmt: skip
-    whole = view.session(row["id"])
-    assert whole is not None and whole["server_leg"] == [] and whole["decision"] is None
+    whole = view.session(row.id)
+    assert whole is not None and whole.server_leg == () and whole.decision is None
 
 
 def test_another_policy_keeps_what_was_left_and_changes_what_comes():

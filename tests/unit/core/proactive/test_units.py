@@ -123,13 +123,14 @@ def test_the_syn_ack_tells_of_the_session_and_teaches_its_token(lab):
     assert len(lab.table) == 1 and [s.kind.name for s in session.subflows] == ["INITIAL", "JOIN"]
     assert [lab.pinned(d) for d in (1, 2, 4)] == [0, 0, 0]
     view = EngineView(lab.engine, lambda: lab.now, "0")
-    told = view.session(str(session.id)) or {}
-    assert told["insertion"] == "proactive" and told["mcp"] == lab.home.name
-    decision = view.decision(str(session.id)) or {}
-    assert (decision["reason"], decision["winner"]) == ("proactive", lab.home.name)
-    assert decision["rule"] == "ahead" and decision["subscriber"] == "host"
-    asked = whatif(lab.engine, view, WhatIf(packed(UE_WLAN), packed(SERVER), 80, None, 1), lab.now)
-    assert (asked["reason"], asked["winner"], asked["outcome"]) == ("proactive", lab.home.name, "proxy")
+    told = view.session(str(session.id))
+    assert told is not None and told.insertion == "proactive" and told.mcp == lab.home.name
+    decision = view.decision(str(session.id))
+    assert decision is not None
+    assert (decision.reason, decision.winner) == ("proactive", lab.home.name)
+    assert decision.rule == "ahead" and decision.subscriber == "host"
+    asked = whatif(lab.engine, WhatIf(packed(UE_WLAN), packed(SERVER), 80, None, 1), lab.now)
+    assert (asked.reason, asked.winner, asked.outcome) == ("proactive", lab.home.name, "proxy")
 
 
 def test_plain_tcp_and_a_five_tuple_used_anew_have_records_of_their_own(lab):

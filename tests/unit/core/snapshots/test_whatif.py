@@ -2,7 +2,6 @@
 
 import pytest
 
-from steering.core.snapshots.view import EngineView
 from steering.core.snapshots.whatif import whatif
 from steering.model.control import WhatIf
 from steering.model.policy import Origin, Policy, PolicyRule, Presence, Terms, When
@@ -13,8 +12,8 @@ def reason(driver: Driver, source_port: int | None = None) -> str:
     question = WhatIf(packed(UE_LTE), packed(SERVER), 5201, None, 1)
     if source_port is not None:
         question = question._replace(source_port=source_port)
-    told = whatif(driver.engine, EngineView(driver.engine, lambda: driver.now, "0"), question, driver.now)
-    return str(told["winner"] or told["reason"])
+    told = whatif(driver.engine, question, driver.now)
+    return str(told.winner or told.reason)
 
 
 @pytest.mark.row("N-5.2.2.1a")

@@ -24,6 +24,7 @@ from steering.northbound.http.events import (
     Stream,
     TooManyStreams,
 )
+from steering.northbound.schema.representation import JsonView
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, FixedView, Noted, north
 from tests.support.sites import UE_WLAN, Driver, join
@@ -253,8 +254,8 @@ def test_nothing_is_looked_at_while_nobody_listens() -> None:
 
 def test_sessions_subflows_refusals_and_topology_are_told() -> None:
     driver = Driver()
-    view = EngineView(driver.engine, lambda: driver.now, "0.1.0")
-    made = north(view, driver.counters, Driven(driver, view), now=lambda: driver.now)
+    view = JsonView(EngineView(driver.engine, lambda: driver.now, "0.1.0"))
+    made = north(view, driver.counters, Driven(driver), now=lambda: driver.now)
     stream = made.hub.open(everything, "", [])
     made.watcher.look()
     driver.session()

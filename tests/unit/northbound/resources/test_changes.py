@@ -14,6 +14,7 @@ from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import Policy, PolicyRule, Pooling, Subscriber, Terms, When
 from steering.northbound.http.throttle import Throttle
 from steering.northbound.resources.routes import ROUTES
+from steering.northbound.schema.representation import JsonView
 from tests.support.driven import Driven
 from tests.support.fixed_view import IMSI, LTE, TOKEN, WHO, FixedView, Noted, name_in, north, token_of
 from tests.support.rest_replies import problem
@@ -153,8 +154,8 @@ def test_an_offload_names_two_access_networks(rest: Rest) -> None:
 def test_a_session_is_aborted() -> None:
     driver = Driver()
     session = driver.session()
-    view = EngineView(driver.engine, lambda: driver.now, "0.1.0")
-    control = Driven(driver, view)
+    view = JsonView(EngineView(driver.engine, lambda: driver.now, "0.1.0"))
+    control = Driven(driver)
     app = north(view, driver.counters, control, now=lambda: driver.now).application
     for number, status in ((session.id, 202), (session.id + 1, 404)):
         request = Request.blank(
@@ -195,9 +196,9 @@ def test_an_unauthorised_update_is_refused(rest: Rest) -> None:
 @pytest.mark.row("D-6.3e")
 def test_an_update_acts_on_the_engine_and_shows() -> None:
     driver = Driver()
-    view = EngineView(driver.engine, lambda: driver.now, "0.1.0")
+    view = JsonView(EngineView(driver.engine, lambda: driver.now, "0.1.0"))
     rest = Rest()
-    rest.app = north(view, driver.counters, Driven(driver, view)).application
+    rest.app = north(view, driver.counters, Driven(driver)).application
     assert rest("PUT", LTE, UPDATE, If_Match="*").status_code == 200
     assert driver.engine.chooser.access["lte"] == (NetworkAccessType.WLAN, Trust.THIRD_PARTY)
     (lte, wlan) = rest("GET", "/v1/access-networks").json["access_networks"]
@@ -324,9 +325,9 @@ QUESTION = {"source": UE_LTE, "destination": "10.9.0.2", "port": 443}
 
 def test_a_question_reaches_the_engine_and_installs_nothing() -> None:
     driver = Driver()
-    view = EngineView(driver.engine, lambda: driver.now, "0.1.0")
+    view = JsonView(EngineView(driver.engine, lambda: driver.now, "0.1.0"))
     rest = Rest()
-    rest.app = north(view, driver.counters, Driven(driver, view)).application
+    rest.app = north(view, driver.counters, Driven(driver)).application
     told = rest("POST", "/v1/whatif", QUESTION, token_of("reader")).json
     assert (told["outcome"], told["winner"]) == ("proxy", "core")
     assert {candidate["mcp"] for candidate in told["candidates"]} == {"core", "edge"}
@@ -365,8 +366,8 @@ def test_a_subscriber_is_shown_by_a_pseudonym_everywhere() -> None:
     rule = PolicyRule("own", When(subscribers=frozenset({IMSI})), Terms())
     driver = Driver(policy=Policy(rules=(rule,), subscribers=(subscriber,)))
     session = driver.session()
-    view = EngineView(driver.engine, lambda: driver.now, "0.1.0")
-    made = north(view, driver.counters, Driven(driver, view), now=lambda: driver.now)
+    view = JsonView(EngineView(driver.engine, lambda: driver.now, "0.1.0"))
+    made = north(view, driver.counters, Driven(driver), now=lambda: driver.now)
     rest = Rest()
     rest.app = made.application
     answers = [
@@ -386,7 +387,7 @@ def test_a_subscriber_is_shown_by_a_pseudonym_everywhere() -> None:
         answers[2].json["subscriber"],
     }
     assert len(names) == 1
-    other = north(view, driver.counters, Driven(driver, view), pseudonyms=b"other" * 8).application
+    other = north(view, driver.counters, Driven(driver), pseudonyms=b"other" * 8).application
     request = Request.blank("/v1/subscribers", headers={"Authorization": f"Bearer {TOKEN}"})
     assert request.get_response(other).json["subscribers"][0]["id"] not in names
 

@@ -10,6 +10,7 @@ from steering.core.inputs import TimeOfDay
 from steering.core.snapshots.view import EngineView
 from steering.model.identity import Role
 from steering.model.policy import Policy, PolicyRule, Terms, TimeWindow, When
+from steering.northbound.schema.representation import JsonView
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, north, token_of
 from tests.support.sites import Driver
@@ -22,8 +23,8 @@ POLICY = Policy(rules=(PolicyRule("rush", When(times=(RUSH,)), Terms()), PolicyR
 class Rest:
     def __init__(self) -> None:
         self.driver = Driver(policy=POLICY)
-        view = EngineView(self.driver.engine, lambda: self.driver.now, "0.1.0")
-        self.control = Driven(self.driver, view)
+        view = JsonView(EngineView(self.driver.engine, lambda: self.driver.now, "0.1.0"))
+        self.control = Driven(self.driver)
         self.application = north(view, control=self.control).application
 
     def __call__(self, method: str, body: Any = None, token: str = TOKEN, **headers: str) -> Any:

@@ -10,6 +10,7 @@ from steering.core.inputs import LinkWeighed
 from steering.core.snapshots.view import EngineView
 from steering.model.identity import Role
 from steering.model.network import PortRef
+from steering.northbound.schema.representation import JsonView
 from steering.store.interface import StateError
 from steering.store.link_weights import FILE
 from steering.store.memory import MemoryStore
@@ -24,8 +25,8 @@ ENDS = PortRef(1, 2), PortRef(3, 2)
 class Rest:
     def __init__(self, store: Any = None) -> None:
         self.driver = Driver()
-        view = EngineView(self.driver.engine, lambda: self.driver.now, "0.1.0")
-        self.control = Driven(self.driver, view)
+        view = JsonView(EngineView(self.driver.engine, lambda: self.driver.now, "0.1.0"))
+        self.control = Driven(self.driver)
         self.store = store or MemoryStore()
         self.north = north(view, control=self.control, store=self.store)
 

@@ -11,6 +11,7 @@ from steering.core.inputs import AccessChanged, McpAdmin, Offload, SubscriberAcc
 from steering.core.snapshots.view import EngineView
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import Policy, Pooling, Subscriber
+from steering.northbound.schema.representation import JsonView
 from steering.store.interface import StateError
 from steering.store.memory import MemoryStore
 from steering.store.orders import FILE, MOST_SUBSCRIBERS, SubscriberOrder
@@ -27,8 +28,8 @@ class Rest:
     def __init__(self, store: MemoryStore | None = None) -> None:
         policy = Policy(subscribers=(Subscriber(IMSI, "default", nets("10.1.0.2/32")),))
         self.driver = Driver(policy=policy)
-        view = EngineView(self.driver.engine, lambda: self.driver.now, "0.1.0")
-        self.control = Driven(self.driver, view)
+        view = JsonView(EngineView(self.driver.engine, lambda: self.driver.now, "0.1.0"))
+        self.control = Driven(self.driver)
         self.store = store or MemoryStore()
         self.north = north(view, control=self.control, store=self.store)
 

@@ -16,6 +16,7 @@ from steering.model.identity import Identity, Role
 from steering.northbound import Northbound
 from steering.northbound.auth.pseudonyms import pseudonym
 from steering.northbound.schema.answers import SCHEMAS
+from steering.northbound.schema.representation import JsonView
 from steering.store import credentials
 from tests.support.commands import failing
 from tests.support.driven import Driven
@@ -43,11 +44,11 @@ class Desk:
     def __init__(self) -> None:
         self.lab = Lab(site(), replace(POLICY, limits=replace(POLICY.limits, subflows_per_session=20)))
         self.session = self.lab.session()
-        view = EngineView(self.lab.engine, lambda: self.lab.now, "0")
+        view = JsonView(EngineView(self.lab.engine, lambda: self.lab.now, "0"))
         self.north: Northbound = north(
             view,
             self.lab.counters,
-            Driven(self.lab, view),
+            Driven(self.lab),
             keyring=DeviceTokens(),
             now=lambda: self.lab.now,
         )

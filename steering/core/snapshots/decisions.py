@@ -1,0 +1,64 @@
+"""Decisions with their reasons: every MCP that was looked at, its terms, and why it was left out."""
+
+from collections.abc import Iterator
+
+from steering.core.engine import Engine
+from steering.core.selection.scoring import effective, load_of, score_of
+from steering.model.decision import Decision, Ruling
+from steering.model.network import Mcp
+from steering.model.snapshot import CandidateSnapshot, DecisionSnapshot, ScoreTerms
+
+
+def explain(engine: Engine, ruling: Ruling) -> DecisionSnapshot:
+    """A ruling with its reasons."""
+    decision = ruling.decision
+    return DecisionSnapshot(
+        time_s=decision.time,
+        policy_version=ruling.policy_version,
+        rule=ruling.rule or None,
+        subscriber=ruling.subscriber or None,
+        outcome=decision.outcome,
+        winner=decision.mcp.name if decision.mcp else None,
+        reason=decision.reason,
+        natural_cost=_finite(decision.candidates.natural_cost),
+        candidates=tuple(_candidates(engine, ruling)),
+    )
+
+
+def _candidates(engine: Engine, ruling: Ruling) -> Iterator[CandidateSnapshot]:
+    decision = ruling.decision
+    wanted = effective(engine.policy, ruling.terms)
+    reports = decision.outside or (0.0,) * len(decision.loads)
+    for candidate, sessions, outside in zip(decision.candidates.all, decision.loads, reports, strict=True):
+        load = load_of(candidate, sessions, outside)
+        full = candidate.filtered is None and load >= 1.0
+        filtered = "full" if full else candidate.filtered and candidate.filtered.value
+        yield CandidateSnapshot(
+            mcp=candidate.mcp.name,
+            filtered=filtered,
+            cost=_finite(candidate.cost),
+            stretch=_finite(candidate.stretch),
+            on_path=candidate.on_path,
+            sessions=sessions,
+            terms=ScoreTerms(
+                location=_finite(candidate.location_term),
+                type=candidate.type_term,
+                load=wanted.weights.load * load,
+            ),
+            path=_path(engine, decision, candidate.mcp),
+            score=None if filtered else score_of(wanted, candidate, load),
+            port=f"{engine.site.switch_name(candidate.mcp.inside.dpid)}:{candidate.mcp.inside.port}",
+        )
+
+
+def _path(engine: Engine, decision: Decision, mcp: Mcp) -> tuple[str, ...]:
+    """Switches through an MCP as the network is now, by name."""
+    graph, network = engine.graph, decision.candidates
+    there = graph.path(network.access, mcp.inside.dpid)
+    back = graph.path(mcp.outside.dpid, network.gateway)
+    hops = there + (back[1:] if there[-1:] == back[:1] else back)
+    return tuple(engine.site.switch_name(dpid) for dpid in hops)
+
+
+def _finite(value: float) -> float | None:
+    return None if value == float("inf") else value

@@ -1,0 +1,358 @@
+"""What a running controller tells of itself at one moment: records that never change, and that know no JSON.
+
+`core/snapshots` takes them from the engine, `northbound/representation` makes JSON of them. Switches, ports and MCPs are
+told by the names that the site has for them; a port is `switch:number`. An address is text, a time is in seconds.
+"""
+
+from typing import NamedTuple
+
+from steering.model.decision import Outcome
+from steering.model.network import Interception, McpType, NetworkAccessType, Trust
+from steering.model.policy import Distribution, Insertion
+from steering.model.session import SessionState
+
+# ---- the controller and the network --------------------------------------------------------------
+
+
+class SwitchCounts(NamedTuple):
+    connected: int
+    known: int
+
+
+class HealthSnapshot(NamedTuple):
+    """`status`: ok, recovering or no-switch; `sessions`: how many, by state."""
+
+    status: str
+    version: str
+    uptime_s: float
+    switches: SwitchCounts
+    sessions: dict[SessionState, int]
+    policy_version: int
+
+
+class SwitchSnapshot(NamedTuple):
+    """`dpid`: 16 hex digits."""
+
+    name: str
+    dpid: str
+    connected: bool
+
+
+class LinkEnds(NamedTuple):
+    """One direction of a link, with what it costs."""
+
+    a: str
+    b: str
+    weight: float
+    up: bool
+
+
+class AttachmentSnapshot(NamedTuple):
+    name: str
+    role: str
+    port: str
+    up: bool
+    waypoint: int
+
+
+class HostSnapshot(NamedTuple):
+    address: str
+    mac: str
+    port: str
+
+
+class TopologySnapshot(NamedTuple):
+    switches: tuple[SwitchSnapshot, ...]
+    links: tuple[LinkEnds, ...]
+    attachments: tuple[AttachmentSnapshot, ...]
+    hosts: tuple[HostSnapshot, ...]
+
+
+class LinkSnapshot(NamedTuple):
+    """`weight` is what counts, or is about to; `own_weight` the site file's; `set_weight` an operator's, None for none;
+    `up`: in both directions."""
+
+    name: str
+    a: str
+    b: str
+    weight: float
+    own_weight: float
+    set_weight: float | None
+    up: bool
+
+
+class LinksSnapshot(NamedTuple):
+    """`kept_flows`: of live sessions, on paths that earlier weights made; `settled`: all others go by these."""
+
+    links: tuple[LinkSnapshot, ...]
+    settled: bool
+    kept_flows: int
+
+
+class McpSnapshot(NamedTuple):
+    """`type_computed`: by where it stands (D-4.b); `health`: up, draining, down or unknown; `load`: 0 to 1."""
+
+    name: str
+    id: int
+    type: McpType
+    type_computed: McpType
+    interception: Interception
+    location: str | None
+    access_networks: tuple[str, ...]
+    public_addresses: tuple[str, ...]
+    addresses: tuple[str, ...]
+    port: str
+    capacity_sessions: int
+    operator: str
+    sessions: int
+    subflows: int
+    health: str
+    load: float
+    distribution: Distribution
+    reachable: bool
+
+
+class AccessNetworkSnapshot(NamedTuple):
+    """`offloaded_to`: the access network whose turn it is by an operator's offload (D-1.u2)."""
+
+    name: str
+    type: NetworkAccessType
+    trust: Trust
+    prefixes: tuple[str, ...]
+    ports: tuple[str, ...]
+    offloaded_to: str | None
+
+
+class GatewaySnapshot(NamedTuple):
+    name: str
+    prefixes: tuple[str, ...]
+    ports: tuple[str, ...]
+    addresses: tuple[str, ...]
+    next_hops: tuple[str, ...]
+
+
+# ---- the policy ----------------------------------------------------------------------------------
+
+
+class SubscriberSnapshot(NamedTuple):
+    """`id` is the policy's own: whoever shows it makes a pseudonym of it first (N-7.1). `quotas`: by name, None where it
+    has no limit of its own."""
+
+    id: str
+    klass: str
+    prefixes: tuple[str, ...]
+    quotas: dict[str, int | None]
+
+
+class TimedRule(NamedTuple):
+    name: str
+    open: bool
+
+
+class ClockSnapshot(NamedTuple):
+    """`time` as "mon 17:05", `minute` of the week, `rules`: those with windows (D-3.2c)."""
+
+    time: str
+    minute: int
+    rules: tuple[TimedRule, ...]
+
+
+class BoundUse(NamedTuple):
+    """A bound of the controller and how much of it is used."""
+
+    limit: str
+    most: int
+    used: int
+
+
+class QuotaLimit(NamedTuple):
+    """A limit that the policy sets; `source` says where."""
+
+    limit: str
+    source: str
+    most: int
+
+
+class QuotaUse(NamedTuple):
+    kind: str
+    name: str
+    sessions: int
+
+
+class ReachedLimit(NamedTuple):
+    kind: str
+    name: str
+    most: int
+    source: str
+
+
+class CountedLimit(NamedTuple):
+    """A limit that was reached, and how many times."""
+
+    kind: str
+    name: str
+    most: int
+    source: str
+    times: int
+
+
+class LimitsSnapshot(NamedTuple):
+    """Limits, their use and what was refused (D-6.3f): subscribers by their own ids. `full`: limits that were reached,
+    the last one last."""
+
+    controller: tuple[BoundUse, ...]
+    quotas: tuple[QuotaLimit, ...]
+    use: tuple[QuotaUse, ...]
+    refusals: dict[str, int]
+    full: tuple[CountedLimit, ...]
+    last_full: ReachedLimit | None
+
+
+# ---- sessions ------------------------------------------------------------------------------------
+
+
+class SessionSnapshot(NamedTuple):
+    """A session as lists show it. `token`: 8 hex digits; `subflows`: how many."""
+
+    id: str
+    state: SessionState
+    mcp: str | None
+    insertion: Insertion
+    token: str | None
+    version: int
+    client: str
+    server: str
+    explicit: bool
+    subflows: int
+    age_s: float
+
+
+class SubflowSnapshot(NamedTuple):
+    """`path`: natural or redirected; `wanted`: active, backup or closed, as policy has it."""
+
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    kind: str
+    access_network: str | None
+    path: str
+    switch: str
+    entries: tuple[str, ...]
+    address_id: int | None
+    backup: bool | None
+    access_type: str | None
+    wanted: str
+    share: int
+    bytes: int
+
+
+class ServerLegEntry(NamedTuple):
+    switch: str
+    cookie: str
+
+
+class SessionDetail(NamedTuple):
+    """A session with all that is known of it. `decision`: the id of its decision, None for a session that was read back
+    from switches."""
+
+    id: str
+    state: SessionState
+    mcp: str | None
+    insertion: Insertion
+    token: str | None
+    version: int
+    client: str
+    server: str
+    explicit: bool
+    subflows: tuple[SubflowSnapshot, ...]
+    age_s: float
+    server_leg: tuple[ServerLegEntry, ...]
+    access_switch: str | None
+    decision: str | None
+
+
+class SessionPage(NamedTuple):
+    """`total`: how many sessions there are; `following`: the cursor of the next page, None behind the last."""
+
+    sessions: tuple[SessionSnapshot, ...]
+    total: int
+    following: int | None
+
+
+class ScoreTerms(NamedTuple):
+    location: float | None
+    type: float
+    load: float
+
+
+class CandidateSnapshot(NamedTuple):
+    """An MCP that a decision looked at. `filtered`: why it was not considered; `path`: switches from the access through
+    it to the gateway."""
+
+    mcp: str
+    filtered: str | None
+    cost: float | None
+    stretch: float | None
+    on_path: bool
+    sessions: int
+    terms: ScoreTerms
+    path: tuple[str, ...]
+    score: float | None
+    port: str
+
+
+class DecisionSnapshot(NamedTuple):
+    """Why an MCP was chosen, or none. `subscriber`: by its own id."""
+
+    time_s: float
+    policy_version: int
+    rule: str | None
+    subscriber: str | None
+    outcome: Outcome
+    winner: str | None
+    reason: str
+    natural_cost: float | None
+    candidates: tuple[CandidateSnapshot, ...]
+
+
+# ---- reservations --------------------------------------------------------------------------------
+
+
+class FlowEnds(NamedTuple):
+    src: str
+    sport: int
+    dst: str
+    dport: int
+
+
+class AskedFor(NamedTuple):
+    rate_bps: int
+    subflows: int
+
+
+class ReservedPath(NamedTuple):
+    """`direction`: up or down; `between`: host-mcp or mcp-server."""
+
+    direction: str
+    between: str
+    switches: tuple[str, ...]
+
+
+class ReservationSnapshot(NamedTuple):
+    """`subscriber` by its own id; `path_number` in its labels, None where no rate is reserved."""
+
+    id: str
+    level: str
+    standing: str
+    subscriber: str | None
+    session: str | None
+    flow: FlowEnds | None
+    mcp: str
+    rate_bps: int
+    subflows: int
+    asked: AskedFor
+    path_number: int | None
+    paths: tuple[ReservedPath, ...]
+    version: int
+    remaining_s: float

@@ -1,0 +1,116 @@
+"""The records of `model.snapshot` as the JSON that REST tells: the only place where one becomes the other."""
+
+from enum import Enum
+from typing import Any
+
+from steering.core.snapshots.view import EngineView
+from steering.model.network import PortRef
+from steering.model.preference import Intent
+from steering.model.view import Wanted
+
+Json = dict[str, Any]
+
+_RENAMED = {"klass": "class", "times": "count"}  # what a NamedTuple cannot name so
+
+
+def as_json(value: Any) -> Any:
+    """A record becomes an object with its fields in their order, a tuple a list, a word of an enumeration its text."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        pairs = zip(value._fields, value, strict=True)
+        return {_RENAMED.get(name, name): as_json(item) for name, item in pairs}
+    if isinstance(value, tuple | list):
+        return [as_json(item) for item in value]
+    if isinstance(value, dict):
+        return {as_json(name): as_json(item) for name, item in value.items()}
+    return value
+
+
+class JsonView:
+    """Implements `northbound.schema.view.View` over the engine's snapshots."""
+
+    def __init__(self, snapshots: EngineView) -> None:
+        self._snapshots = snapshots
+
+    def health(self) -> Json:
+        return _object(self._snapshots.health())
+
+    def topology(self) -> Json:
+        return _object(self._snapshots.topology())
+
+    def links(self) -> Json:
+        return _object(self._snapshots.links())
+
+    def link_ends(self, name: str) -> tuple[PortRef, PortRef] | None:
+        return self._snapshots.link_ends(name)
+
+    def mcps(self) -> list[Json]:
+        return _objects(self._snapshots.mcps())
+
+    def mcp_name(self, mcp: int) -> str:
+        return self._snapshots.mcp_name(mcp)
+
+    def intents(self, mcp: str) -> list[Intent]:
+        return self._snapshots.intents(mcp)
+
+    def avoids_fragments(self) -> bool:
+        return self._snapshots.avoids_fragments()
+
+    def access_networks(self) -> list[Json]:
+        return _objects(self._snapshots.access_networks())
+
+    def gateways(self) -> list[Json]:
+        return _objects(self._snapshots.gateways())
+
+    def subscribers(self) -> list[Json]:
+        return _objects(self._snapshots.subscribers())
+
+    def clock(self) -> Json:
+        return _object(self._snapshots.clock())
+
+    def limits(self) -> Json:
+        return _object(self._snapshots.limits())
+
+    def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
+        return self._snapshots.mapping_logging(mcp)
+
+    def subscriber_of(self, address: bytes) -> str | None:
+        return self._snapshots.subscriber_of(address)
+
+    def reservations(self) -> list[Json]:
+        return _objects(self._snapshots.reservations())
+
+    def reservation(self, name: str) -> Json | None:
+        found = self._snapshots.reservation(name)
+        return None if found is None else _object(found)
+
+    def denied(self, name: str) -> str | None:
+        return self._snapshots.denied(name)
+
+    def ended_reservations(self) -> list[tuple[str, str]]:
+        return self._snapshots.ended_reservations()
+
+    def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
+        page = self._snapshots.sessions(after, limit, wanted)
+        return _objects(page.sessions), page.total, page.following
+
+    def marks(self) -> dict[str, tuple[str, int]]:
+        return self._snapshots.marks()
+
+    def session(self, session_id: str) -> Json | None:
+        found = self._snapshots.session(session_id)
+        return None if found is None else _object(found)
+
+    def decision(self, decision_id: str) -> Json | None:
+        found = self._snapshots.decision(decision_id)
+        return None if found is None else {"id": decision_id} | _object(found)
+
+
+def _object(record: Any) -> Json:
+    found: Json = as_json(record)
+    return found
+
+
+def _objects(records: Any) -> list[Json]:
+    return [as_json(record) for record in records]
