@@ -48,7 +48,7 @@ class Controller:
         self.settings = settings
         self.counters = Counters()
         site = declared.site
-        history = History(settings.state_dir)
+        history = History(StateDirectory(settings.state_dir, synced=True))
         text = PolicyText(keep_version(history, policy_text, "start", "started with", 1), policy_text)
         # 16 bits tell this run's rules from those of earlier ones.
         self.engine = Engine(

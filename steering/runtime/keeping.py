@@ -81,8 +81,8 @@ class Keeper:
         try:
             sessions, wrong = self._sessions.load()
             self._lose(Lost.RECORD, wrong)
-        except OSError as error:
-            log.warning("the sessions of an earlier controller cannot be read: %s", error.strerror)
+        except StateError as error:
+            log.warning("the sessions of an earlier controller cannot be read: %s", error)
             self._lose(Lost.FILE, 1)
         return Kept(network, reservations, usage, sessions)
 
@@ -125,7 +125,7 @@ class Keeper:
         for piece in Piece:
             self._save_changed(piece)
         begun, over = snapshots.sessions(self._engine)
-        if begun or over:
+        if begun or over or self._sessions.owes:
             self._try(lambda: self._sessions.write(begun, over))
         if snapshots.restored(self._engine):
             self._try(self._sessions.forget)
@@ -149,7 +149,7 @@ class Keeper:
         """Whether it could be written; the log says once that it cannot."""
         try:
             write()
-        except (OSError, StateError) as error:
+        except StateError as error:
             self._lose(Lost.WRITE, 1)
             if not self._failing:
                 log.warning("what outlives this controller cannot be written: %s", error)

@@ -34,6 +34,7 @@ from steering.policy.language.document import load_text
 from steering.runtime.registrar import Registrar
 from steering.store.credentials import pseudonym_key
 from steering.store.policy_history import History, HistoryError
+from steering.store.state_directory import StateDirectory
 
 NO_POLICY = PolicyText(0, "policy: 1\n")
 LOOK = 0.25  # seconds between looks at the policy file: what it says acts within a second
@@ -58,7 +59,7 @@ class Operator:
         self._engine = engine
         self._registrar = registrar
         self._view = view
-        self._history = History(state_dir)
+        self._history = History(StateDirectory(state_dir, synced=True))
         self._now = now
         self._feed: Callable[[Input], None] | None = None
         self._at_once: Callable[[Input], None] | None = None

@@ -9,7 +9,7 @@ import re
 from enum import StrEnum
 from typing import Protocol
 
-MOST_BYTES = 16_777_216  # of one value
+MOST_BYTES = 32 << 20  # of one value
 MOST_NAMES = 100_000  # that one listing returns
 
 _NAME = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)

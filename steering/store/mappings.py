@@ -5,16 +5,17 @@ a subscriber has a few a day.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from steering.model.mapping import Mapping, holder
+from steering.store.private_file import append_private, lines_of, rename_private, size_of
 
 FILE = "mappings.jsonl"
 MOST_BYTES = 4 << 20  # of one file
 FILES = 4
+MOST_LINE = 4_096  # bytes
 
 
 class MappingStore:
@@ -29,17 +30,17 @@ class MappingStore:
         self._files = files
 
     def append(self, mappings: Iterable[Mapping]) -> None:
+        """Raises StateError, and none of them is kept then."""
         text = "".join(json.dumps(asdict(mapping), separators=(",", ":")) + "\n" for mapping in mappings)
         if not text:
             return
         path = self._directory / FILE
-        if path.exists() and path.stat().st_size + len(text) > self._most:
+        if size_of(path) + len(text) > self._most:
             self._rotate()
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(path, flags, 0o600), "a", encoding="ascii") as file:
-            file.write(text)
+        append_private(path, text.encode("ascii"))
 
     def find(self, address: str, port: int, at: float | None) -> Mapping | None:
+        """Raises StateError."""
         when = self._clock() if at is None else at
         return holder(self._lines(address), address, port, when)
 
@@ -48,22 +49,28 @@ class MappingStore:
 
     def _rotate(self) -> None:
         for number in range(self._files - 1, 0, -1):
-            if self._path(number - 1).exists():
-                os.replace(self._path(number - 1), self._path(number))
+            rename_private(self._path(number - 1), self._path(number))
 
     def _lines(self, address: str) -> Iterator[Mapping]:
         """Oldest first. A line that another version wrote, or half of one, is nobody's mapping."""
         wanted = f'"external":"{address}"'
         for number in range(self._files - 1, -1, -1):
-            path = self._path(number)
-            if not path.exists():
-                continue
-            with path.open(encoding="ascii", errors="replace") as file:
-                for line in file:
-                    # Reading JSON is what takes time: a plain IPv4 address is looked for as text first.
-                    if ":" not in address and wanted not in line and "/" not in line:
-                        continue
-                    try:
-                        yield Mapping(**json.loads(line))
-                    except (ValueError, TypeError):
-                        continue
+            for line in lines_of(self._path(number), MOST_LINE, self._most + MOST_LINE):
+                # Reading JSON is what takes time: a plain IPv4 address is looked for as text first.
+                if ":" not in address and wanted not in line and "/" not in line:
+                    continue
+                found = _mapping(line)
+                if found is not None:
+                    yield found
+
+
+def _mapping(line: str) -> Mapping | None:
+    try:
+        told = json.loads(line)
+        found = Mapping(**told)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    texts = (found.mcp, found.internal, found.external, found.subscriber, found.destination)
+    numbers = (found.first_port, found.last_port, found.begin, 0 if found.end is None else found.end)
+    whole = all(isinstance(text, str) for text in texts) and all(type(n) in (int, float) for n in numbers)
+    return found if whole else None

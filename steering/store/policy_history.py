@@ -7,17 +7,18 @@ name subscribers.
 
 import hashlib
 import json
-import os
 import re
-import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from steering.store.interface import StateError, StateRefusal, Store
+from steering.store.json_text import decoded
+
+FOLDER = "policies"
 KEPT = 100
 MAX_TEXT = 4 << 20  # characters
-MAX_FILE = 8 * MAX_TEXT  # bytes; JSON may spell a character with several
 YEAR_3000 = 32_503_680_000.0
 MAX_WORDS = 200  # characters of `who` and `comment`
 
@@ -52,19 +53,17 @@ class Version:
 
 
 class History:
-    """The store; every function reads the directory anew, so processes may share it."""
+    """Every function reads the store anew, so processes may share it."""
 
-    def __init__(self, state_dir: str | Path) -> None:
-        self._folder = Path(state_dir) / "policies"
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def numbers(self) -> list[int]:
         """The numbers of the kept versions, the newest first."""
         try:
-            names = os.listdir(self._folder)
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise HistoryError(f"{self._folder} cannot be read: {error.strerror}") from None
+            names = self._store.names(FOLDER)
+        except StateError as error:
+            raise HistoryError(f"the versions of the policy cannot be used: {error}") from None
         return sorted((int(m[1]) for name in names if (m := _FILE.fullmatch(name))), reverse=True)
 
     def versions(self) -> list[Version]:
@@ -84,23 +83,25 @@ class History:
 
     def read(self, number: int) -> Version:
         """One version. Raises HistoryError when there is none or when it is not as it was written."""
-        path = self._path(number)
         try:
-            with path.open("rb") as file:
-                raw = file.read(MAX_FILE + 1)
-        except FileNotFoundError:
-            raise HistoryError(f"there is no version {number} of the policy") from None
-        except OSError as error:
-            raise HistoryError(f"{path} cannot be read: {error.strerror}") from None
+            text = self._store.read(_name(number))
+            version = None if text is None else Version(**decoded(_name(number), text))
+        except StateError as error:
+            if error.refusal in (StateRefusal.DAMAGED, StateRefusal.TOO_DEEP, StateRefusal.NOT_TEXT):
+                raise HistoryError(f"version {number} of the policy is damaged: {_name(number)}") from None
+            raise HistoryError(f"the versions of the policy cannot be used: {error}") from None
+        except TypeError:
+            raise HistoryError(f"version {number} of the policy is damaged: {_name(number)}") from None
+        if version is None:
+            raise HistoryError(f"there is no version {number} of the policy")
         try:
-            version = Version(**json.loads(raw))
             whole = version.version == number and version.sha256 == _digest(version.text)
             whole = whole and isinstance(version.when, int | float) and 0 <= version.when < YEAR_3000
             whole = whole and isinstance(version.who, str) and isinstance(version.comment, str)
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError):
             whole = False
         if not whole:
-            raise HistoryError(f"version {number} of the policy is damaged: {path}")
+            raise HistoryError(f"version {number} of the policy is damaged: {_name(number)}")
         return version
 
     def apply(self, text: str, who: str, now: float, comment: str = "") -> Version:
@@ -123,41 +124,26 @@ class History:
         version = Version(number, _digest(text), now, _short(who), _short(comment), text)
         self._write(version)
         for old in numbers[KEPT - 1 :]:
-            self._path(old).unlink(missing_ok=True)
+            with suppress(StateError):  # one too many is no reason against the new one
+                self._store.remove(_name(old))
         return version
 
     def rollback(self, number: int, who: str, now: float) -> Version:
         """Make the text of an earlier version the newest one. Raises HistoryError as `read` and `apply` do."""
         return self.apply(self.read(number).text, who, now, f"rolled back to version {number}")
 
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{number}.json"
-
     def _write(self, version: Version) -> None:
         """Whole or not at all; a number that another process took meanwhile is refused, not overwritten."""
-        name = None
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self._folder, prefix=".new-")
-            with open(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(version), file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(name, self._path(version.version))
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except FileExistsError:
-            raise HistoryError(
-                f"version {version.version} was written by another process meanwhile"
-            ) from None
-        except OSError as error:
-            raise HistoryError(f"{self._folder} cannot be written: {error.strerror}") from None
-        finally:
-            if name is not None:
-                Path(name).unlink(missing_ok=True)
+            made = self._store.create(_name(version.version), json.dumps(asdict(version)))
+        except StateError as error:
+            raise HistoryError(f"the versions of the policy cannot be used: {error}") from None
+        if not made:
+            raise HistoryError(f"version {version.version} was written by another process meanwhile")
+
+
+def _name(number: int) -> str:
+    return f"{FOLDER}/{number}.json"
 
 
 def _digest(text: str) -> str:

@@ -8,6 +8,7 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +16,7 @@ from typing import NoReturn
 from steering.store.interface import StateError, StateRefusal
 
 MOST_SECRET = 4_096  # bytes
+ADVICE_LOG = "remove it, and a new one is begun"
 _FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -95,3 +97,72 @@ def write_fresh(folder: Path, data: bytes, synced: bool = False) -> Path:
             path.unlink()
         raise
     return path
+
+
+def replace_private(path: Path, data: bytes, synced: bool = False) -> None:
+    """Put a private file in place whole, or leave what was there. Raises StateError."""
+    try:
+        fresh = write_fresh(path.parent, data, synced)
+        try:
+            os.replace(fresh, path)
+        except OSError:
+            with suppress(OSError):
+                fresh.unlink()
+            raise
+    except OSError as error:
+        if error.errno in (errno.EISDIR, errno.ENOTDIR):
+            raise StateError(StateRefusal.NOT_A_FILE, f"{path} is no regular file: remove it") from None
+        refuse(error, f"cannot write {path}")
+
+
+def append_private(path: Path, data: bytes) -> None:
+    """Add to a private file, which is made where there is none. What does not fit leaves no half of itself. Raises
+    StateError."""
+    descriptor = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, ADVICE_LOG)
+    try:
+        before = os.fstat(descriptor).st_size
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(descriptor, left) :]
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(descriptor, before)
+            refuse(error, f"cannot write {path}")
+    finally:
+        os.close(descriptor)
+
+
+def lines_of(path: Path, most_line: int, most: int) -> Iterator[str]:
+    """The lines of a private file, none where there is no file: at most `most` bytes of it, and of each line at most
+    `most_line`, the rest of which is the next line. What is not ASCII is replaced. Raises StateError."""
+    try:
+        descriptor = open_private(path, os.O_RDONLY, ADVICE_LOG)
+    except FileNotFoundError:
+        return
+    with os.fdopen(descriptor, "rb") as file:
+        read = 0
+        try:
+            while read < most and (line := file.readline(most_line)):
+                read += len(line)
+                yield line.decode("ascii", "replace")
+        except OSError as error:
+            refuse(error, f"cannot read {path}")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, 0 where there is none, and of a link its own."""
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
+
+
+def rename_private(path: Path, to: Path) -> None:
+    """Give a file another's place; nothing happens where there is none. Raises StateError."""
+    try:
+        os.replace(path, to)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        refuse(error, f"cannot rename {path}")

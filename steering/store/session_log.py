@@ -4,12 +4,12 @@ most of it is history. A line that was being written when its controller died co
 Not a file that is replaced whole, as the others are: a hundred thousand sessions would be written again for each.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from steering.model.kept import KeptSession
 from steering.store.kept import read_session, session_line
+from steering.store.private_file import append_private, lines_of, replace_private
 
 FILE = "sessions.jsonl"
 MOST_BYTES = 128 << 20
@@ -25,32 +25,26 @@ class SessionLog:
         self._lines: dict[int, str] = {}  # by the number in the file
         self._numbers: dict[int, int] = {}  # of a session -> in the file
         self._loaded: list[int] = []  # numbers in the file that are an earlier process's
+        self.owes = False  # something of it could not be written, so the next write is the whole of it
         self._next = 0
         self._live = 0  # bytes of `_lines`
         self._size = MOST_BYTES  # of the file; so the first write is the whole of it
 
     def load(self) -> tuple[tuple[KeptSession, ...], int]:
         """What an earlier process wrote, and how many lines nobody understands. It stays in the file until `forget`.
-        Raises OSError."""
+        Raises StateError."""
         found: dict[int, KeptSession] = {}
         wrong = 0
-        try:
-            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return (), 0
-        with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
-            read = 0
-            while read < MOST_BYTES and (line := file.readline(MOST_LINE)):
-                read += len(line)
-                try:
-                    number, kept = read_session(line)
-                except ValueError:
-                    wrong += 1
-                    continue
-                if kept is None:
-                    found.pop(number, None)
-                else:
-                    found[number] = kept
+        for line in lines_of(self._path, MOST_LINE, MOST_BYTES):
+            try:
+                number, kept = read_session(line)
+            except ValueError:
+                wrong += 1
+                continue
+            if kept is None:
+                found.pop(number, None)
+            else:
+                found[number] = kept
         for kept in found.values():
             self._loaded.append(self._next)
             self._put(self._next, session_line(self._next, kept))
@@ -58,7 +52,7 @@ class SessionLog:
         return tuple(found.values()), wrong
 
     def forget(self) -> None:
-        """What was loaded is known elsewhere now, or over. Raises OSError."""
+        """What was loaded is known elsewhere now, or over. Raises StateError."""
         if self._loaded:
             for number in self._loaded:
                 self._take(number)
@@ -66,7 +60,7 @@ class SessionLog:
             self.rewrite()
 
     def write(self, begun: Iterable[tuple[int, KeptSession]], over: Iterable[int]) -> None:
-        """What changed. Raises OSError."""
+        """What changed, and what is owed. Raises StateError; what is not written then is written with the next one."""
         parts = []
         for session, kept in begun:
             number = self._numbers.get(session, self._next)
@@ -76,27 +70,22 @@ class SessionLog:
             parts.append(self._put(number, session_line(number, kept)))
         parts += [self._take(self._numbers.pop(session)) for session in over if session in self._numbers]
         text = "".join(parts)
-        if not text:
+        if not text and not self.owes:
             return
-        if self._size + len(text) > min(2 * self._live + SLACK, MOST_BYTES):
+        if self.owes or self._size + len(text) > min(2 * self._live + SLACK, MOST_BYTES):
             self.rewrite()
             return
-        with os.fdopen(self._open(self._path, os.O_APPEND), "a", encoding="ascii") as file:
-            file.write(text)
+        self.owes = True
+        append_private(self._path, text.encode("ascii"))
+        self.owes = False
         self._size += len(text)
 
     def rewrite(self) -> None:
-        """The sessions that live, in place of what was there. Raises OSError."""
-        fresh = self._path.with_name(f".{FILE}")
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(self._open(fresh, os.O_EXCL), "w", encoding="ascii") as file:
-            file.write("".join(self._lines.values()))
-        os.replace(fresh, self._path)
+        """The sessions that live, in place of what was there. Raises StateError."""
+        self.owes = True
+        replace_private(self._path, "".join(self._lines.values()).encode("ascii"))
+        self.owes = False
         self._size = self._live
-
-    @staticmethod
-    def _open(path: Path, how: int) -> int:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | how, 0o600)
 
     def _put(self, number: int, line: str) -> str:
         self._live += len(line) - len(self._lines.get(number, ""))

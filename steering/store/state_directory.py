@@ -15,7 +15,7 @@ from steering.store.interface import (
     checked_name,
     checked_text,
 )
-from steering.store.private_file import read_private, refuse, write_fresh
+from steering.store.private_file import read_private, refuse, replace_private, write_fresh
 
 LEFT_OVER_S = 60.0  # seconds after which a file that is being written belongs to a process that died
 
@@ -66,16 +66,8 @@ class StateDirectory:
 
     def write(self, name: str, text: str) -> None:
         path = self._place(name)
-        try:
-            fresh = write_fresh(path.parent, checked_text(name, text) + b"\n", self._synced)
-            try:
-                os.replace(fresh, path)
-            finally:
-                with suppress(OSError):
-                    fresh.unlink(missing_ok=True)  # it is still there only if nothing was replaced
-            self._sync(path.parent)
-        except OSError as error:
-            refuse(error, f"cannot write {path}")
+        replace_private(path, checked_text(name, text) + b"\n", self._synced)
+        self._sync(path.parent)
 
     def create(self, name: str, text: str) -> bool:
         path = self._place(name)
@@ -140,13 +132,17 @@ class StateDirectory:
         return path
 
     def _sync(self, folder: Path) -> None:
-        """Make a new name outlive the machine too."""
-        if self._synced:
+        """Make a new name outlive the machine too. Raises StateError."""
+        if not self._synced:
+            return
+        try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+        except OSError as error:
+            refuse(error, f"cannot write {folder}")
 
 
 def _folders(path: Path) -> list[Path]:

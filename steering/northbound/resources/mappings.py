@@ -16,6 +16,7 @@ from steering.northbound.http.problems import Problem, bad_request, not_found
 from steering.northbound.schema.binding_bodies import MappingBatch, MappingReport
 from steering.northbound.schema.bodies import LATEST
 from steering.northbound.schema.view import View
+from steering.store.interface import StateError
 
 Json = dict[str, Any]
 
@@ -56,9 +57,9 @@ class MappingLog:
         if keeps:
             try:
                 self._kept.append(kept)
-            except OSError as error:
+            except StateError as error:
                 raise Problem(
-                    HTTPStatus.SERVICE_UNAVAILABLE, f"mappings cannot be kept: {error.strerror}"
+                    HTTPStatus.SERVICE_UNAVAILABLE, f"mappings cannot be kept: {error.refusal}"
                 ) from None
         return Reply({"name": name, "kept": len(kept) if keeps else 0}, status=ACCEPTED)
 
@@ -78,9 +79,9 @@ class MappingLog:
         address = str(ip_address(query["ip"]))
         try:
             found = self._kept.find(address, query["port"], query["time"])
-        except OSError as error:
+        except StateError as error:
             raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, f"the mappings cannot be read: {error.strerror}"
+                HTTPStatus.SERVICE_UNAVAILABLE, f"the mappings cannot be read: {error.refusal}"
             ) from None
         if found is None:
             raise not_found(f"nobody is known to have had {address} port {query['port']} then")

@@ -14,6 +14,7 @@ from steering.model.control import PolicyOutcome, PolicyText, WhatIf
 from steering.policy import load_site, parse_policy
 from steering.store import credentials
 from steering.store.policy_history import History, HistoryError
+from steering.store.state_directory import StateDirectory
 from tests.support.fixed_view import TOKEN, served
 
 FOLDER = Path(__file__).resolve().parents[3] / "policies"
@@ -26,7 +27,7 @@ class Kept:
     """Implements steering.model.control.Control over the store of versions; the site is the demo's."""
 
     def __init__(self, folder: Path) -> None:
-        self.history = History(folder)
+        self.history = History(StateDirectory(folder))
         self.history.apply(FIRST, "start", 1_790_000_000.0)
         self.site, _ = load_site(SITE)
 

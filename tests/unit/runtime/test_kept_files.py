@@ -28,6 +28,7 @@ from steering.model.reservation import Level
 from steering.model.session import NO_FLOW, FlowKey
 from steering.runtime.keeping import FILES, Keeper
 from steering.store import session_log as sessionlog
+from steering.store.interface import StateError
 from steering.store.kept import (
     MOST_NAME,
     Damaged,
@@ -139,7 +140,7 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("mine\n")
     os.symlink(tmp_path / "other", tmp_path / sessionlog.FILE)
     log = SessionLog(tmp_path)
-    with pytest.raises(OSError):
+    with pytest.raises(StateError):
         log.load()
     log.write([(1, SESSION)], [])  # the first write is a new file
     assert (tmp_path / "other").read_text() == "mine\n"

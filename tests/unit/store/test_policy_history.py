@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from steering.store.policy_history import KEPT, MAX_TEXT, History, HistoryError
+from steering.store.state_directory import StateDirectory
 
 
 @pytest.fixture
 def history(tmp_path: Path) -> History:
-    return History(tmp_path / "state")
+    return History(StateDirectory(tmp_path / "state"))
 
 
 def test_nothing_before_the_first(history: History, tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def test_other_files_are_no_versions(history: History, tmp_path: Path) -> None:
 def test_two_writers_do_not_overwrite_each_other(history: History, tmp_path: Path) -> None:
     """The second one finds the number taken: `link` refuses where `rename` would replace."""
     history.apply("a", "ann", 1.0)
-    late = History(tmp_path / "state")
+    late = History(StateDirectory(tmp_path / "state"))
     late.numbers = lambda: []  # type: ignore[method-assign]  # what it saw before the first wrote
     with pytest.raises(HistoryError, match="version 1 was written by another process"):
         late.apply("b", "bob", 2.0)
@@ -110,4 +111,4 @@ def test_bounds(history: History, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(HistoryError, match="cannot be"):
-        History(blocked).apply("a", "ann", 1.0)
+        History(StateDirectory(blocked)).apply("a", "ann", 1.0)
