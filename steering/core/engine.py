@@ -18,6 +18,7 @@ from steering.core.outputs import FillSwitch, Output, ReadEntries, SendFrame, Sy
 from steering.core.part import ALWAYS, NEVER, McpsChange, Parts, Turn
 from steering.core.pipeline.base_rules import Natural
 from steering.core.pipeline.host_rules import HostRules
+from steering.core.pipeline.resync import Resync
 from steering.core.rerouting import OldPaths
 from steering.core.reservations.service import Reserving
 from steering.core.restart.kept_sessions import KeptSessions
@@ -67,18 +68,17 @@ class Engine:
         )
         self.mobility = HostMobility(self.pinning.table, self.neighbours)
         self.authorising = self.pinning.authorising
-        self.natural = Natural(self.map, policy, self.graph, self._epochs, off, self.authorising)
-        self.old_paths = OldPaths(
-            self.map,
-            self.graph,
-            self.pinning.table,
-            self._epochs,
-            self.switches,
-            Mechanism.OLD_PATHS in off,
+        self.natural = Natural(
+            self.map, policy, self.graph, self.switches, self._epochs, off, self.authorising
         )
+        self.reconcile = self.natural.reconcile
+        self.old_paths = OldPaths(
+            self.map, self.graph, self.pinning.table, self._epochs, self.switches, self.reconcile,
+            Mechanism.OLD_PATHS in off,
+        )  # fmt: skip
         self.reserving = Reserving(
             self.map, policy, self.graph, self.pinning.table, self.pinning.slots, self.counters, self._epochs,
-            self.old_paths.labels_out_of, Mechanism.RESERVATIONS in off,
+            self.old_paths.labels_out_of, self.reconcile, Mechanism.RESERVATIONS in off,
         )  # fmt: skip
         self.preferring = self.pinning.preferring
         self.recovery = Recovery(
@@ -103,7 +103,7 @@ class Engine:
                 self.pinning.proactive,  # its exact entries leave before the rules that lead elsewhere
                 self.old_paths,  # the old paths have labels before number 0 follows
                 # Switches are brought in line when all have ticked that change what they should hold.
-                Turn(self._sync_changed, lambda: ALWAYS),
+                Turn(lambda now: self.resync.tick(now), lambda: ALWAYS),
                 self.recovery,
                 # Only then the time to recover may be over: what is taken back goes by links and rules as they are now.
                 Turn(self._recovered, lambda: self._recover_until),
@@ -122,6 +122,7 @@ class Engine:
                 self.floods,
             )
         )
+        self.resync = Resync(self.parts, self.reconcile)
         self._handlers: dict[type, Callable[..., list[Output]]] = {
             inputs.SynSeen: self._syn,
             inputs.SynAckSeen: self._syn_ack,
@@ -156,6 +157,7 @@ class Engine:
             inputs.LinkWeighed: self._link_weighed,
             inputs.Confirmed: self.old_paths.confirmed,
             **dict.fromkeys(RESERVING, self._reservation),
+            inputs.Continue: lambda given, now: self.resync.go_on(),
             inputs.Tick: self._tick,
         }
 
@@ -215,7 +217,7 @@ class Engine:
     def _policy_replaced(self, replaced: inputs.PolicyReplaced, now: float) -> list[Output]:
         """Atomic: the next SYN is decided by the new policy, whatever runs stays where it is."""
         self.policy = replaced.policy
-        return self._to_filled(self.parts.policy_replaced(replaced.policy, now)) + self._resync()
+        return self._to_filled(self.parts.policy_replaced(replaced.policy, now)) + self.resync.begin()
 
     def _mcps_replaced(self, given: inputs.McpsReplaced, now: float) -> list[Output]:
         """Atomic: the next SYN may get a new one as soon as that answers, sessions of the others stay (D-6.7.7).
@@ -232,7 +234,7 @@ class Engine:
         self.pinning.offline |= {d for d in self.map.switches - edges if not self.switches.is_filled(d)}
         told = self.parts.mcps_changed(change, now)
         self.chooser.refresh(now)
-        return self._to_filled(told) + self._resync()
+        return self._to_filled(told) + self.resync.begin()
 
     def _mcp_admin(self, given: inputs.McpAdmin, now: float) -> list[Output]:
         if given.mcp in self.chooser.health:
@@ -275,7 +277,8 @@ class Engine:
         self, given: inputs.AclReplaced | inputs.RegistryReplaced | inputs.PairingsReplaced, now: float
     ) -> list[Output]:
         self.authorising.take(given)
-        return self._resync()
+        self.natural.list_replaced(given)
+        return self.resync.begin()
 
     def _time_of_day(self, given: inputs.TimeOfDay, now: float) -> list[Output]:
         self.chooser.minute = given.minute % 10_080
@@ -288,16 +291,18 @@ class Engine:
     def _link_weighed(self, given: inputs.LinkWeighed, now: float) -> list[Output]:
         """Whatever is decided from now on goes by it; labels follow by `oldpaths`'s stages (D-1.d)."""
         at_once = self.old_paths.weigh(given.a, given.b, given.weight, now)
-        return self._resync() if at_once else []
+        return self.resync.begin() if at_once else []
 
     # ---- switches -------------------------------------------------------------------------------
 
     def _switch_up(self, up: inputs.SwitchUp, now: float) -> list[Output]:
-        make_room(self.switches, up.dpid, self.map.switches)
+        forgotten = make_room(self.switches, up.dpid, self.map.switches)
+        if forgotten is not None:
+            self.natural.forget(forgotten)
         switch = self.switches.setdefault(up.dpid, Switch())
         switch.connected, switch.filled, switch.ports = True, False, dict(up.ports)
         self.reserving.told_speeds(up.dpid, up.speeds)
-        switch.installed = {}
+        self.reconcile.forget(up.dpid)
         if self._recover_until == NEVER:
             self._recover_until = now + RECOVERY
         self.links.switch_up(up.dpid, up.ports, now)
@@ -341,7 +346,8 @@ class Engine:
             self._epochs[dpid] = self._epochs[dpid] + 1 & 0xFFFF
         switch.fills += 1
         self.pinning.offline.discard(dpid)
-        desired, switch.installed = self.parts.filling(dpid)
+        desired = self.parts.filling(dpid)
+        self.reconcile.filled(dpid)
         switch.filled = True
         return FillSwitch(
             dpid, desired.meters, desired.forwarding, missing, stale, desired.admission, self._epochs[dpid]
@@ -375,7 +381,7 @@ class Engine:
         outputs: list[Output] = []
         if not status.up:
             if self.links.port_down(port, now):
-                outputs += self._resync()
+                outputs += self.resync.begin()
         elif before is not True:
             self.links.port_up(port, now)
         return outputs + self._attachment_port(port, status.up, now)
@@ -397,28 +403,7 @@ class Engine:
         return []
 
     def _link_down(self, link: inputs.LinkDown, now: float) -> list[Output]:
-        return self._resync() if self.links.down(link.a, link.b) else []
-
-    def _resync(self) -> list[Output]:
-        """Change every filled switch to what the parts now want."""
-        self.parts.take_changed()
-        outputs: list[Output] = []
-        # Gateways first: what is set ahead there has to be right before hosts are led to another MCP.
-        gateways = {port.dpid for g in self.site.gateways for port in g.ports}
-        for dpid, switch in sorted(self.switches.items(), key=lambda item: item[0] not in gateways):
-            if not switch.filled:
-                continue
-            wanted = self.parts.followed(dpid)
-            add = tuple(r for key, r in wanted.items() if switch.installed.get(key) != r)
-            delete = tuple(r for key, r in switch.installed.items() if key not in wanted)
-            switch.installed = wanted
-            if add or delete:
-                outputs.append(SyncRules(dpid, add, delete))
-        return outputs
-
-    def _sync_changed(self, now: float) -> list[Output]:
-        """Bring switches in line if a part wants something else than before."""
-        return self.parts.synced(self._resync()) if self.parts.take_changed() else []
+        return self.resync.begin() if self.links.down(link.a, link.b) else []
 
     # ---- time -----------------------------------------------------------------------------------
 

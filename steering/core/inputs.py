@@ -287,6 +287,10 @@ class LinkWeighed(NamedTuple):
     weight: float | None
 
 
+class Continue(NamedTuple):
+    """The next slice of what GoOn was about; a Tick does one as well."""
+
+
 class Tick(NamedTuple):
     pass
 
@@ -328,5 +332,6 @@ Input = (
     | Restored
     | TimeOfDay
     | LinkWeighed
+    | Continue
     | Tick
 )

@@ -102,8 +102,21 @@ class Prefer(NamedTuple):
     intents: tuple[Intent, ...]
 
 
+class GoOn(NamedTuple):
+    """More is to be done than fits between two packets: give Continue when all others that wait had their turn."""
+
+
 Output = (
-    Steer | RemoveEntries | SyncRules | FillSwitch | ReadEntries | SendFrame | Release | Authorise | Prefer
+    Steer
+    | RemoveEntries
+    | SyncRules
+    | FillSwitch
+    | ReadEntries
+    | SendFrame
+    | Release
+    | Authorise
+    | Prefer
+    | GoOn
 )
 
 

@@ -14,7 +14,7 @@ from steering.core.outputs import Output
 from steering.model.kept import Kept, Lost, Piece
 from steering.model.network import Attachment, Mcp, PortRef, is_other
 from steering.model.policy import Policy
-from steering.model.rules import MeterBand, Rule, RuleKey
+from steering.model.rules import MeterBand, Rule
 
 ALWAYS, NEVER = -inf, inf  # times of a next wish
 
@@ -69,6 +69,10 @@ class Part:
     sends_changes: ClassVar[bool] = False
     """True: the part sends the changes of its rules itself, and `desired` is asked only to fill a switch."""
 
+    in_pieces: ClassVar[bool] = False
+    """True: the part hands over its rules in pieces of its own and touches those that change; `changed` says nothing
+    of them, and `desired` is asked only to fill a switch."""
+
     keeps: ClassVar[Piece | None] = None
     """The piece of the kept state (a file of the state directory) that `snapshot` is in; None: it keeps nothing."""
 
@@ -87,8 +91,9 @@ class Part:
     def filled(self, dpid: int) -> None:
         """A switch is about to get all that was desired of it, and its meters anew."""
 
-    def synced(self, outputs: list[Output]) -> list[Output]:
-        """These changes of desired rules are about to leave after a tick; a part may ask for their confirmation."""
+    def synced(self, outputs: list[Output], finished: bool) -> list[Output]:
+        """These changes of desired rules are about to leave; a part may ask for their confirmation. `finished`: with
+        them the switches are what they should be, and no further ones are under way."""
         return outputs
 
     def due(self) -> float:
@@ -156,28 +161,22 @@ class Parts:
         """The earliest wish."""
         return min(part.due() for part in self._ticking)
 
-    def take_changed(self) -> bool:
-        """Whether some part wants other rules than before; from now on none does."""
-        changed = any(part.changed for part in self.all)
-        for part in self.all:
+    def followed(self) -> list[Part]:
+        """Parts whose `desired` rules the engine follows."""
+        return [part for part in self._desiring if not part.sends_changes and not part.in_pieces]
+
+    def take_changed(self) -> list[Part]:
+        """Parts that want other rules than before; from now on none does."""
+        changed = [part for part in self.all if part.changed]
+        for part in changed:
             part.changed = False
         return changed
 
-    def followed(self, dpid: int) -> dict[RuleKey, Rule]:
-        """What a switch should hold of the parts whose changes the engine sends."""
-        found: dict[RuleKey, Rule] = {}
-        for part in self._desiring:
-            if not part.sends_changes:
-                desired = part.desired(dpid)
-                found |= {rule.key: rule for rule in (*desired.forwarding, *desired.admission)}
-        return found
-
-    def filling(self, dpid: int) -> tuple[Desired, dict[RuleKey, Rule]]:
-        """What a switch that is being filled should hold of all parts, and what of it the engine follows."""
+    def filling(self, dpid: int) -> Desired:
+        """What a switch that is being filled should hold of all parts."""
         meters: list[MeterBand] = []
         forwarding: list[Rule] = []
         admission: list[Rule] = []
-        followed: dict[RuleKey, Rule] = {}
         for part in self.all:
             part.filled(dpid)
         for part in self._desiring:
@@ -185,13 +184,11 @@ class Parts:
             meters += desired.meters
             forwarding += desired.forwarding
             admission += desired.admission
-            if not part.sends_changes:
-                followed |= {rule.key: rule for rule in (*desired.forwarding, *desired.admission)}
-        return Desired(tuple(meters), tuple(forwarding), tuple(admission)), followed
+        return Desired(tuple(meters), tuple(forwarding), tuple(admission))
 
-    def synced(self, outputs: list[Output]) -> list[Output]:
+    def synced(self, outputs: list[Output], finished: bool) -> list[Output]:
         for part in self.all:
-            outputs = part.synced(outputs)
+            outputs = part.synced(outputs, finished)
         return outputs
 
     def restore(self, kept: Kept, now: float) -> Counter[Lost]:

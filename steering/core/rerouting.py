@@ -21,6 +21,7 @@ from steering.core.network.switch import Switches
 from steering.core.outputs import Output, SyncRules
 from steering.core.part import Desired, Part
 from steering.core.pipeline.ingress_guard import match
+from steering.core.pipeline.reconcile import Reconcile
 from steering.core.reservations.record import Leg, legs_of_session
 from steering.core.reservations.rules import five_tuple
 from steering.core.sessions.flow_key import FlowKey, parts_of
@@ -32,6 +33,7 @@ from steering.model.rules import (
     WAYPOINT_MASK,
     OutputAction,
     Rule,
+    RuleKey,
     SetField,
     Table,
     label_mac,
@@ -48,7 +50,9 @@ OLD, ASIDE, HELD = (
     OLD_PATH_PRIORITY,
 )  # priorities in LABEL: over meters of links, under reservations
 
-Wanted = dict[int, dict[object, Rule]]
+PIECE = "old paths"  # of rules, in core.pipeline.reconcile
+
+Wanted = dict[int, dict[RuleKey, Rule]]
 
 
 class Stage(IntEnum):
@@ -90,6 +94,7 @@ class OldPaths(Part):
         table: SessionTable,
         epochs: Mapping[int, int],
         switches: Switches,
+        reconcile: Reconcile,
         disabled: bool = False,
     ) -> None:
         self._map = sitemap
@@ -100,7 +105,7 @@ class OldPaths(Part):
         self._disabled = disabled
         self.kept: list[Kept] = []
         self._waiting: dict[tuple[PortRef, PortRef], float | None] = {}
-        self._installed: Wanted = {}
+        self._reconcile = reconcile
         self._look = 0.0
         self._dirty = False  # rules have to be compared
         self._version = graph.version
@@ -157,11 +162,15 @@ class OldPaths(Part):
         return False
 
     def _changed(self, before: Graph, dpids: Iterable[int]) -> frozenset[int]:
-        ends = {w.waypoint.port.dpid for w in self._map.attachments.values()}
+        """Waypoints that some switch forwards to by another port than before."""
+        filled = set(dpids)
         moved = {
             end
-            for end in ends
-            if any(before.next_hop(dpid, end) != self._graph.next_hop(dpid, end) for dpid in dpids)
+            for end in self._map.switches
+            if any(
+                before.next_hop(dpid, end) != self._graph.next_hop(dpid, end)
+                for dpid in self._graph.paths.moved(end) & filled
+            )
         }
         return frozenset(
             a.waypoint.id for a in self._map.attachments.values() if a.waypoint.port.dpid in moved
@@ -184,7 +193,7 @@ class OldPaths(Part):
         follow = False
         dpids = tuple(self._switches.filled())
         self._pending = {dpid: ticket for dpid, ticket in self._pending.items() if dpid in dpids}
-        done = not self._dirty and not self._pending
+        done = not self._dirty and not self._pending and not self._follow
         refilled, self._refilled = self._refilled, False
         for one in list(self.kept):
             if refilled and one.stage is not Stage.BACK:
@@ -203,13 +212,13 @@ class OldPaths(Part):
             (a, b), weight = next(iter(self._waiting.items()))
             del self._waiting[(a, b)]
             follow |= self._begin(a, b, weight, dpids, now)
-        self._follow = follow
+        self._follow |= follow
         self.changed |= follow
         return self._asked(self._sync(dpids))
 
-    def synced(self, outputs: list[Output]) -> list[Output]:
-        """Number 0 follows: confirmed before the next stage as well."""
-        follow, self._follow = self._follow, False
+    def synced(self, outputs: list[Output], finished: bool) -> list[Output]:
+        """Number 0 follows, slice by slice: all of it is confirmed before the next stage as well."""
+        follow, self._follow = self._follow, self._follow and not finished
         return self._asked(outputs) if follow else outputs
 
     def _asked(self, outputs: list[Output]) -> list[Output]:
@@ -299,7 +308,7 @@ class OldPaths(Part):
         self._pending.pop(dpid, None)
         self._refilled = bool(self.kept)
         wanted = self._wanted({dpid}).get(dpid, {})
-        self._installed[dpid] = wanted
+        self._reconcile.brought(PIECE, dpid, wanted)
         return Desired(forwarding=tuple(wanted.values()))
 
     def labels_out_of(self, port: PortRef) -> Iterator[str]:
@@ -315,15 +324,11 @@ class OldPaths(Part):
         if not self._dirty:
             return outputs
         self._dirty = False
-        targets = set(dpids)
-        everything = self._wanted(targets)
-        for dpid in sorted(targets):
-            wanted, had = everything.get(dpid, {}), self._installed.get(dpid, {})
-            add = tuple(rule for key, rule in wanted.items() if had.get(key) != rule)
-            delete = tuple(rule for key, rule in had.items() if key not in wanted)
-            self._installed[dpid] = wanted
-            if add or delete:
-                outputs.append(SyncRules(dpid, add, delete))
+        wanted = self._wanted(dpids)
+        for dpid in sorted(wanted):
+            change = self._reconcile.brought(PIECE, dpid, wanted[dpid])
+            if change is not None:
+                outputs.append(change)
         return outputs
 
     def _wanted(self, dpids: Iterable[int]) -> Wanted:

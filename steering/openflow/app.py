@@ -19,6 +19,7 @@ from os_ken.ofproto import ofproto_v1_3
 from steering.core.counters import Counters
 from steering.core.engine import Engine
 from steering.core.inputs import (
+    Continue,
     Input,
     PortLoad,
     PortStatus,
@@ -57,6 +58,7 @@ from steering.openflow.reader import (
     read_port_status,
 )
 from steering.openflow.sender import Sender
+from steering.openflow.slices import Slices
 from steering.wire.errors import WireError
 
 TICK = 0.05  # seconds; a held join waits 200 ms, so a quarter of that
@@ -111,7 +113,10 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self.told: Callable[[Prefer], None] = lambda prefer: None  # what MCPs have to hear
         self._links = Links(discovery, counters, self._inbox.append)
         self._dispatch = Dispatch(counters, self._links.heard)
-        self._sender = Sender(self._switches, counters, self._inbox.append, lambda prefer: self.told(prefer))
+        self._slices = Slices(self._go_on)
+        self._sender = Sender(
+            self._switches, counters, self._inbox.append, lambda prefer: self.told(prefer), self._slices.wish
+        )
         declared = {
             (port.dpid, port.port): access.capacity
             for access in engine.site.access_networks
@@ -127,6 +132,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         """Called by os-ken when every application is there."""
         super().start()
         self.threads.append(hub.spawn(self._tick_loop))
+        self.threads.append(hub.spawn(self._slices.run, lambda: self.is_active))
 
     # ---- connections ---------------------------------------------------------------------------
 
@@ -332,6 +338,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             dirty, self._dirty = self._dirty, []
             for channel in dirty:
                 channel.flush()
+
+    def _go_on(self) -> None:
+        now = monotonic()
+        self._give(Continue(), now)
+        self.settle(now)
 
     def _tick_loop(self) -> None:
         while self.is_active:

@@ -15,6 +15,7 @@ from steering.core.inputs import Input
 from steering.core.outputs import (
     Authorise,
     FillSwitch,
+    GoOn,
     Output,
     Prefer,
     ReadEntries,
@@ -58,7 +59,7 @@ class Steering:
 
 class Sender:
     """Writes to `lines` (datapath id -> connected switch). `feed` takes what has to go back to the engine, `tell`
-    what is for MCPs."""
+    what is for MCPs, `go_on` that the engine has more to do."""
 
     def __init__(
         self,
@@ -66,9 +67,11 @@ class Sender:
         counters: Counters,
         feed: Callable[[Input], None],
         tell: Callable[[Prefer], None] = lambda prefer: None,
+        go_on: Callable[[], None] = lambda: None,
     ) -> None:
         self._lines = lines
         self._tell = tell
+        self._go_on = go_on
         self._counters = counters
         self._waiting: dict[int, list[Steering]] = {}  # their barrier goes out at the end of the batch
         self._barriers: dict[tuple[int, int], list[Steering]] = {}
@@ -102,6 +105,8 @@ class Sender:
                 self.authorise(output)
             elif type(output) is Prefer:
                 self._tell(output)
+            elif type(output) is GoOn:
+                self._go_on()
 
     def _to(self, dpid: int, data: bytes) -> None:
         line = self._lines.get(dpid)

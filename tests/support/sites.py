@@ -5,6 +5,7 @@ from ipaddress import ip_address, ip_network
 
 from steering.core.engine import Engine
 from steering.core.inputs import (
+    Continue,
     EntriesRead,
     NeighbourSeen,
     ObservedEntry,
@@ -13,7 +14,7 @@ from steering.core.inputs import (
     SynSeen,
     Tick,
 )
-from steering.core.outputs import FillSwitch, SendFrame, Steer
+from steering.core.outputs import FillSwitch, GoOn, SendFrame, Steer
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -169,7 +170,12 @@ class Driver:
         return self.give(Tick())
 
     def give(self, given):
-        return self.engine.handle(given, self.now)
+        """What comes out, slices that the engine asks to go on with included."""
+        outputs = self.engine.handle(given, self.now)
+        while any(isinstance(output, GoOn) for output in outputs):
+            more = self.engine.handle(Continue(), self.now)
+            outputs = [*(output for output in outputs if not isinstance(output, GoOn)), *more]
+        return outputs
 
     def up(self, dpid: int, entries: Iterable[ObservedEntry] = (), hosts=()) -> FillSwitch:
         ports = {p.port: True for p in self.engine.map.attachments if p.dpid == dpid}

@@ -120,6 +120,10 @@ class ShortestPaths:
         """Destinations that were ever asked for."""
         return list(self._trees)
 
+    def moved(self, target: int) -> frozenset[int]:
+        """What `take_moved` would tell."""
+        return frozenset(self._tree(target).moved)
+
     def take_moved(self, target: int) -> set[int]:
         """Switches whose next port towards `target` changed since this was last asked; perhaps back again."""
         tree = self._tree(target)

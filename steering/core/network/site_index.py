@@ -35,6 +35,9 @@ class SiteMap:
         parts |= {p.name: p for p in site.gateways}
         parts |= {p.name: p for p in site.mcps}
         self.attachments = {w.port: Attachment(w, parts[w.name], w.role) for w in waypoints(site)}
+        self.at_switch: dict[int, tuple[Attachment, ...]] = {}
+        for port, attachment in self.attachments.items():
+            self.at_switch[port.dpid] = (*self.at_switch.get(port.dpid, ()), attachment)
         # Plain tuples hash faster than PortRef, and every punted segment is looked up here.
         self.at = {(port.dpid, port.port): a for port, a in self.attachments.items()}
         self.by_waypoint = {a.waypoint.id: a for a in self.attachments.values()}
@@ -50,7 +53,7 @@ class SiteMap:
             for mcp in site.mcps
             if mcp.access_networks
         }
-        self.switches = {port.dpid for port in self.attachments}
+        self.switches = set(self.at_switch)
         self._gateways = [
             (p.version, int(p.network_address), int(p.netmask), p.prefixlen, g)
             for g in site.gateways

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 
 from steering.model.network import PortRef
-from steering.model.rules import Rule, RuleKey
 
 MAX_SWITCHES = 4_096
 
@@ -11,14 +10,13 @@ MAX_SWITCHES = 4_096
 class Switch:
     """A switch that is, or once was, connected."""
 
-    __slots__ = ("connected", "filled", "fills", "installed", "ports")
+    __slots__ = ("connected", "filled", "fills", "ports")
 
     def __init__(self) -> None:
         self.connected = False
         self.filled = False
         self.fills = 0
         self.ports: dict[int, bool] = {}
-        self.installed: dict[RuleKey, Rule] = {}  # static rules
 
 
 class Switches(dict[int, Switch]):
@@ -44,10 +42,13 @@ class Switches(dict[int, Switch]):
         return switch is not None and switch.ports.get(port.port) is False
 
 
-def make_room(switches: dict[int, Switch], dpid: int, needed: Collection[int]) -> None:
+def make_room(switches: dict[int, Switch], dpid: int, needed: Collection[int]) -> int | None:
     """Forget the longest known switch that is not connected and no attachment is at, where another one comes
-    and as many as MAX_SWITCHES are known: who may connect may say any datapath id."""
+    and as many as MAX_SWITCHES are known: who may connect may say any datapath id. Which one that was, if any."""
     if dpid in switches or len(switches) < MAX_SWITCHES:
-        return
+        return None
     spare = (known for known, one in switches.items() if not one.connected and known not in needed)
-    switches.pop(next(spare, dpid), None)
+    forgotten = next(spare, None)
+    if forgotten is not None:
+        del switches[forgotten]
+    return forgotten

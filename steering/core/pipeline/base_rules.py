@@ -1,39 +1,62 @@
 """What every switch should hold apart from session entries: natural routing and admission."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_network
+from typing import ClassVar
 
 from steering.core.admission.authorisation import Authorising
+from steering.core.inputs import AclReplaced, PairingsReplaced, RegistryReplaced
 from steering.core.network.graph import Graph
-from steering.core.network.site_index import Attachment, SiteMap
+from steering.core.network.site_index import SiteMap
+from steering.core.network.switch import Switches
 from steering.core.outputs import Output, SyncRules
 from steering.core.part import Desired, McpsChange, Part
 from steering.core.pipeline.forwarding import (
     PORTS_MATCHED,
-    Route,
     classify_rules,
-    label_rules,
     miss_rules,
     reverse_join_rules,
-    route_rules,
     session_rules,
 )
-from steering.core.pipeline.ingress_guard import GuardedPort, guard_rules
+from steering.core.pipeline.ingress_guard import GuardedPort, core_rules, port_rules
+from steering.core.pipeline.labels import Labels
+from steering.core.pipeline.natural_routes import NaturalRoutes
+from steering.core.pipeline.pieces import Rules, keyed
+from steering.core.pipeline.reconcile import CORE_PORTS, Reconcile, Spread
 from steering.model.mechanism import Mechanism
-from steering.model.network import AccessNetwork, Address, Gateway, Interception, Mcp, Network, PortRole
+from steering.model.network import (
+    AccessNetwork,
+    Address,
+    Attachment,
+    Gateway,
+    Interception,
+    Mcp,
+    Network,
+    PortRef,
+    PortRole,
+)
 from steering.model.policy import Meters, Policy, leaves_alone
 from steering.model.rules import Meter, MeterBand, Rule
 from steering.model.source import Prefix
 
+NONE: Rules = {}
+CORE, GUARD, MISSES, CLASSIFY, ROUTES, NEAR = (
+    CORE_PORTS, "guard", "host misses", "classify", "routes", "nearest routes",
+)  # fmt: skip
+
 
 class Natural(Part):
-    """Pure over (site, policy, graph): asked again for a switch whenever one of them changed."""
+    """Natural routing and admission, in pieces that are made from site, policy, lists and graph. Whatever changes
+    one of these touches the pieces that depend on it. (Labels are pieces of their own: core.pipeline.labels.)"""
+
+    in_pieces: ClassVar[bool] = True
 
     def __init__(
         self,
         sitemap: SiteMap,
         policy: Policy,
         graph: Graph,
+        switches: Switches,
         epochs: Mapping[int, int],
         disabled: frozenset[Mechanism],
         authorising: Authorising,
@@ -42,9 +65,29 @@ class Natural(Part):
         self._map = sitemap
         self._graph = graph
         self._epochs = epochs
-        self._unwildcard = Mechanism.UN_WILDCARDING not in disabled
         self._punting = Mechanism.STEERING not in disabled
-        self._returning = Mechanism.POOL_ROUTES not in disabled
+        self._labels = Labels(sitemap, graph, epochs)
+        self._routes = NaturalRoutes(
+            sitemap,
+            graph,
+            epochs,
+            Mechanism.UN_WILDCARDING not in disabled,
+            Mechanism.POOL_ROUTES not in disabled,
+        )
+        gateways = {port.dpid for gateway in sitemap.site.gateways for port in gateway.ports}
+        self.reconcile = Reconcile(graph, switches, self._labels, gateways, self._spread)
+        self._pieces: dict[str, Callable[[int], Rules]] = {
+            CORE: self._core,
+            MISSES: self._misses,
+            GUARD: self._guard,
+            CLASSIFY: self._classify,
+            ROUTES: self._fixed_routes,
+            NEAR: self._near_routes,
+        }
+        for piece, make in self._pieces.items():
+            self.reconcile.register(piece, make)
+        self._made: dict[tuple[str, int], tuple[object, Rules]] = {}  # what a piece was made from, and it
+        self._unchanging: dict[PortRef, GuardedPort] = {}  # of gateways and MCPs: only other MCPs change them
         self._take(policy)
         self._metered = self._all_meters()
 
@@ -54,47 +97,116 @@ class Natural(Part):
         # Servers are tried out where a rule is `hybrid`, and name the tokens of what a rule leaves alone: then
         # their SYN/ACKs are copied too (D-3.4c).
         self._trials = leaves_alone(policy)
+        self._lists = (policy.acl, policy.authorization)
+
+    # ---- what changes what ----------------------------------------------------------------------
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        before = (self._service_ports, self._trials), self._lists
         self._take(policy)
+        if before[0] != (self._service_ports, self._trials):
+            self.reconcile.touch(CLASSIFY, self._map.switches)
+        if before[1] != self._lists:
+            self.reconcile.touch(GUARD, self._accesses())
         return self._fresh_meters()
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        """Every edge knows the MCPs' addresses; where none hangs any more there was an edge before."""
+        self._made.clear()
+        self._unchanging.clear()
+        self._routes.replaced()
+        self.reconcile.labels_replaced()
+        edges = self._map.switches | {port.dpid for port in change.before}
+        for piece in self._pieces:
+            self.reconcile.touch(piece, edges)
         return self._fresh_meters()
 
+    def list_replaced(self, given: AclReplaced | RegistryReplaced | PairingsReplaced) -> None:
+        """No rule depends on which devices are paired; on the registry only those of access networks that require
+        it."""
+        if isinstance(given, AclReplaced):
+            self.reconcile.touch(GUARD, self._accesses())
+        elif isinstance(given, RegistryReplaced):
+            required = self._lists[1].required
+            self.reconcile.touch(
+                GUARD, [port.dpid for port, a in self._map.attachments.items() if a.name in required]
+            )
+
+    def _accesses(self) -> list[int]:
+        return [port.dpid for port, a in self._map.attachments.items() if a.role is PortRole.ACCESS]
+
+    def _spread(self, target: int, measured: set[int]) -> Iterator[Spread]:
+        yield Spread(NEAR, self._routes.touched(target, measured))
+
+    def forget(self, dpid: int) -> None:
+        """Nothing is known of what a switch holds, and it may never come back."""
+        self.reconcile.forget(dpid)
+        for piece in self._pieces:
+            self._made.pop((piece, dpid), None)
+
+    # ---- pieces ---------------------------------------------------------------------------------
+
     def desired(self, dpid: int) -> Desired:
-        """Natural routing and admission, with the meters of their rules."""
-        graph = self._graph
-        forwarding, admission = self.forwarding(dpid, graph), self.admission(dpid, graph)
-        return Desired(self.meters(dpid), tuple(forwarding), tuple(admission))
+        """All pieces and labels, with the meters of their rules."""
+        labels = [rule for t in self._labels.targets for rule in self._labels.rules(dpid, t).values()]
+        forwarding = (*labels, *self._misses(dpid).values())
+        admission = [
+            rule for piece, make in self._pieces.items() if piece != MISSES for rule in make(dpid).values()
+        ]
+        return Desired(self.meters(dpid), forwarding, tuple(admission))
 
-    def forwarding(self, dpid: int, graph: Graph) -> list[Rule]:
-        """LABEL and the misses of HOST: set before anything is admitted."""
-        everyone = [a.waypoint for a in self._map.attachments.values()]
-        own = [waypoint for waypoint in everyone if waypoint.port.dpid == dpid]
-        epoch = self._epochs[dpid]
-        return [*label_rules(epoch, dpid, everyone, graph), *miss_rules(epoch, own)]
+    def _remembered(self, piece: str, dpid: int, source: object, make: Callable[[], Iterable[Rule]]) -> Rules:
+        """The same object as long as what a piece is made from is the same."""
+        known = self._made.get((piece, dpid))
+        if known is None or known[0] != source:
+            known = self._made[piece, dpid] = (source, keyed(make()))
+        return known[1]
 
-    def admission(self, dpid: int, graph: Graph) -> list[Rule]:
-        """GUARD, SESSION's fixed rules, CLASSIFY and ROUTE."""
-        here = [a for port, a in self._map.attachments.items() if port.dpid == dpid]
-        core = graph.core_ports(dpid) - {a.waypoint.port.port for a in here}
+    def _core(self, dpid: int) -> Rules:
+        """What every switch has: discovery, and packets on their way from other switches."""
+        here = self._map.at_switch.get(dpid, ())
+        core = sorted(self._graph.core_ports(dpid) - {a.waypoint.port.port for a in here})
         epoch = self._epochs[dpid]
-        rules = list(guard_rules(epoch, sorted(core), [self._guarded(a) for a in here]))
+        return self._remembered(CORE, dpid, (epoch, core), lambda: core_rules(epoch, core))
+
+    def _misses(self, dpid: int) -> Rules:
+        own = [a.waypoint for a in self._map.at_switch.get(dpid, ())]
+        epoch = self._epochs[dpid]
+        return self._remembered(MISSES, dpid, (epoch, own), lambda: miss_rules(epoch, own))
+
+    def _guard(self, dpid: int) -> Rules:
+        """Who may send what."""
+        ports = [self._guarded(a) for a in self._map.at_switch.get(dpid, ())]
+        epoch = self._epochs[dpid]
+        return self._remembered(
+            GUARD, dpid, (epoch, ports), lambda: (r for port in ports for r in port_rules(epoch, port))
+        )
+
+    def _classify(self, dpid: int) -> Rules:
+        """SESSION's fixed rules, and what of TCP is looked at."""
+        here, epoch = self._map.at_switch.get(dpid, ()), self._epochs[dpid]
         if not here:
-            return rules
+            return NONE
         punted = [a.waypoint.port.port for a in here if not a.role.is_mcp and self._punting]
         roles = sorted(
             {a.role for a in here if a.role.is_mcp or (self._trials and a.role is PortRole.GATEWAY)}
         )
-        rules += session_rules(epoch)
-        rules += classify_rules(
-            epoch, punted, roles, self._map.access_prefixes(), self._service_ports, self._addressed()
-        )
         own = [(a.role, ip_network(x)) for a in here if isinstance(a.part, Mcp) for x in a.part.addresses]
-        rules += reverse_join_rules(epoch, own if self._punting else (), self._map.access_prefixes())
-        rules += route_rules(epoch, self._routes(dpid, graph), self._unwildcard)
-        return rules
+        source = (epoch, punted, roles, own, self._service_ports)
+
+        def rules() -> Iterator[Rule]:
+            towards = self._map.access_prefixes()
+            yield from session_rules(epoch)
+            yield from classify_rules(epoch, punted, roles, towards, self._service_ports, self._addressed())
+            yield from reverse_join_rules(epoch, own if self._punting else (), towards)
+
+        return self._remembered(CLASSIFY, dpid, source, rules)
+
+    def _fixed_routes(self, dpid: int) -> Rules:
+        return self._routes.fixed(dpid) if dpid in self._map.switches else NONE
+
+    def _near_routes(self, dpid: int) -> Rules:
+        return self._routes.near(dpid) if dpid in self._map.switches else NONE
 
     def meters(self, dpid: int) -> tuple[MeterBand, ...]:
         """The meters of a switch. Bursts of a tenth of a second, at least 10 packets; of SYN/ACKs and FINs a
@@ -108,9 +220,8 @@ class Natural(Part):
         }
         bands = [MeterBand(m, r, r) for m, r in ((Meter.SYN_ACK, limits.syn_ack), (Meter.FIN, limits.fin))]
         bands += [MeterBand(meter, rate, max(10, rate // 10)) for meter, rate in rates.items()]
-        for port, attachment in self._map.attachments.items():
-            if port.dpid != dpid:
-                continue
+        for attachment in self._map.at_switch.get(dpid, ()):
+            port = attachment.waypoint.port
             rate = limits.neighbour
             bands.append(MeterBand(Meter.NEIGHBOUR_BASE + port.port, rate, max(10, rate // 10)))
             if not attachment.role.is_mcp:
@@ -134,22 +245,31 @@ class Natural(Part):
 
     def _guarded(self, attachment: Attachment) -> GuardedPort:
         part, port = attachment.part, attachment.waypoint.port.port
-        if isinstance(part, AccessNetwork):
-            allowed = self._authorising.admitted(part.name, part.prefixes)
-            kept_out = tuple(self._authorising.kept_out(part.name, part.prefixes))
-            mcps = tuple(self._map.identifiers_under(part.prefixes))
-            gateways = (*part.gateways, *self._virtual_on(part.prefixes))
-            return GuardedPort(port, attachment.role, gateways, part.prefixes, allowed, mcps, kept_out)
+        if not isinstance(part, AccessNetwork):
+            known = self._unchanging.get(attachment.waypoint.port)
+            if known is None:
+                known = self._unchanging[attachment.waypoint.port] = self._guarded_by_site(
+                    attachment.role, part, port
+                )
+            return known
+        allowed = self._authorising.admitted(part.name, part.prefixes)
+        kept_out = tuple(self._authorising.kept_out(part.name, part.prefixes))
+        mcps = tuple(self._map.identifiers_under(part.prefixes))
+        gateways = (*part.gateways, *self._virtual_on(part.prefixes))
+        return GuardedPort(port, attachment.role, gateways, part.prefixes, allowed, mcps, kept_out)
+
+    def _guarded_by_site(self, role: PortRole, part: Gateway | Mcp, port: int) -> GuardedPort:
         if isinstance(part, Gateway):
             foreign = (*self._map.access_prefixes(), *self._mcp_networks())
-            return GuardedPort(port, attachment.role, part.gateways, part.prefixes, part.prefixes, foreign)
+            return GuardedPort(port, role, part.gateways, part.prefixes, part.prefixes, foreign)
         own = tuple(ip_network(address) for address in part.addresses)
         shared = tuple(ip_network(v.address) for v in self._map.site.virtual if part.id in v.mcps)
         may = _distinct(
             [*own, *shared, *self._map.given(part), *self._own_of_hosts(part), *self._map.gateway_prefixes()]
         )
-        others = tuple(network for network in self._mcp_networks() if network not in may)
-        return GuardedPort(port, attachment.role, part.gateways, own, may, others)
+        allowed = set(may)
+        others = tuple(network for network in self._mcp_networks() if network not in allowed)
+        return GuardedPort(port, role, part.gateways, own, may, others)
 
     def _own_of_hosts(self, mcp: Mcp) -> list[Network]:
         """Hosts' prefixes that an MCP may send from: where it preserves addresses, or stands in their way.
@@ -173,52 +293,6 @@ class Natural(Part):
         """Virtual addresses that hosts of these prefixes take to be on their link: entries answer for them."""
         found = (virtual.address for virtual in self._map.site.virtual)
         return tuple(address for address in found if any(address in prefix for prefix in prefixes))
-
-    def _routes(self, dpid: int, graph: Graph) -> Iterator[Route]:
-        for mcp in self._map.site.mcps:
-            for address in mcp.addresses:
-                inside, outside = self._map.inside[mcp.id].id, self._map.outside[mcp.id].id
-                yield Route(ip_network(address), inside)
-                if outside != inside:  # what servers answer to the MCP itself must not have to go through it
-                    yield Route(ip_network(address), outside, PortRole.GATEWAY)
-            if self._returning:  # N-5.4.2.1b: what comes back to a pool goes to the MCP that gives it
-                for prefix in self._map.given(mcp):
-                    yield Route(prefix, self._map.outside[mcp.id].id)
-        for virtual in self._map.site.virtual:
-            # What has no entry (ICMP, plain TCP) goes to the nearest of those behind it.
-            near_mcp = min(
-                virtual.mcps, key=lambda i: (graph.distance(dpid, self._map.mcps[i].inside.dpid), i)
-            )
-            yield Route(ip_network(virtual.address), self._map.inside[near_mcp].id)
-        for access in self._map.site.access_networks:
-            near = self._nearest(access, dpid, graph)
-            for prefix in access.prefixes:
-                yield Route(prefix, near.waypoint.id)
-                inline = graph.natural_mcp(near.waypoint.port.dpid, dpid)
-                if inline is not None:
-                    yield Route(prefix, self._map.outside[inline.id].id, PortRole.GATEWAY)
-        best: dict[Network, tuple[float, str, Gateway]] = {}
-        for gateway in self._map.site.gateways:
-            for prefix in gateway.prefixes:
-                near = self._nearest(gateway, dpid, graph)
-                cost = graph.natural_cost(dpid, near.waypoint.port.dpid)
-                best[prefix] = min(
-                    best.get(prefix, (cost, gateway.name, gateway)), (cost, gateway.name, gateway)
-                )
-        for prefix, (_, _, gateway) in best.items():
-            near = self._nearest(gateway, dpid, graph)
-            yield Route(prefix, near.waypoint.id)
-            inline = graph.natural_mcp(dpid, near.waypoint.port.dpid)
-            if inline is not None:
-                yield Route(prefix, self._map.inside[inline.id].id, PortRole.ACCESS)
-
-    def _nearest(self, part: AccessNetwork | Gateway, dpid: int, graph: Graph) -> Attachment:
-        """The port of an access network that stands for it is its first (hosts elsewhere have routes of
-        their own); of a gateway it is the nearest."""
-        if isinstance(part, AccessNetwork):
-            return self._map.attachments[part.ports[0]]
-        port = min(part.ports, key=lambda p: (graph.natural_cost(dpid, p.dpid), p))
-        return self._map.attachments[port]
 
 
 def _few_ports(policy: Policy) -> tuple[int, ...]:

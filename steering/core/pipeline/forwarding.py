@@ -6,7 +6,6 @@ None of these grows with sessions: labels are O(waypoints), routes O(prefixes), 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from steering.core.network.graph import Graph
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, from_prefix, match, prefix_value
 from steering.model.network import Network, PortRole, Waypoint
 from steering.model.rules import (
@@ -141,17 +140,15 @@ def route_rules(epoch: int, routes: Iterable[Route], unwildcard: bool = True) ->
             )
 
 
-def label_rules(epoch: int, dpid: int, waypoints: Iterable[Waypoint], graph: Graph) -> Iterator[Rule]:
-    """Label to next hop; at its own switch a label becomes a waypoint number for HOST."""
+def label_rules(epoch: int, reached: bool, waypoints: Iterable[Waypoint], port: int | None) -> Iterator[Rule]:
+    """Label to next hop, by `port`; where it is `reached` a label becomes a waypoint number for HOST."""
     cookie = static_cookie(epoch)
     for waypoint in waypoints:
         fields = match(eth_dst=label_mac(waypoint.id))
-        if waypoint.port.dpid == dpid:
-            reached = (waypoint.id, WAYPOINT_MASK)
-            yield Rule(Table.LABEL, 1000, fields, goto=Table.HOST, metadata=reached, cookie=cookie)
-            continue
-        port = graph.next_hop(dpid, waypoint.port.dpid)
-        if port is not None:
+        if reached:
+            number = (waypoint.id, WAYPOINT_MASK)
+            yield Rule(Table.LABEL, 1000, fields, goto=Table.HOST, metadata=number, cookie=cookie)
+        elif port is not None:
             yield Rule(Table.LABEL, 1000, fields, (OutputAction(port),), cookie=cookie)
 
 

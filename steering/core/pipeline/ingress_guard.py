@@ -86,20 +86,19 @@ def from_prefix(prefix: Prefix) -> dict[str, FieldValue]:
 
 def guard_rules(epoch: int, core_ports: Iterable[int], ports: Iterable[GuardedPort]) -> Iterator[Rule]:
     """Every rule of GUARD and ND."""
-    discover = static_cookie(epoch, PacketClass.LLDP)
+    yield from core_rules(epoch, core_ports)
+    for guarded in ports:
+        yield from port_rules(epoch, guarded)
+
+
+def core_rules(epoch: int, core_ports: Iterable[int]) -> Iterator[Rule]:
+    """What every switch has: discovery, the way on from other switches, and ND."""
     plain = static_cookie(epoch)
     copy_lldp = ToController(Meter.LLDP, 0xFFFF)
+    discover = static_cookie(epoch, PacketClass.LLDP)
     yield Rule(Table.GUARD, DISCOVER, match(eth_type=LLDP), (copy_lldp,), cookie=discover)
     for port in core_ports:
         yield Rule(Table.GUARD, CORE, match(in_port=port), goto=Table.LABEL, cookie=plain)
-    for guarded in ports:
-        yield Rule(Table.GUARD, DISCOVER + 1, match(in_port=guarded.port, eth_type=LLDP), cookie=plain)
-        yield from _arp(epoch, guarded)
-        yield from _neighbour_discovery(epoch, guarded)
-        yield from _echo(epoch, guarded)
-        yield from _expired(epoch, guarded)
-        yield from _tiny(epoch, guarded)
-        yield from _admitted(epoch, guarded)
     yield Rule(
         Table.ND, 1, match(eth_type=IPV6, icmpv6_type=ADVERTISE, ip_proto=ICMPV6),
         (
@@ -109,6 +108,18 @@ def guard_rules(epoch: int, core_ports: Iterable[int], ports: Iterable[GuardedPo
             OutputAction(IN_PORT),
         ), cookie=plain,
     )  # fmt: skip
+
+
+def port_rules(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
+    """What an attachment port may send."""
+    cookie = static_cookie(epoch)
+    yield Rule(Table.GUARD, DISCOVER + 1, match(in_port=guarded.port, eth_type=LLDP), cookie=cookie)
+    yield from _arp(epoch, guarded)
+    yield from _neighbour_discovery(epoch, guarded)
+    yield from _echo(epoch, guarded)
+    yield from _expired(epoch, guarded)
+    yield from _tiny(epoch, guarded)
+    yield from _admitted(epoch, guarded)
 
 
 def _arp(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:

@@ -24,6 +24,7 @@ from steering.model.rules import (
     MeterBand,
     OutputAction,
     Rule,
+    RuleKey,
     SetField,
     Table,
     label_mac,
@@ -45,7 +46,7 @@ class Wanted:
     """What one switch should hold for reservations."""
 
     def __init__(self) -> None:
-        self.rules: dict[object, Rule] = {}
+        self.rules: dict[RuleKey, Rule] = {}
         self.meters: dict[int, MeterBand] = {}
 
     def add(self, rule: Rule) -> None:

@@ -12,8 +12,9 @@ from steering.core import inputs
 from steering.core.counters import Counters
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
-from steering.core.outputs import Output, SyncRules
+from steering.core.outputs import Output
 from steering.core.part import Desired, McpsChange, Part
+from steering.core.pipeline.reconcile import Reconcile
 from steering.core.reservations.capacity import Capacity, Hops
 from steering.core.reservations.codec import kept, leads, revived, session_of
 from steering.core.reservations.record import Leg, Reservation, legs_of_session, legs_of_subscriber, places_of
@@ -27,6 +28,7 @@ from steering.model.policy import Policy
 from steering.model.reservation import Became, Denied, Level, ReservationRequest, Standing
 
 PATH_NUMBERS = range(1, 240)  # 0 is the path of all that reserved nothing, the last are core.oldpaths's
+PIECE = "reservations"  # of rules, in core.pipeline.reconcile
 LEAST = 64_000  # bits/s: less is no offer
 REMEMBERED = 256  # reservations that ended, and why
 
@@ -54,6 +56,7 @@ class Reserving(Part):
         counters: Counters,
         epochs: Mapping[int, int],
         kept: Callable[[PortRef], Iterable[str]],
+        reconcile: Reconcile,
         disabled: bool = False,
     ) -> None:
         self._map = sitemap
@@ -67,7 +70,7 @@ class Reserving(Part):
         self.by_id: dict[str, Reservation] = {}
         self.ended: deque[tuple[str, Became]] = deque(maxlen=REMEMBERED)
         self.verdict = Verdict("", None)
-        self._installed: dict[int, Wanted] = {}
+        self._reconcile = reconcile
         self._version = graph.version
         self._dirty = False
         self.changes = 0  # counts up whenever what has to outlive this controller is another
@@ -426,25 +429,22 @@ class Reserving(Part):
 
     def desired(self, dpid: int) -> Desired:
         wanted = self._wanted().get(dpid, Wanted())
-        self._installed[dpid] = wanted
+        self._reconcile.brought(PIECE, dpid, wanted.rules, wanted.meters)
         return Desired(tuple(wanted.meters.values()), tuple(wanted.rules.values()))
 
     def _wanted(self) -> dict[int, Wanted]:
         return {} if self._disabled else self._builder.build(self.by_id.values(), self._prefixes)
 
     def _sync(self) -> list[Output]:
-        """Change the switches to what is now granted. Meters are never deleted: that would take rules with them."""
+        """Change the switches to what is now granted."""
         if not self._dirty:
             return []
         self._dirty = False
-        wanted, before = self._wanted(), self._installed
+        wanted, nothing = self._wanted(), Wanted()
         outputs: list[Output] = []
-        for dpid in sorted({*wanted, *before}):
-            new, old = wanted.get(dpid, Wanted()), before.get(dpid, Wanted())
-            add = tuple(rule for key, rule in new.rules.items() if old.rules.get(key) != rule)
-            delete = tuple(rule for key, rule in old.rules.items() if key not in new.rules)
-            meters = tuple(band for number, band in new.meters.items() if old.meters.get(number) != band)
-            if add or delete or meters:
-                outputs.append(SyncRules(dpid, add, delete, meters))
-        self._installed = wanted
+        for dpid in sorted({*wanted, *self._reconcile.holds(PIECE)}):
+            one = wanted.get(dpid, nothing)
+            change = self._reconcile.brought(PIECE, dpid, one.rules, one.meters)
+            if change is not None:
+                outputs.append(change)
         return outputs

@@ -6,7 +6,16 @@ import pytest
 
 from steering.core.counters import Counters
 from steering.core.inputs import Confirmed, EntriesRead
-from steering.core.outputs import FillSwitch, ReadEntries, Release, RemoveEntries, SendFrame, Steer, SyncRules
+from steering.core.outputs import (
+    FillSwitch,
+    GoOn,
+    ReadEntries,
+    Release,
+    RemoveEntries,
+    SendFrame,
+    Steer,
+    SyncRules,
+)
 from steering.model.rules import MeterBand, Rule, host_cookie, static_cookie
 from steering.model.session import Entry, EntryKind, Refusal, pack_cookie
 from steering.openflow import filling, sender
@@ -350,3 +359,10 @@ def test_xids_stay_in_the_upper_half_and_differ() -> None:
     xids = sender._xids()
     first = [next(xids) for _ in range(1000)]
     assert len(set(first)) == 1000 and all(0x8000_0000 <= xid <= 0xFFFF_FFFF for xid in first)
+
+
+def test_the_wish_to_go_on_is_passed_on() -> None:
+    wished: list[None] = []
+    made = Sender({}, Counters(), lambda given: None, go_on=lambda: wished.append(None))
+    made.execute([GoOn()], 0.0)
+    assert len(wished) == 1

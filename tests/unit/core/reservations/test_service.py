@@ -77,7 +77,7 @@ def test_a_lease_ends_by_time_unless_it_is_renewed_and_an_offer_lapses(lab: Lab)
 
 def test_reserved_traffic_is_metered_apart_and_takes_its_own_path(lab: Lab) -> None:
     one, other = sessions(lab, 2)
-    lab.network.apply([*lab.engine._resync()])
+    lab.network.apply([*lab.engine.resync.begin()])
     for session in (one, other):
         for entry in session.entries(3):
             lab.network[entry.dpid].add_entry(entry)

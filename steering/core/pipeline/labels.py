@@ -1,0 +1,57 @@
+"""Labels of table LABEL as pieces: all waypoints of one switch, as another switch forwards to them.
+
+A piece depends on nothing but the port towards that switch and the epoch of the one that forwards, so equal pieces are
+one object: a network of 1,000 switches and 600 waypoints has 600,000 such rules, and some 6,000 different ones.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from steering.core.network.graph import Graph
+from steering.core.network.site_index import SiteMap
+from steering.core.pipeline.forwarding import label_rules
+from steering.core.pipeline.pieces import Rules, keyed
+from steering.model.network import Waypoint
+
+MADE = 65_536  # pieces that are remembered
+
+
+class Labels:
+    """Asked by switch and by the switch where the waypoints are, the destination."""
+
+    def __init__(self, sitemap: SiteMap, graph: Graph, epochs: Mapping[int, int]) -> None:
+        self._map = sitemap
+        self._graph = graph
+        self._epochs = epochs
+        self._made: dict[tuple[int, int | None, int, bool], Rules] = {}
+        self._at = self._index()
+
+    def _index(self) -> dict[int, tuple[Waypoint, ...]]:
+        found: defaultdict[int, list[Waypoint]] = defaultdict(list)
+        for port, attachment in self._map.attachments.items():
+            found[port.dpid].append(attachment.waypoint)
+        return {dpid: tuple(waypoints) for dpid, waypoints in found.items()}
+
+    @property
+    def targets(self) -> list[int]:
+        """All destinations."""
+        return list(self._at)
+
+    def replaced(self) -> list[int]:
+        """The site has other MCPs now: destinations that came, went or have other waypoints."""
+        before, self._at = self._at, self._index()
+        self._made.clear()
+        return [t for t in {**before, **self._at} if before.get(t) != self._at.get(t)]
+
+    def rules(self, dpid: int, target: int) -> Rules:
+        """How a switch forwards to the waypoints of another, or of itself. The same object for the same rules."""
+        port = self._graph.next_hop(dpid, target)
+        key = (target, port, self._epochs[dpid], dpid == target)
+        known = self._made.get(key)
+        if known is None:
+            if len(self._made) >= MADE:
+                self._made.clear()
+            waypoints = self._at.get(target, ())
+            rules = label_rules(self._epochs[dpid], dpid == target, waypoints, port)
+            known = self._made[key] = keyed(rules)
+        return known

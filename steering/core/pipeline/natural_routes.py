@@ -1,0 +1,124 @@
+"""Table ROUTE of one switch: where a packet goes without a session entry.
+
+Most routes are the same at every switch. Those to gateways, to addresses that several MCPs share and past in-line MCPs
+depend on distances: they are a piece of their own, made again for a switch when one of its distances changed.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from ipaddress import ip_network
+
+from steering.core.network.graph import Graph
+from steering.core.network.site_index import SiteMap
+from steering.core.pipeline.forwarding import Route, route_rules
+from steering.core.pipeline.pieces import Rules, keyed
+from steering.model.network import Network, PortRef, PortRole
+
+MADE = 4_096  # pieces that are remembered
+
+Exits = dict[Network, tuple[float, str, PortRef]]
+
+
+class NaturalRoutes:
+    """`unwildcard` and `returning` (routes back to MCPs' pools) are switched off for negative controls."""
+
+    def __init__(
+        self, sitemap: SiteMap, graph: Graph, epochs: Mapping[int, int], unwildcard: bool, returning: bool
+    ) -> None:
+        self._map = sitemap
+        self._graph = graph
+        self._epochs = epochs
+        self._unwildcard = unwildcard
+        self._returning = returning
+        self._made: dict[tuple[int, tuple[Route, ...] | None], Rules] = {}
+        self.replaced()
+
+    def replaced(self) -> None:
+        """The site has other MCPs now."""
+        self._made.clear()
+        site = self._map.site
+        gateways = {port.dpid for gateway in site.gateways for port in gateway.ports}
+        shared = {self._map.mcps[number].inside.dpid for virtual in site.virtual for number in virtual.mcps}
+        self._measured_to = gateways | shared
+        self._insides = {mcp.inside.dpid for mcp in self._graph.in_line}
+        self._outsides = {mcp.outside.dpid for mcp in self._graph.in_line}
+
+    def touched(self, target: int, measured: set[int]) -> Collection[int]:
+        """Switches whose `near` may be another, since those `measured` have another distance to `target`."""
+        edges = self._map.switches
+        found = measured & edges if target in self._measured_to | self._insides else set()
+        if self._graph.in_line:
+            # Ways through an in-line MCP begin anywhere and go on from its outside.
+            if target in self._insides or not self._outsides.isdisjoint(measured):
+                return edges
+            found |= {target} & edges
+        return found
+
+    # ---- pieces ---------------------------------------------------------------------------------
+
+    def fixed(self, dpid: int) -> Rules:
+        """What leads the same way from everywhere: addresses of MCPs, their pools, access networks."""
+        return self._remembered(self._epochs[dpid], None, self._fixed_routes)
+
+    def near(self, dpid: int) -> Rules:
+        """What leads to the nearest of several, or through an in-line MCP."""
+        routes = tuple(self._near_routes(dpid))
+        return self._remembered(self._epochs[dpid], routes, lambda: routes)
+
+    def _remembered(
+        self, epoch: int, key: tuple[Route, ...] | None, make: Callable[[], Iterable[Route]]
+    ) -> Rules:
+        known = self._made.get((epoch, key))
+        if known is None:
+            if len(self._made) >= MADE:
+                self._made.clear()
+            known = self._made[epoch, key] = keyed(route_rules(epoch, make(), self._unwildcard))
+        return known
+
+    def _fixed_routes(self) -> Iterator[Route]:
+        gateways = set(self._map.gateway_prefixes())
+        for mcp in self._map.site.mcps:
+            for address in mcp.addresses:
+                inside, outside = self._map.inside[mcp.id].id, self._map.outside[mcp.id].id
+                yield Route(ip_network(address), inside)
+                if outside != inside:  # what servers answer to the MCP itself must not have to go through it
+                    yield Route(ip_network(address), outside, PortRole.GATEWAY)
+            if self._returning:  # N-5.4.2.1b: what comes back to a pool goes to the MCP that gives it
+                for prefix in self._map.given(mcp):
+                    yield Route(prefix, self._map.outside[mcp.id].id)
+        for access in self._map.site.access_networks:
+            # The port that stands for an access network is its first: hosts elsewhere have routes of their own.
+            waypoint = self._map.attachments[access.ports[0]].waypoint.id
+            for network in access.prefixes:
+                if network not in gateways:
+                    yield Route(network, waypoint)
+
+    def _near_routes(self, dpid: int) -> Iterator[Route]:
+        graph, site = self._graph, self._map.site
+        for virtual in site.virtual:
+            # What has no entry (ICMP, plain TCP) goes to the nearest of those behind it.
+            nearest = min(
+                virtual.mcps, key=lambda i: (graph.distance(dpid, self._map.mcps[i].inside.dpid), i)
+            )
+            yield Route(ip_network(virtual.address), self._map.inside[nearest].id)
+        for access in site.access_networks if graph.in_line else ():
+            inline = graph.natural_mcp(access.ports[0].dpid, dpid)
+            if inline is not None:
+                for network in access.prefixes:
+                    yield Route(network, self._map.outside[inline.id].id, PortRole.GATEWAY)
+        for prefix, (_, _, port) in self._best_exits(dpid).items():
+            yield Route(prefix, self._map.attachments[port].waypoint.id)
+            inline = graph.natural_mcp(dpid, port.dpid)
+            if inline is not None:
+                yield Route(prefix, self._map.inside[inline.id].id, PortRole.ACCESS)
+
+    def _best_exits(self, dpid: int) -> Exits:
+        """Prefix -> cost, name and port of the gateway that is nearest."""
+        best: Exits = {}
+        cost = self._graph.natural_cost
+        for gateway in self._map.site.gateways:
+            nearest, port = min((cost(dpid, port.dpid), port) for port in gateway.ports)
+            for prefix in gateway.prefixes:
+                known = best.get(prefix)
+                if known is None or (nearest, gateway.name) < known[:2]:
+                    best[prefix] = (nearest, gateway.name, port)
+        return best

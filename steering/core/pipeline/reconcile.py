@@ -1,0 +1,221 @@
+"""Bringing switches to what they should hold: one place for what is wanted, what is installed, and the difference.
+
+Whoever makes rules hands them over in pieces: a piece is all that one feature wants of one switch and that changes
+together. What changed is told by `touch`, for a change of links by the graph itself, destination by destination; only
+pieces that were touched are made again and compared. So a change costs what depends on it, not what the network holds.
+
+The work is done in slices, so that a big change holds up nobody: each `step` does about `BUDGET` units of it, and
+`busy` tells that there is more. Order: labels first, as all else leads to them; then the switches of gateways, since
+what is set ahead there has to be right before hosts are led to another MCP; then all others. A switch gets what is
+added before what is deleted, so that nothing blacks out.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from steering.core.network.graph import Graph
+from steering.core.network.switch import Switches
+from steering.core.outputs import SyncRules
+from steering.core.pipeline.labels import Labels
+from steering.core.pipeline.pieces import Rules
+from steering.model.rules import MeterBand, Rule
+
+BUDGET = 600  # units of work in a slice; a unit takes some 5 us on a machine of 2025
+SETTLED, MADE, CHANGED = (
+    3,
+    1,
+    8,
+)  # units of a switch settled in a path, of a rule made, of one sent to its switch
+
+CORE_PORTS = "core ports"  # the piece that depends on which ports of a switch have links
+
+
+class Spread(NamedTuple):
+    """A destination whose ways have changed: which switches' pieces may be others now."""
+
+    piece: str
+    dpids: Collection[int]
+
+
+class Change:
+    """What is to be changed at one switch."""
+
+    __slots__ = ("add", "delete", "meters")
+
+    def __init__(self) -> None:
+        self.add: list[Rule] = []
+        self.delete: list[Rule] = []
+        self.meters: tuple[MeterBand, ...] = ()
+
+    def compare(self, had: Rules, wanted: Rules) -> int:
+        """Add what leads from one to the other. How many rules that is."""
+        if had is wanted:
+            return 0
+        add = [rule for key, rule in wanted.items() if had.get(key) != rule]
+        delete = [rule for key, rule in had.items() if key not in wanted]
+        self.add += add
+        self.delete += delete
+        return len(add) + len(delete)
+
+
+class Reconcile:
+    """`spread` tells what else depends on the ways to a destination, by the switches whose distance to it changed."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        switches: Switches,
+        labels: Labels,
+        gateways: Collection[int],
+        spread: Callable[[int, set[int]], Iterable[Spread]],
+    ) -> None:
+        self._graph = graph
+        self._switches = switches
+        self._labels = labels
+        self._gateways = frozenset(gateways)
+        self._spread = spread
+        self.budget = BUDGET
+        self._makers: dict[str, Callable[[int], Rules]] = {}
+        self._version = graph.version  # of the graph, whose changes are under way or done
+        self._targets: dict[int, None] = {}  # destinations whose ways have to be looked at
+        self._pairs: deque[tuple[int, int]] = (
+            deque()
+        )  # destination, and a switch that may forward to it otherwise
+        self._first: dict[int, dict[str, None]] = {}  # switches of gateways, with the pieces touched there
+        self._then: dict[int, dict[str, None]] = {}  # all others
+        # What switches hold: switch -> destination or piece -> rules.
+        self._labelled: dict[int, dict[int, Rules]] = {}
+        self._pieces: dict[int, dict[str, Rules]] = {}
+        self._meters: dict[tuple[int, str], Mapping[int, MeterBand]] = {}
+
+    def register(self, piece: str, make: Callable[[int], Rules]) -> None:
+        """`make` tells the rules of a piece that a switch should hold now; the same object means the same rules."""
+        self._makers[piece] = make
+
+    # ---- what may be another --------------------------------------------------------------------
+
+    def touch(self, piece: str, dpids: Iterable[int]) -> None:
+        """A piece may be another now at these switches."""
+        for dpid in dpids:
+            if self._switches.is_filled(dpid):
+                touched = self._first if dpid in self._gateways else self._then
+                touched.setdefault(dpid, {})[piece] = None
+
+    def touch_everywhere(self, piece: str) -> None:
+        """A piece may be another now, wherever it stands."""
+        self.touch(piece, self._switches)
+
+    def labels_replaced(self) -> None:
+        """The site has other MCPs now, and labels with them."""
+        for target in self._labels.replaced():
+            self._pairs.extend((target, dpid) for dpid in self._switches.filled())
+
+    def links_changed(self) -> None:
+        """Follow the graph, if it is another than when this was called last."""
+        if self._version == self._graph.version:
+            return
+        self._targets = dict.fromkeys((*self._targets, *self._labels.targets))
+        for pair in self._graph.changed_since(self._version):
+            self.touch(CORE_PORTS, pair)
+        self._version = self._graph.version
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is more to do."""
+        return bool(self._pairs or self._targets or self._first or self._then)
+
+    # ---- a slice of work ------------------------------------------------------------------------
+
+    def step(self) -> list[SyncRules]:
+        """Do the next part of what is to be done."""
+        left = self.budget
+        changes: dict[int, Change] = {}
+        while left > 0 and self.busy:
+            if self._pairs:
+                left -= self._follow(*self._pairs.popleft(), changes)
+            elif self._targets:
+                left -= self._look_at(next(iter(self._targets)))
+            else:
+                left -= self._make(self._first or self._then, changes)
+        found = [
+            SyncRules(dpid, tuple(change.add), tuple(change.delete))
+            for dpid, change in changes.items()
+            if change.add or change.delete
+        ]
+        return sorted(found, key=lambda sync: sync.dpid not in self._gateways)
+
+    def _look_at(self, target: int) -> int:
+        """The ways to a destination: who leaves by another port, and whose distance changed."""
+        del self._targets[target]
+        before = self._graph.paths.work
+        moved = self._graph.paths.take_moved(target)
+        measured = self._graph.paths.take_measured(target)
+        self._pairs.extend((target, dpid) for dpid in sorted(moved) if self._switches.is_filled(dpid))
+        for spread in self._spread(target, measured) if measured else ():
+            self.touch(spread.piece, spread.dpids)
+        return 1 + SETTLED * (self._graph.paths.work - before)
+
+    def _follow(self, target: int, dpid: int, changes: dict[int, Change]) -> int:
+        """How one switch forwards to the waypoints of a destination."""
+        if not self._switches.is_filled(dpid):
+            return 1
+        installed = self._labelled[dpid]
+        had, wanted = installed.get(target, {}), self._labels.rules(dpid, target)
+        if wanted:
+            installed[target] = wanted
+        else:
+            installed.pop(target, None)
+        return 1 + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
+
+    def _make(self, touched: dict[int, dict[str, None]], changes: dict[int, Change]) -> int:
+        """One piece of one switch."""
+        dpid, pieces = next(iter(touched.items()))
+        piece = next(iter(pieces), None)
+        if piece is None or not self._switches.is_filled(dpid):
+            del touched[dpid]
+            return 1
+        del pieces[piece]
+        installed = self._pieces[dpid]
+        had, wanted = installed.get(piece, {}), self._makers[piece](dpid)
+        installed[piece] = wanted
+        if had is wanted:
+            return MADE
+        return 1 + MADE * len(wanted) + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
+
+    # ---- switches that are filled, and pieces that are brought ------------------------------------
+
+    def filled(self, dpid: int) -> None:
+        """A switch is being filled with all that is wanted now."""
+        self._first.pop(dpid, None)
+        self._then.pop(dpid, None)
+        rules = ((target, self._labels.rules(dpid, target)) for target in self._labels.targets)
+        self._labelled[dpid] = {target: wanted for target, wanted in rules if wanted}
+        pieces = self._pieces.setdefault(dpid, {})
+        pieces.update((piece, make(dpid)) for piece, make in self._makers.items())
+
+    def forget(self, dpid: int) -> None:
+        """A switch holds nothing that is known."""
+        self._labelled.pop(dpid, None)
+        self._pieces.pop(dpid, None)
+        for place in [place for place in self._meters if place[0] == dpid]:
+            del self._meters[place]
+
+    def holds(self, piece: str) -> list[int]:
+        """Switches that hold something of a piece."""
+        return [dpid for dpid, pieces in self._pieces.items() if pieces.get(piece)]
+
+    def brought(
+        self, piece: str, dpid: int, rules: Rules, meters: Mapping[int, MeterBand] | None = None
+    ) -> SyncRules | None:
+        """A feature that has its own time to change its rules wants these of a switch now: what is to be changed.
+        Meters are never deleted: that would take rules with them."""
+        pieces = self._pieces.setdefault(dpid, {})
+        had, pieces[piece] = pieces.get(piece, {}), rules
+        known, self._meters[dpid, piece] = self._meters.get((dpid, piece), {}), meters or {}
+        change = Change()
+        change.compare(had, rules)
+        change.meters = tuple(band for number, band in (meters or {}).items() if known.get(number) != band)
+        if change.add or change.delete or change.meters:
+            return SyncRules(dpid, tuple(change.add), tuple(change.delete), change.meters)
+        return None

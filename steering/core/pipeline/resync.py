@@ -1,0 +1,52 @@
+"""When switches are brought in line: at once where something was lost or ordered, at the next tick otherwise."""
+
+from functools import partial
+
+from steering.core.outputs import GoOn, Output
+from steering.core.part import Part, Parts
+from steering.core.pipeline.pieces import Rules, keyed
+from steering.core.pipeline.reconcile import Reconcile
+
+
+class Resync:
+    """What parts and graph want, slice by slice. `GoOn` is among the outputs as long as there is more."""
+
+    def __init__(self, parts: Parts, reconcile: Reconcile) -> None:
+        self._parts = parts
+        self._reconcile = reconcile
+        self._going_on = False  # GoOn was told, and nothing went on yet
+        self._pieces = {part: type(part).__name__ for part in parts.followed()}
+        for part, piece in self._pieces.items():
+            reconcile.register(piece, partial(_wanted, part))
+
+    def begin(self) -> list[Output]:
+        """What is wanted may be something else now: the first slice at once, unless others are under way."""
+        self._take_changed()
+        self._reconcile.links_changed()
+        return [] if self._going_on else self.go_on()
+
+    def tick(self, now: float) -> list[Output]:
+        """Begin if a part wants something else than before; go on with what is under way."""
+        if self._take_changed():
+            self._reconcile.links_changed()
+        return self.go_on()
+
+    def go_on(self) -> list[Output]:
+        """One slice."""
+        outputs: list[Output] = [*self._reconcile.step()]
+        self._going_on = self._reconcile.busy
+        outputs = self._parts.synced(outputs, not self._going_on)
+        return [*outputs, GoOn()] if self._going_on else outputs
+
+    def _take_changed(self) -> bool:
+        changed = self._parts.take_changed()
+        for part in changed:
+            if part in self._pieces:
+                self._reconcile.touch_everywhere(self._pieces[part])
+        return bool(changed)
+
+
+def _wanted(part: Part, dpid: int) -> Rules:
+    """All that is desired of one part is one piece."""
+    desired = part.desired(dpid)
+    return keyed((*desired.forwarding, *desired.admission))

@@ -1,0 +1,32 @@
+"""Work of the engine that is too much for one go: a slice each time all others had their turn."""
+
+import logging
+from collections.abc import Callable
+
+from os_ken.lib import hub
+
+log = logging.getLogger(__name__)
+
+
+class Slices:
+    """`go_on` does one slice, and calls `wish` if there is more. Between two slices the hub serves every connection
+    that has something to read, so a SYN waits for one slice at most."""
+
+    def __init__(self, go_on: Callable[[], None]) -> None:
+        self._go_on = go_on
+        self._wished = hub.Event()
+
+    def wish(self) -> None:
+        """There is more to do."""
+        self._wished.set()
+
+    def run(self, is_active: Callable[[], bool]) -> None:
+        """The loop of a thread of its own."""
+        while is_active():
+            self._wished.wait()
+            self._wished.clear()
+            hub.sleep(0)
+            try:
+                self._go_on()
+            except Exception:
+                log.exception("the work in slices failed")
