@@ -29,8 +29,8 @@ from steering.core.inputs import (
     SynSeen,
     Tick,
 )
-from steering.core.network.link_discovery import Discovery
 from steering.core.outputs import Prefer
+from steering.core.snapshots.site import site
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.ofperror import error_name
 from steering.openflow.budgets import UNBOUNDED, Budgets, Unread
@@ -40,6 +40,7 @@ from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.knownports import KnownPorts
+from steering.openflow.link_discovery import Discovery
 from steering.openflow.membership import Claims, Membership
 from steering.openflow.meterstats import MeterPoll
 from steering.openflow.packetin import parse_packet_in
@@ -103,7 +104,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._inbox: deque[Input] = deque()  # what came up while something else was being worked on
         self._loads: dict[tuple[type, int, int], Input] = {}  # the newest count of each port
         self._connections = Connections(self.budgets, counters, self._name)
-        self._membership = Membership(lambda: engine.site)
+        self._membership = Membership(lambda: site(engine))
         self._switches: dict[int, Channel] = {}
         self._known: dict[int, KnownPorts] = {}
         self._changes: dict[int, PortChanges] = {}
@@ -119,7 +120,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         )
         declared = {
             (port.dpid, port.port): access.capacity
-            for access in engine.site.access_networks
+            for access in site(engine).access_networks
             for port in access.ports
             if access.capacity
         }
@@ -184,7 +185,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._dirty.append(channel)
 
     def _name(self, dpid: int) -> str:
-        return self.engine.site.switch_name(dpid)
+        return site(self.engine).switch_name(dpid)
 
     @set_ev_cls(ofp_event.EventOFPPortStateChange, MAIN_DISPATCHER)  # type: ignore[untyped-decorator]
     def _observed(self, event: Any) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from steering.core.counters import Counters
 from steering.core.inputs import Input, LinkUp
-from steering.core.network.link_discovery import Discovery, LinkChange, Rejection
 from steering.core.outputs import SendFrame
 from steering.model.network import PortRef
+from steering.openflow.link_discovery import Discovery, LinkChange, Rejection
 
 log = logging.getLogger(__name__)
 

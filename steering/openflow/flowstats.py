@@ -10,7 +10,6 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from steering.core.inputs import ObservedEntry, ObservedHost
-from steering.core.pipeline.session_entry import SESSION_PRIORITY, session_rule
 from steering.model.rules import (
     COOKIE_KIND_MASK,
     EPOCH_MASK,
@@ -23,6 +22,7 @@ from steering.model.rules import (
     Table,
 )
 from steering.model.session import Entry, Watch
+from steering.model.session_rule import SESSION_PRIORITY, session_rule
 
 from .actions import CONTROLLER_HEAD
 from .encode import flow_mod

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from struct import Struct
 
 from steering.core.outputs import NATURAL, Release
-from steering.core.pipeline.session_entry import session_rule
 from steering.model.rules import LABEL_PREFIX, Table
 from steering.model.session import Entry, Watch
+from steering.model.session_rule import session_rule
 
 from .actions import DEC_TTL, resubmit, set_field
 from .encode import NO_BUFFER, VERSION, flow_mod

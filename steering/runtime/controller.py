@@ -12,13 +12,13 @@ from eventlet import tpool
 from steering import __version__
 from steering.core.counters import Counters
 from steering.core.engine import Engine
-from steering.core.network.link_discovery import Discovery
 from steering.core.snapshots.view import EngineView
 from steering.model.control import PolicyText
 from steering.model.mechanism import Mechanism
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.schema.representation import JsonView
+from steering.openflow.link_discovery import Discovery
 from steering.policy import load_policy
 from steering.policy.checks.unenforced import unenforced
 from steering.policy.checks.unserved import unserved
@@ -62,7 +62,9 @@ class Controller:
         self.now = monotonic
         view = EngineView(self.engine, self.now, __version__)
         registrar = Registrar(declared, self.engine, self.discovery, tpool.execute)
-        self.operator = Operator(self.engine, registrar, view, settings.state_dir, self.now, text)
+        self.operator = Operator(
+            self.engine, self.counters, registrar, view, settings.state_dir, self.now, text
+        )
         self.keeper = Keeper(
             self.engine, self.counters, settings.state_dir, self.now, Mechanism.KEEPING in settings.disabled
         )

@@ -17,15 +17,17 @@ from typing import Any
 from eventlet import tpool
 from os_ken.lib import hub
 
+from steering.core.counters import Counters
 from steering.core.engine import Engine
 from steering.core.inputs import Input, PolicyReplaced, TimeOfDay
-from steering.core.selection.rulebook import minute_of_week
+from steering.core.snapshots.site import site
 from steering.core.snapshots.view import EngineView
 from steering.core.snapshots.whatif import whatif
 from steering.model.control import Json, McpOutcome, PolicyOutcome, PolicyText, WhatIf
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.model.snapshot import DecisionSnapshot
+from steering.model.week import minute_of_week
 from steering.northbound.auth.pseudonyms import of_limits
 from steering.northbound.schema.representation import as_json
 from steering.policy import Finding, parse_policy
@@ -49,6 +51,7 @@ class Operator:
     def __init__(
         self,
         engine: Engine,
+        counters: Counters,
         registrar: Registrar,
         view: EngineView,
         state_dir: Path,
@@ -57,6 +60,7 @@ class Operator:
     ) -> None:
         """`text`: the policy that the engine began with."""
         self._engine = engine
+        self._counters = counters
         self._registrar = registrar
         self._view = view
         self._history = History(StateDirectory(state_dir, synced=True))
@@ -86,7 +90,7 @@ class Operator:
         return self._text
 
     def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
-        policy, findings = tpool.execute(_check, text, self._engine.site)
+        policy, findings = tpool.execute(_check, text, site(self._engine))
         said = [_json(finding) for finding in findings]
         if policy is None or findings:
             return PolicyOutcome(self._text.version, said, False)
@@ -98,7 +102,7 @@ class Operator:
         version = keep_version(self._history, text, who, comment, self._text.version + 1)
         self._text = PolicyText(version, text)
         self.give(PolicyReplaced(replace(policy, version=version)))
-        for note in unenforced(policy, self._engine.site):
+        for note in unenforced(policy, site(self._engine)):
             log.warning("policy: %s", note)
         log.info("policy version %d is in force, by %s", version, who)
         return PolicyOutcome(version, [], True)
@@ -120,7 +124,7 @@ class Operator:
             text = self._history.read(version).text
         except HistoryError:
             return None
-        policy, findings = tpool.execute(_check, text, self._engine.site)
+        policy, findings = tpool.execute(_check, text, site(self._engine))
         if policy is None or findings:
             return PolicyOutcome(self._text.version, [_json(finding) for finding in findings], False)
         return self._put(policy, text, who, f"rolled back to version {version}")
@@ -156,7 +160,7 @@ class Operator:
 
     def reload(self, path: str) -> None:
         """The policy file again; findings are logged and change nothing."""
-        policy, text, findings = tpool.execute(_read, path, self._engine.site)
+        policy, text, findings = tpool.execute(_read, path, site(self._engine))
         for finding in findings:
             log.error("the policy stays as it is: %s", finding)
         if policy is not None and not findings:
@@ -164,7 +168,7 @@ class Operator:
 
     def tell_limits(self) -> None:
         """A line for a limit that was reached since the last look; a look a second bounds the log."""
-        refused = sum(self._engine.counters.fulls.values())
+        refused = sum(self._counters.fulls.values())
         if refused != self._fulls:
             last = of_limits(self._pseudonyms, as_json(self._view.limits()))["last_full"]
             log.info(

@@ -11,9 +11,11 @@ from typing import Any
 
 from steering.core.engine import Engine
 from steering.core.inputs import McpsReplaced
-from steering.core.network.link_discovery import Discovery
+from steering.core.snapshots import site as snapshots
+from steering.core.snapshots.site import PortUse
 from steering.model.control import Json, McpAnswer, McpOutcome
 from steering.model.network import Mcp, Site, is_other, waypoints
+from steering.openflow.link_discovery import Discovery
 from steering.policy import parse_policy
 from steering.policy.language.findings import Code, Path
 from steering.policy.site_mcps import FieldFinding, McpText, of_policy, of_site, with_mcps
@@ -61,7 +63,7 @@ class Registrar:
         found = found or self._work(_against, policy, site)
         if found:
             return self._refused(wanted.name, found)
-        known = self._engine.map.mcps.get(site.mcps[place].id)
+        known = snapshots.mcp(self._engine, site.mcps[place].id)
         if known is not None and is_other(known, site.mcps[place]) and self._sessions(known.id):
             return self._outcome(McpAnswer.IN_USE, wanted.name)
         self._do(mcps, site, take)
@@ -79,7 +81,7 @@ class Registrar:
         found = self._work(_against, policy, site)
         if found:
             return self._refused(name, found)
-        gone = next(mcp for mcp in self._engine.site.mcps if mcp.name == name)
+        gone = next(mcp for mcp in snapshots.site(self._engine).mcps if mcp.name == name)
         if self._sessions(gone.id) and not force:
             return self._outcome(McpAnswer.IN_USE, name)
         outcome = self._outcome(McpAnswer.DONE, name)
@@ -101,23 +103,23 @@ class Registrar:
             (mcp.outside, ("ports", "outside")),
         ]
         for port, path in places[:1] if one else places:
-            name = self._engine.site.switch_name(port.dpid)
-            switch = self._engine.switches.get(port.dpid)
-            if switch is None:
+            name = snapshots.site(self._engine).switch_name(port.dpid)
+            use = snapshots.use_of(self._engine, port)
+            if use is PortUse.SWITCH_UNKNOWN:
                 yield path, Code.UNKNOWN_SWITCH, f"no switch {name} has connected yet"
-            elif port.port not in switch.ports:
+            elif use is PortUse.NO_PORT:
                 yield path, Code.UNKNOWN_PORT, f"switch {name} has no port {port.port}"
-            elif self._engine.graph.links_at(port):
+            elif use is PortUse.LINK:
                 yield path, Code.LINK_PORT, f"port {name}:{port.port} leads to another switch"
 
     def _sessions(self, mcp: int) -> int:
-        return self._engine.pinning.table.active.get(mcp, 0)
+        return snapshots.sessions_at(self._engine, mcp)
 
     def _refused(self, name: str, found: list[FieldFinding]) -> McpOutcome:
         return McpOutcome(McpAnswer.WRONG, name, [one.as_json() for one in found], False, 0)
 
     def _outcome(self, answer: McpAnswer, name: str) -> McpOutcome:
-        mcp = next((one for one in self._engine.site.mcps if one.name == name), None)
+        mcp = next((one for one in snapshots.site(self._engine).mcps if one.name == name), None)
         sessions = 0 if mcp is None else self._sessions(mcp.id)
         return McpOutcome(answer, name, [], self._declared.outlives(name), sessions)
 

@@ -14,7 +14,6 @@ import eventlet.wsgi
 from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
-from steering.core.network.link_discovery import Rejection
 from steering.core.outputs import Prefer
 from steering.model.control import Control
 from steering.model.mechanism import Mechanism
@@ -26,6 +25,7 @@ from steering.northbound.schema.view import View
 from steering.openflow.app import UNEXPECTED
 from steering.openflow.dispatch import NOT_OURS
 from steering.openflow.errors import Malformed
+from steering.openflow.link_discovery import Rejection
 from steering.openflow.reader import Disconnect
 from steering.runtime.protocol import Protocol
 from steering.runtime.settings import Endpoint, Settings, SettingsError, Tls

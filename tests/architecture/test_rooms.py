@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture import rooms
+from tests.architecture import layers, rooms
 
 SEEN_OUTSIDE = ("engine", "inputs", "outputs", "counters", "snapshots")
 
@@ -37,6 +37,68 @@ def test_each_room_says_what_it_knows_what_it_may_touch_and_what_not() -> None:
         text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
         heads = [line.split(":")[0] for line in text.splitlines() if not line.startswith(" ")]
         assert heads == ["Knows", "May touch", "Must not"], f"{folder.name}: {heads}"
+
+
+def intrusions(tree: ast.AST) -> list[str]:
+    """What in a parsed file outside core looks into it, as `line: what`: a room that is not to be seen, or anything of
+    an engine but `handle`."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            names = []
+        for name in names:
+            parts = name.split(".")
+            if parts[:2] == ["steering", "core"] and "".join(parts[2:3]) not in SEEN_OUTSIDE:
+                found.append(f"{node.lineno}: imports {name}")  # type: ignore[attr-defined]
+        if isinstance(node, ast.Attribute) and node.attr != "handle":
+            of = node.value
+            whose = of.id if isinstance(of, ast.Name) else of.attr if isinstance(of, ast.Attribute) else ""
+            if whose in ("engine", "_engine"):
+                found.append(f"{node.lineno}: reaches for {ast.unparse(node)}")
+    return found
+
+
+def test_outside_of_core_only_its_door_is_seen() -> None:
+    broken = [
+        f"{path.relative_to(layers.ROOT)}:{what}"
+        for path in layers.sources()
+        if layers.layer_of(path) != "core"
+        for what in intrusions(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from steering.core.network.graph import Graph",
+        "from steering.core import part",
+        "import steering.core.sessions.table",
+        "import steering.core",
+        "x = engine.pinning.table",
+        "x = self._engine.counters",
+        "self.engine.site = site",
+    ],
+)
+def test_the_check_of_the_door_sees(code: str) -> None:
+    assert intrusions(ast.parse(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from steering.core import inputs",
+        "from steering.core.snapshots.site import site",
+        "out = self.engine.handle(given, now)",
+        "app(engine=controller.engine)",
+    ],
+)
+def test_the_check_of_the_door_lets_pass(code: str) -> None:
+    assert not intrusions(ast.parse(code))
 
 
 TABLE = {"base": frozenset[str](), "left": frozenset({"base"}), "top": frozenset({"base", "left"})}

@@ -8,7 +8,6 @@ Lakshman and Stiliadis 1998).
 from bisect import bisect_right
 from collections.abc import Hashable, Iterable
 from dataclasses import replace
-from datetime import datetime
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
@@ -132,11 +131,6 @@ def _apart(ranges: Ports) -> list[tuple[int, int]]:
         else:
             found.append((low, high))
     return found
-
-
-def minute_of_week(moment: datetime) -> int:
-    """Minutes since Monday 0:00, local."""
-    return moment.weekday() * 1440 + moment.hour * 60 + moment.minute
 
 
 def within(window: TimeWindow, minute: int) -> bool:

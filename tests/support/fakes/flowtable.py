@@ -13,7 +13,6 @@ from typing import NamedTuple
 from steering.core.inputs import EntriesRead, ObservedEntry, ObservedHost
 from steering.core.outputs import NATURAL, FillSwitch, Release, RemoveEntries, Steer, SyncRules
 from steering.core.outputs import Output as EngineOutput
-from steering.core.pipeline.session_entry import session_rule
 from steering.model.rules import (
     EPOCH_MASK,
     IN_PORT,
@@ -34,6 +33,7 @@ from steering.model.rules import (
     label_mac,
 )
 from steering.model.session import Entry
+from steering.model.session_rule import session_rule
 from tests.support.fakes.packet import Packet, packet_of
 from tests.support.fakes.ruleforms import Compiled, RuleRefused, as_int, check, compile_rule
 

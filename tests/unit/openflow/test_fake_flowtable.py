@@ -3,7 +3,6 @@
 import pytest
 
 from steering.core.outputs import NATURAL, FillSwitch, Release, RemoveEntries, SendFrame, Steer, SyncRules
-from steering.core.pipeline.session_entry import session_rule
 from steering.model.network import Link, PortRef
 from steering.model.rules import (
     IN_PORT,
@@ -21,6 +20,7 @@ from steering.model.rules import (
     label_mac,
     static_cookie,
 )
+from steering.model.session_rule import session_rule
 from tests.support.fakes.flowtable import Ambiguous, FakeFlowTable, Loop
 from tests.support.fakes.network import FakeNetwork
 from tests.support.fakes.packet import (

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from steering.core.inputs import ObservedEntry, ObservedHost
 from steering.core.pipeline.forwarding import host_rule, transit_rules
-from steering.core.pipeline.session_entry import session_rule
 from steering.model.rules import (
     COOKIE_KIND_MASK,
     EPOCH_MASK,
@@ -22,6 +21,7 @@ from steering.model.rules import (
     static_cookie,
 )
 from steering.model.session import Watch, pack_cookie
+from steering.model.session_rule import session_rule
 from steering.openflow.encode import flow_mod
 from steering.openflow.errors import Malformed, MalformedMessage
 from steering.openflow.flowstats import parse

@@ -9,8 +9,8 @@ from os_ken.ofproto import ofproto_v1_3_parser as parser
 from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 
 from steering.core.outputs import NATURAL, Release
-from steering.core.pipeline.session_entry import session_rule
 from steering.model.rules import ROLE_MASK, Table, label_mac
+from steering.model.session_rule import session_rule
 from steering.openflow.encode import flow_mod
 from steering.openflow.templates import entry_add, entry_delete, release
 from tests.unit.openflow.forms import ENTRIES, SOME_ENTRIES

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.core.inputs import LinkDown, LinkUp
-from steering.core.network.link_discovery import Discovery, Rejection
 from steering.model.network import PortRef
+from steering.openflow.link_discovery import Discovery, Rejection
 from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from steering.core.inputs import McpsReplaced
-from steering.core.network.link_discovery import Discovery, Rejection
 from steering.model.control import McpAnswer, McpOutcome
 from steering.model.network import PortRef
+from steering.openflow.link_discovery import Discovery, Rejection
 from steering.runtime.declared import KEPT, Declared, declare
 from steering.runtime.registrar import Registrar
 from steering.store.memory import MemoryStore

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from steering.core.inputs import LinkDown, LinkUp, PortStatus, SwitchDown, SwitchUp, Tick
-from steering.core.network.link_discovery import Discovery, Rejection
 from steering.core.network.links import STEADY
 from steering.core.outputs import Release
 from steering.model.network import PortRef, Site
+from steering.openflow.link_discovery import Discovery, Rejection
 from tests.support.sites import UE_WLAN, Driver, capable, off_path_site
 
 KEY = b"k" * 32

@@ -80,7 +80,7 @@ def test_the_log_names_a_limit_once_a_look(
     view = EngineView(driver.engine, lambda: driver.now, "0")
     declared = Declared({"mcps": []}, driver.site, [], MemoryStore())
     registrar = Registrar(declared, driver.engine, None, lambda work, *given: work(*given))
-    operator = Operator(driver.engine, registrar, view, tmp_path, lambda: driver.now)
+    operator = Operator(driver.engine, driver.counters, registrar, view, tmp_path, lambda: driver.now)
     operator.tell_limits()
     operator.tell_limits()
     assert [record.getMessage() for record in caplog.records] == [

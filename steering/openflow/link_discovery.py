@@ -2,6 +2,9 @@
 
 Every direction of a link stands alone. A link that was lost must be seen good for `hold` seconds before it
 counts again; one seen for the first time counts at once.
+
+It is here and not in core for the reason that the polls of ports and meters are: it turns what switches show into
+inputs of the engine, and decides nothing. A site that declares its links does without it.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
