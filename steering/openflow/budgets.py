@@ -19,7 +19,7 @@ class Budgets(NamedTuple):
     turn: float = 0.002  # of work in a row for a switch, then others get their turn
     foyer: bool = True  # connections that are no switch yet share one turn of that length
     unasked_rate: float = 20.0  # messages that answer nothing and have no place
-    unasked_burst: float = 1_000.0
+    unasked_burst: float = 256.0
     port_change_rate: float = 200.0  # changes of ports that are handled one by one
     port_change_burst: float = 1_024.0  # those beyond are merged: the last state of each port counts
     handshake_messages: int = 16_384  # before a connection is a switch

@@ -13,7 +13,7 @@ from steering.model.token_bucket import TokenBucket
 from steering.openflow.budgets import Budgets, Newcomers, source_of
 from steering.openflow.channel import Adapter, Channel
 from steering.openflow.encode import message
-from steering.openflow.listener import Listener, descriptors, listening
+from steering.openflow.listener import Listener, listening, switch_places
 from steering.openflow.reader import Disconnect, Type
 from steering.openflow.tls import Tls, switch_context
 
@@ -21,8 +21,6 @@ ECHO_AFTER = 5.0  # seconds of silence, then an echo request
 SILENT_AFTER = 15.0  # seconds without a whole message, then the switch is given up
 HANDSHAKE_TIMEOUT = 10.0  # seconds from connect until it is a switch
 MAX_CHANNELS = 4_096
-RESERVED = 128  # descriptors that switches leave to REST, files and the process itself
-FEWEST = 8  # switches that are let in however few descriptors there are
 LOG_INTERVAL = 60.0  # seconds in which LOG_BURST lines tell of one reason, or of one switch
 LOG_BURST = 5
 _ECHO_XID = 0
@@ -39,13 +37,15 @@ class Connections:
         self._budgets = budgets
         self._counters = counters
         self._name = name
-        self._newcomers: Newcomers[Channel] = Newcomers(budgets.newcomers, budgets.newcomers_of_source)
+        # Newcomers leave half of the places to switches, whatever the process may have open.
+        newcomers = min(budgets.newcomers, switch_places() // 2)
+        self._newcomers: Newcomers[Channel] = Newcomers(newcomers, budgets.newcomers_of_source)
         self._lines = LogLimit(LOG_INTERVAL, LOG_BURST)
         self.channels: set[Channel] = set()
 
     def admits(self, address: tuple[Any, ...]) -> bool:
         """Whether there is room for one more connection; a refusal is counted."""
-        if len(self.channels) < min(MAX_CHANNELS, max(FEWEST, descriptors() - RESERVED)):
+        if len(self.channels) < min(MAX_CHANNELS, switch_places()):
             return True
         self._over(Disconnect.TOO_MANY, Disconnect.TOO_MANY, "unknown", address)
         return False

@@ -23,9 +23,11 @@ def launch(settings: Settings) -> int:
     except HubError as error:
         print(f"steering run: {error}", file=sys.stderr)
         return EXIT_USAGE
+    from steering.openflow.listener import raise_descriptors
     from steering.runtime import logs
     from steering.runtime.controller import StartError, assemble
 
+    raise_descriptors()
     logs.set_up(settings.log_level, settings.log_json)
     try:
         controller = assemble(settings)

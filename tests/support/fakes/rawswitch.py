@@ -86,6 +86,7 @@ class RawSwitch:
         self.held_barriers: list[int] = []
         self.ended = threading.Event()  # the controller closed the connection
         self._news = threading.Condition()
+        self._sending = threading.Lock()
         self._socket: socket.socket | TlsSocket | None = None
         self._thread: threading.Thread | None = None
 
@@ -97,6 +98,7 @@ class RawSwitch:
         self.seen = []
         plain = socket.create_connection(("127.0.0.1", port), timeout=10)
         plain.settimeout(None)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = plain if context is None else TlsSocket(plain, context)
         self._thread = threading.Thread(target=self._read, args=(self._socket,), daemon=True)
         self._thread.start()
@@ -121,9 +123,10 @@ class RawSwitch:
         self.close()
 
     def send(self, data: bytes) -> None:
-        """Raw bytes to the controller."""
+        """Raw bytes to the controller, whole: nothing that another thread sends comes between them."""
         assert self._socket is not None
-        self._socket.sendall(data)
+        with self._sending:
+            self._socket.sendall(data)
 
     def _read(self, connection: socket.socket | TlsSocket) -> None:
         pending = b""
@@ -269,6 +272,11 @@ class RawSwitch:
         """The messages of one type so far."""
         with self._news:
             return [seen for seen in self.seen if seen.type == kind and seen.order > since]
+
+    def forget(self) -> None:
+        """What was seen so far is of no interest any more."""
+        with self._news:
+            self.seen.clear()
 
     def last_order(self) -> int:
         """The order of the last message so far."""
