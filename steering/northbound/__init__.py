@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from steering.northbound.resources.subflow_intents import SubflowIntents
     from steering.northbound.resources.watcher import Watcher
     from steering.store.interface import Store
-    from steering.store.orders import KeptOrders
 
 __all__ = ["Northbound", "northbound"]
 
@@ -38,15 +37,15 @@ class Restorers(NamedTuple):
 
 class Northbound(NamedTuple):
     """`application` is WSGI; `watcher.look()` wants calling every `watcher.PERIOD` seconds; `hub.close()`
-    ends the event streams; `bindings.look()` wants calling as often, and ends what is over; `orders.save()` wants it
-    every few seconds; `intents.tell` takes what the engine wants MCPs to hear."""
+    ends the event streams; `bindings.look()` wants calling as often, and ends what is over; `save()` wants it
+    every few seconds and at the end, and never fails; `intents.tell` takes what the engine wants MCPs to hear."""
 
     application: "Application"
     watcher: "Watcher"
     hub: "EventHub"
     intents: "SubflowIntents"
     bindings: "Bindings"
-    orders: "KeptOrders"
+    save: Callable[[], None]
     restore: Restorers
 
 
@@ -110,6 +109,7 @@ def northbound(
     from steering.northbound.resources.subflow_intents import SubflowIntents
     from steering.northbound.resources.subscribers import Subscribers
     from steering.northbound.resources.watcher import Watcher
+    from steering.store.interface import StateError
     from steering.store.link_weights import LinkWeights
     from steering.store.lists import AccessLists
     from steering.store.memory import MemoryStore
@@ -146,6 +146,12 @@ def northbound(
     def restore_orders() -> None:
         OrdersRestorer(view, updates, discreet, control.take).restore(orders.orders)
 
+    def save() -> None:
+        try:
+            orders.save()
+        except StateError as error:
+            meter.state_refused[error.refusal] += 1
+
     application = Application(ROUTES, resources, keyring, throttle or Throttle(), now, meter)
     return Northbound(
         application,
@@ -153,6 +159,6 @@ def northbound(
         hub,
         intents,
         bindings,
-        orders,
+        save,
         Restorers(restore_lists, links.restore, restore_orders),
     )

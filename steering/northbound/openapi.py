@@ -48,6 +48,8 @@ def errors_of(route: Route) -> list[HTTPStatus]:
             found.update(statuses)
     if route.takes is not None:
         found.update(_OF_BODY)
+    if route.changes:
+        found.add(HTTPStatus.SERVICE_UNAVAILABLE)  # it cannot be kept
     if _PLACEHOLDER.search(route.path) or route.name == "rollback":
         found.add(HTTPStatus.NOT_FOUND)
     return sorted(found)

@@ -32,7 +32,7 @@ from steering.runtime.settings import Settings, SettingsError
 from steering.store.credentials import lldp_key
 from steering.store.interface import StateError
 from steering.store.policy_history import History
-from steering.store.state_directory import StateDirectory
+from steering.store.state_directory import StateDirectory, StateLock
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,11 @@ class StartError(Exception):
 class Controller:
     """One engine and what stands around it. `now` is its clock: seconds, monotonic."""
 
-    def __init__(self, settings: Settings, declared: Declared, policy: Policy, policy_text: str) -> None:
+    def __init__(
+        self, settings: Settings, declared: Declared, policy: Policy, policy_text: str, lock: StateLock
+    ) -> None:
         self.settings = settings
+        self.lock = lock  # for as long as the controller lives
         self.counters = Counters()
         site = declared.site
         history = History(StateDirectory(settings.state_dir, synced=True))
@@ -84,7 +87,17 @@ def _discovery(settings: Settings, site: Site) -> Discovery | None:
 
 def assemble(settings: Settings) -> Controller:
     """The controller that `settings` describe. Raises StartError after printing every finding."""
-    declared, findings = declare(settings.site, StateDirectory(settings.state_dir))
+    try:
+        return _assemble(settings)
+    except (StateError, SettingsError) as error:
+        print(f"steering: {error}", file=sys.stderr)
+        raise StartError from None
+
+
+def _assemble(settings: Settings) -> Controller:
+    """Raises StateError and SettingsError for one thing, StartError after printing findings of the files."""
+    store = StateDirectory(settings.state_dir)
+    declared, findings = declare(settings.site, store)
     policy: Policy | None = Policy(quotas=DEFAULT_QUOTAS)
     text = "policy: 1\n"
     if settings.policy is not None:
@@ -98,8 +111,8 @@ def assemble(settings: Settings) -> Controller:
         raise StartError
     for note in (*unenforced(policy, declared.site), *unserved(policy, declared.site)):
         log.warning("policy: %s", note)
-    try:
-        return Controller(settings, declared, policy, text)
-    except (StateError, SettingsError) as error:
-        print(f"steering: {error}", file=sys.stderr)
-        raise StartError from None
+    # Not before: a controller that has findings takes nobody's place.
+    lock = StateLock(settings.state_dir)
+    store.check()
+    store.sweep()
+    return Controller(settings, declared, policy, text, lock)

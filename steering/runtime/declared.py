@@ -15,12 +15,11 @@ from steering.policy.language.findings import Finding
 from steering.policy.site_file import parse_site
 from steering.policy.site_mcps import of_site, with_mcps
 from steering.store.interface import Store
+from steering.store.json_text import damaged, read_json
 
 Json = dict[str, Any]
 KEPT = "mcps.json"
-DAMAGED = (
-    f"{KEPT} of the state directory is none of ours: restore it, or remove it and register its MCPs again"
-)
+ADVICE = "restore it, or remove it and register its MCPs again"
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,8 @@ class Declared:
 
 
 def declare(path: str, store: Store) -> tuple[Declared | None, list[str]]:
-    """The site of a file and what is kept: or None, and every finding as a line. Raises StateError."""
+    """The site of a file and what is kept: or None, and every finding as a line. Raises StateError for what is kept
+    and cannot be read."""
     text, findings = load_text(path)
     if text is None:
         return None, _lines(findings)
@@ -57,10 +57,7 @@ def declare(path: str, store: Store) -> tuple[Declared | None, list[str]]:
     if site is None or data is None:
         return None, _lines(findings)
     found = Declared(data, site, list(data["mcps"]), store)
-    try:
-        kept = _kept(store, found)
-    except ValueError:
-        return None, [DAMAGED]
+    kept = _kept(store, found)
     if not kept:
         return found, []
     mcps = [*found.mcps, *kept]
@@ -74,15 +71,14 @@ def declare(path: str, store: Store) -> tuple[Declared | None, list[str]]:
 
 
 def _kept(store: Store, file: Declared) -> list[Json]:
-    """Raises ValueError for what is no list of MCPs."""
-    text = store.read(KEPT)
-    if text is None:
+    """Raises StateError for what is no list of MCPs."""
+    told = read_json(store, KEPT, ADVICE)
+    if told is None:
         return []
-    told = json.loads(text)
     if not isinstance(told, list) or not all(
         isinstance(one, dict) and isinstance(one.get("name"), str) for one in told
     ):
-        raise ValueError(KEPT)
+        raise damaged(KEPT, ADVICE)
     for one in told:
         if not file.outlives(one["name"]):
             log.info("MCP %s is as the site file says, not as it was registered", one["name"])

@@ -132,7 +132,11 @@ class Rest:
         """Serve, and say where."""
         for restore in self._north.restore:
             restore()
-        write_rest_url(self._state_dir, self.url)
+        try:
+            write_rest_url(self._state_dir, self.url)
+        except StateError as error:
+            # It is served all the same: whoever gives --url and --token-file finds it.
+            log.error("commands on this machine do not find the controller: %s", error)
         server = eventlet.spawn(
             eventlet.wsgi.server,
             self._socket,
@@ -159,7 +163,7 @@ class Rest:
                 self._north.bindings.look()
                 self._north.watcher.look()
                 if looks % SAVED == 0:
-                    self._north.orders.save()
+                    self._north.save()
             except Exception:
                 log.exception("what changed could not be told")
 
@@ -167,7 +171,7 @@ class Rest:
         """Take the URL back and stop listening."""
         remove_rest_url(self._state_dir, self.url)
         self._north.hub.close()
-        self._north.orders.save()
+        self._north.save()
         for thread in self._threads:
             thread.kill()
         self._socket.close()

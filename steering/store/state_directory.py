@@ -1,5 +1,7 @@
 """The state directory: kept values as private files (mode 0600) in a directory that is ours alone to write."""
 
+import errno
+import fcntl
 import os
 import re
 import stat
@@ -15,8 +17,10 @@ from steering.store.interface import (
     checked_name,
     checked_text,
 )
-from steering.store.private_file import read_private, refuse, replace_private, write_fresh
+from steering.store.private_file import open_private, read_private, refuse, replace_private, write_fresh
 
+LOCK_FILE = "controller.lock"
+PROBE_BYTES = 65_536  # more than all that a controller writes at its start
 LEFT_OVER_S = 60.0  # seconds after which a file that is being written belongs to a process that died
 
 _FRESH = re.compile(r"\.[0-9a-f]{16}", re.ASCII)
@@ -111,6 +115,14 @@ class StateDirectory:
             refuse(error, f"cannot read {path}")
         return sorted(found)
 
+    def check(self) -> None:
+        """See that the directory is ours alone, and that a value could be written now. Raises StateError."""
+        prepare(self.path)
+        try:
+            write_fresh(self.path, bytes(PROBE_BYTES)).unlink()
+        except OSError as error:
+            refuse(error, f"cannot write the state directory {self.path}")
+
     def sweep(self) -> int:
         """Remove what processes that died left half written; how many files. It never fails: such a file is only
         untidy."""
@@ -150,3 +162,26 @@ def _folders(path: Path) -> list[Path]:
         return [Path(entry.path) for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
+
+
+class StateLock:
+    """One controller has a state directory, until it ends or this object is gone. Raises StateError where another
+    one has it."""
+
+    def __init__(self, state_dir: Path) -> None:
+        prepare(state_dir)
+        self._file = os.fdopen(open_private(state_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT), "r+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            if error.errno != errno.EWOULDBLOCK:
+                refuse(error, f"cannot lock {state_dir / LOCK_FILE}")
+            raise StateError(
+                StateRefusal.LOCKED,
+                f"another controller has the state directory {state_dir}: end it, or choose another --state-dir",
+            ) from None
+
+    def release(self) -> None:
+        """Let another controller have it."""
+        self._file.close()

@@ -20,7 +20,9 @@ from steering.northbound.http.meter import HttpMeter
 from steering.northbound.http.parameters import parse_query
 from steering.northbound.http.problems import Problem, forbidden, not_found
 from steering.northbound.http.throttle import Throttle
+from steering.store.interface import StateError
 
+SILENCE = 60.0  # seconds without a refusal after which the next one is logged again
 SECURE_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class Application:
         self._throttle = throttle
         self._now = now
         self._meter = meter
+        self._silent_until = now()
         self._mapper, self._routes = _mapper(routes)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -62,6 +65,8 @@ class Application:
             response = self._respond(environ, trace)
         except Problem as problem:
             response = _problem_response(problem)
+        except StateError as error:
+            response = _problem_response(self._unkept(error))
         except Exception:
             # What broke is for the log; the client learns only that something did.
             log.exception("the northbound could not answer")
@@ -74,6 +79,18 @@ class Application:
         _audit(environ, trace, response.status_code)
         answered: Iterable[bytes] = response(environ, start_response)
         return answered
+
+    def _unkept(self, error: StateError) -> Problem:
+        """503 for a change that cannot be kept, and so is none. The log says why, once for as long as it lasts."""
+        self._meter.state_refused[error.refusal] += 1
+        if self._now() >= self._silent_until:
+            log.error("a change is refused since it cannot be kept: %s", error)
+        self._silent_until = self._now() + SILENCE
+        return Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"it cannot be kept, so nothing is changed: {error.refusal}; the controller's log says more",
+            (("Retry-After", "10"),),
+        )
 
     def _respond(self, environ: dict[str, Any], trace: _Trace) -> Response:
         requests.check_target(environ)

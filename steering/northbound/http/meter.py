@@ -2,13 +2,16 @@
 
 from collections import Counter
 
+from steering.store.interface import StateRefusal
+
 
 class HttpMeter:
-    """Answers of the northbound by status code, and the time they took."""
+    """Answers of the northbound by status code, and the time they took; changes that could not be kept, by reason."""
 
     def __init__(self) -> None:
         self.codes: Counter[int] = Counter()
         self.seconds = 0.0
+        self.state_refused: Counter[StateRefusal] = Counter()
 
     def observe(self, code: int, seconds: float) -> None:
         self.codes[code] += 1

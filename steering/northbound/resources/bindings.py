@@ -6,7 +6,6 @@ renewed. MCPs hear their bindings by their event streams, with the seconds that 
 ends them by itself. A device binds addresses that it is paired with (S-14) and nobody else's.
 """
 
-import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -32,8 +31,6 @@ CREATED = int(HTTPStatus.CREATED)
 MOST_OF_DEVICE, MOST_AT_MCP = 16, 256
 DYNAMIC = range(49_152, 65_536)  # whence a port comes that nobody asked for (RFC 6335)
 ID_BYTES = 8
-
-log = logging.getLogger(__name__)
 
 
 class Bindings:
@@ -175,9 +172,8 @@ class Bindings:
         ids = [one.id for one in over]
         try:
             self._kept.drop(ids)
-        except StateError as error:
+        except StateError:
             # They are over all the same: the next controller finds that out by itself.
-            log.warning("the end of bindings is not kept: %s", error)
             self._kept.forget(ids)
         for one in over:
             self._tell(one, "expired" if one.until <= now else "lost")

@@ -26,6 +26,7 @@ from steering.model.session import Refusal, SessionState
 from steering.northbound.http.events import EventHub
 from steering.northbound.http.meter import HttpMeter
 from steering.northbound.schema.view import Json, View
+from steering.store.interface import StateRefusal
 
 TIMEOUT = "timeout"
 
@@ -142,6 +143,8 @@ class Collector:
         return family
 
     def _of_http(self) -> Iterator[Metric]:
+        text, refused = "What could not be kept, by reason", self._http.state_refused.items()
+        yield _counter("state_refused", text, "reason", refused, tuple(StateRefusal))
         codes = {str(code): count for code, count in self._http.codes.items()}
         declared = tuple(map(str, HTTP_CODES))
         yield _counter("http_requests", "Northbound answers by status code", "code", codes.items(), declared)

@@ -12,6 +12,7 @@ from steering.model.network import PortRef
 from steering.openflow.link_discovery import Discovery, Rejection
 from steering.runtime.declared import KEPT, Declared, declare
 from steering.runtime.registrar import Registrar
+from steering.store.interface import StateError
 from steering.store.memory import MemoryStore
 from tests.process.running import LINKS, SITE
 from tests.support.sites import Driver
@@ -204,8 +205,8 @@ def test_a_damaged_list_is_no_empty_one(tmp_path, text):
     (tmp_path / "site.yaml").write_text(SITE + LINKS)
     store = MemoryStore()
     store.write(KEPT, text)
-    declared, (line,) = declare(str(tmp_path / "site.yaml"), store)
-    assert declared is None and "none of ours" in line
+    with pytest.raises(StateError, match="none of ours"):
+        declare(str(tmp_path / "site.yaml"), store)
 
 
 def test_a_kept_one_that_the_site_file_contradicts_stops_the_start_and_says_so(registering, tmp_path):

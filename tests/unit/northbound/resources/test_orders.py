@@ -14,7 +14,7 @@ from steering.model.policy import Policy, Pooling, Subscriber
 from steering.northbound.schema.representation import JsonView
 from steering.store.interface import StateError
 from steering.store.memory import MemoryStore
-from steering.store.orders import FILE, MOST_SUBSCRIBERS, SubscriberOrder
+from steering.store.orders import FILE, MOST_SUBSCRIBERS, KeptOrders, SubscriberOrder
 from tests.support.driven import Driven
 from tests.support.fixed_view import IMSI, LTE, TOKEN, WHO, north
 from tests.support.sites import Driver, nets
@@ -76,25 +76,27 @@ def test_subscribers_accesses_are_kept_by_pseudonym_and_written_some_at_a_time()
     path = f"/v1/subscribers/{WHO}/access"
     assert rest("PUT", path, {"allowed": ["wlan"], "preferred": ["wlan"], "sequence": 3}).status_code == 200
     assert rest.store.read(FILE) is None
-    rest.north.orders.save()
+    rest.north.save()
     text = rest.store.read(FILE)
     assert text is not None and IMSI not in text and WHO in text
     after = rest.again()
     assert after.control.given == [SubscriberAccess(IMSI, Pooling(frozenset({WLAN}), (WLAN,)))]
     assert after("PUT", path, {"sequence": 3}).status_code == 409
     assert after("PUT", path, {"sequence": 4}).status_code == 200
-    after.north.orders.save()
+    after.north.save()
     assert after.again().control.given == [SubscriberAccess(IMSI, None)]
 
 
 def test_no_more_subscribers_are_kept_than_the_bound() -> None:
     rest = Rest()
     rest("PUT", f"/v1/subscribers/{WHO}/access", {"sequence": 1})
+    rest.north.save()
+    kept = KeptOrders(rest.store)
     for number in range(MOST_SUBSCRIBERS):
-        rest.north.orders.subscriber(f"{number:016x}", SubscriberOrder((), (), 1))
-    rest.north.orders.save()
-    kept = json.loads(rest.store.read(FILE) or "")["subscribers"]
-    assert len(kept) == MOST_SUBSCRIBERS and WHO not in kept
+        kept.subscriber(f"{number:016x}", SubscriberOrder((), (), 1))
+    kept.save()
+    written = json.loads(rest.store.read(FILE) or "")["subscribers"]
+    assert len(written) == MOST_SUBSCRIBERS and WHO not in written
 
 
 @pytest.mark.row("D-1.u2")
