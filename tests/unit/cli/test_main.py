@@ -10,7 +10,7 @@ import pytest
 from steering import __version__
 from steering.cli import main as cli
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def steering(*words: str) -> subprocess.CompletedProcess[str]:
