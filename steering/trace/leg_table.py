@@ -80,10 +80,11 @@ class LegTable:
         known = self._by_syn.get((dst, src, syn))
         if known is not None and known not in asked:
             asked.append(known)
+        # A server that sends SYN cookies chooses another number for each SYN/ACK of one connection.
         fitting = [
             (((syn - (leg.syn_seq or 0)) % SEQ_SPACE), not leg.has_answer(segment.seq), at, leg)
             for at, leg in enumerate(asked)
-            if leg.takes_answer(segment.seq) or (leg.syn_seq == syn and not leg.over)
+            if not leg.answered or leg.has_answer(segment.seq) or (leg.syn_seq == syn and not leg.over)
         ]
         nearest = min(fitting, default=None)
         return nearest[3] if nearest and nearest[0] <= _FAST_OPEN else None

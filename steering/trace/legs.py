@@ -135,10 +135,6 @@ class Leg:
         """Whether a SYN/ACK of that number was captured."""
         return seq in self._answers
 
-    def takes_answer(self, seq: int) -> bool:
-        """Whether a SYN/ACK of that number is of this leg: known, or the initiator has not acknowledged another."""
-        return seq in self._answers or not self.answered or not self.sides[0].went_on
-
     def take(self, segment: Segment, side: int) -> WireRefusal | None:
         """Learn from a segment of this leg; the answer tells damage in its option list."""
         is_syn = segment.flags & (Flags.SYN | Flags.ACK) == Flags.SYN

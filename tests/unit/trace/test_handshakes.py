@@ -94,6 +94,8 @@ def test_stray_mptcp_options_do_not_make_plain_tcp_mptcp() -> None:
     stream.talk()
     got = only(stream.sent)
     assert (got.version, got.fallback, got.begun_before, got.initiator_token) == (None, False, False, None)
+    without_answer = only([stream.sent[0], *stream.sent[2:]])
+    assert (without_answer.version, without_answer.begun_before) == (None, False)
     assert only(stream.sent[3:]).begun_before  # where the handshake is missing, they are all that there is
 
 
@@ -184,6 +186,9 @@ def test_segments_whose_data_the_capture_cut_off_have_data(back: bool) -> None:
     cut = replace(bare, payload=b"", cut=100)
     assert only([*stream.sent[:-1], cut]).fallback
     assert not only([*stream.sent[:-1], replace(bare, payload=b"")]).fallback
+    infinite = replace(cut, options=mapped(0).encode(1))
+    assert only([*stream.sent[:-1], infinite]).fallback
+    assert not only([*stream.sent[:-1], replace(infinite, cut=0)]).fallback
 
 
 @pytest.mark.parametrize(

@@ -124,9 +124,14 @@ def test_copies_at_a_second_point_go_to_the_leg_whose_numbers_they_have() -> Non
     old = Stream(tags=(b"far", b"raf")).open().talk().close()
     new = _plain((1_500_000_000, 2_500_000_000))
     copies = [replace(segment, link_tag=b"far" if segment.sport != 80 else b"raf") for segment in new.sent]
-    mixed = [one for pair in zip(seen_at(new.sent, b"near"), copies, strict=True) for one in pair]
-    stripped, plain = connections_of(old.sent + mixed)
-    assert (stripped.version, stripped.fallback, plain.version) == (1, False, None)
+    near = seen_at(new.sent, b"near")
+    mixed = near[:2] + [one for pair in zip(near[2:], copies[2:], strict=True) for one in pair]
+    first, second = connections_of(old.sent + mixed)
+    assert (first.version, first.fallback, second.version) == (1, False, None)
+    assert [second] == connections_of(mixed)
+    reset = replace(new.say(RST_ACK, back=True), link_tag=b"raf")  # only the second point has it
+    first, second = connections_of([*old.sent, *mixed, reset])
+    assert first.subflows[0].reset is None and second.subflows[0].reset is not None
 
 
 def test_both_legs_of_a_relay_at_two_points_are_two_connections() -> None:

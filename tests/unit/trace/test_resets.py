@@ -1,5 +1,7 @@
 """Which RST and which MP_FASTCLOSE end a subflow: those that a host would believe."""
 
+from dataclasses import replace
+
 import pytest
 
 from steering.trace.connections import Connection
@@ -72,6 +74,13 @@ def test_before_the_syn_ack_a_reset_counts_if_it_acknowledges_the_syn(flags: int
     assert _reset(only(stream.sent)) == (PLAIN if flags & Flags.ACK else None)
 
 
+def test_an_acknowledgement_number_without_its_flag_acknowledges_nothing() -> None:
+    stream = Stream()
+    stream.say(Flags.SYN)
+    reset = stream.say(RST_ACK, back=True, seq=0)
+    assert _reset(only([stream.sent[0], replace(reset, flags=Flags.RST)])) is None
+
+
 @pytest.mark.parametrize("ack", [1000, 0, 1002, 7_000_000])
 def test_before_the_syn_ack_a_reset_that_acknowledges_something_else_is_not_believed(ack: int) -> None:
     stream = Stream()
@@ -83,7 +92,10 @@ def test_before_the_syn_ack_a_reset_that_acknowledges_something_else_is_not_beli
 @pytest.mark.parametrize("flags", [Flags.RST, RST_ACK])
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("copies", [1, 2])
-def test_a_join_that_lives_on_after_a_reset_is_not_reset(flags: int, again: bool, copies: int) -> None:
+@pytest.mark.parametrize("data", [False, True])
+def test_a_join_that_lives_on_after_a_reset_is_not_reset(
+    flags: int, again: bool, copies: int, data: bool
+) -> None:
     first = Stream().open().talk()
     join = Stream(client=(UE2, 50000), isn=(70_000, 5_000_000))
     join.say(Flags.SYN, MpJoinSyn(3, TOKEN_B, NONCE_A))
@@ -92,7 +104,9 @@ def test_a_join_that_lives_on_after_a_reset_is_not_reset(flags: int, again: bool
         join.say(Flags.ACK, ACKED, seq=63_000)  # from before: it is this that the server answers with a RST
         join.say(flags, back=True, seq=5_000_001)
     join.following[0] = 70_000
-    join.join().talk()
+    join.join()
+    if data:
+        join.talk()
     (connection,) = connections_of((first.sent + join.sent) * copies)
     assert _reset(connection, 1) is None
 
