@@ -1,6 +1,7 @@
 """Small captures that were once read wrongly, and the right reading of each."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,25 @@ def test_a_capture_that_is_cut_off_is_told_to_programs(
     assert main(["decode", str(path), "--json"]) == 2
     out, err = capsys.readouterr()
     assert [connection["truncated"] for connection in json.loads(out)] == [True] and "cut off" in err
+
+
+def test_the_document_shows_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    document = (CASES.parents[2] / "docs" / "decode.rst").read_text()
+    for options in ([], ["--json"]):
+        main(["decode", str(CASES / "raw_reference.pcap"), *options])
+        printed = capsys.readouterr().out
+        assert "".join(f"    {line}\n" for line in printed.splitlines()) in document
+    (connection,) = _decode("raw_reference", capsys)
+    subflow = _only("raw_reference", capsys)[1][0]
+    told = set(re.findall(r"``(\w+)``", document.split("For programs\n")[1]))
+    addresses = {"src", "sport", "dst", "dport", "subflows"}
+    assert {*connection, *subflow} - addresses <= told
+
+
+def test_the_help_explains_what_is_listed_and_the_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["decode", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0
+    for part in ("fell back to plain TCP", "gzip, bzip2 or xz", "The status is 0, or 2", '"truncated" true'):
+        assert part in words
