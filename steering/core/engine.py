@@ -25,6 +25,7 @@ from steering.core.restart.kept_sessions import KeptSessions
 from steering.core.restart.readback import Recovery
 from steering.core.selection.chooser import Chooser
 from steering.core.sessions.host_mobility import HostMobility
+from steering.core.sessions.leg_errors import LegErrors
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
@@ -66,6 +67,7 @@ class Engine:
         self.pinning = Pinning(
             self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph
         )
+        self.leg_errors = LegErrors(self.pinning.table)
         self.mobility = HostMobility(self.pinning.table, self.neighbours)
         self.authorising = self.pinning.authorising
         self.natural = Natural(
@@ -132,6 +134,7 @@ class Engine:
             inputs.RouterSolicited: self._router_solicited,
             inputs.HostMissed: self._missed,
             inputs.TtlExpired: self._ttl_expired,
+            inputs.IcmpErrorSeen: self._icmp_error,
             inputs.SwitchUp: self._switch_up,
             inputs.SwitchDown: self._switch_down,
             inputs.PortStatus: self._port_status,
@@ -208,6 +211,10 @@ class Engine:
 
     def _router_solicited(self, seen: inputs.RouterSolicited, now: float) -> list[Output]:
         return advertisement(self.map, PortRef(seen.dpid, seen.port))
+
+    def _icmp_error(self, seen: inputs.IcmpErrorSeen, now: float) -> list[Output]:
+        attachment = self.map.at.get((seen.dpid, seen.port))
+        return [] if attachment is None else self.leg_errors.seen(attachment, seen)
 
     def _ttl_expired(self, seen: inputs.TtlExpired, now: float) -> list[Output]:
         return ttl_expired(self.map, seen)

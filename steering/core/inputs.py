@@ -11,6 +11,7 @@ from steering.model.policy import Policy, Pooling
 from steering.model.reservation import ReservationRequest
 from steering.model.session import Entry
 from steering.wire.handshake import Handshake
+from steering.wire.icmp import QuotedFlow
 
 
 class SwitchUp(NamedTuple):
@@ -135,6 +136,15 @@ class HostMissed(NamedTuple):
     dpid: int
     waypoint: int
     address: bytes
+    frame: bytes
+
+
+class IcmpErrorSeen(NamedTuple):
+    """A copy of an ICMP error; the switch has forwarded it already. `flow` is that of the packet it is about."""
+
+    dpid: int
+    port: int
+    flow: QuotedFlow
     frame: bytes
 
 
@@ -311,6 +321,7 @@ Input = (
     | RouterSolicited
     | HostMissed
     | TtlExpired
+    | IcmpErrorSeen
     | PolicyReplaced
     | McpsReplaced
     | McpAdmin

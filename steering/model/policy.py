@@ -271,6 +271,7 @@ class Meters:
     neighbour: int = 500
     host_miss: int = 200
     ttl_expired: int = 50
+    icmp_error: int = 50
     lldp: int = 500
     watch: int = 4_000  # segments of session entries that are watched (keys, third ACKs, aborts)
 

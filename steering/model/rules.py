@@ -39,22 +39,32 @@ class PacketClass(IntEnum):
     SYN_ACK = 6
     FIN = 7
     WATCHED = 8  # by a session entry: its cookie says so by its kind
+    ICMP_ERROR = 9
 
 
 class Meter(IntEnum):
-    """Meters of the copies and punts. SYNs and neighbours have one a port, base plus port number: what one
-    access sends must not silence another, nor hide that an MCP is alive."""
+    """Meters of the copies and punts. Most have one a port (`port_meter`): what one access sends must not silence
+    another, nor hide that an MCP is alive. Open vSwitch takes numbers up to 0x4_0000."""
 
     LLDP = 1
-    HOST_MISS = 3
-    TTL_EXPIRED = 4
     SYN_ACK = 5
     FIN = 6
     WATCH = 7
     RESERVED_BASE = 0x1000  # two for each reservation: keeps it to its rate where it comes in
+    HOST_MISS_BASE = 0x4000  # by the port where the host would be
+    TTL_EXPIRED_BASE = 0x8000
+    ICMP_ERROR_BASE = 0xC000
     SYN_BASE = 0x1_0000
     NEIGHBOUR_BASE = 0x2_0000
     LINK_BASE = 0x3_0000  # plus port: what is not reserved shares the rest of the link
+
+
+_PORTS = 0x4000  # that have a number of their own below SYN_BASE
+
+
+def port_meter(base: Meter, port: int) -> int:
+    """The number of a port's own meter. Where there is room for few, all ports beyond share the last."""
+    return base + (port if base >= Meter.SYN_BASE else min(port, _PORTS - 1))
 
 
 OLD_PATH_PRIORITY = 1_950  # in LABEL, of what leads a live flow by the path it had (core.oldpaths)

@@ -9,6 +9,7 @@ from steering.core.counters import Counters
 from steering.core.inputs import (
     FinSeen,
     HostMissed,
+    IcmpErrorSeen,
     Input,
     NeighbourSeen,
     RouterSolicited,
@@ -23,6 +24,7 @@ from steering.openflow.packetin import PacketIn
 from steering.wire.errors import WireError
 from steering.wire.errors import WireRefusal as WireRefusal
 from steering.wire.handshake import read_handshake
+from steering.wire.icmp import quoted_flow
 from steering.wire.neighbour import NeighbourKind, read_neighbour
 
 _new = tuple.__new__  # of a NamedTuple, without its own constructor's call
@@ -84,6 +86,10 @@ def _ttl_expired(dpid: int, packet: PacketIn) -> Input | None:
     return TtlExpired(dpid, packet.in_port, packet.frame)
 
 
+def _icmp_error(dpid: int, packet: PacketIn) -> Input | None:
+    return IcmpErrorSeen(dpid, packet.in_port, quoted_flow(packet.frame), packet.frame)
+
+
 def _watched(dpid: int, packet: PacketIn) -> Input | None:
     return WatchedSeen(dpid, packet.in_port, read_handshake(packet.frame), packet.frame)
 
@@ -93,6 +99,7 @@ _READERS: dict[PacketClass, Callable[[int, PacketIn], Input | None]] = {
     PacketClass.HOST_MISS: _host_miss,
     PacketClass.TTL_EXPIRED: _ttl_expired,
     PacketClass.WATCHED: _watched,
+    PacketClass.ICMP_ERROR: _icmp_error,
 }
 
 

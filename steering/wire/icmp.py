@@ -1,10 +1,12 @@
-"""ICMP time exceeded, as the virtual gateway answers a packet whose TTL ran out (RFC 792, 1812, 4443).
+"""ICMP errors: whose packet one is about, and time exceeded, as the virtual gateway answers a packet whose TTL ran
+out (RFC 792, 1812, 4443).
 
 What may not be answered is decided here too, because an error message that answers the wrong packet is an
 amplifier: ICMP errors, later fragments, packets to groups, packets whose source is not one host.
 """
 
 from struct import Struct
+from typing import NamedTuple
 
 from .checksum import internet_checksum, pseudo_header_v6
 from .errors import WireError, WireRefusal
@@ -20,6 +22,97 @@ _TTL = 64
 _INTERNETWORK_CONTROL = 0xC0  # precedence of an ICMP error, RFC 1812 4.3.2.5
 _QUOTE_V4 = 576 - 28  # RFC 1812 4.3.2.3: the whole error stays within 576 bytes
 _QUOTE_V6 = 1280 - 48  # RFC 4443 2.4(c): within the minimum IPv6 MTU
+
+
+_UNREACHABLE, _TIME_EXCEEDED, _PARAMETER_PROBLEM = 3, 11, 12
+_QUOTING_V4 = frozenset((_UNREACHABLE, _TIME_EXCEEDED, _PARAMETER_PROBLEM))
+_QUOTING_V6 = frozenset(
+    (1, 2, 3, 4)
+)  # RFC 4443 3: unreachable, packet too big, time exceeded, parameter problem
+_TCP = 6
+
+
+class QuotedFlow(NamedTuple):
+    """The TCP flow of the packet that an ICMP error is about, as that packet was sent. Addresses of 4 or 16 bytes."""
+
+    src: bytes
+    dst: bytes
+    sport: int
+    dport: int
+
+
+def quoted_flow(frame: bytes) -> QuotedFlow:
+    """The flow of the TCP segment that an ICMP error quotes (RFC 792; RFC 4443 2.4).
+
+    `frame` is untagged Ethernet with IPv4 or IPv6, perhaps cut. Raises WireError: truncated, not-ip, bad-ihl, fragment
+    for an error in fragments or about a later fragment, not-tcp for what is no such error or quotes no TCP, bad-value for
+    one that goes to somebody else than the sender of what it quotes.
+    """
+    ip = _ETHERNET_LENGTH
+    if len(frame) < ip + 20:
+        raise WireError(WireRefusal.TRUNCATED)
+    ethertype = frame[12] << 8 | frame[13]
+    if ethertype == ETH_IPV4:
+        at, protocol = _transport_v4(frame, ip)
+        if protocol != _ICMP or at + 8 > len(frame) or frame[at] not in _QUOTING_V4:
+            raise WireError(WireRefusal.NOT_TCP)
+        inner = at + 8
+        at, protocol = _transport_v4(frame, inner)
+        addresses = frame[inner + 12 : inner + 16], frame[inner + 16 : inner + 20]
+    elif ethertype == ETH_IPV6:
+        at, protocol = _transport_v6(frame, ip)
+        if protocol != _ICMPV6 or at + 8 > len(frame) or frame[at] not in _QUOTING_V6:
+            raise WireError(WireRefusal.NOT_TCP)
+        inner = at + 8
+        at, protocol = _transport_v6(frame, inner)
+        addresses = frame[inner + 8 : inner + 24], frame[inner + 24 : inner + 40]
+    else:
+        raise WireError(WireRefusal.NOT_IP)
+    if protocol != _TCP:
+        raise WireError(WireRefusal.NOT_TCP)
+    to = frame[ip + 16 : ip + 20] if ethertype == ETH_IPV4 else frame[ip + 24 : ip + 40]
+    if to != addresses[0]:  # an error goes to whoever sent what it is about
+        raise WireError(WireRefusal.BAD_VALUE)
+    if at + 4 > len(frame):
+        raise WireError(WireRefusal.TRUNCATED)
+    return QuotedFlow(*addresses, frame[at] << 8 | frame[at + 1], frame[at + 2] << 8 | frame[at + 3])
+
+
+def _transport_v4(frame: bytes, ip: int) -> tuple[int, int]:
+    """Where the transport of an IPv4 packet begins, and its protocol."""
+    if ip + 20 > len(frame):
+        raise WireError(WireRefusal.TRUNCATED)
+    if frame[ip] >> 4 != 4:
+        raise WireError(WireRefusal.BAD_IP_VERSION)
+    header = (frame[ip] & 0x0F) * 4
+    if header < 20:
+        raise WireError(WireRefusal.BAD_IHL)
+    if (frame[ip + 6] << 8 | frame[ip + 7]) & 0x1FFF:
+        raise WireError(WireRefusal.FRAGMENT)
+    return ip + header, frame[ip + 9]
+
+
+def _transport_v6(frame: bytes, ip: int) -> tuple[int, int]:
+    """The same of an IPv6 packet, behind its extension headers."""
+    if ip + 40 > len(frame):
+        raise WireError(WireRefusal.TRUNCATED)
+    if frame[ip] >> 4 != 6:
+        raise WireError(WireRefusal.BAD_IP_VERSION)
+    at, following = ip + 40, frame[ip + 6]
+    for _ in range(MAX_EXTENSION_HEADERS + 1):
+        if following not in _EXTENSIONS and following != _FRAGMENT:
+            return at, following
+        if at + 8 > len(frame):
+            raise WireError(WireRefusal.TRUNCATED)
+        if following == _FRAGMENT:
+            if (frame[at + 2] << 8 | frame[at + 3]) & 0xFFF8:
+                raise WireError(WireRefusal.FRAGMENT)
+            size = 8
+        else:
+            size = frame[at + 1] * 8 + 8
+        following = frame[at]
+        at += size
+    raise WireError(WireRefusal.TOO_MANY_HEADERS)
 
 
 def time_exceeded(frame: bytes, gateway_ip: bytes, gateway_mac: bytes) -> bytes | None:

@@ -187,7 +187,11 @@ def pipeline() -> list:
         made(Table.LABEL, 1, OutputAction(IN_PORT), eth_dst=label_mac(8)),
         made(Table.LABEL, 1, goto=Table.HOST, write=(6, WAYPOINT_MASK), eth_dst=label_mac(6)),
         made(
-            Table.HOST, 1, ToController(Meter.HOST_MISS, 0xFFFF), metadata=(6, WAYPOINT_MASK), cookie=missed
+            Table.HOST,
+            1,
+            ToController(Meter.HOST_MISS_BASE, 0xFFFF),
+            metadata=(6, WAYPOINT_MASK),
+            cookie=missed,
         ),
     ]
     for family, eth_type in ((4, 0x0800), (6, 0x86DD)):

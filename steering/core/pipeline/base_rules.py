@@ -36,7 +36,7 @@ from steering.model.network import (
     PortRole,
 )
 from steering.model.policy import Meters, Policy, leaves_alone
-from steering.model.rules import Meter, MeterBand, Rule
+from steering.model.rules import Meter, MeterBand, Rule, port_meter
 from steering.model.source import Prefix
 
 NONE: Rules = {}
@@ -214,20 +214,21 @@ class Natural(Part):
         limits: Meters = self._meters
         rates = {
             Meter.LLDP: limits.lldp,
-            Meter.HOST_MISS: limits.host_miss,
-            Meter.TTL_EXPIRED: limits.ttl_expired,
             Meter.WATCH: limits.watch,
         }
         bands = [MeterBand(m, r, r) for m, r in ((Meter.SYN_ACK, limits.syn_ack), (Meter.FIN, limits.fin))]
         bands += [MeterBand(meter, rate, max(10, rate // 10)) for meter, rate in rates.items()]
         for attachment in self._map.at_switch.get(dpid, ()):
             port = attachment.waypoint.port
-            rate = limits.neighbour
-            bands.append(MeterBand(Meter.NEIGHBOUR_BASE + port.port, rate, max(10, rate // 10)))
+            own = {
+                Meter.NEIGHBOUR_BASE: limits.neighbour,
+                Meter.HOST_MISS_BASE: limits.host_miss,
+                Meter.TTL_EXPIRED_BASE: limits.ttl_expired,
+            }
             if not attachment.role.is_mcp:
-                rate = limits.syn_per_port
-                bands.append(MeterBand(Meter.SYN_BASE + port.port, rate, max(10, rate // 10)))
-        return tuple(bands)
+                own |= {Meter.SYN_BASE: limits.syn_per_port, Meter.ICMP_ERROR_BASE: limits.icmp_error}
+            bands += [MeterBand(port_meter(b, port.port), r, max(10, r // 10)) for b, r in own.items()]
+        return tuple(dict.fromkeys(bands))
 
     def _all_meters(self) -> dict[int, set[MeterBand]]:
         return {dpid: set(self.meters(dpid)) for dpid in self._map.switches}

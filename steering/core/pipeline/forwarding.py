@@ -26,6 +26,7 @@ from steering.model.rules import (
     UnwildcardFlow,
     host_cookie,
     label_mac,
+    port_meter,
     static_cookie,
 )
 from steering.model.source import Prefix
@@ -157,7 +158,13 @@ def miss_rules(epoch: int, waypoints: Iterable[Waypoint]) -> Iterator[Rule]:
     cookie = static_cookie(epoch, PacketClass.HOST_MISS)
     for waypoint in waypoints:
         fields = match(metadata=(waypoint.id, WAYPOINT_MASK))
-        yield Rule(Table.HOST, 1, fields, (ToController(Meter.HOST_MISS, 0xFFFF),), cookie=cookie)
+        yield Rule(
+            Table.HOST,
+            1,
+            fields,
+            (ToController(port_meter(Meter.HOST_MISS_BASE, waypoint.port.port), 0xFFFF),),
+            cookie=cookie,
+        )
 
 
 def host_rule(epoch: int, waypoint: int, address: str, mac: str, port: int) -> Rule:

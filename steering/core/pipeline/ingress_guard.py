@@ -25,6 +25,7 @@ from steering.model.rules import (
     SetField,
     Table,
     ToController,
+    port_meter,
     static_cookie,
 )
 from steering.model.source import Prefix
@@ -33,6 +34,13 @@ ARP, IPV4, IPV6, LLDP = 0x0806, 0x0800, 0x86DD, 0x88CC
 ICMP, TCP, ICMPV6 = 1, 6, 58
 ECHO, ECHO_REPLY, ECHO_V6, ECHO_REPLY_V6 = 8, 0, 128, 129
 SOLICIT_ROUTER, SOLICIT, ADVERTISE = 133, 135, 136
+ICMP_ERRORS = (
+    3,
+    11,
+    12,
+)  # unreachable (with "fragmentation needed"), time exceeded, parameter problem: RFC 792
+ICMPV6_ERRORS = (1, 2, 3, 4)  # the same, and packet too big: RFC 4443
+ICMP_COPY = 1500  # bytes of an error that are copied: all of it, as the MCP gets it
 FIN = (0x001, 0x001)
 RST = (0x004, 0x004)
 FIRST_FRAGMENT = (1, 3)
@@ -42,6 +50,7 @@ LINK_LOCAL_GATEWAY = IPv6Address("fe80::1")
 LINK_LOCAL = IPv6Network("fe80::/10")
 
 # Priorities; a prefix length (at most 128) is added where prefixes may contain one another.
+ALLOW_ICMP = 30130  # as FINs, which are no ICMP
 ALLOW, ALLOW_FIN, ALLOW_RST, DENY, WALL, TINY, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = (
     30000, 30130, 30260, 30400, 30600, 34000, 35000, 40000, 40200, 50000, 60000,
 )  # fmt: skip
@@ -224,7 +233,7 @@ def _expired(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     for prefix in guarded.allowed:
         for ttl in (0, 1):
             fields = match(**from_prefix(prefix), in_port=guarded.port, eth_dst=VIRTUAL_MAC, nw_ttl=ttl)
-            copy = (ToController(Meter.TTL_EXPIRED),)
+            copy = (ToController(port_meter(Meter.TTL_EXPIRED_BASE, guarded.port)),)
             yield Rule(Table.GUARD, EXPIRED + prefix.prefixlen, fields, copy, cookie=cookie)
 
 
@@ -239,6 +248,21 @@ def _tiny(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
             in_port=guarded.port, eth_type=kind, ip_proto=TCP, ip_frag=FIRST_FRAGMENT, tcp_src=0, tcp_dst=0
         )
         yield Rule(Table.GUARD, TINY, fields, cookie=static_cookie(epoch))
+
+
+def _icmp_errors(epoch: int, guarded: GuardedPort, prefix: Prefix) -> Iterator[Rule]:
+    """ICMP errors go on as any packet, and a copy goes up: one about a leg that an MCP opened with a host's address
+    is the MCP's to know, and by its destination it would reach the host alone."""
+    cookie = static_cookie(epoch, PacketClass.ICMP_ERROR)
+    copy = (ToController(port_meter(Meter.ICMP_ERROR_BASE, guarded.port), ICMP_COPY),)
+    role = (guarded.role << ROLE_SHIFT, ROLE_MASK)
+    base = from_prefix(prefix) | {"in_port": guarded.port, "eth_dst": VIRTUAL_MAC}
+    base["ip_proto"], field, kinds = (
+        (ICMP, "icmpv4_type", ICMP_ERRORS) if prefix.version == 4 else (ICMPV6, "icmpv6_type", ICMPV6_ERRORS)
+    )
+    for kind in kinds:
+        fields = match(**base, **{field: kind})
+        yield Rule(Table.GUARD, ALLOW_ICMP + prefix.prefixlen, fields, copy, Table.SESSION, role, cookie)
 
 
 def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
@@ -258,6 +282,8 @@ def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
         fields |= {"ip_proto": TCP, "tcp_flags": FIN}
         copy = (ToController(Meter.FIN),)
         yield Rule(Table.GUARD, ALLOW_FIN + length, match(**fields), copy, Table.SESSION, role, copied)
+        if not guarded.role.is_mcp:
+            yield from _icmp_errors(epoch, guarded, prefix)
         if guarded.role.is_mcp:
             # An MCP's own reset ends what it served; anybody else's may be forged and is not looked at.
             fields["tcp_flags"] = RST

@@ -99,6 +99,7 @@ class MetersFile(Strict):
     neighbour: Rate = _METERS.neighbour
     host_miss: Rate = _METERS.host_miss
     ttl_expired: Rate = _METERS.ttl_expired
+    icmp_error: Rate = _METERS.icmp_error
     lldp: Rate = _METERS.lldp
     watch: Rate = _METERS.watch
 

@@ -107,7 +107,8 @@ def test_the_next_session_lands_on_the_one_that_came_and_the_one_that_lives_stay
 def test_the_port_of_one_that_came_is_guarded_and_metered(lab):
     outputs = replaced(lab, *lab.site.mcps, NEW)
     synced = {(o.dpid, band.meter) for o in outputs if isinstance(o, SyncRules) for band in o.meters}
-    assert synced == {(4, Meter.NEIGHBOUR_BASE + 9)}
+    own = (Meter.NEIGHBOUR_BASE, Meter.HOST_MISS_BASE, Meter.TTL_EXPIRED_BASE)
+    assert synced == {(4, base + 9) for base in own}
     answers(lab)
     # From its port it may speak as itself, not as the other MCP.
     ours = tcp("10.8.2.2", 1, SERVER, 5201, ACK, eth_src=NEW_MAC, eth_dst=VIRTUAL_MAC)

@@ -68,7 +68,7 @@ BOUNDS = [
     ("quotas", "sessions_per_mcp", 1, 1_000_000, 0, 1_000_001),
     ("quotas", "subflows_per_session", 1, 4, 0, 65),  # `limits` says 4
     *(("meters", key, 1, 1_000_000, 0, 1_000_001) for key in (
-        "syn_per_port", "syn_ack", "fin", "neighbour", "host_miss", "ttl_expired", "lldp", "watch")),
+        "syn_per_port", "syn_ack", "fin", "neighbour", "host_miss", "ttl_expired", "icmp_error", "lldp", "watch")),
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from steering.wire.checksum import internet_checksum, pseudo_header_v6
 from steering.wire.errors import WireError, WireRefusal
-from steering.wire.icmp import time_exceeded
+from steering.wire.icmp import QuotedFlow, quoted_flow, time_exceeded
 
 MAC = bytes.fromhex("025347000001")
 HOST = bytes.fromhex("0a0000000007")
@@ -155,3 +155,66 @@ def test_it_ends_and_raises_only_its_own_error(seed: bytes, edits: list[tuple[in
         except WireError:
             continue
         assert answer is None or len(answer) <= 14 + 1280
+
+
+def segment_v4(src: bytes = V4_HOST, dst: bytes = V4_FAR, protocol: int = 6, fragment: int = 0) -> bytes:
+    """The first bytes of a TCP segment, as an error quotes them: IP header and 8 bytes."""
+    return ipv4(bytes((0x9C, 0x40, 0x14, 0x51, 0, 0, 0, 7)), protocol, src, dst, fragment)[14:]
+
+
+def error_v4(quoted: bytes, kind: int = 3, to: bytes = V4_HOST) -> bytes:
+    return ipv4(bytes((kind, 4, 0, 0, 0, 0, 5, 20)) + quoted, 1, V4, to)
+
+
+def error_v6(quoted: bytes, kind: int = 2, to: bytes = V6_HOST) -> bytes:
+    return ipv6(bytes((kind, 0, 0, 0, 0, 0, 5, 20)) + quoted, 58, V6, to)
+
+
+@pytest.mark.parametrize("kind", [3, 11, 12])
+def test_an_ipv4_error_tells_the_flow_that_it_is_about(kind: int) -> None:
+    assert quoted_flow(error_v4(segment_v4(), kind)) == QuotedFlow(V4_HOST, V4_FAR, 40000, 5201)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4])
+@pytest.mark.parametrize("extensions", [b"", bytes((6, 0)) + bytes(6)])
+def test_an_ipv6_error_tells_the_flow_that_it_is_about(kind: int, extensions: bytes) -> None:
+    ports = bytes((0x9C, 0x40, 0x14, 0x51, 0, 0, 0, 7))
+    quoted = ipv6(extensions + ports, 60 if extensions else 6)[14:]
+    assert quoted_flow(error_v6(quoted, kind)) == QuotedFlow(V6_HOST, V6_FAR, 40000, 5201)
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (error_v4(segment_v4(), kind=8), WireRefusal.NOT_TCP),
+        (error_v4(segment_v4(), kind=5), WireRefusal.NOT_TCP),
+        (error_v4(segment_v4(protocol=17)), WireRefusal.NOT_TCP),
+        (error_v4(segment_v4(fragment=1)), WireRefusal.FRAGMENT),
+        (error_v4(segment_v4(src=V4_FAR)), WireRefusal.BAD_VALUE),
+        (error_v4(segment_v4()[:22]), WireRefusal.TRUNCATED),
+        (error_v4(b""), WireRefusal.TRUNCATED),
+        (error_v4(b"\x65" + bytes(40)), WireRefusal.BAD_IP_VERSION),
+        (error_v4(b"\x41" + bytes(40)), WireRefusal.BAD_IHL),
+        (ipv4(segment_v4(), 6), WireRefusal.NOT_TCP),
+        (error_v6(bytes(50)), WireRefusal.BAD_IP_VERSION),
+        (error_v6(ipv6(bytes(8), 6)[14:], kind=128), WireRefusal.NOT_TCP),
+        (error_v6(ipv6(bytes(8) * 20, 17)[14:]), WireRefusal.NOT_TCP),
+        (error_v6(ipv6((bytes((60, 0)) + bytes(6)) * 20, 60)[14:]), WireRefusal.TOO_MANY_HEADERS),
+        (MAC + HOST + b"\x08\x06" + bytes(40), WireRefusal.NOT_IP),
+        (MAC, WireRefusal.TRUNCATED),
+    ],
+)
+def test_what_is_no_error_about_a_segment_is_refused_by_name(frame: bytes, reason: WireRefusal) -> None:
+    with pytest.raises(WireError) as refused:
+        quoted_flow(frame)
+    assert refused.value.reason is reason
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"\x08\x00", b"\x86\xdd"]), st.integers(0, 120))
+def test_quoted_flow_ends_and_raises_only_its_own_error(data: bytes, kind: bytes, cut: int) -> None:
+    good = error_v4(segment_v4()) if kind == b"\x08\x00" else error_v6(ipv6(bytes(8), 6)[14:])
+    for frame in (MAC + HOST + kind + data, good[:cut], good[:cut] + data):
+        try:
+            quoted_flow(frame)
+        except WireError as refused:
+            assert refused.reason in WireRefusal
