@@ -17,7 +17,7 @@ from steering.cli import compression
 from steering.cli.capture import read_capture
 from steering.cli.main import main
 from steering.trace.frames import read_frame
-from tests.golden.captures import CAPTURES, datagram_of, frames_of, path_of
+from tests.support.golden_captures import CAPTURES, datagram_of, frames_of, path_of
 from tests.support.link_layers import NAMES, dressed
 
 PCAP = path_of("v1_join").read_bytes()

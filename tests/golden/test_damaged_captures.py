@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from steering.cli.capture import CaptureError, read_capture
 from steering.cli.main import main
-from tests.golden.captures import frames_of, path_of
+from tests.support.golden_captures import frames_of, path_of
 
 PCAP = path_of("v1_join").read_bytes()
 

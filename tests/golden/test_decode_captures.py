@@ -11,7 +11,15 @@ from dpkt import pcapng
 
 from steering.cli.main import main
 from steering.trace.links import LinkType
-from tests.golden.captures import CAPTURES, Expected, Join, datagram_of, ethernet_of, frames_of, path_of
+from tests.support.golden_captures import (
+    CAPTURES,
+    Expected,
+    Join,
+    datagram_of,
+    ethernet_of,
+    frames_of,
+    path_of,
+)
 
 REVERSE = "v1_server_initiated_reverse_join"
 

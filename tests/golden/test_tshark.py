@@ -21,7 +21,7 @@ from steering.wire.mptcp import (
     RemoveAddr,
 )
 from steering.wire.options import MPTCP, walk_options
-from tests.golden.captures import CAPTURES, frames_of, path_of
+from tests.support.golden_captures import CAPTURES, frames_of, path_of
 
 PREFIX = "tcp.options.mptcp."
 FIELDS = {

@@ -35,7 +35,7 @@ from steering.openflow.templates import entry_add, release
 from tests.integration.ovs import Switch, switch
 from tests.support.fakes.flowtable import FakeFlowTable
 from tests.support.fakes.packet import packet_of
-from tests.unit.openflow.forms import ROLE, made
+from tests.support.openflow_forms import ROLE, made
 
 HOST = "0a:00:00:00:00:99"
 OWN = {4: "10.0.0.9", 6: "fd00::9"}

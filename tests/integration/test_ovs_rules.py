@@ -21,8 +21,8 @@ from steering.openflow.flowstats import parse
 from steering.openflow.templates import entry_add, entry_delete
 from tests.integration.ovs import Switch, switch
 from tests.support.fakes.ruleforms import RuleRefused, check
+from tests.support.openflow_forms import SOME_ENTRIES, WATCHED_ENTRIES, every_form, made
 from tests.support.sites import Driver
-from tests.unit.openflow.forms import SOME_ENTRIES, WATCHED_ENTRIES, every_form, made
 
 SESSIONS = OWNER << 56 | CookieKind.SESSION << 52
 COUNT = 100_000

@@ -21,7 +21,7 @@ from steering.model.rules import Table
 from steering.model.session import Entry, pack_cookie
 from steering.openflow.templates import entry_add
 from tests.integration.ovs import Switch, run, switch
-from tests.process.running import free_port
+from tests.support.controller_process import free_port
 
 SESSIONS, SECONDS, TRIES = 100_000, 2.0, 4
 SITE = """

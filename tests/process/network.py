@@ -8,7 +8,7 @@ from typing import Self
 from steering.model.rules import OWNER, CookieKind, PacketClass
 from steering.wire.craft import tcp_frame
 from steering.wire.crypto import token
-from tests.process.running import LINKS, SITE, Running
+from tests.support.controller_process import LINKS, SITE, Running
 from tests.support.fakes.rawswitch import (
     FLOW_MOD,
     PACKET_OUT,

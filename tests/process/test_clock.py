@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.process.rest_calls import ask, within
-from tests.process.running import Running
+from tests.support.controller_process import Running
+from tests.support.rest_calls import ask, within
 
 POLICY = """\
 policy: 1

@@ -9,8 +9,8 @@ from steering.cli.main import main
 from steering.relay.kernel.uplinks import ruleset
 from steering.relay.model import Upstream
 from tests.process.network import Network
-from tests.process.rest_calls import certificates
-from tests.process.running import LINKS, SITE
+from tests.support.controller_process import LINKS, SITE
+from tests.support.rest_calls import certificates
 
 CPE = ("relay", "--role", "upstream", "--inside", "lan0", "--uplink", "lo", "--nft")
 

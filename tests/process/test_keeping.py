@@ -18,9 +18,9 @@ from tests.process.network import (
     TOKEN,
     Network,
 )
-from tests.process.rest_calls import ask, within
-from tests.process.running import SITE
+from tests.support.controller_process import SITE
 from tests.support.fakes.rawswitch import MULTIPART_REQUEST
+from tests.support.rest_calls import ask, within
 
 CAPACITIES = """\
 links:

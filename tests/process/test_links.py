@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from steering.model.rules import OWNER, CookieKind, PacketClass
-from tests.process.rest_calls import ask
-from tests.process.running import LINKS, SITE, Running
+from tests.support.controller_process import LINKS, SITE, Running
 from tests.support.fakes.rawswitch import ECHO_REQUEST, PACKET_OUT, RawSwitch, read_packet_out
+from tests.support.rest_calls import ask
 
 LLDP = OWNER << 56 | CookieKind.STATIC << 52 | PacketClass.LLDP
 LINK = ((1, 2), (3, 2))

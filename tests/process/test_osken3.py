@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.network import Network
-from tests.process.running import ROOT, Running, environment
+from tests.support.controller_process import ROOT, Running, environment
 from tests.support.fakes.rawswitch import RawSwitch
 
 pytestmark = pytest.mark.timeout(600)  # the first run installs a whole environment

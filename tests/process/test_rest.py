@@ -16,9 +16,9 @@ import pytest
 
 from steering.northbound.http.events import MAX_STREAMS
 from steering.runtime.protocol import REQUEST_TIME
-from tests.process.rest_calls import ask, certificates, steering, within
-from tests.process.running import LINKS, SITE, Running
+from tests.support.controller_process import LINKS, SITE, Running
 from tests.support.fakes.rawswitch import RawSwitch
+from tests.support.rest_calls import ask, certificates, steering, within
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from steering.model.rules import OWNER, CookieKind, PacketClass
 from steering.wire.craft import tcp_frame
 from tests.process.network import LTE_HOST, SERVER, SYN, Network
-from tests.process.running import Running
+from tests.support.controller_process import Running
 from tests.support.fakes.rawswitch import ECHO_REPLY, ECHO_REQUEST, HELLO, RawSwitch, message
 
 ZERO_ELEMENT = bytes.fromhex("04000010000000130001000000000010")

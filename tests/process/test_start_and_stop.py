@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.running import LINKS, SITE, Running, refused
+from tests.support.controller_process import LINKS, SITE, Running, refused
 from tests.support.fakes.rawswitch import RawSwitch
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.running import Running, refused
+from tests.support.controller_process import Running, refused
 
 NESTED = "[" * 100_000 + "]" * 100_000
 

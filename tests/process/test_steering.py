@@ -6,7 +6,7 @@ from pathlib import Path
 from steering.model.rules import OWNER, CookieKind, PacketClass, Table
 from steering.model.session import unpack_cookie
 from tests.process.network import TOKEN, Network, is_session_entry
-from tests.process.running import LINKS, SITE, Running
+from tests.support.controller_process import LINKS, SITE, Running
 from tests.support.fakes.rawswitch import (
     BARRIER_REQUEST,
     FLOW_MOD,

@@ -9,9 +9,9 @@ from statistics import median
 import pytest
 
 from tests.process.flooding import Flood, flood_of, idle, waits
-from tests.process.rest_calls import within
-from tests.process.running import LINKS, SITE, Running
+from tests.support.controller_process import LINKS, SITE, Running
 from tests.support.fakes.rawswitch import ECHO_REPLY, ECHO_REQUEST, RawSwitch, message
+from tests.support.rest_calls import within
 
 OFF = ("--disable", "connection-budget")
 SECONDS = 1.0

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.rest_calls import certificates, within
-from tests.process.running import LINKS, SITE, Running, refused
+from tests.support.controller_process import LINKS, SITE, Running, refused
 from tests.support.fakes.rawswitch import ECHO_REPLY, ECHO_REQUEST, FLOW_MOD, PACKET_OUT, RawSwitch, message
+from tests.support.rest_calls import certificates, within
 
 MORE = "switch_certificates: {s2: two.example}\n"
 

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from steering.wire.craft import ethernet_frame, ip_datagram, tcp_segment
-from tests.golden.captures import CAPTURES, ethernet_of, frames_of
+from tests.support.golden_captures import CAPTURES, ethernet_of, frames_of
 
 
 def _captured() -> list[bytes]:

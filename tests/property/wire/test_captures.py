@@ -14,7 +14,7 @@ from steering.trace.resets import Reset
 from steering.wire.errors import WireError
 from steering.wire.mptcp import MpTcprst
 from steering.wire.segment import Segment
-from tests.golden.captures import CAPTURES, frames_of, path_of
+from tests.support.golden_captures import CAPTURES, frames_of, path_of
 from tests.support.streams import RST_ACK, TOKEN_A, Stream, connections_of, seen_at
 
 SEGMENTS = {name: [read_frame(frame, link) for link, frame in frames_of(name)] for name in CAPTURES}

@@ -13,8 +13,8 @@ from steering.wire.errors import WireError, WireRefusal
 from steering.wire.handshake import Handshake, Kind, read_handshake
 from steering.wire.options import walk_options
 from steering.wire.segment import Segment, read_segment
-from tests.golden.captures import CAPTURES, ethernet_of, frames_of
 from tests.property.wire.frames import FRAMES, OPTION_LISTS
+from tests.support.golden_captures import CAPTURES, ethernet_of, frames_of
 
 LINKS = st.sampled_from([int(link) for link in LinkType])
 

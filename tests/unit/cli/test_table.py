@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from steering.cli.table import table
-from tests.lab.running import ROOT
+from tests.support.controller_process import ROOT
 
 
 def test_columns_are_as_wide_as_their_widest_cell_and_numbers_stand_right() -> None:

@@ -22,7 +22,7 @@ from steering.model.rules import (
 from steering.openflow import encode
 from steering.openflow.actions import UNWILDCARD_FLOW
 from steering.openflow.errors import EncodeError
-from tests.unit.openflow.forms import every_form, made
+from tests.support.openflow_forms import every_form, made
 
 OVS_ONLY = {
     "nw_ttl",

@@ -33,7 +33,7 @@ from tests.support.fakes.packet import (
     tcp,
 )
 from tests.support.fakes.ruleforms import RuleRefused
-from tests.unit.openflow.forms import ROLE, SOME_ENTRIES, V4, V6, every_form, made
+from tests.support.openflow_forms import ROLE, SOME_ENTRIES, V4, V6, every_form, made
 
 HOST = "0a:00:00:00:00:99"
 SYN = tcp("10.1.0.2", 40000, "10.9.0.2", 443, eth_src=HOST, eth_dst=VIRTUAL_MAC)

@@ -25,7 +25,7 @@ from steering.model.session_rule import session_rule
 from steering.openflow.encode import flow_mod
 from steering.openflow.errors import Malformed, MalformedMessage
 from steering.openflow.flowstats import parse
-from tests.unit.openflow.forms import ENTRIES, REAL, SOME_ENTRIES, every_form, made
+from tests.support.openflow_forms import ENTRIES, REAL, SOME_ENTRIES, every_form, made
 
 
 def stats(rule: Rule, packets: int = 0) -> bytes:

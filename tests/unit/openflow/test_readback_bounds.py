@@ -12,7 +12,7 @@ from steering.openflow import readback
 from steering.openflow.flowstats import parse, pieces
 from steering.openflow.readback import PART_TIMEOUT, READ_TIMEOUT, Readback
 from steering.openflow.reader import Disconnect
-from tests.unit.openflow.forms import REAL
+from tests.support.openflow_forms import REAL
 
 
 class Line:

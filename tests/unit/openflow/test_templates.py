@@ -13,7 +13,7 @@ from steering.model.rules import ROLE_MASK, Table, label_mac
 from steering.model.session_rule import session_rule
 from steering.openflow.encode import flow_mod
 from steering.openflow.templates import entry_add, entry_delete, release
-from tests.unit.openflow.forms import ENTRIES, SOME_ENTRIES
+from tests.support.openflow_forms import ENTRIES, SOME_ENTRIES
 
 
 @given(ENTRIES)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from steering.policy import load_policy, load_site
 from steering.runtime.operator import FileWatch, _read
-from tests.process.running import LINKS, SITE
+from tests.support.controller_process import LINKS, SITE
 
 
 def test_findings_are_those_of_the_check_with_file_and_line(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from steering.runtime.declared import KEPT, Declared, declare
 from steering.runtime.registrar import Registrar
 from steering.store.interface import StateError
 from steering.store.memory import MemoryStore
-from tests.process.running import LINKS, SITE
+from tests.support.controller_process import LINKS, SITE
 from tests.support.sites import Driver
 
 FRESH = """\

@@ -1,4 +1,4 @@
-"""Rules of every form that the core uses, and entries, for the tests of this folder and the integration."""
+"""Rules of every form that the core uses, and entries, for the tests of `openflow` and those against a real Open vSwitch."""
 
 from ipaddress import ip_address
 from typing import Any

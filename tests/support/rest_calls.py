@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.process.running import ROOT, Running, environment
+from tests.support.controller_process import ROOT, Running, environment
 
 
 def steering(running: Running, *words: str) -> subprocess.CompletedProcess[str]:

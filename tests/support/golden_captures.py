@@ -9,7 +9,7 @@ from pathlib import Path
 from steering.cli.capture import read_capture
 from steering.trace.links import LinkType
 
-PCAPS = Path(__file__).resolve().parent / "pcaps"
+PCAPS = Path(__file__).resolve().parents[1] / "golden" / "pcaps"
 
 
 @dataclass(frozen=True)
