@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from steering.core import inputs
-from steering.core.admission.syn_flood import Floods
 from steering.core.counters import Counters
+from steering.core.features import FEATURES, Shared
 from steering.core.handshakes.mp_capable import Pinning
-from steering.core.network.gateway_messages import Advertisements, advertisement, ttl_expired
+from steering.core.network.gateway_messages import advertisement, ttl_expired
 from steering.core.network.graph import Graph
 from steering.core.network.links import BelievedLinks
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switch, Switches, make_room
 from steering.core.outputs import FillSwitch, Output, ReadEntries, SendFrame, SyncRules
-from steering.core.part import ALWAYS, NEVER, McpsChange, Parts, Turn
+from steering.core.part import ALWAYS, NEVER, Handler, McpsChange, Parts, Turn
 from steering.core.pipeline.base_rules import Natural
 from steering.core.pipeline.host_rules import HostRules
 from steering.core.pipeline.resync import Resync
@@ -33,7 +33,6 @@ from steering.model.session import Entry, Refusal
 
 ACCESS = PortRole.ACCESS
 RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
-RESERVING = (inputs.Reserve, inputs.AcceptReservation, inputs.RenewReservation, inputs.ReleaseReservation)
 
 
 class Engine:
@@ -89,13 +88,15 @@ class Engine:
         self.pinning.recovering = True
         self._recover_until = NEVER
         self._unread = set(self.map.switches)
-        self.floods = Floods(self.map, policy, self.counters, Mechanism.FLOOD_METERS in off)
         self.kept_sessions = KeptSessions(
             self.map, self.pinning.table, self.pinning.life, self.pinning.proactive, self.pinning.answered,
             self.counters,
         )  # fmt: skip
         self._sweep = 0.0
-        # The one place where a part is registered. All that happens is told in this order.
+        shared = Shared(
+            self.map, policy, self.graph, self.switches, self.pinning.table, self.counters, self._epochs, off
+        )
+        # All that happens is told in this order. A part that leans on no other is registered in core.features.
         self.parts = Parts(
             (
                 self.links,  # first at a tick and at a restart: all others look at the graph
@@ -103,6 +104,7 @@ class Engine:
                 self.chooser,  # before whoever chooses by the new policy, the new MCPs, or their health now
                 self.authorising,  # its lists before what is set ahead, which a list forbids
                 self.pinning.proactive,  # its exact entries leave before the rules that lead elsewhere
+                *(make(shared) for make in FEATURES),  # what they want of switches leaves with the same tick
                 self.old_paths,  # the old paths have labels before number 0 follows
                 # Switches are brought in line when all have ticked that change what they should hold.
                 Turn(lambda now: self.resync.tick(now), lambda: ALWAYS),
@@ -118,10 +120,8 @@ class Engine:
                 self.reserving,  # sees which sessions are over
                 self.mobility,  # claims that are settled, before neighbours are asked again
                 self.neighbours,
-                Advertisements(self.map),
                 Turn(self._sweep_entries, lambda: self._sweep),
                 self.natural,
-                self.floods,
             )
         )
         self.resync = Resync(self.parts, self.reconcile)
@@ -146,10 +146,7 @@ class Engine:
             inputs.McpAdmin: self._mcp_admin,
             inputs.McpReport: self._mcp_report,
             inputs.PortLoad: self._port_load,
-            inputs.SynRate: self._syn_rate,
             inputs.AccessChanged: self._access_changed,
-            inputs.SubscriberAccess: self.preferring.take,
-            inputs.Offload: self.preferring.take,
             inputs.AbortSession: self._abort,
             inputs.Authorised: self.pinning.authorised,
             inputs.AclReplaced: self._list_replaced,
@@ -158,11 +155,13 @@ class Engine:
             inputs.Restored: self._restored,
             inputs.TimeOfDay: self._time_of_day,
             inputs.LinkWeighed: self._link_weighed,
-            inputs.Confirmed: self.old_paths.confirmed,
-            **dict.fromkeys(RESERVING, self._reservation),
             inputs.Continue: lambda given, now: self.resync.go_on(),
             inputs.Tick: self._tick,
         }
+        self._handlers |= {given: self._filtered(take) for given, take in self.parts.takes().items()}
+
+    def _filtered(self, take: Handler) -> Handler:
+        return lambda given, now: self._to_filled(take(given, now))
 
     def handle(self, given: inputs.Input, now: float) -> list[Output]:
         """Take one input at time `now` (seconds, monotonic); what has to be done about it."""
@@ -265,9 +264,6 @@ class Engine:
             self.chooser.link_load(PortRef(given.dpid, given.port), given.utilisation)
         return []
 
-    def _syn_rate(self, given: inputs.SynRate, now: float) -> list[Output]:
-        return self._to_filled(self.floods.rate(given))
-
     def _access_changed(self, given: inputs.AccessChanged, now: float) -> list[Output]:
         """Joins are judged by it from now on, and live subflows used by it (D-6.3e)."""
         known = self.chooser.access.get(given.name)
@@ -291,9 +287,6 @@ class Engine:
         self.chooser.minute = given.minute % 10_080
         self.preferring.new_minute(self.chooser.minute)
         return []
-
-    def _reservation(self, given: inputs.Input, now: float) -> list[Output]:
-        return self._to_filled(self.reserving.handle(given, now))
 
     def _link_weighed(self, given: inputs.LinkWeighed, now: float) -> list[Output]:
         """Whatever is decided from now on goes by it; labels follow by `oldpaths`'s stages (D-1.d)."""

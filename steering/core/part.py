@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 from typing import ClassVar, NamedTuple
 
+from steering.core.inputs import Input
 from steering.core.outputs import Output
 from steering.model.kept import Kept, Lost, Piece
 from steering.model.network import Attachment, Mcp, PortRef, is_other
 from steering.model.policy import Policy
 from steering.model.rules import MeterBand, Rule
 
+Handler = Callable[..., list[Output]]
 ALWAYS, NEVER = -inf, inf  # times of a next wish
 
 
@@ -76,12 +78,17 @@ class Part:
     keeps: ClassVar[Piece | None] = None
     """The piece of the kept state (a file of the state directory) that `snapshot` is in; None: it keeps nothing."""
 
+    def takes(self) -> Mapping[type[Input], Handler]:
+        """Inputs that are this part's alone, each with what handles it: a function of the input and the time."""
+        return {}
+
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Another policy is in force; live sessions keep their MCP. The engine then brings the switches in line."""
+        """Another policy is in force; live sessions keep their MCP. The engine then brings the switches in line with
+        the parts that are `changed`."""
         return []
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """The site has other MCPs now. The engine then brings the switches in line."""
+        """The site has other MCPs now. The engine then brings the switches in line with the parts that are `changed`."""
         return []
 
     def desired(self, dpid: int) -> Desired:
@@ -146,6 +153,18 @@ class Parts:
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self.all)
+
+    def takes(self) -> dict[type[Input], Handler]:
+        """Who handles which input. Raises ValueError where two parts want the same one."""
+        found: dict[type[Input], Handler] = {}
+        for part in self.all:
+            taken = part.takes()
+            if twice := found.keys() & taken.keys():
+                raise ValueError(
+                    f"{type(part).__name__} is not alone in taking {sorted(t.__name__ for t in twice)}"
+                )
+            found |= taken
+        return found
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         return [output for part in self.all for output in part.policy_replaced(policy, now)]

@@ -19,7 +19,7 @@ from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
 from steering.core.outputs import Output, SyncRules
-from steering.core.part import Desired, Part
+from steering.core.part import Desired, Handler, Part
 from steering.core.pipeline.ingress_guard import match
 from steering.core.pipeline.reconcile import Reconcile
 from steering.core.reservations.record import Leg, legs_of_session
@@ -231,6 +231,9 @@ class OldPaths(Part):
                 self._pending[output.dpid] = self._ticket
             found.append(output)
         return found
+
+    def takes(self) -> Mapping[type[inputs.Input], Handler]:
+        return {inputs.Confirmed: self.confirmed}
 
     def confirmed(self, given: inputs.Confirmed, now: float) -> list[Output]:
         """A switch has what it was told; the next tick sees whether all have."""

@@ -12,13 +12,14 @@ live sessions. Sessions are looked at in the order they changed, some each tick:
 """
 
 from collections import deque
+from collections.abc import Mapping
 from itertools import islice
 from typing import ClassVar, NamedTuple
 
-from steering.core.inputs import ObservedEntry, Offload, SubscriberAccess
+from steering.core.inputs import Input, ObservedEntry, Offload, SubscriberAccess
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Prefer
-from steering.core.part import Part
+from steering.core.part import Handler, Part
 from steering.core.selection.chooser import FOREIGN, Asked, Chooser
 from steering.core.selection.rulebook import Answer
 from steering.core.sessions.flow_key import FlowKey, flow_key
@@ -130,6 +131,9 @@ class Preferring(Part):
         if full != (access in self._full):
             (self._full.add if full else self._full.discard)(access)
             self.look_again()
+
+    def takes(self) -> Mapping[type[Input], Handler]:
+        return {SubscriberAccess: self.take, Offload: self.take}
 
     def take(self, given: SubscriberAccess | Offload, now: float) -> list[Output]:
         """The operator's word; what follows from it comes with a tick."""

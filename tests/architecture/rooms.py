@@ -42,7 +42,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     ),
     "restart": _may("network sessions proactive"),
 }
-# Who puts all together, and what others see of it: they may look into every room.
+# Who registers features, who puts all together, and what others see of it: they may look into every room.
+ROOMS = {**ROOMS, "features": _FOUNDATION | frozenset(ROOMS)}
 ROOMS = {**ROOMS, "engine": _FOUNDATION | frozenset(ROOMS)}
 ROOMS = {**ROOMS, "snapshots": frozenset(ROOMS)}
 

@@ -5,11 +5,13 @@ answer. With 200 a second of 30,000 let through, the p95 of other accesses' set-
 109 ms (medians of three runs, in turns, on a busy machine; lab flood, N-7.2c).
 """
 
+from collections.abc import Mapping
+
 from steering.core.counters import Counters
-from steering.core.inputs import SynRate
+from steering.core.inputs import Input, SynRate
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, SyncRules
-from steering.core.part import Part
+from steering.core.part import Handler, Part
 from steering.model.network import PortRef
 from steering.model.policy import Policy
 from steering.model.rules import Meter, MeterBand
@@ -28,7 +30,10 @@ class Floods(Part):
         self._disabled = disabled
         self._cut: set[PortRef] = set()
 
-    def rate(self, told: SynRate) -> list[Output]:
+    def takes(self) -> Mapping[type[Input], Handler]:
+        return {SynRate: self.rate}
+
+    def rate(self, told: SynRate, now: float) -> list[Output]:
         """SYNs a second at a port whose meter, by policy, lets so many a second through."""
         limit = self._limit
         port = PortRef(told.dpid, told.port)

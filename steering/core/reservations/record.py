@@ -1,6 +1,6 @@
 """One reservation, and the legs of its paths: host to MCP, MCP to server, and both ways back."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from steering.core.network.site_index import Attachment, SiteMap
@@ -8,10 +8,20 @@ from steering.core.reservations.capacity import Hops, Pair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, family_of, parts_of
 from steering.core.sessions.records import Session
 from steering.model.network import Mcp, Network, PortRef, PortRole
-from steering.model.reservation import ReservationRequest, Standing
+from steering.model.reservation import Denied, ReservationRequest, Standing
 
 Match = dict[str, str | int | tuple[str, str]]
 Places = tuple[tuple[FlowKey, int], ...]  # of subflows: key, and the datapath id of the edge where it enters
+
+
+PATH_NUMBERS = range(1, 240)  # 0 is the path of all that reserved nothing, the last are core.rerouting's
+
+
+class Verdict(NamedTuple):
+    """The answer to the last input about reservation `id`."""
+
+    id: str
+    denied: Denied | None
 
 
 class Leg(NamedTuple):
@@ -114,3 +124,16 @@ def _server_legs(sitemap: SiteMap, mcp: Mcp, exit_: PortRef, families: Collectio
     outside = sitemap.outside[mcp.id]
     yield Leg((outside.port.dpid, exit_.dpid), (sitemap.attachments[exit_].waypoint.id,), True, False)
     yield Leg((exit_.dpid, outside.port.dpid), (outside.id,), False, False)
+
+
+def free_number(reservations: Iterable[Reservation], legs: Iterable[Leg]) -> int:
+    """A path number that is free at all waypoints of the legs, 0 if there is none."""
+    waypoints = {waypoint for leg in legs for waypoint in leg.waypoints}
+    used = {one.number for one in reservations for leg in one.legs if not waypoints.isdisjoint(leg.waypoints)}
+    return next((number for number in PATH_NUMBERS if number not in used), 0)
+
+
+def free_slot(reservations: Iterable[Reservation]) -> int:
+    """The least number of meters that no reservation has."""
+    used = {one.slot for one in reservations if one.number}
+    return next(number for number in range(len(used) + 1) if number not in used)

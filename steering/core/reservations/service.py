@@ -6,18 +6,27 @@ is all, less (an offer, held until it is accepted or lapses), or a named refusal
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from steering.core import inputs
 from steering.core.counters import Counters
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
-from steering.core.part import Desired, McpsChange, Part
+from steering.core.part import Desired, Handler, McpsChange, Part
 from steering.core.pipeline.reconcile import Reconcile
 from steering.core.reservations.capacity import Capacity, Hops
 from steering.core.reservations.codec import kept, leads, revived, session_of
-from steering.core.reservations.record import Leg, Reservation, legs_of_session, legs_of_subscriber, places_of
+from steering.core.reservations.record import (
+    Leg,
+    Reservation,
+    Verdict,
+    free_number,
+    free_slot,
+    legs_of_session,
+    legs_of_subscriber,
+    places_of,
+)
 from steering.core.reservations.rules import Builder, Wanted
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.sessions.records import Session
@@ -27,17 +36,9 @@ from steering.model.network import Mcp, Network, PortRef
 from steering.model.policy import Policy
 from steering.model.reservation import Became, Denied, Level, ReservationRequest, Standing
 
-PATH_NUMBERS = range(1, 240)  # 0 is the path of all that reserved nothing, the last are core.oldpaths's
 PIECE = "reservations"  # of rules, in core.pipeline.reconcile
 LEAST = 64_000  # bits/s: less is no offer
 REMEMBERED = 256  # reservations that ended, and why
-
-
-class Verdict(NamedTuple):
-    """The answer to the last input about reservation `id`."""
-
-    id: str
-    denied: Denied | None
 
 
 class Reserving(Part):
@@ -77,7 +78,7 @@ class Reserving(Part):
         self.returning = (
             False  # until the switches told of the sessions of an earlier controller's reservations
         )
-        self._handlers: dict[type, Callable[..., Denied | None]] = {
+        self._handlers: dict[type[inputs.Input], Callable[..., Denied | None]] = {
             inputs.Reserve: self._reserve,
             inputs.AcceptReservation: self._accept,
             inputs.RenewReservation: self._renew,
@@ -94,6 +95,9 @@ class Reserving(Part):
         self.policy = policy
         self.capacity.share = policy.reservations.share
         self._prefixes: dict[str, tuple[Network, ...]] = {s.id: s.prefixes for s in policy.subscribers}
+
+    def takes(self) -> Mapping[type[inputs.Input], Handler]:
+        return dict.fromkeys(self._handlers, self.handle)
 
     def handle(self, given: inputs.Input, now: float) -> list[Output]:
         """One input about a reservation; `verdict` is its answer."""
@@ -203,7 +207,7 @@ class Reserving(Part):
             routes = self.capacity.route(pairs, rate) if rate >= LEAST else None
             if routes is None:
                 return Denied.NO_CAPACITY
-        number, slot = self._number(legs), self._slot()
+        number, slot = free_number(self.by_id.values(), legs), free_slot(self.by_id.values())
         if not number:
             return Denied.NO_NUMBER
         one.number, one.slot, one.rate = number, slot, rate
@@ -213,21 +217,6 @@ class Reserving(Part):
     def _fit(self, one: Reservation, legs: tuple[Leg, ...], routes: tuple[Hops, ...]) -> None:
         one.legs, one.routes = legs, routes
         self.capacity.take(routes, one.rate)
-
-    def _number(self, legs: list[Leg]) -> int:
-        """A path number that is free at all waypoints of the legs, 0 if there is none."""
-        waypoints = {waypoint for leg in legs for waypoint in leg.waypoints}
-        used = {
-            one.number
-            for one in self.by_id.values()
-            for leg in one.legs
-            if not waypoints.isdisjoint(leg.waypoints)
-        }
-        return next((number for number in PATH_NUMBERS if number not in used), 0)
-
-    def _slot(self) -> int:
-        used = {one.slot for one in self.by_id.values() if one.number}
-        return next(number for number in range(len(used) + 1) if number not in used)
 
     def _keep(self, one: Reservation, now: float) -> None:
         self.by_id[one.id] = one

@@ -1,0 +1,38 @@
+"""Features that stand by themselves: one line here registers one (docs/design/parts.rst shows how).
+
+Those that lean on each other are put together in `steering.core.engine`, where the order of all parts is told.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from steering.core.admission.syn_flood import Floods
+from steering.core.counters import Counters
+from steering.core.network.gateway_messages import Advertisements
+from steering.core.network.graph import Graph
+from steering.core.network.site_index import SiteMap
+from steering.core.network.switch import Switches
+from steering.core.part import Part
+from steering.core.sessions.table import SessionTable
+from steering.model.mechanism import Mechanism
+from steering.model.policy import Policy
+
+
+class Shared(NamedTuple):
+    """What a feature may be made of. All but the policy stay the same objects while the engine lives; of another
+    policy a part is told. `epochs`: switch -> the number in the cookies of its static rules."""
+
+    sitemap: SiteMap
+    policy: Policy
+    graph: Graph
+    switches: Switches
+    table: SessionTable
+    counters: Counters
+    epochs: Mapping[int, int]
+    disabled: frozenset[Mechanism]
+
+
+FEATURES: tuple[Callable[[Shared], Part], ...] = (
+    lambda of: Advertisements(of.sitemap),
+    lambda of: Floods(of.sitemap, of.policy, of.counters, Mechanism.FLOOD_METERS in of.disabled),
+)
