@@ -4,6 +4,8 @@ answer on one line or as JSON. Without a word the first action is done, which li
 
 import argparse
 import json
+import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ from steering.cli import client
 from steering.cli.table import table
 
 Json = dict[str, Any]
+_PSEUDONYM = re.compile(r"[0-9a-f]{16}", re.ASCII)
 Act = Callable[[client.Controller, argparse.Namespace], None]
 
 
@@ -67,6 +70,15 @@ def send(
         return controller.request(method, path, headers=headers).body
     data = json.dumps(body).encode()
     return controller.request(method, path, body=data, headers=client.JSON_BODY | headers).body
+
+
+def subscriber(controller: client.Controller, name: str) -> str:
+    """A subscriber's pseudonym, also by its own name ('-': a line of stdin). The name goes in a body, which nobody logs."""
+    if name == "-":
+        name = sys.stdin.readline().strip()
+    if _PSEUDONYM.fullmatch(name):
+        return name
+    return str(send(controller, "POST", ["pseudonyms"], {"subscriber": name})["id"])
 
 
 def tell(args: argparse.Namespace, told: Json, line: str) -> None:

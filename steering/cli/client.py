@@ -11,6 +11,7 @@ import json
 import os
 import re
 import ssl
+import stat
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,14 +65,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--state-dir", metavar="DIR", help="the controller's state directory (default: as steering run's)"
     )
-    where.add_argument("--url", help="its REST address (default: the file 'rest' of the state directory)")
+    where.add_argument(
+        "--url", help="its REST address (default: STEERING_URL, else the file 'rest' of the state directory)"
+    )
     where.add_argument(
         "--token-file",
         metavar="FILE",
-        help="its bearer token (default: the file 'token' of the state directory)",
+        help="its bearer token (default: STEERING_TOKEN_FILE, else the file 'token' of the state directory)",
     )
     where.add_argument(
-        "--ca-file", metavar="FILE", help="the CA of its certificate (PEM; default: the system's)"
+        "--ca-file",
+        metavar="FILE",
+        help="the CA of its certificate (PEM; default: STEERING_CA_FILE, else the system's)",
     )
     where.add_argument(
         "--client-cert", metavar="FILE", help="our own certificate and key (PEM), where it wants one"
@@ -112,15 +117,22 @@ def find(args: argparse.Namespace) -> "Controller":
     Raises Unavailable without a running controller's files, BadInput for an unusable URL.
     """
     state_dir = Path(args.state_dir) if args.state_dir else default_state_dir()
-    url = args.url or _read(
-        state_dir / REST_FILE,
-        "no controller runs here: start one with 'steering run', or give --state-dir or --url",
+    # What is typed counts most; a state directory that is typed more than what the environment says of its files.
+    said = os.environ if not args.state_dir else {}
+    url = (
+        args.url
+        or said.get("STEERING_URL")
+        or _read(
+            state_dir / REST_FILE,
+            "no controller runs here: start one with 'steering run', or give --state-dir or --url",
+        )
     )
-    token_file = Path(args.token_file) if args.token_file else state_dir / TOKEN_FILE
+    token_file = Path(args.token_file or said.get("STEERING_TOKEN_FILE") or state_dir / TOKEN_FILE)
     token = _read(token_file, "the controller's bearer token is needed: give --state-dir or --token-file")
     if not _TOKEN.fullmatch(token):
         raise Unavailable(f"{token_file} holds no bearer token: give the right one with --token-file")
-    trust = _trust(args.ca_file, args.client_cert) if url.startswith("https:") else None
+    ca_file = args.ca_file or os.environ.get("STEERING_CA_FILE") or None
+    trust = _trust(ca_file, args.client_cert) if url.startswith("https:") else None
     return Controller(url, token, token_file, trust)
 
 
@@ -139,8 +151,14 @@ def _trust(ca_file: str | None, client_cert: str | None) -> ssl.SSLContext:
 def _read(path: Path, missing: str) -> str:
     """A small text file; `missing` says what to do when there is none."""
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_FILE).decode("ascii", "replace").strip()
+        # Without O_NONBLOCK a FIFO would hold the command up for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise Unavailable(f"{path} is no regular file; {missing}")
+            return os.read(descriptor, MAX_FILE).decode("ascii", "replace").strip()
+        finally:
+            os.close(descriptor)
     except PermissionError:
         raise Unavailable(
             f"{path} may not be read: run this as the controller's user, for example root"

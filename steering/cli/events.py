@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from steering.cli import client
+from steering.model.event_kind import EventKind
 
 SUMMARY: str = "follow sessions, subflows, refusals, topology and policy as they change"
 
 Json = dict[str, Any]
 
 
-class Event(NamedTuple):
+class ReceivedEvent(NamedTuple):
     id: str
     kind: str
     data: Json
@@ -22,7 +23,13 @@ class Event(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mcp", metavar="NAME", help="what this MCP is told: access networks, its drain")
-    parser.add_argument("--kind", action="append", metavar="KIND", help="only these, for example session")
+    parser.add_argument(
+        "--kind",
+        action="append",
+        choices=[kind.value for kind in EventKind],
+        metavar="KIND",
+        help=f"only these: {', '.join(EventKind)}",
+    )
     parser.add_argument("--count", type=_positive, metavar="N", help="end after N events")
     client.add_arguments(parser)
 
@@ -51,7 +58,7 @@ def _follow(controller: client.Controller, args: argparse.Namespace) -> None:
                 return
 
 
-def events(lines: Iterable[str]) -> Iterator[Event]:
+def events(lines: Iterable[str]) -> Iterator[ReceivedEvent]:
     """The events of a stream (WHATWG HTML, 9.2.6); what is no JSON object is passed over."""
     fields: dict[str, str] = {}
     for line in lines:
@@ -61,7 +68,7 @@ def events(lines: Iterable[str]) -> Iterator[Event]:
             continue
         data = _object(fields.get("data", ""))
         if data is not None:
-            yield Event(fields.get("id", ""), fields.get("event", "message"), data)
+            yield ReceivedEvent(fields.get("id", ""), fields.get("event", "message"), data)
         fields = {}
 
 
@@ -73,7 +80,7 @@ def _object(text: str) -> Json | None:
     return data if isinstance(data, dict) else None
 
 
-def _line(event: Event) -> str:
+def _line(event: ReceivedEvent) -> str:
     """`12:00:01  session   id=17 change=started ...`; what is null is left out."""
     told = " ".join(f"{name}={_value(value)}" for name, value in event.data.items() if value is not None)
     return f"{datetime.now():%H:%M:%S}  {event.kind:<9} {told}"

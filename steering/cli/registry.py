@@ -39,7 +39,11 @@ def _own_name(parser: argparse.ArgumentParser) -> None:
 
 
 def _id(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the subscriber, as 'steering registry' lists it")
+    parser.add_argument(
+        "id",
+        metavar="ID",
+        help="the subscriber: its own name, or its pseudonym as 'steering registry' lists it",
+    )
 
 
 def _list(controller: client.Controller, args: argparse.Namespace) -> None:
@@ -56,5 +60,10 @@ def _add(controller: client.Controller, args: argparse.Namespace) -> None:
 
 
 def _remove(controller: client.Controller, args: argparse.Namespace) -> None:
-    told = actions.send(controller, "DELETE", ["registry", args.id])
+    try:
+        told = actions.send(controller, "DELETE", ["registry", actions.subscriber(controller, args.id)])
+    except client.NotFound:
+        raise client.NotFound(
+            f"no subscriber {args.id!r} is registered; 'steering registry' lists them"
+        ) from None
     actions.tell(args, told, f"{told['id']} is registered no more")

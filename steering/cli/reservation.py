@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("id", nargs="?", metavar="ID", help="the reservation")
     asked = parser.add_argument_group("what is asked for")
-    asked.add_argument("--subscriber", metavar="ID", help="for all of a subscriber, by the policy's id")
+    asked.add_argument(
+        "--subscriber", metavar="ID", help="for all of a subscriber, by the policy's id or its pseudonym"
+    )
     asked.add_argument("--session", metavar="ID", help="for one M-session")
     asked.add_argument("--flow", metavar="SRC,PORT,DST,PORT", help="for one subflow")
     asked.add_argument("--mcp", metavar="NAME", help="at which MCP, with --subscriber")

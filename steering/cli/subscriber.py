@@ -1,6 +1,6 @@
 """`steering subscriber`: the subscribers of the policy, and which accesses one may combine (D-6.3e).
 
-Subscribers are named by their pseudonyms (N-7.1).
+Subscribers are shown by their pseudonyms, and taken by these and by their own ids (N-7.1).
 """
 
 import argparse
@@ -47,7 +47,11 @@ run = actions.run
 
 
 def _id(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="the subscriber, as 'steering subscriber' lists it")
+    parser.add_argument(
+        "id",
+        metavar="ID",
+        help="the subscriber: its own id, or its pseudonym as 'steering subscriber' lists it",
+    )
     parser.add_argument(
         "--sequence",
         metavar="N",
@@ -88,7 +92,8 @@ def _put(
     controller: client.Controller, args: argparse.Namespace, allowed: str | None, preferred: str | None
 ) -> None:
     """What is not said stays. An update that comes between is not overwritten: ours is stale then."""
-    found = [one for one in controller.get("subscribers")["subscribers"] if one["id"] == args.id]
+    wanted = actions.subscriber(controller, args.id)
+    found = [one for one in controller.get("subscribers")["subscribers"] if one["id"] == wanted]
     if not found:
         raise client.NotFound(f"no subscriber {args.id!r}; 'steering subscriber' lists them")
     before = found[0]["access"]
@@ -97,7 +102,7 @@ def _put(
         "preferred": before["preferred"] if preferred is None else separate(preferred),
         "sequence": before["sequence"] + 1 if args.sequence is None else args.sequence,
     }
-    after = actions.send(controller, "PUT", ["subscribers", args.id, "access"], update)
+    after = actions.send(controller, "PUT", ["subscribers", wanted, "access"], update)
     said = f"may combine {listed(after['allowed']) or 'all'}, first {listed(after['preferred']) or 'any'}"
     if not after["allowed"] and not after["preferred"]:
         said = "combines accesses as rules say"

@@ -34,7 +34,7 @@ def refuse(error: OSError, what: str) -> NoReturn:
 def open_private(path: Path, how: int, advice: str = "remove it, and a new one is made") -> int:
     """A descriptor of a private regular file of ours; `how` as `os.open` takes it. Raises FileNotFoundError where
     there is none (unless `how` makes one), else StateError."""
-    if path.is_symlink():
+    if os.path.islink(path):
         raise StateError(StateRefusal.LINK, f"{path} is a symbolic link: {advice}")
     try:
         descriptor = os.open(path, how | _FLAGS, 0o600)

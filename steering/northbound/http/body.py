@@ -1,11 +1,12 @@
 """The body of a request: closed pydantic models, read strictly, with the paths of what is wrong in them."""
 
+import json
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from steering.northbound.http.problems import Problem, bad_request
+from steering.northbound.http.problems import Problem, bad_request, shown
 
 Json = dict[str, Any]
 
@@ -19,7 +20,9 @@ class Body(BaseModel):
 
 
 def read(model: type[Body], data: bytes) -> Body:
-    """A request's body. Raises Problem 400 for what is no JSON, 422 with the paths of what is wrong in it."""
+    """A request's body. Raises Problem 400 for what is no JSON, or names a key twice in one object, 422 with the paths of
+    what is wrong in it."""
+    loaded(data)
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
@@ -30,6 +33,24 @@ def read(model: type[Body], data: bytes) -> Body:
         [{"path": path_of(one["loc"]), "message": one["msg"].removeprefix("Value error, ")} for one in wrong],
         f"the body is no {model.__name__}",
     )
+
+
+def loaded(data: bytes | str) -> Any:
+    """The data of a JSON text in which no object names a key twice: of two, each reader may believe another one (RFC
+    8259 section 4). Raises Problem 400."""
+    try:
+        return json.loads(data, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise bad_request("the body is no JSON") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Json:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise bad_request(f"the body names {shown(twice)} twice in one object")
+    return found
 
 
 def path_of(location: tuple[int | str, ...]) -> str:

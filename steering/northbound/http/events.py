@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from threading import Condition
 from typing import Any, NamedTuple
 
+from steering.model.event_kind import EventKind
+
 Json = dict[str, Any]
 
 MAX_STREAMS = 64
@@ -88,7 +90,7 @@ class EventHub:
             stream = Stream(wants)
             missed = self._since(last)
             if missed is None:
-                stream.queue.append(StreamEvent(self._number, "reset", {}))
+                stream.queue.append(StreamEvent(self._number, EventKind.RESET, {}))
             stream.queue.extend(event for event in missed or () if wants(event))
             stream.queue.extend(StreamEvent(self._number, kind, data) for kind, data in first)
             self._streams.add(stream)

@@ -5,7 +5,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-from steering.northbound.http.body import Body, read
+from steering.northbound.http.body import Body, loaded, read
 from steering.northbound.http.exchange import JSON_TYPE, YAML_TYPE, Route
 from steering.northbound.http.problems import Problem, bad_request, not_found, shown
 
@@ -95,8 +95,6 @@ def _policy_text(data: bytes, kind: str) -> str:
         text = data.decode("utf-8-sig")
         if kind == YAML_TYPE:
             return text
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        return json.dumps(loaded(text), indent=2, ensure_ascii=False)
     except UnicodeDecodeError:
         raise bad_request("the body is no UTF-8") from None
-    except (ValueError, RecursionError):
-        raise bad_request("the body is no JSON") from None

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from steering.core.inputs import AccessChanged, Offload
 from steering.model.control import Control
+from steering.model.event_kind import EventKind
 from steering.northbound.http.body import wrong_at
 from steering.northbound.http.conditional import require_match, tag_of
 from steering.northbound.http.events import EventHub
@@ -45,7 +46,7 @@ class AccessNetworks:
         self._updates.accept(name, order)
         self._control.give(AccessChanged(name, update.type, update.trust))
         after = self._found(call)
-        self._hub.publish("access", told_of(after))
+        self._hub.publish(EventKind.ACCESS, told_of(after))
         return Reply(after, tag=tag_of(after))
 
     def offload(self, call: Call) -> Reply:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
+from steering.model.event_kind import EventKind
 from steering.model.identity import Role
 from steering.northbound.http.body import wrong_at
 from steering.northbound.http.conditional import require_match, tag_of
@@ -26,7 +27,10 @@ from steering.store.port_bindings import PortBinding, PortBindings
 
 Json = dict[str, Any]
 
-KIND, TOLD = "bindings", "binding"  # events: of an MCP, the whole of it; of everybody, what changed
+KIND, TOLD = (
+    EventKind.BINDINGS,
+    EventKind.BINDING,
+)  # events: of an MCP, the whole of it; of everybody, what changed
 CREATED = int(HTTPStatus.CREATED)
 MOST_OF_DEVICE, MOST_AT_MCP = 16, 256
 DYNAMIC = range(49_152, 65_536)  # whence a port comes that nobody asked for (RFC 6335)

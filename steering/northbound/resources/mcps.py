@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from steering.core.inputs import McpAdmin, McpReport
 from steering.model.control import Control
+from steering.model.event_kind import EventKind
 from steering.northbound.http.conditional import tag_of
 from steering.northbound.http.events import EventHub
 from steering.northbound.http.exchange import Call, Reply
@@ -67,7 +68,7 @@ class Mcps:
         self._orders.drain(mcp["name"], draining)
         self._control.give(McpAdmin(mcp["id"], draining))
         told = {"name": mcp["name"], "draining": draining}
-        self._hub.publish("drain", told)
+        self._hub.publish(EventKind.DRAIN, told)
         return Reply(told, status=ACCEPTED)
 
     def load(self, call: Call) -> Reply:

@@ -63,7 +63,7 @@ class Reservations:
         asked = cast(ReservationWish, call.body)
         wish = ReservationRequest(
             asked.level,
-            asked.subscriber or "",
+            self._own_id(asked.subscriber or ""),
             int(asked.session or 0),
             _key(asked.flow) if asked.flow is not None else NO_FLOW,
             asked.mcp or "",
@@ -75,6 +75,13 @@ class Reservations:
         name = secrets.token_hex(ID_BYTES)
         self._do(Reserve(name, wish), name)
         return self._reply(self._view.reservation(name), CREATED)
+
+    def _own_id(self, subscriber: str) -> str:
+        """The policy's own id of a subscriber that is named so or by its pseudonym."""
+        known = [one["id"] for one in self._view.subscribers()] if subscriber else []
+        if subscriber in known:
+            return subscriber
+        return next((name for name in known if self._pseudonym(name) == subscriber), subscriber)
 
     def accept(self, call: Call) -> Reply:
         name = self._found(call)["id"]

@@ -34,6 +34,7 @@ from steering.northbound.schema.bodies import (
     Pairing,
     Registration,
     Rollback,
+    SubscriberName,
     SubscriberUpdate,
     WhatIfQuestion,
 )
@@ -195,6 +196,10 @@ ROUTES = (
     Route(
         "GET", "subscribers", "/v1/subscribers", "Subscribers of the policy, by pseudonym", Subscribers.listed,
         "Subscribers",
+    ),
+    Route(
+        "POST", "pseudonym", "/v1/pseudonyms", "The pseudonym of a subscriber's own name", Subscribers.named,
+        "Pseudonym", OPERATOR, takes=SubscriberName,
     ),
     Route("GET", "limits", "/v1/limits", "Limits, their use, and what was refused", Status.limits, "Limits"),
     Route(

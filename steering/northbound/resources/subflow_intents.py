@@ -9,13 +9,14 @@ from itertools import islice
 from typing import Any
 
 from steering.core.outputs import Prefer
+from steering.model.event_kind import EventKind
 from steering.model.preference import Intent
 from steering.northbound.http.events import EventHub, StreamEvent
 from steering.northbound.schema.view import View
 
 Json = dict[str, Any]
 
-KIND = "subflows"
+KIND = EventKind.SUBFLOWS
 AT_ONCE = 100  # intents in one event
 
 

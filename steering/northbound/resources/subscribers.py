@@ -10,7 +10,7 @@ from steering.northbound.http.body import wrong_at
 from steering.northbound.http.exchange import Call, Reply
 from steering.northbound.http.problems import conflict, not_found, shown
 from steering.northbound.resources.access_updates import AccessUpdates
-from steering.northbound.schema.bodies import SubscriberUpdate
+from steering.northbound.schema.bodies import SubscriberName, SubscriberUpdate
 from steering.northbound.schema.view import View
 from steering.store.orders import KeptOrders, SubscriberOrder
 
@@ -44,6 +44,10 @@ class Subscribers:
             for one in self._view.subscribers()
         ]
         return Reply({"subscribers": found})
+
+    def named(self, call: Call) -> Reply:
+        """The pseudonym of a subscriber's own name, whether it is known or not; the name goes no further (N-7.1)."""
+        return Reply({"id": self._pseudonym(cast(SubscriberName, call.body).subscriber)})
 
     def put_access(self, call: Call) -> Reply:
         """By the pseudonym, so that no log has a subscriber's own name (N-7.1)."""

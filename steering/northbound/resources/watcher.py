@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 from steering.core.counters import Counters
+from steering.model.event_kind import EventKind
 from steering.northbound.http.events import EventHub
 from steering.northbound.schema.view import View
 
@@ -79,15 +80,15 @@ class Watcher:
 
     def _changes(self, before: _Seen, now: _Seen) -> Iterator[tuple[str, Json]]:
         if now.policy != before.policy:
-            yield "policy", now.policy
+            yield EventKind.POLICY, now.policy
         for key, thing in now.things.items():
             if before.things.get(key) != thing:
-                yield "topology", thing
+                yield EventKind.TOPOLOGY, thing
         for key, thing in before.things.items():
             if key not in now.things:
-                yield "topology", {**thing, "up": False}  # a link that went is no more in the list
+                yield EventKind.TOPOLOGY, {**thing, "up": False}  # a link that went is no more in the list
         for reason, count in (now.refusals - before.refusals).items():
-            yield "refusal", {"reason": reason, "count": count}
+            yield EventKind.REFUSAL, {"reason": reason, "count": count}
         yield from self._of_reservations(before.reserved, now.reserved)
         yield from self._of_sessions(before.sessions, now.sessions)
 
@@ -96,11 +97,14 @@ class Watcher:
     ) -> Iterator[tuple[str, Json]]:
         for key, (standing, version) in now.items():
             if before.get(key) != (standing, version):
-                yield "reservation", {"id": key, "change": standing, "version": version}
+                yield EventKind.RESERVATION, {"id": key, "change": standing, "version": version}
         ended = dict(self._view.ended_reservations())
         for key in before:
             if key not in now:
-                yield "reservation", {"id": key, "change": ended.get(key, "ended"), "version": before[key][1]}
+                yield (
+                    EventKind.RESERVATION,
+                    {"id": key, "change": ended.get(key, "ended"), "version": before[key][1]},
+                )
 
     def _of_sessions(
         self, before: dict[str, tuple[str, int]], now: dict[str, tuple[str, int]]
@@ -111,13 +115,13 @@ class Watcher:
         for key in changed[:room]:
             old, (state, subflows) = before.get(key), now[key]
             if old is None or old[0] != state:
-                yield "session", self._told(key) | {"change": "started" if old is None else "changed"}
+                yield EventKind.SESSION, self._told(key) | {"change": "started" if old is None else "changed"}
             if old is not None and old[1] != subflows:
-                yield "subflow", {"session": key, "before": old[1], "subflows": subflows}
+                yield EventKind.SUBFLOW, {"session": key, "before": old[1], "subflows": subflows}
         for key in ended[: room - len(changed[:room])]:
-            yield "session", {"id": key, "change": "ended"}
+            yield EventKind.SESSION, {"id": key, "change": "ended"}
         if len(changed) + len(ended) > room:
-            yield "omitted", {"sessions": len(changed) + len(ended) - room}
+            yield EventKind.OMITTED, {"sessions": len(changed) + len(ended) - room}
 
     def _told(self, key: str) -> Json:
         session = self._view.session(key) or {"id": key, "subflows": []}

@@ -274,6 +274,7 @@ SCHEMAS: dict[str, Json] = {
         addresses=_list(TEXT),
     ),
     "Registry": _object(subscribers=_list(reference("Registered"))),
+    "Pseudonym": _object(id=_described(TEXT, "The same for the same subscriber")),
     "Struck": _object(id=TEXT),
     "Paired": _object(name=TEXT, addresses=_list(TEXT)),
     "Binding": _object(

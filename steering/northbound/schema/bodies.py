@@ -165,6 +165,12 @@ class Registration(Body):
     addresses: Annotated[list[IpNetwork], Field(max_length=16)] = Field(default=[])
 
 
+class SubscriberName(Body):
+    """A subscriber by its own name, which is not kept and in no log."""
+
+    subscriber: Annotated[str, Field(min_length=1, max_length=128)]
+
+
 class Pairing(Body):
     """Where a device speaks from."""
 
@@ -183,6 +189,7 @@ MODELS: tuple[type[Body], ...] = (
     AclList,
     Registration,
     Pairing,
+    SubscriberName,
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from steering.cli.drawing import draw
-from steering.cli.events import Event, events
+from steering.cli.events import ReceivedEvent, events
 from steering.cli.main import main
 from steering.core.inputs import AccessChanged, McpAdmin
 from steering.model.control import WhatIf
@@ -121,7 +121,10 @@ def test_a_stream_is_read_event_by_event() -> None:
         "retry: 1000", "", "id: a-1", "event: policy", 'data: {"version":2}', "", ": still here", "",
         "data: no json", "", 'data:{"x":1}', "", "event: cut",
     ]  # fmt: skip
-    assert list(events(lines)) == [Event("a-1", "policy", {"version": 2}), Event("", "message", {"x": 1})]
+    assert list(events(lines)) == [
+        ReceivedEvent("a-1", "policy", {"version": 2}),
+        ReceivedEvent("", "message", {"x": 1}),
+    ]
 
 
 @pytest.mark.parametrize(

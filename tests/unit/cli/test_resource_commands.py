@@ -335,7 +335,7 @@ def test_nothing_is_changed_over_somebody_elses_change(
         (["access", "set", "lte", "wlan", "--type", "wlan"], 2, "of offload alone"),
         (["access", "--back"], 2, "of offload alone"),
         (["subscriber", "set", WHO], 2, "set wants --allowed or --preferred"),
-        (["subscriber", "set", IMSI, "--allowed", "wlan"], 1, "no subscriber"),
+        (["subscriber", "set", "nobody", "--allowed", "wlan"], 1, "no subscriber"),
         (["subscriber", "set", WHO, "--allowed", "tin-can"], 2, "allowed[0]: Input should be"),
         (["subscriber", "set", WHO, "--allowed", "wlan", "--preferred", "fixed"], 2, "preferred: fixed is"),
         (["subscriber", "set", WHO, "--allowed", "wlan", "--sequence", "0"], 2, "sequence: Input should be"),
@@ -389,3 +389,28 @@ def test_help_names_every_word_and_each_word_has_its_own(
     assert len(words) >= 2 and f"what to do (default: {words[0]})" in out
     for word in words:
         assert "--json" in helped(command, word) and "--token-file" in helped(command, word)
+
+
+@pytest.mark.row("N-7.1", "D-6.3e")
+def test_subscribers_are_taken_by_their_own_ids_and_shown_by_pseudonyms(run: Run, desk: Desk) -> None:
+    for name in (IMSI, WHO):
+        out = run("subscriber", "set", name, "--allowed", "wlan")
+        assert out.startswith(f"{WHO} may combine wlan") and IMSI not in out
+    run("registry", "add", IMSI)
+    assert run("registry", "remove", IMSI) == f"{WHO} is registered no more\n"
+
+
+@pytest.mark.row("N-7.1")
+def test_an_own_id_is_in_no_target_that_is_logged(
+    run: Run, desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    run("subscriber", "set", IMSI, "--allowed", "wlan")
+    run("registry", "add", IMSI)
+    run("registry", "remove", IMSI)
+    assert WHO in caplog.text and IMSI not in caplog.text
+
+
+def test_a_subscriber_that_there_is_not_is_said(fail: Fail) -> None:
+    status, line = fail("subscriber", "set", "nobody", "--allowed", "wlan")
+    assert status == 1 and "no subscriber 'nobody'" in line

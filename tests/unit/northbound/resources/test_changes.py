@@ -439,6 +439,7 @@ def test_changes_answer_what_the_schemas_say(rest: Rest) -> None:
         "rollback": {"version": 3}, "whatif": QUESTION, "pair": {"addresses": ["10.1.0.2"]},
         "put_acl": {"entries": [{"name": "x", "action": "deny", "source": ["10.1.0.0/28"]}]},
         "register": {"subscriber": "somebody", "addresses": ["10.1.0.2"]},
+        "pseudonym": {"subscriber": "somebody"},
         "put_link": {"weight": 2.5},
         "put_clock": {"offset_s": 60},
         "offload": {"from": "lte", "to": "wlan"},
