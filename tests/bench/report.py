@@ -18,6 +18,10 @@ TARGETS = (
     ("syn_delay_added_p50_ms", "SYN to SYN/ACK in the lab, ms over natural, p50", 3.0, False),
     ("stretch_over_optimum", "sum of stretch over the optimum's, worst instance", 1.1, False),
     ("policy_lookup_us", "us for a rule among 10,000, median", 20.0, False),
+    ("resync_first_ms", "ms of engine until the first rule follows a lost link, largest network", 20, False),
+    ("resync_longest_slice_ms", "ms of engine without a look at other packets meanwhile", 5, False),
+    ("resync_total_ms", "ms of engine until all rules follow", None, False),
+    ("relink_ms", "ms of the first decision after a lost link", 20, False),
     ("bytes_per_session", "bytes of controller memory for a session", None, False),
 )
 
@@ -82,6 +86,8 @@ def text(found: Json) -> str:
         blocks.append("\n".join(_columns(rows)) + f"\n{NOTES}\n{live}")
     if "decision_us" in found:
         blocks.append("\n".join(_columns(list(_decisions(found)))))
+    if "resync" in found:
+        blocks.append("\n".join(_columns(list(_resyncs(found["resync"])))))
     if "selection" in found:
         blocks.append("\n".join(_columns(list(_selections(found["selection"])))))
     if "memory" in found:
@@ -145,6 +151,16 @@ def _selections(found: list[Json]) -> Iterator[Row]:
             f"{one['imbalance_optimum']:.2f}",
             "yes" if one["capacity_exceeded"] else "no",
         )
+
+
+def _resyncs(curve: list[Json]) -> Iterator[Row]:
+    yield ("A LINK GOES DOWN, CPU ms", "FIRST RULE", "LONGEST SLICE", "ALL", "RULES", "DECISION AFTER")
+    for row in curve:
+        first, longest = row["resync_first_ms"], row["resync_longest_slice_ms"]
+        yield (
+            f"{row['switches']} switches, {row['rules']:,} rules", f"{first:.2f}", f"{longest:.2f}",
+            f"{row['resync_total_ms']:.1f}", str(row["resync_rules"]), f"{row['relink_ms']:.2f}",
+        )  # fmt: skip
 
 
 def _memory(memory: Json) -> str:

@@ -14,11 +14,12 @@ from typing import Any
 from tests.bench import report
 from tests.bench.machines import ROOT, BenchError
 
-PARTS = ("setup", "syn", "decision", "selection", "policy", "memory", "delay")
+PARTS = ("setup", "syn", "decision", "resync", "selection", "policy", "memory", "delay")
 SESSIONS, QUICK_SESSIONS = 100_000, 5_000
 TABLE, QUICK_TABLE = 1_000_000, 100_000
 CONNECTIONS, QUICK_CONNECTIONS = 150, 40
 ROUNDS, QUICK_ROUNDS = 9, 2
+LINKS, QUICK_LINKS = 30, 3
 QUICK_SCALE = 0.4
 PROCESS_LIMIT_S = 240
 
@@ -72,6 +73,7 @@ def _measurements(args: argparse.Namespace, say: Say) -> list[tuple[tuple[str, .
     return [
         (("setup", "syn"), lambda: _set_up(args, say)),
         (("decision",), lambda: _decision(args.quick, say)),
+        (("resync",), lambda: _resync(args.quick, say)),
         (("selection",), lambda: _selection(args.quick, say)),
         (("policy",), lambda: _policy(say)),
         (("memory",), lambda: _memory(args.quick, say)),
@@ -91,6 +93,16 @@ def _decision(quick: bool, say: Say) -> Json:
     from tests.bench.decision import measure
 
     return {"decision_us": list(measure(quick, say))}
+
+
+def _resync(quick: bool, say: Say) -> Json:
+    from tests.bench.resync import QUICK_SWITCHES, SWITCHES, keys
+
+    curve = []
+    for switches in QUICK_SWITCHES if quick else SWITCHES:
+        say(f"resync: {switches} switches are filled, then links go down")
+        curve.append(_by_itself("tests.bench.resync", str(switches), str(QUICK_LINKS if quick else LINKS)))
+    return keys(curve)
 
 
 def _selection(quick: bool, say: Say) -> Json:

@@ -26,11 +26,34 @@ def test_session_set_up_keeps_its_distance_from_the_naive_application(tmp_path: 
     assert found["measured"]["steering_syn"]["rate"] < found["generator_ceiling"]["syn"]["rate"]
 
 
+def test_a_lost_link_costs_what_depends_on_it_and_comes_in_slices(tmp_path: Path) -> None:
+    results = tmp_path / "bench.json"
+    command = [
+        sys.executable,
+        "-m",
+        "steering",
+        "bench",
+        "--quick",
+        "--only",
+        "resync",
+        "--json",
+        str(results),
+    ]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    found = json.loads(results.read_text())
+    small, large = found["resync"]
+    assert found["resync_first_ms"] == large["resync_first_ms"] <= large["resync_total_ms"]
+    assert found["relink_ms"] and found["resync_longest_slice_ms"]
+    assert 0 < large["resync_rules"] < large["rules"] / 20 and large["switches"] > small["switches"]
+    assert "LONGEST SLICE" in made.stdout
+
+
 def test_parts_that_nobody_knows_are_refused() -> None:
     command = [sys.executable, "-m", "steering", "bench", "--only", "setup,speed"]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert made.returncode == 2
     assert (
         made.stderr
-        == "steering bench: --only speed: known: setup, syn, decision, selection, policy, memory, delay\n"
+        == "steering bench: --only speed: known: setup, syn, decision, resync, selection, policy, memory, delay\n"
     )

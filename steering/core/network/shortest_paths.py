@@ -9,14 +9,17 @@ order of distance. All others keep distance and next hop without being looked at
 The result equals a computation from scratch, to the last bit: a distance is the least sum of a link's weight and the
 next switch's distance, and of several next switches with that sum the one with the lowest datapath id is taken.
 
-A destination is brought up to date when it is asked for, so that a link's change itself costs next to nothing.
+A destination is brought up to date when it is asked for, so that a link's change itself costs next to nothing. Who has
+time can do it in small portions before (`advance`).
 """
 
-from collections.abc import Container
+from collections.abc import Generator, Iterator
 from heapq import heappop, heappush
 from math import inf
 
 import networkx as nx
+
+PORTION = 100  # switches looked at in a portion of an update: some 0.5 ms
 
 Pair = tuple[int, int]  # a directed edge, by its two switches' datapath ids
 
@@ -24,7 +27,7 @@ Pair = tuple[int, int]  # a directed edge, by its two switches' datapath ids
 class Tree:
     """The ways to one destination. `version` tells which changes of edges it knows."""
 
-    __slots__ = ("distances", "hops", "measured", "moved", "version")
+    __slots__ = ("distances", "hops", "measured", "moved", "update", "version")
 
     def __init__(self, distances: dict[int, float], version: int) -> None:
         self.distances = distances
@@ -36,6 +39,9 @@ class Tree:
             set()
         )  # switches whose distance changed since `take_measured` was last called
         self.version = version
+        self.update: Iterator[None] | None = (
+            None  # one that has begun: distances and hops are of no use meanwhile
+        )
 
     def copy(self) -> "Tree":
         """The same ways, that no later change reaches; nothing has moved in it."""
@@ -56,10 +62,12 @@ class ShortestPaths:
         self._trees: dict[int, Tree] = {}
         self._changes: dict[Pair, int] = {}  # edge -> version of its last change, in that order
         self._version = 0
-        self.work = 0  # switches settled by updates so far: what they cost, in a unit that no machine changes
+        self._begun: Tree | None = None  # the one whose update has begun and is not finished
+        self.work = 0  # switches looked at by updates so far, counted anew in each of three passes: a unit that no machine changes
 
     def set_edge(self, a: int, b: int, weight: float, port: int) -> None:
         """There is an edge from switch `a` to switch `b`, and this is its weight and its port of `a`."""
+        self._finish()
         if self._ports.get((a, b), port) != port:
             # Switches that go on to the same next switch by another port: their distances tell nothing of it.
             for tree in self._trees.values():
@@ -73,6 +81,7 @@ class ShortestPaths:
 
     def remove_edge(self, a: int, b: int) -> None:
         """There is no edge from `a` to `b` any more. Its port is remembered, to be compared with when it comes back."""
+        self._finish()
         if b in self._out.get(a, ()):
             self._graph.remove_edge(a, b)
             del self._out[a][b], self._in[b][a]
@@ -80,6 +89,7 @@ class ShortestPaths:
 
     def copy(self) -> "ShortestPaths":
         """The same edges and what is known of ways; neither's later changes reach the other."""
+        self._finish()
         other = ShortestPaths()
         other._graph = self._graph.copy()
         other._out = {a: dict(row) for a, row in self._out.items()}
@@ -103,7 +113,11 @@ class ShortestPaths:
     def distance(self, source: int, target: int) -> float:
         """Path cost, `inf` where there is no path. Where changes did not touch that one way, nothing is updated."""
         tree = self._trees.get(target)
-        if tree is None or tree.version == self._version or not self._is_untouched(tree, source, target):
+        if (
+            tree is None
+            or tree.update is not None
+            or (tree.version != self._version and not self._is_untouched(tree, source, target))
+        ):
             tree = self._tree(target)
         return tree.distances.get(source, inf)
 
@@ -142,9 +156,33 @@ class ShortestPaths:
         tree = self._trees.get(target)
         if tree is None:
             tree = self._trees[target] = self._compute(target)
-        elif tree.version != self._version:
-            self._update(tree, target)
+        while not self._advance(tree, target):
+            pass
         return tree
+
+    def advance(self, target: int) -> bool:
+        """Do a portion of what brings a destination up to date. True when it is."""
+        tree = self._trees.get(target)
+        return self._advance(tree or self._tree(target), target)
+
+    def _advance(self, tree: Tree, target: int) -> bool:
+        if tree.update is None:
+            if tree.version == self._version:
+                return True
+            self._finish()
+            tree.update, self._begun = self._update(tree, target), tree
+        for _ in tree.update:
+            return False
+        tree.update, self._begun = None, None
+        return True
+
+    def _finish(self) -> None:
+        """Edges stay as they are while an update is under way."""
+        if self._begun is not None and self._begun.update is not None:
+            for _ in self._begun.update:
+                pass
+            self._begun.update = None
+        self._begun = None
 
     def _compute(self, target: int) -> Tree:
         if target in self._graph:
@@ -195,17 +233,19 @@ class ShortestPaths:
             switch = hop
         return False
 
-    def _update(self, tree: Tree, target: int) -> None:
-        """Apply every change of an edge that the tree does not know."""
+    def _update(self, tree: Tree, target: int) -> Iterator[None]:
+        """Apply every change of an edge that the tree does not know, in portions."""
         changed = self._unknown_to(tree)
         tree.version = self._version
-        lost, nearer = self._concerned(tree, changed)
+        lost, nearer = yield from self._concerned(tree, changed)
         if lost or nearer:
-            self._settle(tree, target, lost, nearer)
+            yield from self._settle(tree, target, lost, nearer)
         for a, _ in changed:
             self._look_at(tree, target, a)
 
-    def _concerned(self, tree: Tree, changed: list[Pair]) -> tuple[list[int], list[Pair]]:
+    def _concerned(
+        self, tree: Tree, changed: list[Pair]
+    ) -> Generator[None, None, tuple[list[int], list[Pair]]]:
         """Switches that lose their distance, and edges that lead nearer than the way that is known.
 
         A switch loses its distance where its next edge is gone or dearer, or a switch that gave it its distance loses
@@ -224,34 +264,38 @@ class ShortestPaths:
             elif cost > known and a in hops and (hops[a] == b or distances[hops[a]] >= known):
                 heappush(heap, (known, a))
         lost: dict[int, None] = {}
+        known_to, incoming, outgoing = distances.get, self._in, self._out
         while heap:
             known, switch = heappop(heap)
-            if switch in lost or self._is_held(switch, known, distances, lost):
+            if switch in lost:
                 continue
-            lost[switch] = None
-            for behind, weight in self._in.get(switch, {}).items():
-                further = distances.get(behind, inf)
-                if behind in hops and (weight + known == further or hops[behind] == switch):
-                    heappush(heap, (further, behind))
+            for hop, weight in outgoing.get(switch, {}).items():
+                distance = known_to(hop, inf)
+                if distance < known and weight + distance == known and hop not in lost:
+                    break  # this edge still gives the same
+            else:
+                lost[switch] = None
+                if not len(lost) % PORTION:
+                    self.work += PORTION
+                    yield
+                for behind, weight in incoming.get(switch, {}).items():
+                    further = known_to(behind, inf)
+                    if behind in hops and (weight + known == further or hops[behind] == switch):
+                        heappush(heap, (further, behind))
+        self.work += len(lost) % PORTION
         return list(lost), nearer
 
-    def _is_held(self, switch: int, known: float, distances: dict[int, float], lost: Container[int]) -> bool:
-        """Whether some edge still gives the distance that is known."""
-        for hop, weight in self._out.get(switch, {}).items():
-            distance = distances.get(hop, inf)
-            if distance < known and weight + distance == known and hop not in lost:
-                return True
-        return False
-
-    def _settle(self, tree: Tree, target: int, lost: list[int], nearer: list[Pair]) -> None:
+    def _settle(self, tree: Tree, target: int, lost: list[int], nearer: list[Pair]) -> Iterator[None]:
         """Dijkstra's algorithm over those that lost their distance or come nearer, and nobody else."""
         distances, incoming = tree.distances, self._in
         before = {switch: distances.pop(switch) for switch in lost}
         heap: list[tuple[float, int]] = []
         for switch in lost:
-            cost = min(
-                (w + distances.get(hop, inf) for hop, w in self._out.get(switch, {}).items()), default=inf
-            )
+            cost = inf
+            for hop, weight in self._out.get(switch, {}).items():
+                through = weight + distances.get(hop, inf)
+                if through < cost:
+                    cost = through
             if cost < inf:
                 heappush(heap, (cost, switch))
         for a, b in nearer:
@@ -267,14 +311,18 @@ class ShortestPaths:
                 before.setdefault(switch, known)
             distances[switch] = cost
             touched[switch] = None
+            if not len(touched) % PORTION:
+                self.work += PORTION
+                yield
             for behind, weight in incoming.get(switch, {}).items():
                 if cost + weight < distances.get(behind, inf):
                     heappush(heap, (cost + weight, behind))
-        self._look_around(tree, target, before, touched)
+        self.work += len(touched) % PORTION
+        yield from self._look_around(tree, target, before, touched)
 
     def _look_around(
         self, tree: Tree, target: int, before: dict[int, float], touched: dict[int, None]
-    ) -> None:
+    ) -> Iterator[None]:
         """Next hops of those whose own distance changed, or that of a switch one edge further on."""
         distances, hops = tree.distances, tree.hops
         around: dict[int, None] = {}
@@ -288,9 +336,12 @@ class ShortestPaths:
                 # One that moved away takes nobody with it but those that went through it.
                 if new < old or hops.get(behind) == switch:
                     around[behind] = None
-        self.work += len(around)
-        for switch in around:
+        for number, switch in enumerate(around):
+            if not number % PORTION and len(around) > PORTION:
+                self.work += PORTION
+                yield
             self._look_at(tree, target, switch)
+        self.work += len(around) % PORTION
 
     def _look_at(self, tree: Tree, target: int, switch: int) -> None:
         """One switch's next hop."""

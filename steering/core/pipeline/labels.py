@@ -4,7 +4,7 @@ A piece depends on nothing but the port towards that switch and the epoch of the
 one object: a network of 1,000 switches and 600 waypoints has 600,000 such rules, and some 6,000 different ones.
 """
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping
 
 from steering.core.network.graph import Graph
@@ -23,7 +23,7 @@ class Labels:
         self._map = sitemap
         self._graph = graph
         self._epochs = epochs
-        self._made: dict[tuple[int, int | None, int, bool], Rules] = {}
+        self._made: OrderedDict[tuple[int, int | None, int, bool], Rules] = OrderedDict()
         self._at = self._index()
 
     def _index(self) -> dict[int, tuple[Waypoint, ...]]:
@@ -50,7 +50,7 @@ class Labels:
         known = self._made.get(key)
         if known is None:
             if len(self._made) >= MADE:
-                self._made.clear()
+                self._made.popitem(last=False)  # one by one: to forget all at once takes tens of milliseconds
             waypoints = self._at.get(target, ())
             rules = label_rules(self._epochs[dpid], dpid == target, waypoints, port)
             known = self._made[key] = keyed(rules)

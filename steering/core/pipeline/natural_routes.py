@@ -4,6 +4,7 @@ Most routes are the same at every switch. Those to gateways, to addresses that s
 depend on distances: they are a piece of their own, made again for a switch when one of its distances changed.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from ipaddress import ip_network
 
@@ -29,7 +30,7 @@ class NaturalRoutes:
         self._epochs = epochs
         self._unwildcard = unwildcard
         self._returning = returning
-        self._made: dict[tuple[int, tuple[Route, ...] | None], Rules] = {}
+        self._made: OrderedDict[tuple[int, tuple[Route, ...] | None], Rules] = OrderedDict()
         self.replaced()
 
     def replaced(self) -> None:
@@ -70,7 +71,7 @@ class NaturalRoutes:
         known = self._made.get((epoch, key))
         if known is None:
             if len(self._made) >= MADE:
-                self._made.clear()
+                self._made.popitem(last=False)
             known = self._made[epoch, key] = keyed(route_rules(epoch, make(), self._unwildcard))
         return known
 

@@ -147,14 +147,18 @@ class Reconcile:
 
     def _look_at(self, target: int) -> int:
         """The ways to a destination: who leaves by another port, and whose distance changed."""
-        del self._targets[target]
         before = self._graph.paths.work
+        done = self._graph.paths.advance(target)
+        cost = 1 + SETTLED * (self._graph.paths.work - before)
+        if not done:
+            return cost
+        del self._targets[target]
         moved = self._graph.paths.take_moved(target)
         measured = self._graph.paths.take_measured(target)
         self._pairs.extend((target, dpid) for dpid in sorted(moved) if self._switches.is_filled(dpid))
         for spread in self._spread(target, measured) if measured else ():
             self.touch(spread.piece, spread.dpids)
-        return 1 + SETTLED * (self._graph.paths.work - before)
+        return cost
 
     def _follow(self, target: int, dpid: int, changes: dict[int, Change]) -> int:
         """How one switch forwards to the waypoints of a destination."""

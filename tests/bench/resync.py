@@ -1,0 +1,203 @@
+"""What a link that goes down costs the controller: until the first rule leaves, slice by slice, and in the decision.
+
+Processor time: the engine never waits, so on a machine that does nothing else it is the time that passes.
+
+Run by itself for one size: `python -m tests.bench.resync SWITCHES LINKS`; prints JSON.
+"""
+
+import gc
+import json
+import random
+import sys
+from collections import Counter
+from dataclasses import replace
+from ipaddress import ip_network
+from itertools import count
+from statistics import median
+from time import thread_time
+from typing import Any
+
+from steering.core.engine import Engine
+from steering.core.inputs import Continue, EntriesRead, PortLoad, PortStatus, SwitchUp, Tick
+from steering.core.outputs import GoOn, SyncRules
+from steering.model.network import (
+    AccessNetwork,
+    Gateway,
+    Link,
+    NetworkAccessType,
+    PortRef,
+    Site,
+    Trust,
+    waypoint_id,
+)
+from steering.model.policy import Policy, Terms
+from steering.wire.handshake import Handshake, Kind
+from tests.bench import decision
+
+SWITCHES, QUICK_SWITCHES = (100, 300, 1_000), (20, 60)
+MCPS, GATEWAYS = 64, 8
+ACCESS_PORT, GATEWAY_PORT, FIRST_LINK_PORT = 101, 102, 110
+BUSY_LINKS = 4  # so that the score's loaded distances are asked for too
+
+Json = dict[str, Any]
+
+
+def site(switches: int) -> Site:
+    """The ring with chords of the decision's benchmark; six of ten switches have an access network."""
+    chance = random.Random(switches)
+    whole = decision.site(switches, min(MCPS, switches // 2))
+    taken = {waypoint_id(mcp.name, mcp.inside) for mcp in whole.mcps}
+    accesses = []
+    for n, dpid in enumerate(sorted(chance.sample(range(1, switches + 1), switches * 6 // 10))):
+        port, network = PortRef(dpid, ACCESS_PORT), ip_network((0x0A40_0000 + (n << 8), 24))
+        name = _free_name(f"access{n}", port, taken)
+        accesses.append(
+            AccessNetwork(name, NetworkAccessType.WLAN, Trust.OPERATOR, (network,), (port,), (network[1],))
+        )
+    gateways = []
+    for n, dpid in enumerate(chance.sample(range(1, switches + 1), min(GATEWAYS, switches // 4))):
+        port, network = PortRef(dpid, GATEWAY_PORT), ip_network((0xAC10_0000 + (n << 16), 16))
+        name = _free_name(f"gateway{n}", port, taken)
+        gateways.append(Gateway(name, (network,), (port,), (network[1],)))
+    return Site(tuple(accesses), tuple(gateways), whole.mcps, _links(whole.links), {}, False)
+
+
+def _links(links: tuple[Link, ...]) -> tuple[Link, ...]:
+    """The same between ports that are numbered as on real switches: from a low number on at each."""
+    used: Counter[int] = Counter()
+
+    def port(dpid: int) -> PortRef:
+        used[dpid] += 1
+        return PortRef(dpid, FIRST_LINK_PORT + used[dpid])
+
+    return tuple(replace(link, a=port(link.a.dpid), b=port(link.b.dpid)) for link in links)
+
+
+def _free_name(name: str, port: PortRef, taken: set[int]) -> str:
+    """Waypoint numbers are hashes of names, and two must not share one."""
+    for n in count():
+        tried = f"{name}-{n}"
+        if (number := waypoint_id(tried, port)) not in taken:
+            taken.add(number)
+            return tried
+    raise AssertionError
+
+
+class Network:
+    """An engine with all its switches filled."""
+
+    def __init__(self, switches: int) -> None:
+        self.site = site(switches)
+        began = thread_time()
+        self.engine = Engine(self.site, Policy(max_stretch=1000.0), epoch=7)
+        self.now = 100.0
+        self.rules = 0
+        ports: dict[int, dict[int, bool]] = {dpid: {} for dpid in range(1, switches + 1)}
+        ends = [end for link in self.site.links for end in (link.a, link.b)]
+        for port in (*ends, *self.engine.map.attachments):
+            ports[port.dpid][port.port] = True
+        for dpid, known in ports.items():
+            self.engine.handle(SwitchUp(dpid, known), self.now)
+            (fill,) = self.engine.handle(EntriesRead(dpid, [], []), self.now)
+            self.rules += len(fill.forwarding) + len(fill.admission)  # type: ignore[union-attr]
+        self.fill_s = thread_time() - began
+        for link in self.site.links[:BUSY_LINKS]:
+            self.engine.handle(PortLoad(link.a.dpid, link.a.port, 0.8), self.now)
+        self._tick()
+
+    def _tick(self) -> None:
+        """Time goes by, and everything that is under way is over."""
+        for _ in range(3):
+            self.now += 3.0
+            outputs = self.engine.handle(Tick(), self.now)
+            while any(isinstance(output, GoOn) for output in outputs):
+                outputs = self.engine.handle(Continue(), self.now)
+
+    def lose(self, link: Link) -> Json:
+        """One port goes down, and comes back unmeasured; milliseconds."""
+        given: PortStatus | Continue = PortStatus(link.a.dpid, link.a.port, False, False)
+        first, slices, rules = 0.0, [], 0
+        while True:
+            began = thread_time()
+            outputs = self.engine.handle(given, self.now)
+            slices.append(1000 * (thread_time() - began))
+            changed = sum(len(o.add) + len(o.delete) for o in outputs if isinstance(o, SyncRules))
+            if changed and not rules:
+                first = sum(slices)
+            rules += changed
+            if not any(isinstance(output, GoOn) for output in outputs):
+                break
+            given = Continue()
+        self._restore(link)
+        return {
+            "first": first,
+            "longest": max(slices),
+            "total": sum(slices),
+            "slices": len(slices),
+            "rules": rules,
+        }
+
+    def relink(self, link: Link, edge: int) -> float:
+        """Milliseconds of the first decision after a link went down, before any label followed."""
+        self._decide(edge)
+        self.engine.handle(PortStatus(link.a.dpid, link.a.port, False, False), self.now)
+        began = thread_time()
+        self._decide(edge)
+        took = 1000 * (thread_time() - began)
+        self._restore(link)
+        return took
+
+    def _decide(self, edge: int) -> None:
+        opening = Handshake(
+            kind=Kind.CAPABLE, version=1, family=4, src=b"\x0a\x40\0\2", dst=b"\xac\x10\0\2", sport=40_000,
+            dport=443, flags=2, key=b"", peer_key=b"", token=b"", address_id=0, backup=False, nonce=b"",
+            deny_join=False, uncommon=False, options_length=24, payload_offset=78, seq=1, ack=0,
+        )  # fmt: skip
+        chooser = self.engine.chooser
+        exits = self.site.gateways[0].ports
+        chooser.choose(TERMS, edge, exits, opening, dict.fromkeys(self.engine.map.mcps, 0), self.now)
+
+    def _restore(self, link: Link) -> None:
+        self.now += 100.0
+        self.engine.handle(PortStatus(link.a.dpid, link.a.port, True, False), self.now)
+        self._tick()
+
+
+TERMS = Terms()
+
+
+def measure(switches: int, links: int) -> Json:
+    """One size: medians over several links, and the longest slice of all."""
+    network = Network(switches)
+    # As the controller does at its start.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    chance = random.Random(1)
+    chosen = chance.sample(network.site.links, min(links, len(network.site.links)))
+    lost = [network.lose(link) for link in chosen]
+    edges = [chance.choice(network.site.access_networks).ports[0].dpid for _ in chosen]
+    decided = [network.relink(link, edge) for link, edge in zip(chosen, edges, strict=True)]
+    return {
+        "switches": switches,
+        "rules": network.rules,
+        "fill_s": round(network.fill_s, 2),
+        "resync_first_ms": round(median(one["first"] for one in lost), 2),
+        "resync_first_worst_ms": round(max(one["first"] for one in lost), 2),
+        "resync_longest_slice_ms": round(max(one["longest"] for one in lost), 2),
+        "resync_total_ms": round(median(one["total"] for one in lost), 2),
+        "resync_slices": round(median(one["slices"] for one in lost)),
+        "resync_rules": round(median(one["rules"] for one in lost)),
+        "relink_ms": round(median(decided), 2),
+        "relink_worst_ms": round(max(decided), 2),
+    }
+
+
+def keys(curve: list[Json]) -> Json:
+    """The keys of the largest size, and all sizes."""
+    wanted = ("resync_first_ms", "resync_longest_slice_ms", "resync_total_ms", "relink_ms")
+    return {key: curve[-1][key] for key in wanted} | {"resync": curve}
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(int(sys.argv[1]), int(sys.argv[2]))))
