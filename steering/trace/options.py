@@ -8,8 +8,8 @@ from steering.wire.mptcp import MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck, M
 from steering.wire.options import MPTCP, walk_until_damage
 
 _WINDOW_SCALE = 3
-_LARGEST_SCALE = 14  # RFC 7323 2.3
-_LATEST_VERSION = 1  # of MPTCP whose MP_CAPABLE is known in all its forms
+LARGEST_SCALE = 14  # RFC 7323 2.3
+LATEST_VERSION = 1  # of MPTCP whose MP_CAPABLE is known in all its forms
 
 
 class SegmentOptions(NamedTuple):
@@ -40,7 +40,7 @@ class SegmentOptions(NamedTuple):
             if isinstance(option, MpJoinSynAck):
                 return option
             if isinstance(option, MpCapable) and _usable(option) and not option.receiver_key:
-                if option.sender_key or option.version > _LATEST_VERSION:
+                if option.sender_key or option.version > LATEST_VERSION:
                     return option
         return None
 
@@ -51,7 +51,7 @@ class SegmentOptions(NamedTuple):
             if isinstance(option, MpJoinAck):
                 return option
             if isinstance(option, MpCapable) and _usable(option):
-                if option.receiver_key or option.version > _LATEST_VERSION:
+                if option.receiver_key or option.version > LATEST_VERSION:
                     return option
         return None
 
@@ -82,7 +82,7 @@ def read_options(raw: bytes, is_syn: bool) -> SegmentOptions:
             if value is not None:
                 mptcp.append(value)
         elif kind == _WINDOW_SCALE and len(option) == 3:
-            scale = min(option[2], _LARGEST_SCALE)
+            scale = min(option[2], LARGEST_SCALE)
     return SegmentOptions(tuple(mptcp), scale, damage)
 
 

@@ -7,9 +7,8 @@ from steering.wire.crypto import join_ack_hmac, join_syn_ack_hmac, token
 from steering.wire.mptcp import MpCapable, MpJoinAck, MpJoinSyn, MpJoinSynAck
 
 from .legs import Leg
+from .options import LATEST_VERSION
 from .resets import Reset
-
-_LATEST_VERSION = 1  # of MPTCP whose keys give tokens that are known
 
 
 class Hmac(StrEnum):
@@ -83,7 +82,7 @@ class Session:
             self.fallback = True
             return
         self.fallback = leg.bare_data
-        if agreed.version > _LATEST_VERSION:
+        if agreed.version > LATEST_VERSION:
             return
         self.responder_key = answer.sender_key if answer else third.receiver_key if third else b""
         if offer and agreed.version == 0:

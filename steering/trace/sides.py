@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from steering.wire.mptcp import MpCapable, MpJoinAck
 from steering.wire.segment import Flags, Segment
 
-from .options import SegmentOptions
+from .options import LARGEST_SCALE, SegmentOptions
 from .sequence import SEQ_SPACE, earlier, is_after, later
 
-_LARGEST_SCALE = 14  # RFC 7323 2.3
 _LEAST_WINDOW = 1 << 12  # bytes; a capture may lack the segment that opened the window
 _MOST_TAGS = 4
 _MOST_THIRDS = 4
@@ -98,5 +97,5 @@ class Side:
         if self.options_of_syn and other.options_of_syn:
             scale = 0 if self.scale is None or other.scale is None else self.scale
         else:
-            scale = _LARGEST_SCALE
+            scale = LARGEST_SCALE
         return max(_LEAST_WINDOW, self.window << scale)

@@ -1,8 +1,8 @@
-"""The 0-RTT TCP Convert protocol (RFC 8803 section 6): what a client says to an MCP in explicit mode, and the answer.
+"""The 0-RTT TCP Convert protocol (RFC 8803 section 6): the messages between a client and an MCP in explicit mode.
 
-A message is a fixed header (version, length in 32-bit words, magic number) and TLVs; it is the first thing on a
-connection and what follows it is the client's own data. At most 1020 bytes by its format. Addresses are 128 bits,
-IPv4 mapped. Whatever is refused carries the error code of section 6.2.8 that its sender is told.
+A message is a fixed header (version, length in 32-bit words, magic number) and TLVs, at most 1020 bytes. It stands at
+the beginning of a connection, before the client's own data. Addresses have 128 bits, IPv4 ones are mapped. Every
+refusal carries the error code of section 6.2.8 that the sender is told.
 """
 
 from dataclasses import dataclass
@@ -53,9 +53,9 @@ class ErrorCode(IntEnum):
 
 
 class ConvertError(WireError):
-    """A message that is refused; `code` and `value` are those of the Error TLV that answers it.
+    """A message that is refused. `code` and `value`: those of the Error TLV that is the answer.
 
-    `silent`: what came is no Convert message at all, so no Convert message answers it.
+    `silent`: the bytes are no Convert message at all, so no Convert message is the answer.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ Tlv = Info | Connect | ExtendedTcpHeader | SupportedExtensions | Cookie | Error
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client wants: a connection, or (connect None) to be told of the supported extensions."""
+    """The request of a client: a connection, or the list of supported extensions where `connect` is None."""
 
     connect: Connect | None
     cookie: bytes | None = None
@@ -125,8 +125,10 @@ class Request:
 
 
 def message_length(start: bytes) -> int | None:
-    """The message's length in bytes, or None while its header is not all there. Raises ConvertError as soon as the
-    bytes can begin no message of this version."""
+    """The length in bytes of the message that begins so, or None while its header is not complete.
+
+    Raises ConvertError as soon as no message of this version can begin with these bytes.
+    """
     if len(start) > 2 and start[2] != MAGIC >> 8:
         raise _no_convert()
     if len(start) < HEADER:
@@ -160,8 +162,10 @@ def decode(message: bytes) -> tuple[Tlv, ...]:
 
 
 def decode_request(message: bytes) -> Request:
-    """What a client's message asks for: one Connect or one Info, at most one cookie, nothing that only a converter
-    says. Raises ConvertError."""
+    """The request in a client's message: one Connect or one Info, and at most one cookie.
+
+    Raises ConvertError for other numbers of these, and for TLVs that only a converter sends.
+    """
     connect: Connect | None = None
     cookie: bytes | None = None
     info = False
@@ -244,7 +248,7 @@ def encode(*tlvs: Tlv) -> bytes:
 
 
 def error(refused: ConvertError) -> bytes:
-    """The message that tells a sender what was wrong; empty where nothing answers."""
+    """The message that tells a sender what was wrong; b"" where there is no answer."""
     return b"" if refused.silent else encode(Error(refused.code, refused.value))
 
 

@@ -144,8 +144,8 @@ def fastclose_for(frame: Buffer, key: bytes) -> bytes:
     """The RST frame with MP_FASTCLOSE (RFC 8684 3.5) that makes the sender of `frame` end its whole MPTCP
     connection. `key`: the sender's own, 8 bytes, a secret.
 
-    Its sequence number is exactly the one the segment acknowledges: a host believes no other
-    (facts/kernel-mptcp.md 9.2). Raises WireError as `reset_for` does, and bad-value without an ACK.
+    Its sequence number is exactly the one that the segment acknowledges: Linux believes no other number.
+    Raises WireError as `reset_for` does, and bad-value without an ACK.
     """
     segment, following = _answerable(frame)
     if not segment.flags & Flags.ACK:
@@ -155,8 +155,11 @@ def fastclose_for(frame: Buffer, key: bytes) -> bytes:
 
 
 def fastclose_after(frame: Buffer, key: bytes) -> bytes:
-    """The same in the other direction: in place of the segment in `frame`, from its sender to its receiver,
-    whose `key` it is. The frame's own VLAN tags and addresses are kept."""
+    """The RST frame with MP_FASTCLOSE that goes where `frame` was going, in place of its segment.
+
+    `key`: the receiver's own, 8 bytes, a secret. VLAN tags and addresses are those of `frame`. Raises WireError as
+    `fastclose_for` does.
+    """
     segment, _ = _answerable(frame)
     if not segment.flags & Flags.ACK:
         raise WireError(WireRefusal.BAD_VALUE)

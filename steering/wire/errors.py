@@ -1,4 +1,4 @@
-"""The only error of this package, and the named reasons it carries."""
+"""The error that this package raises, and the named reasons that it carries."""
 
 from enum import StrEnum
 

@@ -1,7 +1,7 @@
-"""The hot reader: what steering needs from one punted segment, in one pass and without objects per layer.
+"""The fast reader of punted segments: one pass over the frame, without an object for each layer.
 
-It reads the frame, the addresses and the first MPTCP option that opens a subflow (MP_CAPABLE or MP_JOIN,
-RFC 8684 3.1 and 3.2, RFC 6824 for version 0). The full option codec is in `mptcp`.
+Read are the addresses, the ports and the first MPTCP option that opens a subflow (MP_CAPABLE or MP_JOIN, RFC 8684 3.1
+and 3.2, RFC 6824 for version 0). `mptcp` and `decode` know all options.
 """
 
 from enum import IntEnum
@@ -24,7 +24,7 @@ __all__ = ["Handshake", "Kind", "read_handshake", "token"]
 
 
 class Kind(IntEnum):
-    """What a segment means to steering."""
+    """Which kind of TCP segment was read, by its options."""
 
     PLAIN = 0  # no usable MPTCP option: plain TCP (D-2.5)
     CAPABLE = 1
@@ -33,7 +33,7 @@ class Kind(IntEnum):
 
 
 class Handshake(NamedTuple):
-    """One segment as steering sees it. Addresses 4 or 16 bytes, keys 8 bytes or b"", token and nonce 4 or b""."""
+    """What was read of one segment. Addresses 4 or 16 bytes, keys 8 bytes or b"", token and nonce 4 bytes or b""."""
 
     family: int  # 4 or 6
     src: bytes

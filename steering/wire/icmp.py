@@ -1,8 +1,8 @@
 """ICMP errors: whose packet one is about, and time exceeded, as the virtual gateway answers a packet whose TTL ran
 out (RFC 792, 1812, 4443).
 
-What may not be answered is decided here too, because an error message that answers the wrong packet is an
-amplifier: ICMP errors, later fragments, packets to groups, packets whose source is not one host.
+Some packets get no answer, because error messages that answer them could be used for amplification: ICMP errors,
+later fragments, packets to groups, and packets whose source is not one host.
 """
 
 from struct import Struct
@@ -183,7 +183,7 @@ def _answer_v6(frame: bytes, gateway: bytes) -> bytes | None:
 def _answerable_v6(packet: bytes, following: int) -> bool:
     """Whether no ICMPv6 error, redirect or later fragment is behind the extension headers of `packet`.
 
-    What cannot be seen (cut away, or behind too many headers) counts as not answerable.
+    A packet whose last header is cut away or stands behind too many headers counts as not answerable.
     """
     at = 40
     for _ in range(MAX_EXTENSION_HEADERS + 1):

@@ -1,7 +1,7 @@
 """Discovery frames: LLDP (IEEE 802.1AB) whose organisation-specific TLV authenticates where and when it was sent.
 
-A frame says "I left port P of switch D"; whoever could forge one could draw links into the topology, so the
-TLV carries an HMAC-SHA256 over everything said. Only frames of exactly our own form are read.
+A frame names the switch and the port that it left by. A forged frame would put a link into the topology that does
+not exist, so the TLV carries an HMAC-SHA256 over all fields. Only frames of exactly this form are read.
 """
 
 import hmac
@@ -40,7 +40,7 @@ def _authenticate(key: bytes, said: Announcement) -> bytes:
 
 
 def announce(key: bytes, said: Announcement, src_mac: bytes) -> bytes:
-    """The frame that announces `said`; dpid, epoch and sequence are of 64 bits, the port of 32."""
+    """The frame of an announcement. Datapath id, epoch and sequence have 64 bits, the port has 32."""
     chassis, chassis_kind, port, port_kind, ttl, lives = _HEAD
     body = _BODY.pack(
         chassis, chassis_kind, said.dpid, port, port_kind, said.port, ttl, lives,
@@ -50,7 +50,7 @@ def announce(key: bytes, said: Announcement, src_mac: bytes) -> bytes:
 
 
 def read_announcement(key: bytes, frame: bytes) -> Announcement:
-    """What a discovery frame announces. WireError unless it is of our form and its HMAC is right."""
+    """What a discovery frame announces. Raises WireError for another form and for a wrong HMAC."""
     if len(frame) < _ETHERNET_LENGTH + _BODY.size:
         raise WireError(WireRefusal.TRUNCATED)
     if frame[12] << 8 | frame[13] != ETH_LLDP:

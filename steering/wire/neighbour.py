@@ -1,7 +1,7 @@
-"""ARP (RFC 826) and IPv6 neighbour discovery (RFC 4861): reading what a host tells of itself, asking, and
-advertising the virtual gateway.
+"""ARP (RFC 826) and IPv6 neighbour discovery (RFC 4861).
 
-Everything is untagged Ethernet. Reading is bounded: one frame, at most MAX_OPTIONS options, no copy.
+Messages of hosts are read, requests and the advertisements of the virtual gateway are made.
+Every frame is untagged Ethernet. Reading is bounded: one frame, at most MAX_OPTIONS options, no copy.
 """
 
 from collections.abc import Sequence
@@ -34,6 +34,8 @@ _SOURCE_LINK_LAYER, _TARGET_LINK_LAYER, _PREFIX = 1, 2, 3
 
 
 class NeighbourKind(IntEnum):
+    """Which message of ARP or neighbour discovery was read."""
+
     ARP_REQUEST = 1
     ARP_REPLY = 2
     ROUTER_SOLICITATION = 3
@@ -42,11 +44,11 @@ class NeighbourKind(IntEnum):
 
 
 class NeighbourMessage(NamedTuple):
-    """What one message says: `address` (4 or 16 bytes) is at `mac` (6 bytes).
+    """One message: the host with `address` (4 or 16 bytes) has the link address `mac` (6 bytes).
 
     `address` is all zero when the sender has none yet (ARP probe, duplicate-address detection, early router
-    solicitation). `mac` is b"" when the message names none; a router solicitation without its option has the
-    frame's source. `target` is the address asked for, b"" for router solicitations.
+    solicitation). `mac` is b"" when the message names none. Of a router solicitation without a link-layer option, `mac`
+    is the frame's source. `target` is the address that is asked for, b"" for router solicitations.
     """
 
     kind: NeighbourKind
@@ -56,7 +58,7 @@ class NeighbourMessage(NamedTuple):
 
     @property
     def tells(self) -> bool:
-        """Whether there is something to learn: a MAC for an address that is in use."""
+        """Whether the message tells the MAC of an address that is in use."""
         return bool(self.mac) and any(self.address)
 
 

@@ -1,4 +1,4 @@
-"""NPTv6: a prefix for a prefix, such that no checksum changes (RFC 6296).
+"""NPTv6 (RFC 6296): one prefix is put in the place of another such that no checksum changes.
 
 The mapping is an involution of prefixes: translating with both prefixes exchanged gives the first address back.
 """
@@ -9,7 +9,7 @@ WORDS = 8
 _ALL_ONES = 0xFFFF
 
 
-class Unmappable(ValueError):
+class UnmappableAddress(ValueError):
     """An address that RFC 6296 does not translate: no word of it can take the adjustment."""
 
 
@@ -18,7 +18,7 @@ def translate(address: IPv6Address, internal: IPv6Network, external: IPv6Network
 
     Prefixes of up to 48 bits are balanced in the subnet word (bits 48 to 63), longer ones in the first word of the
     interface identifier that is not 0xFFFF (section 3.5). Raises ValueError for prefixes of different lengths or
-    over 64 bits and for an address outside; Unmappable where the word is 0xFFFF.
+    over 64 bits and for an address outside; UnmappableAddress where the word is 0xFFFF.
     """
     if internal.prefixlen != external.prefixlen or internal.prefixlen > 64:
         raise ValueError(f"{internal} and {external} cannot stand for each other")
@@ -38,7 +38,7 @@ def _balancing_word(words: list[int], length: int) -> int:
     for word in candidates:
         if words[word] != _ALL_ONES:
             return word
-    raise Unmappable("every word that could be adjusted is 0xffff (RFC 6296 sections 3.4 and 3.5)")
+    raise UnmappableAddress("every word that could be adjusted is 0xffff (RFC 6296 sections 3.4 and 3.5)")
 
 
 def _words(address: IPv6Address) -> list[int]:

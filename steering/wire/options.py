@@ -64,7 +64,7 @@ def pack_options(*options: bytes) -> bytes:
 def can_inject(used: int, need: int) -> bool:
     """Whether `need` more bytes of options fit beside `used` ones (D-6.7.4: never inject where they do not).
 
-    `used` counts the header's padding, as `Handshake.options_length` does: taking padding away would be
-    an edit of the sender's segment.
+    `used` counts the header's padding, as `Handshake.options_length` does: whoever takes padding away edits the
+    sender's segment.
     """
     return used + need <= OPTION_SPACE

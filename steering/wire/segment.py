@@ -1,4 +1,4 @@
-"""Slicing a captured frame down to its TCP segment: bounded, no copy until the end.
+"""From a frame to its TCP segment, with bounded steps and without a copy before the last.
 
 Link layer: Ethernet with up to two VLAN tags (802.1Q, 802.1ad), as switches send it to the controller; `trace.links`
 reads those of capture files. Network layers: IPv4 with options, IPv6 with extension headers. Fragments are refused,
@@ -62,9 +62,11 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
-    """Offsets of the layers in a frame. `end` is where the datagram ends by its own length field, which may
-    lie past the captured bytes."""
+class LayerOffsets:
+    """Offsets of the layers in a frame.
+
+    `end` is where the datagram ends by its own length field. That may be behind the bytes that are there.
+    """
 
     family: int
     ip: int
@@ -80,7 +82,7 @@ def read_segment(frame: Buffer) -> Segment:
     return segment_at(frame, locate_tcp(frame))
 
 
-def segment_at(frame: Buffer, at: Located, link_tag: bytes = b"") -> Segment:
+def segment_at(frame: Buffer, at: LayerOffsets, link_tag: bytes = b"") -> Segment:
     """The segment whose layers were located in the frame."""
     sport, dport, seq, ack, _, flags, window = _TCP.unpack_from(frame, at.tcp)
     data = tcp_payload_offset(frame, at.tcp)
@@ -102,13 +104,13 @@ def segment_at(frame: Buffer, at: Located, link_tag: bytes = b"") -> Segment:
     )
 
 
-def locate_tcp(frame: Buffer) -> Located:
+def locate_tcp(frame: Buffer) -> LayerOffsets:
     """Find the TCP header in an Ethernet frame. At least its fixed 20 bytes are there, and it fits the datagram."""
     ethertype, ip = _skip_tags(frame, 12)
     return locate_tcp_in_ip(frame, ethertype, ip)
 
 
-def locate_tcp_in_ip(frame: Buffer, ethertype: int, ip: int, unsegmented: int | None = None) -> Located:
+def locate_tcp_in_ip(frame: Buffer, ethertype: int, ip: int, unsegmented: int | None = None) -> LayerOffsets:
     """Find the TCP header in the datagram at `ip`.
 
     `unsegmented`: where a datagram ends whose IP length is 0, because the network card would have cut it into segments
@@ -152,7 +154,7 @@ def _skip_tags(frame: Buffer, at: int) -> tuple[int, int]:
     return ethertype, at
 
 
-def _locate_in_ipv4(frame: Buffer, ip: int, unsegmented: int | None) -> Located:
+def _locate_in_ipv4(frame: Buffer, ip: int, unsegmented: int | None) -> LayerOffsets:
     if ip + 20 > len(frame):
         raise WireError(WireRefusal.TRUNCATED)
     if frame[ip] >> 4 != 4:
@@ -166,13 +168,13 @@ def _locate_in_ipv4(frame: Buffer, ip: int, unsegmented: int | None) -> Located:
         raise WireError(WireRefusal.NOT_TCP)
     total = u16(frame, ip + 2)
     if not total and unsegmented is not None:
-        return Located(4, ip, ip + header, unsegmented)
+        return LayerOffsets(4, ip, ip + header, unsegmented)
     if total < header + TCP_HEADER_LENGTH:
         raise WireError(WireRefusal.BAD_IP_LENGTH)
-    return Located(4, ip, ip + header, ip + total)
+    return LayerOffsets(4, ip, ip + header, ip + total)
 
 
-def _locate_in_ipv6(frame: Buffer, ip: int, unsegmented: int | None) -> Located:
+def _locate_in_ipv6(frame: Buffer, ip: int, unsegmented: int | None) -> LayerOffsets:
     if ip + 40 > len(frame):
         raise WireError(WireRefusal.TRUNCATED)
     if frame[ip] >> 4 != 6:
@@ -182,11 +184,11 @@ def _locate_in_ipv6(frame: Buffer, ip: int, unsegmented: int | None) -> Located:
         raise WireError(WireRefusal.NOT_TCP)
     length = u16(frame, ip + 4)
     if not length and unsegmented is not None:
-        return Located(6, ip, at, unsegmented)
+        return LayerOffsets(6, ip, at, unsegmented)
     end = ip + 40 + length
     if end < at + TCP_HEADER_LENGTH:
         raise WireError(WireRefusal.BAD_IP_LENGTH)
-    return Located(6, ip, at, end)
+    return LayerOffsets(6, ip, at, end)
 
 
 def _skip_extensions(frame: Buffer, following: int, at: int) -> tuple[int, int]:

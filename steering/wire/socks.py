@@ -1,7 +1,8 @@
-"""SOCKS version 5 (RFC 1928) with user name and password (RFC 1929): both sides, as far as an MCP needs them.
+"""SOCKS version 5 (RFC 1928) with user name and password (RFC 1929): the messages of client and server.
 
-CONNECT to an IPv4 or IPv6 address. A domain name is refused (the MCP resolves nothing), and so are BIND and UDP.
-Functions read one message from the start of a buffer and say how much of it they used; None asks for more bytes.
+Only CONNECT to an IPv4 or IPv6 address is known. BIND and UDP are refused. A domain name is refused too, because an
+MCP resolves no names. A function that reads takes one message from the start of a buffer, and gives the message and
+the number of bytes used; it gives None while the message is not complete.
 """
 
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Reply(IntEnum):
 
 
 class SocksError(WireError):
-    """A message that is refused; `reply` is what a request is answered with, None where nothing answers."""
+    """A message that is refused. `reply`: the answer to a request, or None where there is no answer."""
 
     def __init__(self, reason: WireRefusal, reply: Reply | None = None) -> None:
         super().__init__(reason)
@@ -53,7 +54,7 @@ class SocksError(WireError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A server's last word before the bytes of the connection: `bound` is its own end towards the server."""
+    """The reply of a SOCKS server to a request. `bound` and `port`: its own end of the connection to the destination."""
 
     reply: int
     bound: Address
@@ -101,7 +102,7 @@ def write_verdict(granted: bool) -> bytes:
 
 
 def read_request(data: bytes) -> tuple[Address, int, int] | None:
-    """The address and port to connect to, and the bytes used. Raises SocksError with the reply it is due."""
+    """The address and port to connect to, and the bytes used. Raises SocksError with the reply to send."""
     if data and data[0] != VERSION:
         raise SocksError(WireRefusal.UNKNOWN_VERSION)
     if len(data) > 1 and data[1] != CONNECT:

@@ -22,7 +22,7 @@ from steering.relay.options.source_mode import (
     RelaySourceMode,
     SourceOptions,
 )
-from steering.wire.nptv6 import Unmappable, translate
+from steering.wire.nptv6 import UnmappableAddress, translate
 
 MAX_MAPPINGS = 65_536
 LAST_PORT = 65_535
@@ -249,7 +249,7 @@ class SourcePools:
             try:
                 internal, external = IPv6Network(mapping.internal), IPv6Network(mapping.external)
                 return str(translate(IPv6Address(address), internal, external))
-            except Unmappable:
+            except UnmappableAddress:
                 raise NoSource(NoSourceReason.UNMAPPABLE) from None
         if mode is RelaySourceMode.IPV6_PREFIX:
             prefix = int(ip_address(address)) >> IDENTIFIER_BITS << IDENTIFIER_BITS

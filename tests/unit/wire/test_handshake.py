@@ -292,3 +292,45 @@ def test_ipv6_extension_headers(extensions: tuple[tuple[int, str], ...], size: i
 )
 def test_ipv6_extension_refusals(extensions: tuple[tuple[int, str], ...], reason: WireRefusal) -> None:
     assert _refusal(_v6(*extensions)) is reason
+
+
+@pytest.mark.parametrize("address_id", [0, 1, 8, 9, 255])
+@pytest.mark.parametrize("flags", [SYN, SYN_ACK])
+def test_every_address_id_is_read_as_it_is(address_id: int, flags: int) -> None:
+    """0 is the first subflow's id; a host may use any id again, and more than eight of them."""
+    rest = "169a4894 784013b4" if flags == SYN else "4b99d2faf48372cb c0f227d4"
+    got = _read(f"1e{12 if flags == SYN else 16:02x}10{address_id:02x} {rest}", flags)
+    assert (got.kind, got.address_id) == (Kind.JOIN, address_id)
+
+
+@pytest.mark.parametrize(
+    ("options", "flags", "keys"),
+    [
+        ("1e040181", SYN, (b"", b"")),
+        (f"1e0c0181 {KEY_B.hex()}", SYN_ACK, (KEY_B, b"")),
+        (f"1e140181 {KEYS}", ACK, (KEY_A, KEY_B)),
+        (
+            f"1e180181 {KEYS} 0014 beef",
+            DATA,
+            (KEY_A, KEY_B),
+        ),  # with the length of the first data and its checksum
+        (f"1e0c0081 {KEY_A.hex()}", SYN, (KEY_A, b"")),
+        (f"1e140081 {KEYS}", ACK, (KEY_A, KEY_B)),
+    ],
+)
+def test_a_handshake_that_asks_for_checksums_is_read_like_one_that_does_not(
+    options: str, flags: int, keys: tuple[bytes, bytes]
+) -> None:
+    got = _read(options, flags)
+    assert (got.kind, (got.key, got.peer_key), got.deny_join) == (Kind.CAPABLE, keys, False)
+
+
+@pytest.mark.parametrize("cookie", ["2202", "220a 1122334455667788"], ids=["asks for a cookie", "has one"])
+@pytest.mark.parametrize("data", [b"", bytes(20), b"\xff" * 1300])
+def test_data_of_a_syn_and_fast_open_change_nothing_of_what_is_read(cookie: str, data: bytes) -> None:
+    capable = read_handshake(_frame(f"{cookie} 1e040101", payload=data))
+    plain = read_handshake(_frame(cookie, payload=data))
+    assert (capable.kind, capable.version, capable.uncommon) == (Kind.CAPABLE, 1, False)
+    assert (plain.kind, plain.uncommon, plain.flags) == (Kind.PLAIN, False, SYN)
+    frame = _frame(f"{cookie} 1e040101", payload=data)
+    assert frame[capable.payload_offset :] == data

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from steering.wire.nptv6 import Unmappable, translate
+from steering.wire.nptv6 import UnmappableAddress, translate
 
 INSIDE, OUTSIDE = IPv6Network("fd01:203:405::/48"), IPv6Network("2001:db8:1::/48")
 
@@ -34,7 +34,7 @@ def test_the_sum_stays_and_the_way_back_is_exact(length: int, inside: int, outsi
     address = IPv6Address(int(internal.network_address) | host % (1 << (128 - length)))
     try:
         mapped = translate(address, internal, external)
-    except Unmappable:
+    except UnmappableAddress:
         words = address.packed[6:8] if length <= 48 else address.packed[8:]
         assert set(words) == {0xFF}
         return
@@ -47,7 +47,7 @@ def test_the_sum_stays_and_the_way_back_is_exact(length: int, inside: int, outsi
 
 @pytest.mark.row("N-5.4.2.3")
 def test_what_cannot_be_mapped() -> None:
-    with pytest.raises(Unmappable):
+    with pytest.raises(UnmappableAddress):
         translate(IPv6Address("fd01:203:405:ffff::1"), INSIDE, OUTSIDE)
     for wrong in (IPv6Network("2001:db8::/40"), IPv6Network("2001:db8::/80")):
         with pytest.raises(ValueError, match="stand for each other"):
