@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import Counter
 from enum import StrEnum
 
+from steering.model.door import Door, RestRefused
 from steering.model.kept import Lost
 from steering.model.limit import Full
 from steering.model.reservation import Became, Denied
@@ -72,6 +73,7 @@ class Counters:
         "openflow_errors",
         "disconnects",
         "accept_paused",
+        "rest_refused",
         "decision_seconds",
         "fulls",
         "last_full",
@@ -101,7 +103,8 @@ class Counters:
         self.flow_mods = 0
         self.openflow_errors: Counter[str] = Counter()  # by name of type (model.ofperror)
         self.disconnects: Counter[str] = Counter()  # by reason
-        self.accept_paused: Counter[str] = Counter()  # listeners that rested for lack of descriptors, by name
+        self.rest_refused: Counter[RestRefused] = Counter()
+        self.accept_paused: Counter[Door] = Counter()  # times a listener rested for lack of descriptors
         self.decision_seconds = Histogram()
         self.reservations: Counter[Became] = Counter()
         self.reservations_refused: Counter[Denied] = Counter()

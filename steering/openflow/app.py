@@ -135,6 +135,12 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self.threads.append(hub.spawn(self._tick_loop))
         self.threads.append(hub.spawn(self._slices.run, lambda: self.is_active))
 
+    def stop(self) -> None:
+        """Called by os-ken, which then waits for our threads: none may wait for work that does not come."""
+        self.is_active = False
+        self._slices.wish()
+        super().stop()
+
     # ---- connections ---------------------------------------------------------------------------
 
     def admits(self, address: tuple[Any, ...]) -> bool:

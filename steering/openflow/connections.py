@@ -8,6 +8,7 @@ from typing import Any
 from os_ken.controller import controller
 
 from steering.core.counters import Counters
+from steering.model.door import Door
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.token_bucket import TokenBucket
 from steering.openflow.budgets import Budgets, Newcomers, source_of
@@ -106,7 +107,7 @@ class SwitchListener:
         if tls:
             self._context = switch_context(tls["certfile"], tls["keyfile"], tls.get("ca_certs"))
         self._listener = Listener(
-            "switches",
+            Door.SWITCHES,
             listening(*listen_info),
             TokenBucket(budgets.accept_rate, budgets.accept_burst, monotonic()),
             self.adapter.admits,
@@ -122,7 +123,7 @@ class SwitchListener:
         Channel(socket, address, Tls(self._context) if self._context is not None else None).serve()
 
     def _paused(self) -> None:
-        self.counters.accept_paused["switches"] += 1
+        self.counters.accept_paused[Door.SWITCHES] += 1
 
 
 def install(adapter: Adapter, counters: Counters) -> None:

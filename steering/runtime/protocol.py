@@ -8,17 +8,37 @@ import json
 import logging
 from contextlib import suppress
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any
 
 import eventlet
 import eventlet.wsgi
 
+from steering.northbound.http.application import WELCOME
+from steering.northbound.http.head import MAX_FIELDS, fields_fault, request_line_fault
 from steering.northbound.http.problems import MEDIA_TYPE, Problem, phrase
 
 REQUEST_TIME = 5.0  # seconds for a request line, and again for the headers, however the bytes drip in
+BODY_TIME = 10.0  # seconds for a body
+DISCARD_TIME = 1.0  # seconds for the rest of a body that nobody wants
+GUEST = 3  # place in eventlet's list of a connection's state: its `visitors.Visitor`
 MAX_DETAIL = 160  # characters of Python's own words, which repeat what the client sent
 
 log = logging.getLogger(__name__)
+
+
+class Body(eventlet.wsgi.Input):  # type: ignore[misc]
+    """A request's body, in BODY_TIME or not at all."""
+
+    def _do_read(self, reader: Any, length: int | None = None) -> Any:
+        with eventlet.Timeout(BODY_TIME, TimeoutError("the body took too long")):
+            return super()._do_read(reader, length)
+
+    def discard(self, buffer_size: int = 16 << 10) -> None:
+        """Read what is left, so that another request can follow; OSError, which ends the connection, when that
+        takes long."""
+        with eventlet.Timeout(DISCARD_TIME, TimeoutError("the rest of the body took too long")):
+            super().discard(buffer_size)
 
 
 class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
@@ -52,23 +72,60 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
 
     def parse_request(self) -> bool:
         """Read the headers; False where that was answered already. What eventlet would refuse later, bare of
-        any explanation, is refused here."""
+        any explanation, is refused here, and so is what Python's parser forgives."""
         try:
             with _in_time():
-                if not super().parse_request():
-                    return False
+                lines = self._header_lines()
         except (eventlet.wsgi.HeaderLineTooLong, eventlet.wsgi.HeadersTooLarge):
             self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too long")
             return False
-        length = self.headers.get("content-length")
-        if length is not None and not (length.isascii() and length.isdigit()):
-            self.send_error(HTTPStatus.BAD_REQUEST, "Content-Length is no number")
+        if lines is None:
+            self.close_connection = True
             return False
-        if length is not None and self.headers.get("transfer-encoding") is not None:
-            self.send_error(HTTPStatus.BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other")
+        fault = request_line_fault(self.raw_requestline) or fields_fault(lines)
+        if fault is not None:
+            self.send_error(HTTPStatus.BAD_REQUEST, fault)
             return False
+        self.rfile = BytesIO(b"".join(lines) + b"\r\n")  # eventlet puts the connection's own back
+        if not super().parse_request():
+            return False
+        if self.headers.get("transfer-encoding") is not None:
+            self.close_connection = (
+                True  # no resource takes such a body: it is not read, so nothing may follow it
+            )
         self.path = _origin_form(self.path)
         return True
+
+    def _header_lines(self) -> list[bytes] | None:
+        """The header lines up to the empty one; None where the client went before that."""
+        lines: list[bytes] = []
+        while True:
+            line = self.rfile.readline()
+            if line == b"\r\n":
+                return lines
+            if not line:
+                return None
+            lines.append(line)
+            if not line.endswith(b"\r\n"):
+                return lines  # whatever follows: it is refused
+            if len(lines) > MAX_FIELDS:
+                raise eventlet.wsgi.HeadersTooLarge
+
+    def get_environ(self) -> dict[str, Any]:
+        """The WSGI environment, with a body that is bounded in time and what the application may tell of its client."""
+        found: dict[str, Any] = super().get_environ()
+        given = found["eventlet.input"]
+        body = Body(
+            given.rfile,
+            given.content_length,
+            self.connection,
+            given.wfile,
+            given.wfile_line,
+            given.chunked_input,
+        )
+        found["wsgi.input"] = found["eventlet.input"] = body
+        found[WELCOME] = self.conn_state[GUEST].welcome
+        return found
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what is no request by a problem document, and hang up."""

@@ -41,7 +41,7 @@ class Registrar:
 
     def put(self, text: str, name: str | None, policy: str, take: Callable[[Any], None]) -> McpOutcome:
         """A new MCP, or another description of the one called `name`. `policy`: the text of the one in force."""
-        wanted = McpText(text)
+        wanted = self._work(McpText, text)
         data = wanted.data
         if data is None:
             return self._refused(wanted.name, wanted.unread())

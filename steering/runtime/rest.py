@@ -10,7 +10,6 @@ from itertools import count
 from typing import Any
 
 import eventlet
-import eventlet.wsgi
 from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
@@ -19,15 +18,15 @@ from steering.model.control import Control
 from steering.model.mechanism import Mechanism
 from steering.northbound import Northbound, northbound
 from steering.northbound.auth.keyring import TokenFile
-from steering.northbound.http.events import MAX_STREAMS
 from steering.northbound.resources.watcher import PERIOD
 from steering.northbound.schema.view import View
 from steering.openflow.app import UNEXPECTED
 from steering.openflow.dispatch import NOT_OURS
 from steering.openflow.errors import Malformed
 from steering.openflow.link_discovery import Rejection
+from steering.openflow.listener import listening
 from steering.openflow.reader import Disconnect
-from steering.runtime.protocol import Protocol
+from steering.runtime.rest_server import RestServer
 from steering.runtime.settings import Endpoint, Settings, SettingsError, Tls
 from steering.store.credentials import bearer_token, pseudonym_key, remove_rest_url, write_rest_url
 from steering.store.interface import StateError
@@ -35,10 +34,7 @@ from steering.store.mappings import MappingStore
 from steering.store.state_directory import StateDirectory
 from steering.wire.errors import WireRefusal as WireRefusal
 
-MAX_CLIENTS = 64  # besides the event streams
-CLIENT_TIMEOUT = 10.0  # seconds without a byte
 SAVED = 10  # looks, after which orders about subscribers are on disk
-MAX_TARGET = 4_096  # bytes of a request line
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +82,9 @@ class Rest:
         self, settings: Settings, view: View, control: Control, counters: Counters, now: Callable[[], float]
     ) -> None:
         keyring = TokenFile(settings.state_dir, bearer_token(settings.state_dir))
-        family = socket.AF_INET6 if ":" in settings.rest.host else socket.AF_INET
+        self._counters, self._secured = counters, settings.rest_tls is not None
         try:
-            self._socket = eventlet.listen(
-                (settings.rest.host, settings.rest.port), family=family, reuse_port=False
-            )
+            self._socket = listening(settings.rest.host, settings.rest.port)
         except OSError as error:
             raise SettingsError(f"--rest: cannot listen on {settings.rest}: {error.strerror}") from None
         self._state_dir = settings.state_dir
@@ -137,20 +131,8 @@ class Rest:
         except StateError as error:
             # It is served all the same: whoever gives --url and --token-file finds it.
             log.error("commands on this machine do not find the controller: %s", error)
-        server = eventlet.spawn(
-            eventlet.wsgi.server,
-            self._socket,
-            self._north.application,
-            log=logging.getLogger("steering.rest"),
-            protocol=Protocol,
-            log_output=False,
-            debug=False,
-            max_size=MAX_CLIENTS + MAX_STREAMS,
-            socket_timeout=CLIENT_TIMEOUT,
-            url_length_limit=MAX_TARGET,
-            minimum_chunk_size=1,  # an event goes out when it happens, not when 4 KiB are together
-        )
-        self._threads = [server, eventlet.spawn(self._watch)]
+        server = RestServer(self._socket, self._north.application, self._counters, self._secured)
+        self._threads = [eventlet.spawn(server.run), eventlet.spawn(self._watch)]
 
     def tell(self, prefer: Prefer) -> None:
         """An MCP hears what is wanted of its subflows."""

@@ -25,6 +25,9 @@ from steering.store.interface import StateError
 SILENCE = 60.0  # seconds without a refusal after which the next one is logged again
 SECURE_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
+# In the environment: told whose token a request showed, says whether there is room for its connection.
+WELCOME = "steering.welcome"
+
 log = logging.getLogger(__name__)
 audit = logging.getLogger("steering.audit")
 
@@ -96,6 +99,11 @@ class Application:
         requests.check_target(environ)
         # Before anything is looked up: without a token even the existence of a path is not told.
         who = trace.who = self._identify(environ.get("HTTP_AUTHORIZATION", ""))
+        welcome: Callable[[Identity], bool] | None = environ.get(WELCOME)
+        if welcome is not None and not welcome(who):
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "too many connections are open", (("Retry-After", "1"),)
+            )
         wait = self._throttle.wait(who.id, self._now())
         if wait:
             raise Problem(
@@ -108,7 +116,7 @@ class Application:
         _check_role(route, who, values)
         accept = requests.accept(environ, route)
         query = parse_query(environ.get("QUERY_STRING", ""), route.parameters)
-        body = requests.body(environ, route)
+        body = requests.body(environ, route, who.role)
         if environ["REQUEST_METHOD"] == "HEAD" and route.media_type not in (JSON_TYPE, "text/plain"):
             return _headers_of(route)
         call = Call(

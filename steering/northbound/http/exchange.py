@@ -73,3 +73,4 @@ class Route(NamedTuple):
     uses: Uses = Uses.NOTHING
     bound: bool = False
     changes: bool = False  # it is audited
+    largest: int = 1 << 20  # bytes of the request's body

@@ -5,6 +5,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
+from steering.model.identity import Role
 from steering.northbound.http.body import Body, loaded, read
 from steering.northbound.http.exchange import JSON_TYPE, YAML_TYPE, Route
 from steering.northbound.http.problems import Problem, bad_request, not_found, shown
@@ -12,6 +13,7 @@ from steering.northbound.http.problems import Problem, bad_request, not_found, s
 MAX_TARGET = 2_048  # characters of path and query together
 MAX_ACCEPT = 1_024  # a longer Accept header is taken as "anything"
 MAX_BODY = 1 << 20
+MAX_BODY_OF_OTHERS = 1 << 16  # of a token that is no operator's
 ANYTHING = "*/*"
 
 _ZERO = re.compile(r"q=0(\.0{0,3})?")
@@ -54,9 +56,10 @@ def _takes_json(header: str) -> bool:
     )
 
 
-def body(environ: dict[str, Any], route: Route) -> Body | str | None:
-    """What the request carries, checked. Raises Problem 400, 411, 413, 415, 422."""
-    length = _length(environ)
+def body(environ: dict[str, Any], route: Route, role: Role) -> Body | str | None:
+    """What the request carries, checked. Raises Problem 400, 408, 411, 413, 415, 422."""
+    most = min(route.largest, MAX_BODY if role is Role.OPERATOR else MAX_BODY_OF_OTHERS)
+    length = _length(environ, most)
     if route.takes is None:
         if length:
             raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "this request takes no body")
@@ -69,7 +72,10 @@ def body(environ: dict[str, Any], route: Route) -> Body | str | None:
             f"a body of {' or '.join(kinds)} is wanted, not {shown(kind)}",
             (("Accept", ", ".join(kinds)),),
         )
-    data = environ["wsgi.input"].read(length)
+    try:
+        data = environ["wsgi.input"].read(length)
+    except OSError:
+        raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from None
     if len(data) < length:
         raise bad_request("the body is shorter than Content-Length says")
     if issubclass(route.takes, Body):
@@ -77,15 +83,15 @@ def body(environ: dict[str, Any], route: Route) -> Body | str | None:
     return _policy_text(data, kind)
 
 
-def _length(environ: dict[str, Any]) -> int:
+def _length(environ: dict[str, Any], most: int) -> int:
     """Raises Problem 411 for a body of unknown length, 413 for one too long, neither of them read."""
     if environ.get("HTTP_TRANSFER_ENCODING"):
         raise Problem(HTTPStatus.LENGTH_REQUIRED, "a body with a Content-Length is wanted")
     text = environ.get("CONTENT_LENGTH") or "0"
     if not _LENGTH.fullmatch(text):
         raise bad_request("Content-Length is no number")
-    if int(text) > MAX_BODY:
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body of at most {MAX_BODY} bytes is taken")
+    if int(text) > most:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body of at most {most} bytes is taken")
     return int(text)
 
 

@@ -18,6 +18,7 @@ from prometheus_client.utils import floatToGoString
 
 from steering.core.counters import BUCKETS, Abort, Counters, Histogram, JoinResult
 from steering.model.authorisation import Authorizer, Verdict
+from steering.model.door import Door, RestRefused
 from steering.model.kept import Lost
 from steering.model.ofperror import ERROR_TYPES, OTHER
 from steering.model.reservation import Became, Denied
@@ -31,7 +32,7 @@ from steering.store.interface import StateRefusal
 TIMEOUT = "timeout"
 
 HTTP_CODES = (
-    200, 201, 202, 400, 401, 403, 404, 405, 406, 409, 411, 412, 413, 414, 415, 422, 428, 429, 500, 503,
+    200, 201, 202, 400, 401, 403, 404, 405, 406, 408, 409, 411, 412, 413, 414, 415, 422, 428, 429, 500, 503,
 )  # fmt: skip
 
 _PLAIN = (
@@ -125,6 +126,10 @@ class Collector:
         errors = have.openflow_errors.items()
         yield _counter("openflow_errors", "OpenFlow errors by type", "type", errors, ERROR_TYPES)
         yield _counter("disconnects", "Switches lost", "reason", have.disconnects.items(), self._disconnects)
+        text = "Times a listener rested as the process had no descriptor left"
+        yield _counter("accept_paused", text, "listener", have.accept_paused.items(), tuple(Door))
+        text = "Connections and tokens that REST turned away"
+        yield _counter("rest_refused", text, "reason", have.rest_refused.items(), tuple(RestRefused))
 
     def _authorisations(self) -> CounterMetricFamily:
         text = "Answers of authorisers that are asked over the network"

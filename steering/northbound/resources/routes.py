@@ -46,6 +46,7 @@ LIST_MCPS = READERS | {Role.DEVICE}
 DEVICES = OPERATOR | {Role.DEVICE}
 OWN_MCP = OPERATOR | {Role.MCP}
 OWN_DEVICE = OPERATOR | {Role.DEVICE}
+MCP_TEXT = 16_384  # bytes that describe one MCP
 IF_MATCH, SEQUENCE, STREAM = Uses.IF_MATCH, Uses.SEQUENCE, Uses.STREAM
 
 ROUTES = (
@@ -65,7 +66,7 @@ ROUTES = (
     Route(
         "POST", "register_mcp", "/v1/mcps", "Register an MCP, in the site file's shape",
         McpRegistration.register, "McpRegistered", OWN_MCP, takes=str, status=CREATED,
-        uses=Uses.STATE, changes=True,
+        uses=Uses.STATE, changes=True, largest=MCP_TEXT,
     ),
     Route(
         "GET", "mcp", "/v1/mcps/{name}", "One MCP; its ETag is that of what was declared of it", Mcps.one,
@@ -74,7 +75,7 @@ ROUTES = (
     Route(
         "PUT", "change_mcp", "/v1/mcps/{name}", "Another description of an MCP, in the site file's shape",
         McpRegistration.change, "McpRegistered", OWN_MCP, takes=str,
-        uses=IF_MATCH | Uses.STATE, bound=True, changes=True,
+        uses=IF_MATCH | Uses.STATE, bound=True, changes=True, largest=MCP_TEXT,
     ),
     Route(
         "DELETE", "remove_mcp", "/v1/mcps/{name}", "Take an MCP out; 409 while sessions live there",

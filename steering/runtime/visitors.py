@@ -1,0 +1,117 @@
+"""Who is connected to REST: strangers, bounded by source, and those whose token is known, with room of their own.
+
+A stranger that sends its request at once is known within milliseconds. One that drips bytes sits there as long as
+it may. So when there is no room for strangers the one that sits there longest goes, of the source that has most.
+"""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+from steering.core.counters import Counters
+from steering.model.door import RestRefused
+from steering.model.identity import Identity, Role
+from steering.model.log_limit import LogLimit, and_more
+from steering.openflow.budgets import Newcomers, source_of
+from steering.openflow.listener import rest_places
+
+STRANGERS_OF_SOURCE = 32
+OF_TOKEN = 32  # connections of one token that is no operator's
+FOR_OPERATORS = 4  # one of so many places of the known ones is theirs alone
+DELAY_STEP = 0.1  # seconds that the answer to a wrong token waits, for each of its source in WRONG_WINDOW
+LONGEST_DELAY = 2.0
+WRONG_WINDOW = 60.0  # seconds
+REMEMBERED = 4_096  # wrong tokens whose source and time are known
+
+log = logging.getLogger(__name__)
+
+
+class Visitor:
+    """One connection."""
+
+    def __init__(self, visitors: "Visitors", connection: Any, source: str) -> None:
+        self._visitors = visitors
+        self.connection = connection
+        self.source = source
+        self.who: Identity | None = None
+
+    def welcome(self, who: Identity) -> bool:
+        """A request showed a token that is known: whether there is room for one more such connection."""
+        return self._visitors.welcome(self, who)
+
+    def hang_up(self) -> None:
+        """End the connection from here; its greenthread wakes up and cleans up."""
+        with suppress(OSError, ValueError):
+            self.connection.shutdown(2)
+
+
+class Visitors:
+    """All connections to REST. Half of the places are for strangers, half for those who are known."""
+
+    def __init__(self, counters: Counters, now: Callable[[], float] = monotonic) -> None:
+        self._counters = counters
+        self._now = now
+        self._places = rest_places() // 2
+        self._strangers: Newcomers[Visitor] = Newcomers(self._places, STRANGERS_OF_SOURCE)
+        self._known: Counter[str] = Counter()  # connections by token
+        self._operators = 0
+        self._wrong: deque[tuple[float, str]] = deque(maxlen=REMEMBERED)
+        self._wrong_of: Counter[str] = Counter()
+        self._lines = LogLimit(WRONG_WINDOW)
+
+    def enter(self, connection: Any, host: str) -> Visitor:
+        """A connection was accepted. It may cost another stranger its place."""
+        visitor = Visitor(self, connection, source_of(host))
+        oldest = self._strangers.enter(visitor, visitor.source)
+        if oldest is not None:
+            self._counters.rest_refused[RestRefused.TOO_MANY_STRANGERS] += 1
+            oldest.hang_up()
+        return visitor
+
+    def leave(self, visitor: Visitor) -> None:
+        """The connection is over."""
+        self._strangers.leave(visitor)
+        who = visitor.who
+        if who is not None:
+            self._known[who.id] -= 1
+            if not self._known[who.id]:
+                del self._known[who.id]
+            self._operators -= who.role is Role.OPERATOR
+
+    def welcome(self, visitor: Visitor, who: Identity) -> bool:
+        """`visitor` showed the token of `who`: whether it may stay."""
+        if visitor.who is not None:
+            return True
+        total = self._known.total()
+        if who.role is Role.OPERATOR:
+            has_room = total < self._places
+        else:
+            theirs = self._places - self._places // FOR_OPERATORS
+            has_room = total - self._operators < theirs and self._known[who.id] < min(OF_TOKEN, theirs)
+        if not has_room:
+            self._counters.rest_refused[RestRefused.TOO_MANY_OF_TOKEN] += 1
+            return False
+        visitor.who = who
+        self._strangers.leave(visitor)
+        self._known[who.id] += 1
+        self._operators += who.role is Role.OPERATOR
+        return True
+
+    def wrong_token(self, source: str) -> float:
+        """`source` showed a token that nobody has: how many seconds its answer waits."""
+        now = self._now()
+        while self._wrong and (now - self._wrong[0][0] > WRONG_WINDOW or len(self._wrong) == REMEMBERED):
+            _, old = self._wrong.popleft()
+            self._wrong_of[old] -= 1
+            if not self._wrong_of[old]:
+                del self._wrong_of[old]
+        self._wrong.append((now, source))
+        self._wrong_of[source] += 1
+        self._counters.rest_refused[RestRefused.WRONG_TOKEN] += 1
+        more = self._lines.left_out("wrong", now)
+        if more is not None:
+            log.warning("a token that is none was shown by %s%s", source, and_more(more))
+        return min(LONGEST_DELAY, DELAY_STEP * self._wrong_of[source])
