@@ -19,7 +19,7 @@ Route = tuple[tuple[PortRef, PortRef], ...]  # directed links
 
 
 class KeptReservation(NamedTuple):
-    """One reservation. `remaining` seconds of its lease or offer; the rest as in core.reservation. A switch holds its
+    """One reservation. `remaining` seconds of its lease or offer; the rest as in core.reservations.record. A switch holds its
     meters and paths, but not whose it is, what was asked for, nor until when."""
 
     id: str

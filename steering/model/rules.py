@@ -67,7 +67,7 @@ def port_meter(base: Meter, port: int) -> int:
     return base + (port if base >= Meter.SYN_BASE else min(port, _PORTS - 1))
 
 
-OLD_PATH_PRIORITY = 1_950  # in LABEL, of what leads a live flow by the path it had (core.oldpaths)
+OLD_PATH_PRIORITY = 1_950  # in LABEL, of what leads a live flow by the path it had (core.rerouting)
 ROLE_SHIFT = 16
 ROLE_MASK = 0xF_0000  # metadata: the ingress port's role, written by GUARD
 WAYPOINT_MASK = 0xFFFF  # metadata: the waypoint reached, written by LABEL

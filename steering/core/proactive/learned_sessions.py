@@ -51,7 +51,7 @@ class Answered:
         self._neighbours = neighbours
         self._teardown = teardown
         self._counters = counters
-        self.news: dict[int, None] = {}  # sessions that began or got a subflow (core.keeping)
+        self.news: dict[int, None] = {}  # sessions that began or got a subflow (core.restart.kept_sessions)
 
     def answered(self, attachment: Attachment, seen: SynAckSeen, now: float) -> tuple[list[Output], int]:
         """An MCP answered a SYN that nobody looked at. The token it taught, or -1."""

@@ -68,7 +68,7 @@ class Builder:
         self._graph = graph
         self._capacity = capacity
         self._epochs = epochs
-        self._kept = kept  # further labels that leave a port, and are not reserved (core.oldpaths)
+        self._kept = kept  # further labels that leave a port, and are not reserved (core.rerouting)
 
     def build(
         self, reservations: Iterable[Reservation], prefixes: Mapping[str, tuple[Network, ...]]
