@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from os_ken.lib import hub
 
+LOOK = 0.25  # seconds between looks whether the application still runs
+
 log = logging.getLogger(__name__)
 
 
@@ -23,7 +25,9 @@ class Slices:
     def run(self, is_active: Callable[[], bool]) -> None:
         """The loop of a thread of its own."""
         while is_active():
-            self._wished.wait()
+            # The application ends only when this thread has: it must not wait for work that never comes.
+            if not self._wished.wait(LOOK):
+                continue
             self._wished.clear()
             hub.sleep(0)
             try:
