@@ -1,4 +1,4 @@
-"""Writes docs/files.rst and docs/api.rst from the schemas; `--check` only tells whether they are up to date.
+"""Writes docs/files.rst and docs/api.rst from the schemas, docs/design/pipeline.rst from the table of priorities; `--check` only tells whether they are up to date.
 
 usage: python packaging/reference.py [--check]
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 Json = dict[str, Any]
 
 
@@ -84,9 +85,44 @@ def api() -> str:
     return "\n".join(lines)
 
 
+def pipeline() -> str:
+    """docs/design/pipeline.rst: the tables of a switch, what stands in them, and what may follow."""
+    from steering.core.pipeline.priorities import LEVELS
+    from steering.model.rules import Table
+
+    edges = sorted({(level.table, then) for level in LEVELS for then in level.then})
+    lines = [
+        "The pipeline of a switch", "========================", "",
+        "Generated from ``steering/core/pipeline/priorities.py`` by ``packaging/reference.py``. The one place for a new",
+        "priority is that file; a test refuses a rule that leads to a table its level does not name.", "",
+        "Which table may follow which", "----------------------------", "", "::", "",
+    ]  # fmt: skip
+    for table in Table:
+        after = [then.name for one, then in edges if one is table]
+        lines.append(
+            f"    {table.value} {table.name:<9}--> {', '.join(after) or 'a port, or the controller'}"
+        )
+    lines.append("")
+    for table in Table:
+        title = f"Table {table.value}: {table.name}"
+        lines += [title, "-" * len(title), ""]
+        lines += [".. list-table::", "    :header-rows: 1", "    :widths: 20 60 20", ""]
+        lines += ["    * - Priority", "      - What", "      - Then"]
+        for level in sorted((one for one in LEVELS if one.table is table), key=lambda one: -one.lowest):
+            span = f"{level.lowest}" + (f" to {level.lowest + level.width}" if level.width else "")
+            then = ", ".join(sorted(one.name for one in level.then)) or "\\-"
+            lines += [f"    * - {span}", f"      - {level.what}", f"      - {then}"]
+        lines.append("")
+    return "\n".join(lines)
+
+
 def main() -> int:
     stale = []
-    for name, text in (("files.rst", files()), ("api.rst", api())):
+    for name, text in (
+        ("files.rst", files()),
+        ("api.rst", api()),
+        ("design/pipeline.rst", pipeline()),
+    ):
         path = ROOT / "docs" / name
         if path.exists() and path.read_text() == text:
             continue

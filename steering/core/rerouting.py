@@ -21,6 +21,7 @@ from steering.core.network.switch import Switches
 from steering.core.outputs import Output, SyncRules
 from steering.core.part import Desired, Handler, Part
 from steering.core.pipeline.ingress_guard import match
+from steering.core.pipeline.priorities import ASIDE, HELD, LABELLED
 from steering.core.pipeline.reconcile import Reconcile
 from steering.core.reservations.record import Leg, legs_of_session
 from steering.core.reservations.rules import five_tuple
@@ -29,7 +30,6 @@ from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.network import PortRef
 from steering.model.rules import (
-    OLD_PATH_PRIORITY,
     WAYPOINT_MASK,
     OutputAction,
     Rule,
@@ -44,11 +44,6 @@ NUMBERS = range(240, 256)  # path numbers of labels; reservations have those bel
 KEPT = 8_192  # flows, in all: whatever more there is goes by the new paths at once
 STAGE = 0.3  # seconds
 LOOK = 2.0  # seconds between looks for flows that ended
-OLD, ASIDE, HELD = (
-    1_000,
-    1_900,
-    OLD_PATH_PRIORITY,
-)  # priorities in LABEL: over meters of links, under reservations
 
 PIECE = "old paths"  # of rules, in core.pipeline.reconcile
 
@@ -353,13 +348,18 @@ class OldPaths(Part):
             if end == dpid:
                 reached = (waypoint, WAYPOINT_MASK)
                 yield Rule(
-                    Table.LABEL, OLD, match(eth_dst=label), goto=Table.HOST, metadata=reached, cookie=cookie
+                    Table.LABEL,
+                    LABELLED,
+                    match(eth_dst=label),
+                    goto=Table.HOST,
+                    metadata=reached,
+                    cookie=cookie,
                 )
                 continue
             port = one.graph.next_hop(dpid, end)
             if port is None:
                 continue
-            yield Rule(Table.LABEL, OLD, match(eth_dst=label), (OutputAction(port),), cookie=cookie)
+            yield Rule(Table.LABEL, LABELLED, match(eth_dst=label), (OutputAction(port),), cookie=cookie)
             if one.stage in (Stage.ASIDE, Stage.SWITCHED):
                 aside = (SetField("eth_dst", label), OutputAction(port))
                 yield Rule(Table.LABEL, ASIDE, match(eth_dst=label_mac(waypoint)), aside, cookie=cookie)

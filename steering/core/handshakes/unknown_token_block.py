@@ -12,12 +12,12 @@ from steering.core.outputs import Output, SyncRules
 from steering.core.part import Part
 from steering.core.pipeline.forwarding import SYN
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match
+from steering.core.pipeline.priorities import BLOCKED
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.model.rules import Rule, Table, static_cookie
 
 SECONDS = 10.0
 MOST = 1_024  # flows; what is more is only metered
-PRIORITY = 5_000  # above all that SYNs meet in CLASSIFY (core.proactive_rules)
 
 
 class Strays(Part):
@@ -49,7 +49,7 @@ class Strays(Part):
                 f"ipv{family}_dst": str(ip_address(handshake.dst)),
             },
         )
-        rule = Rule(Table.CLASSIFY, PRIORITY, fields, cookie=static_cookie(self._epochs[seen.dpid]))
+        rule = Rule(Table.CLASSIFY, BLOCKED, fields, cookie=static_cookie(self._epochs[seen.dpid]))
         token = int.from_bytes(handshake.token, "big")
         self._blocked[key] = (now + SECONDS, token, seen.dpid, rule)
         return [SyncRules(seen.dpid, (rule,), ())]

@@ -7,6 +7,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, from_prefix, match, prefix_value
+from steering.core.pipeline.priorities import (
+    HOST,
+    LABELLED,
+    MISS,
+    NO_ENTRY,
+    PLAIN,
+    PUNT,
+    REVERSE_JOIN,
+    ROUTED,
+    SYN_ACKS,
+    SYNS,
+    TRANSIT,
+)
 from steering.model.network import Network, PortRole, Waypoint
 from steering.model.rules import (
     ROLE_MASK,
@@ -33,7 +46,6 @@ from steering.model.source import Prefix
 
 SYN = (0x002, 0x012)
 SYN_ACK = (0x012, 0x012)
-PUNT = 3000  # priority; what is set ahead for hosts stands above, for servers below (core.proactive_rules)
 PORTS_MATCHED = 64  # so many eligible service ports are matched one by one, more are left to the engine
 
 
@@ -56,8 +68,8 @@ def session_rules(epoch: int) -> Iterator[Rule]:
     for role in (PortRole.ACCESS, PortRole.GATEWAY):
         for eth_type in (IPV4, IPV6):
             fields = match(metadata=role_match(role), eth_type=eth_type, ip_proto=TCP, tcp_flags=SYN)
-            yield Rule(Table.SESSION, 65000, fields, goto=Table.CLASSIFY, cookie=cookie)
-    yield Rule(Table.SESSION, 0, (), goto=Table.CLASSIFY, cookie=cookie)
+            yield Rule(Table.SESSION, SYNS, fields, goto=Table.CLASSIFY, cookie=cookie)
+    yield Rule(Table.SESSION, NO_ENTRY, (), goto=Table.CLASSIFY, cookie=cookie)
 
 
 def classify_rules(
@@ -94,9 +106,9 @@ def classify_rules(
             fields = _to(prefix) | {"metadata": role_match(role), "ip_proto": TCP, "tcp_flags": SYN_ACK}
             copied = (ToController(Meter.SYN_ACK),)
             yield Rule(
-                Table.CLASSIFY, 900 + prefix.prefixlen, match(**fields), copied, Table.ROUTE, None, copy
+                Table.CLASSIFY, SYN_ACKS + prefix.prefixlen, match(**fields), copied, Table.ROUTE, None, copy
             )
-    yield Rule(Table.CLASSIFY, 0, (), goto=Table.ROUTE, cookie=static_cookie(epoch))
+    yield Rule(Table.CLASSIFY, PLAIN, (), goto=Table.ROUTE, cookie=static_cookie(epoch))
 
 
 def reverse_join_rules(
@@ -110,7 +122,7 @@ def reverse_join_rules(
                 fields = _to(prefix) | from_prefix(own) | {"metadata": role_match(role), "ip_proto": TCP}
                 copied = (ToController(Meter.SYN_ACK),)
                 yield Rule(
-                    Table.CLASSIFY, 700 + prefix.prefixlen, match(**fields, tcp_flags=SYN), copied,
+                    Table.CLASSIFY, REVERSE_JOIN + prefix.prefixlen, match(**fields, tcp_flags=SYN), copied,
                     Table.ROUTE, None, cookie,
                 )  # fmt: skip
 
@@ -128,7 +140,7 @@ def route_rules(epoch: int, routes: Iterable[Route], unwildcard: bool = True) ->
     cookie = static_cookie(epoch)
     for route in routes:
         fields = _to(route.prefix)
-        priority = 1000 + 4 * route.prefix.prefixlen
+        priority = ROUTED + 4 * route.prefix.prefixlen
         if route.role is not None:
             fields["metadata"] = role_match(route.role)
             priority += 2
@@ -148,9 +160,9 @@ def label_rules(epoch: int, reached: bool, waypoints: Iterable[Waypoint], port: 
         fields = match(eth_dst=label_mac(waypoint.id))
         if reached:
             number = (waypoint.id, WAYPOINT_MASK)
-            yield Rule(Table.LABEL, 1000, fields, goto=Table.HOST, metadata=number, cookie=cookie)
+            yield Rule(Table.LABEL, LABELLED, fields, goto=Table.HOST, metadata=number, cookie=cookie)
         elif port is not None:
-            yield Rule(Table.LABEL, 1000, fields, (OutputAction(port),), cookie=cookie)
+            yield Rule(Table.LABEL, LABELLED, fields, (OutputAction(port),), cookie=cookie)
 
 
 def miss_rules(epoch: int, waypoints: Iterable[Waypoint]) -> Iterator[Rule]:
@@ -160,7 +172,7 @@ def miss_rules(epoch: int, waypoints: Iterable[Waypoint]) -> Iterator[Rule]:
         fields = match(metadata=(waypoint.id, WAYPOINT_MASK))
         yield Rule(
             Table.HOST,
-            1,
+            MISS,
             fields,
             (ToController(port_meter(Meter.HOST_MISS_BASE, waypoint.port.port), 0xFFFF),),
             cookie=cookie,
@@ -175,14 +187,14 @@ def host_rule(epoch: int, waypoint: int, address: str, mac: str, port: int) -> R
         eth_type=IPV4 if v4 else IPV6,
         **{"ipv4_dst" if v4 else "ipv6_dst": address},
     )
-    return Rule(Table.HOST, 1000, fields, _deliver(mac, port), cookie=host_cookie(epoch))
+    return Rule(Table.HOST, HOST, fields, _deliver(mac, port), cookie=host_cookie(epoch))
 
 
 def transit_rules(epoch: int, waypoint: int, mac: str, port: int) -> Iterator[Rule]:
     """Everything led to a waypoint goes to one neighbour: an MCP, or a gateway's next hop."""
     for eth_type in (IPV4, IPV6):
         fields = match(metadata=(waypoint, WAYPOINT_MASK), eth_type=eth_type)
-        yield Rule(Table.HOST, 500, fields, _deliver(mac, port), cookie=static_cookie(epoch))
+        yield Rule(Table.HOST, TRANSIT, fields, _deliver(mac, port), cookie=static_cookie(epoch))
 
 
 def _deliver(mac: str, port: int) -> tuple[Action, ...]:

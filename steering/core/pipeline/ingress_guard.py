@@ -8,6 +8,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 
+from steering.core.pipeline.priorities import (
+    ADVERTISED,
+    ALLOW,
+    ALLOW_COPIED,
+    ALLOW_RESET,
+    ANSWER,
+    CORE,
+    DENY,
+    DISCOVER,
+    EXPIRED,
+    LISTEN,
+    TINY,
+    WALL,
+)
 from steering.model.network import Address, Network, PortRole
 from steering.model.rules import (
     IN_PORT,
@@ -48,12 +62,6 @@ ROUTER_SOLICITED_OVERRIDE = 0xE000_0000  # flags of a neighbour advertisement
 ON_LINK_TTL = 255  # RFC 4861 7.1.1: it has crossed no router
 LINK_LOCAL_GATEWAY = IPv6Address("fe80::1")
 LINK_LOCAL = IPv6Network("fe80::/10")
-
-# Priorities; a prefix length (at most 128) is added where prefixes may contain one another.
-ALLOW_ICMP = 30130  # as FINs, which are no ICMP
-ALLOW, ALLOW_FIN, ALLOW_RST, DENY, WALL, TINY, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = (
-    30000, 30130, 30260, 30400, 30600, 34000, 35000, 40000, 40200, 50000, 60000,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,7 @@ def core_rules(epoch: int, core_ports: Iterable[int]) -> Iterator[Rule]:
     for port in core_ports:
         yield Rule(Table.GUARD, CORE, match(in_port=port), goto=Table.LABEL, cookie=plain)
     yield Rule(
-        Table.ND, 1, match(eth_type=IPV6, icmpv6_type=ADVERTISE, ip_proto=ICMPV6),
+        Table.ND, ADVERTISED, match(eth_type=IPV6, icmpv6_type=ADVERTISE, ip_proto=ICMPV6),
         (
             SetField("nd_options_type", 2),
             SetField("nd_reserved", ROUTER_SOLICITED_OVERRIDE),
@@ -262,7 +270,7 @@ def _icmp_errors(epoch: int, guarded: GuardedPort, prefix: Prefix) -> Iterator[R
     )
     for kind in kinds:
         fields = match(**base, **{field: kind})
-        yield Rule(Table.GUARD, ALLOW_ICMP + prefix.prefixlen, fields, copy, Table.SESSION, role, cookie)
+        yield Rule(Table.GUARD, ALLOW_COPIED + prefix.prefixlen, fields, copy, Table.SESSION, role, cookie)
 
 
 def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
@@ -281,10 +289,10 @@ def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
         yield Rule(Table.GUARD, ALLOW + length, match(**fields), (), Table.SESSION, role, plain)
         fields |= {"ip_proto": TCP, "tcp_flags": FIN}
         copy = (ToController(Meter.FIN),)
-        yield Rule(Table.GUARD, ALLOW_FIN + length, match(**fields), copy, Table.SESSION, role, copied)
+        yield Rule(Table.GUARD, ALLOW_COPIED + length, match(**fields), copy, Table.SESSION, role, copied)
         if not guarded.role.is_mcp:
             yield from _icmp_errors(epoch, guarded, prefix)
         if guarded.role.is_mcp:
             # An MCP's own reset ends what it served; anybody else's may be forged and is not looked at.
             fields["tcp_flags"] = RST
-            yield Rule(Table.GUARD, ALLOW_RST + length, match(**fields), copy, Table.SESSION, role, copied)
+            yield Rule(Table.GUARD, ALLOW_RESET + length, match(**fields), copy, Table.SESSION, role, copied)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.forwarding import SYN, role_match
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match, prefix_value
+from steering.core.pipeline.priorities import AHEAD, EXCEPT, RETURN
 from steering.model.network import Network, PortRole
 from steering.model.rules import (
     Action,
@@ -34,8 +35,6 @@ from steering.model.rules import (
     label_mac,
     static_cookie,
 )
-
-EXCEPT, AHEAD, RETURN = 4_400, 4_000, 2_000  # priorities
 
 
 class Led(NamedTuple):

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.ingress_guard import match, prefix_value
+from steering.core.pipeline.priorities import M_SESSION, ON_PATH, SHARED, SUBFLOW, SUBSCRIBER
 from steering.core.reservations.capacity import Capacity
 from steering.core.reservations.record import Leg, Match, Reservation
 from steering.core.sessions.flow_key import FlowKey, parts_of
@@ -32,8 +33,7 @@ from steering.model.rules import (
 )
 
 IPV4, IPV6, TCP = 0x0800, 0x86DD, 6
-SHARED, ON_PATH = 1500, 1600  # priorities in LABEL, over natural routing's 1000
-RELABEL = {Level.SUBSCRIBER: 2000, Level.SESSION: 2100, Level.SUBFLOW: 2200}
+RELABEL = {Level.SUBSCRIBER: SUBSCRIBER, Level.SESSION: M_SESSION, Level.SUBFLOW: SUBFLOW}  # priorities
 FLOOR = 100  # of a link at least one part in so many is left to the others, even if all of it is reserved
 BURST = 0.25  # seconds at full rate that a reservation's meter lets through at once: a TCP needs some
 SHARED_BURST = 0.05

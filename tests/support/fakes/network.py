@@ -14,12 +14,20 @@ from steering.core.outputs import (
     Steer,
     SyncRules,
 )
+from steering.core.pipeline.priorities import faults_of
 from steering.model.network import Link, PortRef
+from steering.model.rules import Rule
 from tests.support.fakes.flowtable import Copy, FakeFlowTable, Loop
 from tests.support.fakes.packet import Packet, packet_of
 
 _HOPS = 64
 _Arrival = tuple[int, Release | tuple[int, Packet]]  # at a switch: a packet-out, or a packet at a port
+
+
+def _check(rules: Iterable[Rule]) -> None:
+    """Whatever a test is about: no rule leads where its own level may not."""
+    for rule in rules:
+        assert not list(faults_of(rule)), (rule, list(faults_of(rule)))
 
 
 class Delivery(NamedTuple):
@@ -76,7 +84,11 @@ class FakeNetwork:
             case RemoveEntries(entries):
                 for dpid in dict.fromkeys(entry.dpid for entry in entries):
                     self[dpid].apply(output)
-            case SyncRules(dpid) | FillSwitch(dpid):
+            case SyncRules(dpid, add):
+                _check(add)
+                self[dpid].apply(output)
+            case FillSwitch(dpid):
+                _check((*output.forwarding, *output.admission))
                 self[dpid].apply(output)
             case Release(dpid):
                 self._walk([(dpid, output)], result)

@@ -4,7 +4,8 @@ import pytest
 
 from steering.core.counters import JoinResult
 from steering.core.handshakes import unknown_token_block as strays
-from steering.core.handshakes.unknown_token_block import PRIORITY, SECONDS
+from steering.core.handshakes.unknown_token_block import SECONDS
+from steering.core.pipeline.priorities import BLOCKED
 from steering.model.policy import Policy, UnknownJoin
 from steering.model.rules import PacketClass, Table
 from steering.model.session import Refusal
@@ -70,12 +71,12 @@ def test_no_more_flows_are_kept_than_there_is_room_for(monkeypatch):
         rogue(lab, 1024 + number)
     pass_time(lab, PERIOD)
     blocked = [
-        rule for rule in lab.network[2].rules() if rule.table == Table.CLASSIFY and rule.priority == PRIORITY
+        rule for rule in lab.network[2].rules() if rule.table == Table.CLASSIFY and rule.priority == BLOCKED
     ]
     assert len(blocked) == len(lab.engine.pinning.strays) == 20
     pass_time(lab, SECONDS)
     assert not len(lab.engine.pinning.strays)
-    assert not [r for r in lab.network[2].rules() if r.table == Table.CLASSIFY and r.priority == PRIORITY]
+    assert not [r for r in lab.network[2].rules() if r.table == Table.CLASSIFY and r.priority == BLOCKED]
 
 
 def test_without_the_mechanism_every_repetition_is_asked_about():

@@ -1,0 +1,109 @@
+"""The pipeline of a switch: every priority of every table, and which table may follow.
+
+Rules take their priorities from here and nowhere else. Where prefixes may contain one another, a number that grows with
+their length is added: that is the width of a level. `docs/design/pipeline.rst` is generated from `LEVELS`.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from steering.model.rules import OLD_PATH_PRIORITY, Resubmit, Rule, Table
+from steering.model.session_rule import SESSION_PRIORITY
+
+LENGTH = 128  # the longest prefix
+
+# GUARD
+ALLOW, ALLOW_COPIED, ALLOW_RESET, DENY, WALL = 30_000, 30_130, 30_260, 30_400, 30_600
+TINY, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = 34_000, 35_000, 40_000, 40_200, 50_000, 60_000
+# SESSION
+NO_ENTRY, PINNED, SYNS = 0, SESSION_PRIORITY, 65_000
+# CLASSIFY
+PLAIN, REVERSE_JOIN, SYN_ACKS, RETURN, PUNT, AHEAD, EXCEPT, BLOCKED = (
+    0, 700, 900, 2_000, 3_000, 4_000, 4_400, 5_000,
+)  # fmt: skip
+# ROUTE
+ROUTED = 1_000
+# LABEL
+LABELLED, SHARED, ON_PATH, ASIDE, HELD = 1_000, 1_500, 1_600, 1_900, OLD_PATH_PRIORITY
+SUBSCRIBER, M_SESSION, SUBFLOW = 2_000, 2_100, 2_200
+# HOST
+MISS, TRANSIT, HOST = 1, 500, 1_000
+# ND
+ADVERTISED = 1
+
+
+class Level(NamedTuple):
+    """Rules of one table that stand at priorities `lowest` to `lowest` + `width`."""
+
+    table: Table
+    lowest: int
+    width: int
+    what: str
+    then: frozenset[Table] = (
+        frozenset()
+    )  # tables that may come next; none: the packet ends, leaves or goes up
+
+
+def _level(table: Table, lowest: int, what: str, *then: Table, width: int = 0) -> Level:
+    return Level(table, lowest, width, what, frozenset(then))
+
+
+_T = Table
+LEVELS: tuple[Level, ...] = (
+    _level(_T.GUARD, DISCOVER, "LLDP: copied between switches, ends at attachment ports", width=1),
+    _level(_T.GUARD, CORE, "packets from another switch", _T.LABEL),
+    _level(_T.GUARD, ANSWER, "ARP, ND and echo to a virtual gateway, answered", _T.ND, width=LENGTH),
+    _level(_T.GUARD, LISTEN, "ARP and ND, copied", width=LENGTH),
+    _level(_T.GUARD, EXPIRED, "packets whose TTL runs out here, copied", width=LENGTH),
+    _level(_T.GUARD, TINY, "first fragments that end within the TCP header, dropped"),
+    _level(_T.GUARD, WALL, "sources that a list keeps from an MCP, dropped", width=LENGTH),
+    _level(_T.GUARD, DENY, "sources that belong to others, dropped", width=LENGTH),
+    _level(_T.GUARD, ALLOW_RESET, "resets of MCPs, copied", _T.SESSION, width=LENGTH),
+    _level(_T.GUARD, ALLOW_COPIED, "FINs and ICMP errors, copied", _T.SESSION, width=LENGTH),
+    _level(_T.GUARD, ALLOW, "sources that may send", _T.SESSION, width=LENGTH),
+    _level(_T.SESSION, SYNS, "SYNs of hosts and servers: they meet no entry", _T.CLASSIFY),
+    _level(_T.SESSION, PINNED, "a pinned subflow, to its MCP or from it", _T.LABEL),
+    _level(_T.SESSION, NO_ENTRY, "all else", _T.CLASSIFY),
+    _level(_T.CLASSIFY, BLOCKED, "SYNs of a flow with an unknown token, dropped"),
+    _level(_T.CLASSIFY, EXCEPT, "set ahead: to MCPs and access networks, SYNs punted", _T.ROUTE, width=1),
+    _level(_T.CLASSIFY, AHEAD, "set ahead: from a subscriber to servers", _T.LABEL, width=2 * LENGTH + 1),
+    _level(_T.CLASSIFY, PUNT, "SYNs, to the controller"),
+    _level(_T.CLASSIFY, RETURN, "set ahead: from servers to a subscriber", _T.LABEL, width=2 * LENGTH),
+    _level(_T.CLASSIFY, SYN_ACKS, "SYN/ACKs of MCPs, copied", _T.ROUTE, width=LENGTH),
+    _level(_T.CLASSIFY, REVERSE_JOIN, "SYNs that MCPs send of their own, copied", _T.ROUTE, width=LENGTH),
+    _level(_T.CLASSIFY, PLAIN, "all else", _T.ROUTE),
+    _level(_T.ROUTE, ROUTED, "a prefix; later, where it counts, by role; last, TCP", _T.LABEL, width=4 * LENGTH + 3),
+    _level(_T.LABEL, SUBFLOW, "a reserved subflow gets its path, metered"),
+    _level(_T.LABEL, M_SESSION, "a reserved M-session gets its path, metered"),
+    _level(_T.LABEL, SUBSCRIBER, "a subscriber's reserved traffic gets its path, metered"),
+    _level(_T.LABEL, HELD, "a live flow keeps the path it had when a weight changed"),
+    _level(_T.LABEL, ASIDE, "while a weight changes: all traffic by the old paths"),
+    _level(_T.LABEL, ON_PATH, "a label with a reservation's path number", _T.HOST),
+    _level(_T.LABEL, SHARED, "what is not reserved shares the rest of a link, metered"),
+    _level(_T.LABEL, LABELLED, "a label: to the next switch, or reached here", _T.HOST),
+    _level(_T.HOST, HOST, "a known host: to its port"),
+    _level(_T.HOST, TRANSIT, "an MCP or next hop: to its port"),
+    _level(_T.HOST, MISS, "an unknown host: the controller asks for it"),
+    _level(_T.ND, ADVERTISED, "a neighbour advertisement is finished and sent back"),
+)  # fmt: skip
+
+_BY_TABLE = {table: [level for level in LEVELS if level.table is table] for table in Table}
+
+
+def level_of(rule: Rule) -> Level | None:
+    """The level that a rule stands at; None for a priority that no level of its table has."""
+    return next(
+        (one for one in _BY_TABLE[Table(rule.table)] if 0 <= rule.priority - one.lowest <= one.width), None
+    )
+
+
+def faults_of(rule: Rule) -> Iterator[str]:
+    """What a rule may not: stand at a priority that is nobody's, or lead to a table that its level may not reach."""
+    level = level_of(rule)
+    if level is None:
+        yield f"{Table(rule.table).name} has no priority {rule.priority}"
+        return
+    reached = [action.table for action in rule.actions if isinstance(action, Resubmit)]
+    for table in [*reached, *([] if rule.goto is None else [rule.goto])]:
+        if table not in level.then:
+            yield f"{level.table.name} {level.lowest} ({level.what}) may not lead to {Table(table).name}"
