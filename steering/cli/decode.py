@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     if problem is not None:
         print(f"steering decode: {args.file}: {problem}", file=sys.stderr)
         return 2
+    if args.json and unread:
+        print(f"steering decode: {args.file}: frames left out: {_counted(unread)}", file=sys.stderr)
     return 0
 
 

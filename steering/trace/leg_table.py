@@ -4,6 +4,7 @@ A leg is one TCP connection. Both legs of a transparent relay have the same addr
 again give further legs. So a leg is known by its initial sequence number. A later segment goes to the leg whose
 sequence numbers it is near to; where several are near, to the one whose link addresses (or interface and direction)
 it has.
+Where both ends send a SYN at once (RFC 9293 3.5, figure 7), the SYN/ACKs show that both SYNs are of one leg.
 A packet that a capture holds twice, because it was taken at two points, is the same leg and tells nothing new.
 
 Captures of several interfaces are not quite in order: segments may come before the SYN of their leg. A SYN or SYN/ACK
@@ -31,13 +32,19 @@ class LegTable:
     """The legs of a capture, at most `limit`; segments of further ones are counted in `ignored`."""
 
     def __init__(self, limit: int) -> None:
-        self.legs: list[Leg] = []
+        self._legs: list[Leg] = []
+        self._crossed: set[Leg] = set()  # legs that turned out to be a part of another one
         self.ignored = 0
         self._limit = limit
         self._by_pair: dict[tuple[Endpoint, Endpoint], deque[Leg]] = {}
         self._by_syn: dict[
             tuple[Endpoint, Endpoint, int], Leg
         ] = {}  # initiator, responder, number of the SYN
+
+    @property
+    def legs(self) -> list[Leg]:
+        """In the order of their first segments."""
+        return [leg for leg in self._legs if leg not in self._crossed]
 
     def take(self, segment: Segment) -> WireRefusal | None:
         """Give a segment to its leg; the answer tells damage in its option list."""
@@ -69,9 +76,29 @@ class LegTable:
         if not segment.flags & Flags.SYN:
             return _nearest(segment, src, legs)
         if segment.flags & Flags.ACK:
-            return self._answered_by(segment, src, dst, legs) or _begun_by(segment, src, legs)
+            return (
+                self._opened_by_both(segment, src, dst, legs)
+                or self._answered_by(segment, src, dst, legs)
+                or _begun_by(segment, src, legs)
+            )
         same = self._by_syn.get((src, dst, segment.seq)) or _guessed_for(segment, src, legs)
         return same or _begun_by(segment, src, legs)
+
+    def _opened_by_both(self, segment: Segment, src: Endpoint, dst: Endpoint, legs: _Legs) -> Leg | None:
+        """The leg that this SYN/ACK is of, if it repeats a SYN of its sender and answers one of its receiver."""
+        own = self._by_syn.get((src, dst, segment.seq))
+        other = self._by_syn.get((dst, src, (segment.ack - 1) % SEQ_SPACE))
+        if own is None or other is None or own is other:
+            return own if own is other else None
+        leg, part = (own, other) if own.order < other.order else (other, own)
+        if leg.answered or part.answered:
+            return None
+        self._crossed.add(part)
+        if legs and part in legs:
+            legs.remove(part)
+        self._by_syn[part.initiator, part.responder, part.syn_seq or 0] = leg
+        leg.sides[1].begin = part.syn_seq
+        return leg
 
     def _answered_by(self, segment: Segment, src: Endpoint, dst: Endpoint, legs: _Legs) -> Leg | None:
         """The leg whose SYN this SYN/ACK answers."""
@@ -90,17 +117,17 @@ class LegTable:
         return nearest[3] if nearest and nearest[0] <= _FAST_OPEN else None
 
     def _add(self, segment: Segment, src: Endpoint, dst: Endpoint) -> Leg | None:
-        if len(self.legs) >= self._limit:
+        if len(self._legs) >= self._limit:
             return None
         if segment.flags & Flags.SYN and segment.flags & Flags.ACK:
-            leg = Leg(dst, src, len(self.legs))
+            leg = Leg(dst, src, len(self._legs))
             leg.sides[0].begin = (segment.ack - 1) % SEQ_SPACE
             before = self._by_syn.get((dst, src, leg.sides[0].begin))
             if before is not None:  # the port was used again with the number that it had before
                 leg.offer, leg.syn_seen = before.offer, before.syn_seen
         else:
-            leg = Leg(src, dst, len(self.legs))
-        self.legs.append(leg)
+            leg = Leg(src, dst, len(self._legs))
+        self._legs.append(leg)
         return leg
 
 

@@ -159,8 +159,9 @@ class Leg:
         if not segment.flags & Flags.ACK:
             self.syn_seen = True
             self.sides[side].begin = segment.seq
-            self.offer = self.offer or options.offer
-        elif segment.seq in self._answers or len(self._answers) < _MOST_ANSWERS:
+            if side == 0:
+                self.offer = self.offer or options.offer
+        elif side == 1 and (segment.seq in self._answers or len(self._answers) < _MOST_ANSWERS):
             self._answers[segment.seq] = self._answers.get(segment.seq) or options.answer
             if self.sides[1].begin is None or not self.sides[0].went_on:
                 self.sides[1].begin = segment.seq

@@ -18,7 +18,7 @@ _ONE_WAY = (
     1 << 24
 )  # bytes; how far a RST may be from what its sender sent, where its receiver was not captured
 _MOST_KEPT = 8
-_MOST_REMEMBERED = 64
+_MOST_REMEMBERED = 8
 
 
 class Reset(NamedTuple):
@@ -63,7 +63,7 @@ class Ends:
 
     def __init__(self) -> None:
         self._found: list[End] = []
-        self._seen: set[tuple[int, int, int, int, bytes]] = set()
+        self._seen: tuple[tuple[int, int, int, int, bytes], ...] = ()
 
     def take(self, segment: Segment, side: int, sides: list[Side], reset: Reset | None, key: bytes) -> None:
         """A RST (`reset`), MP_FASTCLOSE (`key`) or both. A copy of one that was seen before tells nothing new."""
@@ -71,7 +71,7 @@ class Ends:
         if identity in self._seen:
             return
         if len(self._seen) < _MOST_REMEMBERED:
-            self._seen.add(identity)
+            self._seen += (identity,)
         if not acceptable(segment, side, sides):
             return
         if len(self._found) >= _MOST_KEPT:

@@ -110,3 +110,15 @@ def test_the_help_explains_what_is_listed_and_the_exit_status(capsys: pytest.Cap
     assert ended.value.code == 0
     for part in ("fell back to plain TCP", "gzip, bzip2 or xz", "The status is 0, or 2", '"truncated" true'):
         assert part in words
+
+
+def test_frames_that_are_left_out_are_told_beside_the_json_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "not-ip.pcap"
+    data = bytearray((CASES / "raw_reference.pcap").read_bytes())
+    data[24 + 16] = 0x75  # the IP version of the first packet
+    path.write_bytes(data)
+    assert main(["decode", str(path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)) == 1 and "frames left out: not-ip 1" in err

@@ -207,3 +207,29 @@ def test_joins_from_the_port_of_the_first_subflow_are_joins() -> None:
     got = only(first.sent + join.sent)
     assert [subflow.join for subflow in got.subflows] == [False, True]
     assert not got.fallback and Dss not in map(type, got.subflows)
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("mptcp", [False, True])
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_connection_that_both_ends_open_at_once_is_one(first: bool, mptcp: bool, copies: int) -> None:
+    stream = Stream()
+    for back in (first, not first):
+        stream.say(SYN, *([MpCapable(1)] if mptcp else []), back=back)
+    for back in (first, not first):
+        stream.say(SYN_ACK, *([MpCapable(1)] if mptcp else []), back=back, seq=stream.isn[back])
+    for back in (first, not first):
+        stream.say(ACK, data=10, back=back)
+    got = only(stream.sent * copies)
+    assert (got.version, got.fallback) == ((1, True) if mptcp else (None, False))
+    assert got.subflows[0].src == (stream.server if first else stream.client)[0]
+
+
+def test_two_attempts_in_both_directions_are_two_connections() -> None:
+    there, here = Stream(), Stream(client=Stream().server, server=Stream().client, isn=(5_000, 6_000))
+    there.say(SYN)
+    here.say(SYN)
+    for stream in (there, here):
+        stream.say(SYN_ACK, back=True)
+        stream.say(ACK)
+    assert len(connections_of([*there.sent[:1], *here.sent, *there.sent[1:]])) == 2
