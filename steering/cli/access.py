@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: actions.act(controller, args, _answer))
 
 
-def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
+def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     if args.what == "offload":
         _offload(controller, args)
     elif args.to is not None or args.back:
@@ -53,7 +53,7 @@ def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
         _set(controller, args)
 
 
-def _list(controller: client.Controller, as_json: bool) -> None:
+def _list(controller: client.ControllerClient, as_json: bool) -> None:
     body = controller.get("access-networks")
     if as_json:
         client.print_json(body)
@@ -61,7 +61,7 @@ def _list(controller: client.Controller, as_json: bool) -> None:
         print(table(HEADERS, [_row(access) for access in body["access_networks"]]))
 
 
-def _set(controller: client.Controller, args: argparse.Namespace) -> None:
+def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     """What is not said stays; nothing is set over somebody else's update."""
     before = controller.request("GET", ["access-networks", args.name])
     update = {
@@ -74,7 +74,7 @@ def _set(controller: client.Controller, args: argparse.Namespace) -> None:
     actions.tell(args, after, line)
 
 
-def _offload(controller: client.Controller, args: argparse.Namespace) -> None:
+def _offload(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     if args.type or args.trust:
         raise client.BadInput("--type and --trust are of set alone")
     if args.name is None or (args.to is None) != args.back:

@@ -8,7 +8,7 @@ import argparse
 import json
 
 from steering.cli import actions, client
-from steering.cli.actions import Action, Columns, Json, listed
+from steering.cli.actions import Columns, Json, Subcommand, listed
 from steering.cli.wording import counted
 from steering.policy.language.document import load_text
 
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_actions(
         parser,
         (
-            Action("show", "its entries, the first that matches decides; --json: as set takes it", _show),
-            Action("set", "put another list in force, whole and at once", _set, _file),
+            Subcommand("show", "its entries, the first that matches decides; --json: as set takes it", _show),
+            Subcommand("set", "put another list in force, whole and at once", _set, _file),
         ),
     )
 
@@ -47,14 +47,14 @@ def _file(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _show(controller: client.Controller, args: argparse.Namespace) -> None:
+def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     # JSON escapes what a terminal would obey, and must come back as it was.
     found = controller.request("GET", ["acl"], verbatim={"entries"} if args.json else ())
     told = found.body | {ETAG: found.etag}
     actions.tell_all(args, told, "entries", COLUMNS, "no entry: the policy's own list decides")
 
 
-def _set(controller: client.Controller, args: argparse.Namespace) -> None:
+def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     wanted = _read(args.file)
     over = wanted.pop(ETAG, None) or controller.request("GET", ["acl"]).etag
     if not isinstance(over, str) or not (over.isascii() and over.isprintable()):

@@ -14,14 +14,14 @@ from steering.cli.table import table
 
 Json = dict[str, Any]
 _PSEUDONYM = re.compile(r"[0-9a-f]{16}", re.ASCII)
-Act = Callable[[client.Controller, argparse.Namespace], None]
+Act = Callable[[client.ControllerClient, argparse.Namespace], None]
 
 
 def _no_arguments(_: argparse.ArgumentParser) -> None:
     """Of actions that have none of their own."""
 
 
-class Action(NamedTuple):
+class Subcommand(NamedTuple):
     """`name` as it is typed; `add_arguments` adds what it alone takes."""
 
     name: str
@@ -30,7 +30,7 @@ class Action(NamedTuple):
     add_arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
 
 
-def add_actions(parser: argparse.ArgumentParser, actions: Sequence[Action]) -> None:
+def add_actions(parser: argparse.ArgumentParser, actions: Sequence[Subcommand]) -> None:
     """The actions as subcommands; the options of client commands before or after the word."""
     client.add_arguments(parser)
     # Without defaults of its own: they would hide what was given before the word.
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: act(controller, args, args.act))
 
 
-def act(controller: client.Controller, args: argparse.Namespace, wanted: Act) -> None:
+def act(controller: client.ControllerClient, args: argparse.Namespace, wanted: Act) -> None:
     """Do one action; what is wrong in what was sent becomes one line. Raises BadInput and Unavailable."""
     try:
         wanted(controller, args)
@@ -58,7 +58,7 @@ def act(controller: client.Controller, args: argparse.Namespace, wanted: Act) ->
 
 
 def send(
-    controller: client.Controller,
+    controller: client.ControllerClient,
     method: str,
     path: Sequence[str],
     body: Json | None = None,
@@ -72,7 +72,7 @@ def send(
     return controller.request(method, path, body=data, headers=client.JSON_BODY | headers).body
 
 
-def subscriber(controller: client.Controller, name: str) -> str:
+def subscriber(controller: client.ControllerClient, name: str) -> str:
     """A subscriber's pseudonym, also by its own name ('-': a line of stdin). The name goes in a body, which nobody logs."""
     if name == "-":
         name = sys.stdin.readline().strip()

@@ -3,7 +3,7 @@
 import argparse
 
 from steering.cli import actions, client
-from steering.cli.actions import Action, Columns, Json
+from steering.cli.actions import Columns, Json, Subcommand
 from steering.cli.wording import duration, endpoint
 
 SUMMARY: str = "list, add, renew and remove ports that MCPs keep open for devices"
@@ -13,10 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_actions(
         parser,
         (
-            Action("list", "the bindings; a device's token sees its own", _list),
-            Action("add", "have an MCP keep a port open for a device", _add, _wish),
-            Action("renew", "begin its lifetime anew", _renew, _renewal),
-            Action("remove", "close it", _remove, _id),
+            Subcommand("list", "the bindings; a device's token sees its own", _list),
+            Subcommand("add", "have an MCP keep a port open for a device", _add, _wish),
+            Subcommand("renew", "begin its lifetime anew", _renew, _renewal),
+            Subcommand("remove", "close it", _remove, _id),
         ),
     )
 
@@ -68,11 +68,11 @@ def _outside(one: Json) -> str:
 COLUMNS = Columns(["binding", "device", "MCP", "outside", "inside", "left"], _row)
 
 
-def _list(controller: client.Controller, args: argparse.Namespace) -> None:
+def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     actions.tell_all(args, controller.get("bindings"), "bindings", COLUMNS, "no port is bound")
 
 
-def _add(controller: client.Controller, args: argparse.Namespace) -> None:
+def _add(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     wish = {
         "device": args.device,
         "mcp": args.mcp,
@@ -84,7 +84,7 @@ def _add(controller: client.Controller, args: argparse.Namespace) -> None:
     _tell(args, actions.send(controller, "POST", ["bindings"], {"int_port": args.port} | given))
 
 
-def _renew(controller: client.Controller, args: argparse.Namespace) -> None:
+def _renew(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     path = ["bindings", args.id]
     before = controller.request("GET", path)
     body = {} if args.lifetime is None else {"lifetime_s": args.lifetime}
@@ -98,6 +98,6 @@ def _tell(args: argparse.Namespace, one: Json) -> None:
     actions.tell(args, one, f"{line} of {one['device']}, for {duration(one['lifetime_s'])}")
 
 
-def _remove(controller: client.Controller, args: argparse.Namespace) -> None:
+def _remove(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     told = actions.send(controller, "DELETE", ["bindings", args.id])
     actions.tell(args, told, f"{told['id']} is closed")

@@ -91,7 +91,7 @@ def default_state_dir() -> Path:
     return Path(runtime) / "steering" if runtime else Path.home() / ".local" / "state" / "steering"
 
 
-def ask(args: argparse.Namespace, question: Callable[["Controller"], None]) -> int:
+def ask(args: argparse.Namespace, question: Callable[["ControllerClient"], None]) -> int:
     """Run `question` against the controller `args` lead to; the exit status, after one line where it failed."""
     try:
         question(find(args))
@@ -111,7 +111,7 @@ def ask(args: argparse.Namespace, question: Callable[["Controller"], None]) -> i
     return 0
 
 
-def find(args: argparse.Namespace) -> "Controller":
+def find(args: argparse.Namespace) -> "ControllerClient":
     """The controller that the options or the state directory lead to.
 
     Raises Unavailable without a running controller's files, BadInput for an unusable URL.
@@ -133,7 +133,7 @@ def find(args: argparse.Namespace) -> "Controller":
         raise Unavailable(f"{token_file} holds no bearer token: give the right one with --token-file")
     ca_file = args.ca_file or os.environ.get("STEERING_CA_FILE") or None
     trust = _trust(ca_file, args.client_cert) if url.startswith("https:") else None
-    return Controller(url, token, token_file, trust)
+    return ControllerClient(url, token, token_file, trust)
 
 
 def _trust(ca_file: str | None, client_cert: str | None) -> ssl.SSLContext:
@@ -190,14 +190,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class Answer(NamedTuple):
+class ControllerAnswer(NamedTuple):
     """A JSON object and its entity tag, if it has one."""
 
     body: Json
     etag: str | None
 
 
-class Controller:
+class ControllerClient:
     """A controller's northbound; one connection for a question."""
 
     def __init__(self, url: str, token: str, token_file: Path, trust: ssl.SSLContext | None = None) -> None:
@@ -223,7 +223,7 @@ class Controller:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, object] | None = None,
         verbatim: Collection[str] = (),
-    ) -> Answer:
+    ) -> ControllerAnswer:
         """As `get`, with any method, a body and headers; fields named in `verbatim` come as they are.
 
         Raises also Rejected (422) and Outdated (412).
@@ -234,7 +234,7 @@ class Controller:
             raise Unavailable(f"the answer of {self.url} is over {MAX_ANSWER >> 20} MiB")
         answer = self._object(response.status, data, verbatim)
         if response.status in SUCCESS:
-            return Answer(answer, response.getheader("ETag"))
+            return ControllerAnswer(answer, response.getheader("ETag"))
         raise self._refused(response.status, answer)
 
     def lines(self, *path: str, headers: Mapping[str, str] | None = None, **query: object) -> Iterator[str]:

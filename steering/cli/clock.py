@@ -19,12 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     client.add_arguments(parser)
 
 
-def answer(controller: client.Controller, args: argparse.Namespace) -> None:
+def answer(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     """Show it, after it was put off where that is asked for."""
     actions.act(controller, args, _answer)
 
 
-def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
+def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     found = controller.request("GET", PATH)
     clock = found.body
     if args.offset is not None:

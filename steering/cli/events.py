@@ -44,7 +44,7 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _follow(controller: client.Controller, args: argparse.Namespace) -> None:
+def _follow(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     path = ["events"] if args.mcp is None else ["mcps", args.mcp, "events"]
     left = args.count
     for event in events(controller.lines(*path)):

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: _explain(controller, args.id, args.json))
 
 
-def _explain(controller: client.Controller, wanted: str, as_json: bool) -> None:
+def _explain(controller: client.ControllerClient, wanted: str, as_json: bool) -> None:
     session, decision = _asked(controller, wanted)
     if as_json:
         client.print_json(decision)
@@ -34,7 +34,7 @@ def _explain(controller: client.Controller, wanted: str, as_json: bool) -> None:
         print(line)
 
 
-def _asked(controller: client.Controller, wanted: str) -> tuple[Json | None, Json]:
+def _asked(controller: client.ControllerClient, wanted: str) -> tuple[Json | None, Json]:
     """The session with id `wanted` and its decision, or only the decision with that id."""
     try:
         session = controller.get("sessions", wanted)
@@ -49,7 +49,7 @@ def _asked(controller: client.Controller, wanted: str) -> tuple[Json | None, Jso
     return session, _recorded(controller, session["decision"], gone)
 
 
-def _recorded(controller: client.Controller, decision_id: str, missing: str) -> Json:
+def _recorded(controller: client.ControllerClient, decision_id: str, missing: str) -> Json:
     try:
         return controller.get("decisions", decision_id)
     except client.NotFound:

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: _show(controller, args.json))
 
 
-def _show(controller: client.Controller, as_json: bool) -> None:
+def _show(controller: client.ControllerClient, as_json: bool) -> None:
     body = controller.get("limits")
     if as_json:
         client.print_json(body)

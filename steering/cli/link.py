@@ -3,7 +3,7 @@
 import argparse
 
 from steering.cli import actions, client
-from steering.cli.actions import Action, Columns, Json
+from steering.cli.actions import Columns, Json, Subcommand
 from steering.cli.wording import number
 
 SUMMARY: str = "list the links, set what one costs, or reset it"
@@ -19,9 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_actions(
         parser,
         (
-            Action("list", "the links and their weights", _list),
-            Action("set", "another weight: new sessions go by it, live ones keep their paths", _set, _weight),
-            Action("reset", "the site file's weight again", _reset, _name),
+            Subcommand("list", "the links and their weights", _list),
+            Subcommand(
+                "set", "another weight: new sessions go by it, live ones keep their paths", _set, _weight
+            ),
+            Subcommand("reset", "the site file's weight again", _reset, _name),
         ),
     )
 
@@ -40,22 +42,22 @@ def _weight(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _list(controller: client.Controller, args: argparse.Namespace) -> None:
+def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     body = controller.get("links")
     actions.tell_all(args, body, "links", COLUMNS, "the site has no link")
     if body["kept_flows"] and not args.json:
         print(f"{body['kept_flows']} flows of live sessions are on paths that earlier weights made")
 
 
-def _set(controller: client.Controller, args: argparse.Namespace) -> None:
+def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     _put(controller, args, args.weight)
 
 
-def _reset(controller: client.Controller, args: argparse.Namespace) -> None:
+def _reset(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     _put(controller, args, None)
 
 
-def _put(controller: client.Controller, args: argparse.Namespace, weight: float | None) -> None:
+def _put(controller: client.ControllerClient, args: argparse.Namespace, weight: float | None) -> None:
     path = ["links", args.name]
     before = controller.request("GET", path)
     after: Json = actions.send(controller, "PUT", path, {"weight": weight}, before.etag)

@@ -77,7 +77,7 @@ def _look(args: argparse.Namespace, at: float) -> int:
     return 0
 
 
-def _find(controller: client.Controller, args: argparse.Namespace, at: float | None) -> None:
+def _find(controller: client.ControllerClient, args: argparse.Namespace, at: float | None) -> None:
     _print(controller.get("mappings", ip=args.address, port=args.port, time=at), args.json)
 
 
@@ -94,7 +94,7 @@ def _print(found: Json, as_json: bool) -> None:
     print(f"{had} from {when(found['begin'])} until {until}")
 
 
-def _report(controller: client.Controller, args: argparse.Namespace) -> None:
+def _report(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     kept = 0
     for batch in _batches(_lines(args.file)):
         answer = controller.request(

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: _answer(controller, args))
 
 
-def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
+def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     if args.what in ("list", "discovery"):
         if args.name is not None:
             raise client.BadInput(f"{args.what} takes no NAME")
@@ -58,7 +58,7 @@ def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
         _admin(controller, args.what, args.name, args.json)
 
 
-def _admin(controller: client.Controller, what: str, name: str, as_json: bool) -> None:
+def _admin(controller: client.ControllerClient, what: str, name: str, as_json: bool) -> None:
     told = controller.request("POST", ["mcps", name, what]).body
     if as_json:
         client.print_json(told)
@@ -68,7 +68,7 @@ def _admin(controller: client.Controller, what: str, name: str, as_json: bool) -
         print(f"{told['name']} gets new sessions again")
 
 
-def _put(controller: client.Controller, what: str, file: str, as_json: bool) -> None:
+def _put(controller: client.ControllerClient, what: str, file: str, as_json: bool) -> None:
     text, findings = load_text("/dev/stdin" if file == "-" else file)
     if text is None:
         raise client.BadInput(str(findings[0]))
@@ -94,7 +94,7 @@ def _put(controller: client.Controller, what: str, file: str, as_json: bool) -> 
         print(f"{told['name']} {done}; {_lasts(told['kept'])}")
 
 
-def _remove(controller: client.Controller, name: str, force: bool, as_json: bool) -> None:
+def _remove(controller: client.ControllerClient, name: str, force: bool, as_json: bool) -> None:
     told = controller.request("DELETE", ["mcps", name], query={"force": 1 if force else None}).body
     if as_json:
         client.print_json(told)
@@ -107,7 +107,7 @@ def _lasts(kept: bool) -> str:
     return "kept over restarts" if kept else "the site file names it: after a restart it is as written there"
 
 
-def _list(controller: client.Controller, as_json: bool) -> None:
+def _list(controller: client.ControllerClient, as_json: bool) -> None:
     body = controller.get("mcps")
     if as_json:
         client.print_json(body)
@@ -117,7 +117,7 @@ def _list(controller: client.Controller, as_json: bool) -> None:
         print("the site has no MCP")
 
 
-def _discover(controller: client.Controller, as_json: bool) -> None:
+def _discover(controller: client.ControllerClient, as_json: bool) -> None:
     """What a device is told that asks with this token; see --token-file."""
     found = controller.get("discovery")
     if as_json:

@@ -3,7 +3,7 @@
 import argparse
 
 from steering.cli import actions, client
-from steering.cli.actions import Action, Columns, listed
+from steering.cli.actions import Columns, Subcommand, listed
 
 SUMMARY: str = "list the paired devices, pair one with its addresses, or unpair it"
 
@@ -14,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_actions(
         parser,
         (
-            Action("list", "the devices that are paired", _list),
-            Action("set", "a device speaks from these addresses, and no others", _set, _addresses),
-            Action("remove", "it is paired no more; its bindings end", _remove, _name),
+            Subcommand("list", "the devices that are paired", _list),
+            Subcommand("set", "a device speaks from these addresses, and no others", _set, _addresses),
+            Subcommand("remove", "it is paired no more; its bindings end", _remove, _name),
         ),
     )
 
@@ -33,15 +33,15 @@ def _addresses(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("address", nargs="+", metavar="ADDRESS", help="where it speaks from")
 
 
-def _list(controller: client.Controller, args: argparse.Namespace) -> None:
+def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     actions.tell_all(args, controller.get("pairings"), "pairings", COLUMNS, "no device is paired")
 
 
-def _set(controller: client.Controller, args: argparse.Namespace) -> None:
+def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     told = actions.send(controller, "PUT", ["pairings", args.name], {"addresses": args.address})
     actions.tell(args, told, f"{told['name']} is paired, at {listed(told['addresses'])}")
 
 
-def _remove(controller: client.Controller, args: argparse.Namespace) -> None:
+def _remove(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     told = actions.send(controller, "DELETE", ["pairings", args.name])
     actions.tell(args, told, f"{told['name']} is paired no more")

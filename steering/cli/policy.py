@@ -19,7 +19,7 @@ from steering.policy import Finding, load_policy, load_site, parse_policy
 from steering.policy.checks.unenforced import unenforced
 from steering.policy.checks.unserved import unserved
 from steering.policy.language.document import load_text
-from steering.policy.rules.diff import Change, diff
+from steering.policy.rules.diff import PolicyChange, diff
 
 SUMMARY: str = "check, show, compare, apply and roll back the policy; the clock of its rules"
 
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         return _check(args)
     if args.what == "diff" and args.newer is not None:
         return _of_files(args, lambda: _print_changes(_changes_of_files(args), args.json))
-    with_controller: dict[str, Callable[[client.Controller, argparse.Namespace], None]] = {
+    with_controller: dict[str, Callable[[client.ControllerClient, argparse.Namespace], None]] = {
         "show": _show,
         "diff": _diff,
         "apply": _apply,
@@ -156,11 +156,11 @@ def _check(args: argparse.Namespace) -> int:
     return 2 if findings else 0
 
 
-def _changes_of_files(args: argparse.Namespace) -> list[Change]:
+def _changes_of_files(args: argparse.Namespace) -> list[PolicyChange]:
     return diff(args.policy, _policy(_text(args.newer), args.newer, args.site_read))
 
 
-def _print_changes(changes: list[Change], as_json: bool) -> None:
+def _print_changes(changes: list[PolicyChange], as_json: bool) -> None:
     if as_json:
         client.print_json({"changes": [change.as_json() for change in changes]})
     elif not changes:
@@ -172,16 +172,16 @@ def _print_changes(changes: list[Change], as_json: bool) -> None:
 # ---- the running controller --------------------------------------------------------------------
 
 
-def _running(controller: client.Controller) -> client.Answer:
+def _running(controller: client.ControllerClient) -> client.ControllerAnswer:
     return controller.request("GET", ["policy"], verbatim={"text"})
 
 
-def _if_match(answer: client.Answer) -> dict[str, str]:
+def _if_match(answer: client.ControllerAnswer) -> dict[str, str]:
     """The header that lets a change through only over what was just looked at."""
     return {"If-Match": answer.etag} if answer.etag is not None else {}
 
 
-def _show(controller: client.Controller, args: argparse.Namespace) -> None:
+def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     body = _running(controller).body
     if args.json:
         client.print_json(body)
@@ -190,14 +190,14 @@ def _show(controller: client.Controller, args: argparse.Namespace) -> None:
     print("\n".join("".join(c if c.isprintable() or c == "\t" else "?" for c in line) for line in lines))
 
 
-def _diff(controller: client.Controller, args: argparse.Namespace) -> None:
+def _diff(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     running, findings = parse_policy(str(_running(controller).body["text"]), RUNNING)
     if running is None:
         raise client.Unavailable(f"the policy in force is none that this program can read: {findings[0]}")
     _print_changes(diff(running, args.policy), args.json)
 
 
-def _apply(controller: client.Controller, args: argparse.Namespace) -> None:
+def _apply(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     running = _running(controller)
     changes = _readable_changes(running.body, args.policy)
     given = {"If-Match": args.if_match} if args.if_match is not None else _if_match(running)
@@ -220,7 +220,7 @@ def _apply(controller: client.Controller, args: argparse.Namespace) -> None:
 
 
 def _change(
-    controller: client.Controller,
+    controller: client.ControllerClient,
     args: argparse.Namespace,
     method: str,
     path: list[str],
@@ -240,7 +240,7 @@ def _change(
         ) from None
 
 
-def _readable_changes(running: Json, wanted: Policy) -> list[Change]:
+def _readable_changes(running: Json, wanted: Policy) -> list[PolicyChange]:
     """What changes; nothing is said where this program cannot read what runs, which must not stop a repair."""
     policy, _ = parse_policy(str(running["text"]), RUNNING)
     return diff(policy, wanted) if policy is not None else []
@@ -258,7 +258,7 @@ def _print_problem(rejected: client.Rejected, args: argparse.Namespace) -> None:
         print(f"{file}{line}: {item['message']}{hint}", file=sys.stderr)
 
 
-def _history(controller: client.Controller, args: argparse.Namespace) -> None:
+def _history(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     body = controller.get("policy", "versions")
     if args.json:
         client.print_json(body)
@@ -284,7 +284,7 @@ def _row(item: Json, newest: int) -> list[object]:
     ]
 
 
-def _rollback(controller: client.Controller, args: argparse.Namespace) -> None:
+def _rollback(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     data = json.dumps({"version": args.version}).encode()
     headers = {"Content-Type": "application/json", **_if_match(_running(controller))}
     body = _change(controller, args, "POST", ["policy", "rollback"], data, headers)

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from steering.cli import actions, client
-from steering.cli.actions import Action, Columns, listed
+from steering.cli.actions import Columns, Subcommand, listed
 
 SUMMARY: str = "list, register and remove subscribers that are let in or kept out"
 
@@ -18,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_actions(
         parser,
         (
-            Action("list", "who is registered", _list),
-            Action("add", "register a subscriber, or change one: allowed unless --deny", _add, _own_name),
-            Action("remove", "take one out", _remove, _id),
+            Subcommand("list", "who is registered", _list),
+            Subcommand("add", "register a subscriber, or change one: allowed unless --deny", _add, _own_name),
+            Subcommand("remove", "take one out", _remove, _id),
         ),
     )
 
@@ -46,11 +46,11 @@ def _id(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _list(controller: client.Controller, args: argparse.Namespace) -> None:
+def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     actions.tell_all(args, controller.get("registry"), "subscribers", COLUMNS, "nobody is registered")
 
 
-def _add(controller: client.Controller, args: argparse.Namespace) -> None:
+def _add(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     name = sys.stdin.readline().strip() if args.subscriber == "-" else args.subscriber
     body = {"subscriber": name, "allowed": not args.deny, "addresses": args.address}
     told = actions.send(controller, "POST", ["registry"], body)
@@ -59,7 +59,7 @@ def _add(controller: client.Controller, args: argparse.Namespace) -> None:
     actions.tell(args, told, f"{told['id']} is registered and {how}{f', at {where}' if where else ''}")
 
 
-def _remove(controller: client.Controller, args: argparse.Namespace) -> None:
+def _remove(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     try:
         told = actions.send(controller, "DELETE", ["registry", actions.subscriber(controller, args.id)])
     except client.NotFound:

@@ -49,14 +49,14 @@ def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: _told(controller, args))
 
 
-def _told(controller: client.Controller, args: argparse.Namespace) -> None:
+def _told(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     try:
         _answer(controller, args)
     except client.Rejected as error:
         raise client.BadInput(client.first_error(error)) from None
 
 
-def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
+def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     if args.what in ("accept", "renew", "release"):
         if args.id is None:
             raise client.BadInput(f"{args.what} which? 'steering reservation' lists them")
@@ -116,11 +116,11 @@ def _flow(text: str) -> Json:
     return {"src": src, "sport": int(found[2]), "dst": dst, "dport": int(found[4])}
 
 
-def _accept(controller: client.Controller, args: argparse.Namespace) -> None:
+def _accept(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     _print(controller.request("POST", ["reservations", args.id, "accept"]).body, args.json)
 
 
-def _renew(controller: client.Controller, args: argparse.Namespace) -> None:
+def _renew(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     before = controller.request("GET", ["reservations", args.id])
     body = {} if args.lease is None else {"lease_s": args.lease}
     headers = client.JSON_BODY | {"If-Match": before.etag or "*"}
@@ -130,7 +130,7 @@ def _renew(controller: client.Controller, args: argparse.Namespace) -> None:
     _print(after.body, args.json)
 
 
-def _release(controller: client.Controller, args: argparse.Namespace) -> None:
+def _release(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     told = controller.request("DELETE", ["reservations", args.id]).body
     if args.json:
         client.print_json(told)

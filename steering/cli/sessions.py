@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: _answer(controller, args))
 
 
-def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
+def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     filters = {name: getattr(args, name) for name in FILTERS}
     chosen = any(value is not None for value in (*filters.values(), args.limit))
     if args.abort is not None:
@@ -54,7 +54,7 @@ def _answer(controller: client.Controller, args: argparse.Namespace) -> None:
         _show(controller.get("sessions", args.id), args.json)
 
 
-def _abort(controller: client.Controller, wanted: str, as_json: bool) -> None:
+def _abort(controller: client.ControllerClient, wanted: str, as_json: bool) -> None:
     told = controller.request("DELETE", ["sessions", wanted]).body
     if as_json:
         client.print_json(told)
@@ -68,7 +68,9 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _list(controller: client.Controller, as_json: bool, limit: int, filters: dict[str, str | None]) -> None:
+def _list(
+    controller: client.ControllerClient, as_json: bool, limit: int, filters: dict[str, str | None]
+) -> None:
     found, total = _fetch(controller, limit, filters)
     if as_json:
         client.print_json({"sessions": found, "total": total})
@@ -82,7 +84,7 @@ def _list(controller: client.Controller, as_json: bool, limit: int, filters: dic
 
 
 def _fetch(
-    controller: client.Controller, limit: int, filters: dict[str, str | None]
+    controller: client.ControllerClient, limit: int, filters: dict[str, str | None]
 ) -> tuple[list[Json], int]:
     """Up to `limit` sessions, page by page, and how many there are."""
     found: list[Json] = []

@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: _show(controller, args.json))
 
 
-def _show(controller: client.Controller, as_json: bool) -> None:
+def _show(controller: client.ControllerClient, as_json: bool) -> None:
     health, topology = controller.get("health"), controller.get("topology")
     mcps = controller.get("mcps")["mcps"]
     if as_json:

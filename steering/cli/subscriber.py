@@ -6,7 +6,7 @@ Subscribers are shown by their pseudonyms, and taken by these and by their own i
 import argparse
 
 from steering.cli import actions, client
-from steering.cli.actions import Action, Columns, Json, listed, separate
+from steering.cli.actions import Columns, Json, Subcommand, listed, separate
 
 SUMMARY: str = "list the subscribers, or say which accesses one may combine"
 
@@ -31,14 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_actions(
         parser,
         (
-            Action("list", "the subscribers, and what was said of their accesses", _list),
-            Action(
+            Subcommand("list", "the subscribers, and what was said of their accesses", _list),
+            Subcommand(
                 "set",
                 "which access types one may combine and which come first, in place of what rules say; acts on live sessions",
                 _set,
                 _pooling,
             ),
-            Action("reset", "its accesses are as rules say again", _reset, _id),
+            Subcommand("reset", "its accesses are as rules say again", _reset, _id),
         ),
     )
 
@@ -72,24 +72,24 @@ def _pooling(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _list(controller: client.Controller, args: argparse.Namespace) -> None:
+def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     actions.tell_all(
         args, controller.get("subscribers"), "subscribers", COLUMNS, "the policy names no subscriber"
     )
 
 
-def _set(controller: client.Controller, args: argparse.Namespace) -> None:
+def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     if args.allowed is None and args.preferred is None:
         raise client.BadInput("set wants --allowed or --preferred or both")
     _put(controller, args, args.allowed, args.preferred)
 
 
-def _reset(controller: client.Controller, args: argparse.Namespace) -> None:
+def _reset(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     _put(controller, args, "", "")
 
 
 def _put(
-    controller: client.Controller, args: argparse.Namespace, allowed: str | None, preferred: str | None
+    controller: client.ControllerClient, args: argparse.Namespace, allowed: str | None, preferred: str | None
 ) -> None:
     """What is not said stays. An update that comes between is not overwritten: ours is stale then."""
     wanted = actions.subscriber(controller, args.id)

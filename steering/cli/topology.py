@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: _show(controller, args))
 
 
-def _show(controller: client.Controller, args: argparse.Namespace) -> None:
+def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     found = controller.get("topology") | controller.get("gateways")
     wanted = {part: found[part] for part in (PARTS if args.part is None else (args.part,))}
     if args.json:

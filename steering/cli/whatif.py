@@ -38,7 +38,7 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _ask(controller: client.Controller, args: argparse.Namespace) -> None:
+def _ask(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     question: dict[str, Any] = {
         "source": args.source,
         "destination": args.destination,

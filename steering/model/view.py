@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class Wanted(NamedTuple):
+class SessionFilter(NamedTuple):
     """Which sessions to list; None is any. `token` 32 bits, `client` an address as packed bytes."""
 
     mcp: str | None = None

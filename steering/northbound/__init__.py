@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from steering.northbound.auth.keyring import Keyring
-    from steering.northbound.http.application import Application
+    from steering.northbound.http.application import RestApplication
     from steering.northbound.http.events import EventHub
     from steering.northbound.http.throttle import Throttle
     from steering.northbound.resources.bindings import Bindings
-    from steering.northbound.resources.subflow_intents import SubflowIntents
+    from steering.northbound.resources.subflow_intents import IntentPublisher
     from steering.northbound.resources.watcher import Watcher
     from steering.store.interface import Store
 
@@ -40,10 +40,10 @@ class Northbound(NamedTuple):
     ends the event streams; `bindings.look()` wants calling as often, and ends what is over; `save()` wants it
     every few seconds and at the end, and never fails; `intents.tell` takes what the engine wants MCPs to hear."""
 
-    application: "Application"
+    application: "RestApplication"
     watcher: "Watcher"
     hub: "EventHub"
-    intents: "SubflowIntents"
+    intents: "IntentPublisher"
     bindings: "Bindings"
     save: Callable[[], None]
     restore: Restorers
@@ -82,7 +82,7 @@ def northbound(
     from steering.northbound import openapi
     from steering.northbound.auth.pseudonyms import pseudonym
     from steering.northbound.http import events
-    from steering.northbound.http.application import Application
+    from steering.northbound.http.application import RestApplication
     from steering.northbound.http.meter import HttpMeter
     from steering.northbound.http.throttle import Throttle
     from steering.northbound.resources.access_networks import AccessNetworks
@@ -94,19 +94,19 @@ def northbound(
     from steering.northbound.resources.description import Description
     from steering.northbound.resources.event_streams import EventStreams
     from steering.northbound.resources.kept_orders import OrdersRestorer
-    from steering.northbound.resources.links import Links
+    from steering.northbound.resources.links import LinksResource
     from steering.northbound.resources.mappings import MappingLog, RecentMappings
     from steering.northbound.resources.mcp_registration import McpRegistration
     from steering.northbound.resources.mcps import Mcps
     from steering.northbound.resources.metrics import Collector
-    from steering.northbound.resources.pairings import Discovery, Pairings
+    from steering.northbound.resources.pairings import McpDiscovery, Pairings
     from steering.northbound.resources.policies import Policies
     from steering.northbound.resources.registry import Registry
-    from steering.northbound.resources.reservations import Reservations
+    from steering.northbound.resources.reservations import ReservationsResource
     from steering.northbound.resources.routes import ROUTES
     from steering.northbound.resources.sessions import Sessions
     from steering.northbound.resources.status import Status
-    from steering.northbound.resources.subflow_intents import SubflowIntents
+    from steering.northbound.resources.subflow_intents import IntentPublisher
     from steering.northbound.resources.subscribers import Subscribers
     from steering.northbound.resources.watcher import Watcher
     from steering.store.interface import StateError
@@ -124,17 +124,17 @@ def northbound(
     hub, meter, lock = events.EventHub(epoch), HttpMeter(), Lock()
     registry.register(Collector(view, counters, meter, hub, malformed, disconnects))
     watcher, updates = Watcher(view, counters, hub), AccessUpdates(view)
-    intents, bindings = SubflowIntents(view, hub), Bindings(view, lists, hub, PortBindings(store))
+    intents, bindings = IntentPublisher(view, hub), Bindings(view, lists, hub, PortBindings(store))
     beat = events.HEARTBEAT if heartbeat is None else heartbeat
     acl, enrolled = Acl(updates, lists, control.give), Registry(lists, control.give, discreet)
     pairings = Pairings(lists, control.give)
-    links = Links(view, LinkWeights(store), control.take)
+    links = LinksResource(view, LinkWeights(store), control.take)
     resources = (
         Status(view, pseudonyms), Description(openapi.document(), registry), links,
         Mcps(view, control, hub, orders), McpRegistration(control, lock, orders),
         AccessNetworks(updates, control, hub, orders), Subscribers(view, control, updates, orders, discreet),
-        acl, enrolled, pairings, Discovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
-        Sessions(view, control), Decisions(view, control, now, discreet), Reservations(view, control, discreet),
+        acl, enrolled, pairings, McpDiscovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
+        Sessions(view, control), Decisions(view, control, now, discreet), ReservationsResource(view, control, discreet),
         MappingLog(view, mappings or RecentMappings(), pseudonyms),
         EventStreams(view, hub, watcher, updates, bindings, intents, beat),
     )  # fmt: skip
@@ -152,7 +152,7 @@ def northbound(
         except StateError as error:
             meter.state_refused[error.refusal] += 1
 
-    application = Application(ROUTES, resources, keyring, throttle or Throttle(), now, meter)
+    application = RestApplication(ROUTES, resources, keyring, throttle or Throttle(), now, meter)
     return Northbound(
         application,
         watcher,

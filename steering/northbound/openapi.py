@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from steering.northbound.http import problems
-from steering.northbound.http.exchange import JSON_TYPE, MAX_ID, YAML_TYPE, Route, Uses
+from steering.northbound.http.exchange import JSON_TYPE, MAX_ID, YAML_TYPE, RestRoute, Uses
 from steering.northbound.resources.routes import ROUTES
 from steering.northbound.schema.answers import SCHEMAS, reference
 
@@ -40,7 +40,7 @@ _OF_BODY = (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY)
 _PLACEHOLDER = re.compile(r"{(\w+)}")
 
 
-def errors_of(route: Route) -> list[HTTPStatus]:
+def errors_of(route: RestRoute) -> list[HTTPStatus]:
     """Every status but its own that a route may answer with, in order."""
     found = {*_EVERYWHERE}
     for use, statuses in _OF_USES.items():
@@ -55,7 +55,7 @@ def errors_of(route: Route) -> list[HTTPStatus]:
     return sorted(found)
 
 
-def _parameters(route: Route) -> list[Json]:
+def _parameters(route: RestRoute) -> list[Json]:
     schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID}
     found: list[Json] = [
         {"name": name, "in": "path", "required": True, "schema": schema}
@@ -99,13 +99,13 @@ def _request(takes: type) -> Json:
     return {"required": True, "content": content}
 
 
-def _body(route: Route) -> Json:
+def _body(route: RestRoute) -> Json:
     if route.schema is not None:
         return reference(route.schema)
     return {"type": "object"} if route.media_type == JSON_TYPE else {"type": "string"}
 
 
-def _operation(route: Route) -> Json:
+def _operation(route: RestRoute) -> Json:
     answers: Json = {
         str(int(route.status)): {
             "description": route.summary,

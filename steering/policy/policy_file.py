@@ -13,7 +13,7 @@ from steering.policy.checks.proactive import proactive_problems
 from steering.policy.checks.reach import reach_problems
 from steering.policy.checks.shadowing import shadowed
 from steering.policy.language.document import load_text, read_document
-from steering.policy.language.findings import Code, Finding, Problem, quoted
+from steering.policy.language.findings import Code, Finding, PlacelessFinding, quoted
 from steering.policy.language.validate import Salvage, check, salvage
 from steering.policy.rules.compiling import compiled
 from steering.policy.rules.plan import PolicyPlan
@@ -36,7 +36,9 @@ def parse_policy(text: str, filename: str, site: Site | None = None) -> tuple[Po
     if data is None:
         return None, document.report([])
     if "site" in data and "policy" not in data:
-        wrong = Problem(("site",), Code.WRONG_FILE, "this is a site file, not a policy file", at_key=True)
+        wrong = PlacelessFinding(
+            ("site",), Code.WRONG_FILE, "this is a site file, not a policy file", at_key=True
+        )
         return None, document.report([wrong])
     file, problems = check(PolicyFile, data)
     left = Salvage(file, {}, set()) if file else salvage(PolicyFile, data, problems, {"policy": 1})
@@ -51,7 +53,7 @@ def parse_policy(text: str, filename: str, site: Site | None = None) -> tuple[Po
     return (None, findings) if findings or plan is None else (plan.policy, [])
 
 
-def _relations(plan: PolicyPlan, site: Site | None) -> Iterator[Problem]:
+def _relations(plan: PolicyPlan, site: Site | None) -> Iterator[PlacelessFinding]:
     """What the parts of a policy say of each other, and of the site."""
     yield from name_problems(plan)
     yield from contradiction_problems(plan)
@@ -60,9 +62,9 @@ def _relations(plan: PolicyPlan, site: Site | None) -> Iterator[Problem]:
     rules = plan.policy.rules
     for number, earlier in shadowed(plan.policy):
         message = f"rule {quoted(rules[number].name)} is never reached: rule {quoted(rules[earlier].name)} before it accepts all that it does"
-        yield Problem(plan.path("rules", number), Code.SHADOWED_RULE, message)
+        yield PlacelessFinding(plan.path("rules", number), Code.SHADOWED_RULE, message)
     if site is not None:
         yield from authorisation_problems(plan.policy, site)
         for problem in site_problems(plan.policy, site):
             path = plan.path("rules", int(problem.path[1]), *problem.path[2:])
-            yield Problem(path, problem.code, problem.message, problem.suggestion)
+            yield PlacelessFinding(path, problem.code, problem.message, problem.suggestion)

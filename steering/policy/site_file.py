@@ -22,9 +22,9 @@ from steering.policy.checks.site_topology import topology_problems
 from steering.policy.checks.site_virtual import virtual_problems
 from steering.policy.language.document import load_text, read_document
 from steering.policy.language.fields import merged
-from steering.policy.language.findings import Code, Finding, Problem
+from steering.policy.language.findings import Code, Finding, PlacelessFinding
 from steering.policy.language.validate import Salvage, check, salvage
-from steering.policy.site.plan import Attachment, Kind, Plan, plan
+from steering.policy.site.plan import AttachmentKind, Plan, PlannedAttachment, plan
 from steering.policy.site.schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile
 
 
@@ -41,7 +41,9 @@ def parse_site(text: str, filename: str) -> tuple[Site | None, list[Finding]]:
     if data is None:
         return None, document.report([])
     if "policy" in data and "site" not in data:
-        wrong = Problem(("policy",), Code.WRONG_FILE, "this is a policy file, not a site file", at_key=True)
+        wrong = PlacelessFinding(
+            ("policy",), Code.WRONG_FILE, "this is a policy file, not a site file", at_key=True
+        )
         return None, document.report([wrong])
     # A section that is an alias is as lost as one that the schema refused.
     made, problems = _examined(data, {str(path[0]) for path in document.broken if path})
@@ -51,13 +53,13 @@ def parse_site(text: str, filename: str) -> tuple[Site | None, list[Finding]]:
     return _site(made), []
 
 
-def site_of(data: dict[str, Any]) -> tuple[Site | None, list[Problem]]:
+def site_of(data: dict[str, Any]) -> tuple[Site | None, list[PlacelessFinding]]:
     """As `parse_site`, of a site file's data. Problems have places in it, and no lines."""
     made, problems = _examined(data, set())
     return (None, problems) if problems or made is None else (_site(made), [])
 
 
-def _examined(data: dict[str, Any], broken: set[str]) -> tuple[Plan | None, list[Problem]]:
+def _examined(data: dict[str, Any], broken: set[str]) -> tuple[Plan | None, list[PlacelessFinding]]:
     file, problems = check(SiteFile, data)
     left = Salvage(file, {}, set()) if file else salvage(SiteFile, data, problems, {"site": 1})
     if left.model is None:
@@ -99,15 +101,15 @@ def _site(made: Plan) -> Site:
     )
 
 
-def _virtual(attachment: Attachment) -> tuple[Address, ...]:
+def _virtual(attachment: PlannedAttachment) -> tuple[Address, ...]:
     """The virtual gateway's addresses; of an access network one for each prefix, in the prefixes' order."""
     values = [gateway.value for gateway in attachment.gateways]
-    if attachment.kind is Kind.ACCESS:
+    if attachment.kind is AttachmentKind.ACCESS:
         return tuple(next(v for v in values if v in prefix.value) for prefix in attachment.prefixes)
     return tuple(dict.fromkeys(values))
 
 
-def _access(item: AccessNetworkFile, placed: Attachment) -> AccessNetwork:
+def _access(item: AccessNetworkFile, placed: PlannedAttachment) -> AccessNetwork:
     return AccessNetwork(
         name=item.name,
         type=item.type,
@@ -122,7 +124,7 @@ def _access(item: AccessNetworkFile, placed: Attachment) -> AccessNetwork:
     )
 
 
-def _static_hosts(item: AccessNetworkFile, placed: Attachment) -> tuple[StaticHost, ...]:
+def _static_hosts(item: AccessNetworkFile, placed: PlannedAttachment) -> tuple[StaticHost, ...]:
     ports = {port.written: port.ref for port in placed.ports}
     return tuple(StaticHost(host.address, ports[host.port], host.mac) for host in item.static_hosts)
 
@@ -131,7 +133,7 @@ def _bits(mbit: float | None) -> int | None:
     return None if mbit is None else int(mbit * 1_000_000)
 
 
-def _gateway(item: GatewayFile, placed: Attachment) -> Gateway:
+def _gateway(item: GatewayFile, placed: PlannedAttachment) -> Gateway:
     return Gateway(
         name=item.name,
         prefixes=tuple(item.prefixes),
@@ -142,7 +144,7 @@ def _gateway(item: GatewayFile, placed: Attachment) -> Gateway:
     )
 
 
-def _mcp(item: McpFile, placed: Attachment) -> Mcp:
+def _mcp(item: McpFile, placed: PlannedAttachment) -> Mcp:
     prefixes_kept = item.source_mode.ipv6 is SourceMode.IPV6_PREFIX
     return Mcp(
         name=item.name,

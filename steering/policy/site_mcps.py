@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from steering.model.network import Site
 from steering.policy.language.document import Document, read_document
-from steering.policy.language.findings import Code, Finding, Path, Problem
+from steering.policy.language.findings import Code, Finding, Path, PlacelessFinding
 from steering.policy.site_file import site_of
 
 Json = dict[str, Any]
@@ -57,7 +57,7 @@ class McpText:
         line, column = self._document.position(path)
         return FieldFinding(_spelled(path), line, column, code, message, suggestion)
 
-    def findings(self, problems: list[Problem], place: int) -> list[FieldFinding]:
+    def findings(self, problems: list[PlacelessFinding], place: int) -> list[FieldFinding]:
         """Problems of a site whose `mcps` has it at `place`."""
         found: list[FieldFinding] = []
         for one in problems:
@@ -71,7 +71,7 @@ class McpText:
         return list(dict.fromkeys(found))
 
 
-def of_site(one: Problem) -> FieldFinding:
+def of_site(one: PlacelessFinding) -> FieldFinding:
     """A problem somewhere else in the site."""
     return FieldFinding(f"site.{_spelled(one.path)}", 0, 0, one.code, one.message, one.suggestion)
 
@@ -81,7 +81,7 @@ def of_policy(one: Finding) -> FieldFinding:
     return FieldFinding("policy", one.line, one.column, one.code, one.message, one.suggestion)
 
 
-def with_mcps(data: Json, mcps: list[Json]) -> tuple[Site | None, list[Problem]]:
+def with_mcps(data: Json, mcps: list[Json]) -> tuple[Site | None, list[PlacelessFinding]]:
     """A site file's data with these for its MCPs."""
     return site_of({**data, "mcps": mcps})
 

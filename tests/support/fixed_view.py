@@ -12,9 +12,9 @@ from steering.model.control import Control, McpAnswer, McpOutcome, PolicyOutcome
 from steering.model.identity import Identity, Role
 from steering.model.network import PortRef
 from steering.model.preference import Intent
-from steering.model.view import Wanted
+from steering.model.view import SessionFilter
 from steering.northbound import Northbound, northbound
-from steering.northbound.http.application import Application
+from steering.northbound.http.application import RestApplication
 from steering.northbound.http.throttle import Throttle
 from steering.policy.language.findings import Code
 from steering.policy.site_mcps import McpText
@@ -95,7 +95,7 @@ class FixedView:
     def __init__(self, sessions: int = 3) -> None:
         self.count = sessions
         self.wanted: dict[str, list[Intent]] = {}
-        self.asked: list[tuple[int, int, Wanted]] = []
+        self.asked: list[tuple[int, int, SessionFilter]] = []
 
     def health(self) -> Json:
         return {
@@ -206,7 +206,7 @@ class FixedView:
     def ended_reservations(self) -> list[tuple[str, str]]:
         return []
 
-    def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
+    def sessions(self, after: int, limit: int, wanted: SessionFilter) -> tuple[list[Json], int, int | None]:
         self.asked.append((after, limit, wanted))
         chosen = [
             (
@@ -349,6 +349,6 @@ def north(
     )
 
 
-def served(view: Any = None, counters: Counters | None = None, **more: Any) -> Application:
+def served(view: Any = None, counters: Counters | None = None, **more: Any) -> RestApplication:
     """Its application; TOKEN is an operator's."""
     return north(view, counters, **more).application

@@ -42,7 +42,7 @@ from steering.model.snapshot import (
     TimedRule,
     TopologySnapshot,
 )
-from steering.model.view import Wanted
+from steering.model.view import SessionFilter
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -246,10 +246,10 @@ class EngineView:
     def ended_reservations(self) -> list[tuple[str, str]]:
         return [(name, became.value) for name, became in self._engine.reserving.ended]
 
-    def sessions(self, after: int, limit: int, wanted: Wanted) -> SessionPage:
+    def sessions(self, after: int, limit: int, wanted: SessionFilter) -> SessionPage:
         table = self._engine.pinning.table
         # Numbers only grow, and the table keeps the order in which they were given.
-        if wanted == Wanted():
+        if wanted == SessionFilter():
             numbers = list(table.by_id)
         else:
             numbers = [session.id for session in self._found(wanted)]
@@ -258,7 +258,7 @@ class EngineView:
         more = page[-1] if page and begin + limit < len(numbers) else None
         return SessionPage(tuple(self._brief(table.by_id[number]) for number in page), len(numbers), more)
 
-    def _found(self, wanted: Wanted) -> Iterable[Session]:
+    def _found(self, wanted: SessionFilter) -> Iterable[Session]:
         table = self._engine.pinning.table
         candidates: Iterable[Session] = table
         if wanted.token is not None:

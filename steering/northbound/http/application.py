@@ -15,7 +15,7 @@ from webob import Response
 from steering.model.identity import Identity, Role
 from steering.northbound.auth.keyring import Keyring
 from steering.northbound.http import problems, requests
-from steering.northbound.http.exchange import JSON_TYPE, MAX_ID, Call, Reply, Route
+from steering.northbound.http.exchange import JSON_TYPE, MAX_ID, Call, RestReply, RestRoute
 from steering.northbound.http.meter import HttpMeter
 from steering.northbound.http.parameters import parse_query
 from steering.northbound.http.problems import Problem, forbidden, not_found
@@ -37,16 +37,16 @@ class _Trace:
 
     def __init__(self) -> None:
         self.who: Identity | None = None
-        self.route: Route | None = None
+        self.route: RestRoute | None = None
 
 
-class Application:
+class RestApplication:
     """Made by `steering.northbound.northbound`; holds no state of requests but their counts. `resources`: one object of
     each class whose methods `routes` name. Raises ValueError for a route that none of them answers."""
 
     def __init__(
         self,
-        routes: tuple[Route, ...],
+        routes: tuple[RestRoute, ...],
         resources: Iterable[object],
         keyring: Keyring,
         throttle: Throttle,
@@ -130,7 +130,7 @@ class Application:
         )
         return _reply_response(route.answer(self._owners[route.name], call), target)
 
-    def _find(self, target: str, method: str, trace: _Trace) -> tuple[Route, dict[str, str]]:
+    def _find(self, target: str, method: str, trace: _Trace) -> tuple[RestRoute, dict[str, str]]:
         """The route of a path and method, and the values of its placeholders."""
         matched = self._mapper.routematch(target)
         if matched is None:
@@ -159,7 +159,7 @@ class Application:
         return found
 
 
-def _check_role(route: Route, who: Identity, values: dict[str, str]) -> None:
+def _check_role(route: RestRoute, who: Identity, values: dict[str, str]) -> None:
     if who.role not in route.roles:
         roles = ", ".join(sorted(route.roles))
         raise forbidden(f"a token of role {who.role} may not do this; it takes one of role {roles}")
@@ -176,7 +176,7 @@ def _unauthorized(detail: str, error: str) -> Problem:
     )
 
 
-def _owners(routes: tuple[Route, ...], resources: Iterable[object]) -> dict[str, object]:
+def _owners(routes: tuple[RestRoute, ...], resources: Iterable[object]) -> dict[str, object]:
     """By a route's name the resource that answers it."""
     methods = {method: one for one in resources for method in vars(type(one)).values() if callable(method)}
     unanswered = [route.name for route in routes if route.answer not in methods]
@@ -185,12 +185,12 @@ def _owners(routes: tuple[Route, ...], resources: Iterable[object]) -> dict[str,
     return {route.name: methods[route.answer] for route in routes}
 
 
-def _mapper(routes: tuple[Route, ...]) -> tuple[Mapper, dict[str, dict[str, Route]]]:
+def _mapper(routes: tuple[RestRoute, ...]) -> tuple[Mapper, dict[str, dict[str, RestRoute]]]:
     """The paths, and by path the methods."""
     # register=False: Routes would else keep the mapper in a thread-wide global.
     mapper = Mapper(controller_scan=None, register=False, explicit=True)
     mapper.minimization = False
-    methods: dict[str, dict[str, Route]] = {}
+    methods: dict[str, dict[str, RestRoute]] = {}
     for route in routes:
         if route.path not in methods:
             mapper.connect(route.path, route.path)
@@ -216,14 +216,14 @@ def _audit(environ: dict[str, Any], trace: _Trace, status: int) -> None:
     )
 
 
-def _headers_of(route: Route) -> Response:
+def _headers_of(route: RestRoute) -> Response:
     """The answer to HEAD where GET would open a stream."""
     response = Response(body=b"", status=int(HTTPStatus.OK))
     response.headers["Content-Type"] = route.media_type
     return response
 
 
-def _reply_response(reply: Reply, target: str) -> Response:
+def _reply_response(reply: RestReply, target: str) -> Response:
     if isinstance(reply.body, bytes):
         response = Response(body=reply.body, status=reply.status)
     elif isinstance(reply.body, dict):

@@ -33,7 +33,7 @@ class Call(NamedTuple):
     last_event: str
 
 
-class Reply(NamedTuple):
+class RestReply(NamedTuple):
     """A body to send as JSON, bytes with their own media type, or a stream. `tag`: its entity tag."""
 
     body: Json | bytes | Iterable[bytes]
@@ -54,7 +54,7 @@ class Uses(IntFlag):
     LOOKUP = auto()  # 404, 503
 
 
-class Route(NamedTuple):
+class RestRoute(NamedTuple):
     """A method of a resource. `name` is its OpenAPI operation; `schema` names its answer's body, None for one
     without; `takes` the model of the request's body, or `str` for a text of YAML or JSON. `roles` may use it;
     `bound`: of them, a token of role mcp only where {name} is its own MCP, of role device its own name."""
@@ -63,7 +63,7 @@ class Route(NamedTuple):
     name: str
     path: str
     summary: str
-    answer: Callable[[Any, Call], Reply]
+    answer: Callable[[Any, Call], RestReply]
     schema: str | None
     roles: frozenset[Role] = READERS
     parameters: tuple[Parameter, ...] = ()

@@ -7,7 +7,7 @@ from typing import Any
 
 from steering.model.identity import Role
 from steering.northbound.http.body import Body, loaded, read
-from steering.northbound.http.exchange import JSON_TYPE, YAML_TYPE, Route
+from steering.northbound.http.exchange import JSON_TYPE, YAML_TYPE, RestRoute
 from steering.northbound.http.problems import Problem, bad_request, not_found, shown
 
 MAX_TARGET = 2_048  # characters of path and query together
@@ -34,7 +34,7 @@ def target(environ: dict[str, Any]) -> str:
         raise not_found("no resource has such a path") from None
 
 
-def accept(environ: dict[str, Any], route: Route) -> str:
+def accept(environ: dict[str, Any], route: RestRoute) -> str:
     """The Accept header; raises 406 where it excludes JSON. Metrics choose their own format by it."""
     header: str = environ.get("HTTP_ACCEPT", "")
     if len(header) > MAX_ACCEPT:
@@ -56,7 +56,7 @@ def _takes_json(header: str) -> bool:
     )
 
 
-def body(environ: dict[str, Any], route: Route, role: Role) -> Body | str | None:
+def body(environ: dict[str, Any], route: RestRoute, role: Role) -> Body | str | None:
     """What the request carries, checked. Raises Problem 400, 408, 411, 413, 415, 422."""
     most = min(route.largest, MAX_BODY if role is Role.OPERATOR else MAX_BODY_OF_OTHERS)
     length = _length(environ, most)

@@ -9,7 +9,7 @@ from steering.model.event_kind import EventKind
 from steering.northbound.http.body import wrong_at
 from steering.northbound.http.conditional import require_match, tag_of
 from steering.northbound.http.events import EventHub
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import conflict, not_found, shown
 from steering.northbound.resources.access_updates import AccessUpdates
 from steering.northbound.schema.bodies import AccessUpdate, OffloadOrder
@@ -27,14 +27,14 @@ class AccessNetworks:
         self._hub = hub
         self._orders = orders
 
-    def listed(self, _: Call) -> Reply:
-        return Reply({"access_networks": self._updates.all()})
+    def listed(self, _: Call) -> RestReply:
+        return RestReply({"access_networks": self._updates.all()})
 
-    def one(self, call: Call) -> Reply:
+    def one(self, call: Call) -> RestReply:
         found = self._found(call)
-        return Reply(found, tag=tag_of(found))
+        return RestReply(found, tag=tag_of(found))
 
-    def put(self, call: Call) -> Reply:
+    def put(self, call: Call) -> RestReply:
         """Another type or trust; live sessions go by it at once (D-6.3e)."""
         update = cast(AccessUpdate, call.body)
         before = self._found(call)
@@ -47,9 +47,9 @@ class AccessNetworks:
         self._control.give(AccessChanged(name, update.type, update.trust))
         after = self._found(call)
         self._hub.publish(EventKind.ACCESS, told_of(after))
-        return Reply(after, tag=tag_of(after))
+        return RestReply(after, tag=tag_of(after))
 
-    def offload(self, call: Call) -> Reply:
+    def offload(self, call: Call) -> RestReply:
         """Move an access network's traffic to another, or back (D-1.u2)."""
         order = cast(OffloadOrder, call.body)
         for key, name in (("from", order.source), ("to", order.target)):
@@ -59,7 +59,7 @@ class AccessNetworks:
             raise wrong_at("to", "another access network is wanted")
         self._orders.offload(order.source, order.target)
         self._control.give(Offload(order.source, order.target))
-        return Reply({"from": order.source, "to": order.target}, status=ACCEPTED)
+        return RestReply({"from": order.source, "to": order.target}, status=ACCEPTED)
 
     def _found(self, call: Call) -> Json:
         wanted = call.path["name"]

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from steering.core.inputs import AclReplaced, Input
 from steering.northbound.http.conditional import require_match, tag_of
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import conflict, shown
 from steering.northbound.resources.access_updates import AccessUpdates
 from steering.northbound.schema.bodies import AclList
@@ -26,11 +26,11 @@ class Acl:
         """Tell the engine what was kept."""
         self._give(AclReplaced(self._lists.entries()))
 
-    def current(self, _: Call) -> Reply:
+    def current(self, _: Call) -> RestReply:
         body = {"entries": self._lists.acl}
-        return Reply(body, tag=tag_of(body))
+        return RestReply(body, tag=tag_of(body))
 
-    def put(self, call: Call) -> Reply:
+    def put(self, call: Call) -> RestReply:
         """The whole list; packets of whom it denies end at their first switch at once (N-5.3b)."""
         require_match(call.if_match, tag_of({"entries": self._lists.acl}))
         wanted = cast(AclList, call.body).model_dump(mode="json")

@@ -17,7 +17,7 @@ from steering.model.identity import Role
 from steering.northbound.http.body import wrong_at
 from steering.northbound.http.conditional import require_match, tag_of
 from steering.northbound.http.events import EventHub, StreamEvent
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import conflict, forbidden, not_found, shown
 from steering.northbound.schema.binding_bodies import BindingRenewal, BindingWish
 from steering.northbound.schema.view import View
@@ -56,17 +56,19 @@ class Bindings:
 
     # ---- REST ----------------------------------------------------------------------------------
 
-    def listed(self, call: Call) -> Reply:
+    def listed(self, call: Call) -> RestReply:
         """All of them; a device sees its own."""
         self.look()
         mine = _own(call)
         known = self._kept.known.values()
-        return Reply({"bindings": [self._shown(one) for one in known if mine is None or one.device == mine]})
+        return RestReply(
+            {"bindings": [self._shown(one) for one in known if mine is None or one.device == mine]}
+        )
 
-    def one(self, call: Call) -> Reply:
+    def one(self, call: Call) -> RestReply:
         return self._reply(self._find(call))
 
-    def bind(self, call: Call) -> Reply:
+    def bind(self, call: Call) -> RestReply:
         """Raises Problem 403, 409, 422 for what cannot be bound."""
         self.look()
         wish = cast(BindingWish, call.body)
@@ -106,7 +108,7 @@ class Bindings:
             raise wrong_at("address", f"the device is not paired with {address}")
         return device, address
 
-    def renew(self, call: Call) -> Reply:
+    def renew(self, call: Call) -> RestReply:
         found = self._find(call)
         require_match(call.if_match, _tag(found))
         lifetime = cast(BindingRenewal, call.body).lifetime_s or found.lifetime_s
@@ -117,11 +119,11 @@ class Bindings:
         self._tell(renewed, "renewed")
         return self._reply(renewed)
 
-    def unbind(self, call: Call) -> Reply:
+    def unbind(self, call: Call) -> RestReply:
         found = self._find(call)
         self._kept.drop([found.id])
         self._tell(found, "unbound")
-        return Reply({"id": found.id})
+        return RestReply({"id": found.id})
 
     def _find(self, call: Call) -> PortBinding:
         """404 also for another device's."""
@@ -154,8 +156,8 @@ class Bindings:
         del told["until"]
         return told | {"ext_address": own[0] if own else None, "remaining_s": self._left(one)}
 
-    def _reply(self, one: PortBinding, status: int = int(HTTPStatus.OK)) -> Reply:
-        return Reply(self._shown(one), status=status, tag=_tag(one))
+    def _reply(self, one: PortBinding, status: int = int(HTTPStatus.OK)) -> RestReply:
+        return RestReply(self._shown(one), status=status, tag=_tag(one))
 
     # ---- MCPs ----------------------------------------------------------------------------------
 

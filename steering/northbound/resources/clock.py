@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from steering.model.control import Control
 from steering.northbound.http.conditional import require_match, tag_of
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.schema.bodies import ClockUpdate
 from steering.northbound.schema.view import View
 
@@ -18,10 +18,10 @@ class Clock:
         self._view = view
         self._control = control
 
-    def current(self, _: Call) -> Reply:
-        return Reply(self._view.clock() | self._offset(), tag=tag_of(self._offset()))
+    def current(self, _: Call) -> RestReply:
+        return RestReply(self._view.clock() | self._offset(), tag=tag_of(self._offset()))
 
-    def put(self, call: Call) -> Reply:
+    def put(self, call: Call) -> RestReply:
         """New sessions go by it at once, live ones whose rule wants another order of accesses too."""
         require_match(call.if_match, tag_of(self._offset()))
         self._control.set_clock_offset(cast(ClockUpdate, call.body).offset_s)

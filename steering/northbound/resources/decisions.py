@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from steering.model.control import Control, WhatIf
 from steering.northbound.http.body import wrong_at
-from steering.northbound.http.exchange import MAX_ID, Call, Reply
+from steering.northbound.http.exchange import MAX_ID, Call, RestReply
 from steering.northbound.http.problems import not_found, shown
 from steering.northbound.schema.bodies import WhatIfQuestion
 from steering.northbound.schema.representation import as_json
@@ -26,14 +26,14 @@ class Decisions:
         self._now = now
         self._pseudonym = pseudonym
 
-    def one(self, call: Call) -> Reply:
+    def one(self, call: Call) -> RestReply:
         wanted = call.path["id"]
         found = self._view.decision(wanted) if len(wanted) <= MAX_ID else None
         if found is None:
             raise not_found(f"no decision {shown(wanted)}")
-        return Reply(self._discreet({**found, "age_s": max(0.0, self._now() - found["time_s"])}))
+        return RestReply(self._discreet({**found, "age_s": max(0.0, self._now() - found["time_s"])}))
 
-    def whatif(self, call: Call) -> Reply:
+    def whatif(self, call: Call) -> RestReply:
         asked = cast(WhatIfQuestion, call.body)
         # pydantic has made addresses of both texts.
         source = cast(IPv4Address | IPv6Address, asked.source)
@@ -54,7 +54,7 @@ class Decisions:
             if asked.access is None:
                 raise wrong_at("source", "no access network has this address's prefix") from None
             raise wrong_at("access", "no such access network; /v1/access-networks lists them") from None
-        return Reply(self._discreet(as_json(found)))
+        return RestReply(self._discreet(as_json(found)))
 
     def _discreet(self, decision: Json) -> Json:
         """A decision without its subscriber's own name (N-7.1)."""

@@ -5,7 +5,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 
 Json = dict[str, Any]
 
@@ -17,9 +17,9 @@ class Description:
         self._document = document
         self._registry = registry
 
-    def openapi(self, _: Call) -> Reply:
-        return Reply(self._document)
+    def openapi(self, _: Call) -> RestReply:
+        return RestReply(self._document)
 
-    def metrics(self, call: Call) -> Reply:
+    def metrics(self, call: Call) -> RestReply:
         encode, media_type = choose_encoder(call.accept)
-        return Reply(encode(self._registry), media_type)
+        return RestReply(encode(self._registry), media_type)

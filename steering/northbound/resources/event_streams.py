@@ -5,14 +5,14 @@ from typing import Any
 
 from steering.northbound.http import events
 from steering.northbound.http.events import EventBody, EventHub, StreamEvent, TooManyStreams, Wants
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import Problem
 from steering.northbound.resources import bindings, subflow_intents
 from steering.northbound.resources.access_networks import told_of
 from steering.northbound.resources.access_updates import AccessUpdates
 from steering.northbound.resources.bindings import Bindings
 from steering.northbound.resources.mcps import mcp_named
-from steering.northbound.resources.subflow_intents import SubflowIntents
+from steering.northbound.resources.subflow_intents import IntentPublisher
 from steering.northbound.resources.watcher import Watcher, policy_told
 from steering.northbound.schema.view import View
 
@@ -29,7 +29,7 @@ class EventStreams:
         watcher: Watcher,
         updates: AccessUpdates,
         bindings: Bindings,
-        intents: SubflowIntents,
+        intents: IntentPublisher,
         heartbeat: float,
     ) -> None:
         self._view = view
@@ -40,11 +40,11 @@ class EventStreams:
         self._intents = intents
         self._heartbeat = heartbeat
 
-    def all(self, call: Call) -> Reply:
+    def all(self, call: Call) -> RestReply:
         """All but intents and bindings: those name hosts, and are for their MCP alone (N-7.1)."""
         return self._stream(call, lambda event: event.kind not in (subflow_intents.KIND, bindings.KIND), [])
 
-    def of_mcp(self, call: Call) -> Reply:
+    def of_mcp(self, call: Call) -> RestReply:
         """Access networks' changes, this MCP's own drain, and what is wanted of its subflows; first, how things
         stand."""
         mcp = mcp_named(self._view, call.path["name"])
@@ -64,7 +64,7 @@ class EventStreams:
         first += self._intents.standing(name)
         return self._stream(call, wants, first)
 
-    def _stream(self, call: Call, wants: Wants, first: list[tuple[str, Json]]) -> Reply:
+    def _stream(self, call: Call, wants: Wants, first: list[tuple[str, Json]]) -> RestReply:
         try:
             stream = self._hub.open(wants, call.last_event, first)
         except TooManyStreams:
@@ -74,4 +74,4 @@ class EventStreams:
                 (("Retry-After", "5"),),
             ) from None
         self._watcher.look()
-        return Reply(EventBody(self._hub, stream, self._heartbeat), events.MEDIA_TYPE)
+        return RestReply(EventBody(self._hub, stream, self._heartbeat), events.MEDIA_TYPE)

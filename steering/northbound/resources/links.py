@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from steering.core.inputs import Input, LinkWeighed
 from steering.northbound.http.conditional import require_match, tag_of
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import not_found, shown
 from steering.northbound.schema.bodies import LinkUpdate
 from steering.northbound.schema.view import View
@@ -17,7 +17,7 @@ Json = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
-class Links:
+class LinksResource:
     """`take` has the engine handle an input before it comes back."""
 
     def __init__(self, view: View, weights: LinkWeights, take: Callable[[Input], None]) -> None:
@@ -34,14 +34,14 @@ class Links:
             else:
                 self._take(LinkWeighed(*ends, weight))
 
-    def listed(self, _: Call) -> Reply:
-        return Reply(self._view.links())
+    def listed(self, _: Call) -> RestReply:
+        return RestReply(self._view.links())
 
-    def one(self, call: Call) -> Reply:
+    def one(self, call: Call) -> RestReply:
         found = self._found(call)
-        return Reply(found, tag=tag_of(found))
+        return RestReply(found, tag=tag_of(found))
 
-    def put(self, call: Call) -> Reply:
+    def put(self, call: Call) -> RestReply:
         """Sessions that begin from now on go by it; live ones stay on their paths."""
         before = self._found(call)
         require_match(call.if_match, tag_of(before))

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from steering.model.mapping import Mapping, Mappings, holder
 from steering.northbound.auth.pseudonyms import pseudonym
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import Problem, bad_request, not_found
 from steering.northbound.schema.binding_bodies import MappingBatch, MappingReport
 from steering.northbound.schema.bodies import LATEST
@@ -45,7 +45,7 @@ class MappingLog:
         self._kept = kept
         self._key = key
 
-    def report(self, call: Call) -> Reply:
+    def report(self, call: Call) -> RestReply:
         """202 also where logging is off: an MCP need not know."""
         name = call.path["name"]
         logged = self._view.mapping_logging(name)
@@ -61,7 +61,7 @@ class MappingLog:
                 raise Problem(
                     HTTPStatus.SERVICE_UNAVAILABLE, f"mappings cannot be kept: {error.refusal}"
                 ) from None
-        return Reply({"name": name, "kept": len(kept) if keeps else 0}, status=ACCEPTED)
+        return RestReply({"name": name, "kept": len(kept) if keeps else 0}, status=ACCEPTED)
 
     def _mapping(self, one: MappingReport, mcp: str) -> Mapping:
         who = self._view.subscriber_of(ip_network(one.internal).network_address.packed)
@@ -71,7 +71,7 @@ class MappingLog:
             str(one.destination) if one.destination is not None else "",
         )  # fmt: skip
 
-    def find(self, call: Call) -> Reply:
+    def find(self, call: Call) -> RestReply:
         """Who had an external address and port at a time."""
         query = call.query
         if query["ip"] is None or query["port"] is None:
@@ -86,4 +86,4 @@ class MappingLog:
         if found is None:
             raise not_found(f"nobody is known to have had {address} port {query['port']} then")
         shown = {name: value if value != "" else None for name, value in asdict(found).items()}
-        return Reply(shown)
+        return RestReply(shown)

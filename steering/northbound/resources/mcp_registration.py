@@ -11,7 +11,7 @@ from steering.model.control import Control, McpAnswer, McpOutcome
 from steering.model.identity import Role
 from steering.northbound.http.body import unprocessable
 from steering.northbound.http.conditional import require_match, tag_of
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import conflict, forbidden, not_found, shown
 from steering.policy.site_mcps import McpText
 from steering.store.orders import KeptOrders
@@ -29,7 +29,7 @@ class McpRegistration:
         self._lock = lock
         self._orders = orders
 
-    def register(self, call: Call) -> Reply:
+    def register(self, call: Call) -> RestReply:
         """An MCP that is not there yet. It gets sessions as soon as it answers for its address."""
         text = cast(str, call.body)
         if call.who.role is Role.MCP and McpText(text).name != call.who.mcp:
@@ -37,7 +37,7 @@ class McpRegistration:
         with self._lock:
             return self._reply(self._control.put_mcp(text, None), CREATED)
 
-    def change(self, call: Call) -> Reply:
+    def change(self, call: Call) -> RestReply:
         """Another description of one. What makes it another MCP to its sessions waits until it has none."""
         name = call.path["name"]
         with self._lock:
@@ -47,7 +47,7 @@ class McpRegistration:
             require_match(call.if_match, tag_of(declared))
             return self._reply(self._control.put_mcp(cast(str, call.body), name), int(HTTPStatus.OK))
 
-    def remove(self, call: Call) -> Reply:
+    def remove(self, call: Call) -> RestReply:
         """Take one out. Its sessions end as those of an MCP that died, if `force` says so; else it is kept."""
         name, force = call.path["name"], call.query["force"]
         if force and call.who.role is not Role.OPERATOR:
@@ -58,15 +58,15 @@ class McpRegistration:
             raise conflict("; ".join(f"{one['path']}: {one['message']}" for one in outcome.findings[:3]))
         self._raise(outcome)
         self._orders.drain(name, False)  # another of that name begins undrained
-        return Reply({"name": name, "kept": outcome.kept, "sessions": outcome.sessions})
+        return RestReply({"name": name, "kept": outcome.kept, "sessions": outcome.sessions})
 
-    def _reply(self, outcome: McpOutcome, status: int) -> Reply:
+    def _reply(self, outcome: McpOutcome, status: int) -> RestReply:
         if outcome.answer is McpAnswer.WRONG:
             raise unprocessable(outcome.findings, "the MCP has findings; nothing is changed")
         self._raise(outcome)
         declared = self._control.mcp(outcome.name)
         body = {"name": outcome.name, "kept": outcome.kept, "declared": declared}
-        return Reply(body, status=status, tag=tag_of(declared))
+        return RestReply(body, status=status, tag=tag_of(declared))
 
     def _raise(self, outcome: McpOutcome) -> None:
         name = outcome.name

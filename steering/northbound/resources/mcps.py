@@ -8,7 +8,7 @@ from steering.model.control import Control
 from steering.model.event_kind import EventKind
 from steering.northbound.http.conditional import tag_of
 from steering.northbound.http.events import EventHub
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import bad_request, not_found, shown
 from steering.northbound.resources.slow_servers import SlowServers
 from steering.northbound.schema.bodies import LoadReport
@@ -47,34 +47,34 @@ class Mcps:
         self._orders = orders
         self._slow = SlowServers()
 
-    def listed(self, _: Call) -> Reply:
-        return Reply({"mcps": self._view.mcps()})
+    def listed(self, _: Call) -> RestReply:
+        return RestReply({"mcps": self._view.mcps()})
 
-    def one(self, call: Call) -> Reply:
+    def one(self, call: Call) -> RestReply:
         """An MCP, with what was declared of it and the entity tag of that."""
         found = mcp_named(self._view, call.path["name"])
         declared = self._control.mcp(found["name"])
         body = {**found, "slow_servers": self._slow.of(found["name"]), "declared": declared}
-        return Reply(body, tag=tag_of(declared))
+        return RestReply(body, tag=tag_of(declared))
 
-    def drain(self, call: Call) -> Reply:
+    def drain(self, call: Call) -> RestReply:
         return self._admin(call, True)
 
-    def undrain(self, call: Call) -> Reply:
+    def undrain(self, call: Call) -> RestReply:
         return self._admin(call, False)
 
-    def _admin(self, call: Call, draining: bool) -> Reply:
+    def _admin(self, call: Call, draining: bool) -> RestReply:
         mcp = mcp_named(self._view, call.path["name"])
         self._orders.drain(mcp["name"], draining)
         self._control.give(McpAdmin(mcp["id"], draining))
         told = {"name": mcp["name"], "draining": draining}
         self._hub.publish(EventKind.DRAIN, told)
-        return Reply(told, status=ACCEPTED)
+        return RestReply(told, status=ACCEPTED)
 
-    def load(self, call: Call) -> Reply:
+    def load(self, call: Call) -> RestReply:
         mcp, report = mcp_named(self._view, call.path["name"]), cast(LoadReport, call.body)
         if report.slow_servers is not None:
             self._slow.told(mcp["name"], {one.address: one.until for one in report.slow_servers})
         if report.model_fields_set != {"slow_servers"}:
             self._control.give(McpReport(mcp["id"], report.alive, report.load))
-        return Reply({"name": mcp["name"], "alive": report.alive, "load": report.load}, status=ACCEPTED)
+        return RestReply({"name": mcp["name"], "alive": report.alive, "load": report.load}, status=ACCEPTED)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import cast
 
 from steering.core.inputs import Input, PairingsReplaced
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import Problem, conflict, not_found, shown
 from steering.northbound.schema.bodies import Pairing
 from steering.northbound.schema.view import View
@@ -27,11 +27,11 @@ class Pairings:
         """Tell the engine what was kept."""
         self._give(PairingsReplaced(self._lists.paired()))
 
-    def listed(self, _: Call) -> Reply:
+    def listed(self, _: Call) -> RestReply:
         found = [{"name": name, "addresses": list(own)} for name, own in self._lists.pairings.items()]
-        return Reply({"pairings": found})
+        return RestReply({"pairings": found})
 
-    def pair(self, call: Call) -> Reply:
+    def pair(self, call: Call) -> RestReply:
         """A device, by its own credential, says where it speaks from: from there it may address MCPs (S-14)."""
         name = call.path["name"]
         if not _DEVICE.fullmatch(name):
@@ -42,24 +42,24 @@ class Pairings:
         except ListFull as full:
             raise conflict(str(full)) from None
         self.restore()
-        return Reply({"name": name, "addresses": addresses})
+        return RestReply({"name": name, "addresses": addresses})
 
-    def unpair(self, call: Call) -> Reply:
+    def unpair(self, call: Call) -> RestReply:
         wanted = call.path["name"]
         if not self._lists.unpair(wanted):
             raise not_found(f"no device {shown(wanted)} is paired")
         self.restore()
-        return Reply({"name": wanted})
+        return RestReply({"name": wanted})
 
 
-class Discovery:
+class McpDiscovery:
     """What a device is told by its own credential."""
 
     def __init__(self, view: View, lists: AccessLists) -> None:
         self._view = view
         self._lists = lists
 
-    def told(self, call: Call) -> Reply:
+    def told(self, call: Call) -> RestReply:
         """The MCPs a device may use now, those first that are well (N-5.2.1a, N-7.3b)."""
         usable = [
             mcp
@@ -71,6 +71,6 @@ class Discovery:
         order = sorted(usable, key=lambda mcp: (mcp.get("load", 0.0), mcp["name"]))
         found = [{"name": mcp["name"], "type": mcp["type"], "addresses": mcp["addresses"]} for mcp in order]
         name = call.who.name or call.who.id
-        return Reply(
+        return RestReply(
             {"device": name, "paired": name in self._lists.pairings, "lasts_s": LASTS_S, "mcps": found}
         )

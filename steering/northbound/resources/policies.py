@@ -6,7 +6,7 @@ from typing import Any, cast
 from steering.model.control import Control, PolicyOutcome
 from steering.northbound.http.body import unprocessable
 from steering.northbound.http.conditional import require_match, tag_of
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import not_found
 from steering.northbound.schema.bodies import Rollback
 
@@ -23,11 +23,11 @@ class Policies:
         self._control = control
         self._lock = lock
 
-    def current(self, _: Call) -> Reply:
+    def current(self, _: Call) -> RestReply:
         body = self._current()
-        return Reply(body, tag=tag_of(body))
+        return RestReply(body, tag=tag_of(body))
 
-    def put(self, call: Call) -> Reply:
+    def put(self, call: Call) -> RestReply:
         dry_run = call.query["dry_run"]
         with self._lock:
             if not dry_run or call.if_match is not None:
@@ -35,10 +35,10 @@ class Policies:
             outcome = self._control.replace_policy(cast(str, call.body), call.who.id, dry_run)
         return self._outcome(outcome, dry_run)
 
-    def versions(self, _: Call) -> Reply:
-        return Reply({"versions": self._control.policy_versions()})
+    def versions(self, _: Call) -> RestReply:
+        return RestReply({"versions": self._control.policy_versions()})
 
-    def rollback(self, call: Call) -> Reply:
+    def rollback(self, call: Call) -> RestReply:
         version = cast(Rollback, call.body).version
         with self._lock:
             require_match(call.if_match, tag_of(self._current()))
@@ -50,9 +50,9 @@ class Policies:
     def _current(self) -> Json:
         return self._control.policy()._asdict()
 
-    def _outcome(self, outcome: PolicyOutcome, dry_run: bool) -> Reply:
+    def _outcome(self, outcome: PolicyOutcome, dry_run: bool) -> RestReply:
         findings = [{name: one.get(name) for name in FINDING} for one in outcome.findings]
         if not outcome.accepted:
             raise unprocessable(findings, "the policy has findings; the one in force stays")
         body = {"version": outcome.version, "dry_run": dry_run, "findings": findings}
-        return Reply(body, tag=None if dry_run else tag_of(self._current()))
+        return RestReply(body, tag=None if dry_run else tag_of(self._current()))

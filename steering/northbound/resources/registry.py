@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import cast
 
 from steering.core.inputs import Input, RegistryReplaced
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import conflict, not_found, shown
 from steering.northbound.schema.bodies import Registration
 from steering.store.lists import AccessLists, ListFull
@@ -24,11 +24,11 @@ class Registry:
         """Tell the engine what was kept."""
         self._give(RegistryReplaced(self._lists.registered()))
 
-    def listed(self, _: Call) -> Reply:
+    def listed(self, _: Call) -> RestReply:
         found = [{"id": name, **one} for name, one in self._lists.registry.items()]
-        return Reply({"subscribers": found})
+        return RestReply({"subscribers": found})
 
-    def register(self, call: Call) -> Reply:
+    def register(self, call: Call) -> RestReply:
         """A subscriber by its own name, an opaque id or an IMSI, which becomes a pseudonym here and goes no further."""
         body = cast(Registration, call.body)
         told = body.model_dump(mode="json")
@@ -37,11 +37,11 @@ class Registry:
         except ListFull as full:
             raise conflict(str(full)) from None
         self.restore()
-        return Reply(found)
+        return RestReply(found)
 
-    def strike(self, call: Call) -> Reply:
+    def strike(self, call: Call) -> RestReply:
         wanted = call.path["id"]
         if not self._lists.strike(wanted):
             raise not_found(f"no subscriber {shown(wanted)} is registered; /v1/registry lists them")
         self.restore()
-        return Reply({"id": wanted})
+        return RestReply({"id": wanted})

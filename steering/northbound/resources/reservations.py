@@ -16,7 +16,7 @@ from steering.model.identity import Role
 from steering.model.reservation import Denied, ReservationRequest
 from steering.model.session import NO_FLOW, FlowKey
 from steering.northbound.http.conditional import require_match, tag_of
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import Problem, not_found, shown
 from steering.northbound.schema.reservation_bodies import Flow, Renewal, ReservationWish
 from steering.northbound.schema.view import View
@@ -43,7 +43,7 @@ WHY = {
 }
 
 
-class Reservations:
+class ReservationsResource:
     """`pseudonym` makes of a subscriber's own name what is shown."""
 
     def __init__(self, view: View, control: Control, pseudonym: Callable[[str], str]) -> None:
@@ -51,15 +51,15 @@ class Reservations:
         self._control = control
         self._pseudonym = pseudonym
 
-    def listed(self, call: Call) -> Reply:
+    def listed(self, call: Call) -> RestReply:
         mine = _own(call)
         found = [one for one in self._view.reservations() if mine is None or one["subscriber"] == mine]
-        return Reply({"reservations": [self._shown(one) for one in found]})
+        return RestReply({"reservations": [self._shown(one) for one in found]})
 
-    def one(self, call: Call) -> Reply:
+    def one(self, call: Call) -> RestReply:
         return self._reply(self._found(call))
 
-    def reserve(self, call: Call) -> Reply:
+    def reserve(self, call: Call) -> RestReply:
         asked = cast(ReservationWish, call.body)
         wish = ReservationRequest(
             asked.level,
@@ -83,12 +83,12 @@ class Reservations:
             return subscriber
         return next((name for name in known if self._pseudonym(name) == subscriber), subscriber)
 
-    def accept(self, call: Call) -> Reply:
+    def accept(self, call: Call) -> RestReply:
         name = self._found(call)["id"]
         self._do(AcceptReservation(name), name)
         return self._reply(self._view.reservation(name))
 
-    def renew(self, call: Call) -> Reply:
+    def renew(self, call: Call) -> RestReply:
         if call.if_match is None:
             require_match(None, "")
         before = self._found(call)
@@ -97,10 +97,10 @@ class Reservations:
         self._do(RenewReservation(name, cast(Renewal, call.body).lease_s or 0.0), name)
         return self._reply(self._view.reservation(name))
 
-    def release(self, call: Call) -> Reply:
+    def release(self, call: Call) -> RestReply:
         name = self._found(call)["id"]
         self._do(ReleaseReservation(name), name)
-        return Reply({"id": name})
+        return RestReply({"id": name})
 
     def _found(self, call: Call) -> Json:
         """The one that the path names; 404 also for another subscriber's."""
@@ -121,10 +121,10 @@ class Reservations:
         errors = [{"path": "$", "message": WHY[reason], "code": reason.value}]
         raise Problem(status, f"{reason.value}: {WHY[reason]}", errors=errors)
 
-    def _reply(self, found: Json | None, status: int = int(HTTPStatus.OK)) -> Reply:
+    def _reply(self, found: Json | None, status: int = int(HTTPStatus.OK)) -> RestReply:
         if found is None:
             raise not_found("the reservation is over already")
-        return Reply(self._shown(found), status=status, tag=_tag(found))
+        return RestReply(self._shown(found), status=status, tag=_tag(found))
 
     def _shown(self, found: Json) -> Json:
         who = found["subscriber"]

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from steering.model.identity import Role
 from steering.northbound.http import events, parameters
-from steering.northbound.http.exchange import EVERYONE, OPERATOR, READERS, TEXT_TYPE, Route, Uses
+from steering.northbound.http.exchange import EVERYONE, OPERATOR, READERS, TEXT_TYPE, RestRoute, Uses
 from steering.northbound.resources.access_networks import AccessNetworks
 from steering.northbound.resources.acl import Acl
 from steering.northbound.resources.bindings import Bindings
@@ -12,14 +12,14 @@ from steering.northbound.resources.clock import Clock
 from steering.northbound.resources.decisions import Decisions
 from steering.northbound.resources.description import Description
 from steering.northbound.resources.event_streams import EventStreams
-from steering.northbound.resources.links import Links
+from steering.northbound.resources.links import LinksResource
 from steering.northbound.resources.mappings import MappingLog
 from steering.northbound.resources.mcp_registration import McpRegistration
 from steering.northbound.resources.mcps import Mcps
-from steering.northbound.resources.pairings import Discovery, Pairings
+from steering.northbound.resources.pairings import McpDiscovery, Pairings
 from steering.northbound.resources.policies import Policies
 from steering.northbound.resources.registry import Registry
-from steering.northbound.resources.reservations import Reservations
+from steering.northbound.resources.reservations import ReservationsResource
 from steering.northbound.resources.sessions import Sessions
 from steering.northbound.resources.status import Status
 from steering.northbound.resources.subscribers import Subscribers
@@ -50,217 +50,217 @@ MCP_TEXT = 16_384  # bytes that describe one MCP
 IF_MATCH, SEQUENCE, STREAM = Uses.IF_MATCH, Uses.SEQUENCE, Uses.STREAM
 
 ROUTES = (
-    Route("GET", "health", "/v1/health", "State of the controller", Status.health, "Health", EVERYONE),
-    Route(
+    RestRoute("GET", "health", "/v1/health", "State of the controller", Status.health, "Health", EVERYONE),
+    RestRoute(
         "GET", "topology", "/v1/topology", "Switches, links, attachments, hosts", Status.topology, "Topology"
     ),
-    Route("GET", "links", "/v1/links", "Links and their weights", Links.listed, "Links"),
-    Route(
-        "GET", "link", "/v1/links/{name}", "One link, by its ends", Links.one, "Link"
+    RestRoute("GET", "links", "/v1/links", "Links and their weights", LinksResource.listed, "Links"),
+    RestRoute(
+        "GET", "link", "/v1/links/{name}", "One link, by its ends", LinksResource.one, "Link"
     ),
-    Route(
+    RestRoute(
         "PUT", "put_link", "/v1/links/{name}", "Another weight: new sessions go by it, live ones keep their paths",
-        Links.put, "Link", OPERATOR, takes=LinkUpdate, uses=IF_MATCH, changes=True,
+        LinksResource.put, "Link", OPERATOR, takes=LinkUpdate, uses=IF_MATCH, changes=True,
     ),
-    Route("GET", "mcps", "/v1/mcps", "The MCPs and what they carry", Mcps.listed, "Mcps", LIST_MCPS),
-    Route(
+    RestRoute("GET", "mcps", "/v1/mcps", "The MCPs and what they carry", Mcps.listed, "Mcps", LIST_MCPS),
+    RestRoute(
         "POST", "register_mcp", "/v1/mcps", "Register an MCP, in the site file's shape",
         McpRegistration.register, "McpRegistered", OWN_MCP, takes=str, status=CREATED,
         uses=Uses.STATE, changes=True, largest=MCP_TEXT,
     ),
-    Route(
+    RestRoute(
         "GET", "mcp", "/v1/mcps/{name}", "One MCP; its ETag is that of what was declared of it", Mcps.one,
         "McpDeclared", MCPS, bound=True,
     ),
-    Route(
+    RestRoute(
         "PUT", "change_mcp", "/v1/mcps/{name}", "Another description of an MCP, in the site file's shape",
         McpRegistration.change, "McpRegistered", OWN_MCP, takes=str,
         uses=IF_MATCH | Uses.STATE, bound=True, changes=True, largest=MCP_TEXT,
     ),
-    Route(
+    RestRoute(
         "DELETE", "remove_mcp", "/v1/mcps/{name}", "Take an MCP out; 409 while sessions live there",
         McpRegistration.remove, "McpRemoved", OWN_MCP, (parameters.FORCE,),
         uses=Uses.STATE, bound=True, changes=True,
     ),
-    Route(
+    RestRoute(
         "POST", "drain", "/v1/mcps/{name}/drain", "Keep its sessions, get no new ones", Mcps.drain, "Drain",
         OPERATOR, status=ACCEPTED, changes=True,
     ),
-    Route(
+    RestRoute(
         "POST", "undrain", "/v1/mcps/{name}/undrain", "Get new sessions again", Mcps.undrain, "Drain",
         OPERATOR, status=ACCEPTED, changes=True,
     ),
-    Route(
+    RestRoute(
         "PUT", "load", "/v1/mcps/{name}/load", "An MCP reports its health and load", Mcps.load, "Load",
         OWN_MCP, takes=LoadReport, status=ACCEPTED, bound=True, changes=True,
     ),
-    Route(
+    RestRoute(
         "GET", "mcp_events", "/v1/mcps/{name}/events", "Server-Sent Events for an MCP: access, drain, policy, subflows",
         EventStreams.of_mcp, None, MCPS, media_type=events.MEDIA_TYPE, uses=STREAM, bound=True,
     ),
-    Route(
+    RestRoute(
         "GET", "access_networks", "/v1/access-networks", "The access networks, as they are now",
         AccessNetworks.listed, "AccessNetworks", MCPS,
     ),
-    Route(
+    RestRoute(
         "GET", "access_network", "/v1/access-networks/{name}", "One access network", AccessNetworks.one,
         "AccessNetwork", MCPS,
     ),
-    Route(
+    RestRoute(
         "PUT", "put_access_network", "/v1/access-networks/{name}",
         "Network access type information, effective on live sessions", AccessNetworks.put,
         "AccessNetwork", OPERATOR, takes=AccessUpdate, uses=IF_MATCH | SEQUENCE, changes=True,
     ),
-    Route(
+    RestRoute(
         "PUT", "put_subscriber_access", "/v1/subscribers/{id}/access",
         "Which accesses a subscriber may combine, effective on live sessions", Subscribers.put_access,
         "SubscriberAccess", OPERATOR, takes=SubscriberUpdate, uses=SEQUENCE, changes=True,
     ),
-    Route(
+    RestRoute(
         "POST", "offload", "/v1/offload", "Move an access network's traffic to another, or back", AccessNetworks.offload,
         "Offload", OPERATOR, takes=OffloadOrder, status=ACCEPTED, changes=True,
     ),
-    Route("GET", "acl", "/v1/acl", "The live access control list", Acl.current, "Acl"),
-    Route(
+    RestRoute("GET", "acl", "/v1/acl", "The live access control list", Acl.current, "Acl"),
+    RestRoute(
         "PUT", "put_acl", "/v1/acl", "Another access control list, effective at once", Acl.put,
         "Acl", OPERATOR, takes=AclList, uses=IF_MATCH | SEQUENCE, changes=True,
     ),
-    Route(
+    RestRoute(
         "GET", "registry", "/v1/registry", "Registered subscribers, by pseudonym", Registry.listed,
         "Registry",
     ),
-    Route(
+    RestRoute(
         "POST", "register", "/v1/registry", "Register a subscriber, or change it", Registry.register,
         "Registered", OPERATOR, takes=Registration, uses=SEQUENCE, changes=True,
     ),
-    Route(
+    RestRoute(
         "DELETE", "strike", "/v1/registry/{id}", "Take a subscriber out", Registry.strike, "Struck",
         OPERATOR, changes=True,
     ),
-    Route("GET", "pairings", "/v1/pairings", "Devices that are paired", Pairings.listed, "Pairings"),
-    Route(
+    RestRoute("GET", "pairings", "/v1/pairings", "Devices that are paired", Pairings.listed, "Pairings"),
+    RestRoute(
         "PUT", "pair", "/v1/pairings/{name}", "A device says where it speaks from", Pairings.pair,
         "Paired", OWN_DEVICE, takes=Pairing, uses=SEQUENCE, bound=True, changes=True,
     ),
-    Route(
+    RestRoute(
         "DELETE", "unpair", "/v1/pairings/{name}", "A device is paired no more", Pairings.unpair,
         "Unpaired", OWN_DEVICE, bound=True, changes=True,
     ),
-    Route(
+    RestRoute(
         "GET", "bindings", "/v1/bindings", "Ports that MCPs keep open for devices; a device sees its own",
         Bindings.listed, "Bindings", READERS | DEVICES,
     ),
-    Route(
+    RestRoute(
         "POST", "bind", "/v1/bindings", "Have an MCP keep a port open, so that connections from outside reach a device",
         Bindings.bind, "Binding", DEVICES, takes=BindingWish, status=CREATED,
         uses=Uses.STATE, changes=True,
     ),
-    Route(
+    RestRoute(
         "GET", "binding", "/v1/bindings/{id}", "One binding", Bindings.one, "Binding",
         READERS | DEVICES,
     ),
-    Route(
+    RestRoute(
         "PUT", "renew_binding", "/v1/bindings/{id}", "Begin its lifetime anew",
         Bindings.renew, "Binding", DEVICES, takes=BindingRenewal, uses=IF_MATCH,
         changes=True,
     ),
-    Route(
+    RestRoute(
         "DELETE", "unbind", "/v1/bindings/{id}", "Close it", Bindings.unbind, "Unbound",
         DEVICES, changes=True,
     ),
-    Route(
-        "GET", "discovery", "/v1/discovery", "The MCPs that a device may use", Discovery.told,
+    RestRoute(
+        "GET", "discovery", "/v1/discovery", "The MCPs that a device may use", McpDiscovery.told,
         "Discovery", LIST_MCPS, uses=STREAM,
     ),
-    Route("GET", "gateways", "/v1/gateways", "The ways to servers", Status.gateways, "Gateways"),
-    Route("GET", "policy", "/v1/policy", "The policy in force", Policies.current, "Policy", OPERATOR),
-    Route(
+    RestRoute("GET", "gateways", "/v1/gateways", "The ways to servers", Status.gateways, "Gateways"),
+    RestRoute("GET", "policy", "/v1/policy", "The policy in force", Policies.current, "Policy", OPERATOR),
+    RestRoute(
         "PUT", "put_policy", "/v1/policy", "Check a policy and put it in force", Policies.put,
         "PolicyOutcome", OPERATOR, (parameters.DRY_RUN,), takes=str, uses=IF_MATCH, changes=True,
     ),
-    Route(
+    RestRoute(
         "GET", "policy_versions", "/v1/policy/versions", "Policies that were in force", Policies.versions,
         "PolicyVersions",
     ),
-    Route(
+    RestRoute(
         "POST", "rollback", "/v1/policy/rollback", "Put an earlier policy in force again", Policies.rollback,
         "PolicyOutcome", OPERATOR, takes=Rollback, uses=IF_MATCH, changes=True,
     ),
-    Route(
+    RestRoute(
         "GET", "clock", "/v1/policy/clock", "The time that rules go by, and which windows are open",
         Clock.current, "Clock",
     ),
-    Route(
+    RestRoute(
         "PUT", "put_clock", "/v1/policy/clock", "Put that clock off, until the controller starts again",
         Clock.put, "Clock", OPERATOR, takes=ClockUpdate, uses=IF_MATCH, changes=True,
     ),
-    Route(
+    RestRoute(
         "GET", "subscribers", "/v1/subscribers", "Subscribers of the policy, by pseudonym", Subscribers.listed,
         "Subscribers",
     ),
-    Route(
+    RestRoute(
         "POST", "pseudonym", "/v1/pseudonyms", "The pseudonym of a subscriber's own name", Subscribers.named,
         "Pseudonym", OPERATOR, takes=SubscriberName,
     ),
-    Route("GET", "limits", "/v1/limits", "Limits, their use, and what was refused", Status.limits, "Limits"),
-    Route(
+    RestRoute("GET", "limits", "/v1/limits", "Limits, their use, and what was refused", Status.limits, "Limits"),
+    RestRoute(
         "GET", "sessions", "/v1/sessions", "M-sessions, a page at a time", Sessions.listed, "Sessions",
         parameters=(
             parameters.CURSOR, parameters.LIMIT, parameters.MCP, parameters.STATE, parameters.TOKEN,
             parameters.CLIENT,
         ),
     ),
-    Route("GET", "session", "/v1/sessions/{id}", "One M-session and its subflows", Sessions.one, "Session"),
-    Route(
+    RestRoute("GET", "session", "/v1/sessions/{id}", "One M-session and its subflows", Sessions.one, "Session"),
+    RestRoute(
         "DELETE", "abort", "/v1/sessions/{id}", "Abort an M-session", Sessions.abort, "Abort", OPERATOR,
         status=ACCEPTED, changes=True,
     ),
-    Route(
+    RestRoute(
         "POST", "report_mappings", "/v1/mcps/{name}/mappings", "An MCP reports who has which external address",
         MappingLog.report, "MappingsKept", OWN_MCP, takes=MappingBatch, status=ACCEPTED,
         uses=Uses.LOOKUP, bound=True, changes=True,
     ),
-    Route(
+    RestRoute(
         "GET", "mappings", "/v1/mappings", "Who had an external address and port at a time",
         MappingLog.find, "Mapping", OPERATOR,
         (parameters.IP, parameters.PORT, parameters.TIME), uses=Uses.LOOKUP, changes=True,
     ),
-    Route(
-        "GET", "reservations", "/v1/reservations", "What is reserved; a device sees its own", Reservations.listed,
+    RestRoute(
+        "GET", "reservations", "/v1/reservations", "What is reserved; a device sees its own", ReservationsResource.listed,
         "Reservations", READERS | DEVICES,
     ),
-    Route(
+    RestRoute(
         "POST", "reserve", "/v1/reservations", "Ask for a rate or for subflows: granted, or offered less",
-        Reservations.reserve, "Reservation", DEVICES, takes=ReservationWish, status=CREATED, uses=Uses.STATE, changes=True,
+        ReservationsResource.reserve, "Reservation", DEVICES, takes=ReservationWish, status=CREATED, uses=Uses.STATE, changes=True,
     ),
-    Route(
-        "GET", "reservation", "/v1/reservations/{id}", "One reservation", Reservations.one, "Reservation",
+    RestRoute(
+        "GET", "reservation", "/v1/reservations/{id}", "One reservation", ReservationsResource.one, "Reservation",
         READERS | DEVICES,
     ),
-    Route(
-        "PUT", "renew_reservation", "/v1/reservations/{id}", "Begin its lease anew", Reservations.renew,
+    RestRoute(
+        "PUT", "renew_reservation", "/v1/reservations/{id}", "Begin its lease anew", ReservationsResource.renew,
         "Reservation", DEVICES, takes=Renewal, uses=IF_MATCH | Uses.STATE, changes=True,
     ),
-    Route(
-        "DELETE", "release_reservation", "/v1/reservations/{id}", "Give it back", Reservations.release,
+    RestRoute(
+        "DELETE", "release_reservation", "/v1/reservations/{id}", "Give it back", ReservationsResource.release,
         "Released", DEVICES, uses=Uses.STATE, changes=True,
     ),
-    Route(
+    RestRoute(
         "POST", "accept_reservation", "/v1/reservations/{id}/accept", "Accept less than was asked for",
-        Reservations.accept, "Reservation", DEVICES, uses=Uses.STATE, changes=True,
+        ReservationsResource.accept, "Reservation", DEVICES, uses=Uses.STATE, changes=True,
     ),
-    Route(
+    RestRoute(
         "GET", "decision", "/v1/decisions/{id}", "Why an MCP was chosen, or none", Decisions.one, "Decision"
     ),
-    Route(
+    RestRoute(
         "POST", "whatif", "/v1/whatif", "A decision on a connection that nobody opens", Decisions.whatif, "WhatIf",
         takes=WhatIfQuestion,
     ),
-    Route(
+    RestRoute(
         "GET", "events", "/v1/events",
         "Server-Sent Events: session, subflow, refusal, topology, policy, access, drain, reservation", EventStreams.all, None,
         media_type=events.MEDIA_TYPE, uses=STREAM,
     ),
-    Route("GET", "openapi", "/v1/openapi.json", "This description", Description.openapi, None, EVERYONE),
-    Route("GET", "metrics", "/metrics", "Prometheus metrics", Description.metrics, None, media_type=TEXT_TYPE),
+    RestRoute("GET", "openapi", "/v1/openapi.json", "This description", Description.openapi, None, EVERYONE),
+    RestRoute("GET", "metrics", "/metrics", "Prometheus metrics", Description.metrics, None, media_type=TEXT_TYPE),
 )  # fmt: skip

@@ -4,8 +4,8 @@ from http import HTTPStatus
 
 from steering.core.inputs import AbortSession
 from steering.model.control import Control
-from steering.model.view import Wanted
-from steering.northbound.http.exchange import MAX_ID, Call, Reply
+from steering.model.view import SessionFilter
+from steering.northbound.http.exchange import MAX_ID, Call, RestReply
 from steering.northbound.http.problems import not_found, shown
 from steering.northbound.resources.mcps import check_mcp
 from steering.northbound.schema.view import View
@@ -18,27 +18,27 @@ class Sessions:
         self._view = view
         self._control = control
 
-    def listed(self, call: Call) -> Reply:
+    def listed(self, call: Call) -> RestReply:
         query = call.query
-        wanted = Wanted(query["mcp"], query["state"], query["token"], query["client"])
+        wanted = SessionFilter(query["mcp"], query["state"], query["token"], query["client"])
         page, total, more = self._view.sessions(query["cursor"], query["limit"], wanted)
         if wanted.mcp is not None and not total:
             check_mcp(self._view, wanted.mcp)
         following = None if more is None else {**call.query, "cursor": more}
         body = {"sessions": page, "total": total, "next": None if more is None else str(more)}
-        return Reply(body, next_query=following)
+        return RestReply(body, next_query=following)
 
-    def one(self, call: Call) -> Reply:
+    def one(self, call: Call) -> RestReply:
         wanted = call.path["id"]
         found = self._view.session(wanted) if len(wanted) <= MAX_ID else None
         if found is None:
             raise not_found(f"no session {shown(wanted)}")
-        return Reply(found)
+        return RestReply(found)
 
-    def abort(self, call: Call) -> Reply:
+    def abort(self, call: Call) -> RestReply:
         wanted = call.path["id"]
         self.one(call)  # 404 where there is none
         if not (wanted.isascii() and wanted.isdecimal()):
             raise not_found(f"no session {shown(wanted)}")
         self._control.give(AbortSession(int(wanted)))
-        return Reply({"id": wanted}, status=ACCEPTED)
+        return RestReply({"id": wanted}, status=ACCEPTED)

@@ -1,7 +1,7 @@
 """/v1/health, /v1/topology, /v1/gateways, /v1/limits: how things stand."""
 
 from steering.northbound.auth.pseudonyms import of_limits
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.schema.view import View
 
 
@@ -12,14 +12,14 @@ class Status:
         self._view = view
         self._pseudonyms = pseudonyms
 
-    def health(self, _: Call) -> Reply:
-        return Reply(self._view.health())
+    def health(self, _: Call) -> RestReply:
+        return RestReply(self._view.health())
 
-    def topology(self, _: Call) -> Reply:
-        return Reply(self._view.topology())
+    def topology(self, _: Call) -> RestReply:
+        return RestReply(self._view.topology())
 
-    def gateways(self, _: Call) -> Reply:
-        return Reply({"gateways": self._view.gateways()})
+    def gateways(self, _: Call) -> RestReply:
+        return RestReply({"gateways": self._view.gateways()})
 
-    def limits(self, _: Call) -> Reply:
-        return Reply(of_limits(self._pseudonyms, self._view.limits()))
+    def limits(self, _: Call) -> RestReply:
+        return RestReply(of_limits(self._pseudonyms, self._view.limits()))

@@ -20,7 +20,7 @@ KIND = EventKind.SUBFLOWS
 AT_ONCE = 100  # intents in one event
 
 
-class SubflowIntents:
+class IntentPublisher:
     """`tell` takes what the engine puts out."""
 
     def __init__(self, view: View, hub: EventHub) -> None:

@@ -7,7 +7,7 @@ from steering.core.inputs import SubscriberAccess
 from steering.model.control import Control
 from steering.model.policy import Pooling
 from steering.northbound.http.body import wrong_at
-from steering.northbound.http.exchange import Call, Reply
+from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import conflict, not_found, shown
 from steering.northbound.resources.access_updates import AccessUpdates
 from steering.northbound.schema.bodies import SubscriberName, SubscriberUpdate
@@ -38,18 +38,18 @@ class Subscribers:
         self._orders = orders
         self._pseudonym = pseudonym
 
-    def listed(self, _: Call) -> Reply:
+    def listed(self, _: Call) -> RestReply:
         found = [
             {**one, "id": self._pseudonym(one["id"]), "access": self._updates.of_subscriber(one["id"])}
             for one in self._view.subscribers()
         ]
-        return Reply({"subscribers": found})
+        return RestReply({"subscribers": found})
 
-    def named(self, call: Call) -> Reply:
+    def named(self, call: Call) -> RestReply:
         """The pseudonym of a subscriber's own name, whether it is known or not; the name goes no further (N-7.1)."""
-        return Reply({"id": self._pseudonym(cast(SubscriberName, call.body).subscriber)})
+        return RestReply({"id": self._pseudonym(cast(SubscriberName, call.body).subscriber)})
 
-    def put_access(self, call: Call) -> Reply:
+    def put_access(self, call: Call) -> RestReply:
         """By the pseudonym, so that no log has a subscriber's own name (N-7.1)."""
         body, wanted = cast(SubscriberUpdate, call.body), call.path["id"]
         known = (one["id"] for one in self._view.subscribers())
@@ -65,4 +65,4 @@ class Subscribers:
             raise conflict(f"update {body.sequence} of this subscriber is stale: {last} is in force")
         self._orders.subscriber(wanted, update)
         self._control.give(SubscriberAccess(subscriber, pooling_of(update)))
-        return Reply({"id": wanted} | self._updates.of_subscriber(subscriber))
+        return RestReply({"id": wanted} | self._updates.of_subscriber(subscriber))

@@ -6,7 +6,7 @@ from typing import Any
 from steering.core.snapshots.view import EngineView
 from steering.model.network import PortRef
 from steering.model.preference import Intent
-from steering.model.view import Wanted
+from steering.model.view import SessionFilter
 
 Json = dict[str, Any]
 
@@ -91,7 +91,7 @@ class JsonView:
     def ended_reservations(self) -> list[tuple[str, str]]:
         return self._snapshots.ended_reservations()
 
-    def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
+    def sessions(self, after: int, limit: int, wanted: SessionFilter) -> tuple[list[Json], int, int | None]:
         page = self._snapshots.sessions(after, limit, wanted)
         return _objects(page.sessions), page.total, page.following
 

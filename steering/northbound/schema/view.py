@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from steering.model.network import PortRef
 from steering.model.preference import Intent
-from steering.model.view import Wanted
+from steering.model.view import SessionFilter
 
 Json = dict[str, Any]
 
@@ -82,7 +82,7 @@ class View(Protocol):
     def ended_reservations(self) -> list[tuple[str, str]]:
         """(id, what became of it) of those that ended lately, the last one last."""
 
-    def sessions(self, after: int, limit: int, wanted: Wanted) -> tuple[list[Json], int, int | None]:
+    def sessions(self, after: int, limit: int, wanted: SessionFilter) -> tuple[list[Json], int, int | None]:
         """A page of the sessions after cursor `after` (0: from the first), how many there are in all, and the cursor
         of the next page, None behind the last. [{"id", "state", "mcp", "token", "version", "client", "server",
         "subflows", "age_s"}]. A cursor stays good whatever ends meanwhile."""

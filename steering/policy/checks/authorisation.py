@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from steering.model.authorisation import Authorizer
 from steering.model.network import Site
 from steering.model.policy import Policy
-from steering.policy.language.findings import Code, Path, Problem, nearest, quoted
+from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
 
 
-def authorisation_problems(policy: Policy, site: Site) -> Iterator[Problem]:
+def authorisation_problems(policy: Policy, site: Site) -> Iterator[PlacelessFinding]:
     """With paths as in the policy file."""
     known = {access.name for access in site.access_networks}
     chain = policy.authorization
@@ -21,13 +21,13 @@ def authorisation_problems(policy: Policy, site: Site) -> Iterator[Problem]:
     for index, who in enumerate(chain.authorizers):
         if who.is_remote and reachable[who] is None:
             message = f"authorization: the site does not say where {who} is asked: it needs aaa.{who}"
-            yield Problem(("authorization", "authorizers", index), Code.UNKNOWN_AUTHORIZER, message)
+            yield PlacelessFinding(("authorization", "authorizers", index), Code.UNKNOWN_AUTHORIZER, message)
     for who in sorted(chain.fail_open - set(chain.authorizers)):
         message = f"authorization: {who} may fail open, and is not among the authorizers"
-        yield Problem(("authorization", "fail_open"), Code.CONTRADICTION, message)
+        yield PlacelessFinding(("authorization", "fail_open"), Code.CONTRADICTION, message)
 
 
-def _unknown(path: Path, names: frozenset[str], known: set[str], who: str) -> Iterator[Problem]:
+def _unknown(path: Path, names: frozenset[str], known: set[str], who: str) -> Iterator[PlacelessFinding]:
     for name in sorted(names - known):
         message = f"{who}: no access network is called {quoted(name)}"
-        yield Problem((*path, name), Code.UNKNOWN_ACCESS, message, nearest(name, known))
+        yield PlacelessFinding((*path, name), Code.UNKNOWN_ACCESS, message, nearest(name, known))

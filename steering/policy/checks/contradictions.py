@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from steering.model.policy import Action, Distribution, Mode, Origin, Quotas, UsageMode
-from steering.policy.language.findings import Code, Problem, quoted
+from steering.policy.language.findings import Code, PlacelessFinding, quoted
 from steering.policy.rules.plan import PolicyPlan
 from steering.policy.rules.rule_schema import QuotasFile, RuleFile
 
@@ -29,12 +29,12 @@ _SESSIONS = (
 )
 
 
-def contradiction_problems(plan: PolicyPlan) -> Iterator[Problem]:
+def contradiction_problems(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
     """Everything below, in no order."""
     limits = plan.file.limits
     if limits.half_open > limits.sessions:
         message = f"half_open ({limits.half_open}) is more than sessions ({limits.sessions})"
-        yield Problem(("limits", "half_open"), Code.LIMITS, message)
+        yield PlacelessFinding(("limits", "half_open"), Code.LIMITS, message)
     yield from _quotas(plan)
     yield from _without_shares(plan)
     for index, rule in enumerate(plan.file.rules):
@@ -42,9 +42,11 @@ def contradiction_problems(plan: PolicyPlan) -> Iterator[Problem]:
             message = (
                 f"rule {quoted(rule.name)}: nothing is ever proxied: the policy has no marker.source_ports"
             )
-            yield Problem(plan.path("rules", index, "then", "terminate_only"), Code.CONTRADICTION, message)
+            yield PlacelessFinding(
+                plan.path("rules", index, "then", "terminate_only"), Code.CONTRADICTION, message
+            )
         for keys, message in _of_rule(rule):
-            yield Problem(
+            yield PlacelessFinding(
                 plan.path("rules", index, *keys), Code.CONTRADICTION, f"rule {quoted(rule.name)}: {message}"
             )
 
@@ -83,12 +85,12 @@ def _usage(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("then", "distribution"), f"usage mode {mode} is distribution active-backup, not {scheme}"
 
 
-def _without_shares(plan: PolicyPlan) -> Iterator[Problem]:
+def _without_shares(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
     """Shares name access networks and stand in rules only."""
     message = "distribution ratio needs shares: say 'ratio' in a rule"
     file = plan.file
     if file.distribution is Distribution.RATIO:
-        yield Problem(("distribution",), Code.CONTRADICTION, message)
+        yield PlacelessFinding(("distribution",), Code.CONTRADICTION, message)
     lists = (
         ("classes", [item.distribution for item in file.classes]),
         ("subscribers", [item.distribution for item in file.subscribers]),
@@ -96,7 +98,7 @@ def _without_shares(plan: PolicyPlan) -> Iterator[Problem]:
     for section, schemes in lists:
         for index, scheme in enumerate(schemes):
             if scheme is Distribution.RATIO:
-                yield Problem(plan.path(section, index, "distribution"), Code.CONTRADICTION, message)
+                yield PlacelessFinding(plan.path(section, index, "distribution"), Code.CONTRADICTION, message)
 
 
 def _pooling(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -111,14 +113,14 @@ def _pooling(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("then", "pooling", "quota_bytes", kind.value), f"{kind} has a quota and is not allowed"
 
 
-def _quotas(plan: PolicyPlan) -> Iterator[Problem]:
+def _quotas(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
     """The least of all that apply counts (T-9): a larger one than everybody's would never."""
     if plan.lost & {"quotas", "limits"}:
         return
     file, subflows = plan.file, plan.file.limits.subflows_per_session
     everybody = Quotas(**file.quotas.model_dump())
     for key, message in _unreachable("quotas", everybody, Quotas(), subflows):
-        yield Problem(("quotas", key), Code.LIMITS, message)
+        yield PlacelessFinding(("quotas", key), Code.LIMITS, message)
     lists = (
         ("classes", "class", [(item.name, item.quotas) for item in file.classes], ("quotas",)),
         ("subscribers", "subscriber", [(item.id, item.quotas) for item in file.subscribers], ("quotas",)),
@@ -130,7 +132,7 @@ def _quotas(plan: PolicyPlan) -> Iterator[Problem]:
             if not quotas.model_fields_set:
                 continue
             for key, message in _unreachable(f"{noun} {quoted(name)}", quotas, everybody, subflows):
-                yield Problem(plan.path(section, index, *keys, key), Code.LIMITS, message)
+                yield PlacelessFinding(plan.path(section, index, *keys, key), Code.LIMITS, message)
     yield from _of_classes(plan)
 
 
@@ -145,7 +147,7 @@ def _unreachable(
             yield key, _never(title, key, own, wide, whose)
 
 
-def _of_classes(plan: PolicyPlan) -> Iterator[Problem]:
+def _of_classes(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
     """A subscriber's own quota above its class's."""
     classes = {item.name: item.quotas for item in plan.file.classes}
     for index, item in enumerate(plan.file.subscribers):
@@ -155,7 +157,7 @@ def _of_classes(plan: PolicyPlan) -> Iterator[Problem]:
         if own is not None and wide is not None and own > wide:
             title, key = f"subscriber {quoted(item.id)}", "sessions_per_subscriber"
             message = _never(title, key, own, wide, f"class {quoted(item.klass)}")
-            yield Problem(plan.path("subscribers", index, "quotas", key), Code.LIMITS, message)
+            yield PlacelessFinding(plan.path("subscribers", index, "quotas", key), Code.LIMITS, message)
 
 
 def _never(title: str, key: str, own: int, wide: int, whose: str) -> str:

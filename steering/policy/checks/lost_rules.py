@@ -11,11 +11,13 @@ from steering.model.network import Site
 from steering.policy.checks.names import given_twice, named_within, unknown
 from steering.policy.checks.policy_in_site import named_of_site
 from steering.policy.language.fields import is_name, listed
-from steering.policy.language.findings import Path, Problem
+from steering.policy.language.findings import Path, PlacelessFinding
 from steering.policy.rules.plan import PolicyPlan
 
 
-def lost_rule_problems(plan: PolicyPlan, data: dict[str, Any], site: Site | None) -> Iterator[Problem]:
+def lost_rule_problems(
+    plan: PolicyPlan, data: dict[str, Any], site: Site | None
+) -> Iterator[PlacelessFinding]:
     """`data` is the file as written, of which `plan` has what could be read."""
     rules = data.get("rules")
     if not isinstance(rules, list) or "rules" not in plan.lost:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from steering.model.network import Network
-from steering.policy.language.findings import Code, Path, Problem, nearest, quoted
+from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
 from steering.policy.rules.plan import PolicyPlan
 
 DEFAULT_CLASS = "default"
@@ -20,7 +20,7 @@ _SINGULAR = {
 }
 
 
-def name_problems(plan: PolicyPlan) -> Iterator[Problem]:
+def name_problems(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
     """Everything below, in no order."""
     yield from _given_twice(plan)
     yield from _classes_of_subscribers(plan)
@@ -28,14 +28,14 @@ def name_problems(plan: PolicyPlan) -> Iterator[Problem]:
     yield from _prefixes(plan)
 
 
-def unknown(code: Code, path: Path, what: str, name: str, known: set[str], rule: str) -> Problem:
+def unknown(code: Code, path: Path, what: str, name: str, known: set[str], rule: str) -> PlacelessFinding:
     """A rule names what nobody has; `rule` is empty where its own name cannot be read."""
     title = f"rule {quoted(rule)}" if rule else "a rule"
     message = f"{title}: no {what} is called {quoted(name)}"
-    return Problem((*path, name), code, message, nearest(name, known))
+    return PlacelessFinding((*path, name), code, message, nearest(name, known))
 
 
-def _given_twice(plan: PolicyPlan) -> Iterator[Problem]:
+def _given_twice(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
     for section, names in plan.sections():
         seen: set[str] = set()
         for index, name in enumerate(names):
@@ -45,17 +45,17 @@ def _given_twice(plan: PolicyPlan) -> Iterator[Problem]:
             seen.add(name)
 
 
-def given_twice(section: str, name: str, path: Path) -> Problem:
+def given_twice(section: str, name: str, path: Path) -> PlacelessFinding:
     """An item of a section has the name of one before it."""
     message = f"{_SINGULAR[section]} {quoted(name)} has the name of another {_SINGULAR[section]}"
-    return Problem(path, Code.DUPLICATE_NAME, message)
+    return PlacelessFinding(path, Code.DUPLICATE_NAME, message)
 
 
 def _known_classes(plan: PolicyPlan) -> set[str]:
     return {DEFAULT_CLASS} | {item.name for item in plan.file.classes}
 
 
-def _classes_of_subscribers(plan: PolicyPlan) -> Iterator[Problem]:
+def _classes_of_subscribers(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
     if "classes" in plan.lost:
         return
     known = _known_classes(plan)
@@ -63,7 +63,7 @@ def _classes_of_subscribers(plan: PolicyPlan) -> Iterator[Problem]:
         if item.klass not in known:
             message = f"subscriber {quoted(item.id)}: no class is called {quoted(item.klass)}"
             path = plan.path("subscribers", index, "class")
-            yield Problem(path, Code.UNKNOWN_CLASS, message, nearest(item.klass, known))
+            yield PlacelessFinding(path, Code.UNKNOWN_CLASS, message, nearest(item.klass, known))
 
 
 def named_within(plan: PolicyPlan) -> list[Named]:
@@ -92,7 +92,7 @@ def named_within(plan: PolicyPlan) -> list[Named]:
     return [named for section, named in kinds if section not in plan.lost]
 
 
-def _named_by_rules(plan: PolicyPlan) -> Iterator[Problem]:
+def _named_by_rules(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
     kinds = named_within(plan)
     for index, rule in enumerate(plan.file.rules):
         wanted = {
@@ -105,7 +105,7 @@ def _named_by_rules(plan: PolicyPlan) -> Iterator[Problem]:
                 yield unknown(code, plan.path("rules", index, *keys), what, name, known, rule.name)
 
 
-def _prefixes(plan: PolicyPlan) -> Iterator[Problem]:
+def _prefixes(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
     """A prefix within another is the narrower one's; the same prefix twice is nobody's."""
     owners: dict[Network, str] = {}
     for index, item in enumerate(plan.file.subscribers):
@@ -114,5 +114,5 @@ def _prefixes(plan: PolicyPlan) -> Iterator[Problem]:
                 whose = "it has already" if owners[prefix] == item.id else f"is {quoted(owners[prefix])}'s"
                 message = f"subscriber {quoted(item.id)} has prefix {prefix}, which {whose}"
                 path = plan.path("subscribers", index, "prefixes", place)
-                yield Problem(path, Code.OVERLAPPING_PREFIX, message)
+                yield PlacelessFinding(path, Code.OVERLAPPING_PREFIX, message)
             owners.setdefault(prefix, item.id)

@@ -8,7 +8,7 @@ from steering.policy.checks.authorisation import authorisation_problems
 from steering.policy.checks.names import Named, unknown
 from steering.policy.checks.proactive import proactive_site_problems
 from steering.policy.checks.reach import families, overlap
-from steering.policy.language.findings import Code, Finding, Path, Problem, in_order, quoted
+from steering.policy.language.findings import Code, Finding, Path, PlacelessFinding, in_order, quoted
 
 
 def check_policy(policy: Policy, site: Site, file: str = "policy") -> list[Finding]:
@@ -20,7 +20,7 @@ def check_policy(policy: Policy, site: Site, file: str = "policy") -> list[Findi
     return in_order([Finding(file, 1, 1, p.code, p.message, p.suggestion) for p in found])
 
 
-def site_problems(policy: Policy, site: Site) -> Iterator[Problem]:
+def site_problems(policy: Policy, site: Site) -> Iterator[PlacelessFinding]:
     """As `check_policy`, with paths that begin ("rules", place in the policy)."""
     yield from proactive_site_problems(policy, site)
     mcps = {mcp.name: mcp for mcp in site.mcps}
@@ -47,7 +47,7 @@ def named_of_site(site: Site) -> list[Named]:
     ]
 
 
-def _names(path: Path, rule: PolicyRule, kinds: list[Named]) -> Iterator[Problem]:
+def _names(path: Path, rule: PolicyRule, kinds: list[Named]) -> Iterator[PlacelessFinding]:
     wanted = (rule.then.mcps, rule.when.access_networks, {name for name, _ in rule.then.ratio})
     for (keys, what, code, known), names in zip(kinds, wanted, strict=True):
         for name in sorted(names - known):
@@ -56,44 +56,44 @@ def _names(path: Path, rule: PolicyRule, kinds: list[Named]) -> Iterator[Problem
 
 def _accesses(
     path: Path, rule: PolicyRule, accesses: dict[str, tuple[NetworkAccessType, Trust]]
-) -> Iterator[Problem]:
+) -> Iterator[PlacelessFinding]:
     when, title = rule.when, f"rule {quoted(rule.name)}"
     known = [accesses[name] for name in when.access_networks if name in accesses]
     if known and len(known) == len(when.access_networks):
         if when.access_types and not any(kind in when.access_types for kind, _ in known):
             message = f"{title}: none of these access networks is of such a type"
-            yield Problem((*path, "when", "access_type"), Code.NEVER_MATCHES, message)
+            yield PlacelessFinding((*path, "when", "access_type"), Code.NEVER_MATCHES, message)
         if when.trusts and not any(trust in when.trusts for _, trust in known):
             message = f"{title}: none of these access networks has such a trust"
-            yield Problem((*path, "when", "trust"), Code.NEVER_MATCHES, message)
+            yield PlacelessFinding((*path, "when", "trust"), Code.NEVER_MATCHES, message)
     allowed = rule.then.pooling.allowed
     for name, _ in rule.then.ratio:
         if allowed and name in accesses and accesses[name][0] not in allowed:
             message = f"{title}: {quoted(name)} has a share, and pooling allows no {accesses[name][0]}"
-            yield Problem((*path, "then", "ratio", name), Code.CONTRADICTION, message)
+            yield PlacelessFinding((*path, "then", "ratio", name), Code.CONTRADICTION, message)
 
 
-def _candidates(path: Path, rule: PolicyRule, mcps: list[Mcp], foreign: bool) -> Iterator[Problem]:
+def _candidates(path: Path, rule: PolicyRule, mcps: list[Mcp], foreign: bool) -> Iterator[PlacelessFinding]:
     """T-18: an MCP serves, in the implicit mode, the families it has addresses of."""
     title = f"rule {quoted(rule.name)}"
     at: Path = (*path, "then", "mcps") if rule.then.mcps else path
     if mcps and not foreign and all(mcp.operator != HOME for mcp in mcps):
         message = f"{title}: other operators run every MCP that is left, and foreign_mcps is false"
-        yield Problem(at, Code.EMPTY_CANDIDATES, message)
+        yield PlacelessFinding(at, Code.EMPTY_CANDIDATES, message)
         return
     ports = rule.when.ports
     serving = [mcp for mcp in mcps if not ports or overlap(ports, mcp.tcp_ports)]
     if not serving:
-        yield Problem(at, Code.EMPTY_CANDIDATES, f"{title}: no MCP is left that serves such a port")
+        yield PlacelessFinding(at, Code.EMPTY_CANDIDATES, f"{title}: no MCP is left that serves such a port")
         return
     possible = families(rule.when)
     served = {address.version for mcp in serving for address in mcp.addresses}
     if possible and not possible & served:
         message = f"{title}: no MCP is left that serves {_spelled(possible)}"
-        yield Problem(at, Code.EMPTY_CANDIDATES, message)
+        yield PlacelessFinding(at, Code.EMPTY_CANDIDATES, message)
     elif crossing := _asked_for(rule) & (possible - served):
         message = f"{title}: {_spelled(crossing)} would have to cross address families at the MCP, which needs the explicit mode"
-        yield Problem(at, Code.CROSS_FAMILY, message)
+        yield PlacelessFinding(at, Code.CROSS_FAMILY, message)
 
 
 def _asked_for(rule: PolicyRule) -> frozenset[int]:

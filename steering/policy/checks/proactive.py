@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from steering.model.insertion import EVERYBODY_ELSE, governed, hindrances
 from steering.model.network import Network, Site, Trust
 from steering.model.policy import ALL_PORTS, Policy
-from steering.policy.language.findings import Code, Problem, quoted
+from steering.policy.language.findings import Code, PlacelessFinding, quoted
 from steering.policy.rules.plan import PolicyPlan
 
 
-def proactive_problems(plan: PolicyPlan) -> Iterator[Problem]:
+def proactive_problems(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
     """Of the policy alone."""
     for index, keys, words in hindrances(plan.policy):
         title = f"rule {quoted(plan.policy.rules[index].name)}: "
-        yield Problem(plan.path("rules", index, *keys), Code.PROACTIVE, title + words)
+        yield PlacelessFinding(plan.path("rules", index, *keys), Code.PROACTIVE, title + words)
 
 
-def proactive_site_problems(policy: Policy, site: Site) -> Iterator[Problem]:
+def proactive_site_problems(policy: Policy, site: Site) -> Iterator[PlacelessFinding]:
     """Of the policy in a site, with paths that begin ("rules", place in the policy): an access of somebody else's
     asks for a token from each join, and an MCP that does not serve all ports cannot take all TCP."""
     foreign = [(a.name, a.prefixes) for a in site.access_networks if a.trust is Trust.THIRD_PARTY]
@@ -35,7 +35,7 @@ def proactive_site_problems(policy: Policy, site: Site) -> Iterator[Problem]:
         for words in problems:
             if (index, words) not in told:
                 told.add((index, words))
-                yield Problem(("rules", index, "then", "insertion"), Code.PROACTIVE, title + words)
+                yield PlacelessFinding(("rules", index, "then", "insertion"), Code.PROACTIVE, title + words)
 
 
 def _overlap(some: tuple[Network, ...], others: tuple[Network, ...]) -> bool:

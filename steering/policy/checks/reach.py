@@ -4,18 +4,20 @@ from collections.abc import Iterable, Iterator
 
 from steering.model.network import Network
 from steering.model.policy import Action, PolicyRule, Ports, TimeWindow, When
-from steering.policy.language.findings import Code, Path, Problem, quoted
+from steering.policy.language.findings import Code, Path, PlacelessFinding, quoted
 from steering.policy.rules.plan import PolicyPlan
 
 FAMILIES = frozenset({4, 6})
 
 
-def reach_problems(plan: PolicyPlan) -> Iterator[Problem]:
+def reach_problems(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
     """Everything below, in no order."""
     classes = {item.id: item.klass for item in plan.file.subscribers}
     for index, rule in enumerate(plan.policy.rules):
         for keys, code, message in _of_rule(rule, plan.policy.eligible_ports, classes):
-            yield Problem(plan.path("rules", index, *keys), code, f"rule {quoted(rule.name)}: {message}")
+            yield PlacelessFinding(
+                plan.path("rules", index, *keys), code, f"rule {quoted(rule.name)}: {message}"
+            )
 
 
 def _of_rule(rule: PolicyRule, eligible: Ports, classes: dict[str, str]) -> Iterator[tuple[Path, Code, str]]:

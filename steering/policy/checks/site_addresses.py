@@ -6,18 +6,18 @@ from ipaddress import ip_network
 
 from steering.model.network import Address, Network
 from steering.policy.checks.site_sources import source_problems
-from steering.policy.language.findings import Code, Path, Problem
-from steering.policy.site.plan import Attachment, Kind, PlacedAddress, Plan
+from steering.policy.language.findings import Code, Path, PlacelessFinding
+from steering.policy.site.plan import AttachmentKind, PlacedAddress, Plan, PlannedAttachment
 
 
-def address_problems(plan: Plan) -> Iterator[Problem]:
+def address_problems(plan: Plan) -> Iterator[PlacelessFinding]:
     """Everything below, in no order."""
     yield from _containment(plan)
     yield from _everything(plan)
     yield from source_problems(plan)
     yield from _mcp_addresses(plan)
     for attachment in plan.attachments:
-        if attachment.kind is Kind.MCP:
+        if attachment.kind is AttachmentKind.MCP:
             yield from _mcp_families(attachment)
         else:
             yield from _gateways_of(attachment)
@@ -28,7 +28,7 @@ def address_problems(plan: Plan) -> Iterator[Problem]:
 class _Item:
     network: Network
     path: Path
-    owner: Attachment
+    owner: PlannedAttachment
     code: Code  # what being inside another prefix is
     title: str
     implied: bool = False
@@ -38,9 +38,9 @@ class _Item:
         return (self.network.version, int(self.network.network_address), self.network.prefixlen)
 
 
-def _containment(plan: Plan) -> Iterator[Problem]:
+def _containment(plan: Plan) -> Iterator[PlacelessFinding]:
     """One sweep over all prefixes in order, the open ones on a stack: what begins inside one lies in it."""
-    found: dict[tuple[Path, bool], Problem] = {}
+    found: dict[tuple[Path, bool], PlacelessFinding] = {}
     around: list[_Item] = []
     for item in sorted(_items(plan), key=lambda one: one.order):
         while around and not _begins_in(item.network, around[-1].network):
@@ -49,7 +49,7 @@ def _containment(plan: Plan) -> Iterator[Problem]:
             outer = around[-1]
             same = "is" if outer.network == item.network else "lies in"
             message = f"{item.title} {same} {outer.network} of {outer.owner.title}"
-            found[item.path, item.implied] = Problem(item.path, item.code, message)
+            found[item.path, item.implied] = PlacelessFinding(item.path, item.code, message)
         if item.code is Code.OVERLAPPING_PREFIX:
             around.append(item)
     for (path, implied), problem in found.items():
@@ -79,7 +79,7 @@ def _items(plan: Plan) -> Iterator[_Item]:
         for hop in owner.next_hops:
             title = f"next hop {hop.value} of {owner.title}"
             yield _Item(ip_network(hop.value), hop.path, owner, Code.NEXT_HOP, title)
-        if owner.kind is Kind.MCP or everything:
+        if owner.kind is AttachmentKind.MCP or everything:
             for gateway in owner.gateways:
                 title = f"{_gateway_title(gateway)} of {owner.title}"
                 network = ip_network(gateway.value)
@@ -90,73 +90,73 @@ def _gateway_title(gateway: PlacedAddress) -> str:
     return f"{'default' if gateway.implied else 'virtual'} gateway {gateway.value}"
 
 
-def _everything(plan: Plan) -> Iterator[Problem]:
+def _everything(plan: Plan) -> Iterator[PlacelessFinding]:
     """A /0 belongs to one gateway for each family, and to no access network."""
-    owners: dict[int, Attachment] = {}
+    owners: dict[int, PlannedAttachment] = {}
     for attachment in plan.attachments:
         for prefix in attachment.prefixes:
             if prefix.value.prefixlen:
                 continue
-            if attachment.kind is Kind.ACCESS:
+            if attachment.kind is AttachmentKind.ACCESS:
                 message = f"{attachment.title} cannot be everything ({prefix.value}): only a gateway can"
-                yield Problem(prefix.path, Code.OVERLAPPING_PREFIX, message)
+                yield PlacelessFinding(prefix.path, Code.OVERLAPPING_PREFIX, message)
                 continue
             if prefix.value.version in owners:
                 other = owners[prefix.value.version].title
                 message = f"prefix {prefix.value} of {attachment.title} is {prefix.value} of {other}"
-                yield Problem(prefix.path, Code.OVERLAPPING_PREFIX, message)
+                yield PlacelessFinding(prefix.path, Code.OVERLAPPING_PREFIX, message)
             owners.setdefault(prefix.value.version, attachment)
 
 
-def _mcp_addresses(plan: Plan) -> Iterator[Problem]:
+def _mcp_addresses(plan: Plan) -> Iterator[PlacelessFinding]:
     """An address belongs to one MCP, and no virtual gateway answers for it."""
-    owners: dict[Address, Attachment] = {}
+    owners: dict[Address, PlannedAttachment] = {}
     for attachment in plan.attachments:
         for address in attachment.addresses:
             if address.value in owners:
                 message = f"{attachment.title} has address {address.value}, which {owners[address.value].title} has already"
-                yield Problem(address.path, Code.DUPLICATE_ADDRESS, message)
+                yield PlacelessFinding(address.path, Code.DUPLICATE_ADDRESS, message)
             owners.setdefault(address.value, attachment)
     for attachment in plan.attachments:
         for gateway in attachment.gateways:
             if gateway.value in owners:
                 message = f"{_gateway_title(gateway)} of {attachment.title} is an address of {owners[gateway.value].title}"
                 hint = ": say 'gateways'" if gateway.implied else ""
-                yield Problem(gateway.path, Code.GATEWAY_IS_MCP, message + hint)
+                yield PlacelessFinding(gateway.path, Code.GATEWAY_IS_MCP, message + hint)
 
 
-def _mcp_families(mcp: Attachment) -> Iterator[Problem]:
+def _mcp_families(mcp: PlannedAttachment) -> Iterator[PlacelessFinding]:
     families = {gateway.value.version for gateway in mcp.gateways}
     for address in mcp.addresses:
         if address.value.version not in families:
             message = f"{mcp.title} has an IPv{address.value.version} address and no IPv{address.value.version} gateway"
-            yield Problem(address.path, Code.GATEWAY_MISSING, message)
+            yield PlacelessFinding(address.path, Code.GATEWAY_MISSING, message)
 
 
-def _gateways_of(attachment: Attachment) -> Iterator[Problem]:
+def _gateways_of(attachment: PlannedAttachment) -> Iterator[PlacelessFinding]:
     """Each virtual gateway stands in a prefix as a machine could; each prefix has one."""
     for gateway in attachment.gateways:
         homes = [p.value for p in attachment.prefixes if gateway.value in p.value]
         if not homes:
             message = f"{_gateway_title(gateway)} of {attachment.title} is in none of its prefixes"
-            yield Problem(gateway.path, Code.GATEWAY_OUTSIDE_PREFIX, message)
+            yield PlacelessFinding(gateway.path, Code.GATEWAY_OUTSIDE_PREFIX, message)
         for home in homes:
             if home.prefixlen and _not_a_machine(gateway.value, home):
                 message = f"{gateway.value} cannot be a machine's address in {home}"
-                yield Problem(gateway.path, Code.BAD_VALUE, message)
+                yield PlacelessFinding(gateway.path, Code.BAD_VALUE, message)
     for prefix in attachment.prefixes:
         inside = [
             g
             for g in attachment.gateways
             if g.value in prefix.value and not (g.implied and g.path != prefix.path)
         ]
-        if not inside and (prefix.value.prefixlen or attachment.kind is Kind.GATEWAY):
+        if not inside and (prefix.value.prefixlen or attachment.kind is AttachmentKind.GATEWAY):
             hint = " and no first address" if not prefix.value.prefixlen else ""
             message = f"prefix {prefix.value} of {attachment.title} has no gateway{hint}: say 'gateways'"
-            yield Problem(prefix.path, Code.GATEWAY_MISSING, message)
-        elif len(inside) > 1 and attachment.kind is Kind.ACCESS:
+            yield PlacelessFinding(prefix.path, Code.GATEWAY_MISSING, message)
+        elif len(inside) > 1 and attachment.kind is AttachmentKind.ACCESS:
             message = f"prefix {prefix.value} of {attachment.title} has more than one gateway"
-            yield Problem(inside[1].path, Code.BAD_VALUE, message)
+            yield PlacelessFinding(inside[1].path, Code.BAD_VALUE, message)
 
 
 def _not_a_machine(address: Address, network: Network) -> bool:
@@ -165,13 +165,13 @@ def _not_a_machine(address: Address, network: Network) -> bool:
     )
 
 
-def _next_hops(gateway: Attachment) -> Iterator[Problem]:
+def _next_hops(gateway: PlannedAttachment) -> Iterator[PlacelessFinding]:
     own = {virtual.value for virtual in gateway.gateways}
     for hop in gateway.next_hops:
         if not any(hop.value in prefix.value for prefix in gateway.prefixes):
             message = f"next hop {hop.value} of {gateway.title} is in none of its prefixes"
-            yield Problem(hop.path, Code.NEXT_HOP, message)
+            yield PlacelessFinding(hop.path, Code.NEXT_HOP, message)
         elif hop.value in own:
-            yield Problem(
+            yield PlacelessFinding(
                 hop.path, Code.NEXT_HOP, f"next hop {hop.value} of {gateway.title} is its own virtual gateway"
             )

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from steering.model.network import Address
-from steering.policy.language.findings import Code, Problem, nearest, quoted
-from steering.policy.site.plan import Kind, Plan
+from steering.policy.language.findings import Code, PlacelessFinding, nearest, quoted
+from steering.policy.site.plan import AttachmentKind, Plan
 
 # Addresses that lead nowhere on the Internet: RFC 1122, 1918, 6598, 3927, 5771, 1112; RFC 4291, 4193. Documentation
 # prefixes (RFC 5737, 3849) are left in: labs and examples use them as if they were public.
@@ -18,9 +18,9 @@ NOT_ROUTED = tuple(
 )  # fmt: skip
 
 
-def mcp_problems(plan: Plan) -> Iterator[Problem]:
+def mcp_problems(plan: Plan) -> Iterator[PlacelessFinding]:
     """Access networks that the site has, and public addresses that are the MCP's own and routed (D-6.2d)."""
-    known = {a.name for a in plan.attachments if a.kind is Kind.ACCESS}
+    known = {a.name for a in plan.attachments if a.kind is AttachmentKind.ACCESS}
     for number, mcp in enumerate(plan.file.mcps):
         path = ("mcps", number)
         title = f"MCP {quoted(mcp.name)}"
@@ -29,17 +29,17 @@ def mcp_problems(plan: Plan) -> Iterator[Problem]:
                 if name not in known:
                     message = f"{title} is reached from access network {quoted(name)}, which the site has not"
                     where = (*path, "access_networks", place)
-                    yield Problem(where, Code.UNKNOWN_ACCESS, message, nearest(name, known))
+                    yield PlacelessFinding(where, Code.UNKNOWN_ACCESS, message, nearest(name, known))
         for place, address in enumerate(mcp.public_addresses or ()):
             where = (*path, "public_addresses", place)
             if address not in mcp.addresses:
                 message = f"{title} has no address {address}: list it under 'addresses' too"
-                yield Problem(where, Code.NOT_PUBLIC, message)
+                yield PlacelessFinding(where, Code.NOT_PUBLIC, message)
             elif not routed(address):
                 message = (
                     f"{title} cannot be reached from the Internet at {address}, a private or special address"
                 )
-                yield Problem(where, Code.NOT_PUBLIC, message)
+                yield PlacelessFinding(where, Code.NOT_PUBLIC, message)
 
 
 def routed(address: Address) -> bool:

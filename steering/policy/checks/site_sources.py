@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from steering.model.network import Network
 from steering.model.source import IDENTIFIER_BITS, SourceMode
-from steering.policy.language.findings import Code, Path, Problem, quoted
+from steering.policy.language.findings import Code, Path, PlacelessFinding, quoted
 from steering.policy.site.plan import Plan
 from steering.policy.site.schema import McpFile
 
 IDENTIFIER_LENGTHS = range(80, 113)
 
 
-def source_problems(plan: Plan) -> Iterator[Problem]:
+def source_problems(plan: Plan) -> Iterator[PlacelessFinding]:
     """Everything below, of every MCP; `plan.file.mcps` and the MCPs among its attachments go together."""
     paths = [a.path for a in plan.attachments if a.path[0] == "mcps"]
     identifiers: list[tuple[Network, str]] = []
@@ -25,11 +25,11 @@ def source_problems(plan: Plan) -> Iterator[Problem]:
             for other, owner in identifiers:
                 if pool.version == 6 and other.overlaps(pool):
                     message = f"{title} gives identifiers {pool}, which overlap with {other} of {owner}"
-                    yield Problem((*path, "pools", number), Code.SOURCE_POOL, message)
+                    yield PlacelessFinding((*path, "pools", number), Code.SOURCE_POOL, message)
             identifiers += [(pool, title)] if pool.version == 6 else []
 
 
-def _pools(path: Path, title: str, mcp: McpFile) -> Iterator[Problem]:
+def _pools(path: Path, title: str, mcp: McpFile) -> Iterator[PlacelessFinding]:
     """N-5.4.1c and N-5.4.2: a pool where there is a use for it, and nowhere else."""
     for version in (4, 6):
         mode = mcp.source_mode.mode(version)
@@ -38,11 +38,11 @@ def _pools(path: Path, title: str, mcp: McpFile) -> Iterator[Problem]:
             why = f"no mode of IPv{version} uses it" if mode is None else f"'{mode}' keeps the host's address"
             for number, pool in pools:
                 message = f"{title} needs no pool {pool}: {why}"
-                yield Problem((*path, "pools", number), Code.SOURCE_POOL, message)
+                yield PlacelessFinding((*path, "pools", number), Code.SOURCE_POOL, message)
             continue
         if not pools:
             message = f"{title}: '{mode}' needs IPv{version} addresses to give: say 'pools'"
-            yield Problem((*path, "source_mode"), Code.SOURCE_POOL, message)
+            yield PlacelessFinding((*path, "source_mode"), Code.SOURCE_POOL, message)
         for number, pool in pools:
             at = (*path, "pools", number)
             own = [address for address in mcp.addresses if address in pool]
@@ -51,11 +51,13 @@ def _pools(path: Path, title: str, mcp: McpFile) -> Iterator[Problem]:
                     f"{title}: '{mode}' gives identifiers, a prefix of 80 to 112 bits whose first 64 are zero, "
                     f"such as ::5354:1:0:0/96, not {pool}"
                 )
-                yield Problem(at, Code.SOURCE_POOL, message)
+                yield PlacelessFinding(at, Code.SOURCE_POOL, message)
             elif mode is SourceMode.NPTV6 and pool.prefixlen > IDENTIFIER_BITS:
-                yield Problem(at, Code.SOURCE_POOL, f"{title}: {pool} holds no prefix of 64 bits to give")
+                yield PlacelessFinding(
+                    at, Code.SOURCE_POOL, f"{title}: {pool} holds no prefix of 64 bits to give"
+                )
             elif own:
-                yield Problem(at, Code.SOURCE_POOL, f"{title} would give its own address {own[0]}")
+                yield PlacelessFinding(at, Code.SOURCE_POOL, f"{title} would give its own address {own[0]}")
 
 
 def _is_identifiers(pool: Network) -> bool:
@@ -63,14 +65,16 @@ def _is_identifiers(pool: Network) -> bool:
     return 0 < value < 1 << IDENTIFIER_BITS and pool.prefixlen in IDENTIFIER_LENGTHS
 
 
-def _nat64(path: Path, title: str, mcp: McpFile) -> Iterator[Problem]:
+def _nat64(path: Path, title: str, mcp: McpFile) -> Iterator[PlacelessFinding]:
     if mcp.nat64 is None:
         return
     at = (*path, "nat64")
     if mcp.nat64.version != 6 or mcp.nat64.prefixlen != 96:
-        yield Problem(at, Code.BAD_VALUE, f"{mcp.nat64} is no IPv6 prefix of 96 bits, such as 64:ff9b::/96")
+        yield PlacelessFinding(
+            at, Code.BAD_VALUE, f"{mcp.nat64} is no IPv6 prefix of 96 bits, such as 64:ff9b::/96"
+        )
     elif mcp.source_mode.ipv4 is None or mcp.source_mode.ipv4.preserves:
         message = (
             f"{title}: 'nat64' needs IPv4 addresses to give: an ipv4 source mode 'shared' or 'one-to-one'"
         )
-        yield Problem(at, Code.SOURCE_POOL, message)
+        yield PlacelessFinding(at, Code.SOURCE_POOL, message)

@@ -4,17 +4,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from steering.model.network import PortRef, waypoint_id
-from steering.policy.language.findings import Code, Path, Problem, nearest, quoted
-from steering.policy.site.plan import Kind, Plan, mcp_id
+from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
+from steering.policy.site.plan import AttachmentKind, Plan, mcp_id
 
 _SECTIONS = {
-    Kind.ACCESS: ("access_networks", Code.NO_ACCESS_NETWORK, "no access network: hosts need one"),
-    Kind.GATEWAY: ("gateways", Code.NO_GATEWAY, "no gateway: nothing leads to servers"),
-    Kind.MCP: ("mcps", Code.NO_MCP, "no MCP: there is nothing to steer to"),
+    AttachmentKind.ACCESS: ("access_networks", Code.NO_ACCESS_NETWORK, "no access network: hosts need one"),
+    AttachmentKind.GATEWAY: ("gateways", Code.NO_GATEWAY, "no gateway: nothing leads to servers"),
+    AttachmentKind.MCP: ("mcps", Code.NO_MCP, "no MCP: there is nothing to steer to"),
 }
 
 
-def topology_problems(plan: Plan) -> Iterator[Problem]:
+def topology_problems(plan: Plan) -> Iterator[PlacelessFinding]:
     """Everything below, in no order."""
     yield from _absent(plan)
     yield from _names(plan)
@@ -25,33 +25,33 @@ def topology_problems(plan: Plan) -> Iterator[Problem]:
     yield from _reach(plan)
 
 
-def _absent(plan: Plan) -> Iterator[Problem]:
+def _absent(plan: Plan) -> Iterator[PlacelessFinding]:
     present = {attachment.kind for attachment in plan.attachments}
     for kind, (section, code, message) in _SECTIONS.items():
         if kind not in present and section not in plan.lost:
-            yield Problem((section,), code, message)
+            yield PlacelessFinding((section,), code, message)
 
 
-def _names(plan: Plan) -> Iterator[Problem]:
-    seen: dict[str, Kind] = {}
+def _names(plan: Plan) -> Iterator[PlacelessFinding]:
+    seen: dict[str, AttachmentKind] = {}
     ids: dict[int, str] = {}
     for attachment in plan.attachments:
         if attachment.name in seen:
             other_kind = seen[attachment.name]
             whose = f"another {other_kind}" if other_kind is attachment.kind else f"one {other_kind}"
             message = f"{attachment.title} has the name of {whose}: names are for one thing only"
-            yield Problem((*attachment.path, "name"), Code.DUPLICATE_NAME, message)
+            yield PlacelessFinding((*attachment.path, "name"), Code.DUPLICATE_NAME, message)
             continue
         seen[attachment.name] = attachment.kind
-        if attachment.kind is not Kind.MCP:
+        if attachment.kind is not AttachmentKind.MCP:
             continue
         other = ids.setdefault(mcp_id(attachment), attachment.name)
         if other != attachment.name:
             message = f"{attachment.title} and {quoted(other)} make the same 16-bit number: rename one"
-            yield Problem((*attachment.path, "name"), Code.ID_COLLISION, message)
+            yield PlacelessFinding((*attachment.path, "name"), Code.ID_COLLISION, message)
 
 
-def _waypoints(plan: Plan) -> Iterator[Problem]:
+def _waypoints(plan: Plan) -> Iterator[PlacelessFinding]:
     seen: dict[int, tuple[str, PortRef]] = {}
     for attachment in plan.attachments:
         for port in attachment.ports:
@@ -59,10 +59,10 @@ def _waypoints(plan: Plan) -> Iterator[Problem]:
             other = seen.setdefault(waypoint_id(*own), own)
             if other != own:
                 message = f"{attachment.title} at {port.written} and {quoted(other[0])} make the same waypoint number"
-                yield Problem(port.path, Code.WAYPOINT_COLLISION, f"{message}: rename one")
+                yield PlacelessFinding(port.path, Code.WAYPOINT_COLLISION, f"{message}: rename one")
 
 
-def _certificates(plan: Plan) -> Iterator[Problem]:
+def _certificates(plan: Plan) -> Iterator[PlacelessFinding]:
     """Each is that of one switch which the file names: with a shared one a switch could pass for another."""
     owners: dict[str, str] = {
         name: name for name in plan.switches if name not in plan.file.switch_certificates
@@ -71,14 +71,14 @@ def _certificates(plan: Plan) -> Iterator[Problem]:
         path: Path = ("switch_certificates", name)
         if name not in plan.switches and "switches" not in plan.lost:
             message = f"no switch is called {quoted(name)}"
-            yield Problem(path, Code.UNKNOWN_SWITCH, message, nearest(name, plan.switches))
+            yield PlacelessFinding(path, Code.UNKNOWN_SWITCH, message, nearest(name, plan.switches))
         other = owners.setdefault(certificate, name)
         if other != name:
             message = f"switches {quoted(other)} and {quoted(name)} have one certificate"
-            yield Problem(path, Code.DUPLICATE_SWITCH, message)
+            yield PlacelessFinding(path, Code.DUPLICATE_SWITCH, message)
 
 
-def _switches(plan: Plan) -> Iterator[Problem]:
+def _switches(plan: Plan) -> Iterator[PlacelessFinding]:
     names: dict[int, str] = {}
     for name, dpid in plan.switches.items():
         other = names.setdefault(dpid, name)
@@ -87,43 +87,43 @@ def _switches(plan: Plan) -> Iterator[Problem]:
         # `sN` may be implied by a port; the entry that the file holds is the one to point at.
         pointed = name if name in plan.file.switches else other
         path: Path = ("switches", pointed)
-        yield Problem(
+        yield PlacelessFinding(
             path, Code.DUPLICATE_SWITCH, f"switches {quoted(other)} and {quoted(name)} are datapath {dpid:#x}"
         )
 
 
-def _ports(plan: Plan) -> Iterator[Problem]:
+def _ports(plan: Plan) -> Iterator[PlacelessFinding]:
     taken: dict[PortRef, str] = {}
     for attachment in plan.attachments:
         for port in attachment.ports:
             if port.ref in taken:
                 message = f"{attachment.title} is at port {port.written}, which {taken[port.ref]} has already"
-                yield Problem(port.path, Code.PORT_TAKEN, message)
+                yield PlacelessFinding(port.path, Code.PORT_TAKEN, message)
             taken.setdefault(port.ref, attachment.title)
     linked: set[PortRef] = set()
     for link in plan.links:
         first, second = link.ports
         if first.ref.dpid == second.ref.dpid:
-            yield Problem(
+            yield PlacelessFinding(
                 link.path, Code.LINK_LOOP, f"link {first.written} - {second.written} leads back to its switch"
             )
         for port in link.ports:
             if port.ref in taken:
-                yield Problem(
+                yield PlacelessFinding(
                     port.path,
                     Code.LINK_PORT,
                     f"port {port.written} of a link is the port of {taken[port.ref]}",
                 )
             elif port.ref in linked:
-                yield Problem(port.path, Code.LINK_PORT, f"port {port.written} is in two links")
+                yield PlacelessFinding(port.path, Code.LINK_PORT, f"port {port.written} is in two links")
             linked.add(port.ref)
     for port in plan.link_ports:
         if port.ref in taken:
             message = f"port {port.written} may have a link and is the port of {taken[port.ref]}"
-            yield Problem(port.path, Code.LINK_PORT, message)
+            yield PlacelessFinding(port.path, Code.LINK_PORT, message)
 
 
-def _reach(plan: Plan) -> Iterator[Problem]:
+def _reach(plan: Plan) -> Iterator[PlacelessFinding]:
     """With static links only: every switch must hang together with the rest."""
     if plan.discover or plan.lost & {"links", "switches"}:
         return
@@ -135,11 +135,13 @@ def _reach(plan: Plan) -> Iterator[Problem]:
         for port in attachment.ports:
             if port.ref.dpid not in main:
                 message = f"{attachment.title} is at switch {quoted(port.written.switch)}, which no link joins to the rest"
-                yield Problem(port.path, Code.UNREACHABLE_SWITCH, message)
+                yield PlacelessFinding(port.path, Code.UNREACHABLE_SWITCH, message)
     for name, dpid in plan.file.switches.items():
         if dpid not in main:
             path: Path = ("switches", name)
-            yield Problem(path, Code.UNREACHABLE_SWITCH, f"no link joins switch {quoted(name)} to the rest")
+            yield PlacelessFinding(
+                path, Code.UNREACHABLE_SWITCH, f"no link joins switch {quoted(name)} to the rest"
+            )
 
 
 def _components(plan: Plan) -> list[set[int]]:

@@ -13,7 +13,15 @@ from typing import Any
 
 import yaml
 
-from steering.policy.language.findings import Code, Finding, Path, Problem, in_order, printable, quoted
+from steering.policy.language.findings import (
+    Code,
+    Finding,
+    Path,
+    PlacelessFinding,
+    in_order,
+    printable,
+    quoted,
+)
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 12
@@ -70,7 +78,7 @@ class Document:
             return (*path[:-1], value.index(path[-1]))
         return path
 
-    def report(self, problems: list[Problem]) -> list[Finding]:
+    def report(self, problems: list[PlacelessFinding]) -> list[Finding]:
         """All findings: those of the reading and `problems`, but nothing about what is broken anyway."""
         found = list(self.findings)
         for problem in problems:

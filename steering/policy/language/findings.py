@@ -104,7 +104,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class PlacelessFinding:
     """A finding that knows a path and not yet a line. `at_key` points at the key instead of its value."""
 
     path: Path

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from steering.policy.language.fields import kind_of
-from steering.policy.language.findings import Code, Path, Problem, nearest, quoted
+from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -58,7 +58,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-def check(schema: type[Model], data: dict[str, Any]) -> tuple[Model | None, list[Problem]]:
+def check(schema: type[Model], data: dict[str, Any]) -> tuple[Model | None, list[PlacelessFinding]]:
     """The validated model, or None and everything that is wrong with `data`."""
     try:
         return schema.model_validate(data), []
@@ -69,33 +69,37 @@ def check(schema: type[Model], data: dict[str, Any]) -> tuple[Model | None, list
         ]
 
 
-def _problem(schema: type[BaseModel], detail: ErrorDetails, data: dict[str, Any]) -> Problem:
+def _problem(schema: type[BaseModel], detail: ErrorDetails, data: dict[str, Any]) -> PlacelessFinding:
     path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
     at_key = bool(path) and path[-1] == "[key]"  # pydantic's word for the key of a free mapping
     path = _as_written(path[:-1] if at_key else path, data)
     shown = quoted(path[-1]) if path else "the file"
     if kind == "extra_forbidden":
         suggestion = nearest(path[-1], _keys_at(schema, path[:-1]))
-        return Problem(path, Code.UNKNOWN_KEY, f"unknown key {shown}", suggestion, at_key=True)
+        return PlacelessFinding(path, Code.UNKNOWN_KEY, f"unknown key {shown}", suggestion, at_key=True)
     if kind == "missing":
-        return Problem(path[:-1], Code.MISSING_KEY, f"key {shown} is missing")
+        return PlacelessFinding(path[:-1], Code.MISSING_KEY, f"key {shown} is missing")
     where = _where(path)
     if kind in _CODES:
-        return Problem(path, Code(kind), f"{where}: {context['words']}", context["suggestion"], at_key)
+        return PlacelessFinding(
+            path, Code(kind), f"{where}: {context['words']}", context["suggestion"], at_key
+        )
     if kind in _WANTED:
-        return Problem(
+        return PlacelessFinding(
             path, Code.WRONG_TYPE, f"{where} must be {_WANTED[kind]}, not {kind_of(detail['input'])}"
         )
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
-        return Problem(
+        return PlacelessFinding(
             path, Code.OUT_OF_RANGE, f"{where} must be {words} {context[key]:g}, not {detail['input']:g}"
         )
     if kind == "too_short":
-        return Problem(path, Code.OUT_OF_RANGE, f"{where} must hold at least {context['min_length']}")
+        return PlacelessFinding(
+            path, Code.OUT_OF_RANGE, f"{where} must hold at least {context['min_length']}"
+        )
     if kind == "too_long":
-        return Problem(path, Code.OUT_OF_RANGE, f"{where} may hold {context['max_length']} at most")
-    return Problem(path, Code.BAD_VALUE, f"{where}: {detail['msg']}")
+        return PlacelessFinding(path, Code.OUT_OF_RANGE, f"{where} may hold {context['max_length']} at most")
+    return PlacelessFinding(path, Code.BAD_VALUE, f"{where}: {detail['msg']}")
 
 
 def _as_written(path: Path, data: Any) -> Path:
@@ -120,7 +124,7 @@ def _where(path: Path) -> str:
 
 
 def salvage(
-    schema: type[Model], data: dict[str, Any], problems: list[Problem], given: dict[str, Any]
+    schema: type[Model], data: dict[str, Any], problems: list[PlacelessFinding], given: dict[str, Any]
 ) -> Salvage[Model]:
     """What is left when every list item, mapping entry or key that a problem lies in is taken out.
 
@@ -161,7 +165,9 @@ def _in_file(path: Path, left: dict[str, list[int]]) -> Path:
     return path
 
 
-def _as_meant(data: dict[str, Any], problems: list[Problem]) -> tuple[dict[str, Any], list[Problem]]:
+def _as_meant(
+    data: dict[str, Any], problems: list[PlacelessFinding]
+) -> tuple[dict[str, Any], list[PlacelessFinding]]:
     """The data without unknown keys, and the problems that this did not solve.
 
     A rule stays as it is, to be taken out whole: what it would match is not known."""

@@ -20,7 +20,7 @@ class ChangeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PolicyChange:
     """One difference. `what`: "policy", "rule", ..; `field`, `old`, `new` are empty where they say nothing.
 
     A moved rule has its places, counted from 1, as `old` and `new`.
@@ -53,7 +53,7 @@ class Change:
         }
 
 
-def diff(old: Policy, new: Policy) -> list[Change]:
+def diff(old: Policy, new: Policy) -> list[PolicyChange]:
     """Settings first, then classes, subscribers, applications and rules; nothing for equal policies."""
     changes = _fields("policy", "", settings(old), settings(new))
     changes += _items("class", old.classes, new.classes)
@@ -63,9 +63,9 @@ def diff(old: Policy, new: Policy) -> list[Change]:
     return changes
 
 
-def _fields(what: str, name: str, old: dict[str, str], new: dict[str, str]) -> list[Change]:
+def _fields(what: str, name: str, old: dict[str, str], new: dict[str, str]) -> list[PolicyChange]:
     return [
-        Change(ChangeKind.CHANGED, what, name, field, old.get(field, "-"), new.get(field, "-"))
+        PolicyChange(ChangeKind.CHANGED, what, name, field, old.get(field, "-"), new.get(field, "-"))
         for field in dict.fromkeys((*old, *new))
         if old.get(field, "-") != new.get(field, "-")
     ]
@@ -75,19 +75,21 @@ def _name(item: Item) -> str:
     return item.id if isinstance(item, Subscriber) else item.name
 
 
-def _items(what: str, old: Sequence[Item], new: Sequence[Item]) -> list[Change]:
+def _items(what: str, old: Sequence[Item], new: Sequence[Item]) -> list[PolicyChange]:
     before = {_name(item): (place, item) for place, item in enumerate(old, 1)}
     after = {_name(item): (place, item) for place, item in enumerate(new, 1)}
     ordered = what in ("rule", "application")  # the first that fits counts
-    changes = [Change(ChangeKind.REMOVED, what, name) for name in before if name not in after]
+    changes = [PolicyChange(ChangeKind.REMOVED, what, name) for name in before if name not in after]
     for name, (place, _) in after.items():
         if name not in before:
-            changes.append(Change(ChangeKind.ADDED, what, name, new=spelled(place) if ordered else ""))
+            changes.append(PolicyChange(ChangeKind.ADDED, what, name, new=spelled(place) if ordered else ""))
     common = [name for name in after if name in before]
     if ordered:
         for name in _moved(common, [before[name][0] for name in common]):
             changes.append(
-                Change(ChangeKind.MOVED, what, name, "", spelled(before[name][0]), spelled(after[name][0]))
+                PolicyChange(
+                    ChangeKind.MOVED, what, name, "", spelled(before[name][0]), spelled(after[name][0])
+                )
             )
     for name in common:
         one, other = before[name][1], after[name][1]

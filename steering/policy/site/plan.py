@@ -9,13 +9,13 @@ from typing import Any
 from steering.model.network import Address, Interception, Network, PortRef, PortRole, stable_id
 from steering.model.source import SourceMode
 from steering.policy.language.fields import PortName, first_address
-from steering.policy.language.findings import Code, Path, Problem, nearest, quoted
+from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
 from steering.policy.site.schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile, VirtualAddressFile
 
 NEIGHBOURHOOD = {4: 24, 6: 64}  # an MCP's gateway by default: the first address of the prefix this long
 
 
-class Kind(StrEnum):
+class AttachmentKind(StrEnum):
     ACCESS = "access network"
     GATEWAY = "gateway"
     MCP = "MCP"
@@ -43,10 +43,10 @@ class PlacedPrefix:
 
 
 @dataclass(slots=True)
-class Attachment:
+class PlannedAttachment:
     """An access network, gateway or MCP. `addresses` are an MCP's own, `gateways` virtual."""
 
-    kind: Kind
+    kind: AttachmentKind
     name: str
     path: Path
     ports: list[PlacedPort]
@@ -74,14 +74,14 @@ class Plan:
     """`lost` names the sections of which something could not be read, so absences there prove nothing."""
 
     file: SiteFile
-    attachments: list[Attachment] = field(default_factory=list)
+    attachments: list[PlannedAttachment] = field(default_factory=list)
     links: list[PlacedLink] = field(default_factory=list)
     link_ports: list[PlacedPort] = field(default_factory=list)
     virtual: list[tuple[int, VirtualAddressFile]] = field(
         default_factory=list
     )  # with their places in the file
     switches: dict[str, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[PlacelessFinding] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
 
     @property
@@ -94,9 +94,9 @@ def plan(file: SiteFile, numbers: dict[str, list[int]], lost: set[str]) -> Plan:
     """Resolve names to datapath ids and fill in default gateways; `numbers` are list places in the file."""
     made = Plan(file, switches=dict(file.switches), lost=lost)
     for number, access in _numbered(file.access_networks, numbers, "access_networks"):
-        made.attachments.append(_routed(made, Kind.ACCESS, access, ("access_networks", number)))
+        made.attachments.append(_routed(made, AttachmentKind.ACCESS, access, ("access_networks", number)))
     for number, gateway in _numbered(file.gateways, numbers, "gateways"):
-        made.attachments.append(_routed(made, Kind.GATEWAY, gateway, ("gateways", number)))
+        made.attachments.append(_routed(made, AttachmentKind.GATEWAY, gateway, ("gateways", number)))
     for number, mcp in _numbered(file.mcps, numbers, "mcps"):
         made.attachments.append(_mcp(made, mcp, ("mcps", number)))
     for number, link in _numbered(file.links or [], numbers, "links"):
@@ -126,7 +126,7 @@ def _place(made: Plan, written: PortName, role: PortRole, path: Path) -> PlacedP
             suggestion = nearest(written.switch, made.switches)
             message = f"no switch is called {quoted(written.switch)}: give its datapath id under 'switches'"
             if not _was_lost(made, written.switch):
-                made.problems.append(Problem(path, Code.UNKNOWN_SWITCH, message, suggestion))
+                made.problems.append(PlacelessFinding(path, Code.UNKNOWN_SWITCH, message, suggestion))
             return None
         dpid = made.switches[written.switch] = int(digits)
     return PlacedPort(path, written, PortRef(dpid, written.port), role)
@@ -141,8 +141,10 @@ def _places(made: Plan, ports: Sequence[PortName], role: PortRole, path: Path) -
     return [port for port in placed if port is not None]
 
 
-def _routed(made: Plan, kind: Kind, item: AccessNetworkFile | GatewayFile, path: Path) -> Attachment:
-    role = PortRole.ACCESS if kind is Kind.ACCESS else PortRole.GATEWAY
+def _routed(
+    made: Plan, kind: AttachmentKind, item: AccessNetworkFile | GatewayFile, path: Path
+) -> PlannedAttachment:
+    role = PortRole.ACCESS if kind is AttachmentKind.ACCESS else PortRole.GATEWAY
     ports = _places(made, item.ports, role, (*path, "ports"))
     prefixes = [PlacedPrefix((*path, "prefixes", n), value) for n, value in enumerate(item.prefixes)]
     if item.gateways is None:
@@ -152,14 +154,14 @@ def _routed(made: Plan, kind: Kind, item: AccessNetworkFile | GatewayFile, path:
     else:
         gateways = _addresses(item.gateways, (*path, "gateways"))
     hops = _addresses((isinstance(item, GatewayFile) and item.next_hops) or [], (*path, "next_hops"))
-    return Attachment(kind, item.name, path, ports, prefixes, [], gateways, hops)
+    return PlannedAttachment(kind, item.name, path, ports, prefixes, [], gateways, hops)
 
 
 def _addresses(values: Sequence[Address], path: Path) -> list[PlacedAddress]:
     return [PlacedAddress((*path, n), value) for n, value in enumerate(values)]
 
 
-def _mcp(made: Plan, item: McpFile, path: Path) -> Attachment:
+def _mcp(made: Plan, item: McpFile, path: Path) -> PlannedAttachment:
     addresses = _addresses(item.addresses, (*path, "addresses"))
     if item.gateways is None:
         gateways = [PlacedAddress(a.path, first_address(neighbourhood(a.value)), True) for a in addresses]
@@ -172,7 +174,7 @@ def _mcp(made: Plan, item: McpFile, path: Path) -> Attachment:
         for n, pool in enumerate(item.pools)
         if not (keeps_prefix and pool.version == 6)
     ]
-    return Attachment(Kind.MCP, item.name, path, ports, [], addresses, gateways, pools=pools)
+    return PlannedAttachment(AttachmentKind.MCP, item.name, path, ports, [], addresses, gateways, pools=pools)
 
 
 def neighbourhood(value: Address) -> Network:
@@ -189,7 +191,7 @@ def _mcp_ports(made: Plan, item: McpFile, path: Path) -> list[PlacedPort]:
     elif item.ports is not None and item.ports.inside == item.ports.outside:
         wrong = "has one port as inside and outside: write 'port'"
     if wrong:
-        made.problems.append(Problem(path, Code.MCP_PORTS, f"MCP {quoted(item.name)} {wrong}"))
+        made.problems.append(PlacelessFinding(path, Code.MCP_PORTS, f"MCP {quoted(item.name)} {wrong}"))
     if item.ports is not None:
         inside = _place(made, item.ports.inside, PortRole.MCP_INSIDE, (*path, "ports", "inside"))
         outside = _place(made, item.ports.outside, PortRole.MCP_OUTSIDE, (*path, "ports", "outside"))
@@ -198,6 +200,6 @@ def _mcp_ports(made: Plan, item: McpFile, path: Path) -> list[PlacedPort]:
     return [only] if only is not None and not wrong else []
 
 
-def mcp_id(attachment: Attachment) -> int:
+def mcp_id(attachment: PlannedAttachment) -> int:
     """The 16-bit number that cookies carry for an MCP."""
     return stable_id(attachment.name)

@@ -14,7 +14,7 @@ from wsgiref.validate import validator
 import pytest
 
 from steering.cli.main import main
-from steering.model.view import Wanted
+from steering.model.view import SessionFilter
 from steering.store import credentials
 from tests.support.commands import cells, failing
 from tests.support.fixed_view import TOKEN, FixedView, served
@@ -81,7 +81,7 @@ def test_sessions(run: Run, view: FixedView) -> None:
         "established", "core", "92c53b6f", "10.1.0.2:40000", "10.9.0.2:80", "2", "3m20s",
     ]  # fmt: skip
     assert "100 of 2500 sessions" in out
-    assert view.asked == [(0, 100, Wanted())]
+    assert view.asked == [(0, 100, SessionFilter())]
 
 
 def test_sessions_are_fetched_in_pages_up_to_the_limit(run: Run, view: FixedView) -> None:
@@ -94,7 +94,7 @@ def test_sessions_are_fetched_in_pages_up_to_the_limit(run: Run, view: FixedView
 def test_sessions_are_filtered(run: Run, view: FixedView) -> None:
     body = json.loads(run("sessions", "--json", "--mcp", "edge", "--state", "established", "--limit", "5"))
     assert {found["mcp"] for found in body["sessions"]} == {"edge"}
-    assert view.asked == [(0, 5, Wanted("edge", "established"))]
+    assert view.asked == [(0, 5, SessionFilter("edge", "established"))]
     assert run("sessions", "--state", "plain") == "no such session\n"
 
 

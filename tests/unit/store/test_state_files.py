@@ -26,6 +26,7 @@ from steering.store.mappings import MappingStore
 from steering.store.orders import AccessOrder, KeptOrders, SubscriberOrder
 from steering.store.policy_history import History, HistoryError
 from steering.store.port_bindings import PortBinding, PortBindings
+from steering.store.private_file import append_private
 from steering.store.session_log import SessionLog
 from steering.store.state_directory import LEFT_OVER_S, StateDirectory, StateLock
 from tests.support.full_disk import full_disk
@@ -291,6 +292,16 @@ def test_on_a_full_disk_a_value_stays_as_it_was_and_nothing_half_written_is_left
         assert caught.value.refusal is StateRefusal.NO_SPACE
     assert {name: (tmp_path / name).read_bytes() for name in READERS} == before
     assert names(tmp_path) == listed
+
+
+def test_half_a_line_that_still_fitted_is_taken_back(tmp_path: Path) -> None:
+    fill(tmp_path)
+    for name in ("mappings.jsonl", "sessions.jsonl"):
+        whole = (tmp_path / name).read_bytes()
+        with full_disk(len(whole) + 20), pytest.raises(StateError) as caught:
+            append_private(tmp_path / name, b"x" * 100 + b"\n")
+        assert caught.value.refusal is StateRefusal.NO_SPACE
+        assert (tmp_path / name).read_bytes() == whole
 
 
 def test_what_could_not_be_kept_holds_nowhere(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from steering.core.snapshots.view import EngineView
 from steering.model.network import PortRole
 from steering.model.policy import Action, Limits, Mode, Policy, PolicyRule, Presence, Terms, Timers, When
 from steering.model.session import SessionState
-from steering.model.view import Wanted
+from steering.model.view import SessionFilter
 from steering.policy import parse_policy
 from tests.support.sites import TOKEN, UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
 
@@ -114,7 +114,7 @@ def test_rest_shows_a_withdrawn_session_without_mcp_and_entries():
     made = Driver(policy=WITHDRAW)
     withdrawn(made)
     view = EngineView(made.engine, lambda: made.now, "test")
-    (row,), count, _ = view.sessions(0, 10, Wanted(state="withdrawn"))
+    (row,), count, _ = view.sessions(0, 10, SessionFilter(state="withdrawn"))
     assert (row.state, row.mcp, row.token, row.subflows, count) == (
         "withdrawn", None, TOKEN.hex(), 0, 1,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from webob import Request, Response
 
-from steering.model.view import Wanted
+from steering.model.view import SessionFilter
 from steering.northbound.auth.keyring import FirstToken
 from steering.northbound.http.requests import MAX_TARGET
 from steering.northbound.resources.routes import ROUTES
@@ -154,8 +154,8 @@ def test_defaults_and_filters_reach_the_view() -> None:
     ask("/v1/sessions?cursor=1&limit=1000&mcp=edge&state=established&token=92C53B6F&client=fd00::2", app)
     client = ip_address("fd00::2").packed
     assert view.asked == [
-        (0, 100, Wanted()),
-        (1, 1000, Wanted("edge", "established", 0x92C53B6F, client)),
+        (0, 100, SessionFilter()),
+        (1, 1000, SessionFilter("edge", "established", 0x92C53B6F, client)),
     ]
 
 

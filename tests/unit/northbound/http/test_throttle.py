@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.northbound.http.throttle import MAX_BUCKETS, Throttle, TokenBucket
+from steering.model.token_bucket import TokenBucket
+from steering.northbound.http.throttle import MAX_BUCKETS, Throttle
 
 
 def test_a_burst_then_the_rate() -> None:
