@@ -1,0 +1,154 @@
+"""REST's door: crooked requests, strangers without end, wrong tokens, bodies too large, descriptors gone."""
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.controller_process import Running
+from tests.support.fakes.rawswitch import ECHO_REPLY, ECHO_REQUEST, RawSwitch, message
+from tests.support.rest_calls import ask, steering, within
+
+NEXT = b"GET /v1/health HTTP/1.1\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with Running(tmp_path_factory.mktemp("rest")) as found:
+        yield found
+
+
+def token(running: Running) -> bytes:
+    return (running.state / "token").read_text().strip().encode()
+
+
+def client(running: Running) -> socket.socket:
+    port = urlsplit((running.state / "rest").read_text().strip()).port
+    return socket.create_connection(("127.0.0.1", port or 0), timeout=10)
+
+
+def spoken(running: Running, data: bytes) -> bytes:
+    """All that the controller answers to raw bytes, until it hangs up."""
+    answer = b""
+    with client(running) as connection:
+        connection.sendall(data)
+        try:
+            while part := connection.recv(1 << 16):
+                answer += part
+        except ConnectionResetError:
+            pass  # it hung up with bytes of ours unread
+    return answer
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Content-Length: 0\r\nContent-Length: 90\r\n",
+        b"Content-Length : 90\r\n",
+        b"Content-Length\r\n",
+        b"Transfer-Encoding: xyz\r\n",
+        b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 90\r\n",
+        b"X: a\r\n Content-Length: 90\r\n",
+        b"X: a\nContent-Length: 90\r\n",
+        b"X: a\rContent-Length: 90\r\n",
+        b"X: " + b"a" * 8_190 + b"\r\n",
+        b"X: a\r\n" * 101,
+    ],
+)
+def test_after_a_crooked_head_nothing_is_run_as_a_request(running: Running, lines: bytes) -> None:
+    known = b"Authorization: Bearer " + token(running) + b"\r\n"
+    answer = spoken(
+        running, b"POST /v1/whatif HTTP/1.1\r\n" + known + lines + b"\r\n" + NEXT % token(running)
+    )
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 "))
+    assert answer.count(b"HTTP/1.1 ") == 1 and b"Connection: close" in answer
+
+
+def test_nothing_follows_a_body_in_chunks_either(running: Running) -> None:
+    head = b"POST /v1/whatif HTTP/1.1\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = spoken(running, head % token(running) + b"0\r\n\r\n" + NEXT % token(running))
+    assert answer.startswith(b"HTTP/1.1 411 ") and answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_two_sound_requests_in_one_write_are_both_answered(running: Running) -> None:
+    first = (NEXT % token(running)).replace(b"Connection: close\r\n", b"")
+    assert spoken(running, first + NEXT % token(running)).count(b"HTTP/1.1 200 ") == 2
+
+
+def asks(running: Running, count: int) -> float:
+    """An operator asks so many times, each by a connection of its own; the seconds that took."""
+    began = time.monotonic()
+    for _ in range(count):
+        assert ask(running, "GET", "/v1/health").status == 200
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"",
+        b"GET /v1/health HT",
+        b"GET /v1/health HTTP/1.1\r\nX: ",
+        b"POST /v1/whatif HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
+    ],
+)
+def test_strangers_that_drip_take_each_others_places_and_none_of_an_operators(
+    running: Running, beginning: bytes
+) -> None:
+    before = running.metric("steering_rest_refused_total", reason="too-many-strangers")
+    quiet = asks(running, 20)
+    strangers = []
+    for _ in range(400):
+        strangers.append(client(running))
+        strangers[-1].sendall(beginning)
+    assert asks(running, 20) < 20 * quiet, "without places of its own it would wait until they time out"
+    assert running.metric("steering_rest_refused_total", reason="too-many-strangers") > before
+    for one in strangers:
+        one.close()
+
+
+def test_wrong_tokens_are_counted_delayed_and_told_once(running: Running) -> None:
+    took = []
+    for _ in range(6):
+        began = time.monotonic()
+        assert ask(running, "GET", "/v1/health", token="x" * 43).status == 401
+        took.append(time.monotonic() - began)
+    assert took[5] > took[0] + 0.3, "each waits longer than the one before"
+    assert running.metric("steering_rest_refused_total", reason="wrong-token") == 6
+    assert running.log().count("a token that is none") == 1
+    assert "xxx" not in running.log()
+
+
+def test_an_mcp_cannot_hold_up_the_switches_by_a_large_description(running: Running) -> None:
+    made = json.loads(steering(running, "token", "add", "--role", "mcp", "--mcp", "core", "--json").stdout)
+    with RawSwitch(1) as good:
+        good.connect(running.port).quiet()
+        large = {"name": "core", "addresses": ["10.8.0.2"] * 100_000}
+        try:
+            status = ask(running, "PUT", "/v1/mcps/core", large, made["token"], If_Match="*").status
+        except (ConnectionError, http.client.RemoteDisconnected):
+            status = 413  # it hung up while we were still sending
+        assert status == 413
+        good.send(message(ECHO_REQUEST, 0xABCD))
+        good.wait_for(lambda seen: seen.type == ECHO_REPLY and seen.xid == 0xABCD)
+
+
+@pytest.mark.parametrize("descriptors", [64, 256])
+def test_when_descriptors_ran_out_rest_answers_again(tmp_path: Path, descriptors: int) -> None:
+    running = Running(tmp_path)
+    running.command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *running.command]
+    with running:
+        for _ in range(2):
+            rush = [client(running) for _ in range(300)]
+            rush += [socket.create_connection(("127.0.0.1", running.port)) for _ in range(300)]
+            time.sleep(0.5)
+            for one in rush:
+                one.close()
+        within(10, lambda: ask(running, "GET", "/v1/health").status == 200)
+        assert "Traceback" not in running.log()
