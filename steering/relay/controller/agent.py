@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from steering.relay.controller.event_stream import SILENCE_S, EventStream, StreamError
+from steering.relay.controller.hostile_json import RefusalCounts, counted
 from steering.relay.controller.subflow_intents import SubflowIntent, SubflowIntents, parse
 from steering.relay.controller.subflow_shares import SubflowShares, run_tool
 from steering.relay.kernel import mss
@@ -40,6 +41,7 @@ class Agent:
         self._connected = False
         self.connections = 0
         self.refused = 0  # intents that are none
+        self.refused_events = RefusalCounts()
         self.priorities = 0  # MP_PRIO sent
         self.ended = 0  # subflows closed
         self.unshared = 0  # times nft refused what shares need
@@ -71,6 +73,7 @@ class Agent:
             "waiting": self._wishes.waiting,
             "given_up": self._wishes.given_up,
             "refused": self.refused,
+            "refused_events": counted(self.refused_events),
             "avoids_fragments": self.avoids_fragments,
             "priorities": self.priorities,
             "ended": self.ended,
@@ -83,7 +86,7 @@ class Agent:
         wait = FIRST_WAIT_S
         while not self._stopping:
             try:
-                stream = EventStream(self._options)
+                stream = EventStream(self._options, self.refused_events)
             except StreamError as error:
                 self._log.peer_event("controller not reached", reason=str(error))
                 self._listen(None, time.monotonic() + wait)

@@ -1,15 +1,16 @@
 """Server-Sent Events of the controller, read with a socket of our own: HTTP/1.0, so that nothing is chunked.
 
-Bounded: a head, a line or an event that is too long ends the stream. Blocking only where it connects.
+Bounded: a head, a line or an event that is too long ends the stream. An event whose data is not read is counted and
+passed over, since the next one begins where it should. Blocking only where it connects.
 """
 
-import json
 import socket
 import ssl
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from steering.relay.controller.hostile_json import JsonRefused, RefusalCounts, read_object
 from steering.relay.model import ControllerAccess
 
 CONNECT_S = 5.0
@@ -26,10 +27,14 @@ class StreamError(OSError):
 
 
 class EventStream:
-    """An open stream; `fileno` for select. Raises StreamError when it cannot be opened."""
+    """An open stream; `fileno` for select. Raises StreamError when it cannot be opened.
 
-    def __init__(self, options: ControllerAccess) -> None:
+    `refused` counts events that are passed over, by the reason.
+    """
+
+    def __init__(self, options: ControllerAccess, refused: RefusalCounts | None = None) -> None:
         self._data = b""
+        self._refused = RefusalCounts() if refused is None else refused
         self._sock = _connected(options)
         try:
             self._ask(options)
@@ -84,18 +89,14 @@ class EventStream:
         *whole, self._data = self._data.split(b"\n\n")
         for text in whole:
             fields = dict(line.partition(b": ")[::2] for line in text.split(b"\n") if line[:1] != b":")
-            if b"data" in fields:
-                yield fields.get(b"event", b"").decode("latin-1"), _object(fields[b"data"])
-
-
-def _object(data: bytes) -> Json:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        raise StreamError("an event is no JSON") from None
-    if not isinstance(found, dict):
-        raise StreamError("an event is no JSON object")
-    return found
+            if b"data" not in fields:
+                continue
+            try:
+                told = read_object(fields[b"data"])
+            except JsonRefused as error:
+                self._refused[error.reason] += 1
+                continue
+            yield fields.get(b"event", b"").decode("latin-1"), told
 
 
 def _connected(options: ControllerAccess) -> socket.socket:

@@ -19,9 +19,10 @@ from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
 from select import EPOLLIN
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from steering.relay.controller.event_stream import SILENCE_S, EventStream, StreamError
+from steering.relay.controller.hostile_json import RefusalCounts, counted
 from steering.relay.kernel.sockets import BACKLOG, endpoints, prepare_leg
 from steering.relay.log import Log
 from steering.relay.loop.accept_backoff import AcceptBackoff
@@ -51,17 +52,32 @@ def parse(data: dict[str, Any], now: float) -> tuple[dict[int, BoundPort], int]:
     found: dict[int, BoundPort] = {}
     wrong = 0
     for one in told if isinstance(told, list) else []:
-        try:
-            port, inner, lasts = int(one["ext_port"]), int(one["int_port"]), float(one["lasts_s"])
-            device = Endpoint(str(ip_address(one["host"])), inner)
-            fine = LOWEST <= port <= 65_535 and 1 <= inner <= 65_535 and 0 < lasts <= LONGEST_S
-        except (ValueError, TypeError, KeyError):
-            fine = False
-        if not fine or port in found or len(found) >= MOST:
+        made = _parsed(one, now)
+        if made is None or made.port in found or len(found) >= MOST:
             wrong += 1
-            continue
-        found[port] = BoundPort(port, device, now + lasts)
+        else:
+            found[made.port] = made
     return found, wrong
+
+
+def _parsed(told: Any, now: float) -> BoundPort | None:
+    """One binding; None for what is none, whatever it is."""
+    if not isinstance(told, dict):
+        return None
+    port, inner, lasts, host = (told.get(key) for key in ("ext_port", "int_port", "lasts_s", "host"))
+    if not (_whole(port, LOWEST) and _whole(inner, 1) and isinstance(host, str)):
+        return None
+    if isinstance(lasts, bool) or not isinstance(lasts, int | float) or not 0 < lasts <= LONGEST_S:
+        return None
+    try:
+        return BoundPort(port, Endpoint(str(ip_address(host)), inner), now + lasts)
+    except ValueError:
+        return None
+
+
+def _whole(value: Any, least: int) -> TypeGuard[int]:
+    """Whether a value is a port number, at least `least`."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= 65_535
 
 
 Taken = Callable[[Endpoint, Endpoint, socket.socket, socket.socket], None]
@@ -96,6 +112,7 @@ class InboundPorts:
         self._stopping = False
         self.connected = False
         self.refused = 0  # bindings that are none
+        self.refused_events = RefusalCounts()
         self.unlistened = 0  # times a port could not be had
         self.accepted = 0
         self.turned_away = 0  # the relay has as many sessions as it may, or the device could not be dialled
@@ -122,6 +139,7 @@ class InboundPorts:
         return {
             "connected": self.connected,
             "refused": self.refused,
+            "refused_events": counted(self.refused_events),
             "unlistened": self.unlistened,
             "accepted": self.accepted,
             "turned_away": self.turned_away,
@@ -218,7 +236,7 @@ class InboundPorts:
         wait = FIRST_WAIT_S
         while not self._stopping:
             try:
-                stream = EventStream(self._options)
+                stream = EventStream(self._options, self.refused_events)
             except StreamError as error:
                 self._log.peer_event("controller not reached", reason=str(error))
             else:

@@ -5,13 +5,13 @@ token of role device (N-7.3b). Whoever does not show that it is the controller, 
 """
 
 import http.client
-import json
 import ssl
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+from steering.relay.controller.hostile_json import read_object
 from steering.relay.model import Network, OptionError
 from steering.relay.options.values import MAX_PREFIXES, read_token
 
@@ -53,8 +53,8 @@ def discover(controller: DiscoveryAccess) -> tuple[Network, ...]:
         told = why.get(status, "no MCP can be used now" if status == 503 else f"it answers {status}")
         raise OptionError(f"--discover {controller.url}: {told}")
     try:
-        found = _addresses(json.loads(data))
-    except (ValueError, TypeError, LookupError, RecursionError):
+        found = _addresses(read_object(data))
+    except (ValueError, TypeError, LookupError):
         raise OptionError(f"--discover {controller.url}: what answers is no steering controller") from None
     return tuple(dict.fromkeys(found))
 

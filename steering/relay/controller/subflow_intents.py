@@ -40,7 +40,10 @@ def parse(told: Json) -> tuple[KernelSubflow, SubflowIntent]:
         whole = all(isinstance(n, int) and not isinstance(n, bool) for n in (*ports, share))
         if not whole or not all(0 < port < 65_536 for port in ports) or not 0 <= share <= 1_000:
             raise ValueError("ports are 1 to 65535, a share 0 to 1000")
-        addresses = [str(ip_address(told[key])) for key in ("server", "host")]
+        texts = (told["server"], told["host"])
+        if not all(isinstance(text, str) for text in texts):  # a number is an address to Python
+            raise ValueError("addresses are text")
+        addresses = [str(ip_address(text)) for text in texts]
         subflow = KernelSubflow(int(token, 16), addresses[0], ports[0], addresses[1], ports[1])
         return subflow, SubflowIntent(told["backup"] is True, told["allowed"] is not False, share)
     except (KeyError, TypeError) as error:

@@ -69,6 +69,12 @@ SYSCTLS: tuple[Setting, ...] = (
     ),
     Setting("net.ipv4.tcp_max_syn_backlog", "8192", "a burst of connections is dropped", operator.ge),
     Setting("net.core.somaxconn", "8192", "a burst of connections is dropped", operator.ge),
+    Setting(  # of both IP versions
+        "net.ipv4.tcp_mtu_probing",
+        "1",
+        "a path that drops large packets and does not say so stalls a connection for good",
+        operator.ge,
+    ),
     Setting("net.ipv4.tcp_fastopen", "3", "a destination that comes with the SYN is not read", operator.ge),
 )
 

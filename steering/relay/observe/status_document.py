@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from steering.relay.addresses.mapping_log import MappingJournal
 from steering.relay.addresses.source_pools import SourcePools
 from steering.relay.controller.agent import Agent
+from steering.relay.controller.hostile_json import counted
 from steering.relay.controller.inbound_ports import InboundPorts
 from steering.relay.controller.reports import Reporter
 from steering.relay.counters import RelayCounters, kernel_counters
@@ -40,6 +41,12 @@ class StatusDocument(NamedTuple):
             found["bytes_down"] += session.server_leg.received
         if self.reporter is not None:
             found |= self.reporter.counters()
+        for part in (self.agent, self.inbound):
+            if part is not None:
+                found |= {
+                    f"events_refused_{reason.replace('-', '_')}": number
+                    for reason, number in counted(part.refused_events).items()
+                }
         return {"counters": found, "kernel": kernel_counters()}
 
     def document(self, now: float) -> dict[str, Any]:

@@ -1,0 +1,74 @@
+"""JSON from a controller, which is not believed more than any peer: one object, bounded in depth and in its numbers.
+
+Python reads 1e999 as infinity, NaN as a number, and whole numbers of any length. Each of them breaks whoever counts on
+a number: `int(inf)` raises OverflowError, a comparison with NaN is false whichever way it is asked.
+"""
+
+import json
+from collections import Counter
+from enum import StrEnum
+from math import isfinite
+from typing import Any, NoReturn
+
+Json = dict[str, Any]
+
+MOST_DIGITS = 19
+"""Of a whole number: the largest that is meant, a token with its sign, has ten."""
+
+
+class JsonRefusal(StrEnum):
+    """Why what a controller said is not read."""
+
+    SYNTAX = "syntax"
+    NOT_OBJECT = "not-object"
+    TOO_DEEP = "too-deep"
+    NUMBER = "number"
+    """NaN, Infinity, one that no float holds, or a whole number with too many digits."""
+
+
+class JsonRefused(ValueError):
+    """What was said is not read, with the reason."""
+
+    def __init__(self, reason: JsonRefusal) -> None:
+        super().__init__(f"refused JSON: {reason.value}")
+        self.reason = reason
+
+
+RefusalCounts = Counter[JsonRefusal]
+
+
+def counted(refused: RefusalCounts) -> dict[str, int]:
+    """Every reason with its count, 0 among them."""
+    return {reason.value: refused[reason] for reason in JsonRefusal}
+
+
+def read_object(data: bytes) -> Json:
+    """The object that `data` is. Raises JsonRefused."""
+    try:
+        found = json.loads(data, parse_float=_float, parse_int=_int, parse_constant=_constant)
+    except JsonRefused:
+        raise
+    except RecursionError:
+        raise JsonRefused(JsonRefusal.TOO_DEEP) from None
+    except ValueError:
+        raise JsonRefused(JsonRefusal.SYNTAX) from None
+    if not isinstance(found, dict):
+        raise JsonRefused(JsonRefusal.NOT_OBJECT)
+    return found
+
+
+def _float(text: str) -> float:
+    found = float(text)
+    if not isfinite(found):
+        raise JsonRefused(JsonRefusal.NUMBER)
+    return found
+
+
+def _int(text: str) -> int:
+    if len(text) > MOST_DIGITS + 1:
+        raise JsonRefused(JsonRefusal.NUMBER)
+    return int(text)
+
+
+def _constant(_text: str) -> NoReturn:
+    raise JsonRefused(JsonRefusal.NUMBER)
