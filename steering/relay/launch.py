@@ -1,12 +1,17 @@
 """A relay put together and served: kernel set-up, uplinks, the event loop, and what is taken away at its end."""
 
+from collections.abc import Sequence
+
 from steering.relay.kernel import check, rules, sysctls, uplinks
 from steering.relay.kernel.delivery import wait_finished
 from steering.relay.kernel.sockets import check_platform
+from steering.relay.kernel.uplink_watch import UplinkWatch
+from steering.relay.kernel.uplinks import Uplink
 from steering.relay.log import Log
 from steering.relay.options.relay_options import RelayOptions
 from steering.relay.relay import Relay
-from steering.relay.session.dialler import dialler
+from steering.relay.session.dialler import Dialler, dialler
+from steering.relay.session.uplink_dialler import UplinkDialler
 
 FINISH_S = 0.4
 """How long a relay that ends waits for connections that ended in order; it has to be gone within a second."""
@@ -20,8 +25,31 @@ def serve(options: RelayOptions, log: Log, apply: bool) -> None:
     check_platform(will_enable=apply)
     if apply:
         rules.apply_sysctls(options)  # before the sockets: they need net.mptcp.enabled
-    ways = uplinks.read(options.upstream.uplinks) if options.upstream else ()
-    relay = Relay(options, log, dialler(options, ways))
+    if options.upstream is None:
+        _run(options, log, apply, dialler(options), ())
+        return
+    # pyroute2 is loaded by this alone.
+    watch = UplinkWatch(options.upstream.uplinks, apply, log)
+    try:
+        fast_open = options.via is not None and options.via.fast_open
+        dial = UplinkDialler(watch, log, options.upstream.source_ports, fast_open)
+        watch.changed = lambda uplink: dial.health.forget(uplink.interface)
+        if apply:
+            uplinks.prepare(watch.uplinks, options.inside, options.upstream)
+        watch.start()
+        finished = _run(options, log, apply, dial, watch.uplinks)
+    except BaseException:
+        finished = True
+        raise
+    finally:
+        watch.stop()
+        if apply and finished:
+            uplinks.remove(watch.uplinks)
+
+
+def _run(options: RelayOptions, log: Log, apply: bool, dial: Dialler, ways: Sequence[Uplink]) -> bool:
+    """Whether nothing is left that the kernel still delivers, and that needs its routes for it."""
+    relay = Relay(options, log, dial)
     warnings = check.Warnings(options, log, ways, check.ThisMachine())
 
     def prepare() -> None:
@@ -29,23 +57,25 @@ def serve(options: RelayOptions, log: Log, apply: bool) -> None:
             rules.install(options)
         warnings.start()
 
-    if not apply:
-        relay.run(prepare)
-        return
+    finished = True
     try:
-        if options.upstream:
-            uplinks.prepare(ways, options.inside, options.upstream)
         relay.run(prepare)
     finally:
         warnings.stop()
-        sysctls.return_path_manager(options)
-        if wait_finished(options.serves, FINISH_S):
-            rules.remove()
-        else:
-            rules.retire()
-            log.event(
-                "rule kept", table=rules.TABLE, reason="connections that ended are still being delivered"
-            )
+        if apply:
+            finished = _undo(options, log)
+    return finished
+
+
+def _undo(options: RelayOptions, log: Log) -> bool:
+    """Take away the relay's rules; whether nobody needs any of them still."""
+    sysctls.return_path_manager(options)
+    if wait_finished(options.serves, FINISH_S):
+        rules.remove()
+        return True
+    rules.retire()
+    log.event("rule kept", table=rules.TABLE, reason="connections that ended are still being delivered")
+    return False
 
 
 def script(options: RelayOptions) -> str:

@@ -33,6 +33,7 @@ from steering.relay.session.listeners import Listeners
 from steering.relay.session.preface_queue import PrefaceQueue, say_last
 from steering.relay.session.relay_session import RelaySession, SessionEnd
 from steering.relay.session.server_legs import ServerLegs
+from steering.relay.session.uplink_dialler import FAILOVER_S, UplinkDial, UplinkDialler
 
 ACCEPTS_PER_EVENT = 64
 REFUSED = "refused"
@@ -69,6 +70,11 @@ class Reception:
         self._dialling: deque[tuple[float, RelaySession]] = deque()
         self._code_points = CodePoints()
         self._backoff = AcceptBackoff("hosts", counters, log)
+        self.uplinks = dial if isinstance(dial, UplinkDialler) else None
+        self._ways: dict[socket.socket, UplinkDial] = {}  # of dials whose session is about to begin
+        self._hedges: deque[tuple[float, RelaySession]] = (
+            deque()
+        )  # dials to be helped by another way, and when
         terms = ExplicitTerms(
             self._is_service, options.cookie_secret, options.users, options.server_leg is ServerLeg.MPTCP
         )
@@ -91,11 +97,26 @@ class Reception:
                     break
                 session.fail(errno.ETIMEDOUT, f"no answer in {self.options.dial_timeout:g} s")
             self._dialling.popleft()
+        self._help(now)
         self._prefaces.expire(now)
         if self.ident is not None:
             self.ident.expire(now)
         if self._backoff.ends(now):
             self.watch()
+
+    def _help(self, now: float) -> None:
+        """Dial by the next uplink where those until now do not answer."""
+        if self.uplinks is None:
+            return
+        while self._hedges and self._hedges[0][0] <= now:
+            _, session = self._hedges.popleft()
+            if session.connecting and session.try_another():
+                self._hedges.append((now + FAILOVER_S, session))
+        self.uplinks.expire(now)
+
+    def next_due(self, until: float) -> float:
+        """When `expire` is to be called next, `until` at the latest."""
+        return min(until, self._hedges[0][0]) if self._hedges else until
 
     def close(self) -> int:
         """Stop listening and reset every live session; how many there were."""
@@ -106,6 +127,8 @@ class Reception:
         live = len(self.sessions)
         for session in list(self.sessions):
             session.abort(SessionEnd.STOPPED, "relay stopped")
+        if self.uplinks is not None:
+            self.uplinks.close()
         return live
 
     @property
@@ -214,7 +237,7 @@ class Reception:
             via = self.options.via
             if via:  # an uplink's own address, of the MCP's family, whatever the host's
                 leg = self.legs.towards(via.mcp.address, time.monotonic())
-                dialled, binding = self._dial(client, via.mcp, leg), None
+                dialled, binding = self._dial_on(client, via.mcp, leg), None
             else:
                 dialled, binding = self._dial_as_told(client, server)
         except OSError as error:
@@ -229,13 +252,21 @@ class Reception:
         binding = self._sources.bind(client, server, time.time())
         try:
             leg = self.legs.towards(server.address, time.monotonic())
-            dialled = self._dial(Endpoint(binding.address, binding.port), server, leg)
+            dialled = self._dial_on(Endpoint(binding.address, binding.port), server, leg)
         except OSError:
             self._sources.release(binding, time.time())
             raise
         if self.options.log_destinations and binding.mapping is not None:
             self._mapping_log.session(binding.mapping, binding.port, str(server), time.time())
         return dialled, binding
+
+    def _dial_on(self, client: Endpoint, server: Endpoint, leg: ServerLeg) -> socket.socket:
+        """A socket on its way; where there are uplinks, its other ways are kept for the session. Raises OSError."""
+        if self.uplinks is None or not self.uplinks.hedges:
+            return self._dial(client, server, leg)
+        ways = self.uplinks.dial(server, leg)
+        self._ways[ways.first] = ways
+        return ways.first
 
     def _not_dialled(self, client: Endpoint, server: Endpoint, error: OSError) -> None:
         if isinstance(error, NoSource):
@@ -286,9 +317,8 @@ class Reception:
         conversation: ClientConversation | None = None,
     ) -> None:
         """A session between a host's connection and a dialled server; both are closed with it."""
-        if self.options.dscp is not None:
-            with contextlib.suppress(OSError):  # a leg that is gone already carries nothing over
-                self._code_points.put(accepted, dialled)
+        self._mark(accepted, dialled)
+        ways = self._ways.pop(dialled, None)
         now = time.monotonic()
         session = RelaySession(
             self._poller,
@@ -302,8 +332,15 @@ class Reception:
             early,
             self._on_up,
             conversation,
+            ways,
         )
         self.sessions[session] = binding
+        if ways is not None:
+            ways.prepare = partial(self._mark, accepted)
+            for sock in ways.trials():
+                self._mark(accepted, sock)
+                session.rival(sock)
+            self._hedges.append((now + FAILOVER_S, session))
         self._dialling.append((now + self.options.dial_timeout, session))
         self.counters.active += 1
         if session.token is None:
@@ -311,6 +348,11 @@ class Reception:
         if self.log.verbose:
             token = None if session.token is None else f"{session.token:08x}"
             self.log.peer_event("session", client=client, server=server, token=token)
+
+    def _mark(self, accepted: socket.socket, dialled: socket.socket) -> None:
+        if self.options.dscp is not None:
+            with contextlib.suppress(OSError):  # a leg that is gone already carries nothing over
+                self._code_points.put(accepted, dialled)
 
     def _on_up(self, session: RelaySession) -> None:
         now = time.monotonic()

@@ -128,11 +128,14 @@ class Relay:
         )
         next_tick = time.monotonic() + TICK_S
         while not self._stop:
-            self._poller.turn(max(0.0, next_tick - time.monotonic()))
+            due = self._reception.next_due(next_tick)
+            self._poller.turn(max(0.0, due - time.monotonic()))
             now = time.monotonic()
             if now >= next_tick:
                 next_tick = now + TICK_S
                 self._tick(now)
+            elif now >= due:
+                self._reception.expire(now)
 
     def _tick(self, now: float) -> None:
         if self._log_switch is not None:
@@ -192,6 +195,7 @@ class Relay:
         return StatusDocument(
             self.options, self.counters, self._reception.sessions, self._sources, self._mapping_log,
             self._reception.legs, self._reception.ident, self._agent, self._inbound, self._reporter,
+            self._reception.uplinks,
         )  # fmt: skip
 
     def _document(self, now: float) -> bytes:

@@ -30,7 +30,7 @@ LAYERS = {
     "openflow": _layer("model core wire", "os_ken eventlet"),
     "northbound": _layer("model core policy store", "webob routes prometheus_client pydantic"),
     "store": _layer("model"),
-    "relay": _layer("wire"),
+    "relay": _layer("wire", "pyroute2"),
     "runtime": _layer(
         "wire model core policy openflow northbound store relay",
         "os_ken eventlet networkx webob routes pydantic yaml prometheus_client pyrad",

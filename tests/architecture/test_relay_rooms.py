@@ -21,7 +21,7 @@ ROOMS: dict[str, frozenset[str]] = {
         "loop": "log counters",
         "kernel": "model log options",
         "addresses": "model options",
-        "session": "model options loop kernel",
+        "session": "model log options loop kernel",
         "controller": "model log counters options loop kernel session",
         "observe": "model counters options loop kernel addresses session controller",
         "descriptors": "model options session controller observe",

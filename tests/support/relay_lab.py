@@ -198,12 +198,8 @@ class Lab:
     @contextmanager
     def inside(self, where: str) -> Iterator[None]:
         """This thread is in the namespace meanwhile."""
-        with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{self._names[where]}") as there:
-            _setns(there.fileno())
-            try:
-                yield
-            finally:
-                _setns(home.fileno())
+        with in_namespace(self._names[where]):
+            yield
 
     def tcp(self, where: str, family: int, protocol: int = IPPROTO_MPTCP) -> socket.socket:
         """A TCP or MPTCP socket of a namespace, time-out 5 s."""
@@ -260,6 +256,17 @@ class Lab:
             relay.kill()
         for name in self._names.values():
             _run(f"ip netns del {name}", check=False)
+
+
+@contextmanager
+def in_namespace(name: str) -> Iterator[None]:
+    """This thread is in the network namespace of that name meanwhile."""
+    with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{name}") as there:
+        _setns(there.fileno())
+        try:
+            yield
+        finally:
+            _setns(home.fileno())
 
 
 def _setns(fd: int) -> None:

@@ -1,8 +1,8 @@
 """A CPE's uplinks: read from the machine as its DHCP client or operator left them, and made fit for MPTCP.
 
 An uplink's own addresses leave by itself (a routing table each), and the kernel opens a subflow from each of them. What
-is not relayed is masqueraded, so that a CPE whose relay is gone still serves its hosts: nothing here is taken away
-when the relay ends, and a new start replaces it.
+is not relayed is masqueraded. A relay that ends by a signal takes all of it away, as it found the machine; what one that
+was killed left serves the CPE's hosts on, and the next start replaces it.
 """
 
 import json
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from steering.relay.kernel import check_routes
 from steering.relay.kernel.commands import RuleError, command
 from steering.relay.model import Network, Upstream
 from steering.relay.options.roles import MAX_UPLINKS, unmarked
@@ -19,6 +20,9 @@ TABLE = "steering_cpe"
 FIRST_ROUTE_TABLE = 5360
 RULE_PRIORITY = 70
 """Of the first uplink, counting up: before the relay's own rule, which is for marked segments."""
+
+MOST_OLDER = 4
+"""Addresses that an uplink had before and still has: IPv6 privacy addresses go after days, and two overlap."""
 
 FAMILIES = ((4, ""), (6, "-6 "))
 
@@ -30,6 +34,15 @@ class Uplink:
     interface: str
     addresses: tuple[str, str] = ("", "")
     gateways: tuple[str, str] = ("", "")
+    older: tuple[str, ...] = ()
+    """Addresses that it had before and still has: what was opened from them goes on by this uplink."""
+    index: int = 0
+    """The interface's number while it is up and has a carrier; 0 else, and where nobody looked."""
+
+    @property
+    def all_addresses(self) -> tuple[str, ...]:
+        """Those that it is used by now, then the older ones."""
+        return (*(address for address in self.addresses if address), *self.older)
 
     def address(self, version: int) -> str:
         """The first address of that family, or ""."""
@@ -69,13 +82,88 @@ def _gateway(family: str, name: str) -> str:
 
 
 def prepare(uplinks: Sequence[Uplink], inside: Sequence[str], upstream: Upstream) -> None:
-    """Source routing, MPTCP endpoints, NAT and access lists. Raises RuleError."""
+    """NAT and access lists, and nothing left of an earlier relay's routing and endpoints; `settle` makes ours.
+
+    Raises RuleError.
+    """
+    _unroute()
+    command("ip mptcp endpoint flush")
+    command("nft -f -", text=ruleset([u.interface for u in uplinks], inside, upstream))
+
+
+def abandon(address: str) -> None:
+    """End this machine's connections from an address that it has no more: the kernel would try to send for minutes, and
+    whoever waits for it is told at once. A kernel without CONFIG_INET_DIAG_DESTROY leaves them."""
+    command(f"ss -K src {address}", must=False)
+
+
+def settle(number: int, before: Uplink, after: Uplink) -> None:
+    """Source routing and MPTCP endpoints of the uplink of that number as it is now; `before`: as it was last settled.
+
+    Looks at what is there and makes what lacks, since the kernel drops routes by itself (a link that went down, an
+    interface that was made anew). Raises RuleError where something cannot be made yet.
+    """
+    # Positions count: the first uplink's endpoint is of another kind, and each has a table of its own.
+    ways = [*[Uplink("")] * number, after]
+    lines = [*routing(ways), *(line for line in endpoints(ways) if " add " in line)]
+    for lacking in check_routes.lacking(lines, lambda line: command(line) or ""):
+        command(lacking.line.replace(" route add ", " route replace "))
+    # Last, so that a session of one uplink always has a subflow, or one on its way.
+    for address in before.all_addresses:
+        if address not in after.all_addresses:
+            family = "-6 " if ":" in address else ""
+            command(f"ip {family}rule del pref {RULE_PRIORITY + number} from {address}", must=False)
+            drop_endpoint(address)
+
+
+def _unroute() -> None:
     for number in range(MAX_UPLINKS):
         for line in unrouting(number):
-            command(line, must=False)
-    for line in (*routing(uplinks), *endpoints(uplinks)):
-        command(line)
-    command("nft -f -", text=ruleset([u.interface for u in uplinks], inside, upstream))
+            for _ in range(MOST_OLDER + 2):  # a rule for each address, and they go one by one
+                if command(line, must=False) is None or " route " in line:
+                    break
+
+
+def remove(uplinks: Sequence[Uplink]) -> None:
+    """Take away what `prepare` and changes of uplinks since have made; what is not there is no error."""
+    command(f"nft delete table inet {TABLE}", must=False)
+    _unroute()
+    for uplink in uplinks:
+        for address in uplink.all_addresses:
+            drop_endpoint(address)
+
+
+def carries_subflows(uplink: Uplink) -> bool:
+    """Whether a subflow, or any connection of this machine's own, stands from one of its addresses. Raises RuleError."""
+    return any(
+        (command(f"ss -tnH state established src {address}") or "").strip()
+        for address in uplink.all_addresses
+    )
+
+
+def invite(number: int, uplink: Uplink) -> None:
+    """Have live sessions join from this uplink once more: the kernel opens subflows when an endpoint is made, and a join
+    that failed then is not tried again. Raises RuleError."""
+    for address in uplink.all_addresses:
+        _delete_endpoint(address)
+    for line in endpoints([*[Uplink("")] * number, uplink]):
+        if " add " in line:
+            command(line)
+
+
+def drop_endpoint(address: str) -> None:
+    """The kernel opens nothing more from this address, and ends subflows that were; none there is no error.
+
+    A session's first subflow has the address id 0, whatever endpoint has its address: it is ended by that id.
+    """
+    _delete_endpoint(address)
+    command(f"ip mptcp endpoint delete id 0 {address}", must=False)
+
+
+def _delete_endpoint(address: str) -> None:
+    for row in check_routes.rows(command("ip -j mptcp endpoint show", must=False) or ""):
+        if row.get("address") == address:
+            command(f"ip mptcp endpoint delete id {row['id']}", must=False)
 
 
 def script(uplinks: Sequence[Uplink], inside: Sequence[str], upstream: Upstream) -> str:
@@ -91,13 +179,15 @@ def routing(uplinks: Sequence[Uplink]) -> list[str]:
     for number, uplink in enumerate(uplinks):
         table = FIRST_ROUTE_TABLE + number
         for version, family in FAMILIES:
-            address, gateway = uplink.address(version), uplink.gateways[version == 6]
-            if address:
+            gateway = uplink.gateways[version == 6]
+            addresses = [one for one in uplink.all_addresses if (6 if ":" in one else 4) == version]
+            if addresses:
                 via = f"via {gateway} " if gateway else ""
                 lines.append(f"ip {family}route add default {via}dev {uplink.interface} table {table}")
-                lines.append(
+                lines += [
                     f"ip {family}rule add pref {RULE_PRIORITY + number} from {address} table {table}"
-                )
+                    for address in addresses
+                ]
     return lines
 
 
@@ -124,8 +214,7 @@ def endpoints(uplinks: Sequence[Uplink]) -> list[str]:
         flags = "subflow fullmesh" if number else "subflow"
         lines += [
             f"ip mptcp endpoint add {address} dev {uplink.interface} {flags}"
-            for address in uplink.addresses
-            if address
+            for address in uplink.all_addresses
         ]
     return lines
 

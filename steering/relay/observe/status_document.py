@@ -16,6 +16,7 @@ from steering.relay.options.relay_options import RelayOptions
 from steering.relay.session.ident import IdentClient
 from steering.relay.session.relay_session import RelaySession
 from steering.relay.session.server_legs import ServerLegs
+from steering.relay.session.uplink_dialler import UplinkDialler
 
 
 class StatusDocument(NamedTuple):
@@ -31,6 +32,7 @@ class StatusDocument(NamedTuple):
     agent: Agent | None
     inbound: InboundPorts | None
     reporter: Reporter | None
+    uplinks: UplinkDialler | None = None
 
     def counted(self) -> dict[str, Any]:
         """`counters` and `kernel` of the document, without a look at any session's socket."""
@@ -41,6 +43,8 @@ class StatusDocument(NamedTuple):
             found["bytes_down"] += session.server_leg.received
         if self.reporter is not None:
             found |= self.reporter.counters()
+        if self.uplinks is not None:
+            found |= self.uplinks.counters()
         for part in (self.agent, self.inbound):
             if part is not None:
                 found |= {
@@ -69,6 +73,7 @@ class StatusDocument(NamedTuple):
             "explicit": {offer.protocol.value: offer.port for offer in options.explicit},
             "sessions": sessions,
             **self.counted(),
+            **({"uplinks": self.uplinks.document()} if self.uplinks is not None else {}),
             **({"agent": self.agent.document()} if self.agent is not None else {}),
             **({"inbound": self.inbound.document()} if self.inbound is not None else {}),
         }

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable
 from enum import StrEnum
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
+from typing import Protocol
 
 from steering.relay.kernel.sockets import finish_on_close, mptcp_info, name_of, syn_ack_options
 from steering.relay.loop.poller import Poller
@@ -27,6 +28,9 @@ CHUNK = 64 * 1024
 
 READS_PER_EVENT = 4
 """A fast sender gives way to the other sessions after this many reads."""
+
+_REFUSALS = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
+"""The server's own word, whatever way it came by."""
 
 _scratch = bytearray(CHUNK)
 _view = memoryview(_scratch)
@@ -62,6 +66,16 @@ class RelayLeg:
         self.session.on_event(self, events)
 
 
+class Ways(Protocol):
+    """Further ways to the server of one session."""
+
+    def another(self) -> socket.socket | None:
+        """A socket that connects by the next way; None where there is none more."""
+
+    def settled(self, winner: socket.socket, losers: list[socket.socket]) -> None:
+        """One stands. The others are the callee's from here on, whether they stand or not."""
+
+
 class RelaySession:
     """A host's connection and its server leg. `done` is called once, with the session, how it ended, and why."""
 
@@ -72,6 +86,8 @@ class RelaySession:
         "_early",
         "_poller",
         "_preface",
+        "_rivals",
+        "_ways",
         "client",
         "client_leg",
         "dialling",
@@ -96,13 +112,18 @@ class RelaySession:
         early: bytes = b"",
         up: Callable[["RelaySession"], None] = lambda _session: None,
         conversation: ClientConversation | None = None,
+        ways: Ways | None = None,
     ) -> None:
         """`preface`: the host asked for this server and is owed an answer; `early` it sent along. `up` is called when
-        the server has answered. `conversation`: the far leg leads to an MCP, which is still to be told where to connect to."""
+        the server has answered. `conversation`: the far leg leads to an MCP, which is still to be told where to connect to. `ways`: where else the server may be reached by."""
         self.up = up
         self._preface = preface
         self._conversation = conversation
         self._connected = False
+        self._ways = ways
+        self._rivals: list[
+            RelayLeg
+        ] = []  # legs that connect too; the first of all that stands is the far leg
         self._early = early
         self._poller = poller
         self._done = done
@@ -189,9 +210,10 @@ class RelaySession:
     def _dialled(self, leg: RelayLeg) -> None:
         code = leg.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            self.fail(code, os.strerror(code))
+            self._way_failed(leg, code)
             return
         self._connected = True
+        self._settle(leg)
         if self._conversation is None:
             self.up(self)
         else:
@@ -203,6 +225,44 @@ class RelaySession:
             self._answer(self._preface, leg)
         self._watch(leg)
         self._watch(self.client_leg)
+
+    @property
+    def connecting(self) -> bool:
+        """Whether no leg to the server stands yet."""
+        return not self._connected and self.end is None
+
+    def rival(self, sock: socket.socket) -> None:
+        """One more socket that connects to the server."""
+        leg = RelayLeg(self, sock, up=False)
+        self._rivals.append(leg)
+        self._watch(leg)
+
+    def try_another(self) -> bool:
+        """The server does not answer by the ways until now: dial by the next one too, if there is one."""
+        sock = self._ways.another() if self._ways is not None else None
+        if sock is not None:
+            self.rival(sock)
+        return sock is not None
+
+    def _way_failed(self, leg: RelayLeg, code: int) -> None:
+        """The error of one way. A server's own refusal ends the session, what the way did does not while others are left."""
+        if code in _REFUSALS or not (self._rivals or self.try_another()):
+            self.fail(code, os.strerror(code))
+            return
+        if leg is self.server_leg:
+            self.server_leg = self._rivals.pop(0)
+        else:
+            self._rivals.remove(leg)
+        self._poller.close_later(leg.sock)
+
+    def _settle(self, winner: RelayLeg) -> None:
+        losers = [leg for leg in (self.server_leg, *self._rivals) if leg is not winner]
+        self.server_leg = winner
+        self._rivals.clear()
+        for leg in losers:
+            self._poller.remove(leg.fd)
+        if self._ways is not None:
+            self._ways.settled(winner.sock, [leg.sock for leg in losers])
 
     def _still_open(self, leg: RelayLeg) -> bool:
         """A hang-up on a leg we are not reading: harmless once we ended it, the end of the session before."""
@@ -307,9 +367,10 @@ class RelaySession:
 
     def _close(self, end: SessionEnd, reason: str) -> None:
         self.end = end
-        for leg in (self.client_leg, self.server_leg):
+        for leg in (self.client_leg, self.server_leg, *self._rivals):
             leg.pending = None
             self._poller.close_later(leg.sock)
+        self._rivals.clear()
         self._done(self, end, reason)
 
 

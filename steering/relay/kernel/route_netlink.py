@@ -1,0 +1,336 @@
+"""Links, addresses and default routes of this machine by rtnetlink (rtnetlink(7)), asked for and followed.
+
+What comes from a netlink socket is not believed unseen: another process may send to it, and messages are decoded by
+their own length fields. Each is bounded in size and number, has to come from the kernel, and has to hold what its type
+promises; what does not is refused by a name of `NetlinkRefusal` and counted.
+
+pyroute2 decodes the messages. It is loaded when the first socket is opened, so that a relay without uplinks does
+without it.
+"""
+
+import errno
+import select
+import socket
+import struct
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from importlib import import_module
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+
+from steering.relay.model import PlatformError
+
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+_NOOP, _ERROR, _DONE, _OVERRUN = 1, 2, 3, 4  # NLMSG_*
+_REQUEST, _DUMP = 0x1, 0x300  # NLM_F_*
+_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
+_GROUPS = (
+    0x1 | 0x10 | 0x100 | 0x40 | 0x400
+)  # RTMGRP_LINK, _IPV4_IFADDR, _IPV6_IFADDR, _IPV4_ROUTE, _IPV6_ROUTE
+_SOL_NETLINK, _STRICT = 270, 12  # NETLINK_GET_STRICT_CHK: the kernel heeds what a dump asks for
+_IFLA_IFNAME, _RTA_OIF = 3, 4
+_TABLE_MAIN = 254
+_IFF_UP, _IFF_LOWER_UP = 0x1, 0x1_0000
+_SCOPE_GLOBAL = 0
+_UNUSABLE = 0x08 | 0x40  # IFA_F_DADFAILED, IFA_F_TENTATIVE
+_TEMPORARY, _DEPRECATED = 0x01, 0x20  # IFA_F_TEMPORARY (IPv6), IFA_F_DEPRECATED
+_HEADER = struct.Struct("=IHHII")
+
+MAX_MESSAGE = 1 << 16
+MOST_MESSAGES = 4_096
+"""Of one answer, and of one look at what happened: an uplink has a handful of addresses and routes."""
+ANSWER_S = 2.0
+
+
+class NetlinkRefusal(StrEnum):
+    """Why a netlink message, or an answer as a whole, is not believed."""
+
+    SENDER = "sender"
+    """It did not come from the kernel."""
+    TRUNCATED = "truncated"
+    """Longer than MAX_MESSAGE, or longer than it says or shorter."""
+    MALFORMED = "malformed"
+    """It does not hold what its type promises."""
+    TOO_MANY = "too-many"
+    OVERRUN = "overrun"
+    """The kernel had more to tell than the socket held: something was missed."""
+    SILENT = "silent"
+    """No answer in ANSWER_S."""
+    ERROR = "error"
+    """The kernel would not tell."""
+    INTERRUPTED = "interrupted"
+    """What was asked for changed while it was told."""
+
+
+class NetlinkRefused(OSError):
+    """An answer that cannot be used, with the reason."""
+
+    def __init__(self, reason: NetlinkRefusal) -> None:
+        super().__init__(f"netlink: {reason.value}")
+        self.reason = reason
+
+
+class LinkState(NamedTuple):
+    """An interface, `link` its number; `up`: it is up and has a carrier."""
+
+    link: int
+    name: str
+    up: bool
+
+
+class LinkAddress(NamedTuple):
+    """A global address of an interface that may be used; `link` is its interface's number, `preferred` in seconds."""
+
+    link: int
+    text: str
+    temporary: bool = False
+    deprecated: bool = False
+    preferred: int = 0
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.text else 4
+
+
+class DefaultRoute(NamedTuple):
+    """A default route by an interface; `gateway` "" where there is none (PPP)."""
+
+    link: int
+    version: int
+    gateway: str
+    metric: int
+
+
+Refusals = Counter[NetlinkRefusal]
+Message = tuple[int, bytes]
+"""Type, and the whole message with its header."""
+
+
+class RouteSocket:
+    """Raises PlatformError when it cannot be opened. `refused` counts what was not believed."""
+
+    def __init__(self, refused: Refusals) -> None:
+        self._refused = refused
+        self._decoders = _decoders()
+        self._serial = 0
+        self._events = _open(_GROUPS)
+        try:
+            self._asking = _open(0)
+        except PlatformError:
+            self._events.close()
+            raise
+
+    def fileno(self) -> int:
+        """Readable when something happened."""
+        return self._events.fileno()
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self._events.close()
+        self._asking.close()
+
+    # -- events -----------------------------------------------------------------------------------------------------
+
+    def happened(self) -> set[int]:
+        """Types of what has happened since; also after a refusal, since something did. Never waits."""
+        found: set[int] = set()
+        for _ in range(MOST_MESSAGES):
+            try:
+                data = self._receive(self._events)
+            except BlockingIOError:
+                return found
+            except NetlinkRefused as error:
+                self._refused[error.reason] += 1
+                if error.reason is not NetlinkRefusal.SENDER:  # a stranger's word is nobody's
+                    found.add(_OVERRUN)
+                continue
+            found |= {kind for kind, _ in self._split(data)}
+        self._refused[NetlinkRefusal.TOO_MANY] += 1
+        return found
+
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    def link(self, name: str) -> LinkState | None:
+        """The interface of that name; None where there is none. Raises NetlinkRefused."""
+        attribute = _attribute(_IFLA_IFNAME, name.encode() + b"\0")
+        answer = self._ask(RTM_GETLINK, 0, struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute)
+        return next((state for state in self._read(answer, RTM_NEWLINK, _link) if state.name == name), None)
+
+    def addresses(self, index: int) -> list[LinkAddress]:
+        """Of an interface, those that may be used. Raises NetlinkRefused."""
+        answer = self._ask(RTM_GETADDR, _DUMP, struct.pack("=BBBBI", 0, 0, 0, 0, index))
+        return [one for one in self._read(answer, RTM_NEWADDR, _address) if one.link == index]
+
+    def default_routes(self, index: int) -> list[DefaultRoute]:
+        """Of the main table, those by an interface. Raises NetlinkRefused."""
+        found: list[DefaultRoute] = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            asked = struct.pack("=BBBBBBBBI", family, 0, 0, 0, _TABLE_MAIN, 0, 0, 0, 0)
+            answer = self._ask(RTM_GETROUTE, _DUMP, asked + _attribute(_RTA_OIF, struct.pack("=I", index)))
+            found += [one for one in self._read(answer, RTM_NEWROUTE, _route) if one.link == index]
+        return found
+
+    def _read(self, answer: list[Message], kind: int, decode: Callable[[Any], Any | None]) -> Iterator[Any]:
+        for found, data in answer:
+            if found != kind:
+                continue
+            try:
+                message = self._decoders[kind](data)
+                message.decode()
+                made = decode(message)
+            except (
+                Exception
+            ):  # a decoder of another's, given bytes of a stranger: whatever it raises is a refusal
+                self._refused[NetlinkRefusal.MALFORMED] += 1
+                continue
+            if made is not None:
+                yield made
+
+    def _ask(self, kind: int, flags: int, body: bytes) -> list[Message]:
+        """The messages of an answer; [] for what is not there. Raises NetlinkRefused, and counts it."""
+        try:
+            return self._answer(kind, flags, body)
+        except NetlinkRefused as error:
+            self._refused[error.reason] += 1
+            raise
+
+    def _answer(self, kind: int, flags: int, body: bytes) -> list[Message]:
+        self._serial += 1
+        size = _HEADER.size + len(body)
+        self._asking.send(_HEADER.pack(size, kind, _REQUEST | flags, self._serial, 0) + body)
+        until = time.monotonic() + ANSWER_S
+        found: list[Message] = []
+        while True:
+            left = until - time.monotonic()
+            if left <= 0 or not select.select([self._asking], [], [], left)[0]:
+                raise NetlinkRefused(NetlinkRefusal.SILENT)
+            for answered, data in self._split(self._receive(self._asking)):
+                _, _, told, serial, _ = _HEADER.unpack_from(data)
+                if serial != self._serial:
+                    continue  # of an answer that was given up
+                if told & _INTERRUPTED:
+                    raise NetlinkRefused(NetlinkRefusal.INTERRUPTED)
+                if answered in (_DONE, _ERROR):
+                    _check_end(data)
+                    return found
+                found.append((answered, data))
+                if not flags:
+                    return found
+                if len(found) > MOST_MESSAGES:
+                    raise NetlinkRefused(NetlinkRefusal.TOO_MANY)
+
+    # -- bytes ------------------------------------------------------------------------------------------------------
+
+    def _receive(self, sock: socket.socket) -> bytes:
+        """One datagram. Raises BlockingIOError and NetlinkRefused."""
+        try:
+            data, _, flags, (port, _groups) = sock.recvmsg(MAX_MESSAGE)
+        except BlockingIOError:
+            raise
+        except OSError:  # ENOBUFS
+            raise NetlinkRefused(NetlinkRefusal.OVERRUN) from None
+        if port != 0:
+            raise NetlinkRefused(NetlinkRefusal.SENDER)
+        if flags & socket.MSG_TRUNC:
+            raise NetlinkRefused(NetlinkRefusal.TRUNCATED)
+        return data
+
+    def _split(self, data: bytes) -> Iterator[Message]:
+        """Messages of a datagram; what is not as long as it says ends it."""
+        at = 0
+        while at < len(data):
+            size = kind = 0
+            if len(data) - at >= _HEADER.size:
+                size, kind, *_ = _HEADER.unpack_from(data, at)
+            if not _HEADER.size <= size <= len(data) - at:
+                self._refused[NetlinkRefusal.TRUNCATED] += 1
+                return
+            if kind != _NOOP:
+                yield kind, data[at : at + size]
+            at += (size + 3) & ~3
+
+
+def _open(groups: int) -> socket.socket:
+    try:
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    except OSError as error:
+        raise PlatformError(f"no netlink socket: {error.strerror}") from None
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(_SOL_NETLINK, _STRICT, 1)
+        sock.bind((0, groups))
+    except OSError as error:
+        sock.close()
+        raise PlatformError(f"no netlink socket: {error.strerror}") from None
+    return sock
+
+
+def _decoders() -> dict[int, Callable[[bytes], Any]]:
+    """pyroute2's classes by message type. Raises PlatformError where it is not installed."""
+    try:
+        base = "pyroute2.netlink.rtnl"
+        return {
+            RTM_NEWLINK: import_module(f"{base}.ifinfmsg").ifinfmsg,
+            RTM_NEWADDR: import_module(f"{base}.ifaddrmsg").ifaddrmsg,
+            RTM_NEWROUTE: import_module(f"{base}.rtmsg").rtmsg,
+        }
+    except ImportError:
+        raise PlatformError("uplinks are followed by pyroute2, which is not installed") from None
+
+
+def _check_end(data: bytes) -> None:
+    """An answer's last message holds 0 or a negative errno; an interface that is gone has nothing. Raises NetlinkRefused."""
+    if len(data) >= _HEADER.size + 4:
+        (code,) = struct.unpack_from("=i", data, _HEADER.size)
+        if -code not in (0, errno.ENODEV, errno.ENXIO):
+            raise NetlinkRefused(NetlinkRefusal.ERROR)
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    size = 4 + len(value)
+    return struct.pack("=HH", size, kind) + value + bytes(-size % 4)
+
+
+def _link(message: Any) -> LinkState:
+    name = message.get_attr("IFLA_IFNAME")
+    if not (isinstance(name, str) and 0 < len(name) < 16):
+        raise ValueError("no name")
+    up = _IFF_UP | _IFF_LOWER_UP
+    return LinkState(int(message["index"]), name, message["flags"] & up == up)
+
+
+def _address(message: Any) -> LinkAddress | None:
+    """None for one that may not be used, or not for others' traffic."""
+    flags = message.get_attr("IFA_FLAGS")
+    flags = message["flags"] if flags is None else flags
+    # Of a point-to-point link IFA_ADDRESS is the peer's.
+    text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+    known = ip_address(text if isinstance(text, str) else "")
+    if (known.version == 4) != (message["family"] == socket.AF_INET):
+        raise ValueError("another family")
+    if message["scope"] != _SCOPE_GLOBAL or flags & _UNUSABLE:
+        return None
+    lasts = message.get_attr("IFA_CACHEINFO") or {}
+    return LinkAddress(
+        int(message["index"]),
+        str(known),
+        known.version == 6 and bool(flags & _TEMPORARY),
+        bool(flags & _DEPRECATED),
+        int(lasts.get("ifa_preferred", 0)),
+    )
+
+
+def _route(message: Any) -> DefaultRoute | None:
+    """None for one that is no default route, or of another table."""
+    if message["dst_len"] or message["table"] != _TABLE_MAIN or message["type"] != 1:  # RTN_UNICAST
+        return None
+    version = 4 if message["family"] == socket.AF_INET else 6
+    gateway = message.get_attr("RTA_GATEWAY")
+    known = "" if gateway is None else str(ip_address(gateway))
+    index = message.get_attr("RTA_OIF")
+    return DefaultRoute(int(index or 0), version, known, int(message.get_attr("RTA_PRIORITY") or 0))

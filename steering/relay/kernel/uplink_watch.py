@@ -1,0 +1,266 @@
+"""A CPE's uplinks followed while its relay runs: addresses that come, go and change, links that go and come back.
+
+A DHCP renewal, a PPPoE re-dial or a new IPv6 privacy address changes at once from which address the relay dials
+(`uplinks`), and with `apply` the rules, routes and MPTCP endpoints of that uplink, so that live sessions join anew.
+netlink says that something happened; what is so is then asked, so that a message that was missed costs nothing.
+
+One thread, apart from the relay's loop. The relay reads `uplinks`, a tuple that is replaced as a whole.
+"""
+
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from steering.relay.kernel import uplinks as kernel_uplinks
+from steering.relay.kernel.commands import RuleError
+from steering.relay.kernel.route_netlink import (
+    DefaultRoute,
+    LinkAddress,
+    LinkState,
+    NetlinkRefusal,
+    NetlinkRefused,
+    Refusals,
+    RouteSocket,
+)
+from steering.relay.kernel.uplinks import MOST_OLDER, Uplink
+from steering.relay.log import Log
+
+GATHER_S = 0.02
+"""What happens together is looked at once: a renewal deletes an address and adds another."""
+AGAIN_S, LONGEST_AGAIN_S = 0.1, 5.0
+"""Where something could not be made or asked: a gateway that cannot be reached before its route is there."""
+RESYNC_S = 30.0
+"""Without any event: what somebody else took away comes back."""
+INVITE_S, INVITES = 1.5, 3
+"""After an uplink came or came back without a subflow from it: joins that were sent too early are not sent again."""
+STOP_S = 2.0
+
+
+class RouteQuestions(Protocol):
+    """What is asked of the kernel; `RouteSocket` in a relay."""
+
+    def link(self, name: str) -> LinkState | None: ...
+
+    def addresses(self, index: int) -> list[LinkAddress]: ...
+
+    def default_routes(self, index: int) -> list[DefaultRoute]: ...
+
+
+def look(asked: RouteQuestions, before: Uplink) -> Uplink:
+    """An uplink as it is now. Raises NetlinkRefused."""
+    link = asked.link(before.interface)
+    if link is None:
+        return Uplink(before.interface)
+    addresses = asked.addresses(link.link)
+    chosen = (_choose(before, addresses, 4), _choose(before, addresses, 6))
+    there = [one.text for one in addresses]
+    older = [text for text in before.all_addresses if text in there and text not in chosen]
+    routes = sorted(asked.default_routes(link.link), key=lambda route: route.metric)
+    gateways = (_gateway(routes, 4), _gateway(routes, 6))
+    return Uplink(before.interface, chosen, gateways, tuple(older[:MOST_OLDER]), link.link if link.up else 0)
+
+
+def _choose(before: Uplink, addresses: Sequence[LinkAddress], version: int) -> str:
+    """The address to open connections from: the one in use as long as it is not deprecated, else the best there is.
+
+    A temporary address of IPv6 (RFC 8981) goes before others: the machine makes them where it is to use them.
+    """
+    mine = [one for one in addresses if one.version == version]
+    fresh = [one for one in mine if not one.deprecated]
+    temporary = any(one.temporary for one in fresh)
+    usable = [one for one in fresh if one.temporary == temporary] or mine
+    if before.address(version) in (one.text for one in usable):
+        return before.address(version)
+    best = max(usable, key=lambda one: one.preferred, default=None)
+    return "" if best is None else best.text
+
+
+def _gateway(routes: Sequence[DefaultRoute], version: int) -> str:
+    return next((one.gateway for one in routes if one.version == version), "")
+
+
+class UplinkWatch:
+    """Raises PlatformError when made, where netlink cannot be asked. `start`, then `stop`.
+
+    `changed(uplink)`, set before `start`, is called from the watch's thread for each uplink that is other than before.
+    """
+
+    def __init__(self, names: Sequence[str], apply: bool, log: Log) -> None:
+        self._apply = apply
+        self._log = log
+        self.changed: Callable[[Uplink], None] = lambda _uplink: None
+        self.refused = Refusals()
+        self.changes = 0
+        self.failed = 0  # times that something could not be made or asked
+        self.uplinks: tuple[Uplink, ...] = tuple(Uplink(name) for name in names)
+        self._settled = list(self.uplinks)
+        self._due: dict[int, float] = {}  # uplinks that are to be settled once more, and when
+        self._invited: dict[
+            int, tuple[float, int]
+        ] = {}  # uplinks that are to be looked at: when, and how often yet
+        self._gone: set[str] = set()  # addresses that the machine has no more
+        self._wait = AGAIN_S
+        self._kernel = RouteSocket(self.refused)
+        self._wake, self._waker = socket.socketpair()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="uplinks", daemon=True)
+        self.refresh()
+
+    def start(self) -> None:
+        """Follow from now on; with `apply`, make what the uplinks need first."""
+        self._due = dict.fromkeys(range(len(self.uplinks)), 0.0) if self._apply else {}
+        self._settle(time.monotonic())
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends within STOP_S; also when it never began."""
+        self._stopping = True
+        self._waker.send(b".")
+        if self._thread.ident is not None:
+            self._thread.join(STOP_S)
+        for end in (self._wake, self._waker):
+            end.close()
+        self._kernel.close()
+
+    def document(self) -> list[dict[str, Any]]:
+        """For the relay's status: each uplink as it is used now."""
+        return [
+            {
+                "interface": uplink.interface,
+                "up": bool(uplink.index),
+                "ipv4": uplink.addresses[0] or None,
+                "ipv6": uplink.addresses[1] or None,
+                "older": list(uplink.older),
+            }
+            for uplink in self.uplinks
+        ]
+
+    def counters(self) -> dict[str, int]:
+        """Changes, failures, and messages of netlink that were refused, by the reason."""
+        told = {"uplink_changes": self.changes, "uplink_failures": self.failed}
+        return told | {
+            f"netlink_refused_{reason.value.replace('-', '_')}": self.refused[reason]
+            for reason in NetlinkRefusal
+        }
+
+    # -- looking ----------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> list[int]:
+        """Ask how all uplinks are; the numbers of those that changed. One that cannot be asked stays as it was."""
+        found, changed = list(self.uplinks), []
+        for number, before in enumerate(self.uplinks):
+            try:
+                after = look(self._kernel, before)
+            except NetlinkRefused as error:
+                self._failed(number, str(error))
+                continue
+            if after != before:
+                found[number] = after
+                changed.append(number)
+        self.uplinks = tuple(found)
+        return changed
+
+    def _failed(self, number: int, why: str) -> None:
+        self.failed += 1
+        self._due[number] = time.monotonic() + self._wait
+        self._wait = min(2 * self._wait, LONGEST_AGAIN_S)
+        self._log.peer_event("uplink not followed", interface=self.uplinks[number].interface, reason=why)
+
+    # -- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        resync = time.monotonic() + RESYNC_S
+        while not self._stopping:
+            now = time.monotonic()
+            until = min([resync, *self._due.values(), *(due for due, _ in self._invited.values())])
+            watched = [self._wake.fileno(), self._kernel.fileno()]
+            ready = select.select(watched, [], [], max(0.0, until - now))[0]
+            if self._stopping:
+                return
+            if self._kernel.fileno() in ready:
+                time.sleep(GATHER_S)
+                self._kernel.happened()
+            now = time.monotonic()
+            if now >= resync:
+                resync = now + RESYNC_S
+                self._due |= dict.fromkeys(range(len(self.uplinks)), now) if self._apply else {}
+            self._turn(now)
+
+    def _turn(self, now: float) -> None:
+        before = self.uplinks
+        for number in self.refresh():
+            self.changes += 1
+            after = self.uplinks[number]
+            if self._apply:
+                self._gone |= set(before[number].all_addresses) - set(after.all_addresses)
+            self._tell(after)
+            self.changed(after)
+            self._wait = AGAIN_S
+            self._due[number] = now
+        self._settle(now)
+        self._abandon()
+        self._invite(now)
+
+    def _abandon(self) -> None:
+        """Once the other uplinks are joined or the new address is there, what hangs on an old one is ended."""
+        there = {address for uplink in self.uplinks for address in uplink.all_addresses}
+        for address in self._gone - there:
+            kernel_uplinks.abandon(address)
+        self._gone.clear()
+
+    def _tell(self, after: Uplink) -> None:
+        self._log.event(
+            "uplink changed",
+            interface=after.interface,
+            up=bool(after.index),
+            ipv4=after.addresses[0] or None,
+            ipv6=after.addresses[1] or None,
+        )
+
+    def _settle(self, now: float) -> None:
+        """Make what is due. What cannot be made yet is tried again."""
+        for number in [number for number, due in self._due.items() if due <= now]:
+            del self._due[number]
+            if not self._apply:
+                continue
+            after = self.uplinks[number]
+            if not after.index:
+                if after.all_addresses and not self._carried_elsewhere(number):
+                    continue  # no route can be made; what it has may carry on when it is back
+                after = Uplink(after.interface)
+            try:
+                kernel_uplinks.settle(number, self._settled[number], after)
+            except RuleError as error:
+                self._failed(number, str(error))
+            else:
+                if after.all_addresses != self._settled[number].all_addresses and after.all_addresses:
+                    self._invited[number] = (now + INVITE_S, INVITES)
+                self._settled[number] = after
+                self._wait = AGAIN_S
+
+    def _invite(self, now: float) -> None:
+        """Where sessions live on other uplinks and none has joined from a new one: once more, some times."""
+        for number, (due, left) in list(self._invited.items()):
+            if due > now:
+                continue
+            del self._invited[number]
+            mine = self._settled[number]
+            others = [one for one in self._settled if one is not mine and one.all_addresses]
+            try:
+                if kernel_uplinks.carries_subflows(mine) or not any(
+                    kernel_uplinks.carries_subflows(one) for one in others
+                ):
+                    continue
+                kernel_uplinks.invite(number, mine)
+            except RuleError as error:
+                self._failed(number, str(error))
+            if left > 1:
+                self._invited[number] = (now + INVITE_S, left - 1)
+
+    def _carried_elsewhere(self, number: int) -> bool:
+        """Whether another uplink is up: then subflows of one without a carrier are ended, and it is joined when it is back."""
+        others = (uplink for at, uplink in enumerate(self.uplinks) if at != number)
+        return any(uplink.index and uplink.all_addresses for uplink in others)

@@ -1,0 +1,182 @@
+"""What an uplink is now, from what the kernel tells of its link, addresses and routes; and what is made of changes."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from steering.relay.kernel import uplink_watch
+from steering.relay.kernel import uplinks as kernel_uplinks
+from steering.relay.kernel.commands import RuleError
+from steering.relay.kernel.route_netlink import (
+    DefaultRoute,
+    LinkAddress,
+    LinkState,
+    NetlinkRefusal,
+    NetlinkRefused,
+)
+from steering.relay.kernel.uplink_watch import UplinkWatch, look
+from steering.relay.kernel.uplinks import MOST_OLDER, Uplink
+from steering.relay.log import Log
+
+FRESH = Uplink("dsl0")
+PLAIN = LinkAddress(4, "10.1.0.2", preferred=300)
+STABLE = LinkAddress(4, "2001:db8::1", preferred=86_400)
+PRIVATE = LinkAddress(4, "2001:db8::7", temporary=True, preferred=600)
+
+
+@dataclass
+class Machine:
+    """Answers as RouteSocket does."""
+
+    there: bool = True
+    up: bool = True
+    held: list[LinkAddress] = field(default_factory=list)
+    routes: list[DefaultRoute] = field(default_factory=list)
+    refuses: bool = False
+
+    def link(self, name: str) -> LinkState | None:
+        if self.refuses:
+            raise NetlinkRefused(NetlinkRefusal.SILENT)
+        return LinkState(4, name, self.up) if self.there else None
+
+    def addresses(self, link: int) -> list[LinkAddress]:
+        return self.held
+
+    def default_routes(self, link: int) -> list[DefaultRoute]:
+        return self.routes
+
+
+def now(*held: LinkAddress, before: Uplink = FRESH, there: bool = True, up: bool = True) -> Uplink:
+    return look(Machine(there, up, list(held)), before)
+
+
+def test_an_interface_that_is_not_there_or_has_nothing_is_an_uplink_without_addresses() -> None:
+    assert now(PLAIN, there=False) == Uplink("dsl0") == now(up=False)
+    assert now(PLAIN, up=False).address(4) == "10.1.0.2" and not now(PLAIN, up=False).index
+
+
+def test_the_gateway_is_that_of_the_best_default_route() -> None:
+    routes = [
+        DefaultRoute(4, 4, "10.1.0.1", 200),
+        DefaultRoute(4, 4, "10.1.0.254", 100),
+        DefaultRoute(4, 6, "", 9),
+    ]
+    assert look(Machine(held=[PLAIN], routes=routes), Uplink("dsl0")).gateways == ("10.1.0.254", "")
+
+
+def test_an_address_in_use_stays_as_long_as_it_is_not_deprecated() -> None:
+    before = now(STABLE)
+    other = LinkAddress(4, "2001:db8::2", preferred=999_999)
+    assert now(other, STABLE, before=before).address(6) == STABLE.text
+    assert now(other, STABLE._replace(deprecated=True), before=before).address(6) == other.text
+
+
+def test_privacy_addresses_go_before_stable_ones_and_the_newest_is_taken() -> None:
+    assert now(STABLE, PRIVATE).address(6) == PRIVATE.text
+    newer = PRIVATE._replace(text="2001:db8::8", preferred=900)
+    after = now(STABLE, PRIVATE._replace(deprecated=True, preferred=0), newer, before=now(STABLE, PRIVATE))
+    assert (after.address(6), after.older) == (newer.text, (PRIVATE.text,))
+    assert now(STABLE, newer, before=after).older == ()  # it is gone
+
+
+def test_where_all_are_deprecated_one_of_them_is_better_than_none() -> None:
+    assert now(PLAIN._replace(deprecated=True)).address(4) == PLAIN.text
+
+
+def test_older_addresses_are_bounded() -> None:
+    before, held = Uplink("dsl0"), list[LinkAddress]()
+    for number in range(10):
+        held = [one._replace(deprecated=True) for one in held]
+        held.append(LinkAddress(4, f"2001:db8::{number + 1:x}", temporary=True, preferred=9))
+        before = now(*held, before=before)
+    assert before.address(6) == "2001:db8::a" and len(before.older) == MOST_OLDER
+
+
+@dataclass
+class Following:
+    watch: UplinkWatch
+    machine: Machine
+    settled: list[tuple[int, tuple[str, ...], tuple[str, ...]]]
+    fails: list[str]
+
+    def turn(self, at: float = 1e9) -> None:
+        self.watch._turn(at)
+
+
+@pytest.fixture
+def following(monkeypatch: pytest.MonkeyPatch) -> Iterator[Following]:
+    made = UplinkWatch(["dsl0", "lte0"], True, Log(True, False, io.StringIO()))
+    made._kernel.close()
+    found = Following(made, Machine(), [], [])
+    made._kernel = found.machine  # type: ignore[assignment]
+    found.machine.close = lambda: None  # type: ignore[attr-defined]
+
+    def settle(number: int, before: Uplink, after: Uplink) -> None:
+        if found.fails:
+            raise RuleError(found.fails.pop())
+        found.settled.append((number, before.all_addresses, after.all_addresses))
+
+    monkeypatch.setattr(kernel_uplinks, "settle", settle)
+    monkeypatch.setattr(kernel_uplinks, "abandon", lambda address: None)
+    monkeypatch.setattr(kernel_uplinks, "carries_subflows", lambda uplink: True)
+    yield found
+    made.stop()
+
+
+def test_a_change_is_told_and_made(following: Following) -> None:
+    told: list[Uplink] = []
+    following.watch.changed = told.append
+    following.machine.held = [PLAIN]
+    following.turn()
+    assert [one.address(4) for one in told] == ["10.1.0.2"] * 2 and following.watch.changes == 2
+    assert following.settled == [(0, (), ("10.1.0.2",)), (1, (), ("10.1.0.2",))]
+    following.turn()
+    assert len(told) == 2 == len(following.settled), "nothing changed"
+
+
+def test_what_cannot_be_made_yet_is_tried_again_and_counted(following: Following) -> None:
+    following.fails = ["no route to the gateway", "no route to the gateway"]
+    following.machine.held = [PLAIN]
+    following.turn()
+    assert following.settled == [] and following.watch.failed == 2
+    following.turn()
+    assert len(following.settled) == 2
+
+
+def test_who_cannot_be_asked_stays_as_it_was(following: Following) -> None:
+    following.machine.held = [PLAIN]
+    following.turn()
+    following.machine.refuses = True
+    following.turn()
+    assert [one.address(4) for one in following.watch.uplinks] == ["10.1.0.2"] * 2
+    assert following.watch.failed == 2 and following.watch.changes == 2
+
+
+def test_a_link_without_a_carrier_keeps_what_it_has_where_no_other_carries(following: Following) -> None:
+    following.machine.held = [PLAIN]
+    following.turn()
+    following.machine.up = False
+    following.turn()
+    assert len(following.settled) == 2, "both are down: a subflow may go on when the cable is back"
+
+
+def test_without_apply_nothing_is_made(following: Following) -> None:
+    following.watch._apply = False
+    following.machine.held = [PLAIN]
+    following.turn()
+    assert following.watch.changes == 2 and not following.settled
+
+
+def test_sessions_are_invited_again_where_none_joined(
+    following: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invited: list[int] = []
+    monkeypatch.setattr(kernel_uplinks, "carries_subflows", lambda uplink: uplink.interface == "lte0")
+    monkeypatch.setattr(kernel_uplinks, "invite", lambda number, uplink: invited.append(number))
+    following.machine.held = [PLAIN]
+    following.turn(0.0)
+    for second in range(1, 30):
+        following.turn(float(second))
+    assert invited == [0] * uplink_watch.INVITES
