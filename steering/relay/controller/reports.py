@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -23,7 +24,8 @@ from steering.relay.model import ControllerAccess, RelayHealth
 
 Json = dict[str, Any]
 
-BATCH = 500
+BATCH, BATCH_BYTES = 500, 60_000
+"""Mappings of one request at most: a controller takes 64 KiB of an MCP."""
 MOST_WAITING = 10_000
 GATHER_S = 0.2
 """What comes within so long goes in one request."""
@@ -175,8 +177,7 @@ class Reporter:
             self._tell_sessions(self.ledger)
         self._tell_slow()
         while self._lines:
-            with self._lock:
-                batch = [self._lines[at] for at in range(min(BATCH, len(self._lines)))]
+            batch = self._batch()
             try:
                 self._send("POST", "mappings", {"mappings": batch})
                 self.reported += len(batch)
@@ -188,6 +189,17 @@ class Reporter:
             with self._lock:
                 for _ in batch:
                     self._lines.popleft()
+
+    def _batch(self) -> list[Json]:
+        """The lines that wait longest, as many as one request holds."""
+        size, batch = 0, list[Json]()
+        with self._lock:
+            for line in islice(self._lines, BATCH):
+                size += len(json.dumps(line)) + 2
+                if batch and size > BATCH_BYTES:
+                    break
+                batch.append(line)
+        return batch
 
     def _tell_sessions(self, ledger: SessionLedger) -> None:
         """All batches that wait, at least one: load and health go with it."""

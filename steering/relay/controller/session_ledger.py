@@ -21,8 +21,8 @@ from steering.relay.model import Endpoint
 Json = dict[str, Any]
 
 VERSION = 1
-MOST_EVENTS = 500
-"""Of one batch: some 90 kB."""
+MOST_EVENTS = 250
+"""Of one batch: at most some 55 kB, a controller takes 64 KiB of an MCP."""
 MOST_WAITING = 20_000
 """Events kept for a controller that is away. With more the whole set is told, which is shorter than that."""
 

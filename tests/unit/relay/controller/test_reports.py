@@ -63,12 +63,15 @@ def test_a_relays_mappings_reach_the_controller_by_themselves(desk: Desk, url: s
     assert desk.find(one.port, NOW - 700)[0] == 200 and desk.find(one.port, NOW - 450)[0] == 404
 
 
-def test_they_go_in_batches(desk: Desk, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_go_in_batches_of_so_many_and_so_many_bytes(
+    desk: Desk, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes: list[int] = []
     told = reporter(url)
     send = told._send
 
     def counted(method: str, what: str, body: Json) -> None:
+        assert len(json.dumps(body)) <= 1 << 16, "no controller takes more of an MCP"
         sizes.append(len(body["mappings"]))
         send(method, what, body)
 
@@ -78,7 +81,11 @@ def test_they_go_in_batches(desk: Desk, url: str, monkeypatch: pytest.MonkeyPatc
     told.start()
     wait_for(lambda: told.reported == 1_200)
     told.stop()
-    assert sizes == [500, 500, 200]
+    assert sum(sizes) == 1_200 and 300 < max(sizes) <= 500 and len(sizes) <= 4
+    monkeypatch.setattr(reports, "BATCH", 5)
+    for number in range(12):
+        told.mapping(line("10.1.0.2", 1024, NOW - number))
+    assert [len(told._batch())] == [5]
 
 
 @pytest.mark.row("N-5.6.7a")

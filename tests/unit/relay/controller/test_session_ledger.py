@@ -104,6 +104,15 @@ def test_a_batch_is_bounded_and_a_whole_set_comes_in_parts() -> None:
     assert len(controller.live) == 2 * MOST_EVENTS + 1
 
 
+def test_the_longest_batch_fits_in_what_a_controller_takes() -> None:
+    ledger = SessionLedger("f" * 16)
+    far = Endpoint("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", 65_535)
+    ledger._ids = 10**9
+    for _ in range(MOST_EVENTS):
+        ledger.begin(0xFFFFFFFF, far, far, 1_796_000_000.125)
+    assert len(json.dumps(ledger.batch(STATE | {"more": "x" * 300}))) <= 1 << 16
+
+
 def test_what_ends_while_a_whole_set_is_told_is_told_after_it() -> None:
     ledger, controller = SessionLedger("a"), ReportedSessions()
     ids = [begin(ledger) for _ in range(MOST_EVENTS + 10)]
