@@ -212,3 +212,66 @@ def test_after_any_changes_switches_hold_what_a_new_controller_would_fill_them_w
         story.change()
     story.made.settle(story.chance)
     assert story.made.held() == story.fresh().held()
+
+
+def made_pieces(switches: Switches) -> list[tuple[str, int]]:
+    """From now on: each piece that is made again, and its switch."""
+    made: list[tuple[str, int]] = []
+    reconcile = switches.engine.reconcile
+    for piece, make in list(reconcile._makers.items()):
+
+        def noted(dpid, piece=piece, make=make):
+            made.append((piece, dpid))
+            return make(dpid)
+
+        reconcile.register(piece, noted)
+    return made
+
+
+def filled(site: Site, policy: Policy, budget: int = 10_000) -> Switches:
+    made = Switches(site, policy, budget)
+    for dpid in site.switches.values():
+        made.up(dpid, ports_of(site, dpid, set()))
+        made.fill(dpid)
+    return made
+
+
+def test_a_list_or_policy_touches_only_the_pieces_that_depend_on_it():
+    site = a_site(random.Random(5), 8)
+    switches = filled(site, POLICIES[3])
+    made = made_pieces(switches)
+    switches.do(PairingsReplaced(frozenset({bytes([10, 1, 0, 9])})))
+    assert not made, "no rule depends on which devices are paired"
+    switches.do(RegistryReplaced((Registered("s", True, nets("10.2.0.7/32")),)))
+    (required,) = (a.ports[0].dpid for a in site.access_networks if a.name == "a2")
+    assert made == [("guard", required)]
+    made.clear()
+    switches.do(AclReplaced((AclEntry("a", Answering.DENY, nets("10.2.0.0/28")),)))
+    accesses = {a.ports[0].dpid for a in site.access_networks}
+    assert {piece for piece, _ in made} == {"guard"} and {dpid for _, dpid in made} == accesses
+    made.clear()
+    switches.do(PolicyReplaced(replace(POLICIES[3], max_stretch=9.0)))
+    assert not made, "where an MCP may stand is no rule of a switch"
+
+
+def test_a_lost_link_makes_no_piece_of_a_switch_that_does_not_depend_on_it():
+    site = a_site(random.Random(5), 8)
+    switches = filled(site, Policy())
+    made = made_pieces(switches)
+    link = site.links[0]
+    switches.do(PortStatus(link.a.dpid, link.a.port, False, False))
+    assert {piece for piece, _ in made} <= {"core ports", "nearest routes"}
+    assert {dpid for piece, dpid in made if piece == "core ports"} == {link.a.dpid, link.b.dpid}
+
+
+def test_switches_of_gateways_come_first_and_slices_are_small():
+    site = a_site(random.Random(5), 8)
+    switches = filled(site, Policy(), budget=1)
+    gateways = {port.dpid for gateway in site.gateways for port in gateway.ports}
+    switches.slices.clear()
+    switches.do(PolicyReplaced(POLICIES[1]))
+    switches.go_on(random.Random(1), True)
+    changed = [sync.dpid for slice_ in switches.slices for sync in slice_]
+    assert all(len(slice_) <= 1 for slice_ in switches.slices) and len(changed) > 2
+    first = [dpid in gateways for dpid in changed]
+    assert first == sorted(first, reverse=True) and True in first and False in first
