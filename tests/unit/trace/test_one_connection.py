@@ -223,6 +223,8 @@ def test_a_connection_that_both_ends_open_at_once_is_one(first: bool, mptcp: boo
     got = only(stream.sent * copies)
     assert (got.version, got.fallback) == ((1, True) if mptcp else (None, False))
     assert got.subflows[0].src == (stream.server if first else stream.client)[0]
+    # The first SYN/ACK is the initiator's own: it answers the other SYN, and refuses nothing.
+    assert not only(stream.sent[:3]).fallback
 
 
 def test_two_attempts_in_both_directions_are_two_connections() -> None:
