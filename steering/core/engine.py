@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from steering.core import inputs
+from steering.core.assembly import assembled
 from steering.core.counters import Counters
 from steering.core.features import FEATURES, Shared
-from steering.core.handshakes.mp_capable import Pinning
 from steering.core.network.gateway_messages import advertisement, ttl_expired
 from steering.core.network.graph import Graph
 from steering.core.network.links import BelievedLinks
@@ -29,7 +29,7 @@ from steering.core.sessions.leg_errors import LegErrors
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
-from steering.model.session import Entry, Refusal
+from steering.model.session import Entry
 
 ACCESS = PortRole.ACCESS
 RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
@@ -63,38 +63,39 @@ class Engine:
         )
         self.links = BelievedLinks(self.map, self.graph, self.switches)
         self.chooser = Chooser(self.map, policy, self.graph, self.neighbours)
-        self.pinning = Pinning(
+        # Everything about sessions; `handshakes` sees every segment that is shown.
+        self.sessions = assembled(
             self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph
         )
-        self.leg_errors = LegErrors(self.pinning.table)
-        self.mobility = HostMobility(self.pinning.table, self.neighbours)
-        self.authorising = self.pinning.authorising
+        self.leg_errors = LegErrors(self.sessions.table)
+        self.handshakes = self.sessions.dispatcher
+        self.mobility = HostMobility(self.sessions.table, self.neighbours)
+        self.authorising = self.sessions.authorisation
         self.natural = Natural(
             self.map, policy, self.graph, self.switches, self._epochs, off, self.authorising
         )
         self.reconcile = self.natural.reconcile
         self.old_paths = OldPaths(
-            self.map, self.graph, self.pinning.table, self._epochs, self.switches, self.reconcile,
+            self.map, self.graph, self.sessions.table, self._epochs, self.switches, self.reconcile,
             Mechanism.OLD_PATHS in off,
         )  # fmt: skip
         self.reserving = Reserving(
-            self.map, policy, self.graph, self.pinning.table, self.pinning.slots, self.counters, self._epochs,
+            self.map, policy, self.graph, self.sessions.table, self.sessions.slots, self.counters, self._epochs,
             self.old_paths.labels_out_of, self.reconcile, Mechanism.RESERVATIONS in off,
         )  # fmt: skip
-        self.preferring = self.pinning.preferring
+        self.preferring = self.sessions.preferring
         self.recovery = Recovery(
-            self.map, self.pinning.table, self.pinning.life, self.counters, Mechanism.READ_BACK in off
+            self.map, self.sessions.table, self.sessions.life, self.counters, Mechanism.READ_BACK in off
         )
-        self.pinning.recovering = True
         self._recover_until = NEVER
         self._unread = set(self.map.switches)
         self.kept_sessions = KeptSessions(
-            self.map, self.pinning.table, self.pinning.life, self.pinning.proactive, self.pinning.answered,
+            self.map, self.sessions.table, self.sessions.life, self.sessions.proactive, self.sessions.learned,
             self.counters,
         )  # fmt: skip
         self._sweep = 0.0
         shared = Shared(
-            self.map, policy, self.graph, self.switches, self.pinning.table, self.counters, self._epochs, off
+            self.map, policy, self.graph, self.switches, self.sessions.table, self.counters, self._epochs, off
         )
         # All that happens is told in this order. A part that leans on no other is registered in core.features.
         self.parts = Parts(
@@ -103,7 +104,7 @@ class Engine:
                 self.kept_sessions,  # its sessions are back before the parts that ask who lives where
                 self.chooser,  # before whoever chooses by the new policy, the new MCPs, or their health now
                 self.authorising,  # its lists before what is set ahead, which a list forbids
-                self.pinning.proactive,  # its exact entries leave before the rules that lead elsewhere
+                self.sessions.proactive,  # its exact entries leave before the rules that lead elsewhere
                 *(make(shared) for make in FEATURES),  # what they want of switches leaves with the same tick
                 self.old_paths,  # the old paths have labels before number 0 follows
                 # Switches are brought in line when all have ticked that change what they should hold.
@@ -111,12 +112,9 @@ class Engine:
                 self.recovery,
                 # Only then the time to recover may be over: what is taken back goes by links and rules as they are now.
                 Turn(self._recovered, lambda: self._recover_until),
-                self.pinning,
-                self.pinning.explicit,
-                self.pinning.withdrawal,
-                self.pinning.watching,
+                *self.sessions.parts(),
                 self.preferring,  # tells of sessions as handshakes left them
-                self.pinning.ending,
+                self.sessions.teardown,
                 self.reserving,  # sees which sessions are over
                 self.mobility,  # claims that are settled, before neighbours are asked again
                 self.neighbours,
@@ -126,10 +124,10 @@ class Engine:
         )
         self.resync = Resync(self.parts, self.reconcile)
         self._handlers: dict[type, Callable[..., list[Output]]] = {
-            inputs.SynSeen: self._syn,
-            inputs.SynAckSeen: self._syn_ack,
-            inputs.FinSeen: self._fin,
-            inputs.WatchedSeen: self.pinning.watching.seen,
+            inputs.SynSeen: self.handshakes.syn,
+            inputs.SynAckSeen: self.handshakes.syn_ack,
+            inputs.FinSeen: self.handshakes.fin,
+            inputs.WatchedSeen: self.handshakes.shown,
             inputs.NeighbourSeen: self._neighbour,
             inputs.RouterSolicited: self._router_solicited,
             inputs.HostMissed: self._missed,
@@ -148,7 +146,7 @@ class Engine:
             inputs.PortLoad: self._port_load,
             inputs.AccessChanged: self._access_changed,
             inputs.AbortSession: self._abort,
-            inputs.Authorised: self.pinning.authorised,
+            inputs.Authorised: self.handshakes.authorised,
             inputs.AclReplaced: self._list_replaced,
             inputs.RegistryReplaced: self._list_replaced,
             inputs.PairingsReplaced: self._list_replaced,
@@ -166,29 +164,6 @@ class Engine:
     def handle(self, given: inputs.Input, now: float) -> list[Output]:
         """Take one input at time `now` (seconds, monotonic); what has to be done about it."""
         return self._handlers[type(given)](given, now)
-
-    # ---- handshakes -----------------------------------------------------------------------------
-
-    def _syn(self, seen: inputs.SynSeen, now: float) -> list[Output]:
-        attachment = self.map.at.get((seen.dpid, seen.port))
-        if attachment is None:
-            self.counters.refusals[Refusal.NOT_ATTACHED] += 1
-            return []
-        if attachment.role is not ACCESS and attachment.role.is_mcp:
-            return self.pinning.reverse.joined(attachment, seen, now)
-        return self.pinning.syn(attachment, seen, now)
-
-    def _syn_ack(self, seen: inputs.SynAckSeen, now: float) -> list[Output]:
-        attachment = self.map.at.get((seen.dpid, seen.port))
-        if attachment is None or attachment.role is ACCESS:
-            return []
-        return self.pinning.syn_acks.seen(attachment, seen, now)
-
-    def _fin(self, seen: inputs.FinSeen, now: float) -> list[Output]:
-        attachment = self.map.at.get((seen.dpid, seen.port))
-        if attachment is None:
-            return []
-        return self.pinning.ending.fin(attachment.role, seen.handshake, now)
 
     # ---- neighbours -----------------------------------------------------------------------------
 
@@ -236,8 +211,9 @@ class Engine:
         self.map.replace(self.site)
         self.graph.replace(self.site)
         change = McpsChange.between(before, known, self.map.mcps, self.switches.is_down)
-        self.pinning.offline -= edges - self.map.switches
-        self.pinning.offline |= {d for d in self.map.switches - edges if not self.switches.is_filled(d)}
+        offline = self.sessions.readiness.offline
+        offline -= edges - self.map.switches
+        offline |= {d for d in self.map.switches - edges if not self.switches.is_filled(d)}
         told = self.parts.mcps_changed(change, now)
         self.chooser.refresh(now)
         return self._to_filled(told) + self.resync.begin()
@@ -273,8 +249,8 @@ class Engine:
         return []
 
     def _abort(self, given: inputs.AbortSession, now: float) -> list[Output]:
-        session = self.pinning.table.by_id.get(given.session)
-        return [] if session is None else self.pinning.aborting.abort(session, now)
+        session = self.sessions.table.by_id.get(given.session)
+        return [] if session is None else self.sessions.aborted.abort(session, now)
 
     def _list_replaced(
         self, given: inputs.AclReplaced | inputs.RegistryReplaced | inputs.PairingsReplaced, now: float
@@ -317,12 +293,12 @@ class Engine:
             # The switch forwards on without us: its links and its sessions stay as they are.
             switch.connected = switch.filled = False
             if down.dpid in self.map.switches:
-                self.pinning.offline.add(down.dpid)
+                self.sessions.readiness.offline.add(down.dpid)
         return []
 
     def _entries_read(self, read: inputs.EntriesRead, now: float) -> list[Output]:
         if read.sweep:
-            self.pinning.ending.counted(read.entries, now)
+            self.sessions.teardown.counted(read.entries, now)
             self.preferring.counted(read.entries)
             return []
         switch = self.switches.get(read.dpid)
@@ -345,7 +321,7 @@ class Engine:
         if switch.fills:
             self._epochs[dpid] = self._epochs[dpid] + 1 & 0xFFFF
         switch.fills += 1
-        self.pinning.offline.discard(dpid)
+        self.sessions.readiness.offline.discard(dpid)
         desired = self.parts.filling(dpid)
         self.reconcile.filled(dpid)
         switch.filled = True
@@ -354,9 +330,9 @@ class Engine:
         )
 
     def _recovered(self, now: float) -> list[Output]:
-        if not self.pinning.recovering:
+        if not self.sessions.readiness.recovering:
             return []
-        self.pinning.recovering = False
+        self.sessions.readiness.recovering = False
         return self.parts.recovered(now)
 
     def _restored(self, given: inputs.Restored, now: float) -> list[Output]:
@@ -419,7 +395,7 @@ class Engine:
         """Ask for the counters of all session entries, now and then."""
         outputs: list[Output] = []
         if self._sweep:
-            self.pinning.ending.begin_scan()
+            self.sessions.teardown.begin_scan()
             outputs += [ReadEntries(d, True) for d in self.map.switches if self.switches.is_filled(d)]
         self._sweep = now + self.policy.timers.sweep
         return outputs

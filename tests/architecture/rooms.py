@@ -43,7 +43,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "restart": _may("network sessions proactive"),
 }
 # Who registers features, who puts all together, and what others see of it: they may look into every room.
-ROOMS = {**ROOMS, "features": _FOUNDATION | frozenset(ROOMS)}
+ROOMS = {**ROOMS, "assembly": frozenset(ROOMS) - {"pipeline", "rerouting", "restart"}}
+ROOMS = {**ROOMS, "features": _FOUNDATION | (frozenset(ROOMS) - {"assembly"})}
 ROOMS = {**ROOMS, "engine": _FOUNDATION | frozenset(ROOMS)}
 ROOMS = {**ROOMS, "snapshots": frozenset(ROOMS)}
 

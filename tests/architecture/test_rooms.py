@@ -79,7 +79,7 @@ def test_outside_of_core_only_its_door_is_seen() -> None:
         "from steering.core import part",
         "import steering.core.sessions.table",
         "import steering.core",
-        "x = engine.pinning.table",
+        "x = engine.sessions.table",
         "x = self._engine.counters",
         "self.engine.site = site",
     ],

@@ -77,7 +77,7 @@ def set_up(made: Engine, number: int) -> None:
         78,
     )
     made.handle(SynSeen(access, network.ACCESS_PORT, syn, b"frame"), 1.0)
-    mcp = made.pinning.table.flows[flow_key(src, dst, sport, 443)].session.mcp
+    mcp = made.sessions.table.flows[flow_key(src, dst, sport, 443)].session.mcp
     place = made.map.inside[mcp].port
     key = (network.KEY_BASE + number).to_bytes(8, "big")
     answer = syn._replace(src=dst, dst=src, sport=443, dport=sport, flags=SYN_ACK, key=key)
@@ -96,7 +96,7 @@ def bytes_per_session(sessions: int) -> dict[str, Any]:
     took = perf_counter_ns() - began
     gc.collect()
     after = resident()
-    assert len(made.pinning.table) == sessions + 1_000
+    assert len(made.sessions.table) == sessions + 1_000
     return {
         "sessions": sessions,
         "bytes_per_session": round((after - before) / sessions),

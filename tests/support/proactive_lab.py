@@ -44,7 +44,7 @@ class Ahead(Lab):
 
     @property
     def proactive(self):
-        return self.engine.pinning.proactive
+        return self.engine.sessions.proactive
 
     @property
     def home(self):

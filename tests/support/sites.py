@@ -209,11 +209,11 @@ class Driver:
 
     @property
     def table(self):
-        return self.engine.pinning.table
+        return self.engine.sessions.table
 
     @property
     def life(self):
-        return self.engine.pinning.life
+        return self.engine.sessions.life
 
     @property
     def counters(self):

@@ -43,7 +43,7 @@ class Waiting:
         self.syns: dict[Flow, tuple[Attachment, SynSeen]] = {}
 
 
-class Authorising(Part):
+class Authorisation(Part):
     """`granted` (source -> class) is what authorisers said of a source's class; the chooser reads it."""
 
     def __init__(

@@ -8,25 +8,24 @@ Joins of the MCP go from its own address to one that the host announced. Both ar
 SYN tells whose they are.
 """
 
-from collections.abc import Callable
-from typing import Protocol
-
 from steering.core.counters import Counters, JoinResult
 from steering.core.handshakes.option_bypass import Bypass
+from steering.core.handshakes.policy_in_force import PolicyInForce
+from steering.core.handshakes.room import Room
 from steering.core.inputs import SynSeen, WatchedSeen
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, Release, Steer
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.quotas import session_keys
 from steering.core.selection.rulebook import Answer
-from steering.core.sessions.first_answer import FirstAnswers
+from steering.core.sessions.first_answer import FirstAnswers, Learnt
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, Event, SessionLife
-from steering.model.decision import Decision, Ruling
+from steering.model.decision import Decision
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole
-from steering.model.policy import Action, Direction, Mode, Policy
+from steering.model.policy import Action, Direction, Mode
 from steering.model.session import EntryKind, Refusal, SessionState
 from steering.wire.handshake import Kind
 from steering.wire.segment import Flags
@@ -34,35 +33,31 @@ from steering.wire.segment import Flags
 SYN_ACK = Flags.SYN | Flags.ACK
 
 
-class Known(Protocol):
-    """What of core.pinning is needed here."""
-
-    policy: Policy
-    table: SessionTable
-    life: SessionLife
-    first_answers: FirstAnswers
-    bypass: Bypass
-
-    def no_room(self, attachment: Attachment, exits: tuple[PortRef, ...]) -> Refusal | None:
-        """Why no session may begin now."""
-
-
-class Reverse:
-    """`learnt` is told of a token, and gives what joins that waited for it become."""
+class ServerSessions:
+    """Begins them, learns their tokens, and keeps account of MCPs' joins."""
 
     def __init__(
         self,
-        known: Known,
         sitemap: SiteMap,
         chooser: Chooser,
         counters: Counters,
-        learnt: Callable[[int, float], list[Output]],
+        *,
+        in_force: PolicyInForce,
+        room: Room,
+        bypass: Bypass,
+        table: SessionTable,
+        life: SessionLife,
+        first_answers: FirstAnswers,
     ) -> None:
-        self._known = known
         self._map = sitemap
         self._chooser = chooser
         self._counters = counters
-        self._learnt = learnt
+        self._in_force = in_force
+        self._room = room
+        self._bypass = bypass
+        self._table = table
+        self._life = life
+        self._first_answers = first_answers
 
     # ---- a server's SYN -------------------------------------------------------------------------
 
@@ -78,25 +73,26 @@ class Reverse:
             return []
         if terms.action is not Action.PROXY or terms.mode is not Mode.TAKE_OVER:
             return []
-        refusal = self._known.bypass.reason(self._known.policy, seen)
-        refusal = refusal or self._known.no_room(attachment, access.ports)
+        refusal = self._bypass.reason(self._in_force.policy, seen)
+        refusal = refusal or self._room.refusal(attachment, access.ports)
         if refusal is not None:
             self._counters.refusals[refusal] += 1
             return []
-        table = self._known.table
         exits = (PortRef(seen.dpid, seen.port),)
-        decision = self._chooser.choose(terms, access.ports[0].dpid, exits, handshake, table.active, now)
+        decision = self._chooser.choose(
+            terms, access.ports[0].dpid, exits, handshake, self._table.active, now
+        )
         if decision.mcp is None or not self._map.reaches(access.name, decision.mcp.id):
             self._counters.refusals[Refusal.NO_MCP] += 1
             return []
         keys = session_keys(answer, handshake.dst, handshake.src, handshake.dport, decision.mcp.id)
-        full = table.ledger.full(self._chooser.allowance(answer), keys)
+        full = self._table.ledger.full(self._chooser.allowance(answer), keys)
         if full is not None:
             self._counters.refusals[Refusal.SESSION_LIMIT] += 1
             self._counters.full(full)
             return []
         session = self._create(attachment, seen, key, access, answer, decision, now)
-        table.count(session, keys)
+        self._table.count(session, keys)
         release = Release(seen.dpid, seen.port, seen.frame, session.subflows[0].waypoint, 0, PortRole.GATEWAY)
         return [Steer(tuple(session.entries(PortRole.GATEWAY)), release)]
 
@@ -111,64 +107,63 @@ class Reverse:
         now: float,
     ) -> Session:
         mcp = self._map.mcps[decision.candidates.ids[decision.winner]]
-        subscriber = answer.subscriber.id if answer.subscriber else ""
-        rule = answer.rule.name if answer.rule else ""
-        ruling = Ruling(decision, rule, answer.terms, self._known.policy.version, subscriber)
-        table = self._known.table
+        ruling = self._chooser.ruling(answer, decision)
         inside, outside = self._map.inside[mcp.id].id, self._map.outside[mcp.id].id
         returns = tuple(dict.fromkeys((port.dpid, inside) for port in access.ports))
-        session = self._known.life.begin(
+        session = self._life.begin(
             Beginning.SYN_STEERED, mcp.id, ruling, now, attachment.waypoint.id, key,
             returns=returns, reverse=True,
         )  # fmt: skip
         isn = seen.handshake.seq
-        table.begin_subflow(session, EntryKind.INITIAL, key, seen.dpid, PortRole.GATEWAY, outside, isn, now)
+        self._table.begin_subflow(
+            session, EntryKind.INITIAL, key, seen.dpid, PortRole.GATEWAY, outside, isn, now
+        )
         self._counters.sessions_started += 1
         return session
 
     # ---- the host's SYN/ACK ---------------------------------------------------------------------
 
-    def shown(self, seen: WatchedSeen, now: float) -> list[Output]:
+    def shown(self, seen: WatchedSeen, now: float) -> Learnt:
         """A segment that a return's entry showed: the host's SYN/ACK tells the token, or that it speaks plain TCP."""
         handshake = seen.handshake
-        table = self._known.table
-        subflow = table.flows.get(flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport))
+        subflow = self._table.flows.get(
+            flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        )
         if subflow is None or not subflow.session.reverse:
-            return []
+            return Learnt([])
         session = subflow.session
         if session.ruling is None:  # an earlier controller watched it, and its SYN/ACK is over
-            return [Steer(tuple(session.return_entries(PortRole.GATEWAY)), None)]
+            return Learnt([Steer(tuple(session.return_entries(PortRole.GATEWAY)), None)])
         if session.state is not SessionState.SYN_PINNED or handshake.flags & SYN_ACK != SYN_ACK:
-            return []
-        token = self._known.first_answers.seen(session, handshake, now)
-        outputs: list[Output] = [Steer(tuple(session.entries(PortRole.GATEWAY)), None)]
-        return outputs + self._learnt(token, now) if token >= 0 else outputs
+            return Learnt([])
+        token = self._first_answers.seen(session, handshake, now)
+        return Learnt([Steer(tuple(session.entries(PortRole.GATEWAY)), None)], token)
 
     # ---- an MCP's join --------------------------------------------------------------------------
 
     def joined(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output]:
         """An MCP's SYN from its own address to a host, forwarded already: its session has one more subflow."""
-        handshake, table = seen.handshake, self._known.table
+        handshake = seen.handshake
         mcp, access = attachment.part, self._map.access_of(handshake.dst)
         if handshake.kind is not Kind.JOIN or not isinstance(mcp, Mcp) or access is None:
             return []
         key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
-        if key in table.flows:
+        if key in self._table.flows:
             return []  # repeated
         token = int.from_bytes(handshake.token, "big")
-        owners = [session for session in table.with_token(token) if session.mcp == mcp.id]
+        owners = [session for session in self._table.with_token(token) if session.mcp == mcp.id]
         if len(owners) != 1:
             self._counters.joins[JoinResult.REVERSE_UNKNOWN] += 1
             return []
         session = owners[0]
-        if len(session.subflows) >= self._known.policy.limits.subflows_per_session:
+        if len(session.subflows) >= self._in_force.policy.limits.subflows_per_session:
             return []  # the MCP's own doing: it goes its way, and is not kept
-        table.begin_subflow(
+        self._table.begin_subflow(
             session, EntryKind.JOIN, key, access.ports[0].dpid, PortRole.ACCESS, 0, -1, now, 0,
             handshake.address_id, handshake.backup,
         )  # fmt: skip
         session.touch(now)
         if session.state is not SessionState.ESTABLISHED:
-            self._known.life.happened(session, Event.JOINED)
+            self._life.happened(session, Event.JOINED)
         self._counters.joins[JoinResult.REVERSE] += 1
         return []

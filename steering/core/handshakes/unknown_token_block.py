@@ -20,7 +20,7 @@ SECONDS = 10.0
 MOST = 1_024  # flows; what is more is only metered
 
 
-class Strays(Part):
+class UnknownTokenBlocks(Part):
     """At most MOST flows, each for SECONDS. `epochs`: of each switch's filling."""
 
     def __init__(self, epochs: Mapping[int, int]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_network
 from typing import ClassVar
 
-from steering.core.admission.authorisation import Authorising
+from steering.core.admission.authorisation import Authorisation
 from steering.core.inputs import AclReplaced, PairingsReplaced, RegistryReplaced
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
@@ -59,7 +59,7 @@ class Natural(Part):
         switches: Switches,
         epochs: Mapping[int, int],
         disabled: frozenset[Mechanism],
-        authorising: Authorising,
+        authorising: Authorisation,
     ) -> None:
         self._authorising = authorising
         self._map = sitemap

@@ -12,7 +12,7 @@ from steering.core.outputs import Output
 from steering.core.proactive.units import Proactive, Unit
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.scoring import effective
-from steering.core.sessions.first_answer import FirstAnswers
+from steering.core.sessions.first_answer import FirstAnswers, Learnt
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
@@ -27,7 +27,7 @@ SUBFLOWS = 64  # of one session that are kept account of
 NEWS = 65_536  # sessions that nobody has asked about since
 
 
-class Answered:
+class LearnedSessions:
     """Makes records of what proactive entries led to an MCP."""
 
     def __init__(
@@ -53,21 +53,21 @@ class Answered:
         self._counters = counters
         self.news: dict[int, None] = {}  # sessions that began or got a subflow (core.restart.kept_sessions)
 
-    def answered(self, attachment: Attachment, seen: SynAckSeen, now: float) -> tuple[list[Output], int]:
-        """An MCP answered a SYN that nobody looked at. The token it taught, or -1."""
+    def answered(self, attachment: Attachment, seen: SynAckSeen, now: float) -> Learnt:
+        """An MCP answered a SYN that nobody looked at."""
         handshake = seen.handshake
         mcp = attachment.part
         unit = self._proactive.unit_of(handshake.dst)
         place = self._entered(handshake.dst)
         if unit is None or place is None or not isinstance(mcp, Mcp):
-            return [], -1
+            return Learnt([])
         key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         outputs: list[Output] = []
         isn = handshake.ack - 1 & 0xFFFF_FFFF  # of the SYN it answers
         known = self._table.flows.get(key)
         if known is not None:
             if known.isn == isn:
-                return [], -1  # repeated
+                return Learnt([])  # repeated
             outputs += self._teardown.end_subflow(known, now)  # the 5-tuple is used anew
         kind = EntryKind.JOIN if handshake.kind is Kind.JOIN else EntryKind.INITIAL
         if kind is EntryKind.JOIN:
@@ -78,7 +78,7 @@ class Answered:
             outputs += made
             token = session.token if session else -1
         if session is None or len(session.subflows) >= SUBFLOWS:
-            return outputs, -1
+            return Learnt(outputs)
         session.touch(now)
         if len(self.news) < NEWS:
             self.news[session.id] = None
@@ -87,7 +87,7 @@ class Answered:
             self._proactive.stray(session)
             session.return_by(())
             outputs += self._proactive.pin(session)
-        return outputs, token
+        return Learnt(outputs, token)
 
     def _entered(self, address: bytes) -> PortRef | None:
         """Where a host's segments come in."""
@@ -137,4 +137,4 @@ class Answered:
         key = DecisionKey(host, server, sport, dport, 0)
         winner = network.ids.index(unit.mcp)
         decision = Decision(Outcome.PROXY, winner, "proactive", key, network, loads, (), now)
-        return Ruling(decision, unit.rule, unit.terms, self._chooser.policy.version, unit.name)
+        return self._chooser.ruled(decision, unit.rule, unit.terms, unit.name)

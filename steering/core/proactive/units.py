@@ -14,7 +14,7 @@ from hashlib import blake2b
 from math import inf, log
 from typing import ClassVar, NamedTuple
 
-from steering.core.admission.authorisation import Authorising
+from steering.core.admission.authorisation import Authorisation
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Steer
@@ -65,7 +65,7 @@ class Proactive(Part):
         policy: Policy,
         epochs: Mapping[int, int],
         disabled: frozenset[Mechanism],
-        authorising: Authorising,
+        authorising: Authorisation,
     ) -> None:
         self._map = sitemap
         self._graph = graph

@@ -10,7 +10,7 @@ from steering.core.counters import Counters
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import Part
-from steering.core.proactive.learned_sessions import Answered
+from steering.core.proactive.learned_sessions import LearnedSessions
 from steering.core.proactive.units import Proactive
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, SessionLife
@@ -32,7 +32,7 @@ class KeptSessions(Part):
         table: SessionTable,
         life: SessionLife,
         proactive: Proactive,
-        answered: Answered,
+        answered: LearnedSessions,
         counters: Counters,
     ) -> None:
         self._map = sitemap

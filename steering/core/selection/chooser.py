@@ -14,7 +14,7 @@ from steering.core.selection.mcp_health import McpHealth
 from steering.core.selection.quotas import Allowance, allowance
 from steering.core.selection.rulebook import Answer, Question, Rulebook
 from steering.core.selection.scoring import Effective, candidates, decide, effective
-from steering.model.decision import Candidates, Decision, DecisionKey, Filtered
+from steering.model.decision import Candidates, Decision, DecisionKey, Filtered, Ruling
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -167,6 +167,15 @@ class Chooser(Part):
         previous = self._previous.get(access, 0)
         key = _new(DecisionKey, (handshake.src, handshake.dst, handshake.sport, handshake.dport, previous))
         return decide(wanted, network, loads, outside, key, now)
+
+    def ruling(self, answer: Answer, decision: Decision) -> Ruling:
+        """The decision with what governed it, for a session's record."""
+        rule = answer.rule.name if answer.rule else ""
+        return self.ruled(decision, rule, answer.terms, answer.subscriber.id if answer.subscriber else "")
+
+    def ruled(self, decision: Decision, rule: str, terms: Terms, subscriber: str) -> Ruling:
+        """The same where no answer was asked for: `rule` and `subscriber` by name, "" for none."""
+        return _new(Ruling, (decision, rule, terms, self.policy.version, subscriber))
 
     def in_line(self, decision: Decision) -> bool:
         """Whether the MCP chosen stands on the natural path and takes connections there by itself."""

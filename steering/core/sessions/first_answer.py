@@ -4,7 +4,10 @@ An MCP's SYN/ACK answers a host's session, and a host's SYN/ACK one that a serve
 sessions that are known by their SYN/ACK only. All of them learn here.
 """
 
+from typing import NamedTuple
+
 from steering.core.counters import Counters
+from steering.core.outputs import Output
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
@@ -15,6 +18,14 @@ from steering.wire.handshake import Handshake, Kind
 CAPABLE = Kind.CAPABLE  # by names of their own: core.sessions.records says why
 KEY_SEEN, NO_KEY = Event.KEY_SEEN, Event.NO_KEY
 NO_TOKEN = -1
+
+
+class Learnt(NamedTuple):
+    """What a handler made of a segment that may teach a token: outputs, and as a fact the token that is known from
+    now on, NO_TOKEN if none was taught. The dispatcher acts on it: joins that waited for the token come again."""
+
+    outputs: list[Output]
+    token: int = NO_TOKEN
 
 
 class FirstAnswers:

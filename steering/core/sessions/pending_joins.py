@@ -4,7 +4,7 @@ from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment
 
 
-class Held:
+class PendingJoins:
     """At most `capacity` joins, each for at most `seconds`."""
 
     def __init__(self, capacity: int, seconds: float) -> None:

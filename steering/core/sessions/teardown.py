@@ -44,7 +44,7 @@ class Teardown(Part):
         self._to_scan: deque[int] = deque()
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        self.timers = policy.timers
+        self.timers, self._table.limits = policy.timers, policy.limits
         return []
 
     def fin(self, role: PortRole, handshake: Handshake, now: float) -> list[Output]:

@@ -15,14 +15,14 @@ QUOTAS_SHOWN = 1_000
 
 def limits(engine: Engine) -> LimitsSnapshot:
     """What is allowed, how much of it is used, what was refused: subscribers by their own ids."""
-    policy, table, counters = engine.policy, engine.pinning.table, engine.counters
+    policy, table, counters = engine.policy, engine.sessions.table, engine.counters
     bounds = policy.limits
     fulls = list(counters.fulls.items())[-SHOWN:]
     return LimitsSnapshot(
         controller=(
             BoundUse(limit="sessions", most=bounds.sessions, used=len(table)),
             BoundUse(limit="half_open", most=bounds.half_open, used=len(table.half_open)),
-            BoundUse(limit="held_joins", most=bounds.held_joins, used=len(engine.pinning.held)),
+            BoundUse(limit="held_joins", most=bounds.held_joins, used=len(engine.sessions.waiting)),
         ),
         quotas=tuple(islice(_quotas(policy), QUOTAS_SHOWN)),
         use=tuple(

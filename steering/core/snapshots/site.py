@@ -27,7 +27,7 @@ def mcp(engine: Engine, number: int) -> Mcp | None:
 
 def sessions_at(engine: Engine, number: int) -> int:
     """How many sessions an MCP has, by its id."""
-    return engine.pinning.table.active.get(number, 0)
+    return engine.sessions.table.active.get(number, 0)
 
 
 def use_of(engine: Engine, port: PortRef) -> PortUse:

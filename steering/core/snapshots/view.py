@@ -59,8 +59,8 @@ class EngineView:
     def health(self) -> HealthSnapshot:
         engine = self._engine
         connected = sum(switch.connected for switch in engine.switches.values())
-        status = "recovering" if engine.pinning.recovering else "ok"
-        states = {state: count for state, count in engine.pinning.table.states.items() if count}
+        status = "recovering" if engine.sessions.readiness.recovering else "ok"
+        states = {state: count for state, count in engine.sessions.table.states.items() if count}
         return HealthSnapshot(
             status=status if connected else "no-switch",
             version=self._version,
@@ -125,8 +125,8 @@ class EngineView:
                 port=self._port(mcp.inside),
                 capacity_sessions=mcp.capacity_sessions,
                 operator=mcp.operator,
-                sessions=engine.pinning.table.active.get(mcp.id, 0),
-                subflows=engine.pinning.table.subflows[mcp.id],
+                sessions=engine.sessions.table.active.get(mcp.id, 0),
+                subflows=engine.sessions.table.subflows[mcp.id],
                 health=engine.chooser.health[mcp.id].state(self._clock()).value,
                 load=round(engine.chooser.health[mcp.id].load(self._clock()), 4),
                 distribution=engine.policy.distribution,
@@ -142,7 +142,7 @@ class EngineView:
         number = next((m.id for m in self._engine.site.mcps if m.name == mcp), -1)
         return [
             self._engine.preferring.intent(subflow)
-            for session in self._engine.pinning.table
+            for session in self._engine.sessions.table
             if session.mcp == number and session.token >= 0
             for subflow in session.subflows
             if subflow.wish != NO_WISH
@@ -247,7 +247,7 @@ class EngineView:
         return [(name, became.value) for name, became in self._engine.reserving.ended]
 
     def sessions(self, after: int, limit: int, wanted: SessionFilter) -> SessionPage:
-        table = self._engine.pinning.table
+        table = self._engine.sessions.table
         # Numbers only grow, and the table keeps the order in which they were given.
         if wanted == SessionFilter():
             numbers = list(table.by_id)
@@ -259,7 +259,7 @@ class EngineView:
         return SessionPage(tuple(self._brief(table.by_id[number]) for number in page), len(numbers), more)
 
     def _found(self, wanted: SessionFilter) -> Iterable[Session]:
-        table = self._engine.pinning.table
+        table = self._engine.sessions.table
         candidates: Iterable[Session] = table
         if wanted.token is not None:
             candidates = sorted(table.with_token(wanted.token), key=lambda session: session.id)
@@ -272,7 +272,7 @@ class EngineView:
                 yield session
 
     def marks(self) -> dict[str, tuple[str, int]]:
-        return {str(s.id): (s.state.value, len(s.subflows)) for s in self._engine.pinning.table}
+        return {str(s.id): (s.state.value, len(s.subflows)) for s in self._engine.sessions.table}
 
     def session(self, session_id: str) -> SessionDetail | None:
         session = self._find(session_id)
@@ -299,7 +299,7 @@ class EngineView:
     def _find(self, session_id: str) -> Session | None:
         if not (session_id.isascii() and session_id.isdecimal()):
             return None
-        return self._engine.pinning.table.by_id.get(int(session_id[:20]))
+        return self._engine.sessions.table.by_id.get(int(session_id[:20]))
 
     def _mcp_name(self, number: int) -> str:
         mcp = self._engine.map.mcps.get(number)

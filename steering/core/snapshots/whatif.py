@@ -6,7 +6,7 @@ from steering.core.handshakes.withdrawal import withdraws
 from steering.core.network.site_index import Attachment
 from steering.core.snapshots.decisions import explain
 from steering.model.control import WhatIf
-from steering.model.decision import Outcome, Ruling
+from steering.model.decision import Outcome
 from steering.model.policy import Action, Mode
 from steering.model.snapshot import DecisionSnapshot
 from steering.wire.handshake import Handshake, Kind
@@ -25,7 +25,7 @@ def whatif(engine: Engine, question: WhatIf, now: float) -> DecisionSnapshot:
     subscriber = answer.subscriber.id if answer.subscriber else ""
     exits = engine.map.exits_to(destination)
     terms = answer.terms
-    if not exits or not engine.pinning.eligible(port):
+    if not exits or not engine.sessions.in_force.eligible(port):
         return _natural(rule, subscriber, "not-eligible", engine)
     if terms.action is Action.DENY:
         return _natural(rule, subscriber, "rule", engine)._replace(outcome=Outcome.DENY)
@@ -33,18 +33,18 @@ def whatif(engine: Engine, question: WhatIf, now: float) -> DecisionSnapshot:
         return _natural(rule, subscriber, "rule", engine)
     if excluded(engine.policy, terms, handshake):
         return _natural(rule, subscriber, "terminate-only", engine)
-    unit = engine.pinning.proactive.unit_of(source)
+    unit = engine.sessions.proactive.unit_of(source)
     tried = terms.mode is Mode.HYBRID or (withdraws(engine.policy, terms) and unit is None)
-    if tried and engine.pinning.capabilities.known((destination, port), now) is not False:
+    if tried and engine.sessions.capabilities.known((destination, port), now) is not False:
         return _natural(rule, subscriber, "server-may-be-capable", engine)
     if unit is not None:
         return explain(
             engine,
-            engine.pinning.answered.ruling(unit, source, handshake, place.waypoint.port.dpid, exits, now),
+            engine.sessions.learned.ruling(unit, source, handshake, place.waypoint.port.dpid, exits, now),
         )
-    active = engine.pinning.table.active
+    active = engine.sessions.table.active
     decision = engine.chooser.choose(terms, place.waypoint.port.dpid, exits, handshake, active, now)
-    return explain(engine, Ruling(decision, rule, terms, engine.policy.version, subscriber))
+    return explain(engine, engine.chooser.ruling(answer, decision))
 
 
 def _access(engine: Engine, source: bytes, name: str | None) -> Attachment:

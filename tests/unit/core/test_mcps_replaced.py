@@ -151,7 +151,7 @@ def test_a_switch_that_had_none_becomes_an_edge_and_is_one_no_more():
     lab.do(NeighbourSeen(5, 1, edge.addresses[0].packed, bytes([2, 0, 0, 8, 5, 1])))
     lab.engine.chooser.health[lab.site.mcps[0].id].draining = True
     lab.engine.chooser.refresh(lab.now)
-    assert 5 in lab.engine.map.switches and 5 not in lab.engine.pinning.offline
+    assert 5 in lab.engine.map.switches and 5 not in lab.engine.sessions.readiness.offline
     session = opened(lab, 40000, (5, 1), b"edge-key")
     assert session.mcp == edge.id and goes(lab, 40000)[:2] == (5, 1)
     up = to_gateway(UE_LTE, 40000, mac="02:00:00:08:05:01")
@@ -166,10 +166,10 @@ def test_one_at_a_switch_that_is_away_takes_no_entries_before_it_is_there():
     driver = Driver(off_path_site(mcps=off_path_site().mcps[:1]))
     far = mcp("far", PortRef(9, 1), "10.8.9.2")
     driver.give(McpsReplaced((*driver.site.mcps, far), {"s9": 9}))
-    assert driver.engine.site.switch_name(9) == "s9" and 9 in driver.engine.pinning.offline
+    assert driver.engine.site.switch_name(9) == "s9" and 9 in driver.engine.sessions.readiness.offline
     driver.give(SwitchUp(9, {1: True}))
     (fill,) = driver.give(EntriesRead(9, [], []))
-    assert isinstance(fill, FillSwitch) and 9 not in driver.engine.pinning.offline
+    assert isinstance(fill, FillSwitch) and 9 not in driver.engine.sessions.readiness.offline
 
 
 def test_a_port_that_is_down_is_known_to_be_down():
@@ -187,20 +187,20 @@ def test_nobody_is_led_ahead_to_one_that_went_and_the_next_plan_may_take_one_tha
     lab = Lab(off_path_site(), proactive)
     core, edge = lab.site.mcps
     lab.later(0.1)
-    (unit,) = lab.engine.pinning.proactive.units.values()
+    (unit,) = lab.engine.sessions.proactive.units.values()
     assert unit.mcp == core.id
     replaced(lab, edge)
-    assert not lab.engine.pinning.proactive.units
+    assert not lab.engine.sessions.proactive.units
     for _ in range(30):
         lab.later(0.1)
     # Too far to be led to (max_stretch): SYNs are looked at.
-    assert not [u for u in lab.engine.pinning.proactive.units.values() if u.mcp == core.id]
+    assert not [u for u in lab.engine.sessions.proactive.units.values() if u.mcp == core.id]
     replaced(lab, edge, NEW)
     answers(lab)
     for _ in range(30):
         lab.later(0.1)
         answers(lab)
-    assert [u.mcp for u in lab.engine.pinning.proactive.units.values()] == [NEW.id]
+    assert [u.mcp for u in lab.engine.sessions.proactive.units.values()] == [NEW.id]
 
 
 def test_what_is_reserved_at_one_that_goes_is_lost():

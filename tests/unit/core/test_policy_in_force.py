@@ -285,7 +285,7 @@ def test_server_answers_come_only_from_gateway_ports():
     opening = capable(UE_LTE, 1)
     driver.syn(1, 1, opening)
     driver.give(inputs.SynAckSeen(2, 1, answer(opening, b"")._replace(flags=SYN_ACK, kind=Kind.PLAIN)))
-    assert len(driver.engine.pinning.capabilities) == 0
+    assert len(driver.engine.sessions.capabilities) == 0
     assert not [o for o in driver.give(Tick()) if isinstance(o, SendFrame) and o.frame[:6] == b""]
 
 

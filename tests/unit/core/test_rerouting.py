@@ -176,7 +176,7 @@ def test_when_the_live_session_has_ended_nothing_is_left_of_its_path(lab: Lab) -
     weigh(lab, 10.0)
     pass_time(lab)
     (session,) = lab.table
-    lab.network.apply(lab.engine.pinning.ending.end_subflow(session.subflows[0], lab.now))
+    lab.network.apply(lab.engine.sessions.teardown.end_subflow(session.subflows[0], lab.now))
     pass_time(lab, 3 * LOOK)
     assert lab.engine.old_paths.kept == [] and labels(lab) != before
     weigh(lab, None)

@@ -165,5 +165,5 @@ def test_an_mcps_join_in_a_hosts_own_session_is_known_where_keys_are_kept() -> N
     session = lab.established()
     lab.syn(3, 1, join(MCP_ADDRESS, 7777, token(1, HOST_KEY), dst=UE_WLAN))
     assert len(session.subflows) == 2 and lab.counters.joins[JoinResult.REVERSE] == 1
-    lab.apply(lab.engine.pinning.ending.end(session))
+    lab.apply(lab.engine.sessions.teardown.end(session))
     assert lab.table.with_token(int.from_bytes(token(1, HOST_KEY), "big")) == []

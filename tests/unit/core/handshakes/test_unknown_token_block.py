@@ -73,9 +73,9 @@ def test_no_more_flows_are_kept_than_there_is_room_for(monkeypatch):
     blocked = [
         rule for rule in lab.network[2].rules() if rule.table == Table.CLASSIFY and rule.priority == BLOCKED
     ]
-    assert len(blocked) == len(lab.engine.pinning.strays) == 20
+    assert len(blocked) == len(lab.engine.sessions.blocks) == 20
     pass_time(lab, SECONDS)
-    assert not len(lab.engine.pinning.strays)
+    assert not len(lab.engine.sessions.blocks)
     assert not [r for r in lab.network[2].rules() if r.table == Table.CLASSIFY and r.priority == BLOCKED]
 
 

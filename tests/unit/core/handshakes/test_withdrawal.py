@@ -95,8 +95,8 @@ def test_what_is_tracked_and_what_is_kept_is_bounded():
         withdrawn(made, port)
     assert len(made.table) == 2 and {s.state for s in made.table} == {SessionState.WITHDRAWN}
     for number in range(OPENING + 1):
-        made.engine.pinning.withdrawal.left(number.to_bytes(12, "big"), 1, made.now)
-    assert len(made.engine.pinning.withdrawal._tracked) == OPENING
+        made.engine.sessions.withdrawal.left(number.to_bytes(12, "big"), 1, made.now)
+    assert len(made.engine.sessions.withdrawal._tracked) == OPENING
 
 
 def test_records_make_room_for_sessions_and_go_after_their_time():

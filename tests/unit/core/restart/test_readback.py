@@ -19,7 +19,7 @@ def test_two_hundred_sessions_survive_the_controller(order):
     for n, session in enumerate(sessions[:100]):
         driver.syn(2, 1, join(UE_WLAN, 1000 + n, session.token.to_bytes(4, "big")))
     fresh = restarted(driver, snapshot(driver), order)
-    assert len(fresh.table) == 200 and not fresh.engine.pinning.recovering
+    assert len(fresh.table) == 200 and not fresh.engine.sessions.readiness.recovering
     assert all(not fill.entries and not fill.stale for fill in fresh.fills.values())
     for n, session in enumerate(sessions):
         steer = steered(fresh.syn(2, 1, join(UE_WLAN, 5000 + n, session.token.to_bytes(4, "big"))))
@@ -77,7 +77,7 @@ def test_until_all_switches_are_read_unknown_joins_are_dropped_not_held():
     assert engine.counters.refusals[Refusal.RECOVERING] == 1
     engine.handle(Tick(), 16.0)
     engine.handle(SynSeen(2, 1, join(UE_WLAN, 1), b""), 16.1)
-    assert len(engine.pinning.held) == 1
+    assert len(engine.sessions.waiting) == 1
 
 
 def test_pending_entries_stay_pinned_and_a_repeated_syn_gets_the_same_mcp():
@@ -105,7 +105,7 @@ def test_what_ended_while_a_switch_was_away_is_removed_when_it_returns():
     driver = Driver()
     session = driver.session()
     held = snapshot(driver)
-    driver.engine.pinning.ending.end(session)
+    driver.engine.sessions.teardown.end(session)
     fill = driver.up(1, held[1])
     assert [unpack_cookie(e.cookie).token for e in fill.stale] == [session.token] and not fill.entries
 

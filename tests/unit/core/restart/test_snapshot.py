@@ -127,7 +127,7 @@ def test_leases_that_ended_meanwhile_and_sessions_that_are_over_are_not_revived(
     ask(lab, "short", rate(first, 1, lease=10))
     ask(lab, "over", rate(second, 1))
     told = kept(lab)
-    lab.engine.pinning.ending.end(second)
+    lab.engine.sessions.teardown.end(second)
     after = Next(lab, told, gone=20)
     assert list(after.driver.engine.reserving.by_id) == ["over"]
     after.up()
@@ -305,11 +305,11 @@ def test_while_switches_come_back_entries_lead_as_before_and_nobody_is_moved() -
     after = Next(lab, told)
     after.driver.up(1)
     ahead = {r.match: r.actions for r in after.driver.fills[1].admission if 4_000 <= r.priority < 4_400}
-    rules = lab.engine.pinning.proactive.desired(1).admission
+    rules = lab.engine.sessions.proactive.desired(1).admission
     assert ahead and ahead == {r.match: r.actions for r in rules if 4_000 <= r.priority < 4_400}
     after.driver.give(inputs.McpAdmin(lab.home.id, True))
     after.driver.give(inputs.Tick())
-    assert after.driver.engine.pinning.proactive.units["host"].mcp == lab.home.id
+    assert after.driver.engine.sessions.proactive.units["host"].mcp == lab.home.id
 
 
 def test_joins_of_a_unit_with_old_sessions_are_still_looked_at() -> None:
@@ -324,7 +324,7 @@ def test_joins_of_a_unit_with_old_sessions_are_still_looked_at() -> None:
     steer = steered(fresh.syn(2, 1, join(UE_WLAN, 41_000)))
     assert steer.release.waypoint != fresh.engine.map.inside[home.id].id
     for session in list(fresh.table):
-        fresh.engine.pinning.ending.end(session)
+        fresh.engine.sessions.teardown.end(session)
     fresh.later(2)
     fresh.later(2)
     assert not fresh.proactive.strays
@@ -337,7 +337,7 @@ def test_a_session_that_is_over_is_told_once_and_one_with_entries_too() -> None:
     begun, over = snapshots.sessions(lab.engine)
     assert (len(begun), over) == (2, [])
     gone, pinned = list(lab.table)
-    lab.engine.pinning.ending.end(gone)
+    lab.engine.sessions.teardown.end(gone)
     lab.proactive.pin(pinned)
     found = [number for _ in range(3) for number in snapshots.sessions(lab.engine)[1]]
     assert sorted(found) == [gone.id, pinned.id]

@@ -105,7 +105,7 @@ def test_remembered_tokens_are_bounded_and_forgotten():
     lab = Driver(policy=Policy(limits=Limits(half_open=2), timers=Timers(session_linger=60.0)))
     for n in range(3):
         lab.give(inputs.AbortSession(lab.session(sport=n + 1, key=bytes([n] * 8)).id))
-    aborting = lab.engine.pinning.aborting
+    aborting = lab.engine.sessions.aborted
     assert len(aborting._tokens) == 2
     lab.later(61)
     assert not aborting._tokens

@@ -51,5 +51,5 @@ def test_a_strangers_address_moves_nothing() -> None:
     assert not [
         o for o in driver.give(NeighbourSeen(2, 7, packed("10.1.0.77"), MAC)) if hasattr(o, "entries")
     ]
-    driver.engine.pinning.ending.end(next(iter(driver.table)))
+    driver.engine.sessions.teardown.end(next(iter(driver.table)))
     assert driver.table.subflows_of(packed(UE_LTE)) == []

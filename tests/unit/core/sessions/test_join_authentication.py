@@ -222,7 +222,7 @@ def test_a_join_that_ended_before_its_time_is_not_turned_down_again():
     session = lab.established()
     lab.join()
     (_, join) = session.subflows
-    lab.apply(lab.engine.pinning.ending.end_subflow(join, lab.now))
+    lab.apply(lab.engine.sessions.teardown.end_subflow(join, lab.now))
     lab.apply(lab.later(11))
     assert not lab.counters.refusals and len(session.subflows) == 1
 
@@ -274,7 +274,7 @@ def test_keys_are_nowhere_but_in_memory_and_gone_with_their_session(caplog):
         assert key.hex() not in told and repr(key) not in told and repr(key)[2:-1] not in told
     with pytest.raises(TypeError):
         pickle.dumps(secrets)
-    removed = lab.engine.pinning.ending.end(session)
+    removed = lab.engine.sessions.teardown.end(session)
     assert isinstance(removed[0], RemoveEntries)
     assert session.secrets is None and (secrets.host, secrets.mcp) == (b"", b"")
 

@@ -75,18 +75,18 @@ def test_unknown_token_is_dropped_after_the_hold_and_never_forwarded():
     driver = Driver()
     assert driver.syn(2, 1, join(UE_WLAN, 40001, b"\1\2\3\4")) == []
     driver.later(0.19)
-    assert len(driver.engine.pinning.held) == 1
+    assert len(driver.engine.sessions.waiting) == 1
     driver.now += 0.02
     assert [o for o in driver.give(Tick()) if isinstance(o, Steer | Release)] == []
     assert driver.counters.refusals[Refusal.UNKNOWN_TOKEN] == 1
-    assert len(driver.engine.pinning.held) == 0
+    assert len(driver.engine.sessions.waiting) == 0
 
 
 def test_hold_queue_is_bounded():
     driver = Driver(policy=Policy(limits=Limits(held_joins=3)))
     for number in range(5):
         driver.syn(2, 1, join(UE_WLAN, 1 + number, b"\1\2\3\4"))
-    assert len(driver.engine.pinning.held) == 3
+    assert len(driver.engine.sessions.waiting) == 3
     assert driver.counters.refusals[Refusal.HOLD_QUEUE_FULL] == 2
 
 
@@ -102,7 +102,7 @@ def test_two_mcps_may_own_one_token():
     assert len(second.subflows) == 2 and len(first.subflows) == 1
     assert refused(driver.syn(2, 1, join(UE_WLAN, 2, dst="10.9.0.99"))) == (3, False)
     assert driver.counters.refusals[Refusal.AMBIGUOUS_TOKEN] == 1
-    driver.engine.pinning.ending.end(second)
+    driver.engine.sessions.teardown.end(second)
     assert driver.table.with_token(first.token) == [first]
 
 
@@ -238,7 +238,7 @@ def test_session_table_is_bounded_and_drops_lingering_records_first():
     removed, steer = driver.syn(1, 1, capable(UE_LTE, 2001))
     # What the lingering record still had in a switch goes with it, and nothing else keeps it alive.
     assert [e.dpid for e in removed.entries] == [4] and isinstance(steer, Steer)
-    assert len(driver.table) == 3 and not driver.engine.pinning.ending._legs
+    assert len(driver.table) == 3 and not driver.engine.sessions.teardown._legs
 
 
 def test_silent_sessions_end_only_after_the_policy_limit():

@@ -1,0 +1,148 @@
+"""All that concerns sessions, made in one place: each piece gets the pieces that it needs when it is made.
+
+The engine keeps what it registers as a part or reads itself. No piece knows of this module or of the whole.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from steering.core.admission.authorisation import Authorisation
+from steering.core.counters import Counters
+from steering.core.handshakes import sabotage
+from steering.core.handshakes.dispatcher import HandshakeDispatcher
+from steering.core.handshakes.early_joins import EarlyJoins
+from steering.core.handshakes.explicit_mode import Explicit
+from steering.core.handshakes.mp_capable import FirstSyns
+from steering.core.handshakes.mp_join import JoinHandler
+from steering.core.handshakes.native_mptcp import Natives
+from steering.core.handshakes.option_bypass import Bypass
+from steering.core.handshakes.policy_in_force import PolicyInForce
+from steering.core.handshakes.replies import Replies
+from steering.core.handshakes.room import Readiness, Room
+from steering.core.handshakes.server_capability import Capabilities
+from steering.core.handshakes.server_initiated import ServerSessions
+from steering.core.handshakes.syn import SynHandler
+from steering.core.handshakes.syn_ack import SynAckHandler
+from steering.core.handshakes.unknown_token_block import UnknownTokenBlocks
+from steering.core.handshakes.withdrawal import Withdrawal
+from steering.core.network.graph import Graph
+from steering.core.network.neighbours import Neighbours
+from steering.core.network.site_index import SiteMap
+from steering.core.part import Part
+from steering.core.proactive.learned_sessions import LearnedSessions
+from steering.core.proactive.units import Proactive
+from steering.core.reservations.subflow_slots import Slots
+from steering.core.selection.chooser import Chooser
+from steering.core.sessions.abort import AbortedSessions
+from steering.core.sessions.first_answer import FirstAnswers
+from steering.core.sessions.join_authentication import KeyWatch
+from steering.core.sessions.pending_joins import PendingJoins
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.teardown import Teardown
+from steering.core.sessions.transitions import SessionLife
+from steering.core.sessions.watched_segments import WatchedSegments
+from steering.core.subflow_priority import Preferring
+from steering.model.mechanism import Mechanism
+from steering.model.policy import Policy
+
+
+class SessionPieces(NamedTuple):
+    """What the engine, the snapshots and tests have to reach of it."""
+
+    table: SessionTable
+    life: SessionLife
+    teardown: Teardown
+    aborted: AbortedSessions
+    readiness: Readiness
+    in_force: PolicyInForce
+    authorisation: Authorisation
+    capabilities: Capabilities
+    explicit: Explicit
+    withdrawal: Withdrawal
+    waiting: PendingJoins
+    blocks: UnknownTokenBlocks
+    proactive: Proactive
+    learned: LearnedSessions
+    slots: Slots
+    preferring: Preferring
+    watched: WatchedSegments
+    dispatcher: HandshakeDispatcher
+
+    def parts(self) -> tuple[Part, ...]:
+        """Those that handle handshakes, in the order in which they are told of what happens."""
+        return self.in_force, self.dispatcher, self.explicit, self.withdrawal, self.watched
+
+
+def assembled(
+    sitemap: SiteMap,
+    policy: Policy,
+    chooser: Chooser,
+    counters: Counters,
+    disabled: frozenset[Mechanism],
+    epochs: Mapping[int, int],
+    neighbours: Neighbours,
+    graph: Graph,
+) -> SessionPieces:
+    """`disabled` names mechanisms that are off for negative controls; `epochs`: of each switch's filling."""
+    # Sessions: their records, their life, their ends.
+    table = SessionTable(policy.limits, sitemap.mcps, sitemap.hosts_move)
+    life = SessionLife(table, counters)
+    authorisation = Authorisation(sitemap, policy, counters, chooser.granted)
+    proactive = Proactive(sitemap, graph, chooser, table, policy, epochs, disabled, authorisation)
+    in_force = PolicyInForce(sitemap, policy)
+    replies = Replies(in_force, counters)
+    teardown = Teardown(table, life, policy.timers, counters, proactive.pin)
+    keys = KeyWatch(table, teardown, policy.limits, policy.timers, counters, replies.refuse)
+    aborted = AbortedSessions(table, teardown, policy.limits, policy.timers, counters, chooser.health)
+    watched = WatchedSegments(table, keys, aborted)
+    first_answers = FirstAnswers(table, life, keys, counters)
+    waiting = PendingJoins(policy.limits.held_joins, policy.timers.hold)
+    # What handshakes are judged by.
+    readiness = Readiness(sitemap.switches)
+    room = Room(table, readiness, in_force)
+    explicit, natives = Explicit(sitemap, chooser), Natives()
+    capabilities, bypass = Capabilities(policy.timers.capability), Bypass(Mechanism.OPTION_BYPASS in disabled)
+    withdrawal = Withdrawal(table, life, policy.timers, counters)
+    slots = Slots(table)
+    preferring = Preferring(sitemap, chooser, table, policy, Mechanism.RATIO_LIMITS not in disabled)
+    blocks = UnknownTokenBlocks(epochs)
+    # Handlers.
+    first_syns = FirstSyns(
+        sitemap, chooser, counters,
+        in_force=in_force, replies=replies, room=room, table=table, life=life, keys=keys,
+        authorisation=authorisation, explicit=explicit, capabilities=capabilities, natives=natives,
+        withdrawal=withdrawal, bypass=bypass, proactive=proactive,
+    )  # fmt: skip
+    early = EarlyJoins(waiting, blocks, readiness, in_force, replies, counters, disabled)
+    joins = JoinHandler(
+        sitemap, chooser, counters,
+        in_force=in_force, replies=replies, table=table, life=life, teardown=teardown, natives=natives,
+        aborted=aborted, early=early, authorisation=authorisation, preferring=preferring, slots=slots, keys=keys,
+        destination=sabotage.destination(sitemap, disabled),
+    )  # fmt: skip
+    server_sessions = ServerSessions(
+        sitemap, chooser, counters,
+        in_force=in_force, room=room, bypass=bypass, table=table, life=life, first_answers=first_answers,
+    )  # fmt: skip
+    learned = LearnedSessions(
+        sitemap, chooser, table, life, first_answers, proactive, neighbours, teardown, counters
+    )
+    syns = SynHandler(
+        sitemap, chooser, counters,
+        replies=replies, table=table, teardown=teardown, aborted=aborted, bypass=bypass, proactive=proactive,
+        first_syns=first_syns, joins=sabotage.handler(joins, first_syns, disabled),
+        server_sessions=server_sessions,
+    )  # fmt: skip
+    syn_acks = SynAckHandler(
+        table=table, first_answers=first_answers, keys=keys, learned=learned, capabilities=capabilities,
+        natives=natives, withdrawal=withdrawal,
+    )  # fmt: skip
+    dispatcher = HandshakeDispatcher(
+        sitemap, counters,
+        table=table, syns=syns, syn_acks=syn_acks, server_sessions=server_sessions, watched=watched,
+        teardown=teardown, authorisation=authorisation, early=early, waiting=waiting, blocks=blocks,
+    )  # fmt: skip
+    return SessionPieces(
+        table, life, teardown, aborted, readiness, in_force, authorisation, capabilities, explicit, withdrawal,
+        waiting, blocks, proactive, learned, slots, preferring, watched, dispatcher,
+    )  # fmt: skip

@@ -1,0 +1,112 @@
+"""Handshakes and ends of connections, as the network shows them: each segment to whom it is for.
+
+Nothing waits here: a join that came before its token is kept (`early_joins`), and comes again when a handler brings
+back the fact that the token is known. Handlers do not call each other.
+"""
+
+from steering.core.admission.authorisation import Authorisation
+from steering.core.counters import Counters
+from steering.core.handshakes.early_joins import EarlyJoins
+from steering.core.handshakes.server_initiated import ServerSessions
+from steering.core.handshakes.syn import SynHandler
+from steering.core.handshakes.syn_ack import SynAckHandler
+from steering.core.handshakes.unknown_token_block import UnknownTokenBlocks
+from steering.core.inputs import Authorised, FinSeen, SynAckSeen, SynSeen, WatchedSeen
+from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output
+from steering.core.part import Part
+from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.pending_joins import PendingJoins
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.teardown import Teardown
+from steering.core.sessions.watched_segments import WatchedSegments
+from steering.model.network import PortRole
+from steering.model.session import Refusal
+
+ACCESS = PortRole.ACCESS  # by a name of its own: core.sessions.records says why
+
+
+class HandshakeDispatcher(Part):
+    """The engine gives it every input that shows a segment of TCP."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        counters: Counters,
+        *,
+        table: SessionTable,
+        syns: SynHandler,
+        syn_acks: SynAckHandler,
+        server_sessions: ServerSessions,
+        watched: WatchedSegments,
+        teardown: Teardown,
+        authorisation: Authorisation,
+        early: EarlyJoins,
+        waiting: PendingJoins,
+        blocks: UnknownTokenBlocks,
+    ) -> None:
+        self._map = sitemap
+        self._counters = counters
+        self._table = table
+        self._syns = syns
+        self._syn_acks = syn_acks
+        self._server_sessions = server_sessions
+        self._watched = watched
+        self._teardown = teardown
+        self._authorisation = authorisation
+        self._early = early
+        self._waiting = waiting
+        self._blocks = blocks
+
+    def syn(self, seen: SynSeen, now: float) -> list[Output]:
+        """A SYN without ACK: from an access network, a gateway, or an MCP towards a host."""
+        attachment = self._map.at.get((seen.dpid, seen.port))
+        if attachment is None:
+            self._counters.refusals[Refusal.NOT_ATTACHED] += 1
+            return []
+        if attachment.role is not ACCESS and attachment.role.is_mcp:
+            return self._server_sessions.joined(attachment, seen, now)
+        return self._syns.seen(attachment, seen, now)
+
+    def syn_ack(self, seen: SynAckSeen, now: float) -> list[Output]:
+        """A SYN/ACK of an MCP, or of a server at a gateway."""
+        attachment = self._map.at.get((seen.dpid, seen.port))
+        if attachment is None or attachment.role is ACCESS:
+            return []
+        outputs, token = self._syn_acks.seen(attachment, seen, now)
+        if token < 0:
+            return outputs
+        waited = self._learnt(token, now)
+        return outputs + waited if waited else outputs
+
+    def shown(self, seen: WatchedSeen, now: float) -> list[Output]:
+        """A segment that a session entry shows: of a watched subflow, or of the way back of one that a server opened."""
+        handshake = seen.handshake
+        key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        subflow = self._table.flows.get(key)
+        if subflow is not None:
+            return self._watched.seen(subflow, seen, now)
+        outputs, token = self._server_sessions.shown(seen, now)
+        return outputs + self._learnt(token, now) if token >= 0 else outputs
+
+    def fin(self, seen: FinSeen, now: float) -> list[Output]:
+        """A FIN or a reset."""
+        attachment = self._map.at.get((seen.dpid, seen.port))
+        return [] if attachment is None else self._teardown.fin(attachment.role, seen.handshake, now)
+
+    def authorised(self, given: Authorised, now: float) -> list[Output]:
+        """An authoriser answered: the SYNs that waited for it come again."""
+        return self._authorisation.answered(given, self._syns.seen, now)
+
+    def tick(self, now: float) -> list[Output]:
+        """Whoever waited too long: joins for their token, SYNs for an authoriser."""
+        outputs = self._early.tick(now) + self._blocks.tick(now)
+        return outputs + self._authorisation.expire(self._syns.seen, now)
+
+    def _learnt(self, token: int, now: float) -> list[Output]:
+        """A token is known from now on: who carries it is no stranger, and joins that waited for it come again."""
+        outputs = self._blocks.learnt(token)
+        if self._waiting:
+            for attachment, join in self._waiting.take(token):
+                outputs += self._syns.seen(attachment, join, now)
+        return outputs

@@ -1,0 +1,66 @@
+"""Joins whose token nobody knows: it may be a packet away, so they wait for it, and then they are strangers."""
+
+from steering.core.counters import Counters, JoinResult
+from steering.core.handshakes.policy_in_force import PolicyInForce
+from steering.core.handshakes.replies import Replies
+from steering.core.handshakes.room import Readiness
+from steering.core.handshakes.unknown_token_block import UnknownTokenBlocks
+from steering.core.inputs import SynSeen
+from steering.core.network.site_index import Attachment
+from steering.core.outputs import Output, naturally
+from steering.core.sessions.pending_joins import PendingJoins
+from steering.model.mechanism import Mechanism
+from steering.model.policy import UnknownJoin
+from steering.model.session import Refusal
+from steering.wire.mptcp import ResetReason
+
+
+class EarlyJoins:
+    """`disabled` names mechanisms that are off for negative controls: holding joins, blocking strangers."""
+
+    def __init__(
+        self,
+        waiting: PendingJoins,
+        blocks: UnknownTokenBlocks,
+        readiness: Readiness,
+        in_force: PolicyInForce,
+        replies: Replies,
+        counters: Counters,
+        disabled: frozenset[Mechanism],
+    ) -> None:
+        self._waiting = waiting
+        self._blocks = blocks
+        self._readiness = readiness
+        self._in_force = in_force
+        self._replies = replies
+        self._counters = counters
+        self._holds = Mechanism.HOLD_QUEUE not in disabled
+        self._blocking = Mechanism.STRAY_DROP not in disabled
+
+    def came(self, attachment: Attachment, seen: SynSeen, token: int, now: float) -> list[Output]:
+        """A join with an unknown token: hold it (G5). Forwarding it would end the subflow for good."""
+        if not self._holds:
+            return [naturally(attachment, seen)]
+        if self._readiness.recovering:
+            self._refused(Refusal.RECOVERING)
+            return []  # in silence: a moment later the token may be known again
+        if not self._waiting.add(token, attachment, seen, now):
+            self._refused(Refusal.HOLD_QUEUE_FULL)
+            return []
+        self._counters.joins[JoinResult.HELD] += 1
+        return []
+
+    def tick(self, now: float) -> list[Output]:
+        """Held joins whose token never came: dropped in silence, or reset where the policy says so."""
+        outputs: list[Output] = []
+        for seen in self._waiting.expire(now):
+            self._refused(Refusal.UNKNOWN_TOKEN)
+            if self._blocking:
+                outputs += self._blocks.block(seen, now)
+            if self._in_force.policy.unknown_join is UnknownJoin.RESET:
+                outputs += self._replies.refuse(seen, ResetReason.MPTCP_ERROR)
+        return outputs
+
+    def _refused(self, reason: Refusal) -> None:
+        self._counters.joins[JoinResult.REFUSED] += 1
+        self._counters.refusals[reason] += 1

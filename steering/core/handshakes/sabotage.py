@@ -1,0 +1,57 @@
+"""Joins handled wrongly on purpose, for negative controls: a lab has to see it (`--disable wrong-mcp`, `token-lookup`).
+
+The assembly gives these to the handlers in place of the right ones. The handlers know nothing of it.
+"""
+
+from steering.core.handshakes.join_destination import Destination, OwnMcp
+from steering.core.handshakes.mp_capable import FirstSyns
+from steering.core.handshakes.syn import Joins
+from steering.core.inputs import SynSeen
+from steering.core.network.site_index import Attachment, SiteMap
+from steering.core.outputs import Output
+from steering.core.sessions.flow_key import FlowKey
+from steering.core.sessions.records import Session
+from steering.model.mechanism import Mechanism
+
+
+class AnotherMcp:
+    """A join comes to any other MCP than its session's, if there is one."""
+
+    def __init__(self, sitemap: SiteMap) -> None:
+        self._map = sitemap
+        self._own = OwnMcp(sitemap)
+
+    def waypoint(self, session: Session) -> int:
+        own = self._own.waypoint(session)
+        others = (inside.id for mcp, inside in self._map.inside.items() if mcp != session.mcp)
+        return next(others, own) if own else 0
+
+
+class JoinsTakenForFirstSyns:
+    """No token is looked up, and a join is decided as if it were a first SYN."""
+
+    def __init__(self, first_syns: FirstSyns) -> None:
+        self._first_syns = first_syns
+
+    def seen(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
+        return self._first_syns.seen(attachment, seen, key, now)
+
+
+_DESTINATIONS = {Mechanism.WRONG_MCP: AnotherMcp}
+_HANDLERS = {Mechanism.TOKEN_LOOKUP: JoinsTakenForFirstSyns}
+
+
+def destination(sitemap: SiteMap, disabled: frozenset[Mechanism]) -> Destination:
+    """Where joins go, by what a lab has switched off."""
+    for mechanism, wrong in _DESTINATIONS.items():
+        if mechanism in disabled:
+            return wrong(sitemap)
+    return OwnMcp(sitemap)
+
+
+def handler(joins: Joins, first_syns: FirstSyns, disabled: frozenset[Mechanism]) -> Joins:
+    """Who handles joins, by what a lab has switched off; `joins`: who rightly does."""
+    for mechanism, wrong in _HANDLERS.items():
+        if mechanism in disabled:
+            return wrong(first_syns)
+    return joins

@@ -1,0 +1,129 @@
+"""What a SYN is, and who handles it: one repeated, a join, a first SYN, a server's, or none of ours."""
+
+from typing import Protocol
+
+from steering.core.counters import Counters, JoinResult
+from steering.core.handshakes.mp_capable import FirstSyns
+from steering.core.handshakes.option_bypass import Bypass
+from steering.core.handshakes.replies import Replies
+from steering.core.handshakes.server_initiated import ServerSessions
+from steering.core.inputs import SynSeen
+from steering.core.network.site_index import Attachment, SiteMap
+from steering.core.outputs import Output, Steer, naturally, steered
+from steering.core.proactive.units import Proactive
+from steering.core.selection.chooser import Chooser
+from steering.core.sessions.abort import AbortedSessions
+from steering.core.sessions.flow_key import FlowKey, flow_key
+from steering.core.sessions.records import Subflow
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.teardown import Teardown
+from steering.model.network import PortRole
+from steering.model.policy import Action
+from steering.model.session import EntryKind, Refusal
+from steering.wire.handshake import Kind
+from steering.wire.mptcp import ResetReason
+
+# By names of their own, as every SYN asks for them (core.sessions.records says why).
+ACCESS, GATEWAY = PortRole.ACCESS, PortRole.GATEWAY
+INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
+CAPABLE, JOINING, OPAQUE = Kind.CAPABLE, Kind.JOIN, Kind.OPAQUE
+
+
+class Joins(Protocol):
+    """Who handles joins."""
+
+    def seen(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
+        """A SYN with MP_JOIN, of flow `key`, came in at an access or gateway port."""
+
+
+class SynHandler:
+    """Tells SYNs apart by what they carry and where they came in, and gives each to whom it is for."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        chooser: Chooser,
+        counters: Counters,
+        *,
+        replies: Replies,
+        table: SessionTable,
+        teardown: Teardown,
+        aborted: AbortedSessions,
+        bypass: Bypass,
+        proactive: Proactive,
+        first_syns: FirstSyns,
+        joins: Joins,
+        server_sessions: ServerSessions,
+    ) -> None:
+        self._map = sitemap
+        self._chooser = chooser
+        self._counters = counters
+        self._replies = replies
+        self._table = table
+        self._teardown = teardown
+        self._aborted = aborted
+        self._bypass = bypass
+        self._proactive = proactive
+        self._first_syns = first_syns
+        self._joins = joins
+        self._server_sessions = server_sessions
+
+    def seen(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output]:
+        """A SYN without ACK came in at an access or gateway port."""
+        handshake = seen.handshake
+        kind = handshake.kind
+        if kind is OPAQUE:
+            handshake = self._bypass.read(handshake, seen)
+            kind = handshake.kind
+        key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        known = self._table.flows.get(key)
+        outputs: list[Output] = []
+        signed = kind is OPAQUE
+        if known is not None:
+            same = known.isn == handshake.seq or (known.isn < 0 and known.session.token < 0)
+            if same and not signed:
+                # The second: recovered while its SYN/ACK was out. Its SYN may well be this one, repeated.
+                known.renumber(handshake.seq)
+                if not self._aborted.lost(known.session):
+                    return self._again(attachment, known, seen)
+            # The host opened a new connection on an old 5-tuple, or its MCP went before it was there: what
+            # was pinned is over.
+            outputs = self._teardown.end_subflow(known, now)
+        if kind is JOINING:
+            begun = self._joins.seen(attachment, seen, key, now)
+            return outputs + begun if outputs else begun
+        if kind is CAPABLE:
+            if attachment.role is ACCESS:
+                if not self._table.has_room:
+                    outputs += self._teardown.make_room()
+                begun = self._first_syns.seen(attachment, seen, key, now)
+                return outputs + begun if outputs else begun
+            # Nobody on the Internet side opens MPTCP to an MCP (N-5.3e, N-7.2); to hosts, unless a rule denies it.
+            to_mcp = self._map.is_mcp_address(handshake.dst)
+            if to_mcp or self._chooser.ask(attachment, handshake, seen.frame).terms.action is Action.DENY:
+                self._counters.refusals[Refusal.INTERNET_SIDE if to_mcp else Refusal.POLICY] += 1
+                return outputs + self._replies.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
+        elif signed:
+            self._counters.refusals[Refusal.SIGNED] += 1
+        elif attachment.role is GATEWAY and (
+            begun := self._server_sessions.begin(attachment, seen, key, now)
+        ):
+            return outputs + begun
+        self._counters.natural_syns += 1
+        outputs.append(naturally(attachment, seen))
+        return outputs
+
+    def _again(self, attachment: Attachment, known: Subflow, seen: SynSeen) -> list[Output]:
+        """A retransmitted SYN gets the same answer, also when it comes without MPTCP (fallback) or by
+        another switch (D-3.3a)."""
+        self._counters.retransmitted_syns += 1
+        if known.kind is JOIN:
+            self._counters.joins[JoinResult.RETRANSMITTED] += 1
+        if not known.waypoint and known.session.unit is not None:
+            self._proactive.pin(known.session)  # told of by its MCP, and looked at now
+        if not known.waypoint:
+            return [naturally(attachment, seen)]
+        known.enters_at(seen.dpid, seen.port, attachment.role)
+        session = known.session
+        entries = session.entries(GATEWAY) if known.kind is INITIAL else [session.entry(known)]
+        return [Steer(tuple(e for e in entries if e), steered(attachment, seen, known.waypoint))]

@@ -1,0 +1,86 @@
+"""Handlers of handshakes get what they need when they are made, and none calls another."""
+
+import ast
+import inspect
+
+from steering.core import assembly
+from steering.core.handshakes import dispatcher, mp_capable, mp_join, server_initiated, syn_ack
+from steering.core.handshakes.join_destination import OwnMcp
+from steering.core.handshakes.mp_join import JoinHandler
+from steering.core.sessions.first_answer import Learnt
+from steering.model.mechanism import Mechanism
+from tests.architecture.layers import ROOT
+from tests.support.sites import UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
+
+HANDLERS = (
+    mp_capable.FirstSyns,
+    mp_join.JoinHandler,
+    server_initiated.ServerSessions,
+    syn_ack.SynAckHandler,
+    dispatcher.HandshakeDispatcher,
+)
+
+
+def handler_modules():
+    return sorted((ROOT / "steering" / "core" / "handshakes").glob("*.py"))
+
+
+def test_no_handler_is_given_a_handler_but_by_who_tells_segments_apart() -> None:
+    for handler in HANDLERS[:-1]:
+        given = {str(p.annotation) for p in inspect.signature(handler.__init__).parameters.values()}
+        names = {other.__name__ for other in HANDLERS}
+        assert not {one for one in given if any(name in one for name in names)}, handler
+
+
+def test_what_is_made_is_whole_nothing_is_set_on_another_afterwards() -> None:
+    """Of the assembly and of handlers: an assignment goes to a name of one's own or to `self`, or it counts."""
+    for path in [*handler_modules(), ROOT / "steering" / "core" / "assembly.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                owner = ast.unparse(node.value)
+                assert owner in ("self", "self._counters"), f"{path.name}:{node.lineno}: {ast.unparse(node)}"
+
+
+def test_who_handles_joins_knows_of_no_mechanism_that_is_off() -> None:
+    source = inspect.getsource(mp_join)
+    assert "Mechanism" not in source and "disabled" not in source
+    given = inspect.signature(JoinHandler.__init__).parameters
+    assert "destination" in given
+
+
+def test_a_token_that_is_learnt_comes_back_as_a_fact_and_waiting_joins_come_again() -> None:
+    driver = Driver()
+    opening = capable(UE_LTE, 40_000)
+    driver.syn(1, 1, opening)
+    assert driver.syn(2, 1, join(UE_WLAN, 50_000)) == []  # held
+    outputs = driver.syn_ack(3, 1, answer(opening))
+    (session,) = driver.table
+    assert [s.key[-4:-2] for s in session.subflows] == [p.to_bytes(2, "big") for p in (40_000, 50_000)]
+    assert len(outputs) == 2 and not driver.engine.sessions.waiting
+    assert Learnt._fields == ("outputs", "token") and Learnt([]).token < 0
+
+
+def test_a_lab_that_switches_wrong_mcp_off_has_joins_led_to_another_mcp() -> None:
+    right, wrong = Driver(), Driver(disabled=frozenset({Mechanism.WRONG_MCP}))
+    led = []
+    for driver in (right, wrong):
+        driver.session()
+        led.append(steered(driver.syn(2, 1, join(UE_WLAN, 50_000))).entries[-1].waypoint)
+    inside = {waypoint.id: mcp for mcp, waypoint in right.engine.map.inside.items()}
+    (session,) = right.table
+    assert inside[led[0]] == session.mcp != inside[led[1]]
+    assert OwnMcp(right.engine.map).waypoint(session) == led[0]
+
+
+def test_a_lab_that_switches_token_lookup_off_has_joins_decided_as_first_syns() -> None:
+    right, wrong = Driver(), Driver(disabled=frozenset({Mechanism.TOKEN_LOOKUP}))
+    for driver in (right, wrong):
+        session = driver.session()
+        driver.syn(2, 1, join(UE_WLAN, 50_000))
+        assert len(session.subflows) == (2 if driver is right else 1)
+
+
+def test_every_piece_is_made_once() -> None:
+    driver = Driver()
+    made = driver.engine.sessions
+    assert isinstance(made, assembly.SessionPieces) and len({id(piece) for piece in made}) == len(made)
