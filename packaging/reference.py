@@ -1,4 +1,5 @@
-"""Writes docs/files.rst and docs/api.rst from the schemas, docs/design/pipeline.rst from the table of priorities; `--check` only tells whether they are up to date.
+"""Writes docs/files.rst and docs/api.rst from the schemas, docs/design/pipeline.rst from the table of priorities, and the
+tables of docs/design/session-life.rst from the transitions; `--check` only tells whether they are up to date.
 
 usage: python packaging/reference.py [--check]
 """
@@ -116,12 +117,51 @@ def pipeline() -> str:
     return "\n".join(lines)
 
 
+MADE = ".. Made by packaging/reference.py from steering/core/sessions/transitions.py. Do not edit what follows.\n"
+
+
+def session_life() -> str:
+    """docs/design/session-life.rst: what stands above MADE stays, the table and the diagram follow."""
+    from steering.core.sessions.transitions import BEGINNINGS, TRANSITIONS
+
+    rows = [("", how.value, state.value, action) for how, (state, action) in BEGINNINGS.items()]
+    rows += [
+        (before.value, event.value, step.state.value if step.state else "", step.action)
+        for (before, event), step in TRANSITIONS.items()
+    ]
+    lines = [
+        "",
+        "The table",
+        "---------",
+        "",
+        "An empty state: there is no session before, or none afterwards.",
+        "",
+    ]
+    lines += [".. list-table::", "   :header-rows: 1", ""]
+    cells = [("State", "Event", "Next state", "What the session table does")]
+    cells += [
+        (before, event, after, f"``{action.__name__}``: {(action.__doc__ or '').splitlines()[0]}")
+        for before, event, after, action in rows
+    ]
+    for row in cells:
+        for number, cell in enumerate(row):
+            lines.append(f"   {'* -' if number == 0 else '  -'} {cell}".rstrip())
+    lines += ["", "The diagram", "-----------", "", ".. code-block:: dot", "", "   digraph session {"]
+    lines += [
+        f'     "{before or "begins"}" -> "{after or "is over"}" [label="{event}"];'
+        for before, event, after, _ in rows
+    ]
+    text = (ROOT / "docs" / "design" / "session-life.rst").read_text()
+    return text.split(MADE)[0] + MADE + "\n".join([*lines, "   }", ""])
+
+
 def main() -> int:
     stale = []
     for name, text in (
         ("files.rst", files()),
         ("api.rst", api()),
         ("design/pipeline.rst", pipeline()),
+        ("design/session-life.rst", session_life()),
     ):
         path = ROOT / "docs" / name
         if path.exists() and path.read_text() == text:
