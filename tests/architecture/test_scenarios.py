@@ -108,11 +108,6 @@ def test_only_the_entry_for_mininet_changes_the_import_path() -> None:
 # Controls of which no run has been recorded yet; `topologies.campaign.recording` writes what they break.
 UNNAMED: frozenset[str] = frozenset(
     {
-        "restart without read-back",
-        "explicit without hold-queue",
-        "explicit without explicit",
-        "explicit-cpe without hold-queue",
-        "explicit-cpe without via",
         "virtual-address without token-lookup",
         "virtual-address without hold-queue",
         "virtual-address without second-owner",
