@@ -176,10 +176,6 @@ class Parts:
         """Those that wished for it by now."""
         return [output for part in self._ticking if part.due() <= now for output in part.tick(now)]
 
-    def due(self) -> float:
-        """The earliest wish."""
-        return min(part.due() for part in self._ticking)
-
     def followed(self) -> list[Part]:
         """Parts whose `desired` rules the engine follows."""
         return [part for part in self._desiring if not part.sends_changes and not part.in_pieces]
