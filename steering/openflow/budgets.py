@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Budgets(NamedTuple):
     """The bounds in force. Seconds, bytes, or messages; rates are a second."""
 
-    turn: float = 0.002  # of work in a row for a switch, then others get their turn
+    turn: float = 0.004  # of work in a row for a switch, then others get their turn
     foyer: bool = True  # connections that are no switch yet share one turn of that length
     unasked_rate: float = 20.0  # messages that answer nothing and have no place
     unasked_burst: float = 256.0
