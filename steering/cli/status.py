@@ -54,6 +54,11 @@ def _topology_lines(topology: Json) -> list[str]:
     down = [f"switch {switch['name']}" for switch in topology["switches"] if not switch["connected"]]
     down += [f"link {link['a']} - {link['b']}" for link in links if not link["up"]]
     down += [f"{found['role']} {found['name']} ({found['port']})" for found in attachments if not found["up"]]
+    refused = [
+        f"{one['dpid']} ({one['reason']}, {counted(one['times'], 'time')})" for one in topology["refused"]
+    ]
+    if refused:
+        lines.append(f"refused     switch {', switch '.join(refused)}")
     if down:
         lines.append(f"down        {'; '.join(down)}")
     return lines

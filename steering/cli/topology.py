@@ -12,6 +12,9 @@ PARTS = {
     "switches": Columns(
         ["switch", "datapath", "connected"], lambda one: [one["name"], one["dpid"], one["connected"]]
     ),
+    "refused": Columns(
+        ["refused datapath", "reason", "times"], lambda one: [one["dpid"], one["reason"], one["times"]]
+    ),
     "links": Columns(
         ["link from", "to", "weight", "up"],
         lambda one: [one["a"], one["b"], number(one["weight"]), one["up"]],

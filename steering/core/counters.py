@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections import Counter
 from enum import StrEnum
 
-from steering.model.door import Door, RestRefused
+from steering.model.door import Door, RestRefused, SwitchRefused
 from steering.model.kept import Lost
 from steering.model.limit import Full
 from steering.model.reservation import Became, Denied
@@ -12,6 +12,7 @@ from steering.model.rules import PacketClass
 from steering.model.session import Refusal
 
 FULLS = 256
+REFUSED_SWITCHES = 64
 
 
 class JoinResult(StrEnum):
@@ -74,6 +75,7 @@ class Counters:
         "disconnects",
         "accept_paused",
         "rest_refused",
+        "refused_switches",
         "decision_seconds",
         "fulls",
         "last_full",
@@ -104,6 +106,7 @@ class Counters:
         self.openflow_errors: Counter[str] = Counter()  # by name of type (model.ofperror)
         self.disconnects: Counter[str] = Counter()  # by reason
         self.rest_refused: Counter[RestRefused] = Counter()
+        self.refused_switches: dict[tuple[int, SwitchRefused], int] = {}  # how often, by datapath id
         self.accept_paused: Counter[Door] = Counter()  # times a listener rested for lack of descriptors
         self.decision_seconds = Histogram()
         self.reservations: Counter[Became] = Counter()
@@ -111,6 +114,13 @@ class Counters:
         self.not_restored: Counter[Lost] = Counter()
         self.last_full: Full | None = None  # the limit that was reached last
         self.fulls: dict[Full, int] = {}  # refusals by the limit that was reached
+
+    def refuse_switch(self, dpid: int, why: SwitchRefused) -> None:
+        """A connection may not speak for `dpid`. Anybody can give any id: so many are told apart, the oldest goes."""
+        count = self.refused_switches.pop((dpid, why), 0)
+        if len(self.refused_switches) >= REFUSED_SWITCHES:
+            del self.refused_switches[next(iter(self.refused_switches))]
+        self.refused_switches[dpid, why] = count + 1
 
     def full(self, full: Full) -> None:
         """A limit was reached. So many different ones are kept apart; of more, the oldest is forgotten."""

@@ -16,3 +16,11 @@ class RestRefused(StrEnum):
     TOO_MANY_STRANGERS = "too-many-strangers"  # the oldest connection without a known token gave its place
     TOO_MANY_OF_TOKEN = "too-many-of-token"  # a token with more connections than it may have
     WRONG_TOKEN = "wrong-token"
+
+
+class SwitchRefused(StrEnum):
+    """Why a connection that gave a datapath id may not speak for that switch."""
+
+    UNKNOWN_SWITCH = "unknown-switch"  # the site does not name it
+    WRONG_CERTIFICATE = "wrong-certificate"  # its certificate is another's
+    DUPLICATE = "duplicate-switch"  # the connection that has the id is alive

@@ -61,8 +61,17 @@ class HostSnapshot(NamedTuple):
     port: str
 
 
+class RefusedSwitchSnapshot(NamedTuple):
+    """Connections that gave a datapath id and may not speak for it; `reason` of `model.door.SwitchRefused`."""
+
+    dpid: str
+    reason: str
+    times: int
+
+
 class TopologySnapshot(NamedTuple):
     switches: tuple[SwitchSnapshot, ...]
+    refused: tuple[RefusedSwitchSnapshot, ...]
     links: tuple[LinkEnds, ...]
     attachments: tuple[AttachmentSnapshot, ...]
     hosts: tuple[HostSnapshot, ...]

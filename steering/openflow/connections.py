@@ -8,7 +8,7 @@ from typing import Any
 from os_ken.controller import controller
 
 from steering.core.counters import Counters
-from steering.model.door import Door
+from steering.model.door import Door, SwitchRefused
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.token_bucket import TokenBucket
 from steering.openflow.budgets import Budgets, Newcomers, source_of
@@ -26,6 +26,7 @@ LOG_INTERVAL = 60.0  # seconds in which LOG_BURST lines tell of one reason, or o
 LOG_BURST = 5
 _ECHO_XID = 0
 _ECHO_REQUEST = message(Type.ECHO_REQUEST, _ECHO_XID, b"")
+_REFUSED = frozenset(Disconnect(why.value) for why in SwitchRefused)
 _EXPECTED = (Disconnect.CLOSED, Disconnect.SHUTDOWN)
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,8 @@ class Connections:
         """A connection is over."""
         self._newcomers.leave(channel)
         self.channels.discard(channel)
+        if channel.id is not None and reason in _REFUSED:
+            self._counters.refuse_switch(channel.id, SwitchRefused(reason.value))
         # A switch that was one has lines of its own. Of all others, who can connect could fill the log.
         subject = channel.id if channel.is_ready else reason
         name = self._name(channel.id) if channel.id is not None else "unknown"

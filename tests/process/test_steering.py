@@ -176,6 +176,8 @@ def test_a_switch_that_the_site_does_not_name_is_told_and_not_used(tmp_path: Pat
         running = network.running
         assert running.metric("steering_disconnects_total", reason="unknown-switch") == 20
         assert running.log().count("switch 000000000000004d at 127.0.0.1") == 5, "so many lines a minute"
+        refused = [{"dpid": "000000000000004d", "reason": "unknown-switch", "times": 20}]
+        assert running.json("/v1/topology")["refused"] == refused
 
 
 def test_unknown_switches_are_used_where_the_site_allows_them(tmp_path: Path) -> None:

@@ -121,6 +121,7 @@ class FixedView:
                 {"name": "lte", "role": "access", "port": "s1:1", "up": True, "waypoint": 4711},
                 {"name": "core", "role": "mcp", "port": "s3:1", "up": False, "waypoint": 12},
             ],
+            "refused": [{"dpid": "000000000000004d", "reason": "unknown-switch", "times": 3}],
             "hosts": [{"address": "10.1.0.2", "mac": "02:00:00:00:00:02", "port": "s1:1"}],
         }
 

@@ -30,6 +30,7 @@ from steering.model.snapshot import (
     LinkEnds,
     LinksSnapshot,
     McpSnapshot,
+    RefusedSwitchSnapshot,
     ReservationSnapshot,
     ServerLegEntry,
     SessionDetail,
@@ -78,6 +79,10 @@ class EngineView:
                     name=engine.site.switch_name(dpid), dpid=f"{dpid:016x}", connected=switch.connected
                 )
                 for dpid, switch in sorted(engine.switches.items())
+            ),
+            refused=tuple(
+                RefusedSwitchSnapshot(f"{dpid:016x}", why.value, times)
+                for (dpid, why), times in engine.counters.refused_switches.items()
             ),
             links=tuple(
                 LinkEnds(a=self._port(link.a), b=self._port(link.b), weight=link.weight, up=True)

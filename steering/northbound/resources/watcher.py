@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 from steering.core.counters import Counters
+from steering.model.door import SwitchRefused
 from steering.model.event_kind import EventKind
 from steering.northbound.http.events import EventHub
 from steering.northbound.schema.view import View
@@ -58,6 +59,8 @@ class Watcher:
 
     def _look(self) -> _Seen:
         refusals = Counter({reason.value: count for reason, count in self._counters.refusals.items()})
+        switches = self._counters.disconnects
+        refusals.update({why.value: switches[why.value] for why in SwitchRefused if why.value in switches})
         things: dict[Hashable, Json] = {}
         topology = self._view.topology()
         for switch in topology["switches"]:

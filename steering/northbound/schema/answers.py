@@ -125,6 +125,10 @@ SCHEMAS: dict[str, Json] = {
     ),
     "Topology": _object(
         switches=_list(_object(name=TEXT, dpid=_maybe(TEXT), connected=FLAG)),
+        refused=_described(
+            _list(_object(dpid=TEXT, reason=TEXT, times=WHOLE)),
+            "Connections that gave a datapath id and may not speak for that switch",
+        ),
         links=_list(_object(a=TEXT, b=TEXT, weight=NUMBER, up=FLAG)),
         attachments=_list(_object(name=TEXT, role=TEXT, port=TEXT, up=FLAG, waypoint=WHOLE)),
         hosts=_list(_object(address=TEXT, mac=TEXT, port=TEXT)),
