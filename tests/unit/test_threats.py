@@ -1,4 +1,5 @@
-"""docs/threats.rst names a control for each threat and a test for each control; all of those tests exist."""
+"""docs/threats.rst and docs/security.rst name a control for each threat and a test for each control; all of those tests
+exist."""
 
 import re
 from pathlib import Path
@@ -9,6 +10,11 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "threats.rst").read_text()
 _ROW = re.compile(r"^   \* - (.*?)(?=^   \* - |^\S|\Z)", re.M | re.S)
 ROWS = [re.split(r"^     - ", row, flags=re.M) for row in _ROW.findall(TEXT)][1:]
+ATTEMPTS = [
+    row
+    for found in _ROW.findall((ROOT / "docs" / "security.rst").read_text())
+    if (row := re.split(r"^     - ", found, flags=re.M))[0].strip() != "It tries"
+]
 
 
 def _id(row: list[str]) -> str:
@@ -20,8 +26,21 @@ def _id(row: list[str]) -> str:
 def test_each_threat_has_a_control_and_its_tests_exist(row: list[str]) -> None:
     threat, source, control, tests = row
     assert all(part.strip() for part in (threat, source, control))
+    _exist(tests, threat)
+
+
+@pytest.mark.row("D-7.1", "N-7.0")
+@pytest.mark.parametrize("row", ATTEMPTS, ids=_id)
+def test_what_becomes_of_each_attempt_is_said_and_its_tests_exist(row: list[str]) -> None:
+    attempt, outcome, tests = row
+    assert attempt.strip() and outcome.strip()
+    _exist(tests, attempt)
+
+
+def _exist(tests: str, of: str) -> None:
+    """Each test that a cell names is in its file."""
     named = re.findall(r"``([^`]+)``", tests)
-    assert named, threat
+    assert named, of
     for name in named:
         file, _, function = name.partition("::")
         text = (ROOT / "tests" / file).read_text()
