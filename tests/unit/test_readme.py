@@ -1,4 +1,4 @@
-"""The README says nothing that is not so: its site file is good, its commands and targets exist."""
+"""README and manual say nothing that is not so: their files are good, their commands and targets exist."""
 
 import re
 import textwrap
@@ -8,7 +8,8 @@ from steering.cli.main import COMMANDS
 from steering.policy import parse_policy, parse_site
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.rst").read_text()
+FIRST = (ROOT / "README.rst").read_text()
+README = FIRST + (ROOT / "docs" / "manual.rst").read_text()
 
 
 def test_the_files_it_shows_have_no_findings():
@@ -44,3 +45,14 @@ def test_every_lab_mechanism_and_option_it_names_is_an_option():
     for option in re.findall(r"--(site|policy|source-mode|json|help|only)\b", README):
         sources = "".join(p.read_text() for p in (ROOT / "steering" / "cli").glob("*.py"))
         assert option in ("help",) or f'"--{option}"' in sources
+
+
+def test_the_readme_is_short_enough_to_be_read():
+    assert len(FIRST.split()) <= 700
+
+
+def test_the_index_names_every_document_once():
+    index = (ROOT / "docs" / "index.rst").read_text()
+    named = re.findall(r"``(docs/[\w/.-]+\.rst)``", index)
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.rst")}
+    assert set(named) == there - {"docs/index.rst"} and len(named) == len(set(named))

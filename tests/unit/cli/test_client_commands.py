@@ -226,7 +226,7 @@ def test_no_token(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_directory_in_place_of_the_token(state_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, line = failing(capsys, "mcp", "--state-dir", str(state_dir), "--token-file", str(state_dir))
     assert status == 1
-    assert "cannot be read (Is a directory)" in line
+    assert "is no regular file" in line
 
 
 @pytest.mark.parametrize(
