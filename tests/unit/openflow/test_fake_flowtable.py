@@ -2,7 +2,7 @@
 
 import pytest
 
-from steering.core.outputs import NATURAL, FillSwitch, Release, RemoveEntries, SendFrame, Steer, SyncRules
+from steering.core.outputs import NATURAL, FillSwitch, Release, RemoveEntries, SendFrame, Steer
 from steering.model.network import Link, PortRef
 from steering.model.rules import (
     IN_PORT,
@@ -227,13 +227,8 @@ def line_of_switches() -> FakeNetwork:
     """1 - 2 - 3; what comes in at 1:1 leaves at 3:1."""
     net = FakeNetwork(LINE)
     for dpid, out in ((1, 2), (2, 3), (3, 1)):
-        net.apply(
-            SyncRules(
-                dpid,
-                (made(0, 1, OutputAction(out)), made(4, 1, OutputAction(out)), made(3, 1, OutputAction(out))),
-                (),
-            )
-        )
+        for table in (0, 4, 3):
+            net[dpid].install(made(table, 1, OutputAction(out)))  # made up: at no level of the real pipeline
     return net
 
 
