@@ -30,7 +30,7 @@ NATURAL = -1
 class Steer(NamedTuple):
     """Add session entries, then release a segment.
 
-    Entries of switches other than the release's are confirmed by barrier first (design section 3);
+    Entries of switches other than the release's are confirmed by barrier first (docs/design/measured.rst, Order);
     then the local entries and the packet-out go out in one write. Without release: just add.
     """
 
@@ -55,7 +55,7 @@ class SyncRules(NamedTuple):
 
 class FillSwitch(NamedTuple):
     """Everything a switch that (re)connected should hold, in stages with a barrier between them:
-    meters, labels and hosts, session entries, then guard, classify and route (design section 3).
+    meters, labels and hosts, session entries, then guard, classify and route.
     Afterwards static rules of older epochs and `stale` session entries are deleted."""
 
     dpid: int

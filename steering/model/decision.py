@@ -8,7 +8,7 @@ from steering.model.policy import Terms
 
 
 class Filtered(StrEnum):
-    """Why an MCP was no candidate (hard filters, design section 4)."""
+    """Why an MCP was no candidate (hard filters)."""
 
     UNREACHABLE = "unreachable"  # no path to it or from it to the gateway
     UNRESOLVED = "unresolved"  # its MAC is not known: it does not answer ARP or ND

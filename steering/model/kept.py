@@ -1,6 +1,6 @@
 """What has to outlive a controller and is in no flow table: the store writes it, the next controller takes it back.
 
-Pins and tokens are not here: they are read back from switches (design section 5). Addresses are packed, flow keys
+Pins and tokens are not here: they are read back from switches. Addresses are packed, flow keys
 as in core.sessions (source, destination, both ports, as the host sends); MCPs and access types by name.
 """
 

@@ -24,7 +24,7 @@ class PortRef:
 
 
 class PortRole(IntEnum):
-    """What hangs at a port; the qualifier of every session entry (design section 3)."""
+    """What hangs at a port; the qualifier of every session entry."""
 
     CORE = 0
     ACCESS = 1

@@ -10,7 +10,7 @@ OWNER = 0x5E  # first byte of every cookie of ours
 
 
 class Table(IntEnum):
-    """The pipeline (design section 3); ND finishes a neighbour advertisement made by GUARD."""
+    """The pipeline (docs/design/pipeline.rst); ND finishes a neighbour advertisement made by GUARD."""
 
     GUARD = 0
     SESSION = 1
@@ -97,7 +97,7 @@ class OutputAction:
 
 @dataclass(frozen=True, slots=True)
 class ToController:
-    """Copy up to the controller through a meter inside the action (facts/openflow.md section 3)."""
+    """Copy up to the controller through a meter inside the action: a meter instruction would drop the packet, not the copy."""
 
     meter: int
     max_len: int = 256
@@ -115,7 +115,7 @@ class Resubmit:
 
 @dataclass(frozen=True, slots=True)
 class UnwildcardFlow:
-    """Makes the datapath cache key hold the whole 5-tuple (facts/openflow.md section 4)."""
+    """Makes the datapath cache key hold the whole 5-tuple (docs/design/measured.rst)."""
 
 
 Action = SetField | Move | OutputAction | ToController | DecTtl | Resubmit | UnwildcardFlow

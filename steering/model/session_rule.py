@@ -23,9 +23,9 @@ _ETH_TYPE = {4: 0x0800, 6: 0x86DD}
 
 
 def session_rule(entry: Entry) -> Rule:
-    """Exact 5-tuple qualified by the ingress port's role -> label, TTL, table LABEL (design section 3).
+    """Exact 5-tuple qualified by the ingress port's role -> label, TTL, table LABEL.
 
-    No timeouts: a pin lives until it is removed (design section 5). A watched entry copies each segment, as it
+    No timeouts: a pin lives until it is removed. A watched entry copies each segment, as it
     came in, through a meter in the action; one that punts keeps its label, so that it can be read back whole,
     but leads nowhere. Raises KeyError for a family other
     than 4 and 6, ValueError for addresses of another length than the family's.

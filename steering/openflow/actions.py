@@ -27,7 +27,7 @@ CONTROLLER_HEAD = Struct("!IH").pack(NICIRA, _CONTROLLER2)  # behind an action's
 DEC_TTL = Struct("!HH4x").pack(_SET_NW_TTL_DEC, 8)
 
 # A hash over the whole 5-tuple into one bucket: its result means nothing, but computing it makes the
-# datapath's cache key hold every field that was hashed (facts/openflow.md section 4).
+# datapath's cache key hold every field that was hashed (docs/design/measured.rst).
 UNWILDCARD_FLOW = _MULTIPATH_BODY.pack(
     _EXPERIMENTER, _MULTIPATH_BODY.size, NICIRA, _MULTIPATH, _SYMMETRIC_L4, 0, 0, 0, 0, 15, _REG0
 )

@@ -59,7 +59,7 @@ def flow_mod(rule: Rule, command: Literal["add", "delete_strict"] = "add", xid: 
     """Add (or replace) a rule, or delete it by its table, priority and match, whatever its cookie.
 
     Raises EncodeError for a rule that OpenFlow 1.3 cannot say. No timeouts ever: a pin that expires under
-    a silent backup subflow would send its next segment the natural way (design section 5).
+    a silent backup subflow would send its next segment the natural way.
     """
     if command == "add":
         number, cookie, instructions = _ADD, rule.cookie, _instructions(rule)

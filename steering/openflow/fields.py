@@ -1,7 +1,7 @@
 """OXM fields: names of model rules <-> TLVs of OpenFlow 1.3 (7.2.3) and of Open vSwitch's extensions.
 
 os-ken sorts match fields by type number, which puts Nicira fields before their prerequisites, and Open
-vSwitch refuses those (facts/openflow.md section 1). Here the table's order is the order on the wire, and
+vSwitch refuses those. Here the table's order is the order on the wire, and
 it has every prerequisite (eth_type, ip_proto, icmpv6_type) before the fields that need it.
 """
 

@@ -155,7 +155,7 @@ class Filler:
 
 
 def _fill(fill: FillSwitch, older: tuple[int, ...], queue: _Queue) -> Iterator[Chunk]:
-    """The stages of a fill (design.md section 3, last paragraph); every chunk ends in a barrier."""
+    """The stages of a fill (docs/design/architecture.rst); every chunk ends in a barrier."""
 
     def current(entries: tuple[Entry, ...]) -> Iterator[Entry]:
         return (entry for entry in entries if queue.noted is None or entry[:7] not in queue.noted)

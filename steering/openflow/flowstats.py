@@ -1,7 +1,7 @@
 """Flow statistics -> session and host entries, as recovery and sweeps need them.
 
 An own parser: os-ken's takes 4.4 s for 100,000 entries and loses the whole answer when one entry holds an
-action it does not know (facts/openflow.md section 3). Session entries come in the one form that Open vSwitch
+action it does not know. Session entries come in the one form that Open vSwitch
 gives our template, which one `Struct` takes apart; any other form goes the general way.
 """
 

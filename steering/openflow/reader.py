@@ -1,7 +1,7 @@
 """Cutting a switch's byte stream into OpenFlow 1.3 messages, and what must be wrong with them to hang up.
 
 Nothing here trusts a length. os-ken's own parsers see a message only after it passed; an OFPHello with an
-element of length 0, for one, would hang them for ever (facts/os-ken.md section 3).
+element of length 0, for one, would hang them for ever.
 """
 
 from enum import IntEnum, StrEnum

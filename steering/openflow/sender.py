@@ -1,4 +1,4 @@
-"""Puts the engine's outputs on the wire, in the order that correctness needs (design.md sections 3 and 5).
+"""Puts the engine's outputs on the wire, in the order that correctness needs (docs/design/measured.rst, Order).
 
 A held segment may go on only when the entries it needs are in force. On its own switch order is enough: one
 write. On other switches it is not, so their entries go first, each such switch gets one barrier at the end of

@@ -1,6 +1,6 @@
 """The session path's messages, prebuilt: one `Struct.pack` for an entry or a released segment.
 
-os-ken's own classes take 56 us for a flow-mod (facts/performance.md section 1), this takes under 1 us. The
+os-ken's own classes take 56 us for a flow-mod (docs/design/measured.rst), this takes under 1 us. The
 constant bytes are cut at import time out of what encode.py makes of the reference rule, so the two cannot
 drift apart; the tests compare them byte for byte all the same.
 """

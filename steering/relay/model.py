@@ -91,7 +91,7 @@ SLOW_TTL_S = 86_400
 
 
 SLOW_THRESHOLD_S = 2.5
-"""Under the 3.07 s that the kernel takes to give MPTCP up (requirements L7, B32)."""
+"""Under the 3.07 s that the kernel takes to give MPTCP up (B32)."""
 
 
 @dataclass(frozen=True, slots=True)

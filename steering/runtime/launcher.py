@@ -2,7 +2,7 @@
 
 os-ken 4 brings no manager any more, so this does what osken-manager did. The order matters: the hub first,
 then everything that imports a socket. The main loop sleeps briefly and looks, because a handler that only
-wakes a greenthread is not noticed while the hub waits in poll (facts/os-ken.md section 6).
+wakes a greenthread is not noticed while the hub waits in poll (docs/design/measured.rst).
 """
 
 import sys

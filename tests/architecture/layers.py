@@ -1,4 +1,4 @@
-"""Who may import whom: the table of design.md section 2, and the ways to read a source file's imports."""
+"""Who may import whom: the table of docs/design/architecture.rst, and the ways to read a source file's imports."""
 
 import ast
 import sys
@@ -40,7 +40,7 @@ LAYERS = {
     "topologies": _layer("model policy", "mininet"),
 }
 
-# Hub packages: who imports them decides how the process waits, so one place only (design.md section 2).
+# Hub packages: who imports them decides how the process waits, so one place only.
 HUB = frozenset({"os_ken", "eventlet"})
 HUB_LAYERS = frozenset({"openflow", "runtime", "app"})
 

@@ -1,4 +1,4 @@
-"""The arrows of design.md section 2 hold: in what each file says, and in what a clean process really loads."""
+"""The arrows of docs/design/architecture.rst hold: in what each file says, and in what a clean process really loads."""
 
 import ast
 import json
@@ -59,7 +59,9 @@ def verdict(path: Path, found: layers.Import) -> str | None:
 
 def test_every_package_has_a_place_in_the_table() -> None:
     packages = {path.parent.name for path in (layers.ROOT / "steering").glob("*/__init__.py")}
-    assert packages <= set(layers.LAYERS), "a new package needs its row in design.md and in layers.py"
+    assert packages <= set(layers.LAYERS), (
+        "a new package needs its row in docs/design/architecture.rst and in layers.py"
+    )
 
 
 def test_import_statements_follow_the_table() -> None:

@@ -1,17 +1,14 @@
-"""Habits of design.md section 9 that a machine can check: file size, stubs, row ids, paths, declared needs."""
+"""Habits of this tree that a machine can check: file size, stubs, row ids, paths, declared needs."""
 
 import ast
 import configparser
-import os
 import re
-import shutil
-import subprocess
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
-from tests.architecture import layers
+from tests.architecture import layers, tree
 
 ROOT = layers.ROOT
 LINES_NOTED = 400
@@ -24,64 +21,10 @@ STUB_WORDS = re.compile(
 )
 MACHINE_PATHS = re.compile("/wo" + "rk/|/ro" + "ot/")
 ROW_ID = re.compile(r"[DNS]-[0-9A-Z][0-9A-Za-z]*(?:\.[0-9A-Za-z]+)*")
-LEFT_OUT = frozenset({"build", "LICENSE"})
-
-
-def tracked() -> list[Path]:
-    """Files that belong to the project: what git tracks or would add, or without git what is in the tree."""
-    found = _listed_by_git()
-    # No git on a fresh machine; and inside somebody else's repository git may know nothing of us.
-    if ROOT / "setup.cfg" not in found:
-        found = [Path(top) / name for top, folders, names in _walk() for name in names]
-    return sorted(path for path in found if path.is_file() and path.name not in LEFT_OUT)
-
-
-def _listed_by_git() -> list[Path]:
-    git = shutil.which("git")
-    if git is None:
-        return []
-    # The owner of a checkout need not be who tests it; git refuses such trees unless told.
-    listed = subprocess.run(
-        [git, "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return [ROOT / name for name in listed.stdout.split("\0") if name]
-
-
-def _walk() -> Iterator[tuple[str, list[str], list[str]]]:
-    for top, folders, names in os.walk(ROOT):
-        folders[:] = [
-            folder
-            for folder in folders
-            if folder not in LEFT_OUT
-            and not folder.startswith((".venv", ".git", ".mypy", ".ruff", ".pytest", ".hypothesis"))
-            and folder != "__pycache__"
-            and not folder.endswith(".egg-info")
-        ]
-        yield top, folders, names
-
-
-def text_of(path: Path) -> str:
-    """A file's text; a binary file (a capture) reads as nothing."""
-    data = path.read_bytes()
-    return "" if b"\0" in data else data.decode("utf-8", "replace")
-
-
-def findings(pattern: re.Pattern[str], paths: list[Path]) -> list[str]:
-    """`file:line: what` for every match."""
-    return [
-        f"{path.relative_to(ROOT)}:{number}: {match.group()}"
-        for path in paths
-        for number, line in enumerate(text_of(path).splitlines(), 1)
-        for match in pattern.finditer(line)
-    ]
 
 
 def test_no_file_is_too_long_to_read() -> None:
-    lengths = {path: len(text_of(path).splitlines()) for path in layers.sources()}
+    lengths = {path: len(tree.text_of(path).splitlines()) for path in layers.sources()}
     for path, lines in sorted(lengths.items(), key=lambda item: -item[1]):
         if LINES_NOTED < lines <= LINES_REFUSED:
             warnings.warn(f"{path.relative_to(ROOT)} has {lines} lines, over {LINES_NOTED}", stacklevel=1)
@@ -90,17 +33,17 @@ def test_no_file_is_too_long_to_read() -> None:
 
 
 def test_nothing_is_left_for_later() -> None:
-    found = findings(STUB_WORDS, tracked())
+    found = tree.findings(STUB_WORDS, tree.tracked())
     assert not found, "\n".join(found)
 
 
 def test_no_path_of_one_machine() -> None:
-    found = findings(MACHINE_PATHS, tracked())
+    found = tree.findings(MACHINE_PATHS, tree.tracked())
     assert not found, "\n".join(found)
 
 
 def test_the_tree_is_really_looked_at() -> None:
-    names = {path.relative_to(ROOT).as_posix() for path in tracked()}
+    names = {path.relative_to(ROOT).as_posix() for path in tree.tracked()}
     assert {"setup.cfg", "Makefile", "steering/cli/main.py", "tests/architecture/test_tree.py"} <= names
 
 

@@ -1,4 +1,4 @@
-"""How long the first match among 10,000 rules takes: the row of issue 3, at most 20 us in the median.
+"""How long the first match among 10,000 rules takes, which is to be at most 20 us in the median.
 
 `python -m tests.bench.policy_lookup` prints the row.
 """

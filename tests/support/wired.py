@@ -14,7 +14,7 @@ from tests.support.fakes.packet import packet_of
 from tests.support.sites import KEY, SERVER, UE_LTE, UE_WLAN, packed
 from tests.support.switched import MCP_MAC, UE_MAC, WLAN_MAC, Lab
 
-HOST_KEY = bytes.fromhex("c9860dfe1c8da533")  # with KEY: mptcp-protocol.md section 12, A
+HOST_KEY = bytes.fromhex("c9860dfe1c8da533")  # a host's key captured beside KEY
 NONCE, MCP_NONCE = bytes.fromhex("784013b4"), bytes.fromhex("c0f227d4")
 SYN, SYN_ACK, ACK = int(Flags.SYN), int(Flags.SYN | Flags.ACK), int(Flags.ACK)
 ISN, MCP_ISN = 1000, 0xFFFF_FFFF  # the MCP's sequence numbers wrap at once

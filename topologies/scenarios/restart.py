@@ -249,7 +249,7 @@ class Restart:
 
 SCENARIO = Scenario(
     name="restart",
-    figure="design section 5",
+    figure="docs/design/architecture.rst, Restart",
     rows=ROWS,
     summary="kill -9 of the controller with live sessions, a minute alone, joins on all after it; a wiped switch",
     plan=PLAN,

@@ -1,4 +1,4 @@
-"""First SYNs (MP_CAPABLE): an MCP for each, its natural way, or a refusal (design section 5)."""
+"""First SYNs (MP_CAPABLE): an MCP for each, its natural way, or a refusal."""
 
 from steering.core.admission.authorisation import Authorisation
 from steering.core.counters import Counters

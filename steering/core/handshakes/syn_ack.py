@@ -1,4 +1,4 @@
-"""SYN/ACKs: an MCP's teaches a session's token (design section 5); a server's tells whether it speaks MPTCP."""
+"""SYN/ACKs: an MCP's teaches a session's token; a server's tells whether it speaks MPTCP."""
 
 from steering.core.handshakes.native_mptcp import Natives
 from steering.core.handshakes.server_capability import Capabilities

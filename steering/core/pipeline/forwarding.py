@@ -136,7 +136,7 @@ def _to(prefix: Prefix) -> dict[str, FieldValue]:
 
 def route_rules(epoch: int, routes: Iterable[Route], unwildcard: bool = True) -> Iterator[Rule]:
     """Prefix to label. TCP has its 5-tuple un-wildcarded, or a cached megaflow of natural traffic
-    carries steered segments astray (facts/openflow.md section 4)."""
+    carries steered segments astray (docs/design/measured.rst, the megaflow cache)."""
     cookie = static_cookie(epoch)
     for route in routes:
         fields = _to(route.prefix)

@@ -236,7 +236,7 @@ def _echo(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
 
 
 def _expired(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
-    """OVS drops a packet of TTL 1 in dec_ttl without a word (facts/openflow.md), so it is caught here."""
+    """OVS drops a packet of TTL 1 in dec_ttl without a packet-in, so it is caught here."""
     cookie = static_cookie(epoch, PacketClass.TTL_EXPIRED)
     for prefix in guarded.allowed:
         for ttl in (0, 1):

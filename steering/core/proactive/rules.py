@@ -1,4 +1,4 @@
-"""Entries set ahead in table CLASSIFY: all TCP of a prefix to one MCP, both directions (design section 3).
+"""Entries set ahead in table CLASSIFY: all TCP of a prefix to one MCP, both directions.
 
     5000     SYNs of strangers (core.strays)                   dropped
     4400 +   access, to an MCP or another access: no server's   SYN: punted   else: ROUTE

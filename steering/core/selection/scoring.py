@@ -1,4 +1,4 @@
-"""Choosing an MCP: pure functions of policy, network and load (design section 4).
+"""Choosing an MCP: pure functions of policy, network and load.
 
 Order: hard filters -> application expectation -> weighted score of location, type and load -> hysteresis -> rendezvous hash.
 The same input gives the same answer on every controller.

@@ -1,7 +1,7 @@
 """Ending a session whose host has to be told: by the operator, or because its MCP is gone (D-6.7.1, T-8).
 
 A host ends its whole MPTCP connection on one reset with MP_FASTCLOSE, if that bears the host's own key and
-exactly the sequence number it expects (RFC 8684 3.5, facts/kernel-mptcp.md 9.2). To learn that number, the
+exactly the sequence number it expects (RFC 8684 section 3.5). To learn that number, the
 session's entries become punts: the next segment of any subflow is answered. Where no key is known, or the
 host stays silent, the pins go, and later joins are refused by the token that is remembered.
 """

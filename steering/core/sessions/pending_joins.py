@@ -1,4 +1,4 @@
-"""Early joins, waiting for their token (requirements G5, mptcp-protocol section 9)."""
+"""Early joins, waiting for their token (G5)."""
 
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment

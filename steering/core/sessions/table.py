@@ -157,7 +157,7 @@ class SessionTable:
         self._index(session, token)
 
     def learn_host(self, session: Session, token: int) -> None:
-        """The token of the host's key: index it too, an MCP may join its host (kernel-mptcp 5)."""
+        """The token of the host's key: index it too, because an MCP may join its host."""
         if session.host_token < 0:
             session.host_token = token
             self._index(session, token)

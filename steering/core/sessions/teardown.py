@@ -1,7 +1,7 @@
 """How sessions end: FIN both ways plus linger, a reset by the MCP, a SYN never answered, silence, or an old
 record's time.
 
-A reset of a host or server removes nothing, since anybody on the path can forge one (design section 5). One that
+A reset of a host or server removes nothing, since anybody on the path can forge one. One that
 comes in at an MCP's own port is the MCP's word: the subflow, or with its server leg the session, is over there.
 """
 

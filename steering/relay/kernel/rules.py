@@ -139,7 +139,7 @@ def _late() -> str:
 
 
 def _discretion(options: RelayOptions) -> str:
-    """The kernel announces an MCP's own addresses on both legs of a relayed session (L6). Towards servers nobody is
+    """The kernel announces an MCP's own addresses on both legs of a relayed session. Towards servers nobody is
     to learn them (N-7.1): an announcement there is a segment of its own without data (RFC 8684 3.4.1), and ends here."""
     lines = "\n".join(
         f"    {word} daddr {_set(prefixes)} tcp option mptcp subtype {ADD_ADDR} drop"

@@ -1,6 +1,6 @@
 """The kernel's settings that a relay needs, each with what goes wrong without it; set by --apply, looked at by --check.
 
-Sources: measured facts of kernel MPTCP, requirement L8 (blackhole_timeout).
+Sources: what kernel MPTCP was measured to do (docs/design/measured.rst).
 """
 
 import operator
@@ -50,7 +50,7 @@ SYSCTLS: tuple[Setting, ...] = (
     Setting(
         "net.mptcp.close_timeout", "4", "a session all of whose subflows died lives on so long", operator.le
     ),
-    Setting(  # L8
+    Setting(  # a host meets the same time-out (docs/design/measured.rst, lost first SYNs)
         "net.mptcp.blackhole_timeout", "0", "one server that drops MPTCP turns MPTCP off towards all"
     ),
     Setting("net.ipv4.ip_forward", "1", "what is not intercepted is dropped", version=4),

@@ -1,4 +1,4 @@
-"""Every route of the REST is reached by a command, or is here named as one for programs (issue 3: a CLI for all of it)."""
+"""Every route of the REST is reached by a command, or is here named as one for programs."""
 
 import io
 import json

@@ -48,7 +48,7 @@ def _action(record):
         case UnwildcardFlow():
             return parser.NXActionMultipath(1, 0, 0, 0, 0, 15, "reg0")
         case ToController():
-            # os-ken's NXActionController2 has no meter: the body by hand (facts/openflow.md section 3)
+            # os-ken's NXActionController2 has no meter: the body by hand
             properties = struct.pack("!HHH2xHHI", 0, 6, record.max_len, 5, 8, record.meter)
             return parser.OFPActionExperimenterUnknown(0x2320, struct.pack("!H6x", 37) + properties)
     raise AssertionError(record)
