@@ -4,8 +4,8 @@ Settings come from STEERING_* environment variables (steering.runtime.settings).
 is defined in the module it was told, hence this one.
 """
 
-from steering.runtime.application import Application
+from steering.runtime.application import ControllerApp
 
 
-class Steering(Application):
+class Steering(ControllerApp):
     """The steering controller."""

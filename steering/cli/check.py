@@ -8,8 +8,8 @@ from typing import Any
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.policy import Finding, load_policy, load_site
-from steering.policy.checks.unenforced import unenforced
-from steering.policy.checks.unserved import unserved
+from steering.policy.checks.unenforced_rules import unenforced
+from steering.policy.checks.unserved_ports import unserved
 
 SUMMARY = "check a site file and a policy file; every finding with its line"
 

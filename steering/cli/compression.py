@@ -56,15 +56,15 @@ def expanded(file: BinaryIO, magic: bytes) -> Readable:
                 f"compressed with {name}, which is not read here: decompress the file first"
             )
     if magic.startswith(b"\x1f\x8b"):
-        return _Expanded(gzip.GzipFile(fileobj=file, mode="rb"), "gzip")
+        return _ExpandedStream(gzip.GzipFile(fileobj=file, mode="rb"), "gzip")
     if magic.startswith(b"BZh"):
-        return _Expanded(_Streams(file, "bzip2"), "bzip2")
+        return _ExpandedStream(_Streams(file, "bzip2"), "bzip2")
     if magic.startswith(b"\xfd7zXZ"):
-        return _Expanded(_Streams(file, "xz"), "xz")
+        return _ExpandedStream(_Streams(file, "xz"), "xz")
     return file
 
 
-class _Expanded:
+class _ExpandedStream:
     """Bounds what comes out, and gives every library's errors one name."""
 
     def __init__(self, source: Readable, name: str) -> None:

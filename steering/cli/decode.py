@@ -20,7 +20,7 @@ from pathlib import Path
 
 from steering.cli.capture import CaptureError, read_capture
 from steering.cli.table import table
-from steering.trace.connections import MAX_LEGS, Connection, ConnectionTracker, Subflow
+from steering.trace.connections import MAX_LEGS, Connection, ConnectionTracker, TracedSubflow
 from steering.trace.frames import read_frame
 from steering.trace.links import LinkType
 from steering.wire.errors import WireError
@@ -118,7 +118,7 @@ def connection_json(connection: Connection, truncated: bool) -> dict[str, object
     }
 
 
-def _subflow_json(subflow: Subflow) -> dict[str, object]:
+def _subflow_json(subflow: TracedSubflow) -> dict[str, object]:
     reset = subflow.reset
     return {
         "src": str(ip_address(subflow.src)),
@@ -164,7 +164,7 @@ def _text(connection: Connection) -> str:
     return title + "\n" + table(headers, [_row(subflow) for subflow in connection.subflows])
 
 
-def _row(subflow: Subflow) -> list[object]:
+def _row(subflow: TracedSubflow) -> list[object]:
     return [
         "join" if subflow.join else "first",
         _endpoint(subflow.src, subflow.sport),
@@ -180,7 +180,7 @@ def _endpoint(address: bytes, port: int) -> str:
     return f"{ip_address(address)}:{port}" if len(address) == 4 else f"[{ip_address(address)}]:{port}"
 
 
-def _end(subflow: Subflow) -> str | None:
+def _end(subflow: TracedSubflow) -> str | None:
     words = ["fast close"] if subflow.fastclose else []
     if subflow.fastclose_refused:
         words.append("fast close with a wrong key, ignored")

@@ -16,8 +16,8 @@ from steering.cli.table import table
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.policy import Finding, load_policy, load_site, parse_policy
-from steering.policy.checks.unenforced import unenforced
-from steering.policy.checks.unserved import unserved
+from steering.policy.checks.unenforced_rules import unenforced
+from steering.policy.checks.unserved_ports import unserved
 from steering.policy.language.document import load_text
 from steering.policy.rules.diff import PolicyChange, diff
 

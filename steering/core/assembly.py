@@ -11,16 +11,16 @@ from steering.core.counters import Counters
 from steering.core.handshakes import sabotage
 from steering.core.handshakes.dispatcher import HandshakeDispatcher
 from steering.core.handshakes.early_joins import EarlyJoins
-from steering.core.handshakes.explicit_mode import Explicit
+from steering.core.handshakes.explicit_mode import ExplicitMode
 from steering.core.handshakes.mp_capable import FirstSyns
 from steering.core.handshakes.mp_join import JoinHandler
-from steering.core.handshakes.native_mptcp import Natives
+from steering.core.handshakes.native_mptcp import NativeSessions
 from steering.core.handshakes.option_bypass import Bypass
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.handshakes.replies import Replies
 from steering.core.handshakes.room import Readiness, Room
 from steering.core.handshakes.server_capability import Capabilities
-from steering.core.handshakes.server_initiated import ServerSessions
+from steering.core.handshakes.server_sessions import ServerSessions
 from steering.core.handshakes.syn import SynHandler
 from steering.core.handshakes.syn_ack import SynAckHandler
 from steering.core.handshakes.unknown_token_block import UnknownTokenBlocks
@@ -41,7 +41,7 @@ from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.transitions import SessionLife
 from steering.core.sessions.watched_segments import WatchedSegments
-from steering.core.subflow_priority import Preferring
+from steering.core.subflow_priority import SubflowPriorities
 from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy
 
@@ -57,14 +57,14 @@ class SessionPieces(NamedTuple):
     in_force: PolicyInForce
     authorisation: Authorisation
     capabilities: Capabilities
-    explicit: Explicit
+    explicit: ExplicitMode
     withdrawal: Withdrawal
     waiting: PendingJoins
     blocks: UnknownTokenBlocks
     proactive: Proactive
     learned: LearnedSessions
     slots: Slots
-    preferring: Preferring
+    preferring: SubflowPriorities
     watched: WatchedSegments
     dispatcher: HandshakeDispatcher
 
@@ -100,11 +100,11 @@ def assembled(
     # What handshakes are judged by.
     readiness = Readiness(sitemap.switches)
     room = Room(table, readiness, in_force)
-    explicit, natives = Explicit(sitemap, chooser), Natives()
+    explicit, natives = ExplicitMode(sitemap, chooser), NativeSessions()
     capabilities, bypass = Capabilities(policy.timers.capability), Bypass(Mechanism.OPTION_BYPASS in disabled)
     withdrawal = Withdrawal(table, life, policy.timers, counters)
     slots = Slots(table)
-    preferring = Preferring(sitemap, chooser, table, policy, Mechanism.RATIO_LIMITS not in disabled)
+    preferring = SubflowPriorities(sitemap, chooser, table, policy, Mechanism.RATIO_LIMITS not in disabled)
     blocks = UnknownTokenBlocks(epochs)
     # Handlers.
     first_syns = FirstSyns(

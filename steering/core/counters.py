@@ -4,10 +4,10 @@ from bisect import bisect_left
 from collections import Counter
 from enum import StrEnum
 
-from steering.model.door import Door, RestRefused, SwitchRefused
-from steering.model.kept import Lost
-from steering.model.limit import Full
-from steering.model.reservation import Became, Denied
+from steering.model.door import Door, RestRefusal, SwitchRefusal
+from steering.model.kept import LostPiece
+from steering.model.limit import FullLimit
+from steering.model.reservation import ReservationOutcome, ReservationRefusal
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal
 
@@ -105,24 +105,24 @@ class Counters:
         self.flow_mods = 0
         self.openflow_errors: Counter[str] = Counter()  # by name of type (model.ofperror)
         self.disconnects: Counter[str] = Counter()  # by reason
-        self.rest_refused: Counter[RestRefused] = Counter()
-        self.refused_switches: dict[tuple[int, SwitchRefused], int] = {}  # how often, by datapath id
+        self.rest_refused: Counter[RestRefusal] = Counter()
+        self.refused_switches: dict[tuple[int, SwitchRefusal], int] = {}  # how often, by datapath id
         self.accept_paused: Counter[Door] = Counter()  # times a listener rested for lack of descriptors
         self.decision_seconds = Histogram()
-        self.reservations: Counter[Became] = Counter()
-        self.reservations_refused: Counter[Denied] = Counter()
-        self.not_restored: Counter[Lost] = Counter()
-        self.last_full: Full | None = None  # the limit that was reached last
-        self.fulls: dict[Full, int] = {}  # refusals by the limit that was reached
+        self.reservations: Counter[ReservationOutcome] = Counter()
+        self.reservations_refused: Counter[ReservationRefusal] = Counter()
+        self.not_restored: Counter[LostPiece] = Counter()
+        self.last_full: FullLimit | None = None  # the limit that was reached last
+        self.fulls: dict[FullLimit, int] = {}  # refusals by the limit that was reached
 
-    def refuse_switch(self, dpid: int, why: SwitchRefused) -> None:
+    def refuse_switch(self, dpid: int, why: SwitchRefusal) -> None:
         """A connection may not speak for `dpid`. Anybody can give any id: so many are told apart, the oldest goes."""
         count = self.refused_switches.pop((dpid, why), 0)
         if len(self.refused_switches) >= REFUSED_SWITCHES:
             del self.refused_switches[next(iter(self.refused_switches))]
         self.refused_switches[dpid, why] = count + 1
 
-    def full(self, full: Full) -> None:
+    def full(self, full: FullLimit) -> None:
         """A limit was reached. So many different ones are kept apart; of more, the oldest is forgotten."""
         count = self.fulls.pop(full, 0)
         if len(self.fulls) >= FULLS:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from steering.core import inputs
 from steering.core.assembly import assembled
 from steering.core.counters import Counters
-from steering.core.features import FEATURES, Shared
+from steering.core.features import FEATURES, SharedPieces
 from steering.core.network.gateway_messages import advertisement, ttl_expired
 from steering.core.network.graph import Graph
 from steering.core.network.links import BelievedLinks
@@ -16,11 +16,11 @@ from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switch, Switches, make_room
 from steering.core.outputs import FillSwitch, Output, ReadEntries, SendFrame, SyncRules
 from steering.core.part import ALWAYS, NEVER, Handler, McpsChange, Parts, Turn
-from steering.core.pipeline.base_rules import Natural
+from steering.core.pipeline.base_rules import BaseRules
 from steering.core.pipeline.host_rules import HostRules
 from steering.core.pipeline.resync import Resync
 from steering.core.rerouting import OldPaths
-from steering.core.reservations.service import Reserving
+from steering.core.reservations.service import ReservationService
 from steering.core.restart.kept_sessions import KeptSessions
 from steering.core.restart.readback import Recovery
 from steering.core.selection.chooser import Chooser
@@ -71,7 +71,7 @@ class Engine:
         self.handshakes = self.sessions.dispatcher
         self.mobility = HostMobility(self.sessions.table, self.neighbours)
         self.authorising = self.sessions.authorisation
-        self.natural = Natural(
+        self.natural = BaseRules(
             self.map, policy, self.graph, self.switches, self._epochs, off, self.authorising
         )
         self.reconcile = self.natural.reconcile
@@ -79,7 +79,7 @@ class Engine:
             self.map, self.graph, self.sessions.table, self._epochs, self.switches, self.reconcile,
             Mechanism.OLD_PATHS in off,
         )  # fmt: skip
-        self.reserving = Reserving(
+        self.reserving = ReservationService(
             self.map, policy, self.graph, self.sessions.table, self.sessions.slots, self.counters, self._epochs,
             self.old_paths.labels_out_of, self.reconcile, Mechanism.RESERVATIONS in off,
         )  # fmt: skip
@@ -94,7 +94,7 @@ class Engine:
             self.counters,
         )  # fmt: skip
         self._sweep = 0.0
-        shared = Shared(
+        shared = SharedPieces(
             self.map, policy, self.graph, self.switches, self.sessions.table, self.counters, self._epochs, off
         )
         # All that happens is told in this order. A part that leans on no other is registered in core.features.

@@ -6,7 +6,7 @@ Those that lean on each other are put together in `steering.core.engine`, where 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from steering.core.admission.syn_flood import Floods
+from steering.core.admission.syn_flood import SynFloods
 from steering.core.counters import Counters
 from steering.core.network.gateway_messages import Advertisements
 from steering.core.network.graph import Graph
@@ -18,7 +18,7 @@ from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy
 
 
-class Shared(NamedTuple):
+class SharedPieces(NamedTuple):
     """What a feature may be made of. All but the policy stay the same objects while the engine lives; of another
     policy a part is told. `epochs`: switch -> the number in the cookies of its static rules."""
 
@@ -32,7 +32,7 @@ class Shared(NamedTuple):
     disabled: frozenset[Mechanism]
 
 
-FEATURES: tuple[Callable[[Shared], Part], ...] = (
+FEATURES: tuple[Callable[[SharedPieces], Part], ...] = (
     lambda of: Advertisements(of.sitemap),
-    lambda of: Floods(of.sitemap, of.policy, of.counters, Mechanism.FLOOD_METERS in of.disabled),
+    lambda of: SynFloods(of.sitemap, of.policy, of.counters, Mechanism.FLOOD_METERS in of.disabled),
 )

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from steering.model.authorisation import AclEntry, Registered, Verdict
-from steering.model.kept import Kept
+from steering.model.authorisation import AclEntry, RegistryEntry, Verdict
+from steering.model.kept import KeptState
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Policy, Pooling
 from steering.model.reservation import ReservationRequest
@@ -244,7 +244,7 @@ class AclReplaced(NamedTuple):
 class RegistryReplaced(NamedTuple):
     """The subscribers of the registry, all of them (N-5.3a)."""
 
-    subscribers: tuple[Registered, ...]
+    subscribers: tuple[RegistryEntry, ...]
 
 
 class PairingsReplaced(NamedTuple):
@@ -280,7 +280,7 @@ class ReleaseReservation(NamedTuple):
 class Restored(NamedTuple):
     """What an earlier controller kept; given once, before any switch connects."""
 
-    kept: Kept
+    kept: KeptState
 
 
 class TimeOfDay(NamedTuple):

@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 
 from steering.core.inputs import Input
 from steering.core.outputs import Output
-from steering.model.kept import Kept, Lost, Piece
+from steering.model.kept import KeptState, LostPiece, Piece
 from steering.model.network import Attachment, Mcp, PortRef, is_other
 from steering.model.policy import Policy
 from steering.model.rules import MeterBand, Rule
@@ -49,7 +49,7 @@ class McpsChange(NamedTuple):
         return cls(before, gone, others, frozenset(filter(is_down, ports)))
 
 
-class Desired(NamedTuple):
+class DesiredRules(NamedTuple):
     """What one switch should hold of one part. A switch that is filled gets the meters first, then `forwarding`
     (tables LABEL and HOST), and `admission` (all other tables) only when it can forward."""
 
@@ -58,7 +58,7 @@ class Desired(NamedTuple):
     admission: tuple[Rule, ...] = ()
 
 
-NOTHING = Desired()
+NOTHING = DesiredRules()
 
 
 class Part:
@@ -91,7 +91,7 @@ class Part:
         """The site has other MCPs now. The engine then brings the switches in line with the parts that are `changed`."""
         return []
 
-    def desired(self, dpid: int) -> Desired:
+    def desired(self, dpid: int) -> DesiredRules:
         """Meters and static rules that a switch should hold of this part now."""
         return NOTHING
 
@@ -116,11 +116,11 @@ class Part:
         """A number that is another whenever `snapshot` is."""
         return 0
 
-    def snapshot(self, now: float) -> Kept:
+    def snapshot(self, now: float) -> KeptState:
         """What has to outlive this controller: only the fields of this part are set."""
-        return Kept()
+        return KeptState()
 
-    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
+    def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
         """Take back what an earlier controller kept, before any switch connects. How much of it could not be."""
         return {}
 
@@ -187,7 +187,7 @@ class Parts:
             part.changed = False
         return changed
 
-    def filling(self, dpid: int) -> Desired:
+    def filling(self, dpid: int) -> DesiredRules:
         """What a switch that is being filled should hold of all parts."""
         meters: list[MeterBand] = []
         forwarding: list[Rule] = []
@@ -199,16 +199,16 @@ class Parts:
             meters += desired.meters
             forwarding += desired.forwarding
             admission += desired.admission
-        return Desired(tuple(meters), tuple(forwarding), tuple(admission))
+        return DesiredRules(tuple(meters), tuple(forwarding), tuple(admission))
 
     def synced(self, outputs: list[Output], finished: bool) -> list[Output]:
         for part in self.all:
             outputs = part.synced(outputs, finished)
         return outputs
 
-    def restore(self, kept: Kept, now: float) -> Counter[Lost]:
+    def restore(self, kept: KeptState, now: float) -> Counter[LostPiece]:
         """How much of it could not be taken back, only what is more than none."""
-        lost: Counter[Lost] = Counter()
+        lost: Counter[LostPiece] = Counter()
         for part in self.all:
             lost += Counter(part.restore(kept, now))
         return lost

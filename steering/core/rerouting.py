@@ -19,11 +19,11 @@ from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
 from steering.core.outputs import Output, SyncRules
-from steering.core.part import Desired, Handler, Part
+from steering.core.part import DesiredRules, Handler, Part
 from steering.core.pipeline.ingress_guard import match
 from steering.core.pipeline.priorities import ASIDE, HELD, LABELLED
 from steering.core.pipeline.reconcile import Reconcile
-from steering.core.reservations.record import Leg, legs_of_session
+from steering.core.reservations.record import PathLeg, legs_of_session
 from steering.core.reservations.rules import five_tuple
 from steering.core.sessions.flow_key import FlowKey, parts_of
 from steering.core.sessions.records import Session
@@ -57,24 +57,24 @@ class Stage(IntEnum):
     BACK = 3  # all but live flows go by it
 
 
-class Flow(NamedTuple):
+class LedFlow(NamedTuple):
     """One direction of one subflow, on one leg: led by its own entry where the leg begins."""
 
     session: int
     key: FlowKey  # the subflow's
-    leg: Leg
+    leg: PathLeg
     target: int  # the waypoint it is led to
     ports: tuple[PortRef, ...]  # what its path leaves by, in order
 
 
-class Kept:
+class KeptPaths:
     """The old paths of one change. `graph` is as it was before; `waypoints` those whose labels led elsewhere."""
 
     def __init__(self, number: int, graph: Graph, waypoints: frozenset[int], due: float) -> None:
         self.number, self.graph, self.waypoints = number, graph, waypoints
         self.stage = Stage.LABELS
         self.due = due
-        self.flows: list[Flow] = []
+        self.flows: list[LedFlow] = []
 
 
 class OldPaths(Part):
@@ -98,7 +98,7 @@ class OldPaths(Part):
         self._epochs = epochs
         self._switches = switches
         self._disabled = disabled
-        self.kept: list[Kept] = []
+        self.kept: list[KeptPaths] = []
         self._waiting: dict[tuple[PortRef, PortRef], float | None] = {}
         self._reconcile = reconcile
         self._look = 0.0
@@ -152,7 +152,7 @@ class OldPaths(Part):
         changed = self._changed(before, dpids)
         if self._disabled or not changed:
             return True
-        self.kept.append(Kept(self._free_number(now), before, changed, now))
+        self.kept.append(KeptPaths(self._free_number(now), before, changed, now))
         self._dirty = True
         return False
 
@@ -236,7 +236,7 @@ class OldPaths(Part):
             del self._pending[given.dpid]
         return []
 
-    def _take(self, one: Kept) -> None:
+    def _take(self, one: KeptPaths) -> None:
         """Live flows whose path is another now, until there is no more room."""
         room = KEPT - self.flows
         held = {(f.session, f.key, f.leg.pair) for other in self.kept for f in other.flows}
@@ -247,7 +247,7 @@ class OldPaths(Part):
                 if (flow.session, flow.key, flow.leg.pair) not in held:
                     one.flows.append(flow)
 
-    def _of_session(self, one: Kept, session: Session) -> Iterator[Flow]:
+    def _of_session(self, one: KeptPaths, session: Session) -> Iterator[LedFlow]:
         if session.mcp not in self._map.mcps or not session.subflows or session.reverse:
             return
         target = session.flow.destination
@@ -266,7 +266,7 @@ class OldPaths(Part):
             keys = [s.key for s in session.subflows if s.dpid == near] if leg.host else [session.first]
             for key in keys:
                 for waypoint in leg.waypoints:
-                    yield Flow(session.id, key, leg, waypoint, ports)
+                    yield LedFlow(session.id, key, leg, waypoint, ports)
 
     def _ports(self, graph: Graph, source: int, target: int) -> tuple[PortRef, ...]:
         found = []
@@ -290,7 +290,7 @@ class OldPaths(Part):
                 one.flows, self._dirty = left, True
                 one.due = max(one.due, now + STAGE) if one.stage is Stage.BACK else one.due
 
-    def _lives(self, flow: Flow) -> bool:
+    def _lives(self, flow: LedFlow) -> bool:
         session = self._table.by_id.get(flow.session)
         if session is None:
             return False
@@ -302,12 +302,12 @@ class OldPaths(Part):
 
     # ---- switches -------------------------------------------------------------------------------
 
-    def desired(self, dpid: int) -> Desired:
+    def desired(self, dpid: int) -> DesiredRules:
         self._pending.pop(dpid, None)
         self._refilled = bool(self.kept)
         wanted = self._wanted({dpid}).get(dpid, {})
         self._reconcile.brought(PIECE, dpid, wanted)
-        return Desired(forwarding=tuple(wanted.values()))
+        return DesiredRules(forwarding=tuple(wanted.values()))
 
     def labels_out_of(self, port: PortRef) -> Iterator[str]:
         """Labels of kept paths that leave by a port: they share its link with all that is not reserved."""
@@ -340,7 +340,7 @@ class OldPaths(Part):
                     rules.update((rule.key, rule) for rule in self._held(one, flow))
         return found
 
-    def _labels(self, one: Kept, dpid: int) -> Iterator[Rule]:
+    def _labels(self, one: KeptPaths, dpid: int) -> Iterator[Rule]:
         cookie = static_cookie(self._epochs[dpid])
         for waypoint in sorted(one.waypoints):
             end = self._map.by_waypoint[waypoint].waypoint.port.dpid
@@ -364,7 +364,7 @@ class OldPaths(Part):
                 aside = (SetField("eth_dst", label), OutputAction(port))
                 yield Rule(Table.LABEL, ASIDE, match(eth_dst=label_mac(waypoint)), aside, cookie=cookie)
 
-    def _held(self, one: Kept, flow: Flow) -> Iterator[Rule]:
+    def _held(self, one: KeptPaths, flow: LedFlow) -> Iterator[Rule]:
         """Where a leg begins; on the way to servers a label of another gateway is one of the new paths too."""
         dpid = flow.leg.pair[0]
         fields = five_tuple(flow.key, flow.leg.upward)

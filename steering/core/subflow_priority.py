@@ -20,13 +20,13 @@ from steering.core.inputs import Input, ObservedEntry, Offload, SubscriberAccess
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Prefer
 from steering.core.part import Handler, Part
-from steering.core.selection.chooser import FOREIGN, Asked, Chooser
-from steering.core.selection.rulebook import Answer
+from steering.core.selection.chooser import FOREIGN, Chooser, NewConnection
+from steering.core.selection.rulebook import RuleMatch
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.records import BOTH_FINS, Session, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.token_owners import not_allowed
-from steering.model.kept import Kept, KeptUsage, KeptUse, Lost, Piece
+from steering.model.kept import KeptState, KeptUsage, KeptUse, LostPiece, Piece
 from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Action, Distribution, Policy, Pooling, UsageMode
 from steering.model.preference import Intent, SubflowWish
@@ -47,7 +47,7 @@ class Usage(NamedTuple):
     ratio: tuple[tuple[str, int], ...]
 
 
-def distribution_of(policy: Policy, answer: Answer) -> Distribution:
+def distribution_of(policy: Policy, answer: RuleMatch) -> Distribution:
     """The scheme of a connection: its rule's, else its subscriber's, its class's, the system's (N-5.6.2c)."""
     if answer.terms.distribution is not None:
         return answer.terms.distribution
@@ -60,7 +60,7 @@ def distribution_of(policy: Policy, answer: Answer) -> Distribution:
     return policy.distribution
 
 
-class Preferring(Part):
+class SubflowPriorities(Part):
     """The engine tells it what happens; `tick` returns what MCPs have to be told."""
 
     keeps: ClassVar[Piece | None] = Piece.USAGE
@@ -192,14 +192,14 @@ class Preferring(Part):
     def revision(self) -> int:
         return self.changes
 
-    def snapshot(self, now: float) -> Kept:
+    def snapshot(self, now: float) -> KeptState:
         """What is used, and up to where each live subflow is counted in it. A switch's own counters go on meanwhile, so
         what moves while no controller runs is counted by the next one."""
         used = tuple(KeptUse(w, k.value, n) for (w, k), n in self._used.items() if not isinstance(w, int))
         flows = ((s.key, s.bytes) for s in self._table.flows.values() if s.bytes)
-        return Kept(usage=KeptUsage(used, tuple(islice(flows, METERED))))
+        return KeptState(usage=KeptUsage(used, tuple(islice(flows, METERED))))
 
-    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
+    def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
         told = kept.usage
         kinds = {kind.value: kind for kind in NetworkAccessType}
         wrong = 0
@@ -209,7 +209,7 @@ class Preferring(Part):
             else:
                 wrong += 1
         self._counted_before = dict(told.flows)
-        return {Lost.RECORD: wrong}
+        return {LostPiece.RECORD: wrong}
 
     def recovered(self, now: float) -> list[Output]:
         """The switches have told of their sessions: what moved since the last count is still to be counted. Of a
@@ -228,13 +228,13 @@ class Preferring(Part):
         answer = self._answer(session)
         return None if answer is None else self._usage(answer)
 
-    def _answer(self, session: Session) -> Answer | None:
+    def _answer(self, session: Session) -> RuleMatch | None:
         flow = session.flow
         attachment = self._map.by_waypoint.get(session.edge)
         part = attachment.part if attachment else self._map.access_of(flow.source)
         if part is None:
             return None
-        asked = Asked(flow.source, flow.destination, flow.destination_port, session.version)
+        asked = NewConnection(flow.source, flow.destination, flow.destination_port, session.version)
         return self._chooser.ask_of(part, asked, session.dscp)
 
     def _who(self, session: Session) -> bytes | str | int:
@@ -247,7 +247,7 @@ class Preferring(Part):
         host = session.flow.source
         return host if len(host) == 4 else host[:8]
 
-    def _usage(self, answer: Answer) -> Usage:
+    def _usage(self, answer: RuleMatch) -> Usage:
         terms, pooling = answer.terms, answer.terms.pooling
         if answer.subscriber is not None and answer.subscriber.id in self._overrides:
             own = self._overrides[answer.subscriber.id]
@@ -258,7 +258,7 @@ class Preferring(Part):
         single = terms.usage_mode is UsageMode.SINGLE
         return Usage(distribution_of(self._policy, answer), single, pooling, terms.ratio)
 
-    def refusal(self, session: Session, access: str, answer: Answer) -> Refusal | None:
+    def refusal(self, session: Session, access: str, answer: RuleMatch) -> Refusal | None:
         """Why a session may not have a join from an access network now: its own rule, trust or reach, its type is not pooled (D-3.2b), or in
         single mode the one subflow that it has works (D-1.m3)."""
         known = self._chooser.access.get(access, FOREIGN)

@@ -28,7 +28,7 @@ class Verdict(StrEnum):
     ERROR = "error"  # no answer, or none that can be read: closed, unless the policy says open
 
 
-class Answering(StrEnum):
+class ListAnswer(StrEnum):
     """What a list says of whom it names."""
 
     ALLOW = "allow"
@@ -41,7 +41,7 @@ class AclEntry:
     keeps the packets of its sources from the MCPs' addresses, at their first switch (N-5.3b)."""
 
     name: str
-    action: Answering
+    action: ListAnswer
     sources: tuple[Network, ...] = ()
     access_networks: frozenset[str] = frozenset()
     destinations: tuple[Network, ...] = ()
@@ -49,7 +49,7 @@ class AclEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
+class RegistryEntry:
     """A subscriber of the registry, by pseudonym: its own id is kept nowhere (N-7.1)."""
 
     pseudonym: str
@@ -64,7 +64,7 @@ class Authorization:
     authorizers: tuple[Authorizer, ...] = (Authorizer.ACL,)
     fail_open: frozenset[Authorizer] = frozenset()
     required: frozenset[str] = frozenset()
-    otherwise: Answering = Answering.ALLOW  # when nobody has an opinion
+    otherwise: ListAnswer = ListAnswer.ALLOW  # when nobody has an opinion
     timeout: float = 1.0  # seconds
     ttl: float = 300.0
     denied_ttl: float = 30.0

@@ -7,7 +7,7 @@ from steering.model.network import Mcp
 from steering.model.policy import Terms
 
 
-class Filtered(StrEnum):
+class FilterReason(StrEnum):
     """Why an MCP was no candidate (hard filters)."""
 
     UNREACHABLE = "unreachable"  # no path to it or from it to the gateway
@@ -41,7 +41,7 @@ class Candidate(NamedTuple):
     location_term: float
     type_term: float
     base: float
-    filtered: Filtered | None
+    filtered: FilterReason | None
 
 
 class Candidates(NamedTuple):

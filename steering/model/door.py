@@ -10,7 +10,7 @@ class Door(StrEnum):
     REST = "rest"
 
 
-class RestRefused(StrEnum):
+class RestRefusal(StrEnum):
     """What REST turned away before any resource was asked (`steering_rest_refused_total{reason}`)."""
 
     TOO_MANY_STRANGERS = "too-many-strangers"  # the oldest connection without a known token gave its place
@@ -18,7 +18,7 @@ class RestRefused(StrEnum):
     WRONG_TOKEN = "wrong-token"
 
 
-class SwitchRefused(StrEnum):
+class SwitchRefusal(StrEnum):
     """Why a connection that gave a datapath id may not speak for that switch."""
 
     UNKNOWN_SWITCH = "unknown-switch"  # the site does not name it

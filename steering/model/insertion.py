@@ -8,7 +8,7 @@ every access of a subscriber, or a join would come to another MCP than its sessi
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from steering.model.authorisation import Answering, Authorizer
+from steering.model.authorisation import Authorizer, ListAnswer
 from steering.model.network import Network
 from steering.model.policy import (
     ALL_PORTS,
@@ -20,8 +20,8 @@ from steering.model.policy import (
     Policy,
     PolicyRule,
     Quotas,
+    RuleConditions,
     Subscriber,
-    When,
 )
 
 EVERYBODY_ELSE = ""  # the name of all that are no known subscriber: one unit, as nobody can tell them apart
@@ -33,7 +33,7 @@ Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Governed:
+class GovernedUnit:
     """A unit of proactive insertion: a subscriber, or everybody else. `prefixes` is empty for the latter: all
     prefixes of the access networks."""
 
@@ -42,7 +42,7 @@ class Governed:
     prefixes: tuple[Network, ...]
 
 
-def governed(policy: Policy) -> tuple[Governed, ...]:
+def governed(policy: Policy) -> tuple[GovernedUnit, ...]:
     """Every unit whose connections all meet a proactive rule first."""
     if not any(rule.then.insertion is Insertion.PROACTIVE for rule in policy.rules) or _too_many(policy):
         return ()
@@ -51,7 +51,7 @@ def governed(policy: Policy) -> tuple[Governed, ...]:
         rule = first_rule(policy, subscriber)
         if rule is not None and rule.then.insertion is Insertion.PROACTIVE and not any(_against(rule)):
             name, prefixes = (subscriber.id, subscriber.prefixes) if subscriber else (EVERYBODY_ELSE, ())
-            found.append(Governed(name, rule, prefixes))
+            found.append(GovernedUnit(name, rule, prefixes))
     return tuple(found)
 
 
@@ -64,7 +64,7 @@ def first_rule(policy: Policy, subscriber: Subscriber | None) -> PolicyRule | No
     return next((rule for rule in policy.rules if _may_meet(rule.when, subscriber)), None)
 
 
-def _may_meet(when: When, subscriber: Subscriber | None) -> bool:
+def _may_meet(when: RuleConditions, subscriber: Subscriber | None) -> bool:
     if when.directions and Direction.HOST not in when.directions:
         return False
     if when.classes and (subscriber.klass if subscriber else DEFAULT_CLASS) not in when.classes:
@@ -140,7 +140,7 @@ def _of_policy(policy: Policy) -> Iterator[tuple[Keys, str]]:
     if policy.eligible_ports != ALL_PORTS:
         yield ("then", "insertion"), "and only some ports are eligible"
     chain = policy.authorization
-    if policy.acl or chain.otherwise is Answering.DENY or set(chain.authorizers) - {Authorizer.ACL}:
+    if policy.acl or chain.otherwise is ListAnswer.DENY or set(chain.authorizers) - {Authorizer.ACL}:
         yield ("then", "insertion"), "so no source is looked at, and the policy wants sources authorised"
     if policy.keep_keys:
         yield ("then", "insertion"), "so hosts' keys are not seen, and keep_keys wants them"

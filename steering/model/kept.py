@@ -97,7 +97,7 @@ class Piece(StrEnum):
     USAGE = "usage"
 
 
-class Lost(StrEnum):
+class LostPiece(StrEnum):
     """What of it was not taken back; each has a counter (`steering_not_restored_total{what}`)."""
 
     FILE = "file"  # one that cannot be read, or is too large
@@ -109,7 +109,7 @@ class Lost(StrEnum):
     WRITE = "write"  # what could not be written
 
 
-class Kept(NamedTuple):
+class KeptState(NamedTuple):
     """All of it."""
 
     network: KeptNetwork = KeptNetwork((), ())
@@ -118,7 +118,7 @@ class Kept(NamedTuple):
     sessions: tuple[KeptSession, ...] = ()
 
 
-def merged(pieces: Iterable[Kept]) -> Kept:
+def merged(pieces: Iterable[KeptState]) -> KeptState:
     """Several as one."""
     links: list[tuple[PortRef, PortRef]] = []
     units: list[KeptUnit] = []
@@ -134,4 +134,4 @@ def merged(pieces: Iterable[Kept]) -> Kept:
         flows += one.usage.flows
         sessions += one.sessions
     network = KeptNetwork(tuple(links), tuple(units))
-    return Kept(network, tuple(reservations), KeptUsage(tuple(used), tuple(flows)), tuple(sessions))
+    return KeptState(network, tuple(reservations), KeptUsage(tuple(used), tuple(flows)), tuple(sessions))

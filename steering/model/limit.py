@@ -10,7 +10,7 @@ class Limit(NamedTuple):
     source: str
 
 
-class Full(NamedTuple):
+class FullLimit(NamedTuple):
     """A limit was reached: of what (`kind` such as "subscriber", `name` such as "acme"), and the limit."""
 
     kind: str

@@ -54,7 +54,7 @@ class UnknownOption(StrEnum):
     RELAY = "relay"  # to an MCP, which leaves the option out
 
 
-class Refused(StrEnum):
+class RefusalForm(StrEnum):
     """How a refusal is told."""
 
     RESET = "reset"  # a reset with MP_TCPRST
@@ -157,7 +157,7 @@ class Pooling:
 
 
 @dataclass(frozen=True, slots=True)
-class When:
+class RuleConditions:
     """A rule's conditions: all that are given must hold; an empty one always does."""
 
     subscribers: frozenset[str] = frozenset()
@@ -204,7 +204,7 @@ class PolicyRule:
     """One rule of the policy, in the file's order."""
 
     name: str
-    when: When
+    when: RuleConditions
     then: Terms
 
 
@@ -276,7 +276,7 @@ class Meters:
     watch: int = 4_000  # segments of session entries that are watched (keys, third ACKs, aborts)
 
 
-class Switch(StrEnum):
+class Toggle(StrEnum):
     AUTO = "auto"
     ON = "on"
     OFF = "off"
@@ -286,7 +286,7 @@ class Switch(StrEnum):
 class Logging:
     """What is written down of subscribers (N-5.6.7). `auto`: mappings of MCPs that share addresses (B28)."""
 
-    mappings: Switch = Switch.AUTO
+    mappings: Toggle = Toggle.AUTO
     destinations: bool = False  # RFC 6888 REQ-12
 
 
@@ -321,7 +321,7 @@ class Policy:
     reservations: Reservations = field(default_factory=Reservations)
     logging: Logging = field(default_factory=Logging)
     unknown_join: UnknownJoin = UnknownJoin.DROP
-    refusal: Refused = Refused.RESET
+    refusal: RefusalForm = RefusalForm.RESET
     unknown_option: UnknownOption = UnknownOption.BYPASS
     over_limit: OverLimit = OverLimit.NATURAL
     fallback: Fallback = Fallback.FAIL_OPEN

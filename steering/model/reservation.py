@@ -17,7 +17,7 @@ class Standing(StrEnum):
     GRANTED = "granted"
 
 
-class Denied(StrEnum):
+class ReservationRefusal(StrEnum):
     """Why nothing could be reserved; each has a counter (`steering_reservations_refused_total{reason}`)."""
 
     TOO_MANY = "too-many"  # reservations, of all or of one subscriber
@@ -35,7 +35,7 @@ class Denied(StrEnum):
     UNKNOWN = "unknown"  # no such reservation, or no more
 
 
-class Became(StrEnum):
+class ReservationOutcome(StrEnum):
     """What became of reservations (`steering_reservations_total{outcome}`)."""
 
     GRANTED = "granted"

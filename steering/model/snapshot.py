@@ -335,7 +335,7 @@ class FlowEnds(NamedTuple):
     dport: int
 
 
-class AskedFor(NamedTuple):
+class RequestedAmount(NamedTuple):
     rate_bps: int
     subflows: int
 
@@ -360,7 +360,7 @@ class ReservationSnapshot(NamedTuple):
     mcp: str
     rate_bps: int
     subflows: int
-    asked: AskedFor
+    asked: RequestedAmount
     path_number: int | None
     paths: tuple[ReservedPath, ...]
     version: int

@@ -33,13 +33,13 @@ from steering.core.outputs import Prefer
 from steering.core.snapshots.site import site
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.ofperror import error_name
-from steering.openflow.budgets import UNBOUNDED, Budgets, Unread
+from steering.openflow.budgets import UNBOUNDED, Budgets, UnreadBytes
 from steering.openflow.channel import Channel, echo_reply
 from steering.openflow.connections import Connections, install
 from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.errors import MalformedMessage
-from steering.openflow.knownports import KnownPorts
+from steering.openflow.known_ports import KnownPorts
 from steering.openflow.link_discovery import Discovery
 from steering.openflow.membership import Claims, Membership
 from steering.openflow.meterstats import MeterPoll
@@ -97,7 +97,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         """`bounded`: False lets each connection take what it can, for negative controls."""
         super().__init__(*args, **kwargs)
         self.budgets = Budgets() if bounded else UNBOUNDED
-        self.unread = Unread(self.budgets.backlog_total)
+        self.unread = UnreadBytes(self.budgets.backlog_total)
         self.foyer = hub.Semaphore() if self.budgets.foyer else None
         self.engine = engine
         self.counters = counters

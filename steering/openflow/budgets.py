@@ -113,7 +113,7 @@ class Debtor(Protocol):
     def disconnect(self, reason: Disconnect) -> None: ...
 
 
-class Unread:
+class UnreadBytes:
     """Bytes that peers do not read, all together. Who owes most goes when they are too many."""
 
     def __init__(self, limit: int) -> None:

@@ -20,10 +20,10 @@ from os_ken.lib import hub
 from os_ken.ofproto import ofproto_parser
 
 from steering.model.token_bucket import TokenBucket
-from steering.openflow.budgets import Budgets, Unread
-from steering.openflow.handshake import Handshake
+from steering.openflow.budgets import Budgets, UnreadBytes
+from steering.openflow.handshake import SwitchHandshake
 from steering.openflow.reader import Disconnect, Message, Type, split
-from steering.openflow.tls import Tls, TlsError
+from steering.openflow.tls import TlsChannel, TlsError
 
 READ_SIZE = 65_536
 WRITE_SIZE = 65_536
@@ -38,7 +38,7 @@ class Adapter(Protocol):
     """What a channel hands its switch's messages to."""
 
     budgets: Budgets
-    unread: Unread
+    unread: UnreadBytes
     foyer: Any  # a semaphore: one connection that is no switch yet works at a time; None: all do
 
     def admits(self, address: tuple[Any, ...]) -> bool:
@@ -71,11 +71,11 @@ class Channel(controller.Datapath):  # type: ignore[misc]
 
     adapter: Adapter  # set by `install`
 
-    def __init__(self, socket: Any, address: tuple[Any, ...], tls: Tls | None = None) -> None:
+    def __init__(self, socket: Any, address: tuple[Any, ...], tls: TlsChannel | None = None) -> None:
         now = self.opened_at = self.heard_at = self.asked_at = monotonic()
         self.is_ready = False
         budgets = self.adapter.budgets
-        self.handshake = Handshake(self, budgets)
+        self.handshake = SwitchHandshake(self, budgets)
         self.unasked = TokenBucket(budgets.unasked_rate, budgets.unasked_burst, now)
         self.echo_is_due = False  # an echo request is under way
         self._budgets = budgets
@@ -242,7 +242,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             if self._ended or len(messages) < MESSAGES:
                 return stream
 
-    def _unsealed(self, tls: Tls, data: bytes) -> bytes:
+    def _unsealed(self, tls: TlsChannel, data: bytes) -> bytes:
         """What came by TLS, in plain."""
         try:
             plain = tls.received(data)

@@ -8,7 +8,7 @@ from typing import Any
 from os_ken.controller import controller
 
 from steering.core.counters import Counters
-from steering.model.door import Door, SwitchRefused
+from steering.model.door import Door, SwitchRefusal
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.token_bucket import TokenBucket
 from steering.openflow.budgets import Budgets, Newcomers, source_of
@@ -16,7 +16,7 @@ from steering.openflow.channel import Adapter, Channel
 from steering.openflow.encode import message
 from steering.openflow.listener import Listener, listening, switch_places
 from steering.openflow.reader import Disconnect, Type
-from steering.openflow.tls import Tls, switch_context
+from steering.openflow.tls import TlsChannel, switch_context
 
 ECHO_AFTER = 5.0  # seconds of silence, then an echo request
 SILENT_AFTER = 15.0  # seconds without a whole message, then the switch is given up
@@ -26,7 +26,7 @@ LOG_INTERVAL = 60.0  # seconds in which LOG_BURST lines tell of one reason, or o
 LOG_BURST = 5
 _ECHO_XID = 0
 _ECHO_REQUEST = message(Type.ECHO_REQUEST, _ECHO_XID, b"")
-_REFUSED = frozenset(Disconnect(why.value) for why in SwitchRefused)
+_REFUSED = frozenset(Disconnect(why.value) for why in SwitchRefusal)
 _EXPECTED = (Disconnect.CLOSED, Disconnect.SHUTDOWN)
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Connections:
         self._newcomers.leave(channel)
         self.channels.discard(channel)
         if channel.id is not None and reason in _REFUSED:
-            self._counters.refuse_switch(channel.id, SwitchRefused(reason.value))
+            self._counters.refuse_switch(channel.id, SwitchRefusal(reason.value))
         # A switch that was one has lines of its own. Of all others, who can connect could fill the log.
         subject = channel.id if channel.is_ready else reason
         name = self._name(channel.id) if channel.id is not None else "unknown"
@@ -123,7 +123,7 @@ class SwitchListener:
         self._listener.run()
 
     def _serve(self, socket: Any, address: tuple[Any, ...]) -> None:
-        Channel(socket, address, Tls(self._context) if self._context is not None else None).serve()
+        Channel(socket, address, TlsChannel(self._context) if self._context is not None else None).serve()
 
     def _paused(self) -> None:
         self.counters.accept_paused[Door.SWITCHES] += 1

@@ -7,7 +7,7 @@ class EncodeError(ValueError):
     """A rule names a field, action or value that has no OpenFlow 1.3 form. A defect of ours, never of the network."""
 
 
-class Malformed(StrEnum):
+class MessageFault(StrEnum):
     """Why bytes from a switch were refused. The value is the label of the counter that counts it."""
 
     TRUNCATED = "truncated"  # a structure ends past the message
@@ -20,6 +20,6 @@ class Malformed(StrEnum):
 class MalformedMessage(Exception):
     """Raised for any bytes from a switch that this package refuses."""
 
-    def __init__(self, reason: Malformed) -> None:
+    def __init__(self, reason: MessageFault) -> None:
         super().__init__(reason.value)
         self.reason = reason

@@ -26,7 +26,7 @@ from steering.model.session_rule import SESSION_PRIORITY, session_rule
 
 from .actions import CONTROLLER_HEAD
 from .encode import flow_mod
-from .errors import Malformed, MalformedMessage
+from .errors import MalformedMessage, MessageFault
 from .fields import FIELDS, oxm
 from .templates import marked_entry, template
 
@@ -47,7 +47,7 @@ _LABEL = LABEL_PREFIX.to_bytes(3, "big")
 _NO_KIND = 3  # the two lowest cookie flags: no EntryKind has this number
 
 
-class Observed(NamedTuple):
+class ObservedTables(NamedTuple):
     """`cookies`: kind and epoch of the static and host rules seen; `ignored`: entries that bear a session or
     host cookie of ours but have not the form we write, so that nothing is known of them."""
 
@@ -84,22 +84,22 @@ _make: Any = tuple.__new__
 _take4, _take6 = _USUAL4.unpack_from, _USUAL6.unpack_from
 
 
-def parse(dpid: int, body: bytes) -> Observed:
+def parse(dpid: int, body: bytes) -> ObservedTables:
     """The array of ofp_flow_stats of one OFPMP_FLOW reply: what follows its 16-byte multipart header.
 
     Entries with foreign cookies are passed over. Raises MalformedMessage where lengths do not add up.
     """
-    seen = _Seen(dpid)
+    seen = _EntryScan(dpid)
     add = seen.entries.append
     at, size = 0, len(body)
     while at < size:
         if size - at < _HEAD_SIZE:
-            raise MalformedMessage(Malformed.TRUNCATED)
+            raise MalformedMessage(MessageFault.TRUNCATED)
         (length,) = _LENGTH(body, at)
         if length < _HEAD_SIZE:
-            raise MalformedMessage(Malformed.BAD_LENGTH)
+            raise MalformedMessage(MessageFault.BAD_LENGTH)
         if length > size - at:
-            raise MalformedMessage(Malformed.TRUNCATED)
+            raise MalformedMessage(MessageFault.TRUNCATED)
         usual = None
         if length == _LENGTH4:
             usual = _usual_entry(dpid, 4, _take4(body, at), _CONST4)
@@ -110,7 +110,7 @@ def parse(dpid: int, body: bytes) -> Observed:
         else:
             seen.other(body[at : at + length])
         at += length
-    return Observed(seen.entries, seen.hosts, seen.cookies, seen.ignored)
+    return ObservedTables(seen.entries, seen.hosts, seen.cookies, seen.ignored)
 
 
 def pieces(body: bytes, rows: int = 64) -> Iterator[bytes]:
@@ -145,7 +145,7 @@ def _usual_entry(
     return _make(ObservedEntry, (entry, packets, size))
 
 
-class _Seen:
+class _EntryScan:
     """What has been found so far, and the general way of finding it."""
 
     def __init__(self, dpid: int) -> None:
@@ -160,7 +160,7 @@ class _Seen:
         """One whole ofp_flow_stats of whatever form."""
         _, table, priority, cookie, packets, size, match_type, match_length = _HEAD(part)
         if match_type != 1 or match_length < 4 or _MATCH_AT + (match_length + 7 & ~7) > len(part):
-            raise MalformedMessage(Malformed.BAD_MATCH)
+            raise MalformedMessage(MessageFault.BAD_MATCH)
         owner, rest = cookie >> 52, part[_MATCH_AT:]
         if owner == _SESSION:
             entry = None
@@ -190,11 +190,11 @@ def _fields(part: bytes, end: int) -> dict[int, bytes]:
         (header,) = _OXM(part, at)
         following = at + 4 + (header & 0xFF)
         if following > end:
-            raise MalformedMessage(Malformed.BAD_MATCH)
+            raise MalformedMessage(MessageFault.BAD_MATCH)
         found[header] = part[at + 4 : following]
         at = following
     if at != end:
-        raise MalformedMessage(Malformed.BAD_MATCH)
+        raise MalformedMessage(MessageFault.BAD_MATCH)
     return found
 
 
@@ -203,12 +203,12 @@ def _blocks(part: bytes, at: int, end: int) -> list[tuple[int, int, int]]:
     found = []
     while at < end:
         if end - at < 8:
-            raise MalformedMessage(Malformed.TRUNCATED)
+            raise MalformedMessage(MessageFault.TRUNCATED)
         kind, length = _PAIR(part, at)
         if length < 8:
-            raise MalformedMessage(Malformed.BAD_LENGTH)
+            raise MalformedMessage(MessageFault.BAD_LENGTH)
         if at + length > end:
-            raise MalformedMessage(Malformed.TRUNCATED)
+            raise MalformedMessage(MessageFault.TRUNCATED)
         found.append((kind, at, at + length))
         at += length
     return found
@@ -225,11 +225,11 @@ def _actions(part: bytes, match_length: int) -> tuple[dict[int, bytes], list[int
             if action == _SET_FIELD:
                 (header,) = _OXM(part, first + 4)
                 if first + 8 + (header & 0xFF) > last:
-                    raise MalformedMessage(Malformed.BAD_LENGTH)
+                    raise MalformedMessage(MessageFault.BAD_LENGTH)
                 fields[header] = part[first + 8 : first + 8 + (header & 0xFF)]
             elif action == _OUTPUT:
                 if last - first != 16:
-                    raise MalformedMessage(Malformed.BAD_LENGTH)
+                    raise MalformedMessage(MessageFault.BAD_LENGTH)
                 ports.append(_OXM(part, first + 4)[0])
     return fields, ports
 

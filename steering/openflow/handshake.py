@@ -11,7 +11,7 @@ from os_ken.controller.handler import CONFIG_DISPATCHER, HANDSHAKE_DISPATCHER
 
 from steering.openflow.budgets import Budgets
 from steering.openflow.encode import message as encoded
-from steering.openflow.knownports import MAX_PORTS
+from steering.openflow.known_ports import MAX_PORTS
 from steering.openflow.reader import (
     Disconnect,
     Message,
@@ -51,7 +51,7 @@ class Peer(Protocol):
         """The ports are known too."""
 
 
-class Handshake:
+class SwitchHandshake:
     """Of one connection. `ports`: as the switch described them, by number."""
 
     def __init__(self, peer: Peer, budgets: Budgets) -> None:

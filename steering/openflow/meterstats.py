@@ -5,24 +5,20 @@ Asked every second: a flood that is noticed later has set up sessions by the hun
 
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
-from typing import Protocol
 
 from steering.core.inputs import SynRate
 from steering.model.rules import Meter
-from steering.openflow.asked import Asked
 from steering.openflow.encode import message
-from steering.openflow.knownports import MAX_PORTS
+from steering.openflow.known_ports import MAX_PORTS
+from steering.openflow.line import Writer
 from steering.openflow.reader import LARGEST_PORT, Multipart
+from steering.openflow.statistics_requests import StatisticsRequests
 
 POLL = 1.0  # seconds
 _MULTIPART_REQUEST = 18
 _REQUEST = Struct(">HH4xI4x")
 _ALL = 0xFFFF_FFFF
 _ROW = Struct(">IH6xIQQII")  # meter, length, flows, packets, bytes, duration s and ns; its bands follow
-
-
-class Line(Protocol):
-    def write(self, data: bytes) -> None: ...
 
 
 def request(xid: int) -> bytes:
@@ -45,13 +41,13 @@ class MeterPoll:
     """Asks, and compares each answer with the one before."""
 
     def __init__(
-        self, lines: Mapping[int, Line], xids: Iterator[int], feed: Callable[[SynRate], None]
+        self, lines: Mapping[int, Writer], xids: Iterator[int], feed: Callable[[SynRate], None]
     ) -> None:
         self._lines = lines
         self._xids = xids
         self._feed = feed
         self._next = 0.0
-        self.asked = Asked()
+        self.asked = StatisticsRequests()
         self._before: dict[int, dict[int, tuple[int, float]]] = {}  # datapath -> port -> packets, age
 
     def tick(self, now: float) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from steering.model.rules import OWNER, CookieKind, PacketClass
 
-from .errors import Malformed, MalformedMessage
+from .errors import MalformedMessage, MessageFault
 
 _new = tuple.__new__  # of a NamedTuple, without its own constructor's call
 _PACKET_IN = 10
@@ -50,15 +50,15 @@ class PacketIn(NamedTuple):
 def parse_packet_in(msg: bytes) -> PacketIn:
     """One whole OFPT_PACKET_IN (OpenFlow 1.3, 7.4.1). Raises MalformedMessage for anything else."""
     if len(msg) < _FIXED_SIZE:
-        raise MalformedMessage(Malformed.TRUNCATED)
+        raise MalformedMessage(MessageFault.TRUNCATED)
     version, kind, length, reason, table, cookie, match_type, match_length = _FIXED(msg)
     if version != _VERSION or kind != _PACKET_IN:
-        raise MalformedMessage(Malformed.WRONG_TYPE)
+        raise MalformedMessage(MessageFault.WRONG_TYPE)
     frame_at = _MATCH_AT + (match_length + 7 & ~7) + 2
     if match_type != 1 or match_length < 4:
-        raise MalformedMessage(Malformed.BAD_MATCH)
+        raise MalformedMessage(MessageFault.BAD_MATCH)
     if not frame_at <= length <= len(msg):
-        raise MalformedMessage(Malformed.TRUNCATED)
+        raise MalformedMessage(MessageFault.TRUNCATED)
     if match_length == _USUAL_LENGTH:
         port_header, in_port, metadata_header, metadata = _USUAL(msg, _FIXED_SIZE)
         if port_header != _OXM_IN_PORT or metadata_header != _OXM_METADATA:
@@ -80,14 +80,14 @@ def _walk(msg: bytes, end: int) -> tuple[int, int]:
         (header,) = _OXM(msg, at)
         following = at + 4 + (header & 0xFF)
         if following > end:
-            raise MalformedMessage(Malformed.BAD_MATCH)
+            raise MalformedMessage(MessageFault.BAD_MATCH)
         if header == _OXM_IN_PORT:
             in_port = _OXM(msg, at + 4)[0]
         elif header == _OXM_METADATA or header == _OXM_METADATA_MASKED:
             metadata = _METADATA(msg, at + 4)[0]
         at = following
     if at != end:
-        raise MalformedMessage(Malformed.BAD_MATCH)
+        raise MalformedMessage(MessageFault.BAD_MATCH)
     if in_port < 0:
-        raise MalformedMessage(Malformed.NO_IN_PORT)
+        raise MalformedMessage(MessageFault.NO_IN_PORT)
     return in_port, metadata

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from steering.model.token_bucket import TokenBucket
 from steering.openflow.budgets import Budgets
-from steering.openflow.knownports import MAX_PORTS
+from steering.openflow.known_ports import MAX_PORTS
 from steering.openflow.reader import PortState
 
 

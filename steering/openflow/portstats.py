@@ -6,12 +6,12 @@ Polled slowly and all at once per switch; a port whose speed neither site nor sw
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 from types import MappingProxyType
-from typing import Protocol
 
 from steering.core.inputs import PortLoad
-from steering.openflow.asked import Asked
 from steering.openflow.encode import message
+from steering.openflow.line import Writer
 from steering.openflow.reader import Multipart
+from steering.openflow.statistics_requests import StatisticsRequests
 
 POLL = 5.0  # seconds
 _MULTIPART_REQUEST = 18
@@ -21,10 +21,6 @@ _ROW = Struct(
     ">I4xQQQQQQQQQQQQII"
 )  # port, rx/tx packets, rx/tx bytes, eight more counters, duration s and ns
 _ROW_LENGTH = 112
-
-
-class Line(Protocol):
-    def write(self, data: bytes) -> None: ...
 
 
 def request(xid: int) -> bytes:
@@ -46,7 +42,7 @@ class PortPoll:
 
     def __init__(
         self,
-        lines: Mapping[int, Line],
+        lines: Mapping[int, Writer],
         xids: Iterator[int],
         feed: Callable[[PortLoad], None],
         declared: Mapping[tuple[int, int], int] = MappingProxyType({}),
@@ -57,7 +53,7 @@ class PortPoll:
         self._feed = feed
         self._declared = declared
         self._next = 0.0
-        self.asked = Asked()
+        self.asked = StatisticsRequests()
         self._before: dict[tuple[int, int], tuple[int, int, float]] = {}
 
     def tick(self, now: float) -> None:

@@ -6,7 +6,6 @@ cookies of static and host rules of other epochs are remembered, as a delete can
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
 
 from steering.core.inputs import EntriesRead, Input, ObservedEntry, ObservedHost
 from steering.core.outputs import ReadEntries
@@ -15,6 +14,7 @@ from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, OWNER, CookieKind
 from steering.openflow.encode import flow_stats_request
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.flowstats import parse, pieces
+from steering.openflow.line import Line
 from steering.openflow.reader import MULTIPART_LENGTH, Disconnect, Multipart, read_multipart
 
 MAX_ENTRIES = 2_000_000  # of all answers under way together
@@ -28,13 +28,9 @@ _OWNER_MASK = 0xFF << 56
 log = logging.getLogger(__name__)
 
 
-class Line(Protocol):
-    def write(self, data: bytes) -> None: ...
-
-    def disconnect(self, reason: Disconnect) -> None: ...
-
-
 class _Reading:
+    """One read of a switch's entries that has not come to its end."""
+
     __slots__ = ("cookies", "deadline", "ends", "entries", "hosts", "sweep")
 
     def __init__(self, sweep: bool, now: float) -> None:

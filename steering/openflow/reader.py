@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 from struct import Struct
 from typing import NamedTuple
 
-from steering.model.door import SwitchRefused
+from steering.model.door import SwitchRefusal
 
 VERSION = 4
 NEWEST_VERSION = 6  # of a HELLO: what os-ken can read
@@ -69,11 +69,11 @@ class Disconnect(StrEnum):
     TOO_MANY_NEWCOMERS = "too-many-newcomers"  # no switch yet, and the oldest when others came
     TOO_MANY_PORTS = "too-many-ports"  # in its port descriptions
     NO_TLS = "no-tls"  # no TLS handshake, or a certificate that is not of the site's CA
-    UNKNOWN_SWITCH = SwitchRefused.UNKNOWN_SWITCH.value  # a datapath id that the site does not name
+    UNKNOWN_SWITCH = SwitchRefusal.UNKNOWN_SWITCH.value  # a datapath id that the site does not name
     WRONG_CERTIFICATE = (
-        SwitchRefused.WRONG_CERTIFICATE.value
+        SwitchRefusal.WRONG_CERTIFICATE.value
     )  # a certificate that is not the one of this datapath id
-    DUPLICATE = SwitchRefused.DUPLICATE.value  # another connection of this datapath id is alive, and stays
+    DUPLICATE = SwitchRefusal.DUPLICATE.value  # another connection of this datapath id is alive, and stays
     UNASKED = "unasked"  # too many messages that answer nothing
     HANDSHAKE_FLOOD = "handshake-flood"  # too much before it was a switch
     SILENT = "silent"  # not even an echo reply

@@ -8,7 +8,6 @@ bounded table by (switch, xid).
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
 
 from steering.core.counters import Counters
 from steering.core.inputs import Input
@@ -27,25 +26,17 @@ from steering.core.outputs import (
 )
 from steering.model.session import Entry, Refusal
 from steering.openflow.encode import barrier_request
-from steering.openflow.filling import ENTRIES, Filler
+from steering.openflow.line import Line
 from steering.openflow.packetout import packet_out
 from steering.openflow.readback import Readback
-from steering.openflow.reader import Disconnect
+from steering.openflow.switch_filler import ENTRIES, Filler
 from steering.openflow.templates import entry_add, entry_delete, release
 
 LIMIT = 4_096  # steers that wait for barriers
 BARRIER_TIMEOUT = 1.0  # seconds; the host sends its SYN again after one
 
 
-class Line(Protocol):
-    """A switch as seen from here."""
-
-    def write(self, data: bytes) -> None: ...
-
-    def disconnect(self, reason: Disconnect) -> None: ...
-
-
-class Steering:
+class PendingSteer:
     """A steer whose other switches have not all confirmed."""
 
     __slots__ = ("dpid", "ended", "local", "missing")
@@ -73,8 +64,8 @@ class Sender:
         self._tell = tell
         self._go_on = go_on
         self._counters = counters
-        self._waiting: dict[int, list[Steering]] = {}  # their barrier goes out at the end of the batch
-        self._barriers: dict[tuple[int, int], list[Steering]] = {}
+        self._waiting: dict[int, list[PendingSteer]] = {}  # their barrier goes out at the end of the batch
+        self._barriers: dict[tuple[int, int], list[PendingSteer]] = {}
         self._deadlines: deque[tuple[float, tuple[int, int]]] = deque()
         self._steers = 0
         self.authorise: Callable[[Authorise], None] = lambda question: None  # unanswered, it is closed
@@ -138,7 +129,7 @@ class Sender:
             self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
             return
         self._note(steer)
-        waiter = Steering(home, b"".join(local), len(others))
+        waiter = PendingSteer(home, b"".join(local), len(others))
         self._steers += 1
         for dpid, entries in others.items():
             self._lines[dpid].write(entries)
@@ -190,7 +181,7 @@ class Sender:
                 self._steers -= 1
                 self._to(waiter.dpid, waiter.local)
 
-    def _fail(self, waiters: list[Steering]) -> None:
+    def _fail(self, waiters: list[PendingSteer]) -> None:
         for waiter in waiters:
             if not waiter.ended:
                 waiter.ended = True

@@ -33,7 +33,7 @@ def switch_context(cert: str, key: str, ca: str | None) -> ssl.SSLContext:
     return context
 
 
-class Tls:
+class TlsChannel:
     """One connection's TLS, on the server's side."""
 
     def __init__(self, context: ssl.SSLContext) -> None:

@@ -15,7 +15,7 @@ from steering.policy.checks.shadowing import shadowed
 from steering.policy.language.document import load_text, read_document
 from steering.policy.language.findings import Code, Finding, PlacelessFinding, quoted
 from steering.policy.language.validate import Salvage, check, salvage
-from steering.policy.rules.compiling import compiled
+from steering.policy.rules.compiler import compiled
 from steering.policy.rules.plan import PolicyPlan
 from steering.policy.rules.policy_schema import PolicyFile
 

@@ -12,14 +12,14 @@ from steering.openflow.tls import switch_context
 from steering.runtime.controller import Controller, StartError, assemble
 from steering.runtime.hub import HubError, check
 from steering.runtime.rest import check_free
-from steering.runtime.settings import Endpoint, SettingsError, check_listen, from_environment
+from steering.runtime.settings import ListenAddress, SettingsError, check_listen, from_environment
 
 DEFAULT_PORT = 6653  # os-ken's, when its options name none
 
 log = logging.getLogger(__name__)
 
 
-class Application(SteeringApp):
+class ControllerApp(SteeringApp):
     """`steering run` hands the controller over; osken-manager knows nothing of it, so it is made here."""
 
     def __init__(self, *args: Any, controller: Controller | None = None, **kwargs: Any) -> None:
@@ -41,7 +41,7 @@ class Application(SteeringApp):
         options = self.CONF
         has_tls = options.ctl_privkey is not None and options.ctl_cert is not None  # as os-ken decides
         port = options.ofp_ssl_listen_port if has_tls else options.ofp_tcp_listen_port
-        endpoint = Endpoint(options.ofp_listen_host, port or DEFAULT_PORT)
+        endpoint = ListenAddress(options.ofp_listen_host, port or DEFAULT_PORT)
         try:
             insecure = self._controller.settings.switch_insecure
             check_listen(endpoint, has_tls and options.ca_certs is not None, insecure)

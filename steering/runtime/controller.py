@@ -20,15 +20,15 @@ from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.schema.representation import JsonView
 from steering.openflow.link_discovery import Discovery
 from steering.policy import load_policy
-from steering.policy.checks.unenforced import unenforced
-from steering.policy.checks.unserved import unserved
+from steering.policy.checks.unenforced_rules import unenforced
+from steering.policy.checks.unserved_ports import unserved
 from steering.runtime.authorisers import authorisers
-from steering.runtime.declared import Declared, declare
-from steering.runtime.keeping import Keeper
+from steering.runtime.declared_site import DeclaredSite, declare
 from steering.runtime.operator import FileWatch, Operator, keep_version
 from steering.runtime.registrar import Registrar
 from steering.runtime.rest import Rest
 from steering.runtime.settings import Settings, SettingsError
+from steering.runtime.state_keeper import Keeper
 from steering.store.credentials import lldp_key
 from steering.store.interface import StateError
 from steering.store.policy_history import History
@@ -45,7 +45,7 @@ class Controller:
     """One engine and what stands around it. `now` is its clock: seconds, monotonic."""
 
     def __init__(
-        self, settings: Settings, declared: Declared, policy: Policy, policy_text: str, lock: StateLock
+        self, settings: Settings, declared: DeclaredSite, policy: Policy, policy_text: str, lock: StateLock
     ) -> None:
         self.settings = settings
         self.lock = lock  # for as long as the controller lives

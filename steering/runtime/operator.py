@@ -31,7 +31,7 @@ from steering.model.week import minute_of_week
 from steering.northbound.auth.pseudonyms import of_limits
 from steering.northbound.schema.representation import as_json
 from steering.policy import Finding, parse_policy
-from steering.policy.checks.unenforced import unenforced
+from steering.policy.checks.unenforced_rules import unenforced
 from steering.policy.language.document import load_text
 from steering.runtime.registrar import Registrar
 from steering.store.credentials import pseudonym_key

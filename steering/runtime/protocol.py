@@ -27,7 +27,7 @@ MAX_DETAIL = 160  # characters of Python's own words, which repeat what the clie
 log = logging.getLogger(__name__)
 
 
-class Body(eventlet.wsgi.Input):  # type: ignore[misc]
+class TimedInput(eventlet.wsgi.Input):  # type: ignore[misc]
     """A request's body, in BODY_TIME or not at all."""
 
     def _do_read(self, reader: Any, length: int | None = None) -> Any:
@@ -115,7 +115,7 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         """The WSGI environment, with a body that is bounded in time and what the application may tell of its client."""
         found: dict[str, Any] = super().get_environ()
         given = found["eventlet.input"]
-        body = Body(
+        body = TimedInput(
             given.rfile,
             given.content_length,
             self.connection,

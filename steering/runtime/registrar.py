@@ -19,7 +19,7 @@ from steering.openflow.link_discovery import Discovery
 from steering.policy import parse_policy
 from steering.policy.language.findings import Code, Path
 from steering.policy.site_mcps import FieldFinding, McpText, of_policy, of_site, with_mcps
-from steering.runtime.declared import Declared
+from steering.runtime.declared_site import DeclaredSite
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Registrar:
     """One change at a time: its caller sees to that. `work` runs a function with arguments where it holds up nobody."""
 
     def __init__(
-        self, declared: Declared, engine: Engine, discovery: Discovery | None, work: Callable[..., Any]
+        self, declared: DeclaredSite, engine: Engine, discovery: Discovery | None, work: Callable[..., Any]
     ) -> None:
         self._work = work
         self._declared = declared

@@ -22,12 +22,12 @@ from steering.northbound.resources.watcher import PERIOD
 from steering.northbound.schema.view import View
 from steering.openflow.app import UNEXPECTED
 from steering.openflow.dispatch import NOT_OURS
-from steering.openflow.errors import Malformed
+from steering.openflow.errors import MessageFault
 from steering.openflow.link_discovery import Rejection
 from steering.openflow.listener import listening
 from steering.openflow.reader import Disconnect
 from steering.runtime.rest_server import RestServer
-from steering.runtime.settings import Endpoint, Settings, SettingsError, Tls
+from steering.runtime.settings import ListenAddress, Settings, SettingsError, TlsFiles
 from steering.store.credentials import bearer_token, pseudonym_key, remove_rest_url, write_rest_url
 from steering.store.interface import StateError
 from steering.store.mappings import MappingStore
@@ -39,7 +39,7 @@ SAVED = 10  # looks, after which orders about subscribers are on disk
 log = logging.getLogger(__name__)
 
 
-def check_free(endpoint: Endpoint, what: str) -> None:
+def check_free(endpoint: ListenAddress, what: str) -> None:
     """Raises SettingsError when `endpoint` cannot be listened on.
 
     os-ken binds with SO_REUSEPORT, so a second controller would not fail but silently get a share of the
@@ -56,7 +56,7 @@ def check_free(endpoint: Endpoint, what: str) -> None:
             raise SettingsError(f"{what}: cannot listen on {endpoint}: {error.strerror}") from None
 
 
-def _secured(sock: Any, tls: Tls) -> Any:
+def _secured(sock: Any, tls: TlsFiles) -> Any:
     """TLS over a listening socket; a client's handshake happens where it is served, so nobody waits for it.
 
     Not by eventlet.wrap_ssl: that takes `cert_reqs` for options of the context (eventlet 0.41), so no client
@@ -89,7 +89,7 @@ class Rest:
             raise SettingsError(f"--rest: cannot listen on {settings.rest}: {error.strerror}") from None
         self._state_dir = settings.state_dir
         scheme = "http" if settings.rest_tls is None else "https"
-        self.url = f"{scheme}://{Endpoint(settings.rest.host, self._socket.getsockname()[1])}"
+        self.url = f"{scheme}://{ListenAddress(settings.rest.host, self._socket.getsockname()[1])}"
         if settings.rest_tls is not None:
             self._socket = _secured(self._socket, settings.rest_tls)
         try:
@@ -118,7 +118,7 @@ class Rest:
             pseudonyms=b"" if Mechanism.REDACTION in settings.disabled else pseudonym_key(settings.state_dir),
             store=StateDirectory(settings.state_dir),
             mappings=MappingStore(settings.state_dir, time.time),
-            malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *Malformed],
+            malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *MessageFault],
             disconnects=list(Disconnect),
         )
 

@@ -22,7 +22,7 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ListenAddress:
     """An IP address and TCP port to listen on."""
 
     host: str
@@ -37,7 +37,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
+class TlsFiles:
     """Files in PEM: the certificate with its chain, its key, and the CA that clients' certificates are from;
     without it no client needs one."""
 
@@ -50,19 +50,19 @@ class Tls:
 class Settings:
     site: str
     policy: str | None  # None: the defaults of the policy
-    listen: Endpoint | None  # None: osken-manager's own options say
-    rest: Endpoint
+    listen: ListenAddress | None  # None: osken-manager's own options say
+    rest: ListenAddress
     state_dir: Path
     disabled: frozenset[Mechanism] = frozenset()
     log_json: bool = False
     log_level: str = "info"
-    rest_tls: Tls | None = None
-    switch_tls: Tls | None = None
+    rest_tls: TlsFiles | None = None
+    switch_tls: TlsFiles | None = None
     switch_insecure: bool = False  # switches may connect from outside without TLS
     watch: bool = False  # read the policy file again when it changes
 
 
-def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> Endpoint:
+def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> ListenAddress:
     """`ADDRESS:PORT` or `[IPV6]:PORT`. Raises SettingsError; `what` names the setting in it."""
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
@@ -73,10 +73,10 @@ def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> Endpoint:
         colon = ""
     if not colon or not (port.isascii() and port.isdigit()) or not lowest_port <= int(port) <= 65_535:
         raise SettingsError(f"{what}: '{text}' is not ADDRESS:PORT, for example {DEFAULT_LISTEN}")
-    return Endpoint(str(address), int(port))
+    return ListenAddress(str(address), int(port))
 
 
-def _rest_endpoint(text: str, remote_allowed: bool, tls: Tls | None) -> Endpoint:
+def _rest_endpoint(text: str, remote_allowed: bool, tls: TlsFiles | None) -> ListenAddress:
     # Port 0 is any free one: the state directory says which.
     endpoint = parse_endpoint(text, "--rest", 0)
     if not endpoint.is_loopback and tls is None and not remote_allowed:
@@ -87,7 +87,7 @@ def _rest_endpoint(text: str, remote_allowed: bool, tls: Tls | None) -> Endpoint
     return endpoint
 
 
-def check_listen(endpoint: Endpoint, has_tls: bool, insecure: bool) -> None:
+def check_listen(endpoint: ListenAddress, has_tls: bool, insecure: bool) -> None:
     """Whoever reaches the switches' port without TLS can say that it is a switch. Raises SettingsError where that is
     more than this machine and nobody said that it may be."""
     if not endpoint.is_loopback and not has_tls and not insecure:
@@ -97,17 +97,17 @@ def check_listen(endpoint: Endpoint, has_tls: bool, insecure: bool) -> None:
         )
 
 
-def _switch_tls(cert: str | None, key: str | None, ca: str | None) -> Tls | None:
+def _switch_tls(cert: str | None, key: str | None, ca: str | None) -> TlsFiles | None:
     if cert and key and ca:
-        return Tls(cert, key, ca)
+        return TlsFiles(cert, key, ca)
     if cert or key or ca:
         raise SettingsError("--switch-cert, --switch-key and --switch-ca go together")
     return None
 
 
-def _tls(cert: str | None, key: str | None, client_ca: str | None) -> Tls | None:
+def _tls(cert: str | None, key: str | None, client_ca: str | None) -> TlsFiles | None:
     if cert and key:
-        return Tls(cert, key, client_ca or None)
+        return TlsFiles(cert, key, client_ca or None)
     if cert or key or client_ca:
         raise SettingsError("--rest-cert and --rest-key go together, --rest-client-ca with both")
     return None

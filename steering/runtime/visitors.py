@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from steering.core.counters import Counters
-from steering.model.door import RestRefused
+from steering.model.door import RestRefusal
 from steering.model.identity import Identity, Role
 from steering.model.log_limit import LogLimit, and_more
 from steering.openflow.budgets import Newcomers, source_of
@@ -67,7 +67,7 @@ class Visitors:
         visitor = Visitor(self, connection, source_of(host))
         oldest = self._strangers.enter(visitor, visitor.source)
         if oldest is not None:
-            self._counters.rest_refused[RestRefused.TOO_MANY_STRANGERS] += 1
+            self._counters.rest_refused[RestRefusal.TOO_MANY_STRANGERS] += 1
             oldest.hang_up()
         return visitor
 
@@ -92,7 +92,7 @@ class Visitors:
             theirs = self._places - self._places // FOR_OPERATORS
             has_room = total - self._operators < theirs and self._known[who.id] < min(OF_TOKEN, theirs)
         if not has_room:
-            self._counters.rest_refused[RestRefused.TOO_MANY_OF_TOKEN] += 1
+            self._counters.rest_refused[RestRefusal.TOO_MANY_OF_TOKEN] += 1
             return False
         visitor.who = who
         self._strangers.leave(visitor)
@@ -110,7 +110,7 @@ class Visitors:
                 del self._wrong_of[old]
         self._wrong.append((now, source))
         self._wrong_of[source] += 1
-        self._counters.rest_refused[RestRefused.WRONG_TOKEN] += 1
+        self._counters.rest_refused[RestRefusal.WRONG_TOKEN] += 1
         more = self._lines.left_out("wrong", now)
         if more is not None:
             log.warning("a token that is none was shown by %s%s", source, and_more(more))

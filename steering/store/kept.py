@@ -39,7 +39,7 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 
-class Damaged(Exception):
+class DamagedFile(Exception):
     """A file is none of ours."""
 
 
@@ -178,9 +178,9 @@ def _read(text: str, name: str, most: int, one: Callable[[Any], T]) -> tuple[tup
         whole = json.loads(text)
         told = whole[name]
         if whole["format"] != FORMAT or not isinstance(told, list):
-            raise Damaged
+            raise DamagedFile
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise Damaged from None
+        raise DamagedFile from None
     found = tuple(_understood(told[:most], one))
     return found, len(told) - len(found)
 

@@ -8,7 +8,7 @@ import json
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from steering.model.authorisation import AclEntry, Answering, Registered
+from steering.model.authorisation import AclEntry, ListAnswer, RegistryEntry
 from steering.store.interface import Store
 from steering.store.json_text import damaged, read_json
 
@@ -96,10 +96,10 @@ class AccessLists:
         """The access control list."""
         return tuple(_entry(one) for one in self.acl)
 
-    def registered(self) -> tuple[Registered, ...]:
+    def registered(self) -> tuple[RegistryEntry, ...]:
         """The registry."""
         return tuple(
-            Registered(name, bool(one["allowed"]), tuple(map(_network, _list(one["addresses"]))))
+            RegistryEntry(name, bool(one["allowed"]), tuple(map(_network, _list(one["addresses"]))))
             for name, one in self.registry.items()
         )
 
@@ -115,7 +115,7 @@ class AccessLists:
 def _entry(one: Json) -> AclEntry:
     return AclEntry(
         _text(one["name"]),
-        Answering(one["action"]),
+        ListAnswer(one["action"]),
         tuple(map(_network, _list(one["source"]))),
         frozenset(map(_text, _list(one["access"]))),
         tuple(map(_network, _list(one["destination"]))),

@@ -35,9 +35,9 @@ from steering.wire.segment import Segment
 
 from .leg_table import LegTable
 from .legs import Leg
-from .sessions import Connection, Hmac, Session, Subflow
+from .sessions import Connection, ConnectionDraft, Hmac, TracedSubflow
 
-__all__ = ["MAX_LEGS", "Connection", "ConnectionTracker", "Hmac", "Subflow"]
+__all__ = ["MAX_LEGS", "Connection", "ConnectionTracker", "Hmac", "TracedSubflow"]
 
 MAX_LEGS = 100_000
 _MAX_CANDIDATES = 16  # connections of one token that a join is checked against: an HMAC costs time
@@ -66,13 +66,13 @@ class ConnectionTracker:
 
     def connections(self) -> list[Connection]:
         """What was seen so far, in the order of the first segments."""
-        sessions = [Session(leg) for leg in self._table.legs if not leg.is_join]
-        by_token: dict[bytes, list[Session]] = {}
+        sessions = [ConnectionDraft(leg) for leg in self._table.legs if not leg.is_join]
+        by_token: dict[bytes, list[ConnectionDraft]] = {}
         for session in sessions:
             for known in {session.initiator_token, session.responder_token}:
                 if known is not None:
                     by_token.setdefault(known, []).append(session)
-        orphans: dict[bytes, Session] = {}
+        orphans: dict[bytes, ConnectionDraft] = {}
         for leg in self._table.legs:
             if leg.is_join:
                 carried = leg.offer.token if isinstance(leg.offer, MpJoinSyn) else b""
@@ -80,7 +80,7 @@ class ConnectionTracker:
                 if owner is None:
                     owner = orphans.get(carried) if carried else None
                 if owner is None:
-                    owner = Session(leg, responder_token=carried or None)
+                    owner = ConnectionDraft(leg, responder_token=carried or None)
                     sessions.append(owner)
                     if carried:
                         orphans[carried] = owner
@@ -90,7 +90,7 @@ class ConnectionTracker:
         return [session.connection() for session in sessions]
 
 
-def _owner(leg: Leg, candidates: list[Session]) -> Session | None:
+def _owner(leg: Leg, candidates: list[ConnectionDraft]) -> ConnectionDraft | None:
     """The connection a join belongs to, of those that have its token."""
     if len(candidates) < 2:
         return candidates[0] if candidates else None

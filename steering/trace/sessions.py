@@ -20,7 +20,7 @@ class Hmac(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Subflow:
+class TracedSubflow:
     """One subflow, from the host that opened it. Addresses 4 or 16 bytes."""
 
     src: bytes
@@ -44,14 +44,14 @@ class Connection:
     initiator_token: bytes | None
     responder_token: bytes | None
     fallback: bool
-    subflows: tuple[Subflow, ...]
+    subflows: tuple[TracedSubflow, ...]
     begun_before: bool = False
     initiator_denies_joins: bool = False  # flag C of its MP_CAPABLE: no joins to the address that sent it
     responder_denies_joins: bool = False
     keys_differ: bool = False  # the handshake repeats another key than it began with
 
 
-class Session:
+class ConnectionDraft:
     """A connection being put together: its first leg (of an orphaned join: that join) and its joins."""
 
     def __init__(self, leg: Leg, responder_token: bytes | None = None) -> None:
@@ -142,7 +142,7 @@ class Session:
             keys_differ=self.keys_differ,
         )
 
-    def _fell_back(self, subflows: tuple[Subflow, ...]) -> bool:
+    def _fell_back(self, subflows: tuple[TracedSubflow, ...]) -> bool:
         """Before other subflows are added, an acknowledgement without MPTCP is a fallback too (RFC 8684 3.7)."""
         if self.fallback or self.version is None or self.first.is_join:
             return self.fallback
@@ -150,10 +150,10 @@ class Session:
         mapped = any(leg.infinite_mapping for leg in (self.first, *self.joins))
         return mapped or (alone and self.first.stripped)
 
-    def _subflow(self, leg: Leg) -> Subflow:
+    def _subflow(self, leg: Leg) -> TracedSubflow:
         syn = leg.offer if isinstance(leg.offer, MpJoinSyn) else None
         closes = [(self._is_key_of_other_end(leg, side, key), lived) for side, key, lived in leg.fastcloses]
-        return Subflow(
+        return TracedSubflow(
             src=leg.initiator[0],
             sport=leg.initiator[1],
             dst=leg.responder[0],

@@ -6,7 +6,7 @@ from .errors import WireError, WireRefusal
 from .mptcp import (
     AddAddr,
     Dss,
-    Mapping,
+    DssMapping,
     MpCapable,
     MpExperimental,
     MpFail,
@@ -119,7 +119,7 @@ def _dss(data: bytes) -> Dss:
         after = at + dsn_size
         subflow_seq = int.from_bytes(data[after : after + 4], "big")
         checksum = _u16(data, after + 6) if len(data) > whole else None
-        mapping = Mapping(data[at:after], subflow_seq, _u16(data, after + 4), checksum)
+        mapping = DssMapping(data[at:after], subflow_seq, _u16(data, after + 4), checksum)
     return Dss(data_ack, mapping, bool(bits & 0x10))
 
 

@@ -140,7 +140,7 @@ class MpJoinAck:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class DssMapping:
     """The mapping in a DSS: `dsn` 4 or 8 bytes; `data_length` 0 is the infinite mapping (fallback)."""
 
     dsn: bytes
@@ -154,7 +154,7 @@ class Dss:
     """DSS. `data_ack` 4 or 8 bytes."""
 
     data_ack: bytes | None = None
-    mapping: Mapping | None = None
+    mapping: DssMapping | None = None
     data_fin: bool = False
 
     def encode(self, version: int) -> bytes:

@@ -8,7 +8,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from steering.core.network.graph import Graph
-from steering.core.selection.scoring import Effective, candidates, decide, effective
+from steering.core.selection.scoring import EffectiveTerms, candidates, decide, effective
 from steering.model.decision import DecisionKey
 from steering.model.network import Interception, Link, Mcp, McpType, PortRef, Site
 from steering.model.policy import Policy, Terms
@@ -51,7 +51,7 @@ def measure(quick: bool, say: Callable[[str], None]) -> Iterator[dict[str, Any]]
 
 
 def _one(
-    wanted: Effective, graph: Graph, link: Link, mcps: tuple[Mcp, ...], switches: int
+    wanted: EffectiveTerms, graph: Graph, link: Link, mcps: tuple[Mcp, ...], switches: int
 ) -> dict[str, float]:
     chance = random.Random(1)
     edges = [chance.randint(1, switches) for _ in range(8)]

@@ -9,17 +9,17 @@ from random import Random
 from statistics import median
 from time import perf_counter_ns
 
-from steering.core.selection.rulebook import Question, Rulebook
+from steering.core.selection.rulebook import Rulebook, RuleQuery
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import (
     Application,
     Direction,
     Policy,
     PolicyRule,
+    RuleConditions,
     Subscriber,
     Terms,
     TimeWindow,
-    When,
 )
 
 RULES = 10_000
@@ -34,7 +34,7 @@ def policy(rules: int = RULES) -> Policy:
     return Policy(
         rules=(
             *(PolicyRule(f"r{n}", _when(n), Terms()) for n in range(rules - 1)),
-            PolicyRule("rest", When(), Terms()),
+            PolicyRule("rest", RuleConditions(), Terms()),
         ),
         subscribers=tuple(
             Subscriber(f"s{n}", f"c{n % 20}", (ip_network((0x0A000000 + 64 * n, 26)),))
@@ -44,24 +44,24 @@ def policy(rules: int = RULES) -> Policy:
     )
 
 
-def _when(n: int) -> When:
+def _when(n: int) -> RuleConditions:
     prefix = (ip_network((0xC0000000 + 256 * n, 24)),)
     port = 1000 + n % 600
     kinds = (
-        When(destinations=prefix, ports=((port, port),)),
-        When(subscribers=frozenset({f"s{n % SUBSCRIBERS}"}), applications=frozenset({f"a{n % 50}"}), dscp=frozenset({63})),
-        When(classes=frozenset({f"c{n % 20}"}), destinations=prefix),
-        When(sources=(ip_network((0x0A000000 + 16 * n, 28)),), ports=((443, 443),), mptcp_versions=frozenset({0})),
-        When(access_networks=frozenset({f"x{n % 100}"}), times=(TimeWindow(frozenset({1 + n % 7}), 60 * (n % 20), 1439),)),
+        RuleConditions(destinations=prefix, ports=((port, port),)),
+        RuleConditions(subscribers=frozenset({f"s{n % SUBSCRIBERS}"}), applications=frozenset({f"a{n % 50}"}), dscp=frozenset({63})),
+        RuleConditions(classes=frozenset({f"c{n % 20}"}), destinations=prefix),
+        RuleConditions(sources=(ip_network((0x0A000000 + 16 * n, 28)),), ports=((443, 443),), mptcp_versions=frozenset({0})),
+        RuleConditions(access_networks=frozenset({f"x{n % 100}"}), times=(TimeWindow(frozenset({1 + n % 7}), 60 * (n % 20), 1439),)),
     )  # fmt: skip
     return kinds[n % len(kinds)]
 
 
-def questions(count: int = LOOKUPS) -> list[Question]:
+def questions(count: int = LOOKUPS) -> list[RuleQuery]:
     """Connections of hosts and servers that mostly come once, so that no address is looked up twice."""
     random = Random(_SEED)
     return [
-        Question(
+        RuleQuery(
             (0x0A000000 + random.randrange(64 * SUBSCRIBERS)).to_bytes(4, "big"),
             (0xC0000000 + random.randrange(256 * RULES)).to_bytes(4, "big"),
             random.choice((443, 80, 1000 + random.randrange(600))),

@@ -7,7 +7,7 @@ import pytest
 
 from topologies.kit.captures import CAPABLE, JOIN, Segment
 from topologies.kit.controller import Controller
-from topologies.kit.ground import Counted, FiveTuple, Subflow, parse_counters, parse_subflows
+from topologies.kit.ground import CounterChanges, FiveTuple, Subflow, parse_counters, parse_subflows
 from topologies.kit.processes import LabError
 from topologies.measures.cpe_transfer import payload
 from topologies.measures.pins import capture_view, kernel_view
@@ -131,7 +131,7 @@ def test_netstat_counters_are_read_in_pairs() -> None:
 
 
 def test_a_counter_that_the_kernel_does_not_have_is_refused_and_not_read_as_zero() -> None:
-    counted = Counted({"MPJoinSynRx": 4, "MPJoinAckRx": 3}, {"MPJoinSynRx": 4, "MPJoinAckRx": 5})
+    counted = CounterChanges({"MPJoinSynRx": 4, "MPJoinAckRx": 3}, {"MPJoinSynRx": 4, "MPJoinAckRx": 5})
     assert counted == {"MPJoinAckRx": 2} and counted["MPJoinSynRx"] == 0
     with pytest.raises(LabError, match="'MPTcpExtMPJoinAckRx'"):
         counted["MPTcpExtMPJoinAckRx"]

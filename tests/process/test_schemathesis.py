@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import pytest
 
 from steering.core.snapshots.view import EngineView
-from steering.model.policy import Policy, PolicyRule, Subscriber, Terms, When
+from steering.model.policy import Policy, PolicyRule, RuleConditions, Subscriber, Terms
 from steering.northbound.resources.routes import ROUTES
 from steering.northbound.schema.representation import JsonView
 from tests.support.driven import Driven
@@ -60,7 +60,7 @@ class Quiet(WSGIRequestHandler):
 @pytest.fixture
 def server() -> Iterator[tuple[str, Driven]]:
     """The real application over a real engine with sessions in it, on loopback."""
-    rule = PolicyRule("own", When(subscribers=frozenset({"acme"})), Terms())
+    rule = PolicyRule("own", RuleConditions(subscribers=frozenset({"acme"})), Terms())
     driver = Driver(
         policy=Policy(rules=(rule,), subscribers=(Subscriber("acme", prefixes=nets("10.1.0.0/24")),))
     )

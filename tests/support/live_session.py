@@ -8,8 +8,8 @@ from steering.model.policy import (
     Policy,
     PolicyRule,
     Pooling,
+    RuleConditions,
     Terms,
-    When,
 )
 from tests.support.sites import UE_WLAN, Driver, join
 
@@ -22,7 +22,7 @@ class Live(Driver):
     """A session from LTE (cellular) that WLAN joined, under the terms of one rule."""
 
     def __init__(self, terms: Terms | None = None, **policy) -> None:
-        rules = (PolicyRule("all", When(), terms),) if terms else ()
+        rules = (PolicyRule("all", RuleConditions(), terms),) if terms else ()
         super().__init__(policy=Policy(**({"rules": rules} | policy)))
         self.give(inputs.AccessChanged("lte", CELLULAR, None))
         self.one = self.session()

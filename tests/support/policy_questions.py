@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from steering.core.selection.rulebook import Question
+from steering.core.selection.rulebook import RuleQuery
 from steering.model.network import Network, NetworkAccessType, Trust
 from steering.model.policy import (
     Application,
@@ -13,10 +13,10 @@ from steering.model.policy import (
     Policy,
     PolicyRule,
     Ports,
+    RuleConditions,
     Subscriber,
     Terms,
     TimeWindow,
-    When,
 )
 
 CLASSES = ("default", "gold", "iron")
@@ -55,7 +55,7 @@ def few(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
     return st.lists(strategy, max_size=2).map(tuple)
 
 
-def whens() -> st.SearchStrategy[When]:
+def whens() -> st.SearchStrategy[RuleConditions]:
     conditions = {
         "subscribers": some(IDS),
         "classes": some(CLASSES),
@@ -74,7 +74,9 @@ def whens() -> st.SearchStrategy[When]:
     }
     # Most rules have few conditions, or nothing would ever match.
     chosen = st.lists(st.sampled_from(sorted(conditions)), max_size=3, unique=True)
-    return chosen.flatmap(lambda names: st.builds(When, **{name: conditions[name] for name in names}))
+    return chosen.flatmap(
+        lambda names: st.builds(RuleConditions, **{name: conditions[name] for name in names})
+    )
 
 
 def policies(most: int = 12) -> st.SearchStrategy[Policy]:
@@ -107,12 +109,12 @@ def _without_doubles(subscribers: tuple[Subscriber, ...]) -> tuple[Subscriber, .
     return tuple(kept)
 
 
-def questions() -> st.SearchStrategy[Question]:
-    def made(version: int) -> st.SearchStrategy[Question]:
+def questions() -> st.SearchStrategy[RuleQuery]:
+    def made(version: int) -> st.SearchStrategy[RuleQuery]:
         base = "10.0.0.{}" if version == 4 else "fd00::{:x}"
         address = st.integers(0, 15).map(lambda n: ip_address(base.format(n)).packed)
         return st.builds(
-            Question,
+            RuleQuery,
             address,
             address,
             st.integers(1, 13),
@@ -136,14 +138,14 @@ def questions() -> st.SearchStrategy[Question]:
 # ---- what a rule means -------------------------------------------------------------------------
 
 
-def subscriber_of(policy: Policy, question: Question) -> Subscriber | None:
+def subscriber_of(policy: Policy, question: RuleQuery) -> Subscriber | None:
     """The owner of the narrowest prefix around an address."""
     address = ip_address(question.source)
     owners = [(p.prefixlen, item) for item in policy.subscribers for p in item.prefixes if address in p]
     return max(owners, key=lambda owner: owner[0])[1] if owners else None
 
 
-def application_of(policy: Policy, question: Question) -> Application | None:
+def application_of(policy: Policy, question: RuleQuery) -> Application | None:
     for item in policy.applications:
         at_port = not item.ports or _in_ranges(question.port, item.ports)
         at_place = not item.destinations or _in_networks(question.destination, item.destinations)
@@ -152,7 +154,7 @@ def application_of(policy: Policy, question: Question) -> Application | None:
     return None
 
 
-def accepts(policy: Policy, when: When, question: Question) -> bool:
+def accepts(policy: Policy, when: RuleConditions, question: RuleQuery) -> bool:
     """Condition by condition."""
     subscriber, application = subscriber_of(policy, question), application_of(policy, question)
     klass = subscriber.klass if subscriber else "default"
@@ -174,7 +176,7 @@ def accepts(policy: Policy, when: When, question: Question) -> bool:
     )
 
 
-def first_match(policy: Policy, question: Question) -> PolicyRule | None:
+def first_match(policy: Policy, question: RuleQuery) -> PolicyRule | None:
     return next((rule for rule in policy.rules if accepts(policy, rule.when, question)), None)
 
 

@@ -3,7 +3,7 @@
 from ipaddress import ip_network
 
 from steering.core import inputs
-from steering.model.policy import Insertion, Policy, PolicyRule, Subscriber, Terms, When
+from steering.model.policy import Insertion, Policy, PolicyRule, RuleConditions, Subscriber, Terms
 from steering.wire.handshake import Kind
 from tests.support.fakes.packet import ACK
 from tests.support.sites import (
@@ -21,7 +21,7 @@ from tests.support.switched import SERVER_MAC, UE_MAC, V6, WLAN_MAC, Lab, to_gat
 HOST = Subscriber(
     "host", prefixes=tuple(map(ip_network, ("10.1.0.2/32", "10.2.0.2/32", "fd00:1::2/128", "fd00:2::2/128")))
 )
-MINE = When(subscribers=frozenset({"host"}))
+MINE = RuleConditions(subscribers=frozenset({"host"}))
 AHEAD = Terms(insertion=Insertion.PROACTIVE)
 EDGE = {UE_LTE: (1, UE_MAC), UE_WLAN: (2, WLAN_MAC), V6[UE_LTE]: (1, UE_MAC), V6[UE_WLAN]: (2, WLAN_MAC)}
 # Both MCPs are as near to both accesses: which of them it is, the hash says.

@@ -7,7 +7,7 @@ from steering.core.inputs import (
     Reserve,
 )
 from steering.model.policy import Policy, Reservations, Subscriber
-from steering.model.reservation import Denied, Level, ReservationRequest
+from steering.model.reservation import Level, ReservationRefusal, ReservationRequest
 from tests.support.sites import (
     Driver,
     link,
@@ -33,7 +33,7 @@ def site():
     return off_path_site(links=links, switches={f"s{n}": n for n in range(1, 7)})
 
 
-def ask(driver: Driver, name: str, wish: ReservationRequest) -> Denied | None:
+def ask(driver: Driver, name: str, wish: ReservationRequest) -> ReservationRefusal | None:
     apply(driver, driver.give(Reserve(name, wish)))
     verdict = driver.engine.reserving.verdict
     assert verdict.id == name

@@ -7,7 +7,7 @@ from steering.trace.connections import Connection, ConnectionTracker
 from steering.wire.crypto import join_ack_hmac, join_syn_ack_hmac, token
 from steering.wire.mptcp import (
     Dss,
-    Mapping,
+    DssMapping,
     MpCapable,
     MpFastclose,
     MpJoinAck,
@@ -28,7 +28,7 @@ _SPACE = 1 << 32
 
 def mapped(length: int) -> Dss:
     """The DSS option of a segment with `length` bytes of data."""
-    return Dss(bytes(4), Mapping(bytes(4), 1, length))
+    return Dss(bytes(4), DssMapping(bytes(4), 1, length))
 
 
 def fastclose(key: bytes) -> MpFastclose:

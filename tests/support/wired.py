@@ -1,6 +1,6 @@
 """Whole handshakes as frames through fake switches: what they copy is read and given to the engine."""
 
-from steering.model.policy import Authentication, Policy, PolicyRule, Terms, When
+from steering.model.policy import Authentication, Policy, PolicyRule, RuleConditions, Terms
 from steering.model.rules import VIRTUAL_MAC
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.packetin import PacketIn
@@ -24,7 +24,9 @@ EDGE = {UE_LTE: 1, UE_WLAN: 2, "fd00:1::2": 1, "fd00:2::2": 2}
 
 def proving(**more) -> Policy:
     """Every session wants its joins to prove the keys."""
-    return Policy(rules=(PolicyRule("hmac", When(), Terms(authentication=Authentication.HMAC)),), **more)
+    return Policy(
+        rules=(PolicyRule("hmac", RuleConditions(), Terms(authentication=Authentication.HMAC)),), **more
+    )
 
 
 def raw(mac: str) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from topologies.kit.ground import FiveTuple
 from topologies.kit.network import LabHost
-from topologies.kit.processes import LabError, Running
+from topologies.kit.processes import LabError, StartedProcess
 from topologies.kit.records import Record
 
 SNAP = 160  # Ethernet 14, VLAN 4, IPv6 40, TCP with all options 60, and some data
@@ -72,7 +72,7 @@ class Capture:
         self.file.touch()
         command = ["tcpdump", "-i", interface, "-w", str(self.file), "-s", str(snap), "-B", str(BUFFER_KIB)]
         command += ["-n", "-U", "-Z", "root", *what.split()]
-        self._running = Running(record, what_it_is, command, host)
+        self._running = StartedProcess(record, what_it_is, command, host)
         self._running.wait_for(lambda: "listening on" in self._log(), 5, "no capture")
         self._segments: list[Segment] | None = None
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from topologies.kit.ground import FiveTuple
 from topologies.kit.plan import Plan, site_text
-from topologies.kit.processes import LabError, Running
+from topologies.kit.processes import LabError, StartedProcess
 from topologies.kit.records import Record
 
 READY_S = 30.0
@@ -49,7 +49,7 @@ class Controller:
         self._disabled = tuple(disabled)
         self.port, self.rest_port = free_port(), free_port()
         self._state = record.directory / "controller"
-        self._running: Running | None = None
+        self._running: StartedProcess | None = None
         self.site = record.directory / "site.yaml"
         self.policy = record.directory / "policy.yaml"
         self.site.write_text(site_text(plan))
@@ -78,7 +78,7 @@ class Controller:
         command += ["--state-dir", str(self._state)]
         for mechanism in self._disabled:
             command += ["--disable", mechanism]
-        self._running = Running(self._record, "controller", command)
+        self._running = StartedProcess(self._record, "controller", command)
 
     def wait_ready(self) -> None:
         """Wait until every switch is connected, every link found and every MCP resolved. Raises LabError."""

@@ -83,7 +83,7 @@ def parse_counters(text: str) -> dict[str, int]:
     return {name: int(value) for name, value in zip(rows[0], rows[1], strict=True)}
 
 
-class Counted(dict[str, int]):
+class CounterChanges(dict[str, int]):
     """What was counted between two readings: what changed, and 0 for any other counter that the kernel has.
 
     Raises LabError for a name that it does not have: a check that it stays 0 would hold whatever happens.

@@ -14,10 +14,10 @@ from topologies.kit import processes, records
 from topologies.kit.captures import SNAP, Capture
 from topologies.kit.controller import Controller, free_port
 from topologies.kit.emulator import CLI, Mininet, RemoteController, setLogLevel
-from topologies.kit.ground import Counted, counters
+from topologies.kit.ground import CounterChanges, counters
 from topologies.kit.network import BuildError, LabHost, LabSwitch, SteeringTopo, has_netem, kernel_datapath
 from topologies.kit.plan import Kind, Plan, split_port
-from topologies.kit.processes import Agent, LabError, Running
+from topologies.kit.processes import Agent, LabError, StartedProcess
 from topologies.kit.report import Progress
 
 PREFIX = "st-lab-"  # of every switch and so of every interface that a lab makes outside its namespaces
@@ -34,8 +34,8 @@ class Lab:
         self.plan, self.record, self.controller, self.say = plan, record, controller, say
         self._net = net
         self.agents: dict[str, Agent] = {}
-        self.servers: dict[str, Running] = {}
-        self.relays: dict[str, Running] = {}
+        self.servers: dict[str, StartedProcess] = {}
+        self.relays: dict[str, StartedProcess] = {}
         self._captures: list[Capture] = []
         self._baseline: dict[str, dict[str, int]] = {}
 
@@ -89,9 +89,9 @@ class Lab:
         """Counters are told from here on."""
         self._baseline = {box.name: counters(self.host(box.name)) for box in self.plan.boxes}
 
-    def counted(self, name: str) -> Counted:
+    def counted(self, name: str) -> CounterChanges:
         """MPTCP counters of a host since the last `mark`."""
-        return Counted(self._baseline[name], counters(self.host(name)))
+        return CounterChanges(self._baseline[name], counters(self.host(name)))
 
     def capture_port(self, port: str, what: str = "tcp", snap: int = SNAP) -> Capture:
         """Capture at a switch port, from the switch's side; `snap` bytes of each packet, 0 for all."""
@@ -183,7 +183,7 @@ def _slow_down(record: records.Record, controller: Controller, bridge: str, dela
         str(controller.port),
         str(delay_ms),
     ]
-    Running(record, f"slow-{bridge}", command)
+    StartedProcess(record, f"slow-{bridge}", command)
     set_controller(bridge, port)
 
 

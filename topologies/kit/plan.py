@@ -99,7 +99,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedAddress:
     """A virtual address as the site file names it: the MCPs behind it, and the one port that is served."""
 
     address: str
@@ -124,7 +124,7 @@ class Plan:
     services: tuple[int, ...] = (5001,)
     policy: str = "policy: 1\n"
     slow: tuple[tuple[str, int], ...] = ()
-    virtual: tuple[Shared, ...] = ()
+    virtual: tuple[SharedAddress, ...] = ()
 
     def box(self, name: str) -> Box:
         """The host of that name. Raises KeyError."""

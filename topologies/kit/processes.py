@@ -22,7 +22,7 @@ class LabError(RuntimeError):
     """The lab itself went wrong (not a check that failed); one line."""
 
 
-class Running:
+class StartedProcess:
     """A started process. Its output goes to `log`, in the lab's directory."""
 
     def __init__(
@@ -88,7 +88,7 @@ class Agent:
 
     def __init__(self, record: Record, host: LabHost) -> None:
         command = [sys.executable, "-m", "topologies.programs.traffic", "agent"]
-        self._running = Running(record, f"agent-{host.name}", command, host, talk=True)
+        self._running = StartedProcess(record, f"agent-{host.name}", command, host, talk=True)
 
     def send(self, do: str, **order: Any) -> None:
         """Give an order without waiting for its answer."""
@@ -124,7 +124,7 @@ class Agent:
             time.sleep(0.1)
 
 
-def serve(record: Record, host: LabHost, ports: Sequence[int], mptcp: bool = False) -> Running:
+def serve(record: Record, host: LabHost, ports: Sequence[int], mptcp: bool = False) -> StartedProcess:
     """A server on all of `ports`, both families."""
     command = [
         sys.executable,
@@ -133,7 +133,7 @@ def serve(record: Record, host: LabHost, ports: Sequence[int], mptcp: bool = Fal
         "serve",
         *(f"--port={port}" for port in ports),
     ]
-    running = Running(record, f"server-{host.name}", command + (["--mptcp"] if mptcp else []), host)
+    running = StartedProcess(record, f"server-{host.name}", command + (["--mptcp"] if mptcp else []), host)
     first = ports[0]
     running.wait_for(lambda: f":{first} " in listeners(host), 5, f"no listener on port {first}")
     return running
@@ -147,7 +147,7 @@ def listeners(host: LabHost) -> str:
 
 def relay(
     record: Record, host: LabHost, services: Sequence[int], prefixes: Sequence[str], extra: Sequence[str] = ()
-) -> Running:
+) -> StartedProcess:
     """An MCP's relay with its rules installed and its status socket in the lab's directory."""
     command = [sys.executable, "-m", "steering", "relay", "--apply"]
     if "--source-mode" not in extra:
@@ -160,7 +160,7 @@ def relay(
     return _relay(record, host, [*command, *extra])
 
 
-def upstream_relay(record: Record, host: LabHost, nics: int, extra: Sequence[str] = ()) -> Running:
+def upstream_relay(record: Record, host: LabHost, nics: int, extra: Sequence[str] = ()) -> StartedProcess:
     """A CPE's relay between its LAN (eth0) and its uplinks (the others), with its rules installed."""
     command = [sys.executable, "-m", "steering", "relay", "--role", "upstream", "--apply"]
     command += ["--inside", host.interface(0), "--status", str(status_path(record, host.name))]
@@ -169,8 +169,8 @@ def upstream_relay(record: Record, host: LabHost, nics: int, extra: Sequence[str
     return _relay(record, host, [*command, *extra])
 
 
-def _relay(record: Record, host: LabHost, command: Sequence[str]) -> Running:
-    running = Running(record, f"relay-{host.name}", command, host)
+def _relay(record: Record, host: LabHost, command: Sequence[str]) -> StartedProcess:
+    running = StartedProcess(record, f"relay-{host.name}", command, host)
     path = status_path(record, host.name)
     running.wait_for(lambda: path.exists() and "tproxy" in host.pexec("nft list ruleset")[0], 10, "no relay")
     return running

@@ -7,7 +7,7 @@ from typing import Any
 
 from topologies.kit.captures import CAPABLE, JOIN, Capture
 from topologies.kit.controller import flows_of
-from topologies.kit.ground import Counted, Subflow, subflows
+from topologies.kit.ground import CounterChanges, Subflow, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Kind, Plan, address_of
 from topologies.kit.report import Report
@@ -28,7 +28,7 @@ class Transfer:
     access_bytes: dict[str, int]
     ue: list[Subflow]
     mcps: dict[str, list[Subflow]]
-    counted: dict[str, Counted]
+    counted: dict[str, CounterChanges]
     sessions: list[dict[str, Any]]
     server: Capture
     error: str = ""

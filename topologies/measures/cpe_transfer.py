@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment
-from topologies.kit.ground import Counted, FiveTuple, Subflow, subflows
+from topologies.kit.ground import CounterChanges, FiveTuple, Subflow, subflows
 from topologies.kit.lab import Lab, session_entries
 from topologies.kit.plan import Kind, address_of
 from topologies.kit.report import Report
@@ -20,12 +20,12 @@ WHOLE = 1.6  # the same over a whole download, its set-up and its tail included
 
 
 @dataclass
-class Seen:
+class ObservedTransfer:
     """One transfer of a LAN host as seen from everywhere; counters are of its time alone."""
 
     done: dict[str, Any]
     captures: dict[str, Capture]
-    counted: dict[str, Counted]
+    counted: dict[str, CounterChanges]
     cpe: list[Subflow] = field(default_factory=list)
     mcp: list[Subflow] = field(default_factory=list)
     sessions: list[dict[str, Any]] = field(default_factory=list)
@@ -57,7 +57,7 @@ def warm_up(lab: Lab) -> None:
         lab.agents[host].ask("ping", dst=target, count=2)
 
 
-def observed(lab: Lab, host: str, kind: str, seconds: float) -> Seen:
+def observed(lab: Lab, host: str, kind: str, seconds: float) -> ObservedTransfer:
     """A plain transfer of a LAN host, seen from everywhere.
 
     A download is of as many bytes as `GAIN` accesses carry in that time, no more is sent: when it is over nothing is
@@ -105,11 +105,11 @@ class Watch:
             "entries": session_entries(lab),
         }
 
-    def finish(self, done: dict[str, Any]) -> Seen:
+    def finish(self, done: dict[str, Any]) -> ObservedTransfer:
         """End the captures."""
         self._lab.stop_captures()
         counted = {box.name: self._lab.counted(box.name) for box in self._lab.plan.boxes}
-        return Seen(done, self._captures, counted, **self.looked)
+        return ObservedTransfer(done, self._captures, counted, **self.looked)
 
 
 def syns(segments: list[Segment], *kinds: str) -> list[Segment]:
@@ -137,7 +137,9 @@ def _covered(sent: list[tuple[int, int]]) -> int:
     return found
 
 
-def check_dual(report: Report, title: str, seen: Seen, lab: Lab, mcp: str, path: str = "redirected") -> None:
+def check_dual(
+    report: Report, title: str, seen: ObservedTransfer, lab: Lab, mcp: str, path: str = "redirected"
+) -> None:
     """K-DUAL: plain TCP in the LAN and at the server, one M-session over both accesses between the two MCPs."""
     server = address_of(lab.plan.box("server"), 4)
     check_chain(report, title, seen, lab, mcp, (server, server))
@@ -146,7 +148,13 @@ def check_dual(report: Report, title: str, seen: Seen, lab: Lab, mcp: str, path:
 
 
 def check_chain(
-    report: Report, title: str, seen: Seen, lab: Lab, mcp: str, to: tuple[str, str], port: int = SERVICE
+    report: Report,
+    title: str,
+    seen: ObservedTransfer,
+    lab: Lab,
+    mcp: str,
+    to: tuple[str, str],
+    port: int = SERVICE,
 ) -> None:
     """K-DUAL whatever way the CPE finds its MCP: its first subflow is opened to `to[0]`, its joins go to `to[1]`."""
     plan = lab.plan
@@ -206,7 +214,9 @@ def check_chain(
     check_overhead(report, title, outside, seen.segments(mcp), mcp)
 
 
-def check_bytes(report: Report, title: str, seen: Seen, accesses: Sequence[str], port: int = SERVICE) -> None:
+def check_bytes(
+    report: Report, title: str, seen: ObservedTransfer, accesses: Sequence[str], port: int = SERVICE
+) -> None:
     """S-F2: every leg carries the payload, the middle one (to `port`) over both accesses; nothing is added to it."""
     sent = seen.done.get("bytes", 0)
     legs = {name: payload(seen.segments(name)) for name in ("lan", "server")}

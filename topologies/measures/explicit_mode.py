@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment
 from topologies.kit.lab import Lab
-from topologies.kit.processes import LabError, Running, listeners
+from topologies.kit.processes import LabError, StartedProcess, listeners
 from topologies.kit.report import Report
 
 CONVERT, SOCKS = 8803, 1080
@@ -15,12 +15,12 @@ SYNS = "tcp[tcpflags] & tcp-syn != 0"  # IPv4: a capture that is quick to read
 STRANGER = "badc0de5"  # the token of `stray_join`
 
 
-def client(lab: Lab, name: str, via: str, listen: int, server: str, *options: str) -> Running:
+def client(lab: Lab, name: str, via: str, listen: int, server: str, *options: str) -> StartedProcess:
     """`steering connect` on a host: its applications reach `server` at loopback's port `listen`."""
     host = lab.host(name)
     command = [sys.executable, "-m", "steering", "connect", "--via", via]
     command += ["--listen", f"127.0.0.1:{listen}", *options, server]
-    running = Running(lab.record, f"connect-{name}-{listen}", command, host)
+    running = StartedProcess(lab.record, f"connect-{name}-{listen}", command, host)
     running.wait_for(lambda: f":{listen} " in listeners(host), 10, "no listener")
     return running
 

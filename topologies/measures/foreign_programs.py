@@ -7,7 +7,7 @@ from typing import Any
 from topologies.kit.captures import frames
 from topologies.kit.lab import Lab
 from topologies.kit.plan import Kind, address_of
-from topologies.kit.processes import Running, listeners
+from topologies.kit.processes import StartedProcess, listeners
 from topologies.kit.report import Report
 
 IPERF_PORT, HTTP_PORT, ECHO_PORT = 5201, 8080, 5001
@@ -82,7 +82,7 @@ def _serve(lab: Lab) -> None:
             NATURAL_PORT,
         ),
     ):
-        running = Running(lab.record, what, command, server)
+        running = StartedProcess(lab.record, what, command, server)
         running.wait_for(lambda port=port: f":{port} " in listeners(server), 5, f"no listener on {port}")  # type: ignore[misc]
 
 

@@ -13,7 +13,7 @@ from topologies.kit.ground import subflows
 from topologies.kit.lab import Lab
 from topologies.kit.network import add_endpoints
 from topologies.kit.plan import address_of
-from topologies.kit.processes import Running, listeners, relay_status
+from topologies.kit.processes import StartedProcess, listeners, relay_status
 
 PORT = 7001
 HOST, CPE, MCP, SERVER = "lan1", "cpe", "core", "server"
@@ -32,7 +32,7 @@ def prepare(lab: Lab) -> None:
     processes.serve(lab.record, lab.host(HOST), [PORT])
     inside = address_of(lab.plan.box(HOST), 4)
     where = lab.host(CPE)
-    forward = Running(lab.record, "forward", ["socat", _LISTEN, f"TCP4:{inside}:{PORT}"], where)
+    forward = StartedProcess(lab.record, "forward", ["socat", _LISTEN, f"TCP4:{inside}:{PORT}"], where)
     forward.wait_for(lambda: f":{PORT} " in listeners(where), 5, f"no listener on {PORT}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from topologies.kit.captures import CAPABLE
 from topologies.kit.lab import Lab
 from topologies.kit.plan import address_of
-from topologies.kit.processes import Running, relay_status
+from topologies.kit.processes import StartedProcess, relay_status
 from topologies.kit.report import Report
 from topologies.measures.cpe_transfer import Watch, syns
 from topologies.networks.hybrid import SECURE, SERVICE, UNSERVED
@@ -50,7 +50,7 @@ def check_secure(lab: Lab, report: Report) -> None:
         str(key),
         "-www",
     ]
-    web = Running(lab.record, "https-server", serve, lab.host("server"))
+    web = StartedProcess(lab.record, "https-server", serve, lab.host("server"))
     web.wait_for(lambda: f":{SECURE} " in lab.host("server").pexec("ss -tlnH")[0], 5, "no HTTPS")
     before = _accepted(lab, "cpe"), _accepted(lab, "core")
     asked = f"curl -sS --max-time 10 -o /dev/null -w %{{http_code}}-%{{ssl_verify_result}} https://{server}/"

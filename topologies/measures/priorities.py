@@ -12,7 +12,7 @@ from typing import Any
 from topologies.kit.captures import Capture, Segment
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Kind, Plan, address_of
-from topologies.kit.processes import LabError, Running, relay_status
+from topologies.kit.processes import LabError, StartedProcess, relay_status
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options
 
@@ -47,7 +47,7 @@ def way_to_controller(lab: Lab, name: str) -> list[str]:
     file.chmod(0o600)  # a relay refuses a token that others can read
     host = lab.host(name)
     words = [str(host.pid), str(LISTEN), str(lab.controller.rest_port)]
-    way = Running(
+    way = StartedProcess(
         lab.record, f"management-{name}", [sys.executable, "-m", "topologies.programs.management", *words]
     )
     way.wait_for(lambda: f":{LISTEN} " in host.pexec("ss -tlnH")[0], 5, "no management port")
@@ -71,7 +71,7 @@ class Priority:
     backup: bool
 
 
-class Watched:
+class WatchedTransfer:
     """One host's transfer with a capture at each of its access ports, judged once the captures have ended."""
 
     def __init__(self, lab: Lab, host: str) -> None:
@@ -129,7 +129,7 @@ class Watched:
 
 
 def expect_priority(
-    report: Report, what: str, watched: Watched, access: str, port: int, since: float, backup: bool
+    report: Report, what: str, watched: WatchedTransfer, access: str, port: int, since: float, backup: bool
 ) -> float:
     """A change at `since` reached the host by MP_PRIO within PROMPT_S; the time it did, or `since` plus PROMPT_S."""
     seen = [p for p in watched.priorities(access, port, since) if p.backup is backup]

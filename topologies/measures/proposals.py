@@ -15,7 +15,7 @@ from topologies.kit.captures import Segment
 from topologies.kit.ground import subflows
 from topologies.kit.lab import Lab, ofctl
 from topologies.kit.plan import address_of
-from topologies.kit.processes import Running, listeners
+from topologies.kit.processes import StartedProcess, listeners
 from topologies.measures import from_outside, native, socks_client
 from topologies.networks.hybrid import SERVICE, UNSERVED
 
@@ -84,7 +84,7 @@ class Bench:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._server = address_of(lab.plan.box("server"), 4)
-        self._body: Running = lab.relays[MCP]
+        self._body: StartedProcess = lab.relays[MCP]
         self.keys = 0
 
     def take(self, way: Way) -> None:
@@ -107,7 +107,7 @@ class Bench:
         if way.foreign:
             where = lab.host(MCP)
             command = ["mptcpize", "run", "microsocks", "-i", address_of(mcp, 4), "-p", str(FOREIGN)]
-            self._body = Running(lab.record, "microsocks", command, where)
+            self._body = StartedProcess(lab.record, "microsocks", command, where)
             self._body.wait_for(lambda: f":{FOREIGN} " in listeners(where), 5, "no microsocks")
 
     def measure(self, way: Way, count: int, long_bytes: int) -> Figures:

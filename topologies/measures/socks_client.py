@@ -12,7 +12,7 @@ from topologies.kit.captures import Segment
 from topologies.kit.ground import subflows
 from topologies.kit.lab import Lab
 from topologies.kit.plan import address_of
-from topologies.kit.processes import Running, listeners
+from topologies.kit.processes import StartedProcess, listeners
 
 HOST, MCP, SERVER = "lan1", "core", "server"
 HTTP = 8080
@@ -32,7 +32,7 @@ def measure(lab: Lab, port: int) -> Figures:
     for name, size in (("small", SMALL), ("large", LARGE)):
         (files / name).write_bytes(bytes(size))
     command = [sys.executable, "-m", "http.server", str(HTTP), "--directory", str(files)]
-    server = Running(lab.record, "http", command, where)
+    server = StartedProcess(lab.record, "http", command, where)
     server.wait_for(lambda: f":{HTTP} " in listeners(where), 10, f"no listener on {HTTP}")
     mcp = address_of(lab.plan.box(MCP), 4)
     through = ("--socks5", f"{mcp}:{port}")
@@ -83,7 +83,7 @@ def _first_byte(lab: Lab, *options: str, times: int = TIMES) -> Figures:
 
 def _large(lab: Lab, port: int, through: tuple[str, ...]) -> Figures:
     """The subflows of a longer answer, as the MCP's kernel has them."""
-    curl = Running(lab.record, "curl-socks", _curl(lab, "large", *through), lab.host(HOST))
+    curl = StartedProcess(lab.record, "curl-socks", _curl(lab, "large", *through), lab.host(HOST))
     held: dict[str, set[str]] = {}
     while curl.alive():
         for one in subflows(lab.host(MCP)):

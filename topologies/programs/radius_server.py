@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from topologies.kit.processes import Running
+from topologies.kit.processes import StartedProcess
 from topologies.kit.records import Record
 
 SECRET = "secret-of-the-lab"
@@ -92,7 +92,7 @@ class RadiusServer:
         dictionary = self._dir / "dictionary"
         dictionary.write_text("$INCLUDE /usr/share/freeradius/dictionary\n")
         command = ["freeradius", "-f", "-l", "stdout", "-d", str(self._dir), "-n", "radiusd"]
-        self._running = Running(record, "freeradius", command)
+        self._running = StartedProcess(record, "freeradius", command)
         self._running.wait_for(self._ready, 10, "FreeRADIUS is not ready")
 
     def _ready(self) -> bool:

@@ -11,7 +11,7 @@ from topologies.kit.lab import Lab
 from topologies.kit.plan import Attachment, Box, Kind, Nic, address_of
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
-from topologies.measures.priorities import Watched, cable, expect_priority, expect_wanted, managed
+from topologies.measures.priorities import WatchedTransfer, cable, expect_priority, expect_wanted, managed
 from topologies.networks.off_path import ACCESS_MBIT
 from topologies.networks.off_path import PLAN as OFF_PATH
 
@@ -70,7 +70,7 @@ def run(options: Options, report: Report) -> None:
 
 def classes(lab: Lab, report: Report) -> None:
     """two classes: the house gets WLAN until its cable is pulled, the business both"""
-    house, office = Watched(lab, "ue"), Watched(lab, "office")
+    house, office = WatchedTransfer(lab, "ue"), WatchedTransfer(lab, "office")
     for seen in (house, office):
         seen.upload(CLASSES, 6.0)
     time.sleep(3.0)
@@ -99,7 +99,7 @@ def types(lab: Lab, report: Report) -> None:
     """access types: LTE is told to be WLAN and cellular again, then the house has an order of its own"""
     ctl, path = lab.controller, "/v1/access-networks/lte"
     joins = _joined(lab)
-    seen = Watched(lab, "ue")
+    seen = WatchedTransfer(lab, "ue")
     seen.upload(TYPES, 4 * STEP_S + 2)
     expect_wanted(lab, report, "types: at first", TYPES, {"lte": "backup", "wlan": "active"})
     time.sleep(STEP_S)
@@ -141,7 +141,7 @@ def _joined(lab: Lab) -> int:
 
 def offload(lab: Lab, report: Report) -> None:
     """offload: what goes by LTE moves to WLAN, and the other way"""
-    seen = Watched(lab, "office")
+    seen = WatchedTransfer(lab, "office")
     seen.upload(OFFLOAD, 3 * STEP_S + 1)
     time.sleep(STEP_S)
     there = time.time()
@@ -165,14 +165,14 @@ def offload(lab: Lab, report: Report) -> None:
 
 
 def _waits(
-    report: Report, what: str, seen: Watched, access: str, port: int, since: float, until: float
+    report: Report, what: str, seen: WatchedTransfer, access: str, port: int, since: float, until: float
 ) -> None:
     sent = seen.sent(access, port, since + STOPPED_S, until)
     report.equal(f"{what}: data bytes", 0, sent, "capture")
 
 
 def _carries(
-    report: Report, what: str, seen: Watched, access: str, port: int, since: float, until: float
+    report: Report, what: str, seen: WatchedTransfer, access: str, port: int, since: float, until: float
 ) -> None:
     sent = seen.sent(access, port, since, until)
     report.expect(f"{what}: data bytes", sent > MOVED, f"> {MOVED}", sent, "capture")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from topologies.kit.ground import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import address_of
-from topologies.kit.processes import Running, listeners
+from topologies.kit.processes import StartedProcess, listeners
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.networks.off_path import PLAN as OFF_PATH
@@ -89,9 +89,9 @@ def run(options: Options, report: Report) -> None:
             lab.command_line()
 
 
-def _serve(lab: Lab, what: str, command: list[str], port: int, where: str = SERVER) -> Running:
+def _serve(lab: Lab, what: str, command: list[str], port: int, where: str = SERVER) -> StartedProcess:
     host = lab.host(where)
-    started = Running(lab.record, what, command, host)
+    started = StartedProcess(lab.record, what, command, host)
     started.wait_for(lambda: f":{port} " in listeners(host), 5, f"no listener on {port}")
     return started
 
@@ -101,7 +101,7 @@ def _through(lab: Lab, report: Report, client: debian.Client, under: Sequence[st
     lab.say(client.name)
     lab.mark()
     began = time.monotonic()
-    program = Running(lab.record, f"client-{client.what}", [*under, *client.command], lab.host(HOST))
+    program = StartedProcess(lab.record, f"client-{client.what}", [*under, *client.command], lab.host(HOST))
     most: dict[str, set[str]] = {}
     pinned: set[str] = set()
     while program.alive() and time.monotonic() - began < client.seconds:

@@ -11,7 +11,7 @@ import time
 from steering.model.rules import VIRTUAL_MAC
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
-from topologies.kit.processes import PROGRAMS, Running
+from topologies.kit.processes import PROGRAMS, StartedProcess
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 
@@ -70,12 +70,12 @@ def _syns(lab: Lab) -> int:
     return int(lab.controller.metric("steering_packet_ins_total", **{"class": "syn"}))
 
 
-def _flood(lab: Lab) -> Running:
+def _flood(lab: Lab) -> StartedProcess:
     host = lab.host("bad")
     script = str(PROGRAMS / "flooding.py")
     server = address_of(PLAN.box("server"), 4)
     words = [host.interface(0), VIRTUAL_MAC, "10.1.0.0/24", server, "5001", str(RATE), str(SECONDS)]
-    flood = Running(lab.record, "flooding", [sys.executable, script, *words], host)
+    flood = StartedProcess(lab.record, "flooding", [sys.executable, script, *words], host)
     flood.wait_for(lambda: "ready" in flood.log.read_text(), 30, "its frames")
     return flood
 
@@ -92,7 +92,7 @@ def _sessions(lab: Lab, group: str, count: int) -> list[float]:
 
 
 def _judge(
-    lab: Lab, report: Report, quiet: list[float], flooded: list[float], still: bool, flood: Running
+    lab: Lab, report: Report, quiet: list[float], flooded: list[float], still: bool, flood: StartedProcess
 ) -> None:
     sent, rate = (int(word) for word in flood.log.read_text().split()[-2:])
     before, during = (statistics.quantiles(times, n=20)[18] for times in (quiet, flooded))

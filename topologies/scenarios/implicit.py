@@ -13,7 +13,7 @@ from topologies.kit.captures import ADD_ADDR, C_FLAG, CAPABLE, JOIN, Capture, Se
 from topologies.kit.controller import flows_of
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Plan, address_of
-from topologies.kit.processes import Running, relay
+from topologies.kit.processes import StartedProcess, relay
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.measures import aggregation
@@ -108,7 +108,7 @@ def _forge(lab: Lab, report: Report, options: Options) -> None:
     options.say("a join to the MCP's address with a token of nobody")
     lab.mark()
     mcp = lab.capture_port("s3:1")
-    rogue = Running(
+    rogue = StartedProcess(
         lab.record, "rogue", [sys.executable, "-m", "topologies.programs.rogue"], lab.host("ue"), talk=True
     )
     order: Any = rogue.popen.stdin

@@ -9,7 +9,7 @@ from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Plan, address_of
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
-from topologies.measures.cpe_transfer import Seen, check_chain, observed, syns, warm_up
+from topologies.measures.cpe_transfer import ObservedTransfer, check_chain, observed, syns, warm_up
 from topologies.networks.hybrid import CPE, SERVICE, off_path, with_relay
 
 ACCESS_MBIT = 10.0
@@ -57,7 +57,7 @@ def _narrow(lab: Lab) -> None:
             cpe.run(f"ip mptcp endpoint change id {line.split()[2]} nofullmesh")
 
 
-def check(report: Report, lab: Lab, title: str, seen: Seen) -> None:
+def check(report: Report, lab: Lab, title: str, seen: ObservedTransfer) -> None:
     """N-F7's CPE half: who talks to whom on each leg, in what order, and as whom the server sees it."""
     server, wan = address_of(lab.plan.box("server"), 4), address_of(CPE, 4, 1)
     check_chain(report, title, seen, lab, "core", (server, MCP))

@@ -14,7 +14,7 @@ from topologies.kit.captures import frames
 from topologies.kit.lab import Lab, ofctl, running
 from topologies.kit.network import LabHost
 from topologies.kit.plan import Box, address_of
-from topologies.kit.processes import REPOSITORY, LabError, Running, listeners, relay_status
+from topologies.kit.processes import REPOSITORY, LabError, StartedProcess, listeners, relay_status
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.measures import aggregation
@@ -81,7 +81,7 @@ def _crafted(lab: Lab, report: Report) -> None:
     lab.say(f"{len(SYNS)} crafted SYNs, and one that an MCP may take")
     for number, raw in ((sport, raw) for sport, raw in (*((s, o) for s, o, _ in SYNS.values()), STEERED)):
         words = ("syn", source, target, str(PORT), str(number), raw)
-        Running(lab.record, f"syn-{number}", _command(*words), lab.host("ue")).popen.wait(10)
+        StartedProcess(lab.record, f"syn-{number}", _command(*words), lab.host("ue")).popen.wait(10)
     time.sleep(1.0)
     counted = {name: lab.counted(name) for name in ("core", "edge")}
     lab.stop_captures()
@@ -110,7 +110,7 @@ def _fragments(lab: Lab, report: Report, unguarded: bool) -> None:
     lab.say("a SYN in two fragments, the first of 8 bytes; and a ping of 3,000 bytes")
     captures = [lab.capture_host("server", what="ip")] + [lab.capture_port(p.port, "ip") for p in PLAN.points]
     words = ("fragments", source, target, str(PORT), str(TINY), USUAL)
-    Running(lab.record, "fragments", _command(*words), lab.host("ue")).popen.wait(10)
+    StartedProcess(lab.record, "fragments", _command(*words), lab.host("ue")).popen.wait(10)
     said = lab.host("ue").pexec(f"ping -c 2 -i 0.2 -W 2 -s 3000 -I {source} {target}")[0]
     time.sleep(0.5)
     counted = [
@@ -146,7 +146,7 @@ def _session(lab: Lab, report: Report) -> None:
     time.sleep(IN_FORCE_S)
     server, ue = lab.host("server"), lab.host("ue")
     source, target = address_of(PLAN.box("ue"), 4), address_of(PLAN.box("server"), 4)
-    listening = Running(lab.record, "signed", _command("serve", str(SIGNED_PORT), source, KEY), server)
+    listening = StartedProcess(lab.record, "signed", _command("serve", str(SIGNED_PORT), source, KEY), server)
     listening.wait_for(lambda: f":{SIGNED_PORT} " in listeners(server), 5, "no listener")
     lab.say(f"a TCP-MD5 session, {ROUNDS} echoes, with all TCP of the host led through an MCP")
     accepted = _accepted(lab)

@@ -11,7 +11,7 @@ from topologies.kit.lab import Lab
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.measures.aggregation import warm_up
-from topologies.measures.priorities import Watched, expect_priority, expect_wanted, managed
+from topologies.measures.priorities import WatchedTransfer, expect_priority, expect_wanted, managed
 from topologies.networks.off_path import PLAN as OFF_PATH
 
 ROWS = ("D-3.2e", "N-5.6.2b")
@@ -49,7 +49,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _moves(lab: Lab, report: Report, kind: str, port: int) -> None:
-    seen = Watched(lab, "ue")
+    seen = WatchedTransfer(lab, "ue")
     seen.begin("steady", INTERACTIVE, 2 * STEP_S + 1, mbit=STEADY_MBIT)
     seen.begin(kind, port, 2 * STEP_S + 1)
     time.sleep(STEP_S)

@@ -12,7 +12,7 @@ from topologies.kit.plan import Nic
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.measures.aggregation import warm_up
-from topologies.measures.priorities import Watched, expect_priority, expect_wanted, managed
+from topologies.measures.priorities import WatchedTransfer, expect_priority, expect_wanted, managed
 from topologies.networks.off_path import PLAN as OFF_PATH
 
 ACCESS_MBIT = 10.0
@@ -73,7 +73,7 @@ def _named(lab: Lab, report: Report) -> None:
 
 def _little(lab: Lab, report: Report) -> None:
     """5 of 10 Mbit/s: LTE waits."""
-    seen = Watched(lab, "ue")
+    seen = WatchedTransfer(lab, "ue")
     begun = time.time()
     seen.begin("upload", LOW, PROMPT_S + 3, mbit=LITTLE)
     expect_wanted(lab, report, "little", LOW, {"lte": "backup", "wlan": "active"})
@@ -94,7 +94,7 @@ def _little(lab: Lab, report: Report) -> None:
 
 def _much(lab: Lab, report: Report) -> None:
     """15 of 10 Mbit/s: LTE helps within the poll's interval."""
-    seen = Watched(lab, "ue")
+    seen = WatchedTransfer(lab, "ue")
     begun = time.time()
     seen.begin("upload", HIGH, 2 * POLL + 3, mbit=MUCH)
     done = seen.finish(HIGH)

@@ -38,7 +38,7 @@ def run(options: Options, report: Report) -> None:
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
-        test = Ahead(lab, report)
+        test = ProactiveHousehold(lab, report)
         test.warm_up()
         test.begin_reactively(total // 3)
         reactive = test.set_up_times("reactive")
@@ -58,7 +58,7 @@ def _row(name: str, times: tuple[float, float]) -> list[str]:
     return [name, *(f"{ms:.2f} ms" for ms in times)]
 
 
-class Ahead:
+class ProactiveHousehold:
     """ue1 is the household. Sessions stay open until they are judged."""
 
     def __init__(self, lab: Lab, report: Report) -> None:

@@ -11,7 +11,7 @@ from topologies.kit.lab import Lab
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.measures.aggregation import access_bytes, warm_up
-from topologies.measures.priorities import Watched, managed
+from topologies.measures.priorities import WatchedTransfer, managed
 from topologies.networks.off_path import ACCESS_MBIT
 from topologies.networks.off_path import PLAN as OFF_PATH
 
@@ -46,7 +46,7 @@ def run(options: Options, report: Report) -> None:
 def _transfer(lab: Lab, report: Report, kind: str, port: int) -> None:
     """One transfer; half-way the policy turns the ratio round."""
     down = kind == "download"
-    seen = Watched(lab, "ue")
+    seen = WatchedTransfer(lab, "ue")
     seen.begin(kind, port, 2 * (SETTLE_S + STEP_S))
     times, counts = [], []
     for step in range(2):

@@ -15,7 +15,7 @@ from typing import IO, Any
 from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
-from topologies.kit.processes import PROGRAMS, LabError, Running
+from topologies.kit.processes import PROGRAMS, LabError, StartedProcess
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 
@@ -59,7 +59,7 @@ class Rogue:
             "nft add rule ip quiet out tcp flags & rst == rst drop",
         )
         script = str(PROGRAMS / "rogue.py")
-        self._running = Running(lab.record, "rogue", [sys.executable, script], host, talk=True)
+        self._running = StartedProcess(lab.record, "rogue", [sys.executable, script], host, talk=True)
 
     def order(self, *words: object) -> None:
         """Give an order: see rogue.py."""

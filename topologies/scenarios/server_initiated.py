@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from topologies.kit import processes
 from topologies.kit.captures import CAPABLE, JOIN, Capture
-from topologies.kit.ground import Counted, subflows
+from topologies.kit.ground import CounterChanges, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
@@ -78,7 +78,7 @@ def _transfer(lab: Lab, report: Report, seconds: float) -> None:
     report.figures["in"] = {"goodput_mbit": round(mbit, 2), "access_bytes": got, "counters": counted}
 
 
-def _kernels(report: Report, counted: dict[str, Counted], tokens: set[str], subflows: int) -> None:
+def _kernels(report: Report, counted: dict[str, CounterChanges], tokens: set[str], subflows: int) -> None:
     joins = [
         counted[n][c] for n, c in (("core", "MPJoinSynTx"), ("ue", "MPJoinSynRx"), ("ue", "MPJoinAckRx"))
     ]

@@ -16,7 +16,7 @@ from topologies.kit.captures import CAPABLE, JOIN
 from topologies.kit.ground import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
-from topologies.kit.processes import Running
+from topologies.kit.processes import StartedProcess
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 
@@ -101,7 +101,7 @@ def _forged(lab: Lab, report: Report) -> None:
     lab.say("a join with a token of nobody, from behind the same NAT's address")
     before = lab.controller.metric("steering_refusals_total", reason="unknown-token")
     mcp = lab.capture_port("s2:1")
-    rogue = Running(
+    rogue = StartedProcess(
         lab.record, "rogue", [sys.executable, "-m", "topologies.programs.rogue"], lab.host("nat"), talk=True
     )
     order: Any = rogue.popen.stdin

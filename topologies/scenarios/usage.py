@@ -12,7 +12,14 @@ from topologies.kit.network import add_endpoints, drop_endpoints
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 from topologies.measures.aggregation import warm_up
-from topologies.measures.priorities import Watched, cable, expect_priority, expect_wanted, managed, wanted
+from topologies.measures.priorities import (
+    WatchedTransfer,
+    cable,
+    expect_priority,
+    expect_wanted,
+    managed,
+    wanted,
+)
 from topologies.networks.off_path import PLAN as OFF_PATH
 
 NATIVE, BACKUP, SINGLE, QUOTA = 5001, 5002, 5003, 5004
@@ -48,7 +55,7 @@ def run(options: Options, report: Report) -> None:
 
 def native(lab: Lab, report: Report) -> None:
     """native: both subflows carry"""
-    seen = Watched(lab, "ue")
+    seen = WatchedTransfer(lab, "ue")
     seen.upload(NATIVE, 3.0)
     done = seen.finish(NATIVE)
     lab.stop_captures()
@@ -65,7 +72,7 @@ def native(lab: Lab, report: Report) -> None:
 
 def active_backup(lab: Lab, report: Report) -> None:
     """active-backup: WLAN waits, until LTE's cable is pulled"""
-    seen = Watched(lab, "ue")
+    seen = WatchedTransfer(lab, "ue")
     begun = time.time()
     seen.upload(BACKUP, 7.0)
     expect_wanted(lab, report, "active-backup", BACKUP, {"lte": "active", "wlan": "backup"})
@@ -114,7 +121,7 @@ def single(lab: Lab, report: Report) -> None:
     ue, box = lab.host("ue"), lab.plan.box("ue")
     lab.mark()
     before = lab.controller.metric("steering_refusals_total", reason="single-subflow")
-    seen = Watched(lab, "ue")
+    seen = WatchedTransfer(lab, "ue")
     seen.upload(SINGLE, 6.0)
     time.sleep(2.0)
     alone = wanted(lab, SINGLE)
@@ -148,7 +155,7 @@ def single(lab: Lab, report: Report) -> None:
 
 def quota(lab: Lab, report: Report) -> None:
     """quota: LTE until 5 MB are used up, then WLAN"""
-    seen = Watched(lab, "ue")
+    seen = WatchedTransfer(lab, "ue")
     seen.upload(QUOTA, 9.0)
     done = seen.finish(QUOTA)
     ended = time.time()

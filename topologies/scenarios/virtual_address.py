@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from topologies.kit.captures import CAPABLE, JOIN
 from topologies.kit.ground import subflows
 from topologies.kit.lab import Lab, running, session_entries
-from topologies.kit.plan import Plan, Shared, address_of
+from topologies.kit.plan import Plan, SharedAddress, address_of
 from topologies.kit.processes import PROGRAMS
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
@@ -40,7 +40,7 @@ def plan(owners: tuple[str, ...] = MCPS) -> Plan:
         )
         for box in OFF_PATH.boxes
     )
-    shared = (Shared(VIRTUAL, owners, em.CONVERT),)
+    shared = (SharedAddress(VIRTUAL, owners, em.CONVERT),)
     return replace(OFF_PATH, name="virtual-address", boxes=tuple(boxes), virtual=shared)
 
 

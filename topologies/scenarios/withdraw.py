@@ -56,7 +56,7 @@ EDGES = ("s1:1", "s2:1", "s1:3", "s4:1", "s4:5", "s3:1")
 MAINTAIN = "policy: 1\n"  # it is the default
 
 
-class Seen:
+class ObservedStep:
     """Connections of one step, seen at every edge; counters are of its time alone."""
 
     def __init__(self, lab: Lab) -> None:
@@ -114,7 +114,7 @@ def run(options: Options, report: Report) -> None:
 
 def _capable_pair(lab: Lab, report: Report, options: Options) -> None:
     options.say("M-UE and M-server, withdraw: Figure 15")
-    seen = Seen(lab)
+    seen = ObservedStep(lab)
     seen.open(report, "M-M", "ue", CAPABLE_SERVER)
     ue, server = (ground.subflows(lab.host(name)) for name in ("ue", CAPABLE_SERVER))
     sessions = lab.controller.detailed()
@@ -140,7 +140,7 @@ def _capable_pair(lab: Lab, report: Report, options: Options) -> None:
 
 def _plain_server(lab: Lab, report: Report, options: Options) -> None:
     options.say("M-UE and N-server, withdraw: known as plain after the first connection")
-    first = Seen(lab)
+    first = ObservedStep(lab)
     first.open(report, "M-N first", "ue", PLAIN_SERVER)
     first.finish()
     report.equal(
@@ -149,7 +149,7 @@ def _plain_server(lab: Lab, report: Report, options: Options) -> None:
         first.counted["ue"]["MPCapableFallbackSYNACK"],
         "kernel",
     )
-    second = Seen(lab)
+    second = ObservedStep(lab)
     second.open(report, "M-N", "ue", PLAIN_SERVER)
     states = {s["state"] for s in lab.controller.detailed() if s["mcp"] == MCP}
     second.finish()
@@ -165,14 +165,16 @@ def _plain_server(lab: Lab, report: Report, options: Options) -> None:
 def _plain_host(lab: Lab, report: Report, options: Options) -> None:
     options.say("N-UE to both servers, withdraw: left as it is")
     for title, server, edge in (("N-M", CAPABLE_SERVER, "s4:1"), ("N-N", PLAIN_SERVER, "s4:5")):
-        seen = Seen(lab)
+        seen = ObservedStep(lab)
         seen.open(report, title, "plain", server)
         seen.finish()
         report.equal(f"{title}: connections the MCP took", 0, seen.accepted, "kernel")
         _equal_options(report, title, seen, ("s1:3",), (edge,))
 
 
-def _equal_options(report: Report, title: str, seen: Seen, near: Iterable[str], far: Iterable[str]) -> None:
+def _equal_options(
+    report: Report, title: str, seen: ObservedStep, near: Iterable[str], far: Iterable[str]
+) -> None:
     """K-OPT between the host's edges and the server's."""
     here, there = seen.shapes(*near), seen.shapes(*far)
     report.expect(
@@ -209,7 +211,7 @@ def _maintained(lab: Lab, report: Report, options: Options) -> None:
         "ip mptcp endpoint flush",
         f"ip mptcp endpoint add 10.2.0.2 dev {lab.host('ue').interface(1)} subflow fullmesh",
     )
-    seen = Seen(lab)
+    seen = ObservedStep(lab)
     seen.open(report, "kept", "ue", CAPABLE_SERVER)
     ue = [s for s in ground.subflows(lab.host("ue")) if s.state == "ESTAB"]
     server = [s for s in ground.subflows(lab.host(CAPABLE_SERVER)) if s.state == "ESTAB"]

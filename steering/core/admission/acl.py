@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from ipaddress import summarize_address_range
 
-from steering.model.authorisation import AclEntry, Answering, Verdict
+from steering.model.authorisation import AclEntry, ListAnswer, Verdict
 from steering.model.network import Address, Network
 from steering.wire.handshake import Handshake
 
@@ -19,7 +19,7 @@ def verdict(entries: Iterable[AclEntry], access: str, handshake: Handshake) -> V
             and (not entry.destinations or holds(entry.destinations, handshake.dst))
             and (not entry.ports or any(low <= handshake.dport <= high for low, high in entry.ports))
         ):
-            return Verdict.ALLOW if entry.action is Answering.ALLOW else Verdict.DENY
+            return Verdict.ALLOW if entry.action is ListAnswer.ALLOW else Verdict.DENY
     return Verdict.NO_OPINION
 
 
@@ -44,7 +44,7 @@ def kept_out(
             continue
         if entry.destinations and not holds(entry.destinations, target.packed):
             continue
-        denies = entry.action is Answering.DENY
+        denies = entry.action is ListAnswer.DENY
         if denies and entry.ports:
             continue
         spans = [_span(s) for s in entry.sources if s.version == target.version]

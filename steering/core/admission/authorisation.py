@@ -14,7 +14,7 @@ from steering.core.inputs import AclReplaced, Authorised, PairingsReplaced, Regi
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Authorise, Output
 from steering.core.part import Part
-from steering.model.authorisation import AclEntry, Answering, Authorizer, Registered, Verdict
+from steering.model.authorisation import AclEntry, Authorizer, ListAnswer, RegistryEntry, Verdict
 from steering.model.network import Address, Network, PortRole
 from steering.model.policy import Policy
 from steering.model.session import Refusal
@@ -26,13 +26,13 @@ MOST_TTL = 86_400.0  # seconds; whatever an authoriser says
 ERROR_TTL = 5.0  # seconds an authoriser that failed is not asked again about a source
 
 
-class Answer(NamedTuple):
+class AuthorizerAnswer(NamedTuple):
     verdict: Verdict
     until: float
     klass: str
 
 
-class Waiting:
+class PendingQuestion:
     """A question that is out, and the SYNs that wait for its answer, by flow: a repeated one takes no more room."""
 
     __slots__ = ("deadline", "number", "syns")
@@ -52,16 +52,16 @@ class Authorisation(Part):
         self._map = sitemap
         self._counters = counters
         self._granted = granted
-        self._answers: dict[Question, Answer] = {}
-        self._waiting: dict[Question, Waiting] = {}  # in order of deadlines, as the timeout is one
+        self._answers: dict[Question, AuthorizerAnswer] = {}
+        self._waiting: dict[Question, PendingQuestion] = {}  # in order of deadlines, as the timeout is one
         self._asked: dict[int, Question] = {}
         self._held_at: dict[int, int] = {}  # waypoint -> SYNs held
         self._held = 0
         self._next = 1
         self._live: tuple[AclEntry, ...] = ()  # before the policy's own entries
         self._paired: frozenset[bytes] = frozenset()  # addresses of paired devices
-        self._registry: tuple[Registered, ...] = ()
-        self._members: dict[tuple[int, int], dict[int, Registered]] = {}
+        self._registry: tuple[RegistryEntry, ...] = ()
+        self._members: dict[tuple[int, int], dict[int, RegistryEntry]] = {}
         self._accesses = max(1, sum(a.role is PortRole.ACCESS for a in sitemap.attachments.values()))
         self._take(policy)
 
@@ -82,7 +82,7 @@ class Authorisation(Part):
         """Whether anybody has to be asked: nobody where the only list is empty and all else is allowed."""
         terms = self._terms
         self.asks = (
-            terms.otherwise is Answering.DENY
+            terms.otherwise is ListAnswer.DENY
             or bool(terms.required)
             or any(who is not Authorizer.ACL for who in terms.authorizers)
             or bool(self.acl)
@@ -98,10 +98,10 @@ class Authorisation(Part):
         else:
             self._register(given.subscribers)
 
-    def _register(self, registry: tuple[Registered, ...]) -> None:
+    def _register(self, registry: tuple[RegistryEntry, ...]) -> None:
         """Of two that have an address the narrower prefix counts."""
         self._registry = registry
-        members: dict[tuple[int, int], dict[int, Registered]] = {}
+        members: dict[tuple[int, int], dict[int, RegistryEntry]] = {}
         for one in registry:
             for prefix in one.addresses:
                 key = (prefix.version, int(prefix.netmask))
@@ -167,7 +167,7 @@ class Authorisation(Part):
                 return None
             if said is Verdict.DENY:
                 return Refusal.ACL if who is Authorizer.ACL else Refusal.UNAUTHORISED
-        closed = self._terms.otherwise is Answering.DENY or attachment.name in self._terms.required
+        closed = self._terms.otherwise is ListAnswer.DENY or attachment.name in self._terms.required
         return Refusal.UNAUTHORISED if closed else None
 
     def _ask(
@@ -188,7 +188,7 @@ class Authorisation(Part):
             self._forget((source, who))
         return self._hold((source, who), attachment, seen, now)
 
-    def _registered(self, address: bytes) -> Registered | None:
+    def _registered(self, address: bytes) -> RegistryEntry | None:
         value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
         for (family, mask), members in self._members.items():
             if family == version and (found := members.get(value & mask)) is not None:
@@ -211,7 +211,7 @@ class Authorisation(Part):
             self._held_at[place] = self._held_at.get(place, 0) + 1
         outputs: list[Output] = []
         if waiting is None:
-            waiting = Waiting(self._next, now + self._terms.timeout)
+            waiting = PendingQuestion(self._next, now + self._terms.timeout)
             self._waiting[question], self._asked[self._next] = waiting, question
             self._next += 1
             known = self._registered(handshake.src)
@@ -257,7 +257,7 @@ class Authorisation(Part):
         lasts = self._lasts(said) if ttl is None else min(max(ttl, 1.0), MOST_TTL)
         while len(self._answers) >= self._terms.cached:
             self._forget(next(iter(self._answers)))
-        self._answers[question] = Answer(said, now + lasts, klass)
+        self._answers[question] = AuthorizerAnswer(said, now + lasts, klass)
         if klass and said is Verdict.ALLOW:
             self._granted[source] = klass
         outputs: list[Output] = []

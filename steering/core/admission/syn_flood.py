@@ -20,7 +20,7 @@ FLOODED, OVER = 10, 5  # times a meter's rate at which a port counts as flooded,
 CUT = 10  # a flooded port's meter lets this part of its rate through
 
 
-class Floods(Part):
+class SynFloods(Part):
     """`disabled`: for the control, no meter is ever cut."""
 
     def __init__(self, sitemap: SiteMap, policy: Policy, counters: Counters, disabled: bool = False) -> None:

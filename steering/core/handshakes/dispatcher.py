@@ -7,7 +7,7 @@ back the fact that the token is known. Handlers do not call each other.
 from steering.core.admission.authorisation import Authorisation
 from steering.core.counters import Counters
 from steering.core.handshakes.early_joins import EarlyJoins
-from steering.core.handshakes.server_initiated import ServerSessions
+from steering.core.handshakes.server_sessions import ServerSessions
 from steering.core.handshakes.syn import SynHandler
 from steering.core.handshakes.syn_ack import SynAckHandler
 from steering.core.handshakes.unknown_token_block import UnknownTokenBlocks

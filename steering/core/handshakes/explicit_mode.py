@@ -21,7 +21,7 @@ from steering.wire.handshake import Handshake
 CACHED = 1024  # pairs of a rule's terms and a virtual address
 
 
-class Explicit(Part):
+class ExplicitMode(Part):
     """Who is meant by an address, and the decision for it."""
 
     def __init__(self, sitemap: SiteMap, chooser: Chooser) -> None:

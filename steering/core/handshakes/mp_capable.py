@@ -2,8 +2,8 @@
 
 from steering.core.admission.authorisation import Authorisation
 from steering.core.counters import Counters
-from steering.core.handshakes.explicit_mode import Explicit
-from steering.core.handshakes.native_mptcp import Natives
+from steering.core.handshakes.explicit_mode import ExplicitMode
+from steering.core.handshakes.native_mptcp import NativeSessions
 from steering.core.handshakes.option_bypass import Bypass
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.handshakes.replies import Replies
@@ -16,14 +16,14 @@ from steering.core.outputs import Output, Steer, naturally, steered
 from steering.core.proactive.units import Proactive
 from steering.core.selection.chooser import Chooser, dscp_of
 from steering.core.selection.quotas import session_keys
-from steering.core.selection.rulebook import Answer
+from steering.core.selection.rulebook import RuleMatch
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.records import Returns, Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, SessionLife
 from steering.model.decision import Decision, Outcome
-from steering.model.limit import Full
+from steering.model.limit import FullLimit
 from steering.model.network import Interception, Mcp, PortRef, PortRole
 from steering.model.policy import Action, Authentication, Mode, OverLimit
 from steering.model.session import EntryKind, Refusal
@@ -55,9 +55,9 @@ class FirstSyns:
         life: SessionLife,
         keys: KeyWatch,
         authorisation: Authorisation,
-        explicit: Explicit,
+        explicit: ExplicitMode,
         capabilities: Capabilities,
-        natives: Natives,
+        natives: NativeSessions,
         withdrawal: Withdrawal,
         bypass: Bypass,
         proactive: Proactive,
@@ -150,7 +150,7 @@ class FirstSyns:
         seen: SynSeen,
         key: FlowKey,
         exits: tuple[PortRef, ...],
-        answer: Answer,
+        answer: RuleMatch,
         decision: Decision,
         mcp: Mcp,
         now: float,
@@ -191,7 +191,7 @@ class FirstSyns:
         reason = ResetReason.LACK_OF_RESOURCES if full else ResetReason.ADMINISTRATIVELY_PROHIBITED
         return self._replies.refuse(seen, reason, transient=full)
 
-    def _over_limit(self, attachment: Attachment, seen: SynSeen, full: Full) -> list[Output]:
+    def _over_limit(self, attachment: Attachment, seen: SynSeen, full: FullLimit) -> list[Output]:
         """The natural path, or a refusal that may be tried again (G3)."""
         self._counters.refusals[Refusal.SESSION_LIMIT] += 1
         self._counters.full(full)

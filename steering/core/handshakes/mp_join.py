@@ -4,7 +4,7 @@ from steering.core.admission.authorisation import Authorisation
 from steering.core.counters import Counters, JoinResult
 from steering.core.handshakes.early_joins import EarlyJoins
 from steering.core.handshakes.join_destination import Destination
-from steering.core.handshakes.native_mptcp import Natives
+from steering.core.handshakes.native_mptcp import NativeSessions
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.handshakes.replies import Replies
 from steering.core.inputs import SynSeen
@@ -12,7 +12,7 @@ from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, Steer, naturally, steered
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.selection.chooser import Chooser
-from steering.core.selection.rulebook import Answer
+from steering.core.selection.rulebook import RuleMatch
 from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.join_authentication import KeyWatch
@@ -21,7 +21,7 @@ from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.token_owners import narrow
 from steering.core.sessions.transitions import Event, SessionLife
-from steering.core.subflow_priority import Preferring
+from steering.core.subflow_priority import SubflowPriorities
 from steering.model.network import PortRole
 from steering.model.policy import Authentication
 from steering.model.session import EntryKind, Refusal, SessionState
@@ -48,11 +48,11 @@ class JoinHandler:
         table: SessionTable,
         life: SessionLife,
         teardown: Teardown,
-        natives: Natives,
+        natives: NativeSessions,
         aborted: AbortedSessions,
         early: EarlyJoins,
         authorisation: Authorisation,
-        preferring: Preferring,
+        preferring: SubflowPriorities,
         slots: Slots,
         keys: KeyWatch,
         destination: Destination,
@@ -93,7 +93,7 @@ class JoinHandler:
         return self._pin(attachment, seen, key, owners[0], now)
 
     def _refusal(
-        self, attachment: Attachment, seen: SynSeen, session: Session, answer: Answer
+        self, attachment: Attachment, seen: SynSeen, session: Session, answer: RuleMatch
     ) -> Refusal | None:
         """Why its session gets no subflow from here now: it is over, or a list or the policy denies it."""
         refusal = self._aborted.refusal(session)

@@ -30,7 +30,7 @@ def excluded(policy: Policy, terms: Terms, handshake: Handshake) -> bool:
     return bool(terms.terminate_only) and origin(policy, handshake) not in terms.terminate_only
 
 
-class Natives:
+class NativeSessions:
     """Sessions that were left alone, known by their tokens once their servers have answered."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.inputs import SynSeen, WatchedSeen
 from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, SendFrame, naturally
-from steering.model.policy import Refused
+from steering.model.policy import RefusalForm
 from steering.wire.craft import reset_for
 from steering.wire.mptcp import ResetReason
 
@@ -26,6 +26,6 @@ class Replies:
         self, seen: SynSeen | WatchedSeen, reason: ResetReason, transient: bool = False
     ) -> list[Output]:
         """Tell the host, so that it need not wait: a reset with MP_TCPRST (RFC 8684 3.6), unless policy says drop."""
-        if self._in_force.policy.refusal is Refused.DROP:
+        if self._in_force.policy.refusal is RefusalForm.DROP:
             return []
         return [SendFrame(seen.dpid, seen.port, reset_for(seen.frame, reason, transient))]

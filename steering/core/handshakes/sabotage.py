@@ -5,7 +5,7 @@ The assembly gives these to the handlers in place of the right ones. The handler
 
 from steering.core.handshakes.join_destination import Destination, OwnMcp
 from steering.core.handshakes.mp_capable import FirstSyns
-from steering.core.handshakes.syn import Joins
+from steering.core.handshakes.syn import JoinReceiver
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output
@@ -49,7 +49,7 @@ def destination(sitemap: SiteMap, disabled: frozenset[Mechanism]) -> Destination
     return OwnMcp(sitemap)
 
 
-def handler(joins: Joins, first_syns: FirstSyns, disabled: frozenset[Mechanism]) -> Joins:
+def handler(joins: JoinReceiver, first_syns: FirstSyns, disabled: frozenset[Mechanism]) -> JoinReceiver:
     """Who handles joins, by what a lab has switched off; `joins`: who rightly does."""
     for mechanism, wrong in _HANDLERS.items():
         if mechanism in disabled:

@@ -6,7 +6,7 @@ from steering.core.counters import Counters, JoinResult
 from steering.core.handshakes.mp_capable import FirstSyns
 from steering.core.handshakes.option_bypass import Bypass
 from steering.core.handshakes.replies import Replies
-from steering.core.handshakes.server_initiated import ServerSessions
+from steering.core.handshakes.server_sessions import ServerSessions
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, Steer, naturally, steered
@@ -29,7 +29,7 @@ INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 CAPABLE, JOINING, OPAQUE = Kind.CAPABLE, Kind.JOIN, Kind.OPAQUE
 
 
-class Joins(Protocol):
+class JoinReceiver(Protocol):
     """Who handles joins."""
 
     def seen(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
@@ -52,7 +52,7 @@ class SynHandler:
         bypass: Bypass,
         proactive: Proactive,
         first_syns: FirstSyns,
-        joins: Joins,
+        joins: JoinReceiver,
         server_sessions: ServerSessions,
     ) -> None:
         self._map = sitemap

@@ -1,13 +1,13 @@
 """SYN/ACKs: an MCP's teaches a session's token; a server's tells whether it speaks MPTCP."""
 
-from steering.core.handshakes.native_mptcp import Natives
+from steering.core.handshakes.native_mptcp import NativeSessions
 from steering.core.handshakes.server_capability import Capabilities
 from steering.core.handshakes.withdrawal import Withdrawal
 from steering.core.inputs import SynAckSeen
 from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, Steer
 from steering.core.proactive.learned_sessions import LearnedSessions
-from steering.core.sessions.first_answer import NO_TOKEN, FirstAnswers, Learnt
+from steering.core.sessions.first_answer import NO_TOKEN, FirstAnswers, LearntToken
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.table import SessionTable
@@ -31,7 +31,7 @@ class SynAckHandler:
         keys: KeyWatch,
         learned: LearnedSessions,
         capabilities: Capabilities,
-        natives: Natives,
+        natives: NativeSessions,
         withdrawal: Withdrawal,
     ) -> None:
         self._table = table
@@ -42,28 +42,30 @@ class SynAckHandler:
         self._natives = natives
         self._withdrawal = withdrawal
 
-    def seen(self, attachment: Attachment, seen: SynAckSeen, now: float) -> Learnt:
+    def seen(self, attachment: Attachment, seen: SynAckSeen, now: float) -> LearntToken:
         """A SYN/ACK came in at a gateway's port or an MCP's."""
         handshake = seen.handshake
         if attachment.role is GATEWAY:
-            return Learnt([], self._server_answered(handshake, now))
+            return LearntToken([], self._server_answered(handshake, now))
         key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         subflow = self._table.flows.get(key)
         if subflow is None or subflow.session.unit is not None:
             return self._learned.answered(attachment, seen, now)
         if subflow.kind is not INITIAL:
             mine = subflow.watch and attachment.waypoint.id == subflow.waypoint
-            return Learnt(self._keys.answered(subflow, handshake, now) if mine else [])
+            return LearntToken(self._keys.answered(subflow, handshake, now) if mine else [])
         session = subflow.session
         if subflow.waypoint:
             chosen = attachment.waypoint.id == subflow.waypoint
         else:  # explicit mode
             chosen = isinstance(attachment.part, Mcp) and attachment.part.id == session.mcp
         if session.state is not SYN_PINNED or not chosen:
-            return Learnt([])  # repeated, or not from the MCP that was chosen: nobody else teaches a token
+            return LearntToken(
+                []
+            )  # repeated, or not from the MCP that was chosen: nobody else teaches a token
         token = self._first_answers.seen(session, handshake, now)
         outputs: list[Output] = [_new(Steer, (tuple(session.entries(GATEWAY)), None))]
-        return _new(Learnt, (outputs, token))
+        return _new(LearntToken, (outputs, token))
 
     def _server_answered(self, handshake: Handshake, now: float) -> int:
         """A server on the natural path told whether it speaks MPTCP; only asked-for answers count. The token of a

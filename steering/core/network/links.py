@@ -12,7 +12,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
 from steering.core.outputs import Output
 from steering.core.part import NEVER, Part
-from steering.model.kept import Kept, KeptNetwork, Lost, Piece
+from steering.model.kept import KeptNetwork, KeptState, LostPiece, Piece
 from steering.model.network import Link, PortRef
 
 REVERIFY = 10.0  # seconds a link of a switch that came back may stay unconfirmed
@@ -124,14 +124,14 @@ class BelievedLinks(Part):
     def revision(self) -> int:
         return self._graph.version
 
-    def snapshot(self, now: float) -> Kept:
+    def snapshot(self, now: float) -> KeptState:
         """Links of the site file need not be kept."""
         discovered = self._map.site.discover
         links = tuple((link.a, link.b) for link in self._graph.links()) if discovered else ()
-        return Kept(network=KeptNetwork(links, ()))
+        return KeptState(network=KeptNetwork(links, ()))
 
-    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
-        return {Lost.LINK: sum(not self._take_back(a, b) for a, b in kept.network.links)}
+    def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
+        return {LostPiece.LINK: sum(not self._take_back(a, b) for a, b in kept.network.links)}
 
     def _take_back(self, a: PortRef, b: PortRef) -> bool:
         """Believed until both ends had time to show it, as one whose switch was away for a moment."""

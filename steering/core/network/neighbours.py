@@ -18,7 +18,7 @@ from steering.core.inputs import ObservedHost
 from steering.core.network.address_claims import AddressClaims, Claim
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame, SyncRules
-from steering.core.part import NEVER, Desired, McpsChange, Part
+from steering.core.part import NEVER, DesiredRules, McpsChange, Part
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Gateway, HostLearning, Mcp, PortRef, Waypoint
 from steering.model.policy import Limits
@@ -34,7 +34,7 @@ REFRESH = 1.0  # MCPs and next hops are asked this often: it is how their death 
 SILENT = 3.5  # seconds without an answer after which nothing new is led to them
 
 
-class Standing(Enum):
+class ClaimOutcome(Enum):
     """What became of what ARP or ND told of an address."""
 
     KNOWN = 0  # nothing new
@@ -45,15 +45,15 @@ class Standing(Enum):
     REFUSED = 5  # not believed
 
 
-class Heard(NamedTuple):
+class HeardClaim(NamedTuple):
     """`outputs` are to be sent whatever the standing is."""
 
-    standing: Standing
+    standing: ClaimOutcome
     outputs: list[Output]
 
 
 @dataclass(slots=True)
-class Question:
+class AddressQuery:
     """An address being asked for, and the packets that wait for it."""
 
     waypoint: int
@@ -97,13 +97,13 @@ class Neighbours(Part):
         self._where: dict[bytes, int] = {}  # address -> waypoint
         self._hosts: dict[int, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}  # -> address -> MAC
         self.transit: dict[int, bytes] = {}  # waypoint of an MCP or next hop -> MAC
-        self._questions: dict[bytes, Question] = {}
+        self._questions: dict[bytes, AddressQuery] = {}
         self._refresh = 0.0
         self._answered: dict[int, float] = {}  # waypoint of an MCP or next hop -> when it last answered
         self._wanted = {w: _transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
 
-    def desired(self, dpid: int) -> Desired:
-        return Desired(forwarding=tuple(self.rules(dpid)))
+    def desired(self, dpid: int) -> DesiredRules:
+        return DesiredRules(forwarding=tuple(self.rules(dpid)))
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """MCPs that came are asked for at once."""
@@ -161,14 +161,14 @@ class Neighbours(Part):
             if not {self._map.inside[mcp.id].id, self._map.outside[mcp.id].id} <= heard
         )
 
-    def learn(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> Heard:
+    def learn(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> HeardClaim:
         """ARP or ND told that `address` has `mac` behind an attachment."""
         waypoint = attachment.waypoint.id
         if address in self._wanted[waypoint]:
             self._answered[waypoint] = now
-            return Heard(Standing.KNOWN, self._learn_transit(attachment, mac))
+            return HeardClaim(ClaimOutcome.KNOWN, self._learn_transit(attachment, mac))
         if not self._believable(attachment, address):
-            return Heard(Standing.REFUSED, [])
+            return HeardClaim(ClaimOutcome.REFUSED, [])
         if not self._may_have(attachment, address, mac):
             return self._refused(Refusal.ADDRESS_NOT_BOUND)
         known, where = self._hosts[waypoint], self._where.get(address)
@@ -181,26 +181,26 @@ class Neighbours(Part):
             asked = (
                 self._ask(attachment, oldest) if self._claims.open(oldest, waypoint, None, b"", now) else []
             )
-            return Heard(Standing.REFUSED, [*asked, *self._refused(refusal).outputs])
+            return HeardClaim(ClaimOutcome.REFUSED, [*asked, *self._refused(refusal).outputs])
         return self._bind(attachment, address, mac)
 
-    def _heard_again(self, attachment: Attachment, address: bytes, now: float) -> Heard:
+    def _heard_again(self, attachment: Attachment, address: bytes, now: float) -> HeardClaim:
         """It is where it was: whoever claimed it meanwhile does not have it, and packets that waited go on."""
         known = self._hosts[attachment.waypoint.id]
         mac = known[address] = known.pop(address)  # the one that was silent for longest stands first
         claim = self._claims.answered(address, now)
         if claim is not None and claim.claimant is not None:
             self._counters.refusals[Refusal.ADDRESS_TAKEN] += 1
-            return Heard(Standing.KEPT, self._answer(attachment, address, mac))
-        return Heard(Standing.KNOWN, self._answer(attachment, address, mac))
+            return HeardClaim(ClaimOutcome.KEPT, self._answer(attachment, address, mac))
+        return HeardClaim(ClaimOutcome.KNOWN, self._answer(attachment, address, mac))
 
-    def _contested(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> Heard:
+    def _contested(self, attachment: Attachment, address: bytes, mac: bytes, now: float) -> HeardClaim:
         old = self._where[address]
         if self._claims.open(address, old, attachment, mac, now):
-            return Heard(Standing.CONTESTED, self._ask(self._map.by_waypoint[old], address))
-        return Heard(Standing.CONTESTED, [])
+            return HeardClaim(ClaimOutcome.CONTESTED, self._ask(self._map.by_waypoint[old], address))
+        return HeardClaim(ClaimOutcome.CONTESTED, [])
 
-    def _bind(self, attachment: Attachment, address: bytes, mac: bytes) -> Heard:
+    def _bind(self, attachment: Attachment, address: bytes, mac: bytes) -> HeardClaim:
         """The address is there from now on, wherever it was before."""
         waypoint = attachment.waypoint.id
         before = self._where.get(address)
@@ -212,7 +212,7 @@ class Neighbours(Part):
         outputs.append(SyncRules(attachment.waypoint.port.dpid, (self._rule(attachment, address),), ()))
         outputs += self._reroute(attachment, address, add=True)
         outputs += self._answer(attachment, address, mac)
-        return Heard(Standing.BOUND if before in (None, waypoint) else Standing.MOVED, outputs)
+        return HeardClaim(ClaimOutcome.BOUND if before in (None, waypoint) else ClaimOutcome.MOVED, outputs)
 
     def _answer(self, attachment: Attachment, address: bytes, mac: bytes) -> list[Output]:
         """Packets that waited for a host's MAC go to it."""
@@ -253,27 +253,29 @@ class Neighbours(Part):
             isinstance(part, AccessNetwork | Gateway) and part.hosts is HostLearning.LEARNED
         )
 
-    def _refused(self, refusal: Refusal) -> Heard:
+    def _refused(self, refusal: Refusal) -> HeardClaim:
         self._counters.refusals[refusal] += 1
-        return Heard(Standing.REFUSED, [])
+        return HeardClaim(ClaimOutcome.REFUSED, [])
 
     def claims_due(self) -> float:
         """When `settle` is wished for next."""
         return self._claims.due_at
 
-    def settle(self, now: float) -> Iterator[tuple[Claim, Heard]]:
+    def settle(self, now: float) -> Iterator[tuple[Claim, HeardClaim]]:
         """Claims whose old place stayed silent, with what follows; the claim says who has the address from now on."""
         silent, again = self._claims.due(now)
         for claim in silent:
             if claim.claimant is None:
-                yield claim, Heard(Standing.REFUSED, self._forget(claim.address))
+                yield claim, HeardClaim(ClaimOutcome.REFUSED, self._forget(claim.address))
             elif claim.claimant.waypoint.id in self._hosts:  # it may have left the site meanwhile
                 yield claim, self._bind(claim.claimant, claim.address, claim.mac)
         for claim in again:
             if claim.old in self._map.by_waypoint:
                 yield (
                     claim,
-                    Heard(Standing.CONTESTED, self._ask(self._map.by_waypoint[claim.old], claim.address)),
+                    HeardClaim(
+                        ClaimOutcome.CONTESTED, self._ask(self._map.by_waypoint[claim.old], claim.address)
+                    ),
                 )
 
     def missed(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> list[Output]:
@@ -286,7 +288,7 @@ class Neighbours(Part):
                 return [SendFrame(port.dpid, port.port, known + VIRTUAL + frame[12:])]
             if len(self._questions) >= QUESTIONS or not self._believable(attachment, address):
                 return []
-            question = self._questions[address] = Question(attachment.waypoint.id, now + RETRY)
+            question = self._questions[address] = AddressQuery(attachment.waypoint.id, now + RETRY)
             asked = self._ask(attachment, address)
         else:
             asked = []

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from steering.model.decision import Filtered
+from steering.model.decision import FilterReason
 from steering.model.network import (
     AccessNetwork,
     Attachment,
@@ -80,9 +80,9 @@ class SiteMap:
             known = self._cache[address] = self._look_up(address)
         return known
 
-    def beyond_reach(self, dpid: int) -> dict[int, Filtered]:
+    def beyond_reach(self, dpid: int) -> dict[int, FilterReason]:
         """MCPs, by id, that no access network at a switch reaches."""
-        return {number: Filtered.ACCESS for number, edges in self._reached.items() if dpid not in edges}
+        return {number: FilterReason.ACCESS for number, edges in self._reached.items() if dpid not in edges}
 
     def reaches(self, name: str, mcp: int) -> bool:
         """Whether an attachment of that name leads to an MCP."""

@@ -10,7 +10,7 @@ from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
 from steering.core.outputs import Output, SyncRules
-from steering.core.part import Desired, McpsChange, Part
+from steering.core.part import DesiredRules, McpsChange, Part
 from steering.core.pipeline.forwarding import (
     PORTS_MATCHED,
     classify_rules,
@@ -45,7 +45,7 @@ CORE, GUARD, MISSES, CLASSIFY, ROUTES, NEAR = (
 )  # fmt: skip
 
 
-class Natural(Part):
+class BaseRules(Part):
     """Natural routing and admission, in pieces that are made from site, policy, lists and graph. Whatever changes
     one of these touches the pieces that depend on it. (Labels are pieces of their own: core.pipeline.labels.)"""
 
@@ -146,14 +146,14 @@ class Natural(Part):
 
     # ---- pieces ---------------------------------------------------------------------------------
 
-    def desired(self, dpid: int) -> Desired:
+    def desired(self, dpid: int) -> DesiredRules:
         """All pieces and labels, with the meters of their rules."""
         labels = [rule for t in self._labels.targets for rule in self._labels.rules(dpid, t).values()]
         forwarding = (*labels, *self._misses(dpid).values())
         admission = [
             rule for piece, make in self._pieces.items() if piece != MISSES for rule in make(dpid).values()
         ]
-        return Desired(self.meters(dpid), forwarding, tuple(admission))
+        return DesiredRules(self.meters(dpid), forwarding, tuple(admission))
 
     def _remembered(self, piece: str, dpid: int, source: object, make: Callable[[], Iterable[Rule]]) -> Rules:
         """The same object as long as what a piece is made from is the same."""

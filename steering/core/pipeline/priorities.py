@@ -32,7 +32,7 @@ MISS, TRANSIT, HOST = 1, 500, 1_000
 ADVERTISED = 1
 
 
-class Level(NamedTuple):
+class PriorityLevel(NamedTuple):
     """Rules of one table that stand at priorities `lowest` to `lowest` + `width`."""
 
     table: Table
@@ -44,12 +44,12 @@ class Level(NamedTuple):
     )  # tables that may come next; none: the packet ends, leaves or goes up
 
 
-def _level(table: Table, lowest: int, what: str, *then: Table, width: int = 0) -> Level:
-    return Level(table, lowest, width, what, frozenset(then))
+def _level(table: Table, lowest: int, what: str, *then: Table, width: int = 0) -> PriorityLevel:
+    return PriorityLevel(table, lowest, width, what, frozenset(then))
 
 
 _T = Table
-LEVELS: tuple[Level, ...] = (
+LEVELS: tuple[PriorityLevel, ...] = (
     _level(_T.GUARD, DISCOVER, "LLDP: copied between switches, ends at attachment ports", width=1),
     _level(_T.GUARD, CORE, "packets from another switch", _T.LABEL),
     _level(_T.GUARD, ANSWER, "ARP, ND and echo to a virtual gateway, answered", _T.ND, width=LENGTH),
@@ -90,7 +90,7 @@ LEVELS: tuple[Level, ...] = (
 _BY_TABLE = {table: [level for level in LEVELS if level.table is table] for table in Table}
 
 
-def level_of(rule: Rule) -> Level | None:
+def level_of(rule: Rule) -> PriorityLevel | None:
     """The level that a rule stands at; None for a priority that no level of its table has."""
     return next(
         (one for one in _BY_TABLE[Table(rule.table)] if 0 <= rule.priority - one.lowest <= one.width), None

@@ -12,7 +12,7 @@ from steering.core.outputs import Output
 from steering.core.proactive.units import Proactive, Unit
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.scoring import effective
-from steering.core.sessions.first_answer import FirstAnswers, Learnt
+from steering.core.sessions.first_answer import FirstAnswers, LearntToken
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
@@ -53,21 +53,21 @@ class LearnedSessions:
         self._counters = counters
         self.news: dict[int, None] = {}  # sessions that began or got a subflow (core.restart.kept_sessions)
 
-    def answered(self, attachment: Attachment, seen: SynAckSeen, now: float) -> Learnt:
+    def answered(self, attachment: Attachment, seen: SynAckSeen, now: float) -> LearntToken:
         """An MCP answered a SYN that nobody looked at."""
         handshake = seen.handshake
         mcp = attachment.part
         unit = self._proactive.unit_of(handshake.dst)
         place = self._entered(handshake.dst)
         if unit is None or place is None or not isinstance(mcp, Mcp):
-            return Learnt([])
+            return LearntToken([])
         key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         outputs: list[Output] = []
         isn = handshake.ack - 1 & 0xFFFF_FFFF  # of the SYN it answers
         known = self._table.flows.get(key)
         if known is not None:
             if known.isn == isn:
-                return Learnt([])  # repeated
+                return LearntToken([])  # repeated
             outputs += self._teardown.end_subflow(known, now)  # the 5-tuple is used anew
         kind = EntryKind.JOIN if handshake.kind is Kind.JOIN else EntryKind.INITIAL
         if kind is EntryKind.JOIN:
@@ -78,7 +78,7 @@ class LearnedSessions:
             outputs += made
             token = session.token if session else -1
         if session is None or len(session.subflows) >= SUBFLOWS:
-            return Learnt(outputs)
+            return LearntToken(outputs)
         session.touch(now)
         if len(self.news) < NEWS:
             self.news[session.id] = None
@@ -87,7 +87,7 @@ class LearnedSessions:
             self._proactive.stray(session)
             session.return_by(())
             outputs += self._proactive.pin(session)
-        return Learnt(outputs, token)
+        return LearntToken(outputs, token)
 
     def _entered(self, address: bytes) -> PortRef | None:
         """Where a host's segments come in."""

@@ -37,7 +37,7 @@ from steering.model.rules import (
 )
 
 
-class Led(NamedTuple):
+class LedPrefix(NamedTuple):
     """A prefix that is led to an MCP. `asked`: its SYNs are looked at all the same."""
 
     prefix: Network
@@ -46,7 +46,7 @@ class Led(NamedTuple):
 
 
 def proactive_rules(
-    sitemap: SiteMap, dpid: int, epoch: int, led: Iterable[Led], unwildcard: bool = True
+    sitemap: SiteMap, dpid: int, epoch: int, led: Iterable[LedPrefix], unwildcard: bool = True
 ) -> Iterator[Rule]:
     """All of them for one switch."""
     led = tuple(led)
@@ -79,7 +79,12 @@ def within(narrow: Network, wide: Network) -> bool:
 
 
 def _ahead(
-    sitemap: SiteMap, epoch: int, ports: list[int], one: Led, towards: tuple[Network, ...], unwildcard: bool
+    sitemap: SiteMap,
+    epoch: int,
+    ports: list[int],
+    one: LedPrefix,
+    towards: tuple[Network, ...],
+    unwildcard: bool,
 ) -> Iterator[Rule]:
     actions = _lead(sitemap.inside[one.mcp].id, unwildcard)
     priority = AHEAD + 2 * one.prefix.prefixlen

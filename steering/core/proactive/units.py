@@ -18,16 +18,16 @@ from steering.core.admission.authorisation import Authorisation
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Steer
-from steering.core.part import Desired, McpsChange, Part
-from steering.core.proactive.rules import Led, proactive_rules, within
+from steering.core.part import DesiredRules, McpsChange, Part
+from steering.core.proactive.rules import LedPrefix, proactive_rules, within
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.scoring import TIE, candidates, effective
 from steering.core.sessions.flow_key import source_of
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
-from steering.model.decision import Filtered
-from steering.model.insertion import Governed, governed
-from steering.model.kept import Kept, KeptNetwork, KeptUnit, Lost, Piece
+from steering.model.decision import FilterReason
+from steering.model.insertion import GovernedUnit, governed
+from steering.model.kept import KeptNetwork, KeptState, KeptUnit, LostPiece, Piece
 from steering.model.mechanism import Mechanism
 from steering.model.network import Mcp, Network, PortRole, Trust
 from steering.model.policy import ALL_PORTS, Policy, Terms
@@ -79,7 +79,7 @@ class Proactive(Part):
         self.units: dict[str, Unit] = {}  # as the entries in switches are
         self.strays: dict[str, set[int]] = {}  # unit -> its live sessions at other MCPs
         self._by_prefix: dict[tuple[int, int], dict[int, Unit]] = {}  # (family, mask), longest first
-        self._governed: tuple[Governed, ...] = ()
+        self._governed: tuple[GovernedUnit, ...] = ()
         self._wanted: dict[str, Unit] = {}
         self._to_pin: deque[Session] | None = None  # None: nobody is being moved
         self._seen: object = None  # what `_wanted` was made from
@@ -107,10 +107,10 @@ class Proactive(Part):
         self._governed = () if self._off else governed(policy)
         self._seen = None
 
-    def desired(self, dpid: int) -> Desired:
-        led = (Led(p, u.mcp, u.name in self.strays) for u in self.units.values() for p in u.prefixes)
+    def desired(self, dpid: int) -> DesiredRules:
+        led = (LedPrefix(p, u.mcp, u.name in self.strays) for u in self.units.values() for p in u.prefixes)
         epoch = self._epochs[dpid]
-        return Desired(admission=tuple(proactive_rules(self._map, dpid, epoch, led, self._unwildcard)))
+        return DesiredRules(admission=tuple(proactive_rules(self._map, dpid, epoch, led, self._unwildcard)))
 
     def unit_of(self, address: bytes) -> Unit | None:
         """Whose connections are led by entries: the unit of a host's address, by longest prefix."""
@@ -262,15 +262,15 @@ class Proactive(Part):
     def revision(self) -> int:
         return self.changes
 
-    def snapshot(self, now: float) -> Kept:
+    def snapshot(self, now: float) -> KeptState:
         """Who is led."""
         mcps = self._map.mcps
         units = (
             KeptUnit(u.name, u.prefixes, mcps[u.mcp].name, u.name in self.strays) for u in self.units.values()
         )
-        return Kept(network=KeptNetwork((), tuple(units)))
+        return KeptState(network=KeptNetwork((), tuple(units)))
 
-    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
+    def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
         """Lead as an earlier controller did, whatever policy says, until `recovered`: nobody is moved before it is
         known who lives where."""
         mcps = {mcp.name: mcp.id for mcp in self._map.site.mcps}
@@ -285,7 +285,7 @@ class Proactive(Part):
                 self.strays[told.name] = set()
         self._index()
         self._resuming = bool(self.units)
-        return {Lost.UNIT: len(kept.network.units) - len(led)}
+        return {LostPiece.UNIT: len(kept.network.units) - len(led)}
 
     def _is_within(self, prefixes: Iterable[Network]) -> bool:
         """Whether all of them are the site's."""
@@ -351,13 +351,13 @@ class Proactive(Part):
                 if mcp:
                     yield Unit(part.name, prefixes, mcp, one.rule.name, self._only(one.rule.then, mcp))
 
-    def _parts(self, one: Governed) -> Iterable[Governed]:
+    def _parts(self, one: GovernedUnit) -> Iterable[GovernedUnit]:
         if not self._apart:
             return (one,)
         prefixes = one.prefixes or tuple(self._map.access_prefixes())
-        return (Governed(f"{one.name}@{p}", one.rule, (p,)) for p in prefixes)
+        return (GovernedUnit(f"{one.name}@{p}", one.rule, (p,)) for p in prefixes)
 
-    def _edges(self, one: Governed) -> tuple[frozenset[int], tuple[Network, ...]]:
+    def _edges(self, one: GovernedUnit) -> tuple[frozenset[int], tuple[Network, ...]]:
         """The edge switches of a unit's accesses and its prefixes there. None if one is a third party's: there
         a join has to show its token."""
         edges: set[int] = set()
@@ -390,7 +390,7 @@ class Proactive(Part):
                 for family in sorted(families):
                     seen = candidates(wanted, self._graph, mcps, access, gateway, family, 1, excluded)
                     for candidate in seen.all:
-                        if candidate.filtered in (None, Filtered.STRETCH):
+                        if candidate.filtered in (None, FilterReason.STRETCH):
                             scores[candidate.mcp.id].append(candidate.base)
                         if candidate.filtered is None:
                             near.add(candidate.mcp.id)

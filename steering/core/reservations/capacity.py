@@ -18,7 +18,7 @@ Pair = tuple[int, int]  # datapath ids of both ends of a path
 STEPS = 16  # a search among the rates of all links halves them; so many halvings are enough for any network
 
 
-class Capacity:
+class LinkCapacity:
     """Bits a second, by the port that a directed link leaves."""
 
     def __init__(self, site: Site, graph: Graph) -> None:

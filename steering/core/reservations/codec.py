@@ -5,7 +5,7 @@ fills each switch with the same ones, by the same path number and meter slot.
 """
 
 from steering.core.network.graph import Graph
-from steering.core.reservations.record import Leg, Reservation
+from steering.core.reservations.record import PathLeg, Reservation
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.kept import KeptReservation, Route
@@ -36,7 +36,7 @@ def revived(told: KeptReservation, mcp: int, expires: float) -> Reservation:
     return one
 
 
-def leads(routes: tuple[Route, ...], legs: list[Leg], graph: Graph) -> bool:
+def leads(routes: tuple[Route, ...], legs: list[PathLeg], graph: Graph) -> bool:
     """Whether there is a route for each leg, over links that are there, from its one end to the other."""
     up = {(link.a, link.b) for link in graph.links()}
     return len(routes) == len(legs) and all(

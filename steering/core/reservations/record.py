@@ -8,7 +8,7 @@ from steering.core.reservations.capacity import Hops, Pair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, family_of, parts_of
 from steering.core.sessions.records import Session
 from steering.model.network import Mcp, Network, PortRef, PortRole
-from steering.model.reservation import Denied, ReservationRequest, Standing
+from steering.model.reservation import ReservationRefusal, ReservationRequest, Standing
 
 Match = dict[str, str | int | tuple[str, str]]
 Places = tuple[tuple[FlowKey, int], ...]  # of subflows: key, and the datapath id of the edge where it enters
@@ -17,14 +17,14 @@ Places = tuple[tuple[FlowKey, int], ...]  # of subflows: key, and the datapath i
 PATH_NUMBERS = range(1, 240)  # 0 is the path of all that reserved nothing, the last are core.rerouting's
 
 
-class Verdict(NamedTuple):
+class ReservationAnswer(NamedTuple):
     """The answer to the last input about reservation `id`."""
 
     id: str
-    denied: Denied | None
+    denied: ReservationRefusal | None
 
 
-class Leg(NamedTuple):
+class PathLeg(NamedTuple):
     """A part of the way, between the edge it begins at and the one it ends at.
 
     `waypoints`: whose labels it carries. `upward`: in the host's direction of sending. `host`: between host and
@@ -60,7 +60,7 @@ class Reservation:
         self.version = 1  # changes with every answer
         self.number = 0
         self.slot = 0  # what its meters are numbered by
-        self.legs: tuple[Leg, ...] = ()
+        self.legs: tuple[PathLeg, ...] = ()
         self.routes: tuple[Hops, ...] = ()
         self.token = -1  # of its session
         self.first = NO_FLOW  # key of its session's initial subflow
@@ -77,7 +77,9 @@ def places_of(session: Session, flow: FlowKey = NO_FLOW) -> Places:
     return tuple((s.key, s.dpid) for s in session.subflows if not flow or s.key == flow)
 
 
-def legs_of_session(sitemap: SiteMap, mcp: Mcp, first: FlowKey, places: Places, exit_: PortRef) -> list[Leg]:
+def legs_of_session(
+    sitemap: SiteMap, mcp: Mcp, first: FlowKey, places: Places, exit_: PortRef
+) -> list[PathLeg]:
     """The legs of some subflows of the session that began with flow `first` and leaves at gateway port `exit_`."""
     legs: dict[int, list[Attachment]] = {}
     for _, dpid in places:
@@ -88,7 +90,7 @@ def legs_of_session(sitemap: SiteMap, mcp: Mcp, first: FlowKey, places: Places, 
 
 def legs_of_subscriber(
     sitemap: SiteMap, mcp: Mcp, prefixes: tuple[Network, ...], exits: tuple[PortRef, ...]
-) -> list[Leg]:
+) -> list[PathLeg]:
     """The legs of all that hosts of some prefixes send through one MCP."""
     legs: dict[int, list[Attachment]] = {}
     for port, attachment in sitemap.attachments.items():
@@ -111,22 +113,22 @@ def _accesses_at(sitemap: SiteMap, dpid: int) -> list[Attachment]:
     ]
 
 
-def _host_legs(sitemap: SiteMap, mcp: Mcp, edges: dict[int, list[Attachment]]) -> Iterator[Leg]:
+def _host_legs(sitemap: SiteMap, mcp: Mcp, edges: dict[int, list[Attachment]]) -> Iterator[PathLeg]:
     inside = sitemap.inside[mcp.id]
     for dpid, accesses in edges.items():
-        yield Leg((dpid, inside.port.dpid), (inside.id,), True, True)
-        yield Leg((inside.port.dpid, dpid), tuple(a.waypoint.id for a in accesses), False, True)
+        yield PathLeg((dpid, inside.port.dpid), (inside.id,), True, True)
+        yield PathLeg((inside.port.dpid, dpid), tuple(a.waypoint.id for a in accesses), False, True)
 
 
-def _server_legs(sitemap: SiteMap, mcp: Mcp, exit_: PortRef, families: Collection[int]) -> Iterator[Leg]:
+def _server_legs(sitemap: SiteMap, mcp: Mcp, exit_: PortRef, families: Collection[int]) -> Iterator[PathLeg]:
     if not any(mcp.source_modes.preserves(family) for family in families):
         return  # what leaves such an MCP does not bear the host's address, so nothing tells it apart
     outside = sitemap.outside[mcp.id]
-    yield Leg((outside.port.dpid, exit_.dpid), (sitemap.attachments[exit_].waypoint.id,), True, False)
-    yield Leg((exit_.dpid, outside.port.dpid), (outside.id,), False, False)
+    yield PathLeg((outside.port.dpid, exit_.dpid), (sitemap.attachments[exit_].waypoint.id,), True, False)
+    yield PathLeg((exit_.dpid, outside.port.dpid), (outside.id,), False, False)
 
 
-def free_number(reservations: Iterable[Reservation], legs: Iterable[Leg]) -> int:
+def free_number(reservations: Iterable[Reservation], legs: Iterable[PathLeg]) -> int:
     """A path number that is free at all waypoints of the legs, 0 if there is none."""
     waypoints = {waypoint for leg in legs for waypoint in leg.waypoints}
     used = {one.number for one in reservations for leg in one.legs if not waypoints.isdisjoint(leg.waypoints)}

@@ -14,8 +14,8 @@ from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.ingress_guard import match, prefix_value
 from steering.core.pipeline.priorities import M_SESSION, ON_PATH, SHARED, SUBFLOW, SUBSCRIBER
-from steering.core.reservations.capacity import Capacity
-from steering.core.reservations.record import Leg, Match, Reservation
+from steering.core.reservations.capacity import LinkCapacity
+from steering.core.reservations.record import Match, PathLeg, Reservation
 from steering.core.sessions.flow_key import FlowKey, parts_of
 from steering.model.network import Network, PortRef
 from steering.model.reservation import Level, Standing
@@ -42,7 +42,7 @@ KILO = 1000
 Key = tuple[int, int, tuple[object, ...]]
 
 
-class Wanted:
+class SwitchReservations:
     """What one switch should hold for reservations."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Builder:
         self,
         sitemap: SiteMap,
         graph: Graph,
-        capacity: Capacity,
+        capacity: LinkCapacity,
         epochs: Mapping[int, int],
         kept: Callable[[PortRef], Iterable[str]],
     ) -> None:
@@ -72,9 +72,9 @@ class Builder:
 
     def build(
         self, reservations: Iterable[Reservation], prefixes: Mapping[str, tuple[Network, ...]]
-    ) -> dict[int, Wanted]:
+    ) -> dict[int, SwitchReservations]:
         """Switch -> what it should hold. `prefixes`: of each subscriber."""
-        found: dict[int, Wanted] = {}
+        found: dict[int, SwitchReservations] = {}
         granted: dict[PortRef, int] = {}
         for one in reservations:
             if not one.number or one.standing is not Standing.GRANTED:
@@ -85,19 +85,19 @@ class Builder:
                 for a, _ in hops:
                     granted[a] = granted.get(a, 0) + one.rate
         for port, rate in granted.items():
-            self._rest(found.setdefault(port.dpid, Wanted()), port, rate)
+            self._rest(found.setdefault(port.dpid, SwitchReservations()), port, rate)
         return found
 
     def _leg(
         self,
-        found: dict[int, Wanted],
+        found: dict[int, SwitchReservations],
         one: Reservation,
-        leg: Leg,
+        leg: PathLeg,
         ports: list[PortRef],
         prefixes: Mapping[str, tuple[Network, ...]],
     ) -> None:
         meter = Meter.RESERVED_BASE + 2 * one.slot + leg.upward
-        ingress = found.setdefault(leg.pair[0], Wanted())
+        ingress = found.setdefault(leg.pair[0], SwitchReservations())
         ingress.meters[meter] = _band(meter, one.rate, BURST)
         cookie = static_cookie(self._epochs[leg.pair[0]])
         for waypoint in leg.waypoints:
@@ -114,15 +114,15 @@ class Builder:
                     Table.LABEL, ON_PATH, match(eth_dst=label), (OutputAction(port.port),),
                     cookie=static_cookie(self._epochs[port.dpid]),
                 )  # fmt: skip
-                found.setdefault(port.dpid, Wanted()).add(on_path)
+                found.setdefault(port.dpid, SwitchReservations()).add(on_path)
             end = Rule(
                 Table.LABEL, ON_PATH, match(eth_dst=label), goto=Table.HOST, metadata=(waypoint, WAYPOINT_MASK),
                 cookie=static_cookie(self._epochs[leg.pair[1]]),
             )  # fmt: skip
-            found.setdefault(leg.pair[1], Wanted()).add(end)
+            found.setdefault(leg.pair[1], SwitchReservations()).add(end)
 
     def _flows(
-        self, one: Reservation, leg: Leg, prefixes: Mapping[str, tuple[Network, ...]]
+        self, one: Reservation, leg: PathLeg, prefixes: Mapping[str, tuple[Network, ...]]
     ) -> Iterator[Match]:
         """Match fields of what a reservation is for, on one leg."""
         if one.wish.level is Level.SUBSCRIBER:
@@ -137,7 +137,7 @@ class Builder:
         for key in self._keys(one, leg):
             yield five_tuple(key, leg.upward)
 
-    def _keys(self, one: Reservation, leg: Leg) -> Iterator[FlowKey]:
+    def _keys(self, one: Reservation, leg: PathLeg) -> Iterator[FlowKey]:
         if not leg.host:
             if one.first:
                 yield one.first
@@ -147,7 +147,7 @@ class Builder:
             if dpid == edge:
                 yield key
 
-    def _rest(self, wanted: Wanted, port: PortRef, rate: int) -> None:
+    def _rest(self, wanted: SwitchReservations, port: PortRef, rate: int) -> None:
         """What is not reserved shares what is left of a link."""
         meter = Meter.LINK_BASE + port.port
         capacity = self._capacity.of(port)

@@ -13,35 +13,41 @@ from steering.core.counters import Counters
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
-from steering.core.part import Desired, Handler, McpsChange, Part
+from steering.core.part import DesiredRules, Handler, McpsChange, Part
 from steering.core.pipeline.reconcile import Reconcile
-from steering.core.reservations.capacity import Capacity, Hops
+from steering.core.reservations.capacity import Hops, LinkCapacity
 from steering.core.reservations.codec import kept, leads, revived, session_of
 from steering.core.reservations.record import (
-    Leg,
+    PathLeg,
     Reservation,
-    Verdict,
+    ReservationAnswer,
     free_number,
     free_slot,
     legs_of_session,
     legs_of_subscriber,
     places_of,
 )
-from steering.core.reservations.rules import Builder, Wanted
+from steering.core.reservations.rules import Builder, SwitchReservations
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
-from steering.model.kept import Kept, KeptReservation, Lost, Piece
+from steering.model.kept import KeptReservation, KeptState, LostPiece, Piece
 from steering.model.network import Mcp, Network, PortRef
 from steering.model.policy import Policy
-from steering.model.reservation import Became, Denied, Level, ReservationRequest, Standing
+from steering.model.reservation import (
+    Level,
+    ReservationOutcome,
+    ReservationRefusal,
+    ReservationRequest,
+    Standing,
+)
 
 PIECE = "reservations"  # of rules, in core.pipeline.reconcile
 LEAST = 64_000  # bits/s: less is no offer
 REMEMBERED = 256  # reservations that ended, and why
 
 
-class Reserving(Part):
+class ReservationService(Part):
     """`disabled` switches the deed off, for a negative control: answers stay the same, nothing is enforced."""
 
     keeps: ClassVar[Piece | None] = Piece.RESERVATIONS
@@ -66,11 +72,11 @@ class Reserving(Part):
         self._slots = slots
         self._counters = counters
         self._disabled = disabled
-        self.capacity = Capacity(sitemap.site, graph)
+        self.capacity = LinkCapacity(sitemap.site, graph)
         self._builder = Builder(sitemap, graph, self.capacity, epochs, kept)
         self.by_id: dict[str, Reservation] = {}
-        self.ended: deque[tuple[str, Became]] = deque(maxlen=REMEMBERED)
-        self.verdict = Verdict("", None)
+        self.ended: deque[tuple[str, ReservationOutcome]] = deque(maxlen=REMEMBERED)
+        self.verdict = ReservationAnswer("", None)
         self._reconcile = reconcile
         self._version = graph.version
         self._dirty = False
@@ -78,7 +84,7 @@ class Reserving(Part):
         self.returning = (
             False  # until the switches told of the sessions of an earlier controller's reservations
         )
-        self._handlers: dict[type[inputs.Input], Callable[..., Denied | None]] = {
+        self._handlers: dict[type[inputs.Input], Callable[..., ReservationRefusal | None]] = {
             inputs.Reserve: self._reserve,
             inputs.AcceptReservation: self._accept,
             inputs.RenewReservation: self._renew,
@@ -106,27 +112,27 @@ class Reserving(Part):
             self._counters.reservations_refused[denied] += 1
         else:
             self.changes += 1
-        self.verdict = Verdict(given.id, denied)  # type: ignore[union-attr]
+        self.verdict = ReservationAnswer(given.id, denied)  # type: ignore[union-attr]
         return self._sync()
 
     # ---- asking ---------------------------------------------------------------------------------
 
-    def _reserve(self, given: inputs.Reserve, now: float) -> Denied | None:
+    def _reserve(self, given: inputs.Reserve, now: float) -> ReservationRefusal | None:
         wish = given.wish
         found = self._subject(wish)
-        if isinstance(found, Denied):
+        if isinstance(found, ReservationRefusal):
             return found
         session, subscriber, mcp = found
         if session is not None:
             wish = wish._replace(session=session.id)
         if wish.owner is not None and wish.owner != subscriber:
-            return Denied.NOT_YOURS
+            return ReservationRefusal.NOT_YOURS
         terms = self.policy.reservations
         mine = sum(one.subscriber == subscriber for one in self.by_id.values()) if subscriber else 0
         if len(self.by_id) >= terms.most or mine >= terms.most_per_subscriber:
-            return Denied.TOO_MANY
+            return ReservationRefusal.TOO_MANY
         if any(one.wish.target == wish.target for one in self.by_id.values()):
-            return Denied.DUPLICATE
+            return ReservationRefusal.DUPLICATE
         one = Reservation(given.id, wish, subscriber, mcp.id)
         if session is not None:
             one.places, one.first, one.token = places_of(session, wish.flow), session.first, session.token
@@ -134,7 +140,7 @@ class Reserving(Part):
             left = terms.subflow_pool - sum(other.subflows for other in self.by_id.values())
             one.subflows = min(wish.subflows, terms.subflows, left)
             if one.subflows < 1:
-                return Denied.NO_SUBFLOWS
+                return ReservationRefusal.NO_SUBFLOWS
         if wish.rate:
             denied = self._admit(one, session, mcp)
             if denied is not None:
@@ -142,26 +148,26 @@ class Reserving(Part):
         self._keep(one, now)
         return None
 
-    def _subject(self, wish: ReservationRequest) -> tuple[Session | None, str, Mcp] | Denied:
+    def _subject(self, wish: ReservationRequest) -> tuple[Session | None, str, Mcp] | ReservationRefusal:
         """Whom a wish is about: a session (or none), a subscriber (or ""), and the MCP."""
         if wish.level is Level.SUBSCRIBER:
             if wish.subscriber not in self._prefixes:
-                return Denied.NO_SUBSCRIBER
+                return ReservationRefusal.NO_SUBSCRIBER
             mcp = self._mcp_of(wish)
-            return Denied.NO_MCP if mcp is None else (None, wish.subscriber, mcp)
+            return ReservationRefusal.NO_MCP if mcp is None else (None, wish.subscriber, mcp)
         if wish.flow:
             subflow = self._table.flows.get(wish.flow)
             if subflow is None:
-                return Denied.NO_SUBFLOW
+                return ReservationRefusal.NO_SUBFLOW
             session = subflow.session
         else:
             known = self._table.by_id.get(wish.session)
             if known is None:
-                return Denied.NO_SESSION
+                return ReservationRefusal.NO_SESSION
             session = known
         owner = session.ruling.subscriber if session.ruling is not None else ""
         at = self._map.mcps.get(session.mcp)
-        return Denied.NO_MCP if at is None else (session, owner, at)
+        return ReservationRefusal.NO_MCP if at is None else (session, owner, at)
 
     def _mcp_of(self, wish: ReservationRequest) -> Mcp | None:
         """The MCP of a subscriber: the one that is named, the site's only one, or that of most of its sessions."""
@@ -175,14 +181,14 @@ class Reserving(Part):
         most = max(counts, key=lambda number: counts[number])
         return self._map.mcps[most] if counts[most] else None
 
-    def _legs(self, one: Reservation, session: Session | None, mcp: Mcp) -> list[Leg]:
+    def _legs(self, one: Reservation, session: Session | None, mcp: Mcp) -> list[PathLeg]:
         if session is None:
             exits = tuple(self._near_exit(mcp, gateway.ports) for gateway in self._map.site.gateways)
             return legs_of_subscriber(self._map, mcp, self._prefixes[one.subscriber], exits)
         one.places, one.first, one.token = places_of(session, one.wish.flow), session.first, session.token
         return self._known_legs(one, mcp)
 
-    def _known_legs(self, one: Reservation, mcp: Mcp) -> list[Leg]:
+    def _known_legs(self, one: Reservation, mcp: Mcp) -> list[PathLeg]:
         """The same for flows that are known already."""
         if one.wish.level is Level.SUBSCRIBER:
             return self._legs(one, None, mcp)
@@ -194,27 +200,27 @@ class Reserving(Part):
     def _near_exit(self, mcp: Mcp, ports: tuple[PortRef, ...]) -> PortRef:
         return min(ports, key=lambda p: (self._graph.natural_cost(mcp.outside.dpid, p.dpid), p))
 
-    def _admit(self, one: Reservation, session: Session | None, mcp: Mcp) -> Denied | None:
+    def _admit(self, one: Reservation, session: Session | None, mcp: Mcp) -> ReservationRefusal | None:
         """Find room for the rate, or for the most there is; None if some was found."""
         legs = self._legs(one, session, mcp)
         pairs = [leg.pair for leg in legs]
         if not legs or any(not self._graph.path(*pair) for pair in pairs):
-            return Denied.NO_PATH
+            return ReservationRefusal.NO_PATH
         rate = one.wish.rate
         routes = self.capacity.route(pairs, rate)
         if routes is None:
             rate = self.capacity.widest(pairs) // 1000 * 1000
             routes = self.capacity.route(pairs, rate) if rate >= LEAST else None
             if routes is None:
-                return Denied.NO_CAPACITY
+                return ReservationRefusal.NO_CAPACITY
         number, slot = free_number(self.by_id.values(), legs), free_slot(self.by_id.values())
         if not number:
-            return Denied.NO_NUMBER
+            return ReservationRefusal.NO_NUMBER
         one.number, one.slot, one.rate = number, slot, rate
         self._fit(one, tuple(legs), routes)
         return None
 
-    def _fit(self, one: Reservation, legs: tuple[Leg, ...], routes: tuple[Hops, ...]) -> None:
+    def _fit(self, one: Reservation, legs: tuple[PathLeg, ...], routes: tuple[Hops, ...]) -> None:
         one.legs, one.routes = legs, routes
         self.capacity.take(routes, one.rate)
 
@@ -222,12 +228,12 @@ class Reserving(Part):
         self.by_id[one.id] = one
         self._dirty = True
         if one.rate == one.wish.rate and one.subflows == one.wish.subflows:
-            self._grant(one, now, Became.GRANTED)
+            self._grant(one, now, ReservationOutcome.GRANTED)
         else:
             one.expires = now + self.policy.reservations.offer
-            self._counters.reservations[Became.OFFERED] += 1
+            self._counters.reservations[ReservationOutcome.OFFERED] += 1
 
-    def _grant(self, one: Reservation, now: float, became: Became) -> None:
+    def _grant(self, one: Reservation, now: float, became: ReservationOutcome) -> None:
         one.standing = Standing.GRANTED
         one.expires = now + self._lease(one.wish.lease)
         self._counters.reservations[became] += 1
@@ -254,36 +260,36 @@ class Reserving(Part):
 
     # ---- afterwards -----------------------------------------------------------------------------
 
-    def _accept(self, given: inputs.AcceptReservation, now: float) -> Denied | None:
+    def _accept(self, given: inputs.AcceptReservation, now: float) -> ReservationRefusal | None:
         one = self.by_id.get(given.id)
         if one is None:
-            return Denied.UNKNOWN
+            return ReservationRefusal.UNKNOWN
         if one.standing is not Standing.OFFERED:
-            return Denied.NOT_OFFERED
+            return ReservationRefusal.NOT_OFFERED
         one.version += 1
-        self._grant(one, now, Became.ACCEPTED)
+        self._grant(one, now, ReservationOutcome.ACCEPTED)
         return None
 
-    def _renew(self, given: inputs.RenewReservation, now: float) -> Denied | None:
+    def _renew(self, given: inputs.RenewReservation, now: float) -> ReservationRefusal | None:
         one = self.by_id.get(given.id)
         if one is None:
-            return Denied.UNKNOWN
+            return ReservationRefusal.UNKNOWN
         if one.standing is not Standing.GRANTED:
-            return Denied.NOT_OFFERED
+            return ReservationRefusal.NOT_OFFERED
         one.version += 1
         one.wish = one.wish._replace(lease=given.lease or one.wish.lease)
         one.expires = now + self._lease(one.wish.lease)
-        self._counters.reservations[Became.RENEWED] += 1
+        self._counters.reservations[ReservationOutcome.RENEWED] += 1
         return None
 
-    def _release(self, given: inputs.ReleaseReservation, now: float) -> Denied | None:
+    def _release(self, given: inputs.ReleaseReservation, now: float) -> ReservationRefusal | None:
         one = self.by_id.get(given.id)
         if one is None:
-            return Denied.UNKNOWN
-        self._end(one, Became.RELEASED)
+            return ReservationRefusal.UNKNOWN
+        self._end(one, ReservationOutcome.RELEASED)
         return None
 
-    def _end(self, one: Reservation, became: Became) -> None:
+    def _end(self, one: Reservation, became: ReservationOutcome) -> None:
         del self.by_id[one.id]
         self.capacity.give_back(one.routes, one.rate)
         self.ended.append((one.id, became))
@@ -301,11 +307,11 @@ class Reserving(Part):
         for one in list(self.by_id.values()):
             if one.expires <= now:
                 offered = one.standing is Standing.OFFERED
-                self._end(one, Became.LAPSED if offered else Became.EXPIRED)
+                self._end(one, ReservationOutcome.LAPSED if offered else ReservationOutcome.EXPIRED)
             elif self.returning:
                 continue
             elif one.wish.level is not Level.SUBSCRIBER and self._is_over(one):
-                self._end(one, Became.OVER)
+                self._end(one, ReservationOutcome.OVER)
             elif one.number and ((moved and not self._stands(one)) or self._has_other_flows(one)):
                 self._fit_again(one, moved)
         return self._sync()
@@ -314,7 +320,7 @@ class Reserving(Part):
         """What was reserved at an MCP that the site has no more is lost."""
         for one in list(self.by_id.values()):
             if one.mcp not in self._map.mcps:
-                self._end(one, Became.LOST)
+                self._end(one, ReservationOutcome.LOST)
         return self._sync()
 
     def _is_over(self, one: Reservation) -> bool:
@@ -340,7 +346,7 @@ class Reserving(Part):
             self._fit(one, legs, routes)
         elif moved and not self._stands(one):
             one.routes = ()
-            self._end(one, Became.LOST)
+            self._end(one, ReservationOutcome.LOST)
         else:
             self.capacity.take(one.routes, one.rate)
 
@@ -353,20 +359,24 @@ class Reserving(Part):
     def revision(self) -> int:
         return self.changes
 
-    def snapshot(self, now: float) -> Kept:
+    def snapshot(self, now: float) -> KeptState:
         """All of them, for the next controller."""
         mcps = self._map.mcps
-        return Kept(reservations=tuple(kept(one, mcps[one.mcp].name, now) for one in self.by_id.values()))
+        return KeptState(
+            reservations=tuple(kept(one, mcps[one.mcp].name, now) for one in self.by_id.values())
+        )
 
-    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
-        return {Lost.RESERVATION: sum(not self._take_back(told, now) for told in kept.reservations)}
+    def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
+        return {LostPiece.RESERVATION: sum(not self._take_back(told, now) for told in kept.reservations)}
 
     def _take_back(self, told: KeptReservation, now: float) -> bool:
         """Take back what an earlier controller granted, if there is a place for it; before any switch is filled.
         Nobody looks for its session until `recovered`."""
         mcp = next((mcp for mcp in self._map.site.mcps if mcp.name == told.mcp), None)
         if told.remaining <= 0:
-            self.ended.append((told.id, Became.EXPIRED if told.granted else Became.LAPSED))
+            self.ended.append(
+                (told.id, ReservationOutcome.EXPIRED if told.granted else ReservationOutcome.LAPSED)
+            )
             return True
         if mcp is None or told.id in self.by_id or len(self.by_id) >= self.policy.reservations.most:
             return False
@@ -399,13 +409,13 @@ class Reserving(Part):
             if one.wish.level is not Level.SUBSCRIBER:
                 session = session_of(one, self._table)
                 if session is None:
-                    self._end(one, Became.OVER)
+                    self._end(one, ReservationOutcome.OVER)
                     continue
                 one.wish = one.wish._replace(session=session.id)
             if one.number and not one.legs:
                 self._fit_again(one, False)
                 if not one.legs:
-                    self._end(one, Became.LOST)
+                    self._end(one, ReservationOutcome.LOST)
         self._count_slots()
         return []
 
@@ -416,12 +426,12 @@ class Reserving(Part):
         for port, kilobits in speeds.items():
             self.capacity.speeds[PortRef(dpid, port)] = kilobits * 1000
 
-    def desired(self, dpid: int) -> Desired:
-        wanted = self._wanted().get(dpid, Wanted())
+    def desired(self, dpid: int) -> DesiredRules:
+        wanted = self._wanted().get(dpid, SwitchReservations())
         self._reconcile.brought(PIECE, dpid, wanted.rules, wanted.meters)
-        return Desired(tuple(wanted.meters.values()), tuple(wanted.rules.values()))
+        return DesiredRules(tuple(wanted.meters.values()), tuple(wanted.rules.values()))
 
-    def _wanted(self) -> dict[int, Wanted]:
+    def _wanted(self) -> dict[int, SwitchReservations]:
         return {} if self._disabled else self._builder.build(self.by_id.values(), self._prefixes)
 
     def _sync(self) -> list[Output]:
@@ -429,7 +439,7 @@ class Reserving(Part):
         if not self._dirty:
             return []
         self._dirty = False
-        wanted, nothing = self._wanted(), Wanted()
+        wanted, nothing = self._wanted(), SwitchReservations()
         outputs: list[Output] = []
         for dpid in sorted({*wanted, *self._reconcile.holds(PIECE)}):
             one = wanted.get(dpid, nothing)

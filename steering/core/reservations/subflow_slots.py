@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
-from steering.model.limit import Full, Limit
+from steering.model.limit import FullLimit, Limit
 from steering.model.network import Network
 from steering.model.session import EntryKind, Refusal
 
@@ -21,17 +21,17 @@ class Slots:
         ] = {}  # sessions of an earlier controller -> subscriber, and the other way
         self._recovered_of: dict[str, set[int]] = {}
 
-    def full(self, session: Session) -> Full | None:
+    def full(self, session: Session) -> FullLimit | None:
         """Which reservation has no room for one more MP_JOIN of a session."""
         most = self.sessions.get(session.id)
         if most is not None and sum(s.kind is EntryKind.JOIN for s in session.subflows) >= most:
-            return Full("subflows", f"of session {session.id}", Limit(most, "reservation"))
+            return FullLimit("subflows", f"of session {session.id}", Limit(most, "reservation"))
         if self.subscribers:
             ruling = session.ruling
             subscriber = ruling.subscriber if ruling is not None else self._recovered.get(session.id, "")
             most = self.subscribers.get(subscriber)
             if most is not None and self._joins(subscriber) >= most:
-                return Full("subscriber", subscriber, Limit(most, "reservation"))
+                return FullLimit("subscriber", subscriber, Limit(most, "reservation"))
         return None
 
     def _joins(self, subscriber: str) -> int:
@@ -62,9 +62,9 @@ class Slots:
                     self._recovered_of.setdefault(found, set()).add(session.id)
                     break
 
-    def refusal(self, session: Session, allowed: Limit) -> tuple[Refusal, Full] | None:
+    def refusal(self, session: Session, allowed: Limit) -> tuple[Refusal, FullLimit] | None:
         """Why a session gets no further subflow: what policy allows, or what is reserved; None if it may."""
         if len(session.subflows) >= allowed.most:
-            return Refusal.SUBFLOWS_FULL, Full("subflows", "of a session", allowed)
+            return Refusal.SUBFLOWS_FULL, FullLimit("subflows", "of a session", allowed)
         reserved = self.full(session) if self.sessions or self.subscribers else None
         return None if reserved is None else (Refusal.RESERVED, reserved)

@@ -14,7 +14,7 @@ from steering.core.proactive.learned_sessions import LearnedSessions
 from steering.core.proactive.units import Proactive
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, SessionLife
-from steering.model.kept import Kept, KeptSession, Lost
+from steering.model.kept import KeptSession, KeptState, LostPiece
 from steering.model.network import PortRole
 from steering.model.session import EntryKind, SessionState
 
@@ -88,7 +88,7 @@ class KeptSessions(Part):
 
     # ---- taken back -----------------------------------------------------------------------------
 
-    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
+    def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
         self._sessions = kept.sessions
         return {}
 
@@ -104,7 +104,7 @@ class KeptSessions(Part):
         if known:
             return []  # a switch holds it, or it has begun anew
         if not mcp or not table.has_room or any(d not in self._map.switches for _, d, _ in told.flows):
-            self._counters.not_restored[Lost.SESSION] += 1
+            self._counters.not_restored[LostPiece.SESSION] += 1
             return []
         how = Beginning.FOUND_WITH_TOKEN if told.token >= 0 else Beginning.FOUND_PLAIN
         session = self._life.begin(

@@ -12,9 +12,9 @@ from steering.core.outputs import Output
 from steering.core.part import McpsChange, Part
 from steering.core.selection.mcp_health import McpHealth
 from steering.core.selection.quotas import Allowance, allowance
-from steering.core.selection.rulebook import Answer, Question, Rulebook
-from steering.core.selection.scoring import Effective, candidates, decide, effective
-from steering.model.decision import Candidates, Decision, DecisionKey, Filtered, Ruling
+from steering.core.selection.rulebook import Rulebook, RuleMatch, RuleQuery
+from steering.core.selection.scoring import EffectiveTerms, candidates, decide, effective
+from steering.model.decision import Candidates, Decision, DecisionKey, FilterReason, Ruling
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -32,7 +32,7 @@ CACHED = 4096  # pairs of edges, and combinations of rule, subscriber and applic
 FOREIGN = (NetworkAccessType.OTHER, Trust.THIRD_PARTY)  # what comes in from the Internet
 
 
-class Asked(NamedTuple):
+class NewConnection(NamedTuple):
     """What rules see of a connection's own segments."""
 
     src: bytes
@@ -56,7 +56,7 @@ class Chooser(Part):
         self._candidates: dict[tuple[int, int, int, int, int, bytes], Candidates] = {}
         self._version = -1  # of the graph
         self._loaded = LoadedPaths(graph)
-        self.excluded: dict[int, Filtered] = {}  # MCPs that get no new session, and why
+        self.excluded: dict[int, FilterReason] = {}  # MCPs that get no new session, and why
         self._outside: dict[int, float] = {}  # load that others report, empty when nobody does
         self._take(policy)
         self._index()
@@ -95,25 +95,27 @@ class Chooser(Part):
         self.policy = policy
         self.rulebook = Rulebook(policy)
         self._candidates.clear()
-        self._effective: dict[int, Effective] = {}
+        self._effective: dict[int, EffectiveTerms] = {}
         self._allowances: dict[tuple[str, str, str], Allowance] = {}
         self._plain = not (policy.rules or policy.subscribers or policy.applications)
-        self._constant = Answer(None, Terms(), None, None)
+        self._constant = RuleMatch(None, Terms(), None, None)
         self._usual = allowance(policy, self._constant)
 
-    def ask(self, attachment: Attachment, handshake: Handshake, frame: bytes = b"") -> Answer:
+    def ask(self, attachment: Attachment, handshake: Handshake, frame: bytes = b"") -> RuleMatch:
         """The rule for a segment that came in at an attachment; its `frame` tells the DSCP."""
         if self._plain and not self.granted:
             return self._constant
         return self.ask_of(attachment.part, handshake, dscp_of(frame))
 
-    def ask_join(self, attachment: Attachment, handshake: Handshake, version: int, frame: bytes) -> Answer:
+    def ask_join(self, attachment: Attachment, handshake: Handshake, version: int, frame: bytes) -> RuleMatch:
         """The same for a join, which tells no version: it is of its session's."""
         if self._plain and not self.granted:
             return self._constant
         return self.ask_of(attachment.part, handshake._replace(version=version), dscp_of(frame))
 
-    def ask_of(self, part: AccessNetwork | Gateway | Mcp, flow: Handshake | Asked, dscp: int) -> Answer:
+    def ask_of(
+        self, part: AccessNetwork | Gateway | Mcp, flow: Handshake | NewConnection, dscp: int
+    ) -> RuleMatch:
         """The rule for a connection that came in from a part of the site."""
         granted = self.granted.get(flow.src, "") if self.granted else ""
         if self._plain and not granted:
@@ -121,14 +123,14 @@ class Chooser(Part):
         direction = Direction.HOST if isinstance(part, AccessNetwork) else Direction.SERVER
         kind, trust = self.access.get(part.name, FOREIGN)
         return self.rulebook.ask(
-            Question(
+            RuleQuery(
                 flow.src, flow.dst, flow.dport, part.name, kind, trust,
                 flow.version, dscp, direction, self.minute,
             ),
             granted,
         )  # fmt: skip
 
-    def allowance(self, answer: Answer) -> Allowance:
+    def allowance(self, answer: RuleMatch) -> Allowance:
         """The limits of an answer."""
         if answer is self._constant:
             return self._usual
@@ -168,7 +170,7 @@ class Chooser(Part):
         key = _new(DecisionKey, (handshake.src, handshake.dst, handshake.sport, handshake.dport, previous))
         return decide(wanted, network, loads, outside, key, now)
 
-    def ruling(self, answer: Answer, decision: Decision) -> Ruling:
+    def ruling(self, answer: RuleMatch, decision: Decision) -> Ruling:
         """The decision with what governed it, for a session's record."""
         rule = answer.rule.name if answer.rule else ""
         return self.ruled(decision, rule, answer.terms, answer.subscriber.id if answer.subscriber else "")
@@ -190,7 +192,7 @@ class Chooser(Part):
         self._previous[access] = mcp
 
     def network(
-        self, wanted: Effective, terms: Terms, access: int, gateway: int, handshake: Handshake
+        self, wanted: EffectiveTerms, terms: Terms, access: int, gateway: int, handshake: Handshake
     ) -> Candidates:
         """All MCPs between two edges for one rule: computed again when graph or health changed."""
         if self._graph.version != self._version:
@@ -230,7 +232,7 @@ class Chooser(Part):
         """Look at health, load and neighbours again: often enough, and not at every SYN."""
         excluded = {i: why for i, health in self.health.items() if (why := health.filtered(now)) is not None}
         for number in self._neighbours.unresolved(now):
-            excluded.setdefault(number, Filtered.UNRESOLVED)
+            excluded.setdefault(number, FilterReason.UNRESOLVED)
         if excluded != self.excluded:
             self.excluded = excluded
             self._candidates.clear()

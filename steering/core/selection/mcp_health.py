@@ -6,7 +6,7 @@ utilisation. What is old is not believed; of what is left the greatest counts (D
 
 from enum import StrEnum
 
-from steering.model.decision import Filtered
+from steering.model.decision import FilterReason
 
 FRESH = 10.0  # seconds a report or a utilisation is believed
 SILENT = 10.0  # seconds without a report after which an MCP that reported before is unknown
@@ -75,9 +75,9 @@ class McpHealth:
             return Health.UNKNOWN
         return Health.UP if self._alive else Health.UNKNOWN
 
-    def filtered(self, now: float) -> Filtered | None:
+    def filtered(self, now: float) -> FilterReason | None:
         """Why it gets no new session. One that nobody probes is used: its neighbour entry is its proof."""
-        return {Health.DOWN: Filtered.DOWN, Health.DRAINING: Filtered.DRAINING}.get(self.state(now))
+        return {Health.DOWN: FilterReason.DOWN, Health.DRAINING: FilterReason.DRAINING}.get(self.state(now))
 
     def load(self, now: float) -> float:
         """The greatest fresh load from outside, 0 to 1."""

@@ -8,8 +8,8 @@ from heapq import nlargest
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from steering.core.selection.rulebook import Answer
-from steering.model.limit import Full, Limit
+from steering.core.selection.rulebook import RuleMatch
+from steering.model.limit import FullLimit, Limit
 from steering.model.policy import Policy, Quotas
 
 Key = tuple[str, bytes | str | int]
@@ -30,7 +30,7 @@ class Allowance(NamedTuple):
     limited: tuple[tuple[int, Limit], ...]  # those that are limits, with their place in LIMITED
 
 
-def allowance(policy: Policy, answer: Answer) -> Allowance:
+def allowance(policy: Policy, answer: RuleMatch) -> Allowance:
     """What limits a connection: policy, rule, class, subscriber and application, the least of each."""
     sources: list[tuple[str, Quotas]] = [("policy", policy.quotas)]
     if answer.rule is not None:
@@ -54,7 +54,7 @@ def _least(sources: list[tuple[str, Quotas]], name: str) -> Limit | None:
     return min(found) if found else None
 
 
-def session_keys(answer: Answer, client: bytes, server: bytes, port: int, mcp: int) -> tuple[Key, ...]:
+def session_keys(answer: RuleMatch, client: bytes, server: bytes, port: int, mcp: int) -> tuple[Key, ...]:
     """What a session counts towards, in the order of the limits. A client nobody registered is its own
     subscriber: an IPv4 address, or an IPv6 /64, which one host may fill with addresses."""
     who: bytes | str = (
@@ -79,12 +79,12 @@ class Ledger:
     def __init__(self) -> None:
         self._counts: dict[Key, int] = {}
 
-    def full(self, allowed: Allowance, keys: tuple[Key, ...]) -> Full | None:
+    def full(self, allowed: Allowance, keys: tuple[Key, ...]) -> FullLimit | None:
         """The first key with no room for one more."""
         counts = self._counts
         for place, limit in allowed.limited:
             if counts.get(keys[place], 0) >= limit.most:
-                return Full(keys[place][0], _name(keys[place]), limit)
+                return FullLimit(keys[place][0], _name(keys[place]), limit)
         return None
 
     def take(self, keys: tuple[Key, ...]) -> None:

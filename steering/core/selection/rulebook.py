@@ -26,7 +26,7 @@ from steering.model.policy import (
 CACHED_ADDRESSES = 4_096  # with 10,000 rules each may take more than a kilobyte
 
 
-class Question(NamedTuple):
+class RuleQuery(NamedTuple):
     """A connection as rules see it. Addresses 4 or 16 bytes; `minute`: of the week, Monday 0:00 is 0."""
 
     source: bytes
@@ -41,7 +41,7 @@ class Question(NamedTuple):
     minute: int
 
 
-class Answer(NamedTuple):
+class RuleMatch(NamedTuple):
     rule: PolicyRule | None  # None: no rule matched, the policy's own terms count
     terms: Terms
     subscriber: Subscriber | None
@@ -177,7 +177,7 @@ class Rulebook:
         self._application_ports = _Ranges(a.ports for a in self._applications)
         self._application_prefixes = _Prefixes(a.destinations for a in self._applications)
 
-    def ask(self, question: Question, granted: str = "") -> Answer:
+    def ask(self, question: RuleQuery, granted: str = "") -> RuleMatch:
         """The first rule that accepts a connection, and whose it is; `granted`: the class that an authoriser
         named, which counts before the file's."""
         subscriber = self._subscribers.of(question.source)
@@ -186,7 +186,7 @@ class Rulebook:
             subscriber = replace(own, klass=granted)
         application = self.application(question.destination, question.port)
         if not self._rules:
-            return Answer(None, self._default, subscriber, application)
+            return RuleMatch(None, self._default, subscriber, application)
         bits = (
             self._source.accepting(question.source)
             & self._destination.accepting(question.destination)
@@ -209,9 +209,9 @@ class Rulebook:
         if self._timed:
             bits &= self._open_in(question.minute)
         if not bits:
-            return Answer(None, self._default, subscriber, application)
+            return RuleMatch(None, self._default, subscriber, application)
         rule = self._rules[(bits & -bits).bit_length() - 1]
-        return Answer(rule, rule.then, subscriber, application)
+        return RuleMatch(rule, rule.then, subscriber, application)
 
     def _open_in(self, minute: int) -> int:
         if minute != self._minute:

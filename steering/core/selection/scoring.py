@@ -12,7 +12,7 @@ from zlib import crc32
 
 from steering.core.network.graph import Graph
 from steering.core.network.loaded_paths import LoadedPaths
-from steering.model.decision import Candidate, Candidates, Decision, DecisionKey, Filtered, Outcome
+from steering.model.decision import Candidate, Candidates, Decision, DecisionKey, FilterReason, Outcome
 from steering.model.network import HOME, Mcp, McpType
 from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
 from steering.model.source import SourceMode
@@ -27,7 +27,7 @@ def stretch_of(cost: float, natural: float) -> float:
     return cost / natural if natural > 0 else 1.0 + cost
 
 
-class Effective(NamedTuple):
+class EffectiveTerms(NamedTuple):
     """What counts for one rule: the policy's own values where the rule gives none."""
 
     weights: Weights
@@ -39,12 +39,12 @@ class Effective(NamedTuple):
     foreign: bool  # whether MCPs of other operators may serve
 
 
-def effective(policy: Policy, terms: Terms) -> Effective:
+def effective(policy: Policy, terms: Terms) -> EffectiveTerms:
     """A rule's terms over its policy."""
     weights = terms.weights or policy.weights
     if terms.expectation is Expectation.LATENCY:
         weights = Weights(location=weights.location or 1.0, type=0.0, load=0.0)
-    return Effective(
+    return EffectiveTerms(
         weights,
         policy.hysteresis if terms.hysteresis is None else terms.hysteresis,
         policy.max_stretch if terms.max_stretch is None else terms.max_stretch,
@@ -56,14 +56,14 @@ def effective(policy: Policy, terms: Terms) -> Effective:
 
 
 def candidates(
-    wanted: Effective,
+    wanted: EffectiveTerms,
     graph: Graph,
     mcps: Sequence[Mcp],
     access: int,
     gateway: int,
     family: int,
     port: int,
-    excluded: Mapping[int, Filtered] = MappingProxyType({}),
+    excluded: Mapping[int, FilterReason] = MappingProxyType({}),
     loaded: LoadedPaths | None = None,
     nat64: bytes = b"",
 ) -> Candidates:
@@ -94,48 +94,50 @@ def candidates(
         why = _filter(wanted, mcp, stretch, family, port, nat64) or excluded.get(mcp.id)
         found.append(Candidate(mcp, cost, stretch, on_path, location, kind, location + kind, why))
     if wanted.expectation is Expectation.BULK and any(c.on_path and c.filtered is None for c in found):
-        found = [c if c.on_path or c.filtered else c._replace(filtered=Filtered.EXPECTATION) for c in found]
+        found = [
+            c if c.on_path or c.filtered else c._replace(filtered=FilterReason.EXPECTATION) for c in found
+        ]
     indexes = tuple(i for i, candidate in enumerate(found) if candidate.filtered is None)
     return Candidates(access, gateway, natural, tuple(found), tuple(mcp.id for mcp in mcps), indexes)
 
 
 def _filter(
-    wanted: Effective, mcp: Mcp, stretch: float, family: int, port: int, nat64: bytes
-) -> Filtered | None:
+    wanted: EffectiveTerms, mcp: Mcp, stretch: float, family: int, port: int, nat64: bytes
+) -> FilterReason | None:
     if wanted.mcps and mcp.name not in wanted.mcps:
-        return Filtered.NOT_CANDIDATE
+        return FilterReason.NOT_CANDIDATE
     if mcp.operator != HOME and not wanted.foreign:
-        return Filtered.FOREIGN
+        return FilterReason.FOREIGN
     if stretch == inf:
-        return Filtered.UNREACHABLE
+        return FilterReason.UNREACHABLE
     if all(address.version != family for address in mcp.addresses):
-        return Filtered.FAMILY
+        return FilterReason.FAMILY
     if (why := _source(mcp, family, port, nat64)) is not None:
         return why
     if not any(low <= port <= high for low, high in mcp.tcp_ports):
-        return Filtered.PORT
+        return FilterReason.PORT
     if stretch > wanted.max_stretch + TIE:
-        return Filtered.STRETCH
+        return FilterReason.STRETCH
     if wanted.expectation is Expectation.CONTINUITY and mcp.type is McpType.ON_PATH:
-        return Filtered.EXPECTATION
+        return FilterReason.EXPECTATION
     return None
 
 
-def _source(mcp: Mcp, family: int, port: int, nat64: bytes) -> Filtered | None:
+def _source(mcp: Mcp, family: int, port: int, nat64: bytes) -> FilterReason | None:
     """Whether its server leg can have a source address (N-5.4)."""
     if nat64:
         family = 4
         if mcp.nat64 is None or mcp.nat64.network_address.packed[:12] != nat64:
-            return Filtered.FAMILY
+            return FilterReason.FAMILY
     mode = mcp.source_modes.mode(family)
     if mode is None:
-        return Filtered.FAMILY
+        return FilterReason.FAMILY
     referral = any(low <= port <= high for low, high in mcp.referral_ports)
-    return Filtered.REFERRAL if referral and mode is SourceMode.IPV6_PREFIX else None
+    return FilterReason.REFERRAL if referral and mode is SourceMode.IPV6_PREFIX else None
 
 
 def decide(
-    wanted: Effective,
+    wanted: EffectiveTerms,
     network: Candidates,
     loads: tuple[int, ...],
     outside: tuple[float, ...],
@@ -183,7 +185,7 @@ def decide(
 
 
 def _rendezvous(
-    wanted: Effective,
+    wanted: EffectiveTerms,
     network: Candidates,
     loads: tuple[int, ...],
     outside: tuple[float, ...],
@@ -214,6 +216,6 @@ def load_of(candidate: Candidate, sessions: int, outside: float = 0.0) -> float:
     return max(sessions / candidate.mcp.capacity_sessions, outside)
 
 
-def score_of(wanted: Effective, candidate: Candidate, load: float) -> float:
+def score_of(wanted: EffectiveTerms, candidate: Candidate, load: float) -> float:
     """Lower is better."""
     return candidate.base + wanted.weights.load * load

@@ -20,7 +20,7 @@ KEY_SEEN, NO_KEY = Event.KEY_SEEN, Event.NO_KEY
 NO_TOKEN = -1
 
 
-class Learnt(NamedTuple):
+class LearntToken(NamedTuple):
     """What a handler made of a segment that may teach a token: outputs, and as a fact the token that is known from
     now on, NO_TOKEN if none was taught. The dispatcher acts on it: joins that waited for the token come again."""
 

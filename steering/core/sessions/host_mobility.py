@@ -5,7 +5,7 @@ path past the MCP that has them. While it is not yet sure that the host moved, e
 segments reach the MCP of their session from either, and nothing of what goes to the host has changed.
 """
 
-from steering.core.network.neighbours import Neighbours, Standing
+from steering.core.network.neighbours import ClaimOutcome, Neighbours
 from steering.core.outputs import Output, RemoveEntries, Steer
 from steering.core.part import NEVER, Part
 from steering.core.sessions.table import SessionTable
@@ -25,13 +25,15 @@ class HostMobility(Part):
         # address -> entries at the place that it may have moved to, and until when; in order of age
         self._lent: dict[bytes, tuple[tuple[Entry, ...], float]] = {}
 
-    def heard(self, standing: Standing, attachment: Attachment, address: bytes, now: float) -> list[Output]:
+    def heard(
+        self, standing: ClaimOutcome, attachment: Attachment, address: bytes, now: float
+    ) -> list[Output]:
         """What follows from what became of a neighbour's claim of an address."""
-        if standing is Standing.CONTESTED:
+        if standing is ClaimOutcome.CONTESTED:
             return self.may_have_moved(attachment, address, now)
-        if standing is Standing.KEPT:
+        if standing is ClaimOutcome.KEPT:
             return self.stayed(address)
-        return [] if standing is Standing.REFUSED else self.moved(attachment, address)
+        return [] if standing is ClaimOutcome.REFUSED else self.moved(attachment, address)
 
     def may_have_moved(self, attachment: Attachment, address: bytes, now: float) -> list[Output]:
         """A host is claimed to be at a place, and its old place is being asked."""

@@ -1,6 +1,6 @@
 """Whose join a token announces, and whether policy lets that session have one more subflow."""
 
-from steering.core.selection.rulebook import Answer
+from steering.core.selection.rulebook import RuleMatch
 from steering.core.sessions.records import Session
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import Action, Policy
@@ -29,7 +29,7 @@ def _host_of(session: Session) -> tuple[bytes]:
     return (session.flow.source,)
 
 
-def not_allowed(policy: Policy, access: tuple[NetworkAccessType, Trust], answer: Answer) -> Refusal | None:
+def not_allowed(policy: Policy, access: tuple[NetworkAccessType, Trust], answer: RuleMatch) -> Refusal | None:
     """What policy says of one more subflow now: its own rule may deny it, and foreign accesses need
     third-party pooling (D-6.4.0). Whether its session may have it is said by `preferring`."""
     _, trust = access

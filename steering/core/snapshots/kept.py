@@ -1,7 +1,7 @@
 """What has to outlive this controller, for the store: pieces as a whole, sessions by what is new."""
 
 from steering.core.engine import Engine
-from steering.model.kept import Kept, KeptSession, Piece, merged
+from steering.model.kept import KeptSession, KeptState, Piece, merged
 
 
 def revision(engine: Engine, piece: Piece) -> int:
@@ -9,7 +9,7 @@ def revision(engine: Engine, piece: Piece) -> int:
     return sum(part.revision for part in engine.parts if part.keeps is piece)
 
 
-def kept(engine: Engine, piece: Piece, now: float) -> Kept:
+def kept(engine: Engine, piece: Piece, now: float) -> KeptState:
     """One piece: only its fields are set."""
     return merged(part.snapshot(now) for part in engine.parts if part.keeps is piece)
 

@@ -5,7 +5,7 @@ from itertools import islice
 
 from steering.core.engine import Engine
 from steering.core.selection.quotas import LIMITED
-from steering.model.limit import Full
+from steering.model.limit import FullLimit
 from steering.model.policy import Policy, Quotas
 from steering.model.snapshot import BoundUse, CountedLimit, LimitsSnapshot, QuotaLimit, QuotaUse, ReachedLimit
 
@@ -35,7 +35,7 @@ def limits(engine: Engine) -> LimitsSnapshot:
     )
 
 
-def _full(full: Full) -> ReachedLimit:
+def _full(full: FullLimit) -> ReachedLimit:
     return ReachedLimit(kind=full.kind, name=full.name, most=full.limit.most, source=full.limit.source)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from steering.core.engine import Engine
 from steering.core.reservations.record import Reservation
 from steering.core.sessions.flow_key import FlowKey, parts_of
-from steering.model.snapshot import AskedFor, FlowEnds, ReservationSnapshot, ReservedPath
+from steering.model.snapshot import FlowEnds, RequestedAmount, ReservationSnapshot, ReservedPath
 
 
 def reservation(engine: Engine, name: str, now: float) -> ReservationSnapshot | None:
@@ -32,7 +32,7 @@ def _told(engine: Engine, one: Reservation, now: float) -> ReservationSnapshot:
         mcp=engine.map.mcps[one.mcp].name,
         rate_bps=one.rate,
         subflows=one.subflows,
-        asked=AskedFor(rate_bps=wish.rate, subflows=wish.subflows),
+        asked=RequestedAmount(rate_bps=wish.rate, subflows=wish.subflows),
         path_number=one.number or None,
         paths=tuple(
             ReservedPath(

@@ -15,7 +15,7 @@ from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.reservations import reservation, reservations
 from steering.model.network import Mcp, McpType, PortRef, PortRole
-from steering.model.policy import Insertion, Switch
+from steering.model.policy import Insertion, Toggle
 from steering.model.preference import NO_WISH, Intent
 from steering.model.session import EntryKind
 from steering.model.snapshot import (
@@ -230,7 +230,7 @@ class EngineView:
         modes = (found.source_modes.ipv4, found.source_modes.ipv6)
         shares = any(mode is not None and mode.shares for mode in modes)
         return (
-            shares if wanted.mappings is Switch.AUTO else wanted.mappings is Switch.ON,
+            shares if wanted.mappings is Toggle.AUTO else wanted.mappings is Toggle.ON,
             wanted.destinations,
         )
 

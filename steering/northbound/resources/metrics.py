@@ -18,10 +18,10 @@ from prometheus_client.utils import floatToGoString
 
 from steering.core.counters import BUCKETS, Abort, Counters, Histogram, JoinResult
 from steering.model.authorisation import Authorizer, Verdict
-from steering.model.door import Door, RestRefused
-from steering.model.kept import Lost
+from steering.model.door import Door, RestRefusal
+from steering.model.kept import LostPiece
 from steering.model.ofperror import ERROR_TYPES, OTHER
-from steering.model.reservation import Became, Denied
+from steering.model.reservation import ReservationOutcome, ReservationRefusal
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
 from steering.northbound.http.events import EventHub
@@ -114,11 +114,13 @@ class Collector:
         yield self._authorisations()
         yield self._session_events()
         became, denied = have.reservations.items(), have.reservations_refused.items()
-        yield _counter("reservations", "Reservations, by outcome", "outcome", became, tuple(Became))
+        yield _counter(
+            "reservations", "Reservations, by outcome", "outcome", became, tuple(ReservationOutcome)
+        )
         text = "Reservations refused, by reason"
-        yield _counter("reservations_refused", text, "reason", denied, tuple(Denied))
+        yield _counter("reservations_refused", text, "reason", denied, tuple(ReservationRefusal))
         text = "What an earlier controller kept and this one could not take back, and what could not be kept"
-        yield _counter("not_restored", text, "what", have.not_restored.items(), tuple(Lost))
+        yield _counter("not_restored", text, "what", have.not_restored.items(), tuple(LostPiece))
         yield _counter("aborts", "Sessions aborted, by outcome", "outcome", have.aborts.items(), tuple(Abort))
         yield _counter(
             "malformed", "Segments refused unread", "reason", have.malformed.items(), self._malformed
@@ -129,7 +131,7 @@ class Collector:
         text = "Times a listener rested as the process had no descriptor left"
         yield _counter("accept_paused", text, "listener", have.accept_paused.items(), tuple(Door))
         text = "Connections and tokens that REST turned away"
-        yield _counter("rest_refused", text, "reason", have.rest_refused.items(), tuple(RestRefused))
+        yield _counter("rest_refused", text, "reason", have.rest_refused.items(), tuple(RestRefusal))
 
     def _authorisations(self) -> CounterMetricFamily:
         text = "Answers of authorisers that are asked over the network"

@@ -13,7 +13,7 @@ from typing import Any, cast
 from steering.core.inputs import AcceptReservation, Input, ReleaseReservation, RenewReservation, Reserve
 from steering.model.control import Control
 from steering.model.identity import Role
-from steering.model.reservation import Denied, ReservationRequest
+from steering.model.reservation import ReservationRefusal, ReservationRequest
 from steering.model.session import NO_FLOW, FlowKey
 from steering.northbound.http.conditional import require_match, tag_of
 from steering.northbound.http.exchange import Call, RestReply
@@ -27,19 +27,19 @@ CREATED = int(HTTPStatus.CREATED)
 ID_BYTES = 8
 
 WHY = {
-    Denied.TOO_MANY: "there are as many reservations as may be",
-    Denied.NOT_YOURS: "a device reserves for its own subscriber alone",
-    Denied.NO_SUBSCRIBER: "the policy has no such subscriber",
-    Denied.NO_SESSION: "there is no such session, or no more",
-    Denied.NO_SUBFLOW: "no session has such a subflow",
-    Denied.NO_MCP: "the site has no such MCP, or the subscriber has no session that tells which one",
-    Denied.DUPLICATE: "this is reserved already: renew that, or release it first",
-    Denied.NO_PATH: "no path leads from the access network by the MCP to the server",
-    Denied.NO_CAPACITY: "the links on every such path have too little left to offer anything",
-    Denied.NO_NUMBER: "the labels of these waypoints have no path number left",
-    Denied.NO_SUBFLOWS: "no subflow is left to reserve",
-    Denied.NOT_OFFERED: "only an offer can be accepted, only what is granted renewed",
-    Denied.UNKNOWN: "there is no such reservation, or no more",
+    ReservationRefusal.TOO_MANY: "there are as many reservations as may be",
+    ReservationRefusal.NOT_YOURS: "a device reserves for its own subscriber alone",
+    ReservationRefusal.NO_SUBSCRIBER: "the policy has no such subscriber",
+    ReservationRefusal.NO_SESSION: "there is no such session, or no more",
+    ReservationRefusal.NO_SUBFLOW: "no session has such a subflow",
+    ReservationRefusal.NO_MCP: "the site has no such MCP, or the subscriber has no session that tells which one",
+    ReservationRefusal.DUPLICATE: "this is reserved already: renew that, or release it first",
+    ReservationRefusal.NO_PATH: "no path leads from the access network by the MCP to the server",
+    ReservationRefusal.NO_CAPACITY: "the links on every such path have too little left to offer anything",
+    ReservationRefusal.NO_NUMBER: "the labels of these waypoints have no path number left",
+    ReservationRefusal.NO_SUBFLOWS: "no subflow is left to reserve",
+    ReservationRefusal.NOT_OFFERED: "only an offer can be accepted, only what is granted renewed",
+    ReservationRefusal.UNKNOWN: "there is no such reservation, or no more",
 }
 
 
@@ -116,8 +116,8 @@ class ReservationsResource:
         denied = self._view.denied(name)
         if denied is None:
             return
-        reason = Denied(denied)
-        status = HTTPStatus.FORBIDDEN if reason is Denied.NOT_YOURS else HTTPStatus.CONFLICT
+        reason = ReservationRefusal(denied)
+        status = HTTPStatus.FORBIDDEN if reason is ReservationRefusal.NOT_YOURS else HTTPStatus.CONFLICT
         errors = [{"path": "$", "message": WHY[reason], "code": reason.value}]
         raise Problem(status, f"{reason.value}: {WHY[reason]}", errors=errors)
 

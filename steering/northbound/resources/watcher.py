@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 from steering.core.counters import Counters
-from steering.model.door import SwitchRefused
+from steering.model.door import SwitchRefusal
 from steering.model.event_kind import EventKind
 from steering.northbound.http.events import EventHub
 from steering.northbound.schema.view import View
@@ -22,7 +22,7 @@ MOST = 500  # events of sessions in one look; a stream's queue must hold them
 SHOWN = ("id", "state", "mcp", "token", "client", "server")
 
 
-class _Seen(NamedTuple):
+class _Look(NamedTuple):
     sessions: dict[str, tuple[str, int]]
     refusals: Counter[str]
     things: dict[Hashable, Json]  # switches, links, attachments, MCPs
@@ -43,7 +43,7 @@ class Watcher:
         self._view = view
         self._counters = counters
         self._hub = hub
-        self._seen: _Seen | None = None
+        self._seen: _Look | None = None
 
     def look(self) -> None:
         """Publish what changed. The first look of a listener is what later ones are compared with."""
@@ -57,10 +57,10 @@ class Watcher:
         for kind, data in self._changes(before, now):
             self._hub.publish(kind, data)
 
-    def _look(self) -> _Seen:
+    def _look(self) -> _Look:
         refusals = Counter({reason.value: count for reason, count in self._counters.refusals.items()})
         switches = self._counters.disconnects
-        refusals.update({why.value: switches[why.value] for why in SwitchRefused if why.value in switches})
+        refusals.update({why.value: switches[why.value] for why in SwitchRefusal if why.value in switches})
         things: dict[Hashable, Json] = {}
         topology = self._view.topology()
         for switch in topology["switches"]:
@@ -76,12 +76,12 @@ class Watcher:
             things["mcp", mcp["name"]] = {
                 "what": "mcp", "name": mcp["name"], "up": mcp["reachable"], "health": mcp.get("health"),
             }  # fmt: skip
-        return _Seen(self._view.marks(), refusals, things, policy_told(self._view), self._reserved())
+        return _Look(self._view.marks(), refusals, things, policy_told(self._view), self._reserved())
 
     def _reserved(self) -> dict[str, tuple[str, int]]:
         return {one["id"]: (one["standing"], one["version"]) for one in self._view.reservations()}
 
-    def _changes(self, before: _Seen, now: _Seen) -> Iterator[tuple[str, Json]]:
+    def _changes(self, before: _Look, now: _Look) -> Iterator[tuple[str, Json]]:
         if now.policy != before.policy:
             yield EventKind.POLICY, now.policy
         for key, thing in now.things.items():

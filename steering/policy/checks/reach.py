@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from steering.model.network import Network
-from steering.model.policy import Action, PolicyRule, Ports, TimeWindow, When
+from steering.model.policy import Action, PolicyRule, Ports, RuleConditions, TimeWindow
 from steering.policy.language.findings import Code, Path, PlacelessFinding, quoted
 from steering.policy.rules.plan import PolicyPlan
 
@@ -60,7 +60,7 @@ def families_of(networks: Iterable[Network]) -> frozenset[int]:
     return frozenset(network.version for network in networks) or FAMILIES
 
 
-def families(when: When) -> frozenset[int]:
+def families(when: RuleConditions) -> frozenset[int]:
     """The address families that a rule's connections can have."""
     return (when.ip_versions or FAMILIES) & families_of(when.sources) & families_of(when.destinations)
 

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Any
 
 from steering.model.network import Network, NetworkAccessType, Trust
-from steering.model.policy import Direction, Policy, Ports, TimeWindow, When
+from steering.model.policy import Direction, Policy, Ports, RuleConditions, TimeWindow
 
 REPORTED = 50
 TRIED = 32
@@ -67,7 +67,7 @@ _SETS: dict[str, int | None] = {  # field of When -> how many values there are, 
 }
 
 
-def _plain(when: When) -> When:
+def _plain(when: RuleConditions) -> RuleConditions:
     """The same conditions in one form: a condition that excludes nothing is none."""
     sets: dict[str, Any] = {
         field: frozenset() for field, size in _SETS.items() if size and len(getattr(when, field)) == size
@@ -89,7 +89,7 @@ def _joined(networks: tuple[Network, ...]) -> tuple[Network, ...]:
     return () if everything else (*four, *six)
 
 
-def _implied(when: When, policy: Policy) -> When:
+def _implied(when: RuleConditions, policy: Policy) -> RuleConditions:
     """What more is known of a rule's connections: a subscriber has a class, an application its ports."""
     changes: dict[str, Any] = {}
     classes = {item.id: item.klass for item in policy.subscribers} if when.subscribers else {}
@@ -109,13 +109,13 @@ def _implied(when: When, policy: Policy) -> When:
     return replace(when, **changes) if changes else when
 
 
-Dimension = Callable[[When], int]
+Dimension = Callable[[RuleConditions], int]
 
 
-def _plain_dimension(wide: list[When], field: str) -> Dimension:
+def _plain_dimension(wide: list[RuleConditions], field: str) -> Dimension:
     unlimited, of = _index(getattr(when, field) for when in wide)
 
-    def accepting(when: When) -> int:
+    def accepting(when: RuleConditions) -> int:
         values: Collection[Hashable] = getattr(when, field)
         bits = unlimited
         if values:
@@ -139,12 +139,12 @@ def _index(wanted: Iterable[Collection[Hashable]]) -> tuple[int, dict[Hashable, 
 
 
 def _prefix_dimension(
-    wide: list[tuple[Network, ...]], mine: Callable[[When], tuple[Network, ...]]
+    wide: list[tuple[Network, ...]], mine: Callable[[RuleConditions], tuple[Network, ...]]
 ) -> Dimension:
     unlimited, of = _index(wide)
     lengths = sorted({(n.version, n.prefixlen) for networks in wide for n in networks})
 
-    def accepting(when: When) -> int:
+    def accepting(when: RuleConditions) -> int:
         bits = unlimited
         if networks := mine(when):
             common = -1
@@ -162,7 +162,7 @@ def _prefix_dimension(
     return accepting
 
 
-def _port_dimension(wide: list[When]) -> Dimension:
+def _port_dimension(wide: list[RuleConditions]) -> Dimension:
     """Suspects: rules with the very same ranges, and rules with a range that begins early enough."""
     unlimited, same = _index([w.ports] if w.ports else [] for w in wide)
     lows = sorted({low for w in wide for low, _ in w.ports})
@@ -179,7 +179,7 @@ def _port_dimension(wide: list[When]) -> Dimension:
         late[high] = last = last | ends[high]
     highs = sorted(late)
 
-    def accepting(when: When) -> int:
+    def accepting(when: RuleConditions) -> int:
         if not when.ports:
             return unlimited
         first = bisect_right(lows, when.ports[0][0]) - 1
@@ -191,7 +191,7 @@ def _port_dimension(wide: list[When]) -> Dimension:
     return accepting
 
 
-def _time_dimension(wide: list[When]) -> Dimension:
+def _time_dimension(wide: list[RuleConditions]) -> Dimension:
     unlimited, timed = 0, 0
     for number, when in enumerate(wide):
         if when.times:
@@ -226,7 +226,7 @@ def open_minutes(windows: tuple[TimeWindow, ...]) -> int:
     return (minutes | minutes >> _WEEK) & _ALWAYS  # what runs past Sunday is Monday's
 
 
-def _covers(wide: When, narrow: When, weeks: _Weeks) -> bool:
+def _covers(wide: RuleConditions, narrow: RuleConditions, weeks: _Weeks) -> bool:
     """Whether all that `narrow` accepts `wide` accepts too."""
     for field in _SETS:
         mine = getattr(wide, field)

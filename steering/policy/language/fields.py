@@ -223,7 +223,7 @@ def version(value: Any) -> int:
     return value
 
 
-class Worded:
+class WordedEnum:
     """The annotation of an enum that is written as one of its words."""
 
     def __get_pydantic_core_schema__(
@@ -238,7 +238,7 @@ class Worded:
         return {"type": "string", "enum": self.words}
 
 
-class Listed:
+class ListOrItem:
     """The annotation of a list whose only item may be written without brackets."""
 
     def __get_pydantic_core_schema__(
@@ -297,4 +297,4 @@ Mac = Annotated[bytes, PlainValidator(mac), _MAC_TEXT]
 DatapathId = Annotated[int, PlainValidator(datapath_id), _DPID_TEXT]
 PortRange = Annotated[tuple[int, int], PlainValidator(tcp_ports), _PORT_TEXT]
 Version = Annotated[int, PlainValidator(version), WithJsonSchema({"type": "integer", "const": 1})]
-PortRanges = Annotated[list[PortRange], Field(min_length=1, max_length=256), Listed()]
+PortRanges = Annotated[list[PortRange], Field(min_length=1, max_length=256), ListOrItem()]

@@ -8,7 +8,15 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import Direction, Origin
-from steering.policy.language.fields import IpNetwork, Listed, Name, PortRange, Worded, kind_of, refuse
+from steering.policy.language.fields import (
+    IpNetwork,
+    ListOrItem,
+    Name,
+    PortRange,
+    WordedEnum,
+    kind_of,
+    refuse,
+)
 from steering.policy.language.findings import Code, nearest, quoted
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -109,20 +117,20 @@ Dscp = Annotated[int, PlainValidator(dscp), _DSCP_TEXT]
 IpVersion = Annotated[int, PlainValidator(one_of(4, 6)), WithJsonSchema({"enum": [4, 6]})]
 MptcpVersion = Annotated[int, PlainValidator(one_of(0, 1)), WithJsonSchema({"enum": [0, 1]})]
 Transport = Annotated[str, PlainValidator(transport), WithJsonSchema({"type": "string", "enum": ["tcp"]})]
-AccessType = Annotated[NetworkAccessType, Worded()]
+AccessType = Annotated[NetworkAccessType, WordedEnum()]
 
 MAX_LISTED = 1024
 _Some = Field(min_length=1, max_length=MAX_LISTED)
-Names = Annotated[list[Name], _Some, Listed()]
-Networks = Annotated[list[IpNetwork], _Some, Listed()]
-AccessTypes = Annotated[list[AccessType], _Some, Listed()]
-Trusts = Annotated[list[Annotated[Trust, Worded()]], _Some, Listed()]
-Origins = Annotated[list[Annotated[Origin, Worded()]], _Some, Listed()]
-Directions = Annotated[list[Annotated[Direction, Worded()]], _Some, Listed()]
-SomePorts = Annotated[list[PortRange], _Some, Listed()]
-Dscps = Annotated[list[Dscp], _Some, Listed()]
-IpVersions = Annotated[list[IpVersion], _Some, Listed()]
-MptcpVersions = Annotated[list[MptcpVersion], _Some, Listed()]
-DaysOfWeek = Annotated[list[Days], _Some, Listed()]
+Names = Annotated[list[Name], _Some, ListOrItem()]
+Networks = Annotated[list[IpNetwork], _Some, ListOrItem()]
+AccessTypes = Annotated[list[AccessType], _Some, ListOrItem()]
+Trusts = Annotated[list[Annotated[Trust, WordedEnum()]], _Some, ListOrItem()]
+Origins = Annotated[list[Annotated[Origin, WordedEnum()]], _Some, ListOrItem()]
+Directions = Annotated[list[Annotated[Direction, WordedEnum()]], _Some, ListOrItem()]
+SomePorts = Annotated[list[PortRange], _Some, ListOrItem()]
+Dscps = Annotated[list[Dscp], _Some, ListOrItem()]
+IpVersions = Annotated[list[IpVersion], _Some, ListOrItem()]
+MptcpVersions = Annotated[list[MptcpVersion], _Some, ListOrItem()]
+DaysOfWeek = Annotated[list[Days], _Some, ListOrItem()]
 # No transport at all is a choice: nothing is relayed, all takes the natural path.
-Transports = Annotated[list[Transport], Field(max_length=8), Listed()]
+Transports = Annotated[list[Transport], Field(max_length=8), ListOrItem()]

@@ -8,11 +8,11 @@ from steering.model.policy import (
     Application,
     Policy,
     PolicyRule,
+    RuleConditions,
     Subscriber,
     SubscriberClass,
     Terms,
     TimeWindow,
-    When,
 )
 from steering.policy.language.rule_fields import DAYS
 
@@ -48,7 +48,7 @@ def conditions_and_terms(item: PolicyRule | Subscriber | SubscriberClass | Appli
         if field.name in ("name", "id"):
             continue
         value = getattr(item, field.name)
-        if isinstance(value, When):
+        if isinstance(value, RuleConditions):
             for part in fields(value):
                 _add(flat, f"when.{FILE_NAMES.get(part.name, part.name)}", getattr(value, part.name))
         elif isinstance(value, Terms):

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from steering.model.authorisation import AclEntry, Answering, Authorization, Authorizer, CpeAcl
-from steering.policy.language.fields import IpNetwork, Listed, Name, Worded, merged, refuse
+from steering.model.authorisation import AclEntry, Authorization, Authorizer, CpeAcl, ListAnswer
+from steering.policy.language.fields import IpNetwork, ListOrItem, Name, WordedEnum, merged, refuse
 from steering.policy.language.findings import Code
 from steering.policy.language.rule_fields import Names, Networks, SomePorts
 from steering.policy.language.validate import EmptyList, Strict
@@ -25,15 +25,15 @@ def _few_sources(entries: list["AclEntryFile"]) -> list["AclEntryFile"]:
     return entries
 
 
-Chain = Annotated[list[Annotated[Authorizer, Worded()]], Field(max_length=len(Authorizer)), Listed()]
+Chain = Annotated[list[Annotated[Authorizer, WordedEnum()]], Field(max_length=len(Authorizer)), ListOrItem()]
 Seconds = Annotated[float, Field(ge=1, le=86_400)]
 
 
 class AuthorizationFile(Strict):
     authorizers: Chain = Field(default=list(_DEFAULT.authorizers))
     fail_open: Chain = Field(default=[])
-    required: Annotated[list[Name], Field(max_length=MAX_ENTRIES), Listed()] = Field(default=[])
-    otherwise: Annotated[Answering, Worded()] = _DEFAULT.otherwise
+    required: Annotated[list[Name], Field(max_length=MAX_ENTRIES), ListOrItem()] = Field(default=[])
+    otherwise: Annotated[ListAnswer, WordedEnum()] = _DEFAULT.otherwise
     timeout: float = Field(default=_DEFAULT.timeout, gt=0, le=5)
     ttl: Seconds = _DEFAULT.ttl
     denied_ttl: Seconds = _DEFAULT.denied_ttl
@@ -57,7 +57,7 @@ class AuthorizationFile(Strict):
 
 class AclEntryFile(Strict):
     name: Name
-    action: Annotated[Answering, Worded()]
+    action: Annotated[ListAnswer, WordedEnum()]
     source: Networks = Field(default=[])
     access: Names = Field(default=[])
     destination: Networks = Field(default=[])
@@ -80,7 +80,7 @@ Acl = Annotated[list[AclEntryFile], EmptyList, Field(max_length=MAX_ENTRIES), Af
 
 class CpeAclFile(Strict):
     block: bool = False
-    clients: Annotated[list[IpNetwork], Field(max_length=MAX_SOURCES), Listed()] = Field(default=[])
+    clients: Annotated[list[IpNetwork], Field(max_length=MAX_SOURCES), ListOrItem()] = Field(default=[])
 
     def compiled(self) -> CpeAcl:
         """The frozen form."""

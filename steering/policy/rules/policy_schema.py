@@ -27,15 +27,15 @@ from steering.model.policy import (
     OverLimit,
     Policy,
     Presence,
-    Refused,
+    RefusalForm,
     Reservations,
-    Switch,
     Timers,
+    Toggle,
     UnknownJoin,
     UnknownOption,
     Weights,
 )
-from steering.policy.language.fields import Listed, PortRange, PortRanges, Version, Worded
+from steering.policy.language.fields import ListOrItem, PortRange, PortRanges, Version, WordedEnum
 from steering.policy.language.validate import EmptyList, EmptyMapping, Strict
 from steering.policy.rules.authorisation_schema import Acl, AuthorizationFile, CpeAclFile
 from steering.policy.rules.rule_schema import (
@@ -54,7 +54,7 @@ _RESERVED, _LOGGING = Reservations(), Logging()
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Rate = Annotated[int, Field(ge=1, le=1_000_000)]
-MarkerPorts = Annotated[list[PortRange], Field(max_length=16), Listed()]
+MarkerPorts = Annotated[list[PortRange], Field(max_length=16), ListOrItem()]
 
 
 class EligibleFile(Strict):
@@ -111,14 +111,14 @@ class MarkerFile(Strict):
 
 
 class LoggingFile(Strict):
-    mappings: Annotated[Switch, Worded()] = _LOGGING.mappings
+    mappings: Annotated[Toggle, WordedEnum()] = _LOGGING.mappings
     destinations: bool = _LOGGING.destinations
 
 
 class OptionsFile(Strict):
     """TCP options of first SYNs."""
 
-    unknown: Annotated[UnknownOption, Worded()] = _POLICY.unknown_option
+    unknown: Annotated[UnknownOption, WordedEnum()] = _POLICY.unknown_option
 
 
 class ReservationsFile(Strict):
@@ -152,21 +152,21 @@ class PolicyFile(Strict):
     quotas: Annotated[PolicyQuotasFile, EmptyMapping] = PolicyQuotasFile()
     reservations: Annotated[ReservationsFile, EmptyMapping] = ReservationsFile()
     logging: Annotated[LoggingFile, EmptyMapping] = LoggingFile()
-    unknown_join: Annotated[UnknownJoin, Worded()] = _POLICY.unknown_join
-    refusal: Annotated[Refused, Worded()] = _POLICY.refusal
+    unknown_join: Annotated[UnknownJoin, WordedEnum()] = _POLICY.unknown_join
+    refusal: Annotated[RefusalForm, WordedEnum()] = _POLICY.refusal
     options: Annotated[OptionsFile, EmptyMapping] = OptionsFile()
-    over_limit: Annotated[OverLimit, Worded()] = _POLICY.over_limit
-    fallback: Annotated[Fallback, Worded()] = _POLICY.fallback
+    over_limit: Annotated[OverLimit, WordedEnum()] = _POLICY.over_limit
+    fallback: Annotated[Fallback, WordedEnum()] = _POLICY.fallback
     third_party_pooling: bool = _POLICY.third_party_pooling
     avoid_fragmentation: bool = _POLICY.avoid_fragmentation
     foreign_mcps: bool = _POLICY.foreign_mcps
-    mcp_presence: Annotated[Presence, Worded()] = _POLICY.mcp_presence
+    mcp_presence: Annotated[Presence, WordedEnum()] = _POLICY.mcp_presence
     marker: Annotated[MarkerFile, EmptyMapping] = MarkerFile()
     keep_keys: bool = _POLICY.keep_keys
     authorization: Annotated[AuthorizationFile, EmptyMapping] = AuthorizationFile()
     acl: Acl = Field(default=[])
     cpe_acl: Annotated[CpeAclFile, EmptyMapping] = CpeAclFile()
-    distribution: Annotated[Distribution, Worded()] = _POLICY.distribution
+    distribution: Annotated[Distribution, WordedEnum()] = _POLICY.distribution
     classes: Annotated[list[ClassFile], EmptyList, Field(max_length=1024)] = Field(default=[])
     subscribers: Annotated[list[SubscriberFile], EmptyList, Field(max_length=50_000)] = Field(default=[])
     applications: Annotated[list[ApplicationFile], EmptyList, Field(max_length=1024)] = Field(default=[])

@@ -38,7 +38,7 @@ from steering.model.policy import (
     Mode,
     UsageMode,
 )
-from steering.policy.language.fields import Listed, Name, Worded
+from steering.policy.language.fields import ListOrItem, Name, WordedEnum
 from steering.policy.language.rule_fields import (
     MINUTES_A_DAY,
     AccessType,
@@ -99,7 +99,7 @@ class WhenFile(Strict):
     dscp: Dscps = _EMPTY
     ip_version: IpVersions = _EMPTY
     mptcp_version: MptcpVersions = _EMPTY
-    time: Annotated[list[TimeFile], Field(min_length=1, max_length=64), Listed()] = _EMPTY
+    time: Annotated[list[TimeFile], Field(min_length=1, max_length=64), ListOrItem()] = _EMPTY
     direction: Directions = _EMPTY
 
 
@@ -118,21 +118,21 @@ class PoolingFile(Strict):
 
 
 class ThenFile(Strict):
-    action: Annotated[Action, Worded()] = Action.PROXY
-    mode: Annotated[Mode, Worded()] = Mode.TAKE_OVER
-    insertion: Annotated[Insertion, Worded()] = Insertion.REACTIVE
-    expectation: Annotated[Expectation, Worded()] = Expectation.NONE
+    action: Annotated[Action, WordedEnum()] = Action.PROXY
+    mode: Annotated[Mode, WordedEnum()] = Mode.TAKE_OVER
+    insertion: Annotated[Insertion, WordedEnum()] = Insertion.REACTIVE
+    expectation: Annotated[Expectation, WordedEnum()] = Expectation.NONE
     mcps: Names = _EMPTY
     weights: Annotated[RuleWeightsFile, EmptyMapping] | None = None
     hysteresis: Hysteresis | None = None
     max_stretch: Stretch | None = None
-    fallback: Annotated[Fallback, Worded()] | None = None
-    usage_mode: Annotated[UsageMode, Worded()] = UsageMode.NATIVE
-    distribution: Annotated[Distribution, Worded()] | None = None
+    fallback: Annotated[Fallback, WordedEnum()] | None = None
+    usage_mode: Annotated[UsageMode, WordedEnum()] = UsageMode.NATIVE
+    distribution: Annotated[Distribution, WordedEnum()] | None = None
     pooling: Annotated[PoolingFile, EmptyMapping] = PoolingFile()
     ratio: Annotated[dict[Name, Share], Field(min_length=2, max_length=16)] = Field(default_factory=dict)
     quotas: Annotated[QuotasFile, EmptyMapping] = QuotasFile()
-    authentication: Annotated[Authentication, Worded()] = Authentication.TOKEN
+    authentication: Annotated[Authentication, WordedEnum()] = Authentication.TOKEN
     transports: Transports = Field(default_factory=lambda: ["tcp"])
     terminate_only: Origins = _EMPTY
 
@@ -148,13 +148,13 @@ class SubscriberFile(Strict):
     klass: Name = Field(default="default", alias="class")
     prefixes: Networks = _EMPTY
     quotas: Annotated[QuotasFile, EmptyMapping] = QuotasFile()
-    distribution: Annotated[Distribution, Worded()] | None = None
+    distribution: Annotated[Distribution, WordedEnum()] | None = None
 
 
 class ClassFile(Strict):
     name: Name
     quotas: Annotated[QuotasFile, EmptyMapping] = QuotasFile()
-    distribution: Annotated[Distribution, Worded()] | None = None
+    distribution: Annotated[Distribution, WordedEnum()] | None = None
 
 
 class ApplicationFile(Strict):

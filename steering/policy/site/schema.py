@@ -12,14 +12,14 @@ from steering.policy.language.fields import (
     IpAddress,
     IpNetwork,
     IpPrefix,
-    Listed,
+    ListOrItem,
     Mac,
     Name,
     PortRange,
     PortRanges,
     SwitchPort,
     Version,
-    Worded,
+    WordedEnum,
     kind_of,
     refuse,
 )
@@ -98,13 +98,13 @@ class StaticHostFile(Strict):
 
 class AccessNetworkFile(Strict):
     name: Name
-    type: Annotated[NetworkAccessType, Worded()]
-    trust: Annotated[Trust, Worded()] = Trust.OPERATOR
+    type: Annotated[NetworkAccessType, WordedEnum()]
+    trust: Annotated[Trust, WordedEnum()] = Trust.OPERATOR
     prefixes: Prefixes
     ports: Ports
     gateways: Addresses | None = None
     capacity_mbit: Mbit | None = None  # of each port, each way (D-1.e)
-    hosts: Annotated[HostLearning, Worded()] = HostLearning.PROBED
+    hosts: Annotated[HostLearning, WordedEnum()] = HostLearning.PROBED
     static_hosts: Annotated[list[StaticHostFile], EmptyList, Field(max_length=65_536)] = Field(default=[])
     addresses_per_host: Annotated[int, Field(ge=1, le=65_536)] = 64  # of one MAC at one port
 
@@ -115,7 +115,7 @@ class GatewayFile(Strict):
     ports: Ports
     next_hops: Addresses | None = None
     gateways: Addresses | None = None
-    hosts: Annotated[HostLearning, Worded()] = HostLearning.PROBED  # `static` is for access networks
+    hosts: Annotated[HostLearning, WordedEnum()] = HostLearning.PROBED  # `static` is for access networks
 
 
 class InLinePorts(Strict):
@@ -129,10 +129,10 @@ class Capacity(Strict):
 
 class McpFile(Strict):
     name: Name
-    type: Annotated[McpType, Worded()]
+    type: Annotated[McpType, WordedEnum()]
     port: SwitchPort | None = None
     ports: InLinePorts | None = None
-    interception: Annotated[Interception, Worded()] = Interception.STEERED
+    interception: Annotated[Interception, WordedEnum()] = Interception.STEERED
     addresses: Addresses
     gateways: Addresses | None = None
     source_mode: Annotated[
@@ -146,8 +146,10 @@ class McpFile(Strict):
     capacity: Annotated[Capacity, EmptyMapping] = Capacity()
     tcp_ports: PortRanges = Field(default=[(1, 0xFFFF)])
     location: Name | None = None  # the operator's word: small-cell, ip-gateway, sgi, data-centre
-    access_networks: Annotated[list[Name], Field(min_length=1, max_length=64), Listed()] | None = None
-    public_addresses: Annotated[list[IpAddress], Field(min_length=1, max_length=64), Listed()] | None = None
+    access_networks: Annotated[list[Name], Field(min_length=1, max_length=64), ListOrItem()] | None = None
+    public_addresses: Annotated[list[IpAddress], Field(min_length=1, max_length=64), ListOrItem()] | None = (
+        None
+    )
     operator: Name = HOME  # D-7.3: another's gets no session unless the policy says so
 
 
@@ -155,7 +157,7 @@ class VirtualAddressFile(Strict):
     """An address that several MCPs own; hosts in explicit mode address it, the controller chooses (N-5.2.1)."""
 
     address: IpAddress
-    mcps: Annotated[list[Name], Field(min_length=1, max_length=64), Listed()]
+    mcps: Annotated[list[Name], Field(min_length=1, max_length=64), ListOrItem()]
     port: Annotated[int, Field(ge=1, le=0xFFFF)] | None = None  # the one TCP port served; none: all
 
 
@@ -173,7 +175,9 @@ class SiteFile(Strict):
     links: Annotated[list[LinkFile], Field(max_length=10_000)] | None = None
     discover: bool | None = None
     # The only ports where links are looked for and believed; without it any port that is no attachment.
-    link_ports: Annotated[list[SwitchPort], Field(min_length=1, max_length=20_000), Listed()] | None = None
+    link_ports: Annotated[list[SwitchPort], Field(min_length=1, max_length=20_000), ListOrItem()] | None = (
+        None
+    )
     access_networks: Annotated[list[AccessNetworkFile], EmptyList, Items] = Field(default=[])
     gateways: Annotated[list[GatewayFile], EmptyList, Items] = Field(default=[])
     mcps: Annotated[list[McpFile], EmptyList, Items] = Field(default=[])

@@ -13,7 +13,7 @@ from steering.relay.options.relay_options import RelayOptions
 from steering.relay.options.roles import LISTEN_PORT
 
 
-class Door(NamedTuple):
+class WantedListener(NamedTuple):
     """A listener that a relay wants: how it is opened, what a host says first there, where it leads."""
 
     open: Callable[[], socket.socket]
@@ -21,16 +21,19 @@ class Door(NamedTuple):
     target: Endpoint | None = None
 
 
-def doors(options: RelayOptions) -> list[Door]:
+def doors(options: RelayOptions) -> list[WantedListener]:
     """All that hosts come to."""
-    found = [Door(partial(listener, port)) for port in options.ports]
+    found = [WantedListener(partial(listener, port)) for port in options.ports]
     if options.role.takes_plain:
-        found.append(Door(partial(listener, LISTEN_PORT, socket.IPPROTO_TCP)))
+        found.append(WantedListener(partial(listener, LISTEN_PORT, socket.IPPROTO_TCP)))
     elif options.listener:
-        found.append(Door(partial(listener, options.listener)))
-    found += [Door(partial(explicit_listener, offer.port), offer.protocol) for offer in options.explicit]
+        found.append(WantedListener(partial(listener, options.listener)))
+    found += [
+        WantedListener(partial(explicit_listener, offer.port), offer.protocol) for offer in options.explicit
+    ]
     return found + [
-        Door(partial(local_listener, forward.listen), target=forward.target) for forward in options.forward
+        WantedListener(partial(local_listener, forward.listen), target=forward.target)
+        for forward in options.forward
     ]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from steering.core.selection.rulebook import Question, Rulebook, within
+from steering.core.selection.rulebook import Rulebook, RuleQuery, within
 from steering.model.policy import Policy, TimeWindow
 from steering.policy.checks.shadowing import open_minutes, shadowed
 from tests.support.policy_questions import (
@@ -21,7 +21,7 @@ from tests.support.policy_questions import (
 
 @pytest.mark.row("N-5.6.2c", "N-5.6.3a", "S-22", "D-3.2f")
 @given(policies(), st.lists(questions(), min_size=1, max_size=8))
-def test_the_first_rule_that_accepts_decides(policy: Policy, asked: list[Question]) -> None:
+def test_the_first_rule_that_accepts_decides(policy: Policy, asked: list[RuleQuery]) -> None:
     book = Rulebook(policy)
     for question in asked:
         answer, wanted = book.ask(question), first_match(policy, question)
@@ -35,7 +35,7 @@ def test_the_first_rule_that_accepts_decides(policy: Policy, asked: list[Questio
 
 @given(policies(most=20), st.lists(questions(), min_size=4, max_size=12))
 def test_a_shadowed_rule_accepts_nothing_that_the_earlier_one_does_not(
-    policy: Policy, asked: list[Question]
+    policy: Policy, asked: list[RuleQuery]
 ) -> None:
     found = shadowed(policy)
     event(f"{min(len(found), 3)} shadowed")

@@ -7,7 +7,7 @@ from steering.wire.decode import decode_option, mptcp_options
 from steering.wire.mptcp import (
     AddAddr,
     Dss,
-    Mapping,
+    DssMapping,
     MpCapable,
     MpExperimental,
     MpFail,
@@ -33,7 +33,7 @@ def _exactly(size: int) -> st.SearchStrategy[bytes]:
 
 
 MAYBE_U16 = st.none() | U16
-MAPPING = st.builds(Mapping, SEQUENCE, st.integers(0, 2**32 - 1), U16, MAYBE_U16)
+MAPPING = st.builds(DssMapping, SEQUENCE, st.integers(0, 2**32 - 1), U16, MAYBE_U16)
 BITS = {"checksum_required": st.booleans(), "extension": st.booleans()}
 V1_BITS = {**BITS, "deny_join": st.booleans(), "crypto": st.integers(0, 31)}
 V0_BITS = {**BITS, "crypto": st.integers(0, 63)}

@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from steering.cli import run
-from steering.runtime.settings import SettingsError, Tls, from_arguments, from_environment
+from steering.runtime.settings import SettingsError, TlsFiles, from_arguments, from_environment
 
 TLS = ["--rest-cert", "c.pem", "--rest-key", "k.pem"]
 
@@ -20,7 +20,7 @@ def settings(*words: str) -> object:
 def test_beyond_loopback_only_with_tls_or_when_told() -> None:
     with pytest.raises(SettingsError, match="there is no TLS: give --rest-cert and --rest-key"):
         settings("--rest", "192.0.2.1:8080")
-    assert settings("--rest", "192.0.2.1:8080", *TLS).rest_tls == Tls("c.pem", "k.pem")  # type: ignore[attr-defined]
+    assert settings("--rest", "192.0.2.1:8080", *TLS).rest_tls == TlsFiles("c.pem", "k.pem")  # type: ignore[attr-defined]
     assert settings("--rest", "192.0.2.1:8080", "--rest-allow-remote").rest_tls is None  # type: ignore[attr-defined]
 
 
@@ -35,6 +35,6 @@ def test_the_environment_says_the_same() -> None:
         "STEERING_SITE": "s.yaml", "STEERING_REST": "192.0.2.1:8080", "STEERING_REST_CERT": "c.pem",
         "STEERING_REST_KEY": "k.pem", "STEERING_REST_CLIENT_CA": "a.pem",
     }  # fmt: skip
-    assert from_environment(environ).rest_tls == Tls("c.pem", "k.pem", "a.pem")
+    assert from_environment(environ).rest_tls == TlsFiles("c.pem", "k.pem", "a.pem")
     with pytest.raises(SettingsError, match="no TLS"):
         from_environment({"STEERING_SITE": "s.yaml", "STEERING_REST": "192.0.2.1:8080"})

@@ -18,7 +18,7 @@ from steering.core.outputs import FillSwitch, SendFrame, Steer, SyncRules
 from steering.core.sessions.records import Session
 from steering.core.snapshots.kept import sessions
 from steering.model.network import Interception, Mcp, PortRef
-from steering.model.policy import Insertion, Policy, PolicyRule, Subscriber, Terms, Weights, When
+from steering.model.policy import Insertion, Policy, PolicyRule, RuleConditions, Subscriber, Terms, Weights
 from steering.model.reservation import Level, ReservationRequest
 from steering.model.rules import VIRTUAL_MAC, Meter
 from steering.model.session import Refusal
@@ -183,7 +183,7 @@ def test_a_port_that_is_down_is_known_to_be_down():
 
 @pytest.mark.row("S-18", "D-6.7.7")
 def test_nobody_is_led_ahead_to_one_that_went_and_the_next_plan_may_take_one_that_came():
-    proactive = Policy(rules=(PolicyRule("all", When(), Terms(insertion=Insertion.PROACTIVE)),))
+    proactive = Policy(rules=(PolicyRule("all", RuleConditions(), Terms(insertion=Insertion.PROACTIVE)),))
     lab = Lab(off_path_site(), proactive)
     core, edge = lab.site.mcps
     lab.later(0.1)
@@ -262,7 +262,7 @@ def test_a_host_with_the_address_of_one_that_came_is_forgotten():
 @pytest.mark.row("S-18", "D-6.7.7")
 def test_what_is_kept_names_no_session_of_one_that_went():
     """Its sessions end some ticks later; what is kept for the next controller must not stumble over them."""
-    proactive = Policy(rules=(PolicyRule("all", When(), Terms(insertion=Insertion.PROACTIVE)),))
+    proactive = Policy(rules=(PolicyRule("all", RuleConditions(), Terms(insertion=Insertion.PROACTIVE)),))
     lab = Lab(off_path_site(), proactive)
     core, edge = lab.site.mcps
     lab.later(0.1)

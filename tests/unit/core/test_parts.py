@@ -4,8 +4,8 @@ import pytest
 
 from steering.core import inputs
 from steering.core.outputs import FillSwitch, Output, SendFrame, SyncRules
-from steering.core.part import NEVER, Desired, Handler, Part, Parts
-from steering.model.kept import Kept, KeptUsage, KeptUse, Lost
+from steering.core.part import NEVER, DesiredRules, Handler, Part, Parts
+from steering.model.kept import KeptState, KeptUsage, KeptUse, LostPiece
 from steering.model.rules import Rule, Table, static_cookie
 from tests.support.sites import Driver
 
@@ -26,9 +26,9 @@ class Bell(Part):
         self.changed = True
         return [SendFrame(1, 1, b"ding"), SendFrame(99, 1, b"dong"), SyncRules(99, (), ())]
 
-    def desired(self, dpid: int) -> Desired:
+    def desired(self, dpid: int) -> DesiredRules:
         rule = Rule(Table.GUARD, 1, (("in_port", 77),), cookie=static_cookie(0))
-        return Desired(admission=(rule,)) if self.ticks else Desired()
+        return DesiredRules(admission=(rule,)) if self.ticks else DesiredRules()
 
 
 class Taker(Part):
@@ -37,8 +37,8 @@ class Taker(Part):
 
 
 class Loser(Part):
-    def restore(self, kept: Kept, now: float) -> dict[Lost, int]:
-        return {Lost.RECORD: len(kept.usage.used), Lost.UNIT: 0}
+    def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
+        return {LostPiece.RECORD: len(kept.usage.used), LostPiece.UNIT: 0}
 
 
 @pytest.fixture
@@ -83,11 +83,11 @@ def test_two_parts_cannot_take_the_same_input() -> None:
 
 
 def test_what_parts_lose_of_what_was_kept_is_added_up() -> None:
-    kept = Kept(usage=KeptUsage((KeptUse("anna", "cellular", 1), KeptUse("ben", "cellular", 2)), ()))
-    assert Parts([Loser(), Part(), Loser()]).restore(kept, 0.0) == {Lost.RECORD: 4}
+    kept = KeptState(usage=KeptUsage((KeptUse("anna", "cellular", 1), KeptUse("ben", "cellular", 2)), ()))
+    assert Parts([Loser(), Part(), Loser()]).restore(kept, 0.0) == {LostPiece.RECORD: 4}
 
 
 def test_a_part_that_writes_nothing_wants_nothing() -> None:
     parts = Parts([Part()])
     assert parts.tick(0.0) == [] and parts.recovered(0.0) == [] and parts.takes() == {}
-    assert parts.filling(1) == Desired() and parts.take_changed() == []
+    assert parts.filling(1) == DesiredRules() and parts.take_changed() == []

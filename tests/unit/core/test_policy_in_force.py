@@ -19,12 +19,12 @@ from steering.model.policy import (
     PolicyRule,
     Pooling,
     Quotas,
-    Refused,
+    RefusalForm,
+    RuleConditions,
     Subscriber,
     SubscriberClass,
     Terms,
     TimeWindow,
-    When,
 )
 from steering.model.session import Refusal
 from steering.wire.handshake import Kind
@@ -45,7 +45,7 @@ from tests.support.sites import (
 WEB = ((80, 80),)
 
 
-def ruled(*rules: tuple[When, Terms], **policy) -> Policy:
+def ruled(*rules: tuple[RuleConditions, Terms], **policy) -> Policy:
     return Policy(
         rules=tuple(PolicyRule(f"r{n}", when, then) for n, (when, then) in enumerate(rules)), **policy
     )
@@ -59,9 +59,9 @@ def natural(outputs) -> bool:
 def test_the_first_rule_that_matches_decides_and_is_named():
     driver = Driver(
         policy=ruled(
-            (When(ports=WEB), Terms(action=Action.BYPASS)),
-            (When(destinations=(ip_network("10.9.0.66/32"),)), Terms(action=Action.DENY)),
-            (When(access_networks=frozenset({"lte"})), Terms(mcps=frozenset({"edge"}))),
+            (RuleConditions(ports=WEB), Terms(action=Action.BYPASS)),
+            (RuleConditions(destinations=(ip_network("10.9.0.66/32"),)), Terms(action=Action.DENY)),
+            (RuleConditions(access_networks=frozenset({"lte"})), Terms(mcps=frozenset({"edge"}))),
             max_stretch=4.0,
         )
     )
@@ -77,7 +77,7 @@ def test_the_first_rule_that_matches_decides_and_is_named():
 @pytest.mark.row("D-3.2c")
 def test_rush_hour_begins_and_ends_with_the_clock():
     evening = TimeWindow(frozenset({1, 2, 3, 4, 5}), 17 * 60, 22 * 60)
-    driver = Driver(policy=ruled((When(times=(evening,)), Terms(mcps=frozenset({"edge"})))))
+    driver = Driver(policy=ruled((RuleConditions(times=(evening,)), Terms(mcps=frozenset({"edge"})))))
 
     def winner(day, hour, minute, sport):
         driver.give(inputs.TimeOfDay((day - 1) * 1440 + hour * 60 + minute))
@@ -91,13 +91,13 @@ def test_rush_hour_begins_and_ends_with_the_clock():
 
 @pytest.mark.row("D-3.4b", "D-6.1a")
 def test_transparent_mode_leaves_mptcp_to_the_ends():
-    driver = Driver(policy=ruled((When(), Terms(mode=Mode.TRANSPARENT))))
+    driver = Driver(policy=ruled((RuleConditions(), Terms(mode=Mode.TRANSPARENT))))
     assert natural(driver.syn(1, 1, capable(UE_LTE, 1))) and len(driver.table) == 0
 
 
 @pytest.mark.row("D-3.4c", "D-3.4.0", "D-2.2", "D-2.4")
 def test_hybrid_tries_a_server_once_on_the_natural_path_and_remembers():
-    driver = Driver(policy=ruled((When(), Terms(mode=Mode.HYBRID))))
+    driver = Driver(policy=ruled((RuleConditions(), Terms(mode=Mode.HYBRID))))
     plain, able = capable(UE_LTE, 1), capable(UE_LTE, 2, dst="10.9.0.8")
     assert natural(driver.syn(1, 1, plain)) and natural(driver.syn(1, 1, able))
     driver.syn_ack(4, 1, answer(plain, b""))
@@ -112,7 +112,9 @@ def test_hybrid_tries_a_server_once_on_the_natural_path_and_remembers():
 
 @pytest.mark.row("S-22")
 def test_a_join_is_of_its_sessions_mptcp_version():
-    driver = Driver(policy=ruled((When(mptcp_versions=frozenset({0})), Terms(action=Action.BYPASS))))
+    driver = Driver(
+        policy=ruled((RuleConditions(mptcp_versions=frozenset({0})), Terms(action=Action.BYPASS)))
+    )
     driver.session()
     assert steered(driver.syn(2, 1, join(UE_WLAN, 40001))).release.waypoint > 0
 
@@ -176,7 +178,7 @@ def test_the_least_limit_counts_and_the_refusal_names_it():
 
 
 def test_refusals_are_silent_where_the_policy_says_drop():
-    driver = Driver(policy=ruled((When(), Terms(action=Action.DENY)), refusal=Refused.DROP))
+    driver = Driver(policy=ruled((RuleConditions(), Terms(action=Action.DENY)), refusal=RefusalForm.DROP))
     assert driver.syn(1, 1, capable(UE_LTE, 1)) == []
 
 
@@ -205,7 +207,7 @@ def test_third_party_pooling_admits_joins_with_a_live_token_only():
 @pytest.mark.row("D-6.3e")
 def test_access_information_acts_on_the_joins_of_live_sessions():
     only_cellular = Pooling(allowed=frozenset({NetworkAccessType.CELLULAR}))
-    driver = Driver(policy=ruled((When(), Terms(pooling=only_cellular))))
+    driver = Driver(policy=ruled((RuleConditions(), Terms(pooling=only_cellular))))
     session = driver.session()
     token = session.token.to_bytes(4, "big")
     assert refused(driver.syn(2, 1, join(UE_WLAN, 1, token))) == (3, False)
@@ -221,7 +223,7 @@ def test_a_new_policy_leaves_live_sessions_and_rules_new_subflows_at_once():
     session = driver.session()
     token = session.token.to_bytes(4, "big")
     pins = session.entries(3)
-    wlan = When(access_networks=frozenset({"wlan"}))
+    wlan = RuleConditions(access_networks=frozenset({"wlan"}))
     outputs = driver.give(inputs.PolicyReplaced(ruled((wlan, Terms(action=Action.DENY)), version=2)))
     assert not [o for o in outputs if isinstance(o, Steer | RemoveEntries)]
     assert session.entries(3) == pins
@@ -281,7 +283,7 @@ def test_no_mcp_and_fail_closed_is_told_as_a_lack_of_resources():
 
 
 def test_server_answers_come_only_from_gateway_ports():
-    driver = Driver(policy=ruled((When(), Terms(mode=Mode.HYBRID))))
+    driver = Driver(policy=ruled((RuleConditions(), Terms(mode=Mode.HYBRID))))
     opening = capable(UE_LTE, 1)
     driver.syn(1, 1, opening)
     driver.give(inputs.SynAckSeen(2, 1, answer(opening, b"")._replace(flags=SYN_ACK, kind=Kind.PLAIN)))
@@ -340,7 +342,7 @@ def test_link_cost_grows_with_utilisation_as_fortz_and_thorup_have_it():
 def test_rules_see_the_dscp_of_the_first_syn_in_both_families():
     from steering.core.selection.chooser import dscp_of
 
-    driver = Driver(policy=ruled((When(dscp=frozenset({46})), Terms(action=Action.BYPASS))))
+    driver = Driver(policy=ruled((RuleConditions(dscp=frozenset({46})), Terms(action=Action.BYPASS))))
     opening = capable(UE_LTE, 1)
     plain = bytearray(driver.frame(opening))
     marked = bytes(plain[:15]) + bytes([46 << 2 | 1]) + bytes(plain[16:])
@@ -354,7 +356,9 @@ def test_rules_see_the_dscp_of_the_first_syn_in_both_families():
 
 @pytest.mark.row("S-20")
 def test_sessions_that_a_server_opens_may_be_denied():
-    driver = Driver(policy=ruled((When(directions=frozenset({Direction.SERVER})), Terms(action=Action.DENY))))
+    driver = Driver(
+        policy=ruled((RuleConditions(directions=frozenset({Direction.SERVER})), Terms(action=Action.DENY)))
+    )
     assert refused(driver.syn(4, 1, capable("10.9.0.50", 1, dst=UE_LTE))) == (3, False)
     assert natural(driver.syn(4, 1, handshake("10.9.0.50", 2, dst=UE_LTE)))
     assert steered(driver.syn(1, 1, capable(UE_LTE, 3)))

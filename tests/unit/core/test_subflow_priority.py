@@ -4,7 +4,7 @@ import pytest
 
 from steering.core import inputs
 from steering.core.outputs import Prefer
-from steering.core.selection.rulebook import Answer
+from steering.core.selection.rulebook import RuleMatch
 from steering.core.subflow_priority import distribution_of
 from steering.model.network import PortRef, Trust
 from steering.model.policy import (
@@ -12,12 +12,12 @@ from steering.model.policy import (
     Policy,
     PolicyRule,
     Pooling,
+    RuleConditions,
     Subscriber,
     SubscriberClass,
     Terms,
     TimeWindow,
     UsageMode,
-    When,
 )
 from steering.model.session import Refusal
 from tests.support.live_session import BACKUP, CELLULAR, CHEAPEST, FIXED, WLAN, Live
@@ -162,7 +162,7 @@ def test_whoever_chooses_overflow_is_obeyed_by_port_polls_and_no_other_is():
     for policy in (
         {"distribution": overflow},
         {"subscribers": (Subscriber("one", **ours, distribution=overflow),)},
-        {"rules": (PolicyRule("web", When(ports=((5201, 5201),)), Terms(distribution=overflow)),)},
+        {"rules": (PolicyRule("web", RuleConditions(ports=((5201, 5201),)), Terms(distribution=overflow)),)},
     ):
         live = Live(**policy)
         assert live.told() == {"wlan": OFF}  # it began on LTE
@@ -171,7 +171,7 @@ def test_whoever_chooses_overflow_is_obeyed_by_port_polls_and_no_other_is():
         assert live.told() == {"wlan": ON}  # an access of the session is full
         live.give(inputs.PortLoad(2, 1, 0.0))
         assert live.told() == {"wlan": OFF}
-    other = Live(rules=(PolicyRule("mail", When(ports=((25, 25),)), Terms(distribution=overflow)),))
+    other = Live(rules=(PolicyRule("mail", RuleConditions(ports=((25, 25),)), Terms(distribution=overflow)),))
     other.give(inputs.PortLoad(1, 1, 1.0))
     assert other.told() == {}
 
@@ -196,9 +196,9 @@ def test_single_takes_a_second_subflow_only_when_the_first_failed():
 def test_another_policy_and_another_hour_act_on_what_is_live():
     live = Live()
     assert live.told() == {}
-    live.give(inputs.PolicyReplaced(Policy(version=2, rules=(PolicyRule("all", When(), BACKUP),))))
+    live.give(inputs.PolicyReplaced(Policy(version=2, rules=(PolicyRule("all", RuleConditions(), BACKUP),))))
     assert live.told() == {"lte": OFF}
-    evening = When(times=(TimeWindow(frozenset({1}), 60, 120),))
+    evening = RuleConditions(times=(TimeWindow(frozenset({1}), 60, 120),))
     live.give(inputs.PolicyReplaced(Policy(version=3, rules=(PolicyRule("rush", evening, BACKUP),))))
     assert live.told() == {"lte": ON}
     live.give(inputs.TimeOfDay(61))
@@ -215,7 +215,7 @@ def test_a_rule_counts_before_subscriber_class_and_system():
     gold, own = Subscriber("a", "gold"), Subscriber("b", "gold", distribution=low)
 
     def asked(terms=None, subscriber=None):
-        return distribution_of(policy, Answer(None, terms or Terms(), subscriber, None))
+        return distribution_of(policy, RuleMatch(None, terms or Terms(), subscriber, None))
 
     assert [asked(), asked(None, gold), asked(None, own)] == [ab, over, low]
     assert asked(Terms(distribution=Distribution.RATIO), own) is Distribution.RATIO
@@ -223,7 +223,7 @@ def test_a_rule_counts_before_subscriber_class_and_system():
 
 @pytest.mark.row("N-5.6.2c")
 def test_two_subscribers_have_two_schemes_at_once():
-    rule = PolicyRule("order", When(subscribers=frozenset({"b"})), BACKUP)
+    rule = PolicyRule("order", RuleConditions(subscribers=frozenset({"b"})), BACKUP)
     hosts = tuple(Subscriber(name, prefixes=nets(f"10.1.0.{n}/32")) for name, n in (("a", 2), ("b", 3)))
     live = Live(rules=(rule,), subscribers=hosts)
     other = live.session("10.1.0.3", 41000, key=bytes(range(8)))

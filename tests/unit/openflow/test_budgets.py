@@ -1,10 +1,10 @@
 """What one connection may take: places before it is a switch, unread bytes, answers, changes of ports."""
 
-from steering.openflow.asked import LARGEST, PATIENCE, Asked
-from steering.openflow.budgets import Budgets, Newcomers, Unread, source_of
-from steering.openflow.knownports import MAX_PORTS
+from steering.openflow.budgets import Budgets, Newcomers, UnreadBytes, source_of
+from steering.openflow.known_ports import MAX_PORTS
 from steering.openflow.port_changes import PortChanges
 from steering.openflow.reader import Disconnect, PortState
+from steering.openflow.statistics_requests import LARGEST, PATIENCE, StatisticsRequests
 
 
 def test_the_oldest_newcomer_of_a_source_goes_when_that_has_too_many() -> None:
@@ -39,7 +39,7 @@ def test_a_source_is_an_ipv4_address_or_a_64_of_ipv6() -> None:
 
 
 class Debtor:
-    def __init__(self, unread: Unread) -> None:
+    def __init__(self, unread: UnreadBytes) -> None:
         self._all = unread
         self.unread = 0
         self.reason: Disconnect | None = None
@@ -54,7 +54,7 @@ class Debtor:
 
 
 def test_who_leaves_most_unread_goes_when_all_together_leave_too_much() -> None:
-    unread = Unread(100)
+    unread = UnreadBytes(100)
     one, other, third = (Debtor(unread) for _ in range(3))
     one.owes(40)
     other.owes(60)
@@ -67,7 +67,7 @@ def test_who_leaves_most_unread_goes_when_all_together_leave_too_much() -> None:
 
 
 def test_only_the_open_question_is_answered_and_once() -> None:
-    asked = Asked()
+    asked = StatisticsRequests()
     assert not asked.answers(1, 7, 100, False)
     asked.ask(1, 7, 0.0)
     assert not asked.may(1, PATIENCE) and asked.may(2, 0.0) and asked.may(1, PATIENCE + 1)
@@ -78,7 +78,7 @@ def test_only_the_open_question_is_answered_and_once() -> None:
 
 
 def test_an_answer_without_end_ends_at_its_bound() -> None:
-    asked = Asked()
+    asked = StatisticsRequests()
     asked.ask(1, 7, 0.0)
     taken = 0
     while asked.answers(1, 7, 60_000, True):

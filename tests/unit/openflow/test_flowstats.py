@@ -23,7 +23,7 @@ from steering.model.rules import (
 from steering.model.session import Watch, pack_cookie
 from steering.model.session_rule import session_rule
 from steering.openflow.encode import flow_mod
-from steering.openflow.errors import Malformed, MalformedMessage
+from steering.openflow.errors import MalformedMessage, MessageFault
 from steering.openflow.flowstats import parse
 from tests.support.openflow_forms import ENTRIES, REAL, SOME_ENTRIES, every_form, made
 
@@ -141,20 +141,20 @@ def _edited(at: int, value: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (REAL[:51], Malformed.TRUNCATED),
-        (REAL[:151], Malformed.TRUNCATED),
-        (REAL + b"\0", Malformed.TRUNCATED),
-        (_edited(0, b"\0\0"), Malformed.BAD_LENGTH),
-        (_edited(0, b"\0\x33"), Malformed.BAD_LENGTH),
-        (_edited(0, b"\xff\xff"), Malformed.TRUNCATED),
-        (_edited(48, b"\0\0"), Malformed.BAD_MATCH),
-        (_edited(50, b"\0\3"), Malformed.BAD_MATCH),
-        (_edited(50, b"\xff\0"), Malformed.BAD_MATCH),
-        (_edited(55, b"\xff"), Malformed.BAD_MATCH),
-        (_edited(114, b"\0\0"), Malformed.BAD_LENGTH),  # the instruction's length
-        (_edited(114, b"\1\0"), Malformed.TRUNCATED),
-        (_edited(122, b"\0\0"), Malformed.BAD_LENGTH),  # the action's
-        (_edited(127, b"\xff"), Malformed.BAD_LENGTH),  # the field's inside the action
+        (REAL[:51], MessageFault.TRUNCATED),
+        (REAL[:151], MessageFault.TRUNCATED),
+        (REAL + b"\0", MessageFault.TRUNCATED),
+        (_edited(0, b"\0\0"), MessageFault.BAD_LENGTH),
+        (_edited(0, b"\0\x33"), MessageFault.BAD_LENGTH),
+        (_edited(0, b"\xff\xff"), MessageFault.TRUNCATED),
+        (_edited(48, b"\0\0"), MessageFault.BAD_MATCH),
+        (_edited(50, b"\0\3"), MessageFault.BAD_MATCH),
+        (_edited(50, b"\xff\0"), MessageFault.BAD_MATCH),
+        (_edited(55, b"\xff"), MessageFault.BAD_MATCH),
+        (_edited(114, b"\0\0"), MessageFault.BAD_LENGTH),  # the instruction's length
+        (_edited(114, b"\1\0"), MessageFault.TRUNCATED),
+        (_edited(122, b"\0\0"), MessageFault.BAD_LENGTH),  # the action's
+        (_edited(127, b"\xff"), MessageFault.BAD_LENGTH),  # the field's inside the action
     ],
 )
 def test_refused(body, reason):

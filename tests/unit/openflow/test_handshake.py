@@ -7,8 +7,8 @@ import pytest
 from os_ken.controller.handler import CONFIG_DISPATCHER, HANDSHAKE_DISPATCHER
 
 from steering.openflow.budgets import Budgets
-from steering.openflow.handshake import Handshake
-from steering.openflow.knownports import MAX_PORTS
+from steering.openflow.handshake import SwitchHandshake
+from steering.openflow.known_ports import MAX_PORTS
 from steering.openflow.reader import Disconnect, Message, PortDescription, split
 
 
@@ -31,7 +31,7 @@ class Peer:
         self.sent = b""
         self.refused = refused
         self.is_described = False
-        self.handshake = Handshake(self, Budgets(**budgets))
+        self.handshake = SwitchHandshake(self, Budgets(**budgets))
 
     def write(self, data: bytes) -> None:
         self.sent += data

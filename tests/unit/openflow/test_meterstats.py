@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.model.rules import Meter
-from steering.openflow.asked import PATIENCE
-from steering.openflow.knownports import MAX_PORTS
+from steering.openflow.known_ports import MAX_PORTS
 from steering.openflow.meterstats import POLL, MeterPoll, parse, request
+from steering.openflow.statistics_requests import PATIENCE
 
 
 def row(meter: int, packets: int, seconds: int, nanoseconds: int = 0, bands: int = 1) -> bytes:

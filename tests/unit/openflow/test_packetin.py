@@ -8,7 +8,7 @@ from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 
 from steering.model.rules import PacketClass, host_cookie, static_cookie
 from steering.model.session import pack_cookie
-from steering.openflow.errors import Malformed, MalformedMessage
+from steering.openflow.errors import MalformedMessage, MessageFault
 from steering.openflow.packetin import PacketIn, parse_packet_in
 
 SYN = static_cookie(7, PacketClass.SYN)
@@ -78,18 +78,18 @@ def _edited(at: int, value: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        (b"", Malformed.TRUNCATED),
-        (REAL[:27], Malformed.TRUNCATED),
-        (REAL[:-1], Malformed.TRUNCATED),
-        (_edited(2, b"\x00\x08"), Malformed.TRUNCATED),  # its own length is shorter than its match
-        (_edited(26, b"\x10\x00"), Malformed.TRUNCATED),  # the match is longer than the message
-        (_edited(0, b"\x05"), Malformed.WRONG_TYPE),
-        (_edited(1, b"\x0b"), Malformed.WRONG_TYPE),
-        (_edited(24, b"\x00\x00"), Malformed.BAD_MATCH),
-        (_edited(26, b"\x00\x03"), Malformed.BAD_MATCH),
-        (_edited(26, b"\x00\x17"), Malformed.BAD_MATCH),  # cuts a field
-        (_edited(31, b"\xff"), Malformed.BAD_MATCH),  # a field longer than the match
-        (_edited(30, b"\x02"), Malformed.NO_IN_PORT),
+        (b"", MessageFault.TRUNCATED),
+        (REAL[:27], MessageFault.TRUNCATED),
+        (REAL[:-1], MessageFault.TRUNCATED),
+        (_edited(2, b"\x00\x08"), MessageFault.TRUNCATED),  # its own length is shorter than its match
+        (_edited(26, b"\x10\x00"), MessageFault.TRUNCATED),  # the match is longer than the message
+        (_edited(0, b"\x05"), MessageFault.WRONG_TYPE),
+        (_edited(1, b"\x0b"), MessageFault.WRONG_TYPE),
+        (_edited(24, b"\x00\x00"), MessageFault.BAD_MATCH),
+        (_edited(26, b"\x00\x03"), MessageFault.BAD_MATCH),
+        (_edited(26, b"\x00\x17"), MessageFault.BAD_MATCH),  # cuts a field
+        (_edited(31, b"\xff"), MessageFault.BAD_MATCH),  # a field longer than the match
+        (_edited(30, b"\x02"), MessageFault.NO_IN_PORT),
     ],
 )
 def test_refused(message, reason):

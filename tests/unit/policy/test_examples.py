@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.core.selection.rulebook import Question, Rulebook
+from steering.core.selection.rulebook import Rulebook, RuleQuery
 from steering.model.network import NetworkAccessType, Site, Trust
 from steering.model.policy import Action, Authentication, Direction, Expectation, Mode, UsageMode
 from steering.policy import load_policy, load_site
@@ -50,12 +50,12 @@ def ask(
     dscp: int = 0,
     direction: Direction = Direction.HOST,
     when: str = "mon 3:00",
-) -> Question:
+) -> RuleQuery:
     packed = ip_address(source).packed, ip_address(destination).packed
-    return Question(*packed, port, access, TYPES[access], trust, version, dscp, direction, at(when))
+    return RuleQuery(*packed, port, access, TYPES[access], trust, version, dscp, direction, at(when))
 
 
-def rule_of(rulebook: Rulebook, question: Question) -> str | None:
+def rule_of(rulebook: Rulebook, question: RuleQuery) -> str | None:
     rule = rulebook.ask(question).rule
     return rule.name if rule else None
 

@@ -7,7 +7,7 @@ import eventlet
 import pytest
 
 from steering.runtime import protocol
-from steering.runtime.protocol import Body
+from steering.runtime.protocol import TimedInput
 
 
 class Slow(BytesIO):
@@ -18,8 +18,8 @@ class Slow(BytesIO):
         return super().read(size)
 
 
-def body(of: Any, length: int = 100) -> Body:
-    return Body(of, length, None)
+def body(of: Any, length: int = 100) -> TimedInput:
+    return TimedInput(of, length, None)
 
 
 def test_what_comes_in_time_is_read() -> None:

@@ -6,7 +6,7 @@ from struct import Struct
 from typing import Any
 
 from steering.core.network.switch import MAX_SWITCHES, Switch, make_room
-from steering.openflow.knownports import MAX_PORTS, KnownPorts
+from steering.openflow.known_ports import MAX_PORTS, KnownPorts
 from steering.openflow.portstats import PortPoll
 
 ROW = Struct(">I4xQQQQQQQQQQQQII")

@@ -13,25 +13,25 @@ from hypothesis import strategies as st
 from steering.core.engine import Engine
 from steering.core.inputs import Restored
 from steering.model.kept import (
-    Kept,
     KeptNetwork,
     KeptReservation,
     KeptSession,
+    KeptState,
     KeptUnit,
     KeptUsage,
     KeptUse,
-    Lost,
+    LostPiece,
 )
 from steering.model.network import PortRef
 from steering.model.policy import Policy
 from steering.model.reservation import Level
 from steering.model.session import NO_FLOW, FlowKey
-from steering.runtime.keeping import FILES, Keeper
+from steering.runtime.state_keeper import FILES, Keeper
 from steering.store import session_log as sessionlog
 from steering.store.interface import StateError
 from steering.store.kept import (
     MOST_NAME,
-    Damaged,
+    DamagedFile,
     network_text,
     read_network,
     read_reservations,
@@ -82,7 +82,7 @@ def test_a_reservation_with_a_value_that_cannot_be_is_left_out(field: str, value
     "text", ["", "{", "[]", "null", '{"format": 1}', '{"format": 2, "reservations": []}']
 )
 def test_a_file_of_another_kind_is_damaged(text: str) -> None:
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedFile):
         read_reservations(text, 0.0)
 
 
@@ -155,8 +155,8 @@ def keeper(folder: Path, **more) -> Keeper:
     return Keeper(engine, engine.counters, folder, lambda: 100.0, **more)
 
 
-def restored(one: Keeper) -> Kept:
-    told: list[Kept] = []
+def restored(one: Keeper) -> KeptState:
+    told: list[KeptState] = []
     one.restore(lambda given: told.append(given.kept) if isinstance(given, Restored) else None)
     return told[0]
 
@@ -168,8 +168,8 @@ def test_a_damaged_file_costs_itself_and_is_counted(tmp_path: Path) -> None:
         (folder / FILES[name]).write_text(text)
         (folder / FILES[name]).chmod(0o600)
     one = keeper(folder)
-    assert restored(one) == Kept(usage=USAGE)
-    assert one._engine.counters.not_restored == {Lost.FILE: 2}
+    assert restored(one) == KeptState(usage=USAGE)
+    assert one._engine.counters.not_restored == {LostPiece.FILE: 2}
 
 
 def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     (folder / FILES["usage"]).write_text(usage_text(USAGE))
     (folder / FILES["usage"]).chmod(0o644)
     one = keeper(folder)
-    assert restored(one) == Kept()
-    assert one._engine.counters.not_restored == {Lost.FILE: 1}
+    assert restored(one) == KeptState()
+    assert one._engine.counters.not_restored == {LostPiece.FILE: 1}
 
 
 def test_what_cannot_be_written_is_counted_and_tried_again(tmp_path: Path) -> None:
@@ -189,12 +189,12 @@ def test_what_cannot_be_written_is_counted_and_tried_again(tmp_path: Path) -> No
     (tmp_path / "state").rename(tmp_path / "away")
     (tmp_path / "state").write_text("")  # no directory: even root cannot write into it
     one.save()
-    assert one._engine.counters.not_restored == {Lost.WRITE: 1}
+    assert one._engine.counters.not_restored == {LostPiece.WRITE: 1}
     (tmp_path / "state").unlink()
     (tmp_path / "away").rename(tmp_path / "state")
     one.save()
     assert (tmp_path / "state" / FILES["reservations"]).exists()
-    assert one._engine.counters.not_restored == {Lost.WRITE: 1}
+    assert one._engine.counters.not_restored == {LostPiece.WRITE: 1}
 
 
 def test_only_what_changed_is_written_and_the_control_reads_nothing(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_only_what_changed_is_written_and_the_control_reads_nothing(tmp_path: Pa
     one.restore(lambda given: None)
     one.save()
     assert not list(folder.iterdir())
-    one.around(lambda given: setattr(one._engine.reserving, "changes", 1))(Restored(Kept()))
+    one.around(lambda given: setattr(one._engine.reserving, "changes", 1))(Restored(KeptState()))
     assert [path.name for path in folder.iterdir()] == [FILES["reservations"]]
     told: list[object] = []
     keeper(folder, forgets=True).restore(told.append)

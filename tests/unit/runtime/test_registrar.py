@@ -10,7 +10,7 @@ from steering.core.inputs import McpsReplaced
 from steering.model.control import McpAnswer, McpOutcome
 from steering.model.network import PortRef
 from steering.openflow.link_discovery import Discovery, Rejection
-from steering.runtime.declared import KEPT, Declared, declare
+from steering.runtime.declared_site import KEPT, DeclaredSite, declare
 from steering.runtime.registrar import Registrar
 from steering.store.interface import StateError
 from steering.store.memory import MemoryStore
@@ -36,7 +36,7 @@ class Registering:
         self.store = store or MemoryStore()
         declared, lines = declare(str(self.path), self.store)
         assert declared is not None, lines
-        self.declared: Declared = declared
+        self.declared: DeclaredSite = declared
         self.driver = Driver(declared.site)
         for switch in self.driver.engine.switches.values():
             switch.ports |= dict.fromkeys(range(1, 12), True)

@@ -18,7 +18,7 @@ from steering.core.outputs import (
 )
 from steering.model.rules import MeterBand, Rule, host_cookie, static_cookie
 from steering.model.session import Entry, EntryKind, Refusal, pack_cookie
-from steering.openflow import filling, sender
+from steering.openflow import sender, switch_filler
 from steering.openflow.encode import delete_by_cookie, flow_mod
 from steering.openflow.reader import Disconnect
 from steering.openflow.sender import BARRIER_TIMEOUT, LIMIT, Sender
@@ -219,7 +219,7 @@ def test_a_big_fill_is_cut_into_chunks_of_which_one_is_under_way() -> None:
     sizes = []
     while bench.lines[1].data:
         sizes.append(len(tables(bench.confirm(1))))
-    assert sizes == [filling.ENTRIES, filling.ENTRIES, 500]
+    assert sizes == [switch_filler.ENTRIES, switch_filler.ENTRIES, 500]
 
 
 def test_a_fill_does_not_undo_what_happened_meanwhile() -> None:
@@ -267,7 +267,7 @@ def test_small_changes_of_rules_go_at_once_adds_first() -> None:
 
 def test_a_change_to_be_confirmed_is_told_of_when_all_of_it_is_in_the_switch() -> None:
     bench = Bench(1, 2)
-    many = tuple(rule(n) for n in range(filling.RULES + 1))
+    many = tuple(rule(n) for n in range(switch_filler.RULES + 1))
     bench.do(SyncRules(1, many, (), confirm=7), SyncRules(2, (rule(2),), (rule(3),), confirm=7))
     bench.confirm(1)
     bench.confirm(2)
@@ -289,16 +289,16 @@ def test_of_a_switch_that_goes_away_nothing_is_confirmed() -> None:
 def test_a_switch_that_confirms_nothing_is_given_up() -> None:
     bench = Bench(1, 2)
     bench.do(FILL, now=1.0)
-    bench.sender.expire(1.0 + filling.CHUNK_TIMEOUT - 0.1)
+    bench.sender.expire(1.0 + switch_filler.CHUNK_TIMEOUT - 0.1)
     assert bench.lines[1].reason is None
-    bench.sender.expire(1.0 + filling.CHUNK_TIMEOUT)
+    bench.sender.expire(1.0 + switch_filler.CHUNK_TIMEOUT)
     assert bench.lines[1].reason is Disconnect.BARRIER_TIMEOUT and bench.lines[2].reason is None
 
 
 def test_jobs_behind_a_switch_that_confirms_nothing_are_bounded() -> None:
     bench = Bench(1)
     bench.do(FILL)
-    for _ in range(filling.MAX_JOBS):
+    for _ in range(switch_filler.MAX_JOBS):
         bench.do(SyncRules(1, (rule(2),), ()))
     assert bench.lines[1].reason is Disconnect.BACKLOG
 

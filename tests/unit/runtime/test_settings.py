@@ -14,7 +14,7 @@ from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy
 from steering.runtime.logs import JsonFormatter
 from steering.runtime.settings import (
-    Endpoint,
+    ListenAddress,
     Settings,
     SettingsError,
     from_arguments,
@@ -33,12 +33,12 @@ def arguments(*words: str) -> Settings:
 @pytest.mark.parametrize(
     ("text", "endpoint"),
     [
-        ("127.0.0.1:6653", Endpoint("127.0.0.1", 6653)),
-        ("[::1]:1", Endpoint("::1", 1)),
-        ("localhost:65535", Endpoint("127.0.0.1", 65535)),
+        ("127.0.0.1:6653", ListenAddress("127.0.0.1", 6653)),
+        ("[::1]:1", ListenAddress("::1", 1)),
+        ("localhost:65535", ListenAddress("127.0.0.1", 65535)),
     ],
 )
-def test_endpoints(text: str, endpoint: Endpoint) -> None:
+def test_endpoints(text: str, endpoint: ListenAddress) -> None:
     assert parse_endpoint(text, "--listen") == endpoint
 
 
@@ -66,12 +66,14 @@ def test_what_is_no_endpoint_is_refused_with_an_example(text: str) -> None:
 
 
 def test_an_endpoint_is_shown_as_it_is_written() -> None:
-    assert str(Endpoint("::1", 8)) == "[::1]:8" and str(Endpoint("127.0.0.1", 8)) == "127.0.0.1:8"
+    assert str(ListenAddress("::1", 8)) == "[::1]:8" and str(ListenAddress("127.0.0.1", 8)) == "127.0.0.1:8"
 
 
 def test_defaults_are_loopback() -> None:
     settings = arguments()
-    assert settings.listen == Endpoint("127.0.0.1", 6653) and settings.rest == Endpoint("127.0.0.1", 8080)
+    assert settings.listen == ListenAddress("127.0.0.1", 6653) and settings.rest == ListenAddress(
+        "127.0.0.1", 8080
+    )
     assert settings.policy is None and settings.disabled == frozenset()
 
 
@@ -118,7 +120,7 @@ def test_the_environment_says_the_same() -> None:
         "s.yaml",
         "p.yaml",
         None,
-        Endpoint("127.0.0.1", 0),
+        ListenAddress("127.0.0.1", 0),
         Path("state"),
         frozenset({Mechanism.STEERING, Mechanism.HOLD_QUEUE}),
     )

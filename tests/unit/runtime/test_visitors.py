@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from steering.core.counters import Counters
-from steering.model.door import RestRefused
+from steering.model.door import RestRefusal
 from steering.model.identity import Identity, Role
 from steering.runtime import visitors
 from steering.runtime.visitors import LONGEST_DELAY, OF_TOKEN, STRANGERS_OF_SOURCE, Visitor, Visitors
@@ -45,7 +45,7 @@ def test_the_oldest_stranger_of_a_source_gives_its_place(monkeypatch: pytest.Mon
     other = bench.enter("10.0.0.2")
     found = [bench.enter() for _ in range(STRANGERS_OF_SOURCE + 3)]
     assert [is_open(one) for one in found] == [False] * 3 + [True] * STRANGERS_OF_SOURCE
-    assert is_open(other) and bench.counters.rest_refused[RestRefused.TOO_MANY_STRANGERS] == 3
+    assert is_open(other) and bench.counters.rest_refused[RestRefusal.TOO_MANY_STRANGERS] == 3
 
 
 def test_who_showed_a_token_is_no_stranger_and_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_one_token_has_so_many_connections_and_operators_have_room_left(
     others = [Identity(f"{n:08x}", Role.MCP, mcp="core") for n in range(100)]
     assert sum(bench.enter_as(one) for one in others) == 75 - OF_TOKEN
     assert [bench.enter_as(OPERATOR) for _ in range(26)] == [True] * 25 + [False]
-    assert bench.counters.rest_refused[RestRefused.TOO_MANY_OF_TOKEN] == 2 + 100 - 75 + OF_TOKEN + 1
+    assert bench.counters.rest_refused[RestRefusal.TOO_MANY_OF_TOKEN] == 2 + 100 - 75 + OF_TOKEN + 1
 
 
 def test_who_leaves_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_wrong_tokens_are_counted_wait_longer_each_time_and_are_told_once_a_minu
     waits = [bench.visitors.wrong_token("10.0.0.1") for _ in range(100)]
     assert waits == sorted(waits) and waits[0] < waits[1] and waits[-1] == LONGEST_DELAY
     assert bench.visitors.wrong_token("10.0.0.2") == waits[0], "each source by itself"
-    assert bench.counters.rest_refused[RestRefused.WRONG_TOKEN] == 101
+    assert bench.counters.rest_refused[RestRefusal.WRONG_TOKEN] == 101
     assert len(caplog.records) == 1
     bench.now = 61.0
     assert bench.visitors.wrong_token("10.0.0.1") == waits[0], "a minute later it is forgotten"

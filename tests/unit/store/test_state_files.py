@@ -19,7 +19,14 @@ from steering.model.network import NetworkAccessType, PortRef, Trust
 from steering.model.session import FlowKey
 from steering.store import credentials, tokens
 from steering.store.interface import StateError, StateRefusal
-from steering.store.kept import Damaged, network_text, read_network, read_reservations, read_usage, usage_text
+from steering.store.kept import (
+    DamagedFile,
+    network_text,
+    read_network,
+    read_reservations,
+    read_usage,
+    usage_text,
+)
 from steering.store.link_weights import LinkWeights
 from steering.store.lists import AccessLists
 from steering.store.mappings import MappingStore
@@ -66,7 +73,7 @@ READERS: dict[str, Read] = {
 REFUSALS = (
     StateError,
     HistoryError,
-    Damaged,
+    DamagedFile,
 )  # each has one line to say, and a counter or an exit where it is caught
 
 

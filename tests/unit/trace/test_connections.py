@@ -12,7 +12,7 @@ from steering.wire.crypto import join_ack_hmac, join_syn_ack_hmac, token
 from steering.wire.errors import WireRefusal
 from steering.wire.mptcp import (
     Dss,
-    Mapping,
+    DssMapping,
     MpCapable,
     MpJoinAck,
     MpJoinSyn,
@@ -184,9 +184,9 @@ def test_fallback_by_a_plain_third_ack(first: Talk) -> None:
 
 def test_infinite_mapping_is_a_fallback_with_tokens(first: Talk) -> None:
     first.open()
-    first.say(ACK, Dss(bytes(4), Mapping(bytes(4), 1, 7)), payload=b"GET / \n")
+    first.say(ACK, Dss(bytes(4), DssMapping(bytes(4), 1, 7)), payload=b"GET / \n")
     assert not _only(first.tracker).fallback
-    first.say(ACK, Dss(bytes(4), Mapping(bytes(4), 1, 0)), payload=b"GET / \n")
+    first.say(ACK, Dss(bytes(4), DssMapping(bytes(4), 1, 0)), payload=b"GET / \n")
     got = _only(first.tracker)
     assert (got.fallback, got.responder_token) == (True, TOKEN_B)
 
@@ -375,7 +375,7 @@ def test_first_data_with_its_mapping_is_none(back: bool) -> None:
     tracker = ConnectionTracker()
     talk = Talk(tracker)
     talk.open()
-    talk.say(ACK, Dss(None, Mapping(bytes(4), 1, 5)), payload=b"GET /", back=back)
+    talk.say(ACK, Dss(None, DssMapping(bytes(4), 1, 5)), payload=b"GET /", back=back)
     (found,) = tracker.connections()
     assert not found.fallback
 
@@ -390,7 +390,7 @@ def test_a_connection_that_began_before_the_capture_is_not_called_plain() -> Non
 
 
 def whole(
-    third: bool = True, data: tuple[MptcpOption, ...] = (Dss(None, Mapping(bytes(4), 1, 5)),)
+    third: bool = True, data: tuple[MptcpOption, ...] = (Dss(None, DssMapping(bytes(4), 1, 5)),)
 ) -> list[Segment]:
     """A connection from its SYN to both FINs, as it was sent."""
     talk = Talk(ConnectionTracker())
@@ -409,7 +409,7 @@ def connections_of(segments: Iterable[Segment]) -> list[Connection]:
     return tracker.connections()
 
 
-@pytest.mark.parametrize("data", [(Dss(None, Mapping(bytes(4), 1, 5)),), ()], ids=["mapped", "bare"])
+@pytest.mark.parametrize("data", [(Dss(None, DssMapping(bytes(4), 1, 5)),), ()], ids=["mapped", "bare"])
 def test_however_the_beginning_is_reordered_it_is_one_connection(data: tuple[MptcpOption, ...]) -> None:
     sent = whole(data=data)
     right = connections_of(sent)

@@ -7,7 +7,7 @@ import pytest
 from steering.trace.connections import ConnectionTracker
 from steering.wire.crypto import token
 from steering.wire.errors import WireRefusal
-from steering.wire.mptcp import AddAddr, Dss, Mapping, MpCapable, MpPrio, MptcpOption
+from steering.wire.mptcp import AddAddr, Dss, DssMapping, MpCapable, MpPrio, MptcpOption
 from steering.wire.segment import Flags
 from tests.support.streams import ACKED, KEY_A, KEY_B, TOKEN_A, TOKEN_B, UE2, Stream, mapped, only
 
@@ -194,12 +194,12 @@ def test_segments_whose_data_the_capture_cut_off_have_data(back: bool) -> None:
 @pytest.mark.parametrize(
     ("option", "data", "fallback"),
     [
-        (Dss(bytes(4), Mapping(bytes(4), 1, 0)), 0, False),
-        (Dss(bytes(4), Mapping(bytes(8), 1, 0)), 100, True),
-        (Dss(None, Mapping(bytes(4), 1, 0, checksum=0)), 100, True),
-        (Dss(bytes(4), Mapping(bytes(4), 1, 0), data_fin=True), 0, False),
-        (Dss(bytes(4), Mapping(bytes(4), 0, 1), data_fin=True), 0, False),
-        (Dss(bytes(8), Mapping(bytes(8), 1, 101), data_fin=True), 100, False),
+        (Dss(bytes(4), DssMapping(bytes(4), 1, 0)), 0, False),
+        (Dss(bytes(4), DssMapping(bytes(8), 1, 0)), 100, True),
+        (Dss(None, DssMapping(bytes(4), 1, 0, checksum=0)), 100, True),
+        (Dss(bytes(4), DssMapping(bytes(4), 1, 0), data_fin=True), 0, False),
+        (Dss(bytes(4), DssMapping(bytes(4), 0, 1), data_fin=True), 0, False),
+        (Dss(bytes(8), DssMapping(bytes(8), 1, 101), data_fin=True), 100, False),
         (Dss(bytes(4), data_fin=True), 0, False),
         (Dss(data_fin=True), 0, False),
         (Dss(), 0, False),
@@ -251,7 +251,7 @@ def test_checksums_change_nothing_of_what_is_read(version: int) -> None:
     if version:
         stream.say(ACK, MpCapable(1, KEY_A, KEY_B, 10, 0xBEEF, checksum_required=True), data=10)
     else:
-        stream.say(ACK, Dss(None, Mapping(bytes(4), 1, 10, 0xBEEF)), data=10)
+        stream.say(ACK, Dss(None, DssMapping(bytes(4), 1, 10, 0xBEEF)), data=10)
     stream.say(ACK, ACKED, back=True)
     got = only(stream.sent)
     assert (got.version, got.fallback, got.keys_differ) == (version, False, False)

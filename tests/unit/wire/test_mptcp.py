@@ -7,7 +7,7 @@ from steering.wire.errors import WireError, WireRefusal
 from steering.wire.mptcp import (
     AddAddr,
     Dss,
-    Mapping,
+    DssMapping,
     MpCapable,
     MpExperimental,
     MpFail,
@@ -56,15 +56,15 @@ BOTH_WAYS: list[tuple[int, str, MptcpOption]] = [
     (1, "1e042010", Dss(data_fin=True)),
     (1, "1e0820014fe6c2fc", Dss(hexa("4fe6c2fc"))),
     (1, "1e0c2003b4af58d4883788ad", Dss(hexa("b4af58d4883788ad"))),
-    (0, "1e0e2004 00000001 00000002 0003", Dss(None, Mapping(hexa("00000001"), 2, 3))),
-    (0, "1e102004 00000001 00000002 0003 ffee", Dss(None, Mapping(hexa("00000001"), 2, 3, 0xFFEE))),
+    (0, "1e0e2004 00000001 00000002 0003", Dss(None, DssMapping(hexa("00000001"), 2, 3))),
+    (0, "1e102004 00000001 00000002 0003 ffee", Dss(None, DssMapping(hexa("00000001"), 2, 3, 0xFFEE))),
     (
         *(1, "1e1a201f b4af58d4883788ad 0000000000000001 00000002 0000"),
-        Dss(hexa("b4af58d4883788ad"), Mapping(hexa("0000000000000001"), 2, 0), data_fin=True),
+        Dss(hexa("b4af58d4883788ad"), DssMapping(hexa("0000000000000001"), 2, 0), data_fin=True),
     ),
     (
         *(1, "1e1c200f b4af58d4883788ad 0000000000000001 00000002 0003 ffee"),
-        Dss(hexa("b4af58d4883788ad"), Mapping(hexa("0000000000000001"), 2, 3, 0xFFEE)),
+        Dss(hexa("b4af58d4883788ad"), DssMapping(hexa("0000000000000001"), 2, 3, 0xFFEE)),
     ),
     (1, "1e1030010a0800026d35bcae2e15a3d5", AddAddr(1, hexa("0a080002"), None, hexa("6d35bcae2e15a3d5"))),
     (
@@ -211,7 +211,7 @@ def test_refusals(raw: str, version: int, reason: WireRefusal) -> None:
         (MpJoinSynAck(1, bytes(20), bytes(4)), 1),
         (MpJoinAck(bytes(8)), 1),
         (Dss(bytes(5)), 1),
-        (Dss(None, Mapping(bytes(8), -1, 0)), 1),
+        (Dss(None, DssMapping(bytes(8), -1, 0)), 1),
         (AddAddr(1, bytes(4)), 1),
         (AddAddr(1, bytes(5), None, bytes(8)), 1),
         (AddAddr(1, bytes(4), None, bytes(8), echo=True), 1),

@@ -8,14 +8,14 @@ from steering.core.inputs import AclReplaced, Authorised, PairingsReplaced, Regi
 from steering.core.outputs import Authorise, SendFrame, Steer
 from steering.model.authorisation import (
     AclEntry,
-    Answering,
     Authorization,
     Authorizer,
     CpeAcl,
-    Registered,
+    ListAnswer,
+    RegistryEntry,
     Verdict,
 )
-from steering.model.policy import Policy, Quotas, Refused, SubscriberClass
+from steering.model.policy import Policy, Quotas, RefusalForm, SubscriberClass
 from steering.model.session import Refusal
 from tests.support.sites import (
     SERVER,
@@ -32,16 +32,16 @@ from tests.support.sites import (
 )
 
 ACL, REGISTRY, HTTP, RADIUS = Authorizer
-ALLOW, DENY = Answering
+ALLOW, DENY = ListAnswer
 
 
 def chained(*who: Authorizer, acl=(), cpe=None, **more) -> Driver:
     terms = Authorization(authorizers=who, **more)
-    policy = Policy(authorization=terms, acl=acl, cpe_acl=cpe or CpeAcl(), refusal=Refused.RESET)
+    policy = Policy(authorization=terms, acl=acl, cpe_acl=cpe or CpeAcl(), refusal=RefusalForm.RESET)
     return Driver(policy=policy)
 
 
-def entry(action: Answering, *sources: str, **more) -> AclEntry:
+def entry(action: ListAnswer, *sources: str, **more) -> AclEntry:
     return AclEntry(f"{action}-{len(sources)}", action, nets(*sources), **more)
 
 
@@ -51,8 +51,8 @@ def asked(outputs) -> Authorise:
     return only
 
 
-def registered(address: str, allowed: bool = True) -> Registered:
-    return Registered("p-" + address, allowed, nets(address))
+def registered(address: str, allowed: bool = True) -> RegistryEntry:
+    return RegistryEntry("p-" + address, allowed, nets(address))
 
 
 # ---- the chain -----------------------------------------------------------------------------------

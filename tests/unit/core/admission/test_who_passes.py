@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from steering.core.admission.acl import kept_out, verdict
 from steering.core.inputs import AclReplaced, PolicyReplaced, RegistryReplaced
-from steering.model.authorisation import AclEntry, Answering, Authorization, Registered, Verdict
+from steering.model.authorisation import AclEntry, Authorization, ListAnswer, RegistryEntry, Verdict
 from steering.model.policy import Policy
 from steering.model.rules import VIRTUAL_MAC, Table
 from steering.wire.craft import tcp_frame
@@ -18,7 +18,7 @@ from tests.support.sites import SERVER, UE_LTE, UE_WLAN, capable, nets, packed
 from tests.support.wired import ACK, MACS, Wired, raw
 
 MCP = "10.8.0.2"
-DENY_LTE = AclEntry("cpe", Answering.DENY, nets("10.1.0.0/28"))
+DENY_LTE = AclEntry("cpe", ListAnswer.DENY, nets("10.1.0.0/28"))
 
 
 def arrives(lab: Wired, src: str, dst: str = SERVER, dpid: int = 1, port: int = 1) -> bool:
@@ -54,9 +54,9 @@ def test_an_entry_with_ports_is_for_syns_and_one_for_another_access_is_not_for_t
     lab.do(
         AclReplaced(
             (
-                AclEntry("a", Answering.DENY, nets("10.1.0.0/28"), ports=((80, 80),)),
-                AclEntry("b", Answering.DENY, nets("10.1.0.0/28"), frozenset({"wlan"})),
-                AclEntry("c", Answering.DENY, (), frozenset(), nets("10.8.1.2")),
+                AclEntry("a", ListAnswer.DENY, nets("10.1.0.0/28"), ports=((80, 80),)),
+                AclEntry("b", ListAnswer.DENY, nets("10.1.0.0/28"), frozenset({"wlan"})),
+                AclEntry("c", ListAnswer.DENY, (), frozenset(), nets("10.8.1.2")),
             )
         )
     )
@@ -68,10 +68,10 @@ def test_where_authorisation_is_required_nothing_passes_before_the_registry_allo
     lab = Wired(policy=Policy(authorization=Authorization(required=frozenset({"lte"}))))
     assert not arrives(lab, UE_LTE) and not arrives(lab, UE_LTE, MCP)
     assert arrives(lab, UE_WLAN, dpid=2)
-    one = Registered("p", True, nets(UE_LTE, "10.9.0.66"))  # the second is not of this network
+    one = RegistryEntry("p", True, nets(UE_LTE, "10.9.0.66"))  # the second is not of this network
     lab.do(RegistryReplaced((one,)))
     assert arrives(lab, UE_LTE) and not arrives(lab, "10.1.0.3") and not arrives(lab, "10.9.0.66")
-    lab.do(RegistryReplaced((Registered("p", False, nets(UE_LTE)),)))
+    lab.do(RegistryReplaced((RegistryEntry("p", False, nets(UE_LTE)),)))
     assert not arrives(lab, UE_LTE)
     lab.do(PolicyReplaced(Policy()))
     assert arrives(lab, UE_LTE)
@@ -91,7 +91,7 @@ _ENTRIES = st.lists(
         lambda action, sources, wlan: AclEntry(
             "x", action, nets(*sources), frozenset({"wlan"}) if wlan else frozenset()
         ),
-        st.sampled_from(list(Answering)),
+        st.sampled_from(list(ListAnswer)),
         st.lists(_PREFIXES, max_size=3),
         st.booleans(),
     ),

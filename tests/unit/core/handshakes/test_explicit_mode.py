@@ -8,7 +8,7 @@ import pytest
 from steering.core.inputs import FinSeen, Tick
 from steering.core.outputs import NATURAL, Release, Steer
 from steering.model.network import NetworkAccessType, VirtualAddress, stable_id
-from steering.model.policy import Action, Limits, Policy, PolicyRule, Pooling, Terms, Weights, When
+from steering.model.policy import Action, Limits, Policy, PolicyRule, Pooling, RuleConditions, Terms, Weights
 from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import Refusal, SessionState
 from tests.support.fakes.packet import ACK, SYN, arp_request, tcp
@@ -72,12 +72,14 @@ def test_its_joins_are_checked_by_token_and_have_no_entry_either():
 @pytest.mark.row("N-5.2.1c")
 @pytest.mark.parametrize("address", [CORE, SHARED])
 def test_a_network_that_steers_nothing_lets_joins_to_an_addressed_mcp_pass(address):
-    bypass = PolicyRule("nobody", When(), Terms(action=Action.BYPASS))
+    bypass = PolicyRule("nobody", RuleConditions(), Terms(action=Action.BYPASS))
     driver = Driver(virtual_site(), policy=Policy(rules=(bypass,)))
     open_to(driver, address)
     (output,) = driver.syn(2, 1, join(UE_WLAN, 40001, dst=address))
     assert isinstance(output, Release if address == CORE else Steer)
-    deny = PolicyRule("not-here", When(sources=(ip_network(f"{UE_WLAN}/32"),)), Terms(action=Action.DENY))
+    deny = PolicyRule(
+        "not-here", RuleConditions(sources=(ip_network(f"{UE_WLAN}/32"),)), Terms(action=Action.DENY)
+    )
     driver = Driver(virtual_site(), policy=Policy(rules=(deny,)))
     open_to(driver, address)
     assert refused(driver.syn(2, 1, join(UE_WLAN, 40001, dst=address)))
@@ -99,10 +101,10 @@ def test_nobody_but_the_mcp_that_was_addressed_teaches_its_token():
 
 
 def test_policy_denies_and_limits_explicit_sessions_too():
-    deny = PolicyRule("no", When(), Terms(action=Action.DENY))
+    deny = PolicyRule("no", RuleConditions(), Terms(action=Action.DENY))
     assert refused(Driver(policy=Policy(rules=(deny,))).syn(1, 1, capable(UE_LTE, 1, CORE))) == (3, False)
     # What else a rule says of steering is no matter: the host has chosen.
-    bypass = PolicyRule("past", When(), Terms(action=Action.BYPASS, mcps=frozenset({"edge"})))
+    bypass = PolicyRule("past", RuleConditions(), Terms(action=Action.BYPASS, mcps=frozenset({"edge"})))
     driver = Driver(policy=Policy(rules=(bypass,), max_stretch=1.0))
     assert open_to(driver, CORE)[1].mcp == stable_id("core")
     full = Driver(policy=Policy(limits=Limits(sessions=1)))
@@ -114,7 +116,7 @@ def test_policy_denies_and_limits_explicit_sessions_too():
 
 def test_a_rules_pooling_holds_for_explicit_sessions():
     only = PolicyRule(
-        "cellular", When(), Terms(pooling=Pooling(allowed=frozenset({NetworkAccessType.CELLULAR})))
+        "cellular", RuleConditions(), Terms(pooling=Pooling(allowed=frozenset({NetworkAccessType.CELLULAR})))
     )
     driver = Driver(policy=Policy(rules=(only,)))
     open_to(driver, CORE)
@@ -165,7 +167,7 @@ def test_behind_a_virtual_address_the_controller_chooses_and_pins():
 @pytest.mark.row("N-5.2.1b")
 def test_a_rule_narrows_those_behind_a_virtual_address_and_cannot_leave_none():
     for named, wanted in (({"edge"}, {"edge"}), ({"elsewhere"}, {"core", "edge"})):
-        rule = PolicyRule("only", When(), Terms(mcps=frozenset(named)))
+        rule = PolicyRule("only", RuleConditions(), Terms(mcps=frozenset(named)))
         driver = Driver(virtual_site(), Policy(rules=(rule,), hysteresis=0.0))
         inside = {w.id: i for i, w in driver.engine.map.inside.items()}
         served = {inside[chosen(driver, sport)] for sport in range(40000, 40020)}

@@ -4,10 +4,10 @@ import ast
 import inspect
 
 from steering.core import assembly
-from steering.core.handshakes import dispatcher, mp_capable, mp_join, server_initiated, syn_ack
+from steering.core.handshakes import dispatcher, mp_capable, mp_join, server_sessions, syn_ack
 from steering.core.handshakes.join_destination import OwnMcp
 from steering.core.handshakes.mp_join import JoinHandler
-from steering.core.sessions.first_answer import Learnt
+from steering.core.sessions.first_answer import LearntToken
 from steering.model.mechanism import Mechanism
 from tests.architecture.layers import ROOT
 from tests.support.sites import UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
@@ -15,7 +15,7 @@ from tests.support.sites import UE_LTE, UE_WLAN, Driver, answer, capable, join, 
 HANDLERS = (
     mp_capable.FirstSyns,
     mp_join.JoinHandler,
-    server_initiated.ServerSessions,
+    server_sessions.ServerSessions,
     syn_ack.SynAckHandler,
     dispatcher.HandshakeDispatcher,
 )
@@ -57,7 +57,7 @@ def test_a_token_that_is_learnt_comes_back_as_a_fact_and_waiting_joins_come_agai
     (session,) = driver.table
     assert [s.key[-4:-2] for s in session.subflows] == [p.to_bytes(2, "big") for p in (40_000, 50_000)]
     assert len(outputs) == 2 and not driver.engine.sessions.waiting
-    assert Learnt._fields == ("outputs", "token") and Learnt([]).token < 0
+    assert LearntToken._fields == ("outputs", "token") and LearntToken([]).token < 0
 
 
 def test_a_lab_that_switches_wrong_mcp_off_has_joins_led_to_another_mcp() -> None:

@@ -2,10 +2,19 @@
 
 import pytest
 
-from steering.core.handshakes.native_mptcp import OPENING, TOKENS, Natives
+from steering.core.handshakes.native_mptcp import OPENING, TOKENS, NativeSessions
 from steering.core.outputs import NATURAL
 from steering.core.sessions.flow_key import flow_key
-from steering.model.policy import Action, Mode, Origin, Policy, PolicyRule, Terms, When, leaves_alone
+from steering.model.policy import (
+    Action,
+    Mode,
+    Origin,
+    Policy,
+    PolicyRule,
+    RuleConditions,
+    Terms,
+    leaves_alone,
+)
 from steering.wire.crypto import token
 from tests.support.sites import SERVER, TOKEN, UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
 
@@ -15,7 +24,7 @@ PROXIED_ONLY = Terms(terminate_only=frozenset({Origin.PROXIED}))
 
 def driver(terms: Terms) -> Driver:
     return Driver(
-        policy=Policy(marker_ports=((49_152, 50_175),), rules=(PolicyRule("demux", When(), terms),))
+        policy=Policy(marker_ports=((49_152, 50_175),), rules=(PolicyRule("demux", RuleConditions(), terms),))
     )
 
 
@@ -87,14 +96,14 @@ def test_an_answer_nobody_asked_for_teaches_no_token():
 
 def test_servers_answers_are_not_looked_at_where_no_rule_leaves_anything_alone():
     assert not leaves_alone(Policy()) and not leaves_alone(
-        Policy(rules=(PolicyRule("all", When(), Terms()),))
+        Policy(rules=(PolicyRule("all", RuleConditions(), Terms()),))
     )
-    assert leaves_alone(Policy(rules=(PolicyRule("demux", When(), PROXIED_ONLY),)))
+    assert leaves_alone(Policy(rules=(PolicyRule("demux", RuleConditions(), PROXIED_ONLY),)))
     assert not tapped(driver(Terms()))
 
 
 def test_what_is_remembered_is_bounded_and_an_old_answer_is_not_believed():
-    natives = Natives()
+    natives = NativeSessions()
     key = flow_key(b"\x0a\x01\x00\x02", b"\x0a\x09\x00\x02", UNMARKED, 5201)
     first = capable(UE_LTE, UNMARKED, SERVER)
     natives.left(key, 0.0)

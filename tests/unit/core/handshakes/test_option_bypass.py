@@ -4,7 +4,7 @@ import pytest
 
 from steering.core.inputs import SynSeen
 from steering.core.outputs import NATURAL
-from steering.model.policy import Action, Direction, Policy, PolicyRule, Terms, UnknownOption, When
+from steering.model.policy import Action, Direction, Policy, PolicyRule, RuleConditions, Terms, UnknownOption
 from steering.model.session import Refusal
 from steering.wire.craft import tcp_frame
 from steering.wire.handshake import Kind, read_handshake
@@ -110,7 +110,7 @@ def test_a_signed_syn_never_takes_over_what_is_pinned():
 
 @pytest.mark.row("D-6.7.4")
 def test_an_mptcp_option_is_added_to_no_servers_syn_that_has_no_room():
-    rule = PolicyRule("in", When(directions=frozenset({Direction.SERVER})), Terms())
+    rule = PolicyRule("in", RuleConditions(directions=frozenset({Direction.SERVER})), Terms())
     made = Driver(policy=Policy(rules=(rule,)))
     room = b"\x02\x04\x05\xb4" + b"\x01" * 32
     at = (4, 1)
@@ -121,7 +121,7 @@ def test_an_mptcp_option_is_added_to_no_servers_syn_that_has_no_room():
 
 
 def test_what_a_rule_denies_stays_denied_and_an_mcps_own_address_is_no_way_round_its_list():
-    denied = Driver(policy=Policy(rules=(PolicyRule("no", When(), Terms(action=Action.DENY)),)))
+    denied = Driver(policy=Policy(rules=(PolicyRule("no", RuleConditions(), Terms(action=Action.DENY)),)))
     denied.give(seen(UNKNOWN + USUAL))
     assert denied.counters.refusals == {Refusal.POLICY: 1}
 

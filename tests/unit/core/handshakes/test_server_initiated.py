@@ -6,7 +6,7 @@ from steering.core.counters import JoinResult
 from steering.core.inputs import FinSeen, ObservedEntry, SynSeen, WatchedSeen
 from steering.core.outputs import Release
 from steering.model.network import PortRole
-from steering.model.policy import Action, Direction, Policy, PolicyRule, Terms, When
+from steering.model.policy import Action, Direction, Policy, PolicyRule, RuleConditions, Terms
 from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import SessionState, Watch
 from steering.wire.crypto import token
@@ -28,7 +28,9 @@ from tests.support.sites import (
 from tests.support.switched import MCP_MAC, Lab
 from tests.support.wired import HOST_KEY, Wired
 
-FROM_SERVERS = Policy(rules=(PolicyRule("in", When(directions=frozenset({Direction.SERVER})), Terms()),))
+FROM_SERVERS = Policy(
+    rules=(PolicyRule("in", RuleConditions(directions=frozenset({Direction.SERVER})), Terms()),)
+)
 OPENING = handshake(SERVER, 40000, UE_LTE)
 MCP_ADDRESS = "10.8.0.2"
 
@@ -98,9 +100,13 @@ def test_the_mcps_own_join_is_the_sessions(driver: Driver) -> None:
     "policy",
     [
         Policy(),
-        Policy(rules=(PolicyRule("all", When(), Terms()),)),
+        Policy(rules=(PolicyRule("all", RuleConditions(), Terms()),)),
         Policy(
-            rules=(PolicyRule("no", When(directions=frozenset({Direction.SERVER})), Terms(Action.BYPASS)),)
+            rules=(
+                PolicyRule(
+                    "no", RuleConditions(directions=frozenset({Direction.SERVER})), Terms(Action.BYPASS)
+                ),
+            )
         ),
     ],
 )

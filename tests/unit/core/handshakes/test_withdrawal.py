@@ -7,7 +7,17 @@ from steering.core.inputs import PolicyReplaced
 from steering.core.outputs import NATURAL
 from steering.core.snapshots.view import EngineView
 from steering.model.network import PortRole
-from steering.model.policy import Action, Limits, Mode, Policy, PolicyRule, Presence, Terms, Timers, When
+from steering.model.policy import (
+    Action,
+    Limits,
+    Mode,
+    Policy,
+    PolicyRule,
+    Presence,
+    RuleConditions,
+    Terms,
+    Timers,
+)
 from steering.model.session import SessionState
 from steering.model.view import SessionFilter
 from steering.policy import parse_policy
@@ -73,7 +83,7 @@ def test_a_plain_server_gets_the_mcp_from_the_next_connection_on():
 def test_what_other_terms_leave_alone_is_not_told_as_withdrawn():
     for terms in (Terms(action=Action.BYPASS), Terms(mode=Mode.TRANSPARENT), Terms(mode=Mode.HYBRID)):
         made = Driver(
-            policy=Policy(mcp_presence=Presence.WITHDRAW, rules=(PolicyRule("own", When(), terms),))
+            policy=Policy(mcp_presence=Presence.WITHDRAW, rules=(PolicyRule("own", RuleConditions(), terms),))
         )
         withdrawn(made)
         assert len(made.table) == 0

@@ -23,7 +23,7 @@ from steering.core.inputs import (
     Tick,
 )
 from steering.core.outputs import FillSwitch, GoOn, SyncRules
-from steering.model.authorisation import AclEntry, Answering, Authorization, Registered
+from steering.model.authorisation import AclEntry, Authorization, ListAnswer, RegistryEntry
 from steering.model.network import Gateway, Interception, Link, PortRef, Site, VirtualAddress
 from steering.model.policy import Policy
 from steering.model.rules import EPOCH_MASK, CookieKind, Rule, RuleKey, Table
@@ -32,13 +32,13 @@ from tests.support.sites import access, firsts, mcp, nets
 POLICIES = (
     Policy(),
     Policy(eligible_ports=((80, 80), (443, 443))),
-    Policy(acl=(AclEntry("p", Answering.DENY, nets("10.1.0.0/28")),)),
+    Policy(acl=(AclEntry("p", ListAnswer.DENY, nets("10.1.0.0/28")),)),
     Policy(authorization=Authorization(required=frozenset({"a2"}))),
 )
 LISTS = (
     AclReplaced(()),
-    AclReplaced((AclEntry("a", Answering.DENY, nets("10.2.0.0/28")),)),
-    RegistryReplaced((Registered("s", True, nets("10.2.0.7/32")),)),
+    AclReplaced((AclEntry("a", ListAnswer.DENY, nets("10.2.0.0/28")),)),
+    RegistryReplaced((RegistryEntry("s", True, nets("10.2.0.7/32")),)),
     RegistryReplaced(()),
     PairingsReplaced(frozenset({bytes([10, 1, 0, 9])})),
 )
@@ -242,11 +242,11 @@ def test_a_list_or_policy_touches_only_the_pieces_that_depend_on_it():
     made = made_pieces(switches)
     switches.do(PairingsReplaced(frozenset({bytes([10, 1, 0, 9])})))
     assert not made, "no rule depends on which devices are paired"
-    switches.do(RegistryReplaced((Registered("s", True, nets("10.2.0.7/32")),)))
+    switches.do(RegistryReplaced((RegistryEntry("s", True, nets("10.2.0.7/32")),)))
     (required,) = (a.ports[0].dpid for a in site.access_networks if a.name == "a2")
     assert made == [("guard", required)]
     made.clear()
-    switches.do(AclReplaced((AclEntry("a", Answering.DENY, nets("10.2.0.0/28")),)))
+    switches.do(AclReplaced((AclEntry("a", ListAnswer.DENY, nets("10.2.0.0/28")),)))
     accesses = {a.ports[0].dpid for a in site.access_networks}
     assert {piece for piece, _ in made} == {"guard"} and {dpid for _, dpid in made} == accesses
     made.clear()

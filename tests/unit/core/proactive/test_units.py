@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from steering.core import inputs
 from steering.core.snapshots.view import EngineView
 from steering.core.snapshots.whatif import whatif
-from steering.model.authorisation import AclEntry, Answering
+from steering.model.authorisation import AclEntry, ListAnswer
 from steering.model.control import WhatIf
 from steering.model.network import NetworkAccessType, Trust
-from steering.model.policy import Limits, Policy, PolicyRule, Quotas, Subscriber, Terms, When
+from steering.model.policy import Limits, Policy, PolicyRule, Quotas, RuleConditions, Subscriber, Terms
 from steering.model.rules import PacketClass
 from steering.model.session import SessionState
 from steering.wire.handshake import Kind
@@ -203,7 +203,9 @@ def test_sessions_from_before_keep_their_mcp_and_their_joins_when_entries_are_se
     elsewhere = Ahead().home.name  # where the entries will lead
     other = next(x.name for x in BOTH.mcps if x.name != elsewhere)
     lab.engine.handle(
-        inputs.PolicyReplaced(Policy(rules=(PolicyRule("o", When(), Terms(mcps=frozenset({other}))),))),
+        inputs.PolicyReplaced(
+            Policy(rules=(PolicyRule("o", RuleConditions(), Terms(mcps=frozenset({other}))),))
+        ),
         lab.now,
     )
     lab.steer(lab.syn(1, 1, capable(UE_LTE, 40000)))
@@ -224,7 +226,7 @@ def test_an_access_that_becomes_a_third_partys_is_asked_about_again(lab):
 
 
 def test_a_list_that_comes_in_by_rest_has_syns_looked_at(lab):
-    entry = AclEntry("no", Answering.DENY, sources=(ip_network("10.1.0.2/32"),), ports=((80, 80),))
+    entry = AclEntry("no", ListAnswer.DENY, sources=(ip_network("10.1.0.2/32"),), ports=((80, 80),))
     lab.do(inputs.AclReplaced((entry,)))
     lab.do(inputs.Tick())
     assert lab.to(UE_LTE, 1, SYN)[1] == [PacketClass.SYN]
@@ -252,7 +254,7 @@ def test_subscribers_are_shared_out_by_capacity_and_a_death_moves_only_its_own()
         Subscriber(f"s{n}", prefixes=(ip_network(f"10.1.0.{n}/32"), ip_network(f"10.2.0.{n}/32")))
         for n in range(1, 201)
     )
-    everyone = PolicyRule("all", When(subscribers=frozenset(s.id for s in many)), AHEAD)
+    everyone = PolicyRule("all", RuleConditions(subscribers=frozenset(s.id for s in many)), AHEAD)
     site = replace(BOTH, mcps=(replace(BOTH.mcps[0], capacity_sessions=30_000), BOTH.mcps[1]))
     lab = Ahead(site=site, policy=Policy(rules=(everyone,), subscribers=many))
     before = {name: unit.mcp for name, unit in lab.proactive.units.items()}
@@ -267,7 +269,7 @@ def test_subscribers_are_shared_out_by_capacity_and_a_death_moves_only_its_own()
 
 
 def test_everybody_else_is_one_unit_with_one_mcp():
-    lab = Ahead(policy=Policy(rules=(PolicyRule("all", When(), AHEAD),)))
+    lab = Ahead(policy=Policy(rules=(PolicyRule("all", RuleConditions(), AHEAD),)))
     (unit,) = lab.proactive.units.values()
     assert unit.name == "" and len(unit.prefixes) == 4
     places = {tuple(lab.to(src, 1, SYN)[0]) for src in EDGE}

@@ -16,7 +16,13 @@ from steering.core.outputs import SyncRules
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.transitions import Event
 from steering.model.network import PortRef
-from steering.model.reservation import Became, Denied, Level, ReservationRequest, Standing
+from steering.model.reservation import (
+    Level,
+    ReservationOutcome,
+    ReservationRefusal,
+    ReservationRequest,
+    Standing,
+)
 from steering.model.rules import VIRTUAL_MAC, Meter, Table, label_mac
 from steering.model.session import Refusal
 from steering.wire.crypto import token
@@ -49,12 +55,12 @@ def test_granted_then_offered_what_is_left_then_the_way_round_then_refused(lab: 
     assert (held(lab, "b").standing, held(lab, "b").rate) == (Standing.OFFERED, 8 * MEGA)
     assert ask(lab, "c", rate(third, 6)) is None
     assert [a.dpid for a, _ in held(lab, "c").routes[0]] == [1, 6]
-    assert ask(lab, "d", rate(fourth, 1)) is Denied.NO_CAPACITY
-    assert lab.counters.reservations_refused == {Denied.NO_CAPACITY: 1}
+    assert ask(lab, "d", rate(fourth, 1)) is ReservationRefusal.NO_CAPACITY
+    assert lab.counters.reservations_refused == {ReservationRefusal.NO_CAPACITY: 1}
     lab.give(AcceptReservation("b"))
     assert held(lab, "b").standing is Standing.GRANTED
     lab.give(AcceptReservation("b"))
-    assert lab.engine.reserving.verdict.denied is Denied.NOT_OFFERED
+    assert lab.engine.reserving.verdict.denied is ReservationRefusal.NOT_OFFERED
 
 
 @pytest.mark.row("D-6.4g")
@@ -70,7 +76,10 @@ def test_a_lease_ends_by_time_unless_it_is_renewed_and_an_offer_lapses(lab: Lab)
     assert "a" in lab.engine.reserving.by_id
     lab.later(2)
     assert lab.engine.reserving.by_id == {}
-    assert list(lab.engine.reserving.ended) == [("b", Became.LAPSED), ("a", Became.EXPIRED)]
+    assert list(lab.engine.reserving.ended) == [
+        ("b", ReservationOutcome.LAPSED),
+        ("a", ReservationOutcome.EXPIRED),
+    ]
     assert lab.engine.reserving.capacity.taken == {}
     assert ask(lab, "c", rate(first, 20)) is None
 
@@ -138,7 +147,7 @@ def test_a_later_subflow_is_fitted_in_and_a_lost_link_moves_or_ends(lab: Lab) ->
     assert [a.dpid for a, _ in held(lab, "a").routes[0]] == [1, 6]
     lab.give(LinkDown(PortRef(1, 3), PortRef(6, 1)))
     lab.later(0.1)
-    assert list(lab.engine.reserving.ended) == [("a", Became.LOST)]
+    assert list(lab.engine.reserving.ended) == [("a", ReservationOutcome.LOST)]
     assert lab.engine.reserving.capacity.taken == {}
 
 
@@ -175,7 +184,10 @@ def test_a_subscribers_subflows_count_over_its_sessions() -> None:
     assert held(lab, "b").subflows == 4
     assert ask(lab, "c", ReservationRequest(Level.SESSION, session=other.id, subflows=6)) is None
     assert held(lab, "c").subflows == 1  # the pool has six
-    assert ask(lab, "d", ReservationRequest(Level.SESSION, session=one.id, subflows=1)) is Denied.NO_SUBFLOWS
+    assert (
+        ask(lab, "d", ReservationRequest(Level.SESSION, session=one.id, subflows=1))
+        is ReservationRefusal.NO_SUBFLOWS
+    )
 
 
 @pytest.mark.row("D-6.4g")
@@ -196,27 +208,37 @@ def test_a_subflows_rate_is_its_own(lab: Lab) -> None:
     assert ask(lab, "a", ReservationRequest(Level.SUBFLOW, flow=flow, rate=3 * MEGA)) is None
     assert {leg.pair[0] for leg in held(lab, "a").legs if leg.upward and leg.host} == {2}
     assert held(lab, "a").wish.session == session.id
-    assert ask(lab, "b", ReservationRequest(Level.SUBFLOW, flow=flow, rate=MEGA)) is Denied.DUPLICATE
+    assert (
+        ask(lab, "b", ReservationRequest(Level.SUBFLOW, flow=flow, rate=MEGA)) is ReservationRefusal.DUPLICATE
+    )
 
 
 @pytest.mark.parametrize(
     ("wish", "denied"),
     [
-        (ReservationRequest(Level.SUBSCRIBER, subscriber="bert", rate=MEGA), Denied.NO_SUBSCRIBER),
-        (ReservationRequest(Level.SUBSCRIBER, subscriber="anna", rate=MEGA, mcp="nowhere"), Denied.NO_MCP),
+        (
+            ReservationRequest(Level.SUBSCRIBER, subscriber="bert", rate=MEGA),
+            ReservationRefusal.NO_SUBSCRIBER,
+        ),
+        (
+            ReservationRequest(Level.SUBSCRIBER, subscriber="anna", rate=MEGA, mcp="nowhere"),
+            ReservationRefusal.NO_MCP,
+        ),
         (
             ReservationRequest(Level.SUBSCRIBER, subscriber="anna", rate=MEGA),
-            Denied.NO_MCP,
+            ReservationRefusal.NO_MCP,
         ),  # no session tells which
-        (ReservationRequest(Level.SESSION, session=77, rate=MEGA), Denied.NO_SESSION),
-        (ReservationRequest(Level.SUBFLOW, flow=bytes(12), rate=MEGA), Denied.NO_SUBFLOW),
+        (ReservationRequest(Level.SESSION, session=77, rate=MEGA), ReservationRefusal.NO_SESSION),
+        (ReservationRequest(Level.SUBFLOW, flow=bytes(12), rate=MEGA), ReservationRefusal.NO_SUBFLOW),
         (
             ReservationRequest(Level.SUBSCRIBER, subscriber="anna", subflows=1, mcp="core", owner="bert"),
-            Denied.NOT_YOURS,
+            ReservationRefusal.NOT_YOURS,
         ),
     ],
 )
-def test_refusals_have_names_and_leave_nothing(lab: Lab, wish: ReservationRequest, denied: Denied) -> None:
+def test_refusals_have_names_and_leave_nothing(
+    lab: Lab, wish: ReservationRequest, denied: ReservationRefusal
+) -> None:
     assert ask(lab, "x", wish) is denied
     assert lab.engine.reserving.by_id == {}
     assert lab.counters.reservations_refused == {denied: 1}
@@ -227,9 +249,9 @@ def test_reservations_are_bounded_for_all_and_for_one() -> None:
         site(), replace(POLICY, reservations=replace(POLICY.reservations, most_per_subscriber=2, most=3))
     )
     mine = sessions(lab, 3)
-    assert [ask(lab, str(s.id), rate(s, 1)) for s in mine] == [None, None, Denied.TOO_MANY]
+    assert [ask(lab, str(s.id), rate(s, 1)) for s in mine] == [None, None, ReservationRefusal.TOO_MANY]
     lab.give(ReleaseReservation("unheard-of"))
-    assert lab.engine.reserving.verdict.denied is Denied.UNKNOWN
+    assert lab.engine.reserving.verdict.denied is ReservationRefusal.UNKNOWN
 
 
 def test_the_end_of_its_session_ends_it(lab: Lab) -> None:
@@ -237,14 +259,14 @@ def test_the_end_of_its_session_ends_it(lab: Lab) -> None:
     ask(lab, "a", rate(session, 5))
     lab.life.happened(session, Event.OVER)
     lab.later(0.1)
-    assert list(lab.engine.reserving.ended) == [("a", Became.OVER)]
+    assert list(lab.engine.reserving.ended) == [("a", ReservationOutcome.OVER)]
     assert lab.table.joins_of == {}
 
 
 def test_port_speeds_count_where_the_site_file_says_nothing() -> None:
     driver = Driver(policy=POLICY)
     session = driver.session()
-    assert ask(driver, "a", rate(session, 1)) is Denied.NO_CAPACITY
+    assert ask(driver, "a", rate(session, 1)) is ReservationRefusal.NO_CAPACITY
     for dpid in range(1, 6):
         driver.give(SwitchUp(dpid, {}, dict.fromkeys(range(1, 5), 10_000)))
     assert ask(driver, "b", rate(session, 12)) is None

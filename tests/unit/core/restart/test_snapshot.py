@@ -11,10 +11,10 @@ from steering.core.outputs import FillSwitch, Prefer
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.transitions import Event
 from steering.core.snapshots import kept as snapshots
-from steering.model.kept import Kept, KeptNetwork, Lost, Piece, merged
+from steering.model.kept import KeptNetwork, KeptState, LostPiece, Piece, merged
 from steering.model.network import NetworkAccessType, PortRef, PortRole
 from steering.model.policy import Pooling, Terms
-from steering.model.reservation import Became, Level, ReservationRequest, Standing
+from steering.model.reservation import Level, ReservationOutcome, ReservationRequest, Standing
 from steering.model.rules import Table
 from steering.model.session import Refusal, SessionState
 from steering.wire.handshake import Kind
@@ -39,11 +39,11 @@ from tests.support.switched import Lab
 CELLULAR = NetworkAccessType.CELLULAR
 
 
-def kept(driver: Any) -> Kept:
+def kept(driver: Any) -> KeptState:
     """What would be on disk."""
     begun, _ = snapshots.sessions(driver.engine)
     pieces = [snapshots.kept(driver.engine, piece, driver.now) for piece in Piece]
-    return merged([*pieces, Kept(sessions=tuple(s for _, s in begun))])
+    return merged([*pieces, KeptState(sessions=tuple(s for _, s in begun))])
 
 
 def held_by(driver: Driver, bytes_of: dict[int, int] | None = None) -> dict[int, list[inputs.ObservedEntry]]:
@@ -59,7 +59,7 @@ def held_by(driver: Driver, bytes_of: dict[int, int] | None = None) -> dict[int,
 class Next:
     """The controller after `before`; its switches come one by one."""
 
-    def __init__(self, before: Driver, told: Kept, policy=None, gone: float = 5.0, **bytes_of) -> None:
+    def __init__(self, before: Driver, told: KeptState, policy=None, gone: float = 5.0, **bytes_of) -> None:
         self.before = before
         self.driver: Any = Driver.__new__(Driver)
         self.driver.site, self.driver.now, self.driver.fills = before.site, before.now + gone, {}
@@ -112,12 +112,12 @@ def test_a_reservation_and_its_meters_are_the_same_after_the_controller_died(lab
     after.driver.later(60)
     assert "a" in after.driver.engine.reserving.by_id
     after.driver.later(11)
-    assert list(after.driver.engine.reserving.ended) == [("a", Became.EXPIRED)]
+    assert list(after.driver.engine.reserving.ended) == [("a", ReservationOutcome.EXPIRED)]
 
 
 def test_without_what_was_kept_it_is_gone(lab: Lab) -> None:
     ask(lab, "a", rate(lab.session(), 5))
-    after = Next(lab, Kept())
+    after = Next(lab, KeptState())
     after.up()
     assert after.driver.engine.reserving.by_id == {} and not reserved_rules(after.driver.fills[1])
 
@@ -131,7 +131,10 @@ def test_leases_that_ended_meanwhile_and_sessions_that_are_over_are_not_revived(
     after = Next(lab, told, gone=20)
     assert list(after.driver.engine.reserving.by_id) == ["over"]
     after.up()
-    assert list(after.driver.engine.reserving.ended) == [("short", Became.EXPIRED), ("over", Became.OVER)]
+    assert list(after.driver.engine.reserving.ended) == [
+        ("short", ReservationOutcome.EXPIRED),
+        ("over", ReservationOutcome.OVER),
+    ]
     assert after.driver.engine.reserving.capacity.taken == {}
 
 
@@ -166,7 +169,7 @@ def test_a_reservation_whose_link_is_gone_finds_another_way_and_one_without_any_
     after = Next(lab, told)
     after.up(1, 2, 3, 4, 5, 6)
     assert [a.dpid for a, _ in held(after.driver, "small").routes[0]] == [1, 6]
-    assert list(after.driver.engine.reserving.ended) == [("large", Became.LOST)]
+    assert list(after.driver.engine.reserving.ended) == [("large", ReservationOutcome.LOST)]
 
 
 @pytest.mark.row("D-6.4g")
@@ -195,9 +198,9 @@ def test_a_kept_reservation_that_fits_nowhere_is_counted(lab: Lab) -> None:
         good._replace(id="c"),  # the same meters
         good,  # twice
     )
-    after = Next(lab, Kept(reservations=bad))
+    after = Next(lab, KeptState(reservations=bad))
     assert list(after.driver.engine.reserving.by_id) == ["a"]
-    assert after.driver.counters.not_restored == {Lost.RESERVATION: 4}
+    assert after.driver.counters.not_restored == {LostPiece.RESERVATION: 4}
 
 
 # ---- quotas --------------------------------------------------------------------------------------
@@ -229,7 +232,7 @@ def test_bytes_of_a_quota_are_kept_and_what_moved_meanwhile_is_counted() -> None
 def test_without_what_was_kept_nothing_is_counted_twice() -> None:
     live = Live(Terms(pooling=Pooling(quota_bytes=((CELLULAR, 1_000),))))
     live.sweep(lte=400)
-    after = Next(live, Kept(), bytes_of={1: 700})
+    after = Next(live, KeptState(), bytes_of={1: 700})
     after.up()
     after.driver.one = next(iter(after.driver.table))
     Live.sweep(after.driver, lte=750)
@@ -249,7 +252,7 @@ def test_a_subscribers_bytes_are_its_own_also_of_sessions_read_back() -> None:
 # ---- proactive -----------------------------------------------------------------------------------
 
 
-def ahead_after(lab: Ahead, told: Kept, policy=None) -> Any:
+def ahead_after(lab: Ahead, told: KeptState, policy=None) -> Any:
     after = Next(lab, told, policy)
     after.up()
     fresh = after.driver
@@ -292,7 +295,7 @@ def test_a_move_after_the_restart_pins_what_lived_and_its_joins_follow_it() -> N
 def test_without_what_was_kept_the_move_breaks_it() -> None:
     lab = Ahead()
     lab.told(UE_LTE, 40_000)
-    fresh = ahead_after(lab, Kept())
+    fresh = ahead_after(lab, KeptState())
     fresh.do(inputs.Tick())
     assert len(fresh.table) == 0
     _, new = fresh.move()
@@ -382,7 +385,7 @@ def labels(fill: FillSwitch) -> int:
 def test_found_links_are_believed_at_first_and_only_for_a_while_without_being_seen() -> None:
     before = found_by_discovery()
     told = kept(before)
-    blank, after = Next(before, Kept()), Next(before, told)
+    blank, after = Next(before, KeptState()), Next(before, told)
     for one in (blank, after):
         one.up(1, 3)
     assert labels(blank.driver.fills[1]) < labels(after.driver.fills[1]) == labels(before.up(1))
@@ -405,6 +408,6 @@ def test_a_kept_link_whose_port_is_down_is_not_believed() -> None:
 def test_links_to_what_is_no_switch_or_an_attachment_are_refused() -> None:
     before = found_by_discovery()
     bad = ((PortRef(1, 2), PortRef(77, 1)), (PortRef(1, 1), PortRef(3, 2)))
-    after = Next(before, Kept(KeptNetwork(bad, ())))
+    after = Next(before, KeptState(KeptNetwork(bad, ())))
     assert after.driver.engine.graph.links() == []
-    assert after.driver.counters.not_restored == {Lost.LINK: 2}
+    assert after.driver.counters.not_restored == {LostPiece.LINK: 2}

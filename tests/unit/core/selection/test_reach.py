@@ -6,7 +6,7 @@ import pytest
 
 from steering.core.outputs import Release
 from steering.model.network import PortRef
-from steering.model.policy import Expectation, Policy, PolicyRule, Terms, When
+from steering.model.policy import Expectation, Policy, PolicyRule, RuleConditions, Terms
 from steering.model.session import Refusal
 from tests.support.sites import (
     SERVER,
@@ -25,7 +25,7 @@ CELL = replace(
     mcp("cell", PortRef(1, 9), "10.8.3.2"), access_networks=frozenset({"lte"}), location="small-cell"
 )
 CORE = mcp("core", PortRef(3, 1), "10.8.0.2")
-BULK = Policy(rules=(PolicyRule("bulk", When(), Terms(expectation=Expectation.BULK)),))
+BULK = Policy(rules=(PolicyRule("bulk", RuleConditions(), Terms(expectation=Expectation.BULK)),))
 
 
 def driver(policy: Policy | None = None) -> Driver:

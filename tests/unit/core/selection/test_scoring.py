@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from steering.core.network.graph import Graph
 from steering.core.selection.scoring import candidates, decide, effective
-from steering.model.decision import DecisionKey, Filtered, Outcome
+from steering.model.decision import DecisionKey, FilterReason, Outcome
 from steering.model.network import Interception, McpType, PortRef, Site
 from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
 from tests.support.sites import link, mcp, off_path_site
@@ -58,7 +58,7 @@ def test_an_mcp_of_another_operator_is_never_selected_unless_allowed():
     site = off_path_site()
     theirs = off_path_site(mcps=(replace(site.mcps[0], operator="cdn"), site.mcps[1]))
     found = network(site=theirs)
-    assert found.all[0].filtered is Filtered.FOREIGN
+    assert found.all[0].filtered is FilterReason.FOREIGN
     assert choose(Policy(), found, (0, 0), KEY, 0).mcp.name == "edge"  # though core is nearer
     alone = network(site=off_path_site(mcps=(theirs.mcps[0],)))
     assert choose(Policy(), alone, (0,), KEY, 0).outcome is Outcome.NATURAL
@@ -95,14 +95,17 @@ def test_one_graph_three_policies_three_mcps():
 def test_hard_filters_name_themselves():
     site = off_path_site()
     ported = off_path_site(mcps=(replace(site.mcps[0], tcp_ports=((5201, 5202),)), site.mcps[1]))
-    assert network(site=ported).all[0].filtered is Filtered.PORT
+    assert network(site=ported).all[0].filtered is FilterReason.PORT
     assert network(site=ported, port=5202).all[0].filtered is None
-    assert network(excluded={site.mcps[0].id: Filtered.UNRESOLVED}).all[0].filtered is Filtered.UNRESOLVED
+    assert (
+        network(excluded={site.mcps[0].id: FilterReason.UNRESOLVED}).all[0].filtered
+        is FilterReason.UNRESOLVED
+    )
     v4only = off_path_site(mcps=(replace(site.mcps[0], addresses=site.mcps[0].addresses[:1]),))
-    assert network(site=v4only, family=6).all[0].filtered is Filtered.FAMILY
-    assert network(Policy(max_stretch=1.5)).all[1].filtered is Filtered.STRETCH
+    assert network(site=v4only, family=6).all[0].filtered is FilterReason.FAMILY
+    assert network(Policy(max_stretch=1.5)).all[1].filtered is FilterReason.STRETCH
     cut = off_path_site(links=site.links[:3])
-    assert network(site=cut).all[1].filtered is Filtered.UNREACHABLE
+    assert network(site=cut).all[1].filtered is FilterReason.UNREACHABLE
 
 
 def equal_pair():
@@ -207,7 +210,7 @@ def test_expectation_of_the_application_comes_before_distance():
 def test_the_candidate_set_of_a_rule_is_hard():
     terms = Terms(mcps=frozenset({"edge"}))
     found = network(terms=terms)
-    assert found.all[0].filtered is Filtered.NOT_CANDIDATE
+    assert found.all[0].filtered is FilterReason.NOT_CANDIDATE
     assert choose(Policy(), found, (0, 0), KEY, 0, terms=terms).reason == "only-candidate"
 
 

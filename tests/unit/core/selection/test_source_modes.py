@@ -7,7 +7,7 @@ import pytest
 
 from steering.core.inputs import NeighbourSeen
 from steering.core.outputs import NATURAL, Release, Steer
-from steering.model.decision import Filtered, Outcome
+from steering.model.decision import FilterReason, Outcome
 from steering.model.network import Interception, Mcp, PortRef, Site
 from steering.model.rules import VIRTUAL_MAC
 from steering.model.session import SessionState
@@ -157,7 +157,7 @@ def test_an_ipv6_host_is_steered_to_an_mcp_that_translates():
     decision = decided(lab, V6[UE_LTE], "64:ff9b::a09:2")
     assert decision.mcp is not None and decision.mcp.name == "edge"
     why = {c.mcp.name: c.filtered for c in decision.candidates.all}
-    assert why == {"core": Filtered.FAMILY, "edge": None}
+    assert why == {"core": FilterReason.FAMILY, "edge": None}
     (session,) = lab.table
     assert session.returns == ()
     # What the server says comes to the host as from the translated address.

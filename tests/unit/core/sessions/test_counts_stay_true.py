@@ -17,7 +17,7 @@ from steering.core.inputs import (
 )
 from steering.core.sessions.flow_key import flow_key
 from steering.model.network import NetworkAccessType, PortRef, Trust
-from steering.model.policy import Action, Policy, PolicyRule, Quotas, Subscriber, Terms, When
+from steering.model.policy import Action, Policy, PolicyRule, Quotas, RuleConditions, Subscriber, Terms
 from steering.wire.crypto import token
 from steering.wire.handshake import Handshake
 from tests.support.sites import SERVER, Driver, answer, capable, join, mcp, nets, off_path_site
@@ -30,11 +30,13 @@ CAPACITY = {"core": 4, "edge": 3}
 
 def some_policy(rng: Random, version: int) -> Policy:
     rules = [
-        PolicyRule("r1", When(ports=((80, 80),)), Terms(action=rng.choice(list(Action)))),
+        PolicyRule("r1", RuleConditions(ports=((80, 80),)), Terms(action=rng.choice(list(Action)))),
         PolicyRule(
-            "r2", When(access_networks=frozenset(["wlan"])), Terms(quotas=Quotas(subflows_per_session=2))
+            "r2",
+            RuleConditions(access_networks=frozenset(["wlan"])),
+            Terms(quotas=Quotas(subflows_per_session=2)),
         ),
-        PolicyRule("r3", When(), Terms(mcps=frozenset([rng.choice(list(CAPACITY))]))),
+        PolicyRule("r3", RuleConditions(), Terms(mcps=frozenset([rng.choice(list(CAPACITY))]))),
     ]
     quotas = Quotas(
         sessions_per_subscriber=rng.choice([None, 2, 5]),

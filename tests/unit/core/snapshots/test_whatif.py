@@ -4,7 +4,7 @@ import pytest
 
 from steering.core.snapshots.whatif import whatif
 from steering.model.control import WhatIf
-from steering.model.policy import Origin, Policy, PolicyRule, Presence, Terms, When
+from steering.model.policy import Origin, Policy, PolicyRule, Presence, RuleConditions, Terms
 from tests.support.sites import SERVER, UE_LTE, Driver, answer, capable, packed
 
 
@@ -20,7 +20,7 @@ def reason(driver: Driver, source_port: int | None = None) -> str:
 def test_the_hosts_port_counts_where_the_mark_does():
     terms = Terms(terminate_only=frozenset({Origin.PROXIED}))
     made = Driver(
-        policy=Policy(marker_ports=((50_000, 50_100),), rules=(PolicyRule("demux", When(), terms),))
+        policy=Policy(marker_ports=((50_000, 50_100),), rules=(PolicyRule("demux", RuleConditions(), terms),))
     )
     assert reason(made, 50_050) == "core"
     assert reason(made, 50_101) == reason(made) == "terminate-only"

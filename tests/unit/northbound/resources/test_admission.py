@@ -8,7 +8,7 @@ import pytest
 from webob import Request
 
 from steering.core.inputs import AclReplaced, PairingsReplaced, RegistryReplaced
-from steering.model.authorisation import Answering
+from steering.model.authorisation import ListAnswer
 from steering.model.identity import Identity, Role
 from steering.store.interface import StateError
 from steering.store.lists import ACL, REGISTRY, AccessLists
@@ -67,7 +67,7 @@ def test_the_list_is_replaced_whole_and_the_engine_told_at_once():
     (given,) = rest.noted.given
     assert isinstance(given, AclReplaced)
     (entry,) = given.entries
-    assert entry.action is Answering.DENY and entry.ports == ((80, 80), (5000, 5010))
+    assert entry.action is ListAnswer.DENY and entry.ports == ((80, 80), (5000, 5010))
     assert entry.access_networks == {"lte"} and [str(n) for n in entry.sources] == ["10.1.0.0/28"]
     assert rest.put_acl(**{"If-Match": first.headers["ETag"]}).status_int == 412
     assert rest.ask("PUT", "/v1/acl", {"entries": []}).status_int == 428

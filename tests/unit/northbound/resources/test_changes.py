@@ -11,7 +11,7 @@ from steering.core.inputs import AbortSession, AccessChanged, McpAdmin, McpRepor
 from steering.core.snapshots.view import EngineView
 from steering.model.identity import Role
 from steering.model.network import NetworkAccessType, Trust
-from steering.model.policy import Policy, PolicyRule, Pooling, Subscriber, Terms, When
+from steering.model.policy import Policy, PolicyRule, Pooling, RuleConditions, Subscriber, Terms
 from steering.northbound.http.throttle import Throttle
 from steering.northbound.resources.routes import ROUTES
 from steering.northbound.schema.representation import JsonView
@@ -363,7 +363,7 @@ def test_a_question_that_makes_no_sense(rest: Rest, change: dict[str, Any], path
 @pytest.mark.row("N-7.1")
 def test_a_subscriber_is_shown_by_a_pseudonym_everywhere() -> None:
     subscriber = Subscriber(IMSI, prefixes=nets("10.1.0.0/24"))
-    rule = PolicyRule("own", When(subscribers=frozenset({IMSI})), Terms())
+    rule = PolicyRule("own", RuleConditions(subscribers=frozenset({IMSI})), Terms())
     driver = Driver(policy=Policy(rules=(rule,), subscribers=(subscriber,)))
     session = driver.session()
     view = JsonView(EngineView(driver.engine, lambda: driver.now, "0.1.0"))

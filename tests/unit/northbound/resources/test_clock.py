@@ -9,7 +9,7 @@ from webob import Request
 from steering.core.inputs import TimeOfDay
 from steering.core.snapshots.view import EngineView
 from steering.model.identity import Role
-from steering.model.policy import Policy, PolicyRule, Terms, TimeWindow, When
+from steering.model.policy import Policy, PolicyRule, RuleConditions, Terms, TimeWindow
 from steering.northbound.schema.representation import JsonView
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, north, token_of
@@ -17,7 +17,12 @@ from tests.support.sites import Driver
 
 CLOCK = "/v1/policy/clock"
 RUSH = TimeWindow(frozenset({1, 2, 3, 4, 5}), 17 * 60, 22 * 60)
-POLICY = Policy(rules=(PolicyRule("rush", When(times=(RUSH,)), Terms()), PolicyRule("rest", When(), Terms())))
+POLICY = Policy(
+    rules=(
+        PolicyRule("rush", RuleConditions(times=(RUSH,)), Terms()),
+        PolicyRule("rest", RuleConditions(), Terms()),
+    )
+)
 
 
 class Rest:

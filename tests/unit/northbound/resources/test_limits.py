@@ -11,11 +11,11 @@ import pytest
 from steering.cli.main import main
 from steering.core.counters import FULLS, Counters
 from steering.core.snapshots.view import EngineView
-from steering.model.limit import Full, Limit
+from steering.model.limit import FullLimit, Limit
 from steering.model.policy import OverLimit, Policy, Quotas, Subscriber, SubscriberClass
 from steering.model.session import Refusal
 from steering.northbound.auth.pseudonyms import pseudonym
-from steering.runtime.declared import Declared
+from steering.runtime.declared_site import DeclaredSite
 from steering.runtime.operator import Operator
 from steering.runtime.registrar import Registrar
 from steering.store import credentials
@@ -68,7 +68,7 @@ def test_limits_their_use_and_each_refusal_by_name(driver: Driver) -> None:
 def test_different_limits_that_were_reached_are_bounded() -> None:
     counters = Counters()
     for number in range(FULLS + 9):
-        counters.full(Full("subscriber", str(number), Limit(1, "policy")))
+        counters.full(FullLimit("subscriber", str(number), Limit(1, "policy")))
     assert len(counters.fulls) == FULLS
     assert str(counters.last_full) == f"subscriber {FULLS + 8}: 1 by policy"
 
@@ -78,7 +78,7 @@ def test_the_log_names_a_limit_once_a_look(
 ) -> None:
     caplog.set_level(logging.INFO)
     view = EngineView(driver.engine, lambda: driver.now, "0")
-    declared = Declared({"mcps": []}, driver.site, [], MemoryStore())
+    declared = DeclaredSite({"mcps": []}, driver.site, [], MemoryStore())
     registrar = Registrar(declared, driver.engine, None, lambda work, *given: work(*given))
     operator = Operator(driver.engine, driver.counters, registrar, view, tmp_path, lambda: driver.now)
     operator.tell_limits()

@@ -9,7 +9,7 @@ import pytest
 
 from steering.cli.main import main
 from steering.model.mapping import Mapping, holder
-from steering.model.policy import Logging, Switch
+from steering.model.policy import Logging, Toggle
 from steering.northbound.schema.answers import SCHEMAS
 from steering.store import credentials
 from steering.store.mappings import FILE, MappingStore
@@ -51,10 +51,10 @@ def test_switched_off_live_nothing_is_kept_whatever_is_reported(desk: Desk) -> N
     desk.report(*hundred())
     size = desk.size
     assert size > 0
-    desk.policy(Logging(Switch.OFF))
+    desk.policy(Logging(Toggle.OFF))
     assert desk.report(*hundred())[1]["kept"] == 0
     assert desk.size == size
-    desk.policy(Logging(Switch.ON))
+    desk.policy(Logging(Toggle.ON))
     assert desk.report(*hundred())[1]["kept"] == 100
     assert desk.size > size
 
@@ -62,7 +62,7 @@ def test_switched_off_live_nothing_is_kept_whatever_is_reported(desk: Desk) -> N
 def test_by_default_only_an_mcp_that_shares_addresses_is_logged(desk: Desk) -> None:
     assert desk.report(line("10.1.0.2", 1024, NOW), mcp="edge")[1]["kept"] == 0
     assert desk.size == 0
-    desk.policy(Logging(Switch.ON))
+    desk.policy(Logging(Toggle.ON))
     assert desk.report(line("10.1.0.2", 1024, NOW), mcp="edge")[1]["kept"] == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from steering.model.network import Interception
 from steering.model.policy import Policy, Presence
 from steering.policy import load_policy, load_site
-from steering.policy.checks.unenforced import unenforced
+from steering.policy.checks.unenforced_rules import unenforced
 
 POLICIES = Path(__file__).resolve().parents[4] / "policies"
 

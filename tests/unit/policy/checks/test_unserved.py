@@ -8,7 +8,7 @@ from steering.cli.main import main
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.policy import parse_site
-from steering.policy.checks.unserved import unserved, without
+from steering.policy.checks.unserved_ports import unserved, without
 
 
 def site_of(good: str, ports: str, more: str = "") -> Site:

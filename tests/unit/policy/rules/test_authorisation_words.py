@@ -3,7 +3,7 @@
 import pytest
 
 from steering.model.aaa import Aaa, HttpAaa, RadiusAaa
-from steering.model.authorisation import Answering, Authorizer
+from steering.model.authorisation import Authorizer, ListAnswer
 from steering.policy import parse_policy, parse_site
 from steering.policy.language.findings import Code
 
@@ -45,9 +45,9 @@ cpe_acl: {block: true, clients: 10.1.0.1}
     chain = policy.authorization
     assert chain.authorizers == (Authorizer.ACL, Authorizer.RADIUS, Authorizer.HTTP)
     assert chain.fail_open == {Authorizer.HTTP} and chain.required == {"lan"} and chain.timeout == 2.0
-    assert chain.otherwise is Answering.DENY
+    assert chain.otherwise is ListAnswer.DENY
     (entry,) = policy.acl
-    assert entry.action is Answering.DENY and entry.ports == ((80, 80), (5000, 5010))
+    assert entry.action is ListAnswer.DENY and entry.ports == ((80, 80), (5000, 5010))
     assert [str(n) for n in entry.sources] == ["10.1.0.0/28", "10.1.0.99/32"]
     assert policy.cpe_acl.block and [str(n) for n in policy.cpe_acl.clients] == ["10.1.0.1/32"]
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.model.policy import Policy, PolicyRule, Terms, When
+from steering.model.policy import Policy, PolicyRule, RuleConditions, Terms
 from steering.policy import parse_policy
 from steering.policy.rules.diff import ChangeKind, diff
 from tests.support.policy_files import EVERYTHING
@@ -85,11 +85,16 @@ def test_a_policy_does_not_differ_from_itself() -> None:
 
 
 def test_every_field_of_a_rule_is_compared() -> None:
-    bare = Policy(rules=(PolicyRule("all-conditions", When(), Terms()), PolicyRule("rest", When(), Terms())))
+    bare = Policy(
+        rules=(
+            PolicyRule("all-conditions", RuleConditions(), Terms()),
+            PolicyRule("rest", RuleConditions(), Terms()),
+        )
+    )
     full = parsed(EVERYTHING)
     named = {change.field for change in diff(bare, full) if change.name == "all-conditions"}
     whens = {name for name in named if name.startswith("when.")}
-    assert len(whens) == len(When.__slots__)
+    assert len(whens) == len(RuleConditions.__slots__)
     for field in Terms.__slots__:
         if field not in ("action", "insertion", "usage_mode", "transports"):  # as they are by default
             assert any(name.startswith(f"then.{field}") for name in named), field
@@ -97,7 +102,7 @@ def test_every_field_of_a_rule_is_compared() -> None:
 
 @given(st.permutations(range(12)))
 def test_moves_are_few_and_explain_the_order(order: list[int]) -> None:
-    old = Policy(rules=tuple(PolicyRule(f"r{n}", When(), Terms()) for n in range(12)))
+    old = Policy(rules=tuple(PolicyRule(f"r{n}", RuleConditions(), Terms()) for n in range(12)))
     new = Policy(rules=tuple(old.rules[n] for n in order))
     changes = diff(old, new)
     assert {change.kind for change in changes} <= {ChangeKind.MOVED}

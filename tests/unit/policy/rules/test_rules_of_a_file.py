@@ -22,14 +22,14 @@ from steering.model.policy import (
     Policy,
     Pooling,
     Quotas,
-    Refused,
+    RefusalForm,
+    RuleConditions,
     Subscriber,
     SubscriberClass,
     Terms,
     TimeWindow,
     UsageMode,
     Weights,
-    When,
 )
 from steering.policy import Code, Finding, load_site, parse_policy
 from tests.support.policy_files import EVERYTHING
@@ -54,7 +54,7 @@ def refused(text: str) -> list[Finding]:
 def test_every_key_of_the_language() -> None:
     policy = parsed(EVERYTHING)
     assert (policy.refusal, policy.over_limit, policy.third_party_pooling) == (
-        Refused.DROP,
+        RefusalForm.DROP,
         OverLimit.REFUSE,
         True,
     )
@@ -72,7 +72,7 @@ def test_every_key_of_the_language() -> None:
     assert policy.applications == (web,)
     rule, rest = policy.rules
     assert rule.name == "all-conditions"
-    assert rule.when == When(
+    assert rule.when == RuleConditions(
         subscribers=frozenset({"s-1"}),
         classes=frozenset({"business", "default"}),
         applications=frozenset({"web"}),
@@ -109,12 +109,12 @@ def test_every_key_of_the_language() -> None:
         authentication=Authentication.HMAC,
         terminate_only=frozenset({Origin.PROXIED}),
     )
-    assert (rest.when, rest.then) == (When(), Terms(action=Action.DENY))
+    assert (rest.when, rest.then) == (RuleConditions(), Terms(action=Action.DENY))
 
 
 def test_a_rule_without_conditions_and_terms_proxies_all() -> None:
     (rule,) = parsed("policy: 1\nrules:\n- name: all\n  when:\n  then:\n").rules
-    assert (rule.when, rule.then) == (When(), Terms())
+    assert (rule.when, rule.then) == (RuleConditions(), Terms())
 
 
 @pytest.mark.row("N-5.6.2a")

@@ -17,10 +17,18 @@ from steering.core.counters import Counters
 from steering.core.engine import Engine
 from steering.core.inputs import Input, Restored
 from steering.core.snapshots import kept as snapshots
-from steering.model.kept import Kept, KeptNetwork, KeptReservation, KeptSession, KeptUsage, Lost, Piece
+from steering.model.kept import (
+    KeptNetwork,
+    KeptReservation,
+    KeptSession,
+    KeptState,
+    KeptUsage,
+    LostPiece,
+    Piece,
+)
 from steering.store.interface import StateError
 from steering.store.kept import (
-    Damaged,
+    DamagedFile,
     network_text,
     read_network,
     read_reservations,
@@ -69,7 +77,7 @@ class Keeper:
                 log.info("taken over: %d reservations, %d sessions, %d links", *counts)
         self._saved = {piece: snapshots.revision(self._engine, piece) for piece in Piece}
 
-    def _read(self) -> Kept:
+    def _read(self) -> KeptState:
         """Each file is a bounded number of records; what is beyond is refused and counted."""
         wall = time.time()
         network: KeptNetwork = self._file(Piece.NETWORK, read_network, KeptNetwork((), ()))
@@ -80,11 +88,11 @@ class Keeper:
         sessions: tuple[KeptSession, ...] = ()
         try:
             sessions, wrong = self._sessions.load()
-            self._lose(Lost.RECORD, wrong)
+            self._lose(LostPiece.RECORD, wrong)
         except StateError as error:
             log.warning("the sessions of an earlier controller cannot be read: %s", error)
-            self._lose(Lost.FILE, 1)
-        return Kept(network, reservations, usage, sessions)
+            self._lose(LostPiece.FILE, 1)
+        return KeptState(network, reservations, usage, sessions)
 
     def _file(self, piece: Piece, read: Callable[[str], tuple[Any, int]], empty: Any) -> Any:
         try:
@@ -92,14 +100,14 @@ class Keeper:
             if text is None:
                 return empty
             found, wrong = read(text)
-        except (Damaged, StateError) as error:
+        except (DamagedFile, StateError) as error:
             log.warning("%s of an earlier controller is not read: %s", FILES[piece], error or "it is damaged")
-            self._lose(Lost.FILE, 1)
+            self._lose(LostPiece.FILE, 1)
             return empty
-        self._lose(Lost.RECORD, wrong)
+        self._lose(LostPiece.RECORD, wrong)
         return found
 
-    def _lose(self, what: Lost, how_many: int) -> None:
+    def _lose(self, what: LostPiece, how_many: int) -> None:
         if how_many:
             self._counters.not_restored[what] += how_many
 
@@ -150,7 +158,7 @@ class Keeper:
         try:
             write()
         except StateError as error:
-            self._lose(Lost.WRITE, 1)
+            self._lose(LostPiece.WRITE, 1)
             if not self._failing:
                 log.warning("what outlives this controller cannot be written: %s", error)
             self._failing = True

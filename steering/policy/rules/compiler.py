@@ -12,6 +12,7 @@ from steering.model.policy import (
     Pooling,
     Quotas,
     Reservations,
+    RuleConditions,
     Subscriber,
     SubscriberClass,
     Terms,
@@ -19,7 +20,6 @@ from steering.model.policy import (
     TimeWindow,
     UsageMode,
     Weights,
-    When,
 )
 from steering.policy.language.fields import merged
 from steering.policy.rules.policy_schema import PolicyFile
@@ -78,8 +78,8 @@ def _rule(file: RuleFile, own: Weights) -> PolicyRule:
     return PolicyRule(file.name, _when(file.when), _terms(file.then, own))
 
 
-def _when(file: WhenFile) -> When:
-    return When(
+def _when(file: WhenFile) -> RuleConditions:
+    return RuleConditions(
         subscribers=frozenset(file.subscriber),
         classes=frozenset(file.klass),
         applications=frozenset(file.application),

@@ -17,8 +17,8 @@ from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, Release, Steer
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.quotas import session_keys
-from steering.core.selection.rulebook import Answer
-from steering.core.sessions.first_answer import FirstAnswers, Learnt
+from steering.core.selection.rulebook import RuleMatch
+from steering.core.sessions.first_answer import FirstAnswers, LearntToken
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
@@ -102,7 +102,7 @@ class ServerSessions:
         seen: SynSeen,
         key: FlowKey,
         access: AccessNetwork,
-        answer: Answer,
+        answer: RuleMatch,
         decision: Decision,
         now: float,
     ) -> Session:
@@ -123,21 +123,21 @@ class ServerSessions:
 
     # ---- the host's SYN/ACK ---------------------------------------------------------------------
 
-    def shown(self, seen: WatchedSeen, now: float) -> Learnt:
+    def shown(self, seen: WatchedSeen, now: float) -> LearntToken:
         """A segment that a return's entry showed: the host's SYN/ACK tells the token, or that it speaks plain TCP."""
         handshake = seen.handshake
         subflow = self._table.flows.get(
             flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         )
         if subflow is None or not subflow.session.reverse:
-            return Learnt([])
+            return LearntToken([])
         session = subflow.session
         if session.ruling is None:  # an earlier controller watched it, and its SYN/ACK is over
-            return Learnt([Steer(tuple(session.return_entries(PortRole.GATEWAY)), None)])
+            return LearntToken([Steer(tuple(session.return_entries(PortRole.GATEWAY)), None)])
         if session.state is not SessionState.SYN_PINNED or handshake.flags & SYN_ACK != SYN_ACK:
-            return Learnt([])
+            return LearntToken([])
         token = self._first_answers.seen(session, handshake, now)
-        return Learnt([Steer(tuple(session.entries(PortRole.GATEWAY)), None)], token)
+        return LearntToken([Steer(tuple(session.entries(PortRole.GATEWAY)), None)], token)
 
     # ---- an MCP's join --------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ ADVICE = "restore it, or remove it and register its MCPs again"
 log = logging.getLogger(__name__)
 
 
-class Declared:
+class DeclaredSite:
     """`data`: of the site file; `mcps`: those of the site now, in its shape; `site`: all of it."""
 
     def __init__(self, data: Json, site: Site, mcps: list[Json], store: Store) -> None:
@@ -46,7 +46,7 @@ class Declared:
         self.mcps, self.site = mcps, site
 
 
-def declare(path: str, store: Store) -> tuple[Declared | None, list[str]]:
+def declare(path: str, store: Store) -> tuple[DeclaredSite | None, list[str]]:
     """The site of a file and what is kept: or None, and every finding as a line. Raises StateError for what is kept
     and cannot be read."""
     text, findings = load_text(path)
@@ -56,7 +56,7 @@ def declare(path: str, store: Store) -> tuple[Declared | None, list[str]]:
     data = read_document(text, path).data
     if site is None or data is None:
         return None, _lines(findings)
-    found = Declared(data, site, list(data["mcps"]), store)
+    found = DeclaredSite(data, site, list(data["mcps"]), store)
     kept = _kept(store, found)
     if not kept:
         return found, []
@@ -70,7 +70,7 @@ def declare(path: str, store: Store) -> tuple[Declared | None, list[str]]:
     return found, []
 
 
-def _kept(store: Store, file: Declared) -> list[Json]:
+def _kept(store: Store, file: DeclaredSite) -> list[Json]:
     """Raises StateError for what is no list of MCPs."""
     told = read_json(store, KEPT, ADVICE)
     if told is None:

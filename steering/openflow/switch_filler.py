@@ -7,7 +7,7 @@ way to a switch, and the others are served in between.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from steering.core.counters import Counters
 from steering.core.inputs import Confirmed
@@ -20,6 +20,7 @@ from steering.openflow.encode import (
     flow_mod,
     meter_mod,
 )
+from steering.openflow.line import Line
 from steering.openflow.reader import Disconnect
 from steering.openflow.templates import entry_add, entry_delete
 
@@ -31,12 +32,6 @@ CHUNK_TIMEOUT = 15.0  # seconds
 
 T = TypeVar("T")
 Chunk = tuple[bytes, int]  # messages, and how many flow-mods they are
-
-
-class Line(Protocol):
-    def write(self, data: bytes) -> None: ...
-
-    def disconnect(self, reason: Disconnect) -> None: ...
 
 
 class _Queue:

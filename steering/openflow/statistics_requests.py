@@ -4,7 +4,7 @@ LARGEST = 1 << 20  # bytes of one answer
 PATIENCE = 10.0  # seconds until the same is asked again of a switch that has not answered
 
 
-class _Question:
+class _OpenRequest:
     __slots__ = ("asked_at", "left", "xid")
 
     def __init__(self, xid: int, asked_at: float) -> None:
@@ -13,11 +13,11 @@ class _Question:
         self.left = LARGEST
 
 
-class Asked:
+class StatisticsRequests:
     """One kind of question; at most one is open to each switch."""
 
     def __init__(self) -> None:
-        self._open: dict[int, _Question] = {}
+        self._open: dict[int, _OpenRequest] = {}
 
     def may(self, dpid: int, now: float) -> bool:
         """Whether a switch may be asked: not before it has answered, or has had its time."""
@@ -26,7 +26,7 @@ class Asked:
 
     def ask(self, dpid: int, xid: int, now: float) -> None:
         """The question `xid` goes out."""
-        self._open[dpid] = _Question(xid, now)
+        self._open[dpid] = _OpenRequest(xid, now)
 
     def answers(self, dpid: int, xid: int, size: int, more: bool) -> bool:
         """Whether a part of `size` bytes answers the open question; the last part closes it."""

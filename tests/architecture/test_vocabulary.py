@@ -1,0 +1,111 @@
+"""The vocabulary of the product: one meaning for a class name, classes are nouns, modules are named by their subject."""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.architecture import layers
+
+# Nouns, though they end like participles.
+NOUNS = {
+    "Beginning",  # how a session began
+    "Binding",  # of an external port to a host
+    "Finding",  # of a check
+    "Keyring",  # the tokens of REST
+    "Learning",  # HostLearning: how a network's hosts become known
+    "Listing",  # of nft's rules
+    "Logging",  # the policy's section of that name
+    "Mapping",  # of an internal address to an external one (RFC 6888)
+    "Offering",  # of a service
+    "Pairing",  # of a device with a subscriber, in REST
+    "Pooling",  # the policy's section of that name
+    "Reading",  # of a switch's entries
+    "Ruling",  # what was decided
+    "Setting",  # of a kernel
+    "Standing",  # of a reservation
+    "Steering",  # the application's name at os-ken's manager
+}
+# Messages to the core are named by what happened, exceptions by what went wrong.
+HAPPENED = frozenset({"steering/core/inputs.py"})
+PARTICIPLE = re.compile(r"(?:[a-z]{2}ing|[a-z][^e]ed|Seen|Known|Given|Taken|Hidden)$")
+LAST_WORD = re.compile(r"[A-Z][a-z0-9]*$")
+SUBJECTS = {
+    *(
+        "binding",
+        "drawing",
+        "forwarding",
+        "keyring",
+        "mapping",
+        "pairing",
+        "rerouting",
+        "scoring",
+        "shadowing",
+    ),
+    *("spelling", "wording"),
+}
+EMPTY_NAMES = frozenset({"utils", "util", "helpers", "helper", "manager", "misc", "common", "base", "stuff"})
+
+
+def classes() -> Iterator[tuple[str, ast.ClassDef]]:
+    """Every class at the top of a file of the product or its labs, with the file's path."""
+    for path in layers.sources():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                yield path.relative_to(layers.ROOT).as_posix(), node
+
+
+def is_exception(node: ast.ClassDef) -> bool:
+    """By its base, as far as a name tells."""
+    bases = {ast.unparse(base) for base in node.bases}
+    return any(re.search(r"(?:Error|Exception|Input|Unavailable)$", base) for base in bases)
+
+
+def is_noun(name: str) -> bool:
+    """False for a name whose last word is a participle."""
+    last = LAST_WORD.search(name)
+    word = last.group() if last else name
+    return word in NOUNS or not PARTICIPLE.search(word)
+
+
+def test_no_class_name_of_the_product_has_two_meanings() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path, node in classes():
+        if path.startswith("steering/"):
+            places[node.name].append(path)
+    twice = {name: found for name, found in places.items() if len(found) > 1}
+    assert not twice, twice
+
+
+def test_classes_are_nouns() -> None:
+    others = [
+        f"{path}: {node.name}"
+        for path, node in classes()
+        if not is_noun(node.name) and not is_exception(node) and path not in HAPPENED
+    ]
+    assert not others, "\n".join(others)
+
+
+def test_modules_are_named_by_their_subject() -> None:
+    others = [
+        path.relative_to(layers.ROOT).as_posix()
+        for path in layers.sources()
+        if path.relative_to(layers.ROOT).parts[0] == "steering" and not names_its_subject(path)
+    ]
+    assert not others, "\n".join(others)
+
+
+def names_its_subject(path: Path) -> bool:
+    """False for a participle, and for a name that any module could bear."""
+    name = path.stem
+    return name in SUBJECTS or (
+        name not in EMPTY_NAMES and not re.search(r"(?:[^aeiouy]ing|[a-z]{3}ed)$", name)
+    )
+
+
+def test_a_name_that_says_nothing_is_found() -> None:
+    assert not any(map(is_noun, ["Pinning", "Watching", "Asked", "Desired", "FirstSeen"]))
+    assert all(map(is_noun, ["Keyring", "Feed", "HostLearning", "TokenBucket", "Ring", "Reading"]))
+    assert not any(names_its_subject(Path(f"{name}.py")) for name in ("keeping", "declared", "utils"))
+    assert all(names_its_subject(Path(f"{name}.py")) for name in ("scoring", "engine", "state_keeper"))
