@@ -59,7 +59,7 @@ from steering.openflow.reader import (
     read_port_status,
 )
 from steering.openflow.sender import Sender
-from steering.openflow.slices import Slices
+from steering.openflow.slices import Slices, in_turns
 from steering.wire.errors import WireError
 
 TICK = 0.05  # seconds; a held join waits 200 ms, so a quarter of that
@@ -365,7 +365,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._sender.expire(now)
         self._ports.tick(now)
         self._meters.tick(now)
-        self._sender.execute(list(self._links.announcements(now)), now)
+        self._announce(now)
         self._connections.watch(now)
         self._claims.expire(now)
         for dpid, changes in self._changes.items():
@@ -376,6 +376,16 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             if self._work_off_loads():
                 return
             hub.sleep(0)
+
+    def _announce(self, now: float) -> None:
+        """Discovery's frames, in turns: how many ports a switch has is the switch's word."""
+
+        def pause() -> None:
+            self.settle(now)
+            hub.sleep(0)
+
+        frames = self._links.announcements(now)
+        in_turns(frames, lambda frame: self._sender.execute([frame], now), self.budgets.turn, pause)
 
     def _work_off_loads(self) -> bool:
         """Some of what ports and meters counted; whether that was all."""

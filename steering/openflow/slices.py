@@ -1,13 +1,33 @@
 """Work of the engine that is too much for one go: a slice each time all others had their turn."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import TypeVar
 
 from os_ken.lib import hub
 
 LOOK = 0.25  # seconds between looks whether the application still runs
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
+
+
+def in_turns(
+    items: Iterable[T],
+    do: Callable[[T], None],
+    turn: float,
+    pause: Callable[[], None],
+    clock: Callable[[], float] = monotonic,
+) -> None:
+    """`do` each of `items`; each time `turn` seconds are over, `pause` lets others have theirs."""
+    ends = clock() + turn
+    for item in items:
+        do(item)
+        if clock() >= ends:
+            pause()
+            ends = clock() + turn
 
 
 class Slices:

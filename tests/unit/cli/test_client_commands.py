@@ -63,6 +63,7 @@ def test_status(run: Run) -> None:
     assert "3 of 4 connected" in out
     assert "2 established, 1 syn-pinned\n" in out
     assert "1 of 2 links up, 1 of 2 attachments up, 1 host known" in out
+    assert "refused     switch 000000000000004d (unknown-switch, 3 times)" in out
     assert "switch s9; link s2:4 - s4:3; mcp core (s3:1)" in out
     assert cells(out, "core")[1:3] == ["off-path", "steered"]
 

@@ -13,6 +13,7 @@ from steering.core.inputs import SwitchDown
 from steering.core.outputs import Prefer
 from steering.core.sessions.transitions import Event
 from steering.core.snapshots.view import EngineView
+from steering.model.door import SwitchRefused
 from steering.model.preference import Intent, SubflowWish
 from steering.model.session import Refusal
 from steering.northbound.http import events
@@ -276,6 +277,19 @@ def test_sessions_subflows_refusals_and_topology_are_told() -> None:
     made.watcher.look()
     assert [data for _, kind, data in heard(made.hub, stream) if kind == "session"] == [
         {"id": started[2]["id"], "change": "ended"}
+    ]
+
+
+def test_refused_datapath_ids_are_told_as_refusals() -> None:
+    counters = Counters()
+    made = north(FixedView(0), counters, Noted())
+    stream = made.hub.open(everything, "", [])
+    made.watcher.look()
+    counters.disconnects[SwitchRefused.UNKNOWN_SWITCH.value] += 3
+    counters.disconnects["closed"] += 1
+    made.watcher.look()
+    assert [event[1:] for event in heard(made.hub, stream)] == [
+        ("refusal", {"reason": "unknown-switch", "count": 3})
     ]
 
 
