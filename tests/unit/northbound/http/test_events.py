@@ -13,7 +13,7 @@ from steering.core.inputs import SwitchDown
 from steering.core.outputs import Prefer
 from steering.core.sessions.transitions import Event
 from steering.core.snapshots.view import EngineView
-from steering.model.door import SwitchRefused
+from steering.model.door import SwitchRefusal
 from steering.model.preference import Intent, SubflowWish
 from steering.model.session import Refusal
 from steering.northbound.http import events
@@ -285,7 +285,7 @@ def test_refused_datapath_ids_are_told_as_refusals() -> None:
     made = north(FixedView(0), counters, Noted())
     stream = made.hub.open(everything, "", [])
     made.watcher.look()
-    counters.disconnects[SwitchRefused.UNKNOWN_SWITCH.value] += 3
+    counters.disconnects[SwitchRefusal.UNKNOWN_SWITCH.value] += 3
     counters.disconnects["closed"] += 1
     made.watcher.look()
     assert [event[1:] for event in heard(made.hub, stream)] == [
