@@ -36,6 +36,7 @@ from steering.core.selection.chooser import Chooser
 from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.join_authentication import KeyWatch
+from steering.core.sessions.mcp_reports import McpReports
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
@@ -66,6 +67,7 @@ class SessionPieces(NamedTuple):
     slots: Slots
     preferring: SubflowPriorities
     watched: WatchedSegments
+    reports: McpReports
     dispatcher: HandshakeDispatcher
 
     def parts(self) -> tuple[Part, ...]:
@@ -106,6 +108,7 @@ def assembled(
     slots = Slots(table)
     preferring = SubflowPriorities(sitemap, chooser, table, policy, Mechanism.RATIO_LIMITS not in disabled)
     blocks = UnknownTokenBlocks(epochs)
+    reports = McpReports(sitemap, table, teardown, first_answers, counters, lambda: readiness.recovering)
     # Handlers.
     first_syns = FirstSyns(
         sitemap, chooser, counters,
@@ -140,9 +143,9 @@ def assembled(
     dispatcher = HandshakeDispatcher(
         sitemap, counters,
         table=table, syns=syns, syn_acks=syn_acks, server_sessions=server_sessions, watched=watched,
-        teardown=teardown, authorisation=authorisation, early=early, waiting=waiting, blocks=blocks,
+        teardown=teardown, authorisation=authorisation, early=early, reports=reports, waiting=waiting, blocks=blocks,
     )  # fmt: skip
     return SessionPieces(
         table, life, teardown, aborted, readiness, in_force, authorisation, capabilities, explicit, withdrawal,
-        waiting, blocks, proactive, learned, slots, preferring, watched, dispatcher,
+        waiting, blocks, proactive, learned, slots, preferring, watched, reports, dispatcher,
     )  # fmt: skip

@@ -29,6 +29,28 @@ class JoinResult(StrEnum):
     TOKEN_ONLY = "token-only"  # besides pinned: HMAC was wanted, but the keys are not known
 
 
+class ReportRefusal(StrEnum):
+    """Why something that an MCP reported of sessions was not believed."""
+
+    OUT_OF_ORDER = (
+        "out-of-order"  # a batch: what came before it is not known here; the MCP tells the whole set
+    )
+    RECOVERING = "recovering"  # a batch: switches have not told of all sessions yet
+    FOREIGN = "foreign"  # a session of another MCP
+    REPEATED = "repeated"  # an id that lives already
+    FULL = "full"  # more sessions than this controller may have
+
+
+class SessionReport(StrEnum):
+    """What came of a session since its MCP told the truth about it."""
+
+    BEGAN = "began"
+    ENDED = "ended"
+    HEALED = "healed"  # its SYN/ACK was never seen here
+    ABSENT = "absent"  # it does not live at its MCP, so it ended here
+    LATE = "late"  # over, and what it had under way was waited for since its FINs were not seen
+
+
 class Abort(StrEnum):
     """How a session that was to be aborted ended."""
 
@@ -84,6 +106,8 @@ class Counters:
         "not_restored",
         "floods",
         "session_events_refused",
+        "session_reports",
+        "session_reports_refused",
     )
 
     def __init__(self) -> None:
@@ -95,6 +119,9 @@ class Counters:
         self.authorisations: Counter[tuple[str, str]] = Counter()  # by authoriser and outcome
         # By state and event: what cannot happen to a session as it is (core.sessions.transitions).
         self.session_events_refused: Counter[tuple[str, str]] = Counter()
+        self.session_reports: Counter[SessionReport] = Counter()
+        # By name of the MCP that reported, and why it was not believed.
+        self.session_reports_refused: Counter[tuple[str, ReportRefusal]] = Counter()
         self.floods = 0
         self.sessions_started = 0
         self.sessions_ended = 0

@@ -114,6 +114,7 @@ class Engine:
                 Turn(self._recovered, lambda: self._recover_until),
                 *self.sessions.parts(),
                 self.preferring,  # tells of sessions as handshakes left them
+                self.sessions.reports,
                 self.sessions.teardown,
                 self.reserving,  # sees which sessions are over
                 self.mobility,  # claims that are settled, before neighbours are asked again
@@ -143,6 +144,7 @@ class Engine:
             inputs.McpsReplaced: self._mcps_replaced,
             inputs.McpAdmin: self._mcp_admin,
             inputs.McpReport: self._mcp_report,
+            inputs.McpSessions: self.handshakes.reported,
             inputs.PortLoad: self._port_load,
             inputs.AccessChanged: self._access_changed,
             inputs.AbortSession: self._abort,
@@ -300,6 +302,7 @@ class Engine:
         if read.sweep:
             self.sessions.teardown.counted(read.entries, now)
             self.preferring.counted(read.entries)
+            self.sessions.reports.counted(read.dpid, now)
             return []
         switch = self.switches.get(read.dpid)
         if switch is None or not switch.connected:

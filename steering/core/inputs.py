@@ -182,6 +182,38 @@ class McpReport(NamedTuple):
     load: float | None
 
 
+class SessionBegan(NamedTuple):
+    """An MCP serves a session. `id`: its number in one generation of the MCP; `token` of the MCP's key, NO_TOKEN for
+    plain TCP; addresses (4 or 16 bytes) and ports are those of the first subflow, the host's end first."""
+
+    id: int
+    token: int
+    src: bytes
+    sport: int
+    dst: bytes
+    dport: int
+
+
+class SessionOver(NamedTuple):
+    """An MCP serves a session no more. `orderly`: both directions ended, and some of it may still be under way."""
+
+    id: int
+    token: int
+    orderly: bool
+
+
+class McpSessions(NamedTuple):
+    """A batch of an MCP's report of its own sessions (docs/relay-reports.rst). `part`: 0 for changes, else which part
+    of the whole set of live sessions, and `last` whether that is complete with it."""
+
+    mcp: int
+    generation: str
+    sequence: int
+    part: int
+    last: bool
+    events: tuple[SessionBegan | SessionOver, ...]
+
+
 class PortLoad(NamedTuple):
     """Utilisation of a port, 0 to 1, from its switch's counters."""
 
@@ -326,6 +358,7 @@ Input = (
     | McpsReplaced
     | McpAdmin
     | McpReport
+    | McpSessions
     | PortLoad
     | SynRate
     | AccessChanged

@@ -104,6 +104,7 @@ def northbound(
     from steering.northbound.resources.registry import Registry
     from steering.northbound.resources.reservations import ReservationsResource
     from steering.northbound.resources.routes import ROUTES
+    from steering.northbound.resources.session_reports import SessionReports
     from steering.northbound.resources.sessions import Sessions
     from steering.northbound.resources.status import Status
     from steering.northbound.resources.subflow_intents import IntentPublisher
@@ -135,7 +136,7 @@ def northbound(
         AccessNetworks(updates, control, hub, orders), Subscribers(view, control, updates, orders, discreet),
         acl, enrolled, pairings, McpDiscovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
         Sessions(view, control), Decisions(view, control, now, discreet), ReservationsResource(view, control, discreet),
-        MappingLog(view, mappings or RecentMappings(), pseudonyms),
+        SessionReports(view, control), MappingLog(view, mappings or RecentMappings(), pseudonyms),
         EventStreams(view, hub, watcher, updates, bindings, intents, beat),
     )  # fmt: skip
 

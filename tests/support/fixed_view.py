@@ -192,6 +192,9 @@ class FixedView:
     def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
         return (True, False) if mcp == "core" else None
 
+    def reported(self, mcp: str) -> tuple[int, tuple[str, int] | None] | None:
+        return (7, ("9f3c2a1b00112233", 18)) if mcp == "core" else None
+
     def subscriber_of(self, address: bytes) -> str | None:
         return IMSI
 

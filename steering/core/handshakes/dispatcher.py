@@ -11,11 +11,12 @@ from steering.core.handshakes.server_sessions import ServerSessions
 from steering.core.handshakes.syn import SynHandler
 from steering.core.handshakes.syn_ack import SynAckHandler
 from steering.core.handshakes.unknown_token_block import UnknownTokenBlocks
-from steering.core.inputs import Authorised, FinSeen, SynAckSeen, SynSeen, WatchedSeen
+from steering.core.inputs import Authorised, FinSeen, McpSessions, SynAckSeen, SynSeen, WatchedSeen
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import Part
 from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.mcp_reports import McpReports
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
@@ -42,6 +43,7 @@ class HandshakeDispatcher(Part):
         teardown: Teardown,
         authorisation: Authorisation,
         early: EarlyJoins,
+        reports: McpReports,
         waiting: PendingJoins,
         blocks: UnknownTokenBlocks,
     ) -> None:
@@ -55,6 +57,7 @@ class HandshakeDispatcher(Part):
         self._teardown = teardown
         self._authorisation = authorisation
         self._early = early
+        self._reports = reports
         self._waiting = waiting
         self._blocks = blocks
 
@@ -93,6 +96,13 @@ class HandshakeDispatcher(Part):
         """A FIN or a reset."""
         attachment = self._map.at.get((seen.dpid, seen.port))
         return [] if attachment is None else self._teardown.fin(attachment.role, seen.handshake, now)
+
+    def reported(self, given: McpSessions, now: float) -> list[Output]:
+        """An MCP told of its sessions; also a token whose SYN/ACK nobody saw."""
+        outputs, tokens = self._reports.reported(given, now)
+        for token in tokens:
+            outputs += self._learnt(token, now)
+        return outputs
 
     def authorised(self, given: Authorised, now: float) -> list[Output]:
         """An authoriser answered: the SYNs that waited for it come again."""

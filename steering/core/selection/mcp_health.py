@@ -9,7 +9,7 @@ from enum import StrEnum
 from steering.model.decision import FilterReason
 
 FRESH = 10.0  # seconds a report or a utilisation is believed
-SILENT = 10.0  # seconds without a report after which an MCP that reported before is unknown
+SILENT = 15.0  # seconds without a report after which an MCP that reported before is down
 
 
 class Health(StrEnum):
@@ -46,8 +46,8 @@ class McpHealth:
         self.used_at = float("-inf")
 
     def probe(self, alive: bool, load: float | None, now: float) -> None:
-        """The MCP answered its probe, or did not."""
-        if alive and self._alive is False:
+        """The MCP answered its probe, or did not. One that was silent has to be well for a while, too."""
+        if alive and (self._alive is False or self._silent(now)):
             self._well_since = now
         self._alive = alive
         self.reported_at = now
@@ -66,13 +66,15 @@ class McpHealth:
         """Its probe or its port says that it is not there now; in the hold-down after that it is."""
         return not self._port_up or self._alive is False
 
+    def _silent(self, now: float) -> bool:
+        """Whether it has reported that it is well, and says nothing any more."""
+        return self._alive is True and now - self.reported_at > SILENT
+
     def state(self, now: float) -> Health:
-        if not self._port_up or self._alive is False or now < self._well_since + self._hold:
+        if self.gone or self._silent(now) or now < self._well_since + self._hold:
             return Health.DOWN
         if self.draining:
             return Health.DRAINING
-        if self._alive and now - self.reported_at > SILENT:
-            return Health.UNKNOWN
         return Health.UP if self._alive else Health.UNKNOWN
 
     def filtered(self, now: float) -> FilterReason | None:

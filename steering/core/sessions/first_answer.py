@@ -54,3 +54,18 @@ class FirstAnswers:
             self._keys.verify(session)
         self._life.happened(session, KEY_SEEN)
         return token
+
+    def told(self, session: Session, token: int, now: float) -> None:
+        """The MCP itself says that it answered; NO_TOKEN: as plain TCP. The SYN/ACK was not seen, or not yet. Keys of
+        the initial subflow may still be seen. The caller writes the session's entries again."""
+        session.touch(now)
+        if token < 0:
+            self._counters.fallbacks += 1
+            if session.secrets is not None:
+                self._keys.forget(session)
+            self._life.happened(session, NO_KEY)
+            return
+        self._table.learn(session, token)
+        if session.secrets is not None:
+            self._keys.verify(session)
+        self._life.happened(session, KEY_SEEN)

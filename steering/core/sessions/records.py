@@ -15,7 +15,7 @@ from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionStat
 # Members of enumerations stand here by names of their own wherever every handshake asks for them: Python 3.11 takes
 # three times as long to look one up in its class.
 INITIAL, RETURN = EntryKind.INITIAL, EntryKind.RETURN
-SYN_PINNED, FELL_BACK = SessionState.SYN_PINNED, SessionState.PLAIN
+SYN_PINNED = SessionState.SYN_PINNED
 NOTHING, COPY = Watch.NOTHING, Watch.COPY
 
 HOST_FIN = 1
@@ -194,7 +194,7 @@ class Session:
         """The cookie of this session's entries of one kind, as its state is now."""
         if self.token >= 0:
             return pack_cookie(kind, 0, self.mcp, self.token)
-        return pack_cookie(kind, PLAIN if self.state is FELL_BACK else PENDING, self.mcp, 0)
+        return pack_cookie(kind, PENDING if self.state is SYN_PINNED else PLAIN, self.mcp, 0)
 
     def entry(self, subflow: Subflow) -> Entry | None:
         """The uplink entry of a subflow; None where it needs none."""

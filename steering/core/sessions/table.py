@@ -50,6 +50,11 @@ class SessionTable:
         return iter(self.by_id.values())
 
     @property
+    def youngest(self) -> int:
+        """The number of the session that began last; they count up from 1."""
+        return self._next - 1
+
+    @property
     def has_room(self) -> bool:
         """Room for one more record."""
         return len(self.by_id) < self.limits.sessions

@@ -32,7 +32,7 @@ class Beginning(StrEnum):
 class Event(StrEnum):
     """What may happen to a session."""
 
-    KEY_SEEN = "key seen"  # the SYN/ACK carries a key: the token is known
+    KEY_SEEN = "key seen"  # the SYN/ACK carries a key, or the MCP told its token: the token is known
     NO_KEY = "no key"  # the SYN/ACK carries none: the connection fell back to plain TCP
     JOINED = "joined"  # one more subflow
     ALL_CLOSED = "all subflows closed"  # FIN both ways, or a reset by the MCP, on each
@@ -70,6 +70,7 @@ TRANSITIONS: Mapping[tuple[SessionState, Event], Step] = {
     (_ESTABLISHED, Event.ALL_CLOSED): Step(_CLOSING, _Books.nothing),
     (_ESTABLISHED, Event.SUBFLOWS_OVER): Step(_LINGER, _Books.rest),
     (_ESTABLISHED, Event.OVER): Step(None, _Books.forget),
+    (_PLAIN, Event.KEY_SEEN): Step(_ESTABLISHED, _Books.nothing),
     (_PLAIN, Event.ALL_CLOSED): Step(_CLOSING, _Books.nothing),
     (_PLAIN, Event.OVER): Step(None, _Books.forget),
     (_CLOSING, Event.JOINED): Step(_ESTABLISHED, _Books.nothing),

@@ -234,6 +234,10 @@ class EngineView:
             wanted.destinations,
         )
 
+    def reported(self, mcp: str) -> tuple[int, tuple[str, int] | None] | None:
+        found = next((one.id for one in self._engine.site.mcps if one.name == mcp), None)
+        return None if found is None else (found, self._engine.sessions.reports.taken(found))
+
     def subscriber_of(self, address: bytes) -> str | None:
         found = self._engine.chooser.rulebook.subscriber(address)
         return None if found is None else found.id

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.utils import floatToGoString
 
-from steering.core.counters import BUCKETS, Abort, Counters, Histogram, JoinResult
+from steering.core.counters import BUCKETS, Abort, Counters, Histogram, JoinResult, SessionReport
 from steering.model.authorisation import Authorizer, Verdict
 from steering.model.door import Door, RestRefusal
 from steering.model.kept import LostPiece
@@ -130,6 +130,14 @@ class Collector:
         yield _counter("disconnects", "Switches lost", "reason", have.disconnects.items(), self._disconnects)
         text = "Times a listener rested as the process had no descriptor left"
         yield _counter("accept_paused", text, "listener", have.accept_paused.items(), tuple(Door))
+        text = "What MCPs told of sessions, and what came of it"
+        reports = have.session_reports.items()
+        yield _counter("session_reports", text, "what", reports, tuple(SessionReport))
+        text = "What MCPs reported of sessions and was not believed, by MCP and reason"
+        refused = CounterMetricFamily("steering_session_reports_refused", text, labels=["mcp", "reason"])
+        for (mcp, reason), count in have.session_reports_refused.items():
+            refused.add_metric([mcp, reason], count)
+        yield refused
         text = "Connections and tokens that REST turned away"
         yield _counter("rest_refused", text, "reason", have.rest_refused.items(), tuple(RestRefusal))
 

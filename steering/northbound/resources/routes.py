@@ -20,6 +20,7 @@ from steering.northbound.resources.pairings import McpDiscovery, Pairings
 from steering.northbound.resources.policies import Policies
 from steering.northbound.resources.registry import Registry
 from steering.northbound.resources.reservations import ReservationsResource
+from steering.northbound.resources.session_reports import SessionReports
 from steering.northbound.resources.sessions import Sessions
 from steering.northbound.resources.status import Status
 from steering.northbound.resources.subscribers import Subscribers
@@ -38,6 +39,7 @@ from steering.northbound.schema.bodies import (
     SubscriberUpdate,
     WhatIfQuestion,
 )
+from steering.northbound.schema.report_bodies import SessionBatch
 from steering.northbound.schema.reservation_bodies import Renewal, ReservationWish
 
 CREATED, ACCEPTED = int(HTTPStatus.CREATED), int(HTTPStatus.ACCEPTED)
@@ -47,6 +49,7 @@ DEVICES = OPERATOR | {Role.DEVICE}
 OWN_MCP = OPERATOR | {Role.MCP}
 OWN_DEVICE = OPERATOR | {Role.DEVICE}
 MCP_TEXT = 16_384  # bytes that describe one MCP
+REPORT = 65_536  # bytes of a relay's report of sessions
 IF_MATCH, SEQUENCE, STREAM = Uses.IF_MATCH, Uses.SEQUENCE, Uses.STREAM
 
 ROUTES = (
@@ -219,6 +222,11 @@ ROUTES = (
         "POST", "report_mappings", "/v1/mcps/{name}/mappings", "An MCP reports who has which external address",
         MappingLog.report, "MappingsKept", OWN_MCP, takes=MappingBatch, status=ACCEPTED,
         uses=Uses.LOOKUP, bound=True, changes=True,
+    ),
+    RestRoute(
+        "POST", "report_sessions", "/v1/mcps/{name}/sessions", "A relay reports its sessions, load and health",
+        SessionReports.report, "SessionsTaken", OWN_MCP, takes=SessionBatch, status=ACCEPTED,
+        uses=Uses.STATE | Uses.LOOKUP, bound=True, largest=REPORT,
     ),
     RestRoute(
         "GET", "mappings", "/v1/mappings", "Who had an external address and port at a time",

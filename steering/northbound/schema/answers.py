@@ -7,6 +7,7 @@ from steering.model.reservation import Level, Standing
 from steering.model.session import SessionState
 from steering.northbound.schema import bodies
 from steering.northbound.schema.binding_bodies import BindingRenewal, BindingWish, MappingBatch
+from steering.northbound.schema.report_bodies import SessionBatch
 from steering.northbound.schema.reservation_bodies import Renewal, ReservationWish
 
 Json = dict[str, Any]
@@ -332,6 +333,7 @@ SCHEMAS: dict[str, Json] = {
     ),
     "Reservations": _object(reservations=_list(reference("Reservation"))),
     "MappingsKept": _object(name=TEXT, kept=_described(WHOLE, "0 where logging is off")),
+    "SessionsTaken": _object(name=TEXT, sequence=WHOLE),
     "Mapping": _object(
         mcp=TEXT,
         internal=TEXT,
@@ -369,5 +371,7 @@ SCHEMAS: dict[str, Json] = {
         detail=TEXT,
         optional={"errors": _described(_list(reference("Finding")), "What is wrong where in the body")},
     ),
-    **bodies.schemas((*bodies.MODELS, BindingWish, BindingRenewal, ReservationWish, Renewal, MappingBatch)),
+    **bodies.schemas(
+        (*bodies.MODELS, BindingWish, BindingRenewal, ReservationWish, Renewal, MappingBatch, SessionBatch)
+    ),
 }

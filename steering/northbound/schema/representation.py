@@ -75,6 +75,9 @@ class JsonView:
     def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
         return self._snapshots.mapping_logging(mcp)
 
+    def reported(self, mcp: str) -> tuple[int, tuple[str, int] | None] | None:
+        return self._snapshots.reported(mcp)
+
     def subscriber_of(self, address: bytes) -> str | None:
         return self._snapshots.subscriber_of(address)
 

@@ -64,6 +64,10 @@ class View(Protocol):
     def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
         """Whether mappings of an MCP are kept now, and whether with destinations; None: no such MCP (N-5.6.7b)."""
 
+    def reported(self, mcp: str) -> tuple[int, tuple[str, int] | None] | None:
+        """The id of an MCP, and generation and sequence of the report of sessions that was taken last; None: no such
+        MCP."""
+
     def subscriber_of(self, address: bytes) -> str | None:
         """The policy's own id of whoever has an address, packed; None for nobody it knows."""
 

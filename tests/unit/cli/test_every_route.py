@@ -19,7 +19,7 @@ from tests.support.rest_server import serve
 
 # What only programs ask: an MCP of itself, a collector, who reads a description. What `events` and `relay` follow as
 # streams a command shows too, so they are not among them.
-OF_PROGRAMS = {"load", "openapi", "metrics"}
+OF_PROGRAMS = {"load", "report_sessions", "openapi", "metrics"}
 
 # FILE.*, WHO (a subscriber) and ID (a binding) are made by the test. What the controller answers does not matter here:
 # it matters which resource is asked.

@@ -263,6 +263,20 @@ def test_a_dead_mcp_gets_nothing_and_is_believed_again_only_after_the_hold():
     assert driver.session(sport=4, key=b"4" * 8).mcp == edge.id
 
 
+@pytest.mark.row("D-6.7.1")
+def test_an_mcp_that_reported_and_is_silent_gets_nothing_and_is_believed_again_only_after_the_hold():
+    driver = Driver()
+    core, edge = driver.site.mcps
+    driver.give(inputs.McpReport(core.id, True, 0.1))
+    assert driver.session(sport=1, key=b"1" * 8).mcp == core.id
+    driver.later(15.1)
+    assert driver.session(sport=2, key=b"2" * 8).mcp == edge.id  # which never reported: nobody probes it
+    driver.give(inputs.McpReport(core.id, True, 0.1))
+    assert driver.session(sport=3, key=b"3" * 8).mcp == edge.id
+    driver.later(3.1)
+    assert driver.session(sport=4, key=b"4" * 8).mcp == core.id
+
+
 @pytest.mark.row("D-6.6.4")
 def test_the_mcps_own_report_of_load_moves_new_sessions_while_it_is_fresh():
     driver = Driver()

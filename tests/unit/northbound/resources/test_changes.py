@@ -431,11 +431,23 @@ MAPPING = {
 }  # fmt: skip
 
 
+BATCH = {
+    "version": 1, "generation": "9f3c2a1b00112233", "sequence": 18, "whole": None, "live": 1, "waiting": 0,
+    "events": [
+        {"event": "began", "id": 77, "token": "1a2b3c4d", "client": ["10.1.0.2", 40000], "server": ["10.9.0.2", 443],
+         "at": 1796000000.125},
+        {"event": "ended", "id": 12, "token": None, "how": "orderly", "at": 1796000000.25},
+    ],
+    "state": {"health": "up", "load": 0.01, "sessions": 1, "most_sessions": 4000, "accepted": 77, "fallback": 3,
+              "dial_failed": 1, "refused": 0},
+}  # fmt: skip
+
+
 def test_changes_answer_what_the_schemas_say(rest: Rest) -> None:
     from steering.northbound.schema.answers import SCHEMAS
 
     asked: dict[str, Any] = {
-        "load": {"load": 0.5}, "report_mappings": {"mappings": [MAPPING]}, "put_access_network": UPDATE, "put_policy": {"policy": 1},
+        "load": {"load": 0.5}, "report_mappings": {"mappings": [MAPPING]}, "report_sessions": BATCH, "put_access_network": UPDATE, "put_policy": {"policy": 1},
         "rollback": {"version": 3}, "whatif": QUESTION, "pair": {"addresses": ["10.1.0.2"]},
         "put_acl": {"entries": [{"name": "x", "action": "deny", "source": ["10.1.0.0/28"]}]},
         "register": {"subscriber": "somebody", "addresses": ["10.1.0.2"]},

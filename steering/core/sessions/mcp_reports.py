@@ -1,0 +1,277 @@
+"""Sessions as their MCPs tell of them (docs/relay-reports.rst): what ended there ends here, what never was there too.
+
+The network may miss an answer or an end, since copies of them are metered. An MCP knows both. It is believed of its own
+sessions alone: a session of another MCP is refused and counted by the name of who told of it.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from steering.core.counters import Counters, ReportRefusal, SessionReport
+from steering.core.inputs import McpSessions, SessionBegan, SessionOver
+from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output, ReadEntries, Steer
+from steering.core.part import McpsChange, Part
+from steering.core.sessions.first_answer import NO_TOKEN, FirstAnswers
+from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.mcp_ledger import McpLedger, Told
+from steering.core.sessions.records import BOTH_FINS, MCP_FIN, Session
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.teardown import Teardown
+from steering.model.network import PortRole
+from steering.model.session import SessionState, Watch
+
+SILENT = 5.0  # seconds without a batch after which an MCP's ledger proves nothing any more
+GRACE = 2.0  # seconds by which the network may know of a session before its MCP can have told of it
+CHECKED_EACH_TICK = 2_000  # sessions that are looked for in their MCP's ledger
+# Seconds that entries stay after an orderly end. MPTCP's FINs come when all its data was acknowledged; a plain
+# connection may have to repeat its last segment.
+LAST_ACKS, LAST_SEGMENTS = 0.5, 2.0
+QUIET = 2.0  # seconds without a packet after which nothing is under way, where the FINs were not seen
+COUNTED_EACH_S = 10_000  # entries: what one more reading of all counters may cost in a second
+
+_STANDING = frozenset(
+    (SessionState.ESTABLISHED, SessionState.PLAIN, SessionState.CLOSING, SessionState.LINGER)
+)
+
+
+class ReportOutcome(NamedTuple):
+    """What came of a batch: outputs, and as facts the tokens that are known from now on."""
+
+    outputs: list[Output]
+    tokens: tuple[int, ...] = ()
+
+
+class McpReports(Part):
+    """`recovering`: whether switches may still tell of sessions of an earlier controller."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        table: SessionTable,
+        teardown: Teardown,
+        first_answers: FirstAnswers,
+        counters: Counters,
+        recovering: Callable[[], bool],
+    ) -> None:
+        self._map = sitemap
+        self._table = table
+        self._teardown = teardown
+        self._first_answers = first_answers
+        self._counters = counters
+        self._recovering = recovering
+        self._ledgers: dict[int, McpLedger] = {}
+        self._looked_at = 0  # the youngest session that waits to be checked, or was
+        self._young: deque[int] = deque()  # sessions whose MCP may not have told of them yet, in order of age
+        self._checking: deque[int] = deque()  # sessions to be looked for in a set that is complete
+        self._leaving: dict[int, float] = {}  # session -> when its MCP said that it is over
+        self._counted: dict[int, float] = {}  # switch -> when its counters were read last
+        self._count_at = 0.0
+
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        """An MCP that went, or is another now, has told nothing."""
+        for number in {*change.gone, *change.others}:
+            self._ledgers.pop(number, None)
+        return []
+
+    def taken(self, mcp: int) -> tuple[str, int] | None:
+        """Generation and sequence of the batch of an MCP that was taken last; None if none was."""
+        ledger = self._ledgers.get(mcp)
+        return None if ledger is None else (ledger.generation, ledger.sequence)
+
+    # ---- a batch --------------------------------------------------------------------------------
+
+    def reported(self, given: McpSessions, now: float) -> ReportOutcome:
+        """A batch of an MCP: all of it is taken, or nothing; then the MCP tells the whole set."""
+        mcp = self._map.mcps.get(given.mcp)
+        if mcp is None:
+            return ReportOutcome([])
+        ledger = self._ledgers.setdefault(given.mcp, McpLedger())
+        if ledger.is_last(given):
+            ledger.heard = now
+            return ReportOutcome([])
+        if self._recovering():
+            return self._refused(given.mcp, ReportRefusal.RECOVERING)
+        if not ledger.follows(given):
+            return self._refused(given.mcp, ReportRefusal.OUT_OF_ORDER)
+        if now - ledger.heard > SILENT:
+            self._checking = deque(self._table.by_id)
+        ledger.begin(given, now)
+        outputs: list[Output] = []
+        tokens: list[int] = []
+        for event in given.events:
+            if isinstance(event, SessionBegan):
+                token = self._began(given.mcp, ledger, event, outputs, now)
+                if token >= 0:
+                    tokens.append(token)
+            else:
+                outputs += self._over(given.mcp, ledger, event, now)
+        if given.part and given.last:
+            ledger.complete()
+            self._checking = deque(self._table.by_id)
+        return ReportOutcome(outputs, tuple(tokens))
+
+    def _refused(self, mcp: int, why: ReportRefusal) -> ReportOutcome:
+        self._counters.session_reports_refused[self._map.mcps[mcp].name, why] += 1
+        return ReportOutcome([])
+
+    def _began(
+        self, mcp: int, ledger: McpLedger, event: SessionBegan, outputs: list[Output], now: float
+    ) -> int:
+        """A session lives at the MCP. The token that this taught, NO_TOKEN for none."""
+        flow = flow_key(event.src, event.dst, event.sport, event.dport)
+        known = self._table.flows.get(flow)
+        if self._foreign(mcp, event.token) or (known is not None and known.session.mcp != mcp):
+            self._refused(mcp, ReportRefusal.FOREIGN)
+            return NO_TOKEN
+        if event.id in ledger:
+            self._refused(mcp, ReportRefusal.REPEATED)
+            return NO_TOKEN
+        if len(ledger) >= self._table.limits.sessions:
+            self._refused(mcp, ReportRefusal.FULL)
+            ledger.full()
+            return NO_TOKEN
+        self._counters.session_reports[SessionReport.BEGAN] += 1
+        told = Told(event.token, flow, 0)
+        ledger.add(event.id, told)
+        session = known.session if known is not None and known.session.first == flow else None
+        if session is None or not ledger.lives(session):
+            return NO_TOKEN
+        if session.reverse or session.unit is not None or not _unanswered(session, event.token):
+            return NO_TOKEN
+        self._counters.session_reports[SessionReport.HEALED] += 1
+        self._first_answers.told(session, event.token, now)
+        outputs.append(Steer(tuple(session.entries(PortRole.GATEWAY)), None))
+        return event.token
+
+    def _foreign(self, mcp: int, token: int) -> bool:
+        """Whether others own a token, and this MCP does not."""
+        if token < 0:
+            return False
+        owners = {session.mcp for session in self._table.with_token(token) if session.token == token}
+        return bool(owners) and mcp not in owners
+
+    def _over(self, mcp: int, ledger: McpLedger, event: SessionOver, now: float) -> list[Output]:
+        """A session lives no more."""
+        told = ledger.remove(event.id)
+        if told is None:
+            if self._foreign(mcp, event.token):
+                self._refused(mcp, ReportRefusal.FOREIGN)
+            return []
+        self._counters.session_reports[SessionReport.ENDED] += 1
+        session = self._table.by_id.get(told.session)
+        if session is None and not told.session and told.token >= 0:
+            owners = self._table.with_token(told.token)
+            session = owners[0] if len(owners) == 1 and owners[0].token == told.token else None
+        if session is None or session.mcp != mcp or _is_aborted(session):
+            return []
+        if not event.orderly:
+            return self._teardown.end(session)
+        self._leaving.setdefault(session.id, now)
+        return []
+
+    # ---- time -----------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> list[Output]:
+        """Whose end is complete, and who does not live where it should."""
+        outputs = self._leave(now) if self._leaving else []
+        for _ in range(min(CHECKED_EACH_TICK, len(self._checking))):
+            session = self._table.by_id.get(self._checking.popleft())
+            if session is not None:
+                outputs += self._check(session, now)
+        return outputs + self._check_young(now)
+
+    def _check_young(self, now: float) -> list[Output]:
+        """Sessions that began since: each is looked for once, when its MCP must have told of it."""
+        youngest = self._table.youngest
+        self._young.extend(range(self._looked_at + 1, youngest + 1))
+        self._looked_at = youngest
+        outputs: list[Output] = []
+        for _ in range(CHECKED_EACH_TICK):
+            if not self._young:
+                break
+            session = self._table.by_id.get(self._young[0])
+            if session is not None and self._told_by(session) > now:
+                break
+            self._young.popleft()
+            if session is not None:
+                outputs += self._check(session, now)
+        return outputs
+
+    def _check(self, session: Session, now: float) -> list[Output]:
+        """A session that its MCP does not have ends. One that began just now is left alone, it is looked for later."""
+        ledger = self._ledgers.get(session.mcp)
+        if ledger is None or not ledger.whole or now - ledger.heard > SILENT:
+            return []
+        if session.state not in _STANDING or session.id in self._leaving or ledger.lives(session):
+            return []
+        # A session that a server opened may be told with the addresses of another leg, and one that goes to an MCP's own
+        # address may be another program's there.
+        if self._told_by(session) > now or session.reverse or _is_addressed(session) or _is_aborted(session):
+            return []
+        self._counters.session_reports[SessionReport.ABSENT] += 1
+        return self._teardown.end(session)
+
+    def _told_by(self, session: Session) -> float:
+        """When its MCP must have told of a session: its handshake is complete or given up, or, of one that was read
+        back, it was complete before."""
+        return session.created + (GRACE if session.ruling is None else self._teardown.timers.half_open)
+
+    def _leave(self, now: float) -> list[Output]:
+        """What is over goes when nothing of it can be under way any more."""
+        outputs: list[Output] = []
+        late: set[int] = set()
+        for number, since in list(self._leaving.items()):
+            session = self._table.by_id.get(number)
+            if session is None:
+                del self._leaving[number]
+            elif now >= since + (LAST_ACKS if session.token >= 0 else LAST_SEGMENTS):
+                if _ended(session) or self._quiet(session, since, now):
+                    del self._leaving[number]
+                    outputs += self._teardown.end(session)
+                else:
+                    late |= {subflow.dpid for subflow in session.subflows}
+        if late and now >= self._count_at:
+            self._count_at = now + 1.0 + len(self._table.flows) / COUNTED_EACH_S
+            outputs += [ReadEntries(dpid, True) for dpid in sorted(late)]
+        return outputs
+
+    def counted(self, dpid: int, now: float) -> None:
+        """The counters of a switch were read, and what moved was noted (Teardown.counted)."""
+        if self._leaving:
+            self._counted[dpid] = now
+
+    def _quiet(self, session: Session, since: float, now: float) -> bool:
+        """Whether the counters of its entries stand still; without entries, whether its time is over."""
+        if not all(subflow.waypoint for subflow in session.subflows):
+            return now >= since + self._teardown.timers.fin_linger
+        for subflow in session.subflows:
+            read = self._counted.get(subflow.dpid, 0.0)
+            if read < since + QUIET or read < subflow.active + QUIET:
+                return False
+        self._counters.session_reports[SessionReport.LATE] += 1
+        return True
+
+
+def _unanswered(session: Session, token: int) -> bool:
+    """Whether the SYN/ACK of a session was not seen here, or not yet: it is half-open, or was when it was read back."""
+    found_half_open = session.state is SessionState.PLAIN and session.ruling is None and token >= 0
+    return session.state is SessionState.SYN_PINNED or found_half_open
+
+
+def _ended(session: Session) -> bool:
+    """Whether the network saw the end of each subflow: of MPTCP the MCP's, of plain TCP both."""
+    needed = MCP_FIN if session.token >= 0 else BOTH_FINS
+    return all(subflow.closed & needed == needed for subflow in session.subflows)
+
+
+def _is_addressed(session: Session) -> bool:
+    """Whether it goes to its MCP's own address, and so has no entries."""
+    led = session.returns or any(subflow.waypoint for subflow in session.subflows)
+    return session.unit is None and not led
+
+
+def _is_aborted(session: Session) -> bool:
+    """An abort is under way: it ends the session when host and server were told."""
+    return any(subflow.watch == Watch.PUNT for subflow in session.subflows)

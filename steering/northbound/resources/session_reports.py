@@ -1,0 +1,64 @@
+"""POST /v1/mcps/{name}/sessions: a relay tells which sessions began and ended, and how well it is (docs/relay-reports.rst)."""
+
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import cast
+
+from steering.core.inputs import McpReport, McpSessions, SessionBegan, SessionOver
+from steering.model.control import Control
+from steering.northbound.http.exchange import Call, RestReply
+from steering.northbound.http.problems import Problem, not_found, shown
+from steering.northbound.schema.report_bodies import (
+    BeganEvent,
+    EndedEvent,
+    RelayEnd,
+    RelayState,
+    SessionBatch,
+)
+from steering.northbound.schema.view import View
+
+ACCEPTED = int(HTTPStatus.ACCEPTED)
+NO_TOKEN = -1
+FULL = 1.0  # load of a relay that would reset one more
+_SERVES = frozenset({RelayState.UP, RelayState.FULL, RelayState.STARVED})
+
+
+class SessionReports:
+    """The engine takes a batch or does not; it alone knows what came before."""
+
+    def __init__(self, view: View, control: Control) -> None:
+        self._view = view
+        self._control = control
+
+    def report(self, call: Call) -> RestReply:
+        """202 for a batch that was taken, now or before. Raises Problem 409 where the whole set is wanted."""
+        name, batch = call.path["name"], cast(SessionBatch, call.body)
+        known = self._view.reported(name)
+        if known is None:
+            raise not_found(f"no MCP {shown(name)}")
+        mcp, health = known[0], batch.state.health
+        load = batch.state.load if health is RelayState.UP else FULL
+        self._control.give(McpReport(mcp, health in _SERVES, load))
+        self._control.take(told(mcp, batch))
+        after = self._view.reported(name)
+        if after is None or after[1] != (batch.generation, batch.sequence):
+            raise Problem(
+                HTTPStatus.CONFLICT, "what came before this batch is not known here: tell the whole set"
+            )
+        return RestReply({"name": name, "sequence": batch.sequence}, status=ACCEPTED)
+
+
+def told(mcp: int, batch: SessionBatch) -> McpSessions:
+    """A batch as the engine takes it; `mcp`: the id of the MCP that sent it."""
+    part, last = (batch.whole.part, batch.whole.last) if batch.whole is not None else (0, False)
+    return McpSessions(
+        mcp, batch.generation, batch.sequence, part, last, tuple(_event(event) for event in batch.events)
+    )
+
+
+def _event(event: BeganEvent | EndedEvent) -> SessionBegan | SessionOver:
+    token = NO_TOKEN if event.token is None else int(event.token, 16)
+    if isinstance(event, EndedEvent):
+        return SessionOver(event.id, token, event.how is RelayEnd.ORDERLY)
+    (client, sport), (server, dport) = event.client, event.server
+    return SessionBegan(event.id, token, ip_address(client).packed, sport, ip_address(server).packed, dport)
