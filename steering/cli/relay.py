@@ -10,7 +10,6 @@ from pathlib import Path
 
 from steering.relay import launch
 from steering.relay.addresses.mapping_log import LogError
-from steering.relay.controller.mcp_discovery import discover, parse_discover
 from steering.relay.kernel import dscp, mss
 from steering.relay.kernel.commands import RuleError
 from steering.relay.kernel.implicit_mode import parse_advertised, parse_listener
@@ -345,6 +344,8 @@ def _upstream(args: argparse.Namespace) -> Upstream:
     told = parse_upstream(args.uplink, args.inside, args.source_ports, args.deny_mptcp_to, args.inner_cpe)
     if args.discover is None:
         return told
+    from steering.relay.controller.mcp_discovery import discover, parse_discover  # brings TLS, 5 MB
+
     found = discover(parse_discover(args.discover, args.token_file, args.ca_file))
     return told if told.deny_mptcp_to else replace(told, deny_mptcp_to=found)
 

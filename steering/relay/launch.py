@@ -34,6 +34,8 @@ def serve(options: RelayOptions, log: Log, apply: bool) -> None:
         fast_open = options.via is not None and options.via.fast_open
         dial = UplinkDialler(watch, log, options.upstream.source_ports, fast_open)
         watch.changed = lambda uplink: dial.health.forget(uplink.interface)
+        watch.well = watch.changed
+        watch.silent, dial.answers = dial.leave, watch.answers
         if apply:
             uplinks.prepare(watch.uplinks, options.inside, options.upstream)
         watch.start()

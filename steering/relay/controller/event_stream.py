@@ -5,7 +5,6 @@ passed over, since the next one begins where it should. Blocking only where it c
 """
 
 import socket
-import ssl
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -35,7 +34,7 @@ class EventStream:
     def __init__(self, options: ControllerAccess, refused: RefusalCounts | None = None) -> None:
         self._data = b""
         self._refused = RefusalCounts() if refused is None else refused
-        self._sock = _connected(options)
+        self._sock, self._not_yet = _connected(options)
         try:
             self._ask(options)
             self._sock.settimeout(0)
@@ -74,7 +73,7 @@ class EventStream:
         while True:
             try:
                 got = self._sock.recv(_READ)
-            except (BlockingIOError, ssl.SSLWantReadError):
+            except self._not_yet:
                 break
             except OSError as error:
                 raise StreamError(str(error)) from None
@@ -99,7 +98,8 @@ class EventStream:
             yield fields.get(b"event", b"").decode("latin-1"), told
 
 
-def _connected(options: ControllerAccess) -> socket.socket:
+def _connected(options: ControllerAccess) -> tuple[socket.socket, tuple[type[OSError], ...]]:
+    """The connection, and the errors by which it says that nothing has come yet. Raises StreamError."""
     parts = urlsplit(options.url)
     secure = parts.scheme == "https"
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
@@ -107,8 +107,11 @@ def _connected(options: ControllerAccess) -> socket.socket:
     try:
         sock = socket.create_connection((host, port), CONNECT_S)
         if not secure:
-            return sock
-        return ssl.create_default_context(cafile=options.ca).wrap_socket(sock, server_hostname=host)
+            return sock, (BlockingIOError,)
+        import ssl  # 4 MB, for those whose controller speaks TLS
+
+        context = ssl.create_default_context(cafile=options.ca)
+        return context.wrap_socket(sock, server_hostname=host), (BlockingIOError, ssl.SSLWantReadError)
     except (OSError, ValueError) as error:
         if sock is not None:
             sock.close()

@@ -6,16 +6,14 @@ what is to be told waits, up to a bound; what does not fit any more is counted a
 relay's own log.
 """
 
-import http.client
 import json
-import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from http import HTTPStatus
 from itertools import islice
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from steering.relay.controller.session_ledger import SessionLedger
 from steering.relay.counters import RelayCounters
@@ -41,10 +39,10 @@ STOP_S = 0.5
 """A relay that ends is to be gone within a second; what is not told by then is counted in its log."""
 MOST_SLOW = 256
 _NEVER = frozenset(
-    {http.client.BAD_REQUEST, http.client.REQUEST_ENTITY_TOO_LARGE, http.client.UNPROCESSABLE_ENTITY}
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
 )
 """What a controller that answers so would answer again."""
-_NO_SESSIONS = frozenset({http.client.NOT_FOUND, http.client.METHOD_NOT_ALLOWED, http.client.NOT_IMPLEMENTED})
+_NO_SESSIONS = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED})
 """What a controller answers that knows of no reports of sessions."""
 MOST_BATCHES = 64
 """Of sessions in one turn; then mappings and slow servers have theirs."""
@@ -164,7 +162,7 @@ class Reporter:
             try:
                 self._tell()
                 wait = FIRST_WAIT_S
-            except (OSError, ValueError, http.client.HTTPException, ReportRefused) as error:
+            except (OSError, ValueError, ReportRefused) as error:
                 self.failed += 1
                 self._log.peer_event("not reported", reason=str(error) or type(error).__name__)
                 self._over.wait(wait)
@@ -210,14 +208,14 @@ class Reporter:
             try:
                 self._send("POST", "sessions", ledger.batch(self._state))
             except ReportRefused as error:
-                if not (error.never or error.status in _NO_SESSIONS or error.status == http.client.CONFLICT):
+                if not (error.never or error.status in _NO_SESSIONS or error.status == HTTPStatus.CONFLICT):
                     raise
                 self.sessions_refused += 1
                 ledger.start_over()
-                if error.status == http.client.CONFLICT and not conflicts:  # it lacks what came before
+                if error.status == HTTPStatus.CONFLICT and not conflicts:  # it lacks what came before
                     conflicts += 1
                     continue
-                if error.status != http.client.CONFLICT:
+                if error.status != HTTPStatus.CONFLICT:
                     self._sessions_after = time.monotonic() + AGAIN_S
                 self._log.peer_event("sessions refused", reason=str(error))
                 return
@@ -242,28 +240,11 @@ class Reporter:
 
     def _send(self, method: str, what: str, body: Json) -> None:
         """Raises ReportRefused unless the controller accepts it."""
-        parts = urlsplit(self._options.url)
-        timeout = STOP_S if self._over.is_set() else TIMEOUT_S
-        connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            context = ssl.create_default_context(cafile=self._options.ca)
-            connection = http.client.HTTPSConnection(
-                parts.hostname or "", parts.port, timeout=timeout, context=context
-            )
-        else:
-            connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
-        try:
-            connection.request(
-                method,
-                f"{parts.path.rstrip('/')}/v1/mcps/{quote(self._options.mcp, safe='')}/{what}",
-                json.dumps(body).encode(),
-                {"Authorization": f"Bearer {self._options.token}", "Content-Type": "application/json"},
-            )
-            answer = connection.getresponse()
-            if answer.status != http.client.ACCEPTED:
-                raise ReportRefused(answer.status)
-        finally:
-            connection.close()
+        from steering.relay.controller.http_request import status_of  # 5 MB, for those who have a controller
+
+        status = status_of(self._options, method, what, body, STOP_S if self._over.is_set() else TIMEOUT_S)
+        if status != HTTPStatus.ACCEPTED:
+            raise ReportRefused(status)
 
 
 def reported(line: Json) -> Json:

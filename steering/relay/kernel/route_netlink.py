@@ -12,12 +12,15 @@ import errno
 import select
 import socket
 import struct
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from importlib import import_module
+from importlib.util import find_spec
 from ipaddress import ip_address
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from steering.relay.model import PlatformError
@@ -270,9 +273,22 @@ def _open(groups: int) -> socket.socket:
     return sock
 
 
+def _package() -> None:
+    """Make the package known without running its `__init__`: that loads all of it and asyncio, 7 MB more than the three
+    classes take, and a CPE is a small device."""
+    if "pyroute2" in sys.modules:
+        return
+    found = find_spec("pyroute2")
+    if found is not None and found.submodule_search_locations is not None:
+        package = ModuleType("pyroute2")
+        package.__path__ = list(found.submodule_search_locations)
+        sys.modules["pyroute2"] = package
+
+
 def _decoders() -> dict[int, Callable[[bytes], Any]]:
     """pyroute2's classes by message type. Raises PlatformError where it is not installed."""
     try:
+        _package()
         base = "pyroute2.netlink.rtnl"
         return {
             RTM_NEWLINK: import_module(f"{base}.ifinfmsg").ifinfmsg,

@@ -188,6 +188,15 @@ def _endpoint(name: tuple[str, int, int, int] | tuple[str, int]) -> Endpoint:
     return Endpoint(str((address.version == 6 and address.ipv4_mapped) or address), name[1])
 
 
+def has_peer(sock: socket.socket) -> bool:
+    """Whether a connection stands: a socket that only connects, or does so no more, has no peer."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
 def is_local(address: str) -> bool:
     """Whether this machine owns the address: dialling it would only reach the relay's own listener again."""
     family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET

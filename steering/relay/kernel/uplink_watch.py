@@ -7,10 +7,12 @@ netlink says that something happened; what is so is then asked, so that a messag
 One thread, apart from the relay's loop. The relay reads `uplinks`, a tuple that is replaced as a whole.
 """
 
+import contextlib
 import select
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -25,6 +27,7 @@ from steering.relay.kernel.route_netlink import (
     Refusals,
     RouteSocket,
 )
+from steering.relay.kernel.stuck_subflows import SubflowReader, stuck_uplinks
 from steering.relay.kernel.uplinks import MOST_OLDER, Uplink
 from steering.relay.log import Log
 
@@ -36,6 +39,10 @@ RESYNC_S = 30.0
 """Without any event: what somebody else took away comes back."""
 INVITE_S, INVITES = 1.5, 3
 """After an uplink came or came back without a subflow from it: joins that were sent too early are not sent again."""
+LOOK_S, IDLE_S = 0.2, 1.0
+"""Between two looks at subflows, while there are some, and while there are none."""
+ASIDE_S, LONGEST_ASIDE_S = 1.0, 60.0
+"""How long nobody joins from an uplink whose subflows were stuck: doubled with each trial that fails."""
 STOP_S = 2.0
 
 
@@ -85,13 +92,18 @@ def _gateway(routes: Sequence[DefaultRoute], version: int) -> str:
 class UplinkWatch:
     """Raises PlatformError when made, where netlink cannot be asked. `start`, then `stop`.
 
-    `changed(uplink)`, set before `start`, is called from the watch's thread for each uplink that is other than before.
+    An uplink whose subflows are stuck while another's move is set aside: its subflows end, and after a while sessions
+    may join from it once more, which shows whether it answers.
+
+    `silent(uplink)` is called likewise for one that is set aside, `well(uplink)` for one that is joined from again. `changed(uplink)`, set before `start`, is called from the watch's thread for each uplink that is other than before.
     """
 
     def __init__(self, names: Sequence[str], apply: bool, log: Log) -> None:
         self._apply = apply
         self._log = log
         self.changed: Callable[[Uplink], None] = lambda _uplink: None
+        self.silent: Callable[[Uplink], None] = lambda _uplink: None
+        self.well: Callable[[Uplink], None] = lambda _uplink: None
         self.refused = Refusals()
         self.changes = 0
         self.failed = 0  # times that something could not be made or asked
@@ -101,6 +113,15 @@ class UplinkWatch:
         self._invited: dict[
             int, tuple[float, int]
         ] = {}  # uplinks that are to be looked at: when, and how often yet
+        self.set_aside = 0  # times that an uplink was
+        self._aside: dict[int, float] = {}  # uplinks that nobody joins from, and until when
+        self._on_trial: dict[
+            int, float
+        ] = {}  # uplinks that may be joined from again, and when that has to show
+        self._failures: dict[int, int] = {}  # trials in a row that failed
+        self._answered: deque[str] = deque(maxlen=64)  # interfaces, by the word of whoever dials
+        self._look_at = 0.0
+        self._subflows = SubflowReader()
         self._gone: set[str] = set()  # addresses that the machine has no more
         self._wait = AGAIN_S
         self._kernel = RouteSocket(self.refused)
@@ -124,6 +145,13 @@ class UplinkWatch:
         for end in (self._wake, self._waker):
             end.close()
         self._kernel.close()
+        self._subflows.close()
+
+    def answers(self, interface: str) -> None:
+        """Somebody was answered by an uplink; from any thread."""
+        self._answered.append(interface)
+        with contextlib.suppress(OSError):  # full: it is awake anyway
+            self._waker.send(b".")
 
     def document(self) -> list[dict[str, Any]]:
         """For the relay's status: each uplink as it is used now."""
@@ -134,13 +162,19 @@ class UplinkWatch:
                 "ipv4": uplink.addresses[0] or None,
                 "ipv6": uplink.addresses[1] or None,
                 "older": list(uplink.older),
+                "aside": number in self._aside,
             }
-            for uplink in self.uplinks
+            for number, uplink in enumerate(self.uplinks)
         ]
 
     def counters(self) -> dict[str, int]:
         """Changes, failures, and messages of netlink that were refused, by the reason."""
-        told = {"uplink_changes": self.changes, "uplink_failures": self.failed}
+        told = {
+            "uplink_changes": self.changes,
+            "uplink_failures": self.failed,
+            "uplinks_set_aside": self.set_aside,
+            "subflows_unread": self._subflows.refused,
+        }
         return told | {
             f"netlink_refused_{reason.value.replace('-', '_')}": self.refused[reason]
             for reason in NetlinkRefusal
@@ -175,11 +209,15 @@ class UplinkWatch:
         resync = time.monotonic() + RESYNC_S
         while not self._stopping:
             now = time.monotonic()
-            until = min([resync, *self._due.values(), *(due for due, _ in self._invited.values())])
+            invited = (due for due, _ in self._invited.values())
+            trials = (*self._aside.values(), *self._on_trial.values())
+            until = min([resync, self._look_at, *self._due.values(), *invited, *trials])
             watched = [self._wake.fileno(), self._kernel.fileno()]
             ready = select.select(watched, [], [], max(0.0, until - now))[0]
             if self._stopping:
                 return
+            if self._wake.fileno() in ready:
+                self._wake.recv(4_096)
             if self._kernel.fileno() in ready:
                 time.sleep(GATHER_S)
                 self._kernel.happened()
@@ -198,10 +236,15 @@ class UplinkWatch:
                 self._gone |= set(before[number].all_addresses) - set(after.all_addresses)
             self._tell(after)
             self.changed(after)
+            self._aside.pop(number, None)
+            self._on_trial.pop(number, None)
+            self._failures.pop(number, None)
             self._wait = AGAIN_S
             self._due[number] = now
+        self._readmit(now)
         self._settle(now)
         self._abandon()
+        self._watch_subflows(now)
         self._invite(now)
 
     def _abandon(self) -> None:
@@ -232,7 +275,7 @@ class UplinkWatch:
                     continue  # no route can be made; what it has may carry on when it is back
                 after = Uplink(after.interface)
             try:
-                kernel_uplinks.settle(number, self._settled[number], after)
+                kernel_uplinks.settle(number, self._settled[number], after, number not in self._aside)
             except RuleError as error:
                 self._failed(number, str(error))
             else:
@@ -240,6 +283,60 @@ class UplinkWatch:
                     self._invited[number] = (now + INVITE_S, INVITES)
                 self._settled[number] = after
                 self._wait = AGAIN_S
+
+    # -- dead lines -------------------------------------------------------------------------------------------------
+
+    def _watch_subflows(self, now: float) -> None:
+        """Set aside each uplink whose subflows are stuck while another's are acknowledged."""
+        usable = [one for number, one in enumerate(self.uplinks) if one.index and number not in self._aside]
+        if not self._apply or len(usable) < 2:
+            self._look_at = now + IDLE_S
+            return
+        if now < self._look_at:
+            return
+        found = self._subflows.read()
+        ours = {address for uplink in usable for address in uplink.all_addresses}
+        self._look_at = now + (LOOK_S if any(one.source in ours for one in found) else IDLE_S)
+        for uplink in stuck_uplinks(usable, found):
+            self._put_aside(self.uplinks.index(uplink), now)
+
+    def _put_aside(self, number: int, now: float) -> None:
+        uplink, failed = self.uplinks[number], self._failures.get(number, 0)
+        self._failures[number] = failed + 1
+        self._aside[number] = now + min(ASIDE_S * 2**failed, LONGEST_ASIDE_S)
+        self._on_trial.pop(number, None)
+        self.set_aside += 1
+        kernel_uplinks.set_aside(uplink)
+        self.silent(uplink)
+        if not failed:
+            self._log.event("uplink set aside", interface=uplink.interface, reason="nothing is acknowledged")
+
+    def _readmit(self, now: float) -> None:
+        """Let sessions join again from what answered somebody, or was set aside long enough; see whether they do."""
+        answered = set()
+        while self._answered:
+            answered.add(self._answered.popleft())
+        for number, until in list(self._aside.items()):
+            if until <= now or self.uplinks[number].interface in answered:
+                del self._aside[number]
+                self._due[number] = now
+                self._on_trial[number] = now + INVITE_S
+        for number, until in list(self._on_trial.items()):
+            if until > now:
+                continue
+            del self._on_trial[number]
+            others = (one for at, one in enumerate(self.uplinks) if at != number and at not in self._aside)
+            try:
+                joined = kernel_uplinks.carries_subflows(self.uplinks[number])
+                judged = joined or any(kernel_uplinks.carries_subflows(one) for one in others)
+            except RuleError as error:
+                self._failed(number, str(error))
+                continue
+            if judged and not joined:
+                self._put_aside(number, now)
+            elif self._failures.pop(number, 0) and joined:
+                self.well(self.uplinks[number])
+                self._log.event("uplink answers again", interface=self.uplinks[number].interface)
 
     def _invite(self, now: float) -> None:
         """Where sessions live on other uplinks and none has joined from a new one: once more, some times."""

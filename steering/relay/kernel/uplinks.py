@@ -97,15 +97,18 @@ def abandon(address: str) -> None:
     command(f"ss -K src {address}", must=False)
 
 
-def settle(number: int, before: Uplink, after: Uplink) -> None:
+def settle(number: int, before: Uplink, after: Uplink, joins: bool = True) -> None:
     """Source routing and MPTCP endpoints of the uplink of that number as it is now; `before`: as it was last settled.
+    Without `joins` it gets no endpoints: nobody is to join from it now.
 
     Looks at what is there and makes what lacks, since the kernel drops routes by itself (a link that went down, an
     interface that was made anew). Raises RuleError where something cannot be made yet.
     """
     # Positions count: the first uplink's endpoint is of another kind, and each has a table of its own.
     ways = [*[Uplink("")] * number, after]
-    lines = [*routing(ways), *(line for line in endpoints(ways) if " add " in line)]
+    lines = routing(ways)
+    if joins:
+        lines += [line for line in endpoints(ways) if " add " in line]
     for lacking in check_routes.lacking(lines, lambda line: command(line) or ""):
         command(lacking.line.replace(" route add ", " route replace "))
     # Last, so that a session of one uplink always has a subflow, or one on its way.
@@ -149,6 +152,12 @@ def invite(number: int, uplink: Uplink) -> None:
     for line in endpoints([*[Uplink("")] * number, uplink]):
         if " add " in line:
             command(line)
+
+
+def set_aside(uplink: Uplink) -> None:
+    """End the subflows from an uplink: what they carried is sent by others at once. Its routes stay, for dials."""
+    for address in uplink.all_addresses:
+        drop_endpoint(address)
 
 
 def drop_endpoint(address: str) -> None:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from typing import Protocol
 
-from steering.relay.kernel.sockets import finish_on_close, mptcp_info, name_of, syn_ack_options
+from steering.relay.kernel.sockets import finish_on_close, has_peer, mptcp_info, name_of, syn_ack_options
 from steering.relay.loop.poller import Poller
 from steering.relay.model import Endpoint
 from steering.relay.session.explicit_client import ClientConversation
@@ -29,7 +29,7 @@ CHUNK = 64 * 1024
 READS_PER_EVENT = 4
 """A fast sender gives way to the other sessions after this many reads."""
 
-_REFUSALS = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
+_REFUSAL = errno.ECONNREFUSED
 """The server's own word, whatever way it came by."""
 
 _scratch = bytearray(CHUNK)
@@ -209,6 +209,8 @@ class RelaySession:
 
     def _dialled(self, leg: RelayLeg) -> None:
         code = leg.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not code and self._ways is not None and not has_peer(leg.sock):
+            code = errno.ENOTCONN  # its subflow was ended under it: the kernel wakes us and calls it no error
         if code:
             self._way_failed(leg, code)
             return
@@ -246,7 +248,7 @@ class RelaySession:
 
     def _way_failed(self, leg: RelayLeg, code: int) -> None:
         """The error of one way. A server's own refusal ends the session, what the way did does not while others are left."""
-        if code in _REFUSALS or not (self._rivals or self.try_another()):
+        if code == _REFUSAL or not (self._rivals or self.try_another()):
             self.fail(code, os.strerror(code))
             return
         if leg is self.server_leg:

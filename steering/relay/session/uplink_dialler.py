@@ -75,6 +75,7 @@ class UplinkDialler:
         self.health = UplinkHealth()
         self.failovers = 0  # sessions that another uplink than the first carries
         self.silences = 0  # times that an uplink was found not to answer
+        self.answers: Callable[[str], None] = lambda _interface: None  # an uplink that was silent does again
         self._log = log
         self._window = window
         self._fast_open = fast_open
@@ -108,6 +109,12 @@ class UplinkDialler:
         """Whether a dial that has no answer is to be helped by another."""
         return not self._fast_open
 
+    def leave(self, uplink: Uplink) -> None:
+        """It carries nothing, by the word of whoever watches subflows; from any thread."""
+        for version in (4, 6):
+            if uplink.address(version) and f"ipv{version}" not in self.health.document(uplink.interface):
+                self.health.silent(uplink.interface, version, time.monotonic())
+
     # -- what answers -----------------------------------------------------------------------------------------------
 
     def learn(self, winner: Attempt, losers: list[Attempt], now: float) -> None:
@@ -139,6 +146,7 @@ class UplinkDialler:
 
     def _answers(self, attempt: Attempt) -> None:
         if self.health.answered(attempt.interface, attempt.version):
+            self.answers(attempt.interface)
             self._log.event("uplink answers again", interface=attempt.interface, version=attempt.version)
 
     def _silent(self, attempt: Attempt, now: float) -> None:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -16,6 +17,7 @@ from steering.relay.kernel.route_netlink import (
     NetlinkRefusal,
     NetlinkRefused,
 )
+from steering.relay.kernel.stuck_subflows import SubflowProgress
 from steering.relay.kernel.uplink_watch import UplinkWatch, look
 from steering.relay.kernel.uplinks import MOST_OLDER, Uplink
 from steering.relay.log import Log
@@ -100,6 +102,9 @@ class Following:
     machine: Machine
     settled: list[tuple[int, tuple[str, ...], tuple[str, ...]]]
     fails: list[str]
+    joins: list[tuple[int, bool]] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    subflows: list[SubflowProgress] = field(default_factory=list)
 
     def turn(self, at: float = 1e9) -> None:
         self.watch._turn(at)
@@ -113,14 +118,17 @@ def following(monkeypatch: pytest.MonkeyPatch) -> Iterator[Following]:
     made._kernel = found.machine  # type: ignore[assignment]
     found.machine.close = lambda: None  # type: ignore[attr-defined]
 
-    def settle(number: int, before: Uplink, after: Uplink) -> None:
+    def settle(number: int, before: Uplink, after: Uplink, joins: bool = True) -> None:
         if found.fails:
             raise RuleError(found.fails.pop())
+        found.joins.append((number, joins))
         found.settled.append((number, before.all_addresses, after.all_addresses))
 
     monkeypatch.setattr(kernel_uplinks, "settle", settle)
     monkeypatch.setattr(kernel_uplinks, "abandon", lambda address: None)
     monkeypatch.setattr(kernel_uplinks, "carries_subflows", lambda uplink: True)
+    monkeypatch.setattr(kernel_uplinks, "set_aside", lambda uplink: found.dropped.append(uplink.interface))
+    monkeypatch.setattr(made._subflows, "read", lambda: found.subflows)
     yield found
     made.stop()
 
@@ -180,3 +188,76 @@ def test_sessions_are_invited_again_where_none_joined(
     for second in range(1, 30):
         following.turn(float(second))
     assert invited == [0] * uplink_watch.INVITES
+
+
+STUCK, MOVING = SubflowProgress("10.1.0.2", 3, 1, 500), SubflowProgress("10.2.0.2", 1, 0, 5)
+
+
+@pytest.fixture
+def dead(following: Following, monkeypatch: pytest.MonkeyPatch) -> Following:
+    """DSL is stuck, LTE moves; the time is 100."""
+    ways = (Uplink("dsl0", ("10.1.0.2", ""), index=4), Uplink("lte0", ("10.2.0.2", ""), index=5))
+    following.watch.uplinks, following.watch._settled = ways, list(ways)
+    monkeypatch.setattr(following.watch, "refresh", lambda: [])
+    following.subflows = [STUCK, MOVING]
+    following.turn(100.0)
+    return following
+
+
+def test_an_uplink_whose_subflows_are_stuck_is_set_aside_and_told(
+    following: Following, dead: Following
+) -> None:
+    assert dead.dropped == ["dsl0"] and dead.watch.set_aside == 1
+    assert [row["aside"] for row in dead.watch.document()] == [True, False]
+    dead.watch._due = {0: 100.1, 1: 100.1}
+    dead.turn(100.1)
+    assert dead.joins == [(0, False), (1, True)], "nothing makes its endpoints meanwhile"
+
+
+def test_it_is_joined_from_again_after_a_while_and_stays_where_it_answers(
+    dead: Following, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    well: list[Uplink] = []
+    dead.watch.well = well.append
+    dead.subflows = [MOVING]
+    dead.turn(101.1)
+    assert dead.joins == [(0, True)] and not well
+    dead.turn(103.0)
+    assert [one.interface for one in well] == ["dsl0"] and dead.watch.set_aside == 1
+    dead.turn(1_000.0)
+    assert dead.watch.set_aside == 1 and not dead.watch._failures
+
+
+def test_a_trial_that_fails_doubles_the_wait(dead: Following, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_uplinks, "carries_subflows", lambda uplink: uplink.interface == "lte0")
+    dead.subflows = [MOVING]
+    at, trials = 100.0, []
+    for _ in range(400):
+        at += 0.5
+        before = len(dead.joins)
+        dead.turn(at)
+        if len(dead.joins) > before:
+            trials.append(at)
+    waits = [round(after - before) for before, after in pairwise(trials)]
+    assert waits == sorted(waits) and waits[0] <= 4 and waits[-1] >= 32 and len(trials) <= 8
+
+
+def test_who_dials_and_is_answered_ends_the_wait(dead: Following) -> None:
+    dead.watch.answers("dsl0")
+    dead.turn(100.2)
+    assert dead.joins == [(0, True)]
+
+
+def test_another_address_ends_it_too(dead: Following, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead.watch, "refresh", lambda: [0])
+    dead.subflows = [MOVING]
+    dead.turn(100.2)
+    assert dead.joins == [(0, True)] and not dead.watch._aside
+
+
+def test_the_last_uplink_is_never_set_aside(following: Following, dead: Following) -> None:
+    dead.subflows = [STUCK, SubflowProgress("10.2.0.2", 3, 2, 900)]
+    dead.turn(101.0)
+    dead.watch._aside = {}
+    dead.turn(102.0)
+    assert dead.dropped == ["dsl0"], "where both are stuck it is the peer, or what both share"

@@ -221,6 +221,22 @@ def test_with_fast_open_a_dial_has_one_way() -> None:
     assert not UplinkDialler(Table(DSL), Log(True, False, io.StringIO()), fast_open=True).hedges
 
 
+def test_an_uplink_that_is_set_aside_while_it_is_dialled_by_fails_no_session(server: socket.socket) -> None:
+    """Its subflow is ended under the dial, which is told of a reset that no server sent."""
+    bench = Bench(dialler(DSL, LTE, mute=("dsl0",)), place(server))
+    bench.session._way_failed(bench.session.server_leg, errno.ECONNRESET)
+    bench.turn()
+    assert not bench.session.connecting and bench.source == "127.0.2.1" and not bench.ends
+    bench.close()
+
+
+def test_whoever_watches_subflows_may_say_that_an_uplink_is_silent_and_it_counts_once() -> None:
+    made = dialler(DSL, LTE)
+    for _ in range(3):
+        made.leave(DSL)
+    assert made.health.document("dsl0") == ["ipv4"] and made.health._silent["dsl0", 4].failed == 1
+
+
 def test_a_session_that_ends_while_it_is_dialled_leaves_no_socket(server: socket.socket) -> None:
     made = dialler(DSL, LTE, mute=("dsl0", "lte0"))
     bench = Bench(made, place(server))
