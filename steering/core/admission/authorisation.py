@@ -17,6 +17,7 @@ from steering.core.part import Part
 from steering.model.authorisation import AclEntry, Authorizer, ListAnswer, RegistryEntry, Verdict
 from steering.model.network import Address, Network, PortRole
 from steering.model.policy import Policy
+from steering.model.prefix_table import PrefixTable
 from steering.model.session import Refusal
 
 Question = tuple[bytes, Authorizer]
@@ -61,7 +62,7 @@ class Authorisation(Part):
         self._live: tuple[AclEntry, ...] = ()  # before the policy's own entries
         self._paired: frozenset[bytes] = frozenset()  # addresses of paired devices
         self._registry: tuple[RegistryEntry, ...] = ()
-        self._members: dict[tuple[int, int], dict[int, RegistryEntry]] = {}
+        self._members: PrefixTable[RegistryEntry] = PrefixTable()
         self._accesses = max(1, sum(a.role is PortRole.ACCESS for a in sitemap.attachments.values()))
         self._take(policy)
 
@@ -101,12 +102,7 @@ class Authorisation(Part):
     def _register(self, registry: tuple[RegistryEntry, ...]) -> None:
         """Of two that have an address the narrower prefix counts."""
         self._registry = registry
-        members: dict[tuple[int, int], dict[int, RegistryEntry]] = {}
-        for one in registry:
-            for prefix in one.addresses:
-                key = (prefix.version, int(prefix.netmask))
-                members.setdefault(key, {})[int(prefix.network_address)] = one
-        self._members = dict(sorted(members.items(), key=lambda item: -item[0][1]))
+        self._members = PrefixTable((prefix, one) for one in registry for prefix in one.addresses)
 
     @property
     def acl(self) -> tuple[AclEntry, ...]:
@@ -189,11 +185,7 @@ class Authorisation(Part):
         return self._hold((source, who), attachment, seen, now)
 
     def _registered(self, address: bytes) -> RegistryEntry | None:
-        value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
-        for (family, mask), members in self._members.items():
-            if family == version and (found := members.get(value & mask)) is not None:
-                return found
-        return None
+        return self._members.of(address)
 
     # ---- questions and answers ------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from steering.model.network import (
     Site,
     waypoints,
 )
+from steering.model.prefix_table import PrefixTable
 from steering.model.source import Identifiers, Prefix, given_under
 
 __all__ = ["Attachment", "SiteMap"]
@@ -54,14 +55,14 @@ class SiteMap:
             if mcp.access_networks
         }
         self.switches = set(self.at_switch)
-        self._gateways = [
-            (p.version, int(p.network_address), int(p.netmask), p.prefixlen, g)
-            for g in site.gateways
-            for p in g.prefixes
-        ]
-        self._gateways.sort(key=lambda row: -row[3])
-        self._accesses = [(p, a) for a in site.access_networks for p in a.prefixes]
+        exits: dict[Network, dict[PortRef, None]] = {}
+        for gateway in site.gateways:
+            for prefix in gateway.prefixes:
+                exits.setdefault(prefix, {}).update(dict.fromkeys(gateway.ports))
+        self._exits = PrefixTable((prefix, tuple(ports)) for prefix, ports in exits.items())
+        self._accesses = PrefixTable((p, a) for a in site.access_networks for p in a.prefixes)
         self._pools = [prefix for mcp in site.mcps for prefix in self.given(mcp)]
+        self._in_pool = PrefixTable((prefix, True) for prefix in self._pools)
         self._nat64 = {mcp.nat64.network_address.packed[:12] for mcp in site.mcps if mcp.nat64 is not None}
         self._cache: dict[bytes, tuple[PortRef, ...]] = {}
 
@@ -92,20 +93,11 @@ class SiteMap:
     def _look_up(self, address: bytes) -> tuple[PortRef, ...]:
         if self.is_mcp_address(address) or self.access_of(address) is not None:
             return ()
-        value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
-        if any(
-            p.version == version and value & int(p.netmask) == int(p.network_address) for p in self._pools
-        ):
+        if self._in_pool.of(address):
             return ()
         if self.behind_nat64(address):
             return self._look_up(address[12:])
-        best = -1
-        found: list[Gateway] = []
-        for family, network, mask, length, gateway in self._gateways:
-            if family == version and value & mask == network and length >= best:
-                best = length
-                found.append(gateway)
-        return tuple(dict.fromkeys(port for gateway in found for port in gateway.ports))
+        return self._exits.of(address) or ()
 
     def is_mcp_address(self, address: bytes) -> bool:
         """Whether an address is an MCP's own, or one that MCPs stand behind."""
@@ -113,11 +105,7 @@ class SiteMap:
 
     def access_of(self, address: bytes) -> AccessNetwork | None:
         """The access network whose prefix holds an address."""
-        value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
-        for prefix, access in self._accesses:
-            if prefix.version == version and value & int(prefix.netmask) == int(prefix.network_address):
-                return access
-        return None
+        return self._accesses.of(address)
 
     def behind_nat64(self, address: bytes) -> bool:
         """Whether an address is an IPv4 server's as some MCP shows it to IPv6 hosts (RFC 6052, /96)."""
@@ -134,7 +122,7 @@ class SiteMap:
                 yield prefix
 
     def access_prefixes(self) -> list[Network]:
-        return [prefix for prefix, _ in self._accesses]
+        return [prefix for access in self.site.access_networks for prefix in access.prefixes]
 
     def gateway_prefixes(self) -> list[Network]:
         return [prefix for gateway in self.site.gateways for prefix in gateway.prefixes]

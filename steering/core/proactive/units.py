@@ -31,6 +31,7 @@ from steering.model.kept import KeptNetwork, KeptState, KeptUnit, LostPiece, Pie
 from steering.model.mechanism import Mechanism
 from steering.model.network import Mcp, Network, PortRole, Trust
 from steering.model.policy import ALL_PORTS, Policy, Terms
+from steering.model.prefix_table import PrefixTable
 from steering.model.session import SessionState
 from steering.model.source import SourceMode
 
@@ -78,7 +79,7 @@ class Proactive(Part):
         self._unwildcard = Mechanism.UN_WILDCARDING not in disabled
         self.units: dict[str, Unit] = {}  # as the entries in switches are
         self.strays: dict[str, set[int]] = {}  # unit -> its live sessions at other MCPs
-        self._by_prefix: dict[tuple[int, int], dict[int, Unit]] = {}  # (family, mask), longest first
+        self._by_prefix: PrefixTable[Unit] = PrefixTable()
         self._governed: tuple[GovernedUnit, ...] = ()
         self._wanted: dict[str, Unit] = {}
         self._to_pin: deque[Session] | None = None  # None: nobody is being moved
@@ -114,13 +115,7 @@ class Proactive(Part):
 
     def unit_of(self, address: bytes) -> Unit | None:
         """Whose connections are led by entries: the unit of a host's address, by longest prefix."""
-        if not self._by_prefix:
-            return None
-        value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
-        for (family, mask), networks in self._by_prefix.items():
-            if family == version and (found := networks.get(value & mask)) is not None:
-                return found
-        return None
+        return self._by_prefix.of(address)
 
     def terms(self, address: bytes, terms: Terms) -> Terms:
         """The terms for a first SYN that was looked at all the same: the MCP that the entries lead to."""
@@ -186,12 +181,9 @@ class Proactive(Part):
             self._find_strays(changed)
 
     def _index(self) -> None:
-        self._by_prefix = {}
-        for led in self.units.values():
-            for prefix in led.prefixes:
-                key = (prefix.version, int(prefix.netmask))
-                self._by_prefix.setdefault(key, {})[int(prefix.network_address)] = led
-        self._by_prefix = dict(sorted(self._by_prefix.items(), reverse=True))
+        self._by_prefix = PrefixTable(
+            (prefix, unit) for unit in self.units.values() for prefix in unit.prefixes
+        )
 
     def _find_strays(self, changed: Collection[str]) -> None:
         """Sessions of these units that are not where their entries lead."""
@@ -211,11 +203,8 @@ class Proactive(Part):
         """Nobody is led to one that went: SYNs are looked at until the next `tick`."""
         known = self._map.mcps
         self._wanted = {n: u for n, u in self._wanted.items() if u.mcp in known}
-        self._by_prefix = {
-            key: {net: u for net, u in nets.items() if u.mcp in known}
-            for key, nets in self._by_prefix.items()
-        }
         self.units = {n: u for n, u in self.units.items() if u.mcp in known}
+        self._index()
         self._forced.clear()  # by MCPs' ids; the chooser, which goes by the identity of terms, forgets with it
         self._seen, self._to_pin = None, None
         return []

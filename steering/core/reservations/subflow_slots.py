@@ -6,6 +6,7 @@ from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.limit import FullLimit, Limit
 from steering.model.network import Network
+from steering.model.prefix_table import PrefixTable
 from steering.model.session import EntryKind, Refusal
 
 
@@ -44,23 +45,16 @@ class Slots:
     def recover(self, prefixes: Mapping[str, tuple[Network, ...]]) -> None:
         """Sessions that were read back from switches: no decision tells whose they are, so their hosts' addresses do.
         `prefixes`: of each subscriber."""
-        by_mask: dict[tuple[int, int], dict[int, str]] = {}
-        for who, networks in prefixes.items():
-            for one in networks:
-                by_mask.setdefault((one.version, int(one.netmask)), {})[int(one.network_address)] = who
-        longest_first = sorted(by_mask.items(), reverse=True)
+        owners = PrefixTable((one, who) for who, networks in prefixes.items() for one in networks)
         self._recovered.clear()
         self._recovered_of.clear()
         for session in self._table:
             if session.ruling is not None:
                 continue
-            flow = session.flow
-            host = int.from_bytes(flow.source, "big")
-            for (family, mask), known in longest_first:
-                if family == flow.family and (found := known.get(host & mask)) is not None:
-                    self._recovered[session.id] = found
-                    self._recovered_of.setdefault(found, set()).add(session.id)
-                    break
+            found = owners.of(session.flow.source)
+            if found is not None:
+                self._recovered[session.id] = found
+                self._recovered_of.setdefault(found, set()).add(session.id)
 
     def refusal(self, session: Session, allowed: Limit) -> tuple[Refusal, FullLimit] | None:
         """Why a session gets no further subflow: what policy allows, or what is reserved; None if it may."""

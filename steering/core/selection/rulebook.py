@@ -22,6 +22,7 @@ from steering.model.policy import (
     Terms,
     TimeWindow,
 )
+from steering.model.prefix_table import PrefixTable
 
 CACHED_ADDRESSES = 4_096  # with 10,000 rules each may take more than a kilobyte
 
@@ -68,30 +69,26 @@ class _Sets:
 
 
 class _Prefixes:
-    """A dimension of addresses: every prefix length that occurs is one dictionary."""
+    """A dimension of addresses: all prefixes that hold one accept it."""
 
     def __init__(self, wanted: Iterable[tuple[Network, ...]]) -> None:
         self._any = 0
-        self._by_length: dict[tuple[int, int], dict[int, int]] = {}  # (family, mask) -> network -> rules
         self._cache: dict[bytes, int] = {}
+        rules: dict[Network, int] = {}
         for number, prefixes in enumerate(wanted):
             bit = 1 << number
             if not prefixes:
                 self._any |= bit
             for prefix in prefixes:
-                table = self._by_length.setdefault((prefix.version, int(prefix.netmask)), {})
-                network = int(prefix.network_address)
-                table[network] = table.get(network, 0) | bit
+                rules[prefix] = rules.get(prefix, 0) | bit
+        self._table = PrefixTable(rules.items())
 
     def accepting(self, address: bytes) -> int:
         known = self._cache.get(address)
         if known is None:
-            value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
             known = self._any
-            for (family, mask), table in self._by_length.items():
-                # Not `|= get(.., 0)`: with thousands of rules that would copy a kilobyte for nothing.
-                if family == version and (hit := table.get(value & mask)) is not None:
-                    known |= hit
+            for hit in self._table.all_of(address):
+                known |= hit
             if len(self._cache) >= CACHED_ADDRESSES:
                 self._cache.clear()
             self._cache[address] = known
@@ -150,7 +147,7 @@ class Rulebook:
         rules = policy.rules
         whens = [rule.when for rule in rules]
         self._rules = rules
-        self._subscribers = _Members(policy.subscribers)
+        self._subscribers = PrefixTable((prefix, s) for s in policy.subscribers for prefix in s.prefixes)
         self._applications = policy.applications
         self._source = _Prefixes(w.sources for w in whens)
         self._destination = _Prefixes(w.destinations for w in whens)
@@ -232,24 +229,3 @@ class Rulebook:
             return None
         bits = self._application_ports.accepting(port) & self._application_prefixes.accepting(destination)
         return self._applications[(bits & -bits).bit_length() - 1] if bits else None
-
-
-class _Members:
-    """Address -> subscriber by longest prefix."""
-
-    def __init__(self, subscribers: tuple[Subscriber, ...]) -> None:
-        self._tables: dict[tuple[int, int, int], dict[int, Subscriber]] = {}
-        for subscriber in subscribers:
-            for prefix in subscriber.prefixes:
-                key = (-prefix.prefixlen, prefix.version, int(prefix.netmask))
-                self._tables.setdefault(key, {})[int(prefix.network_address)] = subscriber
-        self._tables = dict(sorted(self._tables.items()))
-
-    def of(self, address: bytes) -> Subscriber | None:
-        if not self._tables:
-            return None
-        value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
-        for (_, family, mask), table in self._tables.items():
-            if family == version and (found := table.get(value & mask)) is not None:
-                return found
-        return None
