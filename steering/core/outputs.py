@@ -53,6 +53,14 @@ class SyncRules(NamedTuple):
     confirm: int = 0
 
 
+class RenewRules(NamedTuple):
+    """Rules with a time-out that a filled switch holds: their time begins again. They overtake what waits for the
+    switch's confirmation, as none of it may take their time from them."""
+
+    dpid: int
+    rules: tuple[Rule, ...]
+
+
 class FillSwitch(NamedTuple):
     """Everything a switch that (re)connected should hold, in stages with a barrier between them:
     meters, labels and hosts, session entries, then guard, classify and route.
@@ -110,6 +118,7 @@ Output = (
     Steer
     | RemoveEntries
     | SyncRules
+    | RenewRules
     | FillSwitch
     | ReadEntries
     | SendFrame

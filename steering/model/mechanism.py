@@ -39,6 +39,10 @@ class Mechanism(StrEnum):
         "connection-budget",
         "a connection of a switch takes what time and memory it can, and sends what nobody asked for",
     )
+    LEASE = (
+        "lease",
+        "SYNs are held at their edge for as long as the controller is gone, whatever the policy says",
+    )
     WRONG_MCP = "wrong-mcp", "joins are pinned to another MCP than their session's"
     PROACTIVE = "proactive", "no entries are set ahead: every SYN is looked at"
     ONE_MCP = "one-mcp", "entries set ahead lead each prefix of a subscriber to an MCP of its own"

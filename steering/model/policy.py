@@ -42,6 +42,13 @@ class Expectation(StrEnum):
     LATENCY = "latency"  # the least path cost, whatever the load
 
 
+class ControllerLoss(StrEnum):
+    """What becomes of new connections while switches hear of no controller; those that are pinned stay pinned."""
+
+    NATURAL = "natural"  # after `timers.controller_grace` they go their natural way
+    HOLD = "hold"  # their SYNs end at their edge
+
+
 class UnknownJoin(StrEnum):
     DROP = "drop"
     RESET = "reset"
@@ -259,6 +266,9 @@ class Timers:
     sweep: float = 60.0
     capability: float = 3600.0  # what is known of a server's MPTCP (G7)
     health_hold: float = 3.0  # an MCP that was down is believed after so long
+    controller_grace: int = (
+        2  # switches hold SYNs so long for a controller that is silent; whole seconds (OpenFlow)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +339,7 @@ class Policy:
     avoid_fragmentation: bool = True  # MCPs lower the segment size on their legs (D-6.7.5)
     foreign_mcps: bool = False  # whether MCPs of other operators may serve (D-7.3, D-7.4)
     mcp_presence: Presence = Presence.MAINTAIN
+    controller_loss: ControllerLoss = ControllerLoss.NATURAL
     marker_ports: Ports = ()  # source ports that upstream MCPs draw from (N-5.2.2.1c)
     distribution: Distribution = Distribution.LOWEST_RTT  # B8; rule, subscriber and class say it over
     keep_keys: bool = False  # hosts' keys are learnt, so that sessions can be aborted by MP_FASTCLOSE

@@ -71,6 +71,7 @@ OLD_PATH_PRIORITY = 1_950  # in LABEL, of what leads a live flow by the path it 
 ROLE_SHIFT = 16
 ROLE_MASK = 0xF_0000  # metadata: the ingress port's role, written by GUARD
 WAYPOINT_MASK = 0xFFFF  # metadata: the waypoint reached, written by LABEL
+ASKED = 0x10_0000  # metadata: a SYN while there is a controller to ask about it, written by SESSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ class Rule:
     metadata: tuple[int, int] | None = None  # value, mask
     cookie: int = 0
     meter: int = 0  # what matches goes through it before anything else: forwarding is metered
+    hard_timeout: int = 0  # seconds after its last ADD at which the switch lets it go; 0: never
 
     @property
     def key(self) -> RuleKey:

@@ -58,14 +58,17 @@ def _instructions(rule: Rule) -> bytes:
 def flow_mod(rule: Rule, command: Literal["add", "delete_strict"] = "add", xid: int = 0) -> bytes:
     """Add (or replace) a rule, or delete it by its table, priority and match, whatever its cookie.
 
-    Raises EncodeError for a rule that OpenFlow 1.3 cannot say. No timeouts ever: a pin that expires under
-    a silent backup subflow would send its next segment the natural way.
+    Raises EncodeError for a rule that OpenFlow 1.3 cannot say. No idle time-out ever: a pin that expires under
+    a silent backup subflow would send its next segment the natural way. A hard one is a lease: adding the rule
+    again begins it anew and keeps the counters. No removal is told (OFPFF_SEND_FLOW_REM is not set).
     """
     if command == "add":
-        number, cookie, instructions = _ADD, rule.cookie, _instructions(rule)
+        number, cookie, instructions, lease = _ADD, rule.cookie, _instructions(rule), rule.hard_timeout
     else:
-        number, cookie, instructions = _DELETE_STRICT, 0, b""
-    fixed = _FLOW_MOD_BODY.pack(cookie, 0, rule.table, number, 0, 0, rule.priority, NO_BUFFER, _ANY, _ANY, 0)
+        number, cookie, instructions, lease = _DELETE_STRICT, 0, b"", 0
+    fixed = _FLOW_MOD_BODY.pack(
+        cookie, 0, rule.table, number, 0, lease, rule.priority, NO_BUFFER, _ANY, _ANY, 0
+    )
     return message(_FLOW_MOD, xid, fixed + match(rule.match) + instructions)
 
 

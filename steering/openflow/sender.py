@@ -20,6 +20,7 @@ from steering.core.outputs import (
     ReadEntries,
     Release,
     RemoveEntries,
+    RenewRules,
     SendFrame,
     Steer,
     SyncRules,
@@ -88,6 +89,8 @@ class Sender:
                 self._remove(output, now)
             elif type(output) is SyncRules:
                 self.filler.sync(output, now)
+            elif type(output) is RenewRules:
+                self.filler.renew(output)
             elif type(output) is FillSwitch:
                 self.filler.fill(output, self.readback.older_than(output.dpid, output.epoch), now)
             elif type(output) is ReadEntries:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -68,6 +69,8 @@ def test_every_rule_of_a_site_is_accepted(ovs):
         for rule in (*fill.forwarding, *fill.admission):
             check(rule)
             assert ovs.send(flow_mod(rule)) == [], rule
+        leased = [rule for rule in fill.admission if rule.hard_timeout]
+        assert ovs.send(b"".join(map(flow_mod, leased))) == []  # some may have run out meanwhile
         assert len(ovs.dump()) == len({rule.key for rule in (*fill.forwarding, *fill.admission)})
         ovs.send(delete_by_cookie(OWNER << 56, 0xFF << 56))
         assert ovs.dump() == []
@@ -91,6 +94,18 @@ def test_the_fake_table_refuses_what_the_switch_refuses(ovs, rule):
     assert ovs.send(flow_mod(rule)) != []
     with pytest.raises(RuleRefused):
         check(rule)
+
+
+def test_a_lease_lasts_for_as_long_as_it_is_renewed_and_ends_by_itself(ovs):
+    rule = replace(made(Table.SESSION, 65000, goto=Table.CLASSIFY, eth_type=0x0800), hard_timeout=2)
+    for _ in range(8):
+        assert ovs.send(flow_mod(rule)) == []
+        assert len(ovs.dump()) == 1
+        time.sleep(0.5)
+    limit = time.monotonic() + 20
+    while ovs.dump() and time.monotonic() < limit:
+        time.sleep(0.1)
+    assert ovs.dump() == [] and ovs.send(b"") == []  # and it told nobody
 
 
 @pytest.mark.parametrize("entry", SOME_ENTRIES)

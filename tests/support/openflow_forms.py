@@ -1,5 +1,6 @@
 """Rules of every form that the core uses, and entries, for the tests of `openflow` and those against a real Open vSwitch."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -29,6 +30,7 @@ from steering.model.session import PENDING, PLAIN, Entry, Watch, pack_cookie
 
 V4, V6 = "10.0.0.1", "fd00::1"
 ROLE = (0x10000, 0xF0000)
+ASKED = (0x100000, 0x100000)
 
 
 def made(
@@ -101,7 +103,8 @@ def every_form() -> list[Rule]:
         made(Table.GUARD, 207, goto=Table.LABEL, in_port=3),
         made(Table.GUARD, 208, in_port=1, eth_dst=("33:33:00:00:00:00", "ff:ff:00:00:00:00")),
         made(Table.SESSION, 65000, goto=Table.CLASSIFY, metadata=ROLE, tcp_flags=(0x02, 0x12), **tcp),
-        made(Table.CLASSIFY, 100, *sent, in_port=1, tcp_flags=(0x02, 0x12), tcp_dst=443, cookie=syn, **tcp),
+        replace(made(Table.SESSION, 65000, goto=Table.CLASSIFY, write=ASKED, metadata=ROLE, **tcp), hard_timeout=600),
+        made(Table.CLASSIFY, 100, *sent, metadata=ASKED, in_port=1, tcp_flags=(0x02, 0x12), tcp_dst=443, cookie=syn, **tcp),
         made(Table.CLASSIFY, 101, ToController(3), goto=Table.ROUTE, ipv6_dst=net6, tcp_flags=(0x12, 0x12), **tcp6),
         made(Table.CLASSIFY, 0, goto=Table.ROUTE),
         made(Table.ROUTE, 100, UnwildcardFlow(), *label, goto=Table.LABEL, ipv4_dst=net4, **tcp),

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from steering.core.inputs import SynSeen
 from steering.core.outputs import Output, SyncRules
 from steering.core.part import Part
-from steering.core.pipeline.forwarding import SYN
+from steering.core.pipeline.forwarding import SYN, asked_match
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match
 from steering.core.pipeline.priorities import BLOCKED
 from steering.core.sessions.flow_key import FlowKey, flow_key
@@ -39,6 +39,7 @@ class UnknownTokenBlocks(Part):
         family = handshake.family
         fields = match(
             in_port=seen.port,
+            metadata=asked_match(),  # without a controller nobody would end it
             eth_type=IPV4 if family == 4 else IPV6,
             ip_proto=TCP,
             tcp_flags=SYN,

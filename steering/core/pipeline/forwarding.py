@@ -22,6 +22,7 @@ from steering.core.pipeline.priorities import (
 )
 from steering.model.network import Network, PortRole, Waypoint
 from steering.model.rules import (
+    ASKED,
     ROLE_MASK,
     ROLE_SHIFT,
     VIRTUAL_MAC,
@@ -62,14 +63,27 @@ def role_match(role: PortRole) -> tuple[int, int]:
     return (role << ROLE_SHIFT, ROLE_MASK)
 
 
-def session_rules(epoch: int) -> Iterator[Rule]:
-    """A SYN never matches a session entry: the controller tells a retransmission from a reused 5-tuple."""
-    cookie = static_cookie(epoch)
-    for role in (PortRole.ACCESS, PortRole.GATEWAY):
+def asked_match(role: PortRole | None = None) -> tuple[int, int]:
+    """Metadata of a SYN while there is a controller to ask, of a port of that role."""
+    return (ASKED, ASKED) if role is None else (role << ROLE_SHIFT | ASKED, ROLE_MASK | ASKED)
+
+
+def asked_rules(epoch: int, roles: Iterable[PortRole], seconds: int) -> Iterator[Rule]:
+    """A SYN never matches a session entry: the controller tells a retransmission from a reused 5-tuple.
+
+    `seconds`: how long the switch goes by this when nobody renews it, 0 for ever. Without these rules nothing is
+    punted, and a SYN meets its session's entry, or goes its natural way.
+    """
+    cookie, asked = static_cookie(epoch), (ASKED, ASKED)
+    for role in roles:
         for eth_type in (IPV4, IPV6):
             fields = match(metadata=role_match(role), eth_type=eth_type, ip_proto=TCP, tcp_flags=SYN)
-            yield Rule(Table.SESSION, SYNS, fields, goto=Table.CLASSIFY, cookie=cookie)
-    yield Rule(Table.SESSION, NO_ENTRY, (), goto=Table.CLASSIFY, cookie=cookie)
+            yield Rule(Table.SESSION, SYNS, fields, (), Table.CLASSIFY, asked, cookie, 0, seconds)
+
+
+def session_rules(epoch: int) -> Iterator[Rule]:
+    """What has no entry goes on."""
+    yield Rule(Table.SESSION, NO_ENTRY, (), goto=Table.CLASSIFY, cookie=static_cookie(epoch))
 
 
 def classify_rules(
@@ -91,7 +105,7 @@ def classify_rules(
         action = (ToController(Meter.SYN_BASE + port, 0xFFFF),)
         for eth_type in (IPV4, IPV6):
             syn: dict[str, FieldValue] = {
-                "in_port": port, "eth_type": eth_type, "ip_proto": TCP, "tcp_flags": SYN,
+                "in_port": port, "metadata": asked_match(), "eth_type": eth_type, "ip_proto": TCP, "tcp_flags": SYN,
             }  # fmt: skip
             if not service_ports:
                 yield Rule(Table.CLASSIFY, PUNT, match(**syn), action, cookie=punt)

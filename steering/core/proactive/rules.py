@@ -17,7 +17,7 @@ from ipaddress import ip_network
 from typing import NamedTuple
 
 from steering.core.network.site_index import SiteMap
-from steering.core.pipeline.forwarding import SYN, role_match
+from steering.core.pipeline.forwarding import SYN, asked_match, role_match
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match, prefix_value
 from steering.core.pipeline.priorities import AHEAD, EXCEPT, RETURN
 from steering.model.network import Network, PortRole
@@ -113,7 +113,12 @@ def _punted(epoch: int, priority: int, ports: list[int], fields: dict[str, Field
     cookie = static_cookie(epoch, PacketClass.SYN)
     for port in ports:
         action = (ToController(Meter.SYN_BASE + port, 0xFFFF),)
-        yield _rule(priority, fields | {"in_port": port, "tcp_flags": SYN}, action, None, cookie)
+        syn: dict[str, FieldValue] = {
+            "in_port": port,
+            "metadata": asked_match(PortRole.ACCESS),
+            "tcp_flags": SYN,
+        }
+        yield _rule(priority, fields | syn, action, None, cookie)
 
 
 def _lead(waypoint: int, unwildcard: bool) -> tuple[Action, ...]:

@@ -59,6 +59,7 @@ def compiled(file: PolicyFile) -> Policy:
         avoid_fragmentation=file.avoid_fragmentation,
         foreign_mcps=file.foreign_mcps,
         mcp_presence=file.mcp_presence,
+        controller_loss=file.controller_loss,
         marker_ports=merged(file.marker.source_ports),
         keep_keys=file.keep_keys,
         authorization=file.authorization.compiled(),

@@ -6,7 +6,7 @@ Every key but `policy` is optional; the defaults are those of `steering.model.po
 * limits: finite, at least 1 (D-6.3f); half_open no larger than sessions.
 * timers, seconds: hold above 0, at most 0.2 (G5); session_linger at least 60, the kernel's own
   `close_timeout`, since a host may rejoin that long (B42); idle at least 10; capability at most a day (G7);
-  health_hold at most 300.
+  health_hold at most 300; controller_grace 2 to 600, whole seconds, as switches count them.
 * authorization, acl, cpe_acl: in `authorisation_schema`.
 * meters, packets a second: 1 to 1,000,000.
 * reservations: leases 1 s to a week, offers 1 to 300 s, a share of 0 (none) to 1, at most 1024 at once (D-6.4g).
@@ -19,6 +19,7 @@ from pydantic import Field
 
 from steering.model.policy import (
     DEFAULT_QUOTAS,
+    ControllerLoss,
     Distribution,
     Fallback,
     Limits,
@@ -90,6 +91,7 @@ class TimersFile(Strict):
     sweep: float = Field(default=_TIMERS.sweep, ge=1, le=3600)
     capability: float = Field(default=_TIMERS.capability, ge=1, le=86_400)
     health_hold: float = Field(default=_TIMERS.health_hold, ge=0, le=300)
+    controller_grace: int = Field(default=_TIMERS.controller_grace, ge=2, le=600)
 
 
 class MetersFile(Strict):
@@ -161,6 +163,7 @@ class PolicyFile(Strict):
     avoid_fragmentation: bool = _POLICY.avoid_fragmentation
     foreign_mcps: bool = _POLICY.foreign_mcps
     mcp_presence: Annotated[Presence, WordedEnum()] = _POLICY.mcp_presence
+    controller_loss: Annotated[ControllerLoss, WordedEnum()] = _POLICY.controller_loss
     marker: Annotated[MarkerFile, EmptyMapping] = MarkerFile()
     keep_keys: bool = _POLICY.keep_keys
     authorization: Annotated[AuthorizationFile, EmptyMapping] = AuthorizationFile()

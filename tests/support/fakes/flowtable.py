@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from steering.core.inputs import EntriesRead, ObservedEntry, ObservedHost
-from steering.core.outputs import NATURAL, FillSwitch, Release, RemoveEntries, Steer, SyncRules
+from steering.core.outputs import NATURAL, FillSwitch, Release, RemoveEntries, RenewRules, Steer, SyncRules
 from steering.core.outputs import Output as EngineOutput
 from steering.model.rules import (
     EPOCH_MASK,
@@ -165,6 +165,7 @@ class FakeFlowTable:
         self._rules: dict[Key, Compiled] = {}
         self._tables: dict[int, list[Compiled]] = {}
         self._entries: dict[Key, Entry] = {}
+        self._ages: dict[Key, float] = {}  # seconds since the last ADD, of rules with a time-out
 
     def rules(self, table: int | None = None) -> list[Rule]:
         """Rules held, of one table or all, highest priority first."""
@@ -184,12 +185,23 @@ class FakeFlowTable:
         check(rule)
         self._rules[rule.key] = compile_rule(rule)
         self._tables.pop(rule.table, None)
+        self._ages.pop(rule.key, None)
+        if rule.hard_timeout:
+            self._ages[rule.key] = 0.0
+
+    def age(self, seconds: float) -> None:
+        """Time passes: rules whose hard time-out is over go."""
+        for key in list(self._ages):
+            self._ages[key] += seconds
+            if self._ages[key] >= self._rules[key].rule.hard_timeout:
+                self.remove(self._rules[key].rule)
 
     def remove(self, rule: Rule) -> None:
         """DELETE_STRICT; no error for one that is not there."""
         if self._rules.pop(rule.key, None) is not None:
             self._tables.pop(rule.table, None)
             self._entries.pop(rule.key, None)
+            self._ages.pop(rule.key, None)
             self.packets.pop(rule.key, None)
 
     def add_entry(self, entry: Entry) -> None:
@@ -249,6 +261,9 @@ class FakeFlowTable:
                     self.install(rule)
                 for rule in delete:
                     self.remove(rule)
+            case RenewRules(dpid, rules) if dpid == self.dpid:
+                for rule in rules:
+                    self.install(rule)
             case FillSwitch(dpid) if dpid == self.dpid:
                 self._fill(output)
             case Steer(entries, _):

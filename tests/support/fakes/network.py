@@ -10,6 +10,7 @@ from steering.core.outputs import (
     ReadEntries,
     Release,
     RemoveEntries,
+    RenewRules,
     SendFrame,
     Steer,
     SyncRules,
@@ -87,6 +88,9 @@ class FakeNetwork:
             case SyncRules(dpid, add):
                 _check(add)
                 self[dpid].apply(output)
+            case RenewRules(dpid, rules):
+                _check(rules)
+                self[dpid].apply(output)
             case FillSwitch(dpid):
                 _check((*output.forwarding, *output.admission))
                 self[dpid].apply(output)
@@ -100,6 +104,11 @@ class FakeNetwork:
                 pass  # answered by FakeFlowTable.read, when the test says so
             case _:
                 raise TypeError(f"not an engine output: {output!r}")
+
+    def age(self, seconds: float) -> None:
+        """Time passes at all switches, with or without a controller."""
+        for switch in self.switches.values():
+            switch.age(seconds)
 
     def send(self, dpid: int, port: int, packet: Packet) -> Result:
         """A packet comes in at an attachment (or any port); Loop after 64 switches."""

@@ -67,7 +67,7 @@ def _os_ken(rule: Rule, command: int) -> bytes:
             instructions.append(parser.OFPInstructionGotoTable(rule.goto))
     flow_mod = parser.OFPFlowMod(
         ProtocolDesc(version=4), cookie=rule.cookie if command == proto.OFPFC_ADD else 0, table_id=rule.table,
-        command=command, priority=rule.priority, out_port=proto.OFPP_ANY, out_group=proto.OFPG_ANY,
+        command=command, priority=rule.priority, hard_timeout=rule.hard_timeout if command == proto.OFPFC_ADD else 0, out_port=proto.OFPP_ANY, out_group=proto.OFPG_ANY,
         match=parser.OFPMatch(**dict(rule.match)), instructions=instructions,
     )  # fmt: skip
     flow_mod.xid = 0

@@ -62,6 +62,7 @@ BOUNDS = [
     ("timers", "sweep", 1, 3600, 0.5, 3601),
     ("timers", "capability", 1, 86_400, 0.5, 86_401),
     ("timers", "health_hold", 0, 300, -1, 301),
+    ("timers", "controller_grace", 2, 600, 1, 601),
     ("quotas", "sessions_per_subscriber", 1, 1_000_000, 0, 1_000_001),
     ("quotas", "sessions_per_server", 1, 1_000_000, 0, 1_000_001),
     ("quotas", "sessions_per_application", 1, 1_000_000, 0, 1_000_001),

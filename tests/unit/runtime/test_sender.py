@@ -1,6 +1,7 @@
 """Order on the wire: barriers before releases, stages of a fill, reading back, and every bound and time-out."""
 
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from steering.core.outputs import (
     ReadEntries,
     Release,
     RemoveEntries,
+    RenewRules,
     SendFrame,
     Steer,
     SyncRules,
@@ -257,6 +259,18 @@ def test_changes_of_rules_wait_for_a_fill() -> None:
     while bench.lines[1].data:
         sent.append(tables(bench.confirm(1)))
     assert sent[-2:] == [[2], [3]]
+
+
+def test_leases_are_renewed_at_once_whatever_waits() -> None:
+    bench = Bench(1)
+    bench.do(FILL)
+    bench.do(SyncRules(1, (rule(2),), (rule(3),)))
+    bench.lines[1].take()
+    leased = replace(rule(1), hard_timeout=2)
+    bench.do(RenewRules(1, (leased, rule(4))), RenewRules(9, (leased,)))
+    assert bench.lines[1].data == flow_mod(leased) + flow_mod(rule(4))
+    assert struct.unpack_from(">H", bench.lines[1].data, 28) == (2,)  # ofp_flow_mod.hard_timeout
+    assert bench.counters.flow_mods == 2
 
 
 def test_small_changes_of_rules_go_at_once_adds_first() -> None:
