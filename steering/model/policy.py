@@ -266,9 +266,7 @@ class Timers:
     sweep: float = 60.0
     capability: float = 3600.0  # what is known of a server's MPTCP (G7)
     health_hold: float = 3.0  # an MCP that was down is believed after so long
-    controller_grace: int = (
-        2  # switches hold SYNs so long for a controller that is silent; whole seconds (OpenFlow)
-    )
+    controller_grace: int = 2  # whole seconds that SYNs end at their edge while there is no controller
 
 
 @dataclass(frozen=True, slots=True)

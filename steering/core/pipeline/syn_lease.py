@@ -2,7 +2,7 @@
 
 What makes a SYN one to be asked about are a few rules of each edge switch, two for each role of its ports. With
 `natural` they are leased: the switch lets go of them `timers.controller_grace` seconds after the controller renewed
-them last. New connections then go their natural way, un-wildcarded like all natural TCP, so that no cached flow takes
+them last, at the latest. New connections then go their natural way, un-wildcarded like all natural TCP, so that no cached flow takes
 what is pinned with it. Entries of sessions have no time-out: what is pinned stays pinned. With `hold` nothing is leased.
 
 A rule that has gone comes back with the next renewal, so whoever knows what a filled switch holds need not be told.
@@ -21,6 +21,9 @@ from steering.model.policy import ControllerLoss, Policy
 from steering.model.rules import Rule
 
 ROUNDS = 4  # in which every switch has its turn, in the time of a lease
+LATE = (
+    1  # seconds: so long a switch may take to see that a time is over; Open vSwitch looks every half second
+)
 
 
 class SynLease(Part):
@@ -40,7 +43,7 @@ class SynLease(Part):
 
     def _of(self, policy: Policy) -> int:
         natural = policy.controller_loss is ControllerLoss.NATURAL and not self._off
-        return policy.timers.controller_grace if natural else 0
+        return policy.timers.controller_grace - LATE if natural else 0
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         seconds = self._of(policy)
