@@ -62,7 +62,7 @@ class HostSnapshot(NamedTuple):
 
 
 class RefusedSwitchSnapshot(NamedTuple):
-    """Connections that gave a datapath id and may not speak for it; `reason` of `model.door.SwitchRefused`."""
+    """Connections that gave a datapath id and may not speak for it; `reason` of `model.door.SwitchRefusal`."""
 
     dpid: str
     reason: str
