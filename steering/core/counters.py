@@ -106,6 +106,7 @@ class Counters:
         "not_restored",
         "floods",
         "session_events_refused",
+        "answers_unseen",
         "session_reports",
         "session_reports_refused",
     )
@@ -122,6 +123,7 @@ class Counters:
         self.session_reports: Counter[SessionReport] = Counter()
         # By name of the MCP that reported, and why it was not believed.
         self.session_reports_refused: Counter[tuple[str, ReportRefusal]] = Counter()
+        self.answers_unseen = 0
         self.floods = 0
         self.sessions_started = 0
         self.sessions_ended = 0

@@ -16,7 +16,8 @@ from steering.model.session import EntryKind, SessionState
 from steering.wire.handshake import Handshake
 
 # By names of their own: core.sessions.records says why.
-GATEWAY, INITIAL, SYN_PINNED = PortRole.GATEWAY, EntryKind.INITIAL, SessionState.SYN_PINNED
+GATEWAY, INITIAL = PortRole.GATEWAY, EntryKind.INITIAL
+SYN_PINNED, FELL_BACK = SessionState.SYN_PINNED, SessionState.PLAIN
 _new = tuple.__new__
 
 
@@ -59,10 +60,11 @@ class SynAckHandler:
             chosen = attachment.waypoint.id == subflow.waypoint
         else:  # explicit mode
             chosen = isinstance(attachment.part, Mcp) and attachment.part.id == session.mcp
-        if session.state is not SYN_PINNED or not chosen:
-            return LearntToken(
-                []
-            )  # repeated, or not from the MCP that was chosen: nobody else teaches a token
+        # A plain session with a key is one that was taken for plain since its first SYN/ACK was not seen.
+        taught = session.state is SYN_PINNED or (session.state is FELL_BACK and handshake.key)
+        if not taught or not chosen:
+            # Repeated, or not from the MCP that was chosen: nobody else teaches a token.
+            return LearntToken([])
         token = self._first_answers.seen(session, handshake, now)
         outputs: list[Output] = [_new(Steer, (tuple(session.entries(GATEWAY)), None))]
         return _new(LearntToken, (outputs, token))

@@ -255,9 +255,9 @@ class McpReports(Part):
 
 
 def _unanswered(session: Session, token: int) -> bool:
-    """Whether the SYN/ACK of a session was not seen here, or not yet: it is half-open, or was when it was read back."""
-    found_half_open = session.state is SessionState.PLAIN and session.ruling is None and token >= 0
-    return session.state is SessionState.SYN_PINNED or found_half_open
+    """Whether the SYN/ACK of a session was not seen here, or not yet: it is half-open, or plain by what is known."""
+    taken_for_plain = session.state is SessionState.PLAIN and token >= 0
+    return session.state is SessionState.SYN_PINNED or taken_for_plain
 
 
 def _ended(session: Session) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from steering.core.counters import Counters
 from steering.core.inputs import ObservedEntry
-from steering.core.outputs import Output, RemoveEntries
+from steering.core.outputs import Output, ReadEntries, RemoveEntries
 from steering.core.part import Part
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.records import BOTH_FINS, HOST_FIN, MCP_FIN, Session, Subflow
@@ -23,6 +23,10 @@ from steering.wire.handshake import Handshake
 from steering.wire.segment import Flags
 
 SCANNED_EACH_TICK = 5_000  # sessions looked at for silence
+LOOKED_AT_AFTER = 0.8  # of the patience for half-open sessions: then the counters of their entries are read
+COUNTED_EACH_S = 5_000  # flows: what reading counters for that reason may cost in a second
+ANSWERED = 2  # segments of a host after its SYN; a single one may be the reset by which it refuses
+SETTLED = 1.0  # seconds after which a copy of the SYN/ACK would have come
 
 Pin = Callable[[Session], list[Output]]
 
@@ -42,6 +46,7 @@ class Teardown(Part):
         self._closing: deque[tuple[float, Subflow]] = deque()
         self._legs: dict[FlowKey, Session] = {}  # server legs that outlived their initial subflow
         self._to_scan: deque[int] = deque()
+        self._look_at = 0.0  # not before that, counters are read again for half-open sessions
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         self.timers, self._table.limits = policy.timers, policy.limits
@@ -138,11 +143,35 @@ class Teardown(Part):
         return [] if oldest is None else self.end(oldest)
 
     def counted(self, observed: list[ObservedEntry], now: float) -> None:
-        """Packet counters from a sweep: whatever moved is alive."""
+        """Packet counters from a sweep: whatever moved is alive, half-open sessions as well."""
         for entry, packets, _ in observed:
             subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
             if subflow is not None:
                 subflow.count_packets(packets, now)
+                if subflow.session.state is SessionState.SYN_PINNED:
+                    self._heal(subflow, now)
+
+    def _heal(self, subflow: Subflow, now: float) -> None:
+        """A half-open session's host goes on after its SYN: it was answered, though no copy of the SYN/ACK came. Its
+        token is not known before the SYN/ACK is repeated, or its MCP tells."""
+        session = subflow.session
+        early = session.created + SETTLED > now or subflow.packets < ANSWERED
+        if early or subflow.key != session.first or session.reverse or session.unit is not None:
+            return
+        self._counters.answers_unseen += 1
+        self._life.happened(session, Event.SEGMENTS_SEEN)
+
+    def _look_again(self, now: float) -> list[Output]:
+        """Before half-open sessions are given up, the counters of their entries are read: a copy of the SYN/ACK may
+        have been lost."""
+        if now < self._look_at:
+            return []
+        soon = _overdue(self._table.half_open, now - LOOKED_AT_AFTER * self.timers.half_open)
+        switches = {subflow.dpid for session in soon for subflow in session.subflows if subflow.waypoint}
+        if switches:
+            often = (1 - LOOKED_AT_AFTER) / 2 * self.timers.half_open
+            self._look_at = now + max(often, len(self._table.flows) / COUNTED_EACH_S)
+        return [ReadEntries(dpid, True) for dpid in sorted(switches)]
 
     def begin_scan(self) -> None:
         """After a sweep: look at every session once, a few each tick."""
@@ -150,7 +179,7 @@ class Teardown(Part):
 
     def tick(self, now: float) -> list[Output]:
         """Whose time is over."""
-        outputs: list[Output] = []
+        outputs = self._look_again(now) if self._table.half_open else []
         while self._closing and self._closing[0][0] <= now:
             _, subflow = self._closing.popleft()
             if self._table.flows.get(subflow.key) is subflow:

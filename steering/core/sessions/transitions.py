@@ -34,6 +34,9 @@ class Event(StrEnum):
 
     KEY_SEEN = "key seen"  # the SYN/ACK carries a key, or the MCP told its token: the token is known
     NO_KEY = "no key"  # the SYN/ACK carries none: the connection fell back to plain TCP
+    SEGMENTS_SEEN = (
+        "segments seen"  # its host sends segments: it was answered, and the SYN/ACK was not seen here
+    )
     JOINED = "joined"  # one more subflow
     ALL_CLOSED = "all subflows closed"  # FIN both ways, or a reset by the MCP, on each
     SUBFLOWS_OVER = "last subflow over"  # closed and lingered, or silent for the idle limit; its entry goes
@@ -64,6 +67,7 @@ BEGINNINGS: Mapping[Beginning, tuple[SessionState, Action]] = {
 TRANSITIONS: Mapping[tuple[SessionState, Event], Step] = {
     (_PINNED, Event.KEY_SEEN): Step(_ESTABLISHED, _Books.answered),
     (_PINNED, Event.NO_KEY): Step(_PLAIN, _Books.answered),
+    (_PINNED, Event.SEGMENTS_SEEN): Step(_PLAIN, _Books.answered),
     (_PINNED, Event.ALL_CLOSED): Step(_CLOSING, _Books.answered),
     (_PINNED, Event.OVER): Step(None, _Books.forget),
     (_ESTABLISHED, Event.JOINED): Step(_ESTABLISHED, _Books.nothing),

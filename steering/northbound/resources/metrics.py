@@ -38,6 +38,7 @@ HTTP_CODES = (
 _PLAIN = (
     ("sessions_started", "M-sessions that were given an MCP"),
     ("sessions_ended", "M-sessions that ended"),
+    ("answers_unseen", "M-sessions that live though no copy of their SYN/ACK came: copies ran out"),
     ("sessions_recovered", "M-sessions read back from switches"),
     ("fallbacks", "Connections whose MCP answered without MPTCP and stay pinned as plain TCP"),
     ("natural_syns", "Initial SYNs left on their natural path"),
