@@ -106,7 +106,8 @@ static void take_flow_mod(struct fake *at, const uint8_t *data, size_t length)
         return;
     if (cookie >> 52 == 0x5e2 && (uint32_t)cookie < CLASSES)
         at->cookies[(uint32_t)cookie] = cookie;
-    last_rule = now_ns();
+    if (!data[28] && !data[29])  /* a rule with a hard time-out is renewed all the time */
+        last_rule = now_ns();
     if (data[25] != 0 || tuple_of_match(data + 48, length - 48, &t))
         return;
     int64_t number = number_of(t, &back);

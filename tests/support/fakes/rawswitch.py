@@ -33,6 +33,11 @@ class Seen(NamedTuple):
     xid: int
     data: bytes  # with the header
 
+    @property
+    def is_leased(self) -> bool:
+        """Whether it adds a rule with a hard time-out."""
+        return self.type == FLOW_MOD and self.data[28:30] != b"\0\0"
+
 
 class FlowMod(NamedTuple):
     cookie: int
@@ -284,12 +289,16 @@ class RawSwitch:
             return self.seen[-1].order if self.seen else -1
 
     def quiet(self, seconds: float = 0.3, timeout: float = 10.0) -> None:
-        """Wait until no flow-mod and no barrier came for `seconds`."""
+        """Wait until no flow-mod and no barrier came for `seconds`; leases are renewed all the time."""
         end = time.monotonic() + timeout
         last, since = -1, time.monotonic()
         while time.monotonic() < end:
             with self._news:
-                rules = [s.order for s in self.seen if s.type in (FLOW_MOD, BARRIER_REQUEST, METER_MOD)]
+                rules = [
+                    s.order
+                    for s in self.seen
+                    if s.type in (FLOW_MOD, BARRIER_REQUEST, METER_MOD) and not s.is_leased
+                ]
             newest = rules[-1] if rules else -1
             if newest != last:
                 last, since = newest, time.monotonic()
