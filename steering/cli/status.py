@@ -1,15 +1,22 @@
-"""`steering status`: the controller's health, its MCPs and what of the network is down."""
+"""`steering status`: the controller's health, its MCPs, and what the site expects and is not there.
+
+Ends with status 1 when something expected is missing.
+"""
 
 import argparse
+from datetime import datetime, timedelta
 from typing import Any
 
 from steering.cli import client
 from steering.cli.mcp import mcp_table
 from steering.cli.wording import counted, duration
 
-SUMMARY: str = "show the state of the running controller, its MCPs and the network"
+SUMMARY: str = "show the state of the running controller, its MCPs and what of the network is missing"
+SHOWN = 40  # lines of what is missing
 
 Json = dict[str, Any]
+
+_WORDS = {"switch": "switches", "link": "links", "attachment": "attachments", "mcp": "MCPs"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,20 +24,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return client.ask(args, lambda controller: _show(controller, args.json))
+    missing = 0
+
+    def show(controller: client.ControllerClient) -> None:
+        nonlocal missing
+        missing = _show(controller, args.json)
+
+    asked = client.ask(args, show)
+    return asked or int(missing > 0)
 
 
-def _show(controller: client.ControllerClient, as_json: bool) -> None:
-    health, topology = controller.get("health"), controller.get("topology")
+def _show(controller: client.ControllerClient, as_json: bool) -> int:
+    """How much is missing."""
+    health, topology, status = (controller.get(path) for path in ("health", "topology", "status"))
     mcps = controller.get("mcps")["mcps"]
     if as_json:
-        client.print_json({"health": health, "mcps": mcps, "topology": topology})
-        return
-    for line in [*_health_lines(health, controller.url), *_topology_lines(topology)]:
+        client.print_json({"health": health, "mcps": mcps, "topology": topology, "status": status})
+        return len(status["missing"])
+    for line in [*_health_lines(health, controller.url), *_status_lines(status, topology)]:
         print(line)
     if mcps:
         print()
         print(mcp_table(mcps))
+    return len(status["missing"])
 
 
 def _health_lines(health: Json, url: str) -> list[str]:
@@ -44,24 +60,37 @@ def _health_lines(health: Json, url: str) -> list[str]:
     ]
 
 
-def _topology_lines(topology: Json) -> list[str]:
+def _status_lines(status: Json, topology: Json) -> list[str]:
     links, attachments = topology["links"], topology["attachments"]
+    there = [f"{one['seen']} of {one['expected']} {_WORDS[one['kind']]}" for one in status["expected"]]
     lines = [
         f"network     {_up(links)} of {counted(len(links), 'link')} up, "
         f"{_up(attachments)} of {counted(len(attachments), 'attachment')} up, "
-        f"{counted(len(topology['hosts']), 'host')} known"
+        f"{counted(len(topology['hosts']), 'host')} known",
+        f"expected    {', '.join(there)} are there",
     ]
-    down = [f"switch {switch['name']}" for switch in topology["switches"] if not switch["connected"]]
-    down += [f"link {link['a']} - {link['b']}" for link in links if not link["up"]]
-    down += [f"{found['role']} {found['name']} ({found['port']})" for found in attachments if not found["up"]]
     refused = [
         f"{one['dpid']} ({one['reason']}, {counted(one['times'], 'time')})" for one in topology["refused"]
     ]
     if refused:
         lines.append(f"refused     switch {', switch '.join(refused)}")
-    if down:
-        lines.append(f"down        {'; '.join(down)}")
+    for one in status["unknown_switches"]:
+        lines.append(f"unknown     switch {one['name']}: it is connected, and the site file does not name it")
+    missing = status["missing"]
+    lines += [f"missing     {_missing(one)}" for one in missing[:SHOWN]]
+    if len(missing) > SHOWN:
+        lines.append(f"missing     {len(missing) - SHOWN} more, all in --json")
     return lines
+
+
+def _missing(one: Json) -> str:
+    """`link s1:2-s3:2, for 3m12s, since 12:04:11`."""
+    where = f" ({one['port']})" if one["port"] else ""
+    kind = "MCP" if one["kind"] == "mcp" else one["kind"]
+    seconds = one["missing_s"]
+    since = datetime.now() - timedelta(seconds=seconds)
+    until = "not seen since the controller started" if one["never_seen"] else f"since {since:%d %b %H:%M:%S}"
+    return f"{kind} {one['name']}{where}, for {duration(seconds)}, {until}"
 
 
 def _up(things: list[Json]) -> int:

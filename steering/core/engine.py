@@ -26,6 +26,7 @@ from steering.core.restart.readback import Recovery
 from steering.core.selection.chooser import Chooser
 from steering.core.sessions.host_mobility import HostMobility
 from steering.core.sessions.leg_errors import LegErrors
+from steering.core.supervision.expected_things import ExpectedThings
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
@@ -94,6 +95,7 @@ class Engine:
             self.counters,
         )  # fmt: skip
         self._sweep = 0.0
+        self.presence = ExpectedThings(self.map, self.graph, self.switches, lambda: self.chooser.excluded)
         shared = SharedPieces(
             self.map, policy, self.graph, self.switches, self.sessions.table, self.counters, self._epochs, off
         )
@@ -121,6 +123,7 @@ class Engine:
                 self.neighbours,
                 Turn(self._sweep_entries, lambda: self._sweep),
                 self.natural,
+                self.presence,  # sees what all others made of it
             )
         )
         self.resync = Resync(self.parts, self.reconcile)

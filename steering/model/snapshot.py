@@ -10,6 +10,7 @@ from steering.model.decision import Outcome
 from steering.model.network import Interception, McpType, NetworkAccessType, Trust
 from steering.model.policy import Distribution, Insertion
 from steering.model.session import SessionState
+from steering.model.supervision import ThingKind
 
 # ---- the controller and the network --------------------------------------------------------------
 
@@ -20,7 +21,7 @@ class SwitchCounts(NamedTuple):
 
 
 class HealthSnapshot(NamedTuple):
-    """`status`: ok, recovering or no-switch; `sessions`: how many, by state."""
+    """`status`: ok, recovering or no-switch; `sessions`: how many, by state; `missing`: of what the site expects."""
 
     status: str
     version: str
@@ -28,6 +29,7 @@ class HealthSnapshot(NamedTuple):
     switches: SwitchCounts
     sessions: dict[SessionState, int]
     policy_version: int
+    missing: int
 
 
 class SwitchSnapshot(NamedTuple):
@@ -36,6 +38,33 @@ class SwitchSnapshot(NamedTuple):
     name: str
     dpid: str
     connected: bool
+
+
+class ExpectedCount(NamedTuple):
+    """How many of a kind the site expects, and how many of them are there."""
+
+    kind: ThingKind
+    expected: int
+    seen: int
+
+
+class MissingThing(NamedTuple):
+    """Something that is expected and not there. `port`: of an attachment or MCP; `never_seen`: not since the controller
+    started; `missing_s`: for so many seconds, or since the start."""
+
+    kind: ThingKind
+    name: str
+    port: str | None
+    never_seen: bool
+    missing_s: float
+
+
+class StatusSnapshot(NamedTuple):
+    """`missing`: what is so for longest first; `unknown_switches`: connected, and not named in the site file."""
+
+    expected: tuple[ExpectedCount, ...]
+    missing: tuple[MissingThing, ...]
+    unknown_switches: tuple[SwitchSnapshot, ...]
 
 
 class LinkEnds(NamedTuple):

@@ -30,8 +30,9 @@ from steering.core.inputs import (
     Tick,
 )
 from steering.core.outputs import Prefer
-from steering.core.snapshots.site import site
+from steering.core.snapshots.site import plain_port_name, port_name, site
 from steering.model.log_limit import LogLimit, and_more
+from steering.model.network import PortRef
 from steering.model.ofperror import error_name
 from steering.openflow.budgets import UNBOUNDED, Budgets, UnreadBytes
 from steering.openflow.channel import Channel, echo_reply
@@ -45,6 +46,7 @@ from steering.openflow.membership import Claims, Membership
 from steering.openflow.meterstats import MeterPoll
 from steering.openflow.packetin import parse_packet_in
 from steering.openflow.port_changes import PortChanges
+from steering.openflow.port_lines import PortLines
 from steering.openflow.portstats import PortPoll
 from steering.openflow.reader import (
     LARGEST_PORT,
@@ -66,8 +68,7 @@ TICK = 0.05  # seconds; a held join waits 200 ms, so a quarter of that
 LOADS_TURN = 0.002  # seconds for what ports and meters counted, then others get their turn
 LOADS_TURNS = 5  # of them a tick
 UNEXPECTED = "unexpected-message"  # counted among the malformed
-LOG_INTERVAL = 1.0  # seconds between log lines about one switch's errors, or about one port
-PORT_LINES = 64  # ports of a switch that are told apart by that
+LOG_INTERVAL = 1.0  # seconds between log lines about one switch's errors
 UP_LINES, UP_INTERVAL = 5, 60.0  # lines that say that one switch connected, and the seconds for so many
 _METER_MOD_FAILED = 12  # OFPET_METER_MOD_FAILED
 _METER_EXISTS = 1
@@ -112,7 +113,10 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._lines = LogLimit(LOG_INTERVAL)
         self._up_lines = LogLimit(UP_INTERVAL, UP_LINES)
         self.told: Callable[[Prefer], None] = lambda prefer: None  # what MCPs have to hear
-        self._links = Links(discovery, counters, self._inbox.append)
+        self._links = Links(
+            discovery, counters, self._inbox.append, lambda port: plain_port_name(engine, port)
+        )
+        self._port_lines = PortLines(lambda port: port_name(engine, port))
         self._dispatch = Dispatch(counters, self._links.heard)
         self._slices = Slices(self._go_on)
         self._sender = Sender(
@@ -173,6 +177,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             )  # fmt: skip
         speeds = {number: port.speed for number, port in described.items() if number in ports and port.speed}
         self._inbox.append(SwitchUp(dpid, ports, speeds))
+        self._port_lines.switch_up(dpid, ports)
         self._links.switch_up(dpid, ports, now)
 
     def ended(self, channel: Channel, reason: Disconnect) -> None:
@@ -182,6 +187,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             del self._switches[channel.id], self._known[channel.id], self._changes[channel.id]
             self._sender.switch_down(channel.id)
             self._links.switch_down(channel.id)
+            self._port_lines.switch_down(channel.id)
             self._ports.forget(channel.id)
             self._meters.forget(channel.id)
             self._inbox.append(SwitchDown(channel.id))
@@ -277,10 +283,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             channel.disconnect(Disconnect.TOO_MANY_PORTS)
 
     def _port_changed(self, dpid: int, state: PortState, now: float) -> None:
-        # By some of the port's bits: another port's change in the same second is mostly told too.
-        if self._may_log((dpid, state.port % PORT_LINES), now):
-            word = "up" if state.up else "gone" if state.gone else "down"
-            log.info("switch %s port %d %s", self._name(dpid), state.port, word)
+        self._port_lines.changed(PortRef(dpid, state.port), state, now)
         self._inbox.append(PortStatus(dpid, *state))
         self._links.port_status(dpid, state.port, state.up)
 
@@ -371,6 +374,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         for dpid, changes in self._changes.items():
             for state in changes.due(now):
                 self._port_changed(dpid, state, now)
+        self._port_lines.due(now)
         self.settle(now)
         for _ in range(LOADS_TURNS):
             if self._work_off_loads():

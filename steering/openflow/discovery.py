@@ -13,14 +13,19 @@ log = logging.getLogger(__name__)
 
 
 class Links:
-    """Drives `discovery`, or nothing when the site's links are static (None)."""
+    """Drives `discovery`, or nothing when the site's links are static (None). `name`: a port as the log has it."""
 
     def __init__(
-        self, discovery: Discovery | None, counters: Counters, feed: Callable[[Input], None]
+        self,
+        discovery: Discovery | None,
+        counters: Counters,
+        feed: Callable[[Input], None],
+        name: Callable[[PortRef], str],
     ) -> None:
         self._discovery = discovery
         self._counters = counters
         self._feed = feed
+        self._name = name
 
     def heard(self, dpid: int, port: int, frame: bytes, now: float) -> None:
         """An LLDP frame came up."""
@@ -54,5 +59,6 @@ class Links:
 
     def _tell(self, changes: Iterable[LinkChange]) -> None:
         for change in changes:
-            log.info("link %s -> %s %s", change.a, change.b, "up" if type(change) is LinkUp else "down")
+            word = "up" if type(change) is LinkUp else "down"
+            log.info("link %s -> %s %s", self._name(change.a), self._name(change.b), word)
             self._feed(change)

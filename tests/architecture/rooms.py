@@ -41,9 +41,11 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "network selection admission pipeline sessions proactive reservations subflow_priority"
     ),
     "restart": _may("network sessions proactive"),
+    # What is told of all that; nothing of it comes back.
+    "supervision": _may("network"),
 }
 # Who registers features, who puts all together, and what others see of it: they may look into every room.
-ROOMS = {**ROOMS, "assembly": frozenset(ROOMS) - {"pipeline", "rerouting", "restart"}}
+ROOMS = {**ROOMS, "assembly": frozenset(ROOMS) - {"pipeline", "rerouting", "restart", "supervision"}}
 ROOMS = {**ROOMS, "features": _FOUNDATION | (frozenset(ROOMS) - {"assembly"})}
 ROOMS = {**ROOMS, "engine": _FOUNDATION | frozenset(ROOMS)}
 ROOMS = {**ROOMS, "snapshots": frozenset(ROOMS)}

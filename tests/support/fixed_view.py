@@ -94,6 +94,8 @@ class FixedView:
 
     def __init__(self, sessions: int = 3) -> None:
         self.count = sessions
+        self.missing: list[Json] = []
+        self.unknown: list[Json] = []
         self.wanted: dict[str, list[Intent]] = {}
         self.asked: list[tuple[int, int, SessionFilter]] = []
 
@@ -105,6 +107,16 @@ class FixedView:
             "switches": {"connected": 3, "known": 4},
             "sessions": {"established": 2, "syn-pinned": 1, "plain": 0},
             "policy_version": 3,
+            "missing": 0,
+        }
+
+    def status(self) -> Json:
+        counts = (("switch", 4), ("link", 2), ("attachment", 2), ("mcp", 2))
+        lost = {one["kind"] for one in self.missing}
+        return {
+            "expected": [{"kind": k, "expected": n, "seen": n - (k in lost)} for k, n in counts],
+            "missing": self.missing,
+            "unknown_switches": self.unknown,
         }
 
     def topology(self) -> Json:

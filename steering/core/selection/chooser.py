@@ -6,11 +6,11 @@ from typing import NamedTuple
 from steering.core.network.graph import Graph
 from steering.core.network.link_cost import slope
 from steering.core.network.loaded_paths import LoadedPaths
-from steering.core.network.neighbours import Neighbours
+from steering.core.network.neighbours import REFRESH, Neighbours
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output
 from steering.core.part import McpsChange, Part
-from steering.core.selection.mcp_health import McpHealth
+from steering.core.selection.mcp_health import Health, McpHealth
 from steering.core.selection.quotas import Allowance, allowance
 from steering.core.selection.rulebook import Rulebook, RuleMatch, RuleQuery
 from steering.core.selection.scoring import EffectiveTerms, candidates, decide, effective
@@ -50,6 +50,7 @@ class Chooser(Part):
         self._neighbours = neighbours
         self.access = {a.name: (a.type, a.trust) for a in sitemap.site.access_networks}
         self.health: dict[int, McpHealth] = {}
+        self._first_asked: dict[int, float] = {}  # MCP id -> when its neighbours were asked first
         self.granted: dict[bytes, str] = {}  # source -> the class that an authoriser named
         self.minute = 0  # of the week, Monday 0:00 is 0
         self._previous: dict[int, int] = {}  # access edge -> MCP id given last
@@ -76,6 +77,7 @@ class Chooser(Part):
         for number in list(self.health):
             if number not in known or number in forget:
                 del self.health[number]
+                self._first_asked.pop(number, None)
         for number in known:
             if number not in self.health:
                 self.health[number] = McpHealth(self.policy.timers.health_hold)
@@ -228,8 +230,20 @@ class Chooser(Part):
         self.refresh(now)
         return []
 
+    def state(self, mcp: int, now: float) -> Health:
+        """An MCP's health as an operator reads it. Where nobody reports of it, ARP or ND decides, which each MCP is
+        asked every second: it is up if it answers, and down if it does not; unknown until it was asked once."""
+        told = self.health[mcp].state(now)
+        if told is not Health.UNKNOWN:
+            return told
+        if mcp not in self._neighbours.unresolved(now):
+            return Health.UP
+        return Health.DOWN if now - self._first_asked.get(mcp, now) > REFRESH else Health.UNKNOWN
+
     def refresh(self, now: float) -> None:
         """Look at health, load and neighbours again: often enough, and not at every SYN."""
+        for number in self.health:
+            self._first_asked.setdefault(number, now)
         excluded = {i: why for i, health in self.health.items() if (why := health.filtered(now)) is not None}
         for number in self._neighbours.unresolved(now):
             excluded.setdefault(number, FilterReason.UNRESOLVED)

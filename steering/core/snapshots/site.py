@@ -3,6 +3,7 @@
 from enum import Enum
 
 from steering.core.engine import Engine
+from steering.core.snapshots.status import ThingNames
 from steering.model.network import Mcp, PortRef, Site
 
 
@@ -28,6 +29,23 @@ def mcp(engine: Engine, number: int) -> Mcp | None:
 def sessions_at(engine: Engine, number: int) -> int:
     """How many sessions an MCP has, by its id."""
     return engine.sessions.table.active.get(number, 0)
+
+
+def plain_port_name(engine: Engine, port: PortRef) -> str:
+    """A port by its switch's name: `s1:2`."""
+    return ThingNames(engine).port(port)
+
+
+def port_name(engine: Engine, port: PortRef) -> str:
+    """A port by its switch's name, and what the site file has there: `s1:1 (access lte)`, `s1:2 (link to s3:2)`."""
+    name = ThingNames(engine).port
+    attachment = engine.map.attachments.get(port)
+    if attachment is not None:
+        role = attachment.role.name.lower().replace("_", " ").replace("mcp", "MCP")
+        return f"{name(port)} ({role} {attachment.name})"
+    links = [*engine.graph.links_at(port), *((link.a, link.b) for link in engine.site.links)]
+    far = next((b if a == port else a for a, b in links if port in (a, b)), None)
+    return name(port) if far is None else f"{name(port)} (link to {name(far)})"
 
 
 def use_of(engine: Engine, port: PortRef) -> PortUse:

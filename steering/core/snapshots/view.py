@@ -14,6 +14,7 @@ from steering.core.snapshots.decisions import explain
 from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.reservations import reservation, reservations
+from steering.core.snapshots.status import status
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.policy import Insertion, Toggle
 from steering.model.preference import NO_WISH, Intent
@@ -36,6 +37,7 @@ from steering.model.snapshot import (
     SessionDetail,
     SessionPage,
     SessionSnapshot,
+    StatusSnapshot,
     SubflowSnapshot,
     SubscriberSnapshot,
     SwitchCounts,
@@ -60,16 +62,20 @@ class EngineView:
     def health(self) -> HealthSnapshot:
         engine = self._engine
         connected = sum(switch.connected for switch in engine.switches.values())
-        status = "recovering" if engine.sessions.readiness.recovering else "ok"
+        phase = "recovering" if engine.sessions.readiness.recovering else "ok"
         states = {state: count for state, count in engine.sessions.table.states.items() if count}
         return HealthSnapshot(
-            status=status if connected else "no-switch",
+            status=phase if connected else "no-switch",
             version=self._version,
             uptime_s=round(self._clock() - self._started, 3),
             switches=SwitchCounts(connected=connected, known=len(engine.switches)),
             sessions=states,
             policy_version=engine.policy.version,
+            missing=len(engine.presence.missing_at(self._clock())),
         )
+
+    def status(self) -> StatusSnapshot:
+        return status(self._engine, self._clock())
 
     def topology(self) -> TopologySnapshot:
         engine = self._engine
@@ -132,7 +138,7 @@ class EngineView:
                 operator=mcp.operator,
                 sessions=engine.sessions.table.active.get(mcp.id, 0),
                 subflows=engine.sessions.table.subflows[mcp.id],
-                health=engine.chooser.health[mcp.id].state(self._clock()).value,
+                health=engine.chooser.state(mcp.id, self._clock()).value,
                 load=round(engine.chooser.health[mcp.id].load(self._clock()), 4),
                 distribution=engine.policy.distribution,
                 reachable=mcp.id not in unresolved,

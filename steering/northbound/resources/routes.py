@@ -55,6 +55,10 @@ IF_MATCH, SEQUENCE, STREAM = Uses.IF_MATCH, Uses.SEQUENCE, Uses.STREAM
 ROUTES = (
     RestRoute("GET", "health", "/v1/health", "State of the controller", Status.health, "Health", EVERYONE),
     RestRoute(
+        "GET", "status", "/v1/status", "What the site expects, what of it is missing and since when", Status.status,
+        "Status",
+    ),
+    RestRoute(
         "GET", "topology", "/v1/topology", "Switches, links, attachments, hosts", Status.topology, "Topology"
     ),
     RestRoute("GET", "links", "/v1/links", "Links and their weights", LinksResource.listed, "Links"),

@@ -1,4 +1,4 @@
-"""/v1/health, /v1/topology, /v1/gateways, /v1/limits: how things stand."""
+"""/v1/health, /v1/status, /v1/topology, /v1/gateways, /v1/limits: how things stand."""
 
 from steering.northbound.auth.pseudonyms import of_limits
 from steering.northbound.http.exchange import Call, RestReply
@@ -14,6 +14,9 @@ class Status:
 
     def health(self, _: Call) -> RestReply:
         return RestReply(self._view.health())
+
+    def status(self, _: Call) -> RestReply:
+        return RestReply(self._view.status())
 
     def topology(self, _: Call) -> RestReply:
         return RestReply(self._view.topology())

@@ -5,6 +5,7 @@ from typing import Any
 from steering.model.policy import Insertion
 from steering.model.reservation import Level, Standing
 from steering.model.session import SessionState
+from steering.model.supervision import ThingKind
 from steering.northbound.schema import bodies
 from steering.northbound.schema.binding_bodies import BindingRenewal, BindingWish, MappingBatch
 from steering.northbound.schema.report_bodies import SessionBatch
@@ -123,6 +124,25 @@ SCHEMAS: dict[str, Json] = {
         switches=_object(connected=WHOLE, known=WHOLE),
         sessions=_described({"type": "object", "additionalProperties": WHOLE}, "How many, by state"),
         policy_version=WHOLE,
+        missing=_described(WHOLE, "Of what the site expects; what it is stands in /v1/status"),
+    ),
+    "Status": _object(
+        expected=_list(_object(kind=_one_of(*ThingKind), expected=WHOLE, seen=WHOLE)),
+        missing=_described(
+            _list(
+                _object(
+                    kind=_one_of(*ThingKind),
+                    name=TEXT,
+                    port=_maybe(TEXT),
+                    never_seen=_described(FLAG, "Not since the controller started"),
+                    missing_s=_described(NUMBER, "For so many seconds, or since the start"),
+                )
+            ),
+            "What is so for longest first",
+        ),
+        unknown_switches=_described(
+            _list(_object(name=TEXT, dpid=TEXT, connected=FLAG)), "Connected, and not named in the site file"
+        ),
     ),
     "Topology": _object(
         switches=_list(_object(name=TEXT, dpid=_maybe(TEXT), connected=FLAG)),

@@ -36,6 +36,9 @@ class JsonView:
     def health(self) -> Json:
         return _object(self._snapshots.health())
 
+    def status(self) -> Json:
+        return _object(self._snapshots.status())
+
     def topology(self) -> Json:
         return _object(self._snapshots.topology())
 

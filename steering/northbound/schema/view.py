@@ -14,7 +14,11 @@ class View(Protocol):
 
     def health(self) -> Json:
         """{"status": "ok"|"recovering"|"no-switch", "version", "uptime_s", "switches": {"connected", "known"},
-        "sessions": {state: count}, "policy_version"}."""
+        "sessions": {state: count}, "policy_version", "missing"}."""
+
+    def status(self) -> Json:
+        """{"expected": [{"kind", "expected", "seen"}], "missing": [{"kind", "name", "port", "never_seen", "missing_s"}],
+        "unknown_switches": [{"name", "dpid", "connected"}]}: what the site expects, and what of it is there."""
 
     def topology(self) -> Json:
         """{"switches": [{"name", "dpid", "connected"}], "links": [{"a": "s1:3", "b": "s2:3", "weight", "up"}],

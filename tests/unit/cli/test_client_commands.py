@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
@@ -64,8 +65,32 @@ def test_status(run: Run) -> None:
     assert "2 established, 1 syn-pinned\n" in out
     assert "1 of 2 links up, 1 of 2 attachments up, 1 host known" in out
     assert "refused     switch 000000000000004d (unknown-switch, 3 times)" in out
-    assert "switch s9; link s2:4 - s4:3; mcp core (s3:1)" in out
+    assert "4 of 4 switches, 2 of 2 links, 2 of 2 attachments, 2 of 2 MCPs are there" in out
+    assert "\nmissing" not in out and "\nunknown" not in out
     assert cells(out, "core")[1:3] == ["off-path", "steered"]
+
+
+def test_status_lists_what_is_missing_and_since_when_and_says_so_in_its_exit_status(
+    state_dir: Path, view: FixedView, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost: tuple[tuple[str, str, str | None, bool, float], ...] = (
+        ("switch", "s9", None, True, 42.0), ("link", "s2:4-s4:3", None, False, 192.0),
+        ("attachment", "lte", "s1:1", False, 7.0), ("mcp", "core", "s3:1", False, 3.0),
+    )  # fmt: skip
+    names = ("kind", "name", "port", "never_seen", "missing_s")
+    view.missing = [dict(zip(names, one, strict=True)) for one in lost]
+    view.unknown = [{"name": "0" * 15 + "7", "dpid": "0" * 15 + "7", "connected": True}]
+    assert main(["status", "--state-dir", str(state_dir)]) == 1
+    out = capsys.readouterr().out
+    assert "3 of 4 switches, 1 of 2 links, 1 of 2 attachments, 1 of 2 MCPs are there" in out
+    assert "missing     switch s9, for 42s, not seen since the controller started\n" in out
+    since = datetime.now() - timedelta(seconds=192)
+    assert f"missing     link s2:4-s4:3, for 3m12s, since {since:%d %b %H:}" in out
+    assert "missing     attachment lte (s1:1), for 7s, since " in out
+    assert "missing     MCP core (s3:1), for 3s, since " in out
+    assert "unknown     switch 0000000000000007: it is connected, and the site file does not name it" in out
+    assert main(["status", "--json", "--state-dir", str(state_dir)]) == 1
+    assert json.loads(capsys.readouterr().out)["status"] == view.status()
 
 
 def test_mcp(run: Run) -> None:
@@ -146,7 +171,9 @@ def test_explain(run: Run, wanted: str) -> None:
 
 def test_json_is_what_the_rest_says(run: Run, view: FixedView) -> None:
     status = json.loads(run("status", "--json"))
-    assert status == {"health": view.health(), "mcps": view.mcps(), "topology": view.topology()}
+    assert status == {
+        "health": view.health(), "mcps": view.mcps(), "topology": view.topology(), "status": view.status(),
+    }  # fmt: skip
     assert json.loads(run("mcp", "--json")) == {"mcps": view.mcps()}
     assert json.loads(run("sessions", "m-1", "--json")) == view.session("m-1")
     decision = json.loads(run("explain", "m-1", "--json"))

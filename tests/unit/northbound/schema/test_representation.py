@@ -47,6 +47,16 @@ def test_every_record_has_types_and_cannot_be_changed(kind: Any) -> None:
 def test_all_that_resources_ask_is_answered_as_json_data() -> None:
     driver = Driver()
     view: View = JsonView(EngineView(driver.engine, lambda: driver.now, "0"))
-    for name in ("health", "topology", "links", "mcps", "access_networks", "gateways", "clock", "limits"):
+    for name in (
+        "health",
+        "status",
+        "topology",
+        "links",
+        "mcps",
+        "access_networks",
+        "gateways",
+        "clock",
+        "limits",
+    ):
         told = getattr(view, name)()
         assert json.loads(json.dumps(told)) == told, name

@@ -1,0 +1,51 @@
+"""What `health` of an MCP means to an operator."""
+
+from steering.core.inputs import McpReport, PortStatus, Tick
+from steering.core.selection.mcp_health import SILENT, Health
+from tests.support.sites import Driver
+
+
+def health(driver: Driver, number: int) -> Health:
+    return driver.engine.chooser.state(driver.site.mcps[number].id, driver.now)
+
+
+def test_an_mcp_that_answers_its_neighbours_and_was_never_asked_otherwise_is_up() -> None:
+    driver = Driver()
+    assert health(driver, 0) is health(driver, 1) is Health.UP
+
+
+def test_health_is_unknown_for_the_first_probe_interval_at_most() -> None:
+    driver = Driver.__new__(Driver)
+    Driver.mcps_answer, answers = lambda self: None, Driver.mcps_answer  # type: ignore[method-assign]
+    try:
+        driver.__init__()  # type: ignore[misc]
+        driver.give(Tick())
+        assert health(driver, 0) is Health.UNKNOWN
+        driver.later(1.1)
+        assert health(driver, 0) is Health.DOWN
+    finally:
+        Driver.mcps_answer = answers  # type: ignore[method-assign]
+    driver.mcps_answer()
+    assert health(driver, 0) is Health.UP
+
+
+def test_one_that_falls_silent_is_down_and_its_own_report_counts_more_than_its_neighbours() -> None:
+    driver = Driver()
+    for _ in range(5):
+        driver.now += 1
+        driver.give(Tick())
+    assert health(driver, 0) is Health.DOWN
+    driver.mcps_answer()
+    assert health(driver, 0) is Health.UP
+    driver.give(McpReport(driver.site.mcps[0].id, False, None))
+    driver.later(1)
+    assert health(driver, 0) is Health.DOWN
+
+
+def test_one_that_reported_and_reports_no_more_is_what_its_neighbours_say() -> None:
+    driver = Driver()
+    driver.give(McpReport(driver.site.mcps[0].id, True, 0.5))
+    driver.later(SILENT + 1)
+    assert health(driver, 0) is Health.UP
+    driver.give(PortStatus(3, 1, False))
+    assert health(driver, 0) is Health.DOWN
