@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from steering.cli import client
 from steering.model.event_kind import EventKind
 
-SUMMARY: str = "follow sessions, subflows, refusals, topology and policy as they change"
+SUMMARY: str = "follow sessions, subflows, refusals, alarms, topology and policy as they change"
 
 Json = dict[str, Any]
 

@@ -76,6 +76,9 @@ def _status_lines(status: Json, topology: Json) -> list[str]:
         lines.append(f"refused     switch {', switch '.join(refused)}")
     for one in status["unknown_switches"]:
         lines.append(f"unknown     switch {one['name']}: it is connected, and the site file does not name it")
+    for one in status["alarms"][:SHOWN]:
+        name = f"{one['alarm']} {one['name']}: {one['text']}"
+        lines.append(f"alarm       {name}, for {duration(one['raised_s'])}")
     missing = status["missing"]
     lines += [f"missing     {_missing(one)}" for one in missing[:SHOWN]]
     if len(missing) > SHOWN:

@@ -109,6 +109,11 @@ class Counters:
         "answers_unseen",
         "session_reports",
         "session_reports_refused",
+        "answers_at",
+        "fallbacks_at",
+        "answers_of",
+        "fallbacks_of",
+        "limits_reached",
     )
 
     def __init__(self) -> None:
@@ -142,6 +147,13 @@ class Counters:
         self.reservations_refused: Counter[ReservationRefusal] = Counter()
         self.not_restored: Counter[LostPiece] = Counter()
         self.last_full: FullLimit | None = None  # the limit that was reached last
+        # First answers of MCPs to sessions and those without MPTCP, by the waypoint where the session came in, and by
+        # the MCP's id: of each there are no more than the site has.
+        self.answers_at: Counter[int] = Counter()
+        self.fallbacks_at: Counter[int] = Counter()
+        self.answers_of: Counter[int] = Counter()
+        self.fallbacks_of: Counter[int] = Counter()
+        self.limits_reached: Counter[str] = Counter()  # by kind of limit
         self.fulls: dict[FullLimit, int] = {}  # refusals by the limit that was reached
 
     def refuse_switch(self, dpid: int, why: SwitchRefusal) -> None:
@@ -151,10 +163,19 @@ class Counters:
             del self.refused_switches[next(iter(self.refused_switches))]
         self.refused_switches[dpid, why] = count + 1
 
+    def first_answer(self, edge: int, mcp: int, plain: bool) -> None:
+        """An MCP answered a session's first SYN. `edge`: the waypoint it came in at; `plain`: without MPTCP."""
+        self.answers_at[edge] += 1
+        self.answers_of[mcp] += 1
+        if plain:
+            self.fallbacks_at[edge] += 1
+            self.fallbacks_of[mcp] += 1
+
     def full(self, full: FullLimit) -> None:
         """A limit was reached. So many different ones are kept apart; of more, the oldest is forgotten."""
         count = self.fulls.pop(full, 0)
         if len(self.fulls) >= FULLS:
             del self.fulls[next(iter(self.fulls))]
         self.fulls[full] = count + 1
+        self.limits_reached[full.kind] += 1
         self.last_full = full

@@ -26,6 +26,7 @@ from steering.core.restart.readback import Recovery
 from steering.core.selection.chooser import Chooser
 from steering.core.sessions.host_mobility import HostMobility
 from steering.core.sessions.leg_errors import LegErrors
+from steering.core.supervision.alarms import Alarms
 from steering.core.supervision.expected_things import ExpectedThings
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
@@ -96,6 +97,14 @@ class Engine:
         )  # fmt: skip
         self._sweep = 0.0
         self.presence = ExpectedThings(self.map, self.graph, self.switches, lambda: self.chooser.excluded)
+        pieces = self.sessions
+        self.alarms = Alarms(
+            self.map, policy, self.presence, self.counters,
+            lambda: {
+                "sessions": len(pieces.table), "half_open": len(pieces.table.half_open),
+                "held_joins": len(pieces.waiting),
+            },
+        )  # fmt: skip
         shared = SharedPieces(
             self.map, policy, self.graph, self.switches, self.sessions.table, self.counters, self._epochs, off
         )
@@ -124,6 +133,7 @@ class Engine:
                 Turn(self._sweep_entries, lambda: self._sweep),
                 self.natural,
                 self.presence,  # sees what all others made of it
+                self.alarms,
             )
         )
         self.resync = Resync(self.parts, self.reconcile)

@@ -12,6 +12,7 @@ class EventKind(StrEnum):
     ACCESS = "access"
     DRAIN = "drain"
     RESERVATION = "reservation"
+    ALARM = "alarm"  # raised or cleared
     BINDING = "binding"  # what changed, for everybody
     OMITTED = "omitted"  # more happened than one look tells
     RESET = "reset"  # something was missed

@@ -312,6 +312,20 @@ class Reservations:
     subflow_pool: int = 4096  # of all together
 
 
+@dataclass(frozen=True, slots=True)
+class AlarmTerms:
+    """When alarms are raised and cleared (core.supervision)."""
+
+    fallback_ratio: float = 0.2  # of the first answers of an access network's or an MCP's sessions
+    fallback_count: int = 20  # answers before anything is said of them
+    window: float = (
+        60.0  # seconds over which they are looked at; a quota is quiet after so long without a refusal
+    )
+    table: float = 0.9  # of a bound of the controller
+    clear: float = 0.8  # of the two levels above: below that they are cleared
+    steady: float = 5.0  # seconds that what was lost must be there again
+
+
 DEFAULT_QUOTAS = Quotas(sessions_per_subscriber=256, sessions_per_server=4096)  # B11, B12
 
 
@@ -327,6 +341,7 @@ class Policy:
     meters: Meters = field(default_factory=Meters)
     quotas: Quotas = Quotas()
     reservations: Reservations = field(default_factory=Reservations)
+    alarms: AlarmTerms = field(default_factory=AlarmTerms)
     logging: Logging = field(default_factory=Logging)
     unknown_join: UnknownJoin = UnknownJoin.DROP
     refusal: RefusalForm = RefusalForm.RESET

@@ -10,7 +10,7 @@ from steering.model.decision import Outcome
 from steering.model.network import Interception, McpType, NetworkAccessType, Trust
 from steering.model.policy import Distribution, Insertion
 from steering.model.session import SessionState
-from steering.model.supervision import ThingKind
+from steering.model.supervision import AlarmKind, ThingKind
 
 # ---- the controller and the network --------------------------------------------------------------
 
@@ -59,12 +59,32 @@ class MissingThing(NamedTuple):
     missing_s: float
 
 
+class AlarmSnapshot(NamedTuple):
+    """An alarm that is raised. `name`: of what, by the site file's names; `raised_s`: for so many seconds."""
+
+    alarm: AlarmKind
+    name: str
+    text: str
+    raised_s: float
+
+
+class AlarmChangeSnapshot(NamedTuple):
+    """`change`: raised or cleared; `number`: 1 for the first of this run, then one more for each."""
+
+    number: int
+    change: str
+    alarm: AlarmKind
+    name: str
+    text: str
+
+
 class StatusSnapshot(NamedTuple):
     """`missing`: what is so for longest first; `unknown_switches`: connected, and not named in the site file."""
 
     expected: tuple[ExpectedCount, ...]
     missing: tuple[MissingThing, ...]
     unknown_switches: tuple[SwitchSnapshot, ...]
+    alarms: tuple[AlarmSnapshot, ...]
 
 
 class LinkEnds(NamedTuple):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from steering.northbound.http.application import RestApplication
     from steering.northbound.http.events import EventHub
     from steering.northbound.http.throttle import Throttle
+    from steering.northbound.resources.alarm_teller import AlarmTeller
     from steering.northbound.resources.bindings import Bindings
     from steering.northbound.resources.subflow_intents import IntentPublisher
     from steering.northbound.resources.watcher import Watcher
@@ -37,7 +38,7 @@ class Restorers(NamedTuple):
 
 class Northbound(NamedTuple):
     """`application` is WSGI; `watcher.look()` wants calling every `watcher.PERIOD` seconds; `hub.close()`
-    ends the event streams; `bindings.look()` wants calling as often, and ends what is over; `save()` wants it
+    ends the event streams; `alarms.look()` wants calling as often; `bindings.look()` wants calling as often, and ends what is over; `save()` wants it
     every few seconds and at the end, and never fails; `intents.tell` takes what the engine wants MCPs to hear."""
 
     application: "RestApplication"
@@ -45,6 +46,7 @@ class Northbound(NamedTuple):
     hub: "EventHub"
     intents: "IntentPublisher"
     bindings: "Bindings"
+    alarms: "AlarmTeller"
     save: Callable[[], None]
     restore: Restorers
 
@@ -88,6 +90,7 @@ def northbound(
     from steering.northbound.resources.access_networks import AccessNetworks
     from steering.northbound.resources.access_updates import AccessUpdates
     from steering.northbound.resources.acl import Acl
+    from steering.northbound.resources.alarm_teller import AlarmTeller
     from steering.northbound.resources.bindings import Bindings
     from steering.northbound.resources.clock import Clock
     from steering.northbound.resources.decisions import Decisions
@@ -160,6 +163,7 @@ def northbound(
         hub,
         intents,
         bindings,
+        AlarmTeller(view, hub),
         save,
         Restorers(restore_lists, links.restore, restore_orders),
     )

@@ -143,6 +143,7 @@ class Rest:
             eventlet.sleep(PERIOD)
             try:
                 self._north.bindings.look()
+                self._north.alarms.look()
                 self._north.watcher.look()
                 if looks % SAVED == 0:
                     self._north.save()

@@ -96,6 +96,8 @@ class FixedView:
         self.count = sessions
         self.missing: list[Json] = []
         self.unknown: list[Json] = []
+        self.alarms: list[Json] = []
+        self.alarms_told: list[Json] = []
         self.wanted: dict[str, list[Intent]] = {}
         self.asked: list[tuple[int, int, SessionFilter]] = []
 
@@ -117,7 +119,11 @@ class FixedView:
             "expected": [{"kind": k, "expected": n, "seen": n - (k in lost)} for k, n in counts],
             "missing": self.missing,
             "unknown_switches": self.unknown,
+            "alarms": self.alarms,
         }
+
+    def alarm_changes(self, after: int) -> list[Json]:
+        return [change for change in self.alarms_told if change["number"] > after]
 
     def topology(self) -> Json:
         return {

@@ -41,7 +41,10 @@ class FirstAnswers:
         """The SYN/ACK of a session's initial subflow was seen for the first time; the token it taught, or NO_TOKEN
         for plain TCP (RFC 8684 3.7). The caller writes the session's entries again: their cookies have changed."""
         session.active = now
-        if handshake.kind is not CAPABLE or not handshake.key:
+        plain = handshake.kind is not CAPABLE or not handshake.key
+        if not session.reverse:  # there a host answers its MCP
+            self._counters.first_answer(session.edge, session.mcp, plain)
+        if plain:
             self._counters.fallbacks += 1
             if session.secrets is not None:
                 self._keys.forget(session)

@@ -3,7 +3,7 @@
 from enum import Enum
 
 from steering.core.engine import Engine
-from steering.core.snapshots.status import ThingNames
+from steering.core.supervision.names import ThingNames
 from steering.model.network import Mcp, PortRef, Site
 
 
@@ -33,12 +33,12 @@ def sessions_at(engine: Engine, number: int) -> int:
 
 def plain_port_name(engine: Engine, port: PortRef) -> str:
     """A port by its switch's name: `s1:2`."""
-    return ThingNames(engine).port(port)
+    return ThingNames(engine.map).port(port)
 
 
 def port_name(engine: Engine, port: PortRef) -> str:
     """A port by its switch's name, and what the site file has there: `s1:1 (access lte)`, `s1:2 (link to s3:2)`."""
-    name = ThingNames(engine).port
+    name = ThingNames(engine.map).port
     attachment = engine.map.attachments.get(port)
     if attachment is not None:
         role = attachment.role.name.lower().replace("_", " ").replace("mcp", "MCP")

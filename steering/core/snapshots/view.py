@@ -14,13 +14,14 @@ from steering.core.snapshots.decisions import explain
 from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.reservations import reservation, reservations
-from steering.core.snapshots.status import status
+from steering.core.snapshots.status import alarm_changes, status
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.policy import Insertion, Toggle
 from steering.model.preference import NO_WISH, Intent
 from steering.model.session import EntryKind
 from steering.model.snapshot import (
     AccessNetworkSnapshot,
+    AlarmChangeSnapshot,
     AttachmentSnapshot,
     ClockSnapshot,
     DecisionSnapshot,
@@ -76,6 +77,9 @@ class EngineView:
 
     def status(self) -> StatusSnapshot:
         return status(self._engine, self._clock())
+
+    def alarm_changes(self, after: int) -> list[AlarmChangeSnapshot]:
+        return alarm_changes(self._engine, after)
 
     def topology(self) -> TopologySnapshot:
         engine = self._engine

@@ -24,6 +24,7 @@ from steering.model.ofperror import ERROR_TYPES, OTHER
 from steering.model.reservation import ReservationOutcome, ReservationRefusal
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
+from steering.model.supervision import AlarmKind
 from steering.northbound.http.events import EventHub
 from steering.northbound.http.meter import HttpMeter
 from steering.northbound.schema.view import Json, View
@@ -70,6 +71,7 @@ class Collector:
     def collect(self) -> Iterator[Metric]:
         """All families; called by the registry."""
         yield from self._of_view(self._view.health(), self._view.mcps())
+        yield from self._of_alarms(self._view.status()["alarms"])
         yield from self._of_counters()
         yield _histogram(self._counters.decision_seconds)
         yield from self._of_http()
@@ -96,6 +98,15 @@ class Collector:
         ):
             values = {mcp["name"]: float(mcp[key]) for mcp in mcps}
             yield _gauges(f"steering_mcp_{key}", f"{text}, by MCP", "mcp", values)
+
+    def _of_alarms(self, raised: list[Json]) -> Iterator[Metric]:
+        counts = {kind.value: sum(one["alarm"] == kind for one in raised) for kind in AlarmKind}
+        yield _gauges("steering_alarms", "Alarms that are raised, by kind", "kind", counts)
+        # Names are of the site file, or kinds of limits; no more than 1,024 alarms are raised at once.
+        family = GaugeMetricFamily("steering_alarm", "1 while an alarm is raised", labels=["kind", "name"])
+        for one in raised:
+            family.add_metric([one["alarm"], one["name"]], 1)
+        yield family
 
     def _of_events(self) -> Iterator[Metric]:
         yield _gauge("steering_event_streams", "Event streams open", self._hub.streams)

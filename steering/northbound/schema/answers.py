@@ -5,7 +5,7 @@ from typing import Any
 from steering.model.policy import Insertion
 from steering.model.reservation import Level, Standing
 from steering.model.session import SessionState
-from steering.model.supervision import ThingKind
+from steering.model.supervision import AlarmKind, ThingKind
 from steering.northbound.schema import bodies
 from steering.northbound.schema.binding_bodies import BindingRenewal, BindingWish, MappingBatch
 from steering.northbound.schema.report_bodies import SessionBatch
@@ -142,6 +142,14 @@ SCHEMAS: dict[str, Json] = {
         ),
         unknown_switches=_described(
             _list(_object(name=TEXT, dpid=TEXT, connected=FLAG)), "Connected, and not named in the site file"
+        ),
+        alarms=_list(
+            _object(
+                alarm=_one_of(*AlarmKind),
+                name=_described(TEXT, "Of what"),
+                text=TEXT,
+                raised_s=_described(NUMBER, "For so many seconds"),
+            )
         ),
     ),
     "Topology": _object(

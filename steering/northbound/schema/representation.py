@@ -39,6 +39,9 @@ class JsonView:
     def status(self) -> Json:
         return _object(self._snapshots.status())
 
+    def alarm_changes(self, after: int) -> list[Json]:
+        return _objects(self._snapshots.alarm_changes(after))
+
     def topology(self) -> Json:
         return _object(self._snapshots.topology())
 

@@ -18,7 +18,12 @@ class View(Protocol):
 
     def status(self) -> Json:
         """{"expected": [{"kind", "expected", "seen"}], "missing": [{"kind", "name", "port", "never_seen", "missing_s"}],
-        "unknown_switches": [{"name", "dpid", "connected"}]}: what the site expects, and what of it is there."""
+        "unknown_switches": [{"name", "dpid", "connected"}], "alarms": [{"alarm", "name", "text", "raised_s"}]}: what the
+        site expects, what of it is there, and the alarms that are raised."""
+
+    def alarm_changes(self, after: int) -> list[Json]:
+        """[{"number", "change": "raised"|"cleared", "alarm", "name", "text"}] after number `after`, 0 for all; of many
+        only the newest."""
 
     def topology(self) -> Json:
         """{"switches": [{"name", "dpid", "connected"}], "links": [{"a": "s1:3", "b": "s2:3", "weight", "up"}],

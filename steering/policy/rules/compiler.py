@@ -2,6 +2,7 @@
 
 from steering.model.policy import (
     Action,
+    AlarmTerms,
     Application,
     Distribution,
     Limits,
@@ -49,6 +50,7 @@ def compiled(file: PolicyFile) -> Policy:
         meters=Meters(**file.meters.model_dump()),
         quotas=Quotas(**file.quotas.model_dump()),
         logging=Logging(**file.logging.model_dump()),
+        alarms=AlarmTerms(**file.alarms.model_dump()),
         reservations=Reservations(**file.reservations.model_dump()),
         unknown_join=file.unknown_join,
         refusal=file.refusal,

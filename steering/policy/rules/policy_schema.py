@@ -10,6 +10,7 @@ Every key but `policy` is optional; the defaults are those of `steering.model.po
 * authorization, acl, cpe_acl: in `authorisation_schema`.
 * meters, packets a second: 1 to 1,000,000.
 * reservations: leases 1 s to a week, offers 1 to 300 s, a share of 0 (none) to 1, at most 1024 at once (D-6.4g).
+* alarms: a ratio above 0, at most 1; at least 1 answer; windows of 1 s to an hour; levels above 0, at most 1.
 * quotas: finite for subscribers and servers (B11, B12), 1 to 1,000,000; the rest is in `rule_schema`.
 """
 
@@ -20,6 +21,7 @@ from pydantic import Field
 from steering.model.policy import (
     DEFAULT_QUOTAS,
     ControllerLoss,
+    AlarmTerms,
     Distribution,
     Fallback,
     Limits,
@@ -51,7 +53,7 @@ from steering.policy.rules.rule_schema import (
 )
 
 _WEIGHTS, _LIMITS, _TIMERS, _METERS, _POLICY = Weights(), Limits(), Timers(), Meters(), Policy()
-_RESERVED, _LOGGING = Reservations(), Logging()
+_RESERVED, _LOGGING, _ALARMS = Reservations(), Logging(), AlarmTerms()
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Rate = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -134,6 +136,17 @@ class ReservationsFile(Strict):
     subflow_pool: Count = _RESERVED.subflow_pool
 
 
+class AlarmsFile(Strict):
+    """When alarms are raised and cleared."""
+
+    fallback_ratio: float = Field(default=_ALARMS.fallback_ratio, gt=0, le=1)
+    fallback_count: Count = _ALARMS.fallback_count
+    window: float = Field(default=_ALARMS.window, ge=1, le=3600)
+    table: float = Field(default=_ALARMS.table, gt=0, le=1)
+    clear: float = Field(default=_ALARMS.clear, gt=0, le=1)
+    steady: float = Field(default=_ALARMS.steady, ge=0, le=3600)
+
+
 class PolicyQuotasFile(Strict):
     """For everybody; what is not given keeps its default."""
 
@@ -153,6 +166,7 @@ class PolicyFile(Strict):
     meters: Annotated[MetersFile, EmptyMapping] = MetersFile()
     quotas: Annotated[PolicyQuotasFile, EmptyMapping] = PolicyQuotasFile()
     reservations: Annotated[ReservationsFile, EmptyMapping] = ReservationsFile()
+    alarms: Annotated[AlarmsFile, EmptyMapping] = AlarmsFile()
     logging: Annotated[LoggingFile, EmptyMapping] = LoggingFile()
     unknown_join: Annotated[UnknownJoin, WordedEnum()] = _POLICY.unknown_join
     refusal: Annotated[RefusalForm, WordedEnum()] = _POLICY.refusal

@@ -80,8 +80,10 @@ def test_status_lists_what_is_missing_and_since_when_and_says_so_in_its_exit_sta
     names = ("kind", "name", "port", "never_seen", "missing_s")
     view.missing = [dict(zip(names, one, strict=True)) for one in lost]
     view.unknown = [{"name": "0" * 15 + "7", "dpid": "0" * 15 + "7", "connected": True}]
+    view.alarms = [{"alarm": "fallbacks-mcp", "name": "core", "text": "9 of 20 fell back", "raised_s": 61.0}]
     assert main(["status", "--state-dir", str(state_dir)]) == 1
     out = capsys.readouterr().out
+    assert "alarm       fallbacks-mcp core: 9 of 20 fell back, for 1m01s" in out
     assert "3 of 4 switches, 1 of 2 links, 1 of 2 attachments, 1 of 2 MCPs are there" in out
     assert "missing     switch s9, for 42s, not seen since the controller started\n" in out
     since = datetime.now() - timedelta(seconds=192)

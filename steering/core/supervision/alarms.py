@@ -1,0 +1,141 @@
+"""Alarms: what is raised now, and the changes, which others log and publish.
+
+Each has its own way to be raised and cleared, so that nothing that flickers is told each time: what is lost must be so for
+a moment, and there again for `steady`; fallbacks by windows (supervision.fallbacks); a quota is quiet when nothing was
+refused for a window; a table by two levels. The thresholds are the policy's (`alarms`). Nothing here acts on anything.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+
+from steering.core.counters import Counters
+from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output
+from steering.core.part import NEVER, Part
+from steering.core.supervision.expected_things import ExpectedThings
+from steering.core.supervision.fallbacks import AnswerTotals, FallbackWatch
+from steering.core.supervision.names import ThingNames
+from steering.model.network import AccessNetwork
+from steering.model.policy import Policy
+from steering.model.supervision import Alarm, AlarmChange, AlarmKind, ThingKind
+
+PERIOD = 1.0  # seconds between looks
+LOST_AFTER = 2.0  # seconds something must be missing
+NEVER_AFTER = 15.0  # the same for what was not there since the start: switches take a while to connect
+MOST = 1_024  # raised at once; of more, none is raised until others are cleared
+CHANGES = 256  # that are remembered for who tells of them
+
+AlarmKey = tuple[AlarmKind, str]
+
+_LOST = {
+    ThingKind.SWITCH: (AlarmKind.SWITCH_LOST, "the switch is not connected"),
+    ThingKind.LINK: (AlarmKind.LINK_LOST, "the link is not up in both directions"),
+    ThingKind.ATTACHMENT: (AlarmKind.ATTACHMENT_LOST, "the port has no link"),
+    ThingKind.MCP: (AlarmKind.MCP_DOWN, "the MCP does not answer, or says that it does not serve"),
+}
+_STEADY = {kind for kind, _ in _LOST.values()}
+
+
+class Alarms(Part):
+    """`used`: how much of each bound of `limits` is used, by its name there."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        policy: Policy,
+        presence: ExpectedThings,
+        counters: Counters,
+        used: Callable[[], Mapping[str, int]],
+    ) -> None:
+        self._map = sitemap
+        self._policy = policy
+        self._presence = presence
+        self._counters = counters
+        self._used = used
+        self._due = -NEVER
+        self._accesses, self._mcps = FallbackWatch(), FallbackWatch()
+        self._quotas: dict[str, tuple[int, float]] = {}  # kind -> times reached, when that grew last
+        self._well: dict[AlarmKey, float] = {}  # what was lost and is there again -> since when
+        self.raised: dict[AlarmKey, Alarm] = {}
+        self.changes: deque[AlarmChange] = deque(maxlen=CHANGES)
+        self.told = 0  # changes so far
+
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        self._policy = policy
+        return []
+
+    def due(self) -> float:
+        return self._due
+
+    def tick(self, now: float) -> list[Output]:
+        self._due = now + PERIOD
+        bad = dict([*self._lost(now), *self._fallbacks(now), *self._reached(now), *self._near()])
+        for key in [key for key in self.raised if key not in bad]:
+            if key[0] in _STEADY and now - self._well.setdefault(key, now) < self._policy.alarms.steady:
+                continue
+            self._well.pop(key, None)
+            self._change(False, self.raised.pop(key))
+        for key, text in bad.items():
+            self._well.pop(key, None)
+            if key not in self.raised and len(self.raised) < MOST:
+                self.raised[key] = Alarm(*key, text, now)
+                self._change(True, self.raised[key])
+        return []
+
+    def _change(self, raised: bool, alarm: Alarm) -> None:
+        self.told += 1
+        self.changes.append(AlarmChange(self.told, raised, alarm))
+
+    def _lost(self, now: float) -> Iterator[tuple[AlarmKey, str]]:
+        missing, never = self._presence.missing, self._presence.never
+        names = ThingNames(self._map) if missing else None
+        for thing, since in missing.items():
+            if names is None or now - since < (NEVER_AFTER if thing in never else LOST_AFTER):
+                continue
+            kind, text = _LOST[thing.kind]
+            name, port = names.of(thing)
+            yield (kind, f"{name} {port}" if thing.kind is ThingKind.ATTACHMENT else name), text
+
+    def _fallbacks(self, now: float) -> Iterator[tuple[AlarmKey, str]]:
+        terms, counters = self._policy.alarms, self._counters
+        accesses: dict[str, AnswerTotals] = {}
+        for edge, answers in counters.answers_at.items():
+            attachment = self._map.by_waypoint.get(edge)
+            if attachment is not None and isinstance(attachment.part, AccessNetwork):
+                known = accesses.get(attachment.name, AnswerTotals(0, 0))
+                accesses[attachment.name] = AnswerTotals(
+                    known.answers + answers, known.fallbacks + counters.fallbacks_at[edge]
+                )
+        mcps = {
+            self._map.mcps[number].name: AnswerTotals(answers, counters.fallbacks_of[number])
+            for number, answers in counters.answers_of.items()
+            if number in self._map.mcps
+        }
+        self._accesses.look(accesses, terms, now)
+        self._mcps.look(mcps, terms, now)
+        for kind, watch in (
+            (AlarmKind.FALLBACKS_ACCESS, self._accesses),
+            (AlarmKind.FALLBACKS_MCP, self._mcps),
+        ):
+            for name, text in watch.bad.items():
+                yield (kind, name), text
+
+    def _reached(self, now: float) -> Iterator[tuple[AlarmKey, str]]:
+        for kind, times in self._counters.limits_reached.items():
+            before, last = self._quotas.get(kind, (0, -NEVER))
+            if times > before:
+                last = now
+                self._quotas[kind] = (times, now)
+            if now - last < self._policy.alarms.window:
+                yield (
+                    (AlarmKind.QUOTA_REACHED, kind),
+                    f"a quota of this kind was reached, {times} times in all",
+                )
+
+    def _near(self) -> Iterator[tuple[AlarmKey, str]]:
+        terms = self._policy.alarms
+        for name, used in self._used().items():
+            most = getattr(self._policy.limits, name)
+            key = (AlarmKind.TABLE_NEAR_BOUND, name)
+            if used >= most * terms.table * (terms.clear if key in self.raised else 1):
+                yield key, f"{used} of {most} are used"

@@ -1,0 +1,33 @@
+"""Switches, ports and what is expected, by the names that the site file has for them."""
+
+from steering.core.network.site_index import SiteMap
+from steering.core.supervision.expected_things import Thing
+from steering.model.network import PortRef
+from steering.model.supervision import ThingKind
+
+
+class ThingNames:
+    """Names as they are now; made anew when the site is another."""
+
+    def __init__(self, sitemap: SiteMap) -> None:
+        self._map = sitemap
+        self._switches = {dpid: name for name, dpid in sitemap.site.switches.items()}
+
+    def switch(self, dpid: int) -> str:
+        return self._switches.get(dpid, f"{dpid:016x}")
+
+    def port(self, port: PortRef) -> str:
+        return f"{self.switch(port.dpid)}:{port.port}"
+
+    def of(self, thing: Thing) -> tuple[str, str | None]:
+        """The name of a thing, and the port where it is, `switch:number`; None for switches and links."""
+        kind, key = thing
+        if isinstance(key, PortRef):
+            attachment = self._map.attachments.get(key)
+            return "" if attachment is None else attachment.name, self.port(key)
+        if isinstance(key, tuple):
+            return "-".join(self.port(end) for end in key), None
+        if kind is ThingKind.SWITCH:
+            return self.switch(key), None
+        mcp = self._map.mcps.get(key)
+        return (f"{key:04x}", None) if mcp is None else (mcp.name, self.port(mcp.inside))
