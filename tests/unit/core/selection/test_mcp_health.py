@@ -42,10 +42,16 @@ def test_one_that_falls_silent_is_down_and_its_own_report_counts_more_than_its_n
     assert health(driver, 0) is Health.DOWN
 
 
-def test_one_that_reported_and_reports_no_more_is_what_its_neighbours_say() -> None:
+def test_one_that_reported_and_reports_no_more_is_down_whatever_its_neighbours_say() -> None:
     driver = Driver()
     driver.give(McpReport(driver.site.mcps[0].id, True, 0.5))
-    driver.later(SILENT + 1)
+    driver.later(1)
     assert health(driver, 0) is Health.UP
+    driver.later(SILENT + 1)
+    assert health(driver, 0) is Health.DOWN and health(driver, 1) is Health.UP
+
+
+def test_a_port_without_link_is_an_mcp_that_is_down() -> None:
+    driver = Driver()
     driver.give(PortStatus(3, 1, False))
     assert health(driver, 0) is Health.DOWN
