@@ -20,8 +20,8 @@ from pydantic import Field
 
 from steering.model.policy import (
     DEFAULT_QUOTAS,
-    ControllerLoss,
     AlarmTerms,
+    ControllerLoss,
     Distribution,
     Fallback,
     Limits,
