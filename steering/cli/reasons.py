@@ -17,7 +17,8 @@ REASONS = {
     "no-candidate": "no MCP is left",
     "proactive": "entries set ahead lead all TCP of this subscriber there: no SYN of it waits",
     "rule": "the rule says so",
-    "not-eligible": "no gateway leads there, or the port is not among the eligible",
+    "no-gateway": "no gateway leads there",
+    "port-not-eligible": "the policy's eligible ports do not have it",
     "server-may-be-capable": "the server is not known to lack MPTCP, and is then left to the host",
     "terminate-only": "the rule's terminate_only leaves such connections alone: see --source-port and marker",
 }

@@ -240,7 +240,7 @@ class Services:
         lab.start_controller()
         told = lab.controller.whatif("10.1.0.2", self.target[4], LATER)
         report.equal(
-            "after a restart: the port is not eligible again", "not-eligible", told["reason"], "REST"
+            "after a restart: the port is not eligible again", "port-not-eligible", told["reason"], "REST"
         )
         for group in ("users", "management"):
             report.equal(

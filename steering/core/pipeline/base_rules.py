@@ -35,7 +35,7 @@ from steering.model.network import (
     PortRef,
     PortRole,
 )
-from steering.model.policy import Meters, Policy, leaves_alone
+from steering.model.policy import Action, Meters, Policy, leaves_alone
 from steering.model.rules import Meter, MeterBand, Rule, port_meter
 from steering.model.source import Prefix
 
@@ -97,14 +97,15 @@ class BaseRules(Part):
         # Servers are tried out where a rule is `hybrid`, and name the tokens of what a rule leaves alone: then
         # their SYN/ACKs are copied too (D-3.4c).
         self._trials = leaves_alone(policy)
+        self._denies = any(rule.then.action is Action.DENY for rule in policy.rules)
         self._lists = (policy.acl, policy.authorization)
 
     # ---- what changes what ----------------------------------------------------------------------
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        before = (self._service_ports, self._trials), self._lists
+        before = (self._service_ports, self._trials, self._denies), self._lists
         self._take(policy)
-        if before[0] != (self._service_ports, self._trials):
+        if before[0] != (self._service_ports, self._trials, self._denies):
             self.reconcile.touch(CLASSIFY, self._map.switches)
         if before[1] != self._lists:
             self.reconcile.touch(GUARD, self._accesses())
@@ -187,7 +188,9 @@ class BaseRules(Part):
         here, epoch = self._map.at_switch.get(dpid, ()), self._epochs[dpid]
         if not here:
             return NONE
-        punted = [a.waypoint.port.port for a in here if not a.role.is_mcp and self._punting]
+        # A site without MCPs has nothing to decide, but what a rule denies.
+        punting = self._punting and (self._map.mcps or self._denies)
+        punted = [a.waypoint.port.port for a in here if not a.role.is_mcp and punting]
         roles = sorted(
             {a.role for a in here if a.role.is_mcp or (self._trials and a.role is PortRole.GATEWAY)}
         )

@@ -25,8 +25,10 @@ def whatif(engine: Engine, question: WhatIf, now: float) -> DecisionSnapshot:
     subscriber = answer.subscriber.id if answer.subscriber else ""
     exits = engine.map.exits_to(destination)
     terms = answer.terms
-    if not exits or not engine.sessions.in_force.eligible(port):
-        return _natural(rule, subscriber, "not-eligible", engine)
+    if not exits:
+        return _natural(rule, subscriber, "no-gateway", engine)
+    if not engine.sessions.in_force.eligible(port):
+        return _natural(rule, subscriber, "port-not-eligible", engine)
     if terms.action is Action.DENY:
         return _natural(rule, subscriber, "rule", engine)._replace(outcome=Outcome.DENY)
     if terms.action is Action.BYPASS or terms.mode is Mode.TRANSPARENT:

@@ -32,7 +32,8 @@ def site_problems(policy: Policy, site: Site) -> Iterator[PlacelessFinding]:
         yield from _accesses(path, rule, accesses)
         if rule.then.action is Action.PROXY and rule.then.mode is not Mode.TRANSPARENT:
             named = [mcps[name] for name in sorted(rule.then.mcps) if name in mcps]
-            if len(named) == len(rule.then.mcps):  # else the unknown name is the mistake
+            # Else the unknown name is the mistake, or the site has no MCP at all, which is told as a note.
+            if site.mcps and len(named) == len(rule.then.mcps):
                 yield from _candidates(path, rule, named or list(site.mcps), policy.foreign_mcps)
 
 

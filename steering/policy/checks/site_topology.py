@@ -10,7 +10,6 @@ from steering.policy.site.plan import AttachmentKind, Plan, mcp_id
 _SECTIONS = {
     AttachmentKind.ACCESS: ("access_networks", Code.NO_ACCESS_NETWORK, "no access network: hosts need one"),
     AttachmentKind.GATEWAY: ("gateways", Code.NO_GATEWAY, "no gateway: nothing leads to servers"),
-    AttachmentKind.MCP: ("mcps", Code.NO_MCP, "no MCP: there is nothing to steer to"),
 }
 
 

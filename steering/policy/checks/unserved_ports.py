@@ -1,4 +1,5 @@
-"""Eligible ports that no MCP of the site has a listener for: what goes there is bypassed, and whoever checks is told."""
+"""What no MCP of the site serves: eligible ports that none has a listener for, or all where the site has no MCP. What goes
+there is bypassed, and whoever checks is told."""
 
 from steering.model.network import HOME, Mcp, Site
 from steering.model.policy import Policy
@@ -9,6 +10,8 @@ SHOWN = 8  # ranges that a note spells out
 
 def unserved(policy: Policy, site: Site) -> list[str]:
     """One line where there are such ports, none where every eligible port is served."""
+    if not site.mcps:
+        return ["the site has no MCP: all connections take their natural paths"]
     left = without(policy.eligible_ports, [span for mcp in _serving(policy, site) for span in mcp.tcp_ports])
     if not left:
         return []

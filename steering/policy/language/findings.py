@@ -59,7 +59,6 @@ class Code(StrEnum):
     SOURCE_POOL = "source-pool"
     NO_ACCESS_NETWORK = "no-access-network"
     NO_GATEWAY = "no-gateway"
-    NO_MCP = "no-mcp"
     NOT_PUBLIC = "not-public"
     LIMITS = "limits"
     UNKNOWN_MCP = "unknown-mcp"

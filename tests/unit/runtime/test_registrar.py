@@ -180,8 +180,8 @@ def test_one_with_sessions_goes_only_by_force(registering):
     assert (gone.answer, gone.sessions, gone.kept) == (McpAnswer.DONE, 1, False)
     registering.driver.later(0.1)
     assert registering.names == ["fresh"] and not list(registering.driver.table)
-    (problem,) = registering.remove("fresh").findings
-    assert (problem["path"], problem["code"]) == ("site.mcps", "no-mcp")
+    assert registering.remove("fresh").answer is McpAnswer.DONE and registering.names == []
+    assert registering.put(FRESH).answer is McpAnswer.DONE and registering.names == ["fresh"]
 
 
 def test_what_the_policy_in_force_names_stays(registering):

@@ -35,3 +35,11 @@ def test_a_server_that_may_be_capable_is_left_to_the_host_where_mcps_are_withdra
     made.syn_ack(4, 1, answer(opening, key=b""))
     assert reason(made) == "core"
     assert reason(Driver()) == "core"
+
+
+def test_what_is_not_eligible_says_whether_for_its_port_or_for_want_of_a_gateway():
+    made = Driver(policy=Policy(eligible_ports=((80, 80),)))
+    assert reason(made) == "port-not-eligible"
+    away = WhatIf(packed(UE_LTE), packed("192.0.2.1"), 80, None, 1)
+    assert whatif(made.engine, away, made.now).reason == "no-gateway"
+    assert whatif(made.engine, away._replace(destination=packed(SERVER)), made.now).winner == "core"

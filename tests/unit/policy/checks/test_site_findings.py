@@ -171,7 +171,6 @@ CASES = [
     (Code.NOT_PUBLIC, "fd00:8::2, a private", put("mcps", public_addresses="fd00:8::2")),
     (Code.NO_ACCESS_NETWORK, "no access network", lambda data: data.pop("access_networks")),
     (Code.NO_GATEWAY, "no gateway", top(gateways=[])),
-    (Code.NO_MCP, "no MCP", top(mcps=None)),
 ]  # fmt: skip
 
 
@@ -189,6 +188,12 @@ def test_one_mistake_is_one_finding(
 def test_the_good_site_is_good(spoiled: Spoiled) -> None:
     site, findings = spoiled(lambda data: None)
     assert site is not None and findings == []
+
+
+def test_a_site_without_mcps_is_a_site(spoiled: Spoiled) -> None:
+    for nothing in (top(mcps=[]), lambda data: data.pop("mcps")):
+        site, findings = spoiled(nothing)
+        assert site is not None and site.mcps == () and findings == []
 
 
 def test_colliding_mcp_numbers(spoiled: Spoiled) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from steering.cli.main import main
 from steering.model.network import Site
-from steering.model.policy import Policy
+from steering.model.policy import Policy, PolicyRule, RuleConditions, Terms
 from steering.policy import parse_site
+from steering.policy.checks.policy_in_site import site_problems
 from steering.policy.checks.unserved_ports import unserved, without
 
 
@@ -34,6 +35,13 @@ def test_what_no_mcp_serves_is_told(good: str) -> None:
     assert unserved(replace(policy, foreign_mcps=True), shared) == []
     many = tuple((n, n) for n in range(1, 41, 2))
     assert "and 12 more ranges" in unserved(Policy(eligible_ports=many), site_of(good, "[443]"))[0]
+
+
+def test_a_site_without_mcps_is_told_in_one_line(good: str) -> None:
+    site = replace(site_of(good, "[443]"), mcps=())
+    assert unserved(Policy(), site) == ["the site has no MCP: all connections take their natural paths"]
+    rule = PolicyRule("web", RuleConditions(ports=((443, 443),)), Terms())
+    assert list(site_problems(Policy(rules=(rule,)), site)) == []
 
 
 def test_check_says_so(good: str, tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
