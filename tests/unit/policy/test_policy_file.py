@@ -63,6 +63,12 @@ BOUNDS = [
     ("timers", "capability", 1, 86_400, 0.5, 86_401),
     ("timers", "health_hold", 0, 300, -1, 301),
     ("timers", "controller_grace", 2, 600, 1, 601),
+    ("alarms", "fallback_ratio", 0.001, 1, 0, 1.01),
+    ("alarms", "fallback_count", 1, 1_000_000, 0, 1_000_001),
+    ("alarms", "window", 1, 3600, 0.5, 3601),
+    ("alarms", "table", 0.001, 1, 0, 1.01),
+    ("alarms", "clear", 0.001, 1, 0, 1.01),
+    ("alarms", "steady", 0, 3600, -1, 3601),
     ("quotas", "sessions_per_subscriber", 1, 1_000_000, 0, 1_000_001),
     ("quotas", "sessions_per_server", 1, 1_000_000, 0, 1_000_001),
     ("quotas", "sessions_per_application", 1, 1_000_000, 0, 1_000_001),
@@ -147,6 +153,7 @@ def test_the_default_file_holds_and_explains_every_default() -> None:
         own.cpe_acl,
         own.reservations,
         own.logging,
+        own.alarms,
     ):
         named |= set(part.__slots__)
     named |= {"sessions_per_subscriber", "sessions_per_server", "source_ports", "unknown"}
