@@ -56,6 +56,7 @@ MODULES = {
     "hybrid-mobile": "hybrid_mobile",
     "hybrid-access-on-path": "hybrid_on_path",
     "hybrid-direct": "hybrid_direct",
+    "line-changes": "line_changes",
     "rogue-nat": "rogue_nat",
     "demux": "demux",
     "data-center": "data_center",

@@ -160,9 +160,15 @@ def relay(
     return _relay(record, host, [*command, *extra])
 
 
-def upstream_relay(record: Record, host: LabHost, nics: int, extra: Sequence[str] = ()) -> StartedProcess:
-    """A CPE's relay between its LAN (eth0) and its uplinks (the others), with its rules installed."""
-    command = [sys.executable, "-m", "steering", "relay", "--role", "upstream", "--apply"]
+def upstream_relay(
+    record: Record, host: LabHost, nics: int, extra: Sequence[str] = (), apply: bool = True
+) -> StartedProcess:
+    """A CPE's relay between its LAN (eth0) and its uplinks (the others), with its rules installed.
+
+    Without `apply` it installs none itself, and what another relay left has to be there.
+    """
+    command = [sys.executable, "-m", "steering", "relay", "--role", "upstream"]
+    command += ["--apply"] if apply else []
     command += ["--inside", host.interface(0), "--status", str(status_path(record, host.name))]
     for number in range(1, nics):
         command += ["--uplink", host.interface(number)]

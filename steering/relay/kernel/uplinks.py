@@ -94,7 +94,7 @@ def prepare(uplinks: Sequence[Uplink], inside: Sequence[str], upstream: Upstream
 def abandon(address: str) -> None:
     """End this machine's connections from an address that it has no more: the kernel would try to send for minutes, and
     whoever waits for it is told at once. A kernel without CONFIG_INET_DIAG_DESTROY leaves them."""
-    command(f"ss -K src {address}", must=False)
+    command(f"ss -K src {_host(address)}", must=False)
 
 
 def settle(number: int, before: Uplink, after: Uplink, joins: bool = True) -> None:
@@ -139,7 +139,7 @@ def remove(uplinks: Sequence[Uplink]) -> None:
 def carries_subflows(uplink: Uplink) -> bool:
     """Whether a subflow, or any connection of this machine's own, stands from one of its addresses. Raises RuleError."""
     return any(
-        (command(f"ss -tnH state established src {address}") or "").strip()
+        (command(f"ss -tnH state established src {_host(address)}") or "").strip()
         for address in uplink.all_addresses
     )
 
@@ -152,6 +152,11 @@ def invite(number: int, uplink: Uplink) -> None:
     for line in endpoints([*[Uplink("")] * number, uplink]):
         if " add " in line:
             command(line)
+
+
+def _host(address: str) -> str:
+    """An address as `ss` takes it."""
+    return f"[{address}]" if ":" in address else address
 
 
 def set_aside(uplink: Uplink) -> None:

@@ -1,14 +1,17 @@
 """A CPE's uplinks on a real kernel: addresses that change, links that go, and one that is dead with a carrier."""
 
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from steering.relay.kernel import uplinks
+from steering.relay.kernel.uplinks import Uplink
 from tests.support.cpe_lab import UPLINKS, CpeLab
-from tests.support.relay_lab import wait_for
+from tests.support.relay_lab import in_namespace, wait_for
 
 SECOND = 1.0
 """What a user is to notice at most."""
@@ -124,6 +127,26 @@ def test_a_live_session_leaves_a_dead_uplink_within_a_second_and_joins_again(
         lab.alive()
         joined(lab, "10.1.0.2", "10.2.0.2")
         assert not live.error
+
+
+@pytest.mark.parametrize("address", ["10.1.0.2", "fd00:1::2"])
+def test_connections_are_found_and_ended_by_their_address(lab: CpeLab, address: str) -> None:
+    uplink = Uplink("dsl0", ("", address) if ":" in address else (address, ""))
+    if ":" in address:
+        lab.run("cpe", f"ip addr add {address}/64 dev dsl0 nodad")
+    with in_namespace(lab.names["cpe"]):
+        assert not uplinks.carries_subflows(uplink)
+        listener = socket.create_server(
+            (address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET
+        )
+        near = socket.create_connection(listener.getsockname()[:2])
+        assert uplinks.carries_subflows(uplink)
+        uplinks.abandon(address)
+        with pytest.raises(OSError):
+            near.sendall(b"x")
+        assert not uplinks.carries_subflows(uplink)
+    near.close()
+    listener.close()
 
 
 def test_without_any_address_the_relay_starts_and_serves_when_one_comes(lab: CpeLab) -> None:

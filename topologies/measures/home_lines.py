@@ -1,0 +1,86 @@
+"""What a home's user notices while its CPE's lines change: the longest silence of a stream, and a new connection's wait."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from topologies.kit.lab import Lab
+from topologies.kit.plan import address_of
+from topologies.kit.processes import relay_status
+from topologies.kit.report import Report
+from topologies.networks.hybrid import SERVICE
+
+SECOND = 1.0  # that anybody may notice, at most
+MBIT, BEFORE_S, STREAM_S = 4.0, 2.0, 7.0
+WAIT_S = 20.0
+
+
+@dataclass
+class LineExperience:
+    """One case as a user had it. Seconds; `error` is what an application was told, "" for nothing."""
+
+    silence_s: float
+    error: str
+    wrong: bool
+    opened_s: float
+    open_error: str
+
+    def figures(self) -> dict[str, Any]:
+        """For the report's JSON."""
+        return {
+            "longest_silence_s": round(self.silence_s, 2),
+            "told_of_an_error": bool(self.error or self.open_error),
+            "new_connection_s": round(self.opened_s, 2),
+        }
+
+
+def observed(lab: Lab, change: Callable[[], object]) -> LineExperience:
+    """A stream of lan1 that goes on while the lines change, and a connection that lan2 opens just after."""
+    order = {"dst": address_of(lab.plan.box("server"), 4), "port": SERVICE, "mbit": MBIT, "seconds": STREAM_S}
+    lab.agents["lan1"].ask("start", name="stream", kind="steady", **order)
+    time.sleep(BEFORE_S)
+    change()
+    opened_s, open_error = first_answer(lab)
+    done = lab.agents["lan1"].finish("stream", STREAM_S + 45)
+    return LineExperience(
+        done.get("longest_gap_s", WAIT_S),
+        done.get("error", ""),
+        bool(done.get("wrong", True)),
+        opened_s,
+        open_error,
+    )
+
+
+def first_answer(lab: Lab) -> tuple[float, str]:
+    """Seconds until a new connection of lan2 has its first answer, and the error that it was told instead."""
+    order = {"group": "fresh", "dst": address_of(lab.plan.box("server"), 4), "ports": [SERVICE]}
+    began = time.monotonic()
+    told = lab.agents["lan2"].ask("open", first=True, wait=WAIT_S, **order)["opened"][-1]
+    return time.monotonic() - began, told.get("error", "")
+
+
+def check_noticed(report: Report, case: str, seen: LineExperience) -> None:
+    """Nobody is told of an error, nobody waits for a second."""
+    report.equal(f"{case}: the stream's error", "", seen.error)
+    report.equal(f"{case}: wrong bytes in the stream", False, seen.wrong)
+    report.expect(
+        f"{case}: the stream's longest silence",
+        seen.silence_s < SECOND,
+        f"under {SECOND:g} s",
+        f"{seen.silence_s:.2f} s",
+    )
+    report.equal(f"{case}: a new connection's error", "", seen.open_error)
+    report.expect(
+        f"{case}: a new connection's first answer",
+        seen.opened_s < SECOND,
+        f"under {SECOND:g} s",
+        f"{seen.opened_s:.2f} s",
+    )
+    report.figures[case] = seen.figures()
+
+
+def uplinks(lab: Lab) -> list[dict[str, Any]]:
+    """The CPE's uplinks by its relay's own word."""
+    found: list[dict[str, Any]] = relay_status(lab.record, "cpe")["uplinks"]
+    return found
