@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from steering.model.authorisation import AclEntry, RegistryEntry, Verdict
+from steering.model.ids import McpId, Token, WaypointId
 from steering.model.kept import KeptState
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Policy, Pooling
@@ -57,7 +58,7 @@ class ObservedEntry(NamedTuple):
 
 
 class ObservedHost(NamedTuple):
-    """A neighbour's entry as a switch reported it."""
+    """A neighbour's entry as a switch reported it: `waypoint` may be none of the site's."""
 
     dpid: int
     waypoint: int
@@ -134,7 +135,7 @@ class HostMissed(NamedTuple):
     """A packet reached its egress edge but the host's MAC is unknown. `address`: its destination."""
 
     dpid: int
-    waypoint: int
+    waypoint: WaypointId
     address: bytes
     frame: bytes
 
@@ -170,14 +171,14 @@ class McpsReplaced(NamedTuple):
 class McpAdmin(NamedTuple):
     """The operator drains an MCP: it keeps its sessions and gets no new ones (D-6.7.1)."""
 
-    mcp: int
+    mcp: McpId
     draining: bool
 
 
 class McpReport(NamedTuple):
     """An MCP's own word, by its status probe or its report. `load` 0 to 1, None: not said."""
 
-    mcp: int
+    mcp: McpId
     alive: bool
     load: float | None
 
@@ -187,7 +188,7 @@ class SessionBegan(NamedTuple):
     plain TCP; addresses (4 or 16 bytes) and ports are those of the first subflow, the host's end first."""
 
     id: int
-    token: int
+    token: Token
     src: bytes
     sport: int
     dst: bytes
@@ -198,7 +199,7 @@ class SessionOver(NamedTuple):
     """An MCP serves a session no more. `orderly`: both directions ended, and some of it may still be under way."""
 
     id: int
-    token: int
+    token: Token
     orderly: bool
 
 
@@ -206,7 +207,7 @@ class McpSessions(NamedTuple):
     """A batch of an MCP's report of its own sessions (docs/relay-reports.rst). `part`: 0 for changes, else which part
     of the whole set of live sessions, and `last` whether that is complete with it."""
 
-    mcp: int
+    mcp: McpId
     generation: str
     sequence: int
     part: int

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from steering.core.inputs import SynSeen
 from steering.model.authorisation import Authorizer
+from steering.model.ids import McpId
 from steering.model.network import Attachment
 from steering.model.preference import Intent
 from steering.model.rules import MeterBand, Rule
@@ -106,7 +107,7 @@ class Authorise(NamedTuple):
 class Prefer(NamedTuple):
     """What an MCP is to make of subflows: only those for which something else is wanted than before."""
 
-    mcp: int
+    mcp: McpId
     intents: tuple[Intent, ...]
 
 

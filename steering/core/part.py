@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 
 from steering.core.inputs import Input
 from steering.core.outputs import Output
+from steering.model.ids import McpId
 from steering.model.kept import KeptState, LostPiece, Piece
 from steering.model.network import Attachment, Mcp, PortRef, is_other
 from steering.model.policy import Policy
@@ -30,16 +31,16 @@ class McpsChange(NamedTuple):
     """
 
     before: Mapping[PortRef, Attachment]
-    gone: tuple[int, ...]
-    others: frozenset[int]
+    gone: tuple[McpId, ...]
+    others: frozenset[McpId]
     down: frozenset[PortRef]
 
     @classmethod
     def between(
         cls,
         before: Mapping[PortRef, Attachment],
-        known: Mapping[int, Mcp],
-        after: Mapping[int, Mcp],
+        known: Mapping[McpId, Mcp],
+        after: Mapping[McpId, Mcp],
         is_down: Callable[[PortRef], bool],
     ) -> "McpsChange":
         """From attachments and MCPs (by id) that were, to the MCPs that are."""

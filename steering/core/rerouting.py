@@ -28,6 +28,7 @@ from steering.core.reservations.rules import five_tuple
 from steering.core.sessions.flow_key import FlowKey, parts_of
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
+from steering.model.ids import WaypointId
 from steering.model.network import PortRef
 from steering.model.rules import (
     WAYPOINT_MASK,
@@ -70,7 +71,7 @@ class LedFlow(NamedTuple):
 class KeptPaths:
     """The old paths of one change. `graph` is as it was before; `waypoints` those whose labels led elsewhere."""
 
-    def __init__(self, number: int, graph: Graph, waypoints: frozenset[int], due: float) -> None:
+    def __init__(self, number: int, graph: Graph, waypoints: frozenset[WaypointId], due: float) -> None:
         self.number, self.graph, self.waypoints = number, graph, waypoints
         self.stage = Stage.LABELS
         self.due = due
@@ -156,7 +157,7 @@ class OldPaths(Part):
         self._dirty = True
         return False
 
-    def _changed(self, before: Graph, dpids: Iterable[int]) -> frozenset[int]:
+    def _changed(self, before: Graph, dpids: Iterable[int]) -> frozenset[WaypointId]:
         """Waypoints that some switch forwards to by another port than before."""
         filled = set(dpids)
         moved = {

@@ -26,6 +26,7 @@ from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.records import BOTH_FINS, Session, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.token_owners import not_allowed
+from steering.model.ids import McpId
 from steering.model.kept import KeptState, KeptUsage, KeptUse, LostPiece, Piece
 from steering.model.network import AccessNetwork, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Action, Distribution, Policy, Pooling, UsageMode
@@ -363,7 +364,7 @@ class SubflowPriorities(Part):
             return []
         if self._indifferent():
             changed.clear()  # what is new to a session is used as the kernel likes, which need not be told
-        told: dict[int, list[Intent]] = {}
+        told: dict[McpId, list[Intent]] = {}
         for _ in range(LOOKED_AT_EACH_TICK):
             if changed:
                 number = next(iter(changed))

@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from steering.model.ids import McpId
 from steering.model.network import Mcp
 from steering.model.policy import Terms
 
@@ -51,7 +52,7 @@ class Candidates(NamedTuple):
     gateway: int
     natural_cost: float
     all: tuple[Candidate, ...]
-    ids: tuple[int, ...]  # MCP ids in the same order
+    ids: tuple[McpId, ...]  # MCP ids in the same order
     open: tuple[int, ...]  # indexes that passed the static filters
 
 

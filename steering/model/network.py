@@ -6,6 +6,7 @@ from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from steering.model.aaa import Aaa
+from steering.model.ids import McpId, WaypointId
 from steering.model.source import SourceModes
 
 Address = IPv4Address | IPv6Address
@@ -136,10 +137,10 @@ class Mcp:
     public_addresses: tuple[Address, ...] = ()  # of its own those that the Internet leads to (D-6.2d)
     operator: str = HOME  # who runs it: what it inspects may be private (D-7.3)
 
-    id: int = field(init=False)  # what a cookie carries
+    id: McpId = field(init=False)  # what a cookie carries
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", stable_id(self.name))
+        object.__setattr__(self, "id", mcp_id(self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class VirtualAddress:
     """
 
     address: Address
-    mcps: tuple[int, ...]
+    mcps: tuple[McpId, ...]
     port: int | None = None
 
 
@@ -188,7 +189,7 @@ class Site:
 class Waypoint:
     """An attachment port as a destination; `id` is what a label carries."""
 
-    id: int
+    id: WaypointId
     name: str
     role: PortRole
     port: PortRef
@@ -203,9 +204,14 @@ def stable_id(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") or 1
 
 
-def waypoint_id(name: str, port: PortRef) -> int:
+def mcp_id(name: str) -> McpId:
+    """The number of the MCP of this name."""
+    return McpId(stable_id(name))
+
+
+def waypoint_id(name: str, port: PortRef) -> WaypointId:
     """The waypoint number of attachment `name` at `port`."""
-    return stable_id(f"{name}@{port}")
+    return WaypointId(stable_id(f"{name}@{port}"))
 
 
 def waypoints(site: Site) -> tuple[Waypoint, ...]:

@@ -3,6 +3,7 @@
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, NewType
 
+from steering.model.ids import McpId, Token
 from steering.model.rules import OWNER, CookieKind
 
 FlowKey = NewType(
@@ -51,8 +52,8 @@ class SessionCookie(NamedTuple):
     kind: EntryKind
     pending: bool
     plain: bool
-    mcp: int
-    token: int
+    mcp: McpId
+    token: Token
 
 
 def pack_cookie(kind: int, flags: int, mcp: int, token: int) -> int:
@@ -71,8 +72,8 @@ def unpack_cookie(cookie: int) -> SessionCookie | None:
         EntryKind(bits & 3),
         bool(bits & PENDING),
         bool(bits & PLAIN),
-        cookie >> 32 & 0xFFFF,
-        cookie & 0xFFFFFFFF,
+        McpId(cookie >> 32 & 0xFFFF),
+        Token(cookie & 0xFFFFFFFF),
     )
 
 

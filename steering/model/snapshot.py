@@ -7,6 +7,7 @@ told by the names that the site has for them; a port is `switch:number`. An addr
 from typing import NamedTuple
 
 from steering.model.decision import Outcome
+from steering.model.ids import WaypointId
 from steering.model.network import Interception, McpType, NetworkAccessType, Trust
 from steering.model.policy import Distribution, Insertion
 from steering.model.session import SessionState
@@ -101,7 +102,7 @@ class AttachmentSnapshot(NamedTuple):
     role: str
     port: str
     up: bool
-    waypoint: int
+    waypoint: WaypointId
 
 
 class HostSnapshot(NamedTuple):

@@ -18,6 +18,7 @@ from steering.core.inputs import (
     TtlExpired,
     WatchedSeen,
 )
+from steering.model.ids import WaypointId
 from steering.model.rules import WAYPOINT_MASK, PacketClass
 from steering.model.session import Refusal
 from steering.openflow.packetin import PacketIn
@@ -79,7 +80,7 @@ def _neighbour(dpid: int, packet: PacketIn) -> Input | None:
 
 def _host_miss(dpid: int, packet: PacketIn) -> Input | None:
     waypoint = packet.metadata & WAYPOINT_MASK
-    return HostMissed(dpid, waypoint, destination(packet.frame), packet.frame)
+    return HostMissed(dpid, WaypointId(waypoint), destination(packet.frame), packet.frame)
 
 
 def _ttl_expired(dpid: int, packet: PacketIn) -> Input | None:

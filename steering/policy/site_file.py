@@ -12,7 +12,7 @@ from steering.model.network import (
     Site,
     StaticHost,
     VirtualAddress,
-    stable_id,
+    mcp_id,
 )
 from steering.model.source import SourceMode
 from steering.policy.checks.site_addresses import address_problems
@@ -95,7 +95,7 @@ def _site(made: Plan) -> Site:
         link_ports=None if file.link_ports is None else tuple(port.ref for port in made.link_ports),
         aaa=file.aaa.compiled(),
         virtual=tuple(
-            VirtualAddress(item.address, tuple(stable_id(name) for name in item.mcps), item.port)
+            VirtualAddress(item.address, tuple(mcp_id(name) for name in item.mcps), item.port)
             for item in file.virtual_addresses
         ),
     )

@@ -14,6 +14,7 @@ from steering.core.inputs import McpsReplaced
 from steering.core.snapshots import site as snapshots
 from steering.core.snapshots.site import PortUse
 from steering.model.control import Json, McpAnswer, McpOutcome
+from steering.model.ids import McpId
 from steering.model.network import Mcp, Site, is_other, waypoints
 from steering.openflow.link_discovery import Discovery
 from steering.policy import parse_policy
@@ -112,7 +113,7 @@ class Registrar:
             elif use is PortUse.LINK:
                 yield path, Code.LINK_PORT, f"port {name}:{port.port} leads to another switch"
 
-    def _sessions(self, mcp: int) -> int:
+    def _sessions(self, mcp: McpId) -> int:
         return snapshots.sessions_at(self._engine, mcp)
 
     def _refused(self, name: str, found: list[FieldFinding]) -> McpOutcome:

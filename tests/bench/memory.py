@@ -19,6 +19,7 @@ from steering.core.inputs import EntriesRead, NeighbourSeen, SwitchUp, SynAckSee
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, Event, SessionLife
+from steering.model.ids import McpId, Token, WaypointId
 from steering.model.policy import Limits, Policy, Timers
 from steering.model.session import EntryKind
 from steering.policy.site_file import parse_site
@@ -112,10 +113,10 @@ def lookups(sessions: int) -> dict[str, Any]:
     gc.disable()
     keys, tokens = [], []
     for number in range(sessions):
-        session = life.begin(Beginning.SYN_STEERED, 1, None, 0.0)
+        session = life.begin(Beginning.SYN_STEERED, McpId(1), None, 0.0)
         key = flow_key(number.to_bytes(4, "big"), b"\n\t\0\2", 40000, 443)
-        table.begin_subflow(session, EntryKind.INITIAL, key, 1, 1, 1, number, 0.0)
-        token = chance.getrandbits(32)
+        table.begin_subflow(session, EntryKind.INITIAL, key, 1, 1, WaypointId(1), number, 0.0)
+        token = Token(chance.getrandbits(32))
         table.learn(session, token)
         life.happened(session, Event.KEY_SEEN)
         keys.append(key)

@@ -20,6 +20,7 @@ from typing import Any
 from steering.core.engine import Engine
 from steering.core.inputs import Continue, EntriesRead, PortLoad, PortStatus, SwitchUp, Tick
 from steering.core.outputs import GoOn, SyncRules
+from steering.model.ids import WaypointId
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -73,7 +74,7 @@ def _links(links: tuple[Link, ...]) -> tuple[Link, ...]:
     return tuple(replace(link, a=port(link.a.dpid), b=port(link.b.dpid)) for link in links)
 
 
-def _free_name(name: str, port: PortRef, taken: set[int]) -> str:
+def _free_name(name: str, port: PortRef, taken: set[WaypointId]) -> str:
     """Waypoint numbers are hashes of names, and two must not share one."""
     for n in count():
         tried = f"{name}-{n}"

@@ -21,6 +21,7 @@ from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.watched_segments import WatchedSegments
+from steering.model.ids import Token
 from steering.model.network import PortRole
 from steering.model.session import Refusal
 
@@ -113,7 +114,7 @@ class HandshakeDispatcher(Part):
         outputs = self._early.tick(now) + self._blocks.tick(now)
         return outputs + self._authorisation.expire(self._syns.seen, now)
 
-    def _learnt(self, token: int, now: float) -> list[Output]:
+    def _learnt(self, token: Token, now: float) -> list[Output]:
         """A token is known from now on: who carries it is no stranger, and joins that waited for it come again."""
         outputs = self._blocks.learnt(token)
         if self._waiting:

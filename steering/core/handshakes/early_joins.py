@@ -9,6 +9,7 @@ from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, naturally
 from steering.core.sessions.pending_joins import PendingJoins
+from steering.model.ids import Token
 from steering.model.mechanism import Mechanism
 from steering.model.policy import UnknownJoin
 from steering.model.session import Refusal
@@ -37,7 +38,7 @@ class EarlyJoins:
         self._holds = Mechanism.HOLD_QUEUE not in disabled
         self._blocking = Mechanism.STRAY_DROP not in disabled
 
-    def came(self, attachment: Attachment, seen: SynSeen, token: int, now: float) -> list[Output]:
+    def came(self, attachment: Attachment, seen: SynSeen, token: Token, now: float) -> list[Output]:
         """A join with an unknown token: hold it (G5). Forwarding it would end the subflow for good."""
         if not self._holds:
             return [naturally(attachment, seen)]

@@ -4,13 +4,14 @@ from typing import Protocol
 
 from steering.core.network.site_index import SiteMap
 from steering.core.sessions.records import Session
+from steering.model.ids import NO_WAYPOINT, WaypointId
 
 
 class Destination(Protocol):
     """Which MCP a session's joins are led to."""
 
-    def waypoint(self, session: Session) -> int:
-        """The waypoint of its inside; 0 if there is none any more."""
+    def waypoint(self, session: Session) -> WaypointId:
+        """The waypoint of its inside; NO_WAYPOINT if there is none any more."""
 
 
 class OwnMcp:
@@ -19,6 +20,6 @@ class OwnMcp:
     def __init__(self, sitemap: SiteMap) -> None:
         self._map = sitemap
 
-    def waypoint(self, session: Session) -> int:
+    def waypoint(self, session: Session) -> WaypointId:
         inside = self._map.inside.get(session.mcp)
-        return 0 if inside is None else inside.id
+        return NO_WAYPOINT if inside is None else inside.id

@@ -23,6 +23,7 @@ from steering.core.sessions.records import Returns, Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, SessionLife
 from steering.model.decision import Decision, Outcome
+from steering.model.ids import NO_WAYPOINT
 from steering.model.limit import FullLimit
 from steering.model.network import Interception, Mcp, PortRef, PortRole
 from steering.model.policy import Action, Authentication, Mode, OverLimit
@@ -171,7 +172,7 @@ class FirstSyns:
             dscp_of(seen.frame),
         )  # fmt: skip
         own = not exits and handshake.dst in self._map.mcp_addresses
-        waypoint = 0 if own else self._map.inside[mcp.id].id
+        waypoint = NO_WAYPOINT if own else self._map.inside[mcp.id].id
         self._table.begin_subflow(
             session, INITIAL, key, seen.dpid, attachment.role, waypoint, handshake.seq, now, seen.port
         )

@@ -22,6 +22,7 @@ from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.token_owners import narrow
 from steering.core.sessions.transitions import Event, SessionLife
 from steering.core.subflow_priority import SubflowPriorities
+from steering.model.ids import NO_WAYPOINT, WaypointId, read_token
 from steering.model.network import PortRole
 from steering.model.policy import Authentication
 from steering.model.session import EntryKind, Refusal, SessionState
@@ -75,7 +76,7 @@ class JoinHandler:
         self._destination = destination
 
     def seen(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
-        token = int.from_bytes(seen.handshake.token, "big")
+        token = read_token(seen.handshake.token, "big")
         if attachment.role is GATEWAY and not self._in_force.policy.third_party_pooling:
             return self._deny(seen, Refusal.THIRD_PARTY)
         owners = self._table.with_token(token)
@@ -141,12 +142,12 @@ class JoinHandler:
         if proving and not self._keys.has_room():
             return [*freed, *self._deny_for_now(seen, Refusal.HALF_OPEN_FULL)]
         # What goes to the MCP's own address needs no entry, unless it has to be watched.
-        waypoint = inside if owner is None or proving else 0
+        waypoint = inside if owner is None or proving else NO_WAYPOINT
         begun = self._begin(attachment, seen, key, session, waypoint, proving, now)
         return freed + begun if freed else begun
 
     def _begin(
-        self, attachment: Attachment, seen: SynSeen, key: FlowKey, session: Session, waypoint: int,
+        self, attachment: Attachment, seen: SynSeen, key: FlowKey, session: Session, waypoint: WaypointId,
         proving: bool, now: float,
     ) -> list[Output]:  # fmt: skip
         """The join is its session's subflow from now on."""

@@ -10,6 +10,7 @@ that they go their natural way too and are not taken for joins of nobody. Bounde
 from collections import OrderedDict
 
 from steering.core.sessions.flow_key import FlowKey
+from steering.model.ids import Token, read_token
 from steering.model.policy import Origin, Policy, Terms
 from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
@@ -44,19 +45,19 @@ class NativeSessions:
         if len(self._opening) > OPENING:
             self._opening.popitem(last=False)
 
-    def answered(self, flow: FlowKey, handshake: Handshake, now: float) -> int | None:
+    def answered(self, flow: FlowKey, handshake: Handshake, now: float) -> Token | None:
         """The server's SYN/ACK to such a SYN: the session's token, None if nobody asked or it is plain TCP."""
         deadline = self._opening.pop(flow, 0.0)
         if deadline <= now or handshake.kind is not Kind.CAPABLE or not handshake.key:
             return None
-        token = int.from_bytes(token_of(handshake.version, handshake.key), "big")
+        token = read_token(token_of(handshake.version, handshake.key), "big")
         self._tokens[token] = None
         self._tokens.move_to_end(token)
         if len(self._tokens) > TOKENS:
             self._tokens.popitem(last=False)
         return token
 
-    def owns(self, token: int) -> bool:
+    def owns(self, token: Token) -> bool:
         """Whether a join with this token is one of such a session."""
         if token not in self._tokens:
             return False

@@ -11,6 +11,7 @@ from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.records import Session
+from steering.model.ids import NO_WAYPOINT, WaypointId
 from steering.model.mechanism import Mechanism
 
 
@@ -21,10 +22,10 @@ class AnotherMcp:
         self._map = sitemap
         self._own = OwnMcp(sitemap)
 
-    def waypoint(self, session: Session) -> int:
+    def waypoint(self, session: Session) -> WaypointId:
         own = self._own.waypoint(session)
         others = (inside.id for mcp, inside in self._map.inside.items() if mcp != session.mcp)
-        return next(others, own) if own else 0
+        return next(others, own) if own else NO_WAYPOINT
 
 
 class JoinsTakenForFirstSyns:

@@ -7,10 +7,11 @@ from steering.core.inputs import SynAckSeen
 from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, Steer
 from steering.core.proactive.learned_sessions import LearnedSessions
-from steering.core.sessions.first_answer import NO_TOKEN, FirstAnswers, LearntToken
+from steering.core.sessions.first_answer import FirstAnswers, LearntToken
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.table import SessionTable
+from steering.model.ids import NO_TOKEN, Token
 from steering.model.network import Mcp, PortRole
 from steering.model.session import EntryKind, SessionState
 from steering.wire.handshake import Handshake
@@ -69,7 +70,7 @@ class SynAckHandler:
         outputs: list[Output] = [_new(Steer, (tuple(session.entries(GATEWAY)), None))]
         return _new(LearntToken, (outputs, token))
 
-    def _server_answered(self, handshake: Handshake, now: float) -> int:
+    def _server_answered(self, handshake: Handshake, now: float) -> Token:
         """A server on the natural path told whether it speaks MPTCP; only asked-for answers count. The token of a
         session that was left to its ends, or NO_TOKEN."""
         self._capabilities.answered(handshake, now)

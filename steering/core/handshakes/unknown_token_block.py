@@ -14,6 +14,7 @@ from steering.core.pipeline.forwarding import SYN, asked_match
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match
 from steering.core.pipeline.priorities import BLOCKED
 from steering.core.sessions.flow_key import FlowKey, flow_key
+from steering.model.ids import Token, read_token
 from steering.model.rules import Rule, Table, static_cookie
 
 SECONDS = 10.0
@@ -51,11 +52,11 @@ class UnknownTokenBlocks(Part):
             },
         )
         rule = Rule(Table.CLASSIFY, BLOCKED, fields, cookie=static_cookie(self._epochs[seen.dpid]))
-        token = int.from_bytes(handshake.token, "big")
+        token = read_token(handshake.token, "big")
         self._blocked[key] = (now + SECONDS, token, seen.dpid, rule)
         return [SyncRules(seen.dpid, (rule,), ())]
 
-    def learnt(self, token: int) -> list[Output]:
+    def learnt(self, token: Token) -> list[Output]:
         """A token is known now: who carries it is no stranger any more."""
         if not self._blocked:
             return []

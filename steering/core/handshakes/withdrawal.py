@@ -16,6 +16,7 @@ from steering.core.part import Part
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, SessionLife
+from steering.model.ids import NO_MCP, NO_WAYPOINT, Token, WaypointId
 from steering.model.policy import Action, Mode, Policy, Presence, Terms, Timers
 from steering.wire.handshake import Handshake
 
@@ -55,25 +56,25 @@ class Withdrawal(Part):
         self._life = life
         self._counters = counters
         self.timers = timers
-        self._tracked: OrderedDict[FlowKey, tuple[float, int]] = OrderedDict()
+        self._tracked: OrderedDict[FlowKey, tuple[float, WaypointId]] = OrderedDict()
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         self.timers = policy.timers
         return []
 
-    def left(self, flow: FlowKey, edge: int, now: float) -> None:
+    def left(self, flow: FlowKey, edge: WaypointId, now: float) -> None:
         """A first SYN that came in at waypoint `edge` went its natural way."""
         self._tracked[flow] = (now + OPENING_SECONDS, edge)
         self._tracked.move_to_end(flow)
         if len(self._tracked) > OPENING:
             self._tracked.popitem(last=False)
 
-    def answered(self, flow: FlowKey, token: int, version: int, now: float) -> None:
+    def answered(self, flow: FlowKey, token: Token, version: int, now: float) -> None:
         """The server speaks MPTCP: `token` is of its key. Nothing is tracked any more; the record is no load, holds no
         entries, is the first to go when room is wanted, and goes after `session_linger` seconds."""
-        deadline, edge = self._tracked.pop(flow, (0.0, 0))
+        deadline, edge = self._tracked.pop(flow, (0.0, NO_WAYPOINT))
         if deadline <= now or not self._table.has_room:
             return
-        session = self._life.begin(LEFT_TO_ITS_ENDS, 0, None, now, edge, flow, version)
+        session = self._life.begin(LEFT_TO_ITS_ENDS, NO_MCP, None, now, edge, flow, version)
         session.belongs_to_its_ends(token, now + self.timers.session_linger)
         self._counters.sessions_started += 1

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from math import inf
 
+from steering.model.ids import WaypointId
 from steering.model.network import Attachment
 
 PATIENCE = 0.6  # seconds that the old place has to answer: a move that is real stays well below a second
@@ -28,7 +29,7 @@ class Claim:
     """
 
     address: bytes
-    old: int  # waypoint
+    old: WaypointId
     claimant: Attachment | None
     mac: bytes
     deadline: float
@@ -51,7 +52,9 @@ class AddressClaims:
         """When `due` has something to say, infinity while no claim is open."""
         return min((min(c.deadline, c.next_question) for c in self._open.values()), default=inf)
 
-    def open(self, address: bytes, old: int, claimant: Attachment | None, mac: bytes, now: float) -> bool:
+    def open(
+        self, address: bytes, old: WaypointId, claimant: Attachment | None, mac: bytes, now: float
+    ) -> bool:
         """Whether a new claim was opened: its old place has to be asked now. A claim that is open already, one that was
         refused a moment ago, and one too many are not."""
         place = 0 if claimant is None else claimant.waypoint.id

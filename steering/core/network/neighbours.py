@@ -19,6 +19,7 @@ from steering.core.network.address_claims import AddressClaims, Claim
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame, SyncRules
 from steering.core.part import NEVER, DesiredRules, McpsChange, Part
+from steering.model.ids import McpId, WaypointId
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Gateway, HostLearning, Mcp, PortRef, Waypoint
 from steering.model.policy import Limits
@@ -56,7 +57,7 @@ class HeardClaim(NamedTuple):
 class AddressQuery:
     """An address being asked for, and the packets that wait for it."""
 
-    waypoint: int
+    waypoint: WaypointId
     next_try: float
     tries: int = 1
     frames: list[bytes] = field(default_factory=list)
@@ -94,12 +95,16 @@ class Neighbours(Part):
         self._claims = AddressClaims()
         self._bound = max(16, limits.hosts // max(1, len(sitemap.attachments)))
         self._made = made
-        self._where: dict[bytes, int] = {}  # address -> waypoint
-        self._hosts: dict[int, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}  # -> address -> MAC
-        self.transit: dict[int, bytes] = {}  # waypoint of an MCP or next hop -> MAC
+        self._where: dict[bytes, WaypointId] = {}  # address -> waypoint
+        self._hosts: dict[WaypointId, dict[bytes, bytes]] = {
+            w: {} for w in sitemap.by_waypoint
+        }  # -> address -> MAC
+        self.transit: dict[WaypointId, bytes] = {}  # waypoint of an MCP or next hop -> MAC
         self._questions: dict[bytes, AddressQuery] = {}
         self._refresh = 0.0
-        self._answered: dict[int, float] = {}  # waypoint of an MCP or next hop -> when it last answered
+        self._answered: dict[
+            WaypointId, float
+        ] = {}  # waypoint of an MCP or next hop -> when it last answered
         self._wanted = {w: _transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
 
     def desired(self, dpid: int) -> DesiredRules:
@@ -152,7 +157,7 @@ class Neighbours(Part):
         waypoint = self._where.get(address)
         return None if waypoint is None else self._map.by_waypoint[waypoint].waypoint.port
 
-    def unresolved(self, now: float) -> frozenset[int]:
+    def unresolved(self, now: float) -> frozenset[McpId]:
         """Ids of MCPs with a port whose neighbour is not known, or has fallen silent."""
         heard = {w for w in self.transit if now - self._answered.get(w, now) <= SILENT}
         return frozenset(
@@ -339,15 +344,17 @@ class Neighbours(Part):
 
         The output is for switches that were filled before: they lack the route to a host of another one.
         """
-        if seen.waypoint not in self._map.by_waypoint:
+        attachment = self._map.by_waypoint.get(WaypointId(seen.waypoint))
+        if attachment is None:
             return []
+        at = attachment.waypoint.id
         if not seen.address:
-            self.transit.setdefault(seen.waypoint, seen.mac)
-            self._answered.setdefault(seen.waypoint, now)
+            self.transit.setdefault(at, seen.mac)
+            self._answered.setdefault(at, now)
         elif seen.address not in self._where:
-            self._where[seen.address] = seen.waypoint
-            self._hosts[seen.waypoint][seen.address] = seen.mac
-            return self._reroute(self._map.by_waypoint[seen.waypoint], seen.address, add=True)
+            self._where[seen.address] = at
+            self._hosts[at][seen.address] = seen.mac
+            return self._reroute(attachment, seen.address, add=True)
         return []
 
     def rules(self, dpid: int) -> Iterator[Rule]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from steering.model.decision import FilterReason
+from steering.model.ids import McpId
 from steering.model.network import (
     AccessNetwork,
     Attachment,
@@ -85,7 +86,7 @@ class SiteMap:
         """MCPs, by id, that no access network at a switch reaches."""
         return {number: FilterReason.ACCESS for number, edges in self._reached.items() if dpid not in edges}
 
-    def reaches(self, name: str, mcp: int) -> bool:
+    def reaches(self, name: str, mcp: McpId) -> bool:
         """Whether an attachment of that name leads to an MCP."""
         known = self.mcps.get(mcp)
         return known is None or not known.access_networks or name in known.access_networks

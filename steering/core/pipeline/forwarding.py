@@ -20,6 +20,7 @@ from steering.core.pipeline.priorities import (
     SYNS,
     TRANSIT,
 )
+from steering.model.ids import WaypointId
 from steering.model.network import Network, PortRole, Waypoint
 from steering.model.rules import (
     ASKED,
@@ -55,7 +56,7 @@ class Route:
     """A prefix leads to a waypoint; `role`: only for packets that came in with it (in-line MCPs)."""
 
     prefix: Prefix
-    waypoint: int
+    waypoint: WaypointId
     role: PortRole | None = None
 
 

@@ -19,6 +19,7 @@ from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.transitions import Beginning, SessionLife
 from steering.model.decision import Decision, DecisionKey, Outcome, Ruling
+from steering.model.ids import NO_TOKEN, NO_WAYPOINT
 from steering.model.network import Mcp, PortRef, PortRole
 from steering.model.session import EntryKind, Refusal
 from steering.wire.handshake import Handshake, Kind
@@ -72,17 +73,17 @@ class LearnedSessions:
         kind = EntryKind.JOIN if handshake.kind is Kind.JOIN else EntryKind.INITIAL
         if kind is EntryKind.JOIN:
             session = self._proactive.sibling(unit, mcp.id, handshake.src, handshake.sport)
-            token = -1
+            token = NO_TOKEN
         else:
             session, made = self._begin(unit, mcp, handshake, place, now)
             outputs += made
-            token = session.token if session else -1
+            token = session.token if session else NO_TOKEN
         if session is None or len(session.subflows) >= SUBFLOWS:
             return LearntToken(outputs)
         session.touch(now)
         if len(self.news) < NEWS:
             self.news[session.id] = None
-        self._table.begin_subflow(session, kind, key, place.dpid, PortRole.ACCESS, 0, isn, now)
+        self._table.begin_subflow(session, kind, key, place.dpid, PortRole.ACCESS, NO_WAYPOINT, isn, now)
         if session.returns or self._proactive.leaving(unit, mcp.id):
             self._proactive.stray(session)
             session.return_by(())

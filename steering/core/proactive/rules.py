@@ -20,6 +20,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.forwarding import SYN, asked_match, role_match
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match, prefix_value
 from steering.core.pipeline.priorities import AHEAD, EXCEPT, RETURN
+from steering.model.ids import McpId, WaypointId
 from steering.model.network import Network, PortRole
 from steering.model.rules import (
     Action,
@@ -41,7 +42,7 @@ class LedPrefix(NamedTuple):
     """A prefix that is led to an MCP. `asked`: its SYNs are looked at all the same."""
 
     prefix: Network
-    mcp: int
+    mcp: McpId
     asked: bool
 
 
@@ -121,7 +122,7 @@ def _punted(epoch: int, priority: int, ports: list[int], fields: dict[str, Field
         yield _rule(priority, fields | syn, action, None, cookie)
 
 
-def _lead(waypoint: int, unwildcard: bool) -> tuple[Action, ...]:
+def _lead(waypoint: WaypointId, unwildcard: bool) -> tuple[Action, ...]:
     # Un-wildcarded, so that no cached megaflow takes a new connection where entries no longer lead.
     actions: tuple[Action, ...] = (SetField("eth_dst", label_mac(waypoint)), DecTtl())
     return (UnwildcardFlow(), *actions) if unwildcard else actions

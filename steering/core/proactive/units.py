@@ -26,6 +26,7 @@ from steering.core.sessions.flow_key import source_of
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.decision import FilterReason
+from steering.model.ids import NO_MCP, McpId
 from steering.model.insertion import GovernedUnit, governed
 from steering.model.kept import KeptNetwork, KeptState, KeptUnit, LostPiece, Piece
 from steering.model.mechanism import Mechanism
@@ -47,7 +48,7 @@ class Unit(NamedTuple):
 
     name: str
     prefixes: tuple[Network, ...]
-    mcp: int
+    mcp: McpId
     rule: str
     terms: Terms
 
@@ -122,7 +123,7 @@ class Proactive(Part):
         unit = self.unit_of(address)
         return terms if unit is None else unit.terms
 
-    def leaving(self, unit: Unit, mcp: int) -> bool:
+    def leaving(self, unit: Unit, mcp: McpId) -> bool:
         """Whether a connection at an MCP needs exact entries at once: its unit's entries lead elsewhere, or will."""
         return unit.mcp != mcp or (self._to_pin is not None and self._wanted.get(unit.name) != unit)
 
@@ -311,7 +312,7 @@ class Proactive(Part):
         if unit is not None and unit.mcp == session.mcp:
             self.note(unit, session)
 
-    def sibling(self, unit: Unit, mcp: int, server: bytes, port: int) -> Session | None:
+    def sibling(self, unit: Unit, mcp: McpId, server: bytes, port: int) -> Session | None:
         """Whose a join is that nobody looked at. It carries no token in its SYN/ACK: a session of the same unit at
         the same MCP towards the same server; of several the one with the fewest subflows, as good a guess as any."""
         found = [
@@ -327,7 +328,7 @@ class Proactive(Part):
     def _plan(self) -> Iterator[Unit]:
         if self._authorising.acl:
             return  # a list is in force (REST may bring one at any time): SYNs have to be looked at
-        ranks: dict[object, dict[int, float]] = {}
+        ranks: dict[object, dict[McpId, float]] = {}
         for one in self._governed:
             for part in self._parts(one):
                 edges, prefixes = self._edges(part)
@@ -365,13 +366,13 @@ class Proactive(Part):
                 found |= dict.fromkeys(here)
         return frozenset(edges), tuple(found)
 
-    def _rank(self, terms: Terms, edges: frozenset[int], families: frozenset[int]) -> dict[int, float]:
+    def _rank(self, terms: Terms, edges: frozenset[int], families: frozenset[int]) -> dict[McpId, float]:
         """MCP id -> score without load, the mean over every pair of access and gateway; only those that serve
         all pairs, families and ports. Of a long way it is enough that it is short enough for one pair."""
         wanted = effective(self._policy, terms)
         mcps = self._map.site.mcps
         gateways = {port.dpid for gateway in self._map.site.gateways for port in gateway.ports}
-        scores: dict[int, list[float]] = {mcp.id: [] for mcp in mcps}
+        scores: dict[McpId, list[float]] = {mcp.id: [] for mcp in mcps}
         near: set[int] = set()
         for access in sorted(edges):
             excluded = dict(self._chooser.excluded) | self._map.beyond_reach(access)
@@ -389,11 +390,11 @@ class Proactive(Part):
             i: sum(s) / pairs for i, s in scores.items() if len(s) == pairs and pairs and i in near & full
         }
 
-    def _best(self, name: str, ranks: dict[int, float], terms: Terms) -> int:
+    def _best(self, name: str, ranks: dict[McpId, float], terms: Terms) -> McpId:
         """Of the MCPs that are as good as the best (within the hysteresis), by weighted rendezvous hash: the
         same on every controller, and another's death moves nobody."""
         if not ranks:
-            return 0
+            return NO_MCP
         margin = effective(self._policy, terms).hysteresis + TIE
         best = min(ranks.values())
         return max(
@@ -401,13 +402,13 @@ class Proactive(Part):
             key=lambda i: (self._draw(name, i), i),
         )
 
-    def _draw(self, name: str, mcp: int) -> float:
+    def _draw(self, name: str, mcp: McpId) -> float:
         """Each MCP draws a lot; its chance to win is in proportion to its capacity."""
         part = self._map.mcps[mcp]
         digest = blake2b(f"{name}\0{part.name}".encode(), digest_size=8).digest()
         return -part.capacity_sessions / log((int.from_bytes(digest, "big") + 0.5) / 2**64)
 
-    def _only(self, terms: Terms, mcp: int) -> Terms:
+    def _only(self, terms: Terms, mcp: McpId) -> Terms:
         """A rule's terms with one candidate. Kept, as what is chosen by terms is cached by their identity."""
         known = self._forced.get((id(terms), mcp))
         if known is None:

@@ -8,6 +8,7 @@ from steering.core.network.graph import Graph
 from steering.core.reservations.record import PathLeg, Reservation
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
+from steering.model.ids import McpId, Token
 from steering.model.kept import KeptReservation, Route
 from steering.model.reservation import Level, ReservationRequest, Standing
 
@@ -22,7 +23,7 @@ def kept(one: Reservation, mcp: str, now: float) -> KeptReservation:
     )  # fmt: skip
 
 
-def revived(told: KeptReservation, mcp: int, expires: float) -> Reservation:
+def revived(told: KeptReservation, mcp: McpId, expires: float) -> Reservation:
     """The reservation again; its session is 0 until it is found."""
     who = told.subscriber if told.level is Level.SUBSCRIBER else ""
     wish = ReservationRequest(
@@ -57,7 +58,7 @@ def _joins(hops: Route, source: int, target: int) -> bool:
 def session_of(one: Reservation, table: SessionTable) -> Session | None:
     """The session that a reservation is for, as switches told of it: by its token, else by its flows."""
     if one.token >= 0:
-        return next((s for s in table.with_token(one.token) if s.mcp == one.mcp), None)
+        return next((s for s in table.with_token(Token(one.token)) if s.mcp == one.mcp), None)
     for key in (one.first, *(key for key, _ in one.places)):
         subflow = table.flows.get(key)
         if subflow is not None and subflow.session.mcp == one.mcp:

@@ -7,6 +7,7 @@ from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.reservations.capacity import Hops, Pair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, family_of, parts_of
 from steering.core.sessions.records import Session
+from steering.model.ids import McpId
 from steering.model.network import Mcp, Network, PortRef, PortRole
 from steering.model.reservation import ReservationRefusal, ReservationRequest, Standing
 
@@ -48,7 +49,7 @@ class Reservation:
         "subflows", "subscriber", "token", "version", "wish",
     )  # fmt: skip
 
-    def __init__(self, name: str, wish: ReservationRequest, subscriber: str, mcp: int) -> None:
+    def __init__(self, name: str, wish: ReservationRequest, subscriber: str, mcp: McpId) -> None:
         self.id = name
         self.wish = wish
         self.subscriber = subscriber  # whose it is, "" for nobody's that is known

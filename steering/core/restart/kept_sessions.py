@@ -14,6 +14,7 @@ from steering.core.proactive.learned_sessions import LearnedSessions
 from steering.core.proactive.units import Proactive
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, SessionLife
+from steering.model.ids import NO_MCP, NO_WAYPOINT, Token
 from steering.model.kept import KeptSession, KeptState, LostPiece
 from steering.model.network import PortRole
 from steering.model.session import EntryKind, SessionState
@@ -97,9 +98,9 @@ class KeptSessions(Part):
         return [output for told in sessions for output in self._take_session(told, now)]
 
     def _take_session(self, told: KeptSession, now: float) -> list[Output]:
-        table, mcp = self._table, self._mcps.get(told.mcp, 0)
+        table, mcp = self._table, self._mcps.get(told.mcp, NO_MCP)
         known = any(key in table.flows for key, _, _ in told.flows) or (
-            told.token >= 0 and any(s.mcp == mcp for s in table.with_token(told.token))
+            told.token >= 0 and any(s.mcp == mcp for s in table.with_token(Token(told.token)))
         )
         if known:
             return []  # a switch holds it, or it has begun anew
@@ -112,9 +113,9 @@ class KeptSessions(Part):
         )
         for key, dpid, isn in told.flows:
             kind = EntryKind.INITIAL if key == told.first else EntryKind.JOIN
-            table.begin_subflow(session, kind, key, dpid, PortRole.ACCESS, 0, isn, now)
+            table.begin_subflow(session, kind, key, dpid, PortRole.ACCESS, NO_WAYPOINT, isn, now)
         if told.token >= 0:
-            table.learn(session, told.token)
+            table.learn(session, Token(told.token))
         self._counters.sessions_recovered += 1
         self._answered.news[session.id] = None
         unit = self._proactive.units.get(told.unit)

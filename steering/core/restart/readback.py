@@ -13,6 +13,7 @@ from steering.core.sessions.flow_key import NO_FLOW, FlowKey, flow_key
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import BEGINNINGS, Beginning, Event, SessionLife
+from steering.model.ids import McpId, Token, WaypointId
 from steering.model.network import PortRole
 from steering.model.session import Entry, EntryKind, SessionCookie, SessionState, pack_cookie, unpack_cookie
 
@@ -46,7 +47,7 @@ class Recovery(Part):
         mcps, flows, knows_token = self._map.mcps, self._table.flows, self._table.knows_token
         for entry, packets, size in observed:
             number = entry.cookie
-            mcp, token = number >> 32 & 0xFFFF, number & 0xFFFFFFFF
+            mcp, token = McpId(number >> 32 & 0xFFFF), Token(number & 0xFFFFFFFF)
             # Nearly all are so: the first subflow's, with a token, unwatched, and the first seen of its session.
             if (
                 number >> 48 == _INITIAL
@@ -76,7 +77,7 @@ class Recovery(Part):
         if session is None:
             return False
         subflow = self._table.begin_subflow(
-            session, cookie.kind, key, entry.dpid, entry.role, entry.waypoint, -1, now
+            session, cookie.kind, key, entry.dpid, entry.role, WaypointId(entry.waypoint), -1, now
         )
         subflow.found(packets, size, entry.watch)
         if entry.watch:

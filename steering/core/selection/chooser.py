@@ -15,6 +15,7 @@ from steering.core.selection.quotas import Allowance, allowance
 from steering.core.selection.rulebook import Rulebook, RuleMatch, RuleQuery
 from steering.core.selection.scoring import EffectiveTerms, candidates, decide, effective
 from steering.model.decision import Candidates, Decision, DecisionKey, FilterReason, Ruling
+from steering.model.ids import McpId
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -189,7 +190,7 @@ class Chooser(Part):
         ends = decision.candidates
         return self._graph.natural_mcp(ends.access, ends.gateway) is mcp
 
-    def chosen(self, access: int, mcp: int) -> None:
+    def chosen(self, access: int, mcp: McpId) -> None:
         """Remember for hysteresis."""
         self._previous[access] = mcp
 

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from steering.core.selection.rulebook import RuleMatch
+from steering.model.ids import McpId
 from steering.model.limit import FullLimit, Limit
 from steering.model.policy import Policy, Quotas
 
@@ -54,7 +55,7 @@ def _least(sources: list[tuple[str, Quotas]], name: str) -> Limit | None:
     return min(found) if found else None
 
 
-def session_keys(answer: RuleMatch, client: bytes, server: bytes, port: int, mcp: int) -> tuple[Key, ...]:
+def session_keys(answer: RuleMatch, client: bytes, server: bytes, port: int, mcp: McpId) -> tuple[Key, ...]:
     """What a session counts towards, in the order of the limits. A client nobody registered is its own
     subscriber: an IPv4 address, or an IPv6 /64, which one host may fill with addresses."""
     who: bytes | str = (

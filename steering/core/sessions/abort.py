@@ -17,6 +17,7 @@ from steering.core.selection.mcp_health import McpHealth
 from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
+from steering.model.ids import McpId, Token
 from steering.model.policy import Limits, Timers
 from steering.model.session import Refusal, SessionState, Watch
 from steering.wire.craft import fastclose_after, fastclose_for
@@ -81,7 +82,7 @@ class AbortedSessions(Part):
             return []  # a reset, or nothing acknowledged: the next segment will do
         return outputs + self._end(session, Abort.FASTCLOSE, pending[2], now)
 
-    def gone(self, mcp: int) -> bool:
+    def gone(self, mcp: McpId) -> bool:
         """Whether an MCP is not there now, or none of the site's any more (0 is no MCP)."""
         health = self._health.get(mcp)
         return mcp != 0 if health is None else health.gone
@@ -103,7 +104,7 @@ class AbortedSessions(Part):
             return self._pending[session.id][2]
         return Refusal.MCP_UNREACHABLE if self.gone(session.mcp) else None
 
-    def refused(self, token: int) -> Refusal | None:
+    def refused(self, token: Token) -> Refusal | None:
         """Why a token that nobody owns is known all the same."""
         known = self._tokens.get(token)
         return known[1] if known else None

@@ -12,12 +12,12 @@ from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Event, SessionLife
+from steering.model.ids import NO_TOKEN, Token, read_token
 from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
 
 CAPABLE = Kind.CAPABLE  # by names of their own: core.sessions.records says why
 KEY_SEEN, NO_KEY = Event.KEY_SEEN, Event.NO_KEY
-NO_TOKEN = -1
 
 
 class LearntToken(NamedTuple):
@@ -25,7 +25,7 @@ class LearntToken(NamedTuple):
     now on, NO_TOKEN if none was taught. The dispatcher acts on it: joins that waited for the token come again."""
 
     outputs: list[Output]
-    token: int = NO_TOKEN
+    token: Token = NO_TOKEN
 
 
 class FirstAnswers:
@@ -37,7 +37,7 @@ class FirstAnswers:
         self._keys = keys
         self._counters = counters
 
-    def seen(self, session: Session, handshake: Handshake, now: float) -> int:
+    def seen(self, session: Session, handshake: Handshake, now: float) -> Token:
         """The SYN/ACK of a session's initial subflow was seen for the first time; the token it taught, or NO_TOKEN
         for plain TCP (RFC 8684 3.7). The caller writes the session's entries again: their cookies have changed."""
         session.active = now
@@ -51,14 +51,14 @@ class FirstAnswers:
             self._life.happened(session, NO_KEY)
             return NO_TOKEN
         version = session.version = handshake.version
-        token = int.from_bytes(token_of(version, handshake.key), "big")
+        token = read_token(token_of(version, handshake.key), "big")
         self._table.learn(session, token)
         if session.secrets is not None:
             self._keys.verify(session)
         self._life.happened(session, KEY_SEEN)
         return token
 
-    def told(self, session: Session, token: int, now: float) -> None:
+    def told(self, session: Session, token: Token, now: float) -> None:
         """The MCP itself says that it answered; NO_TOKEN: as plain TCP. The SYN/ACK was not seen, or not yet. Keys of
         the initial subflow may still be seen. The caller writes the session's entries again."""
         session.touch(now)

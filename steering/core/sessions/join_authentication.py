@@ -17,6 +17,7 @@ from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.session_keys import Secrets
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
+from steering.model.ids import read_token
 from steering.model.policy import Limits, Timers
 from steering.model.session import EntryKind, Refusal, Watch
 from steering.wire.crypto import join_ack_hmac
@@ -100,7 +101,7 @@ class KeyWatch:
             secrets.wipe()
             return False
         secrets.verified = True
-        self._table.learn_host(session, int.from_bytes(token_of(session.version, secrets.host), "big"))
+        self._table.learn_host(session, read_token(token_of(session.version, secrets.host), "big"))
         self._rest(session)
         return True
 

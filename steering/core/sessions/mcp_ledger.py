@@ -6,6 +6,7 @@ Nothing here is believed of another MCP's sessions: the ledger only says what on
 from steering.core.inputs import McpSessions
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.records import Session
+from steering.model.ids import Token
 
 NEVER = float("-inf")
 
@@ -15,7 +16,7 @@ class Told:
 
     __slots__ = ("flow", "session", "token")
 
-    def __init__(self, token: int, flow: FlowKey, session: int) -> None:
+    def __init__(self, token: Token, flow: FlowKey, session: int) -> None:
         self.token = token
         self.flow = flow
         self.session = session
@@ -32,7 +33,7 @@ class McpLedger:
         self._part = 0  # of the set that is being told; 0: none is
         self._live: dict[int, Told] = {}
         self._flows: dict[FlowKey, Told] = {}
-        self._tokens: dict[int, int] = {}  # token -> how many live sessions have it
+        self._tokens: dict[Token, int] = {}  # token -> how many live sessions have it
         self.overflowed = False
 
     def __len__(self) -> int:

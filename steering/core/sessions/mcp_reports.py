@@ -13,12 +13,13 @@ from steering.core.inputs import McpSessions, SessionBegan, SessionOver
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, ReadEntries, Steer
 from steering.core.part import McpsChange, Part
-from steering.core.sessions.first_answer import NO_TOKEN, FirstAnswers
+from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.mcp_ledger import McpLedger, Told
 from steering.core.sessions.records import BOTH_FINS, MCP_FIN, Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
+from steering.model.ids import NO_TOKEN, McpId, Token
 from steering.model.network import PortRole
 from steering.model.session import SessionState, Watch
 
@@ -40,7 +41,7 @@ class ReportOutcome(NamedTuple):
     """What came of a batch: outputs, and as facts the tokens that are known from now on."""
 
     outputs: list[Output]
-    tokens: tuple[int, ...] = ()
+    tokens: tuple[Token, ...] = ()
 
 
 class McpReports(Part):
@@ -61,7 +62,7 @@ class McpReports(Part):
         self._first_answers = first_answers
         self._counters = counters
         self._recovering = recovering
-        self._ledgers: dict[int, McpLedger] = {}
+        self._ledgers: dict[McpId, McpLedger] = {}
         self._looked_at = 0  # the youngest session that waits to be checked, or was
         self._young: deque[int] = deque()  # sessions whose MCP may not have told of them yet, in order of age
         self._checking: deque[int] = deque()  # sessions to be looked for in a set that is complete
@@ -75,7 +76,7 @@ class McpReports(Part):
             self._ledgers.pop(number, None)
         return []
 
-    def taken(self, mcp: int) -> tuple[str, int] | None:
+    def taken(self, mcp: McpId) -> tuple[str, int] | None:
         """Generation and sequence of the batch of an MCP that was taken last; None if none was."""
         ledger = self._ledgers.get(mcp)
         return None if ledger is None else (ledger.generation, ledger.sequence)
@@ -99,7 +100,7 @@ class McpReports(Part):
             self._checking = deque(self._table.by_id)
         ledger.begin(given, now)
         outputs: list[Output] = []
-        tokens: list[int] = []
+        tokens: list[Token] = []
         for event in given.events:
             if isinstance(event, SessionBegan):
                 token = self._began(given.mcp, ledger, event, outputs, now)
@@ -112,13 +113,13 @@ class McpReports(Part):
             self._checking = deque(self._table.by_id)
         return ReportOutcome(outputs, tuple(tokens))
 
-    def _refused(self, mcp: int, why: ReportRefusal) -> ReportOutcome:
+    def _refused(self, mcp: McpId, why: ReportRefusal) -> ReportOutcome:
         self._counters.session_reports_refused[self._map.mcps[mcp].name, why] += 1
         return ReportOutcome([])
 
     def _began(
-        self, mcp: int, ledger: McpLedger, event: SessionBegan, outputs: list[Output], now: float
-    ) -> int:
+        self, mcp: McpId, ledger: McpLedger, event: SessionBegan, outputs: list[Output], now: float
+    ) -> Token:
         """A session lives at the MCP. The token that this taught, NO_TOKEN for none."""
         flow = flow_key(event.src, event.dst, event.sport, event.dport)
         known = self._table.flows.get(flow)
@@ -145,14 +146,14 @@ class McpReports(Part):
         outputs.append(Steer(tuple(session.entries(PortRole.GATEWAY)), None))
         return event.token
 
-    def _foreign(self, mcp: int, token: int) -> bool:
+    def _foreign(self, mcp: McpId, token: Token) -> bool:
         """Whether others own a token, and this MCP does not."""
         if token < 0:
             return False
         owners = {session.mcp for session in self._table.with_token(token) if session.token == token}
         return bool(owners) and mcp not in owners
 
-    def _over(self, mcp: int, ledger: McpLedger, event: SessionOver, now: float) -> list[Output]:
+    def _over(self, mcp: McpId, ledger: McpLedger, event: SessionOver, now: float) -> list[Output]:
         """A session lives no more."""
         told = ledger.remove(event.id)
         if told is None:
@@ -254,7 +255,7 @@ class McpReports(Part):
         return True
 
 
-def _unanswered(session: Session, token: int) -> bool:
+def _unanswered(session: Session, token: Token) -> bool:
     """Whether the SYN/ACK of a session was not seen here, or not yet: it is half-open, or plain by what is known."""
     taken_for_plain = session.state is SessionState.PLAIN and token >= 0
     return session.state is SessionState.SYN_PINNED or taken_for_plain

@@ -2,6 +2,7 @@
 
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment
+from steering.model.ids import Token
 
 
 class PendingJoins:
@@ -11,14 +12,14 @@ class PendingJoins:
         self._capacity = capacity
         self._seconds = seconds
         # In order of arrival, which is the order of deadlines.
-        self._joins: dict[int, tuple[float, int, Attachment, SynSeen]] = {}
-        self._by_token: dict[int, list[int]] = {}
+        self._joins: dict[int, tuple[float, Token, Attachment, SynSeen]] = {}
+        self._by_token: dict[Token, list[int]] = {}
         self._next = 0
 
     def __len__(self) -> int:
         return len(self._joins)
 
-    def add(self, token: int, attachment: Attachment, seen: SynSeen, now: float) -> bool:
+    def add(self, token: Token, attachment: Attachment, seen: SynSeen, now: float) -> bool:
         """Keep a join; False if the queue is full."""
         if len(self._joins) >= self._capacity:
             return False
@@ -27,7 +28,7 @@ class PendingJoins:
         self._next += 1
         return True
 
-    def take(self, token: int) -> list[tuple[Attachment, SynSeen]]:
+    def take(self, token: Token) -> list[tuple[Attachment, SynSeen]]:
         """The joins that waited for a token, in the order they came."""
         found = [self._joins.pop(number) for number in self._by_token.pop(token, ())]
         return [(attachment, seen) for _, _, attachment, seen in found]

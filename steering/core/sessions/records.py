@@ -8,6 +8,7 @@ from steering.core.selection.quotas import Key
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, split
 from steering.core.sessions.session_keys import Secrets
 from steering.model.decision import Ruling
+from steering.model.ids import NO_TOKEN, NO_WAYPOINT, McpId, Token, WaypointId
 from steering.model.network import PortRole
 from steering.model.preference import NO_WISH, SubflowWish
 from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, Watch, pack_cookie
@@ -37,7 +38,7 @@ class Subflow:
     )  # fmt: skip
 
     def __init__(
-        self, session: "Session", kind: EntryKind, key: FlowKey, dpid: int, role: int, waypoint: int, isn: int,
+        self, session: "Session", kind: EntryKind, key: FlowKey, dpid: int, role: int, waypoint: WaypointId, isn: int,
         now: float, port: int = 0, address_id: int = 0, backup: bool = False,
     ) -> None:  # fmt: skip
         self.session = session
@@ -73,7 +74,7 @@ class Subflow:
         """The initial sequence number of its SYN, which the switch that it was read back from could not tell."""
         self.isn = isn
 
-    def lead_to(self, waypoint: int) -> None:
+    def lead_to(self, waypoint: WaypointId) -> None:
         """It has an entry of its own from now on, towards this waypoint. The caller writes the entry."""
         self.waypoint = waypoint
 
@@ -119,7 +120,7 @@ class Session:
     )  # fmt: skip
 
     def __init__(
-        self, number: int, state: SessionState, mcp: int, ruling: Ruling | None, now: float, edge: int = 0,
+        self, number: int, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
         reverse: bool = False, unit: str | None = None,
     ) -> None:  # fmt: skip
@@ -127,7 +128,7 @@ class Session:
         self.state = state  # sessions.transitions alone changes it
         self.version = version  # of MPTCP
         self.mcp = mcp
-        self.token = -1
+        self.token = NO_TOKEN
         self.subflows: list[Subflow] = []
         self.returns = returns  # of each server-leg entry
         self.ruling = ruling
@@ -139,7 +140,7 @@ class Session:
         self.deadline = 0.0  # of a record that only lingers
         self.secrets: Secrets | None = None  # where the policy needs keys
         self.unit = unit  # whose entries set ahead brought it here (core.proactive); None: its own
-        self.host_token = -1  # of the host's key where the MCP was asked: what joins of the MCP carry
+        self.host_token = NO_TOKEN  # of the host's key where the MCP was asked: what joins of the MCP carry
         self.reverse = reverse  # a server opened it: hosts and gateways have changed places
         self.dscp = dscp  # of its first SYN
         self.first = first  # flow key of the initial subflow: what the server leg's entries match, reversed
@@ -184,7 +185,7 @@ class Session:
         """For how long its record is kept once it only lingers."""
         self.deadline = deadline
 
-    def belongs_to_its_ends(self, token: int, deadline: float) -> None:
+    def belongs_to_its_ends(self, token: Token, deadline: float) -> None:
         """Host and server speak MPTCP with each other: the record tells of it. The token leads no join here."""
         self.token, self.deadline = token, deadline
 

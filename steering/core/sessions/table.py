@@ -7,6 +7,7 @@ from steering.core.selection.quotas import Key, Ledger
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, source_of
 from steering.core.sessions.records import Returns, Session, Subflow
 from steering.model.decision import Ruling
+from steering.model.ids import NO_WAYPOINT, McpId, Token, WaypointId
 from steering.model.network import PortRole
 from steering.model.policy import Limits
 from steering.model.session import Entry, EntryKind, SessionState
@@ -60,7 +61,7 @@ class SessionTable:
         return len(self.by_id) < self.limits.sessions
 
     def create(
-        self, state: SessionState, mcp: int, ruling: Ruling | None, now: float, edge: int = 0,
+        self, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
         reverse: bool = False, unit: str | None = None,
     ) -> Session:  # fmt: skip
@@ -73,7 +74,7 @@ class SessionTable:
         return session
 
     def restore(
-        self, state: SessionState, entry: Entry, mcp: int, token: int, key: FlowKey, packets: int, size: int,
+        self, state: SessionState, entry: Entry, mcp: McpId, token: Token, key: FlowKey, packets: int, size: int,
         now: float,
     ) -> Session:  # fmt: skip
         """What `SessionLife.begin` (a session that was found with its token), `learn` and `begin_subflow` make of an
@@ -81,9 +82,9 @@ class SessionTable:
         nor `token` is known yet."""
         number = self._next
         self._next = number + 1
-        session = Session(number, state, mcp, None, now, 0, key, reverse=entry.role == GATEWAY)
+        session = Session(number, state, mcp, None, now, NO_WAYPOINT, key, reverse=entry.role == GATEWAY)
         session.token = token
-        subflow = Subflow(session, INITIAL, key, entry.dpid, entry.role, entry.waypoint, -1, now)
+        subflow = Subflow(session, INITIAL, key, entry.dpid, entry.role, WaypointId(entry.waypoint), -1, now)
         subflow.packets, subflow.bytes = packets, size
         session.subflows.append(subflow)
         self.by_id[number] = session
@@ -96,7 +97,7 @@ class SessionTable:
         self.subflows[mcp] += 1
         return session
 
-    def knows_token(self, token: int) -> bool:
+    def knows_token(self, token: Token) -> bool:
         """Whether any session may own a token."""
         return token in self._tokens
 
@@ -106,7 +107,7 @@ class SessionTable:
         self.ledger.take(keys)
 
     def begin_subflow(
-        self, session: Session, kind: EntryKind, key: FlowKey, dpid: int, role: int, waypoint: int, isn: int,
+        self, session: Session, kind: EntryKind, key: FlowKey, dpid: int, role: int, waypoint: WaypointId, isn: int,
         now: float, port: int = 0, address_id: int = 0, backup: bool = False,
     ) -> Subflow:  # fmt: skip
         """A session has one more subflow; it is indexed by its flow and its host."""
@@ -156,18 +157,18 @@ class SessionTable:
         else:
             self.joins_of.pop(who, None)
 
-    def learn(self, session: Session, token: int) -> None:
+    def learn(self, session: Session, token: Token) -> None:
         """The token is known: index it. Several sessions may share one (G4)."""
         session.token = token
         self._index(session, token)
 
-    def learn_host(self, session: Session, token: int) -> None:
+    def learn_host(self, session: Session, token: Token) -> None:
         """The token of the host's key: index it too, because an MCP may join its host."""
         if session.host_token < 0:
             session.host_token = token
             self._index(session, token)
 
-    def _index(self, session: Session, token: int) -> None:
+    def _index(self, session: Session, token: Token) -> None:
         known = self._tokens.get(token)
         if known is None:
             self._tokens[token] = session
@@ -176,7 +177,7 @@ class SessionTable:
         else:
             self._tokens[token] = [known, session]
 
-    def with_token(self, token: int) -> list[Session]:
+    def with_token(self, token: Token) -> list[Session]:
         """Every session that may own a token."""
         known = self._tokens.get(token)
         if known is None:
@@ -244,7 +245,7 @@ class SessionTable:
         # The cycle between a session and its subflows is cut here: full collections are rare (see launcher).
         session.subflows = []
 
-    def _forget_token(self, session: Session, token: int) -> None:
+    def _forget_token(self, session: Session, token: Token) -> None:
         known = self._tokens.get(token)
         if known is session:
             del self._tokens[token]

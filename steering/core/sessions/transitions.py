@@ -15,6 +15,7 @@ from steering.core.sessions.flow_key import NO_FLOW, FlowKey
 from steering.core.sessions.records import Returns, Session
 from steering.core.sessions.table import SessionTable
 from steering.model.decision import Ruling
+from steering.model.ids import NO_WAYPOINT, McpId, WaypointId
 from steering.model.session import SessionState
 
 
@@ -95,7 +96,7 @@ class SessionLife:
         self._counters = counters
 
     def begin(
-        self, how: Beginning, mcp: int, ruling: Ruling | None, now: float, edge: int = 0,
+        self, how: Beginning, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
         reverse: bool = False, unit: str | None = None,
     ) -> Session:  # fmt: skip

@@ -5,6 +5,7 @@ from itertools import islice
 
 from steering.core.engine import Engine
 from steering.core.selection.quotas import LIMITED
+from steering.model.ids import McpId
 from steering.model.limit import FullLimit
 from steering.model.policy import Policy, Quotas
 from steering.model.snapshot import BoundUse, CountedLimit, LimitsSnapshot, QuotaLimit, QuotaUse, ReachedLimit
@@ -40,7 +41,7 @@ def _full(full: FullLimit) -> ReachedLimit:
 
 
 def _mcp_name(engine: Engine, number: str) -> str:
-    mcp = engine.map.mcps.get(int(number))
+    mcp = engine.map.mcps.get(McpId(int(number)))
     return mcp.name if mcp else number
 
 

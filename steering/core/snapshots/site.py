@@ -4,6 +4,7 @@ from enum import Enum
 
 from steering.core.engine import Engine
 from steering.core.supervision.names import ThingNames
+from steering.model.ids import McpId
 from steering.model.network import Mcp, PortRef, Site
 
 
@@ -21,12 +22,12 @@ def site(engine: Engine) -> Site:
     return engine.site
 
 
-def mcp(engine: Engine, number: int) -> Mcp | None:
+def mcp(engine: Engine, number: McpId) -> Mcp | None:
     """An MCP by its id."""
     return engine.map.mcps.get(number)
 
 
-def sessions_at(engine: Engine, number: int) -> int:
+def sessions_at(engine: Engine, number: McpId) -> int:
     """How many sessions an MCP has, by its id."""
     return engine.sessions.table.active.get(number, 0)
 

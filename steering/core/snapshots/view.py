@@ -15,6 +15,7 @@ from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.reservations import reservation, reservations
 from steering.core.snapshots.status import alarm_changes, status
+from steering.model.ids import McpId, Token
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.policy import Insertion, Toggle
 from steering.model.preference import NO_WISH, Intent
@@ -150,7 +151,7 @@ class EngineView:
             for mcp in engine.site.mcps
         ]
 
-    def mcp_name(self, mcp: int) -> str:
+    def mcp_name(self, mcp: McpId) -> str:
         return self._mcp_name(mcp)
 
     def intents(self, mcp: str) -> list[Intent]:
@@ -244,7 +245,7 @@ class EngineView:
             wanted.destinations,
         )
 
-    def reported(self, mcp: str) -> tuple[int, tuple[str, int] | None] | None:
+    def reported(self, mcp: str) -> tuple[McpId, tuple[str, int] | None] | None:
         found = next((one.id for one in self._engine.site.mcps if one.name == mcp), None)
         return None if found is None else (found, self._engine.sessions.reports.taken(found))
 
@@ -281,7 +282,7 @@ class EngineView:
         table = self._engine.sessions.table
         candidates: Iterable[Session] = table
         if wanted.token is not None:
-            candidates = sorted(table.with_token(wanted.token), key=lambda session: session.id)
+            candidates = sorted(table.with_token(Token(wanted.token)), key=lambda session: session.id)
         for session in candidates:
             if wanted.mcp is not None and self._mcp_name(session.mcp) != wanted.mcp:
                 continue
@@ -320,7 +321,7 @@ class EngineView:
             return None
         return self._engine.sessions.table.by_id.get(int(session_id[:20]))
 
-    def _mcp_name(self, number: int) -> str:
+    def _mcp_name(self, number: McpId) -> str:
         mcp = self._engine.map.mcps.get(number)
         return mcp.name if mcp else f"{number:04x}"
 

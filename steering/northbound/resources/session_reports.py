@@ -6,6 +6,7 @@ from typing import cast
 
 from steering.core.inputs import McpReport, McpSessions, SessionBegan, SessionOver
 from steering.model.control import Control
+from steering.model.ids import NO_TOKEN, McpId, Token
 from steering.northbound.http.exchange import Call, RestReply
 from steering.northbound.http.problems import Problem, not_found, shown
 from steering.northbound.schema.report_bodies import (
@@ -18,7 +19,6 @@ from steering.northbound.schema.report_bodies import (
 from steering.northbound.schema.view import View
 
 ACCEPTED = int(HTTPStatus.ACCEPTED)
-NO_TOKEN = -1
 FULL = 1.0  # load of a relay that would reset one more
 _SERVES = frozenset({RelayState.UP, RelayState.FULL, RelayState.STARVED})
 
@@ -48,7 +48,7 @@ class SessionReports:
         return RestReply({"name": name, "sequence": batch.sequence}, status=ACCEPTED)
 
 
-def told(mcp: int, batch: SessionBatch) -> McpSessions:
+def told(mcp: McpId, batch: SessionBatch) -> McpSessions:
     """A batch as the engine takes it; `mcp`: the id of the MCP that sent it."""
     part, last = (batch.whole.part, batch.whole.last) if batch.whole is not None else (0, False)
     return McpSessions(
@@ -57,7 +57,7 @@ def told(mcp: int, batch: SessionBatch) -> McpSessions:
 
 
 def _event(event: BeganEvent | EndedEvent) -> SessionBegan | SessionOver:
-    token = NO_TOKEN if event.token is None else int(event.token, 16)
+    token = NO_TOKEN if event.token is None else Token(int(event.token, 16))
     if isinstance(event, EndedEvent):
         return SessionOver(event.id, token, event.how is RelayEnd.ORDERLY)
     (client, sport), (server, dport) = event.client, event.server

@@ -4,6 +4,7 @@ from enum import Enum
 from typing import Any
 
 from steering.core.snapshots.view import EngineView
+from steering.model.ids import McpId
 from steering.model.network import PortRef
 from steering.model.preference import Intent
 from steering.model.view import SessionFilter
@@ -54,7 +55,7 @@ class JsonView:
     def mcps(self) -> list[Json]:
         return _objects(self._snapshots.mcps())
 
-    def mcp_name(self, mcp: int) -> str:
+    def mcp_name(self, mcp: McpId) -> str:
         return self._snapshots.mcp_name(mcp)
 
     def intents(self, mcp: str) -> list[Intent]:
@@ -81,7 +82,7 @@ class JsonView:
     def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
         return self._snapshots.mapping_logging(mcp)
 
-    def reported(self, mcp: str) -> tuple[int, tuple[str, int] | None] | None:
+    def reported(self, mcp: str) -> tuple[McpId, tuple[str, int] | None] | None:
         return self._snapshots.reported(mcp)
 
     def subscriber_of(self, address: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from steering.model.ids import McpId
 from steering.model.network import PortRef
 from steering.model.preference import Intent
 from steering.model.view import SessionFilter
@@ -42,7 +43,7 @@ class View(Protocol):
         "public_addresses", "addresses", "port", "capacity_sessions", "operator", "sessions",
         "subflows", "health", "load", "distribution", "reachable"}]."""
 
-    def mcp_name(self, mcp: int) -> str:
+    def mcp_name(self, mcp: McpId) -> str:
         """The name of an MCP id."""
 
     def intents(self, mcp: str) -> list[Intent]:
@@ -73,7 +74,7 @@ class View(Protocol):
     def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
         """Whether mappings of an MCP are kept now, and whether with destinations; None: no such MCP (N-5.6.7b)."""
 
-    def reported(self, mcp: str) -> tuple[int, tuple[str, int] | None] | None:
+    def reported(self, mcp: str) -> tuple[McpId, tuple[str, int] | None] | None:
         """The id of an MCP, and generation and sequence of the report of sessions that was taken last; None: no such
         MCP."""
 

@@ -12,6 +12,7 @@ from steering.cli.events import ReceivedEvent, events
 from steering.cli.main import main
 from steering.core.inputs import AccessChanged, McpAdmin
 from steering.model.control import WhatIf
+from steering.model.ids import McpId
 from steering.model.network import NetworkAccessType, Trust
 from steering.store import credentials
 from tests.support.commands import failing
@@ -70,7 +71,7 @@ def test_an_mcp_is_registered_changed_and_removed(
 def test_an_mcp_is_drained_and_back(run: Run, control: Noted) -> None:
     assert run("mcp", "drain", "core") == "core gets no new sessions; those it has go on\n"
     assert json.loads(run("mcp", "undrain", "core", "--json")) == {"name": "core", "draining": False}
-    assert control.given == [McpAdmin(7, True), McpAdmin(7, False)]
+    assert control.given == [McpAdmin(McpId(7), True), McpAdmin(McpId(7), False)]
 
 
 @pytest.mark.row("D-6.3e")

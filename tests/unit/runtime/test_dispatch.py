@@ -15,6 +15,7 @@ from steering.core.inputs import (
     TtlExpired,
     WatchedSeen,
 )
+from steering.model.ids import WaypointId
 from steering.model.rules import PacketClass, static_cookie
 from steering.model.session import Refusal, pack_cookie
 from steering.openflow.dispatch import NOT_OURS, Dispatch
@@ -72,7 +73,7 @@ def test_a_router_solicitation() -> None:
 def test_a_missing_host_is_named_by_destination_and_waypoint(src: bytes, dst: bytes) -> None:
     frame = ethernet_frame(ip_datagram(src, dst, bytes(8), protocol=17))
     seen = Bench().read(PacketClass.HOST_MISS, frame, metadata=0x2_1234)
-    assert seen == HostMissed(5, 0x1234, dst, frame)
+    assert seen == HostMissed(5, WaypointId(0x1234), dst, frame)
     assert Bench().read(PacketClass.TTL_EXPIRED, frame) == TtlExpired(5, 7, frame)
 
 

@@ -158,7 +158,7 @@ def chosen(driver: Driver, sport: int, address: str = SHARED, source: str = UE_L
 def test_behind_a_virtual_address_the_controller_chooses_and_pins():
     by_load = Policy(hysteresis=0.0, weights=Weights(location=0.0, type=0.0, load=1.0))
     driver = Driver(virtual_site(), by_load)
-    inside = {w.id: i for i, w in driver.engine.map.inside.items()}
+    inside: dict[int, int] = {w.id: i for i, w in driver.engine.map.inside.items()}
     served = {inside[chosen(driver, sport)] for sport in range(40000, 40040)}
     assert served == {stable_id("core"), stable_id("edge")}, "load turns the choice"
     assert chosen(driver, 50000, SHARED_V6, "fd00:1::2") in inside
@@ -169,7 +169,7 @@ def test_a_rule_narrows_those_behind_a_virtual_address_and_cannot_leave_none():
     for named, wanted in (({"edge"}, {"edge"}), ({"elsewhere"}, {"core", "edge"})):
         rule = PolicyRule("only", RuleConditions(), Terms(mcps=frozenset(named)))
         driver = Driver(virtual_site(), Policy(rules=(rule,), hysteresis=0.0))
-        inside = {w.id: i for i, w in driver.engine.map.inside.items()}
+        inside: dict[int, int] = {w.id: i for i, w in driver.engine.map.inside.items()}
         served = {inside[chosen(driver, sport)] for sport in range(40000, 40020)}
         assert served <= {stable_id(name) for name in wanted}
 

@@ -66,7 +66,7 @@ def test_a_lab_that_switches_wrong_mcp_off_has_joins_led_to_another_mcp() -> Non
     for driver in (right, wrong):
         driver.session()
         led.append(steered(driver.syn(2, 1, join(UE_WLAN, 50_000))).entries[-1].waypoint)
-    inside = {waypoint.id: mcp for mcp, waypoint in right.engine.map.inside.items()}
+    inside: dict[int, int] = {waypoint.id: mcp for mcp, waypoint in right.engine.map.inside.items()}
     (session,) = right.table
     assert inside[led[0]] == session.mcp != inside[led[1]]
     assert OwnMcp(right.engine.map).waypoint(session) == led[0]

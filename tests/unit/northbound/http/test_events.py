@@ -14,6 +14,7 @@ from steering.core.outputs import Prefer
 from steering.core.sessions.transitions import Event
 from steering.core.snapshots.view import EngineView
 from steering.model.door import SwitchRefusal
+from steering.model.ids import McpId
 from steering.model.preference import Intent, SubflowWish
 from steering.model.session import Refusal
 from steering.northbound.http import events
@@ -215,7 +216,7 @@ def test_intents_are_for_their_mcp_alone() -> None:
     made = north(view)
     streams = [opened(made.application, path) for path in ("/v1/mcps/core/events", "/v1/mcps/edge/events")]
     streams.append(opened(made.application, "/v1/events"))
-    made.intents.tell(Prefer(1, (wish._replace(wish=SubflowWish(allowed=False, share=2)),)))
+    made.intents.tell(Prefer(McpId(1), (wish._replace(wish=SubflowWish(allowed=False, share=2)),)))
     told = []
     for response in streams:
         chunks = iter(response.app_iter)
@@ -238,7 +239,7 @@ def test_intents_are_for_their_mcp_alone() -> None:
 
 def test_intents_are_not_kept_for_nobody() -> None:
     made = north()
-    made.intents.tell(Prefer(1, ()))
+    made.intents.tell(Prefer(McpId(1), ()))
     assert made.hub.open(everything, "", []).queue == deque()
 
 

@@ -10,6 +10,7 @@ from webob import Request, Response
 from steering.core.inputs import AbortSession, AccessChanged, McpAdmin, McpReport, Offload, SubscriberAccess
 from steering.core.snapshots.view import EngineView
 from steering.model.identity import Role
+from steering.model.ids import McpId
 from steering.model.network import NetworkAccessType, Trust
 from steering.model.policy import Policy, PolicyRule, Pooling, RuleConditions, Subscriber, Terms
 from steering.northbound.http.throttle import Throttle
@@ -105,7 +106,7 @@ def test_an_mcp_is_drained_and_back(rest: Rest) -> None:
     response = rest("POST", "/v1/mcps/core/drain")
     assert (response.status_code, response.json) == (202, {"name": "core", "draining": True})
     assert rest("POST", "/v1/mcps/core/undrain").status_code == 202
-    assert rest.control.given == [McpAdmin(7, True), McpAdmin(7, False)]
+    assert rest.control.given == [McpAdmin(McpId(7), True), McpAdmin(McpId(7), False)]
     problem(rest("POST", "/v1/mcps/none/drain"), 404)
 
 
@@ -115,7 +116,7 @@ def test_an_mcp_reports_its_load(rest: Rest) -> None:
         "name": "core", "alive": True, "load": 0.25,
     }  # fmt: skip
     assert rest("PUT", "/v1/mcps/core/load", {"alive": False}, token).status_code == 202
-    assert rest.control.given == [McpReport(7, True, 0.25), McpReport(7, False, None)]
+    assert rest.control.given == [McpReport(McpId(7), True, 0.25), McpReport(McpId(7), False, None)]
 
 
 @pytest.mark.row("D-6.3e", "N-7.1")

@@ -9,6 +9,7 @@ from webob import Request
 
 from steering.core.counters import SessionReport
 from steering.core.snapshots.view import EngineView
+from steering.model.ids import McpId
 from steering.northbound.schema.report_bodies import MOST_EVENTS
 from steering.northbound.schema.representation import JsonView
 from steering.relay.controller.session_ledger import SessionLedger
@@ -73,7 +74,10 @@ def test_only_the_mcp_itself_may_report_of_it(rest: Rest, ledger: SessionLedger)
     for role in ("reader", "device"):
         assert rest.report(batch, token=token_of(role)) == 403
     assert rest.report(batch, "none", token_of("operator")) == 404
-    assert not rest.driver.counters.session_reports and rest.driver.engine.sessions.reports.taken(1) is None
+    assert (
+        not rest.driver.counters.session_reports
+        and rest.driver.engine.sessions.reports.taken(McpId(1)) is None
+    )
 
 
 def test_health_and_load_are_believed_also_of_a_batch_that_is_not_taken(

@@ -13,7 +13,7 @@ from steering.model.network import (
     Site,
     Trust,
     VirtualAddress,
-    stable_id,
+    mcp_id,
     waypoints,
 )
 from steering.model.source import TRANSPARENT
@@ -135,7 +135,7 @@ def test_two_mcps_may_share_a_neighbourhood(good: str) -> None:
 def test_a_virtual_address_has_mcps_and_a_port_or_all(good: str) -> None:
     more = "virtual_addresses:\n  - {address: 10.8.9.9, mcps: core, port: 8803}\n  - {address: 10.1.0.99, mcps: [core]}\n"
     site = site_of(good + more)
-    owner = (stable_id("core"),)
+    owner = (mcp_id("core"),)
     assert site.virtual == (
         VirtualAddress(ip_address("10.8.9.9"), owner, 8803),
         VirtualAddress(ip_address("10.1.0.99"), owner, None),
