@@ -1,6 +1,5 @@
-"""All that concerns sessions, made in one place: each piece gets the pieces that it needs when it is made.
-
-The engine keeps what it registers as a part or reads itself. No piece knows of this module or of the whole.
+"""Makes all pieces that concern sessions: each piece gets the pieces that it needs when it is made. The engine
+keeps what it registers as a part or reads itself. No piece knows of this module or of the whole.
 """
 
 from collections.abc import Mapping
@@ -48,7 +47,7 @@ from steering.model.policy import Policy
 
 
 class SessionPieces(NamedTuple):
-    """What the engine, the snapshots and tests have to reach of it."""
+    """The pieces that the engine, the snapshots and tests reach."""
 
     table: SessionTable
     life: SessionLife
@@ -71,7 +70,7 @@ class SessionPieces(NamedTuple):
     dispatcher: HandshakeDispatcher
 
     def parts(self) -> tuple[Part, ...]:
-        """Those that handle handshakes, in the order in which they are told of what happens."""
+        """The pieces that handle handshakes, in the order in which they are told of what happens."""
         return self.in_force, self.dispatcher, self.explicit, self.withdrawal, self.watched
 
 

@@ -77,7 +77,7 @@ class Histogram:
 
 
 class Counters:
-    """One instance for a controller. The engine and the adapters write, metrics read."""
+    """What one controller counts. The engine and the adapters write, metrics read."""
 
     __slots__ = (
         "packet_ins",

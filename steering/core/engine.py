@@ -38,8 +38,8 @@ RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a 
 
 
 class Engine:
-    """`handle` is the only way in. `disabled` names mechanisms (model.mechanism) that are
-    off for negative controls; ValueError for a name of none."""
+    """The controller's engine. `handle` is the only way in. `disabled` names mechanisms (model.mechanism) that are
+    off for negative controls; ValueError for an unknown name."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Engine:
         self.parts = Parts(
             (
                 self.links,  # first at a tick and at a restart: all others look at the graph
-                self.kept_sessions,  # its sessions are back before the parts that ask who lives where
+                self.kept_sessions,  # its sessions are back before the parts that look for sessions
                 self.chooser,  # before whoever chooses by the new policy, the new MCPs, or their health now
                 self.authorising,  # its lists before what is set ahead, which a list forbids
                 self.sessions.proactive,  # its exact entries leave before the rules that lead elsewhere
@@ -177,7 +177,7 @@ class Engine:
         return lambda given, now: self._to_filled(take(given, now))
 
     def handle(self, given: inputs.Input, now: float) -> list[Output]:
-        """Take one input at time `now` (seconds, monotonic); what has to be done about it."""
+        """Take one input at time `now` (seconds, monotonic), and return what has to be done about it."""
         return self._handlers[type(given)](given, now)
 
     # ---- neighbours -----------------------------------------------------------------------------
@@ -211,15 +211,16 @@ class Engine:
     # ---- the operator and the MCPs --------------------------------------------------------------
 
     def _policy_replaced(self, replaced: inputs.PolicyReplaced, now: float) -> list[Output]:
-        """Atomic: the next SYN is decided by the new policy, whatever runs stays where it is."""
+        """Atomic: the next SYN is decided by the new policy, live sessions stay where they are."""
         self.policy = replaced.policy
         return self._to_filled(self.parts.policy_replaced(replaced.policy, now)) + self.resync.begin()
 
     def _mcps_replaced(self, given: inputs.McpsReplaced, now: float) -> list[Output]:
-        """Atomic: the next SYN may get a new one as soon as that answers, sessions of the others stay (D-6.7.7).
+        """Atomic: the next SYN may get a new MCP as soon as that MCP answers, sessions of the other MCPs stay
+        (D-6.7.7).
 
-        Waypoint numbers are made of names (model.network.waypoint_id), so those of the MCPs that stay are what they
-        were, and no entry of a live session is touched.
+        Waypoint numbers are made of names (model.network.waypoint_id), so the MCPs that stay keep theirs, and no
+        entry of a live session is touched.
         """
         before, known, edges = self.map.attachments, self.map.mcps, self.map.switches
         self.site = replace(self.site, mcps=given.mcps, switches={**self.site.switches, **given.switches})
@@ -256,7 +257,8 @@ class Engine:
         return []
 
     def _access_changed(self, given: inputs.AccessChanged, now: float) -> list[Output]:
-        """Joins are judged by it from now on, and live subflows used by it (D-6.3e)."""
+        """An access network has another type or trust: joins are judged by it, and live subflows used by it, from
+        now on (D-6.3e)."""
         known = self.chooser.access.get(given.name)
         if known is not None:
             self.chooser.access[given.name] = (given.type or known[0], given.trust or known[1])
@@ -280,7 +282,8 @@ class Engine:
         return []
 
     def _link_weighed(self, given: inputs.LinkWeighed, now: float) -> list[Output]:
-        """Whatever is decided from now on goes by it; labels follow by `oldpaths`'s stages (D-1.d)."""
+        """An operator weighed a link. Decisions go by the new weight from now on; labels follow in the stages of
+        core.rerouting (D-1.d)."""
         at_once = self.old_paths.weigh(given.a, given.b, given.weight, now)
         return self.resync.begin() if at_once else []
 
@@ -299,13 +302,13 @@ class Engine:
         self.links.switch_up(up.dpid, up.ports, now)
         outputs: list[Output] = []
         for number, is_up in up.ports.items():
-            outputs += self._attachment_port(PortRef(up.dpid, number), is_up, now)  # nobody told it meanwhile
+            outputs += self._attachment_port(PortRef(up.dpid, number), is_up, now)  # no PortStatus told of it while the switch was away
         return [*outputs, ReadEntries(up.dpid, False)]
 
     def _switch_down(self, down: inputs.SwitchDown, now: float) -> list[Output]:
         switch = self.switches.get(down.dpid)
         if switch is not None:
-            # The switch forwards on without us: its links and its sessions stay as they are.
+            # The switch goes on forwarding without the controller: its links and sessions stay as they are.
             switch.connected = switch.filled = False
             if down.dpid in self.map.switches:
                 self.sessions.readiness.offline.add(down.dpid)
@@ -352,12 +355,12 @@ class Engine:
         return self.parts.recovered(now)
 
     def _restored(self, given: inputs.Restored, now: float) -> list[Output]:
-        """What an earlier controller kept; before any switch is there."""
+        """Take back what an earlier controller kept, before any switch connects."""
         self.counters.not_restored.update(self.parts.restore(given.kept, now))
         return []
 
     def _to_filled(self, outputs: Iterable[Output]) -> list[Output]:
-        """Rule changes for a switch that is not filled yet come with its filling."""
+        """Leave out rule changes for switches that are not filled yet: they come with the filling."""
         return [o for o in outputs if not isinstance(o, SyncRules) or self.switches.is_filled(o.dpid)]
 
     # ---- topology -------------------------------------------------------------------------------
@@ -379,7 +382,7 @@ class Engine:
         return outputs + self._attachment_port(port, status.up, now)
 
     def _attachment_port(self, port: PortRef, up: bool, now: float) -> list[Output]:
-        """What hangs at a port is there from now on, or gone; nothing for ports of links."""
+        """An attachment's port came up or went down. No outputs for ports of links."""
         attachment = self.map.attachments.get(port)
         if attachment is None:
             return []
@@ -408,7 +411,7 @@ class Engine:
         ]
 
     def _sweep_entries(self, now: float) -> list[Output]:
-        """Ask for the counters of all session entries, now and then."""
+        """Ask all switches for the counters of session entries, now and then."""
         outputs: list[Output] = []
         if self._sweep:
             self.sessions.teardown.begin_scan()

@@ -20,8 +20,8 @@ from steering.model.policy import Policy
 
 
 class SharedPieces(NamedTuple):
-    """What a feature may be made of. All but the policy stay the same objects while the engine lives; of another
-    policy a part is told. `epochs`: switch -> the number in the cookies of its static rules."""
+    """The pieces that a feature may be made of. All but the policy stay the same objects while the engine lives;
+    parts are told of another policy. `epochs`: switch -> the number in the cookies of its static rules."""
 
     sitemap: SiteMap
     policy: Policy

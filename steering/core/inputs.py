@@ -38,7 +38,7 @@ class PortStatus(NamedTuple):
 
 
 class LinkUp(NamedTuple):
-    """Both ends as discovery saw them; one direction."""
+    """Discovery saw the link from `a` to `b`; one direction."""
 
     a: PortRef
     b: PortRef
@@ -77,7 +77,7 @@ class EntriesRead(NamedTuple):
 
 
 class Confirmed(NamedTuple):
-    """A switch has carried out the SyncRules whose `confirm` this is."""
+    """A switch has carried out the SyncRules that asked for a confirmation with this `ticket`."""
 
     dpid: int
     ticket: int
@@ -116,7 +116,7 @@ class WatchedSeen(NamedTuple):
 
 
 class NeighbourSeen(NamedTuple):
-    """ARP or ND told an address: 4 or 16 bytes, and a MAC of 6."""
+    """ARP or ND told that an address (4 or 16 bytes) has a MAC (6 bytes)."""
 
     dpid: int
     port: int
@@ -156,13 +156,13 @@ class TtlExpired(NamedTuple):
 
 
 class PolicyReplaced(NamedTuple):
-    """From now on this policy counts; live sessions keep their MCP."""
+    """This policy counts from now on; live sessions keep their MCP."""
 
     policy: Policy
 
 
 class McpsReplaced(NamedTuple):
-    """The site has these MCPs from now on (D-6.7.7). Sessions of those that are no more in it end."""
+    """The site has these MCPs from now on (D-6.7.7). Sessions of an MCP that is not among them end."""
 
     mcps: tuple[Mcp, ...]
     switches: Mapping[str, int] = MappingProxyType({})  # names that come with them
@@ -176,7 +176,7 @@ class McpAdmin(NamedTuple):
 
 
 class McpReport(NamedTuple):
-    """An MCP's own word, by its status probe or its report. `load` 0 to 1, None: not said."""
+    """What an MCP says of itself, by its status probe or its report. `load` 0 to 1, None: not said."""
 
     mcp: McpId
     alive: bool

@@ -80,7 +80,7 @@ class Part:
     """The piece of the kept state (a file of the state directory) that `snapshot` is in; None: it keeps nothing."""
 
     def takes(self) -> Mapping[type[Input], Handler]:
-        """Inputs that are this part's alone, each with what handles it: a function of the input and the time."""
+        """The inputs that only this part takes, each with its handler: a function of the input and the time."""
         return {}
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
@@ -105,7 +105,8 @@ class Part:
         return outputs
 
     def due(self) -> float:
-        """When `tick` is wished for next, seconds: at every tick if this is not written."""
+        """The time, in seconds, at which `tick` is to be called next. A part that does not write this is called at
+        every tick."""
         return ALWAYS
 
     def tick(self, now: float) -> list[Output]:
@@ -122,7 +123,8 @@ class Part:
         return KeptState()
 
     def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
-        """Take back what an earlier controller kept, before any switch connects. How much of it could not be."""
+        """Take back what an earlier controller kept, before any switch connects. Returns how much of it could not
+        be."""
         return {}
 
     def recovered(self, now: float) -> list[Output]:
@@ -131,7 +133,7 @@ class Part:
 
 
 class Turn(Part):
-    """Something of the engine's own that has its turn among the parts."""
+    """Something of the engine's own that is called in the parts' order."""
 
     def __init__(self, act: Callable[[float], list[Output]], due: Callable[[], float]) -> None:
         self._act = act
@@ -156,7 +158,7 @@ class Parts:
         return iter(self.all)
 
     def takes(self) -> dict[type[Input], Handler]:
-        """Who handles which input. Raises ValueError where two parts want the same one."""
+        """The handler of each input that a part takes. Raises ValueError where two parts want the same one."""
         found: dict[type[Input], Handler] = {}
         for part in self.all:
             taken = part.takes()
@@ -174,15 +176,15 @@ class Parts:
         return [output for part in self.all for output in part.mcps_changed(change, now)]
 
     def tick(self, now: float) -> list[Output]:
-        """Those that wished for it by now."""
+        """Tick the parts whose time has come."""
         return [output for part in self._ticking if part.due() <= now for output in part.tick(now)]
 
     def followed(self) -> list[Part]:
-        """Parts whose `desired` rules the engine follows."""
+        """The parts whose `desired` rules the engine follows."""
         return [part for part in self._desiring if not part.sends_changes and not part.in_pieces]
 
     def take_changed(self) -> list[Part]:
-        """Parts that want other rules than before; from now on none does."""
+        """The parts that want other rules than before; this call clears their marks."""
         changed = [part for part in self.all if part.changed]
         for part in changed:
             part.changed = False
@@ -208,7 +210,7 @@ class Parts:
         return outputs
 
     def restore(self, kept: KeptState, now: float) -> Counter[LostPiece]:
-        """How much of it could not be taken back, only what is more than none."""
+        """How much could not be taken back, by kind; kinds with none are left out."""
         lost: Counter[LostPiece] = Counter()
         for part in self.all:
             lost += Counter(part.restore(kept, now))

@@ -79,7 +79,8 @@ class KeptPaths:
 
 
 class OldPaths(Part):
-    """Fed by the engine. `disabled`, for a negative control: labels are changed at once, under everybody."""
+    """The paths that live sessions keep. Fed by the engine. `disabled`, for a negative control: labels are changed
+    at once, under all flows."""
 
     sends_changes: ClassVar[bool] = True
 
@@ -112,16 +113,16 @@ class OldPaths(Part):
 
     @property
     def settled(self) -> bool:
-        """Whether the weights are in force for all that is not kept."""
+        """Whether the weights are in force for all flows that are not kept on old paths."""
         return not self._waiting and self._quiet
 
     @property
     def _quiet(self) -> bool:
-        """No change is under way."""
+        """Whether no change is under way."""
         return not self._pending and all(one.stage is Stage.BACK for one in self.kept)
 
     def wanted(self, a: PortRef, b: PortRef) -> float | None:
-        """What an operator set for a link, in force or about to be; None for nothing."""
+        """The weight that an operator set for a link, in force or waiting; None for the site's own."""
         for pair in ((a, b), (b, a)):
             if pair in self._waiting:
                 return self._waiting[pair]
@@ -129,15 +130,12 @@ class OldPaths(Part):
 
     @property
     def flows(self) -> int:
-        """How many flows are kept on paths that were."""
+        """How many flows are kept on old paths."""
         return sum(len(one.flows) for one in self.kept)
 
     def weigh(self, a: PortRef, b: PortRef, weight: float | None, now: float) -> bool:
-        """Another weight of a link, None for the site's own.
-
-        True if labels may be changed at once. While a change is under way the next one waits, the last for a
-        link alone.
-        """
+        """Set another weight for a link, None for the site's own. True if labels may be changed at once. While a
+        change is under way the new weight waits; if a link gets several weights meanwhile, only the last is kept."""
         dpids = tuple(self._switches.filled())
         if dpids and not (self.settled and self._free_number(now)):
             self._waiting[(a, b)] = weight
@@ -173,7 +171,7 @@ class OldPaths(Part):
         )
 
     def _free_number(self, now: float) -> int:
-        """A path number for the old paths, 0 for none yet: then the oldest flows begin to give theirs up."""
+        """A path number for the old paths. 0 if none is free: then the oldest flows begin to give theirs up."""
         used = {one.number for one in self.kept}
         free = next((number for number in NUMBERS if number not in used), 0)
         if not free and (oldest := self.kept[0]).flows:
@@ -183,7 +181,7 @@ class OldPaths(Part):
     # ---- time -----------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """What is to be changed in switches that are filled; `changed` when number 0 is to follow now."""
+        """Changes for switches that are filled; `changed` is set when path number 0 is to follow the weights now."""
         if not self.kept and not self._waiting:
             return []
         follow = False
@@ -213,12 +211,13 @@ class OldPaths(Part):
         return self._asked(self._sync(dpids))
 
     def synced(self, outputs: list[Output], finished: bool) -> list[Output]:
-        """Number 0 follows, slice by slice: all of it is confirmed before the next stage as well."""
+        """Path number 0 follows the weights, slice by slice. All slices are confirmed before the next stage as
+        well."""
         follow, self._follow = self._follow, self._follow and not finished
         return self._asked(outputs) if follow else outputs
 
     def _asked(self, outputs: list[Output]) -> list[Output]:
-        """The same changes, to be confirmed before the next stage."""
+        """Ask for confirmation of these changes, which the next stage waits for."""
         self._ticket += 1
         found: list[Output] = []
         for output in outputs:
@@ -232,13 +231,13 @@ class OldPaths(Part):
         return {inputs.Confirmed: self.confirmed}
 
     def confirmed(self, given: inputs.Confirmed, now: float) -> list[Output]:
-        """A switch has what it was told; the next tick sees whether all have."""
+        """A switch confirmed a change. The next tick sees whether all have."""
         if self._pending.get(given.dpid) == given.ticket:
             del self._pending[given.dpid]
         return []
 
     def _take(self, one: KeptPaths) -> None:
-        """Live flows whose path is another now, until there is no more room."""
+        """Keep live flows on the old path if their path has changed, until there is no more room."""
         room = KEPT - self.flows
         held = {(f.session, f.key, f.leg.pair) for other in self.kept for f in other.flows}
         for session in self._table:
@@ -278,7 +277,8 @@ class OldPaths(Part):
         return tuple(found)
 
     def _forget(self, now: float) -> None:
-        """Flows that ended, that come in elsewhere, or that have lost a link; labels go a moment after the last."""
+        """Give up flows that ended, that come in elsewhere, or that lost a link. Their labels go a moment after the
+        last flow."""
         up = {link.a for link in self._graph.links()}
         for one in list(self.kept):
             if one.stage is Stage.BACK and not one.flows:

@@ -62,7 +62,7 @@ def distribution_of(policy: Policy, answer: RuleMatch) -> Distribution:
 
 
 class SubflowPriorities(Part):
-    """The engine tells it what happens; `tick` returns what MCPs have to be told."""
+    """Ranks live subflows. The engine tells it what happens; `tick` returns what MCPs have to be told."""
 
     keeps: ClassVar[Piece | None] = Piece.USAGE
 
@@ -89,7 +89,7 @@ class SubflowPriorities(Part):
     # ---- what happens ---------------------------------------------------------------------------
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Live sessions are used as it says."""
+        """Another policy is in force: live sessions' accesses are used by it."""
         self._take(policy)
         return []
 
@@ -101,33 +101,34 @@ class SubflowPriorities(Part):
         self.look_again()
 
     def _indifferent(self) -> bool:
-        """Nobody said how accesses are to be used: what changes in a session then changes no wish."""
+        """Whether no policy says how accesses are to be used, so that no change in a session changes a wish."""
         return self._silent and not self._overrides and not self.offloads
 
     def look_again(self) -> None:
-        """Something changed that any session may depend on."""
+        """Something has changed that every session may depend on."""
         self._rest = deque(self._table.by_id)
 
     def new_minute(self, minute: int) -> None:
-        """Rush hours begin and end for live sessions too (D-3.2c); told more often than there are minutes."""
+        """The minute of the week has changed: rush hours begin and end for live sessions too (D-3.2c). May be
+        called several times in a minute."""
         if self._timed and minute != self._minute:
             self.look_again()
         self._minute = minute
 
     def port(self, port: PortRef, up: bool) -> None:
-        """A port lost or regained its link: subflows that come in there have failed, or work again."""
+        """A port lost or regained carrier: subflows that come in there have failed, or work again."""
         if up is (port not in self._down):
             return
         (self._down.discard if up else self._down.add)(port)
         self.look_again()
 
     def port_load(self, access: AccessNetwork, port: PortRef, utilisation: float) -> None:
-        """How busy one port is: an access network is as full as its fullest port (D-1.e)."""
+        """The utilisation of one port. An access network is as full as its fullest port (D-1.e)."""
         self._used_ports[port] = utilisation
         self.load(access.name, max(self._used_ports.get(known, 0.0) for known in access.ports))
 
     def load(self, access: str, utilisation: float) -> None:
-        """How busy an access network is; with hysteresis, so that it does not flap."""
+        """The utilisation of an access network. Hysteresis keeps "full" from flapping."""
         full = utilisation >= (EMPTIER if access in self._full else FULL)
         if full != (access in self._full):
             (self._full.add if full else self._full.discard)(access)
@@ -137,7 +138,7 @@ class SubflowPriorities(Part):
         return {SubscriberAccess: self.take, Offload: self.take}
 
     def take(self, given: SubscriberAccess | Offload, now: float) -> list[Output]:
-        """The operator's word; what follows from it comes with a tick."""
+        """Take an operator's order; what follows from it comes with a tick."""
         if isinstance(given, Offload):
             self.offload(given.source, given.target)
         else:
@@ -145,7 +146,7 @@ class SubflowPriorities(Part):
         return []
 
     def override(self, subscriber: str, pooling: Pooling | None) -> None:
-        """A subscriber's accesses, in place of what its rules say. Bounded by the policy's subscribers."""
+        """Set a subscriber's accesses in place of its rules'. Bounded by the policy's subscribers."""
         if pooling is None:
             self._overrides.pop(subscriber, None)
         else:
@@ -153,7 +154,8 @@ class SubflowPriorities(Part):
         self.look_again()
 
     def offload(self, source: str, target: str | None) -> None:
-        """Move what goes by `source` to `target`, or nowhere any more. What went the other way comes back."""
+        """Move the traffic of access network `source` to `target`; None ends that. An offload the other way round
+        ends too."""
         self.offloads.pop(source, None)
         if target is not None:
             if self.offloads.get(target) == source:
@@ -225,7 +227,7 @@ class SubflowPriorities(Part):
     # ---- what is wanted -------------------------------------------------------------------------
 
     def usage(self, session: Session) -> Usage | None:
-        """How a session's accesses are to be used now; None where nothing says whose it is."""
+        """How a session's accesses are to be used now; None where the session's subscriber is not known."""
         answer = self._answer(session)
         return None if answer is None else self._usage(answer)
 
@@ -239,7 +241,8 @@ class SubflowPriorities(Part):
         return self._chooser.ask_of(part, asked, session.dscp)
 
     def _who(self, session: Session) -> bytes | str | int:
-        """The subscriber as quotas of sessions know it; a session read back from switches is whose its host is."""
+        """The subscriber that quotas count a session for. A session that was read back from switches belongs to its
+        host's subscriber."""
         if session.keys:
             return session.keys[0][1]
         answer = self._answer(session)
@@ -254,7 +257,7 @@ class SubflowPriorities(Part):
             own = self._overrides[answer.subscriber.id]
             pooling = Pooling(own.allowed, own.preferred, pooling.quota_bytes)
             if own.preferred and terms.distribution is None:
-                # An order alone is meant: who names the best access wants it used first.
+                # An order alone says it too: a policy that names the best access wants it used first.
                 return Usage(Distribution.ACTIVE_BACKUP, False, pooling, ())
         single = terms.usage_mode is UsageMode.SINGLE
         return Usage(distribution_of(self._policy, answer), single, pooling, terms.ratio)
@@ -266,7 +269,7 @@ class SubflowPriorities(Part):
         refusal = not_allowed(self._policy, known, answer)
         if refusal is Refusal.POLICY and answer.terms.action is Action.BYPASS and self._addressed(session):
             refusal = (
-                None  # the host has chosen: what a rule says of steering is no matter to its joins either
+                None  # the host has chosen, so a rule's steering does not count for its joins either
             )
         if refusal is None and not self._map.reaches(access, session.mcp):
             return Refusal.OUT_OF_REACH
@@ -283,14 +286,14 @@ class SubflowPriorities(Part):
         return None
 
     def _addressed(self, session: Session) -> bool:
-        """Whether its host addressed the MCP itself (explicit mode)."""
+        """Whether the session's host addressed the MCP itself (explicit mode)."""
         return self._map.is_mcp_address(session.flow.destination)
 
     def wishes(self, session: Session) -> list[tuple[Subflow, SubflowWish]]:
-        """What is wanted of each live subflow."""
+        """The wish for each live subflow."""
         live = [s for s in session.subflows if s.closed != BOTH_FINS]
         usage = self.usage(session)
-        if usage is None or session.reverse:  # a server's own session is not for accesses of hosts to rank
+        if usage is None or session.reverse:  # accesses are not ranked for a session that a server opened
             return []
         working = [s for s in live if self._works(s)] or live
         permitted = [s for s in working if self._permitted(s, usage)] or working
@@ -306,7 +309,8 @@ class SubflowPriorities(Part):
         return found
 
     def _works(self, subflow: Subflow) -> bool:
-        """Not closed, and the port it comes in at has its link; where that is not known, one of its access has."""
+        """Whether a subflow works: it is not closed, and its port has carrier. If its port is not known, some port
+        of its access has."""
         if subflow.closed == BOTH_FINS:
             return False
         if subflow.port:
@@ -350,7 +354,7 @@ class SubflowPriorities(Part):
         return False
 
     def _access(self, subflow: Subflow) -> tuple[str, NetworkAccessType, Trust]:
-        """Name, type and trust, as they are now."""
+        """An access network's name, type and trust, as they are now."""
         access = self._map.access_of(subflow.flow.source)
         name = access.name if access else ""
         return (name, *self._chooser.access.get(name, FOREIGN))
@@ -358,12 +362,12 @@ class SubflowPriorities(Part):
     # ---- what is told ---------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """Wishes that changed, by MCP."""
+        """The wishes that changed, by MCP."""
         changed = self._table.changed
         if not changed and not self._rest:
             return []
         if self._indifferent():
-            changed.clear()  # what is new to a session is used as the kernel likes, which need not be told
+            changed.clear()  # a new subflow is used as the kernel likes: no need to tell that
         told: dict[McpId, list[Intent]] = {}
         for _ in range(LOOKED_AT_EACH_TICK):
             if changed:

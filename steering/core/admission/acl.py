@@ -1,4 +1,4 @@
-"""Access control lists: what one says of a connection, and whom it keeps from an MCP's address altogether."""
+"""Access control lists: what a list says of a connection, and which sources it keeps from an MCP's address."""
 
 from collections.abc import Iterable, Iterator
 from ipaddress import summarize_address_range
@@ -11,7 +11,7 @@ _Span = tuple[int, int]  # addresses, both ends included
 
 
 def verdict(entries: Iterable[AclEntry], access: str, handshake: Handshake) -> Verdict:
-    """The first entry that matches a SYN."""
+    """What the first entry that matches a SYN says; NO_OPINION where no entry matches."""
     for entry in entries:
         if (
             (not entry.access_networks or access in entry.access_networks)
@@ -24,7 +24,7 @@ def verdict(entries: Iterable[AclEntry], access: str, handshake: Handshake) -> V
 
 
 def holds(networks: Iterable[Network], address: bytes) -> bool:
-    """Whether one of the networks has an address of 4 or 16 bytes."""
+    """Whether one of the networks contains an address of 4 or 16 bytes."""
     value, version = int.from_bytes(address, "big"), 4 if len(address) == 4 else 6
     return any(n.version == version and value & int(n.netmask) == int(n.network_address) for n in networks)
 
@@ -61,7 +61,7 @@ def _span(network: Network) -> _Span:
 
 
 def _cut(spans: list[_Span], low: int, high: int) -> tuple[list[_Span], list[_Span]]:
-    """What of the spans lies outside low..high, and what inside."""
+    """Split spans of addresses: the parts outside low..high, and the parts inside."""
     outside: list[_Span] = []
     inside: list[_Span] = []
     for first, last in spans:

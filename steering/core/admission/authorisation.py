@@ -34,7 +34,8 @@ class AuthorizerAnswer(NamedTuple):
 
 
 class PendingQuestion:
-    """A question that is out, and the SYNs that wait for its answer, by flow: a repeated one takes no more room."""
+    """A question that is out, and the SYNs that wait for its answer, by flow, so that a repeated SYN takes no more
+    room."""
 
     __slots__ = ("deadline", "number", "syns")
 
@@ -45,7 +46,7 @@ class PendingQuestion:
 
 
 class Authorisation(Part):
-    """`granted` (source -> class) is what authorisers said of a source's class; the chooser reads it."""
+    """The chain of authorisers. `granted` (source -> class) tells the chooser which class an authoriser named."""
 
     def __init__(
         self, sitemap: SiteMap, policy: Policy, counters: Counters, granted: dict[bytes, str]
@@ -67,7 +68,7 @@ class Authorisation(Part):
         self._take(policy)
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """What was answered under another chain is asked again."""
+        """Another policy is in force. Answers that were given under another chain are dropped, and asked for again."""
         self._take(policy)
         return []
 
@@ -80,7 +81,8 @@ class Authorisation(Part):
         self._look()
 
     def _look(self) -> None:
-        """Whether anybody has to be asked: nobody where the only list is empty and all else is allowed."""
+        """Find out whether anybody has to be asked. Nobody has where the only list is empty and all else is
+        allowed."""
         terms = self._terms
         self.asks = (
             terms.otherwise is ListAnswer.DENY
@@ -90,7 +92,7 @@ class Authorisation(Part):
         )
 
     def take(self, given: AclReplaced | RegistryReplaced | PairingsReplaced) -> None:
-        """A live list is another now; switches have to be told."""
+        """Replace a live list. The caller brings the switches in line."""
         if isinstance(given, AclReplaced):
             self._live = given.entries
             self._look()
@@ -100,19 +102,19 @@ class Authorisation(Part):
             self._register(given.subscribers)
 
     def _register(self, registry: tuple[RegistryEntry, ...]) -> None:
-        """Of two that have an address the narrower prefix counts."""
+        """Index the registry; of two subscribers who have an address, the one with the narrower prefix counts."""
         self._registry = registry
         self._members = PrefixTable((prefix, one) for one in registry for prefix in one.addresses)
 
     @property
     def acl(self) -> tuple[AclEntry, ...]:
-        """All entries, first match first."""
+        """All entries in order: those of the live list, then the policy's own. The first match counts."""
         return (*self._live, *self.policy.acl)
 
     # ---- what switches enforce ------------------------------------------------------------------
 
     def admitted(self, access: str, prefixes: tuple[Network, ...]) -> tuple[Network, ...]:
-        """Whose packets pass an access network's ports: all of its prefixes, or where authorisation is
+        """The sources that an access network's ports let in: all of its prefixes, or where authorisation is
         required the hosts that the registry allows (N-5.3a, N-7.2d)."""
         if access not in self._terms.required:
             return prefixes
@@ -126,7 +128,8 @@ class Authorisation(Part):
         return tuple(sorted(inside, key=str))
 
     def kept_out(self, access: str, prefixes: tuple[Network, ...]) -> Iterator[tuple[Network, Address]]:
-        """Sources whose packets to an MCP's address end at their first switch (N-5.3b)."""
+        """Pairs of a source prefix and an MCP's address: packets between the two end at their first switch
+        (N-5.3b)."""
         entries = self.acl
         if not entries:
             return
@@ -138,19 +141,22 @@ class Authorisation(Part):
     # ---- a SYN ----------------------------------------------------------------------------------
 
     def _is_stranger(self, source: bytes) -> bool:
-        """Whether a host may not open MPTCP to an MCP's own address (N-5.3f): neither client nor paired device."""
+        """Whether a host may not open MPTCP to an MCP's own address, being neither a client of the MCP nor a paired
+        device (N-5.3f)."""
         rule = self.policy.cpe_acl
         return rule.block and source not in self._paired and not holds(rule.clients, source)
 
     def listed(self, attachment: Attachment, seen: SynSeen) -> Refusal | None:
-        """What the lists alone say, where they are in the chain: for joins, whose token was authorised."""
+        """The refusal that the lists alone give, where they are in the chain, else None. Joins are judged by this:
+        their token was authorised with the first SYN."""
         if Authorizer.ACL not in self._terms.authorizers:
             return None
         denied = verdict(self.acl, attachment.name, seen.handshake) is Verdict.DENY
         return Refusal.ACL if denied else None
 
     def judge(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output] | Refusal | None:
-        """None: it may. A refusal: it may not. Outputs: it waits for an answer, and comes back by itself."""
+        """Judge a first SYN. None lets it pass, a Refusal ends it. Outputs mean that the SYN waits for an
+        authoriser; it is replayed when the answer is there."""
         if seen.handshake.dst in self._map.mcp_addresses and self._is_stranger(seen.handshake.src):
             return Refusal.CPE_ACL
         for who in self._terms.authorizers:
@@ -222,14 +228,14 @@ class Authorisation(Part):
         return outputs
 
     def answered(self, given: Authorised, replay: Replay, now: float) -> list[Output]:
-        """An answer came; what waited for it goes on, or on to the next of the chain."""
+        """An authoriser answered. The SYNs that waited are replayed, or wait for the next authoriser of the chain."""
         question = self._asked.get(given.request)
         if question is None:
             return []  # too late, or never asked
         return self._settle(question, given.verdict, given.klass, given.ttl, replay, now)
 
     def expire(self, replay: Replay, now: float) -> list[Output]:
-        """Whoever does not answer in time has failed."""
+        """Count authorisers that did not answer in time as failed."""
         outputs: list[Output] = []
         while self._waiting:
             question, waiting = next(iter(self._waiting.items()))
@@ -275,7 +281,7 @@ class Authorisation(Part):
 
     @property
     def waiting(self) -> int:
-        """SYNs that are held."""
+        """How many SYNs are held."""
         return self._held
 
 

@@ -1,8 +1,9 @@
-"""A port that gets many times the SYNs of its meter is flooded: what passes is cut down, to spare everybody else.
+"""A port that gets many times as many SYNs as its meter lets through is flooded: its meter is cut further down, to
+spare all other ports.
 
-Of so many no honest SYN had a chance, while each that passes costs a decision, entries on three switches and an MCP's
-answer. With 200 a second of 30,000 let through, the p95 of other accesses' set-ups was 226 ms; cut to 20 a second it was
-109 ms (medians of three runs, in turns, on a busy machine; lab flood, N-7.2c).
+In such a flood no honest SYN had a chance, while each SYN that passes costs a decision, entries on three switches
+and an MCP's answer. With 200 a second of 30,000 let through, the p95 of other accesses' set-ups was 226 ms; cut to
+20 a second it was 109 ms (medians of three runs, in turns, on a busy machine; lab flood, N-7.2c).
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ CUT = 10  # a flooded port's meter lets this part of its rate through
 
 
 class SynFloods(Part):
-    """`disabled`: for the control, no meter is ever cut."""
+    """Watches the ports' rates and cuts meters. `disabled`, for the negative control: no meter is ever cut."""
 
     def __init__(self, sitemap: SiteMap, policy: Policy, counters: Counters, disabled: bool = False) -> None:
         self._map = sitemap
@@ -34,7 +35,7 @@ class SynFloods(Part):
         return {SynRate: self.rate}
 
     def rate(self, told: SynRate, now: float) -> list[Output]:
-        """SYNs a second at a port whose meter, by policy, lets so many a second through."""
+        """A port's rate was measured: SYNs a second, and what its meter lets through by the policy."""
         limit = self._limit
         port = PortRef(told.dpid, told.port)
         attachment = self._map.attachments.get(port)
@@ -50,12 +51,12 @@ class SynFloods(Part):
         return []
 
     def filled(self, dpid: int) -> None:
-        """A switch has its meters as policy says: if a port is flooded, its next count tells so."""
+        """A switch was filled with the meters of the policy. If a port is still flooded, its next count tells so."""
         self._cut = {port for port in self._cut if port.dpid != dpid}
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Where ports get another limit, their meters are as policy says, that of a flooded one too until its next
-        count."""
+        """Ports get other limits, and all meters are as the policy says. A flooded port's meter is cut again at its
+        next count."""
         if policy.meters.syn_per_port != self._limit:
             self._limit = policy.meters.syn_per_port
             self._cut.clear()

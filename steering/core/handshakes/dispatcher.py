@@ -1,7 +1,7 @@
-"""Handshakes and ends of connections, as the network shows them: each segment to whom it is for.
+"""Gives each segment of a handshake or of a connection's end, as the network shows it, to the handler it is for.
 
-Nothing waits here: a join that came before its token is kept (`early_joins`), and comes again when a handler brings
-back the fact that the token is known. Handlers do not call each other.
+Nothing waits here. A join that came before its token is kept (`early_joins`), and is replayed when a handler
+returns the fact that the token is known. Handlers do not call each other.
 """
 
 from steering.core.admission.authorisation import Authorisation
@@ -29,7 +29,7 @@ ACCESS = PortRole.ACCESS  # by a name of its own: core.sessions.records says why
 
 
 class HandshakeDispatcher(Part):
-    """The engine gives it every input that shows a segment of TCP."""
+    """Takes every input of the engine that shows a segment of TCP."""
 
     def __init__(
         self,
@@ -84,7 +84,8 @@ class HandshakeDispatcher(Part):
         return outputs + waited if waited else outputs
 
     def shown(self, seen: WatchedSeen, now: float) -> list[Output]:
-        """A segment that a session entry shows: of a watched subflow, or of the way back of one that a server opened."""
+        """A session entry showed a segment: one of a watched subflow, or one of the way back of a session that a
+        server opened."""
         handshake = seen.handshake
         key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         subflow = self._table.flows.get(key)
@@ -106,16 +107,16 @@ class HandshakeDispatcher(Part):
         return outputs
 
     def authorised(self, given: Authorised, now: float) -> list[Output]:
-        """An authoriser answered: the SYNs that waited for it come again."""
+        """An authoriser answered: the SYNs that waited for the answer are replayed."""
         return self._authorisation.answered(given, self._syns.seen, now)
 
     def tick(self, now: float) -> list[Output]:
-        """Whoever waited too long: joins for their token, SYNs for an authoriser."""
+        """End waits that took too long: joins for their token, SYNs for an authoriser."""
         outputs = self._early.tick(now) + self._blocks.tick(now)
         return outputs + self._authorisation.expire(self._syns.seen, now)
 
     def _learnt(self, token: Token, now: float) -> list[Output]:
-        """A token is known from now on: who carries it is no stranger, and joins that waited for it come again."""
+        """A token is known from now on: blocks of its flows end, and joins that waited for it are replayed."""
         outputs = self._blocks.learnt(token)
         if self._waiting:
             for attachment, join in self._waiting.take(token):

@@ -1,4 +1,6 @@
-"""Joins whose token nobody knows: it may be a packet away, so they wait for it, and then they are strangers."""
+"""Joins whose token nobody knows. The token may be a packet away, so a join waits a moment; after that its sender
+counts as a stranger.
+"""
 
 from steering.core.counters import Counters, JoinResult
 from steering.core.handshakes.policy_in_force import PolicyInForce
@@ -44,7 +46,7 @@ class EarlyJoins:
             return [naturally(attachment, seen)]
         if self._readiness.recovering:
             self._refused(Refusal.RECOVERING)
-            return []  # in silence: a moment later the token may be known again
+            return []  # dropped without an answer: a moment later the token may be known again
         if not self._waiting.add(token, attachment, seen, now):
             self._refused(Refusal.HOLD_QUEUE_FULL)
             return []

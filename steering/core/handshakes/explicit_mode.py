@@ -22,7 +22,7 @@ CACHED = 1024  # pairs of a rule's terms and a virtual address
 
 
 class ExplicitMode(Part):
-    """Who is meant by an address, and the decision for it."""
+    """Finds the MCPs that a first SYN addresses, and decides between them."""
 
     def __init__(self, sitemap: SiteMap, chooser: Chooser) -> None:
         self._map = sitemap
@@ -31,12 +31,12 @@ class ExplicitMode(Part):
         self._exits = tuple(dict.fromkeys(port for g in sitemap.site.gateways for port in g.ports))
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """An address may be another MCP's now."""
+        """The site has other MCPs: an address may be another MCP's now."""
         self._terms.clear()
         return []
 
     def owners(self, handshake: Handshake) -> tuple[Mcp, ...]:
-        """The MCPs that a first SYN means by its destination; none where it is no MCP's address."""
+        """The MCPs that a first SYN's destination addresses; none where the destination is no MCP's address."""
         own = self._map.mcp_addresses.get(handshake.dst)
         if own is not None:
             return (own,)
@@ -46,7 +46,7 @@ class ExplicitMode(Part):
         return tuple(self._map.mcps[number] for number in virtual.mcps)
 
     def addressed(self, handshake: Handshake) -> bool:
-        """Whether a first SYN is meant for an MCP."""
+        """Whether a first SYN's destination is an MCP's address."""
         return bool(self.owners(handshake)) and bool(self._exits)
 
     def choose(
@@ -57,20 +57,21 @@ class ExplicitMode(Part):
         active: Mapping[int, int],
         now: float,
     ) -> Decision:
-        """The MCP that was addressed, or the best of those behind a virtual address. Where the server is nobody
-        knows here, so paths are reckoned to the nearest gateway."""
+        """The MCP that was addressed, or the best of those behind a virtual address. The server is not known here,
+        so paths are computed to the nearest gateway."""
         narrowed = self._narrowed(terms, handshake)
         decision = self._chooser.choose(narrowed, access, self._exits, handshake, active, now)
         own = self._map.mcp_addresses.get(handshake.dst)
         if own is None:
             return decision
-        # The host has chosen: what filters and scores say is kept for whoever asks why, and binds nobody.
+        # The host has chosen. The filters' and scores' results are kept as an explanation, and bind nobody.
         winner = decision.candidates.ids.index(own.id)
         return decision._replace(outcome=Outcome.PROXY, winner=winner, reason="addressed")
 
     def _narrowed(self, terms: Terms, handshake: Handshake) -> Terms:
-        """A rule's terms for one address. The same object for the same rule: caches go by identity. MCPs that the
-        rule names narrow those behind a virtual address; where it names none of them, they are all it gets."""
+        """A rule's terms for one address: the same object for the same rule, because caches go by identity. Of the
+        MCPs behind a virtual address those that the rule names are left; where the rule names none of them, all
+        are."""
         key = (id(terms), handshake.dst)
         known = self._terms.get(key)
         if known is None or known[0] is not terms:

@@ -1,4 +1,4 @@
-"""Which MCP a join is led to: the one of its session. A strategy, so that a lab can inject one that is wrong."""
+"""The MCP that a join is led to: its session's. A strategy object, so that a lab can inject one that is wrong."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from steering.model.ids import NO_WAYPOINT, WaypointId
 
 
 class Destination(Protocol):
-    """Which MCP a session's joins are led to."""
+    """Tells which MCP a session's joins are led to."""
 
     def waypoint(self, session: Session) -> WaypointId:
         """The waypoint of its inside; NO_WAYPOINT if there is none any more."""

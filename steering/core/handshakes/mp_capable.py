@@ -31,7 +31,7 @@ from steering.model.session import EntryKind, Refusal
 from steering.wire.mptcp import ResetReason
 from steering.wire.options import CAPABLE_SYN, OPTION_SPACE
 
-# By names of their own, as every SYN asks for them (core.sessions.records says why).
+# Members under names of their own, as every SYN asks for them (core.sessions.records says why).
 GATEWAY, INITIAL, SYN_STEERED = PortRole.GATEWAY, EntryKind.INITIAL, Beginning.SYN_STEERED
 HMAC = Authentication.HMAC
 DENY, PROXY, TAKE_OVER = Action.DENY, Action.PROXY, Mode.TAKE_OVER
@@ -81,7 +81,7 @@ class FirstSyns:
         self._proactive = proactive
 
     def seen(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
-        """A first SYN: an MCP for it, its natural way, or a refusal."""
+        """A first SYN came in. The outputs lead it to an MCP, let it go its natural way, or refuse it."""
         handshake, in_force = seen.handshake, self._in_force
         exits = self._map.exits_to(handshake.dst)
         addressed = not exits and self._explicit.addressed(handshake)
@@ -183,7 +183,8 @@ class FirstSyns:
         return session
 
     def _barred(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output] | None:
-        """None: authorised. Else the refusal, or what is asked while it waits."""
+        """None if the source is authorised. Else the refusal, or the outputs that ask an authoriser while the SYN
+        waits."""
         judged = self._authorisation.judge(attachment, seen, now)
         if not isinstance(judged, Refusal):
             return judged

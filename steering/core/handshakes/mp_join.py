@@ -1,4 +1,6 @@
-"""Later subflows (MP_JOIN): whose each is by its token, and that it comes to exactly the MCP of its session (D-6.2c)."""
+"""Later subflows (MP_JOIN): the token tells whose a join is, and the join is led to exactly the MCP of its session
+(D-6.2c).
+"""
 
 from steering.core.admission.authorisation import Authorisation
 from steering.core.counters import Counters, JoinResult
@@ -28,7 +30,7 @@ from steering.model.policy import Authentication
 from steering.model.session import EntryKind, Refusal, SessionState
 from steering.wire.mptcp import ResetReason
 
-# By names of their own, as every join asks for them (core.sessions says why).
+# Members under names of their own, as every join asks for them (core.sessions.records says why).
 GATEWAY, JOIN, HMAC = PortRole.GATEWAY, EntryKind.JOIN, Authentication.HMAC
 ESTABLISHED = SessionState.ESTABLISHED
 _new = tuple.__new__
@@ -36,7 +38,8 @@ PINNED, OWN_ADDRESS = JoinResult.PINNED, JoinResult.OWN_ADDRESS
 
 
 class JoinHandler:
-    """Tells by the token whose join it is, and whether that session may have it; it comes to the session's MCP."""
+    """Finds the session of a join by the token, asks whether the session may have the subflow, and leads it to the
+    session's MCP."""
 
     def __init__(
         self,
@@ -96,20 +99,21 @@ class JoinHandler:
     def _refusal(
         self, attachment: Attachment, seen: SynSeen, session: Session, answer: RuleMatch
     ) -> Refusal | None:
-        """Why its session gets no subflow from here now: it is over, or a list or the policy denies it."""
+        """Why a session gets no subflow from here now, None if it may: the session is over, or a list or the policy
+        denies it."""
         refusal = self._aborted.refusal(session)
         if refusal is None and self._authorisation.asks:
             refusal = self._authorisation.listed(attachment, seen)
         return self._preferring.refusal(session, attachment.name, answer) if refusal is None else refusal
 
     def _deny(self, seen: SynSeen, reason: Refusal) -> list[Output]:
-        """By policy: the host should not try again."""
+        """Refuse a join by policy: the host should not try again."""
         self._counters.joins[JoinResult.REFUSED] += 1
         self._counters.refusals[reason] += 1
         return self._replies.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
 
     def _deny_for_now(self, seen: SynSeen, reason: Refusal) -> list[Output]:
-        """For lack of room: the host may try again."""
+        """Refuse a join for lack of room: the host may try again."""
         self._counters.joins[JoinResult.REFUSED] += 1
         self._counters.refusals[reason] += 1
         return self._replies.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
@@ -117,7 +121,7 @@ class JoinHandler:
     def _pin(
         self, attachment: Attachment, seen: SynSeen, key: FlowKey, session: Session, now: float
     ) -> list[Output]:
-        """Bring a later subflow to exactly the MCP of its session (D-6.2c)."""
+        """Lead a later subflow to exactly the MCP of its session (D-6.2c)."""
         handshake = seen.handshake
         answer = self._chooser.ask_join(attachment, handshake, session.version, seen.frame)
         refusal = self._refusal(attachment, seen, session, answer)
@@ -150,7 +154,7 @@ class JoinHandler:
         self, attachment: Attachment, seen: SynSeen, key: FlowKey, session: Session, waypoint: WaypointId,
         proving: bool, now: float,
     ) -> list[Output]:  # fmt: skip
-        """The join is its session's subflow from now on."""
+        """The join becomes a subflow of its session."""
         handshake = seen.handshake
         subflow = self._table.begin_subflow(
             session, JOIN, key, seen.dpid, attachment.role, waypoint, handshake.seq, now, seen.port,
@@ -173,7 +177,8 @@ class JoinHandler:
     def _revive(
         self, attachment: Attachment, seen: SynSeen, session: Session, subflow: Subflow
     ) -> list[Output]:
-        """The record outlived its rules: a host may rejoin after all its subflows died (B42)."""
+        """A session whose record outlived its entries is a load again: a host may rejoin after all its subflows
+        died (B42)."""
         self._life.happened(session, Event.JOINED)
         entries = tuple(session.entries(GATEWAY))
         if not subflow.waypoint:

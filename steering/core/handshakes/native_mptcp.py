@@ -21,7 +21,7 @@ OPENING_SECONDS = 10.0
 
 
 def origin(policy: Policy, handshake: Handshake) -> Origin:
-    """Whose a connection is, by the mark that its first segment carries or lacks."""
+    """Who opened a connection, a host or an upstream MCP, by the mark that the first segment carries or lacks."""
     marked = any(low <= handshake.sport <= high for low, high in policy.marker_ports)
     return Origin.PROXIED if marked else Origin.NATIVE
 
@@ -39,14 +39,15 @@ class NativeSessions:
         self._tokens: OrderedDict[int, None] = OrderedDict()
 
     def left(self, flow: FlowKey, now: float) -> None:
-        """A first SYN with MP_CAPABLE went its natural way: its answer will be believed."""
+        """A first SYN with MP_CAPABLE went its natural way: the server's answer to it will be believed."""
         self._opening[flow] = now + OPENING_SECONDS
         self._opening.move_to_end(flow)
         if len(self._opening) > OPENING:
             self._opening.popitem(last=False)
 
     def answered(self, flow: FlowKey, handshake: Handshake, now: float) -> Token | None:
-        """The server's SYN/ACK to such a SYN: the session's token, None if nobody asked or it is plain TCP."""
+        """The server answered such a SYN. Returns the session's token; None if no such SYN was noted, or the answer
+        is plain TCP."""
         deadline = self._opening.pop(flow, 0.0)
         if deadline <= now or handshake.kind is not Kind.CAPABLE or not handshake.key:
             return None
@@ -58,7 +59,7 @@ class NativeSessions:
         return token
 
     def owns(self, token: Token) -> bool:
-        """Whether a join with this token is one of such a session."""
+        """Whether a join with this token belongs to a session that was left alone."""
         if token not in self._tokens:
             return False
         self._tokens.move_to_end(token)

@@ -12,17 +12,17 @@ from steering.model.session import Refusal
 from steering.wire.handshake import Handshake, Kind
 from steering.wire.options import CAPABLE_SYN, END, MPTCP, NOP, can_inject
 
-OPAQUE, PASS_BY = Kind.OPAQUE, UnknownOption.BYPASS  # by names of their own: core.sessions
+OPAQUE, PASS_BY = Kind.OPAQUE, UnknownOption.BYPASS  # names of their own: core.sessions.records
 
 
 class Bypass:
-    """`off` switches it off, for a negative control."""
+    """Tells which first SYNs no MCP may take. `off`, for a negative control: none is left alone."""
 
     def __init__(self, off: bool) -> None:
         self._off = off
 
     def reason(self, policy: Policy, seen: SynSeen) -> Refusal | None:
-        """Why a first SYN is left alone, None if an MCP may take it."""
+        """Why a first SYN is left alone; None if an MCP may take it."""
         handshake = seen.handshake
         if self._off:
             return None
@@ -35,14 +35,15 @@ class Bypass:
         return None
 
     def read(self, handshake: Handshake, seen: SynSeen) -> Handshake:
-        """The handshake to go by: what is signed hides all else, unless this is switched off."""
+        """The handshake that decisions go by. A signature hides all else in it, unless the bypass is off."""
         if self._off and handshake.kind is Kind.OPAQUE and MPTCP in _kinds(seen):
             return handshake._replace(kind=Kind.CAPABLE, version=1)
         return handshake
 
 
 def _kinds(seen: SynSeen) -> set[int]:
-    """Option kinds of a segment that `read_handshake` has accepted; of a frame that was cut, those that are there."""
+    """The option kinds of a segment that `read_handshake` has accepted; of a frame that was cut, those that were
+    left."""
     frame, end = seen.frame, min(seen.handshake.payload_offset, len(seen.frame))
     at = seen.handshake.payload_offset - seen.handshake.options_length
     found = set()

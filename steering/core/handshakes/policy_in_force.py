@@ -1,4 +1,4 @@
-"""The policy that handshakes go by now, with what every SYN asks of it made ready."""
+"""The policy that handshakes go by now, with what every SYN asks of it computed in advance."""
 
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output

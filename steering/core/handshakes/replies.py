@@ -1,4 +1,4 @@
-"""What the sender of a SYN gets that is not steered: its natural way, or a reset that tells why."""
+"""Replies to a SYN that is not steered: its natural way, or a reset that tells why."""
 
 from steering.core.counters import Counters
 from steering.core.handshakes.policy_in_force import PolicyInForce
@@ -11,21 +11,22 @@ from steering.wire.mptcp import ResetReason
 
 
 class Replies:
-    """Every handler of SYNs replies by it."""
+    """Replies to SYNs, for all handlers."""
 
     def __init__(self, in_force: PolicyInForce, counters: Counters) -> None:
         self._in_force = in_force
         self._counters = counters
 
     def leave(self, attachment: Attachment, seen: SynSeen) -> list[Output]:
-        """A SYN that is not ours to steer goes its natural way, and is counted as such."""
+        """Let a SYN that no MCP takes go its natural way, and count it as such."""
         self._counters.natural_syns += 1
         return [naturally(attachment, seen)]
 
     def refuse(
         self, seen: SynSeen | WatchedSeen, reason: ResetReason, transient: bool = False
     ) -> list[Output]:
-        """Tell the host, so that it need not wait: a reset with MP_TCPRST (RFC 8684 3.6), unless policy says drop."""
+        """Refuse a SYN so that its host need not wait: a reset with MP_TCPRST (RFC 8684 section 3.6), unless the
+        policy says drop."""
         if self._in_force.policy.refusal is RefusalForm.DROP:
             return []
         return [SendFrame(seen.dpid, seen.port, reset_for(seen.frame, reason, transient))]

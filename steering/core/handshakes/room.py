@@ -8,8 +8,8 @@ from steering.model.session import Refusal
 
 
 class Readiness:
-    """What the engine knows of switches and handshakes have to know. `offline`: datapath ids of edge switches that
-    cannot take entries now. `recovering`: not every switch has told of its sessions after a restart."""
+    """What handshakes have to know of the switches. `offline`: datapath ids of edge switches that cannot take
+    entries now. `recovering`: not every switch has told of its sessions after a restart."""
 
     def __init__(self, switches: frozenset[int] | set[int]) -> None:
         self.offline = set(switches)
@@ -17,7 +17,7 @@ class Readiness:
 
 
 class Room:
-    """Bounds on half-open sessions and on records, and gateways that can hold an entry."""
+    """Bounds on half-open sessions and on records; gateways that can hold an entry."""
 
     def __init__(self, table: SessionTable, readiness: Readiness, in_force: PolicyInForce) -> None:
         self._table = table
@@ -25,7 +25,8 @@ class Room:
         self._in_force = in_force
 
     def refusal(self, attachment: Attachment, exits: tuple[PortRef, ...]) -> Refusal | None:
-        """Why no session may begin at an attachment now; `exits`: where its return entries would be."""
+        """Why no session may begin at an attachment now, None if one may. `exits`: the ports where its return
+        entries would stand."""
         offline = self._readiness.offline
         if offline and any(port.dpid in offline for port in exits):
             return Refusal.MCP_UNREACHABLE  # without its return entry a server leg would miss the MCP

@@ -1,6 +1,6 @@
-"""Joins handled wrongly on purpose, for negative controls: a lab has to see it (`--disable wrong-mcp`, `token-lookup`).
-
-The assembly gives these to the handlers in place of the right ones. The handlers know nothing of it.
+"""Joins handled wrongly on purpose, as negative controls whose effect a lab has to see (`--disable wrong-mcp`,
+`token-lookup`). The assembly gives these to the handlers in place of the right ones. The handlers know nothing of
+it.
 """
 
 from steering.core.handshakes.join_destination import Destination, OwnMcp
@@ -51,7 +51,7 @@ def destination(sitemap: SiteMap, disabled: frozenset[Mechanism]) -> Destination
 
 
 def handler(joins: JoinReceiver, first_syns: FirstSyns, disabled: frozenset[Mechanism]) -> JoinReceiver:
-    """Who handles joins, by what a lab has switched off; `joins`: who rightly does."""
+    """The handler of joins: `joins`, the right one, unless a lab has switched it off."""
     for mechanism, wrong in _HANDLERS.items():
         if mechanism in disabled:
             return wrong(first_syns)

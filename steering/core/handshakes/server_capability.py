@@ -1,7 +1,8 @@
-"""What is known of servers' MPTCP (D-2.2, D-2.4), for the mode `hybrid` (D-3.4c).
+"""Which servers speak MPTCP (D-2.2, D-2.4), for the mode `hybrid` (D-3.4c): a server is tried once on the natural
+path, and its SYN/ACK tells.
 
-A server is tried once on the natural path; its SYN/ACK tells. Apart from the slow-server cache, with a
-time of its own (G7). Bounded: whoever is asked for most recently stays.
+Kept apart from the slow-server cache, because entries here last another time (G7). Bounded: the servers asked for
+most recently stay.
 """
 
 from collections import OrderedDict
@@ -43,22 +44,23 @@ class Capabilities:
             self._servers.popitem(last=False)
 
     def try_on(self, flow: FlowKey, now: float) -> None:
-        """A first SYN went to an unknown server on the natural path: its answer will be believed."""
+        """A first SYN went to an unknown server on the natural path: the server's answer to it will be believed."""
         self._trials[flow] = now + TRIAL_SECONDS
         self._trials.move_to_end(flow)
         if len(self._trials) > TRIALS:
             self._trials.popitem(last=False)
 
     def tried(self, flow: FlowKey, now: float) -> bool:
-        """Whether this flow was such a trial; asked once."""
+        """Whether this flow was such a trial; may be asked once."""
         deadline = self._trials.pop(flow, None)
         return deadline is not None and deadline > now
 
     def answered(self, handshake: Handshake, now: float) -> None:
-        """A server on the natural path told whether it speaks MPTCP; only asked-for answers count."""
+        """A server on the natural path answered. The answer counts only if its SYN was such a trial."""
         if self.tried(flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport), now):
             self.learn((handshake.src, handshake.sport), handshake.kind is Kind.CAPABLE, now)
 
     def servers(self, now: float) -> list[tuple[Server, bool, float]]:
-        """Server, capable, seconds left."""
+        """Every known server: its address and port, whether it speaks MPTCP, and for how many seconds that is
+        believed."""
         return [(s, capable, end - now) for s, (end, capable) in self._servers.items() if end > now]

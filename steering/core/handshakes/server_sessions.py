@@ -1,11 +1,12 @@
 """Sessions that begin at a server (S-20), and joins that an MCP opens towards a host.
 
-A server opens TCP towards a host; an MCP takes it and speaks MPTCP to the host. All is turned round: the first SYN's
-entry is at the gateway, its return's at the host's access edge, and the token is that of the *host's* key, which its
-SYN/ACK shows: so the return's entry shows its segments until then. Only where a rule says `direction: server`.
+A server opens TCP towards a host; an MCP takes it and speaks MPTCP to the host. Host and server have changed
+places: the first SYN's entry is at the gateway, and the return's entry is at the host's access edge. The token is
+that of the *host's* key, and the host's SYN/ACK shows that key, so the return's entry shows its segments until
+then. Only where a rule says `direction: server`.
 
-Joins of the MCP go from its own address to one that the host announced. Both are routed as they are; a copy of the
-SYN tells whose they are.
+Joins of the MCP go from its own address to an address that the host announced. Both are routed as they are; a copy
+of the SYN tells whose the join is.
 """
 
 from steering.core.counters import Counters, JoinResult
@@ -35,7 +36,7 @@ SYN_ACK = Flags.SYN | Flags.ACK
 
 
 class ServerSessions:
-    """Begins them, learns their tokens, and keeps account of MCPs' joins."""
+    """Begins servers' sessions, learns their tokens, and keeps account of MCPs' joins."""
 
     def __init__(
         self,
@@ -63,7 +64,8 @@ class ServerSessions:
     # ---- a server's SYN -------------------------------------------------------------------------
 
     def begin(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
-        """A plain SYN from a gateway towards a host: what has to be done if an MCP is to take it, else nothing."""
+        """A plain SYN came from a gateway towards a host. The outputs lead it to an MCP; none if no MCP is to take
+        it."""
         handshake = seen.handshake
         access = self._map.access_of(handshake.dst)
         if access is None:
@@ -125,7 +127,8 @@ class ServerSessions:
     # ---- the host's SYN/ACK ---------------------------------------------------------------------
 
     def shown(self, seen: WatchedSeen, now: float) -> LearntToken:
-        """A segment that a return's entry showed: the host's SYN/ACK tells the token, or that it speaks plain TCP."""
+        """A return's entry showed a segment. The host's SYN/ACK among them tells the token, or that the host speaks
+        plain TCP."""
         handshake = seen.handshake
         subflow = self._table.flows.get(
             flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
@@ -143,7 +146,7 @@ class ServerSessions:
     # ---- an MCP's join --------------------------------------------------------------------------
 
     def joined(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output]:
-        """An MCP's SYN from its own address to a host, forwarded already: its session has one more subflow."""
+        """An MCP's SYN from its own address to a host was forwarded: its session has one more subflow."""
         handshake = seen.handshake
         mcp, access = attachment.part, self._map.access_of(handshake.dst)
         if handshake.kind is not Kind.JOIN or not isinstance(mcp, Mcp) or access is None:

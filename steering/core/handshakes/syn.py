@@ -1,4 +1,6 @@
-"""What a SYN is, and who handles it: one repeated, a join, a first SYN, a server's, or none of ours."""
+"""Tells what a SYN is, and who handles it: a repeated SYN, a join, a first SYN, a server's SYN, or one that no MCP
+takes.
+"""
 
 from typing import Protocol
 
@@ -23,21 +25,21 @@ from steering.model.session import EntryKind, Refusal
 from steering.wire.handshake import Kind
 from steering.wire.mptcp import ResetReason
 
-# By names of their own, as every SYN asks for them (core.sessions.records says why).
+# Members under names of their own, as every SYN asks for them (core.sessions.records says why).
 ACCESS, GATEWAY = PortRole.ACCESS, PortRole.GATEWAY
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 CAPABLE, JOINING, OPAQUE = Kind.CAPABLE, Kind.JOIN, Kind.OPAQUE
 
 
 class JoinReceiver(Protocol):
-    """Who handles joins."""
+    """The handler of joins."""
 
     def seen(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
         """A SYN with MP_JOIN, of flow `key`, came in at an access or gateway port."""
 
 
 class SynHandler:
-    """Tells SYNs apart by what they carry and where they came in, and gives each to whom it is for."""
+    """Tells SYNs apart by what they carry and where they came in, and gives each to its handler."""
 
     def __init__(
         self,
@@ -98,7 +100,7 @@ class SynHandler:
                     outputs += self._teardown.make_room()
                 begun = self._first_syns.seen(attachment, seen, key, now)
                 return outputs + begun if outputs else begun
-            # Nobody on the Internet side opens MPTCP to an MCP (N-5.3e, N-7.2); to hosts, unless a rule denies it.
+            # The Internet side may not open MPTCP to an MCP (N-5.3e, N-7.2); to hosts it may, unless a rule denies it.
             to_mcp = self._map.is_mcp_address(handshake.dst)
             if to_mcp or self._chooser.ask(attachment, handshake, seen.frame).terms.action is Action.DENY:
                 self._counters.refusals[Refusal.INTERNET_SIDE if to_mcp else Refusal.POLICY] += 1
@@ -114,13 +116,13 @@ class SynHandler:
         return outputs
 
     def _again(self, attachment: Attachment, known: Subflow, seen: SynSeen) -> list[Output]:
-        """A retransmitted SYN gets the same answer, also when it comes without MPTCP (fallback) or by
+        """A retransmitted SYN gets the same answer as before, also when it comes without MPTCP (fallback) or by
         another switch (D-3.3a)."""
         self._counters.retransmitted_syns += 1
         if known.kind is JOIN:
             self._counters.joins[JoinResult.RETRANSMITTED] += 1
         if not known.waypoint and known.session.unit is not None:
-            self._proactive.pin(known.session)  # told of by its MCP, and looked at now
+            self._proactive.pin(known.session)  # known by its MCP's SYN/ACK alone until now
         if not known.waypoint:
             return [naturally(attachment, seen)]
         known.enters_at(seen.dpid, seen.port, attachment.role)

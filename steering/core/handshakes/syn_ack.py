@@ -1,4 +1,4 @@
-"""SYN/ACKs: an MCP's teaches a session's token; a server's tells whether it speaks MPTCP."""
+"""SYN/ACKs. An MCP's SYN/ACK teaches a session's token; a server's tells whether the server speaks MPTCP."""
 
 from steering.core.handshakes.native_mptcp import NativeSessions
 from steering.core.handshakes.server_capability import Capabilities
@@ -16,14 +16,15 @@ from steering.model.network import Mcp, PortRole
 from steering.model.session import EntryKind, SessionState
 from steering.wire.handshake import Handshake
 
-# By names of their own: core.sessions.records says why.
+# Members under names of their own: core.sessions.records says why.
 GATEWAY, INITIAL = PortRole.GATEWAY, EntryKind.INITIAL
 SYN_PINNED, FELL_BACK = SessionState.SYN_PINNED, SessionState.PLAIN
 _new = tuple.__new__
 
 
 class SynAckHandler:
-    """The switch has forwarded each already; what comes of it are tokens, and entries re-added with them."""
+    """Handles copies of SYN/ACKs, which their switch has forwarded already: learns tokens, and writes entries again
+    whose cookies change."""
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class SynAckHandler:
         return _new(LearntToken, (outputs, token))
 
     def _server_answered(self, handshake: Handshake, now: float) -> Token:
-        """A server on the natural path told whether it speaks MPTCP; only asked-for answers count. The token of a
+        """A server on the natural path answered; only an answer to a noted SYN counts. Returns the token of a
         session that was left to its ends, or NO_TOKEN."""
         self._capabilities.answered(handshake, now)
         flow = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)

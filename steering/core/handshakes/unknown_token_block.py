@@ -1,7 +1,7 @@
-"""Joins with a token nobody knows: after the first its flow is dropped at its edge for a while (D-6.4h).
+"""Flows that sent a join with an unknown token: each is dropped at its edge for a while (D-6.4h).
 
-A switch cannot match a token, so the entry is exact: whoever shares the stranger's address, behind one NAT, is
-not touched by it. New flows of the same stranger are bounded by the SYN meter of its port.
+A switch cannot match a token, so the dropping entry is for the exact flow: other hosts behind the stranger's
+address, as behind a NAT, are not touched. The SYN meter of the port bounds new flows of the same stranger.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ MOST = 1_024  # flows; what is more is only metered
 
 
 class UnknownTokenBlocks(Part):
-    """At most MOST flows, each for SECONDS. `epochs`: of each switch's filling."""
+    """The blocks: at most MOST flows, each for SECONDS. `epochs`: of each switch's filling."""
 
     def __init__(self, epochs: Mapping[int, int]) -> None:
         self._epochs = epochs
@@ -32,7 +32,7 @@ class UnknownTokenBlocks(Part):
         return len(self._blocked)
 
     def block(self, seen: SynSeen, now: float) -> list[Output]:
-        """The flow's next SYNs end at its edge."""
+        """Drop the flow's next SYNs at its edge."""
         handshake = seen.handshake
         key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         if key in self._blocked or len(self._blocked) >= MOST:
@@ -57,13 +57,13 @@ class UnknownTokenBlocks(Part):
         return [SyncRules(seen.dpid, (rule,), ())]
 
     def learnt(self, token: Token) -> list[Output]:
-        """A token is known now: who carries it is no stranger any more."""
+        """A token is known now, so the flows that sent it are no strangers': their blocks end."""
         if not self._blocked:
             return []
         return self._free([key for key, (_, of, _, _) in self._blocked.items() if of == token])
 
     def tick(self, now: float) -> list[Output]:
-        """Those whose time is over are heard again."""
+        """End the blocks whose time is over."""
         over = []
         for key, (deadline, _, _, _) in self._blocked.items():
             if deadline > now:

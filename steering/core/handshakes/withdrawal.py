@@ -1,9 +1,11 @@
-"""An MCP that does not stay where host and server both speak MPTCP: `mcp_presence: withdraw` (N-5.6.1i, N-5.6.1l).
+"""MCPs that leave host and server to themselves where both speak MPTCP: `mcp_presence: withdraw` (N-5.6.1i,
+N-5.6.1l).
 
-A relay that terminates a connection cannot step out of it again. So the controller is who tracks: a first SYN goes its
-natural way, and the server's SYN/ACK decides. With MP_CAPABLE the session is the two ends' own: no MCP, no entries, its
-joins go their natural way (core.native knows their token), and a record only tells what became of it. Without, the
-server is known as plain (core.capability), and an MCP serves from the next connection on.
+A relay that terminates a connection cannot step out of it again. So the controller finds out first: a first SYN
+goes its natural way, and the server's SYN/ACK decides. If it carries MP_CAPABLE, the session belongs to its two
+ends: no MCP, no entries, its joins go their natural way (native_mptcp knows their token), and a record only tells
+what became of it. If not, the server is known as plain (server_capability), and an MCP serves from the next
+connection on.
 """
 
 from collections import OrderedDict
@@ -20,22 +22,23 @@ from steering.model.ids import NO_MCP, NO_WAYPOINT, Token, WaypointId
 from steering.model.policy import Action, Mode, Policy, Presence, Terms, Timers
 from steering.wire.handshake import Handshake
 
-# By names of their own: core.sessions says why.
+# Members under names of their own: core.sessions.records says why.
 LEFT_TO_ITS_ENDS = Beginning.LEFT_TO_ITS_ENDS
 BYPASS, PROXY = Action.BYPASS, Action.PROXY
 TAKE_OVER, TRANSPARENT, WITHDRAW = Mode.TAKE_OVER, Mode.TRANSPARENT, Presence.WITHDRAW
 
 
 def withdraws(policy: Policy, terms: Terms) -> bool:
-    """Whether an MCP that these terms grant is to leave capable pairs to themselves."""
+    """Whether an MCP that these terms grant leaves capable pairs of host and server to themselves."""
     return policy.mcp_presence is WITHDRAW and terms.action is PROXY and terms.mode is TAKE_OVER
 
 
 def goes_naturally(
     policy: Policy, capabilities: Capabilities, terms: Terms, handshake: Handshake, key: FlowKey, now: float
 ) -> bool:
-    """Bypassed, `transparent`, native where only others are served, or the server may speak MPTCP itself and is then
-    to be left alone: `hybrid` (D-3.4), or an MCP that is withdrawn."""
+    """Whether a first SYN goes its natural way: it is bypassed, the mode is `transparent`, the rule serves marked
+    connections only, or the server may speak MPTCP itself and is then left alone (`hybrid`, D-3.4, or a withdrawn
+    MCP)."""
     if terms.action is BYPASS or terms.mode is TRANSPARENT:
         return True
     if terms.terminate_only and excluded(policy, terms, handshake):
@@ -70,8 +73,9 @@ class Withdrawal(Part):
             self._tracked.popitem(last=False)
 
     def answered(self, flow: FlowKey, token: Token, version: int, now: float) -> None:
-        """The server speaks MPTCP: `token` is of its key. Nothing is tracked any more; the record is no load, holds no
-        entries, is the first to go when room is wanted, and goes after `session_linger` seconds."""
+        """The server speaks MPTCP, and `token` is of its key. The subflow is no longer tracked. The session's
+        record is no load and holds no entries; it is the first to go when room is needed, and goes after
+        `session_linger` seconds."""
         deadline, edge = self._tracked.pop(flow, (0.0, NO_WAYPOINT))
         if deadline <= now or not self._table.has_room:
             return

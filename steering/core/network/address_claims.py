@@ -37,7 +37,7 @@ class Claim:
 
 
 class AddressClaims:
-    """The open claims. Time is an argument; who asks and who decides what follows is the neighbour table."""
+    """The open claims. Time is an argument. The neighbour table sends the questions and acts on the answers."""
 
     def __init__(self) -> None:
         self._open: dict[bytes, Claim] = {}
@@ -49,14 +49,14 @@ class AddressClaims:
 
     @property
     def due_at(self) -> float:
-        """When `due` has something to say, infinity while no claim is open."""
+        """The time at which `due` has something to tell; infinity while no claim is open."""
         return min((min(c.deadline, c.next_question) for c in self._open.values()), default=inf)
 
     def open(
         self, address: bytes, old: WaypointId, claimant: Attachment | None, mac: bytes, now: float
     ) -> bool:
-        """Whether a new claim was opened: its old place has to be asked now. A claim that is open already, one that was
-        refused a moment ago, and one too many are not."""
+        """Whether this opened a new claim, so that the address's old place has to be asked now. A claim that is
+        open already, a claim that was refused a moment ago, and one beyond the bounds are not opened."""
         place = 0 if claimant is None else claimant.waypoint.id
         if address in self._open or len(self._open) >= CLAIMS or self._at[place] >= CLAIMS_EACH:
             return False
@@ -77,11 +77,12 @@ class AddressClaims:
         return claim
 
     def withdraw(self, address: bytes) -> None:
-        """The address is known nowhere any more: nothing is left to be asked."""
+        """The address is no longer known anywhere, so its old place need not be asked."""
         self._close(address)
 
     def due(self, now: float) -> tuple[list[Claim], list[Claim]]:
-        """Claims whose old place stayed silent, closed by this; and claims whose old place has to be asked again."""
+        """Two lists: claims whose old place stayed silent, which are closed by this call; and claims whose old
+        place has to be asked again."""
         silent = [claim for claim in self._open.values() if claim.deadline <= now]
         for claim in silent:
             self._close(claim.address)

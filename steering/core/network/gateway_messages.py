@@ -1,4 +1,4 @@
-"""What virtual gateways say of themselves: router advertisements, and ICMP of packets whose TTL ran out."""
+"""What virtual gateways send: router advertisements, and ICMP errors for packets whose TTL ran out."""
 
 from steering.core.inputs import TtlExpired
 from steering.core.network.neighbours import VIRTUAL
@@ -13,7 +13,7 @@ ADVERTISE = 60.0  # seconds between unsolicited router advertisements
 
 
 class Advertisements(Part):
-    """Router advertisements that nobody asked for (RFC 4861 6.2.4)."""
+    """Unsolicited router advertisements (RFC 4861 section 6.2.4)."""
 
     def __init__(self, sitemap: SiteMap) -> None:
         self._map = sitemap

@@ -64,8 +64,8 @@ class Graph:
         return True
 
     def weigh(self, a: PortRef, b: PortRef, weight: float | None) -> bool:
-        """Another weight for both directions of a link, now and whenever it comes again; None: the site's own.
-        True if that changed anything."""
+        """Set another weight for both directions of a link, also for when the link comes back; None restores the
+        site's own weight. True if that changed anything."""
         changed = False
         for pair in ((a, b), (b, a)):
             if weight is None:
@@ -81,7 +81,7 @@ class Graph:
         return self._declared.get((a, b), 1.0)
 
     def set_weight(self, a: PortRef, b: PortRef) -> float | None:
-        """What an operator set in its place, None for nothing."""
+        """The weight that an operator set instead of the site's own; None where no operator did."""
         return self._set.get((a, b))
 
     def remove(self, a: PortRef, b: PortRef) -> bool:
@@ -169,10 +169,8 @@ class Graph:
         return tuple(hops)
 
     def natural(self, source: int, target: int) -> NaturalPath:
-        """The natural path between two edge switches, through an in-line MCP where one stands on it.
-
-        An in-line MCP stands on it if going through its two ports costs no more than going past it.
-        """
+        """The natural path between two edge switches, through an in-line MCP where one stands on it: that is where
+        going through the MCP's two ports costs no more than going past it."""
         cost, mcp = self._natural(source, target)
         if mcp is None:
             return NaturalPath(cost, self.path(source, target))
@@ -197,7 +195,7 @@ class Graph:
 
 
 def lay_edge(paths: ShortestPaths, a: int, b: int, links: Mapping[Ends, float]) -> None:
-    """Lead from switch `a` to `b` by the cheapest of the links between them, or not at all."""
+    """Connect switch `a` to switch `b` by the cheapest link between them, or remove the edge where there is none."""
     if links:
         weight, (near, _) = min((weight, ends) for ends, weight in links.items())
         paths.set_edge(a, b, weight, near.port)

@@ -21,8 +21,8 @@ STEADY = 2.0  # ... counts again when its ports were up for so long
 
 
 class BelievedLinks(Part):
-    """The one writer of the graph's links. `changed`: static rules have to follow; a caller that brings the switches
-    in line at once uses the answers of `remove` and `lost` instead."""
+    """The one writer of the graph's links. `changed` tells that static rules have to follow; a caller that brings
+    the switches in line at once uses the answers of `down` and `port_down` instead."""
 
     keeps: ClassVar[Piece | None] = Piece.NETWORK
 
@@ -32,11 +32,11 @@ class BelievedLinks(Part):
         self._switches = switches
         self._unconfirmed: dict[
             tuple[PortRef, PortRef], float
-        ] = {}  # whose loss is not believed -> until when
-        # Of links that the site declares; at most as many as those.
+        ] = {}  # links whose loss is not believed yet -> until when
+        # Both are about links that the site declares, so neither grows beyond their number.
         self._lost: dict[Link, float] = {}  # when each was lost last
         self._flapping: set[Link] = set()
-        self._returning: dict[Link, float] = {}  # when one that comes and goes counts again
+        self._returning: dict[Link, float] = {}  # when a link that comes and goes counts again
 
     def up(self, a: PortRef, b: PortRef) -> None:
         """The direction a -> b was seen. An attachment is never a link, whatever arrives there."""
@@ -52,8 +52,8 @@ class BelievedLinks(Part):
         return self._graph.remove(a, b)
 
     def port_up(self, port: PortRef, now: float) -> None:
-        """A port has its link again: where the site declares its links they count, as soon as both ends are up. One
-        that comes and goes waits until it is steady, so that nothing follows each of its turns."""
+        """A port has carrier again. The site's declared links at the port count as soon as both ends have carrier.
+        A link that comes and goes counts only when it has been steady, so that no rule follows each of its turns."""
         for link in self._declared(port):
             if not self._is_up(link.a) or not self._is_up(link.b):
                 continue
@@ -63,7 +63,7 @@ class BelievedLinks(Part):
                 self._add(link)
 
     def port_down(self, port: PortRef, now: float) -> bool:
-        """A port lost its link: whatever leads over it is gone. True if there was something."""
+        """A port lost carrier, so every link at it is gone. True if there was one."""
         for link in self._declared(port):
             self._returning.pop(link, None)
             if now - self._lost.get(link, -FLAPPING) < FLAPPING:
@@ -79,7 +79,7 @@ class BelievedLinks(Part):
         return [] if self._map.site.discover else [x for x in self._map.site.links if port in (x.a, x.b)]
 
     def _is_up(self, port: PortRef) -> bool:
-        """What is known of a port; one that was never told of counts as up."""
+        """Whether a port has carrier, as far as is known; a port that no switch told of counts as up."""
         switch = self._switches.get(port.dpid)
         return switch is None or switch.ports.get(port.port, True)
 
@@ -88,8 +88,8 @@ class BelievedLinks(Part):
         self.changed |= self._graph.add(link.b, link.a)
 
     def switch_up(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
-        """A switch came (back), with these ports: from now on its links can be seen, or are down already. What its
-        ports did while it was away, nobody told."""
+        """A switch connected, again or for the first time, and told its ports. From now on its links can be seen,
+        or are known to be down. Nobody told what its ports did while it was away."""
         for number, up in ports.items():
             port = PortRef(dpid, number)
             if up:
@@ -125,7 +125,7 @@ class BelievedLinks(Part):
         return self._graph.version
 
     def snapshot(self, now: float) -> KeptState:
-        """Links of the site file need not be kept."""
+        """The links for the store. Links that the site file declares need not be kept."""
         discovered = self._map.site.discover
         links = tuple((link.a, link.b) for link in self._graph.links()) if discovered else ()
         return KeptState(network=KeptNetwork(links, ()))
@@ -134,7 +134,8 @@ class BelievedLinks(Part):
         return {LostPiece.LINK: sum(not self._take_back(a, b) for a, b in kept.network.links)}
 
     def _take_back(self, a: PortRef, b: PortRef) -> bool:
-        """Believed until both ends had time to show it, as one whose switch was away for a moment."""
+        """Links of an earlier controller count until both ends had time to show them, as those of a switch that was
+        away for a moment."""
         known = self._map.switches
         ends = self._map.attachments
         if not self._map.site.discover or a.dpid not in known or b.dpid not in known or {a, b} & ends.keys():

@@ -1,4 +1,4 @@
-"""Distances over links that feel longer the busier they are (D-6.6.2)."""
+"""Distances over links whose weight grows with their utilisation (D-6.6.2)."""
 
 from steering.core.network.graph import Graph, lay_edge
 from steering.core.network.shortest_paths import ShortestPaths
@@ -23,7 +23,7 @@ class LoadedPaths:
         return bool(self._factors)
 
     def weigh(self, port: PortRef, factor: float) -> bool:
-        """Another factor for the links that leave a port. True if that is another than before."""
+        """Set another factor for the links that leave a port. True if the factor is another than before."""
         if factor == self._factors.get(port, 1.0):
             return False
         if factor == 1.0:

@@ -1,10 +1,10 @@
 """Hosts, MCPs and next hops behind attachment ports: learned from ARP and ND, asked for when missing.
 
-Their entries have no time-out, so they survive the controller; a record here says which entry stands
-where. Bounded: hosts behind a port, addresses of one host, packets that wait for an answer, questions open at once.
+Their entries have no time-out, so the entries survive the controller; a record here says which entry stands where.
+Bounded: hosts behind a port, addresses of one host, packets that wait for an answer, questions open at once.
 
-Who claims an address that is known elsewhere has to wait until the old place was asked (address_claims), unless the
-site file has the network's hosts `learned`; where they are `static`, the site file alone says who has what.
+A known address that is claimed elsewhere stays until its old place was asked (address_claims). But where a
+network's hosts are `learned` the last claim counts at once, and where they are `static` the site file alone counts.
 """
 
 from collections.abc import Iterator
@@ -36,18 +36,18 @@ SILENT = 3.5  # seconds without an answer after which nothing new is led to them
 
 
 class ClaimOutcome(Enum):
-    """What became of what ARP or ND told of an address."""
+    """What became of a claim of an address by ARP or ND."""
 
     KNOWN = 0  # nothing new
     BOUND = 1  # known there from now on, and nowhere before
     MOVED = 2  # known there from now on, and no more where it was
-    CONTESTED = 3  # known elsewhere: its old place is asked
+    CONTESTED = 3  # known elsewhere: the address's old place is asked
     KEPT = 4  # it answered where it is, though somebody claimed it elsewhere
     REFUSED = 5  # not believed
 
 
 class HeardClaim(NamedTuple):
-    """`outputs` are to be sent whatever the standing is."""
+    """What became of a claim, and the outputs to send whatever the outcome is."""
 
     standing: ClaimOutcome
     outputs: list[Output]
@@ -64,16 +64,16 @@ class AddressQuery:
 
 
 class NeighbourRules(Protocol):
-    """Who makes the rules that lead to neighbours (core.pipeline.host_rules)."""
+    """The maker of the rules that lead to neighbours (core.pipeline.host_rules)."""
 
     def host(self, at: Waypoint, address: bytes, mac: bytes) -> Rule:
-        """To an address where its waypoint's port is."""
+        """The rule for an address, at the switch of its waypoint's port."""
 
     def transit(self, at: Waypoint, mac: bytes) -> tuple[Rule, ...]:
-        """All that is led to a waypoint to one MAC."""
+        """The rules that give everything for a waypoint to one MAC."""
 
     def way(self, dpid: int, at: Waypoint, address: bytes) -> tuple[Rule, ...]:
-        """From an edge switch to the switch of an address."""
+        """The rules at an edge switch that lead to the switch of an address."""
 
 
 class Neighbours(Part):
@@ -96,15 +96,12 @@ class Neighbours(Part):
         self._bound = max(16, limits.hosts // max(1, len(sitemap.attachments)))
         self._made = made
         self._where: dict[bytes, WaypointId] = {}  # address -> waypoint
-        self._hosts: dict[WaypointId, dict[bytes, bytes]] = {
-            w: {} for w in sitemap.by_waypoint
-        }  # -> address -> MAC
-        self.transit: dict[WaypointId, bytes] = {}  # waypoint of an MCP or next hop -> MAC
+        # Waypoint -> address -> MAC; and below, of MCPs' and next hops' waypoints: MAC, and when it last answered.
+        self._hosts: dict[WaypointId, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}
+        self.transit: dict[WaypointId, bytes] = {}
         self._questions: dict[bytes, AddressQuery] = {}
         self._refresh = 0.0
-        self._answered: dict[
-            WaypointId, float
-        ] = {}  # waypoint of an MCP or next hop -> when it last answered
+        self._answered: dict[WaypointId, float] = {}
         self._wanted = {w: _transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
 
     def desired(self, dpid: int) -> DesiredRules:
@@ -115,7 +112,7 @@ class Neighbours(Part):
         before, after = change.before, self._map.attachments
         edges = {port.dpid for port in before}
         outputs: list[Output] = []
-        # Where nothing hangs any more nobody needs the ways to hosts.
+        # A switch without attachments needs no ways to hosts any more.
         for dpid in edges - self._map.switches:
             routes = tuple(self._routes_from(dpid))
             if routes:
@@ -136,7 +133,7 @@ class Neighbours(Part):
             self._hosts.setdefault(new.waypoint.id, {})
             self._wanted[new.waypoint.id] = _transit_addresses(new)
             for address in self._wanted[new.waypoint.id]:
-                outputs += self._forget(address)  # whoever had it was no MCP
+                outputs += self._forget(address)  # the host that had it was no MCP
                 self._questions.pop(address, None)
         for dpid in self._map.switches - edges:
             ways = tuple(self.rules(dpid))
@@ -190,7 +187,7 @@ class Neighbours(Part):
         return self._bind(attachment, address, mac)
 
     def _heard_again(self, attachment: Attachment, address: bytes, now: float) -> HeardClaim:
-        """It is where it was: whoever claimed it meanwhile does not have it, and packets that waited go on."""
+        """An address is where it was: a claim of it elsewhere is refuted, and packets that waited go on."""
         known = self._hosts[attachment.waypoint.id]
         mac = known[address] = known.pop(address)  # the one that was silent for longest stands first
         claim = self._claims.answered(address, now)
@@ -206,7 +203,7 @@ class Neighbours(Part):
         return HeardClaim(ClaimOutcome.CONTESTED, [])
 
     def _bind(self, attachment: Attachment, address: bytes, mac: bytes) -> HeardClaim:
-        """The address is there from now on, wherever it was before."""
+        """An address is here from now on, wherever it was before."""
         waypoint = attachment.waypoint.id
         before = self._where.get(address)
         outputs = self._forget(address) if before not in (None, waypoint) else []
@@ -220,7 +217,7 @@ class Neighbours(Part):
         return HeardClaim(ClaimOutcome.BOUND if before in (None, waypoint) else ClaimOutcome.MOVED, outputs)
 
     def _answer(self, attachment: Attachment, address: bytes, mac: bytes) -> list[Output]:
-        """Packets that waited for a host's MAC go to it."""
+        """Send the packets that waited for a host's MAC."""
         question = self._questions.pop(address, None)
         if question is None:
             return []
@@ -228,8 +225,7 @@ class Neighbours(Part):
         return [SendFrame(port.dpid, port.port, mac + VIRTUAL + f[12:]) for f in question.frames]
 
     def _no_room(self, attachment: Attachment, mac: bytes) -> Refusal | None:
-        """Why one more address has no room behind a port. Whoever is known there keeps it: a host with many names
-        pushes nobody out."""
+        """Why a port has no room for one more address, or None. A host with many addresses pushes nobody out."""
         known = self._hosts[attachment.waypoint.id]
         if len(known) >= self._bound:
             return Refusal.TOO_MANY_HOSTS
@@ -263,25 +259,21 @@ class Neighbours(Part):
         return HeardClaim(ClaimOutcome.REFUSED, [])
 
     def claims_due(self) -> float:
-        """When `settle` is wished for next."""
+        """The time at which `settle` has something to do."""
         return self._claims.due_at
 
     def settle(self, now: float) -> Iterator[tuple[Claim, HeardClaim]]:
-        """Claims whose old place stayed silent, with what follows; the claim says who has the address from now on."""
+        """Claims whose old place stayed silent, with outputs. A claim says who has the address from now on."""
         silent, again = self._claims.due(now)
         for claim in silent:
             if claim.claimant is None:
                 yield claim, HeardClaim(ClaimOutcome.REFUSED, self._forget(claim.address))
-            elif claim.claimant.waypoint.id in self._hosts:  # it may have left the site meanwhile
+            elif claim.claimant.waypoint.id in self._hosts:  # its waypoint may have left the site meanwhile
                 yield claim, self._bind(claim.claimant, claim.address, claim.mac)
         for claim in again:
             if claim.old in self._map.by_waypoint:
-                yield (
-                    claim,
-                    HeardClaim(
-                        ClaimOutcome.CONTESTED, self._ask(self._map.by_waypoint[claim.old], claim.address)
-                    ),
-                )
+                asked = self._ask(self._map.by_waypoint[claim.old], claim.address)
+                yield claim, HeardClaim(ClaimOutcome.CONTESTED, asked)
 
     def missed(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> list[Output]:
         """A packet found no host entry: keep it and ask for its destination."""
@@ -302,7 +294,7 @@ class Neighbours(Part):
         return asked
 
     def port_down(self, attachment: Attachment) -> list[Output]:
-        """Whoever was behind this port may turn up behind another one of the same network: ask there."""
+        """A port lost carrier. Its hosts are asked for behind the other ports of the same network."""
         others = [
             self._map.attachments[port]
             for port in getattr(attachment.part, "ports", ())
@@ -387,7 +379,7 @@ class Neighbours(Part):
         return [SyncRules(at.port.dpid, self._made.transit(at, mac), ())]
 
     def _believable(self, attachment: Attachment, address: bytes) -> bool:
-        """On the link, and not the virtual gateway's or an MCP's own address (N-7.2a)."""
+        """Whether an address is on this link, and neither the virtual gateway's nor an MCP's own (N-7.2a)."""
         part = attachment.part
         if isinstance(part, Mcp) or self._map.is_mcp_address(address):
             return False

@@ -1,4 +1,4 @@
-"""Look-ups over a site: what hangs at a port, which gateway leads to an address, whose address it is."""
+"""Look-ups over a site: the attachment at a port, the gateways towards an address, the owner of an address."""
 
 from collections.abc import Iterator
 
@@ -23,8 +23,8 @@ CACHED_ADDRESSES = 65_536
 
 
 class SiteMap:
-    """Indexes of one site, built once; again in place only when it gets other MCPs, so that whoever holds it sees
-    them too."""
+    """Indexes of one site. They are built once, and rebuilt in place when the site gets other MCPs, so that every
+    holder of this object sees the new ones."""
 
     def __init__(self, site: Site) -> None:
         self.replace(site)
@@ -113,11 +113,11 @@ class SiteMap:
         return bool(self._nat64) and len(address) == 16 and address[:12] in self._nat64
 
     def given(self, mcp: Mcp) -> list[Prefix]:
-        """What an MCP gives its server legs to come from; empty where it preserves hosts' addresses."""
+        """The prefixes that an MCP's server legs come from; empty where the MCP preserves hosts' addresses."""
         return given_under(mcp.source_modes, mcp.pools, self.access_prefixes())
 
     def identifiers_under(self, prefixes: tuple[Network, ...]) -> Iterator[Identifiers]:
-        """What of these prefixes belongs to MCPs: no host may send from it."""
+        """Interface identifiers under these prefixes that belong to MCPs: no host may send from them."""
         for prefix in self._pools:
             if isinstance(prefix, Identifiers) and prefix.prefix in prefixes:
                 yield prefix

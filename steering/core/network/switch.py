@@ -23,16 +23,16 @@ class Switches(dict[int, Switch]):
     """All switches that are known, by datapath id."""
 
     def filled(self) -> list[int]:
-        """Those that hold what they should."""
+        """Datapath ids of the switches that hold all they should."""
         return [dpid for dpid, switch in self.items() if switch.filled]
 
     def is_filled(self, dpid: int) -> bool:
-        """Whether a switch holds what it should."""
+        """Whether a switch holds all it should."""
         switch = self.get(dpid)
         return switch is not None and switch.filled
 
     def is_connected(self, dpid: int) -> bool:
-        """Whether a switch is there to be told something."""
+        """Whether a switch has a channel now."""
         switch = self.get(dpid)
         return switch is not None and switch.connected
 
@@ -43,8 +43,9 @@ class Switches(dict[int, Switch]):
 
 
 def make_room(switches: dict[int, Switch], dpid: int, needed: Collection[int]) -> int | None:
-    """Forget the longest known switch that is not connected and no attachment is at, where another one comes
-    and as many as MAX_SWITCHES are known: who may connect may say any datapath id. Which one that was, if any."""
+    """Forget one switch where MAX_SWITCHES are known and another one connects, since a stranger may claim any
+    datapath id: the one known for longest that is neither connected nor the place of an attachment. Its datapath
+    id, or None."""
     if dpid in switches or len(switches) < MAX_SWITCHES:
         return None
     spare = (known for known, one in switches.items() if not one.connected and known not in needed)

@@ -112,7 +112,7 @@ class BaseRules(Part):
         return self._fresh_meters()
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """Every edge knows the MCPs' addresses; where none hangs any more there was an edge before."""
+        """The site has other MCPs. Every edge switch knows the MCPs' addresses; a switch may be an edge no longer."""
         self._made.clear()
         self._unchanging.clear()
         self._routes.replaced()
@@ -140,7 +140,7 @@ class BaseRules(Part):
         yield Spread(NEAR, self._routes.touched(target, measured))
 
     def forget(self, dpid: int) -> None:
-        """Nothing is known of what a switch holds, and it may never come back."""
+        """Forget what a switch holds; it may never come back."""
         self.reconcile.forget(dpid)
         for piece in self._pieces:
             self._made.pop((piece, dpid), None)
@@ -157,7 +157,7 @@ class BaseRules(Part):
         return DesiredRules(self.meters(dpid), forwarding, tuple(admission))
 
     def _remembered(self, piece: str, dpid: int, source: object, make: Callable[[], Iterable[Rule]]) -> Rules:
-        """The same object as long as what a piece is made from is the same."""
+        """A piece made before, the same object, while the values it was made from are the same."""
         known = self._made.get((piece, dpid))
         if known is None or known[0] != source:
             known = self._made[piece, dpid] = (source, keyed(make()))
@@ -176,7 +176,7 @@ class BaseRules(Part):
         return self._remembered(MISSES, dpid, (epoch, own), lambda: miss_rules(epoch, own))
 
     def _guard(self, dpid: int) -> Rules:
-        """Who may send what."""
+        """Rules of GUARD: who may send what."""
         ports = [self._guarded(a) for a in self._map.at_switch.get(dpid, ())]
         epoch = self._epochs[dpid]
         return self._remembered(
@@ -184,7 +184,7 @@ class BaseRules(Part):
         )
 
     def _classify(self, dpid: int) -> Rules:
-        """SESSION's fixed rules, and what of TCP is looked at."""
+        """The fixed rules of SESSION, and those of CLASSIFY that show TCP to the controller."""
         here, epoch = self._map.at_switch.get(dpid, ()), self._epochs[dpid]
         if not here:
             return NONE
@@ -237,8 +237,8 @@ class BaseRules(Part):
         return {dpid: set(self.meters(dpid)) for dpid in self._map.switches}
 
     def _fresh_meters(self) -> list[Output]:
-        """Those that are new or changed since this was asked last. None is ever deleted: that would take rules with
-        it."""
+        """Meters that are new or changed since the last call. No meter is ever deleted, because its rules would go
+        with it."""
         before, self._metered = self._metered, self._all_meters()
         fresh = {dpid: bands - before.get(dpid, set()) for dpid, bands in self._metered.items()}
         return [
@@ -285,7 +285,7 @@ class BaseRules(Part):
         return prefixes if mcp.nat64 is None else [*prefixes, mcp.nat64]
 
     def _addressed(self) -> list[Network]:
-        """Addresses of MCPs, and those that several share: what hosts in explicit mode address."""
+        """Addresses of MCPs, and addresses that several MCPs share: those that hosts in explicit mode address."""
         own: list[Network] = [ip_network(address) for mcp in self._map.site.mcps for address in mcp.addresses]
         return own + [ip_network(virtual.address) for virtual in self._map.site.virtual]
 

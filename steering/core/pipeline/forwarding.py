@@ -83,7 +83,8 @@ def asked_rules(epoch: int, roles: Iterable[PortRole], seconds: int) -> Iterator
 
 
 def session_rules(epoch: int) -> Iterator[Rule]:
-    """What has no entry goes on."""
+    """Fixed rules of SESSION: no SYN matches a session entry, so that the controller tells a retransmission from a
+    reused 5-tuple."""
     yield Rule(Table.SESSION, NO_ENTRY, (), goto=Table.CLASSIFY, cookie=static_cookie(epoch))
 
 
@@ -129,7 +130,8 @@ def classify_rules(
 def reverse_join_rules(
     epoch: int, addresses: Iterable[tuple[PortRole, Network]], towards: Iterable[Network]
 ) -> Iterator[Rule]:
-    """Copy SYNs that MCPs send from their own `addresses` to hosts: joins of theirs (core.reverse)."""
+    """Copy SYNs that MCPs send from their own `addresses` to hosts: joins that an MCP opens
+    (core.handshakes.server_sessions)."""
     cookie, networks = static_cookie(epoch, PacketClass.SYN), tuple(towards)
     for role, own in addresses:
         for prefix in networks:

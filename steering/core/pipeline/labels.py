@@ -34,11 +34,11 @@ class Labels:
 
     @property
     def targets(self) -> list[int]:
-        """All destinations."""
+        """All destination switches."""
         return list(self._at)
 
     def replaced(self) -> list[int]:
-        """The site has other MCPs now: destinations that came, went or have other waypoints."""
+        """The site has other MCPs now: destination switches came, went or have other waypoints."""
         before, self._at = self._at, self._index()
         self._made.clear()
         return [t for t in {**before, **self._at} if before.get(t) != self._at.get(t)]

@@ -44,7 +44,8 @@ class NaturalRoutes:
         self._outsides = {mcp.outside.dpid for mcp in self._graph.in_line}
 
     def touched(self, target: int, measured: set[int]) -> Collection[int]:
-        """Switches whose `near` may be another, since those `measured` have another distance to `target`."""
+        """Switches whose `near` routes may have changed, because the switches `measured` have another distance to
+        `target`."""
         edges = self._map.switches
         found = measured & edges if target in self._measured_to | self._insides else set()
         if self._graph.in_line:
@@ -57,11 +58,11 @@ class NaturalRoutes:
     # ---- pieces ---------------------------------------------------------------------------------
 
     def fixed(self, dpid: int) -> Rules:
-        """What leads the same way from everywhere: addresses of MCPs, their pools, access networks."""
+        """Routes that are the same everywhere: addresses of MCPs, their pools, access networks."""
         return self._remembered(self._epochs[dpid], None, self._fixed_routes)
 
     def near(self, dpid: int) -> Rules:
-        """What leads to the nearest of several, or through an in-line MCP."""
+        """Routes that lead to the nearest of several ports, or through an in-line MCP."""
         routes = tuple(self._near_routes(dpid))
         return self._remembered(self._epochs[dpid], routes, lambda: routes)
 

@@ -96,14 +96,14 @@ class Reconcile:
     # ---- what may be another --------------------------------------------------------------------
 
     def touch(self, piece: str, dpids: Iterable[int]) -> None:
-        """A piece may be another now at these switches."""
+        """A piece may have changed at these switches."""
         for dpid in dpids:
             if self._switches.is_filled(dpid):
                 touched = self._first if dpid in self._gateways else self._then
                 touched.setdefault(dpid, {})[piece] = None
 
     def touch_everywhere(self, piece: str) -> None:
-        """A piece may be another now, wherever it stands."""
+        """A piece may have changed at every switch that holds it."""
         self.touch(piece, self._switches)
 
     def labels_replaced(self) -> None:
@@ -112,7 +112,7 @@ class Reconcile:
             self._pairs.extend((target, dpid) for dpid in self._switches.filled())
 
     def links_changed(self) -> None:
-        """Follow the graph, if it is another than when this was called last."""
+        """Follow the graph, if it has changed since the last call."""
         if self._version == self._graph.version:
             return
         self._targets = dict.fromkeys((*self._targets, *self._labels.targets))
@@ -128,7 +128,7 @@ class Reconcile:
     # ---- a slice of work ------------------------------------------------------------------------
 
     def step(self) -> list[SyncRules]:
-        """Do the next part of what is to be done."""
+        """Do the next slice of work."""
         left = self.budget
         changes: dict[int, Change] = {}
         while left > 0 and self.busy:
@@ -146,7 +146,8 @@ class Reconcile:
         return sorted(found, key=lambda sync: sync.dpid not in self._gateways)
 
     def _look_at(self, target: int) -> int:
-        """The ways to a destination: who leaves by another port, and whose distance changed."""
+        """The ways to a destination changed: find the switches that leave by another port, and those whose distance
+        changed."""
         before = self._graph.paths.work
         done = self._graph.paths.advance(target)
         cost = 1 + SETTLED * (self._graph.paths.work - before)
@@ -190,7 +191,7 @@ class Reconcile:
     # ---- switches that are filled, and pieces that are brought ------------------------------------
 
     def filled(self, dpid: int) -> None:
-        """A switch is being filled with all that is wanted now."""
+        """A switch is being filled with all that is wanted of it now."""
         self._first.pop(dpid, None)
         self._then.pop(dpid, None)
         rules = ((target, self._labels.rules(dpid, target)) for target in self._labels.targets)
@@ -199,21 +200,21 @@ class Reconcile:
         pieces.update((piece, make(dpid)) for piece, make in self._makers.items())
 
     def forget(self, dpid: int) -> None:
-        """A switch holds nothing that is known."""
+        """Nothing is known any more of what a switch holds."""
         self._labelled.pop(dpid, None)
         self._pieces.pop(dpid, None)
         for place in [place for place in self._meters if place[0] == dpid]:
             del self._meters[place]
 
     def holds(self, piece: str) -> list[int]:
-        """Switches that hold something of a piece."""
+        """Switches that hold rules of a piece."""
         return [dpid for dpid, pieces in self._pieces.items() if pieces.get(piece)]
 
     def brought(
         self, piece: str, dpid: int, rules: Rules, meters: Mapping[int, MeterBand] | None = None
     ) -> SyncRules | None:
-        """A feature that has its own time to change its rules wants these of a switch now: what is to be changed.
-        Meters are never deleted: that would take rules with them."""
+        """A feature that changes its rules in its own time wants these rules of a switch now. Returns what has to
+        change. Meters are never deleted, because their rules would go with them."""
         pieces = self._pieces.setdefault(dpid, {})
         had, pieces[piece] = pieces.get(piece, {}), rules
         known, self._meters[dpid, piece] = self._meters.get((dpid, piece), {}), meters or {}

@@ -1,4 +1,4 @@
-"""When switches are brought in line: at once where something was lost or ordered, at the next tick otherwise."""
+"""Says when switches are brought in line: at once where something was lost or ordered, at the next tick otherwise."""
 
 from functools import partial
 
@@ -9,7 +9,8 @@ from steering.core.pipeline.reconcile import Reconcile
 
 
 class Resync:
-    """What parts and graph want, slice by slice. `GoOn` is among the outputs as long as there is more."""
+    """Brings switches in line with what parts and graph want, slice by slice. `GoOn` is among the outputs as long
+    as there is more to do."""
 
     def __init__(self, parts: Parts, reconcile: Reconcile) -> None:
         self._parts = parts
@@ -20,19 +21,19 @@ class Resync:
             reconcile.register(piece, partial(_wanted, part))
 
     def begin(self) -> list[Output]:
-        """What is wanted may be something else now: the first slice at once, unless others are under way."""
+        """What is wanted may have changed. Do the first slice at once, unless slices are under way."""
         self._take_changed()
         self._reconcile.links_changed()
         return [] if self._going_on else self.go_on()
 
     def tick(self, now: float) -> list[Output]:
-        """Begin if a part wants something else than before; go on with what is under way."""
+        """Begin if a part wants other rules than before; go on with what is under way."""
         if self._take_changed():
             self._reconcile.links_changed()
         return self.go_on()
 
     def go_on(self) -> list[Output]:
-        """One slice."""
+        """Do one slice."""
         outputs: list[Output] = [*self._reconcile.step()]
         self._going_on = self._reconcile.busy
         outputs = self._parts.synced(outputs, not self._going_on)
@@ -47,6 +48,6 @@ class Resync:
 
 
 def _wanted(part: Part, dpid: int) -> Rules:
-    """All that is desired of one part is one piece."""
+    """All rules that one part desires, as one piece."""
     desired = part.desired(dpid)
     return keyed((*desired.forwarding, *desired.admission))

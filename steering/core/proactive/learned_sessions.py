@@ -1,7 +1,7 @@
-"""Sessions whose SYN nobody looked at: their MCP's SYN/ACK tells of them (core.proactive).
+"""Sessions whose SYN the controller never saw: their MCP's SYN/ACK tells of them (core.proactive).
 
-A later subflow's SYN/ACK carries no token: whose it is may be a guess. For where it has to go that makes no
-difference, as all it may belong to is at one MCP.
+A later subflow's SYN/ACK carries no token, so its session may be a guess. The guess does not change where the
+subflow has to go: all sessions that it may belong to are at one MCP.
 """
 
 from steering.core.counters import Counters
@@ -55,7 +55,7 @@ class LearnedSessions:
         self.news: dict[int, None] = {}  # sessions that began or got a subflow (core.restart.kept_sessions)
 
     def answered(self, attachment: Attachment, seen: SynAckSeen, now: float) -> LearntToken:
-        """An MCP answered a SYN that nobody looked at."""
+        """An MCP answered a SYN that the controller never saw."""
         handshake = seen.handshake
         mcp = attachment.part
         unit = self._proactive.unit_of(handshake.dst)
@@ -91,7 +91,7 @@ class LearnedSessions:
         return LearntToken(outputs, token)
 
     def _entered(self, address: bytes) -> PortRef | None:
-        """Where a host's segments come in."""
+        """The place where a host's segments come in."""
         known = self._neighbours.port_of(address)
         access = self._map.access_of(address)
         return known or (access.ports[0] if access else None)
@@ -126,7 +126,7 @@ class LearnedSessions:
         exits: tuple[PortRef, ...],
         now: float,
     ) -> Ruling:
-        """The decision that the entries stand for, seen from a connection's own edges."""
+        """The decision that the entries set ahead stand for, for a connection's own edges."""
         nearest = min(exits, key=lambda p: (self._chooser.natural_cost(access, p.dpid), p))
         wanted = effective(self._chooser.policy, unit.terms)
         network = self._chooser.network(wanted, unit.terms, access, nearest.dpid, handshake)

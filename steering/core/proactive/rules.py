@@ -1,6 +1,6 @@
 """Entries set ahead in table CLASSIFY: all TCP of a prefix to one MCP, both directions.
 
-    5000     SYNs of strangers (core.strays)                   dropped
+    5000     SYNs of strangers (handshakes.unknown_token_block) dropped
     4400 +   access, to an MCP or another access: no server's   SYN: punted   else: ROUTE
     4001 +2l access, SYN from a prefix whose old sessions live elsewhere      punted
     4000 +2l access, from a prefix (length l) to a gateway's    -> the MCP's inside
@@ -39,7 +39,8 @@ from steering.model.rules import (
 
 
 class LedPrefix(NamedTuple):
-    """A prefix that is led to an MCP. `asked`: its SYNs are looked at all the same."""
+    """A prefix whose connections are led to an MCP. `asked`: SYNs of the prefix are shown to the controller all the
+    same."""
 
     prefix: Network
     mcp: McpId
@@ -49,7 +50,7 @@ class LedPrefix(NamedTuple):
 def proactive_rules(
     sitemap: SiteMap, dpid: int, epoch: int, led: Iterable[LedPrefix], unwildcard: bool = True
 ) -> Iterator[Rule]:
-    """All of them for one switch."""
+    """All entries set ahead for one switch."""
     led = tuple(led)
     if not led:
         return

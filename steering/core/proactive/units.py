@@ -54,7 +54,7 @@ class Unit(NamedTuple):
 
 
 class Proactive(Part):
-    """What is set ahead, and the moves from one MCP to another."""
+    """The entries set ahead, and the moves of subscribers from one MCP to another."""
 
     keeps: ClassVar[Piece | None] = Piece.NETWORK
 
@@ -99,7 +99,7 @@ class Proactive(Part):
         self._take(policy)
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Exact entries at once for whoever the policy leads elsewhere."""
+        """Another policy is in force. Sessions of units that it leads elsewhere get exact entries at once."""
         self._take(policy)
         return self.tick(now)
 
@@ -115,11 +115,12 @@ class Proactive(Part):
         return DesiredRules(admission=tuple(proactive_rules(self._map, dpid, epoch, led, self._unwildcard)))
 
     def unit_of(self, address: bytes) -> Unit | None:
-        """Whose connections are led by entries: the unit of a host's address, by longest prefix."""
+        """The unit of a host's address, by longest prefix: entries lead its connections. None for other hosts."""
         return self._by_prefix.of(address)
 
     def terms(self, address: bytes, terms: Terms) -> Terms:
-        """The terms for a first SYN that was looked at all the same: the MCP that the entries lead to."""
+        """The terms for a first SYN of a unit that the controller saw all the same: only the MCP that the entries
+        lead to."""
         unit = self.unit_of(address)
         return terms if unit is None else unit.terms
 
@@ -130,7 +131,7 @@ class Proactive(Part):
     # ---- moves ----------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """Whoever has to be led elsewhere: exact entries first."""
+        """Move the units that have to be led elsewhere; their sessions get exact entries first."""
         if self._resuming or (not self._governed and not self.units):
             return []
         if self._look_again(now):
@@ -187,7 +188,7 @@ class Proactive(Part):
         )
 
     def _find_strays(self, changed: Collection[str]) -> None:
-        """Sessions of these units that are not where their entries lead."""
+        """Find sessions of these units that are at another MCP than their entries lead to."""
         for session in self._table:
             if session.token < 0 or session.state is SessionState.LINGER:
                 continue
@@ -201,7 +202,8 @@ class Proactive(Part):
                     self.note(unit, session)
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """Nobody is led to one that went: SYNs are looked at until the next `tick`."""
+        """The site has other MCPs. No unit is led to an MCP that went: SYNs are shown to the controller until the
+        next `tick`."""
         known = self._map.mcps
         self._wanted = {n: u for n, u in self._wanted.items() if u.mcp in known}
         self.units = {n: u for n, u in self.units.items() if u.mcp in known}
@@ -227,7 +229,7 @@ class Proactive(Part):
         return bool(done)
 
     def stray(self, session: Session) -> None:
-        """A session was found at another MCP than its unit's: its joins have to follow it."""
+        """A session of a unit was found at another MCP than the unit's, so its joins have to follow it."""
         unit = None if session.unit is None else self.units.get(session.unit)
         if unit is not None and unit.mcp != session.mcp and session.token >= 0:
             self._mixed |= unit.name not in self.strays
@@ -253,7 +255,7 @@ class Proactive(Part):
         return self.changes
 
     def snapshot(self, now: float) -> KeptState:
-        """Who is led."""
+        """The units that are led, for the store."""
         mcps = self._map.mcps
         units = (
             KeptUnit(u.name, u.prefixes, mcps[u.mcp].name, u.name in self.strays) for u in self.units.values()
@@ -261,8 +263,8 @@ class Proactive(Part):
         return KeptState(network=KeptNetwork((), tuple(units)))
 
     def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
-        """Lead as an earlier controller did, whatever policy says, until `recovered`: nobody is moved before it is
-        known who lives where."""
+        """Lead units as an earlier controller did, whatever the policy says, until `recovered`: nobody is moved
+        before it is known which sessions live where."""
         mcps = {mcp.name: mcp.id for mcp in self._map.site.mcps}
         led = [unit for unit in kept.network.units if unit.mcp in mcps and self._is_within(unit.prefixes)]
         rules = {one.name: one.rule for one in self._governed}
@@ -283,7 +285,8 @@ class Proactive(Part):
         return all(any(within(p, q) for q in known) for p in prefixes)
 
     def recovered(self, now: float) -> list[Output]:
-        """All that lives is known: whoever policy leads elsewhere may be moved, when MCPs had the time to answer."""
+        """All live sessions are known. Units that the policy leads elsewhere may be moved once MCPs had the time to
+        answer."""
         if not self._resuming:
             return []
         self._resuming = False
@@ -297,7 +300,7 @@ class Proactive(Part):
     # ---- whose a join is --------------------------------------------------------------------------
 
     def note(self, unit: Unit, session: Session) -> None:
-        """Joins of a unit may be this session's."""
+        """Joins of a unit may belong to this session from now on."""
         flow = session.flow
         place = (unit.name, session.mcp, flow.destination, flow.destination_port)
         if place not in self._siblings and len(self._siblings) >= self._table.limits.sessions:
@@ -307,14 +310,15 @@ class Proactive(Part):
             known.appendleft(session.id)
 
     def begun(self, session: Session) -> None:
-        """A first SYN was looked at. If entries lead its host's joins, they may be its."""
+        """The controller saw a first SYN. If entries lead its host's joins, these may belong to the session."""
         unit = self.unit_of(source_of(session.first))
         if unit is not None and unit.mcp == session.mcp:
             self.note(unit, session)
 
     def sibling(self, unit: Unit, mcp: McpId, server: bytes, port: int) -> Session | None:
-        """Whose a join is that nobody looked at. It carries no token in its SYN/ACK: a session of the same unit at
-        the same MCP towards the same server; of several the one with the fewest subflows, as good a guess as any."""
+        """The session that a join belongs to whose SYN the controller never saw. Its SYN/ACK carries no token. So
+        it is a session of the same unit at the same MCP towards the same server; of several, the one with the
+        fewest subflows, which is as good a guess as any."""
         found = [
             session
             for number in self._siblings.get((unit.name, mcp, server, port), ())

@@ -19,7 +19,7 @@ STEPS = 16  # a search among the rates of all links halves them; so many halving
 
 
 class LinkCapacity:
-    """Bits a second, by the port that a directed link leaves."""
+    """Capacities and reserved rates in bits/s, by the port that a directed link leaves."""
 
     def __init__(self, site: Site, graph: Graph) -> None:
         self._graph = graph
@@ -27,18 +27,18 @@ class LinkCapacity:
         for link in site.links:
             if link.capacity is not None:
                 self._declared[link.a] = self._declared[link.b] = link.capacity
-        self.speeds: dict[PortRef, int] = {}  # as switches tell them
+        self.speeds: dict[PortRef, int] = {}  # of ports, as switches told them
         self.taken: dict[PortRef, int] = {}
         self.share = 1.0
         self._links: nx.MultiDiGraph[int] = nx.MultiDiGraph()
         self._version = -1
 
     def of(self, port: PortRef) -> int:
-        """What the link that leaves a port carries; 0 if nobody knows."""
+        """The capacity of the link that leaves a port; 0 if it is not known."""
         return self._declared.get(port) or self.speeds.get(port, 0)
 
     def free(self, port: PortRef) -> int:
-        """What may still be reserved."""
+        """The rate that may still be reserved on the link that leaves a port."""
         return int(self.of(port) * self.share) - self.taken.get(port, 0)
 
     def take(self, routes: Iterable[Hops], rate: int) -> None:

@@ -14,7 +14,7 @@ from steering.model.reservation import Level, ReservationRequest, Standing
 
 
 def kept(one: Reservation, mcp: str, now: float) -> KeptReservation:
-    """What has to be written of a reservation at the MCP of that name."""
+    """The record for the store of a reservation at the MCP of that name."""
     wish = one.wish
     return KeptReservation(
         one.id, wish.level, one.subscriber, mcp, one.standing is Standing.GRANTED, one.expires - now, one.version,
@@ -24,7 +24,7 @@ def kept(one: Reservation, mcp: str, now: float) -> KeptReservation:
 
 
 def revived(told: KeptReservation, mcp: McpId, expires: float) -> Reservation:
-    """The reservation again; its session is 0 until it is found."""
+    """The reservation that a stored record describes; its session is 0 until the session is found."""
     who = told.subscriber if told.level is Level.SUBSCRIBER else ""
     wish = ReservationRequest(
         told.level, who, 0, told.flow, told.asked_mcp, told.asked_rate, told.asked_subflows, told.lease
@@ -38,7 +38,7 @@ def revived(told: KeptReservation, mcp: McpId, expires: float) -> Reservation:
 
 
 def leads(routes: tuple[Route, ...], legs: list[PathLeg], graph: Graph) -> bool:
-    """Whether there is a route for each leg, over links that are there, from its one end to the other."""
+    """Whether every leg has a route over links that are there, from one end of the leg to the other."""
     up = {(link.a, link.b) for link in graph.links()}
     return len(routes) == len(legs) and all(
         all(hop in up for hop in hops) and _joins(hops, *leg.pair)
@@ -56,7 +56,7 @@ def _joins(hops: Route, source: int, target: int) -> bool:
 
 
 def session_of(one: Reservation, table: SessionTable) -> Session | None:
-    """The session that a reservation is for, as switches told of it: by its token, else by its flows."""
+    """The session that a reservation is for, among those that switches told of: by its token, else by its flows."""
     if one.token >= 0:
         return next((s for s in table.with_token(Token(one.token)) if s.mcp == one.mcp), None)
     for key in (one.first, *(key for key, _ in one.places)):

@@ -15,7 +15,7 @@ Match = dict[str, str | int | tuple[str, str]]
 Places = tuple[tuple[FlowKey, int], ...]  # of subflows: key, and the datapath id of the edge where it enters
 
 
-PATH_NUMBERS = range(1, 240)  # 0 is the path of all that reserved nothing, the last are core.rerouting's
+PATH_NUMBERS = range(1, 240)  # 0: without a reservation; the last are core.rerouting's
 
 
 class ReservationAnswer(NamedTuple):
@@ -39,9 +39,11 @@ class PathLeg(NamedTuple):
 
 
 class Reservation:
-    """`number` is the path number in its labels, 0 where no rate is reserved; `routes` are its legs' links.
+    """One reservation. `number` is the path number in its labels, 0 where no rate is reserved; `routes` are its
+    legs' links.
 
-    Whose segments it is for is told by flows, not by a session's id: those are the same for the next controller.
+    Flows tell which segments the reservation is for, not a session's id, because a flow is the same for the next
+    controller.
     """
 
     __slots__ = (
@@ -52,7 +54,7 @@ class Reservation:
     def __init__(self, name: str, wish: ReservationRequest, subscriber: str, mcp: McpId) -> None:
         self.id = name
         self.wish = wish
-        self.subscriber = subscriber  # whose it is, "" for nobody's that is known
+        self.subscriber = subscriber  # the subscriber it belongs to, "" if that is not known
         self.mcp = mcp
         self.standing = Standing.OFFERED
         self.rate = 0
@@ -60,7 +62,7 @@ class Reservation:
         self.expires = 0.0
         self.version = 1  # changes with every answer
         self.number = 0
-        self.slot = 0  # what its meters are numbered by
+        self.slot = 0  # its meters' numbers begin here
         self.legs: tuple[PathLeg, ...] = ()
         self.routes: tuple[Hops, ...] = ()
         self.token = -1  # of its session
@@ -69,7 +71,7 @@ class Reservation:
 
     @property
     def server(self) -> bytes:
-        """Where its session's initial subflow goes, as it was addressed."""
+        """The address and port that the session's initial subflow was sent to."""
         return parts_of(self.first).destination
 
 

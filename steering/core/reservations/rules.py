@@ -54,7 +54,7 @@ class SwitchReservations:
 
 
 class Builder:
-    """Pure over reservations and graph."""
+    """Makes rules and meters of reservations. A pure function of reservations and graph."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Builder:
     def build(
         self, reservations: Iterable[Reservation], prefixes: Mapping[str, tuple[Network, ...]]
     ) -> dict[int, SwitchReservations]:
-        """Switch -> what it should hold. `prefixes`: of each subscriber."""
+        """What each switch should hold, by datapath id. `prefixes`: of each subscriber."""
         found: dict[int, SwitchReservations] = {}
         granted: dict[PortRef, int] = {}
         for one in reservations:
@@ -124,7 +124,7 @@ class Builder:
     def _flows(
         self, one: Reservation, leg: PathLeg, prefixes: Mapping[str, tuple[Network, ...]]
     ) -> Iterator[Match]:
-        """Match fields of what a reservation is for, on one leg."""
+        """Match fields of a reservation's flows, on one leg."""
         if one.wish.level is Level.SUBSCRIBER:
             side = "src" if leg.upward else "dst"
             for prefix in prefixes.get(one.subscriber, ()):
@@ -148,7 +148,7 @@ class Builder:
                 yield key
 
     def _rest(self, wanted: SwitchReservations, port: PortRef, rate: int) -> None:
-        """What is not reserved shares what is left of a link."""
+        """The meters that hold everything not reserved to the rest of a link."""
         meter = Meter.LINK_BASE + port.port
         capacity = self._capacity.of(port)
         wanted.meters[meter] = _band(meter, max(capacity - rate, capacity // FLOOR), SHARED_BURST)

@@ -48,7 +48,8 @@ REMEMBERED = 256  # reservations that ended, and why
 
 
 class ReservationService(Part):
-    """`disabled` switches the deed off, for a negative control: answers stay the same, nothing is enforced."""
+    """Answers wishes and enforces what was granted. `disabled`, for a negative control: the answers stay the same,
+    but nothing is enforced."""
 
     keeps: ClassVar[Piece | None] = Piece.RESERVATIONS
     sends_changes: ClassVar[bool] = True
@@ -80,7 +81,7 @@ class ReservationService(Part):
         self._reconcile = reconcile
         self._version = graph.version
         self._dirty = False
-        self.changes = 0  # counts up whenever what has to outlive this controller is another
+        self.changes = 0  # counts up whenever the snapshot has changed
         self.returning = (
             False  # until the switches told of the sessions of an earlier controller's reservations
         )
@@ -93,7 +94,7 @@ class ReservationService(Part):
         self._take(policy)
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """It answers what is asked from now on, leases stay."""
+        """Another policy is in force. Wishes are answered by it from now on, leases stay."""
         self._take(policy)
         return []
 
@@ -149,7 +150,7 @@ class ReservationService(Part):
         return None
 
     def _subject(self, wish: ReservationRequest) -> tuple[Session | None, str, Mcp] | ReservationRefusal:
-        """Whom a wish is about: a session (or none), a subscriber (or ""), and the MCP."""
+        """The subject of a wish: its session (or none), its subscriber (or ""), and its MCP."""
         if wish.level is Level.SUBSCRIBER:
             if wish.subscriber not in self._prefixes:
                 return ReservationRefusal.NO_SUBSCRIBER
@@ -170,7 +171,8 @@ class ReservationService(Part):
         return ReservationRefusal.NO_MCP if at is None else (session, owner, at)
 
     def _mcp_of(self, wish: ReservationRequest) -> Mcp | None:
-        """The MCP of a subscriber: the one that is named, the site's only one, or that of most of its sessions."""
+        """The MCP that serves a subscriber: the one that the wish names, the site's only one, or the one with most
+        of the subscriber's sessions."""
         mcps = self._map.site.mcps
         if wish.mcp or len(mcps) < 2:
             return next((mcp for mcp in mcps if wish.mcp in ("", mcp.name)), None)
@@ -201,7 +203,7 @@ class ReservationService(Part):
         return min(ports, key=lambda p: (self._graph.natural_cost(mcp.outside.dpid, p.dpid), p))
 
     def _admit(self, one: Reservation, session: Session | None, mcp: Mcp) -> ReservationRefusal | None:
-        """Find room for the rate, or for the most there is; None if some was found."""
+        """Find links for the rate, or for the greatest rate there is. Why there is none; None if some was found."""
         legs = self._legs(one, session, mcp)
         pairs = [leg.pair for leg in legs]
         if not legs or any(not self._graph.path(*pair) for pair in pairs):
@@ -245,7 +247,7 @@ class ReservationService(Part):
         return min(wanted or terms.lease, terms.longest_lease)
 
     def _count_slots(self) -> None:
-        """What joins are held to."""
+        """Count the later subflows that are reserved, which joins are held to."""
         self._slots.sessions.clear()
         self._slots.subscribers.clear()
         for one in self.by_id.values():
@@ -317,7 +319,7 @@ class ReservationService(Part):
         return self._sync()
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """What was reserved at an MCP that the site has no more is lost."""
+        """The site has other MCPs. Reservations at an MCP that went are lost."""
         for one in list(self.by_id.values()):
             if one.mcp not in self._map.mcps:
                 self._end(one, ReservationOutcome.LOST)
@@ -334,8 +336,8 @@ class ReservationService(Part):
         return places_of(self._table.by_id[one.wish.session]) != one.places
 
     def _fit_again(self, one: Reservation, moved: bool) -> None:
-        """The same rate over what is there now. A new subflow that finds no room goes without; a reservation
-        whose own links went and that finds no other is lost."""
+        """Find links again for a reservation's rate. A new subflow that finds no room goes without a reservation. A
+        reservation whose own links went, and that finds no others, is lost."""
         session = self._table.by_id.get(one.wish.session) if one.wish.session else None
         legs = tuple(self._legs(one, session, self._map.mcps[one.mcp]))
         self._dirty = True
@@ -360,7 +362,7 @@ class ReservationService(Part):
         return self.changes
 
     def snapshot(self, now: float) -> KeptState:
-        """All of them, for the next controller."""
+        """All reservations, for the next controller."""
         mcps = self._map.mcps
         return KeptState(
             reservations=tuple(kept(one, mcps[one.mcp].name, now) for one in self.by_id.values())
@@ -391,7 +393,7 @@ class ReservationService(Part):
         return True
 
     def _put_back(self, one: Reservation, told: KeptReservation, mcp: Mcp) -> bool:
-        """The same path number and meters as before, on the same links if they are there."""
+        """Restore a reservation with its path number and meters, on the same links if they are there."""
         legs = self._known_legs(one, mcp)
         if any(other.slot == one.slot for other in self.by_id.values() if other.number):
             return False
@@ -400,7 +402,8 @@ class ReservationService(Part):
         return True
 
     def recovered(self, now: float) -> list[Output]:
-        """The switches have told of their sessions: reservations are theirs again, or over."""
+        """The switches have told of their sessions. A reservation whose session is among them goes on, the others
+        are over."""
         if not self.returning:
             return []
         self.returning, self._dirty = False, True
@@ -422,7 +425,7 @@ class ReservationService(Part):
     # ---- switches -------------------------------------------------------------------------------
 
     def told_speeds(self, dpid: int, speeds: Mapping[int, int]) -> None:
-        """What a switch says its ports carry, kbit/s."""
+        """A switch told the speeds of its ports, kbit/s."""
         for port, kilobits in speeds.items():
             self.capacity.speeds[PortRef(dpid, port)] = kilobits * 1000
 
@@ -435,7 +438,7 @@ class ReservationService(Part):
         return {} if self._disabled else self._builder.build(self.by_id.values(), self._prefixes)
 
     def _sync(self) -> list[Output]:
-        """Change the switches to what is now granted."""
+        """Bring the switches in line with what is granted now."""
         if not self._dirty:
             return []
         self._dirty = False

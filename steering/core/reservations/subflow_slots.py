@@ -23,7 +23,7 @@ class Slots:
         self._recovered_of: dict[str, set[int]] = {}
 
     def full(self, session: Session) -> FullLimit | None:
-        """Which reservation has no room for one more MP_JOIN of a session."""
+        """The limit of the reservation that has no room for one more MP_JOIN of a session; None if there is room."""
         most = self.sessions.get(session.id)
         if most is not None and sum(s.kind is EntryKind.JOIN for s in session.subflows) >= most:
             return FullLimit("subflows", f"of session {session.id}", Limit(most, "reservation"))
@@ -43,8 +43,8 @@ class Slots:
         return joins
 
     def recover(self, prefixes: Mapping[str, tuple[Network, ...]]) -> None:
-        """Sessions that were read back from switches: no decision tells whose they are, so their hosts' addresses do.
-        `prefixes`: of each subscriber."""
+        """Find the subscribers of sessions that were read back from switches. No decision tells of these, so their
+        hosts' addresses do. `prefixes`: of each subscriber."""
         owners = PrefixTable((one, who) for who, networks in prefixes.items() for one in networks)
         self._recovered.clear()
         self._recovered_of.clear()

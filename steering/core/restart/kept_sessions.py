@@ -1,6 +1,6 @@
-"""Sessions that entries set ahead lead: no entry of their own tells of them, so the store keeps them (S-18).
+"""Sessions that entries set ahead lead. No entry of their own tells of them, so the store keeps them (S-18).
 
-They are told for the store as they begin and end, some at a time, and taken back when the switches have told of all
+They are told to the store as they begin and end, some at a time, and taken back when the switches have told of all
 other sessions.
 """
 
@@ -25,7 +25,7 @@ _LIVE = (SessionState.ESTABLISHED, SessionState.PLAIN)
 
 
 class KeptSessions(Part):
-    """Told by `news`, as a whole would be too much to write each second."""
+    """Tells `news` for the store, because writing all sessions each second would be too much."""
 
     def __init__(
         self,
@@ -51,8 +51,8 @@ class KeptSessions(Part):
     # ---- to be kept -----------------------------------------------------------------------------
 
     def news(self) -> tuple[list[tuple[int, KeptSession]], list[int]]:
-        """Sessions by id that began or changed since this was asked last, and the ids of those that are over; of
-        these some each time. Those that got entries of their own are over here: switches hold them."""
+        """Sessions by id that began or changed since the last call, and the ids of those that are over, of these
+        some at each call. A session that got entries of its own counts as over here, because the switches hold it."""
         begun: list[tuple[int, KeptSession]] = []
         fresh = self._answered.news
         while fresh:

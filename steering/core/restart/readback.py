@@ -22,7 +22,8 @@ _INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # of an entry whose se
 
 
 class Recovery(Part):
-    """Adopts observed entries into the session table. `disabled`: for the control, none is believed."""
+    """Adopts entries that switches reported into the session table. `disabled`, for the negative control: no entry
+    is believed."""
 
     def __init__(
         self,
@@ -102,7 +103,7 @@ class Recovery(Part):
         return session.found_return((entry.dpid, entry.waypoint), key, entry.role == PortRole.ACCESS)
 
     def _session(self, cookie: SessionCookie, key: FlowKey, now: float) -> Session | None:
-        """The session of an entry: by token and MCP, or without a token by its initial flow."""
+        """The session that an entry belongs to: by token and MCP, or without a token by its initial flow."""
         if cookie.pending or cookie.plain:
             known = self._returns.get(key)
             if known is None and self._table.has_room:
@@ -124,10 +125,9 @@ class Recovery(Part):
         return self._life.begin(how, cookie.mcp, None, now, first=first)
 
     def compare(self, read: EntriesRead) -> tuple[tuple[Entry, ...], list[Entry]]:
-        """What a switch lacks of what it should hold, and what it holds that ended while it was away.
-
-        A controller that has begun no session yet need not look: all it knows it has from the switches.
-        """
+        """The entries that a switch should hold and does not, and the entries it holds of subflows that ended while
+        it was away. A controller that has begun no session yet need not compare: all it knows, it has from the
+        switches."""
         wanted = {
             entry[:7]: entry
             for session in self._table

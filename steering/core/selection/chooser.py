@@ -34,7 +34,7 @@ FOREIGN = (NetworkAccessType.OTHER, Trust.THIRD_PARTY)  # what comes in from the
 
 
 class NewConnection(NamedTuple):
-    """What rules see of a connection's own segments."""
+    """The parts of a connection's own segments that rules look at. Addresses 4 or 16 bytes."""
 
     src: bytes
     dst: bytes
@@ -43,7 +43,7 @@ class NewConnection(NamedTuple):
 
 
 class Chooser(Part):
-    """Holds the policy in force. Pure but for its caches."""
+    """Applies the policy in force. Pure but for its caches."""
 
     def __init__(self, sitemap: SiteMap, policy: Policy, graph: Graph, neighbours: Neighbours) -> None:
         self._map = sitemap
@@ -64,8 +64,8 @@ class Chooser(Part):
         self._index()
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """What is known of the health of an MCP that went or is another now is not kept, but that an operator drains
-        one that stays."""
+        """The site has other MCPs. The health of an MCP that went, or that is another one now, is forgotten. An
+        operator's drain of an MCP that stays is kept."""
         self._index(change.others)
         for number, mcp in self._map.mcps.items():
             if {mcp.inside, mcp.outside} & change.down:
@@ -89,7 +89,7 @@ class Chooser(Part):
         self._effective.clear()
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """It decides from now on; whoever is asked next is asked with MCPs as they are now."""
+        """Decisions go by the new policy from now on, and by the MCPs as they are now."""
         self._take(policy)
         self.refresh(now)
         return []
@@ -105,13 +105,13 @@ class Chooser(Part):
         self._usual = allowance(policy, self._constant)
 
     def ask(self, attachment: Attachment, handshake: Handshake, frame: bytes = b"") -> RuleMatch:
-        """The rule for a segment that came in at an attachment; its `frame` tells the DSCP."""
+        """The rule for a segment that came in at an attachment. The DSCP is read from `frame`."""
         if self._plain and not self.granted:
             return self._constant
         return self.ask_of(attachment.part, handshake, dscp_of(frame))
 
     def ask_join(self, attachment: Attachment, handshake: Handshake, version: int, frame: bytes) -> RuleMatch:
-        """The same for a join, which tells no version: it is of its session's."""
+        """The rule for a join. A join does not tell its MPTCP version, so its session's version is given."""
         if self._plain and not self.granted:
             return self._constant
         return self.ask_of(attachment.part, handshake._replace(version=version), dscp_of(frame))
@@ -134,7 +134,7 @@ class Chooser(Part):
         )  # fmt: skip
 
     def allowance(self, answer: RuleMatch) -> Allowance:
-        """The limits of an answer."""
+        """The limits that apply to a connection with this match."""
         if answer is self._constant:
             return self._usual
         key = (
@@ -179,7 +179,7 @@ class Chooser(Part):
         return self.ruled(decision, rule, answer.terms, answer.subscriber.id if answer.subscriber else "")
 
     def ruled(self, decision: Decision, rule: str, terms: Terms, subscriber: str) -> Ruling:
-        """The same where no answer was asked for: `rule` and `subscriber` by name, "" for none."""
+        """A ruling for a session that no rule was asked for: `rule` and `subscriber` by name, "" for none."""
         return _new(Ruling, (decision, rule, terms, self.policy.version, subscriber))
 
     def in_line(self, decision: Decision) -> bool:
@@ -191,7 +191,7 @@ class Chooser(Part):
         return self._graph.natural_mcp(ends.access, ends.gateway) is mcp
 
     def chosen(self, access: int, mcp: McpId) -> None:
-        """Remember for hysteresis."""
+        """Remember the MCP that an edge was given last, for hysteresis."""
         self._previous[access] = mcp
 
     def network(
@@ -222,7 +222,7 @@ class Chooser(Part):
         return self._graph.natural_cost(access, gateway)
 
     def link_load(self, port: PortRef, utilisation: float) -> None:
-        """How busy the link is that leaves a port: a busy one is felt to be longer (D-6.6.2)."""
+        """Note the utilisation of the link that leaves a port; a busy link counts as longer (D-6.6.2)."""
         factor = slope(utilisation)
         if self._loaded.weigh(port, factor):
             self._candidates.clear()
@@ -242,7 +242,8 @@ class Chooser(Part):
         return Health.DOWN if now - self._first_asked.get(mcp, now) > REFRESH else Health.UNKNOWN
 
     def refresh(self, now: float) -> None:
-        """Look at health, load and neighbours again: often enough, and not at every SYN."""
+        """Look again at the MCPs' health, load and neighbours. Called when one of these may have changed, not at
+        every SYN."""
         for number in self.health:
             self._first_asked.setdefault(number, now)
         excluded = {i: why for i, health in self.health.items() if (why := health.filtered(now)) is not None}

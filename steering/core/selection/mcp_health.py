@@ -20,7 +20,7 @@ class Health(StrEnum):
 
 
 class McpHealth:
-    """One MCP. `hold`: seconds an MCP must be well before it is believed again."""
+    """The health of one MCP. `hold`: for how many seconds an MCP must be well before it is believed again."""
 
     __slots__ = (
         "_alive",
@@ -63,7 +63,8 @@ class McpHealth:
 
     @property
     def gone(self) -> bool:
-        """Its probe or its port says that it is not there now; in the hold-down after that it is."""
+        """Whether the MCP's probe or its port says that the MCP is not there. During the hold-down it counts as
+        gone."""
         return not self._port_up or self._alive is False
 
     def _silent(self, now: float) -> bool:
@@ -78,11 +79,12 @@ class McpHealth:
         return Health.UP if self._alive else Health.UNKNOWN
 
     def filtered(self, now: float) -> FilterReason | None:
-        """Why it gets no new session. One that nobody probes is used: its neighbour entry is its proof."""
+        """Why the MCP gets no new session, None if it may. An MCP that nobody probes is used: its neighbour entry
+        is the proof that it lives."""
         return {Health.DOWN: FilterReason.DOWN, Health.DRAINING: FilterReason.DRAINING}.get(self.state(now))
 
     def load(self, now: float) -> float:
-        """The greatest fresh load from outside, 0 to 1."""
+        """The greatest load, 0 to 1, that a fresh report tells."""
         said = self.reported if self.reported is not None and now - self.reported_at <= FRESH else 0.0
         used = self.port_load if now - self.used_at <= FRESH else 0.0
         return max(said, used)

@@ -24,7 +24,7 @@ LIMITED = (
 
 
 class Allowance(NamedTuple):
-    """The effective limits of one (rule, subscriber, application), least first over all sources."""
+    """The limits in effect for one (rule, subscriber, application): of each kind the least that applies."""
 
     subflows: Limit
     by_key: tuple[Limit | None, ...]  # in the order of LIMITED
@@ -56,8 +56,8 @@ def _least(sources: list[tuple[str, Quotas]], name: str) -> Limit | None:
 
 
 def session_keys(answer: RuleMatch, client: bytes, server: bytes, port: int, mcp: McpId) -> tuple[Key, ...]:
-    """What a session counts towards, in the order of the limits. A client nobody registered is its own
-    subscriber: an IPv4 address, or an IPv6 /64, which one host may fill with addresses."""
+    """The keys that a session counts towards, in the order of the limits. A client that is not registered is its
+    own subscriber: an IPv4 address, or an IPv6 /64, which one host may fill with addresses."""
     who: bytes | str = (
         answer.subscriber.id if answer.subscriber else (client if len(client) == 4 else client[:8])
     )
@@ -75,7 +75,7 @@ _MCP_KEYS: dict[int, Key] = {}
 
 
 class Ledger:
-    """How many sessions count towards each key now. What is not counted is not kept."""
+    """How many sessions count towards each key now. A key that no session counts towards is not kept."""
 
     def __init__(self) -> None:
         self._counts: dict[Key, int] = {}
@@ -111,8 +111,8 @@ class Ledger:
 
 
 def _name(key: Key) -> str:
-    """As an operator reads it: a server as address and port. An unregistered client is not named any nearer:
-    the northbound shows subscribers by pseudonym."""
+    """A key as an operator reads it: a server as address and port. A client that is not registered is not named
+    more closely, because the northbound shows subscribers by pseudonym."""
     kind, value = key
     if not isinstance(value, bytes):
         return str(value)

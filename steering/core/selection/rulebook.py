@@ -120,7 +120,7 @@ class _Ranges:
 
 
 def _apart(ranges: Ports) -> list[tuple[int, int]]:
-    """The same ports in ranges that neither overlap nor touch."""
+    """The same ports as ranges that neither overlap nor touch."""
     found: list[tuple[int, int]] = []
     for low, high in sorted(ranges):
         if found and low <= found[-1][1] + 1:
@@ -140,7 +140,7 @@ def within(window: TimeWindow, minute: int) -> bool:
 
 
 class Rulebook:
-    """A policy's rules, ready to be asked."""
+    """A policy's rules, indexed for look-ups."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -175,8 +175,8 @@ class Rulebook:
         self._application_prefixes = _Prefixes(a.destinations for a in self._applications)
 
     def ask(self, question: RuleQuery, granted: str = "") -> RuleMatch:
-        """The first rule that accepts a connection, and whose it is; `granted`: the class that an authoriser
-        named, which counts before the file's."""
+        """The first rule that accepts a connection, with its subscriber and application. `granted`: the class that
+        an authoriser named; it counts before the class in the file."""
         subscriber = self._subscribers.of(question.source)
         if granted:
             own = subscriber or Subscriber(ip_address(question.source).compressed)
@@ -220,7 +220,7 @@ class Rulebook:
         return self._open
 
     def subscriber(self, address: bytes) -> Subscriber | None:
-        """Whose address it is."""
+        """The subscriber who has an address, by longest prefix."""
         return self._subscribers.of(address)
 
     def application(self, destination: bytes, port: int) -> Application | None:

@@ -28,7 +28,7 @@ def stretch_of(cost: float, natural: float) -> float:
 
 
 class EffectiveTerms(NamedTuple):
-    """What counts for one rule: the policy's own values where the rule gives none."""
+    """The values that count for one rule: the rule's own, and the policy's where the rule gives none."""
 
     weights: Weights
     hysteresis: float
@@ -88,7 +88,7 @@ def candidates(
         if wanted.expectation is Expectation.BULK and 0 < natural < inf:
             felt += (
                 graph.distance(access, mcp.inside.dpid) / natural
-            )  # of two on the path the nearer (D-6.5p1)
+            )  # of two in-line MCPs on the path, the nearer (D-6.5p1)
         location = wanted.weights.location * (felt - 1.0)
         kind = 0.0 if on_path else wanted.weights.type
         why = _filter(wanted, mcp, stretch, family, port, nat64) or excluded.get(mcp.id)
@@ -124,7 +124,7 @@ def _filter(
 
 
 def _source(mcp: Mcp, family: int, port: int, nat64: bytes) -> FilterReason | None:
-    """Whether its server leg can have a source address (N-5.4)."""
+    """Whether an MCP's server leg can have a source address for this family (N-5.4)."""
     if nat64:
         family = 4
         if mcp.nat64 is None or mcp.nat64.network_address.packed[:12] != nat64:
@@ -212,10 +212,10 @@ def _weight(flow: bytes, name: str) -> int:
 
 
 def load_of(candidate: Candidate, sessions: int, outside: float = 0.0) -> float:
-    """Active sessions over capacity, or what others say if that is more."""
+    """Active sessions over capacity, or the load that the MCP or its port reports, if that is more."""
     return max(sessions / candidate.mcp.capacity_sessions, outside)
 
 
 def score_of(wanted: EffectiveTerms, candidate: Candidate, load: float) -> float:
-    """Lower is better."""
+    """The weighted score of a candidate; lower is better."""
     return candidate.base + wanted.weights.load * load

@@ -30,7 +30,8 @@ SCAN = 5.0  # seconds between two looks for sessions that a dead MCP still has
 
 
 class AbortedSessions(Part):
-    """`health` of each MCP; one is dead once it has been gone for GRACE without a break."""
+    """The sessions that are being aborted, and the tokens of those that were. `health` is of each MCP: an MCP is
+    dead once it has been gone for GRACE seconds without a break."""
 
     def __init__(
         self,
@@ -53,7 +54,7 @@ class AbortedSessions(Part):
         self._orphans: deque[int] = deque()
 
     def abort(self, session: Session, now: float, why: Refusal = Refusal.ABORTED) -> list[Output]:
-        """End a session: its host is told where that is possible, its later joins are refused."""
+        """End a session. Its host is told where that is possible, and its later joins are refused."""
         if session.id in self._pending:
             return []
         secrets = session.secrets
@@ -66,7 +67,8 @@ class AbortedSessions(Part):
         return [Steer(tuple(entry for subflow in pinned if (entry := session.entry(subflow))), None)]
 
     def punted(self, subflow: Subflow, seen: WatchedSeen, now: float) -> list[Output]:
-        """A segment of a session that is being aborted: what it acknowledges is what its host expects."""
+        """A segment of a session that is being aborted was punted. What the segment acknowledges is the sequence
+        number that its host expects."""
         session = subflow.session
         secrets = session.secrets
         pending = self._pending.get(session.id)
@@ -75,7 +77,7 @@ class AbortedSessions(Part):
         try:
             outputs: list[Output] = [SendFrame(seen.dpid, seen.port, fastclose_for(seen.frame, secrets.host))]
             if not self.gone(session.mcp):
-                # Its MCP holds the other end, and would keep the server's connection for long.
+                # The MCP is reset too: it holds the other end, and would keep the server's connection for long.
                 frame = fastclose_after(seen.frame, secrets.mcp)
                 outputs.append(Release(seen.dpid, seen.port, frame, subflow.waypoint, 0, subflow.role))
         except WireError:
@@ -83,13 +85,13 @@ class AbortedSessions(Part):
         return outputs + self._end(session, Abort.FASTCLOSE, pending[2], now)
 
     def gone(self, mcp: McpId) -> bool:
-        """Whether an MCP is not there now, or none of the site's any more (0 is no MCP)."""
+        """Whether an MCP is not there now, or is no longer one of the site's (0 is no MCP)."""
         health = self._health.get(mcp)
         return mcp != 0 if health is None else health.gone
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """Sessions of an MCP that is another one now end at once. Those of one that is none any more end as a dead
-        one's, from the next tick on."""
+        """The site has other MCPs. Sessions of an MCP that is another one now end at once. Sessions of an MCP that
+        the site no longer has end like a dead MCP's, from the next tick on."""
         outputs: list[Output] = []
         for session in [one for one in self._table if one.mcp in change.others]:
             outputs += self.abort(session, now, Refusal.MCP_UNREACHABLE)
@@ -99,13 +101,15 @@ class AbortedSessions(Part):
         return outputs
 
     def refusal(self, session: Session) -> Refusal | None:
-        """Why a session gets no more subflows: it is being aborted, or its MCP is not there."""
+        """Why a session gets no more subflows: the session is being aborted, or its MCP is not there. None if
+        neither is so."""
         if self._pending and session.id in self._pending:
             return self._pending[session.id][2]
         return Refusal.MCP_UNREACHABLE if self.gone(session.mcp) else None
 
     def refused(self, token: Token) -> Refusal | None:
-        """Why a token that nobody owns is known all the same."""
+        """Why joins with a token that no session owns are refused: the token's session was aborted. None for other
+        tokens."""
         known = self._tokens.get(token)
         return known[1] if known else None
 
@@ -120,7 +124,8 @@ class AbortedSessions(Part):
         return self._teardown.end(session)
 
     def tick(self, now: float) -> list[Output]:
-        """Hosts that stayed silent, MCPs that are gone, tokens that were remembered long enough."""
+        """Give up on hosts that stayed silent, end sessions of dead MCPs, forget tokens that were remembered long
+        enough."""
         outputs: list[Output] = []
         while self._pending:
             deadline, session, why = next(iter(self._pending.values()))
@@ -138,7 +143,7 @@ class AbortedSessions(Part):
         return outputs + self._dead(now)
 
     def _dead(self, now: float) -> list[Output]:
-        """The sessions of MCPs that are dead, some at a time."""
+        """The sessions of dead MCPs, a bounded number at each call."""
         for mcp, health in self._health.items():
             if not health.gone:
                 self._scans.pop(mcp, None)
@@ -153,5 +158,5 @@ class AbortedSessions(Part):
         return outputs
 
     def lost(self, session: Session) -> bool:
-        """Whether a session was only beginning when its MCP went: its next SYN may begin anew."""
+        """Whether a session was only beginning when its MCP went. Its next SYN may then begin a new session."""
         return session.state is SessionState.SYN_PINNED and self.gone(session.mcp)

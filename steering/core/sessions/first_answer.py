@@ -1,7 +1,8 @@
-"""The first answer to a session's SYN: with a key the session's token is learnt, without one it fell back.
+"""The first answer to a session's SYN: an answer with a key teaches the session's token, an answer without one
+means that the connection fell back.
 
-An MCP's SYN/ACK answers a host's session, and a host's SYN/ACK one that a server opened; entries set ahead lead
-sessions that are known by their SYN/ACK only. All of them learn here.
+An MCP's SYN/ACK answers a host's session, and a host's SYN/ACK answers a session that a server opened. A session
+that entries set ahead brought to its MCP is known by its SYN/ACK only. All three kinds learn here.
 """
 
 from typing import NamedTuple
@@ -16,20 +17,20 @@ from steering.model.ids import NO_TOKEN, Token, read_token
 from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
 
-CAPABLE = Kind.CAPABLE  # by names of their own: core.sessions.records says why
+CAPABLE = Kind.CAPABLE  # Members under names of their own: core.sessions.records says why.
 KEY_SEEN, NO_KEY = Event.KEY_SEEN, Event.NO_KEY
 
 
 class LearntToken(NamedTuple):
-    """What a handler made of a segment that may teach a token: outputs, and as a fact the token that is known from
-    now on, NO_TOKEN if none was taught. The dispatcher acts on it: joins that waited for the token come again."""
+    """What a handler made of a segment that may teach a token. `outputs`: to be sent. `token`: the token that is
+    known from now on, or NO_TOKEN. The dispatcher acts on the token: it replays the joins that waited for it."""
 
     outputs: list[Output]
     token: Token = NO_TOKEN
 
 
 class FirstAnswers:
-    """`keys`: where the policy needs keys, those of the initial subflow are watched for."""
+    """Learns tokens. `keys`: where the policy needs keys, they are looked for on the initial subflow."""
 
     def __init__(self, table: SessionTable, life: SessionLife, keys: KeyWatch, counters: Counters) -> None:
         self._table = table
@@ -38,8 +39,9 @@ class FirstAnswers:
         self._counters = counters
 
     def seen(self, session: Session, handshake: Handshake, now: float) -> Token:
-        """The SYN/ACK of a session's initial subflow was seen for the first time; the token it taught, or NO_TOKEN
-        for plain TCP (RFC 8684 3.7). The caller writes the session's entries again: their cookies have changed."""
+        """The SYN/ACK of a session's initial subflow was seen for the first time. Returns the token that it taught,
+        or NO_TOKEN for plain TCP (RFC 8684 section 3.7). The caller writes the session's entries again, because
+        their cookies have changed."""
         session.active = now
         plain = handshake.kind is not CAPABLE or not handshake.key
         if not session.reverse:  # there a host answers its MCP

@@ -28,7 +28,7 @@ class HostMobility(Part):
     def heard(
         self, standing: ClaimOutcome, attachment: Attachment, address: bytes, now: float
     ) -> list[Output]:
-        """What follows from what became of a neighbour's claim of an address."""
+        """The neighbour table judged a claim of an address. Returns what the subflows of the address need."""
         if standing is ClaimOutcome.CONTESTED:
             return self.may_have_moved(attachment, address, now)
         if standing is ClaimOutcome.KEPT:
@@ -52,13 +52,13 @@ class HostMobility(Part):
         return [Steer(lent, None)]
 
     def stayed(self, address: bytes) -> list[Output]:
-        """The old place answered: the claim was wrong."""
+        """The old place answered, so the claim was wrong: entries at the claimed place are removed."""
         lent = self._taken_back(address)
         return [RemoveEntries(lent)] if lent else []
 
     def moved(self, attachment: Attachment, address: bytes) -> list[Output]:
-        """Entries of a host's subflows follow it to the switch where its address is known now: first the new ones.
-        The MCP of each stays what it was."""
+        """A host's address is known at another switch now, and the entries of its subflows follow: the new ones are
+        added first. Each subflow keeps its MCP."""
         lent = self._taken_back(address)
         if attachment.role is not PortRole.ACCESS:
             return []
@@ -84,8 +84,8 @@ class HostMobility(Part):
         return min(self._neighbours.claims_due(), NEVER if lent is None else lent[1])
 
     def tick(self, now: float) -> list[Output]:
-        """What follows from claims whose old place stayed silent, and from claims that nobody came back to: the claimant
-        left, or the host's old port went and nobody has its address."""
+        """Outputs for claims that ended without an answer: the old place stayed silent, the claimant left, or the
+        host's old port went and the address is known nowhere."""
         outputs: list[Output] = []
         for claim, heard in self._neighbours.settle(now):
             outputs += heard.outputs

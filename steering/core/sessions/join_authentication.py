@@ -48,7 +48,7 @@ class Proof:
 
 
 class KeyWatch:
-    """Keys and proofs of the sessions whose rule wants them. Others never come here."""
+    """Keys and proofs of the sessions whose rule wants them; other sessions never come here."""
 
     def __init__(
         self,
@@ -71,14 +71,14 @@ class KeyWatch:
     # ---- keys -----------------------------------------------------------------------------------
 
     def begin(self, session: Session, proving: bool, now: float) -> None:
-        """A session begins whose keys are wanted: its initial subflow is watched until they were seen."""
+        """A session begins whose keys are wanted. Its initial subflow is watched until both keys were seen."""
         session.secrets = Secrets(proving)
         session.subflows[0].watch = Watch.COPY
         # As long as the SYN/ACK may take, and as long again for what comes after it.
         self._learning[session.id] = (now + 2 * self._patience, session)
 
     def shown(self, subflow: Subflow, seen: WatchedSeen, now: float) -> list[Output]:
-        """A segment of a watched subflow."""
+        """A segment of a watched subflow was copied up."""
         if subflow.kind is not EntryKind.INITIAL:
             return self._third_ack(subflow, seen, now)
         handshake, session = seen.handshake, subflow.session
@@ -87,12 +87,12 @@ class KeyWatch:
             return []
         if not (handshake.key and handshake.peer_key):
             return []
-        # Before the SYN/ACK's copy has come, by another switch, they are kept to be verified then.
+        # The SYN/ACK's copy comes by another switch, perhaps later. Until then the keys are kept, to be verified.
         secrets.host, secrets.mcp = handshake.key, handshake.peer_key
         return [*self._entry(subflow), *self.judge_all(session, now)] if self.verify(session) else []
 
     def verify(self, session: Session) -> bool:
-        """Whether the keys seen are the session's, now that its token is known; then watching ends."""
+        """The session's token is known: check the keys seen against it, and end the watch."""
         secrets = session.secrets
         if secrets is None or not secrets.mcp or session.token < 0:
             return False
@@ -106,14 +106,14 @@ class KeyWatch:
         return True
 
     def forget(self, session: Session) -> None:
-        """No keys will be learnt: the connection fell back, or showed none in time."""
+        """No keys will be learnt: the connection fell back, or its segments showed none in time."""
         if session.secrets is not None:
             session.secrets.wipe()
             session.secrets = None
         self._rest(session)
 
     def _rest(self, session: Session) -> Subflow | None:
-        """The initial subflow is watched no more."""
+        """The initial subflow is watched no longer."""
         self._learning.pop(session.id, None)
         subflow = self._table.flows.get(session.first)
         if subflow is None or subflow.session is not session or subflow.watch != Watch.COPY:
@@ -127,13 +127,13 @@ class KeyWatch:
         return len(self._proofs) < self._most
 
     def challenge(self, subflow: Subflow, seen: SynSeen, now: float) -> None:
-        """A join goes to its MCP, but has to prove itself."""
+        """A join goes to its MCP, and has to prove that its host knows both keys."""
         subflow.watch = Watch.COPY
         self._proofs.pop(subflow.key, None)
         self._proofs[subflow.key] = Proof(subflow, seen, now + self._patience)
 
     def answered(self, subflow: Subflow, handshake: Handshake, now: float) -> list[Output]:
-        """The MCP's SYN/ACK to a join: its nonce, and what the third ACK will acknowledge."""
+        """The MCP answered a join: its SYN/ACK tells the MCP's nonce, and what the third ACK will acknowledge."""
         proof = self._proof(subflow)
         if proof is None or handshake.kind is not Kind.JOIN or handshake.ack != _next(subflow.isn):
             return []
@@ -155,7 +155,7 @@ class KeyWatch:
         return []
 
     def judge_all(self, session: Session, now: float) -> list[Output]:
-        """The keys are known: judge what joins have shown already."""
+        """The session's keys are known: judge the joins that have shown their proof already."""
         proofs = [proof for subflow in session.subflows if (proof := self._proof(subflow))]
         return [output for proof in proofs for output in self._judge(proof, now)]
 
@@ -195,14 +195,14 @@ class KeyWatch:
     # ---- time -----------------------------------------------------------------------------------
 
     def recovered(self, subflow: Subflow) -> list[Output]:
-        """A watched entry outlived its controller: the keys and nonces did not."""
+        """A watched entry outlived its controller, but the keys and nonces did not: the watch ends."""
         if subflow.kind is EntryKind.JOIN:
             return self._admit(subflow, JoinResult.TOKEN_ONLY)
         subflow.watch = Watch.NOTHING
         return self._entry(subflow)
 
     def tick(self, now: float) -> list[Output]:
-        """Whose time is over."""
+        """End watches and proofs whose time is over."""
         outputs: list[Output] = []
         while self._learning:
             deadline, session = next(iter(self._learning.values()))

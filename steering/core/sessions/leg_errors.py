@@ -13,21 +13,22 @@ from steering.model.network import Attachment
 
 
 class LegErrors:
-    """Errors that concern an MCP's leg go to that MCP. Whether one is genuine the MCP's kernel judges, by the sequence
-    number that it quotes; how many there may be the port's meter says."""
+    """Sends ICMP errors about an MCP's leg to that MCP. The MCP's kernel judges whether an error is genuine, by the
+    sequence number that the error quotes. The port's meter bounds how many errors come up."""
 
     def __init__(self, table: SessionTable) -> None:
         self._table = table
 
     def seen(self, attachment: Attachment, seen: IcmpErrorSeen) -> list[Output]:
-        """An error came in at an access or gateway port."""
+        """An ICMP error came in at an access or gateway port."""
         waypoint = self._of_return(seen) or self._of_subflow(seen)
         if not waypoint:
             return []
         return [Release(seen.dpid, seen.port, seen.frame, waypoint, 0, attachment.role)]
 
     def _of_return(self, seen: IcmpErrorSeen) -> int:
-        """The MCP's waypoint where what it sent has the session's first flow, as the one who opened it wrote it."""
+        """The MCP's waypoint if the quoted segment belongs to a server leg: it has the session's first flow, as the
+        opener of the session wrote it."""
         flow = seen.flow
         first = self._table.flows.get(flow_key(flow.src, flow.dst, flow.sport, flow.dport))
         if first is None or first.session.first != first.key:
@@ -35,7 +36,7 @@ class LegErrors:
         return dict(first.session.returns).get(seen.dpid, 0)
 
     def _of_subflow(self, seen: IcmpErrorSeen) -> int:
-        """The MCP's waypoint where what it sent answers a subflow that comes in at this switch."""
+        """The MCP's waypoint if the quoted segment answers a subflow that comes in at this switch."""
         flow = seen.flow
         subflow = self._table.flows.get(flow_key(flow.dst, flow.src, flow.dport, flow.sport))
         return subflow.waypoint if subflow is not None and subflow.dpid == seen.dpid else 0

@@ -1,4 +1,4 @@
-"""Early joins, waiting for their token (G5)."""
+"""Early joins: MP_JOINs that came before their token was known, and wait for it (G5)."""
 
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment
@@ -34,7 +34,8 @@ class PendingJoins:
         return [(attachment, seen) for _, _, attachment, seen in found]
 
     def expire(self, now: float) -> list[SynSeen]:
-        """Give up those whose time is over. Where they are dropped, the host tries again after a second."""
+        """Remove the joins that waited too long, and return their SYNs. A host whose SYN is dropped sends it again
+        after a second."""
         over = []
         for number, (deadline, token, _, seen) in self._joins.items():
             if deadline > now:

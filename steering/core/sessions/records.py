@@ -46,7 +46,7 @@ class Subflow:
         self.key = key
         self.dpid = dpid
         self.role = role
-        # 0: no entry of its own. It goes to its MCP's own address, or entries set ahead lead it.
+        # NO_WAYPOINT: no entry of its own. The subflow goes to its MCP's own address, or entries set ahead lead it.
         self.waypoint = waypoint
         self.isn = isn
         self.address_id = address_id
@@ -56,8 +56,8 @@ class Subflow:
         self.bytes = 0
         self.active = now  # when something of this subflow was seen last
         self.watch = 0  # what its entry shows to the controller: Watch
-        self.port = port  # where it comes in; 0 for one read back from switches
-        self.wish = NO_WISH  # what its MCP was told last
+        self.port = port  # where the subflow comes in; 0 if it was read back from switches
+        self.wish = NO_WISH  # the wish that its MCP was told last
 
     @property
     def flow(self) -> FlowParts:
@@ -67,46 +67,48 @@ class Subflow:
     # ---- what becomes of it -----------------------------------------------------------------------
 
     def enters_at(self, dpid: int, port: int, role: int) -> None:
-        """Its segments come in here now. The caller writes the entry."""
+        """The subflow's segments come in here from now on. The caller writes the entry."""
         self.dpid, self.port, self.role = dpid, port, role
 
     def renumber(self, isn: int) -> None:
-        """The initial sequence number of its SYN, which the switch that it was read back from could not tell."""
+        """Set the initial sequence number of the subflow's SYN. A switch cannot tell it when entries are read back."""
         self.isn = isn
 
     def lead_to(self, waypoint: WaypointId) -> None:
-        """It has an entry of its own from now on, towards this waypoint. The caller writes the entry."""
+        """The subflow has an entry of its own from now on, towards this waypoint. The caller writes the entry."""
         self.waypoint = waypoint
 
     def tell(self, wish: SubflowWish) -> None:
-        """Its MCP is told this."""
+        """Remember the wish that the subflow's MCP was told last."""
         self.wish = wish
 
     def found(self, packets: int, size: int, watch: int) -> None:
-        """What its entry had counted, and shows, when it was read back from a switch."""
+        """Take over what the subflow's entry had counted and what it shows, as read back from a switch."""
         self.packets, self.bytes, self.watch = packets, size, watch
 
     def count_packets(self, packets: int, now: float) -> None:
-        """Its entry has counted so many packets: if more or fewer than before, the subflow is alive, and its session."""
+        """The subflow's entry has counted so many packets. If the number has changed, the subflow is alive, and so
+        is its session."""
         if packets != self.packets:
             self.packets = packets
             self.active = self.session.active = now
 
     def count_bytes(self, size: int) -> int:
-        """Its entry has counted so many bytes; how many since the last count. Fewer than before: a new entry."""
+        """The subflow's entry has counted so many bytes. Returns how many since the last count; a smaller number
+        than before is a new entry's."""
         moved = size - self.bytes if size >= self.bytes else size
         self.bytes = size
         return moved
 
     def close(self, side: int) -> bool:
-        """One end closed it (HOST_FIN, MCP_FIN or BOTH_FINS); whether that was the last word."""
+        """One end closed the subflow (HOST_FIN, MCP_FIN or BOTH_FINS). True if it is closed from both ends by that."""
         if self.closed == BOTH_FINS:
             return False
         self.closed |= side
         return self.closed == BOTH_FINS
 
     def needs_no_slot(self, silent_since: float) -> bool:
-        """Whether a new subflow may take this one's slot: both ends closed it, or it was silent since this time."""
+        """Whether a new subflow may take this one's slot: both ends closed this one, or it was silent since then."""
         return self.closed == BOTH_FINS or self.active <= silent_since
 
 
@@ -137,10 +139,10 @@ class Session:
         self.edge = edge  # the waypoint its first SYN came in at
         self.active = now  # when something of any of its subflows was seen last
         self.server_closed = 0
-        self.deadline = 0.0  # of a record that only lingers
+        self.deadline = 0.0  # until when a lingering record is kept
         self.secrets: Secrets | None = None  # where the policy needs keys
-        self.unit = unit  # whose entries set ahead brought it here (core.proactive); None: its own
-        self.host_token = NO_TOKEN  # of the host's key where the MCP was asked: what joins of the MCP carry
+        self.unit = unit  # the unit whose entries set ahead brought it here (core.proactive); None: its own entries did
+        self.host_token = NO_TOKEN  # token of the host's key, which joins of the MCP carry
         self.reverse = reverse  # a server opened it: hosts and gateways have changed places
         self.dscp = dscp  # of its first SYN
         self.first = first  # flow key of the initial subflow: what the server leg's entries match, reversed
@@ -153,20 +155,21 @@ class Session:
     # ---- what becomes of it -----------------------------------------------------------------------
 
     def touch(self, now: float) -> None:
-        """Something of it was seen."""
+        """A segment of the session was seen."""
         self.active = now
 
     def return_by(self, places: Returns) -> None:
-        """Its server leg has entries of its own here from now on. The caller writes them."""
+        """The server leg has entries of its own at these places from now on. The caller writes them."""
         self.returns = places
 
     def found_first(self, key: FlowKey, reverse: bool) -> None:
-        """Its initial subflow was read back from a switch; `reverse`: at a gateway."""
+        """The session's initial subflow was read back from a switch; `reverse`: at a gateway."""
         self.first = key
         self.reverse |= reverse
 
     def found_return(self, place: tuple[int, int], key: FlowKey, reverse: bool) -> bool:
-        """One of its server-leg entries was read back; False if that is of another initial subflow `key`."""
+        """A server-leg entry of the session was read back. False if the entry is of another initial subflow than
+        `key`."""
         if not self.first:
             self.first = key
         if self.first != key:
@@ -177,28 +180,29 @@ class Session:
         return True
 
     def close_server_leg(self, side: int) -> bool:
-        """One end closed the server leg; whether both have."""
+        """One end closed the server leg. True if both ends have."""
         self.server_closed |= side
         return self.server_closed == BOTH_FINS
 
     def keep_until(self, deadline: float) -> None:
-        """For how long its record is kept once it only lingers."""
+        """Until when the record is kept once the session only lingers."""
         self.deadline = deadline
 
     def belongs_to_its_ends(self, token: Token, deadline: float) -> None:
-        """Host and server speak MPTCP with each other: the record tells of it. The token leads no join here."""
+        """Host and server speak MPTCP with each other. The record only tells of that: joins with its token go their
+        natural way."""
         self.token, self.deadline = token, deadline
 
     # ---- its entries ------------------------------------------------------------------------------
 
     def cookie(self, kind: EntryKind) -> int:
-        """The cookie of this session's entries of one kind, as its state is now."""
+        """The cookie of the session's entries of one kind, in the session's state of now."""
         if self.token >= 0:
             return pack_cookie(kind, 0, self.mcp, self.token)
         return pack_cookie(kind, PENDING if self.state is SYN_PINNED else PLAIN, self.mcp, 0)
 
     def entry(self, subflow: Subflow) -> Entry | None:
-        """The uplink entry of a subflow; None where it needs none."""
+        """The uplink entry of a subflow; None where the subflow needs none."""
         waypoint = subflow.waypoint
         if not waypoint:
             return None
@@ -225,7 +229,7 @@ class Session:
         ]
 
     def entries(self, gateway_role: int) -> list[Entry]:
-        """Everything this session has in flow tables: the server leg first, it is downstream."""
+        """All flow entries of the session. Those of the server leg come first, because they are downstream."""
         if len(self.subflows) == 1 and not self.reverse:
             only = self.subflows[0]
             if only.key is self.first and only.waypoint:
@@ -238,7 +242,7 @@ class Session:
         return found
 
     def _first_entries(self, subflow: Subflow, gateway_role: int) -> list[Entry]:
-        """The same for a session of one subflow, which every session is when it begins: one pass."""
+        """The same entries for a session of one subflow, made in one pass: every session begins with one."""
         family, src, dst, sport, dport = split(self.first)
         cookie = self.cookie(INITIAL)
         returned = cookie | _RETURN

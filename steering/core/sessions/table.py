@@ -1,4 +1,4 @@
-"""The session table: indexes of all records, what they count as, and the bounds on both."""
+"""The session table: all records, their indexes, what sessions count towards, and the bounds on all of these."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -12,16 +12,15 @@ from steering.model.network import PortRole
 from steering.model.policy import Limits
 from steering.model.session import Entry, EntryKind, SessionState
 
-# By names of their own: core.sessions.records says why.
+# Members under names of their own: core.sessions.records says why.
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 GATEWAY = PortRole.GATEWAY
 
 
 class SessionTable:
-    """All records with their indexes. Bounded by `limits`; whoever adds asks `has_room` first.
-
-    The table keeps the books; what happens to a session, and so its state, is `sessions.transitions`'s.
-    """
+    """All records with their indexes. Bounded by `limits`: a caller that adds a record asks `has_room` first. The
+    table keeps the books only; core.sessions.transitions decides what happens to a session, and alone changes its
+    state."""
 
     def __init__(self, limits: Limits, mcps: Iterable[int], hosts_move: bool = True) -> None:
         """`hosts_move`: whether a host can turn up at another switch, so that flows have to be found by host."""
@@ -37,7 +36,9 @@ class SessionTable:
         # MCP id (0: none) -> sessions that count as its load
         self.active = defaultdict(int, dict.fromkeys(mcps, 0))
         self.ledger = Ledger()
-        self.states = dict.fromkeys(SessionState, 0)  # how many are in each, so that nobody has to count
+        self.states = dict.fromkeys(
+            SessionState, 0
+        )  # how many sessions are in each, kept so that no caller counts them
         self.subflows = defaultdict(int, dict.fromkeys(mcps, 0))  # MCP id -> subflows
         self.joins_of: dict[str, int] = {}  # subscriber -> later subflows, of those the policy knows
         self.leftovers: list[Subflow] = []  # recovered while their entries were watched
@@ -57,7 +58,7 @@ class SessionTable:
 
     @property
     def has_room(self) -> bool:
-        """Room for one more record."""
+        """Whether there is room for one more record."""
         return len(self.by_id) < self.limits.sessions
 
     def create(
@@ -77,9 +78,9 @@ class SessionTable:
         self, state: SessionState, entry: Entry, mcp: McpId, token: Token, key: FlowKey, packets: int, size: int,
         now: float,
     ) -> Session:  # fmt: skip
-        """What `SessionLife.begin` (a session that was found with its token), `learn` and `begin_subflow` make of an
-        initial subflow's entry, at once: a controller that starts finds them by the hundred thousand. Neither `key`
-        nor `token` is known yet."""
+        """Do at once, for an initial subflow's entry, what `SessionLife.begin` (for a session found with its
+        token), `learn` and `begin_subflow` do: a controller that starts finds hundreds of thousands of them.
+        Neither `key` nor `token` may be known yet."""
         number = self._next
         self._next = number + 1
         session = Session(number, state, mcp, None, now, NO_WAYPOINT, key, reverse=entry.role == GATEWAY)
@@ -98,11 +99,11 @@ class SessionTable:
         return session
 
     def knows_token(self, token: Token) -> bool:
-        """Whether any session may own a token."""
+        """Whether some session may own a token."""
         return token in self._tokens
 
     def count(self, session: Session, keys: tuple[Key, ...]) -> None:
-        """What this session counts towards, for as long as it is active."""
+        """Name the keys that a session counts towards for as long as it is active."""
         session.keys = keys
         self.ledger.take(keys)
 
@@ -110,7 +111,7 @@ class SessionTable:
         self, session: Session, kind: EntryKind, key: FlowKey, dpid: int, role: int, waypoint: WaypointId, isn: int,
         now: float, port: int = 0, address_id: int = 0, backup: bool = False,
     ) -> Subflow:  # fmt: skip
-        """A session has one more subflow; it is indexed by its flow and its host."""
+        """A session has one more subflow, which is indexed by its flow and its host."""
         subflow = Subflow(session, kind, key, dpid, role, waypoint, isn, now, port, address_id, backup)
         session.subflows.append(subflow)
         if len(session.subflows) > 1:
@@ -158,7 +159,7 @@ class SessionTable:
             self.joins_of.pop(who, None)
 
     def learn(self, session: Session, token: Token) -> None:
-        """The token is known: index it. Several sessions may share one (G4)."""
+        """A session's token is known: index it. Several sessions may have the same token (G4)."""
         session.token = token
         self._index(session, token)
 
@@ -178,7 +179,7 @@ class SessionTable:
             self._tokens[token] = [known, session]
 
     def with_token(self, token: Token) -> list[Session]:
-        """Every session that may own a token."""
+        """All sessions that may own a token."""
         known = self._tokens.get(token)
         if known is None:
             return []
@@ -187,14 +188,14 @@ class SessionTable:
     # ---- what a session counts as; called by sessions.transitions only ------------------------------
 
     def await_answer(self, session: Session) -> None:
-        """It is half-open, and a load of its MCP already."""
+        """The session is half-open, and counts as its MCP's load already."""
         edge = session.edge
         self.half_open[session.id] = session
         self.half_open_at[edge] = self.half_open_at.get(edge, 0) + 1
         self.active[session.mcp] += 1
 
     def answered(self, session: Session) -> None:
-        """It is half-open no longer."""
+        """The session is no longer half-open."""
         if self.half_open.pop(session.id, None) is not None:
             left = self.half_open_at[session.edge] - 1
             if left:
@@ -203,30 +204,31 @@ class SessionTable:
                 del self.half_open_at[session.edge]
 
     def take_load(self, session: Session) -> None:
-        """It is a load of its MCP, and was never half-open here."""
+        """The session counts as its MCP's load, and was never half-open here."""
         self.active[session.mcp] += 1
 
     def nothing(self, session: Session) -> None:
-        """It counts as before."""
+        """The session counts as before."""
 
     def keep_record(self, session: Session) -> None:
-        """It never was a load; its record tells what became of it, until a deadline."""
+        """The session never was a load. Its record tells what became of it, until a deadline."""
         self.lingering[session.id] = session
 
     def rest(self, session: Session) -> None:
-        """It has no entries of subflows any more and is no load; its record still answers joins, until a deadline."""
+        """The session has no entries of subflows any more and is no load. Its record still answers joins, until a
+        deadline."""
         self.lingering[session.id] = session
         self.active[session.mcp] -= 1
         self.ledger.give_back(session.keys)
 
     def revive(self, session: Session) -> None:
-        """A record that only lingered is a load again."""
+        """A session whose record only lingered is a load again."""
         del self.lingering[session.id]
         self.active[session.mcp] += 1
         self.ledger.take(session.keys)
 
     def forget(self, session: Session) -> None:
-        """Nothing of a session stays: neither its record nor an index."""
+        """Remove a session: its record and every index of it."""
         if session.id not in self.lingering:
             self.active[session.mcp] -= 1
             self.ledger.give_back(session.keys)

@@ -1,8 +1,8 @@
-"""How sessions end: FIN both ways plus linger, a reset by the MCP, a SYN never answered, silence, or an old
-record's time.
+"""How sessions end: by FINs of both ends and a linger time, by a reset of the MCP, for a SYN that was never
+answered, by silence, or because an old record's time is over.
 
-A reset of a host or server removes nothing, since anybody on the path can forge one. One that
-comes in at an MCP's own port is the MCP's word: the subflow, or with its server leg the session, is over there.
+A reset of a host or server removes nothing, since anybody on the path can forge one. A reset that comes in at an
+MCP's own port is the MCP's word: the subflow is over, or with its server leg the session.
 """
 
 from collections import deque
@@ -32,7 +32,7 @@ Pin = Callable[[Session], list[Output]]
 
 
 class Teardown(Part):
-    """Watches for the end of what is in the table. `pin` gives exact entries to a session that needed none, and says
+    """Finds out what has ended, and removes it. `pin` gives exact entries to a session that had none, and says
     which (core.proactive)."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Teardown(Part):
         return []
 
     def fin(self, role: PortRole, handshake: Handshake, now: float) -> list[Output]:
-        """A FIN was seen, coming in at a port of this role."""
+        """A FIN or a reset came in at a port of this role."""
         sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         flows = self._table.flows
@@ -68,7 +68,7 @@ class Teardown(Part):
         return self._close_leg(answered, HOST_FIN, now)
 
     def _reset(self, sent: FlowKey, answered: FlowKey, now: float) -> list[Output]:
-        """The MCP reset a subflow (`answered`), or its server leg (`sent`) and with it all of a session."""
+        """The MCP reset a subflow (`answered`), or the server leg (`sent`) and with it the whole session."""
         subflow = self._table.flows.get(answered)
         if subflow is not None:
             return self._close(subflow, BOTH_FINS, now)
@@ -102,7 +102,8 @@ class Teardown(Part):
         return []
 
     def end_subflow(self, subflow: Subflow, now: float) -> list[Output]:
-        """A subflow is over: its entry goes. With the last one goes what nothing else keeps."""
+        """A subflow is over, and its entry is removed. After its last subflow a session goes too, unless something
+        else keeps it."""
         session = subflow.session
         entry = session.entry(subflow)
         outputs: list[Output] = [RemoveEntries((entry,))] if entry else []
@@ -120,8 +121,9 @@ class Teardown(Part):
         return outputs
 
     def free_slot(self, session: Session, now: float) -> list[Output]:
-        """A session has no slot for one more subflow: one that both ends closed gives its slot, or else the one that
-        was silent for longest, beyond the idle limit. Nothing if each of them lives, or is the only one."""
+        """A session has no slot for one more subflow. A subflow that both ends closed gives up its slot, or else
+        the one that was silent for longest and beyond the idle limit. No output if every subflow lives, or there is
+        only one."""
         since = now - self.timers.idle
         over = [subflow for subflow in session.subflows if subflow.needs_no_slot(since)]
         if not over or len(session.subflows) < 2:
@@ -129,7 +131,7 @@ class Teardown(Part):
         return self.end_subflow(min(over, key=_closed_first), now)
 
     def end(self, session: Session) -> list[Output]:
-        """Everything of a session goes, record and entries."""
+        """Remove a whole session, its record and its entries."""
         entries = tuple(session.entries(PortRole.GATEWAY))
         self._life.happened(session, Event.OVER)
         if self._legs.get(session.first) is session:
@@ -138,12 +140,12 @@ class Teardown(Part):
         return [RemoveEntries(entries)] if entries else []
 
     def make_room(self) -> list[Output]:
-        """Give up the oldest record that only lingers, with what it still has in switches."""
+        """Forget the oldest record that only lingers, and remove what the session still has in switches."""
         oldest = next(iter(self._table.lingering.values()), None)
         return [] if oldest is None else self.end(oldest)
 
     def counted(self, observed: list[ObservedEntry], now: float) -> None:
-        """Packet counters from a sweep: whatever moved is alive, half-open sessions as well."""
+        """A sweep read the packet counters. A subflow whose counter has changed is alive."""
         for entry, packets, _ in observed:
             subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
             if subflow is not None:
@@ -174,11 +176,11 @@ class Teardown(Part):
         return [ReadEntries(dpid, True) for dpid in sorted(switches)]
 
     def begin_scan(self) -> None:
-        """After a sweep: look at every session once, a few each tick."""
+        """Begin to look at every session once, some at each tick; called after a sweep."""
         self._to_scan = deque(self._table.by_id)
 
     def tick(self, now: float) -> list[Output]:
-        """Whose time is over."""
+        """End what has timed out."""
         outputs = self._look_again(now) if self._table.half_open else []
         while self._closing and self._closing[0][0] <= now:
             _, subflow = self._closing.popleft()
@@ -202,7 +204,7 @@ class Teardown(Part):
             if session.active + self.timers.idle > now:
                 continue
             if session.unit is not None and not session.returns:
-                # No entry of its own, so nothing counted what it sends: from now on one does (core.proactive).
+                # The subflow has no entry of its own, so nothing counted its packets. From now on an entry does.
                 session.touch(now)
                 outputs += self._pin(session)
             else:

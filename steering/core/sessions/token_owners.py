@@ -1,4 +1,4 @@
-"""Whose join a token announces, and whether policy lets that session have one more subflow."""
+"""The owner of a join's token, and whether policy lets the owner have one more subflow."""
 
 from steering.core.selection.rulebook import RuleMatch
 from steering.core.sessions.records import Session
@@ -7,11 +7,15 @@ from steering.model.policy import Action, Policy
 from steering.model.session import Refusal
 from steering.wire.handshake import Handshake
 
-THIRD_PARTY, PROXY = Trust.THIRD_PARTY, Action.PROXY  # by names of their own: core.sessions
+THIRD_PARTY, PROXY = (
+    Trust.THIRD_PARTY,
+    Action.PROXY,
+)  # Members under names of their own: core.sessions.records says why.
 
 
 def narrow(owners: list[Session], handshake: Handshake) -> list[Session]:
-    """Two MCPs may own one token (G4): the session towards the same server, else of the same host."""
+    """The likeliest owners of a join's token where sessions of two MCPs have the same token (G4): sessions towards
+    the join's server, else sessions of its host."""
     for part in (_server_of, _host_of):
         wanted = (handshake.dst, handshake.dport) if part is _server_of else (handshake.src,)
         found = [session for session in owners if part(session) == wanted]
@@ -30,8 +34,8 @@ def _host_of(session: Session) -> tuple[bytes]:
 
 
 def not_allowed(policy: Policy, access: tuple[NetworkAccessType, Trust], answer: RuleMatch) -> Refusal | None:
-    """What policy says of one more subflow now: its own rule may deny it, and foreign accesses need
-    third-party pooling (D-6.4.0). Whether its session may have it is said by `preferring`."""
+    """Why policy denies one more subflow now, None if it does not: its own rule may deny it, and a foreign access
+    needs third-party pooling (D-6.4.0). Single-subflow mode is judged elsewhere (core.subflow_priority)."""
     _, trust = access
     if trust is THIRD_PARTY and not policy.third_party_pooling:
         return Refusal.THIRD_PARTY

@@ -48,7 +48,7 @@ Action = Callable[[SessionTable, Session], None]
 
 
 class Step(NamedTuple):
-    """One row's right half: the state that follows (None: there is no session any more), and what is done."""
+    """The right half of a row: the state that follows (None: the session is no more), and what is done."""
 
     state: SessionState | None
     action: Action
@@ -89,7 +89,7 @@ TRANSITIONS: Mapping[tuple[SessionState, Event], Step] = {
 
 
 class SessionLife:
-    """What happens to sessions goes through here."""
+    """Changes sessions' states, and nothing else does."""
 
     def __init__(self, table: SessionTable, counters: Counters) -> None:
         self._table = table
@@ -100,8 +100,8 @@ class SessionLife:
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
         reverse: bool = False, unit: str | None = None,
     ) -> Session:  # fmt: skip
-        """A session begins. `mcp`: its id, 0 for none; `edge`: the waypoint it came in at; the rest as in `Session`.
-        The caller has asked whether the table has room."""
+        """Begin a session. `mcp`: the MCP's id, NO_MCP for none; `edge`: the waypoint the session came in at; the
+        rest as in `Session`. The caller has asked whether the table has room."""
         table = self._table
         state, action = BEGINNINGS[how]
         session = table.create(state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit)
@@ -109,8 +109,8 @@ class SessionLife:
         return session
 
     def happened(self, session: Session, event: Event) -> bool:
-        """Something happened to a session; False if nothing of that kind can happen in its state. The event of a
-        session that is over is counted under the state it had."""
+        """An event happened to a session. False if the session's state knows no such event. The end of a session is
+        counted under the state that it had."""
         table, before = self._table, session.state
         step = TRANSITIONS.get((before, event))
         if step is None or session.id not in table.by_id:

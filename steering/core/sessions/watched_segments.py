@@ -1,4 +1,4 @@
-"""Segments that session entries show to the controller, and whom they concern (model.session.Watch)."""
+"""Segments that watched session entries show to the controller (model.session.Watch), and the part each concerns."""
 
 from steering.core.inputs import WatchedSeen
 from steering.core.outputs import Output
@@ -11,7 +11,7 @@ from steering.model.session import Watch
 
 
 class WatchedSegments(Part):
-    """`keys` learns keys and judges joins, `aborted` ends sessions."""
+    """Gives shown segments on: `keys` learns keys and judges joins, `aborted` ends sessions."""
 
     def __init__(self, table: SessionTable, keys: KeyWatch, aborted: AbortedSessions) -> None:
         self._table = table
@@ -22,15 +22,16 @@ class WatchedSegments(Part):
         return self._aborted.mcps_changed(change, now)
 
     def seen(self, subflow: Subflow, seen: WatchedSeen, now: float) -> list[Output]:
-        """A segment of a subflow: keys, a join's proof, or what an abort waits for."""
+        """A segment of a subflow was shown: it may carry keys, a join's proof, or the number that an abort waits
+        for."""
         if not subflow.watch:
-            return []  # sent up before the switch had the entry that shows nothing
+            return []  # shown before the switch had the entry that shows nothing
         if subflow.watch == Watch.PUNT:
             return self._aborted.punted(subflow, seen, now)
         return self._keys.shown(subflow, seen, now)
 
     def tick(self, now: float) -> list[Output]:
-        """Whose time is over; and what an earlier controller was watching."""
+        """End watches whose time is over, and those of an earlier controller."""
         outputs: list[Output] = []
         for subflow in self._table.leftovers:
             if self._table.flows.get(subflow.key) is not subflow:

@@ -1,4 +1,4 @@
-"""Decisions with their reasons: every MCP that was looked at, its terms, and why it was left out."""
+"""Decisions with their reasons: every MCP that was considered, its score terms, and why it was left out."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from steering.model.snapshot import CandidateSnapshot, DecisionSnapshot, ScoreTe
 
 
 def explain(engine: Engine, ruling: Ruling) -> DecisionSnapshot:
-    """A ruling with its reasons."""
+    """A ruling with its reasons, by names."""
     decision = ruling.decision
     return DecisionSnapshot(
         time_s=decision.time,

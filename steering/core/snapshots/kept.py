@@ -5,7 +5,7 @@ from steering.model.kept import KeptSession, KeptState, Piece, merged
 
 
 def revision(engine: Engine, piece: Piece) -> int:
-    """A number that is another whenever the piece is."""
+    """A number that changes whenever the piece does."""
     return sum(part.revision for part in engine.parts if part.keeps is piece)
 
 
@@ -15,10 +15,10 @@ def kept(engine: Engine, piece: Piece, now: float) -> KeptState:
 
 
 def sessions(engine: Engine) -> tuple[list[tuple[int, KeptSession]], list[int]]:
-    """Sessions by id that began or changed since this was asked last, and the ids of those that are over."""
+    """Sessions by id that began or changed since the last call, and the ids of those that are over."""
     return engine.kept_sessions.news()
 
 
 def restored(engine: Engine) -> bool:
-    """Whether all that will be taken back has been."""
+    """Whether everything that will be taken back has been."""
     return engine.kept_sessions.finished

@@ -10,13 +10,13 @@ from steering.model.snapshot import FlowEnds, RequestedAmount, ReservationSnapsh
 
 
 def reservation(engine: Engine, name: str, now: float) -> ReservationSnapshot | None:
-    """One reservation; None where there is none, or no more."""
+    """One reservation as a record; None where there is none, or no longer one."""
     one = engine.reserving.by_id.get(name)
     return None if one is None else _told(engine, one, now)
 
 
 def reservations(engine: Engine, now: float) -> list[ReservationSnapshot]:
-    """All of them, the oldest first."""
+    """All reservations as records, the oldest first."""
     return [_told(engine, one, now) for one in engine.reserving.by_id.values()]
 
 

@@ -9,7 +9,7 @@ from steering.model.network import Mcp, PortRef, Site
 
 
 class PortUse(Enum):
-    """What stands against a port for an MCP, as far as its switch tells."""
+    """What keeps an MCP from standing at a port, as far as the port's switch tells."""
 
     FREE = "free"
     SWITCH_UNKNOWN = "its switch has never connected"
@@ -50,7 +50,7 @@ def port_name(engine: Engine, port: PortRef) -> str:
 
 
 def use_of(engine: Engine, port: PortRef) -> PortUse:
-    """What a port is used for, by what is known of the network now."""
+    """What a port is used for, as far as the network is known now."""
     switch = engine.switches.get(port.dpid)
     if switch is None:
         return PortUse.SWITCH_UNKNOWN

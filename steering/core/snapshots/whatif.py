@@ -1,4 +1,4 @@
-"""A decision without a connection: the same functions on a made-up first SYN, and nothing is kept."""
+"""What would be decided for a connection: the engine's own functions on a made-up first SYN. Nothing is kept."""
 
 from steering.core.engine import Engine
 from steering.core.handshakes.native_mptcp import excluded
