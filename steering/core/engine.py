@@ -302,7 +302,9 @@ class Engine:
         self.links.switch_up(up.dpid, up.ports, now)
         outputs: list[Output] = []
         for number, is_up in up.ports.items():
-            outputs += self._attachment_port(PortRef(up.dpid, number), is_up, now)  # no PortStatus told of it while the switch was away
+            outputs += self._attachment_port(
+                PortRef(up.dpid, number), is_up, now
+            )  # no PortStatus told of it while the switch was away
         return [*outputs, ReadEntries(up.dpid, False)]
 
     def _switch_down(self, down: inputs.SwitchDown, now: float) -> list[Output]:

@@ -268,9 +268,7 @@ class SubflowPriorities(Part):
         known = self._chooser.access.get(access, FOREIGN)
         refusal = not_allowed(self._policy, known, answer)
         if refusal is Refusal.POLICY and answer.terms.action is Action.BYPASS and self._addressed(session):
-            refusal = (
-                None  # the host has chosen, so a rule's steering does not count for its joins either
-            )
+            refusal = None  # the host has chosen, so a rule's steering does not count for its joins either
         if refusal is None and not self._map.reaches(access, session.mcp):
             return Refusal.OUT_OF_REACH
         if refusal is not None or (self._silent and self._indifferent()):

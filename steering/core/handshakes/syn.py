@@ -84,12 +84,13 @@ class SynHandler:
         if known is not None:
             same = known.isn == handshake.seq or (known.isn < 0 and known.session.token < 0)
             if same and not signed:
-                # The second: recovered while its SYN/ACK was out. Its SYN may well be this one, repeated.
+                # A subflow that was read back while its SYN/ACK was under way has no known sequence number: this SYN
+                # is taken for its own, repeated.
                 known.renumber(handshake.seq)
                 if not self._aborted.lost(known.session):
                     return self._again(attachment, known, seen)
-            # The host opened a new connection on an old 5-tuple, or its MCP went before it was there: what
-            # was pinned is over.
+            # The host opened a new connection on an old 5-tuple, or the old connection's MCP went before it was
+            # set up. In both cases the old connection is over.
             outputs = self._teardown.end_subflow(known, now)
         if kind is JOINING:
             begun = self._joins.seen(attachment, seen, key, now)

@@ -48,8 +48,7 @@ REMEMBERED = 256  # reservations that ended, and why
 
 
 class ReservationService(Part):
-    """Answers wishes and enforces what was granted. `disabled`, for a negative control: the answers stay the same,
-    but nothing is enforced."""
+    """Answers wishes and enforces them. `disabled`, for a negative control: nothing is enforced."""
 
     keeps: ClassVar[Piece | None] = Piece.RESERVATIONS
     sends_changes: ClassVar[bool] = True
@@ -171,8 +170,7 @@ class ReservationService(Part):
         return ReservationRefusal.NO_MCP if at is None else (session, owner, at)
 
     def _mcp_of(self, wish: ReservationRequest) -> Mcp | None:
-        """The MCP that serves a subscriber: the one that the wish names, the site's only one, or the one with most
-        of the subscriber's sessions."""
+        """A subscriber's MCP: the one the wish names, the site's only one, or that of most of its sessions."""
         mcps = self._map.site.mcps
         if wish.mcp or len(mcps) < 2:
             return next((mcp for mcp in mcps if wish.mcp in ("", mcp.name)), None)
@@ -203,7 +201,7 @@ class ReservationService(Part):
         return min(ports, key=lambda p: (self._graph.natural_cost(mcp.outside.dpid, p.dpid), p))
 
     def _admit(self, one: Reservation, session: Session | None, mcp: Mcp) -> ReservationRefusal | None:
-        """Find links for the rate, or for the greatest rate there is. Why there is none; None if some was found."""
+        """Find links for the rate, or for the greatest there is. Why there is none; None if some was found."""
         legs = self._legs(one, session, mcp)
         pairs = [leg.pair for leg in legs]
         if not legs or any(not self._graph.path(*pair) for pair in pairs):
@@ -336,8 +334,8 @@ class ReservationService(Part):
         return places_of(self._table.by_id[one.wish.session]) != one.places
 
     def _fit_again(self, one: Reservation, moved: bool) -> None:
-        """Find links again for a reservation's rate. A new subflow that finds no room goes without a reservation. A
-        reservation whose own links went, and that finds no others, is lost."""
+        """Find links again for a reservation's rate. A new subflow without room goes unreserved; a reservation
+        whose own links went, and that finds no others, is lost."""
         session = self._table.by_id.get(one.wish.session) if one.wish.session else None
         legs = tuple(self._legs(one, session, self._map.mcps[one.mcp]))
         self._dirty = True
@@ -402,8 +400,7 @@ class ReservationService(Part):
         return True
 
     def recovered(self, now: float) -> list[Output]:
-        """The switches have told of their sessions. A reservation whose session is among them goes on, the others
-        are over."""
+        """The switches told of their sessions. A reservation whose session is not among them is over."""
         if not self.returning:
             return []
         self.returning, self._dirty = False, True
