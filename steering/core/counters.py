@@ -5,6 +5,7 @@ from collections import Counter
 from enum import StrEnum
 
 from steering.model.door import Door, RestRefusal, SwitchRefusal
+from steering.model.ids import McpId, WaypointId
 from steering.model.kept import LostPiece
 from steering.model.limit import FullLimit
 from steering.model.reservation import ReservationOutcome, ReservationRefusal
@@ -149,10 +150,10 @@ class Counters:
         self.last_full: FullLimit | None = None  # the limit that was reached last
         # First answers of MCPs to sessions and those without MPTCP, by the waypoint where the session came in, and by
         # the MCP's id: of each there are no more than the site has.
-        self.answers_at: Counter[int] = Counter()
-        self.fallbacks_at: Counter[int] = Counter()
-        self.answers_of: Counter[int] = Counter()
-        self.fallbacks_of: Counter[int] = Counter()
+        self.answers_at: Counter[WaypointId] = Counter()
+        self.fallbacks_at: Counter[WaypointId] = Counter()
+        self.answers_of: Counter[McpId] = Counter()
+        self.fallbacks_of: Counter[McpId] = Counter()
         self.limits_reached: Counter[str] = Counter()  # by kind of limit
         self.fulls: dict[FullLimit, int] = {}  # refusals by the limit that was reached
 
@@ -163,7 +164,7 @@ class Counters:
             del self.refused_switches[next(iter(self.refused_switches))]
         self.refused_switches[dpid, why] = count + 1
 
-    def first_answer(self, edge: int, mcp: int, plain: bool) -> None:
+    def first_answer(self, edge: WaypointId, mcp: McpId, plain: bool) -> None:
         """An MCP answered a session's first SYN. `edge`: the waypoint it came in at; `plain`: without MPTCP."""
         self.answers_at[edge] += 1
         self.answers_of[mcp] += 1

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from steering.core.counters import Counters
 from steering.model.control import Control, McpAnswer, McpOutcome, PolicyOutcome, PolicyText, WhatIf
 from steering.model.identity import Identity, Role
+from steering.model.ids import McpId
 from steering.model.network import PortRef
 from steering.model.preference import Intent
 from steering.model.view import SessionFilter
@@ -158,7 +159,7 @@ class FixedView:
     def clock(self) -> Json:
         return {"time": "mon 17:05", "minute": 1025, "rules": [{"name": "rush", "open": True}]}
 
-    def mcp_name(self, mcp: int) -> str:
+    def mcp_name(self, mcp: McpId) -> str:
         return {1: "core", 2: "edge"}[mcp]
 
     def intents(self, mcp: str) -> list[Intent]:
@@ -210,8 +211,8 @@ class FixedView:
     def mapping_logging(self, mcp: str) -> tuple[bool, bool] | None:
         return (True, False) if mcp == "core" else None
 
-    def reported(self, mcp: str) -> tuple[int, tuple[str, int] | None] | None:
-        return (7, ("9f3c2a1b00112233", 18)) if mcp == "core" else None
+    def reported(self, mcp: str) -> tuple[McpId, tuple[str, int] | None] | None:
+        return (McpId(7), ("9f3c2a1b00112233", 18)) if mcp == "core" else None
 
     def subscriber_of(self, address: bytes) -> str | None:
         return IMSI

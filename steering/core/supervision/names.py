@@ -2,6 +2,7 @@
 
 from steering.core.network.site_index import SiteMap
 from steering.core.supervision.expected_things import Thing
+from steering.model.ids import McpId
 from steering.model.network import PortRef
 from steering.model.supervision import ThingKind
 
@@ -29,5 +30,5 @@ class ThingNames:
             return "-".join(self.port(end) for end in key), None
         if kind is ThingKind.SWITCH:
             return self.switch(key), None
-        mcp = self._map.mcps.get(key)
+        mcp = self._map.mcps.get(McpId(key))
         return (f"{key:04x}", None) if mcp is None else (mcp.name, self.port(mcp.inside))
