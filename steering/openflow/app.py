@@ -82,7 +82,7 @@ log = logging.getLogger(__name__)
 
 
 class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
-    """Subclasses (steering/runtime) say where engine, counters and discovery come from."""
+    """The os-ken application. Subclasses (steering/runtime) provide engine, counters and discovery."""
 
     OFP_VERSIONS: ClassVar[list[int]] = [ofproto_v1_3.OFP_VERSION]
 
@@ -102,7 +102,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self.foyer = hub.Semaphore() if self.budgets.foyer else None
         self.engine = engine
         self.counters = counters
-        self._inbox: deque[Input] = deque()  # what came up while something else was being worked on
+        self._inbox: deque[Input] = deque()  # inputs that came up while another was handled
         self._loads: dict[tuple[type, int, int], Input] = {}  # the newest count of each port
         self._connections = Connections(self.budgets, counters, self._name)
         self._membership = Membership(lambda: site(engine))
@@ -112,7 +112,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._dirty: list[Channel] = []
         self._lines = LogLimit(LOG_INTERVAL)
         self._up_lines = LogLimit(UP_INTERVAL, UP_LINES)
-        self.told: Callable[[Prefer], None] = lambda prefer: None  # what MCPs have to hear
+        self.told: Callable[[Prefer], None] = lambda prefer: None  # wishes about subflows, for MCPs
         self._links = Links(
             discovery, counters, self._inbox.append, lambda port: plain_port_name(engine, port)
         )
@@ -157,7 +157,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         return self._membership.refuses(channel.id, channel.names)
 
     def described(self, channel: Channel) -> None:
-        """Datapath id and ports are known. Where a live connection has that id already, it is asked first."""
+        """A connection's datapath id and ports are known. Where a live connection has the same id, that one is
+        asked first whether it still answers."""
         self._claims.claim(channel, monotonic())
 
     def ready(self, channel: Channel) -> None:
@@ -201,8 +202,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     @set_ev_cls(ofp_event.EventOFPPortStateChange, MAIN_DISPATCHER)  # type: ignore[untyped-decorator]
     def _observed(self, event: Any) -> None:
-        """Nothing to do, and never called. Observing one of os-ken's events makes it load its handshake and listen;
-        this one comes of port status messages, which os-ken is not shown."""
+        """Never called. Observing one of os-ken's events makes os-ken load its handshake and listen. This event
+        comes of port status messages, which os-ken is not shown."""
 
     # ---- messages ------------------------------------------------------------------------------
 
@@ -246,7 +247,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
                 channel.disconnect(Disconnect.UNASKED)
 
     def _multipart(self, channel: Channel, message: Message, now: float) -> bool:
-        """Statistics; False where nobody asked for them."""
+        """Handle statistics; False where they were not asked for."""
         head, dpid, body = read_multipart(message.data), channel.id, message.data[MULTIPART_LENGTH:]
         if head is None:
             return False
@@ -302,20 +303,20 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             )  # fmt: skip
 
     def _may_log(self, about: Any, now: float) -> bool:
-        """One line an interval, so that no switch and no host can fill the log."""
+        """Whether a line may be written: one an interval, so that no switch and no host can fill the log."""
         return self._lines.left_out(about, now) is not None
 
     def _load(self, given: PortLoad | SynRate) -> None:
-        """What a port or its meter counted: only the newest is of interest, and it can wait."""
+        """Note the count of a port or a meter. Only the newest count is kept, and it may wait."""
         self._loads[type(given), given.dpid, given.port] = given
 
     def give(self, given: Input) -> None:
-        """An input from elsewhere in this process; taken at the next turn, a tick away at most."""
+        """Take an input from elsewhere in this process; it is handled at the next turn, a tick away at most."""
         self._inbox.append(given)
 
     def take(self, given: Input) -> None:
-        """An input from elsewhere in this process, handled at once, for one that wants to see what came of it.
-        What it caused leaves at the next turn."""
+        """Handle an input from elsewhere in this process at once, for a caller that wants to see the result. Its
+        outputs leave at the next turn."""
         self._give(given, monotonic())
 
     # ---- the engine ----------------------------------------------------------------------------
@@ -338,7 +339,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             self._sender.execute(outputs, now)
 
     def settle(self, now: float) -> None:
-        """Work off what came up on the way, then send. A switch lost in sending may bring more work."""
+        """Handle the inputs that came up meanwhile, then send. A switch that is lost in sending may bring more
+        inputs."""
         while True:
             while self._inbox:
                 self._give(self._inbox.popleft(), now)
@@ -382,7 +384,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             hub.sleep(0)
 
     def _announce(self, now: float) -> None:
-        """Discovery's frames, in turns: how many ports a switch has is the switch's word."""
+        """Send discovery's frames, in turns, because a switch says how many ports it has."""
 
         def pause() -> None:
             self.settle(now)
@@ -392,7 +394,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         in_turns(frames, lambda frame: self._sender.execute([frame], now), self.budgets.turn, pause)
 
     def _work_off_loads(self) -> bool:
-        """Some of what ports and meters counted; whether that was all."""
+        """Handle some of the counts of ports and meters. True if none is left."""
         now = monotonic()
         while self._loads and monotonic() - now < LOADS_TURN:
             self._give(self._loads.pop(next(iter(self._loads))), now)

@@ -50,8 +50,8 @@ UNBOUNDED = Budgets(
 
 
 def source_of(host: str) -> str:
-    """Whom the connections of a peer's address count for: an IPv4 address, or an IPv6 /64, as one host has all of
-    a /64 at its command."""
+    """The source that a peer's address counts for: an IPv4 address, or an IPv6 /64, because one host has all of a
+    /64 at its command."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
@@ -80,7 +80,8 @@ class Newcomers(Generic[T]):
         return len(self._all)
 
     def enter(self, one: T, source: str) -> T | None:
-        """`one` is new. Who has to go for it; that one is no newcomer any more."""
+        """A connection is new. Returns the one that has to go for it, which is a newcomer no longer; None if none
+        has to."""
         own = self._sources.get(source, {})
         if len(own) >= self._of_source:
             goes = next(iter(own))
@@ -95,7 +96,7 @@ class Newcomers(Generic[T]):
         return goes
 
     def leave(self, one: T) -> None:
-        """It is a switch now, or gone, or was no newcomer."""
+        """A connection is a newcomer no longer: it is a switch now, or is gone."""
         source = self._all.pop(one, None)
         if source is not None:
             own = self._sources[source]
@@ -114,7 +115,8 @@ class Debtor(Protocol):
 
 
 class UnreadBytes:
-    """Bytes that peers do not read, all together. Who owes most goes when they are too many."""
+    """Bytes that peers do not read, summed over all connections. When there are too many, the connection with the
+    most goes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class Adapter(Protocol):
-    """What a channel hands its switch's messages to."""
+    """Takes what a channel receives."""
 
     budgets: Budgets
     unread: UnreadBytes
@@ -47,7 +47,7 @@ class Adapter(Protocol):
     def opened(self, channel: "Channel") -> None: ...
 
     def identified(self, channel: "Channel") -> Disconnect | None:
-        """The datapath id is known: why it is not wanted, if so."""
+        """The datapath id is known. Why the switch is not wanted, None if it is."""
 
     def described(self, channel: "Channel") -> None:
         """The handshake is through. The adapter calls `admit` at once, later, or never."""
@@ -60,10 +60,10 @@ class Adapter(Protocol):
         """A message after the handshake. os-ken's parsers see none of these."""
 
     def settle(self, now: float) -> None:
-        """The end of a batch: let what it caused go out."""
+        """A batch has ended: send what it caused."""
 
     def touched(self, channel: "Channel") -> None:
-        """The channel has something to flush."""
+        """The channel has bytes to flush."""
 
 
 class Channel(controller.Datapath):  # type: ignore[misc]
@@ -157,15 +157,15 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         return None if self._tls is None else self._tls.names()
 
     def identified(self) -> Disconnect | None:
-        """The handshake's: the datapath id is known."""
+        """Called by the handshake: the datapath id is known."""
         return self.adapter.identified(self)
 
     def described(self) -> None:
-        """The handshake's: it is through."""
+        """Called by the handshake: it has ended."""
         self.adapter.described(self)
 
     def admit(self) -> None:
-        """From now on this connection speaks for its switch."""
+        """The connection speaks for its switch from now on."""
         if self._ended or self.is_ready:
             return
         self.is_ready = True
@@ -176,7 +176,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
     # ---- turns ---------------------------------------------------------------------------------
 
     def _begin_turn(self) -> None:
-        """Wait for the turn, where there is one to wait for, and begin it."""
+        """Wait for a turn where connections take turns, and begin it."""
         foyer = self.adapter.foyer
         if foyer is not None and not self.is_ready and not self._in_foyer:
             if foyer.locked():
@@ -195,14 +195,14 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self.adapter.foyer.release()
 
     def pause(self) -> None:
-        """Let what the turn caused go out, give other connections theirs, and begin another."""
+        """Send what this turn caused, give other connections their turns, and begin the next."""
         self.adapter.settle(monotonic())
         self._leave_foyer()
         hub.sleep(0)
         self._begin_turn()
 
     def pause_if_over(self) -> None:
-        """For work that goes on within one message: `pause` when the turn is over."""
+        """Pause if the turn is over; for work that goes on within one message."""
         if monotonic() >= self._turn_ends:
             self.pause()
 
@@ -225,7 +225,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self.adapter.settle(monotonic())
 
     def _work(self, stream: bytes) -> bytes:
-        """Handle the whole messages of `stream`, in turns; the rest."""
+        """Handle the whole messages in `stream`, in turns. Returns the bytes that are left."""
         while True:
             messages, stream, refused = split(stream, MESSAGES)
             for message in messages:
@@ -243,7 +243,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
                 return stream
 
     def _unsealed(self, tls: TlsChannel, data: bytes) -> bytes:
-        """What came by TLS, in plain."""
+        """Bytes that came by TLS, decrypted."""
         try:
             plain = tls.received(data)
         except TlsError as error:
@@ -256,7 +256,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         return plain
 
     def _read(self) -> bytes:
-        """What there is to read, waiting for it; b"" at the end."""
+        """Read what there is, and wait for it if there is nothing; b"" at the end of the connection."""
         try:
             while True:
                 if not self._more:
@@ -280,8 +280,8 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             return b""
 
     def _wait(self) -> None:
-        """Until there is something to read. The listener stays for the connection's life: eventlet's own way,
-        one for each wait, costs two system calls a read."""
+        """Wait until there is something to read. The hub's listener stays for the connection's life, because
+        eventlet's own way, a listener for each wait, costs two system calls a read."""
         if self._listener is None:
             self._reader = hub.getcurrent()
             fd = self._raw.fileno()
@@ -311,7 +311,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self.disconnect(refused)
 
     def to_framework(self, message: Message) -> None:
-        """A HELLO: os-ken's parser, its handlers, and the applications that observe."""
+        """Give a HELLO to os-ken's parser, its handlers, and the applications that observe it."""
         data = message.data
         made = ofproto_parser.msg(self, message.version, message.type, len(data), message.xid, data)
         if not made or self.ofp_brick is None:
@@ -358,7 +358,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self._push(data)
 
     def _push(self, data: bytes) -> None:
-        """Bytes as they go over the wire: to the socket, or behind what it has not taken yet."""
+        """Send bytes as they go over the wire, or append them to what the socket has not taken yet."""
         if not data or self._ended:
             return
         if not self._backlog:

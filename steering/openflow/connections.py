@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Connections:
-    """`name` makes a switch's name of its datapath id."""
+    """All connections. `name` makes a switch's name of its datapath id."""
 
     def __init__(self, budgets: Budgets, counters: Counters, name: Callable[[int], str]) -> None:
         self._budgets = budgets
@@ -46,25 +46,25 @@ class Connections:
         self.channels: set[Channel] = set()
 
     def admits(self, address: tuple[Any, ...]) -> bool:
-        """Whether there is room for one more connection; a refusal is counted."""
+        """Whether there is room for one more connection. A refusal is counted."""
         if len(self.channels) < min(MAX_CHANNELS, switch_places()):
             return True
         self._over(Disconnect.TOO_MANY, Disconnect.TOO_MANY, "unknown", address)
         return False
 
     def opened(self, channel: Channel) -> None:
-        """A connection was accepted. It may cost another one its place."""
+        """A connection was accepted. Another one may lose its place for it."""
         self.channels.add(channel)
         oldest = self._newcomers.enter(channel, source_of(str(channel.address[0])))
         if oldest is not None:
             oldest.disconnect(Disconnect.TOO_MANY_NEWCOMERS)
 
     def is_switch(self, channel: Channel) -> None:
-        """It speaks for its switch from now on."""
+        """A connection speaks for its switch from now on."""
         self._newcomers.leave(channel)
 
     def ended(self, channel: Channel, reason: Disconnect) -> None:
-        """A connection is over."""
+        """A connection has ended."""
         self._newcomers.leave(channel)
         self.channels.discard(channel)
         if channel.id is not None and reason in _REFUSED:
@@ -99,7 +99,7 @@ class Connections:
 
 
 class SwitchListener:
-    """What os-ken makes in place of its own server, with the arguments that it gives that one."""
+    """os-ken makes this in place of its own server, with the same arguments."""
 
     adapter: Adapter
     counters: Counters

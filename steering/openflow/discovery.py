@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Links:
-    """Drives `discovery`, or nothing when the site's links are static (None). `name`: a port as the log has it."""
+    """Drives `discovery`; does nothing where the site's links are static (None)."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Links:
             self._tell(self._discovery.port_status(PortRef(dpid, port), up))
 
     def announcements(self, now: float) -> Iterator[SendFrame]:
-        """Frames to send now; also notices what was not heard any more."""
+        """Frames to send now. The call also notices links that were not heard any more."""
         if self._discovery is None:
             return
         self._tell(self._discovery.expire(now))

@@ -1,6 +1,7 @@
-"""What a packet-in means: the cookie of the rule that sent it says which reader, the reader makes the input.
+"""What a packet-in means. The cookie of the rule that sent it up tells which reader reads it, and the reader makes
+the input.
 
-A punted frame is a subscriber's bytes. Only our own bounded readers see it; what they refuse is counted.
+A punted frame holds a subscriber's bytes. Only our own bounded readers see it; frames that they refuse are counted.
 """
 
 from collections.abc import Callable
@@ -44,7 +45,7 @@ class Dispatch:
         self._lldp = lldp
 
     def read(self, dpid: int, packet: PacketIn, now: float) -> Input | None:
-        """The input for the engine, if there is one."""
+        """The input for the engine; None if there is none."""
         kind = packet.packet_class
         if not kind:
             self._counters.malformed[NOT_OURS] += 1

@@ -1,4 +1,4 @@
-"""The two errors of this package: what cannot be said in OpenFlow, and what a switch said that makes no sense."""
+"""The two errors of this package: a rule that cannot be said in OpenFlow, and bytes of a switch that make no sense."""
 
 from enum import StrEnum
 

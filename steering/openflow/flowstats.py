@@ -146,7 +146,7 @@ def _usual_entry(
 
 
 class _EntryScan:
-    """What has been found so far, and the general way of finding it."""
+    """What a scan of entries has found so far, and the general way of reading an entry."""
 
     def __init__(self, dpid: int) -> None:
         self.dpid = dpid

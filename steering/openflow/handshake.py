@@ -52,7 +52,7 @@ class Peer(Protocol):
 
 
 class SwitchHandshake:
-    """Of one connection. `ports`: as the switch described them, by number."""
+    """The handshake of one connection. `ports`: as the switch described them, by number."""
 
     def __init__(self, peer: Peer, budgets: Budgets) -> None:
         self._peer = peer
@@ -63,7 +63,7 @@ class SwitchHandshake:
         self.ports: dict[int, PortDescription] = {}
 
     def take(self, message: Message) -> Disconnect | None:
-        """The next message; why the connection must end, if it must."""
+        """Take the next message. Why the connection must end, None if it need not."""
         self._messages -= 1
         self._bytes -= len(message.data)
         if self._messages < 0 or self._bytes < 0:
@@ -118,7 +118,7 @@ class SwitchHandshake:
         return None
 
     def _port_status(self, data: bytes) -> Disconnect | None:
-        """A port that changes while the connection waits to be taken; before that the descriptions tell it."""
+        """A port changed while the connection waits to be admitted. Changes before that are in the descriptions."""
         state = read_port_status(data)
         if state is None:
             return Disconnect.BAD_LENGTH

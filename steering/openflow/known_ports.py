@@ -1,4 +1,6 @@
-"""Which ports a switch has, as far as changes of them are taken: it may name any number, any number of times."""
+"""The ports of a switch whose changes are taken. Bounded, because a switch may name any number of ports, any number
+of times.
+"""
 
 from collections.abc import Iterable
 
@@ -12,8 +14,8 @@ class KnownPorts:
         self._numbers = set(numbers)
 
     def takes(self, number: int, gone: bool) -> bool:
-        """Whether a change of this port is to be taken: not where it would be one port too many, or where one
-        goes that never was."""
+        """Whether a change of this port is taken: not if it would add one port too many, or removes a port that
+        never was."""
         if gone:
             known = number in self._numbers
             self._numbers.discard(number)

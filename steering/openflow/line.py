@@ -1,4 +1,4 @@
-"""The way to one switch, as those see it who only send: `channel.Adapter` is one, a test's list of bytes another."""
+"""The way to one switch, for code that only sends: `channel.Adapter` is one, and a test's list of bytes another."""
 
 from typing import Protocol
 
@@ -12,6 +12,6 @@ class Writer(Protocol):
 
 
 class Line(Writer, Protocol):
-    """A switch that can also be let go, with the reason that is counted."""
+    """A switch's connection that can also be ended, with the reason that is counted."""
 
     def disconnect(self, reason: Disconnect) -> None: ...

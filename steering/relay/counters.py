@@ -1,4 +1,4 @@
-"""What a relay counts itself, and the kernel's own MPTCP counters of the same namespace."""
+"""A relay's own counters, and the kernel's MPTCP counters of the same namespace."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

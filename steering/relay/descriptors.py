@@ -12,7 +12,7 @@ SPARE_DESCRIPTORS = 64
 
 
 def beside_sessions(options: RelayOptions) -> int:
-    """What a relay has open at most with not one session."""
+    """How many descriptors a relay without a session has open at most."""
     return (
         len(doors(options))
         + (inbound_ports.MOST if options.inbound is not None else 0)

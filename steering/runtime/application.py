@@ -1,4 +1,4 @@
-"""The os-ken application with the controller behind it, however it was started."""
+"""The os-ken application around the controller, whichever way it was started."""
 
 import logging
 import sys
@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 
 class ControllerApp(SteeringApp):
-    """`steering run` hands the controller over; osken-manager knows nothing of it, so it is made here."""
+    """The os-ken application. `steering run` hands a controller over; osken-manager does not, so the application
+    makes one itself."""
 
     def __init__(self, *args: Any, controller: Controller | None = None, **kwargs: Any) -> None:
         if controller is None:
@@ -37,7 +38,8 @@ class ControllerApp(SteeringApp):
         self._check_port()
 
     def _check_port(self) -> None:
-        """The switches' port is free, may be listened on, and its certificates can be used; else the process ends."""
+        """Check that the switches' port is free, may be listened on, and has certificates that can be used. If not,
+        the process ends."""
         options = self.CONF
         has_tls = options.ctl_privkey is not None and options.ctl_cert is not None  # as os-ken decides
         port = options.ofp_ssl_listen_port if has_tls else options.ofp_tcp_listen_port

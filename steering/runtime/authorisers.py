@@ -1,4 +1,6 @@
-"""Authorisers that are asked over the network, for a core that waits for nobody: a bounded number at a time."""
+"""Authorisers that are asked over the network. The core does not wait for them, and a bounded number is asked at a
+time.
+"""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Authorisers:
-    """`asks`: who is asked how."""
+    """Asks authorisers. `asks`: authoriser -> the function that asks it."""
 
     def __init__(self, asks: dict[Authorizer, Ask]) -> None:
         self._asks = asks
@@ -29,11 +31,12 @@ class Authorisers:
         self._feed: Callable[[Input], None] | None = None
 
     def connect(self, feed: Callable[[Input], None]) -> None:
-        """From now on answers go to the engine through `feed`."""
+        """Answers go to the engine through `feed` from now on."""
         self._feed = feed
 
     def ask(self, question: Authorise) -> None:
-        """Begin to ask, and return. One too many at a time has failed at once: what waits would come too late."""
+        """Begin to ask, and return at once. A question beyond the bound fails at once, because its answer would
+        come too late."""
         if self._pool.free() > 0:
             self._pool.spawn_n(self._work, question)
         else:
@@ -55,7 +58,7 @@ class Authorisers:
 
 
 def authorisers(aaa: Aaa) -> Authorisers:
-    """Those that a site names. Raises StateError for a secret that cannot be used."""
+    """The authorisers that a site names. Raises StateError for a secret that cannot be used."""
     asks: dict[Authorizer, Ask] = {}
     try:
         if aaa.http is not None:

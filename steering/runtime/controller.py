@@ -1,4 +1,4 @@
-"""The controller put together: files, engine, discovery, northbound; everything but os-ken's part."""
+"""Puts the controller together: files, engine, discovery, northbound. Only os-ken's part is elsewhere."""
 
 import logging
 import secrets
@@ -38,11 +38,11 @@ log = logging.getLogger(__name__)
 
 
 class StartError(Exception):
-    """The controller cannot start. Everything there is to say is on stderr already."""
+    """The controller cannot start. The reasons are on stderr already."""
 
 
 class Controller:
-    """One engine and what stands around it. `now` is its clock: seconds, monotonic."""
+    """One engine and its surroundings. `now` is its clock: seconds, monotonic."""
 
     def __init__(
         self, settings: Settings, declared: DeclaredSite, policy: Policy, policy_text: str, lock: StateLock
@@ -95,7 +95,8 @@ def assemble(settings: Settings) -> Controller:
 
 
 def _assemble(settings: Settings) -> Controller:
-    """Raises StateError and SettingsError for one thing, StartError after printing findings of the files."""
+    """Make the controller. Raises StateError or SettingsError for a single fault, StartError after printing
+    findings of the files."""
     store = StateDirectory(settings.state_dir)
     declared, findings = declare(settings.site, store)
     policy: Policy | None = Policy(quotas=DEFAULT_QUOTAS)
@@ -111,7 +112,7 @@ def _assemble(settings: Settings) -> Controller:
         raise StartError
     for note in (*unenforced(policy, declared.site), *unserved(policy, declared.site)):
         log.warning("policy: %s", note)
-    # Not before: a controller that has findings takes nobody's place.
+    # Not before this line: a controller with findings must not take a running one's place.
     lock = StateLock(settings.state_dir)
     store.check()
     store.sweep()

@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 
 class DeclaredSite:
-    """`data`: of the site file; `mcps`: those of the site now, in its shape; `site`: all of it."""
+    """The site in force. `data`: of the site file; `mcps`: the MCPs of now, in the file's shape; `site`: all of it
+    as a record."""
 
     def __init__(self, data: Json, site: Site, mcps: list[Json], store: Store) -> None:
         self.data = data
@@ -35,11 +36,12 @@ class DeclaredSite:
         self._of_file = {one["name"] for one in data["mcps"]}
 
     def outlives(self, name: str) -> bool:
-        """Whether what is told of an MCP holds when the controller starts again."""
+        """Whether what is told of an MCP will still hold when the controller starts again."""
         return name not in self._of_file
 
     def replace(self, mcps: list[Json], site: Site) -> None:
-        """Other MCPs from now on; kept first, so that nobody is told of what is not. Raises StateError."""
+        """Set other MCPs. They are written to disk first, so that nobody is told of MCPs that are not kept. Raises
+        StateError."""
         kept = [one for one in mcps if self.outlives(one["name"])]
         if kept != [one for one in self.mcps if self.outlives(one["name"])]:
             self._store.write(KEPT, json.dumps(kept))
@@ -47,8 +49,8 @@ class DeclaredSite:
 
 
 def declare(path: str, store: Store) -> tuple[DeclaredSite | None, list[str]]:
-    """The site of a file and what is kept: or None, and every finding as a line. Raises StateError for what is kept
-    and cannot be read."""
+    """The site of a file with the registered MCPs; None with every finding as a line. Raises StateError for a kept
+    file that cannot be read."""
     text, findings = load_text(path)
     if text is None:
         return None, _lines(findings)
@@ -71,7 +73,7 @@ def declare(path: str, store: Store) -> tuple[DeclaredSite | None, list[str]]:
 
 
 def _kept(store: Store, file: DeclaredSite) -> list[Json]:
-    """Raises StateError for what is no list of MCPs."""
+    """The registered MCPs that were kept. Raises StateError for a file that is no list of MCPs."""
     told = read_json(store, KEPT, ADVICE)
     if told is None:
         return []

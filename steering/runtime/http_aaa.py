@@ -27,15 +27,14 @@ _VERDICTS = {True: Verdict.ALLOW, False: Verdict.DENY, None: Verdict.NO_OPINION}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Who is asked is for the site file to say, not for an answer."""
+    """Follows no redirect: the site file says who is asked, not an answer."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def http_authorizer(aaa: HttpAaa) -> Callable[[Authorise], Authorised]:
-    """What asks the hook. Raises OSError and StateError for
-    files that cannot be used."""
+    """A function that asks the hook. Raises OSError and StateError for files that cannot be used."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if aaa.token_file is not None:
         headers["Authorization"] = f"Bearer {read_private(Path(aaa.token_file))}"
@@ -63,7 +62,7 @@ def http_authorizer(aaa: HttpAaa) -> Callable[[Authorise], Authorised]:
 
 
 def read_answer(request: int, data: bytes) -> Authorised:
-    """An answer's meaning; whatever is not exactly one is an error."""
+    """An answer's meaning; an answer that is not exactly one of the forms above is an error."""
     failed = Authorised(request, Verdict.ERROR)
     if len(data) > MOST:
         return failed
@@ -75,7 +74,7 @@ def read_answer(request: int, data: bytes) -> Authorised:
         return failed
     allow, klass, ttl = told["allow"], told.get("class") or "", told.get("ttl")
     if allow is not None and not isinstance(allow, bool):
-        return failed  # 1 and 0 are equal to true and false, and are not them
+        return failed  # JSON's 1 and 0 compare equal to True and False, but are no booleans
     if not isinstance(klass, str) or len(klass) > LONGEST_CLASS:
         return failed
     if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, int | float) or not ttl > 0):

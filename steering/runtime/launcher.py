@@ -17,7 +17,8 @@ LOOK = 0.2  # seconds between looks at whether to stop
 
 
 def launch(settings: Settings) -> int:
-    """Run the controller until a signal; 0, or 2 when it could not start and why is on stderr."""
+    """Run the controller until a signal. Returns 0, or 2 when the controller could not start; the reason is on
+    stderr then."""
     try:
         prepare()
     except HubError as error:

@@ -1,8 +1,8 @@
-"""What the operator may do to a running controller (model.control.Control): policy, drain, aborts, questions.
+"""The operator's orders to a running controller (model.control.Control): policy, drain, aborts, questions.
 
-A policy comes by REST, by SIGHUP, or by a change of its file; all go the same way: checked whole, kept as a
-version, then one input to the engine. Checking may take seconds for the largest file, so it happens in a
-thread; the engine is never touched from there.
+A policy comes by REST, by SIGHUP, or by a change of its file. All three go the same way: the policy is checked
+whole, kept as a version, and given to the engine as one input. Checking may take seconds for the largest file, so
+it happens in a thread. The engine is never touched from that thread.
 """
 
 import logging
@@ -73,7 +73,7 @@ class Operator:
         self._offset = 0  # seconds, of the clock that rules go by
 
     def connect(self, feed: Callable[[Input], None], at_once: Callable[[Input], None]) -> None:
-        """From now on inputs go to the engine through `feed`, or `at_once`."""
+        """Inputs go to the engine through `feed`, or through `at_once`, from now on."""
         self._feed, self._at_once = feed, at_once
 
     # ---- Control -------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ class Operator:
     # ---- the clock and the file ----------------------------------------------------------------
 
     def tell_time(self) -> None:
-        """Rush hours begin and end by local time (D-3.2c)."""
+        """Tell the engine the local minute, by which rush hours begin and end (D-3.2c)."""
         self.give(self._time())
 
     def _time(self) -> TimeOfDay:
@@ -159,7 +159,7 @@ class Operator:
         self.take(self._time())
 
     def reload(self, path: str) -> None:
-        """The policy file again; findings are logged and change nothing."""
+        """Read the policy file again. Findings are logged, and change nothing."""
         policy, text, findings = tpool.execute(_read, path, site(self._engine))
         for finding in findings:
             log.error("the policy stays as it is: %s", finding)
@@ -167,7 +167,7 @@ class Operator:
             self._put(policy, text, "file", "")
 
     def tell_limits(self) -> None:
-        """A line for a limit that was reached since the last look; a look a second bounds the log."""
+        """Log a limit that was reached since the last look. A look each second bounds the log."""
         refused = sum(self._counters.fulls.values())
         if refused != self._fulls:
             last = of_limits(self._pseudonyms, as_json(self._view.limits()))["last_full"]
@@ -177,7 +177,7 @@ class Operator:
         self._fulls = refused
 
     def watch(self, path: str | None, changed: Callable[[], bool]) -> None:
-        """Runs for ever: the clock once a second, the file when `changed` says so."""
+        """Runs for ever: tells the time once a second, and reads the file when `changed` says so."""
         for look in count():
             if look % LOOKS == 0:
                 self.tell_time()
@@ -188,7 +188,7 @@ class Operator:
 
 
 def keep_version(history: History, text: str, who: str, comment: str, otherwise: int) -> int:
-    """Keep a policy that comes into force; its version, or `otherwise` where it cannot be kept."""
+    """Keep a policy that comes into force. Returns its version, or `otherwise` where the policy cannot be kept."""
     try:
         return history.apply(text, who, time.time(), comment).version
     except HistoryError as error:
@@ -231,7 +231,7 @@ class FileWatch:
         self._taken = self._seen = self._stamp()
 
     def ask(self) -> None:
-        """SIGHUP."""
+        """SIGHUP came: the file is to be read again."""
         self._asked = True
 
     def changed(self) -> bool:

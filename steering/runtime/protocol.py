@@ -20,7 +20,7 @@ from steering.northbound.http.problems import MEDIA_TYPE, Problem, phrase
 
 REQUEST_TIME = 5.0  # seconds for a request line, and again for the headers, however the bytes drip in
 BODY_TIME = 10.0  # seconds for a body
-DISCARD_TIME = 1.0  # seconds for the rest of a body that nobody wants
+DISCARD_TIME = 1.0  # seconds for the rest of a body that is not read
 GUEST = 3  # place in eventlet's list of a connection's state: its `visitors.Visitor`
 MAX_DETAIL = 160  # characters of Python's own words, which repeat what the client sent
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class TimedInput(eventlet.wsgi.Input):  # type: ignore[misc]
-    """A request's body, in BODY_TIME or not at all."""
+    """A request's body, which has to arrive within BODY_TIME."""
 
     def _do_read(self, reader: Any, length: int | None = None) -> Any:
         with eventlet.Timeout(BODY_TIME, TimeoutError("the body took too long")):
@@ -58,7 +58,7 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
             log.debug("a connection of %s ended: %s", self.client_address[0], error)
 
     def finish(self) -> None:
-        """The same for what is left to send."""
+        """Send what is left. What goes wrong is logged as in `handle`."""
         with suppress(OSError, ValueError):
             super().finish()
 
@@ -71,8 +71,8 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         return line
 
     def parse_request(self) -> bool:
-        """Read the headers; False where that was answered already. What eventlet would refuse later, bare of
-        any explanation, is refused here, and so is what Python's parser forgives."""
+        """Read the headers; False where a refusal was sent already. Requests that eventlet would refuse later
+        without an explanation are refused here, and so are faults that Python's parser forgives."""
         try:
             with _in_time():
                 lines = self._header_lines()
@@ -128,7 +128,7 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         return found
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer what is no request by a problem document, and hang up."""
+        """Answer what is no request with a problem document, and hang up."""
         status = HTTPStatus(code)
         problem = Problem(status, (message or phrase(status))[:MAX_DETAIL])
         body = json.dumps(problem.document(), separators=(",", ":")).encode()
@@ -141,7 +141,7 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
         log.debug("%s sent what is no request: %d", self.client_address[0], status)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Python's own lines, which go past the log and repeat what a stranger sent: none."""
+        """Write nothing: Python's own log lines go past the log and repeat what a stranger sent."""
 
 
 def _in_time() -> Any:

@@ -47,8 +47,7 @@ VALUE     Service-Type          Call-Check 10
 
 
 def radius_authorizer(aaa: RadiusAaa) -> Callable[[Authorise], Authorised]:
-    """What asks the server. Raises OSError and StateError for a
-    secret that cannot be used."""
+    """A function that asks the server. Raises OSError and StateError for a secret that cannot be used."""
     dictionary = Dictionary(StringIO(_DICTIONARY))
     secret = read_private(Path(aaa.secret_file)).encode()
     if len(secret) < SHORTEST_SECRET:
@@ -80,7 +79,7 @@ def radius_authorizer(aaa: RadiusAaa) -> Callable[[Authorise], Authorised]:
 def access_request(
     question: Authorise, secret: bytes, dictionary: Dictionary, nas_identifier: str
 ) -> AuthPacket:
-    """The question as a packet. Whom the registry does not know is asked about by its address."""
+    """The question as a packet. A source that the registry does not know is named by its address."""
     address = ip_address(question.source)
     packet = AuthPacket(secret=secret, dict=dictionary)
     packet.add_message_authenticator()
@@ -95,7 +94,7 @@ def access_request(
 
 
 def _wait(line: socket.socket, request: AuthPacket, until: float) -> Authorised | None:
-    """The first answer that is one; what anybody else sends is not looked at twice."""
+    """The first valid answer; packets of others are dropped."""
     while (left := until - monotonic()) > 0:
         line.settimeout(left)
         try:
@@ -109,7 +108,7 @@ def _wait(line: socket.socket, request: AuthPacket, until: float) -> Authorised 
 
 
 def read_reply(request: AuthPacket, data: bytes) -> Authorised | None:
-    """What a reply says, None for one that is not the server's answer to this request."""
+    """What a reply says; None if it is not the server's answer to this request."""
     try:
         reply = request.CreateReply(packet=data)
         if not request.VerifyReply(reply, data, enforce_ma=True):

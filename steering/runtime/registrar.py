@@ -1,7 +1,7 @@
-"""MCPs registered, changed and taken out while the controller runs (D-6.7.7, S-5, S-17b).
+"""MCPs that are registered, changed and taken out while the controller runs (D-6.7.7, S-5, S-17b).
 
-What the site file would not be allowed to say is not allowed here, and what the live network contradicts neither: a
-port that its switch has not, or that leads to another switch. Nothing of it is done by halves: all checks come first,
+A description is refused for what a site file is refused for, and where the live network contradicts it: a port that
+its switch does not have, or that leads to another switch. A change is never done by halves: all checks come first,
 then the state directory, the engine, discovery.
 """
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Registrar:
-    """One change at a time: its caller sees to that. `work` runs a function with arguments where it holds up nobody."""
+    """Makes one change at a time, for which its caller provides. `work` runs a function where it holds up nobody."""
 
     def __init__(
         self, declared: DeclaredSite, engine: Engine, discovery: Discovery | None, work: Callable[..., Any]
@@ -41,7 +41,8 @@ class Registrar:
         return next((one for one in self._declared.mcps if one["name"] == name), None)
 
     def put(self, text: str, name: str | None, policy: str, take: Callable[[Any], None]) -> McpOutcome:
-        """A new MCP, or another description of the one called `name`. `policy`: the text of the one in force."""
+        """Add an MCP, or give another description to the one called `name`. `policy`: the text of the policy in
+        force."""
         wanted = self._work(McpText, text)
         data = wanted.data
         if data is None:
@@ -72,7 +73,7 @@ class Registrar:
         return self._outcome(McpAnswer.DONE, wanted.name)
 
     def remove(self, name: str, force: bool, policy: str, take: Callable[[Any], None]) -> McpOutcome:
-        """The MCP `name` is none any more."""
+        """Take the MCP called `name` out of the site."""
         if self.mcp(name) is None:
             return self._outcome(McpAnswer.UNKNOWN, name)
         mcps = [one for one in self._declared.mcps if one["name"] != name]
@@ -97,7 +98,7 @@ class Registrar:
         take(McpsReplaced(site.mcps, site.switches))
 
     def _live(self, mcp: Mcp) -> Iterator[tuple[Path, Code, str]]:
-        """What the network as it is has against an MCP's ports."""
+        """Findings of the live network against an MCP's ports."""
         one = mcp.inside == mcp.outside
         places = [
             (mcp.inside, ("port",) if one else ("ports", "inside")),
@@ -126,5 +127,5 @@ class Registrar:
 
 
 def _against(policy: str, site: Site) -> list[FieldFinding]:
-    """What the policy in force has against a site."""
+    """Findings of the policy in force against a site."""
     return [of_policy(one) for one in parse_policy(policy, "policy", site)[1]]

@@ -1,4 +1,4 @@
-"""The northbound on eventlet's WSGI server, bounded, and its URL in the state directory."""
+"""The northbound on eventlet's WSGI server, with bounds. Its URL stands in the state directory."""
 
 import logging
 import secrets
@@ -76,7 +76,7 @@ def _secured(sock: Any, tls: TlsFiles) -> Any:
 
 
 class Rest:
-    """Listens from the beginning, serves from `start` on."""
+    """The REST server. It listens from the beginning, and serves from `start` on."""
 
     def __init__(
         self, settings: Settings, view: View, control: Control, counters: Counters, now: Callable[[], float]
@@ -123,19 +123,19 @@ class Rest:
         )
 
     def start(self) -> None:
-        """Serve, and say where."""
+        """Begin to serve, and write the URL to the state directory."""
         for restore in self._north.restore:
             restore()
         try:
             write_rest_url(self._state_dir, self.url)
         except StateError as error:
-            # It is served all the same: whoever gives --url and --token-file finds it.
+            # REST is served all the same: a client with --url and --token-file finds it.
             log.error("commands on this machine do not find the controller: %s", error)
         server = RestServer(self._socket, self._north.application, self._counters, self._secured)
         self._threads = [eventlet.spawn(server.run), eventlet.spawn(self._watch)]
 
     def tell(self, prefer: Prefer) -> None:
-        """An MCP hears what is wanted of its subflows."""
+        """Publish to an MCP what is wanted of its subflows."""
         self._north.intents.tell(prefer)
 
     def _watch(self) -> None:
@@ -151,7 +151,7 @@ class Rest:
                 log.exception("what changed could not be told")
 
     def stop(self) -> None:
-        """Take the URL back and stop listening."""
+        """Remove the URL and stop listening."""
         remove_rest_url(self._state_dir, self.url)
         self._north.hub.close()
         self._north.save()

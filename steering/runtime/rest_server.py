@@ -1,4 +1,6 @@
-"""eventlet's HTTP server behind our own listener: paced, places by source and by token, wrong tokens delayed."""
+"""eventlet's HTTP server behind a listener of our own: connections are paced, places are bounded by source and by
+token, and wrong tokens wait.
+"""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -27,7 +29,7 @@ Application = Callable[..., Iterable[bytes]]
 
 
 class RestServer:
-    """Serves `application` on a listening socket. `secured`: it speaks TLS."""
+    """Serves `application` on a listening socket. `secured`: the socket speaks TLS."""
 
     def __init__(self, listening: Any, application: Application, counters: Counters, secured: bool) -> None:
         self._visitors = Visitors(counters)
@@ -52,7 +54,7 @@ class RestServer:
         )
 
     def run(self) -> None:
-        """Until the socket is closed."""
+        """Serve until the socket is closed."""
         self._listener.run()
 
     def _serve(self, accepted: Any, address: tuple[Any, ...]) -> None:
@@ -70,7 +72,7 @@ class RestServer:
 
 
 class Doorkeeper:
-    """WSGI around WSGI: the answer to a wrong token waits, longer for each that its source has shown."""
+    """WSGI middleware: the answer to a wrong token waits, longer for each wrong token that its source has shown."""
 
     def __init__(self, application: Application, visitors: Visitors) -> None:
         self._application = application

@@ -1,5 +1,8 @@
-"""What a controller is started with: from the arguments of `steering run` or, under osken-manager, from
-STEERING_* environment variables. Nothing here imports a socket: `steering run` patches the library later."""
+"""The settings of a controller: from the arguments of `steering run` or, under osken-manager, from STEERING_*
+environment variables.
+
+Nothing here imports a socket, because `steering run` patches the library later.
+"""
 
 import argparse
 import os
@@ -88,8 +91,8 @@ def _rest_endpoint(text: str, remote_allowed: bool, tls: TlsFiles | None) -> Lis
 
 
 def check_listen(endpoint: ListenAddress, has_tls: bool, insecure: bool) -> None:
-    """Whoever reaches the switches' port without TLS can say that it is a switch. Raises SettingsError where that is
-    more than this machine and nobody said that it may be."""
+    """Refuse to listen for switches without TLS outside of this machine, unless the operator allowed it: whoever
+    reaches that port can claim to be a switch. Raises SettingsError."""
     if not endpoint.is_loopback and not has_tls and not insecure:
         raise SettingsError(
             f"--listen: {endpoint.host} can be reached from outside and there is no TLS: give --switch-cert, "

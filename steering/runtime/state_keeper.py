@@ -1,8 +1,8 @@
-"""Writes down, as it changes, what the next controller needs and no switch holds; reads it at the start.
+"""Writes down, as it changes, the state that the next controller needs and that no switch holds; reads it at the
+start.
 
-Reservations are on disk before whoever asked hears the answer; the rest follows within a second. Nothing is synced:
-a process that is killed leaves what it wrote to the kernel, and a machine that dies takes its state directory's
-/run with it.
+Reservations are on disk before their answer is sent; the rest follows within a second. Nothing is synced: a process
+that is killed leaves its writes to the kernel, and a machine that dies takes its state directory's /run with it.
 """
 
 import logging
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class Keeper:
-    """`forgets`: nothing is read at the start, for a negative control."""
+    """Keeps the state. `forgets`, for a negative control: nothing is read at the start."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Keeper:
     # ---- the start ------------------------------------------------------------------------------
 
     def restore(self, give: Callable[[Input], None]) -> None:
-        """What an earlier controller left, to the engine."""
+        """Give the engine what an earlier controller kept."""
         if not self._forgets:
             kept = self._read()
             give(Restored(kept))
@@ -78,7 +78,7 @@ class Keeper:
         self._saved = {piece: snapshots.revision(self._engine, piece) for piece in Piece}
 
     def _read(self) -> KeptState:
-        """Each file is a bounded number of records; what is beyond is refused and counted."""
+        """Read the files. Each has a bounded number of records; records beyond are refused and counted."""
         wall = time.time()
         network: KeptNetwork = self._file(Piece.NETWORK, read_network, KeptNetwork((), ()))
         reservations: tuple[KeptReservation, ...] = self._file(
@@ -114,7 +114,7 @@ class Keeper:
     # ---- from then on ---------------------------------------------------------------------------
 
     def around(self, take: Callable[[Input], None]) -> Callable[[Input], None]:
-        """`take`, and what it reserved is written when it comes back."""
+        """A function like `take`, which returns only when what it reserved is written."""
 
         def kept(given: Input) -> None:
             take(given)
@@ -123,13 +123,13 @@ class Keeper:
         return kept
 
     def watch(self) -> None:
-        """Runs for ever."""
+        """Runs for ever: saves what has changed."""
         while True:
             hub.sleep(LOOK)
             self.save()
 
     def save(self) -> None:
-        """Whatever changed since the last time."""
+        """Write what has changed since the last call."""
         for piece in Piece:
             self._save_changed(piece)
         begun, over = snapshots.sessions(self._engine)
@@ -154,7 +154,7 @@ class Keeper:
         self._directory.write(FILES[piece], text)
 
     def _try(self, write: Callable[[], None]) -> bool:
-        """Whether it could be written; the log says once that it cannot."""
+        """Whether a piece could be written. The log tells once that it cannot."""
         try:
             write()
         except StateError as error:

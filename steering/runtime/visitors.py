@@ -1,7 +1,9 @@
-"""Who is connected to REST: strangers, bounded by source, and those whose token is known, with room of their own.
+"""Connections to REST: those of strangers, bounded by source, and those whose token is known, with places of their
+own.
 
-A stranger that sends its request at once is known within milliseconds. One that drips bytes sits there as long as
-it may. So when there is no room for strangers the one that sits there longest goes, of the source that has most.
+A stranger that sends its request at once is known within milliseconds. A stranger that drips bytes stays for as
+long as it may. So when the strangers' places are full, the connection that has been there longest goes, of the
+source that has most.
 """
 
 import logging
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Visitor:
-    """One connection."""
+    """One connection to REST."""
 
     def __init__(self, visitors: "Visitors", connection: Any, source: str) -> None:
         self._visitors = visitors
@@ -39,11 +41,11 @@ class Visitor:
         self.who: Identity | None = None
 
     def welcome(self, who: Identity) -> bool:
-        """A request showed a token that is known: whether there is room for one more such connection."""
+        """A request showed a known token. Whether there is room for one more connection of that token."""
         return self._visitors.welcome(self, who)
 
     def hang_up(self) -> None:
-        """End the connection from here; its greenthread wakes up and cleans up."""
+        """End the connection. Its greenthread wakes up and cleans up."""
         with suppress(OSError, ValueError):
             self.connection.shutdown(2)
 
@@ -63,7 +65,7 @@ class Visitors:
         self._lines = LogLimit(WRONG_WINDOW)
 
     def enter(self, connection: Any, host: str) -> Visitor:
-        """A connection was accepted. It may cost another stranger its place."""
+        """A connection was accepted. Another stranger may lose its place for it."""
         visitor = Visitor(self, connection, source_of(host))
         oldest = self._strangers.enter(visitor, visitor.source)
         if oldest is not None:
@@ -72,7 +74,7 @@ class Visitors:
         return visitor
 
     def leave(self, visitor: Visitor) -> None:
-        """The connection is over."""
+        """A connection has ended."""
         self._strangers.leave(visitor)
         who = visitor.who
         if who is not None:
@@ -82,7 +84,7 @@ class Visitors:
             self._operators -= who.role is Role.OPERATOR
 
     def welcome(self, visitor: Visitor, who: Identity) -> bool:
-        """`visitor` showed the token of `who`: whether it may stay."""
+        """`visitor` showed the token of `who`. Whether it may stay."""
         if visitor.who is not None:
             return True
         total = self._known.total()
@@ -101,7 +103,7 @@ class Visitors:
         return True
 
     def wrong_token(self, source: str) -> float:
-        """`source` showed a token that nobody has: how many seconds its answer waits."""
+        """`source` showed a token that is nobody's. For how many seconds the answer waits."""
         now = self._now()
         while self._wrong and (now - self._wrong[0][0] > WRONG_WINDOW or len(self._wrong) == REMEMBERED):
             _, old = self._wrong.popleft()

@@ -49,7 +49,7 @@ class Store(Protocol):
         """Put a value in place of what was there: afterwards the new one is there whole, or the old one is."""
 
     def create(self, name: str, text: str) -> bool:
-        """The same where nothing is there yet; False, and nothing is changed, where something is."""
+        """Put a value where none is. False, and nothing is changed, where there is one."""
 
     def remove(self, name: str) -> None:
         """Take a value away; nothing happens where there is none."""

@@ -40,7 +40,7 @@ Json = dict[str, Any]
 
 
 class DamagedFile(Exception):
-    """A file is none of ours."""
+    """A kept file is not one that this program wrote."""
 
 
 # ---- reservations ------------------------------------------------------------------------------
@@ -52,7 +52,8 @@ def reservations_text(kept: Iterable[KeptReservation], wall: float) -> str:
 
 
 def read_reservations(text: str, wall: float) -> tuple[tuple[KeptReservation, ...], int]:
-    """Those that were kept, also leases that are over meanwhile (`remaining` not above 0); Damaged."""
+    """The reservations that were kept, also those whose lease has run out since (`remaining` not above 0). Raises
+    DamagedFile."""
     return _read(text, "reservations", MOST_RESERVATIONS, lambda told: _reservation(told, wall))
 
 
@@ -91,7 +92,7 @@ def usage_text(kept: KeptUsage) -> str:
 
 
 def read_usage(text: str) -> tuple[KeptUsage, int]:
-    """Damaged."""
+    """The usage that was kept. Raises DamagedFile."""
     used, wrong = _read(text, "used", MOST_USES, _use)
     flows, more = _read(text, "flows", MOST_USES, lambda told: (_key(told[0]), _number(told[1])))
     return KeptUsage(used, flows), wrong + more
@@ -124,7 +125,7 @@ def network_text(kept: KeptNetwork) -> str:
 
 
 def read_network(text: str) -> tuple[KeptNetwork, int]:
-    """Damaged."""
+    """The links and units that were kept. Raises DamagedFile."""
     links, wrong = _read(text, "links", MOST_LINKS, _link)
     units, more = _read(text, "units", MOST_UNITS, _unit)
     return KeptNetwork(links, units), wrong + more
@@ -148,7 +149,7 @@ def session_line(number: int, kept: KeptSession | None) -> str:
 
 
 def read_session(line: str) -> tuple[int, KeptSession | None]:
-    """Raises ValueError for a line that is none of ours, or half of one."""
+    """The session of one line. Raises ValueError for a line that this program did not write, or half of one."""
     try:
         told = _of(list, json.loads(line))
         number = _number(told[0])

@@ -70,13 +70,13 @@ class AccessLists:
         return True
 
     def pair(self, device: str, addresses: list[str]) -> None:
-        """A device says where it speaks from. Raises ListFull, StateError."""
+        """A device tells its address. Raises ListFull, StateError."""
         if device not in self.pairings and len(self.pairings) >= MOST_PAIRED:
             raise ListFull(f"{MOST_PAIRED} devices are paired, which is all there may be")
         self._keep_pairings({**self.pairings, device: addresses})
 
     def unpair(self, device: str) -> bool:
-        """False for one that is not paired. Raises StateError."""
+        """End a pairing; False for a device that is not paired. Raises StateError."""
         if device not in self.pairings:
             return False
         self._keep_pairings({name: one for name, one in self.pairings.items() if name != device})
@@ -124,14 +124,14 @@ def _entry(one: Json) -> AclEntry:
 
 
 def _text(value: Any) -> str:
-    """`ip_address(1)` is 0.0.0.1: only a text is taken. Raises TypeError."""
+    """The value, if it is a text; `ip_address(1)` would be 0.0.0.1. Raises TypeError."""
     if not isinstance(value, str):
         raise TypeError(type(value).__name__)
     return value
 
 
 def _list(value: Any) -> list[Any]:
-    """A text is a sequence too: only a list is taken. Raises TypeError."""
+    """The value, if it is a list; a text is a sequence too. Raises TypeError."""
     if not isinstance(value, list):
         raise TypeError(type(value).__name__)
     return value

@@ -30,7 +30,7 @@ class MappingStore:
         self._files = files
 
     def append(self, mappings: Iterable[Mapping]) -> None:
-        """Raises StateError, and none of them is kept then."""
+        """Write mappings. Raises StateError; none of them is kept then."""
         text = "".join(json.dumps(asdict(mapping), separators=(",", ":")) + "\n" for mapping in mappings)
         if not text:
             return
@@ -52,7 +52,7 @@ class MappingStore:
             rename_private(self._path(number - 1), self._path(number))
 
     def _lines(self, address: str) -> Iterator[Mapping]:
-        """Oldest first. A line that another version wrote, or half of one, is nobody's mapping."""
+        """Mappings, the oldest first. A line that another version wrote, or half of one, is passed over."""
         wanted = f'"external":"{address}"'
         for number in range(self._files - 1, -1, -1):
             for line in lines_of(self._path(number), MOST_LINE, self._most + MOST_LINE):

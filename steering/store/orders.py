@@ -39,7 +39,7 @@ class SubscriberOrder(NamedTuple):
 
 
 class Orders(NamedTuple):
-    """All that was ordered. `draining`: names of MCPs; the others by name or pseudonym."""
+    """All orders. `draining`: names of MCPs; the others by name or pseudonym."""
 
     draining: tuple[str, ...]
     access_networks: dict[str, AccessOrder]
@@ -48,7 +48,8 @@ class Orders(NamedTuple):
 
 
 class KeptOrders:
-    """`orders` is what holds; each change is kept first. Raises StateError for a value that is none of ours."""
+    """Orders on disk. `orders` are those in force; each change is kept before it counts. Raises StateError for a
+    value that this program did not write."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

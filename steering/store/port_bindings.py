@@ -46,7 +46,7 @@ class PortBindings:
         self._keep(self.without(ids))
 
     def forget(self, ids: Iterable[str]) -> None:
-        """The same where nothing is written: whoever reads the value later finds by `until` that they are over."""
+        """Drop bindings that are over without writing. A later reader finds by `until` that they are over."""
         self.known = self.without(ids)
 
     def without(self, ids: Iterable[str]) -> dict[str, PortBinding]:

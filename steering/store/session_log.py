@@ -31,8 +31,8 @@ class SessionLog:
         self._size = MOST_BYTES  # of the file; so the first write is the whole of it
 
     def load(self) -> tuple[tuple[KeptSession, ...], int]:
-        """What an earlier process wrote, and how many lines nobody understands. It stays in the file until `forget`.
-        Raises StateError."""
+        """The lines that an earlier process wrote, and how many of them cannot be read. They stay in the file until
+        `forget`. Raises StateError."""
         found: dict[int, KeptSession] = {}
         wrong = 0
         for line in lines_of(self._path, MOST_LINE, MOST_BYTES):
@@ -52,7 +52,7 @@ class SessionLog:
         return tuple(found.values()), wrong
 
     def forget(self) -> None:
-        """What was loaded is known elsewhere now, or over. Raises StateError."""
+        """Drop what was loaded: it is known elsewhere now, or over. Raises StateError."""
         if self._loaded:
             for number in self._loaded:
                 self._take(number)
@@ -60,7 +60,8 @@ class SessionLog:
             self.rewrite()
 
     def write(self, begun: Iterable[tuple[int, KeptSession]], over: Iterable[int]) -> None:
-        """What changed, and what is owed. Raises StateError; what is not written then is written with the next one."""
+        """Append changes, with those that could not be written before. Raises StateError; they are then written
+        with the next ones."""
         parts = []
         for session, kept in begun:
             number = self._numbers.get(session, self._next)

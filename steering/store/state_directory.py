@@ -165,8 +165,8 @@ def _folders(path: Path) -> list[Path]:
 
 
 class StateLock:
-    """One controller has a state directory, until it ends or this object is gone. Raises StateError where another
-    one has it."""
+    """Locks a state directory for one controller, until the controller ends or this object is gone. Raises
+    StateError where another controller has the lock."""
 
     def __init__(self, state_dir: Path) -> None:
         prepare(state_dir)
@@ -183,5 +183,5 @@ class StateLock:
             ) from None
 
     def release(self) -> None:
-        """Let another controller have it."""
+        """Give the lock up."""
         self._file.close()

@@ -43,7 +43,7 @@ class TokenRecord(NamedTuple):
 
 
 def digest(token: str) -> str:
-    """Equal lengths whatever the token's, so that comparing does not tell it."""
+    """A digest of the same length for every token, so that comparing digests tells nothing of a token."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -85,7 +85,7 @@ def add(state_dir: Path, role: Role, name: str, mcp: str, created: str) -> tuple
 
 
 def revoke(state_dir: Path, number: str) -> bool:
-    """Take a token back; False when there is none with that id. Raises StateError."""
+    """Make a token invalid; False when there is none with that id. Raises StateError."""
     with _changing(state_dir) as records:
         left = [record for record in records if record.identity.id != number]
         found = len(left) < len(records)
@@ -102,7 +102,8 @@ def _unused(taken: set[str]) -> str:
 
 @contextmanager
 def _changing(state_dir: Path) -> Iterator[list[TokenRecord]]:
-    """The records, written back at the end; two commands at once do not undo each other."""
+    """The records for a change, written at the end under a lock, so that two commands at once do not undo each
+    other."""
     prepare(state_dir)
     lock = open_private(state_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT)
     try:
@@ -130,7 +131,7 @@ def _told(record: TokenRecord) -> dict[str, str]:
 
 
 def _record(told: dict[str, Any]) -> TokenRecord:
-    """Raises ValueError, KeyError or TypeError for what is no record."""
+    """A record of the file. Raises ValueError, KeyError or TypeError for what is no record."""
     number, name, mcp, sha256 = told["id"], told["name"], told["mcp"], told["sha256"]
     role = Role(told["role"])
     if not (_ID.fullmatch(number) and _HASH.fullmatch(sha256) and all(map(_is_word, (name, mcp)))):

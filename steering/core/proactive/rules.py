@@ -4,7 +4,7 @@
     4400 +   access, to an MCP or another access: no server's   SYN: punted   else: ROUTE
     4001 +2l access, SYN from a prefix whose old sessions live elsewhere      punted
     4000 +2l access, from a prefix (length l) to a gateway's    -> the MCP's inside
-    3000     SYNs                                               punted (core.forwarding)
+    3000     SYNs                                               punted (core.pipeline.forwarding)
     2000 +2l gateway, to a prefix                               -> the MCP's outside
      900 +l  SYN/ACKs of MCPs                                   copied, ROUTE
 

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 class Keyring(Protocol):
     def identify(self, token: str) -> Identity | None:
-        """Who presents `token`; None for nobody."""
+        """The identity that a token belongs to; None for an unknown token."""
 
 
 class FirstToken:

@@ -17,12 +17,13 @@ def pseudonym(key: bytes, subscriber: str) -> str:
 
 
 def of_source(key: bytes, source: str) -> str:
-    """Who set a limit, such as "class home" or "subscriber anna", without a subscriber's own name."""
+    """The source of a limit, such as "class home" or "subscriber anna", with a pseudonym in place of the
+    subscriber's name."""
     return _OF + pseudonym(key, source.removeprefix(_OF)) if source.startswith(_OF) else source
 
 
 def of_limits(key: bytes, found: Json) -> Json:
-    """What `View.limits` tells, fit to be shown."""
+    """The limits that `View.limits` tells, with pseudonyms in place of subscribers' names."""
 
     def discreet(row: Json) -> Json:
         shown = dict(row)

@@ -33,7 +33,7 @@ audit = logging.getLogger("steering.audit")
 
 
 class _Trace:
-    """What is known of a request so far, for the audit."""
+    """What the audit knows of a request so far."""
 
     def __init__(self) -> None:
         self.who: Identity | None = None

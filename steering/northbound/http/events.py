@@ -40,7 +40,7 @@ class TooManyStreams(Exception):
 
 
 class Stream:
-    """One listener's queue."""
+    """The queue of one listener."""
 
     def __init__(self, wants: Wants) -> None:
         self.wants = wants
@@ -56,7 +56,7 @@ class EventHub:
         self._number = 0
         self._kept: deque[StreamEvent] = deque(maxlen=KEPT)
         self._streams: set[Stream] = set()
-        # Under eventlet this is a green one: only the waiting stream waits.
+        # Under eventlet this is a green condition: only the waiting stream waits.
         self._changed = Condition()
         self.dropped = 0
 
@@ -97,7 +97,7 @@ class EventHub:
             return stream
 
     def _since(self, last: str) -> list[StreamEvent] | None:
-        """What came after the event named `last`; None if nobody can tell."""
+        """The events after the one named `last`; None if they are not known any more."""
         if not last:
             return []
         named = _LAST.fullmatch(last)

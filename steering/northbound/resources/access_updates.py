@@ -9,7 +9,8 @@ Json = dict[str, Any]
 
 
 class AccessUpdates:
-    """What the view tells, and over it what was accepted here, which the engine may be about to hear."""
+    """Access networks as the view tells them, overlaid with updates that were accepted here and that the engine may
+    not have taken yet."""
 
     def __init__(self, view: View) -> None:
         self._view = view

@@ -185,7 +185,7 @@ class Bindings:
             self._tell(one, "expired" if one.until <= now else "lost")
 
     def standing(self, mcp: str) -> list[tuple[str, Json]]:
-        """What an MCP has to keep open, as the first event of its stream."""
+        """The bindings that an MCP has to keep open, as the first event of its stream."""
         return [(KIND, self._of(mcp))]
 
     def _of(self, mcp: str) -> Json:

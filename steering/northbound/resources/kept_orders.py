@@ -28,7 +28,7 @@ class OrdersRestorer:
         self._take = take
 
     def restore(self, orders: Orders) -> None:
-        """What of the orders is about something that the site and the policy still have."""
+        """Give the engine the kept orders that are about something the site and the policy still have."""
         mcps = {mcp["name"]: mcp["id"] for mcp in self._view.mcps()}
         for name in orders.draining:
             if name in mcps:

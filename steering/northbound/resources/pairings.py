@@ -53,7 +53,7 @@ class Pairings:
 
 
 class McpDiscovery:
-    """What a device is told by its own credential."""
+    """The MCPs that a device may use, told to the device by its own credential."""
 
     def __init__(self, view: View, lists: AccessLists) -> None:
         self._view = view

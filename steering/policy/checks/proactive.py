@@ -10,7 +10,7 @@ from steering.policy.rules.plan import PolicyPlan
 
 
 def proactive_problems(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
-    """Of the policy alone."""
+    """Problems of proactive insertion in the policy alone."""
     for index, keys, words in hindrances(plan.policy):
         title = f"rule {quoted(plan.policy.rules[index].name)}: "
         yield PlacelessFinding(plan.path("rules", index, *keys), Code.PROACTIVE, title + words)

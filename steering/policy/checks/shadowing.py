@@ -90,7 +90,7 @@ def _joined(networks: tuple[Network, ...]) -> tuple[Network, ...]:
 
 
 def _implied(when: RuleConditions, policy: Policy) -> RuleConditions:
-    """What more is known of a rule's connections: a subscriber has a class, an application its ports."""
+    """What a rule's conditions imply: a subscriber has a class, an application has its ports."""
     changes: dict[str, Any] = {}
     classes = {item.id: item.klass for item in policy.subscribers} if when.subscribers else {}
     if when.subscribers and not when.classes and when.subscribers <= classes.keys():

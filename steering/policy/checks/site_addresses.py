@@ -39,7 +39,8 @@ class _Item:
 
 
 def _containment(plan: Plan) -> Iterator[PlacelessFinding]:
-    """One sweep over all prefixes in order, the open ones on a stack: what begins inside one lies in it."""
+    """One sweep over all prefixes in order, with the open ones on a stack: a prefix that begins inside another lies
+    in it."""
     found: dict[tuple[Path, bool], PlacelessFinding] = {}
     around: list[_Item] = []
     for item in sorted(_items(plan), key=lambda one: one.order):

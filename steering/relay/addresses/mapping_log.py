@@ -30,7 +30,8 @@ class LogError(RuntimeError):
 
 
 class MappingJournal:
-    """Appends to a file of mode 0600, or without one to `fallback`. What could not be written is counted."""
+    """Writes the log to a file of mode 0600, or without one to `fallback`. Lines that could not be written are
+    counted."""
 
     def __init__(
         self, path: str | None, mcp: str, enabled: bool, fallback: TextIO, tell: Tell | None = None
@@ -45,7 +46,7 @@ class MappingJournal:
 
     @property
     def observer(self) -> MappingObserver:
-        """What an allocation tells of its mappings."""
+        """The object that allocations tell of their mappings."""
         return MappingObserver(self.begun, self.ended)
 
     def document(self) -> dict[str, int | bool]:
@@ -53,11 +54,11 @@ class MappingJournal:
         return {"enabled": self.enabled, "written": self.written, "failed": self.failed}
 
     def begun(self, mapping: AddressMapping) -> None:
-        """A subscriber has something now."""
+        """A subscriber has got a mapping."""
         self._write(mapping, None)
 
     def ended(self, mapping: AddressMapping, end: float) -> None:
-        """It has it no more."""
+        """A subscriber's mapping has ended."""
         self._write(mapping, end)
 
     def session(self, mapping: AddressMapping, port: int, destination: str, begin: float) -> None:
@@ -65,7 +66,8 @@ class MappingJournal:
         self._line(self._fields(mapping, port, port, begin, None) | {"destination": destination})
 
     def switch(self, enabled: bool, mappings: Iterable[AddressMapping]) -> None:
-        """On or off, live (N-5.6.7b). Switched on, what there is now is written first."""
+        """Switch the log on or off in the running relay (N-5.6.7b). When it is switched on, the mappings of now are
+        written first."""
         if enabled and not self.enabled:
             self.enabled = True
             for mapping in mappings:
@@ -73,7 +75,7 @@ class MappingJournal:
         self.enabled = enabled
 
     def close(self, mappings: Iterable[AddressMapping], end: float) -> None:
-        """All of them end with their relay."""
+        """Write the end of all mappings: they end with their relay."""
         for mapping in mappings:
             self.ended(mapping, end)
         if self._own:
@@ -187,7 +189,7 @@ def find(lines: Iterable[str], address: str, port: int, at: float) -> LoggedMapp
 
 
 def _read(line: str, number: int) -> LoggedMapping | None:
-    """A mapping; None for a session's line or an empty one."""
+    """The mapping of a line; None for a session's line or an empty one."""
     if not line.strip():
         return None
     try:

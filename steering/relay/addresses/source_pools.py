@@ -29,7 +29,8 @@ LAST_PORT = 65_535
 
 
 class NoSource(OSError):
-    """A refusal, with its reason; to whoever dials it is an address that was not available."""
+    """No source address can be given, with the reason. To whoever dials it looks like an address that is not
+    available."""
 
     def __init__(self, reason: NoSourceReason) -> None:
         super().__init__(EADDRNOTAVAIL, f"no source: {reason.value}")
@@ -37,7 +38,8 @@ class NoSource(OSError):
 
 
 class AddressMapping:
-    """What one subscriber has. `external` is an address or, for prefixes, a network; times are seconds (wall clock)."""
+    """What one subscriber has of a pool. `external` is an address or, for prefixes, a network; times are seconds
+    (wall clock)."""
 
     __slots__ = ("begin", "external", "first", "idle_since", "internal", "last", "live", "slot", "used")
 
@@ -164,7 +166,7 @@ class SourcePool:
         self._observer.ended(mapping, now)
 
     def hold(self, mapping: AddressMapping) -> None:
-        """One more session uses it."""
+        """One more session uses this mapping."""
         mapping.live += 1
         self._idle.pop(mapping.internal, None)
 
@@ -223,7 +225,7 @@ class SourcePools:
             pool.release(binding.mapping, binding.port, now)
 
     def mappings(self) -> list[AddressMapping]:
-        """Every mapping there is."""
+        """All mappings."""
         return [mapping for pool in self._pools.values() for mapping in pool.mappings.values()]
 
     def document(self) -> dict[str, dict[str, int | str]]:
@@ -239,7 +241,8 @@ class SourcePools:
         }
 
     def _subscriber(self, mode: RelaySourceMode, address: str) -> str:
-        """Whom a mapping belongs to: a host, or for NPTv6 and for IPv6 hosts that share, a prefix."""
+        """The host or prefix that a mapping belongs to: a prefix for NPTv6 and for IPv6 hosts that share, else a
+        host."""
         if ":" not in address or mode in (RelaySourceMode.ONE_TO_ONE, RelaySourceMode.IPV6_PREFIX):
             return address
         return str(ip_network((address, self._options.subscriber_length), strict=False))

@@ -26,7 +26,8 @@ STOP_S = 2.0
 
 
 class Agent:
-    """`start`, then `stop`. Raises PathManagerError when made, if this kernel cannot do it."""
+    """A thread that carries out the controller's wishes: `start`, then `stop`. Raises PathManagerError when made,
+    if this kernel cannot do it."""
 
     def __init__(self, options: ControllerAccess, log: Log, mss_clamp: int | None = None) -> None:
         self._options = options
@@ -65,7 +66,7 @@ class Agent:
         self._kernel.close()
 
     def document(self) -> dict[str, Any]:
-        """For the relay's status."""
+        """The agent's part of the relay's status."""
         return {
             "connected": self._connected,
             "connections": self.connections,
@@ -105,7 +106,7 @@ class Agent:
             self._listen(None, time.monotonic() + FIRST_WAIT_S)
 
     def _listen(self, stream: EventStream | None, until: float | None) -> None:
-        """Take what comes from controller and kernel, until a time or the end. Raises StreamError."""
+        """Take what the controller and the kernel send, until a time or the end. Raises StreamError."""
         watched = [self._wake, self._kernel.events] + ([stream] if stream else [])
         heard = time.monotonic()
         while not self._stopping:
@@ -130,7 +131,8 @@ class Agent:
             self._share(now)
 
     def _turn(self, subflow: KernelSubflow, waits: bool) -> None:
-        """What shares a session's traffic carries or waits; a backup by the controller's word stays one."""
+        """Take turns: subflows that share a session's traffic carry or wait. A subflow that the controller made a
+        backup stays one."""
         self._kernel.priority(subflow, waits or self._wishes.in_force(subflow).backup)
 
     def _share(self, now: float) -> None:
@@ -153,7 +155,7 @@ class Agent:
             self._wishes.want(subflow, wish, now)
 
     def _heed(self, data: dict[str, Any]) -> None:
-        """What the policy asks of MCPs as a whole (D-6.7.5b)."""
+        """Follow what the policy asks of MCPs as a whole (D-6.7.5b)."""
         avoid = data.get("avoid_fragmentation")
         if not isinstance(avoid, bool) or avoid is self.avoids_fragments:
             return

@@ -68,7 +68,7 @@ class EventStream:
             )
 
     def events(self) -> Iterator[tuple[str, Json]]:
-        """What has come: (kind, data) of whole events. Raises StreamError at its end."""
+        """The whole events that have come, as (kind, data). Raises StreamError at the stream's end."""
         yield from self._whole()
         while True:
             try:

@@ -17,7 +17,7 @@ MOST_DIGITS = 19
 
 
 class JsonRefusal(StrEnum):
-    """Why what a controller said is not read."""
+    """Why JSON of a controller is not read."""
 
     SYNTAX = "syntax"
     NOT_OBJECT = "not-object"
@@ -27,7 +27,7 @@ class JsonRefusal(StrEnum):
 
 
 class JsonRefused(ValueError):
-    """What was said is not read, with the reason."""
+    """JSON of a controller is not read, with the reason."""
 
     def __init__(self, reason: JsonRefusal) -> None:
         super().__init__(f"refused JSON: {reason.value}")
@@ -38,7 +38,7 @@ RefusalCounts = Counter[JsonRefusal]
 
 
 def counted(refused: RefusalCounts) -> dict[str, int]:
-    """Every reason with its count, 0 among them."""
+    """Every reason with its count, also those with 0."""
     return {reason.value: refused[reason] for reason in JsonRefusal}
 
 

@@ -39,7 +39,7 @@ STOP_S = 2.0
 
 
 class BoundPort(NamedTuple):
-    """A port of ours, and the device behind it; `until` on the steady clock."""
+    """A port of this MCP, and the device behind it; `until` on the monotonic clock."""
 
     port: int
     device: Endpoint
@@ -47,7 +47,7 @@ class BoundPort(NamedTuple):
 
 
 def parse(data: dict[str, Any], now: float) -> tuple[dict[int, BoundPort], int]:
-    """The bindings of an event by port, and how many of them are none."""
+    """The bindings of an event by port, and how many entries of it are no bindings."""
     told = data.get("bindings")
     found: dict[int, BoundPort] = {}
     wrong = 0
@@ -61,7 +61,7 @@ def parse(data: dict[str, Any], now: float) -> tuple[dict[int, BoundPort], int]:
 
 
 def _parsed(told: Any, now: float) -> BoundPort | None:
-    """One binding; None for what is none, whatever it is."""
+    """One binding; None for data that is none."""
     if not isinstance(told, dict):
         return None
     port, inner, lasts, host = (told.get(key) for key in ("ext_port", "int_port", "lasts_s", "host"))
@@ -85,7 +85,7 @@ Taken = Callable[[Endpoint, Endpoint, socket.socket, socket.socket], None]
 
 
 class InboundPorts:
-    """`start`, then `stop`; `expire` now and then."""
+    """A thread that keeps ports open: `start`, then `stop`; `expire` now and then."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class InboundPorts:
             end.close()
 
     def document(self) -> dict[str, Any]:
-        """For the relay's status."""
+        """The bindings' part of the relay's status."""
         return {
             "connected": self.connected,
             "refused": self.refused,
@@ -155,7 +155,7 @@ class InboundPorts:
             self.take(self._told.pop(), time.monotonic())
 
     def take(self, data: dict[str, Any], now: float) -> None:
-        """All that is wanted from now on."""
+        """Replace the bindings: these are all that the controller wants from now on."""
         self._bound, wrong = parse(data, now)
         self.refused += wrong
         for port in list(self._listeners):

@@ -21,7 +21,8 @@ MAX_ANSWER = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryAccess:
-    """Whom to ask: https URL, our bearer token, and a PEM file of CAs or None for the system's."""
+    """The controller that is asked: its https URL, the bearer token, and a PEM file of CAs or None for the
+    system's."""
 
     url: str
     token: str = field(repr=False)

@@ -130,7 +130,8 @@ class Reporter:
         return told
 
     def mapping(self, line: Json) -> None:
-        """A line of the mapping log. Where MOST_WAITING wait it is dropped: the older ones tell what it began with."""
+        """Queue a line of the mapping log. When MOST_WAITING lines wait, the new one is dropped: the older lines
+        tell what began with it."""
         with self._lock:
             if len(self._lines) >= self._most:
                 self.dropped += 1
@@ -139,14 +140,14 @@ class Reporter:
         self._work.set()
 
     def slow_servers(self, servers: Sequence[tuple[str, float]], wall: float) -> None:
-        """Address and seconds left of each; `wall` is the time now, seconds since 1970."""
+        """Queue the slow servers: address and seconds left of each; `wall` is the time now, seconds since 1970."""
         told = [{"address": address, "until": round(wall + left, 1)} for address, left in servers]
         with self._lock:
             self._slow = self._last_slow = told[-MOST_SLOW:]
         self._work.set()
 
     def state(self, state: Json) -> None:
-        """Load and health now, as `state_of` makes them; they go with the next report of sessions."""
+        """Set load and health, as `state_of` makes them; they go with the next report of sessions."""
         self._state = state
 
     # -- the thread -----------------------------------------------------------------------------------------------
@@ -169,7 +170,8 @@ class Reporter:
                 wait = min(2 * wait, LONGEST_WAIT_S)
 
     def _tell(self) -> None:
-        """All that waits. Raises what a connection raises, and ReportRefused; what was not told waits on."""
+        """Send everything that waits. Raises what a connection raises, and ReportRefused; what was not sent waits
+        on."""
         self._work.clear()
         if self.ledger is not None:
             self._tell_sessions(self.ledger)
@@ -248,7 +250,7 @@ class Reporter:
 
 
 def reported(line: Json) -> Json:
-    """A line of the log as the controller takes it: a destination without its port."""
+    """A line of the log in the controller's form: a destination without its port."""
     destination = line.get("destination")
     if not isinstance(destination, str):
         return line

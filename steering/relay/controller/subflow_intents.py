@@ -31,7 +31,7 @@ NO_WISH = SubflowIntent()
 
 
 def parse(told: Json) -> tuple[KernelSubflow, SubflowIntent]:
-    """One intent of an event. Raises ValueError for what is none, whatever it is."""
+    """One intent of an event. Raises ValueError for data that is none."""
     try:
         token, share = told["token"], told["share"]
         if not (isinstance(token, str) and _TOKEN.fullmatch(token)):
@@ -72,17 +72,17 @@ class SubflowIntents:
         return ((subflow, wish.share) for subflow, wish in self._in_force.items() if wish.share)
 
     def in_force(self, subflow: KernelSubflow) -> SubflowIntent:
-        """What the kernel was told last by the controller's word."""
+        """The wish that the kernel was told last."""
         return self._in_force.get(subflow, NO_WISH)
 
     def begin(self, now: float) -> None:
-        """A whole new set follows: what is in force and not in it is wanted no more."""
+        """A whole new set follows. A wish that is in force and is not in the new set is withdrawn."""
         self._waiting.clear()
         for subflow in self._in_force:
             self._waiting[subflow] = (NO_WISH, now + PATIENCE)
 
     def want(self, subflow: KernelSubflow, wish: SubflowIntent, now: float) -> None:
-        """The last word on a subflow; `try_again` carries it out."""
+        """Set the wish for a subflow; `try_again` carries it out."""
         self._waiting.pop(subflow, None)
         if self._in_force.get(subflow, NO_WISH) == wish:
             return
@@ -92,7 +92,7 @@ class SubflowIntents:
         self._waiting[subflow] = (wish, now + PATIENCE)
 
     def try_again(self, now: float) -> None:
-        """Tell the kernel what it was not told yet."""
+        """Tell the kernel the wishes that it has not been told yet."""
         for subflow, (wish, until) in list(self._waiting.items()):
             before = self._in_force.get(subflow, NO_WISH)
             try:

@@ -36,7 +36,7 @@ class SubflowShare(NamedTuple):
 
 
 def waiting(shares: list[SubflowShare], carried: list[float]) -> list[bool]:
-    """Which subflows of one session have had their part of what the greatest had, in bytes."""
+    """The subflows of one session that have carried their share of what the greatest carried, in bytes: these wait."""
     greatest = max(range(len(shares)), key=lambda n: shares[n].part)
     unit = carried[greatest] / shares[greatest].part
     ahead = [had > share.part * unit + SLACK for share, had in zip(shares, carried, strict=True)]
@@ -100,7 +100,7 @@ class SubflowShares:
         self._begin([])
 
     def _begin(self, shares: list[SubflowShare]) -> None:
-        """Other shares: what was carried under the old ones says nothing."""
+        """The shares have changed. Bytes that were carried under the old ones count no more."""
         for subflow in list(self._waits):
             self._turn(subflow, False)
         if shares:

@@ -54,7 +54,7 @@ class Fault(NamedTuple):
 
 
 class CheckedMachine(Protocol):
-    """What is looked at."""
+    """The machine that is checked, as far as the check reads it."""
 
     def sysctl(self, name: str) -> str | None:
         """Its value; None where there is no such setting."""
@@ -98,7 +98,7 @@ Look = Callable[[RelayOptions, CheckedMachine, Sequence[Uplink]], Iterable[Fault
 
 
 def faults(options: RelayOptions, machine: CheckedMachine, ways: Sequence[Uplink] = ()) -> list[Fault]:
-    """All of them; empty where the kernel is as the relay needs it."""
+    """All faults; empty where the kernel is as the relay needs it."""
     why = machine.platform()
     if why:
         return [Fault(FaultKind.PLATFORM, why)]

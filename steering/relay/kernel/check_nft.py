@@ -73,7 +73,8 @@ def problems(
     run: Callable[[str, str | None], str],
     may_be_empty: frozenset[str] = frozenset(),
 ) -> Iterator[NftProblem]:
-    """What of the tables is not in force here. A table of `may_be_empty` may have lost its chains. Raises RuleError."""
+    """What of the tables is not in force on this machine. A table of `may_be_empty` may have lost its chains.
+    Raises RuleError."""
     text = "".join(table.text for table in wanted)
     meant = read(run(APART, f"nft -f - <<'NFT' || exit 1\n{text}NFT\n{LIST}\n"))
     yield from compared(wanted, meant, read(run(LIST, None)), may_be_empty)
@@ -206,7 +207,7 @@ def _holds(outer: Network, inner: Network) -> bool:
 
 
 def some(items: Sequence[object]) -> str:
-    """The first of them, and how many more there are."""
+    """The first of several texts, and how many more there are."""
     more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
     return ", ".join(map(str, items[:SHOWN])) + more
 
@@ -256,7 +257,7 @@ def _place(it: Json, chain: str) -> Chain:
 
 
 def _still(statement: Any) -> Any:
-    """Without what changes while packets pass."""
+    """A rule without the parts that change while packets pass."""
     return {"counter": None} if isinstance(statement, dict) and "counter" in statement else statement
 
 

@@ -29,7 +29,7 @@ class MissingLine(NamedTuple):
 
 
 def lacking(lines: Sequence[str], run: Run) -> Iterator[MissingLine]:
-    """What is not there of what these commands make; other commands are passed over. Raises RuleError."""
+    """What these commands make and is not there; other commands are passed over. Raises RuleError."""
     seen: dict[str, list[Json]] = {}
 
     def ask(question: str) -> list[Json]:

@@ -10,10 +10,8 @@ class RuleError(RuntimeError):
 
 
 def command(line: str, text: str | None = None, must: bool = True) -> str | None:
-    """Run it, with `text` on its standard input, and return what it printed.
-
-    Raises RuleError where it fails; without `must` a failure is None.
-    """
+    """Run a command, with `text` on its standard input, and return what it printed. Raises RuleError where it
+    fails; without `must` a failure is None."""
     try:
         done = subprocess.run(
             line.split(), input=text, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False

@@ -27,7 +27,7 @@ def count_unfinished(table: str, serves: Callable[[int], bool]) -> int:
 
 
 def wait_finished(serves: Callable[[int], bool], seconds: float) -> bool:
-    """Whether all of them came to their end within `seconds`. Blocks; for a relay that serves no more."""
+    """Whether all such connections ended within `seconds`. Blocks; for a relay that has stopped serving."""
     until = time.monotonic() + seconds
     while True:
         left = 0

@@ -82,5 +82,5 @@ def announcing(advertised: Sequence[AdvertisedAddress]) -> tuple[str, ...]:
 
 
 def silencing() -> tuple[str, ...]:
-    """Commands that undo it; each may fail when there is nothing to undo."""
+    """Commands that undo the announcement; each may fail when there is nothing to undo."""
     return tuple(f"ip mptcp endpoint delete id {number}" for number in range(FIRST_ID, FIRST_ID + MOST))

@@ -46,7 +46,7 @@ def install(clamp: int | None) -> None:
 
 
 def switch(clamp: int | None) -> bool:
-    """The same while the relay runs, where its rules are installed; whether they are."""
+    """Replace the table while the relay runs, if its rules are installed; whether they are."""
     try:
         command(f"nft list table inet {TABLE}")
         install(clamp)

@@ -77,7 +77,7 @@ def _address(kind: int, address: str, port: int, flags: int | None = None) -> by
 
 
 def priority_body(subflow: KernelSubflow, backup: bool) -> bytes:
-    """What SET_FLAGS carries."""
+    """The payload of SET_FLAGS."""
     return (
         attribute(_TOKEN, struct.pack("=I", subflow.token))
         + _address(_ADDR, subflow.local, subflow.local_port, _BACKUP if backup else 0)
@@ -113,7 +113,7 @@ class PathManager:
         self.events.setblocking(False)
 
     def close(self) -> None:
-        """Joins are refused from now on, if nobody else listens."""
+        """Close the sockets. The kernel refuses joins from now on, if no other process listens."""
         self._orders.close()
         self.events.close()
 
