@@ -215,8 +215,7 @@ class SessionTable:
         self.lingering[session.id] = session
 
     def rest(self, session: Session) -> None:
-        """The session has no entries of subflows any more and is no load. Its record still answers joins, until a
-        deadline."""
+        """The session has no entries of subflows and is no load. Its record answers joins until a deadline."""
         self.lingering[session.id] = session
         self.active[session.mcp] -= 1
         self.ledger.give_back(session.keys)
