@@ -38,6 +38,7 @@ MODULES = {
     "services": "services",
     "policies": "policies",
     "restart": "restart",
+    "controller-loss": "controller_loss",
     "explicit": "explicit",
     "explicit-cpe": "explicit_cpe",
     "virtual-address": "virtual_address",

@@ -1,12 +1,14 @@
 """Kinds of traffic that are timed: many connections one after the other, and a number of bytes."""
 
 import struct
+import threading
 import time
 from typing import Any
 
-from topologies.programs.streams import BLOCK, connect, echo_round, exchange, preface
+from topologies.programs.streams import BLOCK, connect, echo_round, exchange, own_token, preface
 
 Json = dict[str, Any]
+TRIES = 1_000  # connections of one task
 
 
 def first_bytes(order: Json, task: Json) -> None:
@@ -51,4 +53,31 @@ def short(order: Json, task: Json) -> None:
         task["took"].append(time.monotonic() - began)
 
 
-KINDS = {"first-bytes": first_bytes, "fetch": fetch, "short": short}
+def tries(order: Json, task: Json) -> None:
+    """A new connection each `gap` seconds until told to stop, TRIES at most, an echo on each: `tries` says of each when it
+    began (`at`, the machine's monotonic clock), the seconds to the echo (`took`), whether it was MPTCP, and its error."""
+    found: list[Json] = []
+    threads: list[threading.Thread] = []
+
+    def one() -> None:
+        told: Json = {"at": time.monotonic(), "mptcp": False, "error": ""}
+        try:
+            made = connect(order)
+            echo_round(made, True)
+            told["mptcp"] = own_token(made) is not None
+            made.close()
+        except OSError as error:
+            told["error"] = str(error)
+        told["took"] = time.monotonic() - told["at"]
+        found.append(told)
+
+    while not task["end"] and len(threads) < TRIES:
+        threads.append(threading.Thread(target=one, daemon=True))
+        threads[-1].start()
+        time.sleep(order["gap"])
+    for thread in threads:
+        thread.join()
+    task["tries"] = found
+
+
+KINDS = {"first-bytes": first_bytes, "fetch": fetch, "short": short, "tries": tries}

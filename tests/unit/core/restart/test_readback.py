@@ -9,7 +9,7 @@ from steering.model.network import PortRole
 from steering.model.policy import Policy
 from steering.model.session import Refusal, SessionState, unpack_cookie
 from tests.support.restarted import restarted, snapshot
-from tests.support.sites import UE_WLAN, Driver, capable, join, packed, steered
+from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, packed, steered
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3, 4, 5), (5, 4, 3, 2, 1)])
@@ -115,3 +115,12 @@ def test_learned_hosts_are_taken_over_with_the_new_epoch():
     lte = driver.engine.map.attachments[next(iter(driver.engine.map.attachments))].waypoint
     fill = driver.up(1, hosts=[ObservedHost(1, lte.id, packed("10.1.0.2"), b"\2\0\0\0\0\1", 1)])
     assert any(("ipv4_dst", "10.1.0.2") in rule.match for rule in fill.forwarding)
+
+
+def test_the_first_new_session_after_the_reading_gets_its_mcp_at_once_though_nothing_answered_yet() -> None:
+    driver = Driver()
+    driver.session()
+    fresh = restarted(driver, snapshot(driver))
+    release = steered(fresh.syn(1, 1, capable(UE_LTE, 47_000))).release
+    core = fresh.site.mcps[0]
+    assert release.waypoint == fresh.engine.map.inside[core.id].id

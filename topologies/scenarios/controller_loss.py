@@ -1,0 +1,215 @@
+"""The controller is killed under a live transfer and with live sessions, stays away, and comes back.
+
+A host opens a connection ten times a second all the while and writes down how long each took, and whether it was MPTCP:
+through an MCP it is, straight to the plain server it is not.
+"""
+
+import time
+from typing import Any
+
+from steering.model.policy import Policy
+from topologies.kit.lab import Lab, ofctl, running
+from topologies.kit.network import drop_endpoints
+from topologies.kit.plan import address_of
+from topologies.kit.report import Report
+from topologies.kit.scenario import Options, Scenario, controls
+from topologies.networks.two_mcps import SERVICES, two_mcps
+
+ROWS = ("D-6.2c", "D-4.d")
+PLAN = two_mcps("controller-loss")
+SESSIONS = 120
+GRACE_S = Policy().timers.controller_grace
+AWAY_S = 6.0  # two graces and more
+RETRY_S = 1.0  # a lost SYN is sent again after so long
+SLACK_S = 0.5  # timers of kernels, and a busy machine
+BACK_S = 2.0  # until the first session that it decided on
+AFTER_S = 2.0
+STREAM_MBIT = 2.0
+GAP_S = 0.1  # between connections
+NOT_MOVED = ("Blackhole", "MPCapableSYNTXDisabled", "MPCapableSYNTXDrop")
+LEASED = "table=1,tcp,tcp_flags=+syn-ack"
+
+Try = dict[str, Any]
+
+
+def run(options: Options, report: Report) -> None:
+    """Sessions and a transfer; kill; new connections meanwhile; start again."""
+    with running(PLAN, options.say, options.without, options.keep) as lab:
+        lab.start_services()
+        for name in ("ue1", "ue2"):
+            drop_endpoints(lab.host(name))
+        lab.start_controller(options.without)
+        test = Loss(lab, report, options.sessions or SESSIONS)
+        test.begin()
+        test.lose(options.seconds or AWAY_S)
+        test.come_back()
+        test.judge()
+        if options.prompt:
+            lab.command_line()
+
+
+class Loss:
+    """`sessions` of ue1 live through it; ue2 opens new ones."""
+
+    def __init__(self, lab: Lab, report: Report, sessions: int) -> None:
+        self.lab, self.report, self.sessions = lab, report, sessions
+        self.old, self.new = lab.agents["ue1"], lab.agents["ue2"]
+        self.target = {f: address_of(PLAN.box("server"), f) for f in (4, 6)}
+        self.lost = self.started = self.connected = 0.0
+
+    def begin(self) -> None:
+        """What lives before the loss."""
+        lab = self.lab
+        lab.say(f"{self.sessions} sessions, a transfer, a new connection each {GAP_S} s")
+        for family, count in ((4, self.sessions // 2), (6, self.sessions - self.sessions // 2)):
+            opened = self.old.ask(
+                "open",
+                group="sessions",
+                count=count,
+                dst=self.target[family],
+                ports=SERVICES,
+                mptcp=True,
+                first=True,
+            )["opened"]
+            self.report.equal(
+                f"sessions of IPv{family} that failed to open", [], [o for o in opened if "error" in o][:3]
+            )
+        self.old.ask(
+            "start", name="stream", kind="steady", dst=self.target[4], port=SERVICES[0], mptcp=True,
+            mbit=STREAM_MBIT, seconds=120.0,
+        )  # fmt: skip
+        lab.mark()
+        self.new.ask(
+            "start",
+            name="tries",
+            kind="tries",
+            dst=self.target[4],
+            port=SERVICES[0],
+            mptcp=True,
+            gap=GAP_S,
+            wait=15.0,
+        )
+        time.sleep(1.5)
+
+    def lose(self, seconds: float) -> None:
+        """The controller is gone."""
+        lab, report = self.lab, self.report
+        lab.say(f"kill -9 of the controller, then {seconds:.0f} s without one")
+        lab.controller.kill()
+        self.lost = time.monotonic()
+        time.sleep(seconds)
+        held = sum(
+            ofctl(lab.switch(name), "dump-flows", LEASED).count("cookie=") for name in ("s1", "s2", "s4")
+        )
+        report.equal("without a controller: entries that hold SYNs", 0, held, "kernel")
+        broken = self.old.ask("echo", group="sessions")["failed"]
+        report.equal("without a controller: sessions that broke", [], broken[:3])
+
+    def come_back(self) -> None:
+        """A new process, same site file and state directory."""
+        lab, report = self.lab, self.report
+        lab.say("the controller starts again")
+        self.started = time.monotonic()
+        lab.controller.start()
+        lab.controller.wait_ready()
+        time.sleep(AFTER_S)
+        self.connected = max(_connections(lab.controller.log_path().read_text(), self.started))
+        broken = self.old.ask("echo", group="sessions")["failed"]
+        report.equal("after the return: sessions that broke", [], broken[:3])
+        rows = [row for row in lab.controller.sessions() if row["token"]]
+        report.expect(
+            "after the return: live sessions are known with their tokens",
+            len(rows) >= self.sessions, f"at least {self.sessions}", len(rows), "REST",
+        )  # fmt: skip
+
+    def judge(self) -> None:
+        """What the host's programs saw, and its kernel."""
+        lab, report = self.lab, self.report
+        self.new.ask("stop", name="tries")
+        self.old.ask("stop", name="stream")
+        tries: list[Try] = self.new.finish("tries", 30.0)["tries"]
+        stream = self.old.finish("stream", 60.0)
+        self._transfer(stream)
+        before = [one for one in tries if one["at"] + one["took"] < self.lost]
+        alone = [one for one in tries if self.lost <= one["at"] < self.started]
+        after = [one for one in tries if one["at"] >= self.started]
+        report.expect(
+            "before: new connections are MPTCP",
+            bool(before) and all(one["mptcp"] for one in before), "all", f"{_mptcp(before)} of {len(before)}", "kernel",
+        )  # fmt: skip
+        failed = [one["error"] for one in tries if one["error"]]
+        report.equal("new connections that failed, of all", [], failed[:3])
+        late = [
+            one
+            for one in alone
+            if one["at"] + one["took"] > max(one["at"], self.lost + GRACE_S) + RETRY_S + SLACK_S
+        ]
+        report.expect(
+            "without a controller: new connections are there within a second after the grace",
+            len(alone) > 1 and not late, f"all of {len(alone)}", f"{len(alone) - len(late)} of {len(alone)}",
+        )  # fmt: skip
+        passed = [one for one in alone if one["at"] > self.lost + GRACE_S]
+        report.expect(
+            "without a controller, after the grace: they go their natural way, without an MCP",
+            bool(passed) and not _mptcp(passed), "none MPTCP", f"{_mptcp(passed)} of {len(passed)}", "kernel",
+        )  # fmt: skip
+        first = min((one["at"] + one["took"] for one in after if one["mptcp"]), default=None)
+        took = None if first is None else first - self.connected
+        report.expect(
+            "after the return: seconds from the switches' connections to the first session through an MCP",
+            took is not None and took <= BACK_S,
+            f"at most {BACK_S}",
+            None if took is None else round(took, 2),
+            "kernel",
+        )
+        counted = lab.counted("ue2")
+        moved = {name: counted[name] for name in NOT_MOVED if counted[name]}
+        report.equal("what a host counts that believes in a black hole", {}, moved, "kernel")
+        report.figures.update(
+            longest_gap_s=round(stream["longest_gap_s"], 3),
+            longest_connect_alone_s=max((round(one["took"], 2) for one in alone), default=None),
+            start_to_switches_s=round(self.connected - self.started, 2),
+            switches_to_first_s=None if took is None else round(took, 2),
+            natural=len(passed),
+        )
+        report.table = [
+            ["what", "seconds"],
+            ["longest silence of the transfer", f"{stream['longest_gap_s']:.3f}"],
+            ["longest connect without a controller", str(report.figures["longest_connect_alone_s"])],
+            ["from the start to the last switch", str(report.figures["start_to_switches_s"])],
+            ["from there to the first session through an MCP", str(report.figures["switches_to_first_s"])],
+        ]
+
+    def _transfer(self, stream: Try) -> None:
+        self.report.expect(
+            "the pinned transfer went on: seconds without a byte, wrong bytes, errors",
+            not stream["empty_seconds"] and not stream["wrong"] and "error" not in stream,
+            "0, none, none",
+            f"{stream['empty_seconds']}, {stream['wrong']}, {stream.get('error', 'none')}; longest silence {stream['longest_gap_s']:.3f} s",
+        )
+
+
+def _mptcp(tries: list[Try]) -> int:
+    return sum(one["mptcp"] for one in tries)
+
+
+def _connections(log: str, since: float) -> list[float]:
+    """When switches connected, by the controller's log, on the machine's monotonic clock."""
+    offset = time.time() - time.monotonic()
+    found = [
+        time.mktime(time.strptime(line[:19], "%Y-%m-%d %H:%M:%S")) + int(line[20:23]) / 1000 - offset
+        for line in log.splitlines()
+        if " connected from " in line
+    ]
+    return [at for at in found if at >= since]
+
+
+SCENARIO = Scenario(
+    name="controller-loss",
+    figure="docs/design/architecture.rst, Restart",
+    rows=ROWS,
+    summary="kill -9 of the controller under a transfer: new connections go their natural way, and by an MCP after its return",
+    plan=PLAN,
+    run=run,
+    controls=controls("lease"),
+)
