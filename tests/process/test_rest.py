@@ -124,7 +124,8 @@ def test_an_mcp_is_registered_while_it_runs_and_outlives_it(tmp_path: Path) -> N
         running.start()
         assert running.json("/v1/mcps/fresh")["declared"] == FRESH
         assert "is removed; kept over restarts" in steering(running, "mcp", "remove", "fresh").stdout
-        assert steering(running, "mcp", "remove", "core").returncode == 1  # the last one
+        assert steering(running, "mcp", "remove", "core").returncode == 0  # also the last one
+        assert running.json("/v1/mcps")["mcps"] == []
         running.end()
 
 
