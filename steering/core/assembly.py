@@ -14,6 +14,7 @@ from steering.core.handshakes.explicit_mode import ExplicitMode
 from steering.core.handshakes.mp_capable import FirstSyns
 from steering.core.handshakes.mp_join import JoinHandler
 from steering.core.handshakes.native_mptcp import NativeSessions
+from steering.core.handshakes.new_attempts import NewAttempts
 from steering.core.handshakes.option_bypass import Bypass
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.handshakes.replies import Replies
@@ -63,6 +64,7 @@ class SessionPieces(NamedTuple):
     blocks: UnknownTokenBlocks
     proactive: Proactive
     learned: LearnedSessions
+    attempts: NewAttempts
     slots: Slots
     preferring: SubflowPriorities
     watched: WatchedSegments
@@ -92,7 +94,8 @@ def assembled(
     proactive = Proactive(sitemap, graph, chooser, table, policy, epochs, disabled, authorisation)
     in_force = PolicyInForce(sitemap, policy)
     replies = Replies(in_force, counters)
-    teardown = Teardown(table, life, policy.timers, counters, proactive.pin)
+    trusting = Mechanism.LIVE_PINS in disabled
+    teardown = Teardown(table, life, policy.timers, counters, proactive.pin, trusting)
     keys = KeyWatch(table, teardown, policy.limits, policy.timers, counters, replies.refuse)
     aborted = AbortedSessions(table, teardown, policy.limits, policy.timers, counters, chooser.health)
     watched = WatchedSegments(table, keys, aborted)
@@ -122,6 +125,11 @@ def assembled(
         aborted=aborted, early=early, authorisation=authorisation, preferring=preferring, slots=slots, keys=keys,
         destination=sabotage.destination(sitemap, disabled),
     )  # fmt: skip
+    attempts = NewAttempts(
+        table, counters,
+        teardown=teardown, aborted=aborted, proactive=proactive, first_syns=first_syns, joins=joins,
+        enabled=not trusting,
+    )  # fmt: skip
     server_sessions = ServerSessions(
         sitemap, chooser, counters,
         in_force=in_force, room=room, bypass=bypass, table=table, life=life, first_answers=first_answers,
@@ -131,20 +139,21 @@ def assembled(
     )
     syns = SynHandler(
         sitemap, chooser, counters,
-        replies=replies, table=table, teardown=teardown, aborted=aborted, bypass=bypass, proactive=proactive,
-        first_syns=first_syns, joins=sabotage.handler(joins, first_syns, disabled),
+        replies=replies, table=table, teardown=teardown, aborted=aborted, attempts=attempts, bypass=bypass,
+        proactive=proactive, first_syns=first_syns, joins=sabotage.handler(joins, first_syns, disabled),
         server_sessions=server_sessions,
     )  # fmt: skip
     syn_acks = SynAckHandler(
-        table=table, first_answers=first_answers, keys=keys, learned=learned, capabilities=capabilities,
+        table=table, attempts=attempts, first_answers=first_answers, keys=keys, learned=learned, capabilities=capabilities,
         natives=natives, withdrawal=withdrawal,
     )  # fmt: skip
     dispatcher = HandshakeDispatcher(
         sitemap, counters,
         table=table, syns=syns, syn_acks=syn_acks, server_sessions=server_sessions, watched=watched,
-        teardown=teardown, authorisation=authorisation, early=early, reports=reports, waiting=waiting, blocks=blocks,
+        teardown=teardown, authorisation=authorisation, attempts=attempts, early=early,
+        reports=reports, waiting=waiting, blocks=blocks,
     )  # fmt: skip
     return SessionPieces(
         table, life, teardown, aborted, readiness, in_force, authorisation, capabilities, explicit, withdrawal,
-        waiting, blocks, proactive, learned, slots, preferring, watched, reports, dispatcher,
+        waiting, blocks, proactive, learned, attempts, slots, preferring, watched, reports, dispatcher,
     )  # fmt: skip

@@ -93,6 +93,7 @@ class Counters:
         "fallbacks",
         "natural_syns",
         "retransmitted_syns",
+        "challenged_syns",
         "flow_mods",
         "openflow_errors",
         "disconnects",
@@ -137,6 +138,7 @@ class Counters:
         self.fallbacks = 0
         self.natural_syns = 0
         self.retransmitted_syns = 0
+        self.challenged_syns = 0
         self.flow_mods = 0
         self.openflow_errors: Counter[str] = Counter()  # by name of type (model.ofperror)
         self.disconnects: Counter[str] = Counter()  # by reason

@@ -101,9 +101,12 @@ class SynAckSeen(NamedTuple):
 
 
 class FinSeen(NamedTuple):
+    """A copied FIN or reset; the switch has forwarded it already."""
+
     dpid: int
     port: int
     handshake: Handshake
+    payload: int = 0  # bytes of data before the FIN
 
 
 class WatchedSeen(NamedTuple):

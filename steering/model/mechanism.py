@@ -43,6 +43,10 @@ class Mechanism(StrEnum):
         "lease",
         "SYNs are held at their edge for as long as the controller is gone, whatever the policy says",
     )
+    LIVE_PINS = (
+        "live-pins",
+        "a SYN on the 5-tuple of a live session takes its pin away, and so do FINs whatever their numbers are",
+    )
     WRONG_MCP = "wrong-mcp", "joins are pinned to another MCP than their session's"
     PROACTIVE = "proactive", "no entries are set ahead: every SYN is looked at"
     ONE_MCP = "one-mcp", "entries set ahead lead each prefix of a subscriber to an MCP of its own"

@@ -28,6 +28,7 @@ from steering.wire.errors import WireRefusal as WireRefusal
 from steering.wire.handshake import read_handshake
 from steering.wire.icmp import quoted_flow
 from steering.wire.neighbour import NeighbourKind, read_neighbour
+from steering.wire.segment import locate_tcp
 
 _new = tuple.__new__  # of a NamedTuple, without its own constructor's call
 _SYN = PacketClass.SYN
@@ -59,7 +60,11 @@ class Dispatch:
             if kind is _SYN_ACK:
                 return _new(SynAckSeen, (dpid, packet.in_port, read_handshake(packet.frame)))
             if kind is _FIN:
-                return FinSeen(dpid, packet.in_port, read_handshake(packet.frame))
+                frame = packet.frame
+                handshake = read_handshake(frame)
+                return FinSeen(
+                    dpid, packet.in_port, handshake, locate_tcp(frame).end - handshake.payload_offset
+                )
             if kind is _LLDP:
                 self._lldp(dpid, packet.in_port, packet.frame, now)
                 return None

@@ -78,7 +78,7 @@ static inline int gateway_of(struct tuple t) { return t.dst >> 8 & 0xff; }
 
 /* Frames: SYN with MP_CAPABLE (no token) or MP_JOIN, and SYN/ACK with MP_CAPABLE and a key. */
 size_t frame_syn(uint8_t *to, struct tuple t, uint32_t seq, const uint32_t *token);
-size_t frame_syn_ack(uint8_t *to, struct tuple t, uint64_t key);
+size_t frame_syn_ack(uint8_t *to, struct tuple t, uint32_t isn, uint64_t key); /* answers the SYN with `isn` */
 int tuple_of_frame(const uint8_t *frame, size_t length, struct tuple *t);
 
 void packet_in(struct buffer *to, uint64_t cookie, uint32_t port, uint64_t metadata, const uint8_t *frame,

@@ -19,13 +19,18 @@ static void send_packet_in(struct fake *to, int class, uint32_t port, int role, 
     packet_in(&to->line.out, to->cookies[class], port, (uint64_t)role << 16, frame, length);
 }
 
+static uint32_t isn_of(uint32_t number)
+{
+    return number * 2654435761u;
+}
+
 static void send_syn(struct fake *access, uint32_t number, int gateway, const uint32_t *token)
 {
     uint8_t frame[128];
     struct connection *c = &connections[number];
     *c = (struct connection){.began = now_ns(), .access = (uint8_t)access->dpid, .gateway = (uint8_t)gateway,
                              .stage = ASKED, .mode = (uint8_t)job.mode};
-    size_t length = frame_syn(frame, tuple_of(number, access->dpid, gateway), number * 2654435761u, token);
+    size_t length = frame_syn(frame, tuple_of(number, access->dpid, gateway), isn_of(number), token);
     send_packet_in(access, CLASS_SYN, ACCESS_PORT, ROLE_ACCESS, frame, length);
 }
 
@@ -34,7 +39,7 @@ static void send_syn_ack(uint32_t number)
     uint8_t frame[128];
     struct connection *c = &connections[number];
     struct tuple back = reversed(tuple_of(number, c->access, c->gateway));
-    size_t length = frame_syn_ack(frame, back, KEY_BASE + number);
+    size_t length = frame_syn_ack(frame, back, isn_of(number), KEY_BASE + number);
     if (plan->learning) {
         send_packet_in(fake_of(c->gateway), CLASS_SYN_ACK, GATEWAY_PORT, ROLE_MCP, frame, length);
         return;

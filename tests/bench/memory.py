@@ -81,7 +81,7 @@ def set_up(made: Engine, number: int) -> None:
     mcp = made.sessions.table.flows[flow_key(src, dst, sport, 443)].session.mcp
     place = made.map.inside[mcp].port
     key = (network.KEY_BASE + number).to_bytes(8, "big")
-    answer = syn._replace(src=dst, dst=src, sport=443, dport=sport, flags=SYN_ACK, key=key)
+    answer = syn._replace(src=dst, dst=src, sport=443, dport=sport, ack=syn.seq + 1, flags=SYN_ACK, key=key)
     made.handle(SynAckSeen(place.dpid, place.port, answer), 1.0)
 
 

@@ -240,11 +240,13 @@ size_t frame_syn(uint8_t *to, struct tuple t, uint32_t seq, const uint32_t *toke
     return tcp_frame(to, t, 0x02, seq, join, 12);
 }
 
-size_t frame_syn_ack(uint8_t *to, struct tuple t, uint64_t key)
+size_t frame_syn_ack(uint8_t *to, struct tuple t, uint32_t isn, uint64_t key)
 {
     uint8_t capable[12] = {30, 12, 0x01, 0x01};
     put64(capable + 4, key);
-    return tcp_frame(to, t, 0x12, 77, capable, 12);
+    size_t length = tcp_frame(to, t, 0x12, 77, capable, 12);
+    put32(to + 42, isn + 1);
+    return length;
 }
 
 int tuple_of_frame(const uint8_t *f, size_t length, struct tuple *t)

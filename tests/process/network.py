@@ -93,7 +93,7 @@ class Network:
 
     def syn_ack(self, sport: int = 40_000, options: bytes = MP_CAPABLE_ANSWER) -> None:
         """The MCP's answer to it."""
-        frame = tcp_frame(SERVER, LTE_HOST, 443, sport, flags=SYN_ACK, options=options)
+        frame = tcp_frame(SERVER, LTE_HOST, 443, sport, ack=1, flags=SYN_ACK, options=options)
         self.punt(3, 1, frame, PacketClass.SYN_ACK)
 
     def join(self, sport: int = 41_000) -> bytes:

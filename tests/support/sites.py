@@ -137,7 +137,15 @@ def join(src: str, sport: int, token_: bytes = TOKEN, dst: str = SERVER, **more)
 def answer(to: Handshake, key: bytes = KEY) -> Handshake:
     kind = Kind.CAPABLE if key else Kind.PLAIN
     return to._replace(
-        src=to.dst, dst=to.src, sport=to.dport, dport=to.sport, flags=SYN_ACK, kind=kind, key=key, version=1
+        src=to.dst,
+        dst=to.src,
+        sport=to.dport,
+        dport=to.sport,
+        flags=SYN_ACK,
+        kind=kind,
+        key=key,
+        version=1,
+        ack=to.seq + 1 & 0xFFFF_FFFF,
     )
 
 

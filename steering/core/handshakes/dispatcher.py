@@ -7,6 +7,7 @@ returns the fact that the token is known. Handlers do not call each other.
 from steering.core.admission.authorisation import Authorisation
 from steering.core.counters import Counters
 from steering.core.handshakes.early_joins import EarlyJoins
+from steering.core.handshakes.new_attempts import NewAttempts
 from steering.core.handshakes.server_sessions import ServerSessions
 from steering.core.handshakes.syn import SynHandler
 from steering.core.handshakes.syn_ack import SynAckHandler
@@ -43,6 +44,7 @@ class HandshakeDispatcher(Part):
         watched: WatchedSegments,
         teardown: Teardown,
         authorisation: Authorisation,
+        attempts: NewAttempts,
         early: EarlyJoins,
         reports: McpReports,
         waiting: PendingJoins,
@@ -57,6 +59,7 @@ class HandshakeDispatcher(Part):
         self._watched = watched
         self._teardown = teardown
         self._authorisation = authorisation
+        self._attempts = attempts
         self._early = early
         self._reports = reports
         self._waiting = waiting
@@ -97,7 +100,7 @@ class HandshakeDispatcher(Part):
     def fin(self, seen: FinSeen, now: float) -> list[Output]:
         """A FIN or a reset."""
         attachment = self._map.at.get((seen.dpid, seen.port))
-        return [] if attachment is None else self._teardown.fin(attachment.role, seen.handshake, now)
+        return [] if attachment is None else self._teardown.fin(attachment.role, seen, now)
 
     def reported(self, given: McpSessions, now: float) -> list[Output]:
         """An MCP told of its sessions; also a token whose SYN/ACK nobody saw."""
@@ -112,6 +115,7 @@ class HandshakeDispatcher(Part):
 
     def tick(self, now: float) -> list[Output]:
         """End waits that took too long: joins for their token, SYNs for an authoriser."""
+        self._attempts.tick(now)
         outputs = self._early.tick(now) + self._blocks.tick(now)
         return outputs + self._authorisation.expire(self._syns.seen, now)
 

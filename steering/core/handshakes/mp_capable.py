@@ -23,7 +23,7 @@ from steering.core.sessions.records import Returns, Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, SessionLife
 from steering.model.decision import Decision, Outcome
-from steering.model.ids import NO_WAYPOINT
+from steering.model.ids import NO_WAYPOINT, McpId
 from steering.model.limit import FullLimit
 from steering.model.network import Interception, Mcp, PortRef, PortRole
 from steering.model.policy import Action, Authentication, Mode, OverLimit
@@ -144,6 +144,32 @@ class FirstSyns:
         if not waypoint or (mcp.interception is SELF and self._chooser.in_line(decision)):
             return [naturally(attachment, seen)]  # no entry is needed, or the pin follows the SYN/ACK
         return [_new(Steer, (tuple(session.entries(GATEWAY)), steered(attachment, seen, waypoint)))]
+
+    def taken(
+        self, attachment: Attachment, seen: SynSeen, key: FlowKey, number: McpId, now: float
+    ) -> list[Output]:
+        """An MCP (its id) answered a SYN that nobody decided on, since the SYN's 5-tuple was pinned to it: a session
+        begins there, whatever would be chosen now. No limit stops what is there already. Nothing where it cannot be."""
+        handshake, active = seen.handshake, self._table.active
+        exits = self._map.exits_to(handshake.dst)
+        if not self._table.has_room or not (exits or self._explicit.addressed(handshake)):
+            return []
+        answer = self._chooser.ask(attachment, handshake, seen.frame)
+        if exits:
+            decision = self._chooser.choose(answer.terms, seen.dpid, exits, handshake, active, now)
+        else:
+            decision = self._explicit.choose(answer.terms, seen.dpid, handshake, active, now)
+        if number not in decision.candidates.ids:
+            return []
+        winner = decision.candidates.ids.index(number)
+        decision = decision._replace(outcome=Outcome.PROXY, winner=winner, reason="answered")
+        mcp = self._map.mcps[number]
+        session = self._begin(attachment, seen, key, exits, answer, decision, mcp, now)
+        self._table.count(
+            session, session_keys(answer, handshake.src, handshake.dst, handshake.dport, number)
+        )
+        entries = tuple(session.entries(GATEWAY))
+        return [Steer(entries, None)] if entries else []
 
     def _begin(
         self,

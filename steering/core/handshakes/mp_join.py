@@ -82,7 +82,7 @@ class JoinHandler:
         token = read_token(seen.handshake.token, "big")
         if attachment.role is GATEWAY and not self._in_force.policy.third_party_pooling:
             return self._deny(seen, Refusal.THIRD_PARTY)
-        owners = self._table.with_token(token)
+        owners = self._table.with_mcp_token(token)
         if not owners:
             if self._natives.owns(token):
                 return self._replies.leave(attachment, seen)
@@ -160,6 +160,7 @@ class JoinHandler:
             session, JOIN, key, seen.dpid, attachment.role, waypoint, handshake.seq, now, seen.port,
             handshake.address_id, handshake.backup,
         )  # fmt: skip
+        subflow.came_as_join()
         session.touch(now)
         if proving and session.secrets is not None:
             self._keys.challenge(subflow, seen, now)

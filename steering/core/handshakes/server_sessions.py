@@ -155,7 +155,7 @@ class ServerSessions:
         if key in self._table.flows:
             return []  # repeated
         token = read_token(handshake.token, "big")
-        owners = [session for session in self._table.with_token(token) if session.mcp == mcp.id]
+        owners = [session for session in self._table.with_host_token(token) if session.mcp == mcp.id]
         if len(owners) != 1:
             self._counters.joins[JoinResult.REVERSE_UNKNOWN] += 1
             return []

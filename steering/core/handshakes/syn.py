@@ -6,6 +6,7 @@ from typing import Protocol
 
 from steering.core.counters import Counters, JoinResult
 from steering.core.handshakes.mp_capable import FirstSyns
+from steering.core.handshakes.new_attempts import NewAttempts
 from steering.core.handshakes.option_bypass import Bypass
 from steering.core.handshakes.replies import Replies
 from steering.core.handshakes.server_sessions import ServerSessions
@@ -51,6 +52,7 @@ class SynHandler:
         table: SessionTable,
         teardown: Teardown,
         aborted: AbortedSessions,
+        attempts: NewAttempts,
         bypass: Bypass,
         proactive: Proactive,
         first_syns: FirstSyns,
@@ -64,6 +66,7 @@ class SynHandler:
         self._table = table
         self._teardown = teardown
         self._aborted = aborted
+        self._attempts = attempts
         self._bypass = bypass
         self._proactive = proactive
         self._first_syns = first_syns
@@ -89,9 +92,11 @@ class SynHandler:
                 known.renumber(handshake.seq)
                 if not self._aborted.lost(known.session):
                     return self._again(attachment, known, seen)
-            # The host opened a new connection on an old 5-tuple, or the old connection's MCP went before it was
-            # set up. In both cases the old connection is over.
-            outputs = self._teardown.end_subflow(known, now)
+            if not self._attempts.lives(known) or (signed and known.isn == handshake.seq):
+                # What was pinned is over, or its MCP went before it was there, or it was not for an MCP.
+                outputs = self._teardown.end_subflow(known, now)
+            elif not signed:
+                return self._attempts.came(attachment, known, seen, key, now)
         if kind is JOINING:
             begun = self._joins.seen(attachment, seen, key, now)
             return outputs + begun if outputs else begun

@@ -1,6 +1,7 @@
 """SYN/ACKs. An MCP's SYN/ACK teaches a session's token; a server's tells whether the server speaks MPTCP."""
 
 from steering.core.handshakes.native_mptcp import NativeSessions
+from steering.core.handshakes.new_attempts import NewAttempts, acknowledges
 from steering.core.handshakes.server_capability import Capabilities
 from steering.core.handshakes.withdrawal import Withdrawal
 from steering.core.inputs import SynAckSeen
@@ -8,8 +9,9 @@ from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, Steer
 from steering.core.proactive.learned_sessions import LearnedSessions
 from steering.core.sessions.first_answer import FirstAnswers, LearntToken
-from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.join_authentication import KeyWatch
+from steering.core.sessions.records import Subflow
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import NO_TOKEN, Token
 from steering.model.network import Mcp, PortRole
@@ -30,6 +32,7 @@ class SynAckHandler:
         self,
         *,
         table: SessionTable,
+        attempts: NewAttempts,
         first_answers: FirstAnswers,
         keys: KeyWatch,
         learned: LearnedSessions,
@@ -38,6 +41,7 @@ class SynAckHandler:
         withdrawal: Withdrawal,
     ) -> None:
         self._table = table
+        self._attempts = attempts
         self._first_answers = first_answers
         self._keys = keys
         self._learned = learned
@@ -54,22 +58,38 @@ class SynAckHandler:
         subflow = self._table.flows.get(key)
         if subflow is None or subflow.session.unit is not None:
             return self._learned.answered(attachment, seen, now)
-        if subflow.kind is not INITIAL:
-            mine = subflow.watch and attachment.waypoint.id == subflow.waypoint
-            return LearntToken(self._keys.answered(subflow, handshake, now) if mine else [])
-        session = subflow.session
         if subflow.waypoint:
             chosen = attachment.waypoint.id == subflow.waypoint
         else:  # explicit mode
-            chosen = isinstance(attachment.part, Mcp) and attachment.part.id == session.mcp
+            chosen = isinstance(attachment.part, Mcp) and attachment.part.id == subflow.session.mcp
+        if not chosen:
+            return LearntToken([])  # nobody but the MCP that was chosen teaches a token
+        if self._attempts:
+            return self._after_attempts(subflow, key, handshake, now)
+        return self._taught(subflow, handshake, now)
+
+    def _taught(self, subflow: Subflow, handshake: Handshake, now: float) -> LearntToken:
+        """What the answer of its MCP tells of a subflow."""
+        if subflow.kind is not INITIAL:
+            if acknowledges(handshake, subflow.isn):
+                subflow.was_answered()
+            return LearntToken(self._keys.answered(subflow, handshake, now) if subflow.watch else [])
+        session = subflow.session
         # A plain session with a key is one that was taken for plain since its first SYN/ACK was not seen.
         taught = session.state is SYN_PINNED or (session.state is FELL_BACK and handshake.key)
-        if not taught or not chosen:
-            # Repeated, or not from the MCP that was chosen: nobody else teaches a token.
-            return LearntToken([])
+        if not taught or not acknowledges(handshake, subflow.isn):
+            return LearntToken([])  # repeated, or of another connection
         token = self._first_answers.seen(session, handshake, now)
         outputs: list[Output] = [_new(Steer, (tuple(session.entries(GATEWAY)), None))]
         return _new(LearntToken, (outputs, token))
+
+    def _after_attempts(
+        self, subflow: Subflow, key: FlowKey, handshake: Handshake, now: float
+    ) -> LearntToken:
+        """The same, where the answer may be to a SYN that came while the subflow was there."""
+        made = self._attempts.answered(subflow, key, handshake, now)
+        outputs, token = self._taught(self._table.flows.get(key, subflow), handshake, now)
+        return LearntToken(made + outputs, token)
 
     def _server_answered(self, handshake: Handshake, now: float) -> Token:
         """A server on the natural path answered; only an answer to a noted SYN counts. Returns the token of a

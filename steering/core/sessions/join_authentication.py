@@ -172,6 +172,7 @@ class KeyWatch:
     def _admit(self, subflow: Subflow, how: JoinResult) -> list[Output]:
         self._proofs.pop(subflow.key, None)
         subflow.watch = Watch.NOTHING
+        subflow.was_heard()  # or taken for heard: the entry that is written anew begins to count anew
         self._counters.joins[JoinResult.PINNED] += 1
         self._counters.joins[how] += 1
         return self._entry(subflow)

@@ -5,6 +5,7 @@ without a change elsewhere.
 """
 
 from steering.core.selection.quotas import Key
+from steering.core.sessions.fin_pair import Fin, FinPair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, split
 from steering.core.sessions.session_keys import Secrets
 from steering.model.decision import Ruling
@@ -23,6 +24,13 @@ HOST_FIN = 1
 MCP_FIN = 2
 BOTH_FINS = 3
 
+# How far a join has come, as far as the network sees it.
+UNANSWERED = 0  # its SYN alone
+ANSWERED = 1  # its MCP answered
+UNHEARD = 2  # a sweep found, some seconds after its SYN, that its host has sent nothing more
+HEARD = 3  # its host sent more than its SYN; or nothing is known of its beginning
+TAKEN_UP_WITHIN = 5.0  # seconds from its SYN
+
 Returns = tuple[tuple[int, int], ...]  # (dpid, waypoint) of each entry of a server leg
 
 _new = tuple.__new__
@@ -34,7 +42,8 @@ class Subflow:
 
     __slots__ = (
         "session", "kind", "key", "dpid", "role", "waypoint", "isn",
-        "address_id", "backup", "closed", "packets", "bytes", "active", "watch", "wish", "port",
+        "address_id", "backup", "closed", "fins", "packets", "bytes", "active", "watch", "wish", "port",
+        "progress",
     )  # fmt: skip
 
     def __init__(
@@ -52,12 +61,14 @@ class Subflow:
         self.address_id = address_id
         self.backup = backup
         self.closed = 0  # HOST_FIN | MCP_FIN
+        self.fins: FinPair | None = None  # once one was seen
         self.packets = 0
         self.bytes = 0
         self.active = now  # when something of this subflow was seen last
         self.watch = 0  # what its entry shows to the controller: Watch
         self.port = port  # where the subflow comes in; 0 if it was read back from switches
         self.wish = NO_WISH  # the wish that its MCP was told last
+        self.progress = HEARD  # of a join; its handler says where it begins
 
     @property
     def flow(self) -> FlowParts:
@@ -87,9 +98,11 @@ class Subflow:
         self.packets, self.bytes, self.watch = packets, size, watch
 
     def count_packets(self, packets: int, now: float) -> None:
-        """The subflow's entry has counted so many packets. If the number has changed, the subflow is alive, and so
-        is its session."""
-        if packets != self.packets:
+        """Its entry has counted so many packets: if more or fewer than before, the subflow is alive, and its session."""
+        if packets == 0 and self.progress < UNHEARD and self.active + TAKEN_UP_WITHIN <= now:
+            self.progress = UNHEARD
+        elif packets != self.packets:
+            self.progress = HEARD
             self.packets = packets
             self.active = self.session.active = now
 
@@ -107,9 +120,32 @@ class Subflow:
         self.closed |= side
         return self.closed == BOTH_FINS
 
-    def needs_no_slot(self, silent_since: float) -> bool:
-        """Whether a new subflow may take this one's slot: both ends closed this one, or it was silent since then."""
-        return self.closed == BOTH_FINS or self.active <= silent_since
+    def saw_fin(self, side: int, one: Fin) -> bool:
+        """A FIN of one end was seen; whether it closes the subflow, with the other end's."""
+        if self.fins is None:
+            self.fins = FinPair()
+        return self.fins.closes(side, one)
+
+    def came_as_join(self) -> None:
+        """Its SYN was seen, and nothing more yet."""
+        self.progress = UNANSWERED
+
+    def was_answered(self) -> None:
+        """Its MCP sent a SYN/ACK."""
+        if self.progress == UNANSWERED:
+            self.progress = ANSWERED
+
+    def was_heard(self) -> None:
+        """Its host sent more than a SYN."""
+        self.progress = HEARD
+
+    def needs_no_slot(self, silent_since: float, now: float) -> bool:
+        """Whether a new subflow may take this one's slot: both ends closed it, or it was silent since this time, or
+        nobody took up the join that it is. An answer to a gateway is not shown, so only a sweep tells there."""
+        if self.closed == BOTH_FINS or self.active <= silent_since or self.progress == UNHEARD:
+            return True
+        shown = self.progress == UNANSWERED and self.role == PortRole.ACCESS
+        return shown and self.active + TAKEN_UP_WITHIN <= now
 
 
 class Session:
@@ -118,7 +154,7 @@ class Session:
     __slots__ = (
         "id", "state", "version", "mcp", "token", "subflows", "returns", "ruling", "keys",
         "created", "edge", "active", "server_closed", "deadline", "first", "secrets", "unit",
-        "reverse", "host_token", "dscp",
+        "reverse", "host_token", "dscp", "leg_fins",
     )  # fmt: skip
 
     def __init__(
@@ -139,6 +175,7 @@ class Session:
         self.edge = edge  # the waypoint its first SYN came in at
         self.active = now  # when something of any of its subflows was seen last
         self.server_closed = 0
+        self.leg_fins: FinPair | None = None  # of the server leg, once one was seen
         self.deadline = 0.0  # until when a lingering record is kept
         self.secrets: Secrets | None = None  # where the policy needs keys
         self.unit = unit  # the unit whose entries set ahead brought it here (core.proactive); None: its own entries did
@@ -178,6 +215,12 @@ class Session:
         if place not in self.returns:
             self.returns = (*self.returns, place)
         return True
+
+    def saw_leg_fin(self, side: int, one: Fin) -> bool:
+        """A FIN of one end of the server leg was seen; whether it closes the leg, with the other end's."""
+        if self.leg_fins is None:
+            self.leg_fins = FinPair()
+        return self.leg_fins.closes(side, one)
 
     def close_server_leg(self, side: int) -> bool:
         """One end closed the server leg. True if both ends have."""

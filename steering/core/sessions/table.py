@@ -16,6 +16,8 @@ from steering.model.session import Entry, EntryKind, SessionState
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 GATEWAY = PortRole.GATEWAY
 
+Owners = dict[int, Session | list[Session]]  # token -> whose it is
+
 
 class SessionTable:
     """All records with their indexes. Bounded by `limits`: a caller that adds a record asks `has_room` first. The
@@ -29,7 +31,8 @@ class SessionTable:
         self.by_id: dict[int, Session] = {}
         self.flows: dict[FlowKey, Subflow] = {}
         self._hosts: dict[bytes, dict[FlowKey, Subflow]] = {}  # source address -> its flows
-        self._tokens: dict[int, Session | list[Session]] = {}
+        self._tokens: Owners = {}  # of the key that a session is known by
+        self._host_tokens: Owners = {}  # of hosts' keys beside it: what an MCP's own joins carry
         self.half_open: dict[int, Session] = {}  # in order of age
         self.half_open_at: dict[int, int] = {}  # waypoint -> half-open sessions that came in there
         self.lingering: dict[int, Session] = {}  # in order of age
@@ -161,29 +164,34 @@ class SessionTable:
     def learn(self, session: Session, token: Token) -> None:
         """A session's token is known: index it. Several sessions may have the same token (G4)."""
         session.token = token
-        self._index(session, token)
+        _index(self._tokens, session, token)
 
     def learn_host(self, session: Session, token: Token) -> None:
-        """The token of the host's key: index it too, because an MCP may join its host."""
+        """The token of the host's key: an MCP may join its host. It stands in an index of its own, since a host chooses
+        its key, and may choose one whose token is that of another session's MCP."""
         if session.host_token < 0:
             session.host_token = token
-            self._index(session, token)
+            _index(self._host_tokens, session, token)
 
-    def _index(self, session: Session, token: Token) -> None:
-        known = self._tokens.get(token)
-        if known is None:
-            self._tokens[token] = session
-        elif isinstance(known, list):
-            known.append(session)
-        else:
-            self._tokens[token] = [known, session]
-
-    def with_token(self, token: Token) -> list[Session]:
-        """All sessions that may own a token."""
+    def with_token(self, token: int) -> list[Session]:
+        """Every session that is known by a token: that of its MCP's key, or of its host's where a server opened it."""
         known = self._tokens.get(token)
         if known is None:
             return []
         return list(known) if isinstance(known, list) else [known]
+
+    def with_mcp_token(self, token: int) -> list[Session]:
+        """Every session that a host's join may mean by a token: those of MCPs' keys."""
+        found = self.with_token(token)
+        if len(found) == 1 and not found[0].reverse:
+            return found
+        return [session for session in found if not session.reverse]
+
+    def with_host_token(self, token: int) -> list[Session]:
+        """Every session that an MCP's join may mean by a token: those of hosts' keys."""
+        known = self._host_tokens.get(token)
+        beside = [] if known is None else known if isinstance(known, list) else [known]
+        return [*beside, *(session for session in self.with_token(token) if session.reverse)]
 
     # ---- what a session counts as; called by sessions.transitions only ------------------------------
 
@@ -238,19 +246,30 @@ class SessionTable:
         self.lingering.pop(session.id, None)
         for subflow in session.subflows:
             self._forget_flow(subflow)
-        self._forget_token(session, session.token)
-        self._forget_token(session, session.host_token)
+        _forget(self._tokens, session, session.token)
+        _forget(self._host_tokens, session, session.host_token)
         if session.secrets is not None:
             session.secrets.wipe()
             session.secrets = None
         # The cycle between a session and its subflows is cut here: full collections are rare (see launcher).
         session.subflows = []
 
-    def _forget_token(self, session: Session, token: Token) -> None:
-        known = self._tokens.get(token)
-        if known is session:
-            del self._tokens[token]
-        elif isinstance(known, list):
-            known.remove(session)
-            if len(known) == 1:
-                self._tokens[token] = known[0]
+
+def _index(tokens: Owners, session: Session, token: int) -> None:
+    known = tokens.get(token)
+    if known is None:
+        tokens[token] = session
+    elif isinstance(known, list):
+        known.append(session)
+    else:
+        tokens[token] = [known, session]
+
+
+def _forget(tokens: Owners, session: Session, token: int) -> None:
+    known = tokens.get(token)
+    if known is session:
+        del tokens[token]
+    elif isinstance(known, list):
+        known.remove(session)
+        if len(known) == 1:
+            tokens[token] = known[0]

@@ -1,25 +1,26 @@
 """How sessions end: by FINs of both ends and a linger time, by a reset of the MCP, for a SYN that was never
 answered, by silence, or because an old record's time is over.
 
-A reset of a host or server removes nothing, since anybody on the path can forge one. A reset that comes in at an
-MCP's own port is the MCP's word: the subflow is over, or with its server leg the session.
+A FIN counts together with one of the other end that belongs to it (`fin_pair`): anybody can forge a copy of one.
+A reset of a host or server removes nothing, since anybody on the path can forge one. One that
+comes in at an MCP's own port is the MCP's word: the subflow, or with its server leg the session, is over there.
 """
 
 from collections import deque
 from collections.abc import Callable
 
 from steering.core.counters import Counters
-from steering.core.inputs import ObservedEntry
+from steering.core.inputs import FinSeen, ObservedEntry
 from steering.core.outputs import Output, ReadEntries, RemoveEntries
 from steering.core.part import Part
+from steering.core.sessions.fin_pair import Fin, fin
 from steering.core.sessions.flow_key import FlowKey, flow_key
-from steering.core.sessions.records import BOTH_FINS, HOST_FIN, MCP_FIN, Session, Subflow
+from steering.core.sessions.records import BOTH_FINS, HEARD, HOST_FIN, MCP_FIN, Session, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Event, SessionLife
 from steering.model.network import PortRole
 from steering.model.policy import Policy, Timers
 from steering.model.session import EntryKind, SessionState
-from steering.wire.handshake import Handshake
 from steering.wire.segment import Flags
 
 SCANNED_EACH_TICK = 5_000  # sessions looked at for silence
@@ -32,15 +33,22 @@ Pin = Callable[[Session], list[Output]]
 
 
 class Teardown(Part):
-    """Finds out what has ended, and removes it. `pin` gives exact entries to a session that had none, and says
-    which (core.proactive)."""
+    """Watches for the end of what is in the table. `pin` gives exact entries to a session that needed none, and says
+    which (core.proactive). `believes`: each FIN counts for its end, whatever its numbers are (a negative control)."""
 
     def __init__(
-        self, table: SessionTable, life: SessionLife, timers: Timers, counters: Counters, pin: Pin
+        self,
+        table: SessionTable,
+        life: SessionLife,
+        timers: Timers,
+        counters: Counters,
+        pin: Pin,
+        believes: bool = False,
     ) -> None:
         self._table = table
         self._life = life
         self._pin = pin
+        self._believes = believes
         self.timers = timers
         self._counters = counters
         self._closing: deque[tuple[float, Subflow]] = deque()
@@ -52,20 +60,38 @@ class Teardown(Part):
         self.timers, self._table.limits = policy.timers, policy.limits
         return []
 
-    def fin(self, role: PortRole, handshake: Handshake, now: float) -> list[Output]:
-        """A FIN or a reset came in at a port of this role."""
+    def fin(self, role: PortRole, seen: FinSeen, now: float) -> list[Output]:
+        """A FIN was seen, coming in at a port of this role."""
+        handshake = seen.handshake
         sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         flows = self._table.flows
         if handshake.flags & Flags.RST:
             return self._reset(sent, answered, now) if role.is_mcp else []
+        one = fin(handshake.seq, seen.payload, handshake.ack)
         if role.is_mcp:
             if (subflow := flows.get(answered)) is not None:
-                return self._close(subflow, MCP_FIN, now)
-            return self._close_leg(sent, MCP_FIN, now)
+                return self._fin_of(subflow, MCP_FIN, one, now)
+            return self._leg_fin_of(sent, MCP_FIN, one, now)
         if (subflow := flows.get(sent)) is not None and subflow.role == role:
-            return self._close(subflow, HOST_FIN, now)
-        return self._close_leg(answered, HOST_FIN, now)
+            return self._fin_of(subflow, HOST_FIN, one, now)
+        return self._leg_fin_of(answered, HOST_FIN, one, now)
+
+    def _fin_of(self, subflow: Subflow, side: int, one: Fin, now: float) -> list[Output]:
+        """One end of a subflow sent a FIN: it is closed when the other end's belongs to it. Alone, only the MCP's
+        counts for its end, since nobody else sends at its port."""
+        if subflow.saw_fin(side, one):
+            return self._close(subflow, BOTH_FINS, now)
+        return self._close(subflow, side, now) if side == MCP_FIN or self._believes else []
+
+    def _leg_fin_of(self, first: FlowKey, side: int, one: Fin, now: float) -> list[Output]:
+        """The same for the server leg of the session whose initial subflow is `first`."""
+        session = self._with_leg(first)
+        if session is None:
+            return []
+        if session.saw_leg_fin(side, one):
+            return self._close_leg(first, BOTH_FINS, now)
+        return self._close_leg(first, side, now) if side == MCP_FIN or self._believes else []
 
     def _reset(self, sent: FlowKey, answered: FlowKey, now: float) -> list[Output]:
         """The MCP reset a subflow (`answered`), or the server leg (`sent`) and with it the whole session."""
@@ -90,16 +116,17 @@ class Teardown(Part):
         return []
 
     def _close_leg(self, first: FlowKey, side: int, now: float) -> list[Output]:
-        subflow = self._table.flows.get(first)
-        if subflow is not None and subflow.kind is EntryKind.INITIAL:
-            session: Session | None = subflow.session
-        else:
-            session = self._legs.get(first)
-        if session is None:
-            return []
-        if session.close_server_leg(side) and not session.subflows:
+        session = self._with_leg(first)
+        if session is not None and session.close_server_leg(side) and not session.subflows:
             return self.end(session)
         return []
+
+    def _with_leg(self, first: FlowKey) -> Session | None:
+        """Whose server leg has this flow, as its initial subflow has or had it."""
+        subflow = self._table.flows.get(first)
+        if subflow is not None and subflow.kind is EntryKind.INITIAL:
+            return subflow.session
+        return self._legs.get(first)
 
     def end_subflow(self, subflow: Subflow, now: float) -> list[Output]:
         """A subflow is over, and its entry is removed. After its last subflow a session goes too, unless something
@@ -121,11 +148,11 @@ class Teardown(Part):
         return outputs
 
     def free_slot(self, session: Session, now: float) -> list[Output]:
-        """A session has no slot for one more subflow. A subflow that both ends closed gives up its slot, or else
-        the one that was silent for longest and beyond the idle limit. No output if every subflow lives, or there is
-        only one."""
+        """A session has no slot for one more subflow: one that both ends closed gives its slot, or else a join that
+        nobody took up, or else the one that was silent for longest, beyond the idle limit. Nothing if each of them
+        lives, or is the only one."""
         since = now - self.timers.idle
-        over = [subflow for subflow in session.subflows if subflow.needs_no_slot(since)]
+        over = [subflow for subflow in session.subflows if subflow.needs_no_slot(since, now)]
         if not over or len(session.subflows) < 2:
             return []
         return self.end_subflow(min(over, key=_closed_first), now)
@@ -213,8 +240,8 @@ class Teardown(Part):
         return outputs
 
 
-def _closed_first(subflow: Subflow) -> tuple[bool, float]:
-    return subflow.closed != BOTH_FINS, subflow.active
+def _closed_first(subflow: Subflow) -> tuple[bool, bool, float]:
+    return subflow.closed != BOTH_FINS, subflow.progress == HEARD, subflow.active
 
 
 def _overdue(sessions: dict[int, Session], created_before: float) -> list[Session]:

@@ -15,7 +15,7 @@ from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.reservations import reservation, reservations
 from steering.core.snapshots.status import alarm_changes, status
-from steering.model.ids import McpId, Token
+from steering.model.ids import McpId
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.policy import Insertion, Toggle
 from steering.model.preference import NO_WISH, Intent
@@ -282,7 +282,8 @@ class EngineView:
         table = self._engine.sessions.table
         candidates: Iterable[Session] = table
         if wanted.token is not None:
-            candidates = sorted(table.with_token(Token(wanted.token)), key=lambda session: session.id)
+            owners = [*table.with_token(wanted.token), *table.with_host_token(wanted.token)]
+            candidates = sorted(dict.fromkeys(owners), key=lambda session: session.id)
         for session in candidates:
             if wanted.mcp is not None and self._mcp_name(session.mcp) != wanted.mcp:
                 continue

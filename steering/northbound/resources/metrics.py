@@ -44,6 +44,7 @@ _PLAIN = (
     ("fallbacks", "Connections whose MCP answered without MPTCP and stay pinned as plain TCP"),
     ("natural_syns", "Initial SYNs left on their natural path"),
     ("retransmitted_syns", "Retransmitted initial SYNs, answered like the first"),
+    ("challenged_syns", "SYNs on the 5-tuple of a live subflow, put to its MCP"),
     ("flow_mods", "Flow-mods sent"),
     ("floods", "Times an access port's SYN meter was cut, as it got ten times as many"),
 )

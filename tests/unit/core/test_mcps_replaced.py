@@ -67,7 +67,7 @@ def lab() -> Lab:
 def opened(lab: Lab, sport: int, place: tuple[int, int], key: bytes) -> Session:
     """A session over LTE with a SYN/ACK of the MCP at `place`."""
     lab.steer(lab.syn(1, 1, capable(UE_LTE, sport)))
-    back = capable(SERVER, 5201, dst=UE_LTE, dport=sport, flags=SYN_ACK, key=key)
+    back = capable(SERVER, 5201, dst=UE_LTE, dport=sport, flags=SYN_ACK, key=key, ack=1001)
     lab.steer(lab.syn_ack(*place, back))
     return list(lab.table)[-1]
 

@@ -8,7 +8,7 @@ from steering.core.outputs import Release
 from steering.model.network import PortRole
 from steering.model.policy import Action, Direction, Policy, PolicyRule, RuleConditions, Terms
 from steering.model.rules import VIRTUAL_MAC, PacketClass
-from steering.model.session import SessionState, Watch
+from steering.model.session import Refusal, SessionState, Watch
 from steering.wire.crypto import token
 from steering.wire.handshake import Kind
 from tests.support.fakes.packet import SYN, tcp
@@ -172,4 +172,27 @@ def test_an_mcps_join_in_a_hosts_own_session_is_known_where_keys_are_kept() -> N
     lab.syn(3, 1, join(MCP_ADDRESS, 7777, token(1, HOST_KEY), dst=UE_WLAN))
     assert len(session.subflows) == 2 and lab.counters.joins[JoinResult.REVERSE] == 1
     lab.apply(lab.engine.sessions.teardown.end(session))
-    assert lab.table.with_token(int.from_bytes(token(1, HOST_KEY), "big")) == []
+    assert lab.table.with_host_token(int.from_bytes(token(1, HOST_KEY), "big")) == []
+
+
+def test_a_host_that_chooses_a_key_with_a_victims_token_does_not_make_the_victims_joins_ambiguous() -> None:
+    lab = Wired(policy=Policy(keep_keys=True))
+    rogue = lab.established()
+    twin = token(1, HOST_KEY)  # of the rogue's own key, and of the key of the victim's MCP
+    victim = lab.session("10.1.0.9", 41_000, HOST_KEY)
+    assert rogue.host_token == victim.token == int.from_bytes(twin, "big")
+    lab.syn(2, 1, join(UE_WLAN, 41_001, twin))
+    assert len(victim.subflows) == 2 and len(rogue.subflows) == 1
+    assert not lab.counters.refusals[Refusal.AMBIGUOUS_TOKEN]
+    lab.syn(3, 1, join(MCP_ADDRESS, 7777, twin, dst=UE_WLAN))
+    assert len(victim.subflows) == 2 and len(rogue.subflows) == 2, "the MCP's own join is its host's"
+
+
+def test_nor_does_one_that_answers_a_server_with_such_a_key(driver: Driver) -> None:
+    rogue = opened(driver)
+    victim = driver.session("10.1.0.9", 41_000, KEY)
+    assert rogue.reverse and rogue.token == victim.token
+    driver.syn(2, 1, join(UE_WLAN, 41_001, dst="10.9.0.99"))  # neither server nor host tells the two apart
+    assert len(victim.subflows) == 2 and len(rogue.subflows) == 1
+    driver.syn(3, 1, join(MCP_ADDRESS, 7777, dst=UE_WLAN))
+    assert len(victim.subflows) == 2 and len(rogue.subflows) == 2

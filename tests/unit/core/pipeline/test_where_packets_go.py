@@ -62,7 +62,11 @@ def test_steered_subflows_reach_the_mcp_both_ways_and_both_legs_share_one_five_t
     session = None
     lab.steer(lab.syn(1, 1, capable(ue, 40000, dst=server)))
     (session,) = lab.table
-    lab.steer(lab.syn_ack(3, 1, capable(server, 5201, dst=ue, dport=40000, flags=SYN_ACK, key=b"12345678")))
+    lab.steer(
+        lab.syn_ack(
+            3, 1, capable(server, 5201, dst=ue, dport=40000, flags=SYN_ACK, key=b"12345678", ack=1001)
+        )
+    )
     assert session.token >= 0
     lab.steer(lab.syn(2, 1, join(wlan, 40001, session.token.to_bytes(4, "big"), dst=server)))
     for dpid, src, sport, mac in ((1, ue, 40000, UE_MAC), (2, wlan, 40001, WLAN_MAC)):

@@ -102,7 +102,7 @@ class World:
         if not self.seen:
             return
         one, at = self._known()
-        back = one._replace(src=one.dst, dst=one.src, sport=one.dport, dport=one.sport)
+        back = answer(one, b"")  # acknowledges
         host, server = PortRef(one.src[1], 1), PortRef(4, 1)
         where, segment, flags = self.rng.choice(
             [(host, one, FIN), (host, one, RST), (at, back, FIN), (at, back, RST), (at, one, FIN),

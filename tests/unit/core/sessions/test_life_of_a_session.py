@@ -143,10 +143,12 @@ def test_a_reused_five_tuple_is_a_new_connection_and_never_keeps_the_old_pin():
     old = driver.session()
     driver.syn(2, 1, join(UE_WLAN, 40001))
     other = driver.session(sport=50001, key=b"12345678")
+    fins(driver, join(UE_WLAN, 40001), 2)
     outputs = driver.syn(2, 1, join(UE_WLAN, 40001, other.token.to_bytes(4, "big"), seq=7))
     removed, steer = outputs
     assert isinstance(removed, RemoveEntries) and unpack_cookie(removed.entries[0].cookie).token == old.token
     assert unpack_cookie(steer.entries[0].cookie).token == other.token
+    fins(driver, join(UE_WLAN, 40001, seq=7), 2)
     plain = driver.syn(2, 1, handshake(UE_WLAN, 40001, seq=8))
     assert isinstance(plain[0], RemoveEntries) and plain[1].waypoint == NATURAL
 

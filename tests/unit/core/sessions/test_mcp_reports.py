@@ -122,6 +122,7 @@ def test_a_new_session_on_an_old_ones_ports_is_not_ended_with_it(driver: Driver)
     old = driver.session()
     number = relay.has(old)
     relay.tell()
+    fins(driver, old)
     opening = capable(UE_LTE, 40_000, seq=77_000)
     driver.syn(1, 1, opening)
     fresh = driver.table.flows[old.first].session
