@@ -252,7 +252,7 @@ class CountedLimit(NamedTuple):
     name: str
     most: int
     source: str
-    times: int
+    how_often: int
 
 
 class LimitsSnapshot(NamedTuple):

@@ -11,7 +11,7 @@ from steering.model.view import SessionFilter
 
 Json = dict[str, Any]
 
-_RENAMED = {"klass": "class", "times": "count"}  # what a NamedTuple cannot name so
+_RENAMED = {"klass": "class", "how_often": "count"}  # what a NamedTuple cannot name so
 
 
 def as_json(value: Any) -> Any:
