@@ -36,6 +36,7 @@ from steering.core.selection.chooser import Chooser
 from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.join_authentication import KeyWatch
+from steering.core.sessions.mcp_ledger import McpLedger
 from steering.core.sessions.mcp_reports import McpReports
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.table import SessionTable
@@ -43,6 +44,7 @@ from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.transitions import SessionLife
 from steering.core.sessions.watched_segments import WatchedSegments
 from steering.core.subflow_priority import SubflowPriorities
+from steering.model.ids import McpId
 from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy
 
@@ -95,7 +97,8 @@ def assembled(
     in_force = PolicyInForce(sitemap, policy)
     replies = Replies(in_force, counters)
     trusting = Mechanism.LIVE_PINS in disabled
-    teardown = Teardown(table, life, policy.timers, counters, proactive.pin, trusting)
+    ledgers: dict[McpId, McpLedger] = {}
+    teardown = Teardown(table, life, policy.timers, counters, proactive.pin, ledgers, trusting)
     keys = KeyWatch(table, teardown, policy.limits, policy.timers, counters, replies.refuse)
     aborted = AbortedSessions(table, teardown, policy.limits, policy.timers, counters, chooser.health)
     watched = WatchedSegments(table, keys, aborted)
@@ -110,7 +113,9 @@ def assembled(
     slots = Slots(table)
     preferring = SubflowPriorities(sitemap, chooser, table, policy, Mechanism.RATIO_LIMITS not in disabled)
     blocks = UnknownTokenBlocks(epochs)
-    reports = McpReports(sitemap, table, teardown, first_answers, counters, lambda: readiness.recovering)
+    reports = McpReports(
+        sitemap, table, teardown, first_answers, counters, lambda: readiness.recovering, ledgers
+    )
     # Handlers.
     first_syns = FirstSyns(
         sitemap, chooser, counters,

@@ -262,7 +262,7 @@ class Timers:
     half_open: float = 10.0
     fin_linger: float = 5.0
     session_linger: float = 3600.0  # B42
-    idle: float = 7200.0
+    idle: float = 7500.0  # above the 2 h 4 min that RFC 5382 REQ-5 has for established connections
     sweep: float = 60.0
     capability: float = 3600.0  # what is known of a server's MPTCP (G7)
     health_hold: float = 3.0  # an MCP that was down is believed after so long

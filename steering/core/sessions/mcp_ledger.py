@@ -9,6 +9,7 @@ from steering.core.sessions.records import Session
 from steering.model.ids import Token
 
 NEVER = float("-inf")
+SILENT = 5.0  # seconds without a batch after which a ledger proves nothing any more
 
 
 class Told:
@@ -95,6 +96,10 @@ class McpLedger:
             else:
                 del self._tokens[told.token]
         return told
+
+    def is_true(self, now: float) -> bool:
+        """Whether what is here lives at the MCP, and what is not here does not."""
+        return self.whole and now - self.heard <= SILENT
 
     def lives(self, session: Session) -> bool:
         """Whether the MCP told of this session, by its token or by its first flow; it is tied to what was told."""

@@ -15,7 +15,7 @@ from steering.core.outputs import Output, ReadEntries, Steer
 from steering.core.part import McpsChange, Part
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import flow_key
-from steering.core.sessions.mcp_ledger import McpLedger, Told
+from steering.core.sessions.mcp_ledger import SILENT, McpLedger, Told
 from steering.core.sessions.records import BOTH_FINS, MCP_FIN, Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
@@ -23,7 +23,6 @@ from steering.model.ids import NO_TOKEN, McpId, Token
 from steering.model.network import PortRole
 from steering.model.session import SessionState, Watch
 
-SILENT = 5.0  # seconds without a batch after which an MCP's ledger proves nothing any more
 GRACE = 2.0  # seconds by which the network may know of a session before its MCP can have told of it
 CHECKED_EACH_TICK = 2_000  # sessions that are looked for in their MCP's ledger
 # Seconds that entries stay after an orderly end. MPTCP's FINs come when all its data was acknowledged; a plain
@@ -45,7 +44,8 @@ class ReportOutcome(NamedTuple):
 
 
 class McpReports(Part):
-    """`recovering`: whether switches may still tell of sessions of an earlier controller."""
+    """`recovering`: whether switches may still tell of sessions of an earlier controller. `ledgers`, by MCP, are kept
+    here; others look at them."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class McpReports(Part):
         first_answers: FirstAnswers,
         counters: Counters,
         recovering: Callable[[], bool],
+        ledgers: dict[McpId, McpLedger],
     ) -> None:
         self._map = sitemap
         self._table = table
@@ -62,7 +63,7 @@ class McpReports(Part):
         self._first_answers = first_answers
         self._counters = counters
         self._recovering = recovering
-        self._ledgers: dict[McpId, McpLedger] = {}
+        self._ledgers = ledgers
         self._looked_at = 0  # the youngest session that waits to be checked, or was
         self._young: deque[int] = deque()  # sessions whose MCP may not have told of them yet, in order of age
         self._checking: deque[int] = deque()  # sessions to be looked for in a set that is complete
@@ -203,7 +204,7 @@ class McpReports(Part):
     def _check(self, session: Session, now: float) -> list[Output]:
         """A session that its MCP does not have ends. One that began just now is left alone, it is looked for later."""
         ledger = self._ledgers.get(session.mcp)
-        if ledger is None or not ledger.whole or now - ledger.heard > SILENT:
+        if ledger is None or not ledger.is_true(now):
             return []
         if session.state not in _STANDING or session.id in self._leaving or ledger.lives(session):
             return []

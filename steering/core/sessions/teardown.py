@@ -7,7 +7,7 @@ comes in at an MCP's own port is the MCP's word: the subflow, or with its server
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from steering.core.counters import Counters
 from steering.core.inputs import FinSeen, ObservedEntry
@@ -15,9 +15,11 @@ from steering.core.outputs import Output, ReadEntries, RemoveEntries
 from steering.core.part import Part
 from steering.core.sessions.fin_pair import Fin, fin
 from steering.core.sessions.flow_key import FlowKey, flow_key
+from steering.core.sessions.mcp_ledger import McpLedger
 from steering.core.sessions.records import BOTH_FINS, HEARD, HOST_FIN, MCP_FIN, Session, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Event, SessionLife
+from steering.model.ids import McpId
 from steering.model.network import PortRole
 from steering.model.policy import Policy, Timers
 from steering.model.session import EntryKind, SessionState
@@ -34,7 +36,8 @@ Pin = Callable[[Session], list[Output]]
 
 class Teardown(Part):
     """Watches for the end of what is in the table. `pin` gives exact entries to a session that needed none, and says
-    which (core.proactive). `believes`: each FIN counts for its end, whatever its numbers are (a negative control)."""
+    which (core.proactive). `ledgers`: by MCP what it told of its sessions (sessions.mcp_reports).
+    `believes`: each FIN counts for its end, whatever its numbers are (a negative control)."""
 
     def __init__(
         self,
@@ -43,12 +46,14 @@ class Teardown(Part):
         timers: Timers,
         counters: Counters,
         pin: Pin,
+        ledgers: Mapping[McpId, McpLedger],
         believes: bool = False,
     ) -> None:
         self._table = table
         self._life = life
         self._pin = pin
         self._believes = believes
+        self._ledgers = ledgers
         self.timers = timers
         self._counters = counters
         self._closing: deque[tuple[float, Subflow]] = deque()
@@ -230,6 +235,9 @@ class Teardown(Part):
                 continue
             if session.active + self.timers.idle > now:
                 continue
+            ledger = self._ledgers.get(session.mcp)
+            if ledger is not None and ledger.is_true(now) and ledger.lives(session):
+                continue  # its entries stay: a segment that comes after hours must not pass its MCP
             if session.unit is not None and not session.returns:
                 # The subflow has no entry of its own, so nothing counted its packets. From now on an entry does.
                 session.touch(now)

@@ -86,6 +86,21 @@ def test_what_lives_stays_however_long_it_is_silent(driver: Driver) -> None:
     assert session.state is SessionState.ESTABLISHED and session.id in driver.table.by_id
 
 
+def test_what_lives_at_its_mcp_outlasts_the_idle_limit_and_without_the_mcps_word_it_does_not() -> None:
+    policy = Policy(timers=Timers(idle=100.0, sweep=10.0))
+    for speaks in (True, False):
+        driver = Driver(policy=policy)
+        relay, _ = told(driver)
+        session = driver.session()
+        relay.has(session)
+        relay.tell()
+        for _ in range(130):
+            driver.later(1.0)
+            if speaks:
+                relay.tell()
+        assert bool(session.subflows) is speaks, "without them it has no entry of its host's any more"
+
+
 def test_what_an_mcp_never_told_of_ends_with_the_patience_for_half_open_ones(driver: Driver) -> None:
     relay, _ = told(driver)
     session = driver.session()  # its third ACK never comes
@@ -341,3 +356,12 @@ def test_a_thousand_short_connections_leave_nothing_though_no_copy_of_a_fin_came
     assert len(driver.table) == 0 and not driver.table.flows
     assert not any(driver.table.active.values()) and not any(driver.table.states.values())
     assert not driver.counters.session_events_refused and not driver.counters.refusals[Refusal.UNKNOWN_TOKEN]
+
+
+def test_a_fallback_leaves_no_entries_behind_and_no_restart_brings_it_back() -> None:
+    driver = Driver()
+    session = driver.session(key=b"")
+    held = set(session.entries(PortRole.GATEWAY))
+    fins(driver, session)
+    assert removed(driver.later(driver.engine.policy.timers.fin_linger + 0.1)) == held and len(held) == 2
+    assert not len(restarted(driver, snapshot(driver)).table)

@@ -72,5 +72,5 @@ def test_counters_are_read_no_more_often_for_a_thousand_half_open_sessions_than_
     half_open(alone)
     for n in range(1_000):
         half_open(many, 2_000 + n)
-    assert passes(alone, PATIENCE + 1, 0) == passes(many, PATIENCE + 1, 0) > 0
+    assert 0 < passes(alone, PATIENCE + 1, 0) == passes(many, PATIENCE + 1, 0) <= 3
     assert not len(many.table)
