@@ -42,12 +42,23 @@ def flooded(running: Running, kind: str) -> tuple[float, bool]:
     return found, refused
 
 
-@pytest.mark.parametrize("kind", ["error", "echo", "port-status", "packet-in"])
+@pytest.mark.parametrize("kind", ["echo", "port-status", "packet-in"])
 def test_a_good_switch_does_not_wait_for_a_flood(bounded: Running, control: Running, kind: str) -> None:
     # What the test's own threads cost is in both; a turn is a small part of what one read can hold.
-    (wait, refused), (without, _) = flooded(bounded, kind), flooded(control, kind)
-    assert not refused, "each of these may be sent"
-    assert 2 * wait < without
+    rounds = [(flooded(bounded, kind), flooded(control, kind)) for _ in range(3)]
+    assert not any(refused for (_, refused), _ in rounds), "each of these may be sent"
+    assert 2 * median(wait for (wait, _), _ in rounds) < median(without for _, (without, _) in rounds)
+
+
+def test_errors_end_no_connection_and_a_good_switch_is_answered_meanwhile(bounded: Running) -> None:
+    """An error costs the controller next to nothing, so the budgets make no difference that a clock could show."""
+    with RawSwitch(2) as good, RawSwitch(1) as bad:
+        good.connect(bounded.port).quiet()
+        bad.connect(bounded.port).quiet()
+        with Flood(bad, flood_of("error", bad)) as flood:
+            assert len(waits(good, SECONDS)) >= 20
+        assert not flood.refused
+    within(5, lambda: bounded.json("/v1/health")["switches"]["connected"] == 0)
 
 
 @pytest.mark.parametrize("kind", ["hello", "port-desc", "stats"])
