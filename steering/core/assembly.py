@@ -44,7 +44,7 @@ from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.transitions import SessionLife
 from steering.core.sessions.watched_segments import WatchedSegments
 from steering.core.subflow_priority import SubflowPriorities
-from steering.model.ids import McpId
+from steering.model.ids import DatapathId, McpId
 from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy
 
@@ -84,7 +84,7 @@ def assembled(
     chooser: Chooser,
     counters: Counters,
     disabled: frozenset[Mechanism],
-    epochs: Mapping[int, int],
+    epochs: Mapping[DatapathId, int],
     neighbours: Neighbours,
     graph: Graph,
 ) -> SessionPieces:

@@ -5,7 +5,7 @@ from collections import Counter
 from enum import StrEnum
 
 from steering.model.door import Door, RestRefusal, SwitchRefusal
-from steering.model.ids import McpId, WaypointId
+from steering.model.ids import DatapathId, McpId, WaypointId
 from steering.model.kept import LostPiece
 from steering.model.limit import FullLimit
 from steering.model.reservation import ReservationOutcome, ReservationRefusal
@@ -159,7 +159,7 @@ class Counters:
         self.limits_reached: Counter[str] = Counter()  # by kind of limit
         self.fulls: dict[FullLimit, int] = {}  # refusals by the limit that was reached
 
-    def refuse_switch(self, dpid: int, why: SwitchRefusal) -> None:
+    def refuse_switch(self, dpid: DatapathId, why: SwitchRefusal) -> None:
         """A connection may not speak for `dpid`. Anybody can give any id: so many are told apart, the oldest goes."""
         count = self.refused_switches.pop((dpid, why), 0)
         if len(self.refused_switches) >= REFUSED_SWITCHES:

@@ -28,6 +28,7 @@ from steering.core.sessions.host_mobility import HostMobility
 from steering.core.sessions.leg_errors import LegErrors
 from steering.core.supervision.alarms import Alarms
 from steering.core.supervision.expected_things import ExpectedThings
+from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
@@ -59,7 +60,7 @@ class Engine:
         self.graph = Graph(site)
         self.switches = Switches()
         # Each filling of a switch has its own epoch, so that what an earlier one left behind is told apart.
-        self._epochs: dict[int, int] = defaultdict(lambda: self.epoch)
+        self._epochs: dict[DatapathId, int] = defaultdict(lambda: self.epoch)
         self.neighbours = Neighbours(
             self.map, policy.limits, HostRules(self._epochs, off), off, self.counters
         )
@@ -337,7 +338,7 @@ class Engine:
         found = self._recovered(now) if not self._unread else []
         return [*routes, *found, self._fill(read.dpid, missing, tuple(stale))]
 
-    def _fill(self, dpid: int, missing: tuple[Entry, ...], stale: tuple[Entry, ...]) -> FillSwitch:
+    def _fill(self, dpid: DatapathId, missing: tuple[Entry, ...], stale: tuple[Entry, ...]) -> FillSwitch:
         switch = self.switches[dpid]
         if switch.fills:
             self._epochs[dpid] = self._epochs[dpid] + 1 & 0xFFFF

@@ -15,6 +15,7 @@ from steering.core.network.switch import Switches
 from steering.core.part import Part
 from steering.core.pipeline.syn_lease import SynLease
 from steering.core.sessions.table import SessionTable
+from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy
 
@@ -29,7 +30,7 @@ class SharedPieces(NamedTuple):
     switches: Switches
     table: SessionTable
     counters: Counters
-    epochs: Mapping[int, int]
+    epochs: Mapping[DatapathId, int]
     disabled: frozenset[Mechanism]
 
 

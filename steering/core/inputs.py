@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from steering.model.authorisation import AclEntry, RegistryEntry, Verdict
-from steering.model.ids import McpId, Token, WaypointId
+from steering.model.ids import DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.kept import KeptState
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
 from steering.model.policy import Policy, Pooling
@@ -19,20 +19,20 @@ class SwitchUp(NamedTuple):
     """A switch finished its handshake. `ports`: OpenFlow number -> link is up; `speeds`: of ports that tell it,
     kbit/s."""
 
-    dpid: int
-    ports: dict[int, bool]
-    speeds: Mapping[int, int] = MappingProxyType({})
+    dpid: DatapathId
+    ports: Mapping[PortNumber, bool]
+    speeds: Mapping[PortNumber, int] = MappingProxyType({})
 
 
 class SwitchDown(NamedTuple):
-    dpid: int
+    dpid: DatapathId
 
 
 class PortStatus(NamedTuple):
     """A port's link changed; `gone`: the switch has no such port any more."""
 
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     up: bool
     gone: bool = False
 
@@ -60,17 +60,17 @@ class ObservedEntry(NamedTuple):
 class ObservedHost(NamedTuple):
     """A neighbour's entry as a switch reported it: `waypoint` may be none of the site's."""
 
-    dpid: int
+    dpid: DatapathId
     waypoint: int
     address: bytes
     mac: bytes
-    port: int
+    port: PortNumber
 
 
 class EntriesRead(NamedTuple):
     """All session and host entries of one switch, read back on connect, or only counters on a sweep."""
 
-    dpid: int
+    dpid: DatapathId
     entries: list[ObservedEntry]
     hosts: list[ObservedHost]
     sweep: bool = False
@@ -79,15 +79,15 @@ class EntriesRead(NamedTuple):
 class Confirmed(NamedTuple):
     """A switch has carried out the SyncRules that asked for a confirmation with this `ticket`."""
 
-    dpid: int
+    dpid: DatapathId
     ticket: int
 
 
 class SynSeen(NamedTuple):
     """A TCP SYN (no ACK) punted from an attachment port. `frame` is the whole packet."""
 
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     handshake: Handshake
     frame: bytes
 
@@ -95,16 +95,16 @@ class SynSeen(NamedTuple):
 class SynAckSeen(NamedTuple):
     """A copied SYN/ACK; the switch has forwarded it already."""
 
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     handshake: Handshake
 
 
 class FinSeen(NamedTuple):
     """A copied FIN or reset; the switch has forwarded it already."""
 
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     handshake: Handshake
     payload: int = 0  # bytes of data before the FIN
 
@@ -112,8 +112,8 @@ class FinSeen(NamedTuple):
 class WatchedSeen(NamedTuple):
     """A segment of a watched session entry (model.session.Watch); `frame` may be cut after its TCP header."""
 
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     handshake: Handshake
     frame: bytes
 
@@ -121,15 +121,15 @@ class WatchedSeen(NamedTuple):
 class NeighbourSeen(NamedTuple):
     """ARP or ND told that an address (4 or 16 bytes) has a MAC (6 bytes)."""
 
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     address: bytes
     mac: bytes
 
 
 class RouterSolicited(NamedTuple):
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     mac: bytes
     address: bytes  # link-local source, or 16 zero bytes
 
@@ -137,7 +137,7 @@ class RouterSolicited(NamedTuple):
 class HostMissed(NamedTuple):
     """A packet reached its egress edge but the host's MAC is unknown. `address`: its destination."""
 
-    dpid: int
+    dpid: DatapathId
     waypoint: WaypointId
     address: bytes
     frame: bytes
@@ -146,15 +146,15 @@ class HostMissed(NamedTuple):
 class IcmpErrorSeen(NamedTuple):
     """A copy of an ICMP error; the switch has forwarded it already. `flow` is that of the packet it is about."""
 
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     flow: QuotedFlow
     frame: bytes
 
 
 class TtlExpired(NamedTuple):
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     frame: bytes
 
 
@@ -168,7 +168,7 @@ class McpsReplaced(NamedTuple):
     """The site has these MCPs from now on (D-6.7.7). Sessions of an MCP that is not among them end."""
 
     mcps: tuple[Mcp, ...]
-    switches: Mapping[str, int] = MappingProxyType({})  # names that come with them
+    switches: Mapping[str, DatapathId] = MappingProxyType({})  # names that come with them
 
 
 class McpAdmin(NamedTuple):
@@ -221,16 +221,16 @@ class McpSessions(NamedTuple):
 class PortLoad(NamedTuple):
     """Utilisation of a port, 0 to 1, from its switch's counters."""
 
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     utilisation: float
 
 
 class SynRate(NamedTuple):
     """SYNs a second that came in at a port, also those that its meter dropped."""
 
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     rate: float
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from steering.core.inputs import SynSeen
 from steering.model.authorisation import Authorizer
-from steering.model.ids import McpId
+from steering.model.ids import DatapathId, McpId, PortNumber
 from steering.model.network import Attachment
 from steering.model.preference import Intent
 from steering.model.rules import MeterBand, Rule
@@ -17,8 +17,8 @@ class Release(NamedTuple):
     """A held segment goes on. waypoint >= 0: set the label, decrement TTL, resubmit to LABEL;
     NATURAL: write `role` into metadata and resubmit to ROUTE."""
 
-    dpid: int
-    in_port: int
+    dpid: DatapathId
+    in_port: PortNumber
     frame: bytes
     waypoint: int
     path: int
@@ -47,7 +47,7 @@ class SyncRules(NamedTuple):
     """Static and host rules to change. Order: `meters` they use first, deletes last, so that nothing blacks out.
     With a `confirm` the answer is Confirmed, unless the switch goes away."""
 
-    dpid: int
+    dpid: DatapathId
     add: tuple[Rule, ...]
     delete: tuple[Rule, ...]
     meters: tuple[MeterBand, ...] = ()
@@ -58,7 +58,7 @@ class RenewRules(NamedTuple):
     """Rules with a time-out that a filled switch holds: their time begins again. They overtake what waits for the
     switch's confirmation, as none of it may take their time from them."""
 
-    dpid: int
+    dpid: DatapathId
     rules: tuple[Rule, ...]
 
 
@@ -67,7 +67,7 @@ class FillSwitch(NamedTuple):
     meters, labels and hosts, session entries, then guard, classify and route.
     Afterwards static rules of older epochs and `stale` session entries are deleted."""
 
-    dpid: int
+    dpid: DatapathId
     meters: tuple[MeterBand, ...]
     forwarding: tuple[Rule, ...]
     entries: tuple[Entry, ...]
@@ -79,15 +79,15 @@ class FillSwitch(NamedTuple):
 class ReadEntries(NamedTuple):
     """Ask a switch for its session and host entries; the answer is EntriesRead."""
 
-    dpid: int
+    dpid: DatapathId
     sweep: bool
 
 
 class SendFrame(NamedTuple):
     """A packet of the controller's own (ARP request, ND, RA, time-exceeded), out of one port."""
 
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
     frame: bytes
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 
 from steering.core.inputs import Input
 from steering.core.outputs import Output
-from steering.model.ids import McpId
+from steering.model.ids import DatapathId, McpId
 from steering.model.kept import KeptState, LostPiece, Piece
 from steering.model.network import Attachment, Mcp, PortRef, is_other
 from steering.model.policy import Policy
@@ -92,11 +92,11 @@ class Part:
         """The site has other MCPs now. The engine then brings the switches in line with the parts that are `changed`."""
         return []
 
-    def desired(self, dpid: int) -> DesiredRules:
+    def desired(self, dpid: DatapathId) -> DesiredRules:
         """Meters and static rules that a switch should hold of this part now."""
         return NOTHING
 
-    def filled(self, dpid: int) -> None:
+    def filled(self, dpid: DatapathId) -> None:
         """A switch is about to get all that was desired of it, and its meters anew."""
 
     def synced(self, outputs: list[Output], finished: bool) -> list[Output]:
@@ -190,7 +190,7 @@ class Parts:
             part.changed = False
         return changed
 
-    def filling(self, dpid: int) -> DesiredRules:
+    def filling(self, dpid: DatapathId) -> DesiredRules:
         """What a switch that is being filled should hold of all parts."""
         meters: list[MeterBand] = []
         forwarding: list[Rule] = []

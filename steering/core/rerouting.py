@@ -28,7 +28,7 @@ from steering.core.reservations.rules import five_tuple
 from steering.core.sessions.flow_key import FlowKey, parts_of
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
-from steering.model.ids import WaypointId
+from steering.model.ids import DatapathId, WaypointId
 from steering.model.network import PortRef
 from steering.model.rules import (
     WAYPOINT_MASK,
@@ -48,7 +48,7 @@ LOOK = 2.0  # seconds between looks for flows that ended
 
 PIECE = "old paths"  # of rules, in core.pipeline.reconcile
 
-Wanted = dict[int, dict[RuleKey, Rule]]
+Wanted = dict[DatapathId, dict[RuleKey, Rule]]
 
 
 class Stage(IntEnum):
@@ -89,7 +89,7 @@ class OldPaths(Part):
         sitemap: SiteMap,
         graph: Graph,
         table: SessionTable,
-        epochs: Mapping[int, int],
+        epochs: Mapping[DatapathId, int],
         switches: Switches,
         reconcile: Reconcile,
         disabled: bool = False,
@@ -107,7 +107,7 @@ class OldPaths(Part):
         self._dirty = False  # rules have to be compared
         self._version = graph.version
         self._ticket = 0
-        self._pending: dict[int, int] = {}  # by switch: the last of its changes that it has not confirmed
+        self._pending: dict[DatapathId, int] = {}  # the last change of a switch that it has not confirmed
         self._refilled = False
         self._follow = False  # number 0 follows the new weights, in stages that switches confirm
 
@@ -143,7 +143,7 @@ class OldPaths(Part):
         return self._begin(a, b, weight, dpids, now)
 
     def _begin(
-        self, a: PortRef, b: PortRef, weight: float | None, dpids: tuple[int, ...], now: float
+        self, a: PortRef, b: PortRef, weight: float | None, dpids: tuple[DatapathId, ...], now: float
     ) -> bool:
         before = self._graph.copy()
         if not self._graph.weigh(a, b, weight):
@@ -155,7 +155,7 @@ class OldPaths(Part):
         self._dirty = True
         return False
 
-    def _changed(self, before: Graph, dpids: Iterable[int]) -> frozenset[WaypointId]:
+    def _changed(self, before: Graph, dpids: Iterable[DatapathId]) -> frozenset[WaypointId]:
         """Waypoints that some switch forwards to by another port than before."""
         filled = set(dpids)
         moved = {
@@ -268,7 +268,7 @@ class OldPaths(Part):
                 for waypoint in leg.waypoints:
                     yield LedFlow(session.id, key, leg, waypoint, ports)
 
-    def _ports(self, graph: Graph, source: int, target: int) -> tuple[PortRef, ...]:
+    def _ports(self, graph: Graph, source: DatapathId, target: DatapathId) -> tuple[PortRef, ...]:
         found = []
         for dpid in graph.path(source, target)[:-1]:
             port = graph.next_hop(dpid, target)
@@ -303,7 +303,7 @@ class OldPaths(Part):
 
     # ---- switches -------------------------------------------------------------------------------
 
-    def desired(self, dpid: int) -> DesiredRules:
+    def desired(self, dpid: DatapathId) -> DesiredRules:
         self._pending.pop(dpid, None)
         self._refilled = bool(self.kept)
         wanted = self._wanted({dpid}).get(dpid, {})
@@ -318,7 +318,7 @@ class OldPaths(Part):
                 if one.graph.next_hop(port.dpid, end) == port.port:
                     yield label_mac(waypoint, one.number)
 
-    def _sync(self, dpids: Iterable[int]) -> list[Output]:
+    def _sync(self, dpids: Iterable[DatapathId]) -> list[Output]:
         outputs: list[Output] = []
         if not self._dirty:
             return outputs
@@ -330,7 +330,7 @@ class OldPaths(Part):
                 outputs.append(change)
         return outputs
 
-    def _wanted(self, dpids: Iterable[int]) -> Wanted:
+    def _wanted(self, dpids: Iterable[DatapathId]) -> Wanted:
         found: Wanted = {dpid: {} for dpid in dpids}
         for one in self.kept:
             for dpid, rules in found.items():
@@ -341,7 +341,7 @@ class OldPaths(Part):
                     rules.update((rule.key, rule) for rule in self._held(one, flow))
         return found
 
-    def _labels(self, one: KeptPaths, dpid: int) -> Iterator[Rule]:
+    def _labels(self, one: KeptPaths, dpid: DatapathId) -> Iterator[Rule]:
         cookie = static_cookie(self._epochs[dpid])
         for waypoint in sorted(one.waypoints):
             end = self._map.by_waypoint[waypoint].waypoint.port.dpid

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from steering.model.ids import McpId
+from steering.model.ids import DatapathId, McpId
 from steering.model.network import Mcp
 from steering.model.policy import Terms
 
@@ -48,8 +48,8 @@ class Candidate(NamedTuple):
 class Candidates(NamedTuple):
     """All MCPs from one pair of edges: the part of a decision that changes only with the network."""
 
-    access: int  # datapath ids of the two edges
-    gateway: int
+    access: DatapathId  # datapath ids of the two edges
+    gateway: DatapathId
     natural_cost: float
     all: tuple[Candidate, ...]
     ids: tuple[McpId, ...]  # MCP ids in the same order

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
+from steering.model.ids import DatapathId
 from steering.model.network import Network, PortRef
 from steering.model.reservation import Level
 from steering.model.session import FlowKey
 
-Places = tuple[
-    tuple[FlowKey, int], ...
-]  # flow key of a subflow, and the datapath id of the edge where it enters
+Places = tuple[tuple[FlowKey, DatapathId], ...]  # of subflows: flow key, and the edge where it enters
 Route = tuple[tuple[PortRef, PortRef], ...]  # directed links
 
 
@@ -86,7 +85,7 @@ class KeptSession(NamedTuple):
     token: int
     version: int
     first: FlowKey
-    flows: tuple[tuple[FlowKey, int, int], ...]
+    flows: tuple[tuple[FlowKey, DatapathId, int], ...]
 
 
 class Piece(StrEnum):

@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from steering.model.aaa import Aaa
-from steering.model.ids import McpId, WaypointId
+from steering.model.ids import DatapathId, McpId, PortNumber, WaypointId
 from steering.model.source import SourceModes
 
 Address = IPv4Address | IPv6Address
@@ -17,8 +17,8 @@ Network = IPv4Network | IPv6Network
 class PortRef:
     """A switch port: 64-bit datapath id and OpenFlow port number."""
 
-    dpid: int
-    port: int
+    dpid: DatapathId
+    port: PortNumber
 
     def __str__(self) -> str:
         return f"{self.dpid:x}:{self.port}"
@@ -172,7 +172,7 @@ class Site:
     gateways: tuple[Gateway, ...]
     mcps: tuple[Mcp, ...]
     links: tuple[Link, ...] = ()  # static links; empty: discovered by LLDP
-    switches: dict[str, int] = field(default_factory=dict)  # name -> datapath id
+    switches: dict[str, DatapathId] = field(default_factory=dict)  # name -> datapath id
     discover: bool = True
     link_ports: tuple[PortRef, ...] | None = None  # the only ports where links are discovered; None: anywhere
     aaa: Aaa = field(default_factory=Aaa)
@@ -180,7 +180,7 @@ class Site:
     switch_certificates: dict[str, str] = field(default_factory=dict)  # a switch's name -> its certificate's
     unknown_switches: bool = False  # whether datapath ids that the site does not name are used
 
-    def switch_name(self, dpid: int) -> str:
+    def switch_name(self, dpid: DatapathId) -> str:
         """The operator's name of a switch, or its id in hex."""
         return next((name for name, known in self.switches.items() if known == dpid), f"{dpid:016x}")
 

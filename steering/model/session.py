@@ -3,7 +3,7 @@
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, NewType
 
-from steering.model.ids import McpId, Token
+from steering.model.ids import DatapathId, McpId, Token
 from steering.model.rules import OWNER, CookieKind
 
 FlowKey = NewType(
@@ -35,7 +35,7 @@ class Watch(IntEnum):
 class Entry(NamedTuple):
     """One session entry (table SESSION): exact 5-tuple, qualified by the ingress port's role."""
 
-    dpid: int
+    dpid: DatapathId
     role: int  # PortRole
     family: int  # 4 or 6
     src: bytes

@@ -31,6 +31,7 @@ from steering.core.inputs import (
 )
 from steering.core.outputs import Prefer
 from steering.core.snapshots.site import plain_port_name, port_name, site
+from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.network import PortRef
 from steering.model.ofperror import error_name
@@ -106,9 +107,9 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._loads: dict[tuple[type, int, int], Input] = {}  # the newest count of each port
         self._connections = Connections(self.budgets, counters, self._name)
         self._membership = Membership(lambda: site(engine))
-        self._switches: dict[int, Channel] = {}
-        self._known: dict[int, KnownPorts] = {}
-        self._changes: dict[int, PortChanges] = {}
+        self._switches: dict[DatapathId, Channel] = {}
+        self._known: dict[DatapathId, KnownPorts] = {}
+        self._changes: dict[DatapathId, PortChanges] = {}
         self._dirty: list[Channel] = []
         self._lines = LogLimit(LOG_INTERVAL)
         self._up_lines = LogLimit(UP_INTERVAL, UP_LINES)
@@ -197,7 +198,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
     def touched(self, channel: Channel) -> None:
         self._dirty.append(channel)
 
-    def _name(self, dpid: int) -> str:
+    def _name(self, dpid: DatapathId) -> str:
         return site(self.engine).switch_name(dpid)
 
     @set_ev_cls(ofp_event.EventOFPPortStateChange, MAIN_DISPATCHER)  # type: ignore[untyped-decorator]
@@ -283,7 +284,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         elif self._changes[channel.id].is_full:
             channel.disconnect(Disconnect.TOO_MANY_PORTS)
 
-    def _port_changed(self, dpid: int, state: PortState, now: float) -> None:
+    def _port_changed(self, dpid: DatapathId, state: PortState, now: float) -> None:
         self._port_lines.changed(PortRef(dpid, state.port), state, now)
         self._inbox.append(PortStatus(dpid, *state))
         self._links.port_status(dpid, state.port, state.up)

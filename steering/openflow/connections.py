@@ -9,6 +9,7 @@ from os_ken.controller import controller
 
 from steering.core.counters import Counters
 from steering.model.door import Door, SwitchRefusal
+from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.token_bucket import TokenBucket
 from steering.openflow.budgets import Budgets, Newcomers, source_of
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 class Connections:
     """All connections. `name` makes a switch's name of its datapath id."""
 
-    def __init__(self, budgets: Budgets, counters: Counters, name: Callable[[int], str]) -> None:
+    def __init__(self, budgets: Budgets, counters: Counters, name: Callable[[DatapathId], str]) -> None:
         self._budgets = budgets
         self._counters = counters
         self._name = name

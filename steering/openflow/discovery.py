@@ -1,11 +1,12 @@
 """Discovery on the wire: announcements as packet-outs, what was heard as inputs of the engine."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from steering.core.counters import Counters
 from steering.core.inputs import Input, LinkUp
 from steering.core.outputs import SendFrame
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRef
 from steering.openflow.link_discovery import Discovery, LinkChange, Rejection
 
@@ -27,7 +28,7 @@ class Links:
         self._feed = feed
         self._name = name
 
-    def heard(self, dpid: int, port: int, frame: bytes, now: float) -> None:
+    def heard(self, dpid: DatapathId, port: PortNumber, frame: bytes, now: float) -> None:
         """An LLDP frame came up."""
         if self._discovery is None:
             return
@@ -37,15 +38,15 @@ class Links:
         else:
             self._tell(found)
 
-    def switch_up(self, dpid: int, ports: dict[int, bool], now: float) -> None:
+    def switch_up(self, dpid: DatapathId, ports: Mapping[PortNumber, bool], now: float) -> None:
         if self._discovery is not None:
             self._tell(self._discovery.switch_up(dpid, ports, now))
 
-    def switch_down(self, dpid: int) -> None:
+    def switch_down(self, dpid: DatapathId) -> None:
         if self._discovery is not None:
             self._discovery.switch_down(dpid)
 
-    def port_status(self, dpid: int, port: int, up: bool) -> None:
+    def port_status(self, dpid: DatapathId, port: PortNumber, up: bool) -> None:
         if self._discovery is not None:
             self._tell(self._discovery.port_status(PortRef(dpid, port), up))
 

@@ -19,7 +19,7 @@ from steering.core.inputs import (
     TtlExpired,
     WatchedSeen,
 )
-from steering.model.ids import WaypointId
+from steering.model.ids import DatapathId, PortNumber, WaypointId
 from steering.model.rules import WAYPOINT_MASK, PacketClass
 from steering.model.session import Refusal
 from steering.openflow.packetin import PacketIn
@@ -41,11 +41,13 @@ NOT_OURS = "foreign-packet-in"  # counted among the malformed: no rule of ours s
 class Dispatch:
     """`lldp` takes discovery frames, which are not the engine's: (dpid, port, frame, now)."""
 
-    def __init__(self, counters: Counters, lldp: Callable[[int, int, bytes, float], None]) -> None:
+    def __init__(
+        self, counters: Counters, lldp: Callable[[DatapathId, PortNumber, bytes, float], None]
+    ) -> None:
         self._counters = counters
         self._lldp = lldp
 
-    def read(self, dpid: int, packet: PacketIn, now: float) -> Input | None:
+    def read(self, dpid: DatapathId, packet: PacketIn, now: float) -> Input | None:
         """The input for the engine; None if there is none."""
         kind = packet.packet_class
         if not kind:
@@ -76,7 +78,7 @@ class Dispatch:
             return None
 
 
-def _neighbour(dpid: int, packet: PacketIn) -> Input | None:
+def _neighbour(dpid: DatapathId, packet: PacketIn) -> Input | None:
     message = read_neighbour(packet.frame)
     if message.kind is NeighbourKind.ROUTER_SOLICITATION:
         return RouterSolicited(dpid, packet.in_port, message.mac, message.address)
@@ -84,24 +86,24 @@ def _neighbour(dpid: int, packet: PacketIn) -> Input | None:
     return NeighbourSeen(dpid, packet.in_port, message.address, message.mac) if message.tells else None
 
 
-def _host_miss(dpid: int, packet: PacketIn) -> Input | None:
+def _host_miss(dpid: DatapathId, packet: PacketIn) -> Input | None:
     waypoint = packet.metadata & WAYPOINT_MASK
     return HostMissed(dpid, WaypointId(waypoint), destination(packet.frame), packet.frame)
 
 
-def _ttl_expired(dpid: int, packet: PacketIn) -> Input | None:
+def _ttl_expired(dpid: DatapathId, packet: PacketIn) -> Input | None:
     return TtlExpired(dpid, packet.in_port, packet.frame)
 
 
-def _icmp_error(dpid: int, packet: PacketIn) -> Input | None:
+def _icmp_error(dpid: DatapathId, packet: PacketIn) -> Input | None:
     return IcmpErrorSeen(dpid, packet.in_port, quoted_flow(packet.frame), packet.frame)
 
 
-def _watched(dpid: int, packet: PacketIn) -> Input | None:
+def _watched(dpid: DatapathId, packet: PacketIn) -> Input | None:
     return WatchedSeen(dpid, packet.in_port, read_handshake(packet.frame), packet.frame)
 
 
-_READERS: dict[PacketClass, Callable[[int, PacketIn], Input | None]] = {
+_READERS: dict[PacketClass, Callable[[DatapathId, PacketIn], Input | None]] = {
     PacketClass.NEIGHBOUR: _neighbour,
     PacketClass.HOST_MISS: _host_miss,
     PacketClass.TTL_EXPIRED: _ttl_expired,

@@ -10,6 +10,7 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from steering.core.inputs import ObservedEntry, ObservedHost
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.rules import (
     COOKIE_KIND_MASK,
     EPOCH_MASK,
@@ -84,7 +85,7 @@ _make: Any = tuple.__new__
 _take4, _take6 = _USUAL4.unpack_from, _USUAL6.unpack_from
 
 
-def parse(dpid: int, body: bytes) -> ObservedTables:
+def parse(dpid: DatapathId, body: bytes) -> ObservedTables:
     """The array of ofp_flow_stats of one OFPMP_FLOW reply: what follows its 16-byte multipart header.
 
     Entries with foreign cookies are passed over. Raises MalformedMessage where lengths do not add up.
@@ -132,7 +133,7 @@ def pieces(body: bytes, rows: int = 64) -> Iterator[bytes]:
 
 
 def _usual_entry(
-    dpid: int, family: int, parts: tuple[Any, ...], constants: tuple[bytes, ...]
+    dpid: DatapathId, family: int, parts: tuple[Any, ...], constants: tuple[bytes, ...]
 ) -> ObservedEntry | None:
     """None if it has not exactly the usual form."""
     if parts[::2] != constants:
@@ -148,7 +149,7 @@ def _usual_entry(
 class _EntryScan:
     """What a scan of entries has found so far, and the general way of reading an entry."""
 
-    def __init__(self, dpid: int) -> None:
+    def __init__(self, dpid: DatapathId) -> None:
         self.dpid = dpid
         self.entries: list[ObservedEntry] = []
         self.hosts: list[ObservedHost] = []
@@ -240,7 +241,7 @@ _TCP_FIELDS = {_METADATA_MASKED, *(_H[name] for name in ("eth_type", "ip_proto",
 _FAMILIES = ((4, b"\x08\x00", "ipv4_src", "ipv4_dst"), (6, b"\x86\xdd", "ipv6_src", "ipv6_dst"))
 
 
-def _any_entry(dpid: int, cookie: int, part: bytes, match_length: int) -> Entry | None:
+def _any_entry(dpid: DatapathId, cookie: int, part: bytes, match_length: int) -> Entry | None:
     """A session entry with its fields in any order and whatever actions besides; None for another form."""
     match = _fields(part, match_length)
     actions, _ = _actions(part, match_length)
@@ -275,7 +276,7 @@ def _watch(part: bytes, match_length: int) -> Watch:
     return Watch.COPY if goes_on else Watch.PUNT
 
 
-def _host(dpid: int, part: bytes, match_length: int) -> ObservedHost | None:
+def _host(dpid: DatapathId, part: bytes, match_length: int) -> ObservedHost | None:
     """A neighbour's entry (core/forwarding.py): a host by its address, or with an empty address an MCP or
     next hop that everything led to the waypoint goes to. None for another form."""
     match = _fields(part, match_length)
@@ -289,5 +290,7 @@ def _host(dpid: int, part: bytes, match_length: int) -> ObservedHost | None:
         return None
     for _, family, _, dst in _FAMILIES:
         if eth_type == family and match.keys() <= {_H[dst]}:
-            return ObservedHost(dpid, waypoint & WAYPOINT_MASK, match.get(_H[dst], b""), mac, ports[0])
+            return ObservedHost(
+                dpid, waypoint & WAYPOINT_MASK, match.get(_H[dst], b""), mac, PortNumber(ports[0])
+            )
     return None

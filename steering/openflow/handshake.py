@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from os_ken.controller.handler import CONFIG_DISPATCHER, HANDSHAKE_DISPATCHER
 
+from steering.model.ids import PortNumber
 from steering.openflow.budgets import Budgets
 from steering.openflow.encode import message as encoded
 from steering.openflow.known_ports import MAX_PORTS
@@ -60,7 +61,7 @@ class SwitchHandshake:
         self._bytes = budgets.handshake_bytes
         self._asked = False
         self._done = False
-        self.ports: dict[int, PortDescription] = {}
+        self.ports: dict[PortNumber, PortDescription] = {}
 
     def take(self, message: Message) -> Disconnect | None:
         """Take the next message. Why the connection must end, None if it need not."""

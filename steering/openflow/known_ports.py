@@ -4,16 +4,18 @@ of times.
 
 from collections.abc import Iterable
 
+from steering.model.ids import PortNumber
+
 MAX_PORTS = 4_096  # a switch that had more when it connected keeps those
 
 
 class KnownPorts:
     """The port numbers of one connection."""
 
-    def __init__(self, numbers: Iterable[int]) -> None:
+    def __init__(self, numbers: Iterable[PortNumber]) -> None:
         self._numbers = set(numbers)
 
-    def takes(self, number: int, gone: bool) -> bool:
+    def takes(self, number: PortNumber, gone: bool) -> bool:
         """Whether a change of this port is taken: not if it would add one port too many, or removes a port that
         never was."""
         if gone:

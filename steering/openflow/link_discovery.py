@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from steering.core.inputs import LinkDown, LinkUp
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRef
 from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement
@@ -71,7 +72,7 @@ class Discovery:
         self.interval = interval
         self._hold = hold
         self._orphan = orphan
-        self._ports: dict[int, set[int]] = {}  # connected switch -> its ports that are up
+        self._ports: dict[DatapathId, set[PortNumber]] = {}  # connected switch -> its ports that are up
         self._links: dict[PortRef, _Adjacency] = {}
         self._due = 0.0
 
@@ -81,7 +82,7 @@ class Discovery:
 
     # ---- what the switches say -----------------------------------------------------------------
 
-    def switch_up(self, dpid: int, ports: Mapping[int, bool], now: float) -> list[LinkChange]:
+    def switch_up(self, dpid: DatapathId, ports: Mapping[PortNumber, bool], now: float) -> list[LinkChange]:
         """A switch connected; links of ports that are down now, are down."""
         self._ports[dpid] = {port for port, up in ports.items() if up and 0 < port <= LARGEST_PORT}
         changes: list[LinkChange] = []
@@ -94,7 +95,7 @@ class Discovery:
                 self._links[link[0]].seen = now
         return changes
 
-    def switch_down(self, dpid: int) -> None:
+    def switch_down(self, dpid: DatapathId) -> None:
         """A switch lost its connection; it forwards on, so its links stay for a while."""
         self._ports.pop(dpid, None)
 
@@ -113,7 +114,7 @@ class Discovery:
                 changes += self._lose(link[0])
         return changes
 
-    def _touching(self, dpid: int) -> list[tuple[PortRef, PortRef]]:
+    def _touching(self, dpid: DatapathId) -> list[tuple[PortRef, PortRef]]:
         return [(near, link.far) for near, link in self._links.items() if dpid in (near.dpid, link.far.dpid)]
 
     def _may_have_link(self, ref: PortRef) -> bool:
@@ -128,7 +129,7 @@ class Discovery:
         self._due = now + self.interval
         return self._frames(list(self._ports), now)
 
-    def _frames(self, dpids: Iterable[int], now: float) -> Iterator[tuple[PortRef, bytes]]:
+    def _frames(self, dpids: Iterable[DatapathId], now: float) -> Iterator[tuple[PortRef, bytes]]:
         sequence = int(now * _TICKS)
         for dpid in dpids:
             source = b"\x02" + (dpid & 0xFF_FFFF_FFFF).to_bytes(5, "big")
@@ -147,7 +148,7 @@ class Discovery:
             return Rejection.FORGED
         if said.epoch != self._epoch:
             return Rejection.FOREIGN
-        near = PortRef(said.dpid, said.port)
+        near = PortRef(DatapathId(said.dpid), PortNumber(said.port))
         if at == near or not (self._may_have_link(at) and self._may_have_link(near)):
             return Rejection.MISPLACED
         if at.port not in self._ports.get(at.dpid, ()) or near.port not in self._ports.get(near.dpid, ()):

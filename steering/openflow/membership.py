@@ -7,6 +7,7 @@ can reach the listener protect the network.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from steering.model.ids import DatapathId
 from steering.model.network import Site
 from steering.openflow.encode import message
 from steering.openflow.reader import Disconnect, Type
@@ -17,7 +18,7 @@ CLAIM_TIME = 3.0  # seconds in which the live connection has to answer when anot
 class Claimant(Protocol):
     """A connection whose datapath id is known."""
 
-    id: int
+    id: DatapathId
 
     @property
     def names(self) -> frozenset[str] | None: ...
@@ -35,7 +36,7 @@ class Membership:
     def __init__(self, site: Callable[[], Site]) -> None:
         self._site = site
 
-    def refuses(self, dpid: int, names: frozenset[str] | None) -> Disconnect | None:
+    def refuses(self, dpid: DatapathId, names: frozenset[str] | None) -> Disconnect | None:
         """Why a connection may not be switch `dpid`; `names`: of its certificate, None without TLS.
 
         Under TLS a switch shows a certificate of the name that the site gives it. A certificate of one switch is
@@ -66,10 +67,10 @@ class Claims:
     """Connections that give the datapath id of a live one. The live one is asked for an echo, and stays when it
     answers in time; until then the newcomer gets nothing. One newcomer of an id waits, others are refused."""
 
-    def __init__(self, live: Mapping[int, Claimant], xids: Iterator[int]) -> None:
+    def __init__(self, live: Mapping[DatapathId, Claimant], xids: Iterator[int]) -> None:
         self._live = live
         self._xids = xids
-        self._open: dict[int, _Claim] = {}
+        self._open: dict[DatapathId, _Claim] = {}
 
     def claim(self, newcomer: Claimant, now: float) -> None:
         """The newcomer is through its handshake: admit it, refuse it, or let it wait."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 
 from steering.core.inputs import SynRate
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.rules import Meter
 from steering.openflow.encode import message
 from steering.openflow.known_ports import MAX_PORTS
@@ -41,14 +42,15 @@ class MeterPoll:
     """Asks, and compares each answer with the one before."""
 
     def __init__(
-        self, lines: Mapping[int, Writer], xids: Iterator[int], feed: Callable[[SynRate], None]
+        self, lines: Mapping[DatapathId, Writer], xids: Iterator[int], feed: Callable[[SynRate], None]
     ) -> None:
         self._lines = lines
         self._xids = xids
         self._feed = feed
         self._next = 0.0
         self.asked = StatisticsRequests()
-        self._before: dict[int, dict[int, tuple[int, float]]] = {}  # datapath -> port -> packets, age
+        # Switch -> port -> packets, and age of the meter in seconds.
+        self._before: dict[DatapathId, dict[PortNumber, tuple[int, float]]] = {}
 
     def tick(self, now: float) -> None:
         if now < self._next:
@@ -60,12 +62,12 @@ class MeterPoll:
                 self.asked.ask(dpid, xid, now)
                 line.write(request(xid))
 
-    def answer(self, dpid: int, body: bytes) -> None:
+    def answer(self, dpid: DatapathId, body: bytes) -> None:
         """Counters of a switch. A meter that was changed begins anew: then nothing is told. A switch may name any
         meter; so many are remembered as it may have ports."""
         known = self._before.setdefault(dpid, {})
         for meter, packets, age in parse(body):
-            port = meter - Meter.SYN_BASE
+            port = PortNumber(meter - Meter.SYN_BASE)
             if not 0 < port <= LARGEST_PORT:
                 continue
             before = known.get(port)
@@ -75,7 +77,7 @@ class MeterPoll:
             if before is not None and packets >= before[0] and age > before[1]:
                 self._feed(SynRate(dpid, port, (packets - before[0]) / (age - before[1])))
 
-    def forget(self, dpid: int) -> None:
+    def forget(self, dpid: DatapathId) -> None:
         """The switch is gone."""
         self.asked.forget(dpid)
         self._before.pop(dpid, None)

@@ -3,6 +3,7 @@
 from struct import Struct
 from typing import NamedTuple
 
+from steering.model.ids import PortNumber
 from steering.model.rules import OWNER, CookieKind, PacketClass
 
 from .errors import MalformedMessage, MessageFault
@@ -40,7 +41,7 @@ class PacketIn(NamedTuple):
 
     cookie: int
     packet_class: PacketClass
-    in_port: int
+    in_port: PortNumber
     table_id: int
     reason: int
     frame: bytes

@@ -6,6 +6,7 @@ lies, must not take that time from others.
 
 from collections.abc import Iterator
 
+from steering.model.ids import PortNumber
 from steering.model.token_bucket import TokenBucket
 from steering.openflow.budgets import Budgets
 from steering.openflow.known_ports import MAX_PORTS
@@ -17,7 +18,7 @@ class PortChanges:
 
     def __init__(self, budgets: Budgets, now: float) -> None:
         self._bucket = TokenBucket(budgets.port_change_rate, budgets.port_change_burst, now)
-        self._held: dict[int, PortState] = {}
+        self._held: dict[PortNumber, PortState] = {}
 
     def take(self, state: PortState, now: float) -> bool:
         """Whether a change is to be handled now; else it is held, in place of an earlier one of its port."""

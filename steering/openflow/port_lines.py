@@ -7,6 +7,7 @@ the last line is written when the interval is over.
 import logging
 from collections.abc import Callable, Mapping
 
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRef
 from steering.openflow.reader import PortState
 
@@ -21,16 +22,17 @@ class PortLines:
 
     def __init__(self, name: Callable[[PortRef], str]) -> None:
         self._name = name
-        self._said: dict[int, dict[int, str]] = {}  # switch -> port -> its state, as the log has it
+        # Switch -> port -> its state, as the log has it.
+        self._said: dict[DatapathId, dict[PortNumber, str]] = {}
         self._waiting: dict[PortRef, tuple[str, int]] = {}  # another state than that, and the changes since
-        self._next: dict[tuple[int, int], float] = {}  # switch and group -> when a line may be written
+        self._next: dict[tuple[DatapathId, int], float] = {}  # switch and group -> when a line may be written
 
-    def switch_up(self, dpid: int, ports: Mapping[int, bool]) -> None:
+    def switch_up(self, dpid: DatapathId, ports: Mapping[PortNumber, bool]) -> None:
         """A switch told its ports: changes are told from here."""
         self.switch_down(dpid)
         self._said[dpid] = {number: "up" if up else "down" for number, up in ports.items()}
 
-    def switch_down(self, dpid: int) -> None:
+    def switch_down(self, dpid: DatapathId) -> None:
         """A switch is away; nothing more is told of its ports."""
         self._said.pop(dpid, None)
         for port in [port for port in self._waiting if port.dpid == dpid]:

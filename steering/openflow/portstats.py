@@ -8,6 +8,7 @@ from struct import Struct
 from types import MappingProxyType
 
 from steering.core.inputs import PortLoad
+from steering.model.ids import DatapathId, PortNumber
 from steering.openflow.encode import message
 from steering.openflow.line import Writer
 from steering.openflow.reader import Multipart
@@ -28,7 +29,7 @@ def request(xid: int) -> bytes:
     return message(_MULTIPART_REQUEST, xid, _REQUEST.pack(Multipart.PORT_STATS, 0, _ANY))
 
 
-def parse(body: bytes) -> list[tuple[int, int, int, float]]:
+def parse(body: bytes) -> list[tuple[PortNumber, int, int, float]]:
     """(port, bytes received, bytes sent, seconds the port exists) of whole rows; a torn last one is left."""
     found = []
     for at in range(0, len(body) - _ROW_LENGTH + 1, _ROW_LENGTH):
@@ -42,10 +43,10 @@ class PortPoll:
 
     def __init__(
         self,
-        lines: Mapping[int, Writer],
+        lines: Mapping[DatapathId, Writer],
         xids: Iterator[int],
         feed: Callable[[PortLoad], None],
-        declared: Mapping[tuple[int, int], int] = MappingProxyType({}),
+        declared: Mapping[tuple[DatapathId, PortNumber], int] = MappingProxyType({}),
     ) -> None:
         """`declared`: (datapath, port) -> bits/s as the site says; a switch only knows its own end of a line."""
         self._lines = lines
@@ -54,7 +55,7 @@ class PortPoll:
         self._declared = declared
         self._next = 0.0
         self.asked = StatisticsRequests()
-        self._before: dict[tuple[int, int], tuple[int, int, float]] = {}
+        self._before: dict[tuple[DatapathId, PortNumber], tuple[int, int, float]] = {}
 
     def tick(self, now: float) -> None:
         if now < self._next:
@@ -66,7 +67,7 @@ class PortPoll:
                 self.asked.ask(dpid, xid, now)
                 line.write(request(xid))
 
-    def answer(self, dpid: int, body: bytes, speeds: Mapping[int, int]) -> None:
+    def answer(self, dpid: DatapathId, body: bytes, speeds: Mapping[PortNumber, int]) -> None:
         """Counters of a switch; `speeds`: port -> kbit/s as the switch says, 0 for unknown."""
         for port, received, sent, age in parse(body):
             speed = self._declared.get((dpid, port)) or speeds.get(port, 0) * 1000
@@ -80,7 +81,7 @@ class PortPoll:
             use = moved * 8 / (age - before[2]) / speed
             self._feed(PortLoad(dpid, port, min(use, 1.0)))
 
-    def forget(self, dpid: int) -> None:
+    def forget(self, dpid: DatapathId) -> None:
         """The switch is gone."""
         self.asked.forget(dpid)
         for key in [key for key in self._before if key[0] == dpid]:

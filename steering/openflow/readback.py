@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from steering.core.inputs import EntriesRead, Input, ObservedEntry, ObservedHost
 from steering.core.outputs import ReadEntries
+from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, OWNER, CookieKind, Table
 from steering.openflow.encode import flow_stats_request
@@ -47,14 +48,16 @@ class _Reading:
 
 
 class Readback:
-    def __init__(self, lines: Mapping[int, Line], xids: Iterator[int], feed: Callable[[Input], None]) -> None:
+    def __init__(
+        self, lines: Mapping[DatapathId, Line], xids: Iterator[int], feed: Callable[[Input], None]
+    ) -> None:
         self._lines = lines
         self._xids = xids
         self._feed = feed
-        self._readings: dict[tuple[int, int], _Reading] = {}
+        self._readings: dict[tuple[DatapathId, int], _Reading] = {}
         self._held = 0  # entries in them
         self._lines_about = LogLimit(LOG_INTERVAL)
-        self._cookies: dict[int, set[int]] = {}  # of static and host rules, by switch, up to the epoch
+        self._cookies: dict[DatapathId, set[int]] = {}  # of static and host rules, by switch, up to the epoch
 
     def ask(self, output: ReadEntries, now: float) -> None:
         """Send the request; the answer comes as EntriesRead."""
@@ -70,7 +73,12 @@ class Readback:
             line.write(flow_stats_request(xid, ALL_TABLES, OWNER << 56, _OWNER_MASK))
 
     def part(
-        self, dpid: int, xid: int, message: bytes, now: float, goes_on: Callable[[], bool] = lambda: True
+        self,
+        dpid: DatapathId,
+        xid: int,
+        message: bytes,
+        now: float,
+        goes_on: Callable[[], bool] = lambda: True,
     ) -> bool:
         """A multipart reply; False for one that was not asked for, which is ignored. `goes_on` is called between
         pieces of it, may let others work, and says whether the switch is still there."""
@@ -89,7 +97,7 @@ class Readback:
             self._feed(EntriesRead(dpid, reading.entries, reading.hosts, reading.sweep))
         return True
 
-    def _take(self, dpid: int, reading: _Reading, piece: bytes, now: float) -> bool:
+    def _take(self, dpid: DatapathId, reading: _Reading, piece: bytes, now: float) -> bool:
         """Some entries of an answer; False when the switch was given up for them."""
         try:
             observed = parse(dpid, piece)
@@ -111,7 +119,7 @@ class Readback:
             return False
         return self._fits(dpid)
 
-    def _fits(self, dpid: int) -> bool:
+    def _fits(self, dpid: DatapathId) -> bool:
         """All answers under way are bounded together: the largest is given up. False when that is `dpid`'s."""
         if self._held <= MAX_ENTRIES:
             return True
@@ -119,12 +127,12 @@ class Readback:
         self._lines[largest].disconnect(Disconnect.TOO_MANY_ENTRIES)
         return largest != dpid
 
-    def older_than(self, dpid: int, epoch: int) -> list[int]:
+    def older_than(self, dpid: DatapathId, epoch: int) -> list[int]:
         """Cookies, with COOKIE_KIND_MASK | EPOCH_MASK, of rules of other epochs that the last reading saw."""
         seen = self._cookies.pop(dpid, set())
         return sorted(cookie for cookie in seen if (cookie & EPOCH_MASK) >> 32 != epoch & 0xFFFF)
 
-    def switch_down(self, dpid: int) -> None:
+    def switch_down(self, dpid: DatapathId) -> None:
         self._cookies.pop(dpid, None)
         for key in [key for key in self._readings if key[0] == dpid]:
             self._held -= self._readings.pop(key).size

@@ -9,6 +9,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from steering.model.door import SwitchRefusal
+from steering.model.ids import DatapathId, PortNumber
 
 VERSION = 4
 NEWEST_VERSION = 6  # of a HELLO: what os-ken can read
@@ -144,7 +145,7 @@ def clean_hello(message: bytes) -> bytes | None:
 
 
 class PortState(NamedTuple):
-    port: int
+    port: PortNumber
     up: bool
     gone: bool = False  # the switch has no such port any more
 
@@ -182,7 +183,7 @@ def port_description_is_sound(message: bytes) -> bool:
 class PortDescription(NamedTuple):
     """`up`: whether traffic can pass; `speed`: kbit/s as the switch says, 0 for unknown."""
 
-    number: int
+    number: PortNumber
     up: bool
     speed: int
 
@@ -195,8 +196,8 @@ def read_port_descriptions(message: bytes) -> list[PortDescription]:
     ]
 
 
-def read_datapath_id(message: bytes) -> int | None:
+def read_datapath_id(message: bytes) -> DatapathId | None:
     """The datapath id of an OFPT_FEATURES_REPLY; None when it is too short."""
     if len(message) < _FEATURES_LENGTH:
         return None
-    return int.from_bytes(message[HEADER_LENGTH : HEADER_LENGTH + 8], "big")
+    return DatapathId(int.from_bytes(message[HEADER_LENGTH : HEADER_LENGTH + 8], "big"))

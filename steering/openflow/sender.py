@@ -25,6 +25,7 @@ from steering.core.outputs import (
     Steer,
     SyncRules,
 )
+from steering.model.ids import DatapathId
 from steering.model.session import Entry, Refusal
 from steering.openflow.encode import barrier_request
 from steering.openflow.line import Line
@@ -42,7 +43,7 @@ class PendingSteer:
 
     __slots__ = ("dpid", "ended", "local", "missing")
 
-    def __init__(self, dpid: int, local: bytes, missing: int) -> None:
+    def __init__(self, dpid: DatapathId, local: bytes, missing: int) -> None:
         self.dpid = dpid  # where the segment is held
         self.local = local  # entries and packet-out
         self.missing = missing  # switches
@@ -55,7 +56,7 @@ class Sender:
 
     def __init__(
         self,
-        lines: Mapping[int, Line],
+        lines: Mapping[DatapathId, Line],
         counters: Counters,
         feed: Callable[[Input], None],
         tell: Callable[[Prefer], None] = lambda prefer: None,
@@ -65,9 +66,10 @@ class Sender:
         self._tell = tell
         self._go_on = go_on
         self._counters = counters
-        self._waiting: dict[int, list[PendingSteer]] = {}  # their barrier goes out at the end of the batch
-        self._barriers: dict[tuple[int, int], list[PendingSteer]] = {}
-        self._deadlines: deque[tuple[float, tuple[int, int]]] = deque()
+        # Their barrier goes out at the end of the batch.
+        self._waiting: dict[DatapathId, list[PendingSteer]] = {}
+        self._barriers: dict[tuple[DatapathId, int], list[PendingSteer]] = {}
+        self._deadlines: deque[tuple[float, tuple[DatapathId, int]]] = deque()
         self._steers = 0
         self.authorise: Callable[[Authorise], None] = lambda question: None  # unanswered, it is closed
         self.xids = _xids()
@@ -102,7 +104,7 @@ class Sender:
             elif type(output) is GoOn:
                 self._go_on()
 
-    def _to(self, dpid: int, data: bytes) -> None:
+    def _to(self, dpid: DatapathId, data: bytes) -> None:
         line = self._lines.get(dpid)
         if line is not None:
             line.write(data)
@@ -116,7 +118,7 @@ class Sender:
             return
         home = held.dpid
         local = []
-        others: dict[int, bytes] = {}
+        others: dict[DatapathId, bytes] = {}
         for entry in steer.entries:
             if entry.dpid == home:
                 local.append(entry_add(entry))
@@ -140,7 +142,7 @@ class Sender:
 
     def _remove(self, output: RemoveEntries, now: float) -> None:
         self.filler.note(output.entries)
-        by_switch: dict[int, list[Entry]] = {}
+        by_switch: dict[DatapathId, list[Entry]] = {}
         for entry in output.entries:
             by_switch.setdefault(entry.dpid, []).append(entry)
         for dpid, entries in by_switch.items():
@@ -171,7 +173,7 @@ class Sender:
             line.write(barrier_request(key[1]))
         self._waiting = {}
 
-    def barrier_reply(self, dpid: int, xid: int, now: float) -> None:
+    def barrier_reply(self, dpid: DatapathId, xid: int, now: float) -> None:
         """A switch confirmed; what waited for it alone goes out."""
         waiters = self._barriers.pop((dpid, xid), None)
         if waiters is None:
@@ -191,7 +193,7 @@ class Sender:
                 self._steers -= 1
                 self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
 
-    def switch_down(self, dpid: int) -> None:
+    def switch_down(self, dpid: DatapathId) -> None:
         """A switch is gone: nothing waits for it any more."""
         self._fail(self._waiting.pop(dpid, []))
         for key in [key for key in self._barriers if key[0] == dpid]:

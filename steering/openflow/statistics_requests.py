@@ -1,5 +1,7 @@
 """Questions for statistics that switches have not answered to the end: an answer nobody waits for is not read."""
 
+from steering.model.ids import DatapathId
+
 LARGEST = 1 << 20  # bytes of one answer
 PATIENCE = 10.0  # seconds until the same is asked again of a switch that has not answered
 
@@ -17,18 +19,18 @@ class StatisticsRequests:
     """One kind of question; at most one is open to each switch."""
 
     def __init__(self) -> None:
-        self._open: dict[int, _OpenRequest] = {}
+        self._open: dict[DatapathId, _OpenRequest] = {}
 
-    def may(self, dpid: int, now: float) -> bool:
+    def may(self, dpid: DatapathId, now: float) -> bool:
         """Whether a switch may be asked: not before it has answered, or has had its time."""
         question = self._open.get(dpid)
         return question is None or now - question.asked_at > PATIENCE
 
-    def ask(self, dpid: int, xid: int, now: float) -> None:
+    def ask(self, dpid: DatapathId, xid: int, now: float) -> None:
         """The question `xid` goes out."""
         self._open[dpid] = _OpenRequest(xid, now)
 
-    def answers(self, dpid: int, xid: int, size: int, more: bool) -> bool:
+    def answers(self, dpid: DatapathId, xid: int, size: int, more: bool) -> bool:
         """Whether a part of `size` bytes answers the open question; the last part closes it."""
         question = self._open.get(dpid)
         if question is None or question.xid != xid:
@@ -38,6 +40,6 @@ class StatisticsRequests:
             del self._open[dpid]
         return question.left >= 0
 
-    def forget(self, dpid: int) -> None:
+    def forget(self, dpid: DatapathId) -> None:
         """The switch is gone."""
         self._open.pop(dpid, None)

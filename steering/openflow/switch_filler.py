@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from steering.core.counters import Counters
 from steering.core.inputs import Confirmed
 from steering.core.outputs import FillSwitch, RenewRules, SyncRules
+from steering.model.ids import DatapathId
 from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, MeterBand, Rule
 from steering.model.session import Entry
 from steering.openflow.encode import (
@@ -52,7 +53,7 @@ class Filler:
 
     def __init__(
         self,
-        lines: Mapping[int, Line],
+        lines: Mapping[DatapathId, Line],
         counters: Counters,
         xids: Iterator[int],
         feed: Callable[[Confirmed], None],
@@ -61,7 +62,7 @@ class Filler:
         self._counters = counters
         self._xids = xids
         self._feed = feed
-        self._queues: dict[int, _Queue] = {}
+        self._queues: dict[DatapathId, _Queue] = {}
 
     def fill(self, fill: FillSwitch, older: Iterable[int], now: float) -> None:
         """Bring a switch to what it should hold; `older`: cookies of static and host rules to delete."""
@@ -101,13 +102,13 @@ class Filler:
         yield from _sync(output)
         self._feed(Confirmed(output.dpid, output.confirm))
 
-    def remove(self, dpid: int, entries: Sequence[Entry], now: float) -> None:
+    def remove(self, dpid: DatapathId, entries: Sequence[Entry], now: float) -> None:
         """Delete many session entries: in chunks, so that the switch is not drowned and others are served."""
         if dpid in self._lines:
             self._queues.setdefault(dpid, _Queue())
             self._add(dpid, _chunks(entries, entry_delete, ENTRIES), now)
 
-    def _add(self, dpid: int, job: Iterator[Chunk], now: float) -> None:
+    def _add(self, dpid: DatapathId, job: Iterator[Chunk], now: float) -> None:
         queue = self._queues[dpid]
         if len(queue.jobs) >= MAX_JOBS:
             self._lines[dpid].disconnect(Disconnect.BACKLOG)
@@ -125,13 +126,13 @@ class Filler:
             if queue is not None and queue.noted is not None:
                 queue.noted.add(entry[:7])
 
-    def confirmed(self, dpid: int, xid: int, now: float) -> None:
+    def confirmed(self, dpid: DatapathId, xid: int, now: float) -> None:
         """A barrier reply; of interest when it is the one that a job waits for."""
         queue = self._queues.get(dpid)
         if queue is not None and queue.xid == xid:
             self._advance(dpid, queue, now)
 
-    def _advance(self, dpid: int, queue: _Queue, now: float) -> None:
+    def _advance(self, dpid: DatapathId, queue: _Queue, now: float) -> None:
         """The next chunk, of the next job when this one is done."""
         line = self._lines[dpid]
         while queue.jobs:
@@ -147,7 +148,7 @@ class Filler:
             return
         del self._queues[dpid]
 
-    def switch_down(self, dpid: int) -> None:
+    def switch_down(self, dpid: DatapathId) -> None:
         self._queues.pop(dpid, None)
 
     def expire(self, now: float) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from struct import Struct
 
 from steering.core.outputs import NATURAL, Release
+from steering.model.ids import DatapathId
 from steering.model.rules import LABEL_PREFIX, Table
 from steering.model.session import Entry, Watch
 from steering.model.session_rule import session_rule
@@ -29,7 +30,7 @@ def marked_entry(family: int, watch: int = 0) -> tuple[Entry, list[_Part]]:
     """An entry of marked values, and its changing parts in the order in which they are on the wire."""
     size = 4 if family == 4 else 16
     src, dst = b"\xa1" * size, b"\xb2" * size
-    entry = Entry(dpid=0, family=family, src=src, dst=dst, cookie=_COOKIE, watch=watch, **_MARKED)
+    entry = Entry(dpid=DatapathId(0), family=family, src=src, dst=dst, cookie=_COOKIE, watch=watch, **_MARKED)
     addresses = [(src, f"{size}s"), (dst, f"{size}s")]
     ports = [(_MARKED[name].to_bytes(2, "big"), "H") for name in ("sport", "dport")]
     fields = addresses + ports if family == 4 else ports + addresses  # OXM numbers: 11, 12 < 13, 14 < 26, 27

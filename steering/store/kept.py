@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_network
 from typing import Any, TypeVar
 
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.kept import (
     KeptNetwork,
     KeptReservation,
@@ -156,7 +157,7 @@ def read_session(line: str) -> tuple[int, KeptSession | None]:
         if len(told) == 1:
             return number, None
         flows = tuple(
-            (_key(key), _number(dpid, 2**64), _number(isn + 1) - 1)
+            (_key(key), _datapath(dpid), _number(isn + 1) - 1)
             for key, dpid, isn in _some(told[6], MOST_FLOWS)
         )
         version = _number(told[4], 1)
@@ -237,7 +238,7 @@ def _key(value: Any, may_lack: bool = False) -> FlowKey:
 
 
 def _places(value: Any) -> Places:
-    return tuple((_key(key), _number(dpid, 2**64)) for key, dpid in _some(value, MOST_FLOWS))
+    return tuple((_key(key), _datapath(dpid)) for key, dpid in _some(value, MOST_FLOWS))
 
 
 def _port_json(port: PortRef) -> list[int]:
@@ -246,7 +247,15 @@ def _port_json(port: PortRef) -> list[int]:
 
 def _link(value: Any) -> tuple[PortRef, PortRef]:
     a, p, b, q = _of(list, value)
-    return PortRef(_number(a, 2**64), _number(p, 2**32)), PortRef(_number(b, 2**64), _number(q, 2**32))
+    return _port(a, p), _port(b, q)
+
+
+def _port(dpid: Any, number: Any) -> PortRef:
+    return PortRef(_datapath(dpid), PortNumber(_number(number, 2**32)))
+
+
+def _datapath(value: Any) -> DatapathId:
+    return DatapathId(_number(value, 2**64))
 
 
 def _route(value: Any) -> Route:

@@ -13,6 +13,7 @@ from steering.core.inputs import Input, SynRate
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, SyncRules
 from steering.core.part import Handler, Part
+from steering.model.ids import DatapathId
 from steering.model.network import PortRef
 from steering.model.policy import Policy
 from steering.model.rules import Meter, MeterBand
@@ -50,7 +51,7 @@ class SynFloods(Part):
             return [self._meter(port, limit)]
         return []
 
-    def filled(self, dpid: int) -> None:
+    def filled(self, dpid: DatapathId) -> None:
         """A switch was filled with the meters of the policy. If a port is still flooded, its next count tells so."""
         self._cut = {port for port in self._cut if port.dpid != dpid}
 

@@ -14,6 +14,7 @@ from steering.core.outputs import Output
 from steering.core.part import McpsChange, Part
 from steering.core.selection.chooser import Chooser
 from steering.model.decision import Decision, Outcome
+from steering.model.ids import DatapathId
 from steering.model.network import Mcp
 from steering.model.policy import Terms
 from steering.wire.handshake import Handshake
@@ -52,7 +53,7 @@ class ExplicitMode(Part):
     def choose(
         self,
         terms: Terms,
-        access: int,
+        access: DatapathId,
         handshake: Handshake,
         active: Mapping[int, int],
         now: float,

@@ -25,7 +25,7 @@ from steering.core.sessions.records import BOTH_FINS, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.token_owners import narrow
-from steering.model.ids import McpId
+from steering.model.ids import DatapathId, McpId, PortNumber
 from steering.model.network import PortRole
 from steering.wire.handshake import Handshake, Kind
 
@@ -50,7 +50,7 @@ class SynAttempt(NamedTuple):
     until: float
 
     @property
-    def place(self) -> tuple[int, int]:
+    def place(self) -> tuple[DatapathId, PortNumber]:
         return self.seen.dpid, self.seen.port
 
 
@@ -78,7 +78,8 @@ class NewAttempts:
         self._joins = joins
         self._enabled = enabled
         self._tried: dict[FlowKey, SynAttempt] = {}  # in order of deadlines
-        self._at: dict[tuple[int, int], dict[FlowKey, None]] = {}  # port -> its attempts, in the same order
+        # Port -> its attempts, in the same order.
+        self._at: dict[tuple[DatapathId, PortNumber], dict[FlowKey, None]] = {}
 
     def __len__(self) -> int:
         return len(self._tried)

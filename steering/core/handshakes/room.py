@@ -3,6 +3,7 @@
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.network.site_index import Attachment
 from steering.core.sessions.table import SessionTable
+from steering.model.ids import DatapathId
 from steering.model.network import PortRef
 from steering.model.session import Refusal
 
@@ -11,7 +12,7 @@ class Readiness:
     """What handshakes have to know of the switches. `offline`: datapath ids of edge switches that cannot take
     entries now. `recovering`: not every switch has told of its sessions after a restart."""
 
-    def __init__(self, switches: frozenset[int] | set[int]) -> None:
+    def __init__(self, switches: frozenset[DatapathId] | set[DatapathId]) -> None:
         self.offline = set(switches)
         self.recovering = True
 

@@ -25,7 +25,7 @@ from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, Event, SessionLife
 from steering.model.decision import Decision
-from steering.model.ids import NO_WAYPOINT, read_token
+from steering.model.ids import NO_PORT, NO_WAYPOINT, read_token
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole
 from steering.model.policy import Action, Direction, Mode
 from steering.model.session import EntryKind, Refusal, SessionState
@@ -163,7 +163,7 @@ class ServerSessions:
         if len(session.subflows) >= self._in_force.policy.limits.subflows_per_session:
             return []  # the MCP's own doing: it goes its way, and is not kept
         self._table.begin_subflow(
-            session, EntryKind.JOIN, key, access.ports[0].dpid, PortRole.ACCESS, NO_WAYPOINT, -1, now, 0,
+            session, EntryKind.JOIN, key, access.ports[0].dpid, PortRole.ACCESS, NO_WAYPOINT, -1, now, NO_PORT,
             handshake.address_id, handshake.backup,
         )  # fmt: skip
         session.touch(now)

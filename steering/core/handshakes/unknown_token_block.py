@@ -14,7 +14,7 @@ from steering.core.pipeline.forwarding import SYN, asked_match
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match
 from steering.core.pipeline.priorities import BLOCKED
 from steering.core.sessions.flow_key import FlowKey, flow_key
-from steering.model.ids import Token, read_token
+from steering.model.ids import DatapathId, Token, read_token
 from steering.model.rules import Rule, Table, static_cookie
 
 SECONDS = 10.0
@@ -24,9 +24,9 @@ MOST = 1_024  # flows; what is more is only metered
 class UnknownTokenBlocks(Part):
     """The blocks: at most MOST flows, each for SECONDS. `epochs`: of each switch's filling."""
 
-    def __init__(self, epochs: Mapping[int, int]) -> None:
+    def __init__(self, epochs: Mapping[DatapathId, int]) -> None:
         self._epochs = epochs
-        self._blocked: dict[FlowKey, tuple[float, int, int, Rule]] = {}  # in order of deadlines
+        self._blocked: dict[FlowKey, tuple[float, Token, DatapathId, Rule]] = {}  # in order of deadlines
 
     def __len__(self) -> int:
         return len(self._blocked)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 
-from steering.core.network.shortest_paths import ShortestPaths
+from steering.core.network.shortest_paths import Pair, ShortestPaths
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import Interception, Link, Mcp, PortRef, Site
 
 Ends = tuple[PortRef, PortRef]  # a directed link
@@ -19,7 +20,7 @@ class NaturalPath:
     """What a packet takes with steering off (D-2.7): switches in order, and the in-line MCP it crosses."""
 
     cost: float
-    switches: tuple[int, ...]
+    switches: tuple[DatapathId, ...]
     through: Mcp | None = None
 
 
@@ -32,12 +33,12 @@ class Graph:
 
     def __init__(self, site: Site) -> None:
         self._links: dict[Ends, float] = {}
-        self._between: dict[tuple[int, int], dict[Ends, float]] = {}  # the same by the two switches
+        self._between: dict[Pair, dict[Ends, float]] = {}  # the same by the two switches
         self._at: dict[PortRef, dict[Ends, None]] = {}  # those that begin or end at a port
-        self._core: dict[int, set[int]] = {}  # switch -> its ports with a link
+        self._core: dict[DatapathId, set[PortNumber]] = {}  # switch -> its ports with a link
         self.paths = ShortestPaths()
         self.version = 0
-        self._changes: dict[tuple[int, int], int] = {}  # switches -> version of the last change between them
+        self._changes: dict[Pair, int] = {}  # version of the last change between them
         self._set: dict[Ends, float] = {}  # by an operator (D-1.d)
         self._declared = {(a, b): n.weight for n in site.links for a, b in ((n.a, n.b), (n.b, n.a))}
         self.replace(site)
@@ -122,43 +123,43 @@ class Graph:
         """The directed links that begin or end at a port."""
         return list(self._at.get(port, ()))
 
-    def links_between(self, a: int, b: int) -> Mapping[Ends, float]:
+    def links_between(self, a: DatapathId, b: DatapathId) -> Mapping[Ends, float]:
         """The links from one switch to another, and their weights."""
         return self._between.get((a, b), {})
 
-    def core_ports(self, dpid: int) -> set[int]:
+    def core_ports(self, dpid: DatapathId) -> set[PortNumber]:
         """Ports of a switch that lead to another switch."""
         return set(self._core.get(dpid, ()))
 
     def _weight(self, a: PortRef, b: PortRef) -> float:
         return self._set.get((a, b), self.own_weight(a, b))
 
-    def _changed(self, a: int, b: int) -> None:
+    def _changed(self, a: DatapathId, b: DatapathId) -> None:
         self.version += 1
         self._changes.pop((a, b), None)
         self._changes[a, b] = self.version  # the latest one last
         lay_edge(self.paths, a, b, self._between[a, b])
 
-    def changed_since(self, version: int) -> Iterator[tuple[int, int]]:
+    def changed_since(self, version: int) -> Iterator[Pair]:
         """Pairs of switches between which, in that direction, a link came, went or changed its weight."""
         for pair, changed in reversed(self._changes.items()):
             if changed <= version:
                 return
             yield pair
 
-    def distances_to(self, target: int) -> dict[int, float]:
+    def distances_to(self, target: DatapathId) -> dict[DatapathId, float]:
         """Path cost from every switch that reaches `target`."""
         return self.paths.distances_to(target)
 
-    def distance(self, source: int, target: int) -> float:
+    def distance(self, source: DatapathId, target: DatapathId) -> float:
         """Path cost, `inf` where there is no path."""
         return self.paths.distance(source, target)
 
-    def next_hop(self, source: int, target: int) -> int | None:
+    def next_hop(self, source: DatapathId, target: DatapathId) -> PortNumber | None:
         """Port of `source` towards `target`; None at the target itself and without a path."""
         return self.paths.next_port(source, target)
 
-    def path(self, source: int, target: int) -> tuple[int, ...]:
+    def path(self, source: DatapathId, target: DatapathId) -> tuple[DatapathId, ...]:
         """Switches from source to target, both included; empty without a path."""
         hops = [source]
         while hops[-1] != target:
@@ -168,7 +169,7 @@ class Graph:
             hops.append(hop)
         return tuple(hops)
 
-    def natural(self, source: int, target: int) -> NaturalPath:
+    def natural(self, source: DatapathId, target: DatapathId) -> NaturalPath:
         """The natural path between two edge switches, through an in-line MCP where one stands on it: that is where
         going through the MCP's two ports costs no more than going past it."""
         cost, mcp = self._natural(source, target)
@@ -177,15 +178,15 @@ class Graph:
         switches = self.path(source, mcp.inside.dpid) + self.path(mcp.outside.dpid, target)
         return NaturalPath(cost, switches, mcp)
 
-    def natural_cost(self, source: int, target: int) -> float:
+    def natural_cost(self, source: DatapathId, target: DatapathId) -> float:
         """The cost of the natural path between two edge switches, `inf` where there is none."""
         return self._natural(source, target)[0]
 
-    def natural_mcp(self, source: int, target: int) -> Mcp | None:
+    def natural_mcp(self, source: DatapathId, target: DatapathId) -> Mcp | None:
         """The in-line MCP that stands on the natural path between two edge switches."""
         return self._natural(source, target)[1] if self.in_line else None
 
-    def _natural(self, source: int, target: int) -> tuple[float, Mcp | None]:
+    def _natural(self, source: DatapathId, target: DatapathId) -> tuple[float, Mcp | None]:
         best, through = self.distance(source, target), None
         for mcp in self.in_line:
             cost = self.distance(source, mcp.inside.dpid) + self.distance(mcp.outside.dpid, target)
@@ -194,7 +195,7 @@ class Graph:
         return best, through
 
 
-def lay_edge(paths: ShortestPaths, a: int, b: int, links: Mapping[Ends, float]) -> None:
+def lay_edge(paths: ShortestPaths, a: DatapathId, b: DatapathId, links: Mapping[Ends, float]) -> None:
     """Connect switch `a` to switch `b` by the cheapest link between them, or remove the edge where there is none."""
     if links:
         weight, (near, _) = min((weight, ends) for ends, weight in links.items())

@@ -12,6 +12,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
 from steering.core.outputs import Output
 from steering.core.part import NEVER, Part
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.kept import KeptNetwork, KeptState, LostPiece, Piece
 from steering.model.network import Link, PortRef
 
@@ -87,7 +88,7 @@ class BelievedLinks(Part):
         self.changed |= self._graph.add(link.a, link.b)
         self.changed |= self._graph.add(link.b, link.a)
 
-    def switch_up(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
+    def switch_up(self, dpid: DatapathId, ports: Mapping[PortNumber, bool], now: float) -> None:
         """A switch connected, again or for the first time, and told its ports. From now on its links can be seen,
         or are known to be down. Nobody told what its ports did while it was away."""
         for number, up in ports.items():

@@ -2,6 +2,7 @@
 
 from steering.core.network.graph import Graph, lay_edge
 from steering.core.network.shortest_paths import ShortestPaths
+from steering.model.ids import DatapathId
 from steering.model.network import PortRef
 
 
@@ -35,7 +36,7 @@ class LoadedPaths:
                 self._lay(a.dpid, b.dpid)
         return True
 
-    def distance(self, source: int, target: int) -> float:
+    def distance(self, source: DatapathId, target: DatapathId) -> float:
         """Path cost, `inf` where there is no path."""
         if self._version != self._graph.version:
             for a, b in self._graph.changed_since(self._version):
@@ -43,7 +44,7 @@ class LoadedPaths:
             self._version = self._graph.version
         return self._paths.distance(source, target)
 
-    def _lay(self, a: int, b: int) -> None:
+    def _lay(self, a: DatapathId, b: DatapathId) -> None:
         links = self._graph.links_between(a, b)
         felt = {ends: weight * self._factors.get(ends[0], 1.0) for ends, weight in links.items()}
         lay_edge(self._paths, a, b, felt)

@@ -19,7 +19,7 @@ from steering.core.network.address_claims import AddressClaims, Claim
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame, SyncRules
 from steering.core.part import NEVER, DesiredRules, McpsChange, Part
-from steering.model.ids import McpId, WaypointId
+from steering.model.ids import DatapathId, McpId, WaypointId
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Gateway, HostLearning, Mcp, PortRef, Waypoint
 from steering.model.policy import Limits
@@ -72,7 +72,7 @@ class NeighbourRules(Protocol):
     def transit(self, at: Waypoint, mac: bytes) -> tuple[Rule, ...]:
         """The rules that give everything for a waypoint to one MAC."""
 
-    def way(self, dpid: int, at: Waypoint, address: bytes) -> tuple[Rule, ...]:
+    def way(self, dpid: DatapathId, at: Waypoint, address: bytes) -> tuple[Rule, ...]:
         """The rules at an edge switch that lead to the switch of an address."""
 
 
@@ -104,7 +104,7 @@ class Neighbours(Part):
         self._answered: dict[WaypointId, float] = {}
         self._wanted = {w: _transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
 
-    def desired(self, dpid: int) -> DesiredRules:
+    def desired(self, dpid: DatapathId) -> DesiredRules:
         return DesiredRules(forwarding=tuple(self.rules(dpid)))
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
@@ -349,7 +349,7 @@ class Neighbours(Part):
             return self._reroute(attachment, seen.address, add=True)
         return []
 
-    def rules(self, dpid: int) -> Iterator[Rule]:
+    def rules(self, dpid: DatapathId) -> Iterator[Rule]:
         """Every rule of hosts, MCPs and next hops that a switch should hold."""
         for waypoint, known in self._hosts.items():
             attachment = self._map.by_waypoint[waypoint]
@@ -363,7 +363,7 @@ class Neighbours(Part):
             if at.port.dpid == dpid:
                 yield from self._made.transit(at, mac)
 
-    def _routes_from(self, dpid: int) -> Iterator[Rule]:
+    def _routes_from(self, dpid: DatapathId) -> Iterator[Rule]:
         """The ways from an edge to hosts that their network's own route does not lead to."""
         for waypoint, known in self._hosts.items():
             attachment = self._map.by_waypoint.get(waypoint)
@@ -415,7 +415,7 @@ class Neighbours(Part):
             outputs.append(SyncRules(dpid, rules if add else (), () if add else rules))
         return outputs
 
-    def _routes(self, attachment: Attachment, address: bytes, dpid: int) -> tuple[Rule, ...]:
+    def _routes(self, attachment: Attachment, address: bytes, dpid: DatapathId) -> tuple[Rule, ...]:
         return self._made.way(dpid, attachment.waypoint, address)
 
     def _ask(self, attachment: Attachment, address: bytes) -> list[Output]:

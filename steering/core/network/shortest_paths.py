@@ -19,9 +19,11 @@ from math import inf
 
 import networkx as nx
 
+from steering.model.ids import DatapathId, PortNumber
+
 PORTION = 100  # switches looked at in a portion of an update: some 0.5 ms
 
-Pair = tuple[int, int]  # a directed edge, by its two switches' datapath ids
+Pair = tuple[DatapathId, DatapathId]  # a directed edge, by its two switches' datapath ids
 
 
 class Tree:
@@ -29,13 +31,13 @@ class Tree:
 
     __slots__ = ("distances", "hops", "measured", "moved", "update", "version")
 
-    def __init__(self, distances: dict[int, float], version: int) -> None:
+    def __init__(self, distances: dict[DatapathId, float], version: int) -> None:
         self.distances = distances
-        self.hops: dict[int, int] = {}  # switch -> next switch
-        self.moved: set[int] = (
+        self.hops: dict[DatapathId, DatapathId] = {}  # switch -> next switch
+        self.moved: set[DatapathId] = (
             set()
         )  # switches that leave by another port than when `take_moved` was last called
-        self.measured: set[int] = (
+        self.measured: set[DatapathId] = (
             set()
         )  # switches whose distance changed since `take_measured` was last called
         self.version = version
@@ -54,18 +56,18 @@ class ShortestPaths:
     """Directed, weighted edges between switches; each leaves its switch by one port. Weights are positive."""
 
     def __init__(self) -> None:
-        self._graph: nx.DiGraph[int] = nx.DiGraph()
+        self._graph: nx.DiGraph[DatapathId] = nx.DiGraph()
         # The same edges as plain dicts: reading them through networkx's views takes most of an update's time.
-        self._out: dict[int, dict[int, float]] = {}
-        self._in: dict[int, dict[int, float]] = {}
-        self._ports: dict[Pair, int] = {}
-        self._trees: dict[int, Tree] = {}
+        self._out: dict[DatapathId, dict[DatapathId, float]] = {}
+        self._in: dict[DatapathId, dict[DatapathId, float]] = {}
+        self._ports: dict[Pair, PortNumber] = {}
+        self._trees: dict[DatapathId, Tree] = {}
         self._changes: dict[Pair, int] = {}  # edge -> version of its last change, in that order
         self._version = 0
         self._begun: Tree | None = None  # the one whose update has begun and is not finished
         self.work = 0  # switches looked at by updates so far, counted anew in each of three passes: a unit that no machine changes
 
-    def set_edge(self, a: int, b: int, weight: float, port: int) -> None:
+    def set_edge(self, a: DatapathId, b: DatapathId, weight: float, port: PortNumber) -> None:
         """There is an edge from switch `a` to switch `b`, and this is its weight and its port of `a`."""
         self._finish()
         if self._ports.get((a, b), port) != port:
@@ -79,7 +81,7 @@ class ShortestPaths:
             self._out.setdefault(a, {})[b] = self._in.setdefault(b, {})[a] = weight
             self._note(a, b)
 
-    def remove_edge(self, a: int, b: int) -> None:
+    def remove_edge(self, a: DatapathId, b: DatapathId) -> None:
         """There is no edge from `a` to `b` any more. Its port is remembered, to be compared with when it comes back."""
         self._finish()
         if b in self._out.get(a, ()):
@@ -99,18 +101,18 @@ class ShortestPaths:
         other._trees = {target: tree.copy() for target, tree in self._trees.items()}
         return other
 
-    def _note(self, a: int, b: int) -> None:
+    def _note(self, a: DatapathId, b: DatapathId) -> None:
         self._version += 1
         self._changes.pop((a, b), None)
         self._changes[a, b] = self._version
 
     # ---- asking ---------------------------------------------------------------------------------
 
-    def distances_to(self, target: int) -> dict[int, float]:
+    def distances_to(self, target: DatapathId) -> dict[DatapathId, float]:
         """Path cost from every switch that reaches `target`. Not to be changed by the caller."""
         return self._tree(target).distances
 
-    def distance(self, source: int, target: int) -> float:
+    def distance(self, source: DatapathId, target: DatapathId) -> float:
         """Path cost, `inf` where there is no path. Where changes did not touch that one way, nothing is updated."""
         tree = self._trees.get(target)
         if (
@@ -121,30 +123,30 @@ class ShortestPaths:
             tree = self._tree(target)
         return tree.distances.get(source, inf)
 
-    def next_switch(self, source: int, target: int) -> int | None:
+    def next_switch(self, source: DatapathId, target: DatapathId) -> DatapathId | None:
         """The switch after `source` on the way to `target`; None at the target itself and without a path."""
         return self._tree(target).hops.get(source)
 
-    def next_port(self, source: int, target: int) -> int | None:
+    def next_port(self, source: DatapathId, target: DatapathId) -> PortNumber | None:
         """The port by which that way leaves `source`."""
         hop = self._tree(target).hops.get(source)
         return None if hop is None else self._ports[source, hop]
 
-    def known(self) -> list[int]:
+    def known(self) -> list[DatapathId]:
         """Destinations that were ever asked for."""
         return list(self._trees)
 
-    def moved(self, target: int) -> frozenset[int]:
+    def moved(self, target: DatapathId) -> frozenset[DatapathId]:
         """What `take_moved` would tell."""
         return frozenset(self._tree(target).moved)
 
-    def take_moved(self, target: int) -> set[int]:
+    def take_moved(self, target: DatapathId) -> set[DatapathId]:
         """Switches whose next port towards `target` changed since this was last asked; perhaps back again."""
         tree = self._tree(target)
         moved, tree.moved = tree.moved, set()
         return moved
 
-    def take_measured(self, target: int) -> set[int]:
+    def take_measured(self, target: DatapathId) -> set[DatapathId]:
         """Switches whose distance to `target` changed since this was last asked; perhaps back again."""
         tree = self._tree(target)
         measured, tree.measured = tree.measured, set()
@@ -152,7 +154,7 @@ class ShortestPaths:
 
     # ---- keeping up -----------------------------------------------------------------------------
 
-    def _tree(self, target: int) -> Tree:
+    def _tree(self, target: DatapathId) -> Tree:
         tree = self._trees.get(target)
         if tree is None:
             tree = self._trees[target] = self._compute(target)
@@ -160,12 +162,12 @@ class ShortestPaths:
             pass
         return tree
 
-    def advance(self, target: int) -> bool:
+    def advance(self, target: DatapathId) -> bool:
         """Do a portion of what brings a destination up to date. True when it is."""
         tree = self._trees.get(target)
         return self._advance(tree or self._tree(target), target)
 
-    def _advance(self, tree: Tree, target: int) -> bool:
+    def _advance(self, tree: Tree, target: DatapathId) -> bool:
         if tree.update is None:
             if tree.version == self._version:
                 return True
@@ -184,7 +186,7 @@ class ShortestPaths:
             self._begun.update = None
         self._begun = None
 
-    def _compute(self, target: int) -> Tree:
+    def _compute(self, target: DatapathId) -> Tree:
         if target in self._graph:
             found = nx.single_source_dijkstra_path_length(self._graph.reverse(copy=False), target)
             distances = {switch: float(distance) for switch, distance in found.items()}
@@ -197,7 +199,7 @@ class ShortestPaths:
                 tree.hops[switch] = hop
         return tree
 
-    def _best(self, tree: Tree, switch: int) -> int | None:
+    def _best(self, tree: Tree, switch: DatapathId) -> DatapathId | None:
         """The next switch with the least sum, of several the one with the lowest id."""
         distances = tree.distances
         best, least = None, inf
@@ -216,7 +218,7 @@ class ShortestPaths:
             changed.append(pair)
         return changed
 
-    def _is_untouched(self, tree: Tree, source: int, target: int) -> bool:
+    def _is_untouched(self, tree: Tree, source: DatapathId, target: DatapathId) -> bool:
         """Whether a way that was known is as long as before: it leads over no changed edge, and none leads nearer."""
         distances, hops = tree.distances, tree.hops
         changed = self._unknown_to(tree)
@@ -233,7 +235,7 @@ class ShortestPaths:
             switch = hop
         return False
 
-    def _update(self, tree: Tree, target: int) -> Iterator[None]:
+    def _update(self, tree: Tree, target: DatapathId) -> Iterator[None]:
         """Apply every change of an edge that the tree does not know, in portions."""
         changed = self._unknown_to(tree)
         tree.version = self._version
@@ -245,7 +247,7 @@ class ShortestPaths:
 
     def _concerned(
         self, tree: Tree, changed: list[Pair]
-    ) -> Generator[None, None, tuple[list[int], list[Pair]]]:
+    ) -> Generator[None, None, tuple[list[DatapathId], list[Pair]]]:
         """Switches that lose their distance, and edges that lead nearer than the way that is known.
 
         A switch loses its distance where its next edge is gone or dearer, or a switch that gave it its distance loses
@@ -254,7 +256,7 @@ class ShortestPaths:
         two switches that are equally far may name each other as the next.
         """
         distances, hops = tree.distances, tree.hops
-        heap: list[tuple[float, int]] = []
+        heap: list[tuple[float, DatapathId]] = []
         nearer: list[Pair] = []
         for a, b in changed:
             cost = self._out.get(a, {}).get(b, inf) + distances.get(b, inf)
@@ -263,7 +265,7 @@ class ShortestPaths:
                 nearer.append((a, b))
             elif cost > known and a in hops and (hops[a] == b or distances[hops[a]] >= known):
                 heappush(heap, (known, a))
-        lost: dict[int, None] = {}
+        lost: dict[DatapathId, None] = {}
         known_to, incoming, outgoing = distances.get, self._in, self._out
         while heap:
             known, switch = heappop(heap)
@@ -285,11 +287,13 @@ class ShortestPaths:
         self.work += len(lost) % PORTION
         return list(lost), nearer
 
-    def _settle(self, tree: Tree, target: int, lost: list[int], nearer: list[Pair]) -> Iterator[None]:
+    def _settle(
+        self, tree: Tree, target: DatapathId, lost: list[DatapathId], nearer: list[Pair]
+    ) -> Iterator[None]:
         """Dijkstra's algorithm over those that lost their distance or come nearer, and nobody else."""
         distances, incoming = tree.distances, self._in
         before = {switch: distances.pop(switch) for switch in lost}
-        heap: list[tuple[float, int]] = []
+        heap: list[tuple[float, DatapathId]] = []
         for switch in lost:
             cost = inf
             for hop, weight in self._out.get(switch, {}).items():
@@ -301,7 +305,7 @@ class ShortestPaths:
         for a, b in nearer:
             if a not in before and b in distances:
                 heappush(heap, (self._out[a][b] + distances[b], a))
-        touched: dict[int, None] = {}
+        touched: dict[DatapathId, None] = {}
         while heap:
             cost, switch = heappop(heap)
             known = distances.get(switch, inf)
@@ -321,11 +325,11 @@ class ShortestPaths:
         yield from self._look_around(tree, target, before, touched)
 
     def _look_around(
-        self, tree: Tree, target: int, before: dict[int, float], touched: dict[int, None]
+        self, tree: Tree, target: DatapathId, before: dict[DatapathId, float], touched: dict[DatapathId, None]
     ) -> Iterator[None]:
         """Next hops of those whose own distance changed, or that of a switch one edge further on."""
         distances, hops = tree.distances, tree.hops
-        around: dict[int, None] = {}
+        around: dict[DatapathId, None] = {}
         for switch in (*before, *(one for one in touched if one not in before)):
             old, new = before.get(switch, inf), distances.get(switch, inf)
             around[switch] = None
@@ -343,7 +347,7 @@ class ShortestPaths:
             self._look_at(tree, target, switch)
         self.work += len(around) % PORTION
 
-    def _look_at(self, tree: Tree, target: int, switch: int) -> None:
+    def _look_at(self, tree: Tree, target: DatapathId, switch: DatapathId) -> None:
         """One switch's next hop."""
         if switch == target:
             return

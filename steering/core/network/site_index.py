@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from steering.model.decision import FilterReason
-from steering.model.ids import McpId
+from steering.model.ids import DatapathId, McpId
 from steering.model.network import (
     AccessNetwork,
     Attachment,
@@ -37,7 +37,7 @@ class SiteMap:
         parts |= {p.name: p for p in site.gateways}
         parts |= {p.name: p for p in site.mcps}
         self.attachments = {w.port: Attachment(w, parts[w.name], w.role) for w in waypoints(site)}
-        self.at_switch: dict[int, tuple[Attachment, ...]] = {}
+        self.at_switch: dict[DatapathId, tuple[Attachment, ...]] = {}
         for port, attachment in self.attachments.items():
             self.at_switch[port.dpid] = (*self.at_switch.get(port.dpid, ()), attachment)
         # Plain tuples hash faster than PortRef, and every punted segment is looked up here.
@@ -82,7 +82,7 @@ class SiteMap:
             known = self._cache[address] = self._look_up(address)
         return known
 
-    def beyond_reach(self, dpid: int) -> dict[int, FilterReason]:
+    def beyond_reach(self, dpid: DatapathId) -> dict[McpId, FilterReason]:
         """MCPs, by id, that no access network at a switch reaches."""
         return {number: FilterReason.ACCESS for number, edges in self._reached.items() if dpid not in edges}
 

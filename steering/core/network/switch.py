@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRef
 
 MAX_SWITCHES = 4_096
@@ -16,22 +17,22 @@ class Switch:
         self.connected = False
         self.filled = False
         self.fills = 0
-        self.ports: dict[int, bool] = {}
+        self.ports: dict[PortNumber, bool] = {}
 
 
-class Switches(dict[int, Switch]):
+class Switches(dict[DatapathId, Switch]):
     """All switches that are known, by datapath id."""
 
-    def filled(self) -> list[int]:
+    def filled(self) -> list[DatapathId]:
         """Datapath ids of the switches that hold all they should."""
         return [dpid for dpid, switch in self.items() if switch.filled]
 
-    def is_filled(self, dpid: int) -> bool:
+    def is_filled(self, dpid: DatapathId) -> bool:
         """Whether a switch holds all it should."""
         switch = self.get(dpid)
         return switch is not None and switch.filled
 
-    def is_connected(self, dpid: int) -> bool:
+    def is_connected(self, dpid: DatapathId) -> bool:
         """Whether a switch has a channel now."""
         switch = self.get(dpid)
         return switch is not None and switch.connected
@@ -42,7 +43,9 @@ class Switches(dict[int, Switch]):
         return switch is not None and switch.ports.get(port.port) is False
 
 
-def make_room(switches: dict[int, Switch], dpid: int, needed: Collection[int]) -> int | None:
+def make_room(
+    switches: dict[DatapathId, Switch], dpid: DatapathId, needed: Collection[DatapathId]
+) -> DatapathId | None:
     """Forget one switch where MAX_SWITCHES are known and another one connects, since a stranger may claim any
     datapath id: the one known for longest that is neither connected nor the place of an attachment. Its datapath
     id, or None."""

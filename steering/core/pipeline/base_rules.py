@@ -23,6 +23,7 @@ from steering.core.pipeline.labels import Labels
 from steering.core.pipeline.natural_routes import NaturalRoutes
 from steering.core.pipeline.pieces import Rules, keyed
 from steering.core.pipeline.reconcile import CORE_PORTS, Reconcile, Spread
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.mechanism import Mechanism
 from steering.model.network import (
     AccessNetwork,
@@ -57,7 +58,7 @@ class BaseRules(Part):
         policy: Policy,
         graph: Graph,
         switches: Switches,
-        epochs: Mapping[int, int],
+        epochs: Mapping[DatapathId, int],
         disabled: frozenset[Mechanism],
         authorising: Authorisation,
     ) -> None:
@@ -76,7 +77,7 @@ class BaseRules(Part):
         )
         gateways = {port.dpid for gateway in sitemap.site.gateways for port in gateway.ports}
         self.reconcile = Reconcile(graph, switches, self._labels, gateways, self._spread)
-        self._pieces: dict[str, Callable[[int], Rules]] = {
+        self._pieces: dict[str, Callable[[DatapathId], Rules]] = {
             CORE: self._core,
             MISSES: self._misses,
             GUARD: self._guard,
@@ -86,7 +87,8 @@ class BaseRules(Part):
         }
         for piece, make in self._pieces.items():
             self.reconcile.register(piece, make)
-        self._made: dict[tuple[str, int], tuple[object, Rules]] = {}  # what a piece was made from, and it
+        # What a piece was made from, and the piece.
+        self._made: dict[tuple[str, DatapathId], tuple[object, Rules]] = {}
         self._unchanging: dict[PortRef, GuardedPort] = {}  # of gateways and MCPs: only other MCPs change them
         self._take(policy)
         self._metered = self._all_meters()
@@ -133,13 +135,13 @@ class BaseRules(Part):
                 GUARD, [port.dpid for port, a in self._map.attachments.items() if a.name in required]
             )
 
-    def _accesses(self) -> list[int]:
+    def _accesses(self) -> list[DatapathId]:
         return [port.dpid for port, a in self._map.attachments.items() if a.role is PortRole.ACCESS]
 
-    def _spread(self, target: int, measured: set[int]) -> Iterator[Spread]:
+    def _spread(self, target: DatapathId, measured: set[DatapathId]) -> Iterator[Spread]:
         yield Spread(NEAR, self._routes.touched(target, measured))
 
-    def forget(self, dpid: int) -> None:
+    def forget(self, dpid: DatapathId) -> None:
         """Forget what a switch holds; it may never come back."""
         self.reconcile.forget(dpid)
         for piece in self._pieces:
@@ -147,7 +149,7 @@ class BaseRules(Part):
 
     # ---- pieces ---------------------------------------------------------------------------------
 
-    def desired(self, dpid: int) -> DesiredRules:
+    def desired(self, dpid: DatapathId) -> DesiredRules:
         """All pieces and labels, with the meters of their rules."""
         labels = [rule for t in self._labels.targets for rule in self._labels.rules(dpid, t).values()]
         forwarding = (*labels, *self._misses(dpid).values())
@@ -156,26 +158,28 @@ class BaseRules(Part):
         ]
         return DesiredRules(self.meters(dpid), forwarding, tuple(admission))
 
-    def _remembered(self, piece: str, dpid: int, source: object, make: Callable[[], Iterable[Rule]]) -> Rules:
+    def _remembered(
+        self, piece: str, dpid: DatapathId, source: object, make: Callable[[], Iterable[Rule]]
+    ) -> Rules:
         """A piece made before, the same object, while the values it was made from are the same."""
         known = self._made.get((piece, dpid))
         if known is None or known[0] != source:
             known = self._made[piece, dpid] = (source, keyed(make()))
         return known[1]
 
-    def _core(self, dpid: int) -> Rules:
+    def _core(self, dpid: DatapathId) -> Rules:
         """What every switch has: discovery, and packets on their way from other switches."""
         here = self._map.at_switch.get(dpid, ())
         core = sorted(self._graph.core_ports(dpid) - {a.waypoint.port.port for a in here})
         epoch = self._epochs[dpid]
         return self._remembered(CORE, dpid, (epoch, core), lambda: core_rules(epoch, core))
 
-    def _misses(self, dpid: int) -> Rules:
+    def _misses(self, dpid: DatapathId) -> Rules:
         own = [a.waypoint for a in self._map.at_switch.get(dpid, ())]
         epoch = self._epochs[dpid]
         return self._remembered(MISSES, dpid, (epoch, own), lambda: miss_rules(epoch, own))
 
-    def _guard(self, dpid: int) -> Rules:
+    def _guard(self, dpid: DatapathId) -> Rules:
         """Rules of GUARD: who may send what."""
         ports = [self._guarded(a) for a in self._map.at_switch.get(dpid, ())]
         epoch = self._epochs[dpid]
@@ -183,7 +187,7 @@ class BaseRules(Part):
             GUARD, dpid, (epoch, ports), lambda: (r for port in ports for r in port_rules(epoch, port))
         )
 
-    def _classify(self, dpid: int) -> Rules:
+    def _classify(self, dpid: DatapathId) -> Rules:
         """The fixed rules of SESSION, and those of CLASSIFY that show TCP to the controller."""
         here, epoch = self._map.at_switch.get(dpid, ()), self._epochs[dpid]
         if not here:
@@ -205,13 +209,13 @@ class BaseRules(Part):
 
         return self._remembered(CLASSIFY, dpid, source, rules)
 
-    def _fixed_routes(self, dpid: int) -> Rules:
+    def _fixed_routes(self, dpid: DatapathId) -> Rules:
         return self._routes.fixed(dpid) if dpid in self._map.switches else NONE
 
-    def _near_routes(self, dpid: int) -> Rules:
+    def _near_routes(self, dpid: DatapathId) -> Rules:
         return self._routes.near(dpid) if dpid in self._map.switches else NONE
 
-    def meters(self, dpid: int) -> tuple[MeterBand, ...]:
+    def meters(self, dpid: DatapathId) -> tuple[MeterBand, ...]:
         """The meters of a switch. Bursts of a tenth of a second, at least 10 packets; of SYN/ACKs and FINs a
         whole second's, since a lost copy is a token never learned, or a session that seems to live on."""
         limits: Meters = self._meters
@@ -233,7 +237,7 @@ class BaseRules(Part):
             bands += [MeterBand(port_meter(b, port.port), r, max(10, r // 10)) for b, r in own.items()]
         return tuple(dict.fromkeys(bands))
 
-    def _all_meters(self) -> dict[int, set[MeterBand]]:
+    def _all_meters(self) -> dict[DatapathId, set[MeterBand]]:
         return {dpid: set(self.meters(dpid)) for dpid in self._map.switches}
 
     def _fresh_meters(self) -> list[Output]:
@@ -262,7 +266,7 @@ class BaseRules(Part):
         gateways = (*part.gateways, *self._virtual_on(part.prefixes))
         return GuardedPort(port, attachment.role, gateways, part.prefixes, allowed, mcps, kept_out)
 
-    def _guarded_by_site(self, role: PortRole, part: Gateway | Mcp, port: int) -> GuardedPort:
+    def _guarded_by_site(self, role: PortRole, part: Gateway | Mcp, port: PortNumber) -> GuardedPort:
         if isinstance(part, Gateway):
             foreign = (*self._map.access_prefixes(), *self._mcp_networks())
             return GuardedPort(port, role, part.gateways, part.prefixes, part.prefixes, foreign)

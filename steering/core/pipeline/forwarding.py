@@ -20,7 +20,7 @@ from steering.core.pipeline.priorities import (
     SYNS,
     TRANSIT,
 )
-from steering.model.ids import WaypointId
+from steering.model.ids import PortNumber, WaypointId
 from steering.model.network import Network, PortRole, Waypoint
 from steering.model.rules import (
     ASKED,
@@ -170,7 +170,9 @@ def route_rules(epoch: int, routes: Iterable[Route], unwildcard: bool = True) ->
             )
 
 
-def label_rules(epoch: int, reached: bool, waypoints: Iterable[Waypoint], port: int | None) -> Iterator[Rule]:
+def label_rules(
+    epoch: int, reached: bool, waypoints: Iterable[Waypoint], port: PortNumber | None
+) -> Iterator[Rule]:
     """Label to next hop, by `port`; where it is `reached` a label becomes a waypoint number for HOST."""
     cookie = static_cookie(epoch)
     for waypoint in waypoints:
@@ -196,7 +198,7 @@ def miss_rules(epoch: int, waypoints: Iterable[Waypoint]) -> Iterator[Rule]:
         )
 
 
-def host_rule(epoch: int, waypoint: int, address: str, mac: str, port: int) -> Rule:
+def host_rule(epoch: int, waypoint: int, address: str, mac: str, port: PortNumber) -> Rule:
     """One learned neighbour."""
     v4 = ":" not in address
     fields = match(
@@ -207,12 +209,12 @@ def host_rule(epoch: int, waypoint: int, address: str, mac: str, port: int) -> R
     return Rule(Table.HOST, HOST, fields, _deliver(mac, port), cookie=host_cookie(epoch))
 
 
-def transit_rules(epoch: int, waypoint: int, mac: str, port: int) -> Iterator[Rule]:
+def transit_rules(epoch: int, waypoint: int, mac: str, port: PortNumber) -> Iterator[Rule]:
     """Everything led to a waypoint goes to one neighbour: an MCP, or a gateway's next hop."""
     for eth_type in (IPV4, IPV6):
         fields = match(metadata=(waypoint, WAYPOINT_MASK), eth_type=eth_type)
         yield Rule(Table.HOST, TRANSIT, fields, _deliver(mac, port), cookie=static_cookie(epoch))
 
 
-def _deliver(mac: str, port: int) -> tuple[Action, ...]:
+def _deliver(mac: str, port: PortNumber) -> tuple[Action, ...]:
     return (SetField("eth_dst", mac), SetField("eth_src", VIRTUAL_MAC), OutputAction(port))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
 from steering.core.pipeline.forwarding import Route, host_rule, route_rules, transit_rules
+from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
 from steering.model.network import Waypoint
 from steering.model.rules import Rule
@@ -12,7 +13,7 @@ from steering.model.rules import Rule
 class HostRules:
     """Makes the rules that the table of neighbours wants (core.network.neighbours.NeighbourRules)."""
 
-    def __init__(self, epochs: Mapping[int, int], disabled: frozenset[Mechanism]) -> None:
+    def __init__(self, epochs: Mapping[DatapathId, int], disabled: frozenset[Mechanism]) -> None:
         self._epochs = epochs
         self._unwildcard = Mechanism.UN_WILDCARDING not in disabled
 
@@ -25,7 +26,7 @@ class HostRules:
         """All that is led to a waypoint goes to one MAC: an MCP's, or a next hop's."""
         return tuple(transit_rules(self._epochs[at.port.dpid], at.id, mac.hex(":"), at.port.port))
 
-    def way(self, dpid: int, at: Waypoint, address: bytes) -> tuple[Rule, ...]:
+    def way(self, dpid: DatapathId, at: Waypoint, address: bytes) -> tuple[Rule, ...]:
         """From an edge switch to a host that its network's own route does not lead to."""
         route = Route(ip_network(address), at.id)
         return tuple(route_rules(self._epochs[dpid], (route,), self._unwildcard))

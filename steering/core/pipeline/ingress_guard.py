@@ -22,6 +22,7 @@ from steering.core.pipeline.priorities import (
     TINY,
     WALL,
 )
+from steering.model.ids import PortNumber
 from steering.model.network import Address, Network, PortRole
 from steering.model.rules import (
     IN_PORT,
@@ -72,7 +73,7 @@ class GuardedPort:
     `kept_out` win over it.
     """
 
-    port: int
+    port: PortNumber
     role: PortRole
     gateways: tuple[Address, ...]
     on_link: tuple[Network, ...]

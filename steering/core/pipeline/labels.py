@@ -11,6 +11,7 @@ from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.forwarding import label_rules
 from steering.core.pipeline.pieces import Rules, keyed
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import Waypoint
 
 MADE = 65_536  # pieces that are remembered
@@ -19,31 +20,31 @@ MADE = 65_536  # pieces that are remembered
 class Labels:
     """Asked by switch and by the switch where the waypoints are, the destination."""
 
-    def __init__(self, sitemap: SiteMap, graph: Graph, epochs: Mapping[int, int]) -> None:
+    def __init__(self, sitemap: SiteMap, graph: Graph, epochs: Mapping[DatapathId, int]) -> None:
         self._map = sitemap
         self._graph = graph
         self._epochs = epochs
-        self._made: OrderedDict[tuple[int, int | None, int, bool], Rules] = OrderedDict()
+        self._made: OrderedDict[tuple[DatapathId, PortNumber | None, int, bool], Rules] = OrderedDict()
         self._at = self._index()
 
-    def _index(self) -> dict[int, tuple[Waypoint, ...]]:
-        found: defaultdict[int, list[Waypoint]] = defaultdict(list)
+    def _index(self) -> dict[DatapathId, tuple[Waypoint, ...]]:
+        found: defaultdict[DatapathId, list[Waypoint]] = defaultdict(list)
         for port, attachment in self._map.attachments.items():
             found[port.dpid].append(attachment.waypoint)
         return {dpid: tuple(waypoints) for dpid, waypoints in found.items()}
 
     @property
-    def targets(self) -> list[int]:
+    def targets(self) -> list[DatapathId]:
         """All destination switches."""
         return list(self._at)
 
-    def replaced(self) -> list[int]:
+    def replaced(self) -> list[DatapathId]:
         """The site has other MCPs now: destination switches came, went or have other waypoints."""
         before, self._at = self._at, self._index()
         self._made.clear()
         return [t for t in {**before, **self._at} if before.get(t) != self._at.get(t)]
 
-    def rules(self, dpid: int, target: int) -> Rules:
+    def rules(self, dpid: DatapathId, target: DatapathId) -> Rules:
         """How a switch forwards to the waypoints of another, or of itself. The same object for the same rules."""
         port = self._graph.next_hop(dpid, target)
         key = (target, port, self._epochs[dpid], dpid == target)

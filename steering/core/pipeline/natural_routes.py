@@ -12,6 +12,7 @@ from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.forwarding import Route, route_rules
 from steering.core.pipeline.pieces import Rules, keyed
+from steering.model.ids import DatapathId
 from steering.model.network import Network, PortRef, PortRole
 
 MADE = 4_096  # pieces that are remembered
@@ -23,7 +24,12 @@ class NaturalRoutes:
     """`unwildcard` and `returning` (routes back to MCPs' pools) are switched off for negative controls."""
 
     def __init__(
-        self, sitemap: SiteMap, graph: Graph, epochs: Mapping[int, int], unwildcard: bool, returning: bool
+        self,
+        sitemap: SiteMap,
+        graph: Graph,
+        epochs: Mapping[DatapathId, int],
+        unwildcard: bool,
+        returning: bool,
     ) -> None:
         self._map = sitemap
         self._graph = graph
@@ -43,7 +49,7 @@ class NaturalRoutes:
         self._insides = {mcp.inside.dpid for mcp in self._graph.in_line}
         self._outsides = {mcp.outside.dpid for mcp in self._graph.in_line}
 
-    def touched(self, target: int, measured: set[int]) -> Collection[int]:
+    def touched(self, target: DatapathId, measured: set[DatapathId]) -> Collection[DatapathId]:
         """Switches whose `near` routes may have changed, because the switches `measured` have another distance to
         `target`."""
         edges = self._map.switches
@@ -57,11 +63,11 @@ class NaturalRoutes:
 
     # ---- pieces ---------------------------------------------------------------------------------
 
-    def fixed(self, dpid: int) -> Rules:
+    def fixed(self, dpid: DatapathId) -> Rules:
         """Routes that are the same everywhere: addresses of MCPs, their pools, access networks."""
         return self._remembered(self._epochs[dpid], None, self._fixed_routes)
 
-    def near(self, dpid: int) -> Rules:
+    def near(self, dpid: DatapathId) -> Rules:
         """Routes that lead to the nearest of several ports, or through an in-line MCP."""
         routes = tuple(self._near_routes(dpid))
         return self._remembered(self._epochs[dpid], routes, lambda: routes)
@@ -94,7 +100,7 @@ class NaturalRoutes:
                 if network not in gateways:
                     yield Route(network, waypoint)
 
-    def _near_routes(self, dpid: int) -> Iterator[Route]:
+    def _near_routes(self, dpid: DatapathId) -> Iterator[Route]:
         graph, site = self._graph, self._map.site
         for virtual in site.virtual:
             # What has no entry (ICMP, plain TCP) goes to the nearest of those behind it.
@@ -113,7 +119,7 @@ class NaturalRoutes:
             if inline is not None:
                 yield Route(prefix, self._map.inside[inline.id].id, PortRole.ACCESS)
 
-    def _best_exits(self, dpid: int) -> Exits:
+    def _best_exits(self, dpid: DatapathId) -> Exits:
         """Prefix -> cost, name and port of the gateway that is nearest."""
         best: Exits = {}
         cost = self._graph.natural_cost

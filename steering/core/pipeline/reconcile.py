@@ -19,6 +19,7 @@ from steering.core.network.switch import Switches
 from steering.core.outputs import SyncRules
 from steering.core.pipeline.labels import Labels
 from steering.core.pipeline.pieces import Rules
+from steering.model.ids import DatapathId
 from steering.model.rules import MeterBand, Rule
 
 BUDGET = 600  # units of work in a slice; a unit takes some 5 us on a machine of 2025
@@ -35,7 +36,7 @@ class Spread(NamedTuple):
     """A destination whose ways have changed: which switches' pieces may be others now."""
 
     piece: str
-    dpids: Collection[int]
+    dpids: Collection[DatapathId]
 
 
 class Change:
@@ -67,8 +68,8 @@ class Reconcile:
         graph: Graph,
         switches: Switches,
         labels: Labels,
-        gateways: Collection[int],
-        spread: Callable[[int, set[int]], Iterable[Spread]],
+        gateways: Collection[DatapathId],
+        spread: Callable[[DatapathId, set[DatapathId]], Iterable[Spread]],
     ) -> None:
         self._graph = graph
         self._switches = switches
@@ -76,26 +77,26 @@ class Reconcile:
         self._gateways = frozenset(gateways)
         self._spread = spread
         self.budget = BUDGET
-        self._makers: dict[str, Callable[[int], Rules]] = {}
+        self._makers: dict[str, Callable[[DatapathId], Rules]] = {}
         self._version = graph.version  # of the graph, whose changes are under way or done
-        self._targets: dict[int, None] = {}  # destinations whose ways have to be looked at
-        self._pairs: deque[tuple[int, int]] = (
-            deque()
-        )  # destination, and a switch that may forward to it otherwise
-        self._first: dict[int, dict[str, None]] = {}  # switches of gateways, with the pieces touched there
-        self._then: dict[int, dict[str, None]] = {}  # all others
+        self._targets: dict[DatapathId, None] = {}  # destinations whose ways have to be looked at
+        # A destination, and a switch that may forward to it otherwise than before.
+        self._pairs: deque[tuple[DatapathId, DatapathId]] = deque()
+        # The pieces that were touched, by switch: at switches of gateways, and at all others.
+        self._first: dict[DatapathId, dict[str, None]] = {}
+        self._then: dict[DatapathId, dict[str, None]] = {}
         # What switches hold: switch -> destination or piece -> rules.
-        self._labelled: dict[int, dict[int, Rules]] = {}
-        self._pieces: dict[int, dict[str, Rules]] = {}
-        self._meters: dict[tuple[int, str], Mapping[int, MeterBand]] = {}
+        self._labelled: dict[DatapathId, dict[DatapathId, Rules]] = {}
+        self._pieces: dict[DatapathId, dict[str, Rules]] = {}
+        self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
 
-    def register(self, piece: str, make: Callable[[int], Rules]) -> None:
+    def register(self, piece: str, make: Callable[[DatapathId], Rules]) -> None:
         """`make` tells the rules of a piece that a switch should hold now; the same object means the same rules."""
         self._makers[piece] = make
 
     # ---- what may be another --------------------------------------------------------------------
 
-    def touch(self, piece: str, dpids: Iterable[int]) -> None:
+    def touch(self, piece: str, dpids: Iterable[DatapathId]) -> None:
         """A piece may have changed at these switches."""
         for dpid in dpids:
             if self._switches.is_filled(dpid):
@@ -130,7 +131,7 @@ class Reconcile:
     def step(self) -> list[SyncRules]:
         """Do the next slice of work."""
         left = self.budget
-        changes: dict[int, Change] = {}
+        changes: dict[DatapathId, Change] = {}
         while left > 0 and self.busy:
             if self._pairs:
                 left -= self._follow(*self._pairs.popleft(), changes)
@@ -145,7 +146,7 @@ class Reconcile:
         ]
         return sorted(found, key=lambda sync: sync.dpid not in self._gateways)
 
-    def _look_at(self, target: int) -> int:
+    def _look_at(self, target: DatapathId) -> int:
         """The ways to a destination changed: find the switches that leave by another port, and those whose distance
         changed."""
         before = self._graph.paths.work
@@ -161,7 +162,7 @@ class Reconcile:
             self.touch(spread.piece, spread.dpids)
         return cost
 
-    def _follow(self, target: int, dpid: int, changes: dict[int, Change]) -> int:
+    def _follow(self, target: DatapathId, dpid: DatapathId, changes: dict[DatapathId, Change]) -> int:
         """How one switch forwards to the waypoints of a destination."""
         if not self._switches.is_filled(dpid):
             return 1
@@ -173,7 +174,7 @@ class Reconcile:
             installed.pop(target, None)
         return 1 + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
 
-    def _make(self, touched: dict[int, dict[str, None]], changes: dict[int, Change]) -> int:
+    def _make(self, touched: dict[DatapathId, dict[str, None]], changes: dict[DatapathId, Change]) -> int:
         """One piece of one switch."""
         dpid, pieces = next(iter(touched.items()))
         piece = next(iter(pieces), None)
@@ -190,7 +191,7 @@ class Reconcile:
 
     # ---- switches that are filled, and pieces that are brought ------------------------------------
 
-    def filled(self, dpid: int) -> None:
+    def filled(self, dpid: DatapathId) -> None:
         """A switch is being filled with all that is wanted of it now."""
         self._first.pop(dpid, None)
         self._then.pop(dpid, None)
@@ -199,19 +200,19 @@ class Reconcile:
         pieces = self._pieces.setdefault(dpid, {})
         pieces.update((piece, make(dpid)) for piece, make in self._makers.items())
 
-    def forget(self, dpid: int) -> None:
+    def forget(self, dpid: DatapathId) -> None:
         """Nothing is known any more of what a switch holds."""
         self._labelled.pop(dpid, None)
         self._pieces.pop(dpid, None)
         for place in [place for place in self._meters if place[0] == dpid]:
             del self._meters[place]
 
-    def holds(self, piece: str) -> list[int]:
+    def holds(self, piece: str) -> list[DatapathId]:
         """Switches that hold rules of a piece."""
         return [dpid for dpid, pieces in self._pieces.items() if pieces.get(piece)]
 
     def brought(
-        self, piece: str, dpid: int, rules: Rules, meters: Mapping[int, MeterBand] | None = None
+        self, piece: str, dpid: DatapathId, rules: Rules, meters: Mapping[int, MeterBand] | None = None
     ) -> SyncRules | None:
         """A feature that changes its rules in its own time wants these rules of a switch now. Returns what has to
         change. Meters are never deleted, because their rules would go with them."""

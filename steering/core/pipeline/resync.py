@@ -6,6 +6,7 @@ from steering.core.outputs import GoOn, Output
 from steering.core.part import Part, Parts
 from steering.core.pipeline.pieces import Rules, keyed
 from steering.core.pipeline.reconcile import Reconcile
+from steering.model.ids import DatapathId
 
 
 class Resync:
@@ -47,7 +48,7 @@ class Resync:
         return bool(changed)
 
 
-def _wanted(part: Part, dpid: int) -> Rules:
+def _wanted(part: Part, dpid: DatapathId) -> Rules:
     """All rules that one part desires, as one piece."""
     desired = part.desired(dpid)
     return keyed((*desired.forwarding, *desired.admission))

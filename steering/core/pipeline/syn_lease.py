@@ -16,6 +16,7 @@ from steering.core.network.switch import Switches
 from steering.core.outputs import Output, RenewRules
 from steering.core.part import NEVER, DesiredRules, Part
 from steering.core.pipeline.forwarding import asked_rules
+from steering.model.ids import DatapathId
 from steering.model.network import PortRole
 from steering.model.policy import ControllerLoss, Policy
 from steering.model.rules import Rule
@@ -30,7 +31,12 @@ class SynLease(Part):
     """`epochs`: of each switch's filling. `off`: for the control, nothing is leased."""
 
     def __init__(
-        self, sitemap: SiteMap, policy: Policy, switches: Switches, epochs: Mapping[int, int], off: bool
+        self,
+        sitemap: SiteMap,
+        policy: Policy,
+        switches: Switches,
+        epochs: Mapping[DatapathId, int],
+        off: bool,
     ) -> None:
         self._map = sitemap
         self._switches = switches
@@ -39,7 +45,7 @@ class SynLease(Part):
         self._seconds = self._of(policy)
         self._begun = 0.0  # when this round began
         self._round = 0  # switches of it
-        self._left: deque[int] = deque()  # those that wait for their turn in it
+        self._left: deque[DatapathId] = deque()  # those that wait for their turn in it
 
     def _of(self, policy: Policy) -> int:
         natural = policy.controller_loss is ControllerLoss.NATURAL and not self._off
@@ -51,7 +57,7 @@ class SynLease(Part):
         self._seconds = seconds
         return []
 
-    def desired(self, dpid: int) -> DesiredRules:
+    def desired(self, dpid: DatapathId) -> DesiredRules:
         return DesiredRules(admission=self._rules(dpid))
 
     def due(self) -> float:
@@ -68,11 +74,11 @@ class SynLease(Part):
             self._begun, self._round = now, len(self._left)
         return outputs
 
-    def _renewed(self, dpid: int) -> list[Output]:
+    def _renewed(self, dpid: DatapathId) -> list[Output]:
         rules = self._rules(dpid) if self._switches.is_filled(dpid) else ()
         return [RenewRules(dpid, rules)] if rules else []
 
-    def _rules(self, dpid: int) -> tuple[Rule, ...]:
+    def _rules(self, dpid: DatapathId) -> tuple[Rule, ...]:
         """Of the roles that ports of this switch have; MCPs' own SYNs are never held."""
         here = {a.role for a in self._map.at_switch.get(dpid, ())}
         roles = [role for role in (PortRole.ACCESS, PortRole.GATEWAY) if role in here]

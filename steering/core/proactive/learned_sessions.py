@@ -19,7 +19,7 @@ from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.transitions import Beginning, SessionLife
 from steering.model.decision import Decision, DecisionKey, Outcome, Ruling
-from steering.model.ids import NO_TOKEN, NO_WAYPOINT
+from steering.model.ids import NO_TOKEN, NO_WAYPOINT, DatapathId
 from steering.model.network import Mcp, PortRef, PortRole
 from steering.model.session import EntryKind, Refusal
 from steering.wire.handshake import Handshake, Kind
@@ -122,7 +122,7 @@ class LearnedSessions:
         unit: Unit,
         host: bytes,
         handshake: Handshake,
-        access: int,
+        access: DatapathId,
         exits: tuple[PortRef, ...],
         now: float,
     ) -> Ruling:

@@ -20,7 +20,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.forwarding import SYN, asked_match, role_match
 from steering.core.pipeline.ingress_guard import IPV4, IPV6, TCP, match, prefix_value
 from steering.core.pipeline.priorities import AHEAD, EXCEPT, RETURN
-from steering.model.ids import McpId, WaypointId
+from steering.model.ids import DatapathId, McpId, PortNumber, WaypointId
 from steering.model.network import Network, PortRole
 from steering.model.rules import (
     Action,
@@ -48,7 +48,7 @@ class LedPrefix(NamedTuple):
 
 
 def proactive_rules(
-    sitemap: SiteMap, dpid: int, epoch: int, led: Iterable[LedPrefix], unwildcard: bool = True
+    sitemap: SiteMap, dpid: DatapathId, epoch: int, led: Iterable[LedPrefix], unwildcard: bool = True
 ) -> Iterator[Rule]:
     """All entries set ahead for one switch."""
     led = tuple(led)
@@ -83,7 +83,7 @@ def within(narrow: Network, wide: Network) -> bool:
 def _ahead(
     sitemap: SiteMap,
     epoch: int,
-    ports: list[int],
+    ports: list[PortNumber],
     one: LedPrefix,
     towards: tuple[Network, ...],
     unwildcard: bool,
@@ -100,7 +100,7 @@ def _ahead(
 
 
 def _exceptions(
-    sitemap: SiteMap, epoch: int, ports: list[int], towards: tuple[Network, ...]
+    sitemap: SiteMap, epoch: int, ports: list[PortNumber], towards: tuple[Network, ...]
 ) -> Iterator[Rule]:
     """Where a gateway's prefix holds MCPs' addresses or accesses (0.0.0.0/0 does): those are no servers."""
     others = [*sitemap.access_prefixes(), *(ip_network(a) for m in sitemap.site.mcps for a in m.addresses)]
@@ -111,7 +111,9 @@ def _exceptions(
             yield from _punted(epoch, EXCEPT + 1, ports, fields)
 
 
-def _punted(epoch: int, priority: int, ports: list[int], fields: dict[str, FieldValue]) -> Iterator[Rule]:
+def _punted(
+    epoch: int, priority: int, ports: list[PortNumber], fields: dict[str, FieldValue]
+) -> Iterator[Rule]:
     cookie = static_cookie(epoch, PacketClass.SYN)
     for port in ports:
         action = (ToController(Meter.SYN_BASE + port, 0xFFFF),)

@@ -26,7 +26,7 @@ from steering.core.sessions.flow_key import source_of
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.decision import FilterReason
-from steering.model.ids import NO_MCP, McpId
+from steering.model.ids import NO_MCP, DatapathId, McpId
 from steering.model.insertion import GovernedUnit, governed
 from steering.model.kept import KeptNetwork, KeptState, KeptUnit, LostPiece, Piece
 from steering.model.mechanism import Mechanism
@@ -65,7 +65,7 @@ class Proactive(Part):
         chooser: Chooser,
         table: SessionTable,
         policy: Policy,
-        epochs: Mapping[int, int],
+        epochs: Mapping[DatapathId, int],
         disabled: frozenset[Mechanism],
         authorising: Authorisation,
     ) -> None:
@@ -109,7 +109,7 @@ class Proactive(Part):
         self._governed = () if self._off else governed(policy)
         self._seen = None
 
-    def desired(self, dpid: int) -> DesiredRules:
+    def desired(self, dpid: DatapathId) -> DesiredRules:
         led = (LedPrefix(p, u.mcp, u.name in self.strays) for u in self.units.values() for p in u.prefixes)
         epoch = self._epochs[dpid]
         return DesiredRules(admission=tuple(proactive_rules(self._map, dpid, epoch, led, self._unwildcard)))
@@ -351,10 +351,10 @@ class Proactive(Part):
         prefixes = one.prefixes or tuple(self._map.access_prefixes())
         return (GovernedUnit(f"{one.name}@{p}", one.rule, (p,)) for p in prefixes)
 
-    def _edges(self, one: GovernedUnit) -> tuple[frozenset[int], tuple[Network, ...]]:
+    def _edges(self, one: GovernedUnit) -> tuple[frozenset[DatapathId], tuple[Network, ...]]:
         """The edge switches of a unit's accesses and its prefixes there. None if one is a third party's: there
         a join has to show its token."""
-        edges: set[int] = set()
+        edges: set[DatapathId] = set()
         found: dict[Network, None] = {}
         for access in self._map.site.access_networks:
             here = [
@@ -370,7 +370,9 @@ class Proactive(Part):
                 found |= dict.fromkeys(here)
         return frozenset(edges), tuple(found)
 
-    def _rank(self, terms: Terms, edges: frozenset[int], families: frozenset[int]) -> dict[McpId, float]:
+    def _rank(
+        self, terms: Terms, edges: frozenset[DatapathId], families: frozenset[int]
+    ) -> dict[McpId, float]:
         """MCP id -> score without load, the mean over every pair of access and gateway; only those that serve
         all pairs, families and ports. Of a long way it is enough that it is short enough for one pair."""
         wanted = effective(self._policy, terms)

@@ -10,11 +10,12 @@ from itertools import pairwise
 import networkx as nx
 
 from steering.core.network.graph import Graph
+from steering.model.ids import DatapathId
 from steering.model.network import PortRef, Site
 
 Hop = tuple[PortRef, PortRef]  # a directed link
 Hops = tuple[Hop, ...]
-Pair = tuple[int, int]  # datapath ids of both ends of a path
+Pair = tuple[DatapathId, DatapathId]  # datapath ids of both ends of a path
 STEPS = 16  # a search among the rates of all links halves them; so many halvings are enough for any network
 
 
@@ -30,7 +31,7 @@ class LinkCapacity:
         self.speeds: dict[PortRef, int] = {}  # of ports, as switches told them
         self.taken: dict[PortRef, int] = {}
         self.share = 1.0
-        self._links: nx.MultiDiGraph[int] = nx.MultiDiGraph()
+        self._links: nx.MultiDiGraph[DatapathId] = nx.MultiDiGraph()
         self._version = -1
 
     def of(self, port: PortRef) -> int:
@@ -83,7 +84,9 @@ class LinkCapacity:
                 high = middle
         return rates[low - 1] if low else 0
 
-    def _path(self, source: int, target: int, rate: int, extra: Mapping[PortRef, int]) -> Hops | None:
+    def _path(
+        self, source: DatapathId, target: DatapathId, rate: int, extra: Mapping[PortRef, int]
+    ) -> Hops | None:
         if source == target:
             return ()
         links = self._known()
@@ -94,12 +97,12 @@ class LinkCapacity:
             fit = [(data["weight"], a) for a, data in edges.items() if self.free(a) - extra.get(a, 0) >= rate]
             return min(fit, default=None)
 
-        def weight(_u: int, _v: int, edges: Mapping[PortRef, dict[str, float]]) -> float | None:
+        def weight(_u: DatapathId, _v: DatapathId, edges: Mapping[PortRef, dict[str, float]]) -> float | None:
             found = best(edges)
             return None if found is None else found[0]
 
         try:
-            switches: list[int] = nx.dijkstra_path(links, source, target, weight=weight)
+            switches: list[DatapathId] = nx.dijkstra_path(links, source, target, weight=weight)
         except nx.NetworkXNoPath:
             return None
         hops: list[Hop] = []
@@ -109,7 +112,7 @@ class LinkCapacity:
             hops.append((chosen[1], links[here][there][chosen[1]]["to"]))
         return tuple(hops)
 
-    def _known(self) -> "nx.MultiDiGraph[int]":
+    def _known(self) -> "nx.MultiDiGraph[DatapathId]":
         if self._version != self._graph.version:
             self._version = self._graph.version
             self._links = nx.MultiDiGraph()

@@ -8,7 +8,7 @@ from steering.core.network.graph import Graph
 from steering.core.reservations.record import PathLeg, Reservation
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
-from steering.model.ids import McpId, Token
+from steering.model.ids import DatapathId, McpId, Token
 from steering.model.kept import KeptReservation, Route
 from steering.model.reservation import Level, ReservationRequest, Standing
 
@@ -46,7 +46,7 @@ def leads(routes: tuple[Route, ...], legs: list[PathLeg], graph: Graph) -> bool:
     )
 
 
-def _joins(hops: Route, source: int, target: int) -> bool:
+def _joins(hops: Route, source: DatapathId, target: DatapathId) -> bool:
     here = source
     for a, b in hops:
         if a.dpid != here:

@@ -7,12 +7,12 @@ from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.reservations.capacity import Hops, Pair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, family_of, parts_of
 from steering.core.sessions.records import Session
-from steering.model.ids import McpId
+from steering.model.ids import DatapathId, McpId
 from steering.model.network import Mcp, Network, PortRef, PortRole
 from steering.model.reservation import ReservationRefusal, ReservationRequest, Standing
 
 Match = dict[str, str | int | tuple[str, str]]
-Places = tuple[tuple[FlowKey, int], ...]  # of subflows: key, and the datapath id of the edge where it enters
+Places = tuple[tuple[FlowKey, DatapathId], ...]  # of subflows: key, and the edge where it enters
 
 
 PATH_NUMBERS = range(1, 240)  # 0: without a reservation; the last are core.rerouting's
@@ -84,7 +84,7 @@ def legs_of_session(
     sitemap: SiteMap, mcp: Mcp, first: FlowKey, places: Places, exit_: PortRef
 ) -> list[PathLeg]:
     """The legs of some subflows of the session that began with flow `first` and leaves at gateway port `exit_`."""
-    legs: dict[int, list[Attachment]] = {}
+    legs: dict[DatapathId, list[Attachment]] = {}
     for _, dpid in places:
         edge = legs.setdefault(dpid, [])
         edge += [one for one in _accesses_at(sitemap, dpid) if one not in edge]
@@ -95,7 +95,7 @@ def legs_of_subscriber(
     sitemap: SiteMap, mcp: Mcp, prefixes: tuple[Network, ...], exits: tuple[PortRef, ...]
 ) -> list[PathLeg]:
     """The legs of all that hosts of some prefixes send through one MCP."""
-    legs: dict[int, list[Attachment]] = {}
+    legs: dict[DatapathId, list[Attachment]] = {}
     for port, attachment in sitemap.attachments.items():
         if attachment.role is PortRole.ACCESS and any(
             mine.version == its.version and mine.overlaps(its)
@@ -110,13 +110,13 @@ def legs_of_subscriber(
     return host + [leg for exit_ in exits for leg in _server_legs(sitemap, mcp, exit_, families)]
 
 
-def _accesses_at(sitemap: SiteMap, dpid: int) -> list[Attachment]:
+def _accesses_at(sitemap: SiteMap, dpid: DatapathId) -> list[Attachment]:
     return [
         one for port, one in sitemap.attachments.items() if port.dpid == dpid and one.role is PortRole.ACCESS
     ]
 
 
-def _host_legs(sitemap: SiteMap, mcp: Mcp, edges: dict[int, list[Attachment]]) -> Iterator[PathLeg]:
+def _host_legs(sitemap: SiteMap, mcp: Mcp, edges: dict[DatapathId, list[Attachment]]) -> Iterator[PathLeg]:
     inside = sitemap.inside[mcp.id]
     for dpid, accesses in edges.items():
         yield PathLeg((dpid, inside.port.dpid), (inside.id,), True, True)

@@ -17,6 +17,7 @@ from steering.core.pipeline.priorities import M_SESSION, ON_PATH, SHARED, SUBFLO
 from steering.core.reservations.capacity import LinkCapacity
 from steering.core.reservations.record import Match, PathLeg, Reservation
 from steering.core.sessions.flow_key import FlowKey, parts_of
+from steering.model.ids import DatapathId
 from steering.model.network import Network, PortRef
 from steering.model.reservation import Level, Standing
 from steering.model.rules import (
@@ -61,7 +62,7 @@ class Builder:
         sitemap: SiteMap,
         graph: Graph,
         capacity: LinkCapacity,
-        epochs: Mapping[int, int],
+        epochs: Mapping[DatapathId, int],
         kept: Callable[[PortRef], Iterable[str]],
     ) -> None:
         self._map = sitemap
@@ -72,9 +73,9 @@ class Builder:
 
     def build(
         self, reservations: Iterable[Reservation], prefixes: Mapping[str, tuple[Network, ...]]
-    ) -> dict[int, SwitchReservations]:
+    ) -> dict[DatapathId, SwitchReservations]:
         """What each switch should hold, by datapath id. `prefixes`: of each subscriber."""
-        found: dict[int, SwitchReservations] = {}
+        found: dict[DatapathId, SwitchReservations] = {}
         granted: dict[PortRef, int] = {}
         for one in reservations:
             if not one.number or one.standing is not Standing.GRANTED:
@@ -90,7 +91,7 @@ class Builder:
 
     def _leg(
         self,
-        found: dict[int, SwitchReservations],
+        found: dict[DatapathId, SwitchReservations],
         one: Reservation,
         leg: PathLeg,
         ports: list[PortRef],

@@ -31,6 +31,7 @@ from steering.core.reservations.rules import Builder, SwitchReservations
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.kept import KeptReservation, KeptState, LostPiece, Piece
 from steering.model.network import Mcp, Network, PortRef
 from steering.model.policy import Policy
@@ -61,7 +62,7 @@ class ReservationService(Part):
         table: SessionTable,
         slots: Slots,
         counters: Counters,
-        epochs: Mapping[int, int],
+        epochs: Mapping[DatapathId, int],
         kept: Callable[[PortRef], Iterable[str]],
         reconcile: Reconcile,
         disabled: bool = False,
@@ -421,17 +422,17 @@ class ReservationService(Part):
 
     # ---- switches -------------------------------------------------------------------------------
 
-    def told_speeds(self, dpid: int, speeds: Mapping[int, int]) -> None:
+    def told_speeds(self, dpid: DatapathId, speeds: Mapping[PortNumber, int]) -> None:
         """A switch told the speeds of its ports, kbit/s."""
         for port, kilobits in speeds.items():
             self.capacity.speeds[PortRef(dpid, port)] = kilobits * 1000
 
-    def desired(self, dpid: int) -> DesiredRules:
+    def desired(self, dpid: DatapathId) -> DesiredRules:
         wanted = self._wanted().get(dpid, SwitchReservations())
         self._reconcile.brought(PIECE, dpid, wanted.rules, wanted.meters)
         return DesiredRules(tuple(wanted.meters.values()), tuple(wanted.rules.values()))
 
-    def _wanted(self) -> dict[int, SwitchReservations]:
+    def _wanted(self) -> dict[DatapathId, SwitchReservations]:
         return {} if self._disabled else self._builder.build(self.by_id.values(), self._prefixes)
 
     def _sync(self) -> list[Output]:

@@ -100,7 +100,9 @@ class Recovery(Part):
             session = self._session(cookie, key, now)
         if session is None or session.mcp != cookie.mcp:
             return False
-        return session.found_return((entry.dpid, entry.waypoint), key, entry.role == PortRole.ACCESS)
+        return session.found_return(
+            (entry.dpid, WaypointId(entry.waypoint)), key, entry.role == PortRole.ACCESS
+        )
 
     def _session(self, cookie: SessionCookie, key: FlowKey, now: float) -> Session | None:
         """The session that an entry belongs to: by token and MCP, or without a token by its initial flow."""

@@ -15,7 +15,7 @@ from steering.core.selection.quotas import Allowance, allowance
 from steering.core.selection.rulebook import Rulebook, RuleMatch, RuleQuery
 from steering.core.selection.scoring import EffectiveTerms, candidates, decide, effective
 from steering.model.decision import Candidates, Decision, DecisionKey, FilterReason, Ruling
-from steering.model.ids import McpId
+from steering.model.ids import DatapathId, McpId
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -50,16 +50,16 @@ class Chooser(Part):
         self._graph = graph
         self._neighbours = neighbours
         self.access = {a.name: (a.type, a.trust) for a in sitemap.site.access_networks}
-        self.health: dict[int, McpHealth] = {}
+        self.health: dict[McpId, McpHealth] = {}
         self._first_asked: dict[int, float] = {}  # MCP id -> when its neighbours were asked first
         self.granted: dict[bytes, str] = {}  # source -> the class that an authoriser named
         self.minute = 0  # of the week, Monday 0:00 is 0
-        self._previous: dict[int, int] = {}  # access edge -> MCP id given last
+        self._previous: dict[DatapathId, McpId] = {}  # access edge -> MCP id given last
         self._candidates: dict[tuple[int, int, int, int, int, bytes], Candidates] = {}
         self._version = -1  # of the graph
         self._loaded = LoadedPaths(graph)
-        self.excluded: dict[int, FilterReason] = {}  # MCPs that get no new session, and why
-        self._outside: dict[int, float] = {}  # load that others report, empty when nobody does
+        self.excluded: dict[McpId, FilterReason] = {}  # MCPs that get no new session, and why
+        self._outside: dict[McpId, float] = {}  # load that others report, empty when nobody does
         self._take(policy)
         self._index()
 
@@ -152,7 +152,7 @@ class Chooser(Part):
     def choose(
         self,
         terms: Terms,
-        access: int,
+        access: DatapathId,
         exits: tuple[PortRef, ...],
         handshake: Handshake,
         active: Mapping[int, int],
@@ -190,12 +190,17 @@ class Chooser(Part):
         ends = decision.candidates
         return self._graph.natural_mcp(ends.access, ends.gateway) is mcp
 
-    def chosen(self, access: int, mcp: McpId) -> None:
+    def chosen(self, access: DatapathId, mcp: McpId) -> None:
         """Remember the MCP that an edge was given last, for hysteresis."""
         self._previous[access] = mcp
 
     def network(
-        self, wanted: EffectiveTerms, terms: Terms, access: int, gateway: int, handshake: Handshake
+        self,
+        wanted: EffectiveTerms,
+        terms: Terms,
+        access: DatapathId,
+        gateway: DatapathId,
+        handshake: Handshake,
     ) -> Candidates:
         """All MCPs between two edges for one rule: computed again when graph or health changed."""
         if self._graph.version != self._version:
@@ -217,7 +222,7 @@ class Chooser(Part):
             )  # fmt: skip
         return known
 
-    def natural_cost(self, access: int, gateway: int) -> float:
+    def natural_cost(self, access: DatapathId, gateway: DatapathId) -> float:
         """Cost of the natural path between two edge switches (datapath ids)."""
         return self._graph.natural_cost(access, gateway)
 
@@ -231,7 +236,7 @@ class Chooser(Part):
         self.refresh(now)
         return []
 
-    def state(self, mcp: int, now: float) -> Health:
+    def state(self, mcp: McpId, now: float) -> Health:
         """An MCP's health as an operator reads it. Where nobody reports of it, ARP or ND decides, which each MCP is
         asked every second: it is up if it answers, and down if it does not; unknown until it was asked once."""
         told = self.health[mcp].state(now)

@@ -13,6 +13,7 @@ from zlib import crc32
 from steering.core.network.graph import Graph
 from steering.core.network.loaded_paths import LoadedPaths
 from steering.model.decision import Candidate, Candidates, Decision, DecisionKey, FilterReason, Outcome
+from steering.model.ids import DatapathId, McpId
 from steering.model.network import HOME, Mcp, McpType
 from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
 from steering.model.source import SourceMode
@@ -59,11 +60,11 @@ def candidates(
     wanted: EffectiveTerms,
     graph: Graph,
     mcps: Sequence[Mcp],
-    access: int,
-    gateway: int,
+    access: DatapathId,
+    gateway: DatapathId,
     family: int,
     port: int,
-    excluded: Mapping[int, FilterReason] = MappingProxyType({}),
+    excluded: Mapping[McpId, FilterReason] = MappingProxyType({}),
     loaded: LoadedPaths | None = None,
     nat64: bytes = b"",
 ) -> Candidates:

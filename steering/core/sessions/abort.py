@@ -40,7 +40,7 @@ class AbortedSessions(Part):
         limits: Limits,
         timers: Timers,
         counters: Counters,
-        health: Mapping[int, McpHealth],
+        health: Mapping[McpId, McpHealth],
     ) -> None:
         self._table = table
         self._teardown = teardown

@@ -19,7 +19,7 @@ from steering.core.sessions.mcp_ledger import SILENT, McpLedger, Told
 from steering.core.sessions.records import BOTH_FINS, MCP_FIN, Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
-from steering.model.ids import NO_TOKEN, McpId, Token
+from steering.model.ids import NO_TOKEN, DatapathId, McpId, Token
 from steering.model.network import PortRole
 from steering.model.session import SessionState, Watch
 
@@ -68,7 +68,7 @@ class McpReports(Part):
         self._young: deque[int] = deque()  # sessions whose MCP may not have told of them yet, in order of age
         self._checking: deque[int] = deque()  # sessions to be looked for in a set that is complete
         self._leaving: dict[int, float] = {}  # session -> when its MCP said that it is over
-        self._counted: dict[int, float] = {}  # switch -> when its counters were read last
+        self._counted: dict[DatapathId, float] = {}  # switch -> when its counters were read last
         self._count_at = 0.0
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
@@ -223,7 +223,7 @@ class McpReports(Part):
     def _leave(self, now: float) -> list[Output]:
         """What is over goes when nothing of it can be under way any more."""
         outputs: list[Output] = []
-        late: set[int] = set()
+        late: set[DatapathId] = set()
         for number, since in list(self._leaving.items()):
             session = self._table.by_id.get(number)
             if session is None:
@@ -239,7 +239,7 @@ class McpReports(Part):
             outputs += [ReadEntries(dpid, True) for dpid in sorted(late)]
         return outputs
 
-    def counted(self, dpid: int, now: float) -> None:
+    def counted(self, dpid: DatapathId, now: float) -> None:
         """The counters of a switch were read, and what moved was noted (Teardown.counted)."""
         if self._leaving:
             self._counted[dpid] = now

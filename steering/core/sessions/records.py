@@ -9,7 +9,16 @@ from steering.core.sessions.fin_pair import Fin, FinPair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, split
 from steering.core.sessions.session_keys import Secrets
 from steering.model.decision import Ruling
-from steering.model.ids import NO_TOKEN, NO_WAYPOINT, McpId, Token, WaypointId
+from steering.model.ids import (
+    NO_PORT,
+    NO_TOKEN,
+    NO_WAYPOINT,
+    DatapathId,
+    McpId,
+    PortNumber,
+    Token,
+    WaypointId,
+)
 from steering.model.network import PortRole
 from steering.model.preference import NO_WISH, SubflowWish
 from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, Watch, pack_cookie
@@ -31,7 +40,7 @@ UNHEARD = 2  # a sweep found, some seconds after its SYN, that its host has sent
 HEARD = 3  # its host sent more than its SYN; or nothing is known of its beginning
 TAKEN_UP_WITHIN = 5.0  # seconds from its SYN
 
-Returns = tuple[tuple[int, int], ...]  # (dpid, waypoint) of each entry of a server leg
+Returns = tuple[tuple[DatapathId, WaypointId], ...]  # (dpid, waypoint) of each entry of a server leg
 
 _new = tuple.__new__
 _RETURN = EntryKind.RETURN << 48  # what a cookie of this kind has over one of kind INITIAL
@@ -47,8 +56,8 @@ class Subflow:
     )  # fmt: skip
 
     def __init__(
-        self, session: "Session", kind: EntryKind, key: FlowKey, dpid: int, role: int, waypoint: WaypointId, isn: int,
-        now: float, port: int = 0, address_id: int = 0, backup: bool = False,
+        self, session: "Session", kind: EntryKind, key: FlowKey, dpid: DatapathId, role: int, waypoint: WaypointId, isn: int,
+        now: float, port: PortNumber = NO_PORT, address_id: int = 0, backup: bool = False,
     ) -> None:  # fmt: skip
         self.session = session
         self.kind = kind
@@ -77,7 +86,7 @@ class Subflow:
 
     # ---- what becomes of it -----------------------------------------------------------------------
 
-    def enters_at(self, dpid: int, port: int, role: int) -> None:
+    def enters_at(self, dpid: DatapathId, port: PortNumber, role: int) -> None:
         """The subflow's segments come in here from now on. The caller writes the entry."""
         self.dpid, self.port, self.role = dpid, port, role
 
@@ -204,7 +213,7 @@ class Session:
         self.first = key
         self.reverse |= reverse
 
-    def found_return(self, place: tuple[int, int], key: FlowKey, reverse: bool) -> bool:
+    def found_return(self, place: tuple[DatapathId, WaypointId], key: FlowKey, reverse: bool) -> bool:
         """A server-leg entry of the session was read back. False if the entry is of another initial subflow than
         `key`."""
         if not self.first:

@@ -7,7 +7,7 @@ from steering.core.selection.quotas import Key, Ledger
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, source_of
 from steering.core.sessions.records import Returns, Session, Subflow
 from steering.model.decision import Ruling
-from steering.model.ids import NO_WAYPOINT, McpId, Token, WaypointId
+from steering.model.ids import NO_PORT, NO_WAYPOINT, DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.network import PortRole
 from steering.model.policy import Limits
 from steering.model.session import Entry, EntryKind, SessionState
@@ -111,8 +111,8 @@ class SessionTable:
         self.ledger.take(keys)
 
     def begin_subflow(
-        self, session: Session, kind: EntryKind, key: FlowKey, dpid: int, role: int, waypoint: WaypointId, isn: int,
-        now: float, port: int = 0, address_id: int = 0, backup: bool = False,
+        self, session: Session, kind: EntryKind, key: FlowKey, dpid: DatapathId, role: int, waypoint: WaypointId, isn: int,
+        now: float, port: PortNumber = NO_PORT, address_id: int = 0, backup: bool = False,
     ) -> Subflow:  # fmt: skip
         """A session has one more subflow, which is indexed by its flow and its host."""
         subflow = Subflow(session, kind, key, dpid, role, waypoint, isn, now, port, address_id, backup)

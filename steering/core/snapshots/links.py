@@ -2,6 +2,7 @@
 
 from steering.core.network.graph import Graph
 from steering.core.rerouting import OldPaths
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRef, Site
 from steering.model.snapshot import LinkSnapshot
 
@@ -55,14 +56,14 @@ def _port(site: Site, text: str) -> PortRef | None:
     dpid = _switch(site, switch)
     if dpid is None or not (number.isascii() and number.isdecimal() and len(number) <= 10):
         return None
-    return PortRef(dpid, int(number))
+    return PortRef(dpid, PortNumber(int(number)))
 
 
-def _switch(site: Site, text: str) -> int | None:
+def _switch(site: Site, text: str) -> DatapathId | None:
     known = site.switches.get(text)
     if known is not None or len(text) != 16:
         return known
     try:
-        return int(text, 16)
+        return DatapathId(int(text, 16))
     except ValueError:
         return None

@@ -6,6 +6,7 @@ from typing import Any
 from steering.core.engine import Engine
 from steering.core.reservations.record import Reservation
 from steering.core.sessions.flow_key import FlowKey, parts_of
+from steering.model.ids import DatapathId
 from steering.model.snapshot import FlowEnds, RequestedAmount, ReservationSnapshot, ReservedPath
 
 
@@ -47,7 +48,7 @@ def _told(engine: Engine, one: Reservation, now: float) -> ReservationSnapshot:
     )
 
 
-def _switches(begin: int, hops: Any) -> list[int]:
+def _switches(begin: DatapathId, hops: Any) -> list[DatapathId]:
     return [begin, *(b.dpid for _, b in hops)]
 
 

@@ -13,6 +13,7 @@ from steering.core.network.switch import Switches
 from steering.core.outputs import Output
 from steering.core.part import NEVER, Part
 from steering.model.decision import FilterReason
+from steering.model.ids import DatapathId, McpId
 from steering.model.network import PortRef
 from steering.model.supervision import ThingKind
 
@@ -26,7 +27,7 @@ class Thing(NamedTuple):
     id of an MCP."""
 
     kind: ThingKind
-    key: int | Ends | PortRef
+    key: DatapathId | McpId | Ends | PortRef
 
 
 class ExpectedLinks:
@@ -37,7 +38,7 @@ class ExpectedLinks:
         self._graph = graph
         self._declared = {_ordered(link.a, link.b) for link in sitemap.site.links}
         self._version = -1  # of the graph, as far as it was followed
-        self._between: dict[tuple[int, int], dict[Ends, None]] = {}
+        self._between: dict[tuple[DatapathId, DatapathId], dict[Ends, None]] = {}
         self._at: dict[PortRef, Ends] = {}
         self.count = 0
         self.lost: dict[Ends, None] = {}
@@ -79,7 +80,7 @@ class ExpectedLinks:
         self._at |= dict.fromkeys(ends, ends)
         self.count += 1
 
-    def switches(self) -> set[int]:
+    def switches(self) -> set[DatapathId]:
         """Switches that some link is expected at."""
         return {end.dpid for end in self._at}
 
@@ -93,7 +94,7 @@ class ExpectedThings(Part):
         sitemap: SiteMap,
         graph: Graph,
         switches: Switches,
-        excluded: Callable[[], Mapping[int, FilterReason]],
+        excluded: Callable[[], Mapping[McpId, FilterReason]],
     ) -> None:
         self._map = sitemap
         self._switches = switches
@@ -133,15 +134,15 @@ class ExpectedThings(Part):
             ThingKind.MCP: len(self._map.mcps),
         }
 
-    def unknown(self) -> list[int]:
+    def unknown(self) -> list[DatapathId]:
         """Switches that are connected and that the site file does not name."""
         named = self._named()
         return [dpid for dpid, switch in self._switches.items() if switch.connected and dpid not in named]
 
-    def _named(self) -> set[int]:
+    def _named(self) -> set[DatapathId]:
         return set(self._map.site.switches.values()) | self._map.switches
 
-    def _dpids(self) -> set[int]:
+    def _dpids(self) -> set[DatapathId]:
         return self._named() | self._links.switches()
 
     def _absent(self) -> Iterator[Thing]:
@@ -165,5 +166,5 @@ def _ordered(a: PortRef, b: PortRef) -> Ends:
     return (a, b) if a < b else (b, a)
 
 
-def _switches(ends: Ends) -> tuple[int, int]:
+def _switches(ends: Ends) -> tuple[DatapathId, DatapathId]:
     return ends[0].dpid, ends[1].dpid

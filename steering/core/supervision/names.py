@@ -2,7 +2,7 @@
 
 from steering.core.network.site_index import SiteMap
 from steering.core.supervision.expected_things import Thing
-from steering.model.ids import McpId
+from steering.model.ids import DatapathId, McpId
 from steering.model.network import PortRef
 from steering.model.supervision import ThingKind
 
@@ -14,7 +14,7 @@ class ThingNames:
         self._map = sitemap
         self._switches = {dpid: name for name, dpid in sitemap.site.switches.items()}
 
-    def switch(self, dpid: int) -> str:
+    def switch(self, dpid: DatapathId) -> str:
         return self._switches.get(dpid, f"{dpid:016x}")
 
     def port(self, port: PortRef) -> str:
@@ -29,6 +29,6 @@ class ThingNames:
         if isinstance(key, tuple):
             return "-".join(self.port(end) for end in key), None
         if kind is ThingKind.SWITCH:
-            return self.switch(key), None
+            return self.switch(DatapathId(key)), None
         mcp = self._map.mcps.get(McpId(key))
         return (f"{key:04x}", None) if mcp is None else (mcp.name, self.port(mcp.inside))

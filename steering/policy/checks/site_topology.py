@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from steering.model.ids import DatapathId
 from steering.model.network import PortRef, waypoint_id
 from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
 from steering.policy.site.plan import AttachmentKind, Plan, mcp_id
@@ -143,16 +144,16 @@ def _reach(plan: Plan) -> Iterator[PlacelessFinding]:
             )
 
 
-def _components(plan: Plan) -> list[set[int]]:
-    neighbours: dict[int, set[int]] = defaultdict(set)
+def _components(plan: Plan) -> list[set[DatapathId]]:
+    neighbours: dict[DatapathId, set[DatapathId]] = defaultdict(set)
     for link in plan.links:
         first, second = (port.ref.dpid for port in link.ports)
         neighbours[first].add(second)
         neighbours[second].add(first)
     left = set(plan.switches.values())
-    groups: list[set[int]] = []
+    groups: list[set[DatapathId]] = []
     while left:
-        group: set[int] = set()
+        group: set[DatapathId] = set()
         edge = {left.pop()}
         while edge:
             group |= edge

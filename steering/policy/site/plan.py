@@ -6,6 +6,7 @@ from enum import StrEnum
 from ipaddress import ip_network
 from typing import Any
 
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import Address, Interception, Network, PortRef, PortRole, stable_id
 from steering.model.source import SourceMode
 from steering.policy.language.fields import PortName, first_address
@@ -80,7 +81,7 @@ class Plan:
     virtual: list[tuple[int, VirtualAddressFile]] = field(
         default_factory=list
     )  # with their places in the file
-    switches: dict[str, int] = field(default_factory=dict)
+    switches: dict[str, DatapathId] = field(default_factory=dict)
     problems: list[PlacelessFinding] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
 
@@ -92,7 +93,7 @@ class Plan:
 
 def plan(file: SiteFile, numbers: dict[str, list[int]], lost: set[str]) -> Plan:
     """Resolve names to datapath ids and fill in default gateways; `numbers` are list places in the file."""
-    made = Plan(file, switches=dict(file.switches), lost=lost)
+    made = Plan(file, switches={name: DatapathId(dpid) for name, dpid in file.switches.items()}, lost=lost)
     for number, access in _numbered(file.access_networks, numbers, "access_networks"):
         made.attachments.append(_routed(made, AttachmentKind.ACCESS, access, ("access_networks", number)))
     for number, gateway in _numbered(file.gateways, numbers, "gateways"):
@@ -128,8 +129,8 @@ def _place(made: Plan, written: PortName, role: PortRole, path: Path) -> PlacedP
             if not _was_lost(made, written.switch):
                 made.problems.append(PlacelessFinding(path, Code.UNKNOWN_SWITCH, message, suggestion))
             return None
-        dpid = made.switches[written.switch] = int(digits)
-    return PlacedPort(path, written, PortRef(dpid, written.port), role)
+        dpid = made.switches[written.switch] = DatapathId(int(digits))
+    return PlacedPort(path, written, PortRef(dpid, PortNumber(written.port)), role)
 
 
 def _was_lost(made: Plan, switch: str) -> bool:

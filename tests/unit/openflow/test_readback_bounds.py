@@ -7,6 +7,7 @@ import pytest
 
 from steering.core.inputs import Input
 from steering.core.outputs import ReadEntries
+from steering.model.ids import DatapathId
 from steering.model.rules import static_cookie
 from steering.openflow import readback
 from steering.openflow.flowstats import parse, pieces
@@ -93,7 +94,7 @@ def test_pieces_are_whole_entries_and_all_of_them(entries: int) -> None:
     body = REAL[:152] * entries
     cut = list(pieces(body))
     assert b"".join(cut) == body
-    assert sum(len(parse(1, piece).entries) for piece in cut) == entries
+    assert sum(len(parse(DatapathId(1), piece).entries) for piece in cut) == entries
     assert all(len(piece) <= 64 * 152 for piece in cut)
 
 

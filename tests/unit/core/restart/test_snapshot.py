@@ -11,6 +11,7 @@ from steering.core.outputs import FillSwitch, Prefer
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.transitions import Event
 from steering.core.snapshots import kept as snapshots
+from steering.model.ids import DatapathId
 from steering.model.kept import KeptNetwork, KeptState, LostPiece, Piece, merged
 from steering.model.network import NetworkAccessType, PortRef, PortRole
 from steering.model.policy import Pooling, Terms
@@ -369,7 +370,9 @@ def test_a_kept_session_that_switches_know_is_not_taken_twice() -> None:
 
 def found_by_discovery() -> Driver:
     driver = Driver(
-        replace(off_path_site(), links=(), discover=True, switches={f"s{n}": n for n in range(1, 6)})
+        replace(
+            off_path_site(), links=(), discover=True, switches={f"s{n}": DatapathId(n) for n in range(1, 6)}
+        )
     )
     for one in off_path_site().links:
         driver.give(inputs.LinkUp(one.a, one.b))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from steering.core.network.graph import Graph
 from steering.core.selection.scoring import candidates, decide, effective
 from steering.model.decision import DecisionKey, FilterReason, Outcome
+from steering.model.ids import DatapathId
 from steering.model.network import Interception, McpType, PortRef, Site
 from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
 from tests.support.sites import link, mcp, off_path_site
@@ -167,7 +168,7 @@ def test_distances_and_next_hops_agree_with_networkx(seed, size):
         a, b = item.a.dpid, item.b.dpid
         known = reference.get_edge_data(a, b)
         reference.add_edge(a, b, weight=min(item.weight, known["weight"] if known else inf))
-    a, b = rng.sample(range(1, size + 1), 2)
+    a, b = (DatapathId(n) for n in rng.sample(range(1, size + 1), 2))
     assert graph.distance(a, b) == nx.dijkstra_path_length(reference, a, b)
     path = graph.path(a, b)
     assert nx.path_weight(reference, path, "weight") == graph.distance(a, b)
