@@ -4,6 +4,7 @@ Silence of a switch that cannot be reached says nothing about its links: such a 
 away, and for `REVERIFY` seconds after it came back. A link that an earlier controller kept is believed likewise.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -31,6 +32,11 @@ class BelievedLinks(Part):
         self._map = sitemap
         self._graph = graph
         self._switches = switches
+        # The site's own links by port; none where links are discovered.
+        self._declared: defaultdict[PortRef, list[Link]] = defaultdict(list)
+        for link in () if sitemap.site.discover else sitemap.site.links:
+            for end in {link.a, link.b}:
+                self._declared[end].append(link)
         self._unconfirmed: dict[
             tuple[PortRef, PortRef], float
         ] = {}  # links whose loss is not believed yet -> until when
@@ -55,7 +61,7 @@ class BelievedLinks(Part):
     def port_up(self, port: PortRef, now: float) -> None:
         """A port has carrier again. The site's declared links at the port count as soon as both ends have carrier.
         A link that comes and goes counts only when it has been steady, so that no rule follows each of its turns."""
-        for link in self._declared(port):
+        for link in self._declared.get(port, ()):
             if not self._is_up(link.a) or not self._is_up(link.b):
                 continue
             if now - self._lost.get(link, -FLAPPING) < FLAPPING and link in self._flapping:
@@ -65,7 +71,7 @@ class BelievedLinks(Part):
 
     def port_down(self, port: PortRef, now: float) -> bool:
         """A port lost carrier, so every link at it is gone. True if there was one."""
-        for link in self._declared(port):
+        for link in self._declared.get(port, ()):
             self._returning.pop(link, None)
             if now - self._lost.get(link, -FLAPPING) < FLAPPING:
                 self._flapping.add(link)
@@ -74,10 +80,6 @@ class BelievedLinks(Part):
             self._lost[link] = now
         gone = [self._graph.remove(a, b) for a, b in self._graph.links_at(port)]
         return any(gone)
-
-    def _declared(self, port: PortRef) -> list[Link]:
-        """The site's own links at a port; none where links are discovered."""
-        return [] if self._map.site.discover else [x for x in self._map.site.links if port in (x.a, x.b)]
 
     def _is_up(self, port: PortRef) -> bool:
         """Whether a port has carrier, as far as is known; a port that no switch told of counts as up."""
@@ -95,7 +97,7 @@ class BelievedLinks(Part):
             port = PortRef(dpid, number)
             if up:
                 self.port_up(port, now)
-            elif self._declared(port):
+            elif self._declared.get(port, ()):
                 self.changed |= self.port_down(port, now)
         for pair in list(self._unconfirmed):
             ends = [end for end in pair if end.dpid == dpid]

@@ -86,7 +86,7 @@ class BaseRules(Part):
             NEAR: self._near_routes,
         }
         for piece, make in self._pieces.items():
-            self.reconcile.register(piece, make)
+            self.reconcile.register(piece, make, self._looks if piece == NEAR else None)
         # What a piece was made from, and the piece.
         self._made: dict[tuple[str, DatapathId], tuple[object, Rules]] = {}
         self._unchanging: dict[PortRef, GuardedPort] = {}  # of gateways and MCPs: only other MCPs change them
@@ -140,6 +140,9 @@ class BaseRules(Part):
 
     def _spread(self, target: DatapathId, measured: set[DatapathId]) -> Iterator[Spread]:
         yield Spread(NEAR, self._routes.touched(target, measured))
+
+    def _looks(self) -> int:
+        return self._routes.looks
 
     def forget(self, dpid: DatapathId) -> None:
         """Forget what a switch holds; it may never come back."""

@@ -21,7 +21,10 @@ Exits = dict[Network, tuple[float, str, PortRef]]
 
 
 class NaturalRoutes:
-    """`unwildcard` and `returning` (routes back to MCPs' pools) are switched off for negative controls."""
+    """`unwildcard` and `returning` (routes back to MCPs' pools) are switched off for negative controls.
+
+    `looks`: how many distances are looked at for the `near` routes of a switch.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,9 @@ class NaturalRoutes:
         self._measured_to = gateways | shared
         self._insides = {mcp.inside.dpid for mcp in self._graph.in_line}
         self._outsides = {mcp.outside.dpid for mcp in self._graph.in_line}
+        ends = sum(len(gateway.ports) for gateway in site.gateways)
+        ways = (1 + len(self._graph.in_line)) * (ends + bool(self._graph.in_line) * len(site.access_networks))
+        self.looks = ways + sum(len(virtual.mcps) for virtual in site.virtual)
 
     def touched(self, target: DatapathId, measured: set[DatapathId]) -> Collection[DatapathId]:
         """Switches whose `near` routes may have changed, because the switches `measured` have another distance to

@@ -23,11 +23,9 @@ from steering.model.ids import DatapathId
 from steering.model.rules import MeterBand, Rule
 
 BUDGET = 600  # units of work in a slice; a unit takes some 5 us on a machine of 2025
-SETTLED, MADE, CHANGED = (
-    3,
-    1,
-    8,
-)  # units of a switch settled in a path, of a rule made, of one sent to its switch
+SETTLED = 3  # units of a switch settled in a path
+MADE = 1  # of a rule made, or of a distance looked at for it
+CHANGED = 8  # of a rule sent to its switch
 
 CORE_PORTS = "core ports"  # the piece that depends on which ports of a switch have links
 
@@ -78,6 +76,7 @@ class Reconcile:
         self._spread = spread
         self.budget = BUDGET
         self._makers: dict[str, Callable[[DatapathId], Rules]] = {}
+        self._looks: dict[str, Callable[[], int]] = {}
         self._version = graph.version  # of the graph, whose changes are under way or done
         self._targets: dict[DatapathId, None] = {}  # destinations whose ways have to be looked at
         # A destination, and a switch that may forward to it otherwise than before.
@@ -90,9 +89,14 @@ class Reconcile:
         self._pieces: dict[DatapathId, dict[str, Rules]] = {}
         self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
 
-    def register(self, piece: str, make: Callable[[DatapathId], Rules]) -> None:
-        """`make` tells the rules of a piece that a switch should hold now; the same object means the same rules."""
+    def register(
+        self, piece: str, make: Callable[[DatapathId], Rules], looks: Callable[[], int] | None = None
+    ) -> None:
+        """`make` tells the rules of a piece that a switch should hold now; the same object means the same rules.
+        `looks`: how many distances it looks at for that, which costs even where the rules stay the same."""
         self._makers[piece] = make
+        if looks is not None:
+            self._looks[piece] = looks
 
     # ---- what may be another --------------------------------------------------------------------
 
@@ -185,9 +189,12 @@ class Reconcile:
         installed = self._pieces[dpid]
         had, wanted = installed.get(piece, {}), self._makers[piece](dpid)
         installed[piece] = wanted
+        looks = MADE * self._looks[piece]() if piece in self._looks else 0
         if had is wanted:
-            return MADE
-        return 1 + MADE * len(wanted) + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
+            return MADE + looks
+        return (
+            1 + looks + MADE * len(wanted) + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
+        )
 
     # ---- switches that are filled, and pieces that are brought ------------------------------------
 

@@ -275,3 +275,16 @@ def test_switches_of_gateways_come_first_and_slices_are_small():
     assert all(len(slice_) <= 1 for slice_ in switches.slices) and len(changed) > 2
     first = [dpid in gateways for dpid in changed]
     assert first == sorted(first, reverse=True) and True in first and False in first
+
+
+def test_distances_looked_at_count_even_where_no_route_becomes_another():
+    switches = filled(a_site(random.Random(5), 8), Policy())
+    reconcile, looks = switches.engine.reconcile, switches.engine.natural._routes.looks
+    made = made_pieces(switches)
+    reconcile.budget = 2 * looks
+    reconcile.touch("nearest routes", switches.site.switches.values())
+    slices: list[int] = []
+    while reconcile.busy:
+        reconcile.step()
+        slices.append(len(made) - sum(slices))
+    assert looks >= 5 and sum(slices) == 8 and max(slices) <= 2
