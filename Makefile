@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo labs test lint bench clean
+.PHONY: help setup tools demo labs test lint mutants bench clean
 
 # Options for pytest: make test PYTEST_ARGS="-x tests/unit"
 PYTEST_ARGS ?= tests
@@ -12,6 +12,7 @@ help:
 	@echo 'make labs    set up, then every lab and its negative controls; one table, build/labs.json (root)'
 	@echo 'make test    set up, then lint and every test (root)'
 	@echo 'make lint    ruff and mypy'
+	@echo 'make mutants set up, then try changes that must each make a test fail; prints those that none noticed'
 	@echo 'make bench   set up, then measure; writes build/bench.json (root)'
 	@echo 'make clean   remove .venv, build/ and what labs left behind'
 
@@ -38,6 +39,10 @@ test: setup
 
 lint: tools
 	@packaging/lint.sh
+
+# Each mutant is tried in a copy of the tree; CI tries a seventh of them each day (tests/mutants).
+mutants: tools
+	@.venv/bin/python -m tests.mutants.trial
 
 bench: setup
 	@.venv/bin/steering bench

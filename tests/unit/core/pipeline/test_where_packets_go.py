@@ -14,6 +14,7 @@ from tests.support.fakes.packet import (
     ACK,
     SYN,
     SYN_ACK,
+    Packet,
     arp_request,
     echo_request,
     neighbour_solicitation,
@@ -31,6 +32,7 @@ from tests.support.sites import (
     join,
     link,
     mcp,
+    nets,
     off_path_site,
     packed,
 )
@@ -154,6 +156,34 @@ def test_spoofed_sources_go_nowhere(lab):
     assert (
         lab.send(3, 1, udp("10.8.1.2", 1, SERVER, 2, eth_src=MCP_MAC, eth_dst=VIRTUAL_MAC)).deliveries == []
     )
+
+
+@pytest.mark.row("N-7.2a")
+@pytest.mark.parametrize("src", [UE_LTE, UE_WLAN, "10.8.0.2", "fd00:1::2", "fd00:8::2"])
+def test_a_gateway_to_everywhere_brings_no_source_that_lives_inside(src):
+    """Its own prefixes hold every address, so what lives inside is denied by name."""
+    anywhere = replace(off_path_site().gateways[0], prefixes=nets("0.0.0.0/0", "::/0"))
+    lab = Lab(off_path_site(gateways=(anywhere,)))
+    outside, dst = ("198.51.100.7", UE_WLAN) if ip_address(src).version == 4 else ("2001:db8::7", V6[UE_WLAN])
+    forged = lab.send(4, 1, udp(src, 1, dst, 2, eth_src=SERVER_MAC, eth_dst=VIRTUAL_MAC))
+    assert not forged.deliveries and not forged.copies
+    assert lab.send(4, 1, udp(outside, 1, dst, 2, eth_src=SERVER_MAC, eth_dst=VIRTUAL_MAC)).deliveries
+
+
+def test_lldp_of_a_host_ends_at_its_port_and_that_of_a_switch_comes_up(lab):
+    lldp = Packet(UE_MAC, "01:80:c2:00:00:0e", 0x88CC)
+    from_host = lab.send(1, 1, lldp)
+    assert not from_host.deliveries and not from_host.copies
+    assert [copy.packet_class for copy in lab.send(1, 2, lldp).copies] == [PacketClass.LLDP]
+
+
+@pytest.mark.row("N-7.2a")
+def test_a_solicitation_that_crossed_a_router_is_neither_answered_nor_believed(lab):
+    """RFC 4861 7.1.1: hop limit 255 proves that it comes from this link."""
+    genuine = neighbour_solicitation(UE_MAC, "fd00:1::2", "fd00:1::1")
+    assert lab.send(1, 1, genuine).deliveries
+    routed = lab.send(1, 1, replace(genuine, nw_ttl=254))
+    assert not routed.deliveries and not routed.copies
 
 
 def test_gateways_answer_arp_nd_and_echo_by_entries(lab):

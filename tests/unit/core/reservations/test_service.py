@@ -84,6 +84,19 @@ def test_a_lease_ends_by_time_unless_it_is_renewed_and_an_offer_lapses(lab: Lab)
     assert ask(lab, "c", rate(first, 20)) is None
 
 
+@pytest.mark.row("D-6.4g")
+def test_no_lease_is_longer_than_the_longest_asked_for_or_renewed(lab: Lab) -> None:
+    (first,) = sessions(lab, 1)
+    longest = POLICY.reservations.longest_lease
+    ask(lab, "a", rate(first, 12, lease=10 * longest))
+    assert held(lab, "a").expires == lab.now + longest
+    lab.later(10)
+    lab.give(RenewReservation("a", 10 * longest))
+    assert held(lab, "a").expires == lab.now + longest
+    lab.later(longest + 1)
+    assert not lab.engine.reserving.by_id
+
+
 def test_reserved_traffic_is_metered_apart_and_takes_its_own_path(lab: Lab) -> None:
     one, other = sessions(lab, 2)
     lab.network.apply([*lab.engine.resync.begin()])

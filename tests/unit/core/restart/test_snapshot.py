@@ -92,6 +92,16 @@ def lab() -> Lab:
 
 
 @pytest.mark.row("D-6.4g")
+def test_a_kept_lease_is_no_longer_than_the_longest_of_the_policy_in_force(lab: Lab) -> None:
+    assert ask(lab, "a", rate(lab.session(), 5, lease=3000)) is None
+    short = replace(POLICY, reservations=replace(POLICY.reservations, lease=60.0, longest_lease=60.0))
+    after = Next(lab, kept(lab), short, gone=5)
+    assert held(after.driver, "a").expires <= after.driver.now + 60
+    same = Next(lab, kept(lab), gone=5)
+    assert held(same.driver, "a").expires == same.driver.now + 2995
+
+
+@pytest.mark.row("D-6.4g")
 @pytest.mark.parametrize("order", [(1, 2, 3, 4, 5, 6), (6, 5, 4, 3, 2, 1)])
 def test_a_reservation_and_its_meters_are_the_same_after_the_controller_died(lab: Lab, order) -> None:
     session = lab.session()

@@ -4,8 +4,21 @@ from ipaddress import ip_address
 
 import pytest
 
-from steering.core.selection.quotas import Allowance, Ledger
+from steering.core.selection.quotas import Allowance, Ledger, allowance, session_keys
+from steering.core.selection.rulebook import RuleMatch
+from steering.model.ids import McpId
 from steering.model.limit import Limit
+from steering.model.policy import (
+    Application,
+    Limits,
+    Policy,
+    PolicyRule,
+    Quotas,
+    RuleConditions,
+    Subscriber,
+    SubscriberClass,
+    Terms,
+)
 
 NONE = Limit(9, "limits")
 
@@ -19,3 +32,52 @@ def test_a_server_is_named_by_address_and_port(server: str, name: str) -> None:
     full = ledger.full(Allowance(NONE, (Limit(1, "policy"),), ((0, Limit(1, "policy")),)), (key,))
     assert str(full) == f"server {name}: 1 by policy"
     assert ledger.busiest(5) == [("server", name, 1)]
+
+
+SOURCES = ("policy", "rule bulk", "class gold", "subscriber anna", "application web")
+
+
+def limits_of(source: str, quotas: Quotas, others: Quotas) -> Allowance:
+    """What limits anna's web traffic under rule bulk where `source` has `quotas` and the other four have `others`."""
+    of = {name: quotas if name == source else others for name in SOURCES}
+    terms = Terms(quotas=of["rule bulk"])
+    rule = PolicyRule("bulk", RuleConditions(), terms)
+    subscriber = Subscriber("anna", "gold", quotas=of["subscriber anna"])
+    classes = (SubscriberClass("gold", of["class gold"]),)
+    policy = Policy(quotas=of["policy"], classes=classes, limits=Limits(subflows_per_session=8))
+    return allowance(
+        policy, RuleMatch(rule, terms, subscriber, Application("web", quotas=of["application web"]))
+    )
+
+
+@pytest.mark.row("D-6.3f", "D-6.4i", "N-7.2b")
+@pytest.mark.parametrize("source", SOURCES)
+def test_whoever_sets_the_least_limit_counts_and_is_named(source: str) -> None:
+    least = Quotas(2, 10, 20, 30, 40)
+    found = limits_of(source, least, Quotas(3, 11, 21, 31, 41))
+    assert found.subflows == Limit(2, source)
+    assert found.by_key == tuple(Limit(most, source) for most in (10, 20, 30, 40))
+    alone = limits_of(source, least, Quotas())
+    assert alone.subflows == Limit(2, source) and alone.by_key == found.by_key
+
+
+def test_the_bound_of_the_controller_holds_whatever_the_quotas_allow() -> None:
+    assert limits_of("policy", Quotas(subflows_per_session=100), Quotas()).subflows == Limit(8, "limits")
+    assert limits_of("policy", Quotas(), Quotas()).by_key == (None,) * 4
+
+
+@pytest.mark.row("N-7.2b")
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("fd00:1::2", "fd00:1::ffff:3", True),
+        ("fd00:1::2", "fd00:1:0:1::2", False),
+        ("10.1.0.2", "10.1.0.3", False),
+    ],
+)
+def test_an_unregistered_host_is_its_address_or_its_64(one: str, other: str, same: bool) -> None:
+    nobody = RuleMatch(None, Terms(), None, None)
+    first, second = (
+        session_keys(nobody, ip_address(text).packed, b"serv", 443, McpId(1))[0] for text in (one, other)
+    )
+    assert (first == second) is same

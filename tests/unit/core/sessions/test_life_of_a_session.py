@@ -106,6 +106,20 @@ def test_two_mcps_may_own_one_token():
     assert driver.table.with_token(first.token) == [first]
 
 
+def test_the_host_of_a_join_decides_where_two_sessions_to_one_server_have_its_token():
+    driver = Driver()
+    first = driver.session(sport=40000)
+    other = capable("10.1.0.9", 40000)
+    driver.syn(1, 1, other)
+    second = driver.table.flows[packed("10.1.0.9") + packed(SERVER) + b"\x9c\x40\x14\x51"].session
+    driver.syn_ack(3, 1, answer(other))
+    assert first.token == second.token
+    driver.syn(1, 1, join("10.1.0.9", 1))
+    assert (len(first.subflows), len(second.subflows)) == (1, 2)
+    assert refused(driver.syn(2, 1, join(UE_WLAN, 2))) == (3, False)
+    assert driver.counters.refusals[Refusal.AMBIGUOUS_TOKEN] == 1
+
+
 def test_retransmitted_syn_gets_the_same_answer():
     driver = Driver()
     opening = capable(UE_LTE, 40000)

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.relay.model import OptionError
-from steering.relay.session.ident import parse_ids, read_reply
+from steering.relay.loop.poller import Poller
+from steering.relay.model import Endpoint, OptionError
+from steering.relay.session.ident import LASTS, IdentClient, parse_ids, read_reply
 
 
 @pytest.mark.row("N-5.3c")
@@ -36,3 +37,22 @@ def test_the_file_names_somebody():
     for text in ("", "# nobody\n", "\n".join(f"u{n}" for n in range(5000))):
         with pytest.raises(OptionError):
             parse_ids(text)
+
+
+@pytest.mark.row("N-5.3c")
+def test_an_answer_is_gone_by_for_a_while_and_then_asked_for_again():
+    """Nobody answers at port 113 of this address of the loopback, so each question is a refusal at once."""
+    poller = Poller()
+    told: list[bool] = []
+    client = IdentClient(poller, frozenset({b"alice"}))
+    host = Endpoint("127.113.0.1", 40000)
+    try:
+        for now, asked in ((0.0, 1), (LASTS - 1, 1), (LASTS + 1, 2)):
+            client.ask(host, 5201, told.append, now)
+            while len(client):
+                poller.turn(1.0)
+            assert client.asked == asked
+        assert told == [False, False, False]
+    finally:
+        client.close()
+        poller.close_pending()
