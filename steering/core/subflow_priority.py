@@ -243,8 +243,9 @@ class SubflowPriorities(Part):
     def _who(self, session: Session) -> bytes | str | int:
         """The subscriber that quotas count a session for. A session that was read back from switches belongs to its
         host's subscriber."""
-        if session.keys:
-            return session.keys[0][1]
+        keys = session.quota_keys
+        if keys is not None:
+            return keys.subscriber
         answer = self._answer(session)
         if answer is not None and answer.subscriber is not None:
             return answer.subscriber.id

@@ -1,4 +1,4 @@
-"""A decision and its reasons. Small enough to keep with every session: what is shared is shared."""
+"""A decision and its reasons, and what is kept of it with every session."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -82,10 +82,20 @@ class Decision(NamedTuple):
 
 
 class Ruling(NamedTuple):
-    """A decision, the rule that governed it, and the policy it stood in. Shared parts are shared."""
+    """What a decision was, the rule that governed it, and the policy it stood in, but for what is a session's own: the
+    moment, and the MCPs' loads then. Sessions that were ruled alike share one."""
 
-    decision: Decision
+    outcome: Outcome
+    winner: int  # index into candidates.all, -1 for none
+    reason: str
+    candidates: Candidates
+    outside: tuple[float, ...]
     rule: str  # "" for the policy's own terms
     terms: Terms
     policy_version: int
     subscriber: str
+    application: str
+
+    @property
+    def mcp(self) -> Mcp | None:
+        return self.candidates.all[self.winner].mcp if self.winner >= 0 else None

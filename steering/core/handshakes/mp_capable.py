@@ -15,14 +15,14 @@ from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, Steer, naturally, steered
 from steering.core.proactive.units import Proactive
 from steering.core.selection.chooser import Chooser, dscp_of
-from steering.core.selection.quotas import session_keys
-from steering.core.selection.rulebook import RuleMatch
+from steering.core.selection.quotas import quota_keys
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.join_authentication import KeyWatch
-from steering.core.sessions.records import Returns, Session
+from steering.core.sessions.records import Subflow
+from steering.core.sessions.shared_parts import Returns
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, SessionLife
-from steering.model.decision import Decision, Outcome
+from steering.model.decision import Outcome, Ruling
 from steering.model.ids import NO_WAYPOINT, McpId
 from steering.model.limit import FullLimit
 from steering.model.network import Interception, Mcp, PortRef, PortRole
@@ -131,16 +131,19 @@ class FirstSyns:
             if decision.outcome is Outcome.NATURAL:
                 return [naturally(attachment, seen)]
             return self._replies.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
-        keys = session_keys(answer, handshake.src, handshake.dst, handshake.dport, mcp.id)
+        ruling = self._chooser.ruling(answer, decision)
         allowed = self._chooser.allowance(answer)
-        full = self._table.ledger.full(allowed, keys)
-        if full is not None:
-            return self._over_limit(attachment, seen, full)
-        session = self._begin(attachment, seen, key, exits, answer, decision, mcp, now)
-        self._table.count(session, keys)
+        if allowed.limited:
+            keys = quota_keys(
+                ruling.subscriber, ruling.application, handshake.src, handshake.dst, handshake.dport, mcp.id
+            )
+            full = self._table.ledger.full(allowed, keys)
+            if full is not None:
+                return self._over_limit(attachment, seen, full)
+        subflow = self._begin(attachment, seen, key, exits, ruling, decision.loads, mcp, now)
+        session, waypoint = subflow.session, subflow.course.waypoint
         if self._proactive.units:
             self._proactive.begun(session)
-        waypoint = session.subflows[0].waypoint
         if not waypoint or (mcp.interception is SELF and self._chooser.in_line(decision)):
             return [naturally(attachment, seen)]  # no entry is needed, or the pin follows the SYN/ACK
         return [_new(Steer, (tuple(session.entries(GATEWAY)), steered(attachment, seen, waypoint)))]
@@ -164,11 +167,9 @@ class FirstSyns:
         winner = decision.candidates.ids.index(number)
         decision = decision._replace(outcome=Outcome.PROXY, winner=winner, reason="answered")
         mcp = self._map.mcps[number]
-        session = self._begin(attachment, seen, key, exits, answer, decision, mcp, now)
-        self._table.count(
-            session, session_keys(answer, handshake.src, handshake.dst, handshake.dport, number)
-        )
-        entries = tuple(session.entries(GATEWAY))
+        ruling = self._chooser.ruling(answer, decision)
+        subflow = self._begin(attachment, seen, key, exits, ruling, decision.loads, mcp, now)
+        entries = tuple(subflow.session.entries(GATEWAY))
         return [Steer(entries, None)] if entries else []
 
     def _begin(
@@ -177,12 +178,11 @@ class FirstSyns:
         seen: SynSeen,
         key: FlowKey,
         exits: tuple[PortRef, ...],
-        answer: RuleMatch,
-        decision: Decision,
+        ruling: Ruling,
+        loads: tuple[int, ...],
         mcp: Mcp,
         now: float,
-    ) -> Session:
-        ruling = self._chooser.ruling(answer, decision)
+    ) -> Subflow:
         handshake = seen.handshake
         self._chooser.chosen(seen.dpid, mcp.id)
         outside = self._map.outside[mcp.id].id
@@ -195,18 +195,18 @@ class FirstSyns:
             returns = tuple(dict.fromkeys((port.dpid, outside) for port in exits))
         session = self._life.begin(
             SYN_STEERED, mcp.id, ruling, now, attachment.waypoint.id, key, handshake.version, returns,
-            dscp_of(seen.frame),
+            dscp_of(seen.frame), loads=loads,
         )  # fmt: skip
         own = not exits and handshake.dst in self._map.mcp_addresses
         waypoint = NO_WAYPOINT if own else self._map.inside[mcp.id].id
-        self._table.begin_subflow(
+        subflow = self._table.begin_subflow(
             session, INITIAL, key, seen.dpid, attachment.role, waypoint, handshake.seq, now, seen.port
         )
         self._counters.sessions_started += 1
-        proving = answer.terms.authentication is HMAC
+        proving = ruling.terms.authentication is HMAC
         if waypoint and (proving or self._in_force.policy.keep_keys):
             self._keys.begin(session, proving, now)
-        return session
+        return subflow
 
     def _barred(self, attachment: Attachment, seen: SynSeen, now: float) -> list[Output] | None:
         """None if the source is authorised. Else the refusal, or the outputs that ask an authoriser while the SYN

@@ -123,7 +123,7 @@ class JoinHandler:
     ) -> list[Output]:
         """Lead a later subflow to exactly the MCP of its session (D-6.2c)."""
         handshake = seen.handshake
-        answer = self._chooser.ask_join(attachment, handshake, session.version, seen.frame)
+        answer = self._chooser.ask_join(attachment, handshake, session.onset.version, seen.frame)
         refusal = self._refusal(attachment, seen, session, answer)
         if refusal is not None:
             return self._deny(seen, refusal)

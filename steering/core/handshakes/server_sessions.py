@@ -17,14 +17,13 @@ from steering.core.inputs import SynSeen, WatchedSeen
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, Release, Steer
 from steering.core.selection.chooser import Chooser
-from steering.core.selection.quotas import session_keys
-from steering.core.selection.rulebook import RuleMatch
+from steering.core.selection.quotas import quota_keys
 from steering.core.sessions.first_answer import FirstAnswers, LearntToken
 from steering.core.sessions.flow_key import FlowKey, flow_key
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, Event, SessionLife
-from steering.model.decision import Decision
+from steering.model.decision import Ruling
 from steering.model.ids import NO_PORT, NO_WAYPOINT, read_token
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole
 from steering.model.policy import Action, Direction, Mode
@@ -88,14 +87,21 @@ class ServerSessions:
         if decision.mcp is None or not self._map.reaches(access.name, decision.mcp.id):
             self._counters.refusals[Refusal.NO_MCP] += 1
             return []
-        keys = session_keys(answer, handshake.dst, handshake.src, handshake.dport, decision.mcp.id)
+        ruling = self._chooser.ruling(answer, decision)
+        keys = quota_keys(
+            ruling.subscriber,
+            ruling.application,
+            handshake.dst,
+            handshake.src,
+            handshake.dport,
+            decision.mcp.id,
+        )
         full = self._table.ledger.full(self._chooser.allowance(answer), keys)
         if full is not None:
             self._counters.refusals[Refusal.SESSION_LIMIT] += 1
             self._counters.full(full)
             return []
-        session = self._create(attachment, seen, key, access, answer, decision, now)
-        self._table.count(session, keys)
+        session = self._create(attachment, seen, key, access, ruling, decision.loads, now)
         release = Release(seen.dpid, seen.port, seen.frame, session.subflows[0].waypoint, 0, PortRole.GATEWAY)
         return [Steer(tuple(session.entries(PortRole.GATEWAY)), release)]
 
@@ -105,17 +111,16 @@ class ServerSessions:
         seen: SynSeen,
         key: FlowKey,
         access: AccessNetwork,
-        answer: RuleMatch,
-        decision: Decision,
+        ruling: Ruling,
+        loads: tuple[int, ...],
         now: float,
     ) -> Session:
-        mcp = self._map.mcps[decision.candidates.ids[decision.winner]]
-        ruling = self._chooser.ruling(answer, decision)
+        mcp = self._map.mcps[ruling.candidates.ids[ruling.winner]]
         inside, outside = self._map.inside[mcp.id].id, self._map.outside[mcp.id].id
         returns = tuple(dict.fromkeys((port.dpid, inside) for port in access.ports))
         session = self._life.begin(
             Beginning.SYN_STEERED, mcp.id, ruling, now, attachment.waypoint.id, key,
-            returns=returns, reverse=True,
+            returns=returns, reverse=True, loads=loads,
         )  # fmt: skip
         isn = seen.handshake.seq
         self._table.begin_subflow(

@@ -56,10 +56,11 @@ class SynAckHandler:
             return LearntToken([], self._server_answered(handshake, now))
         key = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
         subflow = self._table.flows.get(key)
-        if subflow is None or subflow.session.unit is not None:
+        if subflow is None or subflow.session.onset.unit is not None:
             return self._learned.answered(attachment, seen, now)
-        if subflow.waypoint:
-            chosen = attachment.waypoint.id == subflow.waypoint
+        waypoint = subflow.course.waypoint
+        if waypoint:
+            chosen = attachment.waypoint.id == waypoint
         else:  # explicit mode
             chosen = isinstance(attachment.part, Mcp) and attachment.part.id == subflow.session.mcp
         if not chosen:
@@ -70,7 +71,7 @@ class SynAckHandler:
 
     def _taught(self, subflow: Subflow, handshake: Handshake, now: float) -> LearntToken:
         """What the answer of its MCP tells of a subflow."""
-        if subflow.kind is not INITIAL:
+        if subflow.course.kind is not INITIAL:
             if acknowledges(handshake, subflow.isn):
                 subflow.was_answered()
             return LearntToken(self._keys.answered(subflow, handshake, now) if subflow.watch else [])

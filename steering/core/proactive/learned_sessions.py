@@ -108,10 +108,12 @@ class LearnedSessions:
         if not self._table.has_room:
             self._counters.refusals[Refusal.SESSION_TABLE_FULL] += 1
             return None, outputs
-        ruling = self.ruling(unit, handshake.dst, handshake, place.dpid, exits, now)
+        ruling, loads = self.ruling(unit, handshake.dst, handshake, place.dpid, exits, now)
         edge = self._map.attachments[place].waypoint.id
         first = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
-        session = self._life.begin(Beginning.SYN_STEERED, mcp.id, ruling, now, edge, first, unit=unit.name)
+        session = self._life.begin(
+            Beginning.SYN_STEERED, mcp.id, ruling, now, edge, first, unit=unit.name, loads=loads
+        )
         self._counters.sessions_started += 1
         if self._first_answers.seen(session, handshake, now) >= 0:
             self._proactive.note(unit, session)
@@ -125,8 +127,8 @@ class LearnedSessions:
         access: DatapathId,
         exits: tuple[PortRef, ...],
         now: float,
-    ) -> Ruling:
-        """The decision that the entries set ahead stand for, for a connection's own edges."""
+    ) -> tuple[Ruling, tuple[int, ...]]:
+        """The decision that the entries set ahead stand for, for a connection's own edges, and the MCPs' loads."""
         nearest = min(exits, key=lambda p: (self._chooser.natural_cost(access, p.dpid), p))
         wanted = effective(self._chooser.policy, unit.terms)
         network = self._chooser.network(wanted, unit.terms, access, nearest.dpid, handshake)
@@ -138,4 +140,4 @@ class LearnedSessions:
         key = DecisionKey(host, server, sport, dport, 0)
         winner = network.ids.index(unit.mcp)
         decision = Decision(Outcome.PROXY, winner, "proactive", key, network, loads, (), now)
-        return self._chooser.ruled(decision, unit.rule, unit.terms, unit.name)
+        return self._chooser.ruled(decision, unit.rule, unit.terms, unit.name), loads

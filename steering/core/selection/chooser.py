@@ -1,6 +1,6 @@
 """From a first SYN to a ruling: which rule governs it, and which MCP it gets. Caches what seldom changes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import NamedTuple
 
 from steering.core.network.graph import Graph
@@ -56,6 +56,7 @@ class Chooser(Part):
         self.minute = 0  # of the week, Monday 0:00 is 0
         self._previous: dict[DatapathId, McpId] = {}  # access edge -> MCP id given last
         self._candidates: dict[tuple[int, int, int, int, int, bytes], Candidates] = {}
+        self._rulings: dict[tuple[Hashable, ...], Ruling] = {}
         self._version = -1  # of the graph
         self._loaded = LoadedPaths(graph)
         self.excluded: dict[McpId, FilterReason] = {}  # MCPs that get no new session, and why
@@ -85,7 +86,7 @@ class Chooser(Part):
                 self.health[number].draining = number in draining
         mcps = known.values()
         self._all_ports = all(mcp.tcp_ports == ((1, 65535),) and not mcp.referral_ports for mcp in mcps)
-        self._candidates.clear()
+        self._forget()
         self._effective.clear()
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
@@ -97,7 +98,7 @@ class Chooser(Part):
     def _take(self, policy: Policy) -> None:
         self.policy = policy
         self.rulebook = Rulebook(policy)
-        self._candidates.clear()
+        self._forget()
         self._effective: dict[int, EffectiveTerms] = {}
         self._allowances: dict[tuple[str, str, str], Allowance] = {}
         self._plain = not (policy.rules or policy.subscribers or policy.applications)
@@ -175,12 +176,33 @@ class Chooser(Part):
 
     def ruling(self, answer: RuleMatch, decision: Decision) -> Ruling:
         """The decision with what governed it, for a session's record."""
-        rule = answer.rule.name if answer.rule else ""
-        return self.ruled(decision, rule, answer.terms, answer.subscriber.id if answer.subscriber else "")
+        if answer is self._constant:
+            return self.ruled(decision, "", answer.terms, "")
+        return self.ruled(
+            decision,
+            answer.rule.name if answer.rule else "",
+            answer.terms,
+            answer.subscriber.id if answer.subscriber else "",
+            answer.application.name if answer.application else "",
+        )
 
-    def ruled(self, decision: Decision, rule: str, terms: Terms, subscriber: str) -> Ruling:
-        """A ruling for a session that no rule was asked for: `rule` and `subscriber` by name, "" for none."""
-        return _new(Ruling, (decision, rule, terms, self.policy.version, subscriber))
+    def ruled(
+        self, decision: Decision, rule: str, terms: Terms, subscriber: str, application: str = ""
+    ) -> Ruling:
+        """A ruling for a session that no rule was asked for: `rule`, `subscriber` and `application` by name, "" for
+        none."""
+        outcome, winner, reason, _, network, _, outside, _ = decision
+        # The ruling that is found holds what these ids are of.
+        key = (id(network), id(terms), winner, outcome, reason, outside, rule, subscriber, application)
+        known = self._rulings.get(key)
+        if known is None:
+            if len(self._rulings) >= CACHED:
+                self._rulings.clear()
+            known = self._rulings[key] = Ruling(
+                outcome, winner, reason, network, outside,
+                rule, terms, self.policy.version, subscriber, application,
+            )  # fmt: skip
+        return known
 
     def in_line(self, decision: Decision) -> bool:
         """Whether the MCP chosen stands on the natural path and takes connections there by itself."""
@@ -204,7 +226,7 @@ class Chooser(Part):
     ) -> Candidates:
         """All MCPs between two edges for one rule: computed again when graph or health changed."""
         if self._graph.version != self._version:
-            self._candidates.clear()
+            self._forget()
             self._version = self._graph.version
         port = 0 if self._all_ports else handshake.dport
         nat64 = b""
@@ -222,6 +244,11 @@ class Chooser(Part):
             )  # fmt: skip
         return known
 
+    def _forget(self) -> None:
+        """What was computed from network, policy and health holds no longer."""
+        self._candidates.clear()
+        self._rulings.clear()
+
     def natural_cost(self, access: DatapathId, gateway: DatapathId) -> float:
         """Cost of the natural path between two edge switches (datapath ids)."""
         return self._graph.natural_cost(access, gateway)
@@ -230,7 +257,7 @@ class Chooser(Part):
         """Note the utilisation of the link that leaves a port; a busy link counts as longer (D-6.6.2)."""
         factor = slope(utilisation)
         if self._loaded.weigh(port, factor):
-            self._candidates.clear()
+            self._forget()
 
     def tick(self, now: float) -> list[Output]:
         self.refresh(now)
@@ -256,7 +283,7 @@ class Chooser(Part):
             excluded.setdefault(number, FilterReason.UNRESOLVED)
         if excluded != self.excluded:
             self.excluded = excluded
-            self._candidates.clear()
+            self._forget()
         outside = {i: health.load(now) for i, health in self.health.items()}
         self._outside = outside if any(outside.values()) else {}
 

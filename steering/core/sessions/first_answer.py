@@ -43,19 +43,23 @@ class FirstAnswers:
         or NO_TOKEN for plain TCP (RFC 8684 section 3.7). The caller writes the session's entries again, because
         their cookies have changed."""
         session.active = now
+        secrets = session.secrets
         plain = handshake.kind is not CAPABLE or not handshake.key
-        if not session.reverse:  # there a host answers its MCP
-            self._counters.first_answer(session.edge, session.mcp, plain)
+        onset = session.onset
+        if not onset.reverse:  # there a host answers its MCP
+            self._counters.first_answer(onset.edge, session.mcp, plain)
         if plain:
             self._counters.fallbacks += 1
-            if session.secrets is not None:
+            if secrets is not None:
                 self._keys.forget(session)
             self._life.happened(session, NO_KEY)
             return NO_TOKEN
-        version = session.version = handshake.version
+        version = handshake.version
+        if version != onset.version:
+            session.speaks(version)
         token = read_token(token_of(version, handshake.key), "big")
         self._table.learn(session, token)
-        if session.secrets is not None:
+        if secrets is not None:
             self._keys.verify(session)
         self._life.happened(session, KEY_SEEN)
         return token

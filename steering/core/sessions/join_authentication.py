@@ -72,7 +72,7 @@ class KeyWatch:
 
     def begin(self, session: Session, proving: bool, now: float) -> None:
         """A session begins whose keys are wanted. Its initial subflow is watched until both keys were seen."""
-        session.secrets = Secrets(proving)
+        session.keep(Secrets(proving))
         session.subflows[0].watch = Watch.COPY
         # As long as the SYN/ACK may take, and as long again for what comes after it.
         self._learning[session.id] = (now + 2 * self._patience, session)
@@ -109,7 +109,7 @@ class KeyWatch:
         """No keys will be learnt: the connection fell back, or its segments showed none in time."""
         if session.secrets is not None:
             session.secrets.wipe()
-            session.secrets = None
+            session.keep(None)
         self._rest(session)
 
     def _rest(self, session: Session) -> Subflow | None:

@@ -1,13 +1,26 @@
 """What is known of one M-session and of each of its subflows: the records.
 
 Other packages read a record's fields and change them by its methods only. So how records are laid out can change here
-without a change elsewhere.
+without a change elsewhere. There are a million of them, so each holds only what is its own: what is the same for many
+stands in `shared_parts` once, the MCPs' loads of a decision are packed (4 bytes each), what few sessions have is
+made when one does, and what follows from other fields is computed.
 """
 
-from steering.core.selection.quotas import Key
+from steering.core.selection.quotas import QuotaKeys, quota_keys
 from steering.core.sessions.fin_pair import Fin, FinPair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, split
 from steering.core.sessions.session_keys import Secrets
+from steering.core.sessions.shared_parts import (
+    CourseParts,
+    OnsetParts,
+    Returns,
+    course_of,
+    courses,
+    onset_of,
+    onsets,
+    packed,
+    unpacked,
+)
 from steering.model.decision import Ruling
 from steering.model.ids import (
     NO_PORT,
@@ -40,19 +53,15 @@ UNHEARD = 2  # a sweep found, some seconds after its SYN, that its host has sent
 HEARD = 3  # its host sent more than its SYN; or nothing is known of its beginning
 TAKEN_UP_WITHIN = 5.0  # seconds from its SYN
 
-Returns = tuple[tuple[DatapathId, WaypointId], ...]  # (dpid, waypoint) of each entry of a server leg
-
 _new = tuple.__new__
 _RETURN = EntryKind.RETURN << 48  # what a cookie of this kind has over one of kind INITIAL
 
 
-class Subflow:
+class Subflow(CourseParts):
     """One subflow as the network sees it: a flow from a host, where it enters and where it is led."""
 
     __slots__ = (
-        "session", "kind", "key", "dpid", "role", "waypoint", "isn",
-        "address_id", "backup", "closed", "fins", "packets", "bytes", "active", "watch", "wish", "port",
-        "progress",
+        "session", "key", "isn", "closed", "fins", "packets", "bytes", "active", "watch", "wish", "progress",
     )  # fmt: skip
 
     def __init__(
@@ -60,22 +69,16 @@ class Subflow:
         now: float, port: PortNumber = NO_PORT, address_id: int = 0, backup: bool = False,
     ) -> None:  # fmt: skip
         self.session = session
-        self.kind = kind
         self.key = key
-        self.dpid = dpid
-        self.role = role
-        # NO_WAYPOINT: no entry of its own. The subflow goes to its MCP's own address, or entries set ahead lead it.
-        self.waypoint = waypoint
+        parts = (dpid, port, role, waypoint, kind, address_id, backup)
+        self.course = courses.get(parts) or course_of(parts)
         self.isn = isn
-        self.address_id = address_id
-        self.backup = backup
         self.closed = 0  # HOST_FIN | MCP_FIN
         self.fins: FinPair | None = None  # once one was seen
         self.packets = 0
         self.bytes = 0
         self.active = now  # when something of this subflow was seen last
         self.watch = 0  # what its entry shows to the controller: Watch
-        self.port = port  # where the subflow comes in; 0 if it was read back from switches
         self.wish = NO_WISH  # the wish that its MCP was told last
         self.progress = HEARD  # of a join; its handler says where it begins
 
@@ -88,7 +91,7 @@ class Subflow:
 
     def enters_at(self, dpid: DatapathId, port: PortNumber, role: int) -> None:
         """The subflow's segments come in here from now on. The caller writes the entry."""
-        self.dpid, self.port, self.role = dpid, port, role
+        self.course = course_of(self.course._replace(dpid=dpid, port=port, role=role))
 
     def renumber(self, isn: int) -> None:
         """Set the initial sequence number of the subflow's SYN. A switch cannot tell it when entries are read back."""
@@ -96,7 +99,7 @@ class Subflow:
 
     def lead_to(self, waypoint: WaypointId) -> None:
         """The subflow has an entry of its own from now on, towards this waypoint. The caller writes the entry."""
-        self.waypoint = waypoint
+        self.course = course_of(self.course._replace(waypoint=waypoint))
 
     def tell(self, wish: SubflowWish) -> None:
         """Remember the wish that the subflow's MCP was told last."""
@@ -157,46 +160,116 @@ class Subflow:
         return shown and self.active + TAKEN_UP_WITHIN <= now
 
 
-class Session:
+class _Extras:
+    """What few sessions have, and most only while they end."""
+
+    __slots__ = ("deadline", "host_token", "leg_fins", "secrets", "server_closed")
+
+    def __init__(self) -> None:
+        self.server_closed = 0
+        self.leg_fins: FinPair | None = None  # of the server leg, once one was seen
+        self.deadline = 0.0  # until when a lingering record is kept
+        self.secrets: Secrets | None = None  # where the policy needs keys
+        self.host_token = NO_TOKEN  # token of the host's key, which joins of the MCP carry
+
+
+class Session(OnsetParts):
     """One M-session (D-2.1), or the plain TCP connection that one fell back to."""
 
     __slots__ = (
-        "id", "state", "version", "mcp", "token", "subflows", "returns", "ruling", "keys",
-        "created", "edge", "active", "server_closed", "deadline", "first", "secrets", "unit",
-        "reverse", "host_token", "dscp", "leg_fins",
+        "id", "state", "mcp", "token", "ruling", "created", "active", "first", "_loads", "_subflows", "_extras",
     )  # fmt: skip
 
     def __init__(
         self, number: int, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
-        reverse: bool = False, unit: str | None = None,
+        reverse: bool = False, unit: str | None = None, loads: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         self.id = number
         self.state = state  # sessions.transitions alone changes it
-        self.version = version  # of MPTCP
         self.mcp = mcp
         self.token = NO_TOKEN
-        self.subflows: list[Subflow] = []
-        self.returns = returns  # of each server-leg entry
         self.ruling = ruling
-        self.keys: tuple[Key, ...] = ()  # what it counts towards in the ledger
         self.created = now
-        self.edge = edge  # the waypoint its first SYN came in at
         self.active = now  # when something of any of its subflows was seen last
-        self.server_closed = 0
-        self.leg_fins: FinPair | None = None  # of the server leg, once one was seen
-        self.deadline = 0.0  # until when a lingering record is kept
-        self.secrets: Secrets | None = None  # where the policy needs keys
-        self.unit = unit  # the unit whose entries set ahead brought it here (core.proactive); None: its own entries did
-        self.host_token = NO_TOKEN  # token of the host's key, which joins of the MCP carry
-        self.reverse = reverse  # a server opened it: hosts and gateways have changed places
-        self.dscp = dscp  # of its first SYN
         self.first = first  # flow key of the initial subflow: what the server leg's entries match, reversed
+        parts = (edge, version, dscp, reverse, unit, returns)
+        self.onset = onsets.get(parts) or onset_of(parts)
+        self._loads = packed(loads)
+        # Nearly every session has one subflow, so a single one stands here itself.
+        self._subflows: Subflow | tuple[Subflow, ...] = ()
+        self._extras: _Extras | None = None
 
     @property
     def flow(self) -> FlowParts:
         """The initial subflow's key taken apart: the host's end is the source, or the server's where `reverse`."""
         return parts_of(self.first)
+
+    @property
+    def loads(self) -> tuple[int, ...]:
+        """Active sessions of each MCP when the session was ruled on, in the order of its ruling's candidates."""
+        return unpacked(self._loads)
+
+    @property
+    def quota_keys(self) -> QuotaKeys | None:
+        """What it counts towards in the ledger; None if nothing, as it was read back or entries set ahead lead it."""
+        ruling, onset = self.ruling, self.onset
+        if ruling is None or onset.unit is not None:
+            return None
+        _, client, server, _, port = split(self.first)
+        if onset.reverse:
+            client, server = server, client
+        return quota_keys(ruling.subscriber, ruling.application, client, server, port, self.mcp)
+
+    # ---- what few sessions have -------------------------------------------------------------------
+
+    @property
+    def server_closed(self) -> int:
+        return 0 if self._extras is None else self._extras.server_closed
+
+    @property
+    def deadline(self) -> float:
+        return 0.0 if self._extras is None else self._extras.deadline
+
+    @property
+    def secrets(self) -> Secrets | None:
+        return None if self._extras is None else self._extras.secrets
+
+    @property
+    def host_token(self) -> Token:
+        return NO_TOKEN if self._extras is None else self._extras.host_token
+
+    def _more(self) -> _Extras:
+        if self._extras is None:
+            self._extras = _Extras()
+        return self._extras
+
+    # ---- its subflows -----------------------------------------------------------------------------
+
+    @property
+    def subflows(self) -> tuple[Subflow, ...]:
+        """In the order in which they came."""
+        known = self._subflows
+        return known if isinstance(known, tuple) else (known,)
+
+    def add(self, subflow: Subflow) -> bool:
+        """The session has one more subflow. True if it has several by that."""
+        known = self._subflows
+        if not known:
+            self._subflows = subflow
+            return False
+        self._subflows = (*known, subflow) if isinstance(known, tuple) else (known, subflow)
+        return True
+
+    def remove(self, subflow: Subflow) -> bool:
+        """The session has lost a subflow. True if it has others."""
+        left = tuple(one for one in self.subflows if one is not subflow)
+        self._subflows = left[0] if len(left) == 1 else left
+        return bool(left)
+
+    def let_go(self) -> None:
+        """The session is over. The cycle between it and its subflows is cut: full collections are rare (see launcher)."""
+        self._subflows = ()
 
     # ---- what becomes of it -----------------------------------------------------------------------
 
@@ -206,12 +279,26 @@ class Session:
 
     def return_by(self, places: Returns) -> None:
         """The server leg has entries of its own at these places from now on. The caller writes them."""
-        self.returns = places
+        self.onset = onset_of(self.onset._replace(returns=places))
+
+    def speaks(self, version: int) -> None:
+        """The version of MPTCP that the session was answered in."""
+        if version != self.onset.version:
+            self.onset = onset_of(self.onset._replace(version=version))
+
+    def keep(self, secrets: Secrets | None) -> None:
+        """Its keys are kept from now on; None: no longer."""
+        if secrets is not None or self._extras is not None:
+            self._more().secrets = secrets
+
+    def known_by_host(self, token: Token) -> None:
+        """The token of the host's key is known."""
+        self._more().host_token = token
 
     def found_first(self, key: FlowKey, reverse: bool) -> None:
         """The session's initial subflow was read back from a switch; `reverse`: at a gateway."""
         self.first = key
-        self.reverse |= reverse
+        self._found(reverse or self.reverse, self.returns)
 
     def found_return(self, place: tuple[DatapathId, WaypointId], key: FlowKey, reverse: bool) -> bool:
         """A server-leg entry of the session was read back. False if the entry is of another initial subflow than
@@ -220,30 +307,35 @@ class Session:
             self.first = key
         if self.first != key:
             return False
-        self.reverse |= reverse
-        if place not in self.returns:
-            self.returns = (*self.returns, place)
+        returns = self.returns if place in self.returns else (*self.returns, place)
+        self._found(reverse or self.reverse, returns)
         return True
+
+    def _found(self, reverse: bool, returns: Returns) -> None:
+        self.onset = onset_of(self.onset._replace(reverse=reverse, returns=returns))
 
     def saw_leg_fin(self, side: int, one: Fin) -> bool:
         """A FIN of one end of the server leg was seen; whether it closes the leg, with the other end's."""
-        if self.leg_fins is None:
-            self.leg_fins = FinPair()
-        return self.leg_fins.closes(side, one)
+        extras = self._more()
+        if extras.leg_fins is None:
+            extras.leg_fins = FinPair()
+        return extras.leg_fins.closes(side, one)
 
     def close_server_leg(self, side: int) -> bool:
         """One end closed the server leg. True if both ends have."""
-        self.server_closed |= side
-        return self.server_closed == BOTH_FINS
+        extras = self._more()
+        extras.server_closed |= side
+        return extras.server_closed == BOTH_FINS
 
     def keep_until(self, deadline: float) -> None:
         """Until when the record is kept once the session only lingers."""
-        self.deadline = deadline
+        self._more().deadline = deadline
 
     def belongs_to_its_ends(self, token: Token, deadline: float) -> None:
         """Host and server speak MPTCP with each other. The record only tells of that: joins with its token go their
         natural way."""
-        self.token, self.deadline = token, deadline
+        self.token = token
+        self._more().deadline = deadline
 
     # ---- its entries ------------------------------------------------------------------------------
 
@@ -255,13 +347,12 @@ class Session:
 
     def entry(self, subflow: Subflow) -> Entry | None:
         """The uplink entry of a subflow; None where the subflow needs none."""
-        waypoint = subflow.waypoint
+        dpid, _, role, waypoint, kind, _, _ = subflow.course
         if not waypoint:
             return None
         family, src, dst, sport, dport = split(subflow.key)
         return _new(Entry, (
-            subflow.dpid, subflow.role, family, src, dst, sport, dport, waypoint, 0,
-            self.cookie(subflow.kind), subflow.watch,
+            dpid, role, family, src, dst, sport, dport, waypoint, 0, self.cookie(kind), subflow.watch,
         ))  # fmt: skip
 
     def return_entries(self, role: int) -> list[Entry]:
@@ -282,10 +373,14 @@ class Session:
 
     def entries(self, gateway_role: int) -> list[Entry]:
         """All flow entries of the session. Those of the server leg come first, because they are downstream."""
-        if len(self.subflows) == 1 and not self.reverse:
-            only = self.subflows[0]
-            if only.key is self.first and only.waypoint:
-                return self._first_entries(only, gateway_role)
+        only = self._subflows
+        if (
+            isinstance(only, Subflow)
+            and only.key is self.first
+            and not self.onset.reverse
+            and only.course.waypoint
+        ):
+            return self._first_entries(only, gateway_role)
         found = self.return_entries(gateway_role)
         for subflow in self.subflows:
             entry = self.entry(subflow)
@@ -300,9 +395,10 @@ class Session:
         returned = cookie | _RETURN
         found = [
             _new(Entry, (dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, returned, 0))
-            for dpid, waypoint in self.returns
+            for dpid, waypoint in self.onset.returns
         ]
+        dpid, _, role, waypoint, _, _, _ = subflow.course
         found.append(_new(Entry, (
-            subflow.dpid, subflow.role, family, src, dst, sport, dport, subflow.waypoint, 0, cookie, subflow.watch,
+            dpid, role, family, src, dst, sport, dport, waypoint, 0, cookie, subflow.watch,
         )))  # fmt: skip
         return found

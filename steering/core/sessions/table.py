@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from steering.core.selection.quotas import Key, Ledger
+from steering.core.selection.quotas import Ledger
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, source_of
-from steering.core.sessions.records import Returns, Session, Subflow
+from steering.core.sessions.records import Session, Subflow
+from steering.core.sessions.shared_parts import Returns
 from steering.model.decision import Ruling
 from steering.model.ids import NO_PORT, NO_WAYPOINT, DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.network import PortRole
@@ -67,12 +68,14 @@ class SessionTable:
     def create(
         self, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
-        reverse: bool = False, unit: str | None = None,
+        reverse: bool = False, unit: str | None = None, loads: tuple[int, ...] = (),
     ) -> Session:  # fmt: skip
         """A new record; `SessionLife.begin` calls this, and then says what the session counts as."""
         number = self._next
         self._next = number + 1
-        session = Session(number, state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit)
+        session = Session(
+            number, state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit, loads
+        )
         self.by_id[number] = session
         self.states[state] += 1
         return session
@@ -90,7 +93,7 @@ class SessionTable:
         session.token = token
         subflow = Subflow(session, INITIAL, key, entry.dpid, entry.role, WaypointId(entry.waypoint), -1, now)
         subflow.packets, subflow.bytes = packets, size
-        session.subflows.append(subflow)
+        session.add(subflow)
         self.by_id[number] = session
         self._tokens[token] = session
         self.flows[key] = subflow
@@ -105,19 +108,13 @@ class SessionTable:
         """Whether some session may own a token."""
         return token in self._tokens
 
-    def count(self, session: Session, keys: tuple[Key, ...]) -> None:
-        """Name the keys that a session counts towards for as long as it is active."""
-        session.keys = keys
-        self.ledger.take(keys)
-
     def begin_subflow(
         self, session: Session, kind: EntryKind, key: FlowKey, dpid: DatapathId, role: int, waypoint: WaypointId, isn: int,
         now: float, port: PortNumber = NO_PORT, address_id: int = 0, backup: bool = False,
     ) -> Subflow:  # fmt: skip
         """A session has one more subflow, which is indexed by its flow and its host."""
         subflow = Subflow(session, kind, key, dpid, role, waypoint, isn, now, port, address_id, backup)
-        session.subflows.append(subflow)
-        if len(session.subflows) > 1:
+        if session.add(subflow):
             self.changed[session.id] = None
         self.subflows[session.mcp] += 1
         if session.ruling is not None and session.ruling.subscriber:
@@ -144,8 +141,7 @@ class SessionTable:
     def drop_subflow(self, subflow: Subflow) -> None:
         """Forget a subflow; the record of its session stays."""
         session = subflow.session
-        session.subflows.remove(subflow)
-        if session.subflows:
+        if session.remove(subflow):
             self.changed[session.id] = None
         self.subflows[session.mcp] -= 1
         self._count_joins(session, (subflow,), -1)
@@ -164,13 +160,16 @@ class SessionTable:
     def learn(self, session: Session, token: Token) -> None:
         """A session's token is known: index it. Several sessions may have the same token (G4)."""
         session.token = token
-        _index(self._tokens, session, token)
+        if token in self._tokens:
+            _index(self._tokens, session, token)
+        else:
+            self._tokens[token] = session
 
     def learn_host(self, session: Session, token: Token) -> None:
         """The token of the host's key: an MCP may join its host. It stands in an index of its own, since a host chooses
         its key, and may choose one whose token is that of another session's MCP."""
         if session.host_token < 0:
-            session.host_token = token
+            session.known_by_host(token)
             _index(self._host_tokens, session, token)
 
     def with_token(self, token: int) -> list[Session]:
@@ -182,10 +181,12 @@ class SessionTable:
 
     def with_mcp_token(self, token: int) -> list[Session]:
         """Every session that a host's join may mean by a token: those of MCPs' keys."""
-        found = self.with_token(token)
-        if len(found) == 1 and not found[0].reverse:
-            return found
-        return [session for session in found if not session.reverse]
+        known = self._tokens.get(token)
+        if known is None:
+            return []
+        if isinstance(known, list):
+            return [session for session in known if not session.onset.reverse]
+        return [] if known.onset.reverse else [known]
 
     def with_host_token(self, token: int) -> list[Session]:
         """Every session that an MCP's join may mean by a token: those of hosts' keys."""
@@ -197,23 +198,33 @@ class SessionTable:
 
     def await_answer(self, session: Session) -> None:
         """The session is half-open, and counts as its MCP's load already."""
-        edge = session.edge
+        edge = session.onset.edge
         self.half_open[session.id] = session
         self.half_open_at[edge] = self.half_open_at.get(edge, 0) + 1
-        self.active[session.mcp] += 1
+        self.take_load(session)
 
     def answered(self, session: Session) -> None:
         """The session is no longer half-open."""
         if self.half_open.pop(session.id, None) is not None:
-            left = self.half_open_at[session.edge] - 1
+            edge = session.onset.edge
+            left = self.half_open_at[edge] - 1
             if left:
-                self.half_open_at[session.edge] = left
+                self.half_open_at[edge] = left
             else:
-                del self.half_open_at[session.edge]
+                del self.half_open_at[edge]
 
     def take_load(self, session: Session) -> None:
-        """The session counts as its MCP's load, and was never half-open here."""
+        """The session counts as its MCP's load, and towards the limits that it is under."""
         self.active[session.mcp] += 1
+        keys = session.quota_keys
+        if keys is not None:
+            self.ledger.take(keys)
+
+    def _give_load_back(self, session: Session) -> None:
+        self.active[session.mcp] -= 1
+        keys = session.quota_keys
+        if keys is not None:
+            self.ledger.give_back(keys)
 
     def nothing(self, session: Session) -> None:
         """The session counts as before."""
@@ -225,20 +236,17 @@ class SessionTable:
     def rest(self, session: Session) -> None:
         """The session has no entries of subflows and is no load. Its record answers joins until a deadline."""
         self.lingering[session.id] = session
-        self.active[session.mcp] -= 1
-        self.ledger.give_back(session.keys)
+        self._give_load_back(session)
 
     def revive(self, session: Session) -> None:
         """A session whose record only lingered is a load again."""
         del self.lingering[session.id]
-        self.active[session.mcp] += 1
-        self.ledger.take(session.keys)
+        self.take_load(session)
 
     def forget(self, session: Session) -> None:
         """Remove a session: its record and every index of it."""
         if session.id not in self.lingering:
-            self.active[session.mcp] -= 1
-            self.ledger.give_back(session.keys)
+            self._give_load_back(session)
         self.subflows[session.mcp] -= len(session.subflows)
         self._count_joins(session, session.subflows, -1)
         del self.by_id[session.id]
@@ -250,9 +258,8 @@ class SessionTable:
         _forget(self._host_tokens, session, session.host_token)
         if session.secrets is not None:
             session.secrets.wipe()
-            session.secrets = None
-        # The cycle between a session and its subflows is cut here: full collections are rare (see launcher).
-        session.subflows = []
+            session.keep(None)
+        session.let_go()
 
 
 def _index(tokens: Owners, session: Session, token: int) -> None:

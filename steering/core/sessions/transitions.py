@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from steering.core.counters import Counters
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey
-from steering.core.sessions.records import Returns, Session
+from steering.core.sessions.records import Session
+from steering.core.sessions.shared_parts import Returns
 from steering.core.sessions.table import SessionTable
 from steering.model.decision import Ruling
 from steering.model.ids import NO_WAYPOINT, McpId, WaypointId
@@ -98,13 +99,15 @@ class SessionLife:
     def begin(
         self, how: Beginning, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
-        reverse: bool = False, unit: str | None = None,
+        reverse: bool = False, unit: str | None = None, loads: tuple[int, ...] = (),
     ) -> Session:  # fmt: skip
         """Begin a session. `mcp`: the MCP's id, NO_MCP for none; `edge`: the waypoint the session came in at; the
         rest as in `Session`. The caller has asked whether the table has room."""
         table = self._table
         state, action = BEGINNINGS[how]
-        session = table.create(state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit)
+        session = table.create(
+            state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit, loads
+        )
         action(table, session)
         return session
 

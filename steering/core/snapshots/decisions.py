@@ -1,35 +1,34 @@
 """Decisions with their reasons: every MCP that was considered, its score terms, and why it was left out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from steering.core.engine import Engine
 from steering.core.selection.scoring import effective, load_of, score_of
-from steering.model.decision import Decision, Ruling
+from steering.model.decision import Candidates, Ruling
 from steering.model.network import Mcp
 from steering.model.snapshot import CandidateSnapshot, DecisionSnapshot, ScoreTerms
 
 
-def explain(engine: Engine, ruling: Ruling) -> DecisionSnapshot:
-    """A ruling with its reasons, by names."""
-    decision = ruling.decision
+def explain(engine: Engine, ruling: Ruling, loads: Sequence[int], time: float) -> DecisionSnapshot:
+    """A ruling with its reasons, by names. `loads`: active sessions of each MCP at that time, in the order of the
+    ruling's candidates."""
     return DecisionSnapshot(
-        time_s=decision.time,
+        time_s=time,
         policy_version=ruling.policy_version,
         rule=ruling.rule or None,
         subscriber=ruling.subscriber or None,
-        outcome=decision.outcome,
-        winner=decision.mcp.name if decision.mcp else None,
-        reason=decision.reason,
-        natural_cost=_finite(decision.candidates.natural_cost),
-        candidates=tuple(_candidates(engine, ruling)),
+        outcome=ruling.outcome,
+        winner=ruling.mcp.name if ruling.mcp else None,
+        reason=ruling.reason,
+        natural_cost=_finite(ruling.candidates.natural_cost),
+        candidates=tuple(_candidates(engine, ruling, loads)),
     )
 
 
-def _candidates(engine: Engine, ruling: Ruling) -> Iterator[CandidateSnapshot]:
-    decision = ruling.decision
+def _candidates(engine: Engine, ruling: Ruling, loads: Sequence[int]) -> Iterator[CandidateSnapshot]:
     wanted = effective(engine.policy, ruling.terms)
-    reports = decision.outside or (0.0,) * len(decision.loads)
-    for candidate, sessions, outside in zip(decision.candidates.all, decision.loads, reports, strict=True):
+    reports = ruling.outside or (0.0,) * len(loads)
+    for candidate, sessions, outside in zip(ruling.candidates.all, loads, reports, strict=True):
         load = load_of(candidate, sessions, outside)
         full = candidate.filtered is None and load >= 1.0
         filtered = "full" if full else candidate.filtered and candidate.filtered.value
@@ -45,15 +44,15 @@ def _candidates(engine: Engine, ruling: Ruling) -> Iterator[CandidateSnapshot]:
                 type=candidate.type_term,
                 load=wanted.weights.load * load,
             ),
-            path=_path(engine, decision, candidate.mcp),
+            path=_path(engine, ruling.candidates, candidate.mcp),
             score=None if filtered else score_of(wanted, candidate, load),
             port=f"{engine.site.switch_name(candidate.mcp.inside.dpid)}:{candidate.mcp.inside.port}",
         )
 
 
-def _path(engine: Engine, decision: Decision, mcp: Mcp) -> tuple[str, ...]:
+def _path(engine: Engine, network: Candidates, mcp: Mcp) -> tuple[str, ...]:
     """Switches through an MCP as the network is now, by name."""
-    graph, network = engine.graph, decision.candidates
+    graph = engine.graph
     there = graph.path(network.access, mcp.inside.dpid)
     back = graph.path(mcp.outside.dpid, network.gateway)
     hops = there + (back[1:] if there[-1:] == back[:1] else back)

@@ -315,7 +315,7 @@ class EngineView:
         session = self._find(decision_id)
         if session is None or session.ruling is None:
             return None
-        return explain(self._engine, session.ruling)
+        return explain(self._engine, session.ruling, session.loads, session.created)
 
     def _find(self, session_id: str) -> Session | None:
         if not (session_id.isascii() and session_id.isdecimal()):

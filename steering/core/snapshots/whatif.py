@@ -40,13 +40,13 @@ def whatif(engine: Engine, question: WhatIf, now: float) -> DecisionSnapshot:
     if tried and engine.sessions.capabilities.known((destination, port), now) is not False:
         return _natural(rule, subscriber, "server-may-be-capable", engine)
     if unit is not None:
-        return explain(
-            engine,
-            engine.sessions.learned.ruling(unit, source, handshake, place.waypoint.port.dpid, exits, now),
+        ruling, loads = engine.sessions.learned.ruling(
+            unit, source, handshake, place.waypoint.port.dpid, exits, now
         )
+        return explain(engine, ruling, loads, now)
     active = engine.sessions.table.active
     decision = engine.chooser.choose(terms, place.waypoint.port.dpid, exits, handshake, active, now)
-    return explain(engine, engine.chooser.ruling(answer, decision))
+    return explain(engine, engine.chooser.ruling(answer, decision), decision.loads, decision.time)
 
 
 def _access(engine: Engine, source: bytes, name: str | None) -> Attachment:

@@ -91,7 +91,7 @@ def test_once_the_mcp_answers_a_new_session_takes_the_old_ones_place_without_a_g
     (new,) = [one for one in lab.table if one is not old]
     assert (new.mcp, new.token) == (old.mcp, int.from_bytes(token(1, OTHER_KEY), "big"))
     assert new.state is SessionState.ESTABLISHED and old.state is SessionState.LINGER and not old.subflows
-    assert new.ruling is not None and new.ruling.decision.reason == "answered"
+    assert new.ruling is not None and new.ruling.reason == "answered"
     assert lab.table.active[new.mcp] == 1 and goes_to(lab) == place
     assert {unpack_cookie(e.cookie).token for e in new.entries(1)} == {new.token}
     lab.steer(lab.syn(2, 1, join(UE_WLAN, 40_001, token(1, OTHER_KEY))))

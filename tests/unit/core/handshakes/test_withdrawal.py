@@ -165,6 +165,6 @@ def test_one_that_is_withdrawn_is_not_and_the_server_cannot_be(dpid, source, mcp
     withdrawn(made)
     (session,) = made.table
     outputs = made.syn(dpid, 1, join(source, 50_000, dst=mcp))
-    assert session.subflows == [] and session.entries(PortRole.GATEWAY) == []
+    assert session.subflows == () and session.entries(PortRole.GATEWAY) == []
     assert not [o for o in outputs if getattr(o, "entries", ())], "nothing leads it to an MCP"
     assert made.table.subflows == dict.fromkeys(made.table.subflows, 0)

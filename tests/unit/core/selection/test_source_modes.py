@@ -137,7 +137,7 @@ def decided(lab: Lab, src: str, dst: str, port: int = 5201):
     handshake = capable(src, 40000, dst=dst, dport=port)
     lab.steer(lab.syn(1, 1, handshake))
     (session,) = lab.table
-    return session.ruling.decision
+    return session.ruling
 
 
 @pytest.mark.row("N-5.4.1.2b")

@@ -15,6 +15,7 @@ from steering.core.inputs import (
     PolicyReplaced,
     PortStatus,
 )
+from steering.core.selection.quotas import QuotaKeys
 from steering.core.sessions.flow_key import flow_key
 from steering.model.network import NetworkAccessType, PortRef, Trust
 from steering.model.policy import Action, Policy, PolicyRule, Quotas, RuleConditions, Subscriber, Terms
@@ -145,9 +146,9 @@ class World:
             half_open[session.edge] += session.id in table.half_open
             if session.id not in table.lingering:
                 load[session.mcp] += 1
-                keys.update(session.keys)
+                keys.update(zip(QuotaKeys._fields, session.quota_keys or (), strict=False))
         assert +load == +Counter(table.active)
-        assert +keys == +Counter(table.ledger._counts)
+        assert keys == Counter({(kind, key): count for kind, key, count in table.ledger})
         assert +states == +Counter(table.states)
         assert +subflows == +Counter(table.subflows)
         assert +half_open == +Counter(table.half_open_at)
@@ -168,5 +169,5 @@ def test_counters_and_limits_hold_and_fall_to_nothing(seed: int) -> None:
         world.driver.later(10_000)
         world.check()
     assert (
-        not len(world.driver.table) and not world.driver.table.flows and not world.driver.table.ledger._counts
+        not len(world.driver.table) and not world.driver.table.flows and not list(world.driver.table.ledger)
     )

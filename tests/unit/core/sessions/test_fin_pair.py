@@ -53,7 +53,7 @@ def test_a_forged_fin_and_a_half_close_leave_an_uploads_pin(seq: int, ack: int) 
     of_mcp(driver, 50_000, 600_000_000)  # the server has no more to say; the host sends on
     of_host(driver, seq, ack)
     driver.later(60.0)
-    assert session.subflows == [subflow] and session.state is SessionState.ESTABLISHED
+    assert session.subflows == (subflow,) and session.state is SessionState.ESTABLISHED
     of_host(driver, 700_000_000, 50_001, 1_000)  # and is done now
     assert session.state is SessionState.CLOSING
     driver.later(10.0)

@@ -1,0 +1,155 @@
+"""What records have in common, kept once: most of what is known of a session is the same for many others.
+
+A million sessions begin at some hundred access ports, towards some gateways, at some MCPs. So a record holds what is its
+own (its key, its times, its counts), and points to a `Course` or an `Onset` for what it shares. These are tuples and
+never change: a record to which something else happens gets another one.
+"""
+
+from functools import cache
+from struct import Struct
+from typing import NamedTuple
+
+from steering.model.ids import DatapathId, PortNumber, WaypointId
+from steering.model.session import EntryKind
+
+Returns = tuple[tuple[DatapathId, WaypointId], ...]  # (dpid, waypoint) of each entry of a server leg
+
+MOST = 65_536  # different ones of a kind that are remembered
+
+
+class Course(NamedTuple):
+    """How a subflow came, where it enters, and where it is led."""
+
+    dpid: DatapathId
+    port: PortNumber  # where the subflow comes in; NO_PORT if it was read back from switches
+    role: int  # of that port: PortRole
+    # NO_WAYPOINT: no entry of its own. The subflow goes to its MCP's own address, or entries set ahead lead it.
+    waypoint: WaypointId
+    kind: EntryKind
+    address_id: int
+    backup: bool
+
+
+class Onset(NamedTuple):
+    """How a session began, and how its server leg comes back."""
+
+    edge: WaypointId  # the waypoint its first SYN came in at
+    version: int  # of MPTCP
+    dscp: int  # of its first SYN
+    reverse: bool  # a server opened it: hosts and gateways have changed places
+    unit: str | None  # whose entries set ahead brought it here (core.proactive); None: its own entries did
+    returns: Returns
+
+
+class CourseParts:
+    """A record with a course: the course's parts are the record's."""
+
+    __slots__ = ("course",)
+
+    course: Course
+
+    @property
+    def kind(self) -> EntryKind:
+        return self.course.kind
+
+    @property
+    def dpid(self) -> DatapathId:
+        return self.course.dpid
+
+    @property
+    def port(self) -> PortNumber:
+        return self.course.port
+
+    @property
+    def role(self) -> int:
+        return self.course.role
+
+    @property
+    def waypoint(self) -> WaypointId:
+        return self.course.waypoint
+
+    @property
+    def address_id(self) -> int:
+        return self.course.address_id
+
+    @property
+    def backup(self) -> bool:
+        return self.course.backup
+
+
+class OnsetParts:
+    """A record with an onset: the onset's parts are the record's."""
+
+    __slots__ = ("onset",)
+
+    onset: Onset
+
+    @property
+    def edge(self) -> WaypointId:
+        return self.onset.edge
+
+    @property
+    def version(self) -> int:
+        return self.onset.version
+
+    @property
+    def dscp(self) -> int:
+        return self.onset.dscp
+
+    @property
+    def reverse(self) -> bool:
+        return self.onset.reverse
+
+    @property
+    def unit(self) -> str | None:
+        return self.onset.unit
+
+    @property
+    def returns(self) -> Returns:
+        return self.onset.returns
+
+
+CourseKey = tuple[DatapathId, PortNumber, int, WaypointId, EntryKind, int, bool]
+OnsetKey = tuple[WaypointId, int, int, bool, str | None, Returns]
+
+# Those that are remembered, by their parts as a plain tuple, which is made and hashed in a third of the time. A caller
+# looks here first.
+courses: dict[CourseKey, Course] = {}
+onsets: dict[OnsetKey, Onset] = {}
+
+
+def course_of(parts: CourseKey) -> Course:
+    """The course with these parts, which other subflows may have too. When too many are remembered, all are
+    forgotten: a record keeps what it has, and only shares it with no later one."""
+    known = courses.get(parts)
+    if known is None:
+        if len(courses) >= MOST:
+            courses.clear()
+        known = courses[parts] = Course(*parts)
+    return known
+
+
+def onset_of(parts: OnsetKey) -> Onset:
+    """The same for sessions."""
+    known = onsets.get(parts)
+    if known is None:
+        if len(onsets) >= MOST:
+            onsets.clear()
+        known = onsets[parts] = Onset(*parts)
+    return known
+
+
+def packed(loads: tuple[int, ...]) -> bytes:
+    """Active sessions of each MCP, 4 bytes each: this is what no two sessions share, and what nobody looks at but an
+    operator who asks why."""
+    return _layout(len(loads)).pack(*loads)
+
+
+def unpacked(loads: bytes) -> tuple[int, ...]:
+    """The same as numbers."""
+    return _layout(len(loads) // 4).unpack(loads)
+
+
+@cache
+def _layout(mcps: int) -> Struct:
+    return Struct(f"{mcps}I")
