@@ -32,7 +32,6 @@ from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
 from steering.model.policy import Policy
-from steering.model.session import Entry
 
 ACCESS = PortRole.ACCESS
 RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
@@ -137,7 +136,7 @@ class Engine:
                 self.alarms,
             )
         )
-        self.resync = Resync(self.parts, self.reconcile)
+        self.resync = Resync(self.parts, self.reconcile, self._filled)
         self._handlers: dict[type, Callable[..., list[Output]]] = {
             inputs.SynSeen: self.handshakes.syn,
             inputs.SynAckSeen: self.handshakes.syn_ack,
@@ -313,6 +312,7 @@ class Engine:
         if switch is not None:
             # The switch goes on forwarding without the controller: its links and sessions stay as they are.
             switch.connected = switch.filled = False
+            self.reconcile.stop_filling(down.dpid)
             if down.dpid in self.map.switches:
                 self.sessions.readiness.offline.add(down.dpid)
         return []
@@ -328,28 +328,25 @@ class Engine:
             return []
         routes = [o for host in read.hosts for o in self._to_filled(self.neighbours.adopt(host, now))]
         self.chooser.refresh(now)
-        first = read.dpid in self._unread
-        stale = self.recovery.adopt(read.entries, now) if first else []
-        missing: tuple[Entry, ...] = ()
-        if self.counters.sessions_started or not first:
-            missing, unknown = self.recovery.compare(read)
-            stale = stale if first else unknown
+        self.recovery.told(read, read.dpid in self._unread, now)
         self._unread.discard(read.dpid)
         found = self._recovered(now) if not self._unread else []
-        return [*routes, *found, self._fill(read.dpid, missing, tuple(stale))]
-
-    def _fill(self, dpid: DatapathId, missing: tuple[Entry, ...], stale: tuple[Entry, ...]) -> FillSwitch:
-        switch = self.switches[dpid]
         if switch.fills:
-            self._epochs[dpid] = self._epochs[dpid] + 1 & 0xFFFF
+            self._epochs[read.dpid] = self._epochs[read.dpid] + 1 & 0xFFFF
         switch.fills += 1
+        return [*routes, *found, *self.resync.fill(read.dpid)]
+
+    def _filled(self, dpid: DatapathId) -> FillSwitch:
+        """All rules of a switch are made."""
         self.sessions.readiness.offline.discard(dpid)
-        desired = self.parts.filling(dpid)
-        self.reconcile.filled(dpid)
-        switch.filled = True
+        missing, stale = self.recovery.to_change(dpid)
+        forwarding, admission = self.reconcile.held(dpid)
+        others = self.parts.filling(dpid)
+        self.switches[dpid].filled = True
         return FillSwitch(
-            dpid, desired.meters, desired.forwarding, missing, stale, desired.admission, self._epochs[dpid]
-        )
+            dpid, others.meters, forwarding + others.forwarding, missing, stale, admission + others.admission,
+            self._epochs[dpid],
+        )  # fmt: skip
 
     def _recovered(self, now: float) -> list[Output]:
         if not self.sessions.readiness.recovering:

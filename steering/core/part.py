@@ -52,7 +52,8 @@ class McpsChange(NamedTuple):
 
 class DesiredRules(NamedTuple):
     """What one switch should hold of one part. A switch that is filled gets the meters first, then `forwarding`
-    (tables LABEL and HOST), and `admission` (all other tables) only when it can forward."""
+    (tables LABEL and HOST), and `admission` (all other tables) only when it can forward. Only parts that send their
+    changes themselves, or hand over pieces, may have meters."""
 
     meters: tuple[MeterBand, ...] = ()
     forwarding: tuple[Rule, ...] = ()
@@ -74,7 +75,7 @@ class Part:
 
     in_pieces: ClassVar[bool] = False
     """True: the part hands over its rules in pieces of its own and touches those that change; `changed` says nothing
-    of them, and `desired` is asked only to fill a switch."""
+    of them, and `desired` has no rules, but the meters that a switch is filled with."""
 
     keeps: ClassVar[Piece | None] = None
     """The piece of the kept state (a file of the state directory) that `snapshot` is in; None: it keeps nothing."""
@@ -191,13 +192,15 @@ class Parts:
         return changed
 
     def filling(self, dpid: DatapathId) -> DesiredRules:
-        """What a switch that is being filled should hold of all parts."""
+        """What a switch that is being filled should hold of all parts that are not followed."""
         meters: list[MeterBand] = []
         forwarding: list[Rule] = []
         admission: list[Rule] = []
         for part in self.all:
             part.filled(dpid)
         for part in self._desiring:
+            if not part.sends_changes and not part.in_pieces:
+                continue
             desired = part.desired(dpid)
             meters += desired.meters
             forwarding += desired.forwarding

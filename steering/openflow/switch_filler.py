@@ -7,14 +7,14 @@ way to a switch, and the others are served in between.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, TypeVar
 
 from steering.core.counters import Counters
 from steering.core.inputs import Confirmed
 from steering.core.outputs import FillSwitch, RenewRules, SyncRules
 from steering.model.ids import DatapathId
-from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, MeterBand, Rule
+from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, MeterBand, Rule, Table
 from steering.model.session import Entry
 from steering.openflow.encode import (
     barrier_request,
@@ -26,9 +26,10 @@ from steering.openflow.line import Line
 from steering.openflow.reader import Disconnect
 from steering.openflow.templates import entry_add, entry_delete
 
-RULES = 128  # in a chunk: general rules are encoded one field at a time
+RULES = 64  # in a chunk: general rules are encoded one field at a time
 ENTRIES = 1_000  # in a chunk: session entries come from templates
 AT_ONCE = 128  # rules of a change that needs no job of its own
+OF_MANY = (Table.ROUTE, Table.LABEL)  # rules here are the same at many switches
 MAX_JOBS = 1_024  # behind a switch that confirms nothing
 CHUNK_TIMEOUT = 15.0  # seconds
 
@@ -196,7 +197,17 @@ def _sync(output: SyncRules) -> Iterator[Chunk]:
 
 
 def _rules(rules: tuple[Rule, ...], command: Literal["add", "delete_strict"]) -> Iterator[Chunk]:
-    return _chunks(rules, lambda rule: flow_mod(rule, command), RULES)
+    return _chunks(rules, _added if command == "add" else partial(flow_mod, command="delete_strict"), RULES)
+
+
+def _added(rule: Rule) -> bytes:
+    return _of_many(rule) if rule.table in OF_MANY else flow_mod(rule)
+
+
+@lru_cache(maxsize=32_768)
+def _of_many(rule: Rule) -> bytes:
+    """To encode a rule takes four times as long as to find it again."""
+    return flow_mod(rule)
 
 
 def _chunks(items: Iterable[T], encode: Callable[[T], bytes], size: int) -> Iterator[Chunk]:

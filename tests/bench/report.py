@@ -21,6 +21,13 @@ TARGETS = (
     ("resync_first_ms", "ms of engine until the first rule follows a lost link, largest network", 20, False),
     ("resync_longest_slice_ms", "ms of engine without a look at other packets meanwhile", 5, False),
     ("resync_total_ms", "ms of engine until all rules follow", None, False),
+    ("fill_1000_s", "s of engine to make all rules of 1,000 switches that connect at once", 30, False),
+    (
+        "fill_longest_slice_ms",
+        "ms of engine for that without a look at other packets, collector left out",
+        5,
+        False,
+    ),
     ("relink_ms", "ms of the first decision after a lost link", 20, False),
     ("bytes_per_session", "bytes of controller memory for a session", None, False),
 )
@@ -154,12 +161,23 @@ def _selections(found: list[Json]) -> Iterator[Row]:
 
 
 def _resyncs(curve: list[Json]) -> Iterator[Row]:
-    yield ("A LINK GOES DOWN, CPU ms", "FIRST RULE", "LONGEST SLICE", "ALL", "RULES", "DECISION AFTER")
+    yield (
+        "A LINK GOES DOWN, CPU ms",
+        "FIRST RULE",
+        "LONGEST SLICE",
+        "ALL",
+        "RULES",
+        "DECISION AFTER",
+        "FILL s",
+        "SLICE",
+        "GC",
+    )
     for row in curve:
         first, longest = row["resync_first_ms"], row["resync_longest_slice_ms"]
         yield (
             f"{row['switches']} switches, {row['rules']:,} rules", f"{first:.2f}", f"{longest:.2f}",
             f"{row['resync_total_ms']:.1f}", str(row["resync_rules"]), f"{row['relink_ms']:.2f}",
+            f"{row['fill_s']:.2f}", f"{row['fill_longest_slice_ms']:.2f}", f"{row['fill_longest_gc_ms']:.0f}",
         )  # fmt: skip
 
 

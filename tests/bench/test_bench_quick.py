@@ -45,6 +45,7 @@ def test_a_lost_link_costs_what_depends_on_it_and_comes_in_slices(tmp_path: Path
     small, large = found["resync"]
     assert found["resync_first_ms"] == large["resync_first_ms"] <= large["resync_total_ms"]
     assert found["relink_ms"] and found["resync_longest_slice_ms"]
+    assert found["fill_longest_slice_ms"] and found["fill_60_s"] and small["fill_slices"] > small["switches"]
     assert 0 < large["resync_rules"] < large["rules"] / 20 and large["switches"] > small["switches"]
     assert "LONGEST SLICE" in made.stdout
 

@@ -1,4 +1,4 @@
-"""Switches and links as a networkx graph; distances and next hops are kept and follow each change of a link.
+"""Switches and links as a graph; distances and next hops are kept and follow each change of a link.
 
 Only label forwarding runs over these links. An in-line MCP (`interception: self`) is not a link: a packet
 ends at its inside port and a new one begins at its outside port.

@@ -98,6 +98,8 @@ class Neighbours(Part):
         self._where: dict[bytes, WaypointId] = {}  # address -> waypoint
         # Waypoint -> address -> MAC; and below, of MCPs' and next hops' waypoints: MAC, and when it last answered.
         self._hosts: dict[WaypointId, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}
+        # Of access networks, which no change of MCPs concerns: those whose hosts need routes of their own.
+        self._elsewhere = [a for a in sitemap.attachments.values() if not _stands_for_network(a)]
         self.transit: dict[WaypointId, bytes] = {}
         self._questions: dict[bytes, AddressQuery] = {}
         self._refresh = 0.0
@@ -351,25 +353,22 @@ class Neighbours(Part):
 
     def rules(self, dpid: DatapathId) -> Iterator[Rule]:
         """Every rule of hosts, MCPs and next hops that a switch should hold."""
-        for waypoint, known in self._hosts.items():
-            attachment = self._map.by_waypoint[waypoint]
-            if attachment.waypoint.port.dpid == dpid:
-                for address in known:
-                    yield self._rule(attachment, address)
-        if dpid in self._map.switches:
+        here = self._map.at_switch.get(dpid, ())
+        for attachment in here:
+            for address in self._hosts[attachment.waypoint.id]:
+                yield self._rule(attachment, address)
+        if here:
             yield from self._routes_from(dpid)
-        for waypoint, mac in self.transit.items():
-            at = self._map.by_waypoint[waypoint].waypoint
-            if at.port.dpid == dpid:
-                yield from self._made.transit(at, mac)
+        for attachment in here:
+            mac = self.transit.get(attachment.waypoint.id)
+            if mac is not None:
+                yield from self._made.transit(attachment.waypoint, mac)
 
     def _routes_from(self, dpid: DatapathId) -> Iterator[Rule]:
         """The ways from an edge to hosts that their network's own route does not lead to."""
-        for waypoint, known in self._hosts.items():
-            attachment = self._map.by_waypoint.get(waypoint)
-            if attachment is not None and not _stands_for_network(attachment):
-                for address in known:
-                    yield from self._routes(attachment, address, dpid)
+        for attachment in self._elsewhere:
+            for address in self._hosts[attachment.waypoint.id]:
+                yield from self._routes(attachment, address, dpid)
 
     def _learn_transit(self, attachment: Attachment, mac: bytes) -> list[Output]:
         at = attachment.waypoint

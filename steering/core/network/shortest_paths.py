@@ -1,8 +1,7 @@
 """Shortest paths between switches, kept while single links come and go.
 
-networkx holds the graph and computes a destination's distances the first time they are asked for. What it has no
-function for is to bring such distances up to date after a change, so that is done here: a dynamic version of Dijkstra's
-algorithm (Ramalingam and Reps, J. Algorithms 21, 1996). Only switches whose way to the destination led over a link that
+A destination's distances are computed the first time they are asked for, and brought up to date after a change, by a
+dynamic version of Dijkstra's algorithm (Ramalingam and Reps, J. Algorithms 21, 1996). Only switches whose way to the destination led over a link that
 was lost or got dearer lose their distance; they, and those that a new or cheaper link leads nearer, are settled again in
 order of distance. All others keep distance and next hop without being looked at.
 
@@ -10,18 +9,17 @@ The result equals a computation from scratch, to the last bit: a distance is the
 next switch's distance, and of several next switches with that sum the one with the lowest datapath id is taken.
 
 A destination is brought up to date when it is asked for, so that a link's change itself costs next to nothing. Who has
-time can do it in small portions before (`advance`).
+time can do it in small portions before (`advance`), also the first computation.
 """
 
-from collections.abc import Generator, Iterator
-from heapq import heappop, heappush
+from collections.abc import Collection, Generator, Iterator
+from heapq import heapify, heappop, heappush
 from math import inf
-
-import networkx as nx
 
 from steering.model.ids import DatapathId, PortNumber
 
 PORTION = 100  # switches looked at in a portion of an update: some 0.5 ms
+UNKNOWN = -1  # the version of a destination whose distances nobody has computed
 
 Pair = tuple[DatapathId, DatapathId]  # a directed edge, by its two switches' datapath ids
 
@@ -56,8 +54,6 @@ class ShortestPaths:
     """Directed, weighted edges between switches; each leaves its switch by one port. Weights are positive."""
 
     def __init__(self) -> None:
-        self._graph: nx.DiGraph[DatapathId] = nx.DiGraph()
-        # The same edges as plain dicts: reading them through networkx's views takes most of an update's time.
         self._out: dict[DatapathId, dict[DatapathId, float]] = {}
         self._in: dict[DatapathId, dict[DatapathId, float]] = {}
         self._ports: dict[Pair, PortNumber] = {}
@@ -77,7 +73,6 @@ class ShortestPaths:
                     tree.moved.add(a)
         self._ports[a, b] = port
         if self._out.get(a, {}).get(b) != weight:
-            self._graph.add_edge(a, b, weight=weight)
             self._out.setdefault(a, {})[b] = self._in.setdefault(b, {})[a] = weight
             self._note(a, b)
 
@@ -85,7 +80,6 @@ class ShortestPaths:
         """There is no edge from `a` to `b` any more. Its port is remembered, to be compared with when it comes back."""
         self._finish()
         if b in self._out.get(a, ()):
-            self._graph.remove_edge(a, b)
             del self._out[a][b], self._in[b][a]
             self._note(a, b)
 
@@ -93,7 +87,6 @@ class ShortestPaths:
         """The same edges and what is known of ways; neither's later changes reach the other."""
         self._finish()
         other = ShortestPaths()
-        other._graph = self._graph.copy()
         other._out = {a: dict(row) for a, row in self._out.items()}
         other._in = {b: dict(row) for b, row in self._in.items()}
         other._ports = dict(self._ports)
@@ -157,7 +150,7 @@ class ShortestPaths:
     def _tree(self, target: DatapathId) -> Tree:
         tree = self._trees.get(target)
         if tree is None:
-            tree = self._trees[target] = self._compute(target)
+            tree = self._trees[target] = Tree({target: 0.0}, UNKNOWN)
         while not self._advance(tree, target):
             pass
         return tree
@@ -165,14 +158,17 @@ class ShortestPaths:
     def advance(self, target: DatapathId) -> bool:
         """Do a portion of what brings a destination up to date. True when it is."""
         tree = self._trees.get(target)
-        return self._advance(tree or self._tree(target), target)
+        if tree is None:
+            tree = self._trees[target] = Tree({target: 0.0}, UNKNOWN)
+        return self._advance(tree, target)
 
     def _advance(self, tree: Tree, target: DatapathId) -> bool:
         if tree.update is None:
             if tree.version == self._version:
                 return True
             self._finish()
-            tree.update, self._begun = self._update(tree, target), tree
+            begin = self._compute if tree.version == UNKNOWN else self._update
+            tree.update, self._begun = begin(tree, target), tree
         for _ in tree.update:
             return False
         tree.update, self._begun = None, None
@@ -186,18 +182,15 @@ class ShortestPaths:
             self._begun.update = None
         self._begun = None
 
-    def _compute(self, target: DatapathId) -> Tree:
-        if target in self._graph:
-            found = nx.single_source_dijkstra_path_length(self._graph.reverse(copy=False), target)
-            distances = {switch: float(distance) for switch, distance in found.items()}
-        else:
-            distances = {target: 0.0}
-        tree = Tree(distances, self._version)
-        for switch in distances:
-            hop = self._best(tree, switch)
-            if hop is not None and switch != target:
-                tree.hops[switch] = hop
-        return tree
+    def _compute(self, tree: Tree, target: DatapathId) -> Iterator[None]:
+        """Distances of a destination that nobody has asked for before, in portions."""
+        tree.version = self._version
+        heap = [(weight, behind) for behind, weight in self._in.get(target, {}).items()]
+        heapify(heap)
+        touched: dict[DatapathId, None] = {}
+        yield from self._reach(tree, heap, {}, touched)
+        yield from self._look_at_all(tree, target, touched)
+        tree.moved.clear()
 
     def _best(self, tree: Tree, switch: DatapathId) -> DatapathId | None:
         """The next switch with the least sum, of several the one with the lowest id."""
@@ -291,7 +284,7 @@ class ShortestPaths:
         self, tree: Tree, target: DatapathId, lost: list[DatapathId], nearer: list[Pair]
     ) -> Iterator[None]:
         """Dijkstra's algorithm over those that lost their distance or come nearer, and nobody else."""
-        distances, incoming = tree.distances, self._in
+        distances = tree.distances
         before = {switch: distances.pop(switch) for switch in lost}
         heap: list[tuple[float, DatapathId]] = []
         for switch in lost:
@@ -306,6 +299,19 @@ class ShortestPaths:
             if a not in before and b in distances:
                 heappush(heap, (self._out[a][b] + distances[b], a))
         touched: dict[DatapathId, None] = {}
+        yield from self._reach(tree, heap, before, touched)
+        yield from self._look_around(tree, target, before, touched)
+
+    def _reach(
+        self,
+        tree: Tree,
+        heap: list[tuple[float, DatapathId]],
+        before: dict[DatapathId, float],
+        touched: dict[DatapathId, None],
+    ) -> Iterator[None]:
+        """Give switches the distances in `heap`, and those behind them theirs, where they are less than what is known,
+        which `before` takes. `touched` takes the switches that got one."""
+        distances, incoming = tree.distances, self._in
         while heap:
             cost, switch = heappop(heap)
             known = distances.get(switch, inf)
@@ -322,7 +328,6 @@ class ShortestPaths:
                 if cost + weight < distances.get(behind, inf):
                     heappush(heap, (cost + weight, behind))
         self.work += len(touched) % PORTION
-        yield from self._look_around(tree, target, before, touched)
 
     def _look_around(
         self, tree: Tree, target: DatapathId, before: dict[DatapathId, float], touched: dict[DatapathId, None]
@@ -340,12 +345,18 @@ class ShortestPaths:
                 # One that moved away takes nobody with it but those that went through it.
                 if new < old or hops.get(behind) == switch:
                     around[behind] = None
-        for number, switch in enumerate(around):
-            if not number % PORTION and len(around) > PORTION:
+        yield from self._look_at_all(tree, target, around)
+
+    def _look_at_all(
+        self, tree: Tree, target: DatapathId, switches: Collection[DatapathId]
+    ) -> Iterator[None]:
+        """The next hops of some switches."""
+        for number, switch in enumerate(switches):
+            if not number % PORTION and len(switches) > PORTION:
                 self.work += PORTION
                 yield
             self._look_at(tree, target, switch)
-        self.work += len(around) % PORTION
+        self.work += len(switches) % PORTION
 
     def _look_at(self, tree: Tree, target: DatapathId, switch: DatapathId) -> None:
         """One switch's next hop."""

@@ -21,7 +21,7 @@ from steering.core.pipeline.forwarding import (
 from steering.core.pipeline.ingress_guard import GuardedPort, core_rules, port_rules
 from steering.core.pipeline.labels import Labels
 from steering.core.pipeline.natural_routes import NaturalRoutes
-from steering.core.pipeline.pieces import Rules, keyed
+from steering.core.pipeline.pieces import Rules, Unmade
 from steering.core.pipeline.reconcile import CORE_PORTS, Reconcile, Spread
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.mechanism import Mechanism
@@ -77,7 +77,7 @@ class BaseRules(Part):
         )
         gateways = {port.dpid for gateway in sitemap.site.gateways for port in gateway.ports}
         self.reconcile = Reconcile(graph, switches, self._labels, gateways, self._spread)
-        self._pieces: dict[str, Callable[[DatapathId], Rules]] = {
+        self._pieces: dict[str, Callable[[DatapathId], Rules | Unmade]] = {
             CORE: self._core,
             MISSES: self._misses,
             GUARD: self._guard,
@@ -90,6 +90,7 @@ class BaseRules(Part):
         # What a piece was made from, and the piece.
         self._made: dict[tuple[str, DatapathId], tuple[object, Rules]] = {}
         self._unchanging: dict[PortRef, GuardedPort] = {}  # of gateways and MCPs: only other MCPs change them
+        self._of_mcps: tuple[Prefix, ...] | None = None  # what `_mcp_networks` told, for as long
         self._take(policy)
         self._metered = self._all_meters()
 
@@ -117,6 +118,7 @@ class BaseRules(Part):
         """The site has other MCPs. Every edge switch knows the MCPs' addresses; a switch may be an edge no longer."""
         self._made.clear()
         self._unchanging.clear()
+        self._of_mcps = None
         self._routes.replaced()
         self.reconcile.labels_replaced()
         edges = self._map.switches | {port.dpid for port in change.before}
@@ -153,36 +155,34 @@ class BaseRules(Part):
     # ---- pieces ---------------------------------------------------------------------------------
 
     def desired(self, dpid: DatapathId) -> DesiredRules:
-        """All pieces and labels, with the meters of their rules."""
-        labels = [rule for t in self._labels.targets for rule in self._labels.rules(dpid, t).values()]
-        forwarding = (*labels, *self._misses(dpid).values())
-        admission = [
-            rule for piece, make in self._pieces.items() if piece != MISSES for rule in make(dpid).values()
-        ]
-        return DesiredRules(self.meters(dpid), forwarding, tuple(admission))
+        return DesiredRules(self.meters(dpid))
 
     def _remembered(
         self, piece: str, dpid: DatapathId, source: object, make: Callable[[], Iterable[Rule]]
-    ) -> Rules:
+    ) -> Rules | Unmade:
         """A piece made before, the same object, while the values it was made from are the same."""
         known = self._made.get((piece, dpid))
-        if known is None or known[0] != source:
-            known = self._made[piece, dpid] = (source, keyed(make()))
-        return known[1]
+        if known is not None and known[0] == source:
+            return known[1]
 
-    def _core(self, dpid: DatapathId) -> Rules:
+        def keep(rules: Rules) -> None:
+            self._made[piece, dpid] = (source, rules)
+
+        return Unmade(make(), keep)
+
+    def _core(self, dpid: DatapathId) -> Rules | Unmade:
         """What every switch has: discovery, and packets on their way from other switches."""
         here = self._map.at_switch.get(dpid, ())
         core = sorted(self._graph.core_ports(dpid) - {a.waypoint.port.port for a in here})
         epoch = self._epochs[dpid]
         return self._remembered(CORE, dpid, (epoch, core), lambda: core_rules(epoch, core))
 
-    def _misses(self, dpid: DatapathId) -> Rules:
+    def _misses(self, dpid: DatapathId) -> Rules | Unmade:
         own = [a.waypoint for a in self._map.at_switch.get(dpid, ())]
         epoch = self._epochs[dpid]
         return self._remembered(MISSES, dpid, (epoch, own), lambda: miss_rules(epoch, own))
 
-    def _guard(self, dpid: DatapathId) -> Rules:
+    def _guard(self, dpid: DatapathId) -> Rules | Unmade:
         """Rules of GUARD: who may send what."""
         ports = [self._guarded(a) for a in self._map.at_switch.get(dpid, ())]
         epoch = self._epochs[dpid]
@@ -190,7 +190,7 @@ class BaseRules(Part):
             GUARD, dpid, (epoch, ports), lambda: (r for port in ports for r in port_rules(epoch, port))
         )
 
-    def _classify(self, dpid: DatapathId) -> Rules:
+    def _classify(self, dpid: DatapathId) -> Rules | Unmade:
         """The fixed rules of SESSION, and those of CLASSIFY that show TCP to the controller."""
         here, epoch = self._map.at_switch.get(dpid, ()), self._epochs[dpid]
         if not here:
@@ -212,10 +212,10 @@ class BaseRules(Part):
 
         return self._remembered(CLASSIFY, dpid, source, rules)
 
-    def _fixed_routes(self, dpid: DatapathId) -> Rules:
+    def _fixed_routes(self, dpid: DatapathId) -> Rules | Unmade:
         return self._routes.fixed(dpid) if dpid in self._map.switches else NONE
 
-    def _near_routes(self, dpid: DatapathId) -> Rules:
+    def _near_routes(self, dpid: DatapathId) -> Rules | Unmade:
         return self._routes.near(dpid) if dpid in self._map.switches else NONE
 
     def meters(self, dpid: DatapathId) -> tuple[MeterBand, ...]:
@@ -275,12 +275,16 @@ class BaseRules(Part):
             return GuardedPort(port, role, part.gateways, part.prefixes, part.prefixes, foreign)
         own = tuple(ip_network(address) for address in part.addresses)
         shared = tuple(ip_network(v.address) for v in self._map.site.virtual if part.id in v.mcps)
-        may = _distinct(
-            [*own, *shared, *self._map.given(part), *self._own_of_hosts(part), *self._map.gateway_prefixes()]
-        )
-        allowed = set(may)
+        networks = [
+            *own,
+            *shared,
+            *self._map.given(part),
+            *self._own_of_hosts(part),
+            *self._map.gateway_prefixes(),
+        ]
+        allowed = dict.fromkeys(networks)
         others = tuple(network for network in self._mcp_networks() if network not in allowed)
-        return GuardedPort(port, role, part.gateways, own, may, others)
+        return GuardedPort(port, role, part.gateways, own, tuple(allowed), others)
 
     def _own_of_hosts(self, mcp: Mcp) -> list[Network]:
         """Hosts' prefixes that an MCP may send from: where it preserves addresses, or stands in their way.
@@ -296,9 +300,12 @@ class BaseRules(Part):
         own: list[Network] = [ip_network(address) for mcp in self._map.site.mcps for address in mcp.addresses]
         return own + [ip_network(virtual.address) for virtual in self._map.site.virtual]
 
-    def _mcp_networks(self) -> list[Prefix]:
+    def _mcp_networks(self) -> tuple[Prefix, ...]:
         """Addresses that are nobody's but an MCP's: its own, and what it gives its server legs."""
-        return [*self._addressed(), *(p for mcp in self._map.site.mcps for p in self._map.given(mcp))]
+        if self._of_mcps is None:
+            given = (prefix for mcp in self._map.site.mcps for prefix in self._map.given(mcp))
+            self._of_mcps = (*self._addressed(), *given)
+        return self._of_mcps
 
     def _virtual_on(self, prefixes: tuple[Network, ...]) -> tuple[Address, ...]:
         """Virtual addresses that hosts of these prefixes take to be on their link: entries answer for them."""
@@ -311,7 +318,3 @@ def _few_ports(policy: Policy) -> tuple[int, ...]:
     if sum(high - low + 1 for low, high in policy.eligible_ports) > PORTS_MATCHED:
         return ()
     return tuple(sorted({p for low, high in policy.eligible_ports for p in range(low, high + 1)}))
-
-
-def _distinct(networks: list[Prefix]) -> tuple[Prefix, ...]:
-    return tuple(dict.fromkeys(networks))

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.pipeline.forwarding import Route, route_rules
-from steering.core.pipeline.pieces import Rules, keyed
+from steering.core.pipeline.pieces import Rules, Unmade
 from steering.model.ids import DatapathId
 from steering.model.network import Network, PortRef, PortRole
 
@@ -69,24 +69,28 @@ class NaturalRoutes:
 
     # ---- pieces ---------------------------------------------------------------------------------
 
-    def fixed(self, dpid: DatapathId) -> Rules:
+    def fixed(self, dpid: DatapathId) -> Rules | Unmade:
         """Routes that are the same everywhere: addresses of MCPs, their pools, access networks."""
         return self._remembered(self._epochs[dpid], None, self._fixed_routes)
 
-    def near(self, dpid: DatapathId) -> Rules:
+    def near(self, dpid: DatapathId) -> Rules | Unmade:
         """Routes that lead to the nearest of several ports, or through an in-line MCP."""
         routes = tuple(self._near_routes(dpid))
         return self._remembered(self._epochs[dpid], routes, lambda: routes)
 
     def _remembered(
         self, epoch: int, key: tuple[Route, ...] | None, make: Callable[[], Iterable[Route]]
-    ) -> Rules:
+    ) -> Rules | Unmade:
         known = self._made.get((epoch, key))
-        if known is None:
+        if known is not None:
+            return known
+
+        def keep(rules: Rules) -> None:
             if len(self._made) >= MADE:
                 self._made.popitem(last=False)
-            known = self._made[epoch, key] = keyed(route_rules(epoch, make(), self._unwildcard))
-        return known
+            self._made[epoch, key] = rules
+
+        return Unmade(route_rules(epoch, make(), self._unwildcard), keep)
 
     def _fixed_routes(self) -> Iterator[Route]:
         gateways = set(self._map.gateway_prefixes())

@@ -8,6 +8,9 @@ The work is done in slices, so that a big change holds up nobody: each `step` do
 `busy` tells that there is more. Order: labels first, as all else leads to them; then the switches of gateways, since
 what is set ahead there has to be right before hosts are led to another MCP; then all others. A switch gets what is
 added before what is deleted, so that nothing blacks out.
+
+A switch that connected is filled in the same slices: everything that is wanted of it is made piece by piece, and leaves
+when it is complete. Fills get half of the work while there are changes too, one switch after another.
 """
 
 from collections import deque
@@ -18,15 +21,17 @@ from steering.core.network.graph import Graph
 from steering.core.network.switch import Switches
 from steering.core.outputs import SyncRules
 from steering.core.pipeline.labels import Labels
-from steering.core.pipeline.pieces import Rules
+from steering.core.pipeline.pieces import PieceWork, Rules, Unmade
 from steering.model.ids import DatapathId
-from steering.model.rules import MeterBand, Rule
+from steering.model.rules import MeterBand, Rule, Table
 
-BUDGET = 600  # units of work in a slice; a unit takes some 5 us on a machine of 2025
+BUDGET = 400  # units of work in a slice; a unit takes some 5 us on a machine of 2025
 SETTLED = 3  # units of a switch settled in a path
-MADE = 1  # of a rule made, or of a distance looked at for it
+LOOKED = 1  # of a distance looked at for a rule, or of a rule compared
+MADE = 2  # of a rule made
 CHANGED = 8  # of a rule sent to its switch
 
+FORWARDING = (Table.LABEL, Table.HOST)
 CORE_PORTS = "core ports"  # the piece that depends on which ports of a switch have links
 
 
@@ -58,6 +63,24 @@ class Change:
         return len(add) + len(delete)
 
 
+class Fill:
+    """A switch that is being filled: destinations whose labels, and pieces, have still to be made."""
+
+    __slots__ = ("begun", "making", "pieces", "targets")
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.targets: list[DatapathId] = []
+        self.pieces: dict[str, None] = {}
+        self.making: PieceWork | None = None
+
+    def touch(self, piece: str) -> None:
+        """A piece that was made, or is being made, may be another now."""
+        self.pieces[piece] = None
+        if self.making is not None and self.making.piece == piece:
+            self.making = None
+
+
 class Reconcile:
     """`spread` tells what else depends on the ways to a destination, by the switches whose distance to it changed."""
 
@@ -75,7 +98,7 @@ class Reconcile:
         self._gateways = frozenset(gateways)
         self._spread = spread
         self.budget = BUDGET
-        self._makers: dict[str, Callable[[DatapathId], Rules]] = {}
+        self._makers: dict[str, Callable[[DatapathId], Rules | Unmade]] = {}
         self._looks: dict[str, Callable[[], int]] = {}
         self._version = graph.version  # of the graph, whose changes are under way or done
         self._targets: dict[DatapathId, None] = {}  # destinations whose ways have to be looked at
@@ -84,13 +107,20 @@ class Reconcile:
         # The pieces that were touched, by switch: at switches of gateways, and at all others.
         self._first: dict[DatapathId, dict[str, None]] = {}
         self._then: dict[DatapathId, dict[str, None]] = {}
+        self._making: PieceWork | None = None  # the touched piece that is under way
+        self._fills: dict[DatapathId, Fill] = {}  # in the order in which they came
+        self._ready: list[DatapathId] = []  # filled in this slice
+        self._lead = 0  # units of work that changes got more than fills, while there were both
         # What switches hold: switch -> destination or piece -> rules.
         self._labelled: dict[DatapathId, dict[DatapathId, Rules]] = {}
         self._pieces: dict[DatapathId, dict[str, Rules]] = {}
         self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
 
     def register(
-        self, piece: str, make: Callable[[DatapathId], Rules], looks: Callable[[], int] | None = None
+        self,
+        piece: str,
+        make: Callable[[DatapathId], Rules | Unmade],
+        looks: Callable[[], int] | None = None,
     ) -> None:
         """`make` tells the rules of a piece that a switch should hold now; the same object means the same rules.
         `looks`: how many distances it looks at for that, which costs even where the rules stay the same."""
@@ -102,10 +132,15 @@ class Reconcile:
 
     def touch(self, piece: str, dpids: Iterable[DatapathId]) -> None:
         """A piece may have changed at these switches."""
+        making = self._making
         for dpid in dpids:
             if self._switches.is_filled(dpid):
                 touched = self._first if dpid in self._gateways else self._then
                 touched.setdefault(dpid, {})[piece] = None
+                if making is not None and (making.dpid, making.piece) == (dpid, piece):
+                    self._making = None
+            elif (fill := self._fills.get(dpid)) is not None and fill.begun:
+                fill.touch(piece)
 
     def touch_everywhere(self, piece: str) -> None:
         """A piece may have changed at every switch that holds it."""
@@ -114,7 +149,7 @@ class Reconcile:
     def labels_replaced(self) -> None:
         """The site has other MCPs now, and labels with them."""
         for target in self._labels.replaced():
-            self._pairs.extend((target, dpid) for dpid in self._switches.filled())
+            self._pairs.extend((target, dpid) for dpid in self._labelled)
 
     def links_changed(self) -> None:
         """Follow the graph, if it has changed since the last call."""
@@ -128,7 +163,11 @@ class Reconcile:
     @property
     def busy(self) -> bool:
         """Whether there is more to do."""
-        return bool(self._pairs or self._targets or self._first or self._then)
+        return self._changing or bool(self._fills)
+
+    @property
+    def _changing(self) -> bool:
+        return bool(self._pairs or self._targets or self._first or self._then or self._making)
 
     # ---- a slice of work ------------------------------------------------------------------------
 
@@ -136,13 +175,16 @@ class Reconcile:
         """Do the next slice of work."""
         left = self.budget
         changes: dict[DatapathId, Change] = {}
-        while left > 0 and self.busy:
-            if self._pairs:
-                left -= self._follow(*self._pairs.popleft(), changes)
-            elif self._targets:
-                left -= self._look_at(next(iter(self._targets)))
+        while left > 0 and self.busy and not self._ready:
+            if not self._fills or not self._changing:
+                self._lead = 0
+            if self._fills and (self._lead > 0 or not self._changing):
+                cost = self._fill_on(*next(iter(self._fills.items())))
+                self._lead -= cost
             else:
-                left -= self._make(self._first or self._then, changes)
+                cost = self._change(changes)
+                self._lead += cost
+            left -= cost
         found = [
             SyncRules(dpid, tuple(change.add), tuple(change.delete))
             for dpid, change in changes.items()
@@ -150,65 +192,138 @@ class Reconcile:
         ]
         return sorted(found, key=lambda sync: sync.dpid not in self._gateways)
 
+    def _change(self, changes: dict[DatapathId, Change]) -> int:
+        if self._pairs:
+            return self._follow(*self._pairs.popleft(), changes)
+        if self._targets:
+            return self._look_at(next(iter(self._targets)))
+        return self._make(self._first or self._then, changes)
+
+    def _advance(self, target: DatapathId) -> tuple[bool, int]:
+        """Bring the ways to a destination nearer to what the graph is. True when they are; and the units of work."""
+        before = self._graph.paths.work
+        done = self._graph.paths.advance(target)
+        return done, 1 + SETTLED * (self._graph.paths.work - before)
+
     def _look_at(self, target: DatapathId) -> int:
         """The ways to a destination changed: find the switches that leave by another port, and those whose distance
         changed."""
-        before = self._graph.paths.work
-        done = self._graph.paths.advance(target)
-        cost = 1 + SETTLED * (self._graph.paths.work - before)
+        done, cost = self._advance(target)
         if not done:
             return cost
         del self._targets[target]
         moved = self._graph.paths.take_moved(target)
         measured = self._graph.paths.take_measured(target)
-        self._pairs.extend((target, dpid) for dpid in sorted(moved) if self._switches.is_filled(dpid))
+        self._pairs.extend((target, dpid) for dpid in sorted(moved) if dpid in self._labelled)
         for spread in self._spread(target, measured) if measured else ():
             self.touch(spread.piece, spread.dpids)
         return cost
 
     def _follow(self, target: DatapathId, dpid: DatapathId, changes: dict[DatapathId, Change]) -> int:
         """How one switch forwards to the waypoints of a destination."""
-        if not self._switches.is_filled(dpid):
+        installed = self._labelled.get(dpid)
+        if installed is None:
             return 1
-        installed = self._labelled[dpid]
         had, wanted = installed.get(target, {}), self._labels.rules(dpid, target)
         if wanted:
             installed[target] = wanted
         else:
             installed.pop(target, None)
+        if not self._switches.is_filled(dpid):
+            return 1  # it leaves with its filling
         return 1 + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
 
     def _make(self, touched: dict[DatapathId, dict[str, None]], changes: dict[DatapathId, Change]) -> int:
-        """One piece of one switch."""
-        dpid, pieces = next(iter(touched.items()))
-        piece = next(iter(pieces), None)
-        if piece is None or not self._switches.is_filled(dpid):
-            del touched[dpid]
-            return 1
+        """One piece of one switch, or a portion of it."""
+        if self._making is None:
+            dpid, pieces = next(iter(touched.items()))
+            if not pieces or not self._switches.is_filled(dpid):
+                del touched[dpid]
+                return 1
+            self._making, cost = self._begin(dpid, pieces)
+        else:
+            cost = MADE * self._making.go_on()
+        made = self._making
+        if made.rules is None:
+            return cost
+        self._making = None
+        installed = self._pieces[made.dpid]
+        had, installed[made.piece] = installed.get(made.piece, {}), made.rules
+        if had is made.rules:
+            return cost
+        change = changes.setdefault(made.dpid, Change())
+        return cost + LOOKED * len(made.rules) + CHANGED * change.compare(had, made.rules)
+
+    def _begin(self, dpid: DatapathId, pieces: dict[str, None]) -> tuple[PieceWork, int]:
+        """The next of a switch's touched pieces; and the units of work so far."""
+        piece = next(iter(pieces))
         del pieces[piece]
-        installed = self._pieces[dpid]
-        had, wanted = installed.get(piece, {}), self._makers[piece](dpid)
-        installed[piece] = wanted
-        looks = MADE * self._looks[piece]() if piece in self._looks else 0
-        if had is wanted:
-            return MADE + looks
-        return (
-            1 + looks + MADE * len(wanted) + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
-        )
+        looks = self._looks[piece]() if piece in self._looks else 0
+        return PieceWork(dpid, piece, self._makers[piece](dpid)), 1 + LOOKED * looks
 
     # ---- switches that are filled, and pieces that are brought ------------------------------------
 
-    def filled(self, dpid: DatapathId) -> None:
-        """A switch is being filled with all that is wanted of it now."""
-        self._first.pop(dpid, None)
-        self._then.pop(dpid, None)
-        rules = ((target, self._labels.rules(dpid, target)) for target in self._labels.targets)
-        self._labelled[dpid] = {target: wanted for target, wanted in rules if wanted}
-        pieces = self._pieces.setdefault(dpid, {})
-        pieces.update((piece, make(dpid)) for piece, make in self._makers.items())
+    def fill(self, dpid: DatapathId) -> None:
+        """A switch connected and is to hold all that is wanted of it: `take_filled` tells when it is made."""
+        self.stop_filling(dpid)
+        self._fills[dpid] = Fill()
+
+    def stop_filling(self, dpid: DatapathId) -> None:
+        """A switch went away before everything was made."""
+        if self._fills.pop(dpid, None) is not None:
+            self._labelled.pop(dpid, None)
+
+    def _fill_on(self, dpid: DatapathId, fill: Fill) -> int:
+        """A portion of what a switch is filled with."""
+        if not fill.begun:
+            fill.begun = True
+            fill.targets, fill.pieces = self._labels.targets, dict.fromkeys(self._makers)
+            self._labelled[dpid] = {}
+            self._pieces.setdefault(dpid, {})
+        if fill.targets:
+            done, cost = self._advance(fill.targets[-1])
+            if done:
+                target = fill.targets.pop()
+                if rules := self._labels.rules(dpid, target):
+                    self._labelled[dpid][target] = rules
+            return cost + LOOKED
+        if fill.making is None:
+            if not fill.pieces:
+                del self._fills[dpid]
+                self._ready.append(dpid)
+                return 1
+            fill.making, cost = self._begin(dpid, fill.pieces)
+        else:
+            cost = MADE * fill.making.go_on()
+        if fill.making.rules is not None:
+            self._pieces[dpid][fill.making.piece] = fill.making.rules
+            fill.making = None
+        return cost
+
+    def take_filled(self) -> list[DatapathId]:
+        """The switches whose rules are all made, since the last call: `held` tells them. They have to be marked as
+        filled before the next step."""
+        ready, self._ready = self._ready, []
+        return ready
+
+    def held(self, dpid: DatapathId) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+        """What a switch holds, or is filled with, of labels and registered pieces: rules of LABEL and HOST, and those
+        of all other tables."""
+        forwarding = [rule for rules in self._labelled[dpid].values() for rule in rules.values()]
+        admission: list[Rule] = []
+        for piece, rules in self._pieces[dpid].items():
+            if piece in self._makers:
+                for rule in rules.values():
+                    (forwarding if rule.table in FORWARDING else admission).append(rule)
+        return tuple(forwarding), tuple(admission)
 
     def forget(self, dpid: DatapathId) -> None:
         """Nothing is known any more of what a switch holds."""
+        self.stop_filling(dpid)
+        self._first.pop(dpid, None)
+        self._then.pop(dpid, None)
+        if self._making is not None and self._making.dpid == dpid:
+            self._making = None
         self._labelled.pop(dpid, None)
         self._pieces.pop(dpid, None)
         for place in [place for place in self._meters if place[0] == dpid]:

@@ -1,5 +1,6 @@
 """Says when switches are brought in line: at once where something was lost or ordered, at the next tick otherwise."""
 
+from collections.abc import Callable
 from functools import partial
 
 from steering.core.outputs import GoOn, Output
@@ -11,11 +12,12 @@ from steering.model.ids import DatapathId
 
 class Resync:
     """Brings switches in line with what parts and graph want, slice by slice. `GoOn` is among the outputs as long
-    as there is more to do."""
+    as there is more to do. `filled` is told of a switch whose rules are all made, and returns how they get there."""
 
-    def __init__(self, parts: Parts, reconcile: Reconcile) -> None:
+    def __init__(self, parts: Parts, reconcile: Reconcile, filled: Callable[[DatapathId], Output]) -> None:
         self._parts = parts
         self._reconcile = reconcile
+        self._filled = filled
         self._going_on = False  # GoOn was told, and nothing went on yet
         self._pieces = {part: type(part).__name__ for part in parts.followed()}
         for part, piece in self._pieces.items():
@@ -27,15 +29,21 @@ class Resync:
         self._reconcile.links_changed()
         return [] if self._going_on else self.go_on()
 
+    def fill(self, dpid: DatapathId) -> list[Output]:
+        """A switch is to be filled. Do the first slice at once, unless slices are under way."""
+        self._reconcile.fill(dpid)
+        return [] if self._going_on else self.go_on()
+
     def tick(self, now: float) -> list[Output]:
-        """Begin if a part wants other rules than before; go on with what is under way."""
+        """Begin if a part wants other rules than before, unless slices are under way."""
         if self._take_changed():
             self._reconcile.links_changed()
-        return self.go_on()
+        return [GoOn()] if self._going_on else self.go_on()
 
     def go_on(self) -> list[Output]:
         """Do one slice."""
         outputs: list[Output] = [*self._reconcile.step()]
+        outputs += map(self._filled, self._reconcile.take_filled())
         self._going_on = self._reconcile.busy
         outputs = self._parts.synced(outputs, not self._going_on)
         return [*outputs, GoOn()] if self._going_on else outputs

@@ -13,7 +13,7 @@ from steering.core.sessions.flow_key import NO_FLOW, FlowKey, flow_key
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import BEGINNINGS, Beginning, Event, SessionLife
-from steering.model.ids import McpId, Token, WaypointId
+from steering.model.ids import DatapathId, McpId, Token, WaypointId
 from steering.model.network import PortRole
 from steering.model.session import Entry, EntryKind, SessionCookie, SessionState, pack_cookie, unpack_cookie
 
@@ -39,6 +39,27 @@ class Recovery(Part):
         self._counters = counters
         self._disabled = disabled
         self._returns: dict[FlowKey, Session] = {}  # sessions known only by their server leg so far
+        # What switches told that are to be filled: to be compared (None: need not be), and entries that must go.
+        self._told: dict[DatapathId, tuple[EntriesRead | None, list[Entry] | None]] = {}
+
+    def told(self, read: EntriesRead, first: bool, now: float) -> None:
+        """A switch told what it holds, and is to be filled. What it tells the `first` time is taken over. A controller
+        that has begun no session yet need not compare: all it knows, it has from the switches."""
+        stale = self.adopt(read.entries, now) if first else None
+        compared = read if self._counters.sessions_started or not first else None
+        self._told[read.dpid] = compared, stale
+
+    def to_change(self, dpid: DatapathId) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """The entries that a switch that is filled now lacks, and those that must go."""
+        read, stale = self._told.pop(dpid)
+        if read is None:
+            return (), tuple(stale or ())
+        missing, unknown = self.compare(read)
+        if stale is None:
+            return missing, tuple(unknown)
+        # What belonged to nothing when it was told may belong to a session that began meanwhile.
+        known = {entry[:7] for entry in unknown}
+        return missing, tuple(entry for entry in stale if entry[:7] in known)
 
     def adopt(self, observed: list[ObservedEntry], now: float) -> list[Entry]:
         """Take over what a switch holds; returns the entries that belong to nothing and must go."""
@@ -128,8 +149,7 @@ class Recovery(Part):
 
     def compare(self, read: EntriesRead) -> tuple[tuple[Entry, ...], list[Entry]]:
         """The entries that a switch should hold and does not, and the entries it holds of subflows that ended while
-        it was away. A controller that has begun no session yet need not compare: all it knows, it has from the
-        switches."""
+        it was away."""
         wanted = {
             entry[:7]: entry
             for session in self._table

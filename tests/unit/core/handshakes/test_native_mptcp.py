@@ -34,7 +34,7 @@ def natural(outputs) -> bool:
 
 def tapped(made: Driver) -> bool:
     """Whether SYN/ACKs that come in at the gateway are copied."""
-    rules = made.engine.natural.desired(4).admission
+    rules = made.up(4).admission
     return sum(("tcp_flags", (0x012, 0x012)) in rule.match for rule in rules) > 0
 
 

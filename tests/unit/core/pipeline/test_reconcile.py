@@ -78,6 +78,7 @@ class Switches:
         self.now = 0.0
         self.rules: dict[int, dict[RuleKey, Rule]] = {}
         self.waiting: list[Confirmed] = []
+        self.filling: set[int] = set()  # switches that told what they hold, and were not filled since
         self.going_on = False
         self.slices: list[list[SyncRules]] = []
 
@@ -87,9 +88,11 @@ class Switches:
         self.slices.append([output for output in outputs if isinstance(output, SyncRules)])
         for output in outputs:
             if isinstance(output, FillSwitch):
+                self.filling.remove(output.dpid)
                 filled = (*output.forwarding, *output.admission)
                 self.rules[output.dpid] = {rule.key: rule for rule in filled}
             elif isinstance(output, SyncRules):
+                assert output.dpid not in self.filling, "what changes meanwhile comes with the filling"
                 held = self.rules[output.dpid]
                 held |= {rule.key: rule for rule in output.add}
                 for rule in output.delete:
@@ -101,6 +104,7 @@ class Switches:
         self.do(SwitchUp(dpid, ports))
 
     def fill(self, dpid: int) -> None:
+        self.filling.add(dpid)
         self.do(EntriesRead(dpid, [], []))
 
     def go_on(self, chance: random.Random, until_done: bool) -> None:
@@ -118,6 +122,7 @@ class Switches:
             self.now += 1.1
             self.do(Tick())
         self.go_on(chance, True)
+        assert not self.filling
         assert self.engine.old_paths.settled and not self.engine.old_paths.kept
 
     def held(self) -> dict[int, set[Rule]]:
@@ -157,7 +162,7 @@ class Story:
 
     def change(self) -> None:
         chance, made = self.chance, self.made
-        kind = chance.randrange(9)
+        kind = chance.randrange(10)
         if kind < 4:
             port = chance.choice([end for link in self.site.links for end in (link.a, link.b)])
             (self.down.discard if port in self.down else self.down.add)(port)
@@ -181,10 +186,10 @@ class Story:
                 self.site = replace(self.site, mcps=kept)
                 made.do(McpsReplaced(kept))
         else:
-            dpid = chance.choice(self.dpids)
-            made.up(dpid, ports_of(self.site, dpid, self.down))
-            made.go_on(chance, False)
-            made.fill(dpid)
+            for dpid in chance.sample(self.dpids, 1 if kind == 8 else len(self.dpids) // 2):
+                made.up(dpid, ports_of(self.site, dpid, self.down))
+                made.go_on(chance, False)
+                made.fill(dpid)
         made.go_on(chance, False)
 
     def fresh(self) -> Switches:
@@ -233,6 +238,7 @@ def filled(site: Site, policy: Policy, budget: int = 10_000) -> Switches:
     for dpid in site.switches.values():
         made.up(dpid, ports_of(site, dpid, set()))
         made.fill(dpid)
+    made.go_on(random.Random(0), True)
     return made
 
 
