@@ -34,7 +34,7 @@ class Switch:
         self._packet_ins: list[bytes] = []
         self._ports: dict[int, socket.socket] = {}
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(20)
+        self._socket.settimeout(60)
         self._socket.connect(str(_RUN / f"{name}.mgmt"))
         self._socket.sendall(message(_HELLO, 1, struct.pack("!HHI", 1, 8, 1 << 4)))
         while self._next()[1] != _HELLO:
@@ -89,9 +89,13 @@ class Switch:
                 if not int.from_bytes(part[10:12], "big") & _MORE:
                     return bodies
 
-    def packet_ins(self) -> list[bytes]:
-        """Those that have come by now."""
+    def packet_ins(self, count: int = 0, wait: float = 30.0) -> list[bytes]:
+        """Those that have come by now, or once `count` have, waiting at most `wait` seconds for them."""
+        deadline = time.monotonic() + wait
         self.send(b"")
+        while len(self._packet_ins) < count and time.monotonic() < deadline:
+            time.sleep(0.02)
+            self.send(b"")
         found, self._packet_ins = self._packet_ins, []
         return found
 
@@ -115,7 +119,7 @@ class Switch:
     def inject(self, number: int, frame: bytes) -> None:
         self._ports[number].send(frame)
 
-    def received(self, number: int, count: int = 1, wait: float = 2.0) -> list[bytes]:
+    def received(self, number: int, count: int = 1, wait: float = 30.0) -> list[bytes]:
         """Up to `count` frames that left at the port, waiting at most `wait` seconds for all."""
         frames: list[bytes] = []
         deadline = time.monotonic() + wait

@@ -24,9 +24,11 @@ from tests.integration.ovs import Switch, switch
 from tests.support.fakes.ruleforms import RuleRefused, check
 from tests.support.openflow_forms import SOME_ENTRIES, WATCHED_ENTRIES, every_form, made
 from tests.support.sites import Driver
+from tests.support.waiting import wait_for
 
 SESSIONS = OWNER << 56 | CookieKind.SESSION << 52
 COUNT = 100_000
+CPU_S = 4.0  # to parse them; some thirteen times what it takes
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +100,20 @@ def test_the_fake_table_refuses_what_the_switch_refuses(ovs, rule):
 
 def test_a_lease_lasts_for_as_long_as_it_is_renewed_and_ends_by_itself(ovs):
     rule = replace(made(Table.SESSION, 65000, goto=Table.CLASSIFY, eth_type=0x0800), hard_timeout=2)
+    looked = 0
     for _ in range(8):
+        renewed = time.monotonic()
         assert ovs.send(flow_mod(rule)) == []
-        assert len(ovs.dump()) == 1
+        there = ovs.dump()
+        if (
+            time.monotonic() < renewed + rule.hard_timeout
+        ):  # else it may have run out before it was looked for
+            assert len(there) == 1
+            looked += 1
         time.sleep(0.5)
-    limit = time.monotonic() + 20
-    while ovs.dump() and time.monotonic() < limit:
-        time.sleep(0.1)
-    assert ovs.dump() == [] and ovs.send(b"") == []  # and it told nobody
+    assert looked > 4
+    wait_for(lambda: not ovs.dump(), 60)
+    assert ovs.send(b"") == []  # and it told nobody
 
 
 @pytest.mark.parametrize("entry", SOME_ENTRIES)
@@ -166,7 +174,7 @@ def test_hundred_thousand_entries(ovs, capsys):
             f"({computing:.2f} s of processor)"
         )
     assert sorted(seen) == entries
-    assert read + parsed < 2.0 and computing < 1.0
+    assert computing < CPU_S
     assert ovs.send(delete_by_cookie(SESSIONS, COOKIE_KIND_MASK)) == []
     assert len(ovs.dump()) == 1
 

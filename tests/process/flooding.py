@@ -91,11 +91,12 @@ class Flood:
             self.refused = not self._over.is_set()
 
 
-def waits(good: RawSwitch, seconds: float) -> list[float]:
-    """How long a good switch's echo requests wait for their answers, one after another."""
+def waits(good: RawSwitch, seconds: float, least: int = 5) -> list[float]:
+    """How long a good switch's echo requests wait for their answers, one after another for so many seconds, and `least`
+    of them. AssertionError where one is not answered in 30 s."""
     found: list[float] = []
     end = time.monotonic() + seconds
-    while time.monotonic() < end or len(found) < 5:
+    while time.monotonic() < end or len(found) < least:
         xid = 0x100 + len(found)
         began = time.monotonic()
         good.send(message(ECHO_REQUEST, xid))

@@ -71,7 +71,7 @@ class Network:
 
     def show_mcp(self) -> None:
         """Wait until the MCP has answered the controller's probe."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while not all(mcp["reachable"] for mcp in self.running.json("/v1/mcps")["mcps"]):
             assert time.monotonic() < end, "the MCP was never resolved"
             time.sleep(0.05)
@@ -106,7 +106,7 @@ class Network:
         """A whole set-up of the LTE host's session, until its entries bear the token."""
         self.wait_for_release(1, self.syn(sport))
         self.syn_ack(sport)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while not all(
             cookie & 0xFFFFFFFF for dpid in (1, 4) for cookie in self.session_entries(dpid).values()
         ):

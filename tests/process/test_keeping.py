@@ -20,7 +20,8 @@ from tests.process.network import (
 )
 from tests.support.controller_process import SITE
 from tests.support.fakes.rawswitch import MULTIPART_REQUEST
-from tests.support.rest_calls import ask, within
+from tests.support.rest_calls import ask
+from tests.support.waiting import wait_for
 
 CAPACITIES = """\
 links:
@@ -84,7 +85,7 @@ def test_reservations_outlive_a_killed_controller_and_expired_leases_do_not(tmp_
         (session,) = network.running.json("/v1/sessions")["sessions"]
         kept = reserve(network, 300, level="session", session=session["id"], rate_bps=5_000_000)
         reserve(network, 2, level="subflow", session=session["id"], subflows=1)
-        within(5, lambda: bool(relabelled(network, 1)) and bool(relabelled(network, 3)))
+        wait_for(lambda: bool(relabelled(network, 1)) and bool(relabelled(network, 3)))
         die(network)
         entries = {dpid: relabelled(network, dpid) for dpid in (1, 3)}
         assert entries[1] and entries[3]
@@ -93,7 +94,7 @@ def test_reservations_outlive_a_killed_controller_and_expired_leases_do_not(tmp_
         (again,) = reservations(network)
         same = ("id", "level", "standing", "rate_bps", "path_number", "paths", "version", "asked")
         assert {key: again[key] for key in same} == {key: kept[key] for key in same}
-        assert 280 < again["remaining_s"] < 298.5
+        assert 200 < again["remaining_s"] < 298.5
         assert {dpid: relabelled(network, dpid) for dpid in (1, 3)} == entries
         (known,) = network.running.json("/v1/sessions")["sessions"]
         assert again["session"] == known["id"]
@@ -129,7 +130,7 @@ def test_a_proactive_session_is_known_again_and_its_join_follows_it_when_its_mcp
             told = json.loads(ask(running, "POST", "/v1/whatif", question).read())
             return f"{told['reason']} {told['winner']}"
 
-        within(10, lambda: home().startswith("proactive"))
+        wait_for(lambda: home().startswith("proactive"))
         first = home().split()[1]
         port = 1 if first == "core" else 5
         network.punt(
@@ -137,18 +138,18 @@ def test_a_proactive_session_is_known_again_and_its_join_follows_it_when_its_mcp
             tcp_frame(SERVER, LTE_HOST, 443, 40_000, flags=SYN_ACK, ack=1, options=MP_CAPABLE_ANSWER),
             PacketClass.SYN_ACK,
         )  # fmt: skip
-        within(5, lambda: len(running.json("/v1/sessions")["sessions"]) == 1)
-        within(5, lambda: (running.state / "sessions.jsonl").exists())
+        wait_for(lambda: len(running.json("/v1/sessions")["sessions"]) == 1)
+        wait_for(lambda: (running.state / "sessions.jsonl").exists())
         assert KEY.hex() not in (running.state / "sessions.jsonl").read_text()
         die(network)
         come_back(network)
         network.show_mcp()
-        within(5, lambda: len(running.json("/v1/sessions")["sessions"]) == 1)
+        wait_for(lambda: len(running.json("/v1/sessions")["sessions"]) == 1)
         (session,) = running.json("/v1/sessions")["sessions"]
         assert (session["token"], session["mcp"]) == (TOKEN.hex(), first)
         assert home() == f"proactive {first}"
         assert ask(running, "POST", f"/v1/mcps/{first}/drain").status == 202
-        within(10, lambda: first not in home())
+        wait_for(lambda: first not in home())
         network.wait_for_release(2, network.join())
         (entry,) = network.session_entries(2).values()
         assert f"{entry & 0xFFFFFFFF:08x}" == TOKEN.hex()
@@ -173,12 +174,12 @@ def test_bytes_of_a_quota_outlive_it_and_are_counted_once(tmp_path: Path) -> Non
 
     with network:
         network.establish()
-        within(10, lambda: used() == [["subscriber home", "cellular", BYTES]])
+        wait_for(lambda: used() == [["subscriber home", "cellular", BYTES]])
         die(network)
         come_back(network)
         # Its sweeps read the same counters again: what was counted is not counted anew.
         seen = network.switches[1].last_order()
-        within(10, lambda: len(network.switches[1].of_type(MULTIPART_REQUEST, seen)) > 3)
+        wait_for(lambda: len(network.switches[1].of_type(MULTIPART_REQUEST, seen)) > 3)
         (network.running.state / "usage.json").unlink()
         network.switches[1].counted = 1_000
-        within(10, lambda: used() == [["subscriber home", "cellular", 1_000]])
+        wait_for(lambda: used() == [["subscriber home", "cellular", 1_000]])

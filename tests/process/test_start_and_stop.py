@@ -26,7 +26,7 @@ def test_a_signal_ends_it_quickly_with_status_0(tmp_path: Path, number: int, swi
         for switch in connected:
             switch.close()
         assert status == 0, running.log()
-        assert seconds < 2.0
+        assert seconds < running.start_s, "it waits for nobody's time-out"
         assert not (running.state / "rest").exists()
         assert "Traceback" not in running.log()
 

@@ -48,8 +48,8 @@ def test_what_no_start_needs_costs_itself_alone(tmp_path: Path, make: Any) -> No
         make(folder / name, 0o700)
     with running:
         assert running.metric("steering_not_restored_total", what="file") == 4
-        status, seconds = running.end()
-    assert status == 0 and seconds < 5.0 and "Traceback" not in running.log()
+        status, _ = running.end()
+    assert status == 0 and "Traceback" not in running.log()
 
 
 def test_a_state_directory_has_one_controller(tmp_path: Path) -> None:

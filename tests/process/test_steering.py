@@ -43,11 +43,13 @@ def test_a_syn_is_released_only_after_the_other_switches_confirmed(tmp_path: Pat
         frame = network.syn()
         far = gateway.wait_for(is_session_entry)
         barrier = gateway.wait_for(lambda s: s.type == BARRIER_REQUEST, since=far.order)
-        # The controller is given time to make the mistake.
+        # The controller is given time to make the mistake, less than it waits for the confirmation itself.
         network.running.json("/v1/health")
         time.sleep(0.3)
         assert not network.released(1) and not network.session_entries(1)
         gateway.release_barriers()
+        if network.running.metric("steering_refusals_total", reason="barrier-timeout"):
+            network.punt(1, 1, frame, PacketClass.SYN)  # this machine was too slow: the host tries again
         out = network.wait_for_release(1, frame)
         assert out.order > barrier.order
         local = home.wait_for(is_session_entry)
@@ -102,7 +104,7 @@ def test_a_killed_controller_reads_its_sessions_back(tmp_path: Path) -> None:
         entries = network.session_entries(1)
         network.running.kill()
         for switch in network.switches.values():
-            assert switch.ended.wait(5)
+            assert switch.ended.wait(30)
             switch.close()
         epochs = static_epochs(network)
         network.running.start()
@@ -146,7 +148,7 @@ def test_a_second_connection_of_a_switch_replaces_the_first_that_answers_no_echo
         network.switches[1].answers_echo = False
         again.connect(network.running.port)
         again.quiet()
-        assert network.switches[1].ended.wait(5)
+        assert network.switches[1].ended.wait(30)
         assert network.running.metric("steering_disconnects_total", reason="replaced") == 1
         assert network.running.json("/v1/health")["switches"]["connected"] == 4
 
@@ -156,7 +158,7 @@ def test_a_second_connection_of_a_switch_that_answers_is_refused_and_sees_no_ent
         network.establish()
         for _ in range(20):
             again.connect(network.running.port)
-            assert again.ended.wait(5)
+            assert again.ended.wait(30)
             assert not {seen.type for seen in again.seen} & {FLOW_MOD, PACKET_OUT, METER_MOD}
             again.close()
         assert not network.switches[1].ended.is_set(), "the live one stays"
@@ -171,7 +173,7 @@ def test_a_switch_that_the_site_does_not_name_is_told_and_not_used(tmp_path: Pat
     with Network(tmp_path) as network, RawSwitch(77, (1, 2)) as stranger:
         for _ in range(20):
             stranger.connect(network.running.port)
-            assert stranger.ended.wait(5)
+            assert stranger.ended.wait(30)
             assert not {seen.type for seen in stranger.seen} & {FLOW_MOD, PACKET_OUT, METER_MOD}
             stranger.close()
         running = network.running

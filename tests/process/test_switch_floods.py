@@ -11,7 +11,7 @@ import pytest
 from tests.process.flooding import Flood, flood_of, idle, waits
 from tests.support.controller_process import LINKS, SITE, Running
 from tests.support.fakes.rawswitch import ECHO_REPLY, ECHO_REQUEST, RawSwitch, message
-from tests.support.rest_calls import within
+from tests.support.waiting import wait_for
 
 OFF = ("--disable", "connection-budget")
 SECONDS = 1.0
@@ -38,7 +38,7 @@ def flooded(running: Running, kind: str) -> tuple[float, bool]:
             time.sleep(0.2)
             found = median(waits(good, SECONDS))
         refused = flood.refused
-    within(5, lambda: running.json("/v1/health")["switches"]["connected"] == 0)
+    wait_for(lambda: running.json("/v1/health")["switches"]["connected"] == 0)
     return found, refused
 
 
@@ -56,9 +56,9 @@ def test_errors_end_no_connection_and_a_good_switch_is_answered_meanwhile(bounde
         good.connect(bounded.port).quiet()
         bad.connect(bounded.port).quiet()
         with Flood(bad, flood_of("error", bad)) as flood:
-            assert len(waits(good, SECONDS)) >= 20
+            waits(good, SECONDS, least=20)
         assert not flood.refused
-    within(5, lambda: bounded.json("/v1/health")["switches"]["connected"] == 0)
+    wait_for(lambda: bounded.json("/v1/health")["switches"]["connected"] == 0)
 
 
 @pytest.mark.parametrize("kind", ["hello", "port-desc", "stats"])
@@ -118,7 +118,7 @@ def test_what_slow_readers_leave_unread_is_bounded(bounded: Running) -> None:
         slow.connect(bounded.port).quiet()
         slow.reads = False
         with Flood(slow, [message(ECHO_REQUEST, 7, bytes(60_000))]):
-            within(20, lambda: bounded.metric("steering_disconnects_total", reason="backlog") == before + 1)
+            wait_for(lambda: bounded.metric("steering_disconnects_total", reason="backlog") == before + 1)
             waits(good, 0.2)
         slow.reads = True
 

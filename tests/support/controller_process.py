@@ -63,6 +63,7 @@ class Running:
         ]  # fmt: skip
         self.environment = environment()
         self.process: subprocess.Popen[bytes] | None = None
+        self.start_s = 0.0  # seconds that its last start took
 
     def start(self) -> Self:
         """Start it and wait until switches can connect and REST can be asked."""
@@ -70,9 +71,10 @@ class Running:
             self.process = subprocess.Popen(
                 self.command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
             )
-        end = time.monotonic() + 30
-        while time.monotonic() < end and self.process.poll() is None:
+        began = time.monotonic()
+        while time.monotonic() < began + 60 and self.process.poll() is None:
             if (self.state / "rest").exists() and self._listens():
+                self.start_s = time.monotonic() - began
                 return self
             time.sleep(0.05)
         raise AssertionError(f"it did not start: {self.log()}")
@@ -91,7 +93,7 @@ class Running:
         """End it without any warning."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(30)
         (self.state / "rest").unlink(missing_ok=True)
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
@@ -99,7 +101,7 @@ class Running:
         assert self.process is not None
         began = time.monotonic()
         self.process.send_signal(number)
-        return self.process.wait(20), time.monotonic() - began
+        return self.process.wait(60), time.monotonic() - began
 
     def log(self) -> str:
         """What it printed so far."""
@@ -115,7 +117,7 @@ class Running:
         url = (self.state / "rest").read_text().strip()
         token = (self.state / "token").read_text().strip()
         request = urllib.request.Request(url + path, headers={"Authorization": f"Bearer {token}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             body: bytes = answer.read()
         return body.decode()
 
@@ -133,7 +135,7 @@ class Running:
                 return float(line.rsplit(" ", 1)[1])
         raise AssertionError(f"no metric {name} {labels}")
 
-    def wait_for_metric(self, name: str, value: float, timeout: float = 10.0, **labels: str) -> None:
+    def wait_for_metric(self, name: str, value: float, timeout: float = 30.0, **labels: str) -> None:
         end = time.monotonic() + timeout
         while self.metric(name, **labels) < value:
             assert time.monotonic() < end, f"{name} {labels} is {self.metric(name, **labels)}, not {value}"
@@ -148,7 +150,7 @@ def refused(running: Running, *changes: str) -> str:
         env=running.environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert ran.returncode == 2, (ran.returncode, ran.stderr)

@@ -34,7 +34,7 @@ _serial = itertools.count()
 
 def run(command: str, check: bool = True) -> str:
     """What a command prints. Raises RuntimeError where it fails."""
-    done = subprocess.run(command.split(), capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command.split(), capture_output=True, text=True, timeout=60, check=False)
     if check and done.returncode:
         raise RuntimeError(f"{command}: {done.stderr.strip()}")
     return done.stdout
@@ -153,7 +153,7 @@ class CpeLab:
         before = self._ready()
         with self.log.open("ab") as log:
             self.relay = subprocess.Popen([*command, *words, *more], cwd=ROOT, stderr=log)
-        wait_for(lambda: self._ready() > before or self.relay.poll() is not None, 10)  # type: ignore[union-attr]
+        wait_for(lambda: self._ready() > before or self.relay.poll() is not None)  # type: ignore[union-attr]
         assert self.relay.poll() is None, self.log.read_text()
 
     def _ready(self) -> int:
@@ -177,7 +177,7 @@ class CpeLab:
         """End the relay; its exit status."""
         assert self.relay is not None
         self.relay.send_signal(number)
-        return self.relay.wait(5)
+        return self.relay.wait(30)
 
     @contextlib.contextmanager
     def client(self) -> Iterator["Client"]:
@@ -201,7 +201,7 @@ class CpeLab:
         """End everything; harmless at any time."""
         if self.relay is not None and self.relay.poll() is None:
             self.relay.kill()
-            self.relay.wait(5)
+            self.relay.wait(30)
         if self._listener is not None:
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
@@ -225,7 +225,7 @@ class Client:
     def open(self) -> None:
         """Connect and get the first answer."""
         began = time.monotonic()
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.sock.connect((SERVER, SERVICE))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._ping()
@@ -256,7 +256,7 @@ class Client:
             self.error = str(error)
         self.longest_s = max(self.longest_s, time.monotonic() - heard)
 
-    def silent_until(self, answers: int, seconds: float = 20.0) -> float:
+    def silent_until(self, answers: int, seconds: float = 60.0) -> float:
         """Wait for so many more answers; the longest silence until then."""
         wanted = self.answers + answers
         wait_for(lambda: self.answers >= wanted or self.error, seconds)

@@ -5,7 +5,6 @@ import json
 import ssl
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,7 +31,7 @@ def ask(
     url = urlsplit((running.state / "rest").read_text().strip())
     kind: Any = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     more = {"context": context} if url.scheme == "https" else {}
-    connection = kind("127.0.0.1", url.port, timeout=10, **more)
+    connection = kind("127.0.0.1", url.port, timeout=30, **more)
     sent = {"Authorization": f"Bearer {token or (running.state / 'token').read_text().strip()}"}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
     if body is not None:
@@ -40,15 +39,6 @@ def ask(
     connection.request(method, path, body=None if body is None else json.dumps(body), headers=sent)
     response: http.client.HTTPResponse = connection.getresponse()
     return response
-
-
-def within(seconds: float, check: Any) -> float:
-    """How long it took until `check` held."""
-    began = time.monotonic()
-    while not check():
-        assert time.monotonic() - began < seconds
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def certificates(folder: Path, *more: str) -> None:

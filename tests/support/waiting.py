@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_for(what: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 30.0) -> None:
     """Until `what()` is true; fails after `seconds`."""
     until = time.monotonic() + seconds
     while not what():

@@ -131,7 +131,7 @@ def test_what_an_operator_set_higher_stays(lab: Lab) -> None:
 def test_the_command_says_so_by_its_status(lab: Lab) -> None:
     def check(*words: str) -> subprocess.CompletedProcess[str]:
         command = [*lab.exec_in("mcp"), *COMMAND, "--port", "5201", "--check", *words]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
     apply(lab, options(ports=(5201,), prefixes=parse_prefixes([PREFIXES[0]])))
     clean = check()
@@ -148,7 +148,7 @@ def test_a_relay_that_starts_tells_what_is_wrong_and_serves(lab: Lab) -> None:
     lab.stop_relays()  # and what an earlier test installed
     lab.run("mcp", "sysctl -qw net.core.somaxconn=128")
     relay = lab.relay(apply=False)
-    wait_for(lambda: "kind=nft what=there is no table" in relay.log.read_text(), 20)
+    wait_for(lambda: "kind=nft what=there is no table" in relay.log.read_text())
     told = relay.log.read_text()
     assert "misconfigured kind=sysctl what=net.core.somaxconn is 128, 8192 is wanted" in told
     assert told.index("relay: ready") < told.index("misconfigured")

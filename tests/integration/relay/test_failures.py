@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from steering.relay.kernel.delivery import count_unfinished
 from tests.support.relay_lab import MCP, ROOT, Lab, RelayProcess, wait_for
 
 FAMILIES = (4, 6)
@@ -42,12 +43,13 @@ def end_of(sock: socket.socket) -> str:
     return "eof"
 
 
-def fate(lab: Lab, family: int, address: str = "") -> str:
-    """How a connection that the relay refuses ends; the reset may overtake connect()'s return."""
+def fate(lab: Lab, family: int, address: str = "", says: bytes = b"") -> str:
+    """How a connection that the relay refuses ends; the reset may overtake connect()'s return, and what a host says."""
     try:
         with lab.connect(family, address=address) as host:
+            host.sendall(says)
             return end_of(host)
-    except ConnectionResetError:
+    except (ConnectionResetError, BrokenPipeError):
         return "ECONNRESET"
 
 
@@ -77,10 +79,9 @@ def test_unanswered_dial_resets_the_host(lab: Lab) -> None:
     lab.run("srv", "nft add rule inet deaf in tcp dport 5201 drop")
     try:
         began = time.monotonic()
-        with lab.connect(4) as host:
-            host.sendall(b"hello")
-            assert end_of(host) == "ECONNRESET"
-        assert 0.9 < time.monotonic() - began < 3
+        assert fate(lab, 4, says=b"hello") == "ECONNRESET"
+        # The relay waits its second; the kernel alone would give up after two minutes, and the host after 30 s.
+        assert time.monotonic() - began > 0.9
     finally:
         lab.run("srv", "nft delete table inet deaf")
     assert relay.counter("dial_failed") == 1
@@ -96,7 +97,6 @@ def live_upload(lab: Lab, family: int) -> tuple[socket.socket, socket.socket, li
     with lab.server(family) as listener:
         host = lab.connect(family)
         conn, _ = listener.accept()
-    conn.settimeout(5)
     errors: list[str] = []
     threading.Thread(target=lambda: errors.append(pump(host)), daemon=True).start()
     got = 0
@@ -113,7 +113,7 @@ def test_killed_relay_resets_host_and_server(lab: Lab, family: int) -> None:
     with host, conn:
         relay.kill()
         assert end_of(conn) == "ECONNRESET", "never a clean end of a truncated file"
-        wait_for(lambda: errors, 3)
+        wait_for(lambda: errors)
         assert errors[0] in ("ECONNRESET", "EPIPE")
 
 
@@ -123,14 +123,19 @@ def test_terminated_relay_resets_live_hosts_and_takes_its_rules_away(lab: Lab, f
     assert "steering_relay" in lab.run("mcp", "nft list tables")
     host, conn, errors = live_upload(lab, family)
     with host, conn:
-        status, seconds = relay.stop()
-        assert (status, seconds < 1.0) == (0, True), seconds
+        assert relay.stop() == 0, "it waits for no live session: this one would go on for ever"
         assert end_of(conn) == "ECONNRESET"
-        wait_for(lambda: errors, 3)
+        wait_for(lambda: errors)
         assert errors[0] in ("ECONNRESET", "EPIPE")
     assert "steering_relay" not in lab.run("mcp", "nft list tables")
     assert "5354" not in lab.run("mcp", "ip rule") + lab.run("mcp", "ip -6 rule")
     assert not relay.status_path.exists()
+
+
+def unfinished(lab: Lab) -> int:
+    """Connections of the relay's port that the kernel still has to deliver something of."""
+    tables = [lab.run("mcp", f"cat /proc/net/{name}") for name in ("tcp", "tcp6")]
+    return sum(count_unfinished(table, lambda port: port == 5201) for table in tables)
 
 
 @pytest.mark.parametrize(("size", "rule_stays"), [(50_000, False), (300_000, True)])
@@ -144,8 +149,9 @@ def test_terminated_relay_leaves_ended_sessions_to_finish(lab: Lab, size: int, r
             assert end_of(conn) == "eof"
             conn.sendall(b"x" * size)
         wait_for(lambda: relay.counter("ended_orderly") == 1)
-        status, seconds = relay.stop()
-        assert (status, seconds < 1.0) == (0, True), seconds
+        if not rule_stays:
+            wait_for(lambda: not unfinished(lab))
+        assert relay.stop() == 0, "it waits for no host that does not read"
         table = lab.run("mcp", "nft list ruleset")
         assert ("socket transparent" in table, "tproxy" in table) == (rule_stays, False)
         got = 0
@@ -169,7 +175,6 @@ def test_reset_of_one_side_reaches_the_other(lab: Lab, resets: str) -> None:
             gone, stays = (host, conn) if resets == "host" else (conn, host)
             gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             gone.close()
-            stays.settimeout(5)
             assert end_of(stays) == "ECONNRESET"
     wait_for(lambda: relay.counter("ended_reset") == 1)
 
@@ -181,28 +186,27 @@ def test_slow_server_holds_the_host_back(lab: Lab, family: int) -> None:
     total = 64 << 20
     with lab.server(family) as listener, lab.connect(family) as host:
         conn, _ = listener.accept()
-        host.settimeout(30)
+        host.settimeout(120)  # for all that it sends
         sender = threading.Thread(target=send_and_end, args=(host, total), daemon=True)
         sender.start()
-        row = wait_for(lambda: _stalled(relay), 10)
+        row = wait_for(lambda: _stalled(relay))
         assert 0 < row["buffered_up"] <= 65536
         assert row["bytes_up"] < total // 2, "the host was not held back"
         with conn:
-            conn.settimeout(10)
             got = 0
             while part := conn.recv(1 << 20):
                 got += len(part)
         assert got == total
-        sender.join(5)
+        sender.join(30)
         assert relay.rss_kib() - before < 4096
 
 
 def _stalled(relay: RelayProcess) -> dict[str, int] | None:
-    """The only session, once it takes nothing more."""
-    (first,) = relay.status()["sessions"]
+    """The only session, once it takes nothing more and keeps something that its server does not take."""
+    first = relay.session()
     time.sleep(0.3)
-    (row,) = relay.status()["sessions"]
-    return dict(row) if row["bytes_up"] == first["bytes_up"] > 0 else None
+    row = relay.session()
+    return row if row["buffered_up"] and row["bytes_up"] == first["bytes_up"] > 0 else None
 
 
 def test_sessions_over_the_limit_are_reset_and_counted(lab: Lab) -> None:
@@ -234,7 +238,6 @@ def test_two_hundred_sessions_at_once(lab: Lab) -> None:
         for _ in hosts:
             conn, peer = listener.accept()
             with conn:
-                conn.settimeout(5)
                 seen.add((peer, conn.recv(3)))
                 conn.sendall(b"ok")
         assert seen == {(host.getsockname(), b"%03d" % number) for number, host in enumerate(hosts)}
@@ -263,7 +266,7 @@ def test_status_socket(lab: Lab) -> None:
 def test_a_second_relay_is_refused_and_harms_nothing(lab: Lab) -> None:
     relay = lab.relay()
     command = [*lab.exec_in("mcp"), *RELAY, *MINIMUM, "--prefix", "10.9.0.0/24", "--apply"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr.splitlines() == ["steering relay: cannot listen on port 5201: Address already in use"]
     assert fate(lab, 4) == "ECONNRESET"  # no server is listening: the first relay still intercepts
@@ -285,7 +288,7 @@ def test_without_kernel_mptcp_one_line_and_status_2(lab: Lab) -> None:
     lab.sysctl("mcp", "net.mptcp.enabled=0")
     try:
         done = subprocess.run(
-            [*lab.exec_in("mcp"), *RELAY, *MINIMUM], cwd=ROOT, capture_output=True, text=True, timeout=10
+            [*lab.exec_in("mcp"), *RELAY, *MINIMUM], cwd=ROOT, capture_output=True, text=True, timeout=60
         )
     finally:
         lab.sysctl("mcp", "net.mptcp.enabled=1")
@@ -297,6 +300,6 @@ def test_without_kernel_mptcp_one_line_and_status_2(lab: Lab) -> None:
 
 def test_without_root_one_line_and_status_2() -> None:
     words = ["setpriv", "--reuid", "65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
-    done = subprocess.run([*words, *RELAY, *MINIMUM], cwd=ROOT, capture_output=True, text=True, timeout=10)
+    done = subprocess.run([*words, *RELAY, *MINIMUM], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert done.stderr.splitlines() == ["steering relay: root is needed (CAP_NET_ADMIN): run it with sudo"]

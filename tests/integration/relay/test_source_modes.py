@@ -45,7 +45,7 @@ def transfer(lab: Lab, family: int, address: str = "", size: int = 3_000_000) ->
     """Send and get back; the digests have to agree."""
     data = os.urandom(size)
     with lab.connect(family, address=address) as sock:
-        sock.settimeout(20)
+        sock.settimeout(60)
         sender = threading.Thread(target=sock.sendall, args=(data,), daemon=True)
         sender.start()
         got = hashlib.sha256()

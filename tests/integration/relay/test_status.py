@@ -32,7 +32,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 def counted(lab: Lab) -> dict[str, float]:
-    told = lab.run("mcp", "curl -s --max-time 5 http://127.0.0.1:9105/metrics")
+    told = lab.run("mcp", "curl -s --max-time 30 http://127.0.0.1:9105/metrics")
     return {
         sample.name + sample.labels.get("counter", ""): sample.value
         for family in text_string_to_metric_families(told)

@@ -22,6 +22,7 @@ ADD, DELETE, DELETE_STRICT = 0, 3, 4
 LINK_DOWN = 1
 NO_BUFFER = 0xFFFFFFFF
 
+_OWN_ECHO = 0x0E0E0E0E  # the xid of the echo requests of `quiet`
 _ORDER = itertools.count()  # over all switches of the process: what came before what
 
 
@@ -90,6 +91,7 @@ class RawSwitch:
         self.reads = True
         self.held_barriers: list[int] = []
         self.ended = threading.Event()  # the controller closed the connection
+        self._echoed = threading.Event()  # the controller answered the echo request of `quiet`
         self._news = threading.Condition()
         self._sending = threading.Lock()
         self._socket: socket.socket | TlsSocket | None = None
@@ -101,7 +103,7 @@ class RawSwitch:
         """Connect to the controller on loopback `port`, by TLS with a `context`, and say HELLO."""
         self.ended.clear()
         self.seen = []
-        plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+        plain = socket.create_connection(("127.0.0.1", port), timeout=30)
         plain.settimeout(None)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket = plain if context is None else TlsSocket(plain, context)
@@ -159,6 +161,9 @@ class RawSwitch:
 
     def _take(self, data: bytes) -> None:
         kind, xid = data[1], struct.unpack_from(">I", data, 4)[0]
+        if kind == ECHO_REPLY and xid == _OWN_ECHO:
+            self._echoed.set()
+            return
         if kind == FLOW_MOD:
             self._change(read_flow_mod(data))
         with self._news:
@@ -259,7 +264,7 @@ class RawSwitch:
 
     # ---- what it saw ---------------------------------------------------------------------------
 
-    def wait_for(self, what: Callable[[Seen], bool], timeout: float = 10.0, since: int = -1) -> Seen:
+    def wait_for(self, what: Callable[[Seen], bool], timeout: float = 30.0, since: int = -1) -> Seen:
         """The first message after order `since` that satisfies `what`; AssertionError when none comes."""
         end = time.monotonic() + timeout
         with self._news:
@@ -288,10 +293,12 @@ class RawSwitch:
         with self._news:
             return self.seen[-1].order if self.seen else -1
 
-    def quiet(self, seconds: float = 0.3, timeout: float = 10.0) -> None:
-        """Wait until no flow-mod and no barrier came for `seconds`; leases are renewed all the time."""
+    def quiet(self, seconds: float = 0.3, timeout: float = 30.0) -> None:
+        """Wait until no flow-mod and no barrier came for `seconds`, nor before the controller, which may be slow, has
+        answered an echo request sent then. Leases are renewed all the time, and do not count."""
         end = time.monotonic() + timeout
-        last, since = -1, time.monotonic()
+        last, since, asked = -1, time.monotonic(), False
+        self._echoed.clear()
         while time.monotonic() < end:
             with self._news:
                 rules = [
@@ -302,7 +309,13 @@ class RawSwitch:
             newest = rules[-1] if rules else -1
             if newest != last:
                 last, since = newest, time.monotonic()
+                self._echoed.clear()
+                asked = False
             elif newest >= 0 and time.monotonic() - since >= seconds:
-                return
+                if self._echoed.is_set() or self.ended.is_set():
+                    return
+                if not asked:
+                    asked = True
+                    self.send(message(ECHO_REQUEST, _OWN_ECHO))
             time.sleep(0.02)
         raise AssertionError(f"switch {self.dpid} was not filled, or never came to rest")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -128,8 +128,11 @@ def test_a_wrong_token_is_tried_again(url: str, monkeypatch: pytest.MonkeyPatch)
 
 
 class Deaf(BaseHTTPRequestHandler):
+    asked, over = Event(), Event()
+
     def do_POST(self) -> None:
-        time.sleep(3)
+        self.asked.set()
+        self.over.wait(50)
 
 
 def test_a_relay_that_ends_waits_for_no_controller() -> None:
@@ -138,10 +141,10 @@ def test_a_relay_that_ends_waits_for_no_controller() -> None:
     told = reporter(f"http://127.0.0.1:{server.server_port}")
     told.mapping(line("10.1.0.2", 1024, NOW))
     told.start()
-    time.sleep(0.5)
-    began = time.monotonic()
+    assert Deaf.asked.wait(30)
     told.stop()
-    assert time.monotonic() - began < 1.5
+    assert not Deaf.over.is_set(), "nobody has answered it yet"
+    Deaf.over.set()
     server.shutdown()
     server.server_close()
 

@@ -69,9 +69,9 @@ def serve(path: Path, document: bytes, answers: int = 1) -> threading.Thread:
     status, poller = opened(path, document), Poller()
 
     def loop() -> None:
-        until = time.monotonic() + 5
+        until = time.monotonic() + 30
         for _ in range(answers):
-            status.sock.settimeout(5)
+            status.sock.settimeout(30)
             status.answer(poller, time.monotonic())
         while status._readers and time.monotonic() < until:
             poller.turn(0.02)

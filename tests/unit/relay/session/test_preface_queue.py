@@ -43,7 +43,7 @@ class Bench:
         return host
 
     def until(self, what: Callable[[], object]) -> None:
-        limit = time.monotonic() + 5
+        limit = time.monotonic() + 30
         while not what():
             assert time.monotonic() < limit, "did not come true in time"
             self.poller.turn(0.02)
@@ -69,7 +69,7 @@ def test_a_destination_is_told_once_with_the_bytes_behind_it(bench: Bench) -> No
     bench.until(lambda: bench.told)
     to, sock, _, early = bench.told[0]
     assert to == Endpoint("10.9.0.2", 5001) and not bench.dropped and len(bench.waiting) == 0
-    sock.settimeout(5)
+    sock.settimeout(30)
     assert early + (b"" if early else sock.recv(9)) == b"more"
 
 
