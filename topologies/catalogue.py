@@ -49,6 +49,7 @@ MODULES = {
     "slow-server": "slow_server",
     "md5-ao": "md5_ao",
     "mss": "mss",
+    "path-mtu": "path_mtu",
     "withdraw": "withdraw",
     "implicit": "implicit",
     "implicit-cpe": "implicit_cpe",

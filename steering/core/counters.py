@@ -109,6 +109,7 @@ class Counters:
         "floods",
         "session_events_refused",
         "answers_unseen",
+        "leg_errors",
         "session_reports",
         "session_reports_refused",
         "answers_at",
@@ -131,6 +132,7 @@ class Counters:
         # By name of the MCP that reported, and why it was not believed.
         self.session_reports_refused: Counter[tuple[str, ReportRefusal]] = Counter()
         self.answers_unseen = 0
+        self.leg_errors = 0
         self.floods = 0
         self.sessions_started = 0
         self.sessions_ended = 0

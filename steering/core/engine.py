@@ -69,7 +69,7 @@ class Engine:
         self.sessions = assembled(
             self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph
         )
-        self.leg_errors = LegErrors(self.sessions.table)
+        self.leg_errors = LegErrors(self.sessions.table, self.counters, Mechanism.ICMP_ERRORS in off)
         self.handshakes = self.sessions.dispatcher
         self.mobility = HostMobility(self.sessions.table, self.neighbours)
         self.authorising = self.sessions.authorisation

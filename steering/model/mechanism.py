@@ -47,6 +47,10 @@ class Mechanism(StrEnum):
         "live-pins",
         "a SYN on the 5-tuple of a live session takes its pin away, and so do FINs whatever their numbers are",
     )
+    ICMP_ERRORS = (
+        "icmp-errors",
+        "an ICMP error about a leg of an MCP's goes to the address that the leg has, and nowhere else",
+    )
     WRONG_MCP = "wrong-mcp", "joins are pinned to another MCP than their session's"
     PROACTIVE = "proactive", "no entries are set ahead: every SYN is looked at"
     ONE_MCP = "one-mcp", "entries set ahead lead each prefix of a subscriber to an MCP of its own"

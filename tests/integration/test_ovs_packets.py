@@ -172,6 +172,32 @@ def test_expiry_comes_up(gateway, family):
     assert packet_of(copy.frame).nw_ttl == 1
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_icmp_errors_of_one_port_take_none_of_anothers(ovs, family):
+    """Whoever forges them behind one port has no more copied than its meter lets up, and costs no other port one."""
+    rate, count = 20, 300
+    networks = (ip_network("10.0.0.0/24"), ip_network("fd00::/64"))
+    for port in (1, 2):
+        ovs.send(meter_mod(MeterBand(Meter.ICMP_ERROR_BASE + port, rate, rate), "delete"))
+        assert ovs.send(meter_mod(MeterBand(Meter.ICMP_ERROR_BASE + port, rate, rate))) == []
+    ports = tuple(GuardedPort(port, PortRole.GATEWAY, (), (), networks) for port in (1, 2))
+    assert ovs.send(b"".join(flow_mod(rule) for rule in guard_rules(7, (), ports))) == []
+    quoted = tcp(family, 1001)[14:]
+    kind, proto = (b"\x03\x04", 1) if family == 4 else (b"\x02\x00", 58)
+    message = frame(OWN[family], SERVER[family], proto, kind + bytes(4) + pack("!H", 1300) + quoted, 2)
+    began = time.perf_counter()
+    for _ in range(count):
+        ovs.inject(1, message)
+    took = time.perf_counter() - began
+    ovs.inject(2, message)
+    time.sleep(0.2)
+    copies = [parse_packet_in(copy) for copy in ovs.packet_ins()]
+    assert {(copy.packet_class, copy.frame) for copy in copies} == {(PacketClass.ICMP_ERROR, message)}
+    by_port = [sum(copy.in_port == port for copy in copies) for port in (1, 2)]
+    assert by_port[1] == 1
+    assert 0 < by_port[0] <= rate * took + 2 * rate
+
+
 def pipeline() -> list:
     """Port 1 access; label 5 leads out of port 2, label 6 to the host SERVER behind port 3, label 8 back."""
     punt, copied = static_cookie(7, PacketClass.SYN), static_cookie(7, PacketClass.SYN_ACK)

@@ -205,6 +205,18 @@ def _set_up_nat(host: LabHost, box: Box) -> None:
     )
 
 
+def _set_up_router(host: LabHost, box: Box) -> None:
+    """Forwards both families between all its interfaces; eth0 leads to all else."""
+    host.run("sysctl -qw net.ipv4.ip_forward=1", "sysctl -qw net.ipv6.conf.all.forwarding=1")
+    for number, nic in enumerate(box.nics):
+        name = host.interface(number)
+        host.run(f"ip link set {name} up")
+        for text in nic.addresses:
+            six = "-6 " if ip_interface(text).version == 6 else ""
+            host.run(f"ip {six}addr add {text} dev {name}" + (" nodad" if six else ""))
+    default_route(host, box.nics[0], 0)
+
+
 def _set_up_bridge(host: LabHost, box: Box) -> None:
     host.run("ip link add br0 type bridge", "ip link set br0 up")
     for name in host.intfNames():
@@ -220,6 +232,7 @@ _SET_UP = {
     Kind.MCP: _set_up_mcp,
     Kind.NAT: _set_up_nat,
     Kind.BRIDGE: _set_up_bridge,
+    Kind.ROUTER: _set_up_router,
 }
 
 

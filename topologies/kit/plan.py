@@ -10,7 +10,7 @@ from ipaddress import ip_interface, ip_network
 
 
 class Kind(StrEnum):
-    """What a host does. DUAL and M_SERVER speak MPTCP; PLAIN and SERVER have it off; BRIDGE and NAT only forward.
+    """What a host does. DUAL and M_SERVER speak MPTCP; PLAIN and SERVER have it off; BRIDGE, NAT and ROUTER only forward.
 
     A CPE has its LAN at eth0 and its uplinks after it, the first carrying what its relay opens.
     """
@@ -23,6 +23,7 @@ class Kind(StrEnum):
     MCP = "MCP"
     NAT = "NAT"
     BRIDGE = "bridge"
+    ROUTER = "router"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ to the server. Neither knows the segment, and the MCP, which sent it, would neve
 switch forwards such an error as any packet, and a copy of it comes here.
 """
 
+from steering.core.counters import Counters
 from steering.core.inputs import IcmpErrorSeen
 from steering.core.outputs import Output, Release
 from steering.core.sessions.flow_key import flow_key
@@ -14,16 +15,19 @@ from steering.model.network import Attachment
 
 class LegErrors:
     """Sends ICMP errors about an MCP's leg to that MCP. The MCP's kernel judges whether an error is genuine, by the
-    sequence number that the error quotes. The port's meter bounds how many errors come up."""
+    sequence number that the error quotes. The port's meter bounds how many errors come up. `off`: none is sent."""
 
-    def __init__(self, table: SessionTable) -> None:
+    def __init__(self, table: SessionTable, counters: Counters, off: bool = False) -> None:
         self._table = table
+        self._counters = counters
+        self._off = off
 
     def seen(self, attachment: Attachment, seen: IcmpErrorSeen) -> list[Output]:
         """An ICMP error came in at an access or gateway port."""
         waypoint = self._of_return(seen) or self._of_subflow(seen)
-        if not waypoint:
+        if not waypoint or self._off:
             return []
+        self._counters.leg_errors += 1
         return [Release(seen.dpid, seen.port, seen.frame, waypoint, 0, attachment.role)]
 
     def _of_return(self, seen: IcmpErrorSeen) -> int:

@@ -40,6 +40,10 @@ _PLAIN = (
     ("sessions_started", "M-sessions that were given an MCP"),
     ("sessions_ended", "M-sessions that ended"),
     ("answers_unseen", "M-sessions that live though no copy of their SYN/ACK came: copies ran out"),
+    (
+        "leg_errors",
+        "ICMP errors about a leg of an MCP's, with another's address, that were brought to that MCP",
+    ),
     ("sessions_recovered", "M-sessions read back from switches"),
     ("fallbacks", "Connections whose MCP answered without MPTCP and stay pinned as plain TCP"),
     ("natural_syns", "Initial SYNs left on their natural path"),

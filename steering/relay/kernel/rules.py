@@ -44,6 +44,13 @@ JOIN = 1
 _SIGNED = "    tcp option md5sig exists counter accept\n    tcp option 29 exists counter accept\n"
 """First of all (D-6.7.6): a SYN with TCP-MD5 or TCP-AO is its receiver's alone, and so is the rest of its connection."""
 
+_ERRORS = (
+    "    meta l4proto { icmp, ipv6-icmp } socket wildcard 0 socket transparent 1"
+    f" counter meta mark set {MARK:#x} accept\n"
+)
+"""An ICMP error goes to whoever sent what it quotes: for a leg with another's address that is no address of this machine.
+The kernel finds the quoted connection's socket, and its TCP judges the error by the quoted sequence number (RFC 5927)."""
+
 WITHOUT: Mapping[str, str] = {
     "prerouting": "segments do not find the relay's sockets",
     "fresh": "SYNs are taken that should go by, or go by that should be taken",
@@ -87,7 +94,7 @@ def ruleset(options: RelayOptions) -> str:
 {_late()}
   chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
-{_identifiers(options)}    meta l4proto tcp socket wildcard 1 goto fresh
+{_identifiers(options)}{_ERRORS}    meta l4proto tcp socket wildcard 1 goto fresh
     meta l4proto tcp socket transparent 1 goto ours
 {elsewhere}  }}
   chain fresh {{
@@ -169,7 +176,7 @@ def _plain_ruleset(options: RelayOptions) -> str:
 {_late()}
   chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
-    meta l4proto tcp socket wildcard 1 goto fresh
+{_ERRORS}    meta l4proto tcp socket wildcard 1 goto fresh
     meta l4proto tcp socket transparent 1 goto ours
     meta l4proto tcp goto fresh
   }}
@@ -348,7 +355,7 @@ def retire() -> None:
 {_late()}
   chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
-    meta l4proto tcp socket transparent 1 goto ours
+{_ERRORS}    meta l4proto tcp socket transparent 1 goto ours
   }}
 """),
     )

@@ -36,6 +36,7 @@ def test_an_error_about_a_server_leg_goes_to_its_mcp_from_the_gateway(driver: Dr
     assert isinstance(release, Release) and release.frame == b"the error"
     outside = driver.engine.map.outside[MCP].id
     assert (release.dpid, release.in_port, release.waypoint) == (*GATEWAY, outside)
+    assert driver.counters.leg_errors == 1
 
 
 def test_an_error_about_what_an_mcp_sends_to_a_host_goes_to_that_mcp_from_the_access(driver: Driver) -> None:
@@ -57,6 +58,13 @@ def test_an_error_about_what_an_mcp_sends_to_a_host_goes_to_that_mcp_from_the_ac
 )
 def test_other_errors_concern_no_mcp(driver: Driver, at: tuple[int, int], flow: QuotedFlow) -> None:
     assert driver.give(error(at, flow)) == []
+    assert driver.counters.leg_errors == 0
+
+
+def test_the_mechanism_can_be_switched_off_for_a_control() -> None:
+    driver = Driver(disabled=("icmp-errors",))
+    driver.session(key=KEY)
+    assert driver.give(error(GATEWAY, UP)) == []
 
 
 def test_a_server_leg_with_an_address_of_the_mcps_own_needs_nothing() -> None:

@@ -40,7 +40,7 @@ def test_inside_interfaces() -> None:
 
 def test_a_wildcard_listener_is_asked_about_before_any_transparent_socket() -> None:
     text = ruleset(options())
-    assert 0 < text.index("socket wildcard 1 goto fresh") < text.index("socket transparent 1")
+    assert 0 < text.index("socket wildcard 1 goto fresh") < text.index("socket transparent 1 goto ours")
 
 
 def test_only_our_own_table_is_replaced() -> None:
