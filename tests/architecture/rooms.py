@@ -35,7 +35,8 @@ ROOMS: Mapping[str, frozenset[str]] = {
     # Features.
     "proactive": _may("network selection admission pipeline sessions"),
     "reservations": _may("network pipeline sessions"),
-    "rerouting": _may("network pipeline sessions reservations"),
+    "old_paths": _may("network pipeline sessions reservations"),
+    "rerouting": _may("network pipeline sessions reservations old_paths"),
     "subflow_priority": _may("network selection sessions"),
     "handshakes": _may(
         "network selection admission pipeline sessions proactive reservations subflow_priority"
@@ -45,7 +46,10 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "supervision": _may("network"),
 }
 # Who registers features, who puts all together, and what others see of it: they may look into every room.
-ROOMS = {**ROOMS, "assembly": frozenset(ROOMS) - {"pipeline", "rerouting", "restart", "supervision"}}
+ROOMS = {
+    **ROOMS,
+    "assembly": frozenset(ROOMS) - {"pipeline", "old_paths", "rerouting", "restart", "supervision"},
+}
 ROOMS = {**ROOMS, "features": _FOUNDATION | (frozenset(ROOMS) - {"assembly"})}
 ROOMS = {**ROOMS, "engine": _FOUNDATION | frozenset(ROOMS)}
 ROOMS = {**ROOMS, "snapshots": frozenset(ROOMS)}

@@ -28,6 +28,7 @@ TARGETS = (
         5,
         False,
     ),
+    ("weigh_first_ms", "ms of engine until the first rule follows a link's other weight", 20, False),
     ("relink_ms", "ms of the first decision after a lost link", 20, False),
     ("bytes_per_session", "bytes of controller memory for a session", None, False),
 )

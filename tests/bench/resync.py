@@ -20,7 +20,17 @@ from time import thread_time
 from typing import Any
 
 from steering.core.engine import Engine
-from steering.core.inputs import Continue, EntriesRead, Input, PortLoad, PortStatus, SwitchUp, Tick
+from steering.core.inputs import (
+    Confirmed,
+    Continue,
+    EntriesRead,
+    Input,
+    LinkWeighed,
+    PortLoad,
+    PortStatus,
+    SwitchUp,
+    Tick,
+)
 from steering.core.outputs import FillSwitch, GoOn, SyncRules
 from steering.model.ids import WaypointId
 from steering.model.network import (
@@ -40,6 +50,8 @@ from tests.bench import decision
 SWITCHES, QUICK_SWITCHES = (100, 300, 1_000), (20, 60)
 MCPS, GATEWAYS = 64, 8
 ACCESS_PORT, GATEWAY_PORT, FIRST_LINK_PORT = 101, 102, 110
+WEIGHED = 5  # links that get another weight
+TICK = 0.05  # seconds
 BUSY_LINKS = 4  # so that the score's loaded distances are asked for too
 
 Json = dict[str, Any]
@@ -171,6 +183,42 @@ class Network:
             "rules": rules,
         }
 
+    def weigh(self, link: Link) -> Json:
+        """A link gets another weight, and its own again; milliseconds until the first rule leaves, and of the longest
+        slice."""
+        first, slices, rules = 0.0, [], 0
+        given: deque[Input] = deque([LinkWeighed(link.a, link.b, 3.0)])
+        while given or not self.engine.old_paths.settled:
+            if not given:
+                self.now += TICK
+                given.append(Tick())
+            began, paused = thread_time(), self.collector.ms
+            outputs = self.engine.handle(given.popleft(), self.now)
+            slices.append(1000 * (thread_time() - began) - (self.collector.ms - paused))
+            synced = [output for output in outputs if isinstance(output, SyncRules)]
+            changed = sum(len(one.add) + len(one.delete) for one in synced)
+            if changed and not rules:
+                first = sum(slices)
+            rules += changed
+            given.extend(Confirmed(one.dpid, one.confirm) for one in synced if one.confirm)
+            if any(isinstance(output, GoOn) for output in outputs):
+                given.append(Continue())
+        self._restore_weight(link)
+        return {"first": first, "longest": max(slices), "rules": rules}
+
+    def _restore_weight(self, link: Link) -> None:
+        self.engine.handle(LinkWeighed(link.a, link.b, None), self.now)
+        while not self.engine.old_paths.settled or self.engine.old_paths.kept:
+            self.now += 1.0
+            given: deque[Input] = deque([Tick()])
+            while given:
+                outputs = self.engine.handle(given.popleft(), self.now)
+                given.extend(
+                    Confirmed(o.dpid, o.confirm) for o in outputs if isinstance(o, SyncRules) and o.confirm
+                )
+                if any(isinstance(output, GoOn) for output in outputs):
+                    given.append(Continue())
+
     def relink(self, link: Link, edge: int) -> float:
         """Milliseconds of the first decision after a link went down, before any label followed."""
         self._decide(edge)
@@ -211,6 +259,7 @@ def measure(switches: int, links: int) -> Json:
     chosen = chance.sample(network.site.links, min(links, len(network.site.links)))
     lost = [network.lose(link) for link in chosen]
     edges = [chance.choice(network.site.access_networks).ports[0].dpid for _ in chosen]
+    weighed = [network.weigh(link) for link in chosen[:WEIGHED]]
     decided = [network.relink(link, edge) for link, edge in zip(chosen, edges, strict=True)]
     return {
         "switches": switches,
@@ -225,6 +274,9 @@ def measure(switches: int, links: int) -> Json:
         "resync_total_ms": round(median(one["total"] for one in lost), 2),
         "resync_slices": round(median(one["slices"] for one in lost)),
         "resync_rules": round(median(one["rules"] for one in lost)),
+        "weigh_first_ms": round(median(one["first"] for one in weighed), 2),
+        "weigh_longest_slice_ms": round(max(one["longest"] for one in weighed), 2),
+        "weigh_rules": round(median(one["rules"] for one in weighed)),
         "relink_ms": round(median(decided), 2),
         "relink_worst_ms": round(max(decided), 2),
     }
@@ -232,7 +284,7 @@ def measure(switches: int, links: int) -> Json:
 
 def keys(curve: list[Json]) -> Json:
     """The keys of the largest size, and all sizes."""
-    wanted = ("resync_first_ms", "resync_longest_slice_ms", "resync_total_ms", "relink_ms")
+    wanted = ("resync_first_ms", "resync_longest_slice_ms", "resync_total_ms", "relink_ms", "weigh_first_ms")
     fill = {f"fill_{one['switches']}_s": one["fill_s"] for one in curve}
     longest = {"fill_longest_slice_ms": curve[-1]["fill_longest_slice_ms"]}
     return {key: curve[-1][key] for key in wanted} | fill | longest | {"resync": curve}

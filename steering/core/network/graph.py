@@ -24,7 +24,62 @@ class NaturalPath:
     through: Mcp | None = None
 
 
-class Graph:
+class SwitchPaths:
+    """Distances, next hops and natural paths. `in_line`: the MCPs that natural paths may lead through."""
+
+    def __init__(self, paths: ShortestPaths, in_line: tuple[Mcp, ...]) -> None:
+        self.paths = paths
+        self.in_line = in_line
+
+    def distances_to(self, target: DatapathId) -> dict[DatapathId, float]:
+        """Path cost from every switch that reaches `target`."""
+        return self.paths.distances_to(target)
+
+    def distance(self, source: DatapathId, target: DatapathId) -> float:
+        """Path cost, `inf` where there is no path."""
+        return self.paths.distance(source, target)
+
+    def next_hop(self, source: DatapathId, target: DatapathId) -> PortNumber | None:
+        """Port of `source` towards `target`; None at the target itself and without a path."""
+        return self.paths.next_port(source, target)
+
+    def path(self, source: DatapathId, target: DatapathId) -> tuple[DatapathId, ...]:
+        """Switches from source to target, both included; empty without a path."""
+        hops = [source]
+        while hops[-1] != target:
+            hop = self.paths.next_switch(hops[-1], target)
+            if hop is None or hop in hops:
+                return ()
+            hops.append(hop)
+        return tuple(hops)
+
+    def natural(self, source: DatapathId, target: DatapathId) -> NaturalPath:
+        """The natural path between two edge switches, through an in-line MCP where one stands on it: that is where
+        going through the MCP's two ports costs no more than going past it."""
+        cost, mcp = self._natural(source, target)
+        if mcp is None:
+            return NaturalPath(cost, self.path(source, target))
+        switches = self.path(source, mcp.inside.dpid) + self.path(mcp.outside.dpid, target)
+        return NaturalPath(cost, switches, mcp)
+
+    def natural_cost(self, source: DatapathId, target: DatapathId) -> float:
+        """The cost of the natural path between two edge switches, `inf` where there is none."""
+        return self._natural(source, target)[0]
+
+    def natural_mcp(self, source: DatapathId, target: DatapathId) -> Mcp | None:
+        """The in-line MCP that stands on the natural path between two edge switches."""
+        return self._natural(source, target)[1] if self.in_line else None
+
+    def _natural(self, source: DatapathId, target: DatapathId) -> tuple[float, Mcp | None]:
+        best, through = self.distance(source, target), None
+        for mcp in self.in_line:
+            cost = self.distance(source, mcp.inside.dpid) + self.distance(mcp.outside.dpid, target)
+            if cost < inf and (cost < best or (cost == best and through is None)):
+                best, through = cost, mcp
+        return best, through
+
+
+class Graph(SwitchPaths):
     """Directed links between switch ports. Every change makes a new `version`.
 
     Of parallel links between two switches the cheapest is used, of equal ones that with the lowest ports, so that every
@@ -36,7 +91,7 @@ class Graph:
         self._between: dict[Pair, dict[Ends, float]] = {}  # the same by the two switches
         self._at: dict[PortRef, dict[Ends, None]] = {}  # those that begin or end at a port
         self._core: dict[DatapathId, set[PortNumber]] = {}  # switch -> its ports with a link
-        self.paths = ShortestPaths()
+        super().__init__(ShortestPaths(), ())
         self.version = 0
         self._changes: dict[Pair, int] = {}  # version of the last change between them
         self._set: dict[Ends, float] = {}  # by an operator (D-1.d)
@@ -106,18 +161,13 @@ class Graph:
         """Whether the direction a -> b is up."""
         return (a, b) in self._links
 
-    def copy(self) -> "Graph":
-        """The graph as it is now, which no later change reaches."""
-        other = Graph.__new__(Graph)
-        other._links = dict(self._links)
-        other._between = {pair: dict(links) for pair, links in self._between.items()}
-        other._at = {port: dict(links) for port, links in self._at.items()}
-        other._core = {dpid: set(ports) for dpid, ports in self._core.items()}
-        other.paths = self.paths.copy()
-        other.version, other.in_line = self.version, self.in_line
-        other._changes = dict(self._changes)
-        other._set, other._declared = dict(self._set), self._declared
-        return other
+    def copy(self) -> SwitchPaths:
+        """The ways as they are now, which no later change reaches."""
+        return SwitchPaths(self.paths.copy(), self.in_line)
+
+    def leads(self, port: PortRef) -> bool:
+        """Whether a link begins at a port."""
+        return any(a == port for a, _ in self._at.get(port, ()))
 
     def links_at(self, port: PortRef) -> list[Ends]:
         """The directed links that begin or end at a port."""
@@ -146,53 +196,6 @@ class Graph:
             if changed <= version:
                 return
             yield pair
-
-    def distances_to(self, target: DatapathId) -> dict[DatapathId, float]:
-        """Path cost from every switch that reaches `target`."""
-        return self.paths.distances_to(target)
-
-    def distance(self, source: DatapathId, target: DatapathId) -> float:
-        """Path cost, `inf` where there is no path."""
-        return self.paths.distance(source, target)
-
-    def next_hop(self, source: DatapathId, target: DatapathId) -> PortNumber | None:
-        """Port of `source` towards `target`; None at the target itself and without a path."""
-        return self.paths.next_port(source, target)
-
-    def path(self, source: DatapathId, target: DatapathId) -> tuple[DatapathId, ...]:
-        """Switches from source to target, both included; empty without a path."""
-        hops = [source]
-        while hops[-1] != target:
-            hop = self.paths.next_switch(hops[-1], target)
-            if hop is None or hop in hops:
-                return ()
-            hops.append(hop)
-        return tuple(hops)
-
-    def natural(self, source: DatapathId, target: DatapathId) -> NaturalPath:
-        """The natural path between two edge switches, through an in-line MCP where one stands on it: that is where
-        going through the MCP's two ports costs no more than going past it."""
-        cost, mcp = self._natural(source, target)
-        if mcp is None:
-            return NaturalPath(cost, self.path(source, target))
-        switches = self.path(source, mcp.inside.dpid) + self.path(mcp.outside.dpid, target)
-        return NaturalPath(cost, switches, mcp)
-
-    def natural_cost(self, source: DatapathId, target: DatapathId) -> float:
-        """The cost of the natural path between two edge switches, `inf` where there is none."""
-        return self._natural(source, target)[0]
-
-    def natural_mcp(self, source: DatapathId, target: DatapathId) -> Mcp | None:
-        """The in-line MCP that stands on the natural path between two edge switches."""
-        return self._natural(source, target)[1] if self.in_line else None
-
-    def _natural(self, source: DatapathId, target: DatapathId) -> tuple[float, Mcp | None]:
-        best, through = self.distance(source, target), None
-        for mcp in self.in_line:
-            cost = self.distance(source, mcp.inside.dpid) + self.distance(mcp.outside.dpid, target)
-            if cost < inf and (cost < best or (cost == best and through is None)):
-                best, through = cost, mcp
-        return best, through
 
 
 def lay_edge(paths: ShortestPaths, a: DatapathId, b: DatapathId, links: Mapping[Ends, float]) -> None:

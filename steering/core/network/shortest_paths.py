@@ -15,6 +15,8 @@ time can do it in small portions before (`advance`), also the first computation.
 from collections.abc import Collection, Generator, Iterator
 from heapq import heapify, heappop, heappush
 from math import inf
+from typing import NamedTuple
+from weakref import WeakSet
 
 from steering.model.ids import DatapathId, PortNumber
 
@@ -43,11 +45,19 @@ class Tree:
             None  # one that has begun: distances and hops are of no use meanwhile
         )
 
-    def copy(self) -> "Tree":
-        """The same ways, that no later change reaches; nothing has moved in it."""
-        other = Tree(dict(self.distances), self.version)
+    def copy(self, version: int) -> "Tree":
+        """The same ways, that no later change reaches; nothing has moved in it. `version`: of which they are known to
+        be right."""
+        other = Tree(dict(self.distances), version)
         other.hops = dict(self.hops)
         return other
+
+
+class CopySource(NamedTuple):
+    """Where a copy is from, and the versions of its destinations when the copy was made."""
+
+    paths: "ShortestPaths"
+    versions: dict[DatapathId, int]
 
 
 class ShortestPaths:
@@ -60,6 +70,8 @@ class ShortestPaths:
         self._trees: dict[DatapathId, Tree] = {}
         self._changes: dict[Pair, int] = {}  # edge -> version of its last change, in that order
         self._version = 0
+        self._copies: WeakSet[ShortestPaths] = WeakSet()
+        self._origin: CopySource | None = None  # of a copy
         self._begun: Tree | None = None  # the one whose update has begun and is not finished
         self.work = 0  # switches looked at by updates so far, counted anew in each of three passes: a unit that no machine changes
 
@@ -84,15 +96,31 @@ class ShortestPaths:
             self._note(a, b)
 
     def copy(self) -> "ShortestPaths":
-        """The same edges and what is known of ways; neither's later changes reach the other."""
+        """The same edges and what is known of ways; neither's later changes reach the other. What is known of a
+        destination is copied when it changes here, or is asked for there."""
         self._finish()
         other = ShortestPaths()
         other._out = {a: dict(row) for a, row in self._out.items()}
         other._in = {b: dict(row) for b, row in self._in.items()}
         other._ports = dict(self._ports)
         other._changes, other._version = dict(self._changes), self._version
-        other._trees = {target: tree.copy() for target, tree in self._trees.items()}
+        other._origin = CopySource(self, {target: tree.version for target, tree in self._trees.items()})
+        self._copies.add(other)
         return other
+
+    def _keep(self, target: DatapathId) -> None:
+        """What is known of a destination is about to change: copies keep it as it is."""
+        for copy in self._copies:
+            if target not in copy._trees:
+                copy._known(target)
+
+    def _known(self, target: DatapathId) -> Tree | None:
+        """What is known of a destination, perhaps from where this is a copy of."""
+        tree = self._trees.get(target)
+        if tree is None and self._origin is not None and target in self._origin.versions:
+            known = self._origin.paths._trees[target]
+            tree = self._trees[target] = known.copy(self._origin.versions[target])
+        return tree
 
     def _note(self, a: DatapathId, b: DatapathId) -> None:
         self._version += 1
@@ -107,7 +135,7 @@ class ShortestPaths:
 
     def distance(self, source: DatapathId, target: DatapathId) -> float:
         """Path cost, `inf` where there is no path. Where changes did not touch that one way, nothing is updated."""
-        tree = self._trees.get(target)
+        tree = self._known(target)
         if (
             tree is None
             or tree.update is not None
@@ -125,6 +153,18 @@ class ShortestPaths:
         hop = self._tree(target).hops.get(source)
         return None if hop is None else self._ports[source, hop]
 
+    def leading_over(self, target: DatapathId, switches: Collection[DatapathId]) -> list[DatapathId]:
+        """These switches, and all others whose way to `target` leads over one of them."""
+        hops = self._tree(target).hops
+        found = dict.fromkeys(switches)
+        waiting = list(found)
+        for switch in waiting:
+            for behind in self._in.get(switch, ()):
+                if hops.get(behind) == switch and behind not in found:
+                    found[behind] = None
+                    waiting.append(behind)
+        return waiting
+
     def known(self) -> list[DatapathId]:
         """Destinations that were ever asked for."""
         return list(self._trees)
@@ -132,6 +172,10 @@ class ShortestPaths:
     def moved(self, target: DatapathId) -> frozenset[DatapathId]:
         """What `take_moved` would tell."""
         return frozenset(self._tree(target).moved)
+
+    def is_copied(self, target: DatapathId) -> bool:
+        """Whether the ways to `target` were known where this is a copy of, when it was made."""
+        return self._origin is not None and target in self._origin.versions
 
     def take_moved(self, target: DatapathId) -> set[DatapathId]:
         """Switches whose next port towards `target` changed since this was last asked; perhaps back again."""
@@ -148,7 +192,7 @@ class ShortestPaths:
     # ---- keeping up -----------------------------------------------------------------------------
 
     def _tree(self, target: DatapathId) -> Tree:
-        tree = self._trees.get(target)
+        tree = self._known(target)
         if tree is None:
             tree = self._trees[target] = Tree({target: 0.0}, UNKNOWN)
         while not self._advance(tree, target):
@@ -157,7 +201,7 @@ class ShortestPaths:
 
     def advance(self, target: DatapathId) -> bool:
         """Do a portion of what brings a destination up to date. True when it is."""
-        tree = self._trees.get(target)
+        tree = self._known(target)
         if tree is None:
             tree = self._trees[target] = Tree({target: 0.0}, UNKNOWN)
         return self._advance(tree, target)
@@ -234,9 +278,12 @@ class ShortestPaths:
         tree.version = self._version
         lost, nearer = yield from self._concerned(tree, changed)
         if lost or nearer:
+            self._keep(target)
             yield from self._settle(tree, target, lost, nearer)
         for a, _ in changed:
-            self._look_at(tree, target, a)
+            if self._best(tree, a) != tree.hops.get(a):
+                self._keep(target)
+                self._look_at(tree, target, a)
 
     def _concerned(
         self, tree: Tree, changed: list[Pair]

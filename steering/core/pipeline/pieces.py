@@ -9,6 +9,8 @@ from steering.model.rules import Rule, RuleKey
 PORTION = 100  # rules
 
 Rules = Mapping[RuleKey, Rule]
+# A feature's only piece at a switch by its name, or one of many by their kind and two numbers of the feature's own.
+Piece = str | tuple[str, int, int]
 
 
 def keyed(rules: Iterable[Rule]) -> dict[RuleKey, Rule]:
@@ -39,7 +41,7 @@ class PieceWork:
 
     __slots__ = ("_source", "dpid", "piece", "rules")
 
-    def __init__(self, dpid: DatapathId, piece: str, source: Rules | Unmade) -> None:
+    def __init__(self, dpid: DatapathId, piece: Piece, source: Rules | Unmade) -> None:
         self.dpid = dpid
         self.piece = piece
         self._source = source

@@ -14,14 +14,14 @@ when it is complete. Fills get half of the work while there are changes too, one
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from steering.core.network.graph import Graph
 from steering.core.network.switch import Switches
 from steering.core.outputs import SyncRules
 from steering.core.pipeline.labels import Labels
-from steering.core.pipeline.pieces import PieceWork, Rules, Unmade
+from steering.core.pipeline.pieces import Piece, PieceWork, Rules, Unmade
 from steering.model.ids import DatapathId
 from steering.model.rules import MeterBand, Rule, Table
 
@@ -63,6 +63,13 @@ class Change:
         return len(add) + len(delete)
 
 
+class PieceKind(NamedTuple):
+    """Pieces that are many: `make` makes one at a switch, `wanted` tells which ones a switch should hold."""
+
+    make: Callable[[DatapathId, Piece], Rules]
+    wanted: Callable[[DatapathId], Iterable[Piece]]
+
+
 class Fill:
     """A switch that is being filled: destinations whose labels, and pieces, have still to be made."""
 
@@ -71,10 +78,10 @@ class Fill:
     def __init__(self) -> None:
         self.begun = False
         self.targets: list[DatapathId] = []
-        self.pieces: dict[str, None] = {}
+        self.pieces: dict[Piece, None] = {}
         self.making: PieceWork | None = None
 
-    def touch(self, piece: str) -> None:
+    def touch(self, piece: Piece) -> None:
         """A piece that was made, or is being made, may be another now."""
         self.pieces[piece] = None
         if self.making is not None and self.making.piece == piece:
@@ -99,21 +106,23 @@ class Reconcile:
         self._spread = spread
         self.budget = BUDGET
         self._makers: dict[str, Callable[[DatapathId], Rules | Unmade]] = {}
-        self._looks: dict[str, Callable[[], int]] = {}
+        self._looks: dict[Piece, Callable[[], int]] = {}
+        self._kinds: dict[str, PieceKind] = {}
+        self._jobs: deque[Iterator[int]] = deque()
         self._version = graph.version  # of the graph, whose changes are under way or done
         self._targets: dict[DatapathId, None] = {}  # destinations whose ways have to be looked at
         # A destination, and a switch that may forward to it otherwise than before.
         self._pairs: deque[tuple[DatapathId, DatapathId]] = deque()
         # The pieces that were touched, by switch: at switches of gateways, and at all others.
-        self._first: dict[DatapathId, dict[str, None]] = {}
-        self._then: dict[DatapathId, dict[str, None]] = {}
+        self._first: dict[DatapathId, dict[Piece, None]] = {}
+        self._then: dict[DatapathId, dict[Piece, None]] = {}
         self._making: PieceWork | None = None  # the touched piece that is under way
         self._fills: dict[DatapathId, Fill] = {}  # in the order in which they came
         self._ready: list[DatapathId] = []  # filled in this slice
         self._lead = 0  # units of work that changes got more than fills, while there were both
         # What switches hold: switch -> destination or piece -> rules.
         self._labelled: dict[DatapathId, dict[DatapathId, Rules]] = {}
-        self._pieces: dict[DatapathId, dict[str, Rules]] = {}
+        self._pieces: dict[DatapathId, dict[Piece, Rules]] = {}
         self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
 
     def register(
@@ -128,9 +137,18 @@ class Reconcile:
         if looks is not None:
             self._looks[piece] = looks
 
+    def register_kind(
+        self,
+        kind: str,
+        make: Callable[[DatapathId, Piece], Rules],
+        wanted: Callable[[DatapathId], Iterable[Piece]],
+    ) -> None:
+        """A feature has many pieces, each of which changes by itself: tuples that begin with `kind`."""
+        self._kinds[kind] = PieceKind(make, wanted)
+
     # ---- what may be another --------------------------------------------------------------------
 
-    def touch(self, piece: str, dpids: Iterable[DatapathId]) -> None:
+    def touch(self, piece: Piece, dpids: Iterable[DatapathId]) -> None:
         """A piece may have changed at these switches."""
         making = self._making
         for dpid in dpids:
@@ -141,6 +159,11 @@ class Reconcile:
                     self._making = None
             elif (fill := self._fills.get(dpid)) is not None and fill.begun:
                 fill.touch(piece)
+
+    def work(self, job: Iterator[int]) -> None:
+        """A feature has much to look at: it is done in the same slices. `job` yields the units of work of each of its
+        portions, and touches pieces as it goes."""
+        self._jobs.append(job)
 
     def touch_everywhere(self, piece: str) -> None:
         """A piece may have changed at every switch that holds it."""
@@ -167,7 +190,7 @@ class Reconcile:
 
     @property
     def _changing(self) -> bool:
-        return bool(self._pairs or self._targets or self._first or self._then or self._making)
+        return bool(self._pairs or self._targets or self._first or self._then or self._making or self._jobs)
 
     # ---- a slice of work ------------------------------------------------------------------------
 
@@ -197,7 +220,12 @@ class Reconcile:
             return self._follow(*self._pairs.popleft(), changes)
         if self._targets:
             return self._look_at(next(iter(self._targets)))
-        return self._make(self._first or self._then, changes)
+        if self._first or self._then or self._making:
+            return self._make(self._first or self._then, changes)
+        cost = next(self._jobs[0], 0)
+        if not cost:
+            self._jobs.popleft()
+        return cost or 1
 
     def _advance(self, target: DatapathId) -> tuple[bool, int]:
         """Bring the ways to a destination nearer to what the graph is. True when they are; and the units of work."""
@@ -233,7 +261,7 @@ class Reconcile:
             return 1  # it leaves with its filling
         return 1 + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
 
-    def _make(self, touched: dict[DatapathId, dict[str, None]], changes: dict[DatapathId, Change]) -> int:
+    def _make(self, touched: dict[DatapathId, dict[Piece, None]], changes: dict[DatapathId, Change]) -> int:
         """One piece of one switch, or a portion of it."""
         if self._making is None:
             dpid, pieces = next(iter(touched.items()))
@@ -249,17 +277,24 @@ class Reconcile:
         self._making = None
         installed = self._pieces[made.dpid]
         had, installed[made.piece] = installed.get(made.piece, {}), made.rules
+        if not made.rules:
+            del installed[made.piece]
         if had is made.rules:
             return cost
         change = changes.setdefault(made.dpid, Change())
         return cost + LOOKED * len(made.rules) + CHANGED * change.compare(had, made.rules)
 
-    def _begin(self, dpid: DatapathId, pieces: dict[str, None]) -> tuple[PieceWork, int]:
+    def _begin(self, dpid: DatapathId, pieces: dict[Piece, None]) -> tuple[PieceWork, int]:
         """The next of a switch's touched pieces; and the units of work so far."""
         piece = next(iter(pieces))
         del pieces[piece]
         looks = self._looks[piece]() if piece in self._looks else 0
-        return PieceWork(dpid, piece, self._makers[piece](dpid)), 1 + LOOKED * looks
+        if isinstance(piece, str):
+            source = self._makers[piece](dpid)
+        else:
+            source = self._kinds[piece[0]].make(dpid, piece)
+            looks = len(source)
+        return PieceWork(dpid, piece, source), 1 + LOOKED * looks
 
     # ---- switches that are filled, and pieces that are brought ------------------------------------
 
@@ -278,6 +313,8 @@ class Reconcile:
         if not fill.begun:
             fill.begun = True
             fill.targets, fill.pieces = self._labels.targets, dict.fromkeys(self._makers)
+            for kind in self._kinds.values():
+                fill.pieces |= dict.fromkeys(kind.wanted(dpid))
             self._labelled[dpid] = {}
             self._pieces.setdefault(dpid, {})
         if fill.targets:
@@ -312,7 +349,7 @@ class Reconcile:
         forwarding = [rule for rules in self._labelled[dpid].values() for rule in rules.values()]
         admission: list[Rule] = []
         for piece, rules in self._pieces[dpid].items():
-            if piece in self._makers:
+            if piece in self._makers or not isinstance(piece, str):
                 for rule in rules.values():
                     (forwarding if rule.table in FORWARDING else admission).append(rule)
         return tuple(forwarding), tuple(admission)

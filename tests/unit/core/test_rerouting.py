@@ -259,6 +259,7 @@ def test_a_weight_that_changes_no_path_changes_no_rule(lab: Lab) -> None:
     opened(lab, 40_000)
     assert [o for o in lab.give(LinkWeighed(A, B, 1.0)) if isinstance(o, SyncRules)] == []
     assert [o for o in lab.give(LinkWeighed(A, B, 0.9)) if isinstance(o, SyncRules)] == []
+    assert tick(lab) == [] and tick(lab) == []
     assert lab.engine.old_paths.kept == []
 
 

@@ -132,10 +132,14 @@ def test_a_copy_stays_as_it_was(seed, size):
     links = network(chance, size)
     graph = Graph(Site((), (), (), links, discover=False))
     graph.next_hop(1, size)
+    for _ in range(2):
+        for target in chance.sample(range(1, size + 1), size // 2):
+            graph.next_hop(1, target)
+        change(chance, graph, links)  # what is known of those is not up to date when the copy is made
     before, scratch = graph.copy(), FromScratch(graph.links())
     for _ in range(5):
         change(chance, graph, links)
-        graph.next_hop(1, size)
+        graph.next_hop(1, chance.choice([size, chance.randint(1, size)]))
     for target in range(1, size + 1):
         assert before.distances_to(target) == scratch.distances(target)
         assert all(before.next_hop(s, target) == scratch.port(s, target) for s in range(1, size + 1))

@@ -294,3 +294,24 @@ def test_distances_looked_at_count_even_where_no_route_becomes_another():
         reconcile.step()
         slices.append(len(made) - sum(slices))
     assert looks >= 5 and sum(slices) == 8 and max(slices) <= 2
+
+
+def test_the_first_rule_of_another_weight_does_not_wait_for_all_others():
+    site = a_site(random.Random(5), 8)
+    switches = filled(site, Policy(), budget=1)
+    reconcile = switches.engine.reconcile
+    seen: list[bool] = []
+    for link in site.links:
+        switches.slices.clear()
+        switches.do(LinkWeighed(link.a, link.b, 50.0))
+        switches.now += 0.1
+        switches.do(Tick())
+        while not any(switches.slices) and reconcile.busy:
+            switches.do(Continue())
+        if any(switches.slices):
+            seen.append(bool(reconcile._jobs))
+        switches.going_on = True
+        switches.settle(random.Random(1))
+        switches.do(LinkWeighed(link.a, link.b, None))
+        switches.settle(random.Random(1))
+    assert seen.count(True) >= 3

@@ -1,0 +1,36 @@
+"""What of the ways to one destination is another after links changed, and which old ways lead over that."""
+
+from typing import NamedTuple
+
+from steering.core.network.graph import SwitchPaths
+from steering.model.ids import DatapathId, PortNumber
+
+
+class OldWays(NamedTuple):
+    """Old ways to one destination: those that are others now, and no more.
+
+    `ports`: switch -> the port by which the old ways leave it, None at the destination. `left`: the switches whose own
+    way is another now. Who is not among them never sends to one that is.
+    """
+
+    ports: dict[DatapathId, PortNumber | None]
+    left: tuple[DatapathId, ...]
+
+
+def old_ways(before: SwitchPaths, now: SwitchPaths, target: DatapathId) -> OldWays | None:
+    """The ways to `target` that lead elsewhere now. None where there are none."""
+    # Where nobody knew the ways before, nobody noted either what moved.
+    known = before.paths.is_copied(target)
+    looked_at = now.paths.moved(target) if known else before.distances_to(target)
+    moved = [d for d in looked_at if before.next_hop(d, target) != now.next_hop(d, target)]
+    left = [d for d in moved if before.next_hop(d, target) is not None]
+    if not left:
+        return None
+    ports: dict[DatapathId, PortNumber | None] = {}
+    concerned = before.paths.leading_over(target, left)
+    for begin in concerned:
+        switch: DatapathId | None = begin
+        while switch is not None and switch not in ports:
+            ports[switch] = before.next_hop(switch, target)
+            switch = before.paths.next_switch(switch, target)
+    return OldWays(ports, tuple(concerned))
