@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo labs test lint mutants bench clean
+.PHONY: help setup tools demo labs test lint mutants attack bench clean
 
 # Options for pytest: make test PYTEST_ARGS="-x tests/unit"
 PYTEST_ARGS ?= tests
@@ -13,6 +13,7 @@ help:
 	@echo 'make test    set up, then lint and every test (root)'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make mutants set up, then try changes that must each make a test fail; prints those that none noticed'
+	@echo 'make attack  set up, then every attack of docs/security.rst; one table (root)'
 	@echo 'make bench   set up, then measure; writes build/bench.json (root)'
 	@echo 'make clean   remove .venv, build/ and what labs left behind'
 
@@ -43,6 +44,10 @@ lint: tools
 # Each mutant is tried in a copy of the tree; CI tries a seventh of them each day (tests/mutants).
 mutants: tools
 	@.venv/bin/python -m tests.mutants.trial
+
+# Some of them are labs on real kernels; `python -m tests.attack.trial switch` tries one attacker alone.
+attack: setup
+	@.venv/bin/python -m tests.attack.trial
 
 bench: setup
 	@.venv/bin/steering bench

@@ -45,6 +45,7 @@ MODULES = {
     "address-families": "address_families",
     "natural": "natural",
     "flood": "flood",
+    "blind-attack": "blind_attack",
     "dscp": "dscp",
     "slow-server": "slow_server",
     "md5-ao": "md5_ao",

@@ -23,10 +23,20 @@ def _sum(data: bytes) -> int:
     return total
 
 
-def frame(own: bytes, gateway: bytes, src: bytes, dst: bytes, sport: int, dport: int, seq: int) -> bytes:
-    """One Ethernet frame, IPv4."""
-    words = (20 + len(OPTIONS)) // 4
-    tcp = pack(">HHIIBBHHH", sport, dport, seq, 0, words << 4, 0x02, 65535, 0, 0) + OPTIONS
+def frame(
+    own: bytes,
+    gateway: bytes,
+    src: bytes,
+    dst: bytes,
+    sport: int,
+    dport: int,
+    seq: int,
+    flags: int = 0x02,
+    options: bytes = OPTIONS,
+) -> bytes:
+    """One Ethernet frame, IPv4: a SYN with MP_CAPABLE, or what `flags` and `options` say (a multiple of 4 bytes)."""
+    words = (20 + len(options)) // 4
+    tcp = pack(">HHIIBBHHH", sport, dport, seq, 0, words << 4, flags, 65535, 0, 0) + options
     check = ~_sum(src + dst + pack(">HH", 6, len(tcp)) + tcp) & 0xFFFF
     tcp = tcp[:16] + pack(">H", check) + tcp[18:]
     ip = pack(">BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0) + src + dst

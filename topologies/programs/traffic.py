@@ -171,10 +171,12 @@ class Agent:
         return {"opened": opened}
 
     def _echo(self, order: Json) -> Json:
-        """One echo on each connection of a group, one after the other."""
+        """One echo on each connection of a group, one after the other; after `enough` that failed no more are asked."""
         failed: list[str] = []
         group = self._groups.get(order["group"], [])
         for made, said in group:
+            if len(failed) == order.get("enough"):
+                break
             try:
                 made.settimeout(order.get("wait", WAIT_S))
                 echo_round(made, not said[0])

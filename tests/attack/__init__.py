@@ -1,0 +1,1 @@
+"""The attacks of docs/security.rst in one run, and a table of what held."""
