@@ -10,7 +10,6 @@ import json
 from steering.cli import actions, client
 from steering.cli.actions import Columns, Json, Subcommand, listed
 from steering.cli.wording import counted
-from steering.policy.language.document import load_text
 
 SUMMARY: str = "show the live access control list, or put another in its place"
 
@@ -68,6 +67,8 @@ def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
 
 def _read(file: str) -> Json:
     """Raises BadInput."""
+    from steering.policy.language.document import load_text  # late: only who sends a file waits for it
+
     text, findings = load_text("/dev/stdin" if file == "-" else file)
     if text is None:
         raise client.BadInput(str(findings[0]))

@@ -110,7 +110,8 @@ def _build(chosen: frozenset[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command in available():
         if command not in chosen:
-            commands.add_parser(command, help=summary_of(command))
+            # Only the list of all commands shows summaries, and each of them costs the reading of a source.
+            commands.add_parser(command, help=None if chosen else summary_of(command))
             continue
         module = import_module(f"steering.cli.{command}")
         subparser = commands.add_parser(command, help=module.SUMMARY, description=module.SUMMARY)

@@ -7,8 +7,6 @@ from typing import Any
 from steering.cli import client
 from steering.cli.table import table
 from steering.cli.wording import when
-from steering.policy.language.document import load_text
-from steering.policy.site_mcps import McpText
 
 SUMMARY: str = "list the MCPs, their types, load and health; drain, register, change or remove one"
 
@@ -69,6 +67,9 @@ def _admin(controller: client.ControllerClient, what: str, name: str, as_json: b
 
 
 def _put(controller: client.ControllerClient, what: str, file: str, as_json: bool) -> None:
+    from steering.policy.language.document import load_text  # late: only who sends a file waits for these
+    from steering.policy.site_mcps import McpText
+
     text, findings = load_text("/dev/stdin" if file == "-" else file)
     if text is None:
         raise client.BadInput(str(findings[0]))

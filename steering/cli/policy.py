@@ -8,18 +8,16 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steering.cli import client, clock
-from steering.cli.check import print_findings
 from steering.cli.table import table
-from steering.model.network import Site
-from steering.model.policy import Policy
-from steering.policy import Finding, load_policy, load_site, parse_policy
-from steering.policy.checks.unenforced_rules import unenforced
-from steering.policy.checks.unserved_ports import unserved
-from steering.policy.language.document import load_text
-from steering.policy.rules.diff import PolicyChange, diff
+
+if TYPE_CHECKING:
+    from steering.model.network import Site
+    from steering.model.policy import Policy
+    from steering.policy import Finding
+    from steering.policy.rules.diff import PolicyChange
 
 SUMMARY: str = "check, show, compare, apply and roll back the policy; the clock of its rules"
 
@@ -33,7 +31,7 @@ Json = dict[str, Any]
 class BadFiles(Exception):
     """Files with findings; they are printed one by one."""
 
-    def __init__(self, findings: list[Finding]) -> None:
+    def __init__(self, findings: "list[Finding]") -> None:
         super().__init__(f"{len(findings)} findings")
         self.findings = findings
 
@@ -92,7 +90,7 @@ def _version(text: str) -> int:
     return int(text)
 
 
-# ---- files -------------------------------------------------------------------------------------
+# ---- files: what reads policies is imported late, as `show` or `rollback` shall not wait for it ---------------
 
 
 def _of_files(args: argparse.Namespace, act: Callable[[], int | None]) -> int:
@@ -107,13 +105,21 @@ def _of_files(args: argparse.Namespace, act: Callable[[], int | None]) -> int:
         if args.json:
             print(json.dumps({"ok": False, "findings": [f.as_json() for f in bad.findings]}))
         else:
-            print_findings(bad.findings)
+            _print_findings(bad.findings)
         return 2
 
 
-def _site(args: argparse.Namespace) -> Site | None:
+def _print_findings(findings: "list[Finding]") -> bool:
+    from steering.cli.check import print_findings
+
+    return print_findings(findings)
+
+
+def _site(args: argparse.Namespace) -> "Site | None":
     if getattr(args, "site", None) is None:
         return None
+    from steering.policy import load_site
+
     site, findings = load_site(args.site)
     if findings:
         raise BadFiles(findings)
@@ -121,13 +127,17 @@ def _site(args: argparse.Namespace) -> Site | None:
 
 
 def _text(path: str) -> str:
+    from steering.policy.language.document import load_text
+
     text, findings = load_text(path)
     if text is None:
         raise BadFiles(findings)
     return text
 
 
-def _policy(text: str, name: str, site: Site | None = None) -> Policy:
+def _policy(text: str, name: str, site: "Site | None" = None) -> "Policy":
+    from steering.policy import parse_policy
+
     policy, findings = parse_policy(text, name, site)
     if policy is None:
         raise BadFiles(findings)
@@ -135,6 +145,10 @@ def _policy(text: str, name: str, site: Site | None = None) -> Policy:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from steering.policy import load_policy, load_site
+    from steering.policy.checks.unenforced_rules import unenforced
+    from steering.policy.checks.unserved_ports import unserved
+
     site, findings = load_site(args.site) if args.site is not None else (None, [])
     rules = 0
     notes: list[str] = []
@@ -150,17 +164,19 @@ def _check(args: argparse.Namespace) -> int:
     if args.json:
         told = [f.as_json() for f in findings]
         print(json.dumps({"ok": not findings, "findings": told, "notes": notes}))
-    elif not print_findings(findings):
+    elif not _print_findings(findings):
         files = f"{len(args.file)} files" if len(args.file) > 1 else args.file[0]
         print(f"{files}: no finding; {rules} rule{'' if rules == 1 else 's'}")
     return 2 if findings else 0
 
 
-def _changes_of_files(args: argparse.Namespace) -> list[PolicyChange]:
+def _changes_of_files(args: argparse.Namespace) -> "list[PolicyChange]":
+    from steering.policy.rules.diff import diff
+
     return diff(args.policy, _policy(_text(args.newer), args.newer, args.site_read))
 
 
-def _print_changes(changes: list[PolicyChange], as_json: bool) -> None:
+def _print_changes(changes: "list[PolicyChange]", as_json: bool) -> None:
     if as_json:
         client.print_json({"changes": [change.as_json() for change in changes]})
     elif not changes:
@@ -191,6 +207,9 @@ def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None
 
 
 def _diff(controller: client.ControllerClient, args: argparse.Namespace) -> None:
+    from steering.policy import parse_policy
+    from steering.policy.rules.diff import diff
+
     running, findings = parse_policy(str(_running(controller).body["text"]), RUNNING)
     if running is None:
         raise client.Unavailable(f"the policy in force is none that this program can read: {findings[0]}")
@@ -240,8 +259,11 @@ def _change(
         ) from None
 
 
-def _readable_changes(running: Json, wanted: Policy) -> list[PolicyChange]:
+def _readable_changes(running: Json, wanted: "Policy") -> "list[PolicyChange]":
     """What changes; nothing is said where this program cannot read what runs, which must not stop a repair."""
+    from steering.policy import parse_policy
+    from steering.policy.rules.diff import diff
+
     policy, _ = parse_policy(str(running["text"]), RUNNING)
     return diff(policy, wanted) if policy is not None else []
 

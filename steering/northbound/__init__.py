@@ -5,7 +5,7 @@ puts one object of each together and owns no socket, no thread and no file.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from steering.core.counters import Counters
 from steering.model.control import Control
@@ -51,6 +51,16 @@ class Northbound(NamedTuple):
     restore: Restorers
 
 
+def _at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+def _document() -> dict[str, Any]:
+    from steering.northbound import openapi  # late: it builds every model's schema
+
+    return openapi.document()
+
+
 def northbound(
     view: View,
     control: Control,
@@ -67,6 +77,7 @@ def northbound(
     heartbeat: float | None = None,
     malformed: Iterable[str] = (),
     disconnects: Iterable[str] = (),
+    work: Callable[..., Any] = _at_once,
 ) -> Northbound:
     """The northbound; it owns no sockets and no threads.
 
@@ -75,13 +86,13 @@ def northbound(
     earlier run had, for the events' ids. `pseudonyms`: the key of subscribers' pseudonyms. `store`: where the live
     lists are kept, without one nowhere; `mappings` likewise of what MCPs report. `heartbeat`:
     seconds of silence after which a stream is sent a comment. `malformed` and `disconnects` are the label
-    values shown from zero on; values counted outside them appear as `other`. Raises StateError for a kept value that
+    values shown from zero on; values counted outside them appear as `other`. `work(function, *arguments)` runs what takes
+    a while where it holds up nobody. Raises StateError for a kept value that
     cannot be read.
     """
     # Late: reading credentials does not need webob, Routes, pydantic and prometheus_client in memory.
     from threading import Lock
 
-    from steering.northbound import openapi
     from steering.northbound.auth.pseudonyms import pseudonym
     from steering.northbound.http import events
     from steering.northbound.http.application import RestApplication
@@ -134,12 +145,12 @@ def northbound(
     pairings = Pairings(lists, control.give)
     links = LinksResource(view, LinkWeights(store), control.take)
     resources = (
-        Status(view, pseudonyms), Description(openapi.document(), registry), links,
+        Status(view, pseudonyms), Description(lambda: work(_document), registry), links,
         Mcps(view, control, hub, orders), McpRegistration(control, lock, orders),
         AccessNetworks(updates, control, hub, orders), Subscribers(view, control, updates, orders, discreet),
         acl, enrolled, pairings, McpDiscovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
         Sessions(view, control), Decisions(view, control, now, discreet), ReservationsResource(view, control, discreet),
-        SessionReports(view, control), MappingLog(view, mappings or RecentMappings(), pseudonyms),
+        SessionReports(view, control), MappingLog(view, mappings or RecentMappings(), pseudonyms, work),
         EventStreams(view, hub, watcher, updates, bindings, intents, beat),
     )  # fmt: skip
 

@@ -40,6 +40,7 @@ from steering.openflow.channel import Channel, echo_reply
 from steering.openflow.connections import Connections, install
 from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
+from steering.openflow.early_door import EarlyDoor
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.known_ports import KnownPorts
 from steering.openflow.link_discovery import Discovery
@@ -94,9 +95,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         counters: Counters,
         discovery: Discovery | None,
         bounded: bool = True,
+        door: EarlyDoor | None = None,
         **kwargs: Any,
     ) -> None:
-        """`bounded`: False lets each connection take what it can, for negative controls."""
+        """`bounded`: False lets each connection take what it can, for negative controls. `door`: what listens for
+        switches already."""
         super().__init__(*args, **kwargs)
         self.budgets = Budgets() if bounded else UNBOUNDED
         self.unread = UnreadBytes(self.budgets.backlog_total)
@@ -132,7 +135,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._claims = Claims(self._switches, self._sender.xids)
         self._ports = PortPoll(self._switches, self._sender.xids, self._load, declared)
         self._meters = MeterPoll(self._switches, self._sender.xids, self._load)
-        install(self, counters)
+        install(self, counters, door)
 
     def start(self) -> Any:
         """Called by os-ken when every application is there."""

@@ -71,7 +71,13 @@ class Channel(controller.Datapath):  # type: ignore[misc]
 
     adapter: Adapter  # set by `install`
 
-    def __init__(self, socket: Any, address: tuple[Any, ...], tls: TlsChannel | None = None) -> None:
+    def __init__(
+        self,
+        socket: Any,
+        address: tuple[Any, ...],
+        tls: TlsChannel | None = None,
+        is_greeted: bool = False,
+    ) -> None:
         now = self.opened_at = self.heard_at = self.asked_at = monotonic()
         self.is_ready = False
         budgets = self.adapter.budgets
@@ -80,7 +86,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self.echo_is_due = False  # an echo request is under way
         self._budgets = budgets
         self._tls = tls
-        self._greeted = False
+        self._greeted = is_greeted
         self._turn_ends = now
         self._in_foyer = False
         self._out: list[bytes] = []
@@ -104,7 +110,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         try:
             self.adapter.opened(self)
             self._begin_turn()
-            if self._tls is None:
+            if self._tls is None and not self._greeted:
                 self._greet()
             self._receive()
             self.disconnect(Disconnect.CLOSED)

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any
 
 from os_ken.controller import controller
+from os_ken.lib import hub
 
 from steering.core.counters import Counters
 from steering.model.door import Door, SwitchRefusal
@@ -14,6 +15,7 @@ from steering.model.log_limit import LogLimit, and_more
 from steering.model.token_bucket import TokenBucket
 from steering.openflow.budgets import Budgets, Newcomers, source_of
 from steering.openflow.channel import Adapter, Channel
+from steering.openflow.early_door import EarlyDoor
 from steering.openflow.encode import message
 from steering.openflow.listener import Listener, listening, switch_places
 from steering.openflow.reader import Disconnect, Type
@@ -104,6 +106,7 @@ class SwitchListener:
 
     adapter: Adapter
     counters: Counters
+    door: EarlyDoor | None = None  # listens already, and switches may wait there
 
     def __init__(self, listen_info: tuple[str, int], handle: Any, **tls: Any) -> None:
         budgets = self.adapter.budgets
@@ -112,7 +115,7 @@ class SwitchListener:
             self._context = switch_context(tls["certfile"], tls["keyfile"], tls.get("ca_certs"))
         self._listener = Listener(
             Door.SWITCHES,
-            listening(*listen_info),
+            listening(*listen_info) if self.door is None else self.door.socket,
             TokenBucket(budgets.accept_rate, budgets.accept_burst, monotonic()),
             self.adapter.admits,
             self._serve,
@@ -121,6 +124,11 @@ class SwitchListener:
 
     def serve_forever(self) -> None:
         """Called by os-ken."""
+        for socket, address in self.door.take() if self.door is not None else ():
+            if self.adapter.admits(address):
+                hub.spawn(Channel(socket, address, is_greeted=True).serve)
+            else:
+                socket.close()
         self._listener.run()
 
     def _serve(self, socket: Any, address: tuple[Any, ...]) -> None:
@@ -130,10 +138,10 @@ class SwitchListener:
         self.counters.accept_paused[Door.SWITCHES] += 1
 
 
-def install(adapter: Adapter, counters: Counters) -> None:
-    """Let os-ken accept by `SwitchListener`, with `adapter` behind its connections."""
+def install(adapter: Adapter, counters: Counters, door: EarlyDoor | None) -> None:
+    """Let os-ken accept by `SwitchListener`, with `adapter` behind its connections. `door`: what listens already."""
     Channel.adapter = SwitchListener.adapter = adapter
-    SwitchListener.counters = counters
+    SwitchListener.counters, SwitchListener.door = counters, door
     # os-ken looks this name up when it begins to listen, and has no setting for it. The channel itself cannot be
     # put in Datapath's place: Datapath names itself in its call of super().
     controller.StreamServer = SwitchListener

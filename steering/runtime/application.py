@@ -8,6 +8,7 @@ from os_ken.lib import hub
 
 from steering.model.mechanism import Mechanism
 from steering.openflow.app import SteeringApp
+from steering.openflow.early_door import EarlyDoor
 from steering.openflow.tls import switch_context
 from steering.runtime.controller import Controller, StartError, assemble
 from steering.runtime.hub import HubError, check
@@ -23,7 +24,9 @@ class ControllerApp(SteeringApp):
     """The os-ken application. `steering run` hands a controller over; osken-manager does not, so the application
     makes one itself."""
 
-    def __init__(self, *args: Any, controller: Controller | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, controller: Controller | None = None, door: EarlyDoor | None = None, **kwargs: Any
+    ) -> None:
         if controller is None:
             controller = _from_environment()
         super().__init__(
@@ -32,12 +35,13 @@ class ControllerApp(SteeringApp):
             counters=controller.counters,
             discovery=controller.discovery,
             bounded=Mechanism.CONNECTION_BUDGET not in controller.settings.disabled,
+            door=door,
             **kwargs,
         )
         self._controller = controller
-        self._check_port()
+        self._check_port(door is not None)
 
-    def _check_port(self) -> None:
+    def _check_port(self, is_open: bool) -> None:
         """Check that the switches' port is free, may be listened on, and has certificates that can be used. If not,
         the process ends."""
         options = self.CONF
@@ -49,7 +53,8 @@ class ControllerApp(SteeringApp):
             check_listen(endpoint, has_tls and options.ca_certs is not None, insecure)
             if has_tls:
                 _check_certificates(options.ctl_cert, options.ctl_privkey, options.ca_certs)
-            check_free(endpoint, "--listen")
+            if not is_open:
+                check_free(endpoint, "--listen")
         except SettingsError as error:
             print(f"steering: {error}", file=sys.stderr)
             raise SystemExit(2) from None

@@ -11,8 +11,6 @@ from steering.core.inputs import Authorised, Input
 from steering.core.outputs import Authorise
 from steering.model.aaa import Aaa
 from steering.model.authorisation import Authorizer, Verdict
-from steering.runtime.http_aaa import http_authorizer
-from steering.runtime.radius import radius_authorizer
 from steering.store.interface import StateError, StateRefusal
 
 IN_FLIGHT = 64
@@ -62,8 +60,12 @@ def authorisers(aaa: Aaa) -> Authorisers:
     asks: dict[Authorizer, Ask] = {}
     try:
         if aaa.http is not None:
+            from steering.runtime.http_aaa import http_authorizer  # late, as few sites name one
+
             asks[Authorizer.HTTP] = http_authorizer(aaa.http)
         if aaa.radius is not None:
+            from steering.runtime.radius import radius_authorizer
+
             asks[Authorizer.RADIUS] = radius_authorizer(aaa.radius)
     except OSError as error:
         raise StateError(

@@ -5,7 +5,9 @@ then everything that imports a socket. The main loop sleeps briefly and looks, b
 wakes a greenthread is not noticed while the hub waits in poll (docs/design/measured.rst).
 """
 
+import gc
 import sys
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
@@ -14,31 +16,59 @@ from steering.runtime.settings import Settings
 
 EXIT_USAGE = 2
 LOOK = 0.2  # seconds between looks at whether to stop
+# Some tenths of a second of processor time each; between them switches are greeted.
+LONG_TO_LOAD = (
+    "steering.core.engine",
+    "pydantic",
+    "steering.policy",
+    "os_ken.base.app_manager",
+    "steering.runtime.controller",
+)
 
 
 def launch(settings: Settings) -> int:
     """Run the controller until a signal. Returns 0, or 2 when the controller could not start; the reason is on
     stderr then."""
+    # Modules are made by the ten thousand objects, and hardly any is garbage: a tenth of the start would be spent
+    # in looking for it.
+    gc.disable()
     try:
         prepare()
     except HubError as error:
         print(f"steering run: {error}", file=sys.stderr)
         return EXIT_USAGE
     from steering.openflow.listener import raise_descriptors
+
+    raise_descriptors()
+    door = _door(settings)
+    for name in LONG_TO_LOAD:
+        import_module(name)
+        if door is not None:
+            door.look()
     from steering.runtime import logs
     from steering.runtime.controller import StartError, assemble
 
-    raise_descriptors()
     logs.set_up(settings.log_level, settings.log_json)
     try:
         controller = assemble(settings)
     except StartError:
         return EXIT_USAGE
-    return _serve(settings, controller)
+    return _serve(settings, controller, door)
 
 
-def _serve(settings: Settings, controller: Any) -> int:
-    import gc
+def _door(settings: Settings) -> Any:
+    """What listens for switches before the long part of a start. None where the port is not to be had: why is told
+    later, after what is wrong in the files."""
+    from steering.openflow.early_door import EarlyDoor
+
+    assert settings.listen is not None
+    try:
+        return EarlyDoor(settings.listen.host, settings.listen.port, greets=settings.switch_tls is None)
+    except OSError:
+        return None
+
+
+def _serve(settings: Settings, controller: Any, door: Any) -> int:
     import signal
 
     from os_ken import cfg
@@ -66,14 +96,16 @@ def _serve(settings: Settings, controller: Any) -> int:
         args=options,
         default_config_files=[],
     )
+    if door is not None:
+        door.look()
     manager = AppManager.get_instance()
     manager.load_apps(["steering.app"])
-    manager.instantiate_apps(**manager.create_contexts(), controller=controller)
-    # What exists now lives to the end: a full collection need not look at it again. And sessions are made by
-    # the hundred thousand: with the usual thresholds the collector would run through them all the time.
-    gc.collect()
+    manager.instantiate_apps(**manager.create_contexts(), controller=controller, door=door)
+    # What exists now lives to the end: no collection need look at it. And sessions are made by the hundred
+    # thousand: with the usual thresholds the collector would run through them all the time.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    gc.enable()
     while not stop:
         hub.sleep(LOOK)
     manager.close()

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any
 
 import eventlet
+from eventlet import tpool
 from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
@@ -120,6 +121,7 @@ class Rest:
             mappings=MappingStore(settings.state_dir, time.time),
             malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *MessageFault],
             disconnects=list(Disconnect),
+            work=tpool.execute,
         )
 
     def start(self) -> None:

@@ -54,8 +54,11 @@ class MappingStore:
     def _lines(self, address: str) -> Iterator[Mapping]:
         """Mappings, the oldest first. A line that another version wrote, or half of one, is passed over."""
         wanted = f'"external":"{address}"'
-        for number in range(self._files - 1, -1, -1):
-            for line in lines_of(self._path(number), MOST_LINE, self._most + MOST_LINE):
+        # Opened the newest first: files that move on meanwhile, while another thread appends, are met twice then, which
+        # changes no answer, and never missed.
+        opened = [lines_of(self._path(n), MOST_LINE, self._most + MOST_LINE) for n in range(self._files)]
+        for lines in reversed(opened):
+            for line in lines:
                 # Reading JSON is what takes time: a plain IPv4 address is looked for as text first.
                 if ":" not in address and wanted not in line and "/" not in line:
                     continue

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from steering.store.interface import StateError, StateRefusal
 
@@ -135,12 +135,17 @@ def append_private(path: Path, data: bytes) -> None:
 
 def lines_of(path: Path, most_line: int, most: int) -> Iterator[str]:
     """The lines of a private file, none where there is no file: at most `most` bytes of it, and of each line at most
-    `most_line`, the rest of which is the next line. What is not ASCII is replaced. Raises StateError."""
+    `most_line`, the rest of which is the next line. What is not ASCII is replaced. The file is opened by the call: what
+    is renamed afterwards is read all the same. Raises StateError."""
     try:
         descriptor = open_private(path, os.O_RDONLY, ADVICE_LOG)
     except FileNotFoundError:
-        return
-    with os.fdopen(descriptor, "rb") as file:
+        return iter(())
+    return _lines(os.fdopen(descriptor, "rb"), path, most_line, most)
+
+
+def _lines(opened: BinaryIO, path: Path, most_line: int, most: int) -> Iterator[str]:
+    with opened as file:
         read = 0
         try:
             while read < most and (line := file.readline(most_line)):

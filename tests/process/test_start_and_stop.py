@@ -7,6 +7,8 @@ import socket
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -137,3 +139,26 @@ def test_the_command_patches_before_anything_imports_a_socket(tmp_path: Path) ->
         check=False,
     )
     assert "eventlet" in ran.stdout and not ran.stderr, ran.stderr
+
+
+@pytest.mark.row("D-6.2c")
+def test_a_switch_that_comes_while_it_starts_waits_for_it(tmp_path: Path) -> None:
+    """The port listens before the long part of the start; who came then is greeted once, and is a switch."""
+    running = Running(tmp_path)
+    with RawSwitch(1) as switch, ThreadPoolExecutor() as pool:
+        starting = pool.submit(running.start)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                switch.connect(running.port)
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.002)
+        try:
+            starting.result()
+            while time.monotonic() < deadline and not running.json("/v1/health")["switches"]["connected"]:
+                time.sleep(0.05)
+            assert "switch s1 connected" in running.log()
+            assert [seen.type for seen in switch.seen].count(0) == 1  # HELLO
+        finally:
+            running.kill()

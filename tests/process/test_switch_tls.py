@@ -120,7 +120,7 @@ def test_switches_from_outside_without_tls_are_let_in_where_that_is_said(tmp_pat
         switch.connect(running.port).quiet()
 
 
-def test_the_certificates_are_read_before_anything_listens(tmp_path: Path, pki: Path) -> None:
+def test_the_certificates_are_read_before_any_switch_is_served(tmp_path: Path, pki: Path) -> None:
     running = secured(tmp_path, pki, "--switch-ca", str(pki / "none.pem"))
     ran = subprocess.run(
         running.command, cwd=tmp_path, env=running.environment, capture_output=True, text=True, check=False

@@ -47,9 +47,15 @@ class Desk:
         )
         self.driver = Driver(off_path_site(mcps=(shared, edge)), policy)
         self.directory = directory
+        self.apart: list[str] = []  # what was done where it holds up nobody
         view = JsonView(EngineView(self.driver.engine, lambda: self.driver.now, "0"))
         store = MappingStore(directory, lambda: NOW)
-        self.application = north(view, None, Driven(self.driver), mappings=store).application
+        self.application = north(view, None, Driven(self.driver), mappings=store, work=self._work).application
+
+    def _work(self, function: Any, *arguments: Any) -> Any:
+        """Where the controller uses a thread."""
+        self.apart.append(function.__name__)
+        return function(*arguments)
 
     def ask(self, method: str, path: str, body: Any = None, token: str = TOKEN) -> tuple[int, Json]:
         request = Request.blank(path, method=method, headers={"Authorization": f"Bearer {token}"})

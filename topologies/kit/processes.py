@@ -22,6 +22,13 @@ class LabError(RuntimeError):
     """The lab itself went wrong (not a check that failed); one line."""
 
 
+def _environment() -> dict[str, str]:
+    """Programs of ours find their modules, and keep them compiled, as an installed package has them: what starts again
+    in the middle of a lab shall not compile itself anew."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return inherited | {"PYTHONPATH": _python_path(), "PYTHONUNBUFFERED": "1"}
+
+
 class StartedProcess:
     """A started process. Its output goes to `log`, in the lab's directory."""
 
@@ -44,7 +51,7 @@ class StartedProcess:
                 stderr=log,
                 text=talk,
                 start_new_session=True,  # a Ctrl-C is for the lab, which ends its processes in order
-                env=os.environ | {"PYTHONPATH": _python_path(), "PYTHONUNBUFFERED": "1"},
+                env=_environment(),
             )
         record.add_process(self.popen.pid, what)
 

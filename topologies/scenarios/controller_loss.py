@@ -23,6 +23,7 @@ AWAY_S = 6.0  # two graces and more
 RETRY_S = 1.0  # a lost SYN is sent again after so long
 SLACK_S = 0.5  # timers of kernels, and a busy machine
 BACK_S = 2.0  # until the first session that it decided on
+AT_ONCE_S = 4.0  # a switch tries 1 and 3 s after it lost its controller, and waits once it was greeted
 AFTER_S = 2.0
 STREAM_MBIT = 2.0
 GAP_S = 0.1  # between connections
@@ -41,6 +42,7 @@ def run(options: Options, report: Report) -> None:
         lab.start_controller(options.without)
         test = Loss(lab, report, options.sessions or SESSIONS)
         test.begin()
+        test.come_back_at_once()
         test.lose(options.seconds or AWAY_S)
         test.come_back()
         test.judge()
@@ -56,6 +58,7 @@ class Loss:
         self.old, self.new = lab.agents["ue1"], lab.agents["ue2"]
         self.target = {f: address_of(PLAN.box("server"), f) for f in (4, 6)}
         self.lost = self.started = self.connected = 0.0
+        self.again = self.ready = 0.0  # the start at once, and when that process was ready
 
     def begin(self) -> None:
         """What lives before the loss."""
@@ -113,7 +116,7 @@ class Loss:
         lab.controller.start()
         lab.controller.wait_ready()
         time.sleep(AFTER_S)
-        self.connected = max(_connections(lab.controller.log_path().read_text(), self.started))
+        self.connected = max(_times(lab.controller.log_path().read_text(), " connected from ", self.started))
         broken = self.old.ask("echo", group="sessions")["failed"]
         report.equal("after the return: sessions that broke", [], broken[:3])
         rows = [row for row in lab.controller.sessions() if row["token"]]
@@ -121,6 +124,19 @@ class Loss:
             "after the return: live sessions are known with their tokens",
             len(rows) >= self.sessions, f"at least {self.sessions}", len(rows), "REST",
         )  # fmt: skip
+
+    def come_back_at_once(self) -> None:
+        """Killed, and started in the same moment, as a service manager does it."""
+        lab = self.lab
+        lab.say("kill -9 of the controller, and a start at once")
+        lab.controller.kill()
+        self.again = time.monotonic()
+        lab.controller.start()
+        lab.controller.wait_ready()
+        time.sleep(AFTER_S)
+        self.ready = max(_times(lab.controller.log_path().read_text(), ", REST: ", self.again))
+        broken = self.old.ask("echo", group="sessions")["failed"]
+        self.report.equal("after the start at once: sessions that broke", [], broken[:3])
 
     def judge(self) -> None:
         """What the host's programs saw, and its kernel."""
@@ -130,9 +146,10 @@ class Loss:
         tries: list[Try] = self.new.finish("tries", 30.0)["tries"]
         stream = self.old.finish("stream", 60.0)
         self._transfer(stream)
-        before = [one for one in tries if one["at"] + one["took"] < self.lost]
+        before = [one for one in tries if one["at"] + one["took"] < self.again]
         alone = [one for one in tries if self.lost <= one["at"] < self.started]
         after = [one for one in tries if one["at"] >= self.started]
+        at_once = [one for one in tries if self.again <= one["at"] < self.lost]
         report.expect(
             "before: new connections are MPTCP",
             bool(before) and all(one["mptcp"] for one in before), "all", f"{_mptcp(before)} of {len(before)}", "kernel",
@@ -162,6 +179,15 @@ class Loss:
             None if took is None else round(took, 2),
             "kernel",
         )
+        first_again = min((one["at"] + one["took"] for one in at_once if one["mptcp"]), default=None)
+        late_by = None if first_again is None else first_again - max(self.ready, self.again)
+        report.expect(
+            "started at once: seconds from when the process is ready to the first session through an MCP",
+            late_by is not None and late_by <= AT_ONCE_S,
+            f"at most {AT_ONCE_S}",
+            None if late_by is None else round(late_by, 2),
+            "kernel",
+        )
         counted = lab.counted("ue2")
         moved = {name: counted[name] for name in NOT_MOVED if counted[name]}
         report.equal("what a host counts that believes in a black hole", {}, moved, "kernel")
@@ -171,6 +197,8 @@ class Loss:
             start_to_switches_s=round(self.connected - self.started, 2),
             switches_to_first_s=None if took is None else round(took, 2),
             natural=len(passed),
+            at_once_start_to_ready_s=round(self.ready - self.again, 2),
+            at_once_start_to_first_s=None if first_again is None else round(first_again - self.again, 2),
         )
         report.table = [
             ["what", "seconds"],
@@ -178,6 +206,14 @@ class Loss:
             ["longest connect without a controller", str(report.figures["longest_connect_alone_s"])],
             ["from the start to the last switch", str(report.figures["start_to_switches_s"])],
             ["from there to the first session through an MCP", str(report.figures["switches_to_first_s"])],
+            [
+                "started at once: from the start to the process's being ready",
+                str(report.figures["at_once_start_to_ready_s"]),
+            ],
+            [
+                "started at once: from the start to the first session through an MCP",
+                str(report.figures["at_once_start_to_first_s"]),
+            ],
         ]
 
     def _transfer(self, stream: Try) -> None:
@@ -193,13 +229,13 @@ def _mptcp(tries: list[Try]) -> int:
     return sum(one["mptcp"] for one in tries)
 
 
-def _connections(log: str, since: float) -> list[float]:
-    """When switches connected, by the controller's log, on the machine's monotonic clock."""
+def _times(log: str, what: str, since: float) -> list[float]:
+    """When the controller's log said something, on the machine's monotonic clock."""
     offset = time.time() - time.monotonic()
     found = [
         time.mktime(time.strptime(line[:19], "%Y-%m-%d %H:%M:%S")) + int(line[20:23]) / 1000 - offset
         for line in log.splitlines()
-        if " connected from " in line
+        if what in line
     ]
     return [at for at in found if at >= since]
 

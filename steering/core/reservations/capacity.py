@@ -6,12 +6,14 @@ be reserved, so that the rest is never starved.
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from steering.core.network.graph import Graph
 from steering.model.ids import DatapathId
 from steering.model.network import PortRef, Site
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 Hop = tuple[PortRef, PortRef]  # a directed link
 Hops = tuple[Hop, ...]
@@ -31,7 +33,7 @@ class LinkCapacity:
         self.speeds: dict[PortRef, int] = {}  # of ports, as switches told them
         self.taken: dict[PortRef, int] = {}
         self.share = 1.0
-        self._links: nx.MultiDiGraph[DatapathId] = nx.MultiDiGraph()
+        self._links: nx.MultiDiGraph[DatapathId] | None = None
         self._version = -1
 
     def of(self, port: PortRef) -> int:
@@ -89,6 +91,8 @@ class LinkCapacity:
     ) -> Hops | None:
         if source == target:
             return ()
+        import networkx as nx  # late: a tenth of a controller's start, and few sites reserve
+
         links = self._known()
         if source not in links or target not in links:
             return None
@@ -113,7 +117,9 @@ class LinkCapacity:
         return tuple(hops)
 
     def _known(self) -> "nx.MultiDiGraph[DatapathId]":
-        if self._version != self._graph.version:
+        import networkx as nx
+
+        if self._links is None or self._version != self._graph.version:
             self._version = self._graph.version
             self._links = nx.MultiDiGraph()
             for link in sorted(self._graph.links(), key=lambda one: (one.a, one.b)):

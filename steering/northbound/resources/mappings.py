@@ -4,6 +4,7 @@ What is kept names a subscriber by pseudonym, and no destination unless the poli
 Where logging is off nothing is kept, whatever is reported.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 from http import HTTPStatus
 from ipaddress import ip_address, ip_network
@@ -38,9 +39,10 @@ class RecentMappings:
 
 
 class MappingLog:
-    """The resource; `key` makes the pseudonyms."""
+    """The resource; `key` makes the pseudonyms. `work` runs what takes a while: full files are read in half a second."""
 
-    def __init__(self, view: View, kept: Mappings, key: bytes) -> None:
+    def __init__(self, view: View, kept: Mappings, key: bytes, work: Callable[..., Any]) -> None:
+        self._work = work
         self._view = view
         self._kept = kept
         self._key = key
@@ -78,7 +80,7 @@ class MappingLog:
             raise bad_request("ip and port are wanted: whose were they?")
         address = str(ip_address(query["ip"]))
         try:
-            found = self._kept.find(address, query["port"], query["time"])
+            found = self._work(self._kept.find, address, query["port"], query["time"])
         except StateError as error:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"the mappings cannot be read: {error.refusal}"

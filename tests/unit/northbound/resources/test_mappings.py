@@ -11,7 +11,8 @@ from steering.cli.main import main
 from steering.model.mapping import Mapping, holder
 from steering.model.policy import Logging, Toggle
 from steering.northbound.schema.answers import SCHEMAS
-from steering.store import credentials
+from steering.store import credentials, private_file
+from steering.store import mappings as mapping_files
 from steering.store.mappings import FILE, MappingStore
 from tests.support.fixed_view import TOKEN, token_of
 from tests.support.mapping_desk import ANNA, BERT, NOW, Desk, Json, line
@@ -171,3 +172,38 @@ def test_the_command_brings_a_log_and_finds_in_it(
     assert run("find", "192.0.2.1", "1024", "--at", "soon") == 2
     assert run("find", "192.0.2.9", "1024") == 1
     assert run("report", "core", str(tmp_path / "none")) == 2
+
+
+def test_the_files_are_read_where_that_holds_up_nobody(desk: Desk) -> None:
+    desk.report(line("10.1.0.2", 1024, NOW - 900))
+    assert desk.apart == []
+    assert desk.find(1100, NOW - 700)[0] == 200
+    assert desk.apart == ["find"]
+
+
+@pytest.mark.parametrize("wanted", [1, 2, 3])
+def test_files_that_move_on_while_they_are_read_are_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: int
+) -> None:
+    """Another thread appends meanwhile, and each of its lines begins a new file."""
+    store = MappingStore(tmp_path, lambda: NOW, most=300, files=4)
+    for number in range(4):
+        store.append([of_host(number)])
+    assert len(list(tmp_path.glob("mappings.jsonl*"))) == 4
+    opened: list[Path] = []
+
+    def opens(path: Path, *bounds: int) -> Iterator[str]:
+        lines = private_file.lines_of(path, *bounds)
+        opened.append(path)
+        if len(opened) == 2:
+            store.append([of_host(9)])
+        return lines
+
+    monkeypatch.setattr(mapping_files, "lines_of", opens)
+    found = store.find("192.0.2.1", 1024 + wanted, None)
+    assert len(opened) == 4 and found is not None and found.internal == f"10.1.0.{wanted}"
+
+
+def of_host(number: int) -> Mapping:
+    port = 1024 + number
+    return Mapping("core", f"10.1.0.{number}", "192.0.2.1", port, port, NOW - 10, None, "s" * 40)
