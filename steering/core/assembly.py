@@ -96,9 +96,17 @@ def assembled(
     proactive = Proactive(sitemap, graph, chooser, table, policy, epochs, disabled, authorisation)
     in_force = PolicyInForce(sitemap, policy)
     replies = Replies(in_force, counters)
+
+    def access_of(address: bytes) -> str:
+        access = sitemap.access_of(address)
+        return access.name if access is not None else ""
+
     trusting = Mechanism.LIVE_PINS in disabled
     ledgers: dict[McpId, McpLedger] = {}
-    teardown = Teardown(table, life, policy.timers, counters, proactive.pin, ledgers, trusting)
+    teardown = Teardown(
+        table, life, policy.timers, counters, proactive.pin, ledgers, access_of, trusting,
+        Mechanism.IDLE_PINS not in disabled,
+    )  # fmt: skip
     keys = KeyWatch(table, teardown, policy.limits, policy.timers, counters, replies.refuse)
     aborted = AbortedSessions(table, teardown, policy.limits, policy.timers, counters, chooser.health)
     watched = WatchedSegments(table, keys, aborted)

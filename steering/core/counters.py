@@ -110,6 +110,7 @@ class Counters:
         "session_events_refused",
         "answers_unseen",
         "leg_errors",
+        "idle_pins_evicted",
         "session_reports",
         "session_reports_refused",
         "answers_at",
@@ -133,6 +134,7 @@ class Counters:
         self.session_reports_refused: Counter[tuple[str, ReportRefusal]] = Counter()
         self.answers_unseen = 0
         self.leg_errors = 0
+        self.idle_pins_evicted: Counter[str] = Counter()  # by access network
         self.floods = 0
         self.sessions_started = 0
         self.sessions_ended = 0

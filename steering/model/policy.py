@@ -252,6 +252,7 @@ class Limits:
     held_joins: int = 1_024
     subflows_per_session: int = 4  # B10
     hosts: int = 65_536
+    idle_pins: int = 4_096  # silent sessions that keep their entries, of an access network
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class SessionState(StrEnum):
     SYN_PINNED = "syn-pinned"  # entries pending, no SYN/ACK yet
     ESTABLISHED = "established"  # token known
     PLAIN = "plain"  # fell back, pinned as plain TCP
+    IDLE = "idle"  # silent for the idle limit: pinned as before, and no load
     CLOSING = "closing"  # FIN both ways, entries linger
     LINGER = "linger"  # no entries; the record still answers joins
     WITHDRAWN = "withdrawn"  # host and server speak MPTCP themselves: no MCP, no entries

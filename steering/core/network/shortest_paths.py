@@ -322,7 +322,8 @@ class ShortestPaths:
                     yield
                 for behind, weight in incoming.get(switch, {}).items():
                     further = known_to(behind, inf)
-                    if behind in hops and (weight + known == further or hops[behind] == switch):
+                    # Less than its distance: an edge that got cheaper in the same breath gave it that distance before.
+                    if behind in hops and (weight + known <= further or hops[behind] == switch):
                         heappush(heap, (further, behind))
         self.work += len(lost) % PORTION
         return list(lost), nearer

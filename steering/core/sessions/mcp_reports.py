@@ -32,7 +32,13 @@ QUIET = 2.0  # seconds without a packet after which nothing is under way, where 
 COUNTED_EACH_S = 10_000  # entries: what one more reading of all counters may cost in a second
 
 _STANDING = frozenset(
-    (SessionState.ESTABLISHED, SessionState.PLAIN, SessionState.CLOSING, SessionState.LINGER)
+    (
+        SessionState.ESTABLISHED,
+        SessionState.PLAIN,
+        SessionState.IDLE,
+        SessionState.CLOSING,
+        SessionState.LINGER,
+    )
 )
 
 

@@ -163,12 +163,13 @@ class Subflow(CourseParts):
 class _Extras:
     """What few sessions have, and most only while they end."""
 
-    __slots__ = ("deadline", "host_token", "leg_fins", "secrets", "server_closed")
+    __slots__ = ("deadline", "host_token", "idle_at", "leg_fins", "secrets", "server_closed")
 
     def __init__(self) -> None:
         self.server_closed = 0
         self.leg_fins: FinPair | None = None  # of the server leg, once one was seen
         self.deadline = 0.0  # until when a lingering record is kept
+        self.idle_at = ""  # the access network where it is one of those that are idle
         self.secrets: Secrets | None = None  # where the policy needs keys
         self.host_token = NO_TOKEN  # token of the host's key, which joins of the MCP carry
 
@@ -230,6 +231,10 @@ class Session(OnsetParts):
     @property
     def deadline(self) -> float:
         return 0.0 if self._extras is None else self._extras.deadline
+
+    @property
+    def idle_at(self) -> str:
+        return "" if self._extras is None else self._extras.idle_at
 
     @property
     def secrets(self) -> Secrets | None:
@@ -326,6 +331,10 @@ class Session(OnsetParts):
         extras = self._more()
         extras.server_closed |= side
         return extras.server_closed == BOTH_FINS
+
+    def idles_at(self, access: str) -> None:
+        """Where the session counts once it is idle: the name of its host's access network."""
+        self._more().idle_at = access
 
     def keep_until(self, deadline: float) -> None:
         """Until when the record is kept once the session only lingers."""

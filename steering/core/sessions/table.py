@@ -37,6 +37,9 @@ class SessionTable:
         self.half_open: dict[int, Session] = {}  # in order of age
         self.half_open_at: dict[int, int] = {}  # waypoint -> half-open sessions that came in there
         self.lingering: dict[int, Session] = {}  # in order of age
+        self.idle: dict[
+            str, dict[int, Session]
+        ] = {}  # by access network, in the order in which they became so
         # MCP id (0: none) -> sessions that count as its load
         self.active = defaultdict(int, dict.fromkeys(mcps, 0))
         self.ledger = Ledger()
@@ -243,9 +246,33 @@ class SessionTable:
         del self.lingering[session.id]
         self.take_load(session)
 
+    def doze(self, session: Session) -> None:
+        """The session keeps its entries, and is no load."""
+        self.idle.setdefault(session.idle_at, {})[session.id] = session
+        self._give_load_back(session)
+
+    def wake(self, session: Session) -> None:
+        """A session that was idle is a load again."""
+        self._not_idle(session)
+        self.take_load(session)
+
+    def doze_on(self, session: Session) -> None:
+        """A session that was idle has no entries any more, and is no load as before. Its record answers joins."""
+        self._not_idle(session)
+        self.lingering[session.id] = session
+
+    def _not_idle(self, session: Session) -> bool:
+        return self.idle.get(session.idle_at, {}).pop(session.id, None) is not None
+
+    def oldest_idle(self, access: str | None = None) -> Session | None:
+        """The session that has been idle for longest in an access network, or in the one that has most of them."""
+        if access is None:
+            access = max(self.idle, key=lambda name: len(self.idle[name]), default="")
+        return next(iter(self.idle.get(access, {}).values()), None)
+
     def forget(self, session: Session) -> None:
         """Remove a session: its record and every index of it."""
-        if session.id not in self.lingering:
+        if not self._not_idle(session) and session.id not in self.lingering:
             self._give_load_back(session)
         self.subflows[session.mcp] -= len(session.subflows)
         self._count_joins(session, session.subflows, -1)

@@ -14,7 +14,7 @@ from steering.core.inputs import FinSeen, ObservedEntry
 from steering.core.outputs import Output, ReadEntries, RemoveEntries
 from steering.core.part import Part
 from steering.core.sessions.fin_pair import Fin, fin
-from steering.core.sessions.flow_key import FlowKey, flow_key
+from steering.core.sessions.flow_key import FlowKey, flow_key, split
 from steering.core.sessions.mcp_ledger import McpLedger
 from steering.core.sessions.records import BOTH_FINS, HEARD, HOST_FIN, MCP_FIN, Session, Subflow
 from steering.core.sessions.table import SessionTable
@@ -32,12 +32,15 @@ ANSWERED = 2  # segments of a host after its SYN; a single one may be the reset 
 SETTLED = 1.0  # seconds after which a copy of the SYN/ACK would have come
 
 Pin = Callable[[Session], list[Output]]
+AccessOf = Callable[[bytes], str]
+_MAY_IDLE = frozenset((SessionState.ESTABLISHED, SessionState.PLAIN))
 
 
 class Teardown(Part):
     """Watches for the end of what is in the table. `pin` gives exact entries to a session that needed none, and says
-    which (core.proactive). `ledgers`: by MCP what it told of its sessions (sessions.mcp_reports).
-    `believes`: each FIN counts for its end, whatever its numbers are (a negative control)."""
+    which (core.proactive). `access_of`: the name of an address's access network. `ledgers`: by MCP what it told of its sessions (sessions.mcp_reports).
+    Negative controls: `believes`, each FIN counts for its end, whatever its numbers are; not `keeps_idle`, what is
+    silent loses its entries."""
 
     def __init__(
         self,
@@ -47,13 +50,17 @@ class Teardown(Part):
         counters: Counters,
         pin: Pin,
         ledgers: Mapping[McpId, McpLedger],
+        access_of: AccessOf,
         believes: bool = False,
+        keeps_idle: bool = True,
     ) -> None:
         self._table = table
         self._life = life
         self._pin = pin
         self._believes = believes
+        self._keeps_idle = keeps_idle
         self._ledgers = ledgers
+        self._access_of = access_of
         self.timers = timers
         self._counters = counters
         self._closing: deque[tuple[float, Subflow]] = deque()
@@ -172,9 +179,19 @@ class Teardown(Part):
         return [RemoveEntries(entries)] if entries else []
 
     def make_room(self) -> list[Output]:
-        """Forget the oldest record that only lingers, and remove what the session still has in switches."""
+        """Forget the oldest record that only lingers, or else the oldest idle one of the access network that has most
+        of them, and remove what the session still has in switches."""
         oldest = next(iter(self._table.lingering.values()), None)
-        return [] if oldest is None else self.end(oldest)
+        if oldest is not None:
+            return self.end(oldest)
+        return self._evict(self._table.oldest_idle())
+
+    def _evict(self, idle: Session | None) -> list[Output]:
+        """An idle session gives its place to others. What its host still sends goes its natural way."""
+        if idle is None:
+            return []
+        self._counters.idle_pins_evicted[idle.idle_at] += 1
+        return self.end(idle)
 
     def counted(self, observed: list[ObservedEntry], now: float) -> None:
         """A sweep read the packet counters. A subflow whose counter has changed is alive."""
@@ -182,8 +199,12 @@ class Teardown(Part):
             subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
             if subflow is not None:
                 subflow.count_packets(packets, now)
-                if subflow.session.state is SessionState.SYN_PINNED:
+                state = subflow.session.state
+                if state is SessionState.SYN_PINNED:
                     self._heal(subflow, now)
+                elif state is SessionState.IDLE and subflow.active == now:
+                    plain = subflow.session.token < 0
+                    self._life.happened(subflow.session, Event.GOES_ON_PLAIN if plain else Event.GOES_ON)
 
     def _heal(self, subflow: Subflow, now: float) -> None:
         """A half-open session's host goes on after its SYN: it was answered, though no copy of the SYN/ACK came. Its
@@ -231,7 +252,7 @@ class Teardown(Part):
         outputs: list[Output] = []
         for _ in range(min(SCANNED_EACH_TICK, len(self._to_scan))):
             session = self._table.by_id.get(self._to_scan.popleft())
-            if session is None or session.state is SessionState.LINGER:
+            if session is None or session.state in (SessionState.LINGER, SessionState.IDLE):
                 continue
             if session.active + self.timers.idle > now:
                 continue
@@ -242,10 +263,26 @@ class Teardown(Part):
                 # The subflow has no entry of its own, so nothing counted its packets. From now on an entry does.
                 session.touch(now)
                 outputs += self._pin(session)
+            elif self._may_idle(session):
+                outputs += self._idle(session)
             else:
                 for subflow in list(session.subflows):
                     outputs += self.end_subflow(subflow, now)
         return outputs
+
+    def _may_idle(self, session: Session) -> bool:
+        pinned = any(subflow.waypoint for subflow in session.subflows)
+        return self._keeps_idle and pinned and session.state in _MAY_IDLE
+
+    def _idle(self, session: Session) -> list[Output]:
+        """A session was silent for the idle limit, and nobody knows whether its ends still are. Its entries stay, so
+        that a segment which comes after all goes to its MCP (D-6.2c); it is no load, and there is a bound on such."""
+        _, src, dst, _, _ = split(session.subflows[0].key)
+        access = self._access_of(dst if session.reverse else src)
+        session.idles_at(access)
+        self._life.happened(session, Event.SILENT)
+        full = len(self._table.idle[access]) > self._table.limits.idle_pins
+        return self._evict(self._table.oldest_idle(access)) if full else []
 
 
 def _closed_first(subflow: Subflow) -> tuple[bool, bool, float]:

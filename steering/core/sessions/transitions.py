@@ -40,8 +40,11 @@ class Event(StrEnum):
         "segments seen"  # its host sends segments: it was answered, and the SYN/ACK was not seen here
     )
     JOINED = "joined"  # one more subflow
+    SILENT = "silent"  # for the idle limit, and its MCP does not say that it lives; its entries stay
+    GOES_ON = "goes on"  # entries of an idle session counted segments; the session has a token
+    GOES_ON_PLAIN = "goes on, plain"  # the same where it has none
     ALL_CLOSED = "all subflows closed"  # FIN both ways, or a reset by the MCP, on each
-    SUBFLOWS_OVER = "last subflow over"  # closed and lingered, or silent for the idle limit; its entry goes
+    SUBFLOWS_OVER = "last subflow over"  # closed and lingered; its entry goes
     OVER = "over"  # nothing keeps it: entries and record go
 
 
@@ -57,6 +60,7 @@ class Step(NamedTuple):
 
 _PINNED, _ESTABLISHED, _PLAIN = SessionState.SYN_PINNED, SessionState.ESTABLISHED, SessionState.PLAIN
 _CLOSING, _LINGER, _WITHDRAWN = SessionState.CLOSING, SessionState.LINGER, SessionState.WITHDRAWN
+_IDLE = SessionState.IDLE
 _Books = SessionTable
 
 BEGINNINGS: Mapping[Beginning, tuple[SessionState, Action]] = {
@@ -79,6 +83,15 @@ TRANSITIONS: Mapping[tuple[SessionState, Event], Step] = {
     (_PLAIN, Event.KEY_SEEN): Step(_ESTABLISHED, _Books.nothing),
     (_PLAIN, Event.ALL_CLOSED): Step(_CLOSING, _Books.nothing),
     (_PLAIN, Event.OVER): Step(None, _Books.forget),
+    (_ESTABLISHED, Event.SILENT): Step(_IDLE, _Books.doze),
+    (_PLAIN, Event.SILENT): Step(_IDLE, _Books.doze),
+    (_IDLE, Event.GOES_ON): Step(_ESTABLISHED, _Books.wake),
+    (_IDLE, Event.GOES_ON_PLAIN): Step(_PLAIN, _Books.wake),
+    (_IDLE, Event.KEY_SEEN): Step(_ESTABLISHED, _Books.wake),
+    (_IDLE, Event.JOINED): Step(_ESTABLISHED, _Books.wake),
+    (_IDLE, Event.ALL_CLOSED): Step(_CLOSING, _Books.wake),
+    (_IDLE, Event.SUBFLOWS_OVER): Step(_LINGER, _Books.doze_on),
+    (_IDLE, Event.OVER): Step(None, _Books.forget),
     (_CLOSING, Event.JOINED): Step(_ESTABLISHED, _Books.nothing),
     (_CLOSING, Event.ALL_CLOSED): Step(_CLOSING, _Books.nothing),
     (_CLOSING, Event.SUBFLOWS_OVER): Step(_LINGER, _Books.rest),

@@ -147,6 +147,11 @@ class Collector:
         yield _counter("disconnects", "Switches lost", "reason", have.disconnects.items(), self._disconnects)
         text = "Times a listener rested as the process had no descriptor left"
         yield _counter("accept_paused", text, "listener", have.accept_paused.items(), tuple(Door))
+        text = "Idle sessions that gave their entries to others, by access network"
+        evicted = CounterMetricFamily("steering_idle_pins_evicted", text, labels=["access"])
+        for access, count in have.idle_pins_evicted.items():  # names of the site file
+            evicted.add_metric([access], count)
+        yield evicted
         text = "What MCPs told of sessions, and what came of it"
         reports = have.session_reports.items()
         yield _counter("session_reports", text, "what", reports, tuple(SessionReport))

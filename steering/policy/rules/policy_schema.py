@@ -82,6 +82,7 @@ class LimitsFile(Strict):
     held_joins: int = Field(default=_LIMITS.held_joins, ge=1, le=65_536)
     subflows_per_session: Subflows = _LIMITS.subflows_per_session
     hosts: Count = _LIMITS.hosts
+    idle_pins: Count = _LIMITS.idle_pins
 
 
 class TimersFile(Strict):

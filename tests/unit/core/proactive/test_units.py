@@ -235,7 +235,7 @@ def test_a_list_that_comes_in_by_rest_has_syns_looked_at(lab):
     assert lab.to(UE_LTE, 1, SYN)[1] == []
 
 
-def test_a_silent_session_gets_entries_that_count_and_goes_when_those_stay_still(lab):
+def test_a_silent_session_gets_entries_that_count_and_is_idle_when_those_stay_still(lab):
     lab.told(UE_LTE, 40000)
     idle, sweep = lab.engine.policy.timers.idle, lab.engine.policy.timers.sweep
     lab.later(0.1)
@@ -246,7 +246,8 @@ def test_a_silent_session_gets_entries_that_count_and_goes_when_those_stay_still
     lab.now += idle
     for _ in range(3):
         lab.network.apply(lab.later(sweep))
-    assert lab.pinned(1) == 0
+    (session,) = lab.table
+    assert lab.pinned(1) == 1 and session.state is SessionState.IDLE
 
 
 def test_subscribers_are_shared_out_by_capacity_and_a_death_moves_only_its_own():

@@ -19,6 +19,7 @@ from steering.core.selection.quotas import QuotaKeys
 from steering.core.sessions.flow_key import flow_key
 from steering.model.network import NetworkAccessType, PortRef, Trust
 from steering.model.policy import Action, Policy, PolicyRule, Quotas, RuleConditions, Subscriber, Terms
+from steering.model.session import SessionState
 from steering.wire.crypto import token
 from steering.wire.handshake import Handshake
 from tests.support.sites import SERVER, Driver, answer, capable, join, mcp, nets, off_path_site
@@ -144,7 +145,7 @@ class World:
             states[session.state] += 1
             subflows[session.mcp] += len(session.subflows)
             half_open[session.edge] += session.id in table.half_open
-            if session.id not in table.lingering:
+            if session.id not in table.lingering and session.state is not SessionState.IDLE:
                 load[session.mcp] += 1
                 keys.update(zip(QuotaKeys._fields, session.quota_keys or (), strict=False))
         assert +load == +Counter(table.active)
@@ -168,6 +169,11 @@ def test_counters_and_limits_hold_and_fall_to_nothing(seed: int) -> None:
     for _ in range(8):
         world.driver.later(10_000)
         world.check()
+    assert not +Counter(world.driver.table.active), "what is silent is nobody's load"
+    for session in [one for one in world.driver.table if one.state is SessionState.IDLE]:
+        world.driver.give(AbortSession(session.id))
+    world.driver.later(10_000)
+    world.check()
     assert (
         not len(world.driver.table) and not world.driver.table.flows and not list(world.driver.table.ledger)
     )

@@ -5,7 +5,7 @@ import pytest
 from steering.core.counters import JoinResult
 from steering.core.inputs import FinSeen, SwitchDown, Tick
 from steering.core.outputs import NATURAL, Release, RemoveEntries, Steer
-from steering.model.policy import Limits, Policy, Timers
+from steering.model.policy import Limits, Policy
 from steering.model.session import EntryKind, Refusal, SessionState, unpack_cookie
 from tests.support.sites import (
     KEY,
@@ -255,18 +255,6 @@ def test_session_table_is_bounded_and_drops_lingering_records_first():
     # What the lingering record still had in a switch goes with it, and nothing else keeps it alive.
     assert [e.dpid for e in removed.entries] == [4] and isinstance(steer, Steer)
     assert len(driver.table) == 3 and not driver.engine.sessions.teardown._legs
-
-
-def test_silent_sessions_end_only_after_the_policy_limit():
-    driver = Driver(policy=Policy(timers=Timers(idle=100.0, sweep=10.0)))
-    driver.session()
-    ended = []
-    for _ in range(13):
-        driver.now += 10
-        ended += [o for o in driver.give(Tick()) if isinstance(o, RemoveEntries)]
-        if driver.now < 195:
-            assert ended == []
-    assert len(ended) >= 1
 
 
 def test_subflows_of_a_session_are_bounded():

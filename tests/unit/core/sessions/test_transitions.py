@@ -60,9 +60,11 @@ class Books:
         assert {state: n for state, n in table.states.items() if n} == Counter(alive.values())
         resting = (SessionState.LINGER, SessionState.WITHDRAWN)
         assert set(table.lingering) == {n for n, state in alive.items() if state in resting}
+        idle = {n for n, state in alive.items() if state is SessionState.IDLE}
+        assert {n for some in table.idle.values() for n in some} == idle
         pinned = {n for n, state in alive.items() if state is SessionState.SYN_PINNED}
         assert set(table.half_open) == pinned and table.half_open_at.get(EDGE, 0) == len(pinned)
-        load = sum(state not in resting for state in alive.values())
+        load = sum(state not in (*resting, SessionState.IDLE) for state in alive.values())
         assert table.active[MCP] == load and table.active[0] == 0
         assert {(kind, key): n for kind, key, n in table.ledger} == (
             dict.fromkeys(KEYS, load) if load else {}
