@@ -53,11 +53,12 @@ def run(args: argparse.Namespace) -> int:
             status=args.status,
             via=via,
             forward=(forward,),
+            dscp=None,
         )
         Relay(
             options,
             Log(as_json=False, verbose=args.verbose),
-            lambda _client, mcp, leg: dial_own(leg, mcp, source, via.fast_open),
+            lambda _client, mcp, leg, _mark: dial_own(leg, mcp, source, via.fast_open),
         ).run()
     except (OptionError, PlatformError) as error:
         print(f"steering connect: {error}", file=sys.stderr)

@@ -36,6 +36,8 @@ class RelayCounters:
     accept_failed: int = 0
     accept_paused: int = 0
     """Times that listeners were left alone for a moment: there was no descriptor or memory for whoever waited."""
+    syn_dscp_unread: int = 0
+    """Hosts' SYNs whose DSCP the kernel did not tell: the server leg's leaves with 0."""
     ended_orderly: int = 0
     ended_reset: int = 0
     bytes_up: int = 0

@@ -11,6 +11,7 @@ from steering.relay.addresses.mapping_log import MappingJournal
 from steering.relay.addresses.source_pools import NoSource, SourceBinding, SourcePools
 from steering.relay.controller.session_ledger import SessionLedger
 from steering.relay.counters import RelayCounters
+from steering.relay.kernel import dscp
 from steering.relay.kernel.dscp import CodePoints
 from steering.relay.kernel.sockets import (
     endpoints,
@@ -20,6 +21,7 @@ from steering.relay.kernel.sockets import (
     prepare_leg,
     reset_on_close,
 )
+from steering.relay.kernel.syn_code_points import SynCodePoints
 from steering.relay.log import Log
 from steering.relay.loop.accept_backoff import AcceptBackoff
 from steering.relay.loop.poller import Poller
@@ -69,6 +71,7 @@ class Reception:
         self._entries: dict[socket.socket, int] = {}  # ids in the ledger by the host's connection
         self._dialling: deque[tuple[float, RelaySession]] = deque()
         self._code_points = CodePoints()
+        self._syn_code_points = SynCodePoints(dscp.TABLE, dscp.SYNS4, dscp.SYNS6)
         self._backoff = AcceptBackoff("hosts", counters, log)
         self.uplinks = dial if isinstance(dial, UplinkDialler) else None
         self._ways: dict[socket.socket, UplinkDial] = {}  # of dials whose session is about to begin
@@ -122,6 +125,7 @@ class Reception:
         """Stop listening and reset every live session; how many there were."""
         self.listeners.close()
         self._prefaces.close()
+        self._syn_code_points.close()
         if self.ident is not None:
             self.ident.close()
         live = len(self.sessions)
@@ -235,11 +239,12 @@ class Reception:
             return
         try:
             via = self.options.via
+            mark = self.mark(accepted)
             if via:  # an uplink's own address, of the MCP's family, whatever the host's
                 leg = self.legs.towards(via.mcp.address, time.monotonic())
-                dialled, binding = self._dial_on(client, via.mcp, leg), None
+                dialled, binding = self._dial_on(client, via.mcp, leg, mark), None
             else:
-                dialled, binding = self._dial_as_told(client, server)
+                dialled, binding = self._dial_as_told(client, server, mark)
         except OSError as error:
             self._not_dialled(client, server, error)
             self._drop(accepted)
@@ -247,12 +252,14 @@ class Reception:
         talk = conversation_with(via, server) if via else None
         self.start(client, server, accepted, dialled, binding, conversation=talk)
 
-    def _dial_as_told(self, client: Endpoint, server: Endpoint) -> tuple[socket.socket, SourceBinding]:
+    def _dial_as_told(
+        self, client: Endpoint, server: Endpoint, mark: int
+    ) -> tuple[socket.socket, SourceBinding]:
         """The server leg from where the source mode says. Raises OSError, NoSource among them."""
         binding = self._sources.bind(client, server, time.time())
         try:
             leg = self.legs.towards(server.address, time.monotonic())
-            dialled = self._dial_on(Endpoint(binding.address, binding.port), server, leg)
+            dialled = self._dial_on(Endpoint(binding.address, binding.port), server, leg, mark)
         except OSError:
             self._sources.release(binding, time.time())
             raise
@@ -260,11 +267,11 @@ class Reception:
             self._mapping_log.session(binding.mapping, binding.port, str(server), time.time())
         return dialled, binding
 
-    def _dial_on(self, client: Endpoint, server: Endpoint, leg: ServerLeg) -> socket.socket:
+    def _dial_on(self, client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int) -> socket.socket:
         """A socket on its way; where there are uplinks, its other ways are kept for the session. Raises OSError."""
         if self.uplinks is None or not self.uplinks.hedges:
-            return self._dial(client, server, leg)
-        ways = self.uplinks.dial(server, leg)
+            return self._dial(client, server, leg, mark)
+        ways = self.uplinks.dial(server, leg, mark)
         self._ways[ways.first] = ways
         return ways.first
 
@@ -288,10 +295,11 @@ class Reception:
         self.counters.explicit += 1
         binding = None
         try:
+            mark = self.mark(accepted)
             if self._sources.gives(server.address):
-                dialled, binding = self._dial_as_told(client, server)
+                dialled, binding = self._dial_as_told(client, server, mark)
             else:
-                dialled = dial_own(self.legs.towards(server.address, time.monotonic()), server)
+                dialled = dial_own(self.legs.towards(server.address, time.monotonic()), server, mark=mark)
         except OSError as error:
             self._not_dialled(client, server, error)
             say_last(accepted, preface.failed(error.errno or 0))
@@ -317,7 +325,6 @@ class Reception:
         conversation: ClientConversation | None = None,
     ) -> None:
         """A session between a host's connection and a dialled server; both are closed with it."""
-        self._mark(accepted, dialled)
         ways = self._ways.pop(dialled, None)
         now = time.monotonic()
         session = RelaySession(
@@ -336,9 +343,7 @@ class Reception:
         )
         self.sessions[session] = binding
         if ways is not None:
-            ways.prepare = partial(self._mark, accepted)
             for sock in ways.trials():
-                self._mark(accepted, sock)
                 session.rival(sock)
             self._hedges.append((now + FAILOVER_S, session))
         self._dialling.append((now + self.options.dial_timeout, session))
@@ -349,10 +354,14 @@ class Reception:
             token = None if session.token is None else f"{session.token:08x}"
             self.log.peer_event("session", client=client, server=server, token=token)
 
-    def _mark(self, accepted: socket.socket, dialled: socket.socket) -> None:
+    def mark(self, accepted: socket.socket) -> int:
+        """The mark of the server leg that goes with a host's connection, 0 where no DSCP is carried over."""
         if self.options.dscp is not None:
             with contextlib.suppress(OSError):  # a leg that is gone already carries nothing over
-                self._code_points.put(accepted, dialled)
+                syn = self._syn_code_points.of(*endpoints(accepted))
+                self.counters.syn_dscp_unread += syn is None
+                return self._code_points.begin(accepted, syn or 0)
+        return 0
 
     def _on_up(self, session: RelaySession) -> None:
         now = time.monotonic()

@@ -69,7 +69,7 @@ class Relay:
             if options.inbound is not None:
                 self._inbound = InboundPorts(
                     options.inbound, self._poller, lambda: self._reception.has_room, self._reception.start,
-                    log, self._backoff_of("bindings"),
+                    log, self._backoff_of("bindings"), self._reception.mark,
                 )  # fmt: skip
         except (PlatformError, OSError):
             self._close_listeners()

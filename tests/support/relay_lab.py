@@ -303,17 +303,21 @@ class Sniffer:
 
     def segments(self) -> list[bytes]:
         """TCP segments, header first, captured since the last call."""
+        return [tcp for _, tcp in self.marked_segments()]
+
+    def marked_segments(self) -> list[tuple[int, bytes]]:
+        """The same, each with its DSCP."""
         found = []
         while select.select([self._sock], [], [], 0.05)[0]:
             frame = self._sock.recv(65535)
             kind, ip = frame[12:14], frame[14:]
             if kind == b"\x08\x00" and ip[9] == 6:
-                tcp = ip[(ip[0] & 15) * 4 :]
+                tcp, dscp = ip[(ip[0] & 15) * 4 :], ip[1] >> 2
             elif kind == b"\x86\xdd" and ip[6] == 6:
-                tcp = ip[40:]
+                tcp, dscp = ip[40:], (ip[0] << 8 | ip[1]) >> 6 & 0x3F
             else:
                 continue
-            found.append(tcp)
+            found.append((dscp, tcp))
         return found
 
     def close(self) -> None:

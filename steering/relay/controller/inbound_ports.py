@@ -95,7 +95,10 @@ class InboundPorts:
         taken: Taken,
         log: Log,
         backoff: AcceptBackoff,
+        mark: Callable[[socket.socket], int] = lambda _accepted: 0,
     ) -> None:
+        """`mark`: of the leg to the device that goes with who connected (`kernel.dscp`)."""
+        self._mark = mark
         self._options = options
         self._has_room = has_room
         self._poller = poller
@@ -222,7 +225,7 @@ class InboundPorts:
         try:
             if not self._has_room():
                 raise OSError(errno.EUSERS, "max-sessions")
-            dialled = dial_own(ServerLeg.MPTCP, device)
+            dialled = dial_own(ServerLeg.MPTCP, device, mark=self._mark(accepted))
         except OSError as error:
             self.turned_away += 1
             self._poller.close_later(accepted)

@@ -3,9 +3,9 @@
 The kernel hides a segment's DSCP from the owner of an MPTCP socket (`IP_RECVTOS` is refused, `IP_TOS` reads 0), so nft does it.
 Both sockets of a session carry a mark (SO_MARK) that differs in its last bit. What comes in at one leg's socket is noted under
 that leg's mark; what leaves by the other leg looks there. A changed DSCP takes effect with the first segment that carries it.
-The server leg's SYN, and what the host sent before its connection was accepted, belong to no marked socket: for those the
-host's SYN is remembered by its addresses and ports, which both legs share in transparent mode. In other source modes they leave
-with DSCP 0.
+The host's SYN, and what it sent before its connection was accepted, met no marked socket: nft remembers the SYN's DSCP by
+addresses and ports, the relay asks for it (`syn_code_points`) and writes it into the marks before it dials, so that the server
+leg's SYN and early data carry it whatever address that leg has.
 
 nft cannot compare what it looks up with what a segment carries, so each code point has three small chains.
 """
@@ -18,8 +18,10 @@ from steering.relay.model import OptionError
 
 TABLE = "steering_dscp"
 SPACE = 0x40000000
-"""Of session marks; the rest of the top byte is zero."""
-SPACE_MASK = 0xFF000000
+"""Of session marks; below these two bits is the code point of the host's SYN, and below that the session's number."""
+SPACE_MASK = 0xC0000000
+SYN_SHIFT = 24
+SYN_MASK = 0x3F000000
 AVOIDED = 0x5354
 """In the low 16 bits: the relay's mark for segments that are to be delivered to this machine (rules.MARK)."""
 CODE_POINTS = 64
@@ -27,6 +29,7 @@ SHORT6 = "@nh,160,32 . tcp sport . @nh,288,32 . tcp dport"
 """The last 32 bits of both IPv6 addresses, and the ports: nft 1.0.6 has no registers for all of them."""
 LEGS = 1 << 16
 """At most so many legs and SYNs are remembered; one more is forwarded with the kernel's DSCP 0."""
+SYNS4, SYNS6 = "syns4", "syns6"
 
 
 class CodePoints:
@@ -35,12 +38,12 @@ class CodePoints:
     def __init__(self) -> None:
         self._next = 0
 
-    def put(self, host_leg: socket.socket, server_leg: socket.socket) -> int:
-        """Mark both sockets; the host leg's mark. Later subflows of an MPTCP socket inherit it. Raises OSError."""
-        mark = self._pair()
+    def begin(self, host_leg: socket.socket, syn: int) -> int:
+        """Mark the host leg of a session whose SYN had code point `syn`; the mark that its server leg has to have before
+        it connects. Later subflows of an MPTCP socket inherit it. Raises OSError."""
+        mark = self._pair() | syn << SYN_SHIFT
         host_leg.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
-        server_leg.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark | 1)
-        return mark
+        return mark | 1
 
     def _pair(self) -> int:
         # 8 million pairs, so that none is used again while the kernel still remembers its last session.
@@ -70,6 +73,7 @@ def ruleset(remap: Mapping[int, int]) -> str:
     def jump(prefix: str) -> str:
         return "{ " + ", ".join(f"{point} : goto {prefix}{point}" for point in points) + " }"
 
+    by_syn = "{ " + ", ".join(f"{point << SYN_SHIFT:#x} : goto put{point}" for point in points) + " }"
     chains = "".join(_chains(point, remap.get(point, point)) for point in points)
     tuple4 = "ip saddr . tcp sport . ip daddr . tcp dport"
     tuple6 = SHORT6
@@ -78,8 +82,8 @@ table inet {TABLE}
 delete table inet {TABLE}
 table inet {TABLE} {{
   map legs {{ type mark : mark; flags dynamic,timeout; timeout 10m; size {LEGS}; }}
-  map syns4 {{ typeof {tuple4} : meta mark; flags dynamic,timeout; timeout 10s; size {LEGS}; }}
-  map syns6 {{ typeof {tuple6} : meta mark; flags dynamic,timeout; timeout 10s; size {LEGS}; }}
+  map {SYNS4} {{ typeof {tuple4} : meta mark; flags dynamic,timeout; timeout 10s; size {LEGS}; }}
+  map {SYNS6} {{ typeof {tuple6} : meta mark; flags dynamic,timeout; timeout 10s; size {LEGS}; }}
 {chains}\
   chain noted {{
     ip dscp vmap {jump("leg")}
@@ -106,17 +110,14 @@ table inet {TABLE} {{
     goto put
   }}
   chain by_syn {{
-    meta mark set 0
-    meta nfproto ipv4 meta mark set {tuple4} map @syns4
-    meta nfproto ipv6 meta mark set {tuple6} map @syns6
-    meta mark != 0 goto put
+    meta mark & {SYN_MASK:#x} vmap {by_syn}
   }}
   chain output {{
     type filter hook output priority mangle; policy accept;
-    tcp flags & (syn | ack) == syn goto by_syn
     meta mark & {SPACE_MASK:#x} != {SPACE:#x} accept
+    tcp flags & (syn | ack) == syn goto by_syn
     jump known
-    goto by_syn
+    meta mark & 1 == 0 goto by_syn comment "the server leg's, as `known` turned it"
   }}
 }}
 """
@@ -133,8 +134,8 @@ def _chains(point: int, becomes: int) -> str:
     add @legs {{ socket mark : {point} }}
   }}
   chain syn{point} {{
-    meta nfproto ipv4 add @syns4 {{ ip saddr . tcp sport . ip daddr . tcp dport : {point} }}
-    meta nfproto ipv6 add @syns6 {{ {SHORT6} : {point} }}
+    meta nfproto ipv4 add @{SYNS4} {{ ip saddr . tcp sport . ip daddr . tcp dport : {point} }}
+    meta nfproto ipv6 add @{SYNS6} {{ {SHORT6} : {point} }}
   }}
   chain put{point} {{
     ip dscp set {becomes}

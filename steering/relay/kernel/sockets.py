@@ -117,8 +117,11 @@ def finish_on_close(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FINISH_ON_CLOSE)
 
 
-def prepare_leg(sock: socket.socket) -> None:
-    """Non-blocking, reset on close, no Nagle delay (the peers' own segments set the rhythm), dead peers noticed."""
+def prepare_leg(sock: socket.socket, mark: int = 0) -> None:
+    """Non-blocking, reset on close, no Nagle delay (the peers' own segments set the rhythm), dead peers noticed; with a
+    mark for nft if that is not 0."""
+    if mark:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
     sock.setblocking(False)
     reset_on_close(sock)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -128,13 +131,13 @@ def prepare_leg(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
 
 
-def dial(client: Endpoint, server: Endpoint, leg: ServerLeg) -> socket.socket:
+def dial(client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int = 0) -> socket.socket:
     """A server leg on its way: bound to the host's own address and port (D-6.1b, N-5.4.1), connecting. Raises OSError."""
     family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
     protocol = IPPROTO_MPTCP if leg is ServerLeg.MPTCP else socket.IPPROTO_TCP
     sock = socket.socket(family, socket.SOCK_STREAM, protocol)
     try:
-        prepare_leg(sock)
+        prepare_leg(sock, mark)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)

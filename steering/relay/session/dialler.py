@@ -1,7 +1,7 @@
 """The far leg of a session, opened the way of the relay's role.
 
-Every role hands the relay one function: the host's endpoint, the one it dialled and what the server is offered -> a
-socket that is connecting.
+Every role hands the relay one function: the host's endpoint, the one it dialled, what the server is offered and the
+socket's mark (`kernel.dscp`; 0 for none) -> a socket that is connecting.
 """
 
 import errno
@@ -13,8 +13,8 @@ from steering.relay.kernel.sockets import IP_TRANSPARENT, IPPROTO_MPTCP, IPV6_TR
 from steering.relay.model import Endpoint, RelayRole, ServerLeg
 from steering.relay.options.relay_options import RelayOptions
 
-Dialler = Callable[[Endpoint, Endpoint, ServerLeg], socket.socket]
-"""(client, server, leg) -> a non-blocking socket on its way to the server. Raises OSError."""
+Dialler = Callable[[Endpoint, Endpoint, ServerLeg, int], socket.socket]
+"""(client, server, leg, mark) -> a non-blocking socket on its way to the server. Raises OSError."""
 
 TCP_FASTOPEN_CONNECT = 30
 
@@ -31,13 +31,13 @@ def _mapped(endpoint: Endpoint) -> tuple[str, int]:
     return (address if ":" in address else f"::ffff:{address}", endpoint.port)
 
 
-def open_leg(leg: ServerLeg) -> socket.socket:
+def open_leg(leg: ServerLeg, mark: int = 0) -> socket.socket:
     """An AF_INET6 socket also for IPv4: the kernel opens subflows of the other family for no other (N-5.5)."""
     sock = socket.socket(
         socket.AF_INET6, socket.SOCK_STREAM, IPPROTO_MPTCP if leg is ServerLeg.MPTCP else socket.IPPROTO_TCP
     )
     try:
-        prepare_leg(sock)
+        prepare_leg(sock, mark)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     except OSError:
         sock.close()
@@ -58,19 +58,21 @@ def connect_from(sock: socket.socket, source: Endpoint, server: Endpoint) -> soc
     return sock
 
 
-def _as_client(client: Endpoint, server: Endpoint, leg: ServerLeg) -> socket.socket:
+def _as_client(client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int) -> socket.socket:
     """From the client's own address and port; the server's further addresses are joined from the relay's own."""
-    sock = open_leg(leg)
+    sock = open_leg(leg, mark)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
     sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
     return connect_from(sock, client, server)
 
 
-def dial_own(leg: ServerLeg, server: Endpoint, source: str = "", fast_open: bool = False) -> socket.socket:
+def dial_own(
+    leg: ServerLeg, server: Endpoint, source: str = "", fast_open: bool = False, mark: int = 0
+) -> socket.socket:
     """From this machine's own address, `source` or as its routes have it: for hosts that addressed the MCP itself
     (N-F13), and for hosts that address one. With `fast_open` the SYN leaves with the first data."""
-    sock = open_leg(leg)
+    sock = open_leg(leg, mark)
     try:
         if source:
             sock.bind(_mapped(Endpoint(source, 0)))

@@ -82,17 +82,19 @@ class UplinkDialler:
         self._carrier = carrier
         self._trials: list[tuple[float, Attempt]] = []
 
-    def __call__(self, _client: Endpoint, server: Endpoint, leg: ServerLeg) -> socket.socket:
+    def __call__(self, _client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int = 0) -> socket.socket:
         """A socket by the first way that the kernel takes. Raises OSError."""
-        return self.dial(server, leg).first
+        return self.dial(server, leg, mark).first
 
-    def dial(self, server: Endpoint, leg: ServerLeg) -> "UplinkDial":
-        """A dial that can go on by other ways. Raises OSError where no way is taken by the kernel."""
-        return UplinkDial(self, server, leg)
+    def dial(self, server: Endpoint, leg: ServerLeg, mark: int = 0) -> "UplinkDial":
+        """A dial that can go on by other ways, all with one mark. Raises OSError where no way is taken by the kernel."""
+        return UplinkDial(self, server, leg, mark)
 
-    def open(self, uplink: Uplink, server: Endpoint, leg: ServerLeg, version: int) -> socket.socket:
+    def open(
+        self, uplink: Uplink, server: Endpoint, leg: ServerLeg, version: int, mark: int
+    ) -> socket.socket:
         """A socket that connects by an uplink. Raises OSError."""
-        sock = open_leg(leg)
+        sock = open_leg(leg, mark)
         try:
             if self._fast_open:
                 sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
@@ -175,21 +177,18 @@ class UplinkDialler:
 
 
 class UplinkDial:
-    """One server being dialled by one uplink after the other. `first` is the socket of the first way.
+    """One server being dialled by one uplink after the other. `first` is the socket of the first way."""
 
-    `prepare` is called with each further socket before its connection stands.
-    """
-
-    def __init__(self, dialler: UplinkDialler, server: Endpoint, leg: ServerLeg) -> None:
+    def __init__(self, dialler: UplinkDialler, server: Endpoint, leg: ServerLeg, mark: int) -> None:
         self._dialler = dialler
         self._server = server
         self._leg = leg
+        self._mark = mark
         self._version = 6 if ":" in server.address else 4
         now = time.monotonic()
         self._ways, self._trials = dialler.order(self._version, now)
         self._attempts: dict[socket.socket, Attempt] = {}
         self._error = OSError(errno.EADDRNOTAVAIL, f"no uplink has an IPv{self._version} address")
-        self.prepare: Callable[[socket.socket], None] = lambda _sock: None
         found = self._next()
         if found is None:
             raise self._error
@@ -208,10 +207,7 @@ class UplinkDial:
 
     def another(self) -> socket.socket | None:
         """A socket by the next way that the kernel takes; None where there is none more."""
-        sock = self._next()
-        if sock is not None:
-            self.prepare(sock)
-        return sock
+        return self._next()
 
     def settled(self, winner: socket.socket, losers: list[socket.socket]) -> None:
         """`winner` stands; `losers` are the dialler's from here on."""
@@ -228,7 +224,7 @@ class UplinkDial:
 
     def _open(self, uplink: Uplink) -> socket.socket | None:
         try:
-            sock = self._dialler.open(uplink, self._server, self._leg, self._version)
+            sock = self._dialler.open(uplink, self._server, self._leg, self._version, self._mark)
         except OSError as error:
             if error.errno not in WAY_ERRORS:
                 raise

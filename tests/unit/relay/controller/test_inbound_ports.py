@@ -58,8 +58,8 @@ class Knocked:
 
 @pytest.fixture
 def knocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Knocked]:
-    def dial(leg: ServerLeg, server: Endpoint) -> socket.socket:
-        assert leg is ServerLeg.MPTCP
+    def dial(leg: ServerLeg, server: Endpoint, mark: int) -> socket.socket:
+        assert leg is ServerLeg.MPTCP and not mark
         if server.port == 9:
             raise OSError(101, "Network is unreachable")
         return socket.socket()

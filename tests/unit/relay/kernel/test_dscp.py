@@ -19,13 +19,23 @@ def test_each_session_has_a_pair_of_marks_of_its_own():
     marks = dscp.CodePoints()
     seen = set()
     for _ in range(100_000):
-        host, server = Socket(), Socket()
-        assert marks.put(host, server) == host.mark  # type: ignore[arg-type]
-        assert server.mark == host.mark ^ 1
-        seen |= {host.mark, server.mark}
+        host = Socket()
+        server = marks.begin(host, 0)  # type: ignore[arg-type]
+        assert server == host.mark ^ 1
+        seen |= {host.mark, server}
     assert len(seen) == 200_000
     assert {mark & dscp.SPACE_MASK for mark in seen} == {dscp.SPACE}
     assert dscp.AVOIDED not in {mark & 0xFFFF for mark in seen}
+
+
+def test_a_pair_of_marks_says_what_the_hosts_syn_had():
+    marks = dscp.CodePoints()
+    for syn in range(64):
+        host = Socket()
+        server = marks.begin(host, syn)  # type: ignore[arg-type]
+        for mark in (host.mark, server):
+            assert (mark & dscp.SYN_MASK) >> dscp.SYN_SHIFT == syn
+            assert mark & dscp.SPACE_MASK == dscp.SPACE
 
 
 @pytest.mark.row("N-5.6.5a")

@@ -41,14 +41,16 @@ class Silent(UplinkDialler):
 
     mute: tuple[str, ...] = ()
 
-    def open(self, uplink: Uplink, server: Endpoint, leg: ServerLeg, version: int) -> socket.socket:
+    def open(
+        self, uplink: Uplink, server: Endpoint, leg: ServerLeg, version: int, mark: int
+    ) -> socket.socket:
         if uplink.interface in self.mute:
             sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
             sock.setblocking(False)
             sock.bind((f"::ffff:{uplink.address(4)}", 0))
             sock.connect_ex(FULL.getsockname()[:2])
             return sock
-        return super().open(uplink, server, leg, version)
+        return super().open(uplink, server, leg, version, mark)
 
 
 FULL = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
