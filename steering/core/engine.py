@@ -83,7 +83,7 @@ class Engine:
         )  # fmt: skip
         self.reserving = ReservationService(
             self.map, policy, self.graph, self.sessions.table, self.sessions.slots, self.counters, self._epochs,
-            self.old_paths.labels_out_of, self.reconcile, Mechanism.RESERVATIONS in off,
+            self.old_paths.labels_out_of, lambda: self.old_paths.revision_of_labels, self.reconcile, Mechanism.RESERVATIONS in off,
         )  # fmt: skip
         self.preferring = self.sessions.preferring
         self.recovery = Recovery(

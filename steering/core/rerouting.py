@@ -73,6 +73,7 @@ class OldPaths(Part):
         self._switches = switches
         self._disabled = disabled
         self.kept: list[KeptPaths] = []
+        self.revision_of_labels = 0  # another whenever `labels_out_of` may tell others
         self._waiting: dict[tuple[PortRef, PortRef], float | None] = {}
         self._reconcile = reconcile
         self._look = 0.0
@@ -163,6 +164,7 @@ class OldPaths(Part):
                 one.ways[end] = found
                 self._reconcile.touch((LABELS, one.number, end), found.ports)
             yield 4 + (len(found.ports) if found is not None else 0)
+        self.revision_of_labels += 1
         if not one.ways:
             one.stage, one.before = Stage.BACK, None
             self.kept.remove(one)
@@ -302,6 +304,7 @@ class OldPaths(Part):
                 self._reconcile.work(self._look_at(one, now))
             elif one.stage is Stage.BACK and now >= one.due and not self._pending and not self._working:
                 self.kept.remove(one)
+                self.revision_of_labels += 1
                 self._do(self._touch_labels(one, True))
 
     def _look_at(self, one: KeptPaths, now: float) -> Iterator[int]:

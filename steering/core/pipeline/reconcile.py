@@ -366,10 +366,6 @@ class Reconcile:
         for place in [place for place in self._meters if place[0] == dpid]:
             del self._meters[place]
 
-    def holds(self, piece: str) -> list[DatapathId]:
-        """Switches that hold rules of a piece."""
-        return [dpid for dpid, pieces in self._pieces.items() if pieces.get(piece)]
-
     def brought(
         self, piece: str, dpid: DatapathId, rules: Rules, meters: Mapping[int, MeterBand] | None = None
     ) -> SyncRules | None:

@@ -17,9 +17,9 @@ from steering.core.pipeline.priorities import M_SESSION, ON_PATH, SHARED, SUBFLO
 from steering.core.reservations.capacity import LinkCapacity
 from steering.core.reservations.record import Match, PathLeg, Reservation
 from steering.core.sessions.flow_key import FlowKey, parts_of
-from steering.model.ids import DatapathId
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import Network, PortRef
-from steering.model.reservation import Level, Standing
+from steering.model.reservation import Level
 from steering.model.rules import (
     WAYPOINT_MASK,
     Meter,
@@ -55,7 +55,7 @@ class SwitchReservations:
 
 
 class Builder:
-    """Makes rules and meters of reservations. A pure function of reservations and graph."""
+    """Makes rules and meters of reservations: functions of reservations, links and labels as they are."""
 
     def __init__(
         self,
@@ -71,22 +71,14 @@ class Builder:
         self._epochs = epochs
         self._kept = kept  # further labels that leave a port, and are not reserved (core.rerouting)
 
-    def build(
-        self, reservations: Iterable[Reservation], prefixes: Mapping[str, tuple[Network, ...]]
+    def of(
+        self, one: Reservation, prefixes: Mapping[str, tuple[Network, ...]]
     ) -> dict[DatapathId, SwitchReservations]:
-        """What each switch should hold, by datapath id. `prefixes`: of each subscriber."""
+        """What switches should hold for one granted reservation, by datapath id. `prefixes`: of each subscriber."""
         found: dict[DatapathId, SwitchReservations] = {}
-        granted: dict[PortRef, int] = {}
-        for one in reservations:
-            if not one.number or one.standing is not Standing.GRANTED:
-                continue
-            for leg, hops in zip(one.legs, one.routes, strict=True):
-                if hops:
-                    self._leg(found, one, leg, [a for a, _ in hops], prefixes)
-                for a, _ in hops:
-                    granted[a] = granted.get(a, 0) + one.rate
-        for port, rate in granted.items():
-            self._rest(found.setdefault(port.dpid, SwitchReservations()), port, rate)
+        for leg, hops in zip(one.legs, one.routes, strict=True):
+            if hops:
+                self._leg(found, one, leg, [a for a, _ in hops], prefixes)
         return found
 
     def _leg(
@@ -148,24 +140,29 @@ class Builder:
             if dpid == edge:
                 yield key
 
-    def _rest(self, wanted: SwitchReservations, port: PortRef, rate: int) -> None:
-        """The meters that hold everything not reserved to the rest of a link."""
+    def rest(self, port: PortRef, rate: int, labels: Iterable[str]) -> SwitchReservations:
+        """What holds everything not reserved to the rest of a link, of which `rate` bits/s are granted. `labels`: those
+        that leave by its port, of path number 0."""
+        wanted = SwitchReservations()
         meter = Meter.LINK_BASE + port.port
         capacity = self._capacity.of(port)
         wanted.meters[meter] = _band(meter, max(capacity - rate, capacity // FLOOR), SHARED_BURST)
         cookie = static_cookie(self._epochs[port.dpid])
-        everyone = [a.waypoint for a in self._map.attachments.values()]
-        labels = [
-            label_mac(waypoint.id)
-            for waypoint in everyone
-            if self._graph.next_hop(port.dpid, waypoint.port.dpid) == port.port
-        ]
         for label in (*labels, *self._kept(port)):
             wanted.add(
                 Rule(
                     Table.LABEL, SHARED, match(eth_dst=label), (OutputAction(port.port),), cookie=cookie, meter=meter
                 )
             )  # fmt: skip
+        return wanted
+
+    def labels_at(self, dpid: DatapathId) -> dict[PortNumber | None, list[str]]:
+        """Labels of path number 0 by the port by which they leave a switch."""
+        found: dict[PortNumber | None, list[str]] = {}
+        for end, attachments in self._map.at_switch.items():
+            leaving = found.setdefault(self._graph.next_hop(dpid, end), [])
+            leaving += [label_mac(attachment.waypoint.id) for attachment in attachments]
+        return found
 
 
 def _band(meter: int, rate: int, burst: float) -> MeterBand:

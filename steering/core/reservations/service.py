@@ -17,6 +17,7 @@ from steering.core.part import DesiredRules, Handler, McpsChange, Part
 from steering.core.pipeline.reconcile import Reconcile
 from steering.core.reservations.capacity import Hops, LinkCapacity
 from steering.core.reservations.codec import kept, leads, revived, session_of
+from steering.core.reservations.enforcement import Enforcement
 from steering.core.reservations.record import (
     PathLeg,
     Reservation,
@@ -27,7 +28,7 @@ from steering.core.reservations.record import (
     legs_of_subscriber,
     places_of,
 )
-from steering.core.reservations.rules import Builder, SwitchReservations
+from steering.core.reservations.rules import Builder
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
@@ -64,6 +65,7 @@ class ReservationService(Part):
         counters: Counters,
         epochs: Mapping[DatapathId, int],
         kept: Callable[[PortRef], Iterable[str]],
+        kept_revision: Callable[[], int],
         reconcile: Reconcile,
         disabled: bool = False,
     ) -> None:
@@ -74,13 +76,15 @@ class ReservationService(Part):
         self._counters = counters
         self._disabled = disabled
         self.capacity = LinkCapacity(sitemap.site, graph)
-        self._builder = Builder(sitemap, graph, self.capacity, epochs, kept)
+        builder = Builder(sitemap, graph, self.capacity, epochs, kept)
         self.by_id: dict[str, Reservation] = {}
+        enforced = {} if disabled else self.by_id
+        self._enforcement = Enforcement(builder, enforced, lambda: self._prefixes)
         self.ended: deque[tuple[str, ReservationOutcome]] = deque(maxlen=REMEMBERED)
         self.verdict = ReservationAnswer("", None)
         self._reconcile = reconcile
-        self._version = graph.version
-        self._dirty = False
+        self._kept_revision = kept_revision
+        self._version = (graph.version, 0)  # of the links, and of labels that are kept
         self.changes = 0  # counts up whenever the snapshot has changed
         self.returning = (
             False  # until the switches told of the sessions of an earlier controller's reservations
@@ -227,7 +231,7 @@ class ReservationService(Part):
 
     def _keep(self, one: Reservation, now: float) -> None:
         self.by_id[one.id] = one
-        self._dirty = True
+        self._enforcement.touch(one.id)
         if one.rate == one.wish.rate and one.subflows == one.wish.subflows:
             self._grant(one, now, ReservationOutcome.GRANTED)
         else:
@@ -238,7 +242,7 @@ class ReservationService(Part):
         one.standing = Standing.GRANTED
         one.expires = now + self._lease(one.wish.lease)
         self._counters.reservations[became] += 1
-        self._dirty = True
+        self._enforcement.touch(one.id)
         self._count_slots()
 
     def _lease(self, wanted: float) -> float:
@@ -295,16 +299,18 @@ class ReservationService(Part):
         self.capacity.give_back(one.routes, one.rate)
         self.ended.append((one.id, became))
         self._counters.reservations[became] += 1
-        self._dirty = True
+        self._enforcement.touch(one.id)
         self.changes += 1
         self._count_slots()
 
     def tick(self, now: float) -> list[Output]:
         """Leases that are over, sessions that ended or got another subflow, links that came or went."""
-        moved = self._version != self._graph.version and not self.returning
+        version = (self._graph.version, self._kept_revision())
+        moved = self._version != version and not self.returning
         if not self.returning:
-            self._version = self._graph.version
-        self._dirty |= moved  # what is not reserved may leave by other ports now
+            self._version = version
+        if moved:
+            self._enforcement.links_changed()
         for one in list(self.by_id.values()):
             if one.expires <= now:
                 offered = one.standing is Standing.OFFERED
@@ -339,7 +345,7 @@ class ReservationService(Part):
         whose own links went, and that finds no others, is lost."""
         session = self._table.by_id.get(one.wish.session) if one.wish.session else None
         legs = tuple(self._legs(one, session, self._map.mcps[one.mcp]))
-        self._dirty = True
+        self._enforcement.touch(one.id)
         self.changes += 1
         self.capacity.give_back(one.routes, one.rate)
         routes = self.capacity.route([leg.pair for leg in legs], one.rate) if legs else None
@@ -388,7 +394,8 @@ class ReservationService(Part):
         if one.number and not self._put_back(one, told, mcp):
             return False
         self.by_id[one.id] = one
-        self.returning = self._dirty = True
+        self.returning = True
+        self._enforcement.touch(one.id)
         return True
 
     def _put_back(self, one: Reservation, told: KeptReservation, mcp: Mcp) -> bool:
@@ -404,9 +411,10 @@ class ReservationService(Part):
         """The switches told of their sessions. A reservation whose session is not among them is over."""
         if not self.returning:
             return []
-        self.returning, self._dirty = False, True
+        self.returning = False
         self._slots.recover(self._prefixes)
         for one in list(self.by_id.values()):
+            self._enforcement.touch(one.id)
             if one.wish.level is not Level.SUBSCRIBER:
                 session = session_of(one, self._table)
                 if session is None:
@@ -428,23 +436,14 @@ class ReservationService(Part):
             self.capacity.speeds[PortRef(dpid, port)] = kilobits * 1000
 
     def desired(self, dpid: DatapathId) -> DesiredRules:
-        wanted = self._wanted().get(dpid, SwitchReservations())
+        wanted = self._enforcement.filled(dpid)
         self._reconcile.brought(PIECE, dpid, wanted.rules, wanted.meters)
         return DesiredRules(tuple(wanted.meters.values()), tuple(wanted.rules.values()))
 
-    def _wanted(self) -> dict[DatapathId, SwitchReservations]:
-        return {} if self._disabled else self._builder.build(self.by_id.values(), self._prefixes)
-
     def _sync(self) -> list[Output]:
         """Bring the switches in line with what is granted now."""
-        if not self._dirty:
-            return []
-        self._dirty = False
-        wanted, nothing = self._wanted(), SwitchReservations()
-        outputs: list[Output] = []
-        for dpid in sorted({*wanted, *self._reconcile.holds(PIECE)}):
-            one = wanted.get(dpid, nothing)
-            change = self._reconcile.brought(PIECE, dpid, one.rules, one.meters)
-            if change is not None:
-                outputs.append(change)
-        return outputs
+        found = [
+            self._reconcile.brought(PIECE, dpid, wanted.rules, wanted.meters)
+            for dpid, wanted in self._enforcement.changes()
+        ]
+        return [change for change in found if change is not None]

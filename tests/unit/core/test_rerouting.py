@@ -7,7 +7,7 @@ from steering.core.outputs import SyncRules
 from steering.core.rerouting import KEPT, LOOK, NUMBERS, STAGE
 from steering.model.network import PortRef
 from steering.model.reservation import Level, ReservationRequest
-from steering.model.rules import Table
+from steering.model.rules import Meter, Table
 from tests.support.fakes.packet import ACK, tcp
 from tests.support.sites import SERVER, UE_LTE, answer, capable, link, mcp, off_path_site
 from tests.support.switched import MCP_MAC, Lab, to_gateway
@@ -278,6 +278,7 @@ def test_a_weight_stays_when_its_link_comes_again(lab: Lab) -> None:
 
 
 def test_reserved_traffic_keeps_its_path_too(lab: Lab) -> None:
+    lab.engine.reconcile.budget = 1  # the old ways are found after the tick that tells of other links
     opened(lab, 40_000)
     lab.engine.reserving.told_speeds(1, {2: 10_000, 3: 10_000, 1: 10_000})
     for dpid in (2, 3, 4, 5):
@@ -289,3 +290,12 @@ def test_reserved_traffic_keeps_its_path_too(lab: Lab) -> None:
     weigh(lab, 10.0)
     pass_time(lab)
     assert lab.engine.reserving.by_id["r"].routes == before and up(lab, 40_000) == NATURAL
+    assert lab.engine.old_paths.kept
+    for port in {a for hops in before for a, _ in hops}:
+        kept = set(lab.engine.old_paths.labels_out_of(port))
+        shared = {
+            dict(rule.match)["eth_dst"]
+            for rule in lab.network.switches[port.dpid].rules()
+            if rule.table == Table.LABEL and rule.meter == Meter.LINK_BASE + port.port
+        }
+        assert kept and kept <= shared, "what is not reserved shares the link's rest, by whatever label"
