@@ -35,6 +35,7 @@ from steering.core.reservations.subflow_slots import Slots
 from steering.core.selection.chooser import Chooser
 from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.first_answer import FirstAnswers
+from steering.core.sessions.half_open import HalfOpenSessions
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.mcp_ledger import McpLedger
 from steering.core.sessions.mcp_reports import McpReports
@@ -55,6 +56,7 @@ class SessionPieces(NamedTuple):
     table: SessionTable
     life: SessionLife
     teardown: Teardown
+    half_open: HalfOpenSessions
     aborted: AbortedSessions
     readiness: Readiness
     in_force: PolicyInForce
@@ -110,7 +112,8 @@ def assembled(
     keys = KeyWatch(table, teardown, policy.limits, policy.timers, counters, replies.refuse)
     aborted = AbortedSessions(table, teardown, policy.limits, policy.timers, counters, chooser.health)
     watched = WatchedSegments(table, keys, aborted)
-    first_answers = FirstAnswers(table, life, keys, counters)
+    first_answers = FirstAnswers(table, life, keys, counters, Mechanism.THIRD_ACK in disabled)
+    half_open = HalfOpenSessions(table, life, teardown, policy, ledgers)
     waiting = PendingJoins(policy.limits.held_joins, policy.timers.hold)
     # What handshakes are judged by.
     readiness = Readiness(sitemap.switches)
@@ -167,6 +170,6 @@ def assembled(
         reports=reports, waiting=waiting, blocks=blocks,
     )  # fmt: skip
     return SessionPieces(
-        table, life, teardown, aborted, readiness, in_force, authorisation, capabilities, explicit, withdrawal,
+        table, life, teardown, half_open, aborted, readiness, in_force, authorisation, capabilities, explicit, withdrawal,
         waiting, blocks, proactive, learned, attempts, slots, preferring, watched, reports, dispatcher,
     )  # fmt: skip

@@ -127,6 +127,7 @@ class Engine:
                 self.preferring,  # tells of sessions as handshakes left them
                 self.sessions.reports,
                 self.sessions.teardown,
+                self.sessions.half_open,
                 self.reserving,  # sees which sessions are over
                 self.mobility,  # claims that are settled, before neighbours are asked again
                 self.neighbours,
@@ -168,7 +169,7 @@ class Engine:
             inputs.Restored: self._restored,
             inputs.TimeOfDay: self._time_of_day,
             inputs.LinkWeighed: self._link_weighed,
-            inputs.Continue: lambda given, now: self.resync.go_on(),
+            inputs.Continue: lambda given, now: self.resync.go_on() + self.sessions.half_open.go_on(),
             inputs.Tick: self._tick,
         }
         self._handlers |= {given: self._filtered(take) for given, take in self.parts.takes().items()}

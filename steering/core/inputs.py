@@ -76,6 +76,13 @@ class EntriesRead(NamedTuple):
     sweep: bool = False
 
 
+class CountersRead(NamedTuple):
+    """What some entries of one switch have counted, as ReadCounters asked; one that is not there counted nothing."""
+
+    dpid: DatapathId
+    entries: list[ObservedEntry]
+
+
 class Confirmed(NamedTuple):
     """A switch has carried out the SyncRules that asked for a confirmation with this `ticket`."""
 
@@ -348,6 +355,7 @@ Input = (
     | LinkUp
     | LinkDown
     | EntriesRead
+    | CountersRead
     | Confirmed
     | SynSeen
     | SynAckSeen

@@ -83,6 +83,13 @@ class ReadEntries(NamedTuple):
     sweep: bool
 
 
+class ReadCounters(NamedTuple):
+    """Ask a switch what some of its session entries have counted, each by itself; the answer is CountersRead."""
+
+    dpid: DatapathId
+    entries: tuple[Entry, ...]
+
+
 class SendFrame(NamedTuple):
     """A packet of the controller's own (ARP request, ND, RA, time-exceeded), out of one port."""
 
@@ -122,6 +129,7 @@ Output = (
     | RenewRules
     | FillSwitch
     | ReadEntries
+    | ReadCounters
     | SendFrame
     | Release
     | Authorise

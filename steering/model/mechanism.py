@@ -43,6 +43,7 @@ class Mechanism(StrEnum):
         "lease",
         "SYNs are held at their edge for as long as the controller is gone, whatever the policy says",
     )
+    THIRD_ACK = "third-ack", "a session counts as established as soon as its MCP has answered"
     LIVE_PINS = (
         "live-pins",
         "a SYN on the 5-tuple of a live session takes its pin away, and so do FINs whatever their numbers are",

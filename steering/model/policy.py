@@ -249,6 +249,7 @@ class Limits:
 
     sessions: int = 200_000  # records, lingering ones included
     half_open: int = 10_000
+    half_open_per_source: int = 1_024  # IPv4 address or IPv6 /64
     held_joins: int = 1_024
     subflows_per_session: int = 4  # B10
     hosts: int = 65_536

@@ -79,7 +79,8 @@ def unpack_cookie(cookie: int) -> SessionCookie | None:
 
 class SessionState(StrEnum):
     SYN_PINNED = "syn-pinned"  # entries pending, no SYN/ACK yet
-    ESTABLISHED = "established"  # token known
+    ANSWERED = "answered"  # its MCP's SYN/ACK was seen, and nothing of its host since: still half open
+    ESTABLISHED = "established"  # token known, and its host was heard
     PLAIN = "plain"  # fell back, pinned as plain TCP
     IDLE = "idle"  # silent for the idle limit: pinned as before, and no load
     CLOSING = "closing"  # FIN both ways, entries linger
@@ -93,7 +94,8 @@ class Refusal(StrEnum):
     UNPARSABLE = "unparsable"
     NOT_ATTACHED = "not-attached"
     SESSION_TABLE_FULL = "session-table-full"
-    HALF_OPEN_FULL = "half-open-full"
+    HALF_OPEN_FULL = "half-open-full"  # of its access port, or of all joins that have to prove themselves
+    HALF_OPEN_SOURCE = "half-open-source"  # its source (IPv4 address or IPv6 /64) has as many as it may have
     HOLD_QUEUE_FULL = "hold-queue-full"
     UNKNOWN_TOKEN = "unknown-token"
     AMBIGUOUS_TOKEN = "ambiguous-token"

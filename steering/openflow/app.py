@@ -262,6 +262,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
                 speeds = {number: port.speed for number, port in channel.handshake.ports.items()}
                 self._ports.answer(dpid, body, speeds)
             return expected
+        if kind == Multipart.AGGREGATE:
+            return self._sender.entry_counters.answer(dpid, message.xid, body)
         if kind == Multipart.METER:
             expected = self._meters.asked.answers(dpid, message.xid, len(message.data), more)
             if expected:

@@ -23,7 +23,7 @@ _GOTO, _WRITE_METADATA, _APPLY, _METER = 1, 2, 4, 6
 _METER_COMMANDS = {"add": 0, "modify": 1, "delete": 2}
 _KILOBITS, _PACKETS, _BURST = 0x1, 0x2, 0x4  # OFPMF_KBPS, OFPMF_PKTPS, OFPMF_BURST
 _DROP_BAND = 1
-_FLOW_STATS = 1
+_FLOW_STATS, _AGGREGATE = 1, 2
 
 _HEADER = Struct("!BBHI")
 _FLOW_MOD_BODY = Struct("!QQBBHHHIIIH2x")
@@ -90,6 +90,13 @@ def meter_mod(band: MeterBand, command: Literal["add", "modify", "delete"] = "ad
 def barrier_request(xid: int) -> bytes:
     """OFPT_BARRIER_REQUEST; the reply bears the same xid."""
     return message(_BARRIER_REQUEST, xid, b"")
+
+
+def aggregate_request(rule: Rule, xid: int = 0) -> bytes:
+    """OFPMP_AGGREGATE for the one entry with exactly this rule's match and cookie. Open vSwitch finds entries by an
+    exact cookie without a look at the others."""
+    body = _STATS_BODY.pack(_AGGREGATE, 0, rule.table, _ANY, _ANY, rule.cookie, 0xFFFF_FFFF_FFFF_FFFF)
+    return message(_MULTIPART_REQUEST, xid, body + match(rule.match))
 
 
 def flow_stats_request(xid: int, table: int = ALL_TABLES, cookie: int = 0, mask: int = 0) -> bytes:

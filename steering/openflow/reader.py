@@ -51,6 +51,7 @@ class Type(IntEnum):
 
 class Multipart(IntEnum):
     FLOW = 1
+    AGGREGATE = 2
     PORT_STATS = 4
     METER = 9
     PORT_DESC = 13

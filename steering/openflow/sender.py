@@ -17,6 +17,7 @@ from steering.core.outputs import (
     GoOn,
     Output,
     Prefer,
+    ReadCounters,
     ReadEntries,
     Release,
     RemoveEntries,
@@ -28,6 +29,7 @@ from steering.core.outputs import (
 from steering.model.ids import DatapathId
 from steering.model.session import Entry, Refusal
 from steering.openflow.encode import barrier_request
+from steering.openflow.entry_counters import EntryCounters
 from steering.openflow.line import Line
 from steering.openflow.packetout import packet_out
 from steering.openflow.readback import Readback
@@ -75,6 +77,7 @@ class Sender:
         self.xids = _xids()
         self.filler = Filler(lines, counters, self.xids, feed)
         self.readback = Readback(lines, self.xids, feed)
+        self.entry_counters = EntryCounters(lines, self.xids, feed)
 
     # ---- outputs -------------------------------------------------------------------------------
 
@@ -97,6 +100,8 @@ class Sender:
                 self.filler.fill(output, self.readback.older_than(output.dpid, output.epoch), now)
             elif type(output) is ReadEntries:
                 self.readback.ask(output, now)
+            elif type(output) is ReadCounters:
+                self.entry_counters.ask(output, now)
             elif type(output) is Authorise:
                 self.authorise(output)
             elif type(output) is Prefer:
@@ -200,6 +205,7 @@ class Sender:
             self._fail(self._barriers.pop(key))
         self.filler.switch_down(dpid)
         self.readback.switch_down(dpid)
+        self.entry_counters.switch_down(dpid)
 
     def expire(self, now: float) -> None:
         """Give up what was not confirmed in time."""
@@ -208,6 +214,7 @@ class Sender:
             self._fail(self._barriers.pop(key, []))
         self.filler.expire(now)
         self.readback.expire(now)
+        self.entry_counters.expire(now)
 
     @property
     def pending(self) -> int:

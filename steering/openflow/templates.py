@@ -15,7 +15,7 @@ from steering.model.session import Entry, Watch
 from steering.model.session_rule import session_rule
 
 from .actions import DEC_TTL, resubmit, set_field
-from .encode import NO_BUFFER, VERSION, flow_mod
+from .encode import NO_BUFFER, VERSION, aggregate_request, flow_mod
 
 _PACKET_OUT = 13
 _EXACT_COOKIE = b"\xff" * 8
@@ -23,6 +23,7 @@ _Part = tuple[bytes, str]  # the mark of a changing part in the reference messag
 
 # Marked values: none of them occurs earlier in the reference message than where it belongs.
 _MARKED = {"role": 0xE, "sport": 0xC3D4, "dport": 0xD5E6, "waypoint": 0xE7E8, "path": 0xF9}
+_XID = 0xF0F1_F2F3
 _COOKIE = 0xC0C1_C2C3_C4C5_C6C7
 
 
@@ -68,12 +69,22 @@ def _delete_template(family: int) -> tuple[Struct, list[bytes]]:
     return template(exact, parts[:-2])
 
 
+def _count_template(family: int) -> tuple[Struct, list[bytes]]:
+    entry, parts = marked_entry(family)
+    return template(
+        aggregate_request(session_rule(entry), _XID), [(_XID.to_bytes(4, "big"), "I"), *parts[:-2]]
+    )
+
+
 _ADD4, (_A0, _A1, _A2, _A3, _A4, _A5, _A6, _A7, _A8) = _add_template(4)
 _ADD6, (_B0, _B1, _B2, _B3, _B4, _B5, _B6, _B7, _B8) = _add_template(6)
 _DEL4, (_C0, _C1, _C2, _C3, _C4, _C5, _C6) = _delete_template(4)
 _DEL6, (_D0, _D1, _D2, _D3, _D4, _D5, _D6) = _delete_template(6)
+_COUNT4, (_E0, _E1, _E2, _E3, _E4, _E5, _E6, _E7) = _count_template(4)
+_COUNT6, (_F0, _F1, _F2, _F3, _F4, _F5, _F6, _F7) = _count_template(6)
 _WATCHED = {(f, int(w)): _add_template(f, w) for f in (4, 6) for w in (Watch.COPY, Watch.PUNT)}
 _add4, _add6, _del4, _del6 = _ADD4.pack, _ADD6.pack, _DEL4.pack, _DEL6.pack
+_count4, _count6 = _COUNT4.pack, _COUNT6.pack
 
 
 def entry_add(entry: Entry) -> bytes:
@@ -105,6 +116,14 @@ def entry_delete(entry: Entry) -> bytes:
     if family == 4:
         return _del4(_C0, cookie, _C1, role, _C2, src, _C3, dst, _C4, sport, _C5, dport, _C6)
     return _del6(_D0, cookie, _D1, role, _D2, sport, _D3, dport, _D4, src, _D5, dst, _D6)
+
+
+def entry_count(entry: Entry, xid: int) -> bytes:
+    """`aggregate_request(session_rule(entry), xid)`: ask what the entry has counted."""
+    _, role, family, src, dst, sport, dport, _, _, cookie, _ = entry
+    if family == 4:
+        return _count4(_E0, xid, _E1, cookie, _E2, role, _E3, src, _E4, dst, _E5, sport, _E6, dport, _E7)
+    return _count6(_F0, xid, _F1, cookie, _F2, role, _F3, sport, _F4, dport, _F5, src, _F6, dst, _F7)
 
 
 _OUT_HEAD = "!BBHIIIH6x"

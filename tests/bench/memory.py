@@ -38,7 +38,7 @@ def engine() -> Engine:
     """An engine on the benchmark's network, every switch up and every MCP known."""
     site, findings = parse_site(network.site_text(), "site")
     assert site is not None, findings
-    limits = Limits(sessions=1_000_000, half_open=1_000_000)
+    limits = Limits(sessions=1_000_000, half_open=1_000_000, half_open_per_source=1_000_000)
     made = Engine(site, Policy(max_stretch=1000.0, limits=limits, timers=Timers(half_open=120.0)), epoch=1)
     for dpid in range(1, network.SWITCHES + 1):
         made.handle(SwitchUp(dpid, dict.fromkeys(range(1, 9), True)), 0.0)

@@ -81,7 +81,7 @@ def site_text() -> str:
 POLICY = """\
 policy: 1
 selection: {max_stretch: 1000}
-limits: {sessions: 1000000, half_open: 1000000, subflows_per_session: 64}
+limits: {sessions: 1000000, half_open: 1000000, half_open_per_source: 1000000, subflows_per_session: 64}
 timers: {half_open: 120, sweep: 3600}
 """
 

@@ -89,6 +89,19 @@ class Switch:
                 if not int.from_bytes(part[10:12], "big") & _MORE:
                     return bodies
 
+    def write(self, data: bytes) -> None:
+        """Send messages without a wait; a `Writer` of the sender."""
+        self._socket.sendall(data)
+
+    def multiparts(self, count: int) -> list[tuple[int, bytes]]:
+        """The next so many multipart answers: transaction id and body."""
+        found: list[tuple[int, bytes]] = []
+        while len(found) < count:
+            part = self._next()
+            if part[1] == _MULTIPART:
+                found.append((int.from_bytes(part[4:8], "big"), part[16:]))
+        return found
+
     def packet_ins(self, count: int = 0, wait: float = 30.0) -> list[bytes]:
         """Those that have come by now, or once `count` have, waiting at most `wait` seconds for them."""
         deadline = time.monotonic() + wait

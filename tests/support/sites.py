@@ -213,6 +213,7 @@ class Driver:
         ].session
         place = self.engine.map.inside[session.mcp].port
         self.syn_ack(place.dpid, place.port, answer(opening, key))
+        self.life.heard(session)
         return session
 
     @property

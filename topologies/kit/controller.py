@@ -202,6 +202,15 @@ class Controller:
         found = (self._get_or_none(f"/v1/sessions/{row['id']}") for row in self.sessions())
         return [session for session in found if session is not None]
 
+    def taken_up(self, seconds: float = 30.0) -> list[dict[str, Any]]:
+        """The same, once no session is half open: that a host goes on is seen a second or two after its SYN."""
+        ends = time.monotonic() + seconds
+        while True:
+            found = self.detailed()
+            if all(s["state"] not in ("syn-pinned", "answered") for s in found) or time.monotonic() > ends:
+                return found
+            time.sleep(0.1)
+
     def mcps(self) -> dict[str, dict[str, Any]]:
         """MCPs by name."""
         return {mcp["name"]: mcp for mcp in self.get("/v1/mcps")["mcps"]}

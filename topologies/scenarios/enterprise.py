@@ -62,12 +62,12 @@ def _counted_together(lab: Lab, report: Report) -> None:
         f"{len(kept)}, of {sorted({str(row['subscriber']) for row in kept})}",
         "REST",
     )
+    live = sum(s["state"] == "established" for s in lab.controller.taken_up())
     use = {
         row["name"]: row["sessions"]
         for row in lab.controller.get("/v1/limits")["use"]
         if row["kind"] == "subscriber"
     }
-    live = sum(s["state"] == "established" for s in lab.controller.sessions())
     report.equal("what the site uses of its limit", [live], list(use.values()), "REST")
     for host in LAN_HOSTS:
         lab.agents[host].ask("close", group="site")

@@ -75,7 +75,7 @@ def _film(lab: Lab, report: Report) -> None:
     (opened,) = lab.agents[HOST].ask("open", **order)["opened"]
     report.equal("one interface: the connection works", None, opened.get("error"))
     here = [s for s in subflows(lab.host(MCP)) if s.state == "ESTAB" and s.flow.sport == FILM]
-    found = [(s["mcp"], s["state"], s["token"]) for s in lab.controller.detailed()]
+    found = [(s["mcp"], s["state"], s["token"]) for s in lab.controller.taken_up()]
     report.equal("one interface: subflows at the MCP", [False], [s.join for s in here], "kernel")
     report.equal(
         "one interface: the M-session in the controller",

@@ -151,7 +151,7 @@ def _plain_server(lab: Lab, report: Report, options: Options) -> None:
     )
     second = ObservedStep(lab)
     second.open(report, "M-N", "ue", PLAIN_SERVER)
-    states = {s["state"] for s in lab.controller.detailed() if s["mcp"] == MCP}
+    states = {s["state"] for s in lab.controller.taken_up() if s["mcp"] == MCP}
     second.finish()
     report.equal("M-N: M-sessions at the MCP", 1, second.counted[MCP]["MPCapableSYNRX"], "kernel")
     sent, done = second.counted["ue"]["MPJoinSynTx"], second.counted[MCP]["MPJoinAckRx"]
@@ -216,7 +216,7 @@ def _maintained(lab: Lab, report: Report, options: Options) -> None:
     ue = [s for s in ground.subflows(lab.host("ue")) if s.state == "ESTAB"]
     server = [s for s in ground.subflows(lab.host(CAPABLE_SERVER)) if s.state == "ESTAB"]
     rows = [r for r in relay_status(lab.record, MCP)["sessions"] if r["mptcp"]]
-    sessions = [s for s in lab.controller.detailed() if s["state"] == "established"]
+    sessions = [s for s in lab.controller.taken_up() if s["state"] == "established"]
     seen.finish()
     target, mcp = address_of(PLAN.box(CAPABLE_SERVER), 4), address_of(PLAN.box(MCP), 4)
     report.equal(

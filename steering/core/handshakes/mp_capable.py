@@ -22,11 +22,11 @@ from steering.core.sessions.records import Subflow
 from steering.core.sessions.shared_parts import Returns
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Beginning, SessionLife
-from steering.model.decision import Outcome, Ruling
+from steering.model.decision import Decision, Outcome, Ruling
 from steering.model.ids import NO_WAYPOINT, McpId
 from steering.model.limit import FullLimit
 from steering.model.network import Interception, Mcp, PortRef, PortRole
-from steering.model.policy import Action, Authentication, Mode, OverLimit
+from steering.model.policy import Action, Authentication, Mode, OverLimit, Terms
 from steering.model.session import EntryKind, Refusal
 from steering.wire.mptcp import ResetReason
 from steering.wire.options import CAPABLE_SYN, OPTION_SPACE
@@ -115,17 +115,20 @@ class FirstSyns:
             barred = self._barred(attachment, seen, now)
             if barred is not None:
                 return barred
-        refusal = self._room.refusal(attachment, exits)
+        refusal = self._room.refusal(attachment, exits, key)
         if refusal is not None:
             self._counters.refusals[refusal] += 1
             return [naturally(attachment, seen)]
+        if self._proactive.units and not addressed:
+            terms = self._proactive.terms(handshake.src, terms)
         if addressed:
             decision = self._explicit.choose(terms, seen.dpid, handshake, self._table.active, now)
         else:
-            if self._proactive.units:
-                terms = self._proactive.terms(handshake.src, terms)
             decision = self._chooser.choose(terms, seen.dpid, exits, handshake, self._table.active, now)
         mcp = decision.mcp
+        if mcp is None and self._table.half_open:
+            decision = self._again(attachment, seen, exits, terms, now)
+            mcp = decision.mcp
         if mcp is None:
             self._counters.refusals[Refusal.NO_MCP] += 1
             if decision.outcome is Outcome.NATURAL:
@@ -144,9 +147,21 @@ class FirstSyns:
         session, waypoint = subflow.session, subflow.course.waypoint
         if self._proactive.units:
             self._proactive.begun(session)
-        if not waypoint or (mcp.interception is SELF and self._chooser.in_line(decision)):
-            return [naturally(attachment, seen)]  # no entry is needed, or the pin follows the SYN/ACK
+        if not waypoint:
+            return [naturally(attachment, seen)]  # no entry is needed
+        if mcp.interception is SELF and self._chooser.in_line(decision):
+            # The SYN waits for no entry, but an entry has to count the third ACK.
+            return [Steer(tuple(session.entries(GATEWAY)), None), naturally(attachment, seen)]
         return [_new(Steer, (tuple(session.entries(GATEWAY)), steered(attachment, seen, waypoint)))]
+
+    def _again(
+        self, attachment: Attachment, seen: SynSeen, exits: tuple[PortRef, ...], terms: Terms, now: float
+    ) -> Decision:
+        """No MCP has room. Half-open sessions of other accesses may be what fills one: that does not count here."""
+        load = self._table.load_seen_at(attachment.waypoint.id)
+        if exits:
+            return self._chooser.choose(terms, seen.dpid, exits, seen.handshake, load, now)
+        return self._explicit.choose(terms, seen.dpid, seen.handshake, load, now)
 
     def taken(
         self, attachment: Attachment, seen: SynSeen, key: FlowKey, number: McpId, now: float

@@ -32,7 +32,7 @@ from steering.wire.mptcp import ResetReason
 
 # Members under names of their own, as every join asks for them (core.sessions.records says why).
 GATEWAY, JOIN, HMAC = PortRole.GATEWAY, EntryKind.JOIN, Authentication.HMAC
-ESTABLISHED = SessionState.ESTABLISHED
+ANSWERED, ESTABLISHED = SessionState.ANSWERED, SessionState.ESTABLISHED
 _new = tuple.__new__
 PINNED, OWN_ADDRESS = JoinResult.PINNED, JoinResult.OWN_ADDRESS
 
@@ -168,7 +168,9 @@ class JoinHandler:
             self._counters.joins[PINNED if waypoint else OWN_ADDRESS] += 1
             if proving:
                 self._counters.joins[JoinResult.TOKEN_ONLY] += 1
-        if session.state is not ESTABLISHED:
+        if session.state is ANSWERED:  # who knows its token got the answer
+            self._life.happened(session, Event.JOINED)
+        elif session.state is not ESTABLISHED:
             return self._revive(attachment, seen, session, subflow)
         entry = session.entry(subflow)
         if entry is None:

@@ -3,7 +3,6 @@
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import Part
-from steering.model.network import PortRole
 from steering.model.policy import Policy, Presence
 
 
@@ -21,10 +20,11 @@ class PolicyInForce(Part):
     def _take(self, policy: Policy) -> None:
         self.policy = policy
         self.mcps_stay = policy.mcp_presence is not Presence.WITHDRAW
+        self.half_open, self.half_open_per_source = (
+            policy.limits.half_open,
+            policy.limits.half_open_per_source,
+        )
         self.ports = frozenset(p for low, high in policy.eligible_ports for p in range(low, high + 1))
-        accesses = sum(a.role is PortRole.ACCESS for a in self._map.attachments.values())
-        # Each access port has its share, so that a flood at one leaves room for the others (N-7.2c).
-        self.half_open_share = max(1, policy.limits.half_open // max(1, accesses))
 
     def eligible(self, port: int) -> bool:
         """Whether connections to a service port are looked at."""

@@ -2,6 +2,7 @@
 
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.network.site_index import Attachment
+from steering.core.sessions.flow_key import FlowKey, origin_of
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import DatapathId
 from steering.model.network import PortRef
@@ -25,13 +26,17 @@ class Room:
         self._readiness = readiness
         self._in_force = in_force
 
-    def refusal(self, attachment: Attachment, exits: tuple[PortRef, ...]) -> Refusal | None:
-        """Why no session may begin at an attachment now, None if one may. `exits`: the ports where its return
-        entries would stand."""
+    def refusal(self, attachment: Attachment, exits: tuple[PortRef, ...], key: FlowKey) -> Refusal | None:
+        """Why no session of a flow may begin at an attachment now, None if one may. `exits`: the ports where its
+        return entries would stand. An access port may have as many half-open sessions as are free: one that is
+        flooded leaves half to the others."""
         offline = self._readiness.offline
         if offline and any(port.dpid in offline for port in exits):
             return Refusal.MCP_UNREACHABLE  # without its return entry a server leg would miss the MCP
-        table = self._table
-        if table.half_open_at.get(attachment.waypoint.id, 0) >= self._in_force.half_open_share:
-            return Refusal.HALF_OPEN_FULL
+        table, in_force = self._table, self._in_force
+        if table.half_open:
+            if table.half_open_at.get(attachment.waypoint.id, 0) >= in_force.half_open - len(table.half_open):
+                return Refusal.HALF_OPEN_FULL
+            if table.half_open_from.get(origin_of(key), 0) >= in_force.half_open_per_source:
+                return Refusal.HALF_OPEN_SOURCE
         return None if table.has_room else Refusal.SESSION_TABLE_FULL

@@ -76,7 +76,7 @@ class ServerSessions:
         if terms.action is not Action.PROXY or terms.mode is not Mode.TAKE_OVER:
             return []
         refusal = self._bypass.reason(self._in_force.policy, seen)
-        refusal = refusal or self._room.refusal(attachment, access.ports)
+        refusal = refusal or self._room.refusal(attachment, access.ports, key)
         if refusal is not None:
             self._counters.refusals[refusal] += 1
             return []

@@ -20,7 +20,8 @@ from steering.wire.handshake import Handshake
 
 # Members under names of their own: core.sessions.records says why.
 GATEWAY, INITIAL = PortRole.GATEWAY, EntryKind.INITIAL
-SYN_PINNED, FELL_BACK = SessionState.SYN_PINNED, SessionState.PLAIN
+SYN_PINNED = SessionState.SYN_PINNED
+TAUGHT_BY_KEY = (SessionState.PLAIN, SessionState.ANSWERED)
 _new = tuple.__new__
 
 
@@ -76,8 +77,9 @@ class SynAckHandler:
                 subflow.was_answered()
             return LearntToken(self._keys.answered(subflow, handshake, now) if subflow.watch else [])
         session = subflow.session
-        # A plain session with a key is one that was taken for plain since its first SYN/ACK was not seen.
-        taught = session.state is SYN_PINNED or (session.state is FELL_BACK and handshake.key)
+        # One of those others was taken for plain since its first SYN/ACK was not seen, or carried no key.
+        late = session.token < 0 and handshake.key and session.state in TAUGHT_BY_KEY
+        taught = session.state is SYN_PINNED or late
         if not taught or not acknowledges(handshake, subflow.isn):
             return LearntToken([])  # repeated, or of another connection
         token = self._first_answers.seen(session, handshake, now)

@@ -30,13 +30,22 @@ class LearntToken(NamedTuple):
 
 
 class FirstAnswers:
-    """Learns tokens. `keys`: where the policy needs keys, they are looked for on the initial subflow."""
+    """Learns tokens. `keys`: where the policy needs keys, they are looked for on the initial subflow. `believes`: the
+    answer alone makes a session established (a negative control)."""
 
-    def __init__(self, table: SessionTable, life: SessionLife, keys: KeyWatch, counters: Counters) -> None:
+    def __init__(
+        self,
+        table: SessionTable,
+        life: SessionLife,
+        keys: KeyWatch,
+        counters: Counters,
+        believes: bool = False,
+    ) -> None:
         self._table = table
         self._life = life
         self._keys = keys
         self._counters = counters
+        self._believes = believes
 
     def seen(self, session: Session, handshake: Handshake, now: float) -> Token:
         """The SYN/ACK of a session's initial subflow was seen for the first time. Returns the token that it taught,
@@ -53,6 +62,8 @@ class FirstAnswers:
             if secrets is not None:
                 self._keys.forget(session)
             self._life.happened(session, NO_KEY)
+            if self._believes or not session.has_counter:
+                self._life.heard(session)
             return NO_TOKEN
         version = handshake.version
         if version != onset.version:
@@ -62,19 +73,25 @@ class FirstAnswers:
         if secrets is not None:
             self._keys.verify(session)
         self._life.happened(session, KEY_SEEN)
+        # Where no entry counts what the host sends, the answer has to do: to a server's SYN its host gives it when the
+        # MCP has a whole connection, of the others nobody else tells.
+        if self._believes or not session.has_counter:
+            self._life.heard(session)
         return token
 
     def told(self, session: Session, token: Token, now: float) -> None:
-        """The MCP itself says that it answered; NO_TOKEN: as plain TCP. The SYN/ACK was not seen, or not yet. Keys of
-        the initial subflow may still be seen. The caller writes the session's entries again."""
+        """The MCP itself says that it serves the session; NO_TOKEN: as plain TCP. The SYN/ACK was not seen, or not
+        yet. Keys of the initial subflow may still be seen. The caller writes the session's entries again."""
         session.touch(now)
         if token < 0:
             self._counters.fallbacks += 1
             if session.secrets is not None:
                 self._keys.forget(session)
             self._life.happened(session, NO_KEY)
+            self._life.heard(session)
             return
         self._table.learn(session, token)
         if session.secrets is not None:
             self._keys.verify(session)
         self._life.happened(session, KEY_SEEN)
+        self._life.heard(session)

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from steering.model.session import NO_FLOW, FlowKey
 
-__all__ = ["NO_FLOW", "FlowKey", "FlowParts", "family_of", "flow_key", "parts_of", "source_of", "split"]
+__all__ = [
+    "NO_FLOW", "FlowKey", "FlowParts", "family_of", "flow_key", "origin_of", "parts_of", "source_of", "split",
+]  # fmt: skip
 
 _pack_ports = Struct("!HH").pack
 _IPV4, _IPV6 = Struct("!4s4sHH"), Struct("!16s16sHH")
@@ -52,6 +54,11 @@ def split(key: FlowKey) -> tuple[int, bytes, bytes, int, int]:
 def source_of(key: FlowKey) -> bytes:
     """The source address alone: the host's."""
     return key[:4] if len(key) == 12 else key[:16]
+
+
+def origin_of(key: FlowKey) -> bytes:
+    """Who a flow comes from, as far as one host can change its address: the IPv4 address, or the IPv6 /64."""
+    return key[:4] if len(key) == 12 else key[:8]
 
 
 def family_of(key: FlowKey) -> int:

@@ -89,7 +89,10 @@ class KeyWatch:
             return []
         # The SYN/ACK's copy comes by another switch, perhaps later. Until then the keys are kept, to be verified.
         secrets.host, secrets.mcp = handshake.key, handshake.peer_key
-        return [*self._entry(subflow), *self.judge_all(session, now)] if self.verify(session) else []
+        if not self.verify(session):
+            return []
+        self._teardown.heard(session)
+        return [*self._entry(subflow), *self.judge_all(session, now)]
 
     def verify(self, session: Session) -> bool:
         """The session's token is known: check the keys seen against it, and end the watch."""

@@ -147,6 +147,7 @@ class McpReports(Part):
         if session is None or not ledger.lives(session):
             return NO_TOKEN
         if session.reverse or session.unit is not None or not _unanswered(session, event.token):
+            self._teardown.heard(session)
             return NO_TOKEN
         self._counters.session_reports[SessionReport.HEALED] += 1
         self._first_answers.told(session, event.token, now)
@@ -263,8 +264,11 @@ class McpReports(Part):
 
 
 def _unanswered(session: Session, token: Token) -> bool:
-    """Whether the SYN/ACK of a session was not seen here, or not yet: it is half-open, or plain by what is known."""
-    taken_for_plain = session.state is SessionState.PLAIN and token >= 0
+    """Whether the SYN/ACK of a session was not seen here, or not yet: nothing is known of it, or it is plain by what
+    is known."""
+    taken_for_plain = (
+        session.state in (SessionState.PLAIN, SessionState.ANSWERED) and session.token < 0 and token >= 0
+    )
     return session.state is SessionState.SYN_PINNED or taken_for_plain
 
 

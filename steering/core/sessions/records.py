@@ -6,6 +6,8 @@ stands in `shared_parts` once, the MCPs' loads of a decision are packed (4 bytes
 made when one does, and what follows from other fields is computed.
 """
 
+from zlib import crc32
+
 from steering.core.selection.quotas import QuotaKeys, quota_keys
 from steering.core.sessions.fin_pair import Fin, FinPair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, split
@@ -52,6 +54,11 @@ ANSWERED = 1  # its MCP answered
 UNHEARD = 2  # a sweep found, some seconds after its SYN, that its host has sent nothing more
 HEARD = 3  # its host sent more than its SYN; or nothing is known of its beginning
 TAKEN_UP_WITHIN = 5.0  # seconds from its SYN
+
+# Bytes of a frame up to which a segment may be a bare reset, with some room for one MPTCP option (RFC 8684 3.6). A third
+# ACK has timestamps at least, and is 2 bytes longer than this.
+RESET_FRAME4, RESET_FRAME6 = 64, 84
+RESETS = 64  # that a host sends to repeated SYN/ACKs, at most
 
 _new = tuple.__new__
 _RETURN = EntryKind.RETURN << 48  # what a cookie of this kind has over one of kind INITIAL
@@ -124,6 +131,11 @@ class Subflow(CourseParts):
         moved = size - self.bytes if size >= self.bytes else size
         self.bytes = size
         return moved
+
+    def shows_host(self, packets: int, size: int) -> bool:
+        """Whether so many segments with so many bytes in all, frames with their headers, are more than resets by
+        which a host refuses a SYN/ACK that it did not ask for. A third ACK with MP_CAPABLE or timestamps is."""
+        return size > packets * (RESET_FRAME4 if len(self.key) == 12 else RESET_FRAME6) or packets > RESETS
 
     def close(self, side: int) -> bool:
         """One end closed the subflow (HOST_FIN, MCP_FIN or BOTH_FINS). True if it is closed from both ends by that."""
@@ -205,6 +217,15 @@ class Session(OnsetParts):
     def flow(self) -> FlowParts:
         """The initial subflow's key taken apart: the host's end is the source, or the server's where `reverse`."""
         return parts_of(self.first)
+
+    @property
+    def has_counter(self) -> bool:
+        """Whether an entry of its own counts what the host that opened it sends."""
+        onset = self.onset
+        if onset.unit is not None or onset.reverse:
+            return False
+        subflows = self.subflows
+        return bool(subflows and subflows[0].course.waypoint)
 
     @property
     def loads(self) -> tuple[int, ...]:
@@ -352,7 +373,9 @@ class Session(OnsetParts):
         """The cookie of the session's entries of one kind, in the session's state of now."""
         if self.token >= 0:
             return pack_cookie(kind, 0, self.mcp, self.token)
-        return pack_cookie(kind, PENDING if self.state is SYN_PINNED else PLAIN, self.mcp, 0)
+        # A number nearly of its own: a switch finds the entries with one exact cookie without looking at all others.
+        flag = PENDING if self.state is SYN_PINNED else PLAIN
+        return pack_cookie(kind, flag, self.mcp, crc32(self.first))
 
     def entry(self, subflow: Subflow) -> Entry | None:
         """The uplink entry of a subflow; None where the subflow needs none."""

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from steering.core.selection.quotas import Ledger
-from steering.core.sessions.flow_key import NO_FLOW, FlowKey, source_of
+from steering.core.sessions.flow_key import NO_FLOW, FlowKey, origin_of, source_of
 from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.shared_parts import Returns
 from steering.model.decision import Ruling
@@ -18,6 +19,7 @@ INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 GATEWAY = PortRole.GATEWAY
 
 Owners = dict[int, Session | list[Session]]  # token -> whose it is
+Counted = TypeVar("Counted")
 
 
 class SessionTable:
@@ -35,7 +37,15 @@ class SessionTable:
         self._tokens: Owners = {}  # of the key that a session is known by
         self._host_tokens: Owners = {}  # of hosts' keys beside it: what an MCP's own joins carry
         self.half_open: dict[int, Session] = {}  # in order of age
-        self.half_open_at: dict[int, int] = {}  # waypoint -> half-open sessions that came in there
+        self.half_open_at: defaultdict[int, int] = defaultdict(int)  # waypoint -> those that came in there
+        self.half_open_from: defaultdict[bytes, int] = defaultdict(
+            int
+        )  # source (IPv4 address, IPv6 /64) -> the same
+        # Sessions that are there and no load: half-open ones whose host is late, and those that closed before it was
+        # heard.
+        self.uncounted: set[int] = set()
+        # Half-open sessions that are a load, by waypoint and MCP id (16 bits).
+        self._young: defaultdict[int, int] = defaultdict(int)
         self.lingering: dict[int, Session] = {}  # in order of age
         self.idle: dict[
             str, dict[int, Session]
@@ -199,22 +209,54 @@ class SessionTable:
 
     # ---- what a session counts as; called by sessions.transitions only ------------------------------
 
-    def await_answer(self, session: Session) -> None:
-        """The session is half-open, and counts as its MCP's load already."""
+    def await_host(self, session: Session) -> None:
+        """The session is half-open, and counts as its MCP's load for its first seconds."""
         edge = session.onset.edge
         self.half_open[session.id] = session
-        self.half_open_at[edge] = self.half_open_at.get(edge, 0) + 1
+        self.half_open_at[edge] += 1
+        self.half_open_from[origin_of(session.first)] += 1
+        self._young[edge << 16 | session.mcp] += 1
         self.take_load(session)
 
-    def answered(self, session: Session) -> None:
-        """The session is no longer half-open."""
-        if self.half_open.pop(session.id, None) is not None:
-            edge = session.onset.edge
-            left = self.half_open_at[edge] - 1
-            if left:
-                self.half_open_at[edge] = left
-            else:
-                del self.half_open_at[edge]
+    def establish(self, session: Session) -> None:
+        """The session is no longer half-open, and counts as its MCP's load."""
+        self._leave_half_open(session)
+        if session.id in self.uncounted:
+            self.uncounted.discard(session.id)
+            self.take_load(session)
+
+    def discount(self, session: Session) -> None:
+        """The session stays half-open, and is no load."""
+        if session.id not in self.uncounted:
+            _take_one(self._young, session.edge << 16 | session.mcp)
+            self._no_load(session)
+
+    def dismiss(self, session: Session) -> None:
+        """The session is no longer half-open, and never became a load."""
+        self._leave_half_open(session)
+        if session.id not in self.uncounted:
+            self._no_load(session)
+
+    def _no_load(self, session: Session) -> None:
+        self.uncounted.add(session.id)
+        self._give_load_back(session)
+
+    def _leave_half_open(self, session: Session) -> None:
+        if self.half_open.pop(session.id, None) is None:
+            return
+        _take_one(self.half_open_at, session.edge)
+        _take_one(self.half_open_from, origin_of(session.first))
+        if session.id not in self.uncounted:
+            _take_one(self._young, session.edge << 16 | session.mcp)
+
+    def load_seen_at(self, edge: WaypointId) -> dict[int, int]:
+        """Load by MCP id as a SYN that came in at a waypoint sees it: without half-open sessions that came in
+        elsewhere."""
+        seen = self.active.copy()
+        for place, young in self._young.items():
+            if place >> 16 != edge:
+                seen[place & 0xFFFF] -= young
+        return seen
 
     def take_load(self, session: Session) -> None:
         """The session counts as its MCP's load, and towards the limits that it is under."""
@@ -239,7 +281,10 @@ class SessionTable:
     def rest(self, session: Session) -> None:
         """The session has no entries of subflows and is no load. Its record answers joins until a deadline."""
         self.lingering[session.id] = session
-        self._give_load_back(session)
+        if session.id in self.uncounted:
+            self.uncounted.discard(session.id)
+        else:
+            self._give_load_back(session)
 
     def revive(self, session: Session) -> None:
         """A session whose record only lingered is a load again."""
@@ -272,12 +317,14 @@ class SessionTable:
 
     def forget(self, session: Session) -> None:
         """Remove a session: its record and every index of it."""
-        if not self._not_idle(session) and session.id not in self.lingering:
+        self._leave_half_open(session)
+        if session.id in self.uncounted:
+            self.uncounted.discard(session.id)
+        elif not self._not_idle(session) and session.id not in self.lingering:
             self._give_load_back(session)
         self.subflows[session.mcp] -= len(session.subflows)
         self._count_joins(session, session.subflows, -1)
         del self.by_id[session.id]
-        self.answered(session)
         self.lingering.pop(session.id, None)
         for subflow in session.subflows:
             self._forget_flow(subflow)
@@ -287,6 +334,15 @@ class SessionTable:
             session.secrets.wipe()
             session.keep(None)
         session.let_go()
+
+
+def _take_one(counts: dict[Counted, int], key: Counted) -> None:
+    """One less; what counts nothing is not kept."""
+    left = counts[key] - 1
+    if left:
+        counts[key] = left
+    else:
+        del counts[key]
 
 
 def _index(tokens: Owners, session: Session, token: int) -> None:

@@ -1,5 +1,5 @@
-"""How sessions end: by FINs of both ends and a linger time, by a reset of the MCP, for a SYN that was never
-answered, by silence, or because an old record's time is over.
+"""How sessions end: by FINs of both ends and a linger time, by a reset of the MCP, by silence, or because an old
+record's time is over. Half-open ones end in `sessions.half_open`.
 
 A FIN counts together with one of the other end that belongs to it (`fin_pair`): anybody can forge a copy of one.
 A reset of a host or server removes nothing, since anybody on the path can forge one. One that
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from steering.core.counters import Counters
 from steering.core.inputs import FinSeen, ObservedEntry
-from steering.core.outputs import Output, ReadEntries, RemoveEntries
+from steering.core.outputs import Output, RemoveEntries
 from steering.core.part import Part
 from steering.core.sessions.fin_pair import Fin, fin
 from steering.core.sessions.flow_key import FlowKey, flow_key, split
@@ -26,10 +26,6 @@ from steering.model.session import EntryKind, SessionState
 from steering.wire.segment import Flags
 
 SCANNED_EACH_TICK = 5_000  # sessions looked at for silence
-LOOKED_AT_AFTER = 0.8  # of the patience for half-open sessions: then the counters of their entries are read
-COUNTED_EACH_S = 5_000  # flows: what reading counters for that reason may cost in a second
-ANSWERED = 2  # segments of a host after its SYN; a single one may be the reset by which it refuses
-SETTLED = 1.0  # seconds after which a copy of the SYN/ACK would have come
 
 Pin = Callable[[Session], list[Output]]
 AccessOf = Callable[[bytes], str]
@@ -66,7 +62,6 @@ class Teardown(Part):
         self._closing: deque[tuple[float, Subflow]] = deque()
         self._legs: dict[FlowKey, Session] = {}  # server legs that outlived their initial subflow
         self._to_scan: deque[int] = deque()
-        self._look_at = 0.0  # not before that, counters are read again for half-open sessions
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         self.timers, self._table.limits = policy.timers, policy.limits
@@ -93,6 +88,7 @@ class Teardown(Part):
         """One end of a subflow sent a FIN: it is closed when the other end's belongs to it. Alone, only the MCP's
         counts for its end, since nobody else sends at its port."""
         if subflow.saw_fin(side, one):
+            self.heard(subflow.session)
             return self._close(subflow, BOTH_FINS, now)
         return self._close(subflow, side, now) if side == MCP_FIN or self._believes else []
 
@@ -151,7 +147,8 @@ class Teardown(Part):
             if subflow.key == session.first:
                 self._legs[session.first] = session
             return outputs
-        if session.token < 0 or session.server_closed == BOTH_FINS:
+        unheard = session.id in self._table.half_open or session.id in self._table.uncounted
+        if session.token < 0 or session.server_closed == BOTH_FINS or unheard:
             return outputs + self.end(session)
         # The host may rejoin: the record stays, and the server leg with it (B42).
         self._legs[session.first] = session
@@ -195,38 +192,22 @@ class Teardown(Part):
 
     def counted(self, observed: list[ObservedEntry], now: float) -> None:
         """A sweep read the packet counters. A subflow whose counter has changed is alive."""
-        for entry, packets, _ in observed:
+        for entry, packets, size in observed:
             subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
             if subflow is not None:
                 subflow.count_packets(packets, now)
-                state = subflow.session.state
-                if state is SessionState.SYN_PINNED:
-                    self._heal(subflow, now)
-                elif state is SessionState.IDLE and subflow.active == now:
-                    plain = subflow.session.token < 0
-                    self._life.happened(subflow.session, Event.GOES_ON_PLAIN if plain else Event.GOES_ON)
+                session = subflow.session
+                if session.state is SessionState.IDLE and subflow.active == now:
+                    plain = session.token < 0
+                    self._life.happened(session, Event.GOES_ON_PLAIN if plain else Event.GOES_ON)
+                elif session.id in self._table.half_open and session.has_counter:
+                    if subflow.shows_host(packets, size):
+                        self.heard(session)
 
-    def _heal(self, subflow: Subflow, now: float) -> None:
-        """A half-open session's host goes on after its SYN: it was answered, though no copy of the SYN/ACK came. Its
-        token is not known before the SYN/ACK is repeated, or its MCP tells."""
-        session = subflow.session
-        early = session.created + SETTLED > now or subflow.packets < ANSWERED
-        if early or subflow.key != session.first or session.reverse or session.unit is not None:
-            return
-        self._counters.answers_unseen += 1
-        self._life.happened(session, Event.SEGMENTS_SEEN)
-
-    def _look_again(self, now: float) -> list[Output]:
-        """Before half-open sessions are given up, the counters of their entries are read: a copy of the SYN/ACK may
-        have been lost."""
-        if now < self._look_at:
-            return []
-        soon = _overdue(self._table.half_open, now - LOOKED_AT_AFTER * self.timers.half_open)
-        switches = {subflow.dpid for session in soon for subflow in session.subflows if subflow.waypoint}
-        if switches:
-            often = (1 - LOOKED_AT_AFTER) / 2 * self.timers.half_open
-            self._look_at = now + max(often, len(self._table.flows) / COUNTED_EACH_S)
-        return [ReadEntries(dpid, True) for dpid in sorted(switches)]
+    def heard(self, session: Session) -> None:
+        """The host goes on after its SYN: it was answered, even if no copy of the SYN/ACK came. Then its token is not
+        known before the SYN/ACK is repeated, or its MCP tells."""
+        self._life.heard(session)
 
     def begin_scan(self) -> None:
         """Begin to look at every session once, some at each tick; called after a sweep."""
@@ -234,13 +215,11 @@ class Teardown(Part):
 
     def tick(self, now: float) -> list[Output]:
         """End what has timed out."""
-        outputs = self._look_again(now) if self._table.half_open else []
+        outputs: list[Output] = []
         while self._closing and self._closing[0][0] <= now:
             _, subflow = self._closing.popleft()
             if self._table.flows.get(subflow.key) is subflow:
                 outputs += self.end_subflow(subflow, now)
-        for session in _overdue(self._table.half_open, now - self.timers.half_open):
-            outputs += self.end(session)
         while self._table.lingering:
             oldest = next(iter(self._table.lingering.values()))
             if oldest.deadline > now:
@@ -287,12 +266,3 @@ class Teardown(Part):
 
 def _closed_first(subflow: Subflow) -> tuple[bool, bool, float]:
     return subflow.closed != BOTH_FINS, subflow.progress == HEARD, subflow.active
-
-
-def _overdue(sessions: dict[int, Session], created_before: float) -> list[Session]:
-    found = []
-    for session in sessions.values():
-        if session.created > created_before:
-            break
-        found.append(session)
-    return found

@@ -36,9 +36,13 @@ class Event(StrEnum):
 
     KEY_SEEN = "key seen"  # the SYN/ACK carries a key, or the MCP told its token: the token is known
     NO_KEY = "no key"  # the SYN/ACK carries none: the connection fell back to plain TCP
-    SEGMENTS_SEEN = (
-        "segments seen"  # its host sends segments: it was answered, and the SYN/ACK was not seen here
+    TAKEN_UP = (
+        "taken up"  # its host sent more than its SYN: the handshake is complete, and the token is known
     )
+    SEGMENTS_SEEN = (
+        "segments seen"  # the same where no token is known: plain TCP, or no SYN/ACK was seen here
+    )
+    UNHEARD = "unheard"  # its host has sent nothing for a while: it counts as no load any more
     JOINED = "joined"  # one more subflow
     SILENT = "silent"  # for the idle limit, and its MCP does not say that it lives; its entries stay
     GOES_ON = "goes on"  # entries of an idle session counted segments; the session has a token
@@ -58,24 +62,33 @@ class Step(NamedTuple):
     action: Action
 
 
-_PINNED, _ESTABLISHED, _PLAIN = SessionState.SYN_PINNED, SessionState.ESTABLISHED, SessionState.PLAIN
+_PINNED, _ANSWERED = SessionState.SYN_PINNED, SessionState.ANSWERED
+_ESTABLISHED, _PLAIN = SessionState.ESTABLISHED, SessionState.PLAIN
 _CLOSING, _LINGER, _WITHDRAWN = SessionState.CLOSING, SessionState.LINGER, SessionState.WITHDRAWN
 _IDLE = SessionState.IDLE
 _Books = SessionTable
 
 BEGINNINGS: Mapping[Beginning, tuple[SessionState, Action]] = {
-    Beginning.SYN_STEERED: (_PINNED, _Books.await_answer),
+    Beginning.SYN_STEERED: (_PINNED, _Books.await_host),
     Beginning.FOUND_WITH_TOKEN: (_ESTABLISHED, _Books.take_load),
     Beginning.FOUND_PLAIN: (_PLAIN, _Books.take_load),
     Beginning.LEFT_TO_ITS_ENDS: (_WITHDRAWN, _Books.keep_record),
 }
 
 TRANSITIONS: Mapping[tuple[SessionState, Event], Step] = {
-    (_PINNED, Event.KEY_SEEN): Step(_ESTABLISHED, _Books.answered),
-    (_PINNED, Event.NO_KEY): Step(_PLAIN, _Books.answered),
-    (_PINNED, Event.SEGMENTS_SEEN): Step(_PLAIN, _Books.answered),
-    (_PINNED, Event.ALL_CLOSED): Step(_CLOSING, _Books.answered),
+    (_PINNED, Event.KEY_SEEN): Step(_ANSWERED, _Books.nothing),
+    (_PINNED, Event.NO_KEY): Step(_ANSWERED, _Books.nothing),
+    (_PINNED, Event.SEGMENTS_SEEN): Step(_PLAIN, _Books.establish),
+    (_PINNED, Event.UNHEARD): Step(_PINNED, _Books.discount),
+    (_PINNED, Event.ALL_CLOSED): Step(_CLOSING, _Books.dismiss),
     (_PINNED, Event.OVER): Step(None, _Books.forget),
+    (_ANSWERED, Event.KEY_SEEN): Step(_ANSWERED, _Books.nothing),
+    (_ANSWERED, Event.TAKEN_UP): Step(_ESTABLISHED, _Books.establish),
+    (_ANSWERED, Event.SEGMENTS_SEEN): Step(_PLAIN, _Books.establish),
+    (_ANSWERED, Event.JOINED): Step(_ESTABLISHED, _Books.establish),
+    (_ANSWERED, Event.UNHEARD): Step(_ANSWERED, _Books.discount),
+    (_ANSWERED, Event.ALL_CLOSED): Step(_CLOSING, _Books.dismiss),
+    (_ANSWERED, Event.OVER): Step(None, _Books.forget),
     (_ESTABLISHED, Event.JOINED): Step(_ESTABLISHED, _Books.nothing),
     (_ESTABLISHED, Event.ALL_CLOSED): Step(_CLOSING, _Books.nothing),
     (_ESTABLISHED, Event.SUBFLOWS_OVER): Step(_LINGER, _Books.rest),
@@ -92,7 +105,7 @@ TRANSITIONS: Mapping[tuple[SessionState, Event], Step] = {
     (_IDLE, Event.ALL_CLOSED): Step(_CLOSING, _Books.wake),
     (_IDLE, Event.SUBFLOWS_OVER): Step(_LINGER, _Books.doze_on),
     (_IDLE, Event.OVER): Step(None, _Books.forget),
-    (_CLOSING, Event.JOINED): Step(_ESTABLISHED, _Books.nothing),
+    (_CLOSING, Event.JOINED): Step(_ESTABLISHED, _Books.establish),
     (_CLOSING, Event.ALL_CLOSED): Step(_CLOSING, _Books.nothing),
     (_CLOSING, Event.SUBFLOWS_OVER): Step(_LINGER, _Books.rest),
     (_CLOSING, Event.OVER): Step(None, _Books.forget),
@@ -140,3 +153,12 @@ class SessionLife:
                 session.state = after
         action(table, session)
         return True
+
+    def heard(self, session: Session) -> None:
+        """A session's host has sent more than its SYN, or its MCP says that it lives: it is half open no longer.
+        Nothing where it was not."""
+        if session.id not in self._table.half_open:
+            return
+        if session.state is _PINNED:
+            self._counters.answers_unseen += 1
+        self.happened(session, Event.TAKEN_UP if session.token >= 0 else Event.SEGMENTS_SEEN)

@@ -79,6 +79,7 @@ class SelectionFile(Strict):
 class LimitsFile(Strict):
     sessions: Count = _LIMITS.sessions
     half_open: Count = _LIMITS.half_open
+    half_open_per_source: Count = _LIMITS.half_open_per_source
     held_joins: int = Field(default=_LIMITS.held_joins, ge=1, le=65_536)
     subflows_per_session: Subflows = _LIMITS.subflows_per_session
     hosts: Count = _LIMITS.hosts

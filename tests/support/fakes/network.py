@@ -7,6 +7,7 @@ from steering.core.outputs import (
     Authorise,
     FillSwitch,
     Output,
+    ReadCounters,
     ReadEntries,
     Release,
     RemoveEntries,
@@ -100,7 +101,7 @@ class FakeNetwork:
                 todo: list[_Arrival] = []
                 self._leave(dpid, [(port, packet_of(frame))], result, todo)
                 self._walk(todo, result)
-            case Authorise() | ReadEntries():
+            case Authorise() | ReadEntries() | ReadCounters():
                 pass  # answered by FakeFlowTable.read, when the test says so
             case _:
                 raise TypeError(f"not an engine output: {output!r}")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.outputs import NATURAL, Release
+from steering.core.outputs import NATURAL, Release, RemoveEntries, Steer
 from steering.model.network import Interception, PortRef
 from steering.model.session import SessionState
 from tests.support.sites import (
@@ -35,10 +35,13 @@ def driver() -> Driver:
     return Driver(off_path_site(mcps=(INLINE,), links=links))
 
 
-def test_its_first_syn_is_not_steered_and_its_pin_follows_the_syn_ack(driver: Driver) -> None:
+def test_its_first_syn_is_not_steered_and_waits_for_no_entry_but_one_counts_its_third_ack(
+    driver: Driver,
+) -> None:
     opening = capable(UE_LTE, 40000)
-    (out,) = driver.syn(1, 1, opening)
+    counting, out = driver.syn(1, 1, opening)
     assert isinstance(out, Release) and out.waypoint == NATURAL
+    assert isinstance(counting, Steer) and counting.release is None
     (session,) = driver.table
     assert session.state is SessionState.SYN_PINNED and session.mcp == INLINE.id
     pins = steered(driver.syn_ack(3, 1, answer(opening)))
@@ -46,7 +49,7 @@ def test_its_first_syn_is_not_steered_and_its_pin_follows_the_syn_ack(driver: Dr
         (1, driver.engine.map.inside[INLINE.id].id),
         (4, driver.engine.map.outside[INLINE.id].id),
     }
-    assert session.state is SessionState.ESTABLISHED
+    assert session.state is SessionState.ANSWERED
 
 
 @pytest.mark.row("D-6.2c")
@@ -64,7 +67,7 @@ def test_a_session_that_begins_off_its_path_is_steered_as_to_any_mcp(driver: Dri
 
 def test_a_syn_flood_through_it_leaves_nothing_in_switches(driver: Driver) -> None:
     for sport in range(1024, 1124):
-        (out,) = driver.syn(1, 1, capable(UE_LTE, sport))
+        _, out = driver.syn(1, 1, capable(UE_LTE, sport))
         assert isinstance(out, Release)
-    driver.later(20.0)
-    assert len(driver.table) == 0
+    removed = [e for o in driver.later(20.0) if isinstance(o, RemoveEntries) for e in o.entries]
+    assert len(driver.table) == 0 and len(removed) == 200

@@ -36,6 +36,7 @@ def opened(lab: Lab, src: str = UE_LTE, dst: str = SERVER) -> Session:
     (session,) = lab.table
     place = lab.engine.map.inside[session.mcp].port
     lab.steer(lab.syn_ack(place.dpid, place.port, answer(opening)))
+    lab.life.heard(session)
     return session
 
 
@@ -90,7 +91,7 @@ def test_once_the_mcp_answers_a_new_session_takes_the_old_ones_place_without_a_g
         lab.network.apply(output)
     (new,) = [one for one in lab.table if one is not old]
     assert (new.mcp, new.token) == (old.mcp, int.from_bytes(token(1, OTHER_KEY), "big"))
-    assert new.state is SessionState.ESTABLISHED and old.state is SessionState.LINGER and not old.subflows
+    assert new.state is SessionState.ANSWERED and old.state is SessionState.LINGER and not old.subflows
     assert new.ruling is not None and new.ruling.reason == "answered"
     assert lab.table.active[new.mcp] == 1 and goes_to(lab) == place
     assert {unpack_cookie(e.cookie).token for e in new.entries(1)} == {new.token}
@@ -118,7 +119,7 @@ def test_a_first_answer_that_acknowledges_another_syn_teaches_no_token() -> None
     assert driver.syn_ack(3, 1, answer(syns()["capable"])) == []
     assert session.state is SessionState.SYN_PINNED
     driver.syn_ack(3, 1, answer(capable(UE_LTE, 40_000)))
-    assert session.state is SessionState.ESTABLISHED
+    assert session.state is SessionState.ANSWERED
 
 
 def test_a_plain_one_that_the_mcp_answers_is_plain_from_then_on() -> None:
@@ -128,7 +129,12 @@ def test_a_plain_one_that_the_mcp_answers_is_plain_from_then_on() -> None:
     driver.syn(1, 1, again)
     driver.syn_ack(3, 1, answer(again, b""))
     (new,) = [one for one in driver.table if one is not old]
-    assert new.state is SessionState.PLAIN and new.mcp == old.mcp and driver.counters.fallbacks == 1
+    assert (
+        new.state is SessionState.ANSWERED
+        and new.token < 0
+        and new.mcp == old.mcp
+        and driver.counters.fallbacks == 1
+    )
 
 
 def join_answered(driver: Driver, to: Handshake) -> list:

@@ -121,7 +121,7 @@ def test_a_session_of_a_pool_needs_no_return_entry_and_lives_as_any():
     assert session.returns == () and len(session.entries(3)) == 1
     at = next(m for m in lab.site.mcps if m.id == session.mcp).inside
     lab.steer(lab.syn_ack(at.dpid, 1, answer(opening)))
-    assert session.state is SessionState.ESTABLISHED
+    assert session.state is SessionState.ANSWERED
     down = tcp(SERVER, 5201, UE_LTE, 40000, ACK, eth_src=MCP_MAC, eth_dst=VIRTUAL_MAC)
     assert [d[0] for d in lab.send(at.dpid, 1, down).deliveries] == [1]
 

@@ -130,4 +130,4 @@ def test_what_a_server_is_was_never_asked_of_its_interfaces() -> None:
     driver.syn(1, 1, opening)
     driver.syn_ack(3, 1, answer(opening, key=b""))  # the same address, and this time no MP_CAPABLE
     (plain,) = [s for s in driver.table if s is not session]
-    assert (session.state, plain.state) == (SessionState.ESTABLISHED, SessionState.PLAIN)
+    assert (session.state, plain.state) == (SessionState.ESTABLISHED, SessionState.ANSWERED)

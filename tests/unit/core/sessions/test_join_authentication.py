@@ -232,7 +232,7 @@ def test_a_connection_that_fell_back_is_watched_no_more():
     lab.upward(UE_LTE, 40000, MpCapable(1).encode(), flags=SYN)
     lab.downward(UE_LTE, 40000, b"")
     (session,) = lab.table
-    assert session.state is SessionState.PLAIN and session.secrets is None
+    assert session.state is SessionState.ANSWERED and session.token < 0 and session.secrets is None
     assert lab.watches(1) == [Watch.NOTHING]
 
 

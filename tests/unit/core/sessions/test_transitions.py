@@ -23,6 +23,7 @@ RULING = Ruling(Outcome.PROXY, -1, "score", NETWORK, (), "", Terms(), 1, "anna",
 KEYS = {
     ("subscriber", "anna"), ("server", FIRST[4:8] + FIRST[10:]), ("application", "video"), ("mcp", MCP),
 }  # fmt: skip
+CLOSED = (SessionState.CLOSING,)
 
 
 class Books:
@@ -35,6 +36,7 @@ class Books:
         self.known: dict[int, SessionState | None] = {}
         self.sessions: list[Session] = []
         self.refused: Counter[tuple[str, str]] = Counter()
+        self.uncounted: set[int] = set()  # by what the events said
 
     def begin(self, how: Beginning) -> Session:
         mcp = 0 if how is Beginning.LEFT_TO_ITS_ENDS else MCP
@@ -52,6 +54,10 @@ class Books:
             self.refused[session.state, event] += 1
         else:
             self.known[session.id] = step.state
+            if step.action in (SessionTable.discount, SessionTable.dismiss):
+                self.uncounted.add(session.id)
+            elif step.action in (SessionTable.establish, SessionTable.rest, SessionTable.forget):
+                self.uncounted.discard(session.id)
 
     def check(self) -> None:
         """Count everything anew."""
@@ -62,9 +68,20 @@ class Books:
         assert set(table.lingering) == {n for n, state in alive.items() if state in resting}
         idle = {n for n, state in alive.items() if state is SessionState.IDLE}
         assert {n for some in table.idle.values() for n in some} == idle
-        pinned = {n for n, state in alive.items() if state is SessionState.SYN_PINNED}
-        assert set(table.half_open) == pinned and table.half_open_at.get(EDGE, 0) == len(pinned)
-        load = sum(state not in (*resting, SessionState.IDLE) for state in alive.values())
+        half_open = {
+            n for n, state in alive.items() if state in (SessionState.SYN_PINNED, SessionState.ANSWERED)
+        }
+        assert set(table.half_open) == half_open and table.half_open_at.get(EDGE, 0) == len(half_open)
+        assert sum(table.half_open_from.values()) == len(half_open)
+        assert table.uncounted <= {n for n, state in alive.items() if n in half_open or state in CLOSED}
+        assert table.uncounted == {n for n in alive if n in self.uncounted}
+        assert table.load_seen_at(EDGE) == table.active
+        elsewhere = len(half_open - table.uncounted)
+        assert table.load_seen_at(EDGE + 1)[MCP] == table.active[MCP] - elsewhere
+        load = sum(
+            state not in (*resting, SessionState.IDLE) and n not in table.uncounted
+            for n, state in alive.items()
+        )
         assert table.active[MCP] == load and table.active[0] == 0
         assert {(kind, key): n for kind, key, n in table.ledger} == (
             dict.fromkeys(KEYS, load) if load else {}

@@ -1,0 +1,184 @@
+"""Half-open sessions: those whose host was not heard since its SYN. A SYN proves nothing, and an MCP answers each.
+
+What completes a handshake is the host's third ACK, and switches forward that without a copy. But each session has an
+entry that counts it, so the entry is looked at, alone: once after a second or two, when nearly all honest hosts have
+gone on, then twice more. A host that joined, a FIN that was answered, and the report of the session's MCP tell the
+same without a question.
+
+A session whose entry counts nothing then is gone within `timers.half_open`, or in half of that where its access port or
+its source has half-open ones in great number. That is still long enough for a satellite's third ACK after 3 seconds,
+and for a SYN/ACK that has to be repeated. Meanwhile it is no load: it fills neither an MCP nor a quota.
+
+An answered session whose switch cannot be asked is kept until the switch is there again.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+
+from steering.core.inputs import CountersRead, Input
+from steering.core.outputs import GoOn, Output, ReadCounters, RemoveEntries
+from steering.core.part import Handler, Part
+from steering.core.sessions.flow_key import flow_key, origin_of
+from steering.core.sessions.mcp_ledger import McpLedger
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
+from steering.core.sessions.teardown import Teardown
+from steering.core.sessions.transitions import Event, SessionLife
+from steering.model.ids import DatapathId, McpId
+from steering.model.policy import Policy
+from steering.model.session import Entry, SessionState
+
+# When a session is looked at, in parts of `timers.half_open` since its SYN. At the last an answered session is asked
+# again, and one that nobody answered ends.
+LOOKS = (0.15, 0.45, 0.85, 1.0)
+FIRST, EARLY, LATE, LAST = range(4)
+READ_EACH_TICK = 500  # entries
+ENDED_AT_ONCE = 250  # sessions: what others have to wait for
+CROWDED = 1 / 2  # of what an access port or a source may have
+
+
+class HalfOpenSessions(Part):
+    """Finds out of each half-open session whether its host goes on, and ends it if not. `ledgers`: by MCP what it
+    told of its sessions (sessions.mcp_reports)."""
+
+    def __init__(
+        self,
+        table: SessionTable,
+        life: SessionLife,
+        teardown: Teardown,
+        policy: Policy,
+        ledgers: Mapping[McpId, McpLedger],
+    ) -> None:
+        self._table = table
+        self._life = life
+        self._teardown = teardown
+        self._ledgers = ledgers
+        self._policy = policy
+        self._known = 0  # the youngest session that waits to be looked at, or was
+        self._waiting: tuple[deque[tuple[float, int]], ...] = tuple(deque() for _ in LOOKS)
+        self._judged: set[int] = set()  # sessions that end if the counters show nothing
+        self._doomed: deque[int] = deque()
+
+    def takes(self) -> Mapping[type[Input], Handler]:
+        return {CountersRead: self.counted}
+
+    def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
+        shorter = policy.timers.half_open < self._policy.timers.half_open
+        self._policy = policy
+        if shorter:
+            patience = policy.timers.half_open
+            for look, queue in zip(LOOKS, self._waiting, strict=True):
+                known = [(min(due, now + look * patience), number) for due, number in queue]
+                queue.clear()
+                queue.extend(sorted(known))
+        return []
+
+    # ---- time -----------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> list[Output]:
+        """Look at the sessions whose time has come, and end some of those whose host did not go on."""
+        self._note_new()
+        asked: dict[DatapathId, list[Entry]] = {}
+        left = READ_EACH_TICK
+        half_open, patience = self._table.half_open, self._policy.timers.half_open
+        # Those that wait for longest come first; after a long pause a session may be due for its next look too.
+        for look in (LATE, EARLY, FIRST, EARLY, LATE):
+            queue = self._waiting[look]
+            while left and queue and queue[0][0] <= now:
+                _, number = queue.popleft()
+                session = half_open.get(number)
+                if session is not None:
+                    self._waiting[look + 1].append((session.created + LOOKS[look + 1] * patience, number))
+                    left -= self._look(session, look, now, asked)
+        self._last(now)
+        outputs: list[Output] = [ReadCounters(dpid, tuple(entries)) for dpid, entries in asked.items()]
+        return outputs + self.go_on()
+
+    def _note_new(self) -> None:
+        """Sessions that began since."""
+        new: list[Session] = []
+        for number, session in reversed(self._table.half_open.items()):
+            if number <= self._known:
+                break
+            new.append(session)
+        after = LOOKS[FIRST] * self._policy.timers.half_open
+        self._waiting[FIRST].extend((session.created + after, session.id) for session in reversed(new))
+        self._known = self._table.youngest
+
+    def _look(self, session: Session, look: int, now: float, asked: dict[DatapathId, list[Entry]]) -> bool:
+        """Whether the session's entry is to be read, which is then among `asked`."""
+        ledger = self._ledgers.get(session.mcp)
+        if ledger is not None and ledger.lives(session):
+            self._life.heard(session)
+            return False
+        if look != FIRST:
+            self._life.happened(session, Event.UNHEARD)
+        entry = session.entry(session.subflows[0]) if session.has_counter else None
+        if entry is None:
+            return False
+        if look == LATE or (look == EARLY and self._is_crowded(session)):
+            self._judged.add(session.id)
+        asked.setdefault(entry.dpid, []).append(entry)
+        return True
+
+    def _is_crowded(self, session: Session) -> bool:
+        """Whether its access port or its source has half-open sessions in great number."""
+        table, limits = self._table, self._policy.limits
+        here, free = table.half_open_at[session.edge], limits.half_open - len(table.half_open)
+        source = table.half_open_from[origin_of(session.first)]
+        return here > CROWDED * free or source > CROWDED * limits.half_open_per_source
+
+    def _last(self, now: float) -> None:
+        """Sessions whose time is over. Of an answered one that stays the switch did not tell: it is asked again."""
+        queue, again = self._waiting[LAST], self._waiting[LATE]
+        patience = self._policy.timers.half_open
+        while queue and queue[0][0] <= now:
+            _, number = queue.popleft()
+            session = self._table.half_open.get(number)
+            self._judged.discard(number)
+            if session is None:
+                continue
+            if session.state is SessionState.SYN_PINNED:
+                self._doomed.append(number)
+            else:
+                again.append((now + LOOKS[LATE] * patience, number))
+
+    # ---- what switches counted --------------------------------------------------------------------
+
+    def counted(self, read: CountersRead, now: float) -> list[Output]:
+        """A switch tells what entries have counted. A session whose host goes on is established; of the others those
+        end that were to be judged by this."""
+        flows, half_open = self._table.flows, self._table.half_open
+        for entry, packets, size in read.entries:
+            subflow = flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
+            if subflow is None:
+                continue
+            session = subflow.session
+            subflow.count_packets(packets, now)
+            if session.id not in half_open or session.first != subflow.key:
+                continue
+            if subflow.shows_host(packets, size):
+                self._life.heard(session)
+                continue
+            self._life.happened(session, Event.UNHEARD)
+            if session.id in self._judged:
+                self._doomed.append(session.id)
+        return self.go_on()
+
+    def go_on(self) -> list[Output]:
+        """End some of the sessions whose host did not go on; GoOn is among the outputs if there are more."""
+        removed: list[Entry] = []
+        outputs: list[Output] = []
+        for _ in range(min(ENDED_AT_ONCE, len(self._doomed))):
+            session = self._table.half_open.get(self._doomed.popleft())
+            if session is None:
+                continue
+            self._judged.discard(session.id)
+            for output in self._teardown.end(session):
+                if isinstance(output, RemoveEntries):
+                    removed += output.entries
+                else:
+                    outputs.append(output)
+        if removed:
+            outputs.append(RemoveEntries(tuple(removed)))
+        return [*outputs, GoOn()] if self._doomed else outputs

@@ -1,0 +1,185 @@
+"""SYNs that MCPs answer and nobody acknowledges fill nothing; hosts that are slow are not hurt."""
+
+from collections.abc import Callable
+
+import pytest
+
+from steering.core.inputs import Continue, Tick
+from steering.core.outputs import GoOn, ReadCounters
+from steering.core.sessions.half_open import ENDED_AT_ONCE, LOOKS, READ_EACH_TICK
+from steering.model.mechanism import Mechanism
+from steering.model.policy import Limits, Policy
+from steering.model.session import Refusal, SessionState
+from tests.support.half_open import ACK, NOTHING, PLAIN_ACK, RESET, Counted, passes
+from tests.support.sites import UE_LTE, UE_WLAN, Driver, answer, capable, join
+from tests.support.syn_flood import CAPACITY, FloodedDriver, Opened, Sources, many_sources, one_source
+
+PATIENCE = Policy().timers.half_open
+V6 = "fd00:1::2", "fd00:9::2"
+KINDS = pytest.mark.parametrize("sources", [one_source, many_sources], ids=["one source", "a whole prefix"])
+FAMILIES = pytest.mark.parametrize("family", [4, 6])
+
+
+def lives(driver: FloodedDriver, one: Opened) -> bool:
+    flows = driver.table.flows
+    return all(flow in flows and flows[flow].session.state is SessionState.ESTABLISHED for flow in one.flows)
+
+
+@pytest.mark.row("N-7.2c", "N-7.2b")
+@FAMILIES
+@KINDS
+def test_a_flood_that_nobody_acknowledges_takes_no_room_and_leaves_nothing(
+    sources: Callable[[int], Sources], family: int
+) -> None:
+    driver = FloodedDriver(family)
+    got = driver.flooded(sources(family))
+    assert got["other"].share == 1.0 and min(got["same"].share, got["slow"].share) >= 0.9, got
+    driver.passes(15)
+    table, honest = driver.table, sum(len(one.flows) for one in got.values())
+    assert all(lives(driver, one) for one in got.values())
+    assert len(table) == len(table.flows) == sum(table.active.values()) == honest
+    wanted = {e[:7]: e for session in table for e in session.entries(3)}
+    assert driver.held == wanted and len(wanted) == 2 * honest
+    assert not (table.half_open or table.half_open_at or table.half_open_from or table.uncounted)
+    assert not driver.counters.session_events_refused and driver.most <= CAPACITY / 2 + 100
+    assert sum(count for kind, _, count in table.ledger if kind == "mcp") == honest
+
+
+@FAMILIES
+@KINDS
+def test_without_the_mechanism_it_takes_all_room_and_stays(
+    sources: Callable[[int], Sources], family: int
+) -> None:
+    driver = FloodedDriver(family, (Mechanism.THIRD_ACK,))
+    got = driver.flooded(sources(family))
+    driver.passes(15)
+    if sources is many_sources:
+        assert got["other"].share < 0.9 and driver.counters.refusals[Refusal.NO_MCP] > 0
+        assert sum(driver.table.active.values()) == 2 * CAPACITY
+    else:
+        honest = sum(len(one.flows) for one in got.values())
+        assert sum(driver.table.active.values()) > honest, "the quota of one source alone holds it back"
+
+
+def opened(driver: Driver, src: str, dst: str, sport: int = 40_000, key: bytes = b"12345678"):
+    """A SYN and its answer."""
+    opening = capable(src, sport, dst)
+    driver.syn(1, 1, opening)
+    session = list(driver.table)[-1]
+    place = driver.engine.map.inside[session.mcp].port
+    driver.syn_ack(place.dpid, place.port, answer(opening, key))
+    return session
+
+
+@pytest.mark.parametrize(
+    "key, counted, after",
+    [
+        (b"12345678", ACK, SessionState.ESTABLISHED),
+        (b"12345678", Counted(2, 54 + 86), SessionState.ESTABLISHED),  # a stray reset, and then its ACK
+        (b"", PLAIN_ACK, SessionState.PLAIN),
+        (b"12345678", NOTHING, None),
+        (b"12345678", RESET, None),
+        (b"12345678", Counted(3, 3 * 60), None),  # padded to Ethernet's least
+        (b"", RESET, None),
+    ],
+)
+def test_what_its_entry_counted_says_what_becomes_of_an_answered_session(
+    key: bytes, counted: Counted, after: SessionState | None
+) -> None:
+    driver = Driver()
+    session = opened(driver, UE_LTE, "10.9.0.2", key=key)
+    assert session.state is SessionState.ANSWERED and session.id in driver.table.half_open
+    passes(driver, PATIENCE, counted)
+    if after is None:
+        assert not len(driver.table)
+    else:
+        assert session.state is after and not driver.table.half_open
+
+
+@pytest.mark.parametrize("counted, lives_on", [(Counted(1, 74), False), (Counted(1, 106), True)])
+def test_a_reset_of_ipv6_is_longer(counted: Counted, lives_on: bool) -> None:
+    driver = Driver()
+    opened(driver, *V6)
+    passes(driver, PATIENCE, counted)
+    assert bool(len(driver.table)) is lives_on
+
+
+def test_an_answered_session_whose_switch_tells_nothing_is_kept_and_asked_again() -> None:
+    driver = Driver()
+    session = opened(driver, UE_LTE, "10.9.0.2")
+    asked = 0
+    for _ in range(300):
+        asked += sum(isinstance(output, ReadCounters) for output in driver.later(0.1))
+    assert session.id in driver.table.by_id and asked >= 4
+    assert driver.table.active[session.mcp] == 0, "meanwhile it is no load"
+    passes(driver, PATIENCE, ACK)
+    assert session.state is SessionState.ESTABLISHED and driver.table.active[session.mcp] == 1
+
+
+def test_one_question_is_enough_where_the_host_goes_on() -> None:
+    driver = Driver()
+    opened(driver, UE_LTE, "10.9.0.2")
+    assert len(passes(driver, 2 * PATIENCE, ACK)) == 1
+
+
+def test_a_join_needs_no_question() -> None:
+    driver = Driver()
+    session = opened(driver, UE_LTE, "10.9.0.2")
+    token_ = session.token.to_bytes(4, "big")
+    (steer,) = driver.syn(2, 1, join(UE_WLAN, 40_001, token_))
+    assert session.state is SessionState.ESTABLISHED and len(steer.entries) == 1
+    assert passes(driver, PATIENCE, NOTHING) == []
+
+
+def test_a_burst_of_a_thousand_spreads_as_ever_and_fills_no_mcp_beyond_its_capacity() -> None:
+    driver = FloodedDriver(4)
+    for number in range(1_000):
+        opened(driver, f"10.1.{number // 250}.{number % 250 + 1}", "10.9.0.2", key=number.to_bytes(8, "big"))
+    loads = [driver.table.active[one.id] for one in driver.site.mcps]
+    believing = FloodedDriver(4, (Mechanism.THIRD_ACK,))
+    for number in range(1_000):
+        opened(
+            believing, f"10.1.{number // 250}.{number % 250 + 1}", "10.9.0.2", key=number.to_bytes(8, "big")
+        )
+    assert loads == [believing.table.active[one.id] for one in believing.site.mcps] and sum(loads) == 1_000
+
+
+def test_half_open_ones_of_one_access_leave_another_what_is_free() -> None:
+    driver = FloodedDriver(4, half_open=5 * CAPACITY)
+    for number in range(2 * CAPACITY + 10):
+        driver.syn(1, 1, capable(f"10.1.{number // 250}.{number % 250 + 1}", 2_000, seq=number))
+    assert driver.counters.refusals[Refusal.NO_MCP] == 10, "they are young, and count where they came from"
+    assert driver.opens(2, capable("10.2.0.9", 1), b"12345678") is not None
+    assert driver.opens(1, capable("10.1.99.9", 1), b"12345678") is None
+
+
+def test_a_source_has_a_bound_of_its_own() -> None:
+    driver = Driver(policy=Policy(limits=Limits(half_open_per_source=8)))
+    for sport in range(12):
+        driver.syn(1, 1, capable(UE_LTE, 2_000 + sport))
+        driver.syn(1, 1, capable(f"fd00:1::{sport + 2:x}", 2_000, "fd00:9::2"))
+    assert len(driver.table.half_open) == 16
+    assert driver.counters.refusals[Refusal.HALF_OPEN_SOURCE] == 8
+    driver.syn(1, 1, capable("10.1.0.3", 2_000))
+    assert len(driver.table.half_open) == 17
+
+
+def test_many_are_asked_about_and_ended_in_portions() -> None:
+    driver = Driver(policy=Policy(limits=Limits(half_open=100_000, half_open_per_source=100_000)))
+    count = 3 * READ_EACH_TICK
+    for sport in range(count):
+        driver.syn(1, 1, capable(UE_LTE, 2_000 + sport))
+    driver.now += PATIENCE * LOOKS[0]
+    ticks = [driver.engine.handle(Tick(), driver.now) for _ in range(4)]
+    asked = [sum(len(o.entries) for o in outputs if isinstance(o, ReadCounters)) for outputs in ticks]
+    assert asked == [READ_EACH_TICK] * 3 + [0]
+    driver.now += PATIENCE
+    ended: list[int] = []
+    went_on = False
+    while len(driver.table) and len(ended) < 100:
+        before = len(driver.table)
+        outputs = driver.engine.handle(Continue() if went_on else Tick(), driver.now)
+        ended.append(before - len(driver.table))
+        assert sum(len(o.entries) for o in outputs if isinstance(o, ReadCounters)) <= READ_EACH_TICK
+        went_on = any(isinstance(output, GoOn) for output in outputs)
+    assert not len(driver.table) and max(ended) == ENDED_AT_ONCE and sum(map(bool, ended)) > 3
