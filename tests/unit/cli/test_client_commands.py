@@ -283,7 +283,7 @@ def test_what_is_not_there(
     ("words", "said"),
     [
         (["sessions", "--mcp", "cor"], "no MCP 'cor'; known: core, edge"),
-        (["sessions", "--state", "alive"], "one of syn-pinned, established"),
+        (["sessions", "--state", "alive"], "one of syn-pinned, answered, established"),
         (["sessions", "--limit", "0"], "a whole number from 1"),
         (["sessions", "--limit", "many"], "a whole number from 1"),
         (["sessions", "m-1", "--mcp", "core"], "ID names one"),
