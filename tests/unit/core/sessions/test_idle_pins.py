@@ -27,6 +27,7 @@ def opened(lab: Lab, key: bytes = KEY, src: str = UE_LTE, dst: str = SERVER) -> 
     (session,) = lab.table
     place = lab.engine.map.inside[session.mcp].port
     lab.steer(lab.syn_ack(place.dpid, place.port, answer(opening, key)))
+    lab.life.heard(session)
     return session
 
 
