@@ -47,10 +47,13 @@ class Meter(IntEnum):
     another, nor hide that an MCP is alive. Open vSwitch takes numbers up to 0x4_0000."""
 
     LLDP = 1
-    SYN_ACK = 5
-    FIN = 6
+    FIN = 6  # of nobody's hosts
     WATCH = 7
     RESERVED_BASE = 0x1000  # two for each reservation: keeps it to its rate where it comes in
+    # By access network: of its sessions' SYN/ACKs, and of FINs and resets towards its hosts or for them.
+    SYN_ACK_BASE = 0x2000
+    FIN_BASE = 0x2800
+    FIN_PORT_BASE = 0x3000  # of FINs that an access port's hosts send
     HOST_MISS_BASE = 0x4000  # by the port where the host would be
     TTL_EXPIRED_BASE = 0x8000
     ICMP_ERROR_BASE = 0xC000
@@ -60,11 +63,20 @@ class Meter(IntEnum):
 
 
 _PORTS = 0x4000  # that have a number of their own below SYN_BASE
+_FEW_PORTS = 0x1000  # the same for FINs
+_ACCESSES = 0x800
 
 
 def port_meter(base: Meter, port: int) -> int:
     """The number of a port's own meter. Where there is room for few, all ports beyond share the last."""
-    return base + (port if base >= Meter.SYN_BASE else min(port, _PORTS - 1))
+    if base >= Meter.SYN_BASE:
+        return base + port
+    return base + min(port, (_FEW_PORTS if base == Meter.FIN_PORT_BASE else _PORTS) - 1)
+
+
+def access_meter(base: Meter, number: int) -> int:
+    """The same by the number of an access network."""
+    return base + min(number, _ACCESSES - 1)
 
 
 OLD_PATH_PRIORITY = 1_950  # in LABEL, of what leads a live flow by the path it had (core.rerouting)

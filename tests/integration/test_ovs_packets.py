@@ -223,7 +223,7 @@ def pipeline() -> list:
         is_tcp: dict[str, Any] = {"eth_type": eth_type, "ip_proto": 6}
         rules += [
             made(Table.CLASSIFY, 2, ToController(Meter.SYN_BASE + 1, 0xFFFF), in_port=1, tcp_flags=(2, 0x12), cookie=punt, **is_tcp),
-            made(Table.CLASSIFY, 2, ToController(Meter.SYN_ACK), goto=Table.ROUTE, tcp_flags=(0x12, 0x12), cookie=copied, **is_tcp),
+            made(Table.CLASSIFY, 2, ToController(Meter.SYN_ACK_BASE), goto=Table.ROUTE, tcp_flags=(0x12, 0x12), cookie=copied, **is_tcp),
             made(Table.ROUTE, 2, UnwildcardFlow(), *label, goto=Table.LABEL, metadata=ROLE, **is_tcp),
             host_rule(7, 6, SERVER[family], mac_text, 3),
         ]  # fmt: skip
@@ -307,7 +307,7 @@ def test_an_unknown_host_comes_up_with_its_waypoint(routed):
 def test_a_metered_copy_meters_no_forwarding(routed, capsys):
     """400 SYN/ACKs at ten times the meter's rate: every one goes on, few are copied."""
     rate, count = 40, 400
-    assert routed.send(meter_mod(MeterBand(Meter.SYN_ACK, rate, 4), "modify")) == []
+    assert routed.send(meter_mod(MeterBand(Meter.SYN_ACK_BASE, rate, 4), "modify")) == []
     start = time.perf_counter()
     for number in range(count):
         routed.inject(1, tcp(4, 2000 + number, SYN_ACK))

@@ -125,5 +125,10 @@ class SiteMap:
     def access_prefixes(self) -> list[Network]:
         return [prefix for access in self.site.access_networks for prefix in access.prefixes]
 
+    def numbered_accesses(self) -> tuple[tuple[Network, int], ...]:
+        """Each prefix of an access network with that network's number in the site."""
+        accesses = enumerate(self.site.access_networks)
+        return tuple((prefix, number) for number, access in accesses for prefix in access.prefixes)
+
     def gateway_prefixes(self) -> list[Network]:
         return [prefix for gateway in self.site.gateways for prefix in gateway.prefixes]

@@ -37,7 +37,7 @@ from steering.model.network import (
     PortRole,
 )
 from steering.model.policy import Action, Meters, Policy, leaves_alone
-from steering.model.rules import Meter, MeterBand, Rule, port_meter
+from steering.model.rules import Meter, MeterBand, Rule, access_meter, port_meter
 from steering.model.source import Prefix
 
 NONE: Rules = {}
@@ -205,7 +205,7 @@ class BaseRules(Part):
         source = (epoch, punted, roles, own, self._service_ports)
 
         def rules() -> Iterator[Rule]:
-            towards = self._map.access_prefixes()
+            towards = self._map.numbered_accesses()
             yield from session_rules(epoch)
             yield from classify_rules(epoch, punted, roles, towards, self._service_ports, self._addressed())
             yield from reverse_join_rules(epoch, own if self._punting else (), towards)
@@ -226,7 +226,11 @@ class BaseRules(Part):
             Meter.LLDP: limits.lldp,
             Meter.WATCH: limits.watch,
         }
-        bands = [MeterBand(m, r, r) for m, r in ((Meter.SYN_ACK, limits.syn_ack), (Meter.FIN, limits.fin))]
+        bands = [MeterBand(Meter.FIN, limits.fin, limits.fin)]
+        if any(a.role is not PortRole.ACCESS for a in self._map.at_switch.get(dpid, ())):
+            for number in range(len(self._map.site.access_networks)):
+                for base, rate in ((Meter.SYN_ACK_BASE, limits.syn_ack), (Meter.FIN_BASE, limits.fin)):
+                    bands.append(MeterBand(access_meter(base, number), rate, rate))
         bands += [MeterBand(meter, rate, max(10, rate // 10)) for meter, rate in rates.items()]
         for attachment in self._map.at_switch.get(dpid, ()):
             port = attachment.waypoint.port
@@ -237,6 +241,8 @@ class BaseRules(Part):
             }
             if not attachment.role.is_mcp:
                 own |= {Meter.SYN_BASE: limits.syn_per_port, Meter.ICMP_ERROR_BASE: limits.icmp_error}
+            if attachment.role is PortRole.ACCESS:
+                bands.append(MeterBand(port_meter(Meter.FIN_PORT_BASE, port.port), limits.fin, limits.fin))
             bands += [MeterBand(port_meter(b, port.port), r, max(10, r // 10)) for b, r in own.items()]
         return tuple(dict.fromkeys(bands))
 
@@ -270,9 +276,10 @@ class BaseRules(Part):
         return GuardedPort(port, attachment.role, gateways, part.prefixes, allowed, mcps, kept_out)
 
     def _guarded_by_site(self, role: PortRole, part: Gateway | Mcp, port: PortNumber) -> GuardedPort:
+        shares = self._map.numbered_accesses()
         if isinstance(part, Gateway):
             foreign = (*self._map.access_prefixes(), *self._mcp_networks())
-            return GuardedPort(port, role, part.gateways, part.prefixes, part.prefixes, foreign)
+            return GuardedPort(port, role, part.gateways, part.prefixes, part.prefixes, foreign, (), shares)
         own = tuple(ip_network(address) for address in part.addresses)
         shared = tuple(ip_network(v.address) for v in self._map.site.virtual if part.id in v.mcps)
         networks = [
@@ -284,7 +291,7 @@ class BaseRules(Part):
         ]
         allowed = dict.fromkeys(networks)
         others = tuple(network for network in self._mcp_networks() if network not in allowed)
-        return GuardedPort(port, role, part.gateways, own, tuple(allowed), others)
+        return GuardedPort(port, role, part.gateways, own, tuple(allowed), others, (), shares)
 
     def _own_of_hosts(self, mcp: Mcp) -> list[Network]:
         """Hosts' prefixes that an MCP may send from: where it preserves addresses, or stands in their way.

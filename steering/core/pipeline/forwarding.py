@@ -39,6 +39,7 @@ from steering.model.rules import (
     Table,
     ToController,
     UnwildcardFlow,
+    access_meter,
     host_cookie,
     label_mac,
     port_meter,
@@ -92,7 +93,7 @@ def classify_rules(
     epoch: int,
     punted: Iterable[int],
     mcp_roles: Iterable[PortRole],
-    towards: Iterable[Network],
+    towards: Iterable[tuple[Network, int]],
     service_ports: tuple[int, ...],
     mcps: Iterable[Network] = (),
 ) -> Iterator[Rule]:
@@ -118,9 +119,9 @@ def classify_rules(
                 yield Rule(Table.CLASSIFY, PUNT, match(**syn, tcp_dst=number), action, cookie=punt)
     networks = tuple(towards)
     for role in mcp_roles:
-        for prefix in networks:
+        for prefix, number in networks:
             fields = _to(prefix) | {"metadata": role_match(role), "ip_proto": TCP, "tcp_flags": SYN_ACK}
-            copied = (ToController(Meter.SYN_ACK),)
+            copied = (ToController(access_meter(Meter.SYN_ACK_BASE, number)),)
             yield Rule(
                 Table.CLASSIFY, SYN_ACKS + prefix.prefixlen, match(**fields), copied, Table.ROUTE, None, copy
             )
@@ -128,16 +129,16 @@ def classify_rules(
 
 
 def reverse_join_rules(
-    epoch: int, addresses: Iterable[tuple[PortRole, Network]], towards: Iterable[Network]
+    epoch: int, addresses: Iterable[tuple[PortRole, Network]], towards: Iterable[tuple[Network, int]]
 ) -> Iterator[Rule]:
     """Copy SYNs that MCPs send from their own `addresses` to hosts: joins that an MCP opens
     (core.handshakes.server_sessions)."""
     cookie, networks = static_cookie(epoch, PacketClass.SYN), tuple(towards)
     for role, own in addresses:
-        for prefix in networks:
+        for prefix, number in networks:
             if prefix.version == own.version:
                 fields = _to(prefix) | from_prefix(own) | {"metadata": role_match(role), "ip_proto": TCP}
-                copied = (ToController(Meter.SYN_ACK),)
+                copied = (ToController(access_meter(Meter.SYN_ACK_BASE, number)),)
                 yield Rule(
                     Table.CLASSIFY, REVERSE_JOIN + prefix.prefixlen, match(**fields, tcp_flags=SYN), copied,
                     Table.ROUTE, None, cookie,

@@ -14,11 +14,13 @@ from steering.core.pipeline.priorities import (
     ALLOW_COPIED,
     ALLOW_RESET,
     ANSWER,
+    COPIED_TO,
     CORE,
     DENY,
     DISCOVER,
     EXPIRED,
     LISTEN,
+    RESET_TO,
     TINY,
     WALL,
 )
@@ -40,6 +42,7 @@ from steering.model.rules import (
     SetField,
     Table,
     ToController,
+    access_meter,
     port_meter,
     static_cookie,
 )
@@ -58,6 +61,7 @@ ICMPV6_ERRORS = (1, 2, 3, 4)  # the same, and packet too big: RFC 4443
 ICMP_COPY = 1500  # bytes of an error that are copied: all of it, as the MCP gets it
 FIN = (0x001, 0x001)
 RST = (0x004, 0x004)
+_ENDS = ((FIN, ALLOW_COPIED, COPIED_TO), (RST, ALLOW_RESET, RESET_TO))
 FIRST_FRAGMENT = (1, 3)
 ROUTER_SOLICITED_OVERRIDE = 0xE000_0000  # flags of a neighbour advertisement
 ON_LINK_TTL = 255  # RFC 4861 7.1.1: it has crossed no router
@@ -80,6 +84,8 @@ class GuardedPort:
     allowed: tuple[Prefix, ...]
     denied: tuple[Prefix, ...] = ()
     kept_out: tuple[tuple[Network, Address], ...] = ()  # source, and the MCP's address it may not reach
+    # Of a port that is no access network's: their prefixes and numbers. Each has its share of the copies.
+    accesses: tuple[tuple[Network, int], ...] = ()
 
 
 def match(**fields: FieldValue) -> tuple[tuple[str, FieldValue], ...]:
@@ -288,12 +294,33 @@ def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
         fields = from_prefix(prefix) | base
         length = prefix.prefixlen
         yield Rule(Table.GUARD, ALLOW + length, match(**fields), (), Table.SESSION, role, plain)
-        fields |= {"ip_proto": TCP, "tcp_flags": FIN}
-        copy = (ToController(Meter.FIN),)
-        yield Rule(Table.GUARD, ALLOW_COPIED + length, match(**fields), copy, Table.SESSION, role, copied)
+        ends = fields | {"ip_proto": TCP}
+        for flags, level, towards in _ENDS if guarded.role.is_mcp else _ENDS[:1]:
+            # An MCP's own reset ends what it served; anybody else's may be forged and is not looked at.
+            ends["tcp_flags"] = flags
+            for fields, priority, meter in _shares(guarded, prefix, ends, level, towards):
+                copy = (ToController(meter),)
+                yield Rule(Table.GUARD, priority, match(**fields), copy, Table.SESSION, role, copied)
         if not guarded.role.is_mcp:
             yield from _icmp_errors(epoch, guarded, prefix)
-        if guarded.role.is_mcp:
-            # An MCP's own reset ends what it served; anybody else's may be forged and is not looked at.
-            fields["tcp_flags"] = RST
-            yield Rule(Table.GUARD, ALLOW_RESET + length, match(**fields), copy, Table.SESSION, role, copied)
+
+
+def _shares(
+    guarded: GuardedPort, prefix: Prefix, ends: dict[str, FieldValue], level: int, towards: int
+) -> Iterator[tuple[dict[str, FieldValue], int, int]]:
+    """Match, priority and meter of what shows FINs or resets from one prefix: each access network has meters of its
+    own, so that what the hosts of one send and get takes no copy from another."""
+    length = prefix.prefixlen
+    if guarded.role is PortRole.ACCESS:
+        yield ends, level + length, port_meter(Meter.FIN_PORT_BASE, guarded.port)
+        return
+    for network, number in guarded.accesses:
+        inside = prefix.prefixlen >= network.prefixlen and prefix.network_address in network
+        if network.version == prefix.version and inside:  # an MCP's leg with a host's address
+            yield ends, level + length, access_meter(Meter.FIN_BASE, number)
+            return
+    yield ends, level + length, Meter.FIN
+    for network, number in guarded.accesses:
+        if network.version == prefix.version:
+            to = {f"ipv{network.version}_dst": prefix_value(network)} if network.prefixlen else {}
+            yield ends | to, towards + length, access_meter(Meter.FIN_BASE, number)

@@ -13,7 +13,8 @@ from steering.model.session_rule import SESSION_PRIORITY
 LENGTH = 128  # the longest prefix
 
 # GUARD
-ALLOW, ALLOW_COPIED, ALLOW_RESET, DENY, WALL = 30_000, 30_130, 30_260, 30_400, 30_600
+ALLOW, ALLOW_COPIED, COPIED_TO, ALLOW_RESET, RESET_TO = 30_000, 30_130, 30_260, 30_390, 30_520
+DENY, WALL = 30_650, 30_850
 TINY, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = 34_000, 35_000, 40_000, 40_200, 50_000, 60_000
 # SESSION
 NO_ENTRY, PINNED, SYNS = 0, SESSION_PRIORITY, 65_000
@@ -58,7 +59,9 @@ LEVELS: tuple[PriorityLevel, ...] = (
     _level(_T.GUARD, TINY, "first fragments that end within the TCP header, dropped"),
     _level(_T.GUARD, WALL, "sources that a list keeps from an MCP, dropped", width=LENGTH),
     _level(_T.GUARD, DENY, "sources that belong to others, dropped", width=LENGTH),
+    _level(_T.GUARD, RESET_TO, "resets of MCPs towards an access network, copied", _T.SESSION, width=LENGTH),
     _level(_T.GUARD, ALLOW_RESET, "resets of MCPs, copied", _T.SESSION, width=LENGTH),
+    _level(_T.GUARD, COPIED_TO, "FINs towards an access network, copied", _T.SESSION, width=LENGTH),
     _level(_T.GUARD, ALLOW_COPIED, "FINs and ICMP errors, copied", _T.SESSION, width=LENGTH),
     _level(_T.GUARD, ALLOW, "sources that may send", _T.SESSION, width=LENGTH),
     _level(_T.SESSION, SYNS, "SYNs of hosts and servers, leased: they meet no entry", _T.CLASSIFY),

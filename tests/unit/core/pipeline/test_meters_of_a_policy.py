@@ -24,8 +24,11 @@ def test_changed_meters_go_to_filled_switches_and_the_others_are_left_alone() ->
     driver.give(SwitchDown(2))
     changed = told(driver, Policy(meters=replace(meters, syn_per_port=17, fin=5)))
     assert changed[1, Meter.SYN_BASE + 1] == 17 and changed[4, Meter.SYN_BASE + 1] == 17
-    assert changed[1, Meter.FIN] == 5 and 2 not in {dpid for dpid, _ in changed}
-    assert {meter for _, meter in changed} <= {Meter.FIN, *(Meter.SYN_BASE + port for port in range(1, 9))}
+    assert changed[1, Meter.FIN] == changed[1, Meter.FIN_PORT_BASE + 1] == 5 and 2 not in {
+        dpid for dpid, _ in changed
+    }
+    ends = {Meter.FIN, Meter.FIN_BASE, Meter.FIN_BASE + 1, Meter.FIN_PORT_BASE + 1}
+    assert {meter for _, meter in changed} <= ends | {Meter.SYN_BASE + port for port in range(1, 9)}
     driver.up(2)
     assert Meter.SYN_BASE + 1 in {band.meter for band in driver.fills[2].meters if band.rate == 17}
     assert told(driver, Policy(meters=replace(meters, syn_per_port=17, fin=5))) == {}
