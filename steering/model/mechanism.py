@@ -43,6 +43,7 @@ class Mechanism(StrEnum):
         "lease",
         "SYNs are held at their edge for as long as the controller is gone, whatever the policy says",
     )
+    TOKEN_GUESSES = "token-guesses", "a source may guess tokens of joins as often as it likes"
     THIRD_ACK = "third-ack", "a session counts as established as soon as its MCP has answered"
     LIVE_PINS = (
         "live-pins",

@@ -98,6 +98,7 @@ class Refusal(StrEnum):
     HALF_OPEN_SOURCE = "half-open-source"  # its source (IPv4 address or IPv6 /64) has as many as it may have
     HOLD_QUEUE_FULL = "hold-queue-full"
     UNKNOWN_TOKEN = "unknown-token"
+    TOKEN_GUESSES = "token-guesses"  # a join of a source that sent many with tokens that nobody knows
     AMBIGUOUS_TOKEN = "ambiguous-token"
     WRONG_MCP_ADDRESS = "wrong-mcp-address"
     RECOVERING = "recovering"

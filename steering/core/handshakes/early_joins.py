@@ -6,10 +6,12 @@ from steering.core.counters import Counters, JoinResult
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.handshakes.replies import Replies
 from steering.core.handshakes.room import Readiness
+from steering.core.handshakes.token_guesses import TokenGuesses
 from steering.core.handshakes.unknown_token_block import UnknownTokenBlocks
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, naturally
+from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.model.ids import Token
 from steering.model.mechanism import Mechanism
@@ -31,6 +33,7 @@ class EarlyJoins:
         counters: Counters,
         disabled: frozenset[Mechanism],
     ) -> None:
+        self.guesses = TokenGuesses(Mechanism.TOKEN_GUESSES in disabled)
         self._waiting = waiting
         self._blocks = blocks
         self._readiness = readiness
@@ -49,6 +52,7 @@ class EarlyJoins:
             return []  # dropped without an answer: a moment later the token may be known again
         if not self._waiting.add(token, attachment, seen, now):
             self._refused(Refusal.HOLD_QUEUE_FULL)
+            self._wrong(seen, now)
             return []
         self._counters.joins[JoinResult.HELD] += 1
         return []
@@ -56,13 +60,24 @@ class EarlyJoins:
     def tick(self, now: float) -> list[Output]:
         """Held joins whose token never came: dropped in silence, or reset where the policy says so."""
         outputs: list[Output] = []
+        self.guesses.tick(now)
         for seen in self._waiting.expire(now):
             self._refused(Refusal.UNKNOWN_TOKEN)
+            self._wrong(seen, now)
             if self._blocking:
                 outputs += self._blocks.block(seen, now)
             if self._in_force.policy.unknown_join is UnknownJoin.RESET:
                 outputs += self._replies.refuse(seen, ResetReason.MPTCP_ERROR)
         return outputs
+
+    def _wrong(self, seen: SynSeen, now: float) -> None:
+        handshake = seen.handshake
+        self.guesses.wrong(flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport), now)
+
+    def barred(self) -> list[Output]:
+        """A join came of a source that guesses: nobody answers it, whatever its token is."""
+        self._refused(Refusal.TOKEN_GUESSES)
+        return []
 
     def _refused(self, reason: Refusal) -> None:
         self._counters.joins[JoinResult.REFUSED] += 1

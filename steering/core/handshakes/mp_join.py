@@ -72,6 +72,7 @@ class JoinHandler:
         self._natives = natives
         self._aborted = aborted
         self._early = early
+        self._guesses = early.guesses
         self._authorisation = authorisation
         self._preferring = preferring
         self._slots = slots
@@ -82,6 +83,8 @@ class JoinHandler:
         token = read_token(seen.handshake.token, "big")
         if attachment.role is GATEWAY and not self._in_force.policy.third_party_pooling:
             return self._deny(seen, Refusal.THIRD_PARTY)
+        if self._guesses.bars(key, now):
+            return self._early.barred()
         owners = self._table.with_mcp_token(token)
         if not owners:
             if self._natives.owns(token):

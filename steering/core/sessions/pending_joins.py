@@ -1,4 +1,7 @@
-"""Early joins: MP_JOINs that came before their token was known, and wait for it (G5)."""
+"""Early joins: MP_JOINs that came before their token was known, and wait for it (G5).
+
+An access port may have as many as are free, so that one that is flooded with joins leaves room to the others.
+"""
 
 from steering.core.inputs import SynSeen
 from steering.core.network.site_index import Attachment
@@ -14,15 +17,19 @@ class PendingJoins:
         # In order of arrival, which is the order of deadlines.
         self._joins: dict[int, tuple[float, Token, Attachment, SynSeen]] = {}
         self._by_token: dict[Token, list[int]] = {}
+        self._at: dict[int, int] = {}  # waypoint -> joins that came in there
         self._next = 0
 
     def __len__(self) -> int:
         return len(self._joins)
 
     def add(self, token: Token, attachment: Attachment, seen: SynSeen, now: float) -> bool:
-        """Keep a join; False if the queue is full."""
-        if len(self._joins) >= self._capacity:
+        """Keep a join; False if there is no room for one more of its port."""
+        place = attachment.waypoint.id
+        here = self._at.get(place, 0)
+        if here >= self._capacity - len(self._joins):
             return False
+        self._at[place] = here + 1
         self._joins[self._next] = (now + self._seconds, token, attachment, seen)
         self._by_token.setdefault(token, []).append(self._next)
         self._next += 1
@@ -31,16 +38,19 @@ class PendingJoins:
     def take(self, token: Token) -> list[tuple[Attachment, SynSeen]]:
         """The joins that waited for a token, in the order they came."""
         found = [self._joins.pop(number) for number in self._by_token.pop(token, ())]
+        for _, _, attachment, _ in found:
+            self._left(attachment)
         return [(attachment, seen) for _, _, attachment, seen in found]
 
     def expire(self, now: float) -> list[SynSeen]:
         """Remove the joins that waited too long, and return their SYNs. A host whose SYN is dropped sends it again
         after a second."""
         over = []
-        for number, (deadline, token, _, seen) in self._joins.items():
+        for number, (deadline, token, attachment, seen) in self._joins.items():
             if deadline > now:
                 break
             over.append((number, token, seen))
+            self._left(attachment)
         for number, token, _ in over:
             del self._joins[number]
             waiting = self._by_token[token]
@@ -48,3 +58,12 @@ class PendingJoins:
             if not waiting:
                 del self._by_token[token]
         return [seen for _, _, seen in over]
+
+    def _left(self, attachment: Attachment) -> None:
+        """One that came in there waits no longer."""
+        place = attachment.waypoint.id
+        left = self._at[place] - 1
+        if left:
+            self._at[place] = left
+        else:
+            del self._at[place]

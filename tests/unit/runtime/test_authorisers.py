@@ -22,7 +22,7 @@ from steering.core.outputs import Authorise
 from steering.model.aaa import Aaa, HttpAaa, RadiusAaa
 from steering.model.authorisation import Authorizer, Verdict
 from steering.runtime import radius
-from steering.runtime.authorisers import IN_FLIGHT, Authorisers, authorisers
+from steering.runtime.authorisers import IN_FLIGHT, QUEUED, Authorisers, authorisers
 from steering.runtime.http_aaa import MOST, http_authorizer, read_answer
 from steering.runtime.radius import radius_authorizer
 from steering.store.interface import StateError
@@ -263,13 +263,43 @@ def test_only_so_many_are_asked_at_a_time_and_one_that_breaks_is_an_error():
     several.ask(question(Authorizer.RADIUS, 1))
     sleep(0)
     assert answers == [Authorised(1, ERROR)]
-    for number in range(IN_FLIGHT + 5):
-        several.ask(question(number=number))
+    for number in range(IN_FLIGHT + QUEUED):
+        several.ask(question(number=number)._replace(seconds=600.0))
     sleep(0)
-    assert answers[1:] == [Authorised(number, ERROR) for number in range(IN_FLIGHT, IN_FLIGHT + 5)]
+    asked = IN_FLIGHT // 2  # it leaves as many to others
+    assert answers[1:] == [Authorised(n, ERROR) for n in range(QUEUED + asked, QUEUED + IN_FLIGHT)]
     gate.send()
-    sleep(0.01)
-    assert len(answers) == IN_FLIGHT + 6 and {a.verdict for a in answers[6:]} == {ALLOW}
+    for _ in range(2 * QUEUED):
+        sleep(0)
+    assert len(answers) == IN_FLIGHT + QUEUED + 1
+    assert {a.verdict for a in answers[1 + asked :]} == {ALLOW}
+
+
+def test_a_flood_at_one_access_starves_no_other_and_what_is_late_is_not_asked_about() -> None:
+    from eventlet import sleep
+    from eventlet.event import Event
+
+    gate: Any = Event()
+    asked: list[int] = []
+
+    def slow(one: Authorise) -> Authorised:
+        asked.append(one.request)
+        gate.wait()
+        return Authorised(one.request, ALLOW)
+
+    answers: list[Any] = []
+    several = Authorisers({Authorizer.HTTP: slow})
+    several.connect(answers.append)
+    for number in range(500):
+        several.ask(question(number=number)._replace(access="flooded", seconds=600.0))
+    several.ask(question(number=900)._replace(access="flooded", seconds=0.0))
+    several.ask(question(number=1_000)._replace(access="other", seconds=600.0))
+    sleep(0)
+    assert asked == [*range(IN_FLIGHT // 2), 1_000]
+    gate.send()
+    for _ in range(1_000):
+        sleep(0)
+    assert len(asked) == 501 and 900 not in asked and not several._waiting and not several._out
 
 
 def test_who_is_not_there_cannot_be_asked():
