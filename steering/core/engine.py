@@ -154,6 +154,7 @@ class Engine:
             inputs.LinkUp: self._link_up,
             inputs.LinkDown: self._link_down,
             inputs.EntriesRead: self._entries_read,
+            inputs.GroupsRefused: self._groups_refused,
             inputs.PolicyReplaced: self._policy_replaced,
             inputs.McpsReplaced: self._mcps_replaced,
             inputs.McpAdmin: self._mcp_admin,
@@ -342,12 +343,22 @@ class Engine:
         self.sessions.readiness.offline.discard(dpid)
         missing, stale = self.recovery.to_change(dpid)
         forwarding, admission = self.reconcile.held(dpid)
+        groups = self.reconcile.groups_held(dpid)
         others = self.parts.filling(dpid)
         self.switches[dpid].filled = True
         return FillSwitch(
             dpid, others.meters, forwarding + others.forwarding, missing, stale, admission + others.admission,
-            self._epochs[dpid],
+            self._epochs[dpid], groups,
         )  # fmt: skip
+
+    def _groups_refused(self, refused: inputs.GroupsRefused, now: float) -> list[Output]:
+        """A switch takes no groups: its links fail over by the controller alone, for as long as it is known."""
+        switch = self.switches.get(refused.dpid)
+        if switch is None or not switch.takes_groups:
+            return []
+        switch.takes_groups = False
+        self.reconcile.groups_refused(refused.dpid)
+        return self.resync.begin()
 
     def _recovered(self, now: float) -> list[Output]:
         if not self.sessions.readiness.recovering:

@@ -83,6 +83,12 @@ class CountersRead(NamedTuple):
     entries: list[ObservedEntry]
 
 
+class GroupsRefused(NamedTuple):
+    """A switch refused a failover group."""
+
+    dpid: DatapathId
+
+
 class Confirmed(NamedTuple):
     """A switch has carried out the SyncRules that asked for a confirmation with this `ticket`."""
 
@@ -356,6 +362,7 @@ Input = (
     | LinkDown
     | EntriesRead
     | CountersRead
+    | GroupsRefused
     | Confirmed
     | SynSeen
     | SynAckSeen

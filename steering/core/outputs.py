@@ -7,7 +7,7 @@ from steering.model.authorisation import Authorizer
 from steering.model.ids import DatapathId, McpId, PortNumber
 from steering.model.network import Attachment
 from steering.model.preference import Intent
-from steering.model.rules import MeterBand, Rule
+from steering.model.rules import FailoverGroup, MeterBand, Rule
 from steering.model.session import Entry
 
 _new = tuple.__new__  # of a NamedTuple, without its own constructor's call
@@ -44,14 +44,15 @@ class RemoveEntries(NamedTuple):
 
 
 class SyncRules(NamedTuple):
-    """Static and host rules to change. Order: `meters` they use first, deletes last, so that nothing blacks out.
-    With a `confirm` the answer is Confirmed, unless the switch goes away."""
+    """Static and host rules to change. Order: `meters` and `groups` they use first, deletes last, so that nothing blacks
+    out. With a `confirm` the answer is Confirmed, unless the switch goes away."""
 
     dpid: DatapathId
     add: tuple[Rule, ...]
     delete: tuple[Rule, ...]
     meters: tuple[MeterBand, ...] = ()
     confirm: int = 0
+    groups: tuple[FailoverGroup, ...] = ()
 
 
 class RenewRules(NamedTuple):
@@ -64,8 +65,8 @@ class RenewRules(NamedTuple):
 
 class FillSwitch(NamedTuple):
     """Everything a switch that (re)connected should hold, in stages with a barrier between them:
-    meters, labels and hosts, session entries, then guard, classify and route.
-    Afterwards static rules of older epochs and `stale` session entries are deleted."""
+    meters and groups, labels and hosts, session entries, then guard, classify and route.
+    Afterwards static rules of older epochs, `stale` session entries and groups that are not named are deleted."""
 
     dpid: DatapathId
     meters: tuple[MeterBand, ...]
@@ -74,6 +75,7 @@ class FillSwitch(NamedTuple):
     stale: tuple[Entry, ...]
     admission: tuple[Rule, ...]
     epoch: int
+    groups: tuple[FailoverGroup, ...] = ()
 
 
 class ReadEntries(NamedTuple):

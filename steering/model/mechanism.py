@@ -39,6 +39,11 @@ class Mechanism(StrEnum):
         "connection-budget",
         "a connection of a switch takes what time and memory it can, and sends what nobody asked for",
     )
+    FAILOVER = (
+        "failover",
+        "no switch goes around a dead link by itself: only the controller finds other paths",
+    )
+    LINK_RETURN = "link-return", "a link that was lost stays so, whatever is heard of it"
     LEASE = (
         "lease",
         "SYNs are held at their edge for as long as the controller is gone, whatever the policy says",

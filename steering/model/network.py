@@ -146,12 +146,14 @@ class Mcp:
 @dataclass(frozen=True, slots=True)
 class Link:
     """Both directions between two switch ports. `weight` is the routing cost, in no unit; `capacity` bits/s each
-    way, None: what the switches say of their ports."""
+    way, None: what the switches say of their ports. `bfd`: the switches at both ends run BFD on it, and it is down when
+    they say so."""
 
     a: PortRef
     b: PortRef
     weight: float = 1.0
     capacity: int | None = None
+    bfd: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,16 @@ class SetField:
 
 
 @dataclass(frozen=True, slots=True)
+class SetBits:
+    """Write `bits` bits of a field from bit `start` on, counted from the lowest (Nicira reg-load)."""
+
+    name: str
+    start: int
+    bits: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """Copy a whole field (Nicira reg-move): both are os-ken OXM names of `bits` bits."""
 
@@ -106,6 +116,13 @@ class Move:
 @dataclass(frozen=True, slots=True)
 class OutputAction:
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAction:
+    """What a group of the same switch does: see FailoverGroup."""
+
+    group: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +148,9 @@ class UnwildcardFlow:
     """Makes the datapath cache key hold the whole 5-tuple (docs/design/measured.rst)."""
 
 
-Action = SetField | Move | OutputAction | ToController | DecTtl | Resubmit | UnwildcardFlow
+Action = (
+    SetField | SetBits | Move | OutputAction | GroupAction | ToController | DecTtl | Resubmit | UnwildcardFlow
+)
 FieldValue = str | int | tuple[str, str] | tuple[int, int]
 RuleKey = tuple[int, int, tuple[tuple[str, FieldValue], ...]]  # table, priority, match
 
@@ -168,6 +187,26 @@ class MeterBand:
     rate: int
     burst: int
     kilobits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """`actions` are carried out while the port `watch` is live: it has carrier and, where BFD runs, its peer answers."""
+
+    watch: int
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverGroup:
+    """An OpenFlow FAST_FAILOVER group: of its buckets the first that is live, without asking anybody."""
+
+    group: int
+    buckets: tuple[Bucket, ...]
+
+
+GROUP_BASE = 0x5347_0000  # plus port: how packets leave by that port, or around its link
+GROUP_PORTS = 0xFFFF  # ports up to here may have a group
 
 
 def label_mac(waypoint: int, path: int = 0) -> str:

@@ -3,14 +3,24 @@
 from struct import Struct
 
 from steering.model import rules
-from steering.model.rules import DecTtl, Move, OutputAction, Resubmit, SetField, ToController, UnwildcardFlow
+from steering.model.rules import (
+    DecTtl,
+    GroupAction,
+    Move,
+    OutputAction,
+    Resubmit,
+    SetBits,
+    SetField,
+    ToController,
+    UnwildcardFlow,
+)
 
 from .errors import EncodeError
 from .fields import field, oxm
 
 NICIRA = 0x2320
-_OUTPUT, _SET_NW_TTL_DEC, _SET_FIELD, _EXPERIMENTER = 0, 24, 25, 0xFFFF
-_REG_MOVE, _MULTIPATH, _RESUBMIT_TABLE, _CONTROLLER2 = 6, 10, 14, 37
+_OUTPUT, _GROUP, _SET_NW_TTL_DEC, _SET_FIELD, _EXPERIMENTER = 0, 22, 24, 25, 0xFFFF
+_REG_MOVE, _REG_LOAD, _MULTIPATH, _RESUBMIT_TABLE, _CONTROLLER2 = 6, 7, 10, 14, 37
 _IN_PORT_16 = 0xFFF8  # OFPP_IN_PORT in OpenFlow 1.0 width: "keep the packet's own ingress port"
 _SYMMETRIC_L4 = 1
 _REG0 = 0x0001_0004  # NXM_NX_REG0; nothing reads it
@@ -18,6 +28,8 @@ _PROPERTY_MAX_LEN, _PROPERTY_METER = 0, 5
 
 _HEADER = Struct("!HH")
 _OUTPUT_BODY = Struct("!HHIH6x")
+_GROUP_BODY = Struct("!HHI")
+_LOAD_BODY = Struct("!HHIHHIQ")
 _MOVE_BODY = Struct("!HHIHHHHII")
 _RESUBMIT_BODY = Struct("!HHIHHB3x")
 _MULTIPATH_BODY = Struct("!HHIHHH2xHHI2xHI")
@@ -38,6 +50,17 @@ def set_field(name: str, value: str | int) -> bytes:
     tlv = oxm(name, value)
     length = 4 + len(tlv) + -(4 + len(tlv)) % 8
     return (_HEADER.pack(_SET_FIELD, length) + tlv).ljust(length, b"\0")
+
+
+def set_bits(action: SetBits) -> bytes:
+    """NXAST_REG_LOAD: part of a field, or one that OFPAT_SET_FIELD may not set, as the ingress port."""
+    known = field(action.name)
+    if not (0 < action.bits <= 64 and 0 <= action.start <= 8 * known.size - action.bits):
+        raise EncodeError(f"{action.name} has no {action.bits} bits from bit {action.start} on")
+    if action.value >> action.bits:
+        raise EncodeError(f"{action.value} does not fit in {action.bits} bits")
+    place = action.start << 6 | action.bits - 1
+    return _LOAD_BODY.pack(_EXPERIMENTER, 24, NICIRA, _REG_LOAD, place, known.header(), action.value)
 
 
 def move(action: Move) -> bytes:
@@ -69,10 +92,14 @@ def action(record: rules.Action) -> bytes:
     match record:
         case SetField(name, value):
             return set_field(name, value)
+        case SetBits():
+            return set_bits(record)
         case Move():
             return move(record)
         case OutputAction(port):
             return _OUTPUT_BODY.pack(_OUTPUT, 16, port, 0)
+        case GroupAction(group):
+            return _GROUP_BODY.pack(_GROUP, 8, group)
         case ToController():
             return to_controller(record)
         case DecTtl():

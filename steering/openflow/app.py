@@ -20,6 +20,7 @@ from steering.core.counters import Counters
 from steering.core.engine import Engine
 from steering.core.inputs import (
     Continue,
+    GroupsRefused,
     Input,
     PortLoad,
     PortStatus,
@@ -41,6 +42,7 @@ from steering.openflow.connections import Connections, install
 from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.early_door import EarlyDoor
+from steering.openflow.encode import GROUP_MOD
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.known_ports import KnownPorts
 from steering.openflow.link_discovery import Discovery
@@ -61,6 +63,7 @@ from steering.openflow.reader import (
     read_error,
     read_multipart,
     read_port_status,
+    refused_type,
 )
 from steering.openflow.sender import Sender
 from steering.openflow.slices import Slices, in_turns
@@ -74,8 +77,10 @@ LOG_INTERVAL = 1.0  # seconds between log lines about one switch's errors
 UP_LINES, UP_INTERVAL = 5, 60.0  # lines that say that one switch connected, and the seconds for so many
 _METER_MOD_FAILED = 12  # OFPET_METER_MOD_FAILED
 _METER_EXISTS = 1
+_GROUP_MOD_FAILED = 6  # OFPET_GROUP_MOD_FAILED
+_GROUP_EXISTS = 0
 
-_SHOWN = (b"\x0e", b"\x1d")  # OFPT_FLOW_MOD, OFPT_METER_MOD
+_SHOWN = (b"\x0e", b"\x0f", b"\x1d")  # OFPT_FLOW_MOD, OFPT_GROUP_MOD, OFPT_METER_MOD
 
 _PACKET_IN = int(Type.PACKET_IN)  # plain ints: this comparison is made for every message
 _BARRIER_REPLY = int(Type.BARRIER_REPLY)
@@ -115,6 +120,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._changes: dict[DatapathId, PortChanges] = {}
         self._dirty: list[Channel] = []
         self._lines = LogLimit(LOG_INTERVAL)
+        self._group_lines = LogLimit(UP_INTERVAL)
         self._up_lines = LogLimit(UP_INTERVAL, UP_LINES)
         self.told: Callable[[Prefer], None] = lambda prefer: None  # wishes about subflows, for MCPs
         self._links = Links(
@@ -132,6 +138,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             for port in access.ports
             if access.capacity
         }
+        # Ports of which the switch's own checks are believed.
+        self._bfd = frozenset(end for link in site(engine).links if link.bfd for end in (link.a, link.b))
         self._claims = Claims(self._switches, self._sender.xids)
         self._ports = PortPoll(self._switches, self._sender.xids, self._load, declared)
         self._meters = MeterPoll(self._switches, self._sender.xids, self._load)
@@ -173,7 +181,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._switches[dpid] = channel
         self._known[dpid] = KnownPorts(described)
         self._changes[dpid] = PortChanges(self.budgets, now)
-        ports = {number: port.up for number, port in described.items() if 0 < number <= LARGEST_PORT}
+        ports = {
+            number: port.up and (port.live or PortRef(dpid, number) not in self._bfd)
+            for number, port in described.items()
+            if 0 < number <= LARGEST_PORT
+        }
         more = self._up_lines.left_out(dpid, now)
         if more is not None:
             log.info(
@@ -264,6 +276,12 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             return expected
         if kind == Multipart.AGGREGATE:
             return self._sender.entry_counters.answer(dpid, message.xid, body)
+        if kind == Multipart.GROUP_DESC:
+            groups = self._sender.groups
+            expected = groups.asked.answers(dpid, message.xid, len(message.data), more)
+            if expected:
+                groups.answer(dpid, body)
+            return expected
         if kind == Multipart.METER:
             expected = self._meters.asked.answers(dpid, message.xid, len(message.data), more)
             if expected:
@@ -278,6 +296,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     def _port_status(self, channel: Channel, data: bytes, now: float) -> None:
         state = read_port_status(data)
+        if state is not None and not state.live and PortRef(channel.id, state.port) in self._bfd:
+            state = state._replace(up=False)  # carrier or not, nobody answers there
         if state is None:
             channel.disconnect(Disconnect.BAD_LENGTH)
         elif not 0 < state.port <= LARGEST_PORT:
@@ -291,13 +311,21 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     def _port_changed(self, dpid: DatapathId, state: PortState, now: float) -> None:
         self._port_lines.changed(PortRef(dpid, state.port), state, now)
-        self._inbox.append(PortStatus(dpid, *state))
+        self._inbox.append(PortStatus(dpid, state.port, state.up, state.gone))
         self._links.port_status(dpid, state.port, state.up)
 
     def _error(self, channel: Channel, message: Message, now: float) -> None:
         kind, code = read_error(message.data)
         if kind == _METER_MOD_FAILED and code == _METER_EXISTS:
             return  # expected in filling: see there
+        of_group = kind == _GROUP_MOD_FAILED or refused_type(message.data) == GROUP_MOD
+        if of_group and (kind, code) == (_GROUP_MOD_FAILED, _GROUP_EXISTS):
+            return  # likewise
+        if of_group:
+            self._inbox.append(GroupsRefused(channel.id))
+            if self._group_lines.left_out(channel.id, now) is not None:
+                text = "switch %s takes no failover groups: its links fail over by the controller alone"
+                log.warning(text, self._name(channel.id))
         self.counters.openflow_errors[error_name(kind)] += 1
         if self._may_log(channel.id, now):
             refused = message.data[12:76]

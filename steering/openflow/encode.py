@@ -7,7 +7,7 @@ The slow path: clarity first. Session entries and released segments have their o
 from struct import Struct
 from typing import Literal
 
-from steering.model.rules import MeterBand, Rule
+from steering.model.rules import FailoverGroup, MeterBand, Rule
 
 from .actions import action
 from .errors import EncodeError
@@ -17,10 +17,13 @@ VERSION = 4  # OpenFlow 1.3
 ALL_TABLES = 0xFF
 NO_BUFFER = 0xFFFF_FFFF
 _ANY = 0xFFFF_FFFF  # OFPP_ANY, OFPG_ANY
-_FLOW_MOD, _MULTIPART_REQUEST, _BARRIER_REQUEST, _METER_MOD = 14, 18, 20, 29
+_FLOW_MOD, GROUP_MOD, _MULTIPART_REQUEST, _BARRIER_REQUEST, _METER_MOD = 14, 15, 18, 20, 29
 _ADD, _DELETE, _DELETE_STRICT = 0, 3, 4
 _GOTO, _WRITE_METADATA, _APPLY, _METER = 1, 2, 4, 6
 _METER_COMMANDS = {"add": 0, "modify": 1, "delete": 2}
+_GROUP_COMMANDS = {"add": 0, "modify": 1, "delete": 2}
+_FAST_FAILOVER = 3
+_GROUP_DESC = 7
 _KILOBITS, _PACKETS, _BURST = 0x1, 0x2, 0x4  # OFPMF_KBPS, OFPMF_PKTPS, OFPMF_BURST
 _DROP_BAND = 1
 _FLOW_STATS, _AGGREGATE = 1, 2
@@ -32,6 +35,9 @@ _INSTRUCTION_METER = Struct("!HHI")
 _GOTO_BODY = Struct("!HHB3x")
 _WRITE_METADATA_BODY = Struct("!HH4xQQ")
 _METER_BODY = Struct("!HHI")
+_GROUP_BODY = Struct("!HBxI")
+_BUCKET_BODY = Struct("!HHII4x")
+_GROUP_DESC_BODY = Struct("!HH4x")
 _BAND_BODY = Struct("!HHII4x")
 _STATS_BODY = Struct("!HH4xB3xII4xQQ")
 
@@ -85,6 +91,23 @@ def meter_mod(band: MeterBand, command: Literal["add", "modify", "delete"] = "ad
     if command != "delete":
         body += _BAND_BODY.pack(_DROP_BAND, 16, band.rate, band.burst)
     return message(_METER_MOD, xid, body)
+
+
+def group_mod(
+    group: FailoverGroup, command: Literal["add", "modify", "delete"] = "add", xid: int = 0
+) -> bytes:
+    """A FAST_FAILOVER group (OpenFlow 1.3, 7.3.4.2). Adding one that exists is an error of the switch (6, 0). Deleting
+    one, which needs no buckets, deletes the rules that use it too."""
+    body = _GROUP_BODY.pack(_GROUP_COMMANDS[command], _FAST_FAILOVER, group.group)
+    for bucket in group.buckets if command != "delete" else ():
+        actions = b"".join(map(action, bucket.actions))
+        body += _BUCKET_BODY.pack(16 + len(actions), 0, bucket.watch, _ANY) + actions
+    return message(GROUP_MOD, xid, body)
+
+
+def group_descriptions_request(xid: int) -> bytes:
+    """OFPMP_GROUP_DESC: all groups; see groupdesc.parse."""
+    return message(_MULTIPART_REQUEST, xid, _GROUP_DESC_BODY.pack(_GROUP_DESC, 0))
 
 
 def barrier_request(xid: int) -> bytes:

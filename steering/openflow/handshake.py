@@ -127,5 +127,5 @@ class SwitchHandshake:
         if state.gone:
             self.ports.pop(state.port, None)
         elif known is not None:
-            self.ports[state.port] = known._replace(up=state.up)
+            self.ports[state.port] = known._replace(up=state.up, live=state.live)
         return None

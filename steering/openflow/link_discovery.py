@@ -18,6 +18,7 @@ from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement
 
 LARGEST_PORT = 0xFFFF_FF00  # OFPP_MAX
+HOLD = 3.0  # seconds that a link which was lost must be seen good before it counts again
 _TICKS = 1_000_000  # of a sequence number in a second
 
 LinkChange = LinkUp | LinkDown
@@ -48,7 +49,7 @@ class Discovery:
 
     `attachments`: ports where hosts hang; nothing is announced there and nothing heard there is believed.
     `epoch`: 64 bits that no other run used. `interval`, `hold` and `orphan` are seconds: a link is lost after
-    three intervals without a frame; while one of its switches is not connected to the controller, nothing
+    three intervals without a frame, that is within 3 s; while one of its switches is not connected to the controller, nothing
     can be heard and the switches forward on, so it is kept for `orphan`. `link_ports`: the only ports that may
     have a link, None for all but attachments. Somebody who carries our frames between two other ports draws a link
     that is not there; between these ports nobody but the operator has a wire.
@@ -60,8 +61,8 @@ class Discovery:
         epoch: int,
         attachments: Collection[PortRef],
         *,
-        interval: float = 1.0,
-        hold: float = 3.0,
+        interval: float = 0.9,
+        hold: float = HOLD,
         orphan: float = 60.0,
         link_ports: Collection[PortRef] | None = None,
     ) -> None:

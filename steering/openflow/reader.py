@@ -30,6 +30,7 @@ _PORT = Struct(">I4x6x2x16xII16xI4x")  # number, config, state, current speed
 _FEATURES_LENGTH = 32
 _PORT_DOWN = 1  # OFPPC_PORT_DOWN
 _LINK_DOWN = 1  # OFPPS_LINK_DOWN
+_LIVE = 4  # OFPPS_LIVE
 _DELETE = 1  # OFPPR_DELETE
 _MORE = 1  # OFPMPF_REPLY_MORE
 _VERSION_BITMAP = 1  # OFPHET_VERSIONBITMAP
@@ -53,6 +54,7 @@ class Multipart(IntEnum):
     FLOW = 1
     AGGREGATE = 2
     PORT_STATS = 4
+    GROUP_DESC = 7
     METER = 9
     PORT_DESC = 13
 
@@ -149,6 +151,9 @@ class PortState(NamedTuple):
     port: PortNumber
     up: bool
     gone: bool = False  # the switch has no such port any more
+    live: bool = (
+        True  # what the switch would use in a failover group; Open vSwitch: no, when BFD finds nobody
+    )
 
 
 def read_port_status(message: bytes) -> PortState | None:
@@ -157,7 +162,7 @@ def read_port_status(message: bytes) -> PortState | None:
         return None
     reason, port, config, state = _PORT_STATUS.unpack_from(message, HEADER_LENGTH)
     up = reason != _DELETE and not config & _PORT_DOWN and not state & _LINK_DOWN
-    return PortState(port, up, reason == _DELETE)
+    return PortState(port, up, reason == _DELETE, bool(state & _LIVE))
 
 
 def read_error(message: bytes) -> tuple[int, int]:
@@ -166,6 +171,12 @@ def read_error(message: bytes) -> tuple[int, int]:
         return 0xFFFE, 0
     kind, code = _ERROR.unpack_from(message, HEADER_LENGTH)
     return kind, code
+
+
+def refused_type(message: bytes) -> int:
+    """The message type of what an OFPT_ERROR refuses; -1 where it is not told."""
+    at = HEADER_LENGTH + _ERROR.size
+    return message[at + 1] if len(message) >= at + HEADER_LENGTH else -1
 
 
 def read_multipart(message: bytes) -> tuple[int, bool] | None:
@@ -182,17 +193,20 @@ def port_description_is_sound(message: bytes) -> bool:
 
 
 class PortDescription(NamedTuple):
-    """`up`: whether traffic can pass; `speed`: kbit/s as the switch says, 0 for unknown."""
+    """`up`: whether traffic can pass; `speed`: kbit/s as the switch says, 0 for unknown; `live` as in PortState."""
 
     number: PortNumber
     up: bool
     speed: int
+    live: bool = True
 
 
 def read_port_descriptions(message: bytes) -> list[PortDescription]:
     """The ports of a sound OFPMP_PORT_DESC reply (OpenFlow 1.3.5, 7.2.1)."""
     return [
-        PortDescription(number, not config & _PORT_DOWN and not state & _LINK_DOWN, speed)
+        PortDescription(
+            number, not config & _PORT_DOWN and not state & _LINK_DOWN, speed, bool(state & _LIVE)
+        )
         for number, config, state, speed in _PORT.iter_unpack(message[MULTIPART_LENGTH:])
     ]
 

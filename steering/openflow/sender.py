@@ -30,6 +30,7 @@ from steering.model.ids import DatapathId
 from steering.model.session import Entry, Refusal
 from steering.openflow.encode import barrier_request
 from steering.openflow.entry_counters import EntryCounters
+from steering.openflow.groupdesc import HeldGroups
 from steering.openflow.line import Line
 from steering.openflow.packetout import packet_out
 from steering.openflow.readback import Readback
@@ -78,6 +79,7 @@ class Sender:
         self.filler = Filler(lines, counters, self.xids, feed)
         self.readback = Readback(lines, self.xids, feed)
         self.entry_counters = EntryCounters(lines, self.xids, feed)
+        self.groups = HeldGroups(lines, self.xids)
 
     # ---- outputs -------------------------------------------------------------------------------
 
@@ -97,8 +99,11 @@ class Sender:
             elif type(output) is RenewRules:
                 self.filler.renew(output)
             elif type(output) is FillSwitch:
-                self.filler.fill(output, self.readback.older_than(output.dpid, output.epoch), now)
+                older = self.readback.older_than(output.dpid, output.epoch)
+                self.filler.fill(output, older, now, self.groups.take(output.dpid))
             elif type(output) is ReadEntries:
+                if not output.sweep:
+                    self.groups.ask(output.dpid)  # first: the filling begins when the entries are there
                 self.readback.ask(output, now)
             elif type(output) is ReadCounters:
                 self.entry_counters.ask(output, now)
@@ -206,6 +211,7 @@ class Sender:
         self.filler.switch_down(dpid)
         self.readback.switch_down(dpid)
         self.entry_counters.switch_down(dpid)
+        self.groups.switch_down(dpid)
 
     def expire(self, now: float) -> None:
         """Give up what was not confirmed in time."""

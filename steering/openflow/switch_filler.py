@@ -14,12 +14,13 @@ from steering.core.counters import Counters
 from steering.core.inputs import Confirmed
 from steering.core.outputs import FillSwitch, RenewRules, SyncRules
 from steering.model.ids import DatapathId
-from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, MeterBand, Rule, Table
+from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, FailoverGroup, MeterBand, Rule, Table
 from steering.model.session import Entry
 from steering.openflow.encode import (
     barrier_request,
     delete_by_cookie,
     flow_mod,
+    group_mod,
     meter_mod,
 )
 from steering.openflow.line import Line
@@ -65,13 +66,16 @@ class Filler:
         self._feed = feed
         self._queues: dict[DatapathId, _Queue] = {}
 
-    def fill(self, fill: FillSwitch, older: Iterable[int], now: float) -> None:
-        """Bring a switch to what it should hold; `older`: cookies of static and host rules to delete."""
+    def fill(self, fill: FillSwitch, older: Iterable[int], now: float, groups: Iterable[int] = ()) -> None:
+        """Bring a switch to what it should hold; `older`: cookies of static and host rules to delete; `groups`: those
+        of ours that it holds, of which the ones that are not wanted go."""
         if fill.dpid not in self._lines:
             return
         queue = self._queues.setdefault(fill.dpid, _Queue())
         queue.noted = set()
-        self._add(fill.dpid, _fill(fill, tuple(older), queue), now)
+        wanted = {group.group for group in fill.groups}
+        gone = tuple(FailoverGroup(number, ()) for number in groups if number not in wanted)
+        self._add(fill.dpid, _fill(fill, tuple(older), gone, queue), now)
 
     def sync(self, output: SyncRules, now: float) -> None:
         """Change static and host rules: adds first. Behind a job they wait, as they build on it; what is to be
@@ -82,7 +86,7 @@ class Filler:
         if (
             not output.confirm
             and output.dpid not in self._queues
-            and len(output.add) + len(output.delete) + len(output.meters) <= AT_ONCE
+            and sum(map(len, (output.add, output.delete, output.meters, output.groups))) <= AT_ONCE
         ):
             for data, count in _sync(output):
                 line.write(data)
@@ -166,7 +170,9 @@ def _renewal(rules: tuple[Rule, ...]) -> bytes:
     return b"".join(map(flow_mod, rules))
 
 
-def _fill(fill: FillSwitch, older: tuple[int, ...], queue: _Queue) -> Iterator[Chunk]:
+def _fill(
+    fill: FillSwitch, older: tuple[int, ...], gone: tuple[FailoverGroup, ...], queue: _Queue
+) -> Iterator[Chunk]:
     """The stages of a fill (docs/design/architecture.rst); every chunk ends in a barrier."""
 
     def current(entries: tuple[Entry, ...]) -> Iterator[Entry]:
@@ -174,6 +180,7 @@ def _fill(fill: FillSwitch, older: tuple[int, ...], queue: _Queue) -> Iterator[C
 
     if fill.meters:
         yield _meters(fill.meters), 0
+    yield from _chunks(fill.groups, _group, RULES)
     yield from _rules(fill.forwarding, "add")
     yield from _chunks(current(fill.entries), entry_add, ENTRIES)
     yield from _rules(fill.admission, "add")
@@ -181,6 +188,8 @@ def _fill(fill: FillSwitch, older: tuple[int, ...], queue: _Queue) -> Iterator[C
     if older:
         yield b"".join(delete_by_cookie(cookie, mask) for cookie in older), len(older)
     yield from _chunks(current(fill.stale), entry_delete, ENTRIES)
+    # No rule leads to them any more: those that did were of an older epoch.
+    yield from _chunks(gone, lambda group: group_mod(group, "delete"), RULES)
     queue.noted = None
 
 
@@ -189,9 +198,15 @@ def _meters(bands: tuple[MeterBand, ...]) -> bytes:
     return b"".join(meter_mod(band, "add") + meter_mod(band, "modify") for band in bands)
 
 
+def _group(group: FailoverGroup) -> bytes:
+    """As with meters."""
+    return group_mod(group, "add") + group_mod(group, "modify")
+
+
 def _sync(output: SyncRules) -> Iterator[Chunk]:
     if output.meters:
         yield _meters(output.meters), 0
+    yield from _chunks(output.groups, _group, RULES)
     yield from _rules(output.add, "add")
     yield from _rules(output.delete, "delete_strict")
 

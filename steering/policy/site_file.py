@@ -85,6 +85,7 @@ def _site(made: Plan) -> Site:
                 link.ports[1].ref,
                 link.weight,
                 _bits(link.capacity_mbit),
+                link.bfd,
             )
             for link in made.links
         ),

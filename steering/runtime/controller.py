@@ -4,6 +4,7 @@ import logging
 import secrets
 import sys
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from time import monotonic
 
@@ -18,7 +19,7 @@ from steering.model.mechanism import Mechanism
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.schema.representation import JsonView
-from steering.openflow.link_discovery import Discovery
+from steering.openflow.link_discovery import HOLD, Discovery
 from steering.policy import load_policy
 from steering.policy.checks.unenforced_rules import unenforced
 from steering.policy.checks.unserved_ports import unserved
@@ -81,7 +82,11 @@ def _discovery(settings: Settings, site: Site) -> Discovery | None:
         return None
     attachments = [waypoint.port for waypoint in waypoints(site)]
     return Discovery(
-        lldp_key(settings.state_dir), secrets.randbits(64), attachments, link_ports=site.link_ports
+        lldp_key(settings.state_dir),
+        secrets.randbits(64),
+        attachments,
+        hold=inf if Mechanism.LINK_RETURN in settings.disabled else HOLD,
+        link_ports=site.link_ports,
     )
 
 

@@ -129,6 +129,20 @@ class Switch:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self._ports[number] = end
 
+    def carrier(self, number: int, up: bool) -> None:
+        """Give the port carrier or take it away, and wait until the switch says so."""
+        run("ip", "link", "set", f"{self.name}h{number}", "up" if up else "down")
+        self._ports[number].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # that it went down
+        limit = time.monotonic() + 30
+        while ("LIVE" in self._said_of(number)) is not up:
+            if time.monotonic() > limit:
+                raise TimeoutError(self._said_of(number))
+            time.sleep(0.05)
+
+    def _said_of(self, number: int) -> str:
+        ports = run("ovs-ofctl", "-O", "OpenFlow13", "dump-ports-desc", self.name)
+        return ports.split(f" {number}(")[1].split("current:")[0]
+
     def inject(self, number: int, frame: bytes) -> None:
         self._ports[number].send(frame)
 

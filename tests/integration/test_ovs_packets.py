@@ -13,14 +13,19 @@ from steering.core.pipeline.forwarding import host_rule
 from steering.core.pipeline.ingress_guard import GuardedPort, guard_rules
 from steering.model.network import PortRole
 from steering.model.rules import (
+    GROUP_BASE,
     IN_PORT,
     VIRTUAL_MAC,
     WAYPOINT_MASK,
+    Bucket,
     DecTtl,
+    FailoverGroup,
+    GroupAction,
     Meter,
     MeterBand,
     OutputAction,
     PacketClass,
+    SetBits,
     SetField,
     Table,
     ToController,
@@ -29,7 +34,7 @@ from steering.model.rules import (
     static_cookie,
 )
 from steering.model.session import Entry, Watch, pack_cookie
-from steering.openflow.encode import delete_by_cookie, flow_mod, meter_mod
+from steering.openflow.encode import delete_by_cookie, flow_mod, group_mod, meter_mod
 from steering.openflow.packetin import parse_packet_in
 from steering.openflow.templates import entry_add, release
 from tests.integration.ovs import Switch, switch
@@ -342,3 +347,51 @@ def test_the_fake_table_says_what_the_switch_does(routed, family):
         assert [(up.packet_class, up.metadata) for up in ups] == [
             (c.packet_class, c.metadata) for c in copies
         ]
+
+
+DETOUR = 0x1234
+
+
+def around() -> tuple[FailoverGroup, list]:
+    """Port 2, or back to port 1 under the number of a detour; and what ends a detour that comes in at port 3."""
+    forget = SetBits("in_port", 0, 32, 0)
+    back = Bucket(1, (SetBits("eth_dst", 24, 16, DETOUR), forget, OutputAction(1)))
+    group = FailoverGroup(GROUP_BASE | 2, (Bucket(2, (OutputAction(2),)), back))
+    number = (f"02:{DETOUR >> 8:02x}:{DETOUR & 0xFF:02x}:00:00:00", "ff:ff:ff:00:00:00")
+    return group, [
+        made(Table.GUARD, 51_000, SetBits("eth_dst", 24, 16, 0x5354), forget, goto=Table.LABEL, in_port=3, eth_dst=number),
+        made(Table.GUARD, 50_000, goto=Table.LABEL, in_port=1),
+        made(Table.LABEL, 1_000, GroupAction(group.group), eth_dst=label_mac(7)),
+    ]  # fmt: skip
+
+
+def test_a_group_leads_around_a_port_without_carrier_as_the_fake_table_says(ovs):
+    group, rules = around()
+    assert ovs.send(group_mod(group) + group_mod(group, "modify") + b"".join(map(flow_mod, rules))) == []
+    fake = FakeFlowTable(1)
+    fake.groups[group.group] = group
+    for rule in rules:
+        fake.install(rule)
+    plain = mac(label_mac(7)) + mac(HOST) + b"\x08\x00" + bytes(46)
+    detoured = b"\x02" + DETOUR.to_bytes(2, "big") + plain[3:]
+
+    def seen(port: int, data: bytes) -> list[tuple[int, str]]:
+        ovs.forget()
+        ovs.inject(port, data)
+        time.sleep(0.05)
+        real = [
+            (n, one[:6].hex(":"))
+            for n in {1, 2, 3} - fake.dead
+            for one in ovs.received(n, 9, 0.05)
+            if one[6:12] == mac(HOST)
+        ]
+        assert real == [(n, one.eth_dst) for n, one in fake.output_of(port, packet_of(data))[0]]
+        return real
+
+    assert seen(1, plain) == [(2, label_mac(7))] == seen(3, detoured)
+    fake.dead.add(2)
+    ovs.carrier(2, False)
+    try:
+        assert seen(1, plain) == [(1, "02:12:34:00:07:00")] == seen(3, detoured), "also where it came from"
+    finally:
+        ovs.carrier(2, True)

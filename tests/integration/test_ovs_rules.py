@@ -17,7 +17,7 @@ from steering.model.rules import (
     Table,
 )
 from steering.model.session import Entry, Watch, pack_cookie
-from steering.openflow.encode import delete_by_cookie, flow_mod, meter_mod
+from steering.openflow.encode import delete_by_cookie, flow_mod, group_mod, meter_mod
 from steering.openflow.flowstats import parse
 from steering.openflow.templates import entry_add, entry_delete
 from tests.integration.ovs import Switch, switch
@@ -63,6 +63,10 @@ def test_every_form_of_rule_is_accepted_and_deleted(ovs):
 
 def test_every_rule_of_a_site_is_accepted(ovs):
     for fill in Driver().fills.values():
+        for group in fill.groups:
+            assert ovs.send(group_mod(group)) == [], group
+            assert ovs.send(group_mod(group)) == [(6, 0)]
+            assert ovs.send(group_mod(group, "modify")) == []
         for band in fill.meters:
             ovs.send(meter_mod(band, "delete"))
             assert ovs.send(meter_mod(band)) == []
@@ -76,6 +80,7 @@ def test_every_rule_of_a_site_is_accepted(ovs):
         assert len(ovs.dump()) == len({rule.key for rule in (*fill.forwarding, *fill.admission)})
         ovs.send(delete_by_cookie(OWNER << 56, 0xFF << 56))
         assert ovs.dump() == []
+        assert ovs.send(b"".join(group_mod(group, "delete") for group in fill.groups)) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.model.rules import OWNER, CookieKind, PacketClass
+from steering.model.rules import OWNER, CookieKind, PacketClass, Table
 from tests.support.controller_process import LINKS, SITE, Running
 from tests.support.fakes.rawswitch import ECHO_REQUEST, PACKET_OUT, RawSwitch, read_packet_out
 from tests.support.rest_calls import ask
@@ -125,3 +125,41 @@ def test_a_weight_is_in_force_when_every_switch_has_confirmed_it(tmp_path: Path)
         assert not running.json("/v1/links")["settled"], "one switch has not confirmed"
         switches[4].release_barriers()
         wait_for(lambda: running.json("/v1/links")["settled"])
+
+
+def both(running: Running, pair: set[str]) -> bool:
+    return {tuple(pair), tuple(pair)[::-1]} <= links(running)
+
+
+def test_a_link_with_bfd_is_down_when_its_switch_says_that_nobody_answers(tmp_path: Path) -> None:
+    site = SITE + LINKS.replace("[s1:2, s3:2]", "[s1:2, s3:2], bfd: true")
+    with Running(tmp_path, site) as running, ExitStack() as opened:
+        switches = {n: opened.enter_context(RawSwitch(n, (1, 2, 3, 4))) for n in (1, 2, 3)}
+        for switch in switches.values():
+            switch.connect(running.port).quiet()
+        checked, unchecked = {"s1:2", "s3:2"}, {"s2:2", "s3:3"}
+        assert both(running, checked) and both(running, unchecked)
+        for dpid in (1, 2):
+            switches[dpid].unanswered = {2}
+            switches[dpid].port_status(2, True)
+        wait_for(lambda: not both(running, checked))
+        assert both(running, unchecked), "nobody promised that it is checked"
+        switches[1].unanswered = set()
+        switches[1].port_status(2, True)
+        wait_for(lambda: both(running, checked))
+
+
+def test_a_switch_that_refuses_groups_is_named_and_led_by_ports(tmp_path: Path) -> None:
+    group = b"\x00\x16\x00\x08"  # OFPAT_GROUP
+    with Running(tmp_path) as running, RawSwitch(1) as old, RawSwitch(3, (1, 2, 3)) as new:
+        old.refuses_groups = True
+        for switch in (old, new):
+            switch.connect(running.port).quiet()
+
+        def labels(switch: RawSwitch) -> list[bytes]:
+            return [data for (table, *_), (_, data) in switch.flows.items() if table == Table.LABEL]
+
+        wait_for(lambda: labels(old) and not any(group in data for data in labels(old)))
+        assert any(group in data for data in labels(new))
+        assert running.log().count("switch s1 takes no failover groups") == 1
+        assert running.metric("steering_openflow_errors_total", type="bad-request") > 0

@@ -14,7 +14,7 @@ from steering.core.inputs import (
     SynSeen,
     Tick,
 )
-from steering.core.outputs import FillSwitch, GoOn, SendFrame, Steer
+from steering.core.outputs import FillSwitch, GoOn, SendFrame, Steer, SyncRules
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -152,6 +152,8 @@ def answer(to: Handshake, key: bytes = KEY) -> Handshake:
 class Driver:
     """An engine with its switches up and its MCPs resolved, at a time the test sets."""
 
+    behind: tuple[SyncRules, ...] = ()  # what changes at switches behind a filling
+
     def __init__(self, site: Site | None = None, policy: Policy | None = None, **options) -> None:
         self.site = site or off_path_site()
         self.engine = Engine(self.site, policy or Policy(), epoch=7, **options)
@@ -189,7 +191,10 @@ class Driver:
         ports = {p.port: True for p in self.engine.map.attachments if p.dpid == dpid}
         ports |= {e.port: True for item in self.site.links for e in (item.a, item.b) if e.dpid == dpid}
         self.give(SwitchUp(dpid, ports))
-        (fill,) = self.give(EntriesRead(dpid, list(entries), list(hosts)))
+        outputs = self.give(EntriesRead(dpid, list(entries), list(hosts)))
+        (fill,) = [output for output in outputs if isinstance(output, FillSwitch)]
+        left = (sync for sync in self.behind if sync.dpid != dpid)
+        self.behind = (*left, *(output for output in outputs if isinstance(output, SyncRules)))
         self.fills[dpid] = fill
         return fill
 

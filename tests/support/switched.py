@@ -1,6 +1,6 @@
 """The driver with fake switches behind it, and the frames that its hosts send."""
 
-from steering.core.inputs import NeighbourSeen
+from steering.core.inputs import NeighbourSeen, Tick
 from steering.core.outputs import Steer
 from steering.model.rules import VIRTUAL_MAC
 from tests.support.fakes.network import FakeNetwork
@@ -31,12 +31,20 @@ class Lab(Driver):
         ):  # fmt: skip
             for text in (address, V6[address]):
                 self.do(NeighbourSeen(dpid, port, packed(text), bytes.fromhex(mac.replace(":", ""))))
+        self.do(Tick())  # the ways around links
 
     def do(self, given):
+        self.catch_up()
         for output in self.give(given):
             self.network.apply(output)
 
+    def catch_up(self):
+        """What was to come behind a filling has come."""
+        behind, self.behind = self.behind, ()
+        self.network.apply(list(behind))
+
     def send(self, dpid, port, packet):
+        self.catch_up()
         return self.network.send(dpid, port, packet)
 
     def steer(self, outputs):

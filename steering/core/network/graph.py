@@ -177,6 +177,14 @@ class Graph(SwitchPaths):
         """The links from one switch to another, and their weights."""
         return self._between.get((a, b), {})
 
+    def link_used(self, a: DatapathId, b: DatapathId) -> Ends:
+        """Of the links from one switch to another the one that paths lead over. ValueError where there is none."""
+        return _cheapest(self.links_between(a, b))[1]
+
+    def pairs(self) -> list[Pair]:
+        """The switches that a link leads from, and to, each pair once."""
+        return [pair for pair, links in self._between.items() if links]
+
     def core_ports(self, dpid: DatapathId) -> set[PortNumber]:
         """Ports of a switch that lead to another switch."""
         return set(self._core.get(dpid, ()))
@@ -201,7 +209,11 @@ class Graph(SwitchPaths):
 def lay_edge(paths: ShortestPaths, a: DatapathId, b: DatapathId, links: Mapping[Ends, float]) -> None:
     """Connect switch `a` to switch `b` by the cheapest link between them, or remove the edge where there is none."""
     if links:
-        weight, (near, _) = min((weight, ends) for ends, weight in links.items())
+        weight, (near, _) = _cheapest(links)
         paths.set_edge(a, b, weight, near.port)
     else:
         paths.remove_edge(a, b)
+
+
+def _cheapest(links: Mapping[Ends, float]) -> tuple[float, Ends]:
+    return min((weight, ends) for ends, weight in links.items())

@@ -72,7 +72,9 @@ class BelievedLinks(Part):
     def port_down(self, port: PortRef, now: float) -> bool:
         """A port lost carrier, so every link at it is gone. True if there was one."""
         for link in self._declared.get(port, ()):
-            self._returning.pop(link, None)
+            waited = self._returning.pop(link, None) is not None
+            if not waited and not self._graph.has(link.a, link.b) and not self._graph.has(link.b, link.a):
+                continue  # its other end told of this loss already
             if now - self._lost.get(link, -FLAPPING) < FLAPPING:
                 self._flapping.add(link)
             else:

@@ -12,7 +12,7 @@ A destination is brought up to date when it is asked for, so that a link's chang
 time can do it in small portions before (`advance`), also the first computation.
 """
 
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import NamedTuple
@@ -164,6 +164,10 @@ class ShortestPaths:
                     found[behind] = None
                     waiting.append(behind)
         return waiting
+
+    def edges(self, switch: DatapathId) -> Mapping[DatapathId, float]:
+        """The next switches that `switch` has an edge to, and the edges' weights. Not to be changed by the caller."""
+        return self._out.get(switch, {})
 
     def known(self) -> list[DatapathId]:
         """Destinations that were ever asked for."""

@@ -11,13 +11,14 @@ MAX_SWITCHES = 4_096
 class Switch:
     """A switch that is, or once was, connected."""
 
-    __slots__ = ("connected", "filled", "fills", "ports")
+    __slots__ = ("connected", "filled", "fills", "ports", "takes_groups")
 
     def __init__(self) -> None:
         self.connected = False
         self.filled = False
         self.fills = 0
         self.ports: dict[PortNumber, bool] = {}
+        self.takes_groups = True  # until it refuses one
 
 
 class Switches(dict[DatapathId, Switch]):
@@ -36,6 +37,11 @@ class Switches(dict[DatapathId, Switch]):
         """Whether a switch has a channel now."""
         switch = self.get(dpid)
         return switch is not None and switch.connected
+
+    def takes_groups(self, dpid: DatapathId) -> bool:
+        """Whether a switch has refused no group so far."""
+        switch = self.get(dpid)
+        return switch is None or switch.takes_groups
 
     def is_down(self, port: PortRef) -> bool:
         """Whether a port is known to have no link."""

@@ -11,6 +11,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
 from steering.core.outputs import Output, SyncRules
 from steering.core.part import DesiredRules, McpsChange, Part
+from steering.core.pipeline.failover import DETOURS, Failover
 from steering.core.pipeline.forwarding import (
     PORTS_MATCHED,
     classify_rules,
@@ -67,7 +68,8 @@ class BaseRules(Part):
         self._graph = graph
         self._epochs = epochs
         self._punting = Mechanism.STEERING not in disabled
-        self._labels = Labels(sitemap, graph, epochs)
+        self._failover = Failover(graph, epochs, switches, Mechanism.FAILOVER in disabled)
+        self._labels = Labels(sitemap, graph, epochs, self._failover)
         self._routes = NaturalRoutes(
             sitemap,
             graph,
@@ -76,7 +78,7 @@ class BaseRules(Part):
             Mechanism.POOL_ROUTES not in disabled,
         )
         gateways = {port.dpid for gateway in sitemap.site.gateways for port in gateway.ports}
-        self.reconcile = Reconcile(graph, switches, self._labels, gateways, self._spread)
+        self.reconcile = Reconcile(graph, switches, self._labels, self._failover, gateways, self._spread)
         self._pieces: dict[str, Callable[[DatapathId], Rules | Unmade]] = {
             CORE: self._core,
             MISSES: self._misses,
@@ -84,6 +86,7 @@ class BaseRules(Part):
             CLASSIFY: self._classify,
             ROUTES: self._fixed_routes,
             NEAR: self._near_routes,
+            DETOURS: self._failover.rules,
         }
         for piece, make in self._pieces.items():
             self.reconcile.register(piece, make, self._looks if piece == NEAR else None)

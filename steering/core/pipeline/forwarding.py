@@ -172,17 +172,17 @@ def route_rules(epoch: int, routes: Iterable[Route], unwildcard: bool = True) ->
 
 
 def label_rules(
-    epoch: int, reached: bool, waypoints: Iterable[Waypoint], port: PortNumber | None
+    epoch: int, reached: bool, waypoints: Iterable[Waypoint], way: Action | None
 ) -> Iterator[Rule]:
-    """Label to next hop, by `port`; where it is `reached` a label becomes a waypoint number for HOST."""
+    """Label to next hop, by the `way` out; where it is `reached` a label becomes a waypoint number for HOST."""
     cookie = static_cookie(epoch)
     for waypoint in waypoints:
         fields = match(eth_dst=label_mac(waypoint.id))
         if reached:
             number = (waypoint.id, WAYPOINT_MASK)
             yield Rule(Table.LABEL, LABELLED, fields, goto=Table.HOST, metadata=number, cookie=cookie)
-        elif port is not None:
-            yield Rule(Table.LABEL, LABELLED, fields, (OutputAction(port),), cookie=cookie)
+        elif way is not None:
+            yield Rule(Table.LABEL, LABELLED, fields, (way,), cookie=cookie)
 
 
 def miss_rules(epoch: int, waypoints: Iterable[Waypoint]) -> Iterator[Rule]:

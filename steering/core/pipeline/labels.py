@@ -1,7 +1,7 @@
 """Labels of table LABEL as pieces: all waypoints of one switch, as another switch forwards to them.
 
-A piece depends on nothing but the port towards that switch and the epoch of the one that forwards, so equal pieces are
-one object: a network of 1,000 switches and 600 waypoints has 600,000 such rules, and some 6,000 different ones.
+A piece depends on nothing but the way out towards that switch and the epoch of the one that forwards, so equal pieces
+are one object: a network of 1,000 switches and 600 waypoints has 600,000 such rules, and some 6,000 different ones.
 """
 
 from collections import OrderedDict, defaultdict
@@ -9,10 +9,12 @@ from collections.abc import Mapping
 
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
+from steering.core.pipeline.failover import Failover
 from steering.core.pipeline.forwarding import label_rules
 from steering.core.pipeline.pieces import Rules, keyed
-from steering.model.ids import DatapathId, PortNumber
+from steering.model.ids import DatapathId
 from steering.model.network import Waypoint
+from steering.model.rules import Action
 
 MADE = 65_536  # pieces that are remembered
 
@@ -20,11 +22,14 @@ MADE = 65_536  # pieces that are remembered
 class Labels:
     """Asked by switch and by the switch where the waypoints are, the destination."""
 
-    def __init__(self, sitemap: SiteMap, graph: Graph, epochs: Mapping[DatapathId, int]) -> None:
+    def __init__(
+        self, sitemap: SiteMap, graph: Graph, epochs: Mapping[DatapathId, int], failover: Failover
+    ) -> None:
+        self._failover = failover
         self._map = sitemap
         self._graph = graph
         self._epochs = epochs
-        self._made: OrderedDict[tuple[DatapathId, PortNumber | None, int, bool], Rules] = OrderedDict()
+        self._made: OrderedDict[tuple[DatapathId, Action | None, int, bool], Rules] = OrderedDict()
         self._at = self._index()
 
     def _index(self) -> dict[DatapathId, tuple[Waypoint, ...]]:
@@ -47,12 +52,13 @@ class Labels:
     def rules(self, dpid: DatapathId, target: DatapathId) -> Rules:
         """How a switch forwards to the waypoints of another, or of itself. The same object for the same rules."""
         port = self._graph.next_hop(dpid, target)
-        key = (target, port, self._epochs[dpid], dpid == target)
+        way = None if port is None else self._failover.way_out(dpid, port)
+        key = (target, way, self._epochs[dpid], dpid == target)
         known = self._made.get(key)
         if known is None:
             if len(self._made) >= MADE:
                 self._made.popitem(last=False)  # one by one: to forget all at once takes tens of milliseconds
             waypoints = self._at.get(target, ())
-            rules = label_rules(self._epochs[dpid], dpid == target, waypoints, port)
+            rules = label_rules(self._epochs[dpid], dpid == target, waypoints, way)
             known = self._made[key] = keyed(rules)
         return known

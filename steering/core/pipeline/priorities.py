@@ -15,7 +15,7 @@ LENGTH = 128  # the longest prefix
 # GUARD
 ALLOW, ALLOW_COPIED, COPIED_TO, ALLOW_RESET, RESET_TO = 30_000, 30_130, 30_260, 30_390, 30_520
 DENY, WALL = 30_650, 30_850
-TINY, EXPIRED, LISTEN, ANSWER, CORE, DISCOVER = 34_000, 35_000, 40_000, 40_200, 50_000, 60_000
+TINY, EXPIRED, LISTEN, ANSWER, CORE, DETOUR, DISCOVER = 34_000, 35_000, 40_000, 40_200, 50_000, 51_000, 60_000
 # SESSION
 NO_ENTRY, PINNED, SYNS = 0, SESSION_PRIORITY, 65_000
 # CLASSIFY
@@ -52,6 +52,7 @@ def _level(table: Table, lowest: int, what: str, *then: Table, width: int = 0) -
 _T = Table
 LEVELS: tuple[PriorityLevel, ...] = (
     _level(_T.GUARD, DISCOVER, "LLDP: copied between switches, ends at attachment ports", width=1),
+    _level(_T.GUARD, DETOUR, "packets on their way around a link that is down", _T.LABEL),
     _level(_T.GUARD, CORE, "packets from another switch", _T.LABEL),
     _level(_T.GUARD, ANSWER, "ARP, ND and echo to a virtual gateway, answered", _T.ND, width=LENGTH),
     _level(_T.GUARD, LISTEN, "ARP and ND, copied", width=LENGTH),

@@ -6,8 +6,9 @@ pieces that were touched are made again and compared. So a change costs what dep
 
 The work is done in slices, so that a big change holds up nobody: each `step` does about `BUDGET` units of it, and
 `busy` tells that there is more. Order: labels first, as all else leads to them; then the switches of gateways, since
-what is set ahead there has to be right before hosts are led to another MCP; then all others. A switch gets what is
-added before what is deleted, so that nothing blacks out.
+what is set ahead there has to be right before hosts are led to another MCP; then all others; last the ways around
+links that may fail one day. A switch gets what is added before what is deleted, so that nothing blacks out, and groups
+before the rules that use them. No group is ever deleted while a switch is connected: its rules would go with it.
 
 A switch that connected is filled in the same slices: everything that is wanted of it is made piece by piece, and leaves
 when it is complete. Fills get half of the work while there are changes too, one switch after another.
@@ -20,16 +21,18 @@ from typing import NamedTuple
 from steering.core.network.graph import Graph
 from steering.core.network.switch import Switches
 from steering.core.outputs import SyncRules
+from steering.core.pipeline.failover import DETOURS, Failover
 from steering.core.pipeline.labels import Labels
 from steering.core.pipeline.pieces import Piece, PieceWork, Rules, Unmade
 from steering.model.ids import DatapathId
-from steering.model.rules import MeterBand, Rule, Table
+from steering.model.rules import FailoverGroup, MeterBand, Rule, Table
 
 BUDGET = 400  # units of work in a slice; a unit takes some 5 us on a machine of 2025
 SETTLED = 3  # units of a switch settled in a path
 LOOKED = 1  # of a distance looked at for a rule, or of a rule compared
 MADE = 2  # of a rule made
 CHANGED = 8  # of a rule sent to its switch
+AROUND = 40  # of a way around a link
 
 FORWARDING = (Table.LABEL, Table.HOST)
 CORE_PORTS = "core ports"  # the piece that depends on which ports of a switch have links
@@ -45,12 +48,18 @@ class Spread(NamedTuple):
 class Change:
     """What is to be changed at one switch."""
 
-    __slots__ = ("add", "delete", "meters")
+    __slots__ = ("add", "delete", "groups", "meters")
 
     def __init__(self) -> None:
         self.add: list[Rule] = []
         self.delete: list[Rule] = []
         self.meters: tuple[MeterBand, ...] = ()
+        self.groups: tuple[FailoverGroup, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        """Whether there is something to send."""
+        return bool(self.add or self.delete or self.meters or self.groups)
 
     def compare(self, had: Rules, wanted: Rules) -> int:
         """Add what leads from one to the other. How many rules that is."""
@@ -96,12 +105,14 @@ class Reconcile:
         graph: Graph,
         switches: Switches,
         labels: Labels,
+        failover: Failover,
         gateways: Collection[DatapathId],
         spread: Callable[[DatapathId, set[DatapathId]], Iterable[Spread]],
     ) -> None:
         self._graph = graph
         self._switches = switches
         self._labels = labels
+        self._failover = failover
         self._gateways = frozenset(gateways)
         self._spread = spread
         self.budget = BUDGET
@@ -124,6 +135,8 @@ class Reconcile:
         self._labelled: dict[DatapathId, dict[DatapathId, Rules]] = {}
         self._pieces: dict[DatapathId, dict[Piece, Rules]] = {}
         self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
+        self._groups: dict[DatapathId, dict[int, FailoverGroup]] = {}
+        self._regroup: set[DatapathId] = set()  # switches whose groups may be others
 
     def register(
         self,
@@ -179,6 +192,7 @@ class Reconcile:
         if self._version == self._graph.version:
             return
         self._targets = dict.fromkeys((*self._targets, *self._labels.targets))
+        self._failover.links_changed()
         for pair in self._graph.changed_since(self._version):
             self.touch(CORE_PORTS, pair)
         self._version = self._graph.version
@@ -186,7 +200,7 @@ class Reconcile:
     @property
     def busy(self) -> bool:
         """Whether there is more to do."""
-        return self._changing or bool(self._fills)
+        return self._changing or bool(self._fills) or self._failover.busy
 
     @property
     def _changing(self) -> bool:
@@ -204,14 +218,21 @@ class Reconcile:
             if self._fills and (self._lead > 0 or not self._changing):
                 cost = self._fill_on(*next(iter(self._fills.items())))
                 self._lead -= cost
-            else:
+            elif self._changing:
                 cost = self._change(changes)
                 self._lead += cost
+            else:
+                cost = self._go_around()
             left -= cost
+        for dpid in self._regroup:
+            changes.setdefault(dpid, Change())
+        self._regroup.clear()
+        for dpid, change in changes.items():
+            change.groups = self._other_groups(dpid)
         found = [
-            SyncRules(dpid, tuple(change.add), tuple(change.delete))
+            SyncRules(dpid, tuple(change.add), tuple(change.delete), groups=change.groups)
             for dpid, change in changes.items()
-            if change.add or change.delete
+            if change.any
         ]
         return sorted(found, key=lambda sync: sync.dpid not in self._gateways)
 
@@ -246,6 +267,32 @@ class Reconcile:
         for spread in self._spread(target, measured) if measured else ():
             self.touch(spread.piece, spread.dpids)
         return cost
+
+    def _go_around(self) -> int:
+        """The way around one link."""
+        found = self._failover.advance()
+        self.touch(DETOURS, found)
+        self._regroup |= {dpid for dpid in found if self._switches.is_filled(dpid)}
+        return AROUND
+
+    def _other_groups(self, dpid: DatapathId) -> tuple[FailoverGroup, ...]:
+        """Groups that a switch does not hold as they are wanted; it holds them from now on."""
+        if not self._switches.is_filled(dpid):
+            return ()
+        held = self._groups.setdefault(dpid, {})
+        wanted = self._failover.groups(dpid, held)
+        found = tuple(group for number, group in wanted.items() if held.get(number) != group)
+        held |= wanted
+        return found
+
+    def groups_held(self, dpid: DatapathId) -> tuple[FailoverGroup, ...]:
+        """The groups that a switch is filled with."""
+        self._groups[dpid] = self._failover.groups(dpid)
+        return tuple(self._groups[dpid].values())
+
+    def groups_refused(self, dpid: DatapathId) -> None:
+        """A switch takes no groups: its labels lead to ports again."""
+        self._pairs.extend((target, dpid) for target in self._labels.targets)
 
     def _follow(self, target: DatapathId, dpid: DatapathId, changes: dict[DatapathId, Change]) -> int:
         """How one switch forwards to the waypoints of a destination."""
@@ -363,6 +410,7 @@ class Reconcile:
             self._making = None
         self._labelled.pop(dpid, None)
         self._pieces.pop(dpid, None)
+        self._groups.pop(dpid, None)
         for place in [place for place in self._meters if place[0] == dpid]:
             del self._meters[place]
 
@@ -377,6 +425,6 @@ class Reconcile:
         change = Change()
         change.compare(had, rules)
         change.meters = tuple(band for number, band in (meters or {}).items() if known.get(number) != band)
-        if change.add or change.delete or change.meters:
+        if change.any:
             return SyncRules(dpid, tuple(change.add), tuple(change.delete), change.meters)
         return None

@@ -68,6 +68,7 @@ class PlacedLink:
     ports: tuple[PlacedPort, PlacedPort]
     weight: float
     capacity_mbit: float | None = None
+    bfd: bool = False
 
 
 @dataclass(slots=True)
@@ -104,7 +105,7 @@ def plan(file: SiteFile, numbers: dict[str, list[int]], lost: set[str]) -> Plan:
         path: Path = ("links", number)
         ends = [_place(made, p, PortRole.CORE, (*path, "ports", i)) for i, p in enumerate(link.ports)]
         if ends[0] and ends[1]:
-            made.links.append(PlacedLink(path, (ends[0], ends[1]), link.weight, link.capacity_mbit))
+            made.links.append(PlacedLink(path, (ends[0], ends[1]), link.weight, link.capacity_mbit, link.bfd))
     for number, written in enumerate(file.link_ports or []):
         port = _place(made, written, PortRole.CORE, ("link_ports", number))
         if port is not None:

@@ -165,6 +165,7 @@ class LinkFile(Strict):
     ports: Annotated[list[SwitchPort], Field(min_length=2, max_length=2)]
     weight: float = Field(default=1.0, gt=0, le=1_000_000)
     capacity_mbit: Mbit | None = None
+    bfd: bool = False  # both switches run BFD on it (docs/failover.rst), and are believed
 
 
 class SiteFile(Strict):

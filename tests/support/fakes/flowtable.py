@@ -20,13 +20,16 @@ from steering.model.rules import (
     ROLE_SHIFT,
     CookieKind,
     DecTtl,
+    FailoverGroup,
     FieldValue,
+    GroupAction,
     MeterBand,
     Move,
     OutputAction,
     PacketClass,
     Resubmit,
     Rule,
+    SetBits,
     SetField,
     Table,
     ToController,
@@ -102,6 +105,10 @@ class _Walk:
             match action:
                 case SetField(name, value):
                     self.set(name, value)
+                case SetBits():
+                    self._set_bits(action)
+                case GroupAction(number):
+                    self._group(self.switch.groups[number])
                 case Move(source, target, _):
                     self.packet = replace(self.packet, **{target: getattr(self.packet, source)})
                 case OutputAction(port):
@@ -118,6 +125,29 @@ class _Walk:
                         raise Loop(f"resubmit to {table} once too often")
                     self.run(table)
         return True
+
+    def _group(self, group: FailoverGroup) -> None:
+        """The first bucket that is live, on a copy of the packet."""
+        kept = self.packet, self.in_port
+        for bucket in group.buckets:
+            if bucket.watch not in self.switch.dead:
+                for action in bucket.actions:
+                    if isinstance(action, SetBits):
+                        self._set_bits(action)
+                    else:
+                        assert isinstance(action, OutputAction), action
+                        if action.port != self.in_port:
+                            self.outputs.append((action.port, self.packet))
+                break
+        self.packet, self.in_port = kept
+
+    def _set_bits(self, action: SetBits) -> None:
+        if action.name == "in_port":
+            self.in_port = action.value
+            return
+        mask = (1 << action.bits) - 1 << action.start
+        value = as_int(getattr(self.packet, action.name)) & ~mask | action.value << action.start
+        self.set(action.name, ":".join(f"{byte:02x}" for byte in value.to_bytes(6, "big")))
 
     def set(self, name: str, value: str | int) -> None:
         if name == "metadata":
@@ -162,6 +192,8 @@ class FakeFlowTable:
         self.dpid = dpid
         self.packets: Counter[Key] = Counter()
         self.meters: dict[int, MeterBand] = {}
+        self.groups: dict[int, FailoverGroup] = {}
+        self.dead: set[int] = set()  # ports without carrier
         self._rules: dict[Key, Compiled] = {}
         self._tables: dict[int, list[Compiled]] = {}
         self._entries: dict[Key, Entry] = {}
@@ -256,6 +288,7 @@ class FakeFlowTable:
         match output:
             case SyncRules(dpid, add, delete, meters) if dpid == self.dpid:
                 self.meters |= {band.meter: band for band in meters}
+                self.groups |= {group.group: group for group in output.groups}
                 for rule in add:
                     self._check_meter(rule)
                     self.install(rule)
@@ -274,11 +307,15 @@ class FakeFlowTable:
                     self.remove_entry(entry)
 
     def _check_meter(self, rule: Rule) -> None:
+        for action in rule.actions:
+            if isinstance(action, GroupAction) and action.group not in self.groups:
+                raise RuleRefused(f"group {action.group} is unknown")
         if rule.meter and rule.meter not in self.meters:
             raise RuleRefused(f"meter {rule.meter} is unknown")
 
     def _fill(self, fill: FillSwitch) -> None:
         self.meters = {band.meter: band for band in fill.meters}
+        self.groups = {group.group: group for group in fill.groups}
         for rule in (*fill.forwarding, *fill.admission):
             for action in rule.actions:
                 if isinstance(action, ToController) and action.meter not in self.meters:

@@ -64,10 +64,20 @@ class FakeNetwork:
     def connect(self, link: Link) -> None:
         self._peer[link.a], self._peer[link.b] = link.b, link.a
 
-    def cut(self, link: Link) -> None:
-        """What is sent into it is lost from now on: its ports are still no attachments."""
+    def cut(self, link: Link, silently: bool = False) -> None:
+        """What is sent into it is lost from now on: its ports are still no attachments. Its switches see it, unless it
+        is `silently` cut."""
+        for end in (link.a, link.b):
+            if not silently:
+                self[end.dpid].dead.add(end.port)
         nowhere = PortRef(0, 0)
         self._peer[link.a] = self._peer[link.b] = nowhere
+
+    def mend(self, link: Link) -> None:
+        """A link that was cut is whole again."""
+        self.connect(link)
+        for end in (link.a, link.b):
+            self[end.dpid].dead.discard(end.port)
 
     def apply(self, outputs: Output | list[Output]) -> Result:
         """Carry out engine outputs in order; the result is what their packets became."""

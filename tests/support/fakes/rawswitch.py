@@ -17,9 +17,10 @@ from tests.support.fakes.tlssocket import TlsSocket
 
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY = 0, 1, 2, 3
 FEATURES_REQUEST, FEATURES_REPLY, PACKET_IN, PORT_STATUS, PACKET_OUT, FLOW_MOD = 5, 6, 10, 12, 13, 14
+GROUP_MOD = 15
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY, METER_MOD = 18, 19, 20, 21, 29
 ADD, DELETE, DELETE_STRICT = 0, 3, 4
-LINK_DOWN = 1
+LINK_DOWN, LIVE = 1, 4
 NO_BUFFER = 0xFFFFFFFF
 
 _OWN_ECHO = 0x0E0E0E0E  # the xid of the echo requests of `quiet`
@@ -88,6 +89,8 @@ class RawSwitch:
         self.answers_barriers = True
         self.answers_echo = True
         self.neighbours: dict[bytes, tuple[int, bytes]] = {}  # IPv4 address -> port and MAC of who answers
+        self.refuses_groups = False
+        self.unanswered: set[int] = set()  # ports with carrier where its own check finds nobody
         self.reads = True
         self.held_barriers: list[int] = []
         self.ended = threading.Event()  # the controller closed the connection
@@ -171,6 +174,8 @@ class RawSwitch:
             self._news.notify_all()
         if kind == FEATURES_REQUEST:
             self.send(message(FEATURES_REPLY, xid, struct.pack(">QIBBxxII", self.dpid, 0, 254, 0, 0x4F, 0)))
+        elif kind == GROUP_MOD and self.refuses_groups:
+            self.send(message(ERROR, xid, struct.pack(">HH", 1, 1) + data[:64]))  # BAD_REQUEST, BAD_TYPE
         elif kind == BARRIER_REQUEST:
             if self.answers_barriers:
                 self.send(message(BARRIER_REPLY, xid))
@@ -235,7 +240,7 @@ class RawSwitch:
 
     def port(self, number: int) -> bytes:
         """An ofp_port."""
-        state = 0 if self.ports[number] else LINK_DOWN
+        state = (0 if number in self.unanswered else LIVE) if self.ports[number] else LINK_DOWN
         mac = b"\x0a" + (self.dpid & 0xFFFFFF).to_bytes(3, "big") + number.to_bytes(2, "big")
         name = f"p{number}".encode()
         return struct.pack(">I4x6s2x16sIIIIIIII", number, mac, name, 0, state, 0, 0, 0, 0, 0, 0)

@@ -7,10 +7,12 @@ from steering.model import rules
 from steering.model.rules import (
     DecTtl,
     FieldValue,
+    GroupAction,
     Move,
     OutputAction,
     Resubmit,
     Rule,
+    SetBits,
     SetField,
     Table,
     ToController,
@@ -101,12 +103,14 @@ def _check_action(action: rules.Action, match: dict[str, FieldValue]) -> None:
             _check_prerequisite(name, match)
             if name in ("in_port", "eth_type", "ip_proto", "tcp_flags"):
                 raise RuleRefused(f"{name} cannot be set")
+        case SetBits(name):
+            _check_prerequisite(name, match)
         case Move(source, target, _):
             _check_prerequisite(source, match)
             _check_prerequisite(target, match)
         case DecTtl():
             _check_prerequisite("nw_ttl", match)
-        case OutputAction() | Resubmit() | UnwildcardFlow():
+        case OutputAction() | GroupAction() | Resubmit() | UnwildcardFlow():
             pass
         case ToController(meter):
             if not meter:

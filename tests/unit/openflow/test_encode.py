@@ -8,12 +8,16 @@ from os_ken.ofproto import ofproto_v1_3_parser as parser
 from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 
 from steering.model.rules import (
+    Bucket,
     DecTtl,
+    FailoverGroup,
+    GroupAction,
     MeterBand,
     Move,
     OutputAction,
     Resubmit,
     Rule,
+    SetBits,
     SetField,
     Table,
     ToController,
@@ -39,6 +43,10 @@ def _action(record):
             return parser.OFPActionSetField(**{name: value})
         case Move(source, target, bits):
             return parser.NXActionRegMove(source, target, bits)
+        case SetBits(name, start, bits, value):
+            return parser.NXActionRegLoad(start << 6 | bits - 1, name, value)
+        case GroupAction(group):
+            return parser.OFPActionGroup(group)
         case OutputAction(port):
             return parser.OFPActionOutput(port, 0)
         case Resubmit(table):
@@ -118,6 +126,37 @@ def test_meter(command, number):
     assert encode.meter_mod(MeterBand(0x1_0007, 2000, 200), command, 0x1234) == _built(wanted)
 
 
+GROUP = FailoverGroup(
+    0x5347_0002,
+    (
+        Bucket(2, (OutputAction(2),)),
+        Bucket(1, (SetBits("eth_dst", 24, 16, 0x1234), SetBits("in_port", 0, 32, 0), OutputAction(1))),
+    ),
+)
+
+
+@pytest.mark.parametrize(("command", "number"), [("add", 0), ("modify", 1), ("delete", 2)])
+def test_group(command, number):
+    buckets = [
+        parser.OFPBucket(0, bucket.watch, proto.OFPG_ANY, [_action(one) for one in bucket.actions])
+        for bucket in GROUP.buckets
+    ]
+    wanted = parser.OFPGroupMod(
+        DATAPATH, number, proto.OFPGT_FF, GROUP.group, buckets if command != "delete" else []
+    )
+    assert encode.group_mod(GROUP, command, 0x1234) == _built(wanted)
+
+
+def test_a_rule_may_lead_to_a_group():
+    rule = made(Table.LABEL, 1000, GroupAction(GROUP.group), eth_dst="02:53:54:00:07:00")
+    assert encode.flow_mod(rule) == _os_ken(rule, proto.OFPFC_ADD)
+
+
+def test_group_descriptions_request():
+    wanted = parser.OFPGroupDescStatsRequest(DATAPATH, 0)
+    assert encode.group_descriptions_request(0x1234) == _built(wanted)
+
+
 def test_barrier():
     assert encode.barrier_request(0x1234) == _built(parser.OFPBarrierRequest(DATAPATH))
 
@@ -160,6 +199,9 @@ def test_flow_stats_request():
         made(Table.GUARD, 1, metadata=(0x10000, 0xFFFF)),
         made(Table.LABEL, 1, goto=Table.LABEL),
         made(Table.GUARD, 1, ToController(0)),
+        made(Table.GUARD, 1, SetBits("eth_dst", 40, 16, 1)),
+        made(Table.GUARD, 1, SetBits("eth_dst", -1, 8, 1)),
+        made(Table.GUARD, 1, SetBits("eth_dst", 0, 8, 256)),
         made(Table.GUARD, 1, Move("eth_src", "ipv4_dst", 48)),
         made(Table.GUARD, 1, Move("eth_src", "eth_dst", 32)),
         Rule(Table.GUARD, 1, (("in_port", 1), ("in_port", 2))),

@@ -112,7 +112,9 @@ def port_status(reason: int, port: int, config: int, state: int) -> bytes:
     [(0, 0, 0, True), (2, 0, 4, True), (1, 0, 0, False), (2, 1, 0, False), (2, 0, 1, False)],
 )
 def test_port_status(reason: int, config: int, state: int, up: bool) -> None:
-    assert read_port_status(port_status(reason, 7, config, state)) == PortState(7, up, reason == 1)
+    assert read_port_status(port_status(reason, 7, config, state)) == PortState(
+        7, up, reason == 1, state == 4
+    )
 
 
 def test_short_bodies_are_noticed() -> None:

@@ -18,10 +18,20 @@ from steering.core.outputs import (
     Steer,
     SyncRules,
 )
-from steering.model.rules import MeterBand, Rule, host_cookie, static_cookie
+from steering.model.rules import (
+    GROUP_BASE,
+    Bucket,
+    FailoverGroup,
+    MeterBand,
+    OutputAction,
+    Rule,
+    host_cookie,
+    static_cookie,
+)
 from steering.model.session import Entry, EntryKind, Refusal, pack_cookie
 from steering.openflow import sender, switch_filler
-from steering.openflow.encode import delete_by_cookie, flow_mod
+from steering.openflow.encode import GROUP_MOD, delete_by_cookie, flow_mod, group_mod
+from steering.openflow.groupdesc import parse as parse_groups
 from steering.openflow.reader import Disconnect
 from steering.openflow.sender import BARRIER_TIMEOUT, LIMIT, Sender
 from steering.openflow.templates import entry_add, entry_delete, release
@@ -239,7 +249,7 @@ def test_a_fill_does_not_undo_what_happened_meanwhile() -> None:
 def test_rules_of_earlier_runs_are_deleted_by_their_cookies() -> None:
     bench = Bench(1)
     bench.do(ReadEntries(1, False))
-    ((_, xid, _),) = bench.lines[1].take()
+    _, (_, xid, _) = bench.lines[1].take()  # behind the question for groups
     body = b"".join(
         stats(cookie, table)
         for cookie, table in [(static_cookie(4), 0), (static_cookie(5), 0), (host_cookie(3), 5)]
@@ -355,7 +365,7 @@ def test_what_was_not_asked_for_is_ignored() -> None:
 def test_a_malformed_answer_ends_the_connection(body: bytes) -> None:
     bench = Bench(1)
     bench.do(ReadEntries(1, False))
-    ((_, xid, _),) = bench.lines[1].take()
+    _, (_, xid, _) = bench.lines[1].take()  # behind the question for groups
     bench.sender.readback.part(1, xid, multipart(xid, body), 1.0)
     assert bench.lines[1].reason is Disconnect.BAD_ENTRIES and not bench.fed
 
@@ -380,3 +390,49 @@ def test_the_wish_to_go_on_is_passed_on() -> None:
     made = Sender({}, Counters(), lambda given: None, go_on=lambda: wished.append(None))
     made.execute([GoOn()], 0.0)
     assert len(wished) == 1
+
+
+FAILOVER = FailoverGroup(GROUP_BASE | 2, (Bucket(2, (OutputAction(2),)),))
+
+
+def described(*numbers: int) -> bytes:
+    return b"".join(struct.pack(">HBxI", 8, 3, number) for number in numbers)
+
+
+def test_groups_come_before_the_rules_that_use_them() -> None:
+    bench = Bench(1)
+    bench.do(SyncRules(1, (rule(4),), (rule(5),), groups=(FAILOVER,)))
+    assert bench.lines[1].kinds() == [GROUP_MOD, GROUP_MOD, FLOW_MOD, FLOW_MOD]
+    bench.do(FILL._replace(groups=(FAILOVER,)))
+    stages = []
+    while bench.lines[1].data:
+        stages.append([kind for kind, _, _ in bench.confirm(1)])
+    assert stages[:3] == [
+        [METER_MOD, METER_MOD, BARRIER_REQUEST],
+        [GROUP_MOD, GROUP_MOD, BARRIER_REQUEST],
+        [FLOW_MOD, FLOW_MOD, BARRIER_REQUEST],
+    ]
+
+
+def test_groups_that_an_earlier_controller_left_go_when_no_rule_leads_to_them() -> None:
+    bench = Bench(1)
+    bench.do(ReadEntries(1, False))
+    (_, xid, _), _ = bench.lines[1].take()
+    groups = bench.sender.groups
+    assert groups.asked.answers(1, xid, 100, False) and not groups.asked.answers(1, xid, 100, False)
+    groups.answer(1, described(FAILOVER.group, GROUP_BASE | 9, 77))  # 77 is somebody else's
+    bench.do(FILL._replace(groups=(FAILOVER,)))
+    sent = []
+    while bench.lines[1].data:
+        sent += [data for kind, _, data in bench.confirm(1) if kind != BARRIER_REQUEST]
+    assert sent[-1] == group_mod(FailoverGroup(GROUP_BASE | 9, ()), "delete")
+    assert sum(data[1] == GROUP_MOD for data in sent) == 3
+    groups.answer(1, described(GROUP_BASE | 8))
+    assert groups.take(1) == [], "too late"
+
+
+@pytest.mark.parametrize(
+    "body", [b"\0", struct.pack(">HBxI", 7, 3, 1), struct.pack(">HBxI", 64, 3, GROUP_BASE)]
+)
+def test_a_torn_description_of_a_group_names_none(body: bytes) -> None:
+    assert list(parse_groups(described(GROUP_BASE | 5) + body)) == [GROUP_BASE | 5]

@@ -133,6 +133,15 @@ def test_a_declared_link_counts_when_both_of_its_ends_are_up(declared: Driver) -
     assert graph_has(declared, link.a)
 
 
+def test_a_loss_that_both_ends_tell_of_is_one(declared: Driver) -> None:
+    link = declared.site.links[0]
+    for up in (False, True):
+        for end in (link.a, link.b):
+            declared.give(PortStatus(end.dpid, end.port, up))
+    declared.give(Tick())
+    assert graph_has(declared, link.a), "it does not come and go: it came back once"
+
+
 def test_a_port_that_flaps_ten_times_a_second_counts_again_when_it_is_steady(declared: Driver) -> None:
     link = declared.site.links[0]
     followed = 0

@@ -26,7 +26,15 @@ from steering.core.outputs import FillSwitch, GoOn, SyncRules
 from steering.model.authorisation import AclEntry, Authorization, ListAnswer, RegistryEntry
 from steering.model.network import Gateway, Interception, Link, PortRef, Site, VirtualAddress
 from steering.model.policy import Policy
-from steering.model.rules import EPOCH_MASK, CookieKind, Rule, RuleKey, Table
+from steering.model.rules import (
+    EPOCH_MASK,
+    CookieKind,
+    FailoverGroup,
+    GroupAction,
+    Rule,
+    RuleKey,
+    Table,
+)
 from tests.support.sites import access, firsts, mcp, nets
 
 POLICIES = (
@@ -77,6 +85,7 @@ class Switches:
         self.engine.reconcile.budget = budget
         self.now = 0.0
         self.rules: dict[int, dict[RuleKey, Rule]] = {}
+        self.groups: dict[int, dict[int, FailoverGroup]] = {}
         self.waiting: list[Confirmed] = []
         self.filling: set[int] = set()  # switches that told what they hold, and were not filled since
         self.going_on = False
@@ -91,9 +100,17 @@ class Switches:
                 self.filling.remove(output.dpid)
                 filled = (*output.forwarding, *output.admission)
                 self.rules[output.dpid] = {rule.key: rule for rule in filled}
+                self.groups[output.dpid] = {group.group: group for group in output.groups}
             elif isinstance(output, SyncRules):
                 assert output.dpid not in self.filling, "what changes meanwhile comes with the filling"
                 held = self.rules[output.dpid]
+                self.groups[output.dpid] |= {group.group: group for group in output.groups}
+                for rule in output.add:
+                    assert all(
+                        one.group in self.groups[output.dpid]
+                        for one in rule.actions
+                        if isinstance(one, GroupAction)
+                    )
                 held |= {rule.key: rule for rule in output.add}
                 for rule in output.delete:
                     del held[rule.key]
@@ -204,6 +221,7 @@ class Story:
             fresh.do(PortStatus(port.dpid, port.port, False, False))
         for dpid in self.dpids:
             fresh.fill(dpid)
+        fresh.settle(random.Random(1))
         return fresh
 
 
@@ -216,7 +234,10 @@ def test_after_any_changes_switches_hold_what_a_new_controller_would_fill_them_w
     for _ in range(changes):
         story.change()
     story.made.settle(story.chance)
-    assert story.made.held() == story.fresh().held()
+    fresh = story.fresh()
+    assert story.made.held() == fresh.held()
+    # Groups of ports that lead nowhere now stay.
+    assert all(groups.items() <= story.made.groups[dpid].items() for dpid, groups in fresh.groups.items())
 
 
 def made_pieces(switches: Switches) -> list[tuple[str, int]]:
@@ -238,7 +259,7 @@ def filled(site: Site, policy: Policy, budget: int = 10_000) -> Switches:
     for dpid in site.switches.values():
         made.up(dpid, ports_of(site, dpid, set()))
         made.fill(dpid)
-    made.go_on(random.Random(0), True)
+    made.settle(random.Random(1))
     return made
 
 
@@ -266,7 +287,7 @@ def test_a_lost_link_makes_no_piece_of_a_switch_that_does_not_depend_on_it():
     made = made_pieces(switches)
     link = site.links[0]
     switches.do(PortStatus(link.a.dpid, link.a.port, False, False))
-    assert {piece for piece, _ in made} <= {"core ports", "nearest routes"}
+    assert {piece for piece, _ in made} <= {"core ports", "nearest routes", "detours"}
     assert {dpid for piece, dpid in made if piece == "core ports"} == {link.a.dpid, link.b.dpid}
 
 

@@ -1,0 +1,173 @@
+"""Links that fail over in the switch itself, within milliseconds: a group for each port that labels leave by.
+
+Its first bucket is the port. Its second leads around the port's link (core.network.detours): the middle of the label's
+prefix becomes the number of the detour, which the switches on the way know, and the far end puts the prefix back. So
+label, waypoint and path number arrive as they were, and a session's segments at the MCP that they were going to. What is on
+a detour is never led to a second one: it meets no group before its end.
+
+A switch sends nothing back by the port that it came in by, unless it forgets that port. Packets that begin a detour or end
+one may go back, so it is forgotten there. Nowhere else: while switches disagree on the ways, two of them would throw a
+packet to and fro.
+
+A port is down for a group when it has no carrier or, where BFD runs, when the other end does not answer
+(docs/failover.rst). No controller is needed for it; the controller then finds the shortest paths that are left.
+"""
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from types import MappingProxyType
+
+from steering.core.network.detours import way_around
+from steering.core.network.graph import Ends, Graph
+from steering.core.network.shortest_paths import Pair
+from steering.core.network.switch import Switches
+from steering.core.pipeline.ingress_guard import match
+from steering.core.pipeline.pieces import Rules, keyed
+from steering.core.pipeline.priorities import DETOUR
+from steering.model.ids import DatapathId, PortNumber
+from steering.model.network import stable_id
+from steering.model.rules import (
+    GROUP_BASE,
+    GROUP_PORTS,
+    LABEL_PREFIX,
+    VIRTUAL_MAC,
+    Action,
+    Bucket,
+    FailoverGroup,
+    GroupAction,
+    OutputAction,
+    Rule,
+    SetBits,
+    Table,
+    static_cookie,
+)
+
+DETOURS = "detours"  # the piece of rules that lead around links
+PREFIX_MIDDLE = 24  # bit of a label, counted from the lowest, where the last 16 of its prefix's 24 bits begin
+PLAIN = LABEL_PREFIX & 0xFFFF
+TAKEN = frozenset({0, PLAIN, int(VIRTUAL_MAC.replace(":", "")[2:6], 16)})
+FORGET_PORT = SetBits("in_port", 0, 32, 0)
+NUMBERS = 0xFFFF - len(TAKEN)
+
+
+class Failover:
+    """Follows the graph, link by link (`advance`), as the reconcile has time. `disabled`, for a negative control: labels
+    lead to ports."""
+
+    def __init__(
+        self, graph: Graph, epochs: Mapping[DatapathId, int], switches: Switches, disabled: bool = False
+    ) -> None:
+        self._graph = graph
+        self._epochs = epochs
+        self._switches = switches
+        self._disabled = disabled
+        self._todo: dict[Pair, None] = {}
+        self._ways: dict[Pair, tuple[Ends, ...]] = {}
+        self._numbers: dict[int, Pair] = {}
+        self._number_of: dict[Pair, int] = {}
+        self._through: dict[
+            DatapathId, dict[Pair, tuple[PortNumber, PortNumber | None]]
+        ] = {}  # port in; port out, None at the end
+        self._used: dict[DatapathId, dict[PortNumber, None]] = {}  # ports that rules lead to by their groups
+        self.links_changed()
+
+    # ---- following the graph --------------------------------------------------------------------
+
+    def links_changed(self) -> None:
+        """Any link may have another way around it."""
+        if not self._disabled:
+            self._todo = dict.fromkeys((*self._ways, *self._graph.pairs()))
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is more to look at."""
+        return bool(self._todo)
+
+    def advance(self) -> set[DatapathId]:
+        """Look at the next link. Returns the switches where something is another than before."""
+        pair = next(iter(self._todo))
+        del self._todo[pair]
+        way = way_around(self._graph, *pair) if self._graph.links_between(*pair) else ()
+        if len(way) > 1 and not self._numbered(pair):
+            way = ()
+        before = self._ways.get(pair, ())
+        found = {pair[0]} if pair not in self._ways else set()
+        if way:
+            self._ways[pair] = way
+        else:
+            self._ways.pop(pair, None)
+        if before == way:
+            return found
+        for ends in before:
+            self._through.get(ends[1].dpid, {}).pop(pair, None)
+        if len(way) > 1:
+            for ends, following in zip_longest(way, way[1:]):
+                out = None if following is None else following[0].port
+                self._through.setdefault(ends[1].dpid, {})[pair] = (ends[1].port, out)
+        else:
+            self._numbers.pop(self._number_of.pop(pair, -1), None)
+        return {pair[0], *(ends[1].dpid for ends in (*before, *way))}
+
+    def _numbered(self, pair: Pair) -> bool:
+        """Give a detour its number, from its two switches, so that it is mostly the same after a restart; False where
+        there is none left."""
+        if pair in self._number_of:
+            return True
+        if len(self._numbers) >= NUMBERS:
+            return False
+        number = stable_id(f"{pair[0]:x} around to {pair[1]:x}")
+        while number in self._numbers or number in TAKEN:
+            number = number + 1 & 0xFFFF
+        self._numbers[number], self._number_of[pair] = pair, number
+        return True
+
+    # ---- what switches hold ---------------------------------------------------------------------
+
+    def way_out(self, dpid: DatapathId, port: PortNumber) -> Action:
+        """How labels leave a switch by a port that paths use."""
+        if self._disabled or port > GROUP_PORTS or not self._switches.takes_groups(dpid):
+            return OutputAction(port)
+        self._used.setdefault(dpid, {})[port] = None
+        return GroupAction(GROUP_BASE | port)
+
+    def groups(
+        self, dpid: DatapathId, held: Mapping[int, FailoverGroup] = MappingProxyType({})
+    ) -> dict[int, FailoverGroup]:
+        """The groups of a switch, by number. Those it holds for ports that lead nowhere now stay as they are, as there
+        may still be rules that use them."""
+        if self._disabled or not self._switches.takes_groups(dpid):
+            return {}
+        found = {}
+        for far in self._graph.paths.edges(dpid):
+            port = self._graph.link_used(dpid, far)[0].port
+            if port <= GROUP_PORTS:
+                buckets = (Bucket(port, (OutputAction(port),)), *self._around(dpid, far, port))
+                found[GROUP_BASE | port] = FailoverGroup(GROUP_BASE | port, buckets)
+        for port in self._used.get(dpid, ()):
+            number = GROUP_BASE | port
+            plain = FailoverGroup(number, (Bucket(port, (OutputAction(port),)),))
+            found.setdefault(number, held.get(number, plain))
+        return found
+
+    def _around(self, dpid: DatapathId, far: DatapathId, port: PortNumber) -> tuple[Bucket, ...]:
+        way = self._ways.get((dpid, far))
+        if not way or way[0][0].port == port:
+            return ()
+        out = way[0][0].port
+        actions: list[Action] = [FORGET_PORT, OutputAction(out)]
+        if len(way) > 1:
+            actions.insert(0, SetBits("eth_dst", PREFIX_MIDDLE, 16, self._number_of[dpid, far]))
+        return (Bucket(out, tuple(actions)),)
+
+    def rules(self, dpid: DatapathId) -> Rules:
+        """Where a switch leads what is on a detour of others."""
+        return keyed(self._rule(dpid, pair, *hop) for pair, hop in self._through.get(dpid, {}).items())
+
+    def _rule(self, dpid: DatapathId, pair: Pair, port: PortNumber, out: PortNumber | None) -> Rule:
+        number, cookie = self._number_of[pair], static_cookie(self._epochs[dpid])
+        label = (f"02:{number >> 8:02x}:{number & 0xFF:02x}:00:00:00", "ff:ff:ff:00:00:00")
+        fields = match(in_port=port, eth_dst=label)
+        if out is not None:
+            return Rule(Table.GUARD, DETOUR, fields, (OutputAction(out),), cookie=cookie)
+        back = (SetBits("eth_dst", PREFIX_MIDDLE, 16, PLAIN), FORGET_PORT)
+        return Rule(Table.GUARD, DETOUR, fields, back, Table.LABEL, cookie=cookie)
