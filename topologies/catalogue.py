@@ -70,6 +70,7 @@ MODULES = {
     "source-modes": "source_modes",
     "clients": "clients",
     "link-weights": "link_weights",
+    "link-loss": "link_loss",
     "short-flows": "short_flows",
     "enterprise": "enterprise",
     "co-located": "co_located",

@@ -48,6 +48,22 @@ class Lab:
         """The bridge of a switch of the plan."""
         return PREFIX + name
 
+    def switch_off(self, name: str) -> None:
+        """A switch loses its power: its ports have no carrier, and it forgets all that it held."""
+        for interface in self._wires_of(name):
+            subprocess.run(["ip", "link", "set", interface, "down"], check=True, capture_output=True)
+        subprocess.run(["ovs-vsctl", "del-br", self.switch(name)], check=True, capture_output=True)
+
+    def switch_on(self, name: str) -> None:
+        """It has power again, and begins with what its configuration says."""
+        for interface in self._wires_of(name):
+            subprocess.run(["ip", "link", "set", interface, "up"], check=True, capture_output=True)
+        self._net.get(self.switch(name)).start(self._net.controllers)
+
+    def _wires_of(self, name: str) -> list[str]:
+        node = self._net.get(self.switch(name))
+        return [interface.name for interface in node.intfList() if interface.name != "lo"]
+
     def interface(self, port: str) -> str:
         """`s1:2` -> the interface at that switch port, on the switch's side."""
         name, number = split_port(port)

@@ -57,12 +57,13 @@ class Box:
 
 @dataclass(frozen=True)
 class Wire:
-    """A link between two switch ports. One with a rate stands in the site file with its capacity."""
+    """A link between two switch ports. One with a rate or with BFD stands in the site file."""
 
     a: str
     b: str
     mbit: float | None = None
     weight: float = 1.0
+    bfd: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,8 @@ def first_host(prefix: str) -> str:
 
 
 def site_text(plan: Plan) -> str:
-    """The plan as a site file. Links are left to the controller's discovery, but for the capacity of those that
-    are shaped."""
+    """The plan as a site file. Links are left to the controller's discovery, but for what is to be said of those that
+    are shaped, or run BFD."""
     known = ", ".join(f"{switch}: {switch[1:]}" for switch in plan.switches)
     lines = ["site: 1", f"switches: {{{known}}}", "access_networks:"]
     for access in plan.accesses:
@@ -175,11 +176,13 @@ def site_text(plan: Plan) -> str:
             f"prefixes: [{_list(access.prefixes)}], ports: [{_list(access.ports)}]"
             f"{'' if access.mbit is None else f', capacity_mbit: {access.mbit}'}}}"
         )
-    shaped = [wire for wire in plan.wires if wire.mbit is not None]
-    if shaped:
+    said = [wire for wire in plan.wires if wire.mbit is not None or wire.bfd]
+    if said:
         lines += ["discover: true", "links:"]
         lines += [
-            f"  - {{ports: ['{w.a}', '{w.b}'], weight: {w.weight}, capacity_mbit: {w.mbit}}}" for w in shaped
+            f"  - {{ports: ['{w.a}', '{w.b}'], weight: {w.weight}"
+            f"{'' if w.mbit is None else f', capacity_mbit: {w.mbit}'}{', bfd: true' if w.bfd else ''}}}"
+            for w in said
         ]
     lines.append("gateways:")
     for gateway in plan.gateways:

@@ -151,7 +151,8 @@ def download(order: Json, task: Json) -> None:
 
 
 def steady(order: Json, task: Json) -> None:
-    """A constant stream of `mbit` for `seconds`, echoed by the server: what came back, and when nothing did.
+    """A constant stream of `mbit` for `seconds`, a block each `step` seconds, echoed by the server: what came back, and
+    when nothing did.
 
     Ends before that when it is told to stop, some seconds late at most, with an error if not all came back. `empty_seconds` counts whole seconds without a byte, `longest_gap_s` is the longest silence; `wrong` tells
     whether any byte came back as another.
@@ -160,16 +161,17 @@ def steady(order: Json, task: Json) -> None:
     task["local"] = list(made.getsockname()[:2])
     made.sendall(b"E")
     made.setblocking(False)
-    block = max(1, int(order["mbit"] * 1e6 / 8 * STEP_S))
+    step = order.get("step", STEP_S)
+    block = max(1, int(order["mbit"] * 1e6 / 8 * step))
     started = heard = time.monotonic()
     task.update(sent=0, received=0, wrong=False, longest_gap_s=0.0, seconds=[])
     limit = over = started + order["seconds"]
     while time.monotonic() < limit + DRAIN_S:
         now = time.monotonic()
         sending = now < limit and not task["end"]
-        due = int((now - started) / STEP_S) * block
+        due = int((now - started) / step) * block
         behind = sending and task["sent"] < due
-        readable, writable, _ = select.select([made], [made] if behind else [], [], STEP_S)
+        readable, writable, _ = select.select([made], [made] if behind else [], [], step)
         if writable:
             at = task["sent"] % len(PATTERN)
             wanted = min(due - task["sent"], BLOCK)

@@ -1,0 +1,130 @@
+"""Links that a lab cuts, and what an application notices: its longest silence, and whether it was told of an error."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+from topologies.kit.lab import Lab
+from topologies.kit.network import drop_endpoints
+from topologies.kit.plan import Wire, address_of
+from topologies.kit.processes import LabError
+from topologies.networks.backbones import SERVICE
+
+MBIT, STEP_S = 2.0, 0.005
+PATIENCE_S = 60.0  # for a stream to end, and a network to be whole
+
+
+def ip(*words: str) -> None:
+    """`ip` outside the hosts' namespaces."""
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+class Cable:
+    """A link between two switches."""
+
+    def __init__(self, lab: Lab, wire: Wire) -> None:
+        self.wire = wire
+        self._ends = [lab.interface(port) for port in (wire.a, wire.b)]
+        self._lab = lab
+
+    def cut(self) -> None:
+        """Both ends lose their carrier."""
+        ip("link", "set", self._ends[1], "down")
+
+    def mend(self) -> None:
+        ip("link", "set", self._ends[1], "up")
+
+    def silence(self) -> None:
+        """Nothing passes, and both ends keep their carrier."""
+        for end in self._ends:
+            subprocess.run(
+                ["tc", "qdisc", "add", "dev", end, "root", "blackhole"], check=True, capture_output=True
+            )
+
+    def speak(self) -> None:
+        """Undo `silence`."""
+        for end in self._ends:
+            subprocess.run(["tc", "qdisc", "del", "dev", end, "root"], check=True, capture_output=True)
+
+    def flap(self, seconds: float, times_a_second: float = 10.0) -> int:
+        """Lose carrier so many times a second; ends with carrier. How many times it was lost."""
+        count, until = 0, time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.cut()
+            time.sleep(0.5 / times_a_second)
+            self.mend()
+            time.sleep(0.5 / times_a_second)
+            count += 1
+        return count
+
+    def counts(self) -> bool:
+        """Whether the controller takes both directions of it to be up."""
+        return {(self.wire.a, self.wire.b), (self.wire.b, self.wire.a)} <= links_up(self._lab)
+
+
+def links_up(lab: Lab) -> set[tuple[str, str]]:
+    """Directed links that count, by their ports."""
+    return {(link["a"], link["b"]) for link in lab.controller.get("/v1/topology")["links"] if link["up"]}
+
+
+def run_bfd(lab: Lab, every_ms: int) -> None:
+    """What an operator does at the switches whose links the site file says to run BFD."""
+    for wire in lab.plan.wires:
+        if wire.bfd:
+            for port in (wire.a, wire.b):
+                words = ["set", "interface", lab.interface(port), "bfd:enable=true"]
+                words += [f"bfd:min_tx={every_ms}", f"bfd:min_rx={every_ms}"]
+                subprocess.run(["ovs-vsctl", *words], check=True, capture_output=True)
+
+
+def await_(what: Callable[[], bool], seconds: float = PATIENCE_S) -> float | None:
+    """Seconds until it is so; None if it is not in that time."""
+    began = time.monotonic()
+    while not what():
+        if time.monotonic() - began > seconds:
+            return None
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def is_whole(lab: Lab) -> bool:
+    """Every link of the plan counts, and nothing that the site expects is missing."""
+    try:
+        wanted = {ends for w in lab.plan.wires for ends in ((w.a, w.b), (w.b, w.a))}
+        return wanted <= links_up(lab) and not lab.controller.get("/v1/status")["missing"]
+    except (OSError, LabError):
+        return False
+
+
+class Stream:
+    """A pinned session of one subflow with an echoed stream."""
+
+    def __init__(self, lab: Lab, name: str = "stream", **order: Any) -> None:
+        self._agent, self._name = lab.agents["ue"], name
+        self._agent.ask(
+            "start", name=name, kind="steady", dst=address_of(lab.plan.box("server"), 4), port=SERVICE,
+            mbit=MBIT, step=STEP_S, seconds=600.0, mptcp=True, **order,
+        )  # fmt: skip
+        time.sleep(1.0)
+
+    def port(self) -> int:
+        """Its connection's own TCP port."""
+        found: int = self._agent.ask("status", name=self._name)["local"][1]
+        return found
+
+    def end(self) -> dict[str, Any]:
+        """`silence_s`, `error` ("" for none), whether `wrong` bytes came, and the session's `token`."""
+        self._agent.ask("stop", name=self._name)
+        done = self._agent.finish(self._name, PATIENCE_S)
+        return {
+            "silence_s": round(done.get("longest_gap_s", PATIENCE_S), 3),
+            "error": done.get("error", ""),
+            "wrong": bool(done.get("wrong", True)),
+            "token": done.get("token"),
+        }
+
+
+def one_subflow(lab: Lab) -> None:
+    """Sessions have their first subflow alone, so that no other one takes its place."""
+    drop_endpoints(lab.host("ue"))
