@@ -107,6 +107,7 @@ class Counters:
         "reservations_refused",
         "not_restored",
         "floods",
+        "copies_lost",
         "session_events_refused",
         "answers_unseen",
         "leg_errors",
@@ -136,6 +137,7 @@ class Counters:
         self.leg_errors = 0
         self.idle_pins_evicted: Counter[str] = Counter()  # by access network
         self.floods = 0
+        self.copies_lost: Counter[tuple[str, str]] = Counter()  # by what they are of, and access network
         self.sessions_started = 0
         self.sessions_ended = 0
         self.sessions_recovered = 0

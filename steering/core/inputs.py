@@ -247,6 +247,13 @@ class SynRate(NamedTuple):
     rate: float
 
 
+class CopiesLost(NamedTuple):
+    """Copies that meters of a switch did not let through since it was asked last: (meter, how many)."""
+
+    dpid: DatapathId
+    lost: tuple[tuple[int, int], ...]
+
+
 class AccessChanged(NamedTuple):
     """New network access type information (D-6.3e); acts on live sessions. None: as it was."""
 
@@ -380,6 +387,7 @@ Input = (
     | McpSessions
     | PortLoad
     | SynRate
+    | CopiesLost
     | AccessChanged
     | SubscriberAccess
     | Offload

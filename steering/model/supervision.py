@@ -23,6 +23,7 @@ class AlarmKind(StrEnum):
     FALLBACKS_ACCESS = "fallbacks-access"  # too many sessions of an access network fall back to plain TCP
     FALLBACKS_MCP = "fallbacks-mcp"  # too many sessions of an MCP do
     QUOTA_REACHED = "quota-reached"  # sessions or subflows were refused for a quota, by the kind of quota
+    COPIES_LOST = "copies-lost"  # a meter let copies for the controller not through: of what, and of which access network
     TABLE_NEAR_BOUND = "table-near-bound"  # a bound of the controller is near, by its name in `limits`
 
 

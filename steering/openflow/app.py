@@ -142,7 +142,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._bfd = frozenset(end for link in site(engine).links if link.bfd for end in (link.a, link.b))
         self._claims = Claims(self._switches, self._sender.xids)
         self._ports = PortPoll(self._switches, self._sender.xids, self._load, declared)
-        self._meters = MeterPoll(self._switches, self._sender.xids, self._load)
+        self._meters = MeterPoll(self._switches, self._sender.xids, self._load, self._inbox.append)
         install(self, counters, door)
 
     def start(self) -> Any:

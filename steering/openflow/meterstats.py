@@ -6,7 +6,7 @@ Asked every second: a flood that is noticed later has set up sessions by the hun
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 
-from steering.core.inputs import SynRate
+from steering.core.inputs import CopiesLost, SynRate
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.rules import Meter
 from steering.openflow.encode import message
@@ -21,20 +21,26 @@ _REQUEST = Struct(">HH4xI4x")
 _ALL = 0xFFFF_FFFF
 _ROW = Struct(">IH6xIQQII")  # meter, length, flows, packets, bytes, duration s and ns; its bands follow
 
+_BAND = Struct(">Q8x")  # packets, bytes
+
 
 def request(xid: int) -> bytes:
     """Ask for the counters of all meters."""
     return message(_MULTIPART_REQUEST, xid, _REQUEST.pack(Multipart.METER, 0, _ALL))
 
 
-def parse(body: bytes) -> Iterator[tuple[int, int, float]]:
-    """(meter, packets that came to it, seconds it exists) of whole rows; what follows a torn one is left."""
+def parse(body: bytes) -> Iterator[tuple[int, int, float, int]]:
+    """(meter, packets that came to it, seconds it exists, packets that its first band dropped) of whole rows; what
+    follows a torn one is left."""
     at = 0
     while at + _ROW.size <= len(body):
         meter, length, _, packets, _, seconds, nanoseconds = _ROW.unpack_from(body, at)
         if length < _ROW.size:
             return
-        yield meter, packets, seconds + nanoseconds / 1e9
+        dropped = 0
+        if length >= _ROW.size + _BAND.size and at + _ROW.size + _BAND.size <= len(body):
+            (dropped,) = _BAND.unpack_from(body, at + _ROW.size)
+        yield meter, packets, seconds + nanoseconds / 1e9, dropped
         at += length
 
 
@@ -42,11 +48,17 @@ class MeterPoll:
     """Asks, and compares each answer with the one before."""
 
     def __init__(
-        self, lines: Mapping[DatapathId, Writer], xids: Iterator[int], feed: Callable[[SynRate], None]
+        self,
+        lines: Mapping[DatapathId, Writer],
+        xids: Iterator[int],
+        feed: Callable[[SynRate], None],
+        lost: Callable[[CopiesLost], None],
     ) -> None:
         self._lines = lines
         self._xids = xids
         self._feed = feed
+        self._lost = lost
+        self._dropped: dict[DatapathId, dict[int, int]] = {}  # by copies' meters
         self._next = 0.0
         self.asked = StatisticsRequests()
         # Switch -> port -> packets, and age of the meter in seconds.
@@ -65,8 +77,16 @@ class MeterPoll:
     def answer(self, dpid: DatapathId, body: bytes) -> None:
         """Counters of a switch. A meter that was changed begins anew: then nothing is told. A switch may name any
         meter; so many are remembered as it may have ports."""
-        known = self._before.setdefault(dpid, {})
-        for meter, packets, age in parse(body):
+        known, dropped = self._before.setdefault(dpid, {}), self._dropped.setdefault(dpid, {})
+        lost = []
+        for meter, packets, age, drops in parse(body):
+            if meter == Meter.FIN or Meter.SYN_ACK_BASE <= meter < Meter.HOST_MISS_BASE:
+                last = dropped.get(meter, drops)
+                if meter in dropped or len(dropped) < MAX_PORTS:
+                    dropped[meter] = drops
+                if drops > last:
+                    lost.append((meter, drops - last))
+                continue
             port = PortNumber(meter - Meter.SYN_BASE)
             if not 0 < port <= LARGEST_PORT:
                 continue
@@ -77,7 +97,11 @@ class MeterPoll:
             if before is not None and packets >= before[0] and age > before[1]:
                 self._feed(SynRate(dpid, port, (packets - before[0]) / (age - before[1])))
 
+        if lost:
+            self._lost(CopiesLost(dpid, tuple(lost)))
+
     def forget(self, dpid: DatapathId) -> None:
         """The switch is gone."""
         self.asked.forget(dpid)
         self._before.pop(dpid, None)
+        self._dropped.pop(dpid, None)

@@ -54,7 +54,7 @@ class Alarms(Part):
         self._used = used
         self._due = -NEVER
         self._accesses, self._mcps = FallbackWatch(), FallbackWatch()
-        self._quotas: dict[str, tuple[int, float]] = {}  # kind -> times reached, when that grew last
+        self._totals: dict[AlarmKey, tuple[int, float]] = {}  # how often so far, and when that grew last
         self._well: dict[AlarmKey, float] = {}  # what was lost and is there again -> since when
         self.raised: dict[AlarmKey, Alarm] = {}
         self.changes: deque[AlarmChange] = deque(maxlen=CHANGES)
@@ -121,16 +121,23 @@ class Alarms(Part):
                 yield (kind, name), text
 
     def _reached(self, now: float) -> Iterator[tuple[AlarmKey, str]]:
-        for kind, times in self._counters.limits_reached.items():
-            before, last = self._quotas.get(kind, (0, -NEVER))
-            if times > before:
-                last = now
-                self._quotas[kind] = (times, now)
-            if now - last < self._policy.alarms.window:
-                yield (
-                    (AlarmKind.QUOTA_REACHED, kind),
-                    f"a quota of this kind was reached, {times} times in all",
-                )
+        counters = self._counters
+        for kind, times in counters.limits_reached.items():
+            key = (AlarmKind.QUOTA_REACHED, kind)
+            if self._grew_lately(key, times, now):
+                yield key, f"a quota of this kind was reached, {times} times in all"
+        for of, copies in counters.copies_lost.items():
+            key = (AlarmKind.COPIES_LOST, " ".join(of))
+            if self._grew_lately(key, copies, now):
+                yield key, f"{copies} copies in all were not let through by their meter"
+
+    def _grew_lately(self, key: AlarmKey, total: int, now: float) -> bool:
+        """Whether a total has grown within the window."""
+        before, last = self._totals.get(key, (0, -NEVER))
+        if total > before:
+            last = now
+            self._totals[key] = (total, now)
+        return now - last < self._policy.alarms.window
 
     def _near(self) -> Iterator[tuple[AlarmKey, str]]:
         terms = self._policy.alarms

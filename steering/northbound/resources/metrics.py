@@ -152,6 +152,11 @@ class Collector:
         for access, count in have.idle_pins_evicted.items():  # names of the site file
             evicted.add_metric([access], count)
         yield evicted
+        text = "Copies that meters did not let through, by what they are of and by access network"
+        lost = CounterMetricFamily("steering_copies_lost", text, labels=["of", "access"])
+        for of, count in have.copies_lost.items():  # names of the site file
+            lost.add_metric(list(of), count)
+        yield lost
         text = "What MCPs told of sessions, and what came of it"
         reports = have.session_reports.items()
         yield _counter("session_reports", text, "what", reports, tuple(SessionReport))

@@ -7,15 +7,18 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steering.core.inputs import CopiesLost
 from steering.model.rules import Meter
 from steering.openflow.known_ports import MAX_PORTS
 from steering.openflow.meterstats import POLL, MeterPoll, parse, request
 from steering.openflow.statistics_requests import PATIENCE
 
 
-def row(meter: int, packets: int, seconds: int, nanoseconds: int = 0, bands: int = 1) -> bytes:
+def row(
+    meter: int, packets: int, seconds: int, nanoseconds: int = 0, bands: int = 1, dropped: int = 0
+) -> bytes:
     head = pack(">IH6xIQQII", meter, 40 + 16 * bands, 1, packets, 0, seconds, nanoseconds)
-    return head + bytes(16 * bands)
+    return head + pack(">QQ", dropped, 0) + bytes(16 * (bands - 1))
 
 
 class Line:
@@ -29,7 +32,7 @@ class Line:
 def polled():
     fed: list[Any] = []
     line = Line()
-    return MeterPoll({1: line}, count(7), fed.append), fed, line
+    return MeterPoll({1: line}, count(7), fed.append, fed.append), fed, line
 
 
 def test_it_asks_every_switch_every_second():
@@ -82,6 +85,19 @@ def test_a_meter_that_was_changed_and_a_switch_that_left_begin_anew():
     assert fed == []
     poll.answer(1, row(syn, 90_010, 3))
     assert [one.rate for one in fed] == [10.0]
+
+
+def test_what_meters_of_copies_dropped_is_told_once() -> None:
+    poll, fed, _ = polled()
+    lte, wlan = Meter.SYN_ACK_BASE, Meter.FIN_BASE + 1
+    poll.answer(1, row(lte, 100, 10, dropped=7) + row(wlan, 100, 10))
+    assert fed == [], "what was so before the first answer is not known to be new"
+    poll.answer(1, row(lte, 900, 11, dropped=57) + row(wlan, 300, 11, dropped=3))
+    poll.answer(1, row(lte, 900, 12, dropped=57) + row(wlan, 300, 12, dropped=3))
+    poll.answer(1, row(lte, 5, 1, dropped=2))
+    assert fed == [CopiesLost(1, ((lte, 50), (wlan, 3)))]
+    poll.answer(1, row(lte, 5, 2, dropped=4))
+    assert fed[1:] == [CopiesLost(1, ((lte, 2),))]
 
 
 @given(st.binary(max_size=300))

@@ -2,13 +2,14 @@
 
 import pytest
 
-from steering.core.inputs import McpReport, PolicyReplaced, PortStatus, SwitchDown
+from steering.core.inputs import CopiesLost, McpReport, PolicyReplaced, PortStatus, SwitchDown
 from steering.core.snapshots.view import EngineView
 from steering.core.supervision import alarms as under_test
 from steering.core.supervision.alarms import LOST_AFTER, NEVER_AFTER
 from steering.core.supervision.fallbacks import AnswerTotals, FallbackWatch
 from steering.model.limit import FullLimit, Limit
 from steering.model.policy import AlarmTerms, Limits, Policy
+from steering.model.rules import Meter
 from tests.support.sites import UE_LTE, UE_WLAN, Driver
 
 TERMS = AlarmTerms(fallback_ratio=0.5, fallback_count=4, window=10, clear=0.5, table=0.5, steady=5)
@@ -139,6 +140,23 @@ def test_a_quota_that_was_reached_is_an_alarm_until_nothing_was_refused_for_a_wi
     passes(driver, 9)
     assert raised(driver) == ["quota-reached subscriber"]
     passes(driver, 2)
+    assert raised(driver) == []
+
+
+@pytest.mark.row("N-7.2c")
+def test_copies_that_ran_out_are_an_alarm_by_access_network_and_counted(driver: Driver) -> None:
+    meters = (Meter.SYN_ACK_BASE + 1, 30), (Meter.FIN_BASE, 4), (Meter.FIN, 2), (Meter.FIN_PORT_BASE + 1, 1)
+    driver.give(CopiesLost(1, (*meters, (Meter.LLDP, 9), (Meter.SYN_ACK_BASE + 99, 9))))
+    assert driver.counters.copies_lost == {
+        ("syn-ack", "wlan"): 30, ("fin", "lte"): 5, ("fin", "others"): 2,
+    }  # fmt: skip
+    passes(driver, 1)
+    assert sorted(raised(driver)) == [
+        "copies-lost fin lte",
+        "copies-lost fin others",
+        "copies-lost syn-ack wlan",
+    ]
+    passes(driver, 11)
     assert raised(driver) == []
 
 

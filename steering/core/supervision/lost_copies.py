@@ -1,0 +1,44 @@
+"""Copies that meters did not let through: counted by what they are of and by access network, so that an operator learns
+which one is short of them. What goes on is never metered; only the controller misses something."""
+
+from collections.abc import Mapping
+
+from steering.core.counters import Counters
+from steering.core.inputs import CopiesLost, Input
+from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output
+from steering.core.part import Handler, Part
+from steering.model.ids import DatapathId
+from steering.model.rules import Meter
+
+OTHERS = "others"  # FINs between MCPs, their pools and servers
+
+
+class LostCopies(Part):
+    """Takes what switches told of their meters."""
+
+    def __init__(self, sitemap: SiteMap, counters: Counters) -> None:
+        self._map = sitemap
+        self._counters = counters
+
+    def takes(self) -> Mapping[type[Input], Handler]:
+        return {CopiesLost: self.lost}
+
+    def lost(self, told: CopiesLost, now: float) -> list[Output]:
+        """So many copies were not let through, by meter."""
+        for meter, copies in told.lost:
+            known = self._of(told.dpid, meter)
+            if known is not None:
+                self._counters.copies_lost[known] += copies
+        return []
+
+    def _of(self, dpid: DatapathId, meter: int) -> tuple[str, str] | None:
+        """What the copies are of, and of which access network; None for another meter."""
+        if meter == Meter.FIN:
+            return "fin", OTHERS
+        accesses = self._map.site.access_networks
+        for base, kind in ((Meter.SYN_ACK_BASE, "syn-ack"), (Meter.FIN_BASE, "fin")):
+            if 0 <= meter - base < len(accesses) and meter < base + 0x800:
+                return kind, accesses[meter - base].name
+        attachment = self._map.at.get((dpid, meter - Meter.FIN_PORT_BASE))  # type: ignore[arg-type]
+        return None if attachment is None else ("fin", attachment.name)
