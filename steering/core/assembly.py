@@ -134,7 +134,7 @@ def assembled(
         authorisation=authorisation, explicit=explicit, capabilities=capabilities, natives=natives,
         withdrawal=withdrawal, bypass=bypass, proactive=proactive,
     )  # fmt: skip
-    early = EarlyJoins(waiting, blocks, readiness, in_force, replies, counters, disabled)
+    early = EarlyJoins(waiting, blocks, readiness, in_force, replies, natives, counters, disabled)
     joins = JoinHandler(
         sitemap, chooser, counters,
         in_force=in_force, replies=replies, table=table, life=life, teardown=teardown, natives=natives,
@@ -155,7 +155,8 @@ def assembled(
     )
     syns = SynHandler(
         sitemap, chooser, counters,
-        replies=replies, table=table, teardown=teardown, aborted=aborted, attempts=attempts, bypass=bypass,
+        in_force=in_force, replies=replies, table=table, teardown=teardown, aborted=aborted, attempts=attempts,
+        bypass=bypass,
         proactive=proactive, first_syns=first_syns, joins=sabotage.handler(joins, first_syns, disabled),
         server_sessions=server_sessions,
     )  # fmt: skip

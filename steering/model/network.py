@@ -112,6 +112,9 @@ class Gateway:
     ports: tuple[PortRef, ...]
     gateways: tuple[Address, ...]
     next_hops: tuple[Address, ...] = ()
+    link_hops: tuple[
+        tuple[PortRef, Address], ...
+    ] = ()  # link-local ones, each with the port that it is behind
     hosts: HostLearning = HostLearning.PROBED
 
 

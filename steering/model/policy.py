@@ -18,6 +18,13 @@ class Action(StrEnum):
     DENY = "deny"  # refused: a reset, or silence where `refusal` says drop
 
 
+class Denial(StrEnum):
+    """Which connections an action `deny` refuses."""
+
+    MPTCP = "mptcp"  # those that speak MPTCP; plain TCP goes its natural way
+    ALL = "all"  # plain TCP too
+
+
 class Mode(StrEnum):
     """D-3.4: what the MCP does towards servers."""
 
@@ -188,6 +195,7 @@ class Terms:
     """What a rule grants; None inherits the policy's own."""
 
     action: Action = Action.PROXY
+    deny: Denial = Denial.MPTCP
     mode: Mode = Mode.TAKE_OVER
     insertion: Insertion = Insertion.REACTIVE
     expectation: Expectation = Expectation.NONE

@@ -21,7 +21,7 @@ from steering.policy.checks.site_mcps import mcp_problems
 from steering.policy.checks.site_topology import topology_problems
 from steering.policy.checks.site_virtual import virtual_problems
 from steering.policy.language.document import load_text, read_document
-from steering.policy.language.fields import merged
+from steering.policy.language.fields import PortName, merged, switch_port
 from steering.policy.language.findings import Code, Finding, PlacelessFinding
 from steering.policy.language.validate import Salvage, check, salvage
 from steering.policy.site.plan import AttachmentKind, Plan, PlannedAttachment, plan
@@ -134,13 +134,23 @@ def _bits(mbit: float | None) -> int | None:
     return None if mbit is None else int(mbit * 1_000_000)
 
 
+def _zone(hop: Address) -> PortName | None:
+    """The port of a link-local next hop."""
+    zone = getattr(hop, "scope_id", None)
+    return None if zone is None else switch_port(zone)
+
+
 def _gateway(item: GatewayFile, placed: PlannedAttachment) -> Gateway:
+    ports = {port.written: port.ref for port in placed.ports}
     return Gateway(
         name=item.name,
         prefixes=tuple(item.prefixes),
         ports=tuple(port.ref for port in placed.ports),
         gateways=_virtual(placed),
-        next_hops=tuple(item.next_hops or ()),
+        next_hops=tuple(hop for hop in item.next_hops or () if _zone(hop) is None),
+        link_hops=tuple(
+            (ports[zone], hop) for hop in item.next_hops or () if (zone := _zone(hop)) is not None
+        ),
         hosts=item.hosts,
     )
 

@@ -24,7 +24,7 @@ subscribers:
 rules:
   - {{name: ahead, when: {{subscriber: household}}, then: {{insertion: proactive}}}}
 """
-SESSIONS = 30
+SESSIONS, FEW = 30, 9
 CONNECTS = 60  # for set-up times, of each kind
 SETTLE_S = 8.0
 IN_FORCE_S = 2.0
@@ -34,7 +34,8 @@ MOVED_S = 6.0  # a controller that has just begun moves nobody at once
 
 def run(options: Options, report: Report) -> None:
     """Reactive, then proactive, then drained."""
-    total = options.sessions or SESSIONS
+    # Where nothing is kept every session breaks, and each is waited for.
+    total = options.sessions or (FEW if "keeping" in options.without else SESSIONS)
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)

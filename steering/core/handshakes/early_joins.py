@@ -3,6 +3,7 @@ counts as a stranger.
 """
 
 from steering.core.counters import Counters, JoinResult
+from steering.core.handshakes.native_mptcp import NativeSessions
 from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.handshakes.replies import Replies
 from steering.core.handshakes.room import Readiness
@@ -30,6 +31,7 @@ class EarlyJoins:
         readiness: Readiness,
         in_force: PolicyInForce,
         replies: Replies,
+        natives: NativeSessions,
         counters: Counters,
         disabled: frozenset[Mechanism],
     ) -> None:
@@ -39,6 +41,7 @@ class EarlyJoins:
         self._readiness = readiness
         self._in_force = in_force
         self._replies = replies
+        self._natives = natives
         self._counters = counters
         self._holds = Mechanism.HOLD_QUEUE not in disabled
         self._blocking = Mechanism.STRAY_DROP not in disabled
@@ -58,10 +61,14 @@ class EarlyJoins:
         return []
 
     def tick(self, now: float) -> list[Output]:
-        """Held joins whose token never came: dropped in silence, or reset where the policy says so."""
+        """Held joins whose token never came: dropped in silence, or reset where the policy says so. Towards a server
+        that may have sessions of its own they go their natural way: the server knows whether the token is one of its."""
         outputs: list[Output] = []
         self.guesses.tick(now)
-        for seen in self._waiting.expire(now):
+        for attachment, seen in self._waiting.expire(now):
+            if self._natives.may_have(seen.handshake.dst, now):
+                outputs.append(naturally(attachment, seen))
+                continue
             self._refused(Refusal.UNKNOWN_TOKEN)
             self._wrong(seen, now)
             if self._blocking:

@@ -118,7 +118,7 @@ class FirstSyns:
         refusal = self._room.refusal(attachment, exits, key)
         if refusal is not None:
             self._counters.refusals[refusal] += 1
-            return [naturally(attachment, seen)]
+            return self._without_room(attachment, seen, key, now)
         if self._proactive.units and not addressed:
             terms = self._proactive.terms(handshake.src, terms)
         if addressed:
@@ -132,7 +132,7 @@ class FirstSyns:
         if mcp is None:
             self._counters.refusals[Refusal.NO_MCP] += 1
             if decision.outcome is Outcome.NATURAL:
-                return [naturally(attachment, seen)]
+                return self._without_room(attachment, seen, key, now)
             return self._replies.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)
         ruling = self._chooser.ruling(answer, decision)
         allowed = self._chooser.allowance(answer)
@@ -142,7 +142,7 @@ class FirstSyns:
             )
             full = self._table.ledger.full(allowed, keys)
             if full is not None:
-                return self._over_limit(attachment, seen, full)
+                return self._over_limit(attachment, seen, key, full, now)
         subflow = self._begin(attachment, seen, key, exits, ruling, decision.loads, mcp, now)
         session, waypoint = subflow.session, subflow.course.waypoint
         if self._proactive.units:
@@ -234,10 +234,17 @@ class FirstSyns:
         reason = ResetReason.LACK_OF_RESOURCES if full else ResetReason.ADMINISTRATIVELY_PROHIBITED
         return self._replies.refuse(seen, reason, transient=full)
 
-    def _over_limit(self, attachment: Attachment, seen: SynSeen, full: FullLimit) -> list[Output]:
+    def _without_room(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
+        """No MCP can take the session. Its server may speak MPTCP itself, and get joins."""
+        self._natives.found_no_room(key, seen.handshake.dst, now)
+        return [naturally(attachment, seen)]
+
+    def _over_limit(
+        self, attachment: Attachment, seen: SynSeen, key: FlowKey, full: FullLimit, now: float
+    ) -> list[Output]:
         """The natural path, or a refusal that may be tried again (G3)."""
         self._counters.refusals[Refusal.SESSION_LIMIT] += 1
         self._counters.full(full)
         if self._in_force.policy.over_limit is OverLimit.NATURAL:
-            return [naturally(attachment, seen)]
+            return self._without_room(attachment, seen, key, now)
         return self._replies.refuse(seen, ResetReason.LACK_OF_RESOURCES, transient=True)

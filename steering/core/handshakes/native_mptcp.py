@@ -4,7 +4,9 @@ An upstream MCP marks what it opens by its source port, the stand-in for MP_PREF
 (N-5.2.2.1c). A rule with `terminate_only: proxied` has MCPs serve marked connections only.
 
 The joins of a session that was left alone carry a token of its server's key. It is read from the server's SYN/ACK, so
-that they go their natural way too and are not taken for joins of nobody. Bounded: what was used last stays.
+that they go their natural way too and are not taken for joins of nobody. Where a session was left alone only because no
+MCP had room for it, servers' answers need not be shown here; then its server's address is remembered. Bounded: what was
+used last stays.
 """
 
 from collections import OrderedDict
@@ -18,6 +20,8 @@ from steering.wire.handshake import Handshake, Kind
 TOKENS = 65_536
 OPENING = 4_096
 OPENING_SECONDS = 10.0
+SERVERS = 4_096
+SERVER_SECONDS = 3_600.0  # as long as the record of a session answers joins (B42)
 
 
 def origin(policy: Policy, handshake: Handshake) -> Origin:
@@ -37,6 +41,7 @@ class NativeSessions:
     def __init__(self) -> None:
         self._opening: OrderedDict[FlowKey, float] = OrderedDict()
         self._tokens: OrderedDict[int, None] = OrderedDict()
+        self._servers: OrderedDict[bytes, float] = OrderedDict()
 
     def left(self, flow: FlowKey, now: float) -> None:
         """A first SYN with MP_CAPABLE went its natural way: the server's answer to it will be believed."""
@@ -44,6 +49,18 @@ class NativeSessions:
         self._opening.move_to_end(flow)
         if len(self._opening) > OPENING:
             self._opening.popitem(last=False)
+
+    def found_no_room(self, flow: FlowKey, server: bytes, now: float) -> None:
+        """Such a SYN went its natural way since no MCP could take the session."""
+        self.left(flow, now)
+        self._servers[server] = now + SERVER_SECONDS
+        self._servers.move_to_end(server)
+        if len(self._servers) > SERVERS:
+            self._servers.popitem(last=False)
+
+    def may_have(self, server: bytes, now: float) -> bool:
+        """Whether a server may have sessions of its own with hosts, whose tokens nobody here knows."""
+        return self._servers.get(server, 0.0) > now
 
     def answered(self, flow: FlowKey, handshake: Handshake, now: float) -> Token | None:
         """The server answered such a SYN. Returns the session's token; None if no such SYN was noted, or the answer

@@ -3,7 +3,7 @@
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import Part
-from steering.model.policy import Policy, Presence
+from steering.model.policy import Action, Denial, Policy, Presence
 
 
 class PolicyInForce(Part):
@@ -23,6 +23,9 @@ class PolicyInForce(Part):
         self.half_open, self.half_open_per_source = (
             policy.limits.half_open,
             policy.limits.half_open_per_source,
+        )
+        self.denies_all = any(
+            rule.then.action is Action.DENY and rule.then.deny is Denial.ALL for rule in policy.rules
         )
         self.ports = frozenset(p for low, high in policy.eligible_ports for p in range(low, high + 1))
 

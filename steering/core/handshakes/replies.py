@@ -22,6 +22,12 @@ class Replies:
         self._counters.natural_syns += 1
         return [naturally(attachment, seen)]
 
+    def refuse_plain(self, seen: SynSeen) -> list[Output]:
+        """Refuse a SYN that speaks no MPTCP: a reset without an option, unless the policy says drop."""
+        if self._in_force.policy.refusal is RefusalForm.DROP:
+            return []
+        return [SendFrame(seen.dpid, seen.port, reset_for(seen.frame))]
+
     def refuse(
         self, seen: SynSeen | WatchedSeen, reason: ResetReason, transient: bool = False
     ) -> list[Output]:

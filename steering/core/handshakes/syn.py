@@ -8,6 +8,7 @@ from steering.core.counters import Counters, JoinResult
 from steering.core.handshakes.mp_capable import FirstSyns
 from steering.core.handshakes.new_attempts import NewAttempts
 from steering.core.handshakes.option_bypass import Bypass
+from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.handshakes.replies import Replies
 from steering.core.handshakes.server_sessions import ServerSessions
 from steering.core.inputs import SynSeen
@@ -21,9 +22,9 @@ from steering.core.sessions.records import Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.model.network import PortRole
-from steering.model.policy import Action
+from steering.model.policy import Action, Denial
 from steering.model.session import EntryKind, Refusal
-from steering.wire.handshake import Kind
+from steering.wire.handshake import Handshake, Kind
 from steering.wire.mptcp import ResetReason
 
 # Members under names of their own, as every SYN asks for them (core.sessions.records says why).
@@ -48,6 +49,7 @@ class SynHandler:
         chooser: Chooser,
         counters: Counters,
         *,
+        in_force: PolicyInForce,
         replies: Replies,
         table: SessionTable,
         teardown: Teardown,
@@ -62,6 +64,7 @@ class SynHandler:
         self._map = sitemap
         self._chooser = chooser
         self._counters = counters
+        self._in_force = in_force
         self._replies = replies
         self._table = table
         self._teardown = teardown
@@ -111,6 +114,9 @@ class SynHandler:
             if to_mcp or self._chooser.ask(attachment, handshake, seen.frame).terms.action is Action.DENY:
                 self._counters.refusals[Refusal.INTERNET_SIDE if to_mcp else Refusal.POLICY] += 1
                 return outputs + self._replies.refuse(seen, ResetReason.ADMINISTRATIVELY_PROHIBITED)
+        elif self._in_force.denies_all and self._is_denied(attachment, seen, handshake):
+            self._counters.refusals[Refusal.POLICY] += 1
+            return outputs + self._replies.refuse_plain(seen)
         elif signed:
             self._counters.refusals[Refusal.SIGNED] += 1
         elif attachment.role is GATEWAY and (
@@ -120,6 +126,13 @@ class SynHandler:
         self._counters.natural_syns += 1
         outputs.append(naturally(attachment, seen))
         return outputs
+
+    def _is_denied(self, attachment: Attachment, seen: SynSeen, handshake: Handshake) -> bool:
+        """Whether a rule refuses a connection that speaks no MPTCP."""
+        if not self._in_force.eligible(handshake.dport):
+            return False
+        terms = self._chooser.ask(attachment, handshake, seen.frame).terms
+        return terms.action is Action.DENY and terms.deny is Denial.ALL
 
     def _again(self, attachment: Attachment, known: Subflow, seen: SynSeen) -> list[Output]:
         """A retransmitted SYN gets the same answer as before, also when it comes without MPTCP (fallback) or by

@@ -441,5 +441,6 @@ def _transit_addresses(attachment: Attachment) -> frozenset[bytes]:
     if isinstance(part, Mcp):
         return frozenset(address.packed for address in part.addresses)
     if isinstance(part, Gateway):
-        return frozenset(address.packed for address in part.next_hops)
+        here = (address for port, address in part.link_hops if port == attachment.waypoint.port)
+        return frozenset(address.packed for address in (*part.next_hops, *here))
     return frozenset()

@@ -42,22 +42,22 @@ class PendingJoins:
             self._left(attachment)
         return [(attachment, seen) for _, _, attachment, seen in found]
 
-    def expire(self, now: float) -> list[SynSeen]:
-        """Remove the joins that waited too long, and return their SYNs. A host whose SYN is dropped sends it again
+    def expire(self, now: float) -> list[tuple[Attachment, SynSeen]]:
+        """Remove the joins that waited too long, and return them. A host whose SYN is dropped sends it again
         after a second."""
         over = []
         for number, (deadline, token, attachment, seen) in self._joins.items():
             if deadline > now:
                 break
-            over.append((number, token, seen))
+            over.append((number, token, attachment, seen))
             self._left(attachment)
-        for number, token, _ in over:
+        for number, token, *_ in over:
             del self._joins[number]
             waiting = self._by_token[token]
             waiting.remove(number)
             if not waiting:
                 del self._by_token[token]
-        return [seen for _, _, seen in over]
+        return [(attachment, seen) for _, _, attachment, seen in over]
 
     def _left(self, attachment: Attachment) -> None:
         """One that came in there waits no longer."""

@@ -198,7 +198,9 @@ class EngineView:
                 prefixes=tuple(str(prefix) for prefix in gateway.prefixes),
                 ports=tuple(self._port(port) for port in gateway.ports),
                 addresses=tuple(str(address) for address in gateway.gateways),
-                next_hops=tuple(str(address) for address in gateway.next_hops),
+                next_hops=tuple(
+                    str(address) for address in (*gateway.next_hops, *(hop for _, hop in gateway.link_hops))
+                ),
             )
             for gateway in self._engine.site.gateways
         ]

@@ -90,7 +90,7 @@ class View(Protocol):
         """One of them; None where there is none, or no more."""
 
     def denied(self, name: str) -> str | None:
-        """Why the last that was asked about a reservation was refused (model.reservation.Denied); None if it was
+        """Why the last that was asked about a reservation was refused (model.reservation.Denial); None if it was
         not."""
 
     def ended_reservations(self) -> list[tuple[str, str]]:

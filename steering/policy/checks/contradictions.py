@@ -54,9 +54,12 @@ def contradiction_problems(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
 def _of_rule(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
     then = rule.then
     if then.action is not Action.PROXY:
-        for key in sorted(then.model_fields_set - {"action"}):
+        own = {"action", "deny"} if then.action is Action.DENY else {"action"}
+        for key in sorted(then.model_fields_set - own):
             yield ("then", key), f"{key} says nothing where the action is {then.action}"
         return
+    if "deny" in then.model_fields_set:
+        yield ("then", "deny"), "deny says nothing where the action is proxy"
     if then.mode is Mode.TRANSPARENT:
         for key in _OF_AN_MCP:
             if key in then.model_fields_set:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
+from typing import TypeGuard
 
 from steering.model.network import Address, Network
 from steering.policy.checks.site_sources import source_problems
@@ -77,7 +78,7 @@ def _items(plan: Plan) -> Iterator[_Item]:
         for pool in owner.pools:
             title = f"pool {pool.value} of {owner.title}"
             yield _Item(pool.value, pool.path, owner, Code.OVERLAPPING_PREFIX, title)
-        for hop in owner.next_hops:
+        for hop in (hop for hop in owner.next_hops if not _is_of_a_link(hop.value)):
             title = f"next hop {hop.value} of {owner.title}"
             yield _Item(ip_network(hop.value), hop.path, owner, Code.NEXT_HOP, title)
         if owner.kind is AttachmentKind.MCP or everything:
@@ -166,9 +167,26 @@ def _not_a_machine(address: Address, network: Network) -> bool:
     )
 
 
+def _is_of_a_link(value: Address) -> TypeGuard[IPv6Address]:
+    return isinstance(value, IPv6Address) and value.scope_id is not None
+
+
 def _next_hops(gateway: PlannedAttachment) -> Iterator[PlacelessFinding]:
     own = {virtual.value for virtual in gateway.gateways}
+    ports = {str(port.written) for port in gateway.ports}
+    zones = {hop.value.scope_id for hop in gateway.next_hops if _is_of_a_link(hop.value)}
+    if zones and len(zones) < len(ports) and all(_is_of_a_link(hop.value) for hop in gateway.next_hops):
+        message = f"{gateway.title} has a port without a next hop: {', '.join(sorted(ports - zones))}"
+        yield PlacelessFinding(gateway.next_hops[0].path, Code.NEXT_HOP, message)
     for hop in gateway.next_hops:
+        if _is_of_a_link(hop.value):
+            if hop.value.scope_id not in ports:
+                message = f"next hop {hop.value} of {gateway.title} is behind none of its ports"
+                yield PlacelessFinding(hop.path, Code.NEXT_HOP, message)
+            elif all(prefix.value.version == 4 for prefix in gateway.prefixes):
+                message = f"next hop {hop.value} of {gateway.title}, which has no IPv6 prefix"
+                yield PlacelessFinding(hop.path, Code.NEXT_HOP, message)
+            continue
         if not any(hop.value in prefix.value for prefix in gateway.prefixes):
             message = f"next hop {hop.value} of {gateway.title} is in none of its prefixes"
             yield PlacelessFinding(hop.path, Code.NEXT_HOP, message)

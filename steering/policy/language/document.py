@@ -6,7 +6,10 @@ Plain scalars mean what YAML 1.2's core schema says: `on`, `no` and `1:20` are t
 read a port `1:20` as 80 and a datapath id `0000000000000010` as 8.
 """
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +38,8 @@ _FLOAT = re.compile(r"[-+]?([0-9]{1,15}\.[0-9]{0,30}|\.[0-9]{1,30})([eE][-+]?[0-
 _CONSTANTS: dict[str, bool | None] = {"": None, "~": None}
 for _word, _meaning in (("null", None), ("true", True), ("false", False)):
     _CONSTANTS |= dict.fromkeys((_word, _word.title(), _word.upper()), _meaning)
+
+_GIVEN = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")  # open already, by whoever started the command
 
 Position = tuple[int, int]
 _START: Position = (1, 1)
@@ -131,10 +136,22 @@ def _read(text: str, file: str, loader: Any) -> tuple[Document, bool]:
     return document, True
 
 
+def _regular(path: str, flags: int) -> int:
+    """Open a regular file, or a directory, which says itself that it is one. Waits for nobody. Raises OSError."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return descriptor
+    os.close(descriptor)
+    kind = "a FIFO" if stat.S_ISFIFO(mode) else "a device" if not stat.S_ISSOCK(mode) else "a socket"
+    raise OSError(errno.EINVAL, f"it is {kind}; a file is wanted")
+
+
 def load_text(path: str) -> tuple[str | None, list[Finding]]:
-    """A file's text, or the finding that says why there is none; reads no more than the bound."""
+    """A file's text, or the finding that says why there is none; reads no more than the bound. A FIFO, a device or a
+    socket is refused, as it could be waited for without end; what the command was given open (`-`, `<(...)`) is read."""
     try:
-        with open(path, "rb") as source:
+        with open(path, "rb", opener=None if path.startswith(_GIVEN) else _regular) as source:
             raw = source.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any, NamedTuple, TypeGuard
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, WithJsonSchema
@@ -82,6 +82,31 @@ def address(value: Any) -> Address:
     if getattr(parsed, "scope_id", None) or not _routable(parsed):
         raise refuse(Code.BAD_VALUE, f"{quoted(text)} is no address that a network can route")
     return parsed
+
+
+def next_hop(value: Any) -> Address:
+    """A router of a gateway: an address, or a link-local one with the port that it is behind, `fe80::1%s4:1`. Its
+    `scope_id` is that port as it is written."""
+    written, zone, port = _text(value, "an IP address").partition("%")
+    if not zone:
+        if _is_link_local(written):
+            raise refuse(
+                Code.BAD_VALUE, f"{quoted(written)} is on many links: name its port, {written}%SWITCH:PORT"
+            )
+        return address(value)
+    switch_port(port)
+    if not _is_link_local(written):
+        raise refuse(
+            Code.BAD_VALUE, f"{quoted(written)} is no link-local IPv6 address: only such a one needs a port"
+        )
+    return IPv6Address(f"{written}%{port}")
+
+
+def _is_link_local(text: str) -> bool:
+    try:
+        return IPv6Address(text).is_link_local
+    except ValueError:
+        return False
 
 
 def prefix(value: Any) -> Network:
@@ -282,12 +307,17 @@ def _text_schema(description: str, pattern: str) -> WithJsonSchema:
 
 
 _ADDRESS_TEXT = _text_schema("IPv4 or IPv6 address", "^[0-9A-Fa-f:.]{2,45}$")
+_HOP_TEXT = _text_schema(
+    "IPv4 or IPv6 address; a link-local one with its port, fe80::1%s4:1",
+    f"^[0-9A-Fa-f:.]{{2,45}}(%{_NAME.pattern}:[0-9]{{1,10}})?$",
+)
 _PREFIX_TEXT = _text_schema("IPv4 or IPv6 prefix", "^[0-9A-Fa-f:.]{2,45}/[0-9]{1,3}$")
 _NETWORK_TEXT = _text_schema("IPv4 or IPv6 prefix or address", "^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$")
 
 _MAC_TEXT = _text_schema("MAC of one machine", _MAC.pattern)
 Name = Annotated[str, PlainValidator(name), _NAME_TEXT]
 IpAddress = Annotated[Address, PlainValidator(address), _ADDRESS_TEXT]
+NextHop = Annotated[Address, PlainValidator(next_hop), _HOP_TEXT]
 IpPrefix = Annotated[Network, PlainValidator(prefix), _PREFIX_TEXT]
 IpNetwork = Annotated[Network, PlainValidator(network), _NETWORK_TEXT]
 SwitchPort = Annotated[

@@ -110,6 +110,7 @@ def _terms(file: ThenFile, own: Weights) -> Terms:
         action = Action.BYPASS  # N-5.6.6c: no transport may be relayed
     return Terms(
         action=action,
+        deny=file.deny,
         mode=file.mode,
         insertion=file.insertion,
         expectation=file.expectation,

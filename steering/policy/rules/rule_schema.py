@@ -31,6 +31,7 @@ from pydantic import Field
 from steering.model.policy import (
     Action,
     Authentication,
+    Denial,
     Distribution,
     Expectation,
     Fallback,
@@ -119,6 +120,7 @@ class PoolingFile(Strict):
 
 class ThenFile(Strict):
     action: Annotated[Action, WordedEnum()] = Action.PROXY
+    deny: Annotated[Denial, WordedEnum()] = Denial.MPTCP
     mode: Annotated[Mode, WordedEnum()] = Mode.TAKE_OVER
     insertion: Annotated[Insertion, WordedEnum()] = Insertion.REACTIVE
     expectation: Annotated[Expectation, WordedEnum()] = Expectation.NONE

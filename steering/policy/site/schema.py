@@ -15,6 +15,7 @@ from steering.policy.language.fields import (
     ListOrItem,
     Mac,
     Name,
+    NextHop,
     PortRange,
     PortRanges,
     SwitchPort,
@@ -85,6 +86,7 @@ _MODES_TEXT = {
 Prefixes = Annotated[list[IpPrefix], Field(min_length=1, max_length=64)]
 Ports = Annotated[list[SwitchPort], Field(min_length=1, max_length=64)]
 Addresses = Annotated[list[IpAddress], Field(min_length=1, max_length=64)]
+NextHops = Annotated[list[NextHop], Field(min_length=1, max_length=64)]
 Mbit = Annotated[float, Field(gt=0, le=10_000_000)]
 
 
@@ -113,7 +115,7 @@ class GatewayFile(Strict):
     name: Name
     prefixes: Prefixes
     ports: Ports
-    next_hops: Addresses | None = None
+    next_hops: NextHops | None = None
     gateways: Addresses | None = None
     hosts: Annotated[HostLearning, WordedEnum()] = HostLearning.PROBED  # `static` is for access networks
 

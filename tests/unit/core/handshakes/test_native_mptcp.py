@@ -2,8 +2,8 @@
 
 import pytest
 
-from steering.core.handshakes.native_mptcp import OPENING, TOKENS, NativeSessions
-from steering.core.outputs import NATURAL
+from steering.core.handshakes.native_mptcp import OPENING, SERVER_SECONDS, SERVERS, TOKENS, NativeSessions
+from steering.core.outputs import NATURAL, Release
 from steering.core.sessions.flow_key import flow_key
 from steering.model.policy import (
     Action,
@@ -11,10 +11,12 @@ from steering.model.policy import (
     Origin,
     Policy,
     PolicyRule,
+    Quotas,
     RuleConditions,
     Terms,
     leaves_alone,
 )
+from steering.model.session import Refusal
 from steering.wire.crypto import token
 from tests.support.sites import SERVER, TOKEN, UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
 
@@ -117,3 +119,35 @@ def test_what_is_remembered_is_bounded_and_an_old_answer_is_not_believed():
         natives.answered(key, answer(first, number.to_bytes(8, "big")), 1.0)
     assert not natives.owns(int.from_bytes(TOKEN, "big"))
     assert natives.owns(int.from_bytes(token(1, (TOKENS + 63).to_bytes(8, "big")), "big"))
+
+
+def full_site() -> Driver:
+    """Nobody may have a session at an MCP."""
+    return Driver(policy=Policy(quotas=Quotas(sessions_per_subscriber=0)))
+
+
+def test_a_join_of_a_session_that_no_mcp_had_room_for_goes_its_natural_way():
+    made = full_site()
+    assert not tapped(made), "servers' answers are not shown here"
+    assert natural(made.syn(1, 1, capable(UE_LTE, UNMARKED)))
+    assert made.syn(2, 1, join(UE_WLAN, 5)) == []  # nobody's yet: held
+    assert natural([o for o in made.later(0.3) if isinstance(o, Release)])
+    assert made.counters.refusals[Refusal.UNKNOWN_TOKEN] == 0
+
+
+def test_towards_any_other_server_and_after_an_hour_a_join_of_nobody_is_dropped():
+    made = full_site()
+    made.syn(1, 1, capable(UE_LTE, UNMARKED))
+    made.syn(2, 1, join(UE_WLAN, 5, dst="10.9.0.7"))
+    assert not [o for o in made.later(0.3) if isinstance(o, Release)]
+    made.later(SERVER_SECONDS)
+    made.syn(2, 1, join(UE_WLAN, 6))
+    assert not [o for o in made.later(0.3) if isinstance(o, Release)]
+    assert made.counters.refusals[Refusal.UNKNOWN_TOKEN] == 2
+
+
+def test_servers_that_may_have_sessions_are_bounded():
+    natives = NativeSessions()
+    for number in range(SERVERS + 1):
+        natives.found_no_room(number.to_bytes(4, "big"), number.to_bytes(4, "big"), 0.0)
+    assert not natives.may_have((0).to_bytes(4, "big"), 1.0) and natives.may_have((1).to_bytes(4, "big"), 1.0)

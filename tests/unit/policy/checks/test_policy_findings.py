@@ -120,6 +120,15 @@ WITHIN = [
         ],
     ),
     (
+        rules("name: a, then: {deny: all}"),
+        [(Code.CONTRADICTION, 3, "rule 'a': deny says nothing where the action is proxy")],
+    ),
+    (
+        rules("name: a, then: {action: bypass, deny: all}"),
+        [(Code.CONTRADICTION, 3, "rule 'a': deny says nothing where the action is bypass")],
+    ),
+    (rules("name: a, then: {action: deny, deny: all}"), []),
+    (
         rules("name: a, then: {mode: transparent, ratio: {lte: 1, wlan: 1}}"),
         [
             (

@@ -1,7 +1,7 @@
 """The YAML reader: bounds, hostile text, lines."""
 
 import os
-import threading
+import socket
 from pathlib import Path
 
 import pytest
@@ -114,18 +114,30 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_no_more_than_the_bound_is_read() -> None:
-    nothing, findings = load_site("/dev/zero")
+    with open("/dev/zero", "rb") as endless:
+        nothing, findings = load_site(f"/dev/fd/{endless.fileno()}")
     assert nothing is None and codes(findings) == [Code.TOO_LARGE]
 
 
-def test_a_pipe_is_a_file(tmp_path: Path, good: str) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    writer = threading.Thread(target=path.write_text, args=(good,))
-    writer.start()
-    site, findings = load_site(str(path))
-    writer.join()
-    assert site is not None and findings == []
+def test_what_could_be_waited_for_is_refused_by_its_kind_at_once(tmp_path: Path) -> None:
+    fifo, socket_ = tmp_path / "fifo", tmp_path / "socket"
+    os.mkfifo(fifo)
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(socket_))
+        for path, kind in ((fifo, "a FIFO"), ("/dev/zero", "a device"), (socket_, "")):
+            nothing, findings = load_policy(str(path))
+            assert nothing is None and codes(findings) == [Code.UNREADABLE] and kind in str(findings[0])
+
+
+def test_a_pipe_that_the_command_was_given_open_is_read() -> None:
+    reads, writes = os.pipe()
+    os.write(writes, b"policy: 1\n")
+    os.close(writes)
+    try:
+        policy, findings = load_policy(f"/dev/fd/{reads}")
+    finally:
+        os.close(reads)
+    assert policy is not None and not findings
 
 
 def test_a_byte_order_mark_and_dos_lines(tmp_path: Path, good: str) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.model.policy import Policy, PolicyRule, RuleConditions, Terms
+from steering.model.policy import Action, Denial, Policy, PolicyRule, RuleConditions, Terms
 from steering.policy import parse_policy
 from steering.policy.rules.diff import ChangeKind, diff
 from tests.support.policy_files import EVERYTHING
@@ -96,8 +96,16 @@ def test_every_field_of_a_rule_is_compared() -> None:
     whens = {name for name in named if name.startswith("when.")}
     assert len(whens) == len(RuleConditions.__slots__)
     for field in Terms.__slots__:
-        if field not in ("action", "insertion", "usage_mode", "transports"):  # as they are by default
+        if field not in ("action", "deny", "insertion", "usage_mode", "transports"):  # as they are by default
             assert any(name.startswith(f"then.{field}") for name in named), field
+
+
+def test_whom_a_rule_denies_is_compared() -> None:
+    old, new = (
+        Policy(rules=(PolicyRule("no", RuleConditions(), Terms(action=Action.DENY, deny=deny)),))
+        for deny in Denial
+    )
+    assert [change.field for change in diff(old, new)] == ["then.deny"]
 
 
 @given(st.permutations(range(12)))

@@ -121,6 +121,13 @@ def test_default_route_contains_everything(good: str) -> None:
     assert gateway.next_hops == (ip_address("192.0.2.254"),)
 
 
+def test_a_link_local_next_hop_names_its_port(good: str) -> None:
+    new = 'prefixes: ["::/0"], gateways: [2001:db8::1], next_hops: ["fe80::1%s4:1", 2001:db8::2]'
+    gateway = site_of(good.replace("prefixes: [10.9.0.0/24]", new)).gateways[0]
+    assert gateway.next_hops == (ip_address("2001:db8::2"),)
+    assert gateway.link_hops == ((gateway.ports[0], ip_address("fe80::1%s4:1")),)
+
+
 def test_prefixes_side_by_side_do_not_overlap(good: str) -> None:
     text = good.replace("[10.2.0.0/24]", "[10.1.1.0/24, 10.0.255.0/24, 10.1.128.0/17]")
     assert len(site_of(text).access_networks[1].prefixes) == 3
