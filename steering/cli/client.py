@@ -10,6 +10,7 @@ import ipaddress
 import json
 import os
 import re
+import socket
 import ssl
 import stat
 import sys
@@ -178,16 +179,26 @@ def _checked(url: str) -> SplitResult:
         usable = False
     if not usable:
         raise BadInput(f"{url!r} is no URL of a controller; one looks like http://127.0.0.1:8080")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not _is_of_this_machine(parts.hostname or ""):
         raise BadInput(f"{url} would send the token in clear; use https, or a tunnel to a loopback address")
     return parts
 
 
-def _is_loopback(host: str) -> bool:
+def _is_of_this_machine(host: str) -> bool:
+    """Whether what is sent to a host stays on this machine: it is loopback, or an address that this machine has."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"
+    if address.is_loopback:
+        return True
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((host, 0))  # only an own address can be bound
+        except OSError:
+            return False
+    return not address.is_unspecified
 
 
 class ControllerAnswer(NamedTuple):

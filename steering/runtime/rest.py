@@ -76,6 +76,11 @@ def _secured(sock: Any, tls: TlsFiles) -> Any:
     return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
 
 
+def _reached_at(host: str) -> str:
+    """Where this machine itself reaches who listens on an address: nobody can connect to "all addresses"."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
 class Rest:
     """The REST server. It listens from the beginning, and serves from `start` on."""
 
@@ -91,6 +96,8 @@ class Rest:
         self._state_dir = settings.state_dir
         scheme = "http" if settings.rest_tls is None else "https"
         self.url = f"{scheme}://{ListenAddress(settings.rest.host, self._socket.getsockname()[1])}"
+        own = ListenAddress(_reached_at(settings.rest.host), self._socket.getsockname()[1])
+        self._own_url = f"{scheme}://{own}"  # for commands on this machine
         if settings.rest_tls is not None:
             self._socket = _secured(self._socket, settings.rest_tls)
         try:
@@ -129,7 +136,7 @@ class Rest:
         for restore in self._north.restore:
             restore()
         try:
-            write_rest_url(self._state_dir, self.url)
+            write_rest_url(self._state_dir, self._own_url)
         except StateError as error:
             # REST is served all the same: a client with --url and --token-file finds it.
             log.error("commands on this machine do not find the controller: %s", error)
@@ -154,7 +161,7 @@ class Rest:
 
     def stop(self) -> None:
         """Remove the URL and stop listening."""
-        remove_rest_url(self._state_dir, self.url)
+        remove_rest_url(self._state_dir, self._own_url)
         self._north.hub.close()
         self._north.save()
         for thread in self._threads:

@@ -162,3 +162,18 @@ def test_a_switch_that_comes_while_it_starts_waits_for_it(tmp_path: Path) -> Non
             assert [seen.type for seen in switch.seen].count(0) == 1  # HELLO
         finally:
             running.kill()
+
+
+def test_commands_find_a_controller_whose_rest_listens_on_all_addresses(tmp_path: Path) -> None:
+    running = Running(tmp_path)
+    running.command[running.command.index("--rest") + 1] = "0.0.0.0:0"
+    running.command.append("--rest-allow-remote")
+    with running:
+        assert (running.state / "rest").read_text().startswith("http://127.0.0.1:")
+        ran = subprocess.run(
+            [sys.executable, "-m", "steering", "status", "--state-dir", str(running.state)],
+            env=running.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "no-switch" in ran.stdout and "steering:" not in ran.stderr
+        running.end()
+        assert not (running.state / "rest").exists()

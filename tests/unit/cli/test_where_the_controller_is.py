@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from steering.cli import client
 from steering.cli.main import main
 from steering.store import credentials
 from tests.support.commands import failing
@@ -103,3 +104,9 @@ def test_a_kind_of_event_that_there_is_not_is_an_error(
     with pytest.raises(SystemExit) as ended:
         main(["events", "--kind", "foo", "--url", url, "--token-file", str(token)])
     assert ended.value.code == 2 and "session" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host, stays", [("127.0.0.1", True), ("::1", True), ("localhost", True), ("192.0.2.1", False),
+                                         ("0.0.0.0", False), ("::", False), ("example.org", False)])  # fmt: skip
+def test_a_token_goes_in_clear_to_addresses_of_this_machine_alone(host: str, stays: bool) -> None:
+    assert client._is_of_this_machine(host) is stays
