@@ -76,6 +76,8 @@ def _serve(settings: Settings, controller: Any, door: Any) -> int:
     from os_ken.controller import controller as _  # noqa: F401  (registers os-ken's listen options)
     from os_ken.lib import hub
 
+    from steering.runtime import collector
+
     stop: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -101,11 +103,7 @@ def _serve(settings: Settings, controller: Any, door: Any) -> int:
     manager = AppManager.get_instance()
     manager.load_apps(["steering.app"])
     manager.instantiate_apps(**manager.create_contexts(), controller=controller, door=door)
-    # What exists now lives to the end: no collection need look at it. And sessions are made by the hundred
-    # thousand: with the usual thresholds the collector would run through them all the time.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-    gc.enable()
+    collector.settle()
     while not stop:
         hub.sleep(LOOK)
     manager.close()

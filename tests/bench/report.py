@@ -31,6 +31,8 @@ TARGETS = (
     ("weigh_first_ms", "ms of engine until the first rule follows a link's other weight", 20, False),
     ("relink_ms", "ms of the first decision after a lost link", 20, False),
     ("bytes_per_session", "bytes of controller memory for a session", None, False),
+    ("longest_gc_ms", "longest pause of the garbage collector meanwhile, ms", 5, False),
+    ("longest_growth_ms", "longest other pause meanwhile (an index grows), ms", None, False),
 )
 
 MEASURED = {

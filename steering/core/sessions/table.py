@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from steering.core.selection.quotas import Ledger
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, origin_of, source_of
+from steering.core.sessions.garbage_collector import Index, untrack
 from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.shared_parts import Returns
 from steering.model.decision import Ruling
@@ -31,25 +32,24 @@ class SessionTable:
         """`hosts_move`: whether a host can turn up at another switch, so that flows have to be found by host."""
         self.limits = limits
         self._hosts_move = hosts_move
-        self.by_id: dict[int, Session] = {}
-        self.flows: dict[FlowKey, Subflow] = {}
-        self._hosts: dict[bytes, dict[FlowKey, Subflow]] = {}  # source address -> its flows
-        self._tokens: Owners = {}  # of the key that a session is known by
-        self._host_tokens: Owners = {}  # of hosts' keys beside it: what an MCP's own joins carry
-        self.half_open: dict[int, Session] = {}  # in order of age
+        self.by_id: dict[int, Session] = Index()
+        self.flows: dict[FlowKey, Subflow] = Index()
+        # Source address -> its subflows. Most have one, and a dict for that would be larger than the subflow.
+        self._hosts: dict[bytes, Subflow | dict[FlowKey, Subflow]] = Index()
+        self._tokens: Owners = Index()  # of the key that a session is known by
+        self._host_tokens: Owners = Index()  # of hosts' keys beside it: what an MCP's own joins carry
+        self.half_open: dict[int, Session] = Index()  # in order of age
         self.half_open_at: defaultdict[int, int] = defaultdict(int)  # waypoint -> those that came in there
-        self.half_open_from: defaultdict[bytes, int] = defaultdict(
-            int
-        )  # source (IPv4 address, IPv6 /64) -> the same
+        # Source (IPv4 address, IPv6 /64) -> the same.
+        self.half_open_from: defaultdict[bytes, int] = defaultdict(int)
         # Sessions that are there and no load: half-open ones whose host is late, and those that closed before it was
         # heard.
         self.uncounted: set[int] = set()
         # Half-open sessions that are a load, by waypoint and MCP id (16 bits).
         self._young: defaultdict[int, int] = defaultdict(int)
-        self.lingering: dict[int, Session] = {}  # in order of age
-        self.idle: dict[
-            str, dict[int, Session]
-        ] = {}  # by access network, in the order in which they became so
+        self.lingering: dict[int, Session] = Index()  # in order of age
+        # By access network, in the order in which they became so.
+        self.idle: dict[str, dict[int, Session]] = {}
         # MCP id (0: none) -> sessions that count as its load
         self.active = defaultdict(int, dict.fromkeys(mcps, 0))
         self.ledger = Ledger()
@@ -89,6 +89,7 @@ class SessionTable:
         session = Session(
             number, state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit, loads
         )
+        untrack(session)
         self.by_id[number] = session
         self.states[state] += 1
         return session
@@ -104,14 +105,16 @@ class SessionTable:
         self._next = number + 1
         session = Session(number, state, mcp, None, now, NO_WAYPOINT, key, reverse=entry.role == GATEWAY)
         session.token = token
+        untrack(session)
         subflow = Subflow(session, INITIAL, key, entry.dpid, entry.role, WaypointId(entry.waypoint), -1, now)
+        untrack(subflow)
         subflow.packets, subflow.bytes = packets, size
         session.add(subflow)
         self.by_id[number] = session
         self._tokens[token] = session
         self.flows[key] = subflow
         if self._hosts_move:
-            self._hosts.setdefault(entry.src, {})[key] = subflow
+            self._note_host(entry.src, subflow)
         self.states[state] += 1
         self.active[mcp] += 1
         self.subflows[mcp] += 1
@@ -127,6 +130,7 @@ class SessionTable:
     ) -> Subflow:  # fmt: skip
         """A session has one more subflow, which is indexed by its flow and its host."""
         subflow = Subflow(session, kind, key, dpid, role, waypoint, isn, now, port, address_id, backup)
+        untrack(subflow)
         if session.add(subflow):
             self.changed[session.id] = None
         self.subflows[session.mcp] += 1
@@ -134,22 +138,39 @@ class SessionTable:
             self._count_joins(session, (subflow,), 1)
         self.flows[key] = subflow
         if self._hosts_move:
-            self._hosts.setdefault(source_of(key), {})[key] = subflow
+            self._note_host(source_of(key), subflow)
         return subflow
 
     def subflows_of(self, address: bytes) -> list[Subflow]:
         """The subflows that a host has from one of its addresses; none where hosts cannot move."""
-        return list(self._hosts.get(address, {}).values())
+        known = self._hosts.get(address)
+        if known is None:
+            return []
+        return [known] if isinstance(known, Subflow) else list(known.values())
+
+    def _note_host(self, address: bytes, subflow: Subflow) -> None:
+        known = self._hosts.get(address)
+        if known is None:
+            self._hosts[address] = subflow
+        elif isinstance(known, Subflow):
+            self._hosts[address] = {known.key: known, subflow.key: subflow}
+        else:
+            known[subflow.key] = subflow
 
     def _forget_flow(self, subflow: Subflow) -> None:
         if self.flows.get(subflow.key) is subflow:
             del self.flows[subflow.key]
-            if not self._hosts_move:
-                return
-            source = source_of(subflow.key)
-            del self._hosts[source][subflow.key]
-            if not self._hosts[source]:
-                del self._hosts[source]
+            if self._hosts_move:
+                self._forget_host(source_of(subflow.key), subflow)
+
+    def _forget_host(self, address: bytes, subflow: Subflow) -> None:
+        known = self._hosts[address]
+        if isinstance(known, Subflow):
+            del self._hosts[address]
+            return
+        del known[subflow.key]
+        if not known:
+            del self._hosts[address]
 
     def drop_subflow(self, subflow: Subflow) -> None:
         """Forget a subflow; the record of its session stays."""
