@@ -151,8 +151,8 @@ class FirstSyns:
             return [naturally(attachment, seen)]  # no entry is needed
         if mcp.interception is SELF and self._chooser.in_line(decision):
             # The SYN waits for no entry, but an entry has to count the third ACK.
-            return [Steer(tuple(session.entries(GATEWAY)), None), naturally(attachment, seen)]
-        return [_new(Steer, (tuple(session.entries(GATEWAY)), steered(attachment, seen, waypoint)))]
+            return [Steer(session.entries(GATEWAY), None), naturally(attachment, seen)]
+        return [_new(Steer, (session.entries(GATEWAY), steered(attachment, seen, waypoint)))]
 
     def _again(
         self, attachment: Attachment, seen: SynSeen, exits: tuple[PortRef, ...], terms: Terms, now: float
@@ -184,7 +184,7 @@ class FirstSyns:
         mcp = self._map.mcps[number]
         ruling = self._chooser.ruling(answer, decision)
         subflow = self._begin(attachment, seen, key, exits, ruling, decision.loads, mcp, now)
-        entries = tuple(subflow.session.entries(GATEWAY))
+        entries = subflow.session.entries(GATEWAY)
         return [Steer(entries, None)] if entries else []
 
     def _begin(

@@ -186,7 +186,7 @@ class JoinHandler:
         """A session whose record outlived its entries is a load again: a host may rejoin after all its subflows
         died (B42)."""
         self._life.happened(session, Event.JOINED)
-        entries = tuple(session.entries(GATEWAY))
+        entries = session.entries(GATEWAY)
         if not subflow.waypoint:
             return [Steer(entries, None), naturally(attachment, seen)]
         return [Steer(entries, steered(attachment, seen, subflow.waypoint))]

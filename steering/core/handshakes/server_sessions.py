@@ -103,7 +103,7 @@ class ServerSessions:
             return []
         session = self._create(attachment, seen, key, access, ruling, decision.loads, now)
         release = Release(seen.dpid, seen.port, seen.frame, session.subflows[0].waypoint, 0, PortRole.GATEWAY)
-        return [Steer(tuple(session.entries(PortRole.GATEWAY)), release)]
+        return [Steer(session.entries(PortRole.GATEWAY), release)]
 
     def _create(
         self,
@@ -146,7 +146,7 @@ class ServerSessions:
         if session.state is not SessionState.SYN_PINNED or handshake.flags & SYN_ACK != SYN_ACK:
             return LearntToken([])
         token = self._first_answers.seen(session, handshake, now)
-        return LearntToken([Steer(tuple(session.entries(PortRole.GATEWAY)), None)], token)
+        return LearntToken([Steer(session.entries(PortRole.GATEWAY), None)], token)
 
     # ---- an MCP's join --------------------------------------------------------------------------
 

@@ -146,5 +146,5 @@ class SynHandler:
             return [naturally(attachment, seen)]
         known.enters_at(seen.dpid, seen.port, attachment.role)
         session = known.session
-        entries = session.entries(GATEWAY) if known.kind is INITIAL else [session.entry(known)]
+        entries = session.entries(GATEWAY) if known.kind is INITIAL else (session.entry(known),)
         return [Steer(tuple(e for e in entries if e), steered(attachment, seen, known.waypoint))]

@@ -83,7 +83,7 @@ class SynAckHandler:
         if not taught or not acknowledges(handshake, subflow.isn):
             return LearntToken([])  # repeated, or of another connection
         token = self._first_answers.seen(session, handshake, now)
-        outputs: list[Output] = [_new(Steer, (tuple(session.entries(GATEWAY)), None))]
+        outputs: list[Output] = [_new(Steer, (session.entries(GATEWAY), None))]
         return _new(LearntToken, (outputs, token))
 
     def _after_attempts(

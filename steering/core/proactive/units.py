@@ -246,7 +246,7 @@ class Proactive(Part):
         for subflow in session.subflows:
             if not subflow.waypoint and subflow.flow.destination not in self._map.mcp_addresses:
                 subflow.lead_to(inside.id)
-        return [Steer(tuple(session.entries(PortRole.GATEWAY)), None)]
+        return [Steer(session.entries(PortRole.GATEWAY), None)]
 
     # ---- over a restart -------------------------------------------------------------------------
 

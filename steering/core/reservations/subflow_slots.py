@@ -58,7 +58,7 @@ class Slots:
 
     def refusal(self, session: Session, allowed: Limit) -> tuple[Refusal, FullLimit] | None:
         """Why a session gets no further subflow: what policy allows, or what is reserved; None if it may."""
-        if len(session.subflows) >= allowed.most:
+        if session.subflow_count >= allowed.most:
             return Refusal.SUBFLOWS_FULL, FullLimit("subflows", "of a session", allowed)
         reserved = self.full(session) if self.sessions or self.subscribers else None
         return None if reserved is None else (Refusal.RESERVED, reserved)

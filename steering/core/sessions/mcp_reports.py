@@ -151,7 +151,7 @@ class McpReports(Part):
             return NO_TOKEN
         self._counters.session_reports[SessionReport.HEALED] += 1
         self._first_answers.told(session, event.token, now)
-        outputs.append(Steer(tuple(session.entries(PortRole.GATEWAY)), None))
+        outputs.append(Steer(session.entries(PortRole.GATEWAY), None))
         return event.token
 
     def _foreign(self, mcp: McpId, token: Token) -> bool:

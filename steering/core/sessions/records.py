@@ -278,6 +278,12 @@ class Session(OnsetParts):
         known = self._subflows
         return known if isinstance(known, tuple) else (known,)
 
+    @property
+    def subflow_count(self) -> int:
+        """How many it has."""
+        known = self._subflows
+        return len(known) if isinstance(known, tuple) else 1
+
     def add(self, subflow: Subflow) -> bool:
         """The session has one more subflow. True if it has several by that."""
         known = self._subflows
@@ -403,34 +409,39 @@ class Session(OnsetParts):
             for dpid, waypoint in self.returns
         ]
 
-    def entries(self, gateway_role: int) -> list[Entry]:
+    def entries(self, gateway_role: int) -> tuple[Entry, ...]:
         """All flow entries of the session. Those of the server leg come first, because they are downstream."""
         only = self._subflows
-        if (
-            isinstance(only, Subflow)
-            and only.key is self.first
-            and not self.onset.reverse
-            and only.course.waypoint
-        ):
-            return self._first_entries(only, gateway_role)
-        found = self.return_entries(gateway_role)
-        for subflow in self.subflows:
-            entry = self.entry(subflow)
-            if entry is not None:
-                found.append(entry)
-        return found
+        if isinstance(only, Subflow) and only.key is self.first and not self.onset.reverse:
+            found = self._first_entries(only, gateway_role)
+            if found is not None:
+                return found
+        uplink = (self.entry(subflow) for subflow in self.subflows)
+        return (*self.return_entries(gateway_role), *(entry for entry in uplink if entry is not None))
 
-    def _first_entries(self, subflow: Subflow, gateway_role: int) -> list[Entry]:
-        """The same entries for a session of one subflow, made in one pass: every session begins with one."""
+    def _first_entries(self, subflow: Subflow, gateway_role: int) -> tuple[Entry, ...] | None:
+        """The same entries for a session of one subflow that is led, made in one pass: every session begins with
+        one."""
+        dpid, _, role, waypoint, _, _, _ = subflow.course
+        if not waypoint:
+            return None
         family, src, dst, sport, dport = split(self.first)
         cookie = self.cookie(INITIAL)
-        returned = cookie | _RETURN
-        found = [
-            _new(Entry, (dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, returned, 0))
-            for dpid, waypoint in self.onset.returns
-        ]
-        dpid, _, role, waypoint, _, _, _ = subflow.course
-        found.append(_new(Entry, (
+        uplink = _new(Entry, (
             dpid, role, family, src, dst, sport, dport, waypoint, 0, cookie, subflow.watch,
-        )))  # fmt: skip
-        return found
+        ))  # fmt: skip
+        returned = cookie | _RETURN
+        returns = self.onset.returns
+        if len(returns) == 1:  # without a loop: nearly all have one
+            ((dpid, waypoint),) = returns
+            return (
+                _new(Entry, (dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, returned, 0)),
+                uplink,
+            )
+        return (
+            *(
+                _new(Entry, (dpid, gateway_role, family, dst, src, dport, sport, waypoint, 0, returned, 0))
+                for dpid, waypoint in returns
+            ),
+            uplink,
+        )

@@ -168,7 +168,7 @@ class Teardown(Part):
 
     def end(self, session: Session) -> list[Output]:
         """Remove a whole session, its record and its entries."""
-        entries = tuple(session.entries(PortRole.GATEWAY))
+        entries = session.entries(PortRole.GATEWAY)
         self._life.happened(session, Event.OVER)
         if self._legs.get(session.first) is session:
             del self._legs[session.first]

@@ -50,7 +50,7 @@ def test_a_host_that_addresses_its_mcp_has_a_record_and_no_entry():
     driver = Driver(policy=Policy(eligible_ports=((5201, 5201),)))
     (release,), session, answered = open_to(driver, CORE)
     assert isinstance(release, Release) and release.waypoint == NATURAL
-    assert all(not o.entries for o in answered) and session.entries(3) == []
+    assert all(not o.entries for o in answered) and session.entries(3) == ()
     assert session.state is SessionState.ESTABLISHED and session.token == int.from_bytes(TOKEN, "big")
     assert session.mcp == stable_id("core") and session.ruling.reason == "addressed"
 

@@ -52,7 +52,7 @@ def test_a_capable_pair_is_left_to_itself_with_its_joins():
     withdrawn(made)
     (session,) = made.table
     assert session.state is SessionState.WITHDRAWN and session.token == int.from_bytes(TOKEN, "big")
-    assert session.entries(PortRole.GATEWAY) == []
+    assert session.entries(PortRole.GATEWAY) == ()
     assert natural(made.syn(2, 1, join(UE_WLAN, 5)))
     assert natural(made.syn(1, 1, capable(UE_LTE, 40_001)))  # now the server is known
     assert made.table.active == dict.fromkeys(made.table.active, 0)
@@ -165,6 +165,6 @@ def test_one_that_is_withdrawn_is_not_and_the_server_cannot_be(dpid, source, mcp
     withdrawn(made)
     (session,) = made.table
     outputs = made.syn(dpid, 1, join(source, 50_000, dst=mcp))
-    assert session.subflows == () and session.entries(PortRole.GATEWAY) == []
+    assert session.subflows == () and session.entries(PortRole.GATEWAY) == ()
     assert not [o for o in outputs if getattr(o, "entries", ())], "nothing leads it to an MCP"
     assert made.table.subflows == dict.fromkeys(made.table.subflows, 0)
