@@ -36,11 +36,12 @@ def _nearly(end: int, acknowledged: int) -> bool:
 
 
 class FinPair:
-    """The last FIN of each end."""
+    """The last FIN of each end. `closed`: the ends that count as closed (records.HOST_FIN, MCP_FIN)."""
 
-    __slots__ = ("fins",)
+    __slots__ = ("closed", "fins")
 
     def __init__(self) -> None:
+        self.closed = 0
         self.fins: dict[int, Fin] = {}  # by side
 
     def closes(self, side: int, one: Fin) -> bool:

@@ -11,10 +11,10 @@ from zlib import crc32
 from steering.core.selection.quotas import QuotaKeys, quota_keys
 from steering.core.sessions.fin_pair import Fin, FinPair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, split
+from steering.core.sessions.session_extras import ExtraParts, SessionExtras
 from steering.core.sessions.session_keys import Secrets
 from steering.core.sessions.shared_parts import (
     CourseParts,
-    OnsetParts,
     Returns,
     course_of,
     courses,
@@ -68,7 +68,7 @@ class Subflow(CourseParts):
     """One subflow as the network sees it: a flow from a host, where it enters and where it is led."""
 
     __slots__ = (
-        "session", "key", "isn", "closed", "fins", "packets", "bytes", "active", "watch", "wish", "progress",
+        "session", "after", "key", "isn", "fins", "packets", "bytes", "active", "watch", "wish", "progress",
     )  # fmt: skip
 
     def __init__(
@@ -76,12 +76,14 @@ class Subflow(CourseParts):
         now: float, port: PortNumber = NO_PORT, address_id: int = 0, backup: bool = False,
     ) -> None:  # fmt: skip
         self.session = session
+        self.after: Subflow | None = (
+            None  # the one that came after it, of the same session; Session alone changes it
+        )
         self.key = key
         parts = (dpid, port, role, waypoint, kind, address_id, backup)
         self.course = courses.get(parts) or course_of(parts)
         self.isn = isn
-        self.closed = 0  # HOST_FIN | MCP_FIN
-        self.fins: FinPair | None = None  # once one was seen
+        self.fins: FinPair | None = None  # once one end has closed it, or sent a FIN
         self.packets = 0
         self.bytes = 0
         self.active = now  # when something of this subflow was seen last
@@ -93,6 +95,11 @@ class Subflow(CourseParts):
     def flow(self) -> FlowParts:
         """Its flow key taken apart: the host's end is the source."""
         return parts_of(self.key)
+
+    @property
+    def closed(self) -> int:
+        """HOST_FIN | MCP_FIN: which ends have closed it."""
+        return 0 if self.fins is None else self.fins.closed
 
     # ---- what becomes of it -----------------------------------------------------------------------
 
@@ -139,16 +146,20 @@ class Subflow(CourseParts):
 
     def close(self, side: int) -> bool:
         """One end closed the subflow (HOST_FIN, MCP_FIN or BOTH_FINS). True if it is closed from both ends by that."""
-        if self.closed == BOTH_FINS:
+        fins = self._fins()
+        if fins.closed == BOTH_FINS:
             return False
-        self.closed |= side
-        return self.closed == BOTH_FINS
+        fins.closed |= side
+        return fins.closed == BOTH_FINS
 
     def saw_fin(self, side: int, one: Fin) -> bool:
         """A FIN of one end was seen; whether it closes the subflow, with the other end's."""
+        return self._fins().closes(side, one)
+
+    def _fins(self) -> FinPair:
         if self.fins is None:
             self.fins = FinPair()
-        return self.fins.closes(side, one)
+        return self.fins
 
     def came_as_join(self) -> None:
         """Its SYN was seen, and nothing more yet."""
@@ -172,25 +183,11 @@ class Subflow(CourseParts):
         return shown and self.active + TAKEN_UP_WITHIN <= now
 
 
-class _Extras:
-    """What few sessions have, and most only while they end."""
-
-    __slots__ = ("deadline", "host_token", "idle_at", "leg_fins", "secrets", "server_closed")
-
-    def __init__(self) -> None:
-        self.server_closed = 0
-        self.leg_fins: FinPair | None = None  # of the server leg, once one was seen
-        self.deadline = 0.0  # until when a lingering record is kept
-        self.idle_at = ""  # the access network where it is one of those that are idle
-        self.secrets: Secrets | None = None  # where the policy needs keys
-        self.host_token = NO_TOKEN  # token of the host's key, which joins of the MCP carry
-
-
-class Session(OnsetParts):
+class Session(ExtraParts):
     """One M-session (D-2.1), or the plain TCP connection that one fell back to."""
 
     __slots__ = (
-        "id", "state", "mcp", "token", "ruling", "created", "active", "first", "_loads", "_subflows", "_extras",
+        "id", "state", "mcp", "token", "ruling", "created", "active", "first", "_loads", "_oldest",
     )  # fmt: skip
 
     def __init__(
@@ -209,9 +206,10 @@ class Session(OnsetParts):
         parts = (edge, version, dscp, reverse, unit, returns)
         self.onset = onsets.get(parts) or onset_of(parts)
         self._loads = packed(loads)
-        # Nearly every session has one subflow, so a single one stands here itself.
-        self._subflows: Subflow | tuple[Subflow, ...] = ()
-        self._extras: _Extras | None = None
+        # Each subflow refers to the one that came after it: a list of one, as nearly all would be, is half as large as
+        # the session.
+        self._oldest: Subflow | None = None
+        self._extras: SessionExtras | None = None
 
     @property
     def flow(self) -> FlowParts:
@@ -243,65 +241,53 @@ class Session(OnsetParts):
             client, server = server, client
         return quota_keys(ruling.subscriber, ruling.application, client, server, port, self.mcp)
 
-    # ---- what few sessions have -------------------------------------------------------------------
-
-    @property
-    def server_closed(self) -> int:
-        return 0 if self._extras is None else self._extras.server_closed
-
-    @property
-    def deadline(self) -> float:
-        return 0.0 if self._extras is None else self._extras.deadline
-
-    @property
-    def idle_at(self) -> str:
-        return "" if self._extras is None else self._extras.idle_at
-
-    @property
-    def secrets(self) -> Secrets | None:
-        return None if self._extras is None else self._extras.secrets
-
-    @property
-    def host_token(self) -> Token:
-        return NO_TOKEN if self._extras is None else self._extras.host_token
-
-    def _more(self) -> _Extras:
-        if self._extras is None:
-            self._extras = _Extras()
-        return self._extras
-
     # ---- its subflows -----------------------------------------------------------------------------
 
     @property
     def subflows(self) -> tuple[Subflow, ...]:
         """In the order in which they came."""
-        known = self._subflows
-        return known if isinstance(known, tuple) else (known,)
+        found, one = [], self._oldest
+        while one is not None:
+            found.append(one)
+            one = one.after
+        return tuple(found)
 
     @property
     def subflow_count(self) -> int:
         """How many it has."""
-        known = self._subflows
-        return len(known) if isinstance(known, tuple) else 1
+        count, one = 0, self._oldest
+        while one is not None:
+            count += 1
+            one = one.after
+        return count
 
     def add(self, subflow: Subflow) -> bool:
         """The session has one more subflow. True if it has several by that."""
-        known = self._subflows
-        if not known:
-            self._subflows = subflow
+        last = self._oldest
+        if last is None:
+            self._oldest = subflow
             return False
-        self._subflows = (*known, subflow) if isinstance(known, tuple) else (known, subflow)
+        while last.after is not None:
+            last = last.after
+        last.after = subflow
         return True
 
     def remove(self, subflow: Subflow) -> bool:
         """The session has lost a subflow. True if it has others."""
-        left = tuple(one for one in self.subflows if one is not subflow)
-        self._subflows = left[0] if len(left) == 1 else left
-        return bool(left)
+        if self._oldest is subflow:
+            self._oldest = subflow.after
+        else:
+            before = self._oldest
+            while before is not None and before.after is not subflow:
+                before = before.after
+            if before is not None:
+                before.after = subflow.after
+        subflow.after = None
+        return self._oldest is not None
 
     def let_go(self) -> None:
-        """The session is over. The cycle between it and its subflows is cut: full collections are rare (see launcher)."""
-        self._subflows = ()
+        """The session is over, and with it the circle that it and its subflows are (garbage_collector)."""
+        self._oldest = None
 
     # ---- what becomes of it -----------------------------------------------------------------------
 
@@ -411,8 +397,8 @@ class Session(OnsetParts):
 
     def entries(self, gateway_role: int) -> tuple[Entry, ...]:
         """All flow entries of the session. Those of the server leg come first, because they are downstream."""
-        only = self._subflows
-        if isinstance(only, Subflow) and only.key is self.first and not self.onset.reverse:
+        only = self._oldest
+        if only is not None and only.after is None and only.key is self.first and not self.onset.reverse:
             found = self._first_entries(only, gateway_role)
             if found is not None:
                 return found

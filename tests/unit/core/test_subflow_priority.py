@@ -64,7 +64,7 @@ def test_a_failed_access_hands_over_and_takes_back():
 def test_a_closed_subflow_hands_over():
     live = Live(BACKUP)
     live.told()
-    live.one.subflows[1].closed = 3
+    live.one.subflows[1].close(3)
     live.table.changed[live.one.id] = None
     assert live.told() == {"lte": ON}
 
