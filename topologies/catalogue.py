@@ -71,6 +71,7 @@ MODULES = {
     "clients": "clients",
     "link-weights": "link_weights",
     "link-loss": "link_loss",
+    "switch-reboot": "switch_reboot",
     "short-flows": "short_flows",
     "enterprise": "enterprise",
     "co-located": "co_located",

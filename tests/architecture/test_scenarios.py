@@ -163,6 +163,7 @@ UNNAMED: frozenset[str] = frozenset(
         "source-modes without pool-routes",
         "clients without steering",
         "clients without mptcpize",
+        "switch-reboot without link-return",
         "link-weights without steering",
         "link-weights without old-paths",
         "link-weights without weight",

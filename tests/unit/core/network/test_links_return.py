@@ -1,6 +1,7 @@
 """Links of switches that reboot, ports that flap, and links that somebody only pretends."""
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -19,7 +20,7 @@ class TwoSwitches:
     """A link between two switches, seen by its announcements, at a time that the test sets."""
 
     def __init__(self, **options: object) -> None:
-        self.made = Discovery(KEY, 77, [], hold=3.0, **options)  # type: ignore[arg-type]
+        self.made = Discovery(KEY, 77, [], **({"hold": 3.0} | options))  # type: ignore[arg-type]
         self.now = 0.0
         self.up: set[tuple[PortRef, PortRef]] = set()
         self.wire = True
@@ -63,6 +64,17 @@ def test_links_of_a_switch_that_reboots_return(
         net.take(net.made.port_status(B, True))
         net.pass_time(6)
         assert net.up == BOTH
+
+
+def test_without_link_return_a_link_that_was_lost_stays_so() -> None:
+    """The negative control of the lab `switch-reboot` (mechanism `link-return`)."""
+    net = TwoSwitches(hold=inf)
+    net.pass_time(2)
+    assert net.up == BOTH
+    net.take(net.made.port_status(B, False))
+    net.take(net.made.port_status(B, True))
+    net.pass_time(60)
+    assert net.up == set()
 
 
 def test_a_link_whose_switch_reconnects_while_the_link_is_lost_returns() -> None:
