@@ -202,7 +202,9 @@ class OldPaths(Part):
                 if room <= 0:
                     break
             yield 4 * len(known)
-        one.before = None
+        before, one.before = one.before, None
+        while before.paths.forget_one():
+            yield 4
 
     # ---- time -----------------------------------------------------------------------------------
 

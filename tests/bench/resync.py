@@ -52,6 +52,7 @@ MCPS, GATEWAYS = 64, 8
 ACCESS_PORT, GATEWAY_PORT, FIRST_LINK_PORT = 101, 102, 110
 WEIGHED = 5  # links that get another weight
 TICK = 0.05  # seconds
+SETTLED = 40  # ticks
 BUSY_LINKS = 4  # so that the score's loaded distances are asked for too
 
 Json = dict[str, Any]
@@ -186,6 +187,9 @@ class Network:
     def weigh(self, link: Link) -> Json:
         """A link gets another weight, and its own again; milliseconds until the first rule leaves, and of the longest
         slice."""
+        for _ in range(SETTLED):
+            self.now += TICK
+            self.engine.handle(Tick(), self.now)  # what was due since the last change is not to be counted
         first, slices, rules = 0.0, [], 0
         given: deque[Input] = deque([LinkWeighed(link.a, link.b, 3.0)])
         while given or not self.engine.old_paths.settled:

@@ -19,11 +19,11 @@ class OldWays(NamedTuple):
 
 def old_ways(before: SwitchPaths, now: SwitchPaths, target: DatapathId) -> OldWays | None:
     """The ways to `target` that lead elsewhere now. None where there are none."""
+    old, new = before.paths.hops_to(target), now.paths.hops_to(target)
+    old_port, new_port = before.paths.port, now.paths.port
     # Where nobody knew the ways before, nobody noted either what moved.
-    known = before.paths.is_copied(target)
-    looked_at = now.paths.moved(target) if known else before.distances_to(target)
-    moved = [d for d in looked_at if before.next_hop(d, target) != now.next_hop(d, target)]
-    left = [d for d in moved if before.next_hop(d, target) is not None]
+    looked_at = now.paths.moved(target) if before.paths.is_copied(target) else old
+    left = [d for d in looked_at if d in old and old_port(d, old[d]) != new_port(d, new.get(d))]
     if not left:
         return None
     ports: dict[DatapathId, PortNumber | None] = {}
@@ -31,6 +31,7 @@ def old_ways(before: SwitchPaths, now: SwitchPaths, target: DatapathId) -> OldWa
     for begin in concerned:
         switch: DatapathId | None = begin
         while switch is not None and switch not in ports:
-            ports[switch] = before.next_hop(switch, target)
-            switch = before.paths.next_switch(switch, target)
+            hop = old.get(switch)
+            ports[switch] = old_port(switch, hop)
+            switch = hop
     return OldWays(ports, tuple(concerned))

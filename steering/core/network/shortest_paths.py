@@ -153,6 +153,14 @@ class ShortestPaths:
         hop = self._tree(target).hops.get(source)
         return None if hop is None else self._ports[source, hop]
 
+    def hops_to(self, target: DatapathId) -> Mapping[DatapathId, DatapathId]:
+        """Switch -> the switch after it on the way to `target`."""
+        return self._tree(target).hops
+
+    def port(self, switch: DatapathId, hop: DatapathId | None) -> PortNumber | None:
+        """The port by which a switch sends to the next one."""
+        return None if hop is None else self._ports[switch, hop]
+
     def leading_over(self, target: DatapathId, switches: Collection[DatapathId]) -> list[DatapathId]:
         """These switches, and all others whose way to `target` leads over one of them."""
         hops = self._tree(target).hops
@@ -176,6 +184,14 @@ class ShortestPaths:
     def moved(self, target: DatapathId) -> frozenset[DatapathId]:
         """What `take_moved` would tell."""
         return frozenset(self._tree(target).moved)
+
+    def forget_one(self) -> bool:
+        """Of a copy that nobody asks any more: forget the ways to one destination, since to free all at once takes
+        time. False when there are none left."""
+        self._origin = None
+        if self._trees:
+            self._trees.popitem()
+        return bool(self._trees)
 
     def is_copied(self, target: DatapathId) -> bool:
         """Whether the ways to `target` were known where this is a copy of, when it was made."""
