@@ -34,6 +34,7 @@ from steering.model.rules import (
     static_cookie,
 )
 from steering.model.session import Entry, Watch, pack_cookie
+from steering.openflow import meterstats
 from steering.openflow.encode import delete_by_cookie, flow_mod, group_mod, meter_mod
 from steering.openflow.packetin import parse_packet_in
 from steering.openflow.templates import entry_add, release
@@ -325,6 +326,10 @@ def test_a_metered_copy_meters_no_forwarding(routed, capsys):
     assert sorted(arrived) == list(range(2000, 2000 + count))
     assert 0 < len(copies) <= rate * took + 4 + rate
     assert {parse_packet_in(copy).packet_class for copy in copies} == {PacketClass.SYN_ACK}
+    routed.write(meterstats.request(9))
+    ((_, body),) = routed.multiparts(1)
+    dropped = {meter: drops for meter, _, _, drops in meterstats.parse(body)}
+    assert dropped[Meter.SYN_ACK_BASE] >= count - len(copies), "the switch tells how many were not copied"
 
 
 @pytest.mark.parametrize("family", [4, 6])
