@@ -1,6 +1,7 @@
-"""Mininet labs over the real kernel's MPTCP: one file a scenario, over one shared kit.
+"""Mininet labs that use the real kernel's MPTCP: each scenario is one file, and all scenarios share one kit.
 
-`catalogue` lists the scenarios, `custom` offers their networks to Mininet's own command. `scenarios` holds what each
-shows, `networks` the plans that several share, `measures` what several do and check, `kit` what every lab stands on,
-`programs` what runs beside or inside the hosts, `campaign` many labs at a time.
+`catalogue` lists the scenarios. `custom` offers their networks to Mininet's own command `mn`. `scenarios` holds one
+file for each scenario. `networks` holds the network plans that several scenarios share, `measures` the steps and
+checks that several scenarios share. `kit` builds, runs and removes every lab. `programs` holds the programs that run
+inside hosts or beside them. `campaign` runs many labs.
 """

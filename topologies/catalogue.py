@@ -1,4 +1,5 @@
-"""The scenarios by name, in the order they are listed. A scenario is loaded when it is asked for."""
+"""The scenarios by name, in the order in which they are listed. The file of a scenario is imported when it is asked
+for."""
 
 import json
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Every scenario's topology by name for Mininet's own command: `mn --custom topologies/custom.py --topo off-path`.
 
-A scenario with more than one network offers the others by names of their own. Switches ask for a controller that the
-reader starts (`--controller remote`); relays and servers are started by `steering lab` only.
+A scenario with more than one network offers each by a name of its own. The switches connect to a controller that you
+start yourself (`--controller remote`). Only `steering lab` starts relays and servers.
 """
 
 import sys

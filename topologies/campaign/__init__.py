@@ -1,1 +1,2 @@
-"""Many labs at a time: who may run beside whom, the runs with their controls, and the table that is made of them."""
+"""Many labs in one command: which may run side by side, the runs with their negative controls, and the table of
+results."""

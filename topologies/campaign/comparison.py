@@ -72,7 +72,7 @@ What the numbers do not show
 
 
 def main(arguments: list[str]) -> int:
-    """0; 2 where there is no report, or one that did not pass."""
+    """Write the page. Returns 0, or 2 where there is no report or the report did not pass."""
     source = Path(arguments[0]) if arguments else REPORT
     try:
         report = json.loads(source.read_text())

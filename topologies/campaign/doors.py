@@ -1,4 +1,4 @@
-"""Who may run beside whom: some labs at a time, or one alone, since two of them cost each other rate and time."""
+"""Which labs may run side by side: a few at a time, or one alone. Labs that run together slow each other down."""
 
 import threading
 from collections.abc import Iterator
@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 
 class Doors:
-    """Lets in as many guests as are allowed, or one that is alone; who came first is next."""
+    """Lets in as many guests as are allowed, or one guest that must be alone. Guests wait in the order in which they
+    came."""
 
     def __init__(self, most: int) -> None:
         self._changed = threading.Condition()
@@ -39,7 +40,7 @@ class Doors:
         return not self._inside if alone else self._inside < self._most
 
     def allow(self, most: int) -> None:
-        """From now on so many at a time; with 0 this waits until nobody is inside."""
+        """Allow `most` guests at a time from now on. With 0 the call returns once nobody is inside."""
         with self._changed:
             self._most = most
             self._changed.notify_all()

@@ -1,10 +1,11 @@
-"""Writes topologies/breaks.json: which checks each negative control breaks, from reports of `steering lab all --json`.
+"""Writes topologies/breaks.json: which checks each negative control breaks, from reports of `steering lab all
+--json`.
 
 usage: python -m topologies.campaign.recording REPORT...
 
-What failed in every report, and in every run recorded before, must fail; what failed in some may. Rates are left out
-where anything else failed. A person reads the difference before it is committed: a check that has gone from `must` no
-longer sees what it was there for.
+A check that failed in every report, and in every run recorded before, goes to `must`. A check that failed in some of
+them goes to `may`. Checks of rates are left out of a run in which anything else failed. A person reads the difference
+before it is committed: a check that has moved out of `must` no longer notices the fault that it was written for.
 """
 
 import json
@@ -20,9 +21,10 @@ Written = dict[str, dict[str, dict[str, list[str]]]]
 
 
 def merged(known: Written, runs: Iterable[dict[str, Any]]) -> Written:
-    """What was written and these runs ({"scenario", "without", "failed"}); of scenarios and controls that exist.
+    """What was recorded before, with these runs ({"scenario", "without", "failed"}) added. Scenarios and controls
+    that do not exist any more are left out.
 
-    Raises ValueError for a control that broke nothing, or nothing but what some other run of it did not break.
+    Raises ValueError for a control for which no check failed in every one of its runs.
     """
     found = {name: dict(checks) for name, checks in known.items()}
     for run in runs:
@@ -46,7 +48,7 @@ def merged(known: Written, runs: Iterable[dict[str, Any]]) -> Written:
 
 
 def main(files: list[str]) -> int:
-    """0, or 2 for usage."""
+    """Returns the exit status: 0, or 2 for wrong usage."""
     if not files:
         print((__doc__ or "").split("\n\n")[1], file=sys.stderr)
         return 2

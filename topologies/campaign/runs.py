@@ -1,7 +1,9 @@
-"""All labs and all their negative controls, a few at a time, each isolated; one table and one JSON document.
+"""Runs all labs and their negative controls, a few at a time and each isolated. Makes one table and one JSON
+document.
 
-What a run shows is told in `verdicts`. A lab that missed nothing but rates runs once more, alone, and the table says
-so: two labs, and whoever else is on the machine, cost each other rate. Whatever else was missed is a failure.
+`verdicts` says what a run shows. A lab in which only checks of rates failed is run once more, alone, and the table
+says so: labs that run side by side, and other work on the machine, lower each other's rates. Any other failed check
+is final.
 """
 
 import json
@@ -33,10 +35,10 @@ FIGURE_ID = re.compile(r"^[DNS]-F\d+$")
 
 @dataclass
 class Outcome:
-    """One run. `verdict` is passed, failed or broken; of a control caught, missed, astray or broken.
+    """The result of one run. `verdict` is passed, failed or broken; for a control caught, missed, astray or broken.
 
-    `first`: the rates that the first of two runs missed. `unbroken`: checks that a control had to break and did not;
-    `strays`: checks that it may not break.
+    `first`: checks of rates that failed in the first of two runs. For a control, `unbroken` are the checks that should
+    have failed and held, `strays` the checks that failed and should have held.
     """
 
     scenario: str
@@ -52,7 +54,7 @@ class Outcome:
     strays: list[str] = field(default_factory=list)
 
     def why(self) -> str:
-        """What of it was not as it has to be."""
+        """Why the verdict is not a good one, in words."""
         told = [f"'{name}' held" for name in self.unbroken] + [f"'{name}' failed too" for name in self.strays]
         return "; ".join((told or self.failed)[:3]) or "no check failed"
 
@@ -68,7 +70,8 @@ class Attempts:
         directory.mkdir(parents=True, exist_ok=True)
 
     def run(self, name: str, control: str) -> dict[str, Any]:
-        """One run's report as its JSON document; empty if there is none. A second run's files end in `-again`."""
+        """Run a lab once; its report as a JSON document, empty if there is none. Files of a second run end in
+        `-again`."""
         if self._ended:
             return {}
         stem = f"{name}-without-{control}" if control else name
@@ -85,7 +88,7 @@ class Attempts:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 text=True,
-                # Ctrl-C reaches this process alone, which then ends them in order.
+                # Ctrl-C then reaches this process alone, and this process ends the labs in order.
                 start_new_session=True,
             )
             self._running.append(running)
@@ -99,7 +102,7 @@ class Attempts:
         return found
 
     def end(self) -> None:
-        """End what runs now, and run nothing more."""
+        """End the labs that run now, and start no further ones."""
         self._ended = True
         for running in list(self._running):
             isolation.end(running)
@@ -107,7 +110,7 @@ class Attempts:
 
 @dataclass
 class Campaign:
-    """What was run, in the catalogue's order."""
+    """Runs of scenarios and their results, in the catalogue's order."""
 
     attempts: Attempts
     say: Progress
@@ -119,7 +122,7 @@ class Campaign:
         self._doors = Doors(self.jobs)
 
     def run(self, names: Sequence[str], with_controls: bool) -> None:
-        """Run these scenarios, and their controls. KeyboardInterrupt ends what runs."""
+        """Run these scenarios and, if asked, their controls. KeyboardInterrupt ends the labs that run."""
         work = [(name, "") for name in names]
         if with_controls:
             work += [(name, control) for name in names for control in catalogue.load(name).controls]
@@ -167,7 +170,7 @@ class Campaign:
 
     @property
     def passed(self) -> bool:
-        """Every lab passed, and every control was caught."""
+        """Whether every lab passed and every control was caught."""
         return bool(self.outcomes) and all(one.verdict in ("passed", "caught") for one in self.outcomes)
 
     def document(self) -> dict[str, Any]:
@@ -181,7 +184,7 @@ class Campaign:
         }
 
     def figures(self) -> dict[str, dict[str, str]]:
-        """Each figure of the drafts and slides that was drawn, with the scenarios that did and their verdicts."""
+        """Each figure of the drafts and slides that was tested: the scenarios that build it, and their verdicts."""
         drawn: dict[str, dict[str, str]] = {}
         for one in self.outcomes:
             if not one.without:
@@ -190,7 +193,7 @@ class Campaign:
         return {figure: drawn[figure] for figure in FIGURES if figure in drawn}
 
     def text(self) -> str:
-        """The table: figures, scenario, what it shows, result, and what became of its controls."""
+        """The table for people: figures, scenario, what it shows, its result, and the results of its controls."""
         rows = [["FIGURES", "SCENARIO", "ORACLE", "RESULT", "WITHOUT"]]
         for one in self.outcomes:
             if one.without:

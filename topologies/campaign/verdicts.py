@@ -1,8 +1,9 @@
 """What one run of a lab shows: passed or failed; of a negative control caught, missed, astray or broken.
 
-A control is *caught* when exactly the checks fail that its scenario names. It is *missed* when one of them holds, and
-*astray* when another one fails: then something else went wrong, and the run says nothing of the mechanism. A run that
-*broke* (no report, or the lab itself did not work) shows nothing.
+A negative control is *caught* when exactly those checks fail that its scenario names for it. The control is *missed*
+when one of these checks holds. It is *astray* when another check fails: something else went wrong, so the run says
+nothing about the mechanism. A run is *broken* when there is no report or the lab itself did not work: it shows
+nothing.
 """
 
 from collections.abc import Collection
@@ -16,7 +17,8 @@ BROKEN_LAB = "the lab itself works"
 
 @dataclass(frozen=True)
 class Verdict:
-    """`word` as above. `held`: checks that had to fail; `strays`: checks that failed and may not, both of a control."""
+    """`word` as above. For a control: `held` are checks that should have failed, `strays` checks that failed and
+    should not have."""
 
     word: str
     held: tuple[str, ...] = ()
@@ -24,7 +26,7 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether the run showed what it had to."""
+        """Whether the lab passed, or the control was caught."""
         return self.word in ("passed", "caught")
 
 
@@ -36,7 +38,8 @@ def of_lab(document: dict[str, Any]) -> Verdict:
 
 
 def of_control(document: dict[str, Any], breaks: Breaks | None) -> Verdict:
-    """The verdict on a lab without one mechanism; where nobody named what it breaks, any check will do."""
+    """The verdict on a lab without one mechanism. Where `breaks` names no checks, the failure of any check is
+    enough."""
     failed = missed(document)
     if not document or BROKEN_LAB in failed:
         return Verdict("broken")
@@ -53,10 +56,10 @@ def missed(document: dict[str, Any]) -> list[str]:
 
 
 def is_rate(name: str) -> bool:
-    """Whether a check is of a rate, which two labs side by side and whoever else is on the machine cost."""
+    """Whether a check is about a rate, which other work on the machine lowers."""
     return "goodput" in name
 
 
 def only_rates(failed: Collection[str]) -> bool:
-    """Whether rates were missed and nothing else, so that the lab may be measured once more."""
+    """Whether only checks of rates failed, so that the lab may be run once more."""
     return bool(failed) and all(map(is_rate, failed))

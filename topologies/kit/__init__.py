@@ -1,4 +1,4 @@
-"""What every lab stands on: the plan of a network, how it is built, run, watched and taken down, and what it reports.
+"""The kit of every lab: the plan of a network, how the network is built, run, watched and removed, and the report.
 
-Knows Mininet, Open vSwitch and the kernel; knows no scenario, no shared network and no measure.
+Knows Mininet, Open vSwitch and the kernel. Knows no scenario, no shared network and no measure.
 """

@@ -1,4 +1,5 @@
-"""Captures: tcpdump at a port, read by tshark. One that dropped packets proves nothing and says so."""
+"""Captures: tcpdump at a port, read by tshark. A capture that lost packets proves nothing, so reading it is an
+error."""
 
 import re
 import signal
@@ -28,8 +29,8 @@ _FIELDS = (
 class Segment:
     """One TCP segment.
 
-    `options` are its MPTCP subtypes as digits, `token` that of a join's SYN and `key` that of the sender's
-    MP_CAPABLE, both hex or empty; `raw_options` all TCP option bytes as hex; `size` the whole frame's bytes.
+    `options`: its MPTCP subtypes as digits. `token`: of a join's SYN; `key`: of the sender's MP_CAPABLE; both in hex,
+    or empty. `raw_options`: all bytes of TCP options in hex. `size`: bytes of the whole frame.
     """
 
     time: float
@@ -46,17 +47,17 @@ class Segment:
 
     @property
     def syn(self) -> bool:
-        """A SYN that is no SYN/ACK."""
+        """Whether it is a SYN without ACK."""
         return self.flags & 0x12 == 0x02
 
     @property
     def syn_ack(self) -> bool:
-        """A SYN/ACK."""
+        """Whether it is a SYN/ACK."""
         return self.flags & 0x12 == 0x12
 
 
 class Capture:
-    """A running or ended capture at one interface, of a host or (host None) of a switch."""
+    """A capture at one interface of a host, or of a switch where `host` is None. It may still run or have ended."""
 
     def __init__(
         self,
@@ -80,14 +81,14 @@ class Capture:
         return self._running.log.read_text(errors="replace")
 
     def stop(self) -> None:
-        """End it. Raises LabError if packets were lost: then nothing can be said from it."""
+        """End the capture. Raises LabError if it lost packets, as nothing could be concluded from the rest."""
         self._running.end(signal.SIGINT)
         dropped = _DROPPED.search(self._log())
         if dropped is None or dropped[1] != "0":
             raise LabError(f"capture at {self.file.stem} lost packets: {self._running.last_line()}")
 
     def segments(self) -> list[Segment]:
-        """Every TCP segment, in order; read once."""
+        """Every TCP segment, in order. The file is read once."""
         if self._segments is None:
             self._segments = list(read(self.file))
         return self._segments
@@ -149,7 +150,7 @@ def read(file: Path) -> Iterator[Segment]:
 
 
 def _hex(number: str, digits: int) -> str:
-    """tshark shows 32- and 64-bit fields as decimal or 0x hex, according to their type."""
+    """The number in hex of that many digits. tshark writes some fields in decimal and others as 0x and hex."""
     return f"{int(number, 0):0{digits}x}" if number else ""
 
 

@@ -1,4 +1,4 @@
-"""The controller under test: a `steering run` process of its own, and what its REST interface says."""
+"""The controller under test: a process `steering run`, and requests to its REST interface."""
 
 import contextlib
 import json
@@ -21,13 +21,13 @@ from topologies.kit.records import Record
 
 READY_S = 30.0
 PAGE = 500
-PATIENCE = 20  # times that a request is sent again where REST says "later"
+PATIENCE = 20  # how often a request is sent again that REST answers with "later"
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on now.
+    """A TCP port of loopback on which nobody listens now.
 
-    Below the range of ephemeral ports: a switch that tries again and again would else connect to itself.
+    It is below the range of ephemeral ports. Otherwise a switch that retries for long would connect to itself.
     """
     while True:
         number = random.randrange(20_000, 30_000)
@@ -37,11 +37,11 @@ def free_port() -> int:
 
 
 class Gone(LabError):
-    """What was asked for is not there, or no more."""
+    """The resource does not exist, or no longer exists (status 404)."""
 
 
 class Controller:
-    """Starts, kills and starts again on the same ports and state directory."""
+    """A controller process that can be started again with the same ports and state directory."""
 
     def __init__(self, record: Record, plan: Plan, disabled: Sequence[str] = ()) -> None:
         self._record = record
@@ -61,7 +61,7 @@ class Controller:
         return self._state
 
     def start(self, disabled: Sequence[str] | None = None) -> None:
-        """Start the process; `disabled` mechanisms replace those given at first."""
+        """Start the process. `disabled`: mechanisms to switch off, in place of those that were given at first."""
         if disabled is not None:
             self._disabled = tuple(disabled)
         command = [
@@ -95,7 +95,7 @@ class Controller:
         return not (
             health["status"] == "ok"
             and health["switches"]["connected"] >= len(self._plan.switches)
-            and len(up) >= 2 * len(self._plan.wires)  # each direction is a link of its own
+            and len(up) >= 2 * len(self._plan.wires)  # each direction of a wire is a link of its own
             and all(mcp["reachable"] for mcp in mcps)
         )
 
@@ -104,11 +104,11 @@ class Controller:
         return self._running is not None and self._running.alive()
 
     def stop(self) -> int:
-        """SIGTERM and wait; its exit status."""
+        """Send SIGTERM and wait for the end; the exit status."""
         return self._running.end() if self._running is not None else 0
 
     def kill(self) -> None:
-        """SIGKILL: what a crash looks like to the switches."""
+        """Send SIGKILL. To the switches this looks like a crash."""
         if self._running is not None:
             self._running.popen.kill()
             self._running.popen.wait(5.0)
@@ -118,9 +118,9 @@ class Controller:
         return self.request("GET", path)
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask the REST as its operator; JSON goes out unless `body` is text (YAML). What is replaced is replaced
-        whatever it was (`If-Match: *`); who asks too often waits as told. Raises LabError for a refusal, Gone for 404,
-        OSError."""
+        """Send a request with the operator's token; the answer's JSON. A `body` that is text goes out as YAML, any
+        other as JSON. A resource is replaced whatever its version (`If-Match: *`). Where REST says that requests come
+        too often, this waits as long as it says. Raises LabError for a refusal, Gone for status 404, OSError."""
         token = (self._state / "token").read_text().strip()
         headers = {"Authorization": f"Bearer {token}"}
         data = None
@@ -146,12 +146,12 @@ class Controller:
         return told.decode() if path == "/metrics" else json.loads(told)
 
     def put_policy(self, text: str) -> int:
-        """Put a policy in force over REST; its version. Raises LabError with the findings."""
+        """Put a policy in force over REST; its version. Raises LabError with the findings where it is refused."""
         version: int = self.request("PUT", "/v1/policy", text)["version"]
         return version
 
     def whatif(self, source: str, destination: str, port: int) -> dict[str, Any]:
-        """What would become of a connection."""
+        """What the controller would do with a connection."""
         asked = {"source": source, "destination": destination, "port": port}
         found: dict[str, Any] = self.request("POST", "/v1/whatif", asked)
         return found
@@ -159,7 +159,8 @@ class Controller:
     def ask(
         self, method: str, path: str, body: Any, headers: Mapping[str, str] = MappingProxyType({})
     ) -> tuple[int, Any]:
-        """Change something: the answer's status and body, whatever they are. A text goes as YAML, None not at all."""
+        """Send a request that changes something; the status and body of its answer, also of a refusal. A `body` that
+        is text goes out as YAML; with None there is no body."""
         kind = "application/yaml" if isinstance(body, str) else "application/json"
         data = body if isinstance(body, str) else json.dumps(body)
         token = (self._state / "token").read_text().strip()
@@ -198,7 +199,7 @@ class Controller:
             after = f"&cursor={page['next']}"
 
     def detailed(self) -> list[dict[str, Any]]:
-        """Every session with its subflows. One that ends between the list and its own answer is left out."""
+        """Every session with its subflows. A session that ends before its details are read is left out."""
         found = (self._get_or_none(f"/v1/sessions/{row['id']}") for row in self.sessions())
         return [session for session in found if session is not None]
 
@@ -216,7 +217,7 @@ class Controller:
         return {mcp["name"]: mcp for mcp in self.get("/v1/mcps")["mcps"]}
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that carry these labels; 0 if there is none.
+        """The sum of those samples of a metric that have these labels; 0 if none has.
 
         Raises LabError for a metric that the controller does not have.
         """
@@ -230,7 +231,7 @@ class Controller:
         return total
 
     def settled(self, name: str, wanted: float, seconds: float = 10.0, **labels: str) -> float:
-        """A metric once it has come to `wanted`, or as it is after that time: a busy machine takes longer."""
+        """The value of a metric as soon as it is `wanted`, or else its value after `seconds`."""
         limit = time.monotonic() + seconds
         while (found := self.metric(name, **labels)) < wanted and time.monotonic() < limit:
             time.sleep(0.2)
@@ -238,21 +239,21 @@ class Controller:
 
     @property
     def url(self) -> str:
-        """Where its REST interface is."""
+        """The address of its REST interface."""
         return f"http://127.0.0.1:{self.rest_port}"
 
     @property
     def state_dir(self) -> Path:
-        """Its state directory: the operator's token, and the file of the others."""
+        """Its state directory, which holds the operator's token and the file of all other tokens."""
         return self._state
 
     def log_path(self) -> Path:
-        """Its log, kept over restarts."""
+        """Its log file. A restart appends to it."""
         return self._record.directory / "controller.log"
 
 
 def flows_of(session: dict[str, Any]) -> list[FiveTuple]:
-    """The 5-tuples of a detailed session's subflows, host first."""
+    """The 5-tuples of the subflows of a session with details, the host's end first."""
     return [
         FiveTuple(str(ip_address(s["src"])), s["sport"], str(ip_address(s["dst"])), s["dport"])
         for s in session["subflows"]

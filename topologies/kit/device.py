@@ -1,4 +1,4 @@
-"""A host's agent at the REST interface, with a token of its own (role device)."""
+"""A host's device agent: a client of the REST interface with a token of its own (role device)."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ class Answer(NamedTuple):
 
 
 class Device:
-    """Made for one subscriber, whose id is the token's name. Raises LabError if it gets no token."""
+    """The agent of one subscriber, whose id is the name of the token. Raises LabError if no token is made."""
 
     def __init__(self, controller: Controller, subscriber: str) -> None:
         self._host, self._port = controller.url.removeprefix("http://").split(":")
@@ -33,7 +33,7 @@ class Device:
         self._token = json.loads(done.stdout)["token"]
 
     def ask(self, method: str, path: str, body: Any = None, etag: str | None = None) -> Answer:
-        """One request under /v1; whatever the status, its answer."""
+        """Send one request below /v1; the answer, whatever its status."""
         headers = {"Authorization": f"Bearer {self._token}"}
         if etag is not None:
             headers["If-Match"] = etag

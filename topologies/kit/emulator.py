@@ -1,7 +1,7 @@
-"""What the labs use of Mininet.
+"""The parts of Mininet that the labs use.
 
-To import its log makes every logger that anybody creates afterwards one of Mininet's kind, with a level and an
-output of its own, so that nothing of ours at "info" would be seen again; that is taken back here.
+Importing Mininet's log changes the class of all loggers that are created afterwards: they get Mininet's level and
+output, and our own lines at level "info" would not be shown any more. This module takes that change back.
 """
 
 import logging

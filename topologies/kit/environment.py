@@ -1,4 +1,4 @@
-"""What this machine must have before a lab starts, and what it has that a lab should say."""
+"""What this machine must have before a lab can start, and what a report says about the machine."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ OVS_CTL = Path("/usr/share/openvswitch/scripts/ovs-ctl")
 
 
 class NotReady(RuntimeError):
-    """This machine cannot run a lab; the text is one line that says what to do (status 2)."""
+    """This machine cannot run a lab. The text is one line that says what to do; the exit status is 2."""
 
 
 def require() -> None:

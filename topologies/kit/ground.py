@@ -1,4 +1,4 @@
-"""What the kernels of hosts and MCPs say: MPTCP counters and the subflows that `ss` lists with their tokens."""
+"""The view of the kernels of hosts and MCPs: MPTCP counters, and the subflows that `ss` lists with their tokens."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _RECEIVED = re.compile(r"bytes_acked:(\d+)")
 
 @dataclass(frozen=True)
 class FiveTuple:
-    """A TCP connection seen from the side that opened it; addresses in their shortest form."""
+    """A TCP connection as seen from the side that opened it. Addresses are in their shortest form."""
 
     src: str
     sport: int
@@ -29,9 +29,10 @@ class FiveTuple:
 
 @dataclass(frozen=True)
 class Subflow:
-    """A subflow as `ss` lists it. Tokens are 8 hex digits: of the peer's key and of this side's own.
+    """A subflow as `ss` lists it. The tokens are those of the peer's key and of this side's own key, 8 hex digits
+    each.
 
-    `join` tells a later subflow by its address ids: the initial subflow has 0 on both sides.
+    `join`: whether it is a later subflow. The initial subflow has address id 0 on both sides.
     """
 
     flow: FiveTuple
@@ -58,7 +59,7 @@ def parse_subflows(text: str) -> list[Subflow]:
             continue
         flow = FiveTuple(plain_address(head[2]), int(head[3]), plain_address(head[4]), int(head[5]))
         acked = _RECEIVED.search(line)
-        # An MP_JOIN is known by J or j in the flags; the ids alone say nothing before it is confirmed.
+        # The flag J or j marks a join. The address ids do not tell before the join is confirmed.
         join = "j" in tokens[1].lower()
         peer, own = tokens[2].rjust(8, "0"), tokens[4].rjust(8, "0")
         found.append(Subflow(flow, head["state"], peer, own, join, int(acked[1]) if acked else 0))
@@ -84,9 +85,9 @@ def parse_counters(text: str) -> dict[str, int]:
 
 
 class CounterChanges(dict[str, int]):
-    """What was counted between two readings: what changed, and 0 for any other counter that the kernel has.
+    """The growth of counters between two readings; 0 for a counter of the kernel that did not change.
 
-    Raises LabError for a name that it does not have: a check that it stays 0 would hold whatever happens.
+    Raises LabError for a name that the kernel does not count: a check that such a counter stays 0 could never fail.
     """
 
     def __init__(self, before: dict[str, int], after: dict[str, int]) -> None:

@@ -1,7 +1,8 @@
-"""A lab in namespaces of its own: network, processes, mounts, and an Open vSwitch that nobody else sees.
+"""A lab in namespaces of its own: network, processes, mounts, and an Open vSwitch of its own.
 
-Several labs then run side by side, and none meets the machine's own switch. `command` wraps a command line;
-run as a program this file is the first process inside, and all that it started ends with it.
+So several labs can run side by side, and none of them touches the machine's own Open vSwitch. `command` wraps a
+command line. Run as a program, this file is the first process inside the namespaces; when it ends, all processes
+inside end too.
 """
 
 import contextlib
@@ -15,23 +16,23 @@ from types import FrameType
 
 from topologies.kit.records import LAST_LOGS
 
-# What Open vSwitch, `ip netns` and the labs' own records write outside of a network namespace.
+# Directories to which Open vSwitch, `ip netns` and the records of labs write, whatever the network namespace.
 PRIVATE = ("/run/openvswitch", "/etc/openvswitch", "/var/log/openvswitch", "/run/steering-lab", "/run/netns")
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 DATABASE = "/etc/openvswitch/conf.db"
 SOCKET = "/run/openvswitch/db.sock"
 DAEMON = ("--pidfile", "--detach", "--no-chdir", "--log-file", "-vconsole:off")
-GRACE_S = 30.0  # a lab that is told to end takes its network down
+GRACE_S = 30.0  # for a lab that is told to end: it removes its network first
 
 
 def command(words: list[str], logs: Path) -> list[str]:
-    """The command line that runs `words` isolated; `logs` gets what a lab that went wrong leaves."""
+    """The command line that runs `words` isolated. The logs of a lab that failed are copied to `logs`."""
     unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     return [*unshare, sys.executable, "-m", "topologies.kit.isolation", str(logs), *words]
 
 
 def main(arguments: list[str]) -> int:
-    """Inside: make the place, run the command, keep its logs. Its exit status."""
+    """The first process inside: prepare the namespaces, run the command, keep its logs; the exit status."""
     logs, words = Path(arguments[0]), arguments[1:]
     _make_place()
     # The first process of a PID namespace is sent no signal that it does not handle.
@@ -53,9 +54,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _make_place() -> None:
-    """Raises subprocess.CalledProcessError."""
+    """Prepare the namespaces. Raises subprocess.CalledProcessError."""
     _do("mount", "--make-rprivate", "/")
-    _do("mount", "-t", "sysfs", "sysfs", "/sys")  # shows the interfaces of the namespace that mounted it
+    _do(
+        "mount", "-t", "sysfs", "sysfs", "/sys"
+    )  # a sysfs shows the interfaces of the network namespace in which it was mounted
     for directory in PRIVATE:
         Path(directory).mkdir(parents=True, exist_ok=True)
         _do("mount", "-t", "tmpfs", "tmpfs", directory)
@@ -71,7 +74,7 @@ def _do(*words: str) -> None:
 
 
 def end(running: "subprocess.Popen[str]") -> None:
-    """End an isolated command from outside: `unshare` itself takes no signal, what is in it does."""
+    """End an isolated command from outside. `unshare` itself ignores signals, so they go to the process inside it."""
     children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
     with contextlib.suppress(OSError):
         for child in children.read_text().split():

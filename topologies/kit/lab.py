@@ -1,4 +1,5 @@
-"""A lab that runs: the network of a plan, its servers, relays, captures and controller, all in one record."""
+"""A running lab: the network of a plan with its servers, relays, captures and controller. A record names all of
+them."""
 
 import contextlib
 import logging
@@ -20,13 +21,15 @@ from topologies.kit.plan import Kind, Plan, split_port
 from topologies.kit.processes import Agent, LabError, StartedProcess
 from topologies.kit.report import Progress
 
-PREFIX = "st-lab-"  # of every switch and so of every interface that a lab makes outside its namespaces
+PREFIX = (
+    "st-lab-"  # of the names of switches, and so of all interfaces that a lab makes outside of its namespaces
+)
 SESSION_ENTRIES = "table=1,cookie=0x5e10000000000000/0xfff0000000000000"
-CAPTURE_DELAY_S = 1.2  # the kernel hands a capture its packets at most a second late
+CAPTURE_DELAY_S = 1.2  # the kernel may give a capture its packets up to a second late
 
 
 class Lab:
-    """Handles of one running lab. Made by `running`."""
+    """The parts of one running lab. `running` makes it."""
 
     def __init__(
         self, plan: Plan, record: records.Record, net: Mininet, controller: Controller, say: Progress
@@ -45,7 +48,7 @@ class Lab:
         return found
 
     def switch(self, name: str) -> str:
-        """The bridge of a switch of the plan."""
+        """The name of the bridge that is this switch of the plan."""
         return PREFIX + name
 
     def switch_off(self, name: str) -> None:
@@ -70,7 +73,7 @@ class Lab:
         return f"{PREFIX}{name}-eth{number}"
 
     def start_services(self, more: Mapping[str, Sequence[str]] = MappingProxyType({})) -> None:
-        """Servers, relays (with `more` options, by MCP), and an agent on every end host."""
+        """Start the servers, the relays, and an agent on every end host. `more`: further options of relays, by MCP."""
         plan = self.plan
         for box in plan.of_kind(Kind.SERVER, Kind.M_SERVER):
             self.servers[box.name] = processes.serve(
@@ -96,17 +99,17 @@ class Lab:
     def start_controller(self, disabled: Sequence[str] | None = None) -> None:
         """Start the controller and wait until every switch has its entries.
 
-        Of the mechanisms in `disabled` it is told those that it knows; the others are the scenario's own.
+        The controller is told those mechanisms of `disabled` that it knows. The others are the scenario's own.
         """
         self.controller.start(None if disabled is None else [m for m in disabled if m in list(Mechanism)])
         self.controller.wait_ready()
 
     def mark(self) -> None:
-        """Counters are told from here on."""
+        """Note all counters: `counted` tells their growth from here on."""
         self._baseline = {box.name: counters(self.host(box.name)) for box in self.plan.boxes}
 
     def counted(self, name: str) -> CounterChanges:
-        """MPTCP counters of a host since the last `mark`."""
+        """The growth of a host's MPTCP counters since the last `mark`."""
         return CounterChanges(self._baseline[name], counters(self.host(name)))
 
     def capture_port(self, port: str, what: str = "tcp", snap: int = SNAP) -> Capture:
@@ -130,15 +133,15 @@ class Lab:
             capture.stop()
 
     def command_line(self) -> None:
-        """Mininet's own prompt on this network."""
+        """Open Mininet's own prompt on this network."""
         CLI(self._net)
 
 
 @contextlib.contextmanager
 def running(plan: Plan, say: Progress, disabled: Sequence[str] = (), keep: bool = False) -> Iterator[Lab]:
-    """Build a lab and take it down, whatever happens inside. Raises LabError, records.Busy.
+    """Build a lab, and remove it at the end whatever happened inside. Raises LabError, records.Busy.
 
-    With `keep` the directory (captures, logs, site file) stays, and its path is said.
+    With `keep` the directory (captures, logs, site file) stays, and its path is printed.
     """
     setLogLevel("critical")
     logging.getLogger("mininet").propagate = False
@@ -171,13 +174,14 @@ def _built(plan: Plan, record: records.Record, say: Progress, disabled: Sequence
         yield Lab(plan, record, net, controller, say)
     finally:
         records.end_processes([p for p in record.processes if not p.what.startswith("namespace ")])
-        # An interrupted command leaves Mininet's nodes unable to take another; the record removes the rest.
+        # After an interrupted command a node of Mininet takes no further one. The record removes what stays behind.
         with contextlib.suppress(Exception):
             net.stop()
 
 
 def _start(net: Mininet, record: records.Record) -> None:
-    """Build the network and write down its processes. Raises LabError: Mininet's complaints are bare Exceptions."""
+    """Build the network and write its processes into the record. Raises LabError; Mininet itself raises bare
+    Exceptions."""
     try:
         net.build()
         for node in [*net.hosts, *net.switches, *net.controllers]:
@@ -189,7 +193,7 @@ def _start(net: Mininet, record: records.Record) -> None:
 
 
 def _slow_down(record: records.Record, controller: Controller, bridge: str, delay_ms: int) -> None:
-    """Put a delay between a switch and the controller, on the switch's way up."""
+    """Delay the messages of a switch on their way to the controller."""
     port = free_port()
     command = [
         sys.executable,
@@ -204,7 +208,7 @@ def _slow_down(record: records.Record, controller: Controller, bridge: str, dela
 
 
 def ofctl(bridge: str, *words: str) -> str:
-    """`ovs-ofctl` on a switch, behind the controller's back. Raises LabError."""
+    """Run `ovs-ofctl` on a switch; the controller does not learn of it. Raises LabError."""
     done = subprocess.run(
         ["ovs-ofctl", "-O", "OpenFlow13", words[0], bridge, *words[1:]],
         capture_output=True,
@@ -217,13 +221,14 @@ def ofctl(bridge: str, *words: str) -> str:
 
 
 def session_entries(lab: Lab) -> int:
-    """Session entries in all switches: those of table SESSION with a session's cookie."""
+    """How many session entries all switches hold: entries of table SESSION that have a session's cookie."""
     dumps = (ofctl(lab.switch(name), "dump-flows", SESSION_ENTRIES) for name in lab.plan.switches)
     return sum(line.count("cookie=") for dump in dumps for line in dump.splitlines())
 
 
 def set_controller(bridge: str, port: int) -> None:
-    """Point a switch at a controller's port of loopback. Setting what is set already makes it connect anew."""
+    """Set the loopback port at which a switch finds its controller. The switch connects anew, even if the port is the
+    same."""
     subprocess.run(["ovs-vsctl", "del-controller", bridge], check=True, capture_output=True)
     command = ["ovs-vsctl", "--", "set-controller", bridge, f"tcp:127.0.0.1:{port}"]
     command += ["--", "set", "controller", bridge, "max_backoff=1000"]
@@ -231,7 +236,7 @@ def set_controller(bridge: str, port: int) -> None:
 
 
 def _saved_logs(record: records.Record) -> str:
-    """Logs outlive a lab that went wrong: they are what explains it."""
+    """Copy the logs of a lab that failed, so that they outlive it; where they are."""
     target = records.LAST_LOGS
     target.mkdir(exist_ok=True)
     for old in target.iterdir():
@@ -242,7 +247,8 @@ def _saved_logs(record: records.Record) -> str:
 
 
 def _check_shapes(plan: Plan, net: Mininet) -> None:
-    """Every shaped interface has its limit. Mininet only prints when tc refuses, and goes on unshaped."""
+    """Check that every shaped interface has its limit: where tc refuses, Mininet only prints a line and goes on.
+    Raises LabError."""
     shaped: list[tuple[Any, str]] = []
     for box in plan.boxes:
         for number, nic in enumerate(box.nics):
@@ -258,7 +264,7 @@ def _check_shapes(plan: Plan, net: Mininet) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """What the lab runs on, said in every report."""
+    """What the lab runs on, for the report: kernel, Open vSwitch and so on."""
     version = subprocess.run(["ovs-vsctl", "--version"], capture_output=True, text=True, check=False).stdout
     kernel = subprocess.run(["uname", "-r"], capture_output=True, text=True, check=False).stdout
     netem = has_netem()

@@ -1,7 +1,7 @@
 """A plan as a Mininet topology: switches, shaped links, and host types that set themselves up.
 
-Host types configure in `config`, so a network loaded by `mn --custom` has the same addresses, routes
-and MPTCP settings as one started by `steering lab`; only relays, servers and controller are the lab's.
+Hosts configure themselves in `config`. So a network that `mn --custom` loads has the same addresses, routes and MPTCP
+settings as a network that `steering lab` starts. Only relays, servers and the controller are missing there.
 """
 
 import subprocess
@@ -12,8 +12,8 @@ from typing import Any
 from topologies.kit.emulator import Host, OVSSwitch, TCLink, Topo
 from topologies.kit.plan import Box, Kind, Nic, Plan, first_host, split_port
 
-QUEUE_MS = 50  # of a shaped link: what a rate limiter alone may hold
-FIRST_TABLE = 101  # routing tables of source addresses: 101 for eth0, 102 for eth1
+QUEUE_MS = 50  # of a shaped link: how much its rate limiter may queue
+FIRST_TABLE = 101  # numbers of routing tables by source address: 101 for eth0, 102 for eth1
 
 HOST_SYSCTLS = (
     "net.ipv4.conf.all.rp_filter=0",
@@ -32,11 +32,11 @@ PER_INTERFACE = ("accept_ra", "accept_dad", "router_solicitations")
 
 
 class BuildError(RuntimeError):
-    """The network of a lab cannot be built; one line."""
+    """The network of a lab cannot be built. The text is one line."""
 
 
 def kernel_datapath() -> bool:
-    """Whether Open vSwitch may use the kernel's datapath; otherwise the userspace one is used."""
+    """Whether Open vSwitch can use the kernel's datapath. Otherwise it uses its datapath in userspace."""
     return subprocess.run(["modprobe", "openvswitch"], capture_output=True, check=False).returncode == 0
 
 
@@ -51,7 +51,7 @@ def has_netem() -> bool:
 
 
 class LabSwitch(OVSSwitch):  # type: ignore[misc]
-    """An OpenFlow 1.3 switch that keeps its entries when it has no controller and looks for one every second."""
+    """An OpenFlow 1.3 switch that keeps its entries without a controller and tries to reach one every second."""
 
     def __init__(self, name: str, **params: Any) -> None:
         params.setdefault("protocols", "OpenFlow13")
@@ -62,7 +62,7 @@ class LabSwitch(OVSSwitch):  # type: ignore[misc]
 
 
 class LabHost(Host):  # type: ignore[misc]
-    """A host that takes its addresses, routes and settings from its box of the plan."""
+    """A host that takes its addresses, routes and settings from its box in the plan."""
 
     def config(self, box: Box | None = None, **params: Any) -> dict[str, Any]:
         """Mininet calls this once the interfaces exist."""
@@ -70,7 +70,7 @@ class LabHost(Host):  # type: ignore[misc]
         if box is not None:
             self.box = box
             self.run(*(f"sysctl -qw {setting}" for setting in HOST_SYSCTLS))
-            # An interface that exists already keeps its own settings, whatever `all` and `default` say.
+            # Settings of `all` and `default` do not change an interface that exists already.
             self.run(
                 *(f"sysctl -qw net.ipv6.conf.{i}.{o}=0" for i in self.intfNames() for o in PER_INTERFACE)
             )
@@ -78,7 +78,7 @@ class LabHost(Host):  # type: ignore[misc]
         return result
 
     def run(self, *commands: str) -> None:
-        """Run commands that have to succeed. Raises BuildError with the command and its complaint."""
+        """Run commands. Raises BuildError, with the command and its output, for one that fails."""
         for command in commands:
             output, error, status = self.pexec(command)
             if status:
@@ -91,7 +91,7 @@ class LabHost(Host):  # type: ignore[misc]
 
 
 def give_addresses(host: LabHost, nic: Nic, number: int) -> None:
-    """Addresses of one interface, and a routing table for what leaves from each of them."""
+    """Give an interface its addresses, and make a routing table for what is sent from each of them."""
     name = host.interface(number)
     table = FIRST_TABLE + number
     host.run(f"ip link set {name} up")
@@ -108,7 +108,7 @@ def give_addresses(host: LabHost, nic: Nic, number: int) -> None:
 
 
 def default_route(host: LabHost, nic: Nic, number: int) -> None:
-    """The main table's default routes: by the virtual gateways of this interface."""
+    """Set the default routes of the main table: through the virtual gateways of this interface."""
     for text in nic.addresses:
         six = "-6 " if ip_interface(text).version == 6 else ""
         host.run(f"ip {six}route add default via {first_host(text)} dev {host.interface(number)}")
@@ -132,13 +132,13 @@ def _set_up_dual(host: LabHost, box: Box) -> None:
 
 
 def add_endpoints(host: LabHost, nic: Nic, number: int) -> None:
-    """Let the kernel open subflows from this interface's addresses, in new sessions and in those that live."""
+    """Let the kernel open subflows from the addresses of this interface, in new sessions and in live ones."""
     for text in nic.addresses:
         host.run(f"ip mptcp endpoint add {ip_interface(text).ip} dev {host.interface(number)} subflow")
 
 
 def drop_endpoints(host: LabHost) -> None:
-    """No further subflows in new sessions. Subflows that exist are closed by the kernel."""
+    """Remove all endpoints: new sessions open no further subflows, and the kernel closes those that exist."""
     host.run("ip mptcp endpoint flush")
 
 
@@ -148,9 +148,9 @@ def _set_up_plain(host: LabHost, box: Box) -> None:
 
 
 def _set_up_mcp(host: LabHost, box: Box) -> None:
-    """The MCP's addresses; rules and sysctls of relaying are its relay's own (`steering relay --apply`).
+    """Give an MCP its addresses. Its relay sets the rules and sysctls of relaying itself (`steering relay --apply`).
 
-    In line (two interfaces) it routes: hosts are reached by the inside, all else by the outside.
+    An MCP in line has two interfaces and routes: to hosts by the inside one, to all others by the outside one.
     """
     forwarding = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
     host.run(*(f"sysctl -qw {setting}" for setting in forwarding))
@@ -169,7 +169,7 @@ def _set_up_mcp(host: LabHost, box: Box) -> None:
 
 
 def _set_up_m_server(host: LabHost, box: Box) -> None:
-    """Speaks MPTCP; addresses beyond the first interface's are announced to whoever connects."""
+    """Set up a server that speaks MPTCP and announces the addresses of its further interfaces to its clients."""
     _set_up_ends(host, box)
     host.run("sysctl -qw net.mptcp.enabled=1", "ip mptcp limits set subflows 8 add_addr_accepted 8")
     for number, nic in enumerate(box.nics[1:], start=1):
@@ -178,7 +178,7 @@ def _set_up_m_server(host: LabHost, box: Box) -> None:
 
 
 def _set_up_cpe(host: LabHost, box: Box) -> None:
-    """What DHCP leaves behind: addresses, and a default route by every uplink. The rest is its relay's own."""
+    """Set up a CPE as DHCP would: addresses, and a default route by every uplink. Its relay sets up the rest."""
     host.run("sysctl -qw net.ipv4.ip_forward=1", "sysctl -qw net.ipv6.conf.all.forwarding=1")
     for number, nic in enumerate(box.nics):
         name = host.interface(number)
@@ -191,7 +191,7 @@ def _set_up_cpe(host: LabHost, box: Box) -> None:
 
 
 def _set_up_nat(host: LabHost, box: Box) -> None:
-    """Masquerades what comes in on eth0 behind the address of eth1, with new source ports (`random`)."""
+    """Set up a NAT: packets from eth0 get the address of eth1 as their source, and new source ports (`random`)."""
     outside = box.nics[1]
     host.run("sysctl -qw net.ipv4.ip_forward=1")
     for number, nic in enumerate(box.nics):
@@ -237,7 +237,8 @@ _SET_UP = {
 
 
 class SteeringTopo(Topo):  # type: ignore[misc]
-    """A plan's network. `prefix` goes before switch names, so that a lab's switches are known as its own."""
+    """The network of a plan. `prefix` is put before the names of switches, which tells the switches of labs from
+    others."""
 
     def build(self, plan: Plan, prefix: str = "") -> None:
         """Called by Mininet's `Topo`."""
@@ -253,7 +254,7 @@ class SteeringTopo(Topo):  # type: ignore[misc]
         for box in plan.boxes:
             for number, nic in enumerate(box.nics):
                 here = f"{box.name}:{number}"
-                if here not in wired:  # a wire between two hosts is written at both
+                if here not in wired:  # the plan names a wire between two hosts at both ends
                     self._wire(names, here, nic.peer, nic.mbit, offload)
                     wired.add(nic.peer)
 
@@ -266,10 +267,10 @@ class SteeringTopo(Topo):  # type: ignore[misc]
 
 
 def dpid_of(switch: str) -> int:
-    """`s3` -> 3: the datapath id the site file means by a switch of that name."""
+    """`s3` -> 3: the datapath id that a site file means by a switch of that name."""
     return int(switch.lstrip("s"))
 
 
 def topology(plan: Plan) -> Callable[[], SteeringTopo]:
-    """What `mn --custom FILE --topo NAME` calls."""
+    """The function that `mn --custom FILE --topo NAME` calls to make a plan's network."""
     return lambda: SteeringTopo(plan)

@@ -1,7 +1,7 @@
-"""What a lab network looks like, as data: switches, wires, hosts, and the site file that says the same.
+"""The plan of a lab's network, as data: switches, wires, hosts, and the site file that describes the same network.
 
-Both `steering lab` and `mn --custom` build from a plan. Ports are written `s1:1`, switch and OpenFlow
-port, as in the site file; `nat:1` is the second interface of the host `nat`.
+`steering lab` and `mn --custom` both build from a plan. A port is written as in the site file: `s1:1` is port 1 (by
+its OpenFlow number) of switch s1. `nat:1` is the second interface of the host `nat`.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,11 @@ from ipaddress import ip_interface, ip_network
 
 
 class Kind(StrEnum):
-    """What a host does. DUAL and M_SERVER speak MPTCP; PLAIN and SERVER have it off; BRIDGE, NAT and ROUTER only forward.
+    """The role of a host. DUAL and M_SERVER speak MPTCP, PLAIN and SERVER have MPTCP switched off, BRIDGE, NAT and
+    ROUTER only forward.
 
-    A CPE has its LAN at eth0 and its uplinks after it, the first carrying what its relay opens.
+    A CPE has its LAN at eth0 and its uplinks at the interfaces after that. Its relay opens first subflows by the
+    first uplink.
     """
 
     DUAL = "dual-homed MPTCP host"
@@ -28,10 +30,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Nic:
-    """An interface: where its wire ends, its addresses with prefix length, and the wire's rate.
+    """An interface: the other end of its wire, its addresses with prefix lengths, and the rate of the wire.
 
-    `mbit` limits both directions, None leaves the wire unshaped. An interface that is not `up` has a wire
-    and no address until a scenario gives it one.
+    `mbit` limits both directions; with None the wire is not shaped. An interface that is not `up` has a wire but no
+    address until the scenario gives it one.
     """
 
     peer: str
@@ -44,8 +46,8 @@ class Nic:
 class Box:
     """A host and its interfaces, eth0 first.
 
-    `relay` are further options of an MCP's or a CPE's `steering relay`; `inward` the prefixes it reaches by
-    eth0 where eth1 leads to all else.
+    `relay`: further options of the `steering relay` of an MCP or a CPE. `inward`: the prefixes that are reached by
+    eth0 where eth1 leads everywhere else.
     """
 
     name: str
@@ -68,24 +70,23 @@ class Wire:
 
 @dataclass(frozen=True)
 class Attachment:
-    """An access network (with type), or a gateway (without, behind `next_hops` where it names them), as the site file
-    names it."""
+    """An access network or a gateway of the site file. A gateway has no `type`, and may have `next_hops`."""
 
     name: str
     prefixes: tuple[str, ...]
     ports: tuple[str, ...]
     type: str | None = None
     trust: str = "operator"
-    mbit: float | None = None  # of each port, as the site is told
+    mbit: float | None = None  # of each port, as the site file says
     next_hops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Point:
-    """An MCP as the site file names it; `outside` is given for one that stands in line.
+    """An MCP of the site file. One that stands in line has an `outside` port.
 
-    `type` is off-path unless it stands in line or this says otherwise; `location` is where in the network it is,
-    `accesses` the access networks it can be reached from, `public` those of its addresses that others may reach.
+    `type`: off-path by default, or on-path for an MCP in line. `location`: where in the network it is. `accesses`: the
+    access networks from which it can be reached. `public`: those of its addresses that outsiders may reach.
     """
 
     name: str
@@ -97,12 +98,14 @@ class Point:
     location: str = ""
     accesses: tuple[str, ...] = ()
     public: tuple[str, ...] = ()
-    source: str = "source_mode: transparent"  # with `pools` and what else goes with the mode
+    source: str = (
+        "source_mode: transparent"  # the line of the site file, with `pools` and other keys of the mode
+    )
 
 
 @dataclass(frozen=True)
 class SharedAddress:
-    """A virtual address as the site file names it: the MCPs behind it, and the one port that is served."""
+    """A virtual address of the site file: the MCPs behind it, and the one port that they serve there."""
 
     address: str
     mcps: tuple[str, ...]
@@ -111,9 +114,9 @@ class SharedAddress:
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole lab. `services` are the TCP ports that servers serve and MCPs relay.
+    """The plan of a whole lab. `services`: the TCP ports that servers serve and MCPs relay.
 
-    `slow` are switches whose messages to the controller arrive that many milliseconds late.
+    `slow`: switches whose messages reach the controller late, with the delay in milliseconds.
     """
 
     name: str
@@ -140,7 +143,7 @@ class Plan:
         return tuple(box for box in self.boxes if box.kind in kinds)
 
     def server_prefixes(self) -> tuple[str, ...]:
-        """Prefixes behind gateways: what MCPs intercept."""
+        """The prefixes behind gateways. MCPs intercept connections to them."""
         return tuple(prefix for gateway in self.gateways for prefix in gateway.prefixes)
 
 
@@ -160,7 +163,7 @@ def address_of(box: Box, family: int, nic: int = 0) -> str:
 
 
 def first_host(prefix: str) -> str:
-    """The virtual gateway of a prefix: its first address."""
+    """The first address of a prefix, which is its virtual gateway."""
     network = ip_network(prefix, strict=False)
     return str(network[1])
 

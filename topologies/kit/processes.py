@@ -1,4 +1,4 @@
-"""Processes of a lab: started in a namespace or beside it, written into the record, ended with the lab."""
+"""Processes of a lab, inside a host's namespace or outside. Each is written into the record, and ends with the lab."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ PROGRAMS = REPOSITORY / "topologies" / "programs"
 
 
 class LabError(RuntimeError):
-    """The lab itself went wrong (not a check that failed); one line."""
+    """The lab itself did not work, which is not the same as a check that failed. The text is one line."""
 
 
 def _environment() -> dict[str, str]:
@@ -30,7 +30,7 @@ def _environment() -> dict[str, str]:
 
 
 class StartedProcess:
-    """A started process. Its output goes to `log`, in the lab's directory."""
+    """A process that was started. Its output goes to `log` in the lab's directory."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class StartedProcess:
         return self.popen.poll() is None
 
     def wait_for(self, ready: Callable[[], bool], seconds: float, wanted: str) -> None:
-        """Wait until `ready`. Raises LabError with the log's last line if it ends or takes too long."""
+        """Wait until `ready()`. Raises LabError with the last line of the log if the process ends or needs longer."""
         limit = time.monotonic() + seconds
         while not ready():
             if not self.alive() or time.monotonic() > limit:
@@ -75,7 +75,7 @@ class StartedProcess:
         return lines[-1] if lines else "its log is empty"
 
     def end(self, number: int = signal.SIGTERM, seconds: float = 5.0) -> int:
-        """Signal it and wait; killed if it does not end in time. Returns its status."""
+        """Send a signal and wait; kill the process if it does not end in time. Returns the exit status."""
         if self.alive():
             self.popen.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -91,7 +91,7 @@ def _python_path() -> str:
 
 
 class Agent:
-    """A host's traffic client (`traffic.py agent`), asked line by line."""
+    """The traffic client of a host (`traffic.py agent`). Each order and each answer is one line."""
 
     def __init__(self, record: Record, host: LabHost) -> None:
         command = [sys.executable, "-m", "topologies.programs.traffic", "agent"]
@@ -115,12 +115,12 @@ class Agent:
         return got
 
     def ask(self, do: str, **order: Any) -> dict[str, Any]:
-        """Order and answer."""
+        """Give an order; its answer."""
         self.send(do, **order)
         return self.answer()
 
     def finish(self, name: str, seconds: float) -> dict[str, Any]:
-        """Wait until a task is done, and its last status. Raises LabError when it is not done in time."""
+        """Wait until a task is done; its last status. Raises LabError when it is not done in time."""
         limit = time.monotonic() + seconds
         while True:
             status = self.ask("status", name=name)
@@ -132,7 +132,7 @@ class Agent:
 
 
 def serve(record: Record, host: LabHost, ports: Sequence[int], mptcp: bool = False) -> StartedProcess:
-    """A server on all of `ports`, both families."""
+    """Start a server on all of `ports`, for both address families."""
     command = [
         sys.executable,
         "-m",
@@ -147,7 +147,7 @@ def serve(record: Record, host: LabHost, ports: Sequence[int], mptcp: bool = Fal
 
 
 def listeners(host: LabHost) -> str:
-    """`ss` of a host's listening TCP sockets."""
+    """The listening TCP sockets of a host, as `ss` shows them."""
     out: str = host.pexec("ss -tlnH")[0]
     return out
 
@@ -155,7 +155,7 @@ def listeners(host: LabHost) -> str:
 def relay(
     record: Record, host: LabHost, services: Sequence[int], prefixes: Sequence[str], extra: Sequence[str] = ()
 ) -> StartedProcess:
-    """An MCP's relay with its rules installed and its status socket in the lab's directory."""
+    """Start an MCP's relay. It installs its rules; its status socket is in the lab's directory."""
     command = [sys.executable, "-m", "steering", "relay", "--apply"]
     if "--source-mode" not in extra:
         command += ["--source-mode", "transparent"]
@@ -170,9 +170,9 @@ def relay(
 def upstream_relay(
     record: Record, host: LabHost, nics: int, extra: Sequence[str] = (), apply: bool = True
 ) -> StartedProcess:
-    """A CPE's relay between its LAN (eth0) and its uplinks (the others), with its rules installed.
+    """Start a CPE's relay between its LAN (eth0) and its uplinks (the other interfaces). It installs its rules.
 
-    Without `apply` it installs none itself, and what another relay left has to be there.
+    Without `apply` it installs none: the rules that an earlier relay left have to be there.
     """
     command = [sys.executable, "-m", "steering", "relay", "--role", "upstream"]
     command += ["--apply"] if apply else []
@@ -195,7 +195,7 @@ def status_path(record: Record, name: str) -> Path:
 
 
 def relay_status(record: Record, name: str) -> dict[str, Any]:
-    """A relay's status document, by its own command. Raises LabError."""
+    """The status document of a relay, as `steering relay --query` prints it. Raises LabError."""
     command = [sys.executable, "-m", "steering", "relay", "--query", str(status_path(record, name)), "--json"]
     env = os.environ | {"PYTHONPATH": _python_path()}
     asked = subprocess.run(command, capture_output=True, text=True, check=False, env=env)

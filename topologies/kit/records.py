@@ -1,6 +1,7 @@
-"""What a lab has made on this machine, written down as it is made, so that all of it and only it can be removed.
+"""The record of what a lab has made on this machine, written while it is made. So all of that can be removed, and
+nothing else.
 
-A process is known by its id *and* its start time: an id alone may belong to someone else by now.
+A process is known by its id *and* its start time: another process may have the same id later.
 """
 
 import contextlib
@@ -16,13 +17,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 ROOT = Path("/run/steering-lab")
-LAST_LOGS = ROOT / "last-logs"  # of the latest lab that went wrong
+LAST_LOGS = ROOT / "last-logs"  # of the latest lab that failed
 RECORD = "record.json"
 END_WAIT_S = 5.0
 
 
 class Busy(RuntimeError):
-    """Another lab runs; the text is one line."""
+    """Another lab runs. The text is one line."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Process:
 
 @dataclass
 class Record:
-    """One lab's belongings, saved at each change."""
+    """All that one lab has made. The record is saved at each change."""
 
     directory: Path
     name: str
@@ -49,7 +50,7 @@ class Record:
     processes: list[Process] = field(default_factory=list)
 
     def add_process(self, pid: int, what: str) -> None:
-        """Note a process that was just started."""
+        """Add a process that was just started."""
         start = start_time(pid)
         if start is not None:
             self.processes.append(Process(pid, start, what))
@@ -64,7 +65,7 @@ class Record:
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started; None if there is none, or only a zombie of it."""
+    """The start time of a process; None where there is no such process, or it is a zombie."""
     try:
         after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -74,7 +75,7 @@ def start_time(pid: int) -> int | None:
 
 @contextlib.contextmanager
 def lock() -> Iterator[None]:
-    """One lab at a time on a machine: they would share the switch daemon's one thread. Raises Busy."""
+    """Only one lab at a time may run on a machine: two would share the one thread of the switch daemon. Raises Busy."""
     ROOT.mkdir(mode=0o700, exist_ok=True)
     with (ROOT / "lock").open("w") as file:
         try:
@@ -87,7 +88,7 @@ def lock() -> Iterator[None]:
 
 
 def open_record(name: str) -> Record:
-    """A fresh directory and record of this process's own."""
+    """Make a new directory with a record for this process."""
     directory = ROOT / f"{name}-{os.getpid()}"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True, mode=0o700)
@@ -98,7 +99,7 @@ def open_record(name: str) -> Record:
 
 
 def load_records() -> list[Record]:
-    """Every record left on this machine; unreadable ones are passed over."""
+    """All records on this machine. Those that cannot be read are left out."""
     found: list[Record] = []
     for path in sorted(ROOT.glob(f"*/{RECORD}")):
         with contextlib.suppress(ValueError, KeyError, TypeError, OSError):
@@ -116,11 +117,11 @@ def load_records() -> list[Record]:
 
 
 def remove(record: Record, keep_directory: bool = False) -> None:
-    """End the record's processes, delete its switches and files. Namespaces end with their processes."""
+    """End the processes of a record, and delete its switches and files. Namespaces end with their processes."""
     end_processes(record.processes)
     for switch in record.switches:
         subprocess.run(["ovs-vsctl", "--if-exists", "del-br", switch], capture_output=True, check=False)
-        # A datapath in userspace leaves its links behind.
+        # When a bridge of the userspace datapath is deleted, its links stay.
         for path in Path("/sys/class/net").glob(f"{switch}-eth*"):
             subprocess.run(["ip", "link", "del", path.name], capture_output=True, check=False)
     if not keep_directory:
@@ -128,13 +129,13 @@ def remove(record: Record, keep_directory: bool = False) -> None:
 
 
 def end_processes(processes: list[Process]) -> None:
-    """Ask all to end, newest first, and kill what has not after a few seconds."""
+    """Ask all processes to end, the newest first. Kill those that have not ended after a few seconds."""
     ask, kill = signal.SIGTERM, signal.SIGKILL
     for process in reversed(processes):
         _signal(process, ask)
     limit = time.monotonic() + END_WAIT_S
     while any(p.alive() for p in processes) and time.monotonic() < limit:
-        # Shells of Mininet's nodes ignore a request to end; they hold nothing but their namespace.
+        # The shells of Mininet's nodes ignore SIGTERM. They hold nothing but their namespace, so they are killed.
         for process in processes:
             if process.what.startswith("namespace "):
                 _signal(process, kill)
@@ -150,12 +151,12 @@ def _signal(process: Process, number: int) -> None:
 
 
 def forget_logs() -> None:
-    """Remove the logs kept of a lab that went wrong."""
+    """Remove the logs that were kept of a lab that failed."""
     shutil.rmtree(LAST_LOGS, ignore_errors=True)
 
 
 def clean() -> list[str]:
-    """End and remove every recorded lab, running ones too; returns what was removed, one line each."""
+    """End and remove every lab that has a record, also labs that run. Returns a line for each thing removed."""
     lines: list[str] = []
     for record in load_records():
         if record.keeper.alive() and record.keeper.pid != os.getpid():

@@ -1,4 +1,4 @@
-"""What a scenario found: checks that held or did not, figures, and the table a person reads."""
+"""The report of a scenario: its checks, its figures, and the table for people."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Check:
-    """One claim. `wanted` and `found` are shown as they stand; `rows` are requirement ids it bears on."""
+    """One check. `wanted` and `found` are texts for people; `rows` are the ids of requirements that it shows."""
 
     name: str
     held: bool
@@ -22,7 +22,7 @@ class Check:
 
 @dataclass
 class Report:
-    """Filled by a scenario while it runs; checks keep their order."""
+    """A scenario fills its report while it runs. Checks stay in their order."""
 
     scenario: str
     figure: str
@@ -35,12 +35,12 @@ class Report:
     started: float = field(default_factory=time.monotonic)
 
     def expect(self, name: str, held: bool, wanted: object, found: object, view: str = "") -> bool:
-        """Note a check; `view` says who saw it: kernel, capture or REST."""
+        """Add a check. `view` says where `found` comes from: kernel, capture or REST. Returns `held`."""
         self.checks.append(Check(name, bool(held), str(wanted), str(found), view))
         return bool(held)
 
     def equal(self, name: str, wanted: object, found: object, view: str = "") -> bool:
-        """Note a check of equality."""
+        """Add a check that two values are equal. Returns whether they are."""
         return self.expect(name, wanted == found, wanted, found, view)
 
     @property
@@ -63,7 +63,7 @@ class Report:
         }
 
     def write(self, path: str) -> None:
-        """The document to a file, `-` for standard output."""
+        """Write the document to a file, or to standard output for `-`."""
         text = json.dumps(self.document(), indent=2) + "\n"
         if path == "-":
             sys.stdout.write(text)
@@ -71,7 +71,7 @@ class Report:
             Path(path).write_text(text)
 
     def text(self) -> str:
-        """Table and checks for people."""
+        """The table and the checks as text for people."""
         lines = [*columns(self.table), ""] if self.table else []
         for check in self.checks:
             mark = "held  " if check.held else "FAILED"
@@ -86,7 +86,7 @@ class Report:
 
 
 def _plain(text: str) -> str:
-    """Empty lists and texts, as a person would say them."""
+    """A value as text for people: an empty list or an empty text has a word of its own."""
     return "none" if text in ("", "[]", "set()") else text
 
 
@@ -98,13 +98,13 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 class Progress:
-    """A line for every step; the lab is slow enough that silence would look like a hang."""
+    """Prints a line for every step: a lab is so slow that silence would look like a hang."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
         self._start = time.monotonic()
 
     def __call__(self, text: str) -> None:
-        """Say what begins now, with the seconds since the start."""
+        """Print what begins now, with the seconds since the start."""
         if not self._quiet:
             print(f"[{time.monotonic() - self._start:5.1f} s] {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What a scenario is to `steering lab`: a name, what it shows, a plan, and a function that runs it."""
+"""A scenario as `steering lab` sees it: a name, what it shows, a plan, and a function that runs it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from topologies.kit.report import Progress, Report
 
 @dataclass(frozen=True)
 class Options:
-    """How a scenario is run. `seconds` and `sessions` are 0 for the scenario's own."""
+    """How a scenario is run. With 0 for `seconds` or `sessions` the scenario takes its own number."""
 
     say: Progress
     without: tuple[str, ...] = ()
@@ -22,10 +22,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Breaks:
-    """The checks that fail where one mechanism is missing, by name.
+    """The names of the checks that fail where one mechanism is missing.
 
-    `must` fail in every run, so a check of them that holds does not see what it is there for. `may` fail in some:
-    they hang on the moment, or on how far the run got. No other may fail, but for rates, which a busy machine costs.
+    Checks of `must` fail in every run without the mechanism: one that holds does not notice the fault for which it was
+    written. Checks of `may` fail in some runs, depending on timing or on how far the run got. No other check may fail,
+    except those of rates, which depend on how busy the machine is.
     """
 
     must: frozenset[str]
@@ -34,11 +35,11 @@ class Breaks:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`figure` is what of the drafts it draws, `rows` the requirements it bears on.
+    """`figure`: the figure of the drafts that it builds. `rows`: ids of the requirements that it shows.
 
-    `controls` are its negative controls, mechanism -> what is then missing: run without one of them some
-    check must fail, and `breaks` says which. `alone`: its checks are of times so short that nothing else may run beside it. `variants`:
-    further networks that it runs on, each by a name of its own.
+    `controls`: its negative controls, mechanism -> what is missing without it. When the scenario runs without one of
+    them, some checks must fail; `breaks` says which. `alone`: its checks are about times so short that no other lab
+    may run beside it. `variants`: further networks on which it runs, by name.
     """
 
     name: str
@@ -53,15 +54,17 @@ class Scenario:
     breaks: Mapping[str, Breaks] = field(default_factory=dict)
 
     def networks(self) -> dict[str, Plan]:
-        """Every network of the scenario by the name that `mn --topo` takes; its own by the scenario's name."""
+        """All networks of the scenario, by the name that `mn --topo` takes. Its main network has the scenario's
+        name."""
         return {self.name: self.plan, **self.variants}
 
 
 def controls(*mechanisms: str, **own: str) -> dict[str, str]:
-    """Negative controls: mechanisms of the controller by name, a scenario's own as `name_in_words="what is missing"`.
+    """Make negative controls: `mechanisms` of the controller by name, and the scenario's own as `name_in_words="what
+    is missing"`.
 
-    A scenario's own are what its run takes away (a relay's option, an entry, a signal); the controller never hears of
-    them. Raises ValueError for a name that the controller does not know.
+    A control of the scenario's own is something that its `run` leaves out: an option of a relay, an entry, a signal.
+    The controller is not told of it. Raises ValueError for a mechanism that the controller does not know.
     """
     return {name: Mechanism(name).without for name in mechanisms} | {
         k.replace("_", "-"): v for k, v in own.items()

@@ -1,4 +1,4 @@
-"""What more than one scenario does on its network, and the checks of what was seen.
+"""Steps and checks that more than one scenario needs.
 
-May use `kit`, `networks` and `programs`; knows no scenario.
+May use `kit`, `networks` and `programs`. Knows no scenario.
 """

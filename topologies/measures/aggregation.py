@@ -1,4 +1,4 @@
-"""One transfer over two accesses with everything that tells where its subflows went."""
+"""One transfer over two accesses, with all the evidence of where its subflows went."""
 
 import json
 import time
@@ -14,14 +14,14 @@ from topologies.kit.report import Report
 from topologies.kit.scenario import Options
 
 SECONDS = 6.0
-GAIN = 1.7  # of two equal accesses over one
-SETTLED_S = 1.5  # into the transfer, when subflows are looked at
+GAIN = 1.7  # least rate of two equal accesses, as a multiple of the rate of one
+SETTLED_S = 1.5  # seconds into the transfer at which subflows are listed
 
 
 @dataclass
 class Transfer:
-    """What was seen of one transfer of `host`. Counters are of the time of the transfer alone; `access_bytes` are
-    those it sent into each access network, or received where it was a download."""
+    """The evidence of one transfer of `host`. Counters tell their growth during the transfer. `access_bytes`: bytes
+    that the host sent into each access network, or received from it where the transfer is a download."""
 
     mbit: float
     seconds: float
@@ -36,7 +36,7 @@ class Transfer:
     host: str = "ue"
 
     def count(self, host: str, name: str) -> int:
-        """A host's MPTCP counter over the transfer."""
+        """The growth of a host's MPTCP counter during the transfer."""
         return self.counted[host][name]
 
 
@@ -51,10 +51,10 @@ def upload(
     target: str = "",
     **order: Any,
 ) -> Transfer:
-    """Upload (or another kind of streams.KINDS) between `host` and `server` over MPTCP and look on from all sides.
+    """Upload over MPTCP from `host` to `server`, or run another kind of streams.KINDS, and collect the evidence.
 
-    `port` 0 is the plan's first service, `target` "" the server's first address of that family; `order` is further
-    words for the host's agent.
+    `port`: 0 stands for the plan's first service. `target`: "" stands for the server's first address of that family.
+    `order`: further parts of the order to the host's agent.
     """
     plan = lab.plan
     target = target or address_of(plan.box(server), family)
@@ -99,9 +99,9 @@ def upload(
 
 
 def access_bytes(lab: Lab, name: str = "ue", received: bool = False) -> dict[str, int]:
-    """Bytes that a host has sent into each of its access networks (or received), by the access network's name.
+    """Bytes that a host has sent into each of its access networks (or received from it), by the network's name.
 
-    An interface whose wire ends at another host is known by that wire's end.
+    Where the wire of an interface ends at another host, the name of that end stands in place of the network's name.
     """
     host, box = lab.host(name), lab.plan.box(name)
     links = json.loads(host.pexec("ip -j -s link show")[0])
@@ -112,7 +112,7 @@ def access_bytes(lab: Lab, name: str = "ue", received: bool = False) -> dict[str
 
 
 def off_then_on(plan: Plan, family: int, options: Options, report: Report) -> None:
-    """The demo: the same upload with natural routing only, and with steering."""
+    """The demo: the same upload twice, first with natural routing only, then with steering."""
     seconds = options.seconds or SECONDS
     access = min(nic.mbit or 0.0 for nic in plan.box("ue").nics)
     chosen = plan.points[0].name
@@ -135,13 +135,13 @@ def off_then_on(plan: Plan, family: int, options: Options, report: Report) -> No
 
 
 def warm_up(lab: Lab, family: int) -> None:
-    """Neighbours are found once, before anything is measured; the link to a gateway is part of no claim."""
+    """Have all neighbours found before anything is measured: no check is about the time that this takes."""
     target = address_of(lab.plan.box("server"), family)
     lab.agents["ue"].ask("ping", dst=target, count=5)
 
 
 def check_off(report: Report, off: Transfer, access: float) -> None:
-    """What natural routing does: the server declines MPTCP, one access carries all."""
+    """Check natural routing: the server declines MPTCP, and one access carries everything."""
     report.equal("off: the transfer succeeds", "", off.error)
     report.expect(
         "off: goodput of one access",
@@ -158,7 +158,7 @@ def check_off(report: Report, off: Transfer, access: float) -> None:
 
 
 def check_on(report: Report, on: Transfer, access: float, chosen: str, ue_address: str) -> None:
-    """What steering does, by kernel, capture and REST."""
+    """Check steering by the views of kernel, capture and REST."""
     report.equal("on: the transfer succeeds", "", on.error)
     report.expect(
         "on: goodput over one access",
@@ -195,7 +195,7 @@ def check_on(report: Report, on: Transfer, access: float, chosen: str, ue_addres
 
 
 def check_pinned(report: Report, on: Transfer, chosen: str, label: str = "on") -> None:
-    """Every join of the one session is at the MCP that has its key, and at no other."""
+    """Check that every join of the one session is at the MCP that has its key, and at no other MCP."""
     others = [name for name in on.mcps if name != chosen]
     sent, accepted = on.count(on.host, "MPJoinSynTx"), on.count(on.host, "MPJoinSynAckRx")
     report.expect(

@@ -1,4 +1,4 @@
-"""A transfer of a host behind a CPE, seen on every leg from the LAN to the server, and the checks of such a chain."""
+"""A transfer of a host behind a CPE, captured on every leg from the LAN to the server, and the checks of that chain."""
 
 import time
 from collections.abc import Sequence
@@ -12,16 +12,18 @@ from topologies.kit.plan import Kind, address_of
 from topologies.kit.report import Report
 from topologies.networks.hybrid import CPE, LAN_HOSTS, SERVICE
 
-SETTLED_S = 1.5  # into the transfer, when subflows are looked at
-REPEATED = 1.1  # of what a leg carries over the transfer: MPTCP sends some data again on another subflow
-HALF = 1 << 31  # of TCP's sequence numbers
-GAIN = 1.7  # of two equal accesses over one
-WHOLE = 1.6  # the same over a whole download, its set-up and its tail included
+SETTLED_S = 1.5  # seconds into the transfer at which subflows are listed
+REPEATED = (
+    1.1  # most bytes of a leg, as a multiple of the transfer: MPTCP sends some data again on another subflow
+)
+HALF = 1 << 31  # half of the range of TCP's sequence numbers
+GAIN = 1.7  # least rate of two equal accesses, as a multiple of the rate of one
+WHOLE = 1.6  # the same for a whole download, including its set-up and its end
 
 
 @dataclass
 class ObservedTransfer:
-    """One transfer of a LAN host as seen from everywhere; counters are of its time alone."""
+    """The evidence of one transfer of a LAN host. Counters tell their growth during the transfer."""
 
     done: dict[str, Any]
     captures: dict[str, Capture]
@@ -29,26 +31,26 @@ class ObservedTransfer:
     cpe: list[Subflow] = field(default_factory=list)
     mcp: list[Subflow] = field(default_factory=list)
     sessions: list[dict[str, Any]] = field(default_factory=list)
-    entries: int = 0  # of sessions, in all switches
-    gain: float = GAIN  # that the transfer has to have over one access
+    entries: int = 0  # session entries in all switches
+    gain: float = GAIN  # least rate of the transfer, as a multiple of the rate of one access
 
     @property
     def mbit(self) -> float:
-        """Goodput."""
+        """Its goodput in Mbit/s."""
         found: float = self.done.get("mbit", 0.0)
         return found
 
     def count(self, host: str, name: str) -> int:
-        """A host's MPTCP counter over the transfer."""
+        """The growth of a host's MPTCP counter during the transfer."""
         return self.counted[host][name]
 
     def segments(self, where: str) -> list[Segment]:
-        """What was captured there."""
+        """The segments that were captured at a place."""
         return self.captures[where].segments()
 
 
 def warm_up(lab: Lab) -> None:
-    """Neighbours are found before anything is measured, on every leg."""
+    """Have the neighbours of every leg found before anything is measured."""
     target = address_of(lab.plan.box("server"), 4)
     for nic in (1, 2):
         source = address_of(lab.plan.box("cpe"), 4, nic)
@@ -58,10 +60,10 @@ def warm_up(lab: Lab) -> None:
 
 
 def observed(lab: Lab, host: str, kind: str, seconds: float) -> ObservedTransfer:
-    """A plain transfer of a LAN host, seen from everywhere.
+    """Run a transfer of a LAN host by plain TCP, and collect its evidence.
 
-    A download is of as many bytes as `GAIN` accesses carry in that time, no more is sent: when it is over nothing is
-    under way, and every leg has carried the same.
+    A download has as many bytes as `GAIN` accesses carry in `seconds`, and the server sends no more than that. So
+    nothing is under way when the download is over, and every leg has carried the same bytes.
     """
     lab.say(f"{kind} at {host} for {seconds:.0f} s")
     watch = Watch(lab, host)
@@ -77,12 +79,12 @@ def observed(lab: Lab, host: str, kind: str, seconds: float) -> ObservedTransfer
 
 
 def one_access(lab: Lab) -> float:
-    """Mbit/s of one of the CPE's accesses."""
+    """The rate of one of the CPE's accesses, Mbit/s."""
     return lab.plan.box("cpe").nics[1].mbit or 0.0
 
 
 class Watch:
-    """Captures at every leg of the chain, from now until `finish`."""
+    """Captures on every leg of the chain, from now until `finish`."""
 
     def __init__(self, lab: Lab, host: str) -> None:
         self._lab = lab
@@ -96,7 +98,7 @@ class Watch:
         lab.mark()
 
     def look(self) -> None:
-        """Subflows and sessions as they are now, in the middle of a transfer."""
+        """List subflows and sessions now, in the middle of a transfer."""
         lab = self._lab
         self.looked = {
             "cpe": subflows(lab.host("cpe")),
@@ -106,19 +108,19 @@ class Watch:
         }
 
     def finish(self, done: dict[str, Any]) -> ObservedTransfer:
-        """End the captures."""
+        """End the captures; all the evidence."""
         self._lab.stop_captures()
         counted = {box.name: self._lab.counted(box.name) for box in self._lab.plan.boxes}
         return ObservedTransfer(done, self._captures, counted, **self.looked)
 
 
 def syns(segments: list[Segment], *kinds: str) -> list[Segment]:
-    """SYNs with one of these MPTCP options; without kinds, SYNs with none."""
+    """SYNs with one of these MPTCP options. Without `kinds`: SYNs without any MPTCP option."""
     return [s for s in segments if s.syn and (any(k in s.options for k in kinds) if kinds else not s.options)]
 
 
 def payload(segments: list[Segment], port: int = SERVICE) -> int:
-    """Bytes of data to or from a service port, those that TCP repeats counted once."""
+    """Bytes of data to or from a service port. Bytes that TCP sent again count once."""
     spans: dict[FiveTuple, list[tuple[int, int]]] = {}
     for s in segments:
         if s.length and port in (s.flow.sport, s.flow.dport):
@@ -127,7 +129,8 @@ def payload(segments: list[Segment], port: int = SERVICE) -> int:
 
 
 def _covered(sent: list[tuple[int, int]]) -> int:
-    """Bytes of one direction in its segments, (sequence number, length); numbers wrap, and none is 2 GiB off."""
+    """Distinct bytes of one direction. `sent`: (sequence number, length) of its segments. Sequence numbers may wrap;
+    all of them are less than 2 GiB apart."""
     first = sent[0][0]
     placed = sorted(((number - first + HALF) % (2 * HALF) - HALF, length) for number, length in sent)
     found, end = 0, placed[0][0]
@@ -140,7 +143,7 @@ def _covered(sent: list[tuple[int, int]]) -> int:
 def check_dual(
     report: Report, title: str, seen: ObservedTransfer, lab: Lab, mcp: str, path: str = "redirected"
 ) -> None:
-    """K-DUAL: plain TCP in the LAN and at the server, one M-session over both accesses between the two MCPs."""
+    """K-DUAL: plain TCP in the LAN and at the server, and between the two MCPs one M-session over both accesses."""
     server = address_of(lab.plan.box("server"), 4)
     check_chain(report, title, seen, lab, mcp, (server, server))
     paths = sorted({s["path"] for session in seen.sessions for s in session["subflows"]})
@@ -156,7 +159,7 @@ def check_chain(
     to: tuple[str, str],
     port: int = SERVICE,
 ) -> None:
-    """K-DUAL whatever way the CPE finds its MCP: its first subflow is opened to `to[0]`, its joins go to `to[1]`."""
+    """K-DUAL for any way in which a CPE finds its MCP: the first subflow is opened to `to[0]`, joins go to `to[1]`."""
     plan = lab.plan
     server, wans = address_of(plan.box("server"), 4), [address_of(CPE, 4, nic) for nic in (1, 2)]
     accesses = [access.name for access in plan.accesses]
@@ -217,7 +220,8 @@ def check_chain(
 def check_bytes(
     report: Report, title: str, seen: ObservedTransfer, accesses: Sequence[str], port: int = SERVICE
 ) -> None:
-    """S-F2: every leg carries the payload, the middle one (to `port`) over both accesses; nothing is added to it."""
+    """S-F2: every leg carries the payload and nothing else. The middle leg (to `port`) carries it over both
+    accesses."""
     sent = seen.done.get("bytes", 0)
     legs = {name: payload(seen.segments(name)) for name in ("lan", "server")}
     each = [payload(seen.segments(access), port) for access in accesses]
@@ -236,7 +240,7 @@ def check_bytes(
 def check_overhead(
     report: Report, title: str, outside: Sequence[Segment], at_mcp: Sequence[Segment], mcp: str
 ) -> None:
-    """S-19: whatever the CPE sent and was steered to the MCP is there, and as long as it was sent."""
+    """S-19: all packets that the CPE sent and the network steered to the MCP arrive there, and no packet has grown."""
     sent = {_same(s): s.size for s in outside}
     wans = {address_of(CPE, 4, nic) for nic in (1, 2)}
     came = [s for s in at_mcp if s.flow.src in wans and s.options]

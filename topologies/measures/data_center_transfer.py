@@ -1,4 +1,4 @@
-"""A transfer of a data centre's client, and what the client, both links, the MCPs and the server saw of it."""
+"""A transfer of a data centre's client, and the checks at the client, at both links, at the MCPs and at the server."""
 
 import time
 
@@ -17,14 +17,15 @@ SETTLED_S = 1.5
 
 
 def warm_up(lab: Lab) -> None:
-    """Neighbours are found before anything is measured."""
+    """Have all neighbours found before anything is measured."""
     for target in (FIRST, SECOND):
         lab.agents["client"].ask("ping", dst=target, count=3)
         lab.host("entrance").pexec(f"ping -c 2 -i 0.2 -W 1 {target}")
 
 
 def transfer(lab: Lab, report: Report, kind: str, seconds: float, far: str = "server") -> None:
-    """One transfer, and what client, links, MCP and server saw of it; `far` is where the M-session ends."""
+    """Run one transfer and check it at the client, the links, the MCP and the server. `far`: where the M-session
+    ends."""
     before = relay_status(lab.record, "entrance")["counters"]["accepted"]
     at = {name: lab.capture_port(port) for name, port in (("a", "s3:1"), ("b", "s4:1"))}
     at["client"] = lab.capture_host("client")

@@ -1,4 +1,4 @@
-"""What labs of explicit mode share: clients that name their MCP, and what the first bytes on a leg were."""
+"""What labs of explicit mode share: clients that name their MCP, and a reading of the first bytes on a leg."""
 
 import subprocess
 import sys
@@ -11,12 +11,12 @@ from topologies.kit.report import Report
 
 CONVERT, SOCKS = 8803, 1080
 OFFERS = ("--explicit", f"convert:{CONVERT}", "--explicit", f"socks:{SOCKS}")
-SYNS = "tcp[tcpflags] & tcp-syn != 0"  # IPv4: a capture that is quick to read
+SYNS = "tcp[tcpflags] & tcp-syn != 0"  # of IPv4 only: such a capture is quick to read
 STRANGER = "badc0de5"  # the token of `stray_join`
 
 
 def client(lab: Lab, name: str, via: str, listen: int, server: str, *options: str) -> StartedProcess:
-    """`steering connect` on a host: its applications reach `server` at loopback's port `listen`."""
+    """Start `steering connect` on a host: its applications reach `server` by port `listen` of loopback."""
     host = lab.host(name)
     command = [sys.executable, "-m", "steering", "connect", "--via", via]
     command += ["--listen", f"127.0.0.1:{listen}", *options, server]
@@ -36,7 +36,7 @@ def syns(segments: Sequence[Segment], *kinds: str) -> list[Segment]:
 
 
 def first_bytes(capture: Capture, where: str, port: int) -> tuple[bool, bytes]:
-    """The first data sent to `where`:`port`: whether it came with the SYN, and its bytes. Raises LabError."""
+    """The first data that was sent to `where`:`port`: whether the SYN carried it, and its bytes. Raises LabError."""
     version = "ipv6" if ":" in where else "ip"
     command = ["tshark", "-n", "-r", str(capture.file), "-o", "tcp.desegment_tcp_streams:FALSE"]
     command += ["-Y", f"{version}.dst == {where} && tcp.dstport == {port} && tcp.len > 0"]
@@ -51,7 +51,7 @@ def first_bytes(capture: Capture, where: str, port: int) -> tuple[bool, bytes]:
 
 
 def connect_bytes(server: str, port: int) -> bytes:
-    """A Convert message for an IPv4 server, written out by the figures of RFC 8803."""
+    """A Convert message for an IPv4 server, written byte by byte from the figures of RFC 8803."""
     octets = bytes(int(part) for part in server.split("."))
     return (
         bytes.fromhex("01062263 0a05".replace(" ", ""))
@@ -65,7 +65,8 @@ def connect_bytes(server: str, port: int) -> bytes:
 def check_addressed(
     report: Report, title: str, captures: Sequence[Capture], mcp: str, host: Sequence[str]
 ) -> None:
-    """Every MPTCP segment is between the host's own addresses and the MCP's, and both accesses opened one subflow."""
+    """Check that every MPTCP segment is between the host's own addresses and the MCP's, and that each access opened
+    one subflow."""
     seen = mptcp_segments(captures)
     strangers = {a for s in seen for a in (s.flow.src, s.flow.dst)} - {mcp, *host}
     report.expect(

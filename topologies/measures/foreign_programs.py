@@ -1,4 +1,4 @@
-"""Programs that nobody here wrote, on a lab's network: iperf3 and curl over MPTCP, and what takes its natural path."""
+"""Programs of others on a lab's network: iperf3 and curl over MPTCP, and traffic that takes its natural path."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ UDP_MBIT = 1
 
 
 def in_a_row(lab: Lab, report: Report, name: str) -> None:
-    """iperf3, HTTP and an echo, one after the other, from a host with two accesses (D-3.1a): every one over MPTCP."""
+    """Run iperf3, HTTP and an echo one after the other, from a host with two accesses. Each uses MPTCP (D-3.1a)."""
     target = address_of(lab.plan.box("server"), 4)
     _serve(lab)
     host = lab.host(name)
@@ -87,7 +87,7 @@ def _serve(lab: Lab) -> None:
 
 
 def natural(lab: Lab, report: Report, name: str) -> None:
-    """UDP, ICMP, and TCP that a rule lets no transport relay, take the natural path and leave as they came (S-8)."""
+    """UDP, ICMP, and TCP that a rule excludes from relaying take their natural path and are not changed (S-8)."""
     target = address_of(lab.plan.box("server"), 4)
     mcp = lab.plan.of_kind(Kind.MCP)[0].nics[0].peer
     what = f"udp or icmp or (tcp port {NATURAL_PORT})"

@@ -1,8 +1,9 @@
-"""Sessions that the Internet begins (S-20): the server opens TCP to a port of the CPE, which passes it on to a LAN host.
+"""Sessions that begin in the Internet (S-20): the server opens TCP to a port of the CPE, which passes it on to a LAN
+host.
 
-A LAN behind a NAT is reached in no other way, whatever finds the MCP. The port is passed on by Debian's socat, whose
-listener takes MPTCP and TCP alike: neither relay has a role for this. While it lasts the CPE announces its second
-address, for it is the one that is called.
+A LAN behind a NAT cannot be reached in another way, however a CPE finds its MCP. Debian's socat passes the port on,
+as neither relay has this role; its listener takes MPTCP and TCP. Meanwhile the CPE announces its second address,
+because here the CPE is the side that is called.
 """
 
 import time
@@ -19,7 +20,7 @@ PORT = 7001
 HOST, CPE, MCP, SERVER = "lan1", "cpe", "core", "server"
 SECONDS = 2.0
 TOWARDS_HOSTS = ("--port", str(PORT), "--prefix", "10.1.0.0/24", "--prefix", "10.2.0.0/24")
-"""Options of the network's relay: CPEs are served like servers, on this port."""
+"""Options of the network's relay: on this port it serves CPEs as it does servers."""
 
 _LISTEN = (
     f"SOCKET-LISTEN:2:262:x{PORT:04x}x00000000x0000000000000000,fork,reuseaddr"  # AF_INET, IPPROTO_MPTCP
@@ -28,7 +29,7 @@ Figures = dict[str, Any]
 
 
 def prepare(lab: Lab) -> None:
-    """The LAN host serves, and the CPE passes the port on."""
+    """Start a server on the LAN host, and socat on the CPE."""
     processes.serve(lab.record, lab.host(HOST), [PORT])
     inside = address_of(lab.plan.box(HOST), 4)
     where = lab.host(CPE)
@@ -37,7 +38,7 @@ def prepare(lab: Lab) -> None:
 
 
 def measure(lab: Lab, seconds: float = SECONDS) -> Figures:
-    """An upload of the server: how it ended, what the MCP had to do with it, and by which accesses it came."""
+    """Upload from the server: how the upload ended, whether the MCP took part, and which accesses carried it."""
     cpe = lab.plan.box(CPE)
     second = address_of(cpe, 4, 2)
     lab.host(CPE).run(

@@ -1,4 +1,5 @@
-"""What a home lives through behind its CPE: HTTPS, many sessions at once, what is not relayed, and a cut access."""
+"""The daily life of a home behind its CPE: HTTPS, many sessions at once, traffic that is not relayed, and a cut
+access."""
 
 import subprocess
 import time
@@ -14,16 +15,16 @@ from topologies.measures.cpe_transfer import Watch, syns
 from topologies.networks.hybrid import SECURE, SERVICE, UNSERVED
 
 SESSIONS = 200
-RSS_MIB = 40  # of a CPE's relay with so many sessions (S-17a): Python itself is most of it
+RSS_MIB = 40  # most memory of a CPE's relay with so many sessions (S-17a). Python itself takes most of it
 BLOCKED_S, STILL, GROWTH_MIB = 12.0, 20_000, 2
 STORED = (
-    24_000_000  # bytes, in the buffers of four kernels: 4 MB to send, 6 MB received, where they are largest
+    24_000_000  # bytes that the buffers of four kernels can hold: at most 4 MB to send and 6 MB received each
 )
 STEADY_MBIT, STEADY_S, CUT_S = 8.0, 7.0, 2.5
 
 
 def check_secure(lab: Lab, report: Report) -> None:
-    """S-F1, S-21: HTTPS end to end, the server's certificate verified; the MCPs see bytes."""
+    """S-F1, S-21: HTTPS works end to end, with the server's certificate verified. The MCPs see encrypted bytes only."""
     server = address_of(lab.plan.box("server"), 4)
     directory = lab.record.directory
     certificate, key = directory / "server.pem", directory / "server.key"
@@ -66,7 +67,7 @@ def check_secure(lab: Lab, report: Report) -> None:
 
 
 def check_ineligible(lab: Lab, report: Report) -> None:
-    """N-3.3: what the CPE does not relay goes out by its NAT, the natural path, and meets no MCP."""
+    """N-3.3: traffic that the CPE does not relay goes out by its NAT, on the natural path, and passes no MCP."""
     server, wan = (address_of(lab.plan.box(name), 4, nic) for name, nic in (("server", 0), ("cpe", 1)))
     before = _accepted(lab, "cpe"), lab.controller.metric("steering_sessions_started_total")
     watch = Watch(lab, "lan1")
@@ -83,7 +84,7 @@ def check_ineligible(lab: Lab, report: Report) -> None:
 
 
 def check_memory(lab: Lab, report: Report) -> None:
-    """S-17a: a CPE is a simple device."""
+    """S-17a: a CPE is a simple device, so its relay needs little memory."""
     report.figures["cpe_rss_mib_idle"] = idle = _rss_mib(lab)
     opened = [_open(lab, "lan1", SERVICE, SESSIONS)]
     live = relay_status(lab.record, "cpe")["counters"]["active"]
@@ -101,7 +102,7 @@ def check_memory(lab: Lab, report: Report) -> None:
 
 
 def check_sluggish(lab: Lab, report: Report) -> None:
-    """S-19: who does not read is waited for by the sender; neither MCP stores what comes meanwhile."""
+    """S-19: the sender waits for a receiver that does not read. Neither MCP stores data meanwhile."""
     lab.say("a download that nobody reads")
     before = {name: _rss_mib(lab, name) for name in ("cpe", "core")}
     began = _sent(lab)
@@ -136,7 +137,7 @@ def check_sluggish(lab: Lab, report: Report) -> None:
 
 
 def check_cut(lab: Lab, report: Report) -> None:
-    """K-CONT: DSL, which carries the first subflow, goes in the middle of a stream; a plain host notices nothing."""
+    """K-CONT: DSL, which carries the first subflow, is cut in the middle of a stream. A plain host notices nothing."""
     lab.say(f"a steady stream of lan1, DSL cut after {CUT_S:g} s")
     target = address_of(lab.plan.box("server"), 4)
     order = {"dst": target, "port": SERVICE, "mbit": STEADY_MBIT, "seconds": STEADY_S}
@@ -161,7 +162,7 @@ def check_cut(lab: Lab, report: Report) -> None:
 
 
 def count_keys(site: Path) -> int:
-    """S-17: keys in a site file, each time one has to be written."""
+    """S-17: how many keys an operator has to write in a site file."""
     return sum(part.count(":") for part in _without_values(site.read_text()))
 
 
@@ -170,7 +171,7 @@ def _without_values(text: str) -> list[str]:
 
 
 def _open(lab: Lab, host: str, port: int, count: int = 1) -> dict[str, Any]:
-    """Connections that stay open after an echo each; the first that failed, or the last."""
+    """Open connections that echo once and stay open; the answer of the first that failed, or of the last."""
     order = {"group": "life", "dst": address_of(lab.plan.box("server"), 4), "ports": [port], "count": count}
     opened: list[dict[str, Any]] = lab.agents[host].ask("open", first=True, **order)["opened"]
     return next((one for one in opened if "error" in one), opened[-1])

@@ -1,4 +1,5 @@
-"""What a home's user notices while its CPE's lines change: the longest silence of a stream, and a new connection's wait."""
+"""What a user at home notices while the CPE's lines change: the longest silence of a stream, and the wait of a new
+connection."""
 
 import time
 from collections.abc import Callable
@@ -11,14 +12,14 @@ from topologies.kit.processes import relay_status
 from topologies.kit.report import Report
 from topologies.networks.hybrid import SERVICE
 
-SECOND = 1.0  # that anybody may notice, at most
+SECOND = 1.0  # the longest silence or wait that a user may notice
 MBIT, BEFORE_S, STREAM_S = 4.0, 2.0, 7.0
 WAIT_S = 20.0
 
 
 @dataclass
 class LineExperience:
-    """One case as a user had it. Seconds; `error` is what an application was told, "" for nothing."""
+    """What a user noticed in one case, in seconds. `error`: the error that an application was told, "" for none."""
 
     silence_s: float
     error: str
@@ -27,7 +28,7 @@ class LineExperience:
     open_error: str
 
     def figures(self) -> dict[str, Any]:
-        """For the report's JSON."""
+        """The figures for the report's JSON."""
         return {
             "longest_silence_s": round(self.silence_s, 2),
             "told_of_an_error": bool(self.error or self.open_error),
@@ -36,7 +37,7 @@ class LineExperience:
 
 
 def observed(lab: Lab, change: Callable[[], object]) -> LineExperience:
-    """A stream of lan1 that goes on while the lines change, and a connection that lan2 opens just after."""
+    """Run a stream of lan1 while the lines change, and open a connection of lan2 just after."""
     order = {"dst": address_of(lab.plan.box("server"), 4), "port": SERVICE, "mbit": MBIT, "seconds": STREAM_S}
     lab.agents["lan1"].ask("start", name="stream", kind="steady", **order)
     time.sleep(BEFORE_S)
@@ -53,7 +54,7 @@ def observed(lab: Lab, change: Callable[[], object]) -> LineExperience:
 
 
 def first_answer(lab: Lab) -> tuple[float, str]:
-    """Seconds until a new connection of lan2 has its first answer, and the error that it was told instead."""
+    """Open a connection of lan2: seconds until its first answer, and the error that it got instead, or ""."""
     order = {"group": "fresh", "dst": address_of(lab.plan.box("server"), 4), "ports": [SERVICE]}
     began = time.monotonic()
     told = lab.agents["lan2"].ask("open", first=True, wait=WAIT_S, **order)["opened"][-1]
@@ -61,7 +62,7 @@ def first_answer(lab: Lab) -> tuple[float, str]:
 
 
 def check_noticed(report: Report, case: str, seen: LineExperience) -> None:
-    """Nobody is told of an error, nobody waits for a second."""
+    """Check that no application got an error, and that none waited for a second."""
     report.equal(f"{case}: the stream's error", "", seen.error)
     report.equal(f"{case}: wrong bytes in the stream", False, seen.wrong)
     report.expect(
@@ -81,6 +82,6 @@ def check_noticed(report: Report, case: str, seen: LineExperience) -> None:
 
 
 def uplinks(lab: Lab) -> list[dict[str, Any]]:
-    """The CPE's uplinks by its relay's own word."""
+    """The CPE's uplinks, as its relay reports them."""
     found: list[dict[str, Any]] = relay_status(lab.record, "cpe")["uplinks"]
     return found

@@ -1,6 +1,6 @@
-"""A host that leaves its cell while connections run: which of them live on depends on where their MCP is.
+"""A host leaves its cell while it has connections. Which connections survive depends on where their MCP is.
 
-Connections are steady echoes: whoever serves one, both directions have to work, and silence shows.
+The connections are steady echoes: an echo needs both directions, and shows every silence.
 """
 
 import time
@@ -21,9 +21,10 @@ STAY_S, OVERLAP_S, AFTER_S = 2.5, 2.0, 6.0
 def leave(
     lab: Lab, report: Report, wanted: Mapping[int, tuple[str, str, bool]], old: int = 0, new: int = 1
 ) -> dict[int, dict[str, Any]]:
-    """`ue` has steady connections to ports of servers, adds its access `new`, and loses `old`.
+    """Open steady connections from `ue`, then add its access `new`, then cut its access `old`.
 
-    `wanted`: service port -> (server, MCP that must have it, whether it lives on). Returns what each connection said.
+    `wanted`: service port -> (server, MCP that must serve the connection, whether the connection survives). Returns
+    the last status of each connection.
     """
     agent, ue, box = lab.agents["ue"], lab.host("ue"), lab.plan.box("ue")
     seconds = STAY_S + OVERLAP_S + AFTER_S
@@ -61,9 +62,9 @@ def leave(
 def _placed(
     lab: Lab, report: Report, wanted: Mapping[int, tuple[str, str, bool]], live: set[FiveTuple]
 ) -> None:
-    """Each connection is at the MCP it should be at: the controller's word, and the MCPs' kernels.
+    """Check that each connection is at its MCP, by the controller's account and by the MCPs' kernels.
 
-    `live` are the host's own; the controller also tells of some that have just ended.
+    `live`: the connections that the host has. The controller may also list some that have just ended.
     """
     ours = {f"{address_of(lab.plan.box(s), 4)}:{port}": m for port, (s, m, _) in wanted.items()}
     rows = [s for s in lab.controller.detailed() if s["server"] in ours and s["token"]]

@@ -1,4 +1,5 @@
-"""A LAN host's own MPTCP to a server that speaks it (S-23): whether it is left to itself, by the tokens at both ends."""
+"""MPTCP of a LAN host's own to a server that speaks it (S-23). The tokens at both ends tell whether it goes end to
+end."""
 
 from typing import Any
 
@@ -14,7 +15,7 @@ Figures = dict[str, Any]
 
 
 def measure(lab: Lab) -> Figures:
-    """One connection with an echo. `end_to_end`: each end has the key that the other one gave."""
+    """Open one connection with an echo. `end_to_end`: whether each end has the key of the other end."""
     target = address_of(lab.plan.box(SERVER), 4)
     before = relay_status(lab.record, MCP)["counters"]["accepted"]
     near, far = lab.capture_host(HOST), lab.capture_port(lab.plan.box(SERVER).nics[0].peer)

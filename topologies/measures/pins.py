@@ -1,6 +1,6 @@
-"""Where every subflow of many sessions ended up, told three times: by kernels, by captures, by the controller.
+"""Which MCP every subflow of many sessions reached, by three views: of kernels, of captures and of the controller.
 
-Each view is read on its own and judged on its own; none uses another's answer as its truth.
+Each view is collected and judged by itself. None takes the answer of another for granted.
 """
 
 import hashlib
@@ -17,9 +17,12 @@ from topologies.kit.report import Report
 
 @dataclass
 class KernelView:
-    """`pinned`: sessions whose two subflows are at one MCP, by that MCP; `wrong` says what is not so."""
+    """`pinned`: sessions whose two subflows are at one MCP, by that MCP. `wrong`: a line for each session where they
+    are not."""
 
-    pinned: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))  # MCP -> its tokens
+    pinned: dict[str, list[str]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # MCP -> tokens of its sessions
     wrong: list[str] = field(default_factory=list)
     flows: set[FiveTuple] = field(default_factory=set)
 
@@ -27,9 +30,9 @@ class KernelView:
 def kernel_view(
     hosts: Mapping[str, Sequence[Subflow]], mcps: Mapping[str, Sequence[Subflow]], services: Iterable[int]
 ) -> KernelView:
-    """Match the hosts' subflows with the MCPs' by token, and by 5-tuple where no NAT is between.
+    """Match the hosts' subflows with those of the MCPs: by token, and by 5-tuple where no NAT stands between them.
 
-    A host lists its own token on all subflows of a session, and the MCP's on the later ones.
+    A host lists its own token on all subflows of a session, and the MCP's token on the later ones only.
     """
     view = KernelView()
     served = set(services)
@@ -83,7 +86,7 @@ def _judge(
 
 @dataclass
 class CaptureView:
-    """From first segments at access ports, and what was captured at MCP ports and on natural links."""
+    """The view of captures: first segments at access ports, segments at MCP ports, and segments on natural links."""
 
     steered: set[FiveTuple] = field(default_factory=set)
     natural: set[FiveTuple] = field(default_factory=set)
@@ -98,7 +101,8 @@ class CaptureView:
 def capture_view(
     access: Iterable[Segment], mcps: Mapping[str, Sequence[Segment]], links: Iterable[Segment]
 ) -> CaptureView:
-    """`access`: segments at access ports, beyond any NAT; `mcps` at MCP ports; `links` on natural links."""
+    """Segments of captures: `access` at access ports (behind any NAT), `mcps` at MCP ports, `links` on natural
+    links."""
     view = CaptureView()
     wanted: dict[FiveTuple, str] = {}
     for segment in access:
@@ -114,7 +118,7 @@ def capture_view(
     for name, segments in mcps.items():
         for segment in segments:
             if segment.syn_ack and CAPABLE in segment.options and segment.key:
-                # An MCP's port also shows the server's answers; a token of those is no host's to use.
+                # An MCP's port also shows the server's answers. No host ever joins with the token of a server's key.
                 keeper.setdefault(token_of(segment.key), name)
             elif segment.syn and JOIN in segment.options:
                 came[segment.flow].add(name)
@@ -138,7 +142,7 @@ def capture_view(
 
 
 def token_of(key: str) -> str:
-    """The token of a version 1 key (RFC 8684 section 3.2): both as hex."""
+    """The token of a key of MPTCP version 1 (RFC 8684 section 3.2). Key and token are in hex."""
     return hashlib.sha256(bytes.fromhex(key)).hexdigest()[:8]
 
 
@@ -150,7 +154,7 @@ def judge_kernel(
     hosts: Sequence[str],
     mcps: Sequence[str],
 ) -> None:
-    """Tokens of `ss` and counters: `sessions` sessions, a join each, all at their MCP."""
+    """Judge the kernels' view, which is tokens and counters: so many sessions, each with one join at its MCP."""
     report.equal(
         "mis-pinned or missing joins",
         [],
@@ -178,7 +182,8 @@ def judge_kernel(
 
 
 def judge_capture(report: Report, view: CaptureView, sessions: int, natural: int) -> None:
-    """Captures alone: every join's token belongs to the MCP it came to, and natural links stay clean."""
+    """Judge the captures' view: the token of every join belongs to the MCP that it reached, and no steered segment is
+    on a natural link."""
     report.equal("joins captured at access ports", sessions, view.joins, "capture")
     report.equal("joins captured at an MCP whose key is another", [], view.mispinned[:5], "capture")
     report.equal("joins that came to no MCP", [], view.undelivered[:5], "capture")
@@ -200,7 +205,7 @@ def judge_capture(report: Report, view: CaptureView, sessions: int, natural: int
 
 
 def judge_rest(report: Report, sessions: Sequence[dict[str, Any]], kernel: KernelView) -> None:
-    """The controller's own account agrees with the kernels', token by token and 5-tuple by 5-tuple."""
+    """Judge the controller's account: it agrees with the kernels' view, by tokens and by 5-tuples."""
     account = {session["token"]: session for session in sessions}
     different: list[str] = []
     for name, tokens in kernel.pinned.items():
@@ -210,7 +215,7 @@ def judge_rest(report: Report, sessions: Sequence[dict[str, Any]], kernel: Kerne
                 seen = session and (session["mcp"], len(session["subflows"]))
                 different.append(f"{token} at {name}: the controller says {seen}")
     report.equal("sessions of which the controller says otherwise", [], different[:5], "REST")
-    # A subflow behind a NAT has another 5-tuple at its host than in the network; the MCP's is the network's.
+    # Behind a NAT, a subflow has another 5-tuple at its host than in the network. The MCP sees that of the network.
     unknown = {flow for s in sessions for flow in flows_of(s) if s["state"] == "established"} - kernel.flows
     report.equal(
         "5-tuples of the controller that no MCP or host has", [], sorted(map(str, unknown))[:5], "REST"

@@ -1,4 +1,4 @@
-"""Labs in which policy acts on live subflows: MCPs with agents, and what captures say of priorities and data."""
+"""Labs in which policy acts on live subflows: MCPs with agents, and what captures show of priorities and data."""
 
 import json
 import subprocess
@@ -16,15 +16,15 @@ from topologies.kit.processes import LabError, StartedProcess, relay_status
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options
 
-AGENT = "agent"  # the control: relays without it
-LISTEN = 8443  # of the management port inside MCPs
+AGENT = "agent"  # the negative control in which relays have no agent
+LISTEN = 8443  # the management port inside MCPs
 SETTLE_S = 10.0
-PROMPT_S = 1.0  # within which a change has to act
+PROMPT_S = 1.0  # time in which a change has to take effect
 
 
 @contextmanager
 def managed(plan: Plan, options: Options) -> Iterator[Lab]:
-    """A lab whose MCPs obey the controller, each with a token of its own; without the control `agent` they do not."""
+    """A lab whose MCPs obey the controller, each with a token of its own. Under the control `agent` they do not."""
     with running(plan, options.say, options.without, options.keep) as lab:
         mcps = [box.name for box in plan.of_kind(Kind.MCP)]
         more = {} if AGENT in options.without else {name: way_to_controller(lab, name) for name in mcps}
@@ -36,7 +36,7 @@ def managed(plan: Plan, options: Options) -> Iterator[Lab]:
 
 
 def way_to_controller(lab: Lab, name: str) -> list[str]:
-    """Make a token and a way to the controller; a relay's options for both."""
+    """Make a token for an MCP, and a connection from it to the controller; the options of the relay for both."""
     command = [sys.executable, "-m", "steering", "token", "add", "--role", "mcp", "--mcp", name, "--json"]
     command += ["--state-dir", str(lab.controller.state)]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -64,7 +64,7 @@ def _wait_connected(lab: Lab, name: str) -> None:
 
 @dataclass(frozen=True)
 class Priority:
-    """An MP_PRIO (RFC 8684 3.3.8) that a host was sent; `time` as captures have it."""
+    """An MP_PRIO (RFC 8684 section 3.3.8) that was sent to a host, and its capture time."""
 
     time: float
     host: str
@@ -72,7 +72,7 @@ class Priority:
 
 
 class WatchedTransfer:
-    """One host's transfer with a capture at each of its access ports, judged once the captures have ended."""
+    """A transfer of one host, with a capture at each of its access ports. It is judged when the captures have ended."""
 
     def __init__(self, lab: Lab, host: str) -> None:
         self._lab, self.host = lab, host
@@ -83,7 +83,7 @@ class WatchedTransfer:
         self.done: dict[str, Any] = {}
 
     def upload(self, port: int, seconds: float) -> None:
-        """Begin to send to the server."""
+        """Begin an upload to the server."""
         self.begin("upload", port, seconds)
 
     def begin(self, kind: str, port: int, seconds: float, **more: Any) -> None:
@@ -93,29 +93,29 @@ class WatchedTransfer:
         self._lab.agents[self.host].ask("start", seconds=seconds, mptcp=True, **order)
 
     def finish(self, port: int, seconds: float = 60.0) -> dict[str, Any]:
-        """Wait for the transfer's end."""
+        """Wait for the end of the transfer; its last status."""
         self.done = self._lab.agents[self.host].finish(f"task-{port}", seconds)
         return self.done
 
     def segments(self, access: str, port: int) -> list[Segment]:
-        """What went over one access, both ways, of connections to a service port."""
+        """Segments over one access, in both directions, of connections to a service port."""
         found = self._captures[access].segments()
         return [s for s in found if port in (s.flow.dport, s.flow.sport)]
 
     def sent(self, access: str, port: int, begin: float, end: float = float("inf")) -> int:
-        """Payload bytes that the host sent over one access within a time."""
+        """Bytes of payload that the host sent over one access between two times."""
         here = self.addresses[access]
         chosen = self.segments(access, port)
         return sum(s.length for s in chosen if s.flow.src == here and begin <= s.time < end)
 
     def got(self, access: str, port: int, begin: float, end: float = float("inf")) -> int:
-        """Payload bytes that came to the host over one access within a time."""
+        """Bytes of payload that reached the host over one access between two times."""
         here = self.addresses[access]
         chosen = self.segments(access, port)
         return sum(s.length for s in chosen if s.flow.dst == here and begin <= s.time < end)
 
     def priorities(self, access: str, port: int, begin: float = 0.0) -> list[Priority]:
-        """MP_PRIOs that the host was sent on one access, from a time on."""
+        """MP_PRIOs that were sent to the host on one access, from a time on."""
         here = self.addresses[access]
         return [
             Priority(s.time, here, "1e0351" in s.raw_options)
@@ -131,7 +131,8 @@ class WatchedTransfer:
 def expect_priority(
     report: Report, what: str, watched: WatchedTransfer, access: str, port: int, since: float, backup: bool
 ) -> float:
-    """A change at `since` reached the host by MP_PRIO within PROMPT_S; the time it did, or `since` plus PROMPT_S."""
+    """Check that a change of time `since` reached the host by MP_PRIO within PROMPT_S. Returns when it did, or
+    `since` plus PROMPT_S."""
     seen = [p for p in watched.priorities(access, port, since) if p.backup is backup]
     word = "backup" if backup else "no backup"
     took = f"{seen[0].time - since:.3f} s" if seen else "none"
@@ -141,13 +142,13 @@ def expect_priority(
 
 
 def cable(lab: Lab, port: str, up: bool) -> None:
-    """Pull or plug the cable of an access port: both ends see it."""
+    """Pull or plug the cable of an access port. Both ends lose or get their carrier."""
     command = ["ip", "link", "set", lab.interface(port), "up" if up else "down"]
     subprocess.run(command, check=True, capture_output=True)
 
 
 def wanted(lab: Lab, port: int) -> dict[str, str]:
-    """What the controller's record says of the live subflows to a service port: access -> wanted."""
+    """The priorities that the controller wants for the live subflows to a service port, by access."""
     found: dict[str, str] = {}
     for session in lab.controller.detailed():
         found |= {s["access_network"]: s["wanted"] for s in session["subflows"] if s["dport"] == port}
@@ -155,7 +156,7 @@ def wanted(lab: Lab, port: int) -> dict[str, str]:
 
 
 def expect_wanted(lab: Lab, report: Report, what: str, port: int, wish: Mapping[str, str]) -> None:
-    """The record says this of the live subflows to a port, within the time that a change may take."""
+    """Check that the controller wants these priorities for the live subflows to a port, within PROMPT_S."""
     limit = time.monotonic() + PROMPT_S
     while (seen := wanted(lab, port)) != wish and time.monotonic() < limit:
         time.sleep(0.05)

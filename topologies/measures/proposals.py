@@ -1,4 +1,4 @@
-"""The slides' proposals as ways from a CPE to the network's MCP, and what one of them costs, measured."""
+"""The slides' proposals for how a CPE reaches the network's MCP, and a measurement of what each costs."""
 
 import os
 import re
@@ -21,11 +21,11 @@ from topologies.networks.hybrid import SERVICE, UNSERVED
 
 HOST, CPE, MCP = "lan1", "cpe", "core"
 CONVERT, SOCKS, FOREIGN = 8803, 1080, 1081
-HELD = 20  # connections at once, when state is counted
-PROBES = 10  # connections whose bytes are counted one by one
+HELD = 20  # connections that are open while state is counted
+PROBES = 10  # connections whose bytes are counted
 SHORT_BYTES, LONG_BYTES = 1_000_000, 20_000_000
-PATIENCE_S = 6.0  # of a LAN host, when the MCP is dead
-WINDOW = "49152-50175"  # source ports by which the network tells what CPEs opened, where it has to
+PATIENCE_S = 6.0  # how long a LAN host waits when the MCP is dead
+WINDOW = "49152-50175"  # source ports of connections that CPEs open, where the network has to recognise these
 NATURAL = "policy: 1\nrules:\n  - {name: nobody, then: {action: bypass}}\n"
 STEERED = "policy: 1\n"
 EITHER_END = "rules:\n  - {name: towards-hosts, when: {direction: server}, then: {action: proxy}}\n"
@@ -40,7 +40,7 @@ _PORT = re.compile(r"tp_(?:src|dst)=(\d+)\b")
 
 @dataclass(frozen=True)
 class Way:
-    """How connections of the LAN find the MCP; `cpe` and `mcp` are the further options of the two relays."""
+    """A way in which connections of the LAN reach the MCP. `cpe` and `mcp`: further options of the two relays."""
 
     name: str
     title: str
@@ -52,14 +52,14 @@ class Way:
 
     @property
     def addressed(self) -> int | None:
-        """The MCP's port that the CPE connects to; None where it connects to the server."""
+        """The port of the MCP to which the CPE connects; None where it connects to the server's address."""
         return int(self.cpe[-1].rpartition(":")[2]) if "--via" in self.cpe else None
 
 
 def ways(mcp: str, either_end: bool = True) -> tuple[Way, ...]:
-    """No MCP, routing, Convert, SOCKS, and SOCKS with a server that nobody here wrote.
+    """All ways: without an MCP, by routing, by Convert, by SOCKS, and by SOCKS with a server of another author.
 
-    The network steers by its policy where routing is the way, and nothing elsewhere.
+    Only for the way by routing the network's policy steers anything.
     """
     return (
         Way("none", "no MCP: the CPE's NAT, one access", UNSERVED),
@@ -79,7 +79,7 @@ def ways(mcp: str, either_end: bool = True) -> tuple[Way, ...]:
 
 
 class Bench:
-    """One lab, one way after the other: the relays are started anew for each."""
+    """A lab in which one way is measured after the other. Both relays are started anew for each."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -88,7 +88,7 @@ class Bench:
         self.keys = 0
 
     def take(self, way: Way) -> None:
-        """Both relays and the policy of this way, fresh."""
+        """Start both relays anew and put the policy in force, as this way needs them."""
         lab, plan = self._lab, self._lab.plan
         lab.controller.put_policy(way.policy)
         for running in (lab.relays[CPE], lab.relays[MCP], self._body):
@@ -111,7 +111,7 @@ class Bench:
             self._body.wait_for(lambda: f":{FOREIGN} " in listeners(where), 5, "no microsocks")
 
     def measure(self, way: Way, count: int, long_bytes: int) -> Figures:
-        """All figures of a way; the MCP is dead afterwards."""
+        """Measure all figures of a way. The MCP is dead afterwards."""
         found: Figures = {"title": way.title, "cpe_options": self.keys}
         if way.foreign:
             found["curl"] = self._curl()
@@ -128,9 +128,9 @@ class Bench:
         return found
 
     def told_apart(self, way: Way, marked: bool = True) -> Figures:
-        """A LAN host's own MPTCP once more, where the CPE marks what it opens and the MCP serves nothing else.
+        """Measure a LAN host's own MPTCP once more, where the CPE marks its connections and the MCP serves no others.
 
-        `served`: whether the MCP still takes what the CPE opened.
+        `served`: whether the MCP still serves the connections of the CPE.
         """
         policy = TOLD_APART if marked else way.policy
         self.take(replace(way, cpe=("--source-ports", WINDOW), policy=policy))
@@ -141,7 +141,8 @@ class Bench:
         return found | {"served": (len(done["took"]), after - before) == (1, 1), "cpe_options": self.keys}
 
     def _curl(self) -> Figures:
-        """The host addresses the MCP itself: the CPE's relay takes its connections to the SOCKS port like others."""
+        """Run curl on a host that addresses the MCP itself. The CPE's relay takes its connections to the SOCKS port
+        too."""
         lab = self._lab
         lab.relays[CPE].end()
         box = lab.plan.box(CPE)
@@ -158,7 +159,7 @@ class Bench:
         self._lab.agents[HOST].ask("start", name=kind, kind=kind, **where, **order)
 
     def _set_up(self, way: Way, count: int) -> Figures:
-        """From the LAN host's SYN to the first byte of the server, in ms."""
+        """Measure the time from the LAN host's SYN to the first byte of the server, ms."""
         self._task(way, "first-bytes", count=3)
         done = self._task(way, "first-bytes", count=count, gap=0.005)
         took = sorted(1000 * s for s in done["took"]) or [0.0]
@@ -169,7 +170,8 @@ class Bench:
         }
 
     def _added(self, way: Way) -> Figures:
-        """Bytes between the two proxies beyond the host's own, and round trips' segments: per connection."""
+        """Count, per connection, the bytes between the two proxies that are not the host's, and the segments of round
+        trips."""
         captures = [self._lab.capture_port(port) for port in ("s1:1", "s2:1")]
         home = self._lab.capture_host(HOST)
         self._task(way, "first-bytes", count=PROBES, gap=0.1)
@@ -189,7 +191,7 @@ class Bench:
         }
 
     def _state(self, way: Way) -> Figures:
-        """Per connection, of some that are held open: session entries in each switch, TCP sockets at both proxies."""
+        """Count, per open connection, the session entries in each switch and the TCP sockets at both proxies."""
         lab = self._lab
         time.sleep(1.0)
         before = self._sockets(CPE), self._sockets(MCP)
@@ -207,7 +209,7 @@ class Bench:
         }
 
     def _await_joins(self, wanted: int) -> None:
-        """A second; and longer for a join whose first SYN was lost, which the host sends again after one."""
+        """Wait a second for joins, or longer where a SYN was lost: the host sends it again after a second."""
         limit = time.monotonic() + 3.0
         time.sleep(1.0)
         while time.monotonic() < limit:
@@ -216,7 +218,7 @@ class Bench:
             time.sleep(0.2)
 
     def _entries(self, ports: set[int]) -> dict[str, int]:
-        """Entries of every switch that name one of these ports, which are those of subflows."""
+        """How many entries of each switch match one of these ports, which are ports of subflows."""
         found = dict.fromkeys(self._lab.plan.switches, 0)
         for name in found:
             named = _PORT.findall(ofctl(self._lab.switch(name), "dump-flows"))
@@ -227,7 +229,8 @@ class Bench:
         return len(self._lab.host(name).pexec("ss -tnHO state established")[0].splitlines())
 
     def _flow(self, way: Way, size: int) -> Figures:
-        """A download of that many bytes: goodput, CPU seconds per GB of both proxies, TCP options between them."""
+        """Download so many bytes: goodput, CPU seconds of both proxies for each GB, and bytes of TCP options between
+        them."""
         access = self._lab.capture_port("s1:1") if size > SHORT_BYTES else None
         bodies = {"cpe": self._lab.relays[CPE].popen.pid, "mcp": self._body.popen.pid}
         before = {name: _cpu(pid) for name, pid in bodies.items()}
@@ -247,7 +250,7 @@ class Bench:
         }
 
     def _death(self, way: Way) -> Figures:
-        """The MCP is killed: what becomes of an open connection, and of new ones."""
+        """Kill the MCP: what becomes of an open connection, and of new ones."""
         agent = self._lab.agents[HOST]
         order = {
             "group": "death",
@@ -273,7 +276,7 @@ class Bench:
 
 
 def _payload(segments: Sequence[Segment]) -> int:
-    """Bytes of data; what was sent again counts once."""
+    """Bytes of data. Bytes that were sent again count once."""
     return sum(length for _flow, _sequence, length in {(s.flow, s.sequence, s.length) for s in segments})
 
 
@@ -286,7 +289,7 @@ def _at(values: Sequence[float], share: float) -> float:
 
 
 def _cpu(pid: int) -> float:
-    """User and system seconds of a process (proc(5), fields 14 and 15); 0 for one that is gone."""
+    """Seconds of user and system time of a process (proc(5), fields 14 and 15); 0 for a process that has ended."""
     with suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,6 +1,6 @@
-"""`curl --socks5` of a LAN host through microsocks at the MCP (S-F5): what the host sees of the signalling.
+"""`curl --socks5` on a LAN host, through microsocks at the MCP (S-F5): what the host sees of the signalling.
 
-The CPE's relay takes the host's plain TCP to the SOCKS port like any other service and speaks MPTCP to it.
+The CPE's relay takes the host's plain TCP to the SOCKS port as it does for any service, and speaks MPTCP to the MCP.
 """
 
 import statistics
@@ -22,9 +22,9 @@ Figures = dict[str, Any]
 
 
 def measure(lab: Lab, port: int) -> Figures:
-    """Small files with and without SOCKS, one after the other, then a large one; `port` is microsocks'.
+    """Fetch small files with and without SOCKS, one after the other, then a large file. `port`: that of microsocks.
 
-    Times are curl's, in ms, from its start to the first byte of the answer.
+    The times are those that curl measures, from its start to the first byte of the answer, in ms.
     """
     where = lab.host(SERVER)
     files = lab.record.directory / "http"
@@ -48,9 +48,9 @@ def measure(lab: Lab, port: int) -> Figures:
 
 
 def round_trips(segments: list[Segment], mcp: str) -> int:
-    """How often the host waited for an answer of the MCP after the handshake and before it got the server's.
+    """How often, after the handshake, the host waited for an answer of the MCP before it got the server's answer.
 
-    A turn is data of the host followed by data of the MCP; the last one is the request's own.
+    A round trip is data of the host that is followed by data of the MCP. The last round trip is the request itself.
     """
     turns, asked = 0, False
     for segment in segments:
@@ -82,7 +82,7 @@ def _first_byte(lab: Lab, *options: str, times: int = TIMES) -> Figures:
 
 
 def _large(lab: Lab, port: int, through: tuple[str, ...]) -> Figures:
-    """The subflows of a longer answer, as the MCP's kernel has them."""
+    """Fetch the large file; its subflows, as the MCP's kernel lists them."""
     curl = StartedProcess(lab.record, "curl-socks", _curl(lab, "large", *through), lab.host(HOST))
     held: dict[str, set[str]] = {}
     while curl.alive():

@@ -1,1 +1,1 @@
-"""Plans that more than one scenario uses: data only, made of `kit.plan`."""
+"""Network plans that more than one scenario uses. They are data only, made of the classes of `kit.plan`."""

@@ -1,4 +1,4 @@
-"""A data centre whose entrance is an MCP: plain clients before it, and a server with two addresses behind it.
+"""A data centre with an MCP at its entrance: clients of plain TCP outside, and a server with two addresses inside.
 
 client -- s1 == entrance == s2 --+-- s3 -- server (10.9.0.2)
                                  +-- s4 -- server (10.9.1.2)
@@ -12,7 +12,7 @@ CLIENT, FIRST, SECOND = "10.1.0.2", "10.9.0.2", "10.9.1.2"
 
 
 def plan(leg: str = "mptcp") -> Plan:
-    """Use case 2; `leg` is what the MCP offers the server."""
+    """The plan of use case 2. `leg`: what the MCP offers to the server, "mptcp" or "tcp"."""
     return Plan(
         name="data-center",
         switches=("s1", "s2", "s3", "s4"),

@@ -3,9 +3,9 @@
     lan1 --+            +-- dsl  s1 ---+
            +-- lan -- cpe              s3 ---- server (10.9.0.2)
     lan2 --+            +-- lte  s2 ---+
-                             s4 (core, the concentrator): a link to each of s1, s2 and s3, on the natural path of none
+                             s4 (core, the concentrator): links to s1, s2 and s3, on no natural path
 
-Hosts of the LAN and the server are plain TCP and know nothing of it.
+Hosts of the LAN and the server speak plain TCP and know nothing of MPTCP.
 """
 
 from dataclasses import replace
@@ -47,7 +47,7 @@ def off_path(
     accesses: tuple[Attachment, Attachment] = ACCESSES,
     mbit: float = ACCESS_MBIT,
 ) -> Plan:
-    """The plan of the picture above; `accesses`: others in the place of DSL and LTE, of `mbit` each."""
+    """The plan of the picture above. `accesses`: others in place of DSL and LTE, each with a rate of `mbit`."""
     cpe = replace(CPE, nics=tuple(replace(nic, mbit=nic.mbit and mbit) for nic in CPE.nics))
     return Plan(
         name=name,
@@ -74,6 +74,6 @@ def off_path(
 
 
 def with_relay(plan: Plan, name: str, *options: str) -> Plan:
-    """The plan with further options of one box's relay."""
+    """The plan with further options for the relay of one box."""
     boxes = (replace(box, relay=(*box.relay, *options)) if box.name == name else box for box in plan.boxes)
     return replace(plan, boxes=tuple(boxes))

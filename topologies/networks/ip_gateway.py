@@ -1,4 +1,4 @@
-"""LTE behind an IP gateway, the WLAN with a way of its own: an MCP at the gateway, or behind it on (S)Gi.
+"""LTE behind an IP gateway, and a WLAN with a path of its own. An MCP is at the gateway, or behind it on (S)Gi.
 
 lte s1 -- s3 IP gateway -- s4 -- s5 Internet     The WLAN goes straight to s5: an MCP at s3 or s4 is on the
 wlan s2 ----------------------- s5               natural path of LTE only.
@@ -11,7 +11,8 @@ LOCATIONS = {"pgw": "s3", "sgi": "s4"}
 
 
 def gateway_at(location: str) -> Plan:
-    """The plan with the MCP `chosen` at one location, and `other` at the other one, drained by nobody and never chosen."""
+    """The plan with the MCP `chosen` at one location. The MCP `other` at the other location is not drained, and yet
+    never chosen."""
     other = next(name for name in LOCATIONS if name != location)
     return Plan(
         name="ip-gateway",

@@ -1,7 +1,8 @@
-"""The network of draft-deng Figure 3: LTE reaches the gateway by the switch of the MCP `core`, WLAN does not.
+"""The network of draft-deng Figure 3: the path of LTE to the gateway passes the switch of the MCP `core`, that of
+WLAN does not.
 
-LTE enters at s1 and reaches the gateway s4 by s3, where `core` hangs; WLAN enters at s2 and reaches s4 without s3.
-`edge`, behind s5, is a decoy. The server knows no MPTCP.
+LTE enters at s1 and reaches the gateway s4 by s3, to which `core` is attached. WLAN enters at s2 and reaches s4
+without s3. The MCP `edge`, behind s5, is a decoy. The server does not speak MPTCP.
 """
 
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire

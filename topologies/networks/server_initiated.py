@@ -1,6 +1,6 @@
-"""A network where no natural path passes an MCP, and whose MCPs also take what servers open towards hosts.
+"""A network in which no natural path passes an MCP, and whose MCPs also take connections that servers open to hosts.
 
-LTE s1 and WLAN s2 have links to s4, where the server is; `core` hangs at s3, `edge` at s5.
+LTE s1 and WLAN s2 have links to s4, where the server is. The MCP `core` is attached to s3, `edge` to s5.
 """
 
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire

@@ -1,22 +1,22 @@
-"""A network where the natural path of both accesses passes no MCP: two MCPs, each one hop off it.
+"""A network in which the natural paths of both accesses pass no MCP. It has two MCPs, each one hop beside these paths.
 
     lte  s1 ---------- s4  servers        s1-s4 and s2-s4 carry natural traffic only: a segment of a steered
     wlan s2 ---------- s4                 5-tuple there is a leak. s3 (alpha) and s5 (beta) have a link to
     s3 and s5: to s1, s2 and s4           each of s1, s2 and s4.
 
-`ue2` reaches the WLAN through a NAT, so that its joins have addresses and ports nobody has seen.
+`ue2` reaches the WLAN through a NAT, so the addresses and ports of its joins are new to the network.
 """
 
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
 
 SERVICES = (5001, 5002)
-NATURAL_PORTS = ("s1:3", "s2:3")  # of the links that steered segments may not touch
+NATURAL_PORTS = ("s1:3", "s2:3")  # ports of the links that no steered segment may use
 ACCESS_PORTS = ("s1:1", "s1:2", "s2:1", "s2:2")
 MCPS = ("alpha", "beta")
 CAPACITY = 1000
 ACCESS_MBIT = 20.0
 
-# Ties go to the least loaded at once: a lab wants its ranking to turn with every session.
+# Without hysteresis, so that the ranking of the MCPs changes with every session.
 POLICY = """\
 policy: 1
 selection: {hysteresis: 0.0, weights: {location: 0.0, type: 0.0, load: 1.0}}
@@ -25,7 +25,7 @@ timers: {fin_linger: 2}
 
 
 def two_mcps(name: str, slow: tuple[tuple[str, int], ...] = ()) -> Plan:
-    """The plan under the name of a scenario."""
+    """The plan, with the name of a scenario."""
     return Plan(
         name=name,
         switches=("s1", "s2", "s3", "s4", "s5"),

@@ -1,4 +1,4 @@
-"""Programs that a lab starts in a host or beside it: traffic, attackers, authorisers, slow channels.
+"""Programs that a lab starts inside a host or beside it: traffic, attackers, authorisers, slow channels.
 
-Those that run inside a host use the standard library only; none knows a scenario.
+Programs that run inside a host use the standard library only. No program knows a scenario.
 """

@@ -1,6 +1,6 @@
-"""Debian's own programs on a lab's network: what they are given to serve, and how each client is called.
+"""Programs of Debian on a lab's network: the files that servers serve, and the command line of each client.
 
-Everything they need (keys, certificate, files, a repository) is made in the lab's directory and goes with it.
+Everything they need (keys, certificate, files, a repository) is made in the lab's directory and is removed with it.
 """
 
 import hashlib
@@ -21,7 +21,8 @@ PRIVILEGE_SEPARATION = Path("/run/sshd")  # sshd refuses to start without it
 
 @dataclass(frozen=True)
 class Client:
-    """A program, the port it goes to, and the file it brings (None for one that brings none) with its sha256."""
+    """A client program, the port to which it connects, and the file that it fetches (None for none) with its
+    SHA-256."""
 
     name: str
     what: str
@@ -34,12 +35,13 @@ class Client:
 
 
 def sha256(file: Path) -> str:
-    """Of a file that may not be there."""
+    """The SHA-256 of a file, which may not exist."""
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else "no file"
 
 
 class Site:
-    """Files, keys and configurations of all programs, below a lab's directory. Raises LabError if one cannot be made."""
+    """The files, keys and configurations of all programs, in a lab's directory. Raises LabError if one cannot be
+    made."""
 
     def __init__(
         self, directory: Path, server: str, file_bytes: int, again_bytes: int, small_bytes: int
@@ -85,7 +87,7 @@ class Site:
         _make("git", "-C", str(bare), "update-server-info")
 
     def nginx(self) -> list[str]:
-        """HTTP and HTTPS over the same files; everything it writes is in the lab's directory."""
+        """The command of nginx: HTTP and HTTPS for the same files. It writes into the lab's directory only."""
         here, config = self._here, self._here / "nginx.conf"
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         temporary = "".join(f"  {kind}_temp_path {here}/{kind};\n" for kind in kinds)
@@ -98,7 +100,7 @@ class Site:
         return ["nginx", "-c", str(config), "-p", str(here), "-e", "stderr"]
 
     def sshd(self) -> list[str]:
-        """For root by the lab's own key and in no other way."""
+        """The command of sshd: it lets root in by the lab's own key, and nobody else."""
         PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
         (self._here / "allowed").write_text((self._here / "user.pub").read_text())
         command = [
@@ -118,7 +120,7 @@ class Site:
             "KbdInteractiveAuthentication": "no",
             "PermitRootLogin": "prohibit-password",
             "StrictModes": "no",
-            # Without PAM sshd refuses an account whose password is locked, as root's is on many machines.
+            # Without PAM, sshd refuses an account with a locked password. On many machines root's password is locked.
             "UsePAM": "yes" if "root:!" in Path("/etc/shadow").read_text() else "no",
             "PidFile": "none",
             "Subsystem": "sftp internal-sftp",
@@ -126,11 +128,12 @@ class Site:
         return command + [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
 
     def iperf(self) -> list[str]:
-        """iperf3's server."""
+        """The command of the iperf3 server."""
         return ["iperf3", "-s", "-p", str(IPERF)]
 
     def haproxy(self, port: int) -> list[str]:
-        """What comes in for any server goes on to it from the client's own address and port (TPROXY both ways)."""
+        """The command of HAProxy: it takes connections to any server, and connects to that server from the client's
+        own address and port (TPROXY in both directions)."""
         config = self._here / "haproxy.cfg"
         config.write_text(
             "global\n  maxconn 100\ndefaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n"
@@ -140,7 +143,7 @@ class Site:
         return ["haproxy", "-db", "-f", str(config)]
 
     def install(self, host: LabHost, printing: Sequence[str]) -> None:
-        """Run in a host the script that a command prints. Raises LabError."""
+        """Run a command, and in a host the script that the command prints. Raises LabError."""
         script = self._here / "rules.sh"
         script.write_text(subprocess.run(printing, capture_output=True, text=True, check=True).stdout)
         said, error, status = host.pexec(f"sh {script}")
@@ -148,7 +151,7 @@ class Site:
             raise LabError(f"kernel rules: {(error or said).strip().splitlines()[-1]}")
 
     def download(self, name: str = "file") -> Client:
-        """A file (the big one, or `again`) by curl over TLS, its certificate verified."""
+        """The client curl that fetches a file (the big one, or `again`) over TLS, and verifies the certificate."""
         to, source = self._here / "got-https", self._www / name
         to.unlink(missing_ok=True)
         command = ("curl", "-sS", "--fail", "--max-time", str(DOWNLOAD_S), "--cacert", str(self._certificate))
@@ -164,7 +167,7 @@ class Site:
         )
 
     def clients(self) -> list[Client]:
-        """Every program once, in the order they are run."""
+        """Every client program once, in the order in which they are run."""
         here, small, size = self._here, sha256(self._small), self._small.stat().st_size
         keys: tuple[str, ...] = (
             "-F",

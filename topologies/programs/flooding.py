@@ -1,5 +1,6 @@
-"""Sends TCP SYNs with MP_CAPABLE as fast as asked, from the addresses of a prefix. For the lab `flood` only: it
-runs inside a lab host's namespace, through that host's own interface, and ends by itself.
+"""Sends TCP SYNs with MP_CAPABLE at a given rate, from all addresses of a prefix.
+
+For the lab `flood` only: it runs inside the namespace of a lab's host, uses that host's interface, and ends by itself.
 
 usage: flooding.py INTERFACE GATEWAY_MAC SOURCE_PREFIX DESTINATION PORT RATE SECONDS
 """
@@ -11,7 +12,7 @@ import sys
 import time
 from struct import pack
 
-FRAMES = 60_000  # different 5-tuples, sent over and over with different sequence numbers
+FRAMES = 60_000  # different 5-tuples. They are sent again and again, with other sequence numbers
 OPTIONS = bytes.fromhex("020405b4 0402080a 00000001 00000000 01030307 1e040101".replace(" ", ""))
 MOST_SECONDS = 60.0
 
@@ -57,7 +58,7 @@ def main() -> int:
         frame(own, mac, hosts[n % len(hosts)], target, 1024 + n // len(hosts), int(port), n)
         for n in range(FRAMES)
     ]
-    os.nice(19)  # the attacker has machines of its own: it takes what the lab's others leave
+    os.nice(19)  # a real attacker has machines of its own, so this one uses only time that others leave
     print("ready", flush=True)
     sent = 0
     start = time.monotonic()
@@ -70,7 +71,7 @@ def main() -> int:
             try:
                 out.send(frames[sent % FRAMES])
             except OSError:
-                pass  # the interface's queue is full: that one is lost, as on a real link
+                pass  # the interface's queue is full, and the frame is lost as on a real link
             sent += 1
     print(sent, round(sent / (time.monotonic() - start)), flush=True)
     return 0

@@ -1,5 +1,5 @@
-"""An HTTP authoriser of an operator's, as the site file's `aaa.http` asks one: it allows some addresses, denies some, and
-has no opinion on all others."""
+"""An HTTP authoriser, as an operator may have one behind the site file's `aaa.http`. It allows some addresses, denies
+others, and has no opinion on the rest."""
 
 import json
 from collections.abc import Collection
@@ -7,11 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-LONGEST = 4_096  # bytes of a question
+LONGEST = 4_096  # bytes of a request
 
 
 class HttpHook:
-    """Listens on a free port of loopback from the beginning; `requests` are the questions, in order."""
+    """Listens on a free port of loopback from its construction on. `requests`: all requests, in order."""
 
     def __init__(self, allowed: Collection[str], denied: Collection[str]) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -31,7 +31,7 @@ class HttpHook:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Quiet: the lab reports what matters."""
+                """Print nothing: the lab reports what matters."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/authorise"
@@ -39,11 +39,11 @@ class HttpHook:
         self._thread.start()
 
     def asked_about(self, address: str) -> int:
-        """How often it was asked about an address."""
+        """How many requests were about an address."""
         return sum(one["address"] == address for one in list(self.requests))
 
     def stop(self) -> None:
-        """Nobody listens there any more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5.0)

@@ -1,11 +1,11 @@
-"""What the lab `md5-ao` sends: SYNs with options of its choice, and a connection signed by TCP-MD5 (RFC 2385).
+"""The sender of the lab `md5-ao`: SYNs with any options, and a connection that is signed by TCP-MD5 (RFC 2385).
 
-Runs inside a namespace, standard library only.
+Runs inside a namespace, with the standard library only.
 
-usage: keyed.py syn SOURCE DESTINATION PORT SPORT OPTIONS_HEX   one SYN; routing and neighbours are the kernel's
-       keyed.py fragments SOURCE DESTINATION PORT SPORT OPTIONS_HEX   the same SYN, its first 8 bytes in a fragment
+usage: keyed.py syn SOURCE DESTINATION PORT SPORT OPTIONS_HEX   one SYN; the kernel finds route and neighbour
+       keyed.py fragments SOURCE DESTINATION PORT SPORT OPTIONS_HEX   the same SYN in two fragments, the first with 8 bytes
        keyed.py serve PORT PEER KEY                             echo connections signed with KEY until killed
-       keyed.py talk DESTINATION PORT KEY ROUNDS                as many echoes; says how many came back
+       keyed.py talk DESTINATION PORT KEY ROUNDS                so many echoes; prints how many came back
 """
 
 import ipaddress
@@ -26,7 +26,7 @@ def _sum(data: bytes) -> int:
 
 
 def send_syn(source: str, destination: str, port: int, sport: int, options: bytes) -> None:
-    """One SYN. `options` fill whole words, 40 bytes at most."""
+    """Send one SYN. The length of `options` is a multiple of 4, and 40 bytes at most."""
     segment = _syn(source, destination, port, sport, options)
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as out:
         out.bind((source, 0))
@@ -34,7 +34,7 @@ def send_syn(source: str, destination: str, port: int, sport: int, options: byte
 
 
 def send_fragments(source: str, destination: str, port: int, sport: int, options: bytes) -> None:
-    """The same in two datagrams, of which the first ends within the TCP header."""
+    """Send the same SYN in two IP fragments, of which the first ends within the TCP header."""
     segment = _syn(source, destination, port, sport, options)
     addresses = ipaddress.IPv4Address(source).packed + ipaddress.IPv4Address(destination).packed
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as out:
@@ -54,13 +54,13 @@ def _syn(source: str, destination: str, port: int, sport: int, options: bytes) -
 
 
 def sign(made: socket.socket, peer: str, key: bytes) -> None:
-    """All segments with a peer carry an MD5 of themselves and the key, and others of it are not believed."""
+    """Have the kernel sign all segments to a peer (TCP-MD5), and drop segments of the peer that are not signed."""
     address = struct.pack("=HH4s120x", socket.AF_INET, 0, ipaddress.IPv4Address(peer).packed)
     made.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG, address + struct.pack("=BBHI80s", 0, 0, len(key), 0, key))
 
 
 def serve(port: int, peer: str, key: bytes) -> None:
-    """One connection after the other."""
+    """Serve one connection after the other."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sign(listener, peer, key)
@@ -74,7 +74,7 @@ def serve(port: int, peer: str, key: bytes) -> None:
 
 
 def talk(destination: str, port: int, key: bytes, rounds: int) -> int:
-    """Echoes that came back. Raises OSError."""
+    """Send so many lines; how many echoes came back. Raises OSError."""
     with socket.socket() as made:
         made.settimeout(WAIT_S)
         sign(made, destination, key)

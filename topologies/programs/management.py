@@ -1,7 +1,8 @@
-"""A management network for one host of a lab: a port of its own loopback that leads to a port of ours.
+"""A management network for one host of a lab: a port of the host's own loopback leads to a port of this machine's
+loopback.
 
-MCPs talk to the controller out of band. This stands in for the wire they would do it by: it listens inside the host's
-network namespace and connects outside of it. Usage: `python -m topologies.programs.management PID LISTEN TO`.
+MCPs talk to the controller out of band. This program takes the place of the wire for that: it listens inside the
+host's network namespace and connects outside of it. Usage: `python -m topologies.programs.management PID LISTEN TO`.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""ping and traceroute as a lab needs them: a count, and the addresses that answered. Needs root."""
+"""ping and traceroute for labs: how many answers came, and the addresses that answered. Needs root."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ def ping(dst: str, count: int, wait: float) -> int:
     answered = 0
     for number in range(count):
         head = struct.pack("!BBHHH", ICMPV6_ECHO if six else ICMP_ECHO, 0, 0, mark, number)
-        if not six:  # the kernel fills in ICMPv6's checksum
+        if not six:  # for IPv6 the kernel fills in the checksum
             head = head[:2] + struct.pack("!H", _checksum(head)) + head[4:]
         try:
             probe.sendto(head, (dst, 0))
@@ -52,7 +52,8 @@ def _answered(probe: socket.socket, six: bool, mark: int, number: int, wait: flo
 
 
 def trace(dst: str, hops: int) -> list[str | None]:
-    """Who answered datagrams with TTL 1, 2, ...; ends at `dst`. None stands for silence of one second."""
+    """The addresses that answered datagrams with TTL 1, 2 and so on, until `dst` answers. None: no answer in a
+    second."""
     found: list[str | None] = []
     for ttl in range(1, hops + 1):
         found.append(_hop(dst, ttl))
@@ -80,7 +81,8 @@ def _hop(dst: str, ttl: int) -> str | None:
             continue
         for _, kind, data in ancillary:
             if kind == (IPV6_RECVERR if six else IP_RECVERR):
-                # struct sock_extended_err is 16 bytes, then the sockaddr of who complained.
+                # After the 16 bytes of struct sock_extended_err comes the sockaddr of the router that sent the ICMP
+                # error.
                 return str(IPv6Address(data[24:40])) if six else str(IPv4Address(data[20:24]))
     return None
 

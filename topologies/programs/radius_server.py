@@ -1,4 +1,4 @@
-"""A FreeRADIUS of the lab's own, on loopback: who is accepted stands in a file, everybody else is rejected."""
+"""A FreeRADIUS server of the lab, on loopback. It accepts the users of a file and rejects all others."""
 
 import os
 import re
@@ -10,8 +10,8 @@ from topologies.kit.records import Record
 
 SECRET = "secret-of-the-lab"
 
-# Nothing of Debian's configuration: one listener, one client, one file of users, one log line for each request. Before
-# 3.2.5 a server signs its answers only when it is told to (CVE-2024-3596).
+# This uses nothing of Debian's configuration: one listener, one client, one file of users, one log line for each
+# request. Before version 3.2.5 a server signs its answers only when it is configured to (CVE-2024-3596).
 CONFIG = """
 prefix = {dir}
 logdir = {dir}
@@ -79,7 +79,7 @@ _USER = '"{}" Auth-Type := Accept\n    Session-Timeout = 600\n\n'
 
 
 class RadiusServer:
-    """Started on `port`; `requests` are the User-Names it was asked about, in order."""
+    """A server on `port`, which the constructor starts."""
 
     def __init__(self, record: Record, port: int, accepted: Sequence[str]) -> None:
         self._dir = record.directory / "radius"
@@ -105,12 +105,12 @@ class RadiusServer:
         return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
 
     def stop(self) -> None:
-        """It is down from now on."""
+        """End the server."""
         self._running.end()
 
 
 def write_secret(directory: Path) -> Path:
-    """The shared secret, for both sides."""
+    """Write a file with the shared secret, for both sides; its path."""
     path = directory / "radius.secret"
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(SECRET)
@@ -118,6 +118,6 @@ def write_secret(directory: Path) -> Path:
 
 
 def _libraries() -> str:
-    """Where Debian puts FreeRADIUS's modules."""
+    """The directory in which Debian puts FreeRADIUS's modules."""
     found = re.search(r"^libdir = (\S+)", Path("/etc/freeradius/3.0/radiusd.conf").read_text(), re.M)
     return found[1] if found else "/usr/lib/freeradius"

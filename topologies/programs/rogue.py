@@ -1,10 +1,11 @@
-"""A rogue host that shares a NAT with a genuine one, for the lab `rogue-nat`: joins that it has no right to.
+"""A rogue host behind the same NAT as a genuine host, for the lab `rogue-nat`: it tries to join the other host's
+sessions.
 
-Runs in a lab host's namespace with raw sockets of its own and sends MP_JOIN SYNs with a token it was given. One
-order a line on stdin, one JSON answer a line:
+Runs in the namespace of a lab's host with raw sockets, and sends MP_JOIN SYNs with a token that it is given. It reads
+one order per line from stdin, and answers each with one line of JSON: the segments that came back.
 
-    repeat DST PORT SPORT TOKEN COUNT GAP     the same SYN, COUNT times, GAP seconds apart; answers heard
-    forge DST PORT SPORT TOKEN                SYN, and a third ACK whose HMAC is wrong; answers heard
+    repeat DST PORT SPORT TOKEN COUNT GAP     send the same SYN COUNT times, GAP seconds apart forge DST PORT SPORT
+    TOKEN                send a SYN, and then a third ACK with a wrong HMAC
 """
 
 import json
@@ -30,13 +31,14 @@ def _sum(data: bytes) -> int:
 
 
 class Rogue:
-    """Raw TCP over IPv4. The kernel knows none of its connections: a rule of the lab keeps its resets back."""
+    """Raw TCP over IPv4. The kernel knows none of these connections; a rule of the lab drops the resets that it would
+    send."""
 
     def __init__(self) -> None:
         self._raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
 
     def repeat(self, dst: str, port: str, sport: str, token: str, count: str, gap: str) -> list[str]:
-        """What came back to a join's SYN that is sent again and again."""
+        """Send a join's SYN again and again; the segments that came back."""
         heard: list[str] = []
         for _ in range(int(count)):
             self._send(dst, int(sport), int(port), SYN, ISN, 0, self._join(token))
@@ -44,7 +46,7 @@ class Rogue:
         return heard
 
     def forge(self, dst: str, port: str, sport: str, token: str) -> list[str]:
-        """What came back to a join that knows the token but not the keys."""
+        """Join with the right token but without the keys; the segments that came back."""
         self._send(dst, int(sport), int(port), SYN, ISN, 0, self._join(token))
         heard = self._listen(dst, int(port), int(sport), PATIENCE_S, stop=SYN_ACK)
         if heard[-1:] == ["syn-ack"]:

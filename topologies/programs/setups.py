@@ -1,4 +1,4 @@
-"""Kinds of traffic that are timed: many connections one after the other, and a number of bytes."""
+"""Tasks that measure times: many connections one after the other, or the transfer of a number of bytes."""
 
 import struct
 import threading
@@ -8,11 +8,12 @@ from typing import Any
 from topologies.programs.streams import BLOCK, connect, echo_round, exchange, own_token, preface
 
 Json = dict[str, Any]
-TRIES = 1_000  # connections of one task
+TRIES = 1_000  # most connections of one task
 
 
 def first_bytes(order: Json, task: Json) -> None:
-    """`count` connections one after the other, an echo each: `took` are the seconds from the SYN to the first byte back."""
+    """Open `count` connections one after the other, with an echo on each. `took`: seconds from each SYN to the first
+    byte that comes back."""
     task.update(took=[], failed=0, errors=[])
     for _ in range(order["count"]):
         began = time.monotonic()
@@ -28,7 +29,8 @@ def first_bytes(order: Json, task: Json) -> None:
 
 
 def fetch(order: Json, task: Json) -> None:
-    """Receive `bytes`, the server sends no more: `mbit` is over all the time from the SYN to the last, `seconds`."""
+    """Receive `bytes`, which is all that the server sends. `seconds`: from the SYN to the last byte. `mbit`: the rate
+    over that time."""
     began = time.monotonic()
     made = connect(order)
     made.settimeout(20.0)
@@ -45,7 +47,8 @@ def fetch(order: Json, task: Json) -> None:
 
 
 def short(order: Json, task: Json) -> None:
-    """`count` connections one after the other, `bytes` sent and taken back by each: `took` are the seconds of each."""
+    """Open `count` connections one after the other; each sends `bytes` and receives them back. `took`: seconds of
+    each."""
     task["took"] = []
     for _ in range(order["count"]):
         began = time.monotonic()
@@ -54,8 +57,9 @@ def short(order: Json, task: Json) -> None:
 
 
 def tries(order: Json, task: Json) -> None:
-    """A new connection each `gap` seconds until told to stop, TRIES at most, an echo on each: `tries` says of each when it
-    began (`at`, the machine's monotonic clock), the seconds to the echo (`took`), whether it was MPTCP, and its error."""
+    """Open a connection every `gap` seconds, with an echo on each, until the task is stopped; TRIES at most. `tries`
+    holds for each: its begin on the machine's monotonic clock (`at`), the seconds until the echo (`took`), whether it
+    was MPTCP, and its error."""
     found: list[Json] = []
     threads: list[threading.Thread] = []
 

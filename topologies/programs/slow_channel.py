@@ -1,7 +1,8 @@
-"""A late OpenFlow channel: passes a switch's bytes on to the controller after a delay, and answers at once.
+"""A slow OpenFlow channel: what a switch sends reaches the controller after a delay, what the controller sends goes
+on at once.
 
-With it a join reaches the controller before the SYN/ACK that carries its session's key, every time.
-Usage: `python -m topologies.programs.slow_channel LISTEN TO DELAY_MS`, ports of loopback.
+With it a join always reaches the controller before the SYN/ACK that carries its session's key. Usage: `python -m
+topologies.programs.slow_channel LISTEN TO DELAY_MS`, ports of loopback.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ CHUNK = 1 << 16
 
 
 async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, delay: float) -> None:
-    """Bytes from source to sink, each chunk `delay` seconds late and in order."""
+    """Copy bytes from source to sink in order, each chunk `delay` seconds late."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=10_000)
 
@@ -42,7 +43,7 @@ async def main(listen: int, to: int, delay_ms: int) -> None:
         try:
             down, down_out = await asyncio.open_connection("127.0.0.1", to)
         except OSError:
-            up_back.close()  # no controller: the switch shall see that and try again
+            up_back.close()  # there is no controller: closing tells the switch, which then tries again
             return
         await asyncio.wait(
             [

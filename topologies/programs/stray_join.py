@@ -1,4 +1,5 @@
-"""Sends one MP_JOIN SYN with a token that nobody has, from a host of the lab, and a preface that is cut off or broken.
+"""Sends from a host of the lab one MP_JOIN SYN with a token that no session has, or a preface that is cut off or
+broken.
 
 usage: stray_join.py join SOURCE DESTINATION PORT | stray_join.py say DESTINATION PORT HEX
 """

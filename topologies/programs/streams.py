@@ -1,4 +1,5 @@
-"""What a host of the lab sends and receives: one function a kind of task, run by `traffic`'s agent in a thread."""
+"""The tasks of a lab's host that send and receive. Each kind of task is one function; the agent of `traffic` runs each
+task in a thread."""
 
 import contextlib
 import hashlib
@@ -15,18 +16,19 @@ IPPROTO_MPTCP = 262
 SOL_MPTCP = 284
 MPTCP_INFO = 1
 BLOCK = 1 << 16
-WAIT_S = 5.0  # a lost first SYN is sent again after 1 and 2 s, a data segment sooner
+WAIT_S = 5.0  # a lost SYN is sent again after 1 s and after 2 s more, a data segment sooner
 ECHO = b"steered or not, the same bytes come back"
 
 Json = dict[str, Any]
 STEP_S = 0.02
 FLOOD_STEP_S = 0.004
 DRAIN_S = 8.0
-PATTERN = bytes(range(251))  # a prime, so that a lost or doubled segment shifts it
+PATTERN = bytes(range(251))  # its length is prime, so a segment that is lost or doubled shifts the pattern
 
 
 def connect(order: Json) -> socket.socket:
-    """A connection as an order asks for it: dst, port, mptcp, and perhaps src and sndbuf (bytes)."""
+    """Open the connection of an order: to `dst` and `port`, with `mptcp` or not, from `src` if given, with a send
+    buffer of `sndbuf` bytes if given."""
     family = socket.AF_INET6 if ":" in order["dst"] else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP if order.get("mptcp") else 0)
     made.settimeout(order.get("wait", WAIT_S))
@@ -46,17 +48,17 @@ def connect(order: Json) -> socket.socket:
 
 
 def mark(connection: socket.socket, dscp: int) -> None:
-    """What is sent from now on carries this DSCP."""
+    """Give all further segments this DSCP."""
     connection.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
 
 
 def preface(mode: bytes, dscp: int) -> bytes:
-    """What a connection is to be, and the DSCP of what comes back if not 0."""
+    """The first bytes of a connection: its mode, and the DSCP that the server shall use if that is not 0."""
     return (b"M" + bytes([dscp]) if dscp else b"") + mode
 
 
 def echo_round(connection: socket.socket, first: bool, dscp: int = 0) -> None:
-    """Send a line and get the same back, with a DSCP if the first round asks for one. Raises OSError."""
+    """Send a line and receive the same. The first round may ask for a DSCP of the answers. Raises OSError."""
     connection.sendall((preface(b"E", dscp) if first else b"") + ECHO)
     got = b""
     while len(got) < len(ECHO):
@@ -79,8 +81,8 @@ def own_token(connection: socket.socket) -> str | None:
 
 
 def upload(order: Json, task: Json) -> None:
-    """Send for `seconds`, at most `mbit` if given, then wait for the server's count: `mbit` is what arrived over the
-    time it took."""
+    """Send for `seconds`, at no more than `mbit` if given, then wait for the server's count. `mbit` of the result:
+    the bytes that arrived over the time that they took."""
     made = connect(order)
     made.settimeout(30.0)
     task["local"] = list(made.getsockname()[:2])
@@ -112,7 +114,8 @@ def upload(order: Json, task: Json) -> None:
 
 
 def churn(order: Json, task: Json) -> None:
-    """Plain connections, `rate` a second, each an echo and a close: until told to stop, but at least `count`."""
+    """Open plain connections, `rate` of them per second, each with one echo, until the task is stopped; at least
+    `count`."""
     task.update(completed=0, failed=0, errors=[])
     step = 1.0 / order["rate"]
     due = time.monotonic()
@@ -132,7 +135,7 @@ def churn(order: Json, task: Json) -> None:
 
 
 def download(order: Json, task: Json) -> None:
-    """Receive for `seconds`: `mbit` is what came, counted from the first byte on."""
+    """Receive for `seconds`. `mbit`: the rate, counted from the first byte on."""
     made = connect(order)
     made.settimeout(10.0)
     task["local"] = list(made.getsockname()[:2])
@@ -154,8 +157,9 @@ def steady(order: Json, task: Json) -> None:
     """A constant stream of `mbit` for `seconds`, a block each `step` seconds, echoed by the server: what came back, and
     when nothing did.
 
-    Ends before that when it is told to stop, some seconds late at most, with an error if not all came back. `empty_seconds` counts whole seconds without a byte, `longest_gap_s` is the longest silence; `wrong` tells
-    whether any byte came back as another.
+    The task ends earlier when it is stopped, at most some seconds late, with an error if not everything came back.
+    `empty_seconds`: how many whole seconds brought no byte. `longest_gap_s`: the longest silence. `wrong`: whether any
+    byte came back changed.
     """
     made = connect(order)
     task["local"] = list(made.getsockname()[:2])
@@ -193,7 +197,7 @@ def steady(order: Json, task: Json) -> None:
 
 
 def _heard(made: socket.socket, task: Json, started: float, heard: float) -> float:
-    """Note what came back just now; the time of it."""
+    """Note what came back just now; the time at which it came."""
     part = made.recv(BLOCK)
     now = time.monotonic()
     if not part:
@@ -209,7 +213,8 @@ def _heard(made: socket.socket, task: Json, started: float, heard: float) -> flo
 
 
 def flood(order: Json, task: Json) -> None:
-    """Datagrams at `mbit` that nobody answers, until told to stop: what does not give way to anybody."""
+    """Send datagrams at a rate of `mbit` until the task is stopped. Nobody answers them, and they yield to no other
+    traffic."""
     sending = socket.socket(socket.AF_INET6 if ":" in order["dst"] else socket.AF_INET, socket.SOCK_DGRAM)
     datagram = bytes(order.get("size", 1_400))
     gap = len(datagram) * 8 / (order["mbit"] * 1e6)
@@ -217,7 +222,9 @@ def flood(order: Json, task: Json) -> None:
     while not task["end"]:
         due += FLOOD_STEP_S
         for _ in range(max(1, round(FLOOD_STEP_S / gap))):
-            with contextlib.suppress(OSError):  # the way is full, or nobody listens there: that is no matter
+            with contextlib.suppress(
+                OSError
+            ):  # a full queue, or a port without listener, does not matter here
                 sending.sendto(datagram, (order["dst"], order["port"]))
                 task["sent"] += 1
         time.sleep(max(0.0, due - time.monotonic()))
@@ -225,7 +232,7 @@ def flood(order: Json, task: Json) -> None:
 
 
 def exchange(order: Json, task: Json) -> None:
-    """Send `bytes` of noise and take it all back: `same` tells whether both have the same SHA-256."""
+    """Send `bytes` of random data and receive all of it back. `same`: whether both have the same SHA-256."""
     noise = os.urandom(order["bytes"])
     made = connect(order)
     task["local"] = list(made.getsockname()[:2])
@@ -247,7 +254,8 @@ def exchange(order: Json, task: Json) -> None:
 
 
 def sluggish(order: Json, task: Json) -> None:
-    """Ask for a download and take nothing of it, until told to stop; `buffered` is what waits for it then, at least."""
+    """Ask for a download and read nothing of it until the task is stopped. `buffered`: bytes that wait to be read
+    then, at least."""
     made = connect(order)
     made.sendall(preface(b"D", 0))
     while not task["end"]:
@@ -257,7 +265,7 @@ def sluggish(order: Json, task: Json) -> None:
 
 
 def _send_all(connection: socket.socket, data: bytes) -> None:
-    with contextlib.suppress(OSError):  # whoever reads finds out
+    with contextlib.suppress(OSError):  # a reader of this connection will see the error
         connection.sendall(data)
 
 

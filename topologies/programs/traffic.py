@@ -1,9 +1,11 @@
-"""Traffic at a host of the lab: a server (`serve`) and a client that takes orders (`agent`).
+"""Traffic at a host of the lab: a server (`serve`), and a client that takes orders (`agent`).
 
-Runs inside a namespace (`python -m topologies.programs.traffic`), standard library only, one JSON object a line on stdin and
-stdout. The first byte of a connection says what it is: `E` every further byte comes back, `S` bytes are
-counted until the host ends its direction, then the count comes back in 8 bytes; `D` bytes come until the host
-has had enough; `N` and 8 bytes: that many come; `M` before one of these and a DSCP: with that all further bytes come back.
+Runs inside a namespace (`python -m topologies.programs.traffic`), with the standard library only. Orders and answers
+are JSON objects, one per line of stdin and stdout. The first byte of a connection says what the server shall do:
+
+    E            send every further byte back S            count bytes until the client ends its direction, then send
+    the count in 8 bytes D            send bytes until the client closes N, 8 bytes   send so many bytes M, 1 byte
+    give all segments this DSCP; one of the bytes above follows
 """
 
 import argparse
@@ -36,7 +38,7 @@ ZEROS = bytes(BLOCK)
 
 
 class Service:
-    """One epoll loop for all connections of a server."""
+    """The server: one epoll loop for all of its connections."""
 
     def __init__(self, ports: list[int], mptcp: bool) -> None:
         self._selector = selectors.DefaultSelector()
@@ -94,7 +96,7 @@ class Service:
             state["out"] += data
         elif state["mode"] == b"D":
             state["out"] = ZEROS
-        elif state["mode"] == b"N":  # as D, but so many bytes
+        elif state["mode"] == b"N":  # like D, but with a limit
             state["count"] = struct.unpack("!Q", data)[0]
             state["out"] = ZEROS[: state["count"]]
 
@@ -116,7 +118,7 @@ class Service:
 
 
 class Agent:
-    """Takes orders one by one; `churn` and `upload` go on in threads of their own."""
+    """The client: it takes one order after the other. Tasks run in threads of their own."""
 
     def __init__(self) -> None:
         self._groups: dict[str, list[tuple[socket.socket, list[bool]]]] = {}
@@ -136,7 +138,7 @@ class Agent:
         }
 
     def run(self) -> None:
-        """Answer every line of stdin with a line on stdout until it ends."""
+        """Answer every line of stdin with a line on stdout, until stdin ends."""
         for line in sys.stdin:
             order = json.loads(line)
             try:
@@ -144,10 +146,11 @@ class Agent:
             except (OSError, KeyError, ValueError) as error:
                 answer = {"error": f"{type(error).__name__}: {error}"}
             print(json.dumps(answer), flush=True)
-        os._exit(0)  # threads of tasks go with it
+        os._exit(0)  # this ends the threads of tasks too
 
     def _open(self, order: Json) -> Json:
-        """Open `count` connections one after the other into `group`; with `first`, each echoes at once."""
+        """Open `count` connections one after the other and add them to `group`. With `first`, each has an echo at
+        once."""
         group = self._groups.setdefault(order["group"], [])
         opened: list[Json] = []
         for number in range(order.get("count", 1)):
@@ -187,13 +190,13 @@ class Agent:
         return {"asked": len(group), "failed": failed}
 
     def _mark(self, order: Json) -> Json:
-        """From now on a group's connections send with another DSCP."""
+        """Give all further segments of a group's connections another DSCP."""
         for made, _said in self._groups[order["group"]]:
             mark(made, order["dscp"])
         return {}
 
     def _close(self, order: Json) -> Json:
-        """Close a group's connections; with `locals`, only those with these local ports."""
+        """Close the connections of a group; with `locals`, only those with these local ports."""
         group = self._groups.pop(order["group"], [])
         wanted = set(order.get("locals", ()))
         kept: list[tuple[socket.socket, list[bool]]] = []
@@ -208,7 +211,7 @@ class Agent:
         return {"closed": len(group) - len(kept)}
 
     def _start(self, order: Json) -> Json:
-        """Begin a task of one of the KINDS; its progress is read with `status`."""
+        """Begin a task of one of the KINDS. The order `status` reads its progress."""
         task: Json = {"kind": order["kind"], "done": False, "end": False}
         self._tasks[order["name"]] = task
         work = (KINDS | setups.KINDS)[order["kind"]]
@@ -219,7 +222,7 @@ class Agent:
         return dict(self._tasks[order["name"]])
 
     def _stop(self, order: Json) -> Json:
-        """Ask a task to end after its present step."""
+        """Ask a task to end after its current step."""
         self._tasks[order["name"]]["end"] = True
         return {"stopping": order["name"]}
 

@@ -1,1 +1,1 @@
-"""One file a scenario, each with a `SCENARIO`; none imports another. `catalogue` names them all."""
+"""The scenarios: one file each, with a `SCENARIO` in it. No scenario imports another. `catalogue` lists all of them."""

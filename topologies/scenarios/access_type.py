@@ -1,7 +1,7 @@
-"""Network access type information and offload acting on live subflows, and two classes of subscribers at once.
+"""Network access type information and offload act on live subflows, for two classes of subscribers at once.
 
-The off-path network with two hosts that begin on WLAN and join from LTE: `ue` gets the cheaper network whenever it
-will do, `office` is a business and gets both (draft-deng sections 1, 3.2, 6.3e).
+The off-path network with two hosts that begin on WLAN and join from LTE. `ue` is a home, and gets only the cheaper
+network while that is available. `office` is a business, and gets both (draft-deng sections 1, 3.2, 6.3e).
 """
 
 import time
@@ -17,9 +17,9 @@ from topologies.networks.off_path import PLAN as OFF_PATH
 
 CLASSES, TYPES, OFFLOAD = 5001, 5002, 5003
 UE_WLAN_PORT = "s2:1"
-STEP_S = 2.0  # between two changes
-STOPPED_S = 0.8  # after its MP_PRIO nothing of a host is on its way any more
-MOVED = 500_000  # bytes that a subflow carries in a step when it carries at all
+STEP_S = 2.0  # seconds between two changes
+STOPPED_S = 0.8  # seconds after an MP_PRIO in which the last data of the host arrives
+MOVED = 500_000  # bytes that a subflow in use carries in a step, at least
 POLICY = """\
 policy: 1
 classes: [{name: business}]
@@ -56,7 +56,7 @@ PLAN = replace(
 
 
 def run(options: Options, report: Report) -> None:
-    """Classes, then access types, then an offload there and back."""
+    """Check classes, then access types, then an offload and its end."""
     with managed(PLAN, options) as lab:
         target = address_of(PLAN.box("server"), 4)
         for name in ("ue", "office"):

@@ -1,7 +1,8 @@
-"""A second MCP is registered over REST while a session transfers; the next session lands on it, the first feels nothing.
+"""A second MCP is registered over REST during a transfer. The next session gets that MCP, and the first is not
+disturbed.
 
-The network of two_mcps.py. The site file knows `alpha` alone; `beta` hangs at s5 and serves, and nobody is led there
-before it registers itself, by a token of its own. Then it is drained and taken out again.
+The network of two_mcps.py. The site file names `alpha` only. `beta` runs at s5, and gets no sessions before it
+registers itself with a token of its own. Later it is drained and removed.
 """
 
 import json
@@ -23,7 +24,7 @@ BETA = BOTH.points[1]
 ROWS = ("D-6.7.7", "S-17b", "S-5", "D-7.2", "N-5.4.0")
 SERVER, PORT, MBIT = "10.9.0.2", SERVICES[0], 4.0
 WHOLE_S, NEXT_S = 16.0, 6.0
-EFFECT_S = 1.0  # a registration counts after this long, once the MCP answers for its address
+EFFECT_S = 1.0  # seconds after which a registration is in force, once the MCP answers for its address
 SILENCE_S = 1.0
 DESCRIPTION: dict[str, Any] = {
     "name": BETA.name, "type": BETA.type, "port": BETA.port, "addresses": list(BETA.addresses),
@@ -32,7 +33,8 @@ DESCRIPTION: dict[str, Any] = {
 
 
 def run(options: Options, report: Report) -> None:
-    """One session before, one after; what the kernels of both MCPs counted tells who had which."""
+    """Open one session before the registration and one after it. Counters of both MCPs' kernels tell which MCP had
+    which."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -81,7 +83,7 @@ def _where(sessions: Any) -> list[tuple[str, int]]:
 
 
 def _entries(sessions: dict[str, dict[str, Any]]) -> list[Any]:
-    """What may not change of a session that lives."""
+    """The parts of a live session that may not change."""
     return [
         (name, s["mcp"], s["token"], [(f["src"], f["sport"], f["switch"], f["entries"]) for f in s["subflows"]], s["server_leg"])
         for name, s in sorted(sessions.items())
@@ -89,7 +91,8 @@ def _entries(sessions: dict[str, dict[str, Any]]) -> list[Any]:
 
 
 def _register(lab: Lab, report: Report) -> None:
-    """Nobody but an operator or the MCP itself, by a token of its own name; and nothing that contradicts the site."""
+    """Only an operator, or the MCP by a token with its own name, may register it. What contradicts the site is
+    refused."""
     mine, other = _token(lab, "beta"), _token(lab, "gamma")
     answers = [
         lab.controller.ask("POST", "/v1/mcps", body, {"Authorization": f"Bearer {token}"})[0]
@@ -147,7 +150,7 @@ def _judge(report: Report, done: dict[str, dict[str, Any]]) -> None:
 
 
 def _removed(lab: Lab, report: Report) -> None:
-    """Drained, its session over: it goes, and what is at its switch for it with it."""
+    """Drain the MCP, end its session and remove it: its entries go from its switch too."""
     lab.controller.request("POST", "/v1/mcps/beta/drain")
     began = time.monotonic()
     while (answer := lab.controller.ask("DELETE", "/v1/mcps/beta", None)[0]) == 409:

@@ -1,7 +1,8 @@
-"""Six ways to mix address families over an explicit dual proxy (draft-nam section 5.5): the LAN's, the WANs', the server's.
+"""Six ways to mix the address families of LAN, WANs and server with two explicit proxies (draft-nam section 5.5).
 
-A CPE tells its MCP the destination by Convert, so that its WANs need no address of the server's family; the MCP connects from
-an address of its own. Draft-nam Figures 6 (second part) and 14. LAN hosts and server are plain TCP throughout.
+A CPE tells its MCP the destination by Convert, so its WANs need no address of the server's family. The MCP connects
+to the server from an address of its own. Draft-nam Figures 6 (second part) and 14. LAN hosts and server speak plain
+TCP.
 """
 
 import time
@@ -23,13 +24,14 @@ ROWS = (
 )  # fmt: skip
 SECONDS = 2.5
 GAIN = 1.5
-OWN = ("10.8.0.2", "fd00:8::2")  # of the MCP
+OWN = ("10.8.0.2", "fd00:8::2")  # addresses of the MCP
 WANS = ("dsl", "lte")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the draft's table: LAN and server speak `inner`; each WAN has addresses of these families only."""
+    """A row of the draft's table: the family `inner` of LAN and server, and the families of the addresses of each
+    WAN."""
 
     id: str
     inner: int
@@ -37,7 +39,7 @@ class Row:
 
     @property
     def first(self) -> int:
-        """The family of the first subflow: that of the first WAN."""
+        """The family of the first subflow, which is that of the first WAN."""
         return self.wans[0][0]
 
 
@@ -72,7 +74,7 @@ PLAN = _plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """Row by row: the CPE's relay is started anew with what its WANs then have."""
+    """Run row after row. For each, the CPE's relay is started anew with the addresses of the row."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -89,7 +91,9 @@ def _row(lab: Lab, options: Options, report: Report, row: Row) -> None:
     _readdress(lab, families)
     core = lab.host("core")
     core.run("ip mptcp endpoint flush")
-    for family in {family for wan in row.wans for family in wan}:  # so that a WAN of another family can join
+    for family in {
+        family for wan in row.wans for family in wan
+    }:  # each of these, so that a WAN of another family can join
         core.run(f"ip mptcp endpoint add {OWN[family == 6]} dev {core.interface(0)} signal")
     mcp = OWN[row.first == 6]
     via = f"convert://[{mcp}]:{em.CONVERT}" if row.first == 6 else f"convert://{mcp}:{em.CONVERT}"
@@ -145,7 +149,8 @@ def _row(lab: Lab, options: Options, report: Report, row: Row) -> None:
 
 
 def _names(told: bytes, target: str) -> bool:
-    """A Convert Connect TLV (RFC 8803 section 4.2.5) with this address, IPv4 as mapped, and the service port."""
+    """Whether it is a Convert Connect TLV (RFC 8803 section 4.2.5) with this address and the service port. An IPv4
+    address is in its IPv4-mapped form."""
     from ipaddress import ip_address
 
     address = ip_address(target)
@@ -154,7 +159,7 @@ def _names(told: bytes, target: str) -> bool:
 
 
 def _readdress(lab: Lab, families: tuple[tuple[int, ...], ...]) -> None:
-    """Give each WAN of the CPE the addresses of its families, and the default routes that go with them."""
+    """Give each WAN of the CPE the addresses of its families, and default routes for them."""
     host, box = lab.host("cpe"), PLAN.box("cpe")
     for number, wanted in zip((1, 2), families, strict=True):
         interface = host.interface(number)
@@ -176,7 +181,7 @@ def _restart_cpe(lab: Lab, via: str) -> None:
 
 
 def _warm_up(lab: Lab, families: tuple[tuple[int, ...], ...], target: str) -> None:
-    """Neighbours are found before anything is measured."""
+    """Have all neighbours found before anything is measured."""
     host, box = lab.host("cpe"), PLAN.box("cpe")
     for number, wanted in zip((1, 2), families, strict=True):
         for family in wanted:

@@ -1,9 +1,14 @@
-"""Who may (draft-nam section 5.3): RADIUS and an HTTP hook asked once for each source, lists that switches enforce, ports
-that are closed.
+"""Authorisation (draft-nam section 5.3): RADIUS and an HTTP hook that are asked once for each source, access lists
+that switches enforce, and closed ports.
 
-cpe  s1 ---- s3 ---- server       good, bad, late and client hang at s1; FreeRADIUS knows good and client, and
-lan  s2 ----  |                   is down when late comes. The hook knows hooked and barred, and is down when tardy comes. lan requires authorisation: stranger is nobody's
-            core                  before the registry allows it. plugged hangs at a port of no access network.
+cpe  s1 ---- s3 ---- server
+lan  s2 ----  |
+            core
+
+The hosts good, bad, late and client are attached to s1. FreeRADIUS accepts good and client, and is down when late
+connects. The hook decides on hooked and barred, and is down when tardy connects. The access network lan requires
+authorisation: stranger is unknown there until the registry allows it. plugged is attached to a port that belongs to
+no access network.
 """
 
 import json
@@ -56,7 +61,7 @@ PLAN = Plan(
 
 
 def policy(without: tuple[str, ...]) -> str:
-    """The policy, less what a control takes away."""
+    """The policy, without the part that a negative control leaves out."""
     return (
         "policy: 1\n"
         "authorization:\n"
@@ -68,7 +73,7 @@ def policy(without: tuple[str, ...]) -> str:
 
 
 def run(options: Options, report: Report) -> None:
-    """RADIUS, explicit mode, the list, the closed access network, the unknown port."""
+    """Check RADIUS, explicit mode, the access list, the closed access network, and the unknown port."""
     plan = replace(PLAN, policy=policy(options.without))
     with running(plan, options.say, options.without, options.keep) as lab:
         port = free_port()
@@ -134,7 +139,8 @@ def _served(report: Report, who: str, opened: list[dict[str, Any]]) -> None:
 
 
 def _hook(lab: Lab, report: Report, hook: HttpHook) -> None:
-    """One allowed, with a second session that needs no question; one denied; RADIUS decides on who it has no opinion on."""
+    """The hook allows one host, whose second session needs no further request, and denies another. RADIUS decides on
+    hosts about which the hook has no opinion."""
     lab.say("HTTP hook: one allowed, one denied")
     mcp = lab.capture_port("s3:1")
     lab.mark()
@@ -154,7 +160,7 @@ def _hook(lab: Lab, report: Report, hook: HttpHook) -> None:
 
 
 def _radius(lab: Lab, report: Report, radius: RadiusServer) -> None:
-    """One accepted with three sessions, one rejected."""
+    """RADIUS accepts one host with three sessions, and rejects another."""
     lab.say("RADIUS: one accepted, one rejected")
     mcp = lab.capture_port("s3:1")
     lab.mark()
@@ -173,7 +179,7 @@ def _radius(lab: Lab, report: Report, radius: RadiusServer) -> None:
 
 
 def _explicit(lab: Lab, report: Report) -> None:
-    """MPTCP to the MCP's own address, by one that may and one that may not."""
+    """Open MPTCP to the MCP's own address, from a host that is allowed and from one that is not."""
     lab.say("explicit mode: one client of the MCP, and one that is none")
     mcp = lab.capture_port("s3:1")
     _open(lab, "client", dst=MCP)
@@ -200,14 +206,14 @@ def _pings(lab: Lab, name: str, dst: str, count: int = 2) -> int:
 
 
 def _list(lab: Lab, report: Report, without: bool) -> None:
-    """PUT /v1/acl while packets flow."""
+    """Replace the access list (PUT /v1/acl) while packets flow."""
     lab.say("PUT /v1/acl: good may not reach the MCP any more")
     before = _pings(lab, "good", MCP)
     began = time.monotonic()
     if not without:
         entry = {"name": "unpaid", "action": "deny", "source": ["10.1.0.2"]}
         _ask(lab, "PUT", "/v1/acl", {"entries": [entry]})
-    last = began  # when an answer still came
+    last = began  # the time of the last answer
     while _pings(lab, "good", MCP, 1) and last - began < 2 * LIVE_S:
         last = time.monotonic()
     took = last - began
@@ -223,7 +229,7 @@ def _list(lab: Lab, report: Report, without: bool) -> None:
 
 
 def _closed(lab: Lab, report: Report) -> None:
-    """An access network that requires authorisation, and a port that nobody knows."""
+    """Check an access network that requires authorisation, and a port that belongs to no access network."""
     lab.say("an access network that requires authorisation, an unknown port")
     core = lab.capture_port("s2:2", "ip")
     mcp = lab.capture_port("s3:1", "ip")

@@ -1,7 +1,8 @@
-"""A device has its MCP keep a port open (N-5.2.1e): a host on the Internet connects to the MCP's address at that port
-and reaches the device, over both its accesses. When the binding's lifetime is over, whoever knocks is reset.
+"""A device asks its MCP to keep a port open (N-5.2.1e). A host on the Internet connects to that port of the MCP's
+address and reaches the device over both of its accesses. When the lifetime of the binding is over, connections are
+reset.
 
-The network of server_initiated.py; no rule lets servers' connections be taken, and no session entry is made.
+The network of server_initiated.py. No rule has MCPs take connections of servers, so no session entry is made.
 """
 
 import json
@@ -34,11 +35,11 @@ KNOCK = (
     "import socket,sys\ns = socket.socket()\ns.settimeout(3)\n"
     f"print(s.connect_ex(('{MCP}', {OUTER})), end='')"
 )
-REFUSED = "111"  # ECONNREFUSED: a reset
+REFUSED = "111"  # ECONNREFUSED, which a reset causes
 
 
 def run(options: Options, report: Report) -> None:
-    """Bound by the device's own token, used, renewed, over."""
+    """Make a binding with the device's own token, use it, renew it, and let it end."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services({"core": [*priorities.way_to_controller(lab, "core"), "--bindings"]})
         processes.serve(lab.record, lab.host("ue"), [INNER], mptcp=True)
@@ -56,7 +57,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _knock(lab: Lab) -> str:
-    """What a plain connect from the Internet gets: 0, or an errno."""
+    """Connect from the Internet by plain TCP: 0, or an errno."""
     return str(lab.host("server").pexec([sys.executable, "-c", KNOCK])[0])
 
 
@@ -79,7 +80,8 @@ def _token(lab: Lab) -> str:
 
 
 def _bind(lab: Lab, report: Report) -> dict[str, Any]:
-    """By the device's own token; nobody else's address, and nothing before it is paired."""
+    """Make a binding with the device's own token. Bindings of other addresses, or before the device is paired, are
+    refused."""
     mine = {"Authorization": f"Bearer {_token(lab)}"}
     wish = {"mcp": "core", "ext_port": OUTER, "int_port": INNER, "lifetime_s": 600}
     early = lab.controller.ask("POST", "/v1/bindings", wish, mine)[0]
@@ -155,7 +157,7 @@ def _transfer(lab: Lab, report: Report, seconds: float) -> None:
 
 
 def _over(lab: Lab, report: Report, bound: dict[str, Any]) -> None:
-    """Renewed for a moment; then its time is over."""
+    """Renew the binding for a short time, and wait until it ends."""
     path = f"/v1/bindings/{bound['id']}"
     status, renewed = lab.controller.ask("PUT", path, {"lifetime_s": SHORT_S}, bound["headers"])
     lasts = (status, renewed.get("lifetime_s"), renewed.get("version"))

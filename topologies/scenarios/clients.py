@@ -1,7 +1,7 @@
-"""Programs that nobody here wrote, through an off-path MCP with both accesses: curl, iperf3, ssh, scp, git, nginx, HAProxy.
+"""Programs of others use both accesses through an off-path MCP: curl, iperf3, ssh, scp, git, nginx, HAProxy.
 
-The network is that of `off-path` with one MCP. Each program is Debian's own, started under `mptcpize run` on the host;
-what it brings has to arrive whole, over two subflows that end at the MCP.
+The network of `off-path` with one MCP. Each program is Debian's own, and is started under `mptcpize run` on the host.
+The file that it fetches has to arrive whole, over two subflows that end at the MCP.
 """
 
 import sys
@@ -21,9 +21,9 @@ from topologies.programs import debian
 ROWS = ("D-3.1a", "S-21")
 HOST, MCP, SERVER = "ue", "core", "server"
 FILE_BYTES = 100_000_000
-AGAIN_BYTES = 20_000_000  # what nginx with MPTCP and HAProxy bring
+AGAIN_BYTES = 20_000_000  # size of the file for nginx with MPTCP and for HAProxy
 SMALL_BYTES = 8_000_000
-MPTCPIZE = ("mptcpize", "run")  # a program of plain TCP opens MPTCP
+MPTCPIZE = ("mptcpize", "run")  # makes a program of plain TCP open MPTCP
 PORTS = (debian.SSH, debian.HTTP, debian.HTTPS, debian.IPERF)
 PLAN = replace(
     OFF_PATH,
@@ -40,7 +40,7 @@ PLAN = replace(
 
 
 def run(options: Options, report: Report) -> None:
-    """One program after the other, then nginx that speaks MPTCP, then HAProxy in the MCP's place."""
+    """Run one program after the other, then nginx with MPTCP, then HAProxy in place of the MCP's relay."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         site = debian.Site(
             lab.record.directory, address_of(PLAN.box(SERVER), 4), FILE_BYTES, AGAIN_BYTES, SMALL_BYTES
@@ -97,7 +97,7 @@ def _serve(lab: Lab, what: str, command: list[str], port: int, where: str = SERV
 
 
 def _through(lab: Lab, report: Report, client: debian.Client, under: Sequence[str] = MPTCPIZE) -> None:
-    """Run a program on the host and look on: how it ended, what it brought, its subflows at the MCP and in REST."""
+    """Run a program on the host, and check how it ended, what it fetched, and its subflows at the MCP and in REST."""
     lab.say(client.name)
     lab.mark()
     began = time.monotonic()
@@ -145,7 +145,7 @@ def _through(lab: Lab, report: Report, client: debian.Client, under: Sequence[st
     answered, completed = counted[0]["MPJoinSynAckRx"], counted[1]["MPJoinAckRx"]
     report.expect(
         f"{name}: joins answered by the MCP, fall-backs",
-        # A connection of a moment may be over before its host completes the join.
+        # A short connection may end before its host has completed the join.
         completed >= 1 and completed <= answered <= completed + 1 and fell_back == 0,
         "as many as it completed or one more, at least one; none",
         f"{answered} answered, {completed} completed, {fell_back}",
@@ -155,7 +155,7 @@ def _through(lab: Lab, report: Report, client: debian.Client, under: Sequence[st
 
 
 def _haproxy(lab: Lab, report: Report, site: debian.Site) -> None:
-    """HAProxy as the MCP's body: the kernel rules are those that `steering relay --nft` prints, the rest is HAProxy."""
+    """Run HAProxy in place of the relay. Only the kernel rules are ours, as `steering relay --nft` prints them."""
     lab.say("HAProxy in the MCP's place")
     lab.relays[MCP].end()
     rules = [

@@ -1,7 +1,9 @@
-"""MCPs beside other functions: in a home gateway with a cell of its own (draft-deng 5.3), and where a TCP accelerator stands (5.1).
+"""MCPs beside other functions: in a home gateway that has a cell of its own (draft-deng 5.3), and in the place of a
+TCP accelerator (5.1).
 
-`home`: both radios of the home end at the gateway's own switch, its line is the way out; no core is passed. `accelerator`: the
-MCP splits TCP as one would: while the server's link is down the host goes on sending, and is acknowledged by the MCP.
+`home`: both radios of the home end at the gateway's own switch, and its line leads out; no core network is passed.
+`accelerator`: the MCP splits TCP as an accelerator does. While the server's link is down, the host goes on sending,
+and the MCP acknowledges.
 """
 
 import subprocess
@@ -18,7 +20,7 @@ from topologies.networks import ip_gateway
 
 ACCESS_MBIT = 8.0
 SECONDS, CUT_S, LOOK_S = 4.0, 1.2, 1.0
-ACCELERATED = 200_000  # bytes acknowledged while the server is away, at least
+ACCELERATED = 200_000  # bytes that are acknowledged while the server is away, at least
 ROWS = ("D-5.3c", "D-5.1d")
 HOME = Plan(
     name="co-located",
@@ -64,7 +66,7 @@ PLACES = {"home-gateway": HOME, "tcp-accelerator": ACCELERATOR}
 
 
 def run(options: Options, report: Report) -> None:
-    """The same upload at both places; at the accelerator the server's link then goes for a moment."""
+    """Run the same upload at both places. At the accelerator, the server's link then goes down for a moment."""
     report.table = [["location", "goodput", "acknowledged while the server was away"]]
     for location, plan in PLACES.items():
         with running(plan, options.say, options.without, options.keep) as lab:
@@ -98,14 +100,14 @@ def run(options: Options, report: Report) -> None:
 
 
 def _away(lab: Lab, report: Report) -> int:
-    """Bytes of the host that are acknowledged while the server cannot answer."""
+    """How many bytes of the host are acknowledged while the server cannot answer."""
     lab.say(f"an upload, the server's link down for {CUT_S} s")
     order = {"dst": address_of(lab.plan.box("server"), 4), "port": 5001, "seconds": 3.0, "mptcp": True}
     lab.agents["ue"].ask("start", name="split", kind="upload", **order)
     time.sleep(1.0)
     link = lab.interface(lab.plan.box("server").nics[0].peer)
     subprocess.run(["ip", "link", "set", link, "down"], check=True)
-    time.sleep(0.1)  # what was on its way
+    time.sleep(0.1)  # for data that was under way
     before = _acknowledged(lab)
     time.sleep(LOOK_S)
     grown = _acknowledged(lab) - before

@@ -1,8 +1,8 @@
-"""The slides' three proposals side by side: a home's CPE, DSL and LTE, and an MCP on no natural path.
+"""The slides' three proposals side by side: a home's CPE with DSL and LTE, and an MCP that is on no natural path.
 
-#1 the destination at the head of the data (Convert, RFC 8803), #2 a signalling protocol (SOCKS), #3 routing: this
-project. Same network, same relay, same measurements; and once with a SOCKS server that nobody here wrote.
-`topologies/campaign/comparison.py` writes docs/compare.rst from the report.
+#1: the destination stands at the head of the data (Convert, RFC 8803). #2: a signalling protocol (SOCKS). #3:
+routing, as in this project. All have the same network, relay and measurements. SOCKS is measured once more with
+another author's server. `topologies/campaign/comparison.py` writes docs/compare.rst from the report.
 
     lan1 (plain) ---+            +-- dsl  s1 ---+          +-- server  (plain)
                     +-- lan - cpe               s3 --------+
@@ -24,15 +24,15 @@ from topologies.measures.proposals import ways as all_ways
 from topologies.networks.hybrid import ACCESS_MBIT, off_path
 
 CONNECTIONS = 200
-GAIN = 1.25  # more than one access can carry, whoever else uses the machine; `hybrid-access` wants 1.7
-BOUND_MS = 400.0  # p95 to the first byte (S-18), on a machine that may be busy
+GAIN = 1.25  # of the rate of one access: more than one can carry, also on a busy machine. `hybrid-access` wants 1.7
+BOUND_MS = 400.0  # most ms to the first byte (95th percentile, S-18), also on a busy machine
 ROWS = ("S-18", "S-18a", "S-19", "S-20", "S-23", "S-24", "S-25", "S-26", "S-F5")
-SPARED = "10.9.0.0/24"  # the plain server's: no MPTCP is offered there
+SPARED = "10.9.0.0/24"  # the prefix of the plain server, to which no MPTCP is offered
 CONTROLLED = {"steering": "routing", "rule": "routing", "mark": "routing", "via": "convert"}
 
 
 def _plan() -> Plan:
-    """That of `hybrid-access`, with a host and a server that speak MPTCP themselves."""
+    """The plan of `hybrid-access`, with one more host and one more server that speak MPTCP themselves."""
     made = off_path("compare")
     relay = ("--mptcp-off", SPARED, *from_outside.TOWARDS_HOSTS)
     server = Box("server2", Kind.M_SERVER, (Nic("s3:5", ("10.9.1.2/24",)),))
@@ -53,9 +53,9 @@ PLAN = _plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """Every way in turn, with as many `--sessions` and for about as many `--seconds` of the long flow.
+    """Measure every way in turn, with so many `--sessions`, and a long flow of about so many `--seconds`.
 
-    A control is run for the way alone that it bears on.
+    A negative control is run only for the way that it concerns.
     """
     count = options.sessions or CONNECTIONS
     size = int(options.seconds * 2 * ACCESS_MBIT * 1e6 / 8) or LONG_BYTES
@@ -79,14 +79,14 @@ def run(options: Options, report: Report) -> None:
             check_costs(report)
         report.environment["load_average"] = round(
             os.getloadavg()[2], 1
-        )  # over the quarter of an hour: the run
+        )  # more than a quarter of an hour, for the whole run
         report.table = table(report.figures)
         if options.prompt:
             lab.command_line()
 
 
 def check(report: Report, way: Way, found: Figures, count: int) -> None:
-    """That a way works at all, and as fast as it has to."""
+    """Check that a way works, and as fast as it has to."""
     name = way.name
     report.equal(
         f"{name}: connections that served, failed", (count, 0), (found["connections"], found["failed"])
@@ -110,7 +110,7 @@ def check(report: Report, way: Way, found: Figures, count: int) -> None:
 
 
 def check_outside(report: Report, name: str, found: Figures) -> None:
-    """S-20: the server's session is served; by both accesses where the network leads it to the MCP."""
+    """S-20: a session that the server opens is served. Where the network leads it to the MCP, it uses both accesses."""
     report.equal(f"{name}: an upload that the server begins", "", found["error"])
     steered = name == "routing"
     wanted = (1, 2, 1) if steered else (0, 0, 0)
@@ -127,7 +127,7 @@ def check_outside(report: Report, name: str, found: Figures) -> None:
 
 
 def check_native(report: Report, name: str, found: Figures) -> None:
-    """S-23: a LAN host's own MPTCP. A network that steers whatever is MPTCP has to be told what CPEs opened."""
+    """S-23: a LAN host's own MPTCP. A network that steers all MPTCP has to be told which connections CPEs opened."""
     steered = name == "routing"
     native = found["native"]
     seen = native["error"], native["mptcp"], native["end_to_end"], native["by_mcp"]
@@ -145,7 +145,7 @@ def check_native(report: Report, name: str, found: Figures) -> None:
 
 
 def check_curl(report: Report, found: Figures) -> None:
-    """S-F5: SOCKS by a LAN host's curl."""
+    """S-F5: curl on a LAN host uses SOCKS."""
     failed = found["direct_ms"]["failed"], found["socks_ms"]["failed"]
     report.equal("curl: files it did not get, without and with --socks5", (0, 0), failed)
     report.equal("curl --socks5: further round trips", 2, found["round_trips"], "capture")
@@ -154,7 +154,7 @@ def check_curl(report: Report, found: Figures) -> None:
 
 
 def check_costs(report: Report) -> None:
-    """What the proposals must differ in, if they are what they are called."""
+    """Check the differences that the proposals must have, if each is what its name says."""
     figures = report.figures
     added = {name: found["added_bytes"] for name, found in figures.items()}
     report.equal(
@@ -166,7 +166,8 @@ def check_costs(report: Report) -> None:
     asked = min(added["convert"], added["socks"], added["microsocks"])
     report.expect("bytes added per connection, by the others", asked >= 20, "at least 20", added, "capture")
     entries = {name: sum(found["entries"].values()) for name, found in figures.items()}
-    # The controller takes microsocks' port for any other: joins to it are strangers', looked at one by one.
+    # To the controller, the port of microsocks is like any other. So it takes joins to that port for unknown ones, and
+    # decides on each.
     told = max(entries["convert"], entries["socks"])
     report.expect(
         "entries per connection in switches",
@@ -185,7 +186,7 @@ def check_costs(report: Report) -> None:
 
 
 def table(figures: Figures) -> list[list[str]]:
-    """The figures for people: a line for each way."""
+    """The figures for people, a row for each way."""
     rows = [["way", "first byte p50/p95", "added", "segments", "CPU s/GB cpe/mcp", "entries", "1 MB", "long"]]
     for found in figures.values():
         ms, cpu = found["first_byte_ms"], found["long"]["cpu_s_per_gb"]

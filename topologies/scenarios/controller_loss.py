@@ -1,7 +1,7 @@
-"""The controller is killed under a live transfer and with live sessions, stays away, and comes back.
+"""The controller is killed during a transfer and with live sessions, stays away, and comes back.
 
-A host opens a connection ten times a second all the while and writes down how long each took, and whether it was MPTCP:
-through an MCP it is, straight to the plain server it is not.
+All the while a host opens a connection ten times a second, and notes how long each took and whether it was MPTCP. A
+connection through an MCP is MPTCP; a connection straight to the server is not, as the server speaks plain TCP.
 """
 
 import time
@@ -26,7 +26,7 @@ BACK_S = 2.0  # until the first session that it decided on
 AT_ONCE_S = 4.0  # a switch tries 1 and 3 s after it lost its controller, and waits once it was greeted
 AFTER_S = 2.0
 STREAM_MBIT = 2.0
-GAP_S = 0.1  # between connections
+GAP_S = 0.1  # seconds between connections
 NOT_MOVED = ("Blackhole", "MPCapableSYNTXDisabled", "MPCapableSYNTXDrop")
 LEASED = "table=1,tcp,tcp_flags=+syn-ack"
 
@@ -34,7 +34,7 @@ Try = dict[str, Any]
 
 
 def run(options: Options, report: Report) -> None:
-    """Sessions and a transfer; kill; new connections meanwhile; start again."""
+    """Open sessions and a transfer, kill the controller, open connections meanwhile, and start the controller again."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         for name in ("ue1", "ue2"):
@@ -51,7 +51,7 @@ def run(options: Options, report: Report) -> None:
 
 
 class Loss:
-    """`sessions` of ue1 live through it; ue2 opens new ones."""
+    """The steps of the run. `sessions` of ue1 live through the loss; ue2 opens new ones."""
 
     def __init__(self, lab: Lab, report: Report, sessions: int) -> None:
         self.lab, self.report, self.sessions = lab, report, sessions
@@ -61,7 +61,7 @@ class Loss:
         self.again = self.ready = 0.0  # the start at once, and when that process was ready
 
     def begin(self) -> None:
-        """What lives before the loss."""
+        """Open what shall survive the loss."""
         lab = self.lab
         lab.say(f"{self.sessions} sessions, a transfer, a new connection each {GAP_S} s")
         for family, count in ((4, self.sessions // 2), (6, self.sessions - self.sessions // 2)):
@@ -95,7 +95,7 @@ class Loss:
         time.sleep(1.5)
 
     def lose(self, seconds: float) -> None:
-        """The controller is gone."""
+        """Kill the controller and wait."""
         lab, report = self.lab, self.report
         lab.say(f"kill -9 of the controller, then {seconds:.0f} s without one")
         lab.controller.kill()
@@ -109,7 +109,7 @@ class Loss:
         report.equal("without a controller: sessions that broke", [], broken[:3])
 
     def come_back(self) -> None:
-        """A new process, same site file and state directory."""
+        """Start a new process with the same site file and state directory."""
         lab, report = self.lab, self.report
         lab.say("the controller starts again")
         self.started = time.monotonic()
@@ -139,7 +139,7 @@ class Loss:
         self.report.equal("after the start at once: sessions that broke", [], broken[:3])
 
     def judge(self) -> None:
-        """What the host's programs saw, and its kernel."""
+        """Check what the host's programs and its kernel noticed."""
         lab, report = self.lab, self.report
         self.new.ask("stop", name="tries")
         self.old.ask("stop", name="stream")

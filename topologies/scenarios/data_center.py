@@ -1,6 +1,6 @@
-"""A data centre with one MCP (draft-nam 4.3, use case 2): plain clients, and both of its links used.
+"""A data centre with one MCP (draft-nam 4.3, use case 2): clients speak plain TCP, and both links inside are used.
 
-The MCP stands in line at the entrance, takes plain TCP and speaks MPTCP to a server with two addresses.
+The MCP stands in line at the entrance. It takes plain TCP, and speaks MPTCP to a server with two addresses.
 
     client -- s1 == entrance == s2 --+-- s3 -- server (10.9.0.2)
                                      +-- s4 -- server (10.9.1.2, announced by it)
@@ -19,7 +19,7 @@ PLAN = plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """The client sends, then receives, by plain TCP."""
+    """Have the client send and then receive by plain TCP."""
     made = plan("tcp") if "mptcp-leg" in options.without else PLAN
     with running(made, options.say, options.without, options.keep) as lab:
         lab.start_services()

@@ -1,7 +1,9 @@
-"""A data centre with two MCPs (draft-nam 4.3, use case 3): clients and servers are plain, both links between are used.
+"""A data centre with two MCPs (draft-nam 4.3, use case 3): clients and servers speak plain TCP, and both links
+between the MCPs are used.
 
-The second MCP, `exit`, stands before the servers: it takes the entrance's MPTCP, announces its address on the other link,
-and hands plain TCP on. Nothing of the client's, the server's or the controller's configuration differs from `data-center`.
+The second MCP, `exit`, stands before the servers. It takes the MPTCP of the MCP at the entrance, announces its
+address on the other link, and passes plain TCP on. Clients, servers and controller are configured as in
+`data-center`.
 
     client -- s1 == entrance == s2 --+-- s3 --+ exit -- server (10.9.0.2)
                                      +-- s4 --+ (10.9.1.2, announced by it)
@@ -22,7 +24,8 @@ ROWS = ("N-3.3", "N-4.3a")
 
 
 def plan(leg: str = "mptcp", announces: bool = True) -> Plan:
-    """Use case 3: the plan of use case 2 with the server behind an MCP of its own; `announces`: the other link."""
+    """The plan of use case 3: that of use case 2 with an MCP before the server. `announces`: whether the MCP
+    announces its address on the other link."""
     base = with_one(leg)
     fabric = (Nic("s4:1", (f"{SECOND}/24",), LINK_MBIT), Nic("s3:1", ("10.9.0.254/24",), LINK_MBIT))
     words = ("--server-leg", "tcp", *(("--advertise", SECOND) if announces else ()))
@@ -38,7 +41,7 @@ PLAN = plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """The client sends, then receives, by plain TCP."""
+    """Have the client send and then receive by plain TCP."""
     made = plan("tcp" if "mptcp-leg" in options.without else "mptcp", "announcing" not in options.without)
     with running(made, options.say, options.without, options.keep) as lab:
         stand_before(lab)
@@ -62,7 +65,8 @@ def run(options: Options, report: Report) -> None:
 
 
 def stand_before(lab: Lab) -> None:
-    """The exit answers for the server on its link, and for the gateway at the server's: neither is configured anew."""
+    """Put the MCP `exit` before the server. It answers ARP for the server on one side and for the gateway on the
+    other, so neither needs another configuration."""
     exit_ = lab.host("exit")
     inner, other, first = (exit_.interface(n) for n in range(3))
     exit_.run(f"ip route add {FIRST}/32 dev {inner}")

@@ -1,12 +1,13 @@
-"""Which MPTCP an MCP terminates: only what an upstream MCP opened (draft-nam 5.2.2.1, Figures 9 and 10).
+"""An MCP terminates only the MPTCP that an upstream MCP opened (draft-nam 5.2.2.1, Figures 9 and 10).
 
     c1 (plain) ------+            +-- dsl  s1 ---+          +-- server1 (plain)
     c2 (MPTCP) ------+- lan - cpe                s3 --------+
     c3 - inner (CPE) +            +-- lte  s2 ---+          +-- server2 (MPTCP)
                                        s4 (core): a link to each of s1, s2 and s3
 
-Demux off, `core` breaks c2's own MPTCP to server2 into TCP. Demux on, it serves what carries the mark of the CPEs (a
-window of source ports), and c2's connection passes unchanged, though c2 itself picked a port of the window.
+Without demultiplexing, `core` turns c2's own MPTCP to server2 into TCP. With it, `core` serves only connections that
+carry the mark of CPEs, a range of source ports. c2's connection then passes unchanged, even when c2 picks a port of
+that range.
 """
 
 from typing import Any
@@ -23,7 +24,7 @@ from topologies.measures.pins import token_of
 from topologies.networks.hybrid import ACCESS_MBIT, ACCESSES, NET, SERVICE
 
 WINDOW = (49_152, 50_175)
-INSIDE_WINDOW = 49_777  # what c2 picks for itself
+INSIDE_WINDOW = 49_777  # the source port that c2 picks
 MARK = ("--source-ports", "{}-{}".format(*WINDOW))
 DENY = ("--deny-mptcp-to", "10.8.0.0/24")
 ROWS = (
@@ -38,7 +39,7 @@ rules: [{{name: upstream-only, then: {{terminate_only: [proxied]}}}}]
 
 
 def plan(marked: bool = True, denied: bool = True) -> Plan:
-    """The picture above; `marked` and `denied` are options of the CPE's relay."""
+    """The plan of the picture above. `marked` and `denied`: options of the CPE's relay."""
     options = (*(MARK if marked else ()), *(DENY if denied else ()))
     keeps = ("--inner-cpe", "192.168.1.3/32") if marked else ()
     return Plan(
@@ -87,7 +88,7 @@ PLAN = plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """Demux off: Figure 9, the failure. Demux on: Figure 10."""
+    """Run without demultiplexing, which is the failure of Figure 9, then with it, which is Figure 10."""
     made = plan("mark" not in options.without, "deny" not in options.without)
     with running(made, options.say, options.without, options.keep) as lab:
         lab.start_services()
@@ -106,31 +107,31 @@ def run(options: Options, report: Report) -> None:
 
 
 class Bench:
-    """Connections that say one line, and who took part in them."""
+    """Connections that echo one line, and the relays that took part in them."""
 
     def __init__(self, lab: Lab, report: Report) -> None:
         self.lab, self.report = lab, report
         self.server = {n: address_of(lab.plan.box(f"server{n}"), 4) for n in (1, 2)}
 
     def accepted(self, name: str) -> int:
-        """Connections a relay has taken so far."""
+        """How many connections a relay has taken so far."""
         found: int = relay_status(self.lab.record, name)["counters"]["accepted"]
         return found
 
     def warm_up(self) -> None:
-        """Neighbours are found before anything is judged."""
+        """Have all neighbours found before anything is judged."""
         for host in ("c1", "c2", "c3"):
             for target in self.server.values():
                 self.lab.agents[host].ask("ping", dst=target, count=2)
 
     def open(self, host: str, dst: str, **more: Any) -> dict[str, Any]:
-        """A connection that stays open, after one echo."""
+        """Open a connection that echoes once and stays open."""
         order = {"group": "demux", "dst": dst, "ports": [SERVICE], "first": True}
         found: dict[str, Any] = self.lab.agents[host].ask("open", **(order | more))["opened"][0]
         return found
 
     def figure_9(self) -> None:
-        """The MCP cannot tell c2's connection from a CPE's, and takes it."""
+        """Without the mark, the MCP takes c2's connection for one of a CPE's, and terminates it."""
         lab, report = self.lab, self.report
         self.warm_up()
         before = self.accepted("core")
@@ -155,7 +156,7 @@ class Bench:
         report.equal("off: sessions of the controller", 1, sessions, "REST")
 
     def figure_10(self) -> None:
-        """c1 and c3 are served, each by one CPE and the MCP; c2 is left alone."""
+        """c1 and c3 are served, each by one CPE and the MCP. c2's connection passes unchanged."""
         lab = self.lab
         self.warm_up()
         before = {name: self.accepted(name) for name in ("cpe", "inner", "core")}
@@ -214,7 +215,7 @@ class Bench:
         )
 
     def _native(self, at: dict[str, Capture], peers: list[ground.Subflow]) -> None:
-        """K-OPT: c2's segments reach server2 with every option byte as they left, and touch no MCP."""
+        """K-OPT: c2's segments reach server2 with all option bytes unchanged, and pass no MCP."""
         report = self.report
         at_core = sum(self.server[2] in (s.flow.src, s.flow.dst) for s in at["core"].segments())
         report.equal("on: segments of c2 and server2 at the MCP", 0, at_core, "capture")
@@ -239,7 +240,7 @@ class Bench:
 
 
 def options_of(segments: list[Segment], to: str) -> list[tuple[int, int, str]]:
-    """Sequence number, flags and option bytes of what goes to an address, in order."""
+    """Sequence number, flags and option bytes of the segments to an address, in order."""
     return [(s.sequence, s.flags, s.raw_options) for s in segments if s.flow.dst == to]
 
 

@@ -1,7 +1,8 @@
-"""DSCP through an MCP: what the host and the server mark arrives marked, on both legs, both ways (draft-nam 5.6.5).
+"""DSCP through an MCP: marks of host and server are kept on both legs and in both directions (draft-nam 5.6.5).
 
-The kernel zeroes a relayed segment's DSCP and hides it from the relay. The host marks before it connects and once more
-in mid-flow, the server marks what it sends back; one code point is re-marked by the relay's configuration.
+The kernel does not tell a relay the DSCP of received segments, and sends relayed data with DSCP 0. The host marks
+before it connects and changes the mark in mid-flow. The server marks its answers. The relay's configuration changes
+one code point.
 """
 
 import time
@@ -22,7 +23,7 @@ REMARKED, AS = 46, 8
 REMAP = ("--dscp-remap", f"{REMARKED}:{AS}")
 ROUNDS = 5
 SECONDS = 1.5
-CHANGE_S = 1.0  # a change has to arrive within
+CHANGE_S = 1.0  # seconds in which a change has to arrive
 
 
 def _with_options(*words: str) -> Plan:
@@ -36,7 +37,8 @@ PLAN = _with_options(*REMAP)
 
 
 def run(options: Options, report: Report) -> None:
-    """One M-session over two accesses, marked before it begins; then marked anew; then one that is re-marked."""
+    """Run an M-session over two accesses that is marked from its begin, then give it another mark, then run one whose
+    mark the relay changes."""
     plan = _with_options("--dscp", "ignore") if "preserving" in options.without else PLAN
     with running(plan, options.say, options.without, options.keep) as lab:
         lab.start_services()
@@ -101,7 +103,7 @@ def _open(lab: Lab, report: Report, group: str, target: str, dscp: int) -> None:
         "open", group=group, dst=target, ports=[5001], mptcp=True, first=True, dscp=dscp, answer_dscp=SERVER
     )["opened"][0]
     report.equal(f"session '{group}' that failed to open", "", opened.get("error", ""))
-    time.sleep(0.5)  # its join
+    time.sleep(0.5)  # for its join
 
 
 def _talk(lab: Lab, report: Report, group: str, rounds: int) -> None:
@@ -112,7 +114,7 @@ def _talk(lab: Lab, report: Report, group: str, rounds: int) -> None:
 
 
 def _all(report: Report, what: str, capture: Capture, which: str, dscp: int) -> None:
-    """Every such segment carries the code point, and there are some."""
+    """Check that there are such segments, and that all of them carry the code point."""
     every = frames(capture.file, which)
     marked = frames(capture.file, f"({which}) && ip.dsfield.dscp == {dscp}")
     report.expect(

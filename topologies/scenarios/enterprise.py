@@ -1,6 +1,8 @@
-"""An enterprise's site in the place of a home: hybrid-access under `policies/enterprise.policy.yaml`, a site one subscriber.
+"""A site of an enterprise in place of a home: hybrid-access under `policies/enterprise.policy.yaml`. A site is one
+subscriber.
 
-What its people open counts together, over both accesses; a site that the policy does not know has no MCP.
+All connections of the people at a site count together, over both accesses. A site that the policy does not name gets
+no MCP.
 """
 
 import time
@@ -15,14 +17,14 @@ from topologies.measures.cpe_transfer import check_dual, observed, warm_up
 from topologies.networks.hybrid import LAN_HOSTS, SERVICE, off_path
 
 SECONDS = 5.0
-EACH = 3  # connections of each of the site's hosts
+EACH = 3  # connections of each host of the site
 ROWS = ("D-1.ent",)
 POLICY = REPOSITORY / "policies" / "enterprise.policy.yaml"
 PLAN = off_path("enterprise")
 
 
 def run(options: Options, report: Report) -> None:
-    """Up and down from a site, then what counts as the site's; then the site is struck from the policy."""
+    """Upload and download at a site, check what counts as the site's, then remove the site from the policy."""
     text = POLICY.read_text(encoding="utf-8")
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()

@@ -1,7 +1,8 @@
-"""Explicit mode, host-based: draft-nam Figures 6 (first part) and 13. The host names its MCP, and says where to in
-the first bytes: Convert (RFC 8803) or SOCKS5. No session has an entry in any switch; joins are checked all the same.
+"""Explicit mode of hosts: draft-nam Figures 6 (first part) and 13. The host connects to its MCP and names the
+destination in the first bytes, by Convert (RFC 8803) or SOCKS5. No session has an entry in a switch, and joins are
+checked all the same.
 
-The network is that of `off-path`: a natural path to the MCP exists from everywhere, that is all it takes.
+The network of `off-path`. Explicit mode needs nothing of it but a natural path to the MCP, which every access has.
 """
 
 import sys
@@ -24,7 +25,7 @@ ACCESS_MBIT = 10.0
 GAIN = 1.6
 MCP, SERVER, LTE, WLAN = "10.8.0.2", "10.9.0.2", "10.1.0.2", "10.2.0.2"
 SERVICES = (5001, 5002)
-MALFORMED = "010622630a00138900000000000000000000ffff0a090002"  # a Connect TLV of no length
+MALFORMED = "010622630a00138900000000000000000000ffff0a090002"  # a Connect TLV whose length is 0
 TRUNCATED = em.connect_bytes(SERVER, 5001)[:12].hex()
 ROWS = ("N-F6", "N-F13", "N-5.2.1b", "N-5.2.1c", "N-5.2.1d", "S-13", "S-24", "S-25")
 
@@ -45,7 +46,7 @@ PLAN = _plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """Convert starting on LTE, Convert starting on WLAN, SOCKS; then what is malformed, and a stray join."""
+    """Use Convert from LTE, Convert from WLAN and SOCKS, then send malformed messages and a stray join."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -63,7 +64,7 @@ def run(options: Options, report: Report) -> None:
 def transfer(
     lab: Lab, options: Options, report: Report, number: int, how: str, source: str, service: int
 ) -> None:
-    """One upload of an application that knows only loopback."""
+    """Run an upload of an application that connects to loopback only."""
     seconds = options.seconds or SECONDS
     title = f"{how} from {source} to port {service}"
     port = em.CONVERT if how == "convert" else em.SOCKS
@@ -123,7 +124,7 @@ def transfer(
 
 
 def check_refused(lab: Lab, options: Options, report: Report) -> None:
-    """Nothing of what is malformed reaches a server; nothing of a stray join reaches the MCP."""
+    """Check that malformed messages lead to no connection to a server, and that a stray join does not reach the MCP."""
     lab.say("malformed and truncated prefaces, and a join with a token of nobody")
     core, server = lab.capture_port("s3:1", em.SYNS), lab.capture_port("s4:1", em.SYNS)
     before = relay_status(lab.record, "core")["counters"]["preface_refused"]

@@ -1,7 +1,8 @@
 """Explicit mode used by a CPE, the second half of draft-nam Figure 6, and Figure 14: uMCP@1 and uMCP@2 to dMCP@.
 
-Hybrid access; the CPE names its MCP and says where to by Convert, then by SOCKS. Hosts of the LAN name the server and know
-of nothing. No session has an entry in any switch; the server sees the MCP.
+Hybrid access. The CPE connects to its MCP and names the destination by Convert, then by SOCKS. Hosts of the LAN
+connect to the server and know nothing of that. No session has an entry in a switch. The server sees the MCP's
+address.
 """
 
 import sys
@@ -26,7 +27,7 @@ WAYS = (("convert", em.CONVERT, "lan1", "upload"), ("socks", em.SOCKS, "lan2", "
 
 
 def plan(way: str = "convert", port: int = em.CONVERT) -> Plan:
-    """The CPE's relay as it is told its MCP."""
+    """The plan. `way` and `port`: the options by which the CPE's relay is told its MCP."""
     return with_relay(BASE, "cpe", "--via", f"{way}://{MCP}:{port}")
 
 
@@ -34,7 +35,7 @@ PLAN = plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """Convert, then SOCKS: a plain host sends, another receives."""
+    """Use Convert, then SOCKS. Each time one plain host sends and another receives."""
     with running(BASE, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -68,7 +69,7 @@ def _transfer(lab: Lab, options: Options, report: Report, way: str, port: int, h
 
 
 def _stray(lab: Lab, report: Report) -> None:
-    """A join of a token that nobody has, from the CPE's own address: the MCP never sees it."""
+    """Send a join with a token of no session from the CPE's own address. It must not reach the MCP."""
     core = lab.capture_port("s4:1", em.SYNS)
     script = str(PROGRAMS / "stray_join.py")
     lab.host("cpe").run(f"{sys.executable} {script} join 10.2.0.2 {MCP} {em.CONVERT}")

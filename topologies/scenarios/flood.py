@@ -1,7 +1,8 @@
-"""A SYN flood on one access while hosts of the other open M-sessions: all of them are set up, hardly slower.
+"""A SYN flood on one access, while hosts of the other access open M-sessions: all of these are set up, hardly slower.
 
-30,000 SYNs a second with MP_CAPABLE, from every address of the LTE prefix. SYN meters by access port keep them
-from the controller, a flooded port's meter is cut to a tenth, and half-open sessions are bounded by access port (N-7.2c).
+The flood is 30,000 SYNs per second with MP_CAPABLE, from every address of the LTE prefix. A meter at each access port
+keeps most of them from the controller, the meter of a flooded port is cut to a tenth, and each access port has a
+bound of half-open sessions (N-7.2c).
 """
 
 import statistics
@@ -18,11 +19,12 @@ from topologies.kit.scenario import Options, Scenario, controls
 RATE = 30_000
 SECONDS = 12.0
 SESSIONS = 100
-NOTICED_S = 2.0  # until the meter of a flooded port is cut
-LET_THROUGH = 200  # SYNs a second by the meter of a port, a tenth of that once it is flooded
-# Twice the sessions' own and what the meter lets through; uncut it would be LET_THROUGH for all the time.
+NOTICED_S = 2.0  # seconds until the meter of a flooded port is cut
+LET_THROUGH = 200  # SYNs per second that the meter of a port lets through; a tenth once the port is flooded
+# Most SYNs at the controller: those that the meter lets through, and twice those of the sessions. A meter that is
+# never cut would let LET_THROUGH pass all the time.
 SEEN = int(LET_THROUGH * (NOTICED_S + (SECONDS - NOTICED_S) / 10)) + 2 * SESSIONS
-SLOWER = 2.0  # the flooded p95 over the quiet one, at most
+SLOWER = 2.0  # most, 95th percentile of set-up times under flood by that without
 
 ROWS = ("N-7.2c", "N-7.2b", "D-6.4.0")
 PLAN = Plan(
@@ -41,13 +43,13 @@ PLAN = Plan(
     ),
     gateways=(Attachment("internet", ("10.9.0.0/24", "fd00:9::/64"), ("s3:4",)),),
     points=(Point("core", "s3:1", ("10.8.0.2", "fd00:8::2")),),
-    # B6's rate: what of a flood gets through costs everybody on this one machine, host and MCP included.
+    # The rate of B6. All SYNs that pass the meter cost time of this one machine, on which hosts and MCP run too.
     policy=f"policy: 1\nmeters: {{syn_per_port: {LET_THROUGH}}}\n",
 )
 
 
 def run(options: Options, report: Report) -> None:
-    """Quiet, then flooded."""
+    """Measure without the flood, then under it."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -81,7 +83,7 @@ def _flood(lab: Lab) -> StartedProcess:
 
 
 def _sessions(lab: Lab, group: str, count: int) -> list[float]:
-    """Milliseconds that connect() took of each of `count` M-sessions, infinite for one that then carried nothing."""
+    """Open `count` M-sessions: the milliseconds that connect() took for each, infinite for one that carried no data."""
     order = {"group": group, "dst": address_of(PLAN.box("server"), 4), "ports": [5001], "mptcp": True}
     times = []
     for _ in range(count):

@@ -1,9 +1,9 @@
-"""A host that moves while it talks: from WLAN to WLAN, on to cellular, there from one cell's switch to the next with
-the address it has, and back to WLAN. What it says comes back all the time, from the MCP it began at.
+"""A host moves while it has a connection: from WLAN to WLAN, on to cellular, there from one cell's switch to the next
+with the same address, and back to WLAN. All the time its echo comes back, from the MCP at which the session began.
 
-    hot1 s1 - s4 - s6 Internet      Two ways out of the network, and no switch that the natural paths of all accesses
-    hot2 s2 - s5 - s7 Internet      share: the MCP `core` hangs at s8, off all of them. LTE has ports at s3 and s2.
-    lte  s3 - s5; s8 - s4, s5
+    hot1 s1 - s4 - s6 Internet      Two gateways, and no switch that the natural paths of all accesses hot2 s2 - s5 -
+    s7 Internet      share. The MCP `core` is at s8, off all of them. LTE has ports at s3 and s2. lte  s3 - s5; s8 -
+    s4, s5
 """
 
 import time
@@ -20,10 +20,10 @@ from topologies.kit.scenario import Options, Scenario, controls
 SERVER, PORT = "10.9.0.2", 5001
 MBIT = 2.0
 HALF_S = 1.5
-TALK_S = 90.0  # at most: it ends with the moves
-PATIENCE_S = 15.0  # a first SYN that is lost three times is sent again after 7 s
-BREAK_S = 2.0  # of the move with one access alone: the network learns where the host is, the host sends again
-STRAYED = 16  # segments, of the some 350 that the host sends in that time
+TALK_S = 90.0  # most seconds of a connection; it ends after the moves
+PATIENCE_S = 15.0  # seconds to wait for a step: a SYN that is lost three times is sent again after 7 s
+BREAK_S = 2.0  # longest silence in seconds of the move with only one access: the network has to learn where the host is
+STRAYED = 16  # most segments that miss the MCP, of some 350 that the host sends in that time
 LTE = ("10.3.0.2/24",)
 HOT1, HOT2, CELL, CELL2 = range(4)  # the host's interfaces
 ROWS = ("D-4.2b", "D-3.3a", "D-3.3b", "D-1.u1", "D-6.2c")
@@ -66,7 +66,7 @@ PLAN = Plan(
 
 
 def run(options: Options, report: Report) -> None:
-    """Two connections, each through two moves."""
+    """Run two connections, each through two moves."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -89,8 +89,9 @@ def run(options: Options, report: Report) -> None:
         talk.judge("lte", "lte", "hot1", BREAK_S)
         lab.stop_captures()
         flows = {s.flow for s in sees.segments() if s.syn and s.flow.dport == PORT}
-        # What the host sends at its new switch before the network has learned of the move goes straight on; it is of
-        # no sequence that the server knows (every byte came back).
+        # Segments that the host sends at its new switch before the network has learned of the move take the natural
+        # path. The server knows no connection with their sequence numbers, so it ignores them: every byte still came
+        # back.
         told = [s.time for s in sees.segments() if s.length and s.options]
         strayed = [at for at in told if moved <= at < moved + BREAK_S]
         report.figures["strayed_segments"] = len(strayed)
@@ -114,7 +115,7 @@ def run(options: Options, report: Report) -> None:
 
 
 class _Talk:
-    """A steady connection of `ue` that begins at one of its interfaces."""
+    """A steady connection of `ue` that begins at one of the host's interfaces."""
 
     def __init__(self, lab: Lab, report: Report, begin: int) -> None:
         self.lab, self.report = lab, report
@@ -142,7 +143,7 @@ class _Talk:
         return max(known, key=lambda s: int(s["id"])) if known else {"id": None, "token": None, "mcp": None}
 
     def move(self, what: str, old: int, new: int) -> None:
-        """Make before break: a subflow over the new access, and only then the old one goes."""
+        """Move with make before break: a subflow joins over the new access, and only then the old access is cut."""
         self.lab.say(what)
         ue, nic = self.lab.host("ue"), PLAN.box("ue").nics[new]
         add_endpoints(ue, nic, new)
@@ -158,7 +159,7 @@ class _Talk:
         time.sleep(HALF_S)
 
     def _joined(self, own: str) -> tuple[list[str], list[str]]:
-        """The tokens of the joins from one of the host's addresses, at the host and at the MCP."""
+        """The tokens of joins from one of the host's addresses, as the host and as the MCP list them."""
         up = ([s for s in subflows(self.lab.host(name)) if s.state == "ESTAB"] for name in ("ue", "core"))
         here, at = up
         return (
@@ -167,7 +168,7 @@ class _Talk:
         )
 
     def change_switch(self) -> None:
-        """The LTE interface comes back at another switch with its MAC and address: no SYN tells of it (D-3.3a)."""
+        """Move the LTE interface to another switch with its MAC and address. No SYN tells the network (D-3.3a)."""
         self.lab.say("the host appears at another switch of the cellular network")
         ue, nics = self.lab.host("ue"), PLAN.box("ue").nics
         mac = ue.intf(ue.interface(CELL)).MAC()
@@ -181,7 +182,7 @@ class _Talk:
         rows = [s for s in subflows(ue) if s.flow.src == "10.3.0.2" and s.state == "ESTAB"]
         self.report.equal("another switch: the subflow is the one it was", 1, len(rows), "kernel")
         if self.lab.controller.alive():
-            # Where nothing is steered there is no session.
+            # A control without steering has no session.
             known = [s for s in self.lab.controller.detailed() if s["token"] == self.token]
             found = [(s["token"], s["mcp"], [(f["src"], f["switch"]) for f in s["subflows"]]) for s in known]
             wanted = [(self.token, "core", [("10.3.0.2", "s2")])]
@@ -190,7 +191,7 @@ class _Talk:
             )
 
     def judge(self, begin: str, by: str, end: str, silence: float = 1.0) -> None:
-        """Nothing lost, nothing wrong, no longer silence than allowed, and no more seconds empty than fit into it."""
+        """Check that no byte was lost or changed, and that no silence was longer than allowed."""
         done = self.done
         gap, empty = done.get("longest_gap_s", float("inf")), done.get("empty_seconds")
         fine = not done.get("error") and not done.get("wrong") and gap < silence
@@ -207,14 +208,14 @@ class _Talk:
 
 
 def until(come: Callable[[], bool]) -> None:
-    """Wait for what has to be before the next step, PATIENCE_S at most; whether it came is for a check to say."""
+    """Wait for a condition of the next step, PATIENCE_S at most. A check says later whether it came true."""
     limit = time.monotonic() + PATIENCE_S
     while not come() and time.monotonic() < limit:
         time.sleep(0.1)
 
 
 def _routes(lab: Lab, number: int) -> None:
-    """What the kernel forgot of an interface that was down."""
+    """Restore the routes that the kernel removed when the interface went down."""
     ue, nic = lab.host("ue"), PLAN.box("ue").nics[number]
     network = nic.addresses[0].rpartition(".")[0]
     name, table = ue.interface(number), 101 + number

@@ -1,6 +1,6 @@
-"""Hybrid access with an MCP in the CPE and one in the network that lies on no natural path (draft-nam Figures 3 and 5).
+"""Hybrid access with an MCP in the CPE, and one in the network that is on no natural path (draft-nam Figures 3 and 5).
 
-Two plain hosts behind the CPE send and receive over DSL and LTE at once; the server sees plain TCP.
+Two hosts of plain TCP behind the CPE send and receive over DSL and LTE at once. The server sees plain TCP.
 """
 
 from topologies.kit.lab import running
@@ -19,7 +19,7 @@ from topologies.networks.hybrid import off_path, with_relay
 
 SECONDS = 5.0
 MCP = "core"
-KEYS = 40  # in TP-5's site file, at most (S-17)
+KEYS = 40  # most keys in the site file of TP-5 (S-17)
 ROWS = (
     "D-1.c", "D-1.p1", "D-1.p2", "D-F1", "D-3.1b", "D-5.4a", "D-5.4d", "D-5.4e", "N-1.b",
     "N-3.3", "N-4.2a", "N-F3", "N-F5", "S-1", "S-2", "S-6", "S-7", "S-15",
@@ -29,7 +29,7 @@ PLAN = off_path("hybrid-access")
 
 
 def run(options: Options, report: Report) -> None:
-    """Up from one host, down to the other, then what a home lives through."""
+    """Upload from one host, download to the other, then check the daily life of a home."""
     seconds = options.seconds or SECONDS
     plan = with_relay(PLAN, "cpe", "--server-leg", "tcp") if "cpe" in options.without else PLAN
     with running(plan, options.say, options.without, options.keep) as lab:

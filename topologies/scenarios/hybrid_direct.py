@@ -1,5 +1,8 @@
-"""Hybrid access without the network's MCP: the CPE's MPTCP goes end to end to a server that speaks it (draft-deng 5.4),
-and what the network's MCP is for: a server whose firewall drops MP_CAPABLE costs three seconds without it.
+"""Hybrid access without the network's MCP: the CPE's MPTCP goes end to end to a server that speaks MPTCP (draft-deng
+5.4).
+
+It also shows what the network's MCP is good for: without it, a server whose firewall drops MP_CAPABLE costs three
+seconds.
 """
 
 import time
@@ -14,7 +17,7 @@ from topologies.measures.cpe_transfer import GAIN, observed, syns, warm_up
 from topologies.networks.hybrid import ACCESS_MBIT, CPE, SERVICE, off_path
 
 SECONDS = 4.0
-SLOW_S, QUICK_S = 2.5, 0.5  # to the first byte
+SLOW_S, QUICK_S = 2.5, 0.5  # seconds to the first byte, without the MCP at least and with it at most
 ROWS = ("D-5.4b", "D-5.4c")
 PLAN = off_path("hybrid-direct", Kind.M_SERVER)
 WITHOUT_MCP = """\
@@ -25,7 +28,7 @@ NO_OPTION = "tcp flags & (syn | ack) == syn tcp option mptcp exists drop"
 
 
 def run(options: Options, report: Report) -> None:
-    """The network's MCP disabled, then enabled."""
+    """Run with the network's MCP disabled, then enabled."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         with_mcp = lab.controller.policy.read_text()
@@ -61,7 +64,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def check_direct(lab: Lab, report: Report, seconds: float) -> None:
-    """D-5.4b: the server itself has the CPE's joins."""
+    """D-5.4b: the CPE's joins end at the server itself."""
     before = _accepted(lab)
     seen = observed(lab, "lan1", "upload", seconds)
     report.equal("no MCP: the transfer succeeds", "", seen.done.get("error", ""))
@@ -88,7 +91,7 @@ def check_direct(lab: Lab, report: Report, seconds: float) -> None:
 
 
 def first_byte(lab: Lab) -> float:
-    """Seconds until a plain host's new connection has its first answer."""
+    """Open a connection of a plain host: seconds until its first answer."""
     order = {"group": "first", "dst": address_of(lab.plan.box("server"), 4), "ports": [SERVICE]}
     began = time.monotonic()
     lab.agents["lan1"].ask("open", first=True, wait=10.0, **order)

@@ -1,6 +1,6 @@
-"""Mobile broadband by a CPE with LTE and WLAN in the place of DSL and LTE (draft-nam section 4.2).
+"""Mobile broadband: a CPE with LTE and WLAN in place of DSL and LTE (draft-nam section 4.2).
 
-All else is hybrid-access: plain hosts, the CPE's MCP, and the network's on no natural path.
+All else is as in hybrid-access: plain hosts, an MCP in the CPE, and one in the network that is on no natural path.
 """
 
 from topologies.kit.lab import running
@@ -22,7 +22,7 @@ PLAN = off_path(
 
 
 def run(options: Options, report: Report) -> None:
-    """A plain host sends, another receives."""
+    """Have one plain host send and another receive."""
     plan = with_relay(PLAN, "cpe", "--server-leg", "tcp") if "cpe" in options.without else PLAN
     with running(plan, options.say, options.without, options.keep) as lab:
         lab.start_services()

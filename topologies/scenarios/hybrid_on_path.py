@@ -1,5 +1,7 @@
-"""Hybrid access with the network's MCP on the default path (IETF 98 slides, next steps): it stands between s3 and the
-gateway s4, both accesses pass it, and it takes what a CPE marked by its source port.
+"""Hybrid access with the network's MCP on the default path (IETF 98 slides, next steps).
+
+The MCP stands between s3 and the gateway s4, so both accesses pass it. It takes only connections that a CPE has
+marked by their source port.
 """
 
 from dataclasses import replace
@@ -17,7 +19,7 @@ ROWS = ("S-28",)
 
 
 def plan(marked: bool = True) -> Plan:
-    """The MCP takes marked connections; `marked`: the CPE marks them."""
+    """The plan. The MCP takes marked connections. `marked`: whether the CPE marks its connections."""
     cpe = replace(CPE, relay=(*CPE.relay, "--source-ports", WINDOW) if marked else CPE.relay)
     return Plan(
         name="hybrid-access-on-path",
@@ -49,7 +51,7 @@ PLAN = plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """A plain host sends and receives."""
+    """Have a plain host send and receive."""
     made = plan("mark" not in options.without)
     with running(made, options.say, options.without, options.keep) as lab:
         lab.start_services()

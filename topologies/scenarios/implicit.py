@@ -1,7 +1,8 @@
-"""Implicit mode, draft-nam Figures 7 and 8: the first subflow goes to the server's address, later ones to the MCP's own.
+"""Implicit mode, draft-nam Figures 7 and 8: the first subflow goes to the server's address, later ones to the MCP's
+address.
 
-The MCP announces its address (ADD_ADDR) and asks hosts not to come back by the server's (C flag). The network of
-`off-path`; the host's second address is `fullmesh`, without which Linux joins from the first.
+The MCP announces its own address (ADD_ADDR) and asks hosts not to join by the server's address (C flag). The network
+of `off-path`. The host's second address is a `fullmesh` endpoint: otherwise Linux would join from its first address.
 """
 
 import json
@@ -37,7 +38,7 @@ PLAN = _plan(*ADVERTISE, *FLAG)
 
 
 def run(options: Options, report: Report) -> None:
-    """An upload with both signals; a forged join to the MCP's address; an upload of a host told to join anywhere."""
+    """Upload with both signals, send a forged join to the MCP's address, then upload without the C flag."""
     words = (
         *(() if "advertising" in options.without else ADVERTISE),
         *(() if "c-flag" in options.without else FLAG),
@@ -104,7 +105,8 @@ def _ends(segments: list[Segment]) -> list[tuple[str, str]]:
 
 
 def _forge(lab: Lab, report: Report, options: Options) -> None:
-    """A join to the MCP's own address with a token of nobody: it is no more let through than one to a server's."""
+    """Send a join to the MCP's own address with a token of no session. Like one to a server's address, it must not
+    pass."""
     options.say("a join to the MCP's address with a token of nobody")
     lab.mark()
     mcp = lab.capture_port("s3:1")
@@ -126,7 +128,7 @@ def _forge(lab: Lab, report: Report, options: Options) -> None:
 
 
 def _without_flag(lab: Lab, report: Report, options: Options) -> None:
-    """A host that joins by the server's address all the same is pinned as ever."""
+    """Check that a join to the server's address is still led to the session's MCP."""
     options.say("without the C flag: joins to the server's address too, pinned")
     lab.relays[MCP].end()
     lab.relays[MCP] = relay(lab.record, lab.host(MCP), PLAN.services, PLAN.server_prefixes(), ADVERTISE)

@@ -1,7 +1,8 @@
-"""Implicit mode used by a CPE, the second half of draft-nam Figure 7: uMCP@1 to the server's address, uMCP@2 to dMCP@.
+"""Implicit mode used by a CPE, the second half of draft-nam Figure 7: uMCP@1 to the server's address, uMCP@2 to
+dMCP@.
 
-Hybrid access; the network's MCP announces its own address (ADD_ADDR) and asks not to be joined by the server's (C flag).
-The CPE's kernel does as it is told: from its other uplink it joins the MCP's address. The server sees uMCP@1.
+Hybrid access. The network's MCP announces its own address (ADD_ADDR) and asks not to be joined by the server's (C
+flag). The CPE's kernel obeys: from its other uplink it joins the MCP's address. The server sees the address uMCP@1.
 """
 
 from topologies.kit.captures import ADD_ADDR, C_FLAG, CAPABLE, JOIN, frames
@@ -20,7 +21,7 @@ MCP = address_of(BASE.box("core"), 4)
 
 
 def plan(without: tuple[str, ...] = ()) -> Plan:
-    """The network's MCP with both signals, less those that are taken away."""
+    """The plan, in which the network's MCP sends both signals, without those that a negative control leaves out."""
     words = () if "advertising" in without else ("--advertise", MCP)
     return with_relay(BASE, "core", *words, *(() if "c-flag" in without else ("--c-flag",)))
 
@@ -29,7 +30,7 @@ PLAN = plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """A plain host sends, another receives."""
+    """Have one plain host send and another receive."""
     with running(plan(options.without), options.say, options.without, options.keep) as lab:
         lab.start_services()
         if "fullmesh" in options.without:
@@ -49,7 +50,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _narrow(lab: Lab) -> None:
-    """The CPE's second uplink joins where the session was opened to, and nowhere else."""
+    """Have the CPE's second uplink join only at the address to which the session was opened."""
     cpe = lab.host("cpe")
     listed, _, _ = cpe.pexec("ip mptcp endpoint show")
     for line in listed.splitlines():
@@ -58,7 +59,8 @@ def _narrow(lab: Lab) -> None:
 
 
 def check(report: Report, lab: Lab, title: str, seen: ObservedTransfer) -> None:
-    """N-F7's CPE half: who talks to whom on each leg, in what order, and as whom the server sees it."""
+    """The CPE's half of N-F7: the addresses on each leg, the order of the subflows, and the address that the server
+    sees."""
     server, wan = address_of(lab.plan.box("server"), 4), address_of(CPE, 4, 1)
     check_chain(report, title, seen, lab, "core", (server, MCP))
     dsl, lte = seen.segments("dsl"), seen.segments("lte")

@@ -1,4 +1,4 @@
-"""LTE and WLAN with one MCP, wherever the operator puts it: at the IP gateway, or behind it on (S)Gi.
+"""LTE and WLAN with one MCP, at either place where an operator may put it: at the IP gateway, or behind it on (S)Gi.
 
 lte s1 -- s3 IP gateway -- s4 -- s5 Internet     The WLAN has a way of its own to s5: an MCP at s3 or s4 is on the
 wlan s2 ----------------------- s5               natural path of LTE only.
@@ -18,7 +18,7 @@ PLAN = gateway_at("pgw")
 
 
 def run(options: Options, report: Report) -> None:
-    """The same transfer with the MCP at each location."""
+    """Run the same transfer with the MCP at each location."""
     report.table = [["location", "goodput", "sent by lte", "sent by wlan", "from lte", "from wlan"]]
     for location in LOCATIONS:
         with running(gateway_at(location), options.say, options.without, options.keep) as lab:

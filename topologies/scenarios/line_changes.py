@@ -1,8 +1,8 @@
-"""A CPE's lines change while its home goes on: a new address, a pulled cable, a dead line with a carrier, and no address
-at all when the relay starts.
+"""A CPE's lines change while hosts of the home communicate: a new address, a pulled cable, a dead line that still has
+a carrier, and no address at all when the relay starts.
 
-Measured where it counts, at applications: a stream that writes down its longest silence, a connection that is opened
-just after the change, and whether either was told of an error.
+All is measured at applications: a stream notes its longest silence, a connection is opened just after the change, and
+the report says whether either got an error.
 """
 
 import signal
@@ -23,12 +23,12 @@ from topologies.networks.hybrid import off_path
 ROWS = ("N-5.2.2.1a", "D-1.c")
 PLAN = off_path("line-changes")
 RENEWED = "10.1.0.77/24"
-BACK_S = 30.0  # for what was left to be used again
+BACK_S = 30.0  # seconds in which a line that is well again has to be used
 JOINED_S = 3.0
 
 
 def run(options: Options, report: Report) -> None:
-    """Four changes, one after the other."""
+    """Make four changes, one after the other."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         if "apply" in options.without:
@@ -56,7 +56,7 @@ def _uplink(lab: Lab, number: int) -> str:
 
 
 def _give(lab: Lab, number: int, address: str) -> None:
-    """What a DHCP client does that has a lease; the ping is its announcement, by which the network learns of it."""
+    """Do what a DHCP client does when it has a lease. The ping tells the network where the address is."""
     name, gateway = _uplink(lab, number), first_host(address)
     lab.host("cpe").run(
         f"ip addr add {address} dev {name}",
@@ -73,7 +73,7 @@ def _await(what: Callable[[], bool], seconds: float) -> bool:
 
 
 def check_renewal(lab: Lab, report: Report) -> None:
-    """DHCP gives DSL another address: live sessions join from it, new ones begin there."""
+    """Give DSL another address, as DHCP may. Live sessions join from it, and new sessions begin with it."""
     lab.say("DSL gets another address")
     wan = lab.plan.box("cpe").nics[1].addresses[0]
     dsl = lab.capture_port("s1:1")
@@ -103,7 +103,7 @@ def _bare(address: str) -> str:
 
 
 def check_cable(lab: Lab, report: Report) -> None:
-    """DSL's cable is pulled in the middle of a stream, and put in again."""
+    """Pull DSL's cable in the middle of a stream, and plug it in again."""
     lab.say("DSL's cable is pulled")
     port = lab.interface("s1:1")
     seen = observed(lab, lambda: subprocess.run(["ip", "link", "set", port, "down"], check=True))
@@ -115,7 +115,7 @@ def check_cable(lab: Lab, report: Report) -> None:
 
 
 def check_dead_line(lab: Lab, report: Report) -> None:
-    """DSL has a carrier and no answer comes by it any more; then it is well again."""
+    """Let no answer come by DSL any more while it has a carrier, then let it be well again."""
     lab.say("DSL is dead, with a carrier")
     name, cpe = _uplink(lab, 1), lab.host("cpe")
 
@@ -146,7 +146,7 @@ def check_dead_line(lab: Lab, report: Report) -> None:
 
 
 def check_no_address(lab: Lab, report: Report) -> None:
-    """The relay starts before any line has an address, and serves when LTE gets one."""
+    """Start the relay before any line has an address. It serves as soon as LTE gets one."""
     lab.say("no address at the start")
     wans = [nic.addresses[0] for nic in lab.plan.box("cpe").nics]
     lab.relays["cpe"].end()
@@ -167,7 +167,7 @@ def check_no_address(lab: Lab, report: Report) -> None:
     report.equal("no address: a connection's error when one has come", "", error)
     report.expect(
         "no address: a connection's first answer when one has come",
-        opened < 2 * SECOND,  # the network learns of the host by its first packet
+        opened < 2 * SECOND,  # more than a second: the network learns of the host by its first packet
         f"under {2 * SECOND:g} s",
         f"{opened:.2f} s",
     )

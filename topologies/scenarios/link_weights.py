@@ -1,7 +1,7 @@
-"""Traffic engineering: an operator sets a link's weight; the next session takes the other way, the live one stays.
+"""Traffic engineering: an operator sets the weight of a link. New sessions take the other path, live sessions stay.
 
              +-- s2 --+
-ue --- s1 ---+        +--- s4 [core] --- s5 --- server      Both ways cost the same; of two such, s2 comes first.
+ue --- s1 ---+        +--- s4 [core] --- s5 --- server      Both paths cost the same; of such, that by s2 is used.
              +-- s3 --+
 """
 
@@ -19,7 +19,7 @@ ROWS = ("D-1.d",)
 BY_S2, BY_S3 = "s1:2", "s1:3"
 LINK = "/v1/links/s1-s2"
 STEADY_S, STEADY_MBIT = 8.0, 4.0
-MBIT = 50.0  # so that the site file names these links
+MBIT = 50.0  # a rate, so that the site file lists these links
 SETTLED_S, FORGOTTEN_S, GAP_S = 5.0, 20.0, 1.0
 PORT = 5001
 PLAN = Plan(
@@ -41,7 +41,8 @@ PLAN = Plan(
 
 
 def run(options: Options, report: Report) -> None:
-    """A stream, a weight, another connection; then the stream ends, and what was kept for it goes."""
+    """Run a stream, set a weight, open another connection. When the stream ends, the entries that were kept for it
+    go."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -79,7 +80,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _weigh(lab: Lab, report: Report, not_really: bool) -> None:
-    """PUT with the wrong ETag, then with the right one, and wait until it is in force."""
+    """Set the weight with a wrong ETag, then with the right one, and wait until it is in force."""
     status, _ = lab.controller.ask("PUT", LINK, {"weight": 10.0}, {"If-Match": '"of-yesterday"'})
     report.equal("a weight from who has not seen the present one", 412, status, "REST")
     if not_really:
@@ -95,7 +96,7 @@ def _weigh(lab: Lab, report: Report, not_really: bool) -> None:
 
 
 def _paths(report: Report, captures: dict[str, Capture], live: int, new: int) -> None:
-    """Which way each connection's segments went, up and down, from when the weight was in force."""
+    """Check by which path each connection's segments went, up and down, since the weight is in force."""
     for title, number, here, elsewhere in (("live", live, BY_S2, BY_S3), ("new", new, BY_S3, BY_S2)):
         ways = {
             port: (
@@ -115,7 +116,7 @@ def _paths(report: Report, captures: dict[str, Capture], live: int, new: int) ->
 
 
 def _accounts(lab: Lab, report: Report, kept: int, entries: list[int], new: int) -> None:
-    """What the controller says, and the entries in s1 and s4 that keep the stream where it is."""
+    """Check the controller's account, and the entries in s1 and s4 that keep the stream on its path."""
     paths = {}
     for session in lab.controller.detailed():
         if session["decision"]:
@@ -133,7 +134,7 @@ def _accounts(lab: Lab, report: Report, kept: int, entries: list[int], new: int)
 
 
 def _held_entries(lab: Lab) -> list[int]:
-    """Packets of each entry that keeps a flow."""
+    """The packet count of each entry that keeps a flow on its path."""
     found: list[int] = []
     for switch in PLAN.switches:
         for line in ofctl(lab.switch(switch), "dump-flows").splitlines():

@@ -1,4 +1,4 @@
-"""Four links of 64 kbit/s bonded, as on an aeroplane: none of them alone carries what all of them do."""
+"""Four links of 64 kbit/s used together, as on an aeroplane: one session has the rate of all four."""
 
 import time
 
@@ -13,10 +13,10 @@ LINKS = 4
 LINK_KBIT = 64
 WANTED_KBIT = 150
 SECONDS = 24.0
-SEND_BYTES = 262_144  # what the host may still hold when it stops: eight seconds' worth
-BURST_S = (
-    8.0  # a token bucket lets 15 kB pass at once: two seconds' worth of each link, gone before we measure
-)
+SEND_BYTES = 262_144  # send buffer of the host: what all links carry in eight seconds
+# The token bucket of each link lets 15 kB pass at once, as much as the link carries in two seconds: wait for that
+# first.
+BURST_S = 8.0
 POLICY = """\
 policy: 1
 limits: {subflows_per_session: 4}
@@ -45,7 +45,7 @@ PLAN = Plan(
 
 
 def run(options: Options, report: Report) -> None:
-    """One upload over four subflows, measured once every bucket is empty."""
+    """Run one upload over four subflows. Its rate is measured once every token bucket is empty."""
     seconds = options.seconds or SECONDS
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
@@ -82,7 +82,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _kbit(capture: Capture, source: str, begin: float, end: float) -> float:
-    """TCP data of one source between two times."""
+    """The rate of one source's TCP data between two times, kbit/s."""
     sent = sum(s.length for s in capture.segments() if s.flow.src == source and begin <= s.time < end)
     return sent * 8 / (end - begin) / 1000
 

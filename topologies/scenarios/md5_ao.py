@@ -1,8 +1,8 @@
-"""SYNs that no MCP may take (draft-deng section 6.7): signed by TCP-MD5 or TCP-AO, with an option nobody knows, or with
-no room for one more. They arrive at the server as they were sent, and the MCP sees none of them.
+"""SYNs that no MCP may take (draft-deng section 6.7): signed by TCP-MD5 or TCP-AO, with an unknown option, or without
+room for another option. They reach the server unchanged, and the MCP sees none of them.
 
-A real TCP-MD5 session follows under proactive insertion, which leads all TCP of a subscriber through the MCP: there
-the relay's own rules have to let it pass, or it would never be set up.
+Then follows a real TCP-MD5 session under proactive insertion, which leads all TCP of a subscriber through the MCP.
+There the relay's own rules have to let the session pass, or it could not be set up.
 """
 
 import re
@@ -27,15 +27,15 @@ IN_FORCE_S = 2.0
 MPC = "1e040101"
 USUAL = "020405b4" + "0402080a0000000100000000" + "01030307" + MPC
 MD5, AO, UNKNOWN = "1312" + "5a" * 16, "1d100101" + "a5" * 12, "fd045354"
-SYNS = {  # what it is -> (source port, options, the reason that is counted)
+SYNS = {  # name -> (source port, options, the reason that the controller counts)
     "TCP-AO and MP_CAPABLE": (41001, AO + MPC, "signed"),
     "MP_CAPABLE and TCP-AO": (41002, MPC + AO, "signed"),
     "TCP-MD5 and MP_CAPABLE": (41003, "0101" + MD5 + MPC, "signed"),
     "unknown kind 253": (41004, USUAL + UNKNOWN, "unknown-option"),
     "40 bytes of options": (41005, USUAL + "01" * 16, "option-space"),
 }
-STEERED = (41010, USUAL)  # the same without what is in the way: it has to reach the MCP
-TINY = 41020  # source port, and identification of the datagram
+STEERED = (41010, USUAL)  # a SYN without such an option: it has to reach the MCP
+TINY = 41020  # source port of the fragmented SYN, and the identification of its datagram
 AHEAD = """\
 policy: 1
 subscribers:
@@ -53,7 +53,7 @@ PLAN = replace(off_path.PLAN, name="md5-ao", boxes=tuple(_more_ports(box) for bo
 
 
 def run(options: Options, report: Report) -> None:
-    """Crafted SYNs, each an MP_CAPABLE too; then the session."""
+    """Send the crafted SYNs, each with MP_CAPABLE too, then run the session."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -102,7 +102,8 @@ def _crafted(lab: Lab, report: Report) -> None:
 
 
 def _fragments(lab: Lab, report: Report, unguarded: bool) -> None:
-    """A SYN whose TCP header is cut (RFC 1858) ends at its edge; datagrams that had to be fragmented pass."""
+    """Send a SYN whose TCP header is split over two fragments (RFC 1858), which its edge drops. Other fragments
+    pass."""
     source, target = address_of(PLAN.box("ue"), 4), address_of(PLAN.box("server"), 4)
     edge = lab.switch("s1")
     if unguarded:
@@ -133,7 +134,7 @@ def _refused(lab: Lab, reason: str) -> float:
 
 
 def _take_rules_away(mcp: LabHost) -> None:
-    """The relay's rules that let signed SYNs pass go; it stays as it is."""
+    """Remove the relay's rules that let signed SYNs pass, and nothing else."""
     listed, _, _ = mcp.pexec("nft -a list chain inet steering_relay fresh")
     handles = [line.rpartition(" ")[2] for line in listed.splitlines() if "md5sig" in line]
     if len(handles) != 1:

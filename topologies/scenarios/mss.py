@@ -1,8 +1,8 @@
-"""The segment size (draft-nam section 5.6.4, draft-deng section 6.7): the MCP lowers it on both legs, so that a path with
-room for 1400 bytes needs no fragments; the policy switches that off and on again while the relay runs.
+"""The segment size (draft-nam section 5.6.4, draft-deng section 6.7): the MCP lowers the MSS on both legs, so that a
+path with an MTU of 1400 bytes needs no fragments. The policy switches that off and on again while the relay runs.
 
-The narrow link is behind the NAT before the second host, which clears DF, as routers do that would rather fragment than
-tell the sender.
+The narrow link is between the second host and its NAT. The NAT clears DF, like routers that fragment and do not tell
+the sender.
 """
 
 import time
@@ -43,7 +43,7 @@ PLAN = _clamped(str(CLAMP))
 
 
 def run(options: Options, report: Report) -> None:
-    """The same download three times: with the policy's default, without, and with it again."""
+    """Run the same download three times: with the policy's default, with the mechanism off, and with it on again."""
     plan = _clamped("off") if "clamp" in options.without else PLAN
     with managed(plan, options) as lab:
         ue, nat = lab.host("ue2"), lab.host("nat")
@@ -117,7 +117,7 @@ def _sizes(lab: Lab, file: Path, which: str) -> set[int]:
 
 
 def _fragmented(lab: Lab) -> int:
-    """FragOKs of the NAT: datagrams it had to take apart."""
+    """How many datagrams the NAT had to fragment (its counter FragOKs)."""
     rows = [
         x.split() for x in lab.host("nat").pexec("cat /proc/net/snmp")[0].splitlines() if x.startswith("Ip:")
     ]

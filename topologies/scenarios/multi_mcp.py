@@ -1,6 +1,6 @@
-"""Several MCPs in one network, and a policy that tells which traffic belongs where.
+"""Several MCPs in one network, and a policy that says which traffic each gets.
 
-cell s1 [small]      macro s2              s3 is the IP gateway of both cells; WLAN s6 has a way of
+cell s1 [small]      macro s2              s3 is the IP gateway of both cells; WLAN s6 has a path of
               \\      |                     its own to the Internet's gateway s4, past s3
 data centre s5 -- s3 [anchor] -- s4 [sgi] -- s6 wlan
 [content]
@@ -16,7 +16,7 @@ from topologies.measures import leaving
 
 BULK, CALLS, PAGES = 5001, 5002, 5003
 PEERING = "s3:4"
-MORE = 1_000  # bytes on the peering link that LLDP and neighbours may make in the meantime, a frame each
+MORE = 1_000  # bytes of LLDP and neighbour discovery that may pass the peering link meanwhile
 POLICY = f"""\
 policy: 1
 applications:
@@ -78,7 +78,8 @@ PLAN = Plan(
 
 
 def run(options: Options, report: Report) -> None:
-    """Bulk to the cell's MCP, calls to the anchor, pages to the data centre's; then the host leaves its cell."""
+    """Send bulk to the cell's MCP, calls to the anchor, pages to the data centre's MCP. Then the host leaves its
+    cell."""
     plan = PLAN
     if "anchor" in options.without:
         plan = replace(PLAN, policy=POLICY.replace("continuity, max_stretch: 4.0, mcps: [anchor]", "bulk"))
@@ -107,7 +108,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _candidates(lab: Lab, report: Report) -> None:
-    """The same graph, seen for each application and from each access network."""
+    """Check the candidates of each application and each access network on the same graph."""
     table = [["from", "to", "port", "MCP", *(p.name for p in PLAN.points)]]
     cases = (
         ("10.1.0.2", "10.9.0.2", BULK, "small"),
@@ -137,7 +138,8 @@ def _word(candidate: dict[str, object]) -> str:
 
 
 def _local(lab: Lab, report: Report) -> None:
-    """Two replicas in the local data centre: one MCP at its entrance serves both, and no byte of it is peered."""
+    """Check two replicas in the local data centre: one MCP at its entrance serves both, and none of their bytes pass
+    the peering link."""
     bytes_before = _peered(lab)
     at_servers = [lab.capture_host(name) for name in ("replica", "replica2")]
     lab.mark()
@@ -163,7 +165,7 @@ def _local(lab: Lab, report: Report) -> None:
 
 
 def _peered(lab: Lab) -> int:
-    """Bytes that have left and come in at the peering link, by the switch's own count."""
+    """Bytes in both directions at the peering link, by the switch's own count."""
     bridge, port = lab.switch("s3"), PEERING.partition(":")[2]
     words = ofctl(bridge, "dump-ports", port).replace(",", " ").split()
     return sum(int(word.partition("=")[2]) for word in words if word.startswith("bytes="))

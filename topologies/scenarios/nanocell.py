@@ -15,7 +15,7 @@ RADIO_MBIT = 10.0
 SECONDS = 4.0
 BULK, CALLS = 5001, 5002
 CORE_BRANCH, CONTROLLER_BRANCH = "s2:3", "s2:4"
-# LLDP, and probes of the macro's neighbours: no transfer of ours is as small.
+# Most bytes on a link that is not used: LLDP and neighbour probes. Every transfer here has more.
 IDLE_BYTES = 6_000
 POLICY = f"""\
 policy: 1
@@ -30,7 +30,7 @@ ROWS = ("D-F4", "D-2.8", "D-2.9", "D-5.3a", "D-5.3b", "D-6.5p3", "D-6.5p4", "D-4
 
 
 def nanocell(breakout: bool) -> Plan:
-    """The plan, with the way to the Internet at the station or behind the core."""
+    """The plan. `breakout`: whether the way to the Internet is at the station, or behind the core."""
     return Plan(
         name="nanocell",
         switches=("s1", "s2", "s3", "s4", "s5", "s6"),
@@ -82,13 +82,14 @@ PLAN = nanocell(breakout=False)
 
 
 def run(options: Options, report: Report) -> None:
-    """Both radios of the station without and with local breakout; without it the host then leaves the cell."""
+    """Use both radios of the station, without and with local breakout. Without it, the host leaves the cell at the
+    end."""
     report.table = [["local breakout", "goodput", "core branch", "controller branch"]]
     for breakout in (False, True):
         plan = nanocell(breakout and "breakout" not in options.without)
         with running(plan, options.say, options.without, options.keep) as lab:
             lab.start_services()
-            # The macro cell is out of reach until the host leaves.
+            # The host cannot reach the macro cell until it leaves.
             lab.host("ue").run(
                 "ip mptcp endpoint flush", "ip mptcp endpoint add 10.2.0.2 dev ue-eth1 subflow"
             )
@@ -147,7 +148,7 @@ def _both_radios(lab: Lab, report: Report, breakout: bool, seconds: float) -> No
 
 
 def _bytes(lab: Lab, port: str) -> int:
-    """Bytes both ways at a link's port, by its switch's own count."""
+    """Bytes in both directions at a link's port, by its switch's own count."""
     bridge, _, number = port.partition(":")
     words = ofctl(lab.switch(bridge), "dump-ports", number).replace(",", " ").split()
     return sum(int(word.partition("=")[2]) for word in words if word.startswith("bytes="))

@@ -1,6 +1,7 @@
-"""Natural routing and nothing else: three hosts behind one access port, gateways that answer, plain TCP untouched.
+"""Natural routing only: three hosts behind one access port, virtual gateways that answer, and plain TCP that is not
+changed.
 
-`hub` is a learning bridge between the hosts and s1:1. h3 has a second, idle wire to s1:2 and moves there.
+`hub` is a learning bridge between the hosts and s1:1. h3 has a second, unused wire to s1:2, and moves there.
 """
 
 import time
@@ -31,11 +32,11 @@ PLAN = Plan(
     points=(Point("idle", "s3:1", ("10.8.0.2", "fd00:8::2")),),
 )
 HOSTS = ("h1", "h2", "h3")
-FOUND_S = 3.0  # a host nobody has heard of yet, or that moved, answers within this time
+FOUND_S = 3.0  # seconds in which a host that is unknown or has moved has to answer
 
 
 def run(options: Options, report: Report) -> None:
-    """Neighbours, paths, plain TCP, and a host that moves."""
+    """Check neighbours, paths, plain TCP, and a host that moves."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -50,7 +51,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _reach(lab: Lab, report: Report) -> None:
-    """The server finds a host that never spoke; then every host reaches its gateway and the server."""
+    """The server reaches a host that has sent nothing yet. Then every host reaches its gateway and the server."""
     lab.say("a server calls hosts that have not spoken; hosts ping gateway and server")
     for family in (4, 6):
         seen = _ping_until(lab, "server", address_of(PLAN.box("h2"), family))
@@ -65,7 +66,7 @@ def _reach(lab: Lab, report: Report) -> None:
             own = PLAN.box(name).nics[0].addresses[0 if family == 4 else 1]
             server = address_of(PLAN.box("server"), family)
             for what, target in (("gateway", first_host(own)), ("server", server)):
-                lab.agents[name].ask("ping", dst=target, count=1)  # neighbours
+                lab.agents[name].ask("ping", dst=target, count=1)  # so that neighbours are known
                 answered = lab.agents[name].ask("ping", dst=target, count=3)["answered"]
                 report.equal(f"IPv{family}: {name} pings the {what}", 3, answered)
     ports = {str(host["address"]): host["port"] for host in lab.controller.get("/v1/topology")["hosts"]}
@@ -75,7 +76,7 @@ def _reach(lab: Lab, report: Report) -> None:
 
 
 def _ping_until(lab: Lab, name: str, target: str) -> float:
-    """Seconds until a ping was answered; infinity after twice the time allowed."""
+    """Ping until an answer comes: seconds until then, or infinity after twice the time that is allowed."""
     start = time.monotonic()
     while time.monotonic() - start < 2 * FOUND_S:
         if lab.agents[name].ask("ping", dst=target, count=1, wait=0.5)["answered"]:
@@ -93,7 +94,7 @@ def _trace(lab: Lab, report: Report) -> None:
 
 
 def _plain_tcp(lab: Lab, report: Report) -> None:
-    """Connections of three hosts: the same segments, byte for byte in their options, at both edges."""
+    """Open connections of three hosts, and check that both edges see the same segments with the same option bytes."""
     lab.say("plain TCP from three hosts")
     near, far, mcp = (lab.capture_port(port) for port in ("s1:1", "s2:1", "s3:1"))
     for name in HOSTS:
@@ -133,7 +134,7 @@ def _plain_tcp(lab: Lab, report: Report) -> None:
 
 
 def _move(lab: Lab, report: Report) -> None:
-    """h3 leaves the bridge and comes back at s1:2 with its MAC and addresses."""
+    """Move h3 from the bridge to s1:2, with its MAC and addresses."""
     lab.say("h3 moves from s1:1 to s1:2")
     h3 = lab.host("h3")
     mac = h3.intf(h3.interface(0)).MAC()

@@ -1,7 +1,7 @@
 """Off-path MCP, draft-deng Figure 3: the natural path of the second access misses the MCP's switch.
 
-LTE enters at s1 and reaches the gateway s4 by s3, where the MCP `core` hangs; WLAN enters at s2 and
-reaches s4 without s3. `edge`, behind s5, is a decoy. The server knows no MPTCP.
+LTE enters at s1 and reaches the gateway s4 by s3, to which the MCP `core` is attached. WLAN enters at s2 and reaches
+s4 without s3. The MCP `edge`, behind s5, is a decoy. The server does not speak MPTCP.
 """
 
 from topologies.kit.report import Report
@@ -13,7 +13,7 @@ ROWS = ("D-F1", "D-F3", "D-4.2c", "D-4.c", "D-4.d", "D-1.a", "D-1.b", "D-6.1b")
 
 
 def run(options: Options, report: Report) -> None:
-    """Steering off, then on, over IPv4."""
+    """Run with steering off, then on, over IPv4."""
     off_then_on(PLAN, 4, options, report)
 
 

@@ -1,4 +1,4 @@
-"""The off-path lab over IPv6: the same network, the same claims."""
+"""The off-path lab over IPv6: the same network, the same checks."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ PLAN = replace(OFF_PATH, name="off-path-v6")
 
 
 def run(options: Options, report: Report) -> None:
-    """Steering off, then on, over IPv6."""
+    """Run with steering off, then on, over IPv6."""
     off_then_on(PLAN, 6, options, report)
 
 

@@ -1,7 +1,8 @@
-"""Bulk moves to WLAN while what is interactive stays, told apart by their ports; both directions obey (draft-deng 3.2).
+"""Bulk traffic moves to WLAN while interactive traffic stays. Ports tell them apart, and both directions move
+(draft-deng 3.2).
 
-The off-path network. A host has a bulk transfer, up and then down, and a steady stream that comes back, all on LTE with
-WLAN waiting. Then the policy has a rule for the bulk port.
+The off-path network. A host has a bulk transfer, up and later down, and a steady echo. Both use LTE, with WLAN as
+backup. Then the policy gets a rule for the bulk port.
 """
 
 import time
@@ -17,9 +18,9 @@ from topologies.networks.off_path import PLAN as OFF_PATH
 ROWS = ("D-3.2e", "N-5.6.2b")
 UPLOAD, DOWNLOAD, INTERACTIVE = 5001, 5002, 5003
 STEP_S = 3.5
-STOPPED_S = 1.0  # after its MP_PRIO nothing of either side is on its way any more
-MOVED = 500_000  # bytes of bulk in a step
-AGAIN = 131_072  # bytes of some 10 MB: in the end the kernel sends the tail again over a backup, as much as is in flight
+STOPPED_S = 1.0  # seconds after an MP_PRIO in which the last data of both sides arrives
+MOVED = 500_000  # bytes of bulk in a step, at least
+AGAIN = 131_072  # most bytes on the backup, of some 10 MB: at the end the kernel sends what is in flight there once more
 STEADY_MBIT = 0.4
 BEFORE = """\
 policy: 1
@@ -38,7 +39,7 @@ PLAN = replace(OFF_PATH, name="offload", services=(UPLOAD, DOWNLOAD, INTERACTIVE
 
 
 def run(options: Options, report: Report) -> None:
-    """Up, then down, each beside an interactive session."""
+    """Run an upload, then a download, each beside an interactive session."""
     with managed(PLAN, options) as lab:
         warm_up(lab, 4)
         for kind, port in (("upload", UPLOAD), ("download", DOWNLOAD)):

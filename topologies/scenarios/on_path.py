@@ -1,7 +1,7 @@
-"""On-path MCP, draft-deng Figure 2: both accesses meet at s3, and the only way on to the gateway s4 is through
-the MCP, which takes M-sessions and forwards legacy TCP as it is.
+"""On-path MCP, draft-deng Figure 2: both accesses meet at s3, and the only path from there to the gateway s4 leads
+through the MCP. The MCP takes M-sessions, and forwards legacy TCP unchanged.
 
-That it stands on the path is a property of the network: with steering off both subflows cross it as well.
+The MCP is on the path whatever the controller does: both subflows pass it also when steering is off.
 """
 
 from topologies.kit.captures import CAPABLE, JOIN, Capture
@@ -57,7 +57,7 @@ PLAN = Plan(
 
 
 def run(options: Options, report: Report) -> None:
-    """The same with steering off and on: an M-session over both accesses, and a legacy connection beside it."""
+    """Run with steering off, then on: an M-session over both accesses, and a legacy connection beside it."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         if "relay" in options.without:
@@ -121,14 +121,15 @@ def _both_at_once(lab: Lab, report: Report, seconds: float) -> aggregation.Trans
 
 
 def _crosses(report: Report, seen: aggregation.Transfer, label: str) -> None:
-    """First segments of both subflows at the MCP's inside port."""
+    """Check that the first segments of both subflows are at the MCP's inside port."""
     syns = {s.flow.src: s.options for s in seen.ports["inline"].segments() if s.syn and s.options}
     wanted = {"10.1.0.2": (CAPABLE,), "10.2.0.2": (JOIN,)}
     report.equal(f"{label}: both subflows cross s3, where the MCP stands", wanted, syns, "capture")
 
 
 def _untouched(report: Report, flow: FiveTuple, near: Capture, far: Capture) -> None:
-    """A relay would answer a SYN itself, with sequence numbers and options of its own (K-OPT)."""
+    """Check that a connection passes unchanged (K-OPT). A relay would answer the SYN itself, with other sequence
+    numbers and options."""
 
     def shape(capture: Capture) -> set[tuple[FiveTuple, int, int, int, str]]:
         rows = [s for s in capture.segments() if flow in (s.flow, s.flow.reversed())]

@@ -1,8 +1,8 @@
 """An in-line MCP that takes connections by itself, and an access that does not pass it.
 
-LTE and WLAN meet at s3 and reach the gateway s4 through `inline` alone: their first SYNs are not steered. The
-hotspot at s5 has a link of its own to s4: a join that comes in there has to be brought back to `inline`. `edge`,
-at s5 too, is nearer to it, and has no token of anybody.
+LTE and WLAN meet at s3 and reach the gateway s4 only through the MCP `inline`, so their first SYNs are not steered.
+The hotspot at s5 has a link of its own to s4: a join from there has to be led back to `inline`. The MCP `edge`, also
+at s5, is nearer to the hotspot, but serves no session.
 """
 
 from topologies.kit.lab import SESSION_ENTRIES, Lab, ofctl, running
@@ -12,8 +12,8 @@ from topologies.kit.scenario import Options, Scenario, controls
 from topologies.measures import aggregation
 
 ACCESS_MBIT = 10.0
-GAIN = 2.3  # of three equal accesses over one
-NOBODY = 5999  # a port at which no MCP and no server listens
+GAIN = 2.3  # least rate of three equal accesses, as a multiple of the rate of one
+NOBODY = 5999  # a port on which neither MCP nor server listens
 LTE, WLAN, HOTSPOT = ("10.1.0.0/24",), ("10.2.0.0/24",), ("10.3.0.0/24",)
 ROWS = ("D-F2", "D-4.b", "D-4.a", "D-6.2c", "D-4.2c")
 PLAN = Plan(
@@ -54,7 +54,7 @@ PLAN = Plan(
 
 
 def run(options: Options, report: Report) -> None:
-    """A first SYN that nobody answers, then a session over all three accesses."""
+    """Send a first SYN that nobody answers, then run a session over all three accesses."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -97,7 +97,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _not_steered(lab: Lab, report: Report) -> None:
-    """A first SYN on its natural path through the MCP leaves no entry; one from the hotspot has to be led."""
+    """A first SYN whose natural path passes the MCP leaves no entry. One from the hotspot has to be steered."""
     target = address_of(PLAN.box("server"), 4)
     for source, wanted in ((0, 0), (2, 1)):
         own = address_of(PLAN.box("ue"), 4, source)

@@ -1,7 +1,8 @@
-"""Load sharing by overflow: WLAN carries all while it has room, LTE helps when it is full (draft-deng section 1).
+"""Load sharing by overflow: WLAN carries everything while it has capacity; when it is full, LTE helps (draft-deng
+section 1).
 
-The off-path network with 10 Mbit/s on each access, as the site file says. The controller polls how busy the access
-ports are; the MCP tells the host by MP_PRIO. The host is offered 5 Mbit/s and then 15.
+The off-path network with 10 Mbit/s on each access, as the site file says. The controller polls the load of the access
+ports, and the MCP tells the host by MP_PRIO. The host sends 5 Mbit/s, then 15.
 """
 
 import time
@@ -19,10 +20,10 @@ ACCESS_MBIT = 10.0
 LITTLE, MUCH = 5.0, 15.0
 ROWS = ("D-1.e", "N-5.6.2a")
 LOW, HIGH = 5001, 5002
-SLIPPED = 150_000  # bytes: what LTE may carry before the host has been told
-CAPACITY = "capacity"  # the control: the site does not say what its accesses carry
-POLL = 5.0  # seconds between two looks of the controller at the ports
-PROMPT_S = POLL + 1.0  # and the way to the host
+SLIPPED = 150_000  # bytes that LTE may carry before the host has been told
+CAPACITY = "capacity"  # the negative control in which the site file does not say the capacity of accesses
+POLL = 5.0  # seconds between two polls of the ports by the controller
+PROMPT_S = POLL + 1.0  # with the time for the MP_PRIO
 POLICY = """\
 policy: 1
 distribution: overflow
@@ -48,7 +49,7 @@ PLAN = replace(
 
 
 def run(options: Options, report: Report) -> None:
-    """Less than WLAN carries, then more."""
+    """Send less than WLAN can carry, then more."""
     plan = PLAN
     if CAPACITY in options.without:
         plan = replace(PLAN, accesses=tuple(replace(access, mbit=None) for access in PLAN.accesses))
@@ -63,7 +64,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _named(lab: Lab, report: Report) -> None:
-    """The parameter that names the scheme (N-5.6.2a): shown for each MCP, closed to what is none."""
+    """Check the parameter that names the scheme (N-5.6.2a): each MCP shows it, and other values are refused."""
     said = {one["name"]: one["distribution"] for one in lab.controller.get("/v1/mcps")["mcps"]}
     report.equal("distribution at each MCP", {"core": "overflow", "edge": "overflow"}, said, "REST")
     for word in ("redundant", "round-robin"):
@@ -72,7 +73,7 @@ def _named(lab: Lab, report: Report) -> None:
 
 
 def _little(lab: Lab, report: Report) -> None:
-    """5 of 10 Mbit/s: LTE waits."""
+    """Send 5 of 10 Mbit/s: LTE is not used."""
     seen = WatchedTransfer(lab, "ue")
     begun = time.time()
     seen.begin("upload", LOW, PROMPT_S + 3, mbit=LITTLE)
@@ -93,7 +94,7 @@ def _little(lab: Lab, report: Report) -> None:
 
 
 def _much(lab: Lab, report: Report) -> None:
-    """15 of 10 Mbit/s: LTE helps within the poll's interval."""
+    """Send 15 Mbit/s, of which WLAN carries 10: LTE helps within an interval of polls."""
     seen = WatchedTransfer(lab, "ue")
     begun = time.time()
     seen.begin("upload", HIGH, 2 * POLL + 3, mbit=MUCH)
@@ -102,7 +103,7 @@ def _much(lab: Lab, report: Report) -> None:
     report.equal("much: the transfer succeeds", None, done.get("error"))
     waits = [p.time for p in seen.priorities("lte", HIGH) if p.backup]
     helps = [p.time for p in seen.priorities("lte", HIGH) if not p.backup]
-    # The first poll after it began may have seen the quiet before: one more interval shows it full.
+    # The first poll may cover time before the transfer began; the next one shows that WLAN is full.
     limit = 2 * POLL + 1.0
     took = helps[0] - begun if helps else float("inf")
     report.expect(

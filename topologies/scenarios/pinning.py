@@ -1,9 +1,10 @@
-"""Pinning under everything that could break it: the load ranking turned over between a session's first SYN and
-its join, a NAT before the second access, joins that overtake their token, and plain connections all the while.
+"""Pinning under everything that could break it: another MCP is preferred when a session's join comes than at its
+first SYN, the second access is behind a NAT, joins reach the controller before their token, and plain connections go
+on all the time.
 
-Sessions come in three groups. `first` is opened, quiet, while alpha is the MCP to prefer, and joins when
-beta is; `second` the other way round; `racing` speaks at once, and its joins overtake the SYN/ACK's copy,
-since beta's switch reaches the controller late.
+There are three groups of sessions. Those of `first` are opened while alpha is preferred, send nothing, and join when
+beta is preferred. Those of `second` do the same the other way round. Those of `racing` send data at once, and their
+joins reach the controller before the copy of the SYN/ACK, because the messages of beta's switch are delayed.
 """
 
 import time
@@ -18,19 +19,19 @@ from topologies.kit.scenario import Options, Scenario, controls
 from topologies.measures import pins
 from topologies.networks.two_mcps import ACCESS_PORTS, MCPS, NATURAL_PORTS, SERVICES, two_mcps
 
-LATE_MS = 60  # a busy machine has its own lateness: a join may follow its SYN/ACK by 20 ms there
+LATE_MS = 60  # ms of delay; on a busy machine a join may follow its SYN/ACK by 20 ms
 ROWS = ("D-6.2c", "D-4.a", "D-4.c", "D-4.d", "D-6.4h")
 PLAN = two_mcps("pinning", slow=(("s5", LATE_MS),))
 SESSIONS = 200
 NATURAL_PER_SESSION = 10
-CHURN_RATE = 80  # plain connections a second, each host
+CHURN_RATE = 80  # plain connections per second of each host
 HOSTS = ("ue1", "ue2")
-SETTLE_S = 8.0  # a lost join is sent again after 1, 2 and 3 s
-CLOSE_GAP_S = 0.01  # copies of FINs are metered: a burst of them would be lost, and the load with it
+SETTLE_S = 8.0  # seconds to wait for joins: a lost one is sent again after 1, 2 and 3 s
+CLOSE_GAP_S = 0.01  # seconds between closes. Copies of FINs pass a meter, so a burst of closes would be counted only in part
 
 
 def run(options: Options, report: Report) -> None:
-    """Three groups of sessions, judged together while all of them live."""
+    """Open three groups of sessions, and judge them together while all of them live."""
     total = options.sessions or SESSIONS
     first, second = 2 * total // 5, 3 * total // 10
     racing = total - first - second
@@ -57,7 +58,8 @@ def run(options: Options, report: Report) -> None:
 
 
 class Bench:
-    """The hosts' doings. Sessions of the three groups stay open to the end; fillers only make load."""
+    """The steps of the run. Sessions of the three groups stay open until the end. Fillers are sessions that only make
+    load."""
 
     def __init__(self, lab: Lab, report: Report) -> None:
         self.lab, self.report = lab, report
@@ -67,13 +69,13 @@ class Bench:
         self._captures: dict[str, Capture] = {}
 
     def warm_up(self) -> None:
-        """Neighbours of everyone are known before anything is measured."""
+        """Have all neighbours found before anything is measured."""
         for name in HOSTS:
             for target in self.target.values():
                 self.lab.agents[name].ask("ping", dst=target, count=3)
 
     def watch(self, natural: int) -> None:
-        """Captures, counters, and the plain connections that go on all the time."""
+        """Begin the captures, note the counters, and start the plain connections."""
         lab = self.lab
         for port in (*ACCESS_PORTS, *NATURAL_PORTS, *(p.port for p in PLAN.points)):
             self._captures[port] = lab.capture_port(port)
@@ -91,7 +93,8 @@ class Bench:
             )
 
     def open(self, group: str, count: int, speak: bool) -> None:
-        """`count` sessions from both hosts at once; half of ue1's over IPv6. With `speak` joins follow at once."""
+        """Open `count` sessions from both hosts at once, half of ue1's over IPv6. With `speak` they send data, so
+        joins follow."""
         self.lab.say(f"{count} sessions '{group}'" + (", joining at once" if speak else ", quiet"))
         share = count // 2
         plan = (("ue1", share // 2, 6), ("ue1", share - share // 2, 4), ("ue2", count - share, 4))
@@ -111,7 +114,7 @@ class Bench:
         self._groups[group] = {tuple(one["local"]) for _, one in opened if "error" not in one}
 
     def speak(self, group: str) -> None:
-        """The first bytes of a quiet group: its joins follow."""
+        """Have the sessions of a quiet group send their first bytes, after which they join."""
         self.lab.say(f"'{group}' speaks, so it joins")
         for name in HOSTS:
             self.lab.agents[name].send("echo", group=group)
@@ -119,7 +122,7 @@ class Bench:
         self.report.equal(f"sessions '{group}' whose echo failed", [], failed[:3])
 
     def prefer(self, mcp: str, margin: int) -> None:
-        """Make an MCP the less loaded by opening fillers on both and closing those on it."""
+        """Make an MCP the less loaded one: open fillers on both MCPs, and close those at this MCP."""
         loads = self._loads()
         behind = loads[mcp] - min(loads.values())
         count = 2 * (margin + behind)
@@ -135,7 +138,7 @@ class Bench:
         self._wait_loads(lambda now: now[mcp] + margin <= max(now.values()))
 
     def dismiss_fillers(self) -> None:
-        """All idle sessions go."""
+        """Close all fillers."""
         left = sum(self._loads().values()) - self._close_fillers()
         self._wait_loads(lambda now: sum(now.values()) <= left)
 
@@ -147,7 +150,7 @@ class Bench:
         return closed
 
     def expect_turned(self, group: str, preferred: str) -> None:
-        """Every session of the group was given to the other MCP, and a new one would go to `preferred` now."""
+        """Check that every session of the group is at the other MCP, and that a new one would go to `preferred`."""
         other = next(m for m in MCPS if m != preferred)
         at = len(self._groups[group] & self._clients(other))
         loads = self._loads()
@@ -173,7 +176,7 @@ class Bench:
             time.sleep(0.2)
 
     def settle(self, total: int) -> None:
-        """Until every join is answered or a retry would have been; then the plain connections' end."""
+        """Wait until every join is answered, or SETTLE_S are over; then stop the plain connections."""
         lab = self.lab
         self._close_fillers()
         limit = time.monotonic() + SETTLE_S
@@ -191,7 +194,7 @@ class Bench:
             )
 
     def judge(self, total: int, natural: int) -> None:
-        """The three views."""
+        """Judge the three views."""
         lab, report = self.lab, self.report
         lab.say("judging: kernels, captures, REST")
         kernel = pins.kernel_view(
@@ -239,7 +242,7 @@ class Bench:
 
 
 def _endpoint(text: str) -> tuple[str, int]:
-    """`10.1.0.2:4711` or `[fd00:1::2]:4711`."""
+    """Address and port of `10.1.0.2:4711` or `[fd00:1::2]:4711`."""
     address, _, port = text.rpartition(":")
     return address.strip("[]"), int(port)
 

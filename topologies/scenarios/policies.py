@@ -1,9 +1,10 @@
-"""Every example of `policies/` comes over REST, one after the other, to one network, and does what it says.
+"""Every example of `policies/` is put in force over REST on one network, one after the other, and has its effect.
 
-    lte  s1 ------ s4  servers     `cell` stands at s1, on the path of the LTE access; core (s3) and edge (s5) are one
-    wlan s2 ------ s4              hop off every path. `office` is the subscriber office-7, `ue` is nobody known.
+    lte  s1 ------ s4  servers     `cell` is at s1, on the path of LTE; core (s3) and edge (s5) are one wlan s2 ------
+    s4              hop off every path. `office` is the subscriber office-7; `ue` is no subscriber.
 
-Of windows the day alone is put to today, or to another day. What preferences do to live subflows is `pooling`'s matter.
+Of time windows only the days are changed: to today, or to another day. The effect of preferences on live subflows is
+shown by `pooling`.
 """
 
 import time
@@ -58,8 +59,8 @@ PLAN = Plan(
 
 @dataclass(frozen=True)
 class Want:
-    """What becomes of a host's connections to a service: the rule, and the MCPs it may land at. None: it stays
-    plain TCP on its natural path. Empty: it is refused."""
+    """What shall become of a host's connections to a service: the rule, and the MCPs that may serve them. `mcps`
+    None: plain TCP on the natural path. Empty: the connection is refused."""
 
     host: str
     port: int
@@ -71,7 +72,7 @@ def want(host: str, port: int, rule: str | None, *mcps: str, natural: bool = Fal
     return Want(host, port, rule, None if natural else frozenset(mcps))
 
 
-# Example file, what its days are put to (or nothing), and what is to be seen.
+# Example file, the days that its windows get (or ""), and what shall become of connections.
 EXAMPLES: tuple[tuple[str, str, tuple[Want, ...]], ...] = (
     ("business-pooling", "", (
         want("office", 5001, "business", "cell"), want("ue", 5001, "everybody-else", "cell"),
@@ -97,7 +98,7 @@ EXAMPLES: tuple[tuple[str, str, tuple[Want, ...]], ...] = (
 
 
 def example(name: str, days: str) -> str:
-    """An example file's text; windows all day long, today or on a day that neither is nor follows it."""
+    """The text of an example file. Its windows last all day: today, or on a day that is neither today nor tomorrow."""
     lines = (FOLDER / f"{name}.policy.yaml").read_text(encoding="utf-8").splitlines()
     if not days:
         return "\n".join(lines) + "\n"
@@ -111,7 +112,7 @@ def example(name: str, days: str) -> str:
 
 
 def run(options: Options, report: Report) -> None:
-    """Put each in force and look."""
+    """Put each example in force, and look at its effect."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -127,16 +128,16 @@ def run(options: Options, report: Report) -> None:
 
 
 class Example:
-    """One file in force."""
+    """One example that is in force."""
 
     def __init__(self, lab: Lab, report: Report, title: str, number: int) -> None:
         self.lab, self.report, self.title = lab, report, title
         self.group = f"g{number}"
         self.target = address_of(PLAN.box("server"), 4)
-        self.landed: dict[str, set[int]] = {}  # MCP -> services, by the kernels
+        self.landed: dict[str, set[int]] = {}  # MCP -> the services that it serves, by the kernels' view
 
     def apply(self, text: str, not_really: bool) -> None:
-        """By PUT /v1/policy."""
+        """Put the policy in force (PUT /v1/policy)."""
         self.lab.say(self.title)
         self.before = self.lab.controller.metric("steering_joins_total", result="authenticated")
         if not_really:
@@ -146,7 +147,7 @@ class Example:
             time.sleep(0.05)
 
     def look(self, wants: Iterable[Want]) -> None:
-        """Open, look where it is, close."""
+        """Open each connection, look where it is, and close it."""
         captures = {point.name: self.lab.capture_port(point.port) for point in PLAN.points}
         for one in wants:
             self._look(one)
@@ -178,7 +179,7 @@ class Example:
         title = f"{self.title}: {one.host} to port {one.port}"
         opened = self._open(one)
         if one.rule == "web":
-            opened = self._open(one)  # the first was the trial
+            opened = self._open(one)  # the first one was a trial
         if one.mcps == frozenset():
             self.report.expect(f"{title} is refused", "error" in opened, "an error", opened, "kernel")
             told = self.lab.controller.whatif(address_of(PLAN.box(one.host), 4), self.target, one.port)
@@ -208,7 +209,7 @@ class Example:
         self.report.table.append([self.title, one.host, str(one.port), str(rule), str(mcp), str(count)])
 
     def _homes(self, one: Want, local: object) -> list[str]:
-        """The MCP of each subflow of the connection, by tokens at the host and at the MCPs."""
+        """The MCP of each subflow of a connection, by the tokens at the host and at the MCPs."""
         limit = time.monotonic() + SETTLE_S
         while True:
             mine = [
@@ -238,7 +239,7 @@ class Example:
         return None, None, 0
 
     def _proved(self) -> None:
-        """`authentication: hmac`: the join showed that it has the keys."""
+        """Check `authentication: hmac`: the join has proved that its host has the keys."""
         after = self.lab.controller.metric("steering_joins_total", result="authenticated")
         self.report.expect(
             f"{self.title}: joins that proved the keys",

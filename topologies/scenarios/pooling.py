@@ -1,7 +1,7 @@
-"""Pooling two accesses of one ISP, whichever two: WLAN with WLAN, fixed with WLAN, cellular with WLAN, cellular with
-fixed; both directions; and applications that know nothing of it. No natural path passes the MCP.
+"""Pooling of two accesses of one ISP, of any kinds: WLAN with WLAN, fixed with WLAN, cellular with WLAN, cellular
+with fixed. Both directions are tested, and applications that know nothing of MPTCP. No natural path passes the MCP.
 
-    lte s1, wlan s2, hotspot s3, dsl s4: each with a link to s5, where the servers are, and to s6, where `core` hangs
+    lte s1, wlan s2, hotspot s3, dsl s4: each has a link to s5, with the servers, and to s6, with the MCP `core`
 """
 
 import statistics
@@ -18,8 +18,8 @@ from topologies.measures.aggregation import access_bytes
 from topologies.measures.pins import KernelView, capture_view, kernel_view
 
 ACCESS_MBIT = 5.0
-GAIN = 1.6  # of two equal accesses over one: the median of the pairs
-EACH_GAIN = 1.25  # of every pair: one loss that waits for its time-out costs a second of five
+GAIN = 1.6  # least median over the pairs: the rate of two equal accesses, as a multiple of the rate of one
+EACH_GAIN = 1.25  # the same of each pair: one loss that is repaired by a time-out costs one second of five
 SECONDS = 5.0
 SETTLED_S = 2.0
 SERVICE = 5001
@@ -32,8 +32,8 @@ PAIRS = {
     "cw": ("lte", "wlan"),
     "cf": ("lte", "dsl"),
 }
-# All four at once ask 80 Mbit/s of the userspace datapath, with those of the server leg: more is lost then than the
-# links lose, and a flow of five seconds does not get over it.
+# Two pairs at a time. With all four, the userspace datapath would have to forward 80 Mbit/s, and as much on the
+# server legs. It would lose packets of its own, from which a flow of five seconds does not recover.
 AT_ONCE = (("ww", "fw"), ("cw", "cf"))
 ROWS = ("D-3.2a", "D-6.6.5", "D-3.1a", "D-1.u3", "N-4.1", "S-3", "S-8", "S-26", "D-4.e")
 POLICY = f"""\
@@ -83,7 +83,7 @@ PLAN = Plan(
 
 
 def run(options: Options, report: Report) -> None:
-    """Two pairs at once, the other two, up and then down; then programs that were written by others."""
+    """Run two pairs at once, then the other two, each up and down. Then run programs of others."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)

@@ -1,8 +1,10 @@
-"""The C flag and an announced port free the MCP's listener from the service's number (`steering relay --listener`).
+"""With the C flag and an announced port, an MCP needs no listener for each service port (`steering relay
+--listener`).
 
-Linux resets a join that reaches a listener of another number than its connection has (MPTcpExtMismatchPortSynRx). An MCP
-whose one listener takes every service port keeps hosts from joining by the server's address (C flag) and announces a port
-of its own (ADD_ADDR, RFC 8684 3.4.1), where its kernel listens. The network of `off-path`.
+Linux resets a join that reaches a listener whose port differs from that of the session (MPTcpExtMismatchPortSynRx).
+So an MCP with one listener for all service ports asks hosts not to join by the server's address (C flag), and
+announces its own address with a port (ADD_ADDR, RFC 8684 section 3.4.1) on which its kernel listens. The network of
+`off-path`.
 """
 
 import subprocess
@@ -57,7 +59,8 @@ PLAN = _plan()
 
 
 def run(options: Options, report: Report) -> None:
-    """An upload; a connection to each port of the one listener; one to a port that no MCP serves; a stranger's join."""
+    """Run an upload, open a connection to each port of the one listener and one to a port that no MCP serves, and
+    send a join with an unknown token."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         ue, core = lab.host("ue"), lab.host(MCP)
@@ -88,7 +91,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _open(lab: Lab, port: int) -> str:
-    """A connection that echoes once and stays; its error."""
+    """Open a connection that echoes once and stays open; its error, or ""."""
     order = {
         "group": f"port-{port}",
         "dst": address_of(PLAN.box("server"), 4),
@@ -96,7 +99,7 @@ def _open(lab: Lab, port: int) -> str:
         "mptcp": True,
     }
     opened = lab.agents["ue"].ask("open", first=True, **order)["opened"]
-    lab.agents["ue"].ask("ping", dst=address_of(PLAN.box("server"), 4), count=2)  # time for its join
+    lab.agents["ue"].ask("ping", dst=address_of(PLAN.box("server"), 4), count=2)  # this gives its join time
     return str(opened[0].get("error", ""))
 
 
@@ -109,7 +112,7 @@ def _each_port(lab: Lab, report: Report) -> None:
 
 
 def _unserved(lab: Lab, report: Report) -> None:
-    """An eligible port that no MCP has a listener for: bypassed, and `steering check` says so."""
+    """Use an eligible port for which no MCP has a listener. It is bypassed, and `steering check` says so."""
     lab.mark()
     at = lab.capture_port("s3:1", em.SYNS)
     error = _open(lab, UNSERVED)
@@ -129,7 +132,7 @@ def _unserved(lab: Lab, report: Report) -> None:
 
 
 def _stranger(lab: Lab, report: Report) -> None:
-    """A join to the announced port with a token of nobody."""
+    """Send a join to the announced port with a token of no session."""
     at = lab.capture_port("s3:1", em.SYNS)
     script = str(PROGRAMS / "stray_join.py")
     lab.host("ue").run(f"{sys.executable} {script} join {WLAN} {ADDRESSES[0]} {ANNOUNCED}")

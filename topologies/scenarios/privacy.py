@@ -1,9 +1,8 @@
-"""What may not leave the local domain (draft-nam section 7.1), planted and searched for on the Internet side, in logs and
-in what a reader may GET: two IMSIs, a link id, credentials, keys, and the MCP's own address, which its kernel would
-announce to servers too.
+"""Data that may not leave the local domain (draft-nam section 7.1) is put into the network, and then searched for: in
+packets on the Internet side, in logs, and in all resources that a reader may GET. The data are two IMSIs, a link id,
+credentials, keys, and the MCP's own address, which its kernel would announce to servers as well.
 
-    lte   s1 ------ s3 (core) ------ s4  server (speaks MPTCP, takes announced addresses)
-    wlan  s2 ------ s3
+    lte   s1 ------ s3 (core) ------ s4  server (speaks MPTCP, takes announced addresses) wlan  s2 ------ s3
 """
 
 import json
@@ -43,7 +42,8 @@ PLAN = Plan(
     gateways=(Attachment("internet", ("10.9.0.0/24",), ("s4:1",)),),
     points=(Point("core", "s3:1", (MCP,)),),
     services=(SERVICE,),
-    # One session is the limit, so that the limit's being reached is told of too; keys are learnt, to be searched for.
+    # With a limit of one session, reaching the limit is reported too. Keys are learnt, so that they can be searched
+    # for.
     policy=f"""policy: 1
 keep_keys: true
 over_limit: refuse
@@ -56,7 +56,7 @@ subscribers:
 
 
 def run(options: Options, report: Report) -> None:
-    """A session, a refused one, a registration; then the search."""
+    """Open a session, have another refused, register an MCP, then search."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         _prepare(lab, "discretion" in options.without)
@@ -90,7 +90,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _prepare(lab: Lab, without: bool) -> None:
-    """The server speaks MPTCP and believes announcements; the MCP announces its own address."""
+    """Have the server speak MPTCP and accept announced addresses, and the MCP announce its own address."""
     server, core = lab.host("server"), lab.host("core")
     lab.servers["server"].end()
     server.run("sysctl -qw net.mptcp.enabled=1", "ip mptcp limits set subflows 8 add_addr_accepted 8")
@@ -105,7 +105,7 @@ def _state(lab: Lab) -> Path:
 
 
 def _token(lab: Lab, role: str) -> str:
-    """A new token of a role, made as an operator makes it."""
+    """Make a token of a role, as an operator would; the token."""
     command = [
         sys.executable,
         "-m",
@@ -138,7 +138,7 @@ def _rest(lab: Lab, token: str, method: str, path: str, body: Any = None) -> tup
 
 
 def _everything(lab: Lab, reader: str) -> dict[str, tuple[int, str]]:
-    """Every resource that can be read, as a reader gets it; of those with an id, each session's."""
+    """All resources that a reader can GET: path -> status and body. Where a path has an id, those of all sessions."""
     paths = json.loads(_rest(lab, reader, "GET", "/v1/openapi.json")[1])["paths"]
     plain = [
         p for p, methods in paths.items() if "get" in methods and "{" not in p and not p.endswith("/events")
@@ -149,7 +149,7 @@ def _everything(lab: Lab, reader: str) -> dict[str, tuple[int, str]]:
 
 
 def _planted(lab: Lab, reader: str, operator: str, keys: set[str]) -> dict[str, tuple[bytes, ...]]:
-    """What is searched for, in each form that it may take."""
+    """The data to search for, each in all forms that it may have."""
     words = {name: name for name in (IMSI, OTHER_IMSI, LINK)}
     words |= {"token of a reader": reader, "token of the operator": operator}
     found: dict[str, tuple[bytes, ...]] = {name: (text.encode(),) for name, text in words.items()}
@@ -188,7 +188,7 @@ def _judge_outside(
     )
     report.equal("joins of the server to the MCP", 0, joined, "kernel")
     report.equal("what of the planted is there", [], _found(data, planted), "capture")
-    # The same search finds a key where it does pass: it can find something.
+    # To show that the search can find something, it looks for a key where one has to be.
     inside = _found(mcp.file.read_bytes(), planted)
     report.expect(
         "the search finds keys inside", any("key" in name for name in inside), "some", inside, "capture"

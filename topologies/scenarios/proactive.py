@@ -1,8 +1,8 @@
-"""Proactive insertion: entries set ahead lead all TCP of a subscriber to one MCP, from both accesses, so no first
-SYN and no join is looked at. Set-up times with and without are measured in the same run.
+"""Proactive insertion: entries that are set in advance lead all TCP of a subscriber to one MCP, from both accesses.
+So the controller sees no first SYN and no join. Set-up times with and without are measured in the same run.
 
-In the end the controller is killed and comes back, and the subscriber's MCP is drained: what lives there stays, also
-sessions that join only then, and new ones go to the other MCP.
+At the end the controller is killed and started again, and the subscriber's MCP is drained. Live sessions stay there,
+also those that join only then. New sessions go to the other MCP.
 """
 
 import time
@@ -28,8 +28,8 @@ SESSIONS, FEW = 30, 9
 CONNECTS = 60  # for set-up times, of each kind
 SETTLE_S = 8.0
 IN_FORCE_S = 2.0
-KEPT_S = 2.0  # until what began is on disk
-MOVED_S = 6.0  # a controller that has just begun moves nobody at once
+KEPT_S = 2.0  # seconds until a new session is stored
+MOVED_S = 6.0  # seconds until a drained MCP gets no new session: a controller that has just started waits before it moves a unit
 
 
 def run(options: Options, report: Report) -> None:
@@ -60,7 +60,7 @@ def _row(name: str, times: tuple[float, float]) -> list[str]:
 
 
 class ProactiveHousehold:
-    """ue1 is the household. Sessions stay open until they are judged."""
+    """The steps of the run. ue1 is the household. Sessions stay open until they are judged."""
 
     def __init__(self, lab: Lab, report: Report) -> None:
         self.lab, self.report = lab, report
@@ -71,13 +71,13 @@ class ProactiveHousehold:
         self.links = {port: lab.capture_port(port) for port in NATURAL_PORTS}
 
     def warm_up(self) -> None:
-        """Neighbours are found before anything is measured."""
+        """Have all neighbours found before anything is measured."""
         for target in self.target.values():
             self.agent.ask("ping", dst=target, count=3)
         self.lab.mark()
 
     def open(self, group: str, count: int, speak: bool = True) -> None:
-        """Sessions of both families that stay; they join when they speak."""
+        """Open sessions of both families, which stay open. They join when they send data."""
         for family, number in ((4, count - count // 2), (6, count // 2)):
             opened = self.agent.ask(
                 "open", group=group, count=number, dst=self.target[family], ports=SERVICES, mptcp=True,
@@ -88,12 +88,12 @@ class ProactiveHousehold:
             self.opened += len(opened)
 
     def speak(self, group: str) -> None:
-        """An echo on each connection of a group."""
+        """Have an echo on each connection of a group."""
         failed = self.agent.ask("echo", group=group)["failed"]
         self.report.equal(f"connections '{group}' whose echo failed", [], failed[:3])
 
     def set_up_times(self, kind: str) -> tuple[float, float]:
-        """Median and 95th percentile of connect() over MPTCP, in ms; a figure, no check."""
+        """Measure connect() over MPTCP: median and 95th percentile in ms. No check uses them."""
         self.lab.say(f"{CONNECTS} connections for set-up times, {kind}")
         opened = self.agent.ask(
             "open", group="times", count=CONNECTS, dst=self.target[4], ports=SERVICES, mptcp=True
@@ -106,7 +106,7 @@ class ProactiveHousehold:
         return round(median(times), 3), round(times[int(0.95 * len(times))], 3)
 
     def begin_reactively(self, count: int) -> None:
-        """Sessions and plain connections from before; both go on under the new policy."""
+        """Open sessions and plain connections before the new policy, under which they go on."""
         self.lab.say(f"{count} sessions and as many plain connections, reactive")
         self.open("before", count)
         self.opened -= count
@@ -115,7 +115,7 @@ class ProactiveHousehold:
         )
 
     def set_ahead(self) -> None:
-        """The policy over REST; what began before it is left alone, then ends."""
+        """Put the policy in force over REST. Connections from before are not disturbed, and then end."""
         lab = self.lab
         lab.say("policy: proactive for the household")
         asked = time.monotonic()
@@ -136,13 +136,13 @@ class ProactiveHousehold:
         limit = time.monotonic() + SETTLE_S
         while time.monotonic() < limit and any(s["state"] == "closing" for s in lab.controller.sessions()):
             time.sleep(0.2)
-        time.sleep(1.2)  # old sessions are looked for once a second
+        time.sleep(1.2)  # the controller looks for old sessions once a second
 
     def _whatif(self, source: str) -> dict[str, object]:
         return self.lab.controller.whatif(source, self.target[4], SERVICES[0])
 
     def without_a_syn(self, total: int) -> None:
-        """Sessions and their joins, and no SYN of them at the controller."""
+        """Open sessions that join: none of their SYNs reaches the controller."""
         lab, report = self.lab, self.report
         lab.say(f"{total} sessions and their joins, proactive")
         before = self._syns(), self._joins()
@@ -168,7 +168,7 @@ class ProactiveHousehold:
         return self.lab.counted("ue1")["MPJoinSynAckRx"]
 
     def restart(self, count: int) -> None:
-        """SIGKILL and another controller: no switch tells it of these sessions, and it knows them all the same."""
+        """Kill the controller and start another. Switches have no entries of these sessions, and yet it knows them."""
         lab = self.lab
         lab.say(f"{count} quiet sessions, then kill -9 of the controller")
         self.open("quiet", count, speak=False)
@@ -187,7 +187,7 @@ class ProactiveHousehold:
         return {s["token"]: s["mcp"] for s in self.lab.controller.sessions() if s["state"] == "established"}
 
     def drain(self, count: int) -> None:
-        """The household's MCP gets nothing new; quiet sessions at it join only now."""
+        """Drain the household's MCP: it gets no new session. Quiet sessions at it join only now."""
         lab = self.lab
         old = str(self._whatif("10.1.0.2")["winner"])
         lab.say(f"{old} is drained")
@@ -211,7 +211,7 @@ class ProactiveHousehold:
             time.sleep(0.2)
 
     def judge(self) -> None:
-        """All sessions live: each with two subflows at one MCP, by kernels, captures and REST."""
+        """Check that all sessions live, each with two subflows at one MCP, by kernels, captures and REST."""
         lab, report = self.lab, self.report
         lab.say("judging: kernels, captures, REST")
         kernel = pins.kernel_view(

@@ -1,7 +1,8 @@
-"""A ratio for each available path: two equal accesses share 3:1, and 1:3 once the policy says so (draft-deng 6.6k).
+"""A ratio for the available paths: two equal accesses carry 3:1 of a session's data, and 1:3 when the policy says so
+(draft-deng 6.6k).
 
-The off-path network, one transfer up and one down. The kernel's scheduler knows no weights: the MCP has the
-lesser access wait, by MP_PRIO, whenever it is ahead of its part of what the greater one carries.
+The off-path network, with one transfer up and one down. The kernel's scheduler has no weights. So the MCP sets the
+access of the smaller share to backup, by MP_PRIO, whenever that access has carried more than its share.
 """
 
 import time
@@ -17,10 +18,12 @@ from topologies.networks.off_path import PLAN as OFF_PATH
 
 UPLOAD, DOWNLOAD = 5001, 5002
 ROWS = ("D-6.6k",)
-TOLERANCE = 10  # points
-SETTLE_S = 3.0  # after a change
+TOLERANCE = 10  # percentage points
+SETTLE_S = 3.0  # seconds after a change
 STEP_S = 8.0
-LEAST = 1.1  # of one access: what stifles all would keep any ratio
+LEAST = (
+    1.1  # least rate, as a multiple of the rate of one access: an almost idle session would keep any ratio
+)
 
 
 def _policy(lte: int, wlan: int) -> str:
@@ -32,7 +35,7 @@ PLAN = replace(OFF_PATH, name="ratio", services=(UPLOAD, DOWNLOAD), policy=_poli
 
 
 def run(options: Options, report: Report) -> None:
-    """Up and then down, each with both ratios."""
+    """Run an upload and then a download, each with both ratios."""
     with managed(PLAN, options) as lab:
         warm_up(lab, 4)
         report.table = [["transfer", "ratio", "lte", "wlan", "goodput"]]
@@ -44,7 +47,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _transfer(lab: Lab, report: Report, kind: str, port: int) -> None:
-    """One transfer; half-way the policy turns the ratio round."""
+    """Run one transfer. At half its time the policy inverts the ratio."""
     down = kind == "download"
     seen = WatchedTransfer(lab, "ue")
     seen.begin(kind, port, 2 * (SETTLE_S + STEP_S))

@@ -1,12 +1,13 @@
-"""Reservations (draft-deng section 6.4 g): a bottleneck of 20 Mbit/s that somebody else fills.
+"""Reservations (draft-deng section 6.4 g) at a bottleneck of 20 Mbit/s that another host fills.
 
-    ue, guest  s1 ===== s2  MCP core        s1-s2 carries 20 Mbit/s, the way round by s4 6 Mbit/s.
-    rival      s1 ----- s4 ----- s2         `rival` sends datagrams, 16 Mbit/s, and uploads six times.
+    ue, guest  s1 ===== s2  MCP core        s1-s2 carries 20 Mbit/s, the detour by s4 6 Mbit/s.
+    rival      s1 ----- s4 ----- s2         `rival` sends datagrams at 16 Mbit/s, and six uploads.
                         s2 ----- s3  server
 
-`ue` uploads in one M-session. Its agent reserves 12 Mbit/s for it, and asks for more than there is. The controller is
-killed meanwhile and comes back. Then the lease runs out. Then two sessions of one subscriber share a rate while one subflow
-of another has its own. `guest` negotiates the number of its subflows.
+`ue` uploads in one M-session. Its device agent reserves 12 Mbit/s for the session, and also asks for more than there
+is. Meanwhile the controller is killed and started again. Then the lease ends. Then two sessions of one subscriber
+share a reserved rate, while one subflow of another subscriber has a rate of its own. `guest` negotiates its number of
+subflows.
 """
 
 import time
@@ -23,21 +24,27 @@ from topologies.kit.scenario import Options, Scenario, controls
 ROWS = ("D-6.4g",)
 LINK_MBIT, ROUND_MBIT = 20.0, 6.0
 RESERVED_MBIT, KEPT_MBIT = 12, 10.0
-SHARED_MBIT, SHARED_KEPT_MBIT, SHARED_MOST_MBIT = 9, 7.2, 10.0  # of a subscriber, whatever its sessions
+SHARED_MBIT, SHARED_KEPT_MBIT, SHARED_MOST_MBIT = (
+    9,
+    7.2,
+    10.0,
+)  # Mbit/s of a subscriber for all of its sessions: reserved, kept at least, and most
 ALONE_MBIT, ALONE_KEPT_MBIT, BESIDE_MBIT = (
     6,
     4.0,
     3.0,
 )  # of one subflow (TCP fills no small meter), and of one beside it
-SOME_MBIT = 0.1  # of two connections that one meter bounds the later may be slow to get its part
-SMALL_MBIT = 7.0  # more than this is no starved session
-FLOOD_MBIT, UPLOADS = 16.0, 6  # of `rival`: datagrams, and plain TCP besides
-LEASE_S, LAST_S, SETTLE_S, MEASURE_S = 120.0, 3.0, 2.0, 4.0  # the lease is renewed for `LAST_S` in the end
+SOME_MBIT = (
+    0.1  # least of each session: of two connections under one meter, the later may be slow to get its share
+)
+SMALL_MBIT = 7.0  # a session with more than this is not starved
+FLOOD_MBIT, UPLOADS = 16.0, 6  # of `rival`: datagrams, and the number of its uploads by plain TCP
+LEASE_S, LAST_S, SETTLE_S, MEASURE_S = 120.0, 3.0, 2.0, 4.0  # the last renewal of the lease is for `LAST_S`
 UPLOAD_S = 180
 ENDING_S = 20.0
 GUEST_LEASE_S = 5.0
-CARRYING_S, CARRIED = 15.0, 10_000  # seconds for two sessions to have brought over so many bytes
-RISE_S = 5.0  # what TCP takes to rise from next to nothing
+CARRYING_S, CARRIED = 15.0, 10_000  # two sessions have to carry so many bytes in so many seconds
+RISE_S = 5.0  # seconds that TCP needs to rise from almost nothing
 SERVER = "10.9.0.2"
 EXTRA = tuple(f"10.4.0.{number}" for number in range(11, 18))  # further addresses of `guest`
 
@@ -79,21 +86,21 @@ PLAN = Plan(
 
 
 class Trial:
-    """One run: the steps in the order in which they are told."""
+    """One run. The methods are its steps, in this order."""
 
     def __init__(self, lab: Lab, report: Report) -> None:
         self.lab, self.report = lab, report
         self.ue, self.guest = Device(lab.controller, "house-7"), Device(lab.controller, "guest-1")
 
     def rates(self) -> None:
-        """The M-session's share of the bottleneck before, while and after a lease."""
+        """Measure the M-session's share of the bottleneck before, during and after a lease."""
         lab, report = self.lab, self.report
         lab.agents["ue"].ask("ping", dst=SERVER, count=3)
         lab.agents["rival"].ask("ping", dst=SERVER, count=3)
         self._upload("ue", "up")
         limit = time.monotonic() + CARRYING_S
         while self._session("10.1.0.2") == "0" and time.monotonic() < limit:
-            time.sleep(0.1)  # with the flood its SYN might be lost until the host does without MPTCP
+            time.sleep(0.1)  # under the flood, its SYN might be lost so often that the host gives up MPTCP
         time.sleep(SETTLE_S)
         lab.agents["rival"].ask("start", name="flood", kind="flood", dst=SERVER, port=9, mbit=FLOOD_MBIT)
         for number in range(UPLOADS):
@@ -161,7 +168,8 @@ class Trial:
             lab.agents["rival"].ask("stop", name=name)
 
     def restart(self, granted: Answer) -> float:
-        """SIGKILL within the lease, and another controller: goodput without any, and what the next one knows."""
+        """Kill the controller during the lease and start another: the goodput without a controller, and what the next
+        one knows."""
         lab = self.lab
         lab.say("kill -9 of the controller")
         lab.controller.kill()
@@ -187,13 +195,13 @@ class Trial:
             self.lab.controller.request("PUT", path, {"lease_s": seconds})
 
     def levels(self) -> None:
-        """Two sessions of one subscriber share its rate; one subflow of another subscriber has its own."""
+        """Two sessions of one subscriber share its rate. One subflow of another subscriber has a rate of its own."""
         lab, report = self.lab, self.report
         for name in ("one", "two"):
             self._upload("guest", name)
         limit = time.monotonic() + CARRYING_S
         while len(carrying := self._carrying()) < 2 and time.monotonic() < limit:
-            time.sleep(0.5)  # before the flood even a SYN may be lost, and lost again
+            time.sleep(0.5)  # so that its SYN is sent before the flood, in which it may be lost several times
         report.equal("two sessions of guest carry data", 2, len(carrying), "kernel")
         if len(carrying) < 2:
             return
@@ -202,7 +210,7 @@ class Trial:
             {"level": "subscriber", "subscriber": "house-7", "rate_bps": SHARED_MBIT * 10**6},
         )  # fmt: skip
         report.equal("9 Mbit/s are granted to the subscriber", (201, "granted"), _outcome(shared), "REST")
-        self._upload("ue", "more")  # what it sends is the subscriber's from the first SYN on
+        self._upload("ue", "more")  # its first SYN already counts for the subscriber
         mine, other = (s.flow for s in carrying)
         flow = {"src": mine.src, "sport": mine.sport, "dst": mine.dst, "dport": mine.dport}
         wish = {"level": "subflow", "flow": flow, "rate_bps": ALONE_MBIT * 10**6}
@@ -242,18 +250,18 @@ class Trial:
             who.ask("DELETE", f"/reservations/{answer.body.get('id')}")
 
     def _carrying(self) -> list[Subflow]:
-        """The uploads of guest, the busiest first."""
+        """The subflows of guest's uploads, the busiest first."""
         rows = [
             s for s in subflows(self.lab.host("guest")) if s.flow.dport == 5001 and s.bytes_acked > CARRIED
         ]
         return sorted(rows, key=lambda s: -s.bytes_acked)[:2]
 
     def _acked(self, host: str) -> dict[str, int]:
-        """What was acknowledged to a host, bytes, by its port."""
+        """Bytes that were acknowledged to a host, by its port."""
         return {str(s.flow.sport): s.bytes_acked for s in subflows(self.lab.host(host))}
 
     def _by_session(self, host: str) -> dict[str, int]:
-        """The same by M-session: its token."""
+        """Bytes that were acknowledged to a host, by the token of the M-session."""
         found: dict[str, int] = {}
         for one in subflows(self.lab.host(host)):
             found[one.own_token] = found.get(one.own_token, 0) + one.bytes_acked
@@ -265,7 +273,7 @@ class Trial:
         )
 
     def _measure(self, phase: str) -> float:
-        """Goodput of `ue`, Mbit/s, by what its peers acknowledged."""
+        """Measure the goodput of `ue` by what its peers acknowledge, Mbit/s."""
         self.lab.say(f"measuring {phase}")
         began, first = time.monotonic(), sum(self._acked("ue").values())
         time.sleep(MEASURE_S)
@@ -275,7 +283,7 @@ class Trial:
         return mbit
 
     def offers(self) -> None:
-        """Other subscribers get what is left: an offer, the way round, and nothing."""
+        """Other subscribers get what is left: an offer of less, the detour, and nothing."""
         report, lab = self.report, self.lab
         lab.agents["guest"].ask(
             "open", group="idle", dst=SERVER, ports=[5001], count=3, mptcp=True, first=True
@@ -314,15 +322,13 @@ class Trial:
         return self.guest.ask("POST", "/reservations", wish)
 
     def slots(self) -> None:
-        """Ten subflows are asked for, four offered and accepted: the fifth join is refused until the lease is over."""
+        """Ask for ten subflows, and accept the offer of four: a fifth join is refused until the lease ends."""
         report, lab = self.report, self.lab
         lab.agents["guest"].ask("close", group="idle")
         lab.agents["guest"].ask("open", group="many", dst=SERVER, ports=[5001], mptcp=True, first=True)
         limit = time.monotonic() + ENDING_S
         while len(self._by_session("guest")) > 1 and time.monotonic() < limit:
-            time.sleep(
-                0.2
-            )  # an upload that was stopped has its buffer to empty, and would join with the others
+            time.sleep(0.2)  # an upload that was stopped still has to empty its buffer, and would join too
         session = max((s["id"] for s in lab.controller.sessions()), key=int)
         asked = self.guest.ask(
             "POST", "/reservations", {"level": "subflow", "session": session, "subflows": 10, "lease_s": 8}
@@ -371,7 +377,7 @@ def _outcome(answer: Answer) -> tuple[int, Any]:
 
 
 def run(options: Options, report: Report) -> None:
-    """The rates of a session, then the number of a session's subflows."""
+    """Reserve rates, then numbers of subflows."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)

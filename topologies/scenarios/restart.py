@@ -1,8 +1,8 @@
-"""The controller dies by SIGKILL with live sessions and comes back without any database; then an edge switch
-loses its entries in mid-transfer.
+"""The controller is killed by SIGKILL with live sessions, and comes back without a database. Then an edge switch
+loses its entries in the middle of a transfer.
 
-Hosts check their gateways often (short neighbour timers), so a gateway that only a controller could answer
-for would be lost in the time without one.
+Hosts check their gateways often, as their neighbour timers are short. So they would lose a gateway for which only the
+controller answers while there is no controller.
 """
 
 import time
@@ -21,16 +21,16 @@ ROWS = ("D-6.2c", "D-4.d", "D-1.m3")
 PLAN = two_mcps("restart")
 SESSIONS, FEW = 200, 8
 ALONE_S = 60.0
-NATURAL = 20  # live plain connections
-REACHABLE_MS = 3000  # how long hosts believe in a neighbour
+NATURAL = 20  # plain connections that live through it
+REACHABLE_MS = 3000  # ms for which hosts trust a neighbour
 SETTLE_S = 15.0
 WIPED_UPLOAD_S = 10.0
 MOVED_BYTES = 200_000  # a tenth of what an access carries in a second
 
 
 def run(options: Options, report: Report) -> None:
-    """Kill, wait, restart, join on every session; then wipe a switch under an upload."""
-    # Where the entries are not read back every session breaks, and each is waited for.
+    """Kill the controller, wait, start it, join on every session; then delete a switch's entries during an upload."""
+    # Without read-back every session breaks, and the run waits for each: so there are fewer.
     total = options.sessions or (FEW if "read-back" in options.without else SESSIONS)
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
@@ -48,7 +48,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def hurry_neighbours(lab: Lab) -> None:
-    """Reachability of neighbours is doubted after seconds, not half a minute, and checked a second later."""
+    """Have a host doubt its neighbours after seconds, not after half a minute, and check them a second later."""
     for name in ("ue1", "ue2", "alpha", "beta", "server"):
         host = lab.host(name)
         for family in ("ipv4", "ipv6"):
@@ -61,7 +61,8 @@ def hurry_neighbours(lab: Lab) -> None:
 
 
 class Restart:
-    """`sessions` of ue1 have one subflow each until the controller is back; half are IPv6."""
+    """The steps of the run. `sessions` of ue1, half of them IPv6, have one subflow each until the controller is
+    back."""
 
     def __init__(self, lab: Lab, report: Report, total: int) -> None:
         self.lab, self.report, self.total = lab, report, total
@@ -70,7 +71,7 @@ class Restart:
         self.homes: dict[str, str] = {}
 
     def open_sessions(self) -> None:
-        """Sessions that have spoken, with one access only, and plain connections beside them."""
+        """Open sessions over one access that have sent data, and plain connections beside them."""
         self.lab.say(f"{self.total} sessions with one subflow each, {NATURAL} plain connections")
         for target in self.target.values():
             for name in ("ue1", "ue2"):
@@ -113,11 +114,11 @@ class Restart:
         )
 
     def alone(self, seconds: float) -> None:
-        """No controller: what lives goes on, gateways answer, their neighbours are confirmed again and again."""
+        """Wait without a controller: connections go on, gateways answer, and hosts confirm them again and again."""
         lab, report = self.lab, self.report
         lab.say(f"kill -9 of the controller, then {seconds:.0f} s without one")
         lab.controller.kill()
-        # ue2 has no TCP, whose acknowledgements would confirm its gateways without a question.
+        # ue2 has no TCP: acknowledgements would confirm its gateways, and it would not have to ask.
         capture = lab.capture_port("s1:2", "arp or icmp6")
         quiet = lab.agents["ue2"]
         gateways = [first_host(text) for text in PLAN.box("ue2").nics[0].addresses]
@@ -153,7 +154,8 @@ class Restart:
         report.equal("without a controller: sessions that broke", [], broken[:3])
 
     def come_back(self) -> None:
-        """A new process, same site file, nothing else; its account is read back from the switches."""
+        """Start a new process with the same site file and nothing else. It reads the sessions back from the
+        switches."""
         lab, report = self.lab, self.report
         lab.say("controller restarts")
         start = time.monotonic()
@@ -172,7 +174,7 @@ class Restart:
         )
 
     def join_all(self) -> None:
-        """Only now the second access: the kernel opens a join on every session at once."""
+        """Add the second access: the kernel joins on every session at once."""
         lab, report = self.lab, self.report
         lab.say("the second access appears: a join on every session")
         lab.mark()
@@ -201,7 +203,7 @@ class Restart:
         ]
 
     def wipe_edge(self) -> None:
-        """An access switch forgets everything under an upload, and is filled again when it connects."""
+        """Delete all entries of an access switch during an upload. The controller fills it again when it connects."""
         lab, report = self.lab, self.report
         lab.say(f"upload of {WIPED_UPLOAD_S:.0f} s; after 2 s the first access's switch loses its entries")
         self.agent.ask("close", group="sessions")
@@ -242,7 +244,7 @@ class Restart:
         )
 
     def _acked(self) -> dict[tuple[str, int], int]:
-        """Acknowledged bytes of the upload's subflows, by the host's address and port."""
+        """Bytes that were acknowledged on the upload's subflows, by the host's address and port."""
         rows = [r for r in subflows(self.lab.host("ue1")) if r.state == "ESTAB"]
         return {(r.flow.src, r.flow.sport): r.bytes_acked for r in rows if r.bytes_acked > MOVED_BYTES}
 

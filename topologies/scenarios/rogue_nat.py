@@ -1,10 +1,10 @@
-"""A rogue behind the same NAT as the genuine host (draft-deng section 6.4 h): its address tells nothing.
+"""A rogue host behind the same NAT as a genuine host (draft-deng section 6.4 h): addresses do not tell them apart.
 
-    lte   s1 ------ s3 (core) ------ s4  server      ue joins over the WLAN through `nat`; rogue sits beside it
-    wlan  s2 ------ s3                               and sends joins of its own through the same address.
+    lte   s1 ------ s3 (core) ------ s4  server      ue joins over the WLAN through `nat`; rogue sits beside it wlan
+    s2 ------ s3                               and sends joins of its own through the same address.
 
-A token nobody knows never reaches an MCP, and costs the controller one packet-in in ten seconds however often it is
-repeated. The right token without the keys gets as far as the MCP's kernel, which checks the HMAC.
+A join with an unknown token never reaches an MCP. However often it is repeated, it costs the controller one packet-in
+in ten seconds. A join with the right token but without the keys reaches the MCP's kernel, which checks the HMAC.
 """
 
 import json
@@ -20,7 +20,10 @@ from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 
 UNKNOWN = "deadbeef"
-REPEATS, GAP_S = 14, 0.6  # longer than a join is held, shorter in all than a stranger is dropped
+REPEATS, GAP_S = (
+    14,
+    0.6,
+)  # all repeats together take longer than a join is held, and less than a flow of an unknown token is blocked
 STRANGE_PORT, FORGED_PORT = 40_001, 40_002
 SERVICE = 5001
 
@@ -49,7 +52,7 @@ PLAN = Plan(
 
 
 class Rogue:
-    """Its raw joins. The kernel beside it must not reset what it does not know."""
+    """The rogue's raw joins. Its kernel does not know these connections, and must not reset them."""
 
     def __init__(self, lab: Lab) -> None:
         host = lab.host("rogue")
@@ -62,13 +65,13 @@ class Rogue:
         self._running = StartedProcess(lab.record, "rogue", [sys.executable, script], host, talk=True)
 
     def order(self, *words: object) -> None:
-        """Give an order: see rogue.py."""
+        """Give an order of `programs/rogue.py`."""
         stream: IO[str] = self._running.popen.stdin  # type: ignore[assignment]
         stream.write(json.dumps({"words": [str(word) for word in words]}) + "\n")
         stream.flush()
 
     def heard(self) -> list[str]:
-        """What came back to the order before. Raises LabError."""
+        """The segments that came back after the last order. Raises LabError."""
         line = self._running.popen.stdout.readline()  # type: ignore[union-attr]
         answer: dict[str, Any] = json.loads(line) if line else {"error": self._running.last_line()}
         if "error" in answer:
@@ -78,7 +81,7 @@ class Rogue:
 
 
 def run(options: Options, report: Report) -> None:
-    """Genuine, unknown token beside genuine, right token without keys."""
+    """Run genuine sessions, then unknown tokens beside them, then the right token without the keys."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -121,7 +124,7 @@ def _genuine(lab: Lab, report: Report, group: str, joins: int) -> None:
 
 
 def _known(lab: Lab, group: str) -> set[str]:
-    """The tokens of the sessions after the first: the rogue attacks the first."""
+    """The tokens of all sessions but the first, which the rogue attacks."""
     return {row["token"] for row in lab.controller.sessions()[1:]}
 
 
@@ -141,7 +144,7 @@ def _judge_unknown(
     )
     report.equal("segments of the unknown token at the MCP", 0, len(arrived), "capture")
     report.equal("joins whose token the MCP did not know", 0, _count(lab, "MPJoinNoTokenFound"), "kernel")
-    # Besides the rogue's: the genuine session's own SYN and join.
+    # The genuine session's own SYN and join count too.
     report.equal(
         "packet-ins for SYNs in these ten seconds: one of the rogue's, two genuine", 3, int(seen), "REST"
     )

@@ -1,7 +1,7 @@
-"""A session that begins at the server: it opens plain TCP towards the host, the MCP takes it and speaks MPTCP to the
-host over both its accesses. The host announces its second address; the MCP joins it from its own.
+"""A session that the server begins: it opens plain TCP to the host. The MCP takes the connection, and speaks MPTCP to
+the host over both accesses. The host announces its second address, and the MCP joins it from the MCP's own address.
 
-No natural path passes an MCP: LTE s1 and WLAN s2 have links to s4, where the server is; `core` hangs at s3.
+No natural path passes an MCP: LTE s1 and WLAN s2 have links to s4, where the server is. The MCP `core` is at s3.
 """
 
 import time
@@ -22,7 +22,7 @@ ROWS = ("S-20", "D-4.a", "D-4.d", "D-6.1b")
 
 
 def run(options: Options, report: Report) -> None:
-    """The server uploads to the host; then the host's own session, as ever."""
+    """Upload from the server to the host, then run a session that the host begins."""
     seconds = options.seconds or SECONDS
     plan = replace(PLAN, policy="policy: 1\n") if "rule" in options.without else PLAN
     with running(plan, options.say, options.without, options.keep) as lab:

@@ -1,7 +1,9 @@
-"""Several MCPs serve one host by the nature of the service, at once (draft-nam 5.6.3): management by beta, users by alpha;
-what the rules do not elect goes naturally. Then a rule comes by REST, live, and one that depends on the time of day.
+"""Several MCPs serve one host at once, by the kind of service (draft-nam 5.6.3): beta serves management, alpha serves
+users. Other traffic takes its natural path. Then a rule is added over REST, and then a rule that depends on the time
+of day.
 
-A policy that came by REST is in force until the next one, or until the controller restarts: then the file counts again.
+A policy that was put over REST is in force until the next one, or until the controller restarts and reads the file
+again.
 """
 
 import time
@@ -18,14 +20,14 @@ from topologies.networks.two_mcps import MCPS, NATURAL_PORTS, two_mcps
 ROWS = ("N-5.6.3a", "N-5.6.3b", "S-22", "D-3.2c")
 USERS, MANAGEMENT, LATER = 5001, 5002, 5003
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-EACH = 4  # sessions of a service
-LIVE_S = 6.0  # the upload that lives while the policy changes
-AT_MOST_S = 1.0  # until a policy is in force
+EACH = 4  # sessions of each service
+LIVE_S = 6.0  # seconds of the upload during which the policy changes
+AT_MOST_S = 1.0  # seconds until a policy is in force
 SETTLE_S = 6.0
 
 
 def policy(ports: tuple[int, ...], rules: str) -> str:
-    """These ports are eligible; `rules` are lines."""
+    """A policy in which these ports are eligible. `rules`: lines of its rules."""
     return f"""\
 policy: 1
 eligible: {{ports: {list(ports)}}}
@@ -49,10 +51,13 @@ PLAN = replace(two_mcps("services"), services=(USERS, MANAGEMENT, LATER), policy
 
 
 def at_this_hour(covers: bool) -> str:
-    """Users go to beta in a window that is open now, or just is not; else to alpha."""
+    """A policy in which users go to beta during a time window, and otherwise to alpha. `covers`: whether the window
+    is open now."""
     now = datetime.now()
     today, other = DAYS[now.weekday()], DAYS[(now.weekday() + 3) % 7]
-    days = f"[{today}, {DAYS[(now.weekday() + 1) % 7]}]" if covers else other  # midnight may come
+    days = (
+        f"[{today}, {DAYS[(now.weekday() + 1) % 7]}]" if covers else other
+    )  # with tomorrow, as midnight may come during the run
     rush = (
         f"  - {{name: rush, when: {{application: users, time: {{days: {days}}}}}, then: {{mcps: [beta]}}}}\n"
     )
@@ -60,7 +65,7 @@ def at_this_hour(covers: bool) -> str:
 
 
 def run(options: Options, report: Report) -> None:
-    """By service, by REST, by the hour, and after a restart."""
+    """Check rules by service, a rule over REST, a rule with a time window, and a restart."""
     plan = (
         replace(PLAN, policy=policy((USERS, MANAGEMENT), BY_LOAD))
         if "service-rules" in options.without
@@ -79,7 +84,7 @@ def run(options: Options, report: Report) -> None:
 
 
 class Services:
-    """ue1 is the one customer."""
+    """The steps of the run. ue1 is the only customer."""
 
     def __init__(self, lab: Lab, report: Report) -> None:
         self.lab, self.report = lab, report
@@ -90,7 +95,7 @@ class Services:
         lab.mark()
 
     def open(self, group: str, port: int, count: int = EACH) -> list[str | None]:
-        """Sessions of both families that speak; each's token, None for one that is plain TCP."""
+        """Open sessions of both families that send data. Their tokens, None for one of plain TCP."""
         opened = []
         for family in (4, 6):
             opened += self.agent.ask(
@@ -107,7 +112,7 @@ class Services:
         return [one.get("token") for one in opened]
 
     def by_service(self) -> None:
-        """Both services at once: each at its MCP, with both subflows; the third port is left alone."""
+        """Use both services at once: each is at its MCP with both subflows. The third port takes its natural path."""
         lab, report = self.lab, self.report
         lab.say(f"{EACH} sessions of users and of management, and a port that is not eligible")
         captures = {point.name: lab.capture_port(point.port) for point in PLAN.points}
@@ -137,7 +142,7 @@ class Services:
         report.equal("services on natural links", {LATER}, natural, "capture")
 
     def _landed(self, wanted: int) -> dict[tuple[str, int], int]:
-        """Established subflows by MCP and service, once there are as many as wanted or time is over."""
+        """Established subflows by MCP and service, as soon as there are so many, or after a time limit."""
         limit = time.monotonic() + SETTLE_S
         while True:
             found: dict[tuple[str, int], int] = {}
@@ -150,7 +155,7 @@ class Services:
             time.sleep(0.2)
 
     def a_rule_by_rest(self) -> None:
-        """The third port becomes a service of users while an upload lives."""
+        """Add the third port to the services of users during an upload."""
         lab, report = self.lab, self.report
         lab.say("the third port becomes eligible, by REST, while an upload lives")
         self.agent.ask(
@@ -200,7 +205,7 @@ class Services:
         return [row for row in busy if row.flow in served]
 
     def by_the_hour(self) -> None:
-        """A rule with a window that is open now, and then with one that is not: new sessions only."""
+        """Use a rule whose time window is open now, then one whose window is not. It concerns new sessions only."""
         lab, report = self.lab, self.report
         for covers, wanted in ((True, "beta"), (False, "alpha")):
             lab.say(f"a window that is {'open' if covers else 'closed'} at this hour")
@@ -233,7 +238,7 @@ class Services:
             )
 
     def restarted(self) -> None:
-        """What came by REST goes with the process, as declared; what is pinned does not."""
+        """Restart the controller: the policy of REST is gone, as documented, and pinned sessions stay."""
         lab, report = self.lab, self.report
         lab.say("the controller restarts: the policy file counts again")
         lab.controller.stop()

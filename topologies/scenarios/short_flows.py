@@ -1,7 +1,8 @@
-"""Short flows may be exempt: a class of services keeps its natural path, the rest has its MCP; both are timed.
+"""Short flows may be exempt: one class of services keeps its natural path, the others get an MCP. Both are timed.
 
-The network of `off-path` without its LTE: the one host has one interface only, at s2, off the MCP's path. It is no less
-a multipath client. `page` is short and bypassed by rule, `film` is not; then nothing but `film` is looked at at all.
+The network of `off-path` without LTE. The only host has one interface, at s2, whose natural path misses the MCP, and
+still it is a client of MPTCP. The service `page` has short flows that a rule bypasses; `film` has not. At the end
+only `film` is eligible, so switches do not punt SYNs to `page` at all.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ PLAN = replace(
 
 
 def run(options: Options, report: Report) -> None:
-    """The same pages through the MCP, bypassed by rule, and not looked at; a film beside them."""
+    """Fetch the same pages through the MCP, bypassed by a rule, and not eligible, each time beside a film."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         lab.start_controller(options.without)
@@ -62,7 +63,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _film(lab: Lab, report: Report) -> None:
-    """N-2.2: one interface, no endpoint to join from, and still an M-UE."""
+    """N-2.2: a host with one interface and no endpoint to join from is still an M-UE."""
     lab.say("a connection of the host with one interface")
     lab.mark()
     order = {
@@ -88,7 +89,7 @@ def _film(lab: Lab, report: Report) -> None:
 
 
 def _pages(lab: Lab, report: Report, title: str, served: int, asked: int) -> None:
-    """Pages one after the other; where they went, byte for byte, and how long each took."""
+    """Fetch pages one after the other: by which path their bytes went, and how long each took."""
     lab.say(f"{COUNT} connections of {BYTES // 1000} kB each way, {title}")
     captures = {port: lab.capture_port(port) for port in (ACCESS, "s3:1", SERVER)}
     before = _punted(lab)
@@ -140,7 +141,7 @@ def _exchanged(lab: Lab) -> dict[str, Any]:
 
 
 def _punted(lab: Lab) -> int:
-    """First SYNs that came to the controller."""
+    """How many first SYNs reached the controller."""
     names = ("steering_sessions_started_total", "steering_natural_syns_total")
     return int(sum(lab.controller.metric(name) for name in names))
 

@@ -1,7 +1,8 @@
-"""Servers and MPTCP (draft-nam 5.6.1): offered to all, but to those that are listed and those that it made slow.
+"""MPTCP on the server leg (draft-nam 5.6.1): the MCP offers it to all servers, except those that are listed and those
+that MPTCP has made slow.
 
-`dropper` loses SYNs with MP_CAPABLE, as some middleboxes do; `server` speaks MPTCP. The kernel gives MPTCP up three
-seconds later; the MCP remembers that, for `dropper` alone and for a time.
+`dropper` loses SYNs with MP_CAPABLE, as some middleboxes do. `server` speaks MPTCP. The MCP's kernel gives up MPTCP
+after three seconds. The MCP remembers that, for `dropper` only, and for a limited time.
 """
 
 import time
@@ -20,7 +21,7 @@ from topologies.networks import off_path
 ROWS = (
     "N-5.6.1a", "N-5.6.1b", "N-5.6.1c", "N-5.6.1d", "N-5.6.1e", "N-5.6.1f", "N-5.6.1g", "D-3.4a", "D-5.4c",
 )  # fmt: skip
-TTL_S, LATE_S = 10, 7  # room for a busy machine, where a capture takes seconds to begin
+TTL_S, LATE_S = 10, 7  # seconds; on a busy machine a capture may need some to begin
 SLOW_S, SOON_S, AT_ONCE_S = 2.9, 0.5, 0.2
 MCP, GOOD, BAD = "core", "server", "dropper"
 DROPS = "tcp flags & (syn | ack) == syn tcp option mptcp subtype 0 drop"
@@ -47,15 +48,16 @@ PLAN = _plan()
 
 
 class Trials:
-    """One connection after the other, each with its time to the first byte and the SYNs its server got."""
+    """Opens one connection after the other. Notes for each its time to the first byte and the SYNs that its server
+    got."""
 
     def __init__(self, lab: Lab, report: Report) -> None:
         self._lab = lab
         self._report = report
-        self.answered = 0.0  # when the last one had its first byte
+        self.answered = 0.0  # when the last connection got its first byte
 
     def open(self, what: str, name: str) -> tuple[float, list[Segment]]:
-        """Seconds to the first byte, and every segment at the server."""
+        """Open a connection: seconds to the first byte, and all segments at the server."""
         capture = self._lab.capture_port(PLAN.box(name).nics[0].peer)
         target = address_of(PLAN.box(name), 4)
         order = {"group": what, "dst": target, "ports": [5001], "mptcp": True, "first": True}
@@ -70,14 +72,14 @@ class Trials:
         return took, capture.segments()
 
     def slow(self, what: str, name: str = BAD) -> list[Segment]:
-        """One that has to wait for the kernel to give MPTCP up."""
+        """Check a connection that has to wait until the kernel gives up MPTCP."""
         took, seen = self.open(what, name)
         wanted = f"{SLOW_S} to 4 s"
         self._report.expect(f"{what}: time to first byte", SLOW_S <= took < 4, wanted, f"{took:.2f} s")
         return seen
 
     def plain(self, what: str, name: str, within: float) -> None:
-        """One whose server hears nothing of MPTCP, in any segment."""
+        """Check a connection of whose segments none carries MPTCP to the server."""
         took, seen = self.open(what, name)
         self._report.expect(
             f"{what}: time to first byte", took < within, f"under {within} s", f"{took:.2f} s"
@@ -92,7 +94,7 @@ class Trials:
         )
 
     def offered(self, what: str, name: str = GOOD) -> None:
-        """One whose server is offered MPTCP."""
+        """Check a connection whose server is offered MPTCP."""
         took, seen = self.open(what, name)
         self._report.expect(
             f"{what}: time to first byte", took < SOON_S, f"under {SOON_S} s", f"{took:.2f} s"
@@ -106,7 +108,8 @@ def _first_offers(seen: list[Segment]) -> bool:
 
 
 def run(options: Options, report: Report) -> None:
-    """No MCP; an MCP with its cache; take-over; the list of those that are never offered MPTCP."""
+    """Run without an MCP, with an MCP that remembers, after the MCP was replaced, and with a list of servers that are
+    never offered MPTCP."""
     report.table.append(["connection", "to", "first byte"])
     plan = PLAN
     if "slow-cache" in options.without:
@@ -163,7 +166,7 @@ def _slow(lab: Lab) -> list[str]:
 
 
 def _again(lab: Lab, *words: str) -> None:
-    """The MCP's relay anew, with other options."""
+    """Start the MCP's relay anew, with other options."""
     lab.relays[MCP].end()
     lab.relays[MCP] = relay(lab.record, lab.host(MCP), PLAN.services, PLAN.server_prefixes(), words)
 

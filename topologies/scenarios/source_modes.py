@@ -1,8 +1,10 @@
-"""Every source mode in one network, draft-nam section 5.4: whom the server sees, and that answers find the MCP.
+"""All source modes in one network, draft-nam section 5.4: which address the server sees, and that its answers reach
+the MCP.
 
-`ue1` is served by alpha, `ue2` by beta, each with pools of its own; port 5002 of both by alpha, so that they share.
-The relays and the controller are started anew for each pair of modes. Oracles: the bytes come back the same, over two
-subflows; the server's peers lie where the mode says; the server's answers are captured at one MCP's port only, its.
+alpha serves `ue1` and beta serves `ue2`, each with pools of its own. alpha also serves port 5002 of both hosts, so
+that they share its pool. Relays and controller are started anew for each pair of modes. The checks: all bytes come
+back unchanged, over two subflows; the server's peers have addresses of the mode; the server's answers reach their own
+MCP's port and no other.
 """
 
 import subprocess
@@ -44,7 +46,7 @@ rules:
 
 @dataclass(frozen=True)
 class Phase:
-    """A pair of modes, what each MCP gives, and the relay's further options."""
+    """A pair of modes, the pools of each MCP, and further options of the relays."""
 
     name: str
     ipv4: str
@@ -55,16 +57,16 @@ class Phase:
     site: str = ""
 
     def pools(self, mcp: str) -> tuple[str, ...]:
-        """What an MCP gives."""
+        """The pools of an MCP."""
         return self.alpha if mcp == "alpha" else self.beta
 
     def source(self, mcp: str) -> str:
-        """The site file's words."""
+        """The keys of an MCP's sources in the site file."""
         pools = ", ".join(f'"{pool}"' for pool in self.pools(mcp))
         return f"source_mode: {{ipv4: {self.ipv4}, ipv6: {self.ipv6}}}, pools: [{pools}]{self.site}"
 
     def options(self, lab: Lab, mcp: str) -> list[str]:
-        """The relay's options."""
+        """The options of an MCP's relay."""
         words = ["--source-mode", f"ipv4={self.ipv4}", "--source-mode", f"ipv6={self.ipv6}", "--name", mcp]
         for pool in self.pools(mcp):
             words += ["--pool", pool]
@@ -103,12 +105,12 @@ PLAN = _plan()
 
 
 def log_of(lab: Lab, mcp: str) -> Path:
-    """An MCP's mapping log."""
+    """The file of an MCP's mapping log."""
     return lab.record.directory / f"{mcp}.mappings"
 
 
 def run(options: Options, report: Report) -> None:
-    """Each pair of modes in turn."""
+    """Run each pair of modes in turn."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         report.table = [["mode", "host", "MCP", "host's address", "server sees"]]
@@ -124,7 +126,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _restart(lab: Lab, phase: Phase, without: tuple[str, ...], first: bool) -> None:
-    """Relays with other options, and a controller whose site file says the same."""
+    """Start relays with other options, and a controller whose site file says the same."""
     if not first:
         lab.controller.stop()
     points = tuple(replace(point, source=phase.source(point.name)) for point in PLAN.points)
@@ -138,7 +140,7 @@ def _restart(lab: Lab, phase: Phase, without: tuple[str, ...], first: bool) -> N
 
 
 def _introduce(lab: Lab) -> None:
-    """A controller that was started anew learns hosts as it did at first: by their own ARP and ND."""
+    """Have hosts send ARP and ND, by which a new controller learns them."""
     for host in HOSTS:
         lab.host(host).run("ip neigh flush all", "ip -6 neigh flush all")
         for nic in PLAN.box(host).nics:
@@ -149,7 +151,7 @@ def _introduce(lab: Lab) -> None:
 
 
 def _exchange(lab: Lab, phase: Phase, report: Report) -> None:
-    """All four at once: both hosts, both families."""
+    """Transfer at once for both hosts and both families."""
     at_server = lab.capture_port(PLAN.box("server").nics[0].peer)
     at_mcp = {mcp: lab.capture_port(PLAN.box(mcp).nics[0].peer) for mcp in HOSTS.values()}
     for host, family in _all():
@@ -228,7 +230,7 @@ def _as_wanted(mode: str, source: str, own: str, wanted: str) -> bool:
 def _judge_captures(
     report: Report, title: str, source: str, mcp: str, at_server: Capture, at_mcp: dict[str, Capture]
 ) -> None:
-    """The server's answers to a source: some at its MCP's port, none at the other's."""
+    """Check that the server's answers to a source are at its MCP's port, and none at the other MCP's."""
     sent = [s for s in at_server.segments() if s.flow.dst == source and s.flow.sport == OWN]
     report.expect(f"{title}: the server's answers", bool(sent), "more than 0", len(sent), "capture")
     flows = {s.flow for s in sent}
@@ -243,7 +245,7 @@ def _judge_captures(
 
 
 def _established(lab: Lab) -> set[str]:
-    """Addresses of the server's peers now."""
+    """The addresses of the server's peers now."""
     rows = lab.host("server").pexec("ss -tnH state established")[0].splitlines()
     found = set()
     for row in rows:
@@ -253,7 +255,8 @@ def _established(lab: Lab) -> set[str]:
 
 
 def _share(lab: Lab, report: Report) -> None:
-    """Two subscribers at one MCP and one address: disjoint blocks, told apart by the log (D-6.7.2); and NAT64."""
+    """Two subscribers share an MCP and an address: they get disjoint blocks of ports, which the log tells apart
+    (D-6.7.2). Also checks NAT64."""
     server = address_of(PLAN.box("server"), 4)
     orders = (("ue1", server), ("ue2", server), ("ue1", TRANSLATED + server))
     sources: list[tuple[str, int]] = []
@@ -288,7 +291,7 @@ def _share(lab: Lab, report: Report) -> None:
 
 
 def _owner(lab: Lab, port: int, at: float) -> str:
-    """What `steering mappings` says."""
+    """The host that had a port at a time, by `steering mappings`."""
     command = [sys.executable, "-m", "steering", "mappings", "find", "192.0.2.1", str(port)]
     command += ["--log", str(log_of(lab, "alpha")), "--at", str(at)]
     told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=processes.REPOSITORY)

@@ -1,10 +1,12 @@
-"""A hotspot of somebody else, draft-deng section 4.2: its host comes to the MCP from the Internet, and through a NAT.
+"""A hotspot of another operator, draft-deng section 4.2: the host there reaches the MCP from the Internet, through a
+NAT.
 
     ue --- lte  s1 --- s2 (core) --- s3 --- Internet --- server
      \\--- hotspot --- nat ---------------------/
 
-The operator steers nothing there. The MCP has an address that the Internet leads to, and announces it (ADD_ADDR); a join to it
-is admitted at the Internet's port by its token alone, and only where the policy pools third parties.
+The operator steers nothing in the hotspot. The MCP has an address that can be reached from the Internet, and
+announces it (ADD_ADDR). A join to that address comes in at the Internet's port. Its token alone decides whether it is
+admitted, and only where the policy pools accesses of third parties.
 """
 
 import json
@@ -45,7 +47,8 @@ PLAN = Plan(
 
 
 def run(options: Options, report: Report) -> None:
-    """With third parties pooled, a forged join besides; then not pooled; then a first subflow in the hotspot."""
+    """Run with third parties pooled, beside a forged join; then without pooling them; then with the first subflow in
+    the hotspot."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         ue = lab.host("ue")
@@ -124,7 +127,7 @@ def _refused(lab: Lab, report: Report) -> None:
     mcp = lab.capture_port("s2:1")
     opened = lab.agents["ue"].ask("open", group="kept", dst=SERVER, ports=[PORT], mptcp=True, first=True)
     report.equal("unpooled: the connection works", "", opened["opened"][0].get("error", ""))
-    time.sleep(1.5)  # its joins
+    time.sleep(1.5)  # for its joins
     lab.stop_captures()
     joins = sum(s.syn and JOIN in s.options for s in mcp.segments())
     report.equal("unpooled: joins at the MCP", 0, joins, "capture")

@@ -1,8 +1,9 @@
-"""Two ways to the Internet: what goes out by one comes back by the other, and changes its way while sessions live.
+"""Two gateways to the Internet: traffic leaves by one and comes back by the other, and the way back changes during
+sessions.
 
-lte  s1 -- s4 -- border west      The MCP `core` hangs at s4: its own connections leave by `west`. The server has an
-wlan s2 -- s5 -- border east      address behind both borders and answers by one of them, whichever it came in by.
-lte has a second port at s1, where the host moves while it talks; s4 - s5 is a link
+lte  s1 -- s4 -- border west      The MCP `core` is at s4: its connections leave by `west`. The server has an wlan s2
+-- s5 -- border east      address behind both borders, and answers by a fixed one of them. lte has a second port at
+s1, to which the host moves during a session. s4 - s5 is a link.
 """
 
 import time
@@ -20,7 +21,7 @@ SERVER, PORT = "10.9.0.2", 5001
 ACCESS_MBIT = 15.0
 SECONDS = 4.0
 TALK_MBIT = 2.0
-TALK_S = 60.0  # at most: it ends with the moves
+TALK_S = 60.0  # most seconds of a connection; it ends after the moves
 HALF_S = 1.5
 SILENCE_S = {"the way back": 1.0, "the host's port": 3.0}
 LTE = ("10.1.0.2/24",)
@@ -36,7 +37,7 @@ def _gateway(name: str, prefixes: tuple[str, ...], borders: tuple[str, ...]) -> 
 
 
 def behind(*borders: str) -> Plan:
-    """The plan, its site saying that the server's prefix is behind these borders: ports of one gateway."""
+    """The plan, in whose site file the server's prefix is behind these borders, as ports of one gateway."""
     return Plan(
         name="two-gateways",
         switches=("s1", "s2", "s4", "s5"),
@@ -67,7 +68,8 @@ PLAN = behind("west", "east")
 
 
 def run(options: Options, report: Report) -> None:
-    """A transfer and a plain connection that come back by the other border; a talk through two changes."""
+    """Run a transfer and a plain connection whose answers come back by the other border, then a connection through two
+    changes."""
     plan = behind("west") if "second-border" in options.without else PLAN
     with running(plan, options.say, options.without, options.keep) as lab:
         lab.host("server").run(f"ip addr add {SERVER}/32 dev lo")
@@ -84,7 +86,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def _answer_by(lab: Lab, border: str) -> None:
-    """By which border the server's answers leave it, in all its routing tables."""
+    """Set the border by which the server answers, in all of its routing tables."""
     server, number = lab.host("server"), list(BORDERS).index(border)
     way = f"default via {BORDERS[border][1]}.1 dev {server.interface(number)} src {SERVER}"
     server.run(f"ip route replace {way}")
@@ -95,7 +97,7 @@ def _at_borders(lab: Lab) -> dict[str, Capture]:
 
 
 def _ways(seen: dict[str, Capture]) -> tuple[dict[str, int], dict[str, int]]:
-    """Segments to and from the server, by border."""
+    """How many segments went to the server and came from it, by border."""
     rows = {name: capture.segments() for name, capture in seen.items()}
     out = {name: sum(s.flow.dst == SERVER for s in of) for name, of in rows.items()}
     back = {name: sum(s.flow.src == SERVER for s in of) for name, of in rows.items()}
@@ -103,7 +105,7 @@ def _ways(seen: dict[str, Capture]) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def _judge(report: Report, what: str, seen: dict[str, Capture], out: set[str], back: set[str]) -> None:
-    """Which borders were taken."""
+    """Check which borders were used."""
     went, came = _ways(seen)
     found = ({name for name, count in went.items() if count}, {name for name, count in came.items() if count})
     report.equal(f"{what}: the borders it left and came back by", (out, back), found, "capture")
@@ -111,7 +113,7 @@ def _judge(report: Report, what: str, seen: dict[str, Capture], out: set[str], b
 
 
 def _transfer(lab: Lab, report: Report, seconds: float) -> None:
-    """Both accesses together, by the MCP at `west`; all answers by `east`."""
+    """Transfer over both accesses, through the MCP at `west`. All answers come by `east`."""
     seen = _at_borders(lab)
     on = aggregation.upload(lab, 4, seconds, target=SERVER)
     _judge(report, "through the MCP", seen, {"west"}, {"east"})
@@ -129,7 +131,7 @@ def _transfer(lab: Lab, report: Report, seconds: float) -> None:
 
 
 def _plain(lab: Lab, report: Report) -> None:
-    """What is not eligible goes out by the nearest border of each access, and comes back all the same."""
+    """Traffic that is not eligible leaves by the border nearest to its access, and its answers still arrive."""
     seen = _at_borders(lab)
     for own in ("10.1.0.2", "10.2.0.2"):
         order = {"dst": SERVER, "src": own, "ports": [PORT], "mptcp": False, "first": True, "count": 1}
@@ -142,7 +144,7 @@ def _plain(lab: Lab, report: Report) -> None:
 
 
 def _talk(lab: Lab, report: Report) -> None:
-    """A steady connection; the server's answers change their border, then the host its port."""
+    """Run a steady connection: the server's answers change their border, then the host changes its port."""
     ue, agent = lab.host("ue"), lab.agents["ue"]
     for what, change in (("the way back", _change_way), ("the host's port", _change_port)):
         lab.say(f"a talk; {what} changes")
@@ -158,7 +160,9 @@ def _talk(lab: Lab, report: Report) -> None:
         tokens = {s.peer_token for s in mine}
         live = [s["mcp"] for s in known if s["token"] in tokens]
         if change is _change_port:
-            ue.run(f"ip link set {ue.interface(WLAN)} down")  # the moved access has to carry all of it
+            ue.run(
+                f"ip link set {ue.interface(WLAN)} down"
+            )  # so that the access that moved has to carry everything
             time.sleep(2 * HALF_S)
         agent.ask("stop", name=what)
         done = agent.finish(what, 40)
@@ -181,7 +185,7 @@ def _change_way(lab: Lab) -> None:
 
 
 def _change_port(lab: Lab) -> None:
-    """The host's LTE interface comes back at another port with its MAC and address; no SYN tells of it."""
+    """Move the host's LTE interface to another port, with its MAC and address. No SYN tells the network."""
     ue, nics = lab.host("ue"), PLAN.box("ue").nics
     mac = ue.intf(ue.interface(FIRST)).MAC()
     ue.run(

@@ -1,7 +1,7 @@
 """How a session uses its accesses, draft-deng section 1: native, active/backup, single, and a quota.
 
-The off-path network, one service port for each way, so that one policy holds all of them at once (N-5.6.2c). The
-host is told nothing: its kernel joins from WLAN whenever it may; what it gets is MP_PRIO from the MCP.
+The off-path network. Each way has a service port of its own, so that one policy holds all ways at once (N-5.6.2c).
+The host is not configured for any: its kernel joins from WLAN whenever it can, and gets MP_PRIO from the MCP.
 """
 
 import time
@@ -25,7 +25,7 @@ from topologies.networks.off_path import PLAN as OFF_PATH
 NATIVE, BACKUP, SINGLE, QUOTA = 5001, 5002, 5003, 5004
 QUOTA_BYTES = 5_000_000
 LTE_PORT = "s1:1"
-SLIPPED = 150_000  # bytes: what a subflow that is to wait may carry before its host has been told
+SLIPPED = 150_000  # bytes that a backup subflow may carry before its host has been told
 POLICY = f"""\
 policy: 1
 timers: {{sweep: 1}}
@@ -43,7 +43,7 @@ PLAN = replace(OFF_PATH, name="usage", services=(NATIVE, BACKUP, SINGLE, QUOTA),
 
 
 def run(options: Options, report: Report) -> None:
-    """Each way in turn, all under one policy."""
+    """Run each way in turn, all under one policy."""
     with managed(PLAN, options) as lab:
         warm_up(lab, 4)
         for part in (native, active_backup, single, quota):

@@ -1,9 +1,9 @@
-"""Explicit mode with one virtual address in front of two MCPs (draft-nam 5.2.1): the controller chooses behind it.
+"""Explicit mode with one virtual address for two MCPs (draft-nam 5.2.1). The controller chooses which of them serves.
 
     LTE -- s1 -- s3 (core) --+-- s4 -- server        10.8.9.9, the virtual address, is core's and edge's:
-    WLAN - s2 -- s5 (edge) --+                       the nearest of it is core from LTE, edge from WLAN
+    WLAN - s2 -- s5 (edge) --+                       the nearer one is core from LTE, edge from WLAN
 
-Hosts know that address and nothing else. Without the controller a join would go to whichever MCP is near its access.
+Hosts know only that address. Without the controller, a join would go to the MCP that is nearest to its access.
 """
 
 import sys
@@ -31,7 +31,7 @@ ROWS = ("N-5.2.1b", "N-5.2.1c", "D-6.1b", "D-6.2c")
 
 
 def plan(owners: tuple[str, ...] = MCPS) -> Plan:
-    """The network of `off-path`; `owners` are the MCPs that the site file puts behind the virtual address."""
+    """The network of `off-path`. `owners`: the MCPs that the site file puts behind the virtual address."""
     boxes = (
         replace(
             box,
@@ -49,7 +49,7 @@ PLAN = plan()
 
 @dataclass(frozen=True)
 class Round:
-    """An upload: where its first subflow comes from, and the MCP that has to serve it."""
+    """One upload: the access of its first subflow, and the MCP that has to serve it."""
 
     title: str
     source: str
@@ -64,7 +64,8 @@ ROUNDS = (
 
 
 def run(options: Options, report: Report) -> None:
-    """One upload that each MCP is the nearest for, one while the nearest is drained; then joins of nobody's."""
+    """Upload once from near each MCP, and once while the nearest MCP is drained. Then send joins with unknown
+    tokens."""
     made = plan(MCPS[:1]) if "second-owner" in options.without else PLAN
     with running(made, options.say, options.without, options.keep) as lab:
         for name in MCPS:
@@ -84,7 +85,7 @@ def run(options: Options, report: Report) -> None:
 
 
 def transfer(lab: Lab, options: Options, report: Report, number: int, one: Round) -> None:
-    """One upload by Convert to the virtual address, seen from the accesses, both MCPs and the server."""
+    """Run one upload by Convert to the virtual address, and check it at the accesses, both MCPs and the server."""
     seconds, title, listen = options.seconds or SECONDS, one.title, 7001 + number
     other = next(name for name in MCPS if name != one.mcp)
     via = em.client(lab, "ue", f"convert://{VIRTUAL}:{em.CONVERT}", listen, f"{SERVER}:{SERVICE}",
@@ -130,7 +131,7 @@ def transfer(lab: Lab, options: Options, report: Report, number: int, one: Round
 
 
 def check_strays(lab: Lab, report: Report) -> None:
-    """A join with a token of nobody reaches neither MCP, from either access."""
+    """Check that a join with a token of no session reaches neither MCP, from either access."""
     lab.say("joins to the virtual address with a token of nobody")
     at = {name: lab.capture_port(port, em.SYNS) for name, port in PORTS.items()}
     before = lab.controller.metric("steering_refusals_total", reason="unknown-token")

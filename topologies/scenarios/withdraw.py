@@ -1,8 +1,10 @@
-"""Host and server both speak MPTCP: the MCP is withdrawn, or kept (draft-nam Figures 15 and 16).
+"""Host and server both speak MPTCP: the MCP is withdrawn from their session, or kept in it (draft-nam Figures 15 and
+16).
 
-The network of `off-path` with a plain host, a server that speaks MPTCP and one that does not. Withdrawn: the pair is on
-its own, joins and all, and nothing of it is left in switches; a plain server gets the MCP once that is known. Kept:
-MPTCP on both legs, and the server's side learns no address of the MCP's.
+The network of `off-path`, with a host of plain TCP besides, a server that speaks MPTCP and one that does not.
+Withdrawn: host and server have their session and its joins end to end, and switches hold no entry of it; to a server
+that is known to be plain, the MCP is inserted. Kept: MPTCP is used on both legs, and the server learns no address of
+the MCP.
 """
 
 import time
@@ -53,11 +55,11 @@ def _plan() -> Plan:
 
 PLAN = _plan()
 EDGES = ("s1:1", "s2:1", "s1:3", "s4:1", "s4:5", "s3:1")
-MAINTAIN = "policy: 1\n"  # it is the default
+MAINTAIN = "policy: 1\n"  # keeping the MCP is the default
 
 
 class ObservedStep:
-    """Connections of one step, seen at every edge; counters are of its time alone."""
+    """The connections of one step, captured at every edge. Counters tell their growth during the step."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -66,7 +68,7 @@ class ObservedStep:
         lab.mark()
 
     def open(self, report: Report, what: str, host: str, server: str) -> None:
-        """A connection that echoes, and time for a join."""
+        """Open a connection with an echo, and wait for its join."""
         order = {"group": what, "dst": address_of(PLAN.box(server), 4), "ports": [5001], "first": True}
         (opened,) = self.lab.agents[host].ask("open", mptcp=host == "ue", **order)["opened"]
         report.equal(f"{what}: the connection works", "", opened.get("error", ""))
@@ -80,18 +82,19 @@ class ObservedStep:
         self.accepted = relay_status(self.lab.record, MCP)["counters"]["accepted"] - self._accepted
 
     def at(self, *ports: str) -> list[Any]:
-        """Segments at some edges."""
+        """The segments at these edges."""
         return [s for port in ports for s in self._captures[port].segments()]
 
     def shapes(self, *ports: str) -> list[tuple[Any, ...]]:
-        """K-OPT: what has to be the same at both edges, whatever the order in which it came."""
+        """K-OPT: the parts of segments that have to be the same at both edges, in any order."""
         return sorted(
             (s.flow.src, s.flow.sport, s.sequence, s.flags, s.length, s.raw_options) for s in self.at(*ports)
         )
 
 
 def run(options: Options, report: Report) -> None:
-    """The four cells of M and N at host and server with `withdraw`; then M and M with the default."""
+    """Run with `withdraw` all four combinations of MPTCP and plain TCP at host and server, then with the default once
+    more where both speak MPTCP."""
     with running(PLAN, options.say, options.without, options.keep) as lab:
         lab.start_services()
         if "discretion" in options.without:
@@ -175,7 +178,7 @@ def _plain_host(lab: Lab, report: Report, options: Options) -> None:
 def _equal_options(
     report: Report, title: str, seen: ObservedStep, near: Iterable[str], far: Iterable[str]
 ) -> None:
-    """K-OPT between the host's edges and the server's."""
+    """K-OPT: check that segments are the same at the host's edges and at the server's edge."""
     here, there = seen.shapes(*near), seen.shapes(*far)
     report.expect(
         f"{title}: segments are the same at host and server, options byte for byte",
@@ -187,7 +190,7 @@ def _equal_options(
 
 
 def _session_entries(lab: Lab) -> list[str]:
-    """Session entries in any switch (table 1, by their cookie's kind)."""
+    """All session entries of all switches (table 1, by the kind in their cookie)."""
     kind = f"{CookieKind.SESSION:x}"
     return [
         line.strip()
