@@ -1,4 +1,4 @@
-"""`steering access`: the access networks, what is known of their type and trust (D-6.3e), offloads (D-1.u2)."""
+"""`steering access`: access networks with their type and trust (D-6.3e), and offloads (D-1.u2)."""
 
 import argparse
 from typing import Any
@@ -62,7 +62,8 @@ def _list(controller: client.ControllerClient, as_json: bool) -> None:
 
 
 def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
-    """What is not said stays; nothing is set over somebody else's update."""
+    """Change type or trust; what is not given stays. An update that somebody else makes meanwhile is not
+    overwritten."""
     before = controller.request("GET", ["access-networks", args.name])
     update = {
         "type": args.type or before.body["type"],

@@ -1,7 +1,8 @@
-"""`steering acl`: the live access control list, shown and replaced whole (N-5.3).
+"""`steering acl`: show the live access control list, or replace all of it (N-5.3).
 
-`show --json` has the list's entity tag in it (`etag`). A file with one replaces that list and no other, so that
-`show --json > FILE`, an editor and `set FILE` lose nobody's change; without one, whatever is in force is replaced.
+The output of `show --json` holds the list's entity tag (`etag`). A file with an entity tag replaces only the list
+with that tag. So no change of others is lost between `show --json > FILE`, an editor, and `set FILE`. A file without
+an entity tag replaces whatever list is in force.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def _file(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None:
-    # JSON escapes what a terminal would obey, and must come back as it was.
+    # JSON escapes control characters by itself, and the texts have to come back unchanged.
     found = controller.request("GET", ["acl"], verbatim={"entries"} if args.json else ())
     told = found.body | {ETAG: found.etag}
     actions.tell_all(args, told, "entries", COLUMNS, "no entry: the policy's own list decides")

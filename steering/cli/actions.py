@@ -1,5 +1,5 @@
-"""What the commands for one resource each share: a word that says what to do, changes that replace nothing unseen, an
-answer on one line or as JSON. Without a word the first action is done, which lists or shows.
+"""What the commands of single resources share: an action word, changes that replace only what was seen, and an answer
+on one line or as JSON. Without an action word the first action is done, which lists or shows.
 """
 
 import argparse
@@ -18,11 +18,11 @@ Act = Callable[[client.ControllerClient, argparse.Namespace], None]
 
 
 def _no_arguments(_: argparse.ArgumentParser) -> None:
-    """Of actions that have none of their own."""
+    """The arguments of an action that has none of its own."""
 
 
 class Subcommand(NamedTuple):
-    """`name` as it is typed; `add_arguments` adds what it alone takes."""
+    """One action. `name`: the word that is typed. `add_arguments`: adds the arguments of this action."""
 
     name: str
     help: str
@@ -31,9 +31,9 @@ class Subcommand(NamedTuple):
 
 
 def add_actions(parser: argparse.ArgumentParser, actions: Sequence[Subcommand]) -> None:
-    """The actions as subcommands; the options of client commands before or after the word."""
+    """Add the actions as subcommands. The options of client commands may stand before or after the action word."""
     client.add_arguments(parser)
-    # Without defaults of its own: they would hide what was given before the word.
+    # The options after the word have no defaults: these would hide what was given before the word.
     options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     client.add_arguments(options)
     words = parser.add_subparsers(metavar="WHAT", title=f"what to do (default: {actions[0].name})")
@@ -45,12 +45,13 @@ def add_actions(parser: argparse.ArgumentParser, actions: Sequence[Subcommand]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do the action that was asked for; the exit status."""
+    """Do the action that was typed; the exit status."""
     return client.ask(args, lambda controller: act(controller, args, args.act))
 
 
 def act(controller: client.ControllerClient, args: argparse.Namespace, wanted: Act) -> None:
-    """Do one action; what is wrong in what was sent becomes one line. Raises BadInput and Unavailable."""
+    """Do one action. Where the controller rejects the body, its first error becomes one line. Raises BadInput and
+    Unavailable."""
     try:
         wanted(controller, args)
     except client.Rejected as rejected:
@@ -64,7 +65,8 @@ def send(
     body: Json | None = None,
     over: str | None = None,
 ) -> Json:
-    """Ask for a change; `over`: the entity tag of what it replaces. Raises as `Controller.request` does."""
+    """Send a change. `over`: the entity tag of the version that it replaces. Raises as `ControllerClient.request`
+    does."""
     headers = {} if over is None else {"If-Match": over}
     if body is None:
         return controller.request(method, path, headers=headers).body
@@ -73,7 +75,8 @@ def send(
 
 
 def subscriber(controller: client.ControllerClient, name: str) -> str:
-    """A subscriber's pseudonym, also by its own name ('-': a line of stdin). The name goes in a body, which nobody logs."""
+    """The pseudonym of a subscriber, which may be given by its pseudonym or its own id ('-': a line of stdin). The id
+    is sent in a body, since bodies are not logged."""
     if name == "-":
         name = sys.stdin.readline().strip()
     if _PSEUDONYM.fullmatch(name):
@@ -82,7 +85,7 @@ def subscriber(controller: client.ControllerClient, name: str) -> str:
 
 
 def tell(args: argparse.Namespace, told: Json, line: str) -> None:
-    """The answer to a change."""
+    """Print the answer to a change: as JSON, or one line."""
     if args.json:
         client.print_json(told)
     else:
@@ -90,7 +93,7 @@ def tell(args: argparse.Namespace, told: Json, line: str) -> None:
 
 
 def tell_all(args: argparse.Namespace, told: Json, key: str, columns: "Columns", none: str) -> None:
-    """A list: the items of `told` at `key`, one a row, or `none` where there is none."""
+    """Print a list: the items of `told[key]`, one per row, or the text `none` where there are no items."""
     if args.json:
         client.print_json(told)
     elif told[key]:
@@ -100,7 +103,7 @@ def tell_all(args: argparse.Namespace, told: Json, key: str, columns: "Columns",
 
 
 class Columns(NamedTuple):
-    """The headers of a table and how an item becomes a row of it."""
+    """The headers of a table, and the function that makes a row of an item."""
 
     headers: list[str]
     row: Callable[[Json], list[object]]
@@ -110,10 +113,10 @@ class Columns(NamedTuple):
 
 
 def listed(names: list[str]) -> str | None:
-    """Names in one cell; None where there is none."""
+    """Names as the text of one cell; None where there are no names."""
     return ", ".join(names) or None
 
 
 def separate(text: str) -> list[str]:
-    """`a,b` as an option has it; an empty text names none."""
+    """The names in the text `a,b` of an option; none in an empty text."""
     return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,4 +1,5 @@
-"""`steering bench`: what set-up, decision, memory and SYN delay cost, against yardsticks in the same run."""
+"""`steering bench`: measures the cost of set-ups, decisions, memory and SYN delay, beside yardsticks in the same
+run."""
 
 import argparse
 import sys
@@ -10,7 +11,7 @@ EXIT_USAGE = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to measure and how long."""
+    """Add the options: what to measure, and for how long."""
     parser.add_argument("--rounds", metavar="N", type=int, help="rounds of the set-up part (default 9)")
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: a look, not a measurement")
     parser.add_argument("--json", metavar="FILE", help="write the results there (default build/bench.json)")
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0, 1 when a part could not be measured, 2 without the benchmarks, which only a checkout has."""
+    """Returns 0, 1 when a part could not be measured, or 2 without the benchmarks, which only a checkout has."""
     root = Path(__file__).resolve().parents[2]
     if not (root / "tests" / "bench" / "suite.py").exists():
         print(

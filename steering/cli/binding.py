@@ -60,7 +60,7 @@ def _row(one: Json) -> list[object]:
 
 
 def _outside(one: Json) -> str:
-    """Where it is connected to; the MCP may be gone, and its address with it."""
+    """The outside address and port of a binding. Where its MCP is gone, the address is not known."""
     address = one["ext_address"]
     return f"port {one['ext_port']}" if address is None else endpoint(address, one["ext_port"])
 

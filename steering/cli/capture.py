@@ -1,4 +1,4 @@
-"""Reading capture files, pcap and pcapng, packet by packet with bounded memory. dpkt knows the blocks of pcapng."""
+"""Reads capture files (pcap and pcapng) packet by packet, with bounded memory. dpkt parses the blocks of pcapng."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +15,8 @@ MAX_RECORD = 16 * 1024 * 1024  # bytes of one record or block; the largest snaps
 _LINK_TYPE = 0xFFFF  # the upper bits of pcap's field describe the frame check sequence
 _SIMPLE_PACKET = 3
 _PCAP_HEADER = 24
-# pcap's magic number as it stands in the file, to the order of its bytes and the length of a record's header.
-# Times in microseconds, in nanoseconds, and the form of Kuznetzov's patch with three fields more.
+# pcap's magic number as it stands in the file -> byte order, and length of a record's header. There are files with
+# microseconds, files with nanoseconds, and files of Kuznetzov's patch with three more fields.
 _PCAP = {
     pack(order + "I", magic): (order, length)
     for magic, length in ((0xA1B2C3D4, 16), (0xA1B23C4D, 16), (0xA1B2CD34, 24))
@@ -29,7 +29,7 @@ class CaptureError(Exception):
 
 
 class Packet(NamedTuple):
-    """One packet: its link type, the bytes that were captured, and the length it had on the wire."""
+    """One packet: its link type, the bytes that were captured, and its length on the wire."""
 
     link: int
     frame: bytes
@@ -37,14 +37,14 @@ class Packet(NamedTuple):
 
 
 class _Source:
-    """A file in records: never more than MAX_RECORD at once, and half a record is an error."""
+    """Reads a file in records: never more than MAX_RECORD bytes at once. A record that is cut off is an error."""
 
     def __init__(self, file: Readable) -> None:
         self._file = file
         self.position = 0
 
     def read(self, size: int) -> bytes:
-        """`size` bytes, or none at the very end of the file."""
+        """`size` bytes, or b"" at the end of the file."""
         if not 0 <= size <= MAX_RECORD:
             raise CaptureError(f"a record of impossible size at byte {self.position}")
         data = self._file.read(size)
@@ -54,7 +54,7 @@ class _Source:
         return data
 
     def read_whole(self, size: int) -> bytes:
-        """Like `read`, but the end of the file is an error too."""
+        """`size` bytes. At the end of the file it raises CaptureError."""
         data = self.read(size)
         if len(data) < size:
             raise CaptureError(f"cut off in the record at byte {self.position}")
@@ -62,13 +62,13 @@ class _Source:
 
 
 def read_capture(path: Path) -> Iterator[Packet]:
-    """Every packet in a capture file, which may be compressed (gzip, bzip2, xz).
+    """Every packet of a capture file, which may be compressed (gzip, bzip2, xz).
 
-    Raises OSError as opening and reading do, and CaptureError where the file is no capture or gets damaged;
-    what stands before the damage has been yielded by then.
+    Raises OSError where the file cannot be opened or read, and CaptureError where it is no capture or is damaged. The
+    packets before the damage are yielded first.
     """
     with path.open("rb") as file:
-        magic = file.peek(MAGIC_LENGTH)[:MAGIC_LENGTH]  # not a seek: the file may be a pipe
+        magic = file.peek(MAGIC_LENGTH)[:MAGIC_LENGTH]  # peek and not seek, since the file may be a pipe
         try:
             yield from _read(_Source(expanded(file, magic)))
         except CompressionError as error:
@@ -85,21 +85,21 @@ def _read(source: _Source) -> Iterator[Packet]:
         else:
             raise ValueError
     except (dpkt.Error, ValueError, StructError) as error:
-        # dpkt's own texts name its classes; where it stopped is what helps.
+        # The texts of dpkt name its own classes. The position of the damage helps more.
         raise CaptureError(f"not a pcap or pcapng file, or damaged at byte {source.position}") from error
 
 
 def _read_pcap(source: _Source, order: str, record: int) -> Iterator[Packet]:
     header = source.read_whole(_PCAP_HEADER - 4)
     link = unpack(order + "I", header[-4:])[0] & _LINK_TYPE
-    sizes = Struct(order + "8xII")  # after the time: bytes captured, bytes on the wire
+    sizes = Struct(order + "8xII")  # skips the time; then bytes captured, and bytes on the wire
     while head := source.read(record):
         captured, length = sizes.unpack_from(head)
         yield Packet(link, source.read_whole(captured), length)
 
 
 class _Interfaces:
-    """The interfaces of a pcapng section, numbered as they are described."""
+    """The interfaces of a pcapng section, numbered in the order of their descriptions."""
 
     def __init__(self) -> None:
         self._links: list[int] = []
@@ -119,7 +119,8 @@ class _Interfaces:
 
 
 def _read_pcapng(source: _Source, magic: bytes) -> Iterator[Packet]:
-    """Block by block: dpkt's Reader knows one interface only, a capture may have one link type for each."""
+    """Read pcapng block by block. dpkt's own Reader supports only one interface; a capture may have several, of
+    different link types."""
     order = ">"
     interfaces = _Interfaces()
     head = magic + source.read_whole(4)
@@ -142,7 +143,8 @@ def _read_pcapng(source: _Source, magic: bytes) -> Iterator[Packet]:
             packet = _packet_block(block, kind, little)
             yield Packet(interfaces.link_of(packet.iface_id, source), packet.pkt_data, packet.pkt_len)
         elif kind == _SIMPLE_PACKET:
-            # dpkt has no class for it: original length, then the packet, filled up to 4 bytes.
+            # A simple packet block, for which dpkt has no class: the original length, then the packet, padded to 4
+            # bytes.
             (size,) = unpack(order + "I", block[8:12])
             captured = min(size, len(block) - 16, interfaces.snapshot_of_first or size)
             yield Packet(interfaces.link_of(0, source), block[12 : 12 + captured], size)

@@ -1,4 +1,4 @@
-"""`steering check`: every finding of a site file and a policy file, or a summary."""
+"""`steering check`: prints all findings about a site file and a policy file, or a summary."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 and a summary, or 2 and every finding (on stderr; with --json all on stdout)."""
+    """Print a summary and return 0, or print all findings and return 2 (on stderr; with --json on stdout)."""
     site, policy, findings = load_files(args.site, args.policy)
     summary = summary_of(site) if site is not None and not findings else None
     notes = unenforced(policy, site) if policy is not None else []
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def load_files(site_path: str, policy_path: str | None) -> tuple[Site | None, Policy | None, list[Finding]]:
-    """Both files at once: with any finding nothing of either may be applied. No policy file: the defaults."""
+    """Read both files. With any finding, neither file may be applied. Without a policy file the defaults count."""
     site, findings = load_site(site_path)
     policy: Policy | None = Policy(quotas=DEFAULT_QUOTAS)
     if policy_path is not None:
@@ -54,7 +54,7 @@ def load_files(site_path: str, policy_path: str | None) -> tuple[Site | None, Po
 
 
 def print_findings(findings: list[Finding]) -> bool:
-    """One line each on stderr; True when there are any."""
+    """Print each finding on a line of stderr. Returns whether there are any."""
     for finding in findings:
         print(finding, file=sys.stderr)
     return bool(findings)

@@ -1,7 +1,7 @@
-"""What `status`, `sessions`, `explain`, `mcp` and `policy` share: finding the controller and asking it.
+"""What all client commands share: finding the controller, and sending it requests.
 
-The controller leaves its URL (`rest`) and its bearer token (`token`) in the state directory; the
-options name other places. Proxies from the environment are not used: the token stays on this machine.
+The controller writes its URL (`rest`) and its bearer token (`token`) into the state directory. Options name other
+places. Proxies of the environment are not used, so that the token stays on this machine.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
-TIMEOUT = 10.0  # seconds without a byte
+TIMEOUT = 10.0  # seconds without a byte, after which a request is given up
 STREAM_TIMEOUT = 60.0  # the same for events; the controller sends a comment every 15 s
 MAX_LINE = 1 << 20
 JSON_BODY = {"Content-Type": "application/json"}
@@ -36,19 +36,19 @@ Json = dict[str, Any]
 
 
 class Unavailable(Exception):
-    """The controller cannot be asked, or does not have it; the message is one line that says what to do."""
+    """The controller cannot be asked, or cannot answer. The message is one line that says what to do."""
 
 
 class NotFound(Unavailable):
-    """The controller answers that there is no such thing."""
+    """The controller answers that the resource does not exist (404)."""
 
 
 class BadInput(Exception):
-    """The command was given something that cannot be asked; one line."""
+    """The command got an argument or a file that cannot be used. The message is one line."""
 
 
 class Rejected(BadInput):
-    """The controller names what is wrong with what it was sent; `problem` is its whole answer (RFC 9457)."""
+    """The controller rejects the body (422). `problem`: its whole answer, which lists the errors (RFC 9457)."""
 
     def __init__(self, detail: str, problem: Json) -> None:
         super().__init__(detail)
@@ -56,11 +56,11 @@ class Rejected(BadInput):
 
 
 class Outdated(Unavailable):
-    """What should be replaced is not what was looked at (412)."""
+    """The resource has changed since it was read, so it is not replaced (412)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of every client command."""
+    """Add the options that every client command has."""
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     where = parser.add_argument_group("where the controller is")
     where.add_argument(
@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def default_state_dir() -> Path:
-    """Where `steering run` keeps its state unless told otherwise."""
+    """The state directory that `steering run` uses by default."""
     if os.geteuid() == 0:
         return Path("/run/steering")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -93,7 +93,7 @@ def default_state_dir() -> Path:
 
 
 def ask(args: argparse.Namespace, question: Callable[["ControllerClient"], None]) -> int:
-    """Run `question` against the controller `args` lead to; the exit status, after one line where it failed."""
+    """Find the controller by `args` and call `question` with it; the exit status. A failure prints one line."""
     try:
         question(find(args))
     except BadInput as error:
@@ -103,7 +103,7 @@ def ask(args: argparse.Namespace, question: Callable[["ControllerClient"], None]
         print(f"steering: {error}", file=sys.stderr)
         return 1
     except (KeyError, TypeError) as error:
-        # Another version's answer: what we read in it is not there, or of another kind.
+        # A controller of another version: fields that we read are missing in its answer, or are of another type.
         print(
             f"steering: the controller answers in a form unknown here ({error!r}): versions differ",
             file=sys.stderr,
@@ -113,12 +113,13 @@ def ask(args: argparse.Namespace, question: Callable[["ControllerClient"], None]
 
 
 def find(args: argparse.Namespace) -> "ControllerClient":
-    """The controller that the options or the state directory lead to.
+    """The controller that the options, the environment or the state directory name.
 
-    Raises Unavailable without a running controller's files, BadInput for an unusable URL.
+    Raises Unavailable where a running controller's files are missing, BadInput for a URL that cannot be used.
     """
     state_dir = Path(args.state_dir) if args.state_dir else default_state_dir()
-    # What is typed counts most; a state directory that is typed more than what the environment says of its files.
+    # Options go before the environment. With --state-dir, variables of the environment that name its files do not
+    # count.
     said = os.environ if not args.state_dir else {}
     url = (
         args.url
@@ -138,7 +139,7 @@ def find(args: argparse.Namespace) -> "ControllerClient":
 
 
 def _trust(ca_file: str | None, client_cert: str | None) -> ssl.SSLContext:
-    """Whom to trust over https, and who we are. Raises BadInput."""
+    """The TLS context: which CA to trust, and our own certificate. Raises BadInput."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
         if client_cert is not None:
@@ -150,9 +151,9 @@ def _trust(ca_file: str | None, client_cert: str | None) -> ssl.SSLContext:
 
 
 def _read(path: Path, missing: str) -> str:
-    """A small text file; `missing` says what to do when there is none."""
+    """The text of a small file. `missing`: what the error says where the file does not exist."""
     try:
-        # Without O_NONBLOCK a FIFO would hold the command up for ever.
+        # Without O_NONBLOCK, opening a FIFO would block for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -171,7 +172,7 @@ def _read(path: Path, missing: str) -> str:
 
 
 def _checked(url: str) -> SplitResult:
-    """The URL's parts; it must not carry the token in clear beyond this machine."""
+    """The parts of a URL. Raises BadInput for one by which the token would leave this machine unencrypted."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -209,7 +210,7 @@ class ControllerAnswer(NamedTuple):
 
 
 class ControllerClient:
-    """A controller's northbound; one connection for a question."""
+    """A client of a controller's northbound. It opens a connection for each request."""
 
     def __init__(self, url: str, token: str, token_file: Path, trust: ssl.SSLContext | None = None) -> None:
         self._parts = _checked(url)
@@ -219,9 +220,9 @@ class ControllerClient:
         self._token_file = token_file
 
     def get(self, *path: str, **query: object) -> Json:
-        """The JSON object at /v1/path..., parts quoted here; query values that are None are left out.
+        """The JSON object at /v1/path... This quotes the parts of the path. Query values that are None are left out.
 
-        Raises NotFound, BadInput (the controller names what is wrong) and Unavailable.
+        Raises NotFound, BadInput (with what the controller says is wrong) and Unavailable.
         """
         return self.request("GET", path, query=query).body
 
@@ -235,9 +236,9 @@ class ControllerClient:
         query: Mapping[str, object] | None = None,
         verbatim: Collection[str] = (),
     ) -> ControllerAnswer:
-        """As `get`, with any method, a body and headers; fields named in `verbatim` come as they are.
+        """Like `get`, with any method, a body and headers. Control characters are kept in fields named in `verbatim`.
 
-        Raises also Rejected (422) and Outdated (412).
+        Also raises Rejected (422) and Outdated (412).
         """
         with self._sent(method, path, query or {}, headers or {}, body, TIMEOUT) as response:
             data = response.read(MAX_ANSWER + 1)
@@ -249,7 +250,7 @@ class ControllerClient:
         raise self._refused(response.status, answer)
 
     def lines(self, *path: str, headers: Mapping[str, str] | None = None, **query: object) -> Iterator[str]:
-        """The lines of an event stream, as they come, until the controller ends it.
+        """The lines of an event stream as they arrive, until the controller ends the stream.
 
         Raises as `get` does.
         """
@@ -290,7 +291,7 @@ class ControllerClient:
         body: bytes | None,
         patience: float,
     ) -> Iterator[http.client.HTTPResponse]:
-        """The answer to a request while it is read; what goes wrong on the way becomes Unavailable."""
+        """Send a request; the answer, open while it is read. Errors of the connection become Unavailable."""
         host = self._parts.hostname or ""
         connection: http.client.HTTPConnection
         if self._parts.scheme == "https":
@@ -340,14 +341,14 @@ class ControllerClient:
 
 
 def first_error(rejected: Rejected) -> str:
-    """What is wrong in a body that was refused, on one line."""
+    """The first error of a body that was rejected, on one line."""
     for error in rejected.problem.get("errors") or ():
         return f"{error['path']}: {error['message']}"
     return str(rejected)
 
 
 def _printable(value: Any) -> Any:
-    """JSON data without control characters, which a terminal would obey."""
+    """JSON data without control characters, which could control a terminal."""
     if isinstance(value, str):
         return value if value.isprintable() else "".join(c if c.isprintable() else "?" for c in value)
     if isinstance(value, dict):
@@ -358,5 +359,5 @@ def _printable(value: Any) -> Any:
 
 
 def print_json(body: Any) -> None:
-    """JSON for programs, as every client command prints it."""
+    """Print JSON for programs, in the form of all client commands."""
     print(json.dumps(body, indent=2))

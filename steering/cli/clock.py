@@ -1,4 +1,4 @@
-"""`steering policy clock`: the time that rules with windows go by, and how far it is put off (D-3.2c)."""
+"""`steering policy clock`: the time by which rules with time windows go, and its offset (D-3.2c)."""
 
 import argparse
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def answer(controller: client.ControllerClient, args: argparse.Namespace) -> None:
-    """Show it, after it was put off where that is asked for."""
+    """Show the clock, after setting its offset if one is given."""
     actions.act(controller, args, _answer)
 
 

@@ -1,4 +1,5 @@
-"""`steering completion`: a script that completes `steering` in a shell, made from the commands' own options."""
+"""`steering completion`: prints a script by which a shell completes `steering`, made from the options of all
+commands."""
 
 import argparse
 import sys
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the script; 1 where the library that writes it is not installed."""
+    """Print the script. Returns 1 where the library that makes it is not installed."""
     try:
         shtab = import_module("shtab")
     except ImportError:
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _name_files(parser: argparse.ArgumentParser, kinds: dict[str, object]) -> None:
-    """Options and arguments that take a file or a directory say so by their metavar."""
+    """Mark the options and arguments that take a file or a directory. Their metavars say which do."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for sub in action.choices.values():

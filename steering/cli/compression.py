@@ -1,7 +1,8 @@
-"""Reading a file that may be compressed: gzip, bzip2 and xz are expanded as they are read, others are named.
+"""Reads a file that may be compressed: gzip, bzip2 and xz are expanded while they are read. Other kinds are refused
+by name.
 
-Memory is bounded: what is expanded is never held, and xz may ask for `_XZ_MEMORY` bytes at most. What comes out is
-bounded by `MAX_EXPANDED`, since a few bytes of a hostile file can stand for many.
+Memory is bounded: expanded data are not stored, and xz may use `_XZ_MEMORY` bytes at most. The expanded size is
+bounded by `MAX_EXPANDED`, since a few bytes of a hostile file can expand to very many.
 """
 
 import bz2
@@ -26,11 +27,11 @@ MAGIC_LENGTH = 6  # bytes of a file that tell how it is compressed
 
 
 class CompressionError(Exception):
-    """The file is compressed in a way that is not read, is damaged, or is too large. The text is one line."""
+    """The file has a kind of compression that is not supported, is damaged, or is too large. The text is one line."""
 
 
 class Readable(Protocol):
-    """What bytes are read from."""
+    """Something from which bytes are read."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -46,9 +47,9 @@ class _Decompressor(Protocol):
 
 
 def expanded(file: BinaryIO, magic: bytes) -> Readable:
-    """What the file holds, expanded where it is compressed; `magic`: its first bytes, which are still to be read.
+    """The content of a file, expanded if the file is compressed. `magic`: its first bytes, which were only peeked at.
 
-    Raises CompressionError at once for a kind of compression that is not read; reading raises it for damage.
+    Raises CompressionError for a kind of compression that is not supported. Reading raises it for damage.
     """
     for head, name in _OTHERS.items():
         if magic.startswith(head):
@@ -65,7 +66,7 @@ def expanded(file: BinaryIO, magic: bytes) -> Readable:
 
 
 class _ExpandedStream:
-    """Bounds what comes out, and gives every library's errors one name."""
+    """Bounds the expanded size, and turns the errors of all libraries into CompressionError."""
 
     def __init__(self, source: Readable, name: str) -> None:
         self._source = source
@@ -86,7 +87,7 @@ class _ExpandedStream:
 
 
 class _Streams:
-    """The compressed streams of a file one after the other, as the compressors' own tools read them."""
+    """The compressed streams of a file, one after the other, as gzip, bzip2 and xz themselves read them."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
@@ -115,7 +116,7 @@ class _Streams:
         return found
 
     def _after_stream(self) -> bytes:
-        """The first bytes of the next stream; zero bytes between streams are padding."""
+        """The first bytes of the next stream. Zero bytes between streams are padding and are skipped."""
         raw = self._stream.unused_data.lstrip(b"\0")
         while not raw:
             chunk = self._file.read(_CHUNK)

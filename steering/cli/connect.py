@@ -1,4 +1,4 @@
-"""`steering connect`: explicit mode on a host itself: its applications' connections go to an MCP, over MPTCP."""
+"""`steering connect`: explicit mode on a host itself. It takes connections of applications to an MCP, over MPTCP."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ SUMMARY = "on a host: reach a server through an MCP named by --via, over MPTCP (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options; their values are checked in one line."""
+    """Add the options. A wrong value is refused in one line."""
     add = parser.add_argument
     add(
         "--via",
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serves until a signal: exit status 0; 2 for bad options or a port that is taken."""
+    """Serve until a signal, then return 0. Returns 2 for wrong options or a port that is in use."""
     try:
         via = parse_via(args.via, args.fast_open)
         forward = Forward(parse_endpoint("--listen", args.listen), parse_endpoint("SERVER", args.server))

@@ -1,13 +1,14 @@
 """`steering decode`: the MPTCP connections in a capture file.
 
-How doubtful cases are decided is written in `steering.trace.connections`. What stands before the damage in a
-damaged file is still listed. The status is 2 if the file was not read to its end or holds more connections than are
-kept; each listed connection then has `truncated` true, since it may lack what was not read.
-JSON, with --json, is a list of
-`{"version", "tokens": {"initiator", "responder"}, "fallback", "begun_before", "deny_join": {"initiator", "responder"},
-"keys_differ", "truncated", "subflows": [{"src", "sport", "dst", "dport", "join", "address_id", "backup", "hmac",
-"reset", "fastclose", "fastclose_refused"}]}`, `reset` null or `{"reason", "transient"}`; `reason` is null
-for a RST without MP_TCPRST. Keys are never shown: who knows them can abort the connection.
+`steering.trace.connections` says how doubtful cases are decided. Of a damaged file, the part before the damage is
+still listed. The exit status is 2 if the file was not read to its end, or holds more connections than are kept. Each
+connection of the list then has `truncated` true, since packets of it may be missing.
+
+With --json the output is a list of `{"version", "tokens": {"initiator", "responder"}, "fallback", "begun_before",
+"deny_join": {"initiator", "responder"}, "keys_differ", "truncated", "subflows": [{"src", "sport", "dst", "dport",
+"join", "address_id", "backup", "hmac", "reset", "fastclose", "fastclose_refused"}]}`, `reset` null or `{"reason",
+"transient"}`; `reason` is null for a RST without MP_TCPRST. Keys are never shown: anybody who knows them can abort
+the connection.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Status 0, or 2 for a file that was not read whole."""
+    """Returns 0, or 2 for a file that was not read to its end."""
     tracker = ConnectionTracker(MAX_LEGS)
     unread: Counter[str] = Counter()
     links: set[int] = set()
@@ -99,7 +100,7 @@ def _counted(reasons: Counter[str]) -> str:
 
 
 def connection_json(connection: Connection, truncated: bool) -> dict[str, object]:
-    """One connection in the form of the module's docstring."""
+    """One connection in the form that the module's docstring describes."""
     return {
         "version": connection.version,
         "tokens": {

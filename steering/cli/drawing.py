@@ -1,4 +1,4 @@
-"""A session as a person would draw it: the host to the left, a line for each subflow, the MCP, the server.
+"""Draws a session as text: the host to the left, a line for each subflow, then the MCP, then the server.
 
 10.1.0.2:40000 --- lte, s1 ---- initial, natural path ---+
                                                          +=== core, s3:1 --- 10.9.0.2:80
@@ -15,7 +15,7 @@ PATHS = {"natural": "natural path", "redirected": "redirected"}
 
 
 def draw(session: Json, decision: Json) -> list[str]:
-    """The lines of the drawing, with a heading."""
+    """The lines of the drawing, headings included."""
     token, version = session["token"], session["version"]
     heading = [f"session {session['id']}", session["state"], counted(len(session["subflows"]), "subflow")]
     heading += [] if version is None else [f"MPTCP version {version}"]
@@ -38,7 +38,7 @@ def _row(subflow: Json) -> list[str]:
 
 
 def _joined(rows: list[list[str]], trunk: str) -> list[str]:
-    """The subflows' lines meet at their middle, where the trunk goes on."""
+    """Join the lines of subflows at their middle, where the line to the server begins."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     branches = [
         "  "

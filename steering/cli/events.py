@@ -1,4 +1,4 @@
-"""`steering events`: what happens in the controller, as it happens."""
+"""`steering events`: prints events of the controller as they happen."""
 
 import argparse
 import json
@@ -59,7 +59,7 @@ def _follow(controller: client.ControllerClient, args: argparse.Namespace) -> No
 
 
 def events(lines: Iterable[str]) -> Iterator[ReceivedEvent]:
-    """The events of a stream (WHATWG HTML, 9.2.6); what is no JSON object is passed over."""
+    """The events of a stream (WHATWG HTML, section 9.2.6). Events whose data are no JSON object are left out."""
     fields: dict[str, str] = {}
     for line in lines:
         if line:
@@ -81,7 +81,7 @@ def _object(text: str) -> Json | None:
 
 
 def _line(event: ReceivedEvent) -> str:
-    """`12:00:01  session   id=17 change=started ...`; what is null is left out."""
+    """An event as a line: `12:00:01  session   id=17 change=started ...`. Fields that are null are left out."""
     told = " ".join(f"{name}={_value(value)}" for name, value in event.data.items() if value is not None)
     return f"{datetime.now():%H:%M:%S}  {event.kind:<9} {told}"
 

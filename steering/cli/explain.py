@@ -1,4 +1,4 @@
-"""`steering explain`: a session as a person would draw it, and why it went where it went."""
+"""`steering explain`: draws a session, and says why it is at its MCP."""
 
 import argparse
 from typing import Any
@@ -35,7 +35,8 @@ def _explain(controller: client.ControllerClient, wanted: str, as_json: bool) ->
 
 
 def _asked(controller: client.ControllerClient, wanted: str) -> tuple[Json | None, Json]:
-    """The session with id `wanted` and its decision, or only the decision with that id."""
+    """The session with id `wanted` and its decision. Where no session has that id: None, and the decision with that
+    id."""
     try:
         session = controller.get("sessions", wanted)
     except client.NotFound:

@@ -1,4 +1,4 @@
-"""`steering lab`: list, run, run all of and clean the Mininet labs of `topologies/`."""
+"""`steering lab`: lists the Mininet labs of `topologies/`, runs one or all of them, and cleans up after them."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ EXIT_INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`list`, `run`, `all` and `clean`."""
+    """Add the actions `list`, `run`, `all` and `clean`."""
     what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     listing = what.add_parser("list", help="the scenarios, and what each shows")
     listing.add_argument("--json", action="store_true", help="for programs")
@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit status 0, 1 when a check failed, 2 for bad usage or a machine that cannot run labs."""
-    # Only this command needs Mininet and the labs.
+    """Returns 0, 1 when a check failed, or 2 for wrong usage or a machine that cannot run labs."""
+    # Imported here, as only this command needs Mininet and the labs.
     from topologies import catalogue
     from topologies.kit import environment
 

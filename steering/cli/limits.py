@@ -1,4 +1,4 @@
-"""`steering limits`: what is limited, how much of it is used, and what was refused for it."""
+"""`steering limits`: lists all limits, how much of each is used, and what was refused because of them."""
 
 import argparse
 from typing import Any

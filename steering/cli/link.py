@@ -1,4 +1,4 @@
-"""`steering link`: the links and what they cost, as an operator sets it (D-1.d)."""
+"""`steering link`: lists links and their costs, and sets the weight of a link (D-1.d)."""
 
 import argparse
 

@@ -1,11 +1,11 @@
-"""The `steering` command: finds the subcommand and hands over to its module.
+"""The `steering` command: finds the subcommand and calls its module.
 
 A subcommand is a module `steering/cli/<name>.py` with `SUMMARY: str`, `add_arguments(parser)` and
 `run(args) -> int`. Only the module that was asked for is imported, and nothing here imports sockets or
 threads: `steering run` has to patch the standard library for eventlet before anything else loads it.
 
 Exit status: 0 success, 1 the thing asked for failed, 2 bad usage or bad input, 130 interrupted, 141 the
-reader of our output went away (what a shell shows for a program ended by SIGPIPE).
+reader of our output is gone (a shell shows the same for a program that SIGPIPE ended).
 """
 
 import argparse
@@ -56,10 +56,10 @@ EPILOG = "example: steering run --site site.yaml --policy policy.yaml"
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line on stderr; subparsers inherit the habit."""
+    """An argument parser that reports an error in one line on stderr. Its subparsers are of the same class."""
 
     def error(self, message: str) -> NoReturn:
-        """Print `message` and where help is; ends the process with status 2."""
+        """Print `message` and how to get help, and end the process with status 2."""
         self.exit(EXIT_USAGE, f"{self.prog}: {message} (see '{self.prog} --help')\n")
 
 
@@ -73,7 +73,7 @@ def available() -> tuple[str, ...]:
 
 
 def summary_of(command: str) -> str:
-    """The literal `SUMMARY` of a subcommand, read from its source: help imports no subcommand."""
+    """The literal `SUMMARY` of a subcommand, read from its source, so that help does not import all subcommands."""
     with open(_source_of(command), encoding="utf-8") as source:
         tree = ast.parse(source.read())
     for node in tree.body:
@@ -95,7 +95,7 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
 
 
 def build_whole_parser() -> argparse.ArgumentParser:
-    """The parser with every subcommand's arguments, for those who describe the command."""
+    """The parser with the arguments of all subcommands, for programs that describe the command."""
     return _build(frozenset(available()))
 
 
@@ -121,7 +121,7 @@ def _build(chosen: frozenset[str]) -> argparse.ArgumentParser:
 
 
 def _unknown(word: str) -> int:
-    from difflib import get_close_matches  # only a mistake pays for it
+    from difflib import get_close_matches  # imported here, as only a mistyped command needs it
 
     near = get_close_matches(word, available(), n=1)
     hint = f": did you mean '{near[0]}'?" if near else " (see 'steering --help')"
@@ -141,21 +141,21 @@ def _dispatch(words: Sequence[str]) -> int:
     if chosen is None:
         parser.error("options of a subcommand come after its name")
     status: int = args.run_subcommand(args)
-    # A reader that went away is noticed here, not in the interpreter's own noisy flush at exit.
+    # This notices a reader that is gone. Otherwise the interpreter would print a traceback when it flushes at exit.
     sys.stdout.flush()
     return status
 
 
 def _reader_went_away() -> bool:
-    """Whether standard output is the broken pipe; if so what is still buffered is sent nowhere."""
-    import select  # only this rare end pays for it
+    """Whether the broken pipe is standard output. If so, output that is still buffered is discarded."""
+    import select  # imported here, as only this rare case needs it
 
     try:
         output = sys.stdout.fileno()
         poll = select.poll()
         poll.register(output, select.POLLOUT)
         broken = any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
-    except (OSError, ValueError):  # no descriptor, or a closed one
+    except (OSError, ValueError):  # standard output has no descriptor, or a closed one
         return False
     if broken:
         os.dup2(os.open(os.devnull, os.O_WRONLY), output)
@@ -170,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         if not _reader_went_away():
-            raise  # some other pipe or socket broke: that is an error, not a reader that had enough
+            raise  # another pipe or socket broke, which is an error
         return EXIT_BROKEN_PIPE
 
 

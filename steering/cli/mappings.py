@@ -1,8 +1,9 @@
-"""`steering mappings`: who had an external address and port at a time, asked of the controller or of a relay's log.
+"""`steering mappings`: which host had an external address and port at a time, from the controller or from a relay's
+log.
 
-Status 0 and the mapping, 1 if nobody had it, 2 for a log that cannot be read. JSON, with --json: `{"mcp", "internal",
-"external", "first_port", "last_port", "begin", "end"}`, times in seconds since 1970, `end` null while it lasts; the
-controller adds `subscriber` and `destination`.
+The status is 0 with the mapping, 1 if no host had it, 2 for a log that cannot be read. JSON, with --json: `{"mcp",
+"internal", "external", "first_port", "last_port", "begin", "end"}`, times in seconds since 1970, `end` null while it
+lasts; the controller adds `subscriber` and `destination`.
 """
 
 import argparse
@@ -26,7 +27,7 @@ Json = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Two things to do: find and report."""
+    """Add the actions `find` and `report`."""
     what = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
     asked = what.add_parser("find", help="who had it: of the controller, or with --log of a relay's own log")
     asked.add_argument("address", metavar="ADDRESS", help="the address a server saw")
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look in the log, or ask the controller."""
+    """Search the log, or ask the controller."""
     if args.what == "report":
         return client.ask(args, lambda controller: _report(controller, args))
     try:
@@ -111,7 +112,7 @@ def _report(controller: client.ControllerClient, args: argparse.Namespace) -> No
 
 
 def _lines(path: str) -> list[Json]:
-    """Raises BadInput."""
+    """The lines of a log. Raises BadInput."""
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
         return [reported(json.loads(line)) for line in text.splitlines() if line.strip()]

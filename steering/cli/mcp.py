@@ -1,4 +1,4 @@
-"""`steering mcp`: the MCPs and what they carry; taking one out of service and back; registering and removing one."""
+"""`steering mcp`: lists MCPs and their load, drains and undrains one, registers and removes one."""
 
 import argparse
 import sys
@@ -119,7 +119,7 @@ def _list(controller: client.ControllerClient, as_json: bool) -> None:
 
 
 def _discover(controller: client.ControllerClient, as_json: bool) -> None:
-    """What a device is told that asks with this token; see --token-file."""
+    """Show what the controller tells a device that asks with this token (--token-file)."""
     found = controller.get("discovery")
     if as_json:
         client.print_json(found)
@@ -144,7 +144,7 @@ def _show(mcp: dict[str, Any], as_json: bool) -> None:
 
 
 def mcp_table(mcps: list[dict[str, Any]]) -> str:
-    """The MCPs as people read them, one a line."""
+    """The MCPs as a table for people, one per line."""
     return table(HEADERS, [_row(mcp) for mcp in mcps])
 
 
@@ -165,7 +165,7 @@ def _row(mcp: dict[str, Any]) -> list[object]:
 
 
 def _type(mcp: dict[str, Any]) -> str:
-    """The declared type, and what the graph says where it says otherwise."""
+    """The declared type of an MCP, and beside it the type that the controller computes, where that is another."""
     declared, computed = mcp["type"], mcp["type_computed"]
     return str(declared) if computed in (None, declared) else f"{declared} (is {computed})"
 

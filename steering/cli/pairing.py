@@ -1,4 +1,4 @@
-"""`steering pairing`: devices, and the addresses they are known to speak from (S-14)."""
+"""`steering pairing`: paired devices, and the addresses that belong to them (S-14)."""
 
 import argparse
 

@@ -1,6 +1,7 @@
-"""`steering policy`: look at policy files, and at the policy of the running controller; replace it, take it back.
+"""`steering policy`: checks and compares policy files; shows, replaces and rolls back the policy of a running
+controller.
 
-`check` and `diff` of two files need no controller; the rest asks it over REST.
+`check`, and `diff` of two files, need no controller. All other actions ask it over REST.
 """
 
 import argparse
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
 SUMMARY: str = "check, show, compare, apply and roll back the policy; the clock of its rules"
 
 HEADERS = ["version", "in force", "applied", "by", "comment", "digest"]
-RUNNING = "(running)"  # what findings and differences call the controller's own text
+RUNNING = "(running)"  # the name of the controller's own text in findings and differences
 MAX_VERSION = 999_999_999
 
 Json = dict[str, Any]
 
 
 class BadFiles(Exception):
-    """Files with findings; they are printed one by one."""
+    """Files have findings, which are printed one by one."""
 
     def __init__(self, findings: "list[Finding]") -> None:
         super().__init__(f"{len(findings)} findings")
@@ -37,7 +38,7 @@ class BadFiles(Exception):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A subcommand with its own arguments."""
+    """Add each action with its arguments."""
     commands = parser.add_subparsers(dest="what", metavar="WHAT", required=True, title="what to do")
     check = commands.add_parser("check", help="every finding of policy files, with its line")
     check.add_argument("file", nargs="+", metavar="FILE", help="a policy file")
@@ -65,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 done, 1 the controller could not do it, 2 a file or an argument is bad."""
+    """Returns 0, 1 if the controller could not do it, or 2 for a wrong file or argument."""
     if args.what == "check":
         return _check(args)
     if args.what == "diff" and args.newer is not None:
@@ -94,7 +95,7 @@ def _version(text: str) -> int:
 
 
 def _of_files(args: argparse.Namespace, act: Callable[[], int | None]) -> int:
-    """Read the files that are named before anything is asked; 2 and their findings where there are any."""
+    """Read the files before the controller is asked, then do `act`. With findings, print these and return 2."""
     try:
         args.site_read = _site(args)
         if "file" in args:
@@ -193,7 +194,7 @@ def _running(controller: client.ControllerClient) -> client.ControllerAnswer:
 
 
 def _if_match(answer: client.ControllerAnswer) -> dict[str, str]:
-    """The header that lets a change through only over what was just looked at."""
+    """The header by which a change is made only if the policy is still the one that was just read."""
     return {"If-Match": answer.etag} if answer.etag is not None else {}
 
 
@@ -247,7 +248,7 @@ def _change(
     headers: dict[str, str],
     query: dict[str, object] | None = None,
 ) -> Json:
-    """Ask for a change of the policy; its findings are printed before Rejected goes on."""
+    """Send a change of the policy. Where it is rejected, its findings are printed and Rejected is raised."""
     try:
         return controller.request(method, path, body=data, headers=headers, query=query).body
     except client.Rejected as rejected:
@@ -269,7 +270,8 @@ def _readable_changes(running: Json, wanted: "Policy") -> "list[PolicyChange]":
 
 
 def _print_problem(rejected: client.Rejected, args: argparse.Namespace) -> None:
-    """The findings of the controller, which knows its site; lines are those of the text that was sent."""
+    """Print the findings of the controller, which also checks against its site. Lines are those of the text that was
+    sent."""
     if args.json:
         client.print_json(rejected.problem)
         return

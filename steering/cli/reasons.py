@@ -1,14 +1,14 @@
-"""A decision in words and a table: what was decided, by which rule, and what each MCP had against it."""
+"""A decision as words and a table: what was decided, by which rule, and why each MCP was chosen or not."""
 
 from typing import Any
 
 from steering.cli.table import table
 from steering.cli.wording import number
 
-# What a controller may tell of a candidate besides.
+# Further fields that a controller may tell of a candidate.
 MORE_COLUMNS = (("on_path", "on-path"), ("sessions", "sessions"), ("port", "port"), ("path", "path"))
 
-# What the controller's words mean; one that is not here is shown as it is.
+# The meaning of the controller's words. A word that is missing here is shown as it is.
 REASONS = {
     "score": "its score is the lowest",
     "hysteresis": "it was given last from there, and the best is better by less than the hysteresis",
@@ -40,7 +40,7 @@ Json = dict[str, Any]
 
 
 def reasons(decision: Json) -> list[str]:
-    """The lines on a decision, whoever's it is."""
+    """The lines that explain a decision."""
     winner = decision["winner"]
     reason = decision["reason"]
     lines = [f"outcome       {decision['outcome']}{f', MCP {winner}' if winner is not None else ''}"]
@@ -68,7 +68,8 @@ def _meaning(of: dict[str, str], word: str) -> str:
 
 
 def _candidates(candidates: list[Json], winner: str | None) -> str:
-    """A line for each candidate, the winner's marked; a column for each term of the score."""
+    """A table with a line for each candidate, of which the winner is marked, and a column for each term of the
+    score."""
     terms = list(dict.fromkeys(name for candidate in candidates for name in candidate["terms"]))
     headers = ["", "MCP", "cost", "stretch", *terms, "score", "filtered"]
     more = [(key, title) for key, title in MORE_COLUMNS if any(key in candidate for candidate in candidates)]

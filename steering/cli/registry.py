@@ -1,4 +1,4 @@
-"""`steering registry`: the subscribers that are registered, by pseudonym (N-5.3)."""
+"""`steering registry`: registered subscribers, by pseudonym (N-5.3)."""
 
 import argparse
 import sys

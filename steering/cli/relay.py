@@ -1,4 +1,5 @@
-"""`steering relay`: run the MCP, print or install the kernel rules it needs, or ask a running one for its status."""
+"""`steering relay`: runs an MCP, prints or installs the kernel rules that it needs, or asks a running one for its
+status."""
 
 import argparse
 import json
@@ -52,7 +53,7 @@ SUMMARY = "relay MPTCP connections of hosts to servers: the MCP of labs and smal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options, by role; their values are checked by `steering.relay.options`, which refuses in one line."""
+    """Add the options, by role. `steering.relay.options` checks their values, and refuses a wrong one in one line."""
     add = parser.add_argument
     add(
         "--role",
@@ -194,7 +195,7 @@ def _many(where: argparse._ActionsContainer, name: str, metavar: str, text: str)
 
 
 def _add_source_arguments(group: argparse._ActionsContainer) -> None:
-    """What goes with the modes that give other addresses than the host's; see docs/source-modes.rst."""
+    """Add the options of the source modes that give other addresses than the host's (docs/source-modes.rst)."""
     add = group.add_argument
     _many(group, "--pool", "CIDR", "addresses to give; for ipv6-prefix identifiers such as ::5354:1:0:0/96")
     add(
@@ -226,7 +227,8 @@ def _add_source_arguments(group: argparse._ActionsContainer) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit status 0; 1 if a status could not be read or --check found something; 2 for bad options or a machine that cannot relay."""
+    """Returns 0, 1 if a status could not be read or --check found something, or 2 for wrong options or a machine that
+    cannot relay."""
     if args.query is not None:
         return _query(args.query, args.json, args.metrics is not None)
     try:
@@ -340,11 +342,14 @@ def _agent(args: argparse.Namespace) -> ControllerAccess | None:
 
 
 def _upstream(args: argparse.Namespace) -> Upstream:
-    """What is written in the options goes before what the controller would say."""
+    """The upstream settings. Options go before what the controller tells."""
     told = parse_upstream(args.uplink, args.inside, args.source_ports, args.deny_mptcp_to, args.inner_cpe)
     if args.discover is None:
         return told
-    from steering.relay.controller.mcp_discovery import discover, parse_discover  # brings TLS, 5 MB
+    from steering.relay.controller.mcp_discovery import (
+        discover,
+        parse_discover,
+    )  # imported here, as it loads TLS, which takes 5 MB
 
     found = discover(parse_discover(args.discover, args.token_file, args.ca_file))
     return told if told.deny_mptcp_to else replace(told, deny_mptcp_to=found)

@@ -1,4 +1,5 @@
-"""`steering reservation`: rates and subflows that are reserved; asking, accepting, renewing, giving back (D-6.4g)."""
+"""`steering reservation`: lists reserved rates and subflows; requests, accepts, renews and releases a reservation
+(D-6.4g)."""
 
 import argparse
 import json
@@ -81,7 +82,7 @@ def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> No
 
 
 def _wish(args: argparse.Namespace) -> Json:
-    """The body of a request. Raises BadInput."""
+    """The body of a request for a reservation. Raises BadInput."""
     wish: Json = {}
     named = [
         name for name in ("subscriber", "session", "flow", "of_session") if getattr(args, name) is not None

@@ -1,4 +1,4 @@
-"""`steering run`: the controller."""
+"""`steering run`: runs the controller."""
 
 import argparse
 import sys
@@ -17,7 +17,7 @@ EXIT_USAGE = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The settings of a controller."""
+    """Add the options of a controller."""
     parser.add_argument("--site", metavar="FILE", required=True, help="the site file: what is in the network")
     parser.add_argument("--policy", metavar="FILE", help="the policy file: what is wanted")
     parser.add_argument(
@@ -76,13 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when a signal ended it, 2 when it could not start."""
+    """Returns 0 when a signal ended the controller, or 2 when it could not start."""
     try:
         settings = from_arguments(args)
     except SettingsError as error:
         print(f"steering run: {error}", file=sys.stderr)
         return EXIT_USAGE
-    # Late: this patches the standard library.
+    # Imported here, as this patches the standard library.
     from steering.runtime.launcher import launch
 
     return launch(settings)

@@ -1,4 +1,4 @@
-"""`steering sessions`: the M-sessions, or one of them with its subflows; aborting one."""
+"""`steering sessions`: lists M-sessions, shows one with its subflows, aborts one."""
 
 import argparse
 from typing import Any
@@ -9,7 +9,7 @@ from steering.cli.wording import duration, endpoint, size_of
 
 SUMMARY: str = "list the M-sessions, show one with its subflows, or abort one"
 
-PAGE = 1_000  # the most that the REST gives at once
+PAGE = 1_000  # the most sessions that REST gives at once
 DEFAULT_LIMIT = 100
 FILTERS = ("mcp", "state", "token", "client")
 HEADERS = ["id", "state", "MCP", "token", "client", "server", "subflows", "age"]
@@ -86,7 +86,7 @@ def _list(
 def _fetch(
     controller: client.ControllerClient, limit: int, filters: dict[str, str | None]
 ) -> tuple[list[Json], int]:
-    """Up to `limit` sessions, page by page, and how many there are."""
+    """Read up to `limit` sessions, page by page; these sessions, and how many there are in all."""
     found: list[Json] = []
     total = 0
     cursor = None

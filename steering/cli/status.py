@@ -1,6 +1,6 @@
-"""`steering status`: the controller's health, its MCPs, and what the site expects and is not there.
+"""`steering status`: shows the controller's health, its MCPs, and what the site expects but is missing.
 
-Ends with status 1 when something expected is missing.
+The exit status is 1 when something is missing.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from steering.cli.mcp import mcp_table
 from steering.cli.wording import counted, duration
 
 SUMMARY: str = "show the state of the running controller, its MCPs and what of the network is missing"
-SHOWN = 40  # lines of what is missing
+SHOWN = 40  # most lines about missing things
 
 Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(controller: client.ControllerClient, as_json: bool) -> int:
-    """How much is missing."""
+    """Show the status; how many things are missing."""
     health, topology, status = (controller.get(path) for path in ("health", "topology", "status"))
     mcps = controller.get("mcps")["mcps"]
     if as_json:
@@ -87,7 +87,7 @@ def _status_lines(status: Json, topology: Json) -> list[str]:
 
 
 def _missing(one: Json) -> str:
-    """`link s1:2-s3:2, for 3m12s, since 12:04:11`."""
+    """A missing thing as a line: `link s1:2-s3:2, for 3m12s, since 12:04:11`."""
     where = f" ({one['port']})" if one["port"] else ""
     kind = "MCP" if one["kind"] == "mcp" else one["kind"]
     seconds = one["missing_s"]

@@ -1,6 +1,6 @@
-"""`steering subscriber`: the subscribers of the policy, and which accesses one may combine (D-6.3e).
+"""`steering subscriber`: lists the subscribers of the policy, and sets which accesses one may combine (D-6.3e).
 
-Subscribers are shown by their pseudonyms, and taken by these and by their own ids (N-7.1).
+Subscribers are shown by their pseudonyms. Arguments may be pseudonyms or their own ids (N-7.1).
 """
 
 import argparse
@@ -91,7 +91,8 @@ def _reset(controller: client.ControllerClient, args: argparse.Namespace) -> Non
 def _put(
     controller: client.ControllerClient, args: argparse.Namespace, allowed: str | None, preferred: str | None
 ) -> None:
-    """What is not said stays. An update that comes between is not overwritten: ours is stale then."""
+    """Change what is given; the rest stays. An update that somebody else makes meanwhile is not overwritten: ours is
+    refused as stale."""
     wanted = actions.subscriber(controller, args.id)
     found = [one for one in controller.get("subscribers")["subscribers"] if one["id"] == wanted]
     if not found:

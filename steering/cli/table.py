@@ -1,4 +1,5 @@
-"""Tables: numbers to the right, columns as wide as their widest cell; on a terminal drawn by rich, within its width."""
+"""Tables with numbers to the right. Each column is as wide as its widest cell. On a terminal, rich draws the table
+within the terminal's width."""
 
 import io
 import shutil
@@ -23,7 +24,7 @@ def table(headers: list[str], rows: list[list[object]]) -> str:
 
 
 def _drawn(headers: list[str], cells: list[list[str]], right: list[bool]) -> str:
-    from rich import box  # late: takes as long as a request, and only people need it
+    from rich import box  # imported here: it takes as long as a request, and only people need it
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -32,7 +33,7 @@ def _drawn(headers: list[str], cells: list[list[str]], right: list[bool]) -> str
     for header, number in zip(headers, right, strict=True):
         drawn.add_column(Text(header), justify="right" if number else "left", overflow="fold")
     for row in cells:
-        drawn.add_row(*(Text(cell) for cell in row))  # as Text: [brackets] are no markup
+        drawn.add_row(*(Text(cell) for cell in row))  # as Text, so that [brackets] are not taken for markup
     console = Console(
         file=io.StringIO(), force_terminal=True, width=shutil.get_terminal_size().columns, highlight=False
     )

@@ -1,4 +1,5 @@
-"""`steering token`: bearer tokens of the REST, with their roles. Works on the state directory's file."""
+"""`steering token`: lists, makes and revokes bearer tokens of REST, with their roles. It works on a file of the state
+directory."""
 
 import argparse
 import json
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 done, 1 the file cannot be used or there is no such token, 2 bad usage."""
+    """Returns 0, 1 if the file cannot be used or there is no such token, or 2 for wrong usage."""
     state_dir = Path(args.state_dir) if args.state_dir else tokens.default_state_dir()
     try:
         if args.what == "add":

@@ -1,4 +1,4 @@
-"""`steering topology`: switches, links, what is attached to them, hosts, and the gateways to servers."""
+"""`steering topology`: shows switches, links, attachments, hosts, and the gateways to servers."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""`steering whatif`: what would become of a connection, without opening it."""
+"""`steering whatif`: tells what the controller would do with a connection, without opening it."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""How the client commands word what the REST says: durations, addresses, costs, paths."""
+"""Texts of client commands for values of REST: durations, addresses, costs, paths."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,20 +24,20 @@ def endpoint(address: str, port: int) -> str:
 
 
 def number(value: float | None) -> str | None:
-    """A cost or score to four digits; None stays None."""
+    """A cost or score with four digits; None stays None."""
     return None if value is None else f"{value:.4g}"
 
 
 def counted(count: int, noun: str, many: str | None = None) -> str:
-    """`1 link`, `2 links`; `many` where it is not the noun and an s."""
+    """`1 link`, `2 links`. `many`: the plural where it is not the noun with an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"
 
 
 def size_of(value: Any) -> Any:
-    """How many, for what may be a list or its length."""
+    """The length of a list. A number, which is the length already, stays as it is."""
     return len(value) if isinstance(value, list) else value
 
 
 def when(seconds: float) -> str:
-    """Seconds since 1970 as people read a time, UTC."""
+    """Seconds since 1970 as a time for people, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

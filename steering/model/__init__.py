@@ -1,1 +1,1 @@
-"""What the other layers talk about: frozen records, no behaviour beyond their own fields."""
+"""The records that all other layers use. They are frozen, and have no behaviour beyond their own fields."""

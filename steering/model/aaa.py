@@ -1,4 +1,4 @@
-"""Where authorisers are asked: a part of the site. Secrets stand in files of their own, never in these."""
+"""The authorisers that the site file names. Secrets are in files of their own, never in these records."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ class HttpAaa:
 
     url: str
     token_file: str | None = None
-    ca_file: str | None = None  # of the server's certificate; None: the system's
+    ca_file: str | None = None  # the CA of the server's certificate; None: the system's CAs
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""Who may use an MCP, and whose packets pass at all: lists, the registry, and the chain that is asked (N-5.3)."""
+"""Authorisation (N-5.3): access control lists, the registry of subscribers, and the chain of authorisers. They decide
+who may use an MCP, and whose packets pass at all."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +10,7 @@ Ports = tuple[tuple[int, int], ...]  # ranges, both ends included
 
 
 class Authorizer(StrEnum):
-    """Links of the chain. The first two are the controller's own, the others are asked over the network."""
+    """The authorisers of the chain. The first two are in the controller; the others are asked over the network."""
 
     ACL = "acl"
     REGISTRY = "registry"
@@ -24,12 +25,12 @@ class Authorizer(StrEnum):
 class Verdict(StrEnum):
     ALLOW = "allow"
     DENY = "deny"
-    NO_OPINION = "no-opinion"  # the next of the chain is asked
-    ERROR = "error"  # no answer, or none that can be read: closed, unless the policy says open
+    NO_OPINION = "no-opinion"  # the next authoriser of the chain is asked
+    ERROR = "error"  # no answer, or an unreadable one: counts as a denial, unless the policy says otherwise
 
 
 class ListAnswer(StrEnum):
-    """What a list says of whom it names."""
+    """What an entry of a list says."""
 
     ALLOW = "allow"
     DENY = "deny"
@@ -37,8 +38,9 @@ class ListAnswer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AclEntry:
-    """First match over a connection's first SYN; what is empty accepts all. An entry that denies all ports also
-    keeps the packets of its sources from the MCPs' addresses, at their first switch (N-5.3b)."""
+    """An entry of an access control list. The first entry that matches a connection's first SYN counts; an empty
+    field matches everything. An entry that denies all ports also has the first switch drop packets of its sources to
+    addresses of MCPs (N-5.3b)."""
 
     name: str
     action: ListAnswer
@@ -50,7 +52,7 @@ class AclEntry:
 
 @dataclass(frozen=True, slots=True)
 class RegistryEntry:
-    """A subscriber of the registry, by pseudonym: its own id is kept nowhere (N-7.1)."""
+    """A subscriber of the registry, by its pseudonym. Its own id is not stored (N-7.1)."""
 
     pseudonym: str
     allowed: bool
@@ -59,22 +61,23 @@ class RegistryEntry:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """B24. `required`: access networks whose hosts pass nothing before the registry allows them (N-5.3a)."""
+    """The policy's authorisation (B24). `required`: access networks whose hosts' packets are dropped until the
+    registry allows the host (N-5.3a)."""
 
     authorizers: tuple[Authorizer, ...] = (Authorizer.ACL,)
     fail_open: frozenset[Authorizer] = frozenset()
     required: frozenset[str] = frozenset()
-    otherwise: ListAnswer = ListAnswer.ALLOW  # when nobody has an opinion
+    otherwise: ListAnswer = ListAnswer.ALLOW  # the answer when no authoriser has an opinion
     timeout: float = 1.0  # seconds
     ttl: float = 300.0
     denied_ttl: float = 30.0
-    held: int = 1_024  # SYNs that wait for an answer
-    cached: int = 65_536  # answers
+    held: int = 1_024  # most SYNs that wait for an answer
+    cached: int = 65_536  # most answers that are remembered
 
 
 @dataclass(frozen=True, slots=True)
 class CpeAcl:
-    """B25: whether MP_CAPABLE to an MCP's own address is for `clients` and paired devices only (N-5.3f, S-14)."""
+    """B25: whether only `clients` and paired devices may send MP_CAPABLE to an MCP's own address (N-5.3f, S-14)."""
 
     block: bool = False
     clients: tuple[Network, ...] = ()

@@ -1,4 +1,4 @@
-"""What the northbound may ask a running controller to do."""
+"""The changes that the northbound can make in a running controller."""
 
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -9,15 +9,15 @@ Json = dict[str, Any]
 
 
 class PolicyText(NamedTuple):
-    """The policy in force: its version and the text it was read from, YAML."""
+    """The policy in force: its version, and the YAML text from which it was read."""
 
     version: int
     text: str
 
 
 class PolicyOutcome(NamedTuple):
-    """What became of a policy somebody asked for. `version` is the one in force afterwards; `findings`:
-    [{"path", "line", "column", "code", "message", "suggestion"}], of which only "message" must be there."""
+    """The result of a request for another policy. `version`: that in force afterwards. `findings`: [{"path", "line",
+    "column", "code", "message", "suggestion"}], of which only "message" is always there."""
 
     version: int
     findings: list[Json]
@@ -25,29 +25,29 @@ class PolicyOutcome(NamedTuple):
 
 
 class WhatIf(NamedTuple):
-    """A connection that nobody opens. Addresses packed, 4 or 16 bytes, both of one family."""
+    """A connection about which is asked without opening it. Its addresses have 4 or 16 bytes, both the same."""
 
     source: bytes
     destination: bytes
     port: int
-    access: str | None  # None: the access network that has the source's prefix
+    access: str | None  # None: the access network whose prefix holds the source
     mptcp_version: int
     source_port: int = 49_152
 
 
 class McpAnswer(StrEnum):
-    """What became of an MCP that somebody registered, changed or took out."""
+    """The result of a request to register, change or remove an MCP."""
 
     DONE = "done"
-    WRONG = "wrong"  # it has findings
-    TAKEN = "taken"  # there is one of that name
-    UNKNOWN = "unknown"  # there is none
-    IN_USE = "in-use"  # sessions live there
+    WRONG = "wrong"  # the description has findings
+    TAKEN = "taken"  # there is another MCP of that name
+    UNKNOWN = "unknown"  # there is no MCP of that name
+    IN_USE = "in-use"  # sessions use it
 
 
 class McpOutcome(NamedTuple):
-    """`findings` as of policies, "path" being a field of the MCP; `kept`: whether a controller that starts again
-    has it so; `sessions`: how many live there."""
+    """`findings`: as in PolicyOutcome, "path" being a field of the MCP. `kept`: whether the change outlives a restart
+    of the controller. `sessions`: how many sessions use the MCP."""
 
     answer: McpAnswer
     name: str
@@ -57,42 +57,43 @@ class McpOutcome(NamedTuple):
 
 
 class Control(Protocol):
-    """The writes. None of them waits: what is given takes effect at the engine's next turn."""
+    """The changes. None of them waits: an input takes effect when the engine handles it next, unless a method says
+    more."""
 
     def give(self, given: Any) -> None:
         """Feed the engine an input (steering.core.inputs.Input)."""
 
     def take(self, given: Any) -> None:
-        """The same, and it has been handled when this comes back."""
+        """Feed the engine an input, and return when it has been handled."""
 
     def policy(self) -> PolicyText:
         """The policy in force."""
 
     def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
-        """Check `text` and, unless `dry_run` or found wanting, put it in force. `who`: a token's id."""
+        """Check `text` and put it in force, unless `dry_run` is set or there are errors. `who`: the id of a token."""
 
     def policy_versions(self) -> list[Json]:
-        """Newest last: [{"version", "time": RFC 3339, "who", "digest", ...}]."""
+        """All versions, the newest last: [{"version", "time": RFC 3339, "who", "digest", ...}]."""
 
     def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
-        """Put an earlier version in force again, as a new version. None: there is no such version."""
+        """Put an earlier version in force again, as a new version. None where there is no such version."""
 
     def clock_offset(self) -> int:
-        """Seconds that the clock of rules with windows is ahead of the machine's (D-3.2c)."""
+        """By how many seconds the clock for time windows of rules is ahead of the machine's clock (D-3.2c)."""
 
     def set_clock_offset(self, seconds: int) -> None:
-        """Another offset; rules go by it when this comes back."""
+        """Set that offset. Rules use it when this returns."""
 
     def mcp(self, name: str) -> Json | None:
-        """An MCP in the site file's shape; None for one that is not there."""
+        """An MCP in the form of the site file; None where there is no such MCP."""
 
     def put_mcp(self, text: str, name: str | None) -> McpOutcome:
-        """Register an MCP (YAML, in the site file's shape), or with `name` change that one."""
+        """Register an MCP, or with `name` change that MCP. `text`: YAML in the form of the site file."""
 
     def remove_mcp(self, name: str, force: bool) -> McpOutcome:
-        """Take an MCP out; `force` ends the sessions that live there."""
+        """Remove an MCP. With `force`, sessions that use it are ended."""
 
     def whatif(self, question: WhatIf) -> DecisionSnapshot:
-        """The decision on a connection without installing anything.
+        """The decision on a connection. Nothing is installed.
 
-        Raises KeyError for an access network that is not known, or a source that is in none."""
+        Raises KeyError for an unknown access network, or for a source that is in no access network."""

@@ -1,4 +1,4 @@
-"""A decision and its reasons, and what is kept of it with every session."""
+"""A decision and its reasons, and the part of it that is kept with each session."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -9,20 +9,20 @@ from steering.model.policy import Terms
 
 
 class FilterReason(StrEnum):
-    """Why an MCP was no candidate (hard filters)."""
+    """The hard filter that excluded an MCP."""
 
-    UNREACHABLE = "unreachable"  # no path to it or from it to the gateway
-    UNRESOLVED = "unresolved"  # its MAC is not known: it does not answer ARP or ND
+    UNREACHABLE = "unreachable"  # there is no path to the MCP, or none from it to the gateway
+    UNRESOLVED = "unresolved"  # its MAC is not known, as it does not answer ARP or ND
     FAMILY = "address-family"
     PORT = "service-port"
-    REFERRAL = "referral-port"  # its protocol carries addresses, which the MCP would change (N-5.4.1.2)
+    REFERRAL = "referral-port"  # the protocol of this port carries addresses, which the MCP would make wrong (N-5.4.1.2)
     STRETCH = "stretch"
     FULL = "full"
     DOWN = "down"
     DRAINING = "draining"
-    NOT_CANDIDATE = "not-a-candidate"  # the rule names others
+    NOT_CANDIDATE = "not-a-candidate"  # the rule names other MCPs
     EXPECTATION = "expectation"
-    ACCESS = "access-network"  # it cannot be reached from this one
+    ACCESS = "access-network"  # the MCP cannot be reached from this access network
     FOREIGN = "foreign"  # another operator runs it
 
 
@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 
 
 class Candidate(NamedTuple):
-    """One MCP seen from one (access edge, gateway edge) pair. `base` is the score without load."""
+    """One MCP for one pair of edges (access, gateway). `base`: its score without the load."""
 
     mcp: Mcp
     cost: float
@@ -46,18 +46,19 @@ class Candidate(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """All MCPs from one pair of edges: the part of a decision that changes only with the network."""
+    """All MCPs for one pair of edges. This part of a decision changes only with the network."""
 
     access: DatapathId  # datapath ids of the two edges
     gateway: DatapathId
     natural_cost: float
     all: tuple[Candidate, ...]
-    ids: tuple[McpId, ...]  # MCP ids in the same order
-    open: tuple[int, ...]  # indexes that passed the static filters
+    ids: tuple[McpId, ...]  # ids of the MCPs, in the order of `all`
+    open: tuple[int, ...]  # indexes of the MCPs that passed the static filters
 
 
 class DecisionKey(NamedTuple):
-    """What a decision is about. Addresses 4 or 16 bytes; `previous` the MCP last given to this edge."""
+    """The connection about which is decided. Addresses have 4 or 16 bytes. `previous`: the MCP that this access edge
+    got last."""
 
     src: bytes
     dst: bytes
@@ -69,11 +70,11 @@ class DecisionKey(NamedTuple):
 class Decision(NamedTuple):
     outcome: Outcome
     winner: int  # index into candidates.all, -1 for none
-    reason: str  # what settled it: "score", "hysteresis", "rendezvous", "only-candidate", or why none
+    reason: str  # what decided: "score", "hysteresis", "rendezvous", "only-candidate", or why there is no MCP
     key: DecisionKey
     candidates: Candidates
-    loads: tuple[int, ...]  # active sessions of each MCP at that moment, in the order of candidates.all
-    outside: tuple[float, ...]  # load 0 to 1 that others reported, or ()
+    loads: tuple[int, ...]  # active sessions of each MCP at the decision, in the order of candidates.all
+    outside: tuple[float, ...]  # reported load of each MCP, 0 to 1, or ()
     time: float
 
     @property
@@ -82,8 +83,8 @@ class Decision(NamedTuple):
 
 
 class Ruling(NamedTuple):
-    """What a decision was, the rule that governed it, and the policy it stood in, but for what is a session's own: the
-    moment, and the MCPs' loads then. Sessions that were ruled alike share one."""
+    """A decision, the rule that governs the session, and the version of the policy, without what differs between
+    sessions: the time, and the loads of the MCPs then. Sessions with equal rulings share one."""
 
     outcome: Outcome
     winner: int  # index into candidates.all, -1 for none

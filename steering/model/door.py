@@ -1,4 +1,4 @@
-"""Names of what happens at the controller's two doors, the listeners for switches and for REST."""
+"""The controller's two listeners, for switches and for REST, and their reasons for refusing connections."""
 
 from enum import StrEnum
 
@@ -11,10 +11,12 @@ class Door(StrEnum):
 
 
 class RestRefusal(StrEnum):
-    """What REST turned away before any resource was asked (`steering_rest_refused_total{reason}`)."""
+    """Why REST refused a connection or request before it reached a resource (`steering_rest_refused_total{reason}`)."""
 
-    TOO_MANY_STRANGERS = "too-many-strangers"  # the oldest connection without a known token gave its place
-    TOO_MANY_OF_TOKEN = "too-many-of-token"  # a token with more connections than it may have
+    TOO_MANY_STRANGERS = (
+        "too-many-strangers"  # the oldest connection without a valid token was closed to make room
+    )
+    TOO_MANY_OF_TOKEN = "too-many-of-token"  # the token has as many connections as one may have
     WRONG_TOKEN = "wrong-token"
 
 
@@ -22,5 +24,5 @@ class SwitchRefusal(StrEnum):
     """Why a connection that gave a datapath id may not speak for that switch."""
 
     UNKNOWN_SWITCH = "unknown-switch"  # the site does not name it
-    WRONG_CERTIFICATE = "wrong-certificate"  # its certificate is another's
-    DUPLICATE = "duplicate-switch"  # the connection that has the id is alive
+    WRONG_CERTIFICATE = "wrong-certificate"  # its certificate belongs to another switch
+    DUPLICATE = "duplicate-switch"  # another connection has this datapath id, and is alive

@@ -1,4 +1,4 @@
-"""The kinds of events that the controller's streams tell."""
+"""The kinds of events in the controller's event streams."""
 
 from enum import StrEnum
 
@@ -13,8 +13,8 @@ class EventKind(StrEnum):
     DRAIN = "drain"
     RESERVATION = "reservation"
     ALARM = "alarm"  # raised or cleared
-    BINDING = "binding"  # what changed, for everybody
-    OMITTED = "omitted"  # more happened than one look tells
-    RESET = "reset"  # something was missed
-    SUBFLOWS = "subflows"  # intents, for one MCP
-    BINDINGS = "bindings"  # all of one MCP's
+    BINDING = "binding"  # a port binding changed; for all readers
+    OMITTED = "omitted"  # more events happened at once than are told
+    RESET = "reset"  # the reader has missed events
+    SUBFLOWS = "subflows"  # intents about subflows, for one MCP
+    BINDINGS = "bindings"  # all port bindings of one MCP

@@ -1,4 +1,4 @@
-"""Who a bearer token is, and what it may do."""
+"""The owner of a bearer token, and what the token may do."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -7,14 +7,14 @@ from typing import NamedTuple
 class Role(StrEnum):
     """What a bearer token may do."""
 
-    READER = "reader"  # sees, but not the policy's text
-    OPERATOR = "operator"  # everything
-    MCP = "mcp"  # one MCP: reports its own load, hears its own events
-    DEVICE = "device"  # a host or CPE: health and the list of MCPs (N-7.3b)
+    READER = "reader"  # may read everything but the policy's text
+    OPERATOR = "operator"  # may do everything
+    MCP = "mcp"  # belongs to one MCP: may report its load and read its events
+    DEVICE = "device"  # belongs to a host or CPE: may read health and the list of MCPs (N-7.3b)
 
 
 class Identity(NamedTuple):
-    """Who a token is. `id` is what logs say; `mcp` the MCP that a token of role mcp is bound to."""
+    """The owner of a token. `id`: the name in logs. `mcp`: the MCP to which a token of role mcp belongs."""
 
     id: str
     role: Role

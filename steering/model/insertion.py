@@ -1,8 +1,9 @@
-"""Which subscribers' connections are led to their MCP by entries set ahead (T-21), and what stands against it.
+"""Proactive insertion (T-21): the subscribers whose connections are led to their MCP by entries that are set in
+advance, and the reasons that forbid it.
 
-Entries cannot look into a SYN, count, or refuse. So `insertion: proactive` is for subscribers all of whose TCP is
-proxied, on all ports and whatever its options, with no proof asked of a join and no limit to count; and it covers
-every access of a subscriber, or a join would come to another MCP than its session's.
+Such entries cannot inspect a SYN, count or refuse. So `insertion: proactive` is possible only for a subscriber all of
+whose TCP is proxied, on all ports and with any options, without authentication of joins and without limits. It must
+cover all accesses of the subscriber, since otherwise a join could reach another MCP than its session's.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,18 +25,18 @@ from steering.model.policy import (
     Subscriber,
 )
 
-EVERYBODY_ELSE = ""  # the name of all that are no known subscriber: one unit, as nobody can tell them apart
+EVERYBODY_ELSE = ""  # the unit of all hosts that belong to no subscriber, as these cannot be told apart
 DEFAULT_CLASS = "default"
-MAX_PAIRS = 1_000_000  # subscribers times rules, each of which is compared with each
-MAX_PREFIXES = 4_096  # set ahead at each edge, once for each prefix behind a gateway
+MAX_PAIRS = 1_000_000  # most pairs of subscriber and rule, all of which are compared
+MAX_PREFIXES = 4_096  # most prefixes with entries at each edge. There is an entry for each prefix and each prefix behind a gateway
 
 Keys = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GovernedUnit:
-    """A unit of proactive insertion: a subscriber, or everybody else. `prefixes` is empty for the latter: all
-    prefixes of the access networks."""
+    """A unit of proactive insertion: a subscriber, or everybody else. For the latter `prefixes` is empty, which
+    stands for all prefixes of the access networks."""
 
     name: str
     rule: PolicyRule
@@ -43,7 +44,7 @@ class GovernedUnit:
 
 
 def governed(policy: Policy) -> tuple[GovernedUnit, ...]:
-    """Every unit whose connections all meet a proactive rule first."""
+    """All units for which a proactive rule is the first rule that any of their connections meets."""
     if not any(rule.then.insertion is Insertion.PROACTIVE for rule in policy.rules) or _too_many(policy):
         return ()
     found = []
@@ -60,7 +61,8 @@ def _too_many(policy: Policy) -> bool:
 
 
 def first_rule(policy: Policy, subscriber: Subscriber | None) -> PolicyRule | None:
-    """The first rule that some connection of a subscriber's hosts may meet; None for everybody else's."""
+    """The first rule that a connection of a subscriber's hosts can meet. With None for `subscriber`: of everybody
+    else's hosts."""
     return next((rule for rule in policy.rules if _may_meet(rule.when, subscriber)), None)
 
 
@@ -88,7 +90,7 @@ def _inside(narrow: Network, wide: Network) -> bool:
 
 
 def hindrances(policy: Policy) -> Iterator[tuple[int, Keys, str]]:
-    """Everything that forbids a proactive rule: its place among the rules, the keys that say so, words."""
+    """All reasons that forbid a proactive rule: the rule's index, the keys of the file that cause it, and a text."""
     for index, rule in enumerate(policy.rules):
         if rule.then.insertion is not Insertion.PROACTIVE:
             continue
@@ -111,7 +113,7 @@ _CONDITIONS = {
 
 
 def _against(rule: PolicyRule) -> Iterator[tuple[Keys, str]]:
-    """What of the rule itself an entry cannot do."""
+    """The terms and conditions of the rule itself that entries cannot carry out."""
     then = rule.then
     if then.action is not Action.PROXY or then.mode is not Mode.TAKE_OVER:
         yield (
@@ -147,7 +149,8 @@ def _of_policy(policy: Policy) -> Iterator[tuple[Keys, str]]:
 
 
 def _of_members(policy: Policy, rule: PolicyRule) -> Iterator[tuple[Keys, str]]:
-    """Who meets another rule first, has quotas of its own, or lies within somebody else's entries."""
+    """Subscribers that meet another rule first, have quotas of their own, or whose prefixes lie within another unit's
+    entries."""
     mine: list[Subscriber | None] = [s for s in (*policy.subscribers, None) if _may_meet(rule.when, s)]
     quotas = {item.name: item.quotas for item in policy.classes}
     before: dict[str, str] = {}

@@ -1,7 +1,8 @@
-"""What has to outlive a controller and is in no flow table: the store writes it, the next controller takes it back.
+"""The state that has to outlive a controller and is not in flow tables. The store writes it, and the next controller
+reads it.
 
-Pins and tokens are not here: they are read back from switches. Addresses are packed, flow keys
-as in core.sessions (source, destination, both ports, as the host sends); MCPs and access types by name.
+Pins and tokens are not part of it, since they are read back from switches. Addresses are packed. Flow keys are as in
+core.sessions: source, destination and both ports, as the host sends. MCPs and access types are given by name.
 """
 
 from collections.abc import Iterable
@@ -18,8 +19,8 @@ Route = tuple[tuple[PortRef, PortRef], ...]  # directed links
 
 
 class KeptReservation(NamedTuple):
-    """One reservation. `remaining` seconds of its lease or offer; the rest as in core.reservations.record. A switch holds its
-    meters and paths, but not whose it is, what was asked for, nor until when."""
+    """One reservation. `remaining`: seconds of its lease or offer. The other fields are as in
+    core.reservations.record. Its meters and paths are in switches too, but not its owner, the request, or its end."""
 
     id: str
     level: Level
@@ -44,7 +45,7 @@ class KeptReservation(NamedTuple):
 
 
 class KeptUse(NamedTuple):
-    """Bytes that count towards a quota: of a subscriber, or of who is none (an IPv4 address, an IPv6 /64)."""
+    """Bytes that count towards a quota. `who`: a subscriber, or for others an IPv4 address or an IPv6 /64."""
 
     who: str | bytes
     access_type: str
@@ -52,15 +53,15 @@ class KeptUse(NamedTuple):
 
 
 class KeptUsage(NamedTuple):
-    """`flows`: key of a subflow -> how many bytes of its entry are in `used` already."""
+    """`flows`: for each subflow, how many bytes of its entry are contained in `used` already."""
 
     used: tuple[KeptUse, ...]
     flows: tuple[tuple[FlowKey, int], ...]
 
 
 class KeptUnit(NamedTuple):
-    """A subscriber, or everybody else (""), whom entries set ahead lead to an MCP (core.proactive). `asked`: its SYNs
-    are looked at all the same."""
+    """A unit of proactive insertion, "" for everybody else: entries lead it to an MCP (core.proactive). `asked`: its
+    SYNs are punted to the controller all the same."""
 
     name: str
     prefixes: tuple[Network, ...]
@@ -69,16 +70,16 @@ class KeptUnit(NamedTuple):
 
 
 class KeptNetwork(NamedTuple):
-    """Links as they were found, both directions each on its own, and who is led by entries."""
+    """The discovered links, each direction by itself, and the units of proactive insertion."""
 
     links: tuple[tuple[PortRef, PortRef], ...]
     units: tuple[KeptUnit, ...]
 
 
 class KeptSession(NamedTuple):
-    """A session that entries set ahead lead, so that no entry of its own tells of it. `token` -1 for plain TCP.
-    `first`: key of its initial subflow, which may be over; `flows`: flow key, edge and initial sequence number of each
-    subflow."""
+    """A session of proactive insertion, which has no entries of its own in switches. `token`: -1 for plain TCP.
+    `first`: the key of its initial subflow, which may have ended. `flows`: key, edge and initial sequence number of
+    each subflow."""
 
     unit: str
     mcp: str
@@ -89,7 +90,7 @@ class KeptSession(NamedTuple):
 
 
 class Piece(StrEnum):
-    """What is kept as a whole, in one file of the state directory."""
+    """A piece of the state, which is one file of the state directory."""
 
     NETWORK = "network"
     RESERVATIONS = "reservations"
@@ -97,19 +98,19 @@ class Piece(StrEnum):
 
 
 class LostPiece(StrEnum):
-    """What of it was not taken back; each has a counter (`steering_not_restored_total{what}`)."""
+    """A piece that was not restored. Each kind has a counter (`steering_not_restored_total{what}`)."""
 
-    FILE = "file"  # one that cannot be read, or is too large
-    RECORD = "record"  # one that is none of ours, or beyond the bounds
-    RESERVATION = "reservation"  # its subscriber, its MCP or its place is no more
+    FILE = "file"  # a file that cannot be read or is too large
+    RECORD = "record"  # a record that is damaged, or beyond a bound
+    RESERVATION = "reservation"  # its subscriber, MCP or place no longer exists
     LINK = "link"
     UNIT = "unit"
     SESSION = "session"
-    WRITE = "write"  # what could not be written
+    WRITE = "write"  # a file that could not be written
 
 
 class KeptState(NamedTuple):
-    """All of it."""
+    """All of the state."""
 
     network: KeptNetwork = KeptNetwork((), ())
     reservations: tuple[KeptReservation, ...] = ()
@@ -118,7 +119,7 @@ class KeptState(NamedTuple):
 
 
 def merged(pieces: Iterable[KeptState]) -> KeptState:
-    """Several as one."""
+    """Several pieces of state as one."""
     links: list[tuple[PortRef, PortRef]] = []
     units: list[KeptUnit] = []
     reservations: list[KeptReservation] = []

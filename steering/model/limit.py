@@ -1,17 +1,17 @@
-"""A limit of concurrent sessions or subflows, and that it was reached (D-6.3f)."""
+"""Limits of concurrent sessions or subflows, and reached limits (D-6.3f)."""
 
 from typing import NamedTuple
 
 
 class Limit(NamedTuple):
-    """A limit and who set it, as an operator reads it: "class business", "rule offload", "policy"."""
+    """A limit, and where it comes from, in words for operators: "class business", "rule offload", "policy"."""
 
     most: int
     source: str
 
 
 class FullLimit(NamedTuple):
-    """A limit was reached: of what (`kind` such as "subscriber", `name` such as "acme"), and the limit."""
+    """A limit that was reached, and of what: `kind` such as "subscriber", `name` such as "acme"."""
 
     kind: str
     name: str

@@ -1,4 +1,4 @@
-"""So many log lines about one subject and no more, with the number of those left out. Pure: time is an argument."""
+"""Limits the log lines about each subject, and counts those that are left out. Pure: time is an argument."""
 
 from collections.abc import Hashable
 
@@ -6,18 +6,21 @@ MAX_SUBJECTS = 65_536
 
 
 class LogLimit:
-    """`burst` lines about a subject, then one each `interval` seconds.
+    """Allows `burst` lines about a subject in each `interval` seconds.
 
-    Bounded: when too many subjects are remembered, all are forgotten, which costs some lines more.
+    Its memory is bounded: when it knows too many subjects it forgets all of them, so that some lines more are written.
     """
 
     def __init__(self, interval: float, burst: int = 1) -> None:
         self._interval = interval
         self._burst = burst
-        self._subjects: dict[Hashable, list[float]] = {}  # interval's beginning, lines in it, lines left out
+        self._subjects: dict[
+            Hashable, list[float]
+        ] = {}  # begin of its interval, lines written in it, lines left out
 
     def left_out(self, subject: Hashable, now: float) -> int | None:
-        """None where a line about `subject` is not to be written, else how many were left out since the last."""
+        """None where a line about `subject` must not be written. Otherwise how many were left out since the last
+        one."""
         state = self._subjects.get(subject)
         if state is None:
             if len(self._subjects) >= MAX_SUBJECTS:
@@ -36,5 +39,5 @@ class LogLimit:
 
 
 def and_more(left_out: int) -> str:
-    """What a line says at its end of those before it."""
+    """The end of a line, which tells how many lines before it were left out; "" for none."""
     return f"; {left_out} more such lines were left out" if left_out else ""

@@ -1,4 +1,5 @@
-"""Who had which external address and ports, and when: what an MCP that shares addresses reports (RFC 6888 section 4)."""
+"""Address mappings: which host had which external address and ports, and when. MCPs that share addresses report them
+(RFC 6888 section 4)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,9 +11,10 @@ _IDENTIFIER = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """`internal` and `external` are addresses or prefixes as text; in mode ipv6-prefix `external` is an identifier (its
-    upper half zero) under the prefix of `internal`. `begin` and `end`: seconds since 1970, `end` None for one that
-    goes on. `subscriber`: a pseudonym, "" for nobody the policy knew. `destination`: "" unless asked for."""
+    """`internal` and `external`: addresses or prefixes as text. In mode ipv6-prefix `external` is an interface
+    identifier (its upper half is zero), used under the prefix of `internal`. `begin` and `end`: seconds since 1970;
+    `end` is None for a mapping that still exists. `subscriber`: a pseudonym, "" for an unknown one. `destination`: ""
+    unless destinations are logged."""
 
     mcp: str
     internal: str
@@ -26,11 +28,11 @@ class Mapping:
 
     @property
     def key(self) -> tuple[str, str, str, int, int, float]:
-        """What the lines about one mapping have in common."""
+        """The fields by which all lines about one mapping are recognised."""
         return (self.mcp, self.internal, self.external, self.first_port, self.last_port, self.begin)
 
     def covers(self, address: str, port: int) -> bool:
-        """Whether an external address and port are of it."""
+        """Whether the mapping contains an external address and port."""
         if not self.first_port <= port <= self.last_port:
             return False
         asked, given = ip_address(address), ip_network(self.external)
@@ -44,10 +46,10 @@ class Mapping:
 
 
 def holder(mappings: Iterable[Mapping], address: str, port: int, at: float) -> Mapping | None:
-    """Whose an external address and port were at a time; `mappings` in the order in which they were reported.
+    """The mapping that contained an external address and port at a time. `mappings`: in the order of their reports.
 
-    A mapping whose end was reported is the later line's; one whose end never was (its MCP was killed) is over when
-    another of the same address and ports begins.
+    Of several lines about one mapping the last counts, as it may tell the end. A mapping whose end was never reported,
+    because its MCP was killed, ends when another mapping of the same address and ports begins.
     """
     found: dict[tuple[str, str, str, int, int, float], Mapping] = {}
     for mapping in mappings:
@@ -58,10 +60,10 @@ def holder(mappings: Iterable[Mapping], address: str, port: int, at: float) -> M
 
 
 class Mappings(Protocol):
-    """Where mappings are kept."""
+    """A store of mappings."""
 
     def append(self, mappings: Iterable[Mapping]) -> None:
-        """Keep them. Raises OSError."""
+        """Store mappings. Raises OSError."""
 
     def find(self, address: str, port: int, at: float | None) -> Mapping | None:
-        """Whose they were (see `holder`); `at` None is now. Raises OSError."""
+        """The mapping that contained an address and port (see `holder`). `at` None: now. Raises OSError."""

@@ -1,10 +1,11 @@
-"""What a negative control may switch off in a controller: `steering run --disable`, `steering lab run --without`."""
+"""The mechanisms of a controller that a negative control can switch off: `steering run --disable`, `steering lab run
+--without`."""
 
 from enum import StrEnum
 
 
 class Mechanism(StrEnum):
-    """The value is the word that is given, `without` says what is then so."""
+    """The value is the word of the option. `without` says what happens without the mechanism."""
 
     without: str
 

@@ -1,4 +1,4 @@
-"""The site: what *is* in the network. Switch ports, access networks, gateways, MCPs, links."""
+"""The site, which is the network as it *is*: switch ports, access networks, gateways, MCPs, links."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ class PortRef:
 
 
 class PortRole(IntEnum):
-    """What hangs at a port; the qualifier of every session entry."""
+    """What is attached to a port. Every session entry matches on this role too."""
 
     CORE = 0
     ACCESS = 1
@@ -49,7 +49,7 @@ class NetworkAccessType(StrEnum):
     OTHER = "other"
 
 
-HOME = "home"  # the operator of this site, as MCPs name theirs
+HOME = "home"  # the name for the operator of this site
 
 
 class Trust(StrEnum):
@@ -63,23 +63,23 @@ class McpType(StrEnum):
 
 
 class Interception(StrEnum):
-    """`steered`: the controller brings traffic to it; `self`: it stands in line on the natural path."""
+    """`steered`: the controller leads traffic to the MCP. `self`: the MCP stands in line on the natural path."""
 
     STEERED = "steered"
     SELF = "self"
 
 
 class HostLearning(StrEnum):
-    """How it is known which host has an address: ARP and neighbour discovery prove nothing by themselves."""
+    """How the controller learns which host has an address. ARP and neighbour discovery alone prove nothing."""
 
-    LEARNED = "learned"  # whoever said so last
-    PROBED = "probed"  # whoever said so first, for as long as the address answers where it is
-    STATIC = "static"  # the site file says it for each host
+    LEARNED = "learned"  # the host that claimed it last
+    PROBED = "probed"  # the host that claimed it first, as long as the address answers probes there
+    STATIC = "static"  # the site file lists each host
 
 
 @dataclass(frozen=True, slots=True)
 class StaticHost:
-    """A host that the site file names: its address, its port, and its MAC of 6 bytes, None for any."""
+    """A host of the site file: its address, its port, and its MAC of 6 bytes, or None for any MAC."""
 
     address: Address
     port: PortRef
@@ -88,8 +88,8 @@ class StaticHost:
 
 @dataclass(frozen=True, slots=True)
 class AccessNetwork:
-    """`capacity`: bits/s that each of its ports carries each way, None: what the switches say of them.
-    `static_hosts` count where `hosts` is static. `addresses_per_host`: how many one MAC may have at a port."""
+    """`capacity`: bits/s of each of its ports in each direction; None: as the switches say. `static_hosts` are used
+    where `hosts` is static. `addresses_per_host`: how many addresses one MAC may have at a port."""
 
     name: str
     type: NetworkAccessType
@@ -105,7 +105,7 @@ class AccessNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A way to servers. Without `next_hops` destinations are on the link and resolved one by one."""
+    """A gateway to servers. Without `next_hops` all destinations are on the link, and each is resolved by itself."""
 
     name: str
     prefixes: tuple[Network, ...]
@@ -120,7 +120,8 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class Mcp:
-    """A Multipath Conversion Point. `inside` faces hosts, `outside` servers; one port may be both."""
+    """A Multipath Conversion Point. Its port `inside` leads to hosts, `outside` to servers; both may be the same
+    port."""
 
     name: str
     type: McpType
@@ -131,16 +132,22 @@ class Mcp:
     gateways: tuple[Address, ...]
     source_modes: SourceModes
     capacity_sessions: int
-    tcp_ports: tuple[tuple[int, int], ...] = ((1, 65535),)  # service ports it listens on, ranges inclusive
-    pools: tuple[Network, ...] = ()  # what its server legs come from (N-5.4.2); identifiers in `ipv6-prefix`
-    nat64: IPv6Network | None = None  # /96: IPv4 servers as IPv6 hosts see them
-    referral_ports: tuple[tuple[int, int], ...] = ()  # never taken in `ipv6-prefix` (N-5.4.1.2)
-    location: str = ""  # where in the network it stands, in the operator's words: small-cell, ip-gateway
-    access_networks: frozenset[str] = frozenset()  # those it can be reached from, empty for all
-    public_addresses: tuple[Address, ...] = ()  # of its own those that the Internet leads to (D-6.2d)
-    operator: str = HOME  # who runs it: what it inspects may be private (D-7.3)
+    tcp_ports: tuple[tuple[int, int], ...] = (
+        (1, 65535),
+    )  # service ports on which it listens; ranges include both ends
+    pools: tuple[
+        Network, ...
+    ] = ()  # source addresses of its server legs (N-5.4.2); in `ipv6-prefix` interface identifiers
+    nat64: IPv6Network | None = None  # /96, under which IPv6 hosts address IPv4 servers
+    referral_ports: tuple[
+        tuple[int, int], ...
+    ] = ()  # service ports that it never takes in `ipv6-prefix` (N-5.4.1.2)
+    location: str = ""  # its place in the network, in the operator's words, such as small-cell or ip-gateway
+    access_networks: frozenset[str] = frozenset()  # access networks from which it can be reached; empty: all
+    public_addresses: tuple[Address, ...] = ()  # its addresses that can be reached from the Internet (D-6.2d)
+    operator: str = HOME  # who runs it: the data that it sees may be private (D-7.3)
 
-    id: McpId = field(init=False)  # what a cookie carries
+    id: McpId = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", mcp_id(self.name))
@@ -161,9 +168,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class VirtualAddress:
-    """An address that several MCPs stand behind (N-5.2.1): they own it, the controller tells who serves whom.
+    """An address that several MCPs share (N-5.2.1). Each of them has the address, and the controller chooses which
+    one serves a session.
 
-    `mcps` are ids. `port`: the one TCP port that is served, None for all.
+    `mcps`: their ids. `port`: the one TCP port that is served, None for all.
     """
 
     address: Address
@@ -176,23 +184,27 @@ class Site:
     access_networks: tuple[AccessNetwork, ...]
     gateways: tuple[Gateway, ...]
     mcps: tuple[Mcp, ...]
-    links: tuple[Link, ...] = ()  # static links; empty: discovered by LLDP
+    links: tuple[Link, ...] = ()  # static links; empty: links are discovered by LLDP
     switches: dict[str, DatapathId] = field(default_factory=dict)  # name -> datapath id
     discover: bool = True
-    link_ports: tuple[PortRef, ...] | None = None  # the only ports where links are discovered; None: anywhere
+    link_ports: tuple[PortRef, ...] | None = (
+        None  # the only ports at which links are discovered; None: all ports
+    )
     aaa: Aaa = field(default_factory=Aaa)
     virtual: tuple[VirtualAddress, ...] = ()
-    switch_certificates: dict[str, str] = field(default_factory=dict)  # a switch's name -> its certificate's
-    unknown_switches: bool = False  # whether datapath ids that the site does not name are used
+    switch_certificates: dict[str, str] = field(
+        default_factory=dict
+    )  # name of a switch -> name in its certificate
+    unknown_switches: bool = False  # whether switches are used that the site does not name
 
     def switch_name(self, dpid: DatapathId) -> str:
-        """The operator's name of a switch, or its id in hex."""
+        """The site's name of a switch, or its datapath id in hex."""
         return next((name for name, known in self.switches.items() if known == dpid), f"{dpid:016x}")
 
 
 @dataclass(frozen=True, slots=True)
 class Waypoint:
-    """An attachment port as a destination; `id` is what a label carries."""
+    """An attachment port as a destination. Labels carry its `id`."""
 
     id: WaypointId
     name: str
@@ -201,10 +213,10 @@ class Waypoint:
 
 
 def stable_id(name: str) -> int:
-    """16 bits of a name, never 0.
+    """A number of 16 bits for a name, never 0.
 
-    Labels and cookies outlive the controller, so the numbers in them may not depend on the order
-    of a file or on who was seen first. A collision is a finding of `steering check`.
+    Labels and cookies outlive the controller. So their numbers may not depend on the order of a file, or on the order
+    in which things were seen. `steering check` reports two names with the same number.
     """
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") or 1
 
@@ -257,8 +269,8 @@ class Attachment:
 
 
 def is_other(old: Mcp, new: Mcp) -> bool:
-    """Whether an MCP of the same name is another one to its sessions: elsewhere, with other addresses, or with other
-    ways to use hosts' addresses."""
+    """Whether a changed MCP is another one to its sessions: at another port, with other addresses, or with other
+    source modes."""
     return (
         (old.inside, old.outside, old.interception, old.addresses, old.gateways, old.source_modes, old.pools)
         != (new.inside, new.outside, new.interception, new.addresses, new.gateways, new.source_modes, new.pools)

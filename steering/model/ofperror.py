@@ -1,4 +1,4 @@
-"""The types of OpenFlow errors by name, as they are counted (OpenFlow 1.3.5 section 7.4.4)."""
+"""Names for the types of OpenFlow errors, under which they are counted (OpenFlow 1.3.5 section 7.4.4)."""
 
 ERROR_NAMES = (
     "hello-failed",

@@ -1,4 +1,5 @@
-"""The policy, compiled: what is *wanted*. Frozen; the file's language is checked in `steering.policy`."""
+"""The compiled policy, which says what is *wanted*. It is frozen. `steering.policy` reads and checks the policy
+file."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,8 +15,8 @@ class Action(StrEnum):
     """What a rule decides about a connection."""
 
     PROXY = "proxy"
-    BYPASS = "bypass"  # the natural path, untouched
-    DENY = "deny"  # refused: a reset, or silence where `refusal` says drop
+    BYPASS = "bypass"  # it takes its natural path unchanged
+    DENY = "deny"  # it is refused by a reset, or silently where `refusal` says drop
 
 
 class Denial(StrEnum):
@@ -26,34 +27,36 @@ class Denial(StrEnum):
 
 
 class Mode(StrEnum):
-    """D-3.4: what the MCP does towards servers."""
+    """How an MCP is used towards servers (D-3.4)."""
 
-    TAKE_OVER = "take-over"  # always an MCP
-    TRANSPARENT = "transparent"  # never one: MPTCP signals pass
-    HYBRID = "hybrid"  # an MCP for servers that are not known to speak MPTCP
+    TAKE_OVER = "take-over"  # the MCP always terminates
+    TRANSPARENT = "transparent"  # the MCP never terminates: MPTCP passes end to end
+    HYBRID = "hybrid"  # the MCP terminates for servers that are not known to speak MPTCP
 
 
 class Presence(StrEnum):
     """Whether an MCP stays where host and server both speak MPTCP (N-5.6.1i, B2)."""
 
     MAINTAIN = "maintain"
-    WITHDRAW = "withdraw"  # the first SYN goes its natural way; the server's answer decides
+    WITHDRAW = "withdraw"  # the first SYN takes its natural path, and the server's answer decides
 
 
 class Expectation(StrEnum):
-    """What the application expects (D-6.5p1-p4)."""
+    """What an application expects of its MCP (D-6.5p1-p4)."""
 
     NONE = "none"
-    BULK = "bulk"  # on-path, and of those the nearest: no roundabout
-    CONTINUITY = "continuity"  # an off-path MCP, an anchor that outlives the cell
-    LATENCY = "latency"  # the least path cost, whatever the load
+    BULK = "bulk"  # the nearest on-path MCP, to avoid a detour
+    CONTINUITY = (
+        "continuity"  # an off-path MCP as an anchor, which stays reachable when the host leaves its cell
+    )
+    LATENCY = "latency"  # the MCP of the least path cost, whatever its load
 
 
 class ControllerLoss(StrEnum):
-    """What becomes of new connections while switches hear of no controller; those that are pinned stay pinned."""
+    """What becomes of new connections while switches have no controller. Pinned sessions stay pinned."""
 
-    NATURAL = "natural"  # after `timers.controller_grace` they go their natural way
-    HOLD = "hold"  # their SYNs end at their edge
+    NATURAL = "natural"  # after `timers.controller_grace` they take their natural path
+    HOLD = "hold"  # their edge drops their SYNs
 
 
 class UnknownJoin(StrEnum):
@@ -62,16 +65,16 @@ class UnknownJoin(StrEnum):
 
 
 class UnknownOption(StrEnum):
-    """What becomes of a SYN with a TCP option that no MCP could carry on (D-6.7.3)."""
+    """What becomes of a SYN with a TCP option that no MCP can pass on (D-6.7.3)."""
 
     BYPASS = "bypass"
-    RELAY = "relay"  # to an MCP, which leaves the option out
+    RELAY = "relay"  # it goes to an MCP, which leaves the option out
 
 
 class RefusalForm(StrEnum):
-    """How a refusal is told."""
+    """How a host is told that its connection is refused."""
 
-    RESET = "reset"  # a reset with MP_TCPRST
+    RESET = "reset"  # by a reset with MP_TCPRST
     DROP = "drop"
 
 
@@ -83,14 +86,14 @@ class OverLimit(StrEnum):
 
 
 class Fallback(StrEnum):
-    """Where no MCP can serve: the natural path, or nothing."""
+    """What becomes of a connection that no MCP can serve: its natural path, or a refusal."""
 
     FAIL_OPEN = "fail-open"
     FAIL_CLOSED = "fail-closed"
 
 
 class UsageMode(StrEnum):
-    """D-1.m1-m3."""
+    """How a session uses its accesses (D-1.m1-m3)."""
 
     NATIVE = "native"
     ACTIVE_BACKUP = "active-backup"
@@ -98,17 +101,17 @@ class UsageMode(StrEnum):
 
 
 class Distribution(StrEnum):
-    """How a session's traffic is laid on its subflows (N-5.6.2a). `redundant` is none of them: the kernel's
-    scheduler cannot send twice."""
+    """How a session's traffic is distributed over its subflows (N-5.6.2a). `redundant` does not exist here, since the
+    kernel's scheduler cannot send data twice."""
 
-    LOWEST_RTT = "lowest-rtt"  # all at once, as the kernel's scheduler finds best
-    ACTIVE_BACKUP = "active-backup"  # the best access carries, the others wait
-    RATIO = "ratio"  # shares by access network
-    OVERFLOW = "overflow"  # the best access carries, the others help when it is full (D-1.e)
+    LOWEST_RTT = "lowest-rtt"  # on all subflows, as the kernel's scheduler decides
+    ACTIVE_BACKUP = "active-backup"  # on the best access; the others are backup
+    RATIO = "ratio"  # in given shares per access network
+    OVERFLOW = "overflow"  # on the best access, and on the others when it is full (D-1.e)
 
 
 class Authentication(StrEnum):
-    """Of later subflows (D-6.4h)."""
+    """How later subflows are authenticated (D-6.4h)."""
 
     TOKEN = "token"
     HMAC = "hmac"
@@ -117,15 +120,15 @@ class Authentication(StrEnum):
 class Origin(StrEnum):
     """Who opened an MPTCP connection (N-5.2.2.1)."""
 
-    PROXIED = "proxied"  # an upstream MCP, which marks what it opens
-    NATIVE = "native"  # a host itself
+    PROXIED = "proxied"  # an upstream MCP, which marks its connections
+    NATIVE = "native"  # the host itself
 
 
 class Insertion(StrEnum):
-    """How a subscriber's connections are brought to their MCP (T-21)."""
+    """How a subscriber's connections are led to their MCP (T-21)."""
 
-    REACTIVE = "reactive"  # each first SYN is looked at and decided on
-    PROACTIVE = "proactive"  # entries set ahead lead all TCP of a subscriber to one MCP: no SYN waits
+    REACTIVE = "reactive"  # the controller decides on each first SYN
+    PROACTIVE = "proactive"  # entries set in advance lead all TCP of a subscriber to one MCP, so no SYN waits for a decision
 
 
 class Direction(StrEnum):
@@ -137,13 +140,13 @@ class Direction(StrEnum):
 class Weights:
     location: float = 1.0
     type: float = 0.1
-    load: float = 2.0  # over 12 instances the sum of stretch is then within 7 % of the optimum (tests/bench/selection_quality.py)
+    load: float = 2.0  # with this weight the total stretch of 12 instances is within 7 % of the optimum (tests/bench/selection_quality.py)
 
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """Local time of day. `days` are ISO weekdays (1 Monday); minutes from midnight; `end` before `start`
-    goes past midnight and belongs to the day it began on (D-3.2c)."""
+    """A window of local time (D-3.2c). `days`: ISO weekdays, 1 is Monday. `start` and `end`: minutes since midnight.
+    A window whose `end` is before its `start` goes past midnight, and belongs to the day on which it begins."""
 
     days: frozenset[int]
     start: int
@@ -152,7 +155,8 @@ class TimeWindow:
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """Concurrent limits; None is no limit here. The least over all that apply counts (T-9)."""
+    """Limits of concurrent sessions and subflows; None: no limit here. Of all limits that apply the least counts
+    (T-9)."""
 
     subflows_per_session: int | None = None
     sessions_per_subscriber: int | None = None
@@ -163,7 +167,8 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """Which access types a subscriber may combine; empty `allowed` is all. `preferred`: first the best."""
+    """Which access types a subscriber may combine. `allowed`: empty stands for all. `preferred`: the best comes
+    first."""
 
     allowed: frozenset[NetworkAccessType] = frozenset()
     preferred: tuple[NetworkAccessType, ...] = ()
@@ -172,7 +177,7 @@ class Pooling:
 
 @dataclass(frozen=True, slots=True)
 class RuleConditions:
-    """A rule's conditions: all that are given must hold; an empty one always does."""
+    """The conditions of a rule. All have to hold; an empty one always holds."""
 
     subscribers: frozenset[str] = frozenset()
     classes: frozenset[str] = frozenset()
@@ -192,14 +197,14 @@ class RuleConditions:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a rule grants; None inherits the policy's own."""
+    """The terms that a rule grants. A field that is None takes the policy's own value."""
 
     action: Action = Action.PROXY
     deny: Denial = Denial.MPTCP
     mode: Mode = Mode.TAKE_OVER
     insertion: Insertion = Insertion.REACTIVE
     expectation: Expectation = Expectation.NONE
-    mcps: frozenset[str] = frozenset()  # candidate set, empty for all
+    mcps: frozenset[str] = frozenset()  # names of candidates, empty for all MCPs
     weights: Weights | None = None
     hysteresis: float | None = None
     max_stretch: float | None = None
@@ -211,12 +216,12 @@ class Terms:
     quotas: Quotas = Quotas()
     authentication: Authentication = Authentication.TOKEN
     transports: tuple[str, ...] = ("tcp",)
-    terminate_only: frozenset[Origin] = frozenset()  # empty for all
+    terminate_only: frozenset[Origin] = frozenset()  # whose MPTCP an MCP terminates; empty for all
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyRule:
-    """One rule of the policy, in the file's order."""
+    """One rule of the policy. Rules keep the order of the file."""
 
     name: str
     when: RuleConditions
@@ -225,7 +230,7 @@ class PolicyRule:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Known by an opaque id; `prefixes` are where its hosts are."""
+    """A subscriber, with an opaque id. `prefixes`: the addresses of its hosts."""
 
     id: str
     klass: str = "default"
@@ -243,7 +248,7 @@ class SubscriberClass:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """Known by its service ports, and where given its destinations."""
+    """An application, recognised by its service ports, and by its destinations if given."""
 
     name: str
     ports: Ports = ()
@@ -255,7 +260,7 @@ class Application:
 class Limits:
     """Hard bounds of the controller itself."""
 
-    sessions: int = 200_000  # records, lingering ones included
+    sessions: int = 200_000  # session records, including those that linger
     half_open: int = 10_000
     half_open_per_source: int = 1_024  # IPv4 address or IPv6 /64
     held_joins: int = 1_024
@@ -266,22 +271,22 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """Seconds."""
+    """Times in seconds."""
 
-    hold: float = 0.2  # an early join waits for its token (requirements G5)
+    hold: float = 0.2  # for which a join waits whose token is not known yet (requirements G5)
     half_open: float = 10.0
     fin_linger: float = 5.0
     session_linger: float = 3600.0  # B42
-    idle: float = 7500.0  # above the 2 h 4 min that RFC 5382 REQ-5 has for established connections
+    idle: float = 7500.0  # more than the 2 h 4 min that RFC 5382 REQ-5 wants for established connections
     sweep: float = 60.0
-    capability: float = 3600.0  # what is known of a server's MPTCP (G7)
-    health_hold: float = 3.0  # an MCP that was down is believed after so long
-    controller_grace: int = 2  # whole seconds that SYNs end at their edge while there is no controller
+    capability: float = 3600.0  # for which it is remembered whether a server speaks MPTCP (G7)
+    health_hold: float = 3.0  # after which an MCP that was down counts as up again
+    controller_grace: int = 2  # whole seconds for which edges drop SYNs while there is no controller
 
 
 @dataclass(frozen=True, slots=True)
 class Meters:
-    """Packets a second; copies and punts only, never forwarding."""
+    """Rates of meters, in packets per second. They limit copies and punts to the controller, never forwarding."""
 
     syn_per_port: int = 1_000
     syn_ack: int = 4_000
@@ -291,7 +296,7 @@ class Meters:
     ttl_expired: int = 50
     icmp_error: int = 50
     lldp: int = 500
-    watch: int = 4_000  # segments of session entries that are watched (keys, third ACKs, aborts)
+    watch: int = 4_000  # segments of watched session entries (for keys, third ACKs, aborts)
 
 
 class Toggle(StrEnum):
@@ -302,38 +307,36 @@ class Toggle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Logging:
-    """What is written down of subscribers (N-5.6.7). `auto`: mappings of MCPs that share addresses (B28)."""
+    """What is logged about subscribers (N-5.6.7). `auto`: mappings of MCPs that share addresses (B28)."""
 
     mappings: Toggle = Toggle.AUTO
-    destinations: bool = False  # RFC 6888 REQ-12
+    destinations: bool = False  # whether mappings are logged with destinations (RFC 6888 REQ-12)
 
 
 @dataclass(frozen=True, slots=True)
 class Reservations:
-    """What may be reserved (D-6.4g). Times in seconds."""
+    """Limits of reservations (D-6.4g). Times are in seconds."""
 
     lease: float = 300.0  # B38
     longest_lease: float = 3600.0
-    offer: float = 30.0  # how long an offer is held for whoever has to accept it
-    share: float = 0.8  # of a link; the rest is never reserved
+    offer: float = 30.0  # how long an offer is held until it has to be accepted
+    share: float = 0.8  # of a link's capacity that may be reserved
     most: int = 256
     most_per_subscriber: int = 16
-    subflows: int = 8  # MP_JOINs of one reservation
-    subflow_pool: int = 4096  # of all together
+    subflows: int = 8  # most MP_JOINs of one reservation
+    subflow_pool: int = 4096  # most MP_JOINs of all reservations together
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmTerms:
     """When alarms are raised and cleared (core.supervision)."""
 
-    fallback_ratio: float = 0.2  # of the first answers of an access network's or an MCP's sessions
-    fallback_count: int = 20  # answers before anything is said of them
-    window: float = (
-        60.0  # seconds over which they are looked at; a quota is quiet after so long without a refusal
-    )
-    table: float = 0.9  # of a bound of the controller
-    clear: float = 0.8  # of the two levels above: below that they are cleared
-    steady: float = 5.0  # seconds that what was lost must be there again
+    fallback_ratio: float = 0.2  # share of fallbacks among first answers, for an access network or an MCP, at which an alarm is raised
+    fallback_count: int = 20  # answers below which the share is not judged
+    window: float = 60.0  # seconds over which answers are counted; after so long without a refusal the alarm of a quota is cleared
+    table: float = 0.9  # use of a bound of the controller at which an alarm is raised, as a share
+    clear: float = 0.8  # share of the two levels above, below which an alarm is cleared
+    steady: float = 5.0  # seconds for which a lost thing has to be there again, until its alarm is cleared
 
 
 DEFAULT_QUOTAS = Quotas(sessions_per_subscriber=256, sessions_per_server=4096)  # B11, B12
@@ -359,13 +362,15 @@ class Policy:
     over_limit: OverLimit = OverLimit.NATURAL
     fallback: Fallback = Fallback.FAIL_OPEN
     third_party_pooling: bool = False  # B14
-    avoid_fragmentation: bool = True  # MCPs lower the segment size on their legs (D-6.7.5)
+    avoid_fragmentation: bool = True  # whether MCPs lower the MSS on their legs (D-6.7.5)
     foreign_mcps: bool = False  # whether MCPs of other operators may serve (D-7.3, D-7.4)
     mcp_presence: Presence = Presence.MAINTAIN
     controller_loss: ControllerLoss = ControllerLoss.NATURAL
-    marker_ports: Ports = ()  # source ports that upstream MCPs draw from (N-5.2.2.1c)
-    distribution: Distribution = Distribution.LOWEST_RTT  # B8; rule, subscriber and class say it over
-    keep_keys: bool = False  # hosts' keys are learnt, so that sessions can be aborted by MP_FASTCLOSE
+    marker_ports: Ports = ()  # source ports by which upstream MCPs mark their connections (N-5.2.2.1c)
+    distribution: Distribution = Distribution.LOWEST_RTT  # B8; a rule, subscriber or class may set another
+    keep_keys: bool = (
+        False  # whether hosts' keys are learnt, by which sessions can be aborted with MP_FASTCLOSE
+    )
     authorization: Authorization = field(default_factory=Authorization)
     acl: tuple[AclEntry, ...] = ()
     cpe_acl: CpeAcl = field(default_factory=CpeAcl)
@@ -376,7 +381,7 @@ class Policy:
 
 
 def leaves_alone(policy: Policy) -> bool:
-    """Whether any rule lets MPTCP pass without an MCP: then servers' answers are looked at."""
+    """Whether any rule lets MPTCP pass without an MCP. If so, servers' answers are copied to the controller."""
     return policy.mcp_presence is Presence.WITHDRAW or any(
         rule.then.action is Action.BYPASS or rule.then.mode is not Mode.TAKE_OVER or rule.then.terminate_only
         for rule in policy.rules

@@ -1,4 +1,4 @@
-"""One look-up of addresses among prefixes: the value of the longest that holds an address (RFC 4632 section 5.1)."""
+"""Look-up of addresses among prefixes: the value of the longest prefix that holds an address (RFC 4632 section 5.1)."""
 
 from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
@@ -10,9 +10,9 @@ _FAMILY = {4: 4, 6: 16}  # version -> bytes of an address
 
 
 class PrefixTable(Generic[T]):
-    """Prefix -> value, built once. Each length of prefixes that occurs costs a look-up one dictionary access.
+    """A table of prefix -> value that is built once. A look-up costs one dictionary access for each length of prefix.
 
-    Of two entries with the same prefix the later counts. A value is anything but None.
+    Of two entries with the same prefix the later counts. A value may be anything but None.
     """
 
     __slots__ = ("_tables",)
@@ -27,7 +27,8 @@ class PrefixTable(Generic[T]):
             self._tables[size].append((mask, table))
 
     def of(self, address: bytes) -> T | None:
-        """The value of the longest prefix that holds an address of 4 or 16 bytes; None where none does, or for other bytes."""
+        """The value of the longest prefix that holds an address of 4 or 16 bytes. None where no prefix does, or for
+        another length."""
         value = int.from_bytes(address, "big")
         for mask, table in self._tables.get(len(address), ()):
             if (found := table.get(value & mask)) is not None:

@@ -1,4 +1,4 @@
-"""Reservations (D-6.4g): what may be asked for, what is answered, and how one ends."""
+"""Reservations (D-6.4g): requests, refusals and outcomes."""
 
 from enum import StrEnum
 from typing import NamedTuple
@@ -7,53 +7,54 @@ from steering.model.session import NO_FLOW, FlowKey
 
 
 class Level(StrEnum):
-    SUBSCRIBER = "subscriber"  # all that a subscriber's hosts send and get through one MCP
+    SUBSCRIBER = "subscriber"  # all traffic of a subscriber's hosts through one MCP
     SESSION = "session"  # one M-session, whatever its subflows
     SUBFLOW = "subflow"  # one subflow's rate, or how many later subflows a session may have
 
 
 class Standing(StrEnum):
-    OFFERED = "offered"  # less than was asked for: held for a moment, until it is accepted
+    OFFERED = "offered"  # less than was asked for; held for a short time until it is accepted
     GRANTED = "granted"
 
 
 class ReservationRefusal(StrEnum):
-    """Why nothing could be reserved; each has a counter (`steering_reservations_refused_total{reason}`)."""
+    """Why nothing was reserved. Each reason has a counter (`steering_reservations_refused_total{reason}`)."""
 
-    TOO_MANY = "too-many"  # reservations, of all or of one subscriber
-    NOT_YOURS = "not-yours"  # a device asked for somebody else
+    TOO_MANY = "too-many"  # too many reservations exist, of all or of one subscriber
+    NOT_YOURS = "not-yours"  # a device asked for another subscriber
     NO_SUBSCRIBER = "no-such-subscriber"
     NO_SESSION = "no-such-session"
     NO_SUBFLOW = "no-such-subflow"
     NO_MCP = "no-such-mcp"
     DUPLICATE = "reserved-already"
-    NO_PATH = "no-path"  # between access, MCP and gateway
+    NO_PATH = "no-path"  # there is no path between access, MCP and gateway
     NO_CAPACITY = "no-capacity"
-    NO_NUMBER = "no-path-number"  # a label has 255 of them for each waypoint
+    NO_NUMBER = "no-path-number"  # no path number is free: a label has 255 for each waypoint
     NO_SUBFLOWS = "no-subflows"
-    NOT_OFFERED = "not-offered"  # accepted what is no offer
-    UNKNOWN = "unknown"  # no such reservation, or no more
+    NOT_OFFERED = "not-offered"  # the reservation to accept is no offer
+    UNKNOWN = "unknown"  # there is no such reservation, or it has ended
 
 
 class ReservationOutcome(StrEnum):
-    """What became of reservations (`steering_reservations_total{outcome}`)."""
+    """What became of a reservation (`steering_reservations_total{outcome}`)."""
 
     GRANTED = "granted"
     OFFERED = "offered"
     ACCEPTED = "accepted"
     RENEWED = "renewed"
     RELEASED = "released"
-    EXPIRED = "expired"  # its lease
+    EXPIRED = "expired"  # its lease ended
     LAPSED = "lapsed"  # an offer that nobody accepted
     LOST = "lost"  # the network changed, and no path has room for it
     OVER = "over"  # its session ended
 
 
 class ReservationRequest(NamedTuple):
-    """What is asked for. `rate` bits/s and `subflows` (MP_JOINs): 0 for none, at least one of them is not.
+    """A request for a reservation. `rate`: bits/s. `subflows`: MP_JOINs. 0 stands for none; at least one of both is
+    not 0.
 
-    `session` is an id, `flow` the key of a subflow (core.sessions.flow_key); `lease` seconds, 0 for the policy's
-    own. `owner`: the one subscriber that the asker may ask for, None for anybody.
+    `session`: an id. `flow`: the key of a subflow (core.sessions.flow_key). `lease`: seconds, 0 for the policy's
+    default. `owner`: the only subscriber for which the requester may ask, None for any.
     """
 
     level: Level
@@ -68,5 +69,5 @@ class ReservationRequest(NamedTuple):
 
     @property
     def target(self) -> tuple[Level, str, int, FlowKey, str, bool]:
-        """What two reservations may not both have."""
+        """What is reserved. Two reservations may not have the same target."""
         return (self.level, self.subscriber, self.session, self.flow, self.mcp, bool(self.rate))

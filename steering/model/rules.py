@@ -1,16 +1,18 @@
-"""OpenFlow rules as plain records, so that the core can say what it wants and a fake table can run it."""
+"""OpenFlow rules as plain records: the core makes them, the adapter encodes them, and a fake table executes them in
+tests."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
-VIRTUAL_MAC = "02:53:47:00:00:01"  # every virtual gateway's MAC; "SG"
-LABEL_PREFIX = 0x0253_54  # first three bytes of a label MAC; "ST", locally administered
+VIRTUAL_MAC = "02:53:47:00:00:01"  # the MAC of every virtual gateway; 53:47 is "SG"
+LABEL_PREFIX = 0x0253_54  # first three bytes of a label MAC, locally administered; 53:54 is "ST"
 IN_PORT = 0xFFFF_FFF8  # OFPP_IN_PORT
-OWNER = 0x5E  # first byte of every cookie of ours
+OWNER = 0x5E  # first byte of all cookies of this controller
 
 
 class Table(IntEnum):
-    """The pipeline (docs/design/pipeline.rst); ND finishes a neighbour advertisement made by GUARD."""
+    """The tables of the pipeline (docs/design/pipeline.rst). ND completes a neighbour advertisement that GUARD has
+    begun."""
 
     GUARD = 0
     SESSION = 1
@@ -28,7 +30,7 @@ class CookieKind(IntEnum):
 
 
 class PacketClass(IntEnum):
-    """Why a packet came up: the low 32 bits of the cookie of the rule that sent it."""
+    """Why a packet was sent to the controller: the low 32 bits of the cookie of the rule that sent it."""
 
     NONE = 0
     LLDP = 1
@@ -38,13 +40,13 @@ class PacketClass(IntEnum):
     SYN = 5
     SYN_ACK = 6
     FIN = 7
-    WATCHED = 8  # by a session entry: its cookie says so by its kind
+    WATCHED = 8  # sent by a session entry, which the kind in its cookie tells
     ICMP_ERROR = 9
 
 
 class Meter(IntEnum):
-    """Meters of the copies and punts. Most have one a port (`port_meter`): what one access sends must not silence
-    another, nor hide that an MCP is alive. Open vSwitch takes numbers up to 0x4_0000."""
+    """Meters of copies and punts. Most have one for each port (`port_meter`), so that traffic of one access can
+    neither silence another nor hide that an MCP is alive. Open vSwitch allows numbers up to 0x4_0000."""
 
     LLDP = 1
     FIN = 6  # of nobody's hosts
@@ -59,7 +61,7 @@ class Meter(IntEnum):
     ICMP_ERROR_BASE = 0xC000
     SYN_BASE = 0x1_0000
     NEIGHBOUR_BASE = 0x2_0000
-    LINK_BASE = 0x3_0000  # plus port: what is not reserved shares the rest of the link
+    LINK_BASE = 0x3_0000  # plus port: all traffic without a reservation shares the rest of the link
 
 
 _PORTS = 0x4000  # that have a number of their own below SYN_BASE
@@ -79,16 +81,16 @@ def access_meter(base: Meter, number: int) -> int:
     return base + min(number, _ACCESSES - 1)
 
 
-OLD_PATH_PRIORITY = 1_950  # in LABEL, of what leads a live flow by the path it had (core.rerouting)
+OLD_PATH_PRIORITY = 1_950  # in table LABEL, of rules that keep a live flow on its old path (core.rerouting)
 ROLE_SHIFT = 16
-ROLE_MASK = 0xF_0000  # metadata: the ingress port's role, written by GUARD
-WAYPOINT_MASK = 0xFFFF  # metadata: the waypoint reached, written by LABEL
-ASKED = 0x10_0000  # metadata: a SYN while there is a controller to ask about it, written by SESSION
+ROLE_MASK = 0xF_0000  # in metadata: the ingress port's role, which GUARD writes
+WAYPOINT_MASK = 0xFFFF  # in metadata: the waypoint that was reached, which LABEL writes
+ASKED = 0x10_0000  # in metadata: it is a SYN, and there is a controller to decide on it; SESSION writes it
 
 
 @dataclass(frozen=True, slots=True)
 class SetField:
-    """`name` is an os-ken OXM name; MACs and addresses are text, the rest ints."""
+    """Set a field. `name`: its OXM name in os-ken. MACs and addresses are text, other values ints."""
 
     name: str
     value: str | int
@@ -127,7 +129,8 @@ class GroupAction:
 
 @dataclass(frozen=True, slots=True)
 class ToController:
-    """Copy up to the controller through a meter inside the action: a meter instruction would drop the packet, not the copy."""
+    """Send a copy to the controller through a meter inside the action. A meter instruction would drop the packet
+    itself, not only the copy."""
 
     meter: int
     max_len: int = 256
@@ -145,7 +148,7 @@ class Resubmit:
 
 @dataclass(frozen=True, slots=True)
 class UnwildcardFlow:
-    """Makes the datapath cache key hold the whole 5-tuple (docs/design/measured.rst)."""
+    """Has the datapath's cache match on the whole 5-tuple (docs/design/measured.rst)."""
 
 
 Action = (
@@ -157,10 +160,10 @@ RuleKey = tuple[int, int, tuple[tuple[str, FieldValue], ...]]  # table, priority
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One flow entry. `match` is sorted pairs of os-ken OXM name and value or (value, mask).
+    """One flow entry. `match`: sorted pairs of OXM name (as in os-ken) and value, or (value, mask).
 
-    Values: MACs "02:..", IPv4 and IPv6 addresses as text (with mask as text), all else ints;
-    the TCP flags field is `tcp_flags` (the ONF form). `goto` and `metadata` are instructions.
+    MACs ("02:..") and addresses are text, and so are their masks. All other values are ints. The field of TCP flags is
+    `tcp_flags` (the ONF form). `goto` and `metadata` are instructions.
     """
 
     table: int
@@ -170,18 +173,18 @@ class Rule:
     goto: int | None = None
     metadata: tuple[int, int] | None = None  # value, mask
     cookie: int = 0
-    meter: int = 0  # what matches goes through it before anything else: forwarding is metered
-    hard_timeout: int = 0  # seconds after its last ADD at which the switch lets it go; 0: never
+    meter: int = 0  # matching packets pass this meter first, so that forwarding itself is limited
+    hard_timeout: int = 0  # seconds after its last ADD at which the switch removes it; 0: never
 
     @property
     def key(self) -> RuleKey:
-        """What the switch knows the entry by."""
+        """By what a switch identifies the entry."""
         return (self.table, self.priority, self.match)
 
 
 @dataclass(frozen=True, slots=True)
 class MeterBand:
-    """A drop meter in packets a second, or in kbit/s with its burst in kbit."""
+    """A meter that drops. `rate` and `burst` are in packets per second and packets, or in kbit/s and kbit."""
 
     meter: int
     rate: int
@@ -221,12 +224,12 @@ def label_bytes(waypoint: int, path: int = 0) -> bytes:
 
 
 def static_cookie(epoch: int, packet_class: PacketClass = PacketClass.NONE) -> int:
-    """Cookie of a rule that is not a session entry: owner 8, kind 4, zero 4, epoch 16, class 32 bits."""
+    """The cookie of a rule that is no session entry: owner 8, kind 4, zero 4, epoch 16, class 32 bits."""
     return OWNER << 56 | CookieKind.STATIC << 52 | (epoch & 0xFFFF) << 32 | packet_class
 
 
 def host_cookie(epoch: int) -> int:
-    """Cookie of a learned neighbour's entry."""
+    """The cookie of a learned neighbour's entry."""
     return OWNER << 56 | CookieKind.HOST << 52 | (epoch & 0xFFFF) << 32
 
 

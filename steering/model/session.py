@@ -1,4 +1,4 @@
-"""Session entries, their cookies, and what the engine says of a session."""
+"""Session entries, their cookies, and the states and refusals of sessions."""
 
 from enum import IntEnum, StrEnum
 from typing import NamedTuple, NewType
@@ -6,10 +6,8 @@ from typing import NamedTuple, NewType
 from steering.model.ids import DatapathId, McpId, Token
 from steering.model.rules import OWNER, CookieKind
 
-FlowKey = NewType(
-    "FlowKey", bytes
-)  # a 5-tuple as bytes; core.sessions.flow_key makes them and takes them apart
-NO_FLOW = FlowKey(b"")  # of a session whose initial subflow nobody saw
+FlowKey = NewType("FlowKey", bytes)  # a 5-tuple as bytes, which core.sessions.flow_key makes and parses
+NO_FLOW = FlowKey(b"")  # of a session whose initial subflow was never seen
 
 
 class EntryKind(IntEnum):
@@ -25,15 +23,15 @@ _OURS = OWNER << 56 | int(CookieKind.SESSION) << 52
 
 
 class Watch(IntEnum):
-    """What the controller is shown of a session entry's segments."""
+    """Which segments of a session entry the controller gets."""
 
     NOTHING = 0
-    COPY = 1  # a copy of each, metered; all are forwarded
-    PUNT = 2  # each, metered; none is forwarded: the session is being aborted
+    COPY = 1  # a metered copy of each; all are forwarded
+    PUNT = 2  # each, metered; none is forwarded, as the session is being aborted
 
 
 class Entry(NamedTuple):
-    """One session entry (table SESSION): exact 5-tuple, qualified by the ingress port's role."""
+    """One session entry (table SESSION). It matches the exact 5-tuple and the role of the ingress port."""
 
     dpid: DatapathId
     role: int  # PortRole
@@ -57,12 +55,12 @@ class SessionCookie(NamedTuple):
 
 
 def pack_cookie(kind: int, flags: int, mcp: int, token: int) -> int:
-    """owner 8 | SESSION 4 | plain, pending, kind: 4 | MCP id 16 | token 32 bits."""
+    """The cookie of a session entry: owner 8, SESSION 4, plain, pending and kind 4, MCP id 16, token 32 bits."""
     return _OURS | (flags | kind) << 48 | mcp << 32 | token
 
 
 def unpack_cookie(cookie: int) -> SessionCookie | None:
-    """The cookie's parts, None for one that is not a session entry's."""
+    """The parts of a session entry's cookie. None for any other cookie."""
     if cookie >> 52 != _OURS >> 52:
         return None
     bits = cookie >> 48 & 0xF
@@ -89,7 +87,7 @@ class SessionState(StrEnum):
 
 
 class Refusal(StrEnum):
-    """Why something was not served; each has a counter (`steering_refusals_total{reason}`)."""
+    """Why a connection, join or frame was not served. Each reason has a counter (`steering_refusals_total{reason}`)."""
 
     UNPARSABLE = "unparsable"
     NOT_ATTACHED = "not-attached"
@@ -109,21 +107,25 @@ class Refusal(StrEnum):
     POLICY = "policy"  # a rule denies it
     SESSION_LIMIT = "session-limit"
     POOLING = "pooling"  # the session's rule does not pool this access type
-    THIRD_PARTY = "third-party"  # a foreign access, and third-party pooling is off
+    THIRD_PARTY = "third-party"  # the access is another operator's, and third-party pooling is off
     INTERNET_SIDE = "internet-side"  # MPTCP to an MCP from the Internet
     AUTHENTICATION = "authentication"  # a join that did not prove the keys
     ACL = "acl"  # an access control list denies it
     UNAUTHORISED = "unauthorised"  # an authoriser denies it, or failed
     AUTHORISATION_QUEUE_FULL = "authorisation-queue-full"
-    CPE_ACL = "cpe-acl"  # MPTCP to an MCP's own address by who is no client of it
+    CPE_ACL = "cpe-acl"  # MPTCP to an MCP's own address, by a host that is no client
     RESERVED = "reserved"  # a join beyond the subflows that were reserved
     SINGLE = "single-subflow"  # a join while the one subflow of a session in single mode works
     ABORTED = "aborted"  # a join for a session that was aborted
-    SIGNED = "signed"  # its SYN carries TCP-MD5 or TCP-AO: whatever it holds besides is not looked at
-    UNKNOWN_OPTION = "unknown-option"  # its SYN carries an option that no MCP could carry on
-    OPTION_SPACE = "option-space"  # its SYN's options leave no room
-    ADDRESS_TAKEN = "address-taken"  # claimed by ARP or ND, and it answered where it is
-    ADDRESS_NOT_BOUND = "address-not-bound"  # claimed by a host that the site file does not give it to
-    TOO_MANY_ADDRESSES = "too-many-addresses"  # one host has as many as it may have
+    SIGNED = "signed"  # its SYN carries TCP-MD5 or TCP-AO, so its other options do not count
+    UNKNOWN_OPTION = "unknown-option"  # its SYN carries an option that no MCP can pass on
+    OPTION_SPACE = "option-space"  # its SYN's options leave no room for another
+    ADDRESS_TAKEN = (
+        "address-taken"  # an address was claimed by ARP or ND, but it still answers at its known place
+    )
+    ADDRESS_NOT_BOUND = (
+        "address-not-bound"  # an address was claimed by a host to which the site file does not give it
+    )
+    TOO_MANY_ADDRESSES = "too-many-addresses"  # a host has as many addresses as it may have
     TOO_MANY_HOSTS = "too-many-hosts"  # a port has as many hosts as are kept
     OUT_OF_REACH = "out-of-reach"  # its MCP cannot be reached from this access network

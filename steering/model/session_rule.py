@@ -1,4 +1,4 @@
-"""A session entry as a rule: the reference form that byte templates and fake tables are held to."""
+"""A session entry as a rule. It is the reference for byte templates and fake tables."""
 
 from ipaddress import ip_address
 
@@ -23,12 +23,13 @@ _ETH_TYPE = {4: 0x0800, 6: 0x86DD}
 
 
 def session_rule(entry: Entry) -> Rule:
-    """Exact 5-tuple qualified by the ingress port's role -> label, TTL, table LABEL.
+    """The rule of an entry: it matches the exact 5-tuple and the ingress port's role, sets the label, decrements the
+    TTL and goes to table LABEL.
 
-    No timeouts: a pin lives until it is removed. A watched entry copies each segment, as it
-    came in, through a meter in the action; one that punts keeps its label, so that it can be read back whole,
-    but leads nowhere. Raises KeyError for a family other
-    than 4 and 6, ValueError for addresses of another length than the family's.
+    It has no timeout: a pin lives until it is removed. A watched entry sends a copy of each segment, as it came in,
+    through a meter in the action. An entry that punts keeps its label, so that it can be read back whole, but
+    forwards nothing. Raises KeyError for a family other than 4 and 6, ValueError for an address whose length does not
+    fit the family.
     """
     source, target = ip_address(entry.src), ip_address(entry.dst)
     if not source.version == target.version == entry.family:

@@ -1,7 +1,7 @@
-"""What a running controller tells of itself at one moment: records that never change, and that know no JSON.
+"""The state of a running controller at one moment, as records that never change and know no JSON.
 
-`core/snapshots` takes them from the engine, `northbound/representation` makes JSON of them. Switches, ports and MCPs are
-told by the names that the site has for them; a port is `switch:number`. An address is text, a time is in seconds.
+`core/snapshots` makes them from the engine, and `northbound/schema/representation` makes JSON of them. Switches,
+ports and MCPs have the names of the site file; a port is `switch:number`. Addresses are text, times are in seconds.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,8 @@ class SwitchCounts(NamedTuple):
 
 
 class HealthSnapshot(NamedTuple):
-    """`status`: ok, recovering or no-switch; `sessions`: how many, by state; `missing`: of what the site expects."""
+    """`status`: ok, recovering or no-switch. `sessions`: their number by state. `missing`: how many expected things
+    are missing."""
 
     status: str
     version: str
@@ -34,7 +35,7 @@ class HealthSnapshot(NamedTuple):
 
 
 class SwitchSnapshot(NamedTuple):
-    """`dpid`: 16 hex digits."""
+    """A switch. `dpid`: 16 hex digits."""
 
     name: str
     dpid: str
@@ -42,7 +43,7 @@ class SwitchSnapshot(NamedTuple):
 
 
 class ExpectedCount(NamedTuple):
-    """How many of a kind the site expects, and how many of them are there."""
+    """How many things of a kind the site expects, and how many of them are there."""
 
     kind: ThingKind
     expected: int
@@ -50,8 +51,8 @@ class ExpectedCount(NamedTuple):
 
 
 class MissingThing(NamedTuple):
-    """Something that is expected and not there. `port`: of an attachment or MCP; `never_seen`: not since the controller
-    started; `missing_s`: for so many seconds, or since the start."""
+    """Something that is expected and missing. `port`: of an attachment or MCP. `never_seen`: it has not been there
+    since the controller started. `missing_s`: seconds since it was there, or since the start."""
 
     kind: ThingKind
     name: str
@@ -61,7 +62,8 @@ class MissingThing(NamedTuple):
 
 
 class AlarmSnapshot(NamedTuple):
-    """An alarm that is raised. `name`: of what, by the site file's names; `raised_s`: for so many seconds."""
+    """An alarm that is raised. `name`: the thing that it is about, by its name in the site file. `raised_s`: seconds
+    since it was raised."""
 
     alarm: AlarmKind
     name: str
@@ -70,7 +72,7 @@ class AlarmSnapshot(NamedTuple):
 
 
 class AlarmChangeSnapshot(NamedTuple):
-    """`change`: raised or cleared; `number`: 1 for the first of this run, then one more for each."""
+    """`change`: raised or cleared. `number`: changes of this run of the controller are numbered from 1."""
 
     number: int
     change: str
@@ -80,7 +82,8 @@ class AlarmChangeSnapshot(NamedTuple):
 
 
 class StatusSnapshot(NamedTuple):
-    """`missing`: what is so for longest first; `unknown_switches`: connected, and not named in the site file."""
+    """`missing`: the thing that is missing for longest comes first. `unknown_switches`: connected switches that the
+    site file does not name."""
 
     expected: tuple[ExpectedCount, ...]
     missing: tuple[MissingThing, ...]
@@ -89,7 +92,7 @@ class StatusSnapshot(NamedTuple):
 
 
 class LinkEnds(NamedTuple):
-    """One direction of a link, with what it costs."""
+    """One direction of a link, with its cost."""
 
     a: str
     b: str
@@ -112,7 +115,7 @@ class HostSnapshot(NamedTuple):
 
 
 class RefusedSwitchSnapshot(NamedTuple):
-    """Connections that gave a datapath id and may not speak for it; `reason` of `model.door.SwitchRefusal`."""
+    """Refused connections of a switch, by the datapath id that they gave. `reason`: of `model.door.SwitchRefusal`."""
 
     dpid: str
     reason: str
@@ -128,8 +131,8 @@ class TopologySnapshot(NamedTuple):
 
 
 class LinkSnapshot(NamedTuple):
-    """`weight` is what counts, or is about to; `own_weight` the site file's; `set_weight` an operator's, None for none;
-    `up`: in both directions."""
+    """`weight`: the weight that is in force, or will be soon. `own_weight`: that of the site file. `set_weight`: that
+    of an operator, or None. `up`: whether the link is up in both directions."""
 
     name: str
     a: str
@@ -141,7 +144,8 @@ class LinkSnapshot(NamedTuple):
 
 
 class LinksSnapshot(NamedTuple):
-    """`kept_flows`: of live sessions, on paths that earlier weights made; `settled`: all others go by these."""
+    """`kept_flows`: how many flows of live sessions are on paths of earlier weights. `settled`: whether all other
+    traffic uses the current weights."""
 
     links: tuple[LinkSnapshot, ...]
     settled: bool
@@ -149,7 +153,8 @@ class LinksSnapshot(NamedTuple):
 
 
 class McpSnapshot(NamedTuple):
-    """`type_computed`: by where it stands (D-4.b); `health`: up, draining, down or unknown; `load`: 0 to 1."""
+    """`type_computed`: its type by its place in the network (D-4.b). `health`: up, draining, down or unknown. `load`:
+    0 to 1."""
 
     name: str
     id: int
@@ -172,7 +177,7 @@ class McpSnapshot(NamedTuple):
 
 
 class AccessNetworkSnapshot(NamedTuple):
-    """`offloaded_to`: the access network whose turn it is by an operator's offload (D-1.u2)."""
+    """`offloaded_to`: the access network to which an operator's offload moves its traffic (D-1.u2)."""
 
     name: str
     type: NetworkAccessType
@@ -194,8 +199,8 @@ class GatewaySnapshot(NamedTuple):
 
 
 class SubscriberSnapshot(NamedTuple):
-    """`id` is the policy's own: whoever shows it makes a pseudonym of it first (N-7.1). `quotas`: by name, None where it
-    has no limit of its own."""
+    """`id`: the policy's own id, which has to become a pseudonym before it is shown (N-7.1). `quotas`: by name, None
+    where the subscriber has no limit of its own."""
 
     id: str
     klass: str
@@ -209,7 +214,7 @@ class TimedRule(NamedTuple):
 
 
 class ClockSnapshot(NamedTuple):
-    """`time` as "mon 17:05", `minute` of the week, `rules`: those with windows (D-3.2c)."""
+    """`time`: like "mon 17:05". `minute`: of the week. `rules`: the rules that have time windows (D-3.2c)."""
 
     time: str
     minute: int
@@ -217,7 +222,7 @@ class ClockSnapshot(NamedTuple):
 
 
 class BoundUse(NamedTuple):
-    """A bound of the controller and how much of it is used."""
+    """A bound of the controller, and how much of it is used."""
 
     limit: str
     most: int
@@ -225,7 +230,7 @@ class BoundUse(NamedTuple):
 
 
 class QuotaLimit(NamedTuple):
-    """A limit that the policy sets; `source` says where."""
+    """A limit of the policy. `source`: the place where it is set."""
 
     limit: str
     source: str
@@ -246,7 +251,7 @@ class ReachedLimit(NamedTuple):
 
 
 class CountedLimit(NamedTuple):
-    """A limit that was reached, and how many times."""
+    """A limit that was reached, and how often."""
 
     kind: str
     name: str
@@ -256,8 +261,8 @@ class CountedLimit(NamedTuple):
 
 
 class LimitsSnapshot(NamedTuple):
-    """Limits, their use and what was refused (D-6.3f): subscribers by their own ids. `full`: limits that were reached,
-    the last one last."""
+    """Limits, their use, and refusals because of them (D-6.3f). Subscribers are given by their own ids. `full`:
+    limits that were reached; the latest comes last."""
 
     controller: tuple[BoundUse, ...]
     quotas: tuple[QuotaLimit, ...]
@@ -271,7 +276,7 @@ class LimitsSnapshot(NamedTuple):
 
 
 class SessionSnapshot(NamedTuple):
-    """A session as lists show it. `token`: 8 hex digits; `subflows`: how many."""
+    """A session in a list. `token`: 8 hex digits. `subflows`: their number."""
 
     id: str
     state: SessionState
@@ -287,7 +292,7 @@ class SessionSnapshot(NamedTuple):
 
 
 class SubflowSnapshot(NamedTuple):
-    """`path`: natural or redirected; `wanted`: active, backup or closed, as policy has it."""
+    """`path`: natural or redirected. `wanted`: active, backup or closed, by the policy."""
 
     src: str
     sport: int
@@ -312,8 +317,8 @@ class ServerLegEntry(NamedTuple):
 
 
 class SessionDetail(NamedTuple):
-    """A session with all that is known of it. `decision`: the id of its decision, None for a session that was read back
-    from switches."""
+    """A session with all its details. `decision`: the id of its decision, None for a session that was read back from
+    switches."""
 
     id: str
     state: SessionState
@@ -332,7 +337,8 @@ class SessionDetail(NamedTuple):
 
 
 class SessionPage(NamedTuple):
-    """`total`: how many sessions there are; `following`: the cursor of the next page, None behind the last."""
+    """A page of a list. `total`: the number of all sessions. `following`: the cursor of the next page, None after the
+    last."""
 
     sessions: tuple[SessionSnapshot, ...]
     total: int
@@ -346,8 +352,8 @@ class ScoreTerms(NamedTuple):
 
 
 class CandidateSnapshot(NamedTuple):
-    """An MCP that a decision looked at. `filtered`: why it was not considered; `path`: switches from the access through
-    it to the gateway."""
+    """An MCP in a decision. `filtered`: the filter that excluded it, or None. `path`: the switches from the access
+    through the MCP to the gateway."""
 
     mcp: str
     filtered: str | None
@@ -362,7 +368,7 @@ class CandidateSnapshot(NamedTuple):
 
 
 class DecisionSnapshot(NamedTuple):
-    """Why an MCP was chosen, or none. `subscriber`: by its own id."""
+    """A decision: why an MCP was chosen, or none. `subscriber`: its own id."""
 
     time_s: float
     policy_version: int
@@ -391,7 +397,7 @@ class RequestedAmount(NamedTuple):
 
 
 class ReservedPath(NamedTuple):
-    """`direction`: up or down; `between`: host-mcp or mcp-server."""
+    """A path of a reservation. `direction`: up or down. `between`: host-mcp or mcp-server."""
 
     direction: str
     between: str
@@ -399,7 +405,7 @@ class ReservedPath(NamedTuple):
 
 
 class ReservationSnapshot(NamedTuple):
-    """`subscriber` by its own id; `path_number` in its labels, None where no rate is reserved."""
+    """`subscriber`: its own id. `path_number`: the number in its labels, None where no rate is reserved."""
 
     id: str
     level: str

@@ -1,5 +1,5 @@
-"""What an MCP does with source addresses (draft-nam section 5.4), as far as the network has to know: what its server legs
-may come from, and what has to lead back to it."""
+"""The source modes of an MCP (draft-nam section 5.4), as far as the network has to know them: the source addresses of
+its server legs, which have to lead back to the MCP."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,28 +10,28 @@ IDENTIFIER_BITS = 64
 
 
 class SourceMode(StrEnum):
-    """How a server leg's source address is made (N-5.4)."""
+    """How the source address of a server leg is made (N-5.4)."""
 
-    TRANSPARENT = "transparent"  # the host's own, either family (N-5.4.1)
-    IPV6_PREFIX = "ipv6-prefix"  # the host's /64, another identifier (N-5.4.1.2)
-    IPV6_ADDRESS = "ipv6-address"  # the host's own, IPv6 (N-5.4.1.3)
-    SHARED = "shared"  # ports of an IPv4 address that several subscribers have (N-5.4.2.1)
-    ONE_TO_ONE = "one-to-one"  # an IPv4 address of its own (N-5.4.2.2)
-    NPTV6 = "nptv6"  # another prefix for the host's (N-5.4.2.3)
+    TRANSPARENT = "transparent"  # the host's address, either family (N-5.4.1)
+    IPV6_PREFIX = "ipv6-prefix"  # the host's /64 with another interface identifier (N-5.4.1.2)
+    IPV6_ADDRESS = "ipv6-address"  # the host's IPv6 address (N-5.4.1.3)
+    SHARED = "shared"  # some ports of an IPv4 address that several subscribers share (N-5.4.2.1)
+    ONE_TO_ONE = "one-to-one"  # an IPv4 address for each host (N-5.4.2.2)
+    NPTV6 = "nptv6"  # another prefix in place of the host's (N-5.4.2.3)
 
     @property
     def preserves(self) -> bool:
-        """Whether servers see the host's own address, so that no pool is needed (N-5.4.1c)."""
+        """Whether servers see the host's own address, so that the MCP needs no pool (N-5.4.1c)."""
         return self is _TRANSPARENT or self is _IPV6_ADDRESS
 
     @property
     def shares(self) -> bool:
-        """Whether several subscribers have one address, so that only ports tell them apart (RFC 6269)."""
+        """Whether several subscribers share an address, so that only ports tell them apart (RFC 6269)."""
         return self is SourceMode.SHARED
 
     @property
     def versions(self) -> tuple[int, ...]:
-        """The IP versions it is a mode of."""
+        """The IP versions for which the mode exists."""
         if self is SourceMode.TRANSPARENT:
             return (4, 6)
         return (4,) if self in (SourceMode.SHARED, SourceMode.ONE_TO_ONE) else (6,)
@@ -39,7 +39,7 @@ class SourceMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourceModes:
-    """An MCP's modes; it makes no server legs of a family that has none."""
+    """The modes of an MCP. Where a family has no mode, the MCP makes no server legs of that family."""
 
     ipv4: SourceMode | None
     ipv6: SourceMode | None
@@ -54,18 +54,19 @@ class SourceModes:
         return mode is _TRANSPARENT or mode is _IPV6_ADDRESS
 
 
-# Looked up for every session: by names of their own that is three times as fast in Python 3.11.
+# They are needed for every session. In Python 3.11 a module's name is three times as fast as an attribute of the enum.
 _TRANSPARENT, _IPV6_ADDRESS = SourceMode.TRANSPARENT, SourceMode.IPV6_ADDRESS
 TRANSPARENT = SourceModes(SourceMode.TRANSPARENT, SourceMode.TRANSPARENT)
 
 
 @dataclass(frozen=True, slots=True)
 class Identifiers:
-    """Interface identifiers of `pool` under every /64 of `prefix`: what an MCP in `ipv6-prefix` gives (N-5.4.1.2).
+    """The interface identifiers of `pool` under every /64 of `prefix`: the source addresses of an MCP in
+    `ipv6-prefix` (N-5.4.1.2).
 
-    Told by fixed bits in the lower half of the address, so that one entry for each access prefix leads all of them
-    back to their MCP, whatever sessions there are and whether or not a controller is there. It stands beside networks
-    in rules and so has their attributes; `prefixlen` is the number of bits that are matched.
+    They are recognised by fixed bits in the lower half of the address. So one entry for each access prefix leads all
+    of them back to their MCP, for all sessions, with or without a controller. Rules use this class in place of a
+    network, so it has the attributes of one. `prefixlen` is the number of bits that are matched.
     """
 
     prefix: IPv6Network
@@ -100,7 +101,7 @@ Prefix = Network | Identifiers
 
 
 def given_under(modes: SourceModes, pools: tuple[Network, ...], prefixes: list[Network]) -> list[Prefix]:
-    """What an MCP gives its server legs: its pools, or their identifiers under hosts' `prefixes`."""
+    """The source addresses of an MCP's server legs: its pools, or their identifiers under the hosts' `prefixes`."""
     found: list[Prefix] = []
     for pool in pools:
         if isinstance(pool, IPv6Network) and modes.ipv6 is SourceMode.IPV6_PREFIX:

@@ -1,11 +1,11 @@
-"""What is watched over: what is expected to be there, and alarms."""
+"""Supervision: kinds of things that are expected to be there, and alarms."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 
 class ThingKind(StrEnum):
-    """What the site expects."""
+    """Kinds of things that the site expects."""
 
     SWITCH = "switch"
     LINK = "link"
@@ -14,12 +14,12 @@ class ThingKind(StrEnum):
 
 
 class AlarmKind(StrEnum):
-    """What an operator is told of, beside the state it is in."""
+    """Kinds of alarms."""
 
     SWITCH_LOST = "switch-lost"
     LINK_LOST = "link-lost"
     ATTACHMENT_LOST = "attachment-lost"  # a port of an access network, gateway or MCP has no link
-    MCP_DOWN = "mcp-down"  # it gets no new session, and its operator does not drain it
+    MCP_DOWN = "mcp-down"  # the MCP gets no new session, although it is not drained
     FALLBACKS_ACCESS = "fallbacks-access"  # too many sessions of an access network fall back to plain TCP
     FALLBACKS_MCP = "fallbacks-mcp"  # too many sessions of an MCP do
     QUOTA_REACHED = "quota-reached"  # sessions or subflows were refused for a quota, by the kind of quota
@@ -28,7 +28,8 @@ class AlarmKind(StrEnum):
 
 
 class Alarm(NamedTuple):
-    """An alarm that is raised. `name`: of what, by the site file's names; `since`: the engine's time, seconds."""
+    """An alarm that is raised. `name`: the thing that it is about, by its name in the site file. `since`: engine
+    time, seconds."""
 
     kind: AlarmKind
     name: str
@@ -37,7 +38,7 @@ class Alarm(NamedTuple):
 
 
 class AlarmChange(NamedTuple):
-    """An alarm was raised or cleared. `number`: 1 for the first of this run, then one more for each."""
+    """An alarm was raised or cleared. `number`: changes of this run are numbered from 1."""
 
     number: int
     raised: bool

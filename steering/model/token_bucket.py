@@ -1,8 +1,8 @@
-"""A token bucket: so many at once, and so many more each second. Pure: time is an argument."""
+"""A token bucket. Pure: time is an argument."""
 
 
 class TokenBucket:
-    """Holds up to `burst`; `rate` come back each second. It is full at `now`."""
+    """Holds up to `burst` tokens, and gets `rate` per second. It is full at time `now`."""
 
     __slots__ = ("_at", "_burst", "_held", "_rate")
 
@@ -13,7 +13,7 @@ class TokenBucket:
         self._at = now
 
     def take(self, now: float) -> float:
-        """0 when one was there and is taken, else the seconds until one will be."""
+        """Take a token and return 0, or return the seconds until there will be one."""
         self._held = min(self._burst, self._held + max(0.0, now - self._at) * self._rate)
         self._at = max(self._at, now)
         if self._held >= 1.0:

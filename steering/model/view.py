@@ -1,10 +1,10 @@
-"""What may be asked of a running controller's sessions."""
+"""Filters for lists of a running controller's sessions."""
 
 from typing import NamedTuple
 
 
 class SessionFilter(NamedTuple):
-    """Which sessions to list; None is any. `token` 32 bits, `client` an address as packed bytes."""
+    """Which sessions to list. None stands for any. `token`: 32 bits. `client`: an address as packed bytes."""
 
     mcp: str | None = None
     state: str | None = None

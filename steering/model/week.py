@@ -1,8 +1,8 @@
-"""Minutes of the week, which rules with times go by."""
+"""Minutes of the week, by which time windows of rules go."""
 
 from datetime import datetime
 
 
 def minute_of_week(moment: datetime) -> int:
-    """Minutes since Monday 0:00, local."""
+    """Minutes since Monday 0:00 in local time."""
     return moment.weekday() * 1440 + moment.hour * 60 + moment.minute

@@ -1,4 +1,4 @@
-"""Site and policy files: YAML text -> every finding at once, or the frozen records of `steering.model`."""
+"""Reads site and policy files: from YAML text to all findings at once, or to the frozen records of `steering.model`."""
 
 from steering.policy.checks.policy_in_site import check_policy
 from steering.policy.language.findings import Code, Finding

@@ -1,4 +1,4 @@
-"""Policy files: `load_policy`, `parse_policy`."""
+"""Reads policy files: `load_policy`, `parse_policy`."""
 
 from collections.abc import Iterator
 
@@ -21,16 +21,17 @@ from steering.policy.rules.policy_schema import PolicyFile
 
 
 def load_policy(path: str, site: Site | None = None) -> tuple[Policy | None, list[Finding]]:
-    """Read a policy file. Either a policy and no finding, or None and every finding, in the file's order.
+    """Read a policy file. Returns a policy and no findings, or None and all findings in the file's order.
 
-    With a `site` also what does not fit it: MCPs and access networks it lacks, rules no MCP of it can serve.
+    With a `site`, there are also findings about unknown MCPs and access networks, and about rules that no MCP can
+    serve.
     """
     text, findings = load_text(path)
     return (None, findings) if text is None else parse_policy(text, path, site)
 
 
 def parse_policy(text: str, filename: str, site: Site | None = None) -> tuple[Policy | None, list[Finding]]:
-    """As `load_policy`, of a text; `filename` is what findings call it."""
+    """Like `load_policy`, for a text. `filename`: its name in findings."""
     document = read_document(text, filename)
     data = document.data
     if data is None:
@@ -44,7 +45,7 @@ def parse_policy(text: str, filename: str, site: Site | None = None) -> tuple[Po
     left = Salvage(file, {}, set()) if file else salvage(PolicyFile, data, problems, {"policy": 1})
     plan = None
     if left.model is not None:
-        # A section that is an alias is as lost as one that the schema refused.
+        # A section that is an alias counts as lost, like one that the schema refused.
         lost = left.lost | {str(path[0]) for path in document.broken if path}
         plan = PolicyPlan(left.model, compiled(left.model), left.numbers, lost)
         problems += _relations(plan, site)
@@ -54,7 +55,7 @@ def parse_policy(text: str, filename: str, site: Site | None = None) -> tuple[Po
 
 
 def _relations(plan: PolicyPlan, site: Site | None) -> Iterator[PlacelessFinding]:
-    """What the parts of a policy say of each other, and of the site."""
+    """Findings about how the parts of a policy fit together, and fit the site."""
     yield from name_problems(plan)
     yield from contradiction_problems(plan)
     yield from reach_problems(plan)

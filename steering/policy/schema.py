@@ -1,6 +1,6 @@
 """JSON Schema of policy and site files, for editors: `python -m steering.policy.schema > policies/schema.json`.
 
-The schema says shapes and bounds; what parts of a file say of each other only `steering policy check` tells.
+The schema has types and bounds. Only `steering policy check` tells whether the parts of a file fit together.
 """
 
 import json
@@ -26,7 +26,7 @@ _TYPES: dict[type, tuple[str, ...]] = {
 
 
 class _Generator(GenerateJsonSchema):
-    """Leaves out the defaults that are values of the program and not of the file: 1020 where one writes 17:00."""
+    """Leaves out defaults that are values of the program and not of the file, such as 1020 for 17:00."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         made = self.generate_inner(schema["schema"])
@@ -38,11 +38,11 @@ class _Generator(GenerateJsonSchema):
         return made
 
     def field_title_should_be_set(self, schema: Any) -> bool:
-        return False  # it would only repeat the key
+        return False  # a title would only repeat the key
 
 
 def schema() -> dict[str, Any]:
-    """A file is a policy or a site; both under `$defs`."""
+    """The schema. A file is a policy or a site; both are under `$defs`."""
     _, whole = models_json_schema(
         [(PolicyFile, "validation"), (SiteFile, "validation")],
         title="steering policy and site files",
@@ -57,11 +57,11 @@ def schema() -> dict[str, Any]:
 
 
 def _is_file(name: str) -> bool:
-    return name != PortName.__name__  # a switch port is one text in a file, a pair only in here
+    return name != PortName.__name__  # a switch port is one text in a file, and a pair only in the program
 
 
 def text() -> str:
-    """The schema as the file holds it."""
+    """The schema as the text of its file."""
     return json.dumps(schema(), indent=1) + "\n"
 
 

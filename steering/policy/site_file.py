@@ -1,4 +1,4 @@
-"""Site files: `load_site`, `parse_site`, `site_of`."""
+"""Reads site files: `load_site`, `parse_site`, `site_of`."""
 
 from ipaddress import IPv6Network
 from typing import Any
@@ -29,13 +29,13 @@ from steering.policy.site.schema import AccessNetworkFile, GatewayFile, McpFile,
 
 
 def load_site(path: str) -> tuple[Site | None, list[Finding]]:
-    """Read a site file. Either a site and no finding, or None and every finding, in the file's order."""
+    """Read a site file. Returns a site and no findings, or None and all findings in the file's order."""
     text, findings = load_text(path)
     return (None, findings) if text is None else parse_site(text, path)
 
 
 def parse_site(text: str, filename: str) -> tuple[Site | None, list[Finding]]:
-    """As `load_site`, of a text; `filename` is what findings call it."""
+    """Like `load_site`, for a text. `filename`: its name in findings."""
     document = read_document(text, filename)
     data = document.data
     if data is None:
@@ -45,7 +45,7 @@ def parse_site(text: str, filename: str) -> tuple[Site | None, list[Finding]]:
             ("policy",), Code.WRONG_FILE, "this is a policy file, not a site file", at_key=True
         )
         return None, document.report([wrong])
-    # A section that is an alias is as lost as one that the schema refused.
+    # A section that is an alias counts as lost, like one that the schema refused.
     made, problems = _examined(data, {str(path[0]) for path in document.broken if path})
     findings = document.report(problems)
     if findings or made is None:
@@ -54,7 +54,7 @@ def parse_site(text: str, filename: str) -> tuple[Site | None, list[Finding]]:
 
 
 def site_of(data: dict[str, Any]) -> tuple[Site | None, list[PlacelessFinding]]:
-    """As `parse_site`, of a site file's data. Problems have places in it, and no lines."""
+    """Like `parse_site`, for the data of a site file. Problems have paths, but no lines."""
     made, problems = _examined(data, set())
     return (None, problems) if problems or made is None else (_site(made), [])
 
@@ -70,7 +70,7 @@ def _examined(data: dict[str, Any], broken: set[str]) -> tuple[Plan | None, list
 
 
 def _site(made: Plan) -> Site:
-    """The plan of a file without findings as the model's records."""
+    """The model's records of a file without findings."""
     placed = {attachment.path: attachment for attachment in made.attachments}
     file = made.file
     return Site(
@@ -103,7 +103,7 @@ def _site(made: Plan) -> Site:
 
 
 def _virtual(attachment: PlannedAttachment) -> tuple[Address, ...]:
-    """The virtual gateway's addresses; of an access network one for each prefix, in the prefixes' order."""
+    """The addresses of the virtual gateway. An access network has one for each prefix, in the order of the prefixes."""
     values = [gateway.value for gateway in attachment.gateways]
     if attachment.kind is AttachmentKind.ACCESS:
         return tuple(next(v for v in values if v in prefix.value) for prefix in attachment.prefixes)

@@ -1,4 +1,4 @@
-"""One MCP of a site file by itself, as it comes at run time: its text, and whether a site can have it (D-6.7.7)."""
+"""An MCP that is registered or changed at run time: its text, and whether it fits into the site (D-6.7.7)."""
 
 from typing import Any, NamedTuple
 
@@ -9,12 +9,13 @@ from steering.policy.site_file import site_of
 
 Json = dict[str, Any]
 FILE = "mcp"
-WHOLE = "$"  # the path of the whole
+WHOLE = "$"  # the path of the whole text
 
 
 class FieldFinding(NamedTuple):
-    """What is wrong with which field: `addresses[0]`, `ports.inside`, WHOLE; `site.` leads out of it, to another
-    part of the site file, `policy.` to the policy in force. `line` and `column` are those of the text, or 0."""
+    """A finding about a field: `addresses[0]`, `ports.inside`, WHOLE. A path that begins with `site.` is in another
+    part of the site file, one with `policy.` is in the policy in force. `line` and `column`: those of the text, or
+    0."""
 
     path: str
     line: int
@@ -33,14 +34,14 @@ class FieldFinding(NamedTuple):
 
 
 class McpText:
-    """One MCP as somebody wrote it, YAML or JSON, in the shape of an item of the site file's `mcps`."""
+    """The text of one MCP in YAML or JSON, in the form of an item of `mcps` in the site file."""
 
     def __init__(self, text: str) -> None:
         self._document: Document = read_document(text, FILE)
 
     @property
     def data(self) -> Json | None:
-        """None for what cannot be read, or holds something twice: `unread` says why."""
+        """Its data. None where the text cannot be read, or has a key twice: `unread` says why."""
         return None if self._document.findings else self._document.data
 
     @property
@@ -53,12 +54,12 @@ class McpText:
         return [_of_text(found) for found in self._document.report([])]
 
     def placed(self, path: Path, code: Code, message: str, suggestion: str | None = None) -> FieldFinding:
-        """A finding at a path of its own."""
+        """A finding about this MCP, at a path."""
         line, column = self._document.position(path)
         return FieldFinding(_spelled(path), line, column, code, message, suggestion)
 
     def findings(self, problems: list[PlacelessFinding], place: int) -> list[FieldFinding]:
-        """Problems of a site whose `mcps` has it at `place`."""
+        """The findings for problems of a site whose `mcps` has this MCP at index `place`."""
         found: list[FieldFinding] = []
         for one in problems:
             if one.path[:2] == ("mcps", place):
@@ -72,17 +73,17 @@ class McpText:
 
 
 def of_site(one: PlacelessFinding) -> FieldFinding:
-    """A problem somewhere else in the site."""
+    """A finding about another part of the site."""
     return FieldFinding(f"site.{_spelled(one.path)}", 0, 0, one.code, one.message, one.suggestion)
 
 
 def of_policy(one: Finding) -> FieldFinding:
-    """What the policy in force says against it."""
+    """A finding about the policy in force."""
     return FieldFinding("policy", one.line, one.column, one.code, one.message, one.suggestion)
 
 
 def with_mcps(data: Json, mcps: list[Json]) -> tuple[Site | None, list[PlacelessFinding]]:
-    """A site file's data with these for its MCPs."""
+    """The site of a site file's data with these MCPs in place of its own, and the problems."""
     return site_of({**data, "mcps": mcps})
 
 

@@ -1,5 +1,5 @@
-"""What a capture shows: segments become TCP connections (legs), and legs become MPTCP connections.
+"""Analysis of captures: segments are put together to TCP connections (legs), and legs to MPTCP connections.
 
-Knows the segments of a capture in the order in which they were captured. May import `wire` only. Must not read files:
-`cli` opens captures and prints what is found here.
+It takes the segments of a capture in the order in which they were captured. It may import `wire` only, and must not
+read files: `cli` opens captures and prints the results.
 """

@@ -1,15 +1,16 @@
-"""Which segment of a capture belongs to which leg.
+"""Assigns the segments of a capture to legs.
 
-A leg is one TCP connection. Both legs of a transparent relay have the same addresses and ports. Ports that are used
-again give further legs. So a leg is known by its initial sequence number. A later segment goes to the leg whose
-sequence numbers it is near to; where several are near, to the one whose link addresses (or interface and direction)
-it has.
-Where both ends send a SYN at once (RFC 9293 3.5, figure 7), the SYN/ACKs show that both SYNs are of one leg.
-A packet that a capture holds twice, because it was taken at two points, is the same leg and tells nothing new.
+A leg is one TCP connection. Both legs of a transparent relay have the same addresses and ports, and ports can be used
+again for further legs. So a leg is identified by its initial sequence number. A later segment belongs to the leg
+whose sequence numbers are near; where several legs are near, to the one with the same link addresses, or interface
+and direction. Where both ends send a SYN at once (RFC 9293 3.5, figure 7), the SYN/ACKs show that both SYNs belong to
+one leg. A capture that was taken at two points may hold a packet twice. The second one belongs to the same leg and is
+ignored.
 
-Captures of several interfaces are not quite in order: segments may come before the SYN of their leg. A SYN or SYN/ACK
-is the beginning of a leg that has none if what is known of that leg comes at once behind it; of a leg that ended (both
-FINs, or a RST) only if nothing is missing between them. After such an end, what is far from it is another leg.
+Captures of several interfaces are not quite in order, so segments may come before the SYN of their leg. A SYN or
+SYN/ACK belongs to a leg without SYN if the known segments of that leg follow closely in sequence. For a leg that has
+ended (by both FINs, or by a RST), no data may be missing in between. After an end, segments with distant numbers
+belong to another leg.
 """
 
 from collections import deque
@@ -21,15 +22,15 @@ from steering.wire.segment import Flags, Segment
 from .legs import Endpoint, Leg
 from .sequence import SEQ_SPACE, gap
 
-_FAST_OPEN = 1 << 16  # the most data of a SYN that a SYN/ACK may acknowledge (RFC 7413)
-_BEYOND_END = 1 << 24  # how far from a leg that ended its own late segments are at most
-_LEGS_PER_PAIR = 8  # legs of one pair of endpoints that still receive segments
+_FAST_OPEN = 1 << 16  # most bytes of data in a SYN that a SYN/ACK may acknowledge (RFC 7413)
+_BEYOND_END = 1 << 24  # how far the numbers of late segments may be from a leg that has ended
+_LEGS_PER_PAIR = 8  # most legs of one pair of endpoints that still get segments
 
 _Legs = deque[Leg] | tuple[()]
 
 
 class LegTable:
-    """The legs of a capture, at most `limit`; segments of further ones are counted in `ignored`."""
+    """The legs of a capture, at most `limit`. `ignored` counts the segments of further legs."""
 
     def __init__(self, limit: int) -> None:
         self._legs: list[Leg] = []
@@ -43,11 +44,11 @@ class LegTable:
 
     @property
     def legs(self) -> list[Leg]:
-        """In the order of their first segments."""
+        """All legs, in the order of their first segments."""
         return [leg for leg in self._legs if leg not in self._crossed]
 
     def take(self, segment: Segment) -> WireRefusal | None:
-        """Give a segment to its leg; the answer tells damage in its option list."""
+        """Give a segment to its leg; the damage in its list of options, or None."""
         src, dst = (segment.src, segment.sport), (segment.dst, segment.dport)
         pair = (src, dst) if src < dst else (dst, src)
         leg = self._find(segment, src, dst, self._by_pair.get(pair, ()))
@@ -65,7 +66,7 @@ class LegTable:
         return damage
 
     def _remember(self, leg: Leg, pair: tuple[Endpoint, Endpoint]) -> None:
-        """A leg that is new, or whose SYN or SYN/ACK came again, receives the segments of its pair."""
+        """Have a leg receive the segments of its pair of endpoints: it is new, or its SYN or SYN/ACK came again."""
         if leg.syn_seq is not None:
             self._by_syn[leg.initiator, leg.responder, leg.syn_seq] = leg
         legs = self._by_pair.setdefault(pair, deque(maxlen=_LEGS_PER_PAIR))
@@ -85,7 +86,7 @@ class LegTable:
         return same or _begun_by(segment, src, legs)
 
     def _opened_by_both(self, segment: Segment, src: Endpoint, dst: Endpoint, legs: _Legs) -> Leg | None:
-        """The leg that this SYN/ACK is of, if it repeats a SYN of its sender and answers one of its receiver."""
+        """The leg of this SYN/ACK, if the SYN/ACK repeats a SYN of its sender and answers a SYN of its receiver."""
         own = self._by_syn.get((src, dst, segment.seq))
         other = self._by_syn.get((dst, src, (segment.ack - 1) % SEQ_SPACE))
         if own is None or other is None or own is other:
@@ -107,7 +108,7 @@ class LegTable:
         known = self._by_syn.get((dst, src, syn))
         if known is not None and known not in asked:
             asked.append(known)
-        # A server that sends SYN cookies chooses another number for each SYN/ACK of one connection.
+        # A server with SYN cookies sends each SYN/ACK of a connection with another number.
         fitting = [
             (((syn - (leg.syn_seq or 0)) % SEQ_SPACE), not leg.has_answer(segment.seq), at, leg)
             for at, leg in enumerate(asked)
@@ -123,7 +124,7 @@ class LegTable:
             leg = Leg(dst, src, len(self._legs))
             leg.sides[0].begin = (segment.ack - 1) % SEQ_SPACE
             before = self._by_syn.get((dst, src, leg.sides[0].begin))
-            if before is not None:  # the port was used again with the number that it had before
+            if before is not None:  # the port was used again, with the same initial sequence number
                 leg.offer, leg.syn_seen = before.offer, before.syn_seen
         else:
             leg = Leg(src, dst, len(self._legs))
@@ -142,7 +143,7 @@ def _nearest(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None
 
 
 def _guessed_for(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
-    """The leg whose SYN/ACK came before this SYN, and acknowledged data in it besides."""
+    """The leg whose SYN/ACK came before this SYN, and acknowledged data of the SYN too."""
     length = len(segment.payload) + segment.cut
     for leg in legs:
         if leg.initiator == src and not leg.syn_seen and leg.syn_seq is not None and length:
@@ -152,6 +153,6 @@ def _guessed_for(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | 
 
 
 def _begun_by(segment: Segment, src: Endpoint, legs: Iterable[Leg]) -> Leg | None:
-    """The leg whose SYN or SYN/ACK this is, though others of its segments came before."""
+    """The leg whose SYN or SYN/ACK this is, where other segments of the leg came earlier."""
     behind = [(leg.behind(segment, leg.side_of(src)), at, leg) for at, leg in enumerate(legs)]
     return min(((gap, at, leg) for gap, at, leg in behind if gap is not None), default=(0, 0, None))[2]

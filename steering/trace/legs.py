@@ -1,4 +1,4 @@
-"""One TCP connection of a capture (a leg), and what its segments told."""
+"""One TCP connection of a capture, called a leg, and what its segments tell."""
 
 from dataclasses import dataclass, field
 
@@ -13,25 +13,26 @@ from .sides import Side
 
 Endpoint = tuple[bytes, int]  # address, port
 Answer = MpCapable | MpJoinSynAck | None
-_BEHIND_SYN = 1 << 20  # bytes; how far behind its SYN the first segment known of a leg may be
-_PLAUSIBLE = 1 << 24  # bytes; how far from what is known of a leg its segments usually are at most
-_MOST_ANSWERS = 4  # SYN/ACKs of one leg: a server that sends SYN cookies chooses a number for each
+_BEHIND_SYN = 1 << 20  # bytes; how far after its SYN the first known segment of a leg may be
+_PLAUSIBLE = 1 << 24  # bytes; how far a segment usually is from the known segments of its leg, at most
+_MOST_ANSWERS = 4  # most SYN/ACKs of a leg: a server with SYN cookies sends each with another number
 
 
 @dataclass(slots=True, eq=False)
 class Leg:
-    """One TCP connection. `initiator` sent the SYN (or, where that was not captured, was seen first)."""
+    """One TCP connection. `initiator`: the end that sent the SYN, or where that was not captured, the end that was
+    seen first."""
 
     initiator: Endpoint
     responder: Endpoint
     order: int
-    offer: MpCapable | MpJoinSyn | None = None  # of the SYN
+    offer: MpCapable | MpJoinSyn | None = None  # the option of the SYN
     syn_seen: bool = False
     infinite_mapping: bool = False
-    spoke_mptcp: bool = False  # any segment, of whichever side, carried an MPTCP option
-    # By side, the initiator's first: where the SYN was not captured yet, it may turn out to be the other one.
+    spoke_mptcp: bool = False  # whether a segment of either side carried an MPTCP option
+    # Initiator first. Where the SYN was not captured yet, the initiator may turn out to be the other end.
     sides: list[Side] = field(default_factory=lambda: [Side(), Side()])
-    _answers: dict[int, Answer] = field(default_factory=dict)  # of the SYN/ACKs, by sequence number
+    _answers: dict[int, Answer] = field(default_factory=dict)  # SYN/ACKs by sequence number
     _ends: Ends = field(default_factory=Ends)
 
     @property
@@ -40,17 +41,17 @@ class Leg:
 
     @property
     def answered(self) -> bool:
-        """A SYN/ACK was captured."""
+        """Whether a SYN/ACK was captured."""
         return bool(self._answers)
 
     @property
     def answer(self) -> Answer:
-        """Of the SYN/ACK: of several, of the one that the initiator acknowledged."""
+        """The SYN/ACK. Of several, the one that the initiator acknowledged."""
         return self._answers.get(-1 if self.sides[1].begin is None else self.sides[1].begin)
 
     @property
     def is_plain(self) -> bool:
-        """The handshake was captured and offers no MPTCP: options behind it mean nothing."""
+        """Whether the handshake was captured and offers no MPTCP. Later MPTCP options mean nothing then."""
         return self.syn_seen and self.offer is None and self.answer is None
 
     @property
@@ -60,12 +61,12 @@ class Leg:
 
     @property
     def bare_data(self) -> bool:
-        """The first data of either side had no MPTCP option."""
+        """Whether the first data of either side had no MPTCP option."""
         return any(side.has_first_data() and side.bare for side in self.sides)
 
     @property
     def stripped(self) -> bool:
-        """One end acknowledged the other's first data, and never sent an MPTCP option behind the handshake."""
+        """Whether one end acknowledged the other's first data, and sent no MPTCP option after the handshake."""
         return any(
             sender.has_first_data()
             and sender.data is not None
@@ -81,12 +82,12 @@ class Leg:
 
     @property
     def fastcloses(self) -> list[tuple[int, bytes, bool]]:
-        """(end that sent it: 0 the initiator, key, whether the leg lived on) of every MP_FASTCLOSE."""
+        """All MP_FASTCLOSEs: (sender, 0 for the initiator; key; whether the leg went on)."""
         return self._ends.fastcloses(self.sides)
 
     @property
     def over(self) -> bool:
-        """Ended by both sides, or reset."""
+        """Whether both sides have ended it, or it was reset."""
         return all(side.finished for side in self.sides) or self.reset is not None
 
     def side_of(self, host: Endpoint) -> int:
@@ -94,10 +95,10 @@ class Leg:
         return 0 if self.initiator == host else 1
 
     def fit(self, segment: Segment, side: int) -> tuple[int, bool, int]:
-        """How badly a segment sent by `side` (0 initiator, 1 responder) fits: the smallest is the best.
+        """How badly a segment of `side` (0 initiator, 1 responder) fits this leg; smaller is better.
 
-        First whether its numbers are far from all that is known (2) or nothing is known (1), then whether its link
-        tag is another one, then how far its numbers are.
+        First: 2 where its numbers are far from all known ones, 1 where no number is known, else 0. Second: whether
+        its link tag is new. Third: how far its numbers are from the known ones.
         """
         sender, receiver = self.sides[side], self.sides[1 - side]
         gaps = []
@@ -111,7 +112,8 @@ class Leg:
         return far, bool(sender.tags) and segment.link_tag not in sender.tags, sum(gaps)
 
     def behind(self, segment: Segment, side: int) -> int | None:
-        """How far behind this SYN or SYN/ACK what is known of the leg begins; None if that is not this leg's."""
+        """How far after this SYN or SYN/ACK the known part of the leg begins; None if the segment is not of this
+        leg."""
         if self.syn_seq is not None:
             return None
         begins = [(self.sides[side].first, segment.seq + 1)]
@@ -123,7 +125,7 @@ class Leg:
         return max(gaps) if gaps and max(gaps) <= most else None
 
     def begin(self, segment: Segment, initiator: Endpoint) -> None:
-        """The leg's SYN or SYN/ACK has come, behind others of its segments."""
+        """Take the leg's SYN or SYN/ACK, which came after other segments of the leg."""
         if self.initiator != initiator:
             self.initiator, self.responder = self.responder, self.initiator
             self.sides.reverse()
@@ -136,7 +138,7 @@ class Leg:
         return seq in self._answers
 
     def take(self, segment: Segment, side: int) -> WireRefusal | None:
-        """Learn from a segment of this leg; the answer tells damage in its option list."""
+        """Learn from a segment of this leg; the damage in its list of options, or None."""
         is_syn = segment.flags & (Flags.SYN | Flags.ACK) == Flags.SYN
         options = read_options(segment.options, is_syn)
         self.spoke_mptcp = self.spoke_mptcp or bool(options.mptcp)
@@ -144,7 +146,7 @@ class Leg:
         if segment.flags & Flags.SYN:
             self._take_syn(segment, side, options)
         else:
-            # A RST is judged by what was known before it.
+            # A RST is judged by what was known before it came.
             self._take_end(segment, side, options, already_over)
             self.sides[side].take(segment, options)
             if segment.flags & Flags.ACK:
@@ -182,7 +184,7 @@ class Leg:
             elif isinstance(option, MpTcprst):
                 reset = Reset(option.reason, option.transient)
             elif isinstance(option, Dss) and option.mapping and option.mapping.data_length == 0:
-                # Without data there is nothing that the mapping of unlimited length could begin with (RFC 8684 3.7).
+                # On a segment without data an infinite mapping means nothing (RFC 8684 3.7).
                 self.infinite_mapping = self.infinite_mapping or bool(segment.payload or segment.cut)
         is_reset = segment.flags & Flags.RST and not already_over
         if is_reset or key:

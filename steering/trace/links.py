@@ -1,9 +1,9 @@
-"""From the link layer of a captured frame to its IP datagram.
+"""Finds the IP datagram in a captured frame, after the link layer.
 
-The link types are those that tcpdump and Wireshark write for IP traffic. Between the link layer and the datagram may
-stand VLAN tags, MPLS labels, a PPPoE session header (RFC 2516), LLC with SNAP (RFC 1042) and a backbone service tag
-(802.1ah), at most `MAX_SHIMS` of them together.
-Compressed headers (Van Jacobson's, RFC 1144) and encrypted payloads are not read: the refusal is not-ip.
+The link types are those that tcpdump and Wireshark write for IP traffic. Between the link layer and the datagram
+there may be VLAN tags, MPLS labels, a PPPoE session header (RFC 2516), LLC with SNAP (RFC 1042) and a backbone
+service tag (802.1ah), at most `MAX_SHIMS` of them together. Compressed headers (RFC 1144) and encrypted payloads are
+refused as not-ip.
 """
 
 from enum import IntEnum
@@ -16,7 +16,7 @@ _TAGS = VLAN_TAGS | {0x9200}  # 0x9200: an older number for stacked tags, which 
 _MPLS = frozenset((0x8847, 0x8848))  # unicast, multicast
 _PPPOE_SESSION = 0x8864
 _BACKBONE_TAG = 0x88E7
-_LARGEST_LENGTH = 1500  # up to here the field is a length and LLC follows, above it is an EtherType (802.3)
+_LARGEST_LENGTH = 1500  # a field up to this is a length, and LLC follows; above, it is an EtherType (802.3)
 _SNAP = b"\xaa\xaa\x03\0\0\0"  # LLC, then SNAP whose organisation 0 says that an EtherType follows
 _PPP_PROTOCOLS = {0x0021: ETH_IPV4, 0x0057: ETH_IPV6, 0x0281: 0x8847, 0x0283: 0x8848}
 _IP_VERSIONS = {4: ETH_IPV4, 6: ETH_IPV6}
@@ -49,7 +49,8 @@ class LinkType(IntEnum):
 
 
 def link_tag(frame: Buffer, link: int) -> bytes:
-    """What tells the two legs of a relay apart: link addresses, or interface and direction; b"" where unknown."""
+    """Link addresses, or interface and direction, which tell the two legs of a relay apart; b"" where they are
+    unknown."""
     if link == LinkType.ETHERNET:
         return bytes(frame[:12])
     if link == LinkType.COOKED_V1:
@@ -62,7 +63,7 @@ def link_tag(frame: Buffer, link: int) -> bytes:
 
 
 def locate_ip(frame: Buffer, link: int) -> tuple[int, int]:
-    """(EtherType, offset of what it names) behind all tags and labels.
+    """The EtherType after all tags and labels, and the offset of its payload.
 
     Raises WireError: unknown-link-type, not-ip (of address families and PPP protocols), too-many-tags, truncated.
     """
@@ -113,14 +114,14 @@ def _after_link(frame: Buffer, link: int) -> tuple[int, int]:
 
 
 def _by_version(frame: Buffer, at: int) -> int:
-    """The EtherType of what begins with an IP version; else 0xFFFF, which is reserved and names nothing."""
+    """The EtherType of bytes that begin with an IP version. For others 0xFFFF, which is reserved."""
     if at >= len(frame):
         raise WireError(WireRefusal.TRUNCATED)
     return _IP_VERSIONS.get(frame[at] >> 4, 0xFFFF)
 
 
 def _by_family(frame: Buffer) -> int:
-    """The EtherType of an address family in four bytes. The host that captured chose their order."""
+    """The EtherType of an address family in four bytes. Their order is that of the capturing host."""
     if len(frame) < 4:
         raise WireError(WireRefusal.TRUNCATED)
     head = bytes(frame[:4])
@@ -132,7 +133,8 @@ def _by_family(frame: Buffer) -> int:
 
 
 def _after_ppp(frame: Buffer, at: int) -> tuple[int, int]:
-    """Address and control may be left out, and a small protocol number may take one byte (RFC 1661 6.5, 6.6)."""
+    """The EtherType and payload of PPP. Address and control may be missing, and a small protocol number may have one
+    byte (RFC 1661 6.5, 6.6)."""
     head = bytes(frame[at : at + 2])
     if len(head) < 2:
         raise WireError(WireRefusal.TRUNCATED)
@@ -150,14 +152,15 @@ def _after_ppp(frame: Buffer, at: int) -> tuple[int, int]:
 
 
 def _after_pppoe(frame: Buffer, at: int) -> tuple[int, int]:
-    """Version and type are 1, the code of session data is 0 (RFC 2516 4)."""
+    """The EtherType and payload of PPPoE. Version and type are 1, and the code of session data is 0 (RFC 2516 4)."""
     if u16(frame, at) != 0x1100:
         raise WireError(WireRefusal.NOT_IP)
     return _after_ppp(frame, at + 6)
 
 
 def _after_label(frame: Buffer, at: int, ethertype: int) -> tuple[int, int]:
-    """Behind the last label the first nibble tells: 4 and 6 are IP, 0 a control word before Ethernet (RFC 4385)."""
+    """The EtherType and payload after an MPLS label. After the last label the first nibble tells: 4 or 6 for IP, 0
+    for a control word before Ethernet (RFC 4385)."""
     last = u16(frame, at + 2) & 0x0100
     at += 4
     if not last:

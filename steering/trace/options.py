@@ -1,4 +1,4 @@
-"""What the TCP options of a captured segment tell: MPTCP's, the window scale, and damage."""
+"""Reads the TCP options of a captured segment: MPTCP options, the window scale, and damage."""
 
 from typing import NamedTuple
 
@@ -9,13 +9,14 @@ from steering.wire.options import MPTCP, walk_until_damage
 
 _WINDOW_SCALE = 3
 LARGEST_SCALE = 14  # RFC 7323 2.3
-LATEST_VERSION = 1  # of MPTCP whose MP_CAPABLE is known in all its forms
+LATEST_VERSION = 1  # the latest version of MPTCP of which all forms of MP_CAPABLE are known
 
 
 class SegmentOptions(NamedTuple):
     """The options before the first malformed one, as a host reads them.
 
-    `mptcp`: the well-formed MPTCP options; others count as absent (RFC 8684 3). `damage`: what ended the list.
+    `mptcp`: the well-formed MPTCP options; malformed ones count as absent (RFC 8684 3). `damage`: what is wrong with
+    the option that ended the list.
     """
 
     mptcp: tuple[MptcpOption, ...] = ()
@@ -57,7 +58,8 @@ class SegmentOptions(NamedTuple):
 
     @property
     def beyond_handshake(self) -> bool:
-        """An MPTCP option that is no part of the handshake: it shows that the path lets MPTCP through."""
+        """Whether there is an MPTCP option that is no part of the handshake, which shows that the path lets MPTCP
+        pass."""
         return any(
             option.data_length is not None
             if isinstance(option, MpCapable)
@@ -71,7 +73,7 @@ _NONE = SegmentOptions()
 
 
 def read_options(raw: bytes, is_syn: bool) -> SegmentOptions:
-    """The options of a segment; `is_syn`: SYN without ACK."""
+    """The options of a segment. `is_syn`: it is a SYN without ACK."""
     if not raw:
         return _NONE
     found, damage = walk_until_damage(raw)
@@ -90,12 +92,12 @@ def _mptcp_option(option: bytes, is_syn: bool) -> MptcpOption | None:
     try:
         return decode_option(option)
     except WireError as error:
-        # Two hosts may agree on a version of the future. Its keys are unknown, that it is MPTCP is not.
+        # Two hosts may agree on a version of the future: it is MPTCP, but its keys cannot be read.
         if error.reason is WireRefusal.UNKNOWN_VERSION and not is_syn and len(option) > 3:
             return MpCapable(option[2] & 0x0F, crypto=option[3] & 0x1F, extension=bool(option[3] & 0x40))
         return None
 
 
 def _usable(option: MpCapable) -> bool:
-    """Not an extension, and a crypto algorithm that exists: else the option counts as absent."""
+    """Whether the option asks for no extension and offers a known algorithm. Otherwise it counts as absent."""
     return not option.extension and bool(option.crypto & 1)

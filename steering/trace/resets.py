@@ -1,10 +1,10 @@
-"""Which RST of a capture ended its leg: a host believes only some (RFC 9293 3.10.7, RFC 5961 3).
+"""Decides which RST of a capture ended its leg, as hosts accept only some (RFC 9293 3.10.7, RFC 5961 3).
 
-* While the initiator waits for the SYN/ACK, it believes a RST that acknowledges its SYN, and no other.
-* Later, a RST counts whose sequence number lies in the window of the end that it is sent to.
-* A RST did not end a leg that lived on: the end it was sent to acknowledged what comes behind it, or, where it was
-  answering the SYN, the initiator went on.
-* A RST after both FINs is only a host that has forgotten the connection.
+* While the initiator waits for the SYN/ACK, it accepts only a RST that acknowledges its SYN.
+* Later, a RST counts if its sequence number lies in the window of its receiver.
+* A RST did not end a leg that went on: its receiver acknowledged later data, or, where the RST answers the SYN, the
+  initiator went on.
+* A RST after both FINs does not count: its sender has only forgotten the connection.
 """
 
 from typing import NamedTuple
@@ -16,36 +16,37 @@ from .sides import Side
 
 _ONE_WAY = (
     1 << 24
-)  # bytes; how far a RST may be from what its sender sent, where its receiver was not captured
+)  # bytes; how far a RST may be from the data of its sender, where its receiver was not captured
 _MOST_KEPT = 8
 _MOST_REMEMBERED = 8
 
 
 class Reset(NamedTuple):
-    """Why a leg was reset: MP_TCPRST's reason and T flag, or None for a RST without one."""
+    """Why a leg was reset: reason and T flag of MP_TCPRST, or None for a RST without one."""
 
     reason: int | None
     transient: bool
 
 
 class End(NamedTuple):
-    """A RST or MP_FASTCLOSE that its receiver would take: the end that sent it (0 the initiator) and its place."""
+    """A RST or MP_FASTCLOSE that its receiver would accept: its sender (0 for the initiator) and its sequence
+    number."""
 
     side: int
     seq: int
-    answers_syn: bool  # it came while the initiator was waiting for the SYN/ACK
+    answers_syn: bool  # it came while the initiator waited for the SYN/ACK
     reset: Reset | None
     key: bytes  # of MP_FASTCLOSE, else b""
 
 
 def sides_are_waiting(sides: list[Side]) -> bool:
-    """The initiator sent its SYN, and nothing but RSTs came after it."""
+    """Whether the initiator has sent its SYN, and only RSTs came after it."""
     initiator, responder = sides
     return initiator.begin is not None and not initiator.went_on and responder.next is None
 
 
 def acceptable(segment: Segment, side: int, sides: list[Side]) -> bool:
-    """Whether the end that a segment is sent to would take it, as far as is known when it comes."""
+    """Whether the receiver of a segment would accept it, as far as is known when it comes."""
     sender, receiver = sides[side], sides[1 - side]
     if side == 1 and sides_are_waiting(sides):
         begin = receiver.begin or 0
@@ -66,7 +67,7 @@ class Ends:
         self._seen: tuple[tuple[int, int, int, int, bytes], ...] = ()
 
     def take(self, segment: Segment, side: int, sides: list[Side], reset: Reset | None, key: bytes) -> None:
-        """A RST (`reset`), MP_FASTCLOSE (`key`) or both. A copy of one that was seen before tells nothing new."""
+        """Take a RST (`reset`), an MP_FASTCLOSE (`key`) or both. A copy of an earlier one is ignored."""
         identity = (side, segment.seq, segment.ack, segment.flags, segment.options)
         if identity in self._seen:
             return
@@ -81,7 +82,7 @@ class Ends:
             self._found.append(End(side, segment.seq, waiting, reset, key))
 
     def turn(self) -> None:
-        """The ends of the leg turned out to be the other way round."""
+        """Exchange the ends of the leg, whose initiator turned out to be the other one."""
         self._found = [end._replace(side=1 - end.side) for end in self._found]
 
     def reset(self, sides: list[Side]) -> Reset | None:
@@ -90,7 +91,7 @@ class Ends:
         return next((reset for reset in found if reset.reason is not None), found[0] if found else None)
 
     def fastcloses(self, sides: list[Side]) -> list[tuple[int, bytes, bool]]:
-        """(side, key, whether the leg lived on) of every MP_FASTCLOSE."""
+        """All MP_FASTCLOSEs: (side, key, whether the leg went on)."""
         return [(end.side, end.key, _lived_on(end, sides)) for end in self._found if end.key]
 
 

@@ -5,20 +5,20 @@ _HALF = SEQ_SPACE // 2
 
 
 def gap(number: int, other: int) -> int:
-    """How far apart two numbers are, whichever comes first."""
+    """The distance of two numbers, in either order."""
     return min((number - other) % SEQ_SPACE, (other - number) % SEQ_SPACE)
 
 
 def is_after(number: int, other: int) -> bool:
-    """Whether `number` comes after `other`, by less than half the space."""
+    """Whether `number` comes after `other` by less than half of the number space."""
     return 0 < (number - other) % SEQ_SPACE < _HALF
 
 
 def earlier(number: int, known: int | None) -> int:
-    """The one that comes first."""
+    """The earlier one of two numbers."""
     return number if known is None or is_after(known, number) else known
 
 
 def later(number: int, known: int | None) -> int:
-    """The one that comes last."""
+    """The later one of two numbers."""
     return number if known is None or is_after(number, known) else known

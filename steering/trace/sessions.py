@@ -1,4 +1,5 @@
-"""One MPTCP connection put together from its legs: version, keys, fallback, and what joins and fast closes prove."""
+"""Puts an MPTCP connection together from its legs: version, keys, fallback, and the results of checking joins and
+fast closes."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +22,7 @@ class Hmac(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TracedSubflow:
-    """One subflow, from the host that opened it. Addresses 4 or 16 bytes."""
+    """One subflow, in the direction of the host that opened it. Addresses have 4 or 16 bytes."""
 
     src: bytes
     sport: int
@@ -38,7 +39,8 @@ class TracedSubflow:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One MPTCP connection, or one plain TCP connection. Tokens 4 bytes, None where the capture has no key."""
+    """One MPTCP connection, or one plain TCP connection. Tokens have 4 bytes, or are None where the capture has no
+    key."""
 
     version: int | None
     initiator_token: bytes | None
@@ -46,13 +48,15 @@ class Connection:
     fallback: bool
     subflows: tuple[TracedSubflow, ...]
     begun_before: bool = False
-    initiator_denies_joins: bool = False  # flag C of its MP_CAPABLE: no joins to the address that sent it
+    initiator_denies_joins: bool = (
+        False  # flag C of its MP_CAPABLE: no joins to the address that it was sent from
+    )
     responder_denies_joins: bool = False
-    keys_differ: bool = False  # the handshake repeats another key than it began with
+    keys_differ: bool = False  # the third ACK repeats another key than the handshake began with
 
 
 class ConnectionDraft:
-    """A connection being put together: its first leg (of an orphaned join: that join) and its joins."""
+    """A connection that is being put together: its first leg, or a join without its connection, and further joins."""
 
     def __init__(self, leg: Leg, responder_token: bytes | None = None) -> None:
         self.order = leg.order
@@ -99,7 +103,7 @@ class ConnectionDraft:
 
     @staticmethod
     def _third(leg: Leg, answer: MpCapable | None) -> MpCapable | None:
-        """The option that ends the handshake: of several, the one that repeats the key of the SYN/ACK."""
+        """The option that ends the handshake. Of several, the one that repeats the key of the SYN/ACK."""
         found = [option for option in leg.sides[0].thirds if isinstance(option, MpCapable)]
         repeated = [option for option in found if answer and option.receiver_key == answer.sender_key]
         return next(iter(repeated or found), None)
@@ -111,7 +115,7 @@ class ConnectionDraft:
             return Hmac.UNSEEN
         if self.version is None or not (self.initiator_key and self.responder_key):
             return Hmac.UNSEEN
-        # In the formulas, A sent the JOIN SYN: it carries the token of B.
+        # In the formulas of RFC 8684, A sent the JOIN SYN, which carries the token of B.
         keys = (self.initiator_key, self.responder_key)
         key_a, key_b = keys if syn.token == self.responder_token else keys[::-1]
         given = (self.version, key_a, key_b, syn.nonce, syn_ack.nonce)
@@ -122,7 +126,7 @@ class ConnectionDraft:
         return Hmac.OK if good else Hmac.BAD
 
     def connection(self) -> Connection:
-        """What was put together."""
+        """The finished connection."""
         first = self.first
         subflows = tuple(self._subflow(leg) for leg in (first, *self.joins))
         offers = (first.offer, *first.sides[0].thirds)
@@ -143,7 +147,8 @@ class ConnectionDraft:
         )
 
     def _fell_back(self, subflows: tuple[TracedSubflow, ...]) -> bool:
-        """Before other subflows are added, an acknowledgement without MPTCP is a fallback too (RFC 8684 3.7)."""
+        """Whether the connection fell back. While there is no other subflow, an acknowledgement without MPTCP is a
+        fallback too (RFC 8684 3.7)."""
         if self.fallback or self.version is None or self.first.is_join:
             return self.fallback
         alone = not any(subflow.hmac is Hmac.OK for subflow in subflows)
@@ -168,11 +173,14 @@ class ConnectionDraft:
         )
 
     def _is_key_of_other_end(self, leg: Leg, side: int, key: bytes) -> bool:
-        """Whether the key of an MP_FASTCLOSE is its receiver's, as far as that is known."""
-        keys = [self.responder_key, self.initiator_key]  # by the side that sends the option
+        """Whether the key of an MP_FASTCLOSE is that of its receiver, as far as keys are known."""
+        keys = [
+            self.responder_key,
+            self.initiator_key,
+        ]  # the receiver's key, by the side that sends the option
         syn = leg.offer if isinstance(leg.offer, MpJoinSyn) else None
         if leg is not self.first and syn is not None and syn.token != self.responder_token:
-            keys.reverse()  # the connection's responder opened this subflow
+            keys.reverse()  # the responder of the connection opened this subflow
         return keys[side] in (b"", key)
 
 

@@ -1,4 +1,4 @@
-"""What one end of a TCP connection sent, as far as a capture shows it."""
+"""One end of a TCP connection: what it sent, as far as a capture shows it."""
 
 from dataclasses import dataclass
 
@@ -19,22 +19,24 @@ class Side:
 
     begin: int | None = None  # the initial sequence number
     data_in_syn: int = 0  # bytes that the SYN carried (RFC 7413)
-    first: int | None = None  # the earliest known, the SYN not counted
-    last: int | None = None  # of the segment seen last
-    next: int | None = None  # behind everything sent
-    acknowledged: int | None = None  # the latest number of the other end that was acknowledged
+    first: int | None = None  # the earliest known number after the SYN
+    last: int | None = None  # the number of the latest segment
+    next: int | None = None  # the number after all sent data
+    acknowledged: int | None = None  # the latest number of the other end that this end acknowledged
     acknowledged_first: int | None = None
-    window: int = 0  # the largest that was advertised, not scaled
-    scale: int | None = None  # of the SYN
-    options_of_syn: bool = False  # the SYN was captured: its options are known
-    data: int | None = None  # of the first data
-    bare: bool = False  # the first data had no MPTCP option
+    window: int = 0  # the largest advertised window, not scaled
+    scale: int | None = None  # the window scale of its SYN
+    options_of_syn: bool = False  # whether the SYN was captured, so that its options are known
+    data: int | None = None  # the number of the first data
+    bare: bool = False  # whether the first data had no MPTCP option
     finished: bool = False
-    went_on: bool = False  # sent more than SYN and RST
-    kept_mptcp: bool = False  # ... with MPTCP options
-    beyond_handshake: bool = False  # ... that are no part of the handshake
-    thirds: tuple[MpCapable | MpJoinAck, ...] = ()  # of the third ACK or the first data, each value once
-    tags: tuple[bytes, ...] = ()  # link tags of its segments
+    went_on: bool = False  # whether it sent more than SYN and RST
+    kept_mptcp: bool = False  # ... and with MPTCP options
+    beyond_handshake: bool = False  # ... and with MPTCP options that are no part of the handshake
+    thirds: tuple[
+        MpCapable | MpJoinAck, ...
+    ] = ()  # options of the third ACK or the first data, each value once
+    tags: tuple[bytes, ...] = ()  # the link tags of its segments
 
     def take_syn(self, segment: Segment, options: SegmentOptions) -> None:
         """Learn from the SYN or SYN/ACK that this end sent."""
@@ -50,7 +52,7 @@ class Side:
     def take(self, segment: Segment, options: SegmentOptions) -> None:
         """Learn from another segment that this end sent."""
         if self.begin is not None and not is_after(segment.seq + 1, self.begin):
-            return  # from before this connection: its addresses and ports were used for another one
+            return  # it is from an earlier connection with the same addresses and ports
         self.last = segment.seq
         self.tags = self.tags or ((segment.link_tag,) if segment.link_tag else ())
         self.first = earlier(segment.seq, self.first)
@@ -83,17 +85,17 @@ class Side:
 
     @property
     def known(self) -> int | None:
-        """A number near those that this end sends now."""
+        """A sequence number near those that this end sends now, or None."""
         return self.next if self.last is None else self.last
 
     def has_first_data(self) -> bool:
-        """The first data behind the SYN was captured. The SYN's own data may have been taken or not."""
+        """Whether the first data after the SYN was captured. Data of the SYN itself may have been accepted or not."""
         if self.begin is None or self.data is None:
             return False
         return (self.data - self.begin - 1) % SEQ_SPACE in (0, self.data_in_syn)
 
     def window_bytes(self, other: "Side") -> int:
-        """How much this end takes at most, in bytes: scaled if both SYNs agreed on it (RFC 7323 2.2)."""
+        """The largest receive window of this end, in bytes; scaled if both SYNs agreed on scaling (RFC 7323 2.2)."""
         if self.options_of_syn and other.options_of_syn:
             scale = 0 if self.scale is None or other.scale is None else self.scale
         else:

@@ -5,7 +5,7 @@ def internet_checksum(data: bytes) -> int:
     """The 16-bit checksum of `data`; 0 when `data` already holds its right checksum."""
     if len(data) & 1:
         data += b"\0"
-    # 2**16 is 1 modulo 2**16 - 1, so the one's complement sum of the words is the number itself modulo that.
+    # 2**16 is 1 modulo 2**16 - 1. So the one's complement sum of the words is the whole number modulo 2**16 - 1.
     rest = int.from_bytes(data, "big") % 0xFFFF
     if rest:
         return 0xFFFF - rest
@@ -13,5 +13,5 @@ def internet_checksum(data: bytes) -> int:
 
 
 def pseudo_header_v6(src: bytes, dst: bytes, length: int, protocol: int) -> bytes:
-    """What goes before an upper-layer message of `length` bytes when its checksum is made."""
+    """The pseudo-header that counts in the checksum of an upper-layer message of `length` bytes."""
     return src + dst + length.to_bytes(4, "big") + bytes((0, 0, 0, protocol))

@@ -1,8 +1,8 @@
 """The 0-RTT TCP Convert protocol (RFC 8803 section 6): the messages between a client and an MCP in explicit mode.
 
-A message is a fixed header (version, length in 32-bit words, magic number) and TLVs, at most 1020 bytes. It stands at
-the beginning of a connection, before the client's own data. Addresses have 128 bits, IPv4 ones are mapped. Every
-refusal carries the error code of section 6.2.8 that the sender is told.
+A message consists of a fixed header (version, length in 32-bit words, magic number) and TLVs, 1020 bytes at most. It
+stands at the beginning of a connection, before the client's own data. Addresses have 128 bits; IPv4 addresses are
+mapped. Every refusal carries the error code of section 6.2.8 that is sent to the other side.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ HEADER = 4
 WORD = 4
 MAX_WORDS = 255
 CONNECT_WORDS = 5
-NO_LENGTH = (0, 1)  # TCP option kinds that stand alone: never in a Connect TLV
+NO_LENGTH = (0, 1)  # TCP option kinds without a length: never in a Connect TLV
 
 Address = IPv4Address | IPv6Address
 
@@ -27,7 +27,7 @@ _TLV = Struct("!BBH")
 
 
 class TlvType(IntEnum):
-    """Section 6.2.2."""
+    """The types of TLVs (section 6.2.2)."""
 
     INFO = 0x01
     CONNECT = 0x0A
@@ -38,7 +38,7 @@ class TlvType(IntEnum):
 
 
 class ErrorCode(IntEnum):
-    """Section 6.2.8. Other codes may arrive and stay plain numbers."""
+    """Error codes (section 6.2.8). Other codes may arrive, and stay plain numbers."""
 
     UNSUPPORTED_VERSION = 0
     MALFORMED_MESSAGE = 1
@@ -53,9 +53,9 @@ class ErrorCode(IntEnum):
 
 
 class ConvertError(WireError):
-    """A message that is refused. `code` and `value`: those of the Error TLV that is the answer.
+    """A message that is refused. `code` and `value`: those of the Error TLV in the answer.
 
-    `silent`: the bytes are no Convert message at all, so no Convert message is the answer.
+    `silent`: the bytes are no Convert message at all, so they are not answered by one.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class ConvertError(WireError):
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """Section 6.2.3: asks for the TCP extensions the converter supports."""
+    """Asks which TCP extensions the converter supports (section 6.2.3)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Section 6.2.5: where to connect to, and the TCP options (kind, value) wanted on that connection."""
+    """Asks for a connection to an address and port, with these TCP options (kind, value) (section 6.2.5)."""
 
     address: Address
     port: int
@@ -83,28 +83,28 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class ExtendedTcpHeader:
-    """Section 6.2.6: the options of the server's SYN/ACK, as bytes, padding included."""
+    """The options of the server's SYN/ACK, as bytes with their padding (section 6.2.6)."""
 
     options: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class SupportedExtensions:
-    """Section 6.2.4: TCP option kinds."""
+    """The supported kinds of TCP options (section 6.2.4)."""
 
     kinds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """Section 6.2.7: opaque, a multiple of 4 bytes."""
+    """An opaque value whose length is a multiple of 4 bytes (section 6.2.7)."""
 
     opaque: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Section 6.2.8. `value` without its padding of zeros."""
+    """An error (section 6.2.8). `value` is without its padding of zeros."""
 
     code: int
     value: bytes = b""
@@ -115,7 +115,7 @@ Tlv = Info | Connect | ExtendedTcpHeader | SupportedExtensions | Cookie | Error
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The request of a client: a connection, or the list of supported extensions where `connect` is None."""
+    """The request of a client: for a connection, or where `connect` is None for the list of supported extensions."""
 
     connect: Connect | None
     cookie: bytes | None = None
@@ -187,7 +187,7 @@ def decode_request(message: bytes) -> Request:
 
 
 def _decode_tlv(kind: int, tlv: bytes) -> Tlv:
-    body = tlv[WORD:]  # behind type, length and the two bytes that most TLVs leave unused
+    body = tlv[WORD:]  # after type, length, and the two bytes that most TLVs do not use
     if kind == TlvType.INFO:
         if body:
             raise _malformed()
@@ -218,7 +218,7 @@ def _decode_connect(tlv: bytes) -> Connect:
     while at < len(tlv):
         kind = tlv[at]
         if kind in NO_LENGTH:
-            # Zeros pad to the word's end; a NOP, or an end with something behind it, has no place here.
+            # Only zeros may stand here, which pad to the end of the word. A NOP, or bytes after an END, are refused.
             if any(tlv[at:]) or len(tlv) - at >= WORD:
                 raise _malformed()
             break
@@ -231,7 +231,7 @@ def _decode_connect(tlv: bytes) -> Connect:
 
 
 def reachable(address: Address) -> bool:
-    """Whether an address may be a destination (section 6.2.5): a unicast one of another host."""
+    """Whether an address may be a destination (section 6.2.5): it has to be a unicast address of another host."""
     broadcast = address.version == 4 and address == IPv4Address("255.255.255.255")
     return not (address.is_multicast or address.is_loopback or address.is_unspecified or broadcast)
 
@@ -240,7 +240,7 @@ def reachable(address: Address) -> bool:
 
 
 def encode(*tlvs: Tlv) -> bytes:
-    """A whole message. Raises WireError(bad-value) for a field that has no place in it, or a message too long."""
+    """A whole message. Raises WireError(bad-value) for a field that does not fit, or a message that is too long."""
     body = b"".join(_encode_tlv(tlv) for tlv in tlvs)
     words = (HEADER + len(body)) // WORD
     _require(words <= MAX_WORDS)
@@ -248,7 +248,7 @@ def encode(*tlvs: Tlv) -> bytes:
 
 
 def error(refused: ConvertError) -> bytes:
-    """The message that tells a sender what was wrong; b"" where there is no answer."""
+    """The message that tells the sender of a message why it was refused; b"" where there is no answer."""
     return b"" if refused.silent else encode(Error(refused.code, refused.value))
 
 

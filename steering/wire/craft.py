@@ -1,4 +1,5 @@
-"""Building TCP segments, IPv4 and IPv6, with correct checksums: for resets sent by steering, labs and tests."""
+"""Builds TCP segments over IPv4 and IPv6 with correct checksums, for resets of the controller, for labs and for
+tests."""
 
 from collections.abc import Sequence
 from struct import pack
@@ -36,7 +37,8 @@ def tcp_segment(
     options: bytes = b"",
     payload: bytes = b"",
 ) -> bytes:
-    """TCP header, options and payload. `src`/`dst`: both 4 or both 16 bytes, only for the checksum.
+    """A TCP header with options, and its payload. `src` and `dst` (both 4 or both 16 bytes) count in the checksum
+    only.
 
     `options` must fill whole 4-byte words, at most 40 bytes, else WireError (bad-value, options-too-long).
     """
@@ -109,7 +111,8 @@ def tcp_frame(
     dst_mac: bytes = MAC_B,
     src_mac: bytes = MAC_A,
 ) -> bytes:
-    """Ethernet, IP and TCP in one call; for IP options and extension headers use the parts."""
+    """A frame with Ethernet, IP and TCP headers. For IP options and extension headers, call the three functions
+    above."""
     segment = tcp_segment(
         src,
         dst,
@@ -128,10 +131,10 @@ def tcp_frame(
 def reset_for(frame: Buffer, reason: int | None = None, transient: bool = False) -> bytes:
     """The RST frame that answers the segment in an Ethernet `frame` (RFC 9293 3.10.7.1), sent back to its sender.
 
-    With `reason` it carries MP_TCPRST (RFC 8684 3.6): 3 for a denial by policy, 2 and `transient` for an
-    admission limit. VLAN tags are kept. The frame may be cut after its TCP header: the acknowledgement number
-    counts the payload by the IP length. Raises WireError for what is not TCP, and is-reset for a RST: a reset
-    is never answered.
+    With `reason` it carries MP_TCPRST (RFC 8684 3.6): 3 for a denial by policy, 2 and `transient` for an admission
+    limit. VLAN tags are kept. The frame may be cut after its TCP header: the acknowledgement number counts the
+    payload by the IP length. Raises WireError for a frame without TCP, and is-reset for a RST, since a reset is never
+    answered.
     """
     segment, following = _answerable(frame)
     option = b"" if reason is None else MpTcprst(reason, transient).encode(1)

@@ -1,8 +1,8 @@
 """Tokens, initial data sequence numbers and HMACs of MPTCP (RFC 8684 3.1-3.4, RFC 6824 for version 0).
 
-Everywhere `version` is 0 (SHA-1) or 1 (SHA-256), a key is 8 bytes and a nonce 4 bytes, in network order.
-Any other version raises WireError(unknown-version), any other size WireError(bad-value).
-Keys are secrets: who knows both can forge MP_FASTCLOSE. Nothing here keeps or prints one.
+Everywhere `version` is 0 (SHA-1) or 1 (SHA-256), a key has 8 bytes and a nonce 4 bytes, in network order. Any other
+version raises WireError(unknown-version), any other size WireError(bad-value). Keys are secrets: anybody who knows
+both keys of a connection can forge MP_FASTCLOSE. Nothing here stores or prints a key.
 """
 
 import hmac

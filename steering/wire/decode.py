@@ -110,7 +110,7 @@ def _dss(data: bytes) -> Dss:
     ack_size = (8 if bits & 0x02 else 4) if bits & 0x01 else 0
     dsn_size = (8 if bits & 0x08 else 4) if bits & 0x04 else 0
     whole = at + ack_size + (dsn_size + 6 if dsn_size else 0)
-    # Only the length tells whether a checksum is there: its use was agreed in the handshake.
+    # Only the length tells whether there is a checksum. The handshake decides whether checksums are used.
     _length(data, *((whole, whole + 2) if dsn_size else (whole,)))
     data_ack = data[at : at + ack_size] if ack_size else None
     at += ack_size
@@ -143,7 +143,7 @@ def _add_addr_v0(data: bytes) -> AddAddr:
 
 
 def _address(data: bytes, size: int) -> tuple[bytes, int | None]:
-    """Address and port of an ADD_ADDR whose two take `size` bytes together."""
+    """Address and port of an ADD_ADDR, where both together have `size` bytes."""
     address = data[4 : 4 + (16 if size >= 16 else 4)]
     return address, (_u16(data, 4 + len(address)) if len(address) < size else None)
 

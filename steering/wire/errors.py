@@ -1,4 +1,4 @@
-"""The error that this package raises, and the named reasons that it carries."""
+"""The error that this package raises, and its reasons."""
 
 from enum import StrEnum
 
@@ -12,15 +12,15 @@ class WireRefusal(StrEnum):
     NOT_IP = "not-ip"
     BAD_IP_VERSION = "bad-ip-version"
     BAD_IHL = "bad-ihl"  # IPv4 header shorter than 20 bytes
-    BAD_IP_LENGTH = "bad-ip-length"  # the IP length does not hold its own headers
+    BAD_IP_LENGTH = "bad-ip-length"  # the IP length is shorter than its own headers
     FRAGMENT = "fragment"
-    TOO_MANY_HEADERS = "too-many-headers"  # IPv6 extension headers
+    TOO_MANY_HEADERS = "too-many-headers"  # more IPv6 extension headers than are read
     NOT_TCP = "not-tcp"
     BAD_DATA_OFFSET = "bad-data-offset"  # TCP header shorter than 20 bytes
     OPTION_LENGTH_ZERO = "option-length-zero"
     OPTION_LENGTH_ONE = "option-length-one"
-    OPTION_OVERRUN = "option-overrun"  # an option ends past the header, or a kind has no length
-    OPTIONS_TOO_LONG = "options-too-long"  # more than 40 bytes to encode
+    OPTION_OVERRUN = "option-overrun"  # an option ends after the header, or an option has no length
+    OPTIONS_TOO_LONG = "options-too-long"  # more than 40 bytes of options are to be encoded
     NOT_MPTCP = "not-mptcp"  # the option's kind is not 30
     BAD_OPTION_LENGTH = "bad-option-length"  # no form of this subtype has this length
     UNKNOWN_SUBTYPE = "unknown-subtype"
@@ -28,14 +28,14 @@ class WireRefusal(StrEnum):
     IS_RESET = "is-reset"  # a reset is never answered with a reset
     BAD_MAGIC = "bad-magic"  # no Convert message at all
     BAD_TLV = "bad-tlv"  # a Convert TLV whose length, place or number is wrong
-    UNKNOWN_TLV = "unknown-tlv"  # a Convert TLV that nobody knows, or that only the other side sends
-    UNKNOWN_COMMAND = "unknown-command"  # SOCKS: BIND, UDP
-    DOMAIN_NAME = "domain-name"  # SOCKS: a name where an address is wanted
+    UNKNOWN_TLV = "unknown-tlv"  # a Convert TLV of unknown type, or of a type that only the other side sends
+    UNKNOWN_COMMAND = "unknown-command"  # a SOCKS command other than CONNECT, such as BIND
+    DOMAIN_NAME = "domain-name"  # SOCKS with a domain name in place of an address
     BAD_VALUE = "bad-value"  # a field that does not fit its place on the wire
 
 
 class WireError(Exception):
-    """Raised for any bytes (or, when encoding, any fields) this package refuses."""
+    """Raised for bytes that this package refuses, or when encoding for fields that do not fit."""
 
     def __init__(self, reason: WireRefusal) -> None:
         super().__init__(reason.value)

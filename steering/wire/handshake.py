@@ -1,7 +1,7 @@
-"""The fast reader of punted segments: one pass over the frame, without an object for each layer.
+"""The fast reader of punted segments. It passes once over the frame, and makes no object for each layer.
 
-Read are the addresses, the ports and the first MPTCP option that opens a subflow (MP_CAPABLE or MP_JOIN, RFC 8684 3.1
-and 3.2, RFC 6824 for version 0). `mptcp` and `decode` know all options.
+It reads the addresses, the ports and the first MPTCP option that opens a subflow (MP_CAPABLE or MP_JOIN, RFC 8684 3.1
+and 3.2, RFC 6824 for version 0). `mptcp` and `decode` read all options.
 """
 
 from enum import IntEnum
@@ -24,7 +24,7 @@ __all__ = ["Handshake", "Kind", "read_handshake", "token"]
 
 
 class Kind(IntEnum):
-    """Which kind of TCP segment was read, by its options."""
+    """The kind of a TCP segment, by its options."""
 
     PLAIN = 0  # no usable MPTCP option: plain TCP (D-2.5)
     CAPABLE = 1
@@ -33,7 +33,7 @@ class Kind(IntEnum):
 
 
 class Handshake(NamedTuple):
-    """What was read of one segment. Addresses 4 or 16 bytes, keys 8 bytes or b"", token and nonce 4 bytes or b""."""
+    """What one segment says. Addresses have 4 or 16 bytes, keys 8 bytes or b"", token and nonce 4 bytes or b""."""
 
     family: int  # 4 or 6
     src: bytes
@@ -52,8 +52,8 @@ class Handshake(NamedTuple):
     backup: bool
     nonce: bytes
     deny_join: bool  # C flag of MP_CAPABLE, version 1 and later
-    uncommon: bool  # has an option that a relay would not carry on (options.COMMON; D-6.7.3)
-    options_length: int  # bytes of the header's option space in use, padding included (D-6.7.4)
+    uncommon: bool  # it has an option that a relay would not pass on (not in options.COMMON; D-6.7.3)
+    options_length: int  # used bytes of the header's option space, with padding (D-6.7.4)
     payload_offset: int  # in the frame
 
 
@@ -110,13 +110,13 @@ def read_handshake(frame: Buffer) -> Handshake:
         or total < end - 14
     ):
         return _read_any(frame)
-    # Spelled out, and built by tuple's own constructor: this line is a third of the cost otherwise.
+    # All arguments are written out, and tuple's own constructor builds the object: this saves a third of the time.
     head = (4, src, dst, sport, dport, seq, ack, flags)
     return _new(Handshake, head + _opening(frame, _COMMON_LENGTH, end, flags) + (end - _COMMON_LENGTH, end))
 
 
 def _read_any(frame: Buffer) -> Handshake:
-    """The same for tags, IPv4 options, IPv6 and its extension headers, and for every refusal."""
+    """Read a frame with VLAN tags, IPv4 options, IPv6 or extension headers, or refuse it."""
     at = locate_tcp(frame)
     end = tcp_payload_offset(frame, at.tcp)
     if at.family == 4:
@@ -130,7 +130,7 @@ def _read_any(frame: Buffer) -> Handshake:
 
 
 def _opening(frame: Buffer, at: int, end: int, flags: int) -> _Opening:
-    """Walk the options in frame[at:end]. The whole list is checked, whatever was found before its end."""
+    """Read the options in frame[at:end]. The whole list is checked, even if the wanted option was found already."""
     found = _NOTHING
     uncommon = opaque = False
     while at < end:
@@ -174,18 +174,18 @@ def _capable(frame: Buffer, at: int, length: int, flags: int) -> _Opening:
     version = frame[at + 2] & 0x0F
     bits = frame[at + 3]
     if bits & 0x41 != 0x01:
-        return _NOTHING  # an extension we do not know (B), or none of the crypto algorithms we know (H)
+        return _NOTHING  # an unknown extension (B), or no known crypto algorithm (H)
     deny = version > 0 and bits & 0x20 != 0
     handshake = flags & _SYN_ACK
     if handshake == _SYN:
         if version and length == 4:
-            # A version of the future too: its responder answers with one that we know.
+            # Also for versions of the future: the responder may answer with a version that is known.
             return (_CAPABLE, version, b"", b"", b"", 0, False, b"", deny, False)
         if version == 0 and length == 12:
             return (_CAPABLE, 0, *_KEY.unpack_from(frame, at + 4), b"", b"", 0, False, b"", False, False)
         return _NOTHING
     if version > 1:
-        return _NOTHING  # agreed on a version whose hash is unknown: no token can be learnt
+        return _NOTHING  # both agreed on a version whose hash is unknown, so no token can be learnt
     if handshake == _SYN_ACK:
         if length == 12:
             return (_CAPABLE, version, *_KEY.unpack_from(frame, at + 4), b"", b"", 0, False, b"", deny, False)

@@ -1,8 +1,8 @@
-"""ICMP errors: whose packet one is about, and time exceeded, as the virtual gateway answers a packet whose TTL ran
-out (RFC 792, 1812, 4443).
+"""ICMP errors (RFC 792, 1812, 4443): which flow an error is about, and the error "time exceeded", by which the
+virtual gateway answers a packet whose TTL has run out.
 
-Some packets get no answer, because error messages that answer them could be used for amplification: ICMP errors,
-later fragments, packets to groups, and packets whose source is not one host.
+Some packets get no answer, because answers to them could be used for amplification: ICMP errors, later fragments,
+packets to groups, and packets whose source is not one host.
 """
 
 from struct import Struct
@@ -33,7 +33,8 @@ _TCP = 6
 
 
 class QuotedFlow(NamedTuple):
-    """The TCP flow of the packet that an ICMP error is about, as that packet was sent. Addresses of 4 or 16 bytes."""
+    """The TCP flow of the packet that an ICMP error is about, in the direction of that packet. Addresses have 4 or 16
+    bytes."""
 
     src: bytes
     dst: bytes
@@ -45,8 +46,8 @@ def quoted_flow(frame: bytes) -> QuotedFlow:
     """The flow of the TCP segment that an ICMP error quotes (RFC 792; RFC 4443 2.4).
 
     `frame` is untagged Ethernet with IPv4 or IPv6, perhaps cut. Raises WireError: truncated, not-ip, bad-ihl, fragment
-    for an error in fragments or about a later fragment, not-tcp for what is no such error or quotes no TCP, bad-value for
-    one that goes to somebody else than the sender of what it quotes.
+    for an error in fragments or about a later fragment, not-tcp for a packet that is no such error or quotes no TCP,
+    bad-value for an error whose destination is not the source of the quoted packet.
     """
     ip = _ETHERNET_LENGTH
     if len(frame) < ip + 20:
@@ -71,7 +72,7 @@ def quoted_flow(frame: bytes) -> QuotedFlow:
     if protocol != _TCP:
         raise WireError(WireRefusal.NOT_TCP)
     to = frame[ip + 16 : ip + 20] if ethertype == ETH_IPV4 else frame[ip + 24 : ip + 40]
-    if to != addresses[0]:  # an error goes to whoever sent what it is about
+    if to != addresses[0]:  # an error has to go to the sender of the packet that it is about
         raise WireError(WireRefusal.BAD_VALUE)
     if at + 4 > len(frame):
         raise WireError(WireRefusal.TRUNCATED)
@@ -79,7 +80,7 @@ def quoted_flow(frame: bytes) -> QuotedFlow:
 
 
 def _transport_v4(frame: bytes, ip: int) -> tuple[int, int]:
-    """Where the transport of an IPv4 packet begins, and its protocol."""
+    """The offset of the transport header of an IPv4 packet, and its protocol."""
     if ip + 20 > len(frame):
         raise WireError(WireRefusal.TRUNCATED)
     if frame[ip] >> 4 != 4:
@@ -93,7 +94,7 @@ def _transport_v4(frame: bytes, ip: int) -> tuple[int, int]:
 
 
 def _transport_v6(frame: bytes, ip: int) -> tuple[int, int]:
-    """The same of an IPv6 packet, behind its extension headers."""
+    """The offset of the transport header of an IPv6 packet, after its extension headers, and its protocol."""
     if ip + 40 > len(frame):
         raise WireError(WireRefusal.TRUNCATED)
     if frame[ip] >> 4 != 6:
@@ -181,9 +182,9 @@ def _answer_v6(frame: bytes, gateway: bytes) -> bytes | None:
 
 
 def _answerable_v6(packet: bytes, following: int) -> bool:
-    """Whether no ICMPv6 error, redirect or later fragment is behind the extension headers of `packet`.
+    """Whether an IPv6 packet may be answered: it is no ICMPv6 error, no redirect and no later fragment.
 
-    A packet whose last header is cut away or stands behind too many headers counts as not answerable.
+    A packet whose last header was cut off, or comes after too many headers, may not.
     """
     at = 40
     for _ in range(MAX_EXTENSION_HEADERS + 1):

@@ -1,7 +1,8 @@
-"""Discovery frames: LLDP (IEEE 802.1AB) whose organisation-specific TLV authenticates where and when it was sent.
+"""Discovery frames: LLDP (IEEE 802.1AB) with an organisation-specific TLV that authenticates where and when each was
+sent.
 
-A frame names the switch and the port that it left by. A forged frame would put a link into the topology that does
-not exist, so the TLV carries an HMAC-SHA256 over all fields. Only frames of exactly this form are read.
+A frame names the switch and the port from which it was sent. A forged frame would put a link into the topology that
+does not exist, so the TLV carries an HMAC-SHA256 over all fields. Only frames of exactly this form are read.
 """
 
 import hmac
@@ -27,7 +28,7 @@ _ETHERNET_LENGTH = 14
 
 
 class Announcement(NamedTuple):
-    """Where a discovery frame left, and when: `epoch` is the sender's run, `sequence` grows within it."""
+    """Where a discovery frame was sent, and when. `epoch`: the run of the sender. `sequence`: grows within a run."""
 
     dpid: int
     port: int
@@ -50,7 +51,7 @@ def announce(key: bytes, said: Announcement, src_mac: bytes) -> bytes:
 
 
 def read_announcement(key: bytes, frame: bytes) -> Announcement:
-    """What a discovery frame announces. Raises WireError for another form and for a wrong HMAC."""
+    """The announcement in a discovery frame. Raises WireError for a frame of another form or with a wrong HMAC."""
     if len(frame) < _ETHERNET_LENGTH + _BODY.size:
         raise WireError(WireRefusal.TRUNCATED)
     if frame[12] << 8 | frame[13] != ETH_LLDP:

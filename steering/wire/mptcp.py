@@ -1,10 +1,9 @@
 """The MPTCP options as values, and their bytes: RFC 8684 3 (version 1) and RFC 6824 3 (version 0).
 
-One class for each form an option has on the wire. `encode(version)` gives the whole option, kind and length
-included; `decode.decode_option` is its inverse. Reserved bits are sent as zero and ignored when read.
-`version` is that of the CONNECTION: an option other than MP_CAPABLE does not tell, and the same bits of
-ADD_ADDR mean the IP version in version 0 and flags in version 1.
-Encoding raises WireError(bad-value) for a field that has no place on the wire in that version.
+There is a class for each form of option on the wire. `encode(version)` gives the whole option with kind and length;
+`decode.decode_option` is its inverse. Reserved bits are sent as zero, and ignored when read. `version` is that of the
+CONNECTION: only MP_CAPABLE tells its version, and the same bits of ADD_ADDR are the IP version in version 0 and flags
+in version 1. Encoding raises WireError(bad-value) for a field that does not exist in that version.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from .options import MPTCP
 
 
 class Subtype(IntEnum):
-    """High nibble of the option's third byte."""
+    """The subtype, which is the high nibble of the option's third byte."""
 
     MP_CAPABLE = 0x0
     MP_JOIN = 0x1
@@ -68,7 +67,8 @@ def _sized(value: bytes, *sizes: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class MpCapable:
-    """MP_CAPABLE, all forms: no key (SYN v1), the sender's key, both keys, both keys and the first data."""
+    """MP_CAPABLE in all forms: without a key (SYN of version 1), with the sender's key, with both keys, or with both
+    keys and the first data."""
 
     version: int
     sender_key: bytes = b""
@@ -76,7 +76,7 @@ class MpCapable:
     data_length: int | None = None  # version 1, first data
     checksum: int | None = None  # version 1, first data, where checksums were asked for
     checksum_required: bool = False  # A
-    extension: bool = False  # B: to be ignored as a whole by who does not know the extension
+    extension: bool = False  # B: a receiver that does not know the extension ignores the whole option
     deny_join: bool = False  # C, version 1: no joins to this source address and port
     crypto: int = CRYPTO_H  # D-H in version 1, C-H in version 0
 
@@ -98,7 +98,7 @@ class MpCapable:
         if self.version == 0:
             require(bool(self.sender_key) and self.data_length is None)
         if self.version > 1:
-            require(not self.sender_key)  # only the offer has a form that is known
+            require(not self.sender_key)  # of an unknown version only the SYN's form is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class RemoveAddr:
 
 @dataclass(frozen=True, slots=True)
 class MpPrio:
-    """MP_PRIO. `address_id` only in version 0; without it, the subflow it travels on is meant."""
+    """MP_PRIO. `address_id` exists only in version 0. Without it, the option is about the subflow that carries it."""
 
     backup: bool
     address_id: int | None = None

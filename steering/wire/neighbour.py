@@ -1,7 +1,7 @@
 """ARP (RFC 826) and IPv6 neighbour discovery (RFC 4861).
 
-Messages of hosts are read, requests and the advertisements of the virtual gateway are made.
-Every frame is untagged Ethernet. Reading is bounded: one frame, at most MAX_OPTIONS options, no copy.
+It reads messages of hosts, and makes requests and the advertisements of the virtual gateway. Every frame is untagged
+Ethernet. Reading is bounded: one frame, at most MAX_OPTIONS options, no copy.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,9 @@ MAX_OPTIONS = 16
 BROADCAST = b"\xff" * 6
 ALL_NODES = b"\xff\x02" + b"\0" * 13 + b"\x01"
 ALL_NODES_MAC = b"\x33\x33\x00\x00\x00\x01"
-GATEWAY_LINK_LOCAL = b"\xfe\x80" + b"\0" * 13 + b"\x01"  # fe80::1, every virtual gateway's
+GATEWAY_LINK_LOCAL = (
+    b"\xfe\x80" + b"\0" * 13 + b"\x01"
+)  # fe80::1, the link-local address of every virtual gateway
 ROUTER_LIFETIME = 1800  # seconds
 VALID_LIFETIME = 2_592_000  # of a prefix, seconds; RFC 4861 6.2.1
 PREFERRED_LIFETIME = 604_800
@@ -47,8 +49,8 @@ class NeighbourMessage(NamedTuple):
     """One message: the host with `address` (4 or 16 bytes) has the link address `mac` (6 bytes).
 
     `address` is all zero when the sender has none yet (ARP probe, duplicate-address detection, early router
-    solicitation). `mac` is b"" when the message names none. Of a router solicitation without a link-layer option, `mac`
-    is the frame's source. `target` is the address that is asked for, b"" for router solicitations.
+    solicitation). `mac` is b"" when the message names none. Of a router solicitation without a link-layer option,
+    `mac` is the frame's source. `target` is the address that is asked for, b"" for router solicitations.
     """
 
     kind: NeighbourKind
@@ -86,7 +88,7 @@ def _read_arp(frame: bytes) -> NeighbourMessage:
 
 
 def _unicast(mac: bytes) -> bytes:
-    """A MAC that a host may have: neither a group address nor zero."""
+    """A MAC that a host may have. Raises WireError for a group address and for zero."""
     if mac[0] & 1 or not any(mac):
         raise WireError(WireRefusal.BAD_VALUE)
     return mac
@@ -98,7 +100,8 @@ def _read_nd(frame: bytes) -> NeighbourMessage:
     word, length, following, hops, src, dst = _IPV6.unpack_from(frame, _ETHERNET_LENGTH)
     if word >> 28 != 6:
         raise WireError(WireRefusal.BAD_IP_VERSION)
-    # RFC 4861 6.1, 7.1: hop limit 255 proves that no router forwarded it; nothing may stand before ICMPv6.
+    # RFC 4861 6.1, 7.1: hop limit 255 proves that no router forwarded the packet, and no extension header may come
+    # before ICMPv6.
     if following != ICMPV6 or hops != 255:
         raise WireError(WireRefusal.BAD_VALUE)
     if length < 8:

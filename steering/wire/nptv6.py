@@ -1,4 +1,4 @@
-"""NPTv6 (RFC 6296): one prefix is put in the place of another such that no checksum changes.
+"""NPTv6 (RFC 6296): replaces one prefix by another in such a way that no checksum changes.
 
 The mapping is an involution of prefixes: translating with both prefixes exchanged gives the first address back.
 """

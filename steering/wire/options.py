@@ -1,4 +1,4 @@
-"""The list of TCP options: a bounded walk, packing, and the room that is left (RFC 9293 3.1)."""
+"""The list of TCP options: bounded reading, packing, and the space that is left (RFC 9293 3.1)."""
 
 from .errors import WireError, WireRefusal
 from .segment import Buffer
@@ -10,10 +10,11 @@ MD5 = 19
 MPTCP = 30
 AO = 29
 KEYED = frozenset((MD5, AO))
-"""Options that sign a segment, its addresses and ports: whoever makes it anew breaks it (RFC 2385, RFC 5925)."""
+"""Options that sign a segment with its addresses and ports. A relay that makes the segment anew breaks the signature
+(RFC 2385, RFC 5925)."""
 
 COMMON = frozenset((END, NOP, 2, 3, 4, 5, 8, MPTCP, 34))
-"""Options whose meaning a relay carries on: MSS, window scale, SACK permitted, SACK, timestamps, MPTCP, Fast Open."""
+"""Options that a relay passes on in its own way: MSS, window scale, SACK permitted, SACK, timestamps, MPTCP, Fast Open."""
 
 CAPABLE_SYN, JOIN_SYN = 4, 12  # bytes of MP_CAPABLE (version 1) and MP_JOIN in a SYN
 
@@ -30,7 +31,7 @@ def walk_options(options: Buffer) -> list[tuple[int, bytes]]:
 
 
 def walk_until_damage(options: Buffer) -> tuple[list[tuple[int, bytes]], WireRefusal | None]:
-    """The options before the first malformed one, and what is wrong with that one; hosts read a list so."""
+    """The options before the first malformed one, as hosts read a list, and what is wrong with the malformed one."""
     found: list[tuple[int, bytes]] = []
     at, end = 0, len(options)
     while at < end:
@@ -53,7 +54,7 @@ def walk_until_damage(options: Buffer) -> tuple[list[tuple[int, bytes]], WireRef
 
 
 def pack_options(*options: bytes) -> bytes:
-    """Options one after the other, filled up to a 4-byte boundary with END."""
+    """Options one after the other, padded with END to a multiple of 4 bytes."""
     packed = b"".join(options)
     packed += bytes(-len(packed) % 4)
     if len(packed) > OPTION_SPACE:
@@ -62,9 +63,10 @@ def pack_options(*options: bytes) -> bytes:
 
 
 def can_inject(used: int, need: int) -> bool:
-    """Whether `need` more bytes of options fit beside `used` ones (D-6.7.4: never inject where they do not).
+    """Whether `need` more bytes of options fit beside the `used` ones (D-6.7.4: never inject options that do not
+    fit).
 
-    `used` counts the header's padding, as `Handshake.options_length` does: whoever takes padding away edits the
-    sender's segment.
+    `used` includes the header's padding, like `Handshake.options_length`: removing padding would edit the sender's
+    segment.
     """
     return used + need <= OPTION_SPACE

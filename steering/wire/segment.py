@@ -1,8 +1,8 @@
-"""From a frame to its TCP segment, with bounded steps and without a copy before the last.
+"""Finds the TCP segment in a frame, in a bounded number of steps. Nothing is copied before the last step.
 
-Link layer: Ethernet with up to two VLAN tags (802.1Q, 802.1ad), as switches send it to the controller; `trace.links`
-reads those of capture files. Network layers: IPv4 with options, IPv6 with extension headers. Fragments are refused,
-except the IPv6 "atomic" one (offset 0, nothing follows), which is a whole datagram (RFC 6946).
+Link layer: Ethernet with up to two VLAN tags (802.1Q, 802.1ad), as switches send it to the controller. `trace.links`
+reads the link layers of capture files. Network layers: IPv4 with options, IPv6 with extension headers. Fragments are
+refused, except the IPv6 "atomic" one (offset 0, nothing follows), which is a whole datagram (RFC 6946).
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ MAX_TAGS = 2
 IPPROTO_TCP = 6
 MAX_EXTENSION_HEADERS = 8
 
-# Next-header values that are walked over: hop-by-hop, routing, destination options, mobility, HIP, shim6.
+# Next-header values of extension headers that are skipped: hop-by-hop, routing, destination options, mobility, HIP,
+# shim6.
 _EXTENSIONS = frozenset((0, 43, 60, 135, 139, 140))
 _FRAGMENT_HEADER = 44
 _AUTHENTICATION_HEADER = 51
@@ -30,7 +31,7 @@ TCP_HEADER_LENGTH = 20
 
 
 class Flags(IntEnum):
-    """TCP flag bits of the header's byte 13."""
+    """The bits of TCP flags, in byte 13 of the header."""
 
     FIN = 0x01
     SYN = 0x02
@@ -57,7 +58,7 @@ class Segment:
     window: int
     options: bytes
     payload: bytes
-    link_tag: bytes = b""  # link addresses, or interface and direction: tells the two legs of a relay apart
+    link_tag: bytes = b""  # link addresses, or interface and direction; tells the two legs of a relay apart
     cut: int = 0  # bytes of payload that were on the wire and are not in `payload`
 
 
@@ -65,7 +66,7 @@ class Segment:
 class LayerOffsets:
     """Offsets of the layers in a frame.
 
-    `end` is where the datagram ends by its own length field. That may be behind the bytes that are there.
+    `end` is the end of the datagram by its own length field, which may be after the end of the captured bytes.
     """
 
     family: int
@@ -105,7 +106,7 @@ def segment_at(frame: Buffer, at: LayerOffsets, link_tag: bytes = b"") -> Segmen
 
 
 def locate_tcp(frame: Buffer) -> LayerOffsets:
-    """Find the TCP header in an Ethernet frame. At least its fixed 20 bytes are there, and it fits the datagram."""
+    """Find the TCP header in an Ethernet frame. Its fixed 20 bytes are there, and the header fits into the datagram."""
     ethertype, ip = _skip_tags(frame, 12)
     return locate_tcp_in_ip(frame, ethertype, ip)
 
@@ -141,7 +142,7 @@ def tcp_payload_offset(frame: Buffer, tcp: int) -> int:
 
 
 def _skip_tags(frame: Buffer, at: int) -> tuple[int, int]:
-    """Read the EtherType at `at` and step over VLAN tags: (EtherType, offset of what it names)."""
+    """Skip VLAN tags, beginning with the EtherType at `at`: the last EtherType, and the offset of its payload."""
     ethertype = u16(frame, at)
     at += 2
     tags = 0

@@ -1,8 +1,8 @@
 """SOCKS version 5 (RFC 1928) with user name and password (RFC 1929): the messages of client and server.
 
-Only CONNECT to an IPv4 or IPv6 address is known. BIND and UDP are refused. A domain name is refused too, because an
-MCP resolves no names. A function that reads takes one message from the start of a buffer, and gives the message and
-the number of bytes used; it gives None while the message is not complete.
+Only CONNECT to an IPv4 or IPv6 address is supported. BIND and UDP are refused. Domain names are refused too, because
+an MCP resolves no names. A function that reads takes one message from the start of a buffer, and returns the message
+and the number of bytes used, or None while the message is not complete.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ CONNECT = 1
 _SIZES = {1: 4, 4: 16}
 _DOMAIN = 3
 MAX_MESSAGE = 515
-"""Of a client: user name and password, 255 bytes each."""
+"""The longest message of a client, in bytes: user name and password of 255 bytes each."""
 
 Address = IPv4Address | IPv6Address
 
 
 class Method(IntEnum):
-    """RFC 1928 section 3."""
+    """Authentication methods (RFC 1928 section 3)."""
 
     NONE = 0x00
     PASSWORD = 0x02
@@ -31,7 +31,7 @@ class Method(IntEnum):
 
 
 class Reply(IntEnum):
-    """RFC 1928 section 6."""
+    """Replies (RFC 1928 section 6)."""
 
     SUCCEEDED = 0
     FAILURE = 1
@@ -54,7 +54,8 @@ class SocksError(WireError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The reply of a SOCKS server to a request. `bound` and `port`: its own end of the connection to the destination."""
+    """The reply of a SOCKS server to a request. `bound` and `port`: its own end of the connection to the
+    destination."""
 
     reply: int
     bound: Address
@@ -65,7 +66,7 @@ class Answer:
 
 
 def read_greeting(data: bytes) -> tuple[frozenset[int], int] | None:
-    """The methods a client offers. Raises SocksError."""
+    """The methods that a client offers. Raises SocksError."""
     if data and data[0] != VERSION:
         raise SocksError(WireRefusal.UNKNOWN_VERSION)
     if len(data) < 2 or len(data) < 2 + data[1]:
@@ -77,7 +78,7 @@ def read_greeting(data: bytes) -> tuple[frozenset[int], int] | None:
 
 
 def write_method(method: Method) -> bytes:
-    """The method the server chose."""
+    """The message that tells which method the server chose."""
     return bytes((VERSION, method))
 
 
@@ -97,7 +98,7 @@ def read_credentials(data: bytes) -> tuple[tuple[bytes, bytes], int] | None:
 
 
 def write_verdict(granted: bool) -> bytes:
-    """Whether the credentials were right."""
+    """The message that tells whether the credentials were right."""
     return bytes((AUTH_VERSION, 0 if granted else 1))
 
 
@@ -129,7 +130,7 @@ def write_answer(answer: Answer) -> bytes:
 
 
 def write_greeting(*methods: Method) -> bytes:
-    """The methods this client can use, at least one."""
+    """The message that tells which methods this client can use, at least one."""
     return bytes((VERSION, len(methods), *methods))
 
 
@@ -151,7 +152,7 @@ def read_verdict(data: bytes) -> tuple[int, int] | None:
 
 
 def write_request(address: Address, port: int) -> bytes:
-    """CONNECT."""
+    """The request CONNECT."""
     return bytes((VERSION, CONNECT, 0)) + _write_address(address, port)
 
 

@@ -1,4 +1,4 @@
-"""Findings about a site, about a policy, and about a policy in a site; one subject a module.
+"""Findings about a site, about a policy, and about a policy in a site. Each module has one subject.
 
-Every check takes what `site` and `rules` have read and returns findings; it changes nothing and reads no file.
+Every check takes what `site` and `rules` have read, and returns findings. It changes nothing and reads no file.
 """

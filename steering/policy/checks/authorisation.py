@@ -1,4 +1,4 @@
-"""Findings about authorisation in a site: access networks it lacks, authorisers that it does not say how to reach."""
+"""Findings about authorisation in a site: access networks that do not exist, and authorisers without an address."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from steering.policy.language.findings import Code, Path, PlacelessFinding, near
 
 
 def authorisation_problems(policy: Policy, site: Site) -> Iterator[PlacelessFinding]:
-    """With paths as in the policy file."""
+    """All these findings, with paths as in the policy file."""
     known = {access.name for access in site.access_networks}
     chain = policy.authorization
     yield from _unknown(("authorization", "required"), chain.required, known, "authorization")

@@ -1,4 +1,4 @@
-"""Findings about a policy that says two things at once, or something that nothing can obey."""
+"""Findings about a policy that contradicts itself, or demands what is impossible."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from steering.policy.language.findings import Code, PlacelessFinding, quoted
 from steering.policy.rules.plan import PolicyPlan
 from steering.policy.rules.rule_schema import QuotasFile, RuleFile
 
-# What only means something where an MCP serves.
+# Terms that mean something only where an MCP serves.
 _OF_AN_MCP = (
     "mcps",
     "insertion",
@@ -30,7 +30,7 @@ _SESSIONS = (
 
 
 def contradiction_problems(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
-    """Everything below, in no order."""
+    """All findings of this module, in no order."""
     limits = plan.file.limits
     if limits.half_open > limits.sessions:
         message = f"half_open ({limits.half_open}) is more than sessions ({limits.sessions})"
@@ -73,7 +73,8 @@ def _of_rule(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _usage(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
-    """`usage_mode`, `ratio` and `distribution` answer one question (see `rule_schema`)."""
+    """A rule whose `usage_mode`, `ratio` and `distribution` do not agree: all three answer one question (see
+    `rule_schema`)."""
     then = rule.then
     scheme, mode = then.distribution, then.usage_mode
     if then.ratio and mode is not UsageMode.NATIVE:
@@ -89,7 +90,7 @@ def _usage(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _without_shares(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
-    """Shares name access networks and stand in rules only."""
+    """A distribution by ratio without shares. Only rules can give shares, as these name access networks."""
     message = "distribution ratio needs shares: say 'ratio' in a rule"
     file = plan.file
     if file.distribution is Distribution.RATIO:
@@ -117,7 +118,7 @@ def _pooling(rule: RuleFile) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _quotas(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
-    """The least of all that apply counts (T-9): a larger one than everybody's would never."""
+    """A quota above the quota for everybody, which would never count: of all that apply the least counts (T-9)."""
     if plan.lost & {"quotas", "limits"}:
         return
     file, subflows = plan.file, plan.file.limits.subflows_per_session
@@ -151,7 +152,7 @@ def _unreachable(
 
 
 def _of_classes(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
-    """A subscriber's own quota above its class's."""
+    """A subscriber's own quota above that of its class."""
     classes = {item.name: item.quotas for item in plan.file.classes}
     for index, item in enumerate(plan.file.subscribers):
         own, wide = item.quotas.sessions_per_subscriber, None

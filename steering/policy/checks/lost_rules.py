@@ -1,7 +1,7 @@
-"""Findings about rules that could not be read whole: names in them that nobody has, and names given twice.
+"""Findings about rules that could not be read completely: unknown names in them, and rules with the same name.
 
-A rule with a mistake in one key is no rule yet: what it would match is not known, and no other rule is held against it.
-What its other keys name is known all the same, and said at once.
+A rule with a mistake in one key is incomplete: what it would match is not known, so other rules are not compared with
+it. The names in its other keys are known, and are checked at once.
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from steering.policy.rules.plan import PolicyPlan
 def lost_rule_problems(
     plan: PolicyPlan, data: dict[str, Any], site: Site | None
 ) -> Iterator[PlacelessFinding]:
-    """`data` is the file as written, of which `plan` has what could be read."""
+    """All these findings. `data`: the file as written. `plan`: the part of it that could be read."""
     rules = data.get("rules")
     if not isinstance(rules, list) or "rules" not in plan.lost:
         return
     kept = set(plan.numbers.get("rules", ()))
     kinds = [*named_within(plan), *(named_of_site(site) if site is not None else ())]
-    whole: dict[str, bool] = {}  # by name: whether a rule before that could be read has it
+    whole: dict[str, bool] = {}  # name of a rule -> whether an earlier rule with this name could be read
     for number, rule in enumerate(rules):
         if not isinstance(rule, dict):
             continue
@@ -42,7 +42,7 @@ def lost_rule_problems(
 
 
 def _names_at(rule: dict[str, Any], keys: Path) -> set[str]:
-    """The names at a key of a rule as written; what is none has its own finding."""
+    """The names at a key of a rule as written. Values that are no names have findings of their own."""
     value: Any = rule
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None

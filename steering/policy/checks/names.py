@@ -1,4 +1,4 @@
-"""Findings about what a policy names within itself: names given twice, names of nothing, prefixes of two."""
+"""Findings about names within a policy: names that are given twice, unknown names, and prefixes of two subscribers."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,8 @@ from steering.policy.rules.plan import PolicyPlan
 DEFAULT_CLASS = "default"
 
 Named = tuple[Path, str, Code, set[str]]
-"""Of names in rules: the keys they stand at, what they are of, the finding where there is no such, all that there are."""
+"""A kind of name in rules: the keys at which such names stand, the kind of thing, the code of the finding for an unknown
+name, and all known names."""
 
 _SINGULAR = {
     "classes": "class",
@@ -21,7 +22,7 @@ _SINGULAR = {
 
 
 def name_problems(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
-    """Everything below, in no order."""
+    """All findings of this module, in no order."""
     yield from _given_twice(plan)
     yield from _classes_of_subscribers(plan)
     yield from _named_by_rules(plan)
@@ -29,7 +30,7 @@ def name_problems(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
 
 
 def unknown(code: Code, path: Path, what: str, name: str, known: set[str], rule: str) -> PlacelessFinding:
-    """A rule names what nobody has; `rule` is empty where its own name cannot be read."""
+    """The finding that a rule has an unknown name. `rule`: the rule's own name, empty where that cannot be read."""
     title = f"rule {quoted(rule)}" if rule else "a rule"
     message = f"{title}: no {what} is called {quoted(name)}"
     return PlacelessFinding((*path, name), code, message, nearest(name, known))
@@ -46,7 +47,7 @@ def _given_twice(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
 
 
 def given_twice(section: str, name: str, path: Path) -> PlacelessFinding:
-    """An item of a section has the name of one before it."""
+    """The finding that an item of a section has the name of an earlier item."""
     message = f"{_SINGULAR[section]} {quoted(name)} has the name of another {_SINGULAR[section]}"
     return PlacelessFinding(path, Code.DUPLICATE_NAME, message)
 
@@ -67,7 +68,8 @@ def _classes_of_subscribers(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
 
 
 def named_within(plan: PolicyPlan) -> list[Named]:
-    """What rules name of the policy itself, but of no section that lacks something."""
+    """The kinds of names in rules that are defined in the policy, without sections that could not be read
+    completely."""
     kinds: list[tuple[str, Named]] = [
         (
             "subscribers",
@@ -106,7 +108,7 @@ def _named_by_rules(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
 
 
 def _prefixes(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
-    """A prefix within another is the narrower one's; the same prefix twice is nobody's."""
+    """Subscribers with the same prefix. Of prefixes within each other the narrower one counts, which is no mistake."""
     owners: dict[Network, str] = {}
     for index, item in enumerate(plan.file.subscribers):
         for place, prefix in enumerate(item.prefixes):

@@ -1,4 +1,4 @@
-"""Findings about a policy in a site: names of MCPs and access networks, and whether any MCP can serve a rule."""
+"""Findings about a policy in a site: unknown MCPs and access networks, and rules that no MCP can serve."""
 
 from collections.abc import Iterator
 
@@ -12,16 +12,16 @@ from steering.policy.language.findings import Code, Finding, Path, PlacelessFind
 
 
 def check_policy(policy: Policy, site: Site, file: str = "policy") -> list[Finding]:
-    """What of a policy does not fit a site. Without the text there are no lines: all say 1.
+    """The findings about a policy in a site. Without the text the lines are not known, so all are 1.
 
-    `parse_policy(text, filename, site)` says the same with lines.
+    `parse_policy(text, filename, site)` gives the same findings with lines.
     """
     found = (*site_problems(policy, site), *authorisation_problems(policy, site))
     return in_order([Finding(file, 1, 1, p.code, p.message, p.suggestion) for p in found])
 
 
 def site_problems(policy: Policy, site: Site) -> Iterator[PlacelessFinding]:
-    """As `check_policy`, with paths that begin ("rules", place in the policy)."""
+    """The findings of `check_policy`, with paths that begin ("rules", index in the policy)."""
     yield from proactive_site_problems(policy, site)
     mcps = {mcp.name: mcp for mcp in site.mcps}
     accesses = {access.name: (access.type, access.trust) for access in site.access_networks}
@@ -32,13 +32,13 @@ def site_problems(policy: Policy, site: Site) -> Iterator[PlacelessFinding]:
         yield from _accesses(path, rule, accesses)
         if rule.then.action is Action.PROXY and rule.then.mode is not Mode.TRANSPARENT:
             named = [mcps[name] for name in sorted(rule.then.mcps) if name in mcps]
-            # Else the unknown name is the mistake, or the site has no MCP at all, which is told as a note.
+            # Otherwise the unknown name is the mistake, or the site has no MCP at all, which has a note of its own.
             if site.mcps and len(named) == len(rule.then.mcps):
                 yield from _candidates(path, rule, named or list(site.mcps), policy.foreign_mcps)
 
 
 def named_of_site(site: Site) -> list[Named]:
-    """What rules name of a site."""
+    """The kinds of names in rules that are defined in a site."""
     mcps = {mcp.name for mcp in site.mcps}
     accesses = {access.name for access in site.access_networks}
     return [
@@ -75,7 +75,7 @@ def _accesses(
 
 
 def _candidates(path: Path, rule: PolicyRule, mcps: list[Mcp], foreign: bool) -> Iterator[PlacelessFinding]:
-    """T-18: an MCP serves, in the implicit mode, the families it has addresses of."""
+    """A rule that no MCP can serve. In implicit mode, an MCP serves the families of which it has addresses (T-18)."""
     title = f"rule {quoted(rule.name)}"
     at: Path = (*path, "then", "mcps") if rule.then.mcps else path
     if mcps and not foreign and all(mcp.operator != HOME for mcp in mcps):
@@ -98,7 +98,7 @@ def _candidates(path: Path, rule: PolicyRule, mcps: list[Mcp], foreign: bool) ->
 
 
 def _asked_for(rule: PolicyRule) -> frozenset[int]:
-    """The families that a rule names, not those it just does not exclude."""
+    """The address families that a rule names explicitly."""
     when = rule.when
     return when.ip_versions | {network.version for network in (*when.sources, *when.destinations)}
 

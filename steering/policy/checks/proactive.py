@@ -1,4 +1,4 @@
-"""Findings about proactive rules: combinations that entries set ahead cannot honour (T-21)."""
+"""Findings about proactive rules: combinations that entries which are set in advance cannot carry out (T-21)."""
 
 from collections.abc import Iterator
 
@@ -17,8 +17,8 @@ def proactive_problems(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
 
 
 def proactive_site_problems(policy: Policy, site: Site) -> Iterator[PlacelessFinding]:
-    """Of the policy in a site, with paths that begin ("rules", place in the policy): an access of somebody else's
-    asks for a token from each join, and an MCP that does not serve all ports cannot take all TCP."""
+    """Problems in a site, with paths that begin ("rules", index in the policy). On an access of a third party each
+    join has to show its token, and an MCP that does not serve all ports cannot take all TCP."""
     foreign = [(a.name, a.prefixes) for a in site.access_networks if a.trust is Trust.THIRD_PARTY]
     told: set[tuple[int, str]] = set()
     for unit in governed(policy):
@@ -39,5 +39,5 @@ def proactive_site_problems(policy: Policy, site: Site) -> Iterator[PlacelessFin
 
 
 def _overlap(some: tuple[Network, ...], others: tuple[Network, ...]) -> bool:
-    # `overlaps` compares addresses of one family only.
+    # `overlaps` can compare only prefixes of one family.
     return any(a.version == b.version and a.overlaps(b) for a in some for b in others)

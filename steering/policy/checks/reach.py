@@ -11,7 +11,7 @@ FAMILIES = frozenset({4, 6})
 
 
 def reach_problems(plan: PolicyPlan) -> Iterator[PlacelessFinding]:
-    """Everything below, in no order."""
+    """All findings of this module, in no order."""
     classes = {item.id: item.klass for item in plan.file.subscribers}
     for index, rule in enumerate(plan.policy.rules):
         for keys, code, message in _of_rule(rule, plan.policy.eligible_ports, classes):
@@ -56,7 +56,7 @@ def overlap(some: Ports, others: Ports) -> bool:
 
 
 def families_of(networks: Iterable[Network]) -> frozenset[int]:
-    """The address families of prefixes; of none at all: both."""
+    """The address families of prefixes. Without prefixes: both families."""
     return frozenset(network.version for network in networks) or FAMILIES
 
 

@@ -1,9 +1,9 @@
-"""Rules that no connection reaches because an earlier one accepts all that they do.
+"""Finds rules that no connection reaches, because an earlier rule accepts everything that they accept.
 
-Each dimension gives, as one int with a bit for every rule, the rules that may accept all of what one rule
-accepts; their common bits are the suspects, and a suspect is convicted only by comparing the two rules. So a
-finding is always true. Not found: rules hidden by several earlier ones together, and, where a rule has more
-suspects than TRIED, what lies behind those.
+Each condition of a rule gives a set of rules that may accept everything that this condition accepts; a set is an int
+with a bit for every rule. The intersection of these sets are the suspects. Each suspect is then compared with the
+rule itself, so every finding is true. Not found are rules that several earlier rules hide together. Where a rule has
+more suspects than TRIED, the further ones are not compared.
 """
 
 from bisect import bisect_left, bisect_right
@@ -23,7 +23,7 @@ _ALL_PORTS: Ports = ((1, 65535),)
 
 
 def shadowed(policy: Policy) -> list[tuple[int, int]]:
-    """(place of a rule, place of the earlier one that hides it), the first REPORTED of them."""
+    """Pairs of a hidden rule's index and the index of the earlier rule that hides it; the first REPORTED of them."""
     wide = [_plain(rule.when) for rule in policy.rules]
     narrow = [_implied(when, policy) for when in wide]
     week = _Weeks()
@@ -34,7 +34,7 @@ def shadowed(policy: Policy) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     for number, when in enumerate(narrow):
         if not week.open(when.times):
-            continue  # a closed window is a finding of its own
+            continue  # a window that never opens has a finding of its own
         suspects = (1 << number) - 1
         for dimension in dimensions:
             suspects &= dimension(when)
@@ -53,7 +53,9 @@ def shadowed(policy: Policy) -> list[tuple[int, int]]:
     return found
 
 
-_SETS: dict[str, int | None] = {  # field of When -> how many values there are, None where there is no end
+_SETS: dict[
+    str, int | None
+] = {  # field of the conditions -> how many values it can have, None for any number
     "subscribers": None,
     "classes": None,
     "applications": None,
@@ -68,7 +70,7 @@ _SETS: dict[str, int | None] = {  # field of When -> how many values there are, 
 
 
 def _plain(when: RuleConditions) -> RuleConditions:
-    """The same conditions in one form: a condition that excludes nothing is none."""
+    """The same conditions in a normal form, without conditions that exclude nothing."""
     sets: dict[str, Any] = {
         field: frozenset() for field, size in _SETS.items() if size and len(getattr(when, field)) == size
     }
@@ -90,7 +92,7 @@ def _joined(networks: tuple[Network, ...]) -> tuple[Network, ...]:
 
 
 def _implied(when: RuleConditions, policy: Policy) -> RuleConditions:
-    """What a rule's conditions imply: a subscriber has a class, an application has its ports."""
+    """The conditions with all that they imply: a subscriber has a class, an application has its ports."""
     changes: dict[str, Any] = {}
     classes = {item.id: item.klass for item in policy.subscribers} if when.subscribers else {}
     if when.subscribers and not when.classes and when.subscribers <= classes.keys():
@@ -163,7 +165,7 @@ def _prefix_dimension(
 
 
 def _port_dimension(wide: list[RuleConditions]) -> Dimension:
-    """Suspects: rules with the very same ranges, and rules with a range that begins early enough."""
+    """Suspects by ports: rules with the same ranges, and rules with a range that begins early enough."""
     unlimited, same = _index([w.ports] if w.ports else [] for w in wide)
     lows = sorted({low for w in wide for low, _ in w.ports})
     begins: dict[int, int] = dict.fromkeys(lows, 0)
@@ -202,7 +204,7 @@ def _time_dimension(wide: list[RuleConditions]) -> Dimension:
 
 
 class _Weeks:
-    """The minutes of the week that windows are open in, as bits."""
+    """The minutes of the week in which windows are open, as bits."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[TimeWindow, ...], int] = {}
@@ -216,18 +218,18 @@ class _Weeks:
 
 
 def open_minutes(windows: tuple[TimeWindow, ...]) -> int:
-    """A bit for every minute of the week, Monday 0:00 the lowest, in which one of the windows is open."""
+    """A bit for every minute of the week in which one of the windows is open. Monday 0:00 is the lowest bit."""
     minutes = 0
     for window in windows:
         length = window.end - window.start
         span = (1 << (length if length >= 0 else length + _DAY)) - 1
         for day in window.days:
             minutes |= span << ((day - 1) * _DAY + window.start)
-    return (minutes | minutes >> _WEEK) & _ALWAYS  # what runs past Sunday is Monday's
+    return (minutes | minutes >> _WEEK) & _ALWAYS  # minutes after the end of Sunday belong to Monday
 
 
 def _covers(wide: RuleConditions, narrow: RuleConditions, weeks: _Weeks) -> bool:
-    """Whether all that `narrow` accepts `wide` accepts too."""
+    """Whether `wide` accepts everything that `narrow` accepts."""
     for field in _SETS:
         mine = getattr(wide, field)
         if mine and not (getattr(narrow, field) and getattr(narrow, field) <= mine):

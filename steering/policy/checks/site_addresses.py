@@ -12,7 +12,7 @@ from steering.policy.site.plan import AttachmentKind, PlacedAddress, Plan, Plann
 
 
 def address_problems(plan: Plan) -> Iterator[PlacelessFinding]:
-    """Everything below, in no order."""
+    """All findings of this module, in no order."""
     yield from _containment(plan)
     yield from _everything(plan)
     yield from source_problems(plan)
@@ -30,7 +30,7 @@ class _Item:
     network: Network
     path: Path
     owner: PlannedAttachment
-    code: Code  # what being inside another prefix is
+    code: Code  # the finding for a prefix inside another one
     title: str
     implied: bool = False
 
@@ -40,8 +40,8 @@ class _Item:
 
 
 def _containment(plan: Plan) -> Iterator[PlacelessFinding]:
-    """One sweep over all prefixes in order, with the open ones on a stack: a prefix that begins inside another lies
-    in it."""
+    """Prefixes inside others. It goes once over all prefixes in order and keeps those that have not ended on a stack:
+    a prefix that begins inside another lies in it."""
     found: dict[tuple[Path, bool], PlacelessFinding] = {}
     around: list[_Item] = []
     for item in sorted(_items(plan), key=lambda one: one.order):
@@ -55,7 +55,7 @@ def _containment(plan: Plan) -> Iterator[PlacelessFinding]:
         if item.code is Code.OVERLAPPING_PREFIX:
             around.append(item)
     for (path, implied), problem in found.items():
-        # A default gateway beside a misplaced MCP address is the same mistake.
+        # The default gateway of an MCP with a misplaced address has no finding of its own.
         if not (implied and (path, False) in found):
             yield problem
 
@@ -93,7 +93,7 @@ def _gateway_title(gateway: PlacedAddress) -> str:
 
 
 def _everything(plan: Plan) -> Iterator[PlacelessFinding]:
-    """A /0 belongs to one gateway for each family, and to no access network."""
+    """Wrong /0 prefixes: each family has one gateway with a /0 at most, and no access network has one."""
     owners: dict[int, PlannedAttachment] = {}
     for attachment in plan.attachments:
         for prefix in attachment.prefixes:
@@ -111,7 +111,7 @@ def _everything(plan: Plan) -> Iterator[PlacelessFinding]:
 
 
 def _mcp_addresses(plan: Plan) -> Iterator[PlacelessFinding]:
-    """An address belongs to one MCP, and no virtual gateway answers for it."""
+    """Wrong addresses of MCPs: an address belongs to one MCP, and is not that of a virtual gateway."""
     owners: dict[Address, PlannedAttachment] = {}
     for attachment in plan.attachments:
         for address in attachment.addresses:
@@ -136,7 +136,7 @@ def _mcp_families(mcp: PlannedAttachment) -> Iterator[PlacelessFinding]:
 
 
 def _gateways_of(attachment: PlannedAttachment) -> Iterator[PlacelessFinding]:
-    """Each virtual gateway stands in a prefix as a machine could; each prefix has one."""
+    """Wrong virtual gateways: each prefix has one, whose address is one that a machine could have in the prefix."""
     for gateway in attachment.gateways:
         homes = [p.value for p in attachment.prefixes if gateway.value in p.value]
         if not homes:

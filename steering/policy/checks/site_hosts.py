@@ -1,4 +1,4 @@
-"""Findings about hosts that the site file names: each at a port and in a prefix of its network, once."""
+"""Findings about static hosts of the site file: each has a port and a prefix of its network, and is listed once."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from steering.policy.site.schema import AccessNetworkFile, GatewayFile
 
 
 def host_problems(plan: Plan) -> Iterator[PlacelessFinding]:
-    """Static hosts that cannot be, and static hosts where they do not count."""
+    """Static hosts that are impossible, and static hosts of networks whose `hosts` is not static."""
     accesses = {item.name: item for item in plan.file.access_networks}
     gateways = {item.name: item for item in plan.file.gateways}
     for attachment in plan.attachments:

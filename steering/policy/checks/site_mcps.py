@@ -1,4 +1,4 @@
-"""What an MCP says of where it can be reached: access networks by name, addresses from elsewhere."""
+"""Findings about where an MCP can be reached: its access networks, and its public addresses."""
 
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -7,8 +7,8 @@ from steering.model.network import Address
 from steering.policy.language.findings import Code, PlacelessFinding, nearest, quoted
 from steering.policy.site.plan import AttachmentKind, Plan
 
-# Addresses that lead nowhere on the Internet: RFC 1122, 1918, 6598, 3927, 5771, 1112; RFC 4291, 4193. Documentation
-# prefixes (RFC 5737, 3849) are left in: labs and examples use them as if they were public.
+# Addresses that are not routed on the Internet: RFC 1122, 1918, 6598, 3927, 5771, 1112; RFC 4291, 4193. Documentation
+# prefixes (RFC 5737, 3849) are allowed: labs and examples use them as public ones.
 NOT_ROUTED = tuple(
     ip_network(text)
     for text in (
@@ -19,7 +19,7 @@ NOT_ROUTED = tuple(
 
 
 def mcp_problems(plan: Plan) -> Iterator[PlacelessFinding]:
-    """Access networks that the site has, and public addresses that are the MCP's own and routed (D-6.2d)."""
+    """Unknown access networks, and public addresses that are not the MCP's own or not routed (D-6.2d)."""
     known = {a.name for a in plan.attachments if a.kind is AttachmentKind.ACCESS}
     for number, mcp in enumerate(plan.file.mcps):
         path = ("mcps", number)
@@ -43,5 +43,5 @@ def mcp_problems(plan: Plan) -> Iterator[PlacelessFinding]:
 
 
 def routed(address: Address) -> bool:
-    """Whether an address may be one that the Internet leads to."""
+    """Whether an address can be reached from the Internet."""
     return not any(address in network for network in NOT_ROUTED if network.version == address.version)

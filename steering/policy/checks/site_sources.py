@@ -1,4 +1,4 @@
-"""Findings about source modes: what an MCP gives its server legs, and what contradicts it (draft-nam section 5.4)."""
+"""Findings about source modes: pools of source addresses, and contradictions to them (draft-nam section 5.4)."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,8 @@ IDENTIFIER_LENGTHS = range(80, 113)
 
 
 def source_problems(plan: Plan) -> Iterator[PlacelessFinding]:
-    """Everything below, of every MCP; `plan.file.mcps` and the MCPs among its attachments go together."""
+    """All findings of this module, for every MCP. `plan.file.mcps` and the MCPs among its attachments have the same
+    order."""
     paths = [a.path for a in plan.attachments if a.path[0] == "mcps"]
     identifiers: list[tuple[Network, str]] = []
     for path, mcp in zip(paths, plan.file.mcps, strict=False):
@@ -30,7 +31,7 @@ def source_problems(plan: Plan) -> Iterator[PlacelessFinding]:
 
 
 def _pools(path: Path, title: str, mcp: McpFile) -> Iterator[PlacelessFinding]:
-    """N-5.4.1c and N-5.4.2: a pool where there is a use for it, and nowhere else."""
+    """Pools that are missing where a mode needs one, or given where no mode uses one (N-5.4.1c, N-5.4.2)."""
     for version in (4, 6):
         mode = mcp.source_mode.mode(version)
         pools = [(n, pool) for n, pool in enumerate(mcp.pools) if pool.version == version]

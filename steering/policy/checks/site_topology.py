@@ -1,4 +1,4 @@
-"""Findings about names, numbers made of names, switch ports and links."""
+"""Findings about names, the numbers that are made from names, switch ports and links."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _SECTIONS = {
 
 
 def topology_problems(plan: Plan) -> Iterator[PlacelessFinding]:
-    """Everything below, in no order."""
+    """All findings of this module, in no order."""
     yield from _absent(plan)
     yield from _names(plan)
     yield from _waypoints(plan)
@@ -63,7 +63,8 @@ def _waypoints(plan: Plan) -> Iterator[PlacelessFinding]:
 
 
 def _certificates(plan: Plan) -> Iterator[PlacelessFinding]:
-    """Each is that of one switch which the file names: with a shared one a switch could pass for another."""
+    """Wrong names of certificates: each belongs to one switch of the file. With a shared one, a switch could pretend
+    to be another."""
     owners: dict[str, str] = {
         name: name for name in plan.switches if name not in plan.file.switch_certificates
     }
@@ -84,7 +85,7 @@ def _switches(plan: Plan) -> Iterator[PlacelessFinding]:
         other = names.setdefault(dpid, name)
         if other == name:
             continue
-        # `sN` may be implied by a port; the entry that the file holds is the one to point at.
+        # A port may imply the switch `sN`. The finding points at the entry that is in the file.
         pointed = name if name in plan.file.switches else other
         path: Path = ("switches", pointed)
         yield PlacelessFinding(
@@ -124,7 +125,7 @@ def _ports(plan: Plan) -> Iterator[PlacelessFinding]:
 
 
 def _reach(plan: Plan) -> Iterator[PlacelessFinding]:
-    """With static links only: every switch must hang together with the rest."""
+    """Switches that static links do not connect with the others. With discovery, this is not known."""
     if plan.discover or plan.lost & {"links", "switches"}:
         return
     groups = _components(plan)

@@ -1,4 +1,4 @@
-"""Findings about virtual addresses: who owns them, and that nobody else answers for them (N-5.2.1)."""
+"""Findings about virtual addresses: their MCPs, and other owners of the same address (N-5.2.1)."""
 
 from collections.abc import Iterator
 
@@ -8,10 +8,10 @@ from steering.policy.site.plan import AttachmentKind, Plan
 
 
 def virtual_problems(plan: Plan) -> Iterator[PlacelessFinding]:
-    """Each virtual address is given once, is nobody's own, and has MCPs that the site knows.
+    """Wrong virtual addresses. Each is given once, is not another's address, and names MCPs of the site.
 
-    It may lie in an access network's prefix: entries then answer for it on the link. In a gateway's prefix
-    (a default route apart) or an MCP's pool it would be a server's.
+    It may lie in an access network's prefix: entries then answer for it on the link. In a gateway's prefix (other
+    than a default route) or in an MCP's pool it would be a server's address.
     """
     known = {attachment.name for attachment in plan.attachments if attachment.kind is AttachmentKind.MCP}
     taken = _taken(plan)

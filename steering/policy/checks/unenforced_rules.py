@@ -1,4 +1,4 @@
-"""What a policy says that has no effect where it says it: told wherever a policy is checked or loaded."""
+"""Notes about terms of a policy that have no effect where they stand. Checking and loading a policy shows them."""
 
 from steering.model.network import Interception, Site
 from steering.model.policy import Distribution, Insertion, Policy, Presence
@@ -7,7 +7,8 @@ RANKING = (None, Distribution.ACTIVE_BACKUP, Distribution.OVERFLOW)
 
 
 def unenforced(policy: Policy, site: Site | None = None) -> list[str]:
-    """One line for each rule, in the file's order, and for each MCP of `site` that the policy cannot reach."""
+    """A line for each such rule, in the file's order, and for each MCP of `site` to which the policy can send no
+    session."""
     notes = []
     if policy.mcp_presence is Presence.WITHDRAW and site is not None:
         notes += [

@@ -1,15 +1,15 @@
-"""What no MCP of the site serves: eligible ports that none has a listener for, or all where the site has no MCP. What goes
-there is bypassed, and whoever checks is told."""
+"""Notes about eligible ports for which no MCP of the site has a listener, or all ports where the site has no MCP.
+Connections to such ports are bypassed. Checking a policy shows these notes."""
 
 from steering.model.network import HOME, Mcp, Site
 from steering.model.policy import Policy
 
 Ports = tuple[tuple[int, int], ...]
-SHOWN = 8  # ranges that a note spells out
+SHOWN = 8  # most ranges that a note lists
 
 
 def unserved(policy: Policy, site: Site) -> list[str]:
-    """One line where there are such ports, none where every eligible port is served."""
+    """A line about such ports, or no line where every eligible port is served."""
     if not site.mcps:
         return ["the site has no MCP: all connections take their natural paths"]
     left = without(policy.eligible_ports, [span for mcp in _serving(policy, site) for span in mcp.tcp_ports])
@@ -29,7 +29,8 @@ def _serving(policy: Policy, site: Site) -> list[Mcp]:
 
 
 def without(wanted: Ports, taken: list[tuple[int, int]]) -> Ports:
-    """`wanted` less `taken`, as ranges with both ends included. `wanted` is in order and does not overlap."""
+    """The ports of `wanted` that are not in `taken`, as ranges with both ends. Ranges of `wanted` are sorted and do
+    not overlap."""
     left: list[tuple[int, int]] = []
     for low, high in wanted:
         for first, last in sorted(taken):

@@ -1,4 +1,4 @@
-"""What every file is written in: YAML with its lines, the values in it, and findings in plain words.
+"""What site and policy files have in common: YAML with lines, the kinds of values, and findings in plain words.
 
-It knows no site and no rule, reads the one file that it is given, and imports no other part of `policy`.
+It knows no site and no rule, reads only the file that it is given, and imports no other part of `policy`.
 """

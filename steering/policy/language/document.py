@@ -1,9 +1,9 @@
-"""YAML text -> plain data that remembers its lines.
+"""Reads YAML text into plain data, and remembers the line of every value.
 
-A bounded subset, read from PyYAML's events: one document of mappings, lists and scalars. Aliases,
-tags and keys that are not plain text are findings, so no file expands in memory or makes objects.
-Plain scalars mean what YAML 1.2's core schema says: `on`, `no` and `1:20` are text. YAML 1.1 would
-read a port `1:20` as 80 and a datapath id `0000000000000010` as 8.
+It reads a bounded subset of YAML from PyYAML's events: one document of mappings, lists and scalars. Aliases, tags and
+keys that are not plain text are findings, so no file can expand in memory or create objects. Plain scalars are read
+by the core schema of YAML 1.2: `on`, `no` and `1:20` are text. YAML 1.1 would read a port `1:20` as 80, and a
+datapath id `0000000000000010` as 8.
 """
 
 import errno
@@ -28,10 +28,12 @@ from steering.policy.language.findings import (
 
 MAX_BYTES = 4 << 20
 MAX_DEPTH = 12
-MAX_VALUES = 300_000  # 10,000 rules of some 20 values each, and room
-RETOLD_BYTES = 1 << 16  # up to here PyYAML's own parser says what is wrong; libyaml's is 25 times as fast
+MAX_VALUES = 300_000  # enough for 10,000 rules of some 20 values each
+RETOLD_BYTES = (
+    1 << 16
+)  # up to this size PyYAML's own parser reports errors, in better words; libyaml is 25 times as fast
 
-# Longer digit strings stay text: sixteen digits are a datapath id the way every tool prints it.
+# Longer strings of digits stay text: sixteen digits are a datapath id in the form that every tool prints.
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,14})")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,16}")
 _FLOAT = re.compile(r"[-+]?([0-9]{1,15}\.[0-9]{0,30}|\.[0-9]{1,30})([eE][-+]?[0-9]{1,3})?")
@@ -46,22 +48,24 @@ _START: Position = (1, 1)
 
 
 class _Stop(Exception):
-    """A finding after which nothing more can be read."""
+    """There was a finding after which reading cannot go on."""
 
 
 @dataclass(slots=True)
 class Document:
-    """`data` is None when the text could not be read to its end; `findings` then say why."""
+    """A document as read. `data` is None when the text could not be read to its end; `findings` say why."""
 
     file: str
     data: dict[str, Any] | None = None
     findings: list[Finding] = field(default_factory=list)
     values: dict[Path, Position] = field(default_factory=dict)
     keys: dict[Path, Position] = field(default_factory=dict)
-    broken: set[Path] = field(default_factory=set)  # already a finding: what stands here is no one's value
+    broken: set[Path] = field(
+        default_factory=set
+    )  # paths that have a finding already, so their values do not count
 
     def position(self, path: Path, at_key: bool = False) -> Position:
-        """Line and column of what stands at `path`, or of the nearest thing around it."""
+        """Line and column of the value at `path`, or of the nearest value that contains it."""
         if at_key and path in self.keys:
             return self.keys[path]
         path = self._in_list(path)
@@ -70,7 +74,7 @@ class Document:
         return self.values.get(path, _START)
 
     def _in_list(self, path: Path) -> Path:
-        """A path that ends in a list's item instead of its place: the path of the place."""
+        """The path with an index in place of a list item that stands at its end."""
         if not path or path in self.values:
             return path
         value: Any = self.data
@@ -84,7 +88,7 @@ class Document:
         return path
 
     def report(self, problems: list[PlacelessFinding]) -> list[Finding]:
-        """All findings: those of the reading and `problems`, but nothing about what is broken anyway."""
+        """All findings: those of reading, and `problems` without those about values that could not be read."""
         found = list(self.findings)
         for problem in problems:
             if any(problem.path[:length] in self.broken for length in range(len(problem.path) + 1)):
@@ -95,7 +99,7 @@ class Document:
 
 
 def read_document(text: str, file: str) -> Document:
-    """Read one YAML document; never raises, whatever the text."""
+    """Read one YAML document. No text makes it raise."""
     fast: Any = getattr(yaml, "CSafeLoader", None)
     if fast is not None:
         document, understood = _read(text, file, fast)
@@ -124,7 +128,7 @@ def _read(text: str, file: str, loader: Any) -> tuple[Document, bool]:
     except yaml.MarkedYAMLError as error:
         _note_syntax(document, error)
         return document, False
-    except (ValueError, OverflowError):  # PyYAML lets "\\UFFFFFFFF" through to chr()
+    except (ValueError, OverflowError):  # PyYAML calls chr() even for "\\UFFFFFFFF"
         _note(document, _START, Code.YAML, "not YAML: an escape in quoted text names no character")
         return document, False
     if isinstance(data, dict):
@@ -185,7 +189,7 @@ def _note_syntax(document: Document, error: yaml.MarkedYAMLError) -> None:
 
 
 class _Reader:
-    """Composes data from events; depth and number of values are bounded, so recursion is too."""
+    """Builds data from events. Depth and number of values are bounded, and so is recursion."""
 
     def __init__(self, document: Document, text: str, loader: Any) -> None:
         self._document = document
@@ -251,7 +255,7 @@ class _Reader:
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._key(event, path)
             if key is None or key in items:
-                # Read past the value where no later path can find it.
+                # Read the value to a path at which nothing looks for it.
                 hidden = (*path, "", self._count)
                 if key is not None:
                     line = self._document.keys[(*path, key)][0]

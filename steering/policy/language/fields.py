@@ -1,4 +1,4 @@
-"""The values that files are written in: names, addresses, prefixes, switch ports, ranges, words."""
+"""The kinds of values in files: names, addresses, prefixes, switch ports, ranges, words."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from steering.model.network import Address, Network
 from steering.policy.language.findings import Code, nearest, quoted
 
-MAX_PORT = 0xFEFF  # Open vSwitch numbers no port higher
+MAX_PORT = 0xFEFF  # the highest port number of Open vSwitch
 MAX_DPID = 0xFFFF_FFFF_FFFF_FFFF
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -33,12 +33,12 @@ class PortName(NamedTuple):
 
 
 def refuse(code: Code, message: str, suggestion: str | None = None) -> PydanticCustomError:
-    """The error of a value, for pydantic to carry to where findings are made."""
+    """An error about a value. pydantic carries it to the place where findings are made."""
     return PydanticCustomError(code.value, "{words}", {"words": message, "suggestion": suggestion})
 
 
 def kind_of(value: object) -> str:
-    """What a writer would call a value's type."""
+    """The type of a value, in words for the writer of a file."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -55,7 +55,7 @@ def _text(value: Any, what: str) -> str:
         return value
     hint = ""
     if isinstance(value, dict) and len(value) == 1 and next(iter(value.values())) is None:
-        hint = f": put quotes round {quoted(next(iter(value)) + ':')}"  # YAML took the last colon for a key's
+        hint = f": put quotes round {quoted(next(iter(value)) + ':')}"  # YAML took the last colon as the end of a key
     raise refuse(Code.WRONG_TYPE, f"must be {what}, not {kind_of(value)}{hint}")
 
 
@@ -110,9 +110,11 @@ def _is_link_local(text: str) -> bool:
 
 
 def prefix(value: Any) -> Network:
-    """An IPv4 or IPv6 prefix, host bits zero; /0 is for gateways only, which the site's checks see to."""
+    """An IPv4 or IPv6 prefix whose host bits are zero. The checks of the site allow /0 for gateways only."""
     text = _text(value, "a prefix such as 10.1.0.0/24")
-    if not re.search("/[0-9]{1,3}$", text):  # ipaddress also takes netmasks, which read like mistakes
+    if not re.search(
+        "/[0-9]{1,3}$", text
+    ):  # ipaddress also accepts netmasks, which are probably mistakes here
         raise refuse(Code.BAD_VALUE, f"{quoted(text)} is no prefix: it needs a length such as /24 or /64")
     try:
         parsed = ip_network(text, strict=False)
@@ -128,7 +130,7 @@ def prefix(value: Any) -> Network:
 
 
 def network(value: Any) -> Network:
-    """Whom a rule means: a prefix, or an address as a prefix of its own."""
+    """A prefix, or an address, which stands for a prefix with this address only."""
     text = _text(value, "an IP address or a prefix such as 10.1.0.0/24")
     try:
         parsed = ip_network(text, strict=False) if re.search("^[^/]+(/[0-9]{1,3})?$", text) else None
@@ -144,7 +146,7 @@ def network(value: Any) -> Network:
 
 
 def ip_network_text(text: str) -> Address:
-    """The address before the slash of a prefix that is known to parse."""
+    """The address before the slash of a valid prefix."""
     return ip_address(text.partition("/")[0])
 
 
@@ -169,7 +171,7 @@ def switch_port(value: Any) -> PortName:
 
 
 def mac(value: Any) -> bytes:
-    """`02:00:00:00:01:09` -> 6 bytes: of one machine, not a group's."""
+    """`02:00:00:00:01:09` -> 6 bytes. It has to be the MAC of one machine, not of a group."""
     text = _text(value, "a MAC such as 02:00:00:00:01:09")
     if not _MAC.fullmatch(text):
         raise refuse(Code.BAD_VALUE, f"{quoted(text)} is no MAC such as 02:00:00:00:01:09")
@@ -198,7 +200,7 @@ def datapath_id(value: Any) -> int:
 
 
 def tcp_ports(value: Any) -> tuple[int, int]:
-    """443 or "5000-6000" as an inclusive range."""
+    """A range with both ends, from 443 or "5000-6000"."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise refuse(Code.WRONG_TYPE, f"must be a port or a range such as 5000-6000, not {kind_of(value)}")
     match = _RANGE.fullmatch(str(value))
@@ -214,7 +216,7 @@ def tcp_ports(value: Any) -> tuple[int, int]:
 
 
 def merged(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Port ranges in order, those that touch or overlap made one."""
+    """Port ranges in order. Ranges that touch or overlap are joined."""
     joined: list[tuple[int, int]] = []
     for low, high in sorted(ranges):
         if joined and low <= joined[-1][1] + 1:
@@ -225,7 +227,7 @@ def merged(ranges: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 
 
 def word(words: type[StrEnum]) -> Callable[[Any], Any]:
-    """A reader of one of an enum's words."""
+    """A function that reads one of the words of an enum."""
 
     def read(value: Any) -> Any:
         known = [member.value for member in words]
@@ -249,7 +251,7 @@ def version(value: Any) -> int:
 
 
 class WordedEnum:
-    """The annotation of an enum that is written as one of its words."""
+    """The annotation of a field that is written as one of the words of an enum."""
 
     def __get_pydantic_core_schema__(
         self, source: type[StrEnum], handler: GetCoreSchemaHandler
@@ -264,7 +266,7 @@ class WordedEnum:
 
 
 class ListOrItem:
-    """The annotation of a list whose only item may be written without brackets."""
+    """The annotation of a list whose brackets may be left out if it has one item."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -279,7 +281,7 @@ class ListOrItem:
 
 
 def listed(value: Any) -> Any:
-    """One value as a list of one; what YAML leaves empty stays a mistake."""
+    """A single value as a list of one item. An empty value of YAML stays as it is, which is a mistake."""
     return value if isinstance(value, list) else [value]
 
 

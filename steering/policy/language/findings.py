@@ -1,4 +1,4 @@
-"""What can be wrong in a site or policy file, and how it is said."""
+"""Findings about site and policy files, and their texts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from enum import StrEnum
 from typing import Any
 
 Path = tuple[str | int, ...]
-"""Where a value sits in a file: keys and list positions from the top, ("mcps", 0, "port")."""
+"""The place of a value in a file: keys and list indexes from the top, like ("mcps", 0, "port")."""
 
 MAX_FINDINGS = 200
 MAX_QUOTED = 60
 
 
 class Code(StrEnum):
-    """The kinds of findings; programs (`steering check --json`) tell them apart by these."""
+    """The kinds of findings, by which programs tell them apart (`steering check --json`)."""
 
     UNKNOWN_AUTHORIZER = "unknown-authorizer"
     UNREADABLE = "unreadable"
@@ -77,7 +77,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing wrong in a file; `line` and `column` count from 1."""
+    """One mistake in a file. `line` and `column` count from 1."""
 
     file: str
     line: int
@@ -104,7 +104,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class PlacelessFinding:
-    """A finding that knows a path and not yet a line. `at_key` points at the key instead of its value."""
+    """A finding with a path, whose line is not known yet. `at_key`: it is about the key, not about its value."""
 
     path: Path
     code: Code
@@ -114,19 +114,19 @@ class PlacelessFinding:
 
 
 def quoted(value: object) -> str:
-    """A piece of the file as it may be shown: short, and without control characters."""
+    """A part of a file for a message: short, and without control characters."""
     text = value if isinstance(value, str) else str(value)
     shown = text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 3] + "..."
     return f"'{printable(shown)}'"
 
 
 def printable(text: str) -> str:
-    """Text with its control characters spelled out: a file may not drive the reader's terminal."""
+    """Text in which control characters are written out, so that a file cannot control a terminal."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def nearest(word: object, known: Iterable[str]) -> str | None:
-    """The known word a writer most likely meant, None when nothing is close."""
+    """The known word that the writer most likely meant; None when none is similar."""
     if not isinstance(word, str) or len(word) > MAX_QUOTED:
         return None
     near = get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.6)
@@ -134,7 +134,7 @@ def nearest(word: object, known: Iterable[str]) -> str | None:
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:
-    """By line and column, each said once, no more than a person reads."""
+    """Findings in the order of line and column, without repetitions, and only as many as a person reads."""
     ordered = sorted(set(findings), key=lambda f: (f.line, f.column, f.code, f.message))
     if len(ordered) <= MAX_FINDINGS:
         return ordered

@@ -1,4 +1,4 @@
-"""The values of rules: names of traffic classes, times of day, families, transports; and lists of values."""
+"""The kinds of values in rules: traffic classes, times of day, families, transports; and lists of values."""
 
 import re
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def dscp(value: Any) -> int:
 
 
 def one_of(*known: int) -> Callable[[Any], int]:
-    """A reader of one of a few numbers."""
+    """A function that reads one of a few numbers."""
 
     def read(value: Any) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and value in known:
@@ -61,7 +61,7 @@ def one_of(*known: int) -> Callable[[Any], int]:
 
 
 def clock(value: Any) -> int:
-    """Minutes from midnight of a time of day, 00:00 to 24:00."""
+    """Minutes since midnight, from a time of day of 00:00 to 24:00."""
     match = _CLOCK.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         shown = quoted(value) if isinstance(value, str) else kind_of(value)
@@ -73,7 +73,7 @@ def clock(value: Any) -> int:
 
 
 def days(value: Any) -> frozenset[int]:
-    """ISO weekdays of `mon` or of a range such as `mon-fri`; a range may run past Sunday."""
+    """ISO weekdays, from `mon` or from a range such as `mon-fri`. A range may go past Sunday."""
     if not isinstance(value, str):
         raise refuse(
             Code.WRONG_TYPE, f"must be a day such as mon or days such as mon-fri, not {kind_of(value)}"
@@ -89,7 +89,8 @@ def days(value: Any) -> frozenset[int]:
 
 
 def transport(value: Any) -> str:
-    """N-5.6.6c: what may be relayed into MPTCP. What the drafts name and this version lacks has its own words."""
+    """A transport that may be relayed into MPTCP (N-5.6.6c). Transports of the drafts that this version lacks have a
+    message of their own."""
     if value == "tcp":
         return "tcp"
     if value == "udp":
@@ -132,5 +133,5 @@ Dscps = Annotated[list[Dscp], _Some, ListOrItem()]
 IpVersions = Annotated[list[IpVersion], _Some, ListOrItem()]
 MptcpVersions = Annotated[list[MptcpVersion], _Some, ListOrItem()]
 DaysOfWeek = Annotated[list[Days], _Some, ListOrItem()]
-# No transport at all is a choice: nothing is relayed, all takes the natural path.
+# An empty list is allowed: nothing is relayed, and all traffic takes its natural path.
 Transports = Annotated[list[Transport], Field(max_length=8), ListOrItem()]

@@ -1,4 +1,4 @@
-"""Values of a policy in the words of its file, for people who compare two policies."""
+"""Writes values of a policy as its file does, for people who compare two policies."""
 
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
@@ -16,7 +16,7 @@ from steering.model.policy import (
 )
 from steering.policy.language.rule_fields import DAYS
 
-# The model's names where a file's differ.
+# The model's names of fields that have another name in the file.
 FILE_NAMES = {
     **{"subscribers": "subscriber", "classes": "class", "applications": "application", "sources": "source"},
     **{"access_networks": "access", "access_types": "access_type", "trusts": "trust", "ports": "port"},
@@ -34,7 +34,9 @@ def settings(policy: Policy) -> Flat:
     """The policy's own settings: "limits.half_open" -> "10000"."""
     flat: Flat = {}
     for field in fields(policy):
-        if field.name in _LISTS or field.name == "version":  # the format's, or the history's: no setting
+        if (
+            field.name in _LISTS or field.name == "version"
+        ):  # the version of the format or of the history is no setting
             continue
         prefix = "selection." if field.name in _UNDER_SELECTION else ""
         _add(flat, prefix + _IN_FILE.get(field.name, field.name), getattr(policy, field.name))
@@ -42,7 +44,7 @@ def settings(policy: Policy) -> Flat:
 
 
 def conditions_and_terms(item: PolicyRule | Subscriber | SubscriberClass | Application) -> Flat:
-    """What is under the name of a list's item: "when.port" -> "443, 5000-6000"."""
+    """The fields of a list item: "when.port" -> "443, 5000-6000"."""
     flat: Flat = {}
     for field in fields(item):
         if field.name in ("name", "id"):
@@ -68,7 +70,7 @@ def _add(flat: Flat, name: str, value: object) -> None:
 
 
 def spelled(value: object) -> str:
-    """One value; what is empty or None is "-"."""
+    """One value as text. Empty values and None are "-"."""
     if value is None:
         return "-"
     if isinstance(value, Enum):
@@ -87,7 +89,7 @@ def spelled(value: object) -> str:
 
 
 def _item(value: object) -> str:
-    """An item of a tuple; a pair is a range of ports or a share."""
+    """An item of a tuple as text. A pair is a range of ports, or a share."""
     if isinstance(value, tuple) and len(value) == 2:
         first, second = value
         if isinstance(first, int) and not isinstance(first, Enum):
@@ -101,7 +103,7 @@ def _clock(minutes: int) -> str:
 
 
 def _days(days: Iterable[int]) -> str:
-    """`mon-fri`, `sat, sun`: runs of three days and more as a range."""
+    """Days as text: `mon-fri`, `sat, sun`. Three days and more in a row are written as a range."""
     runs: list[list[int]] = []
     for day in sorted(days):
         if runs and runs[-1][-1] == day - 1:

@@ -1,4 +1,5 @@
-"""A pydantic schema over a document's data: every error in plain words, and what is left without them."""
+"""Validates the data of a document by a pydantic schema: all errors in plain words, and the data without the wrong
+parts."""
 
 import typing
 from copy import deepcopy
@@ -16,7 +17,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Salvage(Generic[Model]):
-    """`numbers`: where each kept list item stood in the file. `lost`: sections that lack something."""
+    """A model of the data without the wrong parts. `numbers`: index in the file of each list item that is left.
+    `lost`: sections of which something was left out."""
 
     model: Model | None
     numbers: dict[str, list[int]]
@@ -45,7 +47,7 @@ _BOUNDS = {
     "less_than_equal": ("le", "at most"),
 }
 
-MAX_PROBLEMS = 2000  # of the schema; more than ten times what is shown
+MAX_PROBLEMS = 2000  # most errors that are taken from pydantic; more than ten times as many as are shown
 
 EmptyMapping = BeforeValidator(lambda value: {} if value is None else value)
 """A section whose keys are all commented out is an empty section."""
@@ -53,13 +55,13 @@ EmptyList = BeforeValidator(lambda value: [] if value is None else value)
 
 
 class Strict(BaseModel):
-    """The base of every part of a file: nothing unknown, nothing converted."""
+    """The base class of every part of a file. It refuses unknown keys, and converts no values."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 def check(schema: type[Model], data: dict[str, Any]) -> tuple[Model | None, list[PlacelessFinding]]:
-    """The validated model, or None and everything that is wrong with `data`."""
+    """The validated model, or None and all problems of `data`."""
     try:
         return schema.model_validate(data), []
     except ValidationError as error:
@@ -71,7 +73,9 @@ def check(schema: type[Model], data: dict[str, Any]) -> tuple[Model | None, list
 
 def _problem(schema: type[BaseModel], detail: ErrorDetails, data: dict[str, Any]) -> PlacelessFinding:
     path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
-    at_key = bool(path) and path[-1] == "[key]"  # pydantic's word for the key of a free mapping
+    at_key = (
+        bool(path) and path[-1] == "[key]"
+    )  # pydantic marks so that the problem is about a key of a mapping
     path = _as_written(path[:-1] if at_key else path, data)
     shown = quoted(path[-1]) if path else "the file"
     if kind == "extra_forbidden":
@@ -103,7 +107,7 @@ def _problem(schema: type[BaseModel], detail: ErrorDetails, data: dict[str, Any]
 
 
 def _as_written(path: Path, data: Any) -> Path:
-    """Where one value stands for a list of one, the file knows no place in a list."""
+    """The path as in the file: where a single value stands for a list, it has no index."""
     kept: list[str | int] = []
     for part in path:
         if isinstance(part, int) and not isinstance(data, list):
@@ -117,7 +121,7 @@ def _as_written(path: Path, data: Any) -> Path:
 
 
 def _where(path: Path) -> str:
-    """`ports (item 2)` for ("mcps", 0, "ports", 1): the last key, and the place in its list counted from 1."""
+    """`ports (item 2)` for ("mcps", 0, "ports", 1): the last key, and the index in its list counted from 1."""
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
     item = f" (item {path[-1] + 1})" if path and isinstance(path[-1], int) else ""
     return f"{quoted(key).strip(chr(39))}{item}"
@@ -126,17 +130,17 @@ def _where(path: Path) -> str:
 def salvage(
     schema: type[Model], data: dict[str, Any], problems: list[PlacelessFinding], given: dict[str, Any]
 ) -> Salvage[Model]:
-    """What is left when every list item, mapping entry or key that a problem lies in is taken out.
+    """The data without the list items, mapping entries and keys in which problems lie.
 
-    A misspelt key counts as the one that was meant, and one that means nothing is left out alone, so that what
-    else is wrong with its item is found too. `given` stands in for what no file can do without (its version)."""
+    A misspelt key counts as the key that was meant. Of a key that means nothing only the key is left out, so that
+    further mistakes of its item are found too. `given`: values that replace required ones, such as the version."""
     data, problems = _as_meant(data, problems)
     numbers = {key: list(range(len(value))) for key, value in data.items() if isinstance(value, list)}
     lost: set[str] = set()
     out: set[tuple[str, int]] = set()
     kept = dict(data)
     paths = [problem.path for problem in problems]
-    for _ in range(2):  # what was meant may be wrong in its turn
+    for _ in range(2):  # a key that was meant may have a wrong value
         for path in filter(None, paths):
             section, rest = str(path[0]), path[1:]
             lost.add(section)
@@ -159,7 +163,7 @@ def salvage(
 
 
 def _in_file(path: Path, left: dict[str, list[int]]) -> Path:
-    """A path into what was left, as one into the whole."""
+    """A path in the data that are left, as a path in the file."""
     if len(path) > 1 and isinstance(path[1], int) and path[0] in left:
         return (path[0], left[str(path[0])][path[1]], *path[2:])
     return path
@@ -168,9 +172,10 @@ def _in_file(path: Path, left: dict[str, list[int]]) -> Path:
 def _as_meant(
     data: dict[str, Any], problems: list[PlacelessFinding]
 ) -> tuple[dict[str, Any], list[PlacelessFinding]]:
-    """The data without unknown keys, and the problems that this did not solve.
+    """The data without unknown keys, and the problems that remain.
 
-    A rule stays as it is, to be taken out whole: what it would match is not known."""
+    A rule with an unknown key stays as it is and is left out as a whole later, since what it would match is not
+    known."""
     copy = deepcopy(data)
     unsolved = []
     for problem in problems:
@@ -196,7 +201,7 @@ def _as_meant(
 
 
 def _echo(schema: type[BaseModel], detail: ErrorDetails, details: list[ErrorDetails]) -> bool:
-    """A missing key whose misspelling is reported beside it is one mistake, not two."""
+    """Whether a missing key is reported as a misspelling already, so that it is no second mistake."""
     if detail["type"] != "missing":
         return False
     parent = detail["loc"][:-1]

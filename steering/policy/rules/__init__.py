@@ -1,4 +1,4 @@
-"""The shape of a policy file, its compiled records, and what differs between two policies.
+"""The schema of a policy file, its compilation, and the differences between two policies.
 
-It imports `language` alone. Whether the rules make sense is not looked at here: `checks` does that.
+It imports `language` only. It does not check whether rules make sense, which `checks` does.
 """

@@ -1,7 +1,7 @@
-"""The shape of a policy's words on authorisation: the chain, the access control list, explicit clients.
+"""The schema of authorisation in a policy file: the chain, the access control list, explicit clients.
 
-Bounds: timeout above 0, at most 5 s, since a host sends its SYN again after one; ttl and denied_ttl 1 s to a day;
-held 1 to 65,536; cached 1 to 1,000,000; 256 entries of a list, with 1,024 sources together.
+Bounds: timeout above 0 and at most 5 s, since a host sends its SYN again after one second; ttl and denied_ttl 1 s to
+a day; held 1 to 65,536; cached 1 to 1,000,000; 256 entries of a list, with 1,024 sources together.
 """
 
 from typing import Annotated
@@ -41,7 +41,7 @@ class AuthorizationFile(Strict):
     cached: int = Field(default=_DEFAULT.cached, ge=1, le=1_000_000)
 
     def compiled(self) -> Authorization:
-        """The frozen form."""
+        """The model's record."""
         return Authorization(
             authorizers=tuple(dict.fromkeys(self.authorizers)),
             fail_open=frozenset(self.fail_open),
@@ -64,7 +64,7 @@ class AclEntryFile(Strict):
     port: SomePorts = Field(default=[])
 
     def compiled(self) -> AclEntry:
-        """The frozen form."""
+        """The model's record."""
         return AclEntry(
             self.name,
             self.action,
@@ -83,5 +83,5 @@ class CpeAclFile(Strict):
     clients: Annotated[list[IpNetwork], Field(max_length=MAX_SOURCES), ListOrItem()] = Field(default=[])
 
     def compiled(self) -> CpeAcl:
-        """The frozen form."""
+        """The model's record."""
         return CpeAcl(self.block, tuple(self.clients))

@@ -1,4 +1,4 @@
-"""A checked policy file as the frozen records of `steering.model.policy`."""
+"""Compiles a checked policy file to the frozen records of `steering.model.policy`."""
 
 from steering.model.policy import (
     Action,
@@ -37,7 +37,7 @@ from steering.policy.rules.rule_schema import (
 
 
 def compiled(file: PolicyFile) -> Policy:
-    """The policy that a file means."""
+    """The compiled policy of a file."""
     weights = Weights(**file.selection.weights.model_dump())
     return Policy(
         version=file.policy,
@@ -135,7 +135,8 @@ def _terms(file: ThenFile, own: Weights) -> Terms:
 
 
 def _distribution(file: ThenFile) -> Distribution | None:
-    """A rule's scheme, said outright or by the words that mean one; None for that of subscriber or policy."""
+    """The distribution of a rule, given by itself or by another key that implies it. None: that of the subscriber or
+    policy."""
     if file.distribution is not None:
         return file.distribution
     if file.ratio:
@@ -146,7 +147,7 @@ def _distribution(file: ThenFile) -> Distribution | None:
 
 
 def _weights(file: RuleWeightsFile | None, own: Weights) -> Weights | None:
-    """A rule that names one weight keeps the others of the policy."""
+    """The weights of a rule. Weights that it does not give are those of the policy."""
     if file is None:
         return None
     return Weights(

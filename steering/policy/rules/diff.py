@@ -1,4 +1,4 @@
-"""What differs between two policies, in words."""
+"""The differences between two policies, in words."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """One difference. `what`: "policy", "rule", ..; `field`, `old`, `new` are empty where they say nothing.
+    """One difference. `what`: "policy", "rule" and so on. `field`, `old` and `new` are empty where they do not apply.
 
-    A moved rule has its places, counted from 1, as `old` and `new`.
+    Of a rule that was moved, `old` and `new` are its positions, counted from 1.
     """
 
     kind: ChangeKind
@@ -42,7 +42,7 @@ class PolicyChange:
         return f"{title} {self.kind}{f' at place {self.new}' if self.new else ''}"
 
     def as_json(self) -> dict[str, Any]:
-        """{"kind", "what", "name", "field", "old", "new"}, empty texts as None."""
+        """{"kind", "what", "name", "field", "old", "new"}. Empty texts are None."""
         return {
             "kind": str(self.kind),
             "what": self.what,
@@ -54,7 +54,7 @@ class PolicyChange:
 
 
 def diff(old: Policy, new: Policy) -> list[PolicyChange]:
-    """Settings first, then classes, subscribers, applications and rules; nothing for equal policies."""
+    """The differences: first settings, then classes, subscribers, applications and rules. Empty for equal policies."""
     changes = _fields("policy", "", settings(old), settings(new))
     changes += _items("class", old.classes, new.classes)
     changes += _items("subscriber", old.subscribers, new.subscribers)
@@ -78,7 +78,7 @@ def _name(item: Item) -> str:
 def _items(what: str, old: Sequence[Item], new: Sequence[Item]) -> list[PolicyChange]:
     before = {_name(item): (place, item) for place, item in enumerate(old, 1)}
     after = {_name(item): (place, item) for place, item in enumerate(new, 1)}
-    ordered = what in ("rule", "application")  # the first that fits counts
+    ordered = what in ("rule", "application")  # their order matters, since the first that matches counts
     changes = [PolicyChange(ChangeKind.REMOVED, what, name) for name in before if name not in after]
     for name, (place, _) in after.items():
         if name not in before:
@@ -99,9 +99,10 @@ def _items(what: str, old: Sequence[Item], new: Sequence[Item]) -> list[PolicyCh
 
 
 def _moved(names: list[str], places: list[int]) -> list[str]:
-    """The fewest names whose moving explains the new order: those outside a longest increasing run of places."""
-    tails: list[int] = []  # the least last place of an increasing run of each length
-    length: list[int] = []  # of the longest run that ends here
+    """The smallest set of names whose moves explain the new order: all but a longest increasing subsequence of
+    positions."""
+    tails: list[int] = []  # for each length, the least last position of an increasing subsequence
+    length: list[int] = []  # for each name, the length of the longest subsequence that ends with it
     for place in places:
         at = bisect_left(tails, place)
         tails[at : at + 1] = [place]

@@ -1,4 +1,4 @@
-"""A policy file as read, its compiled form, and where each item of its lists stands in the file."""
+"""A policy file as read, the compiled policy, and the index in the file of each list item."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ from steering.policy.rules.policy_schema import PolicyFile
 
 @dataclass(slots=True)
 class PolicyPlan:
-    """`lost` names the sections of which something could not be read, so absences there prove nothing."""
+    """A policy file as read. `lost`: sections of which something could not be read, so that a name which is missing
+    there may still exist."""
 
     file: PolicyFile
     policy: Policy
@@ -18,12 +19,12 @@ class PolicyPlan:
     lost: set[str] = field(default_factory=set)
 
     def path(self, section: str, index: int, *rest: str | int) -> Path:
-        """The path in the file of what is item `index` of a section here."""
+        """The path in the file of item `index` of a section of the plan."""
         places = self.numbers.get(section)
         return (section, places[index] if places else index, *rest)
 
     def sections(self) -> Iterator[tuple[str, list[str]]]:
-        """The names that each list of the file gives out."""
+        """The names that each list of the file defines."""
         yield "classes", [item.name for item in self.file.classes]
         yield "subscribers", [item.id for item in self.file.subscribers]
         yield "applications", [item.name for item in self.file.applications]

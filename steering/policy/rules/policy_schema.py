@@ -1,6 +1,6 @@
-"""The shape of a policy file and the bounds of every number in it.
+"""The schema of a policy file, with the bounds of every number in it.
 
-Every key but `policy` is optional; the defaults are those of `steering.model.policy`. Bounds:
+Every key except `policy` is optional. The defaults are those of `steering.model.policy`. Bounds:
 
 * selection: weights 0 to 1000 each; max_stretch 1 to 1000 (1: no detour at all, N-5.1b); hysteresis 0 to 1.
 * limits: finite, at least 1 (D-6.3f); half_open no larger than sessions.

@@ -1,25 +1,27 @@
-"""The shape of a policy's rules, and of the subscribers, classes and applications that they name.
+"""The schema of a policy's rules, and of the subscribers, classes and applications that they name.
 
-Every condition takes one value or a list of values; a rule matches where all its conditions do. Bounds:
+Every condition takes one value or a list of values. A rule matches where all of its conditions match. Bounds:
 
 * quotas: subflows_per_session 1 to 64; sessions 0 (none) to 1,000,000.
 * ratio: at least two access networks, shares 1 to 1000.
 * pooling.quota_bytes: 1 to 10^15 bytes that a subscriber's hosts send by accesses of that type, counted from the
   controller's start; then its subflows there are backups (N-5.6.1n).
 
-How a session's accesses are used is one question with one answer, `distribution` (N-5.6.2a); the other words name
-special cases of it or fill it in:
+The key `distribution` says how a session uses its accesses (N-5.6.2a). Other keys name special cases of it, or give
+it values:
 
-* `lowest-rtt` (default): all subflows carry data, as the kernel's scheduler finds best. `usage_mode: native`.
-* `active-backup`: the subflows of the best access type carry, the others are backups (MP_PRIO) and take over when
-  the best have failed. Best is who stands first in `pooling.preferred`, the cheapest; without it, the access the
-  session began on. `usage_mode: active-backup`.
-* `ratio`: as `lowest-rtt`, and each access network's part of a session is held to its share. Needs `ratio`, and
-  giving `ratio` is saying it.
-* `overflow`: as `active-backup` until the best access is 80 % used, then all carry, until it is below 50 % (D-1.e).
+* `lowest-rtt` (default): all subflows carry data, as the kernel's scheduler decides. Same as `usage_mode: native`.
+* `active-backup`: the subflows of the best access type carry data. The others are backups (MP_PRIO), and take over
+  when the best ones have failed. The best type is the first of `pooling.preferred`; without that, the type of the
+  access on which the session began. Same as `usage_mode: active-backup`.
+* `ratio`: like `lowest-rtt`, but each access network's part of a session is limited to its share. It needs the key
+  `ratio`, and that key implies it.
+* `overflow`: like `active-backup` until 80 % of the best access is used. Then all carry data until it is below 50 %
+  (D-1.e).
 
-`usage_mode: single` is the fourth way: no second subflow at all while one works (D-1.m3). A rule's word counts
-before its subscriber's, that before its class's, and that before the policy's own `distribution` (N-5.6.2c).
+`usage_mode: single` is a further way: there is no second subflow while one works (D-1.m3). A rule's setting goes
+before that of the subscriber, that before the one of the class, and that before the policy's own `distribution`
+(N-5.6.2c).
 
 * rules 20,000; subscribers 50,000; classes and applications 1024 each; values of one list 1024.
 """

@@ -1,4 +1,4 @@
-"""The shape of a site file, and its parts in one common form for the checks.
+"""The schema of a site file, and its parts in one common form for the checks.
 
-It imports `language` alone. Whether the parts agree with each other is not looked at here: `checks` does that.
+It imports `language` only. It does not check whether the parts fit together, which `checks` does.
 """

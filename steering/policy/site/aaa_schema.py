@@ -1,4 +1,4 @@
-"""The shape of a site's `aaa`: where authorisers are asked."""
+"""The schema of `aaa` in a site file: the addresses and secrets of authorisers."""
 
 import re
 from ipaddress import ip_address
@@ -17,7 +17,7 @@ _HERE = ("127.0.0.1", "::1", "localhost")
 
 
 def url(value: Any) -> str:
-    """An http or https URL without credentials; plain http only towards this machine, where nobody listens."""
+    """An http or https URL without credentials. http is allowed only to this machine, where nobody can eavesdrop."""
     if not isinstance(value, str):
         raise refuse(Code.WRONG_TYPE, f"must be a URL, not {kind_of(value)}")
     try:
@@ -37,7 +37,7 @@ def url(value: Any) -> str:
 
 
 def server(value: Any) -> str:
-    """The address of a server; loopback will do."""
+    """The address of a server, which may be a loopback address."""
     try:
         address = ip_address(value) if isinstance(value, str) else None
     except ValueError:
@@ -54,7 +54,7 @@ def server(value: Any) -> str:
 
 
 def path(value: Any) -> str:
-    """A file by its whole path."""
+    """An absolute path of a file."""
     if not isinstance(value, str) or not _PATH.fullmatch(value):
         raise refuse(
             Code.BAD_VALUE, "a file by its whole path is needed, such as /etc/steering/radius.secret"
@@ -87,7 +87,7 @@ class AaaFile(Strict):
     radius: RadiusFile | None = None
 
     def compiled(self) -> Aaa:
-        """The frozen form."""
+        """The model's record."""
         http, radius = self.http, self.radius
         return Aaa(
             HttpAaa(http.url, http.token_file, http.ca_file) if http else None,

@@ -1,4 +1,4 @@
-"""A site file's parts in one common form, every value with its path, for the checks to compare."""
+"""The parts of a site file in one common form, every value with its path. The checks compare them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,10 @@ from steering.policy.language.fields import PortName, first_address
 from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
 from steering.policy.site.schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile, VirtualAddressFile
 
-NEIGHBOURHOOD = {4: 24, 6: 64}  # an MCP's gateway by default: the first address of the prefix this long
+NEIGHBOURHOOD = {
+    4: 24,
+    6: 64,
+}  # the default gateway of an MCP is the first address of the prefix of this length around its address
 
 
 class AttachmentKind(StrEnum):
@@ -34,7 +37,7 @@ class PlacedPort:
 class PlacedAddress:
     path: Path
     value: Address
-    implied: bool = False  # not in the file, a default
+    implied: bool = False  # it is a default, and not in the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class PlacedPrefix:
 
 @dataclass(slots=True)
 class PlannedAttachment:
-    """An access network, gateway or MCP. `addresses` are an MCP's own, `gateways` virtual."""
+    """An access network, gateway or MCP. `addresses`: an MCP's own. `gateways`: addresses of virtual gateways."""
 
     kind: AttachmentKind
     name: str
@@ -55,7 +58,9 @@ class PlannedAttachment:
     addresses: list[PlacedAddress] = field(default_factory=list)
     gateways: list[PlacedAddress] = field(default_factory=list)
     next_hops: list[PlacedAddress] = field(default_factory=list)
-    pools: list[PlacedPrefix] = field(default_factory=list)  # whole addresses, not identifiers
+    pools: list[PlacedPrefix] = field(
+        default_factory=list
+    )  # prefixes of whole addresses, not interface identifiers
 
     @property
     def title(self) -> str:
@@ -73,7 +78,8 @@ class PlacedLink:
 
 @dataclass(slots=True)
 class Plan:
-    """`lost` names the sections of which something could not be read, so absences there prove nothing."""
+    """The parts of a site file. `lost`: sections of which something could not be read, so that a name which is
+    missing there may still exist."""
 
     file: SiteFile
     attachments: list[PlannedAttachment] = field(default_factory=list)
@@ -81,19 +87,19 @@ class Plan:
     link_ports: list[PlacedPort] = field(default_factory=list)
     virtual: list[tuple[int, VirtualAddressFile]] = field(
         default_factory=list
-    )  # with their places in the file
+    )  # with their indexes in the file
     switches: dict[str, DatapathId] = field(default_factory=dict)
     problems: list[PlacelessFinding] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
 
     @property
     def discover(self) -> bool:
-        """Static links turn discovery off unless the file says otherwise."""
+        """Whether links are discovered. With static links they are not, unless the file says otherwise."""
         return self.file.links is None if self.file.discover is None else self.file.discover
 
 
 def plan(file: SiteFile, numbers: dict[str, list[int]], lost: set[str]) -> Plan:
-    """Resolve names to datapath ids and fill in default gateways; `numbers` are list places in the file."""
+    """Resolve names to datapath ids, and fill in default gateways. `numbers`: indexes in the file of list items."""
     made = Plan(file, switches={name: DatapathId(dpid) for name, dpid in file.switches.items()}, lost=lost)
     for number, access in _numbered(file.access_networks, numbers, "access_networks"):
         made.attachments.append(_routed(made, AttachmentKind.ACCESS, access, ("access_networks", number)))
@@ -119,7 +125,8 @@ def _numbered(items: Sequence[Any], numbers: dict[str, list[int]], section: str)
 
 
 def _place(made: Plan, written: PortName, role: PortRole, path: Path) -> PlacedPort | None:
-    """The port of a known switch. `sN` is datapath N, as Mininet numbers them, unless the file says else."""
+    """The port of a known switch. `sN` is the switch with datapath id N, as in Mininet, unless the file says
+    otherwise."""
     dpid = made.switches.get(written.switch)
     if dpid is None:
         digits = written.switch[1:]

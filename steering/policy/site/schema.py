@@ -1,4 +1,4 @@
-"""The shape of a site file, before anything is compared with anything else."""
+"""The schema of a site file. The checks compare its parts later."""
 
 from typing import Annotated, Any, Literal
 
@@ -28,12 +28,18 @@ from steering.policy.language.findings import Code, nearest, quoted
 from steering.policy.language.validate import EmptyList, EmptyMapping, Strict
 from steering.policy.site.aaa_schema import AaaFile
 
-MAX_ITEMS = 1024  # access networks, gateways, MCPs: 16-bit waypoint numbers carry no more
+MAX_ITEMS = 1024  # most access networks, gateways or MCPs: waypoint numbers of 16 bits allow no more
 Items = Field(max_length=MAX_ITEMS)
 CertificateName = Annotated[str, Field(min_length=1, max_length=253)]  # a DNS name, or a common name
 
 
-REFERRAL_PORTS = (21, 554, 1720, 5060, 5061)  # FTP, RTSP, H.323, SIP: their payload carries addresses
+REFERRAL_PORTS = (
+    21,
+    554,
+    1720,
+    5060,
+    5061,
+)  # ports of FTP, RTSP, H.323 and SIP, whose payload carries addresses
 MODES = [mode.value for mode in SourceMode]
 
 
@@ -95,7 +101,7 @@ class StaticHostFile(Strict):
 
     address: IpAddress
     port: SwitchPort
-    mac: Mac | None = None  # any
+    mac: Mac | None = None  # None: any
 
 
 class AccessNetworkFile(Strict):
@@ -105,10 +111,10 @@ class AccessNetworkFile(Strict):
     prefixes: Prefixes
     ports: Ports
     gateways: Addresses | None = None
-    capacity_mbit: Mbit | None = None  # of each port, each way (D-1.e)
+    capacity_mbit: Mbit | None = None  # of each port in each direction (D-1.e)
     hosts: Annotated[HostLearning, WordedEnum()] = HostLearning.PROBED
     static_hosts: Annotated[list[StaticHostFile], EmptyList, Field(max_length=65_536)] = Field(default=[])
-    addresses_per_host: Annotated[int, Field(ge=1, le=65_536)] = 64  # of one MAC at one port
+    addresses_per_host: Annotated[int, Field(ge=1, le=65_536)] = 64  # most addresses of one MAC at one port
 
 
 class GatewayFile(Strict):
@@ -139,7 +145,7 @@ class McpFile(Strict):
     gateways: Addresses | None = None
     source_mode: Annotated[
         SourceModes, GetPydanticSchema(_modes_schema), WithJsonSchema(_MODES_TEXT)
-    ]  # N-5.4.0: given, never assumed
+    ]  # required, as no mode may be assumed (N-5.4.0)
     pools: Annotated[list[IpNetwork], EmptyList, Field(max_length=64)] = Field(default=[])
     nat64: IpNetwork | None = None
     referral_ports: Annotated[list[PortRange], EmptyList, Field(max_length=256)] = Field(
@@ -147,20 +153,20 @@ class McpFile(Strict):
     )
     capacity: Annotated[Capacity, EmptyMapping] = Capacity()
     tcp_ports: PortRanges = Field(default=[(1, 0xFFFF)])
-    location: Name | None = None  # the operator's word: small-cell, ip-gateway, sgi, data-centre
+    location: Name | None = None  # in the operator's words: small-cell, ip-gateway, sgi, data-centre
     access_networks: Annotated[list[Name], Field(min_length=1, max_length=64), ListOrItem()] | None = None
     public_addresses: Annotated[list[IpAddress], Field(min_length=1, max_length=64), ListOrItem()] | None = (
         None
     )
-    operator: Name = HOME  # D-7.3: another's gets no session unless the policy says so
+    operator: Name = HOME  # an MCP of another operator gets no session unless the policy says so (D-7.3)
 
 
 class VirtualAddressFile(Strict):
-    """An address that several MCPs own; hosts in explicit mode address it, the controller chooses (N-5.2.1)."""
+    """An address that several MCPs share; hosts in explicit mode address it, the controller chooses (N-5.2.1)."""
 
     address: IpAddress
     mcps: Annotated[list[Name], Field(min_length=1, max_length=64), ListOrItem()]
-    port: Annotated[int, Field(ge=1, le=0xFFFF)] | None = None  # the one TCP port served; none: all
+    port: Annotated[int, Field(ge=1, le=0xFFFF)] | None = None  # the only TCP port that is served; None: all
 
 
 class LinkFile(Strict):
@@ -177,7 +183,7 @@ class SiteFile(Strict):
     unknown_switches: Literal["refuse", "allow"] = "refuse"
     links: Annotated[list[LinkFile], Field(max_length=10_000)] | None = None
     discover: bool | None = None
-    # The only ports where links are looked for and believed; without it any port that is no attachment.
+    # The only ports at which links are discovered. Without it, at any port that is no attachment.
     link_ports: Annotated[list[SwitchPort], Field(min_length=1, max_length=20_000), ListOrItem()] | None = (
         None
     )
