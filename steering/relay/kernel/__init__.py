@@ -1,4 +1,5 @@
-"""What this machine's kernel is told and asked: sockets, nft, routes, sysctls, path manager, uplinks, and its check.
+"""All that the relay sets in this machine's kernel and asks of it: sockets, nft, routes, sysctls, the path manager,
+uplinks; and the check of these settings.
 
-Knows the options that it makes rules from. Must not know of sessions, of the controller, or of the event loop.
+Knows the options from which it makes rules. Must not know sessions, the controller or the event loop.
 """

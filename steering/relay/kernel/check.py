@@ -1,7 +1,7 @@
-"""`steering relay --check`: what this machine's kernel lacks of what a relay with these options needs, a line each.
+"""`steering relay --check`: which settings of this machine's kernel a relay with these options lacks, one per line.
 
-What is needed is what --apply sets and --nft prints, read from the same descriptions: `sysctls`, `rules.routing`,
-`rules.tables` and `uplinks`. Nothing is changed, and no relay need be running.
+The needed settings are those that --apply makes and --nft prints, and come from the same places: `sysctls`,
+`rules.routing`, `rules.tables` and `uplinks`. The check changes nothing, and needs no running relay.
 """
 
 import os
@@ -19,15 +19,15 @@ from steering.relay.model import PlatformError
 from steering.relay.options.relay_options import RelayOptions
 
 SETTLED_S = 1.0
-"""After a relay's start: nobody who is just being connected waits for what nft takes."""
+"""Seconds after a relay's start until its check, so that the first connections do not wait for nft."""
 
 LAST_S = 0.2
 MOST_TOLD = 20
-"""Faults in a log; --check tells all."""
+"""Most faults in a log. --check shows all."""
 
 
 class FaultKind(StrEnum):
-    """What a fault is about."""
+    """Kinds of faults."""
 
     PLATFORM = "platform"
     TOOL = "tool"
@@ -43,7 +43,8 @@ class FaultKind(StrEnum):
 
 
 class Fault(NamedTuple):
-    """One misconfiguration: what is, what it does, and a command that mends it ("" where none does alone)."""
+    """One misconfiguration: what is wrong, what it causes, and a command that mends it ("" where no single command
+    does)."""
 
     kind: FaultKind
     what: str
@@ -54,19 +55,19 @@ class Fault(NamedTuple):
 
 
 class CheckedMachine(Protocol):
-    """The machine that is checked, as far as the check reads it."""
+    """The machine that is checked."""
 
     def sysctl(self, name: str) -> str | None:
-        """Its value; None where there is no such setting."""
+        """The value of a setting; None where it does not exist."""
 
     def interfaces(self) -> Sequence[str]:
-        """All of this network namespace."""
+        """The names of all interfaces of this network namespace."""
 
     def platform(self) -> str:
-        """Why no relay can run here; "" where one can."""
+        """Why no relay can run on this machine; "" where one can."""
 
     def run(self, line: str, text: str | None = None) -> str:
-        """What a command prints. Raises RuleError."""
+        """Run a command; its output. Raises RuleError."""
 
 
 class ThisMachine:
@@ -98,7 +99,7 @@ Look = Callable[[RelayOptions, CheckedMachine, Sequence[Uplink]], Iterable[Fault
 
 
 def faults(options: RelayOptions, machine: CheckedMachine, ways: Sequence[Uplink] = ()) -> list[Fault]:
-    """All faults; empty where the kernel is as the relay needs it."""
+    """All faults. Empty where the kernel has all settings that the relay needs."""
     why = machine.platform()
     if why:
         return [Fault(FaultKind.PLATFORM, why)]
@@ -115,7 +116,7 @@ def faults(options: RelayOptions, machine: CheckedMachine, ways: Sequence[Uplink
 
 
 def ways_of(options: RelayOptions) -> tuple[tuple[Uplink, ...], list[Fault]]:
-    """The uplinks of a CPE as they are now, and why they cannot be had."""
+    """The current uplinks of a CPE, and the faults where they cannot be read."""
     if options.upstream is None:
         return (), []
     try:
@@ -125,7 +126,8 @@ def ways_of(options: RelayOptions) -> tuple[tuple[Uplink, ...], list[Fault]]:
 
 
 class Warnings:
-    """The same after a relay's start, in its log, while it serves already; a relay that is stopped tells nothing more."""
+    """Checks after a relay's start, while it serves already, and writes faults into its log. It writes nothing more
+    once the relay is stopped."""
 
     def __init__(
         self,
@@ -151,7 +153,7 @@ class Warnings:
         if self._over.wait(self._settled):
             return
         found = faults(*self._what)
-        if self._over.wait(LAST_S):  # what looked may have been ended with the relay
+        if self._over.wait(LAST_S):  # the check may have failed only because the relay was ended
             return
         for fault in found[:MOST_TOLD]:
             if not self._over.is_set():
@@ -161,14 +163,14 @@ class Warnings:
 
 
 def intercepts(options: RelayOptions) -> bool:
-    """Whether the kernel is to lead connections to this relay: not where hosts address it, or nobody does."""
+    """Whether the kernel has to lead connections to this relay. It has not where hosts address the relay itself."""
     return bool(options.prefixes) or options.upstream is not None
 
 
 def _settings(options: RelayOptions, machine: CheckedMachine) -> Iterator[Fault]:
     families = _families(options)
     for setting in sysctls.settings(options):
-        # `default` is for interfaces to come.
+        # `default` is for future interfaces.
         if setting.version in families and not setting.name.startswith(f"{sysctls.INTERFACES}.default."):
             yield from _setting(setting, machine)
 
@@ -186,7 +188,7 @@ def _setting(setting: sysctls.Setting, machine: CheckedMachine) -> Iterator[Faul
 
 
 def _interfaces(options: RelayOptions, machine: CheckedMachine, _ways: Sequence[Uplink]) -> Iterator[Fault]:
-    """Of those that the options name and those that lead to servers, and where none is named of all."""
+    """Faults of interfaces: those that the options name and those that lead to servers. Where none is named, all."""
     there = machine.interfaces()
     named = (*options.inside, *(options.upstream.uplinks if options.upstream else ()))
     for name in named:
@@ -206,7 +208,7 @@ def _interfaces(options: RelayOptions, machine: CheckedMachine, _ways: Sequence[
 
 
 def _families(options: RelayOptions) -> frozenset[int]:
-    """IP versions that are relayed; with 0, which every setting is of that is about no version."""
+    """The IP versions that are relayed, and 0, which stands for settings that concern no version."""
     given = {prefix.version for prefix in options.prefixes}
     both = not given or options.explicit or options.upstream or options.source.nat64
     return frozenset({0, 4, 6} if both else {0, *given})
@@ -237,7 +239,7 @@ def _tables(options: RelayOptions, machine: CheckedMachine, ways: Sequence[Uplin
         names = [way.interface for way in ways]
         text = uplinks.ruleset(names, options.inside, options.upstream)
         wanted.append(rules.NftTable(uplinks.TABLE, text, "what is not relayed is not masqueraded"))
-    # Whom the controller told not to clamp has the table without its chains.
+    # Where the controller has switched clamping off, the table exists without its chains.
     may_be_empty = frozenset({mss.TABLE}) if options.agent else frozenset()
     for problem in check_nft.problems(wanted, machine.run, may_be_empty):
         yield Fault(FaultKind(problem.kind), problem.what)

@@ -1,8 +1,8 @@
-"""Which nft rules of a relay's tables are not in force, and which rules lead its ports to another listener.
+"""Finds nft rules of a relay's tables that are not in force, and rules that lead its ports to another listener.
 
-The wanted tables are loaded into an empty network namespace of their own and listed by the same nft that lists this
-one's, so that equal rules are equal texts whatever the version. A TPROXY rule is understood further: by family, prefix
-and port, since it is there that a changed option shows.
+The wanted tables are loaded into an empty network namespace, and listed by the same nft that lists the tables of this
+one. So equal rules have equal texts for any version of nft. TPROXY rules are compared by family, prefix and port,
+since changed options show there.
 """
 
 import json
@@ -19,7 +19,7 @@ Network = IPv4Network | IPv6Network
 Ports = frozenset[int]
 Json = dict[str, Any]
 Chain = tuple[str, str]
-"""A table with its family (`inet steering_relay`), and chain."""
+"""A table with its family (like `inet steering_relay`), and a chain."""
 
 LIST = "nft -j -s -t list ruleset"
 APART = "unshare --net sh -s"
@@ -37,21 +37,21 @@ EVER = frozenset(
         {"match": {"op": "==", "left": {"payload": {"protocol": "ip6", "field": "nexthdr"}}, "right": "tcp"}},
     )
 )
-"""What a TPROXY rule may say besides and takes no less for it."""
+"""Further terms that a TPROXY rule may have without taking less."""
 
 OWN = 0
-"""As a listener's port: the same number as the service's."""
+"""Stands for a listener's port that is the same as the service's."""
 
 
 class NftProblem(NamedTuple):
-    """`kind`: nft, interception or listener-port."""
+    """A problem. `kind`: nft, interception or listener-port."""
 
     kind: str
     what: str
 
 
 class TproxyRule(NamedTuple):
-    """A TPROXY rule. `to`: the listener's port, or OWN; `terms`: what else the rule asks for and does."""
+    """A TPROXY rule. `to`: the listener's port, or OWN. `terms`: all further conditions and actions of the rule."""
 
     family: str
     networks: tuple[Network, ...]
@@ -61,7 +61,7 @@ class TproxyRule(NamedTuple):
 
 
 class RulesetListing(NamedTuple):
-    """Tables; by chain what it hangs on and then its rules as texts, in order; TPROXY rules apart."""
+    """All tables; the hook and the rules of each chain as texts, in order; and the TPROXY rules by themselves."""
 
     tables: frozenset[str]
     chains: dict[Chain, list[str]]
@@ -73,7 +73,7 @@ def problems(
     run: Callable[[str, str | None], str],
     may_be_empty: frozenset[str] = frozenset(),
 ) -> Iterator[NftProblem]:
-    """What of the tables is not in force on this machine. A table of `may_be_empty` may have lost its chains.
+    """The parts of the tables that are not in force on this machine. Tables of `may_be_empty` may be without chains.
     Raises RuleError."""
     text = "".join(table.text for table in wanted)
     meant = read(run(APART, f"nft -f - <<'NFT' || exit 1\n{text}NFT\n{LIST}\n"))
@@ -86,7 +86,8 @@ def compared(
     found: RulesetListing,
     may_be_empty: frozenset[str] = frozenset(),
 ) -> Iterator[NftProblem]:
-    """A table that is missing is told once; else each of its chains, and TPROXY rules by family and port."""
+    """The differences. A missing table is reported once. Otherwise chains are reported one by one, and TPROXY rules
+    by family and port."""
     for table in wanted:
         name = f"inet {table.name}"
         if not any(of == name for of, _ in meant.chains):
@@ -96,7 +97,7 @@ def compared(
             by_others = [list(_take(take, name, found)) for take in takes]
             if all(by_others):
                 yield NftProblem("nft", f"there is no table {name}: {table.without}")
-            else:  # an operator's own table does it, for some families at least
+            else:  # an operator's own table does the same, for some families at least
                 yield from links.from_iterable(by_others)
             continue
         if table.name in may_be_empty and not any(of == name for of, _ in found.chains):
@@ -126,14 +127,14 @@ def _chain(table: NftTable, chain: str, wanted: list[str], found: list[str] | No
 
 
 def _as_written(table: NftTable, chain: str, at: int, count: int) -> str:
-    """A rule as --nft prints it; TPROXY rules are not counted."""
+    """A rule as --nft prints it. TPROXY rules do not count."""
     after = table.text.partition(f"  chain {chain} {{\n")[2].partition("  }\n")[0]
     lines = [part.strip() for line in after.splitlines() for part in [line] if "tproxy" not in line]
     return lines[at] if len(lines) == count else f"rule {at}"
 
 
 def _take(wanted: TproxyRule, table: str, found: RulesetListing) -> Iterator[NftProblem]:
-    """Where a port is led elsewhere that is told, and not also that no rule takes it."""
+    """The problems of a TPROXY rule. A port that is led to another listener is not also reported as not taken."""
     every = [(chain, take) for chain, take in found.takes if take.family == wanted.family]
     first = first_met(found) if any(chain[0] != table for chain, _ in every) else frozenset()
     like = [
@@ -173,13 +174,13 @@ def _take(wanted: TproxyRule, table: str, found: RulesetListing) -> Iterator[Nft
 
 
 def _as_well(take: TproxyRule, wanted: TproxyRule) -> bool:
-    """Whether a rule of another table asks for nothing more than ours, and sets the same mark."""
+    """Whether a rule of another table takes at least as much as ours, and sets the same mark."""
     marks = {term for term in wanted.terms if term.startswith('{"mangle"')}
     return marks <= take.terms <= wanted.terms | EVER
 
 
 def first_met(found: RulesetListing) -> frozenset[Chain]:
-    """Chains that segments meet on their way in, before they are routed: what hangs there, and what is gone to from it."""
+    """The chains that incoming segments pass before routing: those with that hook, and chains to which they jump."""
     met = {chain for chain, rules in found.chains.items() if rules and '"hook": "prerouting"' in rules[0]}
     new = set(met)
     while new:
@@ -227,7 +228,7 @@ def spans(ports: Iterable[int]) -> str:
 
 
 def read(text: str) -> RulesetListing:
-    """`nft -j list ruleset`. Raises RuleError for what is no such listing."""
+    """Read the output of `nft -j list ruleset`. Raises RuleError for another text."""
     tables: set[str] = set()
     chains: dict[Chain, list[str]] = {}
     takes: list[tuple[Chain, TproxyRule]] = []
@@ -257,7 +258,7 @@ def _place(it: Json, chain: str) -> Chain:
 
 
 def _still(statement: Any) -> Any:
-    """A rule without the parts that change while packets pass."""
+    """A rule without the parts that change when packets pass, such as counters."""
     return {"counter": None} if isinstance(statement, dict) and "counter" in statement else statement
 
 
@@ -290,7 +291,7 @@ def _items(right: Any) -> list[Any]:
 
 
 def _networks(item: Any) -> Iterable[Network]:
-    """None of a named set: what it holds now is not looked up."""
+    """The networks of an item. None for a named set, whose content is not read."""
     if isinstance(item, dict) and "prefix" in item:
         return [ip_network(f"{item['prefix']['addr']}/{item['prefix']['len']}")]
     if isinstance(item, dict) and "range" in item:
@@ -309,5 +310,5 @@ def _ports(item: Any) -> Iterable[int]:
 
 
 def _listener(port: Any) -> int:
-    """Any form but a number leaves the port as it is."""
+    """The port of a listener. Any form other than a number leaves the port as it is."""
     return port if isinstance(port, int) else OWN

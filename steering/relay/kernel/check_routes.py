@@ -1,6 +1,6 @@
-"""Which of a relay's `ip` commands left nothing behind: rules, routes and MPTCP endpoints that are wanted and not there.
+"""Finds rules, routes and MPTCP endpoints that a relay's `ip` commands should have made, and that are missing.
 
-The commands are read, not written anew: what --check looks for is what --apply runs.
+It reads the commands themselves, so that --check looks for exactly what --apply runs.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from steering.relay.kernel.commands import RuleError
 
 Run = Callable[[str], str]
-"""What a command prints. Raises RuleError."""
+"""Runs a command and returns its output. Raises RuleError."""
 
 Json = dict[str, Any]
 Network = IPv4Network | IPv6Network
@@ -20,7 +20,8 @@ FLAGS = frozenset({"signal", "subflow", "fullmesh", "backup"})
 
 
 class MissingLine(NamedTuple):
-    """`kind`: ip-rule, route or endpoint; `line` is the command that would make it. `version` 0: of either family."""
+    """Something that is missing. `kind`: ip-rule, route or endpoint. `line`: the command that makes it. `version`: 0
+    for both families."""
 
     kind: str
     version: int
@@ -29,7 +30,7 @@ class MissingLine(NamedTuple):
 
 
 def lacking(lines: Sequence[str], run: Run) -> Iterator[MissingLine]:
-    """What these commands make and is not there; other commands are passed over. Raises RuleError."""
+    """What these commands should have made and is missing. Other commands are ignored. Raises RuleError."""
     seen: dict[str, list[Json]] = {}
 
     def ask(question: str) -> list[Json]:
@@ -37,7 +38,7 @@ def lacking(lines: Sequence[str], run: Run) -> Iterator[MissingLine]:
             try:
                 seen[question] = rows(run(question))
             except RuleError:
-                if " table " not in question:  # ip calls it an error to show a table that is empty
+                if " table " not in question:  # to show an empty table is an error of ip
                     raise
                 seen[question] = []
         return seen[question]
@@ -67,7 +68,8 @@ def lacking(lines: Sequence[str], run: Run) -> Iterator[MissingLine]:
 
 
 def towards(prefixes: Sequence[Network], routes: Sequence[Json]) -> frozenset[str]:
-    """Interfaces by which IPv4 servers are reached: any whose route has to do with a prefix; any route for none."""
+    """The interfaces by which IPv4 servers are reached: those with a route that overlaps one of the prefixes. Without
+    prefixes: those with any route."""
     found = set()
     for row in routes:
         where = _network(str(row.get("dst")))
@@ -79,7 +81,8 @@ def towards(prefixes: Sequence[Network], routes: Sequence[Json]) -> frozenset[st
 
 
 def rows(text: str) -> list[Json]:
-    """Objects of a JSON list that `ip -j` printed; ip prints nothing for an empty one, and text where it has no JSON."""
+    """The objects of a JSON list that `ip -j` prints. For an empty list ip prints nothing, and some commands print
+    text."""
     try:
         found = json.loads(text or "[]")
     except ValueError:
@@ -88,7 +91,7 @@ def rows(text: str) -> list[Json]:
 
 
 def named(words: Sequence[str], start: int) -> dict[str, str]:
-    """Words of a command by the word before: `table 5354` -> {"table": "5354"}."""
+    """The words of a command by the word before each: `table 5354` -> {"table": "5354"}."""
     return dict(pairwise(words[start:]))
 
 
@@ -120,7 +123,7 @@ def _same_rule(row: Json, wanted: dict[str, str]) -> bool:
 
 
 def _route(words: Sequence[str]) -> str:
-    """`local default dev lo` of a route command."""
+    """The text `local default dev lo` of a route command."""
     start = next(at for at, word in enumerate(words) if word in ("add", "replace")) + 1
     end = words.index("table") if "table" in words else len(words)
     return " ".join(words[start:end])
@@ -139,7 +142,7 @@ def _same_route(row: Json, words: Sequence[str]) -> bool:
 
 
 def _network(text: str) -> object:
-    """ip writes a host's prefix without its length."""
+    """The network of a prefix. ip writes the prefix of a host without its length."""
     try:
         return ip_network(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The system's own tools (ip, nft), run with a time limit; a refusal is one line for the operator."""
+"""Runs the system's own tools (ip, nft) with a time limit. A failure is one line for the operator."""
 
 import subprocess
 
@@ -6,12 +6,12 @@ COMMAND_TIMEOUT_S = 10
 
 
 class RuleError(RuntimeError):
-    """A rule, route or sysctl the kernel or its tool refused; one line for the operator."""
+    """The kernel or a tool refused a rule, route or sysctl. The text is one line for the operator."""
 
 
 def command(line: str, text: str | None = None, must: bool = True) -> str | None:
-    """Run a command, with `text` on its standard input, and return what it printed. Raises RuleError where it
-    fails; without `must` a failure is None."""
+    """Run a command with `text` on its standard input; its output. Raises RuleError where it fails, or without `must`
+    returns None."""
     try:
         done = subprocess.run(
             line.split(), input=text, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False

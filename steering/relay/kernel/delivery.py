@@ -1,7 +1,7 @@
-"""Connections the relay closed in order and the kernel is still delivering.
+"""Connections that the relay has closed in order, and for which the kernel still delivers data.
 
-They need the rules for as long as they last: without them the hosts' acknowledgements would be forwarded to the server
-instead of reaching the MCP's sockets, and the tail of a transfer would hang.
+They need the relay's rules until they end. Without the rules, the hosts' acknowledgements would be forwarded to the
+server and not reach the MCP's sockets, and the end of a transfer would hang.
 """
 
 import time
@@ -10,13 +10,14 @@ from pathlib import Path
 
 TABLES = (Path("/proc/self/net/tcp"), Path("/proc/self/net/tcp6"))
 _DONE = frozenset(("05", "06", "07", "0A"))
-"""States in which nothing of ours waits for an acknowledgement: FIN_WAIT2, TIME_WAIT, CLOSE, LISTEN."""
+"""States in which no data of ours wait for an acknowledgement: FIN_WAIT2, TIME_WAIT, CLOSE, LISTEN."""
 
 POLL_S = 0.02
 
 
 def count_unfinished(table: str, serves: Callable[[int], bool]) -> int:
-    """Connections of /proc/net/tcp text that have a port which `serves` at either end, and something to deliver."""
+    """How many connections in the text of /proc/net/tcp still deliver data, and have at either end a port for which
+    `serves` is true."""
     found = 0
     for line in table.splitlines()[1:]:
         words = line.split()
@@ -27,7 +28,8 @@ def count_unfinished(table: str, serves: Callable[[int], bool]) -> int:
 
 
 def wait_finished(serves: Callable[[int], bool], seconds: float) -> bool:
-    """Whether all such connections ended within `seconds`. Blocks; for a relay that has stopped serving."""
+    """Wait until all such connections have ended, `seconds` at most; whether they have. It blocks, so it is for a
+    relay that has stopped serving."""
     until = time.monotonic() + seconds
     while True:
         left = 0

@@ -1,4 +1,4 @@
-"""DSCP carried over from one leg to the other (N-5.6.5): preserved unless told otherwise, or re-marked.
+"""Carries DSCP over from one leg to the other (N-5.6.5): unchanged by default, or re-marked.
 
 The kernel hides a segment's DSCP from the owner of an MPTCP socket (`IP_RECVTOS` is refused, `IP_TOS` reads 0), so nft does it.
 Both sockets of a session carry a mark (SO_MARK) that differs in its last bit. What comes in at one leg's socket is noted under
@@ -7,7 +7,7 @@ The host's SYN, and what it sent before its connection was accepted, met no mark
 addresses and ports, the relay asks for it (`syn_code_points`) and writes it into the marks before it dials, so that the server
 leg's SYN and early data carry it whatever address that leg has.
 
-nft cannot compare what it looks up with what a segment carries, so each code point has three small chains.
+nft cannot compare a stored value with that of a segment, so each code point has three small chains.
 """
 
 import socket
@@ -23,17 +23,17 @@ SPACE_MASK = 0xC0000000
 SYN_SHIFT = 24
 SYN_MASK = 0x3F000000
 AVOIDED = 0x5354
-"""In the low 16 bits: the relay's mark for segments that are to be delivered to this machine (rules.MARK)."""
+"""A value of the low 16 bits that no session mark has: it marks segments that are delivered to this machine (rules.MARK)."""
 CODE_POINTS = 64
 SHORT6 = "@nh,160,32 . tcp sport . @nh,288,32 . tcp dport"
-"""The last 32 bits of both IPv6 addresses, and the ports: nft 1.0.6 has no registers for all of them."""
+"""The last 32 bits of both IPv6 addresses, and the ports. nft 1.0.6 has not enough registers for whole addresses."""
 LEGS = 1 << 16
 """At most so many legs and SYNs are remembered; one more is forwarded with the kernel's DSCP 0."""
 SYNS4, SYNS6 = "syns4", "syns6"
 
 
 class CodePoints:
-    """Gives each session a pair of marks: the host leg's, and the server leg's, which is one more."""
+    """Gives each session a pair of marks: that of the host leg, and that of the server leg, which is larger by one."""
 
     def __init__(self) -> None:
         self._next = 0
@@ -46,7 +46,7 @@ class CodePoints:
         return mark | 1
 
     def _pair(self) -> int:
-        # 8 million pairs, so that none is used again while the kernel still remembers its last session.
+        # There are 8 million pairs, so a pair is not used again while the kernel remembers its last session.
         self._next = (self._next + 2) & 0xFFFFFE
         if self._next & 0xFFFE == AVOIDED & 0xFFFE:
             self._next += 2
@@ -67,7 +67,7 @@ def parse_remap(values: Sequence[str]) -> dict[int, int]:
 
 
 def ruleset(remap: Mapping[int, int]) -> str:
-    """The nft table as text for `nft -f`; it replaces this table and no other."""
+    """The nft table as text for `nft -f`. It replaces this table and no other."""
     points = range(CODE_POINTS)
 
     def jump(prefix: str) -> str:
@@ -124,7 +124,8 @@ table inet {TABLE} {{
 
 
 def _chains(point: int, becomes: int) -> str:
-    """For what comes in with a code point: noted once, until it changes. For what is to leave: set."""
+    """The chains of a code point: segments that come in with it store it, once until it changes. Segments that leave
+    get it."""
     return f"""\
   chain leg{point} {{
     meta mark set {SPACE:#x}
@@ -146,5 +147,5 @@ def _chains(point: int, becomes: int) -> str:
 
 
 def remove() -> None:
-    """Take the table away; none there is no error."""
+    """Remove the table, if it exists."""
     command(f"nft delete table inet {TABLE}", must=False)

@@ -1,7 +1,8 @@
-"""Implicit mode (draft-nam 5.2.2): hosts are told the MCP's own address, and not to come back by the server's.
+"""Implicit mode (draft-nam 5.2.2): the MCP announces its own address to hosts, and asks them not to join by the
+server's address.
 
-ADD_ADDR and the C flag (RFC 8684 sections 3.4.1 and 3.1) are the kernel's; the relay sets its endpoints and its sysctl.
-Servers are told neither: see `rules._discretion`.
+The kernel sends ADD_ADDR and the C flag (RFC 8684 sections 3.4.1 and 3.1). The relay sets the kernel's endpoints and
+its sysctl. Servers get neither: see `rules._discretion`.
 """
 
 from collections.abc import Sequence
@@ -12,13 +13,13 @@ from steering.relay.options.values import parse_bound
 
 MOST = 8
 FIRST_ID = 201
-"""Address ids of our endpoints; the kernel numbers what others add from 1."""
+"""The first address id of our endpoints. The kernel numbers the endpoints of others from 1."""
 
 C_FLAG = "net.mptcp.allow_join_initial_addr_port"
 
 
 def parse_advertised(values: Sequence[str]) -> tuple[AdvertisedAddress, ...]:
-    """`ADDR`, `ADDR:PORT` or `[ADDR6]:PORT`, each once. Raises OptionError."""
+    """Announced addresses from `ADDR`, `ADDR:PORT` or `[ADDR6]:PORT`, each given once. Raises OptionError."""
     found = tuple(dict.fromkeys(_one(text) for text in values))
     if len(found) > MOST:
         raise OptionError(f"--advertise: {len(found)} addresses, at most {MOST}")
@@ -50,11 +51,12 @@ def parse_listener(
     prefixes: Sequence[Network],
     referring: bool,
 ) -> int:
-    """The number of the one listener for all service ports, 0 for one a port. Raises OptionError.
+    """The port of the one listener for all service ports; 0 for a listener for each port. Raises OptionError.
 
-    The kernel resets a join whose port is not its listener's (MPTcpExtMismatchPortSynRx) unless it announced that port
-    itself: hosts must be kept from the server's address and told a port of ours, in each family that is served.
-    `referring`: some service ports are left alone because of what their protocols carry, which needs ports one by one.
+    The kernel resets a join to a port that is not its listener's (MPTcpExtMismatchPortSynRx), unless the kernel
+    announced that port itself. So hosts must be asked not to join by the server's address, and an address with a port
+    must be announced, in each family that is served. `referring`: some service ports are excluded because their
+    protocols carry addresses, for which each port needs a listener.
     """
     if value is None:
         return 0
@@ -74,7 +76,7 @@ def parse_listener(
 
 
 def announcing(advertised: Sequence[AdvertisedAddress]) -> tuple[str, ...]:
-    """Commands that have the kernel announce these addresses in each M-session."""
+    """Commands by which the kernel announces these addresses in each M-session."""
     return tuple(
         f"ip mptcp endpoint add {one.address} id {number}{f' port {one.port}' if one.port else ''} signal"
         for number, one in enumerate(advertised, FIRST_ID)
@@ -82,5 +84,5 @@ def announcing(advertised: Sequence[AdvertisedAddress]) -> tuple[str, ...]:
 
 
 def silencing() -> tuple[str, ...]:
-    """Commands that undo the announcement; each may fail when there is nothing to undo."""
+    """Commands that undo the announcement. Each may fail where there is nothing to undo."""
     return tuple(f"ip mptcp endpoint delete id {number}" for number in range(FIRST_ID, FIRST_ID + MOST))

@@ -1,9 +1,10 @@
-"""The maximum segment size on both legs of what is relayed, so that nothing of it needs fragments (N-5.6.4, D-6.7.5).
+"""The maximum segment size (MSS) on both legs of relayed connections, so that no packet of them is fragmented
+(N-5.6.4, D-6.7.5).
 
-The size a SYN or SYN/ACK tells is lowered, never raised: in what this machine sends, for what its peers send; and where
-a size is given, also in what it receives, for what it sends itself. `auto` takes the path MTU that the kernel knows. What
-is only forwarded keeps its own (D-6.7.3). A table of its own, so that it can be switched while connections live; they
-keep what they began with.
+The MSS of a SYN or SYN/ACK is lowered, never raised: in segments that this machine sends, which limits its peers, and
+where a size is given also in segments that it receives, which limits itself. `auto` uses the path MTU that the kernel
+knows. Forwarded segments keep their MSS (D-6.7.3). The rules are in a table of their own, so that they can be
+switched while there are connections; these keep the MSS with which they began.
 """
 
 from steering.relay.kernel.commands import RuleError, command
@@ -11,7 +12,10 @@ from steering.relay.model import OptionError
 
 TABLE = "steering_mss"
 AUTO = 0
-LEAST, MOST = 88, 65_495  # 88: the kernel's own TCP_MIN_MSS; above, no IPv4 packet holds it
+LEAST, MOST = (
+    88,
+    65_495,
+)  # 88 is the kernel's TCP_MIN_MSS; no IPv4 packet holds a larger segment than the other
 
 
 def parse_clamp(text: str) -> int | None:
@@ -26,7 +30,7 @@ def parse_clamp(text: str) -> int | None:
 
 
 def ruleset(clamp: int | None) -> str:
-    """The table as text for `nft -f`; with None it is there and does nothing."""
+    """The table as text for `nft -f`. With None the table exists and does nothing."""
     rule = "    tcp flags syn tcp option maxseg size set {}\n"
     chains = ""
     if clamp is not None:
@@ -46,7 +50,7 @@ def install(clamp: int | None) -> None:
 
 
 def switch(clamp: int | None) -> bool:
-    """Replace the table while the relay runs, if its rules are installed; whether they are."""
+    """Replace the table while the relay runs, if its rules are installed. Returns whether they are."""
     try:
         command(f"nft list table inet {TABLE}")
         install(clamp)
@@ -56,5 +60,5 @@ def switch(clamp: int | None) -> bool:
 
 
 def remove() -> None:
-    """Take the table away; none there is no error."""
+    """Remove the table, if it exists."""
     command(f"nft delete table inet {TABLE}", must=False)

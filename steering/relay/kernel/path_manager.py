@@ -1,9 +1,9 @@
-"""The kernel's MPTCP path manager by generic netlink: one subflow's priority, or its end.
+"""The kernel's MPTCP path manager by generic netlink: sets the priority of a subflow, or ends it.
 
-Under `net.mptcp.pm_type=1` the kernel leaves decisions to user space (Linux uapi mptcp_pm.h; netlink.h, genetlink.h
-for the framing): SET_FLAGS with token, local and remote address sends MP_PRIO (RFC 8684 section 3.3.8) on exactly
-that subflow, and from then on neither side puts data on it while another that is no backup works. Subflows that come
-in are accepted only while somebody listens to the kernel's events, so the socket of this module does.
+With `net.mptcp.pm_type=1` the kernel leaves decisions to user space (Linux uapi mptcp_pm.h; netlink.h and genetlink.h
+for the framing). SET_FLAGS with a token and both addresses sends MP_PRIO (RFC 8684 section 3.3.8) on exactly that
+subflow. From then on neither side sends data on it while a subflow that is no backup works. The kernel accepts
+incoming subflows only while a process listens to its events, so a socket of this module does.
 """
 
 import errno
@@ -39,7 +39,7 @@ class PathManagerError(OSError):
 
 
 class KernelSubflow(NamedTuple):
-    """A subflow as this machine's kernel has it; addresses as text, IPv4 in its own form."""
+    """A subflow of this machine's kernel. Addresses are text; IPv4 addresses are not mapped."""
 
     token: int
     local: str
@@ -54,7 +54,7 @@ def attribute(kind: int, value: bytes) -> bytes:
 
 
 def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(kind, value) of each attribute; a torn one ends the walk."""
+    """The kind and value of each attribute, up to one that is cut off."""
     at = 0
     while at + 4 <= len(data):
         length, kind = struct.unpack_from("=HH", data, at)
@@ -65,7 +65,7 @@ def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _address(kind: int, address: str, port: int, flags: int | None = None) -> bytes:
-    """MPTCP_PM_ATTR_ADDR or ADDR_REMOTE. Raises ValueError for what is no address."""
+    """The attribute MPTCP_PM_ATTR_ADDR or ADDR_REMOTE. Raises ValueError for a text that is no address."""
     known = ip_address(address)
     four = known.version == 4
     inside = attribute(_FAMILY, struct.pack("=H", socket.AF_INET if four else socket.AF_INET6))
@@ -86,7 +86,8 @@ def priority_body(subflow: KernelSubflow, backup: bool) -> bytes:
 
 
 def end_body(subflow: KernelSubflow) -> bytes:
-    """What SUBFLOW_DESTROY carries. It compares addresses by the socket's family, and the relay's are IPv6 ones."""
+    """The payload of SUBFLOW_DESTROY. The kernel compares addresses in the family of the socket, which is IPv6 for
+    the relay's."""
     local, remote = (a if ":" in a else f"::ffff:{a}" for a in (subflow.local, subflow.remote))
     return (
         attribute(_TOKEN, struct.pack("=I", subflow.token))
@@ -96,7 +97,7 @@ def end_body(subflow: KernelSubflow) -> bytes:
 
 
 class PathManager:
-    """Two sockets: orders, and the events whose being heard makes the kernel accept joins. Raises PathManagerError."""
+    """Two sockets: one for orders, and one for events, by which the kernel accepts joins. Raises PathManagerError."""
 
     def __init__(self) -> None:
         self._orders = _open()
@@ -113,24 +114,25 @@ class PathManager:
         self.events.setblocking(False)
 
     def close(self) -> None:
-        """Close the sockets. The kernel refuses joins from now on, if no other process listens."""
+        """Close the sockets. From now on the kernel refuses joins, unless another process listens."""
         self._orders.close()
         self.events.close()
 
     def drain(self) -> bool:
-        """Take what events there are; whether there were any. They say only that it is worth looking again."""
+        """Read the events that have come; whether there were any. An event only means that something may have
+        changed."""
         heard = False
         while True:
             try:
                 self.events.recv(_BUFFER)
             except BlockingIOError:
                 return heard
-            except OSError:  # more came than the buffer holds: that, too, is an event
+            except OSError:  # more events came than the buffer holds, which counts as an event
                 pass
             heard = True
 
     def priority(self, subflow: KernelSubflow, backup: bool) -> None:
-        """Send MP_PRIO on one subflow. Raises PathManagerError, e.g. where there is no such subflow (yet)."""
+        """Send MP_PRIO on one subflow. Raises PathManagerError, for example where the subflow does not exist (yet)."""
         self._order(_SET_FLAGS, priority_body(subflow, backup))
 
     def end(self, subflow: KernelSubflow) -> None:
@@ -141,7 +143,7 @@ class PathManager:
         self._ask(self._family, command, body)
 
     def _ask(self, family: int, command: int, body: bytes) -> bytes:
-        """One request and the data that came before its acknowledgement."""
+        """Send one request; the data that came before its acknowledgement."""
         self._sequence += 1
         payload = _GENERIC.pack(command, 1, 0) + body
         head = _HEADER.pack(_HEADER.size + len(payload), family, _REQUEST | _ACK, self._sequence, 0)
@@ -164,7 +166,7 @@ class PathManager:
                 return found
 
     def _resolve(self) -> tuple[int, int]:
-        """The family's number and that of its group of events."""
+        """The number of the netlink family, and the number of its group of events."""
         answer = self._ask(_CONTROLLER_ID, _GETFAMILY, attribute(_CTRL_NAME, FAMILY))
         number = group = 0
         for kind, value in attributes(answer[_GENERIC.size :]):
@@ -187,7 +189,7 @@ def _group(groups: bytes) -> int:
 
 
 def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """(type, sequence, payload) of netlink messages; a torn one ends the walk."""
+    """Type, sequence number and payload of netlink messages, up to one that is cut off."""
     at = 0
     while at + _HEADER.size <= len(data):
         length, kind, _, sequence, _ = _HEADER.unpack_from(data, at)

@@ -1,11 +1,11 @@
-"""Links, addresses and default routes of this machine by rtnetlink (rtnetlink(7)), asked for and followed.
+"""Links, addresses and default routes of this machine by rtnetlink (rtnetlink(7)): questions, and events.
 
-What comes from a netlink socket is not believed unseen: another process may send to it, and messages are decoded by
-their own length fields. Each is bounded in size and number, has to come from the kernel, and has to hold what its type
-promises; what does not is refused by a name of `NetlinkRefusal` and counted.
+Messages of a netlink socket are checked, since another process may send to it, and messages are decoded by their own
+length fields. Their size and number are bounded, they have to come from the kernel, and they have to hold what their
+type needs. Other messages are refused with a name of `NetlinkRefusal`, and counted.
 
-pyroute2 decodes the messages. It is loaded when the first socket is opened, so that a relay without uplinks does
-without it.
+pyroute2 decodes the messages. It is loaded when the first socket is opened, so that a relay without uplinks does not
+load it.
 """
 
 import errno
@@ -34,7 +34,7 @@ _INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
 _GROUPS = (
     0x1 | 0x10 | 0x100 | 0x40 | 0x400
 )  # RTMGRP_LINK, _IPV4_IFADDR, _IPV6_IFADDR, _IPV4_ROUTE, _IPV6_ROUTE
-_SOL_NETLINK, _STRICT = 270, 12  # NETLINK_GET_STRICT_CHK: the kernel heeds what a dump asks for
+_SOL_NETLINK, _STRICT = 270, 12  # NETLINK_GET_STRICT_CHK: the kernel applies the filters of a dump request
 _IFLA_IFNAME, _RTA_OIF = 3, 4
 _TABLE_MAIN = 254
 _IFF_UP, _IFF_LOWER_UP = 0x1, 0x1_0000
@@ -45,28 +45,28 @@ _HEADER = struct.Struct("=IHHII")
 
 MAX_MESSAGE = 1 << 16
 MOST_MESSAGES = 4_096
-"""Of one answer, and of one look at what happened: an uplink has a handful of addresses and routes."""
+"""Most messages of one answer, and of one reading of events. An uplink has only a few addresses and routes."""
 ANSWER_S = 2.0
 
 
 class NetlinkRefusal(StrEnum):
-    """Why a netlink message, or an answer as a whole, is not believed."""
+    """Why a netlink message, or a whole answer, is refused."""
 
     SENDER = "sender"
     """It did not come from the kernel."""
     TRUNCATED = "truncated"
-    """Longer than MAX_MESSAGE, or longer than it says or shorter."""
+    """It is longer than MAX_MESSAGE, or its length is not the one that it says."""
     MALFORMED = "malformed"
-    """It does not hold what its type promises."""
+    """It lacks something that its type needs."""
     TOO_MANY = "too-many"
     OVERRUN = "overrun"
-    """The kernel had more to tell than the socket held: something was missed."""
+    """The kernel sent more than the socket can hold, so messages were lost."""
     SILENT = "silent"
-    """No answer in ANSWER_S."""
+    """There was no answer in ANSWER_S."""
     ERROR = "error"
-    """The kernel would not tell."""
+    """The kernel refused the request."""
     INTERRUPTED = "interrupted"
-    """What was asked for changed while it was told."""
+    """The data changed while the kernel was sending them."""
 
 
 class NetlinkRefused(OSError):
@@ -78,7 +78,7 @@ class NetlinkRefused(OSError):
 
 
 class LinkState(NamedTuple):
-    """An interface, `link` its number; `up`: it is up and has a carrier."""
+    """An interface. `link`: its number. `up`: whether it is up and has a carrier."""
 
     link: int
     name: str
@@ -86,7 +86,7 @@ class LinkState(NamedTuple):
 
 
 class LinkAddress(NamedTuple):
-    """A global address of an interface that may be used; `link` is its interface's number, `preferred` in seconds."""
+    """A global address of an interface that may be used. `link`: the number of the interface. `preferred`: seconds."""
 
     link: int
     text: str
@@ -101,7 +101,7 @@ class LinkAddress(NamedTuple):
 
 
 class DefaultRoute(NamedTuple):
-    """A default route by an interface; `gateway` "" where there is none (PPP)."""
+    """A default route by an interface. `gateway`: "" where there is none (PPP)."""
 
     link: int
     version: int
@@ -111,11 +111,12 @@ class DefaultRoute(NamedTuple):
 
 Refusals = Counter[NetlinkRefusal]
 Message = tuple[int, bytes]
-"""Type, and the whole message with its header."""
+"""The type of a message, and the whole message with its header."""
 
 
 class RouteSocket:
-    """Raises PlatformError when it cannot be opened. `refused` counts what was not believed."""
+    """The sockets for questions and events. Raises PlatformError when they cannot be opened. `refused` counts refused
+    messages."""
 
     def __init__(self, refused: Refusals) -> None:
         self._refused = refused
@@ -129,7 +130,7 @@ class RouteSocket:
             raise
 
     def fileno(self) -> int:
-        """Readable when something happened."""
+        """The descriptor that becomes readable when there are events."""
         return self._events.fileno()
 
     def close(self) -> None:
@@ -140,7 +141,8 @@ class RouteSocket:
     # -- events -----------------------------------------------------------------------------------------------------
 
     def happened(self) -> set[int]:
-        """Types of what has happened since; also after a refusal, since something did. Never waits."""
+        """The types of events since the last call, including those of refused messages, as something has happened.
+        Never waits."""
         found: set[int] = set()
         for _ in range(MOST_MESSAGES):
             try:
@@ -149,7 +151,7 @@ class RouteSocket:
                 return found
             except NetlinkRefused as error:
                 self._refused[error.reason] += 1
-                if error.reason is not NetlinkRefusal.SENDER:  # a stranger's word is nobody's
+                if error.reason is not NetlinkRefusal.SENDER:  # a message of another process means nothing
                     found.add(_OVERRUN)
                 continue
             found |= {kind for kind, _ in self._split(data)}
@@ -159,18 +161,18 @@ class RouteSocket:
     # -- questions --------------------------------------------------------------------------------------------------
 
     def link(self, name: str) -> LinkState | None:
-        """The interface of that name; None where there is none. Raises NetlinkRefused."""
+        """The interface of a name; None where there is none. Raises NetlinkRefused."""
         attribute = _attribute(_IFLA_IFNAME, name.encode() + b"\0")
         answer = self._ask(RTM_GETLINK, 0, struct.pack("=BxHiII", 0, 0, 0, 0, 0) + attribute)
         return next((state for state in self._read(answer, RTM_NEWLINK, _link) if state.name == name), None)
 
     def addresses(self, index: int) -> list[LinkAddress]:
-        """Of an interface, those that may be used. Raises NetlinkRefused."""
+        """The addresses of an interface that may be used. Raises NetlinkRefused."""
         answer = self._ask(RTM_GETADDR, _DUMP, struct.pack("=BBBBI", 0, 0, 0, 0, index))
         return [one for one in self._read(answer, RTM_NEWADDR, _address) if one.link == index]
 
     def default_routes(self, index: int) -> list[DefaultRoute]:
-        """Of the main table, those by an interface. Raises NetlinkRefused."""
+        """The default routes of the main table by an interface. Raises NetlinkRefused."""
         found: list[DefaultRoute] = []
         for family in (socket.AF_INET, socket.AF_INET6):
             asked = struct.pack("=BBBBBBBBI", family, 0, 0, 0, _TABLE_MAIN, 0, 0, 0, 0)
@@ -188,14 +190,15 @@ class RouteSocket:
                 made = decode(message)
             except (
                 Exception
-            ):  # a decoder of another's, given bytes of a stranger: whatever it raises is a refusal
+            ):  # a decoder of a library gets untrusted bytes here, so any exception is a refusal
                 self._refused[NetlinkRefusal.MALFORMED] += 1
                 continue
             if made is not None:
                 yield made
 
     def _ask(self, kind: int, flags: int, body: bytes) -> list[Message]:
-        """The messages of an answer; [] for what is not there. Raises NetlinkRefused, and counts it."""
+        """Ask; the messages of the answer, [] where the thing does not exist. Raises NetlinkRefused, which is
+        counted."""
         try:
             return self._answer(kind, flags, body)
         except NetlinkRefused as error:
@@ -215,7 +218,7 @@ class RouteSocket:
             for answered, data in self._split(self._receive(self._asking)):
                 _, _, told, serial, _ = _HEADER.unpack_from(data)
                 if serial != self._serial:
-                    continue  # of an answer that was given up
+                    continue  # it belongs to an answer that was given up
                 if told & _INTERRUPTED:
                     raise NetlinkRefused(NetlinkRefusal.INTERRUPTED)
                 if answered in (_DONE, _ERROR):
@@ -244,7 +247,7 @@ class RouteSocket:
         return data
 
     def _split(self, data: bytes) -> Iterator[Message]:
-        """Messages of a datagram; what is not as long as it says ends it."""
+        """The messages of a datagram, up to one whose length is wrong."""
         at = 0
         while at < len(data):
             size = kind = 0
@@ -274,8 +277,8 @@ def _open(groups: int) -> socket.socket:
 
 
 def _package() -> None:
-    """Make the package known without running its `__init__`: that loads all of it and asyncio, 7 MB more than the three
-    classes take, and a CPE is a small device."""
+    """Register the package without running its `__init__`. That would load all of the package and asyncio, 7 MB more
+    than the three classes need, and a CPE is a small device."""
     if "pyroute2" in sys.modules:
         return
     found = find_spec("pyroute2")
@@ -300,7 +303,8 @@ def _decoders() -> dict[int, Callable[[bytes], Any]]:
 
 
 def _check_end(data: bytes) -> None:
-    """An answer's last message holds 0 or a negative errno; an interface that is gone has nothing. Raises NetlinkRefused."""
+    """Check the last message of an answer, which holds 0 or a negative errno. For an interface that is gone the
+    answer is empty. Raises NetlinkRefused."""
     if len(data) >= _HEADER.size + 4:
         (code,) = struct.unpack_from("=i", data, _HEADER.size)
         if -code not in (0, errno.ENODEV, errno.ENXIO):
@@ -321,10 +325,10 @@ def _link(message: Any) -> LinkState:
 
 
 def _address(message: Any) -> LinkAddress | None:
-    """None for one that may not be used, or not for others' traffic."""
+    """The address in a message; None for one that may not be used, or only for this machine's own traffic."""
     flags = message.get_attr("IFA_FLAGS")
     flags = message["flags"] if flags is None else flags
-    # Of a point-to-point link IFA_ADDRESS is the peer's.
+    # On a point-to-point link, IFA_ADDRESS is the address of the peer.
     text = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
     known = ip_address(text if isinstance(text, str) else "")
     if (known.version == 4) != (message["family"] == socket.AF_INET):
@@ -342,7 +346,7 @@ def _address(message: Any) -> LinkAddress | None:
 
 
 def _route(message: Any) -> DefaultRoute | None:
-    """None for one that is no default route, or of another table."""
+    """The default route in a message; None for another route, or one of another table."""
     if message["dst_len"] or message["table"] != _TABLE_MAIN or message["type"] != 1:  # RTN_UNICAST
         return None
     version = 4 if message["family"] == socket.AF_INET else 6

@@ -1,12 +1,12 @@
-"""What the kernel must be told so that SYNs for the service ports reach the relay's listeners.
+"""The kernel rules by which SYNs to service ports reach the relay's listeners.
 
 Sources: measured facts of kernel MPTCP (listener-port rule, TPROXY set-up). The settings are in `sysctls`.
 
-How the nft rules tell a new connection from a relayed one: the relay's listeners are wildcard sockets, its
-connections are not. A segment whose only local match is a wildcard listener belongs to no relayed connection; its SYN
-is taken when it goes to a service prefix and port, everything else of it is forwarded untouched. Any other transparent
-socket (established, handshake pending, TIME_WAIT, either leg) gets its segments by the second rule. Without that order
-`socket transparent` alone would pull in every destination of a service port, whatever its prefix.
+The nft rules tell a new connection from a relayed one by this: the relay's listeners are wildcard sockets, and its
+connections are not. A segment that matches no local socket but a wildcard listener belongs to no relayed connection.
+Its SYN is taken when it goes to a service prefix and port; all other such segments are forwarded unchanged. Any other
+transparent socket (established, in a handshake, in TIME_WAIT, of either leg) gets its segments by the second rule.
+With `socket transparent` alone, segments to a service port of any destination would be taken.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,22 +27,22 @@ TABLE = "steering_relay"
 MARK = 0x5354
 ROUTE_TABLE = 5354
 POOL_PROTOCOL = 84
-"""Marks the routes that make a pool local (AnyIP), so that they and no others are taken away."""
+"""Marks the routes that make a pool local (AnyIP), so that exactly these routes can be removed."""
 
 RULE_PRIORITY = 90
-"""Before any source-routing rule of the machine: a marked segment is the relay's, wherever it came from."""
+"""Comes before any source-routing rule of the machine, since a marked segment is the relay's, from anywhere."""
 
 SUBFLOW_LIMIT = 8
 LATE_S = 60
-"""How long after a connection's last segment one that comes late is still known for its own: past retransmissions."""
+"""Seconds after the last segment of a connection in which a late one is still recognised: longer than retransmissions."""
 
 MAX_LATE = 65_536
 ADD_ADDR = 3
 JOIN = 1
-"""Subtypes; nft knows MPTCP's only by their numbers."""
+"""Subtypes of MPTCP options, which nft knows only by number."""
 
 _SIGNED = "    tcp option md5sig exists counter accept\n    tcp option 29 exists counter accept\n"
-"""First of all (D-6.7.6): a SYN with TCP-MD5 or TCP-AO is its receiver's alone, and so is the rest of its connection."""
+"""The first rules (D-6.7.6): a SYN with TCP-MD5 or TCP-AO goes to its receiver, and so does the rest of its connection."""
 
 _ERRORS = (
     "    meta l4proto { icmp, ipv6-icmp } socket wildcard 0 socket transparent 1"
@@ -59,11 +59,11 @@ WITHOUT: Mapping[str, str] = {
     "late": "late MPTCP of sessions that are over reaches the other end",
     "discretion": "the MCP's own address is announced to servers",
 }
-"""What goes wrong without a chain of the relay's table."""
+"""What goes wrong where a chain of the relay's table is missing."""
 
 
 class NftTable(NamedTuple):
-    """An nft table: its text, which replaces it, and what goes wrong without it, or without one of its chains."""
+    """An nft table: its text, which replaces the table, and what goes wrong without the table or one of its chains."""
 
     name: str
     text: str
@@ -72,14 +72,14 @@ class NftTable(NamedTuple):
 
 
 def ruleset(options: RelayOptions) -> str:
-    """The nft table as text for `nft -f`; it replaces the relay's own table and no other."""
+    """The nft table as text for `nft -f`. It replaces the relay's own table and no other."""
     if options.role.takes_plain:
         return _plain_ruleset(options)
     quoted = [f'"{name}"' for name in options.inside]
     inside = f"iifname {_set(quoted)} " if quoted else ""
     elsewhere = (
         "    meta l4proto tcp goto fresh\n" if options.listener else ""
-    )  # most SYNs match no socket then
+    )  # most SYNs match no socket in that case
     to = options.listener or "tcp dport"
     option = "tcp option mptcp exists " if options.interception is RelayInterception.MPTCP else ""
     if options.marked:
@@ -109,9 +109,11 @@ def ruleset(options: RelayOptions) -> str:
 
 
 def _others(options: RelayOptions) -> str:
-    """SYNs that go on untouched (D-6.7.3, D-6.7.4): their options fill the space, or one of them no relay carries on.
+    """Rules for SYNs that are forwarded unchanged (D-6.7.3, D-6.7.4): their options fill the space, or a relay cannot
+    pass one of them on.
 
-    Each kind has a rule of its own: nft has no set of kinds. A join is exempt, it ends here or nowhere.
+    Each kind of option has a rule, as nft has no sets of kinds. Joins are exempt, since they can end only at this
+    relay.
     """
     lines = "    tcp doff 15 counter accept\n"
     if options.unknown_options is UnknownOptions.BYPASS:
@@ -121,9 +123,10 @@ def _others(options: RelayOptions) -> str:
 
 
 def _late() -> str:
-    """MPTCP is between us and a peer alone (S-15). What a peer sent before it heard that its session is over meets no
-    socket any more and would be forwarded to the other end, which knows of no MPTCP: it is reset instead. Only 4-tuples
-    whose MPTCP met a socket of ours are meant: others' MPTCP goes its way, also what began while no relay was here.
+    """Rules for late segments (S-15). A relayed session is MPTCP only between the relay and one peer. Segments that
+    the peer sends before it learns that its session is over meet no socket any more. They would be forwarded to the
+    other end, which knows no MPTCP, so they are reset. This concerns only 4-tuples whose MPTCP met a socket of this
+    relay. Other MPTCP is forwarded, also where it began while no relay ran.
     """
     sets, notes, resets = [], [], []
     for word, kind in (("ip", "ipv4_addr"), ("ip6", "ipv6_addr")):
@@ -146,8 +149,8 @@ def _late() -> str:
 
 
 def _discretion(options: RelayOptions) -> str:
-    """The kernel announces an MCP's own addresses on both legs of a relayed session. Towards servers nobody is
-    to learn them (N-7.1): an announcement there is a segment of its own without data (RFC 8684 3.4.1), and ends here."""
+    """Rules that drop announcements to servers. The kernel announces an MCP's own addresses on both legs of a
+    session, but servers must not learn them (N-7.1). An announcement is a segment without data (RFC 8684 3.4.1)."""
     lines = "\n".join(
         f"    {word} daddr {_set(prefixes)} tcp option mptcp subtype {ADD_ADDR} drop"
         for word, prefixes in _by_family(options.prefixes)
@@ -161,9 +164,10 @@ def _discretion(options: RelayOptions) -> str:
 
 
 def _plain_ruleset(options: RelayOptions) -> str:
-    """For roles that take plain TCP. A SYN with an MPTCP option is somebody's own MPTCP and goes its way (N-5.2.2.1e).
+    """The table for roles that take plain TCP. A SYN with an MPTCP option is a host's own MPTCP, and is forwarded
+    (N-5.2.2.1e).
 
-    The listener has another number than the service, so most fresh segments match no socket at all.
+    The listener's port differs from the service's, so most segments of new connections match no socket.
     """
     ports = _set(_elements(options.ranges))
     quoted = [f'"{name}"' for name in options.inside]
@@ -196,7 +200,8 @@ def _anywhere_or(prefixes: tuple[Network, ...]) -> list[tuple[str, str]]:
 
 
 def _relayed_ports(options: RelayOptions, word: str) -> list[str]:
-    """Service ports of a family as nft elements: none that would need an application gateway (N-5.4.1.2)."""
+    """The service ports of a family as nft elements, without ports that would need an application gateway
+    (N-5.4.1.2)."""
     if options.listener:
         return _elements(options.ranges)
     return _port_ranges(_own_listeners(options, word))
@@ -213,7 +218,8 @@ def _own_listeners(options: RelayOptions, word: str) -> tuple[int, ...]:
 
 
 def _identifiers(options: RelayOptions) -> str:
-    """Whatever goes to an identifier of ours, under any prefix, is for this machine."""
+    """Rules by which packets to an interface identifier of this MCP, under any prefix, are delivered to this
+    machine."""
     lines = []
     for pool in options.source.identifiers:
         mask = IPv6Address(int(pool.netmask) & (1 << IDENTIFIER_BITS) - 1)
@@ -222,7 +228,7 @@ def _identifiers(options: RelayOptions) -> str:
 
 
 def _table(chains: str) -> str:
-    """A text that replaces our table in one transaction, whether it was there or not."""
+    """The text that replaces our table in one transaction, whether the table exists or not."""
     return f"table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n{chains}}}\n"
 
 
@@ -238,7 +244,7 @@ def _set(items: Iterable[str]) -> str:
 
 
 def _port_ranges(ports: tuple[int, ...]) -> list[str]:
-    """Sorted ports as nft elements, neighbours joined: (80, 81, 82, 443) -> ["80-82", "443"]."""
+    """Sorted ports as nft elements, with neighbours joined: (80, 81, 82, 443) -> ["80-82", "443"]."""
     runs: list[list[int]] = []
     for port in ports:
         if runs and runs[-1][1] == port - 1:
@@ -249,10 +255,10 @@ def _port_ranges(ports: tuple[int, ...]) -> list[str]:
 
 
 def routing(options: RelayOptions) -> tuple[str, ...]:
-    """Commands that deliver marked segments, and all that is for a pool's addresses, to this machine.
+    """Commands by which marked segments, and all packets to a pool's addresses, are delivered to this machine.
 
-    Without the second whatever no connection claims (a ping, a late segment) would go to and fro between the MCP
-    and the network until its TTL is over. Repeated runs leave one rule (see `unrouting`).
+    Without the latter, a packet to a pool that belongs to no connection (a ping, a late segment) would be sent to and
+    fro between the MCP and the network until its TTL has run out. Repeated runs leave one rule (see `unrouting`).
     """
     pools = tuple(
         f"ip {'' if pool.version == 4 else '-6 '}route replace local {pool} dev lo table local proto {POOL_PROTOCOL}"
@@ -273,7 +279,7 @@ def routing(options: RelayOptions) -> tuple[str, ...]:
 
 
 def unrouting() -> tuple[str, ...]:
-    """Commands that undo `routing`; each may fail when there is nothing to undo."""
+    """Commands that undo `routing`. Each may fail where there is nothing to undo."""
     return (
         tuple(
             line
@@ -289,7 +295,7 @@ def unrouting() -> tuple[str, ...]:
 
 
 def script(options: RelayOptions) -> str:
-    """All of it as a shell script, to read or to run as root; running it twice changes nothing more."""
+    """All settings as a shell script, to read or to run as root. A second run changes nothing."""
     undo = "\n".join(f"{line} 2>/dev/null || true" for line in unrouting())
     return f"""\
 #!/bin/sh
@@ -305,7 +311,8 @@ nft -f - <<'NFT'
 
 
 def limits(options: RelayOptions) -> str:
-    """The command that bounds subflows; a relay that dials what has several addresses also takes announced ones."""
+    """The command that bounds subflows. A relay that dials peers with several addresses also accepts announced
+    addresses."""
     dials = options.role.takes_plain or options.inbound is not None
     accepted = f" add_addr_accepted {SUBFLOW_LIMIT}" if dials else ""
     return f"ip mptcp limits set subflows {SUBFLOW_LIMIT}{accepted}"
@@ -331,7 +338,8 @@ def apply_sysctls(options: RelayOptions) -> None:
 
 
 def install(options: RelayOptions) -> None:
-    """Routes, rules and the nft table, replacing what an earlier relay left. Raises RuleError, having undone all."""
+    """Install routes, rules and the nft tables in place of those that an earlier relay left. Undoes everything before
+    it raises RuleError."""
     try:
         for line in unrouting():
             command(line, must=False)
@@ -345,9 +353,9 @@ def install(options: RelayOptions) -> None:
 
 
 def retire() -> None:
-    """Leave only what connections still being delivered by the kernel need: their own segments, no new connection.
+    """Leave only the rule for connections for which the kernel still delivers data. No new connection is taken.
 
-    Once they are over the rule matches nothing; the next relay replaces it. Raises RuleError.
+    When these connections have ended, the rule matches nothing. The next relay replaces it. Raises RuleError.
     """
     command(
         "nft -f -",
@@ -362,7 +370,7 @@ def retire() -> None:
 
 
 def remove() -> None:
-    """Take the nft table, rules and routes away; what is not there is no error."""
+    """Remove the nft tables, rules and routes, as far as they exist."""
     command(f"nft delete table inet {TABLE}", must=False)
     dscp.remove()
     mss.remove()

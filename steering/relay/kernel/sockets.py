@@ -1,6 +1,7 @@
-"""The relay's sockets: listeners, server legs and what the kernel tells of an MPTCP connection.
+"""The relay's sockets: listeners, server legs, and information of the kernel about an MPTCP connection.
 
-Socket option numbers are Linux's (uapi in.h, in6.h, mptcp.h); Python's socket module names few of them.
+The numbers of socket options are those of Linux (uapi in.h, in6.h, mptcp.h). Python's socket module names only few of
+them.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ FAST_OPEN_QUEUE = 256
 KEEPALIVE_IDLE_S = 600
 KEEPALIVE_INTERVAL_S = 30
 KEEPALIVE_PROBES = 6
-"""A peer that vanished is found out 13 minutes later, not after the kernel's default two hours."""
+"""Keepalive probes: a peer that has vanished is noticed after 13 minutes, not after the kernel's default of two hours."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _FINISH_ON_CLOSE = struct.pack("ii", 0, 0)
@@ -33,16 +34,16 @@ _INFO_SIZE = 96
 
 
 class MptcpInfo(NamedTuple):
-    """From `getsockopt(MPTCP_INFO)`: the token of our own key (what a join carries) and the subflows now open."""
+    """From `getsockopt(MPTCP_INFO)`: the token of our own key, which joins carry, and the number of open subflows."""
 
     token: int
     subflows: int
 
 
 def check_platform(will_enable: bool = False) -> None:
-    """Raises PlatformError unless MPTCP sockets may be opened and made transparent here.
+    """Raises PlatformError unless this process can open MPTCP sockets and make them transparent.
 
-    With `will_enable`, MPTCP that is only switched off by its sysctl is no error: the caller switches it on.
+    With `will_enable`, it is no error if only the sysctl switches MPTCP off, since the caller will switch it on.
     """
     try:
         socket.socket(socket.AF_INET6, socket.SOCK_STREAM, IPPROTO_MPTCP).close()
@@ -67,7 +68,7 @@ def check_platform(will_enable: bool = False) -> None:
 def listener(port: int, protocol: int = IPPROTO_MPTCP) -> socket.socket:
     """A dual-stack, transparent listener on every address. Raises PlatformError if the port is taken.
 
-    With MPTCP the number must be the service's own: the kernel resets joins that reach a listener of another one.
+    With MPTCP the port must be that of the service: the kernel resets joins that reach a listener of another port.
     """
     sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, protocol)
     try:
@@ -85,8 +86,8 @@ def listener(port: int, protocol: int = IPPROTO_MPTCP) -> socket.socket:
 
 
 def explicit_listener(port: int) -> socket.socket:
-    """A dual-stack MPTCP listener for hosts that address the MCP itself; takes data in a SYN (TCP Fast Open) where
-    the kernel lets it. Raises PlatformError if the port is taken."""
+    """A dual-stack MPTCP listener for hosts that address the MCP itself. It accepts data in a SYN (TCP Fast Open)
+    where the kernel allows that. Raises PlatformError if the port is in use."""
     sock = listener(port)
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN, FAST_OPEN_QUEUE)
@@ -108,12 +109,13 @@ def local_listener(place: Endpoint) -> socket.socket:
 
 
 def reset_on_close(sock: socket.socket) -> None:
-    """From now on a close, or the death of this process, resets the peer and never looks like a clean end."""
+    """From now on, closing the socket or the death of this process resets the peer, so that it never looks like an
+    orderly end."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 def finish_on_close(sock: socket.socket) -> None:
-    """From now on a close leaves the kernel to deliver what is queued and to end in order."""
+    """From now on, after closing the socket the kernel delivers queued data and ends the connection in order."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FINISH_ON_CLOSE)
 
 
@@ -154,9 +156,9 @@ def dial(client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int = 0) -> s
 
 
 def syn_ack_options(sock: socket.socket) -> bytes:
-    """The options of a server's SYN/ACK as far as the kernel tells: SACK permitted, window scale, MPTCP.
+    """The options of a server's SYN/ACK, as far as the kernel tells: SACK permitted, window scale, MPTCP.
 
-    MP_CAPABLE stands without its key, which is nobody's but the MCP's.
+    MP_CAPABLE is without its key, which only the MCP may know.
     """
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)
@@ -166,7 +168,7 @@ def syn_ack_options(sock: socket.socket) -> bytes:
     found = b""
     if info[5] & 2:  # TCPI_OPT_SACK
         found += b"\x04\x02"
-    if info[5] & 4:  # TCPI_OPT_WSCALE; the low nibble is the peer's
+    if info[5] & 4:  # TCPI_OPT_WSCALE; the low nibble is the scale of the peer
         found += bytes((3, 3, info[6] & 15))
     if mptcp:
         found += b"\x1e\x04\x01\x01"
@@ -174,12 +176,12 @@ def syn_ack_options(sock: socket.socket) -> bytes:
 
 
 def endpoints(sock: socket.socket) -> tuple[Endpoint, Endpoint]:
-    """(client, server) of an accepted connection; the server is the address the host dialled. Raises OSError."""
+    """Client and server of an accepted connection. The server is the address that the host dialled. Raises OSError."""
     return _endpoint(sock.getpeername()), _endpoint(sock.getsockname())
 
 
 def name_of(sock: socket.socket) -> Endpoint:
-    """A socket's own end; the unspecified address where it has none any more."""
+    """A socket's own address and port; the unspecified address where it has none any more."""
     try:
         return _endpoint(sock.getsockname())
     except OSError:
@@ -192,7 +194,7 @@ def _endpoint(name: tuple[str, int, int, int] | tuple[str, int]) -> Endpoint:
 
 
 def has_peer(sock: socket.socket) -> bool:
-    """Whether a connection stands: a socket that only connects, or does so no more, has no peer."""
+    """Whether a socket is connected. A socket that is still connecting, or has failed to, has no peer."""
     try:
         sock.getpeername()
     except OSError:
@@ -201,7 +203,7 @@ def has_peer(sock: socket.socket) -> bool:
 
 
 def is_local(address: str) -> bool:
-    """Whether this machine owns the address: dialling it would only reach the relay's own listener again."""
+    """Whether an address belongs to this machine. Dialling it would only reach the relay's own listener."""
     family = socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
@@ -212,7 +214,8 @@ def is_local(address: str) -> bool:
 
 
 def mptcp_info(sock: socket.socket) -> MptcpInfo | None:
-    """None for a connection that is, or fell back to, plain TCP (the kernel answers one of several errors)."""
+    """Information about an MPTCP connection. None for one that is plain TCP, or fell back to it; the kernel answers
+    with one of several errors then."""
     try:
         raw = sock.getsockopt(SOL_MPTCP, MPTCP_INFO, _INFO_SIZE)
     except OSError:
@@ -222,5 +225,5 @@ def mptcp_info(sock: socket.socket) -> MptcpInfo | None:
     flags, token = struct.unpack_from("=II", raw, 8)
     if flags & 1:  # MPTCP_INFO_FLAG_FALLBACK
         return None
-    # Kernels before 6.5 have no total (byte 80) and count the first subflow separately.
+    # Kernels before 6.5 do not tell the total (byte 80), and do not count the first subflow.
     return MptcpInfo(token, raw[80] if len(raw) > 80 else raw[0] + 1)

@@ -1,8 +1,9 @@
-"""Which uplink is dead for sessions that live, seen at their subflows: data is out, nothing is acknowledged.
+"""Finds uplinks that are dead, by the subflows of live sessions: data was sent and nothing is acknowledged.
 
-The kernel finds a subflow stale after four time-outs of it in a row, some seconds; until then what was sent by it waits.
-Here one time-out is enough, if a subflow by another uplink is acknowledged at that moment: a peer that is gone, or a
-path that all share, says nothing of uplinks. Read by sock_diag(7), the way `ss -ti` does.
+The kernel treats a subflow as stale after four time-outs in a row, which take some seconds. Until then the data that
+were sent by it wait. Here one time-out is enough, if a subflow by another uplink is acknowledged at the same time:
+where the peer is gone, or a common part of all paths is broken, nothing is known about uplinks. It reads
+sock_diag(7), as `ss -ti` does.
 """
 
 import select
@@ -29,11 +30,11 @@ _MAX_DATAGRAM = 1 << 16
 MOST_SOCKETS = 4_096
 ANSWER_S = 0.5
 QUIET_MS = 400
-"""Without an acknowledgement: longer than the kernel's shortest time-out, 200 ms, and most round trips."""
+"""Milliseconds without an acknowledgement: longer than the kernel's shortest time-out of 200 ms, and than most round trips."""
 
 
 class SubflowProgress(NamedTuple):
-    """An established connection of this machine's: its source, and how it is acknowledged."""
+    """An established connection of this machine: its source address, and its progress."""
 
     source: str
     unacked: int
@@ -42,17 +43,18 @@ class SubflowProgress(NamedTuple):
 
     @property
     def stuck(self) -> bool:
-        """Data is out, it was sent again, and nothing came."""
+        """Whether data was sent, was sent again, and was not acknowledged."""
         return bool(self.unacked and self.timeouts) and self.last_ack_ms >= QUIET_MS
 
     @property
     def moving(self) -> bool:
-        """It was acknowledged just now."""
+        """Whether data was acknowledged just now."""
         return not self.timeouts and self.last_ack_ms < QUIET_MS
 
 
 def stuck_uplinks(uplinks: Iterable[Uplink], subflows: Iterable[SubflowProgress]) -> list[Uplink]:
-    """Those all of whose subflows with data out are stuck, while another uplink's are acknowledged."""
+    """The uplinks of which all subflows with unacknowledged data are stuck, while those of another uplink are
+    acknowledged."""
     found = list(subflows)
     stuck, moving = [], 0
     for uplink in uplinks:
@@ -65,7 +67,7 @@ def stuck_uplinks(uplinks: Iterable[Uplink], subflows: Iterable[SubflowProgress]
 
 
 class SubflowReader:
-    """Asks for all established TCP connections. Raises PlatformError when it cannot be opened."""
+    """Reads all established TCP connections. Raises PlatformError when its socket cannot be opened."""
 
     def __init__(self) -> None:
         try:
@@ -74,14 +76,14 @@ class SubflowReader:
             raise PlatformError(f"no netlink socket: {error.strerror}") from None
         self._sock.setblocking(False)
         self._serial = 0
-        self.refused = 0  # messages that are none of the kernel's, or do not hold what they promise
+        self.refused = 0  # messages that do not come from the kernel, or lack something
 
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
 
     def read(self) -> list[SubflowProgress]:
-        """At most MOST_SOCKETS of them, of either family; what could be read where something went wrong."""
+        """The connections of both families, MOST_SOCKETS at most. After an error: those that could be read."""
         return [*self._family(socket.AF_INET), *self._family(socket.AF_INET6)][:MOST_SOCKETS]
 
     def _family(self, family: int) -> Iterator[SubflowProgress]:
@@ -106,7 +108,7 @@ class SubflowReader:
                     else:
                         found += 1
                         yield read
-        except OSError:  # it had more to tell than the socket holds
+        except OSError:  # the kernel sent more than the socket can hold
             self.refused += 1
 
     def _messages(self, data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -122,7 +124,7 @@ class SubflowReader:
 
 
 def parse(message: bytes) -> SubflowProgress | None:
-    """One message with its header; None for what is none."""
+    """The connection in one message with its header; None for another message."""
     at = _HEADER.size + _MESSAGE
     if len(message) < at:
         return None

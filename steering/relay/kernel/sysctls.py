@@ -1,6 +1,6 @@
-"""The kernel's settings that a relay needs, each with what goes wrong without it; set by --apply, looked at by --check.
+"""The sysctls that a relay needs, each with what goes wrong without it. --apply sets them, --check checks them.
 
-Sources: what kernel MPTCP was measured to do (docs/design/measured.rst).
+Source: measured facts of kernel MPTCP (docs/design/measured.rst).
 """
 
 import operator
@@ -13,14 +13,15 @@ from steering.relay.kernel.implicit_mode import C_FLAG
 from steering.relay.options.relay_options import RelayOptions
 
 PM_TYPE = "net.mptcp.pm_type"
-"""0: the kernel's own path manager; 1: the agent's. Sessions keep the one they began with."""
+"""0: the kernel's own path manager. 1: the agent. A session keeps the one with which it began."""
 
 INTERFACES = "net.ipv4.conf"
 PROC = Path("/proc/sys")
 
 
 class Setting(NamedTuple):
-    """`fits(found, value)`: what else will do. `version`: the IP version it is about, 0 for both."""
+    """A sysctl. `fits(found, value)`: whether another value is good too. `version`: the IP version that it concerns,
+    0 for both."""
 
     name: str
     value: str
@@ -33,12 +34,13 @@ class Setting(NamedTuple):
         return path_of(self.name)
 
     def holds(self, found: str) -> bool:
-        """Whether the kernel's value will do."""
+        """Whether the kernel's value is good."""
         return found.lstrip("-").isdigit() and self.fits(int(found), int(self.value))
 
 
 def _not_strict(found: int, _wanted: int) -> bool:
-    """Loose (2) asks only whether there is any way back, and hosts and servers have one."""
+    """Whether reverse-path filtering is not strict. Loose filtering (2) only demands a route back, and hosts and
+    servers have one."""
     return found != 1
 
 
@@ -50,7 +52,7 @@ SYSCTLS: tuple[Setting, ...] = (
     Setting(
         "net.mptcp.close_timeout", "4", "a session all of whose subflows died lives on so long", operator.le
     ),
-    Setting(  # a host meets the same time-out (docs/design/measured.rst, lost first SYNs)
+    Setting(  # a host has the same time-out (docs/design/measured.rst, lost first SYNs)
         "net.mptcp.blackhole_timeout", "0", "one server that drops MPTCP turns MPTCP off towards all"
     ),
     Setting("net.ipv4.ip_forward", "1", "what is not intercepted is dropped", version=4),
@@ -69,7 +71,7 @@ SYSCTLS: tuple[Setting, ...] = (
     ),
     Setting("net.ipv4.tcp_max_syn_backlog", "8192", "a burst of connections is dropped", operator.ge),
     Setting("net.core.somaxconn", "8192", "a burst of connections is dropped", operator.ge),
-    Setting(  # of both IP versions
+    Setting(  # it concerns both IP versions
         "net.ipv4.tcp_mtu_probing",
         "1",
         "a path that drops large packets and does not say so stalls a connection for good",
@@ -82,11 +84,11 @@ PER_INTERFACE: tuple[Setting, ...] = (
     Setting("rp_filter", "0", STRICT, _not_strict),
     Setting("send_redirects", "0", REDIRECTS),
 )
-"""Of each interface; the kernel takes the larger of `all` and the interface's own."""
+"""Settings of each interface. The kernel uses the larger one of the values of `all` and of the interface."""
 
 
 def settings(options: RelayOptions) -> tuple[Setting, ...]:
-    """What a relay with these options needs, interfaces apart."""
+    """The settings that a relay with these options needs, without those of interfaces."""
     joining = Setting(
         C_FLAG,
         "0" if options.c_flag else "1",
@@ -97,12 +99,12 @@ def settings(options: RelayOptions) -> tuple[Setting, ...]:
 
 
 def of_interface(setting: Setting, interface: str) -> Setting:
-    """A setting of PER_INTERFACE by its whole name."""
+    """A setting of PER_INTERFACE with the full name for an interface."""
     return setting._replace(name=f"{INTERFACES}.{interface}.{setting.name}", version=4)
 
 
 def path_of(name: str) -> Path:
-    """Where a sysctl is; an interface's name may have dots of its own."""
+    """The path of a sysctl. The name of an interface may contain dots."""
     if name.startswith(f"{INTERFACES}."):
         interface, _, last = name.removeprefix(f"{INTERFACES}.").rpartition(".")
         return PROC.joinpath(*INTERFACES.split("."), interface, last)
@@ -110,8 +112,8 @@ def path_of(name: str) -> Path:
 
 
 def apply(options: RelayOptions) -> None:
-    """Write those that do not hold yet, so that nobody's larger limits are lowered. They stay after the relay: a
-    machine that forwards goes on to. Raises RuleError."""
+    """Write the settings that are not good yet, so that larger limits of others are not lowered. They stay after the
+    relay has ended, so that a machine which forwards goes on to forward. Raises RuleError."""
     for setting in settings(options):
         _hold(setting, setting.path)
     for setting in PER_INTERFACE:
@@ -120,7 +122,7 @@ def apply(options: RelayOptions) -> None:
 
 
 def script(options: RelayOptions) -> str:
-    """The same as shell lines."""
+    """The settings as shell lines."""
     lines = [f"sysctl -qw {setting.name}={setting.value}" for setting in settings(options)]
     lines += [
         f'for f in {path_of(INTERFACES)}/*/{setting.name}; do echo {setting.value} > "$f"; done'
@@ -130,7 +132,7 @@ def script(options: RelayOptions) -> str:
 
 
 def return_path_manager(options: RelayOptions) -> None:
-    """Without its agent nobody would accept joins: from now on the kernel does again. Raises RuleError."""
+    """Have the kernel's own path manager accept joins again, as there is no agent any more. Raises RuleError."""
     if options.agent:
         _write(path_of(PM_TYPE), "0")
 
@@ -140,7 +142,7 @@ def _hold(setting: Setting, path: Path) -> None:
         if setting.holds(path.read_text().strip()):
             return
     except OSError:
-        pass  # writing says why
+        pass  # the following write reports the error
     _write(path, setting.value)
 
 

@@ -1,10 +1,13 @@
-"""A CPE's uplinks followed while its relay runs: addresses that come, go and change, links that go and come back.
+"""Follows a CPE's uplinks while its relay runs: addresses that come, go and change, and links that go down and come
+back.
 
-A DHCP renewal, a PPPoE re-dial or a new IPv6 privacy address changes at once from which address the relay dials
-(`uplinks`), and with `apply` the rules, routes and MPTCP endpoints of that uplink, so that live sessions join anew.
-netlink says that something happened; what is so is then asked, so that a message that was missed costs nothing.
+A DHCP renewal, a PPPoE re-dial or a new IPv6 privacy address changes at once the address from which the relay dials
+(`uplinks`). With `apply` it also changes the rules, routes and MPTCP endpoints of that uplink, so that live sessions
+join again. netlink only tells that something has happened. The state is then asked for, so that a lost message does
+no harm.
 
-One thread, apart from the relay's loop. The relay reads `uplinks`, a tuple that is replaced as a whole.
+The watch has a thread of its own beside the relay's loop. The relay reads `uplinks`, a tuple that is replaced as a
+whole.
 """
 
 import contextlib
@@ -32,22 +35,24 @@ from steering.relay.kernel.uplinks import MOST_OLDER, Uplink
 from steering.relay.log import Log
 
 GATHER_S = 0.02
-"""What happens together is looked at once: a renewal deletes an address and adds another."""
+"""Seconds in which events are collected, since a renewal deletes an address and adds another."""
 AGAIN_S, LONGEST_AGAIN_S = 0.1, 5.0
-"""Where something could not be made or asked: a gateway that cannot be reached before its route is there."""
+"""Seconds until a failed change or question is tried again, for example a gateway that is not reachable before its route
+exists."""
 RESYNC_S = 30.0
-"""Without any event: what somebody else took away comes back."""
+"""Seconds after which all settings are made again without an event, in case others have removed some."""
 INVITE_S, INVITES = 1.5, 3
-"""After an uplink came or came back without a subflow from it: joins that were sent too early are not sent again."""
+"""Seconds, and how often, after which sessions are invited to join once more from an uplink without subflows. The kernel does
+not repeat joins that were sent too early."""
 LOOK_S, IDLE_S = 0.2, 1.0
-"""Between two looks at subflows, while there are some, and while there are none."""
+"""Seconds between two readings of subflows, while there are some, and while there are none."""
 ASIDE_S, LONGEST_ASIDE_S = 1.0, 60.0
-"""How long nobody joins from an uplink whose subflows were stuck: doubled with each trial that fails."""
+"""Seconds for which no session joins from an uplink whose subflows were stuck. Each failed trial doubles them."""
 STOP_S = 2.0
 
 
 class RouteQuestions(Protocol):
-    """What is asked of the kernel; `RouteSocket` in a relay."""
+    """The questions to the kernel. In a relay it is `RouteSocket`."""
 
     def link(self, name: str) -> LinkState | None: ...
 
@@ -57,7 +62,7 @@ class RouteQuestions(Protocol):
 
 
 def look(asked: RouteQuestions, before: Uplink) -> Uplink:
-    """An uplink as it is now. Raises NetlinkRefused."""
+    """The current state of an uplink. Raises NetlinkRefused."""
     link = asked.link(before.interface)
     if link is None:
         return Uplink(before.interface)
@@ -71,9 +76,9 @@ def look(asked: RouteQuestions, before: Uplink) -> Uplink:
 
 
 def _choose(before: Uplink, addresses: Sequence[LinkAddress], version: int) -> str:
-    """The address to open connections from: the one in use as long as it is not deprecated, else the best there is.
+    """The address from which connections are opened: the one in use while it is not deprecated, else the best one.
 
-    A temporary address of IPv6 (RFC 8981) goes before others: the machine makes them where it is to use them.
+    A temporary IPv6 address (RFC 8981) is preferred: a machine that makes them shall use them.
     """
     mine = [one for one in addresses if one.version == version]
     fresh = [one for one in mine if not one.deprecated]
@@ -90,12 +95,14 @@ def _gateway(routes: Sequence[DefaultRoute], version: int) -> str:
 
 
 class UplinkWatch:
-    """Raises PlatformError when made, where netlink cannot be asked. `start`, then `stop`.
+    """The watch: call `start`, then `stop`. The constructor raises PlatformError where netlink cannot be used.
 
-    An uplink whose subflows are stuck while another's move is set aside: its subflows end, and after a while sessions
-    may join from it once more, which shows whether it answers.
+    An uplink whose subflows are stuck while those of another make progress is set aside: its subflows are ended.
+    After a while sessions may join from it again, which shows whether it works.
 
-    `silent(uplink)` is called likewise for one that is set aside, `well(uplink)` for one that is joined from again. `changed(uplink)`, set before `start`, is called from the watch's thread for each uplink that is other than before.
+    Three callbacks are set before `start`, and called from the watch's thread: `changed(uplink)` for each uplink that
+    has changed, `silent(uplink)` for one that is set aside, and `well(uplink)` for one from which sessions have
+    joined again.
     """
 
     def __init__(self, names: Sequence[str], apply: bool, log: Log) -> None:
@@ -106,23 +113,21 @@ class UplinkWatch:
         self.well: Callable[[Uplink], None] = lambda _uplink: None
         self.refused = Refusals()
         self.changes = 0
-        self.failed = 0  # times that something could not be made or asked
+        self.failed = 0  # how often a change or question failed
         self.uplinks: tuple[Uplink, ...] = tuple(Uplink(name) for name in names)
         self._settled = list(self.uplinks)
-        self._due: dict[int, float] = {}  # uplinks that are to be settled once more, and when
-        self._invited: dict[
-            int, tuple[float, int]
-        ] = {}  # uplinks that are to be looked at: when, and how often yet
-        self.set_aside = 0  # times that an uplink was
-        self._aside: dict[int, float] = {}  # uplinks that nobody joins from, and until when
+        self._due: dict[int, float] = {}  # uplinks to settle once more -> when
+        self._invited: dict[int, tuple[float, int]] = {}  # uplinks to look at -> when, and how often yet
+        self.set_aside = 0  # how often an uplink was set aside
+        self._aside: dict[int, float] = {}  # uplinks from which no session joins -> until when
         self._on_trial: dict[
             int, float
-        ] = {}  # uplinks that may be joined from again, and when that has to show
-        self._failures: dict[int, int] = {}  # trials in a row that failed
-        self._answered: deque[str] = deque(maxlen=64)  # interfaces, by the word of whoever dials
+        ] = {}  # uplinks from which sessions may join again -> when this has to show
+        self._failures: dict[int, int] = {}  # failed trials in a row
+        self._answered: deque[str] = deque(maxlen=64)  # interfaces that answered a dial
         self._look_at = 0.0
         self._subflows = SubflowReader()
-        self._gone: set[str] = set()  # addresses that the machine has no more
+        self._gone: set[str] = set()  # addresses that the machine no longer has
         self._wait = AGAIN_S
         self._kernel = RouteSocket(self.refused)
         self._wake, self._waker = socket.socketpair()
@@ -131,13 +136,13 @@ class UplinkWatch:
         self.refresh()
 
     def start(self) -> None:
-        """Follow from now on; with `apply`, make what the uplinks need first."""
+        """Begin to follow the uplinks. With `apply`, first make what they need."""
         self._due = dict.fromkeys(range(len(self.uplinks)), 0.0) if self._apply else {}
         self._settle(time.monotonic())
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends within STOP_S; also when it never began."""
+        """End the watch within STOP_S, also if it was never started."""
         self._stopping = True
         self._waker.send(b".")
         if self._thread.ident is not None:
@@ -148,13 +153,13 @@ class UplinkWatch:
         self._subflows.close()
 
     def answers(self, interface: str) -> None:
-        """Somebody was answered by an uplink; from any thread."""
+        """A dial by an uplink was answered. May be called from any thread."""
         self._answered.append(interface)
-        with contextlib.suppress(OSError):  # full: it is awake anyway
+        with contextlib.suppress(OSError):  # the pipe is full, so the thread will wake up anyway
             self._waker.send(b".")
 
     def document(self) -> list[dict[str, Any]]:
-        """For the relay's status: each uplink as it is used now."""
+        """For the relay's status: each uplink as it is used now, and its state."""
         return [
             {
                 "interface": uplink.interface,
@@ -168,7 +173,7 @@ class UplinkWatch:
         ]
 
     def counters(self) -> dict[str, int]:
-        """Changes, failures, and messages of netlink that were refused, by the reason."""
+        """The numbers of changes, failures, and refused netlink messages by their reason."""
         told = {
             "uplink_changes": self.changes,
             "uplink_failures": self.failed,
@@ -183,7 +188,8 @@ class UplinkWatch:
     # -- looking ----------------------------------------------------------------------------------------------------
 
     def refresh(self) -> list[int]:
-        """Ask how all uplinks are; the numbers of those that changed. One that cannot be asked stays as it was."""
+        """Ask for the state of all uplinks; the indexes of those that changed. An uplink for which this fails stays
+        as it was."""
         found, changed = list(self.uplinks), []
         for number, before in enumerate(self.uplinks):
             try:
@@ -248,7 +254,7 @@ class UplinkWatch:
         self._invite(now)
 
     def _abandon(self) -> None:
-        """Once the other uplinks are joined or the new address is there, what hangs on an old one is ended."""
+        """End connections from addresses that are gone, once other uplinks are joined or the new address exists."""
         there = {address for uplink in self.uplinks for address in uplink.all_addresses}
         for address in self._gone - there:
             kernel_uplinks.abandon(address)
@@ -264,7 +270,7 @@ class UplinkWatch:
         )
 
     def _settle(self, now: float) -> None:
-        """Make what is due. What cannot be made yet is tried again."""
+        """Settle the uplinks that are due. Those for which this fails are tried again later."""
         for number in [number for number, due in self._due.items() if due <= now]:
             del self._due[number]
             if not self._apply:
@@ -272,7 +278,7 @@ class UplinkWatch:
             after = self.uplinks[number]
             if not after.index:
                 if after.all_addresses and not self._carried_elsewhere(number):
-                    continue  # no route can be made; what it has may carry on when it is back
+                    continue  # no route can be made now; its subflows may go on when it is back
                 after = Uplink(after.interface)
             try:
                 kernel_uplinks.settle(number, self._settled[number], after, number not in self._aside)
@@ -312,7 +318,8 @@ class UplinkWatch:
             self._log.event("uplink set aside", interface=uplink.interface, reason="nothing is acknowledged")
 
     def _readmit(self, now: float) -> None:
-        """Let sessions join again from what answered somebody, or was set aside long enough; see whether they do."""
+        """Let sessions join again from uplinks that answered a dial, or were set aside for long enough, and see
+        whether they do."""
         answered = set()
         while self._answered:
             answered.add(self._answered.popleft())
@@ -339,7 +346,8 @@ class UplinkWatch:
                 self._log.event("uplink answers again", interface=self.uplinks[number].interface)
 
     def _invite(self, now: float) -> None:
-        """Where sessions live on other uplinks and none has joined from a new one: once more, some times."""
+        """Invite sessions once more to join from a new uplink, where sessions use other uplinks and none has joined
+        from this one."""
         for number, (due, left) in list(self._invited.items()):
             if due > now:
                 continue
@@ -358,6 +366,7 @@ class UplinkWatch:
                 self._invited[number] = (now + INVITE_S, left - 1)
 
     def _carried_elsewhere(self, number: int) -> bool:
-        """Whether another uplink is up: then subflows of one without a carrier are ended, and it is joined when it is back."""
+        """Whether another uplink is up. If so, subflows of an uplink without a carrier are ended, and sessions join
+        when it is back."""
         others = (uplink for at, uplink in enumerate(self.uplinks) if at != number)
         return any(uplink.index and uplink.all_addresses for uplink in others)

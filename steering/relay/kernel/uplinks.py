@@ -1,8 +1,9 @@
-"""A CPE's uplinks: read from the machine as its DHCP client or operator left them, and made fit for MPTCP.
+"""A CPE's uplinks: read from the machine as its DHCP client or operator has set them up, and prepared for MPTCP.
 
-An uplink's own addresses leave by itself (a routing table each), and the kernel opens a subflow from each of them. What
-is not relayed is masqueraded. A relay that ends by a signal takes all of it away, as it found the machine; what one that
-was killed left serves the CPE's hosts on, and the next start replaces it.
+Packets from an uplink's own addresses leave by that uplink, by a routing table for each, and the kernel opens a
+subflow from each address. Traffic that is not relayed is masqueraded. A relay that a signal ends removes all
+settings, so that the machine is as before. The settings of a relay that was killed stay for the CPE's hosts, and the
+next start replaces them.
 """
 
 import json
@@ -19,10 +20,10 @@ from steering.relay.options.roles import MAX_UPLINKS, unmarked
 TABLE = "steering_cpe"
 FIRST_ROUTE_TABLE = 5360
 RULE_PRIORITY = 70
-"""Of the first uplink, counting up: before the relay's own rule, which is for marked segments."""
+"""The priority of the first uplink's rule; the next uplinks count up. It comes before the relay's rule for marked segments."""
 
 MOST_OLDER = 4
-"""Addresses that an uplink had before and still has: IPv6 privacy addresses go after days, and two overlap."""
+"""Most older addresses that an uplink still has. IPv6 privacy addresses go away after days, and two overlap."""
 
 FAMILIES = ((4, ""), (6, "-6 "))
 
@@ -35,13 +36,13 @@ class Uplink:
     addresses: tuple[str, str] = ("", "")
     gateways: tuple[str, str] = ("", "")
     older: tuple[str, ...] = ()
-    """Addresses that it had before and still has: what was opened from them goes on by this uplink."""
+    """Addresses that it used before and still has. Connections from them go on by this uplink."""
     index: int = 0
-    """The interface's number while it is up and has a carrier; 0 else, and where nobody looked."""
+    """The number of the interface while it is up and has a carrier. 0 otherwise, or if it is not known."""
 
     @property
     def all_addresses(self) -> tuple[str, ...]:
-        """Those that it is used by now, then the older ones."""
+        """The addresses that are in use, then the older ones."""
         return (*(address for address in self.addresses if address), *self.older)
 
     def address(self, version: int) -> str:
@@ -82,7 +83,7 @@ def _gateway(family: str, name: str) -> str:
 
 
 def prepare(uplinks: Sequence[Uplink], inside: Sequence[str], upstream: Upstream) -> None:
-    """NAT and access lists, and nothing left of an earlier relay's routing and endpoints; `settle` makes ours.
+    """Install NAT and access lists, and remove routing and endpoints of an earlier relay. `settle` makes new ones.
 
     Raises RuleError.
     """
@@ -92,26 +93,26 @@ def prepare(uplinks: Sequence[Uplink], inside: Sequence[str], upstream: Upstream
 
 
 def abandon(address: str) -> None:
-    """End this machine's connections from an address that it has no more: the kernel would try to send for minutes, and
-    whoever waits for it is told at once. A kernel without CONFIG_INET_DIAG_DESTROY leaves them."""
+    """End this machine's connections from an address that it no longer has. Otherwise the kernel would try to send
+    for minutes; so their users learn at once. A kernel without CONFIG_INET_DIAG_DESTROY does not end them."""
     command(f"ss -K src {_host(address)}", must=False)
 
 
 def settle(number: int, before: Uplink, after: Uplink, joins: bool = True) -> None:
-    """Source routing and MPTCP endpoints of the uplink of that number as it is now; `before`: as it was last settled.
-    Without `joins` it gets no endpoints: nobody is to join from it now.
+    """Set up source routing and MPTCP endpoints for the current state of the uplink of an index. `before`: its state
+    when it was last settled. Without `joins` it gets no endpoints, so that no session joins from it.
 
-    Looks at what is there and makes what lacks, since the kernel drops routes by itself (a link that went down, an
-    interface that was made anew). Raises RuleError where something cannot be made yet.
+    It reads what exists and makes what is missing, since the kernel itself removes routes when a link goes down or an
+    interface is made anew. Raises RuleError where something cannot be made yet.
     """
-    # Positions count: the first uplink's endpoint is of another kind, and each has a table of its own.
+    # The index matters: the first uplink has another kind of endpoint, and each uplink has its own table.
     ways = [*[Uplink("")] * number, after]
     lines = routing(ways)
     if joins:
         lines += [line for line in endpoints(ways) if " add " in line]
     for lacking in check_routes.lacking(lines, lambda line: command(line) or ""):
         command(lacking.line.replace(" route add ", " route replace "))
-    # Last, so that a session of one uplink always has a subflow, or one on its way.
+    # Old endpoints go last, so that a session of one uplink always has a subflow, or one that is being opened.
     for address in before.all_addresses:
         if address not in after.all_addresses:
             family = "-6 " if ":" in address else ""
@@ -122,13 +123,13 @@ def settle(number: int, before: Uplink, after: Uplink, joins: bool = True) -> No
 def _unroute() -> None:
     for number in range(MAX_UPLINKS):
         for line in unrouting(number):
-            for _ in range(MOST_OLDER + 2):  # a rule for each address, and they go one by one
+            for _ in range(MOST_OLDER + 2):  # there is a rule for each address, and each command removes one
                 if command(line, must=False) is None or " route " in line:
                     break
 
 
 def remove(uplinks: Sequence[Uplink]) -> None:
-    """Take away what `prepare` and changes of uplinks since have made; what is not there is no error."""
+    """Remove everything that `prepare` and later changes of uplinks have made, as far as it exists."""
     command(f"nft delete table inet {TABLE}", must=False)
     _unroute()
     for uplink in uplinks:
@@ -137,7 +138,8 @@ def remove(uplinks: Sequence[Uplink]) -> None:
 
 
 def carries_subflows(uplink: Uplink) -> bool:
-    """Whether a subflow, or any connection of this machine's own, stands from one of its addresses. Raises RuleError."""
+    """Whether this machine has a connection from one of an uplink's addresses, a subflow or another. Raises
+    RuleError."""
     return any(
         (command(f"ss -tnH state established src {_host(address)}") or "").strip()
         for address in uplink.all_addresses
@@ -145,8 +147,8 @@ def carries_subflows(uplink: Uplink) -> bool:
 
 
 def invite(number: int, uplink: Uplink) -> None:
-    """Have live sessions join from this uplink once more: the kernel opens subflows when an endpoint is made, and a join
-    that failed then is not tried again. Raises RuleError."""
+    """Have live sessions join from this uplink once more. The kernel opens subflows when an endpoint is made, and
+    does not repeat a join that failed. Raises RuleError."""
     for address in uplink.all_addresses:
         _delete_endpoint(address)
     for line in endpoints([*[Uplink("")] * number, uplink]):
@@ -155,20 +157,22 @@ def invite(number: int, uplink: Uplink) -> None:
 
 
 def _host(address: str) -> str:
-    """An address as `ss` takes it."""
+    """An address in the form for `ss`."""
     return f"[{address}]" if ":" in address else address
 
 
 def set_aside(uplink: Uplink) -> None:
-    """End the subflows from an uplink: what they carried is sent by others at once. Its routes stay, for dials."""
+    """End the subflows from an uplink. Their data are sent by other subflows at once. The uplink's routes stay for
+    dials."""
     for address in uplink.all_addresses:
         drop_endpoint(address)
 
 
 def drop_endpoint(address: str) -> None:
-    """The kernel opens nothing more from this address, and ends subflows that were; none there is no error.
+    """Remove the endpoint of an address, if it exists. The kernel opens no further subflows from it and ends existing
+    ones.
 
-    A session's first subflow has the address id 0, whatever endpoint has its address: it is ended by that id.
+    A session's first subflow has address id 0, whatever endpoint has its address. It is ended by that id.
     """
     _delete_endpoint(address)
     command(f"ip mptcp endpoint delete id 0 {address}", must=False)
@@ -181,14 +185,14 @@ def _delete_endpoint(address: str) -> None:
 
 
 def script(uplinks: Sequence[Uplink], inside: Sequence[str], upstream: Upstream) -> str:
-    """What `prepare` does as shell lines, to read or to run as root."""
+    """The commands of `prepare` as shell lines, to read or to run as root."""
     undo = [f"{line} 2>/dev/null || true" for number in range(len(uplinks)) for line in unrouting(number)]
     table = ruleset([u.interface for u in uplinks], inside, upstream)
     return "\n".join([*undo, *routing(uplinks), *endpoints(uplinks), f"nft -f - <<'NFT'\n{table}NFT\n"])
 
 
 def routing(uplinks: Sequence[Uplink]) -> list[str]:
-    """Commands by which what has an uplink's own address leaves by that uplink."""
+    """Commands by which packets from an uplink's own addresses leave by that uplink."""
     lines = []
     for number, uplink in enumerate(uplinks):
         table = FIRST_ROUTE_TABLE + number
@@ -206,7 +210,7 @@ def routing(uplinks: Sequence[Uplink]) -> list[str]:
 
 
 def unrouting(number: int) -> list[str]:
-    """Commands that undo `routing` for one uplink; each may fail when there is nothing to undo."""
+    """Commands that undo `routing` for one uplink. Each may fail where there is nothing to undo."""
     return [
         line
         for _, family in FAMILIES
@@ -218,10 +222,12 @@ def unrouting(number: int) -> list[str]:
 
 
 def endpoints(uplinks: Sequence[Uplink]) -> list[str]:
-    """Commands that let the kernel open subflows from every uplink; the address a session was opened from it knows and passes over.
+    """Commands by which the kernel opens subflows from every uplink. It leaves out the address from which a session
+    was opened.
 
-    Uplinks after the first go for all that a peer announces (fullmesh): in implicit mode the MCP's own address is the
-    only one to be joined, and Linux would else join it from the first uplink, which has the session already (N-F7).
+    Uplinks after the first join all addresses that a peer announces (fullmesh). In implicit mode only the MCP's own
+    address may be joined, and otherwise Linux would join it from the first uplink, which has the session already
+    (N-F7).
     """
     lines = ["ip mptcp endpoint flush"]
     for number, uplink in enumerate(uplinks):
@@ -234,7 +240,8 @@ def endpoints(uplinks: Sequence[Uplink]) -> list[str]:
 
 
 def ruleset(uplinks: Sequence[str], inside: Sequence[str], upstream: Upstream) -> str:
-    """The nft table as text: masquerading that stays out of the mark's window, and what LAN hosts may not open."""
+    """The nft table as text: masquerading with source ports outside of the mark's window, and connections that LAN
+    hosts may not open."""
     lan, wan = _names(inside), _names(uplinks)
     return f"""\
 table inet {TABLE}
@@ -251,7 +258,8 @@ table inet {TABLE} {{
 
 
 def _denials(lan: str, prefixes: tuple[Network, ...]) -> str:
-    """N-5.3f: whoever is inside opens no MPTCP to these addresses, the relay's own sessions do not pass here."""
+    """Rules by which hosts inside cannot open MPTCP to these addresses (N-5.3f). The relay's own sessions do not pass
+    this chain."""
     return "".join(
         f"    iifname {lan} {_word(prefix)} daddr {prefix} tcp option mptcp exists counter drop\n"
         for prefix in prefixes
@@ -259,7 +267,7 @@ def _denials(lan: str, prefixes: tuple[Network, ...]) -> str:
 
 
 def _kept(lan: str, wan: str, upstream: Upstream) -> str:
-    """N-5.2.2.1e: what an inner CPE marked keeps its mark."""
+    """Rules by which connections that an inner CPE has marked keep their mark (N-5.2.2.1e)."""
     if upstream.source_ports is None:
         return ""
     low, high = upstream.source_ports

@@ -1,4 +1,4 @@
-"""The event loop's parts: who is told of which descriptor, and when listeners are left alone for lack of resources.
+"""The parts of the event loop: the handlers of descriptors, and pauses of listeners when resources have run out.
 
-Knows sockets by number only. Must not know what a session, a server or a controller is.
+Knows sockets by their numbers only. Must not know sessions, servers or the controller.
 """

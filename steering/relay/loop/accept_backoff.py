@@ -1,7 +1,7 @@
-"""Listeners left alone for a moment when this machine cannot accept: it has no descriptor or no memory for whoever waits.
+"""Pauses listeners for a moment when this machine has no descriptor or no memory for another connection.
 
-Who waits stays in the kernel's queue, so epoll would tell of it again at once, and nothing could be done: the loop would
-spin. Nobody is turned away by it.
+Connections that wait stay in the kernel's queue. Without the pause, epoll would report them again at once and the
+loop would spin. No connection is refused because of a pause.
 """
 
 import errno
@@ -10,13 +10,14 @@ from math import inf
 from steering.relay.counters import RelayCounters
 from steering.relay.log import Log
 
-PAUSE_S = 0.2  # at least; it ends with a tick of the relay's loop
-QUIET_S = 10.0  # without a pause: what comes then is a scarcity of its own, and said again
+PAUSE_S = 0.2  # seconds of a pause, at least; it ends with a tick of the relay's loop
+QUIET_S = 10.0  # seconds without a pause, after which the next one is logged again
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class AcceptBackoff:
-    """Of all listeners of one kind, named `listener` in the log. Each pause is counted, a scarcity is logged once."""
+    """The pauses of all listeners of one kind, whose name in the log is `listener`. Each pause is counted; of pauses
+    in a row the first is logged."""
 
     def __init__(self, listener: str, counters: RelayCounters, log: Log) -> None:
         self._listener = listener
@@ -26,7 +27,8 @@ class AcceptBackoff:
         self._until = inf
 
     def begins(self, error: OSError, now: float) -> bool:
-        """Whether `accept` failed so that the listeners are to be watched no more until `ends`; `now` in seconds."""
+        """Take an error of `accept`; whether a pause begins, in which the listeners are not watched until `ends`.
+        `now`: seconds."""
         if error.errno not in OUT_OF_RESOURCES:
             return False
         self._counters.accept_paused += 1
@@ -37,11 +39,11 @@ class AcceptBackoff:
 
     @property
     def active(self) -> bool:
-        """Whether the listeners are left alone now."""
+        """Whether there is a pause now."""
         return self._until != inf
 
     def ends(self, now: float) -> bool:
-        """Once after each pause: the listeners are to be watched again."""
+        """Whether the pause is over, once after each pause: the listeners have to be watched again."""
         if now < self._until:
             return False
         self._until = inf

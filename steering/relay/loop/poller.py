@@ -1,7 +1,7 @@
-"""Descriptors and who handles their events: a thin layer over epoll.
+"""Descriptors and the handlers of their events: a thin layer over epoll.
 
-Sockets are closed at the end of a batch of events, not in the middle: a number closed and handed out again within a
-batch would get the old socket's events.
+Sockets are closed at the end of a batch of events, not within it. Otherwise a number could be closed and used again
+within a batch, and the new socket would get the old socket's events.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ EVENTS_PER_TURN = 512
 
 
 class Poller:
-    """Event masks by descriptor, and the handlers."""
+    """The watched descriptors with their event masks and handlers."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -24,27 +24,27 @@ class Poller:
         self._closing: list[socket.socket] = []
 
     def add(self, fd: int, events: int, handler: Handler) -> None:
-        """Start watching; with events 0 only errors and hang-ups are told."""
+        """Start watching a descriptor. With 0 for `events`, only errors and hang-ups are reported."""
         self._handlers[fd] = handler
         self._epoll.register(fd, events)
 
     def modify(self, fd: int, events: int) -> None:
-        """Change what a watched descriptor is watched for."""
+        """Change the events for which a descriptor is watched."""
         self._epoll.modify(fd, events)
 
     def remove(self, fd: int) -> None:
-        """Stop watching; harmless when it was not watched."""
+        """Stop watching a descriptor, if it was watched."""
         if self._handlers.pop(fd, None) is not None:
             with contextlib.suppress(OSError):
                 self._epoll.unregister(fd)
 
     def close_later(self, sock: socket.socket) -> None:
-        """Stop watching now, close after this batch."""
+        """Stop watching a socket now, and close it after this batch."""
         self.remove(sock.fileno())
         self._closing.append(sock)
 
     def turn(self, timeout: float) -> None:
-        """Wait up to `timeout` seconds and handle what came."""
+        """Wait up to `timeout` seconds, and handle the events."""
         for fd, events in self._epoll.poll(timeout, EVENTS_PER_TURN):
             handler = self._handlers.get(fd)
             if handler is not None:
@@ -52,7 +52,7 @@ class Poller:
         self.close_pending()
 
     def close_pending(self) -> None:
-        """Close what was given to `close_later`."""
+        """Close the sockets that were given to `close_later`."""
         for sock in self._closing:
             sock.close()
         self._closing.clear()

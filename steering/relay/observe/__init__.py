@@ -1,4 +1,4 @@
-"""What a running relay shows of itself: the status document and its socket, counters over HTTP.
+"""What a running relay shows: the status document with its socket, and counters over HTTP.
 
-Reads all other rooms and changes none of them; nobody but the relay itself may import it.
+Reads all other rooms and changes none of them. Only the relay itself may import it.
 """

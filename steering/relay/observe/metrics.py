@@ -1,6 +1,6 @@
-"""A relay's status document as Prometheus text, for a collector that reads files or commands (textfile, exec).
+"""Writes a relay's status document as Prometheus text, for a collector that reads files or commands (textfile, exec).
 
-Names are the document's own; no session, address or token is among them (N-7.1).
+The names are those of the document. No session, address or token is among them (N-7.1).
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ GAUGES = ("active",)
 
 
 def text(document: dict[str, Any]) -> str:
-    """Counters of the relay and of the kernel's MPTCP, and what is live now."""
+    """The counters of the relay and of the kernel's MPTCP, and the numbers of live things."""
     return "".join(line + "\n" for line in _lines(document))
 
 

@@ -1,7 +1,9 @@
-"""The relay's counters over HTTP for Prometheus: GET /metrics, one request a connection, inside the relay's event loop.
+"""The relay's counters over HTTP for Prometheus: GET /metrics, one request per connection, inside the relay's event
+loop.
 
-Nobody is waited for: heads are bounded in bytes and time, connections in number, answers are sent as far as the peer takes
-them. Loopback unless told otherwise: counters say how much an operator's network carries.
+It never waits for a client: the head of a request is bounded in bytes and time, connections are bounded in number,
+and answers are sent as fast as the client reads. By default it listens on loopback only, since counters tell how much
+traffic an operator's network carries.
 """
 
 import errno
@@ -42,7 +44,7 @@ def parse_place(text: str, anywhere: bool) -> Endpoint:
 
 
 class ScrapeRequest(NamedTuple):
-    """A whole head: what to answer."""
+    """A request whose head is complete, as the answer that it gets."""
 
     status: str
     told: bool = False
@@ -50,7 +52,8 @@ class ScrapeRequest(NamedTuple):
 
 
 def read_head(data: bytes) -> ScrapeRequest | None:
-    """What is asked; None while the head is not whole. GET of PATH and nothing else (RFC 9112 section 3)."""
+    """The request in the bytes so far; None while its head is not complete. Only GET of PATH is allowed (RFC 9112
+    section 3)."""
     head, end, _ = data.partition(b"\r\n\r\n")
     if not end:
         return ScrapeRequest("431 Request Header Fields Too Large") if len(data) > MAX_HEAD else None
@@ -65,7 +68,7 @@ def read_head(data: bytes) -> ScrapeRequest | None:
 
 
 class MetricsServer:
-    """The listener. `tell` makes the text; it is asked at most once a connection. Raises PlatformError."""
+    """The server. `tell` makes the text, and is called once per connection at most. Raises PlatformError."""
 
     def __init__(self, place: Endpoint, tell: Callable[[], str], backoff: AcceptBackoff) -> None:
         self._tell = tell
@@ -90,7 +93,7 @@ class MetricsServer:
         poller.add(self.sock.fileno(), EPOLLIN, lambda _events: self._accept(poller, time.monotonic()))
 
     def _accept(self, poller: Poller, now: float) -> None:
-        """Take one waiting connection; one too many is closed."""
+        """Accept one waiting connection. It is closed where there are too many."""
         try:
             reader, _ = self.sock.accept()
         except OSError as error:
@@ -148,7 +151,7 @@ class MetricsServer:
         poller.close_later(reader)
 
     def expire(self, poller: Poller, now: float) -> None:
-        """Drop those that took too long; listen again after a pause."""
+        """Drop clients that took too long, and listen again after a pause."""
         for reader in [reader for reader, until in self._readers.items() if until < now]:
             self.refused += 1
             self._end(poller, reader)
@@ -156,7 +159,7 @@ class MetricsServer:
             self.watch(poller)
 
     def close(self, poller: Poller) -> None:
-        """Stop listening; whoever is still being answered is cut off."""
+        """Stop listening, and close connections that are still being answered."""
         poller.remove(self.sock.fileno())
         self.sock.close()
         for reader in self._readers:

@@ -1,4 +1,4 @@
-"""What a running relay tells of itself: its status document, and its counters alone for those who ask often."""
+"""The status document of a running relay, and its counters alone, for readers that ask often."""
 
 import contextlib
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from steering.relay.session.uplink_dialler import UplinkDialler
 
 
 class StatusDocument(NamedTuple):
-    """The relay's parts that are told of; `sessions` are those that live."""
+    """The parts of the relay that the document describes. `sessions`: the live ones."""
 
     options: RelayOptions
     counters: RelayCounters
@@ -35,7 +35,7 @@ class StatusDocument(NamedTuple):
     uplinks: UplinkDialler | None = None
 
     def counted(self) -> dict[str, Any]:
-        """`counters` and `kernel` of the document, without a look at any session's socket."""
+        """`counters` and `kernel` of the document. It reads no session's socket."""
         found = self.counters.as_dict() | self.legs.counters()
         found["ident_asked"] = self.ident.asked if self.ident is not None else 0
         for session in self.sessions:
@@ -54,7 +54,7 @@ class StatusDocument(NamedTuple):
         return {"counters": found, "kernel": kernel_counters()}
 
     def document(self, now: float) -> dict[str, Any]:
-        """The status document; `bytes_up` and `bytes_down` of `counters` hold live sessions too."""
+        """The status document. `bytes_up` and `bytes_down` of `counters` include live sessions."""
         sessions = []
         for session in self.sessions:
             with contextlib.suppress(OSError):

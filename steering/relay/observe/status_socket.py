@@ -1,6 +1,7 @@
 """The relay's status: a JSON document on a local stream socket of mode 0600, and its reader.
 
-Connect, read to the end, parse. One document a connection; nothing is ever read from the client.
+A reader connects, reads to the end, and parses. There is one document per connection, and nothing is read from the
+client.
 """
 
 import contextlib
@@ -27,11 +28,11 @@ QUERY_MAX_BYTES = 64 * 1024 * 1024
 
 
 class QueryError(RuntimeError):
-    """The status could not be read; one line for the operator."""
+    """The status could not be read. The text is one line for the operator."""
 
 
 def describe(session: RelaySession, now: float) -> dict[str, Any]:
-    """A session as the status document shows it; `token` is that of our key, which the host's joins carry."""
+    """A session in the status document. `token`: that of the relay's own key, which the host's joins carry."""
     up, down = session.client_leg, session.server_leg
     host = mptcp_info(up.sock)
     return {
@@ -52,7 +53,7 @@ def describe(session: RelaySession, now: float) -> dict[str, Any]:
 
 
 def table(document: dict[str, Any]) -> str:
-    """The document for people: sessions, then every counter that is not zero."""
+    """The document as text for people: sessions, then all counters that are not zero."""
     heads = ("TOKEN", "CLIENT", "SERVER", "HOST LEG", "SERVER LEG", "SUBFLOWS", "AGE", "UP", "DOWN")
     rows = [heads] + [
         (
@@ -110,9 +111,9 @@ def query(path: str) -> dict[str, Any]:
 
 
 class StatusSocket:
-    """The listening side, inside the relay's event loop; a slow reader is dropped and never waited for.
+    """The listening side, inside the relay's event loop. It never waits for a slow reader, but drops it.
 
-    `document(now)` is asked for what each reader is sent, on the steady clock.
+    `document(now)` makes the document for each reader. `now`: seconds of the steady clock.
     """
 
     def __init__(self, path: str, document: Callable[[float], bytes], backoff: AcceptBackoff) -> None:
@@ -138,7 +139,7 @@ class StatusSocket:
         poller.add(self.sock.fileno(), EPOLLIN, lambda _events: self.answer(poller, time.monotonic()))
 
     def answer(self, poller: Poller, now: float) -> None:
-        """Take one waiting reader and start sending it the document."""
+        """Accept one waiting reader, and start to send the document."""
         try:
             reader, _ = self.sock.accept()
         except OSError as error:
@@ -175,7 +176,7 @@ class StatusSocket:
             self.watch(poller)
 
     def close(self) -> None:
-        """Stop listening and take the socket file away."""
+        """Stop listening, and remove the socket file."""
         self.sock.close()
         for reader in self._readers:
             reader.close()
@@ -184,7 +185,8 @@ class StatusSocket:
 
 
 def _clear_stale(path: str) -> None:
-    """Remove the socket file of a relay that died. Raises PlatformError if a live one, or another file, is there."""
+    """Remove the socket file of a relay that died. Raises PlatformError if it belongs to a live relay, or is another
+    file."""
     try:
         mode = os.stat(path).st_mode
     except OSError:

@@ -1,5 +1,6 @@
-"""What the operator says, checked before anything is opened: one line names the option and the value.
+"""The operator's options, checked before anything is opened. An error is one line that names the option and the
+value.
 
-Knows the relay's words (`model`) and nothing else of the relay. Opens no socket and runs no command; a token's file is
-all that it reads.
+Knows the relay's `model` and nothing else of the relay. Opens no socket and runs no command. The only file that it
+reads is that of a token.
 """

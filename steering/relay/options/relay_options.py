@@ -1,6 +1,7 @@
-"""What a relay is told, checked before anything is opened or installed.
+"""The options of a relay, checked before anything is opened or installed.
 
-Every refusal is one line naming the option and the value (`OptionError`); the command prints it and ends with status 2.
+Every refusal is one line that names the option and the value (`OptionError`). The command prints it and ends with
+status 2.
 """
 
 from collections.abc import Sequence
@@ -40,13 +41,13 @@ MAX_SESSIONS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class RelayOptions:
-    """A checked configuration. `ports` is sorted and unique, one listener each; `dial_timeout` is in seconds.
+    """A checked configuration. `ports`: sorted and unique, with one listener each. `dial_timeout`: seconds.
 
-    A role that takes plain TCP has no `ports` but `ranges`; so has a relay whose one `listener` serves them all (0: one
-    a port), to which joins come by an announced port. `marked`: only SYNs from these source ports are taken.
-    `metrics`: where its counters are told over HTTP.
-    `ident`: who may be served by what its host says of it (RFC 1413), empty where nobody is asked.
-    `mss_clamp` is in bytes, 0 for the path MTU, None for none. `dscp` are code points to be re-marked, (from, to); None carries none over.
+    A role that takes plain TCP has `ranges` in place of `ports`. So has a relay with one `listener` for all service
+    ports (0: a listener for each port), which joins reach by an announced port. `marked`: only SYNs from these source
+    ports are taken. `metrics`: the address at which counters are told over HTTP. `ident`: identifiers of hosts that
+    may be served (RFC 1413); empty: hosts are not asked. `mss_clamp`: bytes, 0 for the path MTU, None for no
+    clamping. `dscp`: code points to change, (from, to); None: DSCP is not carried over.
     """
 
     source: SourceOptions
@@ -77,7 +78,9 @@ class RelayOptions:
     advertise: tuple[AdvertisedAddress, ...] = ()
     c_flag: bool = False
     agent: ControllerAccess | None = None
-    inbound: ControllerAccess | None = None  # who tells of ports to keep open for devices (N-5.2.1e)
+    inbound: ControllerAccess | None = (
+        None  # the controller that tells which ports to keep open for devices (N-5.2.1e)
+    )
     via: Via | None = None
     forward: tuple[Forward, ...] = ()
     metrics: Endpoint | None = None
@@ -102,7 +105,7 @@ def parse_source(
     subscriber_length: str = "64",
     hold: str = "3600",
 ) -> SourceOptions:
-    """How source addresses are made; the mode has no default (N-5.4.0). Raises OptionError."""
+    """The options about source addresses. The mode has no default (N-5.4.0). Raises OptionError."""
     referrals = parse_ranges("--referral-port", referral_ports)
     try:
         ipv4, ipv6 = parse_modes(modes)

@@ -1,4 +1,4 @@
-"""What the roles of a relay are told, checked: the options of a CPE's MCP, and those that a role has no use for."""
+"""Options of roles: those of a CPE's MCP, and the refusal of options that a role does not use."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,12 +6,13 @@ from steering.relay.model import OptionError, Ranges, RelayRole, Upstream
 from steering.relay.options.values import parse_interfaces, parse_prefixes, parse_ranges
 
 LISTEN_PORT = 15354
-"""Of the one listener of a role that takes plain TCP. Below the ephemeral ports: nobody holds it by chance."""
+"""The port of the only listener of a role that takes plain TCP. It is below the ephemeral ports, so that no other program has
+it by chance."""
 
 ALL_PORTS: Ranges = ((1, 65535),)
 MAX_UPLINKS = 8
 MIN_WINDOW = 64
-"""Fewer marked source ports than this would not last for the connections to one server."""
+"""Least number of marked source ports. Fewer would not be enough for the connections to one server."""
 
 ROLE_OPTIONS: Mapping[str, frozenset[RelayRole]] = {
     "source-mode": frozenset({RelayRole.DOWNSTREAM, RelayRole.DATA_CENTRE}),
@@ -51,7 +52,7 @@ ROLE_OPTIONS: Mapping[str, frozenset[RelayRole]] = {
 
 
 def refuse_foreign(role: RelayRole, given: Mapping[str, object]) -> None:
-    """Refuse an option that the role has no use for, rather than leave it unheeded. Raises OptionError."""
+    """Refuse an option that the role does not use, in place of ignoring it. Raises OptionError."""
     for name, value in given.items():
         if value and role not in ROLE_OPTIONS[name]:
             roles = " and ".join(sorted(ROLE_OPTIONS[name]))
@@ -65,7 +66,8 @@ def parse_upstream(
     deny_mptcp_to: Sequence[str],
     inner: Sequence[str],
 ) -> Upstream:
-    """The options of `--role upstream`. Raises OptionError for no uplink, one that is also inside, or a bad value."""
+    """The options of `--role upstream`. Raises OptionError without an uplink, for an uplink that is also inside, or
+    for a wrong value."""
     if not inside:
         raise OptionError("--role upstream needs --inside IFACE: where the LAN's hosts are")
     if not uplinks:
@@ -89,7 +91,7 @@ def parse_upstream(
 
 
 def parse_window(option: str, value: str | None) -> tuple[int, int] | None:
-    """The range of source ports that is a mark; None when there is none. Raises OptionError."""
+    """The range of source ports that marks connections; None where none is given. Raises OptionError."""
     if value is None:
         return None
     ((low, high),) = parse_ranges(option, [value])
@@ -99,7 +101,7 @@ def parse_window(option: str, value: str | None) -> tuple[int, int] | None:
 
 
 def unmarked(window: tuple[int, int]) -> tuple[int, int]:
-    """The larger range of source ports beside a window: what NAT may use for everybody else."""
+    """The larger one of the two ranges of source ports beside a window. NAT uses it for all other connections."""
     low, high = window
     below, above = (1024, low - 1), (high + 1, 65535)
     return below if below[1] - below[0] >= above[1] - above[0] else above

@@ -1,6 +1,6 @@
-"""How an MCP is told to treat source addresses (N-5.4): a mode for each family, pools, and what goes with them.
+"""Options about source addresses (N-5.4): a mode for each family, pools, and further settings of the modes.
 
-Everything is checked here, before anything is opened; every refusal is one line (ValueError) naming the option.
+Everything is checked before anything is opened. Every refusal is one line (ValueError) that names the option.
 """
 
 from collections.abc import Sequence
@@ -12,28 +12,28 @@ Network = IPv4Network | IPv6Network
 
 FIRST_PORT = 1024
 SHARED_PORTS = 64512
-"""Ports 1024 to 65535: what a shared address has to give away (RFC 6056 section 3.2)."""
+"""Ports 1024 to 65535, which a shared address can give to its users (RFC 6056 section 3.2)."""
 
 MIN_BLOCK = 64
 MAX_RATIO = SHARED_PORTS // MIN_BLOCK
 MAX_POOLS = 64
 IDENTIFIER_BITS = 64
-"""The lower half of an IPv6 address; a pool of identifiers leaves the upper half to the host's prefix."""
+"""Bits of an interface identifier, which is the lower half of an IPv6 address. The upper half is the host's prefix."""
 
 REFERRAL_PORTS = (21, 554, 1720, 5060, 5061)
-"""FTP, RTSP, H.323 and SIP carry addresses in their payload: where the address changes inside its prefix they would
-need an application gateway (N-5.4.1.2), and there is none here."""
+"""Ports of FTP, RTSP, H.323 and SIP, which carry addresses in their payload. In a mode that changes the address within its
+prefix they would need an application gateway (N-5.4.1.2), which does not exist here."""
 
 
 class RelaySourceMode(StrEnum):
-    """How the server leg's source address is made (N-5.4)."""
+    """How the source address of a server leg is made (N-5.4)."""
 
-    TRANSPARENT = "transparent"  # the host's own, either family (N-5.4.1)
-    IPV6_PREFIX = "ipv6-prefix"  # the host's /64, another identifier (N-5.4.1.2)
-    IPV6_ADDRESS = "ipv6-address"  # the host's own, IPv6 (N-5.4.1.3)
+    TRANSPARENT = "transparent"  # the host's address, either family (N-5.4.1)
+    IPV6_PREFIX = "ipv6-prefix"  # the host's /64 with another interface identifier (N-5.4.1.2)
+    IPV6_ADDRESS = "ipv6-address"  # the host's IPv6 address (N-5.4.1.3)
     SHARED = "shared"  # a block of ports of a pool's IPv4 address (N-5.4.2.1)
-    ONE_TO_ONE = "one-to-one"  # a pool's IPv4 address of its own (N-5.4.2.2)
-    NPTV6 = "nptv6"  # a pool's prefix for the host's (N-5.4.2.3)
+    ONE_TO_ONE = "one-to-one"  # an IPv4 address of a pool for each host (N-5.4.2.2)
+    NPTV6 = "nptv6"  # a pool's prefix in place of the host's (N-5.4.2.3)
 
     @property
     def preserves(self) -> bool:
@@ -53,7 +53,8 @@ FAMILIES: dict[RelaySourceMode, tuple[int, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """A checked configuration. A family without a mode is not relayed. `hold`: seconds, see addresses/source_pools.py."""
+    """A checked configuration. A family without a mode is not relayed. `hold`: seconds, see
+    addresses/source_pools.py."""
 
     ipv4: RelaySourceMode | None
     ipv6: RelaySourceMode | None
@@ -63,7 +64,7 @@ class SourceOptions:
     nat64: IPv6Network | None = None
     referral_ports: frozenset[int] = frozenset(REFERRAL_PORTS)
     hold: float = 3600.0
-    uplink: bool = False  # the MCP of a CPE: the uplink's own address, which all of a LAN share
+    uplink: bool = False  # for the MCP of a CPE: the address of the uplink, which all hosts of the LAN share
 
     def __str__(self) -> str:
         if self.uplink:
@@ -78,12 +79,12 @@ class SourceOptions:
         return self.ipv4 if version == 4 else self.ipv6
 
     def pools_of(self, version: int) -> tuple[Network, ...]:
-        """The pools of a family; those of `ipv6-prefix` are identifiers below a zero prefix."""
+        """The pools of a family. Those of `ipv6-prefix` are interface identifiers whose upper half is zero."""
         return tuple(pool for pool in self.pools if pool.version == version)
 
     @property
     def identifiers(self) -> tuple[IPv6Network, ...]:
-        """The pools of identifiers; empty but in `ipv6-prefix`."""
+        """The pools of interface identifiers; empty except in `ipv6-prefix`."""
         if self.ipv6 is not RelaySourceMode.IPV6_PREFIX:
             return ()
         return tuple(pool for pool in self.pools if isinstance(pool, IPv6Network))
@@ -95,11 +96,11 @@ class SourceOptions:
 
     @property
     def shares(self) -> bool:
-        """Whether several subscribers have one address, so that who it was can only be told from a log."""
+        """Whether several subscribers share an address, so that only a log tells who used it."""
         return self.ipv4 is RelaySourceMode.SHARED
 
     def owns(self, address: str) -> bool:
-        """Whether an address is one that this MCP gives away."""
+        """Whether an address belongs to a pool of this MCP."""
         known = ip_address(address)
         if any(known in pool for pool in self.addresses):
             return True
@@ -107,7 +108,8 @@ class SourceOptions:
         return known.version == 6 and any(low in pool for pool in self.identifiers)
 
     def behind_nat64(self, address: str) -> str | None:
-        """The IPv4 address inside one of the translation prefix (RFC 6052 section 2.2, /96); None for others."""
+        """The IPv4 address in an address of the translation prefix (RFC 6052 section 2.2, /96). None for other
+        addresses."""
         known = ip_address(address)
         if self.nat64 is None or known not in self.nat64:
             return None
@@ -115,11 +117,12 @@ class SourceOptions:
 
 
 UPLINK = SourceOptions(RelaySourceMode.TRANSPARENT, RelaySourceMode.TRANSPARENT, uplink=True)
-"""Of a relay whose dialler binds to an uplink, whatever it is given."""
+"""The options of a relay whose dialler binds to the address of an uplink."""
 
 
 def parse_modes(values: Sequence[str]) -> tuple[RelaySourceMode | None, RelaySourceMode | None]:
-    """(IPv4 mode, IPv6 mode) from `"shared"` and `"ipv6=nptv6"` texts; None where nothing was said. Raises ValueError."""
+    """The modes for IPv4 and IPv6, from texts like `"shared"` and `"ipv6=nptv6"`. None where no mode is given. Raises
+    ValueError."""
     if not values:
         raise ValueError(
             "--source-mode is required and has no default: say --source-mode transparent "
@@ -146,7 +149,7 @@ def parse_modes(values: Sequence[str]) -> tuple[RelaySourceMode | None, RelaySou
 
 
 def parse_pools(values: Sequence[str]) -> tuple[Network, ...]:
-    """Pools of both families; none may lie in another. Raises ValueError."""
+    """The pools of both families. None may lie in another. Raises ValueError."""
     pools: list[Network] = []
     for text in values:
         try:

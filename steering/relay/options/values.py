@@ -17,7 +17,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 MAX_PORTS = 1024
-"""One listener a port: a bound on listeners, so that a typing slip (`1-65535`) is refused and not obeyed."""
+"""Most service ports, as each has a listener: a typing error such as `1-65535` is refused."""
 
 
 MAX_PREFIXES = 1024
@@ -25,7 +25,7 @@ MAX_TOKEN = 4096
 
 
 IFACE_NAME_MAX = 15
-"""Bytes of an interface name (Linux IFNAMSIZ less its zero)."""
+"""Most bytes of an interface name (Linux IFNAMSIZ without the final zero)."""
 
 
 def parse_ports(values: Sequence[str]) -> tuple[int, ...]:
@@ -50,7 +50,7 @@ def parse_ports(values: Sequence[str]) -> tuple[int, ...]:
 
 
 def parse_ranges(option: str, values: Sequence[str]) -> Ranges:
-    """Ranges of ports, any number of ports, joined where they touch; () for none. Raises OptionError."""
+    """Ranges of ports, of any size. Ranges that touch are joined. Raises OptionError."""
     joined: list[tuple[int, int]] = []
     for low, high in sorted(_range(option, text) for text in values):
         if joined and low <= joined[-1][1] + 1:
@@ -78,7 +78,7 @@ def _port(option: str, text: str, whole: str) -> int:
 
 
 def parse_prefixes(values: Sequence[str], option: str = "--prefix") -> tuple[Network, ...]:
-    """Prefixes of both families, duplicates dropped, order kept. Raises OptionError."""
+    """Prefixes of both families in their order, without repetitions. Raises OptionError."""
     networks: list[Network] = []
     for text in values:
         try:
@@ -93,7 +93,8 @@ def parse_prefixes(values: Sequence[str], option: str = "--prefix") -> tuple[Net
 
 
 def parse_interfaces(option: str, values: Sequence[str]) -> tuple[str, ...]:
-    """Interface names, as they go into an nft rule: a name that could end the rule is refused. Raises OptionError."""
+    """Interface names. As they are written into nft rules, a name that could end a rule is refused. Raises
+    OptionError."""
     for name in values:
         plain = name.isascii() and all(c.isalnum() or c in "-_.@" for c in name)
         if not (plain and 0 < len(name) <= IFACE_NAME_MAX):
@@ -111,7 +112,8 @@ def parse_bound(option: str, value: str, low: int, high: int) -> int:
 def parse_agent(
     url: str | None, mcp: str | None, token: str | None, ca: str | None
 ) -> ControllerAccess | None:
-    """The controller that an agent obeys: URL, this MCP's name there, the file of its token, a CA. Raises OptionError."""
+    """The controller that an agent obeys: its URL, the name of this MCP there, the file of its token, and a CA. Raises
+    OptionError."""
     if url is None:
         if mcp or token or ca:
             raise OptionError("--mcp, --token-file and --ca-file go with --controller URL")
@@ -131,9 +133,10 @@ def parse_agent(
 
 
 def read_token(file: str) -> str:
-    """The bearer token that a file holds. Raises OptionError, also where others than owner and group can read it.
+    """The bearer token in a file. Raises OptionError, also where all users can read the file.
 
-    Whoever can read a token is an MCP, or a device, to the controller. What is no plain file is not waited for.
+    To the controller, anybody with the token is this MCP or device. A path that is no regular file, such as a FIFO,
+    is refused and never blocks.
     """
     try:
         secret = _private_text(file)
@@ -145,7 +148,7 @@ def read_token(file: str) -> str:
 
 
 def _private_text(file: str) -> str:
-    """Raises OSError, UnicodeDecodeError and OptionError."""
+    """The text of such a file. Raises OSError, UnicodeDecodeError and OptionError."""
     opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         found = os.fstat(opened)

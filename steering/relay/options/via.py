@@ -1,4 +1,4 @@
-"""The MCP that a host or CPE names in explicit mode, and what it takes to be served by it (N-5.2.1a: static)."""
+"""The MCP that a host or CPE uses in explicit mode, and the credentials for it (N-5.2.1a: configured statically)."""
 
 from ipaddress import ip_address
 

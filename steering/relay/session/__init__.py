@@ -1,4 +1,4 @@
-"""One host's connection from its accept to its end: who it is, where it wants to go, the dial, the bytes, the ends.
+"""A host's connection from accept to end: its identity, its destination, the dial, the data, the end.
 
-Knows the kernel's sockets and the event loop. Must not know of the controller, and keeps no counters of its own.
+Knows the kernel's sockets and the event loop. Must not know the controller, and keeps no counters of its own.
 """

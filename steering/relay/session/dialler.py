@@ -1,4 +1,4 @@
-"""The far leg of a session, opened the way of the relay's role.
+"""Opens the far leg of a session, in the way of the relay's role.
 
 Every role hands the relay one function: the host's endpoint, the one it dialled, what the server is offered and the
 socket's mark (`kernel.dscp`; 0 for none) -> a socket that is connecting.
@@ -20,7 +20,7 @@ TCP_FASTOPEN_CONNECT = 30
 
 
 def dialler(options: RelayOptions) -> Dialler:
-    """How a role dials that has no uplinks; see `uplink_dialler` for the one that has."""
+    """The dialler of a role without uplinks. `uplink_dialler` has the one for uplinks."""
     if options.role is RelayRole.DATA_CENTRE:
         return _as_client
     return dial
@@ -46,7 +46,7 @@ def open_leg(leg: ServerLeg, mark: int = 0) -> socket.socket:
 
 
 def connect_from(sock: socket.socket, source: Endpoint, server: Endpoint) -> socket.socket:
-    """Bind and connect; closed where that fails. Raises OSError."""
+    """Bind and connect a socket, which is closed where that fails. Raises OSError."""
     try:
         sock.bind(_mapped(source))
         code = sock.connect_ex(_mapped(server))

@@ -1,4 +1,4 @@
-"""The client's side of explicit mode (N-5.2.1b): what to say to an MCP, and what to make of its answers. No I/O."""
+"""The client's side of explicit mode (N-5.2.1b): the messages to an MCP, and the reactions to its answers. No I/O."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -10,23 +10,24 @@ from steering.wire.errors import WireError
 
 
 class ClientConversation(Protocol):
-    """The client's side: what to say to an MCP, and what to make of its answers.
+    """One conversation with an MCP until the connection is established.
 
-    `eager`: the connection's own data may follow what is said `first` at once (0-RTT).
+    `eager`: the connection's own data may follow the `first` message at once (0-RTT).
     """
 
     eager: bool
 
     def first(self) -> bytes:
-        """What to send as soon as the connection stands, or in its SYN."""
+        """The first message, to be sent in the SYN or as soon as the connection to the MCP is established."""
 
     def feed(self, data: bytes) -> "ClientStep":
-        """Bytes of the MCP."""
+        """Take bytes of the MCP; what to do next."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientStep:
-    """`send` goes out now; `done`: the connection stands and `early` are its first bytes; `refused` says why not."""
+    """What to do next. `send`: bytes to send now. `done`: the connection is established, and `early` are its first
+    bytes. `refused`: why it is not."""
 
     send: bytes = b""
     done: bool = False
@@ -142,7 +143,7 @@ class SocksClient:
 
 
 def conversation_with(via: Via, server: Endpoint) -> ClientConversation:
-    """What is said to the MCP `via` for one connection to `server`."""
+    """The conversation with the MCP `via` for one connection to `server`."""
     if via.protocol is ExplicitProtocol.CONVERT:
         return ConvertClient(server)
     return SocksClient(server, via.user)

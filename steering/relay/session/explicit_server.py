@@ -1,7 +1,8 @@
-"""What a host says first to an MCP it addresses itself (N-5.2.1b), and what it is told: no I/O, one object a connection.
+"""The server's side of explicit mode (N-5.2.1b): the messages of a host that addresses an MCP itself, and the
+answers. No I/O; one object for each connection.
 
-`feed` takes bytes as they come and says what to do: send something, connect somewhere, or give up. Nothing here waits;
-how long a host may take is the relay's to bound.
+`feed` takes bytes as they arrive and says what to do: send something, connect somewhere, or give up. Nothing here
+waits. The relay bounds the time that a host may take.
 """
 
 import hashlib
@@ -19,12 +20,13 @@ MPTCP_OPTION = 30
 NOWHERE = Endpoint("0.0.0.0", 0)
 COOKIE_SIZE = 8
 MAX_PREFACE = 2048
-"""Bytes a host may send before it has said where to: a Convert message has at most 1020."""
+"""Most bytes that a host may send before it has named its destination. A Convert message has 1020 at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStep:
-    """`send` goes out now; then `destination`, with `early` bytes already meant for it; or `refused` says why not."""
+    """What to do next. `send`: bytes to send now. Then connect to `destination`, for which the `early` bytes are
+    meant, or give up where `refused` says why."""
 
     send: bytes = b""
     destination: Endpoint | None = None
@@ -33,24 +35,25 @@ class ServerStep:
 
 
 class Preface(Protocol):
-    """One side of the conversation until the connection stands."""
+    """A host's conversation with the MCP until its connection is established."""
 
     def feed(self, data: bytes) -> ServerStep:
-        """Bytes of the host."""
+        """Take bytes of the host; what to do next."""
 
     def connected(self, bound: Endpoint, options: bytes) -> bytes:
-        """What the host is told when its connection stands; `options` are the server's TCP options as known."""
+        """The message that tells the host that its connection is established. `options`: the server's TCP options, as
+        far as known."""
 
     def failed(self, code: int) -> bytes:
-        """What it is told when there is none; `code` is an errno."""
+        """The message that tells the host that there is no connection. `code`: an errno."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplicitTerms:
-    """What an MCP asks of hosts and offers them.
+    """What an MCP demands of hosts and offers to them.
 
-    `allowed`: whether a destination may be connected to. `secret`: with one, Convert wants its cookie (RFC 8803 6.2.7).
-    `users`: with some, SOCKS wants name and password. `mptcp`: the server's leg offers MPTCP.
+    `allowed`: whether a destination is allowed. `secret`: if given, Convert demands a cookie (RFC 8803 6.2.7).
+    `users`: if given, SOCKS demands name and password. `mptcp`: whether the server leg offers MPTCP.
     """
 
     allowed: Callable[[Endpoint], bool]
@@ -60,7 +63,7 @@ class ExplicitTerms:
 
 
 class ConvertPreface:
-    """RFC 8803."""
+    """The conversation by Convert (RFC 8803)."""
 
     def __init__(self, terms: ExplicitTerms, client: Endpoint) -> None:
         self._terms = terms
@@ -112,7 +115,7 @@ class ConvertPreface:
         return convert.encode(convert.ExtendedTcpHeader(options))
 
     def failed(self, code: int) -> bytes:
-        """See Preface. The value of Destination Unreachable is the ICMP code, which the kernel keeps to itself."""
+        """See Preface. The ICMP code for Destination Unreachable is not known, as the kernel does not tell it."""
         if code in (ECONNREFUSED, ECONNRESET):
             return _error(convert.ErrorCode.CONNECTION_RESET)
         if code in (EHOSTUNREACH, ENETUNREACH, ETIMEDOUT):
@@ -121,7 +124,7 @@ class ConvertPreface:
 
 
 def cookie_of(secret: bytes, client: str) -> bytes:
-    """A host's cookie: whoever can receive at its address can know it, nobody else."""
+    """The cookie of a host. Only who can receive at the host's address can know it."""
     return hmac.new(secret, ip_address(client).packed, hashlib.sha256).digest()[:COOKIE_SIZE]
 
 
@@ -130,7 +133,7 @@ def _error(code: convert.ErrorCode, value: bytes = b"") -> bytes:
 
 
 class SocksPreface:
-    """RFC 1928, RFC 1929."""
+    """The conversation by SOCKS (RFC 1928, RFC 1929)."""
 
     def __init__(self, terms: ExplicitTerms, client: Endpoint) -> None:
         self._terms = terms

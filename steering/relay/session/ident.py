@@ -1,8 +1,9 @@
-"""Asking a host who it is (Ident, RFC 1413) before it is served: once for each source address (N-5.3c).
+"""Asks a host for an identifier (Ident, RFC 1413) before it is served, once for each source address (N-5.3c).
 
-A host's first connection is held while port 113 of its address is asked; others of the same address wait for the same
-answer, and later ones go by it for a while. No answer, or none that can be read, is a refusal. The identifier is only
-as good as the host that gives it: this keeps accounts apart on hosts that an operator runs.
+The first connection of a host is held while port 113 of its address is asked. Further connections of that address
+wait for the same answer, and later ones use it for a while. No answer, or an unreadable one, is a refusal. An
+identifier is only as trustworthy as the host that gives it: it serves to tell accounts apart on hosts that the
+operator runs.
 """
 
 import errno
@@ -16,9 +17,9 @@ from steering.relay.loop.poller import Poller
 from steering.relay.model import Endpoint, OptionError
 
 PORT = 113
-SECONDS = 3.0  # a host may take for its answer
-LASTS = 300.0  # seconds an answer is gone by
-MOST_BYTES = 1_000  # RFC 1413 section 6, what a line may hold
+SECONDS = 3.0  # that a host may take for its answer
+LASTS = 300.0  # seconds for which an answer is used
+MOST_BYTES = 1_000  # of a line (RFC 1413 section 6)
 MOST_ADDRESSES = 65_536
 MOST_IDS = 4_096
 
@@ -28,7 +29,7 @@ Verdict = Callable[[bool], None]
 
 
 def parse_ids(text: str) -> frozenset[bytes]:
-    """Identifiers that may be served, one a line; empty lines and those that begin with # are left out. Raises
+    """The identifiers that may be served, one per line. Empty lines and lines that begin with # are left out. Raises
     OptionError."""
     ids = {line.strip().encode() for line in text.splitlines() if line.strip() and not line.startswith("#")}
     if not 1 <= len(ids) <= MOST_IDS:
@@ -37,7 +38,7 @@ def parse_ids(text: str) -> frozenset[bytes]:
 
 
 def read_reply(line: bytes, host_port: int, our_port: int) -> bytes | None:
-    """The identifier in a reply to a query about these ports; None for an error, or what answers another query."""
+    """The identifier in a reply to a query about these ports. None for an error, or for a reply to another query."""
     found = _REPLY.fullmatch(line)
     if found is None or (int(found[1]), int(found[2])) != (host_port, our_port):
         return None
@@ -46,7 +47,7 @@ def read_reply(line: bytes, host_port: int, our_port: int) -> bytes | None:
 
 @dataclass(slots=True)
 class _Query:
-    """One question that is out. `waiting`: who goes by its answer."""
+    """A query that is not answered yet. `waiting`: the callbacks of connections that wait for the answer."""
 
     host: Endpoint
     our_port: int
@@ -58,7 +59,7 @@ class _Query:
 
 
 class IdentClient:
-    """`allowed` are the identifiers that may be served. Nobody waits longer than SECONDS."""
+    """Asks hosts. `allowed`: the identifiers that may be served. No connection waits longer than SECONDS."""
 
     def __init__(self, poller: Poller, allowed: frozenset[bytes]) -> None:
         self._poller = poller
@@ -71,7 +72,8 @@ class IdentClient:
         return sum(len(query.waiting) for query in self._open.values())
 
     def ask(self, client: Endpoint, our_port: int, told: Verdict, now: float) -> None:
-        """`told` is called with whether a host may be served, at once where that is known."""
+        """Find out whether a host may be served, and call `told` with the answer. It is called at once where that is
+        known."""
         known = self._known.get(client.address)
         if known is not None and known[0] > now:
             told(known[1])
@@ -135,7 +137,7 @@ class IdentClient:
             told(may)
 
     def expire(self, now: float) -> None:
-        """Who did not answer in time has not said who it is."""
+        """Refuse the hosts that did not answer in time."""
         while self._open:
             query = next(iter(self._open.values()))
             if query.deadline > now:
@@ -143,6 +145,6 @@ class IdentClient:
             self._settle(query, False, now)
 
     def close(self) -> None:
-        """The relay ends: nobody who waits is served."""
+        """End all queries. Connections that wait are not served."""
         for query in list(self._open.values()):
             self._settle(query, False, 0.0)

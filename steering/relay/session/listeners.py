@@ -1,4 +1,4 @@
-"""The sockets that a relay's hosts come to: intercepted ports, explicit mode's own, a client shim's."""
+"""The listening sockets of a relay: for intercepted ports, for explicit mode, and for a client's own applications."""
 
 import socket
 from collections.abc import Callable
@@ -14,7 +14,8 @@ from steering.relay.options.roles import LISTEN_PORT
 
 
 class WantedListener(NamedTuple):
-    """A listener that a relay wants: how it is opened, what a host says first there, where it leads."""
+    """A listener that a relay needs: how it is opened, the protocol that hosts speak there first, and a fixed
+    destination."""
 
     open: Callable[[], socket.socket]
     protocol: ExplicitProtocol | None = None
@@ -22,7 +23,7 @@ class WantedListener(NamedTuple):
 
 
 def doors(options: RelayOptions) -> list[WantedListener]:
-    """All that hosts come to."""
+    """All listeners that a relay with these options needs."""
     found = [WantedListener(partial(listener, port)) for port in options.ports]
     if options.role.takes_plain:
         found.append(WantedListener(partial(listener, LISTEN_PORT, socket.IPPROTO_TCP)))
@@ -38,7 +39,7 @@ def doors(options: RelayOptions) -> list[WantedListener]:
 
 
 class Listeners:
-    """`open`, then `watch` and `leave` by turns, then `close`, which is harmless at any time."""
+    """The listeners. Call `open`, then `watch` and `leave` in turn, then `close`, which may be called at any time."""
 
     def __init__(self, poller: Poller) -> None:
         self._poller = poller
@@ -47,7 +48,7 @@ class Listeners:
         self._targets: dict[socket.socket, Endpoint] = {}
 
     def open(self, options: RelayOptions) -> None:
-        """Raises PlatformError and OSError; what was opened until then is for `close`."""
+        """Open all. Raises PlatformError and OSError; `close` closes those that were opened before the error."""
         for door in doors(options):
             self._sockets.append(door.open())
             if door.protocol is not None:
@@ -56,29 +57,30 @@ class Listeners:
                 self._targets[self._sockets[-1]] = door.target
 
     def ports(self) -> list[int]:
-        """In the order they were opened."""
+        """The ports, in the order in which they were opened."""
         return [sock.getsockname()[1] for sock in self._sockets]
 
     def protocol(self, came_to: socket.socket) -> ExplicitProtocol | None:
-        """What a host says first there; None: nothing, its connection's destination is the server."""
+        """The protocol that hosts speak first at a listener. None: no protocol; the destination of the connection is
+        the server."""
         return self._protocols.get(came_to)
 
     def server(self, came_to: socket.socket, server: Endpoint) -> Endpoint:
-        """Where a connection goes whose destination is `server`."""
+        """The server for a connection whose destination is `server`: that, or the listener's fixed one."""
         return self._targets.get(came_to, server)
 
     def watch(self, on_accept: Callable[[socket.socket, int], None]) -> None:
-        """`on_accept(listener, events)` when somebody waits."""
+        """Call `on_accept(listener, events)` when a connection waits."""
         for sock in self._sockets:
             self._poller.add(sock.fileno(), EPOLLIN, partial(on_accept, sock))
 
     def leave(self) -> None:
-        """Watch none of them; hosts wait in the kernel's queues."""
+        """Stop watching all listeners. Connections wait in the kernel's queues."""
         for sock in self._sockets:
             self._poller.remove(sock.fileno())
 
     def close(self) -> None:
-        """Listen no more."""
+        """Close all listeners."""
         self.leave()
         for sock in self._sockets:
             sock.close()

@@ -1,7 +1,9 @@
-"""Explicit mode at the MCP (N-5.2.1): listeners of its own, where the first bytes of a connection say where it goes.
+"""Explicit mode at the MCP (N-5.2.1): connections that begin with a preface, whose first bytes name their
+destination.
 
-A host that has not said so in time, or that says something malformed, is dropped, and no server hears of it. What
-waits is bounded in number by the relay's limit, in time by the deadline, and in bytes by what a preface may have.
+A host that does not complete its preface in time, or whose preface is malformed, is dropped, and no server is
+contacted. The number of waiting connections is bounded by the relay's limit, their time by a deadline, and their
+bytes by the size of a preface.
 """
 
 import contextlib
@@ -23,13 +25,14 @@ from steering.relay.session.explicit_server import (
 )
 
 PREFACE_SECONDS = 5.0
-"""From accept to the last byte of the preface. A host sends it at once; whoever does not holds a socket for nothing."""
+"""Most seconds from accept to the last byte of the preface. A host sends its preface at once; one that does not occupies a
+socket in vain."""
 
 DRAIN = 1 << 16
 
 
 DEFAULT_PORTS = {ExplicitProtocol.CONVERT: 8803, ExplicitProtocol.SOCKS: 1080}
-"""RFC 8803 has a service name and no port; 1080 is SOCKS's own."""
+"""RFC 8803 defines a service name but no port. 1080 is the port of SOCKS."""
 
 _PREFACES: dict[ExplicitProtocol, Callable[[ExplicitTerms, Endpoint], Preface]] = {
     ExplicitProtocol.CONVERT: ConvertPreface,
@@ -38,7 +41,7 @@ _PREFACES: dict[ExplicitProtocol, Callable[[ExplicitTerms, Endpoint], Preface]] 
 
 
 def parse_offers(values: Sequence[str], service_ports: Sequence[int]) -> tuple[ExplicitOffer, ...]:
-    """`convert`, `socks`, each with `:PORT` if need be. Raises OptionError."""
+    """The offers in `convert` and `socks`, each of which may have a `:PORT`. Raises OptionError."""
     offers: list[ExplicitOffer] = []
     for text in values:
         name, colon, port = text.partition(":")
@@ -53,7 +56,8 @@ def parse_offers(values: Sequence[str], service_ports: Sequence[int]) -> tuple[E
 
 
 def parse_users(text: str | None) -> tuple[tuple[bytes, bytes], ...]:
-    """`name:password` lines of a file; empty lines and those that begin with # are left out. Raises OptionError."""
+    """The users in the lines `name:password` of a file. Empty lines and lines that begin with # are left out. Raises
+    OptionError."""
     users: list[tuple[bytes, bytes]] = []
     for number, line in enumerate((text or "").splitlines(), 1):
         name, colon, password = line.strip().partition(":")
@@ -69,11 +73,12 @@ def parse_users(text: str | None) -> tuple[tuple[bytes, bytes], ...]:
 
 
 Told = Callable[[Endpoint, Endpoint, socket.socket, Preface, bytes], None]
-"""(client, destination, connection, preface, early bytes): from here on it is the taker's."""
+"""Called with (client, destination, connection, preface, early bytes). The callee owns the connection then."""
 
 
 class PrefaceQueue:
-    """Connections whose preface is not complete. `drop` is told (client, connection, reason) of each that never was."""
+    """Connections whose preface is not complete. `drop` is called with (client, connection, reason) for each whose
+    preface is never completed."""
 
     def __init__(
         self,
@@ -93,7 +98,7 @@ class PrefaceQueue:
         return len(self._open)
 
     def add(self, protocol: ExplicitProtocol, client: Endpoint, sock: socket.socket, now: float) -> None:
-        """A connection that was accepted, and is non-blocking."""
+        """Add a connection that was accepted and is non-blocking."""
         talk = _Conversation(self, client, sock, _PREFACES[protocol](self._terms, client))
         self._open[sock] = talk
         self._deadlines.append((now + PREFACE_SECONDS, sock))
@@ -101,7 +106,7 @@ class PrefaceQueue:
         talk.on_event(EPOLLIN)  # with Fast Open the preface came with the SYN
 
     def expire(self, now: float) -> None:
-        """Drop whoever took too long."""
+        """Drop connections that took too long."""
         while self._deadlines and self._deadlines[0][0] <= now:
             _, sock = self._deadlines.popleft()
             talk = self._open.get(sock)
@@ -109,12 +114,12 @@ class PrefaceQueue:
                 self.give_up(talk, "preface-timeout")
 
     def close(self) -> None:
-        """The relay ends: all are reset."""
+        """Reset all connections, as the relay ends."""
         for talk in list(self._open.values()):
             self.give_up(talk, "relay stopped")
 
     def give_up(self, talk: "_Conversation", reason: str, last: bytes = b"") -> None:
-        """Close, after `last` bytes that tell why."""
+        """Close a connection, after sending `last`, which tells the host why."""
         del self._open[talk.sock]
         if last:
             say_last(talk.sock, last)
@@ -122,14 +127,14 @@ class PrefaceQueue:
         self._drop(talk.client, talk.sock, reason)
 
     def hand_over(self, talk: "_Conversation", destination: Endpoint, early: bytes) -> None:
-        """The preface is complete."""
+        """Hand a connection over whose preface is complete."""
         del self._open[talk.sock]
         self._poller.remove(talk.sock.fileno())
         self._told(talk.client, destination, talk.sock, talk.preface, early)
 
 
 class _Conversation:
-    """One connection that has not said where to."""
+    """One connection whose destination is not known yet."""
 
     __slots__ = ("_read", "_waiting", "client", "preface", "sock")
 
@@ -143,7 +148,7 @@ class _Conversation:
         self.preface = preface
 
     def on_event(self, _events: int) -> None:
-        """Bytes of the host, its end, or an error."""
+        """Handle bytes of the host, its end, or an error."""
         try:
             data = self.sock.recv(MAX_PREFACE)
         except (BlockingIOError, InterruptedError):
@@ -157,14 +162,16 @@ class _Conversation:
             return
         try:
             step = self.preface.feed(data)
-        except OSError as error:  # to know whether a destination is our own takes a socket: none was left
+        except (
+            OSError
+        ) as error:  # to find out whether a destination is our own address needs a socket, and none was left
             self._waiting.give_up(self, error.strerror or "out of resources")
             return
         if step.refused:
             self._waiting.give_up(self, step.refused, step.send)
             return
         if step.send:
-            # A few bytes on an empty buffer: whoever does not take them has stopped reading.
+            # A few bytes fit into an empty buffer, unless the host has stopped reading.
             with contextlib.suppress(OSError):
                 self.sock.send(step.send)
         if step.destination is not None:
@@ -174,7 +181,8 @@ class _Conversation:
 
 
 def say_last(sock: socket.socket, last: bytes) -> None:
-    """A last word and an orderly end. What the host had sent is read first, or the end would be a reset."""
+    """Send a last message and close in order. First everything that the host has sent is read, since closing would
+    reset otherwise."""
     with contextlib.suppress(OSError):
         sock.recv(DRAIN)
     with contextlib.suppress(OSError):

@@ -1,11 +1,11 @@
-"""One relayed connection: two legs, bytes pumped both ways, half-close carried over, resets carried over.
+"""One relayed connection: it has two legs, and passes data, half-closes and resets from each to the other.
 
-Buffering is bounded: a leg is read only while the other leg has taken everything, into one scratch buffer shared by
-all sessions; what the other leg does not take at once (at most CHUNK bytes a direction) is kept until it does. Bytes
-are never touched in Python.
+Buffering is bounded. A leg is read only while the other leg has taken everything, into one scratch buffer that all
+sessions share. Bytes that the other leg does not take at once (at most CHUNK for each direction) are kept until it
+does. Python code never looks at the bytes.
 
-Until both directions have ended in order, both sockets reset their peer when closed, so that neither an error nor the
-death of this process can look like a complete transfer.
+Until both directions have ended in order, both sockets reset their peers when they are closed. So neither an error
+nor the death of this process can look like a complete transfer.
 """
 
 import errno
@@ -24,13 +24,13 @@ from steering.relay.session.explicit_server import Preface
 from steering.relay.session.preface_queue import say_last
 
 CHUNK = 64 * 1024
-"""Bytes of one read, and the most a session keeps for one direction."""
+"""Most bytes of one read, and most bytes that a session keeps for one direction."""
 
 READS_PER_EVENT = 4
-"""A fast sender gives way to the other sessions after this many reads."""
+"""Most reads for one event, after which other sessions have their turn."""
 
 _REFUSAL = errno.ECONNREFUSED
-"""The server's own word, whatever way it came by."""
+"""The error that comes from the server itself, not from the way to it."""
 
 _scratch = bytearray(CHUNK)
 _view = memoryview(_scratch)
@@ -46,7 +46,7 @@ class SessionEnd(StrEnum):
 
 
 class RelayLeg:
-    """One connection of a session, and what waits to be written to it."""
+    """One connection of a session, and the bytes that wait to be written to it."""
 
     __slots__ = ("ended", "fd", "finished", "pending", "received", "session", "sock", "up", "watched")
 
@@ -57,8 +57,8 @@ class RelayLeg:
         self.up = up  # connected
         self.pending: memoryview | None = None
         self.received = 0
-        self.ended = False  # its peer sent an orderly end, all of it was read
-        self.finished = False  # that end was passed on: we shut our sending side
+        self.ended = False  # its peer has ended in order, and everything was read
+        self.finished = False  # the other peer's end was passed on: our sending side is shut down
         self.watched = -1  # the epoll mask, -1 when not watched
 
     def on_event(self, events: int) -> None:
@@ -67,17 +67,17 @@ class RelayLeg:
 
 
 class Ways(Protocol):
-    """Further ways to the server of one session."""
+    """Further ways (uplinks) to the server of one session."""
 
     def another(self) -> socket.socket | None:
-        """A socket that connects by the next way; None where there is none more."""
+        """A socket that connects by the next way; None where no way is left."""
 
     def settled(self, winner: socket.socket, losers: list[socket.socket]) -> None:
-        """One stands. The others are the callee's from here on, whether they stand or not."""
+        """One socket is connected. The callee owns the others from now on, connected or not."""
 
 
 class RelaySession:
-    """A host's connection and its server leg. `done` is called once, with the session, how it ended, and why."""
+    """A host's connection and its server leg. `done` is called once with the session, its end and the reason."""
 
     __slots__ = (
         "_conversation",
@@ -114,8 +114,9 @@ class RelaySession:
         conversation: ClientConversation | None = None,
         ways: Ways | None = None,
     ) -> None:
-        """`preface`: the host asked for this server and is owed an answer; `early` it sent along. `up` is called when
-        the server has answered. `conversation`: the far leg leads to an MCP, which is still to be told where to connect to. `ways`: where else the server may be reached by."""
+        """`preface`: the host asked for this server by a preface, which has to be answered; `early`: data that came
+        with it. `up` is called when the server has answered. `conversation`: the far leg leads to an MCP, which has
+        to be told the destination first. `ways`: further ways to the server."""
         self.up = up
         self._preface = preface
         self._conversation = conversation
@@ -123,7 +124,7 @@ class RelaySession:
         self._ways = ways
         self._rivals: list[
             RelayLeg
-        ] = []  # legs that connect too; the first of all that stands is the far leg
+        ] = []  # further legs that are connecting; the first of all that is connected becomes the far leg
         self._early = early
         self._poller = poller
         self._done = done
@@ -142,7 +143,7 @@ class RelaySession:
     # -- events ---------------------------------------------------------------------------------------------------
 
     def on_event(self, leg: RelayLeg, events: int) -> None:
-        """React to one leg's events; any failure of either leg ends the session by a reset of both."""
+        """Handle the events of one leg. An error of either leg ends the session and resets both."""
         if self.end is not None:
             return
         if not leg.up:
@@ -172,7 +173,8 @@ class RelaySession:
         self._watch(self.other(leg))
 
     def _rising(self, leg: RelayLeg) -> None:
-        """The far leg, before it carries anything: it connects, and perhaps has to talk to an MCP first."""
+        """Handle an event of the far leg before it carries data: it connects, and may have a conversation with an MCP
+        first."""
         if not self._connected:
             self._dialled(leg)
             return
@@ -192,7 +194,7 @@ class RelaySession:
             self._watch(self.client_leg)
 
     def _hear(self, data: bytes) -> None:
-        """The MCP answers what it was asked."""
+        """Take bytes of the MCP in the conversation."""
         assert self._conversation is not None
         leg = self.server_leg
         asked = self._conversation.feed(data)
@@ -210,7 +212,7 @@ class RelaySession:
     def _dialled(self, leg: RelayLeg) -> None:
         code = leg.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if not code and self._ways is not None and not has_peer(leg.sock):
-            code = errno.ENOTCONN  # its subflow was ended under it: the kernel wakes us and calls it no error
+            code = errno.ENOTCONN  # its subflow was ended from outside; the kernel reports no error then
         if code:
             self._way_failed(leg, code)
             return
@@ -230,24 +232,26 @@ class RelaySession:
 
     @property
     def connecting(self) -> bool:
-        """Whether no leg to the server stands yet."""
+        """Whether no leg to the server is connected yet."""
         return not self._connected and self.end is None
 
     def rival(self, sock: socket.socket) -> None:
-        """One more socket that connects to the server."""
+        """Add one more socket that connects to the server."""
         leg = RelayLeg(self, sock, up=False)
         self._rivals.append(leg)
         self._watch(leg)
 
     def try_another(self) -> bool:
-        """The server does not answer by the ways until now: dial by the next one too, if there is one."""
+        """Dial by the next way too, as the server has not answered by those until now. Returns whether there is a
+        next way."""
         sock = self._ways.another() if self._ways is not None else None
         if sock is not None:
             self.rival(sock)
         return sock is not None
 
     def _way_failed(self, leg: RelayLeg, code: int) -> None:
-        """The error of one way. A server's own refusal ends the session, what the way did does not while others are left."""
+        """Handle the error of one way. A refusal by the server itself ends the session. An error of the way does so
+        only when no other way is left."""
         if code == _REFUSAL or not (self._rivals or self.try_another()):
             self.fail(code, os.strerror(code))
             return
@@ -267,9 +271,10 @@ class RelaySession:
             self._ways.settled(winner.sock, [leg.sock for leg in losers])
 
     def _still_open(self, leg: RelayLeg) -> bool:
-        """A hang-up on a leg we are not reading: harmless once we ended it, the end of the session before."""
+        """Whether a session goes on after a hang-up of a leg that is not read. It does if that leg has been ended by
+        us."""
         if leg.finished:
-            # Epoll would tell of it again at once and for ever; watching starts again when there is room to read.
+            # Epoll would report the hang-up again and again. Watching begins again when there is room to read.
             self._poller.remove(leg.fd)
             leg.watched = -1
             return True
@@ -315,7 +320,7 @@ class RelaySession:
         leg.pending = leg.pending[sent:] if sent < len(leg.pending) else None
 
     def _watch(self, leg: RelayLeg) -> None:
-        """Read a leg only while the other has taken everything; write when there is something left to write."""
+        """Watch a leg: for reading only while the other leg has taken everything, for writing while bytes wait."""
         other = self.other(leg)
         if leg.up:
             want = EPOLLIN if other.up and not leg.ended and other.pending is None else 0
@@ -347,7 +352,7 @@ class RelaySession:
         self._close(SessionEnd.ORDERLY, "")
 
     def _answer(self, preface: Preface, leg: RelayLeg) -> None:
-        """The host hears that its connection stands, the server what the host sent along."""
+        """Tell the host that its connection is established, and send the server the data that came with the preface."""
         self._preface = None
         self.client_leg.pending = memoryview(preface.connected(name_of(leg.sock), syn_ack_options(leg.sock)))
         if self._early:
@@ -356,14 +361,14 @@ class RelaySession:
             self._early = b""
 
     def fail(self, code: int, reason: str) -> None:
-        """There is no server leg; whoever asked for it by a preface is told so. `code` is an errno."""
+        """End the session without a server leg. A host that asked by a preface is told. `code`: an errno."""
         if self.end is None:
             if self._preface is not None:
                 say_last(self.client_leg.sock, self._preface.failed(code))
             self._close(SessionEnd.DIAL_FAILED, reason)
 
     def abort(self, end: SessionEnd, reason: str) -> None:
-        """Reset both peers (the sockets reset on close) and end."""
+        """End the session and reset both peers, as the sockets reset on close."""
         if self.end is None:
             self._close(end, reason)
 

@@ -1,8 +1,9 @@
-"""Which servers are offered MPTCP: all (N-5.6.1a), but those that are listed and those that were slow (N-5.6.1c-g).
+"""Which servers are offered MPTCP: all (N-5.6.1a), except servers that are listed and servers that were slow
+(N-5.6.1c-g).
 
-A server, or a middlebox before it, that drops SYNs with MP_CAPABLE makes each connection wait three seconds for the
-kernel's plain SYN. The relay measures its dials; for whoever was slow once a plain SYN goes out at once, until the
-entry's time is over. A dial that nobody answered at all says nothing of MPTCP and lists nobody.
+Where a server, or a middlebox before it, drops SYNs with MP_CAPABLE, each connection waits three seconds for the
+kernel's plain SYN. The relay measures the time of its dials. A server that was slow once is dialled by plain TCP at
+once, until its entry expires. A dial without any answer says nothing about MPTCP, and makes no entry.
 """
 
 import socket
@@ -17,14 +18,14 @@ from steering.relay.options.values import parse_bound, parse_prefixes
 
 SLOW_SERVERS = 16_384
 SHOWN = 256
-"""Of the slow servers, how many a status document names; their number is told beside."""
+"""Most slow servers that a status document lists, beside their number."""
 
 _INFO_SIZE = 104
 _TOTAL_RETRANS = 100
 
 
 def parse_offering(off: list[str], threshold: str | None, ttl: str | None) -> MptcpOffering:
-    """The three options' values, None for the default. Raises OptionError."""
+    """The settings of three options. None stands for the default. Raises OptionError."""
     return MptcpOffering(
         parse_prefixes(off, "--mptcp-off"),
         SLOW_THRESHOLD_S if threshold is None else _seconds("--slow-threshold", threshold),
@@ -40,22 +41,23 @@ def _seconds(option: str, value: str) -> float:
 
 
 class SlowServerCache:
-    """Servers by address, with the time each entry ends. Bounded: the oldest entry goes first.
+    """Servers that were slow, with the end of each entry. Bounded: the oldest entry is removed first.
 
-    A hit does not extend an entry (N-5.6.1f); being slow anew, once it is over, makes a new one.
+    Using an entry does not extend it (N-5.6.1f). A server that is slow again after its entry has expired gets a new
+    one.
     """
 
     def __init__(self, ttl: float, most: int = SLOW_SERVERS) -> None:
         self._ttl = ttl
         self._most = most
-        self._until: OrderedDict[str, float] = OrderedDict()  # the first ends first
+        self._until: OrderedDict[str, float] = OrderedDict()  # address -> end; the first entry ends first
 
     def __contains__(self, asked: tuple[str, float]) -> bool:
         address, now = asked
         return self._until.get(address, now) > now
 
     def add(self, address: str, now: float) -> None:
-        """A server was slow."""
+        """Add a server that was slow."""
         if self._ttl and (address, now) not in self:
             self._until.pop(address, None)
             self._until[address] = now + self._ttl
@@ -63,14 +65,14 @@ class SlowServerCache:
                 self._until.popitem(last=False)
 
     def left(self, now: float) -> list[tuple[str, float]]:
-        """Address and seconds left, the oldest entry first; what is over is forgotten."""
+        """Address and remaining seconds of each entry, the oldest first. Expired entries are removed."""
         while self._until and next(iter(self._until.values())) <= now:
             self._until.popitem(last=False)
         return [(address, until - now) for address, until in self._until.items()]
 
 
 class ServerLegs:
-    """Decides each server leg's protocol, and learns from how its dial went. Times are those of one steady clock."""
+    """Decides the protocol of each server leg, and learns from the dials. All times are of one steady clock."""
 
     def __init__(self, wanted: ServerLeg, offering: MptcpOffering) -> None:
         self._wanted = wanted
@@ -81,7 +83,7 @@ class ServerLegs:
         self.listed = 0
 
     def towards(self, address: str, now: float) -> ServerLeg:
-        """What a server is offered now."""
+        """The protocol that a server is offered now."""
         if self._wanted is ServerLeg.TCP:
             return ServerLeg.TCP
         known = ip_address(address)
@@ -94,7 +96,7 @@ class ServerLegs:
         return ServerLeg.MPTCP
 
     def connected(self, address: str, sock: socket.socket, took: float, now: float) -> bool:
-        """A server answered after `took` seconds. Whether it is listed as slow from now on."""
+        """A server has answered after `took` seconds. Returns whether it counts as slow from now on."""
         if sock.proto != IPPROTO_MPTCP or not self._offering.ttl:
             return False
         if took < self._offering.threshold and not gave_up(sock):
@@ -104,7 +106,7 @@ class ServerLegs:
         return True
 
     def document(self, now: float) -> dict[str, Any]:
-        """For the status: what is offered to whom."""
+        """For the status: what is offered, and the slow servers."""
         slow = self.slow.left(now)
         return {
             "mptcp_off": [str(prefix) for prefix in self._offering.off],
@@ -115,7 +117,7 @@ class ServerLegs:
         }
 
     def counters(self) -> dict[str, int]:
-        """Servers listed, and connections that were not offered MPTCP."""
+        """The number of entries that were made, and of connections that were not offered MPTCP."""
         return {
             "slow_listed": self.listed,
             "plain_for_slow": self.plain_for_slow,
@@ -124,7 +126,7 @@ class ServerLegs:
 
 
 def gave_up(sock: socket.socket) -> bool:
-    """Whether an MPTCP dial ended as plain TCP only after its SYN had been sent again."""
+    """Whether an MPTCP dial became plain TCP only after its SYN was sent again."""
     if mptcp_info(sock) is not None:
         return False
     try:

@@ -1,8 +1,8 @@
-"""Dials of a CPE's relay: by the first uplink that answers, by the next one beside it where it does not in time.
+"""Dials of a CPE's relay: by the first uplink, and also by the next one where there is no answer in time.
 
-What the kernel refuses at once (an address that is no longer there, no route) is dialled by the next uplink at once.
-What has no answer in FAILOVER_S is dialled by the next one beside it, and whichever answers first is the session's
-(RFC 8305 does so with addresses): no connection fails by an uplink while another one carries.
+A dial that the kernel refuses at once, because an address or a route is gone, is repeated by the next uplink at once.
+A dial without an answer in FAILOVER_S gets a second dial by the next uplink beside it, and the session uses whichever
+answers first (RFC 8305 does so with addresses). So no connection fails because of one uplink while another works.
 """
 
 import errno
@@ -21,25 +21,26 @@ from steering.relay.session.uplink_health import UplinkHealth
 
 IP_LOCAL_PORT_RANGE = 51
 FAILOVER_S = 0.7
-"""Without an answer: the kernel's first SYN is repeated after 1 s, and most paths answer in a third of it."""
+"""Seconds without an answer after which the next uplink is tried. The kernel repeats its SYN after 1 s, and most paths answer
+in a third of that."""
 WAY_ERRORS = frozenset(
     {
         errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN,
         errno.ENODEV, errno.ETIMEDOUT,
     }
 )  # fmt: skip
-"""Of a dial: it is the way that failed, not the server that refused."""
+"""Errors of a dial that come from the way and not from the server."""
 MOST_TRIALS = 64
-"""Dials that are looked at after another one won. More tell nothing more."""
+"""Most dials that are still watched after another one has won. Further ones would tell nothing new."""
 _ESTABLISHED = 1  # TCP_ESTABLISHED, the first byte of TCP_INFO
 
 
 class UplinkTable(Protocol):
-    """The uplinks as they are now; `UplinkWatch` in a relay."""
+    """The current uplinks. In a relay it is `UplinkWatch`."""
 
     @property
     def uplinks(self) -> tuple[Uplink, ...]:
-        """In the operator's order."""
+        """The uplinks in the operator's order."""
 
     def document(self) -> list[dict[str, Any]]:
         """Each uplink for the status."""
@@ -50,7 +51,7 @@ class UplinkTable(Protocol):
 
 @dataclass(slots=True)
 class Attempt:
-    """A socket on its way by an uplink. Times of the steady clock."""
+    """A socket that connects by an uplink. Times are of the steady clock."""
 
     sock: socket.socket
     interface: str
@@ -59,7 +60,8 @@ class Attempt:
 
 
 class UplinkDialler:
-    """A Dialler whose dials have further ways: `dial` instead of a call. `expire` now and then, `close` at the end."""
+    """A Dialler whose dials can use further ways: call `dial` in place of the object itself. Call `expire` now and
+    then, and `close` at the end."""
 
     def __init__(
         self,
@@ -69,13 +71,15 @@ class UplinkDialler:
         fast_open: bool = False,
         carrier: Callable[[str], bool] = carries,
     ) -> None:
-        """`window`: source ports that are the relay's mark. With `fast_open` a dial has no further ways: its SYN leaves
-        with the first data, and until then nobody knows whether the way carries."""
+        """`window`: the source ports that mark the relay's connections. With `fast_open` a dial has no further ways:
+        its SYN is sent with the first data, so it is not known before whether the way works."""
         self.table = table
         self.health = UplinkHealth()
-        self.failovers = 0  # sessions that another uplink than the first carries
-        self.silences = 0  # times that an uplink was found not to answer
-        self.answers: Callable[[str], None] = lambda _interface: None  # an uplink that was silent does again
+        self.failovers = 0  # sessions that use another uplink than the first
+        self.silences = 0  # how often an uplink was found not to answer
+        self.answers: Callable[[str], None] = lambda _interface: (
+            None
+        )  # called with the interface of a silent uplink that answers again
         self._log = log
         self._window = window
         self._fast_open = fast_open
@@ -108,11 +112,11 @@ class UplinkDialler:
 
     @property
     def hedges(self) -> bool:
-        """Whether a dial that has no answer is to be helped by another."""
+        """Whether a dial without an answer gets a second one beside it."""
         return not self._fast_open
 
     def leave(self, uplink: Uplink) -> None:
-        """It carries nothing, by the word of whoever watches subflows; from any thread."""
+        """Leave an uplink that carries nothing, as the watch of subflows has found. May be called from any thread."""
         for version in (4, 6):
             if uplink.address(version) and f"ipv{version}" not in self.health.document(uplink.interface):
                 self.health.silent(uplink.interface, version, time.monotonic())
@@ -120,7 +124,8 @@ class UplinkDialler:
     # -- what answers -----------------------------------------------------------------------------------------------
 
     def learn(self, winner: Attempt, losers: list[Attempt], now: float) -> None:
-        """One of several attempts stood first. The others are looked at until they had as long, and closed."""
+        """One of several attempts was connected first. The others are watched until they had as much time, and then
+        closed."""
         self._answers(winner)
         took = now - winner.began
         for loser in losers:
@@ -133,7 +138,7 @@ class UplinkDialler:
         self.expire(now)
 
     def expire(self, now: float) -> None:
-        """See what became of those that another one beat."""
+        """Look at the attempts that have lost, and learn which uplinks do not answer."""
         for item in list(self._trials):
             until, attempt = item
             answered = _stands(attempt.sock)
@@ -157,11 +162,11 @@ class UplinkDialler:
             self._log.event("uplink does not answer", interface=attempt.interface, version=attempt.version)
 
     def order(self, version: int, now: float) -> tuple[list[Uplink], list[Uplink]]:
-        """Ways and trials, as `UplinkHealth.order` has them."""
+        """The ways and trials of `UplinkHealth.order`."""
         return self.health.order(self.table.uplinks, version, now, self._carrier)
 
     def close(self) -> None:
-        """Look at nobody any more."""
+        """Close all attempts that are still watched."""
         for _, attempt in self._trials:
             attempt.sock.close()
         self._trials.clear()
@@ -195,7 +200,7 @@ class UplinkDial:
         self.first = found
 
     def trials(self) -> list[socket.socket]:
-        """Dials by uplinks that did not answer for a while, to see whether they do again."""
+        """Sockets that connect by uplinks which did not answer for a while, to find out whether they answer again."""
         found = []
         for uplink in self._trials:
             self._dialler.health.tried(uplink.interface, self._version, time.monotonic() + 2 * FAILOVER_S)
@@ -210,7 +215,7 @@ class UplinkDial:
         return self._next()
 
     def settled(self, winner: socket.socket, losers: list[socket.socket]) -> None:
-        """`winner` stands; `losers` are the dialler's from here on."""
+        """`winner` is connected. The dialler owns the `losers` from now on."""
         self._dialler.failovers += winner is not self.first
         told = [self._attempts[sock] for sock in losers]
         self._dialler.learn(self._attempts[winner], told, time.monotonic())
@@ -235,7 +240,7 @@ class UplinkDial:
 
 
 def _stands(sock: socket.socket) -> bool:
-    """Whether the server has answered, a refusal among the answers."""
+    """Whether the server has answered, be it by a refusal."""
     try:
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:

@@ -1,8 +1,10 @@
-"""Which uplinks answer: a dead one with a carrier is left for the next, remembered, and tried again now and then.
+"""The health of uplinks: one that has a carrier but does not answer is left, remembered, and tried again now and
+then.
 
-Pure but for what it is told. An uplink is *silent* towards an IP version once a dial by it had no answer while one by
-another uplink had: a server that answers nobody says nothing of uplinks. A silent uplink is not dialled by for a time
-that doubles with each trial that fails; then one dial has a *trial* beside it, which nobody waits for.
+Pure: it knows only what it is told. An uplink is *silent* for an IP version once a dial by it had no answer while a
+dial by another uplink had one. A server that answers on no uplink says nothing about them. A silent uplink is not
+used for a time that doubles with each failed trial. Then one dial gets a *trial* by the silent uplink beside it, for
+which nothing waits.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,18 +13,18 @@ from typing import NamedTuple
 from steering.relay.kernel.uplinks import Uplink
 
 FIRST_S, LONGEST_S = 1.0, 60.0
-"""Until the first trial of a silent uplink, and at most between two."""
+"""Seconds until the first trial of a silent uplink, and most seconds between two trials."""
 
 
 class Silence(NamedTuple):
-    """Trials that failed in a row, and when the next may be."""
+    """How many trials in a row have failed, and when the next may begin."""
 
     failed: int
     until: float
 
 
 class Order(NamedTuple):
-    """`ways` are dialled one after the other; by each of `trials` once, at the same time as by the first."""
+    """`ways` are dialled one after the other. Each of `trials` is dialled once, together with the first way."""
 
     ways: list[Uplink]
     trials: list[Uplink]
@@ -37,7 +39,8 @@ class UplinkHealth:
     def order(
         self, uplinks: Sequence[Uplink], version: int, now: float, carries: Callable[[str], bool]
     ) -> Order:
-        """How to dial by those that have an address of an IP version: first what answers, in the operator's order."""
+        """In which order to use the uplinks that have an address of an IP version: those that answer come first, in
+        the operator's order."""
         able = [uplink for uplink in uplinks if uplink.address(version)]
         up = [uplink for uplink in able if carries(uplink.interface)]
         silent = {one.interface: self._silent.get((one.interface, version)) for one in up}
@@ -51,7 +54,7 @@ class UplinkHealth:
         return Order([*fine, *quiet, *down], trials)
 
     def silent(self, interface: str, version: int, now: float) -> bool:
-        """A dial by it had no answer and another's had; whether that is news."""
+        """A dial by this uplink had no answer, and one by another had. Returns whether that is new."""
         before = self._silent.get((interface, version))
         failed = 1 if before is None else before.failed + 1
         wait = min(FIRST_S * 2 ** (failed - 1), LONGEST_S)
@@ -59,20 +62,20 @@ class UplinkHealth:
         return before is None
 
     def tried(self, interface: str, version: int, until: float) -> None:
-        """A trial began; no other until its end."""
+        """A trial has begun. There is no other before its end."""
         before = self._silent.get((interface, version))
         if before is not None:
             self._silent[interface, version] = before._replace(until=until)
 
     def answered(self, interface: str, version: int) -> bool:
-        """A dial by it was answered; whether that is news."""
+        """A dial by this uplink was answered. Returns whether that is new."""
         return self._silent.pop((interface, version), None) is not None
 
     def forget(self, interface: str) -> None:
-        """It has another address, gateway or carrier: what was known of it counts no more."""
+        """Forget an uplink's silence, as its address, gateway or carrier has changed."""
         for version in (4, 6):
             self._silent.pop((interface, version), None)
 
     def document(self, interface: str) -> list[str]:
-        """IP versions towards which it is silent, as the status has them."""
+        """The IP versions for which an uplink is silent, for the status."""
         return [f"ipv{version}" for version in (4, 6) if (interface, version) in self._silent]
