@@ -1,10 +1,11 @@
-"""Which switch ports are joined by a link: announcements out, links in, both with a clock that is an argument.
+"""Discovers which switch ports are connected by a link: it makes announcements, and takes those that switches
+receive. Time is an argument.
 
-Every direction of a link stands alone. A link that was lost must be seen good for `hold` seconds before it
-counts again; one seen for the first time counts at once.
+Each direction of a link is treated by itself. A link that was lost must be good for `hold` seconds before it counts
+again. A link that is seen for the first time counts at once.
 
-It is here and not in core for the reason that the polls of ports and meters are: it turns what switches show into
-inputs of the engine, and decides nothing. A site that declares its links does without it.
+Like the polls of ports and meters it is not in the core, since it only turns messages of switches into inputs of the
+engine, and decides nothing. A site that declares its links does not need it.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -27,15 +28,15 @@ LinkChange = LinkUp | LinkDown
 class Rejection(StrEnum):
     """Why a discovery frame was refused (counter `malformed`)."""
 
-    FORGED = "lldp-forged"  # not of our form, or its HMAC is wrong
-    FOREIGN = "lldp-foreign"  # of another run: a replay, or another controller with the same key
-    REPLAYED = "lldp-replayed"  # not newer than the last one of that port, or too old
-    MISPLACED = "lldp-misplaced"  # at or from an attachment or unknown port
+    FORGED = "lldp-forged"  # it has another form, or its HMAC is wrong
+    FOREIGN = "lldp-foreign"  # it is of another run: a replay, or another controller with the same key
+    REPLAYED = "lldp-replayed"  # it is not newer than the last one of that port, or too old
+    MISPLACED = "lldp-misplaced"  # it was sent from or received at an attachment or unknown port
 
 
 @dataclass(slots=True)
 class _Adjacency:
-    """What is known of the link that leaves one port."""
+    """The state of the link that leaves one port."""
 
     far: PortRef
     sequence: int
@@ -45,7 +46,7 @@ class _Adjacency:
 
 
 class Discovery:
-    """Announces on every port that may lead to a switch, and keeps the links that were heard.
+    """Announces at every port that may lead to a switch, and keeps the links of received announcements.
 
     `attachments`: ports where hosts hang; nothing is announced there and nothing heard there is believed.
     `epoch`: 64 bits that no other run used. `interval`, `hold` and `orphan` are seconds: a link is lost after
@@ -78,30 +79,30 @@ class Discovery:
         self._due = 0.0
 
     def attach(self, attachments: Collection[PortRef]) -> None:
-        """Hosts and MCPs hang at these ports from now on, and nowhere else."""
+        """Hosts and MCPs are attached to exactly these ports from now on."""
         self._attachments = frozenset(attachments)
 
     # ---- what the switches say -----------------------------------------------------------------
 
     def switch_up(self, dpid: DatapathId, ports: Mapping[PortNumber, bool], now: float) -> list[LinkChange]:
-        """A switch connected; links of ports that are down now, are down."""
+        """A switch has connected. Links of ports that are down now are down."""
         self._ports[dpid] = {port for port, up in ports.items() if up and 0 < port <= LARGEST_PORT}
         changes: list[LinkChange] = []
         for link in self._touching(dpid):
             if any(end.dpid == dpid and end.port not in self._ports[dpid] for end in link):
                 changes += self._lose(link[0])
             elif self._links[link[0]].up:
-                # It could not be heard while away; the age counts from now. A link that was lost stays so until it
-                # is heard: its hold begins then.
+                # No frames of the link could arrive while the switch was away, so its age counts from now. A link
+                # that was lost stays lost until a frame arrives; its hold begins then.
                 self._links[link[0]].seen = now
         return changes
 
     def switch_down(self, dpid: DatapathId) -> None:
-        """A switch lost its connection; it forwards on, so its links stay for a while."""
+        """A switch has lost its connection. It still forwards, so its links stay for a while."""
         self._ports.pop(dpid, None)
 
     def port_status(self, ref: PortRef, up: bool) -> list[LinkChange]:
-        """A port went up or down; its links go down with it at once."""
+        """A port went up or down. Where it went down, so do its links at once."""
         known = self._ports.get(ref.dpid)
         if known is None:
             return []
@@ -172,7 +173,7 @@ class Discovery:
             link.far = at
             link.good_since = now
         elif not link.up and now - link.seen > 3 * self.interval:
-            link.good_since = now  # it was silent meanwhile: the hold starts again
+            link.good_since = now  # no frame came meanwhile, so the hold starts again
         link.sequence = sequence
         link.seen = now
         if not link.up and now - link.good_since >= self._hold:
@@ -181,7 +182,7 @@ class Discovery:
         return changes
 
     def expire(self, now: float) -> list[LinkChange]:
-        """Links that were not heard for too long."""
+        """Lose the links without a frame for too long."""
         changes: list[LinkChange] = []
         for near, link in self._links.items():
             both = near.dpid in self._ports and link.far.dpid in self._ports

@@ -1,8 +1,9 @@
-"""A listening socket that outlives rushes: paced, bounded, and back after the process ran out of descriptors.
+"""A listening socket that survives many connections at once: it is paced and bounded, and goes on after the process
+ran out of descriptors.
 
-Who waits to be accepted stays in the kernel's queue. Without descriptors or memory nothing is accepted for a
-moment: epoll would tell of the queue again at once, and the hub would spin. os-ken's and eventlet's own servers
-end for ever at that error.
+Connections that wait to be accepted stay in the kernel's queue. Without descriptors or memory, the listener accepts
+nothing for a moment. Otherwise epoll would report the queue again at once, and the hub would spin. The servers of
+os-ken and eventlet end for ever at that error.
 """
 
 import errno
@@ -18,12 +19,12 @@ from os_ken.lib import hub
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.token_bucket import TokenBucket
 
-BACKLOG = 1_024  # connections that wait in the kernel's queue; it may hold fewer (net.core.somaxconn)
+BACKLOG = 1_024  # connections that may wait in the kernel's queue; net.core.somaxconn may allow fewer
 PAUSE = 0.2  # seconds without accepting when resources have run out
-TURN = 0.001  # seconds of accepting in a row
+TURN = 0.001  # most seconds of accepting in a row
 MOST_DESCRIPTORS = 65_536
 OWN = 64  # descriptors for the process's own files and sockets
-FEWEST = 8  # connections of each kind, however few descriptors there are
+FEWEST = 8  # least connections of each kind, even with few descriptors
 MOST_OF_REST = 256
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _CLOSED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
@@ -37,7 +38,7 @@ def descriptors() -> int:
 
 
 def raise_descriptors() -> None:
-    """As many descriptors as the process may give itself: the usual 1,024 are few for a thousand switches."""
+    """Allow this process as many descriptors as it may have: the usual 1,024 are too few for a thousand switches."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -45,7 +46,7 @@ def raise_descriptors() -> None:
 
 
 def switch_places() -> int:
-    """How many connections of switches the descriptors allow: REST and the process itself need some too."""
+    """How many connections of switches the descriptors allow. REST and the process itself need some too."""
     return max(FEWEST, descriptors() - rest_places() - OWN)
 
 
@@ -71,8 +72,8 @@ def listening(host: str, port: int, reuse_port: bool = False) -> Any:
 
 
 class Listener:
-    """Accepts for ever. `admit` says by the peer's address whether it is served; `serve` gets a greenthread of its
-    own and owns the socket; `paused` is told of each pause. `bucket`: the pace."""
+    """Accepts connections for ever. `admit`: whether a peer's address is served. `serve`: runs in a greenthread of
+    its own and owns the socket. `paused`: called at each pause. `bucket`: limits the rate."""
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class Listener:
         self._lines = LogLimit(60.0)
 
     def run(self) -> None:
-        """Until the socket is closed."""
+        """Accept until the socket is closed."""
         turn_ends = monotonic() + TURN
         while True:
             now = monotonic()
@@ -110,7 +111,7 @@ class Listener:
                     return
                 if error.errno in OUT_OF_RESOURCES:
                     self._pause(error)
-                continue  # else the peer was gone before it was accepted
+                continue  # otherwise the peer was gone before it was accepted
             if self._admit(address):
                 hub.spawn(self._serve, accepted, address)
             else:

@@ -1,7 +1,8 @@
-"""Which connection may speak for which switch: known datapath ids, certificates, and two that give one id.
+"""Decides which connection may speak for which switch: by known datapath ids, certificates, and claims to the same
+id.
 
-A datapath id is a number that anybody can send. Without TLS the first to come has it; then only the addresses that
-can reach the listener protect the network.
+A datapath id is a number that anybody can send. Without TLS the first connection with an id gets it. Then the network
+is protected only by who can reach the listener.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,7 @@ from steering.model.network import Site
 from steering.openflow.encode import message
 from steering.openflow.reader import Disconnect, Type
 
-CLAIM_TIME = 3.0  # seconds in which the live connection has to answer when another gives its datapath id
+CLAIM_TIME = 3.0  # seconds in which the live connection has to answer when another one claims its datapath id
 
 
 class Claimant(Protocol):
@@ -31,16 +32,17 @@ class Claimant(Protocol):
 
 
 class Membership:
-    """What the site says of datapath ids and certificates. `site` is asked anew each time: it changes."""
+    """Checks datapath ids and certificates by the site, which may change. `site` returns the current one."""
 
     def __init__(self, site: Callable[[], Site]) -> None:
         self._site = site
 
     def refuses(self, dpid: DatapathId, names: frozenset[str] | None) -> Disconnect | None:
-        """Why a connection may not be switch `dpid`; `names`: of its certificate, None without TLS.
+        """Why a connection may not be switch `dpid`; None where it may. `names`: those of its certificate, None
+        without TLS.
 
-        Under TLS a switch shows a certificate of the name that the site gives it. A certificate of one switch is
-        good for no other datapath id, known or not.
+        With TLS, a switch needs a certificate with the name that the site gives to it. A certificate of one switch is
+        not valid for another datapath id, known or not.
         """
         site = self._site()
         known = {number: name for name, number in site.switches.items()}
@@ -64,8 +66,9 @@ class _Claim:
 
 
 class Claims:
-    """Connections that give the datapath id of a live one. The live one is asked for an echo, and stays when it
-    answers in time; until then the newcomer gets nothing. One newcomer of an id waits, others are refused."""
+    """Claims of new connections to the datapath id of a live one. The live connection is sent an echo request, and
+    stays if it answers in time. Until then the new connection gets nothing. For each id one new connection waits,
+    others are refused."""
 
     def __init__(self, live: Mapping[DatapathId, Claimant], xids: Iterator[int]) -> None:
         self._live = live
@@ -73,7 +76,7 @@ class Claims:
         self._open: dict[DatapathId, _Claim] = {}
 
     def claim(self, newcomer: Claimant, now: float) -> None:
-        """The newcomer is through its handshake: admit it, refuse it, or let it wait."""
+        """A new connection has completed its handshake: admit it, refuse it, or let it wait."""
         holder = self._live.get(newcomer.id)
         if holder is None:
             newcomer.admit()
@@ -85,7 +88,7 @@ class Claims:
             holder.write(message(Type.ECHO_REQUEST, xid, b""))
 
     def answered(self, holder: Claimant, xid: int) -> bool:
-        """An echo reply of a switch: whether a claim had asked for it. Then the claim is refused."""
+        """Take an echo reply of a switch; whether it answers the request of a claim. If so, the claim is refused."""
         claim = self._open.get(holder.id)
         if claim is None or claim.xid != xid:
             return False
@@ -94,7 +97,7 @@ class Claims:
         return True
 
     def ended(self, channel: Claimant, was_live: bool) -> None:
-        """A connection is over. Where it was the live one, who waits for its place gets it."""
+        """A connection has ended. If it was the live one, the connection that waits for its id is admitted."""
         claim = self._open.get(channel.id)
         if claim is not None and (was_live or claim.newcomer is channel):
             del self._open[channel.id]
@@ -102,6 +105,6 @@ class Claims:
                 claim.newcomer.admit()
 
     def expire(self, now: float) -> None:
-        """Live connections that did not answer in time give way."""
+        """End live connections that did not answer in time, in favour of the claims."""
         for dpid in [dpid for dpid, claim in self._open.items() if claim.deadline <= now]:
             self._live[dpid].disconnect(Disconnect.REPLACED)

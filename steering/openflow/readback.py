@@ -1,7 +1,8 @@
-"""Reading a switch's entries back: on connect all of ours, on a sweep the session entries' counters.
+"""Reads a switch's entries back: all of ours when it connects, and the counters of session entries in a sweep.
 
-The parts of an answer are parsed as they come, bounded in number, and end as one EntriesRead. On connect the
-cookies of static and host rules of other epochs are remembered, as a delete can only name a cookie exactly.
+The parts of an answer are parsed as they arrive. Their number is bounded, and together they become one EntriesRead.
+When a switch connects, the cookies of static and host rules of other epochs are remembered, since a delete has to
+name a cookie exactly.
 """
 
 import logging
@@ -18,11 +19,11 @@ from steering.openflow.flowstats import parse, pieces
 from steering.openflow.line import Line
 from steering.openflow.reader import MULTIPART_LENGTH, Disconnect, Multipart, read_multipart
 
-MAX_ENTRIES = 2_000_000  # of all answers under way together
-PART_TIMEOUT = 30.0  # seconds without a part of the answer
-READ_TIMEOUT = 120.0  # seconds for the whole answer
+MAX_ENTRIES = 2_000_000  # most entries of all unfinished answers together
+PART_TIMEOUT = 30.0  # most seconds between two parts of an answer
+READ_TIMEOUT = 120.0  # most seconds for a whole answer
 MAX_EPOCHS = 4_096
-LOG_INTERVAL = 60.0  # seconds between lines about one switch's strange entries
+LOG_INTERVAL = 60.0  # seconds between log lines about unknown entries of one switch
 ALL_TABLES = 0xFF
 _OWNER_MASK = 0xFF << 56
 
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class _Reading:
-    """One read of a switch's entries that has not come to its end."""
+    """An unfinished reading of a switch's entries."""
 
     __slots__ = ("cookies", "deadline", "ends", "entries", "hosts", "sweep")
 
@@ -55,12 +56,14 @@ class Readback:
         self._xids = xids
         self._feed = feed
         self._readings: dict[tuple[DatapathId, int], _Reading] = {}
-        self._held = 0  # entries in them
+        self._held = 0  # entries in all readings
         self._lines_about = LogLimit(LOG_INTERVAL)
-        self._cookies: dict[DatapathId, set[int]] = {}  # of static and host rules, by switch, up to the epoch
+        self._cookies: dict[
+            DatapathId, set[int]
+        ] = {}  # switch -> cookies of its static and host rules, up to the epoch
 
     def ask(self, output: ReadEntries, now: float) -> None:
-        """Send the request; the answer comes as EntriesRead."""
+        """Send the request. Its answer becomes an EntriesRead."""
         line = self._lines.get(output.dpid)
         if line is None:
             return
@@ -80,8 +83,8 @@ class Readback:
         now: float,
         goes_on: Callable[[], bool] = lambda: True,
     ) -> bool:
-        """A multipart reply; False for one that was not asked for, which is ignored. `goes_on` is called between
-        pieces of it, may let others work, and says whether the switch is still there."""
+        """Take a multipart reply. Returns False for one that was not asked for, which is ignored. `goes_on` is called
+        between pieces of it: it may let other work be done, and returns whether the switch is still connected."""
         reading = self._readings.get((dpid, xid))
         head = read_multipart(message)
         if reading is None or head is None or head[0] != Multipart.FLOW:
@@ -98,7 +101,7 @@ class Readback:
         return True
 
     def _take(self, dpid: DatapathId, reading: _Reading, piece: bytes, now: float) -> bool:
-        """Some entries of an answer; False when the switch was given up for them."""
+        """Take some entries of an answer. Returns False when the switch was disconnected because of them."""
         try:
             observed = parse(dpid, piece)
         except MalformedMessage as refused:
@@ -120,7 +123,8 @@ class Readback:
         return self._fits(dpid)
 
     def _fits(self, dpid: DatapathId) -> bool:
-        """All answers under way are bounded together: the largest is given up. False when that is `dpid`'s."""
+        """Bound all unfinished answers together: beyond the bound, the switch of the largest is disconnected. Returns
+        False when that is `dpid`."""
         if self._held <= MAX_ENTRIES:
             return True
         largest = max(self._readings, key=lambda key: self._readings[key].size)[0]
@@ -128,7 +132,7 @@ class Readback:
         return largest != dpid
 
     def older_than(self, dpid: DatapathId, epoch: int) -> list[int]:
-        """Cookies, with COOKIE_KIND_MASK | EPOCH_MASK, of rules of other epochs that the last reading saw."""
+        """The cookies of rules of other epochs in the last reading, under the mask COOKIE_KIND_MASK | EPOCH_MASK."""
         seen = self._cookies.pop(dpid, set())
         return sorted(cookie for cookie in seen if (cookie & EPOCH_MASK) >> 32 != epoch & 0xFFFF)
 
@@ -138,7 +142,7 @@ class Readback:
             self._held -= self._readings.pop(key).size
 
     def expire(self, now: float) -> None:
-        """A switch that does not answer has to connect again."""
+        """Disconnect switches that do not answer, so that they connect again."""
         for dpid in {key[0] for key, reading in self._readings.items() if reading.deadline <= now}:
             line = self._lines.get(dpid)
             if line is not None:

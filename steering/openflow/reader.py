@@ -1,7 +1,7 @@
-"""Cutting a switch's byte stream into OpenFlow 1.3 messages, and what must be wrong with them to hang up.
+"""Cuts the byte stream of a switch into OpenFlow 1.3 messages, and finds errors for which the connection is closed.
 
-Nothing here trusts a length. os-ken's own parsers see a message only after it passed; an OFPHello with an
-element of length 0, for one, would hang them for ever.
+No length is trusted. os-ken's own parsers get a message only after it was checked: an OFPHello with an element of
+length 0, for example, would make them hang for ever.
 """
 
 from enum import IntEnum, StrEnum
@@ -12,7 +12,7 @@ from steering.model.door import SwitchRefusal
 from steering.model.ids import DatapathId, PortNumber
 
 VERSION = 4
-NEWEST_VERSION = 6  # of a HELLO: what os-ken can read
+NEWEST_VERSION = 6  # the newest version of a HELLO that os-ken can read
 LAST_TYPE = 29
 LARGEST_PORT = 0xFFFF_FF00  # OFPP_MAX
 
@@ -37,7 +37,7 @@ _VERSION_BITMAP = 1  # OFPHET_VERSIONBITMAP
 
 
 class Type(IntEnum):
-    """The message types that the adapter looks at by itself."""
+    """The message types that the adapter handles itself."""
 
     HELLO = 0
     ERROR = 1
@@ -67,29 +67,31 @@ class Disconnect(StrEnum):
     BAD_VERSION = "bad-version"
     BAD_TYPE = "bad-type"
     BAD_HELLO = "bad-hello"
-    OUT_OF_ORDER = "out-of-order"  # a message that has no place before the handshake's end
+    OUT_OF_ORDER = "out-of-order"  # a message that must not come before the end of the handshake
     HANDSHAKE_TIMEOUT = "handshake-timeout"
     TOO_MANY = "too-many-connections"
-    TOO_MANY_NEWCOMERS = "too-many-newcomers"  # no switch yet, and the oldest when others came
-    TOO_MANY_PORTS = "too-many-ports"  # in its port descriptions
+    TOO_MANY_NEWCOMERS = (
+        "too-many-newcomers"  # it was no switch yet, and the oldest of these when others came
+    )
+    TOO_MANY_PORTS = "too-many-ports"  # its port descriptions list too many
     NO_TLS = "no-tls"  # no TLS handshake, or a certificate that is not of the site's CA
     UNKNOWN_SWITCH = SwitchRefusal.UNKNOWN_SWITCH.value  # a datapath id that the site does not name
     WRONG_CERTIFICATE = (
         SwitchRefusal.WRONG_CERTIFICATE.value
     )  # a certificate that is not the one of this datapath id
     DUPLICATE = SwitchRefusal.DUPLICATE.value  # another connection of this datapath id is alive, and stays
-    UNASKED = "unasked"  # too many messages that answer nothing
-    HANDSHAKE_FLOOD = "handshake-flood"  # too much before it was a switch
-    SILENT = "silent"  # not even an echo reply
+    UNASKED = "unasked"  # it sent too many messages that answer no request
+    HANDSHAKE_FLOOD = "handshake-flood"  # it sent too much before the end of the handshake
+    SILENT = "silent"  # it sent nothing, not even an echo reply
     BACKLOG = "backlog"  # it does not read what it is sent
     REPLACED = "replaced"  # the same datapath id connected again, and this one answered no echo
-    BARRIER_TIMEOUT = "barrier-timeout"  # in filling
-    READ_TIMEOUT = "read-timeout"  # in reading back
-    BAD_ENTRIES = "bad-entries"  # in reading back
-    TOO_MANY_ENTRIES = "too-many-entries"  # in reading back
+    BARRIER_TIMEOUT = "barrier-timeout"  # it did not confirm a step of its filling
+    READ_TIMEOUT = "read-timeout"  # it did not answer the request for its entries
+    BAD_ENTRIES = "bad-entries"  # its answer to that request was malformed
+    TOO_MANY_ENTRIES = "too-many-entries"  # its answer to that request was too long
     WRITE_FAILED = "write-failed"
-    FAILED = "failed"  # a defect of ours
-    SHUTDOWN = "shutdown"  # by us, at the end
+    FAILED = "failed"  # a defect of this program
+    SHUTDOWN = "shutdown"  # the controller ended
 
 
 class Message(NamedTuple):
@@ -102,9 +104,10 @@ class Message(NamedTuple):
 
 
 def split(stream: bytes, most: int = 1 << 30) -> tuple[list[Message], bytes, Disconnect | None]:
-    """Cut `stream`: the whole messages, the rest that waits for more, and why the stream must end here.
+    """Cut `stream`: its complete messages, the remaining bytes, and why the connection must be closed, or None.
 
-    Messages before the bad one are good. The rest is shorter than 64 KiB where fewer than `most` were found.
+    Messages before a bad one are good. The remaining bytes are fewer than 64 KiB if fewer than `most` messages were
+    found.
     """
     messages: list[Message] = []
     at, end = 0, len(stream)
@@ -112,7 +115,7 @@ def split(stream: bytes, most: int = 1 << 30) -> tuple[list[Message], bytes, Dis
         version, kind, length, xid = _HEADER.unpack_from(stream, at)
         if length < HEADER_LENGTH:
             return messages, b"", Disconnect.BAD_LENGTH
-        # A peer of another version says so in HELLO, and complains in ERROR; all else is 1.3.
+        # A peer of another version may send HELLO and ERROR with its version. All other messages have version 1.3.
         if version != VERSION and (kind > Type.ERROR or not 1 <= version <= NEWEST_VERSION):
             return messages, b"", Disconnect.BAD_VERSION
         if kind > LAST_TYPE:
@@ -125,10 +128,10 @@ def split(stream: bytes, most: int = 1 << 30) -> tuple[list[Message], bytes, Dis
 
 
 def clean_hello(message: bytes) -> bytes | None:
-    """An OFPHello that says the same and is safe for os-ken's parser; None for a malformed one.
+    """An OFPHello with the same meaning that is safe for os-ken's parser; None for a malformed one.
 
-    Elements are padded to 8 bytes and their length does not count it (OpenFlow 1.3.5, A.5.1); os-ken does not
-    know that, reads the padding as an element of length 0 and never returns. So it gets one bitmap at most.
+    Elements are padded to 8 bytes, and their length does not include the padding (OpenFlow 1.3.5, A.5.1). os-ken does
+    not know that: it reads the padding as an element of length 0 and never returns. So it gets one bitmap at most.
     """
     at = HEADER_LENGTH
     bitmap = b""
@@ -157,7 +160,7 @@ class PortState(NamedTuple):
 
 
 def read_port_status(message: bytes) -> PortState | None:
-    """The port and whether traffic can pass it; None when the message is too short."""
+    """A port, and whether it can pass traffic. None when the message is too short."""
     if len(message) < _PORT_STATUS_LENGTH:
         return None
     reason, port, config, state = _PORT_STATUS.unpack_from(message, HEADER_LENGTH)

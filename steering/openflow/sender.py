@@ -1,9 +1,9 @@
-"""Puts the engine's outputs on the wire, in the order that correctness needs (docs/design/measured.rst, Order).
+"""Sends the engine's outputs to switches, in the order that correctness needs (docs/design/measured.rst, Order).
 
-A held segment may go on only when the entries it needs are in force. On its own switch order is enough: one
-write. On other switches it is not, so their entries go first, each such switch gets one barrier at the end of
-the batch, and the last answer lets the local part go. Nothing here waits: what is outstanding stands in a
-bounded table by (switch, xid).
+A held segment may go on only when the entries that it needs are in force. At its own switch it is enough to write
+entries and segment in one piece. The entries of other switches are sent first, and each of these switches gets one
+barrier at the end of the batch. The last confirmation lets the local part go. Nothing here waits: a bounded table
+holds what is not confirmed, by switch and transaction id.
 """
 
 from collections import deque
@@ -37,25 +37,25 @@ from steering.openflow.readback import Readback
 from steering.openflow.switch_filler import ENTRIES, Filler
 from steering.openflow.templates import entry_add, entry_delete, release
 
-LIMIT = 4_096  # steers that wait for barriers
-BARRIER_TIMEOUT = 1.0  # seconds; the host sends its SYN again after one
+LIMIT = 4_096  # most steers that wait for barriers
+BARRIER_TIMEOUT = 1.0  # seconds; a host repeats its SYN after one second
 
 
 class PendingSteer:
-    """A steer whose other switches have not all confirmed."""
+    """A steer that not all of its other switches have confirmed."""
 
     __slots__ = ("dpid", "ended", "local", "missing")
 
     def __init__(self, dpid: DatapathId, local: bytes, missing: int) -> None:
-        self.dpid = dpid  # where the segment is held
-        self.local = local  # entries and packet-out
-        self.missing = missing  # switches
+        self.dpid = dpid  # the switch at which the segment is held
+        self.local = local  # entries and packet-out for that switch
+        self.missing = missing  # how many switches have not confirmed
         self.ended = False
 
 
 class Sender:
-    """Writes to `lines` (datapath id -> connected switch). `feed` takes what has to go back to the engine, `tell`
-    what is for MCPs, `go_on` that the engine has more to do."""
+    """Writes to `lines` (datapath id -> connected switch). `feed` takes inputs for the engine, `tell` takes messages
+    for MCPs, and `go_on` is called when the engine has more to do."""
 
     def __init__(
         self,
@@ -74,7 +74,9 @@ class Sender:
         self._barriers: dict[tuple[DatapathId, int], list[PendingSteer]] = {}
         self._deadlines: deque[tuple[float, tuple[DatapathId, int]]] = deque()
         self._steers = 0
-        self.authorise: Callable[[Authorise], None] = lambda question: None  # unanswered, it is closed
+        self.authorise: Callable[[Authorise], None] = lambda question: (
+            None
+        )  # without an answer, authorisation is denied
         self.xids = _xids()
         self.filler = Filler(lines, counters, self.xids, feed)
         self.readback = Readback(lines, self.xids, feed)
@@ -84,7 +86,7 @@ class Sender:
     # ---- outputs -------------------------------------------------------------------------------
 
     def execute(self, outputs: list[Output], now: float) -> None:
-        """Write what the engine decided; it leaves when the channels are flushed."""
+        """Write the outputs of the engine. They are sent when the channels are flushed."""
         for output in outputs:
             if type(output) is Steer:
                 self._steer(output)
@@ -139,7 +141,8 @@ class Sender:
             self._to(home, b"".join(local))
             self._note(steer)
             return
-        # Without its far entries the segment's answer would go astray: better the host sends it again.
+        # Without the entries at other switches, the answer to the segment would miss the MCP. The host will send it
+        # again.
         if self._steers >= LIMIT or any(dpid not in self._lines for dpid in others):
             self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
             return
@@ -169,7 +172,7 @@ class Sender:
     # ---- barriers ------------------------------------------------------------------------------
 
     def end_batch(self, now: float) -> None:
-        """One barrier for each switch that has to confirm something of this batch."""
+        """Send one barrier to each switch that has to confirm something of this batch."""
         if not self._waiting:
             return
         for dpid, waiters in self._waiting.items():
@@ -184,7 +187,7 @@ class Sender:
         self._waiting = {}
 
     def barrier_reply(self, dpid: DatapathId, xid: int, now: float) -> None:
-        """A switch confirmed; what waited for it alone goes out."""
+        """A switch has confirmed. Send what waited only for it."""
         waiters = self._barriers.pop((dpid, xid), None)
         if waiters is None:
             self.filler.confirmed(dpid, xid, now)
@@ -204,7 +207,7 @@ class Sender:
                 self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
 
     def switch_down(self, dpid: DatapathId) -> None:
-        """A switch is gone: nothing waits for it any more."""
+        """A switch is gone, so nothing waits for it any more."""
         self._fail(self._waiting.pop(dpid, []))
         for key in [key for key in self._barriers if key[0] == dpid]:
             self._fail(self._barriers.pop(key))
@@ -214,7 +217,7 @@ class Sender:
         self.groups.switch_down(dpid)
 
     def expire(self, now: float) -> None:
-        """Give up what was not confirmed in time."""
+        """Drop steers that were not confirmed in time."""
         while self._deadlines and self._deadlines[0][0] <= now:
             _, key = self._deadlines.popleft()
             self._fail(self._barriers.pop(key, []))
@@ -224,12 +227,13 @@ class Sender:
 
     @property
     def pending(self) -> int:
-        """Steers that wait for barriers."""
+        """How many steers wait for barriers."""
         return self._steers
 
 
 def _xids() -> Iterator[int]:
-    """Transaction ids in the upper half; os-ken counts on from a random number, and its replies are not ours."""
+    """Transaction ids from the upper half of the range, to tell our replies from those of os-ken, which counts from a
+    random number."""
     xid = 0x8000_0000
     while True:
         yield xid

@@ -1,8 +1,8 @@
-"""Many rules to one switch: filling it on connect, and changes of the static rules.
+"""Sends many rules to a switch: all of them when it connects, and later changes of the static rules.
 
-Work for a switch is a queue of jobs; a job is a stream of chunks, and the next chunk goes out when a barrier
-has confirmed the one before. So the stages of a fill are in order by construction, at most one chunk is under
-way to a switch, and the others are served in between.
+The work for a switch is a queue of jobs. A job is a stream of chunks, and a chunk is sent when a barrier has
+confirmed the chunk before it. So the stages of a fill are always in order, at most one chunk is under way to a
+switch, and other switches are served in between.
 """
 
 from collections import deque
@@ -27,19 +27,20 @@ from steering.openflow.line import Line
 from steering.openflow.reader import Disconnect
 from steering.openflow.templates import entry_add, entry_delete
 
-RULES = 64  # in a chunk: general rules are encoded one field at a time
-ENTRIES = 1_000  # in a chunk: session entries come from templates
-AT_ONCE = 128  # rules of a change that needs no job of its own
-OF_MANY = (Table.ROUTE, Table.LABEL)  # rules here are the same at many switches
-MAX_JOBS = 1_024  # behind a switch that confirms nothing
+RULES = 64  # most rules of a chunk: general rules are encoded field by field
+ENTRIES = 1_000  # most session entries of a chunk: they are encoded by templates
+AT_ONCE = 128  # most rules of a change that is sent without a job
+OF_MANY = (Table.ROUTE, Table.LABEL)  # rules of these tables are the same at many switches
+MAX_JOBS = 1_024  # most jobs that wait for a switch
 CHUNK_TIMEOUT = 15.0  # seconds
 
 T = TypeVar("T")
-Chunk = tuple[bytes, int]  # messages, and how many flow-mods they are
+Chunk = tuple[bytes, int]  # the messages of a chunk, and the number of flow-mods in them
 
 
 class _Queue:
-    """The jobs of one switch. `noted` is not None while a fill is among them: entries changed since."""
+    """The jobs of one switch. `noted`: entries that were changed since a fill was queued; None while there is no
+    fill."""
 
     __slots__ = ("deadline", "jobs", "noted", "xid")
 
@@ -51,7 +52,7 @@ class _Queue:
 
 
 class Filler:
-    """`feed` takes what switches confirmed back to the engine."""
+    """`feed` takes the confirmations of switches, as inputs of the engine."""
 
     def __init__(
         self,
@@ -78,8 +79,8 @@ class Filler:
         self._add(fill.dpid, _fill(fill, tuple(older), gone, queue), now)
 
     def sync(self, output: SyncRules, now: float) -> None:
-        """Change static and host rules: adds first. Behind a job they wait, as they build on it; what is to be
-        confirmed is a job."""
+        """Change static and host rules, adds first. Changes wait for earlier jobs, as they build on them. A change
+        that has to be confirmed is a job of its own."""
         line = self._lines.get(output.dpid)
         if line is None:
             return
@@ -96,8 +97,8 @@ class Filler:
         self._add(output.dpid, self._told(output) if output.confirm else _sync(output), now)
 
     def renew(self, output: RenewRules) -> None:
-        """Begin leases again, at once: behind a long job they would end before their turn came. What a job adds or
-        deletes of the same rules comes later, and holds."""
+        """Renew leases at once, before all jobs: behind a long job they would end before their turn. A job that adds
+        or deletes the same rules comes later, and counts."""
         line = self._lines.get(output.dpid)
         if line is not None:
             line.write(_renewal(output.rules))
@@ -108,7 +109,7 @@ class Filler:
         self._feed(Confirmed(output.dpid, output.confirm))
 
     def remove(self, dpid: DatapathId, entries: Sequence[Entry], now: float) -> None:
-        """Delete many session entries: in chunks, so that the switch is not drowned and others are served."""
+        """Delete many session entries in chunks, so that the switch is not overloaded and others are served."""
         if dpid in self._lines:
             self._queues.setdefault(dpid, _Queue())
             self._add(dpid, _chunks(entries, entry_delete, ENTRIES), now)
@@ -123,7 +124,7 @@ class Filler:
             self._advance(dpid, queue, now)
 
     def note(self, entries: Iterable[Entry]) -> None:
-        """Entries changed by other ways; a fill under way must not undo that with what it knew before."""
+        """Note entries that were changed outside of jobs. A fill that is under way must not undo these changes."""
         if not self._queues:
             return
         for entry in entries:
@@ -132,13 +133,13 @@ class Filler:
                 queue.noted.add(entry[:7])
 
     def confirmed(self, dpid: DatapathId, xid: int, now: float) -> None:
-        """A barrier reply; of interest when it is the one that a job waits for."""
+        """Take a barrier reply. It matters if a job waits for it."""
         queue = self._queues.get(dpid)
         if queue is not None and queue.xid == xid:
             self._advance(dpid, queue, now)
 
     def _advance(self, dpid: DatapathId, queue: _Queue, now: float) -> None:
-        """The next chunk, of the next job when this one is done."""
+        """Send the next chunk, of the next job if this one is done."""
         line = self._lines[dpid]
         while queue.jobs:
             chunk = next(queue.jobs[0], None)
@@ -157,7 +158,7 @@ class Filler:
         self._queues.pop(dpid, None)
 
     def expire(self, now: float) -> None:
-        """A switch that confirms nothing is not filled: it has to connect again."""
+        """Disconnect switches that do not confirm in time. They connect again and are filled anew."""
         for dpid in [dpid for dpid, queue in self._queues.items() if queue.deadline <= now]:
             line = self._lines.get(dpid)
             if line is not None:
@@ -166,7 +167,7 @@ class Filler:
 
 @lru_cache(maxsize=256)
 def _renewal(rules: tuple[Rule, ...]) -> bytes:
-    """Most switches hold the same leases, twice a second."""
+    """The messages that renew leases. They are cached, as most switches get the same ones twice a second."""
     return b"".join(map(flow_mod, rules))
 
 
@@ -194,7 +195,8 @@ def _fill(
 
 
 def _meters(bands: tuple[MeterBand, ...]) -> bytes:
-    """No single command means "so it shall be": where the meter exists the first fails, and that is expected."""
+    """The messages that set meters. OpenFlow has no command that adds or changes: each meter is added and then
+    modified, and the first fails where it exists, which is expected."""
     return b"".join(meter_mod(band, "add") + meter_mod(band, "modify") for band in bands)
 
 

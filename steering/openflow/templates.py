@@ -1,8 +1,8 @@
-"""The session path's messages, prebuilt: one `Struct.pack` for an entry or a released segment.
+"""Prepared messages for sessions: one `Struct.pack` makes an entry or releases a segment.
 
-os-ken's own classes take 56 us for a flow-mod (docs/design/measured.rst), this takes under 1 us. The
-constant bytes are cut at import time out of what encode.py makes of the reference rule, so the two cannot
-drift apart; the tests compare them byte for byte all the same.
+os-ken's own classes need 56 us for a flow-mod (docs/design/measured.rst), this needs less than 1 us. The constant
+bytes are cut at import time from the message that encode.py makes of the reference rule, so that both always agree.
+The tests compare them byte by byte as well.
 """
 
 from collections.abc import Iterator
@@ -19,16 +19,18 @@ from .encode import NO_BUFFER, VERSION, aggregate_request, flow_mod
 
 _PACKET_OUT = 13
 _EXACT_COOKIE = b"\xff" * 8
-_Part = tuple[bytes, str]  # the mark of a changing part in the reference message, and its struct format
+_Part = tuple[
+    bytes, str
+]  # the bytes that mark a variable part of the reference message, and its struct format
 
-# Marked values: none of them occurs earlier in the reference message than where it belongs.
+# Values that mark the variable parts. None occurs in the reference message before its own place.
 _MARKED = {"role": 0xE, "sport": 0xC3D4, "dport": 0xD5E6, "waypoint": 0xE7E8, "path": 0xF9}
 _XID = 0xF0F1_F2F3
 _COOKIE = 0xC0C1_C2C3_C4C5_C6C7
 
 
 def marked_entry(family: int, watch: int = 0) -> tuple[Entry, list[_Part]]:
-    """An entry of marked values, and its changing parts in the order in which they are on the wire."""
+    """An entry with the marking values, and its variable parts in the order of the message."""
     size = 4 if family == 4 else 16
     src, dst = b"\xa1" * size, b"\xb2" * size
     entry = Entry(dpid=DatapathId(0), family=family, src=src, dst=dst, cookie=_COOKIE, watch=watch, **_MARKED)
@@ -41,7 +43,7 @@ def marked_entry(family: int, watch: int = 0) -> tuple[Entry, list[_Part]]:
 
 
 def _cut(message: bytes, parts: list[_Part]) -> Iterator[bytes | str]:
-    """The message's constant bytes and the formats of its changing parts, alternating; bytes at both ends."""
+    """The constant bytes of the message and the formats of its variable parts, in turn, with bytes at both ends."""
     rest = message
     for mark, form in parts:
         before, found, rest = rest.partition(mark)
@@ -88,7 +90,8 @@ _count4, _count6 = _COUNT4.pack, _COUNT6.pack
 
 
 def entry_add(entry: Entry) -> bytes:
-    """`flow_mod(session_rule(entry))`. The addresses must have their family's length (not checked here)."""
+    """The same message as `flow_mod(session_rule(entry))`. The length of the addresses must fit the family, which is
+    not checked."""
     _, role, family, src, dst, sport, dport, way, path, cookie, watch = entry
     if watch:
         return _watched_add(entry)
@@ -100,7 +103,7 @@ def entry_add(entry: Entry) -> bytes:
 
 
 def _watched_add(entry: Entry) -> bytes:
-    """The same for the few that are watched, without a line of its own for each form."""
+    """The message of a watched entry. There are few of these, so one function serves all forms."""
     _, role, family, src, dst, sport, dport, way, path, cookie, watch = entry
     layout, constants = _WATCHED[family, watch]
     fields = (src, dst, sport, dport) if family == 4 else (sport, dport, src, dst)
@@ -110,8 +113,8 @@ def _watched_add(entry: Entry) -> bytes:
 
 
 def entry_delete(entry: Entry) -> bytes:
-    """Delete strictly, and only while the entry bears exactly this cookie: a 5-tuple that was reused has
-    been re-added for another session, and that entry must stay."""
+    """The message that deletes an entry strictly, and only if it has exactly this cookie. An entry of the same
+    5-tuple that was added again for another session must stay."""
     _, role, family, src, dst, sport, dport, _, _, cookie, _ = entry
     if family == 4:
         return _del4(_C0, cookie, _C1, role, _C2, src, _C3, dst, _C4, sport, _C5, dport, _C6)
@@ -138,8 +141,8 @@ _steered, _natural = _STEERED.pack, _NATURAL.pack
 
 
 def release(rel: Release) -> bytes:
-    """A packet-out that puts a held segment back into the pipeline, as if it came in at `in_port`:
-    steered at table LABEL, natural at ROUTE with the ingress role in the metadata."""
+    """A packet-out that puts a held segment back into the pipeline, as if it came in at `in_port`: in table LABEL if
+    it is steered, in table ROUTE with the ingress role in its metadata if it takes its natural path."""
     _, in_port, frame, waypoint, path, role = rel
     if waypoint == NATURAL:
         return (

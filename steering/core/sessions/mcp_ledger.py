@@ -1,6 +1,7 @@
-"""What lives at one MCP, by its own word: the controller's half of a relay's report (docs/relay-reports.rst).
+"""The sessions that live at one MCP, as the MCP reports them (docs/relay-reports.rst).
 
-Nothing here is believed of another MCP's sessions: the ledger only says what one MCP told, and in which order.
+A ledger holds what one MCP has reported, and checks the order of its batches. It says nothing about sessions of other
+MCPs.
 """
 
 from steering.core.inputs import McpSessions
@@ -9,11 +10,11 @@ from steering.core.sessions.records import Session
 from steering.model.ids import Token
 
 NEVER = float("-inf")
-SILENT = 5.0  # seconds without a batch after which a ledger proves nothing any more
+SILENT = 5.0  # seconds without a batch, after which a ledger proves nothing any more
 
 
 class Told:
-    """A session that lives at the MCP. `session`: the id of the record that it is, 0 for none that is known."""
+    """A session that lives at the MCP. `session`: the id of its record, 0 where no record is known."""
 
     __slots__ = ("flow", "session", "token")
 
@@ -24,14 +25,15 @@ class Told:
 
 
 class McpLedger:
-    """One MCP. `whole`: that a whole set was told, and everything since; only then what is not here does not live."""
+    """The ledger of one MCP. `whole`: a whole set was reported, and all changes since. Only then a session that is
+    missing here does not live."""
 
     def __init__(self) -> None:
         self.generation = ""
         self.sequence = 0
         self.whole = False
-        self.heard = NEVER  # when a batch came last
-        self._part = 0  # of the set that is being told; 0: none is
+        self.heard = NEVER  # when the last batch came
+        self._part = 0  # the last part of a set that is being reported; 0: none is
         self._live: dict[int, Told] = {}
         self._flows: dict[FlowKey, Told] = {}
         self._tokens: dict[Token, int] = {}  # token -> how many live sessions have it
@@ -44,20 +46,20 @@ class McpLedger:
         return number in self._live
 
     def is_last(self, given: McpSessions) -> bool:
-        """Whether this is the batch that was taken last, sent again."""
+        """Whether this is the last batch once more, which was sent again."""
         return (given.generation, given.sequence) == (self.generation, self.sequence)
 
     def follows(self, given: McpSessions) -> bool:
-        """Whether this batch may be taken now; what it tells is to be taken then."""
+        """Whether this batch is the next one, so that it has to be taken."""
         if given.part == 1:
             return True
         if given.generation != self.generation or given.sequence != self.sequence + 1:
             return False
-        # Part 0 is that of changes: they follow when no set is incomplete.
+        # Part 0 stands for changes. They may follow when no set is incomplete.
         return given.part == (self._part + 1 if self._part else 0)
 
     def begin(self, given: McpSessions, now: float) -> None:
-        """The batch is taken. With part 1 of a set all that was told before is void."""
+        """Begin to take a batch. Part 1 of a set makes all earlier reports void."""
         self.generation, self.sequence, self.heard = given.generation, given.sequence, now
         if given.part == 1:
             self._live.clear()
@@ -67,23 +69,24 @@ class McpLedger:
         self._part = 0 if given.last else given.part
 
     def complete(self) -> None:
-        """The last part of a set was told."""
+        """The last part of a set was reported."""
         self.whole = not self.overflowed
 
     def add(self, number: int, told: Told) -> None:
-        """A session lives."""
+        """Add a session that lives."""
         self._live[number] = told
         self._flows[told.flow] = told
         if told.token >= 0:
             self._tokens[told.token] = self._tokens.get(told.token, 0) + 1
 
     def full(self) -> None:
-        """One that lives could not be noted: from now on what is not here may live, until a whole set is told."""
+        """A live session could not be added. From now on sessions that are missing here may live, until a whole set
+        is reported."""
         self.overflowed = True
         self.whole = False
 
     def remove(self, number: int) -> Told | None:
-        """A session lives no more; None for a number that is not known."""
+        """Remove a session that has ended, and return it; None for an unknown number."""
         told = self._live.pop(number, None)
         if told is None:
             return None
@@ -98,11 +101,12 @@ class McpLedger:
         return told
 
     def is_true(self, now: float) -> bool:
-        """Whether what is here lives at the MCP, and what is not here does not."""
+        """Whether the ledger is up to date: sessions in it live at the MCP, and sessions that are missing in it do
+        not."""
         return self.whole and now - self.heard <= SILENT
 
     def lives(self, session: Session) -> bool:
-        """Whether the MCP told of this session, by its token or by its first flow; it is tied to what was told."""
+        """Whether the MCP has reported this session, by its token or by its first flow. If so, both are linked."""
         told = self._flows.get(session.first)
         if told is not None and (told.token < 0 or session.token in (-1, told.token)):
             told.session = told.session or session.id

@@ -1,7 +1,9 @@
-"""Sessions as their MCPs tell of them (docs/relay-reports.rst): what ended there ends here, what never was there too.
+"""Handles the reports of MCPs about their sessions (docs/relay-reports.rst): a session that ended at its MCP, or was
+never there, ends here too.
 
-The network may miss an answer or an end, since copies of them are metered. An MCP knows both. It is believed of its own
-sessions alone: a session of another MCP is refused and counted by the name of who told of it.
+The network may miss an answer or an end, since copies of segments are metered. The MCP knows both. An MCP is trusted
+only about its own sessions: a report about a session of another MCP is refused, and counted under the name of the
+reporting MCP.
 """
 
 from collections import deque
@@ -23,13 +25,13 @@ from steering.model.ids import NO_TOKEN, DatapathId, McpId, Token
 from steering.model.network import PortRole
 from steering.model.session import SessionState, Watch
 
-GRACE = 2.0  # seconds by which the network may know of a session before its MCP can have told of it
-CHECKED_EACH_TICK = 2_000  # sessions that are looked for in their MCP's ledger
-# Seconds that entries stay after an orderly end. MPTCP's FINs come when all its data was acknowledged; a plain
+GRACE = 2.0  # seconds from when the network knows a session until its MCP must have reported it
+CHECKED_EACH_TICK = 2_000  # sessions that are looked up in their MCP's ledger in one tick
+# Seconds for which entries stay after an orderly end. The FINs of MPTCP come when all data was acknowledged. A plain
 # connection may have to repeat its last segment.
 LAST_ACKS, LAST_SEGMENTS = 0.5, 2.0
-QUIET = 2.0  # seconds without a packet after which nothing is under way, where the FINs were not seen
-COUNTED_EACH_S = 10_000  # entries: what one more reading of all counters may cost in a second
+QUIET = 2.0  # seconds without a packet, after which nothing can be under way any more, where the FINs were not seen
+COUNTED_EACH_S = 10_000  # entries that may be read in a second to know their counters
 
 _STANDING = frozenset(
     (
@@ -43,15 +45,15 @@ _STANDING = frozenset(
 
 
 class ReportOutcome(NamedTuple):
-    """What came of a batch: outputs, and as facts the tokens that are known from now on."""
+    """The result of a batch: outputs, and the tokens that were learnt from it."""
 
     outputs: list[Output]
     tokens: tuple[Token, ...] = ()
 
 
 class McpReports(Part):
-    """`recovering`: whether switches may still tell of sessions of an earlier controller. `ledgers`, by MCP, are kept
-    here; others look at them."""
+    """`recovering`: whether switches may still tell of sessions of an earlier controller. `ledgers`: by MCP; only
+    this part changes them, others read them."""
 
     def __init__(
         self,
@@ -70,28 +72,30 @@ class McpReports(Part):
         self._counters = counters
         self._recovering = recovering
         self._ledgers = ledgers
-        self._looked_at = 0  # the youngest session that waits to be checked, or was
-        self._young: deque[int] = deque()  # sessions whose MCP may not have told of them yet, in order of age
-        self._checking: deque[int] = deque()  # sessions to be looked for in a set that is complete
-        self._leaving: dict[int, float] = {}  # session -> when its MCP said that it is over
+        self._looked_at = 0  # the youngest session that was added to `_young`
+        self._young: deque[int] = (
+            deque()
+        )  # sessions that their MCP may not have reported yet, in order of age
+        self._checking: deque[int] = deque()  # sessions to look up in a complete set
+        self._leaving: dict[int, float] = {}  # session -> when its MCP reported its end
         self._counted: dict[DatapathId, float] = {}  # switch -> when its counters were read last
         self._count_at = 0.0
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
-        """An MCP that went, or is another now, has told nothing."""
+        """Forget the reports of MCPs that were removed or replaced."""
         for number in {*change.gone, *change.others}:
             self._ledgers.pop(number, None)
         return []
 
     def taken(self, mcp: McpId) -> tuple[str, int] | None:
-        """Generation and sequence of the batch of an MCP that was taken last; None if none was."""
+        """Generation and sequence number of the last batch that was taken from an MCP; None if there was none."""
         ledger = self._ledgers.get(mcp)
         return None if ledger is None else (ledger.generation, ledger.sequence)
 
     # ---- a batch --------------------------------------------------------------------------------
 
     def reported(self, given: McpSessions, now: float) -> ReportOutcome:
-        """A batch of an MCP: all of it is taken, or nothing; then the MCP tells the whole set."""
+        """Take a batch of an MCP, completely or not at all. If not, the MCP will send its whole set."""
         mcp = self._map.mcps.get(given.mcp)
         if mcp is None:
             return ReportOutcome([])
@@ -127,7 +131,7 @@ class McpReports(Part):
     def _began(
         self, mcp: McpId, ledger: McpLedger, event: SessionBegan, outputs: list[Output], now: float
     ) -> Token:
-        """A session lives at the MCP. The token that this taught, NO_TOKEN for none."""
+        """A session lives at the MCP. Returns the token that was learnt by this, or NO_TOKEN."""
         flow = flow_key(event.src, event.dst, event.sport, event.dport)
         known = self._table.flows.get(flow)
         if self._foreign(mcp, event.token) or (known is not None and known.session.mcp != mcp):
@@ -155,14 +159,14 @@ class McpReports(Part):
         return event.token
 
     def _foreign(self, mcp: McpId, token: Token) -> bool:
-        """Whether others own a token, and this MCP does not."""
+        """Whether sessions of other MCPs have a token, and none of this MCP has it."""
         if token < 0:
             return False
         owners = {session.mcp for session in self._table.with_token(token) if session.token == token}
         return bool(owners) and mcp not in owners
 
     def _over(self, mcp: McpId, ledger: McpLedger, event: SessionOver, now: float) -> list[Output]:
-        """A session lives no more."""
+        """A session has ended at its MCP."""
         told = ledger.remove(event.id)
         if told is None:
             if self._foreign(mcp, event.token):
@@ -183,7 +187,7 @@ class McpReports(Part):
     # ---- time -----------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """Whose end is complete, and who does not live where it should."""
+        """End sessions whose last segments have passed, and sessions that their MCP does not have."""
         outputs = self._leave(now) if self._leaving else []
         for _ in range(min(CHECKED_EACH_TICK, len(self._checking))):
             session = self._table.by_id.get(self._checking.popleft())
@@ -192,7 +196,7 @@ class McpReports(Part):
         return outputs + self._check_young(now)
 
     def _check_young(self, now: float) -> list[Output]:
-        """Sessions that began since: each is looked for once, when its MCP must have told of it."""
+        """Check new sessions, each once, when their MCP must have reported them."""
         youngest = self._table.youngest
         self._young.extend(range(self._looked_at + 1, youngest + 1))
         self._looked_at = youngest
@@ -209,26 +213,26 @@ class McpReports(Part):
         return outputs
 
     def _check(self, session: Session, now: float) -> list[Output]:
-        """A session that its MCP does not have ends. One that began just now is left alone, it is looked for later."""
+        """End a session that its MCP does not have. A session that has just begun is checked later."""
         ledger = self._ledgers.get(session.mcp)
         if ledger is None or not ledger.is_true(now):
             return []
         if session.state not in _STANDING or session.id in self._leaving or ledger.lives(session):
             return []
-        # A session that a server opened may be told with the addresses of another leg, and one that goes to an MCP's own
-        # address may be another program's there.
+        # A session that a server opened may be reported with the addresses of its other leg. A session to an MCP's
+        # own address may belong to another program there.
         if self._told_by(session) > now or session.reverse or _is_addressed(session) or _is_aborted(session):
             return []
         self._counters.session_reports[SessionReport.ABSENT] += 1
         return self._teardown.end(session)
 
     def _told_by(self, session: Session) -> float:
-        """When its MCP must have told of a session: its handshake is complete or given up, or, of one that was read
-        back, it was complete before."""
+        """When its MCP must have reported a session: its handshake is complete or given up by then. Of a session that
+        was read back it was complete before."""
         return session.created + (GRACE if session.ruling is None else self._teardown.timers.half_open)
 
     def _leave(self, now: float) -> list[Output]:
-        """What is over goes when nothing of it can be under way any more."""
+        """End sessions that are over at their MCP, as soon as no segment of them can be under way any more."""
         outputs: list[Output] = []
         late: set[DatapathId] = set()
         for number, since in list(self._leaving.items()):
@@ -247,12 +251,13 @@ class McpReports(Part):
         return outputs
 
     def counted(self, dpid: DatapathId, now: float) -> None:
-        """The counters of a switch were read, and what moved was noted (Teardown.counted)."""
+        """The counters of a switch were read. Teardown.counted has noted which of them grew."""
         if self._leaving:
             self._counted[dpid] = now
 
     def _quiet(self, session: Session, since: float, now: float) -> bool:
-        """Whether the counters of its entries stand still; without entries, whether its time is over."""
+        """Whether the counters of a session's entries do not grow any more. For a session without entries: whether
+        its time is over."""
         if not all(subflow.waypoint for subflow in session.subflows):
             return now >= since + self._teardown.timers.fin_linger
         for subflow in session.subflows:
@@ -273,17 +278,17 @@ def _unanswered(session: Session, token: Token) -> bool:
 
 
 def _ended(session: Session) -> bool:
-    """Whether the network saw the end of each subflow: of MPTCP the MCP's, of plain TCP both."""
+    """Whether the network saw the end of each subflow: for MPTCP the MCP's FIN, for plain TCP both FINs."""
     needed = MCP_FIN if session.token >= 0 else BOTH_FINS
     return all(subflow.closed & needed == needed for subflow in session.subflows)
 
 
 def _is_addressed(session: Session) -> bool:
-    """Whether it goes to its MCP's own address, and so has no entries."""
+    """Whether a session goes to its MCP's own address, so that it has no entries."""
     led = session.returns or any(subflow.waypoint for subflow in session.subflows)
     return session.unit is None and not led
 
 
 def _is_aborted(session: Session) -> bool:
-    """An abort is under way: it ends the session when host and server were told."""
+    """Whether a session is being aborted. The abort ends it when host and server were told."""
     return any(subflow.watch == Watch.PUNT for subflow in session.subflows)

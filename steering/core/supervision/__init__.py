@@ -1,3 +1,3 @@
-"""Knows: what the site expects to be there, and what is to be told when it is not.
-May touch: nothing but its own records.
-Must not: change what is decided or forwarded."""
+"""Knows: the things that the site expects, and the alarms about things that are missing or wrong.
+May touch: only its own records.
+Must not: change decisions or forwarding."""

@@ -1,8 +1,9 @@
-"""Alarms: what is raised now, and the changes, which others log and publish.
+"""The alarms that are raised now, and their changes, which others log and publish.
 
-Each has its own way to be raised and cleared, so that nothing that flickers is told each time: what is lost must be so for
-a moment, and there again for `steady`; fallbacks by windows (supervision.fallbacks); a quota is quiet when nothing was
-refused for a window; a table by two levels. The thresholds are the policy's (`alarms`). Nothing here acts on anything.
+Each kind of alarm has its own way to be raised and cleared, so that a flickering state does not cause many changes. A
+thing has to be lost for a moment, and there again for `steady`. Fallbacks are judged in windows
+(supervision.fallbacks). The alarm of a quota is cleared when nothing was refused for a window. A table has two
+levels. The policy sets the thresholds (`alarms`). An alarm causes no action.
 """
 
 from collections import deque
@@ -19,11 +20,13 @@ from steering.model.network import AccessNetwork
 from steering.model.policy import Policy
 from steering.model.supervision import Alarm, AlarmChange, AlarmKind, ThingKind
 
-PERIOD = 1.0  # seconds between looks
-LOST_AFTER = 2.0  # seconds something must be missing
-NEVER_AFTER = 15.0  # the same for what was not there since the start: switches take a while to connect
-MOST = 1_024  # raised at once; of more, none is raised until others are cleared
-CHANGES = 256  # that are remembered for who tells of them
+PERIOD = 1.0  # seconds between two checks
+LOST_AFTER = 2.0  # seconds for which a thing has to be missing
+NEVER_AFTER = (
+    15.0  # the same for a thing that was not there since the start, as switches need a while to connect
+)
+MOST = 1_024  # most alarms that are raised at a time; further ones wait until others are cleared
+CHANGES = 256  # most changes that are remembered for those who log and publish them
 
 AlarmKey = tuple[AlarmKind, str]
 
@@ -37,7 +40,7 @@ _STEADY = {kind for kind, _ in _LOST.values()}
 
 
 class Alarms(Part):
-    """`used`: how much of each bound of `limits` is used, by its name there."""
+    """`used`: tells how much of each bound is used, by its name in `limits`."""
 
     def __init__(
         self,
@@ -58,7 +61,7 @@ class Alarms(Part):
         self._well: dict[AlarmKey, float] = {}  # what was lost and is there again -> since when
         self.raised: dict[AlarmKey, Alarm] = {}
         self.changes: deque[AlarmChange] = deque(maxlen=CHANGES)
-        self.told = 0  # changes so far
+        self.told = 0  # how many changes there were
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         self._policy = policy

@@ -1,7 +1,8 @@
-"""What the site expects and what is there: switches, links, attachments and MCPs, and since when one is missing.
+"""Compares what the site expects with what is there: switches, links, attachments and MCPs. Notes since when a thing
+is missing.
 
-Expected is what the site file names. Where links are discovered, a link is expected from when it was found, until one of
-its ports has another link or an attachment, or until it has been lost for a day.
+Expected are the things that the site file names. Where links are discovered, a link is expected as soon as it was
+found. It is expected until one of its ports has another link or an attachment, or until it has been lost for a day.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,8 +18,8 @@ from steering.model.ids import DatapathId, McpId
 from steering.model.network import PortRef
 from steering.model.supervision import ThingKind
 
-PERIOD = 1.0  # seconds between looks
-MOST_LINKS = 20_000  # links that are expected; of more, those found last are not
+PERIOD = 1.0  # seconds between two checks
+MOST_LINKS = 20_000  # most links that are expected; links that are found later are not
 FORGOTTEN = 86_400.0  # seconds after which a discovered link that was lost is not expected any more
 
 
@@ -31,13 +32,13 @@ class Thing(NamedTuple):
 
 
 class ExpectedLinks:
-    """Links that the site file names, or that were found; `lost` are those not there in both directions."""
+    """The links that the site file names or that were found. `lost`: those that are not up in both directions."""
 
     def __init__(self, sitemap: SiteMap, graph: Graph) -> None:
         self._map = sitemap
         self._graph = graph
         self._declared = {_ordered(link.a, link.b) for link in sitemap.site.links}
-        self._version = -1  # of the graph, as far as it was followed
+        self._version = -1  # the version of the graph that was followed last
         self._between: dict[tuple[DatapathId, DatapathId], dict[Ends, None]] = {}
         self._at: dict[PortRef, Ends] = {}
         self.count = 0
@@ -46,7 +47,7 @@ class ExpectedLinks:
             self._add(ends)
 
     def follow(self) -> None:
-        """Look at what changed in the graph since the last time."""
+        """Follow the changes of the graph since the last call."""
         for a, b in self._graph.changed_since(self._version):
             pair = (min(a, b), max(a, b))
             there = {_ordered(*ends) for x, y in ((a, b), (b, a)) for ends in self._graph.links_between(x, y)}
@@ -60,7 +61,7 @@ class ExpectedLinks:
         self._version = self._graph.version
 
     def forget(self, ends: Ends) -> None:
-        """A discovered link is not expected any more; one that the site file names always is."""
+        """Stop expecting a discovered link. A link of the site file is always expected."""
         found = self._between.get(_switches(ends), {})
         if ends in self._declared or ends not in found:
             return
@@ -81,13 +82,13 @@ class ExpectedLinks:
         self.count += 1
 
     def switches(self) -> set[DatapathId]:
-        """Switches that some link is expected at."""
+        """The switches with expected links."""
         return {end.dpid for end in self._at}
 
 
 class ExpectedThings(Part):
-    """`excluded`: the MCPs that get no new session now, and why. `missing`: what is, and when that was seen first.
-    `never`: what of it has not been there since the controller started."""
+    """`excluded`: tells which MCPs get no new session now, and why. `missing`: each missing thing, and when it was
+    noticed. `never`: the missing things that have not been there since the controller started."""
 
     def __init__(
         self,
@@ -120,13 +121,13 @@ class ExpectedThings(Part):
         return []
 
     def missing_at(self, now: float) -> dict[Thing, float]:
-        """What is missing now, that which is so for longest first."""
+        """The things that are missing now, and since when. The thing that is missing for longest comes first."""
         self._links.follow()
         absent = {thing: self.missing.get(thing, now) for thing in self._absent()}
         return dict(sorted(absent.items(), key=lambda one: one[1]))
 
     def expected(self) -> dict[ThingKind, int]:
-        """How many of each kind are expected."""
+        """How many things of each kind are expected."""
         return {
             ThingKind.SWITCH: len(self._dpids()),
             ThingKind.LINK: self._links.count,
@@ -135,7 +136,7 @@ class ExpectedThings(Part):
         }
 
     def unknown(self) -> list[DatapathId]:
-        """Switches that are connected and that the site file does not name."""
+        """Connected switches that the site file does not name."""
         named = self._named()
         return [dpid for dpid, switch in self._switches.items() if switch.connected and dpid not in named]
 
@@ -146,7 +147,7 @@ class ExpectedThings(Part):
         return self._named() | self._links.switches()
 
     def _absent(self) -> Iterator[Thing]:
-        """All that is expected and not there."""
+        """All things that are expected and not there."""
         for dpid in sorted(self._dpids()):
             if not self._switches.is_connected(dpid):
                 yield Thing(ThingKind.SWITCH, dpid)
@@ -157,7 +158,7 @@ class ExpectedThings(Part):
             if switch is None or not switch.ports.get(port.port, False):
                 yield Thing(ThingKind.ATTACHMENT, port)
         for number, why in self._excluded().items():
-            # One that is drained is there: its operator wants no new sessions at it.
+            # A drained MCP is there; its operator only wants no new sessions for it.
             if why is not FilterReason.DRAINING:
                 yield Thing(ThingKind.MCP, number)
 

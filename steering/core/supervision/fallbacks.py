@@ -1,8 +1,9 @@
-"""How many sessions fall back to plain TCP, by access network or by MCP: too many, or not any more.
+"""Notices access networks and MCPs of which too many sessions fall back to plain TCP.
 
-Pure: fed by totals that only grow. Answers are looked at in windows. A window that has enough answers raises at once when
-too many of them are fallbacks, and clears at its end when they are fewer by the hysteresis. One with too few answers goes
-on until it has them: of little traffic nothing is said early.
+Pure: it gets totals that only grow, and counts first answers in windows. When a window has enough answers and too
+many of them are fallbacks, the state is bad at once. At the end of a window with fewer fallbacks, by a hysteresis,
+the state is good again. A window with too few answers goes on until it has enough, so that little traffic is not
+judged early.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from steering.model.policy import AlarmTerms
 
 
 class AnswerTotals(NamedTuple):
-    """First answers seen so far, and those of them that were fallbacks."""
+    """The number of first answers so far, and how many of them were fallbacks."""
 
     answers: int
     fallbacks: int
@@ -25,14 +26,14 @@ class _Window(NamedTuple):
 
 
 class FallbackWatch:
-    """`bad`: those with too many fallbacks, and what was seen of them."""
+    """`bad`: the names with too many fallbacks, and their numbers."""
 
     def __init__(self) -> None:
         self._windows: dict[str, _Window] = {}
         self.bad: dict[str, str] = {}
 
     def look(self, totals: Mapping[str, AnswerTotals], terms: AlarmTerms, now: float) -> None:
-        """The totals at time `now`, by name; names that are in it no more are forgotten."""
+        """Take the totals by name at time `now`. Names that are missing in them are forgotten."""
         for name in [name for name in self._windows if name not in totals]:
             del self._windows[name]
             self.bad.pop(name, None)

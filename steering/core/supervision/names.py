@@ -1,4 +1,4 @@
-"""Switches, ports and what is expected, by the names that the site file has for them."""
+"""The names of the site file for switches, ports and expected things."""
 
 from steering.core.network.site_index import SiteMap
 from steering.core.supervision.expected_things import Thing
@@ -8,7 +8,7 @@ from steering.model.supervision import ThingKind
 
 
 class ThingNames:
-    """Names as they are now; made anew when the site is another."""
+    """The current names. Make a new object when the site has changed."""
 
     def __init__(self, sitemap: SiteMap) -> None:
         self._map = sitemap
@@ -21,7 +21,7 @@ class ThingNames:
         return f"{self.switch(port.dpid)}:{port.port}"
 
     def of(self, thing: Thing) -> tuple[str, str | None]:
-        """The name of a thing, and the port where it is, `switch:number`; None for switches and links."""
+        """The name of a thing, and its port as `switch:number`. The port is None for switches and links."""
         kind, key = thing
         if isinstance(key, PortRef):
             attachment = self._map.attachments.get(key)
