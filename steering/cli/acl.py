@@ -67,7 +67,7 @@ def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:
 
 
 def _read(file: str) -> Json:
-    """Raises BadInput."""
+    """The JSON object in a file. Raises BadInput."""
     from steering.policy.language.document import load_text  # late: only who sends a file waits for it
 
     text, findings = load_text("/dev/stdin" if file == "-" else file)

@@ -261,7 +261,8 @@ def _change(
 
 
 def _readable_changes(running: Json, wanted: "Policy") -> "list[PolicyChange]":
-    """What changes; nothing is said where this program cannot read what runs, which must not stop a repair."""
+    """What changes. Empty where this program cannot read the running policy, so that such a policy can still be
+    replaced."""
     from steering.policy import parse_policy
     from steering.policy.rules.diff import diff
 

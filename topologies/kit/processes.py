@@ -50,7 +50,7 @@ class StartedProcess:
                 stdout=subprocess.PIPE if talk else log,
                 stderr=log,
                 text=talk,
-                start_new_session=True,  # a Ctrl-C is for the lab, which ends its processes in order
+                start_new_session=True,  # a Ctrl-C reaches the lab alone, and the lab ends its processes in order
                 env=_environment(),
             )
         record.add_process(self.popen.pid, what)

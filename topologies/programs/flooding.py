@@ -35,7 +35,8 @@ def frame(
     flags: int = 0x02,
     options: bytes = OPTIONS,
 ) -> bytes:
-    """One Ethernet frame, IPv4: a SYN with MP_CAPABLE, or what `flags` and `options` say (a multiple of 4 bytes)."""
+    """One TCP segment as an Ethernet frame with IPv4: a SYN with MP_CAPABLE, or with other `flags` and `options`, whose
+    length is a multiple of 4 bytes."""
     words = (20 + len(options)) // 4
     tcp = pack(">HHIIBBHHH", sport, dport, seq, 0, words << 4, flags, 65535, 0, 0) + options
     check = ~_sum(src + dst + pack(">HH", 6, len(tcp)) + tcp) & 0xFFFF

@@ -174,7 +174,7 @@ class Agent:
         return {"opened": opened}
 
     def _echo(self, order: Json) -> Json:
-        """One echo on each connection of a group, one after the other; after `enough` that failed no more are asked."""
+        """Have an echo on each connection of a group, one after the other. Stop after `enough` failures."""
         failed: list[str] = []
         group = self._groups.get(order["group"], [])
         for made, said in group:

@@ -19,10 +19,10 @@ ROWS = ("D-6.2c", "D-4.d")
 PLAN = two_mcps("controller-loss")
 SESSIONS = 120
 GRACE_S = Policy().timers.controller_grace
-AWAY_S = 6.0  # two graces and more
-RETRY_S = 1.0  # a lost SYN is sent again after so long
-SLACK_S = 0.5  # timers of kernels, and a busy machine
-BACK_S = 2.0  # until the first session that it decided on
+AWAY_S = 6.0  # seconds without a controller: more than two periods of grace
+RETRY_S = 1.0  # seconds after which a host sends a lost SYN again
+SLACK_S = 0.5  # seconds for the timers of kernels, and for a busy machine
+BACK_S = 2.0  # seconds from the start to the first session that the new controller steers
 AT_ONCE_S = 4.0  # a switch tries 1 and 3 s after it lost its controller, and waits once it was greeted
 AFTER_S = 2.0
 STREAM_MBIT = 2.0
@@ -230,7 +230,7 @@ def _mptcp(tries: list[Try]) -> int:
 
 
 def _times(log: str, what: str, since: float) -> list[float]:
-    """When the controller's log said something, on the machine's monotonic clock."""
+    """The times of a line in the controller's log, on the machine's monotonic clock."""
     offset = time.time() - time.monotonic()
     found = [
         time.mktime(time.strptime(line[:19], "%Y-%m-%d %H:%M:%S")) + int(line[20:23]) / 1000 - offset

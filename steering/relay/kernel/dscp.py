@@ -1,11 +1,12 @@
 """Carries DSCP over from one leg to the other (N-5.6.5): unchanged by default, or re-marked.
 
-The kernel hides a segment's DSCP from the owner of an MPTCP socket (`IP_RECVTOS` is refused, `IP_TOS` reads 0), so nft does it.
-Both sockets of a session carry a mark (SO_MARK) that differs in its last bit. What comes in at one leg's socket is noted under
-that leg's mark; what leaves by the other leg looks there. A changed DSCP takes effect with the first segment that carries it.
-The host's SYN, and what it sent before its connection was accepted, met no marked socket: nft remembers the SYN's DSCP by
-addresses and ports, the relay asks for it (`syn_code_points`) and writes it into the marks before it dials, so that the server
-leg's SYN and early data carry it whatever address that leg has.
+The kernel does not tell the owner of an MPTCP socket the DSCP of segments (`IP_RECVTOS` is refused, `IP_TOS` reads
+0), so nft carries it over. The two sockets of a session have marks (SO_MARK) that differ in the last bit. The DSCP of
+a segment that comes in at one leg is stored under that leg's mark, and segments that leave by the other leg look
+there. A change takes effect with the first segment that carries it. The host's SYN, and data that the host sent before
+its connection was accepted, belong to no marked socket. So nft stores the DSCP of the SYN under its addresses and
+ports. The relay reads it (`syn_code_points`) and writes it into the marks before it dials. The server leg's SYN and
+early data have it then, whatever the leg's address is.
 
 nft cannot compare a stored value with that of a segment, so each code point has three small chains.
 """
@@ -18,7 +19,7 @@ from steering.relay.model import OptionError
 
 TABLE = "steering_dscp"
 SPACE = 0x40000000
-"""Of session marks; below these two bits is the code point of the host's SYN, and below that the session's number."""
+"""The top two bits of all session marks. The code point of the host's SYN is below them, and then the session's number."""
 SPACE_MASK = 0xC0000000
 SYN_SHIFT = 24
 SYN_MASK = 0x3F000000
@@ -28,7 +29,7 @@ CODE_POINTS = 64
 SHORT6 = "@nh,160,32 . tcp sport . @nh,288,32 . tcp dport"
 """The last 32 bits of both IPv6 addresses, and the ports. nft 1.0.6 has not enough registers for whole addresses."""
 LEGS = 1 << 16
-"""At most so many legs and SYNs are remembered; one more is forwarded with the kernel's DSCP 0."""
+"""Most legs and SYNs that are remembered. Segments of further ones are sent with the kernel's DSCP 0."""
 SYNS4, SYNS6 = "syns4", "syns6"
 
 
@@ -39,8 +40,8 @@ class CodePoints:
         self._next = 0
 
     def begin(self, host_leg: socket.socket, syn: int) -> int:
-        """Mark the host leg of a session whose SYN had code point `syn`; the mark that its server leg has to have before
-        it connects. Later subflows of an MPTCP socket inherit it. Raises OSError."""
+        """Mark the host leg of a session whose SYN had code point `syn`. Returns the mark that the server leg needs before it
+        connects. Later subflows of an MPTCP socket inherit its mark. Raises OSError."""
         mark = self._pair() | syn << SYN_SHIFT
         host_leg.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
         return mark | 1

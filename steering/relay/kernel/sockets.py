@@ -120,8 +120,8 @@ def finish_on_close(sock: socket.socket) -> None:
 
 
 def prepare_leg(sock: socket.socket, mark: int = 0) -> None:
-    """Non-blocking, reset on close, no Nagle delay (the peers' own segments set the rhythm), dead peers noticed; with a
-    mark for nft if that is not 0."""
+    """Set up the socket of a leg: non-blocking, resetting on close, with keepalives, and without Nagle's delay, since
+    the peers' own segments set the pace. `mark`: a mark for nft, 0 for none."""
     if mark:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
     sock.setblocking(False)
@@ -134,7 +134,7 @@ def prepare_leg(sock: socket.socket, mark: int = 0) -> None:
 
 
 def dial(client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int = 0) -> socket.socket:
-    """A server leg on its way: bound to the host's own address and port (D-6.1b, N-5.4.1), connecting. Raises OSError."""
+    """A server leg that is connecting, bound to the host's own address and port (D-6.1b, N-5.4.1). Raises OSError."""
     family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
     protocol = IPPROTO_MPTCP if leg is ServerLeg.MPTCP else socket.IPPROTO_TCP
     sock = socket.socket(family, socket.SOCK_STREAM, protocol)

@@ -1,7 +1,8 @@
 """Opens the far leg of a session, in the way of the relay's role.
 
-Every role hands the relay one function: the host's endpoint, the one it dialled, what the server is offered and the
-socket's mark (`kernel.dscp`; 0 for none) -> a socket that is connecting.
+Every role gives the relay one function. Its arguments are the host's endpoint, the endpoint that the host dialled,
+the protocol for the server leg, and the socket's mark (`kernel.dscp`; 0 for none). It returns a socket that is
+connecting.
 """
 
 import errno
@@ -32,7 +33,8 @@ def _mapped(endpoint: Endpoint) -> tuple[str, int]:
 
 
 def open_leg(leg: ServerLeg, mark: int = 0) -> socket.socket:
-    """An AF_INET6 socket also for IPv4: the kernel opens subflows of the other family for no other (N-5.5)."""
+    """A socket for a server leg. It is AF_INET6 also for IPv4: only then the kernel opens subflows of the other
+    family (N-5.5)."""
     sock = socket.socket(
         socket.AF_INET6, socket.SOCK_STREAM, IPPROTO_MPTCP if leg is ServerLeg.MPTCP else socket.IPPROTO_TCP
     )
@@ -59,7 +61,8 @@ def connect_from(sock: socket.socket, source: Endpoint, server: Endpoint) -> soc
 
 
 def _as_client(client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int) -> socket.socket:
-    """From the client's own address and port; the server's further addresses are joined from the relay's own."""
+    """Dial from the client's own address and port. Further addresses of the server are joined from the relay's own
+    address."""
     sock = open_leg(leg, mark)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
@@ -70,8 +73,9 @@ def _as_client(client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int) ->
 def dial_own(
     leg: ServerLeg, server: Endpoint, source: str = "", fast_open: bool = False, mark: int = 0
 ) -> socket.socket:
-    """From this machine's own address, `source` or as its routes have it: for hosts that addressed the MCP itself
-    (N-F13), and for hosts that address one. With `fast_open` the SYN leaves with the first data."""
+    """Dial from this machine's own address: `source`, or the one that its routes choose. An MCP does so for hosts
+    that addressed the MCP itself (N-F13), and a client for its own connections to an MCP. With `fast_open` the SYN is
+    sent with the first data."""
     sock = open_leg(leg, mark)
     try:
         if source:

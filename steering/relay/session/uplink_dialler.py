@@ -87,11 +87,11 @@ class UplinkDialler:
         self._trials: list[tuple[float, Attempt]] = []
 
     def __call__(self, _client: Endpoint, server: Endpoint, leg: ServerLeg, mark: int = 0) -> socket.socket:
-        """A socket by the first way that the kernel takes. Raises OSError."""
+        """A socket that connects by the first way that the kernel accepts. Raises OSError."""
         return self.dial(server, leg, mark).first
 
     def dial(self, server: Endpoint, leg: ServerLeg, mark: int = 0) -> "UplinkDial":
-        """A dial that can go on by other ways, all with one mark. Raises OSError where no way is taken by the kernel."""
+        """A dial that can use further ways, all with one mark. Raises OSError where the kernel accepts no way."""
         return UplinkDial(self, server, leg, mark)
 
     def open(
@@ -182,7 +182,7 @@ class UplinkDialler:
 
 
 class UplinkDial:
-    """One server being dialled by one uplink after the other. `first` is the socket of the first way."""
+    """A dial of one server by one uplink after the other. `first`: the socket of the first way."""
 
     def __init__(self, dialler: UplinkDialler, server: Endpoint, leg: ServerLeg, mark: int) -> None:
         self._dialler = dialler
@@ -211,7 +211,7 @@ class UplinkDial:
         return found
 
     def another(self) -> socket.socket | None:
-        """A socket by the next way that the kernel takes; None where there is none more."""
+        """A socket that connects by the next way that the kernel accepts; None where no way is left."""
         return self._next()
 
     def settled(self, winner: socket.socket, losers: list[socket.socket]) -> None:
