@@ -24,23 +24,21 @@ from steering.core.reservations.record import (
     ReservationAnswer,
     free_number,
     free_slot,
-    legs_of_session,
-    legs_of_subscriber,
     places_of,
 )
 from steering.core.reservations.rules import Builder
 from steering.core.reservations.subflow_slots import Slots
+from steering.core.reservations.subject import Subjects
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.kept import KeptReservation, KeptState, LostPiece, Piece
-from steering.model.network import Mcp, Network, PortRef
+from steering.model.network import Mcp, PortRef
 from steering.model.policy import Policy
 from steering.model.reservation import (
     Level,
     ReservationOutcome,
     ReservationRefusal,
-    ReservationRequest,
     Standing,
 )
 
@@ -72,6 +70,7 @@ class ReservationService(Part):
         self._map = sitemap
         self._graph = graph
         self._table = table
+        self._subjects = Subjects(sitemap, graph, table)
         self._slots = slots
         self._counters = counters
         self._disabled = disabled
@@ -79,7 +78,7 @@ class ReservationService(Part):
         builder = Builder(sitemap, graph, self.capacity, epochs, kept)
         self.by_id: dict[str, Reservation] = {}
         enforced = {} if disabled else self.by_id
-        self._enforcement = Enforcement(builder, enforced, lambda: self._prefixes)
+        self._enforcement = Enforcement(builder, enforced, lambda: self._subjects.prefixes)
         self.ended: deque[tuple[str, ReservationOutcome]] = deque(maxlen=REMEMBERED)
         self.verdict = ReservationAnswer("", None)
         self._reconcile = reconcile
@@ -105,7 +104,7 @@ class ReservationService(Part):
     def _take(self, policy: Policy) -> None:
         self.policy = policy
         self.capacity.share = policy.reservations.share
-        self._prefixes: dict[str, tuple[Network, ...]] = {s.id: s.prefixes for s in policy.subscribers}
+        self._subjects.take(policy)
 
     def takes(self) -> Mapping[type[inputs.Input], Handler]:
         return dict.fromkeys(self._handlers, self.handle)
@@ -124,7 +123,7 @@ class ReservationService(Part):
 
     def _reserve(self, given: inputs.Reserve, now: float) -> ReservationRefusal | None:
         wish = given.wish
-        found = self._subject(wish)
+        found = self._subjects.of(wish)
         if isinstance(found, ReservationRefusal):
             return found
         session, subscriber, mcp = found
@@ -153,61 +152,9 @@ class ReservationService(Part):
         self._keep(one, now)
         return None
 
-    def _subject(self, wish: ReservationRequest) -> tuple[Session | None, str, Mcp] | ReservationRefusal:
-        """The subject of a wish: its session (or none), its subscriber (or ""), and its MCP."""
-        if wish.level is Level.SUBSCRIBER:
-            if wish.subscriber not in self._prefixes:
-                return ReservationRefusal.NO_SUBSCRIBER
-            mcp = self._mcp_of(wish)
-            return ReservationRefusal.NO_MCP if mcp is None else (None, wish.subscriber, mcp)
-        if wish.flow:
-            subflow = self._table.flows.get(wish.flow)
-            if subflow is None:
-                return ReservationRefusal.NO_SUBFLOW
-            session = subflow.session
-        else:
-            known = self._table.by_id.get(wish.session)
-            if known is None:
-                return ReservationRefusal.NO_SESSION
-            session = known
-        owner = session.ruling.subscriber if session.ruling is not None else ""
-        at = self._map.mcps.get(session.mcp)
-        return ReservationRefusal.NO_MCP if at is None else (session, owner, at)
-
-    def _mcp_of(self, wish: ReservationRequest) -> Mcp | None:
-        """A subscriber's MCP: the one the wish names, the site's only one, or that of most of its sessions."""
-        mcps = self._map.site.mcps
-        if wish.mcp or len(mcps) < 2:
-            return next((mcp for mcp in mcps if wish.mcp in ("", mcp.name)), None)
-        counts = dict.fromkeys(self._map.mcps, 0)
-        for session in self._table:
-            if session.ruling is not None and session.ruling.subscriber == wish.subscriber:
-                counts[session.mcp] += 1
-        most = max(counts, key=lambda number: counts[number])
-        return self._map.mcps[most] if counts[most] else None
-
-    def _legs(self, one: Reservation, session: Session | None, mcp: Mcp) -> list[PathLeg]:
-        if session is None:
-            exits = tuple(self._near_exit(mcp, gateway.ports) for gateway in self._map.site.gateways)
-            return legs_of_subscriber(self._map, mcp, self._prefixes[one.subscriber], exits)
-        one.places, one.first, one.token = places_of(session, one.wish.flow), session.first, session.token
-        return self._known_legs(one, mcp)
-
-    def _known_legs(self, one: Reservation, mcp: Mcp) -> list[PathLeg]:
-        """The same for flows that are known already."""
-        if one.wish.level is Level.SUBSCRIBER:
-            return self._legs(one, None, mcp)
-        exits = self._map.exits_to(one.server)
-        if not exits:
-            return []
-        return legs_of_session(self._map, mcp, one.first, one.places, self._near_exit(mcp, exits))
-
-    def _near_exit(self, mcp: Mcp, ports: tuple[PortRef, ...]) -> PortRef:
-        return min(ports, key=lambda p: (self._graph.natural_cost(mcp.outside.dpid, p.dpid), p))
-
     def _admit(self, one: Reservation, session: Session | None, mcp: Mcp) -> ReservationRefusal | None:
         """Find links for the rate, or for the greatest there is. Why there is none; None if some was found."""
-        legs = self._legs(one, session, mcp)
+        legs = self._subjects.legs(one, session, mcp)
         pairs = [leg.pair for leg in legs]
         if not legs or any(not self._graph.path(*pair) for pair in pairs):
             return ReservationRefusal.NO_PATH
@@ -344,7 +291,7 @@ class ReservationService(Part):
         """Find links again for a reservation's rate. A new subflow without room goes unreserved; a reservation
         whose own links went, and that finds no others, is lost."""
         session = self._table.by_id.get(one.wish.session) if one.wish.session else None
-        legs = tuple(self._legs(one, session, self._map.mcps[one.mcp]))
+        legs = tuple(self._subjects.legs(one, session, self._map.mcps[one.mcp]))
         self._enforcement.touch(one.id)
         self.changes += 1
         self.capacity.give_back(one.routes, one.rate)
@@ -387,7 +334,7 @@ class ReservationService(Part):
             return True
         if mcp is None or told.id in self.by_id or len(self.by_id) >= self.policy.reservations.most:
             return False
-        if told.level is Level.SUBSCRIBER and told.subscriber not in self._prefixes:
+        if told.level is Level.SUBSCRIBER and told.subscriber not in self._subjects.prefixes:
             return False
         longest = self.policy.reservations.longest_lease
         one = revived(told, mcp.id, now + min(told.remaining, longest))
@@ -400,7 +347,7 @@ class ReservationService(Part):
 
     def _put_back(self, one: Reservation, told: KeptReservation, mcp: Mcp) -> bool:
         """Restore a reservation with its path number and meters, on the same links if they are there."""
-        legs = self._known_legs(one, mcp)
+        legs = self._subjects.known_legs(one, mcp)
         if any(other.slot == one.slot for other in self.by_id.values() if other.number):
             return False
         if leads(told.routes, legs, self._graph):
@@ -412,7 +359,7 @@ class ReservationService(Part):
         if not self.returning:
             return []
         self.returning = False
-        self._slots.recover(self._prefixes)
+        self._slots.recover(self._subjects.prefixes)
         for one in list(self.by_id.values()):
             self._enforcement.touch(one.id)
             if one.wish.level is not Level.SUBSCRIBER:
