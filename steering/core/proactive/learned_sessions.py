@@ -9,7 +9,8 @@ from steering.core.inputs import SynAckSeen
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output
-from steering.core.proactive.units import Proactive, Unit
+from steering.core.proactive.planner import Unit
+from steering.core.proactive.units import Proactive
 from steering.core.selection.chooser import Chooser
 from steering.core.selection.scoring import effective
 from steering.core.sessions.first_answer import FirstAnswers, LearntToken

@@ -8,49 +8,35 @@ exact entries there; while one of them lives, SYNs of the subscriber are looked 
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
-from hashlib import blake2b
-from math import inf, log
-from typing import ClassVar, NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from math import inf
+from typing import ClassVar
 
 from steering.core.admission.authorisation import Authorisation
 from steering.core.network.graph import Graph
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Steer
 from steering.core.part import DesiredRules, McpsChange, Part
+from steering.core.proactive.planner import Unit, UnitPlanner
 from steering.core.proactive.rules import LedPrefix, proactive_rules, within
 from steering.core.selection.chooser import Chooser
-from steering.core.selection.scoring import TIE, candidates, effective
 from steering.core.sessions.flow_key import source_of
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
-from steering.model.decision import FilterReason
-from steering.model.ids import NO_MCP, DatapathId, McpId
-from steering.model.insertion import GovernedUnit, governed
+from steering.model.ids import DatapathId, McpId
+from steering.model.insertion import governed
 from steering.model.kept import KeptNetwork, KeptState, KeptUnit, LostPiece, Piece
 from steering.model.mechanism import Mechanism
-from steering.model.network import Mcp, Network, PortRole, Trust
-from steering.model.policy import ALL_PORTS, Policy, Terms
+from steering.model.network import Network, PortRole
+from steering.model.policy import Policy, Terms
 from steering.model.prefix_table import PrefixTable
 from steering.model.session import SessionState
-from steering.model.source import SourceMode
 
 EACH_TICK = 2_000  # connections that get exact entries before somebody is led elsewhere
 STABLE = 1.0  # seconds the links must have been as they are: a flap moves nobody
 SETTLE = 3.0  # seconds after a restart before anybody is led elsewhere
 SIBLINGS = 64  # sessions of one unit to one server, among which a join's is looked for
 LOOK = 1.0  # seconds between looks for old sessions that are over
-
-
-class Unit(NamedTuple):
-    """A subscriber (or everybody else, ""), its prefixes in the site, and the id of the MCP they are led to."""
-
-    name: str
-    prefixes: tuple[Network, ...]
-    mcp: McpId
-    rule: str
-    terms: Terms
 
 
 class Proactive(Part):
@@ -76,12 +62,11 @@ class Proactive(Part):
         self._authorising = authorising
         self._epochs = epochs
         self._off = bool({Mechanism.PROACTIVE, Mechanism.STEERING} & disabled)
-        self._apart = Mechanism.ONE_MCP in disabled
+        self._planner = UnitPlanner(sitemap, graph, chooser, authorising, Mechanism.ONE_MCP in disabled)
         self._unwildcard = Mechanism.UN_WILDCARDING not in disabled
         self.units: dict[str, Unit] = {}  # as the entries in switches are
         self.strays: dict[str, set[int]] = {}  # unit -> its live sessions at other MCPs
         self._by_prefix: PrefixTable[Unit] = PrefixTable()
-        self._governed: tuple[GovernedUnit, ...] = ()
         self._wanted: dict[str, Unit] = {}
         self._to_pin: deque[Session] | None = None  # None: nobody is being moved
         self._seen: object = None  # what `_wanted` was made from
@@ -94,8 +79,6 @@ class Proactive(Part):
         self._siblings: dict[
             tuple[str, int, bytes, int], deque[int]
         ] = {}  # unit, MCP, server, port -> newest first
-        self._forced: dict[tuple[int, int], tuple[Terms, Terms]] = {}  # (id of terms, MCP) -> both terms
-        self._forced_before = self._forced  # of the policy before: its terms are still in caches
         self._take(policy)
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
@@ -105,8 +88,7 @@ class Proactive(Part):
 
     def _take(self, policy: Policy) -> None:
         self._policy = policy
-        self._forced_before, self._forced = self._forced, {}
-        self._governed = () if self._off else governed(policy)
+        self._planner.take(policy, () if self._off else governed(policy))
         self._seen = None
 
     def desired(self, dpid: DatapathId) -> DesiredRules:
@@ -132,10 +114,10 @@ class Proactive(Part):
 
     def tick(self, now: float) -> list[Output]:
         """Move the units that have to be led elsewhere; their sessions get exact entries first."""
-        if self._resuming or (not self._governed and not self.units):
+        if self._resuming or (not self._planner.governed and not self.units):
             return []
         if self._look_again(now):
-            self._wanted = {u.name: u for u in self._plan()}
+            self._wanted = {u.name: u for u in self._planner.plan()}
             if self._wanted == self.units:
                 self._to_pin = None
             else:
@@ -208,7 +190,7 @@ class Proactive(Part):
         self._wanted = {n: u for n, u in self._wanted.items() if u.mcp in known}
         self.units = {n: u for n, u in self.units.items() if u.mcp in known}
         self._index()
-        self._forced.clear()  # by MCPs' ids; the chooser, which goes by the identity of terms, forgets with it
+        self._planner.mcps_changed()
         self._seen, self._to_pin = None, None
         return []
 
@@ -267,11 +249,11 @@ class Proactive(Part):
         before it is known which sessions live where."""
         mcps = {mcp.name: mcp.id for mcp in self._map.site.mcps}
         led = [unit for unit in kept.network.units if unit.mcp in mcps and self._is_within(unit.prefixes)]
-        rules = {one.name: one.rule for one in self._governed}
+        rules = {one.name: one.rule for one in self._planner.governed}
         for told in () if self._off else led:
             rule = rules.get(told.name)
             mcp = mcps[told.mcp]
-            terms = self._only(rule.then if rule else Terms(), mcp)
+            terms = self._planner.only(rule.then if rule else Terms(), mcp)
             self.units[told.name] = Unit(told.name, told.prefixes, mcp, rule.name if rule else "", terms)
             if told.asked:
                 self.strays[told.name] = set()
@@ -326,104 +308,3 @@ class Proactive(Part):
             and session.state is SessionState.ESTABLISHED
         ]
         return min(found, key=lambda session: len(session.subflows), default=None)
-
-    # ---- the choice -----------------------------------------------------------------------------
-
-    def _plan(self) -> Iterator[Unit]:
-        if self._authorising.acl:
-            return  # a list is in force (REST may bring one at any time): SYNs have to be looked at
-        ranks: dict[object, dict[McpId, float]] = {}
-        for one in self._governed:
-            for part in self._parts(one):
-                edges, prefixes = self._edges(part)
-                if not edges:
-                    continue
-                key = (id(one.rule.then), edges, frozenset(p.version for p in prefixes))
-                if key not in ranks:
-                    ranks[key] = self._rank(one.rule.then, edges, key[2])
-                mcp = self._best(part.name, ranks[key], one.rule.then)
-                if mcp:
-                    yield Unit(part.name, prefixes, mcp, one.rule.name, self._only(one.rule.then, mcp))
-
-    def _parts(self, one: GovernedUnit) -> Iterable[GovernedUnit]:
-        if not self._apart:
-            return (one,)
-        prefixes = one.prefixes or tuple(self._map.access_prefixes())
-        return (GovernedUnit(f"{one.name}@{p}", one.rule, (p,)) for p in prefixes)
-
-    def _edges(self, one: GovernedUnit) -> tuple[frozenset[DatapathId], tuple[Network, ...]]:
-        """The edge switches of a unit's accesses and its prefixes there. None if one is a third party's: there
-        a join has to show its token."""
-        edges: set[DatapathId] = set()
-        found: dict[Network, None] = {}
-        for access in self._map.site.access_networks:
-            here = [
-                p if within(p, q) else q
-                for q in access.prefixes
-                for p in one.prefixes or (q,)
-                if within(p, q) or within(q, p)
-            ]
-            if here and self._chooser.access[access.name][1] is Trust.THIRD_PARTY:
-                return frozenset(), ()
-            if here:
-                edges |= {port.dpid for port in access.ports}
-                found |= dict.fromkeys(here)
-        return frozenset(edges), tuple(found)
-
-    def _rank(
-        self, terms: Terms, edges: frozenset[DatapathId], families: frozenset[int]
-    ) -> dict[McpId, float]:
-        """MCP id -> score without load, the mean over every pair of access and gateway; only those that serve
-        all pairs, families and ports. Of a long way it is enough that it is short enough for one pair."""
-        wanted = effective(self._policy, terms)
-        mcps = self._map.site.mcps
-        gateways = {port.dpid for gateway in self._map.site.gateways for port in gateway.ports}
-        scores: dict[McpId, list[float]] = {mcp.id: [] for mcp in mcps}
-        near: set[int] = set()
-        for access in sorted(edges):
-            excluded = dict(self._chooser.excluded) | self._map.beyond_reach(access)
-            for gateway in sorted(gateways):
-                for family in sorted(families):
-                    seen = candidates(wanted, self._graph, mcps, access, gateway, family, 1, excluded)
-                    for candidate in seen.all:
-                        if candidate.filtered in (None, FilterReason.STRETCH):
-                            scores[candidate.mcp.id].append(candidate.base)
-                        if candidate.filtered is None:
-                            near.add(candidate.mcp.id)
-        pairs = len(edges) * len(gateways) * len(families)
-        full = {mcp.id for mcp in mcps if mcp.tcp_ports == ALL_PORTS and not _refers(mcp)}
-        return {
-            i: sum(s) / pairs for i, s in scores.items() if len(s) == pairs and pairs and i in near & full
-        }
-
-    def _best(self, name: str, ranks: dict[McpId, float], terms: Terms) -> McpId:
-        """Of the MCPs that are as good as the best (within the hysteresis), by weighted rendezvous hash: the
-        same on every controller, and another's death moves nobody."""
-        if not ranks:
-            return NO_MCP
-        margin = effective(self._policy, terms).hysteresis + TIE
-        best = min(ranks.values())
-        return max(
-            (i for i, score in ranks.items() if score <= best + margin),
-            key=lambda i: (self._draw(name, i), i),
-        )
-
-    def _draw(self, name: str, mcp: McpId) -> float:
-        """Each MCP draws a lot; its chance to win is in proportion to its capacity."""
-        part = self._map.mcps[mcp]
-        digest = blake2b(f"{name}\0{part.name}".encode(), digest_size=8).digest()
-        return -part.capacity_sessions / log((int.from_bytes(digest, "big") + 0.5) / 2**64)
-
-    def _only(self, terms: Terms, mcp: McpId) -> Terms:
-        """A rule's terms with one candidate. Kept, as what is chosen by terms is cached by their identity."""
-        known = self._forced.get((id(terms), mcp))
-        if known is None:
-            name = self._map.mcps[mcp].name
-            only = replace(terms, mcps=frozenset({name}), max_stretch=1000.0)
-            known = self._forced[id(terms), mcp] = (terms, only)
-        return known[1]
-
-
-def _refers(mcp: Mcp) -> bool:
-    """Whether there are ports that an MCP never takes (N-5.4.1.2): then it cannot take all TCP."""
-    return bool(mcp.referral_ports) and mcp.source_modes.mode(6) is SourceMode.IPV6_PREFIX
