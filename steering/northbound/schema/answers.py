@@ -68,6 +68,15 @@ _RULING: dict[str, Json] = {
     "subscriber": _described(_maybe(TEXT), "A pseudonym"),
 }
 
+_CHOICE: dict[str, Json] = {
+    "policy_version": WHOLE,
+    "outcome": TEXT,
+    "winner": _maybe(TEXT),
+    "reason": TEXT,
+    "natural_cost": _maybe(NUMBER),
+    "candidates": _list(reference("Candidate")),
+}
+
 _PLACE: dict[str, Json] = {
     "line": _maybe(WHOLE),
     "column": _maybe(WHOLE),
@@ -241,24 +250,10 @@ SCHEMAS: dict[str, Json] = {
         id=TEXT,
         time_s=_described(NUMBER, "On the controller's own clock"),
         age_s=NUMBER,
-        policy_version=WHOLE,
-        outcome=TEXT,
-        winner=_maybe(TEXT),
-        reason=TEXT,
-        natural_cost=_maybe(NUMBER),
-        candidates=_list(reference("Candidate")),
+        **_CHOICE,
         optional=_RULING,
     ),
-    "WhatIf": _object(
-        time_s=NUMBER,
-        policy_version=WHOLE,
-        outcome=TEXT,
-        winner=_maybe(TEXT),
-        reason=TEXT,
-        natural_cost=_maybe(NUMBER),
-        candidates=_list(reference("Candidate")),
-        optional=_RULING,
-    ),
+    "WhatIf": _object(time_s=NUMBER, **_CHOICE, optional=_RULING),
     "AccessNetwork": _object(
         name=TEXT,
         type=reference("NetworkAccessType"),
