@@ -137,7 +137,7 @@ def _without_flag(lab: Lab, report: Report, options: Options) -> None:
     server = address_of(PLAN.box("server"), 4)
     opened = lab.agents["ue"].ask("open", group="flagless", dst=server, ports=[5001], mptcp=True, first=True)
     report.equal("without the C flag: the connection works", "", opened["opened"][0].get("error", ""))
-    lab.agents["ue"].ask("ping", dst=server, count=2)  # time for its joins
+    lab.agents["ue"].ask("ping", dst=server, count=2)  # this gives its joins time
     sessions = [s for s in lab.controller.taken_up() if s["state"] == "established"]
     lab.stop_captures()
     joins = {(s.flow.src, s.flow.dst) for s in wlan.segments() if s.syn and JOIN in s.options}

@@ -269,8 +269,7 @@ class McpReports(Part):
 
 
 def _unanswered(session: Session, token: Token) -> bool:
-    """Whether the SYN/ACK of a session was not seen here, or not yet: nothing is known of it, or it is plain by what
-    is known."""
+    """Whether the network has not seen the SYN/ACK of a session: it is half-open, or counts as plain TCP so far."""
     taken_for_plain = (
         session.state in (SessionState.PLAIN, SessionState.ANSWERED) and session.token < 0 and token >= 0
     )
