@@ -109,8 +109,8 @@ class Stream:
         time.sleep(1.0)
 
     def port(self) -> int:
-        """Its connection's own TCP port."""
-        found: int = self._agent.ask("status", name=self._name)["local"][1]
+        """Its connection's own TCP port; 0 while it has none."""
+        found: int = self._agent.ask("status", name=self._name).get("local", ["", 0])[1]
         return found
 
     def end(self) -> dict[str, Any]:
