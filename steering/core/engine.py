@@ -19,6 +19,7 @@ from steering.core.part import ALWAYS, NEVER, Handler, McpsChange, Parts, Turn
 from steering.core.pipeline.base_rules import BaseRules
 from steering.core.pipeline.host_rules import HostRules
 from steering.core.pipeline.resync import Resync
+from steering.core.pipeline.vlans import tagged
 from steering.core.rerouting import OldPaths
 from steering.core.reservations.service import ReservationService
 from steering.core.restart.kept_sessions import KeptSessions
@@ -180,7 +181,8 @@ class Engine:
 
     def handle(self, given: inputs.Input, now: float) -> list[Output]:
         """Take one input at time `now` (seconds, monotonic), and return what has to be done about it."""
-        return self._handlers[type(given)](given, now)
+        outputs = self._handlers[type(given)](given, now)
+        return tagged(outputs, self.map.line_of) if self.map.carried else outputs
 
     # ---- neighbours -----------------------------------------------------------------------------
 
@@ -227,6 +229,8 @@ class Engine:
         before, known, edges = self.map.attachments, self.map.mcps, self.map.switches
         self.site = replace(self.site, mcps=given.mcps, switches={**self.site.switches, **given.switches})
         self.map.replace(self.site)
+        for dpid, switch in self.switches.items():
+            switch.ports = self.map.with_carried(dpid, switch.ports)
         self.graph.replace(self.site)
         change = McpsChange.between(before, known, self.map.mcps, self.switches.is_down)
         offline = self.sessions.readiness.offline
@@ -249,6 +253,8 @@ class Engine:
         return []
 
     def _port_load(self, given: inputs.PortLoad, now: float) -> list[Output]:
+        for port in self.map.carried.get(given.dpid, {}).get(given.port, ()):
+            self._port_load(given._replace(port=port.port), now)
         attachment = self.map.at.get((given.dpid, given.port))
         if attachment is not None and isinstance(attachment.part, Mcp):
             self.chooser.health[attachment.part.id].use(given.utilisation, now)
@@ -296,14 +302,15 @@ class Engine:
         if forgotten is not None:
             self.natural.forget(forgotten)
         switch = self.switches.setdefault(up.dpid, Switch())
-        switch.connected, switch.filled, switch.ports = True, False, dict(up.ports)
+        switch.connected, switch.filled = True, False
+        switch.ports = self.map.with_carried(up.dpid, up.ports)
         self.reserving.told_speeds(up.dpid, up.speeds)
         self.reconcile.forget(up.dpid)
         if self._recover_until == NEVER:
             self._recover_until = now + RECOVERY
         self.links.switch_up(up.dpid, up.ports, now)
         outputs: list[Output] = []
-        for number, is_up in up.ports.items():
+        for number, is_up in switch.ports.items():
             outputs += self._attachment_port(
                 PortRef(up.dpid, number), is_up, now
             )  # no PortStatus told of it while the switch was away
@@ -391,6 +398,8 @@ class Engine:
                 outputs += self.resync.begin()
         elif before is not True:
             self.links.port_up(port, now)
+        for carried in self.map.carried.get(status.dpid, {}).get(status.port, ()):
+            outputs += self._port_status(status._replace(port=carried.port), now)
         return outputs + self._attachment_port(port, status.up, now)
 
     def _attachment_port(self, port: PortRef, up: bool, now: float) -> list[Output]:

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import NamedTuple
 
 from steering.model.aaa import Aaa
 from steering.model.ids import DatapathId, McpId, PortNumber, WaypointId
@@ -13,15 +14,38 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
+FIRST_TAGGED, MOST_TAGGED = 0xC00, 0x3FE
+"""Numbers of tagged ports of one switch: above all ports that switches have, below what has a meter of its own."""
+
+
+class VlanLine(NamedTuple):
+    """What carries a tagged port: the switch port, and the tags (802.1Q, outermost first). `outer`: for two tags, the
+    number of the tagged port that the outer one alone makes, whether or not something is attached there."""
+
+    port: PortNumber
+    tags: tuple[int, ...]
+    outer: PortNumber = PortNumber(0)
+
+    def __str__(self) -> str:
+        return ".".join(map(str, (self.port, *self.tags)))
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class PortRef:
-    """A switch port: 64-bit datapath id and OpenFlow port number."""
+    """A switch port: 64-bit datapath id and OpenFlow port number. A tagged port has a number of its own, FIRST_TAGGED
+    and up, so that it is a port to all that is per port, and says which `line` carries it."""
 
     dpid: DatapathId
     port: PortNumber
+    line: VlanLine | None = field(default=None, compare=False)
+
+    @property
+    def place(self) -> str:
+        """The port at its switch as the site file has it: `3`, or `3.20.7`."""
+        return str(self.line or self.port)
 
     def __str__(self) -> str:
-        return f"{self.dpid:x}:{self.port}"
+        return f"{self.dpid:x}:{self.place}"
 
 
 class PortRole(IntEnum):
@@ -253,6 +277,13 @@ def waypoints(site: Site) -> tuple[Waypoint, ...]:
                 Waypoint(waypoint_id(mcp.name, mcp.outside), mcp.name, PortRole.MCP_OUTSIDE, mcp.outside)
             )
     return tuple(found)
+
+
+def occupied_ports(site: Site) -> tuple[PortRef, ...]:
+    """Every port where something hangs, and every port that carries a tagged one: none of them leads to a switch."""
+    found = [waypoint.port for waypoint in waypoints(site)]
+    carriers = [PortRef(port.dpid, port.line.port) for port in found if port.line is not None]
+    return (*found, *carriers)
 
 
 @dataclass(frozen=True, slots=True)

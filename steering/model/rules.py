@@ -7,6 +7,7 @@ from enum import IntEnum
 VIRTUAL_MAC = "02:53:47:00:00:01"  # the MAC of every virtual gateway; 53:47 is "SG"
 LABEL_PREFIX = 0x0253_54  # first three bytes of a label MAC, locally administered; 53:54 is "ST"
 IN_PORT = 0xFFFF_FFF8  # OFPP_IN_PORT
+VLAN_PRESENT = 0x1000  # OFPVID_PRESENT
 OWNER = 0x5E  # first byte of all cookies of this controller
 
 
@@ -90,7 +91,8 @@ ASKED = 0x10_0000  # in metadata: it is a SYN, and there is a controller to deci
 
 @dataclass(frozen=True, slots=True)
 class SetField:
-    """Set a field. `name`: its OXM name in os-ken. MACs and addresses are text, other values ints."""
+    """Set a field. `name`: its OXM name in os-ken, or `ingress` for the port where the packet came in. MACs and addresses
+    are text, other values ints."""
 
     name: str
     value: str | int
@@ -147,12 +149,34 @@ class Resubmit:
 
 
 @dataclass(frozen=True, slots=True)
+class PushVlan:
+    """An 802.1Q tag is put before all others; `vlan_vid` is then its own."""
+
+    ethertype: int
+
+
+@dataclass(frozen=True, slots=True)
+class PopVlan:
+    """The outermost tag is taken away."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnwildcardFlow:
     """Has the datapath's cache match on the whole 5-tuple (docs/design/measured.rst)."""
 
 
 Action = (
-    SetField | SetBits | Move | OutputAction | GroupAction | ToController | DecTtl | Resubmit | UnwildcardFlow
+    SetField
+    | SetBits
+    | Move
+    | OutputAction
+    | GroupAction
+    | ToController
+    | DecTtl
+    | Resubmit
+    | UnwildcardFlow
+    | PushVlan
+    | PopVlan
 )
 FieldValue = str | int | tuple[str, str] | tuple[int, int]
 RuleKey = tuple[int, int, tuple[tuple[str, FieldValue], ...]]  # table, priority, match

@@ -8,6 +8,8 @@ from steering.model.rules import (
     GroupAction,
     Move,
     OutputAction,
+    PopVlan,
+    PushVlan,
     Resubmit,
     SetBits,
     SetField,
@@ -19,7 +21,8 @@ from .errors import EncodeError
 from .fields import field, oxm
 
 NICIRA = 0x2320
-_OUTPUT, _GROUP, _SET_NW_TTL_DEC, _SET_FIELD, _EXPERIMENTER = 0, 22, 24, 25, 0xFFFF
+_OUTPUT, _PUSH_VLAN, _POP_VLAN, _GROUP = 0, 17, 18, 22
+_SET_NW_TTL_DEC, _SET_FIELD, _EXPERIMENTER = 24, 25, 0xFFFF
 _REG_MOVE, _REG_LOAD, _MULTIPATH, _RESUBMIT_TABLE, _CONTROLLER2 = 6, 7, 10, 14, 37
 _IN_PORT_16 = 0xFFF8  # OFPP_IN_PORT in OpenFlow 1.0 width: "keep the packet's own ingress port"
 _SYMMETRIC_L4 = 1
@@ -30,6 +33,7 @@ _HEADER = Struct("!HH")
 _OUTPUT_BODY = Struct("!HHIH6x")
 _GROUP_BODY = Struct("!HHI")
 _LOAD_BODY = Struct("!HHIHHIQ")
+_PUSH_BODY = Struct("!HHH2x")
 _MOVE_BODY = Struct("!HHIHHHHII")
 _RESUBMIT_BODY = Struct("!HHIHHB3x")
 _MULTIPATH_BODY = Struct("!HHIHHH2xHHI2xHI")
@@ -108,4 +112,8 @@ def action(record: rules.Action) -> bytes:
             return resubmit(table)
         case UnwildcardFlow():
             return UNWILDCARD_FLOW
+        case PushVlan(ethertype):
+            return _PUSH_BODY.pack(_PUSH_VLAN, 8, ethertype)
+        case PopVlan():
+            return _PUSH_BODY.pack(_POP_VLAN, 8, 0)
     raise EncodeError(f"unknown action {record!r}")

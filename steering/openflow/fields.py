@@ -17,6 +17,7 @@ from .errors import EncodeError
 Value = str | int
 
 _BASIC = 0x8000  # OFPXMC_OPENFLOW_BASIC
+_NXM_0 = 0x0000  # OpenFlow 1.0's fields as Nicira extended matches
 _NXM_1 = 0x0001  # Nicira extended match
 _ERICSSON = 0x1000  # the class Open vSwitch took for its neighbour discovery fields
 _EXPERIMENTER = 0xFFFF
@@ -75,6 +76,7 @@ def _ipv6(value: Value, _size: int) -> bytes:
 
 _TABLE = (
     Field("in_port", _BASIC, 0, 4, _number),
+    Field("ingress", _NXM_0, 0, 2, _number),  # NXM_OF_IN_PORT: the form of in_port that may be set
     Field("metadata", _BASIC, 2, 8, _number),
     Field("eth_dst", _BASIC, 3, 6, _mac),
     Field("eth_src", _BASIC, 4, 6, _mac),

@@ -16,7 +16,7 @@ from steering.core.engine import Engine
 from steering.core.snapshots.view import EngineView
 from steering.model.control import PolicyText
 from steering.model.mechanism import Mechanism
-from steering.model.network import Site, waypoints
+from steering.model.network import Site, occupied_ports
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.northbound.schema.representation import JsonView
 from steering.openflow.link_discovery import HOLD, Discovery
@@ -80,7 +80,7 @@ class Controller:
 def _discovery(settings: Settings, site: Site) -> Discovery | None:
     if not site.discover:
         return None
-    attachments = [waypoint.port for waypoint in waypoints(site)]
+    attachments = occupied_ports(site)
     return Discovery(
         lldp_key(settings.state_dir),
         secrets.randbits(64),

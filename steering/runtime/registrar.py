@@ -15,7 +15,7 @@ from steering.core.snapshots import site as snapshots
 from steering.core.snapshots.site import PortUse
 from steering.model.control import Json, McpAnswer, McpOutcome
 from steering.model.ids import McpId
-from steering.model.network import Mcp, Site, is_other, waypoints
+from steering.model.network import Mcp, Site, is_other, occupied_ports
 from steering.openflow.link_discovery import Discovery
 from steering.policy import parse_policy
 from steering.policy.language.findings import Code, Path
@@ -94,7 +94,7 @@ class Registrar:
     def _do(self, mcps: list[Json], site: Site, take: Callable[[Any], None]) -> None:
         self._declared.replace(mcps, site)
         if self._discovery is not None:
-            self._discovery.attach([waypoint.port for waypoint in waypoints(site)])
+            self._discovery.attach(occupied_ports(site))
         take(McpsReplaced(site.mcps, site.switches))
 
     def _live(self, mcp: Mcp) -> Iterator[tuple[Path, Code, str]]:

@@ -143,6 +143,10 @@ class Switch:
         ports = run("ovs-ofctl", "-O", "OpenFlow13", "dump-ports-desc", self.name)
         return ports.split(f" {number}(")[1].split("current:")[0]
 
+    def end(self, number: int) -> socket.socket:
+        """The far end of a port."""
+        return self._ports[number]
+
     def inject(self, number: int, frame: bytes) -> None:
         self._ports[number].send(frame)
 

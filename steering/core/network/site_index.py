@@ -1,9 +1,9 @@
 """Look-ups over a site: the attachment at a port, the gateways towards an address, the owner of an address."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from steering.model.decision import FilterReason
-from steering.model.ids import DatapathId, McpId
+from steering.model.ids import DatapathId, McpId, PortNumber
 from steering.model.network import (
     AccessNetwork,
     Attachment,
@@ -12,6 +12,7 @@ from steering.model.network import (
     Network,
     PortRef,
     Site,
+    VlanLine,
     waypoints,
 )
 from steering.model.prefix_table import PrefixTable
@@ -40,6 +41,12 @@ class SiteMap:
         self.at_switch: dict[DatapathId, tuple[Attachment, ...]] = {}
         for port, attachment in self.attachments.items():
             self.at_switch[port.dpid] = (*self.at_switch.get(port.dpid, ()), attachment)
+        # Switch -> port -> the tagged ports that it carries.
+        self.carried: dict[DatapathId, dict[PortNumber, tuple[PortRef, ...]]] = {}
+        for port in self.attachments:
+            if port.line is not None:
+                lines = self.carried.setdefault(port.dpid, {})
+                lines[port.line.port] = (*lines.get(port.line.port, ()), port)
         # Plain tuples hash faster than PortRef, and every punted segment is looked up here.
         self.at = {(port.dpid, port.port): a for port, a in self.attachments.items()}
         self.by_waypoint = {a.waypoint.id: a for a in self.attachments.values()}
@@ -66,6 +73,17 @@ class SiteMap:
         self._in_pool = PrefixTable((prefix, True) for prefix in self._pools)
         self._nat64 = {mcp.nat64.network_address.packed[:12] for mcp in site.mcps if mcp.nat64 is not None}
         self._cache: dict[bytes, tuple[PortRef, ...]] = {}
+
+    def with_carried(self, dpid: DatapathId, ports: Mapping[PortNumber, bool]) -> dict[PortNumber, bool]:
+        """Ports of a switch, and whether they are up; the tagged ports among them are as what carries them."""
+        lines = self.carried.get(dpid, {})
+        tagged = {one.port: ports[port] for port, found in lines.items() if port in ports for one in found}
+        return dict(ports) | tagged
+
+    def line_of(self, dpid: DatapathId, port: PortNumber) -> VlanLine | None:
+        """What carries a tagged port; None for any other."""
+        attachment = self.at.get((dpid, port)) if dpid in self.carried else None
+        return None if attachment is None else attachment.waypoint.port.line
 
     @property
     def hosts_move(self) -> bool:

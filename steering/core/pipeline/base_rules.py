@@ -24,6 +24,7 @@ from steering.core.pipeline.labels import Labels
 from steering.core.pipeline.natural_routes import NaturalRoutes
 from steering.core.pipeline.pieces import Rules, Unmade
 from steering.core.pipeline.reconcile import CORE_PORTS, Reconcile, Spread
+from steering.core.pipeline.vlans import vlan_rules
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.mechanism import Mechanism
 from steering.model.network import (
@@ -176,7 +177,7 @@ class BaseRules(Part):
     def _core(self, dpid: DatapathId) -> Rules | Unmade:
         """What every switch has: discovery, and packets on their way from other switches."""
         here = self._map.at_switch.get(dpid, ())
-        core = sorted(self._graph.core_ports(dpid) - {a.waypoint.port.port for a in here})
+        core = sorted(self._graph.core_ports(dpid) - {p for a in here for p in _numbers(a.waypoint.port)})
         epoch = self._epochs[dpid]
         return self._remembered(CORE, dpid, (epoch, core), lambda: core_rules(epoch, core))
 
@@ -187,11 +188,17 @@ class BaseRules(Part):
 
     def _guard(self, dpid: DatapathId) -> Rules | Unmade:
         """Rules of GUARD: who may send what."""
-        ports = [self._guarded(a) for a in self._map.at_switch.get(dpid, ())]
+        here = self._map.at_switch.get(dpid, ())
+        ports = [self._guarded(a) for a in here]
         epoch = self._epochs[dpid]
-        return self._remembered(
-            GUARD, dpid, (epoch, ports), lambda: (r for port in ports for r in port_rules(epoch, port))
-        )
+
+        def rules() -> Iterator[Rule]:
+            if here:
+                yield from vlan_rules(epoch, [a.waypoint.port for a in here])
+            for port in ports:
+                yield from port_rules(epoch, port)
+
+        return self._remembered(GUARD, dpid, (epoch, ports), rules)
 
     def _classify(self, dpid: DatapathId) -> Rules | Unmade:
         """The fixed rules of SESSION, and those of CLASSIFY that show TCP to the controller."""
@@ -264,25 +271,27 @@ class BaseRules(Part):
         ]
 
     def _guarded(self, attachment: Attachment) -> GuardedPort:
-        part, port = attachment.part, attachment.waypoint.port.port
+        part, at = attachment.part, attachment.waypoint.port
         if not isinstance(part, AccessNetwork):
-            known = self._unchanging.get(attachment.waypoint.port)
+            known = self._unchanging.get(at)
             if known is None:
-                known = self._unchanging[attachment.waypoint.port] = self._guarded_by_site(
-                    attachment.role, part, port
-                )
+                known = self._unchanging[at] = self._guarded_by_site(attachment.role, part, at)
             return known
         allowed = self._authorising.admitted(part.name, part.prefixes)
         kept_out = tuple(self._authorising.kept_out(part.name, part.prefixes))
         mcps = tuple(self._map.identifiers_under(part.prefixes))
         gateways = (*part.gateways, *self._virtual_on(part.prefixes))
-        return GuardedPort(port, attachment.role, gateways, part.prefixes, allowed, mcps, kept_out)
+        return GuardedPort(
+            at.port, attachment.role, gateways, part.prefixes, allowed, mcps, kept_out, (), at.line
+        )
 
-    def _guarded_by_site(self, role: PortRole, part: Gateway | Mcp, port: PortNumber) -> GuardedPort:
+    def _guarded_by_site(self, role: PortRole, part: Gateway | Mcp, at: PortRef) -> GuardedPort:
         shares = self._map.numbered_accesses()
         if isinstance(part, Gateway):
             foreign = (*self._map.access_prefixes(), *self._mcp_networks())
-            return GuardedPort(port, role, part.gateways, part.prefixes, part.prefixes, foreign, (), shares)
+            return GuardedPort(
+                at.port, role, part.gateways, part.prefixes, part.prefixes, foreign, (), shares, at.line
+            )
         own = tuple(ip_network(address) for address in part.addresses)
         shared = tuple(ip_network(v.address) for v in self._map.site.virtual if part.id in v.mcps)
         networks = [
@@ -294,7 +303,7 @@ class BaseRules(Part):
         ]
         allowed = dict.fromkeys(networks)
         others = tuple(network for network in self._mcp_networks() if network not in allowed)
-        return GuardedPort(port, role, part.gateways, own, tuple(allowed), others, (), shares)
+        return GuardedPort(at.port, role, part.gateways, own, tuple(allowed), others, (), shares, at.line)
 
     def _own_of_hosts(self, mcp: Mcp) -> list[Network]:
         """Hosts' prefixes that an MCP may send from: where it preserves addresses, or stands in their way.
@@ -321,6 +330,11 @@ class BaseRules(Part):
         """Virtual addresses that hosts of these prefixes take to be on their link: entries answer for them."""
         found = (virtual.address for virtual in self._map.site.virtual)
         return tuple(address for address in found if any(address in prefix for prefix in prefixes))
+
+
+def _numbers(port: PortRef) -> tuple[PortNumber, ...]:
+    """Of a port, and of the one that carries it."""
+    return (port.port,) if port.line is None else (port.port, port.line.port)
 
 
 def _few_ports(policy: Policy) -> tuple[int, ...]:

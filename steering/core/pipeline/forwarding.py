@@ -20,8 +20,9 @@ from steering.core.pipeline.priorities import (
     SYNS,
     TRANSIT,
 )
+from steering.core.pipeline.vlans import leaving
 from steering.model.ids import PortNumber, WaypointId
-from steering.model.network import Network, PortRole, Waypoint
+from steering.model.network import Network, PortRole, VlanLine, Waypoint
 from steering.model.rules import (
     ASKED,
     ROLE_MASK,
@@ -32,7 +33,6 @@ from steering.model.rules import (
     DecTtl,
     FieldValue,
     Meter,
-    OutputAction,
     PacketClass,
     Rule,
     SetField,
@@ -199,7 +199,9 @@ def miss_rules(epoch: int, waypoints: Iterable[Waypoint]) -> Iterator[Rule]:
         )
 
 
-def host_rule(epoch: int, waypoint: int, address: str, mac: str, port: PortNumber) -> Rule:
+def host_rule(
+    epoch: int, waypoint: int, address: str, mac: str, port: PortNumber, line: VlanLine | None = None
+) -> Rule:
     """One learned neighbour."""
     v4 = ":" not in address
     fields = match(
@@ -207,15 +209,17 @@ def host_rule(epoch: int, waypoint: int, address: str, mac: str, port: PortNumbe
         eth_type=IPV4 if v4 else IPV6,
         **{"ipv4_dst" if v4 else "ipv6_dst": address},
     )
-    return Rule(Table.HOST, HOST, fields, _deliver(mac, port), cookie=host_cookie(epoch))
+    return Rule(Table.HOST, HOST, fields, _deliver(mac, port, line), cookie=host_cookie(epoch))
 
 
-def transit_rules(epoch: int, waypoint: int, mac: str, port: PortNumber) -> Iterator[Rule]:
+def transit_rules(
+    epoch: int, waypoint: int, mac: str, port: PortNumber, line: VlanLine | None = None
+) -> Iterator[Rule]:
     """Everything led to a waypoint goes to one neighbour: an MCP, or a gateway's next hop."""
     for eth_type in (IPV4, IPV6):
         fields = match(metadata=(waypoint, WAYPOINT_MASK), eth_type=eth_type)
-        yield Rule(Table.HOST, TRANSIT, fields, _deliver(mac, port), cookie=static_cookie(epoch))
+        yield Rule(Table.HOST, TRANSIT, fields, _deliver(mac, port, line), cookie=static_cookie(epoch))
 
 
-def _deliver(mac: str, port: PortNumber) -> tuple[Action, ...]:
-    return (SetField("eth_dst", mac), SetField("eth_src", VIRTUAL_MAC), OutputAction(port))
+def _deliver(mac: str, port: PortNumber, line: VlanLine | None) -> tuple[Action, ...]:
+    return (SetField("eth_dst", mac), SetField("eth_src", VIRTUAL_MAC), *leaving(port, line))

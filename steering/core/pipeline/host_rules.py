@@ -20,11 +20,12 @@ class HostRules:
     def host(self, at: Waypoint, address: bytes, mac: bytes) -> Rule:
         """What is for an address (4 or 16 bytes) goes to its MAC, where its waypoint's port is."""
         epoch = self._epochs[at.port.dpid]
-        return host_rule(epoch, at.id, str(ip_address(address)), mac.hex(":"), at.port.port)
+        return host_rule(epoch, at.id, str(ip_address(address)), mac.hex(":"), at.port.port, at.port.line)
 
     def transit(self, at: Waypoint, mac: bytes) -> tuple[Rule, ...]:
         """All that is led to a waypoint goes to one MAC: an MCP's, or a next hop's."""
-        return tuple(transit_rules(self._epochs[at.port.dpid], at.id, mac.hex(":"), at.port.port))
+        port = at.port
+        return tuple(transit_rules(self._epochs[port.dpid], at.id, mac.hex(":"), port.port, port.line))
 
     def way(self, dpid: DatapathId, at: Waypoint, address: bytes) -> tuple[Rule, ...]:
         """From an edge switch to a host that its network's own route does not lead to."""

@@ -10,6 +10,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 from steering.core.pipeline.priorities import (
     ADVERTISED,
+    ADVERTISED_TAGGED,
     ALLOW,
     ALLOW_COPIED,
     ALLOW_RESET,
@@ -24,8 +25,9 @@ from steering.core.pipeline.priorities import (
     TINY,
     WALL,
 )
+from steering.core.pipeline.vlans import leaving
 from steering.model.ids import PortNumber
-from steering.model.network import Address, Network, PortRole
+from steering.model.network import Address, Network, PortRole, VlanLine
 from steering.model.rules import (
     IN_PORT,
     ROLE_MASK,
@@ -86,6 +88,12 @@ class GuardedPort:
     kept_out: tuple[tuple[Network, Address], ...] = ()  # source, and the MCP's address it may not reach
     # Of a port that is no access network's: their prefixes and numbers. Each has its share of the copies.
     accesses: tuple[tuple[Network, int], ...] = ()
+    line: VlanLine | None = None  # of a tagged port
+
+    @property
+    def back(self) -> tuple[Action, ...]:
+        """The way back out of the port where a packet came in."""
+        return (OutputAction(IN_PORT),) if self.line is None else leaving(PortNumber(self.port), self.line)
 
 
 def match(**fields: FieldValue) -> tuple[tuple[str, FieldValue], ...]:
@@ -123,15 +131,18 @@ def core_rules(epoch: int, core_ports: Iterable[int]) -> Iterator[Rule]:
     yield Rule(Table.GUARD, DISCOVER, match(eth_type=LLDP), (copy_lldp,), cookie=discover)
     for port in core_ports:
         yield Rule(Table.GUARD, CORE, match(in_port=port), goto=Table.LABEL, cookie=plain)
-    yield Rule(
-        Table.ND, ADVERTISED, match(eth_type=IPV6, icmpv6_type=ADVERTISE, ip_proto=ICMPV6),
-        (
-            SetField("nd_options_type", 2),
-            SetField("nd_reserved", ROUTER_SOLICITED_OVERRIDE),
-            SetField("ipv6_nd_tll", VIRTUAL_MAC),
-            OutputAction(IN_PORT),
-        ), cookie=plain,
-    )  # fmt: skip
+    yield _advertised(epoch, ADVERTISED, (OutputAction(IN_PORT),))
+
+
+def _advertised(epoch: int, priority: int, back: tuple[Action, ...], **fields: FieldValue) -> Rule:
+    actions = (
+        SetField("nd_options_type", 2),
+        SetField("nd_reserved", ROUTER_SOLICITED_OVERRIDE),
+        SetField("ipv6_nd_tll", VIRTUAL_MAC),
+        *back,
+    )
+    what = match(eth_type=IPV6, icmpv6_type=ADVERTISE, ip_proto=ICMPV6, **fields)
+    return Rule(Table.ND, priority, what, actions, cookie=static_cookie(epoch))
 
 
 def port_rules(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
@@ -159,7 +170,7 @@ def _arp(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
             for gateway in guarded.gateways:
                 if gateway.version == 4:
                     fields = match(**sender, arp_op=1, arp_tpa=str(gateway))
-                    actions = (learn, *_arp_answer(gateway))
+                    actions = (learn, *_arp_answer(gateway), *guarded.back)
                     yield Rule(Table.GUARD, ANSWER + length, fields, actions, cookie=cookie)
 
 
@@ -172,7 +183,6 @@ def _arp_answer(gateway: Address) -> tuple[Action, ...]:
         Move("arp_spa", "arp_tpa", 32),
         SetField("arp_sha", VIRTUAL_MAC),
         SetField("arp_spa", str(gateway)),
-        OutputAction(IN_PORT),
     )
 
 
@@ -198,6 +208,8 @@ def _neighbour_discovery(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
             fields = match(**sent, icmpv6_type=SOLICIT, ipv6_nd_target=str(target))
             actions = (learn, *_nd_answer(target))
             yield Rule(Table.GUARD, ANSWER + length, fields, actions, cookie=cookie)
+    if guarded.line is not None:
+        yield _advertised(epoch, ADVERTISED_TAGGED, guarded.back, in_port=guarded.port)
     # Router solicitations may come from the unspecified address; so does duplicate address detection,
     # which asks nobody but the hosts of the link and ends here.
     unspecified = match(**base, ipv6_src="::", icmpv6_type=SOLICIT_ROUTER)
@@ -237,7 +249,7 @@ def _echo(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
                 SetField("ipv4_src" if v4 else "ipv6_src", str(gateway)),
                 SetField("nw_ttl", 64),
                 SetField("icmpv4_type" if v4 else "icmpv6_type", ECHO_REPLY if v4 else ECHO_REPLY_V6),
-                OutputAction(IN_PORT),
+                *guarded.back,
             )
             yield Rule(Table.GUARD, ANSWER + prefix.prefixlen, match(**fields), actions, cookie=cookie)
 

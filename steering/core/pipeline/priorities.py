@@ -16,6 +16,7 @@ LENGTH = 128  # the longest prefix
 ALLOW, ALLOW_COPIED, COPIED_TO, ALLOW_RESET, RESET_TO = 30_000, 30_130, 30_260, 30_390, 30_520
 DENY, WALL = 30_650, 30_850
 TINY, EXPIRED, LISTEN, ANSWER, CORE, DETOUR, DISCOVER = 34_000, 35_000, 40_000, 40_200, 50_000, 51_000, 60_000
+TAGGED, UNTAG = 61_000, 61_001
 # SESSION
 NO_ENTRY, PINNED, SYNS = 0, SESSION_PRIORITY, 65_000
 # CLASSIFY
@@ -30,7 +31,7 @@ SUBSCRIBER, M_SESSION, SUBFLOW = 2_000, 2_100, 2_200
 # HOST
 MISS, TRANSIT, HOST = 1, 500, 1_000
 # ND
-ADVERTISED = 1
+ADVERTISED, ADVERTISED_TAGGED = 1, 2
 
 
 class PriorityLevel(NamedTuple):
@@ -51,6 +52,8 @@ def _level(table: Table, lowest: int, what: str, *then: Table, width: int = 0) -
 
 _T = Table
 LEVELS: tuple[PriorityLevel, ...] = (
+    _level(_T.GUARD, UNTAG, "tags of attachments: popped, and GUARD anew as the tagged port", _T.GUARD),
+    _level(_T.GUARD, TAGGED, "any other tagged packet, dropped"),
     _level(_T.GUARD, DISCOVER, "LLDP: copied between switches, ends at attachment ports", width=1),
     _level(_T.GUARD, DETOUR, "packets on their way around a link that is down", _T.LABEL),
     _level(_T.GUARD, CORE, "packets from another switch", _T.LABEL),
@@ -88,6 +91,7 @@ LEVELS: tuple[PriorityLevel, ...] = (
     _level(_T.HOST, HOST, "a known host: to its port"),
     _level(_T.HOST, TRANSIT, "an MCP or next hop: to its port"),
     _level(_T.HOST, MISS, "an unknown host: the controller asks for it"),
+    _level(_T.ND, ADVERTISED_TAGGED, "the same for a tagged port: it gets its tags"),
     _level(_T.ND, ADVERTISED, "a neighbour advertisement is finished and sent back"),
 )  # fmt: skip
 

@@ -54,6 +54,7 @@ def use_of(engine: Engine, port: PortRef) -> PortUse:
     switch = engine.switches.get(port.dpid)
     if switch is None:
         return PortUse.SWITCH_UNKNOWN
-    if port.port not in switch.ports:
+    real = port if port.line is None else PortRef(port.dpid, port.line.port)
+    if real.port not in switch.ports:
         return PortUse.NO_PORT
-    return PortUse.LINK if engine.graph.links_at(port) else PortUse.FREE
+    return PortUse.LINK if engine.graph.links_at(real) else PortUse.FREE

@@ -380,7 +380,7 @@ class EngineView:
         return "natural" if on_path else "redirected"
 
     def _port(self, port: PortRef) -> str:
-        return f"{self._engine.site.switch_name(port.dpid)}:{port.port}"
+        return f"{self._engine.site.switch_name(port.dpid)}:{port.place}"
 
 
 def _has_client(session: Session, address: bytes) -> bool:

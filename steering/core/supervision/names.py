@@ -18,7 +18,9 @@ class ThingNames:
         return self._switches.get(dpid, f"{dpid:016x}")
 
     def port(self, port: PortRef) -> str:
-        return f"{self.switch(port.dpid)}:{port.port}"
+        known = self._map.at.get((port.dpid, port.port))
+        place = port.place if known is None else known.waypoint.port.place
+        return f"{self.switch(port.dpid)}:{place}"
 
     def of(self, thing: Thing) -> tuple[str, str | None]:
         """The name of a thing, and its port as `switch:number`. The port is None for switches and links."""

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from steering.model.ids import DatapathId
-from steering.model.network import PortRef, waypoint_id
+from steering.model.ids import DatapathId, PortNumber
+from steering.model.network import FIRST_TAGGED, PortRef, waypoint_id
 from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
 from steering.policy.site.plan import AttachmentKind, Plan, mcp_id
 
@@ -101,6 +101,15 @@ def _ports(plan: Plan) -> Iterator[PlacelessFinding]:
                 message = f"{attachment.title} is at port {port.written}, which {taken[port.ref]} has already"
                 yield PlacelessFinding(port.path, Code.PORT_TAKEN, message)
             taken.setdefault(port.ref, attachment.title)
+            if port.ref.dpid in plan.tagged and port.written.port >= FIRST_TAGGED:
+                message = f"port {port.written} is above {FIRST_TAGGED - 1}, and its switch has tagged ports"
+                yield PlacelessFinding(port.path, Code.OUT_OF_RANGE, message)
+    carriers = {
+        PortRef(dpid, PortNumber(place[0])): "a tagged port"
+        for dpid, places in plan.tagged.items()
+        for place in places
+    }
+    taken = carriers | taken
     linked: set[PortRef] = set()
     for link in plan.links:
         first, second = link.ports

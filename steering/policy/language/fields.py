@@ -13,9 +13,11 @@ from steering.model.network import Address, Network
 from steering.policy.language.findings import Code, nearest, quoted
 
 MAX_PORT = 0xFEFF  # the highest port number of Open vSwitch
+MAX_TAG = 4094  # 0 is no VLAN and 4095 nobody's (IEEE 802.1Q 9.6)
 MAX_DPID = 0xFFFF_FFFF_FFFF_FFFF
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_PORT_NUMBERS = re.compile(r"[0-9]{1,10}(\.[0-9]{1,4}){0,2}")
 _DPID = re.compile(r"(0x)?[0-9a-fA-F]{1,16}")
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _COLONED_DPID = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){7}")
@@ -23,13 +25,15 @@ _RANGE = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?")
 
 
 class PortName(NamedTuple):
-    """A switch port as written, `s1:3`."""
+    """A switch port as written, `s1:3`; of an attachment perhaps with tags, `s1:3.20`, or the outer and the inner one of
+    two, `s1:3.20.7`."""
 
     switch: str
     port: int
+    tags: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.switch}:{self.port}"
+        return f"{self.switch}:{'.'.join(map(str, (self.port, *self.tags)))}"
 
 
 def refuse(code: Code, message: str, suggestion: str | None = None) -> PydanticCustomError:
@@ -160,14 +164,18 @@ def first_address(network: IPv4Network | IPv6Network) -> Address:
 
 
 def switch_port(value: Any) -> PortName:
-    """`s1:3`: switch name and OpenFlow port number, 1 to 65279."""
+    """`s1:3`: switch name and OpenFlow port number, 1 to 65279; then up to two tags, 1 to 4094 (IEEE 802.1Q)."""
     text = _text(value, "a switch port such as s1:3")
-    switch, colon, number = text.rpartition(":")
-    if not colon or not _NAME.fullmatch(switch) or not re.fullmatch("[0-9]{1,10}", number):
+    switch, colon, numbers = text.rpartition(":")
+    if not colon or not _NAME.fullmatch(switch) or not _PORT_NUMBERS.fullmatch(numbers):
         raise refuse(Code.BAD_VALUE, f"{quoted(text)} is no switch port: write SWITCH:PORT, such as s1:3")
-    if not 1 <= int(number) <= MAX_PORT:
-        raise refuse(Code.OUT_OF_RANGE, f"port number {int(number)} is outside 1 to {MAX_PORT}")
-    return PortName(switch, int(number))
+    number, *tags = map(int, numbers.split("."))
+    if not 1 <= number <= MAX_PORT:
+        raise refuse(Code.OUT_OF_RANGE, f"port number {number} is outside 1 to {MAX_PORT}")
+    wrong = [tag for tag in tags if not 1 <= tag <= MAX_TAG]
+    if wrong:
+        raise refuse(Code.OUT_OF_RANGE, f"tag {wrong[0]} is outside 1 to {MAX_TAG}")
+    return PortName(switch, number, tuple(tags))
 
 
 def mac(value: Any) -> bytes:
@@ -323,7 +331,9 @@ NextHop = Annotated[Address, PlainValidator(next_hop), _HOP_TEXT]
 IpPrefix = Annotated[Network, PlainValidator(prefix), _PREFIX_TEXT]
 IpNetwork = Annotated[Network, PlainValidator(network), _NETWORK_TEXT]
 SwitchPort = Annotated[
-    PortName, PlainValidator(switch_port), _text_schema("SWITCH:PORT", f"^{_NAME.pattern}:[0-9]{{1,10}}$")
+    PortName,
+    PlainValidator(switch_port),
+    _text_schema("SWITCH:PORT", f"^{_NAME.pattern}:{_PORT_NUMBERS.pattern}$"),
 ]
 Mac = Annotated[bytes, PlainValidator(mac), _MAC_TEXT]
 DatapathId = Annotated[int, PlainValidator(datapath_id), _DPID_TEXT]

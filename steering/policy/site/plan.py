@@ -7,7 +7,17 @@ from ipaddress import ip_network
 from typing import Any
 
 from steering.model.ids import DatapathId, PortNumber
-from steering.model.network import Address, Interception, Network, PortRef, PortRole, stable_id
+from steering.model.network import (
+    FIRST_TAGGED,
+    MOST_TAGGED,
+    Address,
+    Interception,
+    Network,
+    PortRef,
+    PortRole,
+    VlanLine,
+    stable_id,
+)
 from steering.model.source import SourceMode
 from steering.policy.language.fields import PortName, first_address
 from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
@@ -89,6 +99,9 @@ class Plan:
         default_factory=list
     )  # with their indexes in the file
     switches: dict[str, DatapathId] = field(default_factory=dict)
+    tagged: dict[DatapathId, dict[tuple[int, ...], PortNumber]] = field(
+        default_factory=dict
+    )  # port and tags -> the tagged port's number
     problems: list[PlacelessFinding] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
 
@@ -138,7 +151,31 @@ def _place(made: Plan, written: PortName, role: PortRole, path: Path) -> PlacedP
                 made.problems.append(PlacelessFinding(path, Code.UNKNOWN_SWITCH, message, suggestion))
             return None
         dpid = made.switches[written.switch] = DatapathId(int(digits))
-    return PlacedPort(path, written, PortRef(dpid, PortNumber(written.port)), role)
+    if not written.tags:
+        return PlacedPort(path, written, PortRef(dpid, PortNumber(written.port)), role)
+    if role is PortRole.CORE:
+        message = f"port {written} of a link has no tag: switches hand on packets without"
+        made.problems.append(PlacelessFinding(path, Code.LINK_PORT, message))
+        return None
+    ref = _tagged(made, dpid, written)
+    if ref is None:
+        message = f"switch {quoted(written.switch)} has more than {MOST_TAGGED} tagged ports"
+        made.problems.append(PlacelessFinding(path, Code.OUT_OF_RANGE, message))
+        return None
+    return PlacedPort(path, written, ref, role)
+
+
+def _tagged(made: Plan, dpid: DatapathId, written: PortName) -> PortRef | None:
+    """A tagged port with a number in the order of the file; None where its switch has none left."""
+    numbers = made.tagged.setdefault(dpid, {})
+    places = [(written.port, *written.tags[: n + 1]) for n in range(len(written.tags))]
+    for place in places:
+        numbers.setdefault(place, PortNumber(FIRST_TAGGED + len(numbers)))
+    if len(numbers) > MOST_TAGGED:
+        return None
+    outer = numbers[places[0]] if len(places) > 1 else PortNumber(0)
+    line = VlanLine(PortNumber(written.port), written.tags, outer)
+    return PortRef(dpid, numbers[places[-1]], line)
 
 
 def _was_lost(made: Plan, switch: str) -> bool:

@@ -18,6 +18,7 @@ from steering.model.rules import (
     IN_PORT,
     OWNER,
     ROLE_SHIFT,
+    VLAN_PRESENT,
     CookieKind,
     DecTtl,
     FailoverGroup,
@@ -27,6 +28,8 @@ from steering.model.rules import (
     Move,
     OutputAction,
     PacketClass,
+    PopVlan,
+    PushVlan,
     Resubmit,
     Rule,
     SetBits,
@@ -116,6 +119,10 @@ class _Walk:
                         self.outputs.append((self.in_port if port == IN_PORT else port, self.packet))
                 case ToController():
                     self._copy(rule, action)
+                case PushVlan():
+                    self.packet = replace(self.packet, tags=(0, *self.packet.tags))
+                case PopVlan():
+                    self.packet = replace(self.packet, tags=self.packet.tags[1:])
                 case DecTtl():
                     if not self.dec_ttl():
                         return False
@@ -152,6 +159,13 @@ class _Walk:
     def set(self, name: str, value: str | int) -> None:
         if name == "metadata":
             self.metadata = int(value)
+        elif name == "ingress":
+            self.in_port = int(value)
+        elif name == "vlan_vid":
+            if not self.packet.tags:
+                raise RuleRefused("set vlan_vid of a packet without a tag")
+            tags = (int(value) & ~VLAN_PRESENT, *self.packet.tags[1:])
+            self.packet = replace(self.packet, tags=tags)
         elif name == "nd_options_type":  # the option that was there becomes one of the other type
             mac = self.packet.ipv6_nd_sll or self.packet.ipv6_nd_tll
             sll, tll = (mac, None) if value == 1 else (None, mac)

@@ -7,6 +7,8 @@ from typing import Any
 
 import dpkt
 
+from steering.model.rules import VLAN_PRESENT
+
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 SYN, SYN_ACK, ACK, FIN, RST = 0x02, 0x12, 0x10, 0x11, 0x04
@@ -48,7 +50,13 @@ class Packet:
     ipv6_nd_tll: str | None = None
     nd_reserved: int | None = None
     nd_options_type: int | None = None
+    tags: tuple[int, ...] = ()  # 802.1Q, outermost first
     frame: bytes = field(default=b"", compare=False, repr=False)
+
+    @property
+    def vlan_vid(self) -> int:
+        """As OpenFlow has it: with OFPVID_PRESENT, or 0."""
+        return VLAN_PRESENT | self.tags[0] if self.tags else 0
 
     @property
     def src(self) -> str | None:
@@ -133,6 +141,10 @@ def neighbour_solicitation(mac: str, src: str, target: str, *, sll: bool = True)
 
 def packet_of(frame: bytes) -> Packet:
     """A well-formed Ethernet frame's fields; `frame` itself is kept. Raises dpkt's errors for others."""
+    whole, tags = frame, list[int]()
+    while frame[12:14] in (b"\x81\x00", b"\x88\xa8"):
+        tags.append(int.from_bytes(frame[14:16], "big") & 0xFFF)
+        frame = frame[:12] + frame[16:]
     ethernet = dpkt.ethernet.Ethernet(frame)
     fields: dict[str, Any] = {}
     inner = ethernet.data
@@ -152,7 +164,9 @@ def packet_of(frame: bytes) -> Packet:
     if isinstance(inner, dpkt.ip.IP | dpkt.ip6.IP6):
         fields |= _transport(inner.data)
     fields["eth_type"] = ethernet.type
-    return Packet(eth_src=ethernet.src.hex(":"), eth_dst=ethernet.dst.hex(":"), frame=frame, **fields)
+    return Packet(
+        eth_src=ethernet.src.hex(":"), eth_dst=ethernet.dst.hex(":"), tags=tuple(tags), frame=whole, **fields
+    )
 
 
 def _transport(layer: object) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from steering.model.rules import (
     GroupAction,
     Move,
     OutputAction,
+    PopVlan,
+    PushVlan,
     Resubmit,
     Rule,
     SetBits,
@@ -29,7 +31,7 @@ class RuleRefused(Exception):
 _IP = (("eth_type", IPV4), ("eth_type", IPV6))
 _ND = (("icmpv6_type", 135), ("icmpv6_type", 136))
 _PREREQUISITES: dict[str, tuple[tuple[str, int], ...]] = {
-    **dict.fromkeys(("in_port", "metadata", "eth_src", "eth_dst", "eth_type"), ()),
+    **dict.fromkeys(("in_port", "metadata", "eth_src", "eth_dst", "eth_type", "vlan_vid", "ingress"), ()),
     **dict.fromkeys(("arp_op", "arp_spa", "arp_tpa", "arp_sha", "arp_tha"), (("eth_type", ARP),)),
     **dict.fromkeys(("ip_proto", "ip_dscp", "nw_ttl", "ip_frag"), _IP),
     **dict.fromkeys(("ipv4_src", "ipv4_dst"), (("eth_type", IPV4),)),
@@ -44,6 +46,7 @@ _PREREQUISITES: dict[str, tuple[tuple[str, int], ...]] = {
 }
 _MASKABLE = (
     "metadata",
+    "vlan_vid",
     "ip_frag",
     "eth_src",
     "eth_dst",
@@ -110,7 +113,7 @@ def _check_action(action: rules.Action, match: dict[str, FieldValue]) -> None:
             _check_prerequisite(target, match)
         case DecTtl():
             _check_prerequisite("nw_ttl", match)
-        case OutputAction() | GroupAction() | Resubmit() | UnwildcardFlow():
+        case OutputAction() | GroupAction() | Resubmit() | UnwildcardFlow() | PushVlan() | PopVlan():
             pass
         case ToController(meter):
             if not meter:

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from steering.core.pipeline.priorities import ALLOW, CORE, LEVELS, PINNED, faults_of, level_of
-from steering.model.rules import Resubmit, Rule, Table
+from steering.core.pipeline.priorities import ALLOW, CORE, LEVELS, PINNED, UNTAG, faults_of, level_of
+from steering.core.pipeline.vlans import vlan_rules
+from steering.model.ids import DatapathId, PortNumber
+from steering.model.network import FIRST_TAGGED, PortRef, VlanLine
+from steering.model.rules import PopVlan, Resubmit, Rule, Table
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -22,7 +25,15 @@ def test_no_two_levels_of_a_table_share_a_priority() -> None:
 
 
 def test_a_packet_only_goes_to_later_tables() -> None:
-    assert all(then > level.table for level in LEVELS for then in level.then)
+    """Or begins anew with a tag less."""
+    anew = [level for level in LEVELS if any(then <= level.table for then in level.then)]
+    assert [(level.table, level.lowest, level.then) for level in anew] == [
+        (Table.GUARD, UNTAG, frozenset({Table.GUARD}))
+    ]
+    line = VlanLine(PortNumber(1), (30, 7), PortNumber(FIRST_TAGGED))
+    rules = list(vlan_rules(7, [PortRef(DatapathId(1), PortNumber(FIRST_TAGGED + 1), line)]))
+    untagging = [rule for rule in rules if rule.priority == UNTAG]
+    assert len(untagging) == 2 and all(PopVlan() in rule.actions for rule in untagging)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""Tags of attachments (IEEE 802.1Q, and two of them: 802.1ad): popped where a packet comes in, pushed where it leaves.
+
+Before anything else a tagged packet of an attachment loses its tag, gets the number of its tagged port as ingress port, and
+enters GUARD anew. From there on nothing knows of tags: rules, meters, copies and released segments bear that number. What
+leaves for a tagged port gets its tags back. Any other tagged packet ends here; the entry's own counter tells how many.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from steering.core.outputs import Output, SendFrame
+from steering.core.pipeline.priorities import DISCOVER, TAGGED, UNTAG
+from steering.model.ids import DatapathId, PortNumber
+from steering.model.network import PortRef, VlanLine
+from steering.model.rules import (
+    VLAN_PRESENT,
+    Action,
+    OutputAction,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Rule,
+    SetField,
+    Table,
+    static_cookie,
+)
+
+LLDP = 0x88CC
+CUSTOMER, SERVICE = 0x8100, 0x88A8  # TPIDs of 802.1Q; the outer one of two tags is a service provider's
+
+
+def leaving(port: PortNumber, line: VlanLine | None) -> tuple[Action, ...]:
+    """The way out of an attachment's port, with the tags that it has.
+
+    A switch puts nothing out of the port where it came in: what came in untagged where a tagged port is has to look as
+    if it came in elsewhere.
+    """
+    if line is None:
+        return (OutputAction(port),)
+    tags: list[Action] = [SetField("ingress", port)]
+    for ethertype, tag in _pushed(line):
+        tags += [PushVlan(ethertype), SetField("vlan_vid", VLAN_PRESENT | tag)]
+    return (*tags, OutputAction(line.port))
+
+
+def tagged(
+    outputs: Iterable[Output], line_of: Callable[[DatapathId, PortNumber], VlanLine | None]
+) -> list[Output]:
+    """The same, with tags on frames of the controller's own that leave for tagged ports."""
+    return [
+        _tagged_frame(output, line)
+        if isinstance(output, SendFrame) and (line := line_of(output.dpid, output.port)) is not None
+        else output
+        for output in outputs
+    ]
+
+
+def _tagged_frame(given: SendFrame, line: VlanLine) -> SendFrame:
+    frame = given.frame
+    for ethertype, tag in _pushed(line):
+        frame = frame[:12] + ethertype.to_bytes(2, "big") + tag.to_bytes(2, "big") + frame[12:]
+    return SendFrame(given.dpid, line.port, frame)
+
+
+def _pushed(line: VlanLine) -> list[tuple[int, int]]:
+    """TPID and tag in the order in which they are put on, the innermost first."""
+    inner = (CUSTOMER, line.tags[-1])
+    return [inner] if len(line.tags) == 1 else [inner, (SERVICE, line.tags[0])]
+
+
+def vlan_rules(epoch: int, ports: Iterable[PortRef]) -> Iterator[Rule]:
+    """What GUARD does with tags at a switch with these attachments."""
+    cookie = static_cookie(epoch)
+    steps: dict[
+        tuple[PortNumber, int], PortNumber
+    ] = {}  # where a packet comes in, and its tag -> tagged port
+    untagged: set[PortNumber] = set()
+    carriers: set[PortNumber] = set()
+    for port in ports:
+        line = port.line
+        if line is None:
+            untagged.add(port.port)
+            continue
+        carriers.add(line.port)
+        if line.outer:
+            steps[line.port, line.tags[0]] = line.outer
+        steps[line.outer or line.port, line.tags[-1]] = port.port
+    for (came, tag), number in sorted(steps.items()):
+        fields = (("in_port", came), ("vlan_vid", VLAN_PRESENT | tag))
+        actions = (PopVlan(), SetField("ingress", number), Resubmit(Table.GUARD))
+        yield Rule(Table.GUARD, UNTAG, fields, actions, cookie=cookie)
+    tagged = (("vlan_vid", (VLAN_PRESENT, VLAN_PRESENT)),)
+    yield Rule(Table.GUARD, TAGGED, tagged, cookie=cookie)
+    for number in sorted(carriers - untagged):
+        yield Rule(Table.GUARD, DISCOVER + 1, (("eth_type", LLDP), ("in_port", number)), cookie=cookie)
