@@ -40,6 +40,7 @@ MODULES = {
     "policies": "policies",
     "restart": "restart",
     "controller-loss": "controller_loss",
+    "mcp-death": "mcp_death",
     "explicit": "explicit",
     "explicit-cpe": "explicit_cpe",
     "virtual-address": "virtual_address",

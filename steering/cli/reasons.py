@@ -32,6 +32,7 @@ FILTERS = {
     "full": "it is full",
     "draining": "it is being drained",
     "down": "it is down",
+    "sick": "it answers, and serves too little",
     "access-network": "it cannot be reached from this access network",
     "foreign": "another operator runs it, and the policy wants none of those",
 }

@@ -1,6 +1,7 @@
 """`steering sessions`: lists M-sessions, shows one with its subflows, aborts one."""
 
 import argparse
+import time
 from typing import Any
 
 from steering.cli import client
@@ -11,6 +12,13 @@ SUMMARY: str = "list the M-sessions, show one with its subflows, or abort one"
 
 PAGE = 1_000  # the most sessions that REST gives at once
 DEFAULT_LIMIT = 100
+PATIENCE, LOOK = 7.0, 0.1  # seconds: the controller gives up on ends that stay silent for 5
+OUTCOMES = {
+    "asked": "not heard of yet",
+    "told": "was sent a reset with the number that it expects, and said nothing more",
+    "closed": "its connection is gone",
+    "silent": "never answered; its connection may live on",
+}
 FILTERS = ("mcp", "state", "token", "client")
 HEADERS = ["id", "state", "MCP", "token", "client", "server", "subflows", "age"]
 SUBFLOW_HEADERS = [
@@ -27,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token", metavar="HEX", help="only sessions with this token")
     parser.add_argument("--client", metavar="ADDRESS", help="only sessions of the host with this address")
     parser.add_argument(
-        "--abort", metavar="ID", help="end this session, by MP_FASTCLOSE where its key is known"
+        "--abort", metavar="ID", help="end this session at all its ends, and say what became of each"
     )
     parser.add_argument(
         "--limit", type=_positive, metavar="N", help=f"list at most N sessions (default {DEFAULT_LIMIT})"
@@ -55,11 +63,28 @@ def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> No
 
 
 def _abort(controller: client.ControllerClient, wanted: str, as_json: bool) -> None:
-    told = controller.request("DELETE", ["sessions", wanted]).body
+    """End a session, wait until its ends are told, and say what became of each."""
+    try:
+        controller.request("DELETE", ["sessions", wanted])
+    except client.Unavailable as gone:
+        try:
+            told = controller.get("sessions", wanted, "abort")  # it was aborted before
+        except client.Unavailable:
+            raise gone from None
+    else:
+        until = time.monotonic() + PATIENCE
+        told = controller.get("sessions", wanted, "abort")
+        while not told["over"] and time.monotonic() < until:
+            time.sleep(LOOK)
+            told = controller.get("sessions", wanted, "abort")
     if as_json:
         client.print_json(told)
-    else:
-        print(f"session {told['id']} is being ended")
+        return
+    print(f"session {told['id']} {'is ended' if told['over'] else 'is being ended'}")
+    for end in told["ends"]:
+        print(f"  {end['end']} {endpoint(end['address'], end['port'])}: {OUTCOMES[end['outcome']]}")
+    if not told["ends"]:
+        print("  no end of it is known here")
 
 
 def _positive(text: str) -> int:

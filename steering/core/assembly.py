@@ -34,18 +34,20 @@ from steering.core.proactive.units import Proactive
 from steering.core.reservations.subflow_slots import Slots
 from steering.core.selection.chooser import Chooser
 from steering.core.sessions.abort import AbortedSessions
+from steering.core.sessions.dead_mcps import DeadMcps
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.half_open import HalfOpenSessions
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.mcp_ledger import McpLedger
 from steering.core.sessions.mcp_reports import McpReports
 from steering.core.sessions.pending_joins import PendingJoins
+from steering.core.sessions.sick_mcps import SickMcps
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.transitions import SessionLife
 from steering.core.sessions.watched_segments import WatchedSegments
 from steering.core.subflow_priority import SubflowPriorities
-from steering.model.ids import DatapathId, McpId
+from steering.model.ids import NO_WAYPOINT, DatapathId, McpId
 from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy
 
@@ -72,12 +74,22 @@ class SessionPieces(NamedTuple):
     slots: Slots
     preferring: SubflowPriorities
     watched: WatchedSegments
+    dead: DeadMcps
+    sick: SickMcps
     reports: McpReports
     dispatcher: HandshakeDispatcher
 
     def parts(self) -> tuple[Part, ...]:
         """The pieces that handle handshakes, in the order in which they are told of what happens."""
-        return self.in_force, self.dispatcher, self.explicit, self.withdrawal, self.watched
+        return (
+            self.in_force,
+            self.dispatcher,
+            self.explicit,
+            self.withdrawal,
+            self.watched,
+            self.dead,
+            self.sick,
+        )
 
 
 def assembled(
@@ -110,7 +122,12 @@ def assembled(
         Mechanism.IDLE_PINS not in disabled,
     )  # fmt: skip
     keys = KeyWatch(table, teardown, policy.limits, policy.timers, counters, replies.refuse)
-    aborted = AbortedSessions(table, teardown, policy.limits, policy.timers, counters, chooser.health)
+    aborted = AbortedSessions(
+        table, teardown, policy.limits, policy.timers, counters, chooser.health,
+        lambda mcp: sitemap.inside[mcp].id if mcp in sitemap.inside else NO_WAYPOINT,
+    )  # fmt: skip
+    dead = DeadMcps(table, aborted, chooser.health)
+    sick = SickMcps(table, counters, chooser.health, policy)
     watched = WatchedSegments(table, keys, aborted)
     first_answers = FirstAnswers(table, life, keys, counters, Mechanism.THIRD_ACK in disabled)
     half_open = HalfOpenSessions(table, life, teardown, policy, ledgers)
@@ -161,6 +178,7 @@ def assembled(
         server_sessions=server_sessions,
     )  # fmt: skip
     syn_acks = SynAckHandler(
+        counters,
         table=table, attempts=attempts, first_answers=first_answers, keys=keys, learned=learned, capabilities=capabilities,
         natives=natives, withdrawal=withdrawal,
     )  # fmt: skip
@@ -172,5 +190,5 @@ def assembled(
     )  # fmt: skip
     return SessionPieces(
         table, life, teardown, half_open, aborted, readiness, in_force, authorisation, capabilities, explicit, withdrawal,
-        waiting, blocks, proactive, learned, attempts, slots, preferring, watched, reports, dispatcher,
+        waiting, blocks, proactive, learned, attempts, slots, preferring, watched, dead, sick, reports, dispatcher,
     )  # fmt: skip

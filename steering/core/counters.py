@@ -52,12 +52,23 @@ class SessionReport(StrEnum):
     LATE = "late"  # over, and what it had under way was waited for since its FINs were not seen
 
 
+class ProbeAnswer(StrEnum):
+    """What came of a question whether an MCP lives."""
+
+    OPEN = "open"  # somebody listens at the port that was probed
+    REFUSED = "refused"  # nobody does
+    MISSED = "missed"  # no answer in time, or a refusal
+    STRAY = "stray"  # nobody asked for this: not looked at further
+
+
 class Abort(StrEnum):
     """How a session that was to be aborted ended."""
 
-    FASTCLOSE = "fastclose"  # its host was told
-    NO_KEY = "no-key"  # its pins were removed at once
-    SILENT = "silent"  # its host sent nothing that could be answered
+    FASTCLOSE = "fastclose"  # its host was told with its own key, which ends the whole MPTCP connection
+    RESET = "reset"  # some end was told, by resets of its TCP connections alone
+    OVER = "over"  # its ends say that they had no connection any more
+    NO_END = "no-end"  # nobody held anything of it that is known here
+    SILENT = "silent"  # no end of it answered
 
 
 BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3)
@@ -85,6 +96,7 @@ class Counters:
         "malformed",
         "joins",
         "aborts",
+        "probe_answers",
         "refusals",
         "authorisations",
         "sessions_started",
@@ -118,6 +130,8 @@ class Counters:
         "fallbacks_at",
         "answers_of",
         "fallbacks_of",
+        "joins_of",
+        "join_answers_of",
         "limits_reached",
     )
 
@@ -125,6 +139,7 @@ class Counters:
         self.packet_ins: Counter[PacketClass] = Counter()
         self.malformed: Counter[str] = Counter()  # by wire refusal
         self.joins: Counter[JoinResult] = Counter()
+        self.probe_answers: Counter[ProbeAnswer] = Counter()
         self.aborts: Counter[Abort] = Counter()
         self.refusals: Counter[Refusal] = Counter()
         self.authorisations: Counter[tuple[str, str]] = Counter()  # by authoriser and outcome
@@ -162,6 +177,9 @@ class Counters:
         self.fallbacks_at: Counter[WaypointId] = Counter()
         self.answers_of: Counter[McpId] = Counter()
         self.fallbacks_of: Counter[McpId] = Counter()
+        # Joins that were led to an MCP from access networks, and those that it answered, by its id.
+        self.joins_of: Counter[McpId] = Counter()
+        self.join_answers_of: Counter[McpId] = Counter()
         self.limits_reached: Counter[str] = Counter()  # by kind of limit
         self.fulls: dict[FullLimit, int] = {}  # refusals by the limit that was reached
 

@@ -25,6 +25,7 @@ from steering.core.reservations.service import ReservationService
 from steering.core.restart.kept_sessions import KeptSessions
 from steering.core.restart.readback import Recovery
 from steering.core.selection.chooser import Chooser
+from steering.core.selection.mcp_probes import McpProbes
 from steering.core.sessions.host_mobility import HostMobility
 from steering.core.sessions.leg_errors import LegErrors
 from steering.core.supervision.alarms import Alarms
@@ -66,6 +67,9 @@ class Engine:
         )
         self.links = BelievedLinks(self.map, self.graph, self.switches)
         self.chooser = Chooser(self.map, policy, self.graph, self.neighbours)
+        self.probes = McpProbes(
+            self.map, self.neighbours, self.switches, self.chooser.health, self.counters, Mechanism.MCP_PROBES not in off
+        )  # fmt: skip
         # Everything about sessions; `handshakes` sees every segment that is shown.
         self.sessions = assembled(
             self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph
@@ -105,6 +109,7 @@ class Engine:
                 "sessions": len(pieces.table), "half_open": len(pieces.table.half_open),
                 "held_joins": len(pieces.waiting),
             },
+            pieces.sick.bad, self.chooser.why_gone,
         )  # fmt: skip
         shared = SharedPieces(
             self.map, policy, self.graph, self.switches, self.sessions.table, self.counters, self._epochs, off
@@ -114,6 +119,7 @@ class Engine:
             (
                 self.links,  # first at a tick and at a restart: all others look at the graph
                 self.kept_sessions,  # its sessions are back before the parts that look for sessions
+                self.probes,  # what it finds of MCPs the chooser goes by
                 self.chooser,  # before whoever chooses by the new policy, the new MCPs, or their health now
                 self.authorising,  # its lists before what is set ahead, which a list forbids
                 self.sessions.proactive,  # its exact entries leave before the rules that lead elsewhere
@@ -248,7 +254,9 @@ class Engine:
 
     def _mcp_report(self, given: inputs.McpReport, now: float) -> list[Output]:
         if given.mcp in self.chooser.health:
-            self.chooser.health[given.mcp].probe(given.alive, given.load, now)
+            self.chooser.health[given.mcp].report(
+                given.alive, given.load, now, given.pace if self.probes.enabled else None
+            )
             self.chooser.refresh(now)
         return []
 

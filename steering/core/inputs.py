@@ -140,6 +140,15 @@ class NeighbourSeen(NamedTuple):
     mac: bytes
 
 
+class ProbeAnswered(NamedTuple):
+    """A segment that an MCP sent to the address that its probes come from."""
+
+    dpid: DatapathId
+    port: PortNumber
+    handshake: Handshake
+    frame: bytes
+
+
 class RouterSolicited(NamedTuple):
     dpid: DatapathId
     port: PortNumber
@@ -192,11 +201,13 @@ class McpAdmin(NamedTuple):
 
 
 class McpReport(NamedTuple):
-    """What an MCP says of itself, by its status probe or its report. `load` 0 to 1, None: not said."""
+    """What an MCP says of itself. `load` 0 to 1, None: not said. `pace`: seconds after which it promises to report
+    again, None: it promises nothing."""
 
     mcp: McpId
     alive: bool
     load: float | None
+    pace: float | None = None
 
 
 class SessionBegan(NamedTuple):
@@ -376,6 +387,7 @@ Input = (
     | FinSeen
     | WatchedSeen
     | NeighbourSeen
+    | ProbeAnswered
     | RouterSolicited
     | HostMissed
     | TtlExpired

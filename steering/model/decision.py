@@ -20,6 +20,7 @@ class FilterReason(StrEnum):
     FULL = "full"
     DOWN = "down"
     DRAINING = "draining"
+    SICK = "sick"  # it answers, and serves too little
     NOT_CANDIDATE = "not-a-candidate"  # the rule names other MCPs
     EXPECTATION = "expectation"
     ACCESS = "access-network"  # the MCP cannot be reached from this access network

@@ -60,6 +60,10 @@ class Mechanism(StrEnum):
         "an ICMP error about a leg of an MCP's goes to the address that the leg has, and nowhere else",
     )
     IDLE_PINS = "idle-pins", "the entries of a session that was silent for the idle limit go"
+    MCP_PROBES = (
+        "mcp-probes",
+        "no MCP is probed, and one that falls silent is missed as late as one that promised nothing",
+    )
     WRONG_MCP = "wrong-mcp", "joins are pinned to another MCP than their session's"
     PROACTIVE = "proactive", "no entries are set ahead: every SYN is looked at"
     ONE_MCP = "one-mcp", "entries set ahead lead each prefix of a subscriber to an MCP of its own"

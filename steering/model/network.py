@@ -143,6 +143,17 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """How an MCP is asked whether it lives: every `interval` seconds; after so many misses in a row it is taken for gone, also
+    after so many of the reports that it promised.
+    `port`: a TCP port that is open at its first address while it serves, None: ARP or ND."""
+
+    port: int | None = None
+    interval: float = 0.2
+    misses: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Mcp:
     """A Multipath Conversion Point. Its port `inside` leads to hosts, `outside` to servers; both may be the same
     port."""
@@ -170,6 +181,7 @@ class Mcp:
     access_networks: frozenset[str] = frozenset()  # access networks from which it can be reached; empty: all
     public_addresses: tuple[Address, ...] = ()  # its addresses that can be reached from the Internet (D-6.2d)
     operator: str = HOME  # who runs it: the data that it sees may be private (D-7.3)
+    probe: Probe = Probe()
 
     id: McpId = field(init=False)
 

@@ -337,6 +337,10 @@ class AlarmTerms:
     table: float = 0.9  # use of a bound of the controller at which an alarm is raised, as a share
     clear: float = 0.8  # share of the two levels above, below which an alarm is cleared
     steady: float = 5.0  # seconds for which a lost thing has to be there again, until its alarm is cleared
+    sick_ratio: float = (
+        0.5  # share of SYNs that an MCP leaves unanswered, or of fallbacks at it alone, at which it is sick
+    )
+    sick_count: int = 5  # SYNs without an answer below which that share is not judged
 
 
 DEFAULT_QUOTAS = Quotas(sessions_per_subscriber=256, sessions_per_server=4096)  # B11, B12
@@ -349,6 +353,7 @@ class Policy:
     weights: Weights = field(default_factory=Weights)
     max_stretch: float = 2.0  # B41
     hysteresis: float = 0.05
+    avoid_sick: bool = True  # an MCP that leaves SYNs unanswered gets no new session for a while
     limits: Limits = field(default_factory=Limits)
     timers: Timers = field(default_factory=Timers)
     meters: Meters = field(default_factory=Meters)

@@ -43,6 +43,7 @@ class PacketClass(IntEnum):
     FIN = 7
     WATCHED = 8  # sent by a session entry, which the kind in its cookie tells
     ICMP_ERROR = 9
+    PROBE = 10  # an MCP's answer to a probe
 
 
 class Meter(IntEnum):

@@ -316,6 +316,23 @@ class ServerLegEntry(NamedTuple):
     cookie: str
 
 
+class ToldEnd(NamedTuple):
+    """One end of a session that is being aborted, and what became of it."""
+
+    end: str
+    address: str
+    port: int
+    outcome: str
+
+
+class AbortSnapshot(NamedTuple):
+    """What is known of an abort. `over`: nothing more will be done."""
+
+    id: str
+    over: bool
+    ends: tuple[ToldEnd, ...]
+
+
 class SessionDetail(NamedTuple):
     """A session with all its details. `decision`: the id of its decision, None for a session that was read back from
     switches."""

@@ -20,6 +20,7 @@ class AlarmKind(StrEnum):
     LINK_LOST = "link-lost"
     ATTACHMENT_LOST = "attachment-lost"  # a port of an access network, gateway or MCP has no link
     MCP_DOWN = "mcp-down"  # the MCP gets no new session, although it is not drained
+    MCP_SICK = "mcp-sick"  # it answers, and leaves SYNs unanswered, or sessions fall back at it alone
     FALLBACKS_ACCESS = "fallbacks-access"  # too many sessions of an access network fall back to plain TCP
     FALLBACKS_MCP = "fallbacks-mcp"  # too many sessions of an MCP do
     QUOTA_REACHED = "quota-reached"  # sessions or subflows were refused for a quota, by the kind of quota

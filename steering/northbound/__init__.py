@@ -150,7 +150,7 @@ def northbound(
         AccessNetworks(updates, control, hub, orders), Subscribers(view, control, updates, orders, discreet),
         acl, enrolled, pairings, McpDiscovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
         Sessions(view, control), Decisions(view, control, now, discreet), ReservationsResource(view, control, discreet),
-        SessionReports(view, control), MappingLog(view, mappings or RecentMappings(), pseudonyms, work),
+        SessionReports(view, control, now), MappingLog(view, mappings or RecentMappings(), pseudonyms, work),
         EventStreams(view, hub, watcher, updates, bindings, intents, beat),
     )  # fmt: skip
 

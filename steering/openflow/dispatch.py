@@ -13,6 +13,7 @@ from steering.core.inputs import (
     IcmpErrorSeen,
     Input,
     NeighbourSeen,
+    ProbeAnswered,
     RouterSolicited,
     SynAckSeen,
     SynSeen,
@@ -103,12 +104,17 @@ def _watched(dpid: DatapathId, packet: PacketIn) -> Input | None:
     return WatchedSeen(dpid, packet.in_port, read_handshake(packet.frame), packet.frame)
 
 
+def _probe(dpid: DatapathId, packet: PacketIn) -> Input | None:
+    return ProbeAnswered(dpid, packet.in_port, read_handshake(packet.frame), packet.frame)
+
+
 _READERS: dict[PacketClass, Callable[[DatapathId, PacketIn], Input | None]] = {
     PacketClass.NEIGHBOUR: _neighbour,
     PacketClass.HOST_MISS: _host_miss,
     PacketClass.TTL_EXPIRED: _ttl_expired,
     PacketClass.WATCHED: _watched,
     PacketClass.ICMP_ERROR: _icmp_error,
+    PacketClass.PROBE: _probe,
 }
 
 

@@ -9,6 +9,7 @@ from steering.model.network import (
     Gateway,
     Link,
     Mcp,
+    Probe,
     Site,
     StaticHost,
     VirtualAddress,
@@ -175,4 +176,5 @@ def _mcp(item: McpFile, placed: PlannedAttachment) -> Mcp:
         access_networks=frozenset(item.access_networks or ()),
         public_addresses=tuple(item.public_addresses or ()),
         operator=item.operator,
+        probe=Probe(item.probe.port, item.probe.interval, item.probe.misses),
     )

@@ -163,6 +163,34 @@ def fastclose_after(frame: Buffer, key: bytes) -> bytes:
     `key`: the receiver's own, 8 bytes, a secret. VLAN tags and addresses are those of `frame`. Raises WireError as
     `fastclose_for` does.
     """
+    return _instead(frame, MpFastclose(key).encode(1))
+
+
+def reset_after(frame: Buffer) -> bytes:
+    """The RST frame that goes where `frame` was going, in place of its segment. Raises WireError as `fastclose_for` does."""
+    return _instead(frame, b"")
+
+
+def challenge(src: bytes, dst: bytes, sport: int, dport: int, seq: int) -> bytes:
+    """A frame with a SYN of `src` on a connection that lives at `dst`, whatever its numbers are (RFC 5961 section 4.2).
+
+    `dst` answers with an acknowledgement of exactly what it expects and has sent, or with a reset if it has no such
+    connection, or with a SYN/ACK if it listens. Addresses of 4 or 16 bytes; raises WireError as `tcp_segment` does.
+    """
+    return tcp_frame(src, dst, sport, dport, seq=seq)
+
+
+def stray_byte(src: bytes, dst: bytes, sport: int, dport: int, seq: int) -> bytes:
+    """A frame with one byte of `src` that is far from what `dst` expects, most likely (RFC 9293 section 3.10.7.4).
+
+    `dst` answers as to a `challenge`, but for a reset where it has no such connection, also if it listens; Linux
+    answers each of them, and a challenge once in half a second.
+    """
+    return tcp_frame(src, dst, sport, dport, seq=seq, ack=seq, flags=Flags.ACK, payload=b"\0")
+
+
+def _instead(frame: Buffer, options: bytes) -> bytes:
+    """A reset with the numbers of a frame's own segment, from the same sender."""
     segment, _ = _answerable(frame)
     if not segment.flags & Flags.ACK:
         raise WireError(WireRefusal.BAD_VALUE)
@@ -175,7 +203,7 @@ def fastclose_after(frame: Buffer, key: bytes) -> bytes:
         ack=segment.ack,
         flags=Flags.RST | Flags.ACK,
         window=0,
-        options=MpFastclose(key).encode(1),
+        options=options,
     )
     return bytes(frame[: locate_tcp(frame).ip]) + ip_datagram(segment.src, segment.dst, rest)
 

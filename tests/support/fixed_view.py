@@ -258,6 +258,15 @@ class FixedView:
             return {**HEAD, "id": "m-3", "subflows": [], "decision": "d-forgotten"}
         return {**HEAD, "subflows": SUBFLOWS, "decision": "d-1"} if session_id == "m-1" else None
 
+    def aborted(self, session_id: str) -> Json | None:
+        if session_id != "m-1":
+            return None
+        ends = [
+            {"end": "host", "address": "10.1.0.2", "port": 40000, "outcome": "closed"},
+            {"end": "server", "address": "10.9.0.2", "port": 80, "outcome": "silent"},
+        ]
+        return {"id": session_id, "over": True, "ends": ends}
+
     def decision(self, decision_id: str) -> Json | None:
         return DECISION if decision_id == "d-1" else None
 

@@ -3,6 +3,7 @@
 import json
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import SHUT_RDWR, socket
 from threading import Thread
 from typing import Any
 
@@ -68,14 +69,24 @@ class ReportServer:
         self.refusal: int | None = None
         self.asked: list[str] = []
         self.batches: list[Json] = []
+        self.said: Json = {}  # of each answer
+        self.keeps = False  # whether connections are kept
+        self._open: list[socket] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            def setup(self) -> None:
+                super().setup()
+                self.protocol_version = "HTTP/1.1" if outer.keeps else "HTTP/1.0"
+                outer._open.append(self.connection)
+
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 self.send_response(outer.answer(f"{self.command} {self.path}", body))
-                self.send_header("Content-Length", "0")
+                said = json.dumps(outer.said).encode()
+                self.send_header("Content-Length", str(len(said)))
                 self.end_headers()
+                self.wfile.write(said)
 
             do_PUT = do_POST
 
@@ -85,6 +96,15 @@ class ReportServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def connections(self) -> int:
+        """How many there were."""
+        return len(self._open)
+
+    def hang_up(self) -> None:
+        """End the connection that was opened last."""
+        self._open[-1].shutdown(SHUT_RDWR)
 
     def answer(self, asked: str, body: Json) -> int:
         """The status of one request."""

@@ -101,6 +101,9 @@ class Point:
     source: str = (
         "source_mode: transparent"  # the line of the site file, with `pools` and other keys of the mode
     )
+    probe: str = (
+        "{misses: 25}"  # as the site file has it: the hosts of a lab share a machine that may be busy
+    )
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,7 @@ def site_text(plan: Plan) -> str:
             where += f", location: {point.location}"
         if point.accesses:
             where += f", access_networks: [{_list(point.accesses)}]"
+        where += f", probe: {point.probe}"
         if point.public:
             where += f", public_addresses: [{_list(point.public)}]"
         lines.append(

@@ -1,5 +1,6 @@
 """Tasks that measure times: many connections one after the other, or the transfer of a number of bytes."""
 
+import select
 import struct
 import threading
 import time
@@ -8,6 +9,7 @@ from typing import Any
 from topologies.programs.streams import BLOCK, connect, echo_round, exchange, own_token, preface
 
 Json = dict[str, Any]
+STEP_S = 0.02
 TRIES = 1_000  # most connections of one task
 
 
@@ -84,4 +86,40 @@ def tries(order: Json, task: Json) -> None:
     task["tries"] = found
 
 
-KINDS = {"first-bytes": first_bytes, "fetch": fetch, "short": short, "tries": tries}
+def listener(order: Json, task: Json) -> None:
+    """One connection until it ends or this is told to stop: `mode` E says a line and is idle from then on, D takes what
+    comes, S sends what goes. `told_at` is when a call said that it is over (the machine's monotonic clock), `word` what it
+    said, `heard_at` when the last byte came or went; `local` its own end."""
+    task.update(told_at=None, word="", heard_at=None, bytes=0)
+    made = connect(order)
+    mode = order["mode"].encode()
+    task["local"] = list(made.getsockname()[:2])
+    if mode == b"E":
+        echo_round(made, True)
+    else:
+        made.sendall(preface(mode, 0))
+    task.update(heard_at=time.monotonic(), token=own_token(made))
+    made.setblocking(False)
+    block = bytes(BLOCK)
+    while not task["end"] and task["told_at"] is None:
+        readable, writable, _ = select.select([made], [made] if mode == b"S" else [], [], STEP_S)
+        try:
+            moved = made.send(block) if writable else 0
+            if readable:
+                got = len(made.recv(BLOCK))
+                if not got:
+                    task.update(told_at=time.monotonic(), word="end of data")
+                moved += got
+            if moved:
+                task["bytes"] += moved
+                task["heard_at"] = time.monotonic()
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            task.update(told_at=time.monotonic(), word=str(error))
+        if writable:
+            time.sleep(STEP_S)  # a line's worth, not all that this machine can
+    made.close()
+
+
+KINDS = {"first-bytes": first_bytes, "fetch": fetch, "short": short, "tries": tries, "listener": listener}

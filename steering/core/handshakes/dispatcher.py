@@ -89,6 +89,9 @@ class HandshakeDispatcher(Part):
     def shown(self, seen: WatchedSeen, now: float) -> list[Output]:
         """A session entry showed a segment: one of a watched subflow, or one of the way back of a session that a
         server opened."""
+        answer = self._watched.of_ending(seen, now)
+        if answer is not None:
+            return answer
         handshake = seen.handshake
         key = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
         subflow = self._table.flows.get(key)

@@ -164,6 +164,8 @@ class JoinHandler:
             handshake.address_id, handshake.backup,
         )  # fmt: skip
         subflow.came_as_join()
+        if attachment.role is not GATEWAY:
+            self._counters.joins_of[session.mcp] += 1
         session.touch(now)
         if proving and session.secrets is not None:
             self._keys.challenge(subflow, seen, now)

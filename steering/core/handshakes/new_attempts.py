@@ -86,10 +86,10 @@ class NewAttempts:
 
     def lives(self, subflow: Subflow) -> bool:
         """Whether only its MCP can say that a subflow is over. Not if both ends closed it, or where the session is
-        being ended, or its MCP is not there."""
-        return (
-            self._enabled and subflow.closed != BOTH_FINS and self._aborted.refusal(subflow.session) is None
-        )
+        being ended, or its MCP is not there, or is sick and has not answered."""
+        session = subflow.session
+        over = subflow.closed == BOTH_FINS or self._aborted.lost(session)
+        return self._enabled and not over and self._aborted.refusal(session) is None
 
     def came(
         self, attachment: Attachment, subflow: Subflow, seen: SynSeen, key: FlowKey, now: float

@@ -1,5 +1,6 @@
 """SYN/ACKs. An MCP's SYN/ACK teaches a session's token; a server's tells whether the server speaks MPTCP."""
 
+from steering.core.counters import Counters
 from steering.core.handshakes.native_mptcp import NativeSessions
 from steering.core.handshakes.new_attempts import NewAttempts, acknowledges
 from steering.core.handshakes.server_capability import Capabilities
@@ -19,7 +20,7 @@ from steering.model.session import EntryKind, SessionState
 from steering.wire.handshake import Handshake
 
 # Members under names of their own: core.sessions.records says why.
-GATEWAY, INITIAL = PortRole.GATEWAY, EntryKind.INITIAL
+ACCESS, GATEWAY, INITIAL = PortRole.ACCESS, PortRole.GATEWAY, EntryKind.INITIAL
 SYN_PINNED = SessionState.SYN_PINNED
 TAUGHT_BY_KEY = (SessionState.PLAIN, SessionState.ANSWERED)
 _new = tuple.__new__
@@ -31,6 +32,7 @@ class SynAckHandler:
 
     def __init__(
         self,
+        counters: Counters,
         *,
         table: SessionTable,
         attempts: NewAttempts,
@@ -41,6 +43,7 @@ class SynAckHandler:
         natives: NativeSessions,
         withdrawal: Withdrawal,
     ) -> None:
+        self._counters = counters
         self._table = table
         self._attempts = attempts
         self._first_answers = first_answers
@@ -74,7 +77,8 @@ class SynAckHandler:
         """What the answer of its MCP tells of a subflow."""
         if subflow.course.kind is not INITIAL:
             if acknowledges(handshake, subflow.isn):
-                subflow.was_answered()
+                if subflow.was_answered() and subflow.role == ACCESS:
+                    self._counters.join_answers_of[subflow.session.mcp] += 1
             return LearntToken(self._keys.answered(subflow, handshake, now) if subflow.watch else [])
         session = subflow.session
         # One of those others was taken for plain since its first SYN/ACK was not seen, or carried no key.

@@ -7,8 +7,11 @@ Bounded: claims open in all and at one port; a claim that was refused is not loo
 
 from collections import Counter
 from dataclasses import dataclass
+from enum import Enum
 from math import inf
+from typing import NamedTuple
 
+from steering.core.outputs import Output
 from steering.model.ids import WaypointId
 from steering.model.network import Attachment
 
@@ -34,6 +37,24 @@ class Claim:
     mac: bytes
     deadline: float
     next_question: float
+
+
+class ClaimOutcome(Enum):
+    """What became of a claim of an address by ARP or ND."""
+
+    KNOWN = 0  # nothing new
+    BOUND = 1  # known there from now on, and nowhere before
+    MOVED = 2  # known there from now on, and no more where it was
+    CONTESTED = 3  # known elsewhere: the address's old place is asked
+    KEPT = 4  # it answered where it is, though somebody claimed it elsewhere
+    REFUSED = 5  # not believed
+
+
+class HeardClaim(NamedTuple):
+    """What became of a claim, and the outputs to send whatever the outcome is."""
+
+    standing: ClaimOutcome
+    outputs: list[Output]
 
 
 class AddressClaims:

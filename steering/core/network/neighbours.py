@@ -9,13 +9,12 @@ network's hosts are `learned` the last claim counts at once, and where they are 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from ipaddress import ip_address
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Protocol
 
 from steering.core.counters import Counters
 from steering.core.inputs import ObservedHost
-from steering.core.network.address_claims import AddressClaims, Claim
+from steering.core.network.address_claims import AddressClaims, Claim, ClaimOutcome, HeardClaim
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output, SendFrame, SyncRules
 from steering.core.part import NEVER, DesiredRules, McpsChange, Part
@@ -33,24 +32,6 @@ QUESTIONS = 256  # addresses asked for at once
 RETRY, TRIES = 1.0, 3
 REFRESH = 1.0  # MCPs and next hops are asked this often: it is how their death is seen
 SILENT = 3.5  # seconds without an answer after which nothing new is led to them
-
-
-class ClaimOutcome(Enum):
-    """What became of a claim of an address by ARP or ND."""
-
-    KNOWN = 0  # nothing new
-    BOUND = 1  # known there from now on, and nowhere before
-    MOVED = 2  # known there from now on, and no more where it was
-    CONTESTED = 3  # known elsewhere: the address's old place is asked
-    KEPT = 4  # it answered where it is, though somebody claimed it elsewhere
-    REFUSED = 5  # not believed
-
-
-class HeardClaim(NamedTuple):
-    """What became of a claim, and the outputs to send whatever the outcome is."""
-
-    standing: ClaimOutcome
-    outputs: list[Output]
 
 
 @dataclass(slots=True)
@@ -155,6 +136,18 @@ class Neighbours(Part):
         """The port a known host hangs at."""
         waypoint = self._where.get(address)
         return None if waypoint is None else self._map.by_waypoint[waypoint].waypoint.port
+
+    def heard(self, waypoint: WaypointId) -> float:
+        """When an MCP or next hop behind a waypoint answered last, or told of itself; minus infinity for never."""
+        return self._answered.get(waypoint, -NEVER)
+
+    def question(self, waypoint: WaypointId) -> list[Output]:
+        """Ask an MCP or next hop for one of its addresses."""
+        for address in self._wanted.get(waypoint, ()):
+            asked = self._ask(self._map.by_waypoint[waypoint], address)
+            if asked:
+                return asked
+        return []
 
     def unresolved(self, now: float) -> frozenset[McpId]:
         """Ids of MCPs with a port whose neighbour is not known, or has fallen silent."""

@@ -303,7 +303,15 @@ class BaseRules(Part):
         ]
         allowed = dict.fromkeys(networks)
         others = tuple(network for network in self._mcp_networks() if network not in allowed)
-        return GuardedPort(at.port, role, part.gateways, own, tuple(allowed), others, (), shares, at.line)
+        probed = tuple(
+            (address, gateway, part.probe.port)
+            for address in part.addresses
+            for gateway in part.gateways
+            if part.probe.port and address.version == gateway.version and role is not PortRole.MCP_OUTSIDE
+        )
+        return GuardedPort(
+            at.port, role, part.gateways, own, tuple(allowed), others, (), shares, at.line, probed
+        )
 
     def _own_of_hosts(self, mcp: Mcp) -> list[Network]:
         """Hosts' prefixes that an MCP may send from: where it preserves addresses, or stands in their way.

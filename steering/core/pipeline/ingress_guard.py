@@ -21,6 +21,7 @@ from steering.core.pipeline.priorities import (
     DISCOVER,
     EXPIRED,
     LISTEN,
+    PROBED,
     RESET_TO,
     TINY,
     WALL,
@@ -89,6 +90,7 @@ class GuardedPort:
     # Of a port that is no access network's: their prefixes and numbers. Each has its share of the copies.
     accesses: tuple[tuple[Network, int], ...] = ()
     line: VlanLine | None = None  # of a tagged port
+    probed: tuple[tuple[Address, Address, int], ...] = ()  # an MCP's address, the gateway's, the MCP's port
 
     @property
     def back(self) -> tuple[Action, ...]:
@@ -154,6 +156,7 @@ def port_rules(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     yield from _echo(epoch, guarded)
     yield from _expired(epoch, guarded)
     yield from _tiny(epoch, guarded)
+    yield from _probed(epoch, guarded)
     yield from _admitted(epoch, guarded)
 
 
@@ -275,6 +278,19 @@ def _tiny(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
             in_port=guarded.port, eth_type=kind, ip_proto=TCP, ip_frag=FIRST_FRAGMENT, tcp_src=0, tcp_dst=0
         )
         yield Rule(Table.GUARD, TINY, fields, cookie=static_cookie(epoch))
+
+
+def _probed(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
+    """What an MCP answers to probes of its port. They are signs of life as ARP is, and share its meter: who floods them
+    hides nobody's life but the MCP's own."""
+    up = (ToController(Meter.NEIGHBOUR_BASE + guarded.port),)
+    for own, gateway, port in guarded.probed:
+        v4 = own.version == 4
+        fields = match(
+            in_port=guarded.port, eth_type=IPV4 if v4 else IPV6, ip_proto=TCP, tcp_src=port,
+            **{"ipv4_src" if v4 else "ipv6_src": str(own), "ipv4_dst" if v4 else "ipv6_dst": str(gateway)},
+        )  # fmt: skip
+        yield Rule(Table.GUARD, PROBED, fields, up, cookie=static_cookie(epoch, PacketClass.PROBE))
 
 
 def _icmp_errors(epoch: int, guarded: GuardedPort, prefix: Prefix) -> Iterator[Rule]:

@@ -15,7 +15,15 @@ from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import BEGINNINGS, Beginning, Event, SessionLife
 from steering.model.ids import DatapathId, McpId, Token, WaypointId
 from steering.model.network import PortRole
-from steering.model.session import Entry, EntryKind, SessionCookie, SessionState, pack_cookie, unpack_cookie
+from steering.model.session import (
+    Entry,
+    EntryKind,
+    SessionCookie,
+    SessionState,
+    Watch,
+    pack_cookie,
+    unpack_cookie,
+)
 
 _FOUND, _ = BEGINNINGS[Beginning.FOUND_WITH_TOKEN]
 _INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # of an entry whose session has a token
@@ -121,6 +129,8 @@ class Recovery(Part):
             session = self._session(cookie, key, now)
         if session is None or session.mcp != cookie.mcp:
             return False
+        if entry.watch == Watch.PUNT:
+            self._table.unfinished.append(session)
         return session.found_return(
             (entry.dpid, WaypointId(entry.waypoint)), key, entry.role == PortRole.ACCESS
         )

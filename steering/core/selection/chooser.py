@@ -84,6 +84,7 @@ class Chooser(Part):
             if number not in self.health:
                 self.health[number] = McpHealth(self.policy.timers.health_hold)
                 self.health[number].draining = number in draining
+            self.health[number].misses = known[number].probe.misses
         mcps = known.values()
         self._all_ports = all(mcp.tcp_ports == ((1, 65535),) and not mcp.referral_ports for mcp in mcps)
         self._forget()
@@ -272,6 +273,11 @@ class Chooser(Part):
         if mcp not in self._neighbours.unresolved(now):
             return Health.UP
         return Health.DOWN if now - self._first_asked.get(mcp, now) > REFRESH else Health.UNKNOWN
+
+    def why_gone(self, mcp: McpId) -> str:
+        """Why an MCP is gone, in words; empty where it is not."""
+        health = self.health.get(mcp)
+        return "" if health is None or health.fault is None else health.fault.words
 
     def refresh(self, now: float) -> None:
         """Look again at the MCPs' health, load and neighbours. Called when one of these may have changed, not at

@@ -5,7 +5,8 @@ path past the MCP that has them. While it is not yet sure that the host moved, e
 segments reach the MCP of their session from either, and nothing of what goes to the host has changed.
 """
 
-from steering.core.network.neighbours import ClaimOutcome, Neighbours
+from steering.core.network.address_claims import ClaimOutcome
+from steering.core.network.neighbours import Neighbours
 from steering.core.outputs import Output, RemoveEntries, Steer
 from steering.core.part import NEVER, Part
 from steering.core.sessions.table import SessionTable

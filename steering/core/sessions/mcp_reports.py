@@ -23,7 +23,7 @@ from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.model.ids import NO_TOKEN, DatapathId, McpId, Token
 from steering.model.network import PortRole
-from steering.model.session import SessionState, Watch
+from steering.model.session import SessionState
 
 GRACE = 2.0  # seconds from when the network knows a session until its MCP must have reported it
 CHECKED_EACH_TICK = 2_000  # sessions that are looked up in their MCP's ledger in one tick
@@ -290,4 +290,4 @@ def _is_addressed(session: Session) -> bool:
 
 def _is_aborted(session: Session) -> bool:
     """Whether a session is being aborted. The abort ends it when host and server were told."""
-    return any(subflow.watch == Watch.PUNT for subflow in session.subflows)
+    return session.ending

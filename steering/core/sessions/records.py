@@ -42,7 +42,7 @@ from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionStat
 # three times as long to look one up in its class.
 INITIAL, RETURN = EntryKind.INITIAL, EntryKind.RETURN
 SYN_PINNED = SessionState.SYN_PINNED
-NOTHING, COPY = Watch.NOTHING, Watch.COPY
+NOTHING, COPY, PUNT = Watch.NOTHING, Watch.COPY, Watch.PUNT
 
 HOST_FIN = 1
 MCP_FIN = 2
@@ -165,10 +165,11 @@ class Subflow(CourseParts):
         """Its SYN was seen, and nothing more yet."""
         self.progress = UNANSWERED
 
-    def was_answered(self) -> None:
-        """Its MCP sent a SYN/ACK."""
-        if self.progress == UNANSWERED:
+    def was_answered(self) -> bool:
+        """Its MCP sent a SYN/ACK; whether that is the first."""
+        if first := self.progress == UNANSWERED:
             self.progress = ANSWERED
+        return first
 
     def was_heard(self) -> None:
         """Its host sent more than a SYN."""
@@ -349,6 +350,12 @@ class Session(ExtraParts):
         """Where the session counts once it is idle: the name of its host's access network."""
         self._more().idle_at = access
 
+    def begin_ending(self) -> None:
+        """From now on entries show what they match, and lead it nowhere. The caller writes them."""
+        self._more().ending = True
+        for subflow in self.subflows:
+            subflow.watch = PUNT
+
     def keep_until(self, deadline: float) -> None:
         """Until when the record is kept once the session only lingers."""
         self._more().deadline = deadline
@@ -385,11 +392,11 @@ class Session(ExtraParts):
             return []
         family, src, dst, sport, dport = split(self.first)
         cookie = self.cookie(RETURN)
-        watch = NOTHING
+        watch = PUNT if self.ending else NOTHING
         if self.reverse:
             role = PortRole.ACCESS
             # The host's SYN/ACK tells the token.
-            watch = COPY if self.state is SYN_PINNED else NOTHING
+            watch = COPY if self.state is SYN_PINNED else watch
         return [
             Entry(dpid, role, family, dst, src, dport, sport, waypoint, 0, cookie, watch)
             for dpid, waypoint in self.returns
@@ -398,7 +405,8 @@ class Session(ExtraParts):
     def entries(self, gateway_role: int) -> tuple[Entry, ...]:
         """All flow entries of the session. Those of the server leg come first, because they are downstream."""
         only = self._oldest
-        if only is not None and only.after is None and only.key is self.first and not self.onset.reverse:
+        plain = not (self.onset.reverse or self.ending)
+        if plain and only is not None and only.after is None and only.key is self.first:
             found = self._first_entries(only, gateway_role)
             if found is not None:
                 return found

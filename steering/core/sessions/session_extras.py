@@ -9,7 +9,7 @@ from steering.model.ids import NO_TOKEN, Token
 class SessionExtras:
     """Made when a session has one of these."""
 
-    __slots__ = ("deadline", "host_token", "idle_at", "leg_fins", "secrets", "server_closed")
+    __slots__ = ("deadline", "ending", "host_token", "idle_at", "leg_fins", "secrets", "server_closed")
 
     def __init__(self) -> None:
         self.server_closed = 0
@@ -18,6 +18,7 @@ class SessionExtras:
         self.idle_at = ""  # the access network where it is one of those that are idle
         self.secrets: Secrets | None = None  # where the policy needs keys
         self.host_token = NO_TOKEN  # token of the host's key, which joins of the MCP carry
+        self.ending = False  # its ends are being told that it is over: its entries lead nowhere
 
 
 class ExtraParts(OnsetParts):
@@ -42,6 +43,10 @@ class ExtraParts(OnsetParts):
     @property
     def secrets(self) -> Secrets | None:
         return None if self._extras is None else self._extras.secrets
+
+    @property
+    def ending(self) -> bool:
+        return self._extras is not None and self._extras.ending
 
     @property
     def host_token(self) -> Token:

@@ -59,6 +59,7 @@ class SessionTable:
         self.subflows = defaultdict(int, dict.fromkeys(mcps, 0))  # MCP id -> subflows
         self.joins_of: dict[str, int] = {}  # subscriber -> later subflows, of those the policy knows
         self.leftovers: list[Subflow] = []  # recovered while their entries were watched
+        self.unfinished: list[Session] = []  # recovered while they were being ended
         self.changed: dict[int, None] = {}  # sessions of several subflows that got or lost one
         self._next = 1
 

@@ -52,7 +52,7 @@ class Teardown(Part):
     ) -> None:
         self._table = table
         self._life = life
-        self._pin = pin
+        self.pin = pin
         self._believes = believes
         self._keeps_idle = keeps_idle
         self._ledgers = ledgers
@@ -241,7 +241,7 @@ class Teardown(Part):
             if session.unit is not None and not session.returns:
                 # The subflow has no entry of its own, so nothing counted its packets. From now on an entry does.
                 session.touch(now)
-                outputs += self._pin(session)
+                outputs += self.pin(session)
             elif self._may_idle(session):
                 outputs += self._idle(session)
             else:

@@ -22,13 +22,14 @@ class WatchedSegments(Part):
         return self._aborted.mcps_changed(change, now)
 
     def seen(self, subflow: Subflow, seen: WatchedSeen, now: float) -> list[Output]:
-        """A segment of a subflow was shown: it may carry keys, a join's proof, or the number that an abort waits
-        for."""
-        if not subflow.watch:
+        """A segment of a subflow was shown: it may carry keys, or a join's proof."""
+        if subflow.watch != Watch.COPY:
             return []  # shown before the switch had the entry that shows nothing
-        if subflow.watch == Watch.PUNT:
-            return self._aborted.punted(subflow, seen, now)
         return self._keys.shown(subflow, seen, now)
+
+    def of_ending(self, seen: WatchedSeen, now: float) -> list[Output] | None:
+        """What a segment of a session that is being ended is answered with; None if it is of none."""
+        return self._aborted.punted(seen, now)
 
     def tick(self, now: float) -> list[Output]:
         """End watches whose time is over, and those of an earlier controller."""
@@ -41,4 +42,8 @@ class WatchedSegments(Part):
             else:
                 outputs += self._keys.recovered(subflow)
         self._table.leftovers.clear()
+        for session in self._table.unfinished:
+            if self._table.by_id.get(session.id) is session:
+                outputs += self._aborted.abort(session, now)
+        self._table.unfinished.clear()
         return outputs + self._keys.tick(now) + self._aborted.tick(now)

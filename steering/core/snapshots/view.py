@@ -21,6 +21,7 @@ from steering.model.policy import Insertion, Toggle
 from steering.model.preference import NO_WISH, Intent
 from steering.model.session import EntryKind
 from steering.model.snapshot import (
+    AbortSnapshot,
     AccessNetworkSnapshot,
     AlarmChangeSnapshot,
     AttachmentSnapshot,
@@ -45,6 +46,7 @@ from steering.model.snapshot import (
     SwitchCounts,
     SwitchSnapshot,
     TimedRule,
+    ToldEnd,
     TopologySnapshot,
 )
 from steering.model.view import SessionFilter
@@ -296,6 +298,16 @@ class EngineView:
 
     def marks(self) -> dict[str, tuple[str, int]]:
         return {str(s.id): (s.state.value, len(s.subflows)) for s in self._engine.sessions.table}
+
+    def aborted(self, session_id: str) -> AbortSnapshot | None:
+        number = int(session_id) if session_id.isascii() and session_id.isdecimal() else 0
+        found = self._engine.sessions.aborted.report(number)
+        if found is None:
+            return None
+        ends = (
+            ToldEnd(e.kind.value, str(ip_address(e.address)), e.port, e.outcome.value) for e in found.ends
+        )
+        return AbortSnapshot(session_id, found.over, tuple(ends))
 
     def session(self, session_id: str) -> SessionDetail | None:
         session = self._find(session_id)

@@ -16,6 +16,7 @@ from steering.core.part import NEVER, Part
 from steering.core.supervision.expected_things import ExpectedThings
 from steering.core.supervision.fallbacks import AnswerTotals, FallbackWatch
 from steering.core.supervision.names import ThingNames
+from steering.model.ids import McpId
 from steering.model.network import AccessNetwork
 from steering.model.policy import Policy
 from steering.model.supervision import Alarm, AlarmChange, AlarmKind, ThingKind
@@ -40,7 +41,8 @@ _STEADY = {kind for kind, _ in _LOST.values()}
 
 
 class Alarms(Part):
-    """`used`: tells how much of each bound is used, by its name in `limits`."""
+    """`used`: tells how much of each bound is used, by its name in `limits`. `sick`: the MCPs that are sick, and what was
+    seen of them. `fault`: why an MCP is gone, in words; empty where that is not known."""
 
     def __init__(
         self,
@@ -49,12 +51,16 @@ class Alarms(Part):
         presence: ExpectedThings,
         counters: Counters,
         used: Callable[[], Mapping[str, int]],
+        sick: Mapping[McpId, str],
+        fault: Callable[[McpId], str],
     ) -> None:
         self._map = sitemap
         self._policy = policy
         self._presence = presence
         self._counters = counters
         self._used = used
+        self._sick = sick
+        self._fault = fault
         self._due = -NEVER
         self._accesses, self._mcps = FallbackWatch(), FallbackWatch()
         self._totals: dict[AlarmKey, tuple[int, float]] = {}  # how often so far, and when that grew last
@@ -72,7 +78,9 @@ class Alarms(Part):
 
     def tick(self, now: float) -> list[Output]:
         self._due = now + PERIOD
-        bad = dict([*self._lost(now), *self._fallbacks(now), *self._reached(now), *self._near()])
+        bad = dict(
+            [*self._lost(now), *self._ill(), *self._fallbacks(now), *self._reached(now), *self._near()]
+        )
         for key in [key for key in self.raised if key not in bad]:
             if key[0] in _STEADY and now - self._well.setdefault(key, now) < self._policy.alarms.steady:
                 continue
@@ -97,7 +105,14 @@ class Alarms(Part):
                 continue
             kind, text = _LOST[thing.kind]
             name, port = names.of(thing)
+            if thing.kind is ThingKind.MCP and isinstance(thing.key, int):
+                text = self._fault(McpId(thing.key)) or text
             yield (kind, f"{name} {port}" if thing.kind is ThingKind.ATTACHMENT else name), text
+
+    def _ill(self) -> Iterator[tuple[AlarmKey, str]]:
+        for number, text in self._sick.items():
+            if number in self._map.mcps:
+                yield (AlarmKind.MCP_SICK, self._map.mcps[number].name), text
 
     def _fallbacks(self, now: float) -> Iterator[tuple[AlarmKey, str]]:
         terms, counters = self._policy.alarms, self._counters

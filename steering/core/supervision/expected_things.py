@@ -158,8 +158,8 @@ class ExpectedThings(Part):
             if switch is None or not switch.ports.get(port.port, False):
                 yield Thing(ThingKind.ATTACHMENT, port)
         for number, why in self._excluded().items():
-            # A drained MCP is there; its operator only wants no new sessions for it.
-            if why is not FilterReason.DRAINING:
+            # A drained MCP is there; its operator only wants no new sessions for it. So is one that is sick.
+            if why not in (FilterReason.DRAINING, FilterReason.SICK):
                 yield Thing(ThingKind.MCP, number)
 
 

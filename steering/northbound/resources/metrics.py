@@ -16,7 +16,15 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.utils import floatToGoString
 
-from steering.core.counters import BUCKETS, Abort, Counters, Histogram, JoinResult, SessionReport
+from steering.core.counters import (
+    BUCKETS,
+    Abort,
+    Counters,
+    Histogram,
+    JoinResult,
+    ProbeAnswer,
+    SessionReport,
+)
 from steering.model.authorisation import Authorizer, Verdict
 from steering.model.door import Door, RestRefusal
 from steering.model.kept import LostPiece
@@ -138,6 +146,9 @@ class Collector:
         yield _counter("reservations_refused", text, "reason", denied, tuple(ReservationRefusal))
         text = "What an earlier controller kept and this one could not take back, and what could not be kept"
         yield _counter("not_restored", text, "what", have.not_restored.items(), tuple(LostPiece))
+        yield _counter(
+            "probe_answers", "Probes of MCPs, by what came of them", "answer", have.probe_answers.items(), tuple(ProbeAnswer),
+        )  # fmt: skip
         yield _counter("aborts", "Sessions aborted, by outcome", "outcome", have.aborts.items(), tuple(Abort))
         yield _counter(
             "malformed", "Segments refused unread", "reason", have.malformed.items(), self._malformed

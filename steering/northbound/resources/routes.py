@@ -219,6 +219,10 @@ ROUTES = (
     ),
     RestRoute("GET", "session", "/v1/sessions/{id}", "One M-session and its subflows", Sessions.one, "Session"),
     RestRoute(
+        "GET", "aborted", "/v1/sessions/{id}/abort", "What became of each end of a session that was aborted",
+        Sessions.aborted, "AbortReport", OPERATOR,
+    ),
+    RestRoute(
         "DELETE", "abort", "/v1/sessions/{id}", "Abort an M-session", Sessions.abort, "Abort", OPERATOR,
         status=ACCEPTED, changes=True,
     ),

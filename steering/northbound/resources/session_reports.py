@@ -1,5 +1,6 @@
 """POST /v1/mcps/{name}/sessions: a relay tells which sessions began and ended, and how well it is (docs/relay-reports.rst)."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import cast
@@ -19,6 +20,8 @@ from steering.northbound.schema.report_bodies import (
 from steering.northbound.schema.view import View
 
 ACCEPTED = int(HTTPStatus.ACCEPTED)
+PACE, LONGEST_PACE = 0.2, 60.0  # seconds between the reports of a relay
+REPORTS = 100.0  # a second, of all relays: more of them report less often
 FULL = 1.0  # load of a relay that would reset one more
 _SERVES = frozenset({RelayState.UP, RelayState.FULL, RelayState.STARVED})
 
@@ -26,9 +29,11 @@ _SERVES = frozenset({RelayState.UP, RelayState.FULL, RelayState.STARVED})
 class SessionReports:
     """The engine takes a batch or does not; it alone knows what came before."""
 
-    def __init__(self, view: View, control: Control) -> None:
+    def __init__(self, view: View, control: Control, now: Callable[[], float]) -> None:
         self._view = view
         self._control = control
+        self._now = now
+        self._reporters: dict[str, float] = {}  # name -> when it reported last, in this order
 
     def report(self, call: Call) -> RestReply:
         """202 for a batch that was taken, now or before. Raises Problem 409 where the whole set is wanted."""
@@ -38,14 +43,24 @@ class SessionReports:
             raise not_found(f"no MCP {shown(name)}")
         mcp, health = known[0], batch.state.health
         load = batch.state.load if health is RelayState.UP else FULL
-        self._control.give(McpReport(mcp, health in _SERVES, load))
+        self._control.give(McpReport(mcp, health in _SERVES, load, batch.state.pace))
         self._control.take(told(mcp, batch))
         after = self._view.reported(name)
         if after is None or after[1] != (batch.generation, batch.sequence):
             raise Problem(
                 HTTPStatus.CONFLICT, "what came before this batch is not known here: tell the whole set"
             )
-        return RestReply({"name": name, "sequence": batch.sequence}, status=ACCEPTED)
+        body = {"name": name, "sequence": batch.sequence, "pace": self._pace(name)}
+        return RestReply(body, status=ACCEPTED)
+
+    def _pace(self, name: str) -> float:
+        """Seconds in which this relay is to report again: all of them together are no storm."""
+        now = self._now()
+        self._reporters.pop(name, None)
+        self._reporters[name] = now
+        while now - next(iter(self._reporters.values())) > LONGEST_PACE:
+            del self._reporters[next(iter(self._reporters))]
+        return min(LONGEST_PACE, max(PACE, len(self._reporters) / REPORTS))
 
 
 def told(mcp: McpId, batch: SessionBatch) -> McpSessions:

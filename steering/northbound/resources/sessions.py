@@ -35,10 +35,18 @@ class Sessions:
             raise not_found(f"no session {shown(wanted)}")
         return RestReply(found)
 
+    def aborted(self, call: Call) -> RestReply:
+        """Of an abort that is under way, or was one of the last. Raises Problem 404."""
+        wanted = call.path["id"]
+        found = self._view.aborted(wanted) if len(wanted) <= MAX_ID else None
+        if found is None:
+            raise not_found(f"no abort of a session {shown(wanted)}")
+        return RestReply(found)
+
     def abort(self, call: Call) -> RestReply:
         wanted = call.path["id"]
         self.one(call)  # 404 where there is none
         if not (wanted.isascii() and wanted.isdecimal()):
             raise not_found(f"no session {shown(wanted)}")
-        self._control.give(AbortSession(int(wanted)))
+        self._control.take(AbortSession(int(wanted)))
         return RestReply({"id": wanted}, status=ACCEPTED)

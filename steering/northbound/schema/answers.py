@@ -356,7 +356,9 @@ SCHEMAS: dict[str, Json] = {
     ),
     "Reservations": _object(reservations=_list(reference("Reservation"))),
     "MappingsKept": _object(name=TEXT, kept=_described(WHOLE, "0 where logging is off")),
-    "SessionsTaken": _object(name=TEXT, sequence=WHOLE),
+    "SessionsTaken": _object(
+        name=TEXT, sequence=WHOLE, pace=_described(NUMBER, "Seconds in which the relay is to report again")
+    ),
     "Mapping": _object(
         mcp=TEXT,
         internal=TEXT,
@@ -377,6 +379,22 @@ SCHEMAS: dict[str, Json] = {
     "Drain": _object(name=TEXT, draining=FLAG),
     "Load": _object(name=TEXT, alive=FLAG, load=_maybe(NUMBER)),
     "Abort": _object(id=TEXT),
+    "AbortReport": _object(
+        id=TEXT,
+        over=_described(FLAG, "Nothing more will be done"),
+        ends=_list(
+            _object(
+                end=_described(TEXT, "`host` or `server`"),
+                address=TEXT,
+                port=WHOLE,
+                outcome=_described(
+                    TEXT,
+                    "`asked`: nothing was heard of it yet; `told`: a reset was sent; `closed`: it has no such "
+                    "connection any more; `silent`: it never answered",
+                ),
+            )
+        ),
+    ),
     "Policy": _object(version=WHOLE, text=_described(TEXT, "YAML")),
     "Finding": _object(path=_maybe(TEXT), message=TEXT, optional=_PLACE),
     "PolicyOutcome": _object(version=WHOLE, dry_run=FLAG, findings=_list(reference("Finding"))),

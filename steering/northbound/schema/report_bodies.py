@@ -71,7 +71,8 @@ class SetPart(Body):
 
 
 class RelayLoad(Body):
-    """Load and health when the batch was sent; the counts are since the relay's start."""
+    """Load and health when the batch was sent; the counts are since the relay's start. `pace`: the relay reports again
+    within so many seconds; null where it promises nothing."""
 
     health: RelayState
     load: Annotated[float, Field(ge=0, le=1)]
@@ -81,6 +82,7 @@ class RelayLoad(Body):
     fallback: Whole
     dial_failed: Whole
     refused: Whole
+    pace: Annotated[float, Field(ge=0.1, le=60)] | None = None
 
 
 class SessionBatch(Body):

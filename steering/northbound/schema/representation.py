@@ -112,6 +112,10 @@ class JsonView:
         found = self._snapshots.session(session_id)
         return None if found is None else _object(found)
 
+    def aborted(self, session_id: str) -> Json | None:
+        found = self._snapshots.aborted(session_id)
+        return None if found is None else _object(found)
+
     def decision(self, decision_id: str) -> Json | None:
         found = self._snapshots.decision(decision_id)
         return None if found is None else {"id": decision_id} | _object(found)

@@ -109,6 +109,10 @@ class View(Protocol):
         "natural"|"redirected", "switch", "entries", "address_id", "backup", "access_type", "wanted", "share",
         "bytes"}] and "decision" (an id)."""
 
+    def aborted(self, session_id: str) -> Json | None:
+        """{"id", "over", "ends": [{"end": "host"|"server", "address", "port", "outcome": "asked"|"told"|"closed"|
+        "silent"}]}: of an abort that is under way, or was lately; None where there is none."""
+
     def decision(self, decision_id: str) -> Json | None:
         """{"id", "time_s", "policy_version", "outcome", "winner", "reason", "natural_cost", "candidates": [{"mcp",
         "filtered": reason|null, "cost", "stretch", "terms": {"location", "type", "load"}, "score", "path": [...]}]}."""

@@ -30,6 +30,13 @@ def mcp_problems(plan: Plan) -> Iterator[PlacelessFinding]:
                     message = f"{title} is reached from access network {quoted(name)}, which the site has not"
                     where = (*path, "access_networks", place)
                     yield PlacelessFinding(where, Code.UNKNOWN_ACCESS, message, nearest(name, known))
+        if mcp.probe.port is not None and mcp.gateways is not None:
+            families = {gateway.version for gateway in mcp.gateways}
+            if families.isdisjoint(address.version for address in mcp.addresses):
+                message = (
+                    f"{title} is probed from a gateway of its own, and none has the family of its addresses"
+                )
+                yield PlacelessFinding((*path, "probe", "port"), Code.BAD_VALUE, message)
         for place, address in enumerate(mcp.public_addresses or ()):
             where = (*path, "public_addresses", place)
             if address not in mcp.addresses:

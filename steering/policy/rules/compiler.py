@@ -45,6 +45,7 @@ def compiled(file: PolicyFile) -> Policy:
         weights=weights,
         max_stretch=float(file.selection.max_stretch),
         hysteresis=float(file.selection.hysteresis),
+        avoid_sick=file.selection.avoid_sick,
         limits=Limits(**file.limits.model_dump()),
         timers=Timers(**file.timers.model_dump()),
         meters=Meters(**file.meters.model_dump()),

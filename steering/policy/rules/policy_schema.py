@@ -74,6 +74,7 @@ class SelectionFile(Strict):
     weights: Annotated[WeightsFile, EmptyMapping] = WeightsFile()
     max_stretch: Stretch = _POLICY.max_stretch
     hysteresis: Hysteresis = _POLICY.hysteresis
+    avoid_sick: bool = _POLICY.avoid_sick
 
 
 class LimitsFile(Strict):
@@ -147,6 +148,8 @@ class AlarmsFile(Strict):
     table: float = Field(default=_ALARMS.table, gt=0, le=1)
     clear: float = Field(default=_ALARMS.clear, gt=0, le=1)
     steady: float = Field(default=_ALARMS.steady, ge=0, le=3600)
+    sick_ratio: float = Field(default=_ALARMS.sick_ratio, gt=0, le=1)
+    sick_count: Count = _ALARMS.sick_count
 
 
 class PolicyQuotasFile(Strict):

@@ -135,6 +135,14 @@ class Capacity(Strict):
     sessions: int = Field(default=10_000, ge=1, le=1_000_000)
 
 
+class ProbeFile(Strict):
+    """How an MCP is asked whether it lives. Without a port by ARP or ND."""
+
+    port: Annotated[int, Field(ge=1, le=0xFFFF)] | None = None
+    interval: float = Field(default=0.2, ge=0.1, le=60)  # seconds
+    misses: int = Field(default=3, ge=1, le=100)  # in a row, then it is taken for gone
+
+
 class McpFile(Strict):
     name: Name
     type: Annotated[McpType, WordedEnum()]
@@ -159,6 +167,7 @@ class McpFile(Strict):
         None
     )
     operator: Name = HOME  # an MCP of another operator gets no session unless the policy says so (D-7.3)
+    probe: Annotated[ProbeFile, EmptyMapping] = ProbeFile()
 
 
 class VirtualAddressFile(Strict):

@@ -1,36 +1,79 @@
-"""One request to the controller, over HTTP or HTTPS. Loaded by whoever has a controller: http.client and ssl take 5 MB,
-which a relay that has none is to do without.
+"""Requests to the controller, over HTTP or HTTPS, on one connection that is kept. Loaded by whoever has a controller:
+http.client and ssl take 5 MB, which a relay that has none is to do without.
 """
 
 import http.client
 import json
 import ssl
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from steering.relay.controller.hostile_json import read_object
 from steering.relay.model import ControllerAccess
 
+MOST_BYTES = 4_096  # of an answer that is read; a longer one says nothing
 
-def status_of(access: ControllerAccess, method: str, what: str, body: dict[str, Any], timeout: float) -> int:
-    """The status that the controller answers to `what` about this MCP. Raises OSError and ValueError."""
-    parts = urlsplit(access.url)
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        context = ssl.create_default_context(cafile=access.ca)
-        connection = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port, timeout=timeout, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
-    try:
+
+class ControllerConnection:
+    """Not for several threads. A connection that the controller ended meanwhile is opened anew, once for a request."""
+
+    def __init__(self, access: ControllerAccess) -> None:
+        self._access = access
+        self._url = urlsplit(access.url)
+        self._open: http.client.HTTPConnection | None = None
+
+    def ask(self, method: str, what: str, body: dict[str, Any], timeout: float) -> tuple[int, dict[str, Any]]:
+        """The status that the controller answers to `what` about this MCP, and its JSON object, empty where it is none.
+        Raises OSError and ValueError."""
+        kept = self._open is not None
+        try:
+            return self._ask(method, what, body, timeout)
+        except (http.client.HTTPException, OSError) as error:
+            self.close()
+            if not kept or isinstance(error, TimeoutError):
+                raise _as_os_error(error) from None
+        try:
+            return self._ask(method, what, body, timeout)
+        except (http.client.HTTPException, OSError) as error:
+            self.close()
+            raise _as_os_error(error) from None
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _ask(
+        self, method: str, what: str, body: dict[str, Any], timeout: float
+    ) -> tuple[int, dict[str, Any]]:
+        access = self._access
+        connection = self._open = self._open or self._connection()
+        connection.timeout = timeout
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
         connection.request(
             method,
-            f"{parts.path.rstrip('/')}/v1/mcps/{quote(access.mcp, safe='')}/{what}",
+            f"{self._url.path.rstrip('/')}/v1/mcps/{quote(access.mcp, safe='')}/{what}",
             json.dumps(body).encode(),
             {"Authorization": f"Bearer {access.token}", "Content-Type": "application/json"},
         )
-        return connection.getresponse().status
-    except http.client.HTTPException as error:
-        raise OSError(str(error) or type(error).__name__) from None
-    finally:
-        connection.close()
+        answer = connection.getresponse()
+        read = answer.read(MOST_BYTES)
+        if not answer.isclosed():
+            self.close()
+        found: dict[str, Any] = {}
+        with suppress(ValueError):
+            found = read_object(read)
+        return answer.status, found
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port = self._url.hostname or "", self._url.port
+        if self._url.scheme == "https":
+            context = ssl.create_default_context(cafile=self._access.ca)
+            return http.client.HTTPSConnection(host, port, context=context)
+        return http.client.HTTPConnection(host, port)
+
+
+def _as_os_error(error: Exception) -> OSError:
+    return error if isinstance(error, OSError) else OSError(str(error) or type(error).__name__)

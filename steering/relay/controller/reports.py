@@ -13,12 +13,15 @@ from collections import deque
 from collections.abc import Sequence
 from http import HTTPStatus
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steering.relay.controller.session_ledger import SessionLedger
 from steering.relay.counters import RelayCounters
 from steering.relay.log import Log
 from steering.relay.model import ControllerAccess, RelayHealth
+
+if TYPE_CHECKING:  # http.client and ssl take 5 MB: for those who have a controller
+    from steering.relay.controller.http_request import ControllerConnection
 
 Json = dict[str, Any]
 
@@ -27,9 +30,12 @@ BATCH, BATCH_BYTES = 500, 60_000
 MOST_WAITING = 10_000
 GATHER_S = 0.2
 """What comes within so long goes in one request."""
-HEARTBEAT_S = 1.0
-"""Load and health are told so often, also when no session begins or ends: whoever is silent longer is not well."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 2.0
+HEARTBEAT_S, LONGEST_HEARTBEAT_S = 0.2, 60.0
+"""Load and health are told so often, also when no session begins or ends, or less often where the controller asks for that:
+each report promises when the next one comes, and whoever is silent for longer is not well."""
+STUCK_S = 1.0
+"""A relay whose loop has said nothing for so long is stuck, and reports no more."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 2.0
 """Between attempts while the controller is away: what it missed reaches it so soon after it is back."""
 AGAIN_S = 60.0
 """Slow servers are told again, since a controller keeps them in memory only; and whoever did not take sessions at all is
@@ -92,6 +98,9 @@ class Reporter:
         self._over = threading.Event()
         self.ledger = SessionLedger(generation, self._work.set) if generation else None
         self._state: Json = {}
+        self._state_at = time.monotonic()
+        self._pace = HEARTBEAT_S
+        self._channel: ControllerConnection | None = None
         self._sessions_after = 0.0  # not before that: the controller does not take sessions
         self.reported = 0
         self.refused = 0
@@ -148,7 +157,7 @@ class Reporter:
 
     def state(self, state: Json) -> None:
         """Set load and health, as `state_of` makes them; they go with the next report of sessions."""
-        self._state = state
+        self._state, self._state_at = state, time.monotonic()
 
     # -- the thread -----------------------------------------------------------------------------------------------
 
@@ -158,7 +167,7 @@ class Reporter:
         while not last:
             last = self._over.is_set()
             if not last:
-                self._work.wait(HEARTBEAT_S - GATHER_S)
+                self._work.wait(max(0.0, self._pace - GATHER_S))
             self._over.wait(GATHER_S)
             try:
                 self._tell()
@@ -203,12 +212,16 @@ class Reporter:
 
     def _tell_sessions(self, ledger: SessionLedger) -> None:
         """All batches that wait, at least one: load and health go with it."""
-        if time.monotonic() < self._sessions_after and not self._over.is_set():
+        now = time.monotonic()
+        if now < self._sessions_after and not self._over.is_set():
             return
+        if self._state and now - self._state_at > STUCK_S and not self._over.is_set():
+            return  # the loop does nothing any more: this thread must not say that the relay is well
         conflicts = 0
         for _ in range(MOST_BATCHES):
             try:
-                self._send("POST", "sessions", ledger.batch(self._state))
+                state = self._state | {"pace": self._pace} if self._state else self._state
+                self._set_pace(self._send("POST", "sessions", ledger.batch(state)))
             except ReportRefused as error:
                 if not (error.never or error.status in _NO_SESSIONS or error.status == HTTPStatus.CONFLICT):
                     raise
@@ -240,13 +253,22 @@ class Reporter:
             if self._slow is told:
                 self._slow = None
 
-    def _send(self, method: str, what: str, body: Json) -> None:
-        """Raises ReportRefused unless the controller accepts it."""
-        from steering.relay.controller.http_request import status_of  # 5 MB, for those who have a controller
+    def _set_pace(self, answer: Json) -> None:
+        """Report as often as the controller can take it: many relays are a storm."""
+        told = answer.get("pace")
+        if isinstance(told, int | float) and not isinstance(told, bool):
+            self._pace = min(max(told, HEARTBEAT_S), LONGEST_HEARTBEAT_S)
 
-        status = status_of(self._options, method, what, body, STOP_S if self._over.is_set() else TIMEOUT_S)
+    def _send(self, method: str, what: str, body: Json) -> Json:
+        """What the controller says. Raises ReportRefused unless the controller accepts it."""
+        if self._channel is None:
+            from steering.relay.controller.http_request import ControllerConnection
+
+            self._channel = ControllerConnection(self._options)
+        status, said = self._channel.ask(method, what, body, STOP_S if self._over.is_set() else TIMEOUT_S)
         if status != HTTPStatus.ACCEPTED:
             raise ReportRefused(status)
+        return said
 
 
 def reported(line: Json) -> Json:

@@ -104,6 +104,15 @@ def test_a_session_is_aborted_only_by_an_id(state_dir: Path, capsys: pytest.Capt
     assert (status, line) == (1, "steering: no session 'm-77'\n")
 
 
+def test_an_abort_says_what_became_of_each_end(run: Run) -> None:
+    assert run("sessions", "--abort", "m-1").splitlines() == [
+        "session m-1 is ended",
+        "  host 10.1.0.2:40000: its connection is gone",
+        "  server 10.9.0.2:80: never answered; its connection may live on",
+    ]
+    assert json.loads(run("sessions", "--abort", "m-1", "--json"))["over"] is True
+
+
 def test_events_are_followed(run: Run) -> None:
     told = [
         json.loads(line) for line in run("events", "--mcp", "core", "--count", "3", "--json").splitlines()

@@ -15,6 +15,7 @@ from steering.core.inputs import (
     Tick,
 )
 from steering.core.outputs import FillSwitch, SendFrame, Steer, SyncRules
+from steering.core.sessions.abort import WAIT
 from steering.core.sessions.records import Session
 from steering.core.snapshots.kept import sessions
 from steering.model.network import Interception, Mcp, PortRef
@@ -131,8 +132,8 @@ def test_one_that_goes_is_aimed_at_no_more_and_its_sessions_end_as_a_dead_ones()
     lab.engine.chooser.health[core.id].draining = False
     replaced(lab, core)
     assert refused(lab.syn(2, 1, join(UE_WLAN, 50001, gone.token.to_bytes(4, "big")))) == (3, False)
-    for _ in range(3):
-        lab.later(0.1)
+    for seconds in (0.1, WAIT, 0.1):  # its ends do not answer
+        lab.network.apply(lab.later(seconds))
     assert list(lab.table) == [kept] and goes(lab, 40000) == (3, 1, MCP_MAC)
     assert refused(lab.syn(2, 1, join(UE_WLAN, 50002, gone.token.to_bytes(4, "big")))) == (3, False)
     assert lab.counters.refusals[Refusal.MCP_UNREACHABLE] == 2
@@ -236,6 +237,7 @@ def test_one_that_is_elsewhere_now_is_another_to_its_sessions():
     moved = replace(core, inside=PortRef(4, 7), outside=PortRef(4, 7))
     driver.give(McpsReplaced((moved, edge)))
     assert driver.engine.chooser.health[core.id].draining  # maintenance is over when the operator says so
+    driver.later(WAIT)  # its ends do not answer
     assert not list(driver.table) and (4, 7) in driver.engine.map.at and (3, 1) not in driver.engine.map.at
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from steering.core.inputs import (
-    AbortSession,
     Continue,
     EntriesRead,
     NeighbourSeen,
@@ -91,7 +90,7 @@ def test_a_session_that_ended_meanwhile_gets_no_entries_with_the_filling(driver:
     for _ in range(3):
         next(slices)
     assert not driver.engine.switches[1].filled
-    driver.engine.handle(AbortSession(session.id), driver.now)
+    driver.engine.sessions.teardown.end(session)
     (fill,) = [one for one in fills_of(list(slices)) if one.dpid == 1]
     keys = {entry.sport for entry in fill.entries} | {entry.dport for entry in fill.entries}
     assert 40_001 in keys and 40_000 not in keys and other.subflows

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steering.core import inputs
+from steering.core.sessions.abort import WAIT
 from steering.core.snapshots.view import EngineView
 from steering.core.snapshots.whatif import whatif
 from steering.model.authorisation import AclEntry, ListAnswer
@@ -164,6 +165,7 @@ def test_a_drained_mcp_keeps_what_it_has_and_gets_nothing_new(lab):
     # ... and no longer.
     (old,) = lab.table.with_token(int.from_bytes(TOKEN, "big"))
     lab.network.apply(lab.give(inputs.AbortSession(old.id)))
+    lab.network.apply(lab.later(WAIT))  # its ends do not answer
     lab.network.apply(lab.later(1.1))
     assert lab.to(UE_WLAN, 40005, SYN)[0] == [after]
 

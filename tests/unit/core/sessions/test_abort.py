@@ -1,4 +1,4 @@
-"""Sessions that are ended from outside: their hosts are told by MP_FASTCLOSE (D-6.7.1, T-8)."""
+"""Sessions that are ended from outside: every end of them is told with the number that it expects (D-6.7.1, T-8)."""
 
 from dataclasses import replace
 
@@ -6,99 +6,232 @@ import pytest
 
 from steering.core import inputs
 from steering.core.counters import Abort
-from steering.core.outputs import SendFrame, Steer
-from steering.core.sessions.abort import EACH_TICK, SCAN, WAIT
-from steering.core.sessions.transitions import Beginning
+from steering.core.outputs import Release, SendFrame, Steer
+from steering.core.sessions.abort import LEFT_TO_MCP, WAIT
+from steering.core.sessions.session_ends import EndOutcome
+from steering.core.sessions.transitions import Event
 from steering.model.policy import Limits, Policy, Quotas, Timers
 from steering.model.session import Refusal, Watch
 from steering.wire.decode import mptcp_options
 from steering.wire.mptcp import MpCapable, MpFastclose, MpJoinSyn
 from steering.wire.segment import Flags
+from tests.support.fakes.kernel import LivingLab
 from tests.support.restarted import restarted, snapshot
-from tests.support.sites import KEY, SERVER, TOKEN, UE_LTE, UE_WLAN, Driver, capable, join, refused, steered
-from tests.support.wired import HOST_KEY, ISN, MCP_ISN, NONCE, SYN, Wired, at_mcp, resets
+from tests.support.sites import KEY, SERVER, TOKEN, UE_LTE, UE_WLAN, Driver, join, refused
+from tests.support.wired import HOST_KEY, ISN, MCP_ISN, NONCE, SYN, at_mcp, resets
 
 KEEPING = Policy(keep_keys=True, quotas=Quotas(sessions_per_subscriber=1))
 NEXT = (MCP_ISN + 1) % (1 << 32)
+CLOSED, TOLD, SILENT = EndOutcome.CLOSED, EndOutcome.TOLD, EndOutcome.SILENT
 
 
-def keeping(**more) -> Wired:
-    return Wired(policy=replace(KEEPING, **more))
+def keeping(**more) -> LivingLab:
+    return LivingLab(policy=replace(KEEPING, **more))
 
 
-def ended(lab: Wired) -> bool:
+def ended(lab: LivingLab) -> bool:
     """Nothing of any session is left but tokens that are remembered."""
     return not (len(lab.table) or lab.table.flows or any(lab.table.active.values())) and not any(
         switch.entries() for switch in lab.network.switches.values()
     )
 
 
+def outcomes(lab: Driver, session) -> list[EndOutcome]:
+    report = lab.engine.sessions.aborted.report(session.id)
+    assert report is not None
+    return [end.outcome for end in report.ends]
+
+
 @pytest.mark.row("D-6.7.1")
 @pytest.mark.parametrize(("src", "dst"), [(UE_LTE, SERVER), ("fd00:1::2", "fd00:9::2")])
-def test_the_hosts_next_segment_is_answered_with_its_own_key_and_exact_number(src, dst):
+def test_an_idle_session_ends_at_both_ends_with_the_numbers_that_they_expect(src, dst):
     lab = keeping()
     session = lab.established(src, dst=dst)
+    host, server = lab.host(src, peer=dst), lab.server(dst, peer=src)
     lab.do(inputs.AbortSession(session.id))
-    assert lab.watches(1) == [Watch.PUNT]
-    left = lab.upward(src, 40000, dst=dst, payload=bytes(700), flags=int(Flags.ACK | Flags.PSH))
+    assert host.fastclosed and not server.lives
+    lab.pass_by(0.15)
+    assert ended(lab) and session.secrets is None and outcomes(lab, session) == [CLOSED, CLOSED]
+    assert lab.counters.aborts == {Abort.FASTCLOSE: 1}
+
+
+@pytest.mark.row("D-6.7.1")
+def test_the_mcp_that_lives_is_told_of_both_its_connections():
+    lab = keeping()
+    session = lab.established()
+    lab.host(), lab.server()
+    inside = lab.mcp(SERVER, 5201, UE_LTE, 40000, sends=MCP_ISN + 1, expects=ISN + 1)
+    outside = lab.mcp(UE_LTE, 40000, SERVER, 5201, sends=5_000, expects=9_000)
+    lab.do(inputs.AbortSession(session.id))
+    assert not inside.lives and not outside.lives
+    assert mptcp_options(inside.told_by.options) == [MpFastclose(KEY)]
+
+
+@pytest.mark.row("D-6.7.1")
+def test_without_keys_a_live_mcp_ends_its_hosts_side_itself_since_only_it_can():
+    lab = LivingLab()
+    session = lab.established()
+    host, server = lab.host(), lab.server()
+    outside = lab.mcp(UE_LTE, 40000, SERVER, 5201, sends=5_000, expects=9_000)
+    lab.do(inputs.AbortSession(session.id))
+    assert not server.lives and not outside.lives and host.lives
+    lab.upward(UE_LTE, 40000)
+    lab.pass_by(0.3)
+    assert host.lives and host.told_by is None, "a reset without a key would hide the MCP's own"
+    host.lives = False  # by the MP_FASTCLOSE that the MCP's kernel sends
+    lab.pass_by(0.7)
+    assert ended(lab) and outcomes(lab, session) == [CLOSED, CLOSED]
+
+
+@pytest.mark.row("D-6.7.1")
+def test_an_mcp_that_does_not_end_its_hosts_side_in_time_is_not_waited_for():
+    lab = LivingLab()
+    session = lab.established()
+    host, _ = lab.host(), lab.server()
+    lab.do(inputs.AbortSession(session.id))
+    lab.pass_by(LEFT_TO_MCP + 0.7)
+    assert not host.lives and not host.fastclosed
+    lab.pass_by(0.7)
+    assert ended(lab) and outcomes(lab, session) == [CLOSED, CLOSED]
+
+
+def test_data_that_is_under_way_makes_a_reset_worthless_and_the_next_one_is_right():
+    lab = keeping()
+    session = lab.established()
+    host = lab.host()
+    host.expects = NEXT + 5_000  # it has acknowledged NEXT, and more has come since
+    lab.do(inputs.AbortSession(session.id))
+    assert not host.lives and host.told_by.seq == NEXT + 5_000
+
+
+def test_each_segment_of_an_upload_is_answered_until_the_host_is_closed():
+    lab = keeping()
+    session = lab.established()
+    host = lab.host(mute=True)
+    lab.do(inputs.AbortSession(session.id))
+    assert host.lives and lab.watches(1) == [Watch.PUNT]
+    left = lab.upward(UE_LTE, 40000, payload=bytes(700), flags=int(Flags.ACK | Flags.PSH))
     (reset,) = resets(left, 1)
     assert (reset.seq, reset.ack, reset.flags) == (NEXT, ISN + 1 + 700, Flags.RST | Flags.ACK)
     assert mptcp_options(reset.options) == [MpFastclose(HOST_KEY)]
-    (end,) = at_mcp(left)  # not the segment, but the end of the MCP's side
-    assert (end.seq, end.ack, end.flags, end.payload) == (ISN + 1, NEXT, Flags.RST | Flags.ACK, b"")
-    assert mptcp_options(end.options) == [MpFastclose(KEY)]
-    assert ended(lab) and session.secrets is None and lab.counters.aborts == {Abort.FASTCLOSE: 1}
+    assert [s.payload for s in at_mcp(left)] == [b""], "not the segment, but the end of the MCP's side"
+
+
+def test_all_subflows_are_told_where_the_mcp_is_gone_and_no_key_is_known():
+    lab = LivingLab()
+    session = lab.established()
+    lab.join()
+    one, two = lab.host(), lab.host(UE_WLAN, 50000)
+    lab.give(inputs.McpReport(session.mcp, False, None))
+    lab.do(inputs.AbortSession(session.id))
+    assert not one.lives and not two.lives
+
+
+def test_a_plain_connection_is_reset_at_once_whether_its_mcp_lives_or_not():
+    lab = LivingLab()
+    lab.upward(UE_LTE, 40000, MpCapable(1).encode(), flags=SYN)
+    lab.downward(UE_LTE, 40000, b"")
+    (session,) = lab.table
+    host, server = lab.host(), lab.server()
+    inside = lab.mcp(SERVER, 5201, UE_LTE, 40000, sends=MCP_ISN + 1, expects=ISN + 1)
+    lab.do(inputs.AbortSession(session.id))
+    assert not host.lives and not server.lives and not inside.lives
 
 
 def test_counters_fall_and_later_joins_are_refused():
     lab = keeping()
     session = lab.established()
-    assert lab.counters.refusals[Refusal.SESSION_LIMIT] == 0
+    lab.host(), lab.server()
     lab.do(inputs.AbortSession(session.id))
     offer = MpJoinSyn(1, TOKEN, NONCE).encode(1)
     for sport in (1, 2):
         (reset,) = resets(lab.upward(UE_WLAN, sport, offer, flags=SYN), 2)
         assert mptcp_options(reset.options)[0].reason == 3
-        lab.upward(UE_LTE, 40000)
-    assert lab.counters.refusals[Refusal.ABORTED] == 2
+        lab.pass_by(0.3)
+    assert ended(lab) and lab.counters.refusals[Refusal.ABORTED] == 2
+    lab.ends.clear()
     lab.established(sport=40001)  # the limit of one has room again, and the token a new owner
     assert lab.counters.refusals[Refusal.SESSION_LIMIT] == 0
     assert at_mcp(lab.upward(UE_WLAN, 3, offer, flags=SYN))
 
 
-def test_any_subflow_will_do_but_no_reset_and_nothing_without_an_acknowledgement():
+def test_no_reset_is_answered_and_nothing_without_an_acknowledgement():
     lab = keeping()
     session = lab.established()
     lab.join()
     lab.do(inputs.AbortSession(session.id))
     assert lab.do(inputs.AbortSession(session.id)) == []
     assert lab.watches(1) + lab.watches(2) == [Watch.PUNT, Watch.PUNT]
-    for flags in (Flags.RST | Flags.ACK, Flags.PSH, Flags.RST):
-        assert not lab.upward(UE_LTE, 40000, flags=int(flags))
-    assert resets(lab.upward(UE_WLAN, 50000), 2) and ended(lab)
+    assert not lab.upward(UE_LTE, 40000, flags=int(Flags.PSH))
+    assert not lab.upward(UE_LTE, 40000, flags=int(Flags.RST | Flags.ACK))
+    assert outcomes(lab, session) == [CLOSED, EndOutcome.ASKED, EndOutcome.ASKED]
+    assert resets(lab.upward(UE_WLAN, 50000), 2)
 
 
 @pytest.mark.row("D-6.7.1")
-def test_a_silent_host_loses_its_pins():
+def test_ends_that_never_answer_are_given_up_and_lose_their_pins():
     lab = keeping()
     session = lab.established()
     lab.do(inputs.AbortSession(session.id))
-    lab.apply(lab.later(WAIT - 0.1))
+    lab.pass_by(WAIT - 0.1)
     assert len(lab.table) == 1
-    lab.apply(lab.later(0.2))
+    lab.pass_by(0.2)
     assert ended(lab) and lab.counters.aborts == {Abort.SILENT: 1}
+    assert outcomes(lab, session) == [SILENT, SILENT]
     assert refused(lab.syn(2, 1, join(UE_WLAN, 1))) == (3, False)
 
 
-@pytest.mark.row("D-6.7.1")
-def test_without_a_key_the_pins_go_at_once():
-    lab = Wired()
+def test_an_end_is_asked_a_bounded_number_of_times():
+    lab = keeping()
+    session = lab.established()
+    host, server = lab.host(mute=True), lab.server(mute=True)
+    lab.do(inputs.AbortSession(session.id))
+    lab.pass_by(WAIT + 1)
+    assert 5 <= len(host.heard) <= 12 and 5 <= len(server.heard) <= 12
+
+
+def test_one_that_was_told_and_says_nothing_more_is_not_waited_for():
+    lab = keeping()
+    session = lab.established()
+    host, server = lab.host(mute=True), lab.server()
+    lab.do(inputs.AbortSession(session.id))
+    lab.upward(UE_LTE, 40000)
+    assert not host.lives and not server.lives
+    lab.pass_by(2.5)
+    assert ended(lab) and outcomes(lab, session) == [TOLD, CLOSED]
+
+
+def test_a_server_that_lost_its_connection_is_not_left_with_a_half_open_one():
+    lab = keeping()
+    session = lab.established()
+    lab.host()
+    server = lab.server(mute=True)  # the answer to the first question, a byte, is lost
+    server.lives = False
+    lab.do(inputs.AbortSession(session.id))
+    server.mute = False
+    lab.pass_by(0.15)
+    assert [segment.flags for segment in server.heard] == [Flags.ACK, Flags.SYN, Flags.RST]
+    assert outcomes(lab, session)[1] is CLOSED
+
+
+def test_a_session_that_went_to_its_mcps_own_address_is_shown_from_the_abort_on():
+    lab = LivingLab()
+    core = lab.site.mcps[0]
     session = lab.established()
     lab.join()
+    subflow = session.subflows[1]
     lab.do(inputs.AbortSession(session.id))
-    assert ended(lab) and lab.counters.aborts == {Abort.NO_KEY: 1}
-    assert refused(lab.syn(2, 1, join(UE_WLAN, 1))) == (3, False)
-    assert lab.give(inputs.AbortSession(session.id)) == []
+    assert subflow.waypoint == lab.engine.map.inside[core.id].id
+
+
+def test_a_host_that_began_anew_on_its_five_tuple_is_left_alone():
+    lab = keeping()
+    session = lab.established()
+    lab.do(inputs.AbortSession(session.id))
+    lab.upward(UE_LTE, 40000, MpCapable(1).encode(), flags=SYN, seq=77_777)
+    fresh = next(iter(lab.table.flows.values())).session
+    assert fresh is not session
+    assert not resets(lab.upward(UE_LTE, 40000, seq=77_778), 1)
 
 
 def test_remembered_tokens_are_bounded_and_forgotten():
@@ -106,109 +239,42 @@ def test_remembered_tokens_are_bounded_and_forgotten():
     for n in range(3):
         lab.give(inputs.AbortSession(lab.session(sport=n + 1, key=bytes([n] * 8)).id))
     aborting = lab.engine.sessions.aborted
-    assert len(aborting._tokens) == 2
+    lab.later(WAIT + 0.1)
+    assert len(aborting._tokens) == 2 and not aborting._ends and not len(aborting)
     lab.later(61)
     assert not aborting._tokens
 
 
-def test_an_abort_that_its_controller_did_not_see_through_ends_with_the_pins():
+@pytest.mark.parametrize("also_subflows", [True, False])
+def test_an_abort_that_its_controller_did_not_see_through_goes_on(also_subflows):
     lab = keeping()
     session = lab.established()
     lab.do(inputs.AbortSession(session.id))
-    fresh = restarted(lab, snapshot(lab))
+    held = snapshot(lab)
+    if not also_subflows:  # only the server leg's entries were left
+        held = {dpid: [one for one in held[dpid] if one.entry.role == 3] for dpid in held}
+    fresh = restarted(lab, held)
     assert len(fresh.table) == 1
-    fresh.give(inputs.Tick())
+    asked = [one for one in fresh.give(inputs.Tick()) if isinstance(one, Release)]
+    assert len(asked) == 1, "the server; the host is left to the MCP, as no key is known any more"
+    fresh.later(WAIT + 0.1)
     assert len(fresh.table) == 0 and refused(fresh.syn(2, 1, join(UE_WLAN, 1))) == (3, False)
 
 
-# ---- MCPs that die --------------------------------------------------------------------------------
-
-
-def dead(lab: Driver, mcp) -> None:
-    lab.give(inputs.McpReport(mcp.id, False, None))
-
-
-@pytest.mark.row("D-6.7.1")
-@pytest.mark.parametrize("how", ["probe", "port"])
-def test_the_hosts_of_a_dead_mcp_are_told_and_its_joins_refused_never_pinned_elsewhere(how):
+def test_a_session_that_its_mcp_ends_meanwhile_is_over_all_the_same():
     lab = keeping()
-    core, edge = lab.site.mcps
     session = lab.established()
-    if how == "probe":
-        dead(lab, core)
-    else:
-        lab.give(inputs.PortStatus(3, 1, False))
-    assert refused(lab.syn(2, 1, join(UE_WLAN, 1))) == (3, False)
-    assert lab.counters.refusals == {Refusal.MCP_UNREACHABLE: 1}
-    lab.apply(lab.later(0.05))
-    assert session.subflows[0].watch == Watch.NOTHING, "it may come back"
-    lab.apply(lab.later(3.1))
-    left = lab.upward(UE_LTE, 40000)
-    assert mptcp_options(resets(left, 1)[0].options) == [MpFastclose(HOST_KEY)]
-    assert not at_mcp(left) and ended(lab)
-    assert refused(lab.syn(2, 1, join(UE_WLAN, 2))) == (3, False)
-    assert lab.counters.refusals == {Refusal.MCP_UNREACHABLE: 2}
-    assert steered(lab.syn(1, 1, capable(UE_LTE, 2))).release.waypoint == lab.engine.map.inside[edge.id].id
-
-
-@pytest.mark.row("D-6.7.1")
-def test_an_mcp_that_is_back_within_the_hold_keeps_its_sessions():
-    lab = keeping()
-    core, _ = lab.site.mcps
-    lab.established()
-    dead(lab, core)
-    lab.apply(lab.later(2.9))
-    lab.give(inputs.McpReport(core.id, True, None))
-    lab.apply(lab.later(0.2))
-    lab.apply(lab.later(30))
-    assert lab.watches(1) == [Watch.NOTHING] and at_mcp(lab.join())
-
-
-@pytest.mark.row("D-6.7.1")
-def test_many_sessions_of_a_dead_mcp_end_some_at_a_time_and_others_stay():
-    driver = Driver(policy=Policy(max_stretch=9))
-    core, edge = driver.site.mcps
-    for n in range(EACH_TICK + 50):
-        driver.session(sport=n + 1, key=n.to_bytes(8, "big"))
-    driver.give(inputs.McpAdmin(core.id, True))
-    other = driver.session(sport=9999, key=b"another!")
-    assert other.mcp == edge.id
-    dead(driver, core)
-    driver.later(0.1)
-    driver.later(3.1)
-    assert driver.table.active == {core.id: 50, edge.id: 1}
-    driver.later(0.05)
-    assert driver.table.active == {core.id: 0, edge.id: 1} and list(driver.table) == [other]
-
-
-def test_sessions_that_turn_up_at_a_dead_mcp_are_found_later():
-    driver = Driver()
-    core, _ = driver.site.mcps
-    dead(driver, core)
-    driver.later(0.1)
-    driver.later(3.1)
-    session = driver.life.begin(Beginning.FOUND_PLAIN, core.id, None, driver.now)  # as recovery does
-    driver.later(0.1)
-    assert session.id in driver.table.by_id
-    driver.later(SCAN)
-    assert session.id not in driver.table.by_id
-
-
-@pytest.mark.row("D-6.7.1")
-def test_a_session_that_was_only_beginning_goes_to_another_mcp_with_its_next_syn():
-    driver = Driver(policy=Policy(max_stretch=9))
-    core, edge = driver.site.mcps
-    opening = capable(UE_LTE, 40000)
-    assert steered(driver.syn(1, 1, opening)).release.waypoint == driver.engine.map.inside[core.id].id
-    dead(driver, core)
-    outputs = driver.syn(1, 1, opening)
-    assert steered(outputs).release.waypoint == driver.engine.map.inside[edge.id].id
-    assert [session.mcp for session in driver.table] == [edge.id]
+    lab.do(inputs.AbortSession(session.id))
+    lab.life.happened(session, Event.OVER)
+    lab.pass_by(0.7)
+    assert not len(lab.engine.sessions.aborted)
 
 
 def test_a_beginning_session_has_no_host_to_tell():
     lab = keeping()
     lab.upward(UE_LTE, 40000, MpCapable(1).encode(), flags=SYN)
     (session,) = lab.table
-    assert not [o for o in lab.give(inputs.AbortSession(session.id)) if isinstance(o, SendFrame | Steer)]
-    assert len(lab.table) == 0 and lab.counters.aborts == {Abort.NO_KEY: 1}
+    assert not [
+        o for o in lab.give(inputs.AbortSession(session.id)) if isinstance(o, SendFrame | Steer | Release)
+    ]
+    assert len(lab.table) == 0 and lab.counters.aborts == {Abort.NO_END: 1}

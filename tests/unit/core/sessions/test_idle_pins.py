@@ -124,9 +124,9 @@ def test_an_abort_ends_it_with_its_entries() -> None:
     driver = Driver(policy=POLICY)
     session = driver.session()
     silence(driver)
-    held = set(session.entries(3))
+    held = {entry[:7] for entry in session.entries(3)}
     outputs = driver.give(AbortSession(session.id)) + driver.later(60.0)
-    assert {e for o in outputs if isinstance(o, RemoveEntries) for e in o.entries} >= held
+    assert {e[:7] for o in outputs if isinstance(o, RemoveEntries) for e in o.entries} >= held
     assert not len(driver.table) and not any(driver.table.idle.values())
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.inputs import Reserve
+from steering.core.inputs import AbortSession, Reserve
 from steering.model.network import McpType
 from steering.model.reservation import Level, ReservationRequest
 from steering.northbound.resources.routes import ROUTES
@@ -31,12 +31,14 @@ def test_bodies_are_what_the_schemas_say(driver: Driver) -> None:
     driver.give(
         Reserve(listed["id"], ReservationRequest(Level.SUBFLOW, session=int(listed["id"]), subflows=1))
     )
+    other = driver.session(sport=40_001, key=b"another!")
+    driver.give(AbortSession(other.id))
     for route in ROUTES:
         if route.method != "GET" or route.media_type == "text/event-stream":
             continue
         if route.name in ("mappings", "binding"):  # test_mappings.py, test_bindings.py
             continue
-        wanted = decision if route.name == "decision" else listed["id"]
+        wanted = {"decision": decision, "aborted": str(other.id)}.get(route.name, listed["id"])
         name = "core" if "mcps" in route.path else "s1:2-s3:2" if "links" in route.path else "lte"
         body = ask(route.path.format(id=wanted, name=name))
         if route.schema is not None:

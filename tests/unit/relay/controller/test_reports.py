@@ -101,7 +101,7 @@ def test_while_the_controller_is_away_a_bounded_number_waits_and_the_rest_is_cou
     wait_for(lambda: told.failed >= 2)
     assert (told.dropped, told.reported) == (3, 0)
     for url in serve(desk.application):
-        told._options = ControllerAccess(url, "core", token_of("mcp"), None)
+        told._options, told._channel = ControllerAccess(url, "core", token_of("mcp"), None), None
         wait_for(lambda: told.reported == 5)
     told.stop()
     assert len((desk.directory / "mappings.jsonl").read_text().splitlines()) == 5

@@ -50,7 +50,7 @@ def test_sessions_reach_the_controller_with_load_and_health(
     assert controller.sessions.live[one]["token"] == "00000007"
     assert controller.sessions.state == {
         "health": "up", "load": 0.25, "sessions": 3, "most_sessions": 12,
-        "accepted": 9, "fallback": 2, "dial_failed": 1, "refused": 4,
+        "accepted": 9, "fallback": 2, "dial_failed": 1, "refused": 4, "pace": 0.2,
     }  # fmt: skip
     reporter.ledger.end(one, "orderly", 2.0)  # type: ignore[union-attr]
     wait_for(lambda: not controller.sessions.live)
@@ -61,11 +61,48 @@ def test_sessions_reach_the_controller_with_load_and_health(
 def test_load_and_health_are_told_when_nothing_happens(
     controller: ReportServer, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(reports, "GATHER_S", 0.02)
     reporter.start()
     wait_for(lambda: len(controller.batches) > 5)
     assert not any(batch["events"] for batch in controller.batches)
+
+
+@pytest.mark.parametrize(("wanted", "done"), [(1.5, 1.5), (0.0, 0.2), (1e6, 60.0), (True, 0.2), ("1", 0.2)])
+def test_a_relay_reports_as_often_as_its_controller_asks_within_bounds(
+    controller: ReportServer, reporter: Reporter, wanted: object, done: float
+) -> None:
+    controller.said = {"pace": wanted}
+    reporter.state(state_of(RelayHealth.UP, RelayCounters(), 12))
+    begin(reporter)
+    reporter.start()
+    wait_for(lambda: not reporter.ledger.waiting)  # type: ignore[union-attr]
+    wait_for(lambda: reporter._pace == done)
+
+
+def test_a_relay_whose_loop_is_stuck_does_not_say_that_it_is_well(
+    controller: ReportServer, reporter: Reporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "STUCK_S", 0.0)
+    reporter.state(state_of(RelayHealth.UP, RelayCounters(), 12))
+    reporter.start()
+    reporter.slow_servers([("10.9.0.2", 60.0)], 0.0)
+    wait_for(lambda: "PUT /v1/mcps/core/load" in controller.asked)
+    assert not controller.batches
+    monkeypatch.setattr(reports, "STUCK_S", 60.0)
+    wait_for(lambda: controller.batches)
+
+
+def test_one_connection_is_kept_and_opened_anew_when_the_controller_ends_it(
+    controller: ReportServer, reporter: Reporter
+) -> None:
+    controller.keeps = True
+    reporter.start()
+    wait_for(lambda: len(controller.batches) >= 3)
+    assert controller.connections == 1
+    controller.hang_up()
+    seen = len(controller.batches)
+    wait_for(lambda: len(controller.batches) >= seen + 2)
+    assert controller.connections == 2 and reporter.failed == 0
 
 
 def test_a_controller_that_restarted_has_all_sessions_again(
@@ -85,7 +122,6 @@ def test_a_controller_that_takes_no_sessions_is_left_alone_for_a_while(
     controller: ReportServer, reporter: Reporter, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reports, "GATHER_S", 0.02)
-    monkeypatch.setattr(reports, "HEARTBEAT_S", 0.04)
     controller.refusal = status
     reporter.start()
     wait_for(lambda: controller.batches)

@@ -1,0 +1,206 @@
+"""Every MCP is asked whether it lives, several times a second, on the path that its sessions take.
+
+The controller needs no route to an MCP for that: the question leaves at the MCP's own port, from the virtual gateway's
+address there, and what comes back to that address is shown. Where the site file names a port it is a SYN, which proves that
+somebody listens (and is reset when it is answered); without one it is ARP or ND, which proves that the host is there. That a
+relay is not frozen only its own reports prove (selection.mcp_health).
+
+An answer counts if it comes from the MCP's port and address and acknowledges the last question. Misses count one after the
+other; time in which this controller was busy, or had no channel to the switch, does not count. All questions together are at most
+MOST a second: with more MCPs each is asked less often.
+"""
+
+from collections.abc import Mapping
+from zlib import crc32
+
+from steering.core.counters import Counters, ProbeAnswer
+from steering.core.inputs import Input, ProbeAnswered
+from steering.core.network.neighbours import VIRTUAL, Neighbours
+from steering.core.network.site_index import SiteMap
+from steering.core.network.switch import Switches
+from steering.core.outputs import Output, SendFrame
+from steering.core.part import NEVER, Handler, McpsChange, Part
+from steering.core.selection.mcp_health import STALL, McpFault, McpHealth
+from steering.model.ids import McpId
+from steering.model.network import Address, Mcp
+from steering.wire.craft import reset_for, tcp_frame
+from steering.wire.segment import Flags
+
+MOST = 500.0  # questions a second, to all MCPs
+PATIENCE = 0.5  # of the interval: then a question is missed
+NEVER_SEEN = 10  # times the misses that count of an MCP that never answered this controller
+SOURCE_PORTS = range(
+    64_000, 64_016
+)  # a connection that is not reset in time does not stand in the next one's way
+_SEQUENCE = 0xFFFF_FFFF
+
+
+class McpProbe:
+    """One MCP, and the last question to it."""
+
+    __slots__ = (
+        "answered", "asked_at", "isn", "judge_at", "known", "mcp", "missed", "next", "number", "refused", "way",
+    )  # fmt: skip
+
+    def __init__(self, mcp: Mcp, at: float) -> None:
+        self.mcp = mcp
+        self.way = _way(mcp)
+        self.next = at
+        self.number = 0
+        self.isn = 0
+        self.asked_at: float | None = None  # None: no question is open
+        self.judge_at = NEVER  # when the open question is missed, unless it is answered
+        self.answered = False
+        self.refused = False  # the last one was, by a reset
+        self.missed = 0
+        self.known = False  # it answered once
+
+    @property
+    def source_port(self) -> int:
+        return SOURCE_PORTS[self.number % len(SOURCE_PORTS)]
+
+
+class McpProbes(Part):
+    """`health` is of each MCP, by its id. `enabled`: False for a negative control."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        neighbours: Neighbours,
+        switches: Switches,
+        health: Mapping[McpId, McpHealth],
+        counters: Counters,
+        enabled: bool,
+    ) -> None:
+        self._map = sitemap
+        self._neighbours = neighbours
+        self._switches = switches
+        self._health = health
+        self._counters = counters
+        self.enabled = enabled
+        self._probes: dict[McpId, McpProbe] = {}
+        self._slower = 1.0  # than the site file says
+        self._ticked = 0.0
+        self._begin(0.0)
+
+    def takes(self) -> Mapping[type[Input], Handler]:
+        return {ProbeAnswered: self.answer}
+
+    def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
+        """An MCP that is another one now is asked as if it were new."""
+        for number in {*change.gone, *change.others}:
+            self._probes.pop(number, None)
+        self._begin(now)
+        return []
+
+    def _begin(self, now: float) -> None:
+        mcps = self._map.mcps
+        self._slower = max(1.0, sum(1 / mcp.probe.interval for mcp in mcps.values()) / MOST)
+        before, self._probes = self._probes, {}
+        for place, (number, mcp) in enumerate(mcps.items()):
+            known = before.get(number)
+            if known is None or known.mcp != mcp:
+                # Not all in the same tick.
+                known = McpProbe(mcp, now + mcp.probe.interval * self._slower * place / len(mcps))
+            self._probes[number] = known
+
+    # ---- answers --------------------------------------------------------------------------------
+
+    def answer(self, given: ProbeAnswered, now: float) -> list[Output]:
+        """Something came to the address that questions are sent from."""
+        attachment, handshake = self._map.at.get((given.dpid, given.port)), given.handshake
+        probe = (
+            self._probes.get(attachment.part.id) if attachment and isinstance(attachment.part, Mcp) else None
+        )
+        if probe is None or probe.asked_at is None or not self._is_answer(probe, given):
+            self._counters.probe_answers[ProbeAnswer.STRAY] += 1
+            return []
+        if handshake.flags & Flags.RST:
+            probe.refused = True
+            self._counters.probe_answers[ProbeAnswer.REFUSED] += 1
+            return []
+        probe.answered = True
+        self._counters.probe_answers[ProbeAnswer.OPEN] += 1
+        return [SendFrame(given.dpid, given.port, reset_for(given.frame))]
+
+    @staticmethod
+    def _is_answer(probe: McpProbe, given: ProbeAnswered) -> bool:
+        handshake, mcp = given.handshake, probe.mcp
+        if (mcp.inside.dpid, mcp.inside.port) != (given.dpid, given.port) or probe.way is None:
+            return False
+        gateway, address = probe.way
+        said = (handshake.src, handshake.sport, handshake.dst, handshake.dport, handshake.ack)
+        asked = (address.packed, mcp.probe.port, gateway.packed, probe.source_port, probe.isn + 1 & _SEQUENCE)
+        return (
+            said == asked
+            and handshake.flags & Flags.ACK != 0
+            and handshake.flags & (Flags.SYN | Flags.RST) != 0
+        )
+
+    # ---- questions ------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> list[Output]:
+        """Judge the questions whose time is over, and ask again."""
+        stalled, self._ticked = now - self._ticked > STALL, now
+        outputs: list[Output] = []
+        for number, probe in self._probes.items() if self.enabled else ():
+            if stalled and probe.asked_at is not None:
+                probe.asked_at, probe.judge_at, probe.next = None, NEVER, now
+            interval = probe.mcp.probe.interval * self._slower
+            if probe.judge_at <= now:
+                self._judge(probe, self._health[number], now)
+            if probe.next <= now:
+                probe.next = max(probe.next, now - interval / 2) + interval
+                self._heed_late(probe, self._health[number], now)
+                outputs += self._ask(probe, now)
+                probe.judge_at = NEVER if probe.asked_at is None else now + interval * PATIENCE
+        return outputs
+
+    def _heed_late(self, probe: McpProbe, health: McpHealth, now: float) -> None:
+        """An answer that came after its question was taken for missed proves that the MCP lives all the same."""
+        if probe.asked_at is not None and probe.missed and self._is_answered(probe, probe.asked_at):
+            probe.missed, probe.known = 0, True
+            health.probed(None, now)
+
+    def _is_answered(self, probe: McpProbe, asked_at: float) -> bool:
+        if probe.mcp.probe.port is None or probe.way is None:
+            return self._neighbours.heard(self._map.inside[probe.mcp.id].id) >= asked_at
+        return probe.answered
+
+    def _judge(self, probe: McpProbe, health: McpHealth, now: float) -> None:
+        """What the last question came to."""
+        probe.judge_at = NEVER
+        if probe.asked_at is None:
+            return
+        if self._is_answered(probe, probe.asked_at):
+            probe.missed, probe.known = 0, True
+            health.probed(None, now)
+            return
+        probe.missed += 1
+        self._counters.probe_answers[ProbeAnswer.MISSED] += 1
+        if probe.missed >= probe.mcp.probe.misses * (1 if probe.known else NEVER_SEEN):
+            health.probed(McpFault.PROCESS_GONE if probe.refused else McpFault.HOST_GONE, now)
+
+    def _ask(self, probe: McpProbe, now: float) -> list[Output]:
+        port, waypoint = probe.mcp.inside, self._map.inside[probe.mcp.id].id
+        mac = self._neighbours.transit.get(waypoint)
+        switch = self._switches.get(port.dpid)
+        if mac is None or switch is None or not switch.filled or not switch.ports.get(port.port, False):
+            probe.asked_at = None  # nobody to ask, or no way to: that is told otherwise
+            return []
+        probe.asked_at, probe.answered, probe.refused = now, False, False
+        if probe.mcp.probe.port is None or probe.way is None:
+            return self._neighbours.question(waypoint)
+        probe.number += 1
+        probe.isn = crc32(probe.mcp.name.encode(), probe.number)
+        gateway, address = probe.way
+        frame = tcp_frame(
+            gateway.packed, address.packed, probe.source_port, probe.mcp.probe.port, seq=probe.isn, src_mac=VIRTUAL, dst_mac=mac,
+        )  # fmt: skip
+        return [SendFrame(port.dpid, port.port, frame)]
+
+
+def _way(mcp: Mcp) -> tuple[Address, Address] | None:
+    """The virtual gateway's address and the MCP's that a SYN goes from and to; None where there is no such pair."""
+    pairs = ((gateway, address) for address in mcp.addresses for gateway in mcp.gateways)
+    return next((pair for pair in pairs if pair[0].version == pair[1].version), None)

@@ -1,0 +1,174 @@
+"""MCPs that answer and serve nothing: when that is said of them, and what follows."""
+
+from dataclasses import replace
+
+import pytest
+
+from steering.core.inputs import Tick
+from steering.core.selection.mcp_health import Health
+from steering.core.sessions.sick_mcps import FIRST_REST, LONGEST_REST, PATIENCE, WINDOW
+from steering.model.ids import WaypointId
+from steering.model.policy import AlarmTerms, Policy
+from steering.model.supervision import AlarmKind
+from tests.support.sites import UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
+
+ANYWHERE = Policy(max_stretch=9)
+COUNT = AlarmTerms().sick_count
+
+
+class Clinic(Driver):
+    """`silent`: names of MCPs that answer no first SYN, `plain`: that answer all of them without MPTCP."""
+
+    def __init__(self, policy: Policy = ANYWHERE) -> None:
+        super().__init__(policy=policy)
+        self.silent: set[str] = set()
+        self.plain: set[str] = set()
+        self.sport = 1_000
+
+    @property
+    def core(self):
+        return self.site.mcps[0]
+
+    def state(self) -> Health:
+        return self.engine.chooser.state(self.core.id, self.now)
+
+    def pass_by(self, seconds: float) -> None:
+        for _ in range(round(seconds / 0.05)):
+            self.now += 0.05
+            self.mcps_answer()
+            self.give(Tick())
+
+    def opens(self, count: int = 1, gap: float = 0.1) -> list[str]:
+        """New sessions; the MCPs that they went to."""
+        found = []
+        for _ in range(count):
+            self.sport += 1
+            opening = capable(UE_LTE, self.sport)
+            waypoint = steered(self.syn(1, 1, opening)).release.waypoint
+            attachment = self.engine.map.by_waypoint[WaypointId(waypoint)]
+            name = attachment.name
+            found.append(name)
+            if name not in self.silent:
+                key = b"" if name in self.plain else self.sport.to_bytes(8, "big")
+                place = attachment.waypoint.port
+                self.syn_ack(place.dpid, place.port, answer(opening, key))
+            self.pass_by(gap)
+        return found
+
+    def alarms(self) -> set[str]:
+        return {
+            alarm.name for (kind, _), alarm in self.engine.alarms.raised.items() if kind is AlarmKind.MCP_SICK
+        }
+
+
+@pytest.mark.row("D-6.7.1")
+def test_one_that_answers_no_first_syn_gets_no_more_of_them_and_its_operator_is_told():
+    clinic = Clinic()
+    assert set(clinic.opens(3)) == {"core"}
+    clinic.silent.add("core")
+    assert set(clinic.opens(COUNT)) == {"core"}
+    clinic.pass_by(PATIENCE + 0.2)
+    assert clinic.state() is Health.SICK and set(clinic.opens(3)) == {"edge"}
+    clinic.pass_by(1.1)
+    assert clinic.alarms() == {"core"}
+    assert not clinic.engine.chooser.health[clinic.core.id].gone, "who lives there goes on"
+    assert len([one for one in clinic.table if one.mcp == clinic.core.id]) > 0
+
+
+def test_a_syn_that_waits_at_a_sick_one_goes_to_another_when_it_is_repeated():
+    clinic = Clinic()
+    clinic.silent.add("core")
+    first = capable(UE_LTE, 999)
+    clinic.syn(1, 1, first)
+    clinic.opens(COUNT)
+    clinic.pass_by(PATIENCE + 0.2)
+    edge = clinic.engine.map.inside[clinic.site.mcps[1].id].id
+    assert steered(clinic.syn(1, 1, first)).release.waypoint == edge
+
+
+def test_of_few_syns_and_of_a_small_share_nothing_is_said():
+    clinic = Clinic()
+    clinic.silent.add("core")
+    clinic.opens(COUNT - 1)
+    clinic.silent.clear()
+    clinic.opens(2 * COUNT)
+    clinic.silent.add("core")
+    clinic.opens(COUNT - 1)
+    clinic.pass_by(1.0)
+    assert clinic.state() is Health.UP and not clinic.alarms()
+
+
+def test_evidence_of_long_ago_counts_no_more():
+    clinic = Clinic()
+    for _ in range(3):
+        clinic.silent.add("core")
+        clinic.opens(COUNT - 2)
+        clinic.pass_by(WINDOW + 0.5)
+        assert clinic.state() is Health.UP
+
+
+def test_it_is_tried_again_after_a_rest_that_doubles_and_well_when_it_serves():
+    clinic = Clinic()
+    clinic.silent.add("core")
+    rests = []
+    for _ in range(6):
+        while clinic.state() is not Health.SICK:
+            clinic.opens(1, gap=0.05)
+        began = clinic.now
+        while clinic.state() is Health.SICK:
+            clinic.pass_by(0.1)
+        rests.append(clinic.now - began)
+    wanted = [min(LONGEST_REST, FIRST_REST * 2**n) for n in range(6)]
+    assert rests == pytest.approx(wanted, abs=0.4)
+    clinic.silent.clear()
+    clinic.opens(10, gap=WINDOW / 8)
+    clinic.pass_by(2.0)
+    assert clinic.state() is Health.UP and not clinic.alarms()
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_joins_that_stay_unanswered_are_evidence_too(answered):
+    clinic = Clinic()
+    sessions = [clinic.session(sport=n, key=n.to_bytes(8, "big")) for n in range(1, COUNT + 2)]
+    clinic.pass_by(WINDOW + 1)
+    for n, session in enumerate(sessions):
+        wants = join(UE_WLAN, 50_000 + n, session.token.to_bytes(4, "big"))
+        clinic.syn(2, 1, wants)
+        if answered:
+            clinic.syn_ack(3, 1, answer(wants)._replace(kind=wants.kind))
+    clinic.pass_by(PATIENCE + 0.3)
+    assert clinic.state() is (Health.UP if answered else Health.SICK)
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_falling_back_is_an_mcps_fault_only_where_others_do_not(everywhere):
+    terms = AlarmTerms(fallback_count=5)
+    clinic = Clinic(replace(ANYWHERE, alarms=terms))
+    clinic.pass_by(0.1)
+    clinic.plain = {"core", "edge"} if everywhere else {"core"}
+    for name, other in (("edge", "core"), ("core", "edge")):
+        numbers = {one.name: one.id for one in clinic.site.mcps}
+        clinic.engine.chooser.health[numbers[other]].draining = True
+        clinic.engine.chooser.health[numbers[name]].draining = False
+        clinic.engine.chooser.refresh(clinic.now)
+        assert set(clinic.opens(5)) == {name}
+    clinic.pass_by(0.2)
+    clinic.engine.chooser.health[numbers["edge"]].draining = False
+    assert (clinic.state() is Health.SICK) is not everywhere
+
+
+def test_a_policy_that_does_not_avoid_the_sick_is_told_all_the_same():
+    clinic = Clinic(replace(ANYWHERE, avoid_sick=False))
+    clinic.silent.add("core")
+    clinic.opens(COUNT)
+    clinic.pass_by(PATIENCE + 1.3)
+    assert clinic.alarms() == {"core"} and set(clinic.opens(2)) == {"core"}
+
+
+def test_much_that_was_answered_before_hides_nothing_for_longer_than_a_moment():
+    clinic = Clinic()
+    clinic.opens(40, gap=0.05)
+    clinic.silent.add("core")
+    clinic.opens(2 * COUNT + 2, gap=0.05)
+    clinic.pass_by(PATIENCE + 0.2)
+    assert clinic.state() is Health.SICK, "a third of all in the window, nearly all of the last second"
