@@ -357,6 +357,7 @@ class Engine:
         """All rules of a switch are made."""
         self.sessions.readiness.offline.discard(dpid)
         missing, stale = self.recovery.to_change(dpid)
+        self.sessions.half_open.put_back(missing)
         forwarding, admission = self.reconcile.held(dpid)
         groups = self.reconcile.groups_held(dpid)
         others = self.parts.filling(dpid)

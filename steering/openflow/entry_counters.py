@@ -66,14 +66,16 @@ class EntryCounters:
         line.write(b"".join(messages))
 
     def answer(self, dpid: DatapathId, xid: int, body: bytes) -> bool:
-        """An answer; False for one that was not asked for. One of another length tells nothing."""
+        """An answer; False for one that was not asked for. One of another length tells nothing, nor does one of a switch
+        that has no such entry: it may have rebooted."""
         asked = self._asked.pop((dpid, xid), None)
         if asked is None:
             return False
         inquiry, entry = asked
         if len(body) == _ANSWER.size:
-            packets, size, _ = _ANSWER.unpack(body)
-            inquiry.found.append(ObservedEntry(entry, packets, size))
+            packets, size, entries = _ANSWER.unpack(body)
+            if entries:
+                inquiry.found.append(ObservedEntry(entry, packets, size))
         inquiry.xids.discard(xid)
         if not inquiry.xids:
             self._feed(CountersRead(dpid, inquiry.found))

@@ -14,9 +14,10 @@ from steering.model.ids import DatapathId
 LONGEST = 32  # links: what goes further is no failover, and a ring has as many rules for each link as it has switches
 
 
-def way_around(graph: Graph, a: DatapathId, b: DatapathId) -> tuple[Ends, ...]:
+def way_around(graph: Graph, a: DatapathId, b: DatapathId) -> tuple[tuple[Ends, ...], int]:
     """The links, in order, of the cheapest way from a switch to the next one that does without the link that paths use
-    between the two; another link between them comes first. Empty where there is none of at most LONGEST links."""
+    between the two; another link between them comes first. Empty where there is none of at most LONGEST links. Beside
+    it how many switches were settled on the search, which is what it costs."""
     own = graph.link_used(a, b)
     spare = [
         (weight, ends)
@@ -24,7 +25,7 @@ def way_around(graph: Graph, a: DatapathId, b: DatapathId) -> tuple[Ends, ...]:
         if ends[0] != own[0] and ends[1] != own[1]
     ]
     if spare:
-        return (min(spare)[1],)
+        return (min(spare)[1],), 0
     heap: list[tuple[float, tuple[DatapathId, ...]]] = [(0.0, (a,))]
     seen: set[DatapathId] = set()
     while heap:
@@ -32,11 +33,13 @@ def way_around(graph: Graph, a: DatapathId, b: DatapathId) -> tuple[Ends, ...]:
         at = way[-1]
         if at == b:
             links = tuple(graph.link_used(x, y) for x, y in pairwise(way))
-            return () if links[0][0] == own[0] else links  # a segment with several switches at one port
+            return (() if links[0][0] == own[0] else links), len(
+                seen
+            )  # a segment with several switches at one port
         if at in seen or len(way) > LONGEST:
             continue
         seen.add(at)
         for hop, weight in graph.paths.edges(at).items():
             if hop not in seen and (at, hop) != (a, b):
                 heappush(heap, (cost + weight, (*way, hop)))
-    return ()
+    return (), len(seen)

@@ -13,8 +13,9 @@ A port is down for a group when it has no carrier or, where BFD runs, when the o
 (docs/failover.rst). No controller is needed for it; the controller then finds the shortest paths that are left.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import zip_longest
+from math import inf
 from types import MappingProxyType
 
 from steering.core.network.detours import way_around
@@ -63,31 +64,47 @@ class Failover:
         self._disabled = disabled
         self._todo: dict[Pair, None] = {}
         self._ways: dict[Pair, tuple[Ends, ...]] = {}
+        self._weights: dict[Pair, float] = {}  # of the edges, when they were last looked at
+        self._over: dict[Pair, dict[Pair, None]] = {}  # an edge; the pairs whose way around leads over it
         self._numbers: dict[int, Pair] = {}
         self._number_of: dict[Pair, int] = {}
         self._through: dict[
             DatapathId, dict[Pair, tuple[PortNumber, PortNumber | None]]
         ] = {}  # port in; port out, None at the end
         self._used: dict[DatapathId, dict[PortNumber, None]] = {}  # ports that rules lead to by their groups
-        self.links_changed()
+        self.links_changed(graph.pairs())
 
     # ---- following the graph --------------------------------------------------------------------
 
-    def links_changed(self) -> None:
-        """Any link may have another way around it."""
-        if not self._disabled:
-            self._todo = dict.fromkeys((*self._ways, *self._graph.pairs()))
+    def links_changed(self, pairs: Iterable[Pair]) -> None:
+        """Between these switches links came, went, or got another weight. One that went or got dearer concerns those
+        whose way around led over it; one that came or got cheaper may be a better way around any other."""
+        if self._disabled:
+            return
+        for pair in pairs:
+            weight = self._graph.paths.edges(pair[0]).get(pair[1], inf)
+            before = self._weights.get(pair, inf)
+            if weight < inf:
+                self._weights[pair] = weight
+            else:
+                self._weights.pop(pair, None)
+            self._todo[pair] = None
+            if weight < before:
+                self._todo |= dict.fromkeys(self._graph.pairs())
+            else:
+                self._todo |= self._over.get(pair, {})
 
     @property
     def busy(self) -> bool:
         """Whether there is more to look at."""
         return bool(self._todo)
 
-    def advance(self) -> set[DatapathId]:
-        """Look at the next link. Returns the switches where something is another than before."""
+    def advance(self) -> tuple[set[DatapathId], int]:
+        """Look at the next link. Returns the switches where something is another than before, and how many switches
+        were settled for it."""
         pair = next(iter(self._todo))
         del self._todo[pair]
-        way = way_around(self._graph, *pair) if self._graph.links_between(*pair) else ()
+        way, settled = way_around(self._graph, *pair) if self._graph.links_between(*pair) else ((), 0)
         if len(way) > 1 and not self._numbered(pair):
             way = ()
         before = self._ways.get(pair, ())
@@ -97,7 +114,11 @@ class Failover:
         else:
             self._ways.pop(pair, None)
         if before == way:
-            return found
+            return found, settled
+        for near, far in before:
+            self._over[near.dpid, far.dpid].pop(pair, None)
+        for near, far in way:
+            self._over.setdefault((near.dpid, far.dpid), {})[pair] = None
         for ends in before:
             self._through.get(ends[1].dpid, {}).pop(pair, None)
         if len(way) > 1:
@@ -106,7 +127,7 @@ class Failover:
                 self._through.setdefault(ends[1].dpid, {})[pair] = (ends[1].port, out)
         else:
             self._numbers.pop(self._number_of.pop(pair, -1), None)
-        return {pair[0], *(ends[1].dpid for ends in (*before, *way))}
+        return {pair[0], *(ends[1].dpid for ends in (*before, *way))}, settled
 
     def _numbered(self, pair: Pair) -> bool:
         """Give a detour its number, from its two switches, so that it is mostly the same after a restart; False where

@@ -32,7 +32,7 @@ SETTLED = 3  # units of a switch settled in a path
 LOOKED = 1  # of a distance looked at for a rule, or of a rule compared
 MADE = 2  # of a rule made
 CHANGED = 8  # of a rule sent to its switch
-AROUND = 40  # of a way around a link
+AROUND = 10  # of a way around a link, beside the switches that are settled for it
 
 FORWARDING = (Table.LABEL, Table.HOST)
 CORE_PORTS = "core ports"  # the piece that depends on which ports of a switch have links
@@ -192,15 +192,21 @@ class Reconcile:
         if self._version == self._graph.version:
             return
         self._targets = dict.fromkeys((*self._targets, *self._labels.targets))
-        self._failover.links_changed()
-        for pair in self._graph.changed_since(self._version):
+        changed = list(self._graph.changed_since(self._version))
+        self._failover.links_changed(changed)
+        for pair in changed:
             self.touch(CORE_PORTS, pair)
         self._version = self._graph.version
 
     @property
     def busy(self) -> bool:
         """Whether there is more to do."""
-        return self._changing or bool(self._fills) or self._failover.busy
+        return not self.settled or self._failover.busy
+
+    @property
+    def settled(self) -> bool:
+        """Whether switches hold what is wanted of them, but for ways around links that may fail one day."""
+        return not (self._changing or self._fills)
 
     @property
     def _changing(self) -> bool:
@@ -270,10 +276,10 @@ class Reconcile:
 
     def _go_around(self) -> int:
         """The way around one link."""
-        found = self._failover.advance()
+        found, settled = self._failover.advance()
         self.touch(DETOURS, found)
         self._regroup |= {dpid for dpid in found if self._switches.is_filled(dpid)}
-        return AROUND
+        return AROUND + SETTLED * settled
 
     def _other_groups(self, dpid: DatapathId) -> tuple[FailoverGroup, ...]:
         """Groups that a switch does not hold as they are wanted; it holds them from now on."""

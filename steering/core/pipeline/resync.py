@@ -45,7 +45,7 @@ class Resync:
         outputs: list[Output] = [*self._reconcile.step()]
         outputs += map(self._filled, self._reconcile.take_filled())
         self._going_on = self._reconcile.busy
-        outputs = self._parts.synced(outputs, not self._going_on)
+        outputs = self._parts.synced(outputs, self._reconcile.settled)
         return [*outputs, GoOn()] if self._going_on else outputs
 
     def _take_changed(self) -> bool:

@@ -9,11 +9,12 @@ A session whose entry counts nothing then is gone within `timers.half_open`, or 
 its source has half-open ones in great number. That is still long enough for a satellite's third ACK after 3 seconds,
 and for a SYN/ACK that has to be repeated. Meanwhile it is no load: it fills neither an MCP nor a quota.
 
-An answered session whose switch cannot be asked is kept until the switch is there again.
+An answered session whose switch cannot be asked is kept until the switch is there again. One whose switch had lost its
+entry, as after a reboot, is taken for established: what the entry had counted is lost, and a host may be silent since.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from steering.core.inputs import CountersRead, Input
 from steering.core.outputs import GoOn, Output, ReadCounters, RemoveEntries
@@ -164,6 +165,15 @@ class HalfOpenSessions(Part):
             if session.id in self._judged:
                 self._doomed.append(session.id)
         return self.go_on()
+
+    def put_back(self, entries: Iterable[Entry]) -> None:
+        """A switch is filled with session entries that it had lost: what they count from now on is not the whole."""
+        for entry in entries:
+            subflow = self._table.flows.get(flow_key(entry.src, entry.dst, entry.sport, entry.dport))
+            session = subflow.session if subflow is not None else None
+            if session is not None and session.state is SessionState.ANSWERED:
+                self._judged.discard(session.id)
+                self._life.heard(session)
 
     def go_on(self) -> list[Output]:
         """End some of the sessions whose host did not go on; GoOn is among the outputs if there are more."""

@@ -13,6 +13,7 @@ from steering.core.network.detours import LONGEST, way_around
 from steering.core.network.graph import Graph
 from steering.core.network.switch import Switches
 from steering.core.pipeline.failover import TAKEN, Failover
+from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
 from steering.model.network import PortRef, Site
 from steering.model.rules import LABEL_PREFIX, VIRTUAL_MAC, GroupAction, OutputAction, Table
@@ -113,7 +114,7 @@ def test_a_dead_switch_costs_no_more_than_what_leads_over_it() -> None:
 
 def test_the_other_link_between_two_switches_comes_first() -> None:
     graph = Graph(off_path_site(links=PARALLEL))
-    (only,) = way_around(graph, 1, 3)
+    ((only,), _) = way_around(graph, 1, 3)
     assert only == (PortRef(1, 9), PortRef(3, 9))
 
 
@@ -127,7 +128,7 @@ def test_a_detour_leads_to_the_far_end_without_its_link(seed: int) -> None:
         off_path_site(links=tuple(link(f"{a}:{b}", f"{b}:{a}", chance.choice([1, 1, 2])) for a, b in links))
     )
     for a, b in graph.pairs():
-        way = way_around(graph, a, b)
+        way, _ = way_around(graph, a, b)
         own = graph.link_used(a, b)
         assert own not in way and own[::-1] not in way
         graph.remove(*own)
@@ -147,8 +148,8 @@ def test_a_ring_that_is_too_long_has_no_detours() -> None:
             off_path_site(links=tuple(link(f"{n}:1", f"{n % size + 1}:2") for n in range(1, size + 1)))
         )
 
-    assert len(way_around(ring_of(LONGEST + 1), 1, 2)) == LONGEST
-    assert way_around(ring_of(LONGEST + 2), 1, 2) == ()
+    assert len(way_around(ring_of(LONGEST + 1), 1, 2)[0]) == LONGEST
+    assert way_around(ring_of(LONGEST + 2), 1, 2)[0] == ()
 
 
 def test_numbers_of_detours_are_no_labels_and_differ() -> None:
@@ -209,3 +210,59 @@ def test_a_switch_that_refuses_groups_forwards_by_ports_and_the_others_still_fai
 
 def test_the_mechanism_has_a_name() -> None:
     assert Mechanism("failover") is Mechanism.FAILOVER
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_ways_that_were_followed_are_those_of_a_fresh_start(seed: int) -> None:
+    """Links come, go and get other weights; some changes are looked at one by one, some together."""
+    chance = random.Random(seed)
+    size = chance.randint(3, 10)
+    edges = [(a, b) for a in range(1, size + 1) for b in range(1, a) if chance.random() < 0.5]
+    graph = Graph(off_path_site(links=tuple(link(f"{a}:{b}", f"{b}:{a}") for a, b in edges)))
+    epochs = {DatapathId(n): 1 for n in range(1, size + 1)}
+    followed = Failover(graph, epochs, Switches())
+    for _ in range(8 if edges else 0):
+        before = graph.version
+        a, b = chance.choice(edges)
+        ends = PortRef(a, b), PortRef(b, a)
+        for one, other in chance.sample([ends, ends[::-1]], chance.randint(1, 2)):
+            if chance.random() < 0.3:
+                graph.weigh(one, other, chance.choice([1.0, 2.0, 5.0]))
+            elif not graph.remove(one, other):
+                graph.add(one, other)
+        followed.links_changed(list(graph.changed_since(before)))
+        if chance.random() < 0.7:
+            _finish(followed)
+    _finish(followed)
+    fresh = Failover(graph, epochs, Switches())
+    _finish(fresh)
+    assert followed._ways == fresh._ways
+    assert all(followed._through.get(d, {}) == fresh._through.get(d, {}) for d in epochs)
+
+
+def test_a_lost_link_concerns_only_those_whose_way_around_led_over_it() -> None:
+    """A chain of 30 squares: what happens in one of them is nothing to the others."""
+    squares = [
+        link(f"{a}:{b % 9 + 1}{a % 10}", f"{b}:{a % 9 + 1}{b % 10}")
+        for n in range(1, 60, 2)
+        for a, b in ((n, n + 1), (n, n + 2), (n + 1, n + 3), (n + 2, n + 3))
+        if b <= 60 and (a, b) != (n + 2, n + 3)
+    ]
+    graph = Graph(off_path_site(links=tuple(squares)))
+    made = Failover(graph, dict.fromkeys(range(1, 61), 1), Switches())
+    assert _finish(made) == len(graph.pairs()) > 150
+    before = graph.version
+    (gone,) = (ends for ends in graph.links_between(29, 31))
+    graph.remove(*gone)
+    made.links_changed(list(graph.changed_since(before)))
+    assert 0 < _finish(made) < 12
+
+
+def _finish(failover: Failover) -> int:
+    """Look at all that there is to look at; how many links that were."""
+    looked = 0
+    while failover.busy:
+        failover.advance()
+        looked += 1
+    return looked

@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from steering.core.inputs import Continue, Tick
+from steering.core.inputs import Continue, ObservedEntry, SwitchDown, Tick
 from steering.core.outputs import GoOn, ReadCounters
 from steering.core.sessions.half_open import ENDED_AT_ONCE, LOOKS, READ_EACH_TICK
 from steering.model.mechanism import Mechanism
+from steering.model.network import PortRole
 from steering.model.policy import Limits, Policy
 from steering.model.session import Refusal, SessionState
 from tests.support.half_open import ACK, NOTHING, PLAIN_ACK, RESET, Counted, passes
@@ -114,6 +115,23 @@ def test_an_answered_session_whose_switch_tells_nothing_is_kept_and_asked_again(
     assert driver.table.active[session.mcp] == 0, "meanwhile it is no load"
     passes(driver, PATIENCE, ACK)
     assert session.state is SessionState.ESTABLISHED and driver.table.active[session.mcp] == 1
+
+
+@pytest.mark.parametrize("kept, alive", [(False, True), (True, False)])
+def test_a_session_whose_switch_rebooted_is_not_judged_by_what_its_new_entry_counts(
+    kept: bool, alive: bool
+) -> None:
+    """A host may have been heard before the reboot, and be silent since. Where the entry is still there, so is its count."""
+    driver = Driver()
+    session = opened(driver, UE_LTE, "10.9.0.2")
+    driver.later(0.5)
+    held = [
+        ObservedEntry(entry, 0, 0) for role in PortRole for entry in session.entries(role) if entry.dpid == 1
+    ]
+    driver.give(SwitchDown(1))
+    driver.up(1, list({one.entry: one for one in held}.values()) if kept else [])
+    passes(driver, PATIENCE, NOTHING)
+    assert (session.id in driver.table.by_id) is alive
 
 
 def test_one_question_is_enough_where_the_host_goes_on() -> None:
