@@ -115,9 +115,7 @@ def test_reserved_traffic_is_metered_apart_and_takes_its_own_path(lab: Lab) -> N
     meters = lab.network[1].meters
     assert (meters[Meter.LINK_BASE + 2].rate, meters[Meter.LINK_BASE + 2].kilobits) == (5_000, True)
     assert meters[Meter.LINK_BASE + 3].rate == 60  # the way round is full: what remains is a hundredth
-    own = {
-        band.rate for number, band in meters.items() if Meter.RESERVED_BASE <= number < Meter.HOST_MISS_BASE
-    }
+    own = {band.rate for number, band in meters.items() if Meter.RESERVED_BASE <= number < Meter.SYN_ACK_BASE}
     assert own == {15_000, 6_000}
     for name in ("a", "b"):
         apply(lab, lab.give(ReleaseReservation(name)))
