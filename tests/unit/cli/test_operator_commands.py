@@ -137,6 +137,9 @@ def test_a_stream_is_read_event_by_event() -> None:
     ]
 
 
+EMPTY = "an empty file"
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
@@ -148,7 +151,8 @@ def test_a_stream_is_read_event_by_event() -> None:
         (["mcp", "remove", "core"], 1, "2 sessions at MCP 'core'"),
         (["mcp", "drain", "core", "--force"], 2, "--force is of remove alone"),
         (["mcp", "add", "/nowhere.yaml"], 2, "cannot be read"),
-        (["mcp", "change", "/dev/null"], 2, "names no MCP"),
+        (["mcp", "change", "/dev/null"], 2, "it is a device"),
+        (["mcp", "change", EMPTY], 2, "names no MCP"),
         (["access", "set", "lte"], 2, "set wants NAME and --type or --trust"),
         (["access", "--type", "wlan"], 2, "did you mean 'steering access set'"),
         (["access", "set", "mars", "--type", "wlan"], 1, "no access network 'mars'"),
@@ -168,7 +172,9 @@ def test_a_stream_is_read_event_by_event() -> None:
 def test_what_cannot_be_done_is_one_line(
     words: list[str], status: int, said: str, state_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended, line = failing(capsys, *words, "--state-dir", str(state_dir))
+    (state_dir / EMPTY).touch()
+    named = [str(state_dir / word) if word == EMPTY else word for word in words]
+    ended, line = failing(capsys, *named, "--state-dir", str(state_dir))
     assert (ended, said in line) == (status, True), line
 
 

@@ -187,7 +187,7 @@ def test_past_the_end_is_an_empty_page_without_a_next() -> None:
         ("limit=0", "from 1 to 1000"),
         ("limit=1001", "from 1 to 1000"),
         ("limit=1&limit=2", "more than once"),
-        ("state=gone", "one of syn-pinned, answered, established, plain, closing, linger"),
+        ("state=gone", "one of syn-pinned, answered, established, plain, idle, closing, linger"),
         ("mcp=", "1 to 64 characters"),
         ("mcp=" + "m" * 65, "1 to 64 characters"),
         ("mcp=cor", "no MCP 'cor'; known: core, edge"),
