@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from steering.model.rules import OWNER, CookieKind, PacketClass
+from steering.model.session import unpack_cookie
 from steering.wire.craft import tcp_frame
 from steering.wire.crypto import token
 from tests.support.controller_process import LINKS, SITE, Running
@@ -108,7 +109,7 @@ class Network:
         self.syn_ack(sport)
         end = time.monotonic() + 30
         while not all(
-            cookie & 0xFFFFFFFF for dpid in (1, 4) for cookie in self.session_entries(dpid).values()
+            bears_token(cookie) for dpid in (1, 4) for cookie in self.session_entries(dpid).values()
         ):
             assert time.monotonic() < end, "the entries never got their token"
             time.sleep(0.02)
@@ -131,6 +132,12 @@ class Network:
             for (table, _, match), (cookie, _) in list(self.switches[dpid].flows.items())
             if table == SESSION_TABLE and cookie >> 52 == OWNER << 4 | CookieKind.SESSION
         }
+
+
+def bears_token(cookie: int) -> bool:
+    """Whether an entry has its session's token: a pending one has a number of its own in the token's place."""
+    told = unpack_cookie(cookie)
+    return told is not None and not told.pending
 
 
 def is_session_entry(seen: Seen) -> bool:
