@@ -68,15 +68,15 @@ def _abort(controller: client.ControllerClient, wanted: str, as_json: bool) -> N
         controller.request("DELETE", ["sessions", wanted])
     except client.Unavailable as gone:
         try:
-            told = controller.get("sessions", wanted, "abort")  # it was aborted before
+            told = controller.get("aborts", wanted)  # it was aborted before
         except client.Unavailable:
             raise gone from None
     else:
         until = time.monotonic() + PATIENCE
-        told = controller.get("sessions", wanted, "abort")
+        told = controller.get("aborts", wanted)
         while not told["over"] and time.monotonic() < until:
             time.sleep(LOOK)
-            told = controller.get("sessions", wanted, "abort")
+            told = controller.get("aborts", wanted)
     if as_json:
         client.print_json(told)
         return

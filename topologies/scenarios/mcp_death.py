@@ -219,7 +219,7 @@ class Deaths:
             self.lab.controller.request("DELETE", f"/v1/sessions/{row['id']}")
         server_s = self.until_server_is_told(locals_, begun)
         time.sleep(0.5)
-        said = [self.lab.controller.get(f"/v1/sessions/{row['id']}/abort") for row in rows]
+        said = [self.lab.controller.get(f"/v1/aborts/{row['id']}") for row in rows]
         ends = {mode: self.ended(mode) for mode in MODES}
         told = {mode: one["told_at"] and round(one["told_at"] - begun, 2) for mode, one in ends.items()}
         self.judge_told("aborted", told, {mode: one["word"] for mode, one in ends.items()}, server_s)

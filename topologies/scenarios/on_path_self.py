@@ -97,9 +97,10 @@ def run(options: Options, report: Report) -> None:
 
 
 def _not_steered(lab: Lab, report: Report) -> None:
-    """A first SYN whose natural path passes the MCP leaves no entry. One from the hotspot has to be steered."""
+    """A first SYN whose natural path passes the MCP leaves an entry that leads its natural way, and counts whether its host
+    goes on. One from the hotspot has to be steered."""
     target = address_of(PLAN.box("server"), 4)
-    for source, wanted in ((0, 0), (2, 1)):
+    for source, wanted in ((0, 1), (2, 1)):
         own = address_of(PLAN.box("ue"), 4, source)
         order = {"group": "none", "count": 1, "dst": target, "ports": [NOBODY], "src": own, "wait": 2.0}
         answer = lab.agents["ue"].ask("open", **order, mptcp=True)["opened"][0]

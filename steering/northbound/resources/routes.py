@@ -219,7 +219,7 @@ ROUTES = (
     ),
     RestRoute("GET", "session", "/v1/sessions/{id}", "One M-session and its subflows", Sessions.one, "Session"),
     RestRoute(
-        "GET", "aborted", "/v1/sessions/{id}/abort", "What became of each end of a session that was aborted",
+        "GET", "aborted", "/v1/aborts/{id}", "What became of each end of a session that was aborted",
         Sessions.aborted, "AbortReport", OPERATOR,
     ),
     RestRoute(

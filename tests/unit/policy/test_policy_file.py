@@ -142,7 +142,7 @@ def test_the_default_file_holds_and_explains_every_default() -> None:
     assert (policy, findings) == (DEFAULTS, [])
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     written = {line.split(":")[0].strip(" -#") for line in lines}
-    named = set(PolicyFile.model_fields) | {"ports", "weights", "max_stretch", "hysteresis"}
+    named = set(PolicyFile.model_fields) | {"ports", "weights", "max_stretch", "hysteresis", "avoid_sick"}
     own = Policy()
     for part in (
         own.weights,

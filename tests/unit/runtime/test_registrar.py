@@ -179,6 +179,7 @@ def test_one_with_sessions_goes_only_by_force(registering):
     gone = registering.remove("core", force=True)
     assert (gone.answer, gone.sessions, gone.kept) == (McpAnswer.DONE, 1, False)
     registering.driver.later(0.1)
+    registering.driver.later(6.0)  # its ends are told, and neither answers here
     assert registering.names == ["fresh"] and not list(registering.driver.table)
     assert registering.remove("fresh").answer is McpAnswer.DONE and registering.names == []
     assert registering.put(FRESH).answer is McpAnswer.DONE and registering.names == ["fresh"]

@@ -21,7 +21,9 @@ from tests.support.rest_replies import problem
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 PATHS = [
-    route.path.format(id="m-1" if "sessions" in route.path else "d-1", name=name_in(route.path))
+    route.path.format(
+        id="m-1" if "sessions" in route.path or "aborts" in route.path else "d-1", name=name_in(route.path)
+    )
     for route in ROUTES
     if route.method == "GET"
     and route.media_type != "text/event-stream"

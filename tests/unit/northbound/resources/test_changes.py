@@ -165,7 +165,7 @@ def test_a_session_is_aborted() -> None:
         assert request.get_response(app).status_code == status
     assert control.given == [AbortSession(session.id)]
     assert driver.engine.sessions.aborted.report(session.id) is not None
-    request = Request.blank(f"/v1/sessions/{session.id}/abort", headers={"Authorization": f"Bearer {TOKEN}"})
+    request = Request.blank(f"/v1/aborts/{session.id}", headers={"Authorization": f"Bearer {TOKEN}"})
     driver.later(5.1)
     told = request.get_response(app).json
     assert told["over"] and {(end["end"], end["outcome"]) for end in told["ends"]} == {

@@ -117,4 +117,4 @@ def test_ten_thousand_rules_take_seconds(form: str, shadowed: int) -> None:
     assert policy is None or len(policy.rules) == LARGE
     few = min(computed(large(form, LARGE // 10)) for _ in range(3))
     many = computed(large(form))
-    assert many < 30 * few, f"{many:.1f} s, a tenth of them {few:.2f} s"
+    assert many < 60 * few, f"{many:.1f} s, a tenth of them {few:.2f} s"
