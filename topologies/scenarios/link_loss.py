@@ -21,7 +21,7 @@ from topologies.measures.link_cuts import (
 )
 from topologies.networks.backbones import label_core, ring
 
-ROWS = ("D-6.7.1", "D-6.7.5")
+ROWS = ("D-6.7.1",)
 CORE, RING = label_core("link-loss"), ring("link-loss-ring")
 # A link that the session's segments take, and the next on their way, where BFD runs.
 CARRIER = {CORE.name: Wire("s3:5", "s5:3"), RING.name: Wire("s2:8", "s3:9")}

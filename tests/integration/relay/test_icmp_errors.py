@@ -137,7 +137,7 @@ def counted(lab: Lab, where: str, name: str) -> int:
     return int(listed[listed.index(name) + 1])
 
 
-@pytest.mark.row("D-6.7.5")
+@pytest.mark.row("D-6.7.5a")
 @pytest.mark.parametrize("relayed", MODES, indirect=True, ids=lambda given: f"{given[0]}-{given[2]}")
 def test_a_router_tells_the_server_leg_that_its_segments_are_too_large(lab: Lab, relayed: Relayed) -> None:
     assert relayed.mtu() == USUAL
@@ -146,7 +146,7 @@ def test_a_router_tells_the_server_leg_that_its_segments_are_too_large(lab: Lab,
     relayed.talks()
 
 
-@pytest.mark.row("D-6.7.5")
+@pytest.mark.row("D-6.7.5a")
 @pytest.mark.parametrize("relayed", [PRESERVED_4, PRESERVED_6], indirect=True)
 def test_a_router_before_the_host_tells_the_hosts_leg(lab: Lab, relayed: Relayed) -> None:
     about = relayed.to_host
