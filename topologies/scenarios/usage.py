@@ -118,12 +118,22 @@ def active_backup(lab: Lab, report: Report) -> None:
 
 def single(lab: Lab, report: Report) -> None:
     """single: a second subflow only once the first has failed"""
+    # Now and then a host's kernel tries no join at all after a cable came back: that transfer says nothing of the policy.
+    if not any(_single(lab, report) for _ in range(2)):
+        _single(lab, report, whatever=True)
+
+
+def _single(lab: Lab, report: Report, whatever: bool = False) -> bool:
     ue, box = lab.host("ue"), lab.plan.box("ue")
     lab.mark()
     before = lab.controller.metric("steering_refusals_total", reason="single-subflow")
     seen = WatchedTransfer(lab, "ue")
     seen.upload(SINGLE, 6.0)
     time.sleep(2.0)
+    if not (lab.counted("ue")["MPJoinSynTx"] or whatever):
+        seen.finish(SINGLE)
+        lab.stop_captures()
+        return False
     alone = wanted(lab, SINGLE)
     refused = lab.controller.metric("steering_refusals_total", reason="single-subflow") - before
     lab.say("LTE's cable is pulled; the host's WLAN address is announced to its kernel a second later")
@@ -151,6 +161,7 @@ def single(lab: Lab, report: Report) -> None:
     )
     report.equal("single: the transfer succeeds", None, done.get("error"))
     report.figures["single"] = {"join_after_s": tried, "mbit": done.get("mbit")}
+    return True
 
 
 def quota(lab: Lab, report: Report) -> None:
