@@ -102,18 +102,17 @@ class SickMcps(Part):
                 self._seen[number] = McpEvidence()
                 self._begin(number, self._seen[number], now)
         self._count_late(now)
-        for number, evidence in self._seen.items():
-            mcp = number
+        for mcp, evidence in self._seen.items():
             evidence.samples.append((now, self._counters.joins_of[mcp]))
             why = self._why(mcp, evidence, now)
             if evidence.until is not None and now >= evidence.until:
-                evidence.until, self._health[number].sick = None, False
+                evidence.until, self._health[mcp].sick = None, False
                 self._begin(mcp, evidence, now)
             elif why and evidence.until is None:
                 self.bad[mcp] = why
                 evidence.until = now + evidence.rest
                 evidence.rest = min(LONGEST_REST, 2 * evidence.rest)
-                self._health[number].sick = self._policy.avoid_sick
+                self._health[mcp].sick = self._policy.avoid_sick
             elif now - evidence.begun >= WINDOW and evidence.until is None:
                 if self._counters.answers_of[mcp] > evidence.answers:
                     self.bad.pop(mcp, None)
