@@ -6,10 +6,10 @@ from ipaddress import ip_address
 
 from steering.relay.log import Log
 from steering.relay.model import Forward, OptionError, PlatformError, RelayInterception, ServerLeg
+from steering.relay.options.explicit_mcp import parse_endpoint, parse_via
 from steering.relay.options.relay_options import MAX_SESSIONS, RelayOptions
 from steering.relay.options.source_mode import UPLINK
 from steering.relay.options.values import parse_bound
-from steering.relay.options.via import parse_endpoint, parse_via
 from steering.relay.relay import Relay
 from steering.relay.session.dialler import dial_own
 

@@ -32,6 +32,7 @@ from steering.relay.model import (
 from steering.relay.observe import metrics
 from steering.relay.observe.metrics_server import parse_place
 from steering.relay.observe.status_socket import QueryError, query, table
+from steering.relay.options.explicit_mcp import parse_via
 from steering.relay.options.relay_options import MAX_SESSIONS, RelayOptions, parse_source
 from steering.relay.options.roles import ALL_PORTS, ROLE_OPTIONS, parse_upstream, parse_window, refuse_foreign
 from steering.relay.options.source_mode import UPLINK, RelaySourceMode, SourceOptions
@@ -44,7 +45,6 @@ from steering.relay.options.values import (
     parse_prefixes,
     parse_ranges,
 )
-from steering.relay.options.via import parse_via
 from steering.relay.session.ident import parse_ids
 from steering.relay.session.preface_queue import parse_offers, parse_users
 from steering.relay.session.server_legs import parse_offering

@@ -4,10 +4,10 @@ from bisect import bisect_left
 from collections import Counter
 from enum import StrEnum
 
-from steering.model.door import Door, RestRefusal, SwitchRefusal
 from steering.model.ids import DatapathId, McpId, WaypointId
 from steering.model.kept import LostPiece
 from steering.model.limit import FullLimit
+from steering.model.refused_connections import ControllerListener, RestRefusal, SwitchRefusal
 from steering.model.reservation import ReservationOutcome, ReservationRefusal
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal
@@ -165,7 +165,9 @@ class Counters:
         self.disconnects: Counter[str] = Counter()  # by reason
         self.rest_refused: Counter[RestRefusal] = Counter()
         self.refused_switches: dict[tuple[int, SwitchRefusal], int] = {}  # how often, by datapath id
-        self.accept_paused: Counter[Door] = Counter()  # times a listener rested for lack of descriptors
+        self.accept_paused: Counter[ControllerListener] = (
+            Counter()
+        )  # times a listener rested for lack of descriptors
         self.decision_seconds = Histogram()
         self.reservations: Counter[ReservationOutcome] = Counter()
         self.reservations_refused: Counter[ReservationRefusal] = Counter()

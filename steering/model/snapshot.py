@@ -115,7 +115,7 @@ class HostSnapshot(NamedTuple):
 
 
 class RefusedSwitchSnapshot(NamedTuple):
-    """Refused connections of a switch, by the datapath id that they gave. `reason`: of `model.door.SwitchRefusal`."""
+    """Refused connections of a switch, by the datapath id that they gave. `reason`: of `model.refused_connections.SwitchRefusal`."""
 
     dpid: str
     reason: str

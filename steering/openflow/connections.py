@@ -9,9 +9,9 @@ from os_ken.controller import controller
 from os_ken.lib import hub
 
 from steering.core.counters import Counters
-from steering.model.door import Door, SwitchRefusal
 from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
+from steering.model.refused_connections import ControllerListener, SwitchRefusal
 from steering.model.token_bucket import TokenBucket
 from steering.openflow.budgets import Budgets, Newcomers, source_of
 from steering.openflow.channel import Adapter, Channel
@@ -114,7 +114,7 @@ class SwitchListener:
         if tls:
             self._context = switch_context(tls["certfile"], tls["keyfile"], tls.get("ca_certs"))
         self._listener = Listener(
-            Door.SWITCHES,
+            ControllerListener.SWITCHES,
             listening(*listen_info) if self.door is None else self.door.socket,
             TokenBucket(budgets.accept_rate, budgets.accept_burst, monotonic()),
             self.adapter.admits,
@@ -135,7 +135,7 @@ class SwitchListener:
         Channel(socket, address, TlsChannel(self._context) if self._context is not None else None).serve()
 
     def _paused(self) -> None:
-        self.counters.accept_paused[Door.SWITCHES] += 1
+        self.counters.accept_paused[ControllerListener.SWITCHES] += 1
 
 
 def install(adapter: Adapter, counters: Counters, door: EarlyDoor | None) -> None:

@@ -8,8 +8,8 @@ from enum import IntEnum, StrEnum
 from struct import Struct
 from typing import NamedTuple
 
-from steering.model.door import SwitchRefusal
 from steering.model.ids import DatapathId, PortNumber
+from steering.model.refused_connections import SwitchRefusal
 
 VERSION = 4
 NEWEST_VERSION = 6  # the newest version of a HELLO that os-ken can read

@@ -6,7 +6,7 @@ from steering.relay.controller import inbound_ports
 from steering.relay.model import PlatformError
 from steering.relay.observe import metrics_server, status_socket
 from steering.relay.options.relay_options import RelayOptions
-from steering.relay.session.listeners import doors
+from steering.relay.session.listeners import wanted_listeners
 
 SPARE_DESCRIPTORS = 64
 
@@ -14,7 +14,7 @@ SPARE_DESCRIPTORS = 64
 def beside_sessions(options: RelayOptions) -> int:
     """How many descriptors a relay without a session has open at most."""
     return (
-        len(doors(options))
+        len(wanted_listeners(options))
         + (inbound_ports.MOST if options.inbound is not None else 0)
         + (1 + status_socket.MAX_READERS if options.status is not None else 0)
         + (1 + metrics_server.MAX_READERS if options.metrics is not None else 0)

@@ -12,7 +12,7 @@ import eventlet
 import eventlet.wsgi
 
 from steering.core.counters import Counters
-from steering.model.door import Door
+from steering.model.refused_connections import ControllerListener
 from steering.model.token_bucket import TokenBucket
 from steering.openflow.budgets import source_of
 from steering.openflow.listener import Listener
@@ -50,7 +50,7 @@ class RestServer:
         )
         bucket = TokenBucket(TLS_RATE if secured else RATE, BURST, monotonic())
         self._listener = Listener(
-            Door.REST, listening, bucket, lambda address: True, self._serve, self._paused
+            ControllerListener.REST, listening, bucket, lambda address: True, self._serve, self._paused
         )
 
     def run(self) -> None:
@@ -68,7 +68,7 @@ class RestServer:
                 accepted.close()
 
     def _paused(self) -> None:
-        self._counters.accept_paused[Door.REST] += 1
+        self._counters.accept_paused[ControllerListener.REST] += 1
 
 
 class Doorkeeper:

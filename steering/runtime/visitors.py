@@ -14,9 +14,9 @@ from time import monotonic
 from typing import Any
 
 from steering.core.counters import Counters
-from steering.model.door import RestRefusal
 from steering.model.identity import Identity, Role
 from steering.model.log_limit import LogLimit, and_more
+from steering.model.refused_connections import RestRefusal
 from steering.openflow.budgets import Newcomers, source_of
 from steering.openflow.listener import rest_places
 

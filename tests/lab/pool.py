@@ -18,7 +18,7 @@ from typing import NamedTuple, Self
 import pytest
 
 from tests.lab.running import ROOT, Ran
-from topologies.campaign.doors import Doors
+from topologies.campaign.lab_slots import LabSlots
 from topologies.campaign.verdicts import only_rates
 from topologies.kit import isolation
 
@@ -44,7 +44,7 @@ class Pool:
     def __init__(self, directory: Path, jobs: int) -> None:
         self._directory = directory
         self._threads = ThreadPoolExecutor(jobs, "lab")
-        self._doors = Doors(0)
+        self._slots = LabSlots(0)
         self._runs: dict[Wanted, Future[Ran]] = {}
         self._running: set[subprocess.Popen[str]] = set()
         self._ended = False
@@ -67,7 +67,7 @@ class Pool:
         """Labs at a time from now on, at most `jobs`; with 0 this waits until none runs."""
         if most != self._allowed:
             self._allowed = most
-            self._doors.allow(most)
+            self._slots.allow(most)
 
     def result(self, one: Wanted) -> Ran:
         """Wait for a lab that was started. One that missed nothing but rates runs once more, alone, and the run's
@@ -85,13 +85,13 @@ class Pool:
         """End what runs, run nothing more."""
         self._ended = True
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._doors.allow(1)  # who waits at them finds that all is over
+        self._slots.allow(1)  # who waits at them finds that all is over
         for running in list(self._running):
             isolation.end(running)
         self._threads.shutdown()
 
     def _run(self, words: tuple[str, ...], alone: bool) -> Ran:
-        with self._doors.entered(alone):
+        with self._slots.entered(alone):
             return self._do(words)
 
     def _do(self, words: tuple[str, ...]) -> Ran:

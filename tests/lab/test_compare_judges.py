@@ -6,7 +6,7 @@ import pytest
 
 from topologies.campaign.comparison import document
 from topologies.kit.captures import Segment
-from topologies.kit.ground import FiveTuple
+from topologies.kit.kernel_counters import FiveTuple
 from topologies.kit.report import Report
 from topologies.measures.socks_client import round_trips
 from topologies.scenarios.compare import check_curl, check_native, check_outside

@@ -7,7 +7,7 @@ import pytest
 
 from topologies.kit.captures import CAPABLE, JOIN, Segment
 from topologies.kit.controller import Controller
-from topologies.kit.ground import CounterChanges, FiveTuple, Subflow, parse_counters, parse_subflows
+from topologies.kit.kernel_counters import CounterChanges, FiveTuple, Subflow, parse_counters, parse_subflows
 from topologies.kit.processes import LabError
 from topologies.measures.cpe_transfer import payload
 from topologies.measures.pins import capture_view, kernel_view

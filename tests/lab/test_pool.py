@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.pool import Doors, Pool, Wanted
+from tests.lab.pool import LabSlots, Pool, Wanted
 from tests.lab.running import Ran
 
 
@@ -51,13 +51,13 @@ def test_two_at_a_time_in_order_and_one_alone(tmp_path: Path) -> None:
 
 
 def test_who_wants_to_be_alone_is_not_overtaken() -> None:
-    doors, order = Doors(3), []
+    slots, order = LabSlots(3), []
 
     def visit(name: str, alone: bool) -> None:
-        with doors.entered(alone):
+        with slots.entered(alone):
             order.append(name)
 
-    with doors.entered(False):
+    with slots.entered(False):
         visitors = [threading.Thread(target=visit, args=one) for one in (("alone", True), ("late", False))]
         for visitor in visitors:
             visitor.start()

@@ -19,7 +19,7 @@ from typing import Any
 
 from topologies import catalogue
 from topologies.campaign import verdicts
-from topologies.campaign.doors import Doors
+from topologies.campaign.lab_slots import LabSlots
 from topologies.kit import isolation
 from topologies.kit.report import Progress, columns
 from topologies.kit.scenario import Scenario
@@ -119,7 +119,7 @@ class Campaign:
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._doors = Doors(self.jobs)
+        self._slots = LabSlots(self.jobs)
 
     def run(self, names: Sequence[str], with_controls: bool) -> None:
         """Run these scenarios and, if asked, their controls. KeyboardInterrupt ends the labs that run."""
@@ -138,12 +138,12 @@ class Campaign:
     def _one(self, name: str, control: str) -> Outcome:
         began = time.monotonic()
         scenario = self.load(name)
-        with self._doors.entered(scenario.alone):
+        with self._slots.entered(scenario.alone):
             document = self.attempts.run(name, control)
         first: list[str] = []
         if not control and verdicts.only_rates(missed := verdicts.missed(document)):
             first = missed
-            with self._doors.entered(alone=True):
+            with self._slots.entered(alone=True):
                 document = self.attempts.run(name, control)
         checks = document.get("checks", [])
         failed = verdicts.missed(document)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from topologies.kit.ground import FiveTuple
+from topologies.kit.kernel_counters import FiveTuple
 from topologies.kit.network import LabHost
 from topologies.kit.processes import LabError, StartedProcess
 from topologies.kit.records import Record

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from topologies.kit.ground import FiveTuple
+from topologies.kit.kernel_counters import FiveTuple
 from topologies.kit.plan import Plan, site_text
 from topologies.kit.processes import LabError, StartedProcess
 from topologies.kit.records import Record

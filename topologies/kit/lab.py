@@ -15,7 +15,7 @@ from topologies.kit import processes, records
 from topologies.kit.captures import SNAP, Capture
 from topologies.kit.controller import Controller, free_port
 from topologies.kit.emulator import CLI, Mininet, RemoteController, setLogLevel
-from topologies.kit.ground import CounterChanges, counters
+from topologies.kit.kernel_counters import CounterChanges, counters
 from topologies.kit.network import BuildError, LabHost, LabSwitch, SteeringTopo, has_netem, kernel_datapath
 from topologies.kit.plan import Kind, Plan, split_port
 from topologies.kit.processes import Agent, LabError, StartedProcess

@@ -7,7 +7,7 @@ from typing import Any
 
 from topologies.kit.captures import CAPABLE, JOIN, Capture
 from topologies.kit.controller import flows_of
-from topologies.kit.ground import CounterChanges, Subflow, subflows
+from topologies.kit.kernel_counters import CounterChanges, Subflow, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Kind, Plan, address_of
 from topologies.kit.report import Report

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from topologies.kit.captures import CAPABLE, JOIN, Capture, Segment
-from topologies.kit.ground import CounterChanges, FiveTuple, Subflow, subflows
+from topologies.kit.kernel_counters import CounterChanges, FiveTuple, Subflow, subflows
 from topologies.kit.lab import Lab, session_entries
 from topologies.kit.plan import Kind, address_of
 from topologies.kit.report import Report

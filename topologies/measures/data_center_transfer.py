@@ -2,7 +2,7 @@
 
 import time
 
-from topologies.kit import ground
+from topologies.kit import kernel_counters
 from topologies.kit.captures import CAPABLE, JOIN
 from topologies.kit.lab import Lab
 from topologies.kit.processes import relay_status
@@ -33,7 +33,7 @@ def transfer(lab: Lab, report: Report, kind: str, seconds: float, far: str = "se
     order = {"dst": FIRST, "port": SERVICE, "seconds": seconds}
     lab.agents["client"].ask("start", name=kind, kind=kind, **order)
     time.sleep(SETTLED_S)
-    server = [s for s in ground.subflows(lab.host(far)) if s.state == "ESTAB"]
+    server = [s for s in kernel_counters.subflows(lab.host(far)) if s.state == "ESTAB"]
     done = lab.agents["client"].finish(kind, seconds + 45)
     lab.stop_captures()
     report.equal(f"{kind}: it succeeds", "", done.get("error", ""))

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from topologies.kit import processes
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab
 from topologies.kit.network import add_endpoints
 from topologies.kit.plan import address_of

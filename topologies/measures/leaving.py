@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from topologies.kit.controller import flows_of
-from topologies.kit.ground import FiveTuple, subflows
+from topologies.kit.kernel_counters import FiveTuple, subflows
 from topologies.kit.lab import Lab
 from topologies.kit.network import add_endpoints
 from topologies.kit.plan import address_of

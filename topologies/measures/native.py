@@ -3,7 +3,7 @@ end."""
 
 from typing import Any
 
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab
 from topologies.kit.plan import address_of
 from topologies.kit.processes import relay_status

@@ -11,7 +11,7 @@ from typing import Any
 
 from topologies.kit.captures import CAPABLE, JOIN, Segment
 from topologies.kit.controller import flows_of
-from topologies.kit.ground import FiveTuple, Subflow
+from topologies.kit.kernel_counters import FiveTuple, Subflow
 from topologies.kit.report import Report
 
 

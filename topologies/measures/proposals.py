@@ -12,7 +12,7 @@ from typing import Any
 
 from topologies.kit import processes
 from topologies.kit.captures import Segment
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, ofctl
 from topologies.kit.plan import address_of
 from topologies.kit.processes import StartedProcess, listeners

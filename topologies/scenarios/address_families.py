@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from topologies.kit import processes
 from topologies.kit.captures import frames
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Nic, Plan, address_of
 from topologies.kit.report import Report

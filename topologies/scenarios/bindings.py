@@ -14,7 +14,7 @@ from typing import Any
 
 from topologies.kit import processes
 from topologies.kit.captures import CAPABLE, JOIN
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.processes import LabError, relay_status
 from topologies.kit.report import Report

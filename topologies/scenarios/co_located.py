@@ -10,7 +10,7 @@ import subprocess
 import time
 from dataclasses import replace
 
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
 from topologies.kit.report import Report

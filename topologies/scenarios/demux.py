@@ -12,7 +12,7 @@ that range.
 
 from typing import Any
 
-from topologies.kit import ground
+from topologies.kit import kernel_counters
 from topologies.kit.captures import CAPABLE, Capture, Segment
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
@@ -138,7 +138,7 @@ class Bench:
         at_server = lab.capture_port("s3:5")
         opened = self.open("c2", self.server[2], mptcp=True)
         sessions = len(lab.controller.sessions())
-        server = ground.subflows(lab.host("server2"))
+        server = kernel_counters.subflows(lab.host("server2"))
         lab.agents["c2"].ask("close", group="demux")
         lab.stop_captures()
         report.equal("off: c2's connection works", "", opened.get("error", ""))
@@ -168,7 +168,7 @@ class Bench:
             "c3": self.open("c3", self.server[1]),
             "c2": self.open("c2", self.server[2], mptcp=True, sport=INSIDE_WINDOW),
         }
-        peers = ground.subflows(lab.host("server2"))
+        peers = kernel_counters.subflows(lab.host("server2"))
         clients = [row["client"] for row in lab.controller.sessions() if row["client"] not in earlier]
         after = {name: self.accepted(name) for name in ("cpe", "inner", "core")}
         denied = self.open("c2", "10.8.0.2", mptcp=True, wait=1.5)
@@ -214,7 +214,7 @@ class Bench:
             "on: the controller's sessions are the CPEs'", sorted(wanted), sorted(clients), "REST"
         )
 
-    def _native(self, at: dict[str, Capture], peers: list[ground.Subflow]) -> None:
+    def _native(self, at: dict[str, Capture], peers: list[kernel_counters.Subflow]) -> None:
         """K-OPT: c2's segments reach server2 with all option bytes unchanged, and pass no MCP."""
         report = self.report
         at_core = sum(self.server[2] in (s.flow.src, s.flow.dst) for s in at["core"].segments())

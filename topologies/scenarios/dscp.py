@@ -8,7 +8,7 @@ one code point.
 import time
 from dataclasses import replace
 
-from topologies.kit import ground
+from topologies.kit import kernel_counters
 from topologies.kit.captures import Capture, frames
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Box, Plan, address_of
@@ -49,7 +49,7 @@ def run(options: Options, report: Report) -> None:
         ends = [lab.capture_host("server"), lab.capture_port("s1:1"), lab.capture_port("s2:1")]
         _open(lab, report, "first", target, HOST)
         _talk(lab, report, "first", ROUNDS)
-        subflows = ground.subflows(lab.host("ue"))
+        subflows = kernel_counters.subflows(lab.host("ue"))
         tokens = {s["token"] for s in lab.controller.detailed()}
         task = {
             "dst": target,

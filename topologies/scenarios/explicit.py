@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 
 from topologies.kit.captures import CAPABLE, JOIN
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running, session_entries
 from topologies.kit.plan import Plan
 from topologies.kit.processes import PROGRAMS, LabError, relay_status

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.network import add_endpoints, give_addresses
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire

@@ -5,7 +5,7 @@ The MCP is on the path whatever the controller does: both subflows pass it also 
 """
 
 from topologies.kit.captures import CAPABLE, JOIN, Capture
-from topologies.kit.ground import FiveTuple
+from topologies.kit.kernel_counters import FiveTuple
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
 from topologies.kit.report import Report

@@ -10,7 +10,7 @@ joins reach the controller before the copy of the SYN/ACK, because the messages 
 import time
 from collections.abc import Callable
 
-from topologies.kit import ground
+from topologies.kit import kernel_counters
 from topologies.kit.captures import Capture
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import address_of
@@ -199,10 +199,10 @@ class Bench:
         lab.say("judging: kernels, captures, REST")
         kernel = pins.kernel_view(
             {
-                name: [s for s in ground.subflows(lab.host(name)) if s.flow.dport in SERVICES]
+                name: [s for s in kernel_counters.subflows(lab.host(name)) if s.flow.dport in SERVICES]
                 for name in HOSTS
             },
-            {name: ground.subflows(lab.host(name)) for name in MCPS},
+            {name: kernel_counters.subflows(lab.host(name)) for name in MCPS},
             SERVICES,
         )
         counted = {name: lab.counted(name) for name in (*HOSTS, *MCPS)}

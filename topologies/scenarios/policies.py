@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from topologies.kit.ground import plain_address, subflows
+from topologies.kit.kernel_counters import plain_address, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
 from topologies.kit.processes import REPOSITORY

@@ -8,7 +8,7 @@ import statistics
 import time
 from typing import Any
 
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire, address_of
 from topologies.kit.report import Report

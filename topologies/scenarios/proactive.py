@@ -8,7 +8,7 @@ also those that join only then. New sessions go to the other MCP.
 import time
 from statistics import median
 
-from topologies.kit import ground
+from topologies.kit import kernel_counters
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import address_of
 from topologies.kit.report import Report
@@ -215,8 +215,8 @@ class ProactiveHousehold:
         lab, report = self.lab, self.report
         lab.say("judging: kernels, captures, REST")
         kernel = pins.kernel_view(
-            {"ue1": [s for s in ground.subflows(lab.host("ue1")) if s.flow.dport in SERVICES]},
-            {name: ground.subflows(lab.host(name)) for name in MCPS},
+            {"ue1": [s for s in kernel_counters.subflows(lab.host("ue1")) if s.flow.dport in SERVICES]},
+            {name: kernel_counters.subflows(lab.host(name)) for name in MCPS},
             SERVICES,
         )
         sessions = [s for s in lab.controller.detailed() if s["subflows"] and s["state"] == "established"]

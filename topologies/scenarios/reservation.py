@@ -15,7 +15,7 @@ from typing import Any
 
 from topologies.kit.captures import JOIN
 from topologies.kit.device import Answer, Device
-from topologies.kit.ground import Subflow, subflows
+from topologies.kit.kernel_counters import Subflow, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
 from topologies.kit.report import Report

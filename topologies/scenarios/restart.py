@@ -8,7 +8,7 @@ controller answers while there is no controller.
 import time
 
 from topologies.kit.captures import frames
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, ofctl, running, set_controller
 from topologies.kit.network import add_endpoints, drop_endpoints
 from topologies.kit.plan import address_of, first_host

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from topologies.kit import processes
 from topologies.kit.captures import CAPABLE, JOIN, Capture
-from topologies.kit.ground import CounterChanges, subflows
+from topologies.kit.kernel_counters import CounterChanges, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls

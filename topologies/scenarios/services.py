@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 from datetime import datetime
 
-from topologies.kit.ground import Subflow, subflows
+from topologies.kit.kernel_counters import Subflow, subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import address_of
 from topologies.kit.report import Report

@@ -11,7 +11,7 @@ from statistics import quantiles
 from typing import Any
 
 from topologies.kit.captures import CAPABLE, Segment
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Box, Kind, Nic, address_of
 from topologies.kit.report import Report

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 from topologies.kit.captures import CAPABLE, JOIN
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire
 from topologies.kit.processes import StartedProcess

@@ -9,7 +9,7 @@ s1, to which the host moves during a session. s4 - s5 is a link.
 import time
 
 from topologies.kit.captures import Capture
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running
 from topologies.kit.network import give_addresses
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, Point, Wire

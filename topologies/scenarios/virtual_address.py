@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, replace
 
 from topologies.kit.captures import CAPABLE, JOIN
-from topologies.kit.ground import subflows
+from topologies.kit.kernel_counters import subflows
 from topologies.kit.lab import Lab, running, session_entries
 from topologies.kit.plan import Plan, SharedAddress, address_of
 from topologies.kit.processes import PROGRAMS

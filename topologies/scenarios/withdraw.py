@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from steering.model.rules import CookieKind
-from topologies.kit import ground
+from topologies.kit import kernel_counters
 from topologies.kit.captures import ADD_ADDR, CAPABLE, JOIN
 from topologies.kit.lab import Lab, ofctl, running
 from topologies.kit.plan import Attachment, Box, Kind, Nic, Plan, address_of
@@ -119,7 +119,7 @@ def _capable_pair(lab: Lab, report: Report, options: Options) -> None:
     options.say("M-UE and M-server, withdraw: Figure 15")
     seen = ObservedStep(lab)
     seen.open(report, "M-M", "ue", CAPABLE_SERVER)
-    ue, server = (ground.subflows(lab.host(name)) for name in ("ue", CAPABLE_SERVER))
+    ue, server = (kernel_counters.subflows(lab.host(name)) for name in ("ue", CAPABLE_SERVER))
     sessions = lab.controller.detailed()
     entries = _session_entries(lab)
     seen.finish()
@@ -216,8 +216,8 @@ def _maintained(lab: Lab, report: Report, options: Options) -> None:
     )
     seen = ObservedStep(lab)
     seen.open(report, "kept", "ue", CAPABLE_SERVER)
-    ue = [s for s in ground.subflows(lab.host("ue")) if s.state == "ESTAB"]
-    server = [s for s in ground.subflows(lab.host(CAPABLE_SERVER)) if s.state == "ESTAB"]
+    ue = [s for s in kernel_counters.subflows(lab.host("ue")) if s.state == "ESTAB"]
+    server = [s for s in kernel_counters.subflows(lab.host(CAPABLE_SERVER)) if s.state == "ESTAB"]
     rows = [r for r in relay_status(lab.record, MCP)["sessions"] if r["mptcp"]]
     sessions = [s for s in lab.controller.taken_up() if s["state"] == "established"]
     seen.finish()

@@ -26,9 +26,9 @@ from steering.core.counters import (
     SessionReport,
 )
 from steering.model.authorisation import Authorizer, Verdict
-from steering.model.door import Door, RestRefusal
 from steering.model.kept import LostPiece
 from steering.model.ofperror import ERROR_TYPES, OTHER
+from steering.model.refused_connections import ControllerListener, RestRefusal
 from steering.model.reservation import ReservationOutcome, ReservationRefusal
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
@@ -157,7 +157,9 @@ class Collector:
         yield _counter("openflow_errors", "OpenFlow errors by type", "type", errors, ERROR_TYPES)
         yield _counter("disconnects", "Switches lost", "reason", have.disconnects.items(), self._disconnects)
         text = "Times a listener rested as the process had no descriptor left"
-        yield _counter("accept_paused", text, "listener", have.accept_paused.items(), tuple(Door))
+        yield _counter(
+            "accept_paused", text, "listener", have.accept_paused.items(), tuple(ControllerListener)
+        )
         text = "Idle sessions that gave their entries to others, by access network"
         evicted = CounterMetricFamily("steering_idle_pins_evicted", text, labels=["access"])
         for access, count in have.idle_pins_evicted.items():  # names of the site file

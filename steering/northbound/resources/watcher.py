@@ -10,8 +10,8 @@ from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 from steering.core.counters import Counters
-from steering.model.door import SwitchRefusal
 from steering.model.event_kind import EventKind
+from steering.model.refused_connections import SwitchRefusal
 from steering.northbound.http.events import EventHub
 from steering.northbound.schema.view import View
 

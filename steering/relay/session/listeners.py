@@ -22,7 +22,7 @@ class WantedListener(NamedTuple):
     target: Endpoint | None = None
 
 
-def doors(options: RelayOptions) -> list[WantedListener]:
+def wanted_listeners(options: RelayOptions) -> list[WantedListener]:
     """All listeners that a relay with these options needs."""
     found = [WantedListener(partial(listener, port)) for port in options.ports]
     if options.role.takes_plain:
@@ -49,12 +49,12 @@ class Listeners:
 
     def open(self, options: RelayOptions) -> None:
         """Open all. Raises PlatformError and OSError; `close` closes those that were opened before the error."""
-        for door in doors(options):
-            self._sockets.append(door.open())
-            if door.protocol is not None:
-                self._protocols[self._sockets[-1]] = door.protocol
-            if door.target is not None:
-                self._targets[self._sockets[-1]] = door.target
+        for wanted in wanted_listeners(options):
+            self._sockets.append(wanted.open())
+            if wanted.protocol is not None:
+                self._protocols[self._sockets[-1]] = wanted.protocol
+            if wanted.target is not None:
+                self._targets[self._sockets[-1]] = wanted.target
 
     def ports(self) -> list[int]:
         """The ports, in the order in which they were opened."""

@@ -1,7 +1,7 @@
 """Datapath ids that were refused are told, and not remembered without end."""
 
 from steering.core.counters import REFUSED_SWITCHES, Counters
-from steering.model.door import SwitchRefusal
+from steering.model.refused_connections import SwitchRefusal
 
 
 def test_refused_datapath_ids_are_counted_and_bounded() -> None:

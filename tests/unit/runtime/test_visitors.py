@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from steering.core.counters import Counters
-from steering.model.door import RestRefusal
 from steering.model.identity import Identity, Role
+from steering.model.refused_connections import RestRefusal
 from steering.runtime import visitors
 from steering.runtime.visitors import LONGEST_DELAY, OF_TOKEN, STRANGERS_OF_SOURCE, Visitor, Visitors
 

@@ -13,9 +13,9 @@ from steering.core.inputs import SwitchDown
 from steering.core.outputs import Prefer
 from steering.core.sessions.transitions import Event
 from steering.core.snapshots.view import EngineView
-from steering.model.door import SwitchRefusal
 from steering.model.ids import McpId
 from steering.model.preference import Intent, SubflowWish
+from steering.model.refused_connections import SwitchRefusal
 from steering.model.session import Refusal
 from steering.northbound.http import events
 from steering.northbound.http.events import (

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Door(StrEnum):
+class ControllerListener(StrEnum):
     """A listener of the controller (`steering_accept_paused_total{listener}`)."""
 
     SWITCHES = "switches"

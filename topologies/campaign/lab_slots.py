@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Doors:
+class LabSlots:
     """Lets in as many guests as are allowed, or one guest that must be alone. Guests wait in the order in which they
     came."""
 
