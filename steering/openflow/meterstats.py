@@ -68,11 +68,7 @@ class MeterPoll:
         if now < self._next:
             return
         self._next = now + POLL
-        for dpid, line in self._lines.items():
-            if self.asked.may(dpid, now):
-                xid = next(self._xids)
-                self.asked.ask(dpid, xid, now)
-                line.write(request(xid))
+        self.asked.ask_all(self._lines, self._xids, request, now)
 
     def answer(self, dpid: DatapathId, body: bytes) -> None:
         """Counters of a switch. A meter that was changed begins anew: then nothing is told. A switch may name any

@@ -61,11 +61,7 @@ class PortPoll:
         if now < self._next:
             return
         self._next = now + POLL
-        for dpid, line in self._lines.items():
-            if self.asked.may(dpid, now):
-                xid = next(self._xids)
-                self.asked.ask(dpid, xid, now)
-                line.write(request(xid))
+        self.asked.ask_all(self._lines, self._xids, request, now)
 
     def answer(self, dpid: DatapathId, body: bytes, speeds: Mapping[PortNumber, int]) -> None:
         """Counters of a switch; `speeds`: port -> kbit/s as the switch says, 0 for unknown."""

@@ -1,6 +1,9 @@
 """Questions for statistics that switches have not answered to the end: an answer nobody waits for is not read."""
 
+from collections.abc import Callable, Iterator, Mapping
+
 from steering.model.ids import DatapathId
+from steering.openflow.line import Writer
 
 LARGEST = 1 << 20  # bytes of one answer
 PATIENCE = 10.0  # seconds until the same is asked again of a switch that has not answered
@@ -29,6 +32,20 @@ class StatisticsRequests:
     def ask(self, dpid: DatapathId, xid: int, now: float) -> None:
         """The question `xid` goes out."""
         self._open[dpid] = _OpenRequest(xid, now)
+
+    def ask_all(
+        self,
+        lines: Mapping[DatapathId, Writer],
+        xids: Iterator[int],
+        request: Callable[[int], bytes],
+        now: float,
+    ) -> None:
+        """Ask every switch that may be asked. `request`: a transaction id -> the message."""
+        for dpid, line in lines.items():
+            if self.may(dpid, now):
+                xid = next(xids)
+                self.ask(dpid, xid, now)
+                line.write(request(xid))
 
     def answers(self, dpid: DatapathId, xid: int, size: int, more: bool) -> bool:
         """Whether a part of `size` bytes answers the open question; the last part closes it."""

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 from steering.relay.controller.event_stream import SILENCE_S, EventStream, StreamError
 from steering.relay.controller.hostile_json import RefusalCounts, counted
-from steering.relay.kernel.sockets import BACKLOG, endpoints, prepare_leg
+from steering.relay.kernel.sockets import endpoints, plain_listener, prepare_leg
 from steering.relay.log import Log
 from steering.relay.loop.accept_backoff import AcceptBackoff
 from steering.relay.loop.poller import Poller
@@ -180,7 +180,7 @@ class InboundPorts:
 
     def _open(self, port: int) -> None:
         try:
-            self._listeners[port] = _listener(port)
+            self._listeners[port] = plain_listener(port)
         except PlatformError as error:
             self.unlistened += 1
             self._log.peer_event("port not bound", reason=str(error))
@@ -267,18 +267,3 @@ class InboundPorts:
                     self._told.append(data)
                     with contextlib.suppress(OSError):  # full: it is awake anyway
                         self._teller.send(b".")
-
-
-def _listener(port: int) -> socket.socket:
-    """Plain TCP on this machine's own addresses, both families. Raises PlatformError."""
-    sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.bind(("::", port))
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-    except OSError as error:
-        sock.close()
-        raise PlatformError(f"cannot listen on port {port}: {error.strerror}") from None
-    return sock

@@ -70,12 +70,24 @@ def listener(port: int, protocol: int = IPPROTO_MPTCP) -> socket.socket:
 
     With MPTCP the port must be that of the service: the kernel resets joins that reach a listener of another port.
     """
+    return _dual_stack(
+        port, protocol, ((socket.IPPROTO_IPV6, IPV6_TRANSPARENT), (socket.IPPROTO_IP, IP_TRANSPARENT))
+    )
+
+
+def plain_listener(port: int) -> socket.socket:
+    """A dual-stack listener for plain TCP on this machine's own addresses. Raises PlatformError if the port is taken."""
+    return _dual_stack(port, 0, ())
+
+
+def _dual_stack(port: int, protocol: int, switched_on: tuple[tuple[int, int], ...]) -> socket.socket:
+    """`switched_on`: (level, option) that are set to 1 before the socket is bound."""
     sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
-        sock.setsockopt(socket.IPPROTO_IP, IP_TRANSPARENT, 1)
+        for level, option in switched_on:
+            sock.setsockopt(level, option, 1)
         sock.bind(("::", port))
         sock.listen(BACKLOG)
         sock.setblocking(False)
