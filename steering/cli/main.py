@@ -21,6 +21,7 @@ from steering import __version__
 COMMANDS = (
     "run",
     "check",
+    "examples",
     "lab",
     "decode",
     "status",

@@ -19,7 +19,7 @@ from topologies.networks.hybrid import LAN_HOSTS, SERVICE, off_path
 SECONDS = 5.0
 EACH = 3  # connections of each host of the site
 ROWS = ("D-1.ent",)
-POLICY = REPOSITORY / "policies" / "enterprise.policy.yaml"
+POLICY = REPOSITORY / "steering" / "examples" / "enterprise.policy.yaml"
 PLAN = off_path("enterprise")
 
 

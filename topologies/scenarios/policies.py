@@ -20,7 +20,7 @@ from topologies.kit.report import Report
 from topologies.kit.scenario import Options, Scenario, controls
 
 ROWS = ("S-22", "D-3.2c", "D-6.5j", "D-6.5p1", "D-6.5p2", "D-6.6.3", "N-5.6.3b", "D-3.2f", "N-5.1a")
-FOLDER = REPOSITORY / "policies"
+FOLDER = REPOSITORY / "steering" / "examples"
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 SERVICES = (22, 443, 5001, 5060, 8080)
 MCPS = ("cell", "core", "edge")
