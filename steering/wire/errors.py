@@ -32,6 +32,10 @@ class WireRefusal(StrEnum):
     UNKNOWN_COMMAND = "unknown-command"  # a SOCKS command other than CONNECT, such as BIND
     DOMAIN_NAME = "domain-name"  # SOCKS with a domain name in place of an address
     BAD_VALUE = "bad-value"  # a field that does not fit its place on the wire
+    MESSAGE_TOO_LONG = "message-too-long"  # a message between controllers that is longer than any may be
+    UNKNOWN_MESSAGE = "unknown-message"  # a message between controllers of no type that is known
+    BAD_MESSAGE_LENGTH = "bad-message-length"  # no message of this type has this length
+    OLD_PROTOCOL = "old-protocol"  # controllers without a common version of their protocol
 
 
 class WireError(Exception):

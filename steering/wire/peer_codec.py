@@ -1,0 +1,335 @@
+"""Messages between controllers, to bytes and back.
+
+Everything is in network byte order. A body that no record has, or a value that no sender of this version would send, is
+refused with WireError. What is read is bounded by its message (`peer_stream.LONGEST`), so nothing here grows with what a peer
+says.
+"""
+
+import re
+from collections.abc import Callable
+from struct import Struct, error
+
+from .errors import WireError, WireRefusal
+from .handshake import Handshake, Kind
+from .peer_messages import (
+    CopyEnd,
+    EndedTokens,
+    ForwardedSegment,
+    Heartbeat,
+    Hello,
+    LimitCount,
+    LimitCounts,
+    LinkFact,
+    McpFact,
+    NeighbourFact,
+    PeerMessage,
+    PortFact,
+    ReplicaDigest,
+    ReplicaEnd,
+    ReplicaRequest,
+    ReplicaStart,
+    SegmentKind,
+    SessionCopy,
+    SubflowCopy,
+    SwitchWrite,
+    TokenAnswer,
+    TokenEntries,
+    TokenEntry,
+    TokenQuestion,
+    WriteResult,
+)
+from .peer_stream import LONGEST, framed
+
+MAGIC = b"steering"
+_NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # of a controller
+
+_HELLO = Struct(">8sHHQ32s")
+_TOKEN4, _TOKEN6 = Struct(">IH4sH"), Struct(">IH16sH")
+_QUESTION = Struct(">II")
+_SEGMENT = Struct(">BQII")
+_HANDSHAKE = Struct(">BBBBBBHHIIHH8s8s4s4s")
+_WRITE = Struct(">IQB")
+_RESULT = Struct(">IB")
+_SESSION = Struct(">IBHqBBB")
+_SUBFLOW = Struct(">IBQIBIq")
+_COUNT = Struct(">8sI")
+_PORT = Struct(">H")
+_DIGEST = Struct(">IQ")
+_NEIGHBOUR, _PORT_FACT, _LINK, _MCP = Struct(">QI6s"), Struct(">QIB"), Struct(">QIQIB"), Struct(">HB")
+_NUMBER4, _NUMBER8 = Struct(">I"), Struct(">Q")
+
+MOST_TOKENS = (LONGEST - 1) // _TOKEN6.size  # in one message
+MOST_COUNTS = LONGEST // _COUNT.size
+_ADDRESS_LENGTHS, _KEY_LENGTHS = (4, 16), (12, 36)
+_FLOW_MOD, _PACKET_OUT, _OPENFLOW13 = 14, 13, 4
+_new = tuple.__new__
+
+
+def _refused(reason: WireRefusal = WireRefusal.BAD_VALUE) -> WireError:
+    return WireError(reason)
+
+
+def _whole(layout: Struct, body: bytes) -> tuple[int, ...]:
+    if len(body) != layout.size:
+        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+    return layout.unpack(body)
+
+
+def _head(layout: Struct, body: bytes) -> tuple[tuple[int, ...], bytes]:
+    if len(body) < layout.size:
+        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+    return layout.unpack_from(body), body[layout.size :]
+
+
+def _flag(value: int) -> bool:
+    if value > 1:
+        raise _refused()
+    return bool(value)
+
+
+def _of_length(value: bytes, lengths: tuple[int, ...]) -> bytes:
+    if len(value) not in lengths:
+        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+    return value
+
+
+def _hello(body: bytes) -> Hello:
+    if len(body) < _HELLO.size:
+        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+    magic, version, oldest, incarnation, site = _HELLO.unpack_from(body)
+    name = body[_HELLO.size :]
+    if magic != MAGIC:
+        raise _refused(WireRefusal.BAD_MAGIC)
+    if _NAME.fullmatch(name) is None or not 0 < oldest <= version:
+        raise _refused()
+    return Hello(name.decode(), incarnation, site, version, oldest)
+
+
+def _hello_body(hello: Hello) -> bytes:
+    name = hello.name.encode()
+    if _NAME.fullmatch(name) is None or len(hello.site) != 32:
+        raise _refused()
+    return _HELLO.pack(MAGIC, hello.version, hello.oldest, hello.incarnation, hello.site) + name
+
+
+def _entries(body: bytes) -> tuple[TokenEntry, ...]:
+    """The first byte says the family."""
+    layout = {4: _TOKEN4, 6: _TOKEN6}.get(body[0] if body else 0)
+    if layout is None:
+        raise _refused()
+    if (len(body) - 1) % layout.size or len(body) == 1:
+        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+    return tuple(_new(TokenEntry, parts) for parts in layout.iter_unpack(body[1:]))
+
+
+def _entries_body(entries: tuple[TokenEntry, ...]) -> bytes:
+    if not entries or len({len(one.server) for one in entries}) != 1:
+        raise _refused()
+    first = _of_length(entries[0].server, _ADDRESS_LENGTHS)
+    layout, family = (_TOKEN4, b"\4") if len(first) == 4 else (_TOKEN6, b"\6")
+    return family + b"".join(layout.pack(*one) for one in entries)
+
+
+def _question(body: bytes) -> TokenQuestion:
+    (request, token), rest = _head(_QUESTION, body)
+    _of_length(rest, (6, 18))
+    return TokenQuestion(request, token, rest[:-2], _PORT.unpack(rest[-2:])[0])
+
+
+def _question_body(asked: TokenQuestion) -> bytes:
+    server = _of_length(asked.server, _ADDRESS_LENGTHS)
+    return _QUESTION.pack(asked.request, asked.token) + server + _PORT.pack(asked.port)
+
+
+def _segment(body: bytes) -> ForwardedSegment:
+    (kind, dpid, port, payload), rest = _head(_SEGMENT, body)
+    if kind not in SegmentKind.ALL:
+        raise _refused()
+    if len(rest) < _HANDSHAKE.size:
+        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+    (family, flags, form, version, bits, address_id, sport, dport, seq, ack, options, offset, key, peer, token,
+     nonce) = _HANDSHAKE.unpack_from(rest)  # fmt: skip
+    length = {4: 4, 6: 16}.get(family)
+    if length is None or form not in iter(Kind) or bits > 0x7F:
+        raise _refused()
+    at = _HANDSHAKE.size
+    if len(rest) < at + 2 * length:
+        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+    handshake = Handshake(
+        family, rest[at : at + length], rest[at + length : at + 2 * length], sport, dport, seq, ack, flags, Kind(form), version,
+        key if bits & 1 else b"", peer if bits & 2 else b"", token if bits & 4 else b"", address_id, bool(bits & 16),
+        nonce if bits & 8 else b"", bool(bits & 32), bool(bits & 64), options, offset,
+    )  # fmt: skip
+    return ForwardedSegment(kind, dpid, port, payload, handshake, rest[at + 2 * length :])
+
+
+def _segment_body(one: ForwardedSegment) -> bytes:
+    seen = one.handshake
+    flags = (seen.key, seen.peer_key, seen.token, seen.nonce, seen.backup, seen.deny_join, seen.uncommon)
+    bits = sum(1 << place for place, flag in enumerate(flags) if flag)
+    if one.kind not in SegmentKind.ALL or {len(seen.src), len(seen.dst)} != {4 if seen.family == 4 else 16}:
+        raise _refused()
+    return b"".join((
+        _SEGMENT.pack(one.kind, one.dpid, one.port, one.payload),
+        _HANDSHAKE.pack(
+            seen.family, seen.flags, seen.kind, seen.version, bits, seen.address_id, seen.sport, seen.dport, seen.seq, seen.ack,
+            seen.options_length, seen.payload_offset, seen.key, seen.peer_key, seen.token, seen.nonce,
+        ),
+        seen.src, seen.dst, one.frame,
+    ))  # fmt: skip
+
+
+def _write(body: bytes) -> SwitchWrite:
+    (request, dpid, confirm), data = _head(_WRITE, body)
+    _check_openflow(data)
+    return SwitchWrite(request, dpid, _flag(confirm), data)
+
+
+def _check_openflow(data: bytes) -> None:
+    """Whole OpenFlow 1.3 messages that change entries or send packets, and nothing else: a peer asks for no more."""
+    at = 0
+    while at < len(data):
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        if length < 8 or at + length > len(data):
+            raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+        if data[at] != _OPENFLOW13 or data[at + 1] not in (_FLOW_MOD, _PACKET_OUT):
+            raise _refused()
+        at += length
+    if not data:
+        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+
+
+def _write_body(one: SwitchWrite) -> bytes:
+    _check_openflow(one.data)
+    return _WRITE.pack(one.request, one.dpid, one.confirm) + one.data
+
+
+def _session(body: bytes) -> SessionCopy:
+    (number, state, mcp, token, version, reverse, length), rest = _head(_SESSION, body)
+    if not -1 <= token <= 0xFFFF_FFFF or len(rest) < length:
+        raise _refused()
+    try:
+        subscriber = rest[:length].decode()
+    except UnicodeDecodeError:
+        raise _refused() from None
+    first = _of_length(rest[length:], _KEY_LENGTHS)
+    return SessionCopy(number, state, mcp, token, version, _flag(reverse), subscriber, first)
+
+
+def _session_body(one: SessionCopy) -> bytes:
+    who = one.subscriber.encode()
+    if not -1 <= one.token <= 0xFFFF_FFFF:
+        raise _refused()
+    _of_length(one.first, _KEY_LENGTHS)
+    head = (one.number, one.state, one.mcp, one.token, one.version, one.reverse, len(who))
+    return _SESSION.pack(*head) + who + one.first
+
+
+def _subflow(body: bytes) -> SubflowCopy:
+    (number, kind, dpid, port, role, waypoint, isn), key = _head(_SUBFLOW, body)
+    if not -1 <= isn <= 0xFFFF_FFFF:
+        raise _refused()
+    return SubflowCopy(number, kind, dpid, port, role, waypoint, isn, _of_length(key, _KEY_LENGTHS))
+
+
+def _subflow_body(one: SubflowCopy) -> bytes:
+    if not -1 <= one.isn <= 0xFFFF_FFFF:
+        raise _refused()
+    return _SUBFLOW.pack(*one[:-1]) + _of_length(one.key, _KEY_LENGTHS)
+
+
+def _counts(body: bytes) -> LimitCounts:
+    if not body or len(body) % _COUNT.size:
+        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+    return LimitCounts(tuple(_new(LimitCount, parts) for parts in _COUNT.iter_unpack(body)))
+
+
+def _counts_body(one: LimitCounts) -> bytes:
+    if not one.counts or any(len(count.key) != 8 for count in one.counts):
+        raise _refused()
+    return b"".join(_COUNT.pack(*count) for count in one.counts)
+
+
+def _neighbour(body: bytes) -> NeighbourFact:
+    parts, address = _head(_NEIGHBOUR, body)
+    return _new(NeighbourFact, (*parts, _of_length(address, _ADDRESS_LENGTHS)))
+
+
+def _neighbour_body(one: NeighbourFact) -> bytes:
+    return _NEIGHBOUR.pack(one.dpid, one.port, _of_length(one.mac, (6,))) + _of_length(
+        one.address, _ADDRESS_LENGTHS
+    )
+
+
+def _fact(record: type, layout: Struct) -> Callable[[bytes], PeerMessage]:
+    """Records whose last part is a flag."""
+
+    def read(body: bytes) -> PeerMessage:
+        *parts, flag = _whole(layout, body)
+        found: PeerMessage = record(*parts, _flag(flag))
+        return found
+
+    return read
+
+
+def _answer(body: bytes) -> TokenAnswer:
+    request, known = _whole(_RESULT, body)
+    return TokenAnswer(request, _flag(known))
+
+
+def _result(body: bytes) -> WriteResult:
+    request, done = _whole(_RESULT, body)
+    return WriteResult(request, _flag(done))
+
+
+def _empty(record: PeerMessage) -> Callable[[bytes], PeerMessage]:
+    def read(body: bytes) -> PeerMessage:
+        if body:
+            raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+        return record
+
+    return read
+
+
+# Type on the wire: the record, how its body is read, how it is written.
+_FORMS: dict[int, tuple[type, Callable[[bytes], PeerMessage], Callable[..., bytes]]] = {
+    1: (Hello, _hello, _hello_body),
+    2: (Heartbeat, lambda body: Heartbeat(*_whole(_NUMBER8, body)), lambda one: _NUMBER8.pack(one.number)),
+    3: (TokenEntries, lambda body: TokenEntries(_entries(body)), lambda one: _entries_body(one.entries)),
+    4: (EndedTokens, lambda body: EndedTokens(_entries(body)), lambda one: _entries_body(one.entries)),
+    5: (ReplicaStart, _empty(ReplicaStart()), lambda one: b""),
+    6: (ReplicaEnd, _empty(ReplicaEnd()), lambda one: b""),
+    7: (ReplicaRequest, _empty(ReplicaRequest()), lambda one: b""),
+    8: (ReplicaDigest, lambda body: ReplicaDigest(*_whole(_DIGEST, body)), lambda one: _DIGEST.pack(*one)),
+    9: (TokenQuestion, _question, _question_body),
+    10: (TokenAnswer, _answer, lambda one: _RESULT.pack(*one)),
+    11: (ForwardedSegment, _segment, _segment_body),
+    12: (SwitchWrite, _write, _write_body),
+    13: (WriteResult, _result, lambda one: _RESULT.pack(*one)),
+    14: (SessionCopy, _session, _session_body),
+    15: (SubflowCopy, _subflow, _subflow_body),
+    16: (CopyEnd, lambda body: CopyEnd(*_whole(_NUMBER4, body)), lambda one: _NUMBER4.pack(*one)),
+    17: (LimitCounts, _counts, _counts_body),
+    18: (NeighbourFact, _neighbour, _neighbour_body),
+    19: (PortFact, _fact(PortFact, _PORT_FACT), lambda one: _PORT_FACT.pack(*one)),
+    20: (LinkFact, _fact(LinkFact, _LINK), lambda one: _LINK.pack(*one)),
+    21: (McpFact, _fact(McpFact, _MCP), lambda one: _MCP.pack(*one)),
+}
+_KINDS = {record: (kind, write) for kind, (record, _, write) in _FORMS.items()}
+
+
+def encoded(message: PeerMessage) -> bytes:
+    """A message as it goes over the wire, with its head. Raises WireError for a value that does not fit."""
+    kind, write = _KINDS[type(message)]
+    try:
+        return framed(kind, write(message))
+    except error:
+        raise _refused() from None
+
+
+def decoded(kind: int, body: bytes) -> PeerMessage:
+    """The record of a message's type and body. Raises WireError."""
+    form = _FORMS.get(kind)
+    if form is None:
+        raise _refused(WireRefusal.UNKNOWN_MESSAGE)
+    return form[1](body)

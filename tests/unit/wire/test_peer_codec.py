@@ -1,0 +1,124 @@
+"""Bounds and refusals of the messages between controllers."""
+
+import pytest
+
+from steering.wire.errors import WireError, WireRefusal
+from steering.wire.peer_codec import MOST_COUNTS, MOST_TOKENS, decoded, encoded
+from steering.wire.peer_messages import (
+    Heartbeat,
+    Hello,
+    LimitCount,
+    LimitCounts,
+    SwitchWrite,
+    TokenEntries,
+    TokenEntry,
+)
+from steering.wire.peer_stream import HEAD, LONGEST, MESSAGES, cut, framed
+
+SITE = bytes(range(32))
+FLOW_MOD = bytes.fromhex("040e000800000001")
+
+
+def refusal(kind: int, body: bytes) -> WireRefusal:
+    with pytest.raises(WireError) as refused:
+        decoded(kind, body)
+    return refused.value.reason
+
+
+def changed(message: bytes, at: int, value: int) -> bytes:
+    body = bytearray(message[HEAD:])
+    body[at] = value
+    return bytes(body)
+
+
+HELLO = encoded(Hello("c1", 7, SITE))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "reason"),
+    [
+        (0, b"", WireRefusal.UNKNOWN_MESSAGE),
+        (99, b"", WireRefusal.UNKNOWN_MESSAGE),
+        (1, changed(HELLO, 0, 0), WireRefusal.BAD_MAGIC),
+        (1, HELLO[HEAD:-2], WireRefusal.BAD_VALUE),  # no name
+        (1, HELLO[HEAD:] + b"/", WireRefusal.BAD_VALUE),
+        (1, HELLO[HEAD:] + b"x" * 62, WireRefusal.BAD_VALUE),  # a name of 64
+        (1, HELLO[HEAD : HEAD + 20], WireRefusal.BAD_MESSAGE_LENGTH),
+        (2, bytes(7), WireRefusal.BAD_MESSAGE_LENGTH),
+        (3, b"", WireRefusal.BAD_VALUE),
+        (3, b"\5" + bytes(12), WireRefusal.BAD_VALUE),  # of no family
+        (3, b"\4", WireRefusal.BAD_MESSAGE_LENGTH),
+        (3, b"\4" + bytes(13), WireRefusal.BAD_MESSAGE_LENGTH),
+        (5, b"x", WireRefusal.BAD_MESSAGE_LENGTH),
+        (9, bytes(13), WireRefusal.BAD_MESSAGE_LENGTH),
+        (10, bytes(4) + b"\2", WireRefusal.BAD_VALUE),
+        (11, bytes(200), WireRefusal.BAD_VALUE),
+        (17, bytes(13), WireRefusal.BAD_MESSAGE_LENGTH),
+    ],
+)
+def test_a_body_that_no_sender_writes_is_refused_by_name(kind: int, body: bytes, reason: WireRefusal) -> None:
+    assert refusal(kind, body) is reason
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        bytes.fromhex("0400000800000001"),  # HELLO
+        bytes.fromhex("0418001800000001") + bytes(16),  # ROLE_REQUEST
+        bytes.fromhex("010e000800000001"),  # OpenFlow 1.0
+        FLOW_MOD[:7],
+        bytes.fromhex("040e000700000001"),
+        FLOW_MOD + bytes.fromhex("040e00ff00000001"),
+    ],
+)
+def test_a_peer_writes_nothing_to_a_switch_but_entries_and_packets(data: bytes) -> None:
+    with pytest.raises(WireError):
+        encoded(SwitchWrite(1, 1, True, data))
+    with pytest.raises(WireError):
+        decoded(12, bytes(12) + b"\1" + data)
+
+
+def test_entries_and_packets_are_written() -> None:
+    write = SwitchWrite(1, 1, True, FLOW_MOD + bytes.fromhex("040d000900000001aa"))
+    assert decoded(12, encoded(write)[HEAD:]) == write
+
+
+@pytest.mark.parametrize(("version", "oldest", "common"), [(1, 1, 1), (2, 1, 1), (9, 2, None), (1, 1, 1)])
+def test_two_versions_meet_at_the_newest_that_both_speak(
+    version: int, oldest: int, common: int | None
+) -> None:
+    hello = decoded(1, encoded(Hello("c1", 7, SITE, version, oldest))[HEAD:])
+    assert isinstance(hello, Hello)
+    if common is not None:
+        assert hello.common() == common
+        return
+    with pytest.raises(WireError) as refused:
+        hello.common()
+    assert refused.value.reason is WireRefusal.OLD_PROTOCOL
+
+
+def test_a_body_is_bounded_on_both_sides() -> None:
+    assert cut(framed(2, bytes(LONGEST)))[0] == [(2, bytes(LONGEST))]
+    with pytest.raises(WireError) as refused:
+        framed(2, bytes(LONGEST + 1))
+    assert refused.value.reason is WireRefusal.MESSAGE_TOO_LONG
+    with pytest.raises(WireError) as refused:
+        cut((LONGEST + 1).to_bytes(2, "big") + b"\2\0")  # before the body is there
+    assert refused.value.reason is WireRefusal.MESSAGE_TOO_LONG
+    with pytest.raises(WireError) as refused:
+        cut(b"\0\0\2\1")
+    assert refused.value.reason is WireRefusal.BAD_VALUE
+
+
+def test_many_messages_are_cut_in_portions() -> None:
+    stream = encoded(Heartbeat(1)) * (MESSAGES + 1)
+    messages, rest = cut(stream)
+    assert len(messages) == MESSAGES
+    assert cut(rest) == ([(2, bytes(7) + b"\1")], b"")
+
+
+def test_as_many_tokens_and_counts_as_are_said_fit_one_message() -> None:
+    long = TokenEntry(2**32 - 1, 2**16 - 1, bytes(16), 2**16 - 1)
+    assert len(encoded(TokenEntries((long,) * MOST_TOKENS))) <= HEAD + LONGEST
+    assert len(encoded(LimitCounts((LimitCount(bytes(8), 2**32 - 1),) * MOST_COUNTS))) <= HEAD + LONGEST
