@@ -1,7 +1,7 @@
 """The OS-Ken application: channels in, engine in the middle, sender out. It decides nothing.
 
 Everything runs on one hub and nothing between an input and its outputs waits, so the engine has one writer
-without a lock. What a batch of messages caused leaves at the batch's end (`settle`).
+without a lock. What messages caused leaves at the end of the hub's turn in which they were read (`settle`).
 """
 
 import logging
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from time import monotonic, perf_counter
 from typing import Any, ClassVar
 
+import eventlet
 from os_ken.base import app_manager
 from os_ken.controller import ofp_event
 from os_ken.controller.handler import MAIN_DISPATCHER, set_ev_cls
@@ -67,6 +68,7 @@ from steering.openflow.reader import (
 )
 from steering.openflow.sender import Sender
 from steering.openflow.slices import Slices, in_turns
+from steering.openflow.turn_end import TurnEnd
 from steering.wire.errors import WireError
 
 TICK = 0.05  # seconds; a held join waits 200 ms, so a quarter of that
@@ -129,6 +131,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._port_lines = PortLines(lambda port: port_name(engine, port))
         self._dispatch = Dispatch(counters, self._links.heard)
         self._slices = Slices(self._go_on)
+        self._turn_end = TurnEnd(self.settle, monotonic, eventlet.spawn_n)
         self._sender = Sender(
             self._switches, counters, self._inbox.append, lambda prefer: self.told(prefer), self._slices.wish
         )
@@ -384,6 +387,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             dirty, self._dirty = self._dirty, []
             for channel in dirty:
                 channel.flush()
+
+    def settle_soon(self, now: float) -> None:
+        """The same once all channels that are ready were read (turn_end)."""
+        if self._dirty or self._inbox:
+            self._turn_end.wish(now)
 
     def _go_on(self) -> None:
         now = monotonic()

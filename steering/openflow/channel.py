@@ -1,7 +1,9 @@
 """One switch's connection: os-ken's Datapath with a receive path and a send path of our own.
 
 os-ken reads 8 bytes, then the rest, makes an object and an event of each message and sends one message a
-system call through a queue that blocks; that costs ten times what our work does (docs/design/measured.rst). Here a read takes all there is, and what the batch's messages caused goes out in one write.
+system call through a queue that blocks; that costs ten times what our work does (docs/design/measured.rst). Here a
+read takes all there is. What the messages caused that channels read in one turn of the hub goes out in one write for
+each switch (turn_end).
 
 One way out: everything for the switch, os-ken's own messages too, is appended to `_out` and leaves in
 `flush`. The socket is written without waiting; what it does not take stays in `_backlog`, which a greenthread
@@ -61,6 +63,9 @@ class Adapter(Protocol):
 
     def settle(self, now: float) -> None:
         """A batch has ended: send what it caused."""
+
+    def settle_soon(self, now: float) -> None:
+        """The same at the end of this turn of the hub, with what other channels caused in it."""
 
     def touched(self, channel: "Channel") -> None:
         """The channel has bytes to flush."""
@@ -228,7 +233,7 @@ class Channel(controller.Datapath):  # type: ignore[misc]
                 data = self._unsealed(self._tls, data)
             if data:
                 rest = self._work(rest + data if rest else data)
-            self.adapter.settle(monotonic())
+            self.adapter.settle_soon(monotonic())
 
     def _work(self, stream: bytes) -> bytes:
         """Handle the whole messages in `stream`, in turns. Returns the bytes that are left."""

@@ -1,0 +1,94 @@
+"""What connections caused in one turn of the hub leaves once, when all that were ready have been read."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+from steering.openflow.turn_end import LONGEST, TurnEnd
+
+
+class Spawned:
+    """A hub that runs what was spawned when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
+        self.ended: list[float] = []
+        self.now = 10.0
+
+    def turn_end(self, fails: bool = False) -> TurnEnd:
+        def end(now: float) -> None:
+            self.ended.append(now)
+            if fails:
+                raise ValueError("one switch is broken")
+
+        return TurnEnd(end, lambda: self.now, self.waiting.append)
+
+    def go_on(self) -> None:
+        waiting, self.waiting[:] = list(self.waiting), []
+        for run in waiting:
+            run()
+
+
+def test_many_wishes_of_a_turn_end_it_once() -> None:
+    hub = Spawned()
+    turns = hub.turn_end()
+    for _ in range(16):
+        turns.wish(hub.now)
+    assert not hub.ended and len(hub.waiting) == 1
+    hub.go_on()
+    assert hub.ended == [10.0]
+    turns.wish(hub.now)
+    assert len(hub.waiting) == 1, "the next turn is one of its own"
+
+
+def test_a_long_turn_does_not_keep_waiting_what_is_there() -> None:
+    hub = Spawned()
+    turns = hub.turn_end()
+    times = [10.0 + step * LONGEST * 0.75 for step in range(9)]
+    for now in times:
+        turns.wish(now)
+    assert hub.ended == times[2::2] and len(hub.waiting) == 1
+
+
+def test_sending_that_fails_ends_no_later_turn() -> None:
+    hub = Spawned()
+    turns = hub.turn_end(fails=True)
+    for _ in range(2):
+        turns.wish(hub.now)
+        hub.go_on()
+    assert len(hub.ended) == 2
+
+
+# In a process of its own: the hub that os-ken uses is chosen once, when it is imported.
+SCRIPT = """
+from steering.runtime.hub import prepare
+prepare()
+import eventlet, socket
+from time import monotonic
+from os_ken.lib import hub
+from steering.openflow.turn_end import TurnEnd
+
+seen = []
+turns = TurnEnd(lambda now: seen.append("sent"), monotonic, eventlet.spawn_n)
+
+def reader(near):
+    while True:
+        near.recv(1)
+        seen.append("read")
+        turns.wish(0.0)
+
+pairs = [socket.socketpair() for _ in range(4)]
+for near, _ in pairs:
+    hub.spawn(reader, near)
+hub.sleep(0.01)
+for _ in range(2):
+    for _, far in pairs:
+        far.send(b"x")
+    hub.sleep(0.02)
+print(" ".join(seen))
+"""
+
+
+def test_the_hub_serves_all_that_is_ready_before_anything_is_sent() -> None:
+    answer = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == 2 * [*4 * ["read"], "sent"]
