@@ -11,7 +11,7 @@ set -eu
 # (pyenv, conda) may come first on PATH.
 PYTHON=/usr/bin/python3
 TOOLS_PACKAGES="ca-certificates gcc python3-dev python3-venv"
-LAB_PACKAGES="curl ethtool freeradius git haproxy iperf3 iproute2 iputils-ping kmod microsocks mininet mptcpize nftables
+LAB_PACKAGES="curl etcd-client etcd-server ethtool freeradius git haproxy iperf3 iproute2 iputils-ping kmod microsocks mininet mptcpize nftables
     nginx openssh-client openssh-server openvswitch-switch openvswitch-testcontroller procps tcpdump traceroute tshark"
 
 cd "$(dirname "$0")/.."
@@ -63,7 +63,7 @@ install_packages() {
     # shellcheck disable=SC2086 # a list of words
     step "installing Debian packages: $missing" \
         apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $missing
-    for service in freeradius haproxy nginx openssh-server openvswitch-testcontroller; do
+    for service in etcd-server freeradius haproxy nginx openssh-server openvswitch-testcontroller; do
         case " $missing" in
         *" $service "*) stop_service "$service" ;;
         esac
@@ -73,7 +73,10 @@ install_packages() {
 # Their packages start them as services, one on the port where our controller listens; only their programs are wanted.
 # What was there already is the machine's own and stays as it is.
 stop_service() {
-    [ "$1" != openssh-server ] || set -- ssh
+    case $1 in
+    etcd-server) set -- etcd ;;
+    openssh-server) set -- ssh ;;
+    esac
     if [ -d /run/systemd/system ]; then
         systemctl disable --now "$1" >>"$LOG" 2>&1 || true
     else

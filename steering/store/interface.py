@@ -28,6 +28,7 @@ class StateRefusal(StrEnum):
     DAMAGED = "damaged"  # not what this program writes under that name
     NO_SPACE = "no-space"  # full disk, quota or file-size limit
     LOCKED = "locked"  # another controller has the state
+    UNREACHABLE = "unreachable"  # etcd has no majority, or no endpoint answers
     INPUT_OUTPUT = "input-output"  # whatever else the system refuses
 
 

@@ -1,0 +1,87 @@
+"""Where etcd is and how it is spoken to, and why a request to it failed."""
+
+import ssl
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+DEFAULT_PORT = 2379
+MOST_ENDPOINTS = 16
+
+
+class EtcdFault(StrEnum):
+    """Why etcd did not do what it was asked for."""
+
+    UNREACHABLE = "unreachable"  # no endpoint answered in time, or etcd has no majority
+    REFUSED = "refused"  # the request itself: a wrong password, a missing permission, a damaged request
+    TOO_LARGE = "too-large"  # more bytes than a request or an answer may have
+    NO_SPACE = "no-space"  # etcd's quota is used up
+    COMPACTED = "compacted"  # that revision is no longer there
+    MALFORMED = "malformed"  # the answer is none of etcd's
+
+
+class EtcdError(Exception):
+    """A request that failed; the message is one line. `unsure`: it may have been carried out all the same."""
+
+    def __init__(self, fault: EtcdFault, message: str, unsure: bool = False) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.unsure = unsure
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One member's client address."""
+
+    host: str
+    port: int
+    secured: bool = False
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.secured else 'http'}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdAccess:
+    """`ca`, `cert`, `key`: PEM files for TLS, with `cert` and `key` together. `timeout`: seconds for each endpoint."""
+
+    endpoints: tuple[Endpoint, ...]
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    user: str | None = None
+    password: str = field(default="", repr=False)
+    timeout: float = 2.0
+
+    def context(self) -> ssl.SSLContext | None:
+        """The TLS context; None where no endpoint has TLS. Raises OSError for files that cannot be used."""
+        if not any(endpoint.secured for endpoint in self.endpoints):
+            return None
+        context = ssl.create_default_context(cafile=self.ca)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.cert is not None:
+            context.load_cert_chain(self.cert, self.key)
+        return context
+
+
+def parse_endpoints(text: str) -> tuple[Endpoint, ...]:
+    """Comma-separated URLs such as `http://10.0.0.1:2379,https://etcd2`. Raises ValueError with one line."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not 0 < len(words) <= MOST_ENDPOINTS:
+        raise ValueError(f"'{text}' is not a list of 1 to {MOST_ENDPOINTS} URLs of etcd")
+    return tuple(map(_endpoint, words))
+
+
+def _endpoint(word: str) -> Endpoint:
+    advice = f"'{word}' is not a URL of etcd, for example http://127.0.0.1:{DEFAULT_PORT}"
+    try:
+        url = urlsplit(word)
+        port = url.port or DEFAULT_PORT
+    except ValueError:
+        raise ValueError(advice) from None
+    if url.scheme not in ("http", "https") or not url.hostname or url.path not in ("", "/") or url.query:
+        raise ValueError(advice)
+    if url.username is not None:
+        raise ValueError("a password of etcd belongs into a file, not into a URL")
+    return Endpoint(url.hostname, port, url.scheme == "https")

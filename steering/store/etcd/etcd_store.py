@@ -1,0 +1,205 @@
+"""Kept values in etcd: `interface.Store`, so that every controller of a cell reads and writes the same ones.
+
+A short value is one key. A long one, such as a policy with its text, is written in chunks below a fresh number first,
+and then its head names them: a reader sees the old value or the new one, whole. A writer that dies in between leaves
+chunks that no head names; `sweep` removes them when they are old.
+"""
+
+import hashlib
+import json
+import secrets
+import time
+from typing import Any
+
+from steering.store.etcd.access import EtcdError, EtcdFault
+from steering.store.etcd.keys import Delete, Keys, KeyValue, Put
+from steering.store.interface import (
+    MOST_BYTES,
+    MOST_NAMES,
+    StateError,
+    StateRefusal,
+    checked_name,
+    checked_text,
+)
+
+CHUNK = 256 << 10  # bytes
+ATTEMPTS = 5  # at a value that others write at the same time
+LEFT_OVER_S = 3_600.0  # seconds after which chunks without a head belong to a writer that died
+
+_HEADS, _CHUNKS = "kept/", "chunks/"
+_REFUSALS = {
+    EtcdFault.UNREACHABLE: StateRefusal.UNREACHABLE,
+    EtcdFault.NO_SPACE: StateRefusal.NO_SPACE,
+    EtcdFault.TOO_LARGE: StateRefusal.TOO_LARGE,
+    EtcdFault.MALFORMED: StateRefusal.DAMAGED,
+}
+
+
+class EtcdStore:
+    """Implements `interface.Store` on the keys of a cell. StateError with UNREACHABLE where etcd has no majority."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def read(self, name: str, most: int = MOST_BYTES) -> str | None:
+        checked_name(name)
+        for _ in range(ATTEMPTS):
+            kept = self._get(_HEADS + name)
+            if kept is None:
+                return None
+            head = _head(name, kept)
+            if head["bytes"] > most:
+                raise StateError(StateRefusal.TOO_LARGE, f"{name} is larger than {most} bytes")
+            text = head["text"] if "text" in head else self._chunks(name, head)
+            if text is not None:
+                if hashlib.sha256(text.encode()).hexdigest() != head["sha256"]:
+                    raise StateError(StateRefusal.DAMAGED, f"{name} in etcd is damaged: write it again")
+                return str(text).strip()
+        raise StateError(StateRefusal.INPUT_OUTPUT, f"{name} changes too often to be read")
+
+    def write(self, name: str, text: str) -> None:
+        checked_name(name)
+        checked_text(name, text)
+        for _ in range(ATTEMPTS):
+            before = self._get(_HEADS + name)
+            if self._put(name, text, before):
+                return
+        raise StateError(StateRefusal.INPUT_OUTPUT, f"{name} is not kept: others write it all the time")
+
+    def create(self, name: str, text: str) -> bool:
+        checked_name(name)
+        checked_text(name, text)
+        return self._get(_HEADS + name) is None and self._put(name, text, None)
+
+    def remove(self, name: str) -> None:
+        checked_name(name)
+        try:
+            kept = self._keys.get(_HEADS + name)
+            self._keys.delete(_HEADS + name)
+            if kept is not None:
+                self._forget(name, kept)
+        except EtcdError as error:
+            raise _refused(error) from None
+
+    def names(self, folder: str = "") -> list[str]:
+        begin = _HEADS + (f"{checked_name(folder)}/" if folder else "")
+        try:
+            found = self._keys.below(begin, names_only=True, most=MOST_NAMES).found
+        except EtcdError as error:
+            raise _refused(error) from None
+        return [name for one in found if "/" not in (name := one.key.removeprefix(begin))]
+
+    def sweep(self) -> int:
+        """Remove chunks that no head names and that are old; how many values' they were. Raises StateError."""
+        try:
+            chunks = self._keys.below(_CHUNKS, names_only=True).found
+            written = {one.key.removeprefix(_CHUNKS).rpartition("/")[0] for one in chunks}
+            heads = self._keys.below(_HEADS).found
+            named = {
+                f"{name}/{head['chunks']}"
+                for one in heads
+                if "chunks" in (head := _head(name := one.key.removeprefix(_HEADS), one))
+            }
+            old = time.time() - LEFT_OVER_S
+            orphans = [one for one in written - named if _written_at(one) < old]
+            for orphan in orphans:
+                self._keys.delete(f"{_CHUNKS}{orphan}/", all_below=True)
+        except EtcdError as error:
+            raise _refused(error) from None
+        return len(orphans)
+
+    # ---- heads and chunks -----------------------------------------------------------------------
+
+    def _get(self, key: str) -> KeyValue | None:
+        try:
+            return self._keys.get(key)
+        except EtcdError as error:
+            raise _refused(error) from None
+
+    def _put(self, name: str, text: str, before: KeyValue | None) -> bool:
+        """Put a value in place of `before`; False where another one stands there meanwhile."""
+        number = f"{int(time.time())}-{secrets.token_hex(8)}"
+        head: dict[str, Any] = {
+            "bytes": len(text),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "number": number,
+        }
+        key = _HEADS + name
+        try:
+            if len(json.dumps(text)) <= CHUNK:  # with what JSON escapes
+                head["text"] = text
+            else:
+                head |= {"chunks": number, "count": -(-len(text) // CHUNK)}
+                for place in range(head["count"]):
+                    part = text[place * CHUNK : (place + 1) * CHUNK]
+                    self._keys.put(f"{_CHUNKS}{name}/{number}/{place:05}", part)
+            written = json.dumps(head)
+            done = self._commit(key, written, 0 if before is None else before.revision)
+            if done and before is not None:
+                self._forget(name, before)
+            elif not done and "chunks" in head:
+                self._keys.delete(f"{_CHUNKS}{name}/{number}/", all_below=True)
+        except EtcdError as error:
+            raise _refused(error) from None
+        return done
+
+    def _commit(self, key: str, head: str, revision: int) -> bool:
+        """Compare-and-set. Where the answer was lost, etcd is asked whether our head stands there: it has a number of
+        its own."""
+        try:
+            done = self._keys.commit({key: revision}, [Put(key, head)])
+        except EtcdError as error:
+            if not error.unsure:
+                raise
+            done = False
+        if done:
+            return True
+        kept = self._keys.get(key)
+        return kept is not None and kept.text == head
+
+    def _chunks(self, name: str, head: dict[str, Any]) -> str | None:
+        """A long value; None where its chunks were removed meanwhile, because another one was written."""
+        begin = f"{_CHUNKS}{name}/{head['chunks']}/"
+        parts: list[str] = []
+        try:
+            for place in range(head["count"]):
+                kept = self._keys.get(f"{begin}{place:05}")
+                if kept is None:
+                    return None
+                parts.append(kept.text)
+        except EtcdError as error:
+            raise _refused(error) from None
+        return "".join(parts)
+
+    def _forget(self, name: str, kept: KeyValue) -> None:
+        """Remove the chunks of a value that is replaced."""
+        head = _head(name, kept)
+        if "chunks" in head:
+            self._keys.commit({}, [Delete(f"{_CHUNKS}{name}/{head['chunks']}/", all_below=True)])
+
+
+def _head(name: str, kept: KeyValue) -> dict[str, Any]:
+    """A head. Raises StateError for one that this program did not write."""
+    try:
+        head = json.loads(kept.text)
+        whole = isinstance(head["bytes"], int) and isinstance(head["sha256"], str)
+        if "text" in head:
+            whole = whole and isinstance(head["text"], str) and len(head["text"]) == head["bytes"]
+        else:
+            whole = whole and isinstance(head["chunks"], str) and 0 < head["count"] <= -(-MOST_BYTES // CHUNK)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        whole = False
+    if not whole:
+        raise StateError(StateRefusal.DAMAGED, f"{name} in etcd is none of ours: remove it to begin without")
+    found: dict[str, Any] = head
+    return found
+
+
+def _written_at(chunks: str) -> float:
+    """Seconds since 1970, out of a value's name and number."""
+    seconds = chunks.rpartition("/")[2].partition("-")[0]
+    return float(seconds) if seconds.isdigit() else 0.0
+
+
+def _refused(error: EtcdError) -> StateError:
+    return StateError(_REFUSALS.get(error.fault, StateRefusal.INPUT_OUTPUT), str(error))

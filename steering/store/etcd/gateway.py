@@ -1,0 +1,245 @@
+"""Requests to etcd's JSON gateway (etcd v3 API over HTTP): endpoints in turn, TLS, password, bounded answers.
+
+An endpoint that does not answer in time, or says that it has no leader, costs a request its time-out, and the next
+one is asked. A request that may have been carried out before its answer was lost is marked `unsure`: callers read
+again what there is, and never assume.
+"""
+
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
+
+from steering.store.etcd.access import Endpoint, EtcdAccess, EtcdError, EtcdFault
+
+MOST_ANSWER = 16 << 20  # bytes of one answer or of one message of a stream
+MOST_IDLE = 4  # connections that are kept for the next request
+ROUNDS = 2  # times that every endpoint is asked, since a new leader takes a moment
+
+Json = dict[str, Any]
+
+# gRPC's status codes in the gateway's answers.
+_CANCELLED, _UNKNOWN, _INVALID, _DEADLINE = 1, 2, 3, 4
+_EXHAUSTED, _OUT_OF_RANGE, _UNAVAILABLE, _UNAUTHENTICATED = 8, 11, 14, 16
+_ELSEWHERE = frozenset({_CANCELLED, _DEADLINE, _UNAVAILABLE})
+_FAULTS = {_EXHAUSTED: EtcdFault.NO_SPACE, _OUT_OF_RANGE: EtcdFault.COMPACTED}
+_BROKEN = (OSError, HTTPException, EOFError)
+
+
+class Gateway:
+    """One user of etcd. Requests may be made from several threads or greenthreads at once. Raises EtcdError for TLS
+    files that cannot be used."""
+
+    def __init__(self, access: EtcdAccess) -> None:
+        self.access = access
+        try:
+            self._tls = access.context()
+        except OSError as error:
+            why = getattr(error, "reason", None) or error.strerror or str(error)
+            raise EtcdError(EtcdFault.REFUSED, f"the certificates for etcd cannot be used: {why}") from None
+        self._at = 0  # the endpoint that served last
+        self._idle: list[tuple[int, HTTPConnection]] = []
+        self._token = ""
+
+    def call(self, path: str, body: Json) -> Json:
+        """One request, such as `kv/range`, and its answer. Raises EtcdError."""
+        return self._in_turn(path, body)
+
+    def stream(self, path: str, body: Json, wait: float) -> "Stream":
+        """A request whose answer has no end; `wait`: seconds for each message. Raises EtcdError."""
+        place = self._at
+        connection = self._connect(place, self.access.timeout)
+        try:
+            answer = self._send(connection, path, body)
+            if answer.status != 200:
+                raise _error(answer.status, _bounded(answer))
+            if connection.sock is not None:
+                connection.sock.settimeout(wait)
+        except _BROKEN as error:
+            connection.close()
+            self.elsewhere(place)
+            raise _unreachable(self.access.endpoints[place], error) from None
+        except EtcdError as error:
+            connection.close()
+            if error.fault is EtcdFault.UNREACHABLE:
+                self.elsewhere(place)
+            self._token = ""  # it may have been too old
+            raise
+        return Stream(connection, answer, place)
+
+    def elsewhere(self, place: int) -> None:
+        """The endpoint with that number serves no longer: the next one is asked from now on."""
+        if self._at == place:
+            self._at = (place + 1) % len(self.access.endpoints)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop()[1].close()
+
+    # ---- one request ----------------------------------------------------------------------------
+
+    def _in_turn(self, path: str, body: Json) -> Json:
+        failed: EtcdError | None = None
+        unsure = renewed = False
+        asked = 0
+        while asked < ROUNDS * len(self.access.endpoints):
+            place = self._at
+            try:
+                return self._ask(place, path, body)
+            except EtcdError as error:
+                unsure = unsure or error.unsure
+                if error.fault is EtcdFault.REFUSED and self._token and not renewed:
+                    self._token, renewed = (
+                        "",
+                        True,
+                    )  # it may have been too old: the same endpoint is asked again
+                    continue
+                if error.fault is not EtcdFault.UNREACHABLE:
+                    error.unsure = unsure
+                    raise
+                failed = error
+            asked += 1
+            self.elsewhere(place)
+        assert failed is not None
+        failed.unsure = unsure
+        raise failed
+
+    def _ask(self, place: int, path: str, body: Json) -> Json:
+        """One endpoint's answer. A kept connection that it closed meanwhile is replaced once."""
+        for kept in (True, False):
+            connection = self._take_idle(place) if kept else None
+            if kept and connection is None:
+                continue
+            connection = connection or self._connect(place, self.access.timeout)
+            try:
+                answer = self._send(connection, path, body)
+                data = _bounded(answer)
+            except _BROKEN as error:
+                connection.close()
+                if kept and not isinstance(error, TimeoutError):
+                    continue
+                unsure = not isinstance(error, ConnectionRefusedError)
+                raise _unreachable(self.access.endpoints[place], error, unsure) from None
+            if answer.will_close or len(self._idle) >= MOST_IDLE:
+                connection.close()
+            else:
+                self._idle.append((place, connection))
+            if answer.status != 200:
+                raise _error(answer.status, data)
+            return _parsed(data)
+        raise AssertionError("the second attempt returns or raises")
+
+    def _take_idle(self, place: int) -> HTTPConnection | None:
+        for kept in list(self._idle):
+            if kept[0] == place:
+                with suppress(ValueError):  # another greenthread was faster
+                    self._idle.remove(kept)
+                    return kept[1]
+        return None
+
+    def _connect(self, place: int, timeout: float) -> HTTPConnection:
+        endpoint = self.access.endpoints[place]
+        if endpoint.secured:
+            assert self._tls is not None
+            return HTTPSConnection(endpoint.host, endpoint.port, timeout=timeout, context=self._tls)
+        return HTTPConnection(endpoint.host, endpoint.port, timeout=timeout)
+
+    def _send(self, connection: HTTPConnection, path: str, body: Json) -> HTTPResponse:
+        headers = {"Content-Type": "application/json"}
+        if self.access.user is not None:
+            if not self._token:
+                self._token = self._authenticate(connection)
+            headers["Authorization"] = self._token
+        connection.request("POST", f"/v3/{path}", json.dumps(body), headers)
+        return connection.getresponse()
+
+    def _authenticate(self, connection: HTTPConnection) -> str:
+        wanted = json.dumps({"name": self.access.user, "password": self.access.password})
+        connection.request("POST", "/v3/auth/authenticate", wanted, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        data = _bounded(answer)
+        if answer.status != 200:
+            raise _error(answer.status, data)
+        token = _parsed(data).get("token")
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise EtcdError(EtcdFault.MALFORMED, "etcd gave no token for the password")
+        return token
+
+
+class Stream:
+    """The messages of an answer without end. `place`: number of the endpoint that sends it."""
+
+    def __init__(self, connection: HTTPConnection, answer: HTTPResponse, place: int) -> None:
+        self._connection = connection
+        self._answer = answer
+        self.place = place
+
+    def __iter__(self) -> Iterator[Json]:
+        """Ends when the endpoint ends it. Raises TimeoutError when nothing came in time, and EtcdError."""
+        while True:
+            try:
+                line = self._answer.readline(MOST_ANSWER + 1)
+            except TimeoutError:
+                raise
+            except _BROKEN:
+                return
+            if not line:
+                return
+            if len(line) > MOST_ANSWER:
+                raise EtcdError(EtcdFault.TOO_LARGE, f"etcd sent a message of more than {MOST_ANSWER} bytes")
+            told = _parsed(line)
+            if "error" in told:
+                raise _error(0, line)
+            result = told.get("result")
+            yield result if isinstance(result, dict) else {}
+
+    def close(self) -> None:
+        with suppress(OSError, ssl.SSLError):
+            self._connection.close()
+
+
+def _bounded(answer: HTTPResponse) -> bytes:
+    data = answer.read(MOST_ANSWER + 1)
+    if len(data) > MOST_ANSWER:
+        raise EtcdError(EtcdFault.TOO_LARGE, f"etcd's answer has more than {MOST_ANSWER} bytes")
+    return data
+
+
+def _parsed(data: bytes) -> Json:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise EtcdError(EtcdFault.MALFORMED, "what answered is not etcd's gateway")
+    return found
+
+
+def _error(status: int, data: bytes) -> EtcdError:
+    """What the gateway says went wrong: {"error", "message", "code"}, in streams one level deeper."""
+    try:
+        told = _parsed(data)
+    except EtcdError as error:
+        return (
+            error if status < 500 else EtcdError(EtcdFault.UNREACHABLE, f"etcd answered HTTP {status}", True)
+        )
+    inner = told.get("error")
+    told = inner if isinstance(inner, dict) else told
+    code = told.get("code") or told.get("grpc_code") or _UNKNOWN
+    text = str(told.get("message") or told.get("error") or f"HTTP {status}")
+    words = "".join(c if c.isprintable() else " " for c in text)[:200]
+    if (isinstance(code, int) and code in _ELSEWHERE) or "no leader" in text or "timed out" in text:
+        return EtcdError(EtcdFault.UNREACHABLE, f"etcd cannot serve: {words}", True)
+    if "too large" in text:
+        return EtcdError(EtcdFault.TOO_LARGE, f"etcd refuses: {words}")
+    return EtcdError(
+        _FAULTS.get(int(code) if isinstance(code, int) else _UNKNOWN, EtcdFault.REFUSED),
+        f"etcd refuses: {words}",
+    )
+
+
+def _unreachable(endpoint: Endpoint, error: BaseException, unsure: bool = False) -> EtcdError:
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return EtcdError(EtcdFault.UNREACHABLE, f"etcd cannot be reached, last tried {endpoint}: {why}", unsure)

@@ -1,0 +1,180 @@
+"""Keys of one cell in etcd: ranges, transactions, leases. Compare-and-set is the only way to agree: etcd's locks are not
+used, since a lock's lease may end while its holder believes that it holds (facts of Jepsen on etcd 3.4.3).
+"""
+
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from steering.store.etcd.access import EtcdError, EtcdFault
+from steering.store.etcd.gateway import Gateway, Json
+
+MOST_VALUE = 1 << 20  # bytes of one value; etcd takes some 1.5 MB a request
+MOST_OPERATIONS = 100  # of one transaction; etcd takes 128
+PAGE = 512  # keys of one answer to a range
+
+
+class KeyValue(NamedTuple):
+    """A key without the cell's prefix, its text, and the revision that changed it last."""
+
+    key: str
+    text: str
+    revision: int
+
+
+class Listing(NamedTuple):
+    """What a range holds at `revision`; `cluster`: etcd's number of its cluster."""
+
+    found: list[KeyValue]
+    revision: int
+    cluster: str
+
+
+class Put(NamedTuple):
+    """Put a text under a key; with `lease`, for as long as that lives."""
+
+    key: str
+    text: str
+    lease: int = 0
+
+
+class Delete(NamedTuple):
+    """Delete a key, or all that begin with it."""
+
+    key: str
+    all_below: bool = False
+
+
+class Keys:
+    """Keys below `prefix`. Every method raises EtcdError."""
+
+    def __init__(self, gateway: Gateway, prefix: str) -> None:
+        self.gateway = gateway
+        self.prefix = prefix
+
+    def get(self, key: str) -> KeyValue | None:
+        answer = self.gateway.call("kv/range", {"key": self._encoded(key)})
+        found = [self.read(one) for one in _list(answer, "kvs")]
+        return found[0] if found else None
+
+    def below(self, begin: str, names_only: bool = False, most: int = 1_000_000) -> Listing:
+        """All keys that begin with `begin`, sorted, as they were at one revision; at most `most`."""
+        first, end = self.span(begin)
+        found: list[KeyValue] = []
+        revision, cluster = 0, ""
+        key = first
+        while True:
+            body: Json = {"key": key, "range_end": end, "limit": PAGE, "keys_only": names_only}
+            if revision:
+                body["revision"] = revision
+            answer = self.gateway.call("kv/range", body)
+            revision = revision or header_revision(answer)
+            cluster = cluster or str(answer.get("header", {}).get("cluster_id", ""))
+            page = [self.read(one) for one in _list(answer, "kvs")]
+            found += page
+            if not answer.get("more") or not page or len(found) >= most:
+                return Listing(found[:most], revision, cluster)
+            key = self._encoded(page[-1].key + "\0")
+
+    def put(self, key: str, text: str, lease: int = 0) -> int:
+        """Returns the revision."""
+        self._bounded(key, text)
+        body: Json = {"key": self._encoded(key), "value": _base64(text)}
+        if lease:
+            body["lease"] = lease
+        return header_revision(self.gateway.call("kv/put", body))
+
+    def delete(self, key: str, all_below: bool = False) -> None:
+        self.gateway.call("kv/deleterange", self._deletion(Delete(key, all_below)))
+
+    def commit(self, unchanged: dict[str, int], changes: Iterable[Put | Delete]) -> bool:
+        """Make all changes where every key of `unchanged` was changed last at that revision (0: there is none such);
+        else none, and False. An EtcdError that is `unsure` leaves open which."""
+        operations = [self._operation(change) for change in changes]
+        if len(operations) > MOST_OPERATIONS:
+            raise EtcdError(EtcdFault.TOO_LARGE, f"a transaction has at most {MOST_OPERATIONS} operations")
+        compare = [
+            {"key": self._encoded(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
+            for key, revision in unchanged.items()
+        ]
+        answer = self.gateway.call("kv/txn", {"compare": compare, "success": operations})
+        return answer.get("succeeded") is True
+
+    # ---- leases ---------------------------------------------------------------------------------
+
+    def grant(self, seconds: int) -> int:
+        """A lease, to be kept alive at least every `seconds`. Returns its number."""
+        return _number(self.gateway.call("lease/grant", {"TTL": seconds}).get("ID"))
+
+    def keep_alive(self, lease: int) -> bool:
+        """Whether the lease still lived, and lives on."""
+        answer = self.gateway.call("lease/keepalive", {"ID": str(lease)})
+        result = answer.get("result")
+        return isinstance(result, dict) and _number(result.get("TTL", 0)) > 0
+
+    def revoke(self, lease: int) -> None:
+        """End a lease, and all that was put with it."""
+        self.gateway.call("lease/revoke", {"ID": str(lease)})
+
+    # ---- the gateway's forms --------------------------------------------------------------------
+
+    def span(self, begin: str) -> tuple[str, str]:
+        """The range of all keys that begin with `begin`, in base64."""
+        data = (self.prefix + begin).encode()
+        return b64encode(data).decode(), b64encode(data[:-1] + bytes((data[-1] + 1,))).decode()
+
+    def read(self, told: Json) -> KeyValue:
+        """A record of the gateway. Raises EtcdError for what is none of ours."""
+        try:
+            key = b64decode(told["key"]).decode("ascii")
+            text = b64decode(told.get("value", "")).decode("ascii")
+        except (KeyError, TypeError, ValueError):
+            raise EtcdError(EtcdFault.MALFORMED, "etcd holds a key or a value that is none of ours") from None
+        return KeyValue(key.removeprefix(self.prefix), text, _number(told.get("mod_revision", 0)))
+
+    def _encoded(self, key: str) -> str:
+        return _base64(self.prefix + key)
+
+    def _bounded(self, key: str, text: str) -> None:
+        if len(text) > MOST_VALUE:
+            raise EtcdError(EtcdFault.TOO_LARGE, f"{key} is larger than {MOST_VALUE} bytes")
+
+    def _operation(self, change: Put | Delete) -> Json:
+        if isinstance(change, Delete):
+            return {"request_delete_range": self._deletion(change)}
+        self._bounded(change.key, change.text)
+        body: Json = {"key": self._encoded(change.key), "value": _base64(change.text)}
+        if change.lease:
+            body["lease"] = str(change.lease)
+        return {"request_put": body}
+
+    def _deletion(self, deletion: Delete) -> Json:
+        if not deletion.all_below:
+            return {"key": self._encoded(deletion.key)}
+        first, end = self.span(deletion.key)
+        return {"key": first, "range_end": end}
+
+
+def header_revision(answer: Json) -> int:
+    """etcd's revision when it answered."""
+    header = answer.get("header")
+    return _number(header.get("revision", 0)) if isinstance(header, dict) else 0
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode("ascii")).decode("ascii")
+
+
+def _list(answer: Json, name: str) -> list[Json]:
+    found = answer.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise EtcdError(EtcdFault.MALFORMED, "etcd's answer is not one")
+    return found
+
+
+def _number(told: Any) -> int:
+    """64-bit numbers come as texts."""
+    try:
+        return int(told)
+    except (TypeError, ValueError):
+        raise EtcdError(EtcdFault.MALFORMED, "etcd's answer has no number where one belongs") from None

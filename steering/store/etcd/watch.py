@@ -1,0 +1,149 @@
+"""Follows all keys below a prefix, and misses nothing: a listing, then a watch from that listing's revision.
+
+A watch may die without a word: its member was killed, is frozen, or is cut off from the others and hears of nothing. So
+a watch that was quiet for a while is begun anew at the next endpoint, from the revision after the last one seen, which
+costs one request and repeats nothing. Where etcd has compacted that revision, or is another cluster, all is listed
+again, and what differs from what was known is told.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from steering.store.etcd.access import EtcdError, EtcdFault
+from steering.store.etcd.gateway import Json, Stream
+from steering.store.etcd.keys import Keys, KeyValue
+
+QUIET = 2.0  # seconds without an event after which the next endpoint is watched
+SHORTEST, LONGEST = 0.05, 1.0  # seconds between attempts
+MOST_KEYS = 200_000  # below one prefix
+
+log = logging.getLogger(__name__)
+
+
+class Change(NamedTuple):
+    """A key has another text now; None: it is gone. `revision`: etcd's."""
+
+    key: str
+    text: str | None
+    revision: int
+
+
+class Watch:
+    """`revision`: the newest that was told. `listed`: how often all was listed, `begun`: how often a watch began."""
+
+    def __init__(self, keys: Keys, below: str, quiet: float = QUIET) -> None:
+        self._keys = keys
+        self._below = below
+        self._quiet = quiet
+        self._known: dict[str, int] = {}  # revisions by key
+        self._cluster = ""
+        self.revision = 0
+        self.listed = 0
+        self.begun = 0
+        self.reached = False  # whether the last attempt reached etcd
+        self._stopped = False
+        self._stream: Stream | None = None
+
+    def stop(self) -> None:
+        """`run` returns, within some seconds."""
+        self._stopped = True
+        if self._stream is not None:
+            self._stream.close()
+
+    def run(self, take: Callable[[list[Change]], None]) -> None:
+        """Tell of every change until `stop`; the first call of `take` tells all there is, and may be empty. What `take`
+        raises ends the watch."""
+        wait = SHORTEST
+        is_listed = False
+        while not self._stopped:
+            try:
+                if not is_listed:
+                    take(self._list())
+                    is_listed = self.reached = True
+                    wait = SHORTEST
+                for changes in self._follow():
+                    wait = SHORTEST
+                    if changes:
+                        take(changes)
+            except EtcdError as error:
+                if error.fault is EtcdFault.COMPACTED:
+                    is_listed = False
+                    continue
+                if self.reached:
+                    log.warning("etcd is not watched for the moment: %s", error)
+                self.reached = False
+                if not self._stopped:
+                    time.sleep(wait)
+                wait = min(2 * wait, LONGEST)
+
+    def _list(self) -> list[Change]:
+        """All keys, as changes of what was known."""
+        listing = self._keys.below(self._below, most=MOST_KEYS)
+        self.listed += 1
+        now = {one.key: one for one in listing.found}
+        anew = bool(self._cluster) and listing.cluster != self._cluster
+        changes = [Change(key, None, listing.revision) for key in self._known if key not in now]
+        changes += [Change(*one) for key, one in now.items() if anew or self._known.get(key) != one.revision]
+        self._known = {key: one.revision for key, one in now.items()}
+        self.revision, self._cluster = listing.revision, listing.cluster
+        return changes
+
+    def _follow(self) -> Iterator[list[Change]]:
+        """The changes of one watch, until it ends, fails or is quiet."""
+        first, end = self._keys.span(self._below)
+        body = {"key": first, "range_end": end, "start_revision": str(self.revision + 1)}
+        stream = self._keys.gateway.stream("watch", {"create_request": body}, self._quiet)
+        self._stream = stream
+        self.begun += 1
+        try:
+            for message in stream:
+                self._same_cluster(message)
+                self.reached = True
+                if message.get("canceled"):
+                    compacted = "compact_revision" in message
+                    why = EtcdFault.COMPACTED if compacted else EtcdFault.UNREACHABLE
+                    raise EtcdError(why, f"etcd ended a watch: {str(message.get('cancel_reason', ''))[:200]}")
+                yield self._changes(message)
+            if not self._stopped:
+                # The member went away; another one may be there.
+                time.sleep(SHORTEST)
+        except TimeoutError:
+            pass
+        finally:
+            self._stream = None
+            stream.close()
+            self._keys.gateway.elsewhere(stream.place)
+
+    def _same_cluster(self, message: Json) -> None:
+        """A cluster that was made anew counts revisions from one: a watch from a later one would be quiet for ever."""
+        header = message.get("header")
+        told = str(header.get("cluster_id", "")) if isinstance(header, dict) else ""
+        if told and told != self._cluster:
+            raise EtcdError(EtcdFault.COMPACTED, "etcd is another cluster than before")
+
+    def _changes(self, message: Json) -> list[Change]:
+        events = message.get("events", [])
+        if not isinstance(events, list):
+            raise EtcdError(EtcdFault.MALFORMED, "etcd's event is not one")
+        changes = []
+        for event in events:
+            told = event.get("kv") if isinstance(event, dict) else None
+            if not isinstance(told, dict):
+                raise EtcdError(EtcdFault.MALFORMED, "etcd's event is not one")
+            one: KeyValue = self._keys.read(told)
+            if one.revision <= self.revision:
+                continue  # told already
+            gone = event.get("type") == "DELETE"
+            if gone:
+                self._known.pop(one.key, None)
+            else:
+                self._known[one.key] = one.revision
+            if len(self._known) > MOST_KEYS:
+                raise EtcdError(EtcdFault.TOO_LARGE, f"more than {MOST_KEYS} keys below {self._below}")
+            changes.append(Change(one.key, None if gone else one.text, one.revision))
+        if changes:
+            # Events of one revision come in one message.
+            self.revision = max(self.revision, changes[-1].revision)
+        return changes
