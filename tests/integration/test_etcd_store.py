@@ -8,7 +8,7 @@ import pytest
 
 from steering.store.etcd.access import EtcdAccess, EtcdError, EtcdFault, parse_endpoints
 from steering.store.etcd.etcd_store import CHUNK, EtcdStore
-from steering.store.etcd.gateway import Gateway
+from steering.store.etcd.gateway import EtcdGateway
 from steering.store.etcd.keys import MOST_VALUE, Delete, Keys, Put
 from steering.store.interface import StateError, StateRefusal, Store
 from steering.store.policy_history import History
@@ -29,7 +29,7 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdMembers]:
 @pytest.fixture
 def keys(etcd: EtcdMembers) -> Keys:
     """Keys of a cell of the test's own."""
-    return Keys(Gateway(etcd.access), f"/steering/{next(_cells)}/")
+    return Keys(EtcdGateway(etcd.access), f"/steering/{next(_cells)}/")
 
 
 class TestEtcdStore(StoreContract):
@@ -39,7 +39,7 @@ class TestEtcdStore(StoreContract):
 
     @pytest.fixture
     def again(self, keys: Keys, etcd: EtcdMembers) -> Again:
-        return lambda: EtcdStore(Keys(Gateway(etcd.access), keys.prefix))
+        return lambda: EtcdStore(Keys(EtcdGateway(etcd.access), keys.prefix))
 
 
 def test_a_value_longer_than_a_request_is_kept_whole_and_leaves_no_chunks(keys: Keys) -> None:
@@ -132,14 +132,14 @@ def test_bounds_are_refused_by_name(keys: Keys) -> None:
 
 def test_the_next_endpoint_is_asked_where_one_does_not_answer(etcd: EtcdMembers) -> None:
     dead = parse_endpoints(f"http://127.0.0.1:{free_port()}")
-    keys = Keys(Gateway(EtcdAccess(dead + etcd.access.endpoints)), "/steering/turn/")
+    keys = Keys(EtcdGateway(EtcdAccess(dead + etcd.access.endpoints)), "/steering/turn/")
     keys.put("a", "1")
     assert keys.get("a") is not None
 
 
 def test_without_any_endpoint_a_store_says_so() -> None:
     access = EtcdAccess(parse_endpoints(f"http://127.0.0.1:{free_port()}"), timeout=0.5)
-    store = EtcdStore(Keys(Gateway(access), "/steering/none/"))
+    store = EtcdStore(Keys(EtcdGateway(access), "/steering/none/"))
     for use in (lambda: store.read("a"), lambda: store.write("a", "x"), store.names):
         with pytest.raises(StateError) as refused:
             use()
@@ -150,20 +150,20 @@ def test_a_password_is_asked_for_and_a_token_renewed(tmp_path: Path) -> None:
     members = EtcdMembers(tmp_path)
     members.start()
     try:
-        root = Gateway(members.access)
+        root = EtcdGateway(members.access)
         root.call("auth/user/add", {"name": "root", "password": "secret"})
         root.call("auth/role/add", {"name": "root"})
         root.call("auth/user/grant", {"user": "root", "role": "root"})
         root.call("auth/enable", {})
         known = EtcdAccess(members.access.endpoints, user="root", password="secret")
-        gateway = Gateway(known)
+        gateway = EtcdGateway(known)
         keys = Keys(gateway, "/steering/auth/")
         keys.put("a", "1")
         gateway._token = "too-old"
         assert keys.get("a") is not None
         for wrong in (members.access, EtcdAccess(known.endpoints, user="root", password="wrong")):
             with pytest.raises(EtcdError) as refused:
-                Keys(Gateway(wrong), "/steering/auth/").get("a")
+                Keys(EtcdGateway(wrong), "/steering/auth/").get("a")
             assert refused.value.fault is EtcdFault.REFUSED
         assert "secret" not in repr(known)
     finally:

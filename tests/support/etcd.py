@@ -8,8 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from steering.store.etcd.access import Endpoint, EtcdAccess, EtcdError
-from steering.store.etcd.gateway import Gateway
+from steering.store.etcd.access import EtcdAccess, EtcdEndpoint, EtcdError
+from steering.store.etcd.gateway import EtcdGateway
 
 READY = 30.0  # seconds in which a member has to serve
 
@@ -22,7 +22,7 @@ class EtcdMembers:
         self._ports = [(free_port(), free_port()) for _ in range(members)]
         self._timers = ["--heartbeat-interval", "50", "--election-timeout", "250"] if fast else []
         self._running: dict[int, subprocess.Popen[bytes]] = {}
-        self.access = EtcdAccess(tuple(Endpoint("127.0.0.1", port) for port, _ in self._ports))
+        self.access = EtcdAccess(tuple(EtcdEndpoint("127.0.0.1", port) for port, _ in self._ports))
 
     def start(self, *members: int) -> None:
         """Start members, all by default, and wait until a majority serves."""
@@ -32,7 +32,7 @@ class EtcdMembers:
 
     def wait(self) -> None:
         """Until etcd answers a linearizable read at one of the endpoints."""
-        gateway = Gateway(self.access)
+        gateway = EtcdGateway(self.access)
         ends = time.monotonic() + READY
         while True:
             try:

@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from steering.store.etcd.gateway import Gateway
+from steering.store.etcd.gateway import EtcdGateway
 from steering.store.etcd.keys import Keys
-from steering.store.etcd.watch import Change, Watch
+from steering.store.etcd.watch import KeyChange, KeyWatch
 from tests.support.etcd import EtcdMembers
 
 PREFIX = "/steering/rounds/"
@@ -31,9 +31,9 @@ class WatchRounds:
     def __init__(self, members: EtcdMembers, seed: int = 1) -> None:
         self._members = members
         self._chance = random.Random(seed)
-        self._writer = Keys(Gateway(members.access), PREFIX)
-        self._gateway = Gateway(members.access)
-        self.watch = Watch(Keys(self._gateway, PREFIX), "", quiet=0.5)
+        self._writer = Keys(EtcdGateway(members.access), PREFIX)
+        self._gateway = EtcdGateway(members.access)
+        self.watch = KeyWatch(Keys(self._gateway, PREFIX), "", quiet=0.5)
         self._told: set[tuple[str, bool]] = set()
         self._events: Counter[tuple[str, int]] = (
             Counter()
@@ -76,7 +76,7 @@ class WatchRounds:
         self.watch.stop()
         self._thread.join(20)
 
-    def _take(self, changes: list[Change]) -> None:
+    def _take(self, changes: list[KeyChange]) -> None:
         self._told.update((change.key, change.text is not None) for change in changes)
         self._events.update((change.key, change.revision) for change in changes)
 

@@ -30,7 +30,7 @@ class EtcdError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class EtcdEndpoint:
     """One member's client address."""
 
     host: str
@@ -46,7 +46,7 @@ class Endpoint:
 class EtcdAccess:
     """`ca`, `cert`, `key`: PEM files for TLS, with `cert` and `key` together. `timeout`: seconds for each endpoint."""
 
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[EtcdEndpoint, ...]
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
@@ -65,7 +65,7 @@ class EtcdAccess:
         return context
 
 
-def parse_endpoints(text: str) -> tuple[Endpoint, ...]:
+def parse_endpoints(text: str) -> tuple[EtcdEndpoint, ...]:
     """Comma-separated URLs such as `http://10.0.0.1:2379,https://etcd2`. Raises ValueError with one line."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not 0 < len(words) <= MOST_ENDPOINTS:
@@ -73,7 +73,7 @@ def parse_endpoints(text: str) -> tuple[Endpoint, ...]:
     return tuple(map(_endpoint, words))
 
 
-def _endpoint(word: str) -> Endpoint:
+def _endpoint(word: str) -> EtcdEndpoint:
     advice = f"'{word}' is not a URL of etcd, for example http://127.0.0.1:{DEFAULT_PORT}"
     try:
         url = urlsplit(word)
@@ -84,4 +84,4 @@ def _endpoint(word: str) -> Endpoint:
         raise ValueError(advice)
     if url.username is not None:
         raise ValueError("a password of etcd belongs into a file, not into a URL")
-    return Endpoint(url.hostname, port, url.scheme == "https")
+    return EtcdEndpoint(url.hostname, port, url.scheme == "https")

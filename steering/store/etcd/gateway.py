@@ -12,7 +12,7 @@ from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
 
-from steering.store.etcd.access import Endpoint, EtcdAccess, EtcdError, EtcdFault
+from steering.store.etcd.access import EtcdAccess, EtcdEndpoint, EtcdError, EtcdFault
 
 MOST_ANSWER = 16 << 20  # bytes of one answer or of one message of a stream
 MOST_IDLE = 4  # connections that are kept for the next request
@@ -28,7 +28,7 @@ _FAULTS = {_EXHAUSTED: EtcdFault.NO_SPACE, _OUT_OF_RANGE: EtcdFault.COMPACTED}
 _BROKEN = (OSError, HTTPException, EOFError)
 
 
-class Gateway:
+class EtcdGateway:
     """One user of etcd. Requests may be made from several threads or greenthreads at once. Raises EtcdError for TLS
     files that cannot be used."""
 
@@ -47,7 +47,7 @@ class Gateway:
         """One request, such as `kv/range`, and its answer. Raises EtcdError."""
         return self._in_turn(path, body)
 
-    def stream(self, path: str, body: Json, wait: float) -> "Stream":
+    def stream(self, path: str, body: Json, wait: float) -> "EtcdStream":
         """A request whose answer has no end; `wait`: seconds for each message. Raises EtcdError."""
         place = self._at
         connection = self._connect(place, self.access.timeout)
@@ -67,7 +67,7 @@ class Gateway:
                 self.elsewhere(place)
             self._token = ""  # it may have been too old
             raise
-        return Stream(connection, answer, place)
+        return EtcdStream(connection, answer, place)
 
     def elsewhere(self, place: int) -> None:
         """The endpoint with that number serves no longer: the next one is asked from now on."""
@@ -168,7 +168,7 @@ class Gateway:
         return token
 
 
-class Stream:
+class EtcdStream:
     """The messages of an answer without end. `place`: number of the endpoint that sends it."""
 
     def __init__(self, connection: HTTPConnection, answer: HTTPResponse, place: int) -> None:
@@ -240,6 +240,6 @@ def _error(status: int, data: bytes) -> EtcdError:
     )
 
 
-def _unreachable(endpoint: Endpoint, error: BaseException, unsure: bool = False) -> EtcdError:
+def _unreachable(endpoint: EtcdEndpoint, error: BaseException, unsure: bool = False) -> EtcdError:
     why = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return EtcdError(EtcdFault.UNREACHABLE, f"etcd cannot be reached, last tried {endpoint}: {why}", unsure)

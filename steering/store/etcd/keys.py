@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from steering.store.etcd.access import EtcdError, EtcdFault
-from steering.store.etcd.gateway import Gateway, Json
+from steering.store.etcd.gateway import EtcdGateway, Json
 
 MOST_VALUE = 1 << 20  # bytes of one value; etcd takes some 1.5 MB a request
 MOST_OPERATIONS = 100  # of one transaction; etcd takes 128
@@ -22,7 +22,7 @@ class KeyValue(NamedTuple):
     revision: int
 
 
-class Listing(NamedTuple):
+class KeyListing(NamedTuple):
     """What a range holds at `revision`; `cluster`: etcd's number of its cluster."""
 
     found: list[KeyValue]
@@ -48,7 +48,7 @@ class Delete(NamedTuple):
 class Keys:
     """Keys below `prefix`. Every method raises EtcdError."""
 
-    def __init__(self, gateway: Gateway, prefix: str) -> None:
+    def __init__(self, gateway: EtcdGateway, prefix: str) -> None:
         self.gateway = gateway
         self.prefix = prefix
 
@@ -57,7 +57,7 @@ class Keys:
         found = [self.read(one) for one in _list(answer, "kvs")]
         return found[0] if found else None
 
-    def below(self, begin: str, names_only: bool = False, most: int = 1_000_000) -> Listing:
+    def below(self, begin: str, names_only: bool = False, most: int = 1_000_000) -> KeyListing:
         """All keys that begin with `begin`, sorted, as they were at one revision; at most `most`."""
         first, end = self.span(begin)
         found: list[KeyValue] = []
@@ -73,7 +73,7 @@ class Keys:
             page = [self.read(one) for one in _list(answer, "kvs")]
             found += page
             if not answer.get("more") or not page or len(found) >= most:
-                return Listing(found[:most], revision, cluster)
+                return KeyListing(found[:most], revision, cluster)
             key = self._encoded(page[-1].key + "\0")
 
     def put(self, key: str, text: str, lease: int = 0) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from steering.store.etcd.access import EtcdError, EtcdFault
-from steering.store.etcd.gateway import Json, Stream
+from steering.store.etcd.gateway import EtcdStream, Json
 from steering.store.etcd.keys import Keys, KeyValue
 
 QUIET = 2.0  # seconds without an event after which the next endpoint is watched
@@ -22,7 +22,7 @@ MOST_KEYS = 200_000  # below one prefix
 log = logging.getLogger(__name__)
 
 
-class Change(NamedTuple):
+class KeyChange(NamedTuple):
     """A key has another text now; None: it is gone. `revision`: etcd's."""
 
     key: str
@@ -30,7 +30,7 @@ class Change(NamedTuple):
     revision: int
 
 
-class Watch:
+class KeyWatch:
     """`revision`: the newest that was told. `listed`: how often all was listed, `begun`: how often a watch began."""
 
     def __init__(self, keys: Keys, below: str, quiet: float = QUIET) -> None:
@@ -44,7 +44,7 @@ class Watch:
         self.begun = 0
         self.reached = False  # whether the last attempt reached etcd
         self._stopped = False
-        self._stream: Stream | None = None
+        self._stream: EtcdStream | None = None
 
     def stop(self) -> None:
         """`run` returns, within some seconds."""
@@ -52,7 +52,7 @@ class Watch:
         if self._stream is not None:
             self._stream.close()
 
-    def run(self, take: Callable[[list[Change]], None]) -> None:
+    def run(self, take: Callable[[list[KeyChange]], None]) -> None:
         """Tell of every change until `stop`; the first call of `take` tells all there is, and may be empty. What `take`
         raises ends the watch."""
         wait = SHORTEST
@@ -78,19 +78,21 @@ class Watch:
                     time.sleep(wait)
                 wait = min(2 * wait, LONGEST)
 
-    def _list(self) -> list[Change]:
+    def _list(self) -> list[KeyChange]:
         """All keys, as changes of what was known."""
         listing = self._keys.below(self._below, most=MOST_KEYS)
         self.listed += 1
         now = {one.key: one for one in listing.found}
         anew = bool(self._cluster) and listing.cluster != self._cluster
-        changes = [Change(key, None, listing.revision) for key in self._known if key not in now]
-        changes += [Change(*one) for key, one in now.items() if anew or self._known.get(key) != one.revision]
+        changes = [KeyChange(key, None, listing.revision) for key in self._known if key not in now]
+        changes += [
+            KeyChange(*one) for key, one in now.items() if anew or self._known.get(key) != one.revision
+        ]
         self._known = {key: one.revision for key, one in now.items()}
         self.revision, self._cluster = listing.revision, listing.cluster
         return changes
 
-    def _follow(self) -> Iterator[list[Change]]:
+    def _follow(self) -> Iterator[list[KeyChange]]:
         """The changes of one watch, until it ends, fails or is quiet."""
         first, end = self._keys.span(self._below)
         body = {"key": first, "range_end": end, "start_revision": str(self.revision + 1)}
@@ -123,7 +125,7 @@ class Watch:
         if told and told != self._cluster:
             raise EtcdError(EtcdFault.COMPACTED, "etcd is another cluster than before")
 
-    def _changes(self, message: Json) -> list[Change]:
+    def _changes(self, message: Json) -> list[KeyChange]:
         events = message.get("events", [])
         if not isinstance(events, list):
             raise EtcdError(EtcdFault.MALFORMED, "etcd's event is not one")
@@ -142,7 +144,7 @@ class Watch:
                 self._known[one.key] = one.revision
             if len(self._known) > MOST_KEYS:
                 raise EtcdError(EtcdFault.TOO_LARGE, f"more than {MOST_KEYS} keys below {self._below}")
-            changes.append(Change(one.key, None if gone else one.text, one.revision))
+            changes.append(KeyChange(one.key, None if gone else one.text, one.revision))
         if changes:
             # Events of one revision come in one message.
             self.revision = max(self.revision, changes[-1].revision)

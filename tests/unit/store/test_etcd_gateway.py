@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from steering.store.etcd import gateway as module
-from steering.store.etcd.access import Endpoint, EtcdAccess, EtcdError, EtcdFault, parse_endpoints
-from steering.store.etcd.gateway import Gateway
+from steering.store.etcd.access import EtcdAccess, EtcdEndpoint, EtcdError, EtcdFault, parse_endpoints
+from steering.store.etcd.gateway import EtcdGateway
 
 
 class Impostor(HTTPServer):
@@ -28,8 +28,8 @@ class Impostor(HTTPServer):
 
         super().__init__(("127.0.0.1", 0), Handler)
 
-    def gateway(self) -> Gateway:
-        return Gateway(EtcdAccess((Endpoint("127.0.0.1", self.server_address[1]),)))
+    def gateway(self) -> EtcdGateway:
+        return EtcdGateway(EtcdAccess((EtcdEndpoint("127.0.0.1", self.server_address[1]),)))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_an_answer_is_read_up_to_its_bound(impostor: Impostor, monkeypatch: pyte
 def test_endpoints_are_urls() -> None:
     found = parse_endpoints("http://10.0.0.1, https://etcd2:2380/,http://[fd00::1]:1")
     assert found == (
-        Endpoint("10.0.0.1", 2379), Endpoint("etcd2", 2380, secured=True), Endpoint("fd00::1", 1)
+        EtcdEndpoint("10.0.0.1", 2379), EtcdEndpoint("etcd2", 2380, secured=True), EtcdEndpoint("fd00::1", 1)
     )  # fmt: skip
     assert str(found[2]) == "http://[fd00::1]:1"
 
@@ -92,4 +92,4 @@ def test_what_is_no_url_is_refused_in_one_line(text: str) -> None:
 
 def test_certificates_that_cannot_be_used_are_refused_by_name() -> None:
     with pytest.raises(EtcdError, match="certificates"):
-        Gateway(EtcdAccess((Endpoint("127.0.0.1", 1, secured=True),), ca="/nowhere.pem"))
+        EtcdGateway(EtcdAccess((EtcdEndpoint("127.0.0.1", 1, secured=True),), ca="/nowhere.pem"))
