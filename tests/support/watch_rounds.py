@@ -17,7 +17,7 @@ from pathlib import Path
 
 from steering.store.etcd.gateway import EtcdGateway
 from steering.store.etcd.keys import Keys
-from steering.store.etcd.watch import KeyChange, KeyWatch
+from steering.store.etcd.watch import KeyChange, EtcdWatch
 from tests.support.etcd import EtcdMembers
 
 PREFIX = "/steering/rounds/"
@@ -33,7 +33,7 @@ class WatchRounds:
         self._chance = random.Random(seed)
         self._writer = Keys(EtcdGateway(members.access), PREFIX)
         self._gateway = EtcdGateway(members.access)
-        self.watch = KeyWatch(Keys(self._gateway, PREFIX), "", quiet=0.5)
+        self.watch = EtcdWatch(Keys(self._gateway, PREFIX), "", quiet=0.5)
         self._told: set[tuple[str, bool]] = set()
         self._events: Counter[tuple[str, int]] = (
             Counter()

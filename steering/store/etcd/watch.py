@@ -30,7 +30,7 @@ class KeyChange(NamedTuple):
     revision: int
 
 
-class KeyWatch:
+class EtcdWatch:
     """`revision`: the newest that was told. `listed`: how often all was listed, `begun`: how often a watch began."""
 
     def __init__(self, keys: Keys, below: str, quiet: float = QUIET) -> None:
