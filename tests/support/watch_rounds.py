@@ -17,7 +17,7 @@ from pathlib import Path
 
 from steering.store.etcd.gateway import EtcdGateway
 from steering.store.etcd.keys import Keys
-from steering.store.etcd.watch import KeyChange, EtcdWatch
+from steering.store.etcd.watch import EtcdWatch, KeyChange
 from tests.support.etcd import EtcdMembers
 
 PREFIX = "/steering/rounds/"
