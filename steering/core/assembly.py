@@ -42,12 +42,13 @@ from steering.core.sessions.mcp_ledger import McpLedger
 from steering.core.sessions.mcp_reports import McpReports
 from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.sick_mcps import SickMcps
+from steering.core.sessions.syn_outcomes import SynOutcomes
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.transitions import SessionLife
 from steering.core.sessions.watched_segments import WatchedSegments
 from steering.core.subflow_priority import SubflowPriorities
-from steering.model.ids import NO_WAYPOINT, DatapathId, McpId
+from steering.model.ids import NO_WAYPOINT, DatapathId, McpId, WaypointId
 from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy
 
@@ -115,6 +116,10 @@ def assembled(
         access = sitemap.access_of(address)
         return access.name if access is not None else ""
 
+    def attachment_name(edge: WaypointId) -> str:
+        attachment = sitemap.by_waypoint.get(edge)
+        return "" if attachment is None else attachment.name
+
     trusting = Mechanism.LIVE_PINS in disabled
     ledgers: dict[McpId, McpLedger] = {}
     teardown = Teardown(
@@ -127,9 +132,10 @@ def assembled(
         lambda mcp: sitemap.inside[mcp].id if mcp in sitemap.inside else NO_WAYPOINT,
     )  # fmt: skip
     dead = DeadMcps(table, aborted, chooser.health)
-    sick = SickMcps(table, counters, chooser.health, policy)
+    outcomes = SynOutcomes(table)
+    sick = SickMcps(outcomes, chooser.health, policy, attachment_name)
     watched = WatchedSegments(table, keys, aborted)
-    first_answers = FirstAnswers(table, life, keys, counters, Mechanism.THIRD_ACK in disabled)
+    first_answers = FirstAnswers(table, life, keys, counters, outcomes, Mechanism.THIRD_ACK in disabled)
     half_open = HalfOpenSessions(table, life, teardown, policy, ledgers)
     waiting = PendingJoins(policy.limits.held_joins, policy.timers.hold)
     # What handshakes are judged by.
@@ -155,7 +161,7 @@ def assembled(
     joins = JoinHandler(
         sitemap, chooser, counters,
         in_force=in_force, replies=replies, table=table, life=life, teardown=teardown, natives=natives,
-        aborted=aborted, early=early, authorisation=authorisation, preferring=preferring, slots=slots, keys=keys,
+        aborted=aborted, early=early, authorisation=authorisation, preferring=preferring, slots=slots, keys=keys, outcomes=outcomes,
         destination=sabotage.destination(sitemap, disabled),
     )  # fmt: skip
     attempts = NewAttempts(

@@ -58,6 +58,7 @@ class ProbeAnswer(StrEnum):
     OPEN = "open"  # somebody listens at the port that was probed
     REFUSED = "refused"  # nobody does
     MISSED = "missed"  # no answer in time, or a refusal
+    LATE = "late"  # to an earlier question than the last one: counted beside what it is
     STRAY = "stray"  # nobody asked for this: not looked at further
 
 
@@ -130,8 +131,6 @@ class Counters:
         "fallbacks_at",
         "answers_of",
         "fallbacks_of",
-        "joins_of",
-        "join_answers_of",
         "limits_reached",
     )
 
@@ -179,9 +178,6 @@ class Counters:
         self.fallbacks_at: Counter[WaypointId] = Counter()
         self.answers_of: Counter[McpId] = Counter()
         self.fallbacks_of: Counter[McpId] = Counter()
-        # Joins that were led to an MCP from access networks, and those that it answered, by its id.
-        self.joins_of: Counter[McpId] = Counter()
-        self.join_answers_of: Counter[McpId] = Counter()
         self.limits_reached: Counter[str] = Counter()  # by kind of limit
         self.fulls: dict[FullLimit, int] = {}  # refusals by the limit that was reached
 

@@ -14,7 +14,7 @@ from steering.core.outputs import Output
 from steering.core.part import McpsChange, Part
 from steering.core.selection.chooser import Chooser
 from steering.model.decision import Decision, Outcome
-from steering.model.ids import DatapathId
+from steering.model.ids import NO_WAYPOINT, DatapathId, WaypointId
 from steering.model.network import Mcp
 from steering.model.policy import Terms
 from steering.wire.handshake import Handshake
@@ -57,11 +57,12 @@ class ExplicitMode(Part):
         handshake: Handshake,
         active: Mapping[int, int],
         now: float,
+        edge: WaypointId = NO_WAYPOINT,
     ) -> Decision:
         """The MCP that was addressed, or the best of those behind a virtual address. The server is not known here,
         so paths are computed to the nearest gateway."""
         narrowed = self._narrowed(terms, handshake)
-        decision = self._chooser.choose(narrowed, access, self._exits, handshake, active, now)
+        decision = self._chooser.choose(narrowed, access, self._exits, handshake, active, now, edge)
         own = self._map.mcp_addresses.get(handshake.dst)
         if own is None:
             return decision

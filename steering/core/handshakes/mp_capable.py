@@ -121,10 +121,11 @@ class FirstSyns:
             return self._without_room(attachment, seen, key, now)
         if self._proactive.units and not addressed:
             terms = self._proactive.terms(handshake.src, terms)
+        edge = attachment.waypoint.id
         if addressed:
-            decision = self._explicit.choose(terms, seen.dpid, handshake, self._table.active, now)
+            decision = self._explicit.choose(terms, seen.dpid, handshake, self._table.active, now, edge)
         else:
-            decision = self._chooser.choose(terms, seen.dpid, exits, handshake, self._table.active, now)
+            decision = self._chooser.choose(terms, seen.dpid, exits, handshake, self._table.active, now, edge)
         mcp = decision.mcp
         if mcp is None and self._table.half_open:
             decision = self._again(attachment, seen, exits, terms, now)
@@ -158,25 +159,26 @@ class FirstSyns:
         self, attachment: Attachment, seen: SynSeen, exits: tuple[PortRef, ...], terms: Terms, now: float
     ) -> Decision:
         """No MCP has room. Half-open sessions of other accesses may be what fills one: that does not count here."""
-        load = self._table.load_seen_at(attachment.waypoint.id)
+        edge = attachment.waypoint.id
+        load = self._table.load_seen_at(edge)
         if exits:
-            return self._chooser.choose(terms, seen.dpid, exits, seen.handshake, load, now)
-        return self._explicit.choose(terms, seen.dpid, seen.handshake, load, now)
+            return self._chooser.choose(terms, seen.dpid, exits, seen.handshake, load, now, edge)
+        return self._explicit.choose(terms, seen.dpid, seen.handshake, load, now, edge)
 
     def taken(
         self, attachment: Attachment, seen: SynSeen, key: FlowKey, number: McpId, now: float
     ) -> list[Output]:
         """An MCP (its id) answered a SYN that nobody decided on, since the SYN's 5-tuple was pinned to it: a session
         begins there, whatever would be chosen now. No limit stops what is there already. Nothing where it cannot be."""
-        handshake, active = seen.handshake, self._table.active
+        handshake, active, edge = seen.handshake, self._table.active, attachment.waypoint.id
         exits = self._map.exits_to(handshake.dst)
         if not self._table.has_room or not (exits or self._explicit.addressed(handshake)):
             return []
         answer = self._chooser.ask(attachment, handshake, seen.frame)
         if exits:
-            decision = self._chooser.choose(answer.terms, seen.dpid, exits, handshake, active, now)
+            decision = self._chooser.choose(answer.terms, seen.dpid, exits, handshake, active, now, edge)
         else:
-            decision = self._explicit.choose(answer.terms, seen.dpid, handshake, active, now)
+            decision = self._explicit.choose(answer.terms, seen.dpid, handshake, active, now, edge)
         if number not in decision.candidates.ids:
             return []
         winner = decision.candidates.ids.index(number)

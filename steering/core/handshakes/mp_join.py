@@ -19,6 +19,7 @@ from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.records import Session, Subflow
+from steering.core.sessions.syn_outcomes import SynOutcomes
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.token_owners import narrow
@@ -59,6 +60,7 @@ class JoinHandler:
         preferring: SubflowPriorities,
         slots: Slots,
         keys: KeyWatch,
+        outcomes: SynOutcomes,
         destination: Destination,
     ) -> None:
         self._map = sitemap
@@ -77,6 +79,7 @@ class JoinHandler:
         self._preferring = preferring
         self._slots = slots
         self._keys = keys
+        self._outcomes = outcomes
         self._destination = destination
 
     def seen(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
@@ -164,8 +167,7 @@ class JoinHandler:
             handshake.address_id, handshake.backup,
         )  # fmt: skip
         subflow.came_as_join()
-        if attachment.role is not GATEWAY:
-            self._counters.joins_of[session.mcp] += 1
+        self._outcomes.joins(attachment.waypoint.id, subflow, now)
         session.touch(now)
         if proving and session.secrets is not None:
             self._keys.challenge(subflow, seen, now)

@@ -82,7 +82,7 @@ class ServerSessions:
             return []
         exits = (PortRef(seen.dpid, seen.port),)
         decision = self._chooser.choose(
-            terms, access.ports[0].dpid, exits, handshake, self._table.active, now
+            terms, access.ports[0].dpid, exits, handshake, self._table.active, now, attachment.waypoint.id
         )
         if decision.mcp is None or not self._map.reaches(access.name, decision.mcp.id):
             self._counters.refusals[Refusal.NO_MCP] += 1

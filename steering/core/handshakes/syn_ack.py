@@ -77,8 +77,7 @@ class SynAckHandler:
         """What the answer of its MCP tells of a subflow."""
         if subflow.course.kind is not INITIAL:
             if acknowledges(handshake, subflow.isn):
-                if subflow.was_answered() and subflow.role == ACCESS:
-                    self._counters.join_answers_of[subflow.session.mcp] += 1
+                subflow.was_answered()
             return LearntToken(self._keys.answered(subflow, handshake, now) if subflow.watch else [])
         session = subflow.session
         # One of those others was taken for plain since its first SYN/ACK was not seen, or carried no key.

@@ -15,7 +15,7 @@ from steering.core.selection.quotas import Allowance, allowance
 from steering.core.selection.rulebook import Rulebook, RuleMatch, RuleQuery
 from steering.core.selection.scoring import EffectiveTerms, candidates, decide, effective
 from steering.model.decision import Candidates, Decision, DecisionKey, FilterReason, Ruling
-from steering.model.ids import DatapathId, McpId
+from steering.model.ids import NO_WAYPOINT, DatapathId, McpId, WaypointId
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -55,11 +55,13 @@ class Chooser(Part):
         self.granted: dict[bytes, str] = {}  # source -> the class that an authoriser named
         self.minute = 0  # of the week, Monday 0:00 is 0
         self._previous: dict[DatapathId, McpId] = {}  # access edge -> MCP id given last
-        self._candidates: dict[tuple[int, int, int, int, int, bytes], Candidates] = {}
+        self._candidates: dict[tuple[int, int, int, int, int, bytes, int], Candidates] = {}
         self._rulings: dict[tuple[Hashable, ...], Ruling] = {}
         self._version = -1  # of the graph
         self._loaded = LoadedPaths(graph)
         self.excluded: dict[McpId, FilterReason] = {}  # MCPs that get no new session, and why
+        # MCPs that get no new session of those who come in at a port, by its waypoint.
+        self._avoided_at: dict[WaypointId, dict[McpId, FilterReason]] = {}
         self._outside: dict[McpId, float] = {}  # load that others report, empty when nobody does
         self._take(policy)
         self._index()
@@ -159,16 +161,17 @@ class Chooser(Part):
         handshake: Handshake,
         active: Mapping[int, int],
         now: float,
+        edge: WaypointId = NO_WAYPOINT,
     ) -> Decision:
-        """Decide for one flow that enters at switch `access` (datapath id) and may leave at `exits`.
-        `active`: sessions of each MCP id."""
+        """Decide for one flow that enters at switch `access` (datapath id), there at the waypoint `edge`, and may leave at
+        `exits`. `active`: sessions of each MCP id."""
         port = exits[0]
         if len(exits) > 1:
             port = min(exits, key=lambda p: (self._graph.natural_cost(access, p.dpid), p))
         wanted = self._effective.get(id(terms))
         if wanted is None:
             wanted = self._effective[id(terms)] = effective(self.policy, terms)
-        network = self.network(wanted, terms, access, port.dpid, handshake)
+        network = self.network(wanted, terms, access, port.dpid, handshake, edge)
         loads = tuple(map(active.__getitem__, network.ids))
         outside = tuple(map(self._outside.__getitem__, network.ids)) if self._outside else ()
         previous = self._previous.get(access, 0)
@@ -224,8 +227,9 @@ class Chooser(Part):
         access: DatapathId,
         gateway: DatapathId,
         handshake: Handshake,
+        edge: WaypointId = NO_WAYPOINT,
     ) -> Candidates:
-        """All MCPs between two edges for one rule: computed again when graph or health changed."""
+        """All MCPs between two edges for one rule: computed again when graph or health changed. `edge`: as above."""
         if self._graph.version != self._version:
             self._forget()
             self._version = self._graph.version
@@ -233,14 +237,17 @@ class Chooser(Part):
         nat64 = b""
         if handshake.family == 6 and self._map.behind_nat64(handshake.dst):
             nat64 = handshake.dst[:12]
-        key = (id(terms), access, gateway, handshake.family, port, nat64)
+        avoided = self._avoided_at.get(edge) if self._avoided_at else None
+        place = 0 if avoided is None else edge
+        key = (id(terms), access, gateway, handshake.family, port, nat64, place)
         known = self._candidates.get(key)
         if known is None:
             if len(self._candidates) >= CACHED:
                 self._candidates.clear()
             known = self._candidates[key] = candidates(
                 wanted, self._graph, self._map.site.mcps, access, gateway,
-                handshake.family, handshake.dport, self.excluded | self._map.beyond_reach(access),
+                handshake.family, handshake.dport,
+                (avoided or {}) | self.excluded | self._map.beyond_reach(access),
                 self._loaded if self._loaded.any else None, nat64,
             )  # fmt: skip
         return known
@@ -287,8 +294,12 @@ class Chooser(Part):
         excluded = {i: why for i, health in self.health.items() if (why := health.filtered(now)) is not None}
         for number in self._neighbours.unresolved(now):
             excluded.setdefault(number, FilterReason.UNRESOLVED)
-        if excluded != self.excluded:
-            self.excluded = excluded
+        avoided: dict[WaypointId, dict[McpId, FilterReason]] = {}
+        for number, health in self.health.items():
+            for edge in health.sick_at:
+                avoided.setdefault(edge, {})[number] = FilterReason.SICK
+        if excluded != self.excluded or avoided != self._avoided_at:
+            self.excluded, self._avoided_at = excluded, avoided
             self._forget()
         outside = {i: health.load(now) for i, health in self.health.items()}
         self._outside = outside if any(outside.values()) else {}

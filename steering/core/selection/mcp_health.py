@@ -9,6 +9,7 @@ believed; of what is left the greatest counts (D-6.6.4).
 from enum import StrEnum
 
 from steering.model.decision import FilterReason
+from steering.model.ids import WaypointId
 
 FRESH = 10.0  # seconds a report or a utilisation is believed
 SILENT = 15.0  # seconds without a report after which an MCP that reported before is down, where it promised no pace
@@ -18,7 +19,7 @@ LONGEST_HOLD = 60.0  # seconds; also the seconds after which one that is well ha
 
 class Health(StrEnum):
     UP = "up"
-    SICK = "sick"  # it answers, and serves too little
+    SICK = "sick"  # it answers, and serves nobody, or nobody at some port
     DRAINING = "draining"
     DOWN = "down"
     UNKNOWN = "unknown"
@@ -53,7 +54,7 @@ class McpHealth:
 
     __slots__ = (
         "_alive", "_fault", "_heard", "_hold", "_looked", "_pace", "_port_up", "_probed", "_well_since",
-        "draining", "falls", "misses", "port_load", "reported", "reported_at", "sick", "used_at",
+        "draining", "falls", "misses", "port_load", "reported", "reported_at", "sick", "sick_at", "used_at",
     )  # fmt: skip
 
     def __init__(self, hold: float, misses: int = 3) -> None:
@@ -68,7 +69,8 @@ class McpHealth:
         self._looked = float("inf")
         self._well_since = float("-inf")
         self.falls = 0  # how often it went soon after it had come back
-        self.sick = False
+        self.sick = False  # it gets no new sessions from anywhere
+        self.sick_at: frozenset[WaypointId] = frozenset()  # nor from these ports, where it serves nobody
         self.draining = False
         self.reported: float | None = None
         self.reported_at = float("-inf")
@@ -149,14 +151,15 @@ class McpHealth:
             return Health.DOWN
         if self.draining:
             return Health.DRAINING
-        if self.sick:
+        if self.sick or self.sick_at:
             return Health.SICK
         return Health.UP if self._alive else Health.UNKNOWN
 
     def filtered(self, now: float) -> FilterReason | None:
-        """Why the MCP gets no new session, None if it may. An MCP that nobody probes is used: its neighbour entry
-        is the proof that it lives."""
-        return _FILTERED.get(self.state(now))
+        """Why the MCP gets no new session from anywhere, None if it may. An MCP that nobody probes is used: its
+        neighbour entry is the proof that it lives. So is one that is sick at some ports only."""
+        state = self.state(now)
+        return None if state is Health.SICK and not self.sick else _FILTERED.get(state)
 
     def load(self, now: float) -> float:
         """The greatest load, 0 to 1, that a fresh report tells."""

@@ -5,7 +5,8 @@ address there, and what comes back to that address is shown. Where the site file
 somebody listens (and is reset when it is answered); without one it is ARP or ND, which proves that the host is there. That a
 relay is not frozen only its own reports prove (selection.mcp_health).
 
-An answer counts if it comes from the MCP's port and address and acknowledges the last question. Misses count one after the
+An answer counts if it comes from the MCP's port and address and acknowledges one of the last REMEMBERED questions: of a
+controller that lags behind every answer is late, and each proves that the MCP lived after the question. Misses count one after the
 other; time in which this controller was busy, or had no channel to the switch, does not count. All questions together are at most
 MOST a second: with more MCPs each is asked less often.
 """
@@ -29,17 +30,17 @@ from steering.wire.segment import Flags
 MOST = 500.0  # questions a second, to all MCPs
 PATIENCE = 0.5  # of the interval: then a question is missed
 NEVER_SEEN = 10  # times the misses that count of an MCP that never answered this controller
-SOURCE_PORTS = range(
-    64_000, 64_016
-)  # a connection that is not reset in time does not stand in the next one's way
+# A connection that is not reset in time does not stand in the next one's way.
+SOURCE_PORTS = range(64_000, 64_016)
+REMEMBERED = 8  # questions of an MCP that are still answered; fewer than there are source ports
 _SEQUENCE = 0xFFFF_FFFF
 
 
 class McpProbe:
-    """One MCP, and the last question to it."""
+    """One MCP, and the last questions to it."""
 
     __slots__ = (
-        "answered", "asked_at", "isn", "judge_at", "known", "mcp", "missed", "next", "number", "refused", "way",
+        "answered", "asked_at", "judge_at", "known", "mcp", "missed", "next", "number", "open", "refused", "way",
     )  # fmt: skip
 
     def __init__(self, mcp: Mcp, at: float) -> None:
@@ -47,17 +48,22 @@ class McpProbe:
         self.way = _way(mcp)
         self.next = at
         self.number = 0
-        self.isn = 0
+        self.open: dict[tuple[int, int], int] = {}  # source port and number to acknowledge -> question
         self.asked_at: float | None = None  # None: no question is open
         self.judge_at = NEVER  # when the open question is missed, unless it is answered
-        self.answered = False
-        self.refused = False  # the last one was, by a reset
+        self.answered = False  # one of them was, since the last one was asked
+        self.refused = -REMEMBERED  # the last question that was, by a reset
         self.missed = 0
         self.known = False  # it answered once
 
-    @property
-    def source_port(self) -> int:
-        return SOURCE_PORTS[self.number % len(SOURCE_PORTS)]
+    def ask(self) -> tuple[int, int]:
+        """One more question: its source port and sequence number. The oldest one that is open is forgotten."""
+        self.number += 1
+        port, isn = SOURCE_PORTS[self.number % len(SOURCE_PORTS)], crc32(self.mcp.name.encode(), self.number)
+        if len(self.open) >= REMEMBERED:
+            del self.open[next(iter(self.open))]
+        self.open[port, isn + 1 & _SEQUENCE] = self.number
+        return port, isn
 
 
 class McpProbes(Part):
@@ -112,30 +118,34 @@ class McpProbes(Part):
         probe = (
             self._probes.get(attachment.part.id) if attachment and isinstance(attachment.part, Mcp) else None
         )
-        if probe is None or probe.asked_at is None or not self._is_answer(probe, given):
+        question = None if probe is None else self._question(probe, given)
+        if probe is None or question is None:
             self._counters.probe_answers[ProbeAnswer.STRAY] += 1
             return []
+        if question != probe.number:
+            self._counters.probe_answers[ProbeAnswer.LATE] += 1
         if handshake.flags & Flags.RST:
-            probe.refused = True
+            probe.refused = max(probe.refused, question)
             self._counters.probe_answers[ProbeAnswer.REFUSED] += 1
             return []
         probe.answered = True
         self._counters.probe_answers[ProbeAnswer.OPEN] += 1
+        self._lives(probe, self._health[probe.mcp.id], now)
         return [SendFrame(given.dpid, given.port, reset_for(given.frame))]
 
     @staticmethod
-    def _is_answer(probe: McpProbe, given: ProbeAnswered) -> bool:
+    def _question(probe: McpProbe, given: ProbeAnswered) -> int | None:
+        """Which of the questions that are remembered this answers; None for none of them."""
         handshake, mcp = given.handshake, probe.mcp
         if (mcp.inside.dpid, mcp.inside.port) != (given.dpid, given.port) or probe.way is None:
-            return False
+            return None
         gateway, address = probe.way
-        said = (handshake.src, handshake.sport, handshake.dst, handshake.dport, handshake.ack)
-        asked = (address.packed, mcp.probe.port, gateway.packed, probe.source_port, probe.isn + 1 & _SEQUENCE)
-        return (
-            said == asked
-            and handshake.flags & Flags.ACK != 0
-            and handshake.flags & (Flags.SYN | Flags.RST) != 0
-        )
+        said = (handshake.src, handshake.sport, handshake.dst)
+        if said != (address.packed, mcp.probe.port, gateway.packed):
+            return None
+        if not (handshake.flags & Flags.ACK and handshake.flags & (Flags.SYN | Flags.RST)):
+            return None
+        return probe.open.get((handshake.dport, handshake.ack))
 
     # ---- questions ------------------------------------------------------------------------------
 
@@ -159,8 +169,13 @@ class McpProbes(Part):
     def _heed_late(self, probe: McpProbe, health: McpHealth, now: float) -> None:
         """An answer that came after its question was taken for missed proves that the MCP lives all the same."""
         if probe.asked_at is not None and probe.missed and self._is_answered(probe, probe.asked_at):
-            probe.missed, probe.known = 0, True
-            health.probed(None, now)
+            self._lives(probe, health, now)
+
+    @staticmethod
+    def _lives(probe: McpProbe, health: McpHealth, now: float) -> None:
+        """Any answer is life, whichever question it is of."""
+        probe.missed, probe.known = 0, True
+        health.probed(None, now)
 
     def _is_answered(self, probe: McpProbe, asked_at: float) -> bool:
         if probe.mcp.probe.port is None or probe.way is None:
@@ -173,13 +188,13 @@ class McpProbes(Part):
         if probe.asked_at is None:
             return
         if self._is_answered(probe, probe.asked_at):
-            probe.missed, probe.known = 0, True
-            health.probed(None, now)
+            self._lives(probe, health, now)
             return
         probe.missed += 1
         self._counters.probe_answers[ProbeAnswer.MISSED] += 1
         if probe.missed >= probe.mcp.probe.misses * (1 if probe.known else NEVER_SEEN):
-            health.probed(McpFault.PROCESS_GONE if probe.refused else McpFault.HOST_GONE, now)
+            refused = probe.number - probe.refused < REMEMBERED
+            health.probed(McpFault.PROCESS_GONE if refused else McpFault.HOST_GONE, now)
 
     def _ask(self, probe: McpProbe, now: float) -> list[Output]:
         port, waypoint = probe.mcp.inside, self._map.inside[probe.mcp.id].id
@@ -188,14 +203,13 @@ class McpProbes(Part):
         if mac is None or switch is None or not switch.filled or not switch.ports.get(port.port, False):
             probe.asked_at = None  # nobody to ask, or no way to: that is told otherwise
             return []
-        probe.asked_at, probe.answered, probe.refused = now, False, False
+        probe.asked_at, probe.answered = now, False
         if probe.mcp.probe.port is None or probe.way is None:
             return self._neighbours.question(waypoint)
-        probe.number += 1
-        probe.isn = crc32(probe.mcp.name.encode(), probe.number)
+        sport, isn = probe.ask()
         gateway, address = probe.way
         frame = tcp_frame(
-            gateway.packed, address.packed, probe.source_port, probe.mcp.probe.port, seq=probe.isn, src_mac=VIRTUAL, dst_mac=mac,
+            gateway.packed, address.packed, sport, probe.mcp.probe.port, seq=isn, src_mac=VIRTUAL, dst_mac=mac,
         )  # fmt: skip
         return [SendFrame(port.dpid, port.port, frame)]
 

@@ -245,7 +245,9 @@ class AbortedSessions(Part):
         if session.state is not SessionState.SYN_PINNED:
             return False
         health = self._health.get(session.mcp)
-        return self.gone(session.mcp) or (health is not None and health.sick)
+        if self.gone(session.mcp) or health is None:
+            return self.gone(session.mcp)
+        return health.sick or session.edge in health.sick_at
 
     def report(self, number: int) -> AbortReport | None:
         """What is known of the abort of a session, by its number; None if there was none, or it is forgotten."""

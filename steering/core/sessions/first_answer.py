@@ -11,6 +11,7 @@ from steering.core.counters import Counters
 from steering.core.outputs import Output
 from steering.core.sessions.join_authentication import KeyWatch
 from steering.core.sessions.records import Session
+from steering.core.sessions.syn_outcomes import SynOutcomes
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Event, SessionLife
 from steering.model.ids import NO_TOKEN, Token, read_token
@@ -39,12 +40,14 @@ class FirstAnswers:
         life: SessionLife,
         keys: KeyWatch,
         counters: Counters,
+        outcomes: SynOutcomes,
         believes: bool = False,
     ) -> None:
         self._table = table
         self._life = life
         self._keys = keys
         self._counters = counters
+        self._outcomes = outcomes
         self._believes = believes
 
     def seen(self, session: Session, handshake: Handshake, now: float) -> Token:
@@ -57,6 +60,7 @@ class FirstAnswers:
         onset = session.onset
         if not onset.reverse:  # there a host answers its MCP
             self._counters.first_answer(onset.edge, session.mcp, plain)
+            self._outcomes.first_answer(session, plain)
         if plain:
             self._counters.fallbacks += 1
             if secrets is not None:

@@ -165,11 +165,10 @@ class Subflow(CourseParts):
         """Its SYN was seen, and nothing more yet."""
         self.progress = UNANSWERED
 
-    def was_answered(self) -> bool:
-        """Its MCP sent a SYN/ACK; whether that is the first."""
-        if first := self.progress == UNANSWERED:
+    def was_answered(self) -> None:
+        """Its MCP sent a SYN/ACK."""
+        if self.progress == UNANSWERED:
             self.progress = ANSWERED
-        return first
 
     def was_heard(self) -> None:
         """Its host sent more than a SYN."""

@@ -1,94 +1,80 @@
 """MCPs that answer and serve nothing: first SYNs and joins that they leave unanswered, or sessions that only at them fall
 back to plain TCP, above a ratio.
 
-A SYN is unanswered when its SYN/ACK was not seen within PATIENCE. Evidence counts within a window; of little traffic nothing is
-said. A sick MCP gets no new sessions, unless the policy wants otherwise, and so no new evidence: after a while, which doubles
-each time, it is tried again. Its sessions are left alone. What was seen more often than copies of SYN/ACKs are shown proves
-nothing.
+What counts are outcomes at one port (sessions.syn_outcomes): there an MCP is sick when enough fail and none of another source
+is served meanwhile, and it gets no new sessions from there, unless the policy wants otherwise. It is sick everywhere when it is at
+several ports and serves nobody at any other. So a host whose SYNs cannot be answered takes an MCP from its own port at most.
+An MCP that is avoided gives no new evidence: after a while, which doubles each time, it is tried again. Its sessions are left
+alone. What was seen more often than copies of SYN/ACKs are shown proves nothing.
 """
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from steering.core.counters import Counters
 from steering.core.outputs import Output
 from steering.core.part import McpsChange, Part
 from steering.core.selection.mcp_health import McpHealth
-from steering.core.sessions.table import SessionTable
-from steering.model.ids import McpId
+from steering.core.sessions.syn_outcomes import WINDOW, McpAtPort, SynOutcomes, Tally
+from steering.model.ids import McpId, WaypointId
 from steering.model.policy import Policy
-from steering.model.session import SessionState
 
 PERIOD = 0.1  # seconds between looks
-PATIENCE = 0.3  # seconds in which an MCP answers a SYN
-WINDOW, RECENT = (
-    10.0,
-    1.0,
-)  # seconds for which evidence counts: of little traffic, and of much, which tells sooner
+RECENT = 1.0  # seconds for which outcomes of much traffic count, which tells sooner than the window
 FIRST_REST, LONGEST_REST = 5.0, 60.0  # seconds without new sessions, then it is tried again
-MOST = 10_000  # SYNs of a window: of more, some answers were not shown
+MOST = 10_000  # outcomes of one MCP in a window: of more, some answers were not shown
+PORTS = 2  # at which an MCP is sick before it can be sick everywhere
+
+Place = tuple[McpId, WaypointId]
 
 
-class McpEvidence:
-    """What was seen of one MCP since a window began. Totals only grow; here is what they were then."""
+class Diagnosis(NamedTuple):
+    """`words`: what was seen. `since`: when the first of the SYNs came that this was seen of."""
 
-    __slots__ = (
-        "answers", "begun", "fallbacks", "history", "join_answers", "late", "overdue", "rest", "samples", "until",
-    )  # fmt: skip
+    words: str
+    since: float
+
+
+class SickAtPort:
+    """An MCP that is sick, or was lately, for those who come in at one port."""
+
+    __slots__ = ("diagnosis", "rest", "until", "well_from")
 
     def __init__(self) -> None:
+        self.diagnosis = Diagnosis("", 0.0)
         self.rest = FIRST_REST
-        self.until: float | None = None  # it is sick and rests until then
-        self.samples: deque[tuple[float, int]] = deque()  # time, joins so far
-        self.history: deque[tuple[float, int, int]] = (
-            deque()
-        )  # time, SYNs left unanswered and answered by then
-        self.begun = float("-inf")
-        self.late = 0  # first SYNs that were not answered in time
-        self.answers = self.fallbacks = self.join_answers = 0
-        self.overdue = 0  # joins that should have been answered when the window began
-
-    def recent(self, late: int, served: int, now: float) -> tuple[int, int]:
-        """Of SYNs that were left unanswered in this window, and that were answered, those of late."""
-        self.history.append((now, late, served))
-        while self.history[0][0] < now - RECENT:
-            self.history.popleft()
-        _, before, served_before = self.history[0]
-        return late - before, served - served_before
-
-    def overdue_joins(self, answered: int, now: float) -> int:
-        """Joins without an answer that were sent to it so long ago that they must have one."""
-        while len(self.samples) > 1 and self.samples[1][0] <= now - PATIENCE:
-            self.samples.popleft()
-        sent = self.samples[0][1] if self.samples and self.samples[0][0] <= now - PATIENCE else 0
-        return max(0, sent - answered)
+        self.until: float | None = None  # it is avoided until then
+        self.well_from = float("inf")  # since when it is tried again
 
 
 class SickMcps(Part):
-    """`bad`: MCPs that are sick, by id, and what was seen. `health` is of each MCP."""
+    """`bad`: MCPs that are sick, by id, and what was seen. `health` is of each MCP; `name_of` gives a port's name in words."""
 
     def __init__(
-        self, table: SessionTable, counters: Counters, health: Mapping[McpId, McpHealth], policy: Policy
+        self,
+        outcomes: SynOutcomes,
+        health: Mapping[McpId, McpHealth],
+        policy: Policy,
+        name_of: Callable[[WaypointId], str],
     ) -> None:
-        self._table = table
-        self._counters = counters
+        self._outcomes = outcomes
         self._health = health
         self._policy = policy
+        self._name_of = name_of
         self._due = 0.0
-        self._looked_at = 0  # the youngest session that was looked at
-        self._seen: dict[McpId, McpEvidence] = {}
+        self._sick: dict[Place, SickAtPort] = {}
         self.bad: dict[McpId, str] = {}
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         self._policy = policy
-        for number in self.bad if not policy.avoid_sick else ():
-            self._health[number].sick = False
+        self._tell(now)
         return []
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         for number in {*change.gone, *change.others}:
-            self._seen.pop(number, None)
-            self.bad.pop(number, None)
+            self._outcomes.forget(number)
+            for place in [one for one in self._sick if one[0] == number]:
+                del self._sick[place]
+        self._tell(now)
         return []
 
     def due(self) -> float:
@@ -97,80 +83,104 @@ class SickMcps(Part):
     def tick(self, now: float) -> list[Output]:
         """Look at what was left unanswered."""
         self._due = now + PERIOD
-        for number in self._health:
-            if number not in self._seen:
-                self._seen[number] = McpEvidence()
-                self._begin(number, self._seen[number], now)
-        self._count_late(now)
-        for mcp, evidence in self._seen.items():
-            evidence.samples.append((now, self._counters.joins_of[mcp]))
-            why = self._why(mcp, evidence, now)
-            if evidence.until is not None and now >= evidence.until:
-                evidence.until, self._health[mcp].sick = None, False
-                self._begin(mcp, evidence, now)
-            elif why and evidence.until is None:
-                self.bad[mcp] = why
-                evidence.until = now + evidence.rest
-                evidence.rest = min(LONGEST_REST, 2 * evidence.rest)
-                self._health[mcp].sick = self._policy.avoid_sick
-            elif now - evidence.begun >= WINDOW and evidence.until is None:
-                if self._counters.answers_of[mcp] > evidence.answers:
-                    self.bad.pop(mcp, None)
-                    evidence.rest = FIRST_REST
-                self._begin(mcp, evidence, now)
+        self._outcomes.look(now)
+        busy = self._too_busy(now)
+        for (mcp, edge), pair in self._outcomes.at.items():
+            known = self._sick.get((mcp, edge))
+            if mcp not in self._health or mcp in busy or (known is not None and known.until is not None):
+                continue
+            found = self._diagnosis(mcp, edge, pair, now)
+            if found is not None:
+                known = self._sick.setdefault((mcp, edge), SickAtPort())
+                known.diagnosis, known.until = found, now + known.rest
+                known.rest = min(LONGEST_REST, 2 * known.rest)
+        for place, known in list(self._sick.items()):
+            self._rests(place, known, now)
+        self._tell(now)
         return []
 
-    def _begin(self, mcp: McpId, evidence: McpEvidence, now: float) -> None:
-        """A window begins."""
-        evidence.history.clear()
-        counters = self._counters
-        evidence.begun, evidence.late = now, 0
-        evidence.answers, evidence.fallbacks = counters.answers_of[mcp], counters.fallbacks_of[mcp]
-        evidence.join_answers = counters.join_answers_of[mcp]
-        evidence.overdue = evidence.overdue_joins(evidence.join_answers, now)
+    def _rests(self, place: Place, known: SickAtPort, now: float) -> None:
+        """One that was avoided for long enough is tried again, and well when it served for a window."""
+        if known.until is not None and now >= known.until:
+            known.until, known.well_from = None, now
+            self._outcomes.forget(*place)
+        elif known.until is None and now - known.well_from >= WINDOW:
+            pair = self._outcomes.at.get(place)
+            if pair is not None and pair.syns.since(known.well_from)[1]:
+                del self._sick[place]
+            else:
+                known.well_from = now
 
-    def _count_late(self, now: float) -> None:
-        """First SYNs that nobody answered, each once."""
-        youngest = self._looked_at
-        for session in reversed(self._table.half_open.values()):  # the youngest first
-            if session.id <= self._looked_at:
-                break
-            if session.created > now - PATIENCE:
-                continue
-            youngest = max(youngest, session.id)
-            evidence = self._seen.get(session.mcp)
-            if evidence is not None and not session.reverse and session.state is SessionState.SYN_PINNED:
-                evidence.late += 1
-        self._looked_at = youngest
+    def _too_busy(self, now: float) -> set[McpId]:
+        """MCPs of which so much was seen that answers may have been missed."""
+        seen: dict[McpId, int] = {}
+        for (mcp, _), pair in self._outcomes.at.items():
+            seen[mcp] = seen.get(mcp, 0) + sum(pair.syns.since(now - WINDOW))
+        return {mcp for mcp, count in seen.items() if count > MOST}
 
-    def _why(self, mcp: McpId, evidence: McpEvidence, now: float) -> str:
-        """Why an MCP is sick; empty where it is not, or nothing can be said."""
-        terms, counters = self._policy.alarms, self._counters
-        answers = counters.answers_of[mcp] - evidence.answers
-        joined = counters.join_answers_of[mcp]
-        late = evidence.late + max(0, evidence.overdue_joins(joined, now) - evidence.overdue)
-        served = answers + joined - evidence.join_answers
-        recent = evidence.recent(late, served, now)
-        if late + served > MOST:
-            return ""
-        for unanswered, answered in ((late, served), recent):
-            if unanswered >= max(terms.sick_count, terms.sick_ratio * (unanswered + answered)):
-                return f"{unanswered} of {unanswered + answered} SYNs were not answered"
-        fallbacks = counters.fallbacks_of[mcp] - evidence.fallbacks
-        if answers >= terms.fallback_count and fallbacks >= terms.sick_ratio * answers:
-            others, fell = self._elsewhere(mcp)
-            if others >= terms.fallback_count and fell < terms.sick_ratio / 2 * others:
-                return (
-                    f"{fallbacks} of {answers} sessions fell back to plain TCP, elsewhere {fell} of {others}"
-                )
-        return ""
+    def _tell(self, now: float) -> None:
+        """What follows for each MCP."""
+        at: dict[McpId, dict[WaypointId, Diagnosis]] = {}
+        for (mcp, edge), known in self._sick.items():
+            at.setdefault(mcp, {})[edge] = known.diagnosis
+        self.bad.clear()  # alarms read this very mapping
+        self.bad.update((mcp, self._words(found)) for mcp, found in at.items())
+        for mcp, health in self._health.items():
+            avoided = {edge for edge in at.get(mcp, ()) if self._sick[mcp, edge].until is not None}
+            if not self._policy.avoid_sick:
+                avoided = set()
+            health.sick_at = frozenset(avoided)
+            health.sick = len(avoided) >= PORTS and not self._serves_elsewhere(mcp, at[mcp], avoided)
 
-    def _elsewhere(self, mcp: McpId) -> tuple[int, int]:
-        """First answers of all other MCPs in their windows, and fallbacks among them: where those are as many, it is not
-        this MCP's doing."""
-        answers = fallbacks = 0
-        for number, evidence in self._seen.items():
-            if number != mcp:
-                answers += self._counters.answers_of[number] - evidence.answers
-                fallbacks += self._counters.fallbacks_of[number] - evidence.fallbacks
-        return answers, fallbacks
+    def _serves_elsewhere(
+        self, mcp: McpId, at: Mapping[WaypointId, Diagnosis], avoided: set[WaypointId]
+    ) -> bool:
+        """Whether it has served anybody at another port since it is sick at these."""
+        since = min(at[edge].since for edge in avoided)
+        others = (
+            pair
+            for (number, edge), pair in self._outcomes.at.items()
+            if number == mcp and edge not in avoided
+        )
+        return any(pair.syns.last_served > since for pair in others)
+
+    def _words(self, found: Mapping[WaypointId, Diagnosis]) -> str:
+        """What was seen, and where."""
+        edge = next(iter(found))
+        more = f", and at {len(found) - 1} more" if len(found) > 1 else ""
+        return f"{found[edge].words} from {self._name_of(edge)}{more}"
+
+    def _diagnosis(self, mcp: McpId, edge: WaypointId, pair: McpAtPort, now: float) -> Diagnosis | None:
+        """What an MCP has at one port; None where it is well, or nothing can be said."""
+        terms = self._policy.alarms
+        for span in (WINDOW, RECENT):
+            bad, good = pair.syns.since(now - span)
+            since = self._all_fail(pair.syns, bad, good, terms.sick_count)
+            if since is not None:
+                return Diagnosis(f"{bad} of {bad + good} SYNs were not answered", since)
+        bad, good = pair.answers.since(now - WINDOW)
+        since = self._all_fail(pair.answers, bad, good, terms.fallback_count * terms.sick_ratio)
+        if since is None or bad + good < terms.fallback_count:
+            return None
+        fell, kept = self._elsewhere(mcp, edge, now)
+        if fell + kept < terms.fallback_count or fell >= terms.sick_ratio / 2 * (fell + kept):
+            return None
+        words = f"{bad} of {bad + good} sessions fell back to plain TCP, elsewhere {fell} of {fell + kept},"
+        return Diagnosis(words, since)
+
+    def _all_fail(self, tally: Tally, bad: int, good: int, least: float) -> float | None:
+        """Since when as many fail as are too many, and nobody else is served; None where it is not so."""
+        if bad < max(least, self._policy.alarms.sick_ratio * (bad + good)) or not bad:
+            return None
+        since = tally.first_failure(bad)
+        return None if tally.serves_others(since) else since
+
+    def _elsewhere(self, mcp: McpId, edge: WaypointId, now: float) -> tuple[int, int]:
+        """First answers of all other MCPs to those who come in at the same port, without MPTCP and with it: where as many
+        fall back there, it is not this MCP's doing."""
+        fell = kept = 0
+        for (number, place), pair in self._outcomes.at.items():
+            if number != mcp and place == edge:
+                bad, good = pair.answers.since(now - WINDOW)
+                fell, kept = fell + bad, kept + good
+        return fell, kept

@@ -7,6 +7,7 @@ from typing import TypeVar
 from steering.core.selection.quotas import Ledger
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, origin_of, source_of
 from steering.core.sessions.garbage_collector import Index, untrack
+from steering.core.sessions.idle_pins import IdlePins
 from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.shared_parts import Returns
 from steering.model.decision import Ruling
@@ -48,8 +49,7 @@ class SessionTable:
         # Half-open sessions that are a load, by waypoint and MCP id (16 bits).
         self._young: defaultdict[int, int] = defaultdict(int)
         self.lingering: dict[int, Session] = Index()  # in order of age
-        # By access network, in the order in which they became so.
-        self.idle: dict[str, dict[int, Session]] = {}
+        self.idle = IdlePins()
         # MCP id (0: none) -> sessions that count as its load
         self.active = defaultdict(int, dict.fromkeys(mcps, 0))
         self.ledger = Ledger()
@@ -315,34 +315,25 @@ class SessionTable:
 
     def doze(self, session: Session) -> None:
         """The session keeps its entries, and is no load."""
-        self.idle.setdefault(session.idle_at, {})[session.id] = session
+        self.idle.add(session)
         self._give_load_back(session)
 
     def wake(self, session: Session) -> None:
         """A session that was idle is a load again."""
-        self._not_idle(session)
+        self.idle.discard(session)
         self.take_load(session)
 
     def doze_on(self, session: Session) -> None:
         """A session that was idle has no entries any more, and is no load as before. Its record answers joins."""
-        self._not_idle(session)
+        self.idle.discard(session)
         self.lingering[session.id] = session
-
-    def _not_idle(self, session: Session) -> bool:
-        return self.idle.get(session.idle_at, {}).pop(session.id, None) is not None
-
-    def oldest_idle(self, access: str | None = None) -> Session | None:
-        """The session that has been idle for longest in an access network, or in the one that has most of them."""
-        if access is None:
-            access = max(self.idle, key=lambda name: len(self.idle[name]), default="")
-        return next(iter(self.idle.get(access, {}).values()), None)
 
     def forget(self, session: Session) -> None:
         """Remove a session: its record and every index of it."""
         self._leave_half_open(session)
         if session.id in self.uncounted:
             self.uncounted.discard(session.id)
-        elif not self._not_idle(session) and session.id not in self.lingering:
+        elif not self.idle.discard(session) and session.id not in self.lingering:
             self._give_load_back(session)
         self.subflows[session.mcp] -= len(session.subflows)
         self._count_joins(session, session.subflows, -1)

@@ -176,12 +176,12 @@ class Teardown(Part):
         return [RemoveEntries(entries)] if entries else []
 
     def make_room(self) -> list[Output]:
-        """Forget the oldest record that only lingers, or else the oldest idle one of the access network that has most
-        of them, and remove what the session still has in switches."""
+        """Forget the oldest record that only lingers, or else an idle one of whoever has most of them, and remove what
+        the session still has in switches."""
         oldest = next(iter(self._table.lingering.values()), None)
         if oldest is not None:
             return self.end(oldest)
-        return self._evict(self._table.oldest_idle())
+        return self._evict(self._table.idle.first_to_go())
 
     def _evict(self, idle: Session | None) -> list[Output]:
         """An idle session gives its place to others. What its host still sends goes its natural way."""
@@ -260,8 +260,9 @@ class Teardown(Part):
         access = self._access_of(dst if session.reverse else src)
         session.idles_at(access)
         self._life.happened(session, Event.SILENT)
-        full = len(self._table.idle[access]) > self._table.limits.idle_pins
-        return self._evict(self._table.oldest_idle(access)) if full else []
+        idle = self._table.idle
+        full = idle.count(access) > self._table.limits.idle_pins
+        return self._evict(idle.first_to_go(access)) if full else []
 
 
 def _closed_first(subflow: Subflow) -> tuple[bool, bool, float]:

@@ -45,7 +45,9 @@ def whatif(engine: Engine, question: WhatIf, now: float) -> DecisionSnapshot:
         )
         return explain(engine, ruling, loads, now)
     active = engine.sessions.table.active
-    decision = engine.chooser.choose(terms, place.waypoint.port.dpid, exits, handshake, active, now)
+    decision = engine.chooser.choose(
+        terms, place.waypoint.port.dpid, exits, handshake, active, now, place.waypoint.id
+    )
     return explain(engine, engine.chooser.ruling(answer, decision), decision.loads, decision.time)
 
 

@@ -13,7 +13,7 @@ from steering.core.network.switch import Switch, Switches
 from steering.core.outputs import SendFrame
 from steering.core.pipeline.host_rules import HostRules
 from steering.core.selection.mcp_health import LONGEST_HOLD, Health, McpFault, McpHealth
-from steering.core.selection.mcp_probes import MOST, McpProbes
+from steering.core.selection.mcp_probes import MOST, REMEMBERED, McpProbes
 from steering.model.mechanism import Mechanism
 from steering.model.network import PortRef, Probe
 from steering.model.policy import Limits, Policy, Timers
@@ -34,6 +34,8 @@ class Probed(Wired):
     def __init__(self, port: int | None = SERVICE, **more) -> None:
         self.hosts, self.listens, self.questions = set[str](), True, 0  # nobody answers while it is made
         self.last: Segment | None = None
+        self.lag = 0.0  # seconds after which answers reach the controller
+        self.underway: list[tuple[float, Segment]] = []
         core, edge = off_path_site().mcps
         site = off_path_site(mcps=(replace(core, probe=Probe(port)), edge))
         super().__init__(site, **more)
@@ -53,7 +55,9 @@ class Probed(Wired):
             if (delivery.dpid, delivery.port) == (3, 1) and delivery.packet.tcp_flags == Flags.SYN:
                 self.questions += 1
                 self.last = read_segment(delivery.packet.frame)
-                if "core" in self.hosts:
+                if "core" in self.hosts and self.lag:
+                    self.underway.append((self.now + self.lag, self.last))
+                elif "core" in self.hosts:
                     deliveries += self.answer(self.last)
         return deliveries
 
@@ -69,6 +73,8 @@ class Probed(Wired):
         for _ in range(round(seconds / step)):
             self.now += step
             self.mcps_answer()
+            while self.underway and self.underway[0][0] <= self.now + 1e-9:
+                self.answer(self.underway.pop(0)[1])
             self.apply(self.give(Tick()))
 
     @property
@@ -180,9 +186,42 @@ def test_another_port_or_an_answer_nobody_asked_for_is_stray() -> None:
     lab.pass_by(1.0)
     old = lab.last
     assert old is not None
-    lab.pass_by(0.4)
+    lab.pass_by(0.2 * REMEMBERED + 0.1)
     assert not lab.answer(old)
     assert lab.counters.probe_answers[STRAY] == 1
+
+
+@pytest.mark.parametrize("lag", [0.15, 0.35, 1.4])
+def test_answers_that_come_later_than_the_next_questions_are_life_all_the_same(lag) -> None:
+    lab = Probed()
+    lab.pass_by(1.0)
+    while lab.lag < lag:  # a controller that falls behind more and more
+        lab.lag = min(lag, lab.lag + 0.15)
+        lab.pass_by(0.4)
+    lab.pass_by(3.0)
+    assert not lab.core.gone and lab.state() is Health.UP
+    assert lab.counters.probe_answers[STRAY] == 0
+    assert lag < 0.2 or lab.counters.probe_answers[ProbeAnswer.LATE] > 10
+    lab.hosts.discard("core")
+    lab.pass_by(lag + 1.0)
+    assert lab.core.fault is McpFault.HOST_GONE, "and what is silent is dead, that much later"
+
+
+def test_late_refusals_still_say_that_the_process_is_gone() -> None:
+    lab = Probed()
+    lab.pass_by(1.0)
+    lab.lag, lab.listens = 0.35, False
+    lab.pass_by(3.0)
+    assert lab.core.fault is McpFault.PROCESS_GONE
+
+
+def test_control_only_the_last_question_counts_and_a_slow_controller_buries_the_living(monkeypatch) -> None:
+    monkeypatch.setattr("steering.core.selection.mcp_probes.REMEMBERED", 1)
+    lab = Probed()
+    lab.pass_by(1.0)
+    lab.lag = 0.35
+    lab.pass_by(3.0)
+    assert lab.core.gone
 
 
 def test_time_in_which_the_controller_was_busy_is_nobodys_silence() -> None:

@@ -1,21 +1,38 @@
 """A session that was silent for the idle limit stays pinned, is nobody's load, and there is a bound on such (D-6.2c)."""
 
+from collections import Counter
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from steering.core.inputs import AbortSession, EntriesRead, PolicyReplaced
 from steering.core.outputs import RemoveEntries
+from steering.core.sessions.idle_pins import Holdings
 from steering.core.sessions.records import Session
 from steering.model.mechanism import Mechanism
+from steering.model.network import PortRef
 from steering.model.policy import Limits, Policy, Timers
 from steering.model.session import SessionState
 from tests.support.fakes.packet import ACK
-from tests.support.sites import KEY, SERVER, UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
+from tests.support.sites import (
+    KEY,
+    SERVER,
+    UE_LTE,
+    UE_WLAN,
+    Driver,
+    access,
+    answer,
+    capable,
+    join,
+    off_path_site,
+    steered,
+)
 from tests.support.switched import Lab, to_gateway
 
 IDLE, SWEEP = 100.0, 10.0
 POLICY = Policy(timers=Timers(idle=IDLE, sweep=SWEEP), limits=Limits(idle_pins=2))
+TWO_PORTS = (access("lte", [PortRef(1, 1), PortRef(2, 1)], "10.1.0.0/24"),)
 V6 = {UE_LTE: "fd00:1::2", SERVER: "fd00:9::2"}
 PLAIN = b""
 
@@ -127,7 +144,7 @@ def test_an_abort_ends_it_with_its_entries() -> None:
     held = {entry[:7] for entry in session.entries(3)}
     outputs = driver.give(AbortSession(session.id)) + driver.later(60.0)
     assert {e[:7] for o in outputs if isinstance(o, RemoveEntries) for e in o.entries} >= held
-    assert not len(driver.table) and not any(driver.table.idle.values())
+    assert not len(driver.table) and not len(driver.table.idle)
 
 
 def test_a_switch_that_comes_back_gets_its_entries_too() -> None:
@@ -146,4 +163,54 @@ def test_another_bound_holds_from_the_next_one_on() -> None:
     driver.give(PolicyReplaced(replace(POLICY, limits=Limits(idle_pins=1), version=2)))
     driver.session(sport=40_002, key=b"\2" * 8)
     silence(driver)
-    assert len(driver.table.idle["lte"]) <= 2 and driver.counters.idle_pins_evicted["lte"] == 1
+    assert driver.table.idle.count("lte") <= 2 and driver.counters.idle_pins_evicted["lte"] == 1
+
+
+def test_whoever_has_most_idle_pins_loses_one_first() -> None:
+    driver = Driver(policy=replace(POLICY, limits=Limits(idle_pins=6)))
+    neighbour = driver.session(sport=39_000, key=b"\xff" * 8)  # the oldest of all
+    for port in range(50):
+        driver.now += 0.1
+        driver.session(src="10.1.0.66", sport=40_000 + port, key=bytes([port]) * 8)
+    silence(driver)
+    left = sorted(s.flow.source_port for s in driver.table)
+    assert left == [39_000, *range(40_045, 40_050)] and neighbour.state is SessionState.IDLE
+    assert driver.counters.idle_pins_evicted == {"lte": 45}
+
+
+def test_a_port_with_many_sources_pushes_none_of_another_port_out() -> None:
+    driver = Driver(
+        site=off_path_site(access_networks=TWO_PORTS),
+        policy=replace(POLICY, limits=Limits(idle_pins=6), max_stretch=9),
+    )
+    driver.session(sport=39_000, key=b"\xff" * 8, dpid=2)
+    for n in range(50):
+        driver.now += 0.1
+        driver.session(src=f"10.1.0.{n + 50}", sport=40_000, key=bytes([n]) * 8)
+    silence(driver)
+    assert 39_000 in {s.flow.source_port for s in driver.table} and len(driver.table) == 6
+
+
+def test_who_has_most_is_known_through_any_changes() -> None:
+    holdings, plain = Holdings[int](), Counter[int]()
+    dice = Random(9)
+    for _ in range(5_000):
+        who = dice.randrange(12)
+        by = 1 if dice.random() < 0.55 or not plain[who] else -1
+        plain[who] += by
+        holdings.change(who, by)
+        if +plain:
+            assert plain[holdings.largest] == max(plain.values())
+        assert len(holdings) == len(+plain) and holdings.count(who) == plain[who]
+
+
+def test_nothing_is_left_of_what_is_idle_no_more() -> None:
+    driver = Driver(policy=POLICY)
+    for port in range(2):
+        driver.session(sport=40_000 + port, key=bytes([port]) * 8)
+    silence(driver)
+    idle = driver.table.idle
+    for session in list(driver.table):
+        driver.give(AbortSession(session.id))
+    driver.later(60.0)
+    assert not (idle._networks or idle._counts or idle._ports or idle._places) and idle.first_to_go() is None

@@ -5,15 +5,18 @@ from dataclasses import replace
 import pytest
 
 from steering.core.inputs import Tick
-from steering.core.selection.mcp_health import Health
-from steering.core.sessions.sick_mcps import FIRST_REST, LONGEST_REST, PATIENCE, WINDOW
-from steering.model.ids import WaypointId
+from steering.core.selection.mcp_health import Health, McpHealth
+from steering.core.sessions.sick_mcps import FIRST_REST, LONGEST_REST, SickMcps
+from steering.core.sessions.syn_outcomes import KEPT, PATIENCE, SERVED, WINDOW, SynOutcomes, Tally
+from steering.model.decision import FilterReason
+from steering.model.ids import McpId, WaypointId
 from steering.model.policy import AlarmTerms, Policy
 from steering.model.supervision import AlarmKind
 from tests.support.sites import UE_LTE, UE_WLAN, Driver, answer, capable, join, steered
 
 ANYWHERE = Policy(max_stretch=9)
 COUNT = AlarmTerms().sick_count
+ROGUE = "10.1.0.66"  # beside UE_LTE
 
 
 class Clinic(Driver):
@@ -38,13 +41,23 @@ class Clinic(Driver):
             self.mcps_answer()
             self.give(Tick())
 
-    def opens(self, count: int = 1, gap: float = 0.1) -> list[str]:
+    def drain(self, name: str, draining: bool) -> None:
+        number = next(one.id for one in self.site.mcps if one.name == name)
+        self.engine.chooser.health[number].draining = draining
+        self.engine.chooser.refresh(self.now)
+
+    def broken(self, source: str = ROGUE, dpid: int = 1) -> None:
+        """A SYN that no MCP answers, whatever it serves: with a wrong checksum, say, or a TTL that ends on the way."""
+        self.sport += 1
+        self.syn(dpid, 1, capable(source, self.sport))
+
+    def opens(self, count: int = 1, gap: float = 0.1, source: str = UE_LTE, dpid: int = 1) -> list[str]:
         """New sessions; the MCPs that they went to."""
         found = []
         for _ in range(count):
             self.sport += 1
-            opening = capable(UE_LTE, self.sport)
-            waypoint = steered(self.syn(1, 1, opening)).release.waypoint
+            opening = capable(source, self.sport)
+            waypoint = steered(self.syn(dpid, 1, opening)).release.waypoint
             attachment = self.engine.map.by_waypoint[WaypointId(waypoint)]
             name = attachment.name
             found.append(name)
@@ -172,3 +185,79 @@ def test_much_that_was_answered_before_hides_nothing_for_longer_than_a_moment():
     clinic.opens(2 * COUNT + 2, gap=0.05)
     clinic.pass_by(PATIENCE + 0.2)
     assert clinic.state() is Health.SICK, "a third of all in the window, nearly all of the last second"
+
+
+@pytest.mark.row("D-6.7.1")
+def test_a_host_whose_syns_cannot_be_answered_takes_an_mcp_from_nobody_that_it_serves():
+    clinic = Clinic()
+    for _ in range(20):
+        for _ in range(10 * COUNT):
+            clinic.broken()
+        assert clinic.opens(gap=0.4) == ["core"], "a neighbour behind the same port"
+    assert clinic.state() is Health.UP and not clinic.alarms()
+
+
+def test_nor_does_it_with_a_thousand_sources():
+    clinic = Clinic()
+    for round_ in range(10):
+        for n in range(100):
+            clinic.broken(f"10.1.{round_}.{n + 100}")
+        assert clinic.opens(gap=0.4) == ["core"]
+    assert clinic.state() is Health.UP
+
+
+def test_from_its_own_port_it_takes_it_at_most():
+    clinic = Clinic()
+    for _ in range(3 * COUNT):
+        clinic.broken()
+    clinic.pass_by(PATIENCE + 0.2)
+    clinic.drain("edge", True)
+    assert clinic.opens(source=UE_WLAN, dpid=2) == ["core"], "another access is none of its business"
+    clinic.drain("edge", False)
+    assert clinic.opens() == ["edge"]
+    assert not clinic.engine.chooser.excluded
+    clinic.pass_by(1.1)
+    text = next(a.text for (kind, _), a in clinic.engine.alarms.raised.items() if kind is AlarmKind.MCP_SICK)
+    assert text.endswith("from lte"), text
+
+
+def test_at_two_ports_and_serving_nobody_it_is_sick_everywhere():
+    clinic = Clinic()
+    clinic.drain("edge", True)
+    for _ in range(COUNT):
+        clinic.broken()
+        clinic.broken(UE_WLAN, 2)
+    clinic.pass_by(PATIENCE + 0.2)
+    assert clinic.engine.chooser.excluded[clinic.core.id] is FilterReason.SICK
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_whoever_is_served_at_a_third_port_keeps_it_from_being_sick_everywhere(served):
+    tally = SynOutcomes(Clinic().table)
+    healths = {McpId(1): McpHealth(3.0)}
+    sick = SickMcps(tally, healths, ANYWHERE, str)
+    for edge in (1, 2):
+        for n in range(COUNT):
+            tally.pair(McpId(1), WaypointId(edge)).syns.failed(bytes([n]), 5.0 + n / 100)
+    tally.pair(McpId(1), WaypointId(3)).syns.served(b"c", 5.5 if served else 4.5)
+    sick.tick(6.0)
+    assert healths[McpId(1)].sick_at == {1, 2} and healths[McpId(1)].sick is not served
+
+
+def test_what_is_kept_of_outcomes_is_bounded():
+    tally = Tally()
+    for n in range(10_000):
+        tally.failed(n.to_bytes(4, "big"), n)
+        tally.served(n.to_bytes(4, "big"), n)
+        tally.look(n / 100)
+    assert len(tally._failed) == KEPT and len(tally._served) == SERVED
+    assert len(tally._samples) <= WINDOW * 100 + 2
+
+
+def test_pairs_of_which_nothing_comes_are_not_kept():
+    clinic = Clinic()
+    clinic.opens(3)
+    outcomes = clinic.engine.sessions.sick._outcomes
+    assert outcomes.at
+    clinic.pass_by(WINDOW + 1)
+    assert not outcomes.at

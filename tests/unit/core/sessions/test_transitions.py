@@ -67,7 +67,7 @@ class Books:
         resting = (SessionState.LINGER, SessionState.WITHDRAWN)
         assert set(table.lingering) == {n for n, state in alive.items() if state in resting}
         idle = {n for n, state in alive.items() if state is SessionState.IDLE}
-        assert {n for some in table.idle.values() for n in some} == idle
+        assert set(table.idle) == idle
         half_open = {
             n for n, state in alive.items() if state in (SessionState.SYN_PINNED, SessionState.ANSWERED)
         }
