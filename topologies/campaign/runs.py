@@ -37,7 +37,7 @@ FIGURE_ID = re.compile(r"^[DNS]-F\d+$")
 class Outcome:
     """The result of one run. `verdict` is passed, failed or broken; for a control caught, missed, astray or broken.
 
-    `first`: checks of rates that failed in the first of two runs. For a control, `unbroken` are the checks that should
+    `figures`: what the lab measured. `first`: checks of rates that failed in the first of two runs. For a control, `unbroken` are the checks that should
     have failed and held, `strays` the checks that failed and should have held.
     """
 
@@ -52,6 +52,7 @@ class Outcome:
     first: list[str] = field(default_factory=list)
     unbroken: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
 
     def why(self) -> str:
         """Why the verdict is not a good one, in words."""
@@ -161,6 +162,7 @@ class Campaign:
             first=first,
             unbroken=list(verdict.held),
             strays=list(verdict.strays),
+            figures=document.get("figures", {}),
         )
         title = f"{name} without {control}" if control else name
         self.say(

@@ -191,8 +191,10 @@ class Loss:
         counted = lab.counted("ue2")
         moved = {name: counted[name] for name in NOT_MOVED if counted[name]}
         report.equal("what a host counts that believes in a black hole", {}, moved, "kernel")
+        report.figures["a transfer that was pinned before"] = {
+            "longest_silence_s": round(stream["longest_gap_s"], 3), "told_of_an_error": "error" in stream,
+        }  # fmt: skip
         report.figures.update(
-            longest_gap_s=round(stream["longest_gap_s"], 3),
             longest_connect_alone_s=max((round(one["took"], 2) for one in alone), default=None),
             start_to_switches_s=round(self.connected - self.started, 2),
             switches_to_first_s=None if took is None else round(took, 2),

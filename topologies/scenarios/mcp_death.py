@@ -187,7 +187,7 @@ class Deaths:
         meanwhile = max((one["took"] for one in tries if died <= one["at"] <= died + SECOND), default=None)
         report.figures[name] = {
             "told_s": told, "words": words, "server_told_s": server_s and round(server_s, 2),
-            "longest_silence_s": silence and round(silence, 2), "new_session_s": longest and round(longest, 3),
+            "longest_silence_s": silence and round(silence, 2), "told_of_an_error": bool(_only(words)), "new_session_s": longest and round(longest, 3),
             "new_session_meanwhile_s": meanwhile and round(meanwhile, 2), "health": health,
         }  # fmt: skip
         shown = [*(told[mode] for mode in MODES), server_s, silence]
@@ -228,7 +228,12 @@ class Deaths:
         self.report.equal(
             "aborted: what the controller says of each session's ends", wanted, outcomes, "REST"
         )
-        self.report.figures["aborted"] = {"told_s": told, "server_told_s": server_s and round(server_s, 2)}
+        moving = [one for mode, one in ends.items() if mode != "idle" and one["told_at"]]
+        silence = max((one["told_at"] - one["heard_at"] for one in moving), default=None)
+        self.report.figures["aborted"] = {
+            "told_s": told, "server_told_s": server_s and round(server_s, 2),
+            "longest_silence_s": silence and round(silence, 2), "told_of_an_error": any(told.values()),
+        }  # fmt: skip
         shown = [*(told[mode] for mode in MODES), server_s]
         self.rows.append(
             ["aborted", *("never" if at is None else f"{at:.2f} s" for at in shown), "-", "-", "up"]
