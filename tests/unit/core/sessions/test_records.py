@@ -106,6 +106,7 @@ def test_a_record_that_is_over_needs_no_collector_to_be_freed() -> None:
     driver = Driver()
     (session,) = sessions(driver, 0, 1)
     joins(driver, 1)
+    driver.later(1.0)  # after which nobody waits for the join's answer any more
     subflow, other = session.subflows
     assert sys.getrefcount(session) > 5 and sys.getrefcount(subflow) > 3
     driver.engine.sessions.teardown.end(session)
