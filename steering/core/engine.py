@@ -32,7 +32,8 @@ from steering.core.supervision.alarms import Alarms
 from steering.core.supervision.expected_things import ExpectedThings
 from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
-from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site
+from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site, waypoint_numbers
+from steering.model.numbering import Numbers
 from steering.model.policy import Policy
 
 ACCESS = PortRole.ACCESS
@@ -229,11 +230,12 @@ class Engine:
         """Atomic: the next SYN may get a new MCP as soon as that MCP answers, sessions of the other MCPs stay
         (D-6.7.7).
 
-        Waypoint numbers are made of names (model.network.waypoint_id), so the MCPs that stay keep theirs, and no
-        entry of a live session is touched.
+        Names keep their waypoint numbers (model.numbering), so no entry of a live session is touched.
         """
         before, known, edges = self.map.attachments, self.map.mcps, self.map.switches
-        self.site = replace(self.site, mcps=given.mcps, switches={**self.site.switches, **given.switches})
+        numbers = given.numbers or Numbers(self.site.numbers.mcps, waypoint_numbers(self.site))
+        switches = {**self.site.switches, **given.switches}
+        self.site = replace(self.site, mcps=given.mcps, switches=switches, numbers=numbers)
         self.map.replace(self.site)
         for dpid, switch in self.switches.items():
             switch.ports = self.map.with_carried(dpid, switch.ports)

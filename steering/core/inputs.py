@@ -8,6 +8,7 @@ from steering.model.authorisation import AclEntry, RegistryEntry, Verdict
 from steering.model.ids import DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.kept import KeptState
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
+from steering.model.numbering import Numbers
 from steering.model.policy import Policy, Pooling
 from steering.model.reservation import ReservationRequest
 from steering.model.session import Entry
@@ -191,6 +192,7 @@ class McpsReplaced(NamedTuple):
 
     mcps: tuple[Mcp, ...]
     switches: Mapping[str, DatapathId] = MappingProxyType({})  # names that come with them
+    numbers: Numbers | None = None  # as they were given; None: new waypoints get free ones
 
 
 class McpAdmin(NamedTuple):

@@ -1,6 +1,6 @@
 """The site, which is the network as it *is*: switch ports, access networks, gateways, MCPs, links."""
 
-import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from steering.model.aaa import Aaa
 from steering.model.ids import DatapathId, McpId, PortNumber, WaypointId
+from steering.model.numbering import Numbers, numbered, stable_id
 from steering.model.source import SourceModes
 
 Address = IPv4Address | IPv6Address
@@ -182,11 +183,12 @@ class Mcp:
     public_addresses: tuple[Address, ...] = ()  # its addresses that can be reached from the Internet (D-6.2d)
     operator: str = HOME  # who runs it: the data that it sees may be private (D-7.3)
     probe: Probe = Probe()
+    number: McpId | None = None  # the number that it was given; None: the one that its name gets
 
     id: McpId = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", mcp_id(self.name))
+        object.__setattr__(self, "id", mcp_id(self.name) if self.number is None else self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,7 @@ class Site:
         default_factory=dict
     )  # name of a switch -> name in its certificate
     unknown_switches: bool = False  # whether switches are used that the site does not name
+    numbers: Numbers = field(default_factory=Numbers)  # as they were given; what is not among them gets one
 
     def switch_name(self, dpid: DatapathId) -> str:
         """The site's name of a switch, or its datapath id in hex."""
@@ -248,52 +251,51 @@ class Waypoint:
     port: PortRef
 
 
-def stable_id(name: str) -> int:
-    """A number of 16 bits for a name, never 0.
-
-    Labels and cookies outlive the controller. So their numbers may not depend on the order of a file, or on the order
-    in which things were seen. `steering check` reports two names with the same number.
-    """
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:2], "big") or 1
-
-
 def mcp_id(name: str) -> McpId:
-    """The number of the MCP of this name."""
+    """The number that the MCP of this name gets unless another has it."""
     return McpId(stable_id(name))
 
 
 def waypoint_id(name: str, port: PortRef) -> WaypointId:
-    """The waypoint number of attachment `name` at `port`."""
-    return WaypointId(stable_id(f"{name}@{port}"))
+    """The waypoint number that attachment `name` at `port` gets unless another has it."""
+    return WaypointId(stable_id(waypoint_key(name, port)))
+
+
+def waypoint_key(name: str, port: PortRef) -> str:
+    """What an attachment port's waypoint number is kept by."""
+    return f"{name}@{port}"
+
+
+def waypoint_numbers(site: Site) -> dict[str, int]:
+    """The waypoint numbers of a site: those that its attachments have, and those of attachments that are gone."""
+    return numbered((waypoint_key(name, port) for name, _, port in _places(site)), site.numbers.waypoints)
 
 
 def waypoints(site: Site) -> tuple[Waypoint, ...]:
     """Every attachment port of the site as a waypoint."""
-    found: list[Waypoint] = []
+    numbers = waypoint_numbers(site)
+    return tuple(
+        Waypoint(WaypointId(numbers[waypoint_key(name, port)]), name, role, port)
+        for name, role, port in _places(site)
+    )
+
+
+def _places(site: Site) -> Iterator[tuple[str, PortRole, PortRef]]:
     for access in site.access_networks:
-        found += [
-            Waypoint(waypoint_id(access.name, p), access.name, PortRole.ACCESS, p) for p in access.ports
-        ]
+        yield from ((access.name, PortRole.ACCESS, port) for port in access.ports)
     for gateway in site.gateways:
-        found += [
-            Waypoint(waypoint_id(gateway.name, p), gateway.name, PortRole.GATEWAY, p) for p in gateway.ports
-        ]
+        yield from ((gateway.name, PortRole.GATEWAY, port) for port in gateway.ports)
     for mcp in site.mcps:
         if mcp.inside == mcp.outside:
-            found.append(Waypoint(waypoint_id(mcp.name, mcp.inside), mcp.name, PortRole.MCP, mcp.inside))
+            yield mcp.name, PortRole.MCP, mcp.inside
         else:
-            found.append(
-                Waypoint(waypoint_id(mcp.name, mcp.inside), mcp.name, PortRole.MCP_INSIDE, mcp.inside)
-            )
-            found.append(
-                Waypoint(waypoint_id(mcp.name, mcp.outside), mcp.name, PortRole.MCP_OUTSIDE, mcp.outside)
-            )
-    return tuple(found)
+            yield mcp.name, PortRole.MCP_INSIDE, mcp.inside
+            yield mcp.name, PortRole.MCP_OUTSIDE, mcp.outside
 
 
 def occupied_ports(site: Site) -> tuple[PortRef, ...]:
     """Every port where something hangs, and every port that carries a tagged one: none of them leads to a switch."""
-    found = [waypoint.port for waypoint in waypoints(site)]
+    found = [port for _, _, port in _places(site)]
     carriers = [PortRef(port.dpid, port.line.port) for port in found if port.line is not None]
     return (*found, *carriers)
 

@@ -1,8 +1,10 @@
 """Reads site files: `load_site`, `parse_site`, `site_of`."""
 
+from dataclasses import replace
 from ipaddress import IPv6Network
 from typing import Any
 
+from steering.model.ids import McpId
 from steering.model.network import (
     AccessNetwork,
     Address,
@@ -13,8 +15,9 @@ from steering.model.network import (
     Site,
     StaticHost,
     VirtualAddress,
-    mcp_id,
+    waypoint_numbers,
 )
+from steering.model.numbering import Numbered, Numbers, numbered
 from steering.model.source import SourceMode
 from steering.policy.checks.site_addresses import address_problems
 from steering.policy.checks.site_hosts import host_problems
@@ -28,6 +31,8 @@ from steering.policy.language.validate import Salvage, check, salvage
 from steering.policy.site.plan import AttachmentKind, Plan, PlannedAttachment, plan
 from steering.policy.site.schema import AccessNetworkFile, GatewayFile, McpFile, SiteFile
 
+NONE = Numbers()  # no name has a number yet
+
 
 def load_site(path: str) -> tuple[Site | None, list[Finding]]:
     """Read a site file. Returns a site and no findings, or None and all findings in the file's order."""
@@ -35,8 +40,8 @@ def load_site(path: str) -> tuple[Site | None, list[Finding]]:
     return (None, findings) if text is None else parse_site(text, path)
 
 
-def parse_site(text: str, filename: str) -> tuple[Site | None, list[Finding]]:
-    """Like `load_site`, for a text. `filename`: its name in findings."""
+def parse_site(text: str, filename: str, kept: Numbers = NONE) -> tuple[Site | None, list[Finding]]:
+    """Like `load_site`, for a text. `filename`: its name in findings. `kept`: the numbers that names have already."""
     document = read_document(text, filename)
     data = document.data
     if data is None:
@@ -51,13 +56,13 @@ def parse_site(text: str, filename: str) -> tuple[Site | None, list[Finding]]:
     findings = document.report(problems)
     if findings or made is None:
         return None, findings
-    return _site(made), []
+    return _site(made, kept), []
 
 
-def site_of(data: dict[str, Any]) -> tuple[Site | None, list[PlacelessFinding]]:
+def site_of(data: dict[str, Any], kept: Numbers) -> tuple[Site | None, list[PlacelessFinding]]:
     """Like `parse_site`, for the data of a site file. Problems have paths, but no lines."""
     made, problems = _examined(data, set())
-    return (None, problems) if problems or made is None else (_site(made), [])
+    return (None, problems) if problems or made is None else (_site(made, kept), [])
 
 
 def _examined(data: dict[str, Any], broken: set[str]) -> tuple[Plan | None, list[PlacelessFinding]]:
@@ -70,8 +75,14 @@ def _examined(data: dict[str, Any], broken: set[str]) -> tuple[Plan | None, list
     return made, [*problems, *virtual_problems(made), *host_problems(made)]
 
 
-def _site(made: Plan) -> Site:
-    """The model's records of a file without findings."""
+def _site(made: Plan, kept: Numbers) -> Site:
+    """The model's records of a file without findings, and all numbers."""
+    mcps = numbered((item.name for item in made.file.mcps), kept.mcps)
+    site = _records(made, mcps, Numbers(mcps, kept.waypoints))
+    return replace(site, numbers=Numbers(mcps, waypoint_numbers(site)))
+
+
+def _records(made: Plan, mcps: Numbered, numbers: Numbers) -> Site:
     placed = {attachment.path: attachment for attachment in made.attachments}
     file = made.file
     return Site(
@@ -79,7 +90,7 @@ def _site(made: Plan) -> Site:
             _access(item, placed["access_networks", n]) for n, item in enumerate(file.access_networks)
         ),
         gateways=tuple(_gateway(item, placed["gateways", n]) for n, item in enumerate(file.gateways)),
-        mcps=tuple(_mcp(item, placed["mcps", n]) for n, item in enumerate(file.mcps)),
+        mcps=tuple(_mcp(item, placed["mcps", n], McpId(mcps[item.name])) for n, item in enumerate(file.mcps)),
         links=tuple(
             Link(
                 link.ports[0].ref,
@@ -97,9 +108,10 @@ def _site(made: Plan) -> Site:
         link_ports=None if file.link_ports is None else tuple(port.ref for port in made.link_ports),
         aaa=file.aaa.compiled(),
         virtual=tuple(
-            VirtualAddress(item.address, tuple(mcp_id(name) for name in item.mcps), item.port)
+            VirtualAddress(item.address, tuple(McpId(mcps[name]) for name in item.mcps), item.port)
             for item in file.virtual_addresses
         ),
+        numbers=numbers,
     )
 
 
@@ -156,7 +168,7 @@ def _gateway(item: GatewayFile, placed: PlannedAttachment) -> Gateway:
     )
 
 
-def _mcp(item: McpFile, placed: PlannedAttachment) -> Mcp:
+def _mcp(item: McpFile, placed: PlannedAttachment, number: McpId) -> Mcp:
     prefixes_kept = item.source_mode.ipv6 is SourceMode.IPV6_PREFIX
     return Mcp(
         name=item.name,
@@ -177,4 +189,5 @@ def _mcp(item: McpFile, placed: PlannedAttachment) -> Mcp:
         public_addresses=tuple(item.public_addresses or ()),
         operator=item.operator,
         probe=Probe(item.probe.port, item.probe.interval, item.probe.misses),
+        number=number,
     )

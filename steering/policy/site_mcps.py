@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from steering.model.network import Site
+from steering.model.numbering import Numbers
 from steering.policy.language.document import Document, read_document
 from steering.policy.language.findings import Code, Finding, Path, PlacelessFinding
 from steering.policy.site_file import site_of
@@ -82,9 +83,10 @@ def of_policy(one: Finding) -> FieldFinding:
     return FieldFinding("policy", one.line, one.column, one.code, one.message, one.suggestion)
 
 
-def with_mcps(data: Json, mcps: list[Json]) -> tuple[Site | None, list[PlacelessFinding]]:
-    """The site of a site file's data with these MCPs in place of its own, and the problems."""
-    return site_of({**data, "mcps": mcps})
+def with_mcps(data: Json, mcps: list[Json], kept: Numbers) -> tuple[Site | None, list[PlacelessFinding]]:
+    """The site of a site file's data with these MCPs in place of its own, and the problems. `kept`: the numbers that names
+    have."""
+    return site_of({**data, "mcps": mcps}, kept)
 
 
 def _of_text(found: Finding) -> FieldFinding:

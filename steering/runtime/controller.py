@@ -121,4 +121,5 @@ def _assemble(settings: Settings) -> Controller:
     lock = StateLock(settings.state_dir)
     store.check()
     store.sweep()
+    declared.keep_numbers()
     return Controller(settings, declared, policy, text, lock)

@@ -1,6 +1,7 @@
 """The site as its file says it, and the MCPs that were registered at run time, which outlive the controller (D-6.7.7).
 
-They are kept in the state directory (`mcps.json`), in the site file's own shape. What the site file names is as the
+They are kept in the state directory (`mcps.json`), in the site file's own shape, and the numbers of all waypoints and MCPs beside
+them (`numbers.json`). What the site file names is as the
 file says when the controller starts again, whatever was told of it meanwhile: so an operator who has written a
 registered MCP into the file has said the last word about it.
 """
@@ -10,12 +11,14 @@ import logging
 from typing import Any
 
 from steering.model.network import Site
+from steering.model.numbering import Numbers
 from steering.policy.language.document import load_text, read_document
 from steering.policy.language.findings import Finding
 from steering.policy.site_file import parse_site
 from steering.policy.site_mcps import of_site, with_mcps
 from steering.store.interface import Store
 from steering.store.json_text import damaged, read_json
+from steering.store.numbers import read_numbers, write_numbers
 
 Json = dict[str, Any]
 KEPT = "mcps.json"
@@ -28,11 +31,14 @@ class DeclaredSite:
     """The site in force. `data`: of the site file; `mcps`: the MCPs of now, in the file's shape; `site`: all of it
     as a record."""
 
-    def __init__(self, data: Json, site: Site, mcps: list[Json], store: Store) -> None:
+    def __init__(
+        self, data: Json, site: Site, mcps: list[Json], store: Store, numbers: Numbers | None = None
+    ) -> None:
         self.data = data
         self.site = site
         self.mcps = mcps
         self._store = store
+        self._numbers = numbers  # as they are on disk
         self._of_file = {one["name"] for one in data["mcps"]}
 
     def outlives(self, name: str) -> bool:
@@ -42,10 +48,19 @@ class DeclaredSite:
     def replace(self, mcps: list[Json], site: Site) -> None:
         """Set other MCPs. They are written to disk first, so that nobody is told of MCPs that are not kept. Raises
         StateError."""
+        self.keep_numbers(site)
         kept = [one for one in mcps if self.outlives(one["name"])]
         if kept != [one for one in self.mcps if self.outlives(one["name"])]:
             self._store.write(KEPT, json.dumps(kept))
         self.mcps, self.site = mcps, site
+
+    def keep_numbers(self, site: Site | None = None) -> None:
+        """Write the numbers of a site, or of the one in force, where they are others than those on disk: before any switch gets
+        them. Raises StateError."""
+        numbers = (site or self.site).numbers
+        if numbers != self._numbers:
+            write_numbers(self._store, numbers)
+            self._numbers = numbers
 
 
 def declare(path: str, store: Store) -> tuple[DeclaredSite | None, list[str]]:
@@ -54,16 +69,17 @@ def declare(path: str, store: Store) -> tuple[DeclaredSite | None, list[str]]:
     text, findings = load_text(path)
     if text is None:
         return None, _lines(findings)
-    site, findings = parse_site(text, path)
+    numbers = read_numbers(store)
+    site, findings = parse_site(text, path, numbers)
     data = read_document(text, path).data
     if site is None or data is None:
         return None, _lines(findings)
-    found = DeclaredSite(data, site, list(data["mcps"]), store)
+    found = DeclaredSite(data, site, list(data["mcps"]), store, numbers)
     kept = _kept(store, found)
     if not kept:
         return found, []
     mcps = [*found.mcps, *kept]
-    merged, problems = with_mcps(data, mcps)
+    merged, problems = with_mcps(data, mcps, numbers)
     if merged is None:
         return None, [
             f"{path} with the MCPs of {KEPT}: {of_site(one).path}: {one.message}" for one in problems

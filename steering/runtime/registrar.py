@@ -58,7 +58,7 @@ class Registrar:
             message = f"MCP '{name}' keeps its name: register another one"
             return self._refused(name, [wanted.placed(("name",), Code.BAD_VALUE, message)])
         mcps[place : place + 1] = [data]
-        site, problems = self._work(with_mcps, self._declared.data, mcps)
+        site, problems = self._work(with_mcps, self._declared.data, mcps, self._declared.site.numbers)
         if site is None:
             return self._refused(wanted.name, wanted.findings(problems, place))
         found = [wanted.placed(*one) for one in self._live(site.mcps[place])]
@@ -77,7 +77,7 @@ class Registrar:
         if self.mcp(name) is None:
             return self._outcome(McpAnswer.UNKNOWN, name)
         mcps = [one for one in self._declared.mcps if one["name"] != name]
-        site, problems = self._work(with_mcps, self._declared.data, mcps)
+        site, problems = self._work(with_mcps, self._declared.data, mcps, self._declared.site.numbers)
         if site is None:
             return self._refused(name, [of_site(one) for one in problems])
         found = self._work(_against, policy, site)
@@ -95,7 +95,7 @@ class Registrar:
         self._declared.replace(mcps, site)
         if self._discovery is not None:
             self._discovery.attach(occupied_ports(site))
-        take(McpsReplaced(site.mcps, site.switches))
+        take(McpsReplaced(site.mcps, site.switches, site.numbers))
 
     def _live(self, mcp: Mcp) -> Iterator[tuple[Path, Code, str]]:
         """Findings of the live network against an MCP's ports."""

@@ -14,7 +14,6 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import ip_network
-from itertools import count
 from statistics import median
 from time import thread_time
 from typing import Any
@@ -32,7 +31,6 @@ from steering.core.inputs import (
     Tick,
 )
 from steering.core.outputs import FillSwitch, GoOn, SyncRules
-from steering.model.ids import WaypointId
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -41,7 +39,6 @@ from steering.model.network import (
     PortRef,
     Site,
     Trust,
-    waypoint_id,
 )
 from steering.model.policy import Policy, Terms
 from steering.wire.handshake import Handshake, Kind
@@ -62,18 +59,17 @@ def site(switches: int) -> Site:
     """The ring with chords of the decision's benchmark; six of ten switches have an access network."""
     chance = random.Random(switches)
     whole = decision.site(switches, min(MCPS, switches // 2))
-    taken = {waypoint_id(mcp.name, mcp.inside) for mcp in whole.mcps}
     accesses = []
     for n, dpid in enumerate(sorted(chance.sample(range(1, switches + 1), switches * 6 // 10))):
         port, network = PortRef(dpid, ACCESS_PORT), ip_network((0x0A40_0000 + (n << 8), 24))
-        name = _free_name(f"access{n}", port, taken)
+        name = f"access{n}"
         accesses.append(
             AccessNetwork(name, NetworkAccessType.WLAN, Trust.OPERATOR, (network,), (port,), (network[1],))
         )
     gateways = []
     for n, dpid in enumerate(chance.sample(range(1, switches + 1), min(GATEWAYS, switches // 4))):
         port, network = PortRef(dpid, GATEWAY_PORT), ip_network((0xAC10_0000 + (n << 16), 16))
-        name = _free_name(f"gateway{n}", port, taken)
+        name = f"gateway{n}"
         gateways.append(Gateway(name, (network,), (port,), (network[1],)))
     return Site(tuple(accesses), tuple(gateways), whole.mcps, _links(whole.links), {}, False)
 
@@ -87,16 +83,6 @@ def _links(links: tuple[Link, ...]) -> tuple[Link, ...]:
         return PortRef(dpid, FIRST_LINK_PORT + used[dpid])
 
     return tuple(replace(link, a=port(link.a.dpid), b=port(link.b.dpid)) for link in links)
-
-
-def _free_name(name: str, port: PortRef, taken: set[WaypointId]) -> str:
-    """Waypoint numbers are hashes of names, and two must not share one."""
-    for n in count():
-        tried = f"{name}-{n}"
-        if (number := waypoint_id(tried, port)) not in taken:
-            taken.add(number)
-            return tried
-    raise AssertionError
 
 
 class Collector:

@@ -32,7 +32,9 @@ def test_a_file_that_is_nested_too_deep_is_named_in_one_line(tmp_path: Path, nam
     assert name in said and "nested too deep" in said and len(said.splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["acl.json", "mcps.json", "token", "pseudonym.key", "controller.lock"])
+@pytest.mark.parametrize(
+    "name", ["acl.json", "mcps.json", "numbers.json", "token", "pseudonym.key", "controller.lock"]
+)
 def test_a_fifo_in_a_files_place_is_named_in_one_line(tmp_path: Path, name: str) -> None:
     running = Running(tmp_path)
     os.mkfifo(state(running) / name, 0o600)

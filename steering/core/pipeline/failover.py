@@ -26,7 +26,7 @@ from steering.core.pipeline.ingress_guard import match
 from steering.core.pipeline.pieces import Rules, keyed
 from steering.core.pipeline.priorities import DETOUR
 from steering.model.ids import DatapathId, PortNumber
-from steering.model.network import stable_id
+from steering.model.numbering import stable_id
 from steering.model.rules import (
     GROUP_BASE,
     GROUP_PORTS,
@@ -63,6 +63,7 @@ class Failover:
         self._switches = switches
         self._disabled = disabled
         self._todo: dict[Pair, None] = {}
+        self._better = False  # whether there may be better ways than those that were found, for any pair
         self._ways: dict[Pair, tuple[Ends, ...]] = {}
         self._weights: dict[Pair, float] = {}  # of the edges, when they were last looked at
         self._over: dict[Pair, dict[Pair, None]] = {}  # an edge; the pairs whose way around leads over it
@@ -88,20 +89,24 @@ class Failover:
                 self._weights[pair] = weight
             else:
                 self._weights.pop(pair, None)
-            self._todo[pair] = None
             if weight < before:
-                self._todo |= dict.fromkeys(self._graph.pairs())
+                self._better = True
             else:
+                self._todo[pair] = None
                 self._todo |= self._over.get(pair, {})
 
     @property
     def busy(self) -> bool:
         """Whether there is more to look at."""
-        return bool(self._todo)
+        return bool(self._todo) or self._better
 
     def advance(self) -> tuple[set[DatapathId], int]:
         """Look at the next link. Returns the switches where something is another than before, and how many switches
-        were settled for it."""
+        were settled for it. All are looked at again once for however many links have come since the last time."""
+        if not self._todo:
+            self._todo, self._better = dict.fromkeys(self._graph.pairs()), False
+        if not self._todo:
+            return set(), 0
         pair = next(iter(self._todo))
         del self._todo[pair]
         way, settled = way_around(self._graph, *pair) if self._graph.links_between(*pair) else ((), 0)

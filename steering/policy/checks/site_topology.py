@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from steering.model.ids import DatapathId, PortNumber
-from steering.model.network import FIRST_TAGGED, PortRef, waypoint_id
+from steering.model.network import FIRST_TAGGED, PortRef
+from steering.model.numbering import NUMBERS
 from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
-from steering.policy.site.plan import AttachmentKind, Plan, mcp_id
+from steering.policy.site.plan import AttachmentKind, Plan
 
 _SECTIONS = {
     AttachmentKind.ACCESS: ("access_networks", Code.NO_ACCESS_NETWORK, "no access network: hosts need one"),
@@ -34,32 +35,26 @@ def _absent(plan: Plan) -> Iterator[PlacelessFinding]:
 
 def _names(plan: Plan) -> Iterator[PlacelessFinding]:
     seen: dict[str, AttachmentKind] = {}
-    ids: dict[int, str] = {}
     for attachment in plan.attachments:
         if attachment.name in seen:
             other_kind = seen[attachment.name]
             whose = f"another {other_kind}" if other_kind is attachment.kind else f"one {other_kind}"
             message = f"{attachment.title} has the name of {whose}: names are for one thing only"
             yield PlacelessFinding((*attachment.path, "name"), Code.DUPLICATE_NAME, message)
-            continue
-        seen[attachment.name] = attachment.kind
-        if attachment.kind is not AttachmentKind.MCP:
-            continue
-        other = ids.setdefault(mcp_id(attachment), attachment.name)
-        if other != attachment.name:
-            message = f"{attachment.title} and {quoted(other)} make the same 16-bit number: rename one"
-            yield PlacelessFinding((*attachment.path, "name"), Code.ID_COLLISION, message)
+        seen.setdefault(attachment.name, attachment.kind)
 
 
 def _waypoints(plan: Plan) -> Iterator[PlacelessFinding]:
-    seen: dict[int, tuple[str, PortRef]] = {}
+    """More attachment ports than there are waypoint numbers."""
+    count = 0
     for attachment in plan.attachments:
-        for port in attachment.ports:
-            own = (attachment.name, port.ref)
-            other = seen.setdefault(waypoint_id(*own), own)
-            if other != own:
-                message = f"{attachment.title} at {port.written} and {quoted(other[0])} make the same waypoint number"
-                yield PlacelessFinding(port.path, Code.WAYPOINT_COLLISION, f"{message}: rename one")
+        count += len(attachment.ports)
+        if count > NUMBERS:
+            message = (
+                f"{attachment.title} has port number {NUMBERS + 1} of the site: labels tell {NUMBERS} apart"
+            )
+            yield PlacelessFinding((*attachment.path, "name"), Code.OUT_OF_RANGE, message)
+            return
 
 
 def _certificates(plan: Plan) -> Iterator[PlacelessFinding]:

@@ -38,8 +38,6 @@ class Code(StrEnum):
     BAD_VALUE = "bad-value"
     UNSUPPORTED = "unsupported"
     DUPLICATE_NAME = "duplicate-name"
-    ID_COLLISION = "id-collision"
-    WAYPOINT_COLLISION = "waypoint-collision"
     UNKNOWN_SWITCH = "unknown-switch"
     UNKNOWN_PORT = "unknown-port"
     DUPLICATE_SWITCH = "duplicate-switch"

@@ -16,7 +16,6 @@ from steering.model.network import (
     PortRef,
     PortRole,
     VlanLine,
-    stable_id,
 )
 from steering.model.source import SourceMode
 from steering.policy.language.fields import PortName, first_address
@@ -244,8 +243,3 @@ def _mcp_ports(made: Plan, item: McpFile, path: Path) -> list[PlacedPort]:
         return [p for p in (inside, outside) if p is not None and not wrong]
     only = _place(made, item.port, PortRole.MCP, (*path, "port")) if item.port is not None else None
     return [only] if only is not None and not wrong else []
-
-
-def mcp_id(attachment: PlannedAttachment) -> int:
-    """The 16-bit number that cookies carry for an MCP."""
-    return stable_id(attachment.name)

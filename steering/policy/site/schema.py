@@ -28,7 +28,7 @@ from steering.policy.language.findings import Code, nearest, quoted
 from steering.policy.language.validate import EmptyList, EmptyMapping, Strict
 from steering.policy.site.aaa_schema import AaaFile
 
-MAX_ITEMS = 1024  # most access networks, gateways or MCPs: waypoint numbers of 16 bits allow no more
+MAX_ITEMS = 8_192  # most access networks, gateways or MCPs
 Items = Field(max_length=MAX_ITEMS)
 CertificateName = Annotated[str, Field(min_length=1, max_length=253)]  # a DNS name, or a common name
 
@@ -190,10 +190,10 @@ class SiteFile(Strict):
     switches: Annotated[dict[Name, DatapathId], EmptyMapping] = Field(default={})
     switch_certificates: Annotated[dict[Name, CertificateName], EmptyMapping] = Field(default={})
     unknown_switches: Literal["refuse", "allow"] = "refuse"
-    links: Annotated[list[LinkFile], Field(max_length=10_000)] | None = None
+    links: Annotated[list[LinkFile], Field(max_length=50_000)] | None = None
     discover: bool | None = None
     # The only ports at which links are discovered. Without it, at any port that is no attachment.
-    link_ports: Annotated[list[SwitchPort], Field(min_length=1, max_length=20_000), ListOrItem()] | None = (
+    link_ports: Annotated[list[SwitchPort], Field(min_length=1, max_length=100_000), ListOrItem()] | None = (
         None
     )
     access_networks: Annotated[list[AccessNetworkFile], EmptyList, Items] = Field(default=[])

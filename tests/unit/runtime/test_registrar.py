@@ -1,6 +1,7 @@
 """MCPs registered, changed and taken out at run time: what is refused and where, what is kept, what the engine is told."""
 
 import json
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 from steering.core.inputs import McpsReplaced
 from steering.model.control import McpAnswer, McpOutcome
 from steering.model.network import PortRef
+from steering.model.numbering import stable_id
 from steering.openflow.link_discovery import Discovery, Rejection
 from steering.runtime.declared_site import KEPT, DeclaredSite, declare
 from steering.runtime.registrar import Registrar
 from steering.store.interface import StateError
 from steering.store.memory import MemoryStore
+from steering.store.numbers import NAME as NUMBERS
 from tests.support.controller_process import LINKS, SITE
 from tests.support.sites import Driver
 
@@ -199,6 +202,37 @@ def test_the_site_file_has_the_last_word_after_a_restart(registering, tmp_path):
     assert again.names == ["core", "fresh"]
     assert str(again.driver.engine.site.mcps[1].inside) == "4:8"
     assert not again.put(FRESH.replace("s4:9", "s4:8"), "fresh").kept
+
+
+def test_numbers_outlive_the_controller_whatever_the_file_says_then(registering, tmp_path):
+    """A name that is first in the alphabet and has the hash of one that was there does not get its number."""
+    twin = next(name for n in count() if stable_id(name := f"a{n}") == stable_id("core"))
+    registering.declared.keep_numbers()
+    assert registering.put(FRESH.replace("fresh", twin)).answer is McpAnswer.DONE
+    core, other = registering.driver.engine.site.mcps
+    assert core.id == stable_id("core") != other.id
+    again = Registering(tmp_path, store=registering.store)
+    assert again.driver.engine.map.by_waypoint == registering.driver.engine.map.by_waypoint
+    assert [mcp.id for mcp in again.driver.engine.site.mcps] == [core.id, other.id]
+    # The one that was there first goes: its number is nobody's.
+    only = Registering(tmp_path, SITE.replace("name: core", "name: other") + LINKS, registering.store)
+    assert {mcp.name: mcp.id for mcp in only.driver.engine.site.mcps}[twin] == other.id
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]", "{}", '{"format":2}', '{"format":1,"mcps":{},"waypoints":{"a@1:1":0}}',
+        '{"format":1,"mcps":{"a":7,"b":7},"waypoints":{}}', '{"format":1,"mcps":{"a":true},"waypoints":{}}',
+        '{"format":1,"mcps":{"a":65536},"waypoints":{}}', '{"format":1,"mcps":[],"waypoints":{}}',
+    ],
+)  # fmt: skip
+def test_damaged_numbers_stop_the_start(tmp_path, text):
+    (tmp_path / "site.yaml").write_text(SITE + LINKS)
+    store = MemoryStore()
+    store.write(NUMBERS, text)
+    with pytest.raises(StateError, match=r"numbers\.json is none of ours"):
+        declare(str(tmp_path / "site.yaml"), store)
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "no", '[{"type": "off-path"}]'])

@@ -1,13 +1,17 @@
 """One test for each thing that can be wrong with a site; each must name its code, and its line."""
 
+import json
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 import pytest
 
-from steering.model.network import PortRef, Site, stable_id, waypoint_id
+from steering.core.network.site_index import SiteMap
+from steering.model.network import PortRef, Site, waypoint_id, waypoints
+from steering.model.numbering import stable_id
 from steering.policy import Code, Finding, parse_site
+from steering.policy.checks import site_topology
 
 Parsed = tuple[Site | None, list[Finding]]
 Spoiled = Callable[[Callable[[dict[str, Any]], object]], Parsed]
@@ -201,18 +205,60 @@ def test_a_site_without_mcps_is_a_site(spoiled: Spoiled) -> None:
         assert site is not None and site.mcps == () and findings == []
 
 
-def test_colliding_mcp_numbers(spoiled: Spoiled) -> None:
+def test_mcps_whose_names_have_one_hash_have_two_numbers(spoiled: Spoiled) -> None:
     twin = collision("core", stable_id)
     site, findings = spoiled(add("mcps", MCP, name=twin, port="s5:1"))
-    assert site is None and [f.code for f in findings] == [Code.ID_COLLISION]
+    assert site is not None and not findings
+    core, other = site.mcps
+    assert core.id == stable_id("core") != other.id and site.numbers.mcps == {"core": core.id, twin: other.id}
 
 
-def test_colliding_waypoint_numbers(spoiled: Spoiled) -> None:
+def test_waypoints_whose_names_have_one_hash_have_two_numbers(spoiled: Spoiled) -> None:
     wanted = waypoint_id("lte", PortRef(1, 1))
     twin = next(n for i in count() if waypoint_id(n := f"a{i}", PortRef(7, 1)) == wanted)
     change = add("access_networks", ACCESS, name=twin, prefixes=["10.3.0.0/24"], ports=["s7:1"])
     site, findings = spoiled(change)
-    assert site is None and [f.code for f in findings] == [Code.WAYPOINT_COLLISION]
+    assert site is not None and not findings
+    ids = [waypoint.id for waypoint in waypoints(site)]
+    assert len(set(ids)) == len(ids) == len(SiteMap(site).by_waypoint)
+
+
+def test_more_ports_than_there_are_waypoint_numbers(
+    spoiled: Spoiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(site_topology, "NUMBERS", 4)
+    assert spoiled(lambda data: None)[1] == []
+    site, findings = spoiled(add("mcps", MCP, name="more", port="s5:1"))
+    assert site is None and [f.code for f in findings] == [Code.OUT_OF_RANGE]
+
+
+def test_a_large_site_is_a_site() -> None:
+    """256 MCPs, 1,000 gateways and 5,000 switches, each with an access network."""
+    numbers = range(5_000)
+    data = {
+        "site": 1,
+        "discover": True,
+        "access_networks": [
+            {**ACCESS, "name": f"a{n}", "prefixes": [f"10.{n >> 8}.{n & 255}.0/24"], "ports": [f"s{n + 1}:1"]}
+            for n in numbers
+        ],
+        "gateways": [
+            {
+                "name": f"g{n}",
+                "prefixes": [f"172.{16 + (n >> 8)}.{n & 255}.0/24"],
+                "ports": [f"s{n * 5 + 1}:2"],
+            }
+            for n in numbers[:1_000]
+        ],
+        "mcps": [
+            {**MCP, "name": f"m{n}", "port": f"s{n * 19 + 1}:3", "addresses": [f"192.168.{n}.2"]}
+            for n in numbers[:256]
+        ],
+    }
+    site, findings = parse_site(json.dumps(data), "site.yaml")
+    assert site is not None and not findings
+    sitemap = SiteMap(site)
+    assert len(sitemap.by_waypoint) == 6_256 and len(sitemap.mcps) == 256
 
 
 @pytest.mark.row("N-5.4.0")

@@ -1,0 +1,43 @@
+"""The numbers that names have (model.numbering), from one controller to the next: `numbers.json`."""
+
+import json
+from typing import Any
+
+from steering.model.numbering import NUMBERS, Numbered, Numbers
+from steering.store.interface import Store
+from steering.store.json_text import damaged, read_json
+
+NAME = "numbers.json"
+ADVICE = "restore it, or remove it: names whose hashes differ get the same numbers again"
+FORMAT = 1
+MOST_NAME = 256  # characters
+
+
+def read_numbers(store: Store) -> Numbers:
+    """The kept numbers. Raises StateError for what this program did not write."""
+    told = read_json(store, NAME, ADVICE)
+    if told is None:
+        return Numbers()
+    if not isinstance(told, dict) or told.get("format") != FORMAT:
+        raise damaged(NAME, ADVICE)
+    return Numbers(_each(told.get("mcps")), _each(told.get("waypoints")))
+
+
+def write_numbers(store: Store, numbers: Numbers) -> None:
+    """Keep numbers in place of those before. Raises StateError."""
+    kept = {"format": FORMAT, "mcps": dict(numbers.mcps), "waypoints": dict(numbers.waypoints)}
+    store.write(NAME, json.dumps(kept, separators=(",", ":")))
+
+
+def _each(told: Any) -> Numbered:
+    """Numbers of one kind: no two names have one number."""
+    sound = (
+        isinstance(told, dict)
+        and len(told) <= NUMBERS
+        and all(len(name) <= MOST_NAME for name in told)
+        and all(type(number) is int and 0 < number <= NUMBERS for number in told.values())
+        and len(set(told.values())) == len(told)
+    )
+    if not sound:
+        raise damaged(NAME, ADVICE)
+    return dict(told)
