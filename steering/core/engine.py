@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from steering.core import inputs
 from steering.core.assembly import assembled
@@ -32,8 +31,7 @@ from steering.core.supervision.alarms import Alarms
 from steering.core.supervision.expected_things import ExpectedThings
 from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
-from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site, waypoint_numbers
-from steering.model.numbering import Numbers
+from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site, with_mcps
 from steering.model.policy import Policy
 
 ACCESS = PortRole.ACCESS
@@ -227,15 +225,10 @@ class Engine:
         return self._to_filled(self.parts.policy_replaced(replaced.policy, now)) + self.resync.begin()
 
     def _mcps_replaced(self, given: inputs.McpsReplaced, now: float) -> list[Output]:
-        """Atomic: the next SYN may get a new MCP as soon as that MCP answers, sessions of the other MCPs stay
-        (D-6.7.7).
-
-        Names keep their waypoint numbers (model.numbering), so no entry of a live session is touched.
-        """
+        """Atomic: the next SYN may get a new MCP as soon as that MCP answers, sessions of the other MCPs stay, and no entry of
+        theirs is touched (D-6.7.7)."""
         before, known, edges = self.map.attachments, self.map.mcps, self.map.switches
-        numbers = given.numbers or Numbers(self.site.numbers.mcps, waypoint_numbers(self.site))
-        switches = {**self.site.switches, **given.switches}
-        self.site = replace(self.site, mcps=given.mcps, switches=switches, numbers=numbers)
+        self.site = with_mcps(self.site, given.mcps, given.switches, given.numbers)
         self.map.replace(self.site)
         for dpid, switch in self.switches.items():
             switch.ports = self.map.with_carried(dpid, switch.ports)

@@ -8,7 +8,7 @@ from steering.model.authorisation import AclEntry, RegistryEntry, Verdict
 from steering.model.ids import DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.kept import KeptState
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
-from steering.model.numbering import Numbers
+from steering.model.numbers import Numbers
 from steering.model.policy import Policy, Pooling
 from steering.model.reservation import ReservationRequest
 from steering.model.session import Entry

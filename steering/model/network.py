@@ -1,14 +1,14 @@
 """The site, which is the network as it *is*: switch ports, access networks, gateways, MCPs, links."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
 from steering.model.aaa import Aaa
 from steering.model.ids import DatapathId, McpId, PortNumber, WaypointId
-from steering.model.numbering import Numbers, numbered, stable_id
+from steering.model.numbers import Numbers, numbered, stable_id
 from steering.model.source import SourceModes
 
 Address = IPv4Address | IPv6Address
@@ -278,6 +278,15 @@ def waypoints(site: Site) -> tuple[Waypoint, ...]:
         Waypoint(WaypointId(numbers[waypoint_key(name, port)]), name, role, port)
         for name, role, port in _places(site)
     )
+
+
+def with_mcps(
+    site: Site, mcps: tuple[Mcp, ...], switches: Mapping[str, DatapathId], numbers: Numbers | None
+) -> Site:
+    """A site with other MCPs, and the names of switches that come with them. Waypoints keep their numbers; `numbers`: as they
+    were given, None: new ones get free ones."""
+    given = numbers or Numbers(site.numbers.mcps, waypoint_numbers(site))
+    return replace(site, mcps=mcps, switches={**site.switches, **switches}, numbers=given)
 
 
 def _places(site: Site) -> Iterator[tuple[str, PortRole, PortRef]]:

@@ -17,7 +17,7 @@ from steering.model.network import (
     VirtualAddress,
     waypoint_numbers,
 )
-from steering.model.numbering import Numbered, Numbers, numbered
+from steering.model.numbers import Numbered, Numbers, numbered
 from steering.model.source import SourceMode
 from steering.policy.checks.site_addresses import address_problems
 from steering.policy.checks.site_hosts import host_problems

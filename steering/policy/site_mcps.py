@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from steering.model.network import Site
-from steering.model.numbering import Numbers
+from steering.model.numbers import Numbers
 from steering.policy.language.document import Document, read_document
 from steering.policy.language.findings import Code, Finding, Path, PlacelessFinding
 from steering.policy.site_file import site_of

@@ -11,7 +11,7 @@ import logging
 from typing import Any
 
 from steering.model.network import Site
-from steering.model.numbering import Numbers
+from steering.model.numbers import Numbers
 from steering.policy.language.document import load_text, read_document
 from steering.policy.language.findings import Finding
 from steering.policy.site_file import parse_site

@@ -1,9 +1,9 @@
-"""The numbers that names have (model.numbering), from one controller to the next: `numbers.json`."""
+"""The numbers that names have (model.numbers), from one controller to the next: `numbers.json`."""
 
 import json
 from typing import Any
 
-from steering.model.numbering import NUMBERS, Numbered, Numbers
+from steering.model.numbers import NUMBERS, Numbered, Numbers
 from steering.store.interface import Store
 from steering.store.json_text import damaged, read_json
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from steering.model.network import PortRef, waypoint_id
-from steering.model.numbering import stable_id
+from steering.model.numbers import stable_id
 from steering.model.rules import Table
 from steering.model.session import Entry, pack_cookie
 from steering.openflow.templates import entry_add

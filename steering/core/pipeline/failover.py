@@ -26,7 +26,7 @@ from steering.core.pipeline.ingress_guard import match
 from steering.core.pipeline.pieces import Rules, keyed
 from steering.core.pipeline.priorities import DETOUR
 from steering.model.ids import DatapathId, PortNumber
-from steering.model.numbering import stable_id
+from steering.model.numbers import stable_id
 from steering.model.rules import (
     GROUP_BASE,
     GROUP_PORTS,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import FIRST_TAGGED, PortRef
-from steering.model.numbering import NUMBERS
+from steering.model.numbers import NUMBERS
 from steering.policy.language.findings import Code, Path, PlacelessFinding, nearest, quoted
 from steering.policy.site.plan import AttachmentKind, Plan
 

@@ -8,7 +8,7 @@ import pytest
 from steering.core.inputs import FinSeen, Tick
 from steering.core.outputs import NATURAL, Release, Steer
 from steering.model.network import NetworkAccessType, VirtualAddress
-from steering.model.numbering import stable_id
+from steering.model.numbers import stable_id
 from steering.model.policy import Action, Limits, Policy, PolicyRule, Pooling, RuleConditions, Terms, Weights
 from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import Refusal, SessionState

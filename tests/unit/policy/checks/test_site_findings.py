@@ -9,7 +9,7 @@ import pytest
 
 from steering.core.network.site_index import SiteMap
 from steering.model.network import PortRef, Site, waypoint_id, waypoints
-from steering.model.numbering import stable_id
+from steering.model.numbers import stable_id
 from steering.policy import Code, Finding, parse_site
 from steering.policy.checks import site_topology
 

@@ -5,7 +5,7 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.model.numbering import MOST_RETIRED, NUMBERS, numbered, stable_id
+from steering.model.numbers import MOST_RETIRED, NUMBERS, numbered, stable_id
 
 NAMES = st.sets(st.integers(0, 400).map("n{}".format), max_size=60)
 
