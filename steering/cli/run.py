@@ -59,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mutual TLS: take only clients with a certificate of this CA (PEM)",
     )
     parser.add_argument(
+        "--no-ui", action="store_true", help="serve no live page (/ui/) beside the REST interface"
+    )
+    parser.add_argument(
         "--watch", action="store_true", help="read the policy file again when it changes, as SIGHUP asks for"
     )
     parser.add_argument("--state-dir", metavar="DIR", help="where token, discovery key and REST URL are kept")

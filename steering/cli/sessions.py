@@ -25,11 +25,14 @@ SUBFLOW_HEADERS = [
     "from", "to", "kind", "access network", "path", "switch", "entries", "address id", "backup",
 ]  # fmt: skip
 
+PATH_HEADERS = ["from", "access network", "natural path", "pinned path"]
+
 Json = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="?", metavar="ID", help="show this session in full")
+    parser.add_argument("--paths", action="store_true", help="with ID: the switches that its subflows pass")
     parser.add_argument("--mcp", metavar="NAME", help="only sessions at this MCP")
     parser.add_argument("--state", help="only sessions in this state, for example established")
     parser.add_argument("--token", metavar="HEX", help="only sessions with this token")
@@ -54,10 +57,14 @@ def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> No
         if chosen or args.id is not None:
             raise client.BadInput("--abort names the one session to end, and takes nothing else")
         _abort(controller, args.abort, args.json)
+    elif args.id is None and args.paths:
+        raise client.BadInput("--paths wants the ID of a session")
     elif args.id is None:
         _list(controller, args.json, args.limit or DEFAULT_LIMIT, filters)
     elif chosen:
         raise client.BadInput("--mcp, --state and the like choose sessions of the list; ID names one")
+    elif args.paths:
+        _paths(controller.get("sessions", args.id, "paths"), args.json)
     else:
         _show(controller.get("sessions", args.id), args.json)
 
@@ -173,3 +180,21 @@ def _subflow_row(subflow: Json) -> list[object]:
         subflow["address_id"],
         subflow["backup"],
     ]
+
+
+def _paths(paths: Json, as_json: bool) -> None:
+    if as_json:
+        client.print_json(paths)
+        return
+    rows: list[list[object]] = [
+        [
+            endpoint(one["src"], one["sport"]),
+            one["access_network"],
+            " ".join(one["natural"]),
+            " ".join(one["pinned"]),
+        ]
+        for one in paths["subflows"]
+    ]
+    print(table(PATH_HEADERS, rows) if rows else "no subflow is known")
+    if paths["onward"]:
+        print(f"from MCP {paths['mcp']} onward: {' '.join(paths['onward'])}")

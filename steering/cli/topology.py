@@ -34,14 +34,19 @@ PARTS = {
     ),
 }
 
+LAYOUT = Columns(
+    ["drawn", "kind", "x", "y", "up"],
+    lambda one: [one["name"], one["kind"], number(one["x"]), number(one["y"]), one["up"]],
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "part",
         nargs="?",
-        choices=tuple(PARTS),
+        choices=(*PARTS, "layout"),
         metavar="PART",
-        help=f"only {', '.join(PARTS)} (default: all)",
+        help=f"only {', '.join(PARTS)} (default: all of these), or layout: where the live page draws things",
     )
     client.add_arguments(parser)
 
@@ -51,6 +56,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None:
+    if args.part == "layout":
+        _show_layout(controller, args)
+        return
     found = controller.get("topology") | controller.get("gateways")
     wanted = {part: found[part] for part in (PARTS if args.part is None else (args.part,))}
     if args.json:
@@ -58,3 +66,11 @@ def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None
         return
     tables = [PARTS[part].table(items) for part, items in wanted.items() if items]
     print("\n\n".join(tables) or "none is known")
+
+
+def _show_layout(controller: client.ControllerClient, args: argparse.Namespace) -> None:
+    drawn = controller.get("topology", "layout")
+    if args.json:
+        client.print_json(drawn)
+        return
+    print(LAYOUT.table(drawn["nodes"]) if drawn["nodes"] else "none is known")

@@ -77,7 +77,7 @@ class SubflowPriorities(Part):
         self._rest: deque[int] = deque()  # sessions still to be looked at after a change for all
         self._down: set[PortRef] = set()
         self._minute = 0
-        self._used_ports: dict[PortRef, float] = {}
+        self.used_ports: dict[PortRef, float] = {}
         self._full: set[str] = set()  # access networks that have no room
         self._overrides: dict[str, Pooling] = {}
         self._used: dict[tuple[bytes | str | int, NetworkAccessType], int] = {}
@@ -124,8 +124,8 @@ class SubflowPriorities(Part):
 
     def port_load(self, access: AccessNetwork, port: PortRef, utilisation: float) -> None:
         """The utilisation of one port. An access network is as full as its fullest port (D-1.e)."""
-        self._used_ports[port] = utilisation
-        self.load(access.name, max(self._used_ports.get(known, 0.0) for known in access.ports))
+        self.used_ports[port] = utilisation
+        self.load(access.name, max(self.used_ports.get(known, 0.0) for known in access.ports))
 
     def load(self, access: str, utilisation: float) -> None:
         """The utilisation of an access network. Hysteresis keeps "full" from flapping."""

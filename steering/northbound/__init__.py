@@ -39,7 +39,7 @@ class Restorers(NamedTuple):
 class Northbound(NamedTuple):
     """`application` is WSGI; `watcher.look()` wants calling every `watcher.PERIOD` seconds; `hub.close()`
     ends the event streams; `alarms.look()` wants calling as often; `bindings.look()` wants calling as often, and ends what is over; `save()` wants it
-    every few seconds and at the end, and never fails; `intents.tell` takes what the engine wants MCPs to hear."""
+    every few seconds and at the end, and never fails; `observe(status, seconds)` counts an answer that another gave; `intents.tell` takes what the engine wants MCPs to hear."""
 
     application: "RestApplication"
     watcher: "Watcher"
@@ -47,6 +47,7 @@ class Northbound(NamedTuple):
     intents: "IntentPublisher"
     bindings: "Bindings"
     alarms: "AlarmTeller"
+    observe: Callable[[int, float], None]
     save: Callable[[], None]
     restore: Restorers
 
@@ -108,6 +109,7 @@ def northbound(
     from steering.northbound.resources.description import Description
     from steering.northbound.resources.event_streams import EventStreams
     from steering.northbound.resources.kept_orders import OrdersRestorer
+    from steering.northbound.resources.layout import LayoutResource
     from steering.northbound.resources.links import LinksResource
     from steering.northbound.resources.mappings import MappingLog, RecentMappings
     from steering.northbound.resources.mcp_registration import McpRegistration
@@ -145,7 +147,7 @@ def northbound(
     pairings = Pairings(lists, control.give)
     links = LinksResource(view, LinkWeights(store), control.take)
     resources = (
-        Status(view, pseudonyms), Description(lambda: work(_document), registry), links,
+        Status(view, pseudonyms), Description(lambda: work(_document), registry), links, LayoutResource(view, work),
         Mcps(view, control, hub, orders), McpRegistration(control, lock, orders),
         AccessNetworks(updates, control, hub, orders), Subscribers(view, control, updates, orders, discreet),
         acl, enrolled, pairings, McpDiscovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
@@ -175,6 +177,7 @@ def northbound(
         intents,
         bindings,
         AlarmTeller(view, hub),
+        meter.observe,
         save,
         Restorers(restore_lists, links.restore, restore_orders),
     )

@@ -13,7 +13,8 @@ from typing import Any
 from steering.northbound.http import problems
 from steering.northbound.http.exchange import JSON_TYPE, MAX_ID, YAML_TYPE, RestRoute, Uses
 from steering.northbound.resources.routes import ROUTES
-from steering.northbound.schema.answers import SCHEMAS, reference
+from steering.northbound.schema.answers import SCHEMAS
+from steering.northbound.schema.shapes import reference
 
 Json = dict[str, Any]
 

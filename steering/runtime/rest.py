@@ -19,6 +19,7 @@ from steering.model.control import Control
 from steering.model.mechanism import Mechanism
 from steering.northbound import Northbound, northbound
 from steering.northbound.auth.keyring import TokenFile
+from steering.northbound.http.pages import Pages
 from steering.northbound.resources.watcher import PERIOD
 from steering.northbound.schema.view import View
 from steering.openflow.app import UNEXPECTED
@@ -27,7 +28,8 @@ from steering.openflow.errors import MessageFault
 from steering.openflow.link_discovery import Rejection
 from steering.openflow.listener import listening
 from steering.openflow.reader import Disconnect
-from steering.runtime.rest_server import RestServer
+from steering.runtime.page_files import page_files
+from steering.runtime.rest_server import Application, RestServer
 from steering.runtime.settings import ListenAddress, Settings, SettingsError, TlsFiles
 from steering.store.credentials import bearer_token, pseudonym_key, remove_rest_url, write_rest_url
 from steering.store.interface import StateError
@@ -104,6 +106,9 @@ class Rest:
             self._north = self._northbound(settings, view, control, counters, keyring, now)
         except StateError as error:
             raise SettingsError(f"--state-dir: {error}") from None
+        self._application: Application = self._north.application
+        if settings.page:
+            self._application = Pages(self._application, page_files(), self._north.observe)
         self._threads: list[Any] = []
 
     @staticmethod
@@ -140,7 +145,7 @@ class Rest:
         except StateError as error:
             # REST is served all the same: a client with --url and --token-file finds it.
             log.error("commands on this machine do not find the controller: %s", error)
-        server = RestServer(self._socket, self._north.application, self._counters, self._secured)
+        server = RestServer(self._socket, self._application, self._counters, self._secured)
         self._threads = [eventlet.spawn(server.run), eventlet.spawn(self._watch)]
 
     def tell(self, prefer: Prefer) -> None:

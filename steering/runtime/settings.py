@@ -62,6 +62,7 @@ class Settings:
     rest_tls: TlsFiles | None = None
     switch_tls: TlsFiles | None = None
     switch_insecure: bool = False  # switches may connect from outside without TLS
+    page: bool = True  # the REST serves the live page too
     watch: bool = False  # read the policy file again when it changes
 
 
@@ -144,13 +145,14 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         rest_tls=tls,
         switch_tls=switch_tls,
         switch_insecure=args.switch_insecure,
+        page=not args.no_ui,
     )
 
 
 def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings under osken-manager: STEERING_SITE, and if wanted STEERING_POLICY, STEERING_REST,
     STEERING_REST_ALLOW_REMOTE=1, STEERING_REST_CERT, STEERING_REST_KEY, STEERING_REST_CLIENT_CA,
-    STEERING_STATE_DIR, STEERING_SWITCH_INSECURE=1, STEERING_DISABLE (comma separated). Raises SettingsError."""
+    STEERING_STATE_DIR, STEERING_NO_UI=1, STEERING_SWITCH_INSECURE=1, STEERING_DISABLE (comma separated). Raises SettingsError."""
     site = environ.get("STEERING_SITE")
     if not site:
         raise SettingsError("STEERING_SITE is not set: it names the site file")
@@ -167,4 +169,5 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         disabled=_mechanisms([word for word in environ.get("STEERING_DISABLE", "").split(",") if word]),
         rest_tls=tls,
         switch_insecure=environ.get("STEERING_SWITCH_INSECURE") == "1",
+        page=environ.get("STEERING_NO_UI") != "1",
     )

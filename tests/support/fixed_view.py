@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
 from steering.model.control import Control, McpAnswer, McpOutcome, PolicyOutcome, PolicyText, WhatIf
+from steering.model.drawing import Drawing, DrawnLink, DrawnNode, DrawnPort
 from steering.model.identity import Identity, Role
 from steering.model.ids import McpId
 from steering.model.network import PortRef
@@ -144,6 +145,17 @@ class FixedView:
             "hosts": [{"address": "10.1.0.2", "mac": "02:00:00:00:00:02", "port": "s1:1"}],
         }
 
+    def drawing(self) -> Drawing:
+        port = DrawnPort("s1", "s1:1", True, 0.25)
+        nodes = (
+            DrawnNode("switch s1", "switch", "s1", True),
+            DrawnNode("switch s9", "switch", "s9", False),
+            DrawnNode("access lte", "access", "lte", True, (port,)),
+            DrawnNode("mcp core", "mcp", "core", False, (port._replace(port="s1:4", up=False),)),
+        )
+        link = DrawnLink("s1:3-s9:3", "s1:3", "s9:3", ("s1", "s9"), False, None, None)
+        return Drawing(nodes, (link,))
+
     def links(self) -> Json:
         one = {"a": "s1:3", "b": "s2:3", "weight": 1.0, "own_weight": 1.0, "set_weight": None, "up": True}
         two = one | {"a": "s2:4", "b": "s4:3", "weight": 2.5, "set_weight": 2.5}
@@ -266,6 +278,16 @@ class FixedView:
             {"end": "server", "address": "10.9.0.2", "port": 80, "outcome": "silent"},
         ]
         return {"id": session_id, "over": True, "ends": ends}
+
+    def paths(self, session_id: str) -> Json | None:
+        if session_id not in ("m-1", "m-2", "m-3"):
+            return None
+        parts = ("src", "sport", "dst", "dport", "access_network")
+        subflows = [
+            {part: one[part] for part in parts} | {"natural": ["s1", "s4"], "pinned": ["s1", "s3"]}
+            for one in SUBFLOWS
+        ]
+        return {"id": session_id, "mcp": "core", "subflows": subflows, "onward": ["s3", "s4"]}
 
     def decision(self, decision_id: str) -> Json | None:
         return DECISION if decision_id == "d-1" else None

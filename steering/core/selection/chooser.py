@@ -59,6 +59,7 @@ class Chooser(Part):
         self._rulings: dict[tuple[Hashable, ...], Ruling] = {}
         self._version = -1  # of the graph
         self._loaded = LoadedPaths(graph)
+        self.link_use: dict[PortRef, float] = {}  # port that a link leaves by -> its utilisation, 0 to 1
         self.excluded: dict[McpId, FilterReason] = {}  # MCPs that get no new session, and why
         # MCPs that get no new session of those who come in at a port, by its waypoint.
         self._avoided_at: dict[WaypointId, dict[McpId, FilterReason]] = {}
@@ -263,6 +264,7 @@ class Chooser(Part):
 
     def link_load(self, port: PortRef, utilisation: float) -> None:
         """Note the utilisation of the link that leaves a port; a busy link counts as longer (D-6.6.2)."""
+        self.link_use[port] = utilisation
         factor = slope(utilisation)
         if self._loaded.weigh(port, factor):
             self._forget()

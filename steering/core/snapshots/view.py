@@ -11,10 +11,12 @@ from steering.core.selection.rulebook import within
 from steering.core.sessions.flow_key import source_of
 from steering.core.sessions.records import Session, Subflow
 from steering.core.snapshots.decisions import explain
+from steering.core.snapshots.drawing import drawing, session_paths
 from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.reservations import reservation, reservations
 from steering.core.snapshots.status import alarm_changes, status
+from steering.model.drawing import Drawing, SessionPaths
 from steering.model.ids import McpId
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.policy import Insertion, Toggle
@@ -117,6 +119,9 @@ class EngineView:
                 for address, mac, port in islice(engine.neighbours.hosts(), 1000)
             ),
         )
+
+    def drawing(self) -> Drawing:
+        return drawing(self._engine, self._clock())
 
     def links(self) -> LinksSnapshot:
         keeping = self._engine.old_paths
@@ -324,6 +329,10 @@ class EngineView:
             "decision": session_id if session.ruling else None,
         }
         return SessionDetail(**self._brief(session)._asdict() | more)
+
+    def paths(self, session_id: str) -> SessionPaths | None:
+        session = self._find(session_id)
+        return None if session is None else session_paths(self._engine, session)
 
     def decision(self, decision_id: str) -> DecisionSnapshot | None:
         session = self._find(decision_id)

@@ -12,6 +12,7 @@ from steering.northbound.resources.clock import Clock
 from steering.northbound.resources.decisions import Decisions
 from steering.northbound.resources.description import Description
 from steering.northbound.resources.event_streams import EventStreams
+from steering.northbound.resources.layout import LayoutResource
 from steering.northbound.resources.links import LinksResource
 from steering.northbound.resources.mappings import MappingLog
 from steering.northbound.resources.mcp_registration import McpRegistration
@@ -60,6 +61,10 @@ ROUTES = (
     ),
     RestRoute(
         "GET", "topology", "/v1/topology", "Switches, links, attachments, hosts", Status.topology, "Topology"
+    ),
+    RestRoute(
+        "GET", "layout", "/v1/topology/layout", "The network as a picture: what is and what is lost, each with its place",
+        LayoutResource.layout, "Layout",
     ),
     RestRoute("GET", "links", "/v1/links", "Links and their weights", LinksResource.listed, "Links"),
     RestRoute(
@@ -218,6 +223,10 @@ ROUTES = (
         ),
     ),
     RestRoute("GET", "session", "/v1/sessions/{id}", "One M-session and its subflows", Sessions.one, "Session"),
+    RestRoute(
+        "GET", "session_paths", "/v1/sessions/{id}/paths", "The switches that its subflows pass, natural and pinned",
+        Sessions.paths, "SessionPaths",
+    ),
     RestRoute(
         "GET", "aborted", "/v1/aborts/{id}", "What became of each end of a session that was aborted",
         Sessions.aborted, "AbortReport", OPERATOR,

@@ -35,6 +35,13 @@ class Sessions:
             raise not_found(f"no session {shown(wanted)}")
         return RestReply(found)
 
+    def paths(self, call: Call) -> RestReply:
+        wanted = call.path["id"]
+        found = self._view.paths(wanted) if len(wanted) <= MAX_ID else None
+        if found is None:
+            raise not_found(f"no session {shown(wanted)}")
+        return RestReply(found)
+
     def aborted(self, call: Call) -> RestReply:
         """Of an abort that is under way, or was one of the last. Raises Problem 404."""
         wanted = call.path["id"]

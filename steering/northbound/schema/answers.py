@@ -8,47 +8,33 @@ from steering.model.session import SessionState
 from steering.model.supervision import AlarmKind, ThingKind
 from steering.northbound.schema import bodies
 from steering.northbound.schema.binding_bodies import BindingRenewal, BindingWish, MappingBatch
+from steering.northbound.schema.drawing_answers import DRAWING
 from steering.northbound.schema.report_bodies import SessionBatch
 from steering.northbound.schema.reservation_bodies import Renewal, ReservationWish
+from steering.northbound.schema.shapes import (
+    FLAG,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    reference,
+)
+from steering.northbound.schema.shapes import (
+    closed as _object,
+)
+from steering.northbound.schema.shapes import (
+    described as _described,
+)
+from steering.northbound.schema.shapes import (
+    listed as _list,
+)
+from steering.northbound.schema.shapes import (
+    maybe as _maybe,
+)
+from steering.northbound.schema.shapes import (
+    one_of as _one_of,
+)
 
 Json = dict[str, Any]
-
-TEXT: Json = {"type": "string"}
-WHOLE: Json = {"type": "integer"}
-NUMBER: Json = {"type": "number"}
-FLAG: Json = {"type": "boolean"}
-
-
-def _object(optional: dict[str, Json] | None = None, **properties: Json) -> Json:
-    """A closed object; all properties but the `optional` are there."""
-    return {
-        "type": "object",
-        "properties": properties | (optional or {}),
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _list(items: Json) -> Json:
-    return {"type": "array", "items": items}
-
-
-def _maybe(schema: Json) -> Json:
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _one_of(*values: str) -> Json:
-    return {"type": "string", "enum": list(values)}
-
-
-def reference(name: str) -> Json:
-    """A pointer to a schema of this module as OpenAPI places it."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _described(schema: Json, description: str) -> Json:
-    return {**schema, "description": description}
-
 
 _SESSION_HEAD: dict[str, Json] = {
     "id": TEXT,
@@ -412,6 +398,7 @@ SCHEMAS: dict[str, Json] = {
         detail=TEXT,
         optional={"errors": _described(_list(reference("Finding")), "What is wrong where in the body")},
     ),
+    **DRAWING,
     **bodies.schemas(
         (*bodies.MODELS, BindingWish, BindingRenewal, ReservationWish, Renewal, MappingBatch, SessionBatch)
     ),

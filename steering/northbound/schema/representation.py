@@ -4,6 +4,7 @@ from enum import Enum
 from typing import Any
 
 from steering.core.snapshots.view import EngineView
+from steering.model.drawing import Drawing
 from steering.model.ids import McpId
 from steering.model.network import PortRef
 from steering.model.preference import Intent
@@ -45,6 +46,9 @@ class JsonView:
 
     def topology(self) -> Json:
         return _object(self._snapshots.topology())
+
+    def drawing(self) -> Drawing:
+        return self._snapshots.drawing()
 
     def links(self) -> Json:
         return _object(self._snapshots.links())
@@ -114,6 +118,10 @@ class JsonView:
 
     def aborted(self, session_id: str) -> Json | None:
         found = self._snapshots.aborted(session_id)
+        return None if found is None else _object(found)
+
+    def paths(self, session_id: str) -> Json | None:
+        found = self._snapshots.paths(session_id)
         return None if found is None else _object(found)
 
     def decision(self, decision_id: str) -> Json | None:

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from steering.model.drawing import Drawing
 from steering.model.ids import McpId
 from steering.model.network import PortRef
 from steering.model.preference import Intent
@@ -29,6 +30,9 @@ class View(Protocol):
     def topology(self) -> Json:
         """{"switches": [{"name", "dpid", "connected"}], "links": [{"a": "s1:3", "b": "s2:3", "weight", "up"}],
         "attachments": [{"name", "role", "port", "up", "waypoint"}], "hosts": [{"address", "mac", "port"}]}."""
+
+    def drawing(self) -> Drawing:
+        """What there is to draw of the network, lost things included."""
 
     def links(self) -> Json:
         """{"links": [{"name", "a", "b", "weight", "own_weight", "set_weight", "up"}], "settled", "kept_flows"}: each
@@ -112,6 +116,10 @@ class View(Protocol):
     def aborted(self, session_id: str) -> Json | None:
         """{"id", "over", "ends": [{"end": "host"|"server", "address", "port", "outcome": "asked"|"told"|"closed"|
         "silent"}]}: of an abort that is under way, or was lately; None where there is none."""
+
+    def paths(self, session_id: str) -> Json | None:
+        """{"id", "mcp", "subflows": [{"src", "sport", "dst", "dport", "access_network", "natural": [switches], "pinned":
+        [switches]}], "onward": [switches]}: the ways of a session as the network is now; None for no such session."""
 
     def decision(self, decision_id: str) -> Json | None:
         """{"id", "time_s", "policy_version", "outcome", "winner", "reason", "natural_cost", "candidates": [{"mcp",

@@ -26,8 +26,10 @@ OF_PROGRAMS = {"load", "report_sessions", "openapi", "metrics"}
 LINES = """
 status
 topology
+topology layout
 sessions
 sessions m-1
+sessions m-1 --paths
 sessions --abort m-1
 explain d-1
 whatif --from 10.1.0.2 --to 10.9.0.2 --port 443

@@ -1,0 +1,41 @@
+"""/v1/topology/layout: the network as a picture, with a place for everything."""
+
+from collections.abc import Callable
+from typing import Any
+
+from steering.core.snapshots.arrangement import Arrangement, Shape, arrange, shape_of
+from steering.northbound.http.exchange import Call, RestReply
+from steering.northbound.schema.representation import as_json
+from steering.northbound.schema.view import View
+
+Json = dict[str, Any]
+
+
+class LayoutResource:
+    """`work(function, *arguments)` runs what takes a while where it holds up nobody. Places are computed anew only when
+    something came or went; a state or a use moves nothing."""
+
+    def __init__(self, view: View, work: Callable[..., Any]) -> None:
+        self._view = view
+        self._work = work
+        self._last: tuple[Shape, Arrangement] | None = None
+
+    def layout(self, _: Call) -> RestReply:
+        drawing = self._view.drawing()
+        places = self._places(shape_of(drawing))
+        nodes, links = [], []
+        for node in drawing.nodes:
+            x, y = places.nodes[node.id]
+            nodes.append(as_json(node) | {"x": x, "y": y})
+        for link in drawing.links:
+            links.append(
+                as_json(link) | {"bends": [list(point) for point in places.bends.get(link.name, ())]}
+            )
+        return RestReply({"nodes": nodes, "links": links})
+
+    def _places(self, shape: Shape) -> Arrangement:
+        last = self._last
+        if last is None or last[0] != shape:
+            last = (shape, self._work(arrange, shape))
+            self._last = last
+        return last[1]
