@@ -32,8 +32,16 @@ class _Drafter:
         self._engine = engine
         self._names = ThingNames(engine.map)
         missing = engine.presence.missing_at(now)
-        self._lost_switches = [thing.key for thing in missing if thing.kind is ThingKind.SWITCH]
-        self._lost_links = [thing.key for thing in missing if thing.kind is ThingKind.LINK]
+        self._lost_switches = [
+            DatapathId(thing.key)
+            for thing in missing
+            if thing.kind is ThingKind.SWITCH and isinstance(thing.key, int)
+        ]
+        self._lost_links: list[Ends] = [
+            thing.key
+            for thing in missing
+            if isinstance(thing.key, tuple) and not isinstance(thing.key, PortRef)
+        ]
 
     def drawing(self) -> Drawing:
         site = self._engine.site

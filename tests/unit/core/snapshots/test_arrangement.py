@@ -20,7 +20,9 @@ def big(switches: int, seed: int = 7) -> Shape:
     chance = random.Random(seed)
     names = tuple(f"s{number}" for number in range(switches))
     links = [(f"l{n}", f"s{(n - 1) // 3}", f"s{n}") for n in range(1, switches)]
-    links += [(f"x{n}", *chance.sample(names, 2)) for n in range(switches // 4)]
+    for n in range(switches // 4):
+        a, b = chance.sample(names, 2)
+        links.append((f"x{n}", a, b))
     hanging = [(f"access a{n}", "access", (f"s{n}",)) for n in range(switches * 2 // 3, switches)]
     hanging += [("gateway g0", "gateway", ("s0",)), ("gateway g1", "gateway", ("s1",))]
     hanging += [("mcp m0", "mcp", ("s0",)), ("mcp m1", "mcp", ("s2",)), ("mcp m2", "mcp", ("s2",))]
@@ -55,7 +57,9 @@ def test_the_order_of_arrival_moves_nothing() -> None:
     shape = big(60)
     for seed in range(3):
         chance = random.Random(seed)
-        mixed = Shape(*(tuple(chance.sample(part, len(part))) for part in shape[:2]), shape.links)
+        switches = tuple(chance.sample(shape.switches, len(shape.switches)))
+        hanging = tuple(chance.sample(shape.hanging, len(shape.hanging)))
+        mixed = Shape(switches, hanging, shape.links)
         assert arrange(mixed) == arrange(shape)
 
 
