@@ -36,7 +36,7 @@ class DrawnLink(NamedTuple):
     use: float | None
 
 
-class Drawing(NamedTuple):
+class NetworkPicture(NamedTuple):
     """All that is expected or there. What is lost is in it too, and not up."""
 
     nodes: tuple[DrawnNode, ...]

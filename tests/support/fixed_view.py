@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
 from steering.model.control import Control, McpAnswer, McpOutcome, PolicyOutcome, PolicyText, WhatIf
-from steering.model.drawing import Drawing, DrawnLink, DrawnNode, DrawnPort
+from steering.model.drawing import DrawnLink, DrawnNode, DrawnPort, NetworkPicture
 from steering.model.identity import Identity, Role
 from steering.model.ids import McpId
 from steering.model.network import PortRef
@@ -145,7 +145,7 @@ class FixedView:
             "hosts": [{"address": "10.1.0.2", "mac": "02:00:00:00:00:02", "port": "s1:1"}],
         }
 
-    def drawing(self) -> Drawing:
+    def drawing(self) -> NetworkPicture:
         port = DrawnPort("s1", "s1:1", True, 0.25)
         nodes = (
             DrawnNode("switch s1", "switch", "s1", True),
@@ -154,7 +154,7 @@ class FixedView:
             DrawnNode("mcp core", "mcp", "core", False, (port._replace(port="s1:4", up=False),)),
         )
         link = DrawnLink("s1:3-s9:3", "s1:3", "s9:3", ("s1", "s9"), False, None, None)
-        return Drawing(nodes, (link,))
+        return NetworkPicture(nodes, (link,))
 
     def links(self) -> Json:
         one = {"a": "s1:3", "b": "s2:3", "weight": 1.0, "own_weight": 1.0, "set_weight": None, "up": True}

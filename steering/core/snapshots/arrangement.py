@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from steering.model.drawing import Drawing
+from steering.model.drawing import NetworkPicture
 
 MOST_COLUMNS = 12  # of switches
 MOST_STAND_INS = 4_000  # more of them, and long links are drawn straight
@@ -39,7 +39,7 @@ class Arrangement(NamedTuple):
     bends: Mapping[str, tuple[Place, ...]]
 
 
-def shape_of(drawing: Drawing) -> Shape:
+def shape_of(drawing: NetworkPicture) -> Shape:
     return Shape(
         tuple(node.name for node in drawing.nodes if node.kind == "switch"),
         tuple(

@@ -8,10 +8,10 @@ from steering.core.network.graph import Ends
 from steering.core.sessions.records import Session, Subflow
 from steering.core.supervision.names import ThingNames
 from steering.model.drawing import (
-    Drawing,
     DrawnLink,
     DrawnNode,
     DrawnPort,
+    NetworkPicture,
     SessionPaths,
     SubflowPath,
 )
@@ -20,7 +20,7 @@ from steering.model.network import PortRef
 from steering.model.supervision import ThingKind
 
 
-def drawing(engine: Engine, now: float) -> Drawing:
+def drawing(engine: Engine, now: float) -> NetworkPicture:
     """Everything that is expected or there at time `now`, seconds."""
     return _Drafter(engine, now).drawing()
 
@@ -43,7 +43,7 @@ class _Drafter:
             if isinstance(thing.key, tuple) and not isinstance(thing.key, PortRef)
         ]
 
-    def drawing(self) -> Drawing:
+    def drawing(self) -> NetworkPicture:
         site = self._engine.site
         nodes = [*self._switches()]
         for access in site.access_networks:
@@ -52,7 +52,7 @@ class _Drafter:
             nodes.append(self._hanging("gateway", gateway.name, gateway.ports))
         for mcp in site.mcps:
             nodes.append(self._hanging("mcp", mcp.name, dict.fromkeys((mcp.inside, mcp.outside))))
-        return Drawing(tuple(nodes), tuple(self._links()))
+        return NetworkPicture(tuple(nodes), tuple(self._links()))
 
     def _switches(self) -> Iterable[DrawnNode]:
         known = {*self._engine.switches, *self._lost_switches}

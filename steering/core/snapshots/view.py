@@ -16,7 +16,7 @@ from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.reservations import reservation, reservations
 from steering.core.snapshots.status import alarm_changes, status
-from steering.model.drawing import Drawing, SessionPaths
+from steering.model.drawing import NetworkPicture, SessionPaths
 from steering.model.ids import McpId
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.policy import Insertion, Toggle
@@ -120,7 +120,7 @@ class EngineView:
             ),
         )
 
-    def drawing(self) -> Drawing:
+    def drawing(self) -> NetworkPicture:
         return drawing(self._engine, self._clock())
 
     def links(self) -> LinksSnapshot:

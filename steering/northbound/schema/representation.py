@@ -4,7 +4,7 @@ from enum import Enum
 from typing import Any
 
 from steering.core.snapshots.view import EngineView
-from steering.model.drawing import Drawing
+from steering.model.drawing import NetworkPicture
 from steering.model.ids import McpId
 from steering.model.network import PortRef
 from steering.model.preference import Intent
@@ -47,7 +47,7 @@ class JsonView:
     def topology(self) -> Json:
         return _object(self._snapshots.topology())
 
-    def drawing(self) -> Drawing:
+    def drawing(self) -> NetworkPicture:
         return self._snapshots.drawing()
 
     def links(self) -> Json:

@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from steering.model.drawing import Drawing
+from steering.model.drawing import NetworkPicture
 from steering.model.ids import McpId
 from steering.model.network import PortRef
 from steering.model.preference import Intent
@@ -31,7 +31,7 @@ class View(Protocol):
         """{"switches": [{"name", "dpid", "connected"}], "links": [{"a": "s1:3", "b": "s2:3", "weight", "up"}],
         "attachments": [{"name", "role", "port", "up", "waypoint"}], "hosts": [{"address", "mac", "port"}]}."""
 
-    def drawing(self) -> Drawing:
+    def drawing(self) -> NetworkPicture:
         """What there is to draw of the network, lost things included."""
 
     def links(self) -> Json:

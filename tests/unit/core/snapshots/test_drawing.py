@@ -2,16 +2,16 @@
 
 from steering.core.inputs import LinkDown, PortLoad, SwitchDown
 from steering.core.snapshots.drawing import drawing, session_paths
-from steering.model.drawing import Drawing
+from steering.model.drawing import NetworkPicture
 from steering.model.network import PortRef
 from tests.support.sites import UE_WLAN, Driver, join
 
 
-def drawn(driver: Driver) -> Drawing:
+def drawn(driver: Driver) -> NetworkPicture:
     return drawing(driver.engine, driver.now)
 
 
-def states(found: Drawing) -> dict[str, bool]:
+def states(found: NetworkPicture) -> dict[str, bool]:
     return {node.id: node.up for node in found.nodes} | {link.name: link.up for link in found.links}
 
 
