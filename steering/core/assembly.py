@@ -135,7 +135,9 @@ def assembled(
     outcomes = SynOutcomes(table)
     sick = SickMcps(outcomes, chooser.health, policy, attachment_name)
     watched = WatchedSegments(table, keys, aborted)
-    first_answers = FirstAnswers(table, life, keys, counters, outcomes, Mechanism.THIRD_ACK in disabled)
+    first_answers = FirstAnswers(
+        table, life, keys, counters, outcomes, ledgers, Mechanism.THIRD_ACK in disabled
+    )
     half_open = HalfOpenSessions(table, life, teardown, policy, ledgers)
     waiting = PendingJoins(policy.limits.held_joins, policy.timers.hold)
     # What handshakes are judged by.

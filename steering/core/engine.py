@@ -176,7 +176,7 @@ class Engine:
             inputs.Restored: self._restored,
             inputs.TimeOfDay: self._time_of_day,
             inputs.LinkWeighed: self._link_weighed,
-            inputs.Continue: lambda given, now: self.resync.go_on() + self.sessions.half_open.go_on(),
+            inputs.Continue: lambda given, now: self.resync.go_on() + self.sessions.half_open.go_on(now),
             inputs.Tick: self._tick,
         }
         self._handlers |= {given: self._filtered(take) for given, take in self.parts.takes().items()}

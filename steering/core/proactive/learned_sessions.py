@@ -75,6 +75,8 @@ class LearnedSessions:
         if kind is EntryKind.JOIN:
             session = self._proactive.sibling(unit, mcp.id, handshake.src, handshake.sport)
             token = NO_TOKEN
+            if session is not None:
+                self._life.heard(session)
         else:
             session, made = self._begin(unit, mcp, handshake, place, now)
             outputs += made

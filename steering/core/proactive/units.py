@@ -37,6 +37,10 @@ STABLE = 1.0  # seconds the links must have been as they are: a flap moves nobod
 SETTLE = 3.0  # seconds after a restart before anybody is led elsewhere
 SIBLINGS = 64  # sessions of one unit to one server, among which a join's is looked for
 LOOK = 1.0  # seconds between looks for old sessions that are over
+_JOINED = (
+    SessionState.ESTABLISHED,
+    SessionState.ANSWERED,
+)  # a host that joins has gone on, whoever told of it
 
 
 class Proactive(Part):
@@ -304,7 +308,6 @@ class Proactive(Part):
         found = [
             session
             for number in self._siblings.get((unit.name, mcp, server, port), ())
-            if (session := self._table.by_id.get(number)) is not None
-            and session.state is SessionState.ESTABLISHED
+            if (session := self._table.by_id.get(number)) is not None and session.state in _JOINED
         ]
         return min(found, key=lambda session: len(session.subflows), default=None)

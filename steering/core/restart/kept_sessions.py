@@ -55,12 +55,14 @@ class KeptSessions(Part):
         some at each call. A session that got entries of its own counts as over here, because the switches hold it."""
         begun: list[tuple[int, KeptSession]] = []
         fresh = self._answered.news
+        half_open = [number for number in fresh if number in self._table.half_open]
         while fresh:
             number, _ = fresh.popitem()
             told = self._told_of(number)
             if told is not None and (number in self._told or len(self._told) < MOST_SESSIONS):
                 self._told[number] = None
                 begun.append((number, told))
+        fresh.update(dict.fromkeys(half_open))  # they are told of when their host was heard
         return begun, self._over()
 
     def _told_of(self, number: int) -> KeptSession | None:

@@ -103,7 +103,7 @@ class Recovery(Part):
         known = self._table.flows.get(key)
         if known is not None:
             return known.session.mcp == cookie.mcp
-        session = self._session(cookie, key, now)
+        session = self._session(cookie, key, now, reverse=entry.role == PortRole.GATEWAY)
         if session is None:
             return False
         subflow = self._table.begin_subflow(
@@ -126,7 +126,7 @@ class Recovery(Part):
         if known is not None and known.kind is EntryKind.INITIAL:
             session: Session | None = known.session
         else:
-            session = self._session(cookie, key, now)
+            session = self._session(cookie, key, now, reverse=entry.role == PortRole.ACCESS)
         if session is None or session.mcp != cookie.mcp:
             return False
         if entry.watch == Watch.PUNT:
@@ -135,14 +135,20 @@ class Recovery(Part):
             (entry.dpid, WaypointId(entry.waypoint)), key, entry.role == PortRole.ACCESS
         )
 
-    def _session(self, cookie: SessionCookie, key: FlowKey, now: float) -> Session | None:
-        """The session that an entry belongs to: by token and MCP, or without a token by its initial flow."""
+    def _session(self, cookie: SessionCookie, key: FlowKey, now: float, reverse: bool) -> Session | None:
+        """The session that an entry belongs to: by token and MCP, or without a token by its initial flow. `reverse`: a
+        server opened it."""
         if cookie.pending or cookie.plain:
             known = self._returns.get(key)
+            if known is not None and known.id not in self._table.by_id:
+                del self._returns[key]
+                known = None
             if known is None and self._table.has_room:
-                # Whether a pending one's SYN/ACK passed meanwhile cannot be told: it stays pinned, and
-                # joins for its token stay unknown.
-                known = self._returns[key] = self._begin(Beginning.FOUND_PLAIN, cookie, now, key)
+                # Whether a pending one's SYN/ACK passed meanwhile cannot be told, and joins for its token stay unknown. It
+                # is half open until its entry shows its host; where a server opened it, no entry shows that.
+                pending = cookie.pending and not reverse
+                how = Beginning.FOUND_PENDING if pending else Beginning.FOUND_PLAIN
+                known = self._returns[key] = self._begin(how, cookie, now, key)
             return known
         for session in self._table.with_token(cookie.token):
             if session.mcp == cookie.mcp:
@@ -176,5 +182,8 @@ class Recovery(Part):
         return tuple(wanted.values()), unknown
 
     def recovered(self, now: float) -> list[Output]:
-        self._returns.clear()
+        # The switch of their hosts may tell of these later.
+        self._returns = {
+            key: one for key, one in self._returns.items() if not one.subflows and one.id in self._table.by_id
+        }
         return []

@@ -3,18 +3,23 @@ means that the connection fell back.
 
 An MCP's SYN/ACK answers a host's session, and a host's SYN/ACK answers a session that a server opened. A session
 that entries set ahead brought to its MCP is known by its SYN/ACK only. All three kinds learn here.
+
+An answer proves nothing of the host. What does is told by the session's entry, or where it has none by the report of its
+MCP (half_open). Only where neither is there the answer has to do.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from steering.core.counters import Counters
 from steering.core.outputs import Output
 from steering.core.sessions.join_authentication import KeyWatch
+from steering.core.sessions.mcp_ledger import McpLedger
 from steering.core.sessions.records import Session
 from steering.core.sessions.syn_outcomes import SynOutcomes
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import Event, SessionLife
-from steering.model.ids import NO_TOKEN, Token, read_token
+from steering.model.ids import NO_TOKEN, McpId, Token, read_token
 from steering.wire.crypto import token as token_of
 from steering.wire.handshake import Handshake, Kind
 
@@ -32,7 +37,7 @@ class LearntToken(NamedTuple):
 
 class FirstAnswers:
     """Learns tokens. `keys`: where the policy needs keys, they are looked for on the initial subflow. `believes`: the
-    answer alone makes a session established (a negative control)."""
+    answer alone makes a session established (a negative control). `ledgers`: by MCP what it told of its sessions."""
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class FirstAnswers:
         keys: KeyWatch,
         counters: Counters,
         outcomes: SynOutcomes,
+        ledgers: Mapping[McpId, McpLedger],
         believes: bool = False,
     ) -> None:
         self._table = table
@@ -48,6 +54,7 @@ class FirstAnswers:
         self._keys = keys
         self._counters = counters
         self._outcomes = outcomes
+        self._ledgers = ledgers
         self._believes = believes
 
     def seen(self, session: Session, handshake: Handshake, now: float) -> Token:
@@ -66,7 +73,7 @@ class FirstAnswers:
             if secrets is not None:
                 self._keys.forget(session)
             self._life.happened(session, NO_KEY)
-            if self._believes or not session.has_counter:
+            if self._answer_has_to_do(session, now):
                 self._life.heard(session)
             return NO_TOKEN
         version = handshake.version
@@ -77,11 +84,19 @@ class FirstAnswers:
         if secrets is not None:
             self._keys.verify(session)
         self._life.happened(session, KEY_SEEN)
-        # Where no entry counts what the host sends, the answer has to do: to a server's SYN its host gives it when the
-        # MCP has a whole connection, of the others nobody else tells.
-        if self._believes or not session.has_counter:
+        if self._answer_has_to_do(session, now):
             self._life.heard(session)
         return token
+
+    def _answer_has_to_do(self, session: Session, now: float) -> bool:
+        """Whether nobody else tells that the host goes on. To a server's SYN its host answers when the MCP has a whole
+        connection."""
+        if self._believes or session.onset.reverse:
+            return True
+        if session.has_counter:
+            return False
+        ledger = self._ledgers.get(session.mcp)
+        return ledger is None or not ledger.is_true(now)
 
     def told(self, session: Session, token: Token, now: float) -> None:
         """The MCP itself says that it serves the session; NO_TOKEN: as plain TCP. The SYN/ACK was not seen, or not

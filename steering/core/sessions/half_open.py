@@ -6,8 +6,12 @@ gone on, then twice more. A host that joined, a FIN that was answered, and the r
 same without a question.
 
 A session whose entry counts nothing then is gone within `timers.half_open`, or in half of that where its access port or
-its source has half-open ones in great number. That is still long enough for a satellite's third ACK after 3 seconds,
-and for a SYN/ACK that has to be repeated. Meanwhile it is no load: it fills neither an MCP nor a quota.
+its source has half-open ones in great number, or all together are many: these are asked about once only, so that all are
+gone soon after a flood. That is still long enough for a satellite's third ACK after 3 seconds, and for a SYN/ACK that has
+to be repeated. Meanwhile it is no load: it fills neither an MCP nor a quota.
+
+Of a session without an entry (explicit mode, or led by entries set ahead) its MCP's report tells instead. Where an MCP
+reports nothing, its answer has to do (first_answer).
 
 An answered session whose switch cannot be asked is kept until the switch is there again. One whose switch had lost its
 entry, as after a reboot, is taken for established: what the entry had counted is lost, and a host may be silent since.
@@ -33,7 +37,13 @@ from steering.model.session import Entry, SessionState
 # again, and one that nobody answered ends.
 LOOKS = (0.15, 0.45, 0.85, 1.0)
 FIRST, EARLY, LATE, LAST = range(4)
-READ_EACH_TICK = 500  # entries
+READ_EACH_TICK = 1_500  # entries, in slices
+READ_AT_ONCE = 250  # entries: what others have to wait for, and below
+LOOKED_AT_ONCE = 2_000  # sessions whose time has come, with or without an entry to be read
+MANY, FEW = (
+    30_000,
+    3_000,
+)  # half-open sessions, as many as can be asked about in a second, and in a tenth of one
 ENDED_AT_ONCE = 250  # sessions: what others have to wait for
 CROWDED = 1 / 2  # of what an access port or a source may have
 
@@ -57,6 +67,8 @@ class HalfOpenSessions(Part):
         self._policy = policy
         self._known = 0  # the youngest session that waits to be looked at, or was
         self._waiting: tuple[deque[tuple[float, int]], ...] = tuple(deque() for _ in LOOKS)
+        self._many = False  # there are MANY, or were and are more than FEW
+        self._left = 0  # entries that may still be read until the next tick
         self._judged: set[int] = set()  # sessions that end if the counters show nothing
         self._doomed: deque[int] = deque()
 
@@ -77,23 +89,38 @@ class HalfOpenSessions(Part):
     # ---- time -----------------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """Look at the sessions whose time has come, and end some of those whose host did not go on."""
+        """Look at some of the sessions whose time has come, and end some of those whose host did not go on."""
         self._note_new()
+        self._many = len(self._table.half_open) > (FEW if self._many else MANY)
+        self._left = READ_EACH_TICK
+        return self.go_on(now)
+
+    def go_on(self, now: float) -> list[Output]:
+        """A slice of that; GoOn is among the outputs if there are more."""
+        outputs = self._ask(now)
+        self._last(now)
+        outputs += self._end_some()
+        if self._doomed or (self._left and any(q and q[0][0] <= now for q in self._waiting[:LAST])):
+            return [*outputs, GoOn()]
+        return outputs
+
+    def _ask(self, now: float) -> list[Output]:
         asked: dict[DatapathId, list[Entry]] = {}
-        left = READ_EACH_TICK
+        allowed = left = min(READ_AT_ONCE, self._left)
+        looks_left = LOOKED_AT_ONCE
         half_open, patience = self._table.half_open, self._policy.timers.half_open
         # Those that wait for longest come first; after a long pause a session may be due for its next look too.
         for look in (LATE, EARLY, FIRST, EARLY, LATE):
             queue = self._waiting[look]
-            while left and queue and queue[0][0] <= now:
+            while left and looks_left and queue and queue[0][0] <= now:
                 _, number = queue.popleft()
+                looks_left -= 1
                 session = half_open.get(number)
                 if session is not None:
                     self._waiting[look + 1].append((session.created + LOOKS[look + 1] * patience, number))
                     left -= self._look(session, look, now, asked)
-        self._last(now)
-        outputs: list[Output] = [ReadCounters(dpid, tuple(entries)) for dpid, entries in asked.items()]
-        return outputs + self.go_on()
+        self._left -= allowed - left
+        return [ReadCounters(dpid, tuple(entries)) for dpid, entries in asked.items()]
 
     def _note_new(self) -> None:
         """Sessions that began since."""
@@ -112,19 +139,35 @@ class HalfOpenSessions(Part):
         if ledger is not None and ledger.lives(session):
             self._life.heard(session)
             return False
+        crowded = look != LATE and self._is_crowded(session)
+        if look == FIRST and crowded:
+            return False
         if look != FIRST:
             self._life.happened(session, Event.UNHEARD)
+        judged = look == LATE or (look == EARLY and crowded)
         entry = session.entry(session.subflows[0]) if session.has_counter else None
         if entry is None:
+            if judged and session.state is SessionState.ANSWERED and not _is_split(session):
+                self._judge_by_report(session, ledger, now)
             return False
-        if look == LATE or (look == EARLY and self._is_crowded(session)):
+        if judged:
             self._judged.add(session.id)
         asked.setdefault(entry.dpid, []).append(entry)
         return True
 
+    def _judge_by_report(self, session: Session, ledger: McpLedger | None, now: float) -> None:
+        """No entry counts what the host sends, and the MCP has not told of the session: then it has none, unless the
+        MCP fell silent meanwhile."""
+        if ledger is not None and ledger.is_true(now):
+            self._doomed.append(session.id)
+        else:
+            self._life.heard(session)
+
     def _is_crowded(self, session: Session) -> bool:
-        """Whether its access port or its source has half-open sessions in great number."""
+        """Whether its access port or its source has half-open sessions in great number, or all together."""
         table, limits = self._table, self._policy.limits
+        if self._many:
+            return True
         here, free = table.half_open_at[session.edge], limits.half_open - len(table.half_open)
         source = table.half_open_from[origin_of(session.first)]
         return here > CROWDED * free or source > CROWDED * limits.half_open_per_source
@@ -139,7 +182,7 @@ class HalfOpenSessions(Part):
             self._judged.discard(number)
             if session is None:
                 continue
-            if session.state is SessionState.SYN_PINNED:
+            if session.state is SessionState.SYN_PINNED and not _is_split(session):
                 self._doomed.append(number)
             else:
                 again.append((now + LOOKS[LATE] * patience, number))
@@ -164,7 +207,8 @@ class HalfOpenSessions(Part):
             self._life.happened(session, Event.UNHEARD)
             if session.id in self._judged:
                 self._doomed.append(session.id)
-        return self.go_on()
+        outputs = self._end_some()
+        return [*outputs, GoOn()] if self._doomed else outputs
 
     def put_back(self, entries: Iterable[Entry]) -> None:
         """A switch is filled with session entries that it had lost: what they count from now on is not the whole."""
@@ -175,8 +219,8 @@ class HalfOpenSessions(Part):
                 self._judged.discard(session.id)
                 self._life.heard(session)
 
-    def go_on(self) -> list[Output]:
-        """End some of the sessions whose host did not go on; GoOn is among the outputs if there are more."""
+    def _end_some(self) -> list[Output]:
+        """End some of the sessions whose host did not go on."""
         removed: list[Entry] = []
         outputs: list[Output] = []
         for _ in range(min(ENDED_AT_ONCE, len(self._doomed))):
@@ -191,4 +235,9 @@ class HalfOpenSessions(Part):
                     outputs.append(output)
         if removed:
             outputs.append(RemoveEntries(tuple(removed)))
-        return [*outputs, GoOn()] if self._doomed else outputs
+        return outputs
+
+
+def _is_split(session: Session) -> bool:
+    """Whether it was found by its server leg's entry alone: the switch that tells of its host is not there yet."""
+    return not session.subflows

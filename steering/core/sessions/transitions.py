@@ -28,6 +28,7 @@ class Beginning(StrEnum):
     # In switches or in the store, by a controller that starts.
     FOUND_WITH_TOKEN = "found with its token"
     FOUND_PLAIN = "found without a token"
+    FOUND_PENDING = "found half open"  # nobody knows whether it was answered: what its entry counts tells
     LEFT_TO_ITS_ENDS = "left to its ends"  # host and server speak MPTCP, and the policy has MCPs withdraw
 
 
@@ -72,6 +73,7 @@ BEGINNINGS: Mapping[Beginning, tuple[SessionState, Action]] = {
     Beginning.SYN_STEERED: (_PINNED, _Books.await_host),
     Beginning.FOUND_WITH_TOKEN: (_ESTABLISHED, _Books.take_load),
     Beginning.FOUND_PLAIN: (_PLAIN, _Books.take_load),
+    Beginning.FOUND_PENDING: (_PINNED, _Books.await_host),
     Beginning.LEFT_TO_ITS_ENDS: (_WITHDRAWN, _Books.keep_record),
 }
 

@@ -8,6 +8,7 @@ from steering.core.sessions.transitions import Event
 from steering.model.network import PortRole
 from steering.model.policy import Policy
 from steering.model.session import Refusal, SessionState, unpack_cookie
+from tests.support.half_open import NOTHING, PLAIN_ACK, RESET, passes
 from tests.support.restarted import restarted, snapshot
 from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, packed, steered
 
@@ -87,9 +88,37 @@ def test_pending_entries_stay_pinned_and_a_repeated_syn_gets_the_same_mcp():
     held = snapshot(driver)
     fresh = restarted(driver, held)
     (session,) = fresh.table
-    assert session.state is SessionState.PLAIN and len(session.entries(PortRole.GATEWAY)) == 2
+    assert session.state is SessionState.SYN_PINNED and len(session.entries(PortRole.GATEWAY)) == 2
     fresh.table.active[session.mcp] = 10_000
     assert steered(fresh.syn(1, 1, opening)).release.waypoint == first.release.waypoint
+
+
+@pytest.mark.parametrize("counted, after", [(NOTHING, None), (RESET, None), (PLAIN_ACK, SessionState.PLAIN)])
+@pytest.mark.parametrize("order", [(1, 2, 3, 4, 5), (5, 4, 3, 2, 1)])
+def test_what_was_half_open_at_the_crash_ends_unless_its_entry_shows_its_host(order, counted, after):
+    driver = Driver()
+    for sport in range(100):
+        driver.syn(1, 1, capable(UE_LTE, 2_000 + sport))
+    fresh = restarted(driver, snapshot(driver), order)
+    assert len(fresh.table.half_open) == 100
+    passes(fresh, Policy().timers.half_open + 0.5, counted)
+    if after is None:
+        assert not len(fresh.table) and not fresh.table.half_open_at and not any(fresh.table.active.values())
+    else:
+        assert {session.state for session in fresh.table} == {after} and len(fresh.table) == 100
+
+
+def test_what_its_server_leg_alone_tells_of_waits_for_the_switch_of_its_host():
+    driver = Driver()
+    driver.syn(1, 1, capable(UE_LTE, 2_000))
+    held = snapshot(driver)
+    fresh = restarted(driver, held, (2, 3, 4, 5))
+    passes(fresh, 3 * Policy().timers.half_open, NOTHING)
+    assert len(fresh.table) == 1
+    fresh.up(1, held[1])
+    passes(fresh, Policy().timers.half_open, PLAIN_ACK)
+    (session,) = fresh.table
+    assert session.state is SessionState.PLAIN and len(session.subflows) == 1
 
 
 def test_entries_of_an_mcp_that_left_the_site_are_stale():

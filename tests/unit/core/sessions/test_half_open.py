@@ -4,15 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from steering.core.inputs import Continue, ObservedEntry, SwitchDown, Tick
+from steering.core.inputs import Continue, McpSessions, ObservedEntry, SessionBegan, SwitchDown, Tick
 from steering.core.outputs import GoOn, ReadCounters
-from steering.core.sessions.half_open import ENDED_AT_ONCE, LOOKS, READ_EACH_TICK
+from steering.core.sessions import half_open
+from steering.core.sessions.half_open import ENDED_AT_ONCE, LOOKS, READ_AT_ONCE, READ_EACH_TICK
 from steering.model.mechanism import Mechanism
-from steering.model.network import PortRole
+from steering.model.network import PortRef, PortRole, stable_id
 from steering.model.policy import Limits, Policy
 from steering.model.session import Refusal, SessionState
 from tests.support.half_open import ACK, NOTHING, PLAIN_ACK, RESET, Counted, passes
-from tests.support.sites import UE_LTE, UE_WLAN, Driver, answer, capable, join
+from tests.support.sites import UE_LTE, UE_WLAN, Driver, answer, capable, join, mcp, off_path_site, packed
 from tests.support.syn_flood import CAPACITY, FloodedDriver, Opened, Sources, many_sources, one_source
 
 PATIENCE = Policy().timers.half_open
@@ -182,15 +183,70 @@ def test_a_source_has_a_bound_of_its_own() -> None:
     assert len(driver.table.half_open) == 17
 
 
+@pytest.mark.row("N-7.2c")
+def test_a_great_flood_is_asked_about_once_and_gone_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At three questions each, 300,000 took a minute and a half."""
+    monkeypatch.setattr(half_open, "MANY", 3_000)
+    monkeypatch.setattr(half_open, "FEW", 300)
+    mcps = (mcp("core", PortRef(3, 1), "10.8.0.2", "fd00:8::2", capacity=10**6),)
+    bounds = Limits(half_open=10**6, half_open_per_source=10**6, sessions=10**6)
+    driver = Driver(off_path_site(mcps=mcps), Policy(limits=bounds))
+    count = 3 * READ_EACH_TICK
+    for number in range(count):
+        driver.syn(1, 1, capable(UE_LTE, 2_000 + number))
+    asked = passes(driver, LOOKS[1] * PATIENCE + 0.3, NOTHING, step=0.05)
+    assert len(asked) == count and not len(driver.table)
+
+
+@pytest.mark.parametrize("reports", [True, False])
+@pytest.mark.row("N-5.2.1c")
+def test_of_a_session_without_an_entry_its_mcp_tells(reports: bool) -> None:
+    driver, core = Driver(), stable_id("core")
+    if reports:
+        whole = McpSessions(core, "a", 1, 1, True, ())
+        driver.give(whole)
+    opening = capable(UE_LTE, 40_000, "10.8.0.2")
+    driver.syn(1, 1, opening)
+    driver.syn_ack(3, 1, answer(opening))
+    (session,) = driver.table
+    assert (session.id in driver.table.half_open) is reports
+    for number in range(round(PATIENCE / 0.5)):
+        driver.later(0.5)
+        if reports:
+            driver.give(McpSessions(core, "a", number + 2, 0, True, ()))
+    assert len(driver.table) == (0 if reports else 1)
+
+
+@pytest.mark.row("N-5.2.1c")
+def test_a_session_without_an_entry_is_established_by_its_mcps_report() -> None:
+    driver, core = Driver(), stable_id("core")
+    driver.give(McpSessions(core, "a", 1, 1, True, ()))
+    opening = capable(UE_LTE, 40_000, "10.8.0.2")
+    driver.syn(1, 1, opening)
+    driver.syn_ack(3, 1, answer(opening))
+    (session,) = driver.table
+    assert session.state is SessionState.ANSWERED
+    began = SessionBegan(1, session.token, packed(UE_LTE), 40_000, packed("10.8.0.2"), 5201)
+    driver.give(McpSessions(core, "a", 2, 0, True, (began,)))
+    assert session.state is SessionState.ESTABLISHED and driver.table.active[core] == 1
+
+
 def test_many_are_asked_about_and_ended_in_portions() -> None:
     driver = Driver(policy=Policy(limits=Limits(half_open=100_000, half_open_per_source=100_000)))
-    count = 3 * READ_EACH_TICK
+    count = 2 * READ_EACH_TICK + READ_AT_ONCE
     for sport in range(count):
         driver.syn(1, 1, capable(UE_LTE, 2_000 + sport))
     driver.now += PATIENCE * LOOKS[0]
-    ticks = [driver.engine.handle(Tick(), driver.now) for _ in range(4)]
-    asked = [sum(len(o.entries) for o in outputs if isinstance(o, ReadCounters)) for outputs in ticks]
-    assert asked == [READ_EACH_TICK] * 3 + [0]
+    asked = []
+    for _ in range(4):
+        outputs = driver.engine.handle(Tick(), driver.now)
+        slices = [outputs]
+        while any(isinstance(output, GoOn) for output in outputs):
+            slices.append(outputs := driver.engine.handle(Continue(), driver.now))
+        read = [sum(len(o.entries) for o in outputs if isinstance(o, ReadCounters)) for outputs in slices]
+        assert max(read) <= READ_AT_ONCE, "a SYN waits for one slice at most"
+        asked.append(sum(read))
+    assert asked == [READ_EACH_TICK, READ_EACH_TICK, READ_AT_ONCE, 0]
     driver.now += PATIENCE
     ended: list[int] = []
     went_on = False
