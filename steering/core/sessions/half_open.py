@@ -117,7 +117,13 @@ class HalfOpenSessions(Part):
                 looks_left -= 1
                 session = half_open.get(number)
                 if session is not None:
-                    self._waiting[look + 1].append((session.created + LOOKS[look + 1] * patience, number))
+                    # One that was found by a controller that starts may wait for its switch for longer than that.
+                    begun = (
+                        session.created
+                        if session.ruling
+                        else max(session.created, now - LOOKS[look] * patience)
+                    )
+                    self._waiting[look + 1].append((begun + LOOKS[look + 1] * patience, number))
                     left -= self._look(session, look, now, asked)
         self._left -= allowed - left
         return [ReadCounters(dpid, tuple(entries)) for dpid, entries in asked.items()]
