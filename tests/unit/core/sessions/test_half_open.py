@@ -9,7 +9,8 @@ from steering.core.outputs import GoOn, ReadCounters
 from steering.core.sessions import half_open
 from steering.core.sessions.half_open import ENDED_AT_ONCE, LOOKS, READ_AT_ONCE, READ_EACH_TICK
 from steering.model.mechanism import Mechanism
-from steering.model.network import PortRef, PortRole, stable_id
+from steering.model.network import PortRef, PortRole
+from steering.model.numbers import stable_id
 from steering.model.policy import Limits, Policy
 from steering.model.session import Refusal, SessionState
 from tests.support.half_open import ACK, NOTHING, PLAIN_ACK, RESET, Counted, passes
