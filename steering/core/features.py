@@ -16,6 +16,7 @@ from steering.core.part import Part
 from steering.core.pipeline.syn_lease import SynLease
 from steering.core.sessions.table import SessionTable
 from steering.core.supervision.lost_copies import LostCopies
+from steering.core.supervision.refused_tags import RefusedTags
 from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy
@@ -39,5 +40,6 @@ FEATURES: tuple[Callable[[SharedPieces], Part], ...] = (
     lambda of: Advertisements(of.sitemap),
     lambda of: SynLease(of.sitemap, of.policy, of.switches, of.epochs, Mechanism.LEASE in of.disabled),
     lambda of: LostCopies(of.sitemap, of.counters),
+    lambda of: RefusedTags(of.sitemap, of.counters),
     lambda of: SynFloods(of.sitemap, of.policy, of.counters, Mechanism.FLOOD_METERS in of.disabled),
 )

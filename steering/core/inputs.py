@@ -267,6 +267,13 @@ class CopiesLost(NamedTuple):
     lost: tuple[tuple[int, int], ...]
 
 
+class TagsRefused(NamedTuple):
+    """So many packets with tags of no attachment ended at a switch since it was asked last."""
+
+    dpid: DatapathId
+    packets: int
+
+
 class AccessChanged(NamedTuple):
     """New network access type information (D-6.3e); acts on live sessions. None: as it was."""
 
@@ -402,6 +409,7 @@ Input = (
     | PortLoad
     | SynRate
     | CopiesLost
+    | TagsRefused
     | AccessChanged
     | SubscriberAccess
     | Offload

@@ -259,4 +259,8 @@ def host_cookie(epoch: int) -> int:
 
 
 COOKIE_KIND_MASK = 0xFFF0_0000_0000_0000
+FOREIGN_TAG = (
+    0x8000_0000  # in the cookie of the entry at which packets with tags of nobody end, beside its epoch
+)
+FOREIGN_TAG_COOKIE = static_cookie(0) | FOREIGN_TAG  # under COOKIE_KIND_MASK | FOREIGN_TAG
 EPOCH_MASK = 0x0000_FFFF_0000_0000

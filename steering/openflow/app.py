@@ -45,6 +45,7 @@ from steering.openflow.dispatch import Dispatch
 from steering.openflow.early_door import EarlyDoor
 from steering.openflow.encode import GROUP_MOD
 from steering.openflow.errors import MalformedMessage
+from steering.openflow.foreign_tags import ForeignTagsPoll
 from steering.openflow.known_ports import KnownPorts
 from steering.openflow.link_discovery import Discovery
 from steering.openflow.membership import Claims, Membership
@@ -146,6 +147,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._claims = Claims(self._switches, self._sender.xids)
         self._ports = PortPoll(self._switches, self._sender.xids, self._load, declared)
         self._meters = MeterPoll(self._switches, self._sender.xids, self._load, self._inbox.append)
+        self._foreign_tags = ForeignTagsPoll(self._switches, self._sender.xids, self._inbox.append)
         install(self, counters, door)
 
     def start(self) -> Any:
@@ -210,6 +212,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             self._port_lines.switch_down(channel.id)
             self._ports.forget(channel.id)
             self._meters.forget(channel.id)
+            self._foreign_tags.forget(channel.id)
             self._inbox.append(SwitchDown(channel.id))
         self._claims.ended(channel, was_live)
 
@@ -278,6 +281,9 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
                 self._ports.answer(dpid, body, speeds)
             return expected
         if kind == Multipart.AGGREGATE:
+            if self._foreign_tags.asked.answers(dpid, message.xid, len(message.data), more):
+                self._foreign_tags.answer(dpid, body)
+                return True
             return self._sender.entry_counters.answer(dpid, message.xid, body)
         if kind == Multipart.GROUP_DESC:
             groups = self._sender.groups
@@ -412,6 +418,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._sender.expire(now)
         self._ports.tick(now)
         self._meters.tick(now)
+        self._foreign_tags.tick(now)
         self._announce(now)
         self._connections.watch(now)
         self._claims.expire(now)

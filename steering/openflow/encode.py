@@ -122,6 +122,12 @@ def aggregate_request(rule: Rule, xid: int = 0) -> bytes:
     return message(_MULTIPART_REQUEST, xid, body + match(rule.match))
 
 
+def aggregate_by_cookie(xid: int, table: int, cookie: int, mask: int) -> bytes:
+    """OFPMP_AGGREGATE for the entries of a table whose cookies equal `cookie` under `mask`."""
+    body = _STATS_BODY.pack(_AGGREGATE, 0, table, _ANY, _ANY, cookie, mask)
+    return message(_MULTIPART_REQUEST, xid, body + match(()))
+
+
 def flow_stats_request(xid: int, table: int = ALL_TABLES, cookie: int = 0, mask: int = 0) -> bytes:
     """OFPMP_FLOW for every entry whose cookie equals `cookie` under `mask`; see flowstats.parse."""
     body = _STATS_BODY.pack(_FLOW_STATS, 0, table, _ANY, _ANY, cookie, mask)

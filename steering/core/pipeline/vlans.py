@@ -2,7 +2,8 @@
 
 Before anything else a tagged packet of an attachment loses its tag, gets the number of its tagged port as ingress port, and
 enters GUARD anew. From there on nothing knows of tags: rules, meters, copies and released segments bear that number. What
-leaves for a tagged port gets its tags back. Any other tagged packet ends here; the entry's own counter tells how many.
+leaves for a tagged port gets its tags back. Any other tagged packet ends here; that entry's
+counter is asked for (openflow.foreign_tags) and told as a metric.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,7 @@ from steering.core.pipeline.priorities import DISCOVER, TAGGED, UNTAG
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRef, VlanLine
 from steering.model.rules import (
+    FOREIGN_TAG,
     VLAN_PRESENT,
     Action,
     OutputAction,
@@ -89,6 +91,6 @@ def vlan_rules(epoch: int, ports: Iterable[PortRef]) -> Iterator[Rule]:
         actions = (PopVlan(), SetField("ingress", number), Resubmit(Table.GUARD))
         yield Rule(Table.GUARD, UNTAG, fields, actions, cookie=cookie)
     tagged = (("vlan_vid", (VLAN_PRESENT, VLAN_PRESENT)),)
-    yield Rule(Table.GUARD, TAGGED, tagged, cookie=cookie)
+    yield Rule(Table.GUARD, TAGGED, tagged, cookie=cookie | FOREIGN_TAG)
     for number in sorted(carriers - untagged):
         yield Rule(Table.GUARD, DISCOVER + 1, (("eth_type", LLDP), ("in_port", number)), cookie=cookie)

@@ -170,6 +170,11 @@ class Collector:
         for of, count in have.copies_lost.items():  # names of the site file
             lost.add_metric(list(of), count)
         yield lost
+        text = "Packets with tags of no attachment, by the switch where they ended"
+        tags = CounterMetricFamily("steering_tags_refused", text, labels=["switch"])
+        for switch, count in have.tags_refused.items():  # names of the site file
+            tags.add_metric([switch], count)
+        yield tags
         text = "What MCPs told of sessions, and what came of it"
         reports = have.session_reports.items()
         yield _counter("session_reports", text, "what", reports, tuple(SessionReport))
