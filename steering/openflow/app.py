@@ -281,10 +281,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
                 self._ports.answer(dpid, body, speeds)
             return expected
         if kind == Multipart.AGGREGATE:
-            if self._foreign_tags.asked.answers(dpid, message.xid, len(message.data), more):
-                self._foreign_tags.answer(dpid, body)
-                return True
-            return self._sender.entry_counters.answer(dpid, message.xid, body)
+            counters = (self._foreign_tags, self._sender.entry_counters)
+            return any(asked.answer(dpid, message.xid, body) for asked in counters)
         if kind == Multipart.GROUP_DESC:
             groups = self._sender.groups
             expected = groups.asked.answers(dpid, message.xid, len(message.data), more)

@@ -36,16 +36,20 @@ class ForeignTagsPoll:
             self._next = now + POLL
             self.asked.ask_all(self._lines, self._xids, request, now)
 
-    def answer(self, dpid: DatapathId, body: bytes) -> None:
-        """What a switch has counted. One that was filled anew counts anew; an answer of another length tells nothing."""
+    def answer(self, dpid: DatapathId, xid: int, body: bytes) -> bool:
+        """What a switch has counted; False where it was not asked. A switch that was filled anew counts anew; an answer of
+        another length tells nothing."""
+        if not self.asked.answers(dpid, xid, len(body), more=False):
+            return False
         if len(body) != _ANSWER.size:
-            return
+            return True
         packets, _, entries = _ANSWER.unpack(body)
         before = self._before.get(dpid, 0)
         self._before[dpid] = packets
         more = packets - before if packets >= before else packets
         if entries and more:
             self._feed(TagsRefused(dpid, more))
+        return True
 
     def forget(self, dpid: DatapathId) -> None:
         """The switch is gone. What it had counted stays known: its entries may be the same when it is back."""

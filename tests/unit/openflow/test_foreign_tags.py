@@ -43,25 +43,28 @@ def test_it_asks_every_five_seconds_and_tells_what_came_since() -> None:
     poll, fed, line = polled()
     poll.tick(0.0)
     poll.tick(POLL - 0.1)
-    assert line.sent == request(7) and poll.asked.answers(ONE, 7, 40, False)
-    for packets in (3, 3, 10):
-        poll.answer(ONE, answer(packets))
+    assert line.sent == request(7)
+    assert not poll.answer(ONE, 6, answer(99)), "nobody asked that"
+    for number, packets in enumerate((3, 3, 10)):
+        assert poll.answer(ONE, 7 + number, answer(packets))
+        poll.tick(POLL * (number + 1))
     assert fed == [TagsRefused(ONE, 3), TagsRefused(ONE, 7)]
 
 
 def test_a_switch_that_counts_anew_is_believed() -> None:
     poll, fed, _ = polled()
-    poll.answer(ONE, answer(10))
-    poll.forget(ONE)
-    poll.answer(ONE, answer(4))
-    poll.answer(ONE, answer(9, entries=0))  # no such entry
+    for number, body in enumerate((answer(10), answer(4), answer(9, entries=0))):  # there is no such entry
+        poll.tick(POLL * number)
+        assert poll.answer(ONE, 7 + number, body)
+        poll.forget(ONE)
     assert fed == [TagsRefused(ONE, 10), TagsRefused(ONE, 4)]
 
 
 @given(st.binary(max_size=60))
 def test_any_answer_is_survived(body: bytes) -> None:
     poll, fed, _ = polled()
-    poll.answer(ONE, body)
+    poll.tick(0.0)
+    assert poll.answer(ONE, 7, body)
     assert len(body) == 24 or not fed
 
 
