@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo labs test lint mutants attack bench clean
+.PHONY: help setup tools demo labs test lint mutants attack bench deb deb-test container clean
 
 # Options for pytest: make test PYTEST_ARGS="-x tests/unit"
 PYTEST_ARGS ?= tests
@@ -15,6 +15,8 @@ help:
 	@echo 'make mutants set up, then try changes that must each make a test fail; prints those that none noticed'
 	@echo 'make attack  set up, then every attack of docs/security.rst; one table (root)'
 	@echo 'make bench   set up, then measure; writes build/bench.json (root)'
+	@echo 'make deb     set up, then build/steering_VERSION_ARCH.deb; make deb-test tries it in a fresh Debian root (root)'
+	@echo 'make container  controller and relay as containers, where podman or docker builds'
 	@echo 'make clean   remove .venv, build/ and what labs left behind'
 
 setup:
@@ -51,6 +53,19 @@ attack: setup
 
 bench: setup
 	@.venv/bin/steering bench
+
+deb: tools
+	@packaging/deb.sh
+
+deb-test: deb
+	@packaging/deb-test.sh
+
+container:
+	@builder=; for one in podman docker; do $$one info >/dev/null 2>&1 && builder=$$one && break; done; \
+	[ -n "$$builder" ] || { echo 'steering: no podman, and no docker that runs: install one of them' >&2; exit 2; }; \
+	for target in controller relay; do \
+		$$builder build -f packaging/Containerfile --target $$target -t steering-$$target . || exit 1; \
+	done
 
 clean:
 	@if [ -x .venv/bin/steering ]; then .venv/bin/steering lab clean || echo 'labs were not cleaned' >&2; fi

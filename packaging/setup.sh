@@ -11,8 +11,9 @@ set -eu
 # (pyenv, conda) may come first on PATH.
 PYTHON=/usr/bin/python3
 TOOLS_PACKAGES="ca-certificates gcc python3-dev python3-venv"
-LAB_PACKAGES="curl etcd-client etcd-server ethtool freeradius git haproxy iperf3 iproute2 iputils-ping kmod microsocks mininet mptcpize nftables
-    nginx openssh-client openssh-server openvswitch-switch openvswitch-testcontroller procps tcpdump traceroute tshark"
+LAB_PACKAGES="curl etcd-client etcd-server ethtool fish freeradius git haproxy iperf3 iproute2 iputils-ping kmod logrotate man-db microsocks mininet
+    mptcpize nftables nginx openssh-client openssh-server openvswitch-switch openvswitch-testcontroller procps prometheus
+    tcpdump traceroute tshark zsh"
 
 cd "$(dirname "$0")/.."
 TREE=$(pwd -P)
@@ -63,7 +64,7 @@ install_packages() {
     # shellcheck disable=SC2086 # a list of words
     step "installing Debian packages: $missing" \
         apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends $missing
-    for service in etcd-server freeradius haproxy nginx openssh-server openvswitch-testcontroller; do
+    for service in etcd-server freeradius haproxy nginx openssh-server openvswitch-testcontroller prometheus; do
         case " $missing" in
         *" $service "*) stop_service "$service" ;;
         esac

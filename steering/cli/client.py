@@ -112,8 +112,9 @@ def ask(args: argparse.Namespace, question: Callable[["ControllerClient"], None]
     return 0
 
 
-def find(args: argparse.Namespace) -> "ControllerClient":
-    """The controller that the options, the environment or the state directory name.
+def find(args: argparse.Namespace, patience: float = TIMEOUT) -> "ControllerClient":
+    """The controller that the options, the environment or the state directory name. `patience`: seconds without a
+    byte, after which a request is given up.
 
     Raises Unavailable where a running controller's files are missing, BadInput for a URL that cannot be used.
     """
@@ -135,7 +136,7 @@ def find(args: argparse.Namespace) -> "ControllerClient":
         raise Unavailable(f"{token_file} holds no bearer token: give the right one with --token-file")
     ca_file = args.ca_file or os.environ.get("STEERING_CA_FILE") or None
     trust = _trust(ca_file, args.client_cert) if url.startswith("https:") else None
-    return ControllerClient(url, token, token_file, trust)
+    return ControllerClient(url, token, token_file, trust, patience)
 
 
 def _trust(ca_file: str | None, client_cert: str | None) -> ssl.SSLContext:
@@ -212,9 +213,17 @@ class ControllerAnswer(NamedTuple):
 class ControllerClient:
     """A client of a controller's northbound. It opens a connection for each request."""
 
-    def __init__(self, url: str, token: str, token_file: Path, trust: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        token_file: Path,
+        trust: ssl.SSLContext | None = None,
+        patience: float = TIMEOUT,
+    ) -> None:
         self._parts = _checked(url)
         self._trust = trust
+        self._patience = patience
         self.url = url.rstrip("/")
         self._token = token
         self._token_file = token_file
@@ -240,7 +249,7 @@ class ControllerClient:
 
         Also raises Rejected (422) and Outdated (412).
         """
-        with self._sent(method, path, query or {}, headers or {}, body, TIMEOUT) as response:
+        with self._sent(method, path, query or {}, headers or {}, body, self._patience) as response:
             data = response.read(MAX_ANSWER + 1)
         if len(data) > MAX_ANSWER:
             raise Unavailable(f"the answer of {self.url} is over {MAX_ANSWER >> 20} MiB")

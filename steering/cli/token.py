@@ -3,6 +3,7 @@ directory."""
 
 import argparse
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Returns 0, 1 if the file cannot be used or there is no such token, or 2 for wrong usage."""
     state_dir = Path(args.state_dir) if args.state_dir else tokens.default_state_dir()
+    _become_owner(state_dir)
     try:
         if args.what == "add":
             return _add(state_dir, args)
@@ -44,6 +46,17 @@ def run(args: argparse.Namespace) -> int:
     except tokens.StateError as error:
         print(f"steering token: {error}", file=sys.stderr)
         return 1
+
+
+def _become_owner(state_dir: Path) -> None:
+    """As root work as the directory's owner: a controller that runs as another user could not read root's files."""
+    try:
+        owner = state_dir.stat()
+    except OSError:
+        return
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
 
 
 def _add(state_dir: Path, args: argparse.Namespace) -> int:

@@ -4,9 +4,9 @@ import argparse
 
 from steering.cli import client
 from steering.cli.actions import Columns, listed
-from steering.cli.wording import number
+from steering.cli.wording import number, speed
 
-SUMMARY: str = "list the switches, links, attachments, hosts and gateways"
+SUMMARY: str = "list the switches, links, ports, attachments, hosts and gateways"
 
 PARTS = {
     "switches": Columns(
@@ -25,6 +25,10 @@ PARTS = {
     "hosts": Columns(
         ["host", "hardware address", "port"], lambda one: [one["address"], one["mac"], one["port"]]
     ),
+    "ports": Columns(
+        ["port", "name", "up", "speed", "leads to"],
+        lambda one: [one["port"], one["name"] or None, one["up"], speed(one["speed_kbit"]), one["leads_to"]],
+    ),
     "gateways": Columns(
         ["gateway", "prefixes", "ports", "addresses", "next hops"],
         lambda one: [
@@ -40,13 +44,16 @@ LAYOUT = Columns(
 )
 
 
+PORTS = "ports"  # of many switches too many to be shown with the rest
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "part",
         nargs="?",
         choices=(*PARTS, "layout"),
         metavar="PART",
-        help=f"only {', '.join(PARTS)} (default: all of these), or layout: where the live page draws things",
+        help=f"only {', '.join(PARTS)} (default: all of these but ports), or layout: where the live page draws things",
     )
     client.add_arguments(parser)
 
@@ -59,8 +66,12 @@ def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None
     if args.part == "layout":
         _show_layout(controller, args)
         return
-    found = controller.get("topology") | controller.get("gateways")
-    wanted = {part: found[part] for part in (PARTS if args.part is None else (args.part,))}
+    if args.part == PORTS:
+        found = controller.get(PORTS)
+    else:
+        found = controller.get("topology") | controller.get("gateways")
+    parts = [part for part in PARTS if part != PORTS] if args.part is None else [args.part]
+    wanted = {part: found[part] for part in parts}
     if args.json:
         client.print_json(wanted)
         return

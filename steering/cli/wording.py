@@ -28,6 +28,13 @@ def number(value: float | None) -> str | None:
     return None if value is None else f"{value:.4g}"
 
 
+def speed(kbit: int | None) -> str | None:
+    """`10 Gbit/s`, `100 Mbit/s`; None stays None."""
+    if kbit is None:
+        return None
+    return f"{kbit / 1e6:g} Gbit/s" if kbit >= 1_000_000 else f"{kbit / 1e3:g} Mbit/s"
+
+
 def counted(count: int, noun: str, many: str | None = None) -> str:
     """`1 link`, `2 links`. `many`: the plural where it is not the noun with an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"

@@ -305,7 +305,7 @@ class Engine:
         if forgotten is not None:
             self.natural.forget(forgotten)
         switch = self.switches.setdefault(up.dpid, Switch())
-        switch.connected, switch.filled = True, False
+        switch.came_up(up.speeds, up.names)
         switch.ports = self.map.with_carried(up.dpid, up.ports)
         self.reserving.told_speeds(up.dpid, up.speeds)
         self.reconcile.forget(up.dpid)
@@ -392,9 +392,9 @@ class Engine:
         switch = self.switches.get(status.dpid)
         if switch is None:
             return []
-        before = switch.ports.pop(status.port, None)
+        before = switch.drop(status.port)
         if not status.gone:
-            switch.ports[status.port] = status.up
+            switch.take(status.port, status.up, status.name)
         port = PortRef(status.dpid, status.port)
         outputs: list[Output] = []
         if not status.up:

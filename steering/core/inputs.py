@@ -18,11 +18,12 @@ from steering.wire.icmp import QuotedFlow
 
 class SwitchUp(NamedTuple):
     """A switch finished its handshake. `ports`: OpenFlow number -> link is up; `speeds`: of ports that tell it,
-    kbit/s."""
+    kbit/s; `names`: as the switch calls its ports."""
 
     dpid: DatapathId
     ports: Mapping[PortNumber, bool]
     speeds: Mapping[PortNumber, int] = MappingProxyType({})
+    names: Mapping[PortNumber, str] = MappingProxyType({})
 
 
 class SwitchDown(NamedTuple):
@@ -36,6 +37,7 @@ class PortStatus(NamedTuple):
     port: PortNumber
     up: bool
     gone: bool = False
+    name: str = ""
 
 
 class LinkUp(NamedTuple):

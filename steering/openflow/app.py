@@ -198,7 +198,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
                 self._name(dpid), channel.address[0], len(ports), and_more(more),
             )  # fmt: skip
         speeds = {number: port.speed for number, port in described.items() if number in ports and port.speed}
-        self._inbox.append(SwitchUp(dpid, ports, speeds))
+        names = {number: described[number].name for number in ports}
+        self._inbox.append(SwitchUp(dpid, ports, speeds, names))
         self._port_lines.switch_up(dpid, ports)
         self._links.switch_up(dpid, ports, now)
 
@@ -318,7 +319,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     def _port_changed(self, dpid: DatapathId, state: PortState, now: float) -> None:
         self._port_lines.changed(PortRef(dpid, state.port), state, now)
-        self._inbox.append(PortStatus(dpid, state.port, state.up, state.gone))
+        self._inbox.append(PortStatus(dpid, state.port, state.up, state.gone, state.name))
         self._links.port_status(dpid, state.port, state.up)
 
     def _error(self, channel: Channel, message: Message, now: float) -> None:

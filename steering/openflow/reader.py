@@ -21,12 +21,12 @@ _HEADER = Struct(">BBHI")
 _HELLO_ELEMENT = Struct(">HH")
 _ERROR = Struct(">HH")
 _MULTIPART = Struct(">HH")
-_PORT_STATUS = Struct(">B7xI28xII")
+_PORT_STATUS = Struct(">B7xI12x16sII")
 HEADER_LENGTH = 8
 MULTIPART_LENGTH = 16
 _PORT_STATUS_LENGTH = 80
 _PORT_LENGTH = 64
-_PORT = Struct(">I4x6x2x16xII16xI4x")  # number, config, state, current speed
+_PORT = Struct(">I4x6x2x16sII16xI4x")  # number, name, config, state, current speed
 _FEATURES_LENGTH = 32
 _PORT_DOWN = 1  # OFPPC_PORT_DOWN
 _LINK_DOWN = 1  # OFPPS_LINK_DOWN
@@ -157,15 +157,22 @@ class PortState(NamedTuple):
     live: bool = (
         True  # what the switch would use in a failover group; Open vSwitch: no, when BFD finds nobody
     )
+    name: str = ""  # as the switch calls it
 
 
 def read_port_status(message: bytes) -> PortState | None:
     """A port, and whether it can pass traffic. None when the message is too short."""
     if len(message) < _PORT_STATUS_LENGTH:
         return None
-    reason, port, config, state = _PORT_STATUS.unpack_from(message, HEADER_LENGTH)
+    reason, port, name, config, state = _PORT_STATUS.unpack_from(message, HEADER_LENGTH)
     up = reason != _DELETE and not config & _PORT_DOWN and not state & _LINK_DOWN
-    return PortState(port, up, reason == _DELETE, bool(state & _LIVE))
+    return PortState(port, up, reason == _DELETE, bool(state & _LIVE), _name_of(name))
+
+
+def _name_of(field: bytes) -> str:
+    """A port's name of at most 15 characters, without what could control a terminal."""
+    text = field.split(b"\0", 1)[0].decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def read_error(message: bytes) -> tuple[int, int]:
@@ -196,21 +203,27 @@ def port_description_is_sound(message: bytes) -> bool:
 
 
 class PortDescription(NamedTuple):
-    """`up`: whether traffic can pass; `speed`: kbit/s as the switch says, 0 for unknown; `live` as in PortState."""
+    """`up`: whether traffic can pass; `speed`: kbit/s as the switch says, 0 for unknown; `live` and `name` as in
+    PortState."""
 
     number: PortNumber
     up: bool
     speed: int
     live: bool = True
+    name: str = ""
 
 
 def read_port_descriptions(message: bytes) -> list[PortDescription]:
     """The ports of a sound OFPMP_PORT_DESC reply (OpenFlow 1.3.5, 7.2.1)."""
     return [
         PortDescription(
-            number, not config & _PORT_DOWN and not state & _LINK_DOWN, speed, bool(state & _LIVE)
+            number,
+            not config & _PORT_DOWN and not state & _LINK_DOWN,
+            speed,
+            bool(state & _LIVE),
+            _name_of(name),
         )
-        for number, config, state, speed in _PORT.iter_unpack(message[MULTIPART_LENGTH:])
+        for number, name, config, state, speed in _PORT.iter_unpack(message[MULTIPART_LENGTH:])
     ]
 
 

@@ -26,6 +26,7 @@ from steering.relay.observe.status_document import StatusDocument
 from steering.relay.observe.status_socket import StatusSocket
 from steering.relay.options.relay_options import RelayOptions
 from steering.relay.reception import Reception
+from steering.relay.service_manager import ServiceManager
 from steering.relay.session.dialler import Dialler, dialler
 
 ACCEPTS_PER_EVENT = 64
@@ -40,6 +41,7 @@ class Relay:
         self.log = log
         self.counters = RelayCounters()
         self._poller = Poller()
+        self._service = ServiceManager()
         self._stop = False
         controller = options.agent or options.inbound
         self._reporter = Reporter(controller, log, secrets.token_hex(8)) if controller is not None else None
@@ -126,6 +128,7 @@ class Relay:
             source_mode=str(self.options.source),
             server_leg=self.options.server_leg.value,
         )
+        self._service.ready()
         next_tick = time.monotonic() + TICK_S
         while not self._stop:
             due = self._reception.next_due(next_tick)
@@ -151,6 +154,7 @@ class Relay:
             self._metrics_server.expire(self._poller, now)
         self._tell_state(now)
         self._poller.close_pending()
+        self._service.beat(now)
 
     def _tell_state(self, now: float) -> None:
         """What the controller hears of this relay as a whole."""
@@ -165,6 +169,7 @@ class Relay:
 
     def close(self) -> None:
         """Reset every live session, stop listening; sessions that had ended in order are the kernel's to finish."""
+        self._service.ends()
         self._close_listeners()
         live = self._reception.close()
         self._poller.close_pending()

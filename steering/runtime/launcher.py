@@ -70,12 +70,14 @@ def _door(settings: Settings) -> Any:
 
 def _serve(settings: Settings, controller: Any, door: Any) -> int:
     import signal
+    from time import monotonic
 
     from os_ken import cfg
     from os_ken.base.app_manager import AppManager
     from os_ken.controller import controller as _  # noqa: F401  (registers os-ken's listen options)
     from os_ken.lib import hub
 
+    from steering.relay.service_manager import ServiceManager
     from steering.runtime import collector
 
     stop: list[int] = []
@@ -104,7 +106,12 @@ def _serve(settings: Settings, controller: Any, door: Any) -> int:
     manager.load_apps(["steering.app"])
     manager.instantiate_apps(**manager.create_contexts(), controller=controller, door=door)
     collector.settle()
+    # From the hub, so that a handler that never returns is no sign of life.
+    service = ServiceManager()
+    service.ready()
     while not stop:
+        service.beat(monotonic())
         hub.sleep(LOOK)
+    service.ends()
     manager.close()
     return 0

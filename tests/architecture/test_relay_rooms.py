@@ -17,6 +17,7 @@ ROOMS: dict[str, frozenset[str]] = {
         "model": "",
         "log": "",
         "counters": "model",
+        "service_manager": "",
         "options": "model",
         "loop": "log counters",
         "kernel": "model log options",
@@ -26,7 +27,7 @@ ROOMS: dict[str, frozenset[str]] = {
         "observe": "model counters options loop kernel addresses session controller",
         "descriptors": "model options session controller observe",
         "reception": "model log counters options loop kernel addresses session controller",
-        "relay": "model log counters options loop addresses session controller observe descriptors reception",
+        "relay": "model log counters options loop addresses session controller observe descriptors reception service_manager",
         "launch": "log options kernel session relay",
     }.items()
 }

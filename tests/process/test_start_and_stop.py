@@ -33,6 +33,27 @@ def test_a_signal_ends_it_quickly_with_status_0(tmp_path: Path, number: int, swi
         assert "Traceback" not in running.log()
 
 
+def test_the_service_manager_is_told_of_its_start_its_life_and_its_end(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        running = Running(tmp_path)
+        running.environment |= {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
+        with running:
+            heard = [manager.recv(100) for _ in range(3)]
+            os.kill(running.process.pid, signal.SIGSTOP)
+            manager.settimeout(1.5)
+            with pytest.raises(TimeoutError):  # what hangs says nothing; at most one word was under way
+                for _ in range(2):
+                    manager.recv(100)
+            os.kill(running.process.pid, signal.SIGCONT)
+            running.end()
+            manager.settimeout(30)
+            while (last := manager.recv(100)) != b"STOPPING=1":
+                assert last == b"WATCHDOG=1"
+    assert heard == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+
+
 def test_what_it_prints_when_all_is_well(tmp_path: Path) -> None:
     with Running(tmp_path) as running:
         running.end()

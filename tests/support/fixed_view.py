@@ -156,6 +156,14 @@ class FixedView:
         link = DrawnLink("s1:3-s9:3", "s1:3", "s9:3", ("s1", "s9"), False, None, None)
         return NetworkPicture(nodes, (link,))
 
+    def ports(self, switch: str | None) -> Json:
+        one = {"switch": "s1", "port": "s1:1", "name": "s1-eth1", "up": True, "speed_kbit": 10_000_000}
+        rows = [
+            one | {"leads_to": "access lte"},
+            one | {"port": "s1:2", "name": "", "up": False, "speed_kbit": None, "leads_to": None},
+        ]
+        return {"ports": rows if switch in (None, "s1") else [], "total": 2}
+
     def links(self) -> Json:
         one = {"a": "s1:3", "b": "s2:3", "weight": 1.0, "own_weight": 1.0, "set_weight": None, "up": True}
         two = one | {"a": "s2:4", "b": "s4:3", "weight": 2.5, "set_weight": 2.5}

@@ -4,6 +4,7 @@ All the while a host opens a connection ten times a second, and notes how long e
 connection through an MCP is MPTCP; a connection straight to the server is not, as the server speaks plain TCP.
 """
 
+import calendar
 import time
 from typing import Any
 
@@ -235,7 +236,7 @@ def _times(log: str, what: str, since: float) -> list[float]:
     """The times of a line in the controller's log, on the machine's monotonic clock."""
     offset = time.time() - time.monotonic()
     found = [
-        time.mktime(time.strptime(line[:19], "%Y-%m-%d %H:%M:%S")) + int(line[20:23]) / 1000 - offset
+        calendar.timegm(time.strptime(line[:19], "%Y-%m-%dT%H:%M:%S")) + int(line[20:23]) / 1000 - offset
         for line in log.splitlines()
         if what in line
     ]

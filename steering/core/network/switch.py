@@ -1,6 +1,6 @@
 """What the engine remembers of a switch."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import PortRef
@@ -11,14 +11,32 @@ MAX_SWITCHES = 4_096
 class Switch:
     """A switch that is, or once was, connected."""
 
-    __slots__ = ("connected", "filled", "fills", "ports", "takes_groups")
+    __slots__ = ("connected", "filled", "fills", "names", "ports", "speeds", "takes_groups")
 
     def __init__(self) -> None:
         self.connected = False
         self.filled = False
         self.fills = 0
         self.ports: dict[PortNumber, bool] = {}
+        self.names: dict[PortNumber, str] = {}  # as the switch calls its ports
+        self.speeds: Mapping[PortNumber, int] = {}  # kbit/s, of the ports that tell it
         self.takes_groups = True  # until it refuses one
+
+    def came_up(self, speeds: Mapping[PortNumber, int], names: Mapping[PortNumber, str]) -> None:
+        """It has a channel, and holds none of what it should."""
+        self.connected, self.filled = True, False
+        self.speeds, self.names = speeds, dict(names)
+
+    def take(self, port: PortNumber, up: bool, name: str) -> None:
+        """A port's state, and its name where that is told."""
+        self.ports[port] = up
+        if name:
+            self.names[port] = name
+
+    def drop(self, port: PortNumber) -> bool | None:
+        """The state of a port that changes or goes, and is told anew; None for none."""
+        self.names.pop(port, None)
+        return self.ports.pop(port, None)
 
 
 class Switches(dict[DatapathId, Switch]):

@@ -14,12 +14,14 @@ from steering.core.snapshots.decisions import explain
 from steering.core.snapshots.drawing import drawing, session_paths
 from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
+from steering.core.snapshots.ports import ports
 from steering.core.snapshots.reservations import reservation, reservations
 from steering.core.snapshots.status import alarm_changes, status
 from steering.model.drawing import NetworkPicture, SessionPaths
 from steering.model.ids import McpId
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.policy import Insertion, Toggle
+from steering.model.port_snapshot import PortsSnapshot
 from steering.model.preference import NO_WISH, Intent
 from steering.model.session import EntryKind
 from steering.model.snapshot import (
@@ -122,6 +124,9 @@ class EngineView:
 
     def drawing(self) -> NetworkPicture:
         return drawing(self._engine, self._clock())
+
+    def ports(self, switch: str | None) -> PortsSnapshot:
+        return ports(self._engine, switch)
 
     def links(self) -> LinksSnapshot:
         keeping = self._engine.old_paths

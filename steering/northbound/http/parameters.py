@@ -105,6 +105,9 @@ LIMIT = Parameter(
 MCP = Parameter(
     "mcp", "Only sessions at this MCP", {"type": "string", "minLength": 1, "maxLength": MAX_NAME}, None, _name
 )
+SWITCH = Parameter(
+    "switch", "Only this switch", {"type": "string", "minLength": 1, "maxLength": MAX_NAME}, None, _name
+)
 STATE = Parameter(
     "state", "Only sessions in this state", {"type": "string", "enum": list(SessionState)}, None, _state
 )

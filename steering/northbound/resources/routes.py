@@ -66,6 +66,10 @@ ROUTES = (
         "GET", "layout", "/v1/topology/layout", "The network as a picture: what is and what is lost, each with its place",
         LayoutResource.layout, "Layout",
     ),
+    RestRoute(
+        "GET", "ports", "/v1/ports", "Ports of connected switches, and what is there", Status.ports, "Ports",
+        parameters=(parameters.SWITCH,),
+    ),
     RestRoute("GET", "links", "/v1/links", "Links and their weights", LinksResource.listed, "Links"),
     RestRoute(
         "GET", "link", "/v1/links/{name}", "One link, by its ends", LinksResource.one, "Link"

@@ -1,4 +1,4 @@
-"""/v1/health, /v1/status, /v1/topology, /v1/gateways, /v1/limits: how things stand."""
+"""/v1/health, /v1/status, /v1/topology, /v1/ports, /v1/gateways, /v1/limits: how things stand."""
 
 from steering.northbound.auth.pseudonyms import of_limits
 from steering.northbound.http.exchange import Call, RestReply
@@ -20,6 +20,9 @@ class Status:
 
     def topology(self, _: Call) -> RestReply:
         return RestReply(self._view.topology())
+
+    def ports(self, call: Call) -> RestReply:
+        return RestReply(self._view.ports(call.query["switch"]))
 
     def gateways(self, _: Call) -> RestReply:
         return RestReply({"gateways": self._view.gateways()})

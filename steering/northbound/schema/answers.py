@@ -157,6 +157,19 @@ SCHEMAS: dict[str, Json] = {
         attachments=_list(_object(name=TEXT, role=TEXT, port=TEXT, up=FLAG, waypoint=WHOLE)),
         hosts=_list(_object(address=TEXT, mac=TEXT, port=TEXT)),
     ),
+    "Ports": _object(
+        ports=_list(
+            _object(
+                switch=TEXT,
+                port=_described(TEXT, "As a site file writes it"),
+                name=_described(TEXT, "As the switch calls it"),
+                up=FLAG,
+                speed_kbit=_maybe(WHOLE),
+                leads_to=_described(_maybe(TEXT), "By the site file or by discovery"),
+            )
+        ),
+        total=WHOLE,
+    ),
     "Link": _object(
         name=_described(TEXT, "Its two ends"),
         a=TEXT,

@@ -50,6 +50,9 @@ class JsonView:
     def drawing(self) -> NetworkPicture:
         return self._snapshots.drawing()
 
+    def ports(self, switch: str | None) -> Json:
+        return _object(self._snapshots.ports(switch))
+
     def links(self) -> Json:
         return _object(self._snapshots.links())
 

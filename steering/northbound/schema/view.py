@@ -34,6 +34,10 @@ class View(Protocol):
     def drawing(self) -> NetworkPicture:
         """What there is to draw of the network, lost things included."""
 
+    def ports(self, switch: str | None) -> Json:
+        """{"ports": [{"switch", "port": "s1:1", "name", "up", "speed_kbit", "leads_to"}], "total"} of connected switches, or
+        of one; of many only the first."""
+
     def links(self) -> Json:
         """{"links": [{"name", "a", "b", "weight", "own_weight", "set_weight", "up"}], "settled", "kept_flows"}: each
         link once; how many flows stay on paths that earlier weights made, and whether all others go by these."""

@@ -27,6 +27,7 @@ LINES = """
 status
 topology
 topology layout
+topology ports
 sessions
 sessions m-1
 sessions m-1 --paths

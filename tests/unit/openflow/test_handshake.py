@@ -67,8 +67,8 @@ def test_hello_features_and_ports_make_a_switch() -> None:
     assert peer.take(peer.ports(port(1, speed=10), more=1), peer.ports(port(2, down=True))) is None
     assert peer.is_described
     assert peer.handshake.ports == {
-        1: PortDescription(1, True, 10, False),
-        2: PortDescription(2, False, 0, False),
+        1: PortDescription(1, True, 10, False, "p"),
+        2: PortDescription(2, False, 0, False, "p"),
     }
 
 
@@ -119,4 +119,4 @@ def test_a_port_that_changes_while_the_connection_waits_is_not_forgotten() -> No
     down = message(12, b"\2" + bytes(7) + port(1, down=True))
     gone = message(12, b"\1" + bytes(7) + port(2))
     assert peer.take(down, gone) is None
-    assert peer.handshake.ports == {1: PortDescription(1, False, 0, False)}
+    assert peer.handshake.ports == {1: PortDescription(1, False, 0, False, "p")}

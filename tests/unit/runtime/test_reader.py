@@ -13,6 +13,7 @@ from steering.openflow.reader import (
     port_description_is_sound,
     read_error,
     read_multipart,
+    read_port_descriptions,
     read_port_status,
     split,
 )
@@ -113,8 +114,14 @@ def port_status(reason: int, port: int, config: int, state: int) -> bytes:
 )
 def test_port_status(reason: int, config: int, state: int, up: bool) -> None:
     assert read_port_status(port_status(reason, 7, config, state)) == PortState(
-        7, up, reason == 1, state == 4
+        7, up, reason == 1, state == 4, "p"
     )
+
+
+def test_a_name_of_a_port_cannot_control_a_terminal() -> None:
+    body = struct.pack(">I4x6s2x16sIIIIIIII", 1, bytes(6), b"eth\x1b[2J\xff\0rest", 0, 4, 0, 0, 0, 0, 0, 0)
+    (port,) = read_port_descriptions(message(19, bytes(8) + body))
+    assert port.name == "eth?[2J\ufffd"
 
 
 def test_short_bodies_are_noticed() -> None:
