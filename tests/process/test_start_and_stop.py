@@ -40,6 +40,7 @@ def test_the_service_manager_is_told_of_its_start_its_life_and_its_end(tmp_path:
         running = Running(tmp_path)
         running.environment |= {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
         with running:
+            assert running.process is not None
             heard = [manager.recv(100) for _ in range(3)]
             os.kill(running.process.pid, signal.SIGSTOP)
             manager.settimeout(1.5)
