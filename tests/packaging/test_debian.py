@@ -85,7 +85,8 @@ def test_every_command_has_a_man_page_that_roff_takes(tmp_path: Path) -> None:
         command, env={"MANWIDTH": "80", "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True
     )
     assert shown.stderr == ""
-    assert "--switch-cert FILE" in shown.stdout and "STEERING_URL" in shown.stdout
+    text = re.sub(".\b", "", shown.stdout)  # bold is struck twice
+    assert "--switch-cert FILE" in text and "STEERING_URL" in text
 
 
 def test_logrotate_takes_its_file(tmp_path: Path) -> None:
