@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from steering.model.mechanism import Mechanism
+from steering.model.policy import Policy, Terms
 from steering.model.session import SessionState
 
 ROOT = Path(__file__).parents[2]
@@ -47,3 +48,24 @@ def test_every_file_the_documents_name_exists():
             r"``((?:policies|steering|topologies|tests|docs)/[\w/]+\.\w+)``", document.read_text()
         ):
             assert (ROOT / name).exists(), f"{document.name}: {name}"
+
+
+@pytest.mark.parametrize("default", ["B6", "B18", "B19", "B21", "B22", "B24", "B25", "B29", "B40", "B43"])
+def test_each_default_that_is_another_than_proposed_stands_with_its_reason(default: str):
+    table = (ROOT / "docs" / "realisations.rst").read_text().split("\nDefaults that differ\n", 1)[1]
+    (row,) = re.findall(rf"^   \* - {default}\n(.*?)(?=^   \* - |\Z)", table, re.M | re.S)
+    assert row.count("\n     - ") + row.startswith("     - ") == 3
+
+
+def test_defaults_that_the_table_tells_are_those_of_the_code():
+    policy = Policy()
+    table = (ROOT / "docs" / "realisations.rst").read_text().split("\nDefaults that differ\n", 1)[1]
+    weights = policy.weights
+    for told in (
+        f"syn_per_port: {policy.meters.syn_per_port}",
+        f"location: {weights.location:g}, type: {weights.type:g}, load: {weights.load:g}",
+        f"mode: {Terms().mode}",
+        f"otherwise: {policy.authorization.otherwise}",
+        f"block: {str(policy.cpe_acl.block).lower()}",
+    ):
+        assert told in table, told
