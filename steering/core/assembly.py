@@ -45,6 +45,7 @@ from steering.core.sessions.sick_mcps import SickMcps
 from steering.core.sessions.syn_outcomes import SynOutcomes
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
+from steering.core.sessions.token_owners import JoinDestinations
 from steering.core.sessions.transitions import SessionLife
 from steering.core.sessions.watched_segments import WatchedSegments
 from steering.core.subflow_priority import SubflowPriorities
@@ -78,6 +79,8 @@ class SessionPieces(NamedTuple):
     dead: DeadMcps
     sick: SickMcps
     reports: McpReports
+    early: EarlyJoins
+    destinations: JoinDestinations
     dispatcher: HandshakeDispatcher
 
     def parts(self) -> tuple[Part, ...]:
@@ -102,10 +105,11 @@ def assembled(
     epochs: Mapping[DatapathId, int],
     neighbours: Neighbours,
     graph: Graph,
+    table_type: type[SessionTable] = SessionTable,
 ) -> SessionPieces:
     """`disabled` names mechanisms that are off for negative controls; `epochs`: of each switch's filling."""
     # Sessions: their records, their life, their ends.
-    table = SessionTable(policy.limits, sitemap.mcps, sitemap.hosts_move)
+    table = table_type(policy.limits, sitemap.mcps, sitemap.hosts_move)
     life = SessionLife(table, counters)
     authorisation = Authorisation(sitemap, policy, counters, chooser.granted)
     proactive = Proactive(sitemap, graph, chooser, table, policy, epochs, disabled, authorisation)
@@ -160,11 +164,13 @@ def assembled(
         withdrawal=withdrawal, bypass=bypass, proactive=proactive,
     )  # fmt: skip
     early = EarlyJoins(waiting, blocks, readiness, in_force, replies, natives, counters, disabled)
+    destinations = JoinDestinations(sitemap, Mechanism.JOIN_DESTINATION not in disabled)
     joins = JoinHandler(
         sitemap, chooser, counters,
         in_force=in_force, replies=replies, table=table, life=life, teardown=teardown, natives=natives,
         aborted=aborted, early=early, authorisation=authorisation, preferring=preferring, slots=slots, keys=keys, outcomes=outcomes,
         destination=sabotage.destination(sitemap, disabled),
+        destinations=destinations,
     )  # fmt: skip
     attempts = NewAttempts(
         table, counters,
@@ -198,5 +204,6 @@ def assembled(
     )  # fmt: skip
     return SessionPieces(
         table, life, teardown, half_open, aborted, readiness, in_force, authorisation, capabilities, explicit, withdrawal,
-        waiting, blocks, proactive, learned, attempts, slots, preferring, watched, dead, sick, reports, dispatcher,
+        waiting, blocks, proactive, learned, attempts, slots, preferring, watched, dead, sick, reports, early,
+        destinations, dispatcher,
     )  # fmt: skip

@@ -27,14 +27,14 @@ from steering.core.selection.chooser import Chooser
 from steering.core.selection.mcp_probes import McpProbes
 from steering.core.sessions.host_mobility import HostMobility
 from steering.core.sessions.leg_errors import LegErrors
+from steering.core.sessions.table import SessionTable
 from steering.core.supervision.alarms import Alarms
 from steering.core.supervision.expected_things import ExpectedThings
 from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
-from steering.model.network import AccessNetwork, Mcp, PortRef, PortRole, Site, with_mcps
+from steering.model.network import AccessNetwork, Mcp, PortRef, Site, with_mcps
 from steering.model.policy import Policy
 
-ACCESS = PortRole.ACCESS
 RECOVERY = 15.0  # seconds after which unknown joins count as unknown even if a switch never came
 
 
@@ -42,15 +42,16 @@ class Engine:
     """The controller's engine. `handle` is the only way in. `disabled` names mechanisms (model.mechanism) that are
     off for negative controls; ValueError for an unknown name."""
 
+    table_type = SessionTable
+
     def __init__(
         self,
         site: Site,
         policy: Policy,
         *,
         epoch: int,
-        counters: Counters | None = None,
-        disabled: Iterable[str] = (),
-    ) -> None:
+        counters: Counters | None = None, disabled: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         off = frozenset(map(Mechanism, disabled))
         self.site = site
         self.policy = policy
@@ -71,8 +72,8 @@ class Engine:
         )  # fmt: skip
         # Everything about sessions; `handshakes` sees every segment that is shown.
         self.sessions = assembled(
-            self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph
-        )
+            self.map, policy, self.chooser, self.counters, off, self._epochs, self.neighbours, self.graph, self.table_type
+        )  # fmt: skip
         self.leg_errors = LegErrors(self.sessions.table, self.counters, Mechanism.ICMP_ERRORS in off)
         self.handshakes = self.sessions.dispatcher
         self.mobility = HostMobility(self.sessions.table, self.neighbours)
@@ -313,10 +314,8 @@ class Engine:
             self._recover_until = now + RECOVERY
         self.links.switch_up(up.dpid, up.ports, now)
         outputs: list[Output] = []
-        for number, is_up in switch.ports.items():
-            outputs += self._attachment_port(
-                PortRef(up.dpid, number), is_up, now
-            )  # no PortStatus told of it while the switch was away
+        for number, is_up in switch.ports.items():  # no PortStatus told of it while the switch was away
+            outputs += self._attachment_port(PortRef(up.dpid, number), is_up, now)
         return [*outputs, ReadEntries(up.dpid, False)]
 
     def _switch_down(self, down: inputs.SwitchDown, now: float) -> list[Output]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp, TurnOver
 from steering.model.authorisation import AclEntry, RegistryEntry, Verdict
 from steering.model.ids import DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.kept import KeptState
@@ -427,6 +428,11 @@ Input = (
     | Restored
     | TimeOfDay
     | LinkWeighed
+    | ClusterChanged
+    | PeerUp
+    | PeerLost
+    | PeerTold
+    | TurnOver
     | Continue
     | Tick
 )

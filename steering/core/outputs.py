@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from steering.core.inputs import SynSeen
+from steering.core.peer_facts import TellPeer
 from steering.model.authorisation import Authorizer
 from steering.model.ids import DatapathId, McpId, PortNumber
 from steering.model.network import Attachment
@@ -136,6 +137,7 @@ Output = (
     | Release
     | Authorise
     | Prefer
+    | TellPeer
     | GoOn
 )
 

@@ -64,6 +64,10 @@ class Mechanism(StrEnum):
         "mcp-probes",
         "no MCP is probed, and one that falls silent is missed as late as one that promised nothing",
     )
+    JOIN_DESTINATION = (
+        "join-destination",
+        "a join is of the session that has its token, wherever the join goes",
+    )
     WRONG_MCP = "wrong-mcp", "joins are pinned to another MCP than their session's"
     PROACTIVE = "proactive", "no entries are set ahead: every SYN is looked at"
     ONE_MCP = "one-mcp", "entries set ahead lead each prefix of a subscriber to an MCP of its own"

@@ -100,6 +100,9 @@ class Refusal(StrEnum):
     AMBIGUOUS_TOKEN = "ambiguous-token"
     WRONG_MCP_ADDRESS = "wrong-mcp-address"
     RECOVERING = "recovering"
+    PEER_UNREACHABLE = (
+        "peer-unreachable"  # a join whose token is not known here, while another controller may know it
+    )
     SUBFLOWS_FULL = "subflows-full"
     NO_MCP = "no-mcp"
     MCP_UNREACHABLE = "mcp-unreachable"

@@ -5,6 +5,7 @@ Here TLS has no socket: bytes of the peer go in, bytes for the peer come out (`s
 """
 
 import ssl
+from collections.abc import Mapping
 from typing import Any
 
 LARGEST_HANDSHAKE = (
@@ -78,9 +79,13 @@ class TlsChannel:
 
     def names(self) -> frozenset[str]:
         """The names in the peer's certificate: its DNS names, and where there are none its common name."""
-        found: dict[str, Any] = self._tls.getpeercert() or {}
-        alternatives = frozenset(str(name) for kind, name in found.get("subjectAltName", ()) if kind == "DNS")
-        if alternatives:
-            return alternatives
-        pairs = (pair for part in found.get("subject", ()) for pair in part)
-        return frozenset(str(value) for kind, value in pairs if kind == "commonName")
+        return certificate_names(self._tls.getpeercert() or {})
+
+
+def certificate_names(found: Mapping[str, Any]) -> frozenset[str]:
+    """The same of a certificate as `ssl` shows it."""
+    alternatives = frozenset(str(name) for kind, name in found.get("subjectAltName", ()) if kind == "DNS")
+    if alternatives:
+        return alternatives
+    pairs = (pair for part in found.get("subject", ()) for pair in part)
+    return frozenset(str(value) for kind, value in pairs if kind == "commonName")

@@ -150,7 +150,7 @@ def _segment(body: bytes) -> ForwardedSegment:
     (family, flags, form, version, bits, address_id, sport, dport, seq, ack, options, offset, key, peer, token,
      nonce) = _HANDSHAKE.unpack_from(rest)  # fmt: skip
     length = {4: 4, 6: 16}.get(family)
-    if length is None or form not in iter(Kind) or bits > 0x7F:
+    if length is None or form not in iter(Kind):
         raise _refused()
     at = _HANDSHAKE.size
     if len(rest) < at + 2 * length:
@@ -160,12 +160,21 @@ def _segment(body: bytes) -> ForwardedSegment:
         key if bits & 1 else b"", peer if bits & 2 else b"", token if bits & 4 else b"", address_id, bool(bits & 16),
         nonce if bits & 8 else b"", bool(bits & 32), bool(bits & 64), options, offset,
     )  # fmt: skip
-    return ForwardedSegment(kind, dpid, port, payload, handshake, rest[at + 2 * length :])
+    return ForwardedSegment(kind, dpid, port, payload, handshake, rest[at + 2 * length :], bool(bits & 128))
 
 
 def _segment_body(one: ForwardedSegment) -> bytes:
     seen = one.handshake
-    flags = (seen.key, seen.peer_key, seen.token, seen.nonce, seen.backup, seen.deny_join, seen.uncommon)
+    flags = (
+        seen.key,
+        seen.peer_key,
+        seen.token,
+        seen.nonce,
+        seen.backup,
+        seen.deny_join,
+        seen.uncommon,
+        one.again,
+    )
     bits = sum(1 << place for place, flag in enumerate(flags) if flag)
     if one.kind not in SegmentKind.ALL or {len(seen.src), len(seen.dst)} != {4 if seen.family == 4 else 16}:
         raise _refused()

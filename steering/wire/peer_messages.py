@@ -99,7 +99,8 @@ class SegmentKind:
 
 class ForwardedSegment(NamedTuple):
     """A segment that a switch of the sender showed, and that is of a session of the receiver. `payload`: bytes of data
-    before a FIN. `frame`: the whole frame of a SYN or a watched segment, b"" of others."""
+    before a FIN. `frame`: the whole frame of a SYN or a watched segment, b"" of others. `again`: the sender has it from
+    another controller; it is never sent a third time."""
 
     kind: int
     dpid: int
@@ -107,6 +108,7 @@ class ForwardedSegment(NamedTuple):
     payload: int
     handshake: Handshake
     frame: bytes = b""
+    again: bool = False
 
 
 class SwitchWrite(NamedTuple):

@@ -21,8 +21,9 @@ def _may(rooms: str) -> frozenset[str]:
 # Room -> rooms that it may import from. Who is not named knows nothing of it.
 ROOMS: Mapping[str, frozenset[str]] = {
     # The messages, the counters, and what every feature offers.
-    "inputs": frozenset(),
-    "outputs": frozenset({"inputs"}),
+    "peer_facts": frozenset(),
+    "inputs": frozenset({"peer_facts"}),
+    "outputs": frozenset({"inputs", "peer_facts"}),
     "counters": frozenset(),
     "part": frozenset({"inputs", "outputs"}),
     # Switches, links and hosts, and the choice of an MCP: neither knows a session.
@@ -42,16 +43,19 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "network selection admission pipeline sessions proactive reservations subflow_priority"
     ),
     "restart": _may("network sessions proactive"),
+    "peers": _may("peer_facts network selection sessions handshakes"),
     # What is told of all that; nothing of it comes back.
     "supervision": _may("network"),
 }
 # Who registers features, who puts all together, and what others see of it: they may look into every room.
 ROOMS = {
     **ROOMS,
-    "assembly": frozenset(ROOMS) - {"pipeline", "old_paths", "rerouting", "restart", "supervision"},
+    "assembly": frozenset(ROOMS)
+    - {"pipeline", "old_paths", "rerouting", "restart", "supervision", "peers", "peer_facts"},
 }
 ROOMS = {**ROOMS, "features": _FOUNDATION | (frozenset(ROOMS) - {"assembly"})}
 ROOMS = {**ROOMS, "engine": _FOUNDATION | frozenset(ROOMS)}
+ROOMS = {**ROOMS, "clustered_engine": _FOUNDATION | frozenset({"engine", "peers"})}
 ROOMS = {**ROOMS, "snapshots": frozenset(ROOMS)}
 
 

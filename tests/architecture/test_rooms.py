@@ -7,7 +7,7 @@ import pytest
 
 from tests.architecture import layers, rooms
 
-SEEN_OUTSIDE = ("engine", "inputs", "outputs", "counters", "snapshots")
+SEEN_OUTSIDE = ("engine", "clustered_engine", "inputs", "peer_facts", "outputs", "counters", "snapshots")
 
 
 def test_rooms_import_as_the_table_says() -> None:

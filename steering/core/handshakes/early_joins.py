@@ -2,6 +2,8 @@
 counts as a stranger.
 """
 
+from collections.abc import Callable
+
 from steering.core.counters import Counters, JoinResult
 from steering.core.handshakes.native_mptcp import NativeSessions
 from steering.core.handshakes.policy_in_force import PolicyInForce
@@ -43,6 +45,8 @@ class EarlyJoins:
         self._replies = replies
         self._natives = natives
         self._counters = counters
+        # Whether a token that is not known here is nobody's: not while another controller may know it.
+        self.is_certain: Callable[[], bool] = lambda: True
         self._holds = Mechanism.HOLD_QUEUE not in disabled
         self._blocking = Mechanism.STRAY_DROP not in disabled
 
@@ -68,6 +72,9 @@ class EarlyJoins:
         for attachment, seen in self._waiting.expire(now):
             if self._natives.may_have(seen.handshake.dst, now):
                 outputs.append(naturally(attachment, seen))
+                continue
+            if not self.is_certain():
+                self._refused(Refusal.PEER_UNREACHABLE)
                 continue
             self._refused(Refusal.UNKNOWN_TOKEN)
             self._wrong(seen, now)

@@ -22,7 +22,7 @@ from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.syn_outcomes import SynOutcomes
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
-from steering.core.sessions.token_owners import narrow
+from steering.core.sessions.token_owners import JoinDestinations, narrow
 from steering.core.sessions.transitions import Event, SessionLife
 from steering.core.subflow_priority import SubflowPriorities
 from steering.model.ids import NO_WAYPOINT, WaypointId, read_token
@@ -62,6 +62,7 @@ class JoinHandler:
         keys: KeyWatch,
         outcomes: SynOutcomes,
         destination: Destination,
+        destinations: JoinDestinations,
     ) -> None:
         self._map = sitemap
         self._chooser = chooser
@@ -81,6 +82,7 @@ class JoinHandler:
         self._keys = keys
         self._outcomes = outcomes
         self._destination = destination
+        self._destinations = destinations
 
     def seen(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
         token = read_token(seen.handshake.token, "big")
@@ -88,7 +90,7 @@ class JoinHandler:
             return self._deny(seen, Refusal.THIRD_PARTY)
         if self._guesses.bars(key, now):
             return self._early.barred()
-        owners = self._table.with_mcp_token(token)
+        owners = self._destinations.fitting(self._table.with_mcp_token(token), seen.handshake)
         if not owners:
             if self._natives.owns(token):
                 return self._replies.leave(attachment, seen)

@@ -7,7 +7,7 @@ A known address that is claimed elsewhere stays until its old place was asked (a
 network's hosts are `learned` the last claim counts at once, and where they are `static` the site file alone counts.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import ClassVar, Protocol
@@ -140,6 +140,10 @@ class Neighbours(Part):
     def heard(self, waypoint: WaypointId) -> float:
         """When an MCP or next hop behind a waypoint answered last, or told of itself; minus infinity for never."""
         return self._answered.get(waypoint, -NEVER)
+
+    def wanted_at(self, waypoint: WaypointId) -> Collection[bytes]:
+        """The addresses of the MCP or next hop behind a waypoint, any of which tells its MAC."""
+        return self._wanted.get(waypoint, ())
 
     def question(self, waypoint: WaypointId) -> list[Output]:
         """Ask an MCP or next hop for one of its addresses."""

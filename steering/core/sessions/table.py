@@ -207,6 +207,11 @@ class SessionTable:
             session.known_by_host(token)
             _index(self._host_tokens, session, token)
 
+    def unlearn(self, session: Session) -> None:
+        """A session is over, and is found by no token any more."""
+        _forget(self._tokens, session, session.token)
+        _forget(self._host_tokens, session, session.host_token)
+
     def with_token(self, token: int) -> list[Session]:
         """Every session that is known by a token: that of its MCP's key, or of its host's where a server opened it."""
         known = self._tokens.get(token)
@@ -341,8 +346,7 @@ class SessionTable:
         self.lingering.pop(session.id, None)
         for subflow in session.subflows:
             self._forget_flow(subflow)
-        _forget(self._tokens, session, session.token)
-        _forget(self._host_tokens, session, session.host_token)
+        self.unlearn(session)
         if session.secrets is not None:
             session.secrets.wipe()
             session.keep(None)

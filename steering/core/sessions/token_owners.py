@@ -1,5 +1,10 @@
-"""The owner of a join's token, and whether policy lets the owner have one more subflow."""
+"""The owner of a join's token, and whether policy lets the owner have one more subflow.
 
+One session with the token is no proof that a join is of that session: tokens have 32 bits, and joins of sessions that the
+controller does not know carry any of them. So the destination has to fit too.
+"""
+
+from steering.core.network.site_index import SiteMap
 from steering.core.selection.rulebook import RuleMatch
 from steering.core.sessions.records import Session
 from steering.model.network import NetworkAccessType, Trust
@@ -11,6 +16,30 @@ THIRD_PARTY, PROXY = (
     Trust.THIRD_PARTY,
     Action.PROXY,
 )  # Members under names of their own: core.sessions.records says why.
+
+
+class JoinDestinations:
+    """Whether a join goes where its session's joins go: to the server of the initial subflow, or to an address of an MCP,
+    which its MCP tells by ADD_ADDR (RFC 8684 section 3.4.1). `checks`: False believes every token (a negative control)."""
+
+    def __init__(self, sitemap: SiteMap, checks: bool = True) -> None:
+        self._map = sitemap
+        self._checks = checks
+
+    def fitting(self, owners: list[Session], handshake: Handshake) -> list[Session]:
+        """The sessions among `owners` that a join may be of."""
+        if not self._checks or not owners or self._map.is_mcp_address(handshake.dst):
+            return owners
+        return [session for session in owners if self._fits(session, handshake)]
+
+    def _fits(self, session: Session, handshake: Handshake) -> bool:
+        if not session.first:
+            return True  # read back without its initial subflow
+        flow = session.flow
+        if flow.destination_port != handshake.dport:
+            return False
+        server = flow.destination
+        return server == handshake.dst or (self._map.behind_nat64(server) and server[12:] == handshake.dst)
 
 
 def narrow(owners: list[Session], handshake: Handshake) -> list[Session]:

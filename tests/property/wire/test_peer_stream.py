@@ -102,6 +102,7 @@ MESSAGE: st.SearchStrategy[PeerMessage] = st.one_of(
         U32,
         handshakes(),
         st.binary(max_size=200),
+        FLAG,
     ),
     st.builds(SwitchWrite, U32, U64, FLAG, openflow()),
     st.builds(WriteResult, U32, FLAG),

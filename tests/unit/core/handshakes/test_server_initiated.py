@@ -192,7 +192,7 @@ def test_nor_does_one_that_answers_a_server_with_such_a_key(driver: Driver) -> N
     rogue = opened(driver)
     victim = driver.session("10.1.0.9", 41_000, KEY)
     assert rogue.reverse and rogue.token == victim.token
-    driver.syn(2, 1, join(UE_WLAN, 41_001, dst="10.9.0.99"))  # neither server nor host tells the two apart
+    driver.syn(2, 1, join(UE_WLAN, 41_001, dst=MCP_ADDRESS))  # neither server nor host tells the two apart
     assert len(victim.subflows) == 2 and len(rogue.subflows) == 1
     driver.syn(3, 1, join(MCP_ADDRESS, 7777, dst=UE_WLAN))
     assert len(victim.subflows) == 2 and len(rogue.subflows) == 2

@@ -54,9 +54,16 @@ def test_a_join_from_another_access_is_pinned_to_the_same_mcp_although_load_says
 def test_joins_are_matched_across_families_and_from_behind_nat():
     driver = Driver()
     session = driver.session()
-    steer = steered(driver.syn(2, 1, join("fd00:2::2", 1, dst="fd00:9::2")))
-    assert steer.entries[0].family == 6 and unpack_cookie(steer.entries[0].cookie).token == session.token
-    assert steered(driver.syn(2, 1, join("10.2.0.77", 999))).release.waypoint == steer.release.waypoint
+    own = next(
+        str(a) for mcp in driver.site.mcps if mcp.id == session.mcp for a in mcp.addresses if a.version == 6
+    )
+    driver.syn(2, 1, join("fd00:2::2", 1, dst=own))  # the other family is known to its host by ADD_ADDR alone
+    assert driver.counters.joins == {JoinResult.OWN_ADDRESS: 1} and session.subflows[1].flow.family == 6
+    inside = driver.engine.map.inside[session.mcp].id
+    assert steered(driver.syn(2, 1, join("10.2.0.77", 999))).release.waypoint == inside
+    assert driver.syn(2, 1, join("fd00:2::2", 2, dst="fd00:9::2")) == [], (
+        "of a session that is not known here"
+    )
 
 
 def test_early_join_waits_for_its_token_and_then_goes():
@@ -100,7 +107,7 @@ def test_two_mcps_may_own_one_token():
     assert first.token == second.token and len(driver.table.with_token(first.token)) == 2
     driver.syn(2, 1, join(UE_WLAN, 1, dst="10.9.0.7"))
     assert len(second.subflows) == 2 and len(first.subflows) == 1
-    assert refused(driver.syn(2, 1, join(UE_WLAN, 2, dst="10.9.0.99"))) == (3, False)
+    assert refused(driver.syn(2, 1, join(UE_WLAN, 2, dst="10.8.0.2"))) == (3, False)
     assert driver.counters.refusals[Refusal.AMBIGUOUS_TOKEN] == 1
     driver.engine.sessions.teardown.end(second)
     assert driver.table.with_token(first.token) == [first]

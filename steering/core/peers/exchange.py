@@ -1,0 +1,426 @@
+"""The exchange with other controllers: what they are told of sessions here, and what comes of what they tell.
+
+A session is decided by its owner alone, so a join that came in at another controller's switch is judged where its session's
+subflows, limits and keys are known. The owner's entries and the held segment go to the switch by its controller.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+
+from steering.core.counters import Counters, JoinResult
+from steering.core.handshakes.early_joins import EarlyJoins
+from steering.core.handshakes.room import Readiness
+from steering.core.inputs import (
+    FinSeen,
+    Input,
+    LinkDown,
+    LinkUp,
+    NeighbourSeen,
+    PortStatus,
+    SynAckSeen,
+    SynSeen,
+    WatchedSeen,
+)  # fmt: skip
+from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output
+from steering.core.part import Handler, Part
+from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp, TellPeer, TurnOver
+from steering.core.peers.followed_table import FollowedTable
+from steering.core.peers.network_facts import LocalHandler, NetworkFact, NetworkFacts
+from steering.core.peers.segment_routes import SegmentRoutes
+from steering.core.peers.token_replicas import TokenReplicas
+from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.pending_joins import PendingJoins
+from steering.core.sessions.token_owners import JoinDestinations
+from steering.model.ids import DatapathId, PortNumber, read_token
+from steering.model.network import PortRole
+from steering.model.session import Refusal
+from steering.wire.handshake import Handshake, Kind
+from steering.wire.peer_messages import (
+    EndedTokens,
+    ForwardedSegment,
+    LinkFact,
+    McpFact,
+    NeighbourFact,
+    PeerMessage,
+    PortFact,
+    ReplicaDigest,
+    ReplicaEnd,
+    ReplicaRequest,
+    ReplicaStart,
+    SegmentKind,
+    TokenAnswer,
+    TokenEntries,
+    TokenEntry,
+    TokenQuestion,
+)  # fmt: skip
+
+TOKENS = 512  # told in one message
+TOLD_AT_ONCE = 8  # messages of a whole replica in one tick and to one controller
+DIGESTS = 5.0  # seconds between two digests
+ASKED_AGAIN = 10.0  # seconds between two wishes for a whole replica
+
+ACCESS, GATEWAY, JOIN = PortRole.ACCESS, PortRole.GATEWAY, Kind.JOIN
+_SEGMENTS: Mapping[type, int] = {
+    SynSeen: SegmentKind.SYN, SynAckSeen: SegmentKind.SYN_ACK, FinSeen: SegmentKind.FIN, WatchedSeen: SegmentKind.WATCHED,
+}  # fmt: skip
+_FACTS = (NeighbourFact, PortFact, LinkFact, McpFact)
+
+
+class PeerEvent(StrEnum):
+    """What came of other controllers, and of what they said."""
+
+    JOIN_PASSED_ON = "join-passed-on"
+    SEGMENT_PASSED_ON = "segment-passed-on"
+    NOT_MINE = "not-mine"  # a segment that was passed on to here, and is of no session that is known
+    FOREIGN_SWITCH = "foreign-switch"  # it speaks for a switch that is not its own
+    STRANGER = "stranger"  # it is no member
+    UNKNOWN_END = "unknown-end"  # a token ended that it never told
+    NO_ROOM = "no-room"  # more tokens than are kept of one controller
+    DIFFERENT_DIGEST = "different-digest"  # the replica here is not what it says it is
+    OUT_OF_PLACE = "out-of-place"  # a message that does not belong here
+
+
+class PeerSync:
+    """A whole replica on its way to one controller. `left`: numbers of sessions that are not told yet, the last first."""
+
+    __slots__ = ("end", "left")
+
+    def __init__(self, numbers: list[int]) -> None:
+        self.left = numbers
+        self.end = numbers[0] if numbers else 0
+
+    def is_ahead(self, number: int) -> bool:
+        """Whether a session is among those that are not told yet."""
+        return bool(self.left) and self.left[-1] <= number <= self.end
+
+
+class PeerExchange(Part):
+    """`local`: the engine's own handlers of what switches show; the engine calls this part in their place."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        table: FollowedTable,
+        counters: Counters,
+        *,
+        local: dict[type, LocalHandler],
+        routes: SegmentRoutes,
+        replicas: TokenReplicas,
+        facts: NetworkFacts,
+        destinations: JoinDestinations,
+        early: EarlyJoins,
+        waiting: PendingJoins,
+        readiness: Readiness,
+        unread: set[DatapathId],
+    ) -> None:
+        self._map = sitemap
+        self._table = table
+        self._counters = counters
+        self._local = local
+        self.routes = routes
+        self.replicas = replicas
+        self._facts = facts
+        self._destinations = destinations
+        self._waiting = waiting
+        self._readiness = readiness
+        self._unread = unread
+        self.events: Counter[PeerEvent] = Counter()
+        self.members: frozenset[str] = frozenset()
+        self.reached: set[str] = set()
+        self._syncs: dict[str, PeerSync] = {}
+        self._digest_at = 0.0
+        self._asked: dict[str, float] = {}
+        early.is_certain = lambda: self.is_whole
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every other controller has told all of its tokens, and can be reached: only then a token that is not
+        known is nobody's."""
+        of = self.replicas.of
+        return all(name in self.reached and name in of and of[name].is_whole for name in self.members)
+
+    def takes(self) -> Mapping[type[Input], Handler]:
+        return {
+            ClusterChanged: self._changed, PeerUp: self._up, PeerLost: self._lost, PeerTold: self._told,
+            TurnOver: lambda given, now: self.flush(),
+        }  # fmt: skip
+
+    def in_place(self) -> dict[type, Handler]:
+        """Handlers of what switches show, in the place of the engine's own."""
+        return {
+            SynSeen: self._syn,
+            SynAckSeen: self._of_flow,
+            FinSeen: self._of_flow,
+            WatchedSeen: self._of_flow,
+            NeighbourSeen: lambda seen, now: self._told_too(seen, now, self._facts.neighbour),
+            PortStatus: lambda seen, now: self._told_too(seen, now, self._facts.port),
+            LinkUp: lambda seen, now: self._told_too(seen, now, self._facts.link),
+            LinkDown: lambda seen, now: self._told_too(seen, now, self._facts.link),
+        }
+
+    def _told_too(self, seen: Input, now: float, tells: Callable[..., Iterator[PeerMessage]]) -> list[Output]:
+        outputs = self._local[type(seen)](seen, now)
+        return outputs + [TellPeer("", message) for message in tells(seen)] if self.reached else outputs
+
+    # ---- who is there ---------------------------------------------------------------------------
+
+    def _changed(self, given: ClusterChanged, now: float) -> list[Output]:
+        for name in self.members - given.members:
+            self.replicas.forget(name)
+            self._lost(PeerLost(name), now)
+        self.routes.me, self.routes.owners = given.me, given.owners
+        self.members = given.members - {given.me}
+        foreign = {dpid for dpid in self._map.switches if not self.routes.is_mine(dpid)}
+        self._unread -= foreign  # only own switches tell of their sessions
+        if not self._unread:
+            self._readiness.recovering = False
+        self._offline()
+        return []
+
+    def _offline(self) -> None:
+        """Switches of controllers that are reached take entries."""
+        offline = self._readiness.offline
+        for dpid in self._map.switches:
+            owner = self.routes.owners.get(dpid, "")
+            if owner != self.routes.me:
+                (offline.discard if owner in self.reached else offline.add)(dpid)
+
+    def _up(self, given: PeerUp, now: float) -> list[Output]:
+        if given.name not in self.members:
+            self.events[PeerEvent.STRANGER] += 1
+            return []
+        self.reached.add(given.name)
+        self._offline()
+        return [*(TellPeer(given.name, fact) for fact in self._facts.all()), *self._all_tokens(given.name)]
+
+    def _lost(self, given: PeerLost, now: float) -> list[Output]:
+        """Its tokens stay: a join of one of its sessions is known as such, and is nobody else's."""
+        self.reached.discard(given.name)
+        self._syncs.pop(given.name, None)
+        self._offline()
+        return []
+
+    # ---- what switches show ---------------------------------------------------------------------
+
+    def _syn(self, seen: SynSeen, now: float) -> list[Output]:
+        handshake = seen.handshake
+        if handshake.kind is not JOIN:
+            return self._local[SynSeen](seen, now)
+        attachment = self._map.at.get((seen.dpid, seen.port))
+        flow = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        if attachment is None or flow in self._table.flows:
+            return self._local[SynSeen](seen, now)
+        if attachment.role is not ACCESS and attachment.role.is_mcp:
+            return self._of_flow(seen, now)
+        token = read_token(handshake.token, "big")
+        mine = self._destinations.fitting(self._table.with_mcp_token(token), handshake)
+        owners = self._owners(token, handshake)
+        if not owners:
+            if not mine and not self.is_whole:
+                return self._refused(Refusal.PEER_UNREACHABLE)
+            return self._local[SynSeen](seen, now)
+        if mine or len(owners) > 1:
+            return self._refused(Refusal.AMBIGUOUS_TOKEN)
+        if owners[0] not in self.reached:
+            return self._refused(Refusal.PEER_UNREACHABLE)
+        self.routes.passed_on(flow, owners[0])
+        self.events[PeerEvent.JOIN_PASSED_ON] += 1
+        return [TellPeer(owners[0], _segment(seen))]
+
+    def _owners(self, token: int, handshake: Handshake) -> list[str]:
+        mcp = None
+        if self._map.is_mcp_address(handshake.dst):
+            owner = self._map.mcp_addresses.get(handshake.dst)
+            mcp = 0 if owner is None else int(owner.id)
+        return self.replicas.owners(token, handshake.dst, handshake.dport, mcp)
+
+    def _refused(self, reason: Refusal) -> list[Output]:
+        """Dropped without an answer: its host sends it again after a second."""
+        self._counters.joins[JoinResult.REFUSED] += 1
+        self._counters.refusals[reason] += 1
+        return []
+
+    def _of_flow(self, seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen, now: float) -> list[Output]:
+        """A segment of a flow goes to the controller of its session."""
+        handshake = seen.handshake
+        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        flows, local = self._table.flows, self._local[type(seen)]
+        if sent in flows or answered in flows or not self.reached:
+            return local(seen, now)
+        attachment = self._map.at.get((seen.dpid, seen.port))
+        if attachment is None or (attachment.role is GATEWAY and isinstance(seen, SynAckSeen)):
+            return local(seen, now)  # a server's, which tells of no session
+        follows = self.routes.follows((sent, answered))
+        home = frozenset({follows}) if follows else self.routes.at_home(handshake.dst, handshake.src)
+        outputs = local(seen, now) if self.routes.me in home or not home else []
+        for name in home & self.reached:
+            self.events[PeerEvent.SEGMENT_PASSED_ON] += 1
+            outputs.append(TellPeer(name, _segment(seen)))
+        return outputs
+
+    # ---- what others tell -----------------------------------------------------------------------
+
+    def _told(self, told: PeerTold, now: float) -> list[Output]:
+        name, message = told
+        if name not in self.members:
+            return self._event(PeerEvent.STRANGER)
+        if isinstance(message, TokenEntries):
+            return self._tokens(name, message.entries, now)
+        if isinstance(message, EndedTokens):
+            replica = self.replicas.of.get(name)
+            unknown = len(message.entries) if replica is None else replica.remove(message.entries)
+            self.events[PeerEvent.UNKNOWN_END] += unknown
+            return []
+        if isinstance(message, ForwardedSegment):
+            return self._passed_on(name, message, now)
+        if isinstance(message, _FACTS):
+            return self._fact(name, message, now)
+        if isinstance(message, ReplicaStart):
+            self.replicas.begin(name)
+        elif isinstance(message, ReplicaEnd) and name in self.replicas.of:
+            self.replicas.of[name].is_whole = True
+        elif isinstance(message, ReplicaRequest):
+            return self._all_tokens(name)
+        elif isinstance(message, ReplicaDigest):
+            return self._compare(name, message, now)
+        elif isinstance(message, TokenQuestion):
+            known = any(
+                one.token == message.token and (one.server, one.port) == (message.server, message.port)
+                for session in self._table.with_mcp_token(message.token)
+                if (one := self._table.told(session)) is not None
+            )
+            return [TellPeer(name, TokenAnswer(message.request, known))]
+        else:
+            return self._event(PeerEvent.OUT_OF_PLACE)
+        return []
+
+    def _event(self, event: PeerEvent) -> list[Output]:
+        self.events[event] += 1
+        return []
+
+    def _fact(self, name: str, fact: NetworkFact, now: float) -> list[Output]:
+        outputs = self._facts.told(name, fact, now)
+        return self._event(PeerEvent.FOREIGN_SWITCH) if outputs is None else outputs
+
+    def _tokens(self, name: str, entries: tuple[TokenEntry, ...], now: float) -> list[Output]:
+        replica = self.replicas.of.get(name)
+        if replica is None:
+            return self._event(PeerEvent.OUT_OF_PLACE)
+        self.events[PeerEvent.NO_ROOM] += replica.add(entries)
+        outputs: list[Output] = []
+        if self._waiting:
+            for entry in entries:
+                for _, join in self._waiting.take(read_token(entry.token.to_bytes(4, "big"), "big")):
+                    outputs += self._syn(join, now)
+        return outputs
+
+    def _passed_on(self, name: str, message: ForwardedSegment, now: float) -> list[Output]:
+        """A segment that a switch of another controller showed."""
+        dpid, port, handshake = DatapathId(message.dpid), PortNumber(message.port), message.handshake
+        if not message.again and self.routes.owners.get(dpid) != name:
+            return self._event(PeerEvent.FOREIGN_SWITCH)
+        seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen
+        if message.kind == SegmentKind.SYN:
+            if handshake.kind is not JOIN:
+                return self._event(PeerEvent.OUT_OF_PLACE)
+            return self._local[SynSeen](SynSeen(dpid, port, handshake, message.frame), now)
+        if message.kind == SegmentKind.SYN_ACK:
+            seen = SynAckSeen(dpid, port, handshake)
+        elif message.kind == SegmentKind.FIN:
+            seen = FinSeen(dpid, port, handshake, message.payload)
+        else:
+            seen = WatchedSeen(dpid, port, handshake, message.frame)
+        sent = flow_key(handshake.src, handshake.dst, handshake.sport, handshake.dport)
+        answered = flow_key(handshake.dst, handshake.src, handshake.dport, handshake.sport)
+        if sent not in self._table.flows and answered not in self._table.flows:
+            follows = self.routes.follows((sent, answered))
+            if follows in self.reached and not message.again:
+                return [TellPeer(follows, message._replace(again=True))]
+            self.events[PeerEvent.NOT_MINE] += 1
+        return self._local[type(seen)](seen, now)
+
+    def _compare(self, name: str, told: ReplicaDigest, now: float) -> list[Output]:
+        replica = self.replicas.of.get(name)
+        if replica is None or not replica.is_whole:
+            return []
+        if (replica.sum.tokens, replica.sum.digest) == (told.tokens, told.digest):
+            return []
+        self.events[PeerEvent.DIFFERENT_DIGEST] += 1
+        if now < self._asked.get(name, 0.0):
+            return []
+        self._asked[name] = now + ASKED_AGAIN
+        return [TellPeer(name, ReplicaRequest())]
+
+    # ---- what others are told -------------------------------------------------------------------
+
+    def _all_tokens(self, name: str) -> list[Output]:
+        """Begin to tell a controller of all sessions here. What happens to a session that it is not told of yet is
+        left out: the session is told as it is then."""
+        if name not in self.reached:
+            return []
+        outputs = self.flush()
+        self._syncs[name] = PeerSync(list(reversed(self._table.by_id)))
+        return [*outputs, TellPeer(name, ReplicaStart())]
+
+    def flush(self) -> list[Output]:
+        """What came and went since this was called last, for everybody."""
+        table = self._table
+        outputs: list[Output] = []
+        learnt, ended = table.learnt, table.ended
+        if not learnt and not ended:
+            return []
+        table.learnt, table.ended = [], []
+        for name in sorted(self.reached):
+            sync = self._syncs.get(name)
+            came = [one for number, one in learnt if sync is None or not sync.is_ahead(number)]
+            went = [one for number, one in ended if sync is None or not sync.is_ahead(number)]
+            outputs += [TellPeer(name, TokenEntries(part)) for part in _parts(came)]
+            outputs += [TellPeer(name, EndedTokens(part)) for part in _parts(went)]
+        return outputs
+
+    def tick(self, now: float) -> list[Output]:
+        self.replicas.drain()
+        if not self.reached:
+            self._table.learnt.clear()
+            self._table.ended.clear()
+            return []
+        outputs = self.flush()
+        for name, sync in list(self._syncs.items()):
+            outputs += self._go_on(name, sync)
+        outputs += [TellPeer("", fact) for fact in self._facts.deaths()]
+        if now >= self._digest_at:
+            self._digest_at = now + DIGESTS
+            told = ReplicaDigest(self._table.sum.tokens, self._table.sum.digest)
+            outputs += [TellPeer(name, told) for name in sorted(self.reached) if name not in self._syncs]
+        return outputs
+
+    def _go_on(self, name: str, sync: PeerSync) -> list[Output]:
+        table = self._table
+        entries = []
+        for _ in range(min(TOKENS * TOLD_AT_ONCE, len(sync.left))):
+            session = table.by_id.get(sync.left.pop())
+            told = None if session is None else table.told(session)
+            if told is not None:
+                entries.append(told)
+        outputs: list[Output] = [TellPeer(name, TokenEntries(part)) for part in _parts(entries)]
+        if not sync.left:
+            del self._syncs[name]
+            outputs.append(TellPeer(name, ReplicaEnd()))
+        return outputs
+
+
+def _segment(seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen) -> ForwardedSegment:
+    payload = seen.payload if isinstance(seen, FinSeen) else 0
+    frame = bytes(seen.frame) if isinstance(seen, SynSeen | WatchedSeen) else b""
+    return ForwardedSegment(_SEGMENTS[type(seen)], seen.dpid, seen.port, payload, seen.handshake, frame)
+
+
+def _parts(entries: list[TokenEntry]) -> Iterator[tuple[TokenEntry, ...]]:
+    """Portions of one address family each."""
+    for length in (4, 16):
+        of_family = [one for one in entries if len(one.server) == length]
+        for at in range(0, len(of_family), TOKENS):
+            yield tuple(of_family[at : at + TOKENS])

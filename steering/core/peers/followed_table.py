@@ -1,0 +1,69 @@
+"""A session table that notes which tokens came and went, for other controllers to be told."""
+
+from steering.core.peers.token_replicas import ANYWHERE, TokenSum, facts_of
+from steering.core.sessions.flow_key import FlowKey
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
+from steering.model.ids import McpId, Token
+from steering.model.session import Entry, SessionState
+from steering.wire.peer_messages import TokenEntry
+
+
+class FollowedTable(SessionTable):
+    """The same table. `learnt` and `ended`: session numbers with their token since they were looked at last."""
+
+    learnt: list[tuple[int, TokenEntry]]
+    ended: list[tuple[int, TokenEntry]]
+    sum: TokenSum
+
+    def follow(self) -> None:
+        """Begin to note, before the first session."""
+        self.learnt, self.ended, self.sum = [], [], TokenSum()
+        # Sessions whose record may still learn where it began, as they were told: few, and those of an earlier controller.
+        self._told: dict[int, TokenEntry] = {}
+
+    def told(self, session: Session) -> TokenEntry | None:
+        """What others are told of a session; None where its token is not known, or no host's join may carry it."""
+        known = self._told.get(session.id)
+        if known is not None:
+            return known
+        if session.token < 0 or session.reverse or session not in self.with_token(session.token):
+            return None
+        return entry_of(session)
+
+    def learn(self, session: Session, token: Token) -> None:
+        super().learn(session, token)
+        self._note(session)
+
+    def restore(
+        self, state: SessionState, entry: Entry, mcp: McpId, token: Token, key: FlowKey, packets: int, size: int,
+        now: float,
+    ) -> Session:  # fmt: skip
+        session = super().restore(state, entry, mcp, token, key, packets, size, now)
+        self._note(session)
+        return session
+
+    def unlearn(self, session: Session) -> None:
+        told = self.told(session)
+        super().unlearn(session)
+        if told is not None:
+            self._told.pop(session.id, None)
+            self.ended.append((session.id, told))
+            self.sum.take(told.token, facts_of(*told[1:]))
+
+    def _note(self, session: Session) -> None:
+        told = self.told(session)
+        if told is None:
+            return
+        if session.ruling is None:
+            self._told[session.id] = told
+        self.learnt.append((session.id, told))
+        self.sum.add(told.token, facts_of(*told[1:]))
+
+
+def entry_of(session: Session) -> TokenEntry:
+    """What others have to know of a session whose token is known."""
+    if not session.first:
+        return TokenEntry(session.token, session.mcp, *ANYWHERE)
+    flow = session.flow
+    return TokenEntry(session.token, session.mcp, flow.destination, flow.destination_port)

@@ -1,0 +1,111 @@
+"""What controllers tell each other of the network: MCPs and next hops that answered, ports, links, and MCPs that died. So every
+controller chooses by the whole site, and asks its own switches alone."""
+
+from collections.abc import Callable, Iterator
+
+from steering.core.inputs import LinkDown, LinkUp, NeighbourSeen, PortStatus
+from steering.core.network.neighbours import Neighbours
+from steering.core.network.site_index import SiteMap
+from steering.core.network.switch import Switch, Switches
+from steering.core.outputs import Output
+from steering.core.peers.segment_routes import SegmentRoutes
+from steering.core.selection.chooser import Chooser
+from steering.core.selection.mcp_health import McpFault
+from steering.model.ids import DatapathId, McpId, PortNumber
+from steering.model.network import PortRef
+from steering.wire.peer_messages import LinkFact, McpFact, NeighbourFact, PeerMessage, PortFact
+
+LocalHandler = Callable[..., list[Output]]
+NetworkFact = NeighbourFact | PortFact | LinkFact | McpFact
+
+
+class NetworkFacts:
+    """`links` and `ports`: the engine's own handlers of LinkUp, LinkDown and PortStatus."""
+
+    def __init__(
+        self,
+        sitemap: SiteMap,
+        switches: Switches,
+        neighbours: Neighbours,
+        chooser: Chooser,
+        routes: SegmentRoutes,
+        local: dict[type, LocalHandler],
+    ) -> None:
+        self._map = sitemap
+        self._switches = switches
+        self._neighbours = neighbours
+        self._chooser = chooser
+        self._routes = routes
+        self._local = local
+        self._told: dict[McpId, bool] = {}  # what was said last of MCPs behind own switches
+
+    # ---- telling --------------------------------------------------------------------------------
+
+    def all(self) -> Iterator[PeerMessage]:
+        """Everything that a controller that was not reached until now has to know."""
+        self._told.clear()
+        for port, attachment in self._map.attachments.items():
+            if not self._routes.is_mine(port.dpid):
+                continue
+            mac = self._neighbours.transit.get(attachment.waypoint.id)
+            address = next(iter(self._neighbours.wanted_at(attachment.waypoint.id)), None)
+            if mac is not None and address is not None:
+                yield NeighbourFact(port.dpid, port.port, mac, address)
+        for dpid, switch in self._switches.items():
+            if self._routes.is_mine(dpid):
+                yield from (PortFact(dpid, port, up) for port, up in switch.ports.items())
+
+    def neighbour(self, seen: NeighbourSeen) -> Iterator[PeerMessage]:
+        attachment = self._map.at.get((seen.dpid, seen.port))
+        if attachment is not None and seen.address in self._neighbours.wanted_at(attachment.waypoint.id):
+            yield NeighbourFact(seen.dpid, seen.port, seen.mac, seen.address)
+
+    def port(self, status: PortStatus) -> Iterator[PeerMessage]:
+        yield PortFact(status.dpid, status.port, status.up and not status.gone)
+
+    def link(self, link: LinkUp | LinkDown) -> Iterator[PeerMessage]:
+        yield LinkFact(link.a.dpid, link.a.port, link.b.dpid, link.b.port, isinstance(link, LinkUp))
+
+    def deaths(self) -> Iterator[PeerMessage]:
+        """MCPs behind own switches that went, or came back, since this was asked last."""
+        for number, mcp in self._map.mcps.items():
+            serves = not self._chooser.health[number].gone
+            if self._routes.is_mine(mcp.inside.dpid) and self._told.get(number) is not serves:
+                self._told[number] = serves
+                yield McpFact(number, serves)
+
+    # ---- being told -----------------------------------------------------------------------------
+
+    def told(self, by: str, fact: NetworkFact, now: float) -> list[Output] | None:
+        """What a fact means here; None if it is not this controller's to tell."""
+        if isinstance(fact, McpFact):
+            return self._mcp(by, fact, now)
+        if self._routes.owners.get(DatapathId(fact.dpid)) != by:
+            return None
+        dpid = DatapathId(fact.dpid)
+        if isinstance(fact, NeighbourFact):
+            return self._neighbour(fact, now)
+        if isinstance(fact, PortFact):
+            switch = self._switches.setdefault(dpid, Switch())
+            if switch.ports.get(PortNumber(fact.port)) is fact.up:
+                return []
+            return self._local[PortStatus](PortStatus(dpid, PortNumber(fact.port), fact.up), now)
+        ends = PortRef(dpid, PortNumber(fact.port)), PortRef(DatapathId(fact.far), PortNumber(fact.far_port))
+        link = LinkUp(*ends) if fact.up else LinkDown(*ends)
+        return self._local[type(link)](link, now)
+
+    def _neighbour(self, fact: NeighbourFact, now: float) -> list[Output] | None:
+        attachment = self._map.at.get((DatapathId(fact.dpid), PortNumber(fact.port)))
+        if attachment is None or fact.address not in self._neighbours.wanted_at(attachment.waypoint.id):
+            return None
+        outputs = self._neighbours.learn(attachment, fact.address, fact.mac, now).outputs
+        self._chooser.refresh(now)
+        return outputs
+
+    def _mcp(self, by: str, fact: McpFact, now: float) -> list[Output] | None:
+        mcp = self._map.mcps.get(McpId(fact.mcp))
+        if mcp is None or self._routes.owners.get(mcp.inside.dpid) != by:
+            return None
+        self._chooser.health[mcp.id].probed(None if fact.serves else McpFault.HOST_GONE, now)
+        self._chooser.refresh(now)
+        return []

@@ -1,0 +1,238 @@
+"""Joins at switches of other controllers than their session's."""
+
+import pytest
+
+from steering.core.inputs import Tick
+from steering.core.outputs import Steer, SyncRules
+from steering.core.peer_facts import PeerLost, PeerTold
+from steering.core.peers.exchange import PeerEvent
+from steering.core.peers.followed_table import FollowedTable
+from steering.core.sessions.records import ANSWERED, UNANSWERED
+from steering.model.ids import DatapathId
+from steering.model.session import Refusal
+from steering.wire.crypto import token
+from steering.wire.peer_messages import (
+    EndedTokens,
+    ForwardedSegment,
+    Heartbeat,
+    PortFact,
+    ReplicaDigest,
+    ReplicaRequest,
+    SegmentKind,
+    TokenAnswer,
+    TokenEntries,
+    TokenEntry,
+    TokenQuestion,
+)  # fmt: skip
+from tests.support.clustered import Cluster, steers
+from tests.support.sites import UE_LTE, UE_WLAN, answer, capable, join
+
+KEY = b"a key  1"
+TOKEN = token(1, KEY)
+
+
+def wlan(number: int) -> str:
+    return f"10.2.0.{2 + number % 250}"
+
+
+def key_of(number: int) -> bytes:
+    return number.to_bytes(8, "big")
+
+
+@pytest.mark.row("D-6.2c", "D-6.7")
+def test_a_thousand_joins_at_another_controllers_switch_come_to_their_sessions_mcp() -> None:
+    cluster = Cluster()
+    sessions = [cluster.session(UE_LTE, 10_000 + n, key_of(n)) for n in range(1_000)]
+    owner = cluster.engines["a"]
+    pinned = 0
+    for number, session in enumerate(sessions):
+        seen = join(wlan(number), 20_000 + number, token(1, key_of(number)))
+        (steer,) = steers(cluster.syn(2, 1, seen))
+        inside = owner.map.inside[session.mcp].id
+        assert steer.release is not None and steer.release.dpid == 2 and steer.release.waypoint == inside
+        pinned += all(entry.waypoint == inside for entry in steer.entries)
+        assert len(session.subflows) == 2
+    assert pinned == 1_000
+    assert cluster.engines["c"].peers.events[PeerEvent.JOIN_PASSED_ON] == 1_000
+    assert not cluster.engines["c"].sessions.table.by_id, "one owner decides"
+
+
+def test_a_session_at_one_controller_has_its_mcp_and_its_gateway_at_others() -> None:
+    cluster = Cluster()
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    assert session.token == int.from_bytes(TOKEN, "big") and {entry.dpid for entry in session.entries(2)} == {
+        1,
+        4,
+    }
+    assert cluster.engines["b"].peers.events[PeerEvent.SEGMENT_PASSED_ON] == 1, "the MCP's SYN/ACK"
+
+
+def test_the_answer_to_a_join_finds_its_owner_by_way_of_who_passed_the_join_on() -> None:
+    cluster = Cluster()
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    seen = join(UE_WLAN, 40_001, TOKEN)
+    cluster.syn(2, 1, seen)
+    assert session.subflows[1].progress == UNANSWERED
+    place = cluster.engines["a"].map.inside[session.mcp].port
+    cluster.syn_ack(place.dpid, place.port, answer(seen, b""))
+    assert session.subflows[1].progress == ANSWERED
+
+
+def test_a_join_that_overtakes_its_token_waits_for_it() -> None:
+    cluster = Cluster()
+    opening = capable(UE_LTE, 40_000)
+    cluster.syn(1, 1, opening)
+    assert not steers(cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN)))
+    assert len(cluster.engines["c"].sessions.waiting) == 1
+    (session,) = cluster.engines["a"].sessions.table
+    place = cluster.engines["a"].map.inside[session.mcp].port
+    led = [
+        one for one in steers(cluster.syn_ack(place.dpid, place.port, answer(opening, KEY))) if one.release
+    ]
+    assert [one.release.dpid for one in led if one.release] == [2] and len(session.subflows) == 2
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_join_to_another_server_is_of_nobody(checked: bool) -> None:
+    """Without the check it comes to the MCP of a session that has nothing to do with it."""
+    cluster = Cluster(disabled=() if checked else ("join-destination",))
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    strange = join(UE_WLAN, 40_001, TOKEN, dst="10.9.0.77")
+    assert len(steers(cluster.syn(2, 1, strange))) == (0 if checked else 1)
+    assert len(session.subflows) == (1 if checked else 2)
+    here = join("10.1.0.9", 40_001, TOKEN, dst="10.9.0.77")  # at the owner's own switch
+    assert len(steers(cluster.syn(1, 1, here))) == (0 if checked else 1)
+
+
+def test_while_a_controller_cannot_be_reached_unknown_is_no_answer() -> None:
+    cluster = Cluster()
+    cluster.part("ac", "b")
+    edge = cluster.engines["c"]
+    assert cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN)) == [], "no reset, no entry"
+    later = cluster.later(0.3)
+    assert not [one for one in later if isinstance(one, SyncRules)], "no block"
+    assert not edge.sessions.waiting
+    assert edge.counters.refusals[Refusal.PEER_UNREACHABLE] == 1
+    assert not edge.counters.refusals[Refusal.UNKNOWN_TOKEN]
+    cluster.heal()
+    cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN))
+    cluster.later(0.3)
+    assert edge.counters.refusals[Refusal.UNKNOWN_TOKEN] == 1, "now nobody has it"
+
+
+def test_a_join_that_waits_while_a_controller_is_lost_is_not_refused_for_good() -> None:
+    cluster = Cluster()
+    cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN))
+    edge = cluster.engines["c"]
+    assert len(edge.sessions.waiting) == 1
+    cluster.give("c", PeerLost("b"))
+    cluster.later(0.3)
+    assert edge.counters.refusals[Refusal.PEER_UNREACHABLE] == 1
+    assert not edge.counters.refusals[Refusal.UNKNOWN_TOKEN]
+
+
+def test_a_join_of_a_session_whose_owner_is_lost_waits_for_the_hosts_next_try() -> None:
+    cluster = Cluster()
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    cluster.part("a", "bc")
+    assert cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN)) == []
+    assert cluster.engines["c"].counters.refusals[Refusal.PEER_UNREACHABLE] == 1
+    cluster.heal()
+    assert len(steers(cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN)))) == 1 and len(session.subflows) == 2
+
+
+def test_a_session_may_not_begin_where_the_gateways_controller_is_lost() -> None:
+    cluster = Cluster()
+    cluster.part("a", "bc")
+    assert not steers(cluster.syn(1, 1, capable(UE_LTE, 40_000)))
+    assert cluster.engines["a"].counters.refusals[Refusal.MCP_UNREACHABLE] == 1
+
+
+def test_a_token_goes_with_its_session() -> None:
+    cluster = Cluster()
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    replica = cluster.engines["c"].peers.replicas.of["a"]
+    assert list(replica.facts) == [session.token]
+    cluster.engines["a"].sessions.teardown.end(session)
+    cluster.later(0.05)
+    assert not replica.facts and not cluster.engines["c"].peers.events[PeerEvent.UNKNOWN_END]
+
+
+def test_who_comes_back_is_told_everything_in_portions_and_the_digests_agree() -> None:
+    cluster = Cluster()
+    for number in range(600):
+        cluster.session(UE_LTE, 10_000 + number, key_of(number))
+    cluster.part("a", "bc")
+    gone = list(cluster.engines["a"].sessions.table)[:50]
+    for session in gone:
+        cluster.engines["a"].sessions.teardown.end(session)
+    cluster.heal()
+    cluster.session(UE_LTE, 30_000, KEY)
+    for _ in range(3):
+        cluster.later(5.0)
+    for name in "bc":
+        replica = cluster.engines[name].peers.replicas.of["a"]
+        assert replica.is_whole and len(replica.facts) == 551
+        table = cluster.engines["a"].sessions.table
+        assert isinstance(table, FollowedTable) and replica.sum.digest == table.sum.digest
+        assert not cluster.engines[name].peers.events[PeerEvent.DIFFERENT_DIGEST]
+
+
+def test_a_replica_that_differs_is_noticed_and_told_again() -> None:
+    cluster = Cluster()
+    cluster.session(UE_LTE, 40_000, KEY)
+    edge = cluster.engines["c"]
+    edge.peers.replicas.of["a"].facts.clear()  # what a fault of memory or of this program would do
+    edge.peers.replicas.of["a"].sum.tokens = 0
+    cluster.later(5.0)
+    assert edge.peers.events[PeerEvent.DIFFERENT_DIGEST] == 1
+    cluster.later(0.05)
+    assert edge.peers.replicas.of["a"].facts and edge.peers.replicas.of["a"].is_whole
+
+
+def test_a_lying_digest_is_counted_and_costs_one_replica_in_ten_seconds() -> None:
+    cluster = Cluster()
+    for _ in range(100):
+        cluster.give("c", PeerTold("a", ReplicaDigest(5, 5)))
+        cluster.give("a", Tick())
+    assert cluster.engines["c"].peers.events[PeerEvent.DIFFERENT_DIGEST] == 100
+    asked = [one for sender, _, one in cluster.sent if sender == "c" and isinstance(one, ReplicaRequest)]
+    assert len(asked) == 1 and cluster.engines["c"].peers.is_whole
+
+
+def test_what_a_peer_may_not_say_is_counted_and_changes_nothing() -> None:
+    cluster = Cluster()
+    seen = join(UE_WLAN, 40_001, TOKEN)
+    entry = TokenEntry(1, 1, b"\1\2\3\4", 5)
+    events = cluster.engines["c"].peers.events
+    for message, event in (
+        (ForwardedSegment(SegmentKind.SYN, 4, 1, 0, seen, b""), PeerEvent.FOREIGN_SWITCH),  # c's own
+        (PortFact(4, 1, False), PeerEvent.FOREIGN_SWITCH),
+        (Heartbeat(1), PeerEvent.OUT_OF_PLACE),
+        (EndedTokens((entry,)), PeerEvent.UNKNOWN_END),
+    ):
+        before = events[event]
+        cluster.give("c", PeerTold("a", message))
+        assert events[event] == before + 1, message
+    cluster.give("c", PeerTold("x", TokenEntries((entry,))))
+    assert events[PeerEvent.STRANGER] == 1
+    assert cluster.engines["c"].switches[DatapathId(4)].ports[1] is True
+
+
+def test_a_question_about_a_token_is_answered_by_its_destination_too() -> None:
+    cluster = Cluster()
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    server = session.flow.destination
+    for request, asked, known in ((1, server, True), (2, b"\1\2\3\4", False)):
+        cluster.give(
+            "a", PeerTold("c", TokenQuestion(request, session.token, server if known else asked, 5201))
+        )
+        assert ("a", "c", TokenAnswer(request, known)) in cluster.sent
+
+
+def test_the_control_without_any_replica_pins_no_join_across_owners() -> None:
+    cluster = Cluster()
+    cluster.session(UE_LTE, 40_000, KEY)
+    for name in "bc":
+        cluster.engines[name].peers.replicas.of["a"].facts.clear()
+    assert not [o for o in cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN)) if isinstance(o, Steer)]
