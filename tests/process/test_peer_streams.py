@@ -1,0 +1,159 @@
+"""Three controllers as three processes on loopback: joins across them, and what happens when one dies, freezes or lies."""
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steering.wire.peer_codec import encoded
+from steering.wire.peer_messages import Heartbeat, Hello
+from tests.support.rest_calls import certificates
+from tests.support.waiting import wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+SESSIONS = 200
+
+
+class Peer:
+    """One process of tests/support/peer_program.py."""
+
+    def __init__(self, name: str, folder: Path, site: str = "site") -> None:
+        words = [sys.executable, "-m", "tests.support.peer_program", name, str(folder), site]
+        self.process = subprocess.Popen(
+            words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.port: int = self._answer()["port"]
+
+    def _answer(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def do(self, command: str, **arguments: Any) -> Any:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps([command, arguments]) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def reports(self, **wanted: Any) -> bool:
+        said = self.do("report")
+        return all(said[what] == value for what, value in wanted.items())
+
+    def end(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.communicate()
+
+
+@contextmanager
+def started(folder: Path, **sites: str) -> Iterator[dict[str, Peer]]:
+    peers: dict[str, Peer] = {}
+    try:
+        for name in "abc":
+            peers[name] = Peer(name, folder, sites.get(name, "site"))
+        for one in peers.values():
+            one.do("members", addresses={name: peer.port for name, peer in peers.items()})
+        yield peers
+    finally:
+        for one in peers.values():
+            one.end()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("certificates")
+    certificates(made, "a", "b", "c")
+    return made
+
+
+def counted(peer: Peer, fault: str) -> Callable[[], bool]:
+    """Whether a fault was counted since this was called."""
+    before = peer.do("report")["faults"].get(fault, 0)
+    return lambda: bool(peer.do("report")["faults"].get(fault, 0) > before)
+
+
+def set_up(peers: dict[str, Peer], first: int, count: int = SESSIONS) -> None:
+    """Sessions that begin at a's switch, and whose MCPs answer at b's; their tokens are known at c."""
+    before = peers["c"].do("report")["tokens"].get("a", 0)
+    places = peers["a"].do("begin", count=count, first=first)
+    peers["b"].do("answers", places=places, first=first)
+    wait_for(lambda: peers["c"].do("report")["tokens"].get("a") == before + count)
+
+
+@pytest.mark.row("D-6.7", "D-6.2c")
+def test_joins_across_three_processes_and_one_that_dies_and_one_that_freezes(folder: Path) -> None:
+    with started(folder) as peers:
+        a, c = peers["a"], peers["c"]
+        wait_for(lambda: all(one.reports(whole=True) for one in peers.values()))
+        set_up(peers, 0)
+        c.do("joins", count=SESSIONS, first=0)
+        wait_for(lambda: a.reports(subflows=2 * SESSIONS))
+        assert a.do("report")["steered"].count(2) == SESSIONS, (
+            "each held segment at s2 goes on by its session's owner"
+        )
+        assert c.do("report")["events"]["join-passed-on"] == SESSIONS
+
+        os.kill(a.process.pid, signal.SIGSTOP)
+        wait_for(lambda: c.reports(reached=["b"]))
+        assert c.do("report")["faults"]["silent"] >= 1
+        c.do("joins", count=10, first=0, port=30_000)
+        refused = c.do("report")["refusals"]
+        assert refused["peer-unreachable"] == 10 and "unknown-token" not in refused
+        os.kill(a.process.pid, signal.SIGCONT)
+        wait_for(lambda: all(one.reports(whole=True) for one in peers.values()))
+        c.do("joins", count=10, first=0, port=30_000)
+        wait_for(lambda: a.reports(subflows=2 * SESSIONS + 10))
+
+        os.kill(a.process.pid, signal.SIGKILL)
+        wait_for(lambda: c.reports(reached=["b"]))
+        c.do(
+            "joins", count=1, first=SESSIONS + 1, port=40_000
+        )  # a token that nobody knows, as far as is known
+        refused = c.do("report")["refusals"]
+        assert refused["peer-unreachable"] == 11 and "unknown-token" not in refused
+
+
+def test_another_site_and_others_than_members_are_refused_by_name(folder: Path) -> None:
+    with started(folder, a="another site") as peers:
+        b = peers["b"]
+        wait_for(lambda: b.do("report")["faults"].get("other-site", 0) >= 1)
+        wait_for(lambda: b.reports(reached=["c"]))
+
+        def says(cert: str, data: bytes) -> None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context.load_cert_chain(folder / f"{cert}.crt", folder / f"{cert}.key")
+            raw = socket.create_connection(("127.0.0.1", b.port))
+            with suppress(OSError), context.wrap_socket(raw) as secured:
+                secured.sendall(data)
+                while secured.recv(4096):
+                    pass
+
+        site = b"site".ljust(32)
+        hello = encoded(Hello("c", 1, site))
+        for cert, data, fault in (
+            ("fake", hello, "no-tls"),  # of another CA
+            ("a", hello, "wrong-name"),
+            ("client", encoded(Hello("client", 1, site)), "no-member"),
+            ("b", encoded(Hello("b", 1, site)), "my-name"),
+            ("c", encoded(Hello("c", 1, site, 9, 9)), "old-protocol"),
+            ("c", encoded(Heartbeat(1)), "no-hello"),
+            ("c", b"GET / HTTP/1.1\r\n\r\n", "malformed"),
+        ):
+            more = counted(b, fault)
+            says(cert, data)
+            wait_for(more)
+        more = counted(b, "no-tls")
+        with socket.create_connection(("127.0.0.1", b.port)) as raw:
+            raw.sendall(b"no TLS at all\r\n")
+            wait_for(more)
+        assert b.reports(reached=["c"])
