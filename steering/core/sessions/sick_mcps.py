@@ -83,14 +83,12 @@ class SickMcps(Part):
     def tick(self, now: float) -> list[Output]:
         """Look at what was left unanswered."""
         self._due = now + PERIOD
-        self._outcomes.look(now)
-        busy = self._too_busy(now)
-        for (mcp, edge), pair in self._outcomes.at.items():
+        for (mcp, edge), pair in self._outcomes.look(now):
             known = self._sick.get((mcp, edge))
-            if mcp not in self._health or mcp in busy or (known is not None and known.until is not None):
+            if mcp not in self._health or (known is not None and known.until is not None):
                 continue
             found = self._diagnosis(mcp, edge, pair, now)
-            if found is not None:
+            if found is not None and not self._too_busy(mcp, now):
                 known = self._sick.setdefault((mcp, edge), SickAtPort())
                 known.diagnosis, known.until = found, now + known.rest
                 known.rest = min(LONGEST_REST, 2 * known.rest)
@@ -111,12 +109,10 @@ class SickMcps(Part):
             else:
                 known.well_from = now
 
-    def _too_busy(self, now: float) -> set[McpId]:
-        """MCPs of which so much was seen that answers may have been missed."""
-        seen: dict[McpId, int] = {}
-        for (mcp, _), pair in self._outcomes.at.items():
-            seen[mcp] = seen.get(mcp, 0) + sum(pair.syns.since(now - WINDOW))
-        return {mcp for mcp, count in seen.items() if count > MOST}
+    def _too_busy(self, mcp: McpId, now: float) -> bool:
+        """Whether so much was seen of an MCP that answers may have been missed."""
+        pairs = (pair for (number, _), pair in self._outcomes.at.items() if number == mcp)
+        return sum(sum(pair.syns.since(now - WINDOW)) for pair in pairs) > MOST
 
     def _tell(self, now: float) -> None:
         """What follows for each MCP."""

@@ -53,11 +53,6 @@ class Tally:
         if last != (self._bad, self._good):
             self._samples.append((now, self._bad, self._good))
 
-    @property
-    def quiet(self) -> bool:
-        """Whether nothing came within the window, by the last look."""
-        return not self._samples and self._base == (self._bad, self._good)
-
     def since(self, start: float) -> tuple[int, int]:
         """Failures and successes that were told since a time."""
         bad, good = self._base
@@ -86,30 +81,37 @@ class Tally:
 class McpAtPort:
     """How one MCP serves those who come in at one port."""
 
-    __slots__ = ("answers", "syns")
+    __slots__ = ("answers", "last", "syns")
 
     def __init__(self) -> None:
+        self.last = 0.0  # when something of it was looked at
         self.syns = Tally()  # first SYNs and joins: unanswered, or answered
         self.answers = Tally()  # first answers: without MPTCP, or with it
 
     def look(self, now: float) -> None:
+        self.last = now
         self.syns.look(now)
         self.answers.look(now)
 
 
 class SynOutcomes:
-    """`at`: outcomes by MCP and by the waypoint where SYNs came in; pairs that are quiet are not kept."""
+    """`at`: outcomes by MCP and by the waypoint where SYNs came in; pairs that are quiet are not kept. Of a large site these are
+    many, so a look is at those alone of which something came."""
 
     def __init__(self, table: SessionTable) -> None:
         self._table = table
         self._looked_at = 0  # the youngest session that was looked at
         self._joins: deque[tuple[float, WaypointId, Subflow]] = deque(maxlen=JOINS)
         self.at: dict[tuple[McpId, WaypointId], McpAtPort] = {}
+        self._touched: dict[tuple[McpId, WaypointId], None] = {}  # since the last look
+        self._cleaned = 0.0
 
     def pair(self, mcp: McpId, edge: WaypointId) -> McpAtPort:
-        known = self.at.get((mcp, edge))
+        key = (mcp, edge)
+        self._touched[key] = None
+        known = self.at.get(key)
         if known is None:
-            known = self.at[mcp, edge] = McpAtPort()
+            known = self.at[key] = McpAtPort()
         return known
 
     def forget(self, mcp: McpId, edge: WaypointId | None = None) -> None:
@@ -131,17 +133,23 @@ class SynOutcomes:
         if subflow.role != PortRole.GATEWAY:
             self._joins.append((now, edge, subflow))
 
-    def look(self, now: float) -> None:
-        """Judge the SYNs that should have been answered by now, each once."""
+    def look(self, now: float) -> list[tuple[tuple[McpId, WaypointId], McpAtPort]]:
+        """Judge the SYNs that should have been answered by now, each once. Returns pairs of which something came since the
+        last look."""
         self._first_syns(now)
         while self._joins and self._joins[0][0] <= now - PATIENCE:
             came, edge, subflow = self._joins.popleft()
             tally, source = self.pair(subflow.session.mcp, edge).syns, origin_of(subflow.key)
             (tally.failed if subflow.progress == UNANSWERED else tally.served)(source, came)
-        for key, pair in list(self.at.items()):
+        touched, self._touched = self._touched, {}
+        found = [(key, self.at[key]) for key in touched if key in self.at]
+        for _, pair in found:
             pair.look(now)
-            if pair.syns.quiet and pair.answers.quiet:
+        if now - self._cleaned >= 1.0:
+            self._cleaned = now
+            for key in [key for key, pair in self.at.items() if pair.last < now - WINDOW]:
                 del self.at[key]
+        return found
 
     def _first_syns(self, now: float) -> None:
         """First SYNs that nobody answered."""

@@ -261,3 +261,24 @@ def test_pairs_of_which_nothing_comes_are_not_kept():
     assert outcomes.at
     clinic.pass_by(WINDOW + 1)
     assert not outcomes.at
+
+
+def test_of_a_large_site_a_look_is_at_those_pairs_alone_of_which_something_came():
+    outcomes = SynOutcomes(Clinic().table)
+    for edge in range(1, 200):
+        outcomes.pair(McpId(1), WaypointId(edge)).syns.served(b"a", 1.0)
+    assert len(outcomes.look(1.0)) == 199
+    outcomes.pair(McpId(1), WaypointId(7)).syns.failed(b"b", 1.2)
+    assert [edge for (_, edge), _ in outcomes.look(1.3)] == [7]
+    outcomes.look(1.2 + WINDOW)
+    assert list(outcomes.at) == [(1, 7)]
+
+
+def test_so_much_that_answers_are_not_all_shown_proves_nothing(monkeypatch):
+    monkeypatch.setattr("steering.core.sessions.sick_mcps.MOST", 2 * COUNT)
+    clinic = Clinic()
+    clinic.silent.add("core")
+    for _ in range(3 * COUNT):
+        clinic.broken()
+    clinic.pass_by(PATIENCE + 0.2)
+    assert clinic.state() is Health.UP
