@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only",
         metavar="PARTS",
-        help="some of setup,syn,decision,selection,policy,memory,delay (setup and syn are measured together)",
+        help="some of setup,syn,decision,selection,policy,memory,stalls,delay (setup and syn are measured together)",
     )
 
 

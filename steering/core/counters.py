@@ -75,18 +75,25 @@ class Abort(StrEnum):
 BUCKETS = (10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3)
 
 
+STALL = 2e-3  # seconds of one piece of work, beyond which it is written down: every SYN waits meanwhile
+LATE_TICK = "late-tick"  # among what stalls
+STALL_BUCKETS = (5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 500e-3, 1.0, 5.0)
+
+
 class Histogram:
-    """Cumulative histogram of seconds; the last bucket is +Inf."""
+    """Histogram of seconds, each bucket by itself; the last one has all that is above the bounds."""
 
-    __slots__ = ("counts", "total")
+    __slots__ = ("bounds", "counts", "longest", "total")
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BUCKETS) + 1)
-        self.total = 0.0
+    def __init__(self, bounds: tuple[float, ...] = BUCKETS) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = self.longest = 0.0
 
     def observe(self, seconds: float) -> None:
         self.total += seconds
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.longest = max(self.longest, seconds)
+        self.counts[bisect_left(self.bounds, seconds)] += 1
 
 
 class Counters:
@@ -114,6 +121,7 @@ class Counters:
         "rest_refused",
         "refused_switches",
         "decision_seconds",
+        "stalls",
         "fulls",
         "last_full",
         "reservations",
@@ -170,6 +178,7 @@ class Counters:
             Counter()
         )  # times a listener rested for lack of descriptors
         self.decision_seconds = Histogram()
+        self.stalls: dict[str, Histogram] = {}  # pieces of work longer than STALL, by what was done
         self.reservations: Counter[ReservationOutcome] = Counter()
         self.reservations_refused: Counter[ReservationRefusal] = Counter()
         self.not_restored: Counter[LostPiece] = Counter()
@@ -189,6 +198,17 @@ class Counters:
         if len(self.refused_switches) >= REFUSED_SWITCHES:
             del self.refused_switches[next(iter(self.refused_switches))]
         self.refused_switches[dpid, why] = count + 1
+
+    def stalled(self, task: str, seconds: float) -> None:
+        """A piece of work took longer than STALL. `task`: one of the program's own names, so there are few."""
+        if task not in self.stalls:
+            self.stalls[task] = Histogram(STALL_BUCKETS)
+        self.stalls[task].observe(seconds)
+
+    def ticked(self, late: float) -> None:
+        """A tick came so many seconds late: somebody held it up, perhaps one that is named."""
+        if late > STALL:
+            self.stalled(LATE_TICK, late)
 
     def first_answer(self, edge: WaypointId, mcp: McpId, plain: bool) -> None:
         """An MCP answered a session's first SYN. `edge`: the waypoint it came in at; `plain`: without MPTCP."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from steering.core import inputs
 from steering.core.assembly import assembled
+from steering.core.counter_sweep import CounterSweep
 from steering.core.counters import Counters
 from steering.core.features import FEATURES, SharedPieces
 from steering.core.network.gateway_messages import advertisement, ttl_expired
@@ -100,7 +101,6 @@ class Engine:
             self.map, self.sessions.table, self.sessions.life, self.sessions.proactive, self.sessions.learned,
             self.counters,
         )  # fmt: skip
-        self._sweep = 0.0
         self.presence = ExpectedThings(self.map, self.graph, self.switches, lambda: self.chooser.excluded)
         pieces = self.sessions
         self.alarms = Alarms(
@@ -138,7 +138,14 @@ class Engine:
                 self.reserving,  # sees which sessions are over
                 self.mobility,  # claims that are settled, before neighbours are asked again
                 self.neighbours,
-                Turn(self._sweep_entries, lambda: self._sweep),
+                CounterSweep(
+                    self.map,
+                    policy,
+                    self.switches,
+                    self.sessions.teardown,
+                    self.preferring,
+                    self.sessions.reports,
+                ),
                 self.natural,
                 self.presence,  # sees what all others made of it
                 self.alarms,
@@ -316,7 +323,7 @@ class Engine:
         outputs: list[Output] = []
         for number, is_up in switch.ports.items():  # no PortStatus told of it while the switch was away
             outputs += self._attachment_port(PortRef(up.dpid, number), is_up, now)
-        return [*outputs, ReadEntries(up.dpid, False)]
+        return [*outputs, ReadEntries(up.dpid)]
 
     def _switch_down(self, down: inputs.SwitchDown, now: float) -> list[Output]:
         switch = self.switches.get(down.dpid)
@@ -329,11 +336,6 @@ class Engine:
         return []
 
     def _entries_read(self, read: inputs.EntriesRead, now: float) -> list[Output]:
-        if read.sweep:
-            self.sessions.teardown.counted(read.entries, now)
-            self.preferring.counted(read.entries)
-            self.sessions.reports.counted(read.dpid, now)
-            return []
         switch = self.switches.get(read.dpid)
         if switch is None or not switch.connected:
             return []
@@ -433,12 +435,3 @@ class Engine:
             for output in self.parts.tick(now)
             if not isinstance(output, SendFrame | SyncRules) or self.switches.is_filled(output.dpid)
         ]
-
-    def _sweep_entries(self, now: float) -> list[Output]:
-        """Ask all switches for the counters of session entries, now and then."""
-        outputs: list[Output] = []
-        if self._sweep:
-            self.sessions.teardown.begin_scan()
-            outputs += [ReadEntries(d, True) for d in self.map.switches if self.switches.is_filled(d)]
-        self._sweep = now + self.policy.timers.sweep
-        return outputs

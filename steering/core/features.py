@@ -14,6 +14,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switches
 from steering.core.part import Part
 from steering.core.pipeline.syn_lease import SynLease
+from steering.core.sessions.session_watch import SessionWatch
 from steering.core.sessions.table import SessionTable
 from steering.core.supervision.lost_copies import LostCopies
 from steering.core.supervision.refused_tags import RefusedTags
@@ -39,6 +40,7 @@ class SharedPieces(NamedTuple):
 FEATURES: tuple[Callable[[SharedPieces], Part], ...] = (
     lambda of: Advertisements(of.sitemap),
     lambda of: SynLease(of.sitemap, of.policy, of.switches, of.epochs, Mechanism.LEASE in of.disabled),
+    lambda of: SessionWatch(of.table),
     lambda of: LostCopies(of.sitemap, of.counters),
     lambda of: RefusedTags(of.sitemap, of.counters),
     lambda of: SynFloods(of.sitemap, of.policy, of.counters, Mechanism.FLOOD_METERS in of.disabled),

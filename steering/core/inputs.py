@@ -10,9 +10,10 @@ from steering.model.ids import DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.kept import KeptState
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
 from steering.model.numbers import Numbers
+from steering.model.observed import ObservedEntry as ObservedEntry
+from steering.model.observed import ObservedHost as ObservedHost
 from steering.model.policy import Policy, Pooling
 from steering.model.reservation import ReservationRequest
-from steering.model.session import Entry
 from steering.wire.handshake import Handshake
 from steering.wire.icmp import QuotedFlow
 
@@ -53,31 +54,23 @@ class LinkDown(NamedTuple):
     b: PortRef
 
 
-class ObservedEntry(NamedTuple):
-    """A session entry as a switch reported it."""
-
-    entry: Entry
-    packets: int
-    bytes: int = 0
-
-
-class ObservedHost(NamedTuple):
-    """A neighbour's entry as a switch reported it: `waypoint` may be none of the site's."""
-
-    dpid: DatapathId
-    waypoint: int
-    address: bytes
-    mac: bytes
-    port: PortNumber
-
-
 class EntriesRead(NamedTuple):
-    """All session and host entries of one switch, read back on connect, or only counters on a sweep."""
+    """All session and host entries of one switch, read back on connect."""
 
     dpid: DatapathId
     entries: list[ObservedEntry]
     hosts: list[ObservedHost]
-    sweep: bool = False
+
+
+class SweepRead(NamedTuple):
+    """A piece of what a switch answers to SweepEntries. `last`: there is no more. `whole`: all of its session entries
+    were asked about. `asked_at`: seconds of the engine's clock; what was counted later may be missing."""
+
+    dpid: DatapathId
+    entries: list[ObservedEntry]
+    last: bool
+    whole: bool
+    asked_at: float
 
 
 class CountersRead(NamedTuple):
@@ -85,6 +78,13 @@ class CountersRead(NamedTuple):
 
     dpid: DatapathId
     entries: list[ObservedEntry]
+
+
+class WatchSessions(NamedTuple):
+    """Whether changes of sessions are written down from now on. If they were before, that period is over, and can be
+    looked at."""
+
+    wanted: bool
 
 
 class GroupsRefused(NamedTuple):
@@ -391,6 +391,8 @@ Input = (
     | LinkUp
     | LinkDown
     | EntriesRead
+    | SweepRead
+    | WatchSessions
     | CountersRead
     | GroupsRefused
     | Confirmed

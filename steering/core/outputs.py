@@ -83,7 +83,15 @@ class ReadEntries(NamedTuple):
     """Ask a switch for its session and host entries; the answer is EntriesRead."""
 
     dpid: DatapathId
-    sweep: bool
+
+
+class SweepEntries(NamedTuple):
+    """Ask a switch what its session entries have counted: those whose token is `share` modulo `shares`, a power of two.
+    The answer is SweepRead, in pieces."""
+
+    dpid: DatapathId
+    share: int = 0
+    shares: int = 1
 
 
 class ReadCounters(NamedTuple):
@@ -132,6 +140,7 @@ Output = (
     | RenewRules
     | FillSwitch
     | ReadEntries
+    | SweepEntries
     | ReadCounters
     | SendFrame
     | Release

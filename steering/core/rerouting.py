@@ -189,19 +189,23 @@ class OldPaths(Part):
             (f.session, f.key, f.leg.pair) for other in self.kept for led in other.led.values() for f in led
         }
         room = KEPT - len(held)
-        for known in batched(list(self._table.by_id)):
-            for number in known:
-                session = self._table.by_id.get(number)
-                flows = [] if session is None else list(self._of_session(one, one.before, session))
+        after: int | None = 0
+        while after is not None and room > 0:
+            sessions, after = self._table.order.following(after)
+            for some in batched(sessions):
+                flows = [
+                    flow
+                    for session in some
+                    if session.id in self._table.by_id  # not ended while others had their turn
+                    for flow in self._of_session(one, one.before, session)
+                    if (flow.session, flow.key, flow.leg.pair) not in held
+                ][:room]
                 for flow in flows:
-                    if room > 0 and (flow.session, flow.key, flow.leg.pair) not in held:
-                        room -= 1
-                        place = (flow.leg.pair[0], flow.session)
-                        one.led.setdefault(place, []).append(flow)
-                        self._reconcile.touch((FLOWS, one.number, flow.session), place[:1])
-                if room <= 0:
-                    break
-            yield 4 * len(known)
+                    place = (flow.leg.pair[0], flow.session)
+                    one.led.setdefault(place, []).append(flow)
+                    self._reconcile.touch((FLOWS, one.number, flow.session), place[:1])
+                room -= len(flows)
+                yield 4 * len(some)
         before, one.before = one.before, None
         while before.paths.forget_one():
             yield 4

@@ -11,8 +11,7 @@ The rule is asked again whenever something it may depend on changes, so access t
 live sessions. Sessions are looked at in the order they changed, some each tick: bounded work, within a second.
 """
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import ClassVar, NamedTuple
 
@@ -74,7 +73,9 @@ class SubflowPriorities(Part):
         self._shared = shared
         self._chooser = chooser
         self._table = table
-        self._rest: deque[int] = deque()  # sessions still to be looked at after a change for all
+        self._looked_at: int | None = (
+            None  # after a change for all: the last session that was looked at again
+        )
         self._down: set[PortRef] = set()
         self._minute = 0
         self.used_ports: dict[PortRef, float] = {}
@@ -106,7 +107,7 @@ class SubflowPriorities(Part):
 
     def look_again(self) -> None:
         """Something has changed that every session may depend on."""
-        self._rest = deque(self._table.by_id)
+        self._looked_at = 0
 
     def new_minute(self, minute: int) -> None:
         """The minute of the week has changed: rush hours begin and end for live sessions too (D-3.2c). May be
@@ -363,23 +364,31 @@ class SubflowPriorities(Part):
     def tick(self, now: float) -> list[Output]:
         """The wishes that changed, by MCP."""
         changed = self._table.changed
-        if not changed and not self._rest:
+        if not changed and self._looked_at is None:
             return []
         if self._indifferent():
             changed.clear()  # a new subflow is used as the kernel likes: no need to tell that
         told: dict[McpId, list[Intent]] = {}
-        for _ in range(LOOKED_AT_EACH_TICK):
-            if changed:
-                number = next(iter(changed))
-                del changed[number]
-            elif self._rest:
-                number = self._rest.popleft()
-            else:
-                break
-            session = self._table.by_id.get(number)
-            if session is not None and session.state is SessionState.ESTABLISHED:
+        for session in self._to_look_at():
+            if session.state is SessionState.ESTABLISHED:
                 told.setdefault(session.mcp, []).extend(self._changes(session))
         return [Prefer(mcp, tuple(intents)) for mcp, intents in told.items() if intents]
+
+    def _to_look_at(self) -> Iterator[Session]:
+        """Sessions for one tick: first those that changed, then those that have to be looked at again."""
+        looked_at = 0
+        changed = self._table.changed
+        while changed and looked_at < LOOKED_AT_EACH_TICK:
+            number = next(iter(changed))
+            del changed[number]
+            looked_at += 1
+            session = self._table.by_id.get(number)
+            if session is not None:
+                yield session
+        while self._looked_at is not None and looked_at < LOOKED_AT_EACH_TICK:
+            sessions, self._looked_at = self._table.order.following(self._looked_at)
+            looked_at += 1 + len(sessions)
+            yield from sessions
 
     def _changes(self, session: Session) -> list[Intent]:
         found = []

@@ -1,6 +1,13 @@
 """Filters for lists of a running controller's sessions."""
 
+from collections.abc import Callable
 from typing import NamedTuple
+
+Pause = Callable[[], None]  # lets others have a turn, in the middle of something long
+
+
+def no_pause() -> None:
+    """Nobody else wants a turn."""
 
 
 class SessionFilter(NamedTuple):

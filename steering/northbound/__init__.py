@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from steering.core.counters import Counters
 from steering.model.control import Control
 from steering.model.mapping import Mappings
+from steering.model.view import Pause, no_pause
 from steering.northbound.schema.view import View
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def northbound(
     malformed: Iterable[str] = (),
     disconnects: Iterable[str] = (),
     work: Callable[..., Any] = _at_once,
+    pause: Pause = no_pause,
 ) -> Northbound:
     """The northbound; it owns no sockets and no threads.
 
@@ -88,7 +90,7 @@ def northbound(
     lists are kept, without one nowhere; `mappings` likewise of what MCPs report. `heartbeat`:
     seconds of silence after which a stream is sent a comment. `malformed` and `disconnects` are the label
     values shown from zero on; values counted outside them appear as `other`. `work(function, *arguments)` runs what takes
-    a while where it holds up nobody. Raises StateError for a kept value that
+    a while where it holds up nobody; `pause()` lets others have a turn. Raises StateError for a kept value that
     cannot be read.
     """
     # Late: reading credentials does not need webob, Routes, pydantic and prometheus_client in memory.
@@ -140,7 +142,7 @@ def northbound(
     lists, orders = AccessLists(store), KeptOrders(store)
     hub, meter, lock = events.EventHub(epoch), HttpMeter(), Lock()
     registry.register(Collector(view, counters, meter, hub, malformed, disconnects))
-    watcher, updates = Watcher(view, counters, hub), AccessUpdates(view)
+    watcher, updates = Watcher(view, counters, hub, control.take), AccessUpdates(view)
     intents, bindings = IntentPublisher(view, hub), Bindings(view, lists, hub, PortBindings(store))
     beat = events.HEARTBEAT if heartbeat is None else heartbeat
     acl, enrolled = Acl(updates, lists, control.give), Registry(lists, control.give, discreet)
@@ -151,7 +153,7 @@ def northbound(
         Mcps(view, control, hub, orders), McpRegistration(control, lock, orders),
         AccessNetworks(updates, control, hub, orders), Subscribers(view, control, updates, orders, discreet),
         acl, enrolled, pairings, McpDiscovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
-        Sessions(view, control), Decisions(view, control, now, discreet), ReservationsResource(view, control, discreet),
+        Sessions(view, control, Lock(), pause), Decisions(view, control, now, discreet), ReservationsResource(view, control, discreet),
         SessionReports(view, control, now), MappingLog(view, mappings or RecentMappings(), pseudonyms, work),
         EventStreams(view, hub, watcher, updates, bindings, intents, beat),
     )  # fmt: skip

@@ -17,11 +17,10 @@ from os_ken.controller.handler import MAIN_DISPATCHER, set_ev_cls
 from os_ken.lib import hub
 from os_ken.ofproto import ofproto_v1_3
 
-from steering.core.counters import Counters
+from steering.core.counters import STALL, Counters
 from steering.core.engine import Engine
 from steering.core.inputs import (
     Continue,
-    GroupsRefused,
     Input,
     PortLoad,
     PortStatus,
@@ -36,14 +35,12 @@ from steering.core.snapshots.site import plain_port_name, port_name, site
 from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.network import PortRef
-from steering.model.ofperror import error_name
 from steering.openflow.budgets import UNBOUNDED, Budgets, UnreadBytes
 from steering.openflow.channel import Channel, echo_reply
 from steering.openflow.connections import Connections, install
 from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.early_door import EarlyDoor
-from steering.openflow.encode import GROUP_MOD
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.foreign_tags import ForeignTagsPoll
 from steering.openflow.known_ports import KnownPorts
@@ -62,13 +59,12 @@ from steering.openflow.reader import (
     Multipart,
     PortState,
     Type,
-    read_error,
     read_multipart,
     read_port_status,
-    refused_type,
 )
 from steering.openflow.sender import Sender
 from steering.openflow.slices import Slices, in_turns
+from steering.openflow.switch_errors import SwitchErrors
 from steering.openflow.turn_end import TurnEnd
 from steering.wire.errors import WireError
 
@@ -76,15 +72,8 @@ TICK = 0.05  # seconds; a held join waits 200 ms, so a quarter of that
 LOADS_TURN = 0.002  # seconds for what ports and meters counted, then others get their turn
 LOADS_TURNS = 5  # of them a tick
 UNEXPECTED = "unexpected-message"  # counted among the malformed
-LOG_INTERVAL = 1.0  # seconds between log lines about one switch's errors
+LOG_INTERVAL = 1.0  # seconds between log lines about inputs that the engine failed on
 UP_LINES, UP_INTERVAL = 5, 60.0  # lines that say that one switch connected, and the seconds for so many
-_METER_MOD_FAILED = 12  # OFPET_METER_MOD_FAILED
-_METER_EXISTS = 1
-_GROUP_MOD_FAILED = 6  # OFPET_GROUP_MOD_FAILED
-_GROUP_EXISTS = 0
-
-_SHOWN = (b"\x0e", b"\x0f", b"\x1d")  # OFPT_FLOW_MOD, OFPT_GROUP_MOD, OFPT_METER_MOD
-
 _PACKET_IN = int(Type.PACKET_IN)  # plain ints: this comparison is made for every message
 _BARRIER_REPLY = int(Type.BARRIER_REPLY)
 
@@ -123,7 +112,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._changes: dict[DatapathId, PortChanges] = {}
         self._dirty: list[Channel] = []
         self._lines = LogLimit(LOG_INTERVAL)
-        self._group_lines = LogLimit(UP_INTERVAL)
+        self._errors = SwitchErrors(counters, self._name, self._inbox.append)
         self._up_lines = LogLimit(UP_INTERVAL, UP_LINES)
         self.told: Callable[[Prefer], None] = lambda prefer: None  # wishes about subflows, for MCPs
         self._links = Links(
@@ -260,7 +249,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             elif kind == Type.PORT_STATUS:
                 self._port_status(channel, message.data, now)
             elif kind == Type.ERROR:
-                self._error(channel, message, now)
+                self._errors.take(channel.id, message, now)
             else:
                 expected = False
         if not expected:
@@ -322,32 +311,6 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._inbox.append(PortStatus(dpid, state.port, state.up, state.gone, state.name))
         self._links.port_status(dpid, state.port, state.up)
 
-    def _error(self, channel: Channel, message: Message, now: float) -> None:
-        kind, code = read_error(message.data)
-        if kind == _METER_MOD_FAILED and code == _METER_EXISTS:
-            return  # expected in filling: see there
-        of_group = kind == _GROUP_MOD_FAILED or refused_type(message.data) == GROUP_MOD
-        if of_group and (kind, code) == (_GROUP_MOD_FAILED, _GROUP_EXISTS):
-            return  # likewise
-        if of_group:
-            self._inbox.append(GroupsRefused(channel.id))
-            if self._group_lines.left_out(channel.id, now) is not None:
-                text = "switch %s takes no failover groups: its links fail over by the controller alone"
-                log.warning(text, self._name(channel.id))
-        self.counters.openflow_errors[error_name(kind)] += 1
-        if self._may_log(channel.id, now):
-            refused = message.data[12:76]
-            # Of packet-outs nothing is shown: the frame in it may hold a key.
-            shown = refused.hex() if refused[1:2] in _SHOWN else "not shown"
-            log.warning(
-                "switch %s refused a message: %s, code %d, xid %#x, its beginning: %s",
-                self._name(channel.id), error_name(kind), code, message.xid, shown,
-            )  # fmt: skip
-
-    def _may_log(self, about: Any, now: float) -> bool:
-        """Whether a line may be written: one an interval, so that no switch and no host can fill the log."""
-        return self._lines.left_out(about, now) is not None
-
     def _load(self, given: PortLoad | SynRate) -> None:
         """Note the count of a port or a meter. Only the newest count is kept, and it may wait."""
         self._loads[type(given), given.dpid, given.port] = given
@@ -372,13 +335,15 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             return
         except Exception:
             # One packet that the engine cannot take must not cost the switch its connection.
-            if self._may_log(type(given), now):
+            if self._lines.left_out(type(given).__name__, now) is not None:
                 log.exception("the engine failed on %s", type(given).__name__)
             return
         if type(given) is SynSeen:
             self.counters.decision_seconds.observe(perf_counter() - begun)
         if outputs:
             self._sender.execute(outputs, now)
+        if (took := perf_counter() - begun) > STALL:
+            self.counters.stalled(type(given).__name__, took)
 
     def settle(self, now: float) -> None:
         """Handle the inputs that came up meanwhile, then send. A switch that is lost in sending may bring more
@@ -405,8 +370,10 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     def _tick_loop(self) -> None:
         while self.is_active:
+            due = monotonic() + TICK
             hub.sleep(TICK)
             now = monotonic()
+            self.counters.ticked(now - due)
             try:
                 self._tick(now)
             except Exception:

@@ -1,6 +1,7 @@
 """Reads a switch's entries back: all of ours when it connects, and the counters of session entries in a sweep.
 
-The parts of an answer are parsed as they arrive. Their number is bounded, and together they become one EntriesRead.
+The parts of an answer are parsed as they arrive. What a switch holds becomes one EntriesRead, whose size is bounded;
+what a sweep finds is handed over in pieces.
 When a switch connects, the cookies of static and host rules of other epochs are remembered, since a delete has to
 name a cookie exactly.
 """
@@ -8,8 +9,8 @@ name a cookie exactly.
 import logging
 from collections.abc import Callable, Iterator, Mapping
 
-from steering.core.inputs import EntriesRead, Input, ObservedEntry, ObservedHost
-from steering.core.outputs import ReadEntries
+from steering.core.inputs import EntriesRead, Input, ObservedEntry, ObservedHost, SweepRead
+from steering.core.outputs import ReadEntries, SweepEntries
 from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, OWNER, CookieKind, Table
@@ -31,12 +32,13 @@ log = logging.getLogger(__name__)
 
 
 class _Reading:
-    """An unfinished reading of a switch's entries."""
+    """An unfinished reading of a switch's entries. `sweep`: the question, of a sweep."""
 
-    __slots__ = ("cookies", "deadline", "ends", "entries", "hosts", "sweep")
+    __slots__ = ("asked_at", "cookies", "deadline", "ends", "entries", "hosts", "sweep")
 
-    def __init__(self, sweep: bool, now: float) -> None:
+    def __init__(self, now: float, sweep: SweepEntries | None = None) -> None:
         self.sweep = sweep
+        self.asked_at = now
         self.deadline = now + PART_TIMEOUT
         self.ends = now + READ_TIMEOUT
         self.entries: list[ObservedEntry] = []
@@ -65,15 +67,19 @@ class Readback:
     def ask(self, output: ReadEntries, now: float) -> None:
         """Send the request. Its answer becomes an EntriesRead."""
         line = self._lines.get(output.dpid)
-        if line is None:
-            return
-        xid = next(self._xids)
-        self._readings[(output.dpid, xid)] = _Reading(output.sweep, now)
-        if output.sweep:
-            cookie = OWNER << 56 | CookieKind.SESSION << 52
-            line.write(flow_stats_request(xid, Table.SESSION, cookie, COOKIE_KIND_MASK))
-        else:
+        if line is not None:
+            xid = next(self._xids)
+            self._readings[(output.dpid, xid)] = _Reading(now)
             line.write(flow_stats_request(xid, ALL_TABLES, OWNER << 56, _OWNER_MASK))
+
+    def sweep(self, output: SweepEntries, now: float) -> None:
+        """Send the request. Its answer becomes SweepReads."""
+        line = self._lines.get(output.dpid)
+        if line is not None:
+            xid = next(self._xids)
+            self._readings[(output.dpid, xid)] = _Reading(now, output)
+            cookie = OWNER << 56 | CookieKind.SESSION << 52 | output.share
+            line.write(flow_stats_request(xid, Table.SESSION, cookie, COOKIE_KIND_MASK | output.shares - 1))
 
     def part(
         self,
@@ -94,10 +100,12 @@ class Readback:
             if not self._take(dpid, reading, piece, now) or not goes_on():
                 return True
         if not head[1] and self._readings.pop((dpid, xid), None) is not None:
-            self._held -= reading.size
-            if not reading.sweep:
+            if reading.sweep is not None:
+                self._feed(SweepRead(dpid, [], True, reading.sweep.shares == 1, reading.asked_at))
+            else:
+                self._held -= reading.size
                 self._cookies[dpid] = reading.cookies
-            self._feed(EntriesRead(dpid, reading.entries, reading.hosts, reading.sweep))
+                self._feed(EntriesRead(dpid, reading.entries, reading.hosts))
         return True
 
     def _take(self, dpid: DatapathId, reading: _Reading, piece: bytes, now: float) -> bool:
@@ -113,6 +121,9 @@ class Readback:
             if more is not None:
                 text = "switch %016x: %d entries that are ours by cookie only%s"
                 log.warning(text, dpid, observed.ignored, and_more(more))
+        if reading.sweep is not None:
+            self._feed(SweepRead(dpid, observed.entries, False, reading.sweep.shares == 1, reading.asked_at))
+            return True
         self._held += len(observed.entries) + len(observed.hosts)
         reading.entries += observed.entries
         reading.hosts += observed.hosts

@@ -24,6 +24,7 @@ from steering.core.outputs import (
     RenewRules,
     SendFrame,
     Steer,
+    SweepEntries,
     SyncRules,
 )
 from steering.model.ids import DatapathId
@@ -104,9 +105,10 @@ class Sender:
                 older = self.readback.older_than(output.dpid, output.epoch)
                 self.filler.fill(output, older, now, self.groups.take(output.dpid))
             elif type(output) is ReadEntries:
-                if not output.sweep:
-                    self.groups.ask(output.dpid)  # first: the filling begins when the entries are there
+                self.groups.ask(output.dpid)  # first: the filling begins when the entries are there
                 self.readback.ask(output, now)
+            elif type(output) is SweepEntries:
+                self.readback.sweep(output, now)
             elif type(output) is ReadCounters:
                 self.entry_counters.ask(output, now)
             elif type(output) is Authorise:

@@ -6,6 +6,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -134,6 +135,7 @@ class Rest:
             malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *MessageFault],
             disconnects=list(Disconnect),
             work=tpool.execute,
+            pause=partial(eventlet.sleep, 0),
         )
 
     def start(self) -> None:

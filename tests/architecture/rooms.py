@@ -39,6 +39,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "old_paths": _may("network pipeline sessions reservations"),
     "rerouting": _may("network pipeline sessions reservations old_paths"),
     "subflow_priority": _may("network selection sessions"),
+    "counter_sweep": _may("network sessions subflow_priority"),
     "handshakes": _may(
         "network selection admission pipeline sessions proactive reservations subflow_priority"
     ),
@@ -51,7 +52,16 @@ ROOMS: Mapping[str, frozenset[str]] = {
 ROOMS = {
     **ROOMS,
     "assembly": frozenset(ROOMS)
-    - {"pipeline", "old_paths", "rerouting", "restart", "supervision", "peers", "peer_facts"},
+    - {
+        "pipeline",
+        "old_paths",
+        "rerouting",
+        "restart",
+        "supervision",
+        "peers",
+        "peer_facts",
+        "counter_sweep",
+    },
 }
 ROOMS = {**ROOMS, "features": _FOUNDATION | (frozenset(ROOMS) - {"assembly"})}
 ROOMS = {**ROOMS, "engine": _FOUNDATION | frozenset(ROOMS)}

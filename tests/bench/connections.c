@@ -28,7 +28,8 @@ static void send_syn(struct fake *access, uint32_t number, int gateway, const ui
 {
     uint8_t frame[128];
     struct connection *c = &connections[number];
-    *c = (struct connection){.began = now_ns(), .access = (uint8_t)access->dpid, .gateway = (uint8_t)gateway,
+    uint32_t up = c->up_entry, back = c->back_entry;
+    *c = (struct connection){.up_entry = up, .back_entry = back, .began = now_ns(), .access = (uint8_t)access->dpid, .gateway = (uint8_t)gateway,
                              .stage = ASKED, .mode = (uint8_t)job.mode};
     size_t length = frame_syn(frame, tuple_of(number, access->dpid, gateway), isn_of(number), token);
     send_packet_in(access, CLASS_SYN, ACCESS_PORT, ROLE_ACCESS, frame, length);
@@ -97,7 +98,8 @@ static void done(uint32_t number)
     }
     if (c->mode == SYN)
         open_numbers[n_open++] = number;
-    open_next(fake_of(c->access));
+    if (!job.paced)
+        open_next(fake_of(c->access));
 }
 
 /* ---- what the controller says ---------------------------------------------------------------- */
@@ -113,10 +115,17 @@ static void take_flow_mod(struct fake *at, const uint8_t *data, size_t length)
         at->cookies[(uint32_t)cookie] = cookie;
     if (!data[28] && !data[29])  /* a rule with a hard time-out is renewed all the time */
         last_rule = now_ns();
-    if (data[25] != 0 || tuple_of_match(data + 48, length - 48, &t))
+    if (tuple_of_match(data + 48, length - 48, &t))
         return;
     int64_t number = number_of(t, &back);
     struct connection *c = number < 0 ? NULL : &connections[number];
+    if (data[25] != 0) {        /* not OFPFC_ADD */
+        if (c && data[25] >= 3)
+            let_go(at->dpid, back ? c->back_entry : c->up_entry);
+        return;
+    }
+    if (c && !plan->learning && at->dpid == (back ? gateway_of(reversed(t)) : access_of(t)))
+        hold(at->dpid, back ? &c->back_entry : &c->up_entry, data, length);
     if (!c || c->stage == IDLE || at->dpid != (back ? c->gateway : c->access)) {
         counts.unknown++;
         return;
@@ -202,8 +211,29 @@ static void take_packet_out(struct fake *at, const uint8_t *data, size_t length)
     send_syn_ack((uint32_t)number);
 }
 
+/* ofp_port */
+static void describe(uint8_t *body, int dpid, uint32_t port)
+{
+    put32(body, port);
+    memcpy(body + 8, "\x0a\0\0\0", 4);
+    put16(body + 12, (unsigned)dpid << 4 | port);
+    body[16] = 'p', body[17] = (uint8_t)('0' + port);
+}
+
+void tell_port(struct fake *at, uint32_t port, int down)
+{
+    uint8_t body[72] = {[0] = 2};                               /* OFPPR_MODIFY */
+    describe(body + 8, at->dpid, port);
+    body[8 + 39] = (uint8_t)(down ? 1 : 0);                     /* OFPPS_LINK_DOWN */
+    message(&at->line.out, PORT_STATUS, 0, body, sizeof body);
+}
+
 static void answer_multipart(struct fake *at, uint32_t xid, const uint8_t *data)
 {
+    if (get16(data + 8) == 1) {
+        answer_flows(at, xid, data);
+        return;
+    }
     static const size_t sizes[] = {[0] = 1056, [11] = 16};      /* description, meter features */
     uint8_t body[1100] = {0};
     int kind = get16(data + 8);
@@ -214,12 +244,8 @@ static void answer_multipart(struct fake *at, uint32_t xid, const uint8_t *data)
         length += 24;
     }
     if (kind == 13) {
-        for (uint32_t port = 1; port <= 8; port++, length += 64) {
-            put32(body + length, port);
-            memcpy(body + length + 8, "\x0a\0\0\0", 4);
-            put16(body + length + 12, (unsigned)at->dpid << 4 | port);
-            body[length + 16] = 'p', body[length + 17] = (uint8_t)('0' + port);
-        }
+        for (uint32_t port = 1; port <= 8; port++, length += 64)
+            describe(body + length, at->dpid, port);
     }
     message(&at->line.out, MULTIPART_REPLY, xid, body, length);
 }

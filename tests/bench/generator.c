@@ -7,6 +7,9 @@
  *   targets N                      joins go to the sessions 0..N-1
  *   run MODE WINDOW SWITCHES WARM_MS MS COUNT   WINDOW outstanding on each of the first SWITCHES switches, until
  *                                  MS after WARM_MS, or (MS 0) until COUNT are done; then what is open is drained
+ *   pace PER_SECOND MS             SYNs at the first switch, begun at their times whatever is answered
+ *   meanwhile reconnect N | down N PORT | up N PORT   what happens after a quarter of the next pace: switch N connects
+ *                                  anew, or one of its ports goes down or comes back
  * Modes. setup: SYN -> entries, barrier, packet-out -> SYN/ACK -> entries with the token. syn: its first half,
  * with the gateway on the same switch. finish: the second half of what syn left. join: SYN with MP_JOIN -> entry
  * and packet-out. pair: SYN and SYN/ACK, each answered by a rule and a packet-out (learning switches).
@@ -84,10 +87,10 @@ static void report(double seconds)
 {
     qsort(job.latencies, job.n_latencies, sizeof *job.latencies, by_value);
     printf("{\"mode\": \"%s\", \"done\": %lu, \"seconds\": %.4f, \"rate\": %.1f, \"p50_us\": %.1f, \"p95_us\": %.1f, "
-           "\"completed\": %lu, \"lost\": %d, \"flow_mods\": %lu, \"packet_outs\": %lu, \"barriers\": %lu, "
+           "\"p99_us\": %.1f, \"worst_us\": %.1f, \"completed\": %lu, \"lost\": %d, \"flow_mods\": %lu, \"packet_outs\": %lu, \"barriers\": %lu, "
            "\"order_errors\": %lu, \"token_errors\": %lu, \"errors\": %lu, \"unknown\": %lu, \"unexpected\": %lu}\n",
            MODE_NAMES[job.mode], job.in_window, seconds, (double)job.in_window / seconds, percentile(0.5),
-           percentile(0.95), job.completed, job.outstanding, counts.flow_mods, counts.packet_outs, counts.barriers,
+           percentile(0.95), percentile(0.99), percentile(1.0), job.completed, job.outstanding, counts.flow_mods, counts.packet_outs, counts.barriers,
            counts.order_errors, counts.token_errors, counts.errors, counts.unknown, counts.unexpected);
 }
 
@@ -130,6 +133,67 @@ static void run(const char *words)
     report((double)(ended - job.measured_from) / 1e9);
 }
 
+static struct sockaddr_in there;         /* the controller */
+
+static void connect_one(struct fake *f)
+{
+    f->line.fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(f->line.fd, (struct sockaddr *)&there, sizeof there))
+        die("cannot connect to the controller");
+    set_up_socket(f->line.fd);
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)(f - fakes)};
+    epoll_ctl(poll_fd, EPOLL_CTL_ADD, f->line.fd, &event);
+    message(&f->line.out, HELLO, 0, NULL, 0);
+    flush(&f->line);
+}
+
+static void reconnect(struct fake *f)
+{
+    close(f->line.fd);
+    f->line.in.length = f->line.out.length = 0;
+    f->known = 0;
+    connect_one(f);
+}
+
+static char meanwhile[64];      /* what happens in the next pace */
+
+static void happen(void)
+{
+    int number;
+    unsigned port;
+    if (sscanf(meanwhile, "reconnect %d", &number) == 1)
+        reconnect(&fakes[number - 1]);
+    else if (sscanf(meanwhile, "down %d %u", &number, &port) == 2)
+        tell_port(&fakes[number - 1], port, 1);
+    else if (sscanf(meanwhile, "up %d %u", &number, &port) == 2)
+        tell_port(&fakes[number - 1], port, 0);
+    meanwhile[0] = 0;
+}
+
+static void pace(int per_second, int ms)
+{
+    memset(&counts, 0, sizeof counts);
+    uint64_t began = now_ns(), until = began + (uint64_t)ms * 1000000ull, now, opened = 0;
+    job.mode = SYN;
+    job.issuing = job.paced = 1;
+    job.outstanding = 0;
+    job.completed = job.in_window = job.n_latencies = job.count = 0;
+    job.measured_from = began;
+    job.until = UINT64_MAX;
+    while ((now = now_ns()) < until) {
+        if (meanwhile[0] && now > began + (until - began) / 4)
+            happen();
+        for (; opened < (now - began) * (uint64_t)per_second / 1000000000ull; opened++)
+            open_next(&fakes[0]);
+        turn(1);
+    }
+    job.issuing = 0;
+    for (uint64_t patience = now_ns() + 10000000000ull; job.outstanding && now_ns() < patience;)
+        turn(5);
+    job.paced = 0;
+    report((double)ms / 1e3);
+}
+
 static void fill(int quiet_ms, int limit_ms)
 {
     uint64_t limit = now_ns() + (uint64_t)limit_ms * 1000000ull;
@@ -164,14 +228,19 @@ static void greet(void)
 
 static void obey(const char *line)
 {
-    int quiet, limit;
+    int quiet, limit, rate;
     if (sscanf(line, "fill %d %d", &quiet, &limit) == 2)
         fill(quiet, limit);
     else if (!strncmp(line, "greet", 5))
         greet();
     else if (sscanf(line, "first %u", &job.next) == 1 || sscanf(line, "targets %u", &job.targets) == 1)
         printf("{\"set\": true}\n");
-    else if (!strncmp(line, "run ", 4))
+    else if (sscanf(line, "pace %d %d", &rate, &limit) == 2)
+        pace(rate, limit);
+    else if (!strncmp(line, "meanwhile ", 10) && strlen(line) < sizeof meanwhile) {
+        strcpy(meanwhile, line + 10);
+        printf("{\"set\": true}\n");
+    } else if (!strncmp(line, "run ", 4))
         run(line + 4);
     else
         die("unknown order");
@@ -180,20 +249,12 @@ static void obey(const char *line)
 
 static void connect_all(const char *host, int port)
 {
-    struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    there = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     if (inet_pton(AF_INET, host, &there.sin_addr) != 1)
         die("not an IPv4 address");
     for (int i = 0; i < plan->switches; i++) {
-        struct fake *f = &fakes[i];
-        f->dpid = i + 1;
-        f->line.fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (connect(f->line.fd, (struct sockaddr *)&there, sizeof there))
-            die("cannot connect to the controller");
-        set_up_socket(f->line.fd);
-        struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
-        epoll_ctl(poll_fd, EPOLL_CTL_ADD, f->line.fd, &event);
-        message(&f->line.out, HELLO, 0, NULL, 0);
-        flush(&f->line);
+        fakes[i].dpid = i + 1;
+        connect_one(&fakes[i]);
     }
 }
 

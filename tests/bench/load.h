@@ -11,6 +11,7 @@ enum { UP = 1, BACK = 2, UP_TOKEN = 4, BACK_TOKEN = 8 };    /* rules seen */
 struct connection {
     uint64_t began;
     uint32_t mark;                      /* barriers answered by the gateway switch when its rule came */
+    uint32_t up_entry, back_entry;      /* where its switches hold its entries (held.c); 0: nowhere */
     uint16_t waypoint;
     uint8_t access, gateway, stage, seen, mode;
 };
@@ -19,6 +20,7 @@ struct fake {
     struct line line;
     int known, dpid;
     uint32_t barriers;
+    uint64_t asked;                     /* how often for its entries */
     uint64_t cookies[CLASSES];          /* of the rules that punt, by packet class */
 };
 
@@ -28,7 +30,7 @@ struct counts {
 
 struct job {
     enum mode mode;
-    int issuing, outstanding;
+    int issuing, outstanding, paced;    /* paced: connections begin at their times, not when others are done */
     uint32_t next, targets, join_next;
     uint64_t measured_from, until, completed, in_window, count;
     uint32_t *latencies, n_latencies;
@@ -48,6 +50,13 @@ static inline struct fake *fake_of(int dpid) { return &fakes[dpid - 1]; }
 
 /* Open the next connection on a switch, if the job wants one more. */
 void open_next(struct fake *access);
+/* The way of port `port` goes down or comes back. */
+void tell_port(struct fake *at, uint32_t port, int down);
+/* A switch holds an entry from now on, in `slot` if it did so before; `mod`: the flow-mod. */
+void hold(int dpid, uint32_t *slot, const uint8_t *mod, size_t length);
+void let_go(int dpid, uint32_t slot);
+/* Answer a question for entries by cookie and mask. */
+void answer_flows(struct fake *at, uint32_t xid, const uint8_t *request);
 /* One message from the controller. */
 void take(struct fake *at, const uint8_t *data, size_t length);
 

@@ -31,6 +31,14 @@ TARGETS = (
     ("weigh_first_ms", "ms of engine until the first rule follows a link's other weight", 20, False),
     ("relink_ms", "ms of the first decision after a lost link", 20, False),
     ("bytes_per_session", "bytes of controller memory for a session", None, False),
+    (
+        "stall_p99_ms",
+        "ms that a good switch's SYN waits, p99, while the controller does what takes longest",
+        5,
+        False,
+    ),
+    ("stall_worst_ms", "the longest of them", 20, False),
+    ("stall_lost", "SYNs that were never answered meanwhile", 0, False),
     ("longest_gc_ms", "longest pause of the garbage collector meanwhile, ms", 5, False),
     ("longest_growth_ms", "longest other pause meanwhile (an index grows), ms", None, False),
 )
@@ -102,6 +110,8 @@ def text(found: Json) -> str:
         blocks.append("\n".join(_columns(list(_selections(found["selection"])))))
     if "memory" in found:
         blocks.append(_memory(found["memory"]))
+    if "stalls" in found:
+        blocks.append("\n".join(_columns(list(_stalls(found["stalls"], found["stalls_sessions"])))))
     if "delay" in found:
         blocks.append("\n".join(_columns(list(_delays(found["delay"])))))
     for part, why in found["not_measured"].items():
@@ -191,6 +201,13 @@ def _memory(memory: Json) -> str:
         f"LOOK-UPS among {memory['table_sessions']}: token {memory['token_lookup_ns']} ns, "
         f"flow {memory['flow_lookup_ns']} ns, unknown flow {memory['flow_miss_ns']} ns"
     )
+
+
+def _stalls(rows: list[Json], sessions: int) -> Iterator[Row]:
+    yield (f"SYNS AT ONE SWITCH, {sessions:,} sessions, ms", "SYNS", "LOST", "P50", "P99", "WORST")
+    for row in rows:
+        times = (f"{row[key]:.2f}" for key in ("p50_ms", "p99_ms", "worst_ms"))
+        yield (f"meanwhile: {row['meanwhile']}", str(row["syns"]), str(row["lost"]), *times)
 
 
 def _delays(delay: Json) -> Iterator[Row]:

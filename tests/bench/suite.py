@@ -14,12 +14,14 @@ from typing import Any
 from tests.bench import report
 from tests.bench.machines import ROOT, BenchError
 
-PARTS = ("setup", "syn", "decision", "resync", "selection", "policy", "memory", "delay")
+PARTS = ("setup", "syn", "decision", "resync", "selection", "policy", "memory", "stalls", "delay")
 SESSIONS, QUICK_SESSIONS = 100_000, 5_000
 TABLE, QUICK_TABLE = 1_000_000, 100_000
 CONNECTIONS, QUICK_CONNECTIONS = 150, 40
 ROUNDS, QUICK_ROUNDS = 9, 2
 LINKS, QUICK_LINKS = 30, 3
+CROWD, QUICK_CROWD = 1_000_000, 5_000  # sessions while the controller is busy with something long
+STALL_S, QUICK_STALL_S = 8.0, 1.0
 QUICK_SCALE = 0.4
 PROCESS_LIMIT_S = 240
 
@@ -77,6 +79,7 @@ def _measurements(args: argparse.Namespace, say: Say) -> list[tuple[tuple[str, .
         (("selection",), lambda: _selection(args.quick, say)),
         (("policy",), lambda: _policy(say)),
         (("memory",), lambda: _memory(args.quick, say)),
+        (("stalls",), lambda: _stalls(args.quick, say)),
         (("delay",), lambda: _delay(args.quick, say)),
     ]
 
@@ -129,6 +132,12 @@ def _memory(quick: bool, say: Say) -> Json:
     answer = _by_itself("tests.bench.memory", str(sessions), str(table))
     told = ("bytes_per_session", "longest_gc_ms", "longest_growth_ms")
     return {key: answer[key] for key in told} | {"memory": answer}
+
+
+def _stalls(quick: bool, say: Say) -> Json:
+    from tests.bench.stalls import measure
+
+    return measure(*((QUICK_CROWD, QUICK_STALL_S) if quick else (CROWD, STALL_S)), say)
 
 
 def _by_itself(module: str, *words: str) -> Json:

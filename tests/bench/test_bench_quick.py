@@ -50,11 +50,36 @@ def test_a_lost_link_costs_what_depends_on_it_and_comes_in_slices(tmp_path: Path
     assert "LONGEST SLICE" in made.stdout
 
 
+def test_syns_are_answered_while_the_controller_is_busy(tmp_path: Path) -> None:
+    """How long they wait is measured by the whole bench, on a machine that does nothing else."""
+    results = tmp_path / "bench.json"
+    command = [
+        sys.executable,
+        "-m",
+        "steering",
+        "bench",
+        "--quick",
+        "--only",
+        "stalls",
+        "--json",
+        str(results),
+    ]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    found = json.loads(results.read_text())
+    rows = {row["meanwhile"]: row for row in found["stalls"]}
+    assert list(rows) == [
+        "nothing", "sweep", "reconnect", "filter", "events", "metrics", "page", "link", "policy",
+    ]  # fmt: skip
+    assert found["stall_lost"] == 0 and all(row["syns"] > 900 for row in rows.values())
+    assert "meanwhile: reconnect" in made.stdout
+
+
 def test_parts_that_nobody_knows_are_refused() -> None:
     command = [sys.executable, "-m", "steering", "bench", "--only", "setup,speed"]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert made.returncode == 2
     assert (
         made.stderr
-        == "steering bench: --only speed: known: setup, syn, decision, resync, selection, policy, memory, delay\n"
+        == "steering bench: --only speed: known: setup, syn, decision, resync, selection, policy, memory, stalls, delay\n"
     )

@@ -14,6 +14,7 @@ from steering.model.identity import Identity, Role
 from steering.model.ids import McpId
 from steering.model.network import PortRef
 from steering.model.preference import Intent
+from steering.model.session_change import ChangedSessions, SessionChange
 from steering.model.view import SessionFilter
 from steering.northbound import Northbound, northbound
 from steering.northbound.http.application import RestApplication
@@ -95,7 +96,7 @@ class FixedView:
     """Implements steering.northbound.schema.view.View with data of its own."""
 
     def __init__(self, sessions: int = 3) -> None:
-        self.count = sessions
+        self.count = self.told = sessions
         self.missing: list[Json] = []
         self.unknown: list[Json] = []
         self.alarms: list[Json] = []
@@ -249,7 +250,9 @@ class FixedView:
     def ended_reservations(self) -> list[tuple[str, str]]:
         return []
 
-    def sessions(self, after: int, limit: int, wanted: SessionFilter) -> tuple[list[Json], int, int | None]:
+    def sessions(
+        self, after: int, limit: int, wanted: SessionFilter, pause: Any = None
+    ) -> tuple[list[Json], int, int | None]:
         self.asked.append((after, limit, wanted))
         chosen = [
             (
@@ -268,8 +271,11 @@ class FixedView:
         more = page[-1][0] if len(rest) > limit else None
         return [found for _, found in page], len(chosen), more
 
-    def marks(self) -> dict[str, tuple[str, int]]:
-        return {f"m-{number}": ("established", 2) for number in range(1, self.count + 1)}
+    def changed_sessions(self, most: int) -> ChangedSessions:
+        """Those that came since this was asked last."""
+        began, self.told = range(self.told + 1, self.count + 1), self.count
+        changes = tuple(SessionChange(f"m-{number}", None, ("established", 2)) for number in began[:most])
+        return ChangedSessions(changes, len(began[most:]))
 
     def session(self, session_id: str) -> Json | None:
         if session_id == "m-2":

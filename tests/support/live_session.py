@@ -48,4 +48,4 @@ class Live(Driver):
                 for entry in self.one.entries(3)
                 if entry.dpid == dpid
             ]
-            self.give(inputs.EntriesRead(dpid, read, [], True))
+            self.give(inputs.SweepRead(dpid, read, True, True, self.now))

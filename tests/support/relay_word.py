@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from steering.core.inputs import EntriesRead, FinSeen, ObservedEntry
-from steering.core.outputs import Output, ReadEntries, RemoveEntries
+from steering.core.inputs import FinSeen, ObservedEntry, SweepRead
+from steering.core.outputs import Output, RemoveEntries, SweepEntries
 from steering.core.sessions.records import Session
 from steering.model.network import PortRole
 from steering.model.session import Entry
@@ -68,10 +68,12 @@ class RelayWord:
             if step % 10 == 9:
                 outputs = [*outputs, *self.tell()]
             found += outputs
-            for asked in [one for one in outputs if isinstance(one, ReadEntries)]:
+            for asked in [one for one in outputs if isinstance(one, SweepEntries)]:
                 count = int(self.driver.now * 10) if moving else 5
                 held = [ObservedEntry(entry, count) for entry in entries(self.driver, asked.dpid)]
-                found += self.driver.give(EntriesRead(asked.dpid, held, [], sweep=asked.sweep))
+                found += self.driver.give(
+                    SweepRead(asked.dpid, held, True, asked.shares == 1, self.driver.now)
+                )
         return found
 
 

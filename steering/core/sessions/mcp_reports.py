@@ -13,7 +13,7 @@ from typing import NamedTuple
 from steering.core.counters import Counters, ReportRefusal, SessionReport
 from steering.core.inputs import McpSessions, SessionBegan, SessionOver
 from steering.core.network.site_index import SiteMap
-from steering.core.outputs import Output, ReadEntries, Steer
+from steering.core.outputs import Output, Steer, SweepEntries
 from steering.core.part import McpsChange, Part
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import flow_key
@@ -247,13 +247,14 @@ class McpReports(Part):
                     late |= {subflow.dpid for subflow in session.subflows}
         if late and now >= self._count_at:
             self._count_at = now + 1.0 + len(self._table.flows) / COUNTED_EACH_S
-            outputs += [ReadEntries(dpid, True) for dpid in sorted(late)]
+            outputs += [SweepEntries(dpid) for dpid in sorted(late)]
         return outputs
 
-    def counted(self, dpid: DatapathId, now: float) -> None:
-        """The counters of a switch were read. Teardown.counted has noted which of them grew."""
+    def counted(self, dpid: DatapathId, asked_at: float) -> None:
+        """All counters of a switch were read, as they were at a time or later. Teardown.counted has noted which of them
+        grew."""
         if self._leaving:
-            self._counted[dpid] = now
+            self._counted[dpid] = asked_at
 
     def _quiet(self, session: Session, since: float, now: float) -> bool:
         """Whether the counters of a session's entries do not grow any more. For a session without entries: whether

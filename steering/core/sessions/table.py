@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from steering.core.selection.quotas import Ledger
+from steering.core.sessions.change_journal import ChangeJournal
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, origin_of, source_of
 from steering.core.sessions.garbage_collector import Index, untrack
 from steering.core.sessions.idle_pins import IdlePins
 from steering.core.sessions.records import Session, Subflow
+from steering.core.sessions.session_order import SIZE, SessionOrder
 from steering.core.sessions.shared_parts import Returns
 from steering.model.decision import Ruling
 from steering.model.ids import NO_PORT, NO_WAYPOINT, DatapathId, McpId, PortNumber, Token, WaypointId
@@ -19,6 +21,8 @@ from steering.model.session import Entry, EntryKind, SessionState
 # Members under names of their own: core.sessions.records says why.
 INITIAL, JOIN = EntryKind.INITIAL, EntryKind.JOIN
 GATEWAY = PortRole.GATEWAY
+
+BLOCK = SIZE - 1  # of a number: 0 where a block begins
 
 Owners = dict[int, Session | list[Session]]  # token -> whose it is
 Counted = TypeVar("Counted")
@@ -61,6 +65,8 @@ class SessionTable:
         self.leftovers: list[Subflow] = []  # recovered while their entries were watched
         self.unfinished: list[Session] = []  # recovered while they were being ended
         self.changed: dict[int, None] = {}  # sessions of several subflows that got or lost one
+        self.journal: ChangeJournal | None = None  # while somebody wants to know what changes
+        self.order = SessionOrder(self.by_id)
         self._next = 1
 
     def __len__(self) -> int:
@@ -92,7 +98,11 @@ class SessionTable:
         )
         untrack(session)
         self.by_id[number] = session
+        if not number & BLOCK or number == 1:
+            self.order.note(number)
         self.states[state] += 1
+        if self.journal is not None:
+            self.journal.begins(number)
         return session
 
     def restore(
@@ -112,6 +122,8 @@ class SessionTable:
         subflow.packets, subflow.bytes = packets, size
         session.add(subflow)
         self.by_id[number] = session
+        if not number & BLOCK or number == 1:
+            self.order.note(number)
         self._tokens[token] = session
         self.flows[key] = subflow
         if self._hosts_move:
@@ -119,6 +131,8 @@ class SessionTable:
         self.states[state] += 1
         self.active[mcp] += 1
         self.subflows[mcp] += 1
+        if self.journal is not None:
+            self.journal.begins(number)
         return session
 
     def knows_token(self, token: Token) -> bool:
@@ -130,6 +144,8 @@ class SessionTable:
         now: float, port: PortNumber = NO_PORT, address_id: int = 0, backup: bool = False,
     ) -> Subflow:  # fmt: skip
         """A session has one more subflow, which is indexed by its flow and its host."""
+        if self.journal is not None:
+            self.journal.changes(session)
         subflow = Subflow(session, kind, key, dpid, role, waypoint, isn, now, port, address_id, backup)
         untrack(subflow)
         if session.add(subflow):
@@ -176,6 +192,8 @@ class SessionTable:
     def drop_subflow(self, subflow: Subflow) -> None:
         """Forget a subflow; the record of its session stays."""
         session = subflow.session
+        if self.journal is not None:
+            self.journal.changes(session)
         if session.remove(subflow):
             self.changed[session.id] = None
         self.subflows[session.mcp] -= 1
@@ -335,6 +353,8 @@ class SessionTable:
 
     def forget(self, session: Session) -> None:
         """Remove a session: its record and every index of it."""
+        if self.journal is not None:
+            self.journal.changes(session)
         self._leave_half_open(session)
         if session.id in self.uncounted:
             self.uncounted.discard(session.id)

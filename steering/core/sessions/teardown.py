@@ -25,7 +25,7 @@ from steering.model.policy import Policy, Timers
 from steering.model.session import EntryKind, SessionState
 from steering.wire.segment import Flags
 
-SCANNED_EACH_TICK = 5_000  # sessions looked at for silence
+SCANNED_EACH_TICK = 2_000  # sessions looked at for silence
 
 Pin = Callable[[Session], list[Output]]
 AccessOf = Callable[[bytes], str]
@@ -61,7 +61,9 @@ class Teardown(Part):
         self._counters = counters
         self._closing: deque[tuple[float, Subflow]] = deque()
         self._legs: dict[FlowKey, Session] = {}  # server legs that outlived their initial subflow
-        self._to_scan: deque[int] = deque()
+        self._scanned: int | None = (
+            None  # the last session that was looked at for silence; None: no scan goes on
+        )
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
         self.timers, self._table.limits = policy.timers, policy.limits
@@ -210,8 +212,9 @@ class Teardown(Part):
         self._life.heard(session)
 
     def begin_scan(self) -> None:
-        """Begin to look at every session once, some at each tick; called after a sweep."""
-        self._to_scan = deque(self._table.by_id)
+        """Begin to look at every session once, some at each tick; called with a sweep."""
+        if self._scanned is None:
+            self._scanned = 0
 
     def tick(self, now: float) -> list[Output]:
         """End what has timed out."""
@@ -229,25 +232,29 @@ class Teardown(Part):
 
     def _scan(self, now: float) -> list[Output]:
         outputs: list[Output] = []
-        for _ in range(min(SCANNED_EACH_TICK, len(self._to_scan))):
-            session = self._table.by_id.get(self._to_scan.popleft())
-            if session is None or session.state in (SessionState.LINGER, SessionState.IDLE):
-                continue
-            if session.active + self.timers.idle > now:
-                continue
-            ledger = self._ledgers.get(session.mcp)
-            if ledger is not None and ledger.is_true(now) and ledger.lives(session):
-                continue  # its entries stay: a segment that comes after hours must not pass its MCP
-            if session.unit is not None and not session.returns:
-                # The subflow has no entry of its own, so nothing counted its packets. From now on an entry does.
-                session.touch(now)
-                outputs += self.pin(session)
-            elif self._may_idle(session):
-                outputs += self._idle(session)
-            else:
-                for subflow in list(session.subflows):
-                    outputs += self.end_subflow(subflow, now)
+        looked_at = 0
+        while self._scanned is not None and looked_at < SCANNED_EACH_TICK:
+            sessions, self._scanned = self._table.order.following(self._scanned)
+            looked_at += 1 + len(sessions)
+            for session in sessions:
+                if session.active + self.timers.idle <= now and session.id in self._table.by_id:
+                    outputs += self._silent(session, now)
         return outputs
+
+    def _silent(self, session: Session, now: float) -> list[Output]:
+        """Nothing was seen of a session for the idle limit."""
+        if session.state in (SessionState.LINGER, SessionState.IDLE):
+            return []
+        ledger = self._ledgers.get(session.mcp)
+        if ledger is not None and ledger.is_true(now) and ledger.lives(session):
+            return []  # its entries stay: a segment that comes after hours must not pass its MCP
+        if session.unit is not None and not session.returns:
+            # The subflow has no entry of its own, so nothing counted its packets. From now on an entry does.
+            session.touch(now)
+            return self.pin(session)
+        if self._may_idle(session):
+            return self._idle(session)
+        return [output for subflow in list(session.subflows) for output in self.end_subflow(subflow, now)]
 
     def _may_idle(self, session: Session) -> bool:
         pinned = any(subflow.waypoint for subflow in session.subflows)

@@ -149,6 +149,8 @@ class SessionLife:
             return False
         after, action = step
         if after is not before:
+            if table.journal is not None:
+                table.journal.changes(session)
             table.states[before] -= 1
             if after is not None:
                 table.states[after] += 1

@@ -1,7 +1,6 @@
 """The engine as the northbound sees it: model.view.View over live state, read only."""
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from ipaddress import ip_address
 from itertools import islice
@@ -16,6 +15,7 @@ from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.ports import ports
 from steering.core.snapshots.reservations import reservation, reservations
+from steering.core.snapshots.session_search import first_after, found
 from steering.core.snapshots.status import alarm_changes, status
 from steering.model.drawing import NetworkPicture, SessionPaths
 from steering.model.ids import McpId
@@ -24,6 +24,7 @@ from steering.model.policy import Insertion, Toggle
 from steering.model.port_snapshot import PortsSnapshot
 from steering.model.preference import NO_WISH, Intent
 from steering.model.session import EntryKind
+from steering.model.session_change import ChangedSessions, SessionChange
 from steering.model.snapshot import (
     AbortSnapshot,
     AccessNetworkSnapshot,
@@ -53,7 +54,7 @@ from steering.model.snapshot import (
     ToldEnd,
     TopologySnapshot,
 )
-from steering.model.view import SessionFilter
+from steering.model.view import Pause, SessionFilter, no_pause
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -280,34 +281,41 @@ class EngineView:
     def ended_reservations(self) -> list[tuple[str, str]]:
         return [(name, became.value) for name, became in self._engine.reserving.ended]
 
-    def sessions(self, after: int, limit: int, wanted: SessionFilter) -> SessionPage:
+    def sessions(self, after: int, limit: int, wanted: SessionFilter, pause: Pause = no_pause) -> SessionPage:
         table = self._engine.sessions.table
-        # Numbers only grow, and the table keeps the order in which they were given.
         if wanted == SessionFilter():
-            numbers = list(table.by_id)
+            page, total = first_after(table, after, limit + 1), len(table)
         else:
-            numbers = [session.id for session in self._found(wanted)]
-        begin = bisect_right(numbers, after)
-        page = numbers[begin : begin + limit]
-        more = page[-1] if page and begin + limit < len(numbers) else None
-        return SessionPage(tuple(self._brief(table.by_id[number]) for number in page), len(numbers), more)
+            page, total = found(table, after, limit + 1, self._test(wanted), wanted.token, pause)
+        more = page[limit - 1].id if len(page) > limit else None
+        return SessionPage(tuple(self._brief(session) for session in page[:limit]), total, more)
 
-    def _found(self, wanted: SessionFilter) -> Iterable[Session]:
+    def _test(self, wanted: SessionFilter) -> Callable[[Session], bool]:
+        """Whether a session is wanted; what it is known by, its token, has been asked already."""
+        mcps = {number for number, mcp in self._engine.map.mcps.items() if mcp.name == wanted.mcp}
+
+        def test(session: Session) -> bool:
+            return (
+                (wanted.mcp is None or session.mcp in mcps or self._mcp_name(session.mcp) == wanted.mcp)
+                and (wanted.state is None or session.state.value == wanted.state)
+                and (wanted.client is None or _has_client(session, wanted.client))
+            )
+
+        return test
+
+    def changed_sessions(self, most: int) -> ChangedSessions:
         table = self._engine.sessions.table
-        candidates: Iterable[Session] = table
-        if wanted.token is not None:
-            owners = [*table.with_token(wanted.token), *table.with_host_token(wanted.token)]
-            candidates = sorted(dict.fromkeys(owners), key=lambda session: session.id)
-        for session in candidates:
-            if wanted.mcp is not None and self._mcp_name(session.mcp) != wanted.mcp:
-                continue
-            if wanted.state is not None and session.state.value != wanted.state:
-                continue
-            if wanted.client is None or _has_client(session, wanted.client):
-                yield session
-
-    def marks(self) -> dict[str, tuple[str, int]]:
-        return {str(s.id): (s.state.value, len(s.subflows)) for s in self._engine.sessions.table}
+        if table.journal is None:
+            return ChangedSessions((), 0)
+        last = table.journal.last
+        changes = []
+        for number, before in islice(last.before.items(), most):
+            session = table.by_id.get(number)
+            after = None if session is None else (session.state.value, len(session.subflows))
+            told = None if before is None else (before.state.value, before.subflows)
+            if told != after:
+                changes.append(SessionChange(str(number), told, after))
+        return ChangedSessions(tuple(changes), last.omitted + max(0, len(last.before) - most))
 
     def aborted(self, session_id: str) -> AbortSnapshot | None:
         number = int(session_id) if session_id.isascii() and session_id.isdecimal() else 0

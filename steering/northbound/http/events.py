@@ -42,8 +42,9 @@ class TooManyStreams(Exception):
 class Stream:
     """The queue of one listener."""
 
-    def __init__(self, wants: Wants) -> None:
+    def __init__(self, wants: Wants, hears_sessions: bool) -> None:
         self.wants = wants
+        self.hears_sessions = hears_sessions
         self.queue: deque[StreamEvent] = deque()
         self.is_over = False
 
@@ -64,6 +65,11 @@ class EventHub:
     def streams(self) -> int:
         return len(self._streams)
 
+    @property
+    def hears_sessions(self) -> bool:
+        """Whether some stream wants what changes of sessions."""
+        return any(stream.hears_sessions for stream in self._streams)
+
     def publish(self, kind: str, data: Json) -> None:
         """Tell every stream that wants it; never waits."""
         with self._changed:
@@ -80,14 +86,17 @@ class EventHub:
                     stream.queue.append(event)
             self._changed.notify_all()
 
-    def open(self, wants: Wants, last: str, first: list[tuple[str, Json]]) -> Stream:
+    def open(
+        self, wants: Wants, last: str, first: list[tuple[str, Json]], hears_sessions: bool = True
+    ) -> Stream:
         """A stream of what comes from now on. `last`: the Last-StreamEvent-ID, or ""; what followed it is sent again
         if it is still kept, else the event `reset` says that something was missed. `first`: kinds and data
-        that only this stream gets, how things stand: before anything new, and after what is sent again. Raises TooManyStreams."""
+        that only this stream gets, how things stand: before anything new, and after what is sent again. `hears_sessions`: False where `wants` takes no event of
+        a session, so that nobody looks for them. Raises TooManyStreams."""
         with self._changed:
             if len(self._streams) >= MAX_STREAMS:
                 raise TooManyStreams
-            stream = Stream(wants)
+            stream = Stream(wants, hears_sessions)
             missed = self._since(last)
             if missed is None:
                 stream.queue.append(StreamEvent(self._number, EventKind.RESET, {}))

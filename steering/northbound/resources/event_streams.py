@@ -62,11 +62,13 @@ class EventStreams:
         first.append(("policy", policy_told(self._view)))
         first += self._bindings.standing(name)
         first += self._intents.standing(name)
-        return self._stream(call, wants, first)
+        return self._stream(call, wants, first, hears_sessions=False)
 
-    def _stream(self, call: Call, wants: Wants, first: list[tuple[str, Json]]) -> RestReply:
+    def _stream(
+        self, call: Call, wants: Wants, first: list[tuple[str, Json]], hears_sessions: bool = True
+    ) -> RestReply:
         try:
-            stream = self._hub.open(wants, call.last_event, first)
+            stream = self._hub.open(wants, call.last_event, first, hears_sessions)
         except TooManyStreams:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,

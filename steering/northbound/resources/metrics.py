@@ -17,7 +17,6 @@ from prometheus_client.metrics_core import (
 from prometheus_client.utils import floatToGoString
 
 from steering.core.counters import (
-    BUCKETS,
     Abort,
     Counters,
     Histogram,
@@ -86,7 +85,14 @@ class Collector:
         yield from self._of_view(self._view.health(), self._view.mcps())
         yield from self._of_alarms(self._view.status()["alarms"])
         yield from self._of_counters()
-        yield _histogram(self._counters.decision_seconds)
+        decided = self._counters.decision_seconds
+        yield HistogramMetricFamily(
+            "steering_decision_seconds",
+            "Time of one decision",
+            buckets=_buckets(decided),
+            sum_value=decided.total,
+        )
+        yield from _stalls(self._counters.stalls)
         yield from self._of_http()
         yield from self._of_events()
 
@@ -241,13 +247,21 @@ def _counter(
     return family
 
 
-def _histogram(of: Histogram) -> HistogramMetricFamily:
+def _buckets(of: Histogram) -> list[tuple[str, float]]:
     """Prometheus wants each bucket to hold all that is below its bound; the engine counts each apart."""
     buckets: list[tuple[str, float]] = []
     below = 0
-    for bound, count in zip((*map(floatToGoString, BUCKETS), "+Inf"), of.counts, strict=True):
+    for bound, count in zip((*map(floatToGoString, of.bounds), "+Inf"), of.counts, strict=True):
         below += count
         buckets.append((bound, below))
-    return HistogramMetricFamily(
-        "steering_decision_seconds", "Time of one decision", buckets=buckets, sum_value=of.total
-    )
+    return buckets
+
+
+def _stalls(stalls: Mapping[str, Histogram]) -> Iterator[Metric]:
+    text = "Pieces of work longer than 2 ms, during which every packet waits, by what was done"
+    family = HistogramMetricFamily("steering_stall_seconds", text, labels=["task"])
+    for task, of in stalls.items():
+        family.add_metric([task], _buckets(of), of.total)
+    yield family
+    longest = {task: of.longest for task, of in stalls.items()}
+    yield _gauges("steering_longest_stall_seconds", "The longest of them", "task", longest)

@@ -1,10 +1,12 @@
 """/v1/sessions: M-sessions a page at a time, one by one, and their end."""
 
+from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
+from typing import Any
 
 from steering.core.inputs import AbortSession
 from steering.model.control import Control
-from steering.model.view import SessionFilter
+from steering.model.view import Pause, SessionFilter
 from steering.northbound.http.exchange import MAX_ID, Call, RestReply
 from steering.northbound.http.problems import not_found, shown
 from steering.northbound.resources.mcps import check_mcp
@@ -14,14 +16,21 @@ ACCEPTED = int(HTTPStatus.ACCEPTED)
 
 
 class Sessions:
-    def __init__(self, view: View, control: Control) -> None:
+    """`pause` lets others have a turn in the middle of a search; one search goes on at a time."""
+
+    def __init__(
+        self, view: View, control: Control, searching: AbstractContextManager[Any], pause: Pause
+    ) -> None:
         self._view = view
         self._control = control
+        self._searching = searching
+        self._pause = pause
 
     def listed(self, call: Call) -> RestReply:
         query = call.query
         wanted = SessionFilter(query["mcp"], query["state"], query["token"], query["client"])
-        page, total, more = self._view.sessions(query["cursor"], query["limit"], wanted)
+        with self._searching if wanted != SessionFilter() else nullcontext():
+            page, total, more = self._view.sessions(query["cursor"], query["limit"], wanted, self._pause)
         if wanted.mcp is not None and not total:
             check_mcp(self._view, wanted.mcp)
         following = None if more is None else {**call.query, "cursor": more}

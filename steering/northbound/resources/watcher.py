@@ -1,15 +1,15 @@
 """What changed since the last look, as events. Looks only while somebody listens.
 
-Comparing costs a pass over the sessions, twice a second and only then; a hook in the session table would
-cost every SYN something, always. What comes and goes between two looks is still seen: a session's record
-outlives it.
+What there are few of is compared. Of sessions there are many: while somebody wants to know, the engine writes down
+which change (`WatchSessions`), and a look costs what changed. What comes and goes between two looks is not told.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any, NamedTuple
 
 from steering.core.counters import Counters
+from steering.core.inputs import WatchSessions
 from steering.model.event_kind import EventKind
 from steering.model.refused_connections import SwitchRefusal
 from steering.northbound.http.events import EventHub
@@ -23,7 +23,6 @@ SHOWN = ("id", "state", "mcp", "token", "client", "server")
 
 
 class _Look(NamedTuple):
-    sessions: dict[str, tuple[str, int]]
     refusals: Counter[str]
     things: dict[Hashable, Json]  # switches, links, attachments, MCPs
     policy: Json
@@ -39,14 +38,23 @@ def policy_told(view: View) -> Json:
 
 
 class Watcher:
-    def __init__(self, view: View, counters: Counters, hub: EventHub) -> None:
+    def __init__(
+        self, view: View, counters: Counters, hub: EventHub, take: Callable[[WatchSessions], None]
+    ) -> None:
+        """`take`: lets the engine handle an input at once."""
         self._view = view
         self._counters = counters
         self._hub = hub
+        self._take = take
+        self._watching = False
         self._seen: _Look | None = None
 
     def look(self) -> None:
         """Publish what changed. The first look of a listener is what later ones are compared with."""
+        hears = self._hub.hears_sessions
+        if hears or self._watching:
+            self._take(WatchSessions(hears))
+        watched, self._watching = self._watching and hears, hears
         if not self._hub.streams:
             self._seen = None
             return
@@ -55,6 +63,8 @@ class Watcher:
         if before is None:
             return
         for kind, data in self._changes(before, now):
+            self._hub.publish(kind, data)
+        for kind, data in self._of_sessions() if watched else ():
             self._hub.publish(kind, data)
 
     def _look(self) -> _Look:
@@ -76,7 +86,7 @@ class Watcher:
             things["mcp", mcp["name"]] = {
                 "what": "mcp", "name": mcp["name"], "up": mcp["reachable"], "health": mcp.get("health"),
             }  # fmt: skip
-        return _Look(self._view.marks(), refusals, things, policy_told(self._view), self._reserved())
+        return _Look(refusals, things, policy_told(self._view), self._reserved())
 
     def _reserved(self) -> dict[str, tuple[str, int]]:
         return {one["id"]: (one["standing"], one["version"]) for one in self._view.reservations()}
@@ -93,7 +103,6 @@ class Watcher:
         for reason, count in (now.refusals - before.refusals).items():
             yield EventKind.REFUSAL, {"reason": reason, "count": count}
         yield from self._of_reservations(before.reserved, now.reserved)
-        yield from self._of_sessions(before.sessions, now.sessions)
 
     def _of_reservations(
         self, before: dict[str, tuple[str, int]], now: dict[str, tuple[str, int]]
@@ -109,22 +118,21 @@ class Watcher:
                     {"id": key, "change": ended.get(key, "ended"), "version": before[key][1]},
                 )
 
-    def _of_sessions(
-        self, before: dict[str, tuple[str, int]], now: dict[str, tuple[str, int]]
-    ) -> Iterator[tuple[str, Json]]:
-        changed = [key for key, mark in now.items() if before.get(key) != mark]
-        ended = [key for key in before if key not in now]
-        room = MOST
-        for key in changed[:room]:
-            old, (state, subflows) = before.get(key), now[key]
-            if old is None or old[0] != state:
-                yield EventKind.SESSION, self._told(key) | {"change": "started" if old is None else "changed"}
-            if old is not None and old[1] != subflows:
-                yield EventKind.SUBFLOW, {"session": key, "before": old[1], "subflows": subflows}
-        for key in ended[: room - len(changed[:room])]:
-            yield EventKind.SESSION, {"id": key, "change": "ended"}
-        if len(changed) + len(ended) > room:
-            yield EventKind.OMITTED, {"sessions": len(changed) + len(ended) - room}
+    def _of_sessions(self) -> Iterator[tuple[str, Json]]:
+        changed = self._view.changed_sessions(MOST)
+        for key, before, after in changed.changes:
+            if after is None:
+                yield EventKind.SESSION, {"id": key, "change": "ended"}
+                continue
+            if before is None or before[0] != after[0]:
+                yield (
+                    EventKind.SESSION,
+                    self._told(key) | {"change": "started" if before is None else "changed"},
+                )
+            if before is not None and before[1] != after[1]:
+                yield EventKind.SUBFLOW, {"session": key, "before": before[1], "subflows": after[1]}
+        if changed.omitted:
+            yield EventKind.OMITTED, {"sessions": changed.omitted}
 
     def _told(self, key: str) -> Json:
         session = self._view.session(key) or {"id": key, "subflows": []}

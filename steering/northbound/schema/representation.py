@@ -8,7 +8,8 @@ from steering.model.drawing import NetworkPicture
 from steering.model.ids import McpId
 from steering.model.network import PortRef
 from steering.model.preference import Intent
-from steering.model.view import SessionFilter
+from steering.model.session_change import ChangedSessions
+from steering.model.view import Pause, SessionFilter, no_pause
 
 Json = dict[str, Any]
 
@@ -108,12 +109,14 @@ class JsonView:
     def ended_reservations(self) -> list[tuple[str, str]]:
         return self._snapshots.ended_reservations()
 
-    def sessions(self, after: int, limit: int, wanted: SessionFilter) -> tuple[list[Json], int, int | None]:
-        page = self._snapshots.sessions(after, limit, wanted)
+    def sessions(
+        self, after: int, limit: int, wanted: SessionFilter, pause: Pause = no_pause
+    ) -> tuple[list[Json], int, int | None]:
+        page = self._snapshots.sessions(after, limit, wanted, pause)
         return _objects(page.sessions), page.total, page.following
 
-    def marks(self) -> dict[str, tuple[str, int]]:
-        return self._snapshots.marks()
+    def changed_sessions(self, most: int) -> ChangedSessions:
+        return self._snapshots.changed_sessions(most)
 
     def session(self, session_id: str) -> Json | None:
         found = self._snapshots.session(session_id)

@@ -6,7 +6,8 @@ from steering.model.drawing import NetworkPicture
 from steering.model.ids import McpId
 from steering.model.network import PortRef
 from steering.model.preference import Intent
-from steering.model.view import SessionFilter
+from steering.model.session_change import ChangedSessions
+from steering.model.view import Pause, SessionFilter, no_pause
 
 Json = dict[str, Any]
 
@@ -104,13 +105,16 @@ class View(Protocol):
     def ended_reservations(self) -> list[tuple[str, str]]:
         """(id, what became of it) of those that ended lately, the last one last."""
 
-    def sessions(self, after: int, limit: int, wanted: SessionFilter) -> tuple[list[Json], int, int | None]:
+    def sessions(
+        self, after: int, limit: int, wanted: SessionFilter, pause: Pause = no_pause
+    ) -> tuple[list[Json], int, int | None]:
         """A page of the sessions after cursor `after` (0: from the first), how many there are in all, and the cursor
         of the next page, None behind the last. [{"id", "state", "mcp", "token", "version", "client", "server",
-        "subflows", "age_s"}]. A cursor stays good whatever ends meanwhile."""
+        "subflows", "age_s"}]. A cursor stays good whatever ends meanwhile. `pause` is called now and then
+        where all sessions have to be looked at."""
 
-    def marks(self) -> dict[str, tuple[str, int]]:
-        """Of every session its state and how many subflows it has: what a watcher compares."""
+    def changed_sessions(self, most: int) -> ChangedSessions:
+        """What changed of sessions, `most` of them, in the period that the last WatchSessions ended."""
 
     def session(self, session_id: str) -> Json | None:
         """As above with "subflows": [{"src", "sport", "dst", "dport", "kind", "access_network", "path":

@@ -346,11 +346,11 @@ class FakeFlowTable:
             if ours and (rule.cookie & EPOCH_MASK) >> 32 != fill.epoch & 0xFFFF:
                 self.remove(rule)
 
-    def read(self, sweep: bool = False) -> EntriesRead:
+    def read(self) -> EntriesRead:
         """What the controller would read back by cookie."""
         entries = [ObservedEntry(entry, self.packets[key]) for key, entry in self._entries.items()]
         hosts = dict.fromkeys(host for rule in self.rules(Table.HOST) if (host := self._host(rule)))
-        return EntriesRead(self.dpid, entries, list(hosts), sweep)
+        return EntriesRead(self.dpid, entries, list(hosts))
 
     def _host(self, rule: Rule) -> ObservedHost | None:
         """A neighbour's rule; an empty address for one that takes all that is led to its waypoint."""

@@ -14,6 +14,7 @@ from steering.core.outputs import (
     RenewRules,
     SendFrame,
     Steer,
+    SweepEntries,
     SyncRules,
 )
 from steering.core.pipeline.priorities import faults_of
@@ -111,7 +112,7 @@ class FakeNetwork:
                 todo: list[_Arrival] = []
                 self._leave(dpid, [(port, packet_of(frame))], result, todo)
                 self._walk(todo, result)
-            case Authorise() | ReadEntries() | ReadCounters():
+            case Authorise() | ReadEntries() | SweepEntries() | ReadCounters():
                 pass  # answered by FakeFlowTable.read, when the test says so
             case _:
                 raise TypeError(f"not an engine output: {output!r}")

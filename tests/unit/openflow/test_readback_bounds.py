@@ -37,7 +37,7 @@ class Bench:
         self.lines = {dpid: Line(self, dpid) for dpid in (1, 2, 3)}
         self.readback = Readback(self.lines, count(1), self.fed.append)
         for dpid in self.lines:
-            self.readback.ask(ReadEntries(dpid, False), 0.0)
+            self.readback.ask(ReadEntries(dpid), 0.0)
 
     def part(self, dpid: int, entries: int, now: float = 1.0, more: int = 1) -> bool:
         body = REAL[:152] * entries

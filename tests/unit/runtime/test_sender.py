@@ -16,6 +16,7 @@ from steering.core.outputs import (
     RenewRules,
     SendFrame,
     Steer,
+    SweepEntries,
     SyncRules,
 )
 from steering.model.rules import (
@@ -248,7 +249,7 @@ def test_a_fill_does_not_undo_what_happened_meanwhile() -> None:
 
 def test_rules_of_earlier_runs_are_deleted_by_their_cookies() -> None:
     bench = Bench(1)
-    bench.do(ReadEntries(1, False))
+    bench.do(ReadEntries(1))
     _, (_, xid, _) = bench.lines[1].take()  # behind the question for groups
     body = b"".join(
         stats(cookie, table)
@@ -341,19 +342,19 @@ def multipart(xid: int, body: bytes, more: int = 0, kind: int = 1) -> bytes:
 
 def test_an_answer_in_parts_becomes_one_input() -> None:
     bench = Bench(1)
-    bench.do(ReadEntries(1, True))
-    ((_, xid, _),) = bench.lines[1].take()
+    bench.do(ReadEntries(1))
+    _, (_, xid, _) = bench.lines[1].take()  # behind the question for groups
     bench.sender.readback.part(1, xid, multipart(xid, b"", more=1), 1.0)
     assert not bench.fed
     bench.sender.readback.part(1, xid, multipart(xid, b""), 2.0)
-    assert bench.fed == [EntriesRead(1, [], [], True)]
+    assert bench.fed == [EntriesRead(1, [], [])]
     bench.sender.readback.part(1, xid, multipart(xid, b""), 3.0)
     assert len(bench.fed) == 1, "the end of an answer is its end"
 
 
 def test_what_was_not_asked_for_is_ignored() -> None:
     bench = Bench(1)
-    bench.do(ReadEntries(1, True))
+    bench.do(SweepEntries(1))
     ((_, xid, _),) = bench.lines[1].take()
     bench.sender.readback.part(1, xid + 1, multipart(xid + 1, b""), 1.0)
     bench.sender.readback.part(1, xid, multipart(xid, b"", kind=13), 1.0)
@@ -364,7 +365,7 @@ def test_what_was_not_asked_for_is_ignored() -> None:
 @pytest.mark.parametrize("body", [b"\0", stats(static_cookie(1), 0)[:-1], b"\0\1" + bytes(60)])
 def test_a_malformed_answer_ends_the_connection(body: bytes) -> None:
     bench = Bench(1)
-    bench.do(ReadEntries(1, False))
+    bench.do(ReadEntries(1))
     _, (_, xid, _) = bench.lines[1].take()  # behind the question for groups
     bench.sender.readback.part(1, xid, multipart(xid, body), 1.0)
     assert bench.lines[1].reason is Disconnect.BAD_ENTRIES and not bench.fed
@@ -372,7 +373,7 @@ def test_a_malformed_answer_ends_the_connection(body: bytes) -> None:
 
 def test_no_answer_ends_the_connection() -> None:
     bench = Bench(1)
-    bench.do(ReadEntries(1, False), now=0.0)
+    bench.do(ReadEntries(1), now=0.0)
     bench.sender.expire(29.9)
     assert bench.lines[1].reason is None
     bench.sender.expire(30.0)
@@ -416,7 +417,7 @@ def test_groups_come_before_the_rules_that_use_them() -> None:
 
 def test_groups_that_an_earlier_controller_left_go_when_no_rule_leads_to_them() -> None:
     bench = Bench(1)
-    bench.do(ReadEntries(1, False))
+    bench.do(ReadEntries(1))
     (_, xid, _), _ = bench.lines[1].take()
     groups = bench.sender.groups
     assert groups.asked.answers(1, xid, 100, False) and not groups.asked.answers(1, xid, 100, False)

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from steering.core.inputs import AbortSession, EntriesRead, PolicyReplaced
+from steering.core.inputs import AbortSession, PolicyReplaced, SweepRead
 from steering.core.outputs import RemoveEntries
 from steering.core.sessions.idle_pins import Holdings
 from steering.core.sessions.records import Session
@@ -70,7 +70,7 @@ def goes_to(lab: Lab, src: str = UE_LTE, dst: str = SERVER) -> tuple[int, int]:
 def swept(lab: Lab) -> None:
     """A sweep reads what the switches counted."""
     for switch in lab.network.switches.values():
-        lab.give(EntriesRead(switch.dpid, switch.read().entries, [], sweep=True))
+        lab.give(SweepRead(switch.dpid, switch.read().entries, True, True, lab.now))
 
 
 @pytest.mark.row("D-6.2c")

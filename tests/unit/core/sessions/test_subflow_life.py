@@ -3,7 +3,7 @@
 import pytest
 
 from steering.core.counters import JoinResult
-from steering.core.inputs import EntriesRead, FinSeen, ObservedEntry
+from steering.core.inputs import FinSeen, ObservedEntry, SweepRead
 from steering.core.outputs import RemoveEntries, SendFrame
 from steering.core.sessions.records import TAKEN_UP_WITHIN
 from steering.model.network import PortRole
@@ -38,7 +38,7 @@ def moved(driver: Driver, *which: int) -> None:
     (session,) = driver.table
     entries = [session.entry(s) for s in session.subflows if s.flow.source_port in which]
     seen = [ObservedEntry(entry, int(driver.now), 0) for entry in entries if entry is not None]
-    driver.give(EntriesRead(1, seen, [], sweep=True))
+    driver.give(SweepRead(1, seen, True, True, driver.now))
 
 
 def close(driver: Driver, port: int) -> None:
@@ -110,7 +110,7 @@ def counted(driver: Driver, packets: dict[int, int]) -> None:
     (session,) = driver.table
     entries = {s.flow.source_port: session.entry(s) for s in session.subflows}
     seen = [ObservedEntry(entries[port], count, 0) for port, count in packets.items()]
-    driver.give(EntriesRead(1, seen, [], sweep=True))
+    driver.give(SweepRead(1, seen, True, True, driver.now))
 
 
 def test_a_join_that_no_mcp_answered_gives_its_slot_after_some_seconds() -> None:

@@ -9,7 +9,7 @@ import pytest
 from webob import Request
 
 from steering.core.counters import Counters
-from steering.core.inputs import SwitchDown
+from steering.core.inputs import SwitchDown, WatchSessions
 from steering.core.outputs import Prefer
 from steering.core.sessions.transitions import Event
 from steering.core.snapshots.view import EngineView
@@ -248,10 +248,43 @@ def test_intents_are_not_kept_for_nobody() -> None:
 
 def test_nothing_is_looked_at_while_nobody_listens() -> None:
     class Untouched(FixedView):
-        def marks(self) -> dict[str, tuple[str, int]]:
+        def topology(self) -> Any:
             raise AssertionError("looked at")
 
-    north(Untouched()).watcher.look()
+    noted = Noted()
+    north(Untouched(), control=noted).watcher.look()
+    assert noted.given == []
+
+
+def test_sessions_are_watched_while_a_listener_hears_of_them_and_no_longer() -> None:
+    noted = Noted()
+    made = north(control=noted)
+    mcp = made.hub.open(everything, "", [], hears_sessions=False)
+    made.watcher.look()
+    assert noted.given == []
+    all_of_them = made.hub.open(everything, "", [])
+    for _ in range(2):
+        made.watcher.look()
+    made.hub.leave(all_of_them)
+    for _ in range(2):
+        made.watcher.look()
+    assert noted.given == [WatchSessions(True), WatchSessions(True), WatchSessions(False)]
+    made.hub.leave(mcp)
+
+
+def test_a_session_that_nobody_heard_of_is_not_told_as_new_to_a_later_listener() -> None:
+    driver = Driver()
+    view = JsonView(EngineView(driver.engine, lambda: driver.now, "0.1.0"))
+    made = north(view, driver.counters, Driven(driver), now=lambda: driver.now)
+    first = made.hub.open(everything, "", [])
+    made.watcher.look()
+    driver.session()
+    made.hub.leave(first)
+    made.watcher.look()
+    later = made.hub.open(everything, "", [])
+    for _ in range(3):
+        made.watcher.look()
+    assert heard(made.hub, later) == [] and driver.table.journal is not None
 
 
 def test_sessions_subflows_refusals_and_topology_are_told() -> None:

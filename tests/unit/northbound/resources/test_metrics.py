@@ -135,3 +135,15 @@ def test_openmetrics_is_given_to_who_asks() -> None:
     response = Request.blank("/metrics", headers=headers).get_response(served(FixedView()))
     assert response.content_type == "application/openmetrics-text"
     assert response.text.endswith("# EOF\n")
+
+
+def test_what_held_every_packet_up_is_told_by_what_was_done() -> None:
+    counters = Counters()
+    for seconds in (0.003, 0.3, 0.004):
+        counters.stalled("Tick", seconds)
+    counters.stalled("late-tick", 7.0)
+    series = scrape(counters)
+    assert labelled(series, "steering_longest_stall_seconds") == {"Tick": 0.3, "late-tick": 7.0}
+    assert labelled(series, "steering_stall_seconds_count") == {"Tick": 3.0, "late-tick": 1.0}
+    assert series[("steering_stall_seconds_bucket", (("le", "0.005"), ("task", "Tick")))] == 2.0
+    assert series[("steering_stall_seconds_bucket", (("le", "5.0"), ("task", "late-tick")))] == 0.0

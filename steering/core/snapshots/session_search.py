@@ -1,0 +1,45 @@
+"""Sessions that somebody asks for, out of a million: in the order of their numbers, and with pauses in which SYNs have their
+turn."""
+
+from collections.abc import Callable
+
+from steering.core.sessions.records import Session
+from steering.core.sessions.table import SessionTable
+from steering.model.view import Pause
+
+
+def first_after(table: SessionTable, after: int, most: int) -> list[Session]:
+    """The first sessions with numbers above `after`."""
+    page: list[Session] = []
+    last: int | None = after
+    while last is not None and len(page) < most:
+        sessions, last = table.order.following(last)
+        page += sessions[: most - len(page)]
+    return page
+
+
+def found(
+    table: SessionTable,
+    after: int,
+    most: int,
+    is_wanted: Callable[[Session], bool],
+    token: int | None,
+    pause: Pause,
+) -> tuple[list[Session], int]:
+    """The first sessions with numbers above `after` that are wanted, and how many are wanted in all. `token`: theirs, None
+    for any. Those that ended during a pause are left out."""
+    if token is not None:
+        owners = {one.id: one for one in (*table.with_token(token), *table.with_host_token(token))}
+        wanted = [owners[number] for number in sorted(owners) if is_wanted(owners[number])]
+        return [session for session in wanted if session.id > after][:most], len(wanted)
+    page: list[int] = []
+    total = 0
+    last: int | None = 0
+    while last is not None:
+        sessions, last = table.order.following(last)
+        numbers = [session.id for session in sessions if is_wanted(session)]
+        total += len(numbers)
+        if len(page) < most:
+            page += [number for number in numbers if number > after][: most - len(page)]
+        pause()
+    return [table.by_id[number] for number in page if number in table.by_id], total

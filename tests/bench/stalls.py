@@ -1,0 +1,177 @@
+"""What a good switch's SYNs wait while the controller, full of sessions, does something long: one row for each such thing.
+
+SYNs begin at their times, whatever is answered, so that a stall is seen by all that come meanwhile. Run by itself:
+`python -m tests.bench.stalls SESSIONS SECONDS`; prints JSON.
+"""
+
+import json
+import os
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from tests.bench.machines import Arm, Bench
+from tests.bench.network import POLICY
+
+Json = dict[str, Any]
+Say = Callable[[str], None]
+
+PER_SECOND = 1_000  # SYNs at one switch
+ANOTHER = 9  # the switch that reconnects, and one whose link goes down
+LINK_PORT = 4
+PAUSE_S = 0.2  # between two requests of a reader
+RULES = 2_000  # of the policy that is put in force
+
+
+class Operator:
+    """REST of the controller that is measured."""
+
+    def __init__(self, state: Path) -> None:
+        self._url = (state / "rest").read_text().strip()
+        self._token = (state / "token").read_text().strip()
+
+    def open(self, path: str, body: str | None = None, method: str = "GET") -> Any:
+        """The open answer."""
+        request = urllib.request.Request(
+            self._url + path,
+            data=None if body is None else body.encode(),
+            method=method,
+            headers={
+                "Authorization": f"Bearer {self._token}",
+                "Content-Type": "application/yaml",
+                "If-Match": "*",
+            },
+        )
+        return urllib.request.urlopen(request, timeout=120)
+
+    def read(self, path: str, body: str | None = None, method: str = "GET") -> bytes:
+        """The whole answer."""
+        with self.open(path, body, method) as answer:
+            found: bytes = answer.read()
+            return found
+
+
+@contextmanager
+def repeated(do: Callable[[], object]) -> Iterator[None]:
+    """`do` again and again while the body runs."""
+    over = Event()
+
+    def run() -> None:
+        while not over.is_set():
+            do()
+            over.wait(PAUSE_S)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(130)
+
+
+@contextmanager
+def listening(operator: Operator) -> Iterator[None]:
+    """A reader of the event stream."""
+    with operator.open("/v1/events") as stream:
+        thread = Thread(target=lambda: all(iter(lambda: stream.read1(1 << 16), b"")), daemon=True)
+        thread.start()
+        yield
+
+
+@contextmanager
+def swept(operator: Operator) -> Iterator[None]:
+    """All entries are swept, round after round."""
+    operator.read("/v1/policy", POLICY.replace("sweep: 3600", "sweep: 1"), "PUT")
+    yield
+    operator.read("/v1/policy", POLICY, "PUT")
+
+
+def large_policy(number: int) -> str:
+    """One of many rules, another one each time."""
+    rules = [
+        f"  - {{name: r{n}, when: {{servers: [198.{18 + n % 2}.{n // 250}.{n % 250}/32]}}, pooling: {{subflows: {2 + (n + number) % 4}}}}}"
+        for n in range(RULES)
+    ]
+    return POLICY + "rules:\n" + "\n".join(rules) + "\n"
+
+
+class Stalls:
+    """`seconds` for each row."""
+
+    def __init__(self, arm: Arm, operator: Operator, seconds: float, say: Say) -> None:
+        self._arm, self._operator, self._ms, self._say = arm, operator, round(1000 * seconds), say
+
+    def rows(self) -> Iterator[Json]:
+        """One row after the other."""
+        operator, policies = self._operator, iter(range(1_000))
+        yield self._row("nothing")
+        with swept(operator):
+            yield self._row("sweep")
+        yield self._row("reconnect", f"reconnect {ANOTHER}")
+        client = "/v1/sessions?client=10.1.0.1"
+        with repeated(lambda: operator.read(client)):
+            yield self._row("filter")
+        with listening(operator):
+            yield self._row("events")
+        with repeated(lambda: operator.read("/metrics")):
+            yield self._row("metrics")
+        with repeated(lambda: operator.read("/v1/sessions?limit=1000")):
+            yield self._row("page")
+        yield self._row("link", f"down {ANOTHER} {LINK_PORT}")
+        self._arm.driver.ask(f"meanwhile up {ANOTHER} {LINK_PORT}")
+        with repeated(lambda: operator.read("/v1/policy", large_policy(next(policies)), "PUT")):
+            yield self._row("policy")
+
+    def _row(self, name: str, meanwhile: str = "") -> Json:
+        if meanwhile:
+            self._arm.driver.ask(f"meanwhile {meanwhile}")
+        found = self._arm.driver.ask(f"pace {PER_SECOND} {self._ms}")
+        self._arm.run("finish", count=1)  # or the half-open ones would end by time-out in a later row
+        row = {
+            "meanwhile": name,
+            "syns": found["completed"] + found["lost"],
+            "lost": found["lost"],
+            **{f"{key}_ms": round(found[f"{key}_us"] / 1000, 2) for key in ("p50", "p99", "worst")},
+        }
+        self._say(f"stalls: {row}")
+        return row
+
+
+def measure(sessions: int, seconds: float, say: Say) -> Json:
+    """All rows, with so many sessions live."""
+    with Bench(sessions, sessions + 20 * round(seconds + 1) * PER_SECOND) as bench:
+        say(f"stalls: {sessions} sessions begin")
+        arm = bench.steering()
+        arm.run("setup", count=sessions)
+        rows = list(Stalls(arm, Operator(Path(bench.path("state"))), seconds, say).rows())
+        told = Operator(Path(bench.path("state"))).read("/metrics").decode()
+    return keys(rows) | {"stalls_sessions": sessions, "stalls_told": _longest(told)}
+
+
+def _longest(metrics: str) -> Json:
+    name = "steering_longest_stall_seconds{"
+    lines = [line for line in metrics.splitlines() if line.startswith(name)]
+    return {line.split('"')[1]: float(line.split()[-1]) for line in lines}
+
+
+def keys(rows: list[Json]) -> Json:
+    """The worst of all rows but the one in which nothing happens."""
+    busy = [row for row in rows if row["meanwhile"] != "nothing"]
+    return {
+        "stall_p99_ms": max(row["p99_ms"] for row in busy),
+        "stall_worst_ms": max(row["worst_ms"] for row in busy),
+        "stall_lost": sum(row["lost"] for row in busy),
+        "stalls": rows,
+    }
+
+
+if __name__ == "__main__":
+    found = measure(
+        int(sys.argv[1]), float(sys.argv[2]), lambda text: print(text, file=sys.stderr, flush=True)
+    )
+    print(json.dumps(found | {"load": os.getloadavg()[0]}, indent=1))

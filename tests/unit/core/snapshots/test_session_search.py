@@ -1,0 +1,52 @@
+"""Pages and filters look at sessions some at a time, and let others have their turn."""
+
+from steering.core.sessions.session_order import SIZE
+from steering.core.sessions.transitions import Event
+from steering.core.snapshots.view import EngineView
+from steering.model.policy import Limits, Policy
+from steering.model.view import SessionFilter
+from tests.support.sites import UE_LTE, Driver, capable, packed
+
+OTHER = "10.1.0.9"
+MANY = 2 * SIZE + 100
+
+
+def crowd() -> tuple[Driver, EngineView]:
+    driver = Driver(policy=Policy(limits=Limits(sessions=5_000, half_open=5_000, half_open_per_source=5_000)))
+    for number in range(MANY):
+        here = number % 100 == 7
+        driver.syn(1, 1, capable(OTHER if here else UE_LTE, 20_000 + number))
+    assert len(driver.table) == MANY
+    return driver, EngineView(driver.engine, lambda: driver.now, "0.1.0")
+
+
+def test_pages_in_order_give_every_session_once() -> None:
+    _, view = crowd()
+    seen: list[int] = []
+    after: int | None = 0
+    while after is not None:
+        page = view.sessions(after, 150, SessionFilter())
+        assert page.total == MANY
+        seen += [int(one.id) for one in page.sessions]
+        after = page.following
+    assert seen == sorted(set(seen)) and len(seen) == MANY
+
+
+def test_a_filter_looks_at_all_with_pauses_in_which_sessions_may_end() -> None:
+    driver, view = crowd()
+    wanted = SessionFilter(client=packed(OTHER))
+    mine = [session.id for session in driver.table if session.id % 100 == 8]
+    pauses = 0
+
+    def pause() -> None:
+        nonlocal pauses
+        pauses += 1
+        if pauses == 2:
+            driver.life.happened(driver.table.by_id[mine[0]], Event.OVER)
+
+    first = view.sessions(0, 10, wanted, pause)
+    assert first.total == len(mine) == 22 and pauses >= 3
+    assert [int(one.id) for one in first.sessions] == mine[1:11], "the one that ended is left out"
+    rest = view.sessions(mine[10], 100, wanted)
+    assert [int(one.id) for one in rest.sessions] == mine[11:] and rest.following is None
+    assert view.sessions(0, 10, SessionFilter(mcp="nobody")).total == 0
