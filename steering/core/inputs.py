@@ -10,10 +10,10 @@ from steering.model.ids import DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.kept import KeptState
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
 from steering.model.numbers import Numbers
-from steering.model.observed import ObservedEntry as ObservedEntry
-from steering.model.observed import ObservedHost as ObservedHost
 from steering.model.policy import Policy, Pooling
 from steering.model.reservation import ReservationRequest
+from steering.model.switch_contents import ObservedEntry as ObservedEntry
+from steering.model.switch_contents import ObservedHost as ObservedHost
 from steering.wire.handshake import Handshake
 from steering.wire.icmp import QuotedFlow
 
