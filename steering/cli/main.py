@@ -38,6 +38,7 @@ COMMANDS = (
     "pairing",
     "binding",
     "limits",
+    "cluster",
     "reservation",
     "events",
     "policy",

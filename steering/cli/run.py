@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--watch", action="store_true", help="read the policy file again when it changes, as SIGHUP asks for"
     )
     parser.add_argument("--state-dir", metavar="DIR", help="where token, discovery key and REST URL are kept")
+    _add_cluster(parser)
     parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
     parser.add_argument(
         "--log-level", choices=LOG_LEVELS, default="info", help="log from this level on (default %(default)s)"
@@ -76,6 +77,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help=f"switch a mechanism off, for negative controls in labs: {', '.join(Mechanism)}",
     )
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a controller that is one of several (docs/cluster.rst)."""
+    parser.add_argument(
+        "--cluster",
+        metavar="URL[,URL...]",
+        help="be one of several controllers, which agree by this etcd, as http://10.0.0.1:2379",
+    )
+    parser.add_argument(
+        "--cluster-name", metavar="ID", help="this controller's name (default: the machine's)"
+    )
+    parser.add_argument(
+        "--cluster-cell", metavar="NAME", help="the controllers that are one (default: default)"
+    )
+    parser.add_argument("--cluster-ca", metavar="FILE", help="the CA of etcd's certificates (PEM)")
+    parser.add_argument("--cluster-cert", metavar="FILE", help="this controller's certificate at etcd (PEM)")
+    parser.add_argument("--cluster-key", metavar="FILE", help="that certificate's private key (PEM)")
+    parser.add_argument("--cluster-user", metavar="NAME", help="a user of etcd")
+    parser.add_argument("--cluster-password-file", metavar="FILE", help="that user's password")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -346,6 +346,8 @@ class Engine:
         found = self._recovered(now) if not self._unread else []
         if switch.fills:
             self._epochs[read.dpid] = self._epochs[read.dpid] + 1 & 0xFFFF
+        elif read.epoch is not None:
+            self._epochs[read.dpid] = read.epoch
         switch.fills += 1
         return [*routes, *found, *self.resync.fill(read.dpid)]
 

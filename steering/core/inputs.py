@@ -55,11 +55,13 @@ class LinkDown(NamedTuple):
 
 
 class EntriesRead(NamedTuple):
-    """All session and host entries of one switch, read back on connect."""
+    """All session and host entries of one switch, read back on connect. `epoch`: that of its static rules, where another
+    controller's are to be adopted."""
 
     dpid: DatapathId
     entries: list[ObservedEntry]
     hosts: list[ObservedHost]
+    epoch: int | None = None
 
 
 class SweepRead(NamedTuple):

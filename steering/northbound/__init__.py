@@ -16,6 +16,7 @@ from steering.northbound.schema.view import View
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from steering.model.cluster import ClusterControl
     from steering.northbound.auth.keyring import Keyring
     from steering.northbound.http.application import RestApplication
     from steering.northbound.http.events import EventHub
@@ -81,6 +82,7 @@ def northbound(
     disconnects: Iterable[str] = (),
     work: Callable[..., Any] = _at_once,
     pause: Pause = no_pause,
+    cluster: "ClusterControl | None" = None,
 ) -> Northbound:
     """The northbound; it owns no sockets and no threads.
 
@@ -90,7 +92,7 @@ def northbound(
     lists are kept, without one nowhere; `mappings` likewise of what MCPs report. `heartbeat`:
     seconds of silence after which a stream is sent a comment. `malformed` and `disconnects` are the label
     values shown from zero on; values counted outside them appear as `other`. `work(function, *arguments)` runs what takes
-    a while where it holds up nobody; `pause()` lets others have a turn. Raises StateError for a kept value that
+    a while where it holds up nobody; `pause()` lets others have a turn. `cluster`: what this controller is part of, if it is. Raises StateError for a kept value that
     cannot be read.
     """
     # Late: reading credentials does not need webob, Routes, pydantic and prometheus_client in memory.
@@ -107,6 +109,7 @@ def northbound(
     from steering.northbound.resources.alarm_teller import AlarmTeller
     from steering.northbound.resources.bindings import Bindings
     from steering.northbound.resources.clock import Clock
+    from steering.northbound.resources.cluster import ClusterResource
     from steering.northbound.resources.decisions import Decisions
     from steering.northbound.resources.description import Description
     from steering.northbound.resources.event_streams import EventStreams
@@ -155,7 +158,7 @@ def northbound(
         acl, enrolled, pairings, McpDiscovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
         Sessions(view, control, Lock(), pause), Decisions(view, control, now, discreet), ReservationsResource(view, control, discreet),
         SessionReports(view, control, now), MappingLog(view, mappings or RecentMappings(), pseudonyms, work),
-        EventStreams(view, hub, watcher, updates, bindings, intents, beat),
+        EventStreams(view, hub, watcher, updates, bindings, intents, beat), ClusterResource(cluster),
     )  # fmt: skip
 
     def restore_lists() -> None:

@@ -196,15 +196,19 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._connections.ended(channel, reason)
         was_live = channel.is_ready and self._switches.get(channel.id) is channel
         if was_live:
-            del self._switches[channel.id], self._known[channel.id], self._changes[channel.id]
-            self._sender.switch_down(channel.id)
-            self._links.switch_down(channel.id)
-            self._port_lines.switch_down(channel.id)
-            self._ports.forget(channel.id)
-            self._meters.forget(channel.id)
-            self._foreign_tags.forget(channel.id)
-            self._inbox.append(SwitchDown(channel.id))
+            self.lost(channel)
         self._claims.ended(channel, was_live)
+
+    def lost(self, channel: Channel) -> None:
+        """The connection speaks for its switch no longer."""
+        del self._switches[channel.id], self._known[channel.id], self._changes[channel.id]
+        self._sender.switch_down(channel.id)
+        self._links.switch_down(channel.id)
+        self._port_lines.switch_down(channel.id)
+        self._ports.forget(channel.id)
+        self._meters.forget(channel.id)
+        self._foreign_tags.forget(channel.id)
+        self._inbox.append(SwitchDown(channel.id))
 
     def touched(self, channel: Channel) -> None:
         self._dirty.append(channel)
@@ -253,7 +257,6 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             else:
                 expected = False
         if not expected:
-            # Nothing of ours asked for it.
             self.counters.malformed[UNEXPECTED] += 1
             if channel.unasked.take(now):
                 channel.disconnect(Disconnect.UNASKED)
@@ -312,7 +315,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._links.port_status(dpid, state.port, state.up)
 
     def _load(self, given: PortLoad | SynRate) -> None:
-        """Note the count of a port or a meter. Only the newest count is kept, and it may wait."""
+        """Note a count of a port or a meter; only the newest is kept, and may wait."""
         self._loads[type(given), given.dpid, given.port] = given
 
     def give(self, given: Input) -> None:

@@ -118,6 +118,16 @@ class SwitchHandshake:
             self._peer.described()
         return None
 
+    def changed_later(self, data: bytes) -> Disconnect | None:
+        """A port changed, came or went at a connection that stands by after its handshake."""
+        state = read_port_status(data)
+        if state is not None and not state.gone and state.port not in self.ports:
+            if len(self.ports) >= MAX_PORTS:
+                return Disconnect.TOO_MANY_PORTS
+            self.ports.update((port.number, port) for port in read_port_descriptions(data))
+            return None
+        return self._port_status(data)
+
     def _port_status(self, data: bytes) -> Disconnect | None:
         """A port changed while the connection waits to be admitted. Changes before that are in the descriptions."""
         state = read_port_status(data)

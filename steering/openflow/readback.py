@@ -17,6 +17,7 @@ from steering.model.rules import COOKIE_KIND_MASK, EPOCH_MASK, OWNER, CookieKind
 from steering.openflow.encode import flow_stats_request
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.flowstats import parse, pieces
+from steering.openflow.held_rules import HeldRules
 from steering.openflow.line import Line
 from steering.openflow.reader import MULTIPART_LENGTH, Disconnect, Multipart, read_multipart
 
@@ -34,9 +35,10 @@ log = logging.getLogger(__name__)
 class _Reading:
     """An unfinished reading of a switch's entries. `sweep`: the question, of a sweep."""
 
-    __slots__ = ("asked_at", "cookies", "deadline", "ends", "entries", "hosts", "sweep")
+    __slots__ = ("asked_at", "cookies", "deadline", "ends", "entries", "held", "hosts", "sweep")
 
-    def __init__(self, now: float, sweep: SweepEntries | None = None) -> None:
+    def __init__(self, now: float, sweep: SweepEntries | None = None, held: HeldRules | None = None) -> None:
+        self.held = held
         self.sweep = sweep
         self.asked_at = now
         self.deadline = now + PART_TIMEOUT
@@ -47,7 +49,7 @@ class _Reading:
 
     @property
     def size(self) -> int:
-        return len(self.entries) + len(self.hosts)
+        return len(self.entries) + len(self.hosts) + (0 if self.held is None else len(self.held))
 
 
 class Readback:
@@ -60,6 +62,8 @@ class Readback:
         self._readings: dict[tuple[DatapathId, int], _Reading] = {}
         self._held = 0  # entries in all readings
         self._lines_about = LogLimit(LOG_INTERVAL)
+        self.adopts = False  # whether another controller's static rules may stay, where they are right
+        self._rules: dict[DatapathId, HeldRules] = {}
         self._cookies: dict[
             DatapathId, set[int]
         ] = {}  # switch -> cookies of its static and host rules, up to the epoch
@@ -69,7 +73,8 @@ class Readback:
         line = self._lines.get(output.dpid)
         if line is not None:
             xid = next(self._xids)
-            self._readings[(output.dpid, xid)] = _Reading(now)
+            held = HeldRules() if self.adopts else None
+            self._readings[(output.dpid, xid)] = _Reading(now, held=held)
             line.write(flow_stats_request(xid, ALL_TABLES, OWNER << 56, _OWNER_MASK))
 
     def sweep(self, output: SweepEntries, now: float) -> None:
@@ -105,13 +110,19 @@ class Readback:
             else:
                 self._held -= reading.size
                 self._cookies[dpid] = reading.cookies
-                self._feed(EntriesRead(dpid, reading.entries, reading.hosts))
+                epoch = None
+                if reading.held is not None:
+                    self._rules[dpid], epoch = reading.held, reading.held.epoch
+                self._feed(EntriesRead(dpid, reading.entries, reading.hosts, epoch))
         return True
 
     def _take(self, dpid: DatapathId, reading: _Reading, piece: bytes, now: float) -> bool:
         """Take some entries of an answer. Returns False when the switch was disconnected because of them."""
+        before = reading.size
         try:
             observed = parse(dpid, piece)
+            if reading.held is not None:
+                reading.held.take(piece)
         except MalformedMessage as refused:
             log.warning("switch %016x: its entries cannot be read: %s", dpid, refused)
             self._lines[dpid].disconnect(Disconnect.BAD_ENTRIES)
@@ -124,10 +135,10 @@ class Readback:
         if reading.sweep is not None:
             self._feed(SweepRead(dpid, observed.entries, False, reading.sweep.shares == 1, reading.asked_at))
             return True
-        self._held += len(observed.entries) + len(observed.hosts)
         reading.entries += observed.entries
         reading.hosts += observed.hosts
         reading.cookies |= observed.cookies
+        self._held += reading.size - before
         if len(reading.cookies) > MAX_EPOCHS:
             self._lines[dpid].disconnect(Disconnect.TOO_MANY_ENTRIES)
             return False
@@ -147,8 +158,13 @@ class Readback:
         seen = self._cookies.pop(dpid, set())
         return sorted(cookie for cookie in seen if (cookie & EPOCH_MASK) >> 32 != epoch & 0xFFFF)
 
+    def held(self, dpid: DatapathId) -> HeldRules | None:
+        """The rules of the last reading, once; None where all are to be written anew."""
+        return self._rules.pop(dpid, None)
+
     def switch_down(self, dpid: DatapathId) -> None:
         self._cookies.pop(dpid, None)
+        self._rules.pop(dpid, None)
         for key in [key for key in self._readings if key[0] == dpid]:
             self._held -= self._readings.pop(key).size
 

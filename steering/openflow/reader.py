@@ -48,6 +48,7 @@ class Type(IntEnum):
     PORT_STATUS = 12
     MULTIPART_REPLY = 19
     BARRIER_REPLY = 21
+    ROLE_REPLY = 25
 
 
 class Multipart(IntEnum):
@@ -89,6 +90,7 @@ class Disconnect(StrEnum):
     READ_TIMEOUT = "read-timeout"  # it did not answer the request for its entries
     BAD_ENTRIES = "bad-entries"  # its answer to that request was malformed
     TOO_MANY_ENTRIES = "too-many-entries"  # its answer to that request was too long
+    NO_ROLES = "no-roles"  # it did not answer a request for a role, or knows none, and controllers share it
     WRITE_FAILED = "write-failed"
     FAILED = "failed"  # a defect of this program
     SHUTDOWN = "shutdown"  # the controller ended

@@ -103,7 +103,8 @@ class Sender:
                 self.filler.renew(output)
             elif type(output) is FillSwitch:
                 older = self.readback.older_than(output.dpid, output.epoch)
-                self.filler.fill(output, older, now, self.groups.take(output.dpid))
+                held = self.readback.held(output.dpid)
+                self.filler.fill(output, older, now, self.groups.take(output.dpid), held)
             elif type(output) is ReadEntries:
                 self.groups.ask(output.dpid)  # first: the filling begins when the entries are there
                 self.readback.ask(output, now)

@@ -23,6 +23,7 @@ from steering.openflow.encode import (
     group_mod,
     meter_mod,
 )
+from steering.openflow.held_rules import HeldRules
 from steering.openflow.line import Line
 from steering.openflow.reader import Disconnect
 from steering.openflow.templates import entry_add, entry_delete
@@ -67,16 +68,29 @@ class Filler:
         self._feed = feed
         self._queues: dict[DatapathId, _Queue] = {}
 
-    def fill(self, fill: FillSwitch, older: Iterable[int], now: float, groups: Iterable[int] = ()) -> None:
+    def fill(
+        self,
+        fill: FillSwitch,
+        older: Iterable[int],
+        now: float,
+        groups: Iterable[int] = (),
+        held: HeldRules | None = None,
+    ) -> None:
         """Bring a switch to what it should hold; `older`: cookies of static and host rules to delete; `groups`: those
-        of ours that it holds, of which the ones that are not wanted go."""
+        of ours that it holds, of which the ones that are not wanted go; `held`: rules that stay where they are right."""
         if fill.dpid not in self._lines:
             return
         queue = self._queues.setdefault(fill.dpid, _Queue())
         queue.noted = set()
         wanted = {group.group for group in fill.groups}
         gone = tuple(FailoverGroup(number, ()) for number in groups if number not in wanted)
-        self._add(fill.dpid, _fill(fill, tuple(older), gone, queue), now)
+        rest: tuple[bytes, ...] = ()
+        if held is not None:
+            fill = fill._replace(
+                forwarding=held.missing(fill.forwarding), admission=held.missing(fill.admission)
+            )
+            rest = tuple(held.rest())
+        self._add(fill.dpid, _fill(fill, tuple(older), gone, queue, rest), now)
 
     def sync(self, output: SyncRules, now: float) -> None:
         """Change static and host rules, adds first. Changes wait for earlier jobs, as they build on them. A change
@@ -172,7 +186,11 @@ def _renewal(rules: tuple[Rule, ...]) -> bytes:
 
 
 def _fill(
-    fill: FillSwitch, older: tuple[int, ...], gone: tuple[FailoverGroup, ...], queue: _Queue
+    fill: FillSwitch,
+    older: tuple[int, ...],
+    gone: tuple[FailoverGroup, ...],
+    queue: _Queue,
+    rest: tuple[bytes, ...] = (),
 ) -> Iterator[Chunk]:
     """The stages of a fill (docs/design/architecture.rst); every chunk ends in a barrier."""
 
@@ -188,6 +206,7 @@ def _fill(
     mask = COOKIE_KIND_MASK | EPOCH_MASK
     if older:
         yield b"".join(delete_by_cookie(cookie, mask) for cookie in older), len(older)
+    yield from _chunks(rest, lambda data: data, RULES)
     yield from _chunks(current(fill.stale), entry_delete, ENTRIES)
     # No rule leads to them any more: those that did were of an older epoch.
     yield from _chunks(gone, lambda group: group_mod(group, "delete"), RULES)

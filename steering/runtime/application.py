@@ -8,6 +8,7 @@ from os_ken.lib import hub
 
 from steering.model.mechanism import Mechanism
 from steering.openflow.app import SteeringApp
+from steering.openflow.connections import install
 from steering.openflow.early_door import EarlyDoor
 from steering.openflow.tls import switch_context
 from steering.runtime.controller import Controller, StartError, assemble
@@ -40,6 +41,9 @@ class ControllerApp(SteeringApp):
         )
         self._controller = controller
         self._check_port(door is not None)
+        if controller.cluster is not None:
+            self._sender.readback.adopts = True
+            install(controller.cluster.before(self), self.counters, door)
 
     def _check_port(self, is_open: bool) -> None:
         """Check that the switches' port is free, may be listened on, and has certificates that can be used. If not,
@@ -72,6 +76,8 @@ class ControllerApp(SteeringApp):
         self._operating = hub.spawn(operator.watch, self._controller.settings.policy, file.changed)
         self._keeping = hub.spawn(keeper.watch)
         self._controller.rest.start()
+        if self._controller.cluster is not None:
+            self._controller.cluster.start(lambda: self.is_active)
         log.info(
             "switches: %s%s, REST: %s",
             self._endpoint,
@@ -80,6 +86,8 @@ class ControllerApp(SteeringApp):
         )
 
     def stop(self) -> None:
+        if self._controller.cluster is not None:
+            self._controller.cluster.stop()
         # Not among `threads`: os-ken waits for those, and this one never ends by itself.
         hub.kill(self._operating)
         hub.kill(self._keeping)

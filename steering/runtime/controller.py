@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from eventlet import tpool
 
@@ -46,9 +47,17 @@ class Controller:
     """One engine and its surroundings. `now` is its clock: seconds, monotonic."""
 
     def __init__(
-        self, settings: Settings, declared: DeclaredSite, policy: Policy, policy_text: str, lock: StateLock
+        self,
+        settings: Settings,
+        declared: DeclaredSite,
+        policy: Policy,
+        policy_text: str,
+        lock: StateLock,
+        cluster: Any = None,
     ) -> None:
+        """`cluster`: runtime.cluster.Cluster, None for one controller alone."""
         self.settings = settings
+        self.cluster = cluster
         self.lock = lock  # for as long as the controller lives
         self.counters = Counters()
         site = declared.site
@@ -74,7 +83,9 @@ class Controller:
         )
         self.authorisers = authorisers(site.aaa)
         self.policy_file = FileWatch(settings.policy, settings.watch)
-        self.rest = Rest(settings, JsonView(view), self.operator, self.counters, self.now)
+        self.rest = Rest(settings, JsonView(view), self.operator, self.counters, self.now, cluster)
+        if cluster is not None:
+            cluster.join(self.rest.url)
 
 
 def _discovery(settings: Settings, site: Site) -> Discovery | None:
@@ -122,4 +133,10 @@ def _assemble(settings: Settings) -> Controller:
     store.check()
     store.sweep()
     declared.keep_numbers()
-    return Controller(settings, declared, policy, text, lock)
+    cluster = None
+    if settings.cluster is not None:
+        from steering.runtime.cluster import Cluster  # etcd is nothing to one controller alone
+
+        cluster = Cluster(settings, settings.cluster, declared.site.switch_name)
+        cluster.share_secrets(settings.state_dir)
+    return Controller(settings, declared, policy, text, lock, cluster)

@@ -6,6 +6,7 @@ wakes a greenthread is not noticed while the hub waits in poll (docs/design/meas
 """
 
 import gc
+import os
 import sys
 from importlib import import_module
 from types import FrameType
@@ -109,9 +110,13 @@ def _serve(settings: Settings, controller: Any, door: Any) -> int:
     # From the hub, so that a handler that never returns is no sign of life.
     service = ServiceManager()
     service.ready()
-    while not stop:
+    cluster = controller.cluster
+    while not stop and not (cluster is not None and cluster.begins_anew):
         service.beat(monotonic())
         hub.sleep(LOOK)
     service.ends()
     manager.close()
+    if not stop:
+        # As a standby, which knows nothing: what this process knew of sessions is older than what switches hold.
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     return 0

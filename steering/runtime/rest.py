@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
 from steering.core.outputs import Prefer
+from steering.model.cluster import ClusterControl
 from steering.model.control import Control
 from steering.model.mechanism import Mechanism
 from steering.northbound import Northbound, northbound
@@ -32,6 +33,7 @@ from steering.openflow.reader import Disconnect
 from steering.runtime.page_files import page_files
 from steering.runtime.rest_server import Application, RestServer
 from steering.runtime.settings import ListenAddress, Settings, SettingsError, TlsFiles
+from steering.runtime.standby_guard import StandbyGuard
 from steering.store.credentials import bearer_token, pseudonym_key, remove_rest_url, write_rest_url
 from steering.store.interface import StateError
 from steering.store.mappings import MappingStore
@@ -88,8 +90,15 @@ class Rest:
     """The REST server. It listens from the beginning, and serves from `start` on."""
 
     def __init__(
-        self, settings: Settings, view: View, control: Control, counters: Counters, now: Callable[[], float]
+        self,
+        settings: Settings,
+        view: View,
+        control: Control,
+        counters: Counters,
+        now: Callable[[], float],
+        cluster: ClusterControl | None = None,
     ) -> None:
+        self._cluster = cluster
         keyring = TokenFile(settings.state_dir, bearer_token(settings.state_dir))
         self._counters, self._secured = counters, settings.rest_tls is not None
         try:
@@ -104,7 +113,7 @@ class Rest:
         if settings.rest_tls is not None:
             self._socket = _secured(self._socket, settings.rest_tls)
         try:
-            self._north = self._northbound(settings, view, control, counters, keyring, now)
+            self._north = self._northbound(settings, view, control, counters, keyring, now, cluster)
         except StateError as error:
             raise SettingsError(f"--state-dir: {error}") from None
         self._application: Application = self._north.application
@@ -120,6 +129,7 @@ class Rest:
         counters: Counters,
         keyring: TokenFile,
         now: Callable[[], float],
+        cluster: ClusterControl | None,
     ) -> Northbound:
         return northbound(
             view,
@@ -136,6 +146,7 @@ class Rest:
             disconnects=list(Disconnect),
             work=tpool.execute,
             pause=partial(eventlet.sleep, 0),
+            cluster=cluster,
         )
 
     def start(self) -> None:
@@ -147,7 +158,10 @@ class Rest:
         except StateError as error:
             # REST is served all the same: a client with --url and --token-file finds it.
             log.error("commands on this machine do not find the controller: %s", error)
-        server = RestServer(self._socket, self._application, self._counters, self._secured)
+        application = self._application
+        if self._cluster is not None:
+            application = StandbyGuard(application, self._cluster)
+        server = RestServer(self._socket, application, self._counters, self._secured)
         self._threads = [eventlet.spawn(server.run), eventlet.spawn(self._watch)]
 
     def tell(self, prefer: Prefer) -> None:

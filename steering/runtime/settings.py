@@ -6,6 +6,7 @@ Nothing here imports a socket, because `steering run` patches the library later.
 
 import argparse
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,6 +19,7 @@ from steering.store.state_directory import default_state_dir
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LISTEN = "127.0.0.1:6653"
 DEFAULT_REST = "127.0.0.1:8080"
+_CELL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
 class SettingsError(Exception):
@@ -50,6 +52,21 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """How a controller takes part in a cluster. `etcd`: URLs, comma separated; `name`: this controller's, "" for the
+    machine's; `cell`: of the controllers that are one."""
+
+    etcd: str
+    name: str = ""
+    cell: str = "default"
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    user: str | None = None
+    password_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     site: str
     policy: str | None  # None: the defaults of the policy
@@ -64,6 +81,7 @@ class Settings:
     switch_insecure: bool = False  # switches may connect from outside without TLS
     page: bool = True  # the REST serves the live page too
     watch: bool = False  # read the policy file again when it changes
+    cluster: ClusterSettings | None = None  # None: one controller alone
 
 
 def parse_endpoint(text: str, what: str, lowest_port: int = 1) -> ListenAddress:
@@ -126,6 +144,25 @@ def _mechanisms(words: list[str]) -> frozenset[Mechanism]:
     return frozenset(map(Mechanism, words))
 
 
+def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
+    more = (
+        args.cluster_name, args.cluster_cell, args.cluster_ca, args.cluster_cert, args.cluster_key, args.cluster_user,
+        args.cluster_password_file,
+    )  # fmt: skip
+    if args.cluster is None:
+        if any(one is not None for one in more):
+            raise SettingsError("--cluster-... goes with --cluster, which says where etcd is")
+        return None
+    name, cell, ca, cert, key, user, password = more
+    if (cert is None) != (key is None):
+        raise SettingsError("--cluster-cert and --cluster-key go together")
+    if (user is None) != (password is None):
+        raise SettingsError("--cluster-user and --cluster-password-file go together")
+    if cell is not None and not _CELL.fullmatch(cell):
+        raise SettingsError(f"--cluster-cell: '{cell}' is not a word of letters, digits, '-', '_' and '.'")
+    return ClusterSettings(args.cluster, name or "", cell or "default", ca, cert, key, user, password)
+
+
 def from_arguments(args: argparse.Namespace) -> Settings:
     """The settings of `steering run`. Raises SettingsError."""
     tls = _tls(args.rest_cert, args.rest_key, args.rest_client_ca)
@@ -146,6 +183,7 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         switch_tls=switch_tls,
         switch_insecure=args.switch_insecure,
         page=not args.no_ui,
+        cluster=_cluster(args),
     )
 
 

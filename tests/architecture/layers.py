@@ -30,9 +30,10 @@ LAYERS = {
     "openflow": _layer("model core wire", "os_ken eventlet"),
     "northbound": _layer("model core policy store", "webob routes prometheus_client pydantic"),
     "store": _layer("model"),
+    "cluster": _layer("model store"),
     "relay": _layer("wire", "pyroute2"),
     "runtime": _layer(
-        "wire model core policy openflow northbound store relay",
+        "wire model core policy openflow northbound store cluster relay",
         "os_ken eventlet networkx webob routes pydantic yaml prometheus_client pyrad",
     ),
     "cli": _layer("runtime model policy wire trace relay topologies", "dpkt shtab rich"),

@@ -9,6 +9,7 @@ from steering.northbound.resources.access_networks import AccessNetworks
 from steering.northbound.resources.acl import Acl
 from steering.northbound.resources.bindings import Bindings
 from steering.northbound.resources.clock import Clock
+from steering.northbound.resources.cluster import ClusterResource
 from steering.northbound.resources.decisions import Decisions
 from steering.northbound.resources.description import Description
 from steering.northbound.resources.event_streams import EventStreams
@@ -69,6 +70,18 @@ ROUTES = (
     RestRoute(
         "GET", "ports", "/v1/ports", "Ports of connected switches, and what is there", Status.ports, "Ports",
         parameters=(parameters.SWITCH,),
+    ),
+    RestRoute(
+        "GET", "cluster", "/v1/cluster", "Controllers that are one, and who decides for which switches",
+        ClusterResource.current, "Cluster",
+    ),
+    RestRoute(
+        "POST", "drain_controller", "/v1/cluster/{name}/drain", "It decides for nothing more: its standby takes over",
+        ClusterResource.drain, "Drain", OPERATOR, status=ACCEPTED, uses=Uses.LOOKUP, changes=True,
+    ),
+    RestRoute(
+        "POST", "undrain_controller", "/v1/cluster/{name}/undrain", "It may decide again",
+        ClusterResource.undrain, "Drain", OPERATOR, status=ACCEPTED, uses=Uses.LOOKUP, changes=True,
     ),
     RestRoute("GET", "links", "/v1/links", "Links and their weights", LinksResource.listed, "Links"),
     RestRoute(

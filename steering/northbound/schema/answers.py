@@ -375,6 +375,19 @@ SCHEMAS: dict[str, Json] = {
         **_POOLED,
     ),
     "Offload": _object(**{"from": TEXT, "to": _maybe(TEXT)}),
+    "Cluster": _object(
+        controller=_described(_maybe(TEXT), "This one; null: it is alone"),
+        etcd=_described(_maybe(FLAG), "Whether it answers"),
+        revision=_described(WHOLE, "Of etcd, up to which all is known"),
+        members=_list(_object(name=TEXT, address=TEXT, capacity=WHOLE, draining=FLAG)),
+        shares=_list(
+            _object(
+                name=TEXT, owner=TEXT, generation=WHOLE, standbys=_list(_object(name=TEXT, generation=WHOLE))
+            )
+        ),
+        switches=_described(_list(_object(name=TEXT, role=TEXT)), "What this controller is to each"),
+        events=_described({"type": "object", "additionalProperties": WHOLE}, "How often each happened"),
+    ),
     "Drain": _object(name=TEXT, draining=FLAG),
     "Load": _object(name=TEXT, alive=FLAG, load=_maybe(NUMBER)),
     "Abort": _object(id=TEXT),

@@ -37,6 +37,9 @@ whatif --from 10.1.0.2 --to 10.9.0.2 --port 443
 events --count 1
 events --mcp core --count 1
 limits
+cluster list
+cluster drain b
+cluster undrain b
 mcp list
 mcp show core
 mcp discovery

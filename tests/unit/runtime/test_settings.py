@@ -143,3 +143,30 @@ def test_a_json_log_line_is_one_line_whatever_is_in_it() -> None:
     assert "\n" not in text
     assert (line["level"], line["logger"], line["message"]) == ("error", "a.b", 'say "hi"\n')
     assert "ValueError" in line["exception"] and line["time"].endswith("+00:00")
+
+
+def test_without_cluster_there_is_none() -> None:
+    assert arguments().cluster is None
+
+
+def test_a_cluster_is_where_etcd_is_and_what_this_controller_is_called() -> None:
+    found = arguments("--cluster", "http://10.0.0.1:2379", "--cluster-name", "c1").cluster
+    assert found is not None and (found.etcd, found.name, found.cell) == (
+        "http://10.0.0.1:2379",
+        "c1",
+        "default",
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--cluster-name", "c1"),
+        ("--cluster", "http://a", "--cluster-cert", "c.pem"),
+        ("--cluster", "http://a", "--cluster-user", "u"),
+        ("--cluster", "http://a", "--cluster-cell", "a/b"),
+    ],
+)
+def test_options_of_a_cluster_that_do_not_fit_are_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError, match="--cluster"):
+        arguments(*words)

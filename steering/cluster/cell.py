@@ -1,0 +1,136 @@
+"""What etcd says of a cell: its members, shares and drains, key by key. Whatever is there is untrusted: what is none of
+ours is left out and counted.
+"""
+
+import json
+import re
+from typing import Any
+
+from steering.model.cluster import (
+    LAST_GENERATION,
+    MOST_CAPACITY,
+    MOST_MEMBERS,
+    MOST_SHARES,
+    MOST_STANDBYS,
+    ClusterMember,
+    Grant,
+    ShareAssignment,
+)
+
+# Keys below the cell's own.
+MEMBER, DRAIN, OWN, GENERATION, SHARES = "ctl/", "drain/", "own/", "generation", "shares"
+MOST_TEXT = 4_096  # characters of a value
+
+CONTROLLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_SHARE = re.compile(r"s[0-9]{4}", re.ASCII)
+_ADDRESS = re.compile(r"[\[\]A-Za-z0-9.:/_-]{1,256}", re.ASCII)
+
+Json = dict[str, Any]
+
+
+class ClusterCell:
+    """The cell as this controller knows it. `revisions`: of etcd, by key, as a compare-and-set needs them. `sites`:
+    the digest of each member's site file. `damaged`: values that were left out."""
+
+    def __init__(self) -> None:
+        self.members: dict[str, ClusterMember] = {}
+        self.sites: dict[str, str] = {}
+        self.draining: set[str] = set()
+        self.shares: dict[str, ShareAssignment] = {}
+        self.last = 0  # the last generation that was granted
+        self.count = 0  # of shares; 0: nobody has said yet
+        self.revisions: dict[str, int] = {}
+        self.damaged = 0
+
+    def take(self, key: str, text: str | None, revision: int) -> None:
+        """A key has another text now; None: it is gone."""
+        if text is None:
+            self.revisions.pop(key, None)
+        else:
+            self.revisions[key] = revision
+        folder, slash, name = key.partition("/")
+        try:
+            if slash:
+                self._below(f"{folder}/", name, text)
+            elif key == GENERATION:
+                self.last = _number(text or "0", LAST_GENERATION)
+            elif key == SHARES:
+                self.count = _number(text or "0", MOST_SHARES)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            self.damaged += 1
+
+    def _below(self, folder: str, name: str, text: str | None) -> None:
+        if folder == MEMBER:
+            self.members.pop(name, None)
+            self.sites.pop(name, None)
+            if text is not None and len(self.members) < MOST_MEMBERS:
+                self.members[name], self.sites[name] = read_member(name, text)
+        elif folder == DRAIN:
+            if text is None:
+                self.draining.discard(name)
+            elif CONTROLLER.fullmatch(name) and len(self.draining) < MOST_MEMBERS:
+                self.draining.add(name)
+        elif folder == OWN:
+            self.shares.pop(name, None)
+            if text is not None and _SHARE.fullmatch(name):
+                self.shares[name] = read_assignment(text)
+
+    def present(self) -> list[ClusterMember]:
+        """The members that are there, by id, with what they were told to do."""
+        return [
+            member._replace(draining=member.id in self.draining) for member in sorted(self.members.values())
+        ]
+
+
+def member_text(member: ClusterMember, site: str) -> str:
+    return json.dumps({"address": member.address, "capacity": member.capacity, "site": site})
+
+
+def read_member(name: str, text: str) -> tuple[ClusterMember, str]:
+    """A member and its site file's digest. Raises ValueError, KeyError or TypeError for what is none."""
+    told = _object(text)
+    address, site = told["address"], told["site"]
+    if not CONTROLLER.fullmatch(name) or not _ADDRESS.fullmatch(address) or not isinstance(site, str):
+        raise ValueError
+    return ClusterMember(name, address, max(1, _number(told["capacity"], MOST_CAPACITY))), site
+
+
+def assignment_text(assignment: ShareAssignment) -> str:
+    return json.dumps([[one.controller, one.generation] for one in (assignment.owner, *assignment.standbys)])
+
+
+def read_assignment(text: str) -> ShareAssignment:
+    """Raises ValueError, KeyError or TypeError for what is none."""
+    if len(text) > MOST_TEXT:
+        raise ValueError
+    told = json.loads(text)
+    if not isinstance(told, list) or not 1 <= len(told) <= 1 + MOST_STANDBYS:
+        raise ValueError
+    line = [_grant(*one) for one in told]
+    if len({one.controller for one in line}) < len(line) or len({one.generation for one in line}) < len(line):
+        raise ValueError
+    return ShareAssignment(line[0], tuple(line[1:]))
+
+
+def _grant(controller: object, generation: object) -> Grant:
+    if not isinstance(controller, str) or not CONTROLLER.fullmatch(controller):
+        raise ValueError
+    return Grant(controller, _number(generation, LAST_GENERATION))
+
+
+def _object(text: str) -> Json:
+    if len(text) > MOST_TEXT:
+        raise ValueError
+    told = json.loads(text)
+    if not isinstance(told, dict):
+        raise ValueError
+    return told
+
+
+def _number(told: object, most: int) -> int:
+    if isinstance(told, bool) or not isinstance(told, int | str):
+        raise ValueError
+    number = int(told) if isinstance(told, int) or told.isdigit() else -1
+    if not 0 <= number <= most:
+        raise ValueError
+    return number

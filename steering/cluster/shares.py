@@ -1,0 +1,143 @@
+"""Who should decide for which share: a pure function of who is there, what each can do, and who decides now.
+
+An owner stays owner as long as it is there and does not drain: moving a share costs a read-back. Where one goes, its
+first standby follows, which has a generation already. Where loads differ by more than one share, a share moves from
+who has most to who has least, so many at a time.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from steering.model.cluster import MOST_STANDBYS, ClusterMember, Grant, ShareAssignment
+from steering.model.ids import DatapathId
+
+Assignments = Mapping[str, ShareAssignment]
+
+
+def share_name(number: int) -> str:
+    return f"s{number:04}"
+
+
+def share_names(shares: int) -> tuple[str, ...]:
+    return tuple(map(share_name, range(shares)))
+
+
+def share_of(dpid: DatapathId, shares: int) -> str:
+    """The share of a switch, by a hash that is the same at every controller and every start."""
+    digest = hashlib.sha256(dpid.to_bytes(8, "big")).digest()
+    return share_name(int.from_bytes(digest[:8], "big") % shares)
+
+
+class WantedShare(NamedTuple):
+    """The controllers of a share, without generations."""
+
+    owner: str
+    standbys: tuple[str, ...]
+
+
+class Allotment:
+    """One allotment of shares to members. `members`: those that are there. `now`: who decides at the moment, also
+    controllers that are gone."""
+
+    def __init__(self, members: Iterable[ClusterMember], shares: Collection[str], now: Assignments) -> None:
+        everyone = {member.id: member for member in members}
+        able = {name: member for name, member in everyone.items() if not member.draining}
+        self._candidates = able or everyone
+        self._shares = sorted(shares)
+        self._now = now
+
+    def wanted(self, moves: int = 1) -> dict[str, WantedShare]:
+        """Who should decide for each share; empty where nobody is there. `moves`: most shares that change hands only
+        to level the load."""
+        if not self._candidates:
+            return {}
+        owners = self._staying()
+        self._give_away(owners)
+        self._level(owners, moves)
+        return {
+            share: WantedShare(owners[share], self._standbys(share, owners[share])) for share in self._shares
+        }
+
+    def _staying(self) -> dict[str, str]:
+        """Owners that stay, and standbys that follow owners that go."""
+        owners = {}
+        for share in self._shares:
+            known = self._now.get(share)
+            line = () if known is None else (known.owner, *known.standbys)
+            heir = next((one.controller for one in line if one.controller in self._candidates), None)
+            if heir is not None:
+                owners[share] = heir
+        return owners
+
+    def _give_away(self, owners: dict[str, str]) -> None:
+        """Shares that nobody has go to who has least."""
+        for share in self._shares:
+            if share not in owners:
+                loads = self._loads(owners)
+                owners[share] = min(self._candidates, key=lambda one: (loads[one], self._rank(share, one)))
+
+    def _level(self, owners: dict[str, str], moves: int) -> None:
+        for _ in range(moves):
+            loads = self._loads(owners)
+            most, least = (pick(loads, key=lambda one: (loads[one], one)) for pick in (max, min))
+            # Not when the other one would then have more than this one had.
+            if loads[least] + 1 / self._capacity(least) >= loads[most]:
+                return
+            share = min(
+                (share for share, owner in owners.items() if owner == most),
+                key=lambda one: self._rank(one, least),
+            )
+            owners[share] = least
+
+    def _standbys(self, share: str, owner: str) -> tuple[str, ...]:
+        """Those that are standbys stay; others follow by rank. The owner before, if it is there, is the best of them."""
+        known = self._now.get(share)
+        line = [] if known is None else [one.controller for one in (known.owner, *known.standbys)]
+        rest = sorted(self._candidates, key=lambda one: self._rank(share, one))
+        found = dict.fromkeys(one for one in (*line, *rest) if one in self._candidates and one != owner)
+        return tuple(found)[:MOST_STANDBYS]
+
+    def _loads(self, owners: Mapping[str, str]) -> dict[str, float]:
+        """Shares of each candidate over its capacity."""
+        loads = dict.fromkeys(self._candidates, 0.0)
+        for owner in owners.values():
+            loads[owner] += 1 / self._capacity(owner)
+        return loads
+
+    def _capacity(self, controller: str) -> int:
+        return max(1, self._candidates[controller].capacity)
+
+    def _rank(self, share: str, controller: str) -> bytes:
+        """Rendezvous hash: the lowest is the first choice."""
+        return hashlib.sha256(f"{share}@{controller}".encode()).digest()
+
+
+def granted(wanted: WantedShare, known: ShareAssignment | None, last: int) -> tuple[ShareAssignment, int]:
+    """The assignment of a share with generations, and the last generation that is granted then. `last`: of all that
+    were granted before, of all shares.
+
+    Who has a grant of this share keeps it, whatever it becomes: a standby that takes over has used it, or will. An
+    owner that steps back needs a new one, to be able to follow its successor.
+    """
+    line: list[Grant] = []
+    for controller in (wanted.owner, *wanted.standbys):
+        had = None if known is None else known.grant_of(controller)
+        # An owner must be newer than the one before it, or be that one; a standby newer than its owner.
+        if line:
+            serves = had is not None and had.generation > line[0].generation
+        else:
+            serves = had is not None and known is not None and had.generation >= known.owner.generation
+        if had is None or not serves:
+            last += 1
+            had = Grant(controller, last)
+        line.append(had)
+    return ShareAssignment(line[0], tuple(line[1:])), last
+
+
+def claimed(known: ShareAssignment, controller: str) -> ShareAssignment | None:
+    """The assignment after a standby took a share over by the generation that it had; None where it had none. Who was
+    before it in the line is in it no more: it is gone, or it gets a new generation when it is there again."""
+    line = (known.owner, *known.standbys)
+    place = next((n for n, one in enumerate(line) if one.controller == controller), None)
+    return None if place is None else ShareAssignment(line[place], line[place + 1 :])

@@ -1,0 +1,91 @@
+"""Records of a cluster of controllers: who is there, who decides for which switches, and by which generation.
+
+A generation is OpenFlow's `generation_id` (OpenFlow 1.3.5, 6.3.4): a switch obeys the MASTER with the newest one. The
+*same* one given to two controllers would let both be MASTER in turn, and tell neither. So each is granted once, to one
+controller for one share, before it is needed.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+MOST_MEMBERS = 64
+MOST_SHARES = 4_096
+MOST_STANDBYS = 2
+MOST_CAPACITY = 1_000_000
+LAST_GENERATION = 2**62  # compared as signed 64-bit differences: half of what OpenFlow could take
+
+
+class ClusterMember(NamedTuple):
+    """A controller that is there. `address`: where other controllers and operators reach it, ADDRESS:PORT of its REST.
+    `capacity`: its part of the work beside others', a plain number. `draining`: it is to decide for nothing more."""
+
+    id: str
+    address: str
+    capacity: int = 1
+    draining: bool = False
+
+
+class Grant(NamedTuple):
+    """A generation that one controller has of one share, and nobody else ever had or will have."""
+
+    controller: str
+    generation: int
+
+
+class ShareAssignment(NamedTuple):
+    """Who decides for a share: the owner as MASTER, then standbys, in the order in which they claim it."""
+
+    owner: Grant
+    standbys: tuple[Grant, ...] = ()
+
+    def grant_of(self, controller: str) -> Grant | None:
+        """What a controller was granted of this share, None for nothing."""
+        return next((one for one in (self.owner, *self.standbys) if one.controller == controller), None)
+
+
+class ShareRole(StrEnum):
+    """What a controller is to the switches of a share."""
+
+    OWNER = "owner"
+    STANDBY = "standby"
+    NONE = "none"
+
+
+class Duty(NamedTuple):
+    """What this controller is to a switch, and by which generation; 0 where it has none."""
+
+    role: ShareRole
+    generation: int
+
+
+NO_DUTY = Duty(ShareRole.NONE, 0)
+
+
+class ClusterStatus(NamedTuple):
+    """What a controller knows of its cluster. `reached`: whether etcd answers; `revision`: up to which all is known;
+    `roles`: switches by name, and what this controller is to each; `events`: how often each happened."""
+
+    controller: str
+    reached: bool
+    revision: int
+    members: tuple[ClusterMember, ...]
+    shares: tuple[tuple[str, ShareAssignment], ...]
+    roles: tuple[tuple[str, str], ...]
+    events: Mapping[str, int]
+
+
+class ClusterUnreachable(Exception):
+    """An order that etcd could not be told; the message is one line."""
+
+
+class ClusterControl(Protocol):
+    """A running cluster, as REST asks it."""
+
+    def status(self) -> ClusterStatus: ...
+
+    def decides(self) -> bool:
+        """Whether this controller decides for any switch."""
+
+    def drain(self, controller: str, draining: bool) -> None:
+        """Let a controller decide for nothing more, or again. Raises ClusterUnreachable."""

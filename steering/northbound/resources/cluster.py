@@ -1,0 +1,70 @@
+"""/v1/cluster: the controllers that are one, who decides for which switches, and who is to decide for none."""
+
+from http import HTTPStatus
+from typing import Any
+
+from steering.model.cluster import ClusterControl, ClusterUnreachable
+from steering.northbound.http.exchange import Call, RestReply
+from steering.northbound.http.problems import Problem, not_found, shown
+
+Json = dict[str, Any]
+ALONE: Json = {
+    "controller": None, "etcd": None, "revision": 0, "members": [], "shares": [], "switches": [], "events": {},
+}  # fmt: skip
+
+
+class ClusterResource:
+    """`cluster`: None for one controller alone."""
+
+    def __init__(self, cluster: ClusterControl | None) -> None:
+        self._cluster = cluster
+
+    def current(self, _: Call) -> RestReply:
+        if self._cluster is None:
+            return RestReply(ALONE)
+        told = self._cluster.status()
+        return RestReply(
+            {
+                "controller": told.controller,
+                "etcd": told.reached,
+                "revision": told.revision,
+                "members": [
+                    {
+                        "name": one.id,
+                        "address": one.address,
+                        "capacity": one.capacity,
+                        "draining": one.draining,
+                    }
+                    for one in told.members
+                ],
+                "shares": [
+                    {
+                        "name": name,
+                        "owner": share.owner.controller,
+                        "generation": share.owner.generation,
+                        "standbys": [
+                            {"name": one.controller, "generation": one.generation} for one in share.standbys
+                        ],
+                    }
+                    for name, share in told.shares
+                ],
+                "switches": [{"name": name, "role": role} for name, role in told.roles],
+                "events": dict(told.events),
+            }
+        )
+
+    def drain(self, call: Call) -> RestReply:
+        return self._order(call, True)
+
+    def undrain(self, call: Call) -> RestReply:
+        return self._order(call, False)
+
+    def _order(self, call: Call, draining: bool) -> RestReply:
+        name = call.path["name"]
+        if self._cluster is None or name not in {one.id for one in self._cluster.status().members}:
+            raise not_found(f"no controller {shown(name)} in this cluster")
+        try:
+            self._cluster.drain(name, draining)
+        except ClusterUnreachable as error:
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from None
+        return RestReply({"name": name, "draining": draining}, status=int(HTTPStatus.ACCEPTED))

@@ -1,0 +1,48 @@
+"""What a standby answers to changes: who decides is another controller, and a change here would be lost."""
+
+import json
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from steering.model.cluster import ClusterControl
+from steering.northbound.http.problems import MEDIA_TYPE, Problem
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+CLUSTER = "/v1/cluster"  # orders to the cluster are taken by any member
+RETRY_S = 1  # seconds in which another one may have taken over
+
+Application = Callable[..., Iterable[bytes]]
+
+
+class StandbyGuard:
+    """WSGI middleware: while this controller decides for no switch, changes get 503 with the address of who does."""
+
+    def __init__(self, application: Application, cluster: ClusterControl) -> None:
+        self._application = application
+        self._cluster = cluster
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if (
+            environ.get("REQUEST_METHOD") in SAFE
+            or path == CLUSTER
+            or path.startswith(f"{CLUSTER}/")
+            or self._cluster.decides()
+        ):
+            return self._application(environ, start_response)
+        problem = Problem(HTTPStatus.SERVICE_UNAVAILABLE, self._reason())
+        body = json.dumps(problem.document()).encode()
+        headers = [
+            ("Content-Type", MEDIA_TYPE),
+            ("Content-Length", str(len(body))),
+            ("Retry-After", str(RETRY_S)),
+        ]
+        start_response(f"{int(problem.status)} {problem.status.phrase}", headers)
+        return [body]
+
+    def _reason(self) -> str:
+        status = self._cluster.status()
+        owners = {share.owner.controller for _, share in status.shares}
+        where = [f"{one.id} at {one.address}" for one in status.members if one.id in owners]
+        return f"this controller stands by: changes go to {', '.join(where) or 'nobody at the moment'}"

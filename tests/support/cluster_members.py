@@ -1,0 +1,55 @@
+"""Controllers' part in a cell without controllers: each a `Coordination` with its threads, on a real etcd."""
+
+import threading
+from collections.abc import Callable
+
+from steering.cluster.coordination import Coordination
+from steering.model.cluster import ClusterMember, ShareRole
+from steering.store.etcd.gateway import EtcdGateway
+from steering.store.etcd.keys import Keys
+from tests.support.etcd import EtcdMembers
+from tests.support.waiting import wait_for
+
+CELL = "/steering/test/cluster/"
+LEASE = 60  # seconds
+
+
+class CellMember:
+    """One controller's part, joined and at work."""
+
+    def __init__(
+        self, etcd: EtcdMembers, name: str, shares: int = 1, site: str = "site", prefix: str = CELL
+    ) -> None:
+        keys = Keys(EtcdGateway(etcd.access), prefix)
+        self.name = name
+        # The machine may be slow: a lease ends when a test says so.
+        self.coordination = Coordination(keys, ClusterMember(name, f"{name}:1"), site, shares, lease=LEASE)
+        self.coordination.join()
+        self._threads = [
+            threading.Thread(target=work, daemon=True)
+            for work in (self.coordination.follow, self.coordination.live, self.coordination.agree)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def owns(self, share: str = "s0000") -> bool:
+        return self.coordination.duty_of(share).role is ShareRole.OWNER
+
+    def stands_by(self, share: str = "s0000") -> bool:
+        return self.coordination.duty_of(share).role is ShareRole.STANDBY
+
+    def crash(self) -> None:
+        """End without a word; then the lease runs out."""
+        lease, self.coordination._lease = self.coordination._lease, 0
+        self.leave()
+        self.coordination._keys.revoke(lease)
+
+    def leave(self) -> None:
+        self.coordination.leave()
+        for thread in self._threads:
+            thread.join(20)
+
+
+def eventually(what: Callable[[], bool]) -> None:
+    """Until it is so; a test fails that waits for ever."""
+    wait_for(what, 60)
