@@ -20,6 +20,7 @@ from steering import __version__
 
 COMMANDS = (
     "run",
+    "init",
     "check",
     "examples",
     "lab",
@@ -46,6 +47,7 @@ COMMANDS = (
     "relay",
     "connect",
     "mappings",
+    "doctor",
     "bench",
     "completion",
 )

@@ -37,6 +37,7 @@ LAYERS = {
         "os_ken eventlet networkx webob routes pydantic yaml prometheus_client pyrad",
     ),
     "cli": _layer("runtime model policy wire trace relay topologies", "dpkt shtab rich"),
+    "client": _layer("cli"),
     "app": _layer("runtime"),
     "topologies": _layer("model policy", "mininet"),
 }

@@ -1,0 +1,18 @@
+"""A client of the controller for Python programs: every route as a typed method, and events as they happen.
+
+    from steering.client import Controller
+
+    controller = Controller.at("http://127.0.0.1:8080", token_file="token")
+    for session in controller.sessions(mcp="core")["sessions"]:
+        print(session["id"], session["state"])
+    for event in controller.events(kinds={"session"}):
+        print(event.kind, event.data)
+
+`records` and `operations` are written from the OpenAPI description. It needs nothing but the standard library.
+"""
+
+from steering.cli.client import BadInput, NotFound, Outdated, Rejected, Unavailable
+from steering.cli.events import ReceivedEvent
+from steering.client.controller import Controller
+
+__all__ = ["BadInput", "Controller", "NotFound", "Outdated", "ReceivedEvent", "Rejected", "Unavailable"]
