@@ -49,7 +49,7 @@ install -m 0644 packaging/etc/controller.conf packaging/etc/policy.yaml packagin
 install -m 0644 packaging/etc/relay/example.conf "$ROOT/etc/steering/relay/example.conf.example"
 install -m 0644 packaging/etc/logrotate "$ROOT/etc/logrotate.d/steering"
 install -m 0644 policies/*.yaml "$ROOT/usr/share/doc/steering/examples"
-[ ! -d ops ] || cp -r ops "$ROOT/usr/share/doc/steering/"
+cp -r ops "$ROOT/usr/share/doc/steering/"
 install -m 0644 LICENSE "$ROOT/usr/share/doc/steering/copyright"
 gzip -9n <CHANGELOG.rst >"$ROOT/usr/share/doc/steering/changelog.gz"
 .venv/bin/python packaging/manpages.py "$ROOT/usr/share/man/man1"

@@ -1,7 +1,8 @@
 """Tables with numbers to the right. Each column is as wide as its widest cell. On a terminal, rich draws the table
-within the terminal's width."""
+within the terminal's width; with NO_COLOR set to anything, without colours and weights (no-color.org)."""
 
 import io
+import os
 import shutil
 import sys
 
@@ -35,7 +36,11 @@ def _drawn(headers: list[str], cells: list[list[str]], right: list[bool]) -> str
     for row in cells:
         drawn.add_row(*(Text(cell) for cell in row))  # as Text, so that [brackets] are not taken for markup
     console = Console(
-        file=io.StringIO(), force_terminal=True, width=shutil.get_terminal_size().columns, highlight=False
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        width=shutil.get_terminal_size().columns,
+        highlight=False,
     )
     with console.capture() as capture:
         console.print(drawn)

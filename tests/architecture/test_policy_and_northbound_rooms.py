@@ -18,6 +18,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = {
             "site": "language",
             "rules": "language",
             "checks": "language site rules",
+            "site_draft": "",
             "site_file": "language site checks",
             "site_mcps": "language site_file",
             "policy_file": "language rules checks",

@@ -157,6 +157,10 @@ class FixedView:
         link = DrawnLink("s1:3-s9:3", "s1:3", "s9:3", ("s1", "s9"), False, None, None)
         return NetworkPicture(nodes, (link,))
 
+    def first_answers(self) -> Json:
+        one = {"name": "lte", "answers": 20, "fallbacks": 5}
+        return {"accesses": [one, one | {"name": "wlan", "fallbacks": 0}], "mcps": [one | {"name": "core"}]}
+
     def ports(self, switch: str | None) -> Json:
         one = {"switch": "s1", "port": "s1:1", "name": "s1-eth1", "up": True, "speed_kbit": 10_000_000}
         rows = [

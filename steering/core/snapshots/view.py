@@ -17,7 +17,9 @@ from steering.core.snapshots.ports import ports
 from steering.core.snapshots.reservations import reservation, reservations
 from steering.core.snapshots.session_search import first_after, found
 from steering.core.snapshots.status import alarm_changes, status
+from steering.core.supervision.fallbacks import NONE_YET, by_access, by_mcp
 from steering.model.drawing import NetworkPicture, SessionPaths
+from steering.model.first_answers import FirstAnswers, FirstAnswersSnapshot
 from steering.model.ids import McpId
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.policy import Insertion, Toggle
@@ -125,6 +127,16 @@ class EngineView:
 
     def drawing(self) -> NetworkPicture:
         return drawing(self._engine, self._clock())
+
+    def first_answers(self) -> FirstAnswersSnapshot:
+        site, counters = self._engine.map, self._engine.counters
+        accesses, mcps = by_access(site, counters), by_mcp(site, counters)
+        return FirstAnswersSnapshot(
+            tuple(
+                FirstAnswers(one.name, *accesses.get(one.name, NONE_YET)) for one in site.site.access_networks
+            ),
+            tuple(FirstAnswers(one.name, *mcps.get(one.name, NONE_YET)) for one in site.site.mcps),
+        )
 
     def ports(self, switch: str | None) -> PortsSnapshot:
         return ports(self._engine, switch)

@@ -14,10 +14,9 @@ from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import NEVER, Part
 from steering.core.supervision.expected_things import ExpectedThings
-from steering.core.supervision.fallbacks import AnswerTotals, FallbackWatch
+from steering.core.supervision.fallbacks import FallbackWatch, by_access, by_mcp
 from steering.core.supervision.names import ThingNames
 from steering.model.ids import McpId
-from steering.model.network import AccessNetwork
 from steering.model.policy import Policy
 from steering.model.supervision import Alarm, AlarmChange, AlarmKind, ThingKind
 
@@ -116,21 +115,8 @@ class Alarms(Part):
 
     def _fallbacks(self, now: float) -> Iterator[tuple[AlarmKey, str]]:
         terms, counters = self._policy.alarms, self._counters
-        accesses: dict[str, AnswerTotals] = {}
-        for edge, answers in counters.answers_at.items():
-            attachment = self._map.by_waypoint.get(edge)
-            if attachment is not None and isinstance(attachment.part, AccessNetwork):
-                known = accesses.get(attachment.name, AnswerTotals(0, 0))
-                accesses[attachment.name] = AnswerTotals(
-                    known.answers + answers, known.fallbacks + counters.fallbacks_at[edge]
-                )
-        mcps = {
-            self._map.mcps[number].name: AnswerTotals(answers, counters.fallbacks_of[number])
-            for number, answers in counters.answers_of.items()
-            if number in self._map.mcps
-        }
-        self._accesses.look(accesses, terms, now)
-        self._mcps.look(mcps, terms, now)
+        self._accesses.look(by_access(self._map, counters), terms, now)
+        self._mcps.look(by_mcp(self._map, counters), terms, now)
         for kind, watch in (
             (AlarmKind.FALLBACKS_ACCESS, self._accesses),
             (AlarmKind.FALLBACKS_MCP, self._mcps),

@@ -1,6 +1,6 @@
 """Notices access networks and MCPs of which too many sessions fall back to plain TCP.
 
-Pure: it gets totals that only grow, and counts first answers in windows. When a window has enough answers and too
+`by_access` and `by_mcp` add the counters up by name. FallbackWatch is pure: it gets totals that only grow, and counts first answers in windows. When a window has enough answers and too
 many of them are fallbacks, the state is bad at once. At the end of a window with fewer fallbacks, by a hysteresis,
 the state is good again. A window with too few answers goes on until it has enough, so that little traffic is not
 judged early.
@@ -9,6 +9,9 @@ judged early.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from steering.core.counters import Counters
+from steering.core.network.site_index import SiteMap
+from steering.model.network import AccessNetwork
 from steering.model.policy import AlarmTerms
 
 
@@ -19,10 +22,35 @@ class AnswerTotals(NamedTuple):
     fallbacks: int
 
 
+NONE_YET = AnswerTotals(0, 0)
+
+
 class _Window(NamedTuple):
     begun: float
     answers: int
     fallbacks: int
+
+
+def by_access(site: SiteMap, counters: Counters) -> dict[str, AnswerTotals]:
+    """The totals of each access network that had any, by name; a session counts where it came in."""
+    found: dict[str, AnswerTotals] = {}
+    for edge, answers in counters.answers_at.items():
+        attachment = site.by_waypoint.get(edge)
+        if attachment is not None and isinstance(attachment.part, AccessNetwork):
+            known = found.get(attachment.name, NONE_YET)
+            found[attachment.name] = AnswerTotals(
+                known.answers + answers, known.fallbacks + counters.fallbacks_at[edge]
+            )
+    return found
+
+
+def by_mcp(site: SiteMap, counters: Counters) -> dict[str, AnswerTotals]:
+    """The totals of each MCP that gave any, by name."""
+    return {
+        site.mcps[number].name: AnswerTotals(answers, counters.fallbacks_of[number])
+        for number, answers in counters.answers_of.items()
+        if number in site.mcps
+    }
 
 
 class FallbackWatch:

@@ -83,6 +83,7 @@ class Collector:
     def collect(self) -> Iterator[Metric]:
         """All families; called by the registry."""
         yield from self._of_view(self._view.health(), self._view.mcps())
+        yield from _of_first_answers(self._view.first_answers())
         yield from self._of_alarms(self._view.status()["alarms"])
         yield from self._of_counters()
         decided = self._counters.decision_seconds
@@ -220,6 +221,20 @@ class Collector:
             count_value=sum(self._http.codes.values()),
             sum_value=self._http.seconds,
         )
+
+
+def _of_first_answers(told: Json) -> Iterator[Metric]:
+    """Names are of the site file, and all of them are shown from zero on."""
+    for label, rows in (("access", told["accesses"]), ("mcp", told["mcps"])):
+        for key, text in (
+            ("first_answers", "First answers of MCPs"),
+            ("fallbacks", "Those of them without MPTCP"),
+        ):
+            field = key.removeprefix("first_")
+            family = CounterMetricFamily(f"steering_{label}_{key}", f"{text}, by {label}", labels=[label])
+            for one in rows:
+                family.add_metric([one["name"]], one[field])
+            yield family
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -51,6 +51,9 @@ class JsonView:
     def drawing(self) -> NetworkPicture:
         return self._snapshots.drawing()
 
+    def first_answers(self) -> Json:
+        return _object(self._snapshots.first_answers())
+
     def ports(self, switch: str | None) -> Json:
         return _object(self._snapshots.ports(switch))
 

@@ -35,6 +35,9 @@ class View(Protocol):
     def drawing(self) -> NetworkPicture:
         """What there is to draw of the network, lost things included."""
 
+    def first_answers(self) -> Json:
+        """{"accesses": [{"name", "answers", "fallbacks"}], "mcps": [the same]}, of all of the site."""
+
     def ports(self, switch: str | None) -> Json:
         """{"ports": [{"switch", "port": "s1:1", "name", "up", "speed_kbit", "leads_to"}], "total"} of connected switches, or
         of one; of many only the first."""

@@ -29,15 +29,17 @@ def test_no_rows() -> None:
     assert table(["a", "bcd"], []) == "a  bcd\n-  ---"
 
 
-def test_on_a_terminal_it_is_drawn_within_its_width_and_brackets_are_text() -> None:
-    """A pseudo-terminal of 40 columns: rich draws, and what is longer is folded, not cut."""
-    words = "print(table(['name', 'n'], [['[bold]core[/bold]', 7], ['x' * 60, 12]]))"
+def drawn_on_a_terminal(code: str, **environment: str) -> str:
+    """What a program prints on a pseudo-terminal of 40 columns."""
     terminal, end = pty.openpty()
-    environment = os.environ | {"COLUMNS": "40", "TERM": "xterm", "PYTHONPATH": str(ROOT)}
-    environment.pop("NO_COLOR", None)
-    command = [sys.executable, "-c", f"from steering.cli.table import table; {words}"]
+    known = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     done = subprocess.run(
-        command, stdout=end, stderr=subprocess.PIPE, env=environment, timeout=60, check=False
+        [sys.executable, "-c", f"from steering.cli.table import table; {code}"],
+        stdout=end,
+        stderr=subprocess.PIPE,
+        env=known | {"COLUMNS": "40", "TERM": "xterm", "PYTHONPATH": str(ROOT)} | environment,
+        timeout=60,
+        check=False,
     )
     os.close(end)
     drawn = b""
@@ -46,7 +48,19 @@ def test_on_a_terminal_it_is_drawn_within_its_width_and_brackets_are_text() -> N
             drawn += piece
     os.close(terminal)
     assert (done.returncode, done.stderr) == (0, b"")
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in drawn.decode().split("\r\n")]
-    assert "\x1b[1m" in drawn.decode() and "\u2500" in lines[1] and max(map(len, lines)) <= 40
+    return drawn.decode()
+
+
+def test_on_a_terminal_it_is_drawn_within_its_width_and_brackets_are_text() -> None:
+    """rich draws, and what is longer is folded, not cut."""
+    words = "print(table(['name', 'n'], [['[bold]core[/bold]', 7], ['x' * 60, 12]]))"
+    drawn = drawn_on_a_terminal(words)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in drawn.split("\r\n")]
+    assert "\x1b[1m" in drawn and "\u2500" in lines[1] and max(map(len, lines)) <= 40
     assert any(line.split() == ["[bold]core[/bold]", "7"] for line in lines)
     assert "".join(lines).count("x") == 60
+
+
+def test_who_wants_no_colour_gets_none() -> None:
+    drawn = drawn_on_a_terminal("print(table(['name'], [['core']]))", NO_COLOR="1")
+    assert "core" in drawn and "\x1b" not in drawn
