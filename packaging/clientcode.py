@@ -112,7 +112,7 @@ def _operation(path: str, method: str, told: Json) -> Iterator[str]:
         words.append("*")
         words += [f"{_argument(one['name'])}: {_query_type(one['schema'])} | None = None" for one in asked]
         if match:
-            words.append('if_match: str = "*"' if match["required"] else "if_match: str | None = None")
+            words.append('if_match: str = "*"')
     steps = ", ".join(
         _argument(step.strip("{}")) if step.startswith("{") else json.dumps(step)
         for step in path.removeprefix("/v1/").split("/")
@@ -154,7 +154,7 @@ def operations(description: Json) -> str:
         "        query: Mapping[str, object] | None = None, if_match: str | None = None,",
         "    ) -> dict[str, Any]:",
         '        """Send a request; the body of its answer."""',
-        '        raise TypeError("Operations are those of a Controller")', "",
+        '        raise TypeError("Operations are those of a SteeringClient")', "",
     ]  # fmt: skip
     for path, methods in description["paths"].items():
         for method, told in methods.items():

@@ -74,10 +74,10 @@ def run(args: argparse.Namespace) -> int:
         listen = parse_endpoint(args.listen, "--listen")
     except SettingsError as error:
         return _refuse(str(error))
-    from steering.runtime.introduction import Reception  # it is not needed for the rest
+    from steering.runtime.introduction import SwitchReception  # it is not needed for the rest
 
     try:
-        reception = Reception(
+        reception = SwitchReception(
             listen.host, listen.port, lambda line: print(f"not taken: {line}", file=sys.stderr)
         )
     except OSError as error:

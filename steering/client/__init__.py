@@ -1,8 +1,8 @@
 """A client of the controller for Python programs: every route as a typed method, and events as they happen.
 
-    from steering.client import Controller
+    from steering.client import SteeringClient
 
-    controller = Controller.at("http://127.0.0.1:8080", token_file="token")
+    controller = SteeringClient.at("http://127.0.0.1:8080", token_file="token")
     for session in controller.sessions(mcp="core")["sessions"]:
         print(session["id"], session["state"])
     for event in controller.events(kinds={"session"}):
@@ -13,6 +13,6 @@
 
 from steering.cli.client import BadInput, NotFound, Outdated, Rejected, Unavailable
 from steering.cli.events import ReceivedEvent
-from steering.client.controller import Controller
+from steering.client.controller import SteeringClient
 
-__all__ = ["BadInput", "Controller", "NotFound", "Outdated", "ReceivedEvent", "Rejected", "Unavailable"]
+__all__ = ["BadInput", "SteeringClient", "NotFound", "Outdated", "ReceivedEvent", "Rejected", "Unavailable"]

@@ -14,7 +14,7 @@ YAML_BODY = {"Content-Type": "application/yaml"}
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # seconds before a lost stream of events is asked for again
 
 
-class Controller(Operations):
+class SteeringClient(Operations):
     """A controller. Each request opens a connection; nothing is kept between them, so threads may share one.
 
     Methods raise Unavailable where it cannot be asked or refuses, NotFound (404), Rejected (422), Outdated (412) and
@@ -34,7 +34,7 @@ class Controller(Operations):
         ca_file: str | None = None,
         client_cert: str | None = None,
         timeout: float = client.TIMEOUT,
-    ) -> "Controller":
+    ) -> "SteeringClient":
         """The controller at a URL, else where the environment or the state directory says, as commands find it.
         `timeout`: seconds without a byte."""
         where = argparse.Namespace(

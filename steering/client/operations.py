@@ -18,7 +18,7 @@ class Operations:
         query: Mapping[str, object] | None = None, if_match: str | None = None,
     ) -> dict[str, Any]:
         """Send a request; the body of its answer."""
-        raise TypeError("Operations are those of a Controller")
+        raise TypeError("Operations are those of a SteeringClient")
 
     def health(self) -> records.Health:
         """State of the controller. Roles: device, mcp, operator, reader."""
@@ -168,7 +168,7 @@ class Operations:
         """The policy in force. Roles: operator."""
         return cast(records.Policy, self._ask("GET", ["policy"]))
 
-    def put_policy(self, text: str, *, dry_run: bool | None = None, if_match: str | None = None) -> records.PolicyOutcome:
+    def put_policy(self, text: str, *, dry_run: bool | None = None, if_match: str = "*") -> records.PolicyOutcome:
         """Check a policy and put it in force. Roles: operator."""
         return cast(records.PolicyOutcome, self._ask("PUT", ["policy"], text=text, query={"dry_run": dry_run}, if_match=if_match))
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 
-class FirstAnswers(NamedTuple):
+class AnswerCounts(NamedTuple):
     """Of one access network or MCP, since the controller began. `fallbacks`: of `answers`, those without MPTCP."""
 
     name: str
@@ -14,5 +14,5 @@ class FirstAnswers(NamedTuple):
 class FirstAnswersSnapshot(NamedTuple):
     """Of every access network and every MCP of the site."""
 
-    accesses: tuple[FirstAnswers, ...]
-    mcps: tuple[FirstAnswers, ...]
+    accesses: tuple[AnswerCounts, ...]
+    mcps: tuple[AnswerCounts, ...]

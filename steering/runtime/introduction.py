@@ -130,7 +130,7 @@ class _Introduction:
         return IntroducedSwitch(self._dpid, self.address, "" if local is None else local.name, ports)
 
 
-class Reception:
+class SwitchReception:
     """Listens where the controller will. `told` gets a line for each connection that is given up. Raises OSError where
     the address cannot be had."""
 

@@ -19,7 +19,7 @@ from steering.core.snapshots.session_search import first_after, found
 from steering.core.snapshots.status import alarm_changes, status
 from steering.core.supervision.fallbacks import NONE_YET, by_access, by_mcp
 from steering.model.drawing import NetworkPicture, SessionPaths
-from steering.model.first_answers import FirstAnswers, FirstAnswersSnapshot
+from steering.model.first_answers import AnswerCounts, FirstAnswersSnapshot
 from steering.model.ids import McpId
 from steering.model.network import Mcp, McpType, PortRef, PortRole
 from steering.model.policy import Insertion, Toggle
@@ -133,9 +133,9 @@ class EngineView:
         accesses, mcps = by_access(site, counters), by_mcp(site, counters)
         return FirstAnswersSnapshot(
             tuple(
-                FirstAnswers(one.name, *accesses.get(one.name, NONE_YET)) for one in site.site.access_networks
+                AnswerCounts(one.name, *accesses.get(one.name, NONE_YET)) for one in site.site.access_networks
             ),
-            tuple(FirstAnswers(one.name, *mcps.get(one.name, NONE_YET)) for one in site.site.mcps),
+            tuple(AnswerCounts(one.name, *mcps.get(one.name, NONE_YET)) for one in site.site.mcps),
         )
 
     def ports(self, switch: str | None) -> PortsSnapshot:

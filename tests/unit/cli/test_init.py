@@ -80,7 +80,10 @@ def test_from_a_switch_that_connects_to_a_site_file(
 def test_a_running_controller_knows_the_ports_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tmp_path.chmod(0o700)
     (tmp_path / "token").write_text(TOKEN + "\n")
-    (tmp_path / "answers").write_text("gateways: [{name: net, prefixes: 10.9.0.0/24, ports: s1-eth1}]")
+    (tmp_path / "answers").write_text(
+        "access_networks: [{name: lte, prefixes: 10.1.0.0/24, ports: s1-eth1}]\n"
+        "gateways: [{name: net, prefixes: 10.9.0.0/24, ports: 's1:2'}]\n"
+    )
     for url in serve(north(FixedView()).application):
         credentials.write_rest_url(tmp_path, url)
         words = [
@@ -107,9 +110,13 @@ def test_who_says_nothing_is_told_how_and_nothing_is_written_over(
     )
     assert init._go_on(args, {"s1": 1}, [DraftPort("s1", 1, "a", True)]) == 2
     assert "--answers FILE" in capsys.readouterr().err
-    (tmp_path / "answers").write_text("gateways: [{name: net, prefixes: 10.9.0.0/24, ports: a}]")
+    (tmp_path / "answers").write_text(
+        "access_networks: [{name: lte, prefixes: 10.1.0.0/24, ports: a}]\n"
+        "gateways: [{name: net, prefixes: 10.9.0.0/24, ports: b}]\n"
+    )
     args.answers = str(tmp_path / "answers")
-    assert init._go_on(args, {"s1": 1}, [DraftPort("s1", 1, "a", True)]) == 2
+    ports = [DraftPort("s1", 1, "a", True), DraftPort("s1", 2, "b", True)]
+    assert init._go_on(args, {"s1": 1}, ports) == 2
     assert there.read_text() == "mine\n" and "--force" in capsys.readouterr().err
     assert init._go_on(args, {}, []) == 1
     assert "no switch connected" in capsys.readouterr().err
@@ -138,6 +145,7 @@ def test_what_is_to_be_typed_is_a_relays_command_line(
     lines = list(to_be_typed(answers, ["s1"], "0.0.0.0:6653", "site.yaml"))
     (relay,) = [line for line in lines if line.startswith("steering relay")]
     (tmp_path / "core.token").write_text("t" * 43)
+    (tmp_path / "core.token").chmod(0o600)
     words = (
         relay.replace("CONTROLLER", "localhost")
         .replace("core.token", str(tmp_path / "core.token"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from steering.client import BadInput, Controller, NotFound, Rejected, Unavailable
+from steering.client import BadInput, NotFound, Rejected, SteeringClient, Unavailable
 from steering.northbound.resources.routes import ROUTES
 from tests.support.fixed_view import TOKEN, FixedView, north
 from tests.support.rest_server import serve
@@ -23,7 +23,7 @@ class Served:
     def __init__(self, url: str, hub: Any, token_file: str) -> None:
         self.hub = hub
         self.url = url
-        self.controller = Controller.at(url, token_file=token_file)
+        self.controller = SteeringClient.at(url, token_file=token_file)
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def test_refusals_are_exceptions_of_their_own(served: Served, tmp_path: Path) ->
         served.controller.put_policy("policy: 1\nrulez: []\n")
     assert rejected.value.problem["errors"]
     with pytest.raises(BadInput):
-        Controller.at("http://192.0.2.1:8080", token_file=str(tmp_path / "token"))
+        SteeringClient.at("http://192.0.2.1:8080", token_file=str(tmp_path / "token"))
     with pytest.raises(Unavailable):
-        Controller.at("http://127.0.0.1:1", token_file=str(tmp_path / "token"), timeout=1.0).health()
+        SteeringClient.at("http://127.0.0.1:1", token_file=str(tmp_path / "token"), timeout=1.0).health()
 
 
 def test_events_are_followed_and_go_on_after_the_one_that_was_seen(served: Served) -> None:
@@ -86,7 +86,7 @@ def test_what_is_written_from_the_description_is_up_to_date_and_whole() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    methods = {route.name for route in ROUTES if hasattr(Controller, route.name)}
+    methods = {route.name for route in ROUTES if hasattr(SteeringClient, route.name)}
     assert {route.name for route in ROUTES} - methods == {"metrics", "mcp_events"}, "not JSON, or by `events`"
 
 

@@ -62,6 +62,6 @@ def test_what_is_wrong_is_said_in_one_line(answers: str, why: str) -> None:
 
 
 def test_text_that_would_be_yaml_stays_text() -> None:
-    answers = "gateways: [{name: 'x\\n  - {name: y}', prefixes: ['a: b'], ports: [s4-eth1]}]"
+    answers = 'gateways: [{name: "x\\n  - {name: y}", prefixes: ["a: b"], ports: [s4-eth1]}]'
     text = site_text(read_answers(answers), PORTS, SWITCHES)
     assert '"x\\n  - {name: y}"' in text and '"a: b"' in text

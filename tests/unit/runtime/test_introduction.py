@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from steering.runtime import introduction
-from steering.runtime.introduction import IntroducedSwitch, Reception
+from steering.runtime.introduction import IntroducedSwitch, SwitchReception
 
 
 def message(kind: int, body: bytes = b"", version: int = 4) -> bytes:
@@ -32,7 +32,7 @@ class Listening:
 
     def __init__(self) -> None:
         self.said: list[str] = []
-        self.reception = Reception("127.0.0.1", 0, self.said.append)
+        self.reception = SwitchReception("127.0.0.1", 0, self.said.append)
         self._open: list[socket.socket] = []
 
     def connect(self, *messages: bytes) -> socket.socket:
