@@ -62,6 +62,9 @@ SESSIONS = (
 CONTROLLER = (
     Panel("Decision, 99th percentile", "s", (("decision", "histogram_quantile(0.99, rate(steering_decision_seconds_bucket[5m]))"),)),
     Panel("REST, mean time", "s", (("answer", "rate(steering_http_request_seconds_sum[5m]) / rate(steering_http_request_seconds_count[5m])"),)),
+    Panel("Stalls, 99th percentile", "s", (
+        ("{{task}}", "histogram_quantile(0.99, sum by (le, task) (rate(steering_stall_seconds_bucket[5m])))"),
+    )),
     Panel("Flow-mods a second", "ops", (("flow-mods", "rate(steering_flow_mods_total[1m])"),)),
     Panel("Packet-ins", "ops", (("{{class}}", "sum by (class) (rate(steering_packet_ins_total[1m]))"),)),
     Panel("OpenFlow errors", "ops", (("{{type}}", "sum by (type) (rate(steering_openflow_errors_total[5m])) > 0"),)),
