@@ -51,7 +51,7 @@ def test_refusals_are_exceptions_of_their_own(served: Served, tmp_path: Path) ->
     with pytest.raises(NotFound):
         served.controller.session("m-none")
     with pytest.raises(Rejected) as rejected:
-        served.controller.put_policy("policy: 1\nrulez: []\n")
+        served.controller.whatif({"source": "nowhere", "destination": "10.9.0.2", "port": 443})
     assert rejected.value.problem["errors"]
     with pytest.raises(BadInput):
         SteeringClient.at("http://192.0.2.1:8080", token_file=str(tmp_path / "token"))
