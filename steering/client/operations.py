@@ -40,6 +40,18 @@ class Operations:
         """Ports of connected switches, and what is there. Roles: operator, reader."""
         return cast(records.Ports, self._ask("GET", ["ports"], query={"switch": switch}))
 
+    def cluster(self) -> records.Cluster:
+        """Controllers that are one, and who decides for which switches. Roles: operator, reader."""
+        return cast(records.Cluster, self._ask("GET", ["cluster"]))
+
+    def drain_controller(self, name: str) -> records.Drain:
+        """It decides for nothing more: its standby takes over. Roles: operator."""
+        return cast(records.Drain, self._ask("POST", ["cluster", name, "drain"]))
+
+    def undrain_controller(self, name: str) -> records.Drain:
+        """It may decide again. Roles: operator."""
+        return cast(records.Drain, self._ask("POST", ["cluster", name, "undrain"]))
+
     def links(self) -> records.Links:
         """Links and their weights. Roles: operator, reader."""
         return cast(records.Links, self._ask("GET", ["links"]))

@@ -190,6 +190,18 @@ SubscriberAccess = TypedDict("SubscriberAccess", {
     "id": str, "allowed": list["NetworkAccessType"], "preferred": list["NetworkAccessType"], "sequence": int
 })
 Offload = TypedDict("Offload", {"from": str, "to": str | None})
+ClusterMembersPart = TypedDict("ClusterMembersPart", {
+    "name": str, "address": str, "capacity": int, "draining": bool
+})
+ClusterSharesPartStandbysPart = TypedDict("ClusterSharesPartStandbysPart", {"name": str, "generation": int})
+ClusterSharesPart = TypedDict("ClusterSharesPart", {
+    "name": str, "owner": str, "generation": int, "standbys": list["ClusterSharesPartStandbysPart"]
+})
+ClusterSwitchesPart = TypedDict("ClusterSwitchesPart", {"name": str, "role": str})
+Cluster = TypedDict("Cluster", {
+    "controller": str | None, "etcd": bool | None, "revision": int, "members": list["ClusterMembersPart"],
+    "shares": list["ClusterSharesPart"], "switches": list["ClusterSwitchesPart"], "events": dict[str, int]
+})
 Drain = TypedDict("Drain", {"name": str, "draining": bool})
 Load = TypedDict("Load", {"name": str, "alive": bool, "load": float | None})
 Abort = TypedDict("Abort", {"id": str})
