@@ -93,8 +93,9 @@ class Engine:
         )  # fmt: skip
         self.preferring = self.sessions.preferring
         self.recovery = Recovery(
-            self.map, self.sessions.table, self.sessions.life, self.counters, Mechanism.READ_BACK in off
-        )
+            self.map, self.sessions.table, self.sessions.life, self.counters, self.sessions.half_open.put_back,
+            Mechanism.READ_BACK in off,
+        )  # fmt: skip
         self._recover_until = NEVER
         self._unread = set(self.map.switches)
         self.kept_sessions = KeptSessions(
@@ -330,7 +331,7 @@ class Engine:
         if switch is not None:
             # The switch goes on forwarding without the controller: its links and sessions stay as they are.
             switch.connected = switch.filled = False
-            self.reconcile.stop_filling(down.dpid)
+            self.resync.stop_filling(down.dpid)
             if down.dpid in self.map.switches:
                 self.sessions.readiness.offline.add(down.dpid)
         return []
@@ -341,7 +342,7 @@ class Engine:
             return []
         routes = [o for host in read.hosts for o in self._to_filled(self.neighbours.adopt(host, now))]
         self.chooser.refresh(now)
-        self.recovery.told(read, read.dpid in self._unread, now)
+        compared = self.recovery.told(read, read.dpid in self._unread, now)
         self._unread.discard(read.dpid)
         found = self._recovered(now) if not self._unread else []
         if switch.fills:
@@ -349,13 +350,12 @@ class Engine:
         elif read.epoch is not None:
             self._epochs[read.dpid] = read.epoch
         switch.fills += 1
-        return [*routes, *found, *self.resync.fill(read.dpid)]
+        return [*routes, *found, *self.resync.fill(read.dpid, compared)]
 
     def _filled(self, dpid: DatapathId) -> FillSwitch:
         """All rules of a switch are made."""
         self.sessions.readiness.offline.discard(dpid)
         missing, stale = self.recovery.to_change(dpid)
-        self.sessions.half_open.put_back(missing)
         forwarding, admission = self.reconcile.held(dpid)
         groups = self.reconcile.groups_held(dpid)
         others = self.parts.filling(dpid)

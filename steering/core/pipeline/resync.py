@@ -1,6 +1,6 @@
 """Says when switches are brought in line: at once where something was lost or ordered, at the next tick otherwise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from steering.core.outputs import GoOn, Output
@@ -18,6 +18,9 @@ class Resync:
         self._parts = parts
         self._reconcile = reconcile
         self._filled = filled
+        self._before: dict[
+            DatapathId, Iterator[list[Output]]
+        ] = {}  # what is done first at switches to be filled
         self._going_on = False  # GoOn was told, and nothing went on yet
         self._pieces = {part: type(part).__name__ for part in parts.followed()}
         for part, piece in self._pieces.items():
@@ -29,9 +32,11 @@ class Resync:
         self._reconcile.links_changed()
         return [] if self._going_on else self.go_on()
 
-    def fill(self, dpid: DatapathId) -> list[Output]:
-        """A switch is to be filled. Do the first slice at once, unless slices are under way."""
-        self._reconcile.fill(dpid)
+    def fill(self, dpid: DatapathId, before: Iterator[list[Output]]) -> list[Output]:
+        """A switch is to be filled, and all slices of `before` are done first. Do the first slice at once, unless slices
+        are under way."""
+        self._before.pop(dpid, None)
+        self._before[dpid] = before
         return [] if self._going_on else self.go_on()
 
     def tick(self, now: float) -> list[Output]:
@@ -42,11 +47,28 @@ class Resync:
 
     def go_on(self) -> list[Output]:
         """Do one slice."""
-        outputs: list[Output] = [*self._reconcile.step()]
+        outputs: list[Output] = self._prepare()
+        outputs += self._reconcile.step()
         outputs += map(self._filled, self._reconcile.take_filled())
-        self._going_on = self._reconcile.busy
+        self._going_on = self._reconcile.busy or bool(self._before)
         outputs = self._parts.synced(outputs, self._reconcile.settled)
         return [*outputs, GoOn()] if self._going_on else outputs
+
+    def stop_filling(self, dpid: DatapathId) -> None:
+        """The switch is gone."""
+        self._before.pop(dpid, None)
+        self._reconcile.stop_filling(dpid)
+
+    def _prepare(self) -> list[Output]:
+        """One slice of what is done before a switch is filled. Where nothing is left to do the filling begins."""
+        while self._before:
+            dpid = next(iter(self._before))
+            made = next(self._before[dpid], None)
+            if made is not None:
+                return made
+            del self._before[dpid]
+            self._reconcile.fill(dpid)
+        return []
 
     def _take_changed(self) -> bool:
         changed = self._parts.take_changed()

@@ -4,11 +4,14 @@ A cookie tells owner, kind, MCP and token; the match tells the 5-tuple. What a c
 (MPTCP version, address ids, the decision) stays unknown for a recovered session.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+
 from steering.core.counters import Counters
 from steering.core.inputs import EntriesRead, ObservedEntry
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import Part
+from steering.core.restart.comparison import Comparison
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, flow_key
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
@@ -31,7 +34,7 @@ _INITIAL = pack_cookie(EntryKind.INITIAL, 0, 0, 0) >> 48  # of an entry whose se
 
 class Recovery(Part):
     """Adopts entries that switches reported into the session table. `disabled`, for the negative control: no entry
-    is believed."""
+    is believed. `put_back` is told of entries that a switch gets again."""
 
     def __init__(
         self,
@@ -39,35 +42,39 @@ class Recovery(Part):
         table: SessionTable,
         life: SessionLife,
         counters: Counters,
+        put_back: Callable[[Iterable[Entry]], None],
         disabled: bool = False,
     ) -> None:
         self._map = sitemap
+        self._put_back = put_back
         self._table = table
         self._life = life
         self._counters = counters
         self._disabled = disabled
         self._returns: dict[FlowKey, Session] = {}  # sessions known only by their server leg so far
-        # What switches told that are to be filled: to be compared (None: need not be), and entries that must go.
-        self._told: dict[DatapathId, tuple[EntriesRead | None, list[Entry] | None]] = {}
+        # Of switches that are to be filled: what is compared, or the entries that must go.
+        self._told: dict[DatapathId, Comparison | tuple[Entry, ...]] = {}
 
-    def told(self, read: EntriesRead, first: bool, now: float) -> None:
-        """A switch told what it holds, and is to be filled. What it tells the `first` time is taken over. A controller
-        that has begun no session yet need not compare: all it knows, it has from the switches."""
+    def told(self, read: EntriesRead, first: bool, now: float) -> Iterator[list[Output]]:
+        """A switch told what it holds, and is to be filled. What it tells the `first` time is taken over. What then has to
+        be done before it is filled, slice by slice: it is compared. A controller that has begun no session yet need not
+        compare: all it knows, it has from the switches."""
         stale = self.adopt(read.entries, now) if first else None
-        compared = read if self._counters.sessions_started or not first else None
-        self._told[read.dpid] = compared, stale
+        if first and not self._counters.sessions_started:
+            self._told[read.dpid] = tuple(stale or ())
+            return iter(())
+        compared = Comparison(self._table, read, stale, self._put_back)
+        self._told[read.dpid] = compared
+        return compared.slices()
 
     def to_change(self, dpid: DatapathId) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
         """The entries that a switch that is filled now lacks, and those that must go."""
-        read, stale = self._told.pop(dpid)
-        if read is None:
-            return (), tuple(stale or ())
-        missing, unknown = self.compare(read)
-        if stale is None:
-            return missing, tuple(unknown)
-        # What belonged to nothing when it was told may belong to a session that began meanwhile.
-        known = {entry[:7] for entry in unknown}
-        return missing, tuple(entry for entry in stale if entry[:7] in known)
+        told = self._told.pop(dpid)
+        if not isinstance(told, Comparison):
+            return (), told
+        missing, stale = told.rest()
+        self._put_back(missing)
+        return missing, stale
 
     def adopt(self, observed: list[ObservedEntry], now: float) -> list[Entry]:
         """Take over what a switch holds; returns the entries that belong to nothing and must go."""
@@ -162,24 +169,6 @@ class Recovery(Part):
     def _begin(self, how: Beginning, cookie: SessionCookie, now: float, first: FlowKey = NO_FLOW) -> Session:
         self._counters.sessions_recovered += 1
         return self._life.begin(how, cookie.mcp, None, now, first=first)
-
-    def compare(self, read: EntriesRead) -> tuple[tuple[Entry, ...], list[Entry]]:
-        """The entries that a switch should hold and does not, and the entries it holds of subflows that ended while
-        it was away."""
-        wanted = {
-            entry[:7]: entry
-            for session in self._table
-            for entry in session.entries(PortRole.GATEWAY)
-            if entry.dpid == read.dpid
-        }
-        unknown = []
-        for entry, *_ in read.entries:
-            known = wanted.get(entry[:7])
-            if known is None:
-                unknown.append(entry)
-            elif known == entry:
-                del wanted[entry[:7]]
-        return tuple(wanted.values()), unknown
 
     def recovered(self, now: float) -> list[Output]:
         # The switch of their hosts may tell of these later.

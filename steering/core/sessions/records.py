@@ -252,6 +252,15 @@ class Session(ExtraParts):
             one = one.after
         return tuple(found)
 
+    def is_at(self, dpid: DatapathId) -> bool:
+        """Whether some entry of it may stand in a switch."""
+        one = self._oldest
+        while one is not None:
+            if one.course.dpid == dpid:
+                return True
+            one = one.after
+        return any(place == dpid for place, _ in self.onset.returns)
+
     @property
     def subflow_count(self) -> int:
         """How many it has."""
