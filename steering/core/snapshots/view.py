@@ -61,6 +61,9 @@ from steering.model.view import Pause, SessionFilter, no_pause
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
+TOLD_AT_ONCE = 50  # sessions that are described in one go
+
+
 class EngineView:
     """`clock` tells the time that the engine is fed, seconds."""
 
@@ -300,7 +303,14 @@ class EngineView:
         else:
             page, total = found(table, after, limit + 1, self._test(wanted), wanted.token, pause)
         more = page[limit - 1].id if len(page) > limit else None
-        return SessionPage(tuple(self._brief(session) for session in page[:limit]), total, more)
+        numbers = [session.id for session in page[:limit]]
+        told: list[SessionSnapshot] = []
+        for at in range(0, len(numbers), TOLD_AT_ONCE):
+            if at:
+                pause()  # those that end meanwhile are left out
+            some = (table.by_id.get(number) for number in numbers[at : at + TOLD_AT_ONCE])
+            told += [self._brief(session) for session in some if session is not None]
+        return SessionPage(tuple(told), total, more)
 
     def _test(self, wanted: SessionFilter) -> Callable[[Session], bool]:
         """Whether a session is wanted; what it is known by, its token, has been asked already."""

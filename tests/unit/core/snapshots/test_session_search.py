@@ -2,7 +2,7 @@
 
 from steering.core.sessions.session_order import SIZE
 from steering.core.sessions.transitions import Event
-from steering.core.snapshots.view import EngineView
+from steering.core.snapshots.view import TOLD_AT_ONCE, EngineView
 from steering.model.policy import Limits, Policy
 from steering.model.view import SessionFilter
 from tests.support.sites import UE_LTE, Driver, capable, packed
@@ -50,3 +50,19 @@ def test_a_filter_looks_at_all_with_pauses_in_which_sessions_may_end() -> None:
     rest = view.sessions(mine[10], 100, wanted)
     assert [int(one.id) for one in rest.sessions] == mine[11:] and rest.following is None
     assert view.sessions(0, 10, SessionFilter(mcp="nobody")).total == 0
+
+
+def test_a_large_page_is_told_with_pauses_too() -> None:
+    driver, view = crowd()
+    pauses = 0
+
+    def pause() -> None:
+        nonlocal pauses
+        pauses += 1
+        if pauses == 1:
+            driver.life.happened(driver.table.by_id[900], Event.OVER)
+
+    page = view.sessions(0, 1_000, SessionFilter(), pause)
+    assert pauses == 1_000 / TOLD_AT_ONCE - 1
+    assert [int(one.id) for one in page.sessions] == [n for n in range(1, 1_001) if n != 900]
+    assert page.following == 1_000
