@@ -3,6 +3,7 @@ turn."""
 
 from collections.abc import Callable
 
+from steering.core.sessions.flow_key import source_of
 from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.view import Pause
@@ -43,3 +44,9 @@ def found(
             page += [number for number in numbers if number > after][: most - len(page)]
         pause()
     return [table.by_id[number] for number in page if number in table.by_id], total
+
+
+def has_client(session: Session, address: bytes) -> bool:
+    """Whether a host's address is that of the session's first flow or of one of its subflows."""
+    flows = (session.first, *(subflow.key for subflow in session.subflows))
+    return any(source_of(flow) == address for flow in flows)

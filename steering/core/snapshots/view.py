@@ -7,7 +7,6 @@ from itertools import islice
 
 from steering.core.engine import Engine
 from steering.core.selection.rulebook import within
-from steering.core.sessions.flow_key import source_of
 from steering.core.sessions.records import Session, Subflow
 from steering.core.snapshots.decisions import explain
 from steering.core.snapshots.drawing import drawing, session_paths
@@ -15,7 +14,7 @@ from steering.core.snapshots.limits import limits
 from steering.core.snapshots.links import ends_of, links
 from steering.core.snapshots.ports import ports
 from steering.core.snapshots.reservations import reservation, reservations
-from steering.core.snapshots.session_search import first_after, found
+from steering.core.snapshots.session_search import first_after, found, has_client
 from steering.core.snapshots.status import alarm_changes, status
 from steering.core.supervision.fallbacks import NONE_YET, by_access, by_mcp
 from steering.model.drawing import NetworkPicture, SessionPaths
@@ -320,7 +319,7 @@ class EngineView:
             return (
                 (wanted.mcp is None or session.mcp in mcps or self._mcp_name(session.mcp) == wanted.mcp)
                 and (wanted.state is None or session.state.value == wanted.state)
-                and (wanted.client is None or _has_client(session, wanted.client))
+                and (wanted.client is None or has_client(session, wanted.client))
             )
 
         return test
@@ -437,12 +436,6 @@ class EngineView:
 
     def _port(self, port: PortRef) -> str:
         return f"{self._engine.site.switch_name(port.dpid)}:{port.place}"
-
-
-def _has_client(session: Session, address: bytes) -> bool:
-    """Whether a host's address is that of the session's first flow or of one of its subflows."""
-    flows = (session.first, *(subflow.key for subflow in session.subflows))
-    return any(source_of(flow) == address for flow in flows)
 
 
 def _endpoint(address: bytes, port: int) -> str:
