@@ -89,7 +89,7 @@ def set_up(peers: dict[str, Peer], first: int, count: int = SESSIONS) -> None:
     wait_for(lambda: peers["c"].do("report")["tokens"].get("a") == before + count)
 
 
-@pytest.mark.row("D-6.7", "D-6.2c")
+@pytest.mark.row("D-6.7.1", "D-6.2c")
 def test_joins_across_three_processes_and_one_that_dies_and_one_that_freezes(folder: Path) -> None:
     with started(folder) as peers:
         a, c = peers["a"], peers["c"]

@@ -4,7 +4,7 @@ A token costs at most 140 bytes: a dict's entry, the token, and one whole number
 server. One owner found is no proof that a join is of it (core.sessions.token_owners), so the destination has to fit as well.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from steering.wire.peer_messages import TokenEntry
 
@@ -17,7 +17,6 @@ _MODULUS: int = (
     2**_PLACE - 17
 )  # prime: whoever does not know the server meets its fingerprint once in 2^44 tries
 _PLACES = 2**_PLACE - 1
-_MIX = 0x9E3779B97F4A7C15
 _MASK = 2**64 - 1
 
 Facts = int | tuple[int, ...]  # of one token: MCP and fingerprint, of each session that has it
@@ -44,15 +43,20 @@ class TokenSum:
 
     def add(self, token: int, facts: int) -> None:
         self.tokens += 1
-        self._sum += (token << 60 | facts) * _MIX
+        self._sum += token * facts
+
+    def add_all(self, tokens: int, total: int) -> None:
+        """So many at once; `total`: the sum of their products."""
+        self.tokens += tokens
+        self._sum += total
 
     def take(self, token: int, facts: int) -> None:
         self.tokens -= 1
-        self._sum -= (token << 60 | facts) * _MIX
+        self._sum -= token * facts
 
     @property
     def digest(self) -> int:
-        """8 bytes. The middle of the product, where all bits of token and facts have come."""
+        """8 bytes, into which all of the sum is folded."""
         return (self._sum ^ self._sum >> 61) & _MASK
 
 
@@ -64,20 +68,21 @@ class TokenReplica:
         self.facts: dict[int, Facts] = {}
         self.is_whole = False  # all that it had is told
 
-    def add(self, entries: Iterable[TokenEntry]) -> int:
+    def add(self, entries: Collection[TokenEntry]) -> int:
         """These sessions are its. Returns how many there was no room for."""
-        known, add, left_out = self.facts, self.sum.add, 0
+        if len(self.facts) + len(entries) > MOST:
+            left_out, entries = len(entries), ()
+        else:
+            left_out = 0
+        known, total, number = self.facts.setdefault, 0, int.from_bytes
+        # Without calls of its own: every controller does this for every session of all others.
         for token, mcp, server, port in entries:
-            facts = mcp << _PLACE | (int.from_bytes(server, "big") << 16 | port) % _MODULUS
-            before = known.get(token)
-            if before is None:
-                if len(known) >= MOST:
-                    left_out += 1
-                    continue
-                known[token] = facts
-            else:
-                known[token] = (*before, facts) if isinstance(before, tuple) else (before, facts)
-            add(token, facts)
+            facts = mcp << _PLACE | (number(server, "big") << 16 | port) % _MODULUS
+            before = known(token, facts)
+            if before is not facts:
+                self.facts[token] = (*before, facts) if isinstance(before, tuple) else (before, facts)
+            total += token * facts
+        self.sum.add_all(len(entries), total)
         return left_out
 
     def remove(self, entries: Iterable[TokenEntry]) -> int:

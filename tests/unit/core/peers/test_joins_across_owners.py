@@ -39,7 +39,7 @@ def key_of(number: int) -> bytes:
     return number.to_bytes(8, "big")
 
 
-@pytest.mark.row("D-6.2c", "D-6.7")
+@pytest.mark.row("D-6.2c", "D-6.7.7")
 def test_a_thousand_joins_at_another_controllers_switch_come_to_their_sessions_mcp() -> None:
     cluster = Cluster()
     sessions = [cluster.session(UE_LTE, 10_000 + n, key_of(n)) for n in range(1_000)]
