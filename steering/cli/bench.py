@@ -14,6 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options: what to measure, and for how long."""
     parser.add_argument("--rounds", metavar="N", type=int, help="rounds of the set-up part (default 9)")
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: a look, not a measurement")
+    parser.add_argument(
+        "--no-fast-path",
+        dest="fast_path",
+        action="store_false",
+        help="a control: measure set-ups with a controller that handles every message the general way",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the results there (default build/bench.json)")
     parser.add_argument(
         "--only",

@@ -71,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log-level", choices=LOG_LEVELS, default="info", help="log from this level on (default %(default)s)"
     )
     parser.add_argument(
+        "--no-fast-path",
+        dest="fast_path",
+        action="store_false",
+        help="read and handle every message the general way: the same answers, for twice the processor time",
+    )
+    parser.add_argument(
         "--disable",
         metavar="MECHANISM",
         action="append",

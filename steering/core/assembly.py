@@ -2,11 +2,12 @@
 keeps what it registers as a part or reads itself. No piece knows of this module or of the whole.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from steering.core.admission.authorisation import Authorisation
 from steering.core.counters import Counters
+from steering.core.fastpath.usual_segments import UsualSegments
 from steering.core.handshakes import sabotage
 from steering.core.handshakes.dispatcher import HandshakeDispatcher
 from steering.core.handshakes.early_joins import EarlyJoins
@@ -25,9 +26,11 @@ from steering.core.handshakes.syn import SynHandler
 from steering.core.handshakes.syn_ack import SynAckHandler
 from steering.core.handshakes.unknown_token_block import UnknownTokenBlocks
 from steering.core.handshakes.withdrawal import Withdrawal
+from steering.core.inputs import FinSeen, SynAckSeen, SynSeen, WatchedSeen
 from steering.core.network.graph import Graph
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output
 from steering.core.part import Part
 from steering.core.proactive.learned_sessions import LearnedSessions
 from steering.core.proactive.units import Proactive
@@ -52,6 +55,7 @@ from steering.core.subflow_priority import SubflowPriorities
 from steering.model.ids import NO_WAYPOINT, DatapathId, McpId, WaypointId
 from steering.model.mechanism import Mechanism
 from steering.model.policy import Policy
+from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
 
 
 class SessionPieces(NamedTuple):
@@ -82,6 +86,19 @@ class SessionPieces(NamedTuple):
     early: EarlyJoins
     destinations: JoinDestinations
     dispatcher: HandshakeDispatcher
+    usual: UsualSegments
+
+    def segments(self) -> dict[type, Callable[..., list[Output]]]:
+        """Who takes each kind of segment."""
+        return {
+            SynSeen: self.dispatcher.syn,
+            SynAckSeen: self.dispatcher.syn_ack,
+            FinSeen: self.dispatcher.fin,
+            WatchedSeen: self.dispatcher.shown,
+            UsualSyn: self.usual.syn,
+            UsualSynAck: self.usual.syn_ack,
+            UsualJoin: self.usual.join,
+        }
 
     def parts(self) -> tuple[Part, ...]:
         """The pieces that handle handshakes, in the order in which they are told of what happens."""
@@ -202,8 +219,14 @@ def assembled(
         teardown=teardown, authorisation=authorisation, attempts=attempts, early=early,
         reports=reports, waiting=waiting, blocks=blocks,
     )  # fmt: skip
+    usual = UsualSegments(
+        sitemap, chooser, counters,
+        dispatcher=dispatcher, in_force=in_force, room=room, table=table, life=life, authorisation=authorisation,
+        proactive=proactive, attempts=attempts, first_answers=first_answers, early=early, aborted=aborted,
+        preferring=preferring, slots=slots, outcomes=outcomes, enabled=not disabled,
+    )  # fmt: skip
     return SessionPieces(
         table, life, teardown, half_open, aborted, readiness, in_force, authorisation, capabilities, explicit, withdrawal,
         waiting, blocks, proactive, learned, attempts, slots, preferring, watched, dead, sick, reports, early,
-        destinations, dispatcher,
+        destinations, dispatcher, usual,
     )  # fmt: skip

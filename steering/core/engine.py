@@ -154,10 +154,7 @@ class Engine:
         )
         self.resync = Resync(self.parts, self.reconcile, self._filled)
         self._handlers: dict[type, Callable[..., list[Output]]] = {
-            inputs.SynSeen: self.handshakes.syn,
-            inputs.SynAckSeen: self.handshakes.syn_ack,
-            inputs.FinSeen: self.handshakes.fin,
-            inputs.WatchedSeen: self.handshakes.shown,
+            **self.sessions.segments(),
             inputs.NeighbourSeen: self._neighbour,
             inputs.RouterSolicited: self._router_solicited,
             inputs.HostMissed: self._missed,

@@ -14,6 +14,7 @@ from steering.model.policy import Policy, Pooling
 from steering.model.reservation import ReservationRequest
 from steering.model.switch_contents import ObservedEntry as ObservedEntry
 from steering.model.switch_contents import ObservedHost as ObservedHost
+from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
 from steering.wire.handshake import Handshake
 from steering.wire.icmp import QuotedFlow
 
@@ -401,6 +402,9 @@ Input = (
     | SynSeen
     | SynAckSeen
     | FinSeen
+    | UsualSyn
+    | UsualSynAck
+    | UsualJoin
     | WatchedSeen
     | NeighbourSeen
     | ProbeAnswered

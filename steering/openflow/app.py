@@ -35,6 +35,7 @@ from steering.core.snapshots.site import plain_port_name, port_name, site
 from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.network import PortRef
+from steering.model.usual_segment import UsualJoin, UsualSyn
 from steering.openflow.budgets import UNBOUNDED, Budgets, UnreadBytes
 from steering.openflow.channel import Channel, echo_reply
 from steering.openflow.connections import Connections, install
@@ -42,6 +43,7 @@ from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.early_door import EarlyDoor
 from steering.openflow.errors import MalformedMessage
+from steering.openflow.fastpath.reader import UsualMessages
 from steering.openflow.foreign_tags import ForeignTagsPoll
 from steering.openflow.known_ports import KnownPorts
 from steering.openflow.link_discovery import Discovery
@@ -76,6 +78,7 @@ LOG_INTERVAL = 1.0  # seconds between log lines about inputs that the engine fai
 UP_LINES, UP_INTERVAL = 5, 60.0  # lines that say that one switch connected, and the seconds for so many
 _PACKET_IN = int(Type.PACKET_IN)  # plain ints: this comparison is made for every message
 _BARRIER_REPLY = int(Type.BARRIER_REPLY)
+_SYNS = (UsualSyn, UsualJoin, SynSeen)
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +95,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         counters: Counters,
         discovery: Discovery | None,
         bounded: bool = True,
+        fast: bool = True,
         door: EarlyDoor | None = None,
         **kwargs: Any,
     ) -> None:
-        """`bounded`: False lets each connection take what it can, for negative controls. `door`: what listens for
+        """`bounded`: False lets each connection take what it can, for negative controls. `fast`: whether usual messages take the fast path. `door`: what listens for
         switches already."""
         super().__init__(*args, **kwargs)
         self.budgets = Budgets() if bounded else UNBOUNDED
@@ -125,14 +129,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._sender = Sender(
             self._switches, counters, self._inbox.append, lambda prefer: self.told(prefer), self._slices.wish
         )
-        declared = {
-            (port.dpid, port.port): access.capacity
-            for access in site(engine).access_networks
-            for port in access.ports
-            if access.capacity
-        }
+        accesses = [access for access in site(engine).access_networks if access.capacity]
+        declared = {(port.dpid, port.port): one.capacity for one in accesses for port in one.ports}
         # Ports of which the switch's own checks are believed.
         self._bfd = frozenset(end for link in site(engine).links if link.bfd for end in (link.a, link.b))
+        self.usual = UsualMessages(counters, self._give, self._sender.barrier_reply) if fast else None
         self._claims = Claims(self._switches, self._sender.xids)
         self._ports = PortPoll(self._switches, self._sender.xids, self._load, declared)
         self._meters = MeterPoll(self._switches, self._sender.xids, self._load, self._inbox.append)
@@ -341,7 +342,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             if self._lines.left_out(type(given).__name__, now) is not None:
                 log.exception("the engine failed on %s", type(given).__name__)
             return
-        if type(given) is SynSeen:
+        if type(given) in _SYNS:
             self.counters.decision_seconds.observe(perf_counter() - begun)
         if outputs:
             self._sender.execute(outputs, now)

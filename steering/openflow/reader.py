@@ -111,22 +111,28 @@ def split(stream: bytes, most: int = 1 << 30) -> tuple[list[Message], bytes, Dis
     Messages before a bad one are good. The remaining bytes are fewer than 64 KiB if fewer than `most` messages were
     found.
     """
+    messages, at, refused = cut(stream, 0, most)
+    return messages, b"" if refused else stream[at:], refused
+
+
+def cut(stream: bytes, at: int, most: int) -> tuple[list[Message], int, Disconnect | None]:
+    """The same from place `at` on, with the place where the remaining bytes begin."""
     messages: list[Message] = []
-    at, end = 0, len(stream)
+    end = len(stream)
     while end - at >= HEADER_LENGTH and len(messages) < most:
         version, kind, length, xid = _HEADER.unpack_from(stream, at)
         if length < HEADER_LENGTH:
-            return messages, b"", Disconnect.BAD_LENGTH
+            return messages, at, Disconnect.BAD_LENGTH
         # A peer of another version may send HELLO and ERROR with its version. All other messages have version 1.3.
         if version != VERSION and (kind > Type.ERROR or not 1 <= version <= NEWEST_VERSION):
-            return messages, b"", Disconnect.BAD_VERSION
+            return messages, at, Disconnect.BAD_VERSION
         if kind > LAST_TYPE:
-            return messages, b"", Disconnect.BAD_TYPE
+            return messages, at, Disconnect.BAD_TYPE
         if end - at < length:
             break
         messages.append(_new(Message, (version, kind, xid, stream[at : at + length])))
         at += length
-    return messages, stream[at:], None
+    return messages, at, None
 
 
 def clean_hello(message: bytes) -> bytes | None:

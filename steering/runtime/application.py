@@ -36,6 +36,7 @@ class ControllerApp(SteeringApp):
             counters=controller.counters,
             discovery=controller.discovery,
             bounded=Mechanism.CONNECTION_BUDGET not in controller.settings.disabled,
+            fast=controller.settings.fast_path,
             door=door,
             **kwargs,
         )

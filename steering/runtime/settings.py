@@ -74,6 +74,7 @@ class Settings:
     rest: ListenAddress
     state_dir: Path
     disabled: frozenset[Mechanism] = frozenset()
+    fast_path: bool = True  # usual messages take the fast path (openflow.fastpath)
     log_json: bool = False
     log_level: str = "info"
     rest_tls: TlsFiles | None = None
@@ -176,6 +177,7 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         rest=_rest_endpoint(args.rest, args.rest_allow_remote, tls),
         state_dir=Path(args.state_dir) if args.state_dir else default_state_dir(),
         disabled=_mechanisms(args.disable),
+        fast_path=args.fast_path,
         log_json=args.log_json,
         log_level=args.log_level,
         watch=args.watch,

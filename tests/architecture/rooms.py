@@ -43,6 +43,9 @@ ROOMS: Mapping[str, frozenset[str]] = {
     "handshakes": _may(
         "network selection admission pipeline sessions proactive reservations subflow_priority"
     ),
+    "fastpath": _may(
+        "network selection admission sessions proactive reservations subflow_priority handshakes"
+    ),
     "restart": _may("network sessions proactive"),
     "peers": _may("peer_facts network selection sessions handshakes"),
     # What is told of all that; nothing of it comes back.

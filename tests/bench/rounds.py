@@ -14,9 +14,13 @@ KEPT = ("rate", "p50_us", "p95_us", "cpu_us")
 
 
 class SetUp:
-    """`sessions` live ones before the measuring; each measurement takes `scale` of its usual time."""
+    """`sessions` live ones before the measuring; each measurement takes `scale` of its usual time. `options`: more of
+    `steering run`."""
 
-    def __init__(self, rounds: int, sessions: int, scale: float, say: Say) -> None:
+    def __init__(
+        self, rounds: int, sessions: int, scale: float, say: Say, options: tuple[str, ...] = ()
+    ) -> None:
+        self._options = options
         self._rounds, self._scale, self._say = rounds, scale, say
         self._sessions = sessions
 
@@ -25,7 +29,7 @@ class SetUp:
         with Bench(self._sessions, int(TOKENS * min(1.0, self._scale * 1.5))) as bench:
             self._say(f"set-up: starting controllers, {self._sessions} sessions each")
             ceiling = self._ceiling(bench)
-            steering = bench.steering()
+            steering = bench.steering(*self._options)
             live = steering.run("setup", count=self._sessions)
             steering.driver.ask(f"targets {self._sessions}")
             naive = bench.naive()

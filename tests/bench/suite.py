@@ -89,7 +89,8 @@ def _set_up(args: argparse.Namespace, say: Say) -> Json:
 
     rounds = args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS)
     sessions, scale = (QUICK_SESSIONS, QUICK_SCALE) if args.quick else (SESSIONS, 1.0)
-    return SetUp(rounds, sessions, scale, say).run()
+    options = () if args.fast_path else ("--no-fast-path",)
+    return SetUp(rounds, sessions, scale, say, options).run()
 
 
 def _decision(quick: bool, say: Say) -> Json:

@@ -83,7 +83,7 @@ class HandshakeDispatcher(Part):
         outputs, token = self._syn_acks.seen(attachment, seen, now)
         if token < 0:
             return outputs
-        waited = self._learnt(token, now)
+        waited = self.learnt(token, now)
         return outputs + waited if waited else outputs
 
     def shown(self, seen: WatchedSeen, now: float) -> list[Output]:
@@ -98,7 +98,7 @@ class HandshakeDispatcher(Part):
         if subflow is not None:
             return self._watched.seen(subflow, seen, now)
         outputs, token = self._server_sessions.shown(seen, now)
-        return outputs + self._learnt(token, now) if token >= 0 else outputs
+        return outputs + self.learnt(token, now) if token >= 0 else outputs
 
     def fin(self, seen: FinSeen, now: float) -> list[Output]:
         """A FIN or a reset."""
@@ -109,7 +109,7 @@ class HandshakeDispatcher(Part):
         """An MCP told of its sessions; also a token whose SYN/ACK nobody saw."""
         outputs, tokens = self._reports.reported(given, now)
         for token in tokens:
-            outputs += self._learnt(token, now)
+            outputs += self.learnt(token, now)
         return outputs
 
     def authorised(self, given: Authorised, now: float) -> list[Output]:
@@ -122,7 +122,7 @@ class HandshakeDispatcher(Part):
         outputs = self._early.tick(now) + self._blocks.tick(now)
         return outputs + self._authorisation.expire(self._syns.seen, now)
 
-    def _learnt(self, token: Token, now: float) -> list[Output]:
+    def learnt(self, token: Token, now: float) -> list[Output]:
         """A token is known from now on: blocks of its flows end, and joins that waited for it are replayed."""
         outputs = self._blocks.learnt(token)
         if self._waiting:

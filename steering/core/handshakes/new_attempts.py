@@ -39,7 +39,12 @@ GATEWAY, JOIN = PortRole.GATEWAY, Kind.JOIN
 
 def acknowledges(answer: Handshake, isn: int) -> bool:
     """Whether a SYN/ACK answers the SYN with this initial sequence number; any, where that is not known (-1)."""
-    return isn < 0 or answer.ack - isn - 1 & _SEQUENCE <= SYN_DATA
+    return acknowledges_isn(answer.ack, isn)
+
+
+def acknowledges_isn(ack: int, isn: int) -> bool:
+    """The same of its acknowledgement number alone."""
+    return isn < 0 or ack - isn - 1 & _SEQUENCE <= SYN_DATA
 
 
 class SynAttempt(NamedTuple):

@@ -61,25 +61,31 @@ class FirstAnswers:
         """The SYN/ACK of a session's initial subflow was seen for the first time. Returns the token that it taught,
         or NO_TOKEN for plain TCP (RFC 8684 section 3.7). The caller writes the session's entries again, because
         their cookies have changed."""
+        if handshake.kind is CAPABLE and handshake.key:
+            return self.taught(session, handshake.version, handshake.key, now)
         session.active = now
-        secrets = session.secrets
-        plain = handshake.kind is not CAPABLE or not handshake.key
         onset = session.onset
         if not onset.reverse:  # there a host answers its MCP
-            self._counters.first_answer(onset.edge, session.mcp, plain)
-            self._outcomes.first_answer(session, plain)
-        if plain:
-            self._counters.fallbacks += 1
-            if secrets is not None:
-                self._keys.forget(session)
-            self._life.happened(session, NO_KEY)
-            if self._answer_has_to_do(session, now):
-                self._life.heard(session)
-            return NO_TOKEN
-        version = handshake.version
+            self._counters.first_answer(onset.edge, session.mcp, True)
+            self._outcomes.first_answer(session, True)
+        self._counters.fallbacks += 1
+        if session.secrets is not None:
+            self._keys.forget(session)
+        self._life.happened(session, NO_KEY)
+        if self._answer_has_to_do(session, now):
+            self._life.heard(session)
+        return NO_TOKEN
+
+    def taught(self, session: Session, version: int, key: bytes, now: float) -> Token:
+        """The same of a SYN/ACK with a key, in the version that it is in."""
+        session.active = now
+        onset, secrets = session.onset, session.secrets
+        if not onset.reverse:
+            self._counters.first_answer(onset.edge, session.mcp, False)
+            self._outcomes.first_answer(session, False)
         if version != onset.version:
             session.speaks(version)
-        token = read_token(token_of(version, handshake.key), "big")
+        token = read_token(token_of(version, key), "big")
         self._table.learn(session, token)
         if secrets is not None:
             self._keys.verify(session)

@@ -1,0 +1,174 @@
+"""Reads the usual messages of a switch in one pass over the bytes of a read, and hands them on in their order.
+
+It stops before the first message that is not of a usual form, or whose segment is not: the channel has the general
+readers take that one, and comes back. Which messages are usual stands in `layouts`; a test feeds the same bytes to
+both ways, and what leaves has to be the same byte by byte.
+"""
+
+from collections.abc import Callable
+
+from steering.core.counters import Counters
+from steering.core.inputs import FinSeen, Input
+from steering.model.ids import DatapathId
+from steering.model.rules import OWNER, CookieKind, PacketClass
+from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
+from steering.openflow.fastpath.layouts import (
+    ANSWERS,
+    COOKIE_AT,
+    ETH_IPV4,
+    ETH_IPV6,
+    FINS,
+    FIRST_SYNS,
+    FRAME_AT,
+    HEADER,
+    IPV4_FRAGMENT,
+    IPV4_NO_OPTIONS,
+    IPV4_PUNT,
+    IPV4_TCP,
+    IPV6_PUNT,
+    IPV6_TCP,
+    IPV6_VERSION,
+    JOINS,
+    MATCH_LENGTH,
+    MATCH_OXM,
+    OXM_IN_PORT,
+    OXM_METADATA,
+    SYN,
+    SYN_ACK,
+    TCP_CONTROL,
+    TCP_HEADER,
+    TCP_PROTOCOL,
+)
+from steering.wire.handshake import Handshake, Kind
+
+VERSION, PACKET_IN, BARRIER_REPLY = 4, 10, 21
+LEAST_IPV4 = FRAME_AT + IPV4_TCP + TCP_HEADER  # bytes of a packet-in
+LEAST_IPV6 = FRAME_AT + IPV6_TCP + TCP_HEADER
+_STATIC = OWNER << 4 | CookieKind.STATIC
+_SYN, _SYN_ACK, _FIN = PacketClass.SYN, PacketClass.SYN_ACK, PacketClass.FIN
+_PLAIN = Kind.PLAIN
+_header, _ipv4, _ipv6 = HEADER.unpack_from, IPV4_PUNT.unpack_from, IPV6_PUNT.unpack_from
+_new, _number = tuple.__new__, int.from_bytes
+_NO_OPTION = (_PLAIN, 0, b"", b"", b"", 0, False, b"", False, False)  # of a Handshake that opens nothing
+
+
+class UsualMessages:
+    """`give` takes inputs for the engine, `confirmed` barrier replies: (datapath id, transaction id, now)."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        give: Callable[[Input, float], None],
+        confirmed: Callable[[DatapathId, int, float], None],
+    ) -> None:
+        self._counters = counters
+        self._give = give
+        self._confirmed = confirmed
+
+    def take(self, dpid: DatapathId, stream: bytes, at: int, most: int, now: float) -> int:
+        """Handle usual messages of switch `dpid` from `at` on, at most so many. Returns where the next message
+        begins, which is the first that is not usual, or not there as a whole."""
+        end = len(stream)
+        give, packet_ins = self._give, self._counters.packet_ins
+        while most and end - at >= HEADER.size:
+            most -= 1
+            version, kind, length, xid = _header(stream, at)
+            following = at + length
+            if version != VERSION or following > end:
+                return at
+            if kind == BARRIER_REPLY and length == HEADER.size:
+                self._confirmed(dpid, xid, now)
+                at = following
+                continue
+            if kind != PACKET_IN or length < LEAST_IPV4:
+                return at
+            (
+                cookie, match, size, port_field, port, metadata_field, ethertype, ip, total, fragment, protocol,
+                key, seq, ack, offset, flags,
+            ) = _ipv4(stream, at + COOKIE_AT)  # fmt: skip
+            if (
+                cookie >> 52 != _STATIC
+                or match != MATCH_OXM
+                or size != MATCH_LENGTH
+                or port_field != OXM_IN_PORT
+                or metadata_field != OXM_METADATA
+            ):
+                return at
+            frame_at = at + FRAME_AT
+            tcp = IPV4_TCP
+            if ethertype == ETH_IPV4:
+                if ip != IPV4_NO_OPTIONS or fragment & IPV4_FRAGMENT or protocol != TCP_PROTOCOL:
+                    return at
+                behind = 14 + total  # the datagram's end in the frame
+            elif ethertype == ETH_IPV6 and length >= LEAST_IPV6:
+                tcp = IPV6_TCP
+                *_, ip, total, protocol, key, seq, ack, offset, flags = _ipv6(stream, at + COOKIE_AT)
+                if ip >> 4 != IPV6_VERSION or protocol != TCP_PROTOCOL:
+                    return at
+                behind = 54 + total
+            else:
+                return at
+            used = (offset >> 4) * 4 - TCP_HEADER
+            data = tcp + TCP_HEADER + used  # where the payload begins in the frame
+            if used < 0 or frame_at + data > following or behind < data:
+                return at
+            first = frame_at + tcp + TCP_HEADER
+            options = _number(stream[first : first + used], "big")
+            punted = cookie & 0xFFFF_FFFF
+            if punted == _SYN:
+                if flags & TCP_CONTROL != SYN:
+                    return at
+                for mask, value, _, mptcp in FIRST_SYNS.get(used, ()):
+                    if options & mask == value:
+                        packet_ins[_SYN] += 1
+                        frame = stream[frame_at:following]
+                        give(_new(UsualSyn, (dpid, port, key, seq, mptcp, frame)), now)
+                        break
+                else:
+                    for mask, value, place, _ in JOINS.get(used, ()):
+                        if options & mask == value:
+                            packet_ins[_SYN] += 1
+                            join = first + place
+                            token = _number(stream[join + 4 : join + 8], "big")
+                            backup = stream[join + 2] & 1 != 0
+                            frame = stream[frame_at:following]
+                            give(
+                                _new(
+                                    UsualJoin, (dpid, port, key, seq, token, stream[join + 3], backup, frame)
+                                ),
+                                now,
+                            )
+                            break
+                    else:
+                        return at
+            elif punted == _SYN_ACK:
+                if flags & TCP_CONTROL != SYN_ACK:
+                    return at
+                for mask, value, place, mptcp in ANSWERS.get(used, ()):
+                    if options & mask == value:
+                        packet_ins[_SYN_ACK] += 1
+                        half = len(key) // 2 - 2
+                        host = key[half:-4] + key[:half] + key[-2:] + key[-4:-2]
+                        option = first + place
+                        frame = stream[frame_at:following]
+                        sender = stream[option + 4 : option + 12]
+                        give(_new(UsualSynAck, (dpid, port, host, ack, mptcp, sender, frame)), now)
+                        break
+                else:
+                    return at
+            elif punted == _FIN:
+                if all(options & mask != value for mask, value, _, _ in FINS.get(used, ())):
+                    return at
+                packet_ins[_FIN] += 1
+                half = len(key) // 2 - 2
+                ports = key[-4:]
+                head = (
+                    4 if tcp == IPV4_TCP else 6, key[:half], key[half:-4], _number(ports[:2], "big"),
+                    _number(ports[2:], "big"), seq, ack, flags,
+                )  # fmt: skip
+                handshake = _new(Handshake, head + _NO_OPTION + (used, data))
+                give(_new(FinSeen, (dpid, port, handshake, behind - data)), now)
+            else:
+                return at
+            at = following
+        return at
