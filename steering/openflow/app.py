@@ -129,8 +129,12 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._sender = Sender(
             self._switches, counters, self._inbox.append, lambda prefer: self.told(prefer), self._slices.wish
         )
-        accesses = [access for access in site(engine).access_networks if access.capacity]
-        declared = {(port.dpid, port.port): one.capacity for one in accesses for port in one.ports}
+        declared = {
+            (port.dpid, port.port): access.capacity
+            for access in site(engine).access_networks
+            for port in access.ports
+            if access.capacity
+        }
         # Ports of which the switch's own checks are believed.
         self._bfd = frozenset(end for link in site(engine).links if link.bfd for end in (link.a, link.b))
         self.usual = UsualMessages(counters, self._give, self._sender.barrier_reply) if fast else None

@@ -6,8 +6,6 @@ other one it has changed nothing yet, and gives the segment to the handlers, who
 (handshakes.dispatcher). A property test compares the two ways byte by byte (tests/property/fastpath).
 """
 
-from typing import NamedTuple
-
 from steering.core.admission.authorisation import Authorisation
 from steering.core.counters import Counters, JoinResult
 from steering.core.handshakes.dispatcher import HandshakeDispatcher
@@ -20,7 +18,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Release, Steer
 from steering.core.proactive.units import Proactive
 from steering.core.reservations.subflow_slots import Slots
-from steering.core.selection.chooser import Chooser, dscp_of
+from steering.core.selection.chooser import Chooser, UsualFlow, dscp_of
 from steering.core.selection.quotas import quota_keys
 from steering.core.sessions.abort import AbortedSessions
 from steering.core.sessions.first_answer import FirstAnswers
@@ -44,17 +42,6 @@ SYN_PINNED, ANSWERED, ESTABLISHED = SessionState.SYN_PINNED, SessionState.ANSWER
 HMAC, PROXY, TAKE_OVER, SELF = Authentication.HMAC, Action.PROXY, Mode.TAKE_OVER, Interception.SELF
 PINNED = JoinResult.PINNED
 _new = tuple.__new__  # of a NamedTuple, without its own constructor's call
-
-
-class UsualFlow(NamedTuple):
-    """Those parts of a SYN that rules and the choice of an MCP look at, named as in Handshake."""
-
-    family: int
-    src: bytes
-    dst: bytes
-    sport: int
-    dport: int
-    version: int
 
 
 class UsualSegments:
@@ -205,7 +192,7 @@ class UsualSegments:
         if attachment is None or attachment.role is not ACCESS or key in table.flows or not self._enabled:
             return self._other_syn(seen, now)
         owners = table.with_mcp_token(token)
-        if len(owners) != 1 or self._guesses or self._authorisation.asks:
+        if len(owners) != 1 or self._guesses.bars(key, now) or self._authorisation.asks:
             return self._other_syn(seen, now)
         (session,) = owners
         family, src, dst, sport, dport = split(key)

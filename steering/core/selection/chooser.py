@@ -42,6 +42,17 @@ class NewConnection(NamedTuple):
     version: int
 
 
+class UsualFlow(NamedTuple):
+    """Those parts of a SYN that rules and the choice of an MCP look at, named as in Handshake."""
+
+    family: int
+    src: bytes
+    dst: bytes
+    sport: int
+    dport: int
+    version: int
+
+
 class Chooser(Part):
     """Applies the policy in force. Pure but for its caches."""
 
@@ -122,7 +133,7 @@ class Chooser(Part):
         return self.ask_of(attachment.part, handshake._replace(version=version), dscp_of(frame))
 
     def ask_of(
-        self, part: AccessNetwork | Gateway | Mcp, flow: Handshake | NewConnection, dscp: int
+        self, part: AccessNetwork | Gateway | Mcp, flow: Handshake | NewConnection | UsualFlow, dscp: int
     ) -> RuleMatch:
         """The rule for a connection that came in from a part of the site."""
         granted = self.granted.get(flow.src, "") if self.granted else ""
@@ -159,7 +170,7 @@ class Chooser(Part):
         terms: Terms,
         access: DatapathId,
         exits: tuple[PortRef, ...],
-        handshake: Handshake,
+        handshake: Handshake | UsualFlow,
         active: Mapping[int, int],
         now: float,
         edge: WaypointId = NO_WAYPOINT,
@@ -227,7 +238,7 @@ class Chooser(Part):
         terms: Terms,
         access: DatapathId,
         gateway: DatapathId,
-        handshake: Handshake,
+        handshake: Handshake | UsualFlow,
         edge: WaypointId = NO_WAYPOINT,
     ) -> Candidates:
         """All MCPs between two edges for one rule: computed again when graph or health changed. `edge`: as above."""

@@ -76,7 +76,9 @@ class BytesController:
     def settle(self, now: float) -> dict[int, bytes]:
         """The end of a turn: what leaves, by switch."""
         self.sender.end_batch(now)
-        found = {dpid: b"".join(line.written) for dpid, line in self.lines.items() if line.written}
+        found: dict[int, bytes] = {
+            dpid: b"".join(line.written) for dpid, line in self.lines.items() if line.written
+        }
         for line in self.lines.values():
             line.written.clear()
         return found

@@ -23,13 +23,13 @@ SEED = int(os.environ.get("STEERING_FAST_PATH_SEED", "20261129"))
 POLICIES = Path(__file__).resolve().parents[3] / "policies"
 
 TEXTS = [
-    "policy: 1\n",
+    *4 * ["policy: 1\nselection: {max_stretch: 100, avoid_sick: false}\n"],
     "policy: 1\n",
     "policy: 1\nlimits: {sessions: 12, half_open: 8, half_open_per_source: 3, subflows_per_session: 2}\n",
-    "policy: 1\nquotas: {sessions_per_subscriber: 2, subflows_per_session: 2}\n",
+    "policy: 1\nquotas: {sessions_per_subscriber: 4, subflows_per_session: 3}\nselection: {max_stretch: 100, avoid_sick: false}\n",
     "policy: 1\nquotas: {sessions_per_server: 3, sessions_per_mcp: 4}\n",
-    "policy: 1\nselection: {hysteresis: 0.4, weights: {location: 0, type: 0, load: 10}}\n",
-    "policy: 1\nselection: {weights: {location: 0, type: 0, load: 0}}\n",
+    "policy: 1\nselection: {max_stretch: 100, avoid_sick: false, hysteresis: 0.4, weights: {location: 0, type: 0, load: 10}}\n",
+    "policy: 1\nselection: {max_stretch: 100, avoid_sick: false, weights: {location: 0, type: 0, load: 0}}\n",
     "policy: 1\nrules:\n  - {name: no, when: {port: 22}, then: {action: deny}}\n"
     "  - {name: by, when: {port: 80, dscp: 0}, then: {action: bypass}}\n",
     "policy: 1\nkeep_keys: true\n",
@@ -49,13 +49,13 @@ def site_of(chance: random.Random):
             firsts("10.9.0.0/24"),
         )
         site = replace(site, gateways=(outside,))
-    if chance.random() < 0.4:
+    if chance.random() < 0.25:
         small = (
             mcp("core", PortRef(3, 1), "10.8.0.2", "fd00:8::2", capacity=5),
             mcp("edge", PortRef(5, 1), "10.8.1.2", capacity=4),
         )
         site = replace(site, mcps=small)
-    if chance.random() < 0.2:
+    if chance.random() < 0.1:
         first, *others = site.mcps
         site = replace(site, mcps=(replace(first, interception=Interception.SELF), *others))
     return site
@@ -71,7 +71,7 @@ class Story:
         site = site_of(self.chance)
         self.fast, self.general = BytesController(site, policy, True), BytesController(site, policy, False)
         self.both = (self.fast, self.general)
-        self.traffic = Traffic(self.chance)
+        self.traffic = Traffic(self.chance, {one.id: one.inside.dpid for one in site.mcps})
         self.now = 100.0
         self.rest: dict[int, bytes] = {}
         self.replies: list[tuple[int, bytes]] = []
@@ -83,7 +83,9 @@ class Story:
             if self.replies and chance.random() < 0.5:
                 found.append(self.replies.pop(chance.randrange(len(self.replies))))
             elif flows and chance.random() < 0.5:
-                found.append(self.traffic.of_flow(chance.choice(flows[-12:])))
+                found.append(
+                    self.traffic.of_flow(chance.choice(flows[-4:] if chance.random() < 0.7 else flows[-20:]))
+                )
             else:
                 found.append(self.traffic.syn())
         if chance.random() < 0.03:
@@ -118,8 +120,7 @@ class Story:
             for one in self.both:
                 one.give(PolicyReplaced(policy), self.now)
             self.leave()
-        table = self.fast.driver.table
-        self.traffic.tokens = [b"\1\2\3\4", *(t.to_bytes(4, "big") for t in list(table._tokens)[-6:])]
+        self.traffic.sessions = list(self.fast.driver.table)[-8:]
 
     def leave(self) -> None:
         self.sent([one.settle(self.now) for one in self.both])

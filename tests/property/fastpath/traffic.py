@@ -1,11 +1,11 @@
 """Random traffic of switches, as bytes: what hosts, MCPs and servers send, in usual forms and in others."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from struct import Struct
 
-from steering.core.sessions.records import Subflow
+from steering.core.sessions.records import Session, Subflow
 from steering.model.rules import OWNER, CookieKind, PacketClass
 from steering.openflow.fastpath import layouts
 from steering.openflow.fastpath.layouts import Option
@@ -13,8 +13,8 @@ from steering.wire.craft import tcp_frame
 from tests.support.sites import packed
 
 HOSTS = {1: ("10.1.0.2", "10.1.0.3", "10.1.0.20", "fd00:1::2"), 2: ("10.2.0.2", "10.2.0.3", "fd00:2::2")}
-TARGETS4 = ("10.9.0.2", "10.9.0.2", "10.9.0.2", "10.9.0.3", "10.8.0.2", "10.8.1.2", "10.1.0.9", "192.0.2.1")
-TARGETS6 = ("fd00:9::2", "fd00:9::2", "fd00:9::3", "fd00:8::2")
+SERVERS4, OTHERS4 = ("10.9.0.2", "10.9.0.3"), ("10.8.0.2", "10.8.1.2", "10.1.0.9", "192.0.2.1")
+SERVERS6, OTHERS6 = ("fd00:9::2", "fd00:9::3"), ("fd00:8::2",)
 PORTS = (5201, 5201, 80, 443, 22, 5005)
 ORDERS = ((layouts.LINUX, ()), (layouts.LINUX_NO_TIMESTAMPS, ()), (layouts.APPLE, layouts.APPLE_REST))
 KEYS = tuple(bytes([n]) * 8 for n in range(1, 30))
@@ -27,18 +27,19 @@ def packet_in(kind: PacketClass, port: int, frame: bytes, usual: bool = True, xi
     """A packet-in as Open vSwitch sends it; not `usual`: without metadata in its match."""
     cookie = (OWNER << 4 | CookieKind.STATIC) << 52 | 7 << 32 | kind
     if usual:
-        head = (len(frame), 1, 2, cookie, 1, 24, 0x8000_0004, port, 0x8000_0408, 1 << 16)
+        head: tuple[int, ...] = (len(frame), 1, 2, cookie, 1, 24, 0x8000_0004, port, 0x8000_0408, 1 << 16)
         return _HEAD.pack(4, 10, _HEAD.size + len(frame), xid, 0xFFFF_FFFF, *head) + frame
     head = (len(frame), 1, 2, cookie, 1, 12, 0x8000_0004, port)
     return _BARE.pack(4, 10, _BARE.size + len(frame), xid, 0xFFFF_FFFF, *head) + frame
 
 
 class Traffic:
-    """Messages by chance. Connections are few, so that they meet one another."""
+    """Messages by chance. Some connections meet one another. `mcps`: MCP id -> the switch that it hangs at."""
 
-    def __init__(self, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random, mcps: Mapping[int, int]) -> None:
         self._chance = chance
-        self.tokens: list[bytes] = [b"\1\2\3\4"]
+        self._mcps = mcps
+        self.sessions: list[Session] = []  # whose joins and answers may come
 
     def option(self, kind: Option) -> bytes:
         """An option with anything where anything may stand."""
@@ -80,8 +81,10 @@ class Traffic:
         chance = self._chance
         dpid = chance.choice((1, 1, 1, 2, 2))
         host = chance.choice(HOSTS[dpid])
-        target = chance.choice(TARGETS6 if ":" in host else TARGETS4)
-        return dpid, (packed(host), packed(target), 40_000 + chance.randrange(8), chance.choice(PORTS))
+        servers, others = (SERVERS6, OTHERS6) if ":" in host else (SERVERS4, OTHERS4)
+        target = chance.choice(servers if chance.random() < 0.92 else others)
+        source_port = 40_000 + chance.randrange(8 if chance.random() < 0.2 else 4_000)
+        return dpid, (packed(host), packed(target), source_port, chance.choice(PORTS))
 
     def syn(self) -> tuple[int, bytes]:
         """A first SYN, a join or a plain SYN."""
@@ -92,7 +95,15 @@ class Traffic:
             mptcp = self.option(chance.choice((layouts.CAPABLE_V1, layouts.CAPABLE_V1, layouts.CAPABLE_V0)))
         elif what < 0.95:
             mptcp = self.option(layouts.JOIN)
-            mptcp = mptcp[:4] + chance.choice(self.tokens) + mptcp[8:]
+            known = (
+                [one for one in self.sessions if one.token >= 0] if chance.random() < 0.9 else self.sessions
+            )
+            if known:
+                session = chance.choice(known)
+                token, there = max(session.token, 0), session.flow
+                mptcp = mptcp[:4] + token.to_bytes(4, "big") + mptcp[8:]
+                if len(key[0]) == len(there.destination) and chance.random() < 0.9:
+                    key = (key[0], there.destination, key[2], there.destination_port)
         else:
             mptcp = b""
         frame = self.frame(
@@ -105,11 +116,11 @@ class Traffic:
         chance, flow = self._chance, subflow.flow
         there = (flow.source, flow.destination, flow.source_port, flow.destination_port)
         back = (flow.destination, flow.source, flow.destination_port, flow.source_port)
-        mcp = chance.choice((3, 3, 5))
+        mcp = self._mcps.get(subflow.session.mcp, 3) if chance.random() < 0.92 else chance.choice((3, 5))
         if chance.random() < 0.6:
             kind = chance.choice((layouts.CAPABLE_KEY_V1, layouts.CAPABLE_KEY_V1, layouts.CAPABLE_KEY_V0))
             mptcp = self.option(kind)[:4] + chance.choice(KEYS) if chance.random() < 0.9 else b""
-            ack = subflow.isn + chance.choice((1, 1, 1, 1, 0, 77)) & 0xFFFF_FFFF
+            ack = subflow.isn + chance.choice((1,) * 12 + (0, 77)) & 0xFFFF_FFFF
             frame = self.frame(back, SYN_ACK, self.options(mptcp), ack=ack)
             return mcp, self.message(PacketClass.SYN_ACK, 1, frame)
         stamped = chance.choice(((), (layouts.NOP, layouts.NOP, layouts.TIMESTAMPS)))
@@ -137,7 +148,7 @@ def barriers(written: Sequence[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]
 
 def every_usual() -> Iterator[tuple[str, bytes]]:
     """Each kind of a message in each order of options and each family, with its name."""
-    traffic = Traffic(random.Random(1))
+    traffic = Traffic(random.Random(1), {})
     kinds = {
         "first SYN": (SYN, PacketClass.SYN, layouts.CAPABLE_V1), "first SYN, version 0": (SYN, PacketClass.SYN, layouts.CAPABLE_V0),
         "join": (SYN, PacketClass.SYN, layouts.JOIN),
