@@ -18,8 +18,8 @@ from .peer_messages import (
     ForwardedSegment,
     Heartbeat,
     Hello,
-    LimitCount,
-    LimitCounts,
+    LimitGift,
+    LimitWish,
     LinkFact,
     McpFact,
     NeighbourFact,
@@ -53,14 +53,14 @@ _WRITE = Struct(">IQB")
 _RESULT = Struct(">IB")
 _SESSION = Struct(">IBHqBBB")
 _SUBFLOW = Struct(">IBQIBIq")
-_COUNT = Struct(">8sI")
+_WISH, _GIFT = Struct(">BIB"), Struct(">BIIB")
 _PORT = Struct(">H")
 _DIGEST = Struct(">IQ")
 _NEIGHBOUR, _PORT_FACT, _LINK, _MCP = Struct(">QI6s"), Struct(">QIB"), Struct(">QIQIB"), Struct(">HB")
 _NUMBER4, _NUMBER8 = Struct(">I"), Struct(">Q")
 
 MOST_TOKENS = (LONGEST - 1) // _TOKEN6.size  # in one message
-MOST_COUNTS = LONGEST // _COUNT.size
+LONGEST_KEY = 255  # bytes of a limit's key
 _ADDRESS_LENGTHS, _KEY_LENGTHS = (4, 16), (12, 36)
 _FLOW_MOD, _PACKET_OUT, _OPENFLOW13 = 14, 13, 4
 _new = tuple.__new__
@@ -249,16 +249,52 @@ def _subflow_body(one: SubflowCopy) -> bytes:
     return _SUBFLOW.pack(*one[:-1]) + _of_length(one.key, _KEY_LENGTHS)
 
 
-def _counts(body: bytes) -> LimitCounts:
-    if not body or len(body) % _COUNT.size:
+def _key(kind: int, data: bytes) -> bytes | str | int:
+    """A limit's key: bytes, text, or a number of 4 bytes."""
+    if len(data) > LONGEST_KEY or (kind == 2 and len(data) != 4):
         raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
-    return LimitCounts(tuple(_new(LimitCount, parts) for parts in _COUNT.iter_unpack(body)))
-
-
-def _counts_body(one: LimitCounts) -> bytes:
-    if not one.counts or any(len(count.key) != 8 for count in one.counts):
+    if kind > 2:
         raise _refused()
-    return b"".join(_COUNT.pack(*count) for count in one.counts)
+    try:
+        return data if kind == 0 else data.decode() if kind == 1 else int.from_bytes(data, "big")
+    except UnicodeDecodeError:
+        raise _refused() from None
+
+
+def _key_body(key: bytes | str | int) -> tuple[int, bytes]:
+    try:
+        kind, data = (
+            (0, key)
+            if isinstance(key, bytes)
+            else (1, key.encode())
+            if isinstance(key, str)
+            else (2, key.to_bytes(4, "big"))
+        )
+    except (OverflowError, UnicodeEncodeError):
+        raise _refused() from None
+    if len(data) > LONGEST_KEY:
+        raise _refused(WireRefusal.BAD_MESSAGE_LENGTH)
+    return kind, data
+
+
+def _wish(body: bytes) -> LimitWish:
+    (place, most, kind), data = _head(_WISH, body)
+    return LimitWish(place, _key(kind, data), most)
+
+
+def _wish_body(one: LimitWish) -> bytes:
+    kind, data = _key_body(one.key)
+    return _WISH.pack(one.place, one.most, kind) + data
+
+
+def _gift(body: bytes) -> LimitGift:
+    (place, most, sessions, kind), data = _head(_GIFT, body)
+    return LimitGift(place, _key(kind, data), most, sessions)
+
+
+def _gift_body(one: LimitGift) -> bytes:
+    kind, data = _key_body(one.key)
+    return _GIFT.pack(one.place, one.most, one.sessions, kind) + data
 
 
 def _neighbour(body: bytes) -> NeighbourFact:
@@ -320,10 +356,11 @@ _FORMS: dict[int, tuple[type, Callable[[bytes], PeerMessage], Callable[..., byte
     14: (SessionCopy, _session, _session_body),
     15: (SubflowCopy, _subflow, _subflow_body),
     16: (CopyEnd, lambda body: CopyEnd(*_whole(_NUMBER4, body)), lambda one: _NUMBER4.pack(*one)),
-    17: (LimitCounts, _counts, _counts_body),
+    17: (LimitWish, _wish, _wish_body),
     18: (NeighbourFact, _neighbour, _neighbour_body),
     19: (PortFact, _fact(PortFact, _PORT_FACT), lambda one: _PORT_FACT.pack(*one)),
     20: (LinkFact, _fact(LinkFact, _LINK), lambda one: _LINK.pack(*one)),
+    22: (LimitGift, _gift, _gift_body),
     21: (McpFact, _fact(McpFact, _MCP), lambda one: _MCP.pack(*one)),
 }
 _KINDS = {record: (kind, write) for kind, (record, _, write) in _FORMS.items()}

@@ -155,17 +155,22 @@ class CopyEnd(NamedTuple):
     number: int
 
 
-class LimitCount(NamedTuple):
-    """How many sessions of the sender count towards one key of a limit. `key`: its digest, 8 bytes."""
+class LimitWish(NamedTuple):
+    """The sender's part of a limit is nearly used up. `place`: which kind of limit (core.selection.quotas.LIMITED); `key`:
+    whose it is, at most 255 bytes; `most`: the limit."""
 
-    key: bytes
+    place: int
+    key: bytes | str | int
+    most: int
+
+
+class LimitGift(NamedTuple):
+    """The receiver may have so many more sessions of a key, and the sender so many less."""
+
+    place: int
+    key: bytes | str | int
+    most: int
     sessions: int
-
-
-class LimitCounts(NamedTuple):
-    """Keys whose count at the sender is another than it told before."""
-
-    counts: tuple[LimitCount, ...]
 
 
 class NeighbourFact(NamedTuple):
@@ -219,7 +224,8 @@ PeerMessage = (
     | SessionCopy
     | SubflowCopy
     | CopyEnd
-    | LimitCounts
+    | LimitWish
+    | LimitGift
     | NeighbourFact
     | PortFact
     | LinkFact

@@ -40,6 +40,8 @@ from steering.wire.handshake import Handshake, Kind
 from steering.wire.peer_messages import (
     EndedTokens,
     ForwardedSegment,
+    LimitGift,
+    LimitWish,
     LinkFact,
     McpFact,
     NeighbourFact,
@@ -128,6 +130,7 @@ class PeerExchange(Part):
         self._unread = unread
         self.events: Counter[PeerEvent] = Counter()
         self.members: frozenset[str] = frozenset()
+        self._shares: frozenset[str] = frozenset()  # who has parts of limits
         self.reached: set[str] = set()
         self._syncs: dict[str, PeerSync] = {}
         self._digest_at = 0.0
@@ -144,7 +147,7 @@ class PeerExchange(Part):
     def takes(self) -> Mapping[type[Input], Handler]:
         return {
             ClusterChanged: self._changed, PeerUp: self._up, PeerLost: self._lost, PeerTold: self._told,
-            TurnOver: lambda given, now: self.flush(),
+            TurnOver: lambda given, now: self.flush(now),
         }  # fmt: skip
 
     def in_place(self) -> dict[type, Handler]:
@@ -171,6 +174,9 @@ class PeerExchange(Part):
             self.replicas.forget(name)
             self._lost(PeerLost(name), now)
         self.routes.me, self.routes.owners = given.me, given.owners
+        if given.members - {given.me} != self.members or given.me not in self._shares:
+            self._shares = given.members | {given.me}
+            self._table.shared.share(given.me, self._shares)
         self.members = given.members - {given.me}
         foreign = {dpid for dpid in self._map.switches if not self.routes.is_mine(dpid)}
         self._unread -= foreign  # only own switches tell of their sessions
@@ -193,7 +199,10 @@ class PeerExchange(Part):
             return []
         self.reached.add(given.name)
         self._offline()
-        return [*(TellPeer(given.name, fact) for fact in self._facts.all()), *self._all_tokens(given.name)]
+        return [
+            *(TellPeer(given.name, fact) for fact in self._facts.all()),
+            *self._all_tokens(given.name, now),
+        ]
 
     def _lost(self, given: PeerLost, now: float) -> list[Output]:
         """Its tokens stay: a join of one of its sessions is known as such, and is nobody else's."""
@@ -283,9 +292,14 @@ class PeerExchange(Part):
         elif isinstance(message, ReplicaEnd) and name in self.replicas.of:
             self.replicas.of[name].is_whole = True
         elif isinstance(message, ReplicaRequest):
-            return self._all_tokens(name)
+            return self._all_tokens(name, now)
         elif isinstance(message, ReplicaDigest):
             return self._compare(name, message, now)
+        elif isinstance(message, LimitWish):
+            gift = self._table.shared.asked(message)
+            return [] if gift is None else [TellPeer(name, gift)]
+        elif isinstance(message, LimitGift):
+            self._table.shared.given(message)
         elif isinstance(message, TokenQuestion):
             known = any(
                 one.token == message.token and (one.server, one.port) == (message.server, message.port)
@@ -356,22 +370,24 @@ class PeerExchange(Part):
 
     # ---- what others are told -------------------------------------------------------------------
 
-    def _all_tokens(self, name: str) -> list[Output]:
+    def _all_tokens(self, name: str, now: float) -> list[Output]:
         """Begin to tell a controller of all sessions here. What happens to a session that it is not told of yet is
         left out: the session is told as it is then."""
         if name not in self.reached:
             return []
-        outputs = self.flush()
+        outputs = self.flush(now)
         self._syncs[name] = PeerSync(list(reversed(self._table.by_id)))
         return [*outputs, TellPeer(name, ReplicaStart())]
 
-    def flush(self) -> list[Output]:
-        """What came and went since this was called last, for everybody."""
+    def flush(self, now: float) -> list[Output]:
+        """What came and went since this was called last, and what is wished for, for everybody."""
         table = self._table
-        outputs: list[Output] = []
+        outputs: list[Output] = (
+            [TellPeer("", wish) for wish in table.shared.wishes(now)] if self.reached else []
+        )
         learnt, ended = table.learnt, table.ended
         if not learnt and not ended:
-            return []
+            return outputs
         table.learnt, table.ended = [], []
         for name in sorted(self.reached):
             sync = self._syncs.get(name)
@@ -387,7 +403,7 @@ class PeerExchange(Part):
             self._table.learnt.clear()
             self._table.ended.clear()
             return []
-        outputs = self.flush()
+        outputs = self.flush(now)
         for name, sync in list(self._syncs.items()):
             outputs += self._go_on(name, sync)
         outputs += [TellPeer("", fact) for fact in self._facts.deaths()]

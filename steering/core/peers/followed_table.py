@@ -1,5 +1,6 @@
 """A session table that notes which tokens came and went, for other controllers to be told."""
 
+from steering.core.peers.limit_parts import SharedLedger
 from steering.core.peers.token_replicas import ANYWHERE, TokenSum, facts_of
 from steering.core.sessions.flow_key import FlowKey
 from steering.core.sessions.records import Session
@@ -15,10 +16,12 @@ class FollowedTable(SessionTable):
     learnt: list[tuple[int, TokenEntry]]
     ended: list[tuple[int, TokenEntry]]
     sum: TokenSum
+    shared: SharedLedger  # the table's ledger
 
     def follow(self) -> None:
         """Begin to note, before the first session."""
         self.learnt, self.ended, self.sum = [], [], TokenSum()
+        self.ledger = self.shared = SharedLedger()
         # Sessions whose record may still learn where it began, as they were told: few, and those of an earlier controller.
         self._told: dict[int, TokenEntry] = {}
 

@@ -85,9 +85,12 @@ class Ledger:
         """The first key with no room for one more."""
         for place, limit in allowed.limited:
             if self._counts[place].get(keys[place], 0) >= limit.most:
-                kind = LIMITED[place][0]
-                return FullLimit(kind, _name(kind, keys[place]), limit)
+                return full_limit(place, keys[place], limit)
         return None
+
+    def count(self, place: int, key: bytes | str | int) -> int:
+        """How many sessions count towards one key."""
+        return self._counts[place].get(key, 0)
 
     def take(self, keys: QuotaKeys) -> None:
         """One more session counts towards these."""
@@ -118,6 +121,12 @@ class Ledger:
         """(kind, name, sessions) of the `most` keys that count the most, those first."""
         found = nlargest(most, self, key=itemgetter(2))
         return [(kind, _name(kind, key), count) for kind, key, count in found if key != ""]
+
+
+def full_limit(place: int, key: bytes | str | int, limit: Limit) -> FullLimit:
+    """The key of this place in LIMITED has no room."""
+    kind = LIMITED[place][0]
+    return FullLimit(kind, _name(kind, key), limit)
 
 
 def _name(kind: str, value: bytes | str | int) -> str:

@@ -12,8 +12,8 @@ from steering.wire.peer_messages import (
     ForwardedSegment,
     Heartbeat,
     Hello,
-    LimitCount,
-    LimitCounts,
+    LimitGift,
+    LimitWish,
     LinkFact,
     McpFact,
     NeighbourFact,
@@ -85,6 +85,7 @@ HELLO = st.builds(
     VERSIONS,
 )
 ADDRESS = exactly(4) | exactly(16)
+LIMIT_KEY = st.binary(max_size=255) | st.text(max_size=60) | U32
 MESSAGE: st.SearchStrategy[PeerMessage] = st.one_of(
     HELLO,
     st.builds(Heartbeat, U64),
@@ -113,9 +114,8 @@ MESSAGE: st.SearchStrategy[PeerMessage] = st.one_of(
     st.builds(PortFact, U64, U32, FLAG),
     st.builds(LinkFact, U64, U32, U64, U32, FLAG),
     st.builds(McpFact, U16, FLAG),
-    st.builds(
-        LimitCounts, st.lists(st.builds(LimitCount, exactly(8), U32), min_size=1, max_size=20).map(tuple)
-    ),
+    st.builds(LimitWish, U8, LIMIT_KEY, U32),
+    st.builds(LimitGift, U8, LIMIT_KEY, U32, U32),
 )
 
 

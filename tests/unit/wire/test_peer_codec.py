@@ -3,12 +3,11 @@
 import pytest
 
 from steering.wire.errors import WireError, WireRefusal
-from steering.wire.peer_codec import MOST_COUNTS, MOST_TOKENS, decoded, encoded
+from steering.wire.peer_codec import LONGEST_KEY, MOST_TOKENS, decoded, encoded
 from steering.wire.peer_messages import (
     Heartbeat,
     Hello,
-    LimitCount,
-    LimitCounts,
+    LimitWish,
     SwitchWrite,
     TokenEntries,
     TokenEntry,
@@ -53,7 +52,11 @@ HELLO = encoded(Hello("c1", 7, SITE))
         (9, bytes(13), WireRefusal.BAD_MESSAGE_LENGTH),
         (10, bytes(4) + b"\2", WireRefusal.BAD_VALUE),
         (11, bytes(200), WireRefusal.BAD_VALUE),
-        (17, bytes(13), WireRefusal.BAD_MESSAGE_LENGTH),
+        (17, bytes(5), WireRefusal.BAD_MESSAGE_LENGTH),
+        (17, bytes(5) + b"\2\0\0\0", WireRefusal.BAD_MESSAGE_LENGTH),
+        (17, bytes(5) + b"\3", WireRefusal.BAD_VALUE),
+        (17, bytes(5) + b"\1\xff", WireRefusal.BAD_VALUE),
+        (22, bytes(10) + bytes(256), WireRefusal.BAD_MESSAGE_LENGTH),
     ],
 )
 def test_a_body_that_no_sender_writes_is_refused_by_name(kind: int, body: bytes, reason: WireRefusal) -> None:
@@ -118,7 +121,11 @@ def test_many_messages_are_cut_in_portions() -> None:
     assert cut(rest) == ([(2, bytes(7) + b"\1")], b"")
 
 
-def test_as_many_tokens_and_counts_as_are_said_fit_one_message() -> None:
+def test_as_many_tokens_as_are_said_and_the_longest_key_fit_one_message() -> None:
     long = TokenEntry(2**32 - 1, 2**16 - 1, bytes(16), 2**16 - 1)
     assert len(encoded(TokenEntries((long,) * MOST_TOKENS))) <= HEAD + LONGEST
-    assert len(encoded(LimitCounts((LimitCount(bytes(8), 2**32 - 1),) * MOST_COUNTS))) <= HEAD + LONGEST
+    for key in (bytes(LONGEST_KEY), "x" * LONGEST_KEY, 2**32 - 1):
+        assert decoded(17, encoded(LimitWish(3, key, 1))[HEAD:]) == LimitWish(3, key, 1)
+    for too_long in (bytes(LONGEST_KEY + 1), 2**32, -1):
+        with pytest.raises(WireError):
+            encoded(LimitWish(3, too_long, 1))

@@ -1,0 +1,89 @@
+"""One set of limits for several controllers: each has a part of a limit, and all parts together are the limit.
+
+A controller that comes near its part asks the others, and each gives half of what it does not use. What is given is taken off
+before it leaves, and added when it has arrived; what is lost on the way is lost. So all controllers together never let more
+begin than the limit says, whoever hears whom (escrow, O'Neil 1986). In a partition each side has what it had.
+"""
+
+from collections.abc import Iterable
+
+from steering.core.selection.quotas import LIMITED, Allowance, Ledger, QuotaKeys, full_limit
+from steering.model.limit import FullLimit
+from steering.wire.peer_messages import LimitGift, LimitWish
+
+LOW = 8  # a part with less than an eighth left is to grow
+SHIFTED = 65_536  # keys whose part is another than at the beginning
+ASKED_AGAIN = 0.5  # seconds between two wishes for one key
+
+PartKey = tuple[int, bytes | str | int]  # place in LIMITED, and key
+
+
+class SharedLedger(Ledger):
+    """A ledger whose limits are this controller's parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._members: tuple[str, ...] = ("",)
+        self._me = ""
+        self._shifts: dict[PartKey, int] = {}  # what was given to here, less what was given away
+        self._wanted: dict[PartKey, int] = {}  # limits of keys whose part is to grow
+        self._asked: dict[PartKey, float] = {}
+
+    def share(self, me: str, members: Iterable[str]) -> None:
+        """Who has parts from now on: those at the beginning again, which are the same wherever they are computed."""
+        self._me, self._members = me, tuple(sorted(members))
+        self._shifts.clear()
+        self._wanted.clear()
+
+    def part(self, place: int, key: bytes | str | int, most: int) -> int:
+        """How many sessions here may count towards a key whose limit is `most`."""
+        members = self._members
+        base, left = divmod(most, len(members))
+        return base + (members.index(self._me) < left) + self._shifts.get((place, key), 0)
+
+    def full(self, allowed: Allowance, keys: QuotaKeys) -> FullLimit | None:
+        """The first key with no room for one more here. A key that is nearly full is noted, to be asked for."""
+        for place, limit in allowed.limited:
+            key = keys[place]
+            count, part = self.count(place, key), self.part(place, key, limit.most)
+            if count + 1 >= part - part // LOW and len(self._wanted) < SHIFTED:
+                self._wanted[place, key] = limit.most
+            if count >= part:
+                return full_limit(place, key, limit)
+        return None
+
+    def wishes(self, now: float) -> list[LimitWish]:
+        """What the others are to be asked for."""
+        found = []
+        wanted, self._wanted = self._wanted, {}
+        self._asked = {key: at for key, at in self._asked.items() if at + ASKED_AGAIN > now}
+        for (place, key), most in wanted.items():
+            if (place, key) not in self._asked:
+                self._asked[place, key] = now
+                found.append(LimitWish(place, key, most))
+        return found
+
+    def asked(self, wish: LimitWish) -> LimitGift | None:
+        """What is given to another controller; None if there is nothing to give."""
+        key = (wish.place, wish.key)
+        if wish.place >= len(LIMITED) or (key not in self._shifts and len(self._shifts) >= SHIFTED):
+            return None
+        unused = self.part(*key, wish.most) - self.count(*key)
+        if unused <= 0:
+            return None
+        given = (unused + 1) // 2
+        self._shift(key, -given)
+        return LimitGift(wish.place, wish.key, wish.most, given)
+
+    def given(self, gift: LimitGift) -> None:
+        """Another controller gave this. No part is ever larger than its limit."""
+        key = (gift.place, gift.key)
+        if gift.place >= len(LIMITED) or (key not in self._shifts and len(self._shifts) >= SHIFTED):
+            return
+        if self.part(*key, gift.most) + gift.sessions <= gift.most:
+            self._shift(key, gift.sessions)
+
+    def _shift(self, key: PartKey, by: int) -> None:
+        shift = self._shifts.pop(key, 0) + by
+        if shift:
+            self._shifts[key] = shift
