@@ -53,6 +53,7 @@ MODULES = {
     "md5-ao": "md5_ao",
     "mss": "mss",
     "path-mtu": "path_mtu",
+    "vlans": "vlans",
     "withdraw": "withdraw",
     "implicit": "implicit",
     "implicit-cpe": "implicit_cpe",
