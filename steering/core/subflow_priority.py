@@ -200,7 +200,7 @@ class SubflowPriorities(Part):
         """What is used, and up to where each live subflow is counted in it. A switch's own counters go on meanwhile, so
         what moves while no controller runs is counted by the next one."""
         used = tuple(KeptUse(w, k.value, n) for (w, k), n in self._used.items() if not isinstance(w, int))
-        flows = ((s.key, s.bytes) for s in self._table.flows.values() if s.bytes)
+        flows = ((s.key, s.bytes) for s in self._table.flows.all_values() if s.bytes)
         return KeptState(usage=KeptUsage(used, tuple(islice(flows, METERED))))
 
     def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:

@@ -4,11 +4,12 @@ Requirements D-6.3f, D-6.4i, N-7.2b; the effective limit is the minimum over all
 refusal names the key that was full.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from heapq import nlargest
 from ipaddress import ip_address
+from itertools import chain
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from steering.core.selection.rulebook import RuleMatch
 from steering.model.ids import McpId
@@ -16,6 +17,8 @@ from steering.model.limit import FullLimit, Limit
 from steering.model.policy import Policy, Quotas
 
 _new = tuple.__new__  # of a NamedTuple, without its own constructor's call
+KEYS_EACH = 20_000  # keys of each dict of a count that has as many as it may have
+K = TypeVar("K")
 LIMITED = (
     ("subscriber", "sessions_per_subscriber"),
     ("server", "sessions_per_server"),
@@ -74,12 +77,52 @@ def quota_keys(
     return _new(QuotaKeys, (who, server + port.to_bytes(2, "big"), application, mcp))
 
 
-class Ledger:
-    """How many sessions count towards each key now. A key that no session counts towards is not kept."""
+class ManyCounts(MutableMapping[K, int]):
+    """Counts by any key, in many dicts, so that none becomes so large that its next growth is felt
+    (core.sessions.indexes). `most`: how many keys it is made for; it takes more."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_shards", "_size")
+
+    def __init__(self, most: int) -> None:
+        self._size = max(1, most // KEYS_EACH)
+        self._shards: tuple[dict[K, int], ...] = tuple({} for _ in range(self._size))
+
+    def add(self, key: K) -> None:
+        """One more."""
+        counts = self._shards[hash(key) % self._size]
+        counts[key] = counts.get(key, 0) + 1
+
+    def __getitem__(self, key: K) -> int:
+        return self._shards[hash(key) % self._size][key]
+
+    def __setitem__(self, key: K, count: int) -> None:
+        self._shards[hash(key) % self._size][key] = count
+
+    def __delitem__(self, key: K) -> None:
+        del self._shards[hash(key) % self._size][key]
+
+    def __iter__(self) -> Iterator[K]:
+        return chain.from_iterable(self._shards)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._shards))
+
+
+class Ledger:
+    """How many sessions count towards each key now. A key that no session counts towards is not kept.
+
+    `most`: sessions, of which each may have a subscriber and a server of its own.
+    """
+
+    def __init__(self, most: int = 1) -> None:
+        self._subscribers: ManyCounts[bytes | str] = ManyCounts(most)
+        self._servers: ManyCounts[bytes] = ManyCounts(most)
+        self._applications: dict[str, int] = {}
+        self._mcps: dict[McpId, int] = {}
         # In the order of LIMITED.
-        self._counts: tuple[dict[bytes | str | int, int], ...] = tuple({} for _ in LIMITED)
+        self._counts: tuple[MutableMapping[Any, int], ...] = (
+            self._subscribers, self._servers, self._applications, self._mcps,
+        )  # fmt: skip
 
     def full(self, allowed: Allowance, keys: QuotaKeys) -> FullLimit | None:
         """The first key with no room for one more."""
@@ -95,10 +138,15 @@ class Ledger:
     def take(self, keys: QuotaKeys) -> None:
         """One more session counts towards these."""
         # Without a loop, which takes twice as long: every session comes here.
-        subscribers, servers, applications, mcps = self._counts
+        subscribers, servers, applications, mcps = (
+            self._subscribers,
+            self._servers,
+            self._applications,
+            self._mcps,
+        )
         subscriber, server, application, mcp = keys
-        subscribers[subscriber] = subscribers.get(subscriber, 0) + 1
-        servers[server] = servers.get(server, 0) + 1
+        subscribers.add(subscriber)
+        servers.add(server)
         applications[application] = applications.get(application, 0) + 1
         mcps[mcp] = mcps.get(mcp, 0) + 1
 

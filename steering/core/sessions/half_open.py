@@ -131,8 +131,8 @@ class HalfOpenSessions(Part):
     def _note_new(self) -> None:
         """Sessions that began since."""
         new: list[Session] = []
-        for number, session in reversed(self._table.half_open.items()):
-            if number <= self._known:
+        for session in self._table.half_open.newest():
+            if session.id <= self._known:
                 break
             new.append(session)
         after = LOOKS[FIRST] * self._policy.timers.half_open

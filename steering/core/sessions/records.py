@@ -2,8 +2,9 @@
 
 Other packages read a record's fields and change them by its methods only. So how records are laid out can change here
 without a change elsewhere. There are a million of them, so each holds only what is its own: what is the same for many
-stands in `shared_parts` once, the MCPs' loads of a decision are packed (4 bytes each), what few sessions have is
-made when one does, and what follows from other fields is computed.
+stands in `shared_parts` once, the MCPs' loads of decisions stand there in windows, small numbers of a subflow are one number,
+what few sessions or subflows have is made when one does, and what follows from other fields is computed. CPython gives an object 32
+bytes and 8 for each slot, in steps of 16: a session has 12 slots, a subflow 10.
 """
 
 from zlib import crc32
@@ -11,17 +12,16 @@ from zlib import crc32
 from steering.core.selection.quotas import QuotaKeys, quota_keys
 from steering.core.sessions.fin_pair import Fin, FinPair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, split
-from steering.core.sessions.session_extras import ExtraParts, SessionExtras
+from steering.core.sessions.session_extras import ExtraParts, SessionExtras, SubflowExtras
 from steering.core.sessions.session_keys import Secrets
 from steering.core.sessions.shared_parts import (
     CourseParts,
     Returns,
     course_of,
     courses,
+    kept_loads,
     onset_of,
     onsets,
-    packed,
-    unpacked,
 )
 from steering.model.decision import Ruling
 from steering.model.ids import (
@@ -53,6 +53,8 @@ UNANSWERED = 0  # its SYN alone
 ANSWERED = 1  # its MCP answered
 UNHEARD = 2  # a sweep found, some seconds after its SYN, that its host has sent nothing more
 HEARD = 3  # its host sent more than its SYN; or nothing is known of its beginning
+_WATCH = 3  # bits of a subflow's marks: Watch; its progress stands above them
+_PROGRESS = 2  # from which bit on
 TAKEN_UP_WITHIN = 5.0  # seconds from its SYN
 
 # Bytes of a frame up to which a segment may be a bare reset, with some room for one MPTCP option (RFC 8684 3.6). A third
@@ -68,7 +70,7 @@ class Subflow(CourseParts):
     """One subflow as the network sees it: a flow from a host, where it enters and where it is led."""
 
     __slots__ = (
-        "session", "after", "key", "isn", "fins", "packets", "bytes", "active", "watch", "wish", "progress",
+        "session", "after", "key", "isn", "packets", "bytes", "active", "_marks", "_extras",
     )  # fmt: skip
 
     def __init__(
@@ -83,13 +85,11 @@ class Subflow(CourseParts):
         parts = (dpid, port, role, waypoint, kind, address_id, backup)
         self.course = courses.get(parts) or course_of(parts)
         self.isn = isn
-        self.fins: FinPair | None = None  # once one end has closed it, or sent a FIN
         self.packets = 0
         self.bytes = 0
         self.active = now  # when something of this subflow was seen last
-        self.watch = 0  # what its entry shows to the controller: Watch
-        self.wish = NO_WISH  # the wish that its MCP was told last
-        self.progress = HEARD  # of a join; its handler says where it begins
+        self._marks = HEARD << _PROGRESS  # of a join its handler says where it begins
+        self._extras: SubflowExtras | None = None
 
     @property
     def flow(self) -> FlowParts:
@@ -99,7 +99,30 @@ class Subflow(CourseParts):
     @property
     def closed(self) -> int:
         """HOST_FIN | MCP_FIN: which ends have closed it."""
-        return 0 if self.fins is None else self.fins.closed
+        return 0 if self._extras is None else self._extras.fins.closed
+
+    @property
+    def watch(self) -> int:
+        """What its entry shows to the controller: Watch."""
+        return self._marks & _WATCH
+
+    @watch.setter
+    def watch(self, watch: int) -> None:
+        self._marks = self._marks & ~_WATCH | watch
+
+    @property
+    def progress(self) -> int:
+        """How far it has come, as a join: UNANSWERED to HEARD."""
+        return self._marks >> _PROGRESS
+
+    @progress.setter
+    def progress(self, progress: int) -> None:
+        self._marks = self._marks & _WATCH | progress << _PROGRESS
+
+    @property
+    def wish(self) -> SubflowWish:
+        """The wish that its MCP was told last."""
+        return NO_WISH if self._extras is None else self._extras.wish
 
     # ---- what becomes of it -----------------------------------------------------------------------
 
@@ -117,7 +140,8 @@ class Subflow(CourseParts):
 
     def tell(self, wish: SubflowWish) -> None:
         """Remember the wish that the subflow's MCP was told last."""
-        self.wish = wish
+        if wish != self.wish:
+            self._more().wish = wish
 
     def found(self, packets: int, size: int, watch: int) -> None:
         """Take over what the subflow's entry had counted and what it shows, as read back from a switch."""
@@ -146,7 +170,7 @@ class Subflow(CourseParts):
 
     def close(self, side: int) -> bool:
         """One end closed the subflow (HOST_FIN, MCP_FIN or BOTH_FINS). True if it is closed from both ends by that."""
-        fins = self._fins()
+        fins = self._more().fins
         if fins.closed == BOTH_FINS:
             return False
         fins.closed |= side
@@ -154,12 +178,12 @@ class Subflow(CourseParts):
 
     def saw_fin(self, side: int, one: Fin) -> bool:
         """A FIN of one end was seen; whether it closes the subflow, with the other end's."""
-        return self._fins().closes(side, one)
+        return self._more().fins.closes(side, one)
 
-    def _fins(self) -> FinPair:
-        if self.fins is None:
-            self.fins = FinPair()
-        return self.fins
+    def _more(self) -> SubflowExtras:
+        if self._extras is None:
+            self._extras = SubflowExtras()
+        return self._extras
 
     def came_as_join(self) -> None:
         """Its SYN was seen, and nothing more yet."""
@@ -205,7 +229,7 @@ class Session(ExtraParts):
         self.first = first  # flow key of the initial subflow: what the server leg's entries match, reversed
         parts = (edge, version, dscp, reverse, unit, returns)
         self.onset = onsets.get(parts) or onset_of(parts)
-        self._loads = packed(loads)
+        self._loads = kept_loads(number, loads)
         # Each subflow refers to the one that came after it: a list of one, as nearly all would be, is half as large as
         # the session.
         self._oldest: Subflow | None = None
@@ -228,7 +252,7 @@ class Session(ExtraParts):
     @property
     def loads(self) -> tuple[int, ...]:
         """Active sessions of each MCP when the session was ruled on, in the order of its ruling's candidates."""
-        return unpacked(self._loads)
+        return () if self._loads is None else self._loads.row(self.id)
 
     @property
     def quota_keys(self) -> QuotaKeys | None:
@@ -430,7 +454,7 @@ class Session(ExtraParts):
         family, src, dst, sport, dport = split(self.first)
         cookie = self.cookie(INITIAL)
         uplink = _new(Entry, (
-            dpid, role, family, src, dst, sport, dport, waypoint, 0, cookie, subflow.watch,
+            dpid, role, family, src, dst, sport, dport, waypoint, 0, cookie, subflow._marks & _WATCH,
         ))  # fmt: skip
         returned = cookie | _RETURN
         returns = self.onset.returns

@@ -1,9 +1,20 @@
-"""What few sessions have beside their record, and most only while they end."""
+"""What few sessions and subflows have beside their record, and most only while they end."""
 
 from steering.core.sessions.fin_pair import FinPair
 from steering.core.sessions.session_keys import Secrets
 from steering.core.sessions.shared_parts import OnsetParts
 from steering.model.ids import NO_TOKEN, Token
+from steering.model.preference import NO_WISH, SubflowWish
+
+
+class SubflowExtras:
+    """Made when a subflow has one of these."""
+
+    __slots__ = ("fins", "wish")
+
+    def __init__(self) -> None:
+        self.fins = FinPair()  # what its ends did to close it
+        self.wish: SubflowWish = NO_WISH  # the wish that its MCP was told last
 
 
 class SessionExtras:

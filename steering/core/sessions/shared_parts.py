@@ -8,7 +8,9 @@ never change: a record to which something else happens gets another one.
 from functools import cache
 from struct import Struct
 from typing import NamedTuple
+from zlib import compress, decompress
 
+from steering.core.sessions.garbage_collector import untrack
 from steering.model.ids import DatapathId, PortNumber, WaypointId
 from steering.model.session import EntryKind
 
@@ -139,15 +141,49 @@ def onset_of(parts: OnsetKey) -> Onset:
     return known
 
 
-def packed(loads: tuple[int, ...]) -> bytes:
-    """Active sessions of each MCP, 4 bytes each: this is what no two sessions share, and what nobody looks at but an
-    operator who asks why."""
-    return _layout(len(loads)).pack(*loads)
+class LoadWindow:
+    """Active sessions of each MCP as some sessions were ruled on, one after the other: this is what no two sessions share, and
+    what nobody looks at but an operator who asks why. One row of 4 bytes an MCP for each session; rows are nearly alike, so a
+    window that is complete is compressed, to some 8 bytes a session."""
+
+    __slots__ = ("first", "last", "layout", "next", "rows")
+
+    def __init__(self, first: int, mcps: int) -> None:
+        self.first = self.next = (
+            first  # numbers of sessions: of the first row, and of the row that would come next
+        )
+        self.last = first + max(1, min(ROWS, ROWS_BYTES // (4 * mcps))) - 1
+        self.layout = _layout(mcps)
+        self.rows: bytes | bytearray = bytearray()
+
+    def row(self, number: int) -> tuple[int, ...]:
+        """A session's loads."""
+        rows = self.rows if isinstance(self.rows, bytearray) else decompress(self.rows)
+        return self.layout.unpack_from(rows, (number - self.first) * self.layout.size)
 
 
-def unpacked(loads: bytes) -> tuple[int, ...]:
-    """The same as numbers."""
-    return _layout(len(loads) // 4).unpack(loads)
+ROWS = 256  # of one window, at most
+ROWS_BYTES = 16_384  # so that compressing a window of hundreds of MCPs takes no longer than a set-up
+
+_open: dict[int, LoadWindow] = {}  # number of MCPs -> the window that is not complete
+
+
+def kept_loads(number: int, loads: tuple[int, ...]) -> LoadWindow | None:
+    """Where the loads stand that session `number` was ruled on with; None where there were none."""
+    mcps = len(loads)
+    window = _open.get(mcps)
+    if window is None or window.next != number:
+        if not mcps:
+            return None
+        _open.clear()
+        window = _open[mcps] = LoadWindow(number, mcps)
+        untrack(window)
+    window.next = number + 1
+    window.rows += window.layout.pack(*loads)
+    if number == window.last:
+        window.rows = compress(window.rows, 1)
+        del _open[mcps]
+    return window
 
 
 @cache

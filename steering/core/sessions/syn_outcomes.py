@@ -154,7 +154,7 @@ class SynOutcomes:
     def _first_syns(self, now: float) -> None:
         """First SYNs that nobody answered."""
         youngest = self._looked_at
-        for session in reversed(self._table.half_open.values()):  # the youngest first
+        for session in self._table.half_open.newest():
             if session.id <= self._looked_at:
                 break
             if session.created > now - PATIENCE:

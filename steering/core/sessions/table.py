@@ -9,6 +9,7 @@ from steering.core.sessions.change_journal import ChangeJournal
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, origin_of, source_of
 from steering.core.sessions.garbage_collector import Index, untrack
 from steering.core.sessions.idle_pins import IdlePins
+from steering.core.sessions.indexes import HashedIndex, NumberedIndex
 from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.session_order import SIZE, SessionOrder
 from steering.core.sessions.shared_parts import Returns
@@ -24,7 +25,7 @@ GATEWAY = PortRole.GATEWAY
 
 BLOCK = SIZE - 1  # of a number: 0 where a block begins
 
-Owners = dict[int, Session | list[Session]]  # token -> whose it is
+Owners = HashedIndex[int, Session | list[Session]]  # token -> whose it is
 Counted = TypeVar("Counted")
 
 
@@ -37,13 +38,15 @@ class SessionTable:
         """`hosts_move`: whether a host can turn up at another switch, so that flows have to be found by host."""
         self.limits = limits
         self._hosts_move = hosts_move
-        self.by_id: dict[int, Session] = Index()
-        self.flows: dict[FlowKey, Subflow] = Index()
+        most = limits.sessions
+        self.by_id: NumberedIndex[Session] = NumberedIndex(most)
+        self.flows: HashedIndex[FlowKey, Subflow] = HashedIndex(most)
         # Source address -> its subflows. Most have one, and a dict for that would be larger than the subflow.
-        self._hosts: dict[bytes, Subflow | dict[FlowKey, Subflow]] = Index()
-        self._tokens: Owners = Index()  # of the key that a session is known by
-        self._host_tokens: Owners = Index()  # of hosts' keys beside it: what an MCP's own joins carry
-        self.half_open: dict[int, Session] = Index()  # in order of age
+        self._hosts: HashedIndex[bytes, Subflow | dict[FlowKey, Subflow]] = HashedIndex(most)
+        self._tokens: Owners = HashedIndex(most)  # of the key that a session is known by
+        # Of hosts' keys beside it: what an MCP's own joins carry.
+        self._host_tokens: Owners = HashedIndex(most)
+        self.half_open: NumberedIndex[Session] = NumberedIndex(limits.half_open)  # in order of age
         self.half_open_at: defaultdict[int, int] = defaultdict(int)  # waypoint -> those that came in there
         # Source (IPv4 address, IPv6 /64) -> the same.
         self.half_open_from: defaultdict[bytes, int] = defaultdict(int)
@@ -56,7 +59,7 @@ class SessionTable:
         self.idle = IdlePins()
         # MCP id (0: none) -> sessions that count as its load
         self.active = defaultdict(int, dict.fromkeys(mcps, 0))
-        self.ledger = Ledger()
+        self.ledger = Ledger(most)
         self.states = dict.fromkeys(
             SessionState, 0
         )  # how many sessions are in each, kept so that no caller counts them
@@ -73,7 +76,7 @@ class SessionTable:
         return len(self.by_id)
 
     def __iter__(self) -> Iterator[Session]:
-        return iter(self.by_id.values())
+        return self.by_id.all_values()
 
     @property
     def youngest(self) -> int:

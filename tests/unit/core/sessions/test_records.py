@@ -11,7 +11,7 @@ from steering.core.inputs import NeighbourSeen
 from steering.core.outputs import RemoveEntries
 from steering.core.sessions import shared_parts
 from steering.core.sessions.records import Session
-from steering.core.sessions.shared_parts import course_of, packed, unpacked
+from steering.core.sessions.shared_parts import course_of, kept_loads
 from steering.model.ids import DatapathId, PortNumber, WaypointId
 from steering.model.network import PortRef
 from steering.model.session import EntryKind
@@ -66,9 +66,23 @@ def test_only_so_many_shared_parts_are_remembered(monkeypatch: pytest.MonkeyPatc
     assert len(shared_parts.courses) <= 10 and [course.port for course in made] == list(range(25))
 
 
-@pytest.mark.parametrize("loads", [(), (0,), (1, 2, 3), (2**32 - 1,) * 300])
-def test_loads_are_packed_and_come_back(loads: tuple[int, ...]) -> None:
-    assert unpacked(packed(loads)) == loads and len(packed(loads)) == 4 * len(loads)
+@pytest.mark.parametrize("mcps", [1, 4, 300])
+def test_loads_of_every_session_come_back(mcps: int) -> None:
+    """Also where the site gets other MCPs meanwhile, and where sessions without loads come between."""
+    wanted = {n: tuple(n * n % 1_000 + mcp for mcp in range(mcps)) for n in range(1, 700)}
+    wanted[77], wanted[100], wanted[200] = (), (2**32 - 1,) * mcps, (1,) * (mcps + 1)
+    kept = {number: kept_loads(number, loads) for number, loads in wanted.items()}
+    assert {n: () if found is None else found.row(n) for n, found in kept.items()} == wanted
+    assert all(found is None or not gc.is_tracked(found) for found in kept.values())
+
+
+def test_windows_of_loads_are_compressed() -> None:
+    wanted = {n: tuple(10_000 + n // 4 + (n % 4 == mcp) for mcp in range(4)) for n in range(1, 6_401)}
+    tracemalloc.start()
+    kept = [kept_loads(number, loads) for number, loads in wanted.items()]
+    taken = tracemalloc.get_traced_memory()[0] - sys.getsizeof(kept)
+    tracemalloc.stop()
+    assert taken / len(kept) < 16, "bytes a session, of which its four numbers alone are as many"
 
 
 def test_the_collector_looks_at_no_record() -> None:
