@@ -121,6 +121,10 @@ class NumberedIndex(MutableMapping[int, V]):
         """The records, without a look-up for each as `values` makes."""
         return chain.from_iterable(shard.values() for shard in self._shards.values())
 
+    def __reversed__(self) -> Iterator[int]:
+        for shard in reversed(self._shards.values()):
+            yield from reversed(shard)
+
     def newest(self) -> Iterator[V]:
         """The records, that with the highest number first."""
         for shard in reversed(self._shards.values()):

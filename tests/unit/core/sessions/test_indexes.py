@@ -40,7 +40,7 @@ def test_by_number_it_is_a_mapping_in_ascending_order(steps: list[tuple[bool, in
             assert index.pop(gone, None) == wanted.pop(gone, None)
         assert index.get(number) == wanted.get(number) and (number in index) == (number in wanted)
         assert len(index) == len(wanted)
-    assert list(index) == list(wanted) and dict(index.items()) == wanted
+    assert list(index) == list(wanted) == list(reversed(index))[::-1] and dict(index.items()) == wanted
     assert list(index.all_values()) == list(wanted.values())
     assert list(index.newest()) == list(reversed(wanted.values()))
 
