@@ -21,8 +21,9 @@ from steering.core.outputs import Output, Prefer
 from steering.core.part import Handler, Part
 from steering.core.selection.chooser import FOREIGN, Chooser, NewConnection
 from steering.core.selection.rulebook import RuleMatch
+from steering.core.sessions.fin_pair import BOTH_FINS
 from steering.core.sessions.flow_key import FlowKey, flow_key
-from steering.core.sessions.records import BOTH_FINS, Session, Subflow
+from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.token_owners import not_allowed
 from steering.model.ids import McpId

@@ -20,8 +20,9 @@ from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output, RemoveEntries, Steer, naturally, steered
 from steering.core.proactive.units import Proactive
 from steering.core.sessions.abort import AbortedSessions
+from steering.core.sessions.fin_pair import BOTH_FINS
 from steering.core.sessions.flow_key import FlowKey
-from steering.core.sessions.records import BOTH_FINS, Subflow
+from steering.core.sessions.records import Subflow
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.core.sessions.token_owners import narrow

@@ -11,6 +11,10 @@ from typing import NamedTuple
 MASK = 0xFFFF_FFFF
 CLOSE = 1 << 22  # bytes that may be under way while both ends close at once
 
+HOST_FIN = 1
+MCP_FIN = 2
+BOTH_FINS = HOST_FIN | MCP_FIN
+
 
 class Fin(NamedTuple):
     """The numbers of one FIN."""

@@ -92,15 +92,16 @@ class NumberedIndex(MutableMapping[int, V]):
         shard[number] = value
 
     def __delitem__(self, number: int) -> None:
-        if self.pop(number, None) is None:
+        if number not in self:
             raise KeyError(number)
+        self.pop(number)
 
     def pop(self, number: int, default: Any = None) -> Any:
         """Take a record out; unlike a dict's, without a default it returns None for an unknown number."""
         shard = self._shards.get(number // FULL)
-        found = default if shard is None else shard.pop(number, default)
-        if shard is None or found is default:
+        if shard is None or number not in shard:
             return default
+        found = shard.pop(number)
         self._count -= 1
         if not shard:
             shard.clear()  # whose places stay taken while it is only emptied

@@ -15,10 +15,11 @@ from steering.core.inputs import McpSessions, SessionBegan, SessionOver
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, Steer, SweepEntries
 from steering.core.part import McpsChange, Part
+from steering.core.sessions.fin_pair import BOTH_FINS, MCP_FIN
 from steering.core.sessions.first_answer import FirstAnswers
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.mcp_ledger import SILENT, McpLedger, Told
-from steering.core.sessions.records import BOTH_FINS, MCP_FIN, Session
+from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.teardown import Teardown
 from steering.model.ids import NO_TOKEN, DatapathId, McpId, Token

@@ -10,12 +10,18 @@ bytes and 8 for each slot, in steps of 16: a session has 12 slots, a subflow 10.
 from zlib import crc32
 
 from steering.core.selection.quotas import QuotaKeys, quota_keys
-from steering.core.sessions.fin_pair import Fin, FinPair
+from steering.core.sessions.fin_pair import BOTH_FINS, Fin, FinPair
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, FlowParts, parts_of, split
-from steering.core.sessions.session_extras import ExtraParts, SessionExtras, SubflowExtras
+from steering.core.sessions.session_extras import (
+    PROGRESS,
+    WATCH,
+    ExtraParts,
+    MarkedParts,
+    SessionExtras,
+    SubflowExtras,
+)
 from steering.core.sessions.session_keys import Secrets
 from steering.core.sessions.shared_parts import (
-    CourseParts,
     Returns,
     course_of,
     courses,
@@ -35,7 +41,7 @@ from steering.model.ids import (
     WaypointId,
 )
 from steering.model.network import PortRole
-from steering.model.preference import NO_WISH, SubflowWish
+from steering.model.preference import SubflowWish
 from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, Watch, pack_cookie
 
 # Members of enumerations stand here by names of their own wherever every handshake asks for them: Python 3.11 takes
@@ -44,17 +50,11 @@ INITIAL, RETURN = EntryKind.INITIAL, EntryKind.RETURN
 SYN_PINNED = SessionState.SYN_PINNED
 NOTHING, COPY, PUNT = Watch.NOTHING, Watch.COPY, Watch.PUNT
 
-HOST_FIN = 1
-MCP_FIN = 2
-BOTH_FINS = 3
-
 # How far a join has come, as far as the network sees it.
 UNANSWERED = 0  # its SYN alone
 ANSWERED = 1  # its MCP answered
 UNHEARD = 2  # a sweep found, some seconds after its SYN, that its host has sent nothing more
 HEARD = 3  # its host sent more than its SYN; or nothing is known of its beginning
-_WATCH = 3  # bits of a subflow's marks: Watch; its progress stands above them
-_PROGRESS = 2  # from which bit on
 TAKEN_UP_WITHIN = 5.0  # seconds from its SYN
 
 # Bytes of a frame up to which a segment may be a bare reset, with some room for one MPTCP option (RFC 8684 3.6). A third
@@ -66,11 +66,11 @@ _new = tuple.__new__
 _RETURN = EntryKind.RETURN << 48  # what a cookie of this kind has over one of kind INITIAL
 
 
-class Subflow(CourseParts):
+class Subflow(MarkedParts):
     """One subflow as the network sees it: a flow from a host, where it enters and where it is led."""
 
     __slots__ = (
-        "session", "after", "key", "isn", "packets", "bytes", "active", "_marks", "_extras",
+        "session", "after", "key", "isn", "packets", "bytes", "active",
     )  # fmt: skip
 
     def __init__(
@@ -88,41 +88,13 @@ class Subflow(CourseParts):
         self.packets = 0
         self.bytes = 0
         self.active = now  # when something of this subflow was seen last
-        self._marks = HEARD << _PROGRESS  # of a join its handler says where it begins
+        self._marks = HEARD << PROGRESS  # of a join its handler says where it begins
         self._extras: SubflowExtras | None = None
 
     @property
     def flow(self) -> FlowParts:
         """Its flow key taken apart: the host's end is the source."""
         return parts_of(self.key)
-
-    @property
-    def closed(self) -> int:
-        """HOST_FIN | MCP_FIN: which ends have closed it."""
-        return 0 if self._extras is None else self._extras.fins.closed
-
-    @property
-    def watch(self) -> int:
-        """What its entry shows to the controller: Watch."""
-        return self._marks & _WATCH
-
-    @watch.setter
-    def watch(self, watch: int) -> None:
-        self._marks = self._marks & ~_WATCH | watch
-
-    @property
-    def progress(self) -> int:
-        """How far it has come, as a join: UNANSWERED to HEARD."""
-        return self._marks >> _PROGRESS
-
-    @progress.setter
-    def progress(self, progress: int) -> None:
-        self._marks = self._marks & _WATCH | progress << _PROGRESS
-
-    @property
-    def wish(self) -> SubflowWish:
-        """The wish that its MCP was told last."""
-        return NO_WISH if self._extras is None else self._extras.wish
 
     # ---- what becomes of it -----------------------------------------------------------------------
 
@@ -167,23 +139,6 @@ class Subflow(CourseParts):
         """Whether so many segments with so many bytes in all, frames with their headers, are more than resets by
         which a host refuses a SYN/ACK that it did not ask for. A third ACK with MP_CAPABLE or timestamps is."""
         return size > packets * (RESET_FRAME4 if len(self.key) == 12 else RESET_FRAME6) or packets > RESETS
-
-    def close(self, side: int) -> bool:
-        """One end closed the subflow (HOST_FIN, MCP_FIN or BOTH_FINS). True if it is closed from both ends by that."""
-        fins = self._more().fins
-        if fins.closed == BOTH_FINS:
-            return False
-        fins.closed |= side
-        return fins.closed == BOTH_FINS
-
-    def saw_fin(self, side: int, one: Fin) -> bool:
-        """A FIN of one end was seen; whether it closes the subflow, with the other end's."""
-        return self._more().fins.closes(side, one)
-
-    def _more(self) -> SubflowExtras:
-        if self._extras is None:
-            self._extras = SubflowExtras()
-        return self._extras
 
     def came_as_join(self) -> None:
         """Its SYN was seen, and nothing more yet."""
@@ -454,7 +409,7 @@ class Session(ExtraParts):
         family, src, dst, sport, dport = split(self.first)
         cookie = self.cookie(INITIAL)
         uplink = _new(Entry, (
-            dpid, role, family, src, dst, sport, dport, waypoint, 0, cookie, subflow._marks & _WATCH,
+            dpid, role, family, src, dst, sport, dport, waypoint, 0, cookie, subflow._marks & WATCH,
         ))  # fmt: skip
         returned = cookie | _RETURN
         returns = self.onset.returns

@@ -3,8 +3,8 @@
 import pytest
 
 from steering.core.inputs import FinSeen
-from steering.core.sessions.fin_pair import CLOSE, Fin, belong_together, fin
-from steering.core.sessions.records import MCP_FIN, Session, Subflow
+from steering.core.sessions.fin_pair import CLOSE, MCP_FIN, Fin, belong_together, fin
+from steering.core.sessions.records import Session, Subflow
 from steering.model.mechanism import Mechanism
 from steering.model.session import SessionState
 from tests.support.sites import FIN, UE_LTE, Driver, answer, capable
