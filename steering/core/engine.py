@@ -157,6 +157,7 @@ class Engine:
             **self.sessions.segments(),
             inputs.NeighbourSeen: self._neighbour,
             inputs.RouterSolicited: self._router_solicited,
+            inputs.SourceMissed: self._unbound,
             inputs.HostMissed: self._missed,
             inputs.TtlExpired: self._ttl_expired,
             inputs.IcmpErrorSeen: self._icmp_error,
@@ -206,6 +207,13 @@ class Engine:
             self.chooser.refresh(now)
         followed = self.mobility.heard(heard.standing, attachment, seen.address, now)
         return self._to_filled(heard.outputs) + followed
+
+    def _unbound(self, seen: inputs.SourceMissed, now: float) -> list[Output]:
+        attachment = self.map.at.get((seen.dpid, seen.port))
+        if attachment is None or attachment.role is not ACCESS:
+            return []
+        heard = self.neighbours.unbound(attachment, seen.address, seen.frame, now)
+        return heard.outputs + self.mobility.heard(heard.standing, attachment, seen.address, now)
 
     def _missed(self, seen: inputs.HostMissed, now: float) -> list[Output]:
         attachment = self.map.by_waypoint.get(seen.waypoint)

@@ -163,6 +163,15 @@ class RouterSolicited(NamedTuple):
     address: bytes  # link-local source, or 16 zero bytes
 
 
+class SourceMissed(NamedTuple):
+    """A packet came with a source, 4 or 16 bytes, that is not bound to its port, which drops it."""
+
+    dpid: DatapathId
+    port: PortNumber
+    address: bytes
+    frame: bytes
+
+
 class HostMissed(NamedTuple):
     """A packet reached its egress edge but the host's MAC is unknown. `address`: its destination."""
 
@@ -409,6 +418,7 @@ Input = (
     | NeighbourSeen
     | ProbeAnswered
     | RouterSolicited
+    | SourceMissed
     | HostMissed
     | TtlExpired
     | IcmpErrorSeen

@@ -6,7 +6,7 @@ from steering.core.inputs import SynSeen
 from steering.core.peer_facts import TellPeer
 from steering.model.authorisation import Authorizer
 from steering.model.ids import DatapathId, McpId, PortNumber
-from steering.model.network import Attachment
+from steering.model.network import Attachment, PortRef
 from steering.model.preference import Intent
 from steering.model.rules import FailoverGroup, MeterBand, Rule
 from steering.model.session import Entry
@@ -16,7 +16,7 @@ _new = tuple.__new__  # of a NamedTuple, without its own constructor's call
 
 class Release(NamedTuple):
     """A held segment goes on. waypoint >= 0: set the label, decrement TTL, resubmit to LABEL;
-    NATURAL: write `role` into metadata and resubmit to ROUTE."""
+    NATURAL: write `role` into metadata and resubmit to ROUTE; ANEW: as if it came in now."""
 
     dpid: DatapathId
     in_port: PortNumber
@@ -26,7 +26,7 @@ class Release(NamedTuple):
     role: int
 
 
-NATURAL = -1
+NATURAL, ANEW = -1, -2
 
 
 class Steer(NamedTuple):
@@ -159,3 +159,8 @@ def naturally(attachment: Attachment, seen: SynSeen) -> Release:
 def steered(attachment: Attachment, seen: SynSeen, waypoint: int) -> Release:
     """To a waypoint."""
     return _new(Release, (seen.dpid, seen.port, seen.frame, waypoint, 0, attachment.role))
+
+
+def anew(port: PortRef, frame: bytes) -> Release:
+    """As if it came in at the port now."""
+    return Release(port.dpid, port.port, frame, ANEW, 0, 0)

@@ -36,6 +36,7 @@ class Mechanism(StrEnum):
         "address-probes",
         "an address belongs to whoever claimed it last, by ARP or neighbour discovery",
     )
+    SOURCE_GUARD = "source-guard", "a host may send with any address of its access network's prefixes"
     CONNECTION_BUDGET = (
         "connection-budget",
         "a connection of a switch takes what time and memory it can, and sends what nobody asked for",

@@ -114,7 +114,8 @@ class StaticHost:
 @dataclass(frozen=True, slots=True)
 class AccessNetwork:
     """`capacity`: bits/s of each of its ports in each direction; None: as the switches say. `static_hosts` are used
-    where `hosts` is static. `addresses_per_host`: how many addresses one MAC may have at a port."""
+    where `hosts` is static. `addresses_per_host`: how many addresses one MAC may have at a port. `binds_prefixes`: an
+    IPv6 source is bound to its port by its /64."""
 
     name: str
     type: NetworkAccessType
@@ -126,6 +127,12 @@ class AccessNetwork:
     hosts: HostLearning = HostLearning.PROBED
     static_hosts: tuple[StaticHost, ...] = ()
     addresses_per_host: int = 64
+    binds_prefixes: bool = False
+
+    @property
+    def binds_sources(self) -> bool:
+        """Whether a port may send with the addresses of its own hosts only."""
+        return self.hosts is not HostLearning.LEARNED
 
 
 @dataclass(frozen=True, slots=True)

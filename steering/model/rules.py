@@ -13,7 +13,7 @@ OWNER = 0x5E  # first byte of all cookies of this controller
 
 class Table(IntEnum):
     """The tables of the pipeline (docs/design/pipeline.rst). ND completes a neighbour advertisement that GUARD has
-    begun."""
+    begun. SOURCE stands between GUARD and SESSION, and has the last number so that the others keep theirs."""
 
     GUARD = 0
     SESSION = 1
@@ -22,6 +22,7 @@ class Table(IntEnum):
     LABEL = 4
     HOST = 5
     ND = 6
+    SOURCE = 7
 
 
 class CookieKind(IntEnum):
@@ -44,6 +45,7 @@ class PacketClass(IntEnum):
     WATCHED = 8  # sent by a session entry, which the kind in its cookie tells
     ICMP_ERROR = 9
     PROBE = 10  # an MCP's answer to a probe
+    SOURCE_MISS = 11  # a packet whose source is not bound to its port
 
 
 class Meter(IntEnum):
@@ -63,16 +65,20 @@ class Meter(IntEnum):
     ICMP_ERROR_BASE = 0xC000
     SYN_BASE = 0x1_0000
     NEIGHBOUR_BASE = 0x2_0000
+    SOURCE_BASE = 0x2_8000
     LINK_BASE = 0x3_0000  # plus port: all traffic without a reservation shares the rest of the link
 
 
 _PORTS = 0x4000  # that have a number of their own below SYN_BASE
 _FEW_PORTS = 0x1000  # the same for FINs
+_MANY_PORTS = 0x8000  # the same for neighbours and sources
 _ACCESSES = 0x800
 
 
 def port_meter(base: Meter, port: int) -> int:
     """The number of a port's own meter. Where there is room for few, all ports beyond share the last."""
+    if base in (Meter.NEIGHBOUR_BASE, Meter.SOURCE_BASE):
+        return base + min(port, _MANY_PORTS - 1)
     if base >= Meter.SYN_BASE:
         return base + port
     return base + min(port, (_FEW_PORTS if base == Meter.FIN_PORT_BASE else _PORTS) - 1)

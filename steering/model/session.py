@@ -127,7 +127,7 @@ class Refusal(StrEnum):
         "address-taken"  # an address was claimed by ARP or ND, but it still answers at its known place
     )
     ADDRESS_NOT_BOUND = (
-        "address-not-bound"  # an address was claimed by a host to which the site file does not give it
+        "address-not-bound"  # an address was claimed, or sent with, by a host that may not have it
     )
     TOO_MANY_ADDRESSES = "too-many-addresses"  # a host has as many addresses as it may have
     TOO_MANY_HOSTS = "too-many-hosts"  # a port has as many hosts as are kept

@@ -15,6 +15,7 @@ from steering.core.inputs import (
     NeighbourSeen,
     ProbeAnswered,
     RouterSolicited,
+    SourceMissed,
     SynAckSeen,
     SynSeen,
     TtlExpired,
@@ -92,6 +93,10 @@ def _host_miss(dpid: DatapathId, packet: PacketIn) -> Input | None:
     return HostMissed(dpid, WaypointId(waypoint), destination(packet.frame), packet.frame)
 
 
+def _source_miss(dpid: DatapathId, packet: PacketIn) -> Input | None:
+    return SourceMissed(dpid, packet.in_port, source(packet.frame), packet.frame)
+
+
 def _ttl_expired(dpid: DatapathId, packet: PacketIn) -> Input | None:
     return TtlExpired(dpid, packet.in_port, packet.frame)
 
@@ -111,6 +116,7 @@ def _probe(dpid: DatapathId, packet: PacketIn) -> Input | None:
 _READERS: dict[PacketClass, Callable[[DatapathId, PacketIn], Input | None]] = {
     PacketClass.NEIGHBOUR: _neighbour,
     PacketClass.HOST_MISS: _host_miss,
+    PacketClass.SOURCE_MISS: _source_miss,
     PacketClass.TTL_EXPIRED: _ttl_expired,
     PacketClass.WATCHED: _watched,
     PacketClass.ICMP_ERROR: _icmp_error,
@@ -120,11 +126,20 @@ _READERS: dict[PacketClass, Callable[[DatapathId, PacketIn], Input | None]] = {
 
 def destination(frame: bytes) -> bytes:
     """The destination address of an untagged IP frame, 4 or 16 bytes. WireError without a whole one."""
+    return _address(frame, 30, 38)
+
+
+def source(frame: bytes) -> bytes:
+    """The source address, likewise."""
+    return _address(frame, 26, 22)
+
+
+def _address(frame: bytes, at4: int, at6: int) -> bytes:
     kind = frame[12:14]
     if kind == b"\x08\x00":
-        at, size, least = 30, 4, 34
+        at, size, least = at4, 4, 34
     elif kind == b"\x86\xdd":
-        at, size, least = 38, 16, 54
+        at, size, least = at6, 16, 54
     else:
         raise WireError(WireRefusal.NOT_IP)
     if len(frame) < least:

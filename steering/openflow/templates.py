@@ -8,7 +8,7 @@ The tests compare them byte by byte as well.
 from collections.abc import Iterator
 from struct import Struct
 
-from steering.core.outputs import NATURAL, Release
+from steering.core.outputs import ANEW, NATURAL, Release
 from steering.model.ids import DatapathId
 from steering.model.rules import LABEL_PREFIX, Table
 from steering.model.session import Entry, Watch
@@ -136,14 +136,23 @@ _STEERED = Struct(f"{_OUT_HEAD}11sHB{len(_STEERED_TAIL)}s")
 _SET_METADATA = set_field("metadata", 0)[:13]
 _NATURAL_TAIL = bytes(2) + resubmit(Table.ROUTE)
 _NATURAL = Struct(f"{_OUT_HEAD}13sB{len(_NATURAL_TAIL)}s")
+_ANEW_ACTIONS = resubmit(Table.GUARD)
+_ANEW = Struct(f"{_OUT_HEAD}{len(_ANEW_ACTIONS)}s")
 _STEERED_ACTIONS, _NATURAL_ACTIONS = _STEERED.size - 24, _NATURAL.size - 24
 _steered, _natural = _STEERED.pack, _NATURAL.pack
 
 
 def release(rel: Release) -> bytes:
     """A packet-out that puts a held segment back into the pipeline, as if it came in at `in_port`: in table LABEL if
-    it is steered, in table ROUTE with the ingress role in its metadata if it takes its natural path."""
+    it is steered, in table ROUTE with the ingress role in its metadata if it takes its natural path, in table GUARD if
+    it begins anew."""
     _, in_port, frame, waypoint, path, role = rel
+    if waypoint == ANEW:
+        length = _ANEW.size + len(frame)
+        head = _ANEW.pack(
+            VERSION, _PACKET_OUT, length, 0, NO_BUFFER, in_port, len(_ANEW_ACTIONS), _ANEW_ACTIONS
+        )
+        return head + frame
     if waypoint == NATURAL:
         return (
             _natural(

@@ -135,6 +135,7 @@ def _access(item: AccessNetworkFile, placed: PlannedAttachment) -> AccessNetwork
         hosts=item.hosts,
         static_hosts=_static_hosts(item, placed),
         addresses_per_host=item.addresses_per_host,
+        binds_prefixes=item.ipv6_binding == "prefix",
     )
 
 

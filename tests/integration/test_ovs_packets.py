@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from steering.core.outputs import NATURAL, Release
+from steering.core.outputs import ANEW, NATURAL, Release
 from steering.core.pipeline.forwarding import host_rule
-from steering.core.pipeline.ingress_guard import GuardedPort, guard_rules
+from steering.core.pipeline.ingress_guard import GuardedPort, bound_rule, guard_rules
 from steering.model.network import PortRole
 from steering.model.rules import (
     GROUP_BASE,
@@ -92,6 +92,27 @@ def test_arp_is_answered_and_learned(gateway):
     assert gateway.received(1) == [arp(2, VIRTUAL_MAC, GATEWAY[4], HOST, OWN[4], HOST)]
     (copy,) = map(parse_packet_in, gateway.packet_ins(1))
     assert (copy.packet_class, copy.in_port, copy.frame) == (PacketClass.NEIGHBOUR, 1, asked)
+
+
+@pytest.mark.row("N-7.2a")
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_source_that_is_not_bound_comes_up_and_goes_on_once_it_is(ovs, family):
+    networks = (ip_network("10.0.0.0/24"), ip_network("fd00::/64"))
+    port = GuardedPort(1, PortRole.ACCESS, (), networks, networks, bound=True)
+    onward = made(Table.SESSION, 0, OutputAction(2), metadata=ROLE)
+    assert ovs.send(b"".join(map(flow_mod, (*guard_rules(7, (), (port,)), onward)))) == []
+    ovs.forget()
+    packet = tcp(family, 1001, ACK)
+    ovs.inject(1, packet)
+    (copy,) = map(parse_packet_in, ovs.packet_ins(1))
+    assert (copy.packet_class, copy.in_port, copy.frame) == (PacketClass.SOURCE_MISS, 1, packet)
+    assert ovs.received(2, 1, 0.05) == []
+    bound = bound_rule(7, 1, ip_network(OWN[family]))
+    assert ovs.send(flow_mod(bound) + release(Release(1, 1, copy.frame, ANEW, 0, 0))) == []
+    assert ovs.received(2) == [packet]
+    ovs.forget()
+    ovs.inject(1, packet)
+    assert ovs.received(2) == [packet] and ovs.packet_ins() == []
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ class Attachment:
     type: str | None = None
     trust: str = "operator"
     mbit: float | None = None  # of each port, as the site file says
+    hosts: str = "probed"  # `learned`: its hosts may send with any address of its prefixes
     next_hops: tuple[str, ...] = ()
 
 
@@ -180,7 +181,8 @@ def site_text(plan: Plan) -> str:
         lines.append(
             f"  - {{name: {access.name}, type: {access.type}, trust: {access.trust}, "
             f"prefixes: [{_list(access.prefixes)}], ports: [{_list(access.ports)}]"
-            f"{'' if access.mbit is None else f', capacity_mbit: {access.mbit}'}}}"
+            f"{'' if access.mbit is None else f', capacity_mbit: {access.mbit}'}"
+            f"{'' if access.hosts == 'probed' else f', hosts: {access.hosts}'}}}"
         )
     said = [wire for wire in plan.wires if wire.mbit is not None or wire.bfd]
     if said:

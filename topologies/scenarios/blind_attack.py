@@ -2,7 +2,8 @@
 
 100 sessions of the victim live through one plain SYN for each port that a host may use, and then, at the right ports,
 through SYNs, MP_CAPABLEs, MP_JOINs, FINs and resets. What counts is the application: an echo on every session after each
-attack, and on the wire no segment of theirs beside their MCP.
+attack, and on the wire no segment of theirs beside their MCP. (Hosts of this WLAN are `learned`: elsewhere a neighbour speaks
+in the name of those behind its own port alone.)
 """
 
 import sys
@@ -44,7 +45,7 @@ PLAN = Plan(
         Box("server", Kind.SERVER, (Nic("s4:1", ("10.9.0.2/24",)),)),
     ),
     accesses=(
-        Attachment("wlan", ("10.2.0.0/24",), ("s1:1", "s1:3"), "wlan"),
+        Attachment("wlan", ("10.2.0.0/24",), ("s1:1", "s1:3"), "wlan", hosts="learned"),
         Attachment("lte", ("10.1.0.0/24",), ("s2:1",), "cellular"),
     ),
     gateways=(Attachment("internet", ("10.9.0.0/24",), ("s4:1",)),),

@@ -2,7 +2,8 @@
 
 The flood is 30,000 SYNs per second with MP_CAPABLE, from every address of the LTE prefix. A meter at each access port
 keeps most of them from the controller, the meter of a flooded port is cut to a tenth, and each access port has a
-bound of half-open sessions (N-7.2c).
+bound of half-open sessions (N-7.2c). (The LTE access is one whose hosts are `learned`: elsewhere the switch drops what
+comes with an address that none of the port's own hosts has, and that would be the end of it.)
 """
 
 import statistics
@@ -38,7 +39,7 @@ PLAN = Plan(
         Box("server", Kind.SERVER, (Nic("s3:4", ("10.9.0.2/24", "fd00:9::2/64")),)),
     ),
     accesses=(
-        Attachment("lte", ("10.1.0.0/24", "fd00:1::/64"), ("s1:1",), "cellular"),
+        Attachment("lte", ("10.1.0.0/24", "fd00:1::/64"), ("s1:1",), "cellular", hosts="learned"),
         Attachment("wlan", ("10.2.0.0/24", "fd00:2::/64"), ("s2:1",), "wlan"),
     ),
     gateways=(Attachment("internet", ("10.9.0.0/24", "fd00:9::/64"), ("s3:4",)),),

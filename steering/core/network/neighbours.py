@@ -1,22 +1,24 @@
 """Hosts, MCPs and next hops behind attachment ports: learned from ARP and ND, asked for when missing.
 
 Their entries have no time-out, so the entries survive the controller; a record here says which entry stands where.
-Bounded: hosts behind a port, addresses of one host, packets that wait for an answer, questions open at once.
+Bounded: hosts behind a port, addresses of one host; packets and questions that wait for an answer (address_queries).
 
 A known address that is claimed elsewhere stays until its old place was asked (address_claims). But where a
 network's hosts are `learned` the last claim counts at once, and where they are `static` the site file alone counts.
+Everywhere but where they are `learned`, a port may send with the addresses that are known there only (source_bindings).
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import ClassVar, Protocol
 
 from steering.core.counters import Counters
 from steering.core.inputs import ObservedHost
 from steering.core.network.address_claims import AddressClaims, Claim, ClaimOutcome, HeardClaim
+from steering.core.network.address_queries import AddressQueries
 from steering.core.network.site_index import Attachment, SiteMap
-from steering.core.outputs import Output, SendFrame, SyncRules
+from steering.core.network.source_bindings import SourceBindings, SourceRules
+from steering.core.outputs import Output, SendFrame, SyncRules, anew
 from steering.core.part import NEVER, DesiredRules, McpsChange, Part
 from steering.model.ids import DatapathId, McpId, WaypointId
 from steering.model.mechanism import Mechanism
@@ -27,24 +29,11 @@ from steering.model.session import Refusal
 from steering.wire.neighbour import GATEWAY_LINK_LOCAL, arp_request, neighbour_solicitation
 
 VIRTUAL = bytes.fromhex(VIRTUAL_MAC.replace(":", ""))
-WAITING_EACH = 4  # packets kept for one address
-QUESTIONS = 256  # addresses asked for at once
-RETRY, TRIES = 1.0, 3
 REFRESH = 1.0  # MCPs and next hops are asked this often: it is how their death is seen
 SILENT = 3.5  # seconds without an answer after which nothing new is led to them
 
 
-@dataclass(slots=True)
-class AddressQuery:
-    """An address being asked for, and the packets that wait for it."""
-
-    waypoint: WaypointId
-    next_try: float
-    tries: int = 1
-    frames: list[bytes] = field(default_factory=list)
-
-
-class NeighbourRules(Protocol):
+class NeighbourRules(SourceRules, Protocol):
     """The maker of the rules that lead to neighbours (core.pipeline.host_rules)."""
 
     def host(self, at: Waypoint, address: bytes, mac: bytes) -> Rule:
@@ -82,7 +71,8 @@ class Neighbours(Part):
         # Of access networks, which no change of MCPs concerns: those whose hosts need routes of their own.
         self._elsewhere = [a for a in sitemap.attachments.values() if not _stands_for_network(a)]
         self.transit: dict[WaypointId, bytes] = {}
-        self._questions: dict[bytes, AddressQuery] = {}
+        self._queries = AddressQueries(lambda: sitemap.by_waypoint, self._ask)
+        self._sources = SourceBindings(made, Mechanism.SOURCE_GUARD not in disabled)
         self._refresh = 0.0
         self._answered: dict[WaypointId, float] = {}
         self._wanted = {w: _transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
@@ -117,7 +107,7 @@ class Neighbours(Part):
             self._wanted[new.waypoint.id] = _transit_addresses(new)
             for address in self._wanted[new.waypoint.id]:
                 outputs += self._forget(address)  # the host that had it was no MCP
-                self._questions.pop(address, None)
+                self._queries.take(address)
         for dpid in self._map.switches - edges:
             ways = tuple(self.rules(dpid))
             if ways:
@@ -177,6 +167,8 @@ class Neighbours(Part):
             return self._heard_again(attachment, address, now)
         if where is not None and self._is_probed(self._map.by_waypoint[where]):
             return self._contested(attachment, address, mac, now)
+        if where is None and (other := self._sources.elsewhere(attachment, address)) is not None:
+            return self._contested(attachment, other, mac, now)  # whose /64 it is has to be known first
         if address not in known and (refusal := self._no_room(attachment, mac)) is not None:
             oldest = next(iter(known))
             asked = (
@@ -210,18 +202,20 @@ class Neighbours(Part):
         known.pop(address, None)
         known[address] = mac
         self._where[address] = waypoint
-        outputs.append(SyncRules(attachment.waypoint.port.dpid, (self._rule(attachment, address),), ()))
+        rules = (self._rule(attachment, address), *self._sources.add(attachment, address))
+        outputs.append(SyncRules(attachment.waypoint.port.dpid, rules, ()))
         outputs += self._reroute(attachment, address, add=True)
         outputs += self._answer(attachment, address, mac)
         return HeardClaim(ClaimOutcome.BOUND if before in (None, waypoint) else ClaimOutcome.MOVED, outputs)
 
     def _answer(self, attachment: Attachment, address: bytes, mac: bytes) -> list[Output]:
-        """Send the packets that waited for a host's MAC."""
-        question = self._questions.pop(address, None)
-        if question is None:
+        """Send the packets that waited for a host's MAC, and let those go on that came from it."""
+        query = self._queries.take(address)
+        if query is None:
             return []
         port = attachment.waypoint.port
-        return [SendFrame(port.dpid, port.port, mac + VIRTUAL + f[12:]) for f in question.frames]
+        sent = [SendFrame(port.dpid, port.port, mac + VIRTUAL + f[12:]) for f in query.frames]
+        return [*sent, *(anew(port, frame) for frame in query.sent)]
 
     def _no_room(self, attachment: Attachment, mac: bytes) -> Refusal | None:
         """Why a port has no room for one more address, or None. A host with many addresses pushes nobody out."""
@@ -276,21 +270,29 @@ class Neighbours(Part):
 
     def missed(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> list[Output]:
         """A packet found no host entry: keep it and ask for its destination."""
-        question = self._questions.get(address)
-        if question is None:
-            known = self._hosts[attachment.waypoint.id].get(address)
-            if known is not None:  # learned while the packet was under way
-                port = attachment.waypoint.port
-                return [SendFrame(port.dpid, port.port, known + VIRTUAL + frame[12:])]
-            if len(self._questions) >= QUESTIONS or not self._believable(attachment, address):
-                return []
-            question = self._questions[address] = AddressQuery(attachment.waypoint.id, now + RETRY)
-            asked = self._ask(attachment, address)
-        else:
-            asked = []
-        if len(question.frames) < WAITING_EACH:
-            question.frames.append(frame)
-        return asked
+        known = self._hosts[attachment.waypoint.id].get(address)
+        if known is not None:  # learned while the packet was under way
+            port = attachment.waypoint.port
+            return [SendFrame(port.dpid, port.port, known + VIRTUAL + frame[12:])]
+        return (
+            self._queries.wait(attachment, address, now, to=frame)
+            if self._believable(attachment, address)
+            else []
+        )
+
+    def unbound(self, attachment: Attachment, address: bytes, frame: bytes, now: float) -> HeardClaim:
+        """A packet came with a source that is not bound to its port. Whoever has the address answers there, and then
+        the packet goes on; where it is known elsewhere this is a claim like any other."""
+        waypoint = attachment.waypoint.id
+        if address in self._hosts[waypoint]:  # learned while the packet was under way
+            return HeardClaim(ClaimOutcome.KNOWN, [anew(attachment.waypoint.port, frame)])
+        mac, where = frame[6:12], self._where.get(address)
+        if not self._believable(attachment, address) or not self._may_have(attachment, address, mac):
+            return self._refused(Refusal.ADDRESS_NOT_BOUND)
+        if where is not None:
+            return self._contested(attachment, address, mac, now)
+        asked = self._queries.wait(attachment, address, now, by=frame)
+        return HeardClaim(ClaimOutcome.REFUSED, asked)
 
     def port_down(self, attachment: Attachment) -> list[Output]:
         """A port lost carrier. Its hosts are asked for behind the other ports of the same network."""
@@ -309,20 +311,11 @@ class Neighbours(Part):
         return outputs
 
     def due(self) -> float:
-        return min(self._refresh, min((q.next_try for q in self._questions.values()), default=NEVER))
+        return min(self._refresh, self._queries.due())
 
     def tick(self, now: float) -> list[Output]:
         """Ask again for what has not answered; ask for every MCP and next hop now and then."""
-        outputs: list[Output] = []
-        for address, question in list(self._questions.items()):
-            if now < question.next_try:
-                continue
-            if question.tries >= TRIES:
-                del self._questions[address]
-                continue
-            question.tries += 1
-            question.next_try = now + RETRY
-            outputs += self._ask(self._map.by_waypoint[question.waypoint], address)
+        outputs = self._queries.again(now)
         if now >= self._refresh:
             self._refresh = now + REFRESH
             for waypoint, addresses in self._wanted.items():
@@ -345,6 +338,7 @@ class Neighbours(Part):
         elif seen.address not in self._where:
             self._where[seen.address] = at
             self._hosts[at][seen.address] = seen.mac
+            self._sources.add(attachment, seen.address)
             return self._reroute(attachment, seen.address, add=True)
         return []
 
@@ -352,8 +346,10 @@ class Neighbours(Part):
         """Every rule of hosts, MCPs and next hops that a switch should hold."""
         here = self._map.at_switch.get(dpid, ())
         for attachment in here:
-            for address in self._hosts[attachment.waypoint.id]:
+            known = self._hosts[attachment.waypoint.id]
+            for address in known:
                 yield self._rule(attachment, address)
+            yield from self._sources.rules(attachment, known)
         if here:
             yield from self._routes_from(dpid)
         for attachment in here:
@@ -389,12 +385,12 @@ class Neighbours(Part):
         if waypoint is None:
             return []
         attachment = self._map.by_waypoint[waypoint]
-        rule = self._rule(attachment, address)
+        rules = (self._rule(attachment, address), *self._sources.remove(attachment, address))
         del self._hosts[waypoint][address]
         self._claims.withdraw(address)
         return [
             *self._reroute(attachment, address, add=False),
-            SyncRules(attachment.waypoint.port.dpid, (), (rule,)),
+            SyncRules(attachment.waypoint.port.dpid, (), rules),
         ]
 
     def _rule(self, attachment: Attachment, address: bytes) -> Rule:

@@ -69,6 +69,7 @@ class BaseRules(Part):
         self._graph = graph
         self._epochs = epochs
         self._punting = Mechanism.STEERING not in disabled
+        self._binding = Mechanism.SOURCE_GUARD not in disabled
         self._failover = Failover(graph, epochs, switches, Mechanism.FAILOVER in disabled)
         self._labels = Labels(sitemap, graph, epochs, self._failover)
         self._routes = NaturalRoutes(
@@ -252,6 +253,7 @@ class BaseRules(Part):
             if not attachment.role.is_mcp:
                 own |= {Meter.SYN_BASE: limits.syn_per_port, Meter.ICMP_ERROR_BASE: limits.icmp_error}
             if attachment.role is PortRole.ACCESS:
+                own[Meter.SOURCE_BASE] = limits.host_miss
                 bands.append(MeterBand(port_meter(Meter.FIN_PORT_BASE, port.port), limits.fin, limits.fin))
             bands += [MeterBand(port_meter(b, port.port), r, max(10, r // 10)) for b, r in own.items()]
         return tuple(dict.fromkeys(bands))
@@ -282,8 +284,9 @@ class BaseRules(Part):
         mcps = tuple(self._map.identifiers_under(part.prefixes))
         gateways = (*part.gateways, *self._virtual_on(part.prefixes))
         return GuardedPort(
-            at.port, attachment.role, gateways, part.prefixes, allowed, mcps, kept_out, (), at.line
-        )
+            at.port, attachment.role, gateways, part.prefixes, allowed, mcps, kept_out, (), at.line,
+            bound=part.binds_sources and self._binding,
+        )  # fmt: skip
 
     def _guarded_by_site(self, role: PortRole, part: Gateway | Mcp, at: PortRef) -> GuardedPort:
         shares = self._map.numbered_accesses()

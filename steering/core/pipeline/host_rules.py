@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
 from steering.core.pipeline.forwarding import Route, host_rule, route_rules, transit_rules
+from steering.core.pipeline.ingress_guard import bound_rule
 from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
-from steering.model.network import Waypoint
+from steering.model.network import Network, Waypoint
 from steering.model.rules import Rule
 
 
@@ -21,6 +22,10 @@ class HostRules:
         """What is for an address (4 or 16 bytes) goes to its MAC, where its waypoint's port is."""
         epoch = self._epochs[at.port.dpid]
         return host_rule(epoch, at.id, str(ip_address(address)), mac.hex(":"), at.port.port, at.port.line)
+
+    def source(self, at: Waypoint, source: Network) -> Rule:
+        """What comes from a source passes at its waypoint's port."""
+        return bound_rule(self._epochs[at.port.dpid], at.port.port, source)
 
     def transit(self, at: Waypoint, mac: bytes) -> tuple[Rule, ...]:
         """All that is led to a waypoint goes to one MAC: an MCP's, or a next hop's."""

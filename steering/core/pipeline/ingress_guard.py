@@ -1,4 +1,4 @@
-"""Table GUARD of one switch: who may send what, and the virtual gateways, answered by entries.
+"""Tables GUARD and SOURCE of one switch: who may send what, and the virtual gateways, answered by entries.
 
 Neighbours, echo and routing go on without a controller, because nothing here needs one: the
 controller only listens, through metered copies. Source check: BCP 38 (RFC 2827).
@@ -15,6 +15,7 @@ from steering.core.pipeline.priorities import (
     ALLOW_COPIED,
     ALLOW_RESET,
     ANSWER,
+    BOUND,
     COPIED_TO,
     CORE,
     DENY,
@@ -24,6 +25,7 @@ from steering.core.pipeline.priorities import (
     PROBED,
     RESET_TO,
     TINY,
+    UNBOUND,
     WALL,
 )
 from steering.core.pipeline.vlans import leaving
@@ -77,7 +79,7 @@ class GuardedPort:
     """An attachment port as GUARD sees it.
 
     `on_link`: whose neighbours are believed; `allowed`: who may send IP; `denied` and
-    `kept_out` win over it.
+    `kept_out` win over it. `bound`: of those allowed only sources that are bound to the port (core.network.source_bindings).
     """
 
     port: PortNumber
@@ -91,6 +93,12 @@ class GuardedPort:
     accesses: tuple[tuple[Network, int], ...] = ()
     line: VlanLine | None = None  # of a tagged port
     probed: tuple[tuple[Address, Address, int], ...] = ()  # an MCP's address, the gateway's, the MCP's port
+    bound: bool = False
+
+    @property
+    def next_table(self) -> Table:
+        """Where what is allowed goes on."""
+        return Table.SOURCE if self.bound else Table.SESSION
 
     @property
     def back(self) -> tuple[Action, ...]:
@@ -158,11 +166,21 @@ def port_rules(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     yield from _tiny(epoch, guarded)
     yield from _probed(epoch, guarded)
     yield from _admitted(epoch, guarded)
+    if guarded.bound:
+        up = (ToController(port_meter(Meter.SOURCE_BASE, guarded.port), 0xFFFF),)
+        asked = static_cookie(epoch, PacketClass.SOURCE_MISS)
+        yield Rule(Table.SOURCE, UNBOUND, match(in_port=guarded.port), up, cookie=asked)
+
+
+def bound_rule(epoch: int, port: PortNumber, source: Network) -> Rule:
+    """A source is bound to a port."""
+    fields = match(**from_prefix(source), in_port=port)
+    return Rule(Table.SOURCE, BOUND, fields, (Resubmit(Table.SESSION),), cookie=static_cookie(epoch))
 
 
 def _arp(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     cookie = static_cookie(epoch, PacketClass.NEIGHBOUR)
-    learn = ToController(Meter.NEIGHBOUR_BASE + guarded.port)
+    learn = ToController(port_meter(Meter.NEIGHBOUR_BASE, guarded.port))
     for prefix in guarded.on_link:
         if prefix.version == 4:
             sender: dict[str, FieldValue] = {"in_port": guarded.port, "eth_type": ARP}
@@ -193,7 +211,7 @@ def _neighbour_discovery(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     if all(prefix.version == 4 for prefix in guarded.on_link):
         return
     cookie = static_cookie(epoch, PacketClass.NEIGHBOUR)
-    learn = ToController(Meter.NEIGHBOUR_BASE + guarded.port)
+    learn = ToController(port_meter(Meter.NEIGHBOUR_BASE, guarded.port))
     base: dict[str, FieldValue] = {
         "in_port": guarded.port,
         "eth_type": IPV6,
@@ -283,7 +301,7 @@ def _tiny(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
 def _probed(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     """What an MCP answers to probes of its port. They are signs of life as ARP is, and share its meter: who floods them
     hides nobody's life but the MCP's own."""
-    up = (ToController(Meter.NEIGHBOUR_BASE + guarded.port),)
+    up = (ToController(port_meter(Meter.NEIGHBOUR_BASE, guarded.port)),)
     for own, gateway, port in guarded.probed:
         v4 = own.version == 4
         fields = match(
@@ -305,7 +323,9 @@ def _icmp_errors(epoch: int, guarded: GuardedPort, prefix: Prefix) -> Iterator[R
     )
     for kind in kinds:
         fields = match(**base, **{field: kind})
-        yield Rule(Table.GUARD, ALLOW_COPIED + prefix.prefixlen, fields, copy, Table.SESSION, role, cookie)
+        yield Rule(
+            Table.GUARD, ALLOW_COPIED + prefix.prefixlen, fields, copy, guarded.next_table, role, cookie
+        )
 
 
 def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
@@ -321,14 +341,14 @@ def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     for prefix in guarded.allowed:
         fields = from_prefix(prefix) | base
         length = prefix.prefixlen
-        yield Rule(Table.GUARD, ALLOW + length, match(**fields), (), Table.SESSION, role, plain)
+        yield Rule(Table.GUARD, ALLOW + length, match(**fields), (), guarded.next_table, role, plain)
         ends = fields | {"ip_proto": TCP}
         for flags, level, towards in _ENDS if guarded.role.is_mcp else _ENDS[:1]:
             # An MCP's own reset ends what it served; anybody else's may be forged and is not looked at.
             ends["tcp_flags"] = flags
             for fields, priority, meter in _shares(guarded, prefix, ends, level, towards):
                 copy = (ToController(meter),)
-                yield Rule(Table.GUARD, priority, match(**fields), copy, Table.SESSION, role, copied)
+                yield Rule(Table.GUARD, priority, match(**fields), copy, guarded.next_table, role, copied)
         if not guarded.role.is_mcp:
             yield from _icmp_errors(epoch, guarded, prefix)
 

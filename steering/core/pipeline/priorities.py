@@ -19,6 +19,8 @@ TINY, PROBED, EXPIRED, LISTEN, ANSWER, CORE, DETOUR, DISCOVER = (
     34_000, 34_100, 35_000, 40_000, 40_200, 50_000, 51_000, 60_000,
 )  # fmt: skip
 TAGGED, UNTAG = 61_000, 61_001
+# SOURCE
+UNBOUND, BOUND = 1, 1_000
 # SESSION
 NO_ENTRY, PINNED, SYNS = 0, SESSION_PRIORITY, 65_000
 # CLASSIFY
@@ -69,8 +71,10 @@ LEVELS: tuple[PriorityLevel, ...] = (
     _level(_T.GUARD, RESET_TO, "resets of MCPs towards an access network, copied", _T.SESSION, width=LENGTH),
     _level(_T.GUARD, ALLOW_RESET, "resets of MCPs, copied", _T.SESSION, width=LENGTH),
     _level(_T.GUARD, COPIED_TO, "FINs towards an access network, copied", _T.SESSION, width=LENGTH),
-    _level(_T.GUARD, ALLOW_COPIED, "FINs and ICMP errors, copied", _T.SESSION, width=LENGTH),
-    _level(_T.GUARD, ALLOW, "sources that may send", _T.SESSION, width=LENGTH),
+    _level(_T.GUARD, ALLOW_COPIED, "FINs and ICMP errors, copied", _T.SESSION, _T.SOURCE, width=LENGTH),
+    _level(_T.GUARD, ALLOW, "sources that may send", _T.SESSION, _T.SOURCE, width=LENGTH),
+    _level(_T.SOURCE, BOUND, "a source that is bound to its port", _T.SESSION),
+    _level(_T.SOURCE, UNBOUND, "any other, to the controller: whoever has it answers there"),
     _level(_T.SESSION, SYNS, "SYNs of hosts and servers, leased: they meet no entry", _T.CLASSIFY),
     _level(_T.SESSION, PINNED, "a pinned subflow, to its MCP or from it", _T.LABEL),
     _level(_T.SESSION, NO_ENTRY, "all else", _T.CLASSIFY),

@@ -115,6 +115,8 @@ class AccessNetworkFile(Strict):
     hosts: Annotated[HostLearning, WordedEnum()] = HostLearning.PROBED
     static_hosts: Annotated[list[StaticHostFile], EmptyList, Field(max_length=65_536)] = Field(default=[])
     addresses_per_host: Annotated[int, Field(ge=1, le=65_536)] = 64  # most addresses of one MAC at one port
+    # What binds an IPv6 source to its port, unless hosts are `learned`: its address, or its /64 (RFC 8273).
+    ipv6_binding: Literal["address", "prefix"] = "address"
 
 
 class GatewayFile(Strict):

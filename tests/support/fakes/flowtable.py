@@ -11,7 +11,16 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from steering.core.inputs import EntriesRead, ObservedEntry, ObservedHost
-from steering.core.outputs import NATURAL, FillSwitch, Release, RemoveEntries, RenewRules, Steer, SyncRules
+from steering.core.outputs import (
+    ANEW,
+    NATURAL,
+    FillSwitch,
+    Release,
+    RemoveEntries,
+    RenewRules,
+    Steer,
+    SyncRules,
+)
 from steering.core.outputs import Output as EngineOutput
 from steering.model.rules import (
     EPOCH_MASK,
@@ -288,7 +297,9 @@ class FakeFlowTable:
     def release(self, rel: Release) -> tuple[list[tuple[int, Packet]], list[Copy]]:
         """A packet-out back into the pipeline (see templates.release)."""
         walk = _Walk(self, rel.in_port, packet_of(rel.frame))
-        if rel.waypoint == NATURAL:
+        if rel.waypoint == ANEW:
+            walk.run(Table.GUARD)
+        elif rel.waypoint == NATURAL:
             walk.set("metadata", rel.role << ROLE_SHIFT)
             walk.run(Table.ROUTE)
         else:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from os_ken.ofproto import ofproto_v1_3_parser as parser
 from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 
-from steering.core.outputs import NATURAL, Release
+from steering.core.outputs import ANEW, NATURAL, Release
 from steering.model.rules import ROLE_MASK, Table, label_mac
 from steering.model.session_rule import session_rule
 from steering.openflow.encode import flow_mod
@@ -61,6 +61,12 @@ def test_steered_release(frame, waypoint, path):
     assert (label.key, label.value) == ("eth_dst", label_mac(waypoint, path))
     assert isinstance(ttl, parser.OFPActionDecNwTtl)
     assert (again.in_port, again.table_id) == (0xFFF8, Table.LABEL)
+
+
+@given(st.binary(max_size=1600))
+def test_release_anew(frame):
+    in_port, (again,), rest = _packet_out(release(Release(1, 7, frame, ANEW, 0, 0)))
+    assert (in_port, rest, again.in_port, again.table_id) == (7, frame, 0xFFF8, Table.GUARD)
 
 
 @given(st.binary(max_size=1600), st.integers(0, 15))

@@ -1,0 +1,96 @@
+"""Addresses whose hosts are asked for, and what waits for their answers.
+
+Bounded for each port and in all. Where a port has no room its oldest question gives way: hosts that are there answer
+within milliseconds, so that a scan of a whole prefix keeps nobody's question from its answer.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from steering.core.network.site_index import Attachment
+from steering.core.outputs import Output
+from steering.core.part import NEVER
+from steering.model.ids import WaypointId
+
+WAITING_EACH = 4  # packets kept for one address
+QUESTIONS = 1_024  # addresses asked for at once
+QUESTIONS_EACH = 64  # of those behind one port
+RETRY, TRIES = 1.0, 3
+
+Ask = Callable[[Attachment, bytes], list[Output]]
+
+
+@dataclass(slots=True)
+class AddressQuery:
+    """An address being asked for, and the packets that wait for it: `frames` to its host, `sent` by it."""
+
+    waypoint: WaypointId
+    next_try: float
+    tries: int = 1
+    frames: list[bytes] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)
+
+
+class AddressQueries:
+    """The open questions. `ask` makes the frame that asks; an unknown waypoint's question is dropped."""
+
+    def __init__(self, by_waypoint: Callable[[], Mapping[WaypointId, Attachment]], ask: Ask) -> None:
+        self._by_waypoint = by_waypoint
+        self._ask = ask
+        self._open: dict[bytes, AddressQuery] = {}
+        self._at: dict[WaypointId, dict[bytes, None]] = {}  # in order of age
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def wait(self, attachment: Attachment, address: bytes, now: float, **frame: bytes) -> list[Output]:
+        """A packet waits for a host's answer: `to` the host, or sent `by` it. The host is asked, unless it was."""
+        waypoint = attachment.waypoint.id
+        query = self._open.get(address)
+        asked: list[Output] = []
+        if query is None:
+            self._make_room(waypoint)
+            query = self._open[address] = AddressQuery(waypoint, now + RETRY)
+            self._at.setdefault(waypoint, {})[address] = None
+            asked = self._ask(attachment, address)
+        if len(query.frames) + len(query.sent) < WAITING_EACH:
+            query.frames += [frame["to"]] if "to" in frame else []
+            query.sent += [frame["by"]] if "by" in frame else []
+        return asked
+
+    def _make_room(self, waypoint: WaypointId) -> None:
+        here = self._at.get(waypoint, {})
+        if len(here) >= QUESTIONS_EACH:
+            self.take(next(iter(here)))
+        elif len(self._open) >= QUESTIONS:
+            most = max(self._at.values(), key=len)
+            self.take(next(iter(most)))
+
+    def take(self, address: bytes) -> AddressQuery | None:
+        """The question about an address, which is closed by this."""
+        query = self._open.pop(address, None)
+        if query is not None:
+            here = self._at[query.waypoint]
+            del here[address]
+            if not here:
+                del self._at[query.waypoint]
+        return query
+
+    def due(self) -> float:
+        """The time at which `again` has something to do."""
+        return min((query.next_try for query in self._open.values()), default=NEVER)
+
+    def again(self, now: float) -> list[Output]:
+        """Ask again for what has not answered; give up what was asked for often enough."""
+        outputs: list[Output] = []
+        for address, query in list(self._open.items()):
+            if now < query.next_try:
+                continue
+            attachment = self._by_waypoint().get(query.waypoint)
+            if query.tries >= TRIES or attachment is None:
+                self.take(address)
+                continue
+            query.tries += 1
+            query.next_try = now + RETRY
+            outputs += self._ask(attachment, address)
+        return outputs
