@@ -45,6 +45,9 @@ class NeighbourRules(SourceRules, Protocol):
     def way(self, dpid: DatapathId, at: Waypoint, address: bytes) -> tuple[Rule, ...]:
         """The rules at an edge switch that lead to the switch of an address."""
 
+    def onward(self, home: Waypoint, at: Waypoint, address: bytes) -> Rule:
+        """The rule at the switch of one waypoint that leads what is for an address on to another."""
+
 
 class Neighbours(Part):
     """The table of hosts. Methods return what has to be sent or changed."""
@@ -83,11 +86,11 @@ class Neighbours(Part):
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """MCPs that came are asked for at once."""
         before, after = change.before, self._map.attachments
-        edges = {port.dpid for port in before}
+        origins = {port.dpid for port, a in before.items() if not isinstance(a.part, AccessNetwork)}
         outputs: list[Output] = []
-        # A switch without attachments needs no ways to hosts any more.
-        for dpid in edges - self._map.switches:
-            routes = tuple(self._routes_from(dpid))
+        # A switch without gateways and MCPs needs no ways to hosts any more.
+        for dpid in origins - self._map.origins:
+            routes = tuple(self._ways_from(dpid))
             if routes:
                 outputs.append(SyncRules(dpid, (), routes))
         for port, old in before.items():
@@ -108,8 +111,8 @@ class Neighbours(Part):
             for address in self._wanted[new.waypoint.id]:
                 outputs += self._forget(address)  # the host that had it was no MCP
                 self._queries.take(address)
-        for dpid in self._map.switches - edges:
-            ways = tuple(self.rules(dpid))
+        for dpid in self._map.origins - origins:
+            ways = tuple(self._ways_from(dpid))
             if ways:
                 outputs.append(SyncRules(dpid, ways, ()))
         self._refresh = 0.0
@@ -358,10 +361,23 @@ class Neighbours(Part):
                 yield from self._made.transit(attachment.waypoint, mac)
 
     def _routes_from(self, dpid: DatapathId) -> Iterator[Rule]:
-        """The ways from an edge to hosts that their network's own route does not lead to."""
+        """The ways from a switch to hosts that their network's own route does not lead to."""
+        if dpid in self._map.origins:
+            yield from self._ways_from(dpid)
+        for attachment in self._elsewhere:
+            if self._home(attachment).port.dpid == dpid:
+                for address in self._hosts[attachment.waypoint.id]:
+                    yield self._made.onward(self._home(attachment), attachment.waypoint, address)
+
+    def _ways_from(self, dpid: DatapathId) -> Iterator[Rule]:
         for attachment in self._elsewhere:
             for address in self._hosts[attachment.waypoint.id]:
-                yield from self._routes(attachment, address, dpid)
+                yield from self._made.way(dpid, attachment.waypoint, address)
+
+    def _home(self, attachment: Attachment) -> Waypoint:
+        """Where the network's own route leads: to its first port."""
+        assert isinstance(attachment.part, AccessNetwork)
+        return self._map.attachments[attachment.part.ports[0]].waypoint
 
     def _learn_transit(self, attachment: Attachment, mac: bytes) -> list[Output]:
         at = attachment.waypoint
@@ -398,17 +414,14 @@ class Neighbours(Part):
         return self._made.host(at, address, self._hosts[at.id][address])
 
     def _reroute(self, attachment: Attachment, address: bytes, add: bool) -> list[Output]:
-        """A host behind a port other than its network's first needs a route of its own, at every edge."""
+        """A host behind a port other than its network's first needs routes of its own where most of its traffic comes
+        from: at gateways and MCPs. All other switches lead to the first port, whose switch leads on."""
         if _stands_for_network(attachment):
             return []
-        outputs: list[Output] = []
-        for dpid in self._map.switches:
-            rules = self._routes(attachment, address, dpid)
-            outputs.append(SyncRules(dpid, rules if add else (), () if add else rules))
-        return outputs
-
-    def _routes(self, attachment: Attachment, address: bytes, dpid: DatapathId) -> tuple[Rule, ...]:
-        return self._made.way(dpid, attachment.waypoint, address)
+        home, at = self._home(attachment), attachment.waypoint
+        found = [(dpid, self._made.way(dpid, at, address)) for dpid in sorted(self._map.origins)]
+        found.append((home.port.dpid, (self._made.onward(home, at, address),)))
+        return [SyncRules(dpid, rules if add else (), () if add else rules) for dpid, rules in found]
 
     def _ask(self, attachment: Attachment, address: bytes) -> list[Output]:
         version = 4 if len(address) == 4 else 6

@@ -63,6 +63,8 @@ class SiteMap:
             if mcp.access_networks
         }
         self.switches = set(self.at_switch)
+        # Switches where traffic for hosts comes from: those of gateways and MCPs.
+        self.origins = {p.dpid for p, a in self.attachments.items() if not isinstance(a.part, AccessNetwork)}
         exits: dict[Network, dict[PortRef, None]] = {}
         for gateway in site.gateways:
             for prefix in gateway.prefixes:

@@ -12,6 +12,7 @@ from steering.core.pipeline.priorities import (
     LABELLED,
     MISS,
     NO_ENTRY,
+    ONWARD,
     PLAIN,
     PUNT,
     REVERSE_JOIN,
@@ -34,6 +35,7 @@ from steering.model.rules import (
     FieldValue,
     Meter,
     PacketClass,
+    Resubmit,
     Rule,
     SetField,
     Table,
@@ -210,6 +212,19 @@ def host_rule(
         **{"ipv4_dst" if v4 else "ipv6_dst": address},
     )
     return Rule(Table.HOST, HOST, fields, _deliver(mac, port, line), cookie=host_cookie(epoch))
+
+
+def onward_rule(epoch: int, home: int, port: PortNumber, address: str, waypoint: int) -> Rule:
+    """What reached waypoint `home` (at `port`) for an address that is behind another `waypoint` is led there. It may have
+    to leave where it came in, so it looks as if it came from `port`."""
+    v4 = ":" not in address
+    fields = match(
+        metadata=(home, WAYPOINT_MASK),
+        eth_type=IPV4 if v4 else IPV6,
+        **{"ipv4_dst" if v4 else "ipv6_dst": address},
+    )
+    actions = (SetField("ingress", port), SetField("eth_dst", label_mac(waypoint)), Resubmit(Table.LABEL))
+    return Rule(Table.HOST, ONWARD, fields, actions, cookie=static_cookie(epoch))
 
 
 def transit_rules(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 
-from steering.core.pipeline.forwarding import Route, host_rule, route_rules, transit_rules
+from steering.core.pipeline.forwarding import Route, host_rule, onward_rule, route_rules, transit_rules
 from steering.core.pipeline.ingress_guard import bound_rule
 from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
@@ -31,6 +31,12 @@ class HostRules:
         """All that is led to a waypoint goes to one MAC: an MCP's, or a next hop's."""
         port = at.port
         return tuple(transit_rules(self._epochs[port.dpid], at.id, mac.hex(":"), port.port, port.line))
+
+    def onward(self, home: Waypoint, at: Waypoint, address: bytes) -> Rule:
+        """What was led to a network's first port, for a host that is elsewhere."""
+        return onward_rule(
+            self._epochs[home.port.dpid], home.id, home.port.port, str(ip_address(address)), at.id
+        )
 
     def way(self, dpid: DatapathId, at: Waypoint, address: bytes) -> tuple[Rule, ...]:
         """From an edge switch to a host that its network's own route does not lead to."""

@@ -33,7 +33,7 @@ ROUTED = 1_000
 LABELLED, SHARED, ON_PATH, ASIDE, HELD = 1_000, 1_500, 1_600, 1_900, OLD_PATH_PRIORITY
 SUBSCRIBER, M_SESSION, SUBFLOW = 2_000, 2_100, 2_200
 # HOST
-MISS, TRANSIT, HOST = 1, 500, 1_000
+MISS, TRANSIT, ONWARD, HOST = 1, 500, 900, 1_000
 # ND
 ADVERTISED, ADVERTISED_TAGGED = 1, 2
 
@@ -96,6 +96,7 @@ LEVELS: tuple[PriorityLevel, ...] = (
     _level(_T.LABEL, SHARED, "what is not reserved shares the rest of a link, metered"),
     _level(_T.LABEL, LABELLED, "a label: to the next switch, or reached here", _T.HOST),
     _level(_T.HOST, HOST, "a known host: to its port"),
+    _level(_T.HOST, ONWARD, "a host behind another port of its network: led on", _T.LABEL),
     _level(_T.HOST, TRANSIT, "an MCP or next hop: to its port"),
     _level(_T.HOST, MISS, "an unknown host: the controller asks for it"),
     _level(_T.ND, ADVERTISED_TAGGED, "the same for a tagged port: it gets its tags"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steering.core.pipeline.priorities import ALLOW, CORE, LEVELS, PINNED, UNTAG, faults_of, level_of
+from steering.core.pipeline.priorities import ALLOW, CORE, LEVELS, ONWARD, PINNED, UNTAG, faults_of, level_of
 from steering.core.pipeline.vlans import vlan_rules
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.network import FIRST_TAGGED, PortRef, VlanLine
@@ -25,10 +25,14 @@ def test_no_two_levels_of_a_table_share_a_priority() -> None:
 
 
 def test_a_packet_only_goes_to_later_tables() -> None:
-    """Or begins anew with a tag less."""
-    anew = [level for level in LEVELS if any(then <= level.table for then in level.then)]
-    assert [(level.table, level.lowest, level.then) for level in anew if level.table is not Table.SOURCE] == [
-        (Table.GUARD, UNTAG, frozenset({Table.GUARD}))
+    """Or begins anew with a tag less, or with the label of its host's port."""
+    order = [table for table in Table if table is not Table.SOURCE]
+    order.insert(1, Table.SOURCE)  # between GUARD and SESSION, whatever its number
+    place = order.index
+    anew = [level for level in LEVELS if any(place(then) <= place(level.table) for then in level.then)]
+    assert [(level.table, level.lowest, level.then) for level in anew] == [
+        (Table.GUARD, UNTAG, frozenset({Table.GUARD})),
+        (Table.HOST, ONWARD, frozenset({Table.LABEL})),
     ]
     line = VlanLine(PortNumber(1), (30, 7), PortNumber(FIRST_TAGGED))
     rules = list(vlan_rules(7, [PortRef(DatapathId(1), PortNumber(FIRST_TAGGED + 1), line)]))
