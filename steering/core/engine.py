@@ -77,7 +77,7 @@ class Engine:
         )  # fmt: skip
         self.leg_errors = LegErrors(self.sessions.table, self.counters, Mechanism.ICMP_ERRORS in off)
         self.handshakes = self.sessions.dispatcher
-        self.mobility = HostMobility(self.sessions.table, self.neighbours)
+        self.mobility = HostMobility(self.map, self.sessions.table, self.neighbours)
         self.authorising = self.sessions.authorisation
         self.natural = BaseRules(
             self.map, policy, self.graph, self.switches, self._epochs, off, self.authorising
@@ -157,7 +157,6 @@ class Engine:
             **self.sessions.segments(),
             inputs.NeighbourSeen: self._neighbour,
             inputs.RouterSolicited: self._router_solicited,
-            inputs.SourceMissed: self._unbound,
             inputs.HostMissed: self._missed,
             inputs.TtlExpired: self._ttl_expired,
             inputs.IcmpErrorSeen: self._icmp_error,
@@ -207,13 +206,6 @@ class Engine:
             self.chooser.refresh(now)
         followed = self.mobility.heard(heard.standing, attachment, seen.address, now)
         return self._to_filled(heard.outputs) + followed
-
-    def _unbound(self, seen: inputs.SourceMissed, now: float) -> list[Output]:
-        attachment = self.map.at.get((seen.dpid, seen.port))
-        if attachment is None or attachment.role is not ACCESS:
-            return []
-        heard = self.neighbours.unbound(attachment, seen.address, seen.frame, now)
-        return heard.outputs + self.mobility.heard(heard.standing, attachment, seen.address, now)
 
     def _missed(self, seen: inputs.HostMissed, now: float) -> list[Output]:
         attachment = self.map.by_waypoint.get(seen.waypoint)

@@ -5,10 +5,14 @@ path past the MCP that has them. While it is not yet sure that the host moved, e
 segments reach the MCP of their session from either, and nothing of what goes to the host has changed.
 """
 
+from collections.abc import Mapping
+
+from steering.core.inputs import Input, SourceMissed
 from steering.core.network.address_claims import ClaimOutcome
 from steering.core.network.neighbours import Neighbours
+from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, RemoveEntries, Steer
-from steering.core.part import NEVER, Part
+from steering.core.part import NEVER, Handler, Part
 from steering.core.sessions.table import SessionTable
 from steering.model.network import Attachment, PortRole
 from steering.model.session import Entry
@@ -20,11 +24,23 @@ LENT_FOR = 3.0  # seconds: by then the old place has answered, or the host is bo
 class HostMobility(Part):
     """Entries of hosts that move. Bounded by `MOST` and by what a host has of live subflows."""
 
-    def __init__(self, table: SessionTable, neighbours: Neighbours) -> None:
+    def __init__(self, sitemap: SiteMap, table: SessionTable, neighbours: Neighbours) -> None:
+        self._map = sitemap
         self._table = table
         self._neighbours = neighbours
         # address -> entries at the place that it may have moved to, and until when; in order of age
         self._lent: dict[bytes, tuple[tuple[Entry, ...], float]] = {}
+
+    def takes(self) -> Mapping[type[Input], Handler]:
+        return {SourceMissed: self.unbound}
+
+    def unbound(self, seen: SourceMissed, now: float) -> list[Output]:
+        """A host sent with an address that is not known behind its port: it may have moved there."""
+        attachment = self._map.at.get((seen.dpid, seen.port))
+        if attachment is None or attachment.role is not PortRole.ACCESS:
+            return []
+        heard = self._neighbours.unbound(attachment, seen.address, seen.frame, now)
+        return heard.outputs + self.heard(heard.standing, attachment, seen.address, now)
 
     def heard(
         self, standing: ClaimOutcome, attachment: Attachment, address: bytes, now: float
