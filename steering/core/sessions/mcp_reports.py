@@ -218,7 +218,10 @@ class McpReports(Part):
         ledger = self._ledgers.get(session.mcp)
         if ledger is None or not ledger.is_true(now):
             return []
-        if session.state not in _STANDING or session.id in self._leaving or ledger.lives(session):
+        found = (
+            session.state is SessionState.SYN_PINNED and session.ruling is None
+        )  # half open before a restart
+        if not (found or session.state in _STANDING) or session.id in self._leaving or ledger.lives(session):
             return []
         # A session that a server opened may be reported with the addresses of its other leg. A session to an MCP's
         # own address may belong to another program there.

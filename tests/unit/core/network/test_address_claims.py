@@ -8,6 +8,7 @@ import pytest
 from steering.core.inputs import NeighbourSeen, PortStatus, Tick
 from steering.core.network.address_claims import CLAIMS_EACH, PATIENCE, REFUSED_FOR
 from steering.core.outputs import RemoveEntries, SendFrame, Steer, SyncRules
+from steering.core.pipeline.priorities import ONWARD
 from steering.model.network import HostLearning, PortRef, Site, StaticHost
 from steering.model.rules import Rule, Table
 from steering.model.session import Refusal
@@ -56,7 +57,7 @@ class Ground:
                     self._host(output.dpid, rule, True)
 
     def _host(self, dpid: int, rule: Rule, add: bool) -> None:
-        if rule.table is not Table.HOST:
+        if rule.table is not Table.HOST or rule.priority == ONWARD:
             return
         fields = dict(rule.match)
         text = fields.get("ipv4_dst") or fields.get("ipv6_dst")

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from steering.core.inputs import NeighbourSeen
+from steering.core.inputs import NeighbourSeen, Tick
+from steering.core.network.address_claims import PATIENCE
 from steering.core.outputs import RemoveEntries
 from steering.model.network import PortRef
 from tests.support.fakes.packet import ACK
@@ -41,6 +42,9 @@ def test_segments_without_a_syn_reach_the_mcp_from_there() -> None:
     for entry in session.entries(3):
         lab.network.switches[entry.dpid].add_entry(entry)
     lab.do(NeighbourSeen(2, 7, packed(UE_LTE), MAC))
+    assert not lab.send(2, 7, to_gateway(UE_LTE, 40000, ACK)).deliveries, "its old place may still answer"
+    lab.now += PATIENCE + 0.1
+    lab.do(Tick())
     ((at, port, packet),) = lab.send(2, 7, to_gateway(UE_LTE, 40000, ACK)).deliveries
     assert (at, port, packet.eth_dst) == (3, 1, MCP_MAC)
 
