@@ -11,6 +11,7 @@ from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output
 from steering.core.part import NEVER
 from steering.model.ids import WaypointId
+from steering.model.network import Gateway, Mcp
 
 WAITING_EACH = 4  # packets kept for one address
 QUESTIONS = 1_024  # addresses asked for at once
@@ -94,3 +95,14 @@ class AddressQueries:
             query.next_try = now + RETRY
             outputs += self._ask(attachment, address)
         return outputs
+
+
+def transit_addresses(attachment: Attachment) -> frozenset[bytes]:
+    """The addresses of the MCP or next hop behind an attachment: whoever answers for one gets all traffic there."""
+    part = attachment.part
+    if isinstance(part, Mcp):
+        return frozenset(address.packed for address in part.addresses)
+    if isinstance(part, Gateway):
+        here = (address for port, address in part.link_hops if port == attachment.waypoint.port)
+        return frozenset(address.packed for address in (*part.next_hops, *here))
+    return frozenset()

@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol
 from steering.core.counters import Counters
 from steering.core.inputs import ObservedHost
 from steering.core.network.address_claims import AddressClaims, Claim, ClaimOutcome, HeardClaim
-from steering.core.network.address_queries import AddressQueries
+from steering.core.network.address_queries import AddressQueries, transit_addresses
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.network.source_bindings import SourceBindings, SourceRules
 from steering.core.outputs import Output, SendFrame, SyncRules, anew
@@ -78,7 +78,7 @@ class Neighbours(Part):
         self._sources = SourceBindings(made, Mechanism.SOURCE_GUARD not in disabled)
         self._refresh = 0.0
         self._answered: dict[WaypointId, float] = {}
-        self._wanted = {w: _transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
+        self._wanted = {w: transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
 
     def desired(self, dpid: DatapathId) -> DesiredRules:
         return DesiredRules(forwarding=tuple(self.rules(dpid)))
@@ -107,7 +107,7 @@ class Neighbours(Part):
             if before.get(port) == new:
                 continue
             self._hosts.setdefault(new.waypoint.id, {})
-            self._wanted[new.waypoint.id] = _transit_addresses(new)
+            self._wanted[new.waypoint.id] = transit_addresses(new)
             for address in self._wanted[new.waypoint.id]:
                 outputs += self._forget(address)  # the host that had it was no MCP
                 self._queries.take(address)
@@ -440,13 +440,3 @@ def _stands_for_network(attachment: Attachment) -> bool:
     """Whether the network's prefix route leads to this very port. Gateways: every port may answer."""
     part = attachment.part
     return not isinstance(part, AccessNetwork) or part.ports[0] == attachment.waypoint.port
-
-
-def _transit_addresses(attachment: Attachment) -> frozenset[bytes]:
-    part = attachment.part
-    if isinstance(part, Mcp):
-        return frozenset(address.packed for address in part.addresses)
-    if isinstance(part, Gateway):
-        here = (address for port, address in part.link_hops if port == attachment.waypoint.port)
-        return frozenset(address.packed for address in (*part.next_hops, *here))
-    return frozenset()
