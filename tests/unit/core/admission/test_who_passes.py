@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.core.admission.acl import kept_out, verdict
-from steering.core.inputs import AclReplaced, PolicyReplaced, RegistryReplaced
+from steering.core.inputs import AclReplaced, NeighbourSeen, PolicyReplaced, RegistryReplaced
 from steering.model.authorisation import AclEntry, Authorization, ListAnswer, RegistryEntry, Verdict
 from steering.model.policy import Policy
 from steering.model.rules import VIRTUAL_MAC, Table
@@ -33,6 +33,7 @@ def arrives(lab: Wired, src: str, dst: str = SERVER, dpid: int = 1, port: int = 
 @pytest.mark.row("N-5.3b")
 def test_packets_of_a_denied_cpe_to_an_mcp_end_at_their_first_switch_and_are_counted_there():
     lab = Wired()
+    lab.do(NeighbourSeen(1, 1, packed("10.1.0.20"), b"\2\0\0\0\0\x14"))
     assert arrives(lab, UE_LTE, MCP)
     lab.do(AclReplaced((DENY_LTE,)))
     assert not arrives(lab, UE_LTE, MCP)

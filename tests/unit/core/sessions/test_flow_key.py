@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steering.core.inputs import NeighbourSeen
 from steering.core.sessions.flow_key import NO_FLOW, family_of, flow_key, parts_of, source_of
 from steering.model.session import SessionState
 from tests.architecture.layers import ROOT, sources
@@ -19,6 +20,7 @@ from tests.support.sites import (
     answer,
     capable,
     handshake,
+    packed,
     steered,
 )
 from tests.support.switched import MCP_MAC, SERVER_MAC, UE_MAC, Lab, to_gateway
@@ -31,6 +33,7 @@ MCP, GATEWAY = (3, 1), (4, 1)
 def lab() -> Lab:
     """One pinned session of the LTE host."""
     made = Lab()
+    made.do(NeighbourSeen(1, 1, packed("10.1.0.3"), b"\2\0\0\0\0\3"))
     opening = capable(UE_LTE, SPORT)
     made.steer(made.syn(1, 1, opening))
     made.steer(made.syn_ack(3, 1, answer(opening)))
