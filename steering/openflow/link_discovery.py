@@ -32,6 +32,7 @@ class Rejection(StrEnum):
     FOREIGN = "lldp-foreign"  # it is of another run: a replay, or another controller with the same key
     REPLAYED = "lldp-replayed"  # it is not newer than the last one of that port, or too old
     MISPLACED = "lldp-misplaced"  # it was sent from or received at an attachment or unknown port
+    ELSEWHERE = "lldp-elsewhere"  # it came out at another port than its link's, which hears them still
 
 
 @dataclass(slots=True)
@@ -159,6 +160,9 @@ class Discovery:
         link = self._links.get(near)
         if not now - 2 * self.interval <= sent <= now + 1e-3 or (link and said.sequence <= link.sequence):
             return Rejection.REPLAYED
+        if link is not None and link.far != at and link.up and now - link.seen <= 3 * self.interval:
+            # Somebody carries it there. Who connects a cable anew takes the old end's carrier, or its frames, away.
+            return Rejection.ELSEWHERE
         if link is None:
             self._links[near] = _Adjacency(at, said.sequence, now, now, True)
             return [LinkUp(near, at)]

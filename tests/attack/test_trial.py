@@ -1,8 +1,10 @@
 """`make attack` runs what docs/security.rst names; a test that fails or does not run is an attack that was not held."""
 
+import xml.etree.ElementTree as ElementTree
+
 import pytest
 
-from tests.attack.trial import TEXT, attacks, failed_tests, main
+from tests.attack.trial import TEXT, attacks, main, outcome_of, read
 
 PAGE = """
 Host
@@ -44,8 +46,20 @@ def test_a_test_that_fails_or_is_not_there_is_told() -> None:
         "unit/core/selection/test_quotas.py::test_the_bound_of_the_controller_holds_whatever_the_quotas_allow"
     )
     gone = "unit/core/selection/test_quotas.py::test_that_nobody_wrote"
-    assert failed_tests([good]) == set()
-    assert gone in failed_tests([good, gone])
+    assert outcome_of([good]).lost == set()
+    assert gone in outcome_of([good, gone]).lost
+
+
+def test_what_a_test_says_that_victims_felt_is_read() -> None:
+    case = '<testcase classname="tests.unit.a" name="test_one[4]">{}</testcase>'
+    said = (
+        '<properties><property name="felt" value="1 of 9 lost"/><property name="row" value="x"/></properties>'
+    )
+    report = ElementTree.fromstring(f"<testsuite>{case.format(said)}{case.format('<failure/>')}</testsuite>")
+    assert read(report, ["unit/a.py::test_one"]) == (
+        {"unit/a.py::test_one"},
+        {"unit/a.py::test_one": ["1 of 9 lost"]},
+    )
 
 
 def test_the_list_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:

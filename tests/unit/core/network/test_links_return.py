@@ -104,6 +104,26 @@ def test_between_ports_that_may_have_no_link_nobody_draws_one() -> None:
     assert anywhere.heard(PortRef(2, 7), frames[PortRef(1, 7)], 1.0) == [LinkUp(PortRef(1, 7), PortRef(2, 7))]
 
 
+@pytest.mark.row("N-7.2a")
+def test_an_announcement_that_is_carried_elsewhere_takes_no_link_away() -> None:
+    """Two hosts at ports without a link are enough to carry it; it may come sooner than where it belongs."""
+    net, other = Discovery(KEY, 77, []), PortRef(2, 7)
+    for dpid in (1, 2):
+        net.switch_up(dpid, {2: True, 7: True}, 0.0)
+    now = 0.0
+    for second in range(1, 20):
+        now = float(second)
+        frames = dict(net.announcements(now))
+        if second > 3:
+            assert net.heard(other, frames[A], now) is Rejection.ELSEWHERE
+        changes = net.heard(B, frames[A], now)
+        assert changes == ([LinkUp(A, B)] if second == 1 else [])
+    # A cable that is put elsewhere in earnest: the old end hears no more.
+    net.expire(now + 4)
+    moved = [net.heard(other, dict(net.announcements(now + n))[A], now + n) for n in range(4, 20)]
+    assert [LinkUp(A, other)] in moved and Rejection.ELSEWHERE not in moved
+
+
 def ports_of(site: Site, dpid: int, *down: int) -> dict[int, bool]:
     ends = [end for one in site.links for end in (one.a, one.b)]
     attached = [p for access in site.access_networks for p in access.ports]

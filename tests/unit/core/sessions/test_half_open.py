@@ -28,14 +28,19 @@ def lives(driver: FloodedDriver, one: Opened) -> bool:
     return all(flow in flows and flows[flow].session.state is SessionState.ESTABLISHED for flow in one.flows)
 
 
+def shares(got: dict[str, Opened]) -> str:
+    return ", ".join(f"{100 * one.share:.0f} % of {kind} access's sessions" for kind, one in got.items())
+
+
 @pytest.mark.row("N-7.2c", "N-7.2b")
 @FAMILIES
 @KINDS
 def test_a_flood_that_nobody_acknowledges_takes_no_room_and_leaves_nothing(
-    sources: Callable[[int], Sources], family: int
+    sources: Callable[[int], Sources], family: int, record_property: Callable[[str, object], None]
 ) -> None:
     driver = FloodedDriver(family)
     got = driver.flooded(sources(family))
+    record_property("felt", f"IPv{family}: {shares(got)}")
     assert got["other"].share == 1.0 and min(got["same"].share, got["slow"].share) >= 0.9, got
     driver.passes(15)
     table, honest = driver.table, sum(len(one.flows) for one in got.values())
@@ -51,10 +56,11 @@ def test_a_flood_that_nobody_acknowledges_takes_no_room_and_leaves_nothing(
 @FAMILIES
 @KINDS
 def test_without_the_mechanism_it_takes_all_room_and_stays(
-    sources: Callable[[int], Sources], family: int
+    sources: Callable[[int], Sources], family: int, record_property: Callable[[str, object], None]
 ) -> None:
     driver = FloodedDriver(family, (Mechanism.THIRD_ACK,))
     got = driver.flooded(sources(family))
+    record_property("felt", f"IPv{family}: {shares(got)}")
     driver.passes(15)
     if sources is many_sources:
         assert got["other"].share < 0.9 and driver.counters.refusals[Refusal.NO_MCP] > 0
