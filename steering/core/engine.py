@@ -8,6 +8,7 @@ from steering.core.assembly import assembled
 from steering.core.counter_sweep import CounterSweep
 from steering.core.counters import Counters
 from steering.core.features import FEATURES, SharedPieces
+from steering.core.network.dhcp_leases import DhcpLeases
 from steering.core.network.gateway_messages import advertisement, ttl_expired
 from steering.core.network.graph import Graph
 from steering.core.network.links import BelievedLinks
@@ -137,6 +138,7 @@ class Engine:
                 self.sessions.teardown,
                 self.sessions.half_open,
                 self.reserving,  # sees which sessions are over
+                DhcpLeases(self.map, self.neighbours, self.counters),
                 self.mobility,  # claims that are settled, before neighbours are asked again
                 self.neighbours,
                 CounterSweep(

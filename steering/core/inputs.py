@@ -11,10 +11,14 @@ from steering.model.kept import KeptState
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
 from steering.model.numbers import Numbers
 from steering.model.policy import Policy, Pooling
-from steering.model.reservation import ReservationRequest
+from steering.model.reservation import AcceptReservation as AcceptReservation
+from steering.model.reservation import ReleaseReservation as ReleaseReservation
+from steering.model.reservation import RenewReservation as RenewReservation
+from steering.model.reservation import Reserve as Reserve
 from steering.model.switch_contents import ObservedEntry as ObservedEntry
 from steering.model.switch_contents import ObservedHost as ObservedHost
 from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
+from steering.wire.dhcp import DhcpMessage
 from steering.wire.handshake import Handshake
 from steering.wire.icmp import QuotedFlow
 
@@ -145,6 +149,15 @@ class NeighbourSeen(NamedTuple):
     port: PortNumber
     address: bytes
     mac: bytes
+
+
+class DhcpSeen(NamedTuple):
+    """A DHCP message came in at a port of a network whose hosts are told by DHCP."""
+
+    dpid: DatapathId
+    port: PortNumber
+    message: DhcpMessage
+    frame: bytes
 
 
 class ProbeAnswered(NamedTuple):
@@ -344,30 +357,6 @@ class PairingsReplaced(NamedTuple):
     addresses: frozenset[bytes]
 
 
-class Reserve(NamedTuple):
-    """Somebody asks for resources (D-6.4g). `id`: what the reservation will be known by, new and not guessable."""
-
-    id: str
-    wish: ReservationRequest
-
-
-class AcceptReservation(NamedTuple):
-    """The offer is taken: its lease begins."""
-
-    id: str
-
-
-class RenewReservation(NamedTuple):
-    """The lease begins anew. `lease` seconds, 0: as long as before."""
-
-    id: str
-    lease: float
-
-
-class ReleaseReservation(NamedTuple):
-    id: str
-
-
 class Restored(NamedTuple):
     """What an earlier controller kept; given once, before any switch connects."""
 
@@ -416,6 +405,7 @@ Input = (
     | UsualJoin
     | WatchedSeen
     | NeighbourSeen
+    | DhcpSeen
     | ProbeAnswered
     | RouterSolicited
     | SourceMissed

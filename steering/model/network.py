@@ -100,6 +100,7 @@ class HostLearning(StrEnum):
     LEARNED = "learned"  # the host that claimed it last
     PROBED = "probed"  # the host that claimed it first, as long as the address answers probes there
     STATIC = "static"  # the site file lists each host
+    DHCP = "dhcp"  # IPv4: the host that the network's DHCP server gave the address to; IPv6: as `probed`
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class StaticHost:
 class AccessNetwork:
     """`capacity`: bits/s of each of its ports in each direction; None: as the switches say. `static_hosts` are used
     where `hosts` is static. `addresses_per_host`: how many addresses one MAC may have at a port. `binds_prefixes`: an
-    IPv6 source is bound to its port by its /64."""
+    IPv6 source is bound to its port by its /64. `dhcp_ports`: those that its DHCP server is behind, where `hosts` is dhcp."""
 
     name: str
     type: NetworkAccessType
@@ -128,6 +129,7 @@ class AccessNetwork:
     static_hosts: tuple[StaticHost, ...] = ()
     addresses_per_host: int = 64
     binds_prefixes: bool = False
+    dhcp_ports: tuple[PortRef, ...] = ()
 
     @property
     def binds_sources(self) -> bool:

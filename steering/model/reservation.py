@@ -71,3 +71,27 @@ class ReservationRequest(NamedTuple):
     def target(self) -> tuple[Level, str, int, FlowKey, str, bool]:
         """What is reserved. Two reservations may not have the same target."""
         return (self.level, self.subscriber, self.session, self.flow, self.mcp, bool(self.rate))
+
+
+class Reserve(NamedTuple):
+    """Somebody asks for resources (D-6.4g). `id`: what the reservation will be known by, new and not guessable."""
+
+    id: str
+    wish: ReservationRequest
+
+
+class AcceptReservation(NamedTuple):
+    """The offer is taken: its lease begins."""
+
+    id: str
+
+
+class RenewReservation(NamedTuple):
+    """The lease begins anew. `lease` seconds, 0: as long as before."""
+
+    id: str
+    lease: float
+
+
+class ReleaseReservation(NamedTuple):
+    id: str

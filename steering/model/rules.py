@@ -46,6 +46,7 @@ class PacketClass(IntEnum):
     ICMP_ERROR = 9
     PROBE = 10  # an MCP's answer to a probe
     SOURCE_MISS = 11  # a packet whose source is not bound to its port
+    DHCP = 12
 
 
 class Meter(IntEnum):

@@ -129,6 +129,7 @@ class Refusal(StrEnum):
     ADDRESS_NOT_BOUND = (
         "address-not-bound"  # an address was claimed, or sent with, by a host that may not have it
     )
+    DHCP_SERVER = "dhcp-server"  # a DHCP server spoke at a port where none is
     TOO_MANY_ADDRESSES = "too-many-addresses"  # a host has as many addresses as it may have
     TOO_MANY_HOSTS = "too-many-hosts"  # a port has as many hosts as are kept
     OUT_OF_REACH = "out-of-reach"  # its MCP cannot be reached from this access network

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from steering.core.counters import Counters
 from steering.core.inputs import (
+    DhcpSeen,
     FinSeen,
     HostMissed,
     IcmpErrorSeen,
@@ -25,6 +26,7 @@ from steering.model.ids import DatapathId, PortNumber, WaypointId
 from steering.model.rules import WAYPOINT_MASK, PacketClass
 from steering.model.session import Refusal
 from steering.openflow.packetin import PacketIn
+from steering.wire.dhcp import read_dhcp
 from steering.wire.errors import WireError
 from steering.wire.errors import WireRefusal as WireRefusal
 from steering.wire.handshake import read_handshake
@@ -93,6 +95,10 @@ def _host_miss(dpid: DatapathId, packet: PacketIn) -> Input | None:
     return HostMissed(dpid, WaypointId(waypoint), destination(packet.frame), packet.frame)
 
 
+def _dhcp(dpid: DatapathId, packet: PacketIn) -> Input | None:
+    return DhcpSeen(dpid, packet.in_port, read_dhcp(packet.frame), packet.frame)
+
+
 def _source_miss(dpid: DatapathId, packet: PacketIn) -> Input | None:
     return SourceMissed(dpid, packet.in_port, source(packet.frame), packet.frame)
 
@@ -117,6 +123,7 @@ _READERS: dict[PacketClass, Callable[[DatapathId, PacketIn], Input | None]] = {
     PacketClass.NEIGHBOUR: _neighbour,
     PacketClass.HOST_MISS: _host_miss,
     PacketClass.SOURCE_MISS: _source_miss,
+    PacketClass.DHCP: _dhcp,
     PacketClass.TTL_EXPIRED: _ttl_expired,
     PacketClass.WATCHED: _watched,
     PacketClass.ICMP_ERROR: _icmp_error,

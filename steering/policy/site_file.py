@@ -136,6 +136,7 @@ def _access(item: AccessNetworkFile, placed: PlannedAttachment) -> AccessNetwork
         static_hosts=_static_hosts(item, placed),
         addresses_per_host=item.addresses_per_host,
         binds_prefixes=item.ipv6_binding == "prefix",
+        dhcp_ports=tuple(port.ref for port in placed.ports if port.written in item.dhcp_ports),
     )
 
 

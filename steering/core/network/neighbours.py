@@ -16,6 +16,7 @@ from steering.core.counters import Counters
 from steering.core.inputs import ObservedHost
 from steering.core.network.address_claims import AddressClaims, Claim, ClaimOutcome, HeardClaim
 from steering.core.network.address_queries import AddressQueries, transit_addresses
+from steering.core.network.lease import Lease, may_have
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.network.source_bindings import SourceBindings, SourceRules
 from steering.core.outputs import Output, SendFrame, SyncRules, anew
@@ -75,6 +76,9 @@ class Neighbours(Part):
         self._elsewhere = [a for a in sitemap.attachments.values() if not _stands_for_network(a)]
         self.transit: dict[WaypointId, bytes] = {}
         self._queries = AddressQueries(lambda: sitemap.by_waypoint, self._ask)
+        self.leases: dict[
+            bytes, Lease
+        ] = {}  # of networks whose hosts are told by DHCP; dhcp_leases keeps them
         self._sources = SourceBindings(made, Mechanism.SOURCE_GUARD not in disabled)
         self._refresh = 0.0
         self._answered: dict[WaypointId, float] = {}
@@ -121,9 +125,7 @@ class Neighbours(Part):
     def hosts(self) -> Iterator[tuple[bytes, bytes, PortRef]]:
         """Every known host: address, MAC, port."""
         for waypoint, known in self._hosts.items():
-            port = self._map.by_waypoint[waypoint].waypoint.port
-            for address, mac in known.items():
-                yield address, mac, port
+            yield from ((a, mac, self._map.by_waypoint[waypoint].waypoint.port) for a, mac in known.items())
 
     def port_of(self, address: bytes) -> PortRef | None:
         """The port a known host hangs at."""
@@ -163,9 +165,9 @@ class Neighbours(Part):
             return HeardClaim(ClaimOutcome.KNOWN, self._learn_transit(attachment, mac))
         if not self._believable(attachment, address):
             return HeardClaim(ClaimOutcome.REFUSED, [])
-        if not self._may_have(attachment, address, mac):
-            return self._refused(Refusal.ADDRESS_NOT_BOUND)
         known, where = self._hosts[waypoint], self._where.get(address)
+        if not may_have(attachment, address, mac, self.leases, known):
+            return self._refused(Refusal.ADDRESS_NOT_BOUND)
         if where == waypoint and known[address] == mac:
             return self._heard_again(attachment, address, now)
         if where is not None and self._is_probed(self._map.by_waypoint[where]):
@@ -231,17 +233,22 @@ class Neighbours(Part):
         full = sum(one == mac for one in known.values()) >= part.addresses_per_host
         return Refusal.TOO_MANY_ADDRESSES if full else None
 
-    def _may_have(self, attachment: Attachment, address: bytes, mac: bytes) -> bool:
-        """Whether the site file lets a port's host have an address, where it says so for each host."""
-        part = attachment.part
-        if not isinstance(part, AccessNetwork) or part.hosts is not HostLearning.STATIC:
-            return True
-        return any(
-            host.address.packed == address
-            and host.port == attachment.waypoint.port
-            and host.mac in (None, mac)
-            for host in part.static_hosts
-        )
+    def lease(self, attachment: Attachment, address: bytes, lease: Lease) -> list[Output]:
+        """An address was given to a host: it is there from now on, wherever it was before."""
+        if not self._believable(attachment, address):
+            return []
+        self.leases[address] = lease
+        known = self._hosts[lease.waypoint]
+        if known.get(address) == lease.client:
+            return []
+        if address not in known and (refusal := self._no_room(attachment, lease.client)) is not None:
+            return self._refused(refusal).outputs
+        return self._bind(attachment, address, lease.client).outputs
+
+    def unlease(self, address: bytes) -> list[Output]:
+        """An address is nobody's any more."""
+        self.leases.pop(address, None)
+        return self._forget(address)
 
     def _is_probed(self, old: Attachment) -> bool:
         """Whether hosts at a place are asked before another place is believed to have them."""
@@ -290,7 +297,8 @@ class Neighbours(Part):
         if address in self._hosts[waypoint]:  # learned while the packet was under way
             return HeardClaim(ClaimOutcome.KNOWN, [anew(attachment.waypoint.port, frame)])
         mac, where = frame[6:12], self._where.get(address)
-        if not self._believable(attachment, address) or not self._may_have(attachment, address, mac):
+        allowed = may_have(attachment, address, mac, self.leases, self._hosts[waypoint])
+        if not (allowed and self._believable(attachment, address)):
             return self._refused(Refusal.ADDRESS_NOT_BOUND)
         if where is not None:
             return self._contested(attachment, address, mac, now)

@@ -285,7 +285,7 @@ class BaseRules(Part):
         gateways = (*part.gateways, *self._virtual_on(part.prefixes))
         return GuardedPort(
             at.port, attachment.role, gateways, part.prefixes, allowed, mcps, kept_out, (), at.line,
-            bound=part.binds_sources and self._binding,
+            bound=part.binds_sources and self._binding, dhcp=bool(part.dhcp_ports),
         )  # fmt: skip
 
     def _guarded_by_site(self, role: PortRole, part: Gateway | Mcp, at: PortRef) -> GuardedPort:

@@ -19,6 +19,7 @@ from steering.core.pipeline.priorities import (
     COPIED_TO,
     CORE,
     DENY,
+    DHCP,
     DISCOVER,
     EXPIRED,
     LISTEN,
@@ -52,9 +53,10 @@ from steering.model.rules import (
     static_cookie,
 )
 from steering.model.source import Prefix
+from steering.wire.dhcp import CLIENT_PORT, SERVER_PORT
 
 ARP, IPV4, IPV6, LLDP = 0x0806, 0x0800, 0x86DD, 0x88CC
-ICMP, TCP, ICMPV6 = 1, 6, 58
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 ECHO, ECHO_REPLY, ECHO_V6, ECHO_REPLY_V6 = 8, 0, 128, 129
 SOLICIT_ROUTER, SOLICIT, ADVERTISE = 133, 135, 136
 ICMP_ERRORS = (
@@ -94,6 +96,7 @@ class GuardedPort:
     line: VlanLine | None = None  # of a tagged port
     probed: tuple[tuple[Address, Address, int], ...] = ()  # an MCP's address, the gateway's, the MCP's port
     bound: bool = False
+    dhcp: bool = False  # DHCP is handed on by the controller, which learns from it
 
     @property
     def next_table(self) -> Table:
@@ -166,6 +169,12 @@ def port_rules(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     yield from _tiny(epoch, guarded)
     yield from _probed(epoch, guarded)
     yield from _admitted(epoch, guarded)
+    if guarded.dhcp:
+        snooped = (ToController(port_meter(Meter.SOURCE_BASE, guarded.port), 0xFFFF),)
+        seen = static_cookie(epoch, PacketClass.DHCP)
+        for came, to in ((CLIENT_PORT, SERVER_PORT), (SERVER_PORT, CLIENT_PORT), (SERVER_PORT, SERVER_PORT)):
+            fields = match(in_port=guarded.port, eth_type=IPV4, ip_proto=UDP, udp_src=came, udp_dst=to)
+            yield Rule(Table.GUARD, DHCP, fields, snooped, cookie=seen)
     if guarded.bound:
         up = (ToController(port_meter(Meter.SOURCE_BASE, guarded.port), 0xFFFF),)
         asked = static_cookie(epoch, PacketClass.SOURCE_MISS)

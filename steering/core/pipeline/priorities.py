@@ -15,8 +15,8 @@ LENGTH = 128  # the longest prefix
 # GUARD
 ALLOW, ALLOW_COPIED, COPIED_TO, ALLOW_RESET, RESET_TO = 30_000, 30_130, 30_260, 30_390, 30_520
 DENY, WALL = 30_650, 30_850
-TINY, PROBED, EXPIRED, LISTEN, ANSWER, CORE, DETOUR, DISCOVER = (
-    34_000, 34_100, 35_000, 40_000, 40_200, 50_000, 51_000, 60_000,
+TINY, PROBED, DHCP, EXPIRED, LISTEN, ANSWER, CORE, DETOUR, DISCOVER = (
+    34_000, 34_100, 34_200, 35_000, 40_000, 40_200, 50_000, 51_000, 60_000,
 )  # fmt: skip
 TAGGED, UNTAG = 61_000, 61_001
 # SOURCE
@@ -64,6 +64,7 @@ LEVELS: tuple[PriorityLevel, ...] = (
     _level(_T.GUARD, ANSWER, "ARP, ND and echo to a virtual gateway, answered", _T.ND, width=LENGTH),
     _level(_T.GUARD, LISTEN, "ARP and ND, copied", width=LENGTH),
     _level(_T.GUARD, EXPIRED, "packets whose TTL runs out here, copied", width=LENGTH),
+    _level(_T.GUARD, DHCP, "DHCP where hosts are told by it, to the controller"),
     _level(_T.GUARD, PROBED, "answers of MCPs to probes, to the controller"),
     _level(_T.GUARD, TINY, "first fragments that end within the TCP header, dropped"),
     _level(_T.GUARD, WALL, "sources that a list keeps from an MCP, dropped", width=LENGTH),

@@ -20,8 +20,10 @@ def host_problems(plan: Plan) -> Iterator[PlacelessFinding]:
 
 
 def _of_gateway(attachment: PlannedAttachment, item: GatewayFile) -> Iterator[PlacelessFinding]:
-    if item.hosts is HostLearning.STATIC:
-        message = f"hosts of {attachment.title} are learned or probed: only access networks have static ones"
+    if item.hosts in (HostLearning.STATIC, HostLearning.DHCP):
+        message = (
+            f"hosts of {attachment.title} are learned or probed: only access networks have {item.hosts} ones"
+        )
         yield PlacelessFinding((*attachment.path, "hosts"), Code.BAD_VALUE, message)
 
 
@@ -35,6 +37,13 @@ def _of_access(attachment: PlannedAttachment, item: AccessNetworkFile) -> Iterat
         message = f"{attachment.title} has 'hosts: static' and names none: nobody can be there"
         yield PlacelessFinding((*attachment.path, "hosts"), Code.CONTRADICTION, message)
     ports = {port.written for port in attachment.ports}
+    if (item.hosts is HostLearning.DHCP) != bool(item.dhcp_ports):
+        message = f"{attachment.title} needs both: 'hosts: dhcp', and 'dhcp_ports', where its server is"
+        yield PlacelessFinding((*attachment.path, "hosts"), Code.CONTRADICTION, message)
+    for number, port in enumerate(item.dhcp_ports):
+        if port not in ports:
+            message = f"{port} is no port of {attachment.title}, so that no DHCP server of it is there"
+            yield PlacelessFinding((*attachment.path, "dhcp_ports", number), Code.UNKNOWN_PORT, message)
     seen = set()
     for number, host in enumerate(item.static_hosts):
         where = (*path, number)

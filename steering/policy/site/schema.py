@@ -113,6 +113,8 @@ class AccessNetworkFile(Strict):
     gateways: Addresses | None = None
     capacity_mbit: Mbit | None = None  # of each port in each direction (D-1.e)
     hosts: Annotated[HostLearning, WordedEnum()] = HostLearning.PROBED
+    # Of its ports, those that its DHCP server or relay is behind, where hosts are `dhcp`.
+    dhcp_ports: Annotated[list[SwitchPort], EmptyList, Field(max_length=64)] = Field(default=[])
     static_hosts: Annotated[list[StaticHostFile], EmptyList, Field(max_length=65_536)] = Field(default=[])
     addresses_per_host: Annotated[int, Field(ge=1, le=65_536)] = 64  # most addresses of one MAC at one port
     # What binds an IPv6 source to its port, unless hosts are `learned`: its address, or its /64 (RFC 8273).

@@ -1,0 +1,140 @@
+"""Where hosts are told by DHCP, an address is of the host that the network's own server gave it to, and of nobody else."""
+
+from dataclasses import replace
+
+import pytest
+
+from steering.core.inputs import DhcpSeen, NeighbourSeen, ObservedHost, Tick
+from steering.core.network.dhcp_leases import CLIENTS_EACH
+from steering.core.outputs import Output, SendFrame
+from steering.model.network import HostLearning, PortRef, Site
+from steering.model.rules import VIRTUAL_MAC, PacketClass
+from steering.model.session import Refusal
+from steering.wire.dhcp import DhcpType, read_dhcp
+from tests.support.dhcp_frames import CLIENT, dhcp_frame
+from tests.support.fakes.packet import udp
+from tests.support.sites import SERVER, Driver, link, off_path_site, packed
+from tests.support.switched import Lab
+
+HERE, THERE, TRUSTED = (1, 1), (2, 7), (3, 7)
+OWN, LEASE = "10.1.0.9", 600
+THIEF = bytes.fromhex("020000000666")
+
+
+def dhcp_site() -> Site:
+    """The LTE network has three ports, and its server is behind the last."""
+    site = off_path_site()
+    ports = tuple(PortRef(*one) for one in (HERE, THERE, TRUSTED))
+    lte = replace(site.access_networks[0], ports=ports, hosts=HostLearning.DHCP, dhcp_ports=ports[2:])
+    return replace(
+        site, access_networks=(lte, site.access_networks[1]), links=(*site.links, link("2:9", "3:9"))
+    )
+
+
+def says(driver: Driver, port: tuple[int, int], kind: DhcpType, **more: object) -> list[Output]:
+    frame = dhcp_frame(kind, **more)  # type: ignore[arg-type]
+    outputs = driver.give(DhcpSeen(*port, read_dhcp(frame), frame))
+    if isinstance(driver, Lab):
+        driver.network.apply([one for one in outputs if not isinstance(one, SendFrame)])
+    return outputs
+
+
+def sent_to(outputs: list[Output]) -> list[tuple[int, int]]:
+    return [(one.dpid, one.port) for one in outputs if isinstance(one, SendFrame)]
+
+
+def leased(driver: Driver, port: tuple[int, int] = HERE, client: bytes = CLIENT, address: str = OWN) -> None:
+    assert sent_to(says(driver, port, DhcpType.REQUEST, client=client)) == [TRUSTED]
+    told = says(driver, TRUSTED, DhcpType.ACK, client=client, given=address, lease=LEASE)
+    assert sent_to(told)[-1] == port
+
+
+def passes(lab: Lab, port: tuple[int, int], address: str = OWN) -> bool:
+    packet = udp(address, 1, SERVER, 2, eth_src="02:00:00:00:01:01", eth_dst=VIRTUAL_MAC)
+    return bool(lab.send(*port, packet).deliveries)
+
+
+@pytest.mark.row("N-7.2a")
+def test_who_was_given_an_address_sends_with_it_and_nobody_else_gets_it() -> None:
+    lab = Lab(dhcp_site())
+    assert not passes(lab, HERE)
+    leased(lab)
+    before = lab.engine.counters.refusals[Refusal.ADDRESS_NOT_BOUND]
+    assert passes(lab, HERE) and not passes(lab, THERE)
+    for port, mac in ((THERE, THIEF), (THERE, CLIENT), (HERE, THIEF)):
+        lab.do(NeighbourSeen(*port, packed(OWN), mac))
+    lab.later(1.0)
+    assert passes(lab, HERE) and not passes(lab, THERE)
+    assert lab.engine.counters.refusals[Refusal.ADDRESS_NOT_BOUND] == before + 3
+
+
+def test_an_address_that_nobody_gave_is_nobodys_but_the_servers_own_segment_has_its_own() -> None:
+    lab = Lab(dhcp_site())
+    lab.do(NeighbourSeen(*HERE, packed(OWN), CLIENT))
+    lab.do(NeighbourSeen(*TRUSTED, packed("10.1.0.53"), THIEF))
+    assert not passes(lab, HERE) and passes(lab, TRUSTED, "10.1.0.53")
+
+
+@pytest.mark.row("N-7.2a")
+def test_a_server_at_a_hosts_port_is_heard_by_nobody() -> None:
+    lab = Lab(dhcp_site())
+    says(lab, HERE, DhcpType.REQUEST)
+    assert says(lab, THERE, DhcpType.ACK, given=OWN, lease=LEASE) == []
+    assert not passes(lab, HERE) and lab.engine.counters.refusals[Refusal.DHCP_SERVER] == 1
+
+
+@pytest.mark.parametrize("how", ["expired", "released", "declined"])
+def test_what_is_given_back_is_nobodys(how: str) -> None:
+    lab = Lab(dhcp_site())
+    leased(lab)
+    if how == "expired":
+        lab.now += LEASE + 1
+        lab.do(Tick())
+    else:
+        kind = DhcpType.RELEASE if how == "released" else DhcpType.DECLINE
+        says(lab, THERE, kind, own=OWN)  # of another port: nothing
+        assert passes(lab, HERE)
+        says(lab, HERE, kind, own=OWN)
+    assert not passes(lab, HERE) and not lab.engine.neighbours.leases
+
+
+def test_a_host_that_asks_elsewhere_has_moved_at_once() -> None:
+    lab = Lab(dhcp_site())
+    leased(lab)
+    leased(lab, THERE)
+    assert passes(lab, THERE) and not passes(lab, HERE)
+
+
+def test_who_was_bound_before_the_controller_started_stays() -> None:
+    driver = Driver(dhcp_site())
+    waypoint = driver.engine.map.attachments[PortRef(*HERE)].waypoint.id
+    driver.up(1, hosts=[ObservedHost(1, waypoint, packed(OWN), CLIENT, 1)])
+    driver.give(NeighbourSeen(*HERE, packed(OWN), CLIENT))
+    driver.give(NeighbourSeen(*THERE, packed(OWN), THIEF))
+    assert driver.engine.neighbours.port_of(packed(OWN)) == PortRef(*HERE)
+
+
+def test_clients_of_one_port_are_bounded_and_push_out_nobody_elses() -> None:
+    driver = Driver(dhcp_site())
+    says(driver, THERE, DhcpType.DISCOVER)
+    for number in range(2 * CLIENTS_EACH):
+        says(driver, HERE, DhcpType.DISCOVER, client=b"\2\1" + number.to_bytes(4, "big"))
+    told = says(driver, TRUSTED, DhcpType.OFFER, given=OWN, lease=LEASE)
+    assert sent_to(told) == [THERE] and not driver.engine.neighbours.leases, "an offer gives nothing yet"
+    assert says(driver, TRUSTED, DhcpType.OFFER, client=b"\2\1\0\0\0\0", given=OWN, lease=LEASE) == []
+
+
+def test_ports_of_such_a_network_show_dhcp_and_forward_none() -> None:
+    lab = Lab(dhcp_site())
+    for source, port in (("0.0.0.0", 68), ("10.1.0.53", 67)):
+        asked = udp(
+            source,
+            port,
+            "255.255.255.255",
+            135 - port,
+            eth_src="02:00:00:00:01:01",
+            eth_dst="ff:ff:ff:ff:ff:ff",
+        )
+        seen = lab.send(*HERE, asked)
+        assert not seen.deliveries and [copy.packet_class for copy in seen.copies] == [PacketClass.DHCP]
+    assert not lab.send(2, 1, asked).copies, "the WLAN's hosts are not told by DHCP"
