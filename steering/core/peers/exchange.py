@@ -6,12 +6,12 @@ subflows, limits and keys are known. The owner's entries and the held segment go
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from enum import StrEnum
 
 from steering.core.counters import Counters, JoinResult
 from steering.core.handshakes.early_joins import EarlyJoins
 from steering.core.handshakes.room import Readiness
 from steering.core.inputs import (
+    EntriesRead,
     FinSeen,
     Input,
     LinkDown,
@@ -28,6 +28,8 @@ from steering.core.part import Handler, Part
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp, TellPeer, TurnOver
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.network_facts import LocalHandler, NetworkFact, NetworkFacts
+from steering.core.peers.peer_events import PeerEvent
+from steering.core.peers.replica_sync import TOKENS, PeerSync, parts_of
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
 from steering.core.sessions.flow_key import flow_key
@@ -35,7 +37,7 @@ from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.token_owners import JoinDestinations
 from steering.model.ids import DatapathId, PortNumber, read_token
 from steering.model.network import PortRole
-from steering.model.session import Refusal
+from steering.model.session import Entry, EntryKind, Refusal, unpack_cookie
 from steering.wire.handshake import Handshake, Kind
 from steering.wire.peer_messages import (
     EndedTokens,
@@ -58,7 +60,6 @@ from steering.wire.peer_messages import (
     TokenQuestion,
 )  # fmt: skip
 
-TOKENS = 512  # told in one message
 TOLD_AT_ONCE = 8  # messages of a whole replica in one tick and to one controller
 DIGESTS = 5.0  # seconds between two digests
 ASKED_AGAIN = 10.0  # seconds between two wishes for a whole replica
@@ -68,34 +69,6 @@ _SEGMENTS: Mapping[type, int] = {
     SynSeen: SegmentKind.SYN, SynAckSeen: SegmentKind.SYN_ACK, FinSeen: SegmentKind.FIN, WatchedSeen: SegmentKind.WATCHED,
 }  # fmt: skip
 _FACTS = (NeighbourFact, PortFact, LinkFact, McpFact)
-
-
-class PeerEvent(StrEnum):
-    """What came of other controllers, and of what they said."""
-
-    JOIN_PASSED_ON = "join-passed-on"
-    SEGMENT_PASSED_ON = "segment-passed-on"
-    NOT_MINE = "not-mine"  # a segment that was passed on to here, and is of no session that is known
-    FOREIGN_SWITCH = "foreign-switch"  # it speaks for a switch that is not its own
-    STRANGER = "stranger"  # it is no member
-    UNKNOWN_END = "unknown-end"  # a token ended that it never told
-    NO_ROOM = "no-room"  # more tokens than are kept of one controller
-    DIFFERENT_DIGEST = "different-digest"  # the replica here is not what it says it is
-    OUT_OF_PLACE = "out-of-place"  # a message that does not belong here
-
-
-class PeerSync:
-    """A whole replica on its way to one controller. `left`: numbers of sessions that are not told yet, the last first."""
-
-    __slots__ = ("end", "left")
-
-    def __init__(self, numbers: list[int]) -> None:
-        self.left = numbers
-        self.end = numbers[0] if numbers else 0
-
-    def is_ahead(self, number: int) -> bool:
-        """Whether a session is among those that are not told yet."""
-        return bool(self.left) and self.left[-1] <= number <= self.end
 
 
 class PeerExchange(Part):
@@ -157,6 +130,7 @@ class PeerExchange(Part):
             SynAckSeen: self._of_flow,
             FinSeen: self._of_flow,
             WatchedSeen: self._of_flow,
+            EntriesRead: self._read,
             NeighbourSeen: lambda seen, now: self._told_too(seen, now, self._facts.neighbour),
             PortStatus: lambda seen, now: self._told_too(seen, now, self._facts.port),
             LinkUp: lambda seen, now: self._told_too(seen, now, self._facts.link),
@@ -269,6 +243,28 @@ class PeerExchange(Part):
             self.events[PeerEvent.SEGMENT_PASSED_ON] += 1
             outputs.append(TellPeer(name, _segment(seen)))
         return outputs
+
+    def _read(self, read: EntriesRead, now: float) -> list[Output]:
+        """A switch tells what it holds. Entries of sessions of others stay as they are, and make no session here."""
+        if self.reached:
+            read = read._replace(entries=[one for one in read.entries if not self._is_of_others(one.entry)])
+        return self._local[EntriesRead](read, now)
+
+    def _is_of_others(self, entry: Entry) -> bool:
+        """Whether an entry at an own switch is of a session of a controller that can be reached. A session's own
+        controller has its initial subflow; what that controller told last tells whose the others are."""
+        cookie = unpack_cookie(entry.cookie)
+        if cookie is None or cookie.kind is EntryKind.INITIAL:
+            return False
+        if not (cookie.pending or cookie.plain):
+            if self._table.knows_token(cookie.token):
+                return False
+            if any(name in self.reached for name in self.replicas.holders(cookie.token)):
+                return True
+        if cookie.kind is EntryKind.JOIN:
+            return not self.is_whole
+        home = self.routes.at_home(entry.dst, entry.src)
+        return self.routes.me not in home and bool(home & self.reached)
 
     # ---- what others tell -----------------------------------------------------------------------
 
@@ -393,8 +389,8 @@ class PeerExchange(Part):
             sync = self._syncs.get(name)
             came = [one for number, one in learnt if sync is None or not sync.is_ahead(number)]
             went = [one for number, one in ended if sync is None or not sync.is_ahead(number)]
-            outputs += [TellPeer(name, TokenEntries(part)) for part in _parts(came)]
-            outputs += [TellPeer(name, EndedTokens(part)) for part in _parts(went)]
+            outputs += [TellPeer(name, TokenEntries(part)) for part in parts_of(came)]
+            outputs += [TellPeer(name, EndedTokens(part)) for part in parts_of(went)]
         return outputs
 
     def tick(self, now: float) -> list[Output]:
@@ -421,7 +417,7 @@ class PeerExchange(Part):
             told = None if session is None else table.told(session)
             if told is not None:
                 entries.append(told)
-        outputs: list[Output] = [TellPeer(name, TokenEntries(part)) for part in _parts(entries)]
+        outputs: list[Output] = [TellPeer(name, TokenEntries(part)) for part in parts_of(entries)]
         if not sync.left:
             del self._syncs[name]
             outputs.append(TellPeer(name, ReplicaEnd()))
@@ -432,11 +428,3 @@ def _segment(seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen) -> ForwardedSeg
     payload = seen.payload if isinstance(seen, FinSeen) else 0
     frame = bytes(seen.frame) if isinstance(seen, SynSeen | WatchedSeen) else b""
     return ForwardedSegment(_SEGMENTS[type(seen)], seen.dpid, seen.port, payload, seen.handshake, frame)
-
-
-def _parts(entries: list[TokenEntry]) -> Iterator[tuple[TokenEntry, ...]]:
-    """Portions of one address family each."""
-    for length in (4, 16):
-        of_family = [one for one in entries if len(one.server) == length]
-        for at in range(0, len(of_family), TOKENS):
-            yield tuple(of_family[at : at + TOKENS])

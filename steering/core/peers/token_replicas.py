@@ -147,6 +147,10 @@ class TokenReplicas:
                 found.append(name)
         return found
 
+    def holders(self, token: int) -> list[str]:
+        """The controllers with a session of this token, whatever its destination is."""
+        return [name for name, replica in self.of.items() if token in replica.facts]
+
     def _fits(self, facts: Facts, server: bytes, port: int, mcp: int | None) -> bool:
         fits: Callable[[int], bool]
         if mcp is None:

@@ -2,13 +2,14 @@
 
 import pytest
 
-from steering.core.inputs import Tick
-from steering.core.outputs import Steer, SyncRules
+from steering.core.inputs import EntriesRead, ObservedEntry, SwitchDown, SwitchUp, Tick
+from steering.core.outputs import FillSwitch, Steer, SyncRules
 from steering.core.peer_facts import PeerLost, PeerTold
-from steering.core.peers.exchange import PeerEvent
 from steering.core.peers.followed_table import FollowedTable
+from steering.core.peers.peer_events import PeerEvent
 from steering.core.sessions.records import ANSWERED, UNANSWERED
 from steering.model.ids import DatapathId
+from steering.model.network import PortRole
 from steering.model.session import Refusal
 from steering.wire.crypto import token
 from steering.wire.peer_messages import (
@@ -236,3 +237,34 @@ def test_the_control_without_any_replica_pins_no_join_across_owners() -> None:
     for name in "bc":
         cluster.engines[name].peers.replicas.of["a"].facts.clear()
     assert not [o for o in cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN)) if isinstance(o, Steer)]
+
+
+def read_back(cluster: Cluster, session) -> tuple[int, int]:
+    """Both of c's switches connect again and tell what they hold. How many sessions c has by that, and how many entries it
+    wants to be gone."""
+    owner = cluster.engines["a"]
+    held = {
+        dpid: [ObservedEntry(e, 1) for e in session.entries(PortRole.GATEWAY) if e.dpid == dpid]
+        for dpid in (2, 4)
+    }
+    assert all(held.values()), "one of a join, one of the way back"
+    stale = 0
+    for dpid, entries in held.items():
+        ports = {p.port: True for p in owner.map.attachments if p.dpid == dpid}
+        cluster.at(dpid, SwitchDown(DatapathId(dpid)))
+        cluster.at(dpid, SwitchUp(DatapathId(dpid), ports))
+        outputs = cluster.at(dpid, EntriesRead(DatapathId(dpid), entries, []))
+        stale += sum(len(output.stale) for output in outputs if isinstance(output, FillSwitch))
+    return len(cluster.engines["c"].sessions.table), stale
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_entries_of_others_sessions_are_left_alone_and_those_of_one_that_is_lost_are_not(lost: bool) -> None:
+    cluster = Cluster()
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN))
+    cluster.engines["c"]._unread |= {2, 4}  # as of a controller that starts
+    if lost:
+        cluster.part("a", "bc")
+        cluster.give("c", PeerLost("b"))
+    assert read_back(cluster, session) == ((1, 0) if lost else (0, 0))
