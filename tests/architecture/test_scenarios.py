@@ -109,32 +109,6 @@ def test_only_the_entry_for_mininet_changes_the_import_path() -> None:
 UNNAMED: frozenset[str] = frozenset(
     {
         "vlans without tags",
-        "authorisation without fail-closed",
-        "authorisation without hook",
-        "authorisation without acl",
-        "authorisation without gate",
-        "authorisation without cpe-acl",
-        "privacy without redaction",
-        "privacy without discretion",
-        "reservation without reservations",
-        "reservation without keeping",
-        "source-modes without pool-routes",
-        "clients without steering",
-        "clients without mptcpize",
-        "switch-reboot without link-return",
-        "link-weights without steering",
-        "link-weights without old-paths",
-        "link-weights without weight",
-        "short-flows without steering",
-        "short-flows without exemption",
-        "enterprise without steering",
-        "enterprise without site",
-        "co-located without steering",
-        "co-located without wrong-mcp",
-        "compare without steering",
-        "compare without rule",
-        "compare without mark",
-        "compare without via",
     }
 )
 
