@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = commands.add_parser("check", help="every finding of policy files, with its line")
     check.add_argument("file", nargs="+", metavar="FILE", help="a policy file")
     check.add_argument("--json", action="store_true", help="findings as one JSON object")
-    show = commands.add_parser("show", help="the text of the policy in force")
+    show = commands.add_parser("show", help="the text of the policy in force, or of an earlier version")
+    show.add_argument("--version", type=_version, metavar="N", help="this version, as 'history' lists them")
     compare = commands.add_parser("diff", help="what a file would change, or what differs between two files")
     compare.add_argument("file", metavar="FILE", help="a policy file; with a second one the older of the two")
     compare.add_argument(
@@ -199,7 +200,10 @@ def _if_match(answer: client.ControllerAnswer) -> dict[str, str]:
 
 
 def _show(controller: client.ControllerClient, args: argparse.Namespace) -> None:
-    body = _running(controller).body
+    if args.version is None:
+        body = _running(controller).body
+    else:
+        body = controller.get("policy", "versions", str(args.version))
     if args.json:
         client.print_json(body)
         return

@@ -9,7 +9,7 @@ Json = dict[str, Any]
 
 
 class PolicyText(NamedTuple):
-    """The policy in force: its version, and the YAML text from which it was read."""
+    """A policy that is or was in force: its version, and the YAML text from which it was read."""
 
     version: int
     text: str
@@ -74,6 +74,9 @@ class Control(Protocol):
 
     def policy_versions(self) -> list[Json]:
         """All versions, the newest last: [{"version", "time": RFC 3339, "who", "digest", ...}]."""
+
+    def policy_version(self, version: int) -> PolicyText | None:
+        """One of these with its text. None where it is not kept."""
 
     def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
         """Put an earlier version in force again, as a new version. None where there is no such version."""

@@ -119,6 +119,12 @@ class Operator:
             for version in reversed(self._history.versions())
         ]
 
+    def policy_version(self, version: int) -> PolicyText | None:
+        try:
+            return PolicyText(version, self._history.read(version).text)
+        except HistoryError:
+            return None
+
     def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
         try:
             text = self._history.read(version).text

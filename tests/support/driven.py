@@ -44,6 +44,9 @@ class Driven:
     def policy_versions(self) -> list[Json]:
         return [{"version": number, "time": None, "who": "tests"} for number in range(1, len(self.texts) + 1)]
 
+    def policy_version(self, version: int) -> PolicyText | None:
+        return PolicyText(version, self.texts[version - 1]) if 1 <= version <= len(self.texts) else None
+
     def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
         if version > len(self.texts):
             return None

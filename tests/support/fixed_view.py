@@ -348,6 +348,9 @@ class Noted:
     def policy_versions(self) -> list[Json]:
         return [{"version": 3, "time": "2026-11-20T10:00:00+00:00", "who": "first"}]
 
+    def policy_version(self, version: int) -> PolicyText | None:
+        return PolicyText(3, "version: 1\n") if version == 3 else None
+
     def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
         return self.replace_policy("version: 1\n", who, False) if version == 3 else None
 

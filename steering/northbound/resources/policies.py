@@ -1,5 +1,6 @@
 """/v1/policy: the policy in force, another one in its place, and those that were in force."""
 
+import re
 from threading import Lock
 from typing import Any, cast
 
@@ -7,10 +8,12 @@ from steering.model.control import Control, PolicyOutcome
 from steering.northbound.http.body import unprocessable
 from steering.northbound.http.conditional import require_match, tag_of
 from steering.northbound.http.exchange import Call, RestReply
-from steering.northbound.http.problems import not_found
+from steering.northbound.http.problems import not_found, shown
 from steering.northbound.schema.bodies import Rollback
 
 Json = dict[str, Any]
+
+_VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 FINDING = ("path", "line", "column", "code", "message", "suggestion")
 
@@ -37,6 +40,14 @@ class Policies:
 
     def versions(self, _: Call) -> RestReply:
         return RestReply({"versions": self._control.policy_versions()})
+
+    def version(self, call: Call) -> RestReply:
+        wanted = call.path["id"]
+        number = int(wanted) if _VERSION.fullmatch(wanted) else 0
+        found = self._control.policy_version(number)
+        if found is None:
+            raise not_found(f"no version {shown(wanted)} of the policy is kept")
+        return RestReply(found._asdict())
 
     def rollback(self, call: Call) -> RestReply:
         version = cast(Rollback, call.body).version

@@ -212,6 +212,10 @@ ROUTES = (
         "PolicyVersions",
     ),
     RestRoute(
+        "GET", "policy_version", "/v1/policy/versions/{id}", "The text of a policy that was in force", Policies.version,
+        "Policy", OPERATOR,
+    ),
+    RestRoute(
         "POST", "rollback", "/v1/policy/rollback", "Put an earlier policy in force again", Policies.rollback,
         "PolicyOutcome", OPERATOR, takes=Rollback, uses=IF_MATCH, changes=True,
     ),

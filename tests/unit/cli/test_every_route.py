@@ -73,6 +73,7 @@ reservation accept 0123456789abcdef
 reservation renew 0123456789abcdef
 reservation release 0123456789abcdef
 policy show
+policy show --version 3
 policy apply FILE.policy
 policy history
 policy rollback 3

@@ -22,7 +22,12 @@ from tests.support.rest_replies import problem
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 PATHS = [
     route.path.format(
-        id="m-1" if "sessions" in route.path or "aborts" in route.path else "d-1", name=name_in(route.path)
+        id="3"
+        if "versions" in route.path
+        else "m-1"
+        if "sessions" in route.path or "aborts" in route.path
+        else "d-1",
+        name=name_in(route.path),
     )
     for route in ROUTES
     if route.method == "GET"

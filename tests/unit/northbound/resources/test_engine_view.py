@@ -38,7 +38,9 @@ def test_bodies_are_what_the_schemas_say(driver: Driver) -> None:
             continue
         if route.name in ("mappings", "binding"):  # test_mappings.py, test_bindings.py
             continue
-        wanted = {"decision": decision, "aborted": str(other.id)}.get(route.name, listed["id"])
+        wanted = {"decision": decision, "aborted": str(other.id), "policy_version": "1"}.get(
+            route.name, listed["id"]
+        )
         name = "core" if "mcps" in route.path else "s1:2-s3:2" if "links" in route.path else "lte"
         body = ask(route.path.format(id=wanted, name=name))
         if route.schema is not None:
