@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo labs test lint mutants attack bench deb deb-test container clean
+.PHONY: help setup testing tools demo labs screenshot test lint mutants attack bench deb deb-test container clean
 
 # Options for pytest: make test PYTEST_ARGS="-x tests/unit"
 PYTEST_ARGS ?= tests
@@ -12,6 +12,7 @@ help:
 	@echo 'make labs    set up, then every lab and its negative controls; one table, build/labs.json (root)'
 	@echo 'make test    set up, then lint and every test (root)'
 	@echo 'make lint    ruff and mypy'
+	@echo 'make screenshot  pictures of the live page, in build/ (root)'
 	@echo 'make mutants set up, then try changes that must each make a test fail; prints those that none noticed'
 	@echo 'make attack  set up, then every attack of docs/security.rst; one table (root)'
 	@echo 'make bench   set up, then measure; writes build/bench.json (root)'
@@ -21,6 +22,9 @@ help:
 
 setup:
 	@packaging/setup.sh lab
+
+testing:
+	@packaging/setup.sh test
 
 tools:
 	@packaging/setup.sh tools
@@ -33,12 +37,16 @@ labs: setup
 	@.venv/bin/steering lab all --json build/labs.json
 
 # Lint does not hide the tests: both always run, and either makes the whole fail.
-test: setup
+test: testing
 	@began=$$(date +%s); failed=0; \
 	packaging/lint.sh || failed=1; \
 	.venv/bin/python -m pytest $(PYTEST_ARGS) || failed=1; \
 	echo "make test: $$(($$(date +%s) - began)) s in all, status $$failed"; \
 	exit $$failed
+
+# The live page over an engine of its own, in a browser without a window.
+screenshot: testing
+	@.venv/bin/python -m tests.browser.screenshots build
 
 lint: tools
 	@packaging/lint.sh

@@ -3,6 +3,7 @@
 #
 #   packaging/setup.sh tools   the virtual environment .venv (root only if a Debian package is missing)
 #   packaging/setup.sh lab     that, what the labs need from Debian, and a running Open vSwitch (root)
+#   packaging/setup.sh test    all that, and the browser of the live page's tests (root)
 #
 # Exit status 2 and one line that says what to do when the machine cannot serve. Details: build/setup.log
 set -eu
@@ -14,6 +15,8 @@ TOOLS_PACKAGES="ca-certificates gcc python3-dev python3-venv"
 LAB_PACKAGES="curl etcd-client etcd-server ethtool fish freeradius git haproxy iperf3 iproute2 iputils-ping kmod logrotate man-db microsocks mininet
     mptcpize nftables nginx openssh-client openssh-server openvswitch-switch openvswitch-testcontroller procps prometheus
     tcpdump traceroute tshark zsh"
+
+TEST_PACKAGES="chromium fonts-dejavu-core"
 
 cd "$(dirname "$0")/.."
 TREE=$(pwd -P)
@@ -136,7 +139,7 @@ lab_can_run() {
 }
 
 what=${1:-}
-[ "$what" = tools ] || [ "$what" = lab ] || refuse "usage: packaging/setup.sh tools|lab"
+[ "$what" = tools ] || [ "$what" = lab ] || [ "$what" = test ] || refuse "usage: packaging/setup.sh tools|lab|test"
 [ "$what" = tools ] || lab_can_run
 mkdir -p build 2>/dev/null && : >>"$LOG" || refuse "cannot write $LOG: give this user the tree, or run as its owner"
 # Two makes at once would install over each other.
@@ -145,9 +148,10 @@ flock 9
 case $what in
 tools) install_packages $TOOLS_PACKAGES ;;
 lab) install_packages $TOOLS_PACKAGES $LAB_PACKAGES ;;
+test) install_packages $TOOLS_PACKAGES $LAB_PACKAGES $TEST_PACKAGES ;;
 esac
 make_venv
-[ "$what" = lab ] || exit 0
+[ "$what" != tools ] || exit 0
 .venv/bin/python -c 'import mininet.net' 2>>"$LOG" ||
     refuse "Mininet cannot be imported: apt-get install --reinstall mininet (reason: $LOG)"
 if ! switch_runs; then

@@ -24,8 +24,9 @@ FOLDERS = {
     "golden": (3, 60),
     "process": (4, 180),
     "integration": (5, 180),
-    "bench": (6, 300),
-    "lab": (7, 900),
+    "browser": (6, 300),
+    "bench": (7, 300),
+    "lab": (8, 900),
 }
 # Labs beside the tests of a folder, otherwise one: none where times are measured, all there may be in their own.
 LABS_BESIDE = {"integration": 0, "bench": 0, "lab": None}

@@ -21,7 +21,7 @@ export function detail({ session, paths, decision, accesses, timeline, colourOf 
       ...fact("Age", duration(session.age_s)),
     ),
     el("h3", {}, "Subflows"),
-    table("Subflows", ["", "From", "To", "Access", "Kind", "Wanted", "Pinned way", "Natural way"],
+    table("Subflows", ["Line", "From", "To", "Access", "Kind", "Wanted", "Pinned way", "Natural way"],
       session.subflows.map((one) => {
         const way = paths?.subflows.find((p) => p.src === one.src && p.sport === one.sport && p.dport === one.dport);
         const onward = (paths?.onward ?? []).slice(way?.pinned.at(-1) === paths?.onward[0] ? 1 : 0);

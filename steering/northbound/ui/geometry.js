@@ -1,9 +1,13 @@
 // Where a drawing's points fall on the screen, and the lines between them.
 
-const MARGIN_X = 72;
+const NARROW = 500; // pixels: a phone
 const MARGIN_Y = 44;
-const ROOM_X = 120; // a column wants so many pixels
-const ROOM_Y = 46; // and a row so many
+const ROOM_Y = 46; // what a row wants
+
+/** What a column wants, and the margin beside the outer ones. */
+function roomIn(width) {
+  return width < NARROW ? { column: 84, margin: 54 } : { column: 120, margin: 72 };
+}
 
 /** The size of the world that a layout wants in a window of `width` by `height`. */
 export function worldOf(layout, width, height) {
@@ -12,8 +16,10 @@ export function worldOf(layout, width, height) {
   for (const node of layout.nodes) put(node.x);
   for (const link of layout.links) for (const [x] of link.bends) put(x);
   const most = Math.max(1, ...columns.values());
+  const { column, margin } = roomIn(width);
   return {
-    width: Math.max(width, 2 * MARGIN_X + (columns.size - 1) * ROOM_X),
+    margin,
+    width: Math.max(width, 2 * margin + (columns.size - 1) * column),
     height: Math.max(height, most * ROOM_Y),
   };
 }
@@ -21,7 +27,7 @@ export function worldOf(layout, width, height) {
 /** From the layout's square to the world. */
 export function spot(x, y, world) {
   return {
-    x: MARGIN_X + x * (world.width - 2 * MARGIN_X),
+    x: world.margin + x * (world.width - 2 * world.margin),
     y: MARGIN_Y + y * (world.height - 2 * MARGIN_Y),
   };
 }

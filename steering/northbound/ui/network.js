@@ -85,7 +85,7 @@ export class Network {
 
   newLink(link) {
     const title = svg("title");
-    const line = svg("path", { class: "link" });
+    const line = svg("path", { class: "link", "data-name": link.name });
     const touch = svg("path", { class: "touch", click: () => this.linkPicked(this.links.get(link.name).link) }, title);
     const group = svg("g", {}, line, touch);
     this.layers[0].append(group);
@@ -158,7 +158,7 @@ export class Network {
 
   newNode(node) {
     const title = svg("title");
-    const group = svg("g", { class: `node ${node.kind}`, role: "button" }, title);
+    const group = svg("g", { class: `node ${node.kind}`, role: "button", "data-id": node.id }, title);
     const drawn = { node, group, title };
     const wide = { switch: 60, access: 104, gateway: 104, mcp: 112 }[node.kind];
     const high = node.kind === "mcp" ? 40 : 28;

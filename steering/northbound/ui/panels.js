@@ -46,7 +46,7 @@ function drain(model, one, on) {
 
 export function linkTable(model) {
   const links = model.layout.links;
-  return [table(`${plural(links.length, "link")}`, ["Link", "State", "Use", "Weight", ""], links.map((one) => [
+  return [table(`${plural(links.length, "link")}`, ["Link", "State", "Use", "Weight", "Change"], links.map((one) => [
     one.name, one.up ? "up" : el("strong", { class: "lost" }, "✕ lost"), percent(one.use), number(one.weight),
     model.operator && one.up
       ? el("button", { type: "button", class: "quiet", "aria-label": `Weigh ${one.name}`, click: () => weigh(model, one) }, "Weigh")
@@ -104,7 +104,7 @@ export async function policyPanel(model) {
   ]);
   panel.replaceChildren(
     el("p", {}, `Version ${now.version} is in force.`),
-    table("Versions", ["Version", "Time", "By", "Comment", ""], versions.map((one) => [
+    table("Versions", ["Version", "Time", "By", "Comment", "Difference"], versions.map((one) => [
       String(one.version), one.time, one.who, one.comment,
       one.version === now.version
         ? "in force"

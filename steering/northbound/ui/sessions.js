@@ -4,7 +4,7 @@ const PAGE = 1_000;
 export const MOST = 20_000;
 
 const TOKEN = /^[0-9a-f]{8}$/i;
-const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:.]*)$/i;
+const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|(?=.*:.*:)[0-9a-f:.]+)$/i;
 
 export class Sessions {
   constructor(rest) {
