@@ -103,6 +103,20 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cluster-key", metavar="FILE", help="that certificate's private key (PEM)")
     parser.add_argument("--cluster-user", metavar="NAME", help="a user of etcd")
     parser.add_argument("--cluster-password-file", metavar="FILE", help="that user's password")
+    parser.add_argument(
+        "--peer-listen",
+        metavar="ADDRESS:PORT",
+        help="where other controllers reach this one: by their heartbeats a silent one is found in a third of a second",
+    )
+    parser.add_argument(
+        "--peer-cert",
+        metavar="FILE",
+        help="this controller's certificate, which names it as --cluster-name does (PEM)",
+    )
+    parser.add_argument("--peer-key", metavar="FILE", help="that certificate's private key (PEM)")
+    parser.add_argument(
+        "--peer-ca", metavar="FILE", help="the CA of the controllers' certificates alone (PEM)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ MOST_TEXT = 4_096  # characters of a value
 
 CONTROLLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _SHARE = re.compile(r"s[0-9]{4}", re.ASCII)
+_STREAM = re.compile(r"(?:\[[0-9a-fA-F:.]{2,64}\]|[0-9.]{7,15}):[1-9][0-9]{0,4}", re.ASCII)
 _ADDRESS = re.compile(r"[\[\]A-Za-z0-9.:/_-]{1,256}", re.ASCII)
 
 Json = dict[str, Any]
@@ -83,16 +84,20 @@ class ClusterCell:
 
 
 def member_text(member: ClusterMember, site: str) -> str:
-    return json.dumps({"address": member.address, "capacity": member.capacity, "site": site})
+    told = {"address": member.address, "capacity": member.capacity, "site": site, "stream": member.stream}
+    return json.dumps(told)
 
 
 def read_member(name: str, text: str) -> tuple[ClusterMember, str]:
     """A member and its site file's digest. Raises ValueError, KeyError or TypeError for what is none."""
     told = _object(text)
-    address, site = told["address"], told["site"]
+    address, site, stream = told["address"], told["site"], told.get("stream", "")
     if not CONTROLLER.fullmatch(name) or not _ADDRESS.fullmatch(address) or not isinstance(site, str):
         raise ValueError
-    return ClusterMember(name, address, max(1, _number(told["capacity"], MOST_CAPACITY))), site
+    if stream and not _STREAM.fullmatch(stream):
+        raise ValueError
+    capacity = max(1, _number(told["capacity"], MOST_CAPACITY))
+    return ClusterMember(name, address, capacity, stream=stream), site
 
 
 def assignment_text(assignment: ShareAssignment) -> str:

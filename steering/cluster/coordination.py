@@ -206,7 +206,7 @@ class Coordination:
 
     def lost(self, controller: str) -> None:
         """A member's stream is silent: who stands by for it acts at once. It counts as there again after `found`."""
-        if controller not in self._unreachable and controller != self.me.id:
+        if controller in self.cell.members and controller not in {*self._unreachable, self.me.id}:
             self._unreachable.add(controller)
             self.changed()
 

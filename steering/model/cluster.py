@@ -17,13 +17,15 @@ LAST_GENERATION = 2**62  # compared as signed 64-bit differences: half of what O
 
 
 class ClusterMember(NamedTuple):
-    """A controller that is there. `address`: where other controllers and operators reach it, ADDRESS:PORT of its REST.
-    `capacity`: its part of the work beside others', a plain number. `draining`: it is to decide for nothing more."""
+    """A controller that is there. `address`: the URL of its REST. `capacity`: its part of the work beside others', a
+    plain number. `draining`: it is to decide for nothing more. `stream`: ADDRESS:PORT where other controllers reach it,
+    "" where none can."""
 
     id: str
     address: str
     capacity: int = 1
     draining: bool = False
+    stream: str = ""
 
 
 class Grant(NamedTuple):

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 LOOK = 0.05  # seconds between looks at all connections
 POLL = 2.0  # seconds between questions to a switch whose role is as it should be
 POLL_SOON = 0.1  # the same while another controller is about to take it over
-ANSWER = 3.0  # seconds in which a switch has to answer
+ANSWER = 10.0  # seconds in which a switch has to answer
+LATELY = 3.0  # seconds: one that stands by is heard of more often than that
 UNDEFINED = 0xFFFF_FFFF_FFFF_FFFF  # what a switch tells that never heard of a generation
 _ROLE_REQUEST = 24
 _ROLE = Struct(">I4xQ")
@@ -105,12 +106,15 @@ class Roles:
         self._standings: dict[Channel, _Standing] = {}
         self._masters: set[Channel] = set()
         self.events: Counter[RoleEvent] = Counter()
+        self._before_masters = _BeforeMasters(self, app)
 
     def roles(self) -> dict[DatapathId, OpenFlowRole]:
         """What this controller is to each switch that is connected to it."""
         return {channel.id: standing.role for channel, standing in self._standings.items()}
 
     # ---- channel.Adapter -------------------------------------------------------------------------
+
+    usual = None  # the fast path is for messages of switches that this controller is MASTER of
 
     @property
     def budgets(self) -> Budgets:
@@ -140,7 +144,7 @@ class Roles:
         older = next((one for one in self._standings if one.id == channel.id), None)
         if older is None or older in self._masters:
             self._app.described(channel)
-        elif self._now() - older.heard_at > ANSWER:
+        elif self._now() - older.heard_at > LATELY:
             older.disconnect(Disconnect.REPLACED)
             self._app.described(channel)
         else:
@@ -259,12 +263,14 @@ class Roles:
         standing.next_look = now + POLL
         if channel not in self._masters:
             self._masters.add(channel)
+            channel.adapter = self._before_masters
             self.events[RoleEvent.TAKEN_OVER] += 1
             self._app.ready(channel)
 
     def _step_down(self, channel: "Channel", standing: _Standing) -> None:
         """Another controller is MASTER there."""
         self._masters.discard(channel)
+        channel.adapter = self
         self.events[RoleEvent.STEPPED_DOWN] += 1
         log.warning("switch %016x: another controller decides there now", channel.id)
         self._app.lost(channel)
@@ -300,3 +306,18 @@ class Roles:
     def _unasked(self, channel: "Channel", now: float) -> None:
         if channel.unasked.take(now):
             channel.disconnect(Disconnect.UNASKED)
+
+
+class _BeforeMasters:
+    """The same adapter, with the application's fast path."""
+
+    def __init__(self, roles: Roles, app: Any) -> None:
+        self._roles = roles
+        self._app = app
+
+    @property
+    def usual(self) -> Any:
+        return self._app.usual
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._roles, name)

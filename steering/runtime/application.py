@@ -74,7 +74,10 @@ class ControllerApp(SteeringApp):
         self._controller.authorisers.connect(self.give)
         self._sender.authorise = self._controller.authorisers.ask
         self.told = self._controller.rest.tell
-        self._operating = hub.spawn(operator.watch, self._controller.settings.policy, file.changed)
+        changed = file.changed
+        if self._controller.cluster is not None:
+            changed = self._controller.cluster.only_where_it_decides(changed)
+        self._operating = hub.spawn(operator.watch, self._controller.settings.policy, changed)
         self._keeping = hub.spawn(keeper.watch)
         self._controller.rest.start()
         if self._controller.cluster is not None:

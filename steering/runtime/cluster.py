@@ -1,8 +1,9 @@
-"""A controller's part in a cluster, wired: etcd, coordination, the switches' roles. Imported only with `--cluster`.
+"""A controller's part in a cluster, wired: etcd, coordination, the switches' roles, heartbeats. Imported only with
+`--cluster`.
 
-One share holds all switches: one controller decides, the others stand by with their connections up. A controller that
-was replaced begins anew as a standby, in the same process: what it knew of sessions is older than what the switches
-hold, and a start reads them back.
+One share holds all switches: one controller decides, the others stand by with their connections up. A controller begins
+anew, in the same process, when another one has taken its switches over (what it knew of sessions is older than what the
+switches hold, and a start reads them back), and as a standby when what is kept in etcd has changed.
 """
 
 import hashlib
@@ -10,72 +11,125 @@ import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from secrets import randbits
+from ssl import SSLError
+from time import monotonic
 from typing import Any
 
 from os_ken.lib import hub
 
 from steering.cluster.coordination import ClusterRefusal, Coordination
+from steering.core.inputs import Input
+from steering.core.peer_facts import PeerLost, PeerUp
 from steering.model.cluster import ClusterMember, ClusterStatus, ClusterUnreachable, ShareRole
 from steering.model.ids import DatapathId
+from steering.model.network import Site
+from steering.model.policy import Policy
 from steering.openflow.roles import Roles
-from steering.runtime.settings import ClusterSettings, Settings, SettingsError
+from steering.policy import parse_policy
+from steering.runtime.peer_streams import PeerCertificates, PeerStreams
+from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError
 from steering.store.credentials import LLDP_KEY_FILE, PSEUDONYM_KEY_FILE, lldp_key, pseudonym_key
 from steering.store.etcd.access import EtcdAccess, EtcdError, parse_endpoints
 from steering.store.etcd.etcd_store import EtcdStore
 from steering.store.etcd.gateway import EtcdGateway
 from steering.store.etcd.keys import Keys
+from steering.store.etcd.watch import EtcdWatch, KeyChange
 from steering.store.interface import StateError
+from steering.store.policy_history import History, HistoryError
 from steering.store.private_file import read_private
 from steering.store.state_directory import StateDirectory
+from steering.wire.peer_messages import Hello
 
 SHARES = 1  # of a cell
+GRACE = 0.1  # seconds in which a stream that ended may be there again
+SETTLED = 0.5  # seconds after a change of what is kept, until the first standby begins anew
+TURN = 5.0  # seconds later for each that stands behind it, so that one is ready all the time
+SELDOM = 30.0  # least seconds between two starts of a standby, whatever changes how often
+LOOK = 0.1  # seconds
 _SECRETS = {LLDP_KEY_FILE: lldp_key, PSEUDONYM_KEY_FILE: pseudonym_key}
 
 log = logging.getLogger(__name__)
 
 
 class Cluster:
-    """This controller's part. `begins_anew`: another controller has taken its switches, so it has to start again.
-    Raises SettingsError where it cannot take part."""
+    """This controller's part. `kept`: what all controllers are told, such as lists, orders and policies. `begins_anew`:
+    it has to start again. Raises SettingsError where it cannot take part."""
 
-    def __init__(
-        self, settings: Settings, wanted: ClusterSettings, named: Callable[[DatapathId], str]
-    ) -> None:
-        """`named`: a switch's name."""
-        self._named = named
+    def __init__(self, settings: Settings, wanted: ClusterSettings) -> None:
         self.begins_anew = False
+        self._started = monotonic()
+        self._is_stale = False  # others have changed what is kept since this one read it
+        self._wanted = wanted
         self._greenthreads: list[Any] = []
-        gateway = EtcdGateway(_access(wanted))
-        self.store = EtcdStore(Keys(gateway, f"/steering/{wanted.cell}/secret/"))
+        self._named: Callable[[DatapathId], str] = lambda dpid: f"{dpid:016x}"
+        self._away: dict[str, Any] = {}  # members whose streams have just ended -> the greenthread that waits
+        gateway = _gateway(wanted)
+        secrets = Keys(gateway, f"/steering/{wanted.cell}/secret/")
+        kept = Keys(gateway, f"/steering/{wanted.cell}/kept/")
+        self.secrets, self.kept = EtcdStore(secrets), EtcdStore(kept)
+        self._kept_watch = EtcdWatch(kept, "kept/")
+        self._kept_keys = kept
+        try:
+            self._began_at = self._kept_revision()
+        except EtcdError as error:
+            raise SettingsError(f"--cluster: {error}") from None
+        digest = hashlib.sha256(Path(settings.site).read_bytes())
         me = ClusterMember(wanted.name or socket.gethostname(), "")
-        self.coordination = Coordination(
-            Keys(gateway, f"/steering/{wanted.cell}/cluster/"),
-            me,
-            hashlib.sha256(Path(settings.site).read_bytes()).hexdigest(),
-            SHARES,
-        )
+        keys = Keys(gateway, f"/steering/{wanted.cell}/cluster/")
+        self.coordination = Coordination(keys, me, digest.hexdigest(), SHARES)
         self.roles: Roles | None = None
+        self.streams = self._streams(Hello(me.id, randbits(32), digest.digest()))
+
+    # ---- the start ------------------------------------------------------------------------------
+
+    def policy(self, site: Site) -> tuple[Policy, str] | None:
+        """The policy that is in force in the cell, None before the first one. Raises StateError for one that this site
+        does not allow."""
+        try:
+            version = History(self.kept).current()
+        except HistoryError as error:
+            raise SettingsError(f"--cluster: {error}") from None
+        if version is None:
+            return None
+        policy, findings = parse_policy(version.text, f"version {version.version} of the policy", site)
+        if policy is None or findings:
+            raise SettingsError(f"--cluster: {findings[0]}")
+        return policy, version.text
 
     def share_secrets(self, state_dir: Path) -> None:
         """Have the cell's secrets in the state directory. Raises SettingsError."""
         try:
-            share_secrets(self.store, state_dir)
+            share_secrets(self.secrets, state_dir)
         except StateError as error:
             raise SettingsError(f"--cluster: {error}") from None
 
-    def join(self, url: str) -> None:
-        """Become a member; `url`: of this controller's REST. Raises SettingsError."""
-        self.coordination.me = self.coordination.me._replace(address=url)
+    def join(self, url: str, named: Callable[[DatapathId], str]) -> None:
+        """Become a member. `url`: of this controller's REST; `named`: a switch's name. Raises SettingsError."""
+        self._named = named
+        stream = ""
         try:
+            if self.streams is not None and self._wanted.peers is not None:
+                host = self._wanted.peers.host
+                stream = str(ListenAddress(host, self.streams.start(host, self._wanted.peers.port)))
+            self.coordination.me = self.coordination.me._replace(address=url, stream=stream)
             self.coordination.join()
+            if not self.coordination.cell.members:
+                self._began_at = self._kept_revision()  # what was written since is its own
+        except OSError as error:
+            raise SettingsError(f"--peer-listen: cannot listen there: {error.strerror}") from None
         except (ClusterRefusal, EtcdError) as error:
             raise SettingsError(f"--cluster: {error}") from None
         log.info("controller %s is a member of the cell", self.coordination.me.id)
 
+    def _kept_revision(self) -> int:
+        """etcd's, now. Raises EtcdError."""
+        return self._kept_keys.below("kept/", names_only=True).revision
+
     def before(self, app: Any) -> Roles:
         """The adapter that stands before the application from now on."""
         self.roles = Roles(app, self.coordination, self._stepped_down)
-        self.coordination.changed = self.roles.look
+        self.coordination.changed = self._changed
         return self.roles
 
     def start(self, is_active: Any) -> None:
@@ -87,17 +141,27 @@ class Cluster:
             hub.spawn(member.live, hub.sleep),
             hub.spawn(member.agree, hub.sleep),
             hub.spawn(self.roles.run, is_active, hub.sleep),
+            hub.spawn(self._kept_watch.run, self._kept_changed),
         ]
 
     def stop(self) -> None:
         self.coordination.leave()
-        for one in self._greenthreads:
+        self._kept_watch.stop()
+        for one in (*self._greenthreads, *self._away.values()):
             hub.kill(one)
+        if self.streams is not None:
+            self.streams.stop()
+
+    # ---- as REST asks it ------------------------------------------------------------------------
 
     def decides(self) -> bool:
         """Whether this controller decides for any switch."""
         shares = self.coordination.cell.shares
         return any(self.coordination.duty_of(share).role is ShareRole.OWNER for share in shares)
+
+    def only_where_it_decides(self, changed: Callable[[], bool]) -> Callable[[], bool]:
+        """Whether a file changed that only who decides may act by."""
+        return lambda: changed() and self.decides()
 
     def status(self) -> ClusterStatus:
         cell = self.coordination.cell
@@ -118,8 +182,71 @@ class Cluster:
         except EtcdError as error:
             raise ClusterUnreachable(str(error)) from None
 
+    # ---- what changes ---------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        """Members or duties may be others."""
+        if self.streams is not None:
+            self.streams.members(
+                {one.id: _endpoint(one.stream) for one in self.coordination.cell.present() if one.stream}
+            )
+        if self.roles is not None:
+            self.roles.look()
+
     def _stepped_down(self, dpid: DatapathId) -> None:
         self.begins_anew = True
+
+    def _kept_changed(self, changes: list[KeyChange]) -> None:
+        """Who decides has changed it. A standby has read what was before."""
+        if (
+            any(one.revision > self._began_at for one in changes)
+            and not self.decides()
+            and not self._is_stale
+        ):
+            self._is_stale = True
+            self._greenthreads.append(hub.spawn(self._begin_anew_in_turn))
+
+    def _begin_anew_in_turn(self) -> None:
+        """A standby has nothing to lose. One that has to decide before its turn must not decide by what was before."""
+        known = next(iter(self.coordination.cell.shares.values()), None)
+        line = [] if known is None else [one.controller for one in known.standbys]
+        me = self.coordination.me.id
+        due = monotonic() + SETTLED + TURN * (line.index(me) if me in line else 0)
+        due = max(due, self._started + SELDOM)
+        while monotonic() < due and not self.decides():
+            hub.sleep(LOOK)
+        log.info("what is kept has changed: this controller reads it anew")
+        self.begins_anew = True
+
+    # ---- heartbeats -----------------------------------------------------------------------------
+
+    def _streams(self, hello: Hello) -> PeerStreams | None:
+        files = self._wanted.peer_tls
+        if files is None or files.client_ca is None:
+            return None
+        try:
+            return PeerStreams(
+                hello, PeerCertificates(files.cert, files.key, files.client_ca), self._heard, lambda: None
+            )
+        except (OSError, SSLError) as error:
+            why = getattr(error, "reason", None) or error.strerror or str(error)
+            raise SettingsError(f"--peer-cert, --peer-key, --peer-ca: cannot be used: {why}") from None
+
+    def _heard(self, given: Input) -> None:
+        """A member is there, or its stream has ended. Only a stream that was there can end: a controller that cannot
+        reach another from the beginning takes nothing from it."""
+        if isinstance(given, PeerUp):
+            waiting = self._away.pop(given.name, None)
+            if waiting is not None:
+                hub.kill(waiting)
+            self.coordination.found(given.name)
+        elif isinstance(given, PeerLost) and given.name not in self._away:
+            self._away[given.name] = hub.spawn(self._lose, given.name)
+
+    def _lose(self, name: str) -> None:
+        hub.sleep(GRACE)
+        self._away.pop(name, None)
+        self.coordination.lost(name)
 
 
 def share_secrets(store: EtcdStore, state_dir: Path) -> None:
@@ -135,13 +262,18 @@ def share_secrets(store: EtcdStore, state_dir: Path) -> None:
             key_of(state_dir)  # refuses what is no key
 
 
-def _access(wanted: ClusterSettings) -> EtcdAccess:
+def _endpoint(stream: str) -> tuple[str, int]:
+    host, _, port = stream.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _gateway(wanted: ClusterSettings) -> EtcdGateway:
     """Raises SettingsError."""
     try:
         endpoints = parse_endpoints(wanted.etcd)
         password = read_private(Path(wanted.password_file)) if wanted.password_file else ""
-    except (ValueError, StateError) as error:
+        return EtcdGateway(EtcdAccess(endpoints, wanted.ca, wanted.cert, wanted.key, wanted.user, password))
+    except (ValueError, StateError, EtcdError) as error:
         raise SettingsError(f"--cluster: {error}") from None
     except FileNotFoundError:
         raise SettingsError(f"--cluster-password-file: there is no {wanted.password_file}") from None
-    return EtcdAccess(endpoints, wanted.ca, wanted.cert, wanted.key, wanted.user, password)

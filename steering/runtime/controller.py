@@ -61,7 +61,8 @@ class Controller:
         self.lock = lock  # for as long as the controller lives
         self.counters = Counters()
         site = declared.site
-        history = History(StateDirectory(settings.state_dir, synced=True))
+        shared = None if cluster is None else cluster.kept
+        history = History(shared or StateDirectory(settings.state_dir, synced=True))
         text = PolicyText(keep_version(history, policy_text, "start", "started with", 1), policy_text)
         # 16 bits tell this run's rules from those of earlier ones.
         self.engine = Engine(
@@ -76,16 +77,18 @@ class Controller:
         view = EngineView(self.engine, self.now, __version__)
         registrar = Registrar(declared, self.engine, self.discovery, tpool.execute)
         self.operator = Operator(
-            self.engine, self.counters, registrar, view, settings.state_dir, self.now, text
+            self.engine, self.counters, registrar, view, settings.state_dir, self.now, text, shared
         )
         self.keeper = Keeper(
-            self.engine, self.counters, settings.state_dir, self.now, Mechanism.KEEPING in settings.disabled
-        )
+            self.engine, self.counters, settings.state_dir, self.now,
+            # Another controller may have decided since: what this one kept is older than what the switches hold.
+            Mechanism.KEEPING in settings.disabled or cluster is not None,
+        )  # fmt: skip
         self.authorisers = authorisers(site.aaa)
         self.policy_file = FileWatch(settings.policy, settings.watch)
-        self.rest = Rest(settings, JsonView(view), self.operator, self.counters, self.now, cluster)
+        self.rest = Rest(settings, JsonView(view), self.operator, self.counters, self.now, cluster, shared)
         if cluster is not None:
-            cluster.join(self.rest.url)
+            cluster.join(self.rest.url, site.switch_name)
 
 
 def _discovery(settings: Settings, site: Site) -> Discovery | None:
@@ -114,10 +117,18 @@ def _assemble(settings: Settings) -> Controller:
     """Make the controller. Raises StateError or SettingsError for a single fault, StartError after printing
     findings of the files."""
     store = StateDirectory(settings.state_dir)
-    declared, findings = declare(settings.site, store)
+    cluster = None
+    if settings.cluster is not None:
+        from steering.runtime.cluster import Cluster  # etcd is nothing to one controller alone
+
+        cluster = Cluster(settings, settings.cluster)
+    declared, findings = declare(settings.site, store if cluster is None else cluster.kept)
     policy: Policy | None = Policy(quotas=DEFAULT_QUOTAS)
     text = "policy: 1\n"
-    if settings.policy is not None:
+    in_force = None if cluster is None or declared is None else cluster.policy(declared.site)
+    if in_force is not None:
+        policy, text = in_force
+    elif settings.policy is not None:
         policy, more = load_policy(settings.policy, None if declared is None else declared.site)
         findings = findings + [str(finding) for finding in more]
         if policy is not None:
@@ -133,10 +144,6 @@ def _assemble(settings: Settings) -> Controller:
     store.check()
     store.sweep()
     declared.keep_numbers()
-    cluster = None
-    if settings.cluster is not None:
-        from steering.runtime.cluster import Cluster  # etcd is nothing to one controller alone
-
-        cluster = Cluster(settings, settings.cluster, declared.site.switch_name)
+    if cluster is not None:
         cluster.share_secrets(settings.state_dir)
     return Controller(settings, declared, policy, text, lock, cluster)

@@ -35,6 +35,7 @@ from steering.policy.checks.unenforced_rules import unenforced
 from steering.policy.language.document import load_text
 from steering.runtime.registrar import Registrar
 from steering.store.credentials import pseudonym_key
+from steering.store.interface import StateError, StateRefusal, Store
 from steering.store.policy_history import History, HistoryError
 from steering.store.state_directory import StateDirectory
 
@@ -57,13 +58,16 @@ class Operator:
         state_dir: Path,
         now: Callable[[], float],
         text: PolicyText = NO_POLICY,
+        shared: Store | None = None,
     ) -> None:
-        """`text`: the policy that the engine began with."""
+        """`text`: the policy that the engine began with. `shared`: where several controllers keep its versions; what
+        cannot be kept there is not in force."""
         self._engine = engine
         self._counters = counters
         self._registrar = registrar
         self._view = view
-        self._history = History(StateDirectory(state_dir, synced=True))
+        self._history = History(shared or StateDirectory(state_dir, synced=True))
+        self._must_keep = shared is not None
         self._now = now
         self._feed: Callable[[Input], None] | None = None
         self._at_once: Callable[[Input], None] | None = None
@@ -99,13 +103,23 @@ class Operator:
         return self._put(policy, text, who, "")
 
     def _put(self, policy: Policy, text: str, who: str, comment: str) -> PolicyOutcome:
-        version = keep_version(self._history, text, who, comment, self._text.version + 1)
+        if self._must_keep:
+            version = self._kept(text, who, comment)
+        else:
+            version = keep_version(self._history, text, who, comment, self._text.version + 1)
         self._text = PolicyText(version, text)
         self.give(PolicyReplaced(replace(policy, version=version)))
         for note in unenforced(policy, site(self._engine)):
             log.warning("policy: %s", note)
         log.info("policy version %d is in force, by %s", version, who)
         return PolicyOutcome(version, [], True)
+
+    def _kept(self, text: str, who: str, comment: str) -> int:
+        """Keep a policy for all controllers. Raises StateError, and nothing is changed then."""
+        try:
+            return self._history.apply(text, who, time.time(), comment).version
+        except HistoryError as error:
+            raise StateError(StateRefusal.UNREACHABLE, str(error)) from None
 
     def policy_versions(self) -> list[Json]:
         return [
@@ -170,7 +184,10 @@ class Operator:
         for finding in findings:
             log.error("the policy stays as it is: %s", finding)
         if policy is not None and not findings:
-            self._put(policy, text, "file", "")
+            try:
+                self._put(policy, text, "file", "")
+            except StateError as error:
+                log.error("the policy stays as it is: %s", error)
 
     def tell_limits(self) -> None:
         """Log a limit that was reached since the last look. A look each second bounds the log."""

@@ -35,7 +35,7 @@ from steering.runtime.rest_server import Application, RestServer
 from steering.runtime.settings import ListenAddress, Settings, SettingsError, TlsFiles
 from steering.runtime.standby_guard import StandbyGuard
 from steering.store.credentials import bearer_token, pseudonym_key, remove_rest_url, write_rest_url
-from steering.store.interface import StateError
+from steering.store.interface import StateError, Store
 from steering.store.mappings import MappingStore
 from steering.store.state_directory import StateDirectory
 from steering.wire.errors import WireRefusal as WireRefusal
@@ -97,8 +97,11 @@ class Rest:
         counters: Counters,
         now: Callable[[], float],
         cluster: ClusterControl | None = None,
+        shared: Store | None = None,
     ) -> None:
+        """`shared`: where several controllers keep what they are told; None: in the state directory."""
         self._cluster = cluster
+        self._store = shared or StateDirectory(settings.state_dir)
         keyring = TokenFile(settings.state_dir, bearer_token(settings.state_dir))
         self._counters, self._secured = counters, settings.rest_tls is not None
         try:
@@ -113,7 +116,9 @@ class Rest:
         if settings.rest_tls is not None:
             self._socket = _secured(self._socket, settings.rest_tls)
         try:
-            self._north = self._northbound(settings, view, control, counters, keyring, now, cluster)
+            self._north = self._northbound(
+                settings, view, control, counters, keyring, now, cluster, self._store
+            )
         except StateError as error:
             raise SettingsError(f"--state-dir: {error}") from None
         self._application: Application = self._north.application
@@ -130,6 +135,7 @@ class Rest:
         keyring: TokenFile,
         now: Callable[[], float],
         cluster: ClusterControl | None,
+        store: Store,
     ) -> Northbound:
         return northbound(
             view,
@@ -140,7 +146,7 @@ class Rest:
             now,
             epoch=secrets.token_hex(4),
             pseudonyms=b"" if Mechanism.REDACTION in settings.disabled else pseudonym_key(settings.state_dir),
-            store=StateDirectory(settings.state_dir),
+            store=store,
             mappings=MappingStore(settings.state_dir, time.time),
             malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *MessageFault],
             disconnects=list(Disconnect),

@@ -8,7 +8,7 @@ import argparse
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
@@ -64,6 +64,8 @@ class ClusterSettings:
     key: str | None = None
     user: str | None = None
     password_file: str | None = None
+    peers: ListenAddress | None = None  # where other controllers reach this one
+    peer_tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,10 @@ def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
         args.cluster_name, args.cluster_cell, args.cluster_ca, args.cluster_cert, args.cluster_key, args.cluster_user,
         args.cluster_password_file,
     )  # fmt: skip
+    peers = (args.peer_listen, args.peer_cert, args.peer_key, args.peer_ca)
     if args.cluster is None:
-        if any(one is not None for one in more):
-            raise SettingsError("--cluster-... goes with --cluster, which says where etcd is")
+        if any(one is not None for one in (*more, *peers)):
+            raise SettingsError("--cluster-... and --peer-... go with --cluster, which says where etcd is")
         return None
     name, cell, ca, cert, key, user, password = more
     if (cert is None) != (key is None):
@@ -161,7 +164,15 @@ def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
         raise SettingsError("--cluster-user and --cluster-password-file go together")
     if cell is not None and not _CELL.fullmatch(cell):
         raise SettingsError(f"--cluster-cell: '{cell}' is not a word of letters, digits, '-', '_' and '.'")
-    return ClusterSettings(args.cluster, name or "", cell or "default", ca, cert, key, user, password)
+    found = ClusterSettings(args.cluster, name or "", cell or "default", ca, cert, key, user, password)
+    if not any(peers):
+        return found
+    if not all(peers):
+        raise SettingsError("--peer-listen, --peer-cert, --peer-key and --peer-ca go together")
+    listen = parse_endpoint(args.peer_listen, "--peer-listen", 0)
+    if ip_address(listen.host).is_unspecified:
+        raise SettingsError("--peer-listen: name the address at which other controllers reach this one")
+    return replace(found, peers=listen, peer_tls=TlsFiles(args.peer_cert, args.peer_key, args.peer_ca))
 
 
 def from_arguments(args: argparse.Namespace) -> Settings:

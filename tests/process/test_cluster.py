@@ -3,6 +3,8 @@
 import re
 import signal
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +16,9 @@ from steering.model.network import PortRef, PortRole, mcp_id, waypoint_id
 from steering.model.session import Entry, EntryKind, pack_cookie
 from steering.openflow.templates import entry_add
 from tests.integration.ovs import Switch, run
-from tests.support.controller_process import SITE, Running
+from tests.support.controller_process import SITE, Running, refused
 from tests.support.etcd import EtcdMembers
+from tests.support.rest_calls import certificates
 from tests.support.waiting import wait_for
 
 NAMES = ("a", "b")
@@ -84,19 +87,15 @@ def settled() -> dict[str, tuple[str, float]]:
 @contextmanager
 def cell(folder: Path, etcd: EtcdMembers) -> Iterator[Cell]:
     controllers = {}
+    certificates(folder, *NAMES)
     for name in NAMES:
         (folder / name).mkdir()
         urls = ",".join(map(str, etcd.access.endpoints))
         controllers[name] = Running(
-            folder / name,
-            SITE + LINKS,
-            "--cluster",
-            urls,
-            "--cluster-name",
-            name,
-            "--cluster-cell",
-            folder.name,
-        )
+            folder / name, SITE + LINKS, "--cluster", urls, "--cluster-name", name, "--cluster-cell", folder.name,
+            "--peer-listen", "127.0.0.1:0", "--peer-ca", str(folder / "ca.pem"),
+            "--peer-cert", str(folder / f"{name}.crt"), "--peer-key", str(folder / f"{name}.key"),
+        )  # fmt: skip
     targets = [f"tcp:127.0.0.1:{one.port}" for one in controllers.values()]
     try:
         for number, bridge in enumerate(BRIDGES, 1):
@@ -188,5 +187,53 @@ def test_the_standby_takes_over_and_changes_no_rule(pair: Cell, how: signal.Sign
     else:
         pair.controllers[owner].start()
     # Who comes back, or thaws, stands by: the other one decides still.
-    wait_for(lambda: pair.stands_by(owner), WAIT)
-    assert pair.decides(standby)
+    wait_for(lambda: pair.stands_by(owner) and pair.decides(standby), WAIT)
+
+
+def change(running: Running, method: str, path: str, body: str) -> int:
+    """The status of a change by REST; nothing while it starts again."""
+    try:
+        url, token = ((running.state / name).read_text().strip() for name in ("rest", "token"))
+        request = urllib.request.Request(url + path, body.encode(), method=method)
+        for name, value in (
+            ("Authorization", f"Bearer {token}"), ("If-Match", "*"), ("Content-Type", "application/yaml")
+        ):  # fmt: skip
+            request.add_header(name, value)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def policy_of(running: Running) -> str:
+    try:
+        return str(running.json("/v1/policy")["text"])
+    except (OSError, ValueError):
+        return ""
+
+
+def test_what_the_owner_was_told_is_known_to_who_follows_it(pair: Cell) -> None:
+    owner, standby = owner_and_standby(pair)
+    text = "policy: 1\nrules:\n  - {name: only-https, then: {action: bypass}}\n"
+    assert change(pair.controllers[standby], "PUT", "/v1/policy", text) == 503
+    assert change(pair.controllers[owner], "PUT", "/v1/policy", text) == 200
+    # A standby has nothing to lose: it reads anew what is kept, and stands by again.
+    wait_for(lambda: policy_of(pair.controllers[standby]) == text, WAIT)
+    wait_for(lambda: pair.stands_by(standby), WAIT)
+    process = pair.controllers[owner].process
+    assert process is not None
+    process.kill()
+    wait_for(lambda: pair.decides(standby), WAIT)
+    assert policy_of(pair.controllers[standby]) == text
+    # And to who starts with another file.
+    pair.controllers[owner].start()
+    assert policy_of(pair.controllers[owner]) == text
+
+
+def test_a_site_that_differs_is_a_finding_and_nothing_starts(pair: Cell, tmp_path: Path) -> None:
+    words = pair.controllers["a"].command
+    cluster = words[words.index("--cluster") :]
+    other = Running(tmp_path, SITE.replace("10000", "9999") + LINKS, *cluster, "--cluster-name", "c")
+    assert "the site file differs from that of a, b" in refused(other)

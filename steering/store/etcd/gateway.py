@@ -6,6 +6,7 @@ again what there is, and never assume.
 """
 
 import json
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
@@ -195,7 +196,13 @@ class EtcdStream:
             result = told.get("result")
             yield result if isinstance(result, dict) else {}
 
+    def wake(self) -> None:
+        """Whoever reads finds the end. To be called by others: closing what another one reads from is an error."""
+        with suppress(OSError, AttributeError):
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
+        """To be called by the one that reads."""
         with suppress(OSError, ssl.SSLError):
             self._connection.close()
 

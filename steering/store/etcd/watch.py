@@ -50,7 +50,7 @@ class EtcdWatch:
         """`run` returns, within some seconds."""
         self._stopped = True
         if self._stream is not None:
-            self._stream.close()
+            self._stream.wake()
 
     def run(self, take: Callable[[list[KeyChange]], None]) -> None:
         """Tell of every change until `stop`; the first call of `take` tells all there is, and may be empty. What `take`

@@ -15,7 +15,7 @@ from steering.model.cluster import LAST_GENERATION, MOST_MEMBERS, ClusterMember,
 
 def test_members_shares_and_orders_are_read_as_they_were_written() -> None:
     cell = ClusterCell()
-    member = ClusterMember("a", "10.0.0.1:8080", 4)
+    member = ClusterMember("a", "http://10.0.0.1:8080", 4, stream="[fd00::1]:6700")
     share = ShareAssignment(Grant("a", 3), (Grant("b", 4), Grant("c", 9)))
     cell.take("ctl/a", member_text(member, "digest"), 5)
     cell.take("own/s0001", assignment_text(share), 6)
@@ -38,6 +38,8 @@ def test_members_shares_and_orders_are_read_as_they_were_written() -> None:
         ("ctl/../x", json.dumps({"address": "a:1", "capacity": 1, "site": ""})),
         ("ctl/a", json.dumps({"address": "a:1", "capacity": -1, "site": ""})),
         ("ctl/a", json.dumps({"address": "a:1", "capacity": 1, "site": ""}) + " " * 5_000),
+        ("ctl/a", json.dumps({"address": "a:1", "capacity": 1, "site": "", "stream": "host:1"})),
+        ("ctl/a", json.dumps({"address": "a:1", "capacity": 1, "site": "", "stream": "10.0.0.1:0"})),
         ("own/s0001", "[]"), ("own/s0001", "7"), ("own/s0001", '[["a", "b"]]'), ("own/s0001", '[["a", true]]'),
         ("own/s0001", '[["a", 1], ["b", 1]]'), ("own/s0001", '[["a", 1], ["a", 2]]'),
         ("own/s0001", '[["a", 1], ["b", 2], ["c", 3], ["d", 4]]'),

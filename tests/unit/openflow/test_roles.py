@@ -2,13 +2,14 @@
 MASTER that was replaced nothing."""
 
 from struct import Struct
+from typing import Any
 
 import pytest
 
 from steering.model.cluster import NO_DUTY, Duty, ShareRole
 from steering.openflow.encode import message
 from steering.openflow.reader import Disconnect, Message, Type
-from steering.openflow.roles import ANSWER, POLL, POLL_SOON, UNDEFINED, OpenFlowRole, RoleEvent, Roles
+from steering.openflow.roles import ANSWER, LATELY, POLL, POLL_SOON, UNDEFINED, OpenFlowRole, RoleEvent, Roles
 
 ROLE = Struct(">I4xQ")
 OWNER, STANDBY = ShareRole.OWNER, ShareRole.STANDBY
@@ -61,6 +62,7 @@ class FakeChannel:
         self.id, self.heard_at, self.echo_is_due = 1, 0.0, False
         self.handshake, self.unasked = FakeHandshake(), FakeBucket()
         self.holds = False
+        self.adapter: Any = controller.roles
         self.ended: Disconnect | None = None
         self.written: list[bytes] = []
         self.requests: list[bytes] = []
@@ -140,6 +142,9 @@ class RoleController:
 
     def received(self, channel: FakeChannel, found: Message, now: float) -> None:
         self.received_by_app.append(found.type)
+
+    usual = "the fast path"
+    budgets = "bounds"
 
     def settle(self, now: float) -> None:
         """Nothing is kept back here."""
@@ -243,6 +248,19 @@ def test_messages_go_to_the_application_only_from_a_switch_that_it_is_master_of(
     assert one.received_by_app == [Type.PACKET_IN]
 
 
+def test_the_fast_path_is_for_switches_that_it_is_master_of(switch: RoleSwitch) -> None:
+    """Else a standby would decide about packets that a switch shows to all that have no role yet."""
+    one = RoleController(switch, Duty(STANDBY, 5))
+    one.go_on()
+    assert one.channel.adapter.usual is None
+    one.given = Duty(OWNER, 5)
+    one.go_on()
+    assert one.channel.adapter.usual == "the fast path" and one.channel.adapter.budgets
+    RoleController(switch, Duty(OWNER, 6)).go_on()
+    one.go_on(POLL)
+    assert one.channel.adapter.usual is None
+
+
 def test_a_switch_without_roles_or_answers_is_left(switch: RoleSwitch) -> None:
     silent = RoleController(switch, Duty(OWNER, 5))
     silent.channel.holds = True
@@ -274,7 +292,7 @@ def test_of_two_that_would_stand_by_the_one_that_answers_stays(switch: RoleSwitc
     one.go_on()
     second = one.connect()
     assert second.ended is Disconnect.DUPLICATE
-    one.now += ANSWER + 1  # the first is not heard of any more
+    one.now += LATELY + 1  # the first is not heard of any more
     third = one.connect()
     assert one.channel.ended is Disconnect.REPLACED and third.ended is None
 

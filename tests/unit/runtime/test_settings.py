@@ -165,8 +165,10 @@ def test_a_cluster_is_where_etcd_is_and_what_this_controller_is_called() -> None
         ("--cluster", "http://a", "--cluster-cert", "c.pem"),
         ("--cluster", "http://a", "--cluster-user", "u"),
         ("--cluster", "http://a", "--cluster-cell", "a/b"),
+        ("--peer-listen", "127.0.0.1:1"),
+        ("--cluster", "http://a", "--peer-cert", "c.pem"),
     ],
 )
 def test_options_of_a_cluster_that_do_not_fit_are_refused(words: tuple[str, ...]) -> None:
-    with pytest.raises(SettingsError, match="--cluster"):
+    with pytest.raises(SettingsError, match=r"--(cluster|peer)"):
         arguments(*words)
