@@ -106,7 +106,9 @@ class Roles:
         self._standings: dict[Channel, _Standing] = {}
         self._masters: set[Channel] = set()
         self.events: Counter[RoleEvent] = Counter()
-        self._before_masters = _BeforeMasters(self, app)
+        # What stands before a connection: this alone, or with the fast path.
+        self._slow: Any = self
+        self._fast: Any = _BeforeMasters(self, app)
 
     def roles(self) -> dict[DatapathId, OpenFlowRole]:
         """What this controller is to each switch that is connected to it."""
@@ -114,7 +116,7 @@ class Roles:
 
     # ---- channel.Adapter -------------------------------------------------------------------------
 
-    usual = None  # the fast path is for messages of switches that this controller is MASTER of
+    usual: Any = None  # the fast path is for messages of switches that this controller is MASTER of
 
     @property
     def budgets(self) -> Budgets:
@@ -263,14 +265,14 @@ class Roles:
         standing.next_look = now + POLL
         if channel not in self._masters:
             self._masters.add(channel)
-            channel.adapter = self._before_masters
+            channel.adapter = self._fast
             self.events[RoleEvent.TAKEN_OVER] += 1
             self._app.ready(channel)
 
     def _step_down(self, channel: "Channel", standing: _Standing) -> None:
         """Another controller is MASTER there."""
         self._masters.discard(channel)
-        channel.adapter = self
+        channel.adapter = self._slow
         self.events[RoleEvent.STEPPED_DOWN] += 1
         log.warning("switch %016x: another controller decides there now", channel.id)
         self._app.lost(channel)
