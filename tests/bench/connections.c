@@ -24,14 +24,20 @@ static uint32_t isn_of(uint32_t number)
     return number * 2654435761u;
 }
 
-static void send_syn(struct fake *access, uint32_t number, int gateway, const uint32_t *token)
+/* A join goes to the server of its session, `target`: the controller takes no token for a proof. */
+static void send_syn(struct fake *access, uint32_t number, int gateway, const uint32_t *token, uint32_t target)
 {
     uint8_t frame[128];
     struct connection *c = &connections[number];
     uint32_t up = c->up_entry, back = c->back_entry;
     *c = (struct connection){.up_entry = up, .back_entry = back, .began = now_ns(), .access = (uint8_t)access->dpid, .gateway = (uint8_t)gateway,
                              .stage = ASKED, .mode = (uint8_t)job.mode};
-    size_t length = frame_syn(frame, tuple_of(number, access->dpid, gateway), isn_of(number), token);
+    struct tuple tuple = tuple_of(number, access->dpid, gateway);
+    if (token) {
+        int there = connections[target].gateway;    /* 0: the controller was told of its session otherwise */
+        tuple.dst = tuple_of(target, access->dpid, there ? there : gateway).dst;
+    }
+    size_t length = frame_syn(frame, tuple, isn_of(number), token);
     send_packet_in(access, CLASS_SYN, ACCESS_PORT, ROLE_ACCESS, frame, length);
 }
 
@@ -76,12 +82,13 @@ void open_next(struct fake *access)
     uint32_t away = job.mode == SYN || n == 1 ? 0 : 1 + number % (n - 1);
     int gateway = (int)((uint32_t)(access->dpid - 1) + away) % (int)n + 1;
     const uint32_t *token = NULL;
+    uint32_t target = 0;
     while (job.mode == JOIN && !token) {
-        uint32_t target = job.join_next++ % job.targets;
+        target = job.join_next++ % job.targets;
         token = plan->shared[target] ? NULL : &plan->tokens[target];
     }
     job.outstanding++;
-    send_syn(access, number, gateway, token);
+    send_syn(access, number, gateway, token, target);
 }
 
 static void done(uint32_t number)
