@@ -1,71 +1,22 @@
 """Three controllers as three processes on loopback: joins across them, and what happens when one dies, freezes or lies."""
 
-import json
 import os
 import signal
 import socket
 import ssl
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from steering.wire.peer_codec import encoded
 from steering.wire.peer_messages import Heartbeat, Hello
+from tests.support.peer_processes import Peer, set_up, started
 from tests.support.rest_calls import certificates
 from tests.support.waiting import wait_for
 
-ROOT = Path(__file__).resolve().parents[2]
 SESSIONS = 200
-
-
-class Peer:
-    """One process of tests/support/peer_program.py."""
-
-    def __init__(self, name: str, folder: Path, site: str = "site") -> None:
-        words = [sys.executable, "-m", "tests.support.peer_program", name, str(folder), site]
-        self.process = subprocess.Popen(
-            words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.port: int = self._answer()["port"]
-
-    def _answer(self) -> Any:
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
-
-    def do(self, command: str, **arguments: Any) -> Any:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps([command, arguments]) + "\n")
-        self.process.stdin.flush()
-        return self._answer()
-
-    def reports(self, **wanted: Any) -> bool:
-        said = self.do("report")
-        return all(said[what] == value for what, value in wanted.items())
-
-    def end(self) -> None:
-        with suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGCONT)
-        self.process.kill()
-        self.process.communicate()
-
-
-@contextmanager
-def started(folder: Path, **sites: str) -> Iterator[dict[str, Peer]]:
-    peers: dict[str, Peer] = {}
-    try:
-        for name in "abc":
-            peers[name] = Peer(name, folder, sites.get(name, "site"))
-        for one in peers.values():
-            one.do("members", addresses={name: peer.port for name, peer in peers.items()})
-        yield peers
-    finally:
-        for one in peers.values():
-            one.end()
 
 
 @pytest.fixture(scope="module")
@@ -81,20 +32,12 @@ def counted(peer: Peer, fault: str) -> Callable[[], bool]:
     return lambda: bool(peer.do("report")["faults"].get(fault, 0) > before)
 
 
-def set_up(peers: dict[str, Peer], first: int, count: int = SESSIONS) -> None:
-    """Sessions that begin at a's switch, and whose MCPs answer at b's; their tokens are known at c."""
-    before = peers["c"].do("report")["tokens"].get("a", 0)
-    places = peers["a"].do("begin", count=count, first=first)
-    peers["b"].do("answers", places=places, first=first)
-    wait_for(lambda: peers["c"].do("report")["tokens"].get("a") == before + count)
-
-
 @pytest.mark.row("D-6.7.1", "D-6.2c")
 def test_joins_across_three_processes_and_one_that_dies_and_one_that_freezes(folder: Path) -> None:
     with started(folder) as peers:
         a, c = peers["a"], peers["c"]
         wait_for(lambda: all(one.reports(whole=True) for one in peers.values()))
-        set_up(peers, 0)
+        set_up(peers, 0, SESSIONS)
         c.do("joins", count=SESSIONS, first=0)
         wait_for(lambda: a.reports(subflows=2 * SESSIONS))
         assert a.do("report")["steered"].count(2) == SESSIONS, (

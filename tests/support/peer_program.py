@@ -39,6 +39,7 @@ class Process:
         hello = Hello(name, 1, site.encode().ljust(32)[:32])
         self.streams = PeerStreams(hello, certificates, self.give, self.turn_over)
         self.steered: list[int] = []  # switches at which a held segment was let go
+        self.steered_at: list[float] = []  # and when, seconds of the machine's clock
         self.port = self.streams.start("127.0.0.1", 0)
 
     # ---- the engine -------------------------------------------------------------------------------
@@ -52,6 +53,7 @@ class Process:
                 self.streams.tell(output)
             elif isinstance(output, Steer) and output.release is not None:
                 self.steered.append(output.release.dpid)
+                self.steered_at.append(monotonic())
 
     def turn_over(self) -> None:
         self.give(TurnOver())
@@ -101,12 +103,18 @@ class Process:
             self.give(SynAckSeen(dpid, 1, answer(opening, number.to_bytes(8, "big"))))
         self.turn_over()
 
-    def joins(self, count: int, first: int, port: int = 10_000) -> None:
-        """Joins of all of them at s2."""
+    def joins(self, count: int, first: int, port: int = 10_000) -> float:
+        """Joins of all of them at s2. When the first came."""
+        began = monotonic()
         for number in range(first, first + count):
             seen = join("10.2.0.2", port + number, token(1, number.to_bytes(8, "big")))
             self.give(SynSeen(2, 1, seen, Driver.frame(seen)))
         self.turn_over()
+        return began
+
+    def last(self) -> float:
+        """When a segment was let go last."""
+        return self.steered_at[-1]
 
     def report(self) -> dict[str, Any]:
         peers, counters = self.engine.peers, self.engine.counters
