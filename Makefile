@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help setup testing tools demo labs screenshot test lint mutants attack bench deb deb-test container clean
+.PHONY: help setup testing tools demo labs screenshot test lint mutants attack bench deb deb-test container docs clean
 
 # Options for pytest: make test PYTEST_ARGS="-x tests/unit"
 PYTEST_ARGS ?= tests
@@ -16,6 +16,7 @@ help:
 	@echo 'make mutants set up, then try changes that must each make a test fail; prints those that none noticed'
 	@echo 'make attack  set up, then every attack of docs/security.rst; one table (root)'
 	@echo 'make bench   set up, then measure; writes build/bench.json (root)'
+	@echo 'make docs    the book, in build/docs'
 	@echo 'make deb     set up, then build/steering_VERSION_ARCH.deb; make deb-test tries it in a fresh Debian root (root)'
 	@echo 'make container  controller and relay as containers, where podman or docker builds'
 	@echo 'make clean   remove .venv, build/ and what labs left behind'
@@ -61,6 +62,9 @@ attack: setup
 
 bench: setup
 	@.venv/bin/steering bench
+
+docs: tools
+	@.venv/bin/python -m sphinx -q -W --keep-going -n -b html docs build/docs && echo build/docs/index.html
 
 deb: tools
 	@packaging/deb.sh

@@ -1,16 +1,20 @@
-"""Writes docs/files.rst and docs/api.rst from the schemas, docs/design/pipeline.rst from the table of priorities, and the
+"""Writes docs/files.rst and docs/api.rst from the schemas, docs/commands.rst from the options of all commands, docs/reasons.rst
+from the enumerations of events, alarms and refusals, docs/design/pipeline.rst from the table of priorities, and the
 tables of docs/design/session-life.rst from the transitions; `--check` only tells whether they are up to date.
 
 usage: python packaging/reference.py [--check]
 """
 
+import argparse
+import ast
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "packaging")]
 Json = dict[str, Any]
 
 
@@ -19,7 +23,7 @@ def _kind(schema: Json) -> str:
     if "$ref" in schema:
         return str(schema["$ref"].rsplit("/", 1)[1].removesuffix("File"))
     if "enum" in schema:
-        return " | ".join(f"``{value}``" for value in schema["enum"])
+        return " | ".join(f"``{value}``" for value in schema["enum"] if value != "")
     if "const" in schema:
         return f"``{schema['const']}``"
     for key in ("anyOf", "oneOf"):
@@ -47,15 +51,109 @@ def _table(title: str, schema: Json) -> list[str]:
 
 
 def files() -> str:
-    """docs/files.rst: every key of site and policy files."""
+    """docs/files.rst: every key of site and policy files, with a sentence, its default and an example."""
+    from sentences import below, explained
+
     schema = json.loads((ROOT / "policies" / "schema.json").read_text())
+    told = explained(schema["$defs"])
     lines = [
         "Site and policy files", "=====================", "",
-        "Generated from ``policies/schema.json`` by ``packaging/reference.py``.", "",
+        "Generated from ``policies/schema.json``, the comments of ``policies/default.policy.yaml`` and",
+        "``packaging/sentences.yaml`` by ``packaging/reference.py``.", "",
     ]  # fmt: skip
     first = [ref["$ref"].rsplit("/", 1)[1] for ref in schema["oneOf"]]
     for name in [*first, *sorted(set(schema["$defs"]) - set(first))]:
-        lines += _table(name.removesuffix("File"), schema["$defs"][name])
+        model = name.removesuffix("File")
+        lines += [f".. _key-{model}:", "", model, "-" * len(model), ""]
+        for key, field in schema["$defs"][name].get("properties", {}).items():
+            if (model, key) not in told:
+                raise SystemExit(
+                    f"packaging/sentences.yaml has no sentence for {model}.{key}: write one, with an example"
+                )
+            one = told[model, key]
+            lines += [f"``{key}``", f"    {one.sentence}", ""]
+            deeper = below(field) or below(field.get("items", {}))
+            lines += [
+                f"    Value: :ref:`{deeper} <key-{deeper}>`." if deeper else f"    Value: {_kind(field)}."
+            ]
+            lines += ["    Required." if one.default == "required" else f"    Default: {one.default}."]
+            lines += [f"    Example: ``{key}: {one.example}``", ""] if one.example else [""]
+    return "\n".join(lines)
+
+
+def commands() -> str:
+    """docs/commands.rst: every command with its options."""
+    from steering.cli.main import build_whole_parser
+
+    lines = [
+        "Commands", "========", "",
+        "Generated from the options by ``packaging/reference.py``; ``steering COMMAND --help`` says the same.",
+        "Exit status: 0 success, 1 what was asked for failed, 2 bad usage or bad input.", "",
+    ]  # fmt: skip
+    (subparsers,) = [
+        one for one in build_whole_parser()._actions if isinstance(one, argparse._SubParsersAction)
+    ]
+    for word, parser in subparsers.choices.items():
+        lines += _command(f"steering {word}", parser, "-")
+    return "\n".join(lines)
+
+
+def _command(title: str, parser: argparse.ArgumentParser, under: str) -> list[str]:
+    lines = [title, under * len(title), ""]
+    if parser.description:
+        lines += [f"{_literal(parser.description)}.", ""]
+    below: list[str] = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, sub in action.choices.items():
+                below += _command(f"{title} {word}", sub, "~")
+        elif action.dest != "help" and action.help != argparse.SUPPRESS:
+            value = "" if action.nargs == 0 else action.metavar or action.dest.upper()
+            words = ", ".join(action.option_strings)
+            term = f"{words} {value}".strip() if words else str(value)
+            told = parser._get_formatter()._expand_help(action) if action.help else "see above"
+            lines += [f"``{term}``", f"    {_literal(told)}", ""]
+    return lines + below
+
+
+def _literal(text: str) -> str:
+    """Text without what reStructuredText would take for markup."""
+    return re.sub(r"([*`|\\])", r"\\\1", text).replace("_ ", "\\_ ")
+
+
+REASONS = (
+    ("Events", "What ``steering events`` and ``/v1/events`` tell, by kind.", "steering/model/event_kind.py", "EventKind"),
+    ("Alarms", "What is raised and cleared (``steering_alarm{kind,name}``).", "steering/model/supervision.py", "AlarmKind"),
+    ("Refusals", "Why a connection, join or frame was not served (``steering_refusals_total{reason}``).", "steering/model/session.py", "Refusal"),
+    ("Joins", "What became of joins (``steering_joins_total{result}``).", "steering/core/counters.py", "JoinResult"),
+    ("Reports that are not believed", "``steering_session_reports_refused_total{reason}``.", "steering/core/counters.py", "ReportRefusal"),
+)  # fmt: skip
+
+
+def reasons() -> str:
+    """docs/reasons.rst: words of events, alarms and refusals, with the comments that stand beside them."""
+    lines = [
+        "Events, alarms and reasons",
+        "==========================",
+        "",
+        "Generated by ``packaging/reference.py``.",
+        "",
+    ]
+    for title, text, path, name in REASONS:
+        source = (ROOT / path).read_text(encoding="utf-8")
+        rows = source.splitlines()
+        (enumeration,) = [
+            one for one in ast.parse(source).body if isinstance(one, ast.ClassDef) and one.name == name
+        ]
+        lines += [title, "-" * len(title), "", text, "", ".. list-table::", "    :widths: 30 70", ""]
+        for one in enumeration.body:
+            if isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant):
+                said = " ".join(
+                    re.findall(r"# (.*)$", "\n".join(rows[one.lineno - 1 : one.end_lineno]), re.M)
+                )
+                told = said or str(one.value.value).replace("-", " ")
+                lines += [f"    * - ``{one.value.value}``", f"      - {_literal(told)}"]
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -160,6 +258,8 @@ def main() -> int:
     for name, text in (
         ("files.rst", files()),
         ("api.rst", api()),
+        ("commands.rst", commands()),
+        ("reasons.rst", reasons()),
         ("design/pipeline.rst", pipeline()),
         ("design/session-life.rst", session_life()),
     ):

@@ -4,11 +4,12 @@ import argparse
 from typing import Any
 
 from steering.cli import actions, client
-from steering.cli.table import table
+from steering.cli.table import narrow
 
 SUMMARY: str = "list the access networks, set the type or trust of one, or move its traffic to another"
 
 HEADERS = ["access network", "type", "trust", "sequence", "prefixes", "ports", "offloaded to"]
+ONLY_WIDE = frozenset({"sequence", "ports"})
 TYPES = ("cellular", "wlan", "fixed", "satellite", "other")
 TRUSTS = ("operator", "third-party")
 
@@ -46,19 +47,20 @@ def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> No
             raise client.BadInput(
                 "list takes no NAME, --type or --trust; did you mean 'steering access set'?"
             )
-        _list(controller, args.json)
+        _list(controller, args)
     elif args.name is None or (args.type is None and args.trust is None):
         raise client.BadInput("set wants NAME and --type or --trust or both")
     else:
         _set(controller, args)
 
 
-def _list(controller: client.ControllerClient, as_json: bool) -> None:
+def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     body = controller.get("access-networks")
-    if as_json:
+    if args.json:
         client.print_json(body)
     else:
-        print(table(HEADERS, [_row(access) for access in body["access_networks"]]))
+        hidden = frozenset() if args.form == client.WIDE else ONLY_WIDE
+        print(narrow(HEADERS, [_row(access) for access in body["access_networks"]], hidden))
 
 
 def _set(controller: client.ControllerClient, args: argparse.Namespace) -> None:

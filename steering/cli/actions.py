@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from steering.cli import client
-from steering.cli.table import table
+from steering.cli.table import narrow
 
 Json = dict[str, Any]
 _PSEUDONYM = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -97,19 +97,22 @@ def tell_all(args: argparse.Namespace, told: Json, key: str, columns: "Columns",
     if args.json:
         client.print_json(told)
     elif told[key]:
-        print(columns.table(told[key]))
+        print(columns.table(told[key], args.form))
     else:
         print(none)
 
 
 class Columns(NamedTuple):
-    """The headers of a table, and the function that makes a row of an item."""
+    """The headers of a table, and the function that makes a row of an item. `only_wide`: headers of columns that are
+    shown only where a wide table is asked for."""
 
     headers: list[str]
     row: Callable[[Json], list[object]]
+    only_wide: frozenset[str] = frozenset()
 
-    def table(self, items: list[Json]) -> str:
-        return table(self.headers, [self.row(item) for item in items])
+    def table(self, items: list[Json], form: str | None = client.WIDE) -> str:
+        hidden = frozenset() if form == client.WIDE else self.only_wide
+        return narrow(self.headers, [self.row(item) for item in items], hidden)
 
 
 def listed(names: list[str]) -> str | None:

@@ -27,6 +27,7 @@ JSON_BODY = {"Content-Type": "application/json"}
 SUCCESS = (http.HTTPStatus.OK, http.HTTPStatus.CREATED, http.HTTPStatus.ACCEPTED)
 MAX_ANSWER = 64 << 20
 MAX_FILE = 4_096
+WIDE = "wide"  # tables have few columns otherwise, for terminals of 80
 TOKEN_FILE = "token"
 REST_FILE = "rest"
 
@@ -62,6 +63,9 @@ class Outdated(Unavailable):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that every client command has."""
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    parser.add_argument(
+        "-o", dest="form", choices=(WIDE,), metavar="FORM", help="wide: tables with all columns"
+    )
     where = parser.add_argument_group("where the controller is")
     where.add_argument(
         "--state-dir", metavar="DIR", help="the controller's state directory (default: as steering run's)"

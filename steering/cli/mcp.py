@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from steering.cli import client
-from steering.cli.table import table
+from steering.cli.table import narrow, table
 from steering.cli.wording import when
 
 SUMMARY: str = "list the MCPs, their types, load and health; drain, register, change or remove one"
@@ -14,6 +14,7 @@ HEADERS = [
     "MCP", "type", "interception", "addresses", "port", "sessions", "capacity", "subflows", "reachable",
     "health", "load",
 ]  # fmt: skip
+ONLY_WIDE = frozenset({"interception", "addresses", "port", "capacity"})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,11 +42,11 @@ def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> No
     if args.what in ("list", "discovery"):
         if args.name is not None:
             raise client.BadInput(f"{args.what} takes no NAME")
-        (_list if args.what == "list" else _discover)(controller, args.json)
+        (_list if args.what == "list" else _discover)(controller, args)
     elif args.name is None:
         raise client.BadInput(f"{args.what} which MCP? 'steering mcp' lists them")
     elif args.what == "show":
-        _show(controller.get("mcps", args.name), args.json)
+        _show(controller.get("mcps", args.name), args)
     elif args.force and args.what != "remove":
         raise client.BadInput("--force is of remove alone")
     elif args.what == "remove":
@@ -108,20 +109,20 @@ def _lasts(kept: bool) -> str:
     return "kept over restarts" if kept else "the site file names it: after a restart it is as written there"
 
 
-def _list(controller: client.ControllerClient, as_json: bool) -> None:
+def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     body = controller.get("mcps")
-    if as_json:
+    if args.json:
         client.print_json(body)
     elif body["mcps"]:
-        print(mcp_table(body["mcps"]))
+        print(mcp_table(body["mcps"], args.form == client.WIDE))
     else:
         print("the site has no MCP")
 
 
-def _discover(controller: client.ControllerClient, as_json: bool) -> None:
+def _discover(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     """Show what the controller tells a device that asks with this token (--token-file)."""
     found = controller.get("discovery")
-    if as_json:
+    if args.json:
         client.print_json(found)
         return
     rows: list[list[object]] = [
@@ -132,20 +133,20 @@ def _discover(controller: client.ControllerClient, as_json: bool) -> None:
     print(f"for {found['device']}, {paired}; to be asked again in {found['lasts_s']} s")
 
 
-def _show(mcp: dict[str, Any], as_json: bool) -> None:
-    if as_json:
+def _show(mcp: dict[str, Any], args: argparse.Namespace) -> None:
+    if args.json:
         client.print_json(mcp)
         return
-    print(mcp_table([mcp]))
+    print(mcp_table([mcp], args.form == client.WIDE))
     slow = mcp.get("slow_servers", ())
     print(f"servers that MPTCP makes slow, so that they get TCP: {len(slow) or 'none'}")
     for server in slow:
         print(f"  {server['address']} until {when(server['until'])}")
 
 
-def mcp_table(mcps: list[dict[str, Any]]) -> str:
-    """The MCPs as a table for people, one per line."""
-    return table(HEADERS, [_row(mcp) for mcp in mcps])
+def mcp_table(mcps: list[dict[str, Any]], wide: bool = False) -> str:
+    """The MCPs as a table for people, one per line; `wide`: with all columns."""
+    return narrow(HEADERS, [_row(mcp) for mcp in mcps], frozenset() if wide else ONLY_WIDE)
 
 
 def _row(mcp: dict[str, Any]) -> list[object]:

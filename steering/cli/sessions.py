@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from steering.cli import client
-from steering.cli.table import table
+from steering.cli.table import narrow, table
 from steering.cli.wording import duration, endpoint, size_of
 
 SUMMARY: str = "list the M-sessions, show one with its subflows, or abort one"
@@ -21,6 +21,9 @@ OUTCOMES = {
 }
 FILTERS = ("mcp", "state", "token", "client")
 HEADERS = ["id", "state", "MCP", "token", "client", "server", "subflows", "age"]
+ONLY_WIDE = frozenset({"token"})
+SUBFLOW_ONLY_WIDE = frozenset({"switch", "entries", "address id"})
+UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 SUBFLOW_HEADERS = [
     "from", "to", "kind", "access network", "path", "switch", "entries", "address id", "backup",
 ]  # fmt: skip
@@ -43,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=_positive, metavar="N", help=f"list at most N sessions (default {DEFAULT_LIMIT})"
     )
+    parser.add_argument(
+        "--since",
+        type=_age,
+        metavar="AGE",
+        help="list those that began within this time, for example 90s, 10m, 2h or 1d",
+    )
+    parser.add_argument("--after", metavar="CURSOR", help="go on where a list ended, as its last line says")
     client.add_arguments(parser)
 
 
@@ -52,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> None:
     filters = {name: getattr(args, name) for name in FILTERS}
-    chosen = any(value is not None for value in (*filters.values(), args.limit))
+    chosen = any(value is not None for value in (*filters.values(), args.limit, args.since, args.after))
     if args.abort is not None:
         if chosen or args.id is not None:
             raise client.BadInput("--abort names the one session to end, and takes nothing else")
@@ -60,13 +70,13 @@ def _answer(controller: client.ControllerClient, args: argparse.Namespace) -> No
     elif args.id is None and args.paths:
         raise client.BadInput("--paths wants the ID of a session")
     elif args.id is None:
-        _list(controller, args.json, args.limit or DEFAULT_LIMIT, filters)
+        _list(controller, args, filters)
     elif chosen:
         raise client.BadInput("--mcp, --state and the like choose sessions of the list; ID names one")
     elif args.paths:
         _paths(controller.get("sessions", args.id, "paths"), args.json)
     else:
-        _show(controller.get("sessions", args.id), args.json)
+        _show(controller.get("sessions", args.id), args)
 
 
 def _abort(controller: client.ControllerClient, wanted: str, as_json: bool) -> None:
@@ -100,36 +110,43 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _age(text: str) -> float:
+    number, unit = text[:-1], text[-1:]
+    if not number.isascii() or not number.isdigit() or len(number) > 9 or unit not in UNITS:
+        raise argparse.ArgumentTypeError("a whole number with its unit is wanted: 90s, 10m, 2h or 1d")
+    return float(int(number) * UNITS[unit])
+
+
 def _list(
-    controller: client.ControllerClient, as_json: bool, limit: int, filters: dict[str, str | None]
+    controller: client.ControllerClient, args: argparse.Namespace, filters: dict[str, str | None]
 ) -> None:
-    found, total = _fetch(controller, limit, filters)
-    if as_json:
-        client.print_json({"sessions": found, "total": total})
+    found, total, following = _fetch(controller, args, filters)
+    if args.json:
+        client.print_json({"sessions": found, "total": total, "next": following})
         return
     if not found:
-        print("no such session" if any(filters.values()) else "no session")
+        print("no such session" if any(filters.values()) or args.since or args.after else "no session")
         return
-    print(table(HEADERS, [_row(session) for session in found]))
-    if total > len(found):
-        print(f"{len(found)} of {total} sessions; --limit lists more")
+    hidden = frozenset() if args.form == client.WIDE else ONLY_WIDE
+    print(narrow(HEADERS, [_row(session) for session in found], hidden))
+    if following is not None:
+        print(f"{len(found)} of {total} sessions; --after {following} goes on, --limit lists more")
 
 
 def _fetch(
-    controller: client.ControllerClient, limit: int, filters: dict[str, str | None]
-) -> tuple[list[Json], int]:
-    """Read up to `limit` sessions, page by page; these sessions, and how many there are in all."""
+    controller: client.ControllerClient, args: argparse.Namespace, filters: dict[str, str | None]
+) -> tuple[list[Json], int, str | None]:
+    """Read sessions page by page, up to the limit of those that are wanted; how many there are in all, and the cursor
+    of what follows, None for nothing."""
+    limit = args.limit or DEFAULT_LIMIT
     found: list[Json] = []
-    total = 0
-    cursor = None
-    while len(found) < limit:
+    cursor = args.after
+    while True:
         body = controller.get("sessions", cursor=cursor, limit=min(PAGE, limit - len(found)), **filters)
-        found += body["sessions"]
-        total = body["total"]
+        found += [one for one in body["sessions"] if args.since is None or one["age_s"] <= args.since]
         cursor = body["next"]
-        if cursor is None:
-            break
-    return found, total
+        if cursor is None or len(found) >= limit:
+            return found, body["total"], cursor
 
 
 def _row(session: Json) -> list[object]:
@@ -145,8 +162,8 @@ def _row(session: Json) -> list[object]:
     ]
 
 
-def _show(session: Json, as_json: bool) -> None:
-    if as_json:
+def _show(session: Json, args: argparse.Namespace) -> None:
+    if args.json:
         client.print_json(session)
         return
     version = session["version"]
@@ -165,7 +182,8 @@ def _show(session: Json, as_json: bool) -> None:
         print(f"{name:<9} {'-' if value is None else value}")
     if session["subflows"]:
         print()
-        print(table(SUBFLOW_HEADERS, [_subflow_row(subflow) for subflow in session["subflows"]]))
+        hidden = frozenset() if args.form == client.WIDE else SUBFLOW_ONLY_WIDE
+        print(narrow(SUBFLOW_HEADERS, [_subflow_row(subflow) for subflow in session["subflows"]], hidden))
 
 
 def _subflow_row(subflow: Json) -> list[object]:

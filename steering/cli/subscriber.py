@@ -24,7 +24,11 @@ def _row(one: Json) -> list[object]:
     ]
 
 
-COLUMNS = Columns(["subscriber", "class", "prefixes", "limits", "allowed", "preferred", "sequence"], _row)
+COLUMNS = Columns(
+    ["subscriber", "class", "prefixes", "limits", "allowed", "preferred", "sequence"],
+    _row,
+    frozenset({"limits", "sequence"}),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,12 @@ import shutil
 import sys
 
 
+def narrow(headers: list[str], rows: list[list[object]], wide: frozenset[str]) -> str:
+    """A table without the columns whose headers are in `wide`, so that it is read at 80 columns."""
+    kept = [at for at, header in enumerate(headers) if header not in wide]
+    return table([headers[at] for at in kept], [[row[at] for at in kept] for row in rows])
+
+
 def table(headers: list[str], rows: list[list[object]]) -> str:
     """Lines of a table, without a newline at the end. None is shown as "-", a bool as yes or no."""
     cells = [[_text(cell) for cell in row] for row in rows]

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from steering.cli.table import table
+from steering.cli.wording import when
 from steering.runtime import tokens
 
 SUMMARY: str = "add, list and revoke the bearer tokens of the REST"
 
-HEADERS = ["id", "role", "MCP", "name", "created"]
+HEADERS = ["id", "role", "MCP", "name", "created", "last use"]
 ROLES = tuple(role.value for role in tokens.Role)
 
 
@@ -71,18 +72,32 @@ def _add(state_dir: Path, args: argparse.Namespace) -> int:
 
 def _list(state_dir: Path, as_json: bool) -> int:
     records = tokens.listed(state_dir)
-    told = [(record.identity, record.created) for record in records]
+    uses = tokens.read_uses(tokens.StateDirectory(state_dir))
+    told = [
+        (one.identity, one.created, when(uses[one.identity.id]) if one.identity.id in uses else None)
+        for one in records
+    ]
     if as_json:
         rows = [
-            {"id": who.id, "role": who.role, "mcp": who.mcp, "name": who.name, "created": created}
-            for who, created in told
+            {
+                "id": who.id,
+                "role": who.role,
+                "mcp": who.mcp,
+                "name": who.name,
+                "created": created,
+                "last_use": used,
+            }
+            for who, created, used in told
         ]
         print(json.dumps({"tokens": rows}, indent=2))
     elif told:
         print(
             table(
                 HEADERS,
-                [[who.id, who.role, who.mcp or None, who.name or None, created] for who, created in told],
+                [
+                    [who.id, who.role, who.mcp or None, who.name or None, created, used]
+                    for who, created, used in told
+                ],
             )
         )
     else:

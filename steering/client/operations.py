@@ -188,6 +188,10 @@ class Operations:
         """Policies that were in force. Roles: operator, reader."""
         return cast(records.PolicyVersions, self._ask("GET", ["policy", "versions"]))
 
+    def policy_version(self, id: str) -> records.Policy:
+        """The text of a policy that was in force. Roles: operator."""
+        return cast(records.Policy, self._ask("GET", ["policy", "versions", id]))
+
     def rollback(self, body: records.Rollback, *, if_match: str = "*") -> records.PolicyOutcome:
         """Put an earlier policy in force again. Roles: operator."""
         return cast(records.PolicyOutcome, self._ask("POST", ["policy", "rollback"], body=body, if_match=if_match))

@@ -2,7 +2,18 @@
 
 from steering.model.identity import Role
 from steering.store.interface import StateError
-from steering.store.state_directory import default_state_dir
+from steering.store.state_directory import StateDirectory, default_state_dir
+from steering.store.token_uses import read_uses
 from steering.store.tokens import TokenRecord, add, listed, revoke
 
-__all__ = ["Role", "StateError", "TokenRecord", "add", "default_state_dir", "listed", "revoke"]
+__all__ = [
+    "Role",
+    "StateError",
+    "StateDirectory",
+    "TokenRecord",
+    "add",
+    "default_state_dir",
+    "listed",
+    "read_uses",
+    "revoke",
+]

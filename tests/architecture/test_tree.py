@@ -107,7 +107,8 @@ def pins() -> dict[str, str]:
 
 def test_everything_asked_for_is_pinned_and_installed_as_pinned() -> None:
     pinned = pins()
-    asked = declared("options:install_requires") | declared("options.extras_require:dev") | {"pyopenssl"}
+    asked = declared("options:install_requires") | declared("options.extras_require:dev")
+    asked |= declared("options.extras_require:docs") | {"pyopenssl"}
     assert asked <= set(pinned)
     other = {name: version(name) for name in asked if version(name) != pinned[name]}
     assert not other, f"installed differs from constraints.txt: {other}; run make test, which installs"

@@ -45,9 +45,9 @@ def test_the_page_leads_from_nothing_to_a_session_of_two_subflows(tmp_path: Path
     said = done.stdout + done.stderr + "".join(log.read_text() for log in sorted(tmp_path.glob("*.log")))
     assert done.returncode == 0, said
     assert "site.yaml is written and passes" in done.stderr
-    # The last of the listings: the first ones waited for the session alone.
-    row = re.findall(r"^1 +established +core +[0-9a-f]{8} .*$", done.stdout, re.M)[-1]
-    assert row.split()[6] == "2", said
+    # The page itself waits for two subflows.
+    assert re.search(r"^1 +established +core +10\.1\.0\.2:\d+ +10\.9\.0\.2:8000 +2 ", done.stdout, re.M), said
+    assert "proxy, MCP core" in done.stdout
     ailments = re.findall(r"^(\w+): .* \(mend: ", done.stdout, re.M)
     assert set(ailments) <= {"clock"}, said
     assert "s1-wlan" in done.stdout and "core" in done.stdout

@@ -3,11 +3,15 @@
 import hmac
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from time import time
 from typing import Protocol
 
 from steering.model.identity import Identity, Role
 from steering.store.interface import StateError
+from steering.store.state_directory import StateDirectory
+from steering.store.token_uses import TokenUses
 from steering.store.tokens import FIRST, TOKENS_FILE, digest, listed
 
 MIN_TOKEN = 32
@@ -35,9 +39,12 @@ class FirstToken:
 
 
 class TokenFile:
-    """The first token and those of the state directory's file, read again whenever it changed."""
+    """The first token and those of the state directory's file, read again whenever it changed. `clock`: seconds since
+    1970, for the time of their last use."""
 
-    def __init__(self, state_dir: Path, first: str) -> None:
+    def __init__(self, state_dir: Path, first: str, clock: Callable[[], float] = time) -> None:
+        self._clock = clock
+        self._uses = TokenUses(StateDirectory(state_dir))
         self._first = FirstToken(first)
         self._state_dir = state_dir
         self._seen: tuple[int, ...] | None = None
@@ -49,6 +56,8 @@ class TokenFile:
             self._read_again()
             # A hash of the secret is looked up: how long that takes tells nothing of the secret.
             found = self._known.get(digest(token))
+        if found is not None:
+            self._uses.note(found.id, self._clock())
         return found
 
     def _read_again(self) -> None:

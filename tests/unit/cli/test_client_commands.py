@@ -67,7 +67,7 @@ def test_status(run: Run) -> None:
     assert "refused     switch 000000000000004d (unknown-switch, 3 times)" in out
     assert "4 of 4 switches, 2 of 2 links, 2 of 2 attachments, 2 of 2 MCPs are there" in out
     assert "\nmissing" not in out and "\nunknown" not in out
-    assert cells(out, "core")[1:3] == ["off-path", "steered"]
+    assert cells(out, "core")[1:3] == ["off-path", "2"]
 
 
 def test_status_lists_what_is_missing_and_since_when_and_says_so_in_its_exit_status(
@@ -97,19 +97,34 @@ def test_status_lists_what_is_missing_and_since_when_and_says_so_in_its_exit_sta
 
 def test_mcp(run: Run) -> None:
     out = run("mcp")
-    assert cells(out, "core")[-6:] == ["2", "10000", "3", "yes", "-", "-"]
+    assert cells(out, "core")[-5:] == ["2", "3", "yes", "-", "-"]
+    assert "interception" not in out and "interception" in run("mcp", "-o", "wide")
     assert cells(out, "edge")[-3] == "no"
     assert "off-path (is on-path)" in out
 
 
 def test_sessions(run: Run, view: FixedView) -> None:
     out = run("sessions")
-    assert cells(out, "id") == ["id", "state", "MCP", "token", "client", "server", "subflows", "age"]
-    assert cells(out, "m-1")[1:] == [
-        "established", "core", "92c53b6f", "10.1.0.2:40000", "10.9.0.2:80", "2", "3m20s",
-    ]  # fmt: skip
-    assert "100 of 2500 sessions" in out
+    assert cells(out, "id") == ["id", "state", "MCP", "client", "server", "subflows", "age"]
+    row = ["established", "core", "10.1.0.2:40000", "10.9.0.2:80", "2", "3m20s"]
+    assert cells(out, "m-1")[1:] == row
+    assert "100 of 2500 sessions; --after 100 goes on" in out
     assert view.asked == [(0, 100, SessionFilter())]
+    assert cells(run("sessions", "-o", "wide"), "m-1")[1:] == [*row[:2], "92c53b6f", *row[2:]]
+
+
+def test_a_list_goes_on_where_it_ended(run: Run, view: FixedView) -> None:
+    first = json.loads(run("sessions", "--json", "--limit", "3"))
+    more = json.loads(run("sessions", "--json", "--limit", "3", "--after", first["next"]))
+    assert [one["id"] for one in more["sessions"]] == ["m-4", "m-5", "m-6"]
+    assert json.loads(run("sessions", "--json", "--after", "2499"))["next"] is None
+
+
+def test_only_sessions_that_began_lately(run: Run) -> None:
+    ages = [one["age_s"] for one in json.loads(run("sessions", "--json", "--limit", "2500"))["sessions"]]
+    since = json.loads(run("sessions", "--json", "--limit", "2500", "--since", "201s"))["sessions"]
+    assert len(since) == len([age for age in ages if age <= 201]) > 0
+    assert run("sessions", "--since", "1s", "--mcp", "core") == "no such session\n"
 
 
 def test_sessions_are_fetched_in_pages_up_to_the_limit(run: Run, view: FixedView) -> None:
@@ -137,11 +152,12 @@ def test_one_session(run: Run) -> None:
     assert cells(out, "MPTCP") == ["MPTCP", "version", "1"]
     assert cells(out, "decision") == ["decision", "d-1"]
     assert cells(out, "10.1.0.2:40000")[1:] == [
-        "10.9.0.2:80", "initial", "lte", "natural", "s1", "2", "0", "no",
+        "10.9.0.2:80", "initial", "lte", "natural", "no",
     ]  # fmt: skip
     assert cells(out, "[fd00:2::2]:40001")[1:] == [
-        "[fd00:9::2]:80", "join", "wlan", "redirected", "s2", "1", "3", "yes",
+        "[fd00:9::2]:80", "join", "wlan", "redirected", "yes",
     ]  # fmt: skip
+    assert cells(run("sessions", "m-1", "-o", "wide"), "10.1.0.2:40000")[-4:] == ["s1", "2", "0", "no"]
 
 
 def test_one_session_of_which_little_is_known(run: Run) -> None:
@@ -166,6 +182,18 @@ def test_explain(run: Run, wanted: str) -> None:
         "*", "core", "5", "1.25", "0.25", "0.1", "0.02", "0.37", "-", "no", "s1", "s3", "s4",
     ]  # fmt: skip
     assert cells(out, "edge") == ["edge", "-", "-", "-", "-", "-", "-", "stretch", "yes", "-"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sessions",), ("sessions", "m-1"), ("mcp",), ("access",), ("link",), ("limits",), ("topology",), ("topology", "ports"),
+        ("subscriber",), ("acl",), ("registry",), ("pairing",), ("binding",), ("reservation",), ("policy", "history"),
+    ],
+)  # fmt: skip
+def test_tables_are_read_at_80_columns(run: Run, words: tuple[str, ...]) -> None:
+    too_wide = [line for line in run(*words).splitlines() if len(line) > 80]
+    assert too_wide == []
 
 
 # ---- what programs read ------------------------------------------------------------------------

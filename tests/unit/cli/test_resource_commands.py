@@ -130,14 +130,14 @@ def test_an_access_network_is_offloaded_and_back(run: Run, desk: Desk) -> None:
 
 @pytest.mark.row("D-6.3e", "N-7.1")
 def test_a_subscribers_accesses_are_said_and_what_is_not_said_stays(run: Run, desk: Desk) -> None:
-    assert cells(run("subscriber"), WHO)[-3:] == ["-", "-", "0"]
+    assert cells(run("subscriber", "-o", "wide"), WHO)[-3:] == ["-", "-", "0"]
     assert run("subscriber", "set", WHO, "--allowed", "wlan,cellular", "--preferred", "wlan") == (
         f"{WHO} may combine cellular, wlan, first wlan, update 1\n"
     )
     assert run("subscriber", "set", WHO, "--preferred", "cellular, wlan") == (
         f"{WHO} may combine cellular, wlan, first cellular, wlan, update 2\n"
     )
-    assert cells(run("subscriber"), WHO)[-5:] == ["cellular,", "wlan", "cellular,", "wlan", "2"]
+    assert cells(run("subscriber", "-o", "wide"), WHO)[-5:] == ["cellular,", "wlan", "cellular,", "wlan", "2"]
     assert (
         json.loads(run("subscriber", "set", WHO, "--allowed", "", "--sequence", "9", "--json"))["sequence"]
         == 9

@@ -8,6 +8,8 @@ import pytest
 from steering.cli.main import main
 from steering.model.identity import Identity, Role
 from steering.northbound.auth.keyring import TokenFile
+from steering.store.state_directory import StateDirectory
+from steering.store.token_uses import MOST_USES, TokenUses, read_uses
 
 FIRST = "f" * 43
 
@@ -34,6 +36,40 @@ def test_a_token_is_made_used_listed_and_taken_back(
     status, out, err = token(capsys, state, "revoke", told["id"])
     assert (status, out) == (1, "")
     assert "no token" in err
+
+
+def test_the_list_tells_when_a_token_was_used_last_to_the_minute(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    used = json.loads(token(capsys, tmp_path, "add", "--role", "reader", "--json")[1])
+    never = json.loads(token(capsys, tmp_path, "add", "--role", "reader", "--json")[1])
+    now = [1_764_441_000.0]
+    ring = TokenFile(tmp_path, FIRST, lambda: now[0])
+    writes = set()
+    for _ in range(100):
+        assert ring.identify(used["token"]) is not None
+        writes.add((tmp_path / "token-uses.json").stat().st_mtime_ns)
+        now[0] += 1.0
+    assert len(writes) == 2, "once a minute at most"
+    assert ring.identify("x" * 43) is None
+    rows = {
+        row["id"]: row["last_use"]
+        for row in json.loads(token(capsys, tmp_path, "list", "--json")[1])["tokens"]
+    }
+    assert rows == {used["id"]: "2025-11-29T18:31:00+00:00", never["id"]: None}
+    # Another controller on the same state goes on from there, and what is damaged is nothing.
+    TokenFile(tmp_path, FIRST, lambda: now[0] + 60).identify(FIRST)
+    assert "18:31:00" in token(capsys, tmp_path, "list")[1]
+    (tmp_path / "token-uses.json").write_text("[" * 3_000)
+    assert "18:31:00" not in token(capsys, tmp_path, "list")[1]
+
+
+def test_uses_are_bounded(tmp_path: Path) -> None:
+    uses = TokenUses(StateDirectory(tmp_path))
+    for number in range(MOST_USES + 50):
+        uses.note(f"{number:08x}", 1e9 + number)
+    kept = read_uses(StateDirectory(tmp_path))
+    assert len(kept) == MOST_USES and "00000000" not in kept
 
 
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

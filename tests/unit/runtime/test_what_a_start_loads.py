@@ -6,7 +6,16 @@ import sys
 
 from steering.cli.main import COMMANDS
 
-LOCAL = {"run", "check", "lab", "decode", "relay", "connect", "bench"}  # ask no controller, or not only
+LOCAL = {
+    "run",
+    "check",
+    "init",
+    "lab",
+    "decode",
+    "relay",
+    "connect",
+    "bench",
+}  # ask no controller, or not only
 
 OF_COMMAND = """
 import json, sys
@@ -14,7 +23,7 @@ from steering.cli.main import build_parser
 loaded = {}
 for command in sys.argv[1:]:
     build_parser(command)
-    loaded[command] = [name for name in ("pydantic", "yaml", "eventlet", "networkx") if name in sys.modules]
+    loaded[command] = [name for name in ("pydantic", "yaml", "eventlet", "networkx", "rich") if name in sys.modules]
 print(json.dumps(loaded))
 """
 OF_CONTROLLER = """

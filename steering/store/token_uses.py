@@ -1,0 +1,45 @@
+"""When tokens were used last: `token-uses.json` in the state directory, ids with seconds since 1970.
+
+Kept to the minute, so that a token in use is written down once a minute at most. It is a convenience: what cannot be
+kept or read back is left out.
+"""
+
+import json
+from contextlib import suppress
+
+from steering.store.interface import StateError, Store
+from steering.store.json_text import read_json
+
+USES_FILE = "token-uses.json"
+STEP = 60  # seconds
+MOST_USES = 2_049  # the tokens of the file, and the first
+
+
+def read_uses(store: Store) -> dict[str, int]:
+    """The uses by token id; none where the file is missing or not ours."""
+    try:
+        told = read_json(store, USES_FILE, "it is made again") or {}
+        pairs = list(told["uses"].items())[:MOST_USES]
+        return {str(number): int(when) for number, when in pairs}
+    except (StateError, KeyError, TypeError, ValueError, AttributeError):
+        return {}
+
+
+class TokenUses:
+    """Notes uses of tokens in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._uses = read_uses(store)
+
+    def note(self, number: str, now: float) -> None:
+        """A token was used at `now`, seconds since 1970. Ids come from the file of tokens, which is bounded; of those
+        that were revoked the longest unused go."""
+        if now - self._uses.get(number, 0) < STEP:
+            return
+        self._uses.pop(number, None)
+        while len(self._uses) >= MOST_USES:
+            del self._uses[next(iter(self._uses))]
+        self._uses[number] = int(now)  # the last in order
+        with suppress(StateError):
+            self._store.write(USES_FILE, json.dumps({"uses": self._uses}))
