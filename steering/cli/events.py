@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from steering.cli import client
@@ -81,9 +81,9 @@ def _object(text: str) -> Json | None:
 
 
 def _line(event: ReceivedEvent) -> str:
-    """An event as a line: `12:00:01  session   id=17 change=started ...`. Fields that are null are left out."""
+    """An event as a line: `12:00:01Z  session   id=17 change=started ...`, in UTC. Fields that are null are left out."""
     told = " ".join(f"{name}={_value(value)}" for name, value in event.data.items() if value is not None)
-    return f"{datetime.now():%H:%M:%S}  {event.kind:<9} {told}"
+    return f"{datetime.now(UTC):%H:%M:%S}Z  {event.kind:<9} {told}"
 
 
 def _value(value: Any) -> str:

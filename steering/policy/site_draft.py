@@ -16,7 +16,7 @@ MOST_ANSWERS = 1 << 20  # characters
 _PARTS = {
     "access_networks": {"name", "type", "trust", "prefixes", "ports"},
     "gateways": {"name", "prefixes", "ports", "next_hops"},
-    "mcps": {"name", "type", "port", "addresses", "source_mode", "capacity_sessions"},
+    "mcps": {"name", "type", "port", "addresses", "source_mode", "capacity_sessions", "probe"},
 }
 _NEEDED = {
     "access_networks": ("name", "prefixes", "ports"),
@@ -131,6 +131,7 @@ def _item(part: str, item: dict[str, Any], ports: Sequence[DraftPort], taken: Co
     else:
         said = ({"type": "other", "trust": "operator"} if part == "access_networks" else {}) | said
         spoken = f"ports: {_flow([one.written for one in there])}"
+    said = {"name": said["name"]} | said
     first, *rest = [
         *(f"{key}: {_flow(_listed(value) if key in _LISTS else value)}{_comment(part, key)}" for key, value in said.items()),
         spoken + (f"  # {names}" if names else ""),
