@@ -54,6 +54,7 @@ MODULES = {
     "mss": "mss",
     "path-mtu": "path_mtu",
     "vlans": "vlans",
+    "admission": "admission",
     "withdraw": "withdraw",
     "implicit": "implicit",
     "implicit-cpe": "implicit_cpe",

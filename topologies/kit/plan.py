@@ -80,6 +80,7 @@ class Attachment:
     mbit: float | None = None  # of each port, as the site file says
     hosts: str = "probed"  # `learned`: its hosts may send with any address of its prefixes
     next_hops: tuple[str, ...] = ()
+    virtual: tuple[str, ...] = ()  # addresses of the virtual gateway, where they are not the prefixes' first
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,7 @@ def site_text(plan: Plan) -> str:
     lines.append("gateways:")
     for gateway in plan.gateways:
         behind = f", next_hops: [{_list(gateway.next_hops)}]" if gateway.next_hops else ""
+        behind += f", gateways: [{_list(gateway.virtual)}]" if gateway.virtual else ""
         lines.append(
             f"  - {{name: {gateway.name}, prefixes: [{_list(gateway.prefixes)}], "
             f"ports: [{_list(gateway.ports)}]{behind}}}"
