@@ -4,6 +4,7 @@ an MCP, and traffic that no MCP may relay. The gateway leads to everywhere.
 `ue` has three addresses: LTE, and two in WLAN. `outsider` is an MPTCP host beside the server.
 """
 
+import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +19,7 @@ from topologies.kit.scenario import Options, Scenario, controls
 from topologies.measures import aggregation
 from topologies.networks import off_path
 
-ROWS = ("D-6.3f", "D-6.4i", "N-7.2b", "N-7.2a", "N-5.3e", "N-5.6.6c")
+ROWS = ("D-6.3f", "D-6.4i", "N-7.2b", "N-7.2a", "N-5.3e", "N-5.6.6c", "D-6.7.1")
 SERVICE, SERVED, OWNED, PLAIN = 5001, 5002, 5003, 5004
 POLICY = f"""\
 policy: 1
@@ -69,7 +70,7 @@ def run(options: Options, report: Report) -> None:
         )
         ue.run(f"ip rule add from {THIRD} table 102")
         aggregation.warm_up(lab, 4)
-        for part in (_joins, _sessions, _transports, _outside, _spoofed):
+        for part in (_joins, _sessions, _transports, _outside, _spoofed, _none_left):
             options.say(part.__doc__ or "")
             part(lab, report)
         if options.prompt:
@@ -221,6 +222,31 @@ def _spoofed(lab: Lab, report: Report) -> None:
         report.expect(
             f"{title}: packets that left the first switch", bool(passed) == genuine, wanted, passed, "capture"
         )
+
+
+def _none_left(lab: Lab, report: Report) -> None:
+    """no MCP is left: a connection goes its natural way and lives"""
+    ports = [lab.interface(box.nics[0].peer) for box in lab.plan.of_kind(Kind.MCP)]
+    lab.mark()
+    before = lab.controller.metric("steering_refusals_total", reason="no-mcp")
+    for port in ports:
+        subprocess.run(["ip", "link", "set", port, "down"], check=True)
+    time.sleep(0.5)
+    (opened,) = _open(lab, "natural", SERVICE)
+    fell_back = lab.counted("ue")["MPCapableFallbackSYNACK"]
+    refused = lab.controller.metric("steering_refusals_total", reason="no-mcp") - before
+    for port in ports:
+        subprocess.run(["ip", "link", "set", port, "up"], check=True)
+    report.equal("no MCP is left: a new connection's error", None, opened.get("error"))
+    report.expect(
+        "no MCP is left: it was there within two seconds",
+        opened.get("connect_s", 9.0) < 2.0,
+        "under 2 s",
+        opened.get("connect_s"),
+    )
+    report.equal("no MCP is left: it fell back, for the server has no MPTCP", 1, fell_back, "kernel")
+    report.expect("no MCP is left: and that is told", refused >= 1, "1 or more", f"{refused:.0f}", "REST")
+    lab.agents["ue"].ask("close", group="natural")
 
 
 SCENARIO = Scenario(
