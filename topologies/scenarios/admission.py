@@ -33,6 +33,7 @@ rules:
 TWO = "limits: {subflows_per_session: 2}\n"
 THIRD, SPOOFED = "10.2.0.3", "198.51.100.9"
 PINGS = 4
+OVER_S = 20.0
 
 
 def _network() -> Any:
@@ -119,8 +120,16 @@ def _joins(lab: Lab, report: Report) -> None:
     )
     seen = {s.flow.sport for s in capture.segments() if JOIN in s.options and s.syn}
     report.equal("joins: those that left for the MCP", 1, len(seen), "capture")
+    _over(lab)
     report.equal("joins: subflows of the session", [2], [len(one["subflows"]) for one in told], "REST")
     report.expect("joins: refused", refused >= 1, "1 or more", f"{refused:.0f}", "REST")
+
+
+def _over(lab: Lab) -> None:
+    """Wait until what was closed counts no more: both FINs, and timers.fin_linger."""
+    limit = time.monotonic() + OVER_S
+    while any(one["state"] != "linger" for one in lab.controller.sessions()) and time.monotonic() < limit:
+        time.sleep(0.3)
 
 
 def _sessions(lab: Lab, report: Report) -> None:
@@ -139,11 +148,12 @@ def _sessions(lab: Lab, report: Report) -> None:
         )  # fmt: skip
         report.equal(f"{name}: refused", 1, round(refused), "REST")
         lab.agents["ue"].ask("close", group="over")
-        time.sleep(6.0)  # both FINs, and timers.fin_linger
+        _over(lab)
         lab.mark()
         _open(lab, "after", port)
         again = lab.counted("core")["MPCapableSYNRX"]
         lab.agents["ue"].ask("close", group="after")
+        _over(lab)
         report.equal(f"{name}: at the MCP once the first has ended", 1, again, "kernel")
 
 
