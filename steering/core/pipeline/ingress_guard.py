@@ -6,6 +6,7 @@ controller only listens, through metered copies. Source check: BCP 38 (RFC 2827)
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network
 
 from steering.core.pipeline.priorities import (
@@ -32,6 +33,7 @@ from steering.core.pipeline.priorities import (
 from steering.core.pipeline.vlans import leaving
 from steering.model.ids import PortNumber
 from steering.model.network import Address, Network, PortRole, VlanLine
+from steering.model.prefix_table import PrefixTable
 from steering.model.rules import (
     IN_PORT,
     ROLE_MASK,
@@ -114,8 +116,10 @@ def match(**fields: FieldValue) -> tuple[tuple[str, FieldValue], ...]:
     return tuple(sorted(fields.items()))
 
 
+@lru_cache(maxsize=65_536)
 def prefix_value(prefix: Prefix) -> str | tuple[str, str]:
-    """A prefix as a match value: an address, or an address and a mask."""
+    """A prefix as a match value: an address, or an address and a mask. One object for all rules of a prefix, as each of
+    thousands of switches may have some."""
     if prefix.prefixlen == prefix.max_prefixlen:
         return str(prefix.network_address)
     return (str(prefix.network_address), str(prefix.netmask))
@@ -347,6 +351,7 @@ def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
     for prefix, target in guarded.kept_out:
         fields = from_prefix(prefix) | {"in_port": guarded.port, f"ipv{target.version}_dst": str(target)}
         yield Rule(Table.GUARD, WALL + prefix.prefixlen, match(**fields), cookie=plain)
+    shares = _Shares(guarded)
     for prefix in guarded.allowed:
         fields = from_prefix(prefix) | base
         length = prefix.prefixlen
@@ -355,29 +360,40 @@ def _admitted(epoch: int, guarded: GuardedPort) -> Iterator[Rule]:
         for flags, level, towards in _ENDS if guarded.role.is_mcp else _ENDS[:1]:
             # An MCP's own reset ends what it served; anybody else's may be forged and is not looked at.
             ends["tcp_flags"] = flags
-            for fields, priority, meter in _shares(guarded, prefix, ends, level, towards):
+            for fields, priority, meter in shares.of(prefix, ends, level, towards):
                 copy = (ToController(meter),)
                 yield Rule(Table.GUARD, priority, match(**fields), copy, guarded.next_table, role, copied)
         if not guarded.role.is_mcp:
             yield from _icmp_errors(epoch, guarded, prefix)
 
 
-def _shares(
-    guarded: GuardedPort, prefix: Prefix, ends: dict[str, FieldValue], level: int, towards: int
-) -> Iterator[tuple[dict[str, FieldValue], int, int]]:
-    """Match, priority and meter of what shows FINs or resets from one prefix: each access network has meters of its
-    own, so that what the hosts of one send and get takes no copy from another."""
-    length = prefix.prefixlen
-    if guarded.role is PortRole.ACCESS:
-        yield ends, level + length, port_meter(Meter.FIN_PORT_BASE, guarded.port)
-        return
-    for network, number in guarded.accesses:
-        inside = prefix.prefixlen >= network.prefixlen and prefix.network_address in network
-        if network.version == prefix.version and inside:  # an MCP's leg with a host's address
-            yield ends, level + length, access_meter(Meter.FIN_BASE, number)
+class _Shares:
+    """Who has what share of the copies of FINs or resets that come in at a port: each access network has meters of its own, so
+    that what the hosts of one send and get takes no copy from another."""
+
+    def __init__(self, guarded: GuardedPort) -> None:
+        self._port = guarded.port
+        self._is_access = guarded.role is PortRole.ACCESS
+        self._towards: dict[int, list[tuple[dict[str, FieldValue], int]]] = {4: [], 6: []}
+        for network, number in guarded.accesses:
+            to: dict[str, FieldValue] = {}
+            if network.prefixlen:
+                to[f"ipv{network.version}_dst"] = prefix_value(network)
+            self._towards[network.version].append((to, access_meter(Meter.FIN_BASE, number)))
+        self._networks = PrefixTable((network, (network, number)) for network, number in guarded.accesses)
+
+    def of(
+        self, prefix: Prefix, ends: dict[str, FieldValue], level: int, towards: int
+    ) -> Iterator[tuple[dict[str, FieldValue], int, int]]:
+        """Match, priority and meter of what shows those from one prefix."""
+        length = prefix.prefixlen
+        if self._is_access:
+            yield ends, level + length, port_meter(Meter.FIN_PORT_BASE, self._port)
             return
-    yield ends, level + length, Meter.FIN
-    for network, number in guarded.accesses:
-        if network.version == prefix.version:
-            to = {f"ipv{network.version}_dst": prefix_value(network)} if network.prefixlen else {}
-            yield ends | to, towards + length, access_meter(Meter.FIN_BASE, number)
+        for network, number in self._networks.all_of(prefix.network_address.packed):
+            if network.prefixlen <= length:  # an MCP's leg with a host's address
+                yield ends, level + length, access_meter(Meter.FIN_BASE, number)
+                return
+        yield ends, level + length, Meter.FIN
+        for to, meter in self._towards[prefix.version]:
+            yield ends | to, towards + length, meter
