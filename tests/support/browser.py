@@ -23,7 +23,7 @@ from tests.support.live_page import LivePage
 CHROMIUM = "/usr/bin/chromium"
 # As root it has no sandbox; it opens nothing but our own page.
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-PATIENCE = 40_000.0  # milliseconds: a busy machine is slow, and what does not come at all fails all the same
+PATIENCE = 60_000.0  # milliseconds: a busy machine is slow, and what does not come at all fails all the same
 DESK = {"width": 1360, "height": 900}
 PHONE = {"width": 390, "height": 844}
 

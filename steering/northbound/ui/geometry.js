@@ -17,11 +17,9 @@ export function worldOf(layout, width, height) {
   for (const link of layout.links) for (const [x] of link.bends) put(x);
   const most = Math.max(1, ...columns.values());
   const { column, margin } = roomIn(width);
-  return {
-    margin,
-    width: Math.max(width, 2 * margin + (columns.size - 1) * column),
-    height: Math.max(height, most * ROOM_Y),
-  };
+  // As large as it needs to be, in the shape of the window, so that no side stays empty.
+  const scale = Math.max(1, (2 * margin + (columns.size - 1) * column) / width, (most * ROOM_Y) / height);
+  return { margin, width: width * scale, height: height * scale };
 }
 
 /** From the layout's square to the world. */
