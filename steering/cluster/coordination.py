@@ -175,8 +175,8 @@ class Coordination:
         """OWNER where etcd says so, or where all before this one in the line are gone."""
         known = self.cell.shares.get(share)
         grant = None if known is None else known.grant_of(self.me.id)
-        if known is None or grant is None:
-            return NO_DUTY
+        if known is None or grant is None or self._stopped:
+            return NO_DUTY  # one that ends takes nothing over, whatever it hears of others
         refused = self._refused.get(share)
         if refused is not None and refused[0] >= grant.generation:
             return Duty(ShareRole.STANDBY, grant.generation)

@@ -149,6 +149,7 @@ class Cluster:
         self._kept_watch.stop()
         for one in (*self._greenthreads, *self._away.values()):
             hub.kill(one)
+        self._away.clear()
         if self.streams is not None:
             self.streams.stop()
 

@@ -79,6 +79,15 @@ def test_a_member_that_leaves_is_gone_at_once_and_its_name_is_free(start: Start)
     start("a")
 
 
+def test_a_member_that_ends_takes_nothing_over(start: Start) -> None:
+    """Its streams end with it, which looks to it as if all others were gone."""
+    first, second = start("a"), start("b")
+    eventually(lambda: first.owns() and second.stands_by())
+    second.leave()
+    second.coordination.lost("a")
+    assert not second.owns()
+
+
 def test_shares_are_levelled_when_one_joins_and_given_away_when_it_drains(start: Start) -> None:
     first = start("a", 4)
     eventually(lambda: all(first.owns(f"s000{n}") for n in range(4)))
