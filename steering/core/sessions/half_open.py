@@ -117,12 +117,10 @@ class HalfOpenSessions(Part):
                 looks_left -= 1
                 session = half_open.get(number)
                 if session is not None:
-                    # One that was found by a controller that starts may wait for its switch for longer than that.
-                    begun = (
-                        session.created
-                        if session.ruling
-                        else max(session.created, now - LOOKS[look] * patience)
-                    )
+                    # The answer to a look that is late comes before the next one all the same.
+                    begun = session.created
+                    if session.state is not SessionState.SYN_PINNED or session.ruling is None:
+                        begun = max(begun, now - LOOKS[look] * patience)
                     self._waiting[look + 1].append((begun + LOOKS[look + 1] * patience, number))
                     left -= self._look(session, look, now, asked)
         self._left -= allowed - left
@@ -150,7 +148,8 @@ class HalfOpenSessions(Part):
             return False
         if look != FIRST:
             self._life.happened(session, Event.UNHEARD)
-        judged = look == LATE or (look == EARLY and crowded)
+        is_late = now >= session.created + LOOKS[LATE] * self._policy.timers.half_open
+        judged = look == LATE or (look == EARLY and (crowded or is_late))
         entry = session.entry(session.subflows[0]) if session.has_counter else None
         if entry is None:
             if judged and session.state is SessionState.ANSWERED and not _is_split(session):

@@ -125,6 +125,14 @@ def test_an_answered_session_whose_switch_tells_nothing_is_kept_and_asked_again(
     assert session.state is SessionState.ESTABLISHED and driver.table.active[session.mcp] == 1
 
 
+def test_one_that_is_looked_at_late_ends_all_the_same() -> None:
+    driver = Driver()
+    opened(driver, UE_LTE, "10.9.0.2")
+    driver.later(3 * PATIENCE)  # a flood before it, or a switch that was silent
+    passes(driver, PATIENCE, NOTHING)
+    assert not len(driver.table) and not driver.table.half_open
+
+
 @pytest.mark.parametrize("kept, alive", [(False, True), (True, False)])
 def test_a_session_whose_switch_rebooted_is_not_judged_by_what_its_new_entry_counts(
     kept: bool, alive: bool
