@@ -43,12 +43,21 @@ class Gone(LabError):
 class Controller:
     """A controller process that can be started again with the same ports and state directory."""
 
-    def __init__(self, record: Record, plan: Plan, disabled: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        record: Record,
+        plan: Plan,
+        disabled: Sequence[str] = (),
+        what: str = "controller",
+        more: Sequence[str] = (),
+    ) -> None:
+        """`what`: its name among the lab's processes; `more`: further options."""
         self._record = record
+        self._what, self.more = what, tuple(more)
         self._plan = plan
         self._disabled = tuple(disabled)
         self.port, self.rest_port = free_port(), free_port()
-        self._state = record.directory / "controller"
+        self._state = record.directory / what
         self._running: StartedProcess | None = None
         self.site = record.directory / "site.yaml"
         self.policy = record.directory / "policy.yaml"
@@ -75,10 +84,10 @@ class Controller:
             str(self.policy),
         ]
         command += ["--listen", f"127.0.0.1:{self.port}", "--rest", f"127.0.0.1:{self.rest_port}"]
-        command += ["--state-dir", str(self._state)]
+        command += ["--state-dir", str(self._state), *self.more]
         for mechanism in self._disabled:
             command += ["--disable", mechanism]
-        self._running = StartedProcess(self._record, "controller", command)
+        self._running = StartedProcess(self._record, self._what, command)
 
     def wait_ready(self) -> None:
         """Wait until every switch is connected, every link found and every MCP resolved. Raises LabError."""
