@@ -16,7 +16,7 @@ from tests.support.live_page import LivePage
 from tests.support.sites import access, firsts, link, mcp, nets
 
 SESSIONS, SWITCHES = 10_000, 200
-EVENT_BYTES = 300  # that an event may leave behind: caches of the engine that runs the scripts
+EVENT_BYTES = 100  # that an event may leave behind: caches of the engine that runs the scripts
 FRAME_MS = 50.0  # of processor time
 BUILD = Path(__file__).parents[2] / "build"
 

@@ -38,7 +38,7 @@ def test_bodies_are_what_the_schemas_say(driver: Driver) -> None:
             continue
         if route.name in ("mappings", "binding"):  # test_mappings.py, test_bindings.py
             continue
-        wanted = {"decision": decision, "aborted": str(other.id), "policy_version": "1"}.get(
+        wanted = {"decision": decision, "aborted": str(other.id), "policy_version": "3"}.get(
             route.name, listed["id"]
         )
         name = "core" if "mcps" in route.path else "s1:2-s3:2" if "links" in route.path else "lte"
