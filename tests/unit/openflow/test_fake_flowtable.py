@@ -159,7 +159,7 @@ def test_virtual_gateway_answers():
         made(0, 1, metadata=(0x10000, 0xFFFF)),
         made(0, 1, eth_type=(0x0800, 0xFF00)),
         made(4, 1, goto=4),
-        made(0, 1, goto=7),
+        made(0, 1, goto=max(Table) + 1),
         made(0, 1, DecTtl()),
         made(0, 1, SetField("ipv4_dst", "10.0.0.1")),
         made(0, 1, SetField("ip_proto", 6), eth_type=0x0800),
