@@ -2,13 +2,13 @@
 
 import urllib.error
 import urllib.request
-from http.client import HTTPMessage
+from email.message import Message
 from pathlib import Path
 
 from tests.support.controller_process import LINKS, SITE, Running
 
 
-def asked(running: Running, path: str) -> tuple[int, HTTPMessage, bytes]:
+def asked(running: Running, path: str) -> tuple[int, Message, bytes]:
     """Status, headers and body of an answer to somebody without a token."""
     url = (running.state / "rest").read_text().strip() + path
     try:
