@@ -59,7 +59,9 @@ def test_a_standby_follows_an_owner_that_dies_by_the_generation_it_had(start: St
 
 @pytest.mark.row("D-6.7")
 def test_a_silent_stream_is_enough_and_etcd_is_told_afterwards(start: Start) -> None:
-    first, second, third = start("a"), start("b"), start("c")
+    first = start("a")
+    eventually(first.owns)
+    second, third = start("b"), start("c")
     eventually(lambda: first.owns() and second.stands_by() and third.stands_by())
     heir = first.coordination.cell.shares["s0000"].standbys[0].controller
     follower = second if heir == "b" else third
@@ -71,7 +73,9 @@ def test_a_silent_stream_is_enough_and_etcd_is_told_afterwards(start: Start) -> 
 
 
 def test_a_member_that_leaves_is_gone_at_once_and_its_name_is_free(start: Start) -> None:
-    first, second = start("a"), start("b")
+    first = start("a")
+    eventually(first.owns)
+    second = start("b")
     eventually(second.stands_by)
     first.leave()
     assert "a" not in {one.key for one in second.coordination._keys.below("ctl/").found}
@@ -81,7 +85,9 @@ def test_a_member_that_leaves_is_gone_at_once_and_its_name_is_free(start: Start)
 
 def test_a_member_that_ends_takes_nothing_over(start: Start) -> None:
     """Its streams end with it, which looks to it as if all others were gone."""
-    first, second = start("a"), start("b")
+    first = start("a")
+    eventually(first.owns)
+    second = start("b")
     eventually(lambda: first.owns() and second.stands_by())
     second.leave()
     second.coordination.lost("a")
@@ -137,7 +143,9 @@ def test_a_name_is_one_controllers_alone(start: Start, monkeypatch: pytest.Monke
 
 def test_while_etcd_is_gone_all_stays_as_it_was(start: Start, etcd: EtcdMembers) -> None:
     """A lease's loss must not end anything: nobody can tell whether it was the owner or etcd that went away."""
-    first, second = start("a"), start("b")
+    first = start("a")
+    eventually(first.owns)
+    second = start("b")
     eventually(second.stands_by)
     etcd.kill(0)
     eventually(lambda: not first.coordination.reached and not second.coordination.reached)
