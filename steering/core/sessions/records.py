@@ -22,10 +22,10 @@ from steering.core.sessions.session_extras import (
 )
 from steering.core.sessions.session_keys import Secrets
 from steering.core.sessions.shared_parts import (
+    LoadWindow,
     Returns,
     course_of,
     courses,
-    kept_loads,
     onset_of,
     onsets,
 )
@@ -172,7 +172,7 @@ class Session(ExtraParts):
     def __init__(
         self, number: int, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
-        reverse: bool = False, unit: str | None = None, loads: tuple[int, ...] = (),
+        reverse: bool = False, unit: str | None = None, loads: LoadWindow | None = None,
     ) -> None:  # fmt: skip
         self.id = number
         self.state = state  # sessions.transitions alone changes it
@@ -184,7 +184,7 @@ class Session(ExtraParts):
         self.first = first  # flow key of the initial subflow: what the server leg's entries match, reversed
         parts = (edge, version, dscp, reverse, unit, returns)
         self.onset = onsets.get(parts) or onset_of(parts)
-        self._loads = kept_loads(number, loads)
+        self._loads = loads
         # Each subflow refers to the one that came after it: a list of one, as nearly all would be, is half as large as
         # the session.
         self._oldest: Subflow | None = None

@@ -165,25 +165,29 @@ class LoadWindow:
 ROWS = 256  # of one window, at most
 ROWS_BYTES = 16_384  # so that compressing a window of hundreds of MCPs takes no longer than a set-up
 
-_open: dict[int, LoadWindow] = {}  # number of MCPs -> the window that is not complete
 
+class LoadLog:
+    """The loads that one table's sessions were ruled on with."""
 
-def kept_loads(number: int, loads: tuple[int, ...]) -> LoadWindow | None:
-    """Where the loads stand that session `number` was ruled on with; None where there were none."""
-    mcps = len(loads)
-    window = _open.get(mcps)
-    if window is None or window.next != number:
-        if not mcps:
-            return None
-        _open.clear()
-        window = _open[mcps] = LoadWindow(number, mcps)
-        untrack(window)
-    window.next = number + 1
-    window.rows += window.layout.pack(*loads)
-    if number == window.last:
-        window.rows = compress(window.rows, 1)
-        del _open[mcps]
-    return window
+    def __init__(self) -> None:
+        self._open: dict[int, LoadWindow] = {}  # number of MCPs -> the window that is not complete
+
+    def kept(self, number: int, loads: tuple[int, ...]) -> LoadWindow | None:
+        """Where the loads stand that session `number` was ruled on with; None where there were none."""
+        mcps = len(loads)
+        window = self._open.get(mcps)
+        if window is None or window.next != number:
+            if not mcps:
+                return None
+            self._open.clear()
+            window = self._open[mcps] = LoadWindow(number, mcps)
+            untrack(window)
+        window.next = number + 1
+        window.rows += window.layout.pack(*loads)
+        if number == window.last:
+            window.rows = compress(window.rows, 1)
+            del self._open[mcps]
+        return window
 
 
 @cache

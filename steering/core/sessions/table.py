@@ -12,7 +12,7 @@ from steering.core.sessions.idle_pins import IdlePins
 from steering.core.sessions.indexes import HashedIndex, NumberedIndex
 from steering.core.sessions.records import Session, Subflow
 from steering.core.sessions.session_order import SIZE, SessionOrder
-from steering.core.sessions.shared_parts import Returns
+from steering.core.sessions.shared_parts import LoadLog, Returns
 from steering.model.decision import Ruling
 from steering.model.ids import NO_PORT, NO_WAYPOINT, DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.network import PortRole
@@ -70,6 +70,7 @@ class SessionTable:
         self.changed: dict[int, None] = {}  # sessions of several subflows that got or lost one
         self.journal: ChangeJournal | None = None  # while somebody wants to know what changes
         self.order = SessionOrder(self.by_id)
+        self._loads = LoadLog()
         self._next = 1
 
     def __len__(self) -> int:
@@ -97,7 +98,19 @@ class SessionTable:
         number = self._next
         self._next = number + 1
         session = Session(
-            number, state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit, loads
+            number,
+            state,
+            mcp,
+            ruling,
+            now,
+            edge,
+            first,
+            version,
+            returns,
+            dscp,
+            reverse,
+            unit,
+            self._loads.kept(number, loads),
         )
         untrack(session)
         self.by_id[number] = session

@@ -18,6 +18,7 @@ from steering.openflow.fastpath.reader import BARRIER_REPLY, PACKET_IN, UsualMes
 from steering.openflow.packetin import parse_packet_in
 from steering.openflow.reader import cut
 from steering.openflow.sender import Sender
+from steering.wire.errors import WireError
 from tests.support.sites import Driver
 
 
@@ -49,7 +50,12 @@ class BytesController:
         self.by_fast = self.by_general = 0
 
     def give(self, given: Input, now: float) -> None:
-        self.sender.execute(self.engine.handle(given, now), now)
+        try:
+            outputs = self.engine.handle(given, now)
+        except WireError as refused:  # as the application does it
+            self.engine.counters.malformed[refused.reason.value] += 1
+            return
+        self.sender.execute(outputs, now)
 
     def read(self, dpid: int, stream: bytes, now: float) -> bytes:
         """One read of a switch's connection; the bytes that are left of it."""

@@ -100,8 +100,10 @@ def test_silence_in_the_hold_begins_it_again() -> None:
 def test_a_link_that_ends_elsewhere_goes_down_and_is_held() -> None:
     made = discovery()
     made.heard(B, frame_of(made, A, 1.0), 1.0)
-    assert made.heard(C, frame_of(made, A, 2.0), 2.0) == [LinkDown(A, B)]
-    assert made.heard(C, frame_of(made, A, 5.0), 5.0) == [LinkUp(A, C)]
+    assert made.heard(C, frame_of(made, A, 2.0), 2.0) is Rejection.ELSEWHERE, "somebody may carry it there"
+    late = 1.1 + 3 * made.interval  # its own end has not heard it for so long
+    assert made.heard(C, frame_of(made, A, late), late) == [LinkDown(A, B)]
+    assert made.heard(C, frame_of(made, A, late + 3.0), late + 3.0) == [LinkUp(A, C)]
 
 
 def test_a_replay_is_refused() -> None:

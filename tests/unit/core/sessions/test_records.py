@@ -11,7 +11,7 @@ from steering.core.inputs import NeighbourSeen
 from steering.core.outputs import RemoveEntries
 from steering.core.sessions import shared_parts
 from steering.core.sessions.records import Session
-from steering.core.sessions.shared_parts import course_of, kept_loads
+from steering.core.sessions.shared_parts import LoadLog, course_of
 from steering.model.ids import DatapathId, PortNumber, WaypointId
 from steering.model.network import PortRef
 from steering.model.session import EntryKind
@@ -71,7 +71,8 @@ def test_loads_of_every_session_come_back(mcps: int) -> None:
     """Also where the site gets other MCPs meanwhile, and where sessions without loads come between."""
     wanted = {n: tuple(n * n % 1_000 + mcp for mcp in range(mcps)) for n in range(1, 700)}
     wanted[77], wanted[100], wanted[200] = (), (2**32 - 1,) * mcps, (1,) * (mcps + 1)
-    kept = {number: kept_loads(number, loads) for number, loads in wanted.items()}
+    log = LoadLog()
+    kept = {number: log.kept(number, loads) for number, loads in wanted.items()}
     assert {n: () if found is None else found.row(n) for n, found in kept.items()} == wanted
     assert all(found is None or not gc.is_tracked(found) for found in kept.values())
 
@@ -79,7 +80,8 @@ def test_loads_of_every_session_come_back(mcps: int) -> None:
 def test_windows_of_loads_are_compressed() -> None:
     wanted = {n: tuple(10_000 + n // 4 + (n % 4 == mcp) for mcp in range(4)) for n in range(1, 6_401)}
     tracemalloc.start()
-    kept = [kept_loads(number, loads) for number, loads in wanted.items()]
+    log = LoadLog()
+    kept = [log.kept(number, loads) for number, loads in wanted.items()]
     taken = tracemalloc.get_traced_memory()[0] - sys.getsizeof(kept)
     tracemalloc.stop()
     assert taken / len(kept) < 16, "bytes a session, of which its four numbers alone are as many"
