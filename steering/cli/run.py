@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-fast-path",
         dest="fast_path",
         action="store_false",
-        help="read and handle every message the general way: the same answers, for twice the processor time",
+        help="read and handle every message the general way: the same answers, for more processor time",
     )
     parser.add_argument(
         "--disable",

@@ -39,7 +39,11 @@ class JoinDestinations:
         if flow.destination_port != handshake.dport:
             return False
         server = flow.destination
-        return server == handshake.dst or (self._map.behind_nat64(server) and server[12:] == handshake.dst)
+        if len(server) == len(handshake.dst):
+            return server == handshake.dst
+        if self._map.behind_nat64(server):
+            return server[12:] == handshake.dst
+        return True  # a server's addresses of both families need not be alike (D-6.2c)
 
 
 def narrow(owners: list[Session], handshake: Handshake) -> list[Session]:

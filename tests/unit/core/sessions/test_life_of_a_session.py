@@ -54,16 +54,18 @@ def test_a_join_from_another_access_is_pinned_to_the_same_mcp_although_load_says
 def test_joins_are_matched_across_families_and_from_behind_nat():
     driver = Driver()
     session = driver.session()
+    steer = steered(driver.syn(2, 1, join("fd00:2::2", 1, dst="fd00:9::2")))
+    assert steer.entries[0].family == 6 and unpack_cookie(steer.entries[0].cookie).token == session.token
+    assert steered(driver.syn(2, 1, join("10.2.0.77", 999))).release.waypoint == steer.release.waypoint
     own = next(
         str(a) for mcp in driver.site.mcps if mcp.id == session.mcp for a in mcp.addresses if a.version == 6
     )
-    driver.syn(2, 1, join("fd00:2::2", 1, dst=own))  # the other family is known to its host by ADD_ADDR alone
-    assert driver.counters.joins == {JoinResult.OWN_ADDRESS: 1} and session.subflows[1].flow.family == 6
-    inside = driver.engine.map.inside[session.mcp].id
-    assert steered(driver.syn(2, 1, join("10.2.0.77", 999))).release.waypoint == inside
-    assert driver.syn(2, 1, join("fd00:2::2", 2, dst="fd00:9::2")) == [], (
-        "of a session that is not known here"
-    )
+    driver.syn(2, 1, join("fd00:2::2", 2, dst=own))  # known to its host by ADD_ADDR
+    assert driver.counters.joins[JoinResult.OWN_ADDRESS] == 1
+    for server, port in (("10.9.0.99", 5201), ("fd00:9::2", 5202)):
+        assert (
+            driver.syn(2, 1, join(UE_WLAN if "." in server else "fd00:2::2", 3, dst=server, dport=port)) == []
+        ), "of a session that is not known here"
 
 
 def test_early_join_waits_for_its_token_and_then_goes():
