@@ -50,7 +50,8 @@ def test_a_standby_follows_an_owner_that_dies_by_the_generation_it_had(start: St
     first.crash()
     eventually(second.owns)
     assert second.coordination.duty_of("s0000").generation == granted
-    # Told to etcd afterwards; and who comes back stands by with a newer generation than the owner's.
+    # Told to etcd afterwards; and who comes back then stands by with a newer generation than the owner's.
+    eventually(lambda: second.coordination.cell.shares["s0000"].owner == ("b", granted))
     again = start("a")
     eventually(again.stands_by)
     known = again.coordination.cell.shares["s0000"]

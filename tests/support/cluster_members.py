@@ -25,9 +25,11 @@ class CellMember:
         # The machine may be slow: a lease ends when a test says so.
         self.coordination = Coordination(keys, ClusterMember(name, f"{name}:1"), site, shares, lease=LEASE)
         self.coordination.join()
+        self._over = threading.Event()  # ends the sleeps too: between two signs of life there are 15 s
         self._threads = [
-            threading.Thread(target=work, daemon=True)
-            for work in (self.coordination.follow, self.coordination.live, self.coordination.agree)
+            threading.Thread(target=self.coordination.follow, daemon=True),
+            threading.Thread(target=self.coordination.live, args=(self._over.wait,), daemon=True),
+            threading.Thread(target=self.coordination.agree, args=(self._over.wait,), daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -46,6 +48,7 @@ class CellMember:
 
     def leave(self) -> None:
         self.coordination.leave()
+        self._over.set()
         for thread in self._threads:
             thread.join(20)
 
