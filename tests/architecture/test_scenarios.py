@@ -109,7 +109,6 @@ def test_only_the_entry_for_mininet_changes_the_import_path() -> None:
 UNNAMED: frozenset[str] = frozenset(
     {
         "vlans without tags",
-        "cluster-death without read-back",
         "cluster-death without standby",
         "admission without limits",
     }

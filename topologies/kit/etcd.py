@@ -1,7 +1,6 @@
 """A single-member etcd for a lab, and a standby controller beside the lab's own."""
 
 import urllib.request
-from collections.abc import Sequence
 from contextlib import suppress
 
 from topologies.kit.controller import Controller, free_port
@@ -36,6 +35,6 @@ def member_options(etcd: str, name: str) -> tuple[str, ...]:
     return ("--cluster", etcd, "--cluster-name", name, "--cluster-cell", "lab")
 
 
-def standby(lab: Lab, etcd: str, name: str, disabled: Sequence[str] = ()) -> Controller:
+def standby(lab: Lab, etcd: str, name: str) -> Controller:
     """A second controller of the lab's network, not started yet."""
-    return Controller(lab.record, lab.plan, disabled, f"controller-{name}", member_options(etcd, name))
+    return Controller(lab.record, lab.plan, (), f"controller-{name}", member_options(etcd, name))

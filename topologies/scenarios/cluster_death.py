@@ -39,7 +39,7 @@ def run(options: Options, report: Report) -> None:
         etcd = start_etcd(lab)
         lab.controller.more = member_options(etcd, "a")
         lab.start_controller(options.without)
-        other = standby(lab, etcd, "b", ["read-back"] if "read-back" in options.without else [])
+        other = standby(lab, etcd, "b")
         test = ClusterDeath(lab, report, options.sessions or SESSIONS, other)
         if "standby" not in options.without:
             test.stand_by()
@@ -216,5 +216,5 @@ SCENARIO = Scenario(
     summary="two controllers and an etcd: kill -9 of the one that decides under new sessions; joins on all of them after it",
     plan=PLAN,
     run=run,
-    controls=controls("read-back", standby="nobody follows the controller that dies"),
+    controls=controls(standby="nobody follows the controller that dies"),
 )
