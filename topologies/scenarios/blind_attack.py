@@ -104,6 +104,7 @@ def _attack(lab: Lab, report: Report, kind: str, ports: str, rate: int, what: st
     time.sleep(SETTLE_S)
     failed = failed or lab.agents["ue"].ask("echo", **asked)["failed"]
     report.table.append([what, sent, seconds, str(len(failed))])
+    report.figures.setdefault("lost", {})[what] = len(failed)
     report.equal(f"{what}: sessions that no longer answer", 0, len(failed))
 
 
