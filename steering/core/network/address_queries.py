@@ -11,7 +11,7 @@ from steering.core.network.site_index import Attachment
 from steering.core.outputs import Output
 from steering.core.part import NEVER
 from steering.model.ids import WaypointId
-from steering.model.network import Gateway, Mcp
+from steering.model.network import AccessNetwork, Gateway, Mcp
 
 WAITING_EACH = 4  # packets kept for one address
 QUESTIONS = 1_024  # addresses asked for at once
@@ -106,3 +106,9 @@ def transit_addresses(attachment: Attachment) -> frozenset[bytes]:
         here = (address for port, address in part.link_hops if port == attachment.waypoint.port)
         return frozenset(address.packed for address in (*part.next_hops, *here))
     return frozenset()
+
+
+def stands_for_network(attachment: Attachment) -> bool:
+    """Whether the network's prefix route leads to this very port. Gateways: every port may answer."""
+    part = attachment.part
+    return not isinstance(part, AccessNetwork) or part.ports[0] == attachment.waypoint.port

@@ -15,8 +15,9 @@ from typing import ClassVar, Protocol
 from steering.core.counters import Counters
 from steering.core.inputs import ObservedHost
 from steering.core.network.address_claims import AddressClaims, Claim, ClaimOutcome, HeardClaim
-from steering.core.network.address_queries import AddressQueries, transit_addresses
+from steering.core.network.address_queries import AddressQueries, stands_for_network, transit_addresses
 from steering.core.network.lease import Lease, may_have
+from steering.core.network.probed_addresses import ProbedAddresses
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.network.source_bindings import SourceBindings, SourceRules
 from steering.core.outputs import Output, SendFrame, SyncRules, anew
@@ -73,7 +74,7 @@ class Neighbours(Part):
         # Waypoint -> address -> MAC; and below, of MCPs' and next hops' waypoints: MAC, and when it last answered.
         self._hosts: dict[WaypointId, dict[bytes, bytes]] = {w: {} for w in sitemap.by_waypoint}
         # Of access networks, which no change of MCPs concerns: those whose hosts need routes of their own.
-        self._elsewhere = [a for a in sitemap.attachments.values() if not _stands_for_network(a)]
+        self._elsewhere = [a for a in sitemap.attachments.values() if not stands_for_network(a)]
         self.transit: dict[WaypointId, bytes] = {}
         self._queries = AddressQueries(lambda: sitemap.by_waypoint, self._ask)
         self.leases: dict[
@@ -82,6 +83,7 @@ class Neighbours(Part):
         self._sources = SourceBindings(made, Mechanism.SOURCE_GUARD not in disabled)
         self._refresh = 0.0
         self._answered: dict[WaypointId, float] = {}
+        self._probed = ProbedAddresses()
         self._wanted = {w: transit_addresses(a) for w, a in sitemap.by_waypoint.items()}
 
     def desired(self, dpid: DatapathId) -> DesiredRules:
@@ -142,7 +144,7 @@ class Neighbours(Part):
 
     def question(self, waypoint: WaypointId) -> list[Output]:
         """Ask an MCP or next hop for one of its addresses."""
-        for address in self._wanted.get(waypoint, ()):
+        for address in self._probed.in_turn(waypoint, self.wanted_at(waypoint)):
             asked = self._ask(self._map.by_waypoint[waypoint], address)
             if asked:
                 return asked
@@ -162,6 +164,7 @@ class Neighbours(Part):
         waypoint = attachment.waypoint.id
         if address in self._wanted[waypoint]:
             self._answered[waypoint] = now
+            self._probed.answered(waypoint, address)
             return HeardClaim(ClaimOutcome.KNOWN, self._learn_transit(attachment, mac))
         if not self._believable(attachment, address):
             return HeardClaim(ClaimOutcome.REFUSED, [])
@@ -424,7 +427,7 @@ class Neighbours(Part):
     def _reroute(self, attachment: Attachment, address: bytes, add: bool) -> list[Output]:
         """A host behind a port other than its network's first needs routes of its own where most of its traffic comes
         from: at gateways and MCPs. All other switches lead to the first port, whose switch leads on."""
-        if _stands_for_network(attachment):
+        if stands_for_network(attachment):
             return []
         home, at = self._home(attachment), attachment.waypoint
         found = [(dpid, self._made.way(dpid, at, address)) for dpid in sorted(self._map.origins)]
@@ -442,9 +445,3 @@ class Neighbours(Part):
         else:
             frame = arp_request(VIRTUAL, source, address)
         return [SendFrame(port.dpid, port.port, frame)]
-
-
-def _stands_for_network(attachment: Attachment) -> bool:
-    """Whether the network's prefix route leads to this very port. Gateways: every port may answer."""
-    part = attachment.part
-    return not isinstance(part, AccessNetwork) or part.ports[0] == attachment.waypoint.port
