@@ -34,12 +34,13 @@ def test_a_reader_sees_and_an_operator_acts(visit: Open, live: LivePage) -> None
         expect(page.locator("#tab-policy")).to_be_visible(visible=bool(buttons))
         page.click(".row")
         expect(page.locator("#why")).to_be_visible()
-        assert page.locator("#picked .danger").count() == buttons
+        expect(page.locator("#picked .danger")).to_have_count(buttons)
         page.click("#tab-mcps")
         expect(page.locator(".mcp.card")).to_have_count(2)
-        assert page.locator(".mcp.card button").count() == 2 * buttons
+        expect(page.locator(".mcp.card button")).to_have_count(2 * buttons)
         page.click("#tab-links")
-        assert page.locator("#panel-links tbody button").count() == 4 * buttons
+        expect(page.locator("#panel-links tbody tr")).to_have_count(4)
+        expect(page.locator("#panel-links tbody button")).to_have_count(4 * buttons)
 
 
 @pytest.mark.row("N-7.1")
