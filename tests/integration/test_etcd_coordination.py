@@ -40,7 +40,7 @@ def start(etcd: EtcdMembers) -> Iterator[Start]:
         member.leave()
 
 
-@pytest.mark.row("D-6.7")
+@pytest.mark.row("D-6.7.1")
 def test_a_standby_follows_an_owner_that_dies_by_the_generation_it_had(start: Start) -> None:
     first = start("a")
     eventually(first.owns)
@@ -58,7 +58,7 @@ def test_a_standby_follows_an_owner_that_dies_by_the_generation_it_had(start: St
     assert known.owner == ("b", granted) and known.standbys[0].generation > granted
 
 
-@pytest.mark.row("D-6.7")
+@pytest.mark.row("D-6.7.1")
 def test_a_silent_stream_is_enough_and_etcd_is_told_afterwards(start: Start) -> None:
     first = start("a")
     eventually(first.owns)

@@ -159,7 +159,7 @@ def pin(bridge: str) -> None:
     switch.close()
 
 
-@pytest.mark.row("D-6.7")
+@pytest.mark.row("D-6.7.1")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_standby_takes_over_and_changes_no_rule(pair: Cell, how: signal.Signals) -> None:
     """Killed, or frozen: in either case the switches hold what they should, and go on holding it."""

@@ -172,7 +172,7 @@ def test_a_standby_never_raises_the_generation(switch: RoleSwitch) -> None:
     assert owner.role is MASTER and switch.generation == 5
 
 
-@pytest.mark.row("D-6.7")
+@pytest.mark.row("D-6.7.1")
 def test_a_standby_follows_with_one_request_and_the_old_owner_finds_out(switch: RoleSwitch) -> None:
     owner, standby = RoleController(switch, Duty(OWNER, 5)), RoleController(switch, Duty(STANDBY, 6))
     owner.go_on()
