@@ -21,7 +21,7 @@ from topologies.kit.scenario import Options, Scenario, controls
 from topologies.measures import pins
 from topologies.networks.two_mcps import MCPS, NATURAL_PORTS, SERVICES, two_mcps
 
-ROWS = ("D-6.7", "D-6.2c")
+ROWS = ("D-6.7.1", "D-6.2c")
 PLAN = two_mcps("cluster-death")
 SESSIONS = 100
 STAND_BY_S = 90.0  # in which the other one has to be ready
