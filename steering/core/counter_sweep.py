@@ -16,7 +16,7 @@ from steering.core.subflow_priority import SubflowPriorities
 from steering.model.ids import DatapathId
 from steering.model.policy import Policy
 
-ENTRIES = 4_096  # of one share, about
+ENTRIES = 1_024  # of one share, about: some 8 ms of work, once a tick
 AT_ONCE = 64  # questions in one tick, where switches hold few entries
 MOST_SHARES = 1_024
 PATIENCE = 10.0  # seconds for an answer, before others are asked
@@ -76,7 +76,7 @@ class CounterSweep(Part):
         self._teardown.begin_scan()
 
     def _shares(self, dpid: DatapathId) -> int:
-        held, shares = self._held.get(dpid, 0), 1
+        held, shares = self._held.get(dpid, self._teardown.entries_at_most // len(self._map.switches)), 1
         while shares < MOST_SHARES and held > ENTRIES * shares:
             shares *= 2
         return shares

@@ -9,7 +9,7 @@ import os
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -78,9 +78,15 @@ def repeated(do: Callable[[], object]) -> Iterator[None]:
 def listening(operator: Operator) -> Iterator[None]:
     """A reader of the event stream."""
     with operator.open("/v1/events") as stream:
-        thread = Thread(target=lambda: all(iter(lambda: stream.read1(1 << 16), b"")), daemon=True)
+        thread = Thread(target=lambda: _read_to_the_end(stream), daemon=True)
         thread.start()
         yield
+
+
+def _read_to_the_end(stream: Any) -> None:
+    with suppress(OSError, AttributeError, ValueError):  # it is closed while it is read
+        while stream.read1(1 << 16):
+            pass
 
 
 @contextmanager
@@ -93,8 +99,9 @@ def swept(operator: Operator) -> Iterator[None]:
 
 def large_policy(number: int) -> str:
     """One of many rules, another one each time."""
+    actions = ("bypass", "deny")
     rules = [
-        f"  - {{name: r{n}, when: {{servers: [198.{18 + n % 2}.{n // 250}.{n % 250}/32]}}, pooling: {{subflows: {2 + (n + number) % 4}}}}}"
+        f"  - {{name: r{n}, when: {{destination: [198.{18 + n % 2}.{n // 250}.{n % 250}/32]}}, then: {{action: {actions[(n + number) % 2]}}}}}"
         for n in range(RULES)
     ]
     return POLICY + "rules:\n" + "\n".join(rules) + "\n"

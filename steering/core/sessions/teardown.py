@@ -211,6 +211,11 @@ class Teardown(Part):
         known before the SYN/ACK is repeated, or its MCP tells."""
         self._life.heard(session)
 
+    @property
+    def entries_at_most(self) -> int:
+        """How many entries all switches hold for sessions, about: one a subflow, and one for its way back."""
+        return 2 * len(self._table.flows)
+
     def begin_scan(self) -> None:
         """Begin to look at every session once, some at each tick; called with a sweep."""
         if self._scanned is None:
