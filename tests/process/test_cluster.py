@@ -56,7 +56,14 @@ class Cell(NamedTuple):
         return self.roles(name) == {"master"}
 
     def stands_by(self, name: str) -> bool:
-        return self.roles(name) == {"slave"}
+        """A switch says "slave" of one that does not know of it yet: the controller must say so itself."""
+        try:
+            told = self.controllers[name].json("/v1/cluster")
+        except (OSError, ValueError):
+            return False
+        own = {one["role"] for one in told["switches"]}
+        members = {one["name"] for one in told["members"]}
+        return self.roles(name) == own == {"slave"} and name in members
 
 
 def rules() -> dict[str, tuple[str, float]]:
@@ -170,6 +177,7 @@ def test_the_standby_takes_over_and_changes_no_rule(pair: Cell, how: signal.Sign
     if how is signal.SIGKILL:
         pin(BRIDGES[0])
     before = settled()
+    frozen_at = pair.controllers[owner].url()
     process.send_signal(how)
     wait_for(lambda: pair.decides(standby), WAIT)
     # It has read them back: the session is known, by its token.
@@ -184,6 +192,8 @@ def test_the_standby_takes_over_and_changes_no_rule(pair: Cell, how: signal.Sign
     assert not anew, "rules that were added again"
     if how is signal.SIGSTOP:
         process.send_signal(signal.SIGCONT)
+        # What it knew is old: it begins anew.
+        wait_for(lambda: pair.controllers[owner].url() not in ("", frozen_at), WAIT)
     else:
         pair.controllers[owner].start()
     # Who comes back, or thaws, stands by: the other one decides still.
@@ -228,11 +238,12 @@ def test_what_the_owner_was_told_is_known_to_who_follows_it(pair: Cell) -> None:
     wait_for(lambda: pair.decides(standby), WAIT)
     assert policy_of(pair.controllers[standby]) == text
     # And to who starts with another file.
-    pair.controllers[owner].start()  # the killed one's URL is still in its state directory, for a moment
+    pair.controllers[owner].start()
     wait_for(lambda: policy_of(pair.controllers[owner]) == text, WAIT)
 
 
 def test_a_site_that_differs_is_a_finding_and_nothing_starts(pair: Cell, tmp_path: Path) -> None:
+    owner_and_standby(pair)  # both are members
     words = pair.controllers["a"].command
     cluster = words[words.index("--cluster") :]
     other = Running(tmp_path, SITE.replace("10000", "9999") + LINKS, *cluster, "--cluster-name", "c")

@@ -67,6 +67,7 @@ class Running:
 
     def start(self) -> Self:
         """Start it and wait until switches can connect and REST can be asked."""
+        (self.state / "rest").unlink(missing_ok=True)  # of one that was killed: nobody answers there
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
@@ -111,6 +112,13 @@ class Running:
         return self.process is not None and self.process.poll() is None
 
     # ---- REST ----------------------------------------------------------------------------------
+
+    def url(self) -> str:
+        """Where REST is, empty while it starts (also anew, in the same process: then it is another port)."""
+        try:
+            return (self.state / "rest").read_text().strip()
+        except FileNotFoundError:
+            return ""
 
     def text(self, path: str) -> str:
         """An answer of the northbound."""
