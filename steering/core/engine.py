@@ -103,6 +103,7 @@ class Engine:
             self.map, self.sessions.table, self.sessions.life, self.sessions.proactive, self.sessions.learned,
             self.counters,
         )  # fmt: skip
+        self.dhcp_leases = DhcpLeases(self.map, self.neighbours, self.counters)
         self.presence = ExpectedThings(self.map, self.graph, self.switches, lambda: self.chooser.excluded)
         pieces = self.sessions
         self.alarms = Alarms(
@@ -138,7 +139,7 @@ class Engine:
                 self.sessions.teardown,
                 self.sessions.half_open,
                 self.reserving,  # sees which sessions are over
-                DhcpLeases(self.map, self.neighbours, self.counters),
+                self.dhcp_leases,
                 self.mobility,  # claims that are settled, before neighbours are asked again
                 self.neighbours,
                 CounterSweep(

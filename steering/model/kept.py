@@ -89,6 +89,16 @@ class KeptSession(NamedTuple):
     flows: tuple[tuple[FlowKey, DatapathId, int], ...]
 
 
+class KeptLease(NamedTuple):
+    """A DHCP lease: `address` (4 bytes) is of the host with the MAC `client` behind `port`. `remaining`: seconds,
+    infinity for one without an end."""
+
+    port: PortRef
+    client: bytes
+    address: bytes
+    remaining: float
+
+
 class Piece(StrEnum):
     """A piece of the state, which is one file of the state directory."""
 
@@ -106,6 +116,7 @@ class LostPiece(StrEnum):
     LINK = "link"
     UNIT = "unit"
     SESSION = "session"
+    LEASE = "lease"  # its port is no longer one where DHCP tells whose an address is, or there are too many
     WRITE = "write"  # a file that could not be written
 
 
@@ -116,6 +127,7 @@ class KeptState(NamedTuple):
     reservations: tuple[KeptReservation, ...] = ()
     usage: KeptUsage = KeptUsage((), ())
     sessions: tuple[KeptSession, ...] = ()
+    leases: tuple[KeptLease, ...] = ()
 
 
 def merged(pieces: Iterable[KeptState]) -> KeptState:

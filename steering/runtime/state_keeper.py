@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from os_ken.lib import hub
 
@@ -18,6 +18,7 @@ from steering.core.engine import Engine
 from steering.core.inputs import Input, Restored
 from steering.core.snapshots import kept as snapshots
 from steering.model.kept import (
+    KeptLease,
     KeptNetwork,
     KeptReservation,
     KeptSession,
@@ -26,6 +27,7 @@ from steering.model.kept import (
     LostPiece,
     Piece,
 )
+from steering.store.change_log import ChangeLog
 from steering.store.interface import StateError
 from steering.store.kept import (
     DamagedFile,
@@ -36,11 +38,14 @@ from steering.store.kept import (
     reservations_text,
     usage_text,
 )
+from steering.store.lease_log import LeaseLog
 from steering.store.session_log import SessionLog
 from steering.store.state_directory import StateDirectory
 
 LOOK = 1.0  # seconds between looks at what changed
 FILES: dict[str, str] = {piece: f"{piece}.json" for piece in Piece}
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +65,7 @@ class Keeper:
         self._counters = counters
         self._directory = StateDirectory(state_dir)
         self._sessions = SessionLog(state_dir)
+        self._leases = LeaseLog(state_dir, time.time)
         self._now = now
         self._forgets = forgets
         self._saved: dict[Piece, int] = {}  # revisions
@@ -72,9 +78,9 @@ class Keeper:
         if not self._forgets:
             kept = self._read()
             give(Restored(kept))
-            counts = (len(kept.reservations), len(kept.sessions), len(kept.network.links))
+            counts = (len(kept.reservations), len(kept.sessions), len(kept.network.links), len(kept.leases))
             if any(counts):
-                log.info("taken over: %d reservations, %d sessions, %d links", *counts)
+                log.info("taken over: %d reservations, %d sessions, %d links, %d leases", *counts)
         self._saved = {piece: snapshots.revision(self._engine, piece) for piece in Piece}
 
     def _read(self) -> KeptState:
@@ -85,14 +91,19 @@ class Keeper:
             Piece.RESERVATIONS, lambda text: read_reservations(text, wall), ()
         )
         usage: KeptUsage = self._file(Piece.USAGE, read_usage, KeptUsage((), ()))
-        sessions: tuple[KeptSession, ...] = ()
+        sessions: tuple[KeptSession, ...] = self._logged("sessions", self._sessions)
+        leases: tuple[KeptLease, ...] = self._logged("DHCP leases", self._leases)
+        return KeptState(network, reservations, usage, sessions, leases)
+
+    def _logged(self, what: str, kept: ChangeLog[T]) -> tuple[T, ...]:
         try:
-            sessions, wrong = self._sessions.load()
-            self._lose(LostPiece.RECORD, wrong)
+            found, wrong = kept.load()
         except StateError as error:
-            log.warning("the sessions of an earlier controller cannot be read: %s", error)
+            log.warning("the %s of an earlier controller cannot be read: %s", what, error)
             self._lose(LostPiece.FILE, 1)
-        return KeptState(network, reservations, usage, sessions)
+            return ()
+        self._lose(LostPiece.RECORD, wrong)
+        return found
 
     def _file(self, piece: Piece, read: Callable[[str], tuple[Any, int]], empty: Any) -> Any:
         try:
@@ -137,6 +148,11 @@ class Keeper:
             self._try(lambda: self._sessions.write(begun, over))
         if snapshots.restored(self._engine):
             self._try(self._sessions.forget)
+        given, ended = snapshots.leases(self._engine, self._now())
+        if given or ended or self._leases.owes:
+            self._try(lambda: self._leases.write(given, ended))
+        if snapshots.leases_told(self._engine):
+            self._try(self._leases.forget)
 
     def _save_changed(self, piece: Piece) -> None:
         revision = snapshots.revision(self._engine, piece)

@@ -46,10 +46,17 @@ def test_a_fifo_in_a_files_place_is_named_in_one_line(tmp_path: Path, name: str)
 def test_what_no_start_needs_costs_itself_alone(tmp_path: Path, make: Any) -> None:
     running = Running(tmp_path)
     folder = state(running)
-    for name in ("sessions.jsonl", "network.json", "usage.json", "reservations.json", "mappings.jsonl"):
+    for name in (
+        "sessions.jsonl",
+        "leases.jsonl",
+        "network.json",
+        "usage.json",
+        "reservations.json",
+        "mappings.jsonl",
+    ):
         make(folder / name, 0o700)
     with running:
-        assert running.metric("steering_not_restored_total", what="file") == 4
+        assert running.metric("steering_not_restored_total", what="file") == 5
         status, _ = running.end()
     assert status == 0 and "Traceback" not in running.log()
 

@@ -1,9 +1,13 @@
-"""DHCP frames of clients and servers."""
+"""DHCP frames of clients and servers, and a site whose hosts are told by DHCP."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
+from steering.model.network import HostLearning, PortRef, Site
 from steering.wire.dhcp import CLIENT_PORT, SERVER_PORT, DhcpType
+from tests.support.sites import link, off_path_site
 
+HERE, THERE, TRUSTED = (1, 1), (2, 7), (3, 7)
 CLIENT = bytes.fromhex("020000000101")
 _SENT_BY_CLIENTS = (DhcpType.DISCOVER, DhcpType.REQUEST, DhcpType.DECLINE, DhcpType.RELEASE, DhcpType.INFORM)
 
@@ -22,3 +26,13 @@ def dhcp_frame(
     udp = b"".join(n.to_bytes(2, "big") for n in (*ports, 8 + len(message), 0)) + message
     ip = b"\x45\0" + (20 + len(udp)).to_bytes(2, "big") + bytes(4) + b"\x40\x11\0\0" + bytes(4) + b"\xff" * 4
     return b"\xff" * 6 + (client if asked else b"\2\0\0\0\0\x53") + b"\x08\0" + ip + udp
+
+
+def dhcp_site() -> Site:
+    """The LTE network has three ports, and its server is behind the last."""
+    site = off_path_site()
+    ports = tuple(PortRef(*one) for one in (HERE, THERE, TRUSTED))
+    lte = replace(site.access_networks[0], ports=ports, hosts=HostLearning.DHCP, dhcp_ports=ports[2:])
+    return replace(
+        site, access_networks=(lte, site.access_networks[1]), links=(*site.links, link("2:9", "3:9"))
+    )

@@ -9,12 +9,14 @@ from steering.core.inputs import (
     EntriesRead,
     NeighbourSeen,
     ObservedEntry,
+    Restored,
     SwitchUp,
     SynAckSeen,
     SynSeen,
     Tick,
 )
 from steering.core.outputs import FillSwitch, GoOn, SendFrame, Steer, SyncRules
+from steering.model.kept import KeptState
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -154,10 +156,14 @@ class Driver:
 
     behind: tuple[SyncRules, ...] = ()  # what changes at switches behind a filling
 
-    def __init__(self, site: Site | None = None, policy: Policy | None = None, **options) -> None:
+    def __init__(
+        self, site: Site | None = None, policy: Policy | None = None, kept: KeptState | None = None, **options
+    ) -> None:
         self.site = site or off_path_site()
         self.engine = Engine(self.site, policy or Policy(), epoch=7, **options)
         self.now = 100.0
+        if kept is not None:
+            self.engine.handle(Restored(kept), self.now)
         self.fills: dict[int, FillSwitch] = {}
         dpids = sorted(
             {p.dpid for p in self.engine.map.attachments}

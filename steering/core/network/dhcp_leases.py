@@ -5,10 +5,12 @@ the port of the client that it is for. A host's server at any other port is hear
 acknowledged is bound to the client's port and MAC until its lease ends, is released, or is given to another.
 
 Bounded: clients and leases that are remembered, of which the oldest client gives way; by how many may come up (meters).
-Who was bound before a controller started stays so until its server says otherwise. IPv6 hosts are probed.
+The store keeps leases, so that the next controller knows them. Who was bound before and has no lease there stays so until
+the network's server says otherwise. IPv6 hosts are probed.
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from math import inf
 
 from steering.core.counters import Counters
@@ -19,6 +21,7 @@ from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output, SendFrame
 from steering.core.part import Handler, Part
 from steering.model.ids import WaypointId
+from steering.model.kept import KeptLease, KeptState, LostPiece
 from steering.model.network import AccessNetwork, Attachment, PortRef
 from steering.model.session import Refusal
 from steering.wire.dhcp import INFINITE, DhcpType
@@ -27,6 +30,7 @@ CLIENTS = 4_096  # remembered with their port
 CLIENTS_EACH = 256  # of those of one port
 LEASES = 65_536
 EXPIRED_AT_ONCE = 100
+TOLD_AT_ONCE = 1_000  # changes for the store
 
 
 class DhcpLeases(Part):
@@ -40,6 +44,8 @@ class DhcpLeases(Part):
         self._clients: dict[tuple[str, bytes], WaypointId] = {}
         self._at: dict[WaypointId, dict[tuple[str, bytes], None]] = {}
         self._ends = inf
+        self._changed: dict[bytes, None] = {}  # addresses whose lease the store has to hear of
+        self._restored = False
 
     def takes(self) -> Mapping[type[Input], Handler]:
         return {DhcpSeen: self.seen}
@@ -67,7 +73,7 @@ class DhcpLeases(Part):
                 attachment.waypoint.id,
                 message.client,
             ):
-                freed = self._neighbours.unlease(message.own)
+                freed = self._end(message.own)
         return [*freed, *(_out(port, given.frame) for port in part.dhcp_ports)]
 
     def _answered(self, part: AccessNetwork, given: DhcpSeen, now: float) -> list[Output]:
@@ -81,10 +87,22 @@ class DhcpLeases(Part):
         if message.kind is DhcpType.ACK and any(message.given) and message.lease:
             until = inf if message.lease == INFINITE else now + message.lease
             lease = Lease(attachment.waypoint.id, message.client, until)
-            if message.given in self._neighbours.leases or len(self._neighbours.leases) < LEASES:
-                bound = self._neighbours.lease(attachment, message.given, lease)
-                self._ends = min(self._ends, until)
+            bound = self._begin(attachment, message.given, lease)
         return [*bound, _out(attachment.waypoint.port, given.frame)]
+
+    def _begin(self, attachment: Attachment, address: bytes, lease: Lease) -> list[Output]:
+        leases = self._neighbours.leases
+        if address not in leases and len(leases) >= LEASES:
+            return []
+        bound = self._neighbours.lease(attachment, address, lease)
+        if leases.get(address) is lease:  # the address is on this link
+            self._ends = min(self._ends, lease.until)
+            self._changed[address] = None
+        return bound
+
+    def _end(self, address: bytes) -> list[Output]:
+        self._changed[address] = None
+        return self._neighbours.unlease(address)
 
     def _remember(self, attachment: Attachment, client: bytes) -> None:
         key, waypoint = (attachment.name, client), attachment.waypoint.id
@@ -111,9 +129,50 @@ class DhcpLeases(Part):
         """Leases that are over."""
         leases = self._neighbours.leases
         over = [address for address, lease in leases.items() if lease.until <= now][:EXPIRED_AT_ONCE]
-        outputs = [output for address in over for output in self._neighbours.unlease(address)]
+        outputs = [output for address in over for output in self._end(address)]
         self._ends = min((lease.until for lease in leases.values()), default=inf)
         return outputs
+
+    # ---- over a restart -------------------------------------------------------------------------
+
+    def news(self, now: float) -> tuple[list[tuple[bytes, KeptLease]], list[bytes]]:
+        """Leases by address that began or were renewed since the last call, and the addresses of those that are over,
+        of these some at each call."""
+        begun: list[tuple[bytes, KeptLease]] = []
+        over: list[bytes] = []
+        for address in list(islice(self._changed, TOLD_AT_ONCE)):
+            del self._changed[address]
+            lease = self._neighbours.leases.get(address)
+            attachment = None if lease is None else self._map.by_waypoint.get(lease.waypoint)
+            if lease is None or attachment is None:
+                over.append(address)
+                continue
+            port = attachment.waypoint.port
+            begun.append((address, KeptLease(port, lease.client, address, lease.until - now)))
+        return begun, over
+
+    @property
+    def all_told(self) -> bool:
+        """Whether `news` has told of every lease that was taken back."""
+        return self._restored and not self._changed
+
+    def restore(self, kept: KeptState, now: float) -> dict[LostPiece, int]:
+        """What a lease binds leaves with the filling of its switch. One that has run out since is not lost, but over."""
+        self._restored = True
+        lost = 0
+        for told in kept.leases:
+            attachment = self._map.attachments.get(told.port)
+            part = None if attachment is None else attachment.part
+            if told.remaining <= 0:
+                continue
+            if attachment is None or not isinstance(part, AccessNetwork) or not part.dhcp_ports:
+                lost += 1
+                continue
+            self._begin(
+                attachment, told.address, Lease(attachment.waypoint.id, told.client, now + told.remaining)
+            )
+            lost += told.address not in self._neighbours.leases
+        return {LostPiece.LEASE: lost}
 
 
 def _out(port: PortRef, frame: bytes) -> Output:

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 from ipaddress import ip_network
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.core.engine import Engine
-from steering.core.inputs import Restored
+from steering.core.inputs import DhcpSeen, Restored, Tick
+from steering.core.network import dhcp_leases
 from steering.model.kept import (
+    KeptLease,
     KeptNetwork,
     KeptReservation,
     KeptSession,
@@ -27,6 +30,7 @@ from steering.model.policy import Policy
 from steering.model.reservation import Level
 from steering.model.session import NO_FLOW, FlowKey
 from steering.runtime.state_keeper import FILES, Keeper
+from steering.store import change_log, lease_log
 from steering.store import session_log as sessionlog
 from steering.store.interface import StateError
 from steering.store.kept import (
@@ -41,8 +45,11 @@ from steering.store.kept import (
     session_line,
     usage_text,
 )
+from steering.store.lease_log import LeaseLog, lease_line, read_lease
 from steering.store.session_log import SessionLog
-from tests.support.sites import off_path_site
+from steering.wire.dhcp import DhcpType, read_dhcp
+from tests.support.dhcp_frames import HERE, TRUSTED, dhcp_frame, dhcp_site
+from tests.support.sites import off_path_site, packed
 
 KEY4, KEY6 = FlowKey(bytes(range(12))), FlowKey(bytes(range(36)))
 HOP = (PortRef(1, 2), PortRef(3, 2))
@@ -55,6 +62,7 @@ NETWORK = KeptNetwork(
     (HOP, HOP[::-1]), (KeptUnit("", (ip_network("10.0.0.0/8"), ip_network("fd00::/8")), "core", True),)
 )
 SESSION = KeptSession("host", "core", 0xFFFFFFFF, 1, KEY4, ((KEY4, 1, 0xFFFFFFFF), (KEY6, 2, -1)))
+LEASE = KeptLease(PortRef(2**63, 7), bytes(range(6)), bytes((10, 1, 0, 9)), 600.0)
 PLAIN = SESSION._replace(token=-1)
 
 
@@ -65,6 +73,23 @@ def test_everything_comes_back_as_it_was() -> None:
     assert read_network(network_text(NETWORK)) == (NETWORK, 0)
     for kept in (SESSION, PLAIN, None):
         assert read_session(session_line(4, kept)) == (4, kept)
+    for lease in (LEASE._replace(remaining=inf), None):
+        assert read_lease(lease_line(4, lease, 1_000.0), 2_000.0) == (4, lease)
+    number, lease = read_lease(lease_line(4, LEASE, 1_000.0), 1_590.0)
+    assert (number, lease) == (4, LEASE._replace(remaining=10.0)), "an end is a time of day"
+
+
+@pytest.mark.parametrize("at", range(6))
+@pytest.mark.parametrize(
+    "value", [None, -1, 1.5, "x", "00", "00" * 4, "00" * 6, [1], {}, True, 2**70, float("nan"), 1e300]
+)
+def test_a_lease_with_a_value_that_cannot_be_is_refused(at: int, value: object) -> None:
+    if (at, value) in ((5, None), (5, 1.5)):
+        value = "no"
+    told = json.loads(lease_line(4, LEASE, 0.0))
+    told[at] = value
+    with pytest.raises(ValueError):
+        read_lease(json.dumps(told), 0.0)
 
 
 @pytest.mark.parametrize("field", sorted(RESERVATION._asdict().keys() - {"remaining"} | {"until"}))
@@ -99,10 +124,11 @@ def test_whatever_json_it_is_readers_end_by_their_own_error(value: object) -> No
     assert read_reservations(text, 0.0)[0] == ()
     assert read_usage(text)[0].used == ()
     assert read_network(text)[0].units == ()
-    try:
-        read_session(json.dumps(value))
-    except ValueError:
-        pass
+    for read in (read_session, lambda line: read_lease(line, 0.0)):
+        try:
+            read(json.dumps(value))
+        except ValueError:
+            pass
 
 
 # ---- the log of sessions -------------------------------------------------------------------------
@@ -128,7 +154,7 @@ def test_sessions_are_appended_read_back_and_forgotten_when_known_again(tmp_path
 
 
 def test_the_log_does_not_grow_with_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessionlog, "SLACK", 1_000)
+    monkeypatch.setattr(change_log, "SLACK", 1_000)
     log = SessionLog(tmp_path)
     for number in range(500):
         log.write([(number, SESSION)], [number - 2])
@@ -195,6 +221,79 @@ def test_what_cannot_be_written_is_counted_and_tried_again(tmp_path: Path) -> No
     one.save()
     assert (tmp_path / "state" / FILES["reservations"]).exists()
     assert one._engine.counters.not_restored == {LostPiece.WRITE: 1}
+
+
+def leasing(folder: Path) -> Keeper:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    engine = Engine(dhcp_site(), Policy(), epoch=1)
+    return Keeper(engine, engine.counters, folder, lambda: 100.0)
+
+
+def give(one: Keeper) -> None:
+    """What the keeper restores goes to its engine."""
+    one.restore(lambda given: [] if one._engine.handle(given, 100.0) else None)
+
+
+def lease(one: Keeper, last: int) -> bytes:
+    """A host gets an address."""
+    client, address = bytes((2, 0, 0, 0, 9, last)), f"10.1.0.{last}"
+    for port, frame in (
+        (HERE, dhcp_frame(DhcpType.REQUEST, client=client)),
+        (TRUSTED, dhcp_frame(DhcpType.ACK, client=client, given=address, lease=600)),
+    ):
+        one._engine.handle(DhcpSeen(*port, read_dhcp(frame), frame), 100.0)
+    return packed(address)
+
+
+@pytest.mark.row("N-7.2a")
+def test_leases_are_there_after_a_restart_and_damage_costs_itself(tmp_path: Path) -> None:
+    one = leasing(tmp_path)
+    give(one)
+    first, second = lease(one, 9), lease(one, 10)
+    one.save()
+    with (tmp_path / lease_log.FILE).open("a") as file:
+        file.write('[3,1,1,"half')  # it was killed while it wrote
+    for _ in range(2):  # also of the one that took them over
+        after = leasing(tmp_path)
+        give(after)
+        neighbours = after._engine.neighbours
+        assert set(neighbours.leases) == {first, second}
+        assert neighbours.port_of(first) == PortRef(*HERE)
+        assert 590 < neighbours.leases[first].until - 100.0 <= 600
+        after.save()
+        after.save()
+    assert sum(1 for _ in (tmp_path / lease_log.FILE).open()) == 2
+    after._engine.handle(Tick(), 100.0 + 700.0)
+    after.save()
+    last = leasing(tmp_path)
+    give(last)
+    assert not last._engine.neighbours.leases, "what ended is over for the next one too"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "directory"])
+def test_leases_that_cannot_be_read_cost_themselves(tmp_path: Path, make) -> None:
+    make(tmp_path / lease_log.FILE, 0o700)
+    one = leasing(tmp_path)
+    assert restored(one) == KeptState()
+    assert one._engine.counters.not_restored == {LostPiece.FILE: 1}
+
+
+def test_leases_are_told_some_at_a_time_and_beyond_the_bound_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LeaseLog(tmp_path, lambda: 0.0)
+    log.write(
+        [(n, LEASE._replace(port=PortRef(*HERE), address=bytes((10, 1, 0, n)))) for n in range(1, 9)], []
+    )
+    log.write([(9, LEASE._replace(port=PortRef(99, 1)))], [])
+    monkeypatch.setattr(dhcp_leases, "LEASES", 6)
+    monkeypatch.setattr(dhcp_leases, "TOLD_AT_ONCE", 4)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    one = leasing(tmp_path)
+    give(one)
+    assert one._engine.counters.not_restored == {LostPiece.LEASE: 3}
+    told = [len(one._engine.dhcp_leases.news(100.0)[0]) for _ in range(3)]
+    assert told == [4, 2, 0] and one._engine.dhcp_leases.all_told
 
 
 def test_only_what_changed_is_written_and_the_control_reads_nothing(tmp_path: Path) -> None:

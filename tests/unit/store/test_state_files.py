@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from steering.model.identity import Role
-from steering.model.kept import KeptNetwork, KeptSession, KeptUsage
+from steering.model.kept import KeptLease, KeptNetwork, KeptSession, KeptUsage
 from steering.model.mapping import Mapping
 from steering.model.network import NetworkAccessType, PortRef, Trust
 from steering.model.session import FlowKey
@@ -27,6 +27,7 @@ from steering.store.kept import (
     read_usage,
     usage_text,
 )
+from steering.store.lease_log import LeaseLog
 from steering.store.link_weights import LinkWeights
 from steering.store.lists import AccessLists
 from steering.store.mappings import MappingStore
@@ -68,6 +69,7 @@ READERS: dict[str, Read] = {
     "usage.json": _kept("usage.json", read_usage),
     "reservations.json": _kept("reservations.json", lambda text: read_reservations(text, 0.0)),
     "sessions.jsonl": lambda path: SessionLog(path).load(),
+    "leases.jsonl": lambda path: LeaseLog(path, lambda: 5.0).load(),
     "mappings.jsonl": lambda path: MappingStore(path, lambda: 5.0).find("192.0.2.1", 1100, None),
 }
 REFUSALS = (
@@ -102,6 +104,8 @@ def fill(path: Path) -> Path:
     store.write("usage.json", usage_text(KeptUsage((), ((KEY, 7),))))
     store.write("reservations.json", json.dumps({"format": 1, "reservations": []}))
     SessionLog(path).write([(1, KeptSession("host", "core", 7, 1, KEY, ((KEY, 1, 9),)))], [])
+    lease = KeptLease(PortRef(1, 1), KEY[:6], KEY[4:8], 60.0)
+    LeaseLog(path, lambda: 5.0).write([(lease.address, lease)], [])
     MappingStore(path, lambda: 5.0).append([MAPPING])
     return path
 
@@ -154,7 +158,7 @@ def test_damage_at_any_byte_is_read_or_refused_by_name(
 @pytest.mark.parametrize("depth", [40, 100_000])
 def test_nesting_too_deep_is_refused_by_name(tmp_path: Path, name: str, depth: int) -> None:
     put(tmp_path, name, b"[" * depth + b"]" * depth + b"\n")
-    if name == "sessions.jsonl":
+    if name in ("sessions.jsonl", "leases.jsonl"):
         assert READERS[name](tmp_path) == (
             (),
             -(-(2 * depth + 1) // (1 << 17)),
@@ -251,7 +255,7 @@ def test_another_users_file_is_refused_by_name(
 @pytest.mark.parametrize("make", [_fifo, _folder, _link], ids=["fifo", "directory", "link"])
 def test_logs_are_not_written_into_what_is_no_file_of_ours(tmp_path: Path, make: Any) -> None:
     kept = KeptSession("host", "core", 7, 1, KEY, ((KEY, 1, 9),))
-    for name in ("sessions.jsonl", "mappings.jsonl"):
+    for name in ("sessions.jsonl", "leases.jsonl", "mappings.jsonl"):
         make(tmp_path / name)
     with pytest.raises(StateError):
         MappingStore(tmp_path, lambda: 5.0).append([MAPPING])
@@ -303,7 +307,7 @@ def test_on_a_full_disk_a_value_stays_as_it_was_and_nothing_half_written_is_left
 
 def test_half_a_line_that_still_fitted_is_taken_back(tmp_path: Path) -> None:
     fill(tmp_path)
-    for name in ("mappings.jsonl", "sessions.jsonl"):
+    for name in ("mappings.jsonl", "sessions.jsonl", "leases.jsonl"):
         whole = (tmp_path / name).read_bytes()
         with full_disk(len(whole) + 20), pytest.raises(StateError) as caught:
             append_private(tmp_path / name, b"x" * 100 + b"\n")

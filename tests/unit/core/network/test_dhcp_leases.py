@@ -1,34 +1,22 @@
 """Where hosts are told by DHCP, an address is of the host that the network's own server gave it to, and of nobody else."""
 
-from dataclasses import replace
-
 import pytest
 
 from steering.core.inputs import DhcpSeen, NeighbourSeen, ObservedHost, Tick
 from steering.core.network.dhcp_leases import CLIENTS_EACH
 from steering.core.outputs import Output, SendFrame
-from steering.model.network import HostLearning, PortRef, Site
+from steering.model.kept import KeptLease, KeptState
+from steering.model.network import PortRef
 from steering.model.rules import VIRTUAL_MAC, PacketClass
 from steering.model.session import Refusal
 from steering.wire.dhcp import DhcpType, read_dhcp
-from tests.support.dhcp_frames import CLIENT, dhcp_frame
+from tests.support.dhcp_frames import CLIENT, HERE, THERE, TRUSTED, dhcp_frame, dhcp_site
 from tests.support.fakes.packet import udp
-from tests.support.sites import SERVER, Driver, link, off_path_site, packed
+from tests.support.sites import SERVER, Driver, packed
 from tests.support.switched import Lab
 
-HERE, THERE, TRUSTED = (1, 1), (2, 7), (3, 7)
 OWN, LEASE = "10.1.0.9", 600
 THIEF = bytes.fromhex("020000000666")
-
-
-def dhcp_site() -> Site:
-    """The LTE network has three ports, and its server is behind the last."""
-    site = off_path_site()
-    ports = tuple(PortRef(*one) for one in (HERE, THERE, TRUSTED))
-    lte = replace(site.access_networks[0], ports=ports, hosts=HostLearning.DHCP, dhcp_ports=ports[2:])
-    return replace(
-        site, access_networks=(lte, site.access_networks[1]), links=(*site.links, link("2:9", "3:9"))
-    )
 
 
 def says(driver: Driver, port: tuple[int, int], kind: DhcpType, **more: object) -> list[Output]:
@@ -138,3 +126,12 @@ def test_ports_of_such_a_network_show_dhcp_and_forward_none() -> None:
         seen = lab.send(*HERE, asked)
         assert not seen.deliveries and [copy.packet_class for copy in seen.copies] == [PacketClass.DHCP]
     assert not lab.send(2, 1, asked).copies, "the WLAN's hosts are not told by DHCP"
+
+
+@pytest.mark.row("N-7.2a")
+def test_a_lease_that_was_kept_lets_its_host_send_once_its_switch_is_there() -> None:
+    lab = Lab(dhcp_site(), kept=KeptState(leases=(KeptLease(PortRef(*HERE), CLIENT, packed(OWN), 5.0),)))
+    assert passes(lab, HERE) and not passes(lab, THERE)
+    lab.now += 6.0
+    lab.do(Tick())
+    assert not passes(lab, HERE)
