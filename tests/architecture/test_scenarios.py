@@ -108,9 +108,7 @@ def test_only_the_entry_for_mininet_changes_the_import_path() -> None:
 # Controls of which no run has been recorded yet; `topologies.campaign.recording` writes what they break.
 UNNAMED: frozenset[str] = frozenset(
     {
-        "vlans without tags",
         "cluster-death without standby",
-        "admission without limits",
     }
 )
 
