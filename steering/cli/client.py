@@ -44,6 +44,10 @@ class NotFound(Unavailable):
     """The controller answers that the resource does not exist (404)."""
 
 
+class NotAllowed(Unavailable):
+    """The token is refused (401), or may not do this (403)."""
+
+
 class BadInput(Exception):
     """The command got an argument or a file that cannot be used. The message is one line."""
 
@@ -336,10 +340,12 @@ class ControllerClient:
     def _refused(self, status: int, problem: Json) -> Exception:
         detail = str(problem.get("detail") or problem.get("title") or "no reason given")
         if status == http.HTTPStatus.UNAUTHORIZED:
-            return Unavailable(
-                f"the controller at {self.url} refuses the token of {self._token_file}: "
+            return NotAllowed(
+                f"the controller at {self.url} refuses the token of {self._token_file}, as {detail}: "
                 "give its own with --state-dir or --token-file"
             )
+        if status == http.HTTPStatus.FORBIDDEN:
+            return NotAllowed(f"the controller at {self.url} answers {status}: {detail}")
         if status == http.HTTPStatus.NOT_FOUND:
             return NotFound(detail)
         if status == http.HTTPStatus.UNPROCESSABLE_ENTITY:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from steering.cli import client
+from steering.cli.arguments import positive
 from steering.model.event_kind import EventKind
 
 SUMMARY: str = "follow sessions, subflows, refusals, alarms, topology and policy as they change"
@@ -30,18 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KIND",
         help=f"only these: {', '.join(EventKind)}",
     )
-    parser.add_argument("--count", type=_positive, metavar="N", help="end after N events")
+    parser.add_argument("--count", type=positive, metavar="N", help="end after N events")
     client.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     return client.ask(args, lambda controller: _follow(controller, args))
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError("a whole number from 1 to 1000000 is wanted")
-    return int(text)
 
 
 def _follow(controller: client.ControllerClient, args: argparse.Namespace) -> None:

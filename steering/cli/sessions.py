@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from steering.cli import client
+from steering.cli.arguments import age, positive
 from steering.cli.table import narrow, table
 from steering.cli.wording import duration, endpoint, size_of
 
@@ -23,7 +24,6 @@ FILTERS = ("mcp", "state", "token", "client")
 HEADERS = ["id", "state", "MCP", "token", "client", "server", "subflows", "age"]
 ONLY_WIDE = frozenset({"token"})
 SUBFLOW_ONLY_WIDE = frozenset({"switch", "entries", "address id"})
-UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 SUBFLOW_HEADERS = [
     "from", "to", "kind", "access network", "path", "switch", "entries", "address id", "backup",
 ]  # fmt: skip
@@ -44,11 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--abort", metavar="ID", help="end this session at all its ends, and say what became of each"
     )
     parser.add_argument(
-        "--limit", type=_positive, metavar="N", help=f"list at most N sessions (default {DEFAULT_LIMIT})"
+        "--limit", type=positive, metavar="N", help=f"list at most N sessions (default {DEFAULT_LIMIT})"
     )
     parser.add_argument(
         "--since",
-        type=_age,
+        type=age,
         metavar="AGE",
         help="list those that began within this time, for example 90s, 10m, 2h or 1d",
     )
@@ -102,19 +102,6 @@ def _abort(controller: client.ControllerClient, wanted: str, as_json: bool) -> N
         print(f"  {end['end']} {endpoint(end['address'], end['port'])}: {OUTCOMES[end['outcome']]}")
     if not told["ends"]:
         print("  no end of it is known here")
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError("a whole number from 1 to 1000000 is wanted")
-    return int(text)
-
-
-def _age(text: str) -> float:
-    number, unit = text[:-1], text[-1:]
-    if not number.isascii() or not number.isdigit() or len(number) > 9 or unit not in UNITS:
-        raise argparse.ArgumentTypeError("a whole number with its unit is wanted: 90s, 10m, 2h or 1d")
-    return float(int(number) * UNITS[unit])
 
 
 def _list(

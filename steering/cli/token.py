@@ -7,14 +7,19 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from steering.cli.table import table
+from steering.cli.arguments import age
+from steering.cli.client import WIDE
+from steering.cli.table import narrow
 from steering.cli.wording import when
 from steering.runtime import tokens
 
 SUMMARY: str = "add, list and revoke the bearer tokens of the REST"
 
-HEADERS = ["id", "role", "MCP", "name", "created", "last use"]
+HEADERS = ["id", "role", "MCP", "name", "created", "last use", "expires"]
+ONLY_WIDE = frozenset({"created"})
+LONGEST = 3_650 * 86_400  # seconds that a token with an end may be good for
 ROLES = tuple(role.value for role in tokens.Role)
 
 
@@ -24,9 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--role", choices=ROLES, required=True, help="what it may do")
     new.add_argument("--mcp", metavar="NAME", default="", help="the MCP that a token of role mcp is for")
     new.add_argument("--name", metavar="NAME", default="", help="a note on whose it is")
+    new.add_argument(
+        "--expires",
+        type=age,
+        metavar="AGE",
+        help="refuse it after this time, for example 12h or 30d (default: good until it is revoked)",
+    )
     back = commands.add_parser("revoke", help="take a token back, at once")
     back.add_argument("id", metavar="ID", help="as 'steering token list' shows it")
-    for command in (new, commands.add_parser("list", help="the tokens there are, without the tokens"), back):
+    all_ = commands.add_parser("list", help="the tokens there are, without the tokens")
+    all_.add_argument(
+        "-o", dest="form", choices=(WIDE,), metavar="FORM", help="wide: a table with all columns"
+    )
+    for command in (new, all_, back):
         command.add_argument("--json", action="store_true", help="print JSON for programs")
         command.add_argument(
             "--state-dir", metavar="DIR", help="the controller's state directory (default: as steering run's)"
@@ -40,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if args.what == "add":
             return _add(state_dir, args)
-        return _list(state_dir, args.json) if args.what == "list" else _revoke(state_dir, args.id, args.json)
+        return _list(state_dir, args) if args.what == "list" else _revoke(state_dir, args.id, args.json)
     except ValueError as error:
         print(f"steering token: {error}", file=sys.stderr)
         return 2
@@ -61,48 +76,65 @@ def _become_owner(state_dir: Path) -> None:
 
 
 def _add(state_dir: Path, args: argparse.Namespace) -> int:
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    number, token = tokens.add(state_dir, tokens.Role(args.role), args.name, args.mcp, created)
+    now = datetime.now(UTC)
+    expires = None
+    if args.expires is not None:
+        if not 1 <= args.expires <= LONGEST:
+            raise ValueError(f"--expires: from 1s to {LONGEST // 86_400}d")
+        expires = int(now.timestamp() + args.expires)
+    created = now.isoformat(timespec="seconds")
+    number, token = tokens.add(state_dir, tokens.Role(args.role), args.name, args.mcp, created, expires)
+    until = None if expires is None else when(expires)
     if args.json:
-        print(json.dumps({"id": number, "role": args.role, "mcp": args.mcp, "token": token}, indent=2))
+        told = {"id": number, "role": args.role, "mcp": args.mcp, "expires": until, "token": token}
+        print(json.dumps(told, indent=2))
     else:
-        print(f"id     {number}\ntoken  {token}")
+        print(f"id     {number}\ntoken  {token}" + (f"\nuntil  {until}" if until else ""))
     return 0
 
 
-def _list(state_dir: Path, as_json: bool) -> int:
+def _list(state_dir: Path, args: argparse.Namespace) -> int:
     records = tokens.listed(state_dir)
     uses = tokens.read_uses(tokens.StateDirectory(state_dir))
-    told = [
-        (one.identity, one.created, when(uses[one.identity.id]) if one.identity.id in uses else None)
-        for one in records
-    ]
-    if as_json:
-        rows = [
-            {
-                "id": who.id,
-                "role": who.role,
-                "mcp": who.mcp,
-                "name": who.name,
-                "created": created,
-                "last_use": used,
-            }
-            for who, created, used in told
-        ]
+    now = datetime.now(UTC).timestamp()
+    rows = [_row(one, uses.get(one.identity.id), now) for one in records]
+    if args.json:
         print(json.dumps({"tokens": rows}, indent=2))
-    elif told:
-        print(
-            table(
-                HEADERS,
-                [
-                    [who.id, who.role, who.mcp or None, who.name or None, created, used]
-                    for who, created, used in told
-                ],
-            )
-        )
+    elif rows:
+        hidden = frozenset() if args.form == WIDE else ONLY_WIDE
+        print(narrow(HEADERS, [_cells(row) for row in rows], hidden))
     else:
         print("no token but the operator's own, which is in the file 'token' of the state directory")
     return 0
+
+
+def _row(record: tokens.TokenRecord, used: int | None, now: float) -> dict[str, Any]:
+    """A token as JSON. `used`, `now`: seconds since 1970."""
+    who = record.identity
+    return {
+        "id": who.id,
+        "role": who.role,
+        "mcp": who.mcp,
+        "name": who.name,
+        "created": record.created,
+        "last_use": None if used is None else when(used),
+        "expires": None if record.expires is None else when(record.expires),
+        "expired": record.is_over(now),
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[object]:
+    """Times to the minute, so that they are read at 80 columns; JSON has the seconds."""
+    times = [_minute(row[key]) for key in ("created", "last_use")]
+    return [
+        row["id"], row["role"], row["mcp"] or None, row["name"] or None, *times,
+        "expired" if row["expired"] else _minute(row["expires"]),
+    ]  # fmt: skip
+
+
+def _minute(text: str | None) -> str | None:
+    """RFC 3339 text in UTC, without its seconds."""
+    return None if text is None else f"{text[:16]}Z"
 
 
 def _revoke(state_dir: Path, number: str, as_json: bool) -> int:

@@ -11,8 +11,17 @@
 `records` and `operations` are written from the OpenAPI description. It needs nothing but the standard library.
 """
 
-from steering.cli.client import BadInput, NotFound, Outdated, Rejected, Unavailable
+from steering.cli.client import BadInput, NotAllowed, NotFound, Outdated, Rejected, Unavailable
 from steering.cli.events import ReceivedEvent
 from steering.client.controller import SteeringClient
 
-__all__ = ["BadInput", "SteeringClient", "NotFound", "Outdated", "ReceivedEvent", "Rejected", "Unavailable"]
+__all__ = [
+    "BadInput",
+    "SteeringClient",
+    "NotAllowed",
+    "NotFound",
+    "Outdated",
+    "ReceivedEvent",
+    "Rejected",
+    "Unavailable",
+]

@@ -17,7 +17,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # seconds before a lost stream of events i
 class SteeringClient(Operations):
     """A controller. Each request opens a connection; nothing is kept between them, so threads may share one.
 
-    Methods raise Unavailable where it cannot be asked or refuses, NotFound (404), Rejected (422), Outdated (412) and
+    Methods raise Unavailable where it cannot be asked or refuses, NotAllowed for its token (401, 403), NotFound (404), Rejected (422), Outdated (412) and
     BadInput for arguments that cannot be sent.
     """
 
@@ -52,7 +52,8 @@ class SteeringClient(Operations):
     ) -> Generator[ReceivedEvent, None, None]:
         """Events as they happen, without end. `mcp`: what this MCP is told; `kinds`: only these; `after`: the id of
         the last event that was seen; `again`: a stream that is lost is asked for again after that event, else
-        Unavailable is raised or, where the controller ended it, iteration ends."""
+        Unavailable is raised or, where the controller ended it, iteration ends. A token that was taken back or has
+        expired meanwhile ends it with NotAllowed."""
         path = ["events"] if mcp is None else ["mcps", mcp, "events"]
         wait = FIRST_WAIT
         while True:
@@ -62,7 +63,7 @@ class SteeringClient(Operations):
                     after, wait = event.id or after, FIRST_WAIT
                     if not kinds or event.kind in kinds:
                         yield event
-            except (client.NotFound, client.BadInput):
+            except (client.NotFound, client.NotAllowed, client.BadInput):
                 raise
             except client.Unavailable:
                 if not again:

@@ -17,7 +17,8 @@ class RestRefusal(StrEnum):
         "too-many-strangers"  # the oldest connection without a valid token was closed to make room
     )
     TOO_MANY_OF_TOKEN = "too-many-of-token"  # the token has as many connections as one may have
-    WRONG_TOKEN = "wrong-token"
+    WRONG_TOKEN = "wrong-token"  # nobody's
+    EXPIRED_TOKEN = "expired-token"  # its time is over: `steering token add` makes another
 
 
 class SwitchRefusal(StrEnum):

@@ -12,8 +12,9 @@ import eventlet
 import eventlet.wsgi
 
 from steering.core.counters import Counters
-from steering.model.refused_connections import ControllerListener
+from steering.model.refused_connections import ControllerListener, RestRefusal
 from steering.model.token_bucket import TokenBucket
+from steering.northbound.http.application import REFUSAL
 from steering.openflow.budgets import source_of
 from steering.openflow.listener import Listener
 from steering.runtime.protocol import Protocol
@@ -87,5 +88,6 @@ class Doorkeeper:
 
         answer = self._application(environ, noted)
         if told and told[0].startswith(UNAUTHORIZED) and environ.get("HTTP_AUTHORIZATION"):
-            eventlet.sleep(self._visitors.wrong_token(source_of(environ.get("REMOTE_ADDR", ""))))
+            source = source_of(environ.get("REMOTE_ADDR", ""))
+            eventlet.sleep(self._visitors.wrong_token(source, environ.get(REFUSAL, RestRefusal.WRONG_TOKEN)))
         return answer

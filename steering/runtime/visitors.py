@@ -102,8 +102,8 @@ class Visitors:
         self._operators += who.role is Role.OPERATOR
         return True
 
-    def wrong_token(self, source: str) -> float:
-        """`source` showed a token that is nobody's. For how many seconds the answer waits."""
+    def wrong_token(self, source: str, why: RestRefusal = RestRefusal.WRONG_TOKEN) -> float:
+        """`source` showed a token that is nobody's, or that has expired. For how many seconds the answer waits."""
         now = self._now()
         while self._wrong and (now - self._wrong[0][0] > WRONG_WINDOW or len(self._wrong) == REMEMBERED):
             _, old = self._wrong.popleft()
@@ -112,8 +112,9 @@ class Visitors:
                 del self._wrong_of[old]
         self._wrong.append((now, source))
         self._wrong_of[source] += 1
-        self._counters.rest_refused[RestRefusal.WRONG_TOKEN] += 1
-        more = self._lines.left_out("wrong", now)
+        self._counters.rest_refused[why] += 1
+        more = self._lines.left_out(why, now)
         if more is not None:
-            log.warning("a token that is none was shown by %s%s", source, and_more(more))
+            what = "is none" if why is RestRefusal.WRONG_TOKEN else "has expired"
+            log.warning("a token that %s was shown by %s%s", what, source, and_more(more))
         return min(LONGEST_DELAY, DELAY_STEP * self._wrong_of[source])

@@ -28,6 +28,7 @@ LOCK_FILE = "tokens.lock"
 FIRST = "first"  # id of the token made at the first start
 RESTORE = "this is not a file of tokens: restore it, or remove it to begin anew"
 MAX_TOKENS = 2_048
+LAST_SECOND = 253_402_300_799  # the end of the year 9999
 
 _ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -35,11 +36,17 @@ _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}", re.ASCII)
 
 
 class TokenRecord(NamedTuple):
-    """One line of the file. `created` is RFC 3339 text."""
+    """One line of the file. `created` is RFC 3339 text. `expires`: seconds since 1970 from which on it is refused;
+    None: never. Files of earlier releases have none."""
 
     identity: Identity
     sha256: str
     created: str
+    expires: int | None = None
+
+    def is_over(self, now: float) -> bool:
+        """Whether it has expired at `now`, seconds since 1970."""
+        return self.expires is not None and now >= self.expires
 
 
 def digest(token: str) -> str:
@@ -64,8 +71,10 @@ def listed(state_dir: Path) -> list[TokenRecord]:
     return records
 
 
-def add(state_dir: Path, role: Role, name: str, mcp: str, created: str) -> tuple[str, str]:
-    """A new token: its id, and the token itself, which is kept nowhere.
+def add(
+    state_dir: Path, role: Role, name: str, mcp: str, created: str, expires: int | None = None
+) -> tuple[str, str]:
+    """A new token: its id, and the token itself, which is kept nowhere. `expires` as in TokenRecord.
 
     Raises ValueError for a name that cannot be one or an MCP where the role has none (or lacks one),
     StateError for an unusable state directory.
@@ -80,7 +89,7 @@ def add(state_dir: Path, role: Role, name: str, mcp: str, created: str) -> tuple
         if len(records) >= MAX_TOKENS:
             raise StateError(StateRefusal.TOO_LARGE, f"{MAX_TOKENS} tokens are there already: revoke some")
         number = _unused({record.identity.id for record in records})
-        records.append(TokenRecord(Identity(number, role, name, mcp), digest(token), created))
+        records.append(TokenRecord(Identity(number, role, name, mcp), digest(token), created, expires))
     return number, token
 
 
@@ -118,8 +127,9 @@ def _changing(state_dir: Path) -> Iterator[list[TokenRecord]]:
         os.close(lock)
 
 
-def _told(record: TokenRecord) -> dict[str, str]:
+def _told(record: TokenRecord) -> dict[str, str | int]:
     identity = record.identity
+    until: dict[str, str | int] = {} if record.expires is None else {"expires": record.expires}
     return {
         "id": identity.id,
         "role": identity.role.value,
@@ -127,7 +137,7 @@ def _told(record: TokenRecord) -> dict[str, str]:
         "mcp": identity.mcp,
         "sha256": record.sha256,
         "created": record.created,
-    }
+    } | until
 
 
 def _record(told: dict[str, Any]) -> TokenRecord:
@@ -138,7 +148,11 @@ def _record(told: dict[str, Any]) -> TokenRecord:
         raise ValueError(number)
     if (role is Role.MCP) != bool(mcp):
         raise ValueError(number)
-    return TokenRecord(Identity(number, role, name, mcp), sha256, str(told["created"]))
+    expires = told.get("expires")
+    # A bool is an int, and a number beyond the calendar could not be shown.
+    if expires is not None and (type(expires) is not int or not 0 <= expires <= LAST_SECOND):
+        raise ValueError(number)
+    return TokenRecord(Identity(number, role, name, mcp), sha256, str(told["created"]), expires)
 
 
 def _is_word(word: str) -> bool:

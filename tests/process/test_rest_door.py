@@ -130,6 +130,44 @@ def test_wrong_tokens_are_counted_delayed_and_told_once(running: Running) -> Non
     assert "xxx" not in running.log()
 
 
+def sent(stream: http.client.HTTPResponse) -> set[bytes]:
+    """What a stream said to its end, or to the first comment or event."""
+    told: set[bytes] = set()
+    while (line := stream.readline()) and not line.startswith((b":", b"event:")):
+        told.add(line)
+    return told | {line}
+
+
+def test_an_expired_token_is_refused_by_its_name_and_its_stream_ends(running: Running) -> None:
+    wrong = running.metric("steering_rest_refused_total", reason="wrong-token")
+    add = ("token", "add", "--role", "reader", "--expires", "3s", "--json")
+    made = json.loads(steering(running, *add).stdout)
+    assert ask(running, "GET", "/v1/health", token=made["token"]).status == 200
+    stream = ask(running, "GET", "/v1/events", token=made["token"])
+    assert stream.status == 200
+    while ask(running, "GET", "/v1/health", token=made["token"]).status == 200:
+        time.sleep(0.2)
+    answer = ask(running, "GET", "/v1/health", token=made["token"])
+    assert answer.status == 401
+    assert 'error_description="the token has expired"' in (answer.getheader("WWW-Authenticate") or "")
+    assert f"{made['id']} has expired" in json.loads(answer.read())["detail"]
+    assert running.metric("steering_rest_refused_total", reason="expired-token") >= 2
+    assert running.metric("steering_rest_refused_total", reason="wrong-token") == wrong
+    assert running.log().count("a token that has expired") == 1
+    # The next thing to be sent is not sent, and the stream ends.
+    assert sent(stream) == {b"retry: 1000\n", b"\n", b""}
+
+
+def test_a_stream_ends_when_its_token_is_taken_back(running: Running) -> None:
+    made = json.loads(steering(running, "token", "add", "--role", "reader", "--json").stdout)
+    stream = ask(running, "GET", "/v1/events", token=made["token"])
+    assert stream.readline() == b"retry: 1000\n"
+    assert steering(running, "token", "revoke", made["id"]).returncode == 0
+    with RawSwitch(1) as good:  # an event
+        good.connect(running.port).quiet()
+        assert sent(stream) == {b"\n", b""}
+
+
 def test_an_mcp_cannot_hold_up_the_switches_by_a_large_description(running: Running) -> None:
     made = json.loads(steering(running, "token", "add", "--role", "mcp", "--mcp", "core", "--json").stdout)
     with RawSwitch(1) as good:

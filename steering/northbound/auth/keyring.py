@@ -12,16 +12,25 @@ from steering.model.identity import Identity, Role
 from steering.store.interface import StateError
 from steering.store.state_directory import StateDirectory
 from steering.store.token_uses import TokenUses
-from steering.store.tokens import FIRST, TOKENS_FILE, digest, listed
+from steering.store.tokens import FIRST, TOKENS_FILE, TokenRecord, digest, listed
 
 MIN_TOKEN = 32
 
 log = logging.getLogger(__name__)
 
 
+class TokenExpired(Exception):
+    """A token that was the controller's until `expires`, seconds since 1970. Only who has it learns that."""
+
+    def __init__(self, identity: Identity, expires: int) -> None:
+        super().__init__(identity.id)
+        self.identity = identity
+        self.expires = expires
+
+
 class Keyring(Protocol):
     def identify(self, token: str) -> Identity | None:
-        """The identity that a token belongs to; None for an unknown token."""
+        """The identity that a token belongs to; None for an unknown token. Raises TokenExpired."""
 
 
 class FirstToken:
@@ -40,7 +49,7 @@ class FirstToken:
 
 class TokenFile:
     """The first token and those of the state directory's file, read again whenever it changed. `clock`: seconds since
-    1970, for the time of their last use."""
+    1970, for the time of their last use and for their end."""
 
     def __init__(self, state_dir: Path, first: str, clock: Callable[[], float] = time) -> None:
         self._clock = clock
@@ -48,16 +57,21 @@ class TokenFile:
         self._first = FirstToken(first)
         self._state_dir = state_dir
         self._seen: tuple[int, ...] | None = None
-        self._known: dict[str, Identity] = {}
+        self._known: dict[str, TokenRecord] = {}
 
     def identify(self, token: str) -> Identity | None:
+        now = self._clock()
         found = self._first.identify(token)
         if found is None:
             self._read_again()
             # A hash of the secret is looked up: how long that takes tells nothing of the secret.
-            found = self._known.get(digest(token))
-        if found is not None:
-            self._uses.note(found.id, self._clock())
+            record = self._known.get(digest(token))
+            if record is None:
+                return None
+            found = record.identity
+            if record.expires is not None and record.is_over(now):
+                raise TokenExpired(found, record.expires)
+        self._uses.note(found.id, now)
         return found
 
     def _read_again(self) -> None:
@@ -70,6 +84,6 @@ class TokenFile:
             return
         self._seen, self._known = now, {}
         try:
-            self._known = {record.sha256: record.identity for record in listed(self._state_dir)}
+            self._known = {record.sha256: record for record in listed(self._state_dir)}
         except StateError as error:
             log.error("no token but the first is taken: %s", error)

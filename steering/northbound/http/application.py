@@ -4,6 +4,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
@@ -13,9 +14,11 @@ from routes import Mapper
 from webob import Response
 
 from steering.model.identity import Identity, Role
-from steering.northbound.auth.keyring import Keyring
+from steering.model.refused_connections import RestRefusal
+from steering.northbound.auth.keyring import Keyring, TokenExpired
 from steering.northbound.http import problems, requests
-from steering.northbound.http.exchange import JSON_TYPE, MAX_ID, Call, RestReply, RestRoute
+from steering.northbound.http.exchange import JSON_TYPE, MAX_ID, Call, RestReply, RestRoute, Uses
+from steering.northbound.http.held_body import HeldBody
 from steering.northbound.http.meter import HttpMeter
 from steering.northbound.http.parameters import parse_query
 from steering.northbound.http.problems import Problem, forbidden, not_found
@@ -27,6 +30,8 @@ SECURE_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nos
 
 # In the environment: told whose token a request showed, says whether there is room for its connection.
 WELCOME = "steering.welcome"
+# In the environment: set to why a token was refused.
+REFUSAL = "steering.refusal"
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger("steering.audit")
@@ -98,7 +103,7 @@ class RestApplication:
     def _respond(self, environ: dict[str, Any], trace: _Trace) -> Response:
         requests.check_target(environ)
         # Before anything is looked up: without a token even the existence of a path is not told.
-        who = trace.who = self._identify(environ.get("HTTP_AUTHORIZATION", ""))
+        who = trace.who = self._identify(environ)
         welcome: Callable[[Identity], bool] | None = environ.get(WELCOME)
         if welcome is not None and not welcome(who):
             raise Problem(
@@ -128,7 +133,17 @@ class RestApplication:
             environ.get("HTTP_IF_MATCH"),
             environ.get("HTTP_LAST_EVENT_ID", ""),
         )
-        return _reply_response(route.answer(self._owners[route.name], call), target)
+        reply = route.answer(self._owners[route.name], call)
+        if route.uses & Uses.STREAM and not isinstance(reply.body, bytes | dict):
+            reply = reply._replace(body=HeldBody(reply.body, lambda: self._is_held(environ)))
+        return _reply_response(reply, target)
+
+    def _is_held(self, environ: dict[str, Any]) -> bool:
+        """Whether the token of a request is still one."""
+        try:
+            return bool(self._identify(environ))
+        except Problem:
+            return False
 
     def _find(self, target: str, method: str, trace: _Trace) -> tuple[RestRoute, dict[str, str]]:
         """The route of a path and method, and the values of its placeholders."""
@@ -149,11 +164,19 @@ class RestApplication:
             )
         return route, values
 
-    def _identify(self, header: str) -> Identity:
-        scheme, _, given = header.partition(" ")
+    def _identify(self, environ: dict[str, Any]) -> Identity:
+        scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
             raise _unauthorized("a bearer token is needed", "")
-        found = self._keyring.identify(given.strip())
+        try:
+            found = self._keyring.identify(given.strip())
+        except TokenExpired as over:
+            environ[REFUSAL] = RestRefusal.EXPIRED_TOKEN
+            ended = datetime.fromtimestamp(over.expires, UTC).isoformat(timespec="seconds")
+            raise _unauthorized(
+                f"the bearer token {over.identity.id} has expired, at {ended}",
+                ', error="invalid_token", error_description="the token has expired"',
+            ) from None
         if found is None:
             raise _unauthorized("the bearer token is not one of the controller's", ', error="invalid_token"')
         return found

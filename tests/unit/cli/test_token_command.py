@@ -1,15 +1,18 @@
 """steering token: works on the state directory's file, shows a token once."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from steering.cli.main import main
 from steering.model.identity import Identity, Role
-from steering.northbound.auth.keyring import TokenFile
+from steering.northbound.auth.keyring import TokenExpired, TokenFile
+from steering.store.interface import StateError
 from steering.store.state_directory import StateDirectory
 from steering.store.token_uses import MOST_USES, TokenUses, read_uses
+from steering.store.tokens import add, listed
 
 FIRST = "f" * 43
 
@@ -59,9 +62,54 @@ def test_the_list_tells_when_a_token_was_used_last_to_the_minute(
     assert rows == {used["id"]: "2025-11-29T18:31:00+00:00", never["id"]: None}
     # Another controller on the same state goes on from there, and what is damaged is nothing.
     TokenFile(tmp_path, FIRST, lambda: now[0] + 60).identify(FIRST)
-    assert "18:31:00" in token(capsys, tmp_path, "list")[1]
+    assert "18:31Z" in token(capsys, tmp_path, "list")[1]
     (tmp_path / "token-uses.json").write_text("[" * 3_000)
-    assert "18:31:00" not in token(capsys, tmp_path, "list")[1]
+    assert "18:31Z" not in token(capsys, tmp_path, "list")[1]
+
+
+def test_a_token_with_an_end_is_refused_from_then_on_and_listed_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = json.loads(token(capsys, tmp_path, "add", "--role", "reader", "--expires", "30d", "--json")[1])
+    ends = datetime.fromisoformat(made["expires"]).timestamp()
+    now = [ends - 1]
+    ring = TokenFile(tmp_path, FIRST, lambda: now[0])
+    assert ring.identify(made["token"]) == Identity(made["id"], Role.READER)
+    now[0] = ends
+    with pytest.raises(TokenExpired) as over:
+        ring.identify(made["token"])
+    assert (over.value.identity.id, over.value.expires) == (made["id"], ends)
+    assert ring.identify(FIRST) is not None, "the first has no end"
+    (row,) = json.loads(token(capsys, tmp_path, "list", "--json")[1])["tokens"]
+    assert (row["expires"], row["expired"]) == (made["expires"], False)
+    created = datetime.fromisoformat(row["created"]).timestamp()
+    assert ends - created == 30 * 86_400
+    assert made["expires"][:16] in token(capsys, tmp_path, "list")[1]
+    # A use after the end is none.
+    assert row["last_use"][:16] == datetime.fromtimestamp(ends - 1, UTC).isoformat()[:16]
+
+
+def test_the_list_says_what_has_expired_at_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number, _ = add(tmp_path, Role.MCP, "", "core", "2025-11-29T18:31:00+00:00", 1_764_441_000)
+    add(tmp_path, Role.READER, "prometheus", "", "2025-11-29T18:31:00+00:00")
+    TokenUses(StateDirectory(tmp_path)).note(number, 1_764_441_000.0)
+    out = token(capsys, tmp_path, "list")[1]
+    line = next(line for line in out.splitlines() if line.startswith(number))
+    assert line.split()[-1] == "expired" and "2025-11-29T18:30Z" in line
+    assert out.count("expired") == 1 and max(map(len, out.splitlines())) <= 80
+    assert "created" not in out and "created" in token(capsys, tmp_path, "list", "-o", "wide")[1]
+
+
+@pytest.mark.parametrize("end", ["true", "-1", "1e9", '"never"', "253402300800"])
+def test_an_end_that_is_none_makes_the_file_none_of_ours(tmp_path: Path, end: str) -> None:
+    add(tmp_path, Role.READER, "", "", "now", 1_764_441_000)
+    path = tmp_path / "tokens.json"
+    assert path.read_text().count("1764441000") == 1
+    path.write_text(path.read_text().replace("1764441000", end))
+    with pytest.raises(StateError, match="none of ours"):
+        listed(tmp_path)
 
 
 def test_uses_are_bounded(tmp_path: Path) -> None:
@@ -86,6 +134,8 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["add", "--role", "mcp"], "names its MCP"),
         (["add", "--role", "reader", "--mcp", "core"], "only role mcp"),
         (["add", "--role", "reader", "--name", "a b"], "is no name"),
+        (["add", "--role", "reader", "--expires", "0s"], "from 1s to 3650d"),
+        (["add", "--role", "reader", "--expires", "3651d"], "from 1s to 3650d"),
     ],
 )
 def test_bad_usage_is_status_2(
