@@ -11,7 +11,7 @@ def snapshot(driver: Driver) -> dict[int, list[ObservedEntry]]:
     held: dict[int, list[ObservedEntry]] = {}
     for session in driver.table:
         for entry in session.entries(PortRole.GATEWAY):
-            held.setdefault(entry.dpid, []).append(ObservedEntry(entry, 5))
+            held.setdefault(entry.dpid, []).append(ObservedEntry(entry, 5, 500))
     return held
 
 

@@ -217,6 +217,12 @@ class Driver:
 
     def session(self, src: str = UE_LTE, sport: int = 40000, key: bytes = KEY, dpid: int = 1):
         """A whole set-up; the session."""
+        session = self.answered(src, sport, key, dpid)
+        self.life.heard(session)
+        return session
+
+    def answered(self, src: str = UE_LTE, sport: int = 40000, key: bytes = KEY, dpid: int = 1):
+        """A set-up without the host's third ACK; the session."""
         opening = capable(src, sport)
         self.syn(dpid, 1, opening)
         session = self.table.flows[
@@ -224,7 +230,6 @@ class Driver:
         ].session
         place = self.engine.map.inside[session.mcp].port
         self.syn_ack(place.dpid, place.port, answer(opening, key))
-        self.life.heard(session)
         return session
 
     @property

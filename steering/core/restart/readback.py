@@ -2,6 +2,9 @@
 
 A cookie tells owner, kind, MCP and token; the match tells the 5-tuple. What a cookie cannot tell
 (MPTCP version, address ids, the decision) stays unknown for a recovered session.
+
+A token says that the MCP answered, not that there is a host: of a flood's SYNs nothing else came. So a session whose entry
+has counted nothing of its host is half open as before, and ends as such unless its host is heard.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +16,7 @@ from steering.core.outputs import Output
 from steering.core.part import Part
 from steering.core.restart.comparison import Comparison
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, flow_key
-from steering.core.sessions.records import Session
+from steering.core.sessions.records import Session, more_than_resets
 from steering.core.sessions.table import SessionTable
 from steering.core.sessions.transitions import BEGINNINGS, Beginning, Event, SessionLife
 from steering.model.ids import DatapathId, McpId, Token, WaypointId
@@ -85,9 +88,10 @@ class Recovery(Part):
         for entry, packets, size in observed:
             number = entry.cookie
             mcp, token = McpId(number >> 32 & 0xFFFF), Token(number & 0xFFFFFFFF)
-            # Nearly all are so: the first subflow's, with a token, unwatched, and the first seen of its session.
+            # Nearly all are so: the first subflow's, with a token, unwatched, heard, and the first seen of its session.
             if (
                 number >> 48 == _INITIAL
+                and more_than_resets(packets, size, entry.family == 4)
                 and mcp in mcps
                 and not entry.watch
                 and not knows_token(token)
@@ -110,7 +114,11 @@ class Recovery(Part):
         known = self._table.flows.get(key)
         if known is not None:
             return known.session.mcp == cookie.mcp
-        session = self._session(cookie, key, now, reverse=entry.role == PortRole.GATEWAY)
+        reverse = entry.role == PortRole.GATEWAY
+        unheard = cookie.kind is EntryKind.INITIAL and not (
+            reverse or entry.watch or more_than_resets(packets, size, entry.family == 4)
+        )
+        session = self._session(cookie, key, now, reverse, unheard)
         if session is None:
             return False
         subflow = self._table.begin_subflow(
@@ -120,8 +128,10 @@ class Recovery(Part):
         if entry.watch:
             self._table.leftovers.append(subflow)
         if cookie.kind is EntryKind.INITIAL:
-            session.found_first(key, entry.role == PortRole.GATEWAY)
+            session.found_first(key, reverse)
             self._returns.pop(key, None)
+        elif session.state is SessionState.ANSWERED:
+            self._life.happened(session, Event.JOINED)  # only who knows the token joins
         if session.state in (SessionState.CLOSING, SessionState.LINGER):
             # All that was known of it was over; another switch tells of a subflow that is not.
             self._life.happened(session, Event.JOINED)
@@ -142,9 +152,11 @@ class Recovery(Part):
             (entry.dpid, WaypointId(entry.waypoint)), key, entry.role == PortRole.ACCESS
         )
 
-    def _session(self, cookie: SessionCookie, key: FlowKey, now: float, reverse: bool) -> Session | None:
+    def _session(
+        self, cookie: SessionCookie, key: FlowKey, now: float, reverse: bool, unheard: bool = False
+    ) -> Session | None:
         """The session that an entry belongs to: by token and MCP, or without a token by its initial flow. `reverse`: a
-        server opened it."""
+        server opened it. `unheard`: the entry would have counted its host, and has not."""
         if cookie.pending or cookie.plain:
             known = self._returns.get(key)
             if known is not None and known.id not in self._table.by_id:
@@ -159,11 +171,25 @@ class Recovery(Part):
             return known
         for session in self._table.with_token(cookie.token):
             if session.mcp == cookie.mcp:
-                return session
+                alone = not session.subflows and session.first == key
+                return self._doubted(session, key, now) if unheard and alone else session
         if not self._table.has_room:
             return None
-        session = self._begin(Beginning.FOUND_WITH_TOKEN, cookie, now)
+        if unheard:
+            session = self._begin(Beginning.FOUND_ANSWERED, cookie, now, key)
+        else:
+            session = self._begin(Beginning.FOUND_WITH_TOKEN, cookie, now)
         self._table.learn(session, cookie.token)
+        return session
+
+    def _doubted(self, known: Session, key: FlowKey, now: float) -> Session:
+        """A session that its server leg's entry told of, and the entry of its host now shows to be half open. Such are
+        kept by number in order of age, so it gets a new one."""
+        self._life.happened(known, Event.OVER)
+        session = self._life.begin(
+            Beginning.FOUND_ANSWERED, known.mcp, None, now, first=key, returns=known.returns
+        )
+        self._table.learn(session, Token(known.token))
         return session
 
     def _begin(self, how: Beginning, cookie: SessionCookie, now: float, first: FlowKey = NO_FLOW) -> Session:

@@ -62,6 +62,13 @@ TAKEN_UP_WITHIN = 5.0  # seconds from its SYN
 RESET_FRAME4, RESET_FRAME6 = 64, 84
 RESETS = 64  # that a host sends to repeated SYN/ACKs, at most
 
+
+def more_than_resets(packets: int, size: int, ipv4: bool) -> bool:
+    """Whether so many segments with so many bytes in all, frames with their headers, are more than resets by which a host
+    refuses a SYN/ACK that it did not ask for. A third ACK with MP_CAPABLE or timestamps is."""
+    return size > packets * (RESET_FRAME4 if ipv4 else RESET_FRAME6) or packets > RESETS
+
+
 _new = tuple.__new__
 _RETURN = EntryKind.RETURN << 48  # what a cookie of this kind has over one of kind INITIAL
 
@@ -136,9 +143,8 @@ class Subflow(MarkedParts):
         return moved
 
     def shows_host(self, packets: int, size: int) -> bool:
-        """Whether so many segments with so many bytes in all, frames with their headers, are more than resets by
-        which a host refuses a SYN/ACK that it did not ask for. A third ACK with MP_CAPABLE or timestamps is."""
-        return size > packets * (RESET_FRAME4 if len(self.key) == 12 else RESET_FRAME6) or packets > RESETS
+        """Whether so many segments with so many bytes in all show that the host goes on after its SYN."""
+        return more_than_resets(packets, size, len(self.key) == 12)
 
     def came_as_join(self) -> None:
         """Its SYN was seen, and nothing more yet."""

@@ -29,6 +29,7 @@ class Beginning(StrEnum):
     FOUND_WITH_TOKEN = "found with its token"
     FOUND_PLAIN = "found without a token"
     FOUND_PENDING = "found half open"  # nobody knows whether it was answered: what its entry counts tells
+    FOUND_ANSWERED = "found answered"  # its token is known, and its entry has not counted its host yet
     LEFT_TO_ITS_ENDS = "left to its ends"  # host and server speak MPTCP, and the policy has MCPs withdraw
 
 
@@ -74,6 +75,7 @@ BEGINNINGS: Mapping[Beginning, tuple[SessionState, Action]] = {
     Beginning.FOUND_WITH_TOKEN: (_ESTABLISHED, _Books.take_load),
     Beginning.FOUND_PLAIN: (_PLAIN, _Books.take_load),
     Beginning.FOUND_PENDING: (_PINNED, _Books.await_host),
+    Beginning.FOUND_ANSWERED: (_ANSWERED, _Books.await_host),
     Beginning.LEFT_TO_ITS_ENDS: (_WITHDRAWN, _Books.keep_record),
 }
 

@@ -3,11 +3,20 @@
 import pytest
 
 from steering.core.engine import Engine
-from steering.core.inputs import EntriesRead, ObservedEntry, ObservedHost, SwitchUp, SynSeen, Tick
+from steering.core.inputs import (
+    EntriesRead,
+    McpSessions,
+    ObservedEntry,
+    ObservedHost,
+    SessionBegan,
+    SwitchUp,
+    SynSeen,
+    Tick,
+)
 from steering.core.sessions.transitions import Event
 from steering.model.network import PortRole
 from steering.model.policy import Policy
-from steering.model.session import Refusal, SessionState, unpack_cookie
+from steering.model.session import EntryKind, Refusal, SessionState, unpack_cookie
 from tests.support.half_open import NOTHING, PLAIN_ACK, RESET, passes
 from tests.support.restarted import restarted, snapshot
 from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join, packed, steered
@@ -106,6 +115,56 @@ def test_what_was_half_open_at_the_crash_ends_unless_its_entry_shows_its_host(or
         assert not len(fresh.table) and not fresh.table.half_open_at and not any(fresh.table.active.values())
     else:
         assert {session.state for session in fresh.table} == {after} and len(fresh.table) == 100
+
+
+def counting(held, counted):
+    """The entries of hosts have counted so much, those of server legs nothing."""
+    return {
+        dpid: [
+            one._replace(packets=counted.packets, bytes=counted.bytes)
+            if unpack_cookie(one.entry.cookie).kind is EntryKind.INITIAL
+            else one
+            for one in some
+        ]
+        for dpid, some in held.items()
+    }
+
+
+@pytest.mark.row("D-6.2c")
+@pytest.mark.parametrize("order", [(1, 2, 3, 4, 5), (5, 4, 3, 2, 1)])
+@pytest.mark.parametrize("counted", [NOTHING, RESET])
+def test_what_was_answered_at_the_crash_and_never_heard_is_half_open_and_ends(order, counted):
+    driver = Driver()
+    for sport in range(100):
+        driver.answered(sport=2_000 + sport, key=sport.to_bytes(8, "big"))
+    fresh = restarted(driver, counting(snapshot(driver), counted), order)
+    assert {session.state for session in fresh.table} == {SessionState.ANSWERED} and len(fresh.table) == 100
+    assert len(fresh.table.half_open) == 100 and all(session.returns for session in fresh.table)
+    passes(fresh, Policy().timers.half_open + 0.5, counted)
+    assert not len(fresh.table) and not fresh.table.flows and not any(fresh.table.active.values())
+    assert not fresh.table.half_open_at and not fresh.table.half_open_from
+
+
+@pytest.mark.parametrize("how", ["segment", "join", "join read back", "report"])
+def test_what_was_answered_at_the_crash_lives_on_once_its_host_is_heard(how):
+    driver = Driver()
+    session = driver.answered()
+    token = session.token.to_bytes(4, "big")
+    if how == "join read back":
+        driver.syn(2, 1, join(UE_WLAN, 6_000, token))
+    fresh = restarted(driver, counting(snapshot(driver), NOTHING), (5, 4, 3, 2, 1))
+    if how == "join":
+        fresh.syn(2, 1, join(UE_WLAN, 6_000, token))
+    if how == "report":
+        (one,) = fresh.table
+        flow = one.flow
+        began = SessionBegan(
+            1, one.token, flow.source, flow.source_port, flow.destination, flow.destination_port
+        )
+        fresh.give(McpSessions(one.mcp, "a", 1, 1, True, (began,)))
+    passes(fresh, 2 * Policy().timers.half_open, PLAIN_ACK if how == "segment" else NOTHING)
+    (found,) = fresh.table
+    assert found.state is SessionState.ESTABLISHED and found.returns and not fresh.table.half_open
 
 
 def test_what_its_server_leg_alone_tells_of_waits_for_the_switch_of_its_host():
