@@ -119,9 +119,13 @@ def _transfer(lab: Lab, report: Report, seconds: float) -> None:
     report.expect(
         "goodput of more than one access", mbit > wanted, f"over {wanted:.1f} Mbit/s", f"{mbit:.1f} Mbit/s"
     )
-    shares = {name: round(count / max(1, sum(got.values())), 2) for name, count in got.items()}
+    sent = done.get("bytes", 0)  # without any, what is counted is what hosts tell their neighbours
     report.expect(
-        "both accesses carry bytes", min(shares.values()) > 0.1, "over a tenth each", shares, "kernel"
+        "both accesses carry bytes",
+        min(got.values()) > sent / 10 > 0,
+        "over a tenth of the transfer each",
+        f"{got} of {sent}",
+        "kernel",
     )
     report.equal(
         "the device's subflows, and their tokens",

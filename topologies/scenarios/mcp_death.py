@@ -107,14 +107,21 @@ class Deaths:
         death.come_back(self)
 
     def wait_well(self) -> None:
-        """Both MCPs serve."""
+        """Both MCPs serve, and the relays that run now have said so: where nobody probes, the controller takes an MCP that
+        was frozen for well until 15 s after its last report, and would end the sessions of the next case then."""
         limit = time.monotonic() + BACK_S
-        while any(
-            one["health"] != "up" or not one["reachable"] for one in self.lab.controller.mcps().values()
-        ):
+        while not self.are_well():
             if time.monotonic() > limit:
                 raise processes.LabError("the MCPs do not come back")
             time.sleep(0.2)
+
+    def are_well(self) -> bool:
+        """Whether both MCPs serve, by the controller and by a report of each relay."""
+        known = self.lab.controller.mcps().values()
+        return all(one["health"] == "up" and one["reachable"] for one in known) and all(
+            processes.relay_status(self.lab.record, name)["counters"]["session_sets_reported"]
+            for name in MCPS
+        )
 
     def open_sessions(self) -> list[int]:
         """One session of each mode at the victim; their hosts' ports."""
@@ -252,6 +259,8 @@ class Deaths:
     def restart_relay(self) -> None:
         lab, box = self.lab, PLAN.box(VICTIM)
         lab.relays[VICTIM].end(signal.SIGKILL)
+        # What it leaves behind; the start of the next one is waited for by its own socket.
+        processes.status_path(lab.record, VICTIM).unlink(missing_ok=True)
         lab.relays[VICTIM] = processes.relay(
             lab.record, lab.host(VICTIM), PLAN.services, PLAN.server_prefixes(), (*box.relay, *self.more[VICTIM])
         )  # fmt: skip
