@@ -1,4 +1,4 @@
-"""Writes steering/client/records.py and steering/client/operations.py from the OpenAPI description of the controller.
+"""Writes records.py, operations.py and asynchronous_operations.py of steering/client from the OpenAPI description of the controller.
 
 usage: python packaging/clientcode.py [--check]
 """
@@ -90,8 +90,8 @@ def _argument(name: str) -> str:
     return f"{name}_" if keyword.iskeyword(name) else name.lower().replace("-", "_")
 
 
-def _operation(path: str, method: str, told: Json) -> Iterator[str]:
-    """One method of the client."""
+def _operation(path: str, method: str, told: Json, awaited: bool) -> Iterator[str]:
+    """One method of the client. `awaited`: a coroutine."""
     parameters = told.get("parameters", [])
     inside = [one["name"] for one in parameters if one["in"] == "path"]
     asked = [one for one in parameters if one["in"] == "query"]
@@ -128,9 +128,9 @@ def _operation(path: str, method: str, told: Json) -> Iterator[str]:
         )
     if match:
         given.append("if_match=if_match")
-    yield f"    def {told['operationId']}({', '.join(words)}) -> {answer}:"
+    yield f"    {'async ' if awaited else ''}def {told['operationId']}({', '.join(words)}) -> {answer}:"
     yield f'        """{told["summary"]}. {told["description"]}"""'
-    asks = f"self._ask({', '.join(given)})"
+    asks = f"{'await ' if awaited else ''}self._ask({', '.join(given)})"
     yield f"        return {asks}" if answer.startswith("dict") else f"        return cast({answer}, {asks})"
     yield ""
 
@@ -141,26 +141,29 @@ def _query_type(schema: Json) -> str:
     return _PLAIN.get(str(schema.get("type")), "str")
 
 
-def operations(description: Json) -> str:
-    """The methods of the client, by the order of the routes."""
+def operations(description: Json, awaited: bool) -> str:
+    """The methods of the client, by the order of the routes. `awaited`: as coroutines."""
+    name, of = (
+        ("AsyncOperations", "an AsyncSteeringClient") if awaited else ("Operations", "a SteeringClient")
+    )
     lines = [
         '"""What a controller can be asked and told, a method each.', "", HEAD, '"""', "", "# fmt: off",
         "from collections.abc import Mapping, Sequence", "from typing import Any, cast", "",
         "from steering.client import records", "", "",
-        "class Operations:",
+        f"class {name}:",
         '    """Every route of the REST interface that answers with JSON. Methods raise what `ControllerClient` raises."""', "",
-        "    def _ask(",
+        f"    {'async ' if awaited else ''}def _ask(",
         "        self, method: str, path: Sequence[str], *, body: Mapping[str, Any] | None = None, text: str | None = None,",
         "        query: Mapping[str, object] | None = None, if_match: str | None = None,",
         "    ) -> dict[str, Any]:",
         '        """Send a request; the body of its answer."""',
-        '        raise TypeError("Operations are those of a SteeringClient")', "",
+        f'        raise TypeError("{name} are those of {of}")', "",
     ]  # fmt: skip
     for path, methods in description["paths"].items():
         for method, told in methods.items():
             success = next(answer for status, answer in told["responses"].items() if status.startswith("2"))
             if path.startswith("/v1/") and "application/json" in success["content"]:
-                lines += _operation(path, method, told)
+                lines += _operation(path, method, told, awaited)
     return "\n".join(lines)
 
 
@@ -168,7 +171,8 @@ def main() -> int:
     description = json.loads((ROOT / "steering" / "northbound" / "openapi.json").read_text())
     wanted = {
         FOLDER / "records.py": Records(description["components"]["schemas"]).text(),
-        FOLDER / "operations.py": operations(description),
+        FOLDER / "operations.py": operations(description, awaited=False),
+        FOLDER / "asynchronous_operations.py": operations(description, awaited=True),
     }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv[1:]:

@@ -266,13 +266,20 @@ class ControllerClient:
             return ControllerAnswer(answer, response.getheader("ETag"))
         raise self._refused(response.status, answer)
 
-    def lines(self, *path: str, headers: Mapping[str, str] | None = None, **query: object) -> Iterator[str]:
-        """The lines of an event stream as they arrive, until the controller ends the stream.
+    def lines(
+        self,
+        *path: str,
+        headers: Mapping[str, str] | None = None,
+        opened: Callable[[socket.socket], None] | None = None,
+        **query: object,
+    ) -> Iterator[str]:
+        """The lines of an event stream as they arrive, until the controller ends the stream. `opened` is told the
+        socket, for another thread that wants to end the stream.
 
         Raises as `get` does.
         """
         wanted = {"Accept": "text/event-stream", **(headers or {})}
-        with self._sent("GET", path, query, wanted, None, STREAM_TIMEOUT) as response:
+        with self._sent("GET", path, query, wanted, None, STREAM_TIMEOUT, opened) as response:
             if response.status != http.HTTPStatus.OK:
                 answer = self._object(response.status, response.read(MAX_ANSWER), ())
                 raise self._refused(response.status, answer)
@@ -307,6 +314,7 @@ class ControllerClient:
         more: Mapping[str, str],
         body: bytes | None,
         patience: float,
+        opened: Callable[[socket.socket], None] | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request; the answer, open while it is read. Errors of the connection become Unavailable."""
         host = self._parts.hostname or ""
@@ -320,6 +328,8 @@ class ControllerClient:
         try:
             headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", **more}
             connection.request(method, self._target(path, query), body=body, headers=headers)
+            if opened is not None:
+                opened(connection.sock)  # an answer that ends with its connection takes it away from there
             yield connection.getresponse()
         except TimeoutError:
             raise Unavailable(

@@ -8,14 +8,24 @@
     for event in controller.events(kinds={"session"}):
         print(event.kind, event.data)
 
-`records` and `operations` are written from the OpenAPI description. It needs nothing but the standard library.
+And the same for asyncio:
+
+    controller = AsyncSteeringClient.at(state_dir="/run/steering")
+    status = await controller.status()
+    async with aclosing(controller.events()) as events:
+        async for event in events:
+            print(event.kind, event.data)
+
+`records` and both `operations` are written from the OpenAPI description. It needs nothing but the standard library.
 """
 
 from steering.cli.client import BadInput, NotAllowed, NotFound, Outdated, Rejected, Unavailable
 from steering.cli.events import ReceivedEvent
+from steering.client.asynchronous import AsyncSteeringClient
 from steering.client.controller import SteeringClient
 
 __all__ = [
+    "AsyncSteeringClient",
     "BadInput",
     "SteeringClient",
     "NotAllowed",

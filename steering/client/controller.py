@@ -2,8 +2,9 @@
 
 import argparse
 import json
+import socket
 import time
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from steering.cli import client
@@ -12,6 +13,36 @@ from steering.client.operations import Operations
 
 YAML_BODY = {"Content-Type": "application/yaml"}
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0  # seconds before a lost stream of events is asked for again
+
+
+class WantedEvents:
+    """Which events are followed, the last that was seen, and when a stream that was lost is asked for again."""
+
+    def __init__(self, mcp: str | None, kinds: Collection[str], after: str | None, again: bool) -> None:
+        self.path = ["events"] if mcp is None else ["mcps", mcp, "events"]
+        self._kinds = kinds
+        self._after = after
+        self._again = again
+        self._wait = FIRST_WAIT
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self._after is None else {"Last-Event-ID": self._after}
+
+    def takes(self, event: ReceivedEvent) -> bool:
+        """It was seen; whether it is one of those that are wanted."""
+        self._after, self._wait = event.id or self._after, FIRST_WAIT
+        return not self._kinds or event.kind in self._kinds
+
+    def lost(self, error: client.Unavailable) -> None:
+        """Raises what no second attempt mends, or anything where none is wanted."""
+        if not self._again or isinstance(error, client.NotFound | client.NotAllowed):
+            raise error
+
+    def next_wait(self) -> float:
+        """Seconds until the stream is asked for again."""
+        wait, self._wait = self._wait, min(2 * self._wait, LONGEST_WAIT)
+        return wait
 
 
 class SteeringClient(Operations):
@@ -54,24 +85,23 @@ class SteeringClient(Operations):
         the last event that was seen; `again`: a stream that is lost is asked for again after that event, else
         Unavailable is raised or, where the controller ended it, iteration ends. A token that was taken back or has
         expired meanwhile ends it with NotAllowed."""
-        path = ["events"] if mcp is None else ["mcps", mcp, "events"]
-        wait = FIRST_WAIT
+        wanted = WantedEvents(mcp, kinds, after, again)
         while True:
             try:
-                headers = {} if after is None else {"Last-Event-ID": after}
-                for event in events(self._connection.lines(*path, headers=headers)):
-                    after, wait = event.id or after, FIRST_WAIT
-                    if not kinds or event.kind in kinds:
+                for event in self.event_stream(wanted):
+                    if wanted.takes(event):
                         yield event
-            except (client.NotFound, client.NotAllowed, client.BadInput):
-                raise
-            except client.Unavailable:
-                if not again:
-                    raise
+            except client.Unavailable as error:
+                wanted.lost(error)
             if not again:
                 return
-            time.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
+            time.sleep(wanted.next_wait())
+
+    def event_stream(
+        self, wanted: "WantedEvents", opened: Callable[[socket.socket], None] | None = None
+    ) -> Iterator[ReceivedEvent]:
+        """Events of one stream, of all kinds, until it ends. `opened` is told its socket. Raises as methods do."""
+        return events(self._connection.lines(*wanted.path, headers=wanted.headers, opened=opened))
 
     def etag(self, *path: str) -> str | None:
         """The entity tag of a resource, for `if_match`."""

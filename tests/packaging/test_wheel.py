@@ -14,11 +14,17 @@ from tests.packaging.built import built
 
 ROOT = Path(__file__).resolve().parents[2]
 CONSUMER = """\
+from steering.client import AsyncSteeringClient
 from steering.model.network import Site
 from steering.wire.crypto import token
 
 def sessions(site: Site) -> int:
     return sum(mcp.capacity_sessions or len(token(1, b"key")) for mcp in site.mcps)
+
+async def loads(controller: AsyncSteeringClient) -> list[str]:
+    async for event in controller.events(kinds={"alarm"}):
+        print(event.kind.upper())
+    return [mcp["name"] for mcp in (await controller.mcps())["mcps"]]
 
 wrong: int = token(1, b"key")  # what is wrong must be seen to be wrong: else the types were not read
 """
@@ -107,7 +113,7 @@ def test_a_program_that_uses_it_gets_its_types(installed: Path, tmp_path: Path) 
         cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     errors = [line for line in done.stdout.splitlines() if ": error:" in line]
-    assert len(errors) == 1 and "consumer.py:7: " in errors[0], done.stdout
+    assert len(errors) == 1 and "consumer.py:13: " in errors[0], done.stdout
 
 
 def test_the_sdist_has_what_builds_the_wheel(tmp_path: Path) -> None:
