@@ -129,6 +129,7 @@ class Counters:
         "not_restored",
         "floods",
         "copies_lost",
+        "syns_dropped",
         "tags_refused",
         "session_events_refused",
         "answers_unseen",
@@ -161,6 +162,7 @@ class Counters:
         self.idle_pins_evicted: Counter[str] = Counter()  # by access network
         self.floods = 0
         self.copies_lost: Counter[tuple[str, str]] = Counter()  # by what they are of, and access network
+        self.syns_dropped: Counter[str] = Counter()  # by attachment at whose port the meter is
         self.tags_refused: Counter[str] = Counter()  # packets, by name of the switch where they came in
         self.sessions_started = 0
         self.sessions_ended = 0

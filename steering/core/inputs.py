@@ -289,7 +289,7 @@ class SynRate(NamedTuple):
 
 
 class CopiesLost(NamedTuple):
-    """Copies that meters of a switch did not let through since it was asked last: (meter, how many)."""
+    """Copies, and SYNs, that meters of a switch did not let through since it was asked last: (meter, how many)."""
 
     dpid: DatapathId
     lost: tuple[tuple[int, int], ...]

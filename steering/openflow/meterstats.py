@@ -1,4 +1,4 @@
-"""How many SYNs come in at each port: the meters' own counters (OFPMP_METER), which count what they drop too.
+"""How many SYNs come in at each port, and what meters drop: their own counters (OFPMP_METER).
 
 Asked every second: a flood that is noticed later has set up sessions by the hundred.
 """
@@ -58,7 +58,7 @@ class MeterPoll:
         self._xids = xids
         self._feed = feed
         self._lost = lost
-        self._dropped: dict[DatapathId, dict[int, int]] = {}  # by copies' meters
+        self._dropped: dict[DatapathId, dict[int, int]] = {}  # by meters of copies and of SYNs
         self._next = 0.0
         self.asked = StatisticsRequests()
         # Switch -> port -> packets, and age of the meter in seconds.
@@ -71,20 +71,20 @@ class MeterPoll:
         self.asked.ask_all(self._lines, self._xids, request, now)
 
     def answer(self, dpid: DatapathId, body: bytes) -> None:
-        """Counters of a switch. A meter that was changed begins anew: then nothing is told. A switch may name any
-        meter; so many are remembered as it may have ports."""
+        """Counters of a switch. A meter that was changed begins anew: then no rate is told, and of drops those since. A
+        switch may name any meter; so many are remembered as it may have ports."""
         known, dropped = self._before.setdefault(dpid, {}), self._dropped.setdefault(dpid, {})
         lost = []
         for meter, packets, age, drops in parse(body):
-            if meter == Meter.FIN or Meter.SYN_ACK_BASE <= meter < Meter.HOST_MISS_BASE:
-                last = dropped.get(meter, drops)
-                if meter in dropped or len(dropped) < MAX_PORTS:
-                    dropped[meter] = drops
-                if drops > last:
-                    lost.append((meter, drops - last))
-                continue
             port = PortNumber(meter - Meter.SYN_BASE)
-            if not 0 < port <= LARGEST_PORT:
+            of_syns = 0 < port <= LARGEST_PORT
+            if of_syns or meter == Meter.FIN or Meter.SYN_ACK_BASE <= meter < Meter.HOST_MISS_BASE:
+                last = dropped.get(meter, drops)
+                if meter in dropped or len(dropped) < 2 * MAX_PORTS:
+                    dropped[meter] = drops
+                if fresh := drops - last if drops >= last else drops:
+                    lost.append((meter, fresh))
+            if not of_syns:
                 continue
             before = known.get(port)
             if before is None and len(known) >= MAX_PORTS:

@@ -1,5 +1,8 @@
 """Copies that meters did not let through: counted by what they are of and by access network, so that an operator learns
-which one is short of them. What goes on is never metered; only the controller misses something."""
+which one is short of them. What goes on is never metered; only the controller misses something.
+
+SYNs are no copies: what their meters drop is lost, and its host repeats it. They are counted by attachment (N-7.2c).
+"""
 
 from collections.abc import Mapping
 
@@ -25,8 +28,12 @@ class LostCopies(Part):
         return {CopiesLost: self.lost}
 
     def lost(self, told: CopiesLost, now: float) -> list[Output]:
-        """So many copies were not let through, by meter."""
+        """So many copies and SYNs were not let through, by meter."""
         for meter, copies in told.lost:
+            port = self._map.at.get((told.dpid, meter - Meter.SYN_BASE))  # type: ignore[arg-type]
+            if port is not None:
+                self._counters.syns_dropped[port.name] += copies
+                continue
             known = self._of(told.dpid, meter)
             if known is not None:
                 self._counters.copies_lost[known] += copies

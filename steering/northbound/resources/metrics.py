@@ -177,6 +177,11 @@ class Collector:
         for of, count in have.copies_lost.items():  # names of the site file
             lost.add_metric(list(of), count)
         yield lost
+        text = "SYNs that the meters of ports did not let through, by attachment; hosts repeat them"
+        dropped = CounterMetricFamily("steering_syns_dropped", text, labels=["attachment"])
+        for name, count in have.syns_dropped.items():  # names of the site file
+            dropped.add_metric([name], count)
+        yield dropped
         text = "Packets with tags of no attachment, by the switch where they ended"
         tags = CounterMetricFamily("steering_tags_refused", text, labels=["switch"])
         for switch, count in have.tags_refused.items():  # names of the site file

@@ -4,10 +4,11 @@ from itertools import count
 from struct import pack
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steering.core.inputs import CopiesLost
+from steering.core.inputs import CopiesLost, SynRate
 from steering.model.rules import Meter
 from steering.openflow.known_ports import MAX_PORTS
 from steering.openflow.meterstats import POLL, MeterPoll, parse, request
@@ -94,10 +95,19 @@ def test_what_meters_of_copies_dropped_is_told_once() -> None:
     assert fed == [], "what was so before the first answer is not known to be new"
     poll.answer(1, row(lte, 900, 11, dropped=57) + row(wlan, 300, 11, dropped=3))
     poll.answer(1, row(lte, 900, 12, dropped=57) + row(wlan, 300, 12, dropped=3))
-    poll.answer(1, row(lte, 5, 1, dropped=2))
     assert fed == [CopiesLost(1, ((lte, 50), (wlan, 3)))]
+    poll.answer(1, row(lte, 5, 1, dropped=2))
     poll.answer(1, row(lte, 5, 2, dropped=4))
-    assert fed[1:] == [CopiesLost(1, ((lte, 2),))]
+    assert fed[1:] == [CopiesLost(1, ((lte, 2),))] * 2, "a meter that was changed begins anew at 0"
+
+
+@pytest.mark.row("N-7.2c")
+def test_what_the_meter_of_a_port_dropped_of_its_syns_is_told_beside_their_rate() -> None:
+    poll, fed, _ = polled()
+    syn = Meter.SYN_BASE + 3
+    poll.answer(1, row(syn, 1_000, 10, dropped=400))
+    poll.answer(1, row(syn, 31_000, 11, dropped=29_400))
+    assert sorted(fed, key=len) == [CopiesLost(1, ((syn, 29_000),)), SynRate(1, 3, 30_000.0)]
 
 
 @given(st.binary(max_size=300))

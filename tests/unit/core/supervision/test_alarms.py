@@ -160,6 +160,16 @@ def test_copies_that_ran_out_are_an_alarm_by_access_network_and_counted(driver: 
     assert raised(driver) == []
 
 
+@pytest.mark.row("N-7.2c")
+def test_syns_that_a_ports_meter_dropped_are_counted_by_attachment_and_are_no_copies(driver: Driver) -> None:
+    ports = {ref: one.name for ref, one in driver.engine.map.attachments.items()}
+    told = {name: (ref, 10 + number) for number, (ref, name) in enumerate(ports.items())}
+    for ref, dropped in told.values():
+        driver.give(CopiesLost(ref.dpid, ((Meter.SYN_BASE + ref.port, dropped), (Meter.SYN_BASE + 999, 5))))
+    assert driver.counters.syns_dropped == {name: dropped for name, (_, dropped) in told.items()}
+    assert not driver.counters.copies_lost
+
+
 def test_a_table_near_its_bound_is_an_alarm_with_two_levels() -> None:
     driver = Driver(policy=Policy(alarms=TERMS, limits=Limits(sessions=8)))
     driver.session(sport=1, key=b"1" * 8)
