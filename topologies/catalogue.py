@@ -56,6 +56,7 @@ MODULES = {
     "path-mtu": "path_mtu",
     "vlans": "vlans",
     "admission": "admission",
+    "kernel-rest": "kernel_rest",
     "withdraw": "withdraw",
     "implicit": "implicit",
     "implicit-cpe": "implicit_cpe",

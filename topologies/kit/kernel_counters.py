@@ -71,14 +71,14 @@ def subflows(host: LabHost) -> list[Subflow]:
     return parse_subflows(host.pexec("ss -tinHO")[0])
 
 
-def counters(host: LabHost) -> dict[str, int]:
-    """A host's MPTCP counters since its start, without the prefix MPTcpExt."""
-    return parse_counters(host.pexec("cat /proc/net/netstat")[0])
+def counters(host: LabHost, of: str = "MPTcpExt") -> dict[str, int]:
+    """A host's MPTCP counters since its start, or those `of` TcpExt, without that prefix."""
+    return parse_counters(host.pexec("cat /proc/net/netstat")[0], of)
 
 
-def parse_counters(text: str) -> dict[str, int]:
-    """The MPTcpExt pair of lines of /proc/net/netstat."""
-    rows = [line.split()[1:] for line in text.splitlines() if line.startswith("MPTcpExt:")]
+def parse_counters(text: str, of: str = "MPTcpExt") -> dict[str, int]:
+    """One pair of lines of /proc/net/netstat: names and values."""
+    rows = [line.split()[1:] for line in text.splitlines() if line.startswith(f"{of}:")]
     if len(rows) != 2:
         return {}
     return {name: int(value) for name, value in zip(rows[0], rows[1], strict=True)}

@@ -15,6 +15,7 @@ from typing import Any
 IPPROTO_MPTCP = 262
 SOL_MPTCP = 284
 MPTCP_INFO = 1
+TCP_FASTOPEN_CONNECT = 30
 BLOCK = 1 << 16
 WAIT_S = 5.0  # a lost SYN is sent again after 1 s and after 2 s more, a data segment sooner
 ECHO = b"steered or not, the same bytes come back"
@@ -28,7 +29,7 @@ PATTERN = bytes(range(251))  # its length is prime, so a segment that is lost or
 
 def connect(order: Json) -> socket.socket:
     """Open the connection of an order: to `dst` and `port`, with `mptcp` or not, from `src` if given, with a send
-    buffer of `sndbuf` bytes if given."""
+    buffer of `sndbuf` bytes if given. With `fast_open` the first bytes go with the SYN, where the kernel may."""
     family = socket.AF_INET6 if ":" in order["dst"] else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM, IPPROTO_MPTCP if order.get("mptcp") else 0)
     made.settimeout(order.get("wait", WAIT_S))
@@ -39,6 +40,8 @@ def connect(order: Json) -> socket.socket:
             made.bind((order.get("src", ""), order.get("sport", 0)))
         if order.get("dscp"):
             mark(made, order["dscp"])
+        if order.get("fast_open"):
+            made.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
         made.connect((order["dst"], order["port"]))
     except OSError:
         made.close()
