@@ -1,15 +1,16 @@
 """What a good switch's SYNs wait while the controller, full of sessions, does something long: one row for each such thing.
 
 SYNs begin at their times, whatever is answered, so that a stall is seen by all that come meanwhile. Run by itself:
-`python -m tests.bench.stalls SESSIONS SECONDS`; prints JSON.
+`python -m tests.bench.stalls SESSIONS SECONDS [ROW...]`; prints JSON.
 """
 
 import json
 import os
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from itertools import count
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -24,6 +25,7 @@ PER_SECOND = 1_000  # SYNs at one switch
 ANOTHER = 9  # the switch that reconnects, and one whose link goes down
 LINK_PORT = 4
 PAUSE_S = 0.2  # between two requests of a reader
+ROWS = ("nothing", "sweep", "reconnect", "filter", "events", "metrics", "page", "link", "policy")
 RULES = 2_000  # of the policy that is put in force
 
 
@@ -113,26 +115,35 @@ class Stalls:
     def __init__(self, arm: Arm, operator: Operator, seconds: float, say: Say) -> None:
         self._arm, self._operator, self._ms, self._say = arm, operator, round(1000 * seconds), say
 
-    def rows(self) -> Iterator[Json]:
+    def rows(self, names: Sequence[str]) -> Iterator[Json]:
         """One row after the other."""
-        operator, policies = self._operator, iter(range(1_000))
-        yield self._row("nothing")
-        with swept(operator):
-            yield self._row("sweep")
-        yield self._row("reconnect", f"reconnect {ANOTHER}")
-        client = "/v1/sessions?client=10.1.0.1"
-        with repeated(lambda: operator.read(client)):
-            yield self._row("filter")
-        with listening(operator):
-            yield self._row("events")
-        with repeated(lambda: operator.read("/metrics")):
-            yield self._row("metrics")
-        with repeated(lambda: operator.read("/v1/sessions?limit=1000")):
-            yield self._row("page")
-        yield self._row("link", f"down {ANOTHER} {LINK_PORT}")
-        self._arm.driver.ask(f"meanwhile up {ANOTHER} {LINK_PORT}")
-        with repeated(lambda: operator.read("/v1/policy", large_policy(next(policies)), "PUT")):
-            yield self._row("policy")
+        happening = {
+            "reconnect": f"reconnect {ANOTHER}",
+            "link": f"down {ANOTHER} {LINK_PORT}",
+        }
+        for name in names:
+            with self._meanwhile(name):
+                yield self._row(name, happening.get(name, ""))
+            if name == "link":
+                self._arm.driver.ask(f"meanwhile up {ANOTHER} {LINK_PORT}")
+
+    def _meanwhile(self, name: str) -> AbstractContextManager[None]:
+        """What is done again and again while SYNs come."""
+        operator, policies = self._operator, count()
+        match name:
+            case "sweep":
+                return swept(operator)
+            case "filter":
+                return repeated(lambda: operator.read("/v1/sessions?client=10.1.0.1"))
+            case "events":
+                return listening(operator)
+            case "metrics":
+                return repeated(lambda: operator.read("/metrics"))
+            case "page":
+                return repeated(lambda: operator.read("/v1/sessions?limit=1000"))
+            case "policy":
+                return repeated(lambda: operator.read("/v1/policy", large_policy(next(policies)), "PUT"))
+        return nullcontext()
 
     def _row(self, name: str, meanwhile: str = "") -> Json:
         if meanwhile:
@@ -149,13 +160,13 @@ class Stalls:
         return row
 
 
-def measure(sessions: int, seconds: float, say: Say) -> Json:
-    """All rows, with so many sessions live."""
+def measure(sessions: int, seconds: float, say: Say, names: Sequence[str] = ROWS) -> Json:
+    """The rows of these names, with so many sessions live."""
     with Bench(sessions, sessions + 20 * round(seconds + 1) * PER_SECOND) as bench:
         say(f"stalls: {sessions} sessions begin")
         arm = bench.steering()
         arm.run("setup", count=sessions)
-        rows = list(Stalls(arm, Operator(Path(bench.path("state"))), seconds, say).rows())
+        rows = list(Stalls(arm, Operator(Path(bench.path("state"))), seconds, say).rows(names))
         told = Operator(Path(bench.path("state"))).read("/metrics").decode()
     return keys(rows) | {"stalls_sessions": sessions, "stalls_told": _longest(told)}
 
@@ -170,15 +181,23 @@ def keys(rows: list[Json]) -> Json:
     """The worst of all rows but the one in which nothing happens."""
     busy = [row for row in rows if row["meanwhile"] != "nothing"]
     return {
-        "stall_p99_ms": max(row["p99_ms"] for row in busy),
-        "stall_worst_ms": max(row["worst_ms"] for row in busy),
+        "stall_p99_ms": max((row["p99_ms"] for row in busy), default=0),
+        "stall_worst_ms": max((row["worst_ms"] for row in busy), default=0),
         "stall_lost": sum(row["lost"] for row in busy),
         "stalls": rows,
     }
 
 
-if __name__ == "__main__":
+def main(sessions: str, seconds: str, *names: str) -> None:
+    """`names`: of rows, in the order wanted; none for all."""
+    unknown = set(names) - set(ROWS)
+    if unknown:
+        sys.exit(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
     found = measure(
-        int(sys.argv[1]), float(sys.argv[2]), lambda text: print(text, file=sys.stderr, flush=True)
+        int(sessions), float(seconds), lambda text: print(text, file=sys.stderr, flush=True), names or ROWS
     )
     print(json.dumps(found | {"load": os.getloadavg()[0]}, indent=1))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
