@@ -1,5 +1,11 @@
 """Asks switches, now and then, what their session entries have counted: a share of the entries at a time, so that no
-answer is long and no switch's entries are all looked at together."""
+answer is long and no switch's entries are all looked at together.
+
+A SYN that comes while a switch answers waits behind the answer in the same connection, and for the work that the
+answer is. So shares are small, the next one is asked for when one has been read, a tick has a bound for all, and a
+switch rests seven times as long as it took to answer: whatever it or this controller is slow at, they are busy with it
+an eighth of the time.
+"""
 
 from collections import deque
 from collections.abc import Mapping
@@ -16,10 +22,12 @@ from steering.core.subflow_priority import SubflowPriorities
 from steering.model.ids import DatapathId
 from steering.model.policy import Policy
 
-ENTRIES = 1_024  # of one share, about: some 8 ms of work, once a tick
-AT_ONCE = 64  # questions in one tick, where switches hold few entries
-MOST_SHARES = 1_024
-PATIENCE = 10.0  # seconds for an answer, before others are asked
+ENTRIES = 256  # of one share, about: some 2 ms of work
+EACH_TICK = 1_024  # entries asked for in a tick
+QUESTION = 16  # entries that a question costs as much as, at least
+MOST_SHARES = 1_024  # a switch looks through all its entries for each
+RESTS = 7  # times as long as it took to answer
+PATIENCE = 10.0  # seconds for an answer, before others are asked; a switch does not rest longer either
 
 
 class CounterSweep(Part):
@@ -42,10 +50,13 @@ class CounterSweep(Part):
         self._preferring = preferring
         self._reports = reports
         self._next = -inf
-        self._to_ask: deque[SweepEntries] = deque()
-        self._open: dict[DatapathId, float] = {}  # switches that were asked, and how long they have to answer
-        self._held: dict[DatapathId, int] = {}  # entries that the round before found at a switch
-        self._counted: dict[DatapathId, int] = {}  # and this one, so far
+        self._to_ask: deque[SweepEntries] = deque()  # together every entry once; split when their turn comes
+        self._left = 0  # entries that may still be asked for in this tick
+        self._open: dict[DatapathId, SweepEntries] = {}  # switches that were asked, and for what
+        self._not_before: dict[DatapathId, float] = {}  # when a switch is asked again at the earliest
+        self._held: dict[DatapathId, int] = {}  # entries of a switch: as the last round found, or more
+        self._share: dict[DatapathId, int] = {}  # entries in the open answer, so far
+        self._counted: dict[DatapathId, int] = {}  # and in this round
 
     def takes(self) -> Mapping[type[Input], Handler]:
         return {SweepRead: self._read}
@@ -66,48 +77,63 @@ class CounterSweep(Part):
             if first:
                 return []  # nothing has begun yet
             self._begin()
+        self._left = EACH_TICK
         return self._ask(now)
 
     def _begin(self) -> None:
-        self._held, self._counted = self._counted, {}
-        shares = {dpid: self._shares(dpid) for dpid in self._map.switches}
-        for number in range(max(shares.values(), default=0)):
-            self._to_ask.extend(SweepEntries(dpid, number, of) for dpid, of in shares.items() if number < of)
+        unknown = self._teardown.entries_at_most // len(self._map.switches)
+        self._held = {dpid: self._counted.get(dpid, unknown) for dpid in self._map.switches}
+        self._counted = {}
+        self._to_ask.extend(SweepEntries(dpid, 0, 1) for dpid in self._held)
         self._teardown.begin_scan()
 
-    def _shares(self, dpid: DatapathId) -> int:
-        held, shares = self._held.get(dpid, self._teardown.entries_at_most // len(self._map.switches)), 1
-        while shares < MOST_SHARES and held > ENTRIES * shares:
-            shares *= 2
-        return shares
-
     def _ask(self, now: float) -> list[Output]:
-        """The next shares. A switch is asked for one at a time, and all together for as many entries in a tick as one
-        share has at most."""
+        """The next share; several of switches that hold few entries. A switch is asked for one at a time."""
         outputs: list[Output] = []
         expected = 0
-        for _ in range(min(AT_ONCE, len(self._to_ask))):
+        for _ in range(len(self._to_ask)):
+            if expected >= ENTRIES or self._left <= 0:
+                break
             share = self._to_ask.popleft()
             if not self._switches.is_filled(share.dpid):
                 continue
-            if self._open.get(share.dpid, -inf) > now:
+            if self._not_before.get(share.dpid, -inf) > now:
                 self._to_ask.append(share)  # others need not wait for it
                 continue
-            self._open[share.dpid] = now + PATIENCE
+            share = self._split(share)
+            self._open[share.dpid] = share
+            self._share[share.dpid] = 0
+            self._not_before[share.dpid] = now + PATIENCE
             outputs.append(share)
-            expected += self._held.get(share.dpid, 0) // share.shares
-            if expected >= ENTRIES:
-                break
+            costs = max(QUESTION, self._held[share.dpid] // share.shares)
+            expected += costs
+            self._left -= costs
         return outputs
+
+    def _split(self, share: SweepEntries) -> SweepEntries:
+        """A part of a share that is small enough; the rest of it is asked for later."""
+        while share.shares < MOST_SHARES and self._held[share.dpid] > ENTRIES * share.shares:
+            shares = 2 * share.shares
+            self._to_ask.append(share._replace(share=share.share + share.shares, shares=shares))
+            share = share._replace(shares=shares)
+        return share
 
     def _read(self, read: SweepRead, now: float) -> list[Output]:
         """A piece of an answer, to our own question or to one of the reports."""
         self._teardown.counted(read.entries, now)
         self._preferring.counted(read.entries)
-        if read.dpid in self._open:
-            self._counted[read.dpid] = self._counted.get(read.dpid, 0) + len(read.entries)
-        if read.last:
-            self._open.pop(read.dpid, None)
-            if read.whole:
-                self._reports.counted(read.dpid, read.asked_at)
-        return []
+        if read.last and read.whole:
+            self._reports.counted(read.dpid, read.asked_at)
+        asked = self._open.get(read.dpid)
+        if asked is None or read.whole != (asked.shares == 1):
+            return []
+        self._share[read.dpid] += len(read.entries)
+        if not read.last:
+            return []
+        del self._open[read.dpid]
+        found = self._share.pop(read.dpid)
+        self._counted[read.dpid] = self._counted.get(read.dpid, 0) + found
+        # Switches hold more than was thought: what is left of them is split further.
+        self._held[read.dpid] = max(self._held.get(read.dpid, 0), found * asked.shares)
+        self._not_before[read.dpid] = now + min(RESTS * (now - read.asked_at), PATIENCE)
+        return self._ask(now)

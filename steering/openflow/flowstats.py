@@ -2,7 +2,7 @@
 
 An own parser: os-ken's takes 4.4 s for 100,000 entries and loses the whole answer when one entry holds an
 action it does not know. Session entries come in the one form that Open vSwitch
-gives our template, which one `Struct` takes apart; any other form goes the general way.
+gives our template, or as we wrote them, and one `Struct` takes either apart; any other form goes the general way.
 """
 
 from collections.abc import Iterator
@@ -35,6 +35,7 @@ from .templates import marked_entry, template
 _HEAD = Struct("!HBx8xH10xQQQHH").unpack_from
 _HEAD_SIZE = 52
 _MATCH_AT = 48
+_MATCH_IN_MOD = 48  # behind the message's 8 and the flow-mod's 40 bytes
 _LENGTH = Struct("!H").unpack_from
 _PAIR = Struct("!HH").unpack_from
 _OXM = Struct("!I").unpack_from
@@ -58,31 +59,57 @@ class ObservedTables(NamedTuple):
     ignored: int
 
 
-def _usual(family: int) -> tuple[Struct, tuple[bytes, ...]]:
-    """A whole ofp_flow_stats of a session entry as Open vSwitch reports it, with its own order of fields:
-    constant bytes and changing parts (the first is the duration) alternate."""
-    entry, (_, role, *fields, way, path) = marked_entry(family)
+class _Form(NamedTuple):
+    """A whole ofp_flow_stats of a session entry in one layout: constant bytes and changing parts alternate, and the first
+    changing part is the duration. `places`: of source, destination, their ports and role among the parts behind the
+    byte counter."""
+
+    layout: Struct
+    constants: tuple[bytes, ...]
+    places: tuple[int, int, int, int, int]
+
+
+def _form(family: int, match: bytes, names: list[str]) -> _Form:
+    """The form with this match, whose fields have these names."""
+    entry, (_, role, first, second, third, fourth, way, path) = marked_entry(family)
+    rule = session_rule(entry)
+    instructions = flow_mod(rule)[_MATCH_IN_MOD + len(match) :]
+    parts = {"src": first, "dst": second, "sport": third, "dport": fourth, "role": role}
+    if family == 6:
+        parts |= {"sport": first, "dport": second, "src": third, "dst": fourth}
+    rest, constants = template(match + instructions, [*(parts[name] for name in names), way, path])
+    size = (_MATCH_AT + rest.size).to_bytes(2, "big")
+    before = size + bytes([Table.SESSION, 0])
+    timeouts_and_flags = SESSION_PRIORITY.to_bytes(2, "big") + bytes(6)
+    head = f"!4sQ8s4xQ0sQ0sQ{rest.format[1:]}"
+    source, target, sport, dport, from_role = map(names.index, ("src", "dst", "sport", "dport", "role"))
+    return _Form(
+        Struct(head),
+        (before, timeouts_and_flags, b"", b"", *constants),
+        (source, target, sport, dport, from_role),
+    )
+
+
+def _usual(family: int) -> tuple[_Form, _Form]:
+    """As Open vSwitch reports an entry, with its own order of fields, and as we wrote it."""
+    entry, _ = marked_entry(family)
     rule = session_rule(entry)
     pairs = dict(rule.match)
     order = ["eth_type", f"ipv{family}_src", f"ipv{family}_dst", "ip_proto", "tcp_src", "tcp_dst", "metadata"]
     body = b"".join(oxm(name, pairs[name]) for name in order)
     match = b"\0\1" + (4 + len(body)).to_bytes(2, "big") + body + bytes(-(4 + len(body)) % 8)
-    instructions = flow_mod(rule)[48 + len(match) :]  # behind the message's 8 and the flow-mod's 40 bytes
-    if family == 6:
-        fields = fields[2:] + fields[:2]  # addresses before ports
-    rest, constants = template(match + instructions, [*fields, role, way, path])
-    length = (_MATCH_AT + rest.size).to_bytes(2, "big")
-    before = length + bytes([Table.SESSION, 0])
-    timeouts_and_flags = SESSION_PRIORITY.to_bytes(2, "big") + bytes(6)
-    head = f"!4sQ8s4xQ0sQ0sQ{rest.format[1:]}"
-    return Struct(head), (before, timeouts_and_flags, b"", b"", *constants)
+    written = flow_mod(rule)[_MATCH_IN_MOD : _MATCH_IN_MOD + len(match)]
+    addresses, ports = ["src", "dst"], ["sport", "dport"]
+    in_numbers_order = addresses + ports if family == 4 else ports + addresses
+    return (
+        _form(family, match, [*addresses, *ports, "role"]),
+        _form(family, written, ["role", *in_numbers_order]),
+    )
 
 
-_USUAL4, _CONST4 = _usual(4)
-_USUAL6, _CONST6 = _usual(6)
-_LENGTH4, _LENGTH6 = _USUAL4.size, _USUAL6.size
+_USUAL4, _USUAL6 = _usual(4), _usual(6)
+_LENGTH4, _LENGTH6 = _USUAL4[0].layout.size, _USUAL6[0].layout.size
 _make: Any = tuple.__new__
-_take4, _take6 = _USUAL4.unpack_from, _USUAL6.unpack_from
 
 
 def parse(dpid: DatapathId, body: bytes) -> ObservedTables:
@@ -103,9 +130,9 @@ def parse(dpid: DatapathId, body: bytes) -> ObservedTables:
             raise MalformedMessage(MessageFault.TRUNCATED)
         usual = None
         if length == _LENGTH4:
-            usual = _usual_entry(dpid, 4, _take4(body, at), _CONST4)
+            usual = _usual_entry(dpid, 4, body, at, _USUAL4)
         elif length == _LENGTH6:
-            usual = _usual_entry(dpid, 6, _take6(body, at), _CONST6)
+            usual = _usual_entry(dpid, 6, body, at, _USUAL6)
         if usual is not None:
             add(usual)
         else:
@@ -133,17 +160,21 @@ def pieces(body: bytes, rows: int = 64) -> Iterator[bytes]:
 
 
 def _usual_entry(
-    dpid: DatapathId, family: int, parts: tuple[Any, ...], constants: tuple[bytes, ...]
+    dpid: DatapathId, family: int, body: bytes, at: int, forms: tuple[_Form, ...]
 ) -> ObservedEntry | None:
-    """None if it has not exactly the usual form."""
-    if parts[::2] != constants:
-        return None
-    _, cookie, packets, size, src, dst, sport, dport, role, way, path = parts[1::2]
-    if cookie >> 52 != _SESSION or cookie >> 48 & 3 == _NO_KIND:
-        return None
-    # What the two classes' own constructors do, without a call in between: there may be a million of these.
-    entry = _make(Entry, (dpid, role, family, src, dst, sport, dport, way, path, cookie, 0))
-    return _make(ObservedEntry, (entry, packets, size))
+    """None if it has none of these forms exactly."""
+    for layout, constants, (src, dst, sport, dport, role) in forms:
+        parts = layout.unpack_from(body, at)
+        if parts[::2] != constants:
+            continue
+        _, cookie, packets, size, *fields, way, path = parts[1::2]
+        if cookie >> 52 != _SESSION or cookie >> 48 & 3 == _NO_KIND:
+            return None
+        flow = (fields[src], fields[dst], fields[sport], fields[dport])
+        # What the two classes' own constructors do, without a call in between: there may be a million of these.
+        entry = _make(Entry, (dpid, fields[role], family, *flow, way, path, cookie, 0))
+        return _make(ObservedEntry, (entry, packets, size))
+    return None
 
 
 class _EntryScan:

@@ -1,6 +1,6 @@
 """A sweep asks for a share of the entries at a time, and for no more than switches answer."""
 
-from steering.core.counter_sweep import ENTRIES, PATIENCE
+from steering.core.counter_sweep import EACH_TICK, ENTRIES, PATIENCE, RESTS
 from steering.core.inputs import ObservedEntry, SweepRead
 from steering.core.outputs import SweepEntries
 from steering.model.network import PortRole
@@ -20,13 +20,16 @@ class Swept(Driver):
     def asked(self, seconds: float = 0.05) -> list[SweepEntries]:
         return [one for one in self.later(seconds) if isinstance(one, SweepEntries)]
 
-    def answer(self, asked: SweepEntries, held: int = 0) -> None:
-        """`held` entries of no session, in two pieces."""
+    def answer(self, asked: SweepEntries, held: int = 0, took: float = 0.0) -> list[SweepEntries]:
+        """`held` entries of no session, in two pieces, after `took` seconds. Returns what is asked next."""
         entry = next(iter(self.session_entries))
         found = [ObservedEntry(entry, 1)] * held
         whole = asked.shares == 1
-        self.give(SweepRead(asked.dpid, found[::2], False, whole, self.now))
-        self.give(SweepRead(asked.dpid, found[1::2], True, whole, self.now))
+        began, self.now = self.now, self.now + took
+        more = self.give(SweepRead(asked.dpid, found[::2], False, whole, began))
+        assert not more, "nothing is asked before an answer is over"
+        more = self.give(SweepRead(asked.dpid, found[1::2], True, whole, began))
+        return [one for one in more if isinstance(one, SweepEntries)]
 
     @property
     def session_entries(self):
@@ -40,9 +43,8 @@ def a_round(driver: Swept, held: int) -> list[SweepEntries]:
     asked = driver.asked(SWEEP)
     while asked:
         found += asked
-        for one in asked:
-            driver.answer(one, held // one.shares)
-        asked = driver.asked()
+        more = [next_one for one in asked for next_one in driver.answer(one, held // one.shares)]
+        asked = more or driver.asked()
     return found
 
 
@@ -54,33 +56,80 @@ def test_a_switch_with_many_entries_is_asked_for_shares_and_each_entry_is_in_one
     assert {(one.share, one.shares) for one in first} == {(0, 1)}
     second = a_round(driver, 5 * ENTRIES)
     for dpid in driver.engine.map.switches:
-        assert [(one.share, one.shares) for one in second if one.dpid == dpid] == [(n, 8) for n in range(8)]
+        asked = sorted((one.share, one.shares) for one in second if one.dpid == dpid)
+        assert asked == [(n, 8) for n in range(8)]
     assert {one.shares for one in a_round(driver, 10)} == {8} and {
         one.shares for one in a_round(driver, 10)
     } == {1}
 
 
-def test_no_more_entries_than_one_share_has_are_asked_for_in_a_tick() -> None:
+def test_a_share_is_asked_for_when_the_one_before_was_read_and_a_tick_has_a_bound() -> None:
     driver = Swept()
     driver.session()
-    a_round(driver, 5 * ENTRIES)
+    a_round(driver, 32 * ENTRIES)
+    asked, rounds = driver.asked(SWEEP), 0
+    while asked:
+        (one,) = asked  # never two at a time, of whatever switches
+        assert one.shares == 32
+        rounds += 1
+        asked = driver.answer(one, ENTRIES)
+    assert rounds == min(EACH_TICK // ENTRIES, len(driver.engine.map.switches))
+    assert driver.asked()
+
+
+def test_switches_that_hold_few_entries_are_asked_together() -> None:
+    driver = Swept()
+    driver.session()
+    assert len(driver.asked(SWEEP)) == len(driver.engine.map.switches) > 1
+
+
+def test_a_switch_that_holds_more_than_was_thought_is_asked_for_smaller_shares_at_once() -> None:
+    driver = Swept()
+    driver.session()
+    a_round(driver, 2 * ENTRIES)
     asked = driver.asked(SWEEP)
-    assert sum(5 * ENTRIES // one.shares for one in asked) < 2 * ENTRIES and len(asked) >= 1
+    seen: dict[int, list[SweepEntries]] = {}
+    while asked:
+        for one in asked:
+            seen.setdefault(one.dpid, []).append(one)
+        more = [another for one in asked for another in driver.answer(one, 16 * ENTRIES // one.shares)]
+        asked = more or driver.asked()
+    for parts in seen.values():
+        assert parts[0].shares == 2 and {one.shares for one in parts[1:]} == {16}
+        tokens = [token for one in parts for token in range(one.share, 16, one.shares)]
+        assert sorted(tokens) == list(range(16)), "each entry is asked about once"
+
+
+def test_a_switch_rests_seven_times_as_long_as_it_took_to_answer() -> None:
+    driver = Swept()
+    driver.session()
+    a_round(driver, 8 * ENTRIES)
+    (slow,) = driver.asked(SWEEP)
+    driver.answer(slow, ENTRIES, took=1.0)
+    ends = driver.now + RESTS
+    seen: list[int] = []
+    while driver.now < ends - 0.1:
+        for one in driver.asked():
+            seen.append(one.dpid)
+            driver.answer(one, ENTRIES)
+    assert seen and slow.dpid not in seen
+    assert slow.dpid in {one.dpid for one in driver.asked(0.2)}
 
 
 def test_a_switch_that_does_not_answer_is_asked_once_and_delays_no_other() -> None:
     driver = Swept()
     driver.session()
-    a_round(driver, 5 * ENTRIES)
+    a_round(driver, 8 * ENTRIES)
     silent, *others = sorted(driver.engine.map.switches)
     seen: dict[int, int] = dict.fromkeys((silent, *others), 0)
     asked, ticks = driver.asked(SWEEP), 0
     while ticks * 0.05 < PATIENCE - 1:
         for one in asked:
             seen[one.dpid] += 1
-            if one.dpid != silent:
-                driver.answer(one)
-        asked, ticks = driver.asked(), ticks + 1
+        more = [next_one for one in asked if one.dpid != silent for next_one in driver.answer(one)]
+        if not more:
+            more, ticks = driver.asked(), ticks + 1
+        asked = more
     assert seen == {silent: 1, **dict.fromkeys(others, 8)}
     assert [one.dpid for one in driver.asked(PATIENCE)] == [silent], (
         "its other shares come when it had its time"

@@ -22,6 +22,7 @@ from steering.model.rules import (
 )
 from steering.model.session import Watch, pack_cookie
 from steering.model.session_rule import session_rule
+from steering.openflow import flowstats
 from steering.openflow.encode import flow_mod
 from steering.openflow.errors import MalformedMessage, MessageFault
 from steering.openflow.flowstats import parse
@@ -51,6 +52,18 @@ def test_what_open_vswitch_says():
 def test_any_order_of_fields(counted):
     body = b"".join(stats(session_rule(entry), packets) for entry, packets in counted)
     assert parse(0xABC, body).entries == [ObservedEntry(entry, packets, 9) for entry, packets in counted]
+
+
+def test_entries_as_we_wrote_them_need_no_reading_field_by_field(monkeypatch):
+    """A switch that keeps our order of fields is swept as fast as Open vSwitch, which has its own."""
+    body = b"".join(stats(session_rule(entry._replace(watch=Watch.NOTHING)), 7) for entry in SOME_ENTRIES)
+    general = []
+    monkeypatch.setattr(flowstats._EntryScan, "other", lambda self, part: general.append(part))
+    assert [one.entry for one in parse(0xABC, body + REAL).entries] == [
+        *(entry._replace(watch=Watch.NOTHING, dpid=0xABC) for entry in SOME_ENTRIES),
+        *SOME_ENTRIES,
+    ]
+    assert not general
 
 
 @given(ENTRIES)
