@@ -185,10 +185,14 @@ class Engine:
             inputs.Restored: self._restored,
             inputs.TimeOfDay: self._time_of_day,
             inputs.LinkWeighed: self._link_weighed,
-            inputs.Continue: lambda given, now: self.resync.go_on() + self.sessions.half_open.go_on(now),
+            inputs.Continue: self._go_on,
             inputs.Tick: self._tick,
         }
         self._handlers |= {given: self._filtered(take) for given, take in self.parts.takes().items()}
+
+    def _go_on(self, given: inputs.Continue, now: float) -> list[Output]:
+        """A slice of each long task."""
+        return self.resync.go_on() + self.sessions.half_open.go_on(now) + self.preferring.go_on()
 
     def _filtered(self, take: Handler) -> Handler:
         return lambda given, now: self._to_filled(take(given, now))

@@ -8,7 +8,8 @@ subflow behind all others, whatever the scheme. A subflow whose access may not b
 one that is left always carries: a rank only matters against another.
 
 The rule is asked again whenever something it may depend on changes, so access types, policy and rush hours act on
-live sessions. Sessions are looked at in the order they changed, some each tick: bounded work, within a second.
+live sessions. Sessions are looked at in the order they changed, a few in each slice, and slices follow each other as
+long as there are more (GoOn): after a change for all, a SYN waits for one slice.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from typing import ClassVar, NamedTuple
 
 from steering.core.inputs import Input, ObservedEntry, Offload, SubscriberAccess
 from steering.core.network.site_index import SiteMap
-from steering.core.outputs import Output, Prefer
+from steering.core.outputs import GoOn, Output, Prefer
 from steering.core.part import Handler, Part
 from steering.core.selection.chooser import FOREIGN, Chooser, NewConnection
 from steering.core.selection.rulebook import RuleMatch
@@ -33,7 +34,7 @@ from steering.model.policy import Action, Distribution, Policy, Pooling, UsageMo
 from steering.model.preference import Intent, SubflowWish
 from steering.model.session import EntryKind, Refusal, SessionState
 
-LOOKED_AT_EACH_TICK = 5_000
+LOOKED_AT_ONCE = 64  # sessions in a slice: some 2 ms
 METERED = 65_536  # pairs of subscriber and access type whose bytes are counted
 FULL, EMPTIER = 0.8, 0.5  # utilisation at which an access counts as full, and as having room again
 _BEHIND = 1_000  # ranks, above any place in a list
@@ -363,7 +364,11 @@ class SubflowPriorities(Part):
     # ---- what is told ---------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Output]:
-        """The wishes that changed, by MCP."""
+        """The wishes that changed, by MCP, of some sessions."""
+        return self.go_on()
+
+    def go_on(self) -> list[Output]:
+        """A slice of that; GoOn is among the outputs if there are more."""
         changed = self._table.changed
         if not changed and self._looked_at is None:
             return []
@@ -373,21 +378,22 @@ class SubflowPriorities(Part):
         for session in self._to_look_at():
             if session.state is SessionState.ESTABLISHED:
                 told.setdefault(session.mcp, []).extend(self._changes(session))
-        return [Prefer(mcp, tuple(intents)) for mcp, intents in told.items() if intents]
+        outputs: list[Output] = [Prefer(mcp, tuple(intents)) for mcp, intents in told.items() if intents]
+        return [*outputs, GoOn()] if changed or self._looked_at is not None else outputs
 
     def _to_look_at(self) -> Iterator[Session]:
-        """Sessions for one tick: first those that changed, then those that have to be looked at again."""
+        """Sessions for one slice: first those that changed, then those that have to be looked at again."""
         looked_at = 0
         changed = self._table.changed
-        while changed and looked_at < LOOKED_AT_EACH_TICK:
+        while changed and looked_at < LOOKED_AT_ONCE:
             number = next(iter(changed))
             del changed[number]
             looked_at += 1
             session = self._table.by_id.get(number)
             if session is not None:
                 yield session
-        while self._looked_at is not None and looked_at < LOOKED_AT_EACH_TICK:
-            sessions, self._looked_at = self._table.order.following(self._looked_at)
+        while self._looked_at is not None and looked_at < LOOKED_AT_ONCE:
+            sessions, self._looked_at = self._table.order.following(self._looked_at, LOOKED_AT_ONCE)
             looked_at += 1 + len(sessions)
             yield from sessions
 

@@ -36,20 +36,25 @@ class SessionOrder:
         if not self._blocks or self._blocks[-1] != block:
             self._blocks.append(block)
 
-    def following(self, after: int) -> SomeSessions:
-        """Sessions with numbers above `after`, at most SIZE of them. There may be none and yet more to come."""
+    def following(self, after: int, most: int = SIZE) -> SomeSessions:
+        """Sessions with numbers above `after`, at most `most` and SIZE of them. There may be none and yet more to
+        come."""
         at = bisect_left(self._blocks, after + 1 >> BITS)
         for _ in range(MOST_EMPTY):
             if at == len(self._blocks):
                 return SomeSessions([], None)
             begin = self._blocks[at] << BITS
-            numbers = range(max(begin, after + 1), begin + SIZE)
+            end, first = begin + SIZE, max(begin, after + 1)
+            numbers = range(first, min(end, first + most))
             found = [self._by_id[number] for number in numbers if number in self._by_id]
-            is_last = at + 1 == len(self._blocks)
+            is_over = numbers.stop == end
+            is_last = is_over and at + 1 == len(self._blocks)
             after = numbers[-1]
             if found or is_last:
                 return SomeSessions(found, None if is_last else after)
-            if numbers[0] <= max(begin, 1):
+            if not is_over:
+                continue
+            if first <= max(begin, 1):
                 del self._blocks[at]  # nobody lives there any more, and nobody will
             else:
                 at += 1

@@ -3,9 +3,9 @@
 import pytest
 
 from steering.core import inputs
-from steering.core.outputs import Prefer
+from steering.core.outputs import GoOn, Prefer
 from steering.core.selection.rulebook import RuleMatch
-from steering.core.subflow_priority import distribution_of
+from steering.core.subflow_priority import LOOKED_AT_ONCE, distribution_of
 from steering.model.network import PortRef, Trust
 from steering.model.policy import (
     Distribution,
@@ -21,7 +21,7 @@ from steering.model.policy import (
 )
 from steering.model.session import Refusal
 from tests.support.live_session import BACKUP, CELLULAR, CHEAPEST, FIXED, WLAN, Live
-from tests.support.sites import UE_LTE, join, nets, refused, steered
+from tests.support.sites import UE_LTE, UE_WLAN, join, nets, refused, steered
 
 OFF, ON = (True, True, 0), (False, True, 0)
 
@@ -231,3 +231,24 @@ def test_two_subscribers_have_two_schemes_at_once():
     prefers = [o for o in live.later(0.05) if isinstance(o, Prefer)]
     assert [i.session for o in prefers for i in o.intents] == [other.id]
     assert UE_LTE == "10.1.0.2"
+
+
+@pytest.mark.row("D-1.m2")
+def test_after_a_change_for_all_each_slice_looks_at_a_few_sessions() -> None:
+    live = Live()
+    live.later(0.05)
+    for sport in range(3 * LOOKED_AT_ONCE):
+        session = live.session(sport=41_000 + sport, key=(sport + 1).to_bytes(8, "big"))
+        live.syn(2, 1, join(UE_WLAN, 51_000 + sport, session.token.to_bytes(4, "big")))
+    live.later(0.05)
+    rule = PolicyRule("all", RuleConditions(), BACKUP)
+    live.give(inputs.PolicyReplaced(Policy(rules=(rule,))))
+    slices = []
+    outputs = live.engine.handle(inputs.Tick(), live.now)
+    for _ in range(9):
+        slices.append(sum(len(one.intents) for one in outputs if isinstance(one, Prefer)))
+        if not any(isinstance(one, GoOn) for one in outputs):
+            break
+        outputs = live.engine.handle(inputs.Continue(), live.now)
+    assert sum(slices) == 3 * LOOKED_AT_ONCE + 1
+    assert max(slices) <= LOOKED_AT_ONCE, "a SYN waits for one slice at most"

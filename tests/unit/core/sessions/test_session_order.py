@@ -24,19 +24,20 @@ def ordered(numbers, upto: int) -> tuple[SessionOrder, dict]:
     return order, by_id
 
 
-def all_of(order: SessionOrder, after: int | None = 0) -> list[int]:
+def all_of(order: SessionOrder, after: int | None = 0, most: int = SIZE) -> list[int]:
     seen: list[int] = []
     while after is not None:
-        sessions, after = order.following(after)
+        sessions, after = order.following(after, most)
+        assert len(sessions) <= most
         seen += [session.id for session in sessions]
     return seen
 
 
-@given(st.sets(st.integers(1, 5 * SIZE)), st.integers(0, 5 * SIZE))
-def test_a_pass_finds_every_session_above_a_number_in_order(numbers: set[int], after: int) -> None:
+@given(st.sets(st.integers(1, 5 * SIZE)), st.integers(0, 5 * SIZE), st.sampled_from((7, 64, SIZE)))
+def test_a_pass_finds_every_session_above_a_number_in_order(numbers: set[int], after: int, most: int) -> None:
     order, _ = ordered(numbers, 5 * SIZE)
-    assert all_of(order, after) == sorted(number for number in numbers if number > after)
-    assert all_of(order, after) == sorted(number for number in numbers if number > after), "and again"
+    assert all_of(order, after, most) == sorted(number for number in numbers if number > after)
+    assert all_of(order, after, most) == sorted(number for number in numbers if number > after), "and again"
 
 
 def test_what_begins_and_ends_meanwhile_does_not_disturb_a_pass() -> None:
