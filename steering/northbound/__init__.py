@@ -145,7 +145,7 @@ def northbound(
     lists, orders = AccessLists(store), KeptOrders(store)
     hub, meter, lock = events.EventHub(epoch), HttpMeter(), Lock()
     registry.register(Collector(view, counters, meter, hub, malformed, disconnects))
-    watcher, updates = Watcher(view, counters, hub, control.take), AccessUpdates(view)
+    watcher, updates = Watcher(view, counters, hub, control.take, pause), AccessUpdates(view)
     intents, bindings = IntentPublisher(view, hub), Bindings(view, lists, hub, PortBindings(store))
     beat = events.HEARTBEAT if heartbeat is None else heartbeat
     acl, enrolled = Acl(updates, lists, control.give), Registry(lists, control.give, discreet)
@@ -158,7 +158,7 @@ def northbound(
         acl, enrolled, pairings, McpDiscovery(view, lists), bindings, Policies(control, lock), Clock(view, control),
         Sessions(view, control, Lock(), pause), Decisions(view, control, now, discreet), ReservationsResource(view, control, discreet),
         SessionReports(view, control, now), MappingLog(view, mappings or RecentMappings(), pseudonyms, work),
-        EventStreams(view, hub, watcher, updates, bindings, intents, beat), ClusterResource(cluster),
+        EventStreams(view, hub, watcher, updates, bindings, intents, beat, pause), ClusterResource(cluster),
     )  # fmt: skip
 
     def restore_lists() -> None:
@@ -174,7 +174,7 @@ def northbound(
         except StateError as error:
             meter.state_refused[error.refusal] += 1
 
-    application = RestApplication(ROUTES, resources, keyring, throttle or Throttle(), now, meter)
+    application = RestApplication(ROUTES, resources, keyring, throttle or Throttle(), now, meter, pause)
     return Northbound(
         application,
         watcher,

@@ -281,6 +281,10 @@ class FixedView:
         changes = tuple(SessionChange(f"m-{number}", None, ("established", 2)) for number in began[:most])
         return ChangedSessions(changes, len(began[most:]))
 
+    def session_line(self, session_id: str) -> Json | None:
+        found = self.session(session_id)
+        return None if found is None else {**found, "subflows": len(found["subflows"])}
+
     def session(self, session_id: str) -> Json | None:
         if session_id == "m-2":
             return {**HEAD, "id": "m-2", "token": None, "version": None, "subflows": [], "decision": None}

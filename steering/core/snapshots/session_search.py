@@ -8,6 +8,8 @@ from steering.core.sessions.records import Session
 from steering.core.sessions.table import SessionTable
 from steering.model.view import Pause
 
+LOOKED_AT_ONCE = 128  # sessions that are compared with what is wanted in one go
+
 
 def first_after(table: SessionTable, after: int, most: int) -> list[Session]:
     """The first sessions with numbers above `after`."""
@@ -37,7 +39,7 @@ def found(
     total = 0
     last: int | None = 0
     while last is not None:
-        sessions, last = table.order.following(last)
+        sessions, last = table.order.following(last, LOOKED_AT_ONCE)
         numbers = [session.id for session in sessions if is_wanted(session)]
         total += len(numbers)
         if len(page) < most:

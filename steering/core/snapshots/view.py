@@ -348,6 +348,10 @@ class EngineView:
         )
         return AbortSnapshot(session_id, found.over, tuple(ends))
 
+    def session_line(self, session_id: str) -> SessionSnapshot | None:
+        session = self._find(session_id)
+        return None if session is None else self._brief(session)
+
     def session(self, session_id: str) -> SessionDetail | None:
         session = self._find(session_id)
         if session is None:

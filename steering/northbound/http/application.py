@@ -15,6 +15,7 @@ from webob import Response
 
 from steering.model.identity import Identity, Role
 from steering.model.refused_connections import RestRefusal
+from steering.model.view import Pause, no_pause
 from steering.northbound.auth.keyring import Keyring, TokenExpired
 from steering.northbound.http import problems, requests
 from steering.northbound.http.exchange import JSON_TYPE, MAX_ID, Call, RestReply, RestRoute, Uses
@@ -25,6 +26,7 @@ from steering.northbound.http.problems import Problem, forbidden, not_found
 from steering.northbound.http.throttle import Throttle
 from steering.store.interface import StateError
 
+WRITTEN_AT_ONCE = 100  # elements of a list in an answer, then others have their turn
 SILENCE = 60.0  # seconds without a refusal after which the next one is logged again
 SECURE_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
@@ -32,6 +34,8 @@ SECURE_HEADERS = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nos
 WELCOME = "steering.welcome"
 # In the environment: set to why a token was refused.
 REFUSAL = "steering.refusal"
+
+Json = dict[str, Any]
 
 log = logging.getLogger(__name__)
 audit = logging.getLogger("steering.audit")
@@ -57,7 +61,10 @@ class RestApplication:
         throttle: Throttle,
         now: Callable[[], float],
         meter: HttpMeter,
+        pause: Pause = no_pause,
     ) -> None:
+        """`pause` lets others have a turn in the middle of a long answer."""
+        self._pause = pause
         self._owners = _owners(routes, resources)
         self._keyring = keyring
         self._throttle = throttle
@@ -136,7 +143,7 @@ class RestApplication:
         reply = route.answer(self._owners[route.name], call)
         if route.uses & Uses.STREAM and not isinstance(reply.body, bytes | dict):
             reply = reply._replace(body=HeldBody(reply.body, lambda: self._is_held(environ)))
-        return _reply_response(reply, target)
+        return _reply_response(reply, target, self._pause)
 
     def _is_held(self, environ: dict[str, Any]) -> bool:
         """Whether the token of a request is still one."""
@@ -246,11 +253,11 @@ def _headers_of(route: RestRoute) -> Response:
     return response
 
 
-def _reply_response(reply: RestReply, target: str) -> Response:
+def _reply_response(reply: RestReply, target: str, pause: Pause) -> Response:
     if isinstance(reply.body, bytes):
         response = Response(body=reply.body, status=reply.status)
     elif isinstance(reply.body, dict):
-        response = Response(body=_json(reply.body), status=reply.status)
+        response = Response(body=_json(reply.body, pause), status=reply.status)
     else:
         response = Response(app_iter=reply.body, status=reply.status)
     response.headers["Content-Type"] = reply.media_type
@@ -278,12 +285,30 @@ def _problem_response(problem: Problem) -> Response:
     return response
 
 
-def _json(body: Any) -> bytes:
+def _json(body: Json, pause: Pause = no_pause) -> bytes:
+    """An object as JSON. Its long lists are written some elements at a time, with pauses."""
+    written = (
+        f"{_text_of(name)}:{_list_of(value, pause) if isinstance(value, list) else _text_of(value)}"
+        for name, value in body.items()
+    )
+    return f"{{{','.join(written)}}}".encode()
+
+
+def _list_of(values: list[Any], pause: Pause) -> str:
+    parts: list[str] = []
+    for at in range(0, len(values), WRITTEN_AT_ONCE):
+        if at:
+            pause()
+        parts.append(_text_of(values[at : at + WRITTEN_AT_ONCE])[1:-1])
+    return f"[{','.join(parts)}]"
+
+
+def _text_of(value: Any) -> str:
     try:
-        return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
     except ValueError:
         # An unreachable MCP's cost is infinite, which JSON cannot say; null can.
-        return json.dumps(_finite(body), separators=(",", ":"), allow_nan=False).encode()
+        return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

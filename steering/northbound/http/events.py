@@ -12,12 +12,14 @@ from threading import Condition
 from typing import Any, NamedTuple
 
 from steering.model.event_kind import EventKind
+from steering.model.view import Pause, no_pause
 
 Json = dict[str, Any]
 
 MAX_STREAMS = 64
 MAX_QUEUE = 1_024
 KEPT = 1_024
+WRITTEN_AT_ONCE = 32  # events, then others have their turn
 HEARTBEAT = 15.0  # seconds of silence after which a comment is sent
 MEDIA_TYPE = "text/event-stream"
 
@@ -117,15 +119,14 @@ class EventHub:
         return [event for event in self._kept if event.number > number] if number >= oldest - 1 else None
 
     def take(self, stream: Stream, seconds: float) -> bytes | None:
-        """The next events as text, a comment after `seconds` of silence, None when the stream is over."""
+        """The next few events as text, a comment after `seconds` of silence, None when the stream is over."""
         with self._changed:
             if not stream.queue and not stream.is_over:
                 self._changed.wait(seconds)
             if stream.is_over:
                 return None
-            told = b"".join(self._text(event) for event in stream.queue)
-            stream.queue.clear()
-            return told or b":\n\n"
+            few = min(len(stream.queue), WRITTEN_AT_ONCE)
+            return b"".join(self._text(stream.queue.popleft()) for _ in range(few)) or b":\n\n"
 
     def _text(self, event: StreamEvent) -> bytes:
         data = json.dumps(event.data, separators=(",", ":"))
@@ -152,8 +153,11 @@ class EventHub:
 class EventBody:
     """A stream as the body of a WSGI answer; the server calls `close` when the client went away."""
 
-    def __init__(self, hub: EventHub, stream: Stream, heartbeat: float = HEARTBEAT) -> None:
+    def __init__(
+        self, hub: EventHub, stream: Stream, heartbeat: float = HEARTBEAT, pause: Pause = no_pause
+    ) -> None:
         self._hub = hub
+        self._pause = pause
         self._stream = stream
         self._heartbeat = heartbeat
         self._begun = False
@@ -165,6 +169,8 @@ class EventBody:
         if not self._begun:
             self._begun = True
             return b"retry: 1000\n\n"  # and with it the headers go out
+        if self._stream.queue:
+            self._pause()  # a socket with room lets nobody else have a turn
         told = self._hub.take(self._stream, self._heartbeat)
         if told is None:
             raise StopIteration

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from steering.model.view import Pause
 from steering.northbound.http import events
 from steering.northbound.http.events import EventBody, EventHub, StreamEvent, TooManyStreams, Wants
 from steering.northbound.http.exchange import Call, RestReply
@@ -31,7 +32,9 @@ class EventStreams:
         bindings: Bindings,
         intents: IntentPublisher,
         heartbeat: float,
+        pause: Pause,
     ) -> None:
+        self._pause = pause
         self._view = view
         self._hub = hub
         self._watcher = watcher
@@ -76,4 +79,4 @@ class EventStreams:
                 (("Retry-After", "5"),),
             ) from None
         self._watcher.look()
-        return RestReply(EventBody(self._hub, stream, self._heartbeat), events.MEDIA_TYPE)
+        return RestReply(EventBody(self._hub, stream, self._heartbeat, self._pause), events.MEDIA_TYPE)

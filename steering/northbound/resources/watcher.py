@@ -12,6 +12,7 @@ from steering.core.counters import Counters
 from steering.core.inputs import WatchSessions
 from steering.model.event_kind import EventKind
 from steering.model.refused_connections import SwitchRefusal
+from steering.model.view import Pause, no_pause
 from steering.northbound.http.events import EventHub
 from steering.northbound.schema.view import View
 
@@ -19,6 +20,7 @@ Json = dict[str, Any]
 
 PERIOD = 0.5  # seconds between looks; the runtime keeps it
 MOST = 500  # events of sessions in one look; a stream's queue must hold them
+TOLD_AT_ONCE = 32  # of them, then others have their turn
 SHOWN = ("id", "state", "mcp", "token", "client", "server")
 
 
@@ -39,9 +41,16 @@ def policy_told(view: View) -> Json:
 
 class Watcher:
     def __init__(
-        self, view: View, counters: Counters, hub: EventHub, take: Callable[[WatchSessions], None]
+        self,
+        view: View,
+        counters: Counters,
+        hub: EventHub,
+        take: Callable[[WatchSessions], None],
+        pause: Pause = no_pause,
     ) -> None:
         """`take`: lets the engine handle an input at once."""
+        self._pause = pause
+        self._is_telling = False
         self._view = view
         self._counters = counters
         self._hub = hub
@@ -50,7 +59,10 @@ class Watcher:
         self._seen: _Look | None = None
 
     def look(self) -> None:
-        """Publish what changed. The first look of a listener is what later ones are compared with."""
+        """Publish what changed. The first look of a listener is what later ones are compared with. Nothing happens while
+        another look, of another thread, has more to tell: order matters."""
+        if self._is_telling:
+            return
         hears = self._hub.hears_sessions
         if hears or self._watching:
             self._take(WatchSessions(hears))
@@ -64,8 +76,18 @@ class Watcher:
             return
         for kind, data in self._changes(before, now):
             self._hub.publish(kind, data)
-        for kind, data in self._of_sessions() if watched else ():
-            self._hub.publish(kind, data)
+        if watched:
+            self._tell_of_sessions()
+
+    def _tell_of_sessions(self) -> None:
+        self._is_telling = True
+        try:
+            for told, (kind, data) in enumerate(self._of_sessions(), 1):
+                self._hub.publish(kind, data)
+                if not told % TOLD_AT_ONCE:
+                    self._pause()
+        finally:
+            self._is_telling = False
 
     def _look(self) -> _Look:
         refusals = Counter({reason.value: count for reason, count in self._counters.refusals.items()})
@@ -135,6 +157,5 @@ class Watcher:
             yield EventKind.OMITTED, {"sessions": changed.omitted}
 
     def _told(self, key: str) -> Json:
-        session = self._view.session(key) or {"id": key, "subflows": []}
-        told = {name: session.get(name) for name in SHOWN}
-        return told | {"subflows": len(session["subflows"])}
+        session = self._view.session_line(key) or {"id": key}
+        return {name: session.get(name) for name in SHOWN} | {"subflows": session.get("subflows", 0)}

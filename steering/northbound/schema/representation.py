@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Any
 
-from steering.core.snapshots.view import EngineView
+from steering.core.snapshots.view import TOLD_AT_ONCE, EngineView
 from steering.model.drawing import NetworkPicture
 from steering.model.ids import McpId
 from steering.model.network import PortRef
@@ -116,10 +116,19 @@ class JsonView:
         self, after: int, limit: int, wanted: SessionFilter, pause: Pause = no_pause
     ) -> tuple[list[Json], int, int | None]:
         page = self._snapshots.sessions(after, limit, wanted, pause)
-        return _objects(page.sessions), page.total, page.following
+        told: list[Json] = []
+        for at in range(0, len(page.sessions), TOLD_AT_ONCE):
+            if at:
+                pause()
+            told += _objects(page.sessions[at : at + TOLD_AT_ONCE])
+        return told, page.total, page.following
 
     def changed_sessions(self, most: int) -> ChangedSessions:
         return self._snapshots.changed_sessions(most)
+
+    def session_line(self, session_id: str) -> Json | None:
+        found = self._snapshots.session_line(session_id)
+        return None if found is None else _object(found)
 
     def session(self, session_id: str) -> Json | None:
         found = self._snapshots.session(session_id)

@@ -119,6 +119,9 @@ class View(Protocol):
     def changed_sessions(self, most: int) -> ChangedSessions:
         """What changed of sessions, `most` of them, in the period that the last WatchSessions ended."""
 
+    def session_line(self, session_id: str) -> Json | None:
+        """One of those lines; None for no such session."""
+
     def session(self, session_id: str) -> Json | None:
         """As above with "subflows": [{"src", "sport", "dst", "dport", "kind", "access_network", "path":
         "natural"|"redirected", "switch", "entries", "address_id", "backup", "access_type", "wanted", "share",

@@ -14,6 +14,7 @@ from webob import Request, Response
 
 from steering.model.view import SessionFilter
 from steering.northbound.auth.keyring import FirstToken
+from steering.northbound.http.application import WRITTEN_AT_ONCE
 from steering.northbound.http.requests import MAX_TARGET
 from steering.northbound.resources.routes import ROUTES
 from tests.support.fixed_view import CLOCK, DECISION, TOKEN, FixedView, name_in, served
@@ -356,3 +357,14 @@ def test_no_request_breaks_it(path: str, query: str, accept: str, method: str) -
     assert all("\n" not in value and "\r" not in value for _, value in headers)
     if method not in ("HEAD", "") and ("Content-Type", "application/json") in headers:
         json.loads(body)
+
+
+@pytest.mark.parametrize("count", [0, 1, WRITTEN_AT_ONCE, 2 * WRITTEN_AT_ONCE + 50])
+def test_a_long_list_is_written_some_elements_at_a_time(count: int) -> None:
+    """Whoever asks for a page of a thousand holds up nobody, and gets what JSON is."""
+    pauses: list[None] = []
+    app = served(FixedView(count), pause=lambda: pauses.append(None))
+    body = ask("/v1/sessions?limit=1000", app).json
+    assert [one["id"] for one in body["sessions"]] == [f"m-{number}" for number in range(1, count + 1)]
+    assert body == json.loads(json.dumps(body)) and body["total"] == count
+    assert len(pauses) == max(0, -(-count // WRITTEN_AT_ONCE) - 1)

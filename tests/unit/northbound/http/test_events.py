@@ -21,11 +21,13 @@ from steering.northbound.http import events
 from steering.northbound.http.events import (
     MAX_QUEUE,
     MAX_STREAMS,
+    WRITTEN_AT_ONCE,
     EventBody,
     EventHub,
     Stream,
     TooManyStreams,
 )
+from steering.northbound.resources.watcher import TOLD_AT_ONCE
 from steering.northbound.schema.representation import JsonView
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, FixedView, Noted, north
@@ -40,7 +42,10 @@ def everything(_: object) -> bool:
 
 def heard(hub: EventHub, stream: Stream) -> list[tuple[str, str, Any]]:
     """Id, kind and data of the events in a stream's queue."""
-    text = (hub.take(stream, 0.0) or b"").decode()
+    told = [hub.take(stream, 0.0) or b""]
+    while stream.queue:
+        told.append(hub.take(stream, 0.0) or b"")
+    text = b"".join(told).decode()
     found = []
     for block in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
@@ -118,6 +123,20 @@ def test_a_waiting_reader_is_woken() -> None:
     timer.start()
     assert b"event: policy" in (hub.take(stream, 30.0) or b"")
     timer.join()
+
+
+def test_many_events_are_written_a_few_at_a_time_and_others_have_their_turn_in_between() -> None:
+    hub = EventHub(EPOCH)
+    pauses: list[int] = []
+    stream = hub.open(everything, "", [])
+    body = EventBody(hub, stream, 0.0, lambda: pauses.append(len(stream.queue)))
+    next(body)
+    for number in range(3 * WRITTEN_AT_ONCE):
+        hub.publish("policy", {"version": number})
+    written = [next(body).count(b"event: policy") for _ in range(3)]
+    assert written == [WRITTEN_AT_ONCE] * 3
+    assert pauses == [3 * WRITTEN_AT_ONCE, 2 * WRITTEN_AT_ONCE, WRITTEN_AT_ONCE]
+    assert next(body) == b":\n\n" and len(pauses) == 3, "who waits for events needs no pause"
 
 
 def test_closing_ends_every_body() -> None:
@@ -338,3 +357,27 @@ def test_many_changes_at_once_are_cut_and_said() -> None:
     assert len(told) == 501
     assert told[-1][1:] == ("omitted", {"sessions": 200})
     assert made.hub.streams == 1
+
+
+def test_changes_of_sessions_are_told_a_few_at_a_time_and_by_one_look_alone() -> None:
+    view = FixedView(0)
+    told: list[int] = []
+
+    def pause() -> None:
+        told.append(len(stream.queue))
+        view.count += 1
+        made.watcher.look()  # that of a stream which opens meanwhile
+
+    made = north(view, Counters(), Noted(), pause=pause)
+    stream = made.hub.open(everything, "", [])
+    made.watcher.look()
+    view.count = 3 * TOLD_AT_ONCE
+    made.watcher.look()
+    assert told == [TOLD_AT_ONCE, 2 * TOLD_AT_ONCE, 3 * TOLD_AT_ONCE]
+    names = [data["id"] for _, _, data in heard(made.hub, stream)]
+    assert names == [f"m-{number}" for number in range(1, 3 * TOLD_AT_ONCE + 1)]
+    view.count += 1
+    made.watcher.look()
+    assert [data["id"] for _, _, data in heard(made.hub, stream)] == [
+        f"m-{3 * TOLD_AT_ONCE + number}" for number in range(1, 5)
+    ]
