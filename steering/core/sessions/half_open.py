@@ -39,6 +39,7 @@ LOOKS = (0.15, 0.45, 0.85, 1.0)
 FIRST, EARLY, LATE, LAST = range(4)
 READ_EACH_TICK = 1_500  # entries, in slices
 READ_AT_ONCE = 250  # entries: what others have to wait for, and below
+NOTED_AT_ONCE = 5_000  # numbers of sessions that began since
 LOOKED_AT_ONCE = 2_000  # sessions whose time has come, with or without an entry to be read
 MANY, FEW = (
     30_000,
@@ -90,19 +91,22 @@ class HalfOpenSessions(Part):
 
     def tick(self, now: float) -> list[Output]:
         """Look at some of the sessions whose time has come, and end some of those whose host did not go on."""
-        self._note_new()
         self._many = len(self._table.half_open) > (FEW if self._many else MANY)
         self._left = READ_EACH_TICK
         return self.go_on(now)
 
     def go_on(self, now: float) -> list[Output]:
         """A slice of that; GoOn is among the outputs if there are more."""
+        self._note_new()
         outputs = self._ask(now)
         self._last(now)
         outputs += self._end_some()
-        if self._doomed or (self._left and any(q and q[0][0] <= now for q in self._waiting[:LAST])):
-            return [*outputs, GoOn()]
-        return outputs
+        return [*outputs, GoOn()] if self._has_more(now) else outputs
+
+    def _has_more(self, now: float) -> bool:
+        looks = self._waiting if self._left else self._waiting[LAST:]
+        unnoted = self._known < self._table.youngest
+        return bool(self._doomed) or unnoted or any(queue and queue[0][0] <= now for queue in looks)
 
     def _ask(self, now: float) -> list[Output]:
         asked: dict[DatapathId, list[Entry]] = {}
@@ -127,15 +131,11 @@ class HalfOpenSessions(Part):
         return [ReadCounters(dpid, tuple(entries)) for dpid, entries in asked.items()]
 
     def _note_new(self) -> None:
-        """Sessions that began since."""
-        new: list[Session] = []
-        for session in self._table.half_open.newest():
-            if session.id <= self._known:
-                break
-            new.append(session)
+        """Some of the sessions that began since."""
+        half_open, youngest = self._table.half_open, self._table.youngest
+        new, self._known = half_open.following(self._known, youngest, NOTED_AT_ONCE)
         after = LOOKS[FIRST] * self._policy.timers.half_open
-        self._waiting[FIRST].extend((session.created + after, session.id) for session in reversed(new))
-        self._known = self._table.youngest
+        self._waiting[FIRST].extend((session.created + after, session.id) for session in new)
 
     def _look(self, session: Session, look: int, now: float, asked: dict[DatapathId, list[Entry]]) -> bool:
         """Whether the session's entry is to be read, which is then among `asked`."""
@@ -178,10 +178,13 @@ class HalfOpenSessions(Part):
         return here > CROWDED * free or source > CROWDED * limits.half_open_per_source
 
     def _last(self, now: float) -> None:
-        """Sessions whose time is over. Of an answered one that stays the switch did not tell: it is asked again."""
+        """Some of the sessions whose time is over. Of an answered one that stays the switch did not tell: it is asked
+        again."""
         queue, again = self._waiting[LAST], self._waiting[LATE]
         patience = self._policy.timers.half_open
-        while queue and queue[0][0] <= now:
+        for _ in range(min(LOOKED_AT_ONCE, len(queue))):
+            if queue[0][0] > now:
+                break
             _, number = queue.popleft()
             session = self._table.half_open.get(number)
             self._judged.discard(number)

@@ -126,7 +126,19 @@ class NumberedIndex(MutableMapping[int, V]):
         for shard in reversed(self._shards.values()):
             yield from reversed(shard)
 
-    def newest(self) -> Iterator[V]:
-        """The records, that with the highest number first."""
-        for shard in reversed(self._shards.values()):
-            yield from reversed(shard.values())
+    def following(self, after: int, last: int, most: int) -> tuple[list[V], int]:
+        """The records whose numbers are above `after` and at most `last`, in their order, and the number to go on behind.
+        At most `most` numbers are looked at; stretches of numbers of which no record is left cost nothing."""
+        found: list[V] = []
+        number, left = after, most
+        while number < last and left > 0:
+            shard = self._shards.get((number + 1) // FULL)
+            ends = min(last, (number + 1) // FULL * FULL + FULL - 1)
+            if shard is None:
+                number = ends
+                continue
+            ends = min(ends, number + left)
+            found += [shard[one] for one in range(number + 1, ends + 1) if one in shard]
+            left -= ends - number
+            number = ends
+        return found, number

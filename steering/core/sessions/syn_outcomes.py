@@ -18,6 +18,7 @@ WINDOW = 10.0  # seconds for which outcomes count
 KEPT = 64  # failures whose time and source are kept, the youngest; all are counted
 SERVED = 8  # sources that were served last, of which the same is kept
 JOINS = 10_000  # joins that wait to be judged
+JUDGED_AT_ONCE = 2_500  # numbers of sessions
 
 SYN_PINNED = SessionState.SYN_PINNED
 
@@ -152,15 +153,13 @@ class SynOutcomes:
         return found
 
     def _first_syns(self, now: float) -> None:
-        """First SYNs that nobody answered."""
-        youngest = self._looked_at
-        for session in self._table.half_open.newest():
-            if session.id <= self._looked_at:
-                break
+        """First SYNs that nobody answered; of a great many some now, and some at the next look."""
+        table = self._table
+        found, self._looked_at = table.half_open.following(self._looked_at, table.youngest, JUDGED_AT_ONCE)
+        for session in found:
             if session.created > now - PATIENCE:
-                continue
-            youngest = max(youngest, session.id)
+                self._looked_at = session.id - 1
+                break
             if session.mcp and not session.reverse and session.state is SYN_PINNED:
                 tally = self.pair(session.mcp, session.onset.edge).syns
                 tally.failed(origin_of(session.first), session.created)
-        self._looked_at = youngest

@@ -25,6 +25,7 @@ from steering.model.policy import Policy, Timers
 from steering.model.session import EntryKind, SessionState
 from steering.wire.segment import Flags
 
+ENDED_EACH_TICK = 1_000  # of what closed, and of what lingers
 SCANNED_EACH_TICK = 512  # sessions looked at for silence: some 2 ms
 
 Pin = Callable[[Session], list[Output]]
@@ -224,11 +225,13 @@ class Teardown(Part):
     def tick(self, now: float) -> list[Output]:
         """End what has timed out."""
         outputs: list[Output] = []
-        while self._closing and self._closing[0][0] <= now:
+        for _ in range(min(ENDED_EACH_TICK, len(self._closing))):
+            if self._closing[0][0] > now:
+                break
             _, subflow = self._closing.popleft()
             if self._table.flows.get(subflow.key) is subflow:
                 outputs += self.end_subflow(subflow, now)
-        while self._table.lingering:
+        for _ in range(min(ENDED_EACH_TICK, len(self._table.lingering))):
             oldest = next(iter(self._table.lingering.values()))
             if oldest.deadline > now:
                 break

@@ -1,5 +1,6 @@
 """SYNs that MCPs answer and nobody acknowledges fill nothing; hosts that are slow are not hurt."""
 
+from collections import deque
 from collections.abc import Callable
 
 import pytest
@@ -7,14 +8,36 @@ import pytest
 from steering.core.inputs import Continue, McpSessions, ObservedEntry, SessionBegan, SwitchDown, Tick
 from steering.core.outputs import GoOn, ReadCounters
 from steering.core.sessions import half_open
-from steering.core.sessions.half_open import ENDED_AT_ONCE, LOOKS, READ_AT_ONCE, READ_EACH_TICK
+from steering.core.sessions.flow_key import flow_key
+from steering.core.sessions.half_open import (
+    ENDED_AT_ONCE,
+    LAST,
+    LOOKED_AT_ONCE,
+    LOOKS,
+    NOTED_AT_ONCE,
+    READ_AT_ONCE,
+    READ_EACH_TICK,
+)
+from steering.core.sessions.syn_outcomes import JUDGED_AT_ONCE
+from steering.core.sessions.transitions import Beginning
 from steering.model.mechanism import Mechanism
 from steering.model.network import PortRef, PortRole
 from steering.model.numbers import stable_id
 from steering.model.policy import Limits, Policy
-from steering.model.session import Refusal, SessionState
+from steering.model.session import EntryKind, Refusal, SessionState
 from tests.support.half_open import ACK, NOTHING, PLAIN_ACK, RESET, Counted, passes
-from tests.support.sites import UE_LTE, UE_WLAN, Driver, answer, capable, join, mcp, off_path_site, packed
+from tests.support.sites import (
+    SERVER,
+    UE_LTE,
+    UE_WLAN,
+    Driver,
+    answer,
+    capable,
+    join,
+    mcp,
+    off_path_site,
+    packed,
+)
 from tests.support.syn_flood import CAPACITY, FloodedDriver, Opened, Sources, many_sources, one_source
 
 PATIENCE = Policy().timers.half_open
@@ -272,3 +295,44 @@ def test_many_are_asked_about_and_ended_in_portions() -> None:
         assert sum(len(o.entries) for o in outputs if isinstance(o, ReadCounters)) <= READ_EACH_TICK
         went_on = any(isinstance(output, GoOn) for output in outputs)
     assert not len(driver.table) and max(ended) == ENDED_AT_ONCE and sum(map(bool, ended)) > 3
+
+
+class Popped(deque):
+    """Counts what is taken out."""
+
+    count = 0
+
+    def popleft(self):
+        self.count += 1
+        return super().popleft()
+
+
+def test_of_what_began_and_ends_at_once_each_call_takes_a_part() -> None:
+    """As after a restart, when a switch tells of a flood. That switch does not answer what it is asked."""
+    count = 4 * NOTED_AT_ONCE
+    driver = Driver(policy=Policy(limits=Limits(half_open=count, half_open_per_source=count)))
+    core, part = driver.engine.map.mcps[stable_id("core")], driver.engine.sessions.half_open
+    last = Popped()
+    part._waiting = (*part._waiting[:LAST], last)
+    inside = driver.engine.map.inside[core.id].id
+    for number in range(count):
+        first = flow_key(packed(UE_LTE), packed(SERVER), 1_024 + number, 5201)
+        session = driver.life.begin(Beginning.FOUND_PENDING, core.id, None, driver.now, first=first)
+        driver.table.begin_subflow(session, EntryKind.INITIAL, first, 1, PortRole.ACCESS, inside, -1, 0.0)
+    outcomes, went_on = driver.engine.sessions.sick._outcomes, False
+    noted, judged, over, ended = [], [], [], []
+    while len(driver.table) and len(noted) < 2_000:
+        before = (part._known, outcomes._looked_at, last.count, len(driver.table))
+        outputs = driver.engine.handle(Continue() if went_on else Tick(), driver.now)
+        noted.append(part._known - before[0])
+        judged.append(outcomes._looked_at - before[1])
+        over.append(last.count - before[2])
+        ended.append(before[3] - len(driver.table))
+        went_on = any(isinstance(output, GoOn) for output in outputs)
+        if not went_on:
+            # All are due at once when their time has come.
+            driver.now += PATIENCE if len(last) == count else 0.1
+            driver.mcps_answer()
+    assert sum(noted) == sum(judged) == sum(over) == sum(ended) == count
+    assert max(noted) == NOTED_AT_ONCE and max(judged) == JUDGED_AT_ONCE
+    assert max(over) == LOOKED_AT_ONCE and max(ended) == ENDED_AT_ONCE

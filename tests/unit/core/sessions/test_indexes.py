@@ -42,7 +42,30 @@ def test_by_number_it_is_a_mapping_in_ascending_order(steps: list[tuple[bool, in
         assert len(index) == len(wanted)
     assert list(index) == list(wanted) == list(reversed(index))[::-1] and dict(index.items()) == wanted
     assert list(index.all_values()) == list(wanted.values())
-    assert list(index.newest()) == list(reversed(wanted.values()))
+
+
+@given(st.sets(st.integers(1, 4 * FULL)), st.integers(0, FULL), st.integers(1, 2 * FULL))
+def test_what_follows_a_number_comes_in_its_order_some_at_a_time(
+    numbers: set[int], after: int, most: int
+) -> None:
+    index: NumberedIndex[int] = NumberedIndex(10)
+    for number in sorted(numbers):
+        index[number] = number
+    found, at, last, looks = [], after, 4 * FULL, 0
+    while at < last:
+        some, at = index.following(at, last, most)
+        assert len(some) <= most
+        found += some
+        looks += 1
+    assert found == sorted(one for one in numbers if one > after)
+    assert looks <= 4 * FULL // most + 1
+    assert index.following(last, last, most) == ([], last)
+
+
+def test_stretches_of_numbers_without_a_record_cost_nothing() -> None:
+    index: NumberedIndex[int] = NumberedIndex(10)
+    index[1] = index[100 * FULL] = 7
+    assert index.following(1, 100 * FULL, 2 * FULL) == ([7], 100 * FULL)
 
 
 def test_no_dict_of_a_million_records_is_large() -> None:

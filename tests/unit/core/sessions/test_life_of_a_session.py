@@ -5,6 +5,9 @@ import pytest
 from steering.core.counters import JoinResult
 from steering.core.inputs import FinSeen, SwitchDown, Tick
 from steering.core.outputs import NATURAL, Release, RemoveEntries, Steer
+from steering.core.sessions.teardown import ENDED_EACH_TICK
+from steering.core.sessions.transitions import Beginning
+from steering.model.ids import NO_MCP
 from steering.model.policy import Limits, Policy
 from steering.model.session import EntryKind, Refusal, SessionState, unpack_cookie
 from tests.support.sites import (
@@ -319,3 +322,16 @@ def test_resets_of_hosts_and_servers_end_nothing():
     driver.give(FinSeen(4, 1, answer(opening, b"")._replace(flags=RST)))
     assert [o for o in driver.later(60) if isinstance(o, RemoveEntries)] == []
     assert len(driver.table) == 1
+
+
+def test_of_what_is_over_at_once_each_tick_ends_a_part() -> None:
+    driver = Driver()
+    count = 2 * ENDED_EACH_TICK + 1
+    for _ in range(count):
+        driver.life.begin(Beginning.LEFT_TO_ITS_ENDS, NO_MCP, None, driver.now).keep_until(driver.now + 1.0)
+    driver.now += 2.0
+    left = []
+    for _ in range(3):
+        driver.give(Tick())
+        left.append(len(driver.table))
+    assert left == [ENDED_EACH_TICK + 1, 1, 0]
