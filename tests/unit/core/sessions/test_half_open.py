@@ -297,13 +297,13 @@ def test_many_are_asked_about_and_ended_in_portions() -> None:
     assert not len(driver.table) and max(ended) == ENDED_AT_ONCE and sum(map(bool, ended)) > 3
 
 
-class Popped(deque):
+class Popped(deque[tuple[float, int]]):
     """Counts what is taken out."""
 
-    count = 0
+    popped = 0
 
-    def popleft(self):
-        self.count += 1
+    def popleft(self) -> tuple[float, int]:
+        self.popped += 1
         return super().popleft()
 
 
@@ -320,13 +320,16 @@ def test_of_what_began_and_ends_at_once_each_call_takes_a_part() -> None:
         session = driver.life.begin(Beginning.FOUND_PENDING, core.id, None, driver.now, first=first)
         driver.table.begin_subflow(session, EntryKind.INITIAL, first, 1, PortRole.ACCESS, inside, -1, 0.0)
     outcomes, went_on = driver.engine.sessions.sick._outcomes, False
-    noted, judged, over, ended = [], [], [], []
+    noted: list[int] = []
+    judged: list[int] = []
+    over: list[int] = []
+    ended: list[int] = []
     while len(driver.table) and len(noted) < 2_000:
-        before = (part._known, outcomes._looked_at, last.count, len(driver.table))
+        before = (part._known, outcomes._looked_at, last.popped, len(driver.table))
         outputs = driver.engine.handle(Continue() if went_on else Tick(), driver.now)
         noted.append(part._known - before[0])
         judged.append(outcomes._looked_at - before[1])
-        over.append(last.count - before[2])
+        over.append(last.popped - before[2])
         ended.append(before[3] - len(driver.table))
         went_on = any(isinstance(output, GoOn) for output in outputs)
         if not went_on:
