@@ -235,7 +235,9 @@ class Engine:
     def _policy_replaced(self, replaced: inputs.PolicyReplaced, now: float) -> list[Output]:
         """Atomic: the next SYN is decided by the new policy, live sessions stay where they are."""
         self.policy = replaced.policy
-        return self._to_filled(self.parts.policy_replaced(replaced.policy, now)) + self.resync.begin()
+        told = self.parts.policy_replaced(replaced.policy, now)
+        self.chooser.refresh(now)  # by the new policy other MCPs may be avoided
+        return self._to_filled(told) + self.resync.begin()
 
     def _mcps_replaced(self, given: inputs.McpsReplaced, now: float) -> list[Output]:
         """Atomic: the next SYN may get a new MCP as soon as that MCP answers, sessions of the other MCPs stay, and no entry of

@@ -54,7 +54,8 @@ class Candidates(NamedTuple):
     natural_cost: float
     all: tuple[Candidate, ...]
     ids: tuple[McpId, ...]  # ids of the MCPs, in the order of `all`
-    open: tuple[int, ...]  # indexes of the MCPs that passed the static filters
+    # The MCPs that passed the static filters, from the lowest base on: base, index in `all`, most sessions.
+    ranked: tuple[tuple[float, int, int], ...]
 
 
 class DecisionKey(NamedTuple):

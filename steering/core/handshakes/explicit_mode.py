@@ -5,13 +5,13 @@ same, so that the joins of its token pass and a stranger's do not. Behind a virt
 any session, among those that own the address; its entries lead every subflow to that one.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 
 from steering.core.network.site_index import SiteMap
 from steering.core.outputs import Output
 from steering.core.part import McpsChange, Part
+from steering.core.selection.active_sessions import ActiveSessions
 from steering.core.selection.chooser import Chooser
 from steering.model.decision import Decision, Outcome
 from steering.model.ids import NO_WAYPOINT, DatapathId, WaypointId
@@ -55,7 +55,7 @@ class ExplicitMode(Part):
         terms: Terms,
         access: DatapathId,
         handshake: Handshake,
-        active: Mapping[int, int],
+        active: ActiveSessions,
         now: float,
         edge: WaypointId = NO_WAYPOINT,
     ) -> Decision:

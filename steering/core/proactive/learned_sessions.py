@@ -132,10 +132,10 @@ class LearnedSessions:
         now: float,
     ) -> tuple[Ruling, tuple[int, ...]]:
         """The decision that the entries set ahead stand for, for a connection's own edges, and the MCPs' loads."""
-        nearest = min(exits, key=lambda p: (self._chooser.natural_cost(access, p.dpid), p))
+        nearest = self._chooser.nearest(access, exits)
         wanted = effective(self._chooser.policy, unit.terms)
         network = self._chooser.network(wanted, unit.terms, access, nearest.dpid, handshake)
-        loads = tuple(self._table.active[number] for number in network.ids)
+        loads = self._table.active.row(network.ids)
         server, sport = (
             (handshake.src, handshake.dport) if host == handshake.dst else (handshake.dst, handshake.sport)
         )

@@ -1,6 +1,6 @@
 """From a first SYN to a ruling: which rule governs it, and which MCP it gets. Caches what seldom changes."""
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable
 from typing import NamedTuple
 
 from steering.core.network.graph import Graph
@@ -10,6 +10,7 @@ from steering.core.network.neighbours import REFRESH, Neighbours
 from steering.core.network.site_index import Attachment, SiteMap
 from steering.core.outputs import Output
 from steering.core.part import McpsChange, Part
+from steering.core.selection.active_sessions import ActiveSessions
 from steering.core.selection.mcp_health import Health, McpHealth
 from steering.core.selection.quotas import Allowance, allowance
 from steering.core.selection.rulebook import Rulebook, RuleMatch, RuleQuery
@@ -74,7 +75,9 @@ class Chooser(Part):
         self.excluded: dict[McpId, FilterReason] = {}  # MCPs that get no new session, and why
         # MCPs that get no new session of those who come in at a port, by its waypoint.
         self._avoided_at: dict[WaypointId, dict[McpId, FilterReason]] = {}
-        self._outside: dict[McpId, float] = {}  # load that others report, empty when nobody does
+        self._outside: tuple[float, ...] = ()  # load that others report of each MCP, empty when nobody does
+        # Access edge, and the identity of the exits that a flow has -> those exits, and the nearest of them.
+        self._nearest: dict[tuple[DatapathId, int], tuple[tuple[PortRef, ...], PortRef]] = {}
         self._take(policy)
         self._index()
 
@@ -100,6 +103,8 @@ class Chooser(Part):
                 self.health[number].draining = number in draining
             self.health[number].misses = known[number].probe.misses
         mcps = known.values()
+        self._ids = tuple(mcp.id for mcp in self._map.site.mcps)
+        self._outside = ()  # in the order of MCPs that were; `refresh` tells it anew
         self._all_ports = all(mcp.tcp_ports == ((1, 65535),) and not mcp.referral_ports for mcp in mcps)
         self._forget()
         self._effective.clear()
@@ -171,24 +176,32 @@ class Chooser(Part):
         access: DatapathId,
         exits: tuple[PortRef, ...],
         handshake: Handshake | UsualFlow,
-        active: Mapping[int, int],
+        active: ActiveSessions,
         now: float,
         edge: WaypointId = NO_WAYPOINT,
     ) -> Decision:
         """Decide for one flow that enters at switch `access` (datapath id), there at the waypoint `edge`, and may leave at
         `exits`. `active`: sessions of each MCP id."""
-        port = exits[0]
-        if len(exits) > 1:
-            port = min(exits, key=lambda p: (self._graph.natural_cost(access, p.dpid), p))
+        port = exits[0] if len(exits) == 1 else self.nearest(access, exits)
         wanted = self._effective.get(id(terms))
         if wanted is None:
             wanted = self._effective[id(terms)] = effective(self.policy, terms)
         network = self.network(wanted, terms, access, port.dpid, handshake, edge)
-        loads = tuple(map(active.__getitem__, network.ids))
-        outside = tuple(map(self._outside.__getitem__, network.ids)) if self._outside else ()
+        loads = active.row(network.ids)
         previous = self._previous.get(access, 0)
         key = _new(DecisionKey, (handshake.src, handshake.dst, handshake.sport, handshake.dport, previous))
-        return decide(wanted, network, loads, outside, key, now)
+        return decide(wanted, network, loads, self._outside, key, now)
+
+    def nearest(self, access: DatapathId, exits: tuple[PortRef, ...]) -> PortRef:
+        """Of the ports by which a flow may leave, the nearest one: the same object is asked for again and again."""
+        self._follow_graph()
+        known = self._nearest.get((access, id(exits)))
+        if known is None:
+            if len(self._nearest) >= CACHED:
+                self._nearest.clear()
+            port = min(exits, key=lambda p: (self._graph.natural_cost(access, p.dpid), p))
+            known = self._nearest[access, id(exits)] = (exits, port)
+        return known[1]
 
     def ruling(self, answer: RuleMatch, decision: Decision) -> Ruling:
         """The decision with what governed it, for a session's record."""
@@ -209,7 +222,7 @@ class Chooser(Part):
         none."""
         outcome, winner, reason, _, network, _, outside, _ = decision
         # The ruling that is found holds what these ids are of.
-        key = (id(network), id(terms), winner, outcome, reason, outside, rule, subscriber, application)
+        key = (id(network), id(terms), winner, outcome, reason, id(outside), rule, subscriber, application)
         known = self._rulings.get(key)
         if known is None:
             if len(self._rulings) >= CACHED:
@@ -242,9 +255,7 @@ class Chooser(Part):
         edge: WaypointId = NO_WAYPOINT,
     ) -> Candidates:
         """All MCPs between two edges for one rule: computed again when graph or health changed. `edge`: as above."""
-        if self._graph.version != self._version:
-            self._forget()
-            self._version = self._graph.version
+        self._follow_graph()
         port = 0 if self._all_ports else handshake.dport
         nat64 = b""
         if handshake.family == 6 and self._map.behind_nat64(handshake.dst):
@@ -256,13 +267,20 @@ class Chooser(Part):
         if known is None:
             if len(self._candidates) >= CACHED:
                 self._candidates.clear()
-            known = self._candidates[key] = candidates(
+            found = candidates(
                 wanted, self._graph, self._map.site.mcps, access, gateway,
                 handshake.family, handshake.dport,
                 (avoided or {}) | self.excluded | self._map.beyond_reach(access),
                 self._loaded if self._loaded.any else None, nat64,
             )  # fmt: skip
+            known = self._candidates[key] = found._replace(ids=self._ids)  # one object for all pairs
         return known
+
+    def _follow_graph(self) -> None:
+        if self._graph.version != self._version:
+            self._forget()
+            self._nearest.clear()
+            self._version = self._graph.version
 
     def _forget(self) -> None:
         """What was computed from network, policy and health holds no longer."""
@@ -314,8 +332,9 @@ class Chooser(Part):
         if excluded != self.excluded or avoided != self._avoided_at:
             self.excluded, self._avoided_at = excluded, avoided
             self._forget()
-        outside = {i: health.load(now) for i, health in self.health.items()}
-        self._outside = outside if any(outside.values()) else {}
+        outside = tuple(self.health[number].load(now) for number in self._ids)
+        if outside != self._outside:  # rulings with the same reports share them
+            self._outside = outside if any(outside) else ()
 
 
 def dscp_of(frame: bytes) -> int:

@@ -19,6 +19,7 @@ from steering.model.policy import Expectation, Fallback, Policy, Terms, Weights
 from steering.model.source import SourceMode
 
 TIE = 1e-9  # scores closer than this are equal
+SURELY_BEYOND = 2 * TIE  # a base that is so much above the best score cannot tie, however sums are rounded
 PROXY = Outcome.PROXY
 _new = tuple.__new__
 
@@ -98,8 +99,8 @@ def candidates(
         found = [
             c if c.on_path or c.filtered else c._replace(filtered=FilterReason.EXPECTATION) for c in found
         ]
-    indexes = tuple(i for i, candidate in enumerate(found) if candidate.filtered is None)
-    return Candidates(access, gateway, natural, tuple(found), tuple(mcp.id for mcp in mcps), indexes)
+    ranked = sorted((c.base, i, c.mcp.capacity_sessions) for i, c in enumerate(found) if c.filtered is None)
+    return Candidates(access, gateway, natural, tuple(found), tuple(mcp.id for mcp in mcps), tuple(ranked))
 
 
 def _filter(
@@ -146,47 +147,68 @@ def decide(
     now: float,
 ) -> Decision:
     """Choose an MCP for one session. `loads`: active sessions of each MCP, in the order of `network.all`;
-    `outside`: load 0 to 1 that others report of it, or () for none."""
+    `outside`: load 0 to 1 that others report of it, or () for none.
+
+    A score is never less than its base, so candidates are looked at from the lowest base on, until no later one can win
+    or tie. The result is that of looking at all.
+    """
     weight = wanted.weights.load
-    everyone = network.all
-    best = second = inf
-    winner = sticky = -1
-    sticky_score = inf
-    for index in network.open:
-        candidate = everyone[index]
-        mcp = candidate.mcp
-        load = loads[index] / mcp.capacity_sessions
+    best = second = limit = inf
+    winner = -1
+    for base, index, capacity in network.ranked:
+        if base > limit:
+            break
+        load = loads[index] / capacity
         if outside and outside[index] > load:
             load = outside[index]
         if load >= 1.0:
             continue
-        score = candidate.base + weight * load
-        if key.previous and mcp.id == key.previous:
-            sticky, sticky_score = index, score
+        score = base + weight * load
         if score < best:
             best, second, winner = score, best, index
         elif score < second:
             second = score
+        else:
+            continue
+        if second < inf:  # there are two, so what is left to find is the best, and who ties with it
+            limit = best + SURELY_BEYOND
     if winner < 0:
         outcome = Outcome.NATURAL if wanted.fallback is Fallback.FAIL_OPEN else Outcome.DENY
         return Decision(outcome, -1, "no-candidate", key, network, loads, outside, now)
+    sticky = -1
+    if second < inf and key.previous:
+        sticky, score = _previous(weight, network, loads, outside, key.previous)
     if second == inf:
         reason = "only-candidate"
     elif (
         sticky >= 0
-        and sticky_score - best <= wanted.hysteresis
+        and score - best <= wanted.hysteresis
         and (sticky != winner or second - best <= TIE)  # a tie is no reason to move either
     ):
         winner, reason = sticky, "hysteresis"
     elif second - best <= TIE:
-        winner, reason = _rendezvous(wanted, network, loads, outside, key, best), "rendezvous"
+        winner, reason = _rendezvous(weight, network, loads, outside, key, best), "rendezvous"
     else:
         reason = "score"
     return _new(Decision, (PROXY, winner, reason, key, network, loads, outside, now))
 
 
+def _previous(
+    weight: float, network: Candidates, loads: tuple[int, ...], outside: tuple[float, ...], previous: int
+) -> tuple[int, float]:
+    """Index and score of the MCP that the edge got last; index -1 where it may not serve now."""
+    if previous not in network.ids:
+        return -1, inf
+    index = network.ids.index(previous)
+    candidate = network.all[index]
+    load = load_of(candidate, loads[index], outside[index] if outside else 0.0)
+    if candidate.filtered is not None or load >= 1.0:
+        return -1, inf
+    return index, candidate.base + weight * load
+
+
 def _rendezvous(
-    wanted: EffectiveTerms,
+    weight: float,
     network: Candidates,
     loads: tuple[int, ...],
     outside: tuple[float, ...],
@@ -196,14 +218,16 @@ def _rendezvous(
     """Of the candidates with the best score, the one whose hash with the flow is highest (HRW)."""
     flow = b"%b%b%d.%d" % (key.src, key.dst, key.sport, key.dport)
     tied = []
-    for index in network.open:
+    for base, index, _ in network.ranked:
+        if base - best > TIE:
+            break
         load = load_of(network.all[index], loads[index], outside[index] if outside else 0.0)
-        if load < 1.0 and score_of(wanted, network.all[index], load) - best <= TIE:
+        if load < 1.0 and base + weight * load - best <= TIE:
             tied.append(index)
-    return max(tied, key=lambda index: (_weight(flow, network.all[index].mcp.name), index))
+    return max(tied, key=lambda index: (rendezvous_weight(flow, network.all[index].mcp.name), index))
 
 
-def _weight(flow: bytes, name: str) -> int:
+def rendezvous_weight(flow: bytes, name: str) -> int:
     """A hash of both. A CRC is linear: of names of one length the difference is the same for every flow, so that
     of three MCPs one would win half of all flows. Murmur3's last steps end that."""
     mixed = crc32(flow + name.encode())

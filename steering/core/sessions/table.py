@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from steering.core.selection.active_sessions import ActiveSessions
 from steering.core.selection.quotas import Ledger
 from steering.core.sessions.change_journal import ChangeJournal
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, origin_of, source_of
@@ -58,7 +59,7 @@ class SessionTable:
         self.lingering: dict[int, Session] = Index()  # in order of age
         self.idle = IdlePins()
         # MCP id (0: none) -> sessions that count as its load
-        self.active = defaultdict(int, dict.fromkeys(mcps, 0))
+        self.active = ActiveSessions(dict.fromkeys(mcps, 0))
         self.ledger = Ledger(most)
         self.states = dict.fromkeys(
             SessionState, 0
@@ -310,7 +311,7 @@ class SessionTable:
         if session.id not in self.uncounted:
             _take_one(self._young, session.edge << 16 | session.mcp)
 
-    def load_seen_at(self, edge: WaypointId) -> dict[int, int]:
+    def load_seen_at(self, edge: WaypointId) -> ActiveSessions:
         """Load by MCP id as a SYN that came in at a waypoint sees it: without half-open sessions that came in
         elsewhere."""
         seen = self.active.copy()
