@@ -35,7 +35,8 @@ def site() -> Site:
     """Seven switches in two rings, six MCPs (two at one switch), and servers behind any of three gateways."""
     places = ((3, 1), (3, 6), (5, 1), (6, 1), (7, 1), (7, 6))
     mcps = tuple(
-        mcp(f"m{n}", PortRef(dpid, port), f"10.8.{n}.2", capacity=8 + n // 2) for n, (dpid, port) in enumerate(places)
+        mcp(f"m{n}", PortRef(dpid, port), f"10.8.{n}.2", capacity=8 + n // 2)
+        for n, (dpid, port) in enumerate(places)
     )
     gateways = tuple(
         Gateway(f"g{dpid}", nets(*PREFIXES), (PortRef(dpid, 9),), firsts(*PREFIXES)) for dpid in (4, 6, 7)
@@ -62,9 +63,13 @@ class World:
 
     def _policy(self) -> Policy:
         chance = self.chance
-        weights = Weights(chance.choice((0.1, 1.0)), chance.choice((0.0, 0.1)), chance.choice((0.0, 0.5, 5.0)))
+        weights = Weights(
+            chance.choice((0.1, 1.0)), chance.choice((0.0, 0.1)), chance.choice((0.0, 0.5, 5.0))
+        )
         hysteresis, fallback = chance.choice((0.0, 0.2, 1.0)), chance.choice(tuple(Fallback))
-        return Policy(max_stretch=chance.choice((2.0, 100.0)), hysteresis=hysteresis, fallback=fallback, weights=weights)
+        return Policy(
+            max_stretch=chance.choice((2.0, 100.0)), hysteresis=hysteresis, fallback=fallback, weights=weights
+        )
 
     # ---- events -----------------------------------------------------------------------------------
 
@@ -160,7 +165,15 @@ class World:
         exit_ = min(places, key=lambda p: (graph.natural_cost(access, p.dpid), p))
         rules = effective(self.policy, terms)
         network = candidates(
-            rules, graph, self.site.mcps, access, exit_.dpid, 4, port, excluded, loaded if loaded.any else None
+            rules,
+            graph,
+            self.site.mcps,
+            access,
+            exit_.dpid,
+            4,
+            port,
+            excluded,
+            loaded if loaded.any else None,
         )
         loads = tuple(self.driver.table.active[one.id] for one in self.site.mcps)
         key = DecisionKey(packed("10.1.0.2"), packed("10.9.0.2"), sport, port, self.previous.get(access, 0))
@@ -172,7 +185,9 @@ class World:
         flow = capable("10.1.0.2", sport, "10.9.0.2")._replace(dport=port)
         exits = engine.map.exits_to(flow.dst)
         assert len(exits) == 3
-        return engine.chooser.choose(terms, access, exits, flow, self.driver.table.active, self.driver.now, edge)
+        return engine.chooser.choose(
+            terms, access, exits, flow, self.driver.table.active, self.driver.now, edge
+        )
 
 
 def test_no_choice_outlives_what_it_was_right_for() -> None:

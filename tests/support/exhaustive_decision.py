@@ -1,7 +1,5 @@
 """The decision as it is defined: every MCP that passed the filters is looked at. Slow, and the oracle of `decide`."""
 
-from math import inf
-
 from steering.core.selection.scoring import TIE, EffectiveTerms, load_of, rendezvous_weight, score_of
 from steering.model.decision import Candidates, Decision, DecisionKey, Outcome
 from steering.model.policy import Fallback

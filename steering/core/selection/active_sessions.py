@@ -5,18 +5,18 @@ from collections.abc import Iterable, Mapping
 from steering.model.ids import McpId
 
 
-class ActiveSessions(dict[McpId, int]):
+class ActiveSessions(dict[int, int]):
     """MCP id (0: none) -> sessions, 0 for whoever was never counted.
 
     The MCPs of the last question stand first and in its order: all loads of a decision are then copied at once, without
     a look-up for each MCP.
     """
 
-    def __init__(self, counts: Mapping[McpId, int] | Iterable[tuple[McpId, int]] = ()) -> None:
+    def __init__(self, counts: Mapping[int, int] | Iterable[tuple[int, int]] = ()) -> None:
         super().__init__(counts)
         self._order: tuple[McpId, ...] = ()
 
-    def __missing__(self, mcp: McpId) -> int:
+    def __missing__(self, mcp: int) -> int:
         return 0
 
     def copy(self) -> "ActiveSessions":

@@ -175,36 +175,43 @@ def decide(
     if winner < 0:
         outcome = Outcome.NATURAL if wanted.fallback is Fallback.FAIL_OPEN else Outcome.DENY
         return Decision(outcome, -1, "no-candidate", key, network, loads, outside, now)
-    sticky = -1
-    if second < inf and key.previous:
-        sticky, score = _previous(weight, network, loads, outside, key.previous)
     if second == inf:
         reason = "only-candidate"
-    elif (
-        sticky >= 0
-        and score - best <= wanted.hysteresis
-        and (sticky != winner or second - best <= TIE)  # a tie is no reason to move either
-    ):
-        winner, reason = sticky, "hysteresis"
-    elif second - best <= TIE:
-        winner, reason = _rendezvous(weight, network, loads, outside, key, best), "rendezvous"
     else:
-        reason = "score"
+        tie = second - best <= TIE
+        held = -1
+        # Where the MCP that the edge got last has the best score alone, nothing has to be kept.
+        if key.previous and (tie or network.ids[winner] != key.previous):
+            held = _held(wanted, network, loads, outside, key.previous, best)
+        if held >= 0:
+            winner, reason = held, "hysteresis"
+        elif tie:
+            winner, reason = _rendezvous(weight, network, loads, outside, key, best), "rendezvous"
+        else:
+            reason = "score"
     return _new(Decision, (PROXY, winner, reason, key, network, loads, outside, now))
 
 
-def _previous(
-    weight: float, network: Candidates, loads: tuple[int, ...], outside: tuple[float, ...], previous: int
-) -> tuple[int, float]:
-    """Index and score of the MCP that the edge got last; index -1 where it may not serve now."""
+def _held(
+    wanted: EffectiveTerms,
+    network: Candidates,
+    loads: tuple[int, ...],
+    outside: tuple[float, ...],
+    previous: int,
+    best: float,
+) -> int:
+    """Index of the MCP that the edge got last, -1 where it may not serve or is worse by more than the hysteresis."""
     if previous not in network.ids:
-        return -1, inf
+        return -1
     index = network.ids.index(previous)
     candidate = network.all[index]
-    load = load_of(candidate, loads[index], outside[index] if outside else 0.0)
-    if candidate.filtered is not None or load >= 1.0:
-        return -1, inf
-    return index, candidate.base + weight * load
+    if candidate.filtered is not None:
+        return -1
+    load = loads[index] / candidate.mcp.capacity_sessions
+    if outside and outside[index] > load:
+        load = outside[index]
+    score = candidate.base + wanted.weights.load * load
+    return index if load < 1.0 and score - best <= wanted.hysteresis else -1
 
 
 def _rendezvous(
