@@ -239,7 +239,7 @@ class FirstSyns:
     def _without_room(self, attachment: Attachment, seen: SynSeen, key: FlowKey, now: float) -> list[Output]:
         """No MCP can take the session. Its server may speak MPTCP itself, and get joins."""
         self._natives.found_no_room(key, seen.handshake.dst, now)
-        return [naturally(attachment, seen)]
+        return self._replies.leave(attachment, seen)
 
     def _over_limit(
         self, attachment: Attachment, seen: SynSeen, key: FlowKey, full: FullLimit, now: float

@@ -250,6 +250,7 @@ def test_half_open_sessions_are_bounded_and_expire():
     for port in range(20):
         driver.syn(1, 1, capable(UE_LTE, 1000 + port))
     assert len(driver.table) == 10 and driver.counters.refusals[Refusal.HALF_OPEN_FULL] == 10
+    assert driver.counters.natural_syns == 10, "those beyond go their natural way, and are counted as such"
     driver.syn(2, 1, capable(UE_WLAN, 1))
     assert len(driver.table) == 11, "a flood at one access leaves the other its share"
     driver.later(11)
