@@ -220,10 +220,10 @@ def _ids(lab: Lab, report: Report) -> None:
     agent.ask("stop", name="ids")
     done = agent.finish("ids", 30.0)
     report.equal(
-        "ids: the stream's error, and wrong bytes", (None, False), (done.get("error"), done["wrong"])
+        "ids: the stream's error, and wrong bytes", (None, False), (done.get("error"), done.get("wrong"))
     )
-    report.equal("ids: whole seconds without a byte", 0, done["empty_seconds"])
-    report.figures["ids"] = {"longest_gap_s": done["longest_gap_s"]}
+    report.equal("ids: whole seconds without a byte", 0, done.get("empty_seconds"))
+    report.figures["ids"] = {"longest_gap_s": done.get("longest_gap_s")}
 
 
 def _sources(lab: Lab) -> set[str]:
