@@ -92,7 +92,8 @@ class Histogram:
 
     def observe(self, seconds: float) -> None:
         self.total += seconds
-        self.longest = max(self.longest, seconds)
+        if seconds > self.longest:
+            self.longest = seconds
         self.counts[bisect_left(self.bounds, seconds)] += 1
 
 

@@ -125,36 +125,40 @@ class Sender:
             line.write(data)
 
     def _steer(self, steer: Steer) -> None:
-        held = steer.release
+        entries, held = steer
         if held is None:
-            for entry in steer.entries:
-                self._to(entry.dpid, entry_add(entry))
-            self._note(steer)
+            for entry in entries:
+                self._to(entry[0], entry_add(entry))
+            self._note(entries)
             return
-        home = held.dpid
-        local = []
+        home, local = held[0], b""
         others: dict[DatapathId, bytes] = {}
-        for entry in steer.entries:
-            if entry.dpid == home:
-                local.append(entry_add(entry))
+        for entry in entries:
+            dpid = entry[0]
+            if dpid == home:
+                local += entry_add(entry)
             else:
-                others[entry.dpid] = others.get(entry.dpid, b"") + entry_add(entry)
-        local.append(release(held))
+                others[dpid] = others.get(dpid, b"") + entry_add(entry)
+        local += release(held)
         if not others:
-            self._to(home, b"".join(local))
-            self._note(steer)
+            self._to(home, local)
+            self._note(entries)
             return
         # Without the entries at other switches, the answer to the segment would miss the MCP. The host will send it
         # again.
-        if self._steers >= LIMIT or any(dpid not in self._lines for dpid in others):
+        if self._steers >= LIMIT or not others.keys() <= self._lines.keys():
             self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
             return
-        self._note(steer)
-        waiter = PendingSteer(home, b"".join(local), len(others))
+        self._note(entries)
+        waiter = PendingSteer(home, local, len(others))
         self._steers += 1
-        for dpid, entries in others.items():
-            self._lines[dpid].write(entries)
-            self._waiting.setdefault(dpid, []).append(waiter)
+        for dpid, messages in others.items():
+            self._lines[dpid].write(messages)
+            known = self._waiting.get(dpid)
+            if known is None:
+                self._waiting[dpid] = [waiter]
+            else:
+                known.append(waiter)
 
     def _remove(self, output: RemoveEntries, now: float) -> None:
         self.filler.note(output.entries)
@@ -168,9 +172,10 @@ class Sender:
                 self._to(dpid, b"".join(map(entry_delete, entries)))
                 self._counters.flow_mods += len(entries)
 
-    def _note(self, steer: Steer) -> None:
-        self._counters.flow_mods += len(steer.entries)
-        self.filler.note(steer.entries)
+    def _note(self, entries: tuple[Entry, ...]) -> None:
+        self._counters.flow_mods += len(entries)
+        if self.filler.queues:
+            self.filler.note(entries)
 
     # ---- barriers ------------------------------------------------------------------------------
 

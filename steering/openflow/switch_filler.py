@@ -66,7 +66,7 @@ class Filler:
         self._counters = counters
         self._xids = xids
         self._feed = feed
-        self._queues: dict[DatapathId, _Queue] = {}
+        self.queues: dict[DatapathId, _Queue] = {}  # of the switches that have jobs
 
     def fill(
         self,
@@ -80,7 +80,7 @@ class Filler:
         of ours that it holds, of which the ones that are not wanted go; `held`: rules that stay where they are right."""
         if fill.dpid not in self._lines:
             return
-        queue = self._queues.setdefault(fill.dpid, _Queue())
+        queue = self.queues.setdefault(fill.dpid, _Queue())
         queue.noted = set()
         wanted = {group.group for group in fill.groups}
         gone = tuple(FailoverGroup(number, ()) for number in groups if number not in wanted)
@@ -100,14 +100,14 @@ class Filler:
             return
         if (
             not output.confirm
-            and output.dpid not in self._queues
+            and output.dpid not in self.queues
             and sum(map(len, (output.add, output.delete, output.meters, output.groups))) <= AT_ONCE
         ):
             for data, count in _sync(output):
                 line.write(data)
                 self._counters.flow_mods += count
             return
-        self._queues.setdefault(output.dpid, _Queue())
+        self.queues.setdefault(output.dpid, _Queue())
         self._add(output.dpid, self._told(output) if output.confirm else _sync(output), now)
 
     def renew(self, output: RenewRules) -> None:
@@ -125,11 +125,11 @@ class Filler:
     def remove(self, dpid: DatapathId, entries: Sequence[Entry], now: float) -> None:
         """Delete many session entries in chunks, so that the switch is not overloaded and others are served."""
         if dpid in self._lines:
-            self._queues.setdefault(dpid, _Queue())
+            self.queues.setdefault(dpid, _Queue())
             self._add(dpid, _chunks(entries, entry_delete, ENTRIES), now)
 
     def _add(self, dpid: DatapathId, job: Iterator[Chunk], now: float) -> None:
-        queue = self._queues[dpid]
+        queue = self.queues[dpid]
         if len(queue.jobs) >= MAX_JOBS:
             self._lines[dpid].disconnect(Disconnect.BACKLOG)
             return
@@ -139,16 +139,14 @@ class Filler:
 
     def note(self, entries: Iterable[Entry]) -> None:
         """Note entries that were changed outside of jobs. A fill that is under way must not undo these changes."""
-        if not self._queues:
-            return
         for entry in entries:
-            queue = self._queues.get(entry.dpid)
+            queue = self.queues.get(entry.dpid)
             if queue is not None and queue.noted is not None:
                 queue.noted.add(entry[:7])
 
     def confirmed(self, dpid: DatapathId, xid: int, now: float) -> None:
         """Take a barrier reply. It matters if a job waits for it."""
-        queue = self._queues.get(dpid)
+        queue = self.queues.get(dpid)
         if queue is not None and queue.xid == xid:
             self._advance(dpid, queue, now)
 
@@ -166,14 +164,14 @@ class Filler:
             queue.deadline = now + CHUNK_TIMEOUT
             line.write(data + barrier_request(queue.xid))
             return
-        del self._queues[dpid]
+        del self.queues[dpid]
 
     def switch_down(self, dpid: DatapathId) -> None:
-        self._queues.pop(dpid, None)
+        self.queues.pop(dpid, None)
 
     def expire(self, now: float) -> None:
         """Disconnect switches that do not confirm in time. They connect again and are filled anew."""
-        for dpid in [dpid for dpid, queue in self._queues.items() if queue.deadline <= now]:
+        for dpid in [dpid for dpid, queue in self.queues.items() if queue.deadline <= now]:
             line = self._lines.get(dpid)
             if line is not None:
                 line.disconnect(Disconnect.BARRIER_TIMEOUT)
