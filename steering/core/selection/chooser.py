@@ -137,6 +137,11 @@ class Chooser(Part):
             return self._constant
         return self.ask_of(attachment.part, handshake._replace(version=version), dscp_of(frame))
 
+    @property
+    def answer_for_all(self) -> RuleMatch | None:
+        """The match of every connection, where no rule, subscriber or application tells them apart; else None."""
+        return self._constant if self._plain and not self.granted else None
+
     def ask_of(
         self, part: AccessNetwork | Gateway | Mcp, flow: Handshake | NewConnection | UsualFlow, dscp: int
     ) -> RuleMatch:
