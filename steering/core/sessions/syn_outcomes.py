@@ -5,6 +5,7 @@ an outcome speaks of its MCP as this source at this port met it, and nobody's fa
 """
 
 from collections import deque
+from collections.abc import Mapping
 
 from steering.core.sessions.flow_key import origin_of
 from steering.core.sessions.records import UNANSWERED, Session, Subflow
@@ -20,7 +21,8 @@ SERVED = 8  # sources that were served last, of which the same is kept
 JOINS = 10_000  # joins that wait to be judged
 JUDGED_AT_ONCE = 2_500  # numbers of sessions
 
-SYN_PINNED = SessionState.SYN_PINNED
+# Members under names of their own: core.sessions.records says why.
+SYN_PINNED, GATEWAY = SessionState.SYN_PINNED, PortRole.GATEWAY
 
 
 class Tally:
@@ -41,6 +43,15 @@ class Tally:
 
     def served(self, source: bytes, came: float) -> None:
         self._good += 1
+        self._keep(source, came)
+
+    def served_all(self, count: int, youngest: Mapping[bytes, float]) -> None:
+        """So many were served; `youngest` of them, those that count: source -> its youngest, the youngest last."""
+        self._good += count
+        for source, came in youngest.items():
+            self._keep(source, came)
+
+    def _keep(self, source: bytes, came: float) -> None:
         came = max(came, self._served.pop(source, came))
         if len(self._served) >= SERVED:
             del self._served[next(iter(self._served))]
@@ -82,15 +93,28 @@ class Tally:
 class McpAtPort:
     """How one MCP serves those who come in at one port."""
 
-    __slots__ = ("answers", "last", "syns")
+    __slots__ = ("answered", "answers", "last", "syns")
 
     def __init__(self) -> None:
         self.last = 0.0  # when something of it was looked at
+        # First SYNs that were answered with MPTCP since: when each came, and from where. The next look counts them, at most
+        # one for each session that began since.
+        self.answered: list[tuple[float, bytes]] = []
         self.syns = Tally()  # first SYNs and joins: unanswered, or answered
         self.answers = Tally()  # first answers: without MPTCP, or with it
 
     def look(self, now: float) -> None:
         self.last = now
+        if self.answered:
+            youngest: dict[bytes, float] = {}
+            for came, source in sorted(self.answered, reverse=True):
+                youngest.setdefault(source, came)
+                if len(youngest) == SERVED:
+                    break
+            youngest = dict(reversed(youngest.items()))
+            self.syns.served_all(len(self.answered), youngest)
+            self.answers.served_all(len(self.answered), youngest)
+            self.answered.clear()
         self.syns.look(now)
         self.answers.look(now)
 
@@ -123,15 +147,15 @@ class SynOutcomes:
     def first_answer(self, session: Session, plain: bool) -> None:
         """An MCP answered a session's first SYN; `plain`: without MPTCP."""
         pair, source = self.pair(session.mcp, session.onset.edge), origin_of(session.first)
-        pair.syns.served(source, session.created)
         if plain:
+            pair.syns.served(source, session.created)
             pair.answers.failed(source, session.created)
         else:
-            pair.answers.served(source, session.created)
+            pair.answered.append((session.created, source))
 
     def joins(self, edge: WaypointId, subflow: Subflow, now: float) -> None:
         """A join was led to its session's MCP."""
-        if subflow.role != PortRole.GATEWAY:
+        if subflow.course.role != GATEWAY:
             self._joins.append((now, edge, subflow))
 
     def look(self, now: float) -> list[tuple[tuple[McpId, WaypointId], McpAtPort]]:

@@ -7,7 +7,15 @@ import pytest
 from steering.core.inputs import Tick
 from steering.core.selection.mcp_health import Health, McpHealth
 from steering.core.sessions.sick_mcps import FIRST_REST, LONGEST_REST, SickMcps
-from steering.core.sessions.syn_outcomes import KEPT, PATIENCE, SERVED, WINDOW, SynOutcomes, Tally
+from steering.core.sessions.syn_outcomes import (
+    KEPT,
+    PATIENCE,
+    SERVED,
+    WINDOW,
+    McpAtPort,
+    SynOutcomes,
+    Tally,
+)
 from steering.model.decision import FilterReason
 from steering.model.ids import McpId, WaypointId
 from steering.model.policy import AlarmTerms, Policy
@@ -252,6 +260,19 @@ def test_what_is_kept_of_outcomes_is_bounded():
         tally.look(n / 100)
     assert len(tally._failed) == KEPT and len(tally._served) == SERVED
     assert len(tally._samples) <= WINDOW * 100 + 2
+
+
+def test_answers_are_counted_by_the_next_look_and_the_youngest_sources_are_kept():
+    pair = McpAtPort()
+    pair.syns.served(b"old", 0.5)
+    pair.answered = [(float(n % 20), b"%d" % (n % 20)) for n in range(1, 50)]
+    pair.look(20.0)
+    assert (pair.syns.since(0.0), pair.answers.since(0.0), pair.answered) == ((0, 50), (0, 49), [])
+    kept = [b"%d" % n for n in range(20 - SERVED, 20)]
+    assert list(pair.syns._served) == list(pair.answers._served) == kept and pair.syns.last_served == 19.0
+    pair.answered = [(3.0, b"19"), (21.0, b"new")]
+    pair.look(21.0)
+    assert pair.syns._served[b"19"] == 19.0 and pair.syns.last_served == 21.0
 
 
 def test_pairs_of_which_nothing_comes_are_not_kept():
