@@ -19,9 +19,12 @@ from typing import NamedTuple
 #     36  OXM header and value of metadata
 #     48  pad
 #     50  data: the frame
-HEADER = Struct("!BBHI")
+# What is to be the same in every message is read as one number: version and type; the match's type and length, and the
+# header of in_port.
+HEADER = Struct("!HHI")
+PACKET_IN, BARRIER_REPLY = 0x040A, 0x0415
 FRAME_AT = 50
-_PACKET_IN = "Q HH II I8x 2x"  # from the cookie on
+_PACKET_IN = "Q Q I I8x 2x"  # from the cookie on
 
 # ---- IEEE 802.3, RFC 791, RFC 8200, RFC 9293 3.1 -------------------------------------------------
 #
@@ -40,12 +43,12 @@ _TCP = "II BB"
 IPV4_PUNT = Struct(f"!{_PACKET_IN} {_ETHERNET} {_IPV4} 12s {_TCP}")
 IPV6_PUNT = Struct(f"!{_PACKET_IN} {_ETHERNET} {_IPV6} 36s {_TCP}")
 COOKIE_AT = 16
+IPV4_ENDS, IPV6_ENDS = Struct("4s4s2s2s"), Struct("16s16s2s2s")  # of such a key
 IPV4_TCP, IPV6_TCP = 34, 54  # the TCP header's place in the frame
 TCP_HEADER = 20
 
-MATCH_OXM = 1  # OFPMT_OXM
-MATCH_LENGTH = 24
-OXM_IN_PORT, OXM_METADATA = 0x8000_0004, 0x8000_0408
+MATCH_IN_PORT = 0x0001_0018_8000_0004  # OFPMT_OXM, 24 bytes, OXM_OF_IN_PORT
+OXM_METADATA = 0x8000_0408
 ETH_IPV4, ETH_IPV6 = 0x0800, 0x86DD
 IPV4_NO_OPTIONS = 0x45
 IPV4_FRAGMENT = 0x3FFF  # more fragments, and the offset

@@ -14,6 +14,7 @@ from steering.model.rules import OWNER, CookieKind, PacketClass
 from steering.model.usual_segment import UsualJoin, UsualSyn, UsualSynAck
 from steering.openflow.fastpath.layouts import (
     ANSWERS,
+    BARRIER_REPLY,
     COOKIE_AT,
     ETH_IPV4,
     ETH_IPV6,
@@ -21,18 +22,19 @@ from steering.openflow.fastpath.layouts import (
     FIRST_SYNS,
     FRAME_AT,
     HEADER,
+    IPV4_ENDS,
     IPV4_FRAGMENT,
     IPV4_NO_OPTIONS,
     IPV4_PUNT,
     IPV4_TCP,
+    IPV6_ENDS,
     IPV6_PUNT,
     IPV6_TCP,
     IPV6_VERSION,
     JOINS,
-    MATCH_LENGTH,
-    MATCH_OXM,
-    OXM_IN_PORT,
+    MATCH_IN_PORT,
     OXM_METADATA,
+    PACKET_IN,
     SYN,
     SYN_ACK,
     TCP_CONTROL,
@@ -41,13 +43,14 @@ from steering.openflow.fastpath.layouts import (
 )
 from steering.wire.handshake import Handshake, Kind
 
-VERSION, PACKET_IN, BARRIER_REPLY = 4, 10, 21
+HEADER_SIZE = HEADER.size
 LEAST_IPV4 = FRAME_AT + IPV4_TCP + TCP_HEADER  # bytes of a packet-in
 LEAST_IPV6 = FRAME_AT + IPV6_TCP + TCP_HEADER
 _STATIC = OWNER << 4 | CookieKind.STATIC
 _SYN, _SYN_ACK, _FIN = PacketClass.SYN, PacketClass.SYN_ACK, PacketClass.FIN
 _PLAIN = Kind.PLAIN
 _header, _ipv4, _ipv6 = HEADER.unpack_from, IPV4_PUNT.unpack_from, IPV6_PUNT.unpack_from
+_ends4, _ends6 = IPV4_ENDS.unpack, IPV6_ENDS.unpack
 _new, _number = tuple.__new__, int.from_bytes
 _NO_OPTION = (_PLAIN, 0, b"", b"", b"", 0, False, b"", False, False)  # of a Handshake that opens nothing
 
@@ -70,29 +73,24 @@ class UsualMessages:
         begins, which is the first that is not usual, or not there as a whole."""
         end = len(stream)
         give, packet_ins = self._give, self._counters.packet_ins
-        while most and end - at >= HEADER.size:
+        last = end - HEADER_SIZE  # where a message may begin
+        while most and at <= last:
             most -= 1
-            version, kind, length, xid = _header(stream, at)
+            kind, length, xid = _header(stream, at)
             following = at + length
-            if version != VERSION or following > end:
+            if following > end:
                 return at
-            if kind == BARRIER_REPLY and length == HEADER.size:
+            if kind != PACKET_IN or length < LEAST_IPV4:
+                if kind != BARRIER_REPLY or length != HEADER_SIZE:
+                    return at
                 self._confirmed(dpid, xid, now)
                 at = following
                 continue
-            if kind != PACKET_IN or length < LEAST_IPV4:
-                return at
             (
-                cookie, match, size, port_field, port, metadata_field, ethertype, ip, total, fragment, protocol,
+                cookie, match, port, metadata_field, ethertype, ip, total, fragment, protocol,
                 key, seq, ack, offset, flags,
             ) = _ipv4(stream, at + COOKIE_AT)  # fmt: skip
-            if (
-                cookie >> 52 != _STATIC
-                or match != MATCH_OXM
-                or size != MATCH_LENGTH
-                or port_field != OXM_IN_PORT
-                or metadata_field != OXM_METADATA
-            ):
+            if cookie >> 52 != _STATIC or match != MATCH_IN_PORT or metadata_field != OXM_METADATA:
                 return at
             frame_at = at + FRAME_AT
             tcp = IPV4_TCP
@@ -147,8 +145,8 @@ class UsualMessages:
                 for mask, value, place, mptcp in ANSWERS.get(used, ()):
                     if options & mask == value:
                         packet_ins[_SYN_ACK] += 1
-                        half = len(key) // 2 - 2
-                        host = key[half:-4] + key[:half] + key[-2:] + key[-4:-2]
+                        server, client, sport, dport = _ends4(key) if tcp == IPV4_TCP else _ends6(key)
+                        host = client + server + dport + sport
                         option = first + place
                         frame = stream[frame_at:following]
                         sender = stream[option + 4 : option + 12]

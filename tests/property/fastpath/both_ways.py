@@ -14,9 +14,9 @@ from steering.core.selection.chooser import Chooser
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.openflow.dispatch import Dispatch
-from steering.openflow.fastpath.reader import BARRIER_REPLY, PACKET_IN, UsualMessages
+from steering.openflow.fastpath.reader import UsualMessages
 from steering.openflow.packetin import parse_packet_in
-from steering.openflow.reader import cut
+from steering.openflow.reader import Type, cut
 from steering.openflow.sender import Sender
 from steering.wire.errors import WireError
 from tests.support.sites import Driver
@@ -70,11 +70,11 @@ class BytesController:
             assert refused is None
             for message in messages:
                 self.by_general += 1
-                if message.type == PACKET_IN:
+                if message.type == Type.PACKET_IN:
                     given = self.dispatch.read(dpid, parse_packet_in(message.data), now)
                     if given is not None:
                         self.give(given, now)
-                elif message.type == BARRIER_REPLY:
+                elif message.type == Type.BARRIER_REPLY:
                     self.sender.barrier_reply(dpid, message.xid, now)
             if not messages:
                 return stream[at:]
