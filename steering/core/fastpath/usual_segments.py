@@ -93,16 +93,12 @@ class UsualSegments:
     def syn(self, seen: UsualSyn, now: float) -> list[Output]:
         """A first SYN. It is led to an MCP, or the handlers have it."""
         dpid, port, key, isn, version, frame = seen
-        attachment = self._map.at.get((dpid, port))
-        if (
-            attachment is None
-            or attachment.role is not ACCESS
-            or key in self._table.flows
-            or not self._enabled
-        ):
+        table, sitemap = self._table, self._map
+        attachment = sitemap.at.get((dpid, port))
+        if attachment is None or attachment.role is not ACCESS or key in table.flows or not self._enabled:
             return self._other_syn(seen, now)
         family, src, dst, sport, dport = split(key)
-        exits = self._map.exits_to(dst)
+        exits = sitemap.exits_to(dst)
         in_force = self._in_force
         if not exits or dport not in in_force.ports or self._authorisation.asks or self._proactive.units:
             return self._other_syn(seen, now)
@@ -120,20 +116,18 @@ class UsualSegments:
             or self._room.refusal(attachment, exits, key) is not None
         ):
             return self._other_syn(seen, now)
-        decision = chooser.choose(terms, dpid, exits, flow, self._table.active, now, attachment.waypoint.id)
+        edge = attachment.waypoint.id
+        decision = chooser.choose(terms, dpid, exits, flow, table.active, now, edge)
         mcp = decision.mcp
         if mcp is None or mcp.interception is SELF:
             return self._other_syn(seen, now)
-        ruling = chooser.ruling(answer, decision)
+        ruling, number = chooser.ruling(answer, decision), mcp.id
         allowed = chooser.allowance(answer)
-        if allowed.limited:
-            keys = quota_keys(ruling.subscriber, ruling.application, src, dst, dport, mcp.id)
-            if self._table.ledger.full(allowed, keys) is not None:
-                return self._other_syn(seen, now)
+        keys = quota_keys(ruling.subscriber, ruling.application, src, dst, dport, number)
+        if allowed.limited and table.ledger.full(allowed, keys) is not None:
+            return self._other_syn(seen, now)
         # All is usual: the session begins.
-        number = mcp.id
         chooser.chosen(dpid, number)
-        sitemap = self._map
         returns: Returns = ()
         if mcp.source_modes.preserves(family):
             outside = sitemap.outside[number].id
@@ -141,11 +135,10 @@ class UsualSegments:
                 (exits[0].dpid, outside),
             )  # fmt: skip
         session = self._life.begin(
-            SYN_STEERED, number, ruling, now, attachment.waypoint.id, key, version, returns, dscp, False, None,
-            decision.loads,
+            SYN_STEERED, number, ruling, now, edge, key, version, returns, dscp, False, None, decision.loads, keys,
         )  # fmt: skip
         waypoint = sitemap.inside[number].id
-        self._table.begin_subflow(session, INITIAL, key, dpid, ACCESS, waypoint, isn, now, port)
+        table.begin_subflow(session, INITIAL, key, dpid, ACCESS, waypoint, isn, now, port)
         self._counters.sessions_started += 1
         release = _new(Release, (dpid, port, frame, waypoint, 0, ACCESS))
         return [_new(Steer, (session.entries(GATEWAY), release))]
@@ -195,14 +188,16 @@ class UsualSegments:
         if len(owners) != 1 or self._guesses.bars(key, now) or self._authorisation.asks:
             return self._other_syn(seen, now)
         (session,) = owners
-        family, src, dst, sport, dport = split(key)
-        first, size = session.first, len(dst)
-        if first[size : 2 * size] != dst or first[-2:] != key[-2:]:
+        first, size = session.first, len(key) // 2 - 2
+        dst = key[size:-4]
+        if first[size:-4] != dst or first[-2:] != key[-2:]:
             return self._other_syn(seen, now)  # it may fit all the same (sessions.token_owners)
         state, number, chooser = session.state, session.mcp, self._chooser
         inside = sitemap.inside.get(number)
-        flow = _new(UsualFlow, (family, src, dst, sport, dport, session.onset.version))
-        answer = chooser.ask_of(attachment.part, flow, dscp_of(frame))
+        answer = chooser.answer_for_all
+        if answer is None:
+            flow = _new(UsualFlow, (*split(key), session.onset.version))
+            answer = chooser.ask_of(attachment.part, flow, dscp_of(frame))
         ruling = session.ruling
         if (
             inside is None

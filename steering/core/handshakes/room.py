@@ -34,9 +34,10 @@ class Room:
         if offline and any(port.dpid in offline for port in exits):
             return Refusal.MCP_UNREACHABLE  # without its return entry a server leg would miss the MCP
         table, in_force = self._table, self._in_force
-        if table.half_open:
-            if table.half_open_at.get(attachment.waypoint.id, 0) >= in_force.half_open - len(table.half_open):
+        half_open = table.half_open.size
+        if half_open:
+            if table.half_open_at.get(attachment.waypoint.id, 0) >= in_force.half_open - half_open:
                 return Refusal.HALF_OPEN_FULL
             if table.half_open_from.get(origin_of(key), 0) >= in_force.half_open_per_source:
                 return Refusal.HALF_OPEN_SOURCE
-        return None if table.has_room else Refusal.SESSION_TABLE_FULL
+        return None if table.by_id.size < table.limits.sessions else Refusal.SESSION_TABLE_FULL

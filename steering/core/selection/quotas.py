@@ -92,6 +92,10 @@ class ManyCounts(MutableMapping[K, int]):
         counts = self._shards[hash(key) % self._size]
         counts[key] = counts.get(key, 0) + 1
 
+    def get(self, key: K, default: Any = None) -> Any:
+        # Mapping's own raises and catches KeyError for each key that counts nothing, as most do that begin.
+        return self._shards[hash(key) % self._size].get(key, default)
+
     def __getitem__(self, key: K) -> int:
         return self._shards[hash(key) % self._size][key]
 

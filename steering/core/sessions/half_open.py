@@ -91,6 +91,7 @@ class HalfOpenSessions(Part):
 
     def tick(self, now: float) -> list[Output]:
         """Look at some of the sessions whose time has come, and end some of those whose host did not go on."""
+        self._table.settle()
         self._many = len(self._table.half_open) > (FEW if self._many else MANY)
         self._left = READ_EACH_TICK
         return self.go_on(now)

@@ -32,6 +32,10 @@ class HashedIndex(MutableMapping[K, V]):
         self._count = max(1, -(-most // PLANNED))
         self._shards: tuple[Index[K, V], ...] = tuple(Index() for _ in range(self._count))
 
+    def shard_of(self, key: K) -> Index[K, V]:
+        """The dict that holds a key, or would: for whoever looks and then adds."""
+        return self._shards[hash(key) % self._count]
+
     @overload
     def get(self, key: K) -> V | None: ...
     @overload
@@ -64,12 +68,12 @@ class HashedIndex(MutableMapping[K, V]):
 
 class NumberedIndex(MutableMapping[int, V]):
     """Records by a number, each of which is given once, in ascending order; listed in that order too. `most`: how many it
-    is made for; it takes more."""
+    is made for; it takes more. `size`: its length, which every handshake asks for and which `len` tells in a call."""
 
-    __slots__ = ("_count", "_shards", "_unused")
+    __slots__ = ("_shards", "_unused", "size")
 
     def __init__(self, most: int) -> None:
-        self._count = 0
+        self.size = 0
         self._shards: dict[int, Index[int, V]] = {}  # number // FULL -> records
         self._unused: list[Index[int, V]] = [Index() for _ in range(SPARE * (most // FULL + 1))]
 
@@ -88,7 +92,7 @@ class NumberedIndex(MutableMapping[int, V]):
         shard = self._shards.get(number // FULL)
         if shard is None:
             shard = self._shards[number // FULL] = self._unused.pop() if self._unused else Index()
-        self._count += number not in shard
+        self.size += number not in shard
         shard[number] = value
 
     def __delitem__(self, number: int) -> None:
@@ -102,7 +106,7 @@ class NumberedIndex(MutableMapping[int, V]):
         if shard is None or number not in shard:
             return default
         found = shard.pop(number)
-        self._count -= 1
+        self.size -= 1
         if not shard:
             shard.clear()  # whose places stay taken while it is only emptied
             self._unused.append(self._shards.pop(number // FULL))
@@ -113,7 +117,7 @@ class NumberedIndex(MutableMapping[int, V]):
         return shard is not None and number in shard
 
     def __len__(self) -> int:
-        return self._count
+        return self.size
 
     def __iter__(self) -> Iterator[int]:
         return chain.from_iterable(self._shards.values())

@@ -148,7 +148,7 @@ class Subflow(MarkedParts):
 
     def came_as_join(self) -> None:
         """Its SYN was seen, and nothing more yet."""
-        self.progress = UNANSWERED
+        self._marks = self._marks & WATCH | UNANSWERED << PROGRESS
 
     def was_answered(self) -> None:
         """Its MCP sent a SYN/ACK."""
@@ -207,8 +207,8 @@ class Session(ExtraParts):
         onset = self.onset
         if onset.unit is not None or onset.reverse:
             return False
-        subflows = self.subflows
-        return bool(subflows and subflows[0].course.waypoint)
+        first = self._oldest
+        return first is not None and first.course.waypoint != NO_WAYPOINT
 
     @property
     def loads(self) -> tuple[int, ...]:
@@ -376,7 +376,7 @@ class Session(ExtraParts):
             return None
         family, src, dst, sport, dport = split(subflow.key)
         return _new(Entry, (
-            dpid, role, family, src, dst, sport, dport, waypoint, 0, self.cookie(kind), subflow.watch,
+            dpid, role, family, src, dst, sport, dport, waypoint, 0, self.cookie(kind), subflow._marks & WATCH,
         ))  # fmt: skip
 
     def return_entries(self, role: int) -> list[Entry]:
@@ -397,21 +397,23 @@ class Session(ExtraParts):
 
     def entries(self, gateway_role: int) -> tuple[Entry, ...]:
         """All flow entries of the session. Those of the server leg come first, because they are downstream."""
-        only = self._oldest
-        plain = not (self.onset.reverse or self.ending)
-        if plain and only is not None and only.after is None and only.key is self.first:
-            found = self._first_entries(only, gateway_role)
-            if found is not None:
-                return found
+        only, extras = self._oldest, self._extras
+        if (
+            only is not None
+            and only.after is None
+            and only.key is self.first
+            and not self.onset.reverse
+            and (extras is None or not extras.ending)
+            and only.course.waypoint
+        ):
+            return self._first_entries(only, gateway_role)
         uplink = (self.entry(subflow) for subflow in self.subflows)
         return (*self.return_entries(gateway_role), *(entry for entry in uplink if entry is not None))
 
-    def _first_entries(self, subflow: Subflow, gateway_role: int) -> tuple[Entry, ...] | None:
+    def _first_entries(self, subflow: Subflow, gateway_role: int) -> tuple[Entry, ...]:
         """The same entries for a session of one subflow that is led, made in one pass: every session begins with
         one."""
         dpid, _, role, waypoint, _, _, _ = subflow.course
-        if not waypoint:
-            return None
         family, src, dst, sport, dport = split(self.first)
         cookie = self.cookie(INITIAL)
         uplink = _new(Entry, (

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from steering.core.selection.active_sessions import ActiveSessions
-from steering.core.selection.quotas import Ledger
+from steering.core.selection.quotas import Ledger, QuotaKeys
 from steering.core.sessions.change_journal import ChangeJournal
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey, origin_of, source_of
-from steering.core.sessions.garbage_collector import Index, untrack
+from steering.core.sessions.garbage_collector import AT_ONCE, Index, untrack, untrack_all
 from steering.core.sessions.idle_pins import IdlePins
 from steering.core.sessions.indexes import HashedIndex, NumberedIndex
 from steering.core.sessions.records import Session, Subflow
@@ -72,6 +72,7 @@ class SessionTable:
         self.journal: ChangeJournal | None = None  # while somebody wants to know what changes
         self.order = SessionOrder(self.by_id)
         self._loads = LoadLog()
+        self._new: list[object] = []  # records that the collector still looks at
         self._next = 1
 
     def __len__(self) -> int:
@@ -88,7 +89,7 @@ class SessionTable:
     @property
     def has_room(self) -> bool:
         """Whether there is room for one more record."""
-        return len(self.by_id) < self.limits.sessions
+        return self.by_id.size < self.limits.sessions
 
     def create(
         self, state: SessionState, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
@@ -113,7 +114,9 @@ class SessionTable:
             unit,
             self._loads.kept(number, loads),
         )
-        untrack(session)
+        self._new.append(session)
+        if len(self._new) >= AT_ONCE:
+            untrack_all(self._new)
         self.by_id[number] = session
         if not number & BLOCK or number == 1:
             self.order.note(number)
@@ -121,6 +124,10 @@ class SessionTable:
         if self.journal is not None:
             self.journal.begins(number)
         return session
+
+    def settle(self) -> None:
+        """A tick: the collector looks at no record any more, however few are new."""
+        untrack_all(self._new)
 
     def restore(
         self, state: SessionState, entry: Entry, mcp: McpId, token: Token, key: FlowKey, packets: int, size: int,
@@ -164,7 +171,9 @@ class SessionTable:
         if self.journal is not None:
             self.journal.changes(session)
         subflow = Subflow(session, kind, key, dpid, role, waypoint, isn, now, port, address_id, backup)
-        untrack(subflow)
+        self._new.append(subflow)
+        if len(self._new) >= AT_ONCE:
+            untrack_all(self._new)
         if session.add(subflow):
             self.changed[session.id] = None
         self.subflows[session.mcp] += 1
@@ -230,10 +239,9 @@ class SessionTable:
     def learn(self, session: Session, token: Token) -> None:
         """A session's token is known: index it. Several sessions may have the same token (G4)."""
         session.token = token
-        if token in self._tokens:
+        known = self._tokens.shard_of(token).setdefault(token, session)
+        if known is not session:
             _index(self._tokens, session, token)
-        else:
-            self._tokens[token] = session
 
     def learn_host(self, session: Session, token: Token) -> None:
         """The token of the host's key: an MCP may join its host. It stands in an index of its own, since a host chooses
@@ -271,14 +279,14 @@ class SessionTable:
 
     # ---- what a session counts as; called by sessions.transitions only ------------------------------
 
-    def await_host(self, session: Session) -> None:
+    def await_host(self, session: Session, keys: QuotaKeys | None = None) -> None:
         """The session is half-open, and counts as its MCP's load for its first seconds."""
         edge = session.onset.edge
         self.half_open[session.id] = session
         self.half_open_at[edge] += 1
         self.half_open_from[origin_of(session.first)] += 1
         self._young[edge << 16 | session.mcp] += 1
-        self.take_load(session)
+        self.take_load(session, keys)
 
     def establish(self, session: Session) -> None:
         """The session is no longer half-open, and counts as its MCP's load."""
@@ -306,10 +314,11 @@ class SessionTable:
     def _leave_half_open(self, session: Session) -> None:
         if self.half_open.pop(session.id, None) is None:
             return
-        _take_one(self.half_open_at, session.edge)
+        edge = session.onset.edge
+        _take_one(self.half_open_at, edge)
         _take_one(self.half_open_from, origin_of(session.first))
         if session.id not in self.uncounted:
-            _take_one(self._young, session.edge << 16 | session.mcp)
+            _take_one(self._young, edge << 16 | session.mcp)
 
     def load_seen_at(self, edge: WaypointId) -> ActiveSessions:
         """Load by MCP id as a SYN that came in at a waypoint sees it: without half-open sessions that came in
@@ -320,10 +329,11 @@ class SessionTable:
                 seen[place & 0xFFFF] -= young
         return seen
 
-    def take_load(self, session: Session) -> None:
+    def take_load(self, session: Session, keys: QuotaKeys | None = None) -> None:
         """The session counts as its MCP's load, and towards the limits that it is under."""
         self.active[session.mcp] += 1
-        keys = session.quota_keys
+        if keys is None:
+            keys = session.quota_keys
         if keys is not None:
             self.ledger.take(keys)
 
@@ -336,7 +346,7 @@ class SessionTable:
     def nothing(self, session: Session) -> None:
         """The session counts as before."""
 
-    def keep_record(self, session: Session) -> None:
+    def keep_record(self, session: Session, keys: QuotaKeys | None = None) -> None:
         """The session never was a load. Its record tells what became of it, until a deadline."""
         self.lingering[session.id] = session
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from steering.core.counters import Counters
+from steering.core.selection.quotas import QuotaKeys
 from steering.core.sessions.flow_key import NO_FLOW, FlowKey
 from steering.core.sessions.records import Session
 from steering.core.sessions.shared_parts import Returns
@@ -55,6 +56,9 @@ class Event(StrEnum):
 
 
 Action = Callable[[SessionTable, Session], None]
+BeginAction = Callable[
+    [SessionTable, Session, QuotaKeys | None], None
+]  # with what the session counts towards
 
 
 class Step(NamedTuple):
@@ -70,7 +74,7 @@ _CLOSING, _LINGER, _WITHDRAWN = SessionState.CLOSING, SessionState.LINGER, Sessi
 _IDLE = SessionState.IDLE
 _Books = SessionTable
 
-BEGINNINGS: Mapping[Beginning, tuple[SessionState, Action]] = {
+BEGINNINGS: Mapping[Beginning, tuple[SessionState, BeginAction]] = {
     Beginning.SYN_STEERED: (_PINNED, _Books.await_host),
     Beginning.FOUND_WITH_TOKEN: (_ESTABLISHED, _Books.take_load),
     Beginning.FOUND_PLAIN: (_PLAIN, _Books.take_load),
@@ -129,16 +133,17 @@ class SessionLife:
     def begin(
         self, how: Beginning, mcp: McpId, ruling: Ruling | None, now: float, edge: WaypointId = NO_WAYPOINT,
         first: FlowKey = NO_FLOW, version: int = 1, returns: Returns = (), dscp: int = 0,
-        reverse: bool = False, unit: str | None = None, loads: tuple[int, ...] = (),
+        reverse: bool = False, unit: str | None = None, loads: tuple[int, ...] = (), keys: QuotaKeys | None = None,
     ) -> Session:  # fmt: skip
-        """Begin a session. `mcp`: the MCP's id, NO_MCP for none; `edge`: the waypoint the session came in at; the
-        rest as in `Session`. The caller has asked whether the table has room."""
+        """Begin a session. `mcp`: the MCP's id, NO_MCP for none; `edge`: the waypoint the session came in at; `keys`:
+        its `quota_keys`, from a caller that has them; the rest as in `Session`. The caller has asked whether the table
+        has room."""
         table = self._table
         state, action = BEGINNINGS[how]
         session = table.create(
             state, mcp, ruling, now, edge, first, version, returns, dscp, reverse, unit, loads
         )
-        action(table, session)
+        action(table, session, keys)
         return session
 
     def happened(self, session: Session, event: Event) -> bool:

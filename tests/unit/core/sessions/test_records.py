@@ -10,6 +10,7 @@ import pytest
 from steering.core.inputs import NeighbourSeen
 from steering.core.outputs import RemoveEntries
 from steering.core.sessions import shared_parts
+from steering.core.sessions.garbage_collector import AT_ONCE
 from steering.core.sessions.records import Session
 from steering.core.sessions.shared_parts import LoadLog, course_of
 from steering.model.ids import DatapathId, PortNumber, WaypointId
@@ -93,6 +94,7 @@ def test_the_collector_looks_at_no_record() -> None:
     joins(driver, 3)
     fresh = restarted(driver, snapshot(driver))
     for table in (driver.table, fresh.table):
+        table.settle()  # as each tick does
         assert len(table) == 5 and len(table.flows) == 8
         seen = [record for record in (*table, *table.flows.values()) if gc.is_tracked(record)]
         assert not seen
@@ -182,3 +184,12 @@ def test_each_session_of_a_host_that_moves_follows_it() -> None:
     outputs = driver.give(NeighbourSeen(2, 7, sites.packed(UE_LTE), bytes.fromhex("020000000001")))
     (gone,) = [output.entries for output in outputs if isinstance(output, RemoveEntries)]
     assert len(gone) == 3 and {s.dpid for s in driver.table.flows.values()} == {2}
+
+
+def test_new_records_are_taken_from_the_collector_by_a_tick_and_when_they_are_many() -> None:
+    driver = Driver()
+    sessions(driver, 0, 5)
+    driver.later(0.05)
+    assert not any(map(gc.is_tracked, driver.table))
+    sessions(driver, 5, AT_ONCE)
+    assert sum(map(gc.is_tracked, (*driver.table, *driver.table.flows.values()))) < AT_ONCE
