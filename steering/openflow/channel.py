@@ -209,10 +209,12 @@ class Channel(controller.Datapath):  # type: ignore[misc]
             self.adapter.foyer.release()
 
     def pause(self) -> None:
-        """Send what this turn caused, give other connections their turns, and begin the next."""
+        """Send what this turn caused, give other connections their turns, and begin the next. What the others are to be
+        told leaves first: behind a flood each answer would wait for two of its turns."""
         self.adapter.settle(monotonic())
         self._leave_foyer()
         hub.sleep(0)
+        self.adapter.settle(monotonic())
         self._begin_turn()
 
     def pause_if_over(self) -> None:

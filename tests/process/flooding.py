@@ -1,10 +1,16 @@
-"""A switch that floods the controller, and how long a good one waits meanwhile."""
+"""A switch that floods the controller, and how long a good one waits meanwhile.
+
+usage: python -m tests.process.flooding PORT KIND    (floods until its standard input ends; exit status 3: it was hung up on)
+"""
 
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 from steering.model.rules import OWNER, CookieKind, PacketClass
@@ -63,6 +69,9 @@ def flood_of(kind: str, switch: RawSwitch) -> list[bytes]:
     return [punted_syn(n) for n in range(200)]
 
 
+REFUSED = 3  # exit status of a flood that the controller hung up on
+
+
 class Flood:
     """Sends `messages` again and again, by a switch that is connected and forgets what it reads."""
 
@@ -91,6 +100,42 @@ class Flood:
             self.refused = not self._over.is_set()
 
 
+class FloodProcess:
+    """A flood by a process of its own, so that its work is not in what is measured here."""
+
+    def __init__(self, port: int, kind: str) -> None:
+        self._command = ["nice", sys.executable, "-m", "tests.process.flooding", str(port), kind]
+        self.refused = False  # the controller hung up
+
+    def __enter__(self) -> Self:
+        root = Path(__file__).resolve().parents[2]
+        self._process = subprocess.Popen(
+            self._command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._process.stdout is not None and self._process.stdout.readline() == b"ready\n"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate(timeout=20)
+        self.refused = self._process.returncode == REFUSED
+
+
+def main(port: int, kind: str) -> int:
+    """Flood until standard input ends."""
+    with RawSwitch(1) as bad:
+        bad.connect(port).quiet()
+        print("ready", flush=True)
+        with Flood(bad, flood_of(kind, bad)) as flood:
+            sys.stdin.read()
+            refused = flood.refused
+    return REFUSED if refused else 0
+
+
+def p99(found: list[float]) -> float:
+    """The 99th percentile, in milliseconds."""
+    return sorted(found)[99 * (len(found) - 1) // 100] * 1e3
+
+
 def waits(good: RawSwitch, seconds: float, least: int = 5) -> list[float]:
     """How long a good switch's echo requests wait for their answers, one after another for so many seconds, and `least`
     of them. AssertionError where one is not answered in 30 s."""
@@ -114,3 +159,7 @@ def _echo_reply(xid: int) -> Callable[[Seen], bool]:
 def idle(port: int, count: int) -> list[socket.socket]:
     """Connections that say nothing."""
     return [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), sys.argv[2]))
