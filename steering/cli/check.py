@@ -5,6 +5,7 @@ import json
 import sys
 from typing import Any
 
+from steering.cli.progress import ProgressLine
 from steering.model.network import Site, waypoints
 from steering.model.policy import DEFAULT_QUOTAS, Policy
 from steering.policy import Finding, load_policy, load_site
@@ -25,7 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a summary and return 0, or print all findings and return 2 (on stderr; with --json on stdout)."""
-    site, policy, findings = load_files(args.site, args.policy)
+    with ProgressLine(f"reading {args.site}"):
+        site, policy, findings = load_files(args.site, args.policy)
     summary = summary_of(site) if site is not None and not findings else None
     notes = unenforced(policy, site) if policy is not None else []
     if policy is not None and site is not None:

@@ -15,10 +15,12 @@ import ssl
 import stat
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
+
+from steering.cli.progress import ProgressLine
 
 TIMEOUT = 10.0  # seconds without a byte, after which a request is given up
 STREAM_TIMEOUT = 60.0  # the same for events; the controller sends a comment every 15 s
@@ -103,7 +105,9 @@ def default_state_dir() -> Path:
 def ask(args: argparse.Namespace, question: Callable[["ControllerClient"], None]) -> int:
     """Find the controller by `args` and call `question` with it; the exit status. A failure prints one line."""
     try:
-        question(find(args))
+        controller = find(args)
+        controller.progress = ProgressLine(f"waiting for {controller.url}")
+        question(controller)
     except BadInput as error:
         print(f"steering: {error}", file=sys.stderr)
         return 2
@@ -235,6 +239,7 @@ class ControllerClient:
         self.url = url.rstrip("/")
         self._token = token
         self._token_file = token_file
+        self.progress: ProgressLine | None = None  # shown to whom waits for an answer
 
     def get(self, *path: str, **query: object) -> Json:
         """The JSON object at /v1/path... This quotes the parts of the path. Query values that are None are left out.
@@ -257,7 +262,10 @@ class ControllerClient:
 
         Also raises Rejected (422) and Outdated (412).
         """
-        with self._sent(method, path, query or {}, headers or {}, body, self._patience) as response:
+        with (
+            self.progress or nullcontext(),
+            self._sent(method, path, query or {}, headers or {}, body, self._patience) as response,
+        ):
             data = response.read(MAX_ANSWER + 1)
         if len(data) > MAX_ANSWER:
             raise Unavailable(f"the answer of {self.url} is over {MAX_ANSWER >> 20} MiB")

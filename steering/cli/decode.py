@@ -20,6 +20,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from steering.cli.capture import CaptureError, read_capture
+from steering.cli.progress import ProgressLine
 from steering.cli.table import table
 from steering.trace.connections import MAX_LEGS, Connection, ConnectionTracker, TracedSubflow
 from steering.trace.frames import read_frame
@@ -36,6 +37,7 @@ pcap and pcapng are read, also compressed with gzip, bzip2 or xz; Ethernet (with
 raw IP, PPP, loopback and IPsec link types."""
 EPILOG = """The status is 0, or 2 if the file could not be read to its end or holds more connections than are kept:
 what was read until then is listed, with "truncated" true in the JSON."""
+TOLD = 10_000  # frames between two changes of the line that tells progress
 _LINKS: frozenset[int] = frozenset(LinkType)
 
 
@@ -52,12 +54,15 @@ def run(args: argparse.Namespace) -> int:
     links: set[int] = set()
     problem = None
     try:
-        for link, frame, length in read_capture(args.file):
-            links.add(link)
-            try:
-                tracker.feed(read_frame(frame, link, length))
-            except WireError as error:
-                unread[error.reason.value] += 1
+        with ProgressLine(f"reading {args.file}") as progress:
+            for number, (link, frame, length) in enumerate(read_capture(args.file)):
+                if number % TOLD == 0:
+                    progress.text = f"reading {args.file}: {number:,} frames"
+                links.add(link)
+                try:
+                    tracker.feed(read_frame(frame, link, length))
+                except WireError as error:
+                    unread[error.reason.value] += 1
         if links and not links & _LINKS:
             problem = f"link type {_list(links)} cannot be read; these can: {_list(_LINKS)}"
     except CaptureError as error:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from steering.cli import client, clock
+from steering.cli.progress import ProgressLine
 from steering.cli.table import table
 
 if TYPE_CHECKING:
@@ -151,16 +152,18 @@ def _check(args: argparse.Namespace) -> int:
     from steering.policy.checks.unenforced_rules import unenforced
     from steering.policy.checks.unserved_ports import unserved
 
-    site, findings = load_site(args.site) if args.site is not None else (None, [])
     rules = 0
     notes: list[str] = []
-    for path in args.file:
-        policy, more = load_policy(path, site)
-        findings = findings + more
-        if policy is not None:
-            rules += len(policy.rules)
-            about = unenforced(policy, site) + (unserved(policy, site) if site is not None else [])
-            notes += [f"{path}: {note}" for note in about]
+    with ProgressLine("reading the site file") as progress:
+        site, findings = load_site(args.site) if args.site is not None else (None, [])
+        for path in args.file:
+            progress.text = f"checking {path}"
+            policy, more = load_policy(path, site)
+            findings = findings + more
+            if policy is not None:
+                rules += len(policy.rules)
+                about = unenforced(policy, site) + (unserved(policy, site) if site is not None else [])
+                notes += [f"{path}: {note}" for note in about]
     for note in () if args.json else notes:
         print(f"note: {note}", file=sys.stderr)
     if args.json:

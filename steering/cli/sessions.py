@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from contextlib import nullcontext
 from typing import Any
 
 from steering.cli import client
@@ -89,10 +90,13 @@ def _abort(controller: client.ControllerClient, wanted: str, as_json: bool) -> N
         except client.Unavailable:
             raise gone from None
     else:
+        if controller.progress is not None:
+            controller.progress.text = "waiting for what its ends say"
         until = time.monotonic() + PATIENCE
         told = controller.get("aborts", wanted)
         while not told["over"] and time.monotonic() < until:
-            time.sleep(LOOK)
+            with controller.progress or nullcontext():
+                time.sleep(LOOK)
             told = controller.get("aborts", wanted)
     if as_json:
         client.print_json(told)
@@ -132,6 +136,8 @@ def _fetch(
         body = controller.get("sessions", cursor=cursor, limit=min(PAGE, limit - len(found)), **filters)
         found += [one for one in body["sessions"] if args.since is None or one["age_s"] <= args.since]
         cursor = body["next"]
+        if controller.progress is not None:
+            controller.progress.text = f"{len(found):,} of {min(limit, body['total']):,} sessions"
         if cursor is None or len(found) >= limit:
             return found, body["total"], cursor
 
