@@ -88,12 +88,17 @@ class SubflowPriorities(Part):
         self.changes = 0  # counts up with what is used
         self.offloads: dict[str, str] = {}
         self._take(policy)
+        self.look_again()
 
     # ---- what happens ---------------------------------------------------------------------------
 
     def policy_replaced(self, policy: Policy, now: float) -> list[Output]:
-        """Another policy is in force: live sessions' accesses are used by it."""
+        """Another policy is in force: live sessions' accesses are used by it. Where neither it nor the one before says
+        how, no session has to be looked at."""
+        before = self._indifferent(), self._policy.third_party_pooling
         self._take(policy)
+        if before != (True, policy.third_party_pooling) or not self._indifferent():
+            self.look_again()
         return []
 
     def _take(self, policy: Policy) -> None:
@@ -101,7 +106,6 @@ class SubflowPriorities(Part):
         self._timed = any(rule.when.times for rule in policy.rules)
         self._metered = any(rule.then.pooling.quota_bytes for rule in policy.rules)
         self._silent = says_nothing(policy)
-        self.look_again()
 
     def _indifferent(self) -> bool:
         """Whether no policy says how accesses are to be used, so that no change in a session changes a wish."""
@@ -417,13 +421,14 @@ def says_nothing(policy: Policy) -> bool:
     """Whether a policy leaves the use of accesses to the kernel, for everybody."""
     groups = [known.distribution for known in policy.classes]
     groups += [known.distribution for known in policy.subscribers]
+    nothing = Pooling()
     return (
         policy.distribution in (None, Distribution.LOWEST_RTT)
         and all(group in (None, Distribution.LOWEST_RTT) for group in groups)
         and all(
             rule.then.usage_mode is UsageMode.NATIVE
             and rule.then.distribution in (None, Distribution.LOWEST_RTT)
-            and rule.then.pooling == Pooling()
+            and rule.then.pooling == nothing
             and not rule.then.ratio
             for rule in policy.rules
         )

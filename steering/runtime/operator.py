@@ -2,7 +2,7 @@
 
 A policy comes by REST, by SIGHUP, or by a change of its file. All three go the same way: the policy is checked
 whole, kept as a version, and given to the engine as one input. Checking may take seconds for the largest file, so
-it happens in a thread. The engine is never touched from that thread.
+it happens elsewhere (policy_check), and a thread keeps it. The engine is never touched from there.
 """
 
 import logging
@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from eventlet import tpool
@@ -30,9 +31,10 @@ from steering.model.snapshot import DecisionSnapshot
 from steering.model.week import minute_of_week
 from steering.northbound.auth.pseudonyms import of_limits
 from steering.northbound.schema.representation import as_json
-from steering.policy import Finding, parse_policy
+from steering.policy import Finding
 from steering.policy.checks.unenforced_rules import unenforced
 from steering.policy.language.document import load_text
+from steering.runtime.policy_check import checked
 from steering.runtime.registrar import Registrar
 from steering.store.credentials import pseudonym_key
 from steering.store.interface import StateError, StateRefusal, Store
@@ -68,6 +70,7 @@ class Operator:
         self._view = view
         self._history = History(shared or StateDirectory(state_dir, synced=True))
         self._must_keep = shared is not None
+        self._putting = Lock()
         self._now = now
         self._feed: Callable[[Input], None] | None = None
         self._at_once: Callable[[Input], None] | None = None
@@ -94,7 +97,7 @@ class Operator:
         return self._text
 
     def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
-        policy, findings = tpool.execute(_check, text, site(self._engine))
+        policy, findings = checked(text, "policy", site(self._engine))
         said = [_json(finding) for finding in findings]
         if policy is None or findings:
             return PolicyOutcome(self._text.version, said, False)
@@ -103,12 +106,16 @@ class Operator:
         return self._put(policy, text, who, "")
 
     def _put(self, policy: Policy, text: str, who: str, comment: str) -> PolicyOutcome:
-        if self._must_keep:
-            version = self._kept(text, who, comment)
-        else:
-            version = keep_version(self._history, text, who, comment, self._text.version + 1)
-        self._text = PolicyText(version, text)
-        self.give(PolicyReplaced(replace(policy, version=version)))
+        with self._putting:  # one after the other: versions are numbered
+            if self._must_keep:
+                version = self._kept(text, who, comment)
+            else:
+                # A thread waits for the disk.
+                otherwise = self._text.version + 1
+                version = tpool.execute(keep_version, self._history, text, who, comment, otherwise)
+            policy = replace(policy, version=version)
+            self._text = PolicyText(version, text)
+            self.give(PolicyReplaced(policy))
         for note in unenforced(policy, site(self._engine)):
             log.warning("policy: %s", note)
         log.info("policy version %d is in force, by %s", version, who)
@@ -144,7 +151,7 @@ class Operator:
             text = self._history.read(version).text
         except HistoryError:
             return None
-        policy, findings = tpool.execute(_check, text, site(self._engine))
+        policy, findings = checked(text, "policy", site(self._engine))
         if policy is None or findings:
             return PolicyOutcome(self._text.version, [_json(finding) for finding in findings], False)
         return self._put(policy, text, who, f"rolled back to version {version}")
@@ -180,7 +187,7 @@ class Operator:
 
     def reload(self, path: str) -> None:
         """Read the policy file again. Findings are logged, and change nothing."""
-        policy, text, findings = tpool.execute(_read, path, site(self._engine))
+        policy, text, findings = _read(path, site(self._engine))
         for finding in findings:
             log.error("the policy stays as it is: %s", finding)
         if policy is not None and not findings:
@@ -219,16 +226,12 @@ def keep_version(history: History, text: str, who: str, comment: str, otherwise:
         return otherwise
 
 
-def _check(text: str, site: Site) -> tuple[Policy | None, list[Finding]]:
-    return parse_policy(text, "policy", site)
-
-
 def _read(path: str, site: Site) -> tuple[Policy | None, str, list[Finding]]:
     """The file as `steering check` reads it, and says what is wrong with it."""
-    text, findings = load_text(path)
+    text, findings = tpool.execute(load_text, path)
     if text is None:
         return None, "", findings
-    policy, findings = parse_policy(text, path, site)
+    policy, findings = checked(text, path, site)
     return policy, text, findings
 
 

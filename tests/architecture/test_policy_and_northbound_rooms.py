@@ -22,6 +22,7 @@ ROOMS: dict[str, dict[str, frozenset[str]]] = {
             "site_file": "language site checks",
             "site_mcps": "language site_file",
             "policy_file": "language rules checks",
+            "policy_process": "language policy_file",
             "schema": "language site rules",
         },
         "northbound": {

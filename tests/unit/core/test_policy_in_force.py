@@ -1,11 +1,13 @@
 """Rules, limits, health and access information, as the engine applies them to handshakes."""
 
+import sys
 from ipaddress import ip_network
 
 import pytest
 
 from steering.core import inputs
 from steering.core.counters import JoinResult
+from steering.core.handshakes.policy_in_force import PolicyInForce
 from steering.core.inputs import FinSeen, Tick
 from steering.core.outputs import NATURAL, RemoveEntries, SendFrame, Steer
 from steering.model.network import NetworkAccessType, Trust
@@ -420,3 +422,11 @@ def test_ports_that_are_not_eligible_are_not_looked_at():
     driver = Driver(policy=ruled((RuleConditions(), ALL_DENIED), eligible_ports=((80, 80),)))
     assert reset_of(driver.syn(1, 1, handshake(UE_LTE, 1, dport=80))).flags & Flags.RST
     assert natural(driver.syn(1, 1, handshake(UE_LTE, 2, dport=81)))
+
+
+def test_a_policy_for_all_ports_lists_none() -> None:
+    in_force = PolicyInForce(Driver().engine.map, Policy())
+    assert in_force.eligible(1) and in_force.eligible(65_535) and not in_force.eligible(0)
+    assert sys.getsizeof(in_force.ports) < 1_000, "a set of 65,535 takes 5 ms to make, for which all wait"
+    in_force.policy_replaced(Policy(eligible_ports=((80, 80), (1_000, 1_002))), 1.0)
+    assert [port for port in range(1, 2_000) if in_force.eligible(port)] == [80, 1_000, 1_001, 1_002]

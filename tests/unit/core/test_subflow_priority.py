@@ -8,6 +8,7 @@ from steering.core.selection.rulebook import RuleMatch
 from steering.core.subflow_priority import LOOKED_AT_ONCE, distribution_of
 from steering.model.network import PortRef, Trust
 from steering.model.policy import (
+    Action,
     Distribution,
     Policy,
     PolicyRule,
@@ -252,3 +253,28 @@ def test_after_a_change_for_all_each_slice_looks_at_a_few_sessions() -> None:
         outputs = live.engine.handle(inputs.Continue(), live.now)
     assert sum(slices) == 3 * LOOKED_AT_ONCE + 1
     assert max(slices) <= LOOKED_AT_ONCE, "a SYN waits for one slice at most"
+
+
+def test_no_session_is_looked_at_for_a_policy_that_says_nothing_of_accesses_either(monkeypatch) -> None:
+    live = Live()
+    live.later(0.05)
+    looked: list[object] = []
+
+    def noted(session: object) -> list[object]:
+        looked.append(session)
+        return []
+
+    monkeypatch.setattr(live.engine.preferring, "wishes", noted)
+    denies = PolicyRule("d", RuleConditions(destinations=nets("198.18.0.0/24")), Terms(action=Action.DENY))
+    live.give(inputs.PolicyReplaced(Policy(rules=(denies,))))
+    live.later(0.05)
+    assert not looked
+    for policy in (
+        Policy(rules=(denies,), third_party_pooling=not Policy().third_party_pooling),
+        Policy(rules=(denies, PolicyRule("all", RuleConditions(), BACKUP))),
+        Policy(rules=(denies,)),
+    ):
+        live.give(inputs.PolicyReplaced(policy))
+        live.later(0.05)
+        assert looked == [live.one], policy
+        looked.clear()

@@ -1,0 +1,52 @@
+"""Checks a policy while the controller goes on: a small one in a thread, a large one in a process of its own
+(policy.policy_process)."""
+
+import logging
+import pickle
+import sys
+from functools import partial
+from io import BytesIO
+
+import eventlet
+from eventlet import tpool
+from eventlet.green import subprocess
+
+from steering.model.network import Site
+from steering.policy import parse_policy
+from steering.policy.policy_process import Checked, joined, question
+
+LARGE = 8_192  # characters; a process takes 0.3 s to begin
+PATIENCE = 120.0  # seconds for the largest file
+_COMMAND = (sys.executable, "-m", "steering.policy.policy_process")
+
+log = logging.getLogger(__name__)
+
+
+class ProcessFailed(Exception):
+    """The process told nothing that is a result."""
+
+
+def checked(text: str, filename: str, site: Site | None) -> Checked:
+    """`parse_policy`, without holding up the hub. Where no process can be had, a thread does it."""
+    if len(text) >= LARGE:
+        try:
+            return _by_process(tpool.execute(question, text, filename, site))
+        except (OSError, EOFError, pickle.UnpicklingError, ProcessFailed) as error:
+            log.warning("a policy is checked in a thread, since a process could not do it: %s", error)
+    done: Checked = tpool.execute(parse_policy, text, filename, site)
+    return done
+
+
+def _by_process(asked: bytes) -> Checked:
+    process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        with eventlet.Timeout(PATIENCE, ProcessFailed(f"it took longer than {PATIENCE:g} s")):
+            answer, _ = process.communicate(asked)
+            status = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if status:
+        raise ProcessFailed(f"it ended with status {status}")
+    return joined(BytesIO(answer), partial(eventlet.sleep, 0))
