@@ -23,7 +23,7 @@ from steering.core.network.graph import Ends, Graph
 from steering.core.network.shortest_paths import Pair
 from steering.core.network.switch import Switches
 from steering.core.pipeline.ingress_guard import match
-from steering.core.pipeline.pieces import Rules, keyed
+from steering.core.pipeline.pieces import Unmade
 from steering.core.pipeline.priorities import DETOUR
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.numbers import stable_id
@@ -185,12 +185,13 @@ class Failover:
             actions.insert(0, SetBits("eth_dst", PREFIX_MIDDLE, 16, self._number_of[dpid, far]))
         return (Bucket(out, tuple(actions)),)
 
-    def rules(self, dpid: DatapathId) -> Rules:
-        """Where a switch leads what is on a detour of others."""
-        return keyed(self._rule(dpid, pair, *hop) for pair, hop in self._through.get(dpid, {}).items())
+    def rules(self, dpid: DatapathId) -> Unmade:
+        """Where a switch leads what is on a detour of others: as it is now, whenever the portions are made."""
+        hops = [(self._number_of[pair], *hop) for pair, hop in self._through.get(dpid, {}).items()]
+        return Unmade((self._rule(dpid, *hop) for hop in hops), lambda _: None)
 
-    def _rule(self, dpid: DatapathId, pair: Pair, port: PortNumber, out: PortNumber | None) -> Rule:
-        number, cookie = self._number_of[pair], static_cookie(self._epochs[dpid])
+    def _rule(self, dpid: DatapathId, number: int, port: PortNumber, out: PortNumber | None) -> Rule:
+        cookie = static_cookie(self._epochs[dpid])
         label = (f"02:{number >> 8:02x}:{number & 0xFF:02x}:00:00:00", "ff:ff:ff:00:00:00")
         fields = match(in_port=port, eth_dst=label)
         if out is not None:

@@ -32,7 +32,9 @@ SETTLED = 3  # units of a switch settled in a path
 LOOKED = 1  # of a distance looked at for a rule, or of a rule compared
 MADE = 2  # of a rule made
 CHANGED = 8  # of a rule sent to its switch
-AROUND = 10  # of a way around a link, beside the switches that are settled for it
+AROUND = (
+    10  # of a way around a link, beside the switches that are settled for it; and of the groups of a switch
+)
 
 FORWARDING = (Table.LABEL, Table.HOST)
 CORE_PORTS = "core ports"  # the piece that depends on which ports of a switch have links
@@ -137,6 +139,9 @@ class Reconcile:
         self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
         self._groups: dict[DatapathId, dict[int, FailoverGroup]] = {}
         self._regroup: set[DatapathId] = set()  # switches whose groups may be others
+        # Switches that ways around links begin at or lead through, other ones than before: each has many, so its rules are
+        # made again when all ways are found.
+        self._around: set[DatapathId] = set()
 
     def register(
         self,
@@ -201,7 +206,7 @@ class Reconcile:
     @property
     def busy(self) -> bool:
         """Whether there is more to do."""
-        return not self.settled or self._failover.busy
+        return not self.settled or self._failover.busy or bool(self._around)
 
     @property
     def settled(self) -> bool:
@@ -275,10 +280,13 @@ class Reconcile:
         return cost
 
     def _go_around(self) -> int:
-        """The way around one link."""
+        """The way around one link; when all are found, the switches that they changed."""
+        if not self._failover.busy:
+            self.touch(DETOURS, sorted(self._around))
+            self._around.clear()
+            return 1
         found, settled = self._failover.advance()
-        self.touch(DETOURS, found)
-        self._regroup |= {dpid for dpid in found if self._switches.is_filled(dpid)}
+        self._around |= found
         return AROUND + SETTLED * settled
 
     def _other_groups(self, dpid: DatapathId) -> tuple[FailoverGroup, ...]:
@@ -332,6 +340,9 @@ class Reconcile:
         had, installed[made.piece] = installed.get(made.piece, {}), made.rules
         if not made.rules:
             del installed[made.piece]
+        if made.piece == DETOURS:
+            self._regroup.add(made.dpid)
+            cost += AROUND
         if had is made.rules:
             return cost
         change = changes.setdefault(made.dpid, Change())
