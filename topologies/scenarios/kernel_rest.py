@@ -50,7 +50,7 @@ def run(options: Options, report: Report) -> None:
         lab.start_controller(options.without)
         aggregation.warm_up(lab, 4)
         for part in (_checksums, _in_syn, _ids, _many):
-            options.say(part.__doc__ or "")
+            options.say((part.__doc__ or "").splitlines()[0])
             part(lab, report)
         if options.prompt:
             lab.command_line()
