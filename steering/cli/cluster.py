@@ -52,6 +52,13 @@ def _list(controller: client.ControllerClient, args: argparse.Namespace) -> None
         for one in told["shares"]
     ]
     print(table(["share", "owner", "generation", "standbys"], rows))
+    if told["peers"]:
+        heard = {True: "yes", False: "no"}
+        rows = [
+            [one["name"], heard[one["reached"]], one["tokens"], heard[one["whole"]], one["unread"]]
+            for one in told["peers"]
+        ]
+        print(table(["owner", "heard", "tokens", "all of them", "bytes unread"], rows))
     if told["switches"]:
         print(
             table(["switch", "this controller is"], [[one["name"], one["role"]] for one in told["switches"]])

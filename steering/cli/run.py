@@ -98,6 +98,12 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster-cell", metavar="NAME", help="the controllers that are one (default: default)"
     )
+    parser.add_argument(
+        "--cluster-shares",
+        type=int,
+        metavar="N",
+        help="shares of the switches, each of which has an owner; the same at all controllers (default: 1)",
+    )
     parser.add_argument("--cluster-ca", metavar="FILE", help="the CA of etcd's certificates (PEM)")
     parser.add_argument("--cluster-cert", metavar="FILE", help="this controller's certificate at etcd (PEM)")
     parser.add_argument("--cluster-key", metavar="FILE", help="that certificate's private key (PEM)")

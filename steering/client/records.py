@@ -198,9 +198,13 @@ ClusterSharesPart = TypedDict("ClusterSharesPart", {
     "name": str, "owner": str, "generation": int, "standbys": list["ClusterSharesPartStandbysPart"]
 })
 ClusterSwitchesPart = TypedDict("ClusterSwitchesPart", {"name": str, "role": str})
+ClusterPeersPart = TypedDict("ClusterPeersPart", {
+    "name": str, "reached": bool, "tokens": int, "whole": bool, "unread": int
+})
 Cluster = TypedDict("Cluster", {
     "controller": str | None, "etcd": bool | None, "revision": int, "members": list["ClusterMembersPart"],
-    "shares": list["ClusterSharesPart"], "switches": list["ClusterSwitchesPart"], "events": dict[str, int]
+    "shares": list["ClusterSharesPart"], "switches": list["ClusterSwitchesPart"], "events": dict[str, int],
+    "peers": list["ClusterPeersPart"]
 })
 Drain = TypedDict("Drain", {"name": str, "draining": bool})
 Load = TypedDict("Load", {"name": str, "alive": bool, "load": float | None})

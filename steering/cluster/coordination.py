@@ -184,6 +184,15 @@ class Coordination:
         is_owner = heir is not None and heir.controller == self.me.id
         return Duty(ShareRole.OWNER if is_owner else ShareRole.STANDBY, grant.generation)
 
+    def owner_of(self, dpid: DatapathId) -> str:
+        """Who decides for a switch, as far as is known here; "" where nobody does."""
+        share = share_of(dpid, self._count)
+        if self.duty_of(share).role is ShareRole.OWNER:
+            return self.me.id
+        known = self.cell.shares.get(share)
+        heir = None if known is None else self._heir(known)
+        return "" if heir is None or heir.controller == self.me.id else heir.controller
+
     def _heir(self, known: ShareAssignment) -> Grant | None:
         """The first of the line that is there."""
         return next((one for one in (known.owner, *known.standbys) if self._is_there(one.controller)), None)

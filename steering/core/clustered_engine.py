@@ -3,13 +3,18 @@
 from collections.abc import Iterable
 
 from steering.core.counters import Counters
-from steering.core.engine import Engine
+from steering.core.engine import RECOVERY, Engine
+from steering.core.inputs import EntriesRead
+from steering.core.outputs import Output
 from steering.core.part import Parts
+from steering.core.peer_facts import ClusterChanged
 from steering.core.peers.exchange import PeerExchange
 from steering.core.peers.followed_table import FollowedTable
+from steering.core.peers.handover import Handover
 from steering.core.peers.network_facts import NetworkFacts
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
+from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
 from steering.model.network import Site
 from steering.model.policy import Policy
@@ -33,16 +38,50 @@ class ClusteredEngine(Engine):
         pieces, table = self.sessions, self.sessions.table
         assert isinstance(table, FollowedTable)
         table.follow()
+        off = frozenset(map(Mechanism, disabled))
         local = dict(self._handlers)
         routes = SegmentRoutes(self.map)
         self.peers = PeerExchange(
             self.map, table, self.counters,
             local=local, routes=routes,
-            replicas=TokenReplicas(Mechanism.JOIN_DESTINATION not in set(map(Mechanism, disabled))),
+            replicas=TokenReplicas(Mechanism.JOIN_DESTINATION not in off, Mechanism.PEER_TOKENS not in off),
             facts=NetworkFacts(self.map, self.switches, self.neighbours, self.chooser, routes, local),
             destinations=pieces.destinations, early=pieces.early, waiting=pieces.waiting, readiness=pieces.readiness,
             unread=self._unread,
         )  # fmt: skip
         self.parts = Parts((*self.parts, self.peers))  # last: it tells what came of all others
-        self._handlers |= {given: self._filtered(take) for given, take in self.peers.takes().items()}
+        self.handover = Handover(
+            self.map, table, pieces.teardown, self.switches, self._unread, self.recovery.adopt
+        )
+        self.presence.is_elsewhere = self._is_elsewhere
+        takes = {**self.peers.takes(), ClusterChanged: self._shares_changed}
+        self._handlers |= {given: self._filtered(take) for given, take in takes.items()}
         self._handlers |= self.peers.in_place()
+        self._handlers[EntriesRead] = self._read
+
+    def _mine(self) -> set[DatapathId]:
+        return {dpid for dpid in self.map.switches if self.peers.routes.is_mine(dpid)}
+
+    def _is_elsewhere(self, dpid: DatapathId) -> bool:
+        """Whether a switch is a controller's that can be reached, which sees what it lacks."""
+        return self.peers.routes.owners.get(dpid) in self.peers.reached
+
+    def _shares_changed(self, given: ClusterChanged, now: float) -> list[Output]:
+        before = self._mine()
+        outputs = self.peers.takes()[ClusterChanged](given, now)
+        mine = self._mine()
+        if before - mine:
+            self.handover.given_up(before - mine)
+        taken = mine - before
+        if not taken:
+            return outputs
+        # What the switches hold of its sessions is not known yet: until then no join is a stranger's.
+        self._recover_until = now + RECOVERY
+        self.sessions.readiness.recovering = True
+        self.sessions.readiness.offline |= {dpid for dpid in taken if not self.switches.is_filled(dpid)}
+        return outputs + self.handover.taken(taken, before & mine)
+
+    def _read(self, read: EntriesRead, now: float) -> list[Output]:
+        if self.handover.read(self.peers.own(read), now):
+            return self._recovered(now) if not self._unread else []
+        return self.peers.in_place()[EntriesRead](read, now)

@@ -64,9 +64,21 @@ class Duty(NamedTuple):
 NO_DUTY = Duty(ShareRole.NONE, 0)
 
 
+class PeerStatus(NamedTuple):
+    """Another controller that decides for switches. `reached`: whether it is heard; `tokens`: of its sessions, known here;
+    `whole`: whether it has told all of them; `unread`: bytes that it was told and has not taken."""
+
+    name: str
+    reached: bool
+    tokens: int
+    whole: bool
+    unread: int
+
+
 class ClusterStatus(NamedTuple):
     """What a controller knows of its cluster. `reached`: whether etcd answers; `revision`: up to which all is known;
-    `roles`: switches by name, and what this controller is to each; `events`: how often each happened."""
+    `roles`: switches by name, and what this controller is to each; `events`: how often each happened; `peers`: other owners
+    of shares, where there are several shares."""
 
     controller: str
     reached: bool
@@ -75,6 +87,7 @@ class ClusterStatus(NamedTuple):
     shares: tuple[tuple[str, ShareAssignment], ...]
     roles: tuple[tuple[str, str], ...]
     events: Mapping[str, int]
+    peers: tuple[PeerStatus, ...] = ()
 
 
 class ClusterUnreachable(Exception):

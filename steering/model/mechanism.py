@@ -51,6 +51,10 @@ class Mechanism(StrEnum):
         "SYNs are held at their edge for as long as the controller is gone, whatever the policy says",
     )
     TOKEN_GUESSES = "token-guesses", "a source may guess tokens of joins as often as it likes"
+    PEER_TOKENS = (
+        "peer-tokens",
+        "a controller forgets what others tell of their tokens: joins of their sessions are unknown to it",
+    )
     THIRD_ACK = "third-ack", "a session counts as established as soon as its MCP has answered"
     LIVE_PINS = (
         "live-pins",

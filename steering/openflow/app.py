@@ -31,6 +31,7 @@ from steering.core.inputs import (
     Tick,
 )
 from steering.core.outputs import Prefer
+from steering.core.peer_facts import PeerTold, TurnOver
 from steering.core.snapshots.site import plain_port_name, port_name, site
 from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
@@ -138,11 +139,26 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         # Ports of which the switch's own checks are believed.
         self._bfd = frozenset(end for link in site(engine).links if link.bfd for end in (link.a, link.b))
         self.usual = UsualMessages(counters, self._give, self._sender.barrier_reply) if fast else None
+        self.peers: Any = None  # PeerTraffic with other controllers, where these have switches too
         self._claims = Claims(self._switches, self._sender.xids)
         self._ports = PortPoll(self._switches, self._sender.xids, self._load, declared)
         self._meters = MeterPoll(self._switches, self._sender.xids, self._load, self._inbox.append)
         self._foreign_tags = ForeignTagsPoll(self._switches, self._sender.xids, self._inbox.append)
         install(self, counters, door)
+
+    def share(self, made: Callable[..., Any]) -> Any:
+        """Switches of other controllers are written to from now on. `made` makes the `peer_traffic.PeerTraffic` of own
+        switches, from these, what takes their barriers, and transaction ids."""
+        sender = self._sender
+        self.peers = made(self._switches, sender.barrier_reply, sender.xids)
+        sender.reach(self.peers.lines, self.peers.tell)
+        return self.peers
+
+    def heard(self, given: Input) -> None:
+        """Something of another controller; its outputs leave with the turn."""
+        now = monotonic()
+        if self.peers is None or not (isinstance(given, PeerTold) and self.peers.takes(given, now)):
+            self._give(given, now)
 
     def start(self) -> Any:
         """Called by os-ken when every application is there."""
@@ -208,6 +224,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         """The connection speaks for its switch no longer."""
         del self._switches[channel.id], self._known[channel.id], self._changes[channel.id]
         self._sender.switch_down(channel.id)
+        if self.peers is not None:
+            self.peers.switch_down(channel.id)
         self._links.switch_down(channel.id)
         self._port_lines.switch_down(channel.id)
         self._ports.forget(channel.id)
@@ -240,7 +258,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             if given is not None:
                 self._give(given, now)
         elif kind == _BARRIER_REPLY:
-            self._sender.barrier_reply(channel.id, message.xid, now)
+            if self.peers is None or not self.peers.confirmed(channel.id, message.xid):
+                self._sender.barrier_reply(channel.id, message.xid, now)
         else:
             self._seldom(channel, message, now)
 
@@ -359,7 +378,11 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         while True:
             while self._inbox:
                 self._give(self._inbox.popleft(), now)
+            if self.peers is not None:
+                self._give(TurnOver(), now)
             self._sender.end_batch(now)
+            if self.peers is not None:
+                self.peers.flush()
             if not self._dirty:
                 return
             dirty, self._dirty = self._dirty, []
@@ -368,7 +391,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     def settle_soon(self, now: float) -> None:
         """The same once all channels that are ready were read (turn_end)."""
-        if self._dirty or self._inbox:
+        if self._dirty or self._inbox or self.peers is not None:
             self._turn_end.wish(now)
 
     def _go_on(self) -> None:
@@ -390,6 +413,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
     def _tick(self, now: float) -> None:
         self._give(Tick(), now)
         self._sender.expire(now)
+        if self.peers is not None:
+            self.peers.expire(now)
         self._ports.tick(now)
         self._meters.tick(now)
         self._foreign_tags.tick(now)

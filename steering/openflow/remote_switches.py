@@ -4,7 +4,7 @@ The sender sees a line like any other. A barrier request is no message for the o
 all before it is carried out: that one sends a barrier of its own, and answers with this one's transaction id.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 
 from steering.model.ids import DatapathId
@@ -19,6 +19,9 @@ PENDING = 4_096  # writes of others that wait for their switches
 PATIENCE = 1.0  # seconds; whoever asked has given up by then
 
 _BARRIER_REQUEST = 20  # OFPT_BARRIER_REQUEST
+_WRITES = frozenset({13, 14})  # OFPT_PACKET_OUT, OFPT_FLOW_MOD: what nobody answers
+_HEAD = 8  # bytes of an OpenFlow message's header
+_VERSION = 4  # of OpenFlow 1.3
 
 Tell = Callable[[str, SwitchWrite | WriteResult], None]
 
@@ -68,15 +71,32 @@ class SwitchLines(Mapping[DatapathId, Line]):
         self._own = own
         self._tell = tell
         self._remote: dict[DatapathId, RemoteLine] = {}
+        # Barriers that others were asked for: request -> switch and its controller. Whoever waits gives up by itself.
+        self._asked: OrderedDict[int, tuple[DatapathId, str]] = OrderedDict()
         self._dirty: list[RemoteLine] = []
 
     def shared(self, me: str, owners: Mapping[DatapathId, str], reached: frozenset[str]) -> None:
         """Who has which switches, and who of them can be reached."""
         self._remote = {
-            dpid: RemoteLine(dpid, owner, self._tell, self._dirty.append)
+            dpid: RemoteLine(dpid, owner, self._ask, self._dirty.append)
             for dpid, owner in owners.items()
             if owner != me and owner in reached
         }
+
+    def _ask(self, owner: str, message: SwitchWrite | WriteResult) -> None:
+        if isinstance(message, SwitchWrite) and message.confirm:
+            self._asked[message.request] = (DatapathId(message.dpid), owner)
+            if len(self._asked) > PENDING:
+                self._asked.popitem(last=False)
+        self._tell(owner, message)
+
+    def answered(self, owner: str, request: int) -> DatapathId | None:
+        """The switch of which a controller has answered a request; None where it was not asked."""
+        dpid, asked = self._asked.get(request, (None, ""))
+        if asked != owner:
+            return None
+        del self._asked[request]
+        return dpid
 
     def flush(self) -> None:
         """The batch is over."""
@@ -111,6 +131,7 @@ class PeerWrites:
         self._own = own
         self._xids = xids
         self._tell = tell
+        self.refused = 0  # writes that are none, or would have the switch answer
         self._pending: dict[tuple[DatapathId, int], tuple[str, int]] = {}
         self._deadlines: deque[tuple[float, tuple[DatapathId, int]]] = deque()
 
@@ -121,6 +142,9 @@ class PeerWrites:
         """A controller's write. It is told at once where the switch is not here, or too much waits."""
         dpid = DatapathId(write.dpid)
         line = self._own.get(dpid)
+        if not _only_writes(write.data):
+            self.refused += 1
+            line = None
         if line is None or (write.confirm and len(self._pending) >= PENDING):
             if write.confirm:
                 self._tell(peer, WriteResult(write.request, False))
@@ -150,6 +174,18 @@ class PeerWrites:
         while self._deadlines and self._deadlines[0][0] <= now:
             _, key = self._deadlines.popleft()
             self._pending.pop(key, None)
+
+
+def _only_writes(data: bytes) -> bool:
+    """Whether these are whole messages that change a switch or send a frame: what asks it something would bring an
+    answer that nobody here waits for."""
+    at = 0
+    while at + _HEAD <= len(data):
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at] != _VERSION or data[at + 1] not in _WRITES or length < _HEAD:
+            return False
+        at += length
+    return at == len(data)
 
 
 def _pieces(data: bytes) -> Iterator[bytes]:

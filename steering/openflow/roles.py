@@ -114,6 +114,10 @@ class Roles:
         """What this controller is to each switch that is connected to it."""
         return {channel.id: standing.role for channel, standing in self._standings.items()}
 
+    def masters(self) -> set[DatapathId]:
+        """The switches that this controller is MASTER of."""
+        return {channel.id for channel in self._masters}
+
     # ---- channel.Adapter -------------------------------------------------------------------------
 
     usual: Any = None  # the fast path is for messages of switches that this controller is MASTER of

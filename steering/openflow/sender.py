@@ -27,6 +27,7 @@ from steering.core.outputs import (
     SweepEntries,
     SyncRules,
 )
+from steering.core.peer_facts import TellPeer
 from steering.model.ids import DatapathId
 from steering.model.session import Entry, Refusal
 from steering.openflow.encode import barrier_request
@@ -66,7 +67,8 @@ class Sender:
         tell: Callable[[Prefer], None] = lambda prefer: None,
         go_on: Callable[[], None] = lambda: None,
     ) -> None:
-        self._lines = lines
+        self._lines = self._own = lines
+        self.tell_peer: Callable[[TellPeer], None] = lambda told: None
         self._tell = tell
         self._go_on = go_on
         self._counters = counters
@@ -83,6 +85,10 @@ class Sender:
         self.readback = Readback(lines, self.xids, feed)
         self.entry_counters = EntryCounters(lines, self.xids, feed)
         self.groups = HeldGroups(lines, self.xids)
+
+    def reach(self, lines: Mapping[DatapathId, Line], tell: Callable[[TellPeer], None]) -> None:
+        """From now on session entries and frames go to switches of other controllers too; all else is of own switches."""
+        self._lines, self.tell_peer = lines, tell
 
     # ---- outputs -------------------------------------------------------------------------------
 
@@ -118,6 +124,8 @@ class Sender:
                 self._tell(output)
             elif type(output) is GoOn:
                 self._go_on()
+            elif type(output) is TellPeer:
+                self.tell_peer(output)
 
     def _to(self, dpid: DatapathId, data: bytes) -> None:
         line = self._lines.get(dpid)
@@ -166,7 +174,7 @@ class Sender:
         for entry in output.entries:
             by_switch.setdefault(entry.dpid, []).append(entry)
         for dpid, entries in by_switch.items():
-            if len(entries) > ENTRIES:
+            if len(entries) > ENTRIES and dpid in self._own:
                 self.filler.remove(dpid, entries, now)
             else:
                 self._to(dpid, b"".join(map(entry_delete, entries)))

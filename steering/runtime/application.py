@@ -36,7 +36,8 @@ class ControllerApp(SteeringApp):
             counters=controller.counters,
             discovery=controller.discovery,
             bounded=Mechanism.CONNECTION_BUDGET not in controller.settings.disabled,
-            fast=controller.settings.fast_path,
+            fast=controller.settings.fast_path
+            and (controller.cluster is None or not controller.cluster.several),
             door=door,
             **kwargs,
         )

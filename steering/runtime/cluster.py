@@ -19,16 +19,23 @@ from typing import Any
 from os_ken.lib import hub
 
 from steering.cluster.coordination import ClusterRefusal, Coordination
+from steering.cluster.shares import share_name
+from steering.core.clustered_engine import ClusteredEngine
+from steering.core.engine import Engine
 from steering.core.inputs import Input
 from steering.core.peer_facts import PeerLost, PeerUp
+from steering.core.snapshots.peers import peer_events, peers
+from steering.core.snapshots.site import site
 from steering.model.cluster import ClusterMember, ClusterStatus, ClusterUnreachable, ShareRole
 from steering.model.ids import DatapathId
 from steering.model.network import Site
 from steering.model.policy import Policy
+from steering.openflow.peer_traffic import PeerTraffic
 from steering.openflow.roles import Roles
 from steering.policy import parse_policy
 from steering.runtime.peer_streams import PeerCertificates, PeerStreams
 from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError
+from steering.runtime.share_owners import ShareOwners
 from steering.store.credentials import LLDP_KEY_FILE, PSEUDONYM_KEY_FILE, lldp_key, pseudonym_key
 from steering.store.etcd.access import EtcdAccess, EtcdError, parse_endpoints
 from steering.store.etcd.etcd_store import EtcdStore
@@ -41,7 +48,6 @@ from steering.store.private_file import read_private
 from steering.store.state_directory import StateDirectory
 from steering.wire.peer_messages import Hello
 
-SHARES = 1  # of a cell
 GRACE = 0.1  # seconds in which a stream that ended may be there again
 SETTLED = 0.5  # seconds after a change of what is kept, until the first standby begins anew
 TURN = 5.0  # seconds later for each that stands behind it, so that one is ready all the time
@@ -77,7 +83,11 @@ class Cluster:
         digest = hashlib.sha256(Path(settings.site).read_bytes())
         me = ClusterMember(wanted.name or socket.gethostname(), "")
         keys = Keys(gateway, f"/steering/{wanted.cell}/cluster/")
-        self.coordination = Coordination(keys, me, digest.hexdigest(), SHARES)
+        self.coordination = Coordination(keys, me, digest.hexdigest(), wanted.shares)
+        self.several = wanted.shares > 1  # controllers decide at once, each for its shares
+        self.engine_type: type[Engine] = ClusteredEngine if self.several else Engine
+        self.owners: ShareOwners | None = None
+        self._engine: Engine | None = None  # of several that decide at once
         self.roles: Roles | None = None
         self.streams = self._streams(Hello(me.id, randbits(32), digest.digest()))
 
@@ -103,6 +113,14 @@ class Cluster:
             share_secrets(self.secrets, state_dir)
         except StateError as error:
             raise SettingsError(f"--cluster: {error}") from None
+
+    def check(self, site: Site) -> None:
+        """Raises SettingsError for a site that several controllers cannot share."""
+        if self.several and site.discover:
+            raise SettingsError(
+                "--cluster-shares: the site file has to name the links: what one controller sends to find them is "
+                "none of another's"
+            )
 
     def join(self, url: str, named: Callable[[DatapathId], str]) -> None:
         """Become a member. `url`: of this controller's REST; `named`: a switch's name. Raises SettingsError."""
@@ -130,6 +148,19 @@ class Cluster:
         """The adapter that stands before the application from now on."""
         self.roles = Roles(app, self.coordination, self._stepped_down)
         self.coordination.changed = self._changed
+        if self.several and self.streams is not None:
+            streams, engine = self.streams, app.engine
+            self._engine = engine
+            self.owners = ShareOwners(
+                self.coordination,
+                lambda: site(engine).switches.values(),
+                self.roles.masters,
+                app.heard,
+                app.share(
+                    lambda own, confirm, xids: PeerTraffic(own, streams.tell, streams.flush, confirm, xids)
+                ),
+            )
+            streams.turn_over = lambda: app.settle(monotonic())
         return self.roles
 
     def start(self, is_active: Any) -> None:
@@ -156,9 +187,8 @@ class Cluster:
     # ---- as REST asks it ------------------------------------------------------------------------
 
     def decides(self) -> bool:
-        """Whether this controller decides for any switch."""
-        shares = self.coordination.cell.shares
-        return any(self.coordination.duty_of(share).role is ShareRole.OWNER for share in shares)
+        """Whether this controller is the one that takes changes: the owner of the first share."""
+        return self.coordination.duty_of(share_name(0)).role is ShareRole.OWNER
 
     def only_where_it_decides(self, changed: Callable[[], bool]) -> Callable[[], bool]:
         """Whether a file changed that only who decides may act by."""
@@ -174,8 +204,13 @@ class Cluster:
             tuple(cell.present()),
             tuple(sorted(cell.shares.items())),
             tuple((self._named(dpid), role.name.lower()) for dpid, role in sorted(roles.items())),
-            {} if self.roles is None else {event.value: count for event, count in self.roles.events.items()},
+            self._events(),
+            () if self._engine is None else peers(self._engine, self.streams.unread if self.streams else {}),
         )
+
+    def _events(self) -> dict[str, int]:
+        found = {} if self.roles is None else {one.value: count for one, count in self.roles.events.items()}
+        return found if self._engine is None else found | peer_events(self._engine)
 
     def drain(self, controller: str, draining: bool) -> None:
         try:
@@ -191,11 +226,18 @@ class Cluster:
             self.streams.members(
                 {one.id: _endpoint(one.stream) for one in self.coordination.cell.present() if one.stream}
             )
+        if self.owners is not None:
+            self.owners.look()
         if self.roles is not None:
             self.roles.look()
 
     def _stepped_down(self, dpid: DatapathId) -> None:
-        self.begins_anew = True
+        """Of several owners, one hands a share over when that was agreed on. Whoever did not know of it was away."""
+        agreed = self.coordination.owner_of(dpid) not in ("", self.coordination.me.id)
+        if self.owners is not None and agreed and self.coordination.reached:
+            self.owners.look()
+        else:
+            self.begins_anew = True
 
     def _kept_changed(self, changes: list[KeyChange]) -> None:
         """Who decides has changed it. A standby has read what was before."""
@@ -236,6 +278,8 @@ class Cluster:
     def _heard(self, given: Input) -> None:
         """A member is there, or its stream has ended. Only a stream that was there can end: a controller that cannot
         reach another from the beginning takes nothing from it."""
+        if self.owners is not None:
+            self.owners.heard(given)
         if isinstance(given, PeerUp):
             waiting = self._away.pop(given.name, None)
             if waiting is not None:

@@ -65,7 +65,7 @@ class Controller:
         history = History(shared or StateDirectory(settings.state_dir, synced=True))
         text = PolicyText(keep_version(history, policy_text, "start", "started with", 1), policy_text)
         # 16 bits tell this run's rules from those of earlier ones.
-        self.engine = Engine(
+        self.engine: Engine = (Engine if cluster is None else cluster.engine_type)(
             site,
             replace(policy, version=text.version),
             epoch=secrets.randbits(16),
@@ -145,5 +145,6 @@ def _assemble(settings: Settings) -> Controller:
     store.sweep()
     declared.keep_numbers()
     if cluster is not None:
+        cluster.check(declared.site)
         cluster.share_secrets(settings.state_dir)
     return Controller(settings, declared, policy, text, lock, cluster)

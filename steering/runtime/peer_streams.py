@@ -132,7 +132,7 @@ class PeerStreams:
         self.me = me
         self.faults: Counter[PeerFault] = Counter()
         self._given = given
-        self._turn_over = turn_over
+        self.turn_over = turn_over
         self._serving, self._calling = certificates.context(True), certificates.context(False)
         self._members: Mapping[str, tuple[str, int]] = {}
         self._streams: dict[str, PeerStream] = {}
@@ -258,7 +258,7 @@ class PeerStreams:
             for message in messages:
                 self._given(PeerTold(stream.name, message))
             if messages:
-                self._turn_over()
+                self.turn_over()
             hub.sleep(0)  # a peer that says much keeps nobody waiting
 
     def _greeted(self, stream: PeerStream) -> None:
@@ -269,7 +269,7 @@ class PeerStreams:
         self._streams[stream.name] = stream
         log.info("controller %s can be reached", stream.name)
         self._given(PeerUp(stream.name))
-        self._turn_over()
+        self.turn_over()
 
     def _end(self, stream: PeerStream, why: PeerFault, what: str = "") -> None:
         if stream.ended and stream not in self._newcomers and self._streams.get(stream.name) is not stream:
@@ -280,7 +280,7 @@ class PeerStreams:
         if stream.name and self._streams.get(stream.name) is stream:
             del self._streams[stream.name]
             self._given(PeerLost(stream.name))
-            self._turn_over()
+            self.turn_over()
 
     def _fault(self, why: PeerFault, what: str) -> None:
         self.faults[why] += 1

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 
+from steering.model.cluster import MOST_SHARES
 from steering.model.mechanism import Mechanism
 from steering.store.state_directory import default_state_dir
 
@@ -66,6 +67,7 @@ class ClusterSettings:
     password_file: str | None = None
     peers: ListenAddress | None = None  # where other controllers reach this one
     peer_tls: TlsFiles | None = None
+    shares: int = 1  # of the switches, each of which one controller decides for
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,22 +152,30 @@ def _mechanisms(words: list[str]) -> frozenset[Mechanism]:
 def _cluster(args: argparse.Namespace) -> ClusterSettings | None:
     more = (
         args.cluster_name, args.cluster_cell, args.cluster_ca, args.cluster_cert, args.cluster_key, args.cluster_user,
-        args.cluster_password_file,
+        args.cluster_password_file, args.cluster_shares,
     )  # fmt: skip
     peers = (args.peer_listen, args.peer_cert, args.peer_key, args.peer_ca)
     if args.cluster is None:
         if any(one is not None for one in (*more, *peers)):
             raise SettingsError("--cluster-... and --peer-... go with --cluster, which says where etcd is")
         return None
-    name, cell, ca, cert, key, user, password = more
+    name, cell, ca, cert, key, user, password, shares = more
     if (cert is None) != (key is None):
         raise SettingsError("--cluster-cert and --cluster-key go together")
     if (user is None) != (password is None):
         raise SettingsError("--cluster-user and --cluster-password-file go together")
     if cell is not None and not _CELL.fullmatch(cell):
         raise SettingsError(f"--cluster-cell: '{cell}' is not a word of letters, digits, '-', '_' and '.'")
-    found = ClusterSettings(args.cluster, name or "", cell or "default", ca, cert, key, user, password)
+    if shares is not None and not 1 <= shares <= MOST_SHARES:
+        raise SettingsError(f"--cluster-shares: from 1 to {MOST_SHARES}")
+    found = ClusterSettings(
+        args.cluster, name or "", cell or "default", ca, cert, key, user, password, shares=shares or 1
+    )
     if not any(peers):
+        if found.shares > 1:
+            raise SettingsError(
+                "--cluster-shares: owners of shares have to reach each other: give --peer-listen"
+            )
         return found
     if not all(peers):
         raise SettingsError("--peer-listen, --peer-cert, --peer-key and --peer-ca go together")

@@ -1,4 +1,4 @@
-"""What a standby answers to changes: who decides is another controller, and a change here would be lost."""
+"""What a controller answers to changes that another one takes: the owner of the first share. A change here would be lost."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ Application = Callable[..., Iterable[bytes]]
 
 
 class StandbyGuard:
-    """WSGI middleware: while this controller decides for no switch, changes get 503 with the address of who does."""
+    """WSGI middleware: while another controller takes changes, they get 503 with its address."""
 
     def __init__(self, application: Application, cluster: ClusterControl) -> None:
         self._application = application
@@ -43,6 +43,6 @@ class StandbyGuard:
 
     def _reason(self) -> str:
         status = self._cluster.status()
-        owners = {share.owner.controller for _, share in status.shares}
+        owners = {share.owner.controller for _, share in status.shares[:1]}
         where = [f"{one.id} at {one.address}" for one in status.members if one.id in owners]
         return f"this controller stands by: changes go to {', '.join(where) or 'nobody at the moment'}"

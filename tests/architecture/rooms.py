@@ -68,7 +68,7 @@ ROOMS = {
 }
 ROOMS = {**ROOMS, "features": _FOUNDATION | (frozenset(ROOMS) - {"assembly"})}
 ROOMS = {**ROOMS, "engine": _FOUNDATION | frozenset(ROOMS)}
-ROOMS = {**ROOMS, "clustered_engine": _FOUNDATION | frozenset({"engine", "peers"})}
+ROOMS = {**ROOMS, "clustered_engine": _FOUNDATION | frozenset({"engine", "peers", "peer_facts"})}
 ROOMS = {**ROOMS, "snapshots": frozenset(ROOMS)}
 
 

@@ -18,6 +18,8 @@ from steering.core.inputs import (
     LinkUp,
     NeighbourSeen,
     PortStatus,
+    SwitchDown,
+    SwitchUp,
     SynAckSeen,
     SynSeen,
     WatchedSeen,
@@ -30,7 +32,7 @@ from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.network_facts import LocalHandler, NetworkFact, NetworkFacts
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.peers.replica_sync import TOKENS, PeerSync, parts_of
-from steering.core.peers.segment_routes import SegmentRoutes
+from steering.core.peers.segment_routes import SegmentRoutes, forwarded
 from steering.core.peers.token_replicas import TokenReplicas
 from steering.core.sessions.flow_key import flow_key
 from steering.core.sessions.pending_joins import PendingJoins
@@ -65,9 +67,6 @@ DIGESTS = 5.0  # seconds between two digests
 ASKED_AGAIN = 10.0  # seconds between two wishes for a whole replica
 
 ACCESS, GATEWAY, JOIN = PortRole.ACCESS, PortRole.GATEWAY, Kind.JOIN
-_SEGMENTS: Mapping[type, int] = {
-    SynSeen: SegmentKind.SYN, SynAckSeen: SegmentKind.SYN_ACK, FinSeen: SegmentKind.FIN, WatchedSeen: SegmentKind.WATCHED,
-}  # fmt: skip
 _FACTS = (NeighbourFact, PortFact, LinkFact, McpFact)
 
 
@@ -108,6 +107,7 @@ class PeerExchange(Part):
         self._syncs: dict[str, PeerSync] = {}
         self._digest_at = 0.0
         self._asked: dict[str, float] = {}
+        self._misplaced: set[str] = set()  # who spoke for switches that were not known to be its own
         early.is_certain = lambda: self.is_whole
 
     @property
@@ -132,6 +132,8 @@ class PeerExchange(Part):
             WatchedSeen: self._of_flow,
             EntriesRead: self._read,
             NeighbourSeen: lambda seen, now: self._told_too(seen, now, self._facts.neighbour),
+            SwitchUp: lambda seen, now: self._told_too(seen, now, self._facts.switch),
+            SwitchDown: self._down,
             PortStatus: lambda seen, now: self._told_too(seen, now, self._facts.port),
             LinkUp: lambda seen, now: self._told_too(seen, now, self._facts.link),
             LinkDown: lambda seen, now: self._told_too(seen, now, self._facts.link),
@@ -141,12 +143,18 @@ class PeerExchange(Part):
         outputs = self._local[type(seen)](seen, now)
         return outputs + [TellPeer("", message) for message in tells(seen)] if self.reached else outputs
 
+    def _down(self, down: SwitchDown, now: float) -> list[Output]:
+        outputs = self._local[SwitchDown](down, now)
+        self._offline()  # one that another controller has taken over takes entries by way of that one
+        return outputs
+
     # ---- who is there ---------------------------------------------------------------------------
 
     def _changed(self, given: ClusterChanged, now: float) -> list[Output]:
         for name in self.members - given.members:
             self.replicas.forget(name)
             self._lost(PeerLost(name), now)
+        moved = self.routes.owners != given.owners
         self.routes.me, self.routes.owners = given.me, given.owners
         if given.members - {given.me} != self.members or given.me not in self._shares:
             self._shares = given.members | {given.me}
@@ -157,7 +165,14 @@ class PeerExchange(Part):
         if not self._unread:
             self._readiness.recovering = False
         self._offline()
-        return []
+        if not moved or not self.reached:
+            return []
+        # Two controllers hear of a change one after the other: what came too early is asked for again.
+        again, self._misplaced = self._misplaced & self.reached, set()
+        return [
+            *(TellPeer("", fact) for fact in self._facts.all()),
+            *(TellPeer(name, ReplicaRequest()) for name in sorted(again)),
+        ]
 
     def _offline(self) -> None:
         """Switches of controllers that are reached take entries."""
@@ -173,10 +188,11 @@ class PeerExchange(Part):
             return []
         self.reached.add(given.name)
         self._offline()
-        return [
-            *(TellPeer(given.name, fact) for fact in self._facts.all()),
-            *self._all_tokens(given.name, now),
-        ]
+        return self._all(given.name, now)
+
+    def _all(self, name: str, now: float) -> list[Output]:
+        facts = self._facts.all() if name in self.reached else ()
+        return [*(TellPeer(name, fact) for fact in facts), *self._all_tokens(name, now)]
 
     def _lost(self, given: PeerLost, now: float) -> list[Output]:
         """Its tokens stay: a join of one of its sessions is known as such, and is nobody else's."""
@@ -210,7 +226,7 @@ class PeerExchange(Part):
             return self._refused(Refusal.PEER_UNREACHABLE)
         self.routes.passed_on(flow, owners[0])
         self.events[PeerEvent.JOIN_PASSED_ON] += 1
-        return [TellPeer(owners[0], _segment(seen))]
+        return [TellPeer(owners[0], forwarded(seen))]
 
     def _owners(self, token: int, handshake: Handshake) -> list[str]:
         mcp = None
@@ -241,14 +257,18 @@ class PeerExchange(Part):
         outputs = local(seen, now) if self.routes.me in home or not home else []
         for name in home & self.reached:
             self.events[PeerEvent.SEGMENT_PASSED_ON] += 1
-            outputs.append(TellPeer(name, _segment(seen)))
+            outputs.append(TellPeer(name, forwarded(seen)))
         return outputs
 
     def _read(self, read: EntriesRead, now: float) -> list[Output]:
         """A switch tells what it holds. Entries of sessions of others stay as they are, and make no session here."""
-        if self.reached:
-            read = read._replace(entries=[one for one in read.entries if not self._is_of_others(one.entry)])
-        return self._local[EntriesRead](read, now)
+        return self._local[EntriesRead](self.own(read), now)
+
+    def own(self, read: EntriesRead) -> EntriesRead:
+        """The same without entries of others' sessions."""
+        if not self.reached:
+            return read
+        return read._replace(entries=[one for one in read.entries if not self._is_of_others(one.entry)])
 
     def _is_of_others(self, entry: Entry) -> bool:
         """Whether an entry at an own switch is of a session of a controller that can be reached. A session's own
@@ -288,7 +308,7 @@ class PeerExchange(Part):
         elif isinstance(message, ReplicaEnd) and name in self.replicas.of:
             self.replicas.of[name].is_whole = True
         elif isinstance(message, ReplicaRequest):
-            return self._all_tokens(name, now)
+            return self._all(name, now)
         elif isinstance(message, ReplicaDigest):
             return self._compare(name, message, now)
         elif isinstance(message, LimitWish):
@@ -313,7 +333,10 @@ class PeerExchange(Part):
 
     def _fact(self, name: str, fact: NetworkFact, now: float) -> list[Output]:
         outputs = self._facts.told(name, fact, now)
-        return self._event(PeerEvent.FOREIGN_SWITCH) if outputs is None else outputs
+        if outputs is None:
+            self._misplaced.add(name)
+            return self._event(PeerEvent.FOREIGN_SWITCH)
+        return outputs
 
     def _tokens(self, name: str, entries: tuple[TokenEntry, ...], now: float) -> list[Output]:
         replica = self.replicas.of.get(name)
@@ -422,9 +445,3 @@ class PeerExchange(Part):
             del self._syncs[name]
             outputs.append(TellPeer(name, ReplicaEnd()))
         return outputs
-
-
-def _segment(seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen) -> ForwardedSegment:
-    payload = seen.payload if isinstance(seen, FinSeen) else 0
-    frame = bytes(seen.frame) if isinstance(seen, SynSeen | WatchedSeen) else b""
-    return ForwardedSegment(_SEGMENTS[type(seen)], seen.dpid, seen.port, payload, seen.handshake, frame)

@@ -3,7 +3,7 @@ controller chooses by the whole site, and asks its own switches alone."""
 
 from collections.abc import Callable, Iterator
 
-from steering.core.inputs import LinkDown, LinkUp, NeighbourSeen, PortStatus
+from steering.core.inputs import LinkDown, LinkUp, NeighbourSeen, PortStatus, SwitchUp
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
 from steering.core.network.switch import Switch, Switches
@@ -59,6 +59,9 @@ class NetworkFacts:
         attachment = self._map.at.get((seen.dpid, seen.port))
         if attachment is not None and seen.address in self._neighbours.wanted_at(attachment.waypoint.id):
             yield NeighbourFact(seen.dpid, seen.port, seen.mac, seen.address)
+
+    def switch(self, up: SwitchUp) -> Iterator[PeerMessage]:
+        yield from (PortFact(up.dpid, port, is_up) for port, is_up in up.ports.items())
 
     def port(self, status: PortStatus) -> Iterator[PeerMessage]:
         yield PortFact(status.dpid, status.port, status.up and not status.gone)

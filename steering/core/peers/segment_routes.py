@@ -7,11 +7,23 @@ join that was passed on from here, or it is of a session that began at a switch 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
+from steering.core.inputs import FinSeen, SynAckSeen, SynSeen, WatchedSeen
 from steering.core.network.site_index import SiteMap
 from steering.core.sessions.flow_key import FlowKey
 from steering.model.ids import DatapathId
+from steering.wire.peer_messages import ForwardedSegment, SegmentKind
 
 PASSED_ON = 65_536  # flows of joins that are remembered; those that were used last stay
+_SEGMENTS: Mapping[type, int] = {
+    SynSeen: SegmentKind.SYN, SynAckSeen: SegmentKind.SYN_ACK, FinSeen: SegmentKind.FIN, WatchedSeen: SegmentKind.WATCHED,
+}  # fmt: skip
+
+
+def forwarded(seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen) -> ForwardedSegment:
+    """What another controller is told of a segment."""
+    payload = seen.payload if isinstance(seen, FinSeen) else 0
+    frame = bytes(seen.frame) if isinstance(seen, SynSeen | WatchedSeen) else b""
+    return ForwardedSegment(_SEGMENTS[type(seen)], seen.dpid, seen.port, payload, seen.handshake, frame)
 
 
 class SegmentRoutes:

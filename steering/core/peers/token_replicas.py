@@ -105,11 +105,13 @@ class TokenReplica:
 
 
 class TokenReplicas:
-    """The tokens of all other controllers. `checks`: False believes every token (a negative control)."""
+    """The tokens of all other controllers. For negative controls, `checks`: False believes every token; `knows`: False
+    finds no owner."""
 
-    def __init__(self, checks: bool = True) -> None:
+    def __init__(self, checks: bool = True, knows: bool = True) -> None:
         self.of: dict[str, TokenReplica] = {}
         self._checks = checks
+        self._knows = knows
         self._over: list[
             dict[int, Facts]
         ] = []  # to be let go in portions: a million take a tenth of a second
@@ -141,7 +143,7 @@ class TokenReplicas:
         """The controllers with a session that a join with this token to this destination may be of. `mcp`: where the
         destination is an MCP's address, its id; 0 for an address of several."""
         found = []
-        for name, replica in self.of.items():
+        for name, replica in self.of.items() if self._knows else ():
             facts = replica.facts.get(token)
             if facts is not None and (not self._checks or self._fits(facts, server, port, mcp)):
                 found.append(name)

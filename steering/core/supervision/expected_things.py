@@ -103,6 +103,8 @@ class ExpectedThings(Part):
         self._links = ExpectedLinks(sitemap, graph)
         self._due = -NEVER
         self._first = True
+        # Whether another controller sees what a switch lacks.
+        self.is_elsewhere: Callable[[DatapathId], bool] = lambda dpid: False
         self.missing: dict[Thing, float] = {}
         self.never: set[Thing] = set()
 
@@ -149,12 +151,14 @@ class ExpectedThings(Part):
     def _absent(self) -> Iterator[Thing]:
         """All things that are expected and not there."""
         for dpid in sorted(self._dpids()):
-            if not self._switches.is_connected(dpid):
+            if not self._switches.is_connected(dpid) and not self.is_elsewhere(dpid):
                 yield Thing(ThingKind.SWITCH, dpid)
         for ends in self._links.lost:
             yield Thing(ThingKind.LINK, ends)
         for port in self._map.attachments:
             switch = self._switches.get(port.dpid)
+            if self.is_elsewhere(port.dpid):
+                continue
             if switch is None or not switch.ports.get(port.port, False):
                 yield Thing(ThingKind.ATTACHMENT, port)
         for number, why in self._excluded().items():

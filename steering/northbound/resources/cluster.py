@@ -10,6 +10,7 @@ from steering.northbound.http.problems import Problem, not_found, shown
 Json = dict[str, Any]
 ALONE: Json = {
     "controller": None, "etcd": None, "revision": 0, "members": [], "shares": [], "switches": [], "events": {},
+    "peers": [],
 }  # fmt: skip
 
 
@@ -50,6 +51,7 @@ class ClusterResource:
                 ],
                 "switches": [{"name": name, "role": role} for name, role in told.roles],
                 "events": dict(told.events),
+                "peers": [one._asdict() for one in told.peers],
             }
         )
 

@@ -387,6 +387,10 @@ SCHEMAS: dict[str, Json] = {
         ),
         switches=_described(_list(_object(name=TEXT, role=TEXT)), "What this controller is to each"),
         events=_described({"type": "object", "additionalProperties": WHOLE}, "How often each happened"),
+        peers=_described(
+            _list(_object(name=TEXT, reached=FLAG, tokens=WHOLE, whole=FLAG, unread=WHOLE)),
+            "Other owners of shares: whether each is heard, how many tokens it told, whether all, and bytes it has not taken",
+        ),
     ),
     "Drain": _object(name=TEXT, draining=FLAG),
     "Load": _object(name=TEXT, alive=FLAG, load=_maybe(NUMBER)),

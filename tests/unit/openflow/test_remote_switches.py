@@ -163,3 +163,30 @@ def test_what_waits_for_a_switch_is_bounded() -> None:
 @pytest.mark.parametrize("xid", [1, 499])
 def test_an_answer_that_nobody_waits_for_is_not_taken(xid: int) -> None:
     assert not Pair().writes.confirmed(GATEWAY, xid)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        barrier_request(7),
+        bytes((4, 18)) + barrier_request(7)[2:],  # a request for statistics
+        bytes((1, FLOW_MOD)) + barrier_request(7)[2:],  # of OpenFlow 1.0
+        bytes((4, FLOW_MOD, 0, 7)) + barrier_request(7)[4:],
+        bytes((4, FLOW_MOD, 0, 80)) + barrier_request(7)[4:],
+        bytes((4, FLOW_MOD)) + barrier_request(7)[2:] + b"\4",
+    ],
+)
+def test_what_asks_a_switch_or_is_no_message_is_refused_and_told(data: bytes) -> None:
+    pair = Pair()
+    pair.writes.take("a", SwitchWrite(7, GATEWAY, True, data), 1.0)
+    assert pair.to_a == [WriteResult(7, False)] and pair.writes.refused == 1 and not pair.gateway.data
+
+
+def test_a_request_is_answered_by_who_was_asked_and_once() -> None:
+    pair = Pair()
+    pair.sender.execute([steer(GATEWAY, HOME)], 1.0)
+    pair.turn()
+    request = next(iter(pair.writes._pending.values()))[1]
+    assert pair.lines.answered("c", request) is None and pair.lines.answered("b", request + 1) is None
+    assert pair.lines.answered("b", request) == GATEWAY
+    assert pair.lines.answered("b", request) is None

@@ -158,6 +158,23 @@ def test_a_cluster_is_where_etcd_is_and_what_this_controller_is_called() -> None
     )
 
 
+def test_a_cluster_has_one_share_unless_it_is_told() -> None:
+    words = (
+        "--cluster",
+        "http://a",
+        "--peer-listen",
+        "10.0.0.1:1",
+        "--peer-cert",
+        "c",
+        "--peer-key",
+        "k",
+        "--peer-ca",
+        "a",
+    )
+    one, three = arguments(*words).cluster, arguments(*words, "--cluster-shares", "3").cluster
+    assert one is not None and three is not None and (one.shares, three.shares) == (1, 3)
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -167,6 +184,10 @@ def test_a_cluster_is_where_etcd_is_and_what_this_controller_is_called() -> None
         ("--cluster", "http://a", "--cluster-cell", "a/b"),
         ("--peer-listen", "127.0.0.1:1"),
         ("--cluster", "http://a", "--peer-cert", "c.pem"),
+        ("--cluster-shares", "2"),
+        ("--cluster", "http://a", "--cluster-shares", "0"),
+        ("--cluster", "http://a", "--cluster-shares", "4097"),
+        ("--cluster", "http://a", "--cluster-shares", "2"),  # owners that cannot reach each other
     ],
 )
 def test_options_of_a_cluster_that_do_not_fit_are_refused(words: tuple[str, ...]) -> None:

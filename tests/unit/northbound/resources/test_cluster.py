@@ -11,6 +11,7 @@ from steering.model.cluster import (
     ClusterStatus,
     ClusterUnreachable,
     Grant,
+    PeerStatus,
     ShareAssignment,
 )
 from steering.model.identity import Role
@@ -21,7 +22,7 @@ STATUS = ClusterStatus(
     "b", True, 7,
     (ClusterMember("a", "http://10.0.0.1:8080", 1, True), ClusterMember("b", "http://10.0.0.2:8080", 2)),
     (("s0000", ShareAssignment(Grant("a", 1), (Grant("b", 2),))),),
-    (("s1", "slave"),), {"taken-over": 3},
+    (("s1", "slave"),), {"taken-over": 3}, (PeerStatus("a", True, 5, True, 0),),
 )  # fmt: skip
 
 
@@ -61,6 +62,7 @@ def test_members_shares_and_roles_are_told() -> None:
         {"name": "s0000", "owner": "a", "generation": 1, "standbys": [{"name": "b", "generation": 2}]}
     ]
     assert told["switches"] == [{"name": "s1", "role": "slave"}] and told["events"] == {"taken-over": 3}
+    assert told["peers"] == [{"name": "a", "reached": True, "tokens": 5, "whole": True, "unread": 0}]
 
 
 def test_one_controller_alone_says_so() -> None:

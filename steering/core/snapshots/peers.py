@@ -1,0 +1,28 @@
+"""What an engine knows of the engines of other controllers."""
+
+from collections.abc import Mapping
+
+from steering.core.clustered_engine import ClusteredEngine
+from steering.core.engine import Engine
+from steering.model.cluster import PeerStatus
+
+
+def peers(engine: Engine, unread: Mapping[str, int]) -> tuple[PeerStatus, ...]:
+    """Every other member, by name; none where one controller decides for all switches. `unread`: bytes that each was told
+    and has not taken."""
+    if not isinstance(engine, ClusteredEngine):
+        return ()
+    exchange = engine.peers
+    found = []
+    for name in sorted(exchange.members | exchange.reached):
+        replica = exchange.replicas.of.get(name)
+        tokens, whole = (0, False) if replica is None else (replica.sum.tokens, replica.is_whole)
+        found.append(PeerStatus(name, name in exchange.reached, tokens, whole, unread.get(name, 0)))
+    return tuple(found)
+
+
+def peer_events(engine: Engine) -> dict[str, int]:
+    """How often each thing came of other controllers."""
+    if not isinstance(engine, ClusteredEngine):
+        return {}
+    return {event.value: count for event, count in engine.peers.events.items() if count}

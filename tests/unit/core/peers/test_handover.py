@@ -1,0 +1,66 @@
+"""A switch changes hands: sessions that began there are forgotten by one controller and found by the other."""
+
+from steering.core.inputs import EntriesRead, ObservedEntry, SwitchDown, SwitchUp
+from steering.core.outputs import FillSwitch, Output, ReadEntries, RemoveEntries
+from steering.core.peer_facts import ClusterChanged
+from steering.model.ids import DatapathId
+from steering.model.network import PortRole
+from steering.wire.peer_messages import PortFact
+from tests.support.clustered import SHARES, Cluster, steers
+from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, join
+
+LTE = DatapathId(1)  # LTE's access switch, which a has; c has WLAN's (2) and the gateway's (4)
+
+
+def moved() -> tuple[Cluster, dict[int, list[ObservedEntry]], list[Output], list[Output]]:
+    """A session of a with a join at one of c's switches; then c has LTE's switch. What switches hold of it, and what a and
+    c do when they hear of the change."""
+    cluster = Cluster()
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN))
+    held: dict[int, list[ObservedEntry]] = {}
+    for entry in session.entries(PortRole.GATEWAY):
+        held.setdefault(entry.dpid, []).append(ObservedEntry(entry, 1))
+    assert set(held) == {1, 2, 4}
+    cluster.shares = {**SHARES, LTE: "c"}
+    a, c, _ = (
+        cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares)) for name in "acb"
+    )
+    cluster.give("a", SwitchDown(LTE))
+    return cluster, held, a, c
+
+
+def test_who_gives_a_switch_up_forgets_its_sessions_and_touches_no_entry() -> None:
+    cluster, _, outputs, _ = moved()
+    assert len(cluster.engines["a"].sessions.table) == 0
+    assert not [output for output in outputs if isinstance(output, RemoveEntries)]
+    assert LTE not in cluster.engines["a"].sessions.readiness.offline, "it takes entries by way of c"
+
+
+def test_who_takes_a_switch_over_reads_its_other_switches_once_more() -> None:
+    cluster, held, _, outputs = moved()
+    engine = cluster.engines["c"]
+    assert {o.dpid for o in outputs if isinstance(o, ReadEntries)} == {2, 4}
+    assert engine.sessions.readiness.recovering
+    told = [cluster.at(dpid, EntriesRead(DatapathId(dpid), held[dpid], [])) for dpid in (2, 4)]
+    assert not [o for one in told for o in one if isinstance(o, FillSwitch)], "they hold what they should"
+    assert engine.sessions.readiness.recovering, "LTE's switch has not told of its sessions"
+    ports = {port.port: True for port in engine.map.attachments if port.dpid == LTE}
+    cluster.at(LTE, SwitchUp(LTE, ports))
+    assert any(isinstance(m, PortFact) and m.dpid == LTE for s, _, m in cluster.sent if s == "c")
+    (fill,) = [o for o in cluster.at(LTE, EntriesRead(LTE, held[1], [])) if isinstance(o, FillSwitch)]
+    assert not fill.stale and not fill.entries
+    assert not engine.sessions.readiness.recovering
+    (session,) = engine.sessions.table
+    assert {entry.dpid for entry in session.entries(PortRole.GATEWAY)} == {1, 2, 4}
+    # And a further join, at a's or at c's, is of it.
+    cluster.later(0.05)
+    assert steers(cluster.syn(2, 1, join(UE_WLAN, 40_002, TOKEN)))
+
+
+def test_while_a_switch_that_was_taken_over_is_not_read_no_join_is_a_strangers() -> None:
+    cluster, _, _, _ = moved()
+    unknown = join(UE_WLAN, 40_009, b"\7\7\7\7")
+    assert cluster.syn(2, 1, unknown) == []
+    cluster.later(1.0)
+    assert "unknown-token" not in {r.value for r, n in cluster.engines["c"].counters.refusals.items() if n}

@@ -1,0 +1,79 @@
+"""Who decides where, as the engine and the lines to switches are told of it."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from steering.core.peer_facts import ClusterChanged, PeerLost, PeerUp
+from steering.model.ids import DatapathId
+from steering.runtime.share_owners import ShareOwners
+
+S1, S2, S3 = (DatapathId(n) for n in (1, 2, 3))
+
+
+class Told:
+    """`owners`: what is agreed on; `there`: members. `heard`: what the engine is told, `lines`: what the lines are."""
+
+    def __init__(self) -> None:
+        self.owners = {S1: "a", S2: "b", S3: ""}
+        self.there = ["a", "b"]
+        self.masters = {S1}
+        self.heard: list[Any] = []
+        self.lines: list[Any] = []
+        coordination: Any = SimpleNamespace(
+            me=SimpleNamespace(id="a"),
+            owner_of=self.owners.__getitem__,
+            cell=SimpleNamespace(present=lambda: [SimpleNamespace(id=one) for one in self.there]),
+        )
+        traffic: Any = SimpleNamespace(
+            shared=lambda changed, reached: self.lines.append((changed.owners, reached))
+        )
+        self.told = ShareOwners(
+            coordination, lambda: self.owners, lambda: self.masters, self.heard.append, traffic
+        )
+
+    def news(self) -> list[Any]:
+        found, self.heard[:] = list(self.heard), []
+        return found
+
+
+def test_what_is_as_before_is_told_once() -> None:
+    told = Told()
+    told.told.look()
+    told.told.look()
+    assert told.news() == [ClusterChanged("a", frozenset({"b"}), {S1: "a", S2: "b"})]
+
+
+def test_a_switch_that_still_obeys_this_controller_is_its_own() -> None:
+    told = Told()
+    told.owners[S1] = "b"
+    told.told.look()
+    assert told.news()[0].owners == {S1: "a", S2: "b"}
+    told.masters.clear()
+    told.told.look()
+    assert told.news()[0].owners == {S1: "b", S2: "b"}
+    assert told.lines[-1] == ({S1: "b", S2: "b"}, frozenset())
+
+
+def test_who_is_reached_is_told_after_it_is_known_as_a_member() -> None:
+    told = Told()
+    told.there = ["a"]  # etcd has not told of b yet
+    told.owners[S2] = ""
+    told.told.heard(PeerUp("b"))
+    assert told.news() == [ClusterChanged("a", frozenset(), {S1: "a"})]
+    told.there = ["a", "b"]
+    told.told.look()
+    assert told.news() == [ClusterChanged("a", frozenset({"b"}), {S1: "a"}), PeerUp("b")]
+
+
+def test_who_is_lost_is_a_member_for_as_long_as_it_has_switches() -> None:
+    """Until someone has its switches, a join that nobody knows may be of one of its sessions."""
+    told = Told()
+    told.told.heard(PeerUp("b"))
+    told.news()
+    told.told.heard(PeerLost("b"))
+    assert told.news() == [PeerLost("b"), ClusterChanged("a", frozenset({"b"}), {S1: "a", S2: "b"})]
+    told.owners[S2] = "a"
+    told.told.look()
+    assert told.news() == [ClusterChanged("a", frozenset(), {S1: "a", S2: "a"})]
+    told.told.heard(PeerUp("b"))
+    assert told.news()[-1] == PeerUp("b")
