@@ -1,6 +1,6 @@
 """The engine of one of several controllers. Without `--cluster` it is not loaded, and the engine is as it ever was."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from steering.core.counters import Counters
 from steering.core.engine import RECOVERY, Engine
@@ -33,6 +33,7 @@ class ClusteredEngine(Engine):
         epoch: int,
         counters: Counters | None = None,
         disabled: Iterable[str] = (),
+        elsewhere: Callable[[DatapathId], bool] = lambda dpid: False,
     ) -> None:
         super().__init__(site, policy, epoch=epoch, counters=counters, disabled=disabled)
         pieces, table = self.sessions, self.sessions.table
@@ -53,7 +54,7 @@ class ClusteredEngine(Engine):
         self.handover = Handover(
             self.map, table, pieces.teardown, self.switches, self._unread, self.recovery.adopt
         )
-        self.presence.is_elsewhere = self._is_elsewhere
+        self.presence.is_elsewhere = lambda dpid: elsewhere(dpid) or self._is_elsewhere(dpid)
         takes = {**self.peers.takes(), ClusterChanged: self._shares_changed}
         self._handlers |= {given: self._filtered(take) for given, take in takes.items()}
         self._handlers |= self.peers.in_place()

@@ -53,7 +53,9 @@ class Engine:
         *,
         epoch: int,
         counters: Counters | None = None, disabled: Iterable[str] = (),
+        elsewhere: Callable[[DatapathId], bool] = lambda dpid: False,
     ) -> None:  # fmt: skip
+        """`elsewhere`: whether another controller decides at a switch, and sees what it lacks."""
         off = frozenset(map(Mechanism, disabled))
         self.site = site
         self.policy = policy
@@ -105,6 +107,7 @@ class Engine:
         )  # fmt: skip
         self.dhcp_leases = DhcpLeases(self.map, self.neighbours, self.counters)
         self.presence = ExpectedThings(self.map, self.graph, self.switches, lambda: self.chooser.excluded)
+        self.presence.is_elsewhere = elsewhere
         pieces = self.sessions
         self.alarms = Alarms(
             self.map, policy, self.presence, self.counters,

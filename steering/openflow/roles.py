@@ -105,6 +105,7 @@ class Roles:
         self._now = now
         self._standings: dict[Channel, _Standing] = {}
         self._masters: set[Channel] = set()
+        self._slaves: set[DatapathId] = set()
         self.events: Counter[RoleEvent] = Counter()
         # What stands before a connection: this alone, or with the fast path.
         self._slow: Any = self
@@ -117,6 +118,10 @@ class Roles:
     def masters(self) -> set[DatapathId]:
         """The switches that this controller is MASTER of."""
         return {channel.id for channel in self._masters}
+
+    def stands_by(self, dpid: DatapathId) -> bool:
+        """Whether a switch is connected, and says that this controller is SLAVE there."""
+        return dpid in self._slaves
 
     # ---- channel.Adapter -------------------------------------------------------------------------
 
@@ -162,7 +167,8 @@ class Roles:
         self._look(channel, self._standings[channel], self._now())
 
     def ended(self, channel: "Channel", reason: Disconnect) -> None:
-        self._standings.pop(channel, None)
+        if self._standings.pop(channel, None) is not None:
+            self._slaves.discard(channel.id)
         self._masters.discard(channel)
         self._app.ended(channel, reason)
 
@@ -260,12 +266,15 @@ class Roles:
                 self._become_master(channel, standing, now)
         elif told in (OpenFlowRole.EQUAL, OpenFlowRole.SLAVE):
             standing.role = OpenFlowRole(told)
+            if standing.role is OpenFlowRole.SLAVE:
+                self._slaves.add(channel.id)
             if channel in self._masters:
                 self._step_down(channel, standing)
         self._look(channel, standing, now)
 
     def _become_master(self, channel: "Channel", standing: _Standing, now: float) -> None:
         standing.role = OpenFlowRole.MASTER
+        self._slaves.discard(channel.id)
         standing.next_look = now + POLL
         if channel not in self._masters:
             self._masters.add(channel)

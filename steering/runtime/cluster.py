@@ -1,9 +1,10 @@
 """A controller's part in a cluster, wired: etcd, coordination, the switches' roles, heartbeats. Imported only with
 `--cluster`.
 
-One share holds all switches: one controller decides, the others stand by with their connections up. A controller begins
-anew, in the same process, when another one has taken its switches over (what it knew of sessions is older than what the
-switches hold, and a start reads them back), and as a standby when what is kept in etcd has changed.
+With one share, one controller decides, and the others stand by with their connections up. With several, each controller
+decides for those that it owns (share_owners). A controller begins anew, in the same process, when another one has taken its
+switches over (what it knew of sessions is older than what the switches hold, and a start reads them back), and when what is
+kept in etcd was changed by another one.
 """
 
 import hashlib
@@ -189,6 +190,10 @@ class Cluster:
     def decides(self) -> bool:
         """Whether this controller is the one that takes changes: the owner of the first share."""
         return self.coordination.duty_of(share_name(0)).role is ShareRole.OWNER
+
+    def stands_by(self, dpid: DatapathId) -> bool:
+        """Whether a switch is there and another controller decides at it."""
+        return self.roles is not None and self.roles.stands_by(dpid)
 
     def only_where_it_decides(self, changed: Callable[[], bool]) -> Callable[[], bool]:
         """Whether a file changed that only who decides may act by."""

@@ -71,6 +71,7 @@ class Controller:
             epoch=secrets.randbits(16),
             counters=self.counters,
             disabled=settings.disabled,
+            elsewhere=(lambda dpid: False) if cluster is None else cluster.stands_by,
         )
         self.discovery = _discovery(settings, site)
         self.now = monotonic

@@ -163,7 +163,9 @@ class ExpectedThings(Part):
                 yield Thing(ThingKind.ATTACHMENT, port)
         for number, why in self._excluded().items():
             # A drained MCP is there; its operator only wants no new sessions for it. So is one that is sick.
-            if why not in (FilterReason.DRAINING, FilterReason.SICK):
+            mcp = self._map.mcps.get(number)
+            elsewhere = mcp is not None and self.is_elsewhere(mcp.inside.dpid)
+            if why not in (FilterReason.DRAINING, FilterReason.SICK) and not elsewhere:
                 yield Thing(ThingKind.MCP, number)
 
 

@@ -305,3 +305,19 @@ def test_it_is_a_whole_adapter() -> None:
 
     asked = {name for name in (*vars(Adapter), *Adapter.__annotations__) if not name.startswith("_")}
     assert asked <= set(dir(Roles)), asked - set(dir(Roles))
+
+
+def test_it_stands_by_where_the_switch_says_that_it_is_slave() -> None:
+    controller = RoleController(RoleSwitch(), Duty(STANDBY, 2))
+    assert not controller.roles.stands_by(1), "nobody has said so yet"
+    controller.go_on()
+    assert controller.role is SLAVE and controller.roles.stands_by(1)
+    controller.given = Duty(OWNER, 2)
+    controller.go_on(POLL)
+    assert controller.role is MASTER and not controller.roles.stands_by(1)
+    other = RoleController(controller.switch, Duty(OWNER, 3))
+    other.go_on()
+    controller.go_on(POLL)
+    assert controller.role is SLAVE and controller.roles.stands_by(1)
+    controller.channel.disconnect(Disconnect.NO_ROLES)
+    assert not controller.roles.stands_by(1)
