@@ -1,5 +1,5 @@
 """Writes docs/files.rst and docs/api.rst from the schemas, docs/commands.rst from the options of all commands, docs/reasons.rst
-from the enumerations of events, alarms and refusals, docs/design/pipeline.rst from the table of priorities, and the
+from the enumerations of events, alarms and refusals, docs/metrics.rst from the collectors, docs/design/pipeline.rst from the table of priorities, and the
 tables of docs/design/session-life.rst from the transitions; `--check` only tells whether they are up to date.
 
 usage: python packaging/reference.py [--check]
@@ -126,6 +126,14 @@ REASONS = (
     ("Alarms", "What is raised and cleared (``steering_alarm{kind,name}``).", "steering/model/supervision.py", "AlarmKind"),
     ("Refusals", "Why a connection, join or frame was not served (``steering_refusals_total{reason}``).", "steering/model/session.py", "Refusal"),
     ("Joins", "What became of joins (``steering_joins_total{result}``).", "steering/core/counters.py", "JoinResult"),
+    ("REST's door", "Why REST turned a connection or request away before it reached a resource (``steering_rest_refused_total{reason}``).", "steering/model/refused_connections.py", "RestRefusal"),
+    ("Switches that may not speak", "Why a connection may not speak for the switch whose datapath id it gave.", "steering/model/refused_connections.py", "SwitchRefusal"),
+    ("Ends of switches' connections", "``steering_disconnects_total{reason}``.", "steering/openflow/reader.py", "Disconnect"),
+    ("Refused reservations", "``steering_reservations_refused_total{reason}``.", "steering/model/reservation.py", "ReservationRefusal"),
+    ("What is not kept", "Why a value is not read or not written (``steering_state_refused_total{reason}``).", "steering/store/interface.py", "StateRefusal"),
+    ("What is not restored", "``steering_not_restored_total{what}``.", "steering/model/kept.py", "LostPiece"),
+    ("Probes of MCPs", "``steering_probe_answers_total{answer}``.", "steering/core/counters.py", "ProbeAnswer"),
+    ("Aborted sessions", "How a session that was to be aborted ended (``steering_aborts_total{outcome}``).", "steering/core/counters.py", "Abort"),
     ("Reports that are not believed", "``steering_session_reports_refused_total{reason}``.", "steering/core/counters.py", "ReportRefusal"),
 )  # fmt: skip
 
@@ -155,6 +163,40 @@ def reasons() -> str:
                 lines += [f"    * - ``{one.value.value}``", f"      - {_literal(told)}"]
         lines.append("")
     return "\n".join(lines)
+
+
+def metrics() -> str:
+    """docs/metrics.rst: every metric of controller and relay."""
+    from metric_list import of_controller, of_relay
+
+    lines = [
+        "Metrics", "=======", "",
+        "Generated from the code by ``packaging/reference.py``. Labels hold no address, token or session (N-7.1): their values",
+        "are words of the code, which :doc:`reasons` explains, or names of the site file.", "",
+        "Controller", "----------", "",
+        "``/metrics`` of the northbound, with a token of role ``reader``. Series of known label values are shown from zero on.", "",
+    ]  # fmt: skip
+    for metric in of_controller():
+        lines += _metric(metric)
+    lines += [
+        "Relay", "-----", "",
+        "``steering relay --metrics ADDRESS:PORT``; no label but the one that is named. Parts that are in use add counters of their",
+        "own: ``slow_`` and ``plain_for_`` (slow servers), ``uplink_``, ``mappings_`` and ``session_`` (reports), ``events_refused_``.", "",
+    ]  # fmt: skip
+    for metric in of_relay():
+        lines += _metric(metric)
+    return "\n".join(lines)
+
+
+def _metric(metric: Any) -> list[str]:
+    from metric_list import OPEN
+
+    head = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
+    lines = [f"``{metric.name}{head}``", f"    {metric.type}. {_literal(metric.sentence)}.", ""]
+    for label, values in metric.labels.items():
+        told = ", ".join(f"``{value}``" for value in values) or OPEN[label]
+        lines += [f"    ``{label}``: {told}.", ""]
+    return lines
 
 
 def api() -> str:
@@ -260,6 +302,7 @@ def main() -> int:
         ("api.rst", api()),
         ("commands.rst", commands()),
         ("reasons.rst", reasons()),
+        ("metrics.rst", metrics()),
         ("design/pipeline.rst", pipeline()),
         ("design/session-life.rst", session_life()),
     ):

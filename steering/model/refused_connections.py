@@ -18,7 +18,7 @@ class RestRefusal(StrEnum):
     )
     TOO_MANY_OF_TOKEN = "too-many-of-token"  # the token has as many connections as one may have
     WRONG_TOKEN = "wrong-token"  # nobody's
-    EXPIRED_TOKEN = "expired-token"  # its time is over: `steering token add` makes another
+    EXPIRED_TOKEN = "expired-token"  # its time is over
 
 
 class SwitchRefusal(StrEnum):

@@ -14,12 +14,17 @@ class RelayCounters:
     """Connections since the start, except `active` (sessions now open)."""
 
     accepted: int = 0
+    """Connections of hosts that the relay took."""
     active: int = 0
+    """Sessions that are open now."""
     dial_failed: int = 0
+    """Sessions whose server was not reached."""
     fallback: int = 0
     """Accepted connections that were plain TCP, by choice of the host or of a middlebox."""
     refused_limit: int = 0
+    """Connections beyond as many sessions as it may have at once."""
     refused_destination: int = 0
+    """Connections to servers that the relay may not dial."""
     refused_ident: int = 0
     """Hosts that did not say who they are, or are not to be served (RFC 1413)."""
     explicit: int = 0
@@ -29,20 +34,27 @@ class RelayCounters:
     refused_family: int = 0
     """No source mode was given for the server's address family."""
     refused_referral: int = 0
+    """Ports that would need an application gateway (N-5.4.1.2)."""
     refused_pool: int = 0
     """No address, block or prefix was left (N-5.4.2)."""
     refused_ports: int = 0
+    """Every port of the subscriber's block was in use."""
     refused_unmappable: int = 0
+    """RFC 6296 has no translation for the host's address."""
     accept_failed: int = 0
+    """Times that the kernel did not hand a connection over."""
     accept_paused: int = 0
     """Times that listeners were left alone for a moment: there was no descriptor or memory for whoever waited."""
     syn_dscp_unread: int = 0
     """Hosts' SYNs whose DSCP the kernel did not tell: the server leg's leaves with 0."""
     ended_orderly: int = 0
+    """Sessions that both of their ends closed."""
     ended_reset: int = 0
+    """Sessions that ended by a reset, of either end."""
     bytes_up: int = 0
     """Host to server, ended sessions included."""
     bytes_down: int = 0
+    """Server to host, ended sessions included."""
 
     def refuse_source(self, reason: NoSourceReason) -> None:
         """Count a connection that got no source address."""

@@ -40,6 +40,10 @@ from steering.store.mappings import MappingStore
 from steering.store.state_directory import StateDirectory
 from steering.wire.errors import WireRefusal as WireRefusal
 
+# Label values that are shown from zero on.
+MALFORMED: tuple[str, ...] = (*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *MessageFault)
+DISCONNECTS: tuple[str, ...] = tuple(Disconnect)
+
 SAVED = 10  # looks, after which orders about subscribers are on disk
 
 log = logging.getLogger(__name__)
@@ -148,8 +152,8 @@ class Rest:
             pseudonyms=b"" if Mechanism.REDACTION in settings.disabled else pseudonym_key(settings.state_dir),
             store=store,
             mappings=MappingStore(settings.state_dir, time.time),
-            malformed=[*WireRefusal, *Rejection, NOT_OURS, UNEXPECTED, *MessageFault],
-            disconnects=list(Disconnect),
+            malformed=MALFORMED,
+            disconnects=DISCONNECTS,
             work=tpool.execute,
             pause=partial(eventlet.sleep, 0),
             cluster=cluster,
