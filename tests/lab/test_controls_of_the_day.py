@@ -1,8 +1,8 @@
 """Every lab's negative controls in rotation: a seventh of them each day, so that a week has run them all.
 
-A run without its mechanism has to fail at least one of the checks that the scenario names. That it fails all of them and no
-other is what `steering lab all` asks (`topologies.campaign.verdicts`); here, beside all other tests, it is a warning: the
-names were recorded from few runs.
+A run without its mechanism has to fail each check that the scenario names for it (`Breaks.must`): one that holds cannot see
+the mechanism, and proves nothing about it. That no other check fails is what `steering lab all` asks
+(`topologies.campaign.verdicts`); here, beside all other tests, a check that failed astray is a warning.
 """
 
 import time
@@ -47,12 +47,9 @@ def test_a_mechanism_that_is_missing_breaks_checks_that_are_named(
     of_the_day: tuple[str, str], ran: Ran
 ) -> None:
     name, control = of_the_day
-    breaks = catalogue.load(name).breaks.get(control)
-    verdict = verdicts.of_control(ran.report, breaks)
-    assert verdict.word != "broken", ran.failed()
-    failed = set(verdicts.missed(ran.report))
-    assert failed & breaks.must if breaks is not None else failed, (verdict, failed)
-    if verdict.word != "caught":
+    verdict = verdicts.of_control(ran.report, catalogue.load(name).breaks.get(control))
+    assert verdict.word in ("caught", "astray"), (verdict, ran.failed())
+    if verdict.word == "astray":
         warnings.warn(f"{name} without {control}: {verdict}", stacklevel=1)
 
 
