@@ -106,13 +106,7 @@ def test_only_the_entry_for_mininet_changes_the_import_path() -> None:
 
 
 # Controls of which no run has been recorded yet; `topologies.campaign.recording` writes what they break.
-UNNAMED: frozenset[str] = frozenset(
-    {
-        "kernel-rest without limits",
-        "kernel-rest without settings",
-        "kernel-rest without wrong-mcp",
-    }
-)
+UNNAMED: frozenset[str] = frozenset()
 
 
 def test_every_control_names_the_checks_that_it_breaks() -> None:
