@@ -23,7 +23,7 @@ StatusUnknownSwitchesPart = TypedDict("StatusUnknownSwitchesPart", {
     "name": str, "dpid": str, "connected": bool
 })
 StatusAlarmsPart = TypedDict("StatusAlarmsPart", {
-    "alarm": Literal["switch-lost", "link-lost", "attachment-lost", "mcp-down", "mcp-sick",
+    "alarm": Literal["switch-lost", "link-lost", "attachment-lost", "link-longer", "mcp-down", "mcp-sick",
     "fallbacks-access", "fallbacks-mcp", "quota-reached", "copies-lost", "table-near-bound"], "name": str,
     "text": str, "raised_s": float
 })

@@ -132,6 +132,7 @@ class Counters:
         "copies_lost",
         "syns_dropped",
         "tags_refused",
+        "link_trip_outliers",
         "session_events_refused",
         "answers_unseen",
         "leg_errors",
@@ -165,6 +166,7 @@ class Counters:
         self.copies_lost: Counter[tuple[str, str]] = Counter()  # by what they are of, and access network
         self.syns_dropped: Counter[str] = Counter()  # by attachment at whose port the meter is
         self.tags_refused: Counter[str] = Counter()  # packets, by name of the switch where they came in
+        self.link_trip_outliers = 0
         self.sessions_started = 0
         self.sessions_ended = 0
         self.sessions_recovered = 0

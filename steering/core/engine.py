@@ -32,6 +32,7 @@ from steering.core.sessions.leg_errors import LegErrors
 from steering.core.sessions.table import SessionTable
 from steering.core.supervision.alarms import Alarms
 from steering.core.supervision.expected_things import ExpectedThings
+from steering.core.supervision.long_links import LongLinks
 from steering.model.ids import DatapathId
 from steering.model.mechanism import Mechanism
 from steering.model.network import AccessNetwork, Mcp, PortRef, Site, with_mcps
@@ -108,14 +109,14 @@ class Engine:
         self.dhcp_leases = DhcpLeases(self.map, self.neighbours, self.counters)
         self.presence = ExpectedThings(self.map, self.graph, self.switches, lambda: self.chooser.excluded)
         self.presence.is_elsewhere = elsewhere
-        pieces = self.sessions
+        pieces, long_links = self.sessions, LongLinks(self.map, self.counters)
         self.alarms = Alarms(
             self.map, policy, self.presence, self.counters,
             lambda: {
                 "sessions": len(pieces.table), "half_open": len(pieces.table.half_open),
                 "held_joins": len(pieces.waiting),
             },
-            pieces.sick.bad, self.chooser.why_gone,
+            pieces.sick.bad, self.chooser.why_gone, long_links.named,
         )  # fmt: skip
         shared = SharedPieces(
             self.map, policy, self.graph, self.switches, self.sessions.table, self.counters, self._epochs, off
@@ -143,6 +144,7 @@ class Engine:
                 self.sessions.half_open,
                 self.reserving,  # sees which sessions are over
                 self.dhcp_leases,
+                long_links,
                 self.mobility,  # claims that are settled, before neighbours are asked again
                 self.neighbours,
                 CounterSweep(

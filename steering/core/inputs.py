@@ -8,6 +8,7 @@ from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp,
 from steering.model.authorisation import AclEntry, RegistryEntry, Verdict
 from steering.model.ids import DatapathId, McpId, PortNumber, Token, WaypointId
 from steering.model.kept import KeptState
+from steering.model.link_trip import LinkTrip
 from steering.model.network import Mcp, NetworkAccessType, PortRef, Trust
 from steering.model.numbers import Numbers
 from steering.model.policy import Policy, Pooling
@@ -390,6 +391,7 @@ Input = (
     | SwitchDown
     | PortStatus
     | LinkUp
+    | LinkTrip
     | LinkDown
     | EntriesRead
     | SweepRead

@@ -19,6 +19,9 @@ class AlarmKind(StrEnum):
     SWITCH_LOST = "switch-lost"
     LINK_LOST = "link-lost"
     ATTACHMENT_LOST = "attachment-lost"  # a port of an access network, gateway or MCP has no link
+    LINK_LONGER = (
+        "link-longer"  # announcements take a multiple of what they took: somebody may carry frames there
+    )
     MCP_DOWN = "mcp-down"  # the MCP gets no new session, although it is not drained
     MCP_SICK = "mcp-sick"  # it answers, and leaves SYNs unanswered, or sessions fall back at it alone
     FALLBACKS_ACCESS = "fallbacks-access"  # too many sessions of an access network fall back to plain TCP

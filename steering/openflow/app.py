@@ -438,7 +438,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             self.settle(now)
             hub.sleep(0)
 
-        frames = self._links.announcements(now)
+        frames = self._links.announcements(now, monotonic)
         in_turns(frames, lambda frame: self._sender.execute([frame], now), self.budgets.turn, pause)
 
     def _work_off_loads(self) -> bool:

@@ -7,6 +7,7 @@ from steering.core.counters import Counters
 from steering.core.inputs import Input, LinkUp
 from steering.core.outputs import SendFrame
 from steering.model.ids import DatapathId, PortNumber
+from steering.model.link_trip import LinkTrip
 from steering.model.network import PortRef
 from steering.openflow.link_discovery import Discovery, LinkChange, Rejection
 
@@ -50,16 +51,18 @@ class Links:
         if self._discovery is not None:
             self._tell(self._discovery.port_status(PortRef(dpid, port), up))
 
-    def announcements(self, now: float) -> Iterator[SendFrame]:
-        """Frames to send now. The call also notices links that were not heard any more."""
+    def announcements(self, now: float, clock: Callable[[], float]) -> Iterator[SendFrame]:
+        """Frames to send now, each with its time of `clock`. The call also notices links that were not heard any more."""
         if self._discovery is None:
             return
         self._tell(self._discovery.expire(now))
-        for port, frame in self._discovery.announcements(now):
+        for port, frame in self._discovery.announcements(now, clock):
             yield SendFrame(port.dpid, port.port, frame)
 
     def _tell(self, changes: Iterable[LinkChange]) -> None:
         for change in changes:
             word = "up" if type(change) is LinkUp else "down"
+            if isinstance(change, LinkTrip):
+                word = "takes longer than it did" if change.is_outlier else "takes what it takes"
             log.info("link %s -> %s %s", self._name(change.a), self._name(change.b), word)
             self._feed(change)

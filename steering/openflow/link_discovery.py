@@ -8,13 +8,15 @@ Like the polls of ports and meters it is not in the core, since it only turns me
 engine, and decides nothing. A site that declares its links does not need it.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from steering.core.inputs import LinkDown, LinkUp
 from steering.model.ids import DatapathId, PortNumber
+from steering.model.link_trip import LinkTrip
 from steering.model.network import PortRef
+from steering.openflow.link_trips import LinkTrips
 from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement
 
@@ -22,7 +24,9 @@ LARGEST_PORT = 0xFFFF_FF00  # OFPP_MAX
 HOLD = 3.0  # seconds that a link which was lost must be seen good before it counts again
 _TICKS = 1_000_000  # of a sequence number in a second
 
-LinkChange = LinkUp | LinkDown
+FEW = 6  # directions of links: of more than these not most become longer at once, or it is the controller that is slow
+
+LinkChange = LinkUp | LinkDown | LinkTrip
 
 
 class Rejection(StrEnum):
@@ -44,6 +48,8 @@ class _Adjacency:
     seen: float
     good_since: float
     up: bool
+    trips: LinkTrips = field(default_factory=LinkTrips)
+    told: bool = False  # that its announcements take longer than they did
 
 
 class Discovery:
@@ -78,6 +84,7 @@ class Discovery:
         self._ports: dict[DatapathId, set[PortNumber]] = {}  # connected switch -> its ports that are up
         self._links: dict[PortRef, _Adjacency] = {}
         self._due = 0.0
+        self._outliers = 0  # of the links
 
     def attach(self, attachments: Collection[PortRef]) -> None:
         """Hosts and MCPs are attached to exactly these ports from now on."""
@@ -125,20 +132,25 @@ class Discovery:
 
     # ---- announcements -------------------------------------------------------------------------
 
-    def announcements(self, now: float) -> Iterator[tuple[PortRef, bytes]]:
-        """The frames to send now, if a round is due: (port, frame)."""
+    def announcements(
+        self, now: float, clock: Callable[[], float] | None = None
+    ) -> Iterator[tuple[PortRef, bytes]]:
+        """The frames to send now, if a round is due: (port, frame). `clock`: tells when each leaves, since a round takes
+        a while; without, all leave `now`."""
         if now < self._due:
             return iter(())
         self._due = now + self.interval
-        return self._frames(list(self._ports), now)
+        return self._frames(list(self._ports), clock or (lambda: now))
 
-    def _frames(self, dpids: Iterable[DatapathId], now: float) -> Iterator[tuple[PortRef, bytes]]:
-        sequence = int(now * _TICKS)
+    def _frames(
+        self, dpids: Iterable[DatapathId], clock: Callable[[], float]
+    ) -> Iterator[tuple[PortRef, bytes]]:
         for dpid in dpids:
             source = b"\x02" + (dpid & 0xFF_FFFF_FFFF).to_bytes(5, "big")
             for port in sorted(self._ports.get(dpid, ())):
                 ref = PortRef(dpid, port)
                 if self._may_have_link(ref):
+                    sequence = int(clock() * _TICKS)
                     yield ref, announce(self._key, Announcement(dpid, port, self._epoch, sequence), source)
 
     # ---- what is heard -------------------------------------------------------------------------
@@ -164,9 +176,25 @@ class Discovery:
             # Somebody carries it there. Who connects a cable anew takes the old end's carrier, or its frames, away.
             return Rejection.ELSEWHERE
         if link is None:
-            self._links[near] = _Adjacency(at, said.sequence, now, now, True)
-            return [LinkUp(near, at)]
-        return self._refresh(near, link, at, said.sequence, now)
+            link = self._links[near] = _Adjacency(at, said.sequence, now, now, True)
+            changes: list[LinkChange] = [LinkUp(near, at)]
+        else:
+            changes = self._refresh(near, link, at, said.sequence, now)
+        return [*changes, *self._measured(near, link, now - sent, now)]
+
+    def _measured(self, near: PortRef, link: _Adjacency, trip: float, now: float) -> list[LinkChange]:
+        """An announcement took so long. Where most of many links take longer, it is the controller that does."""
+        trips = link.trips
+        before = trips.is_outlier
+        trips.add(trip, now)
+        self._outliers += trips.is_outlier - before
+        if trips.usual is None or trips.is_outlier is link.told:
+            return []
+        most = len(self._links) > FEW and 2 * self._outliers > len(self._links)
+        if trips.is_outlier and (most or not trips.lasts(self.interval / 2, now)):
+            return []  # of the others it is known a round later
+        link.told = trips.is_outlier
+        return [LinkTrip(near, link.far, trips.least, trips.usual, link.told)]
 
     def _refresh(
         self, near: PortRef, link: _Adjacency, at: PortRef, sequence: int, now: float
@@ -174,6 +202,10 @@ class Discovery:
         changes: list[LinkChange] = []
         if link.far != at:
             changes += self._lose(near)
+            if link.told:
+                changes.append(LinkTrip(near, link.far, 0.0, 0.0, False))
+            self._outliers -= link.trips.is_outlier
+            link.trips, link.told = LinkTrips(), False
             link.far = at
             link.good_since = now
         elif not link.up and now - link.seen > 3 * self.interval:

@@ -41,7 +41,8 @@ _STEADY = {kind for kind, _ in _LOST.values()}
 
 class Alarms(Part):
     """`used`: tells how much of each bound is used, by its name in `limits`. `sick`: the MCPs that are sick, and what was
-    seen of them. `fault`: why an MCP is gone, in words; empty where that is not known."""
+    seen of them. `fault`: why an MCP is gone, in words; empty where that is not known. `longer`: links
+    that got much longer, by name, and what was measured."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Alarms(Part):
         used: Callable[[], Mapping[str, int]],
         sick: Mapping[McpId, str],
         fault: Callable[[McpId], str],
+        longer: Callable[[], Mapping[str, str]],
     ) -> None:
         self._map = sitemap
         self._policy = policy
@@ -60,6 +62,7 @@ class Alarms(Part):
         self._used = used
         self._sick = sick
         self._fault = fault
+        self._longer = longer
         self._due = -NEVER
         self._accesses, self._mcps = FallbackWatch(), FallbackWatch()
         self._totals: dict[AlarmKey, tuple[int, float]] = {}  # how often so far, and when that grew last
@@ -112,6 +115,8 @@ class Alarms(Part):
         for number, text in self._sick.items():
             if number in self._map.mcps:
                 yield (AlarmKind.MCP_SICK, self._map.mcps[number].name), text
+        for name, text in self._longer().items():
+            yield (AlarmKind.LINK_LONGER, name), text
 
     def _fallbacks(self, now: float) -> Iterator[tuple[AlarmKey, str]]:
         terms, counters = self._policy.alarms, self._counters

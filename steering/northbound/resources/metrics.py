@@ -182,6 +182,8 @@ class Collector:
         for name, count in have.syns_dropped.items():  # names of the site file
             dropped.add_metric([name], count)
         yield dropped
+        text = "Times that announcements over a link took a multiple of what they had taken"
+        yield CounterMetricFamily("steering_link_trip_outliers", text, value=have.link_trip_outliers)
         text = "Packets with tags of no attachment, by the switch where they ended"
         tags = CounterMetricFamily("steering_tags_refused", text, labels=["switch"])
         for switch, count in have.tags_refused.items():  # names of the site file

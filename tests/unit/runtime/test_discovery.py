@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steering.core.inputs import LinkDown, LinkUp
+from steering.model.link_trip import LinkTrip
 from steering.model.network import PortRef
 from steering.openflow.link_discovery import Discovery, Rejection
+from steering.openflow.link_trips import MORE, MULTIPLE, RELEARN, ROUNDS, LinkTrips
 from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement
 
@@ -153,3 +155,80 @@ def test_a_switch_that_never_comes_back_loses_its_links() -> None:
     made.heard(B, frame_of(made, A, 1.0), 1.0)
     made.switch_down(1)
     assert made.expire(61.5) == [LinkDown(A, B)]
+
+
+# ---- how long announcements take ----------------------------------------------------------------
+
+
+def rounds(made: Discovery, now: float, trips: dict[PortRef, tuple[PortRef, float]], count: int) -> list[Any]:
+    """So many rounds in which each port's announcement comes out at its far end so many seconds later."""
+    told: list[Any] = []
+    for number in range(count):
+        frames = dict(made.announcements(now + number))
+        for near, (far, trip) in trips.items():
+            found = made.heard(far, frames[near], now + number + trip)
+            assert not isinstance(found, Rejection)
+            told += found
+    return told
+
+
+def test_a_link_whose_announcements_take_a_multiple_of_before_is_told_once_and_again_when_they_do_not() -> (
+    None
+):
+    made = discovery()
+    assert rounds(made, 1.0, {A: (B, 0.002)}, 2 * ROUNDS) == [LinkUp(A, B)]
+    carried = 0.002 * MULTIPLE + MORE + 0.001
+    (told,) = rounds(made, 100.0, {A: (B, carried)}, 2 * ROUNDS)
+    assert told == LinkTrip(A, B, told.trip, told.usual, True)
+    assert (round(told.trip, 4), round(told.usual, 4)) == (round(carried, 4), 0.002)
+    (told,) = rounds(made, 200.0, {A: (B, 0.002)}, 2 * ROUNDS)
+    assert told == LinkTrip(A, B, told.trip, told.usual, False)
+
+
+def test_single_trips_that_take_long_are_a_busy_controllers() -> None:
+    made = discovery()
+    rounds(made, 1.0, {A: (B, 0.002)}, ROUNDS)
+    for number in range(10):
+        assert rounds(made, 100.0 * (number + 1), {A: (B, 0.5)}, ROUNDS - 1) == []
+        assert rounds(made, 100.0 * (number + 1) + ROUNDS, {A: (B, 0.002)}, 1) == []
+
+
+def test_a_link_that_grows_step_by_step_is_told_all_the_same() -> None:
+    made = discovery()
+    rounds(made, 1.0, {A: (B, 0.002)}, ROUNDS)
+    told = [one for n in range(20) for one in rounds(made, 20.0 * n + 50, {A: (B, 0.002 + n / 1e3)}, ROUNDS)]
+    assert [type(one) for one in told] == [LinkTrip], "the past is the least of all, not the last"
+
+
+def test_where_most_of_many_links_take_longer_it_is_the_controller_that_does() -> None:
+    ports = dict.fromkeys(range(1, 6), True)
+    made = Discovery(KEY, 77, [], interval=1.0)
+    for dpid in (1, 2):
+        made.switch_up(dpid, ports, 0.0)
+    ends = [(PortRef(a, n), PortRef(3 - a, n)) for a in (1, 2) for n in ports]
+    rounds(made, 1.0, {near: (far, 0.002) for near, far in ends}, ROUNDS)
+    assert rounds(made, 100.0, {near: (far, 0.5) for near, far in ends}, 2 * ROUNDS) == []
+    rounds(made, 200.0, {near: (far, 0.002) for near, far in ends}, 2 * ROUNDS)
+    trips = {near: (far, 0.5 if number < 2 else 0.002) for number, (near, far) in enumerate(ends)}
+    told = rounds(made, 300.0, trips, 2 * ROUNDS)
+    assert [(one.a, one.is_outlier) for one in told] == [(near, True) for near, _ in ends[:2]]
+
+
+def test_what_is_kept_of_a_link_is_bounded_and_a_link_that_stays_longer_is_taken_as_it_is() -> None:
+    trips = LinkTrips()
+    for number in range(1_000):
+        trips.add(0.002, float(number))
+    assert len(trips._last) == ROUNDS and not trips.is_outlier
+    for number in range(ROUNDS):
+        trips.add(0.5, 1_000.0 + number)
+    assert trips.is_outlier
+    trips.add(0.5, 1_000.0 + ROUNDS + RELEARN)
+    assert not trips.is_outlier and trips.usual == 0.5
+
+
+def test_each_announcement_bears_the_time_at_which_it_leaves() -> None:
+    made, times = discovery(), iter((1.0, 1.5, 2.0, 2.5))
+    sent = [
+        read_announcement(KEY, frame).sequence for _, frame in made.announcements(1.0, lambda: next(times))
+    ]
+    assert sent == [1_000_000, 1_500_000, 2_000_000, 2_500_000]

@@ -7,7 +7,11 @@ from steering.core.snapshots.view import EngineView
 from steering.core.supervision import alarms as under_test
 from steering.core.supervision.alarms import LOST_AFTER, NEVER_AFTER
 from steering.core.supervision.fallbacks import AnswerTotals, FallbackWatch
+from steering.core.supervision.long_links import MOST
+from steering.model.ids import DatapathId, PortNumber
 from steering.model.limit import FullLimit, Limit
+from steering.model.link_trip import LinkTrip
+from steering.model.network import PortRef
 from steering.model.policy import AlarmTerms, Limits, Policy
 from steering.model.rules import Meter
 from tests.support.sites import UE_LTE, UE_WLAN, Driver
@@ -199,3 +203,22 @@ def test_alarms_and_their_changes_are_bounded(driver: Driver, monkeypatch: pytes
     alarms = driver.engine.alarms
     assert alarms.changes.maxlen == under_test.CHANGES
     assert [change.number for change in alarms.changes] == [1, 2] and alarms.told == 2
+
+
+def test_a_link_that_takes_longer_is_an_alarm_and_counted(driver: Driver) -> None:
+    ends = PortRef(DatapathId(1), PortNumber(2)), PortRef(DatapathId(3), PortNumber(2))
+    driver.give(LinkTrip(*ends, 0.02, 0.002, True))
+    passes(driver, 1)
+    assert raised(driver) == ["link-longer s1:2-s3:2"] and driver.counters.link_trip_outliers == 1
+    (alarm,) = driver.engine.alarms.raised.values()
+    assert alarm.text == "announcements take 20.0 ms, where they took 2.0 ms"
+    driver.give(LinkTrip(*ends, 0.002, 0.002, False))
+    passes(driver, 1)
+    assert raised(driver) == [] and driver.counters.link_trip_outliers == 1
+
+
+def test_so_many_links_that_take_longer_are_known(driver: Driver) -> None:
+    for number in range(MOST + 5):
+        port = PortNumber(number + 1)
+        driver.give(LinkTrip(PortRef(DatapathId(1), port), PortRef(DatapathId(3), port), 0.02, 0.002, True))
+    assert len(driver.engine.alarms._longer()) == MOST and driver.counters.link_trip_outliers == MOST + 5
