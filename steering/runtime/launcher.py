@@ -80,6 +80,7 @@ def _serve(settings: Settings, controller: Any, door: Any) -> int:
 
     from steering.relay.service_manager import ServiceManager
     from steering.runtime import collector
+    from steering.runtime.background import give_way
 
     stop: list[int] = []
 
@@ -107,6 +108,7 @@ def _serve(settings: Settings, controller: Any, door: Any) -> int:
     manager.load_apps(["steering.app"])
     manager.instantiate_apps(**manager.create_contexts(), controller=controller, door=door)
     collector.settle()
+    give_way()
     # From the hub, so that a handler that never returns is no sign of life.
     service = ServiceManager()
     service.ready()

@@ -11,7 +11,6 @@ from itertools import count
 from typing import Any
 
 import eventlet
-from eventlet import tpool
 from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
@@ -30,6 +29,7 @@ from steering.openflow.errors import MessageFault
 from steering.openflow.link_discovery import Rejection
 from steering.openflow.listener import listening
 from steering.openflow.reader import Disconnect
+from steering.runtime.background import Background
 from steering.runtime.page_files import page_files
 from steering.runtime.rest_server import Application, RestServer
 from steering.runtime.settings import ListenAddress, Settings, SettingsError, TlsFiles
@@ -154,7 +154,7 @@ class Rest:
             mappings=MappingStore(settings.state_dir, time.time),
             malformed=MALFORMED,
             disconnects=DISCONNECTS,
-            work=tpool.execute,
+            work=Background(),
             pause=partial(eventlet.sleep, 0),
             cluster=cluster,
         )
