@@ -22,7 +22,7 @@ from steering.core.subflow_priority import SubflowPriorities
 from steering.model.ids import DatapathId
 from steering.model.policy import Policy
 
-ENTRIES = 256  # of one share, about: some 2 ms of work
+ENTRIES = 128  # of one share, about: a SYN of the same switch may wait behind them
 EACH_TICK = 1_024  # entries asked for in a tick
 QUESTION = 16  # entries that a question costs as much as, at least
 MOST_SHARES = 1_024  # a switch looks through all its entries for each

@@ -313,7 +313,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
             return expected
 
         def goes_on() -> bool:
-            channel.pause_if_over()
+            channel.pause_if_over(bool(self._inbox))
             return not channel.has_ended
 
         return self._sender.readback.part(dpid, message.xid, message.data, now, goes_on)

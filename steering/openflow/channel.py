@@ -217,9 +217,10 @@ class Channel(controller.Datapath):  # type: ignore[misc]
         self.adapter.settle(monotonic())
         self._begin_turn()
 
-    def pause_if_over(self) -> None:
-        """Pause if the turn is over; for work that goes on within one message."""
-        if monotonic() >= self._turn_ends:
+    def pause_if_over(self, has_brought: bool = False) -> None:
+        """Pause if the turn is over; for work that goes on within one message. `has_brought`: what was read so far waits
+        to be handled, which is the longer part of the work and happens in a pause."""
+        if has_brought or monotonic() >= self._turn_ends:
             self.pause()
 
     # ---- receiving -----------------------------------------------------------------------------

@@ -25,7 +25,8 @@ PER_SECOND = 1_000  # SYNs at one switch
 ANOTHER = 9  # the switch that reconnects, and one whose link goes down
 LINK_PORT = 4
 PAUSE_S = 0.2  # between two requests of a reader
-ROWS = ("nothing", "sweep", "reconnect", "filter", "events", "metrics", "page", "link", "policy")
+# A sweep goes on when its row is over, so it comes last.
+ROWS = ("nothing", "reconnect", "filter", "events", "metrics", "page", "link", "policy", "sweep")
 RULES = 2_000  # of the policy that is put in force
 
 

@@ -1,11 +1,21 @@
 """Long work in turns: others are served between them, and nothing is left out."""
 
+import struct
+from collections import deque
+from itertools import count
 from math import inf
+from types import SimpleNamespace
 
 import pytest
 
-from steering.openflow.budgets import Budgets
+from steering.core.inputs import SweepRead
+from steering.core.outputs import SweepEntries
+from steering.model.ids import DatapathId
+from steering.openflow.budgets import UNBOUNDED, Budgets
+from steering.openflow.readback import Readback
+from steering.openflow.reader import Message
 from steering.openflow.slices import in_turns
+from tests.support.openflow_forms import REAL
 
 
 @pytest.mark.parametrize(("turn", "pauses"), [(2.0, 5), (100.0, 0), (inf, 0)])
@@ -45,3 +55,29 @@ def test_what_others_are_to_be_told_leaves_before_a_connection_has_its_next_turn
     monkeypatch.setattr(channel.hub, "sleep", lambda seconds: desk.unsent.append("echo reply"))
     flood.pause()
     assert not desk.unsent
+
+
+def test_what_a_piece_of_a_sweep_brought_is_handled_before_the_next_is_read() -> None:
+    import os_ken.base.app_manager  # noqa: F401
+
+    from steering.openflow.app import SteeringApp
+    from steering.openflow.channel import Channel
+
+    dpid, inbox, handled = DatapathId(1), deque[SweepRead](), []
+    readback = Readback({dpid: SimpleNamespace(write=len)}, count(1), inbox.append)  # type: ignore[arg-type,dict-item]
+    app = SteeringApp.__new__(SteeringApp)
+    app._inbox, app._sender = inbox, SimpleNamespace(readback=readback)  # type: ignore[assignment]
+
+    def settle(now: float) -> None:
+        if inbox:
+            handled.append(sum(len(read.entries) for read in inbox))
+        inbox.clear()
+
+    channel = Channel.__new__(Channel)
+    channel.adapter, channel._budgets = SimpleNamespace(settle=settle, foyer=None), UNBOUNDED  # type: ignore[assignment]
+    channel.id, channel._turn_ends, channel._in_foyer, channel._ended = dpid, inf, False, False
+    readback.sweep(SweepEntries(dpid), 0.0)
+    body = REAL[:152] * 200
+    answer = struct.pack(">BBHIHH4x", 4, 19, 16 + len(body), 1, 1, 0) + body
+    assert app._multipart(channel, Message(4, 19, 1, answer), 0.0)
+    assert handled == [64, 64, 64, 8]
