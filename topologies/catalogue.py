@@ -48,6 +48,7 @@ MODULES = {
     "address-families": "address_families",
     "natural": "natural",
     "flood": "flood",
+    "syn-meter": "syn_meter",
     "blind-attack": "blind_attack",
     "dscp": "dscp",
     "slow-server": "slow_server",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lab.running import Ran
+from tests.lab.running import Ran, assert_held
 
 
 @pytest.mark.row("N-7.2c", "N-7.2b", "D-6.4.0")
@@ -19,3 +19,12 @@ def test_a_flood_on_one_access_leaves_the_other_its_sessions(
     assert set(ran.failed()) <= {"p95 of the set-up"}
     assert ran.report["figures"]["rate"] >= 24_000
     assert ran.report["figures"]["flooded_p95_ms"] < 100
+
+
+@pytest.mark.row("N-7.2c")
+@pytest.mark.lab("syn-meter", alone=True)
+def test_at_the_default_meter_each_syn_and_each_fallback_stands_in_the_counter_that_says_what_became_of_it(
+    ran: Ran,
+) -> None:
+    assert_held(ran)
+    assert ran.report["figures"]["meter"]["dropped"] > 0
