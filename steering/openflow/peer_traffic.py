@@ -33,6 +33,11 @@ class PeerTraffic:
         self.switch_down = self._writes.switch_down
         self.expire = self._writes.expire
 
+    @property
+    def refused(self) -> int:
+        """Writes of others that were none, or would have had a switch answer."""
+        return self._writes.refused
+
     def _write(self, name: str, message: SwitchWrite | WriteResult) -> None:
         self.tell(TellPeer(name, message))
 

@@ -36,7 +36,7 @@ from steering.openflow.roles import Roles
 from steering.policy import parse_policy
 from steering.runtime.peer_streams import PeerCertificates, PeerStreams
 from steering.runtime.settings import ClusterSettings, ListenAddress, Settings, SettingsError
-from steering.runtime.share_owners import ShareOwners
+from steering.runtime.share_owners import ShareOwners, events_of
 from steering.store.credentials import LLDP_KEY_FILE, PSEUDONYM_KEY_FILE, lldp_key, pseudonym_key
 from steering.store.etcd.access import EtcdAccess, EtcdError, parse_endpoints
 from steering.store.etcd.etcd_store import EtcdStore
@@ -215,6 +215,8 @@ class Cluster:
 
     def _events(self) -> dict[str, int]:
         found = {} if self.roles is None else {one.value: count for one, count in self.roles.events.items()}
+        if self.streams is not None:
+            found |= events_of(self.streams.faults, None if self.owners is None else self.owners.traffic)
         return found if self._engine is None else found | peer_events(self._engine)
 
     def drain(self, controller: str, draining: bool) -> None:

@@ -1,7 +1,7 @@
 """Tells the engine and the lines to switches who decides where, and which controllers can be reached. Only where a cluster
 has several shares: with one, nobody writes to switches of others."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from steering.cluster.coordination import Coordination
@@ -9,6 +9,7 @@ from steering.core.inputs import Input
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerUp
 from steering.model.ids import DatapathId
 from steering.openflow.peer_traffic import PeerTraffic
+from steering.runtime.peer_conversation import PeerFault
 
 
 class ShareOwners:
@@ -27,7 +28,7 @@ class ShareOwners:
         self._switches = switches
         self._masters = masters
         self._heard = heard
-        self._traffic = traffic
+        self.traffic = traffic
         self._reached: set[str] = set()
         self._told: set[str] = set()  # of whom the engine knows that they can be reached
         self._before: tuple[ClusterChanged, frozenset[str]] | None = None
@@ -51,7 +52,7 @@ class ShareOwners:
         if now == self._before:
             return
         self._before = now
-        self._traffic.shared(*now)
+        self.traffic.shared(*now)
         self._heard(now[0])
         self._told &= members
         for name in sorted(self._reached & members - self._told):
@@ -72,3 +73,11 @@ class ShareOwners:
             self.look()
         else:
             self._heard(given)
+
+
+def events_of(faults: Mapping[PeerFault, int], traffic: PeerTraffic | None) -> dict[str, int]:
+    """What happened to streams with other controllers, and what of them was refused, by name; what never did is left out."""
+    found = {f"stream-{fault.value}": count for fault, count in faults.items() if count}
+    if traffic is not None and traffic.refused:
+        found["write-refused"] = traffic.refused
+    return found

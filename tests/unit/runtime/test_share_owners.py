@@ -3,9 +3,12 @@
 from types import SimpleNamespace
 from typing import Any
 
-from steering.core.peer_facts import ClusterChanged, PeerLost, PeerUp
+from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp
 from steering.model.ids import DatapathId
-from steering.runtime.share_owners import ShareOwners
+from steering.openflow.peer_traffic import PeerTraffic
+from steering.runtime.peer_conversation import PeerFault
+from steering.runtime.share_owners import ShareOwners, events_of
+from steering.wire.peer_messages import SwitchWrite
 
 S1, S2, S3 = (DatapathId(n) for n in (1, 2, 3))
 
@@ -77,3 +80,12 @@ def test_who_is_lost_is_a_member_for_as_long_as_it_has_switches() -> None:
     assert told.news() == [ClusterChanged("a", frozenset(), {S1: "a", S2: "a"})]
     told.told.heard(PeerUp("b"))
     assert told.news()[-1] == PeerUp("b")
+
+
+def test_what_was_refused_of_others_is_told_by_name() -> None:
+    told: list[Any] = []
+    traffic = PeerTraffic({}, told.append, lambda: None, lambda *_: None, iter(range(1, 9)))
+    faults = {PeerFault.SILENT: 2, PeerFault.CLOSED: 0}
+    assert events_of(faults, traffic) == events_of(faults, None) == {"stream-silent": 2}
+    assert traffic.takes(PeerTold("b", SwitchWrite(5, S1, True, b"\4\x14\0\x08\0\0\0\1")), 1.0)
+    assert events_of({}, traffic) == {"write-refused": 1} and len(told) == 1
