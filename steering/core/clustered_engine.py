@@ -79,6 +79,8 @@ class ClusteredEngine(Engine):
         # What the switches hold of its sessions is not known yet: until then no join is a stranger's.
         self._recover_until = now + RECOVERY
         self.sessions.readiness.recovering = True
+        for dpid in taken & self.switches.keys():
+            self.switches[dpid].fills = 0  # its rules are another controller's, and stay where they are right
         self.sessions.readiness.offline |= {dpid for dpid in taken if not self.switches.is_filled(dpid)}
         return outputs + self.handover.taken(taken, before & mine)
 

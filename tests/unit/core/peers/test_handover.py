@@ -64,3 +64,15 @@ def test_while_a_switch_that_was_taken_over_is_not_read_no_join_is_a_strangers()
     assert cluster.syn(2, 1, unknown) == []
     cluster.later(1.0)
     assert "unknown-token" not in {r.value for r, n in cluster.engines["c"].counters.refusals.items() if n}
+
+
+def test_who_gets_a_switch_back_goes_on_with_the_rules_that_another_one_wrote() -> None:
+    cluster, held, _, _ = moved()
+    cluster.shares = SHARES
+    for name in "cab":
+        cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares))
+    ports = {port.port: True for port in cluster.engines["a"].map.attachments if port.dpid == LTE}
+    cluster.at(LTE, SwitchUp(LTE, ports))
+    (fill,) = [o for o in cluster.at(LTE, EntriesRead(LTE, held[1], [], 77)) if isinstance(o, FillSwitch)]
+    assert fill.epoch == 77, "another epoch would have every rule written again"
+    assert len(cluster.engines["a"].sessions.table) == 1
