@@ -279,8 +279,8 @@ class SubflowPriorities(Part):
             refusal = None  # the host has chosen, so a rule's steering does not count for its joins either
         if refusal is None and not self._map.reaches(access, session.mcp):
             return Refusal.OUT_OF_REACH
-        if refusal is not None or (self._silent and self._indifferent()):
-            return refusal
+        if refusal is not None or (self._silent and not self._overrides and not self.offloads):
+            return refusal  # None: as `_indifferent`, without its call for each join
         usage = self.usage(session)
         if usage is None:
             return None

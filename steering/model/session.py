@@ -19,7 +19,7 @@ class EntryKind(IntEnum):
 _KINDS = tuple(EntryKind)
 PENDING = 4  # cookie flag: the token is not known yet
 PLAIN = 8  # cookie flag: the connection fell back to plain TCP
-_OURS = OWNER << 56 | int(CookieKind.SESSION) << 52
+SESSION_COOKIE = OWNER << 56 | int(CookieKind.SESSION) << 52  # of a session entry, without its parts
 
 
 class Watch(IntEnum):
@@ -56,12 +56,12 @@ class SessionCookie(NamedTuple):
 
 def pack_cookie(kind: int, flags: int, mcp: int, token: int) -> int:
     """The cookie of a session entry: owner 8, SESSION 4, plain, pending and kind 4, MCP id 16, token 32 bits."""
-    return _OURS | (flags | kind) << 48 | mcp << 32 | token
+    return SESSION_COOKIE | (flags | kind) << 48 | mcp << 32 | token
 
 
 def unpack_cookie(cookie: int) -> SessionCookie | None:
     """The parts of a session entry's cookie. None for any other cookie."""
-    if cookie >> 52 != _OURS >> 52:
+    if cookie >> 52 != SESSION_COOKIE >> 52:
         return None
     bits = cookie >> 48 & 0xF
     if bits & 3 > EntryKind.RETURN:

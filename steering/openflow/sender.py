@@ -136,7 +136,9 @@ class Sender:
         entries, held = steer
         if held is None:
             for entry in entries:
-                self._to(entry[0], entry_add(entry))
+                line = self._lines.get(entry[0])
+                if line is not None:
+                    line.write(entry_add(entry))
             self._note(entries)
             return
         home, local = held[0], b""

@@ -27,6 +27,8 @@ def _key_digest(version: int, key: bytes) -> bytes:
 
 def token(version: int, key: bytes) -> bytes:
     """The 4-byte token of `key`: the leftmost 32 bits of its hash."""
+    if version == 1 and len(key) == KEY_LENGTH:  # without a further call: every answer of an MCP comes here
+        return sha256(key).digest()[:4]
     return _key_digest(version, key)[:4]
 
 

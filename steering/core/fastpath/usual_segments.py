@@ -103,7 +103,10 @@ class UsualSegments:
         if not exits or dport not in in_force.ports or self._authorisation.asks or self._proactive.units:
             return self._other_syn(seen, now)
         chooser = self._chooser
-        flow, dscp = _new(UsualFlow, (family, src, dst, sport, dport, version)), dscp_of(frame)
+        flow = _new(UsualFlow, (family, src, dst, sport, dport, version))
+        dscp = (
+            frame[15] >> 2 if family == 4 else dscp_of(frame)
+        )  # in an untagged frame, as all usual ones are
         answer = chooser.ask_of(attachment.part, flow, dscp)
         terms = answer.terms
         if (
@@ -118,8 +121,11 @@ class UsualSegments:
             return self._other_syn(seen, now)
         edge = attachment.waypoint.id
         decision = chooser.choose(terms, dpid, exits, flow, table.active, now, edge)
-        mcp = decision.mcp
-        if mcp is None or mcp.interception is SELF:
+        winner = decision.winner
+        if winner < 0:
+            return self._other_syn(seen, now)
+        mcp = decision.candidates.all[winner].mcp
+        if mcp.interception is SELF:
             return self._other_syn(seen, now)
         ruling, number = chooser.ruling(answer, decision), mcp.id
         allowed = chooser.allowance(answer)
@@ -154,7 +160,7 @@ class UsualSegments:
         dpid, port, key, ack, version, sender_key, _ = seen
         attachment = self._map.at.get((dpid, port))
         subflow = self._table.flows.get(key)
-        if attachment is None or subflow is None or self._attempts or not self._enabled:
+        if attachment is None or subflow is None or self._attempts.tried or not self._enabled:
             return self._other_syn_ack(seen, now)
         session, course = subflow.session, subflow.course
         if (
@@ -194,7 +200,7 @@ class UsualSegments:
             return self._other_syn(seen, now)  # it may fit all the same (sessions.token_owners)
         state, number, chooser = session.state, session.mcp, self._chooser
         inside = sitemap.inside.get(number)
-        answer = chooser.answer_for_all
+        answer = chooser.answer_for_all()
         if answer is None:
             flow = _new(UsualFlow, (*split(key), session.onset.version))
             answer = chooser.ask_of(attachment.part, flow, dscp_of(frame))
@@ -205,7 +211,7 @@ class UsualSegments:
             or sitemap.is_mcp_address(dst)
             or (ruling.terms if ruling else answer.terms).authentication is HMAC
             or self._aborted.refusal(session) is not None
-            or self._preferring.refusal(session, attachment.name, answer) is not None
+            or self._preferring.refusal(session, attachment.part.name, answer) is not None
             or self._slots.refusal(session, chooser.allowance(answer).subflows) is not None
         ):
             return self._other_syn(seen, now)

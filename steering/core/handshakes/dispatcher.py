@@ -125,7 +125,7 @@ class HandshakeDispatcher(Part):
     def learnt(self, token: Token, now: float) -> list[Output]:
         """A token is known from now on: blocks of its flows end, and joins that waited for it are replayed."""
         outputs = self._blocks.learnt(token)
-        if self._waiting:
+        if token in self._waiting.by_token:
             for attachment, join in self._waiting.take(token):
                 outputs += self._syns.seen(attachment, join, now)
         return outputs

@@ -61,7 +61,7 @@ class SynAttempt(NamedTuple):
 
 
 class NewAttempts:
-    """At most one for each 5-tuple: the last. `enabled`: otherwise a SYN takes the pin at once (a negative control)."""
+    """At most one for each 5-tuple: the last; `tried` has them. `enabled`: otherwise a SYN takes the pin at once (a negative control)."""
 
     def __init__(
         self,
@@ -83,12 +83,12 @@ class NewAttempts:
         self._first_syns = first_syns
         self._joins = joins
         self._enabled = enabled
-        self._tried: dict[FlowKey, SynAttempt] = {}  # in order of deadlines
+        self.tried: dict[FlowKey, SynAttempt] = {}  # in order of deadlines
         # Port -> its attempts, in the same order.
         self._at: dict[tuple[DatapathId, PortNumber], dict[FlowKey, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._tried)
+        return len(self.tried)
 
     def lives(self, subflow: Subflow) -> bool:
         """Whether only its MCP can say that a subflow is over. Not if both ends closed it, or where the session is
@@ -115,7 +115,7 @@ class NewAttempts:
 
     def answered(self, subflow: Subflow, key: FlowKey, answer: Handshake, now: float) -> list[Output]:
         """The MCP that has a subflow sent a SYN/ACK: if it answers an attempt, that takes the subflow's place."""
-        attempt = self._tried.get(key)
+        attempt = self.tried.get(key)
         if attempt is None or not acknowledges(answer, attempt.seen.handshake.seq):
             return []
         self._forget(key)
@@ -147,25 +147,25 @@ class NewAttempts:
 
     def tick(self, now: float) -> None:
         """Those that no MCP answered are forgotten."""
-        while self._tried:
-            key, attempt = next(iter(self._tried.items()))
+        while self.tried:
+            key, attempt = next(iter(self.tried.items()))
             if attempt.until > now:
                 break
             self._forget(key)
 
     def _remember(self, key: FlowKey, attempt: SynAttempt) -> None:
         self._forget(key)
-        if len(self._tried) >= MOST:
-            self._forget(next(iter(self._tried)))
+        if len(self.tried) >= MOST:
+            self._forget(next(iter(self.tried)))
         here = self._at.setdefault(attempt.place, {})
         if len(here) >= MOST_AT_PORT:
             oldest = next(iter(here))
-            del self._tried[oldest], here[oldest]
-        self._tried[key] = attempt
+            del self.tried[oldest], here[oldest]
+        self.tried[key] = attempt
         here[key] = None
 
     def _forget(self, key: FlowKey) -> None:
-        attempt = self._tried.pop(key, None)
+        attempt = self.tried.pop(key, None)
         if attempt is not None:
             here = self._at[attempt.place]
             del here[key]

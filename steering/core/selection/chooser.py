@@ -137,7 +137,6 @@ class Chooser(Part):
             return self._constant
         return self.ask_of(attachment.part, handshake._replace(version=version), dscp_of(frame))
 
-    @property
     def answer_for_all(self) -> RuleMatch | None:
         """The match of every connection, where no rule, subscriber or application tells them apart; else None."""
         return self._constant if self._plain and not self.granted else None
@@ -260,7 +259,8 @@ class Chooser(Part):
         edge: WaypointId = NO_WAYPOINT,
     ) -> Candidates:
         """All MCPs between two edges for one rule: computed again when graph or health changed. `edge`: as above."""
-        self._follow_graph()
+        if self._graph.version != self._version:
+            self._follow_graph()
         port = 0 if self._all_ports else handshake.dport
         nat64 = b""
         if handshake.family == 6 and self._map.behind_nat64(handshake.dst):

@@ -53,8 +53,8 @@ class McpHealth:
     many reports that it promised may be missing, then it is silent."""
 
     __slots__ = (
-        "_alive", "_fault", "_heard", "_hold", "_looked", "_pace", "_port_up", "_probed", "_well_since",
-        "draining", "falls", "misses", "port_load", "reported", "reported_at", "sick", "sick_at", "used_at",
+        "_alive", "_heard", "_hold", "_looked", "_pace", "_port_up", "_probed", "_well_since",
+        "draining", "falls", "fault", "misses", "port_load", "reported", "reported_at", "sick", "sick_at", "used_at",
     )  # fmt: skip
 
     def __init__(self, hold: float, misses: int = 3) -> None:
@@ -65,7 +65,7 @@ class McpHealth:
         self._probed: McpFault | None = None  # what probes find
         self._pace: float | None = None  # seconds between its reports, as it promised
         self._heard = float("-inf")  # when it reported last, less the time in which nobody was heard
-        self._fault: McpFault | None = None
+        self.fault: McpFault | None = None  # why it is gone; None where it is not, also during the hold-down
         self._looked = float("inf")
         self._well_since = float("-inf")
         self.falls = 0  # how often it went soon after it had come back
@@ -102,10 +102,10 @@ class McpHealth:
         if self._pace is not None and now - self._looked > STALL:
             self._heard += now - self._looked
         self._looked = now
-        before, self._fault = self._fault, self._found(now)
-        if before is None and self._fault is not None:
+        before, self.fault = self.fault, self._found(now)
+        if before is None and self.fault is not None:
             self.falls = self.falls + 1 if now - self._well_since < LONGEST_HOLD else 0
-        elif before is not None and self._fault is None:
+        elif before is not None and self.fault is None:
             self._well_since = now
 
     def _found(self, now: float) -> McpFault | None:
@@ -128,12 +128,7 @@ class McpHealth:
     @property
     def gone(self) -> bool:
         """Whether the MCP is not there, by the last look."""
-        return self._fault is not None
-
-    @property
-    def fault(self) -> McpFault | None:
-        """Why it is gone; None where it is not, also during the hold-down."""
-        return self._fault
+        return self.fault is not None
 
     @property
     def promises(self) -> bool:
@@ -147,7 +142,7 @@ class McpHealth:
 
     def state(self, now: float) -> Health:
         self.look(now)
-        if self._fault is not None or now < self._well_since + self.hold:
+        if self.fault is not None or now < self._well_since + self.hold:
             return Health.DOWN
         if self.draining:
             return Health.DRAINING

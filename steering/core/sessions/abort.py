@@ -217,7 +217,7 @@ class AbortedSessions(Part):
     def gone(self, mcp: McpId) -> bool:
         """Whether an MCP is not there now, or is no longer one of the site's (0 is no MCP)."""
         health = self._health.get(mcp)
-        return mcp != 0 if health is None else health.gone
+        return mcp != 0 if health is None else health.fault is not None
 
     def mcps_changed(self, change: McpsChange, now: float) -> list[Output]:
         """The site has other MCPs. Sessions of an MCP that is another one now end at once."""

@@ -79,7 +79,7 @@ class FirstAnswers:
     def taught(self, session: Session, version: int, key: bytes, now: float) -> Token:
         """The same of a SYN/ACK with a key, in the version that it is in."""
         session.active = now
-        onset, secrets = session.onset, session.secrets
+        onset, extras = session.onset, session.extras
         if not onset.reverse:
             self._counters.first_answer(onset.edge, session.mcp, False)
             self._outcomes.first_answer(session, False)
@@ -87,7 +87,7 @@ class FirstAnswers:
             session.speaks(version)
         token = read_token(token_of(version, key), "big")
         self._table.learn(session, token)
-        if secrets is not None:
+        if extras is not None and extras.secrets is not None:
             self._keys.verify(session)
         self._life.happened(session, KEY_SEEN)
         if self._answer_has_to_do(session, now):

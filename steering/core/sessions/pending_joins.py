@@ -16,7 +16,7 @@ class PendingJoins:
         self._seconds = seconds
         # In order of arrival, which is the order of deadlines.
         self._joins: dict[int, tuple[float, Token, Attachment, SynSeen]] = {}
-        self._by_token: dict[Token, list[int]] = {}
+        self.by_token: dict[Token, list[int]] = {}  # tokens that joins wait for -> these
         self._at: dict[int, int] = {}  # waypoint -> joins that came in there
         self._next = 0
 
@@ -31,13 +31,13 @@ class PendingJoins:
             return False
         self._at[place] = here + 1
         self._joins[self._next] = (now + self._seconds, token, attachment, seen)
-        self._by_token.setdefault(token, []).append(self._next)
+        self.by_token.setdefault(token, []).append(self._next)
         self._next += 1
         return True
 
     def take(self, token: Token) -> list[tuple[Attachment, SynSeen]]:
         """The joins that waited for a token, in the order they came."""
-        found = [self._joins.pop(number) for number in self._by_token.pop(token, ())]
+        found = [self._joins.pop(number) for number in self.by_token.pop(token, ())]
         for _, _, attachment, _ in found:
             self._left(attachment)
         return [(attachment, seen) for _, _, attachment, seen in found]
@@ -53,10 +53,10 @@ class PendingJoins:
             self._left(attachment)
         for number, token, *_ in over:
             del self._joins[number]
-            waiting = self._by_token[token]
+            waiting = self.by_token[token]
             waiting.remove(number)
             if not waiting:
-                del self._by_token[token]
+                del self.by_token[token]
         return [(attachment, seen) for _, _, attachment, seen in over]
 
     def _left(self, attachment: Attachment) -> None:

@@ -42,7 +42,16 @@ from steering.model.ids import (
 )
 from steering.model.network import PortRole
 from steering.model.preference import SubflowWish
-from steering.model.session import PENDING, PLAIN, Entry, EntryKind, SessionState, Watch, pack_cookie
+from steering.model.session import (
+    PENDING,
+    PLAIN,
+    SESSION_COOKIE,
+    Entry,
+    EntryKind,
+    SessionState,
+    Watch,
+    pack_cookie,
+)
 
 # Members of enumerations stand here by names of their own wherever every handshake asks for them: Python 3.11 takes
 # three times as long to look one up in its class.
@@ -194,7 +203,7 @@ class Session(ExtraParts):
         # Each subflow refers to the one that came after it: a list of one, as nearly all would be, is half as large as
         # the session.
         self._oldest: Subflow | None = None
-        self._extras: SessionExtras | None = None
+        self.extras: SessionExtras | None = None
 
     @property
     def flow(self) -> FlowParts:
@@ -300,7 +309,7 @@ class Session(ExtraParts):
 
     def keep(self, secrets: Secrets | None) -> None:
         """Its keys are kept from now on; None: no longer."""
-        if secrets is not None or self._extras is not None:
+        if secrets is not None or self.extras is not None:
             self._more().secrets = secrets
 
     def known_by_host(self, token: Token) -> None:
@@ -363,8 +372,8 @@ class Session(ExtraParts):
 
     def cookie(self, kind: EntryKind) -> int:
         """The cookie of the session's entries of one kind, in the session's state of now."""
-        if self.token >= 0:
-            return pack_cookie(kind, 0, self.mcp, self.token)
+        if self.token >= 0:  # pack_cookie without its call, which every answer and every join would make
+            return SESSION_COOKIE | kind << 48 | self.mcp << 32 | self.token
         # A number nearly of its own: a switch finds the entries with one exact cookie without looking at all others.
         flag = PENDING if self.state is SYN_PINNED else PLAIN
         return pack_cookie(kind, flag, self.mcp, crc32(self.first))
@@ -397,7 +406,7 @@ class Session(ExtraParts):
 
     def entries(self, gateway_role: int) -> tuple[Entry, ...]:
         """All flow entries of the session. Those of the server leg come first, because they are downstream."""
-        only, extras = self._oldest, self._extras
+        only, extras = self._oldest, self.extras
         if (
             only is not None
             and only.after is None

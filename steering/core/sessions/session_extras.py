@@ -92,35 +92,35 @@ class SessionExtras:
 class ExtraParts(OnsetParts):
     """A record with an onset, and with extras, if it has any: their parts are the record's."""
 
-    __slots__ = ("_extras",)
+    __slots__ = ("extras",)
 
-    _extras: SessionExtras | None
+    extras: SessionExtras | None
 
     @property
     def server_closed(self) -> int:
-        return 0 if self._extras is None else self._extras.server_closed
+        return 0 if self.extras is None else self.extras.server_closed
 
     @property
     def deadline(self) -> float:
-        return 0.0 if self._extras is None else self._extras.deadline
+        return 0.0 if self.extras is None else self.extras.deadline
 
     @property
     def idle_at(self) -> str:
-        return "" if self._extras is None else self._extras.idle_at
+        return "" if self.extras is None else self.extras.idle_at
 
     @property
     def secrets(self) -> Secrets | None:
-        return None if self._extras is None else self._extras.secrets
+        return None if self.extras is None else self.extras.secrets
 
     @property
     def ending(self) -> bool:
-        return self._extras is not None and self._extras.ending
+        return self.extras is not None and self.extras.ending
 
     @property
     def host_token(self) -> Token:
-        return NO_TOKEN if self._extras is None else self._extras.host_token
+        return NO_TOKEN if self.extras is None else self.extras.host_token
 
     def _more(self) -> SessionExtras:
-        if self._extras is None:
-            self._extras = SessionExtras()
-        return self._extras
+        if self.extras is None:
+            self.extras = SessionExtras()
+        return self.extras

@@ -146,12 +146,18 @@ class SynOutcomes:
 
     def first_answer(self, session: Session, plain: bool) -> None:
         """An MCP answered a session's first SYN; `plain`: without MPTCP."""
-        pair, source = self.pair(session.mcp, session.onset.edge), origin_of(session.first)
+        key, answered = (session.mcp, session.onset.edge), (session.created, origin_of(session.first))
+        pair = self.at.get(key)
+        if pair is not None and not plain:
+            self._touched[key] = None
+            pair.answered.append(answered)
+            return
+        pair, (came, source) = self.pair(*key), answered
         if plain:
-            pair.syns.served(source, session.created)
-            pair.answers.failed(source, session.created)
+            pair.syns.served(source, came)
+            pair.answers.failed(source, came)
         else:
-            pair.answered.append((session.created, source))
+            pair.answered.append(answered)
 
     def joins(self, edge: WaypointId, subflow: Subflow, now: float) -> None:
         """A join was led to its session's MCP."""

@@ -115,8 +115,6 @@ class SessionTable:
             self._loads.kept(number, loads),
         )
         self._new.append(session)
-        if len(self._new) >= AT_ONCE:
-            untrack_all(self._new)
         self.by_id[number] = session
         if not number & BLOCK or number == 1:
             self.order.note(number)

@@ -88,6 +88,8 @@ CAPABLE_V0 = _option("1e0c0001", 8, _FLAGS)  # RFC 6824 3.1, in a SYN: with the 
 CAPABLE_KEY_V1 = _option("1e0c0101", 8, _FLAGS)  # in a SYN/ACK
 CAPABLE_KEY_V0 = CAPABLE_V0
 JOIN = _option("1e0c10", 9, (2, 0xF0))  # RFC 8684 3.2: backup flag, address id, token, nonce
+JOIN_PARTS = Struct("!2x BBI")
+JOIN_BACKUP = 0x01
 DSS = (_option("1e0820", 5, (2, 0xF0)), _option("1e0c20", 9, (2, 0xF0)), _option("1e1420", 17, (2, 0xF0)))
 
 

@@ -31,6 +31,8 @@ from steering.openflow.fastpath.layouts import (
     IPV6_PUNT,
     IPV6_TCP,
     IPV6_VERSION,
+    JOIN_BACKUP,
+    JOIN_PARTS,
     JOINS,
     MATCH_IN_PORT,
     OXM_METADATA,
@@ -50,6 +52,7 @@ _STATIC = OWNER << 4 | CookieKind.STATIC
 _SYN, _SYN_ACK, _FIN = PacketClass.SYN, PacketClass.SYN_ACK, PacketClass.FIN
 _PLAIN = Kind.PLAIN
 _header, _ipv4, _ipv6 = HEADER.unpack_from, IPV4_PUNT.unpack_from, IPV6_PUNT.unpack_from
+_join = JOIN_PARTS.unpack_from
 _ends4, _ends6 = IPV4_ENDS.unpack, IPV6_ENDS.unpack
 _new, _number = tuple.__new__, int.from_bytes
 _NO_OPTION = (_PLAIN, 0, b"", b"", b"", 0, False, b"", False, False)  # of a Handshake that opens nothing
@@ -126,16 +129,10 @@ class UsualMessages:
                     for mask, value, place, _ in JOINS.get(used, ()):
                         if options & mask == value:
                             packet_ins[_SYN] += 1
-                            join = first + place
-                            token = _number(stream[join + 4 : join + 8], "big")
-                            backup = stream[join + 2] & 1 != 0
+                            kind, number, token = _join(stream, first + place)
+                            backup = kind & JOIN_BACKUP != 0
                             frame = stream[frame_at:following]
-                            give(
-                                _new(
-                                    UsualJoin, (dpid, port, key, seq, token, stream[join + 3], backup, frame)
-                                ),
-                                now,
-                            )
+                            give(_new(UsualJoin, (dpid, port, key, seq, token, number, backup, frame)), now)
                             break
                     else:
                         return at
