@@ -96,6 +96,14 @@ class Histogram:
             self.longest = seconds
         self.counts[bisect_left(self.bounds, seconds)] += 1
 
+    def observe_all(self, many: list[float]) -> None:
+        """The same of many, at least one, at a third of the cost."""
+        self.total += sum(many)
+        self.longest = max(self.longest, *many)
+        bounds, counts = self.bounds, self.counts
+        for seconds in many:
+            counts[bisect_left(bounds, seconds)] += 1
+
 
 class Counters:
     """What one controller counts. The engine and the adapters write, metrics read."""

@@ -116,6 +116,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._known: dict[DatapathId, KnownPorts] = {}
         self._changes: dict[DatapathId, PortChanges] = {}
         self._dirty: list[Channel] = []
+        self._decisions: list[float] = []  # seconds of each since the last `settle`, at most a tick's
         self._lines = LogLimit(LOG_INTERVAL)
         self._errors = SwitchErrors(counters, self._name, self._inbox.append)
         self._up_lines = LogLimit(UP_INTERVAL, UP_LINES)
@@ -366,7 +367,7 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
                 log.exception("the engine failed on %s", type(given).__name__)
             return
         if type(given) in _SYNS:
-            self.counters.decision_seconds.observe(perf_counter() - begun)
+            self._decisions.append(perf_counter() - begun)
         if outputs:
             self._sender.execute(outputs, now)
         if (took := perf_counter() - begun) > STALL:
@@ -375,6 +376,9 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
     def settle(self, now: float) -> None:
         """Handle the inputs that came up meanwhile, then send. A switch that is lost in sending may bring more
         inputs."""
+        if self._decisions:
+            self.counters.decision_seconds.observe_all(self._decisions)
+            self._decisions.clear()
         while True:
             while self._inbox:
                 self._give(self._inbox.popleft(), now)

@@ -5,7 +5,9 @@ own (its key, its times, its counts), and points to a `Course` or an `Onset` for
 never change: a record to which something else happens gets another one.
 """
 
+from array import array
 from functools import cache
+from itertools import chain
 from struct import Struct
 from typing import NamedTuple
 from zlib import compress, decompress
@@ -146,20 +148,29 @@ class LoadWindow:
     what nobody looks at but an operator who asks why. One row of 4 bytes an MCP for each session; rows are nearly alike, so a
     window that is complete is compressed, to some 8 bytes a session."""
 
-    __slots__ = ("first", "last", "layout", "next", "rows")
+    __slots__ = ("first", "last", "mcps", "next", "packed", "rows")
 
     def __init__(self, first: int, mcps: int) -> None:
         self.first = self.next = (
             first  # numbers of sessions: of the first row, and of the row that would come next
         )
         self.last = first + max(1, min(ROWS, ROWS_BYTES // (4 * mcps))) - 1
-        self.layout = _layout(mcps)
-        self.rows: bytes | bytearray = bytearray()
+        self.mcps = mcps
+        self.rows: list[tuple[int, ...]] = []  # while it is not complete: then they are packed at once
+        self.packed = b""
+
+    def complete(self) -> None:
+        """No further row comes."""
+        numbers = array("I", chain.from_iterable(self.rows))
+        self.packed = compress(numbers.tobytes(), 1)
+        self.rows = []
 
     def row(self, number: int) -> tuple[int, ...]:
         """A session's loads."""
-        rows = self.rows if isinstance(self.rows, bytearray) else decompress(self.rows)
-        return self.layout.unpack_from(rows, (number - self.first) * self.layout.size)
+        if not self.packed:
+            return self.rows[number - self.first]
+        row = _layout(self.mcps)
+        return row.unpack_from(decompress(self.packed), (number - self.first) * row.size)
 
 
 ROWS = 256  # of one window, at most
@@ -170,26 +181,28 @@ class LoadLog:
     """The loads that one table's sessions were ruled on with."""
 
     def __init__(self) -> None:
-        self._open: dict[int, LoadWindow] = {}  # number of MCPs -> the window that is not complete
+        self._open: LoadWindow | None = None  # the window that is not complete
 
     def kept(self, number: int, loads: tuple[int, ...]) -> LoadWindow | None:
         """Where the loads stand that session `number` was ruled on with; None where there were none."""
-        mcps = len(loads)
-        window = self._open.get(mcps)
-        if window is None or window.next != number:
-            if not mcps:
+        window = self._open
+        if window is None or window.mcps != len(loads) or number > window.last:
+            if not loads:
                 return None
-            self._open.clear()
-            window = self._open[mcps] = LoadWindow(number, mcps)
+            if window is not None:
+                window.complete()
+            window = self._open = LoadWindow(number, len(loads))
             untrack(window)
+        elif number != window.next:  # sessions without loads came between
+            window.rows += [(0,) * window.mcps] * (number - window.next)
         window.next = number + 1
-        window.rows += window.layout.pack(*loads)
+        window.rows.append(loads)
         if number == window.last:
-            window.rows = compress(window.rows, 1)
-            del self._open[mcps]
+            window.complete()
+            self._open = None
         return window
 
 
 @cache
 def _layout(mcps: int) -> Struct:
-    return Struct(f"{mcps}I")
+    return Struct(f"={mcps}I")

@@ -72,6 +72,7 @@ def test_loads_of_every_session_come_back(mcps: int) -> None:
     """Also where the site gets other MCPs meanwhile, and where sessions without loads come between."""
     wanted = {n: tuple(n * n % 1_000 + mcp for mcp in range(mcps)) for n in range(1, 700)}
     wanted[77], wanted[100], wanted[200] = (), (2**32 - 1,) * mcps, (1,) * (mcps + 1)
+    wanted |= dict.fromkeys(range(300, 600), ())
     log = LoadLog()
     kept = {number: log.kept(number, loads) for number, loads in wanted.items()}
     assert {n: () if found is None else found.row(n) for n, found in kept.items()} == wanted
