@@ -7,7 +7,7 @@ without a lock. What messages caused leaves at the end of the hub's turn in whic
 import logging
 from collections import deque
 from collections.abc import Callable
-from time import monotonic, perf_counter
+from time import monotonic
 from typing import Any, ClassVar
 
 import eventlet
@@ -17,7 +17,7 @@ from os_ken.controller.handler import MAIN_DISPATCHER, set_ev_cls
 from os_ken.lib import hub
 from os_ken.ofproto import ofproto_v1_3
 
-from steering.core.counters import STALL, Counters
+from steering.core.counters import Counters
 from steering.core.engine import Engine
 from steering.core.inputs import (
     Continue,
@@ -27,7 +27,6 @@ from steering.core.inputs import (
     SwitchDown,
     SwitchUp,
     SynRate,
-    SynSeen,
     Tick,
 )
 from steering.core.outputs import Prefer
@@ -36,13 +35,13 @@ from steering.core.snapshots.site import plain_port_name, port_name, site
 from steering.model.ids import DatapathId
 from steering.model.log_limit import LogLimit, and_more
 from steering.model.network import PortRef
-from steering.model.usual_segment import UsualJoin, UsualSyn
 from steering.openflow.budgets import UNBOUNDED, Budgets, UnreadBytes
 from steering.openflow.channel import Channel, echo_reply
 from steering.openflow.connections import Connections, install
 from steering.openflow.discovery import Links
 from steering.openflow.dispatch import Dispatch
 from steering.openflow.early_door import EarlyDoor
+from steering.openflow.engine_feed import EngineFeed
 from steering.openflow.errors import MalformedMessage
 from steering.openflow.fastpath.reader import UsualMessages
 from steering.openflow.foreign_tags import ForeignTagsPoll
@@ -69,17 +68,14 @@ from steering.openflow.sender import Sender
 from steering.openflow.slices import Slices, in_turns
 from steering.openflow.switch_errors import SwitchErrors
 from steering.openflow.turn_end import TurnEnd
-from steering.wire.errors import WireError
 
 TICK = 0.05  # seconds; a held join waits 200 ms, so a quarter of that
 LOADS_TURN = 0.002  # seconds for what ports and meters counted, then others get their turn
 LOADS_TURNS = 5  # of them a tick
 UNEXPECTED = "unexpected-message"  # counted among the malformed
-LOG_INTERVAL = 1.0  # seconds between log lines about inputs that the engine failed on
 UP_LINES, UP_INTERVAL = 5, 60.0  # lines that say that one switch connected, and the seconds for so many
 _PACKET_IN = int(Type.PACKET_IN)  # plain ints: this comparison is made for every message
 _BARRIER_REPLY = int(Type.BARRIER_REPLY)
-_SYNS = (UsualSyn, UsualJoin, SynSeen)
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +112,6 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._known: dict[DatapathId, KnownPorts] = {}
         self._changes: dict[DatapathId, PortChanges] = {}
         self._dirty: list[Channel] = []
-        self._decisions: list[float] = []  # seconds of each since the last `settle`, at most a tick's
-        self._lines = LogLimit(LOG_INTERVAL)
         self._errors = SwitchErrors(counters, self._name, self._inbox.append)
         self._up_lines = LogLimit(UP_INTERVAL, UP_LINES)
         self.told: Callable[[Prefer], None] = lambda prefer: None  # wishes about subflows, for MCPs
@@ -131,6 +125,8 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._sender = Sender(
             self._switches, counters, self._inbox.append, lambda prefer: self.told(prefer), self._slices.wish
         )
+        self._feed = EngineFeed(engine, counters, self._sender.execute)
+        self._give = self._feed.give
         declared = {
             (port.dpid, port.port): access.capacity
             for access in site(engine).access_networks
@@ -139,7 +135,9 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         }
         # Ports of which the switch's own checks are believed.
         self._bfd = frozenset(end for link in site(engine).links if link.bfd for end in (link.a, link.b))
-        self.usual = UsualMessages(counters, self._give, self._sender.barrier_reply) if fast else None
+        self.usual = (
+            UsualMessages(counters, self._feed.give_all, self._sender.barrier_reply) if fast else None
+        )
         self.peers: Any = None  # PeerTraffic with other controllers, where these have switches too
         self._claims = Claims(self._switches, self._sender.xids)
         self._ports = PortPoll(self._switches, self._sender.xids, self._load, declared)
@@ -354,31 +352,10 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
 
     # ---- the engine ----------------------------------------------------------------------------
 
-    def _give(self, given: Input, now: float) -> None:
-        begun = perf_counter()
-        try:
-            outputs = self.engine.handle(given, now)
-        except WireError as refused:
-            self.counters.malformed[refused.reason.value] += 1
-            return
-        except Exception:
-            # One packet that the engine cannot take must not cost the switch its connection.
-            if self._lines.left_out(type(given).__name__, now) is not None:
-                log.exception("the engine failed on %s", type(given).__name__)
-            return
-        if type(given) in _SYNS:
-            self._decisions.append(perf_counter() - begun)
-        if outputs:
-            self._sender.execute(outputs, now)
-        if (took := perf_counter() - begun) > STALL:
-            self.counters.stalled(type(given).__name__, took)
-
     def settle(self, now: float) -> None:
         """Handle the inputs that came up meanwhile, then send. A switch that is lost in sending may bring more
         inputs."""
-        if self._decisions:
-            self.counters.decision_seconds.observe_all(self._decisions)
-            self._decisions.clear()
+        self._feed.count_times()
         while True:
             while self._inbox:
                 self._give(self._inbox.popleft(), now)

@@ -59,12 +59,14 @@ _NO_OPTION = (_PLAIN, 0, b"", b"", b"", 0, False, b"", False, False)  # of a Han
 
 
 class UsualMessages:
-    """`give` takes inputs for the engine, `confirmed` barrier replies: (datapath id, transaction id, now)."""
+    """`give` takes inputs for the engine, some at a time; `confirmed` takes barrier replies: (datapath id, transaction
+    id, now). All are given in their order. To read some, then to handle them, takes a twentieth less than to do both with
+    each: what is called stays in the processor's cache."""
 
     def __init__(
         self,
         counters: Counters,
-        give: Callable[[Input, float], None],
+        give: Callable[[list[Input], float], None],
         confirmed: Callable[[DatapathId, int, float], None],
     ) -> None:
         self._counters = counters
@@ -74,8 +76,18 @@ class UsualMessages:
     def take(self, dpid: DatapathId, stream: bytes, at: int, most: int, now: float) -> int:
         """Handle usual messages of switch `dpid` from `at` on, at most so many. Returns where the next message
         begins, which is the first that is not usual, or not there as a whole."""
+        found: list[Input] = []
+        at = self._read(dpid, stream, at, most, now, found)
+        if found:
+            self._give(found, now)
+        return at
+
+    def _read(
+        self, dpid: DatapathId, stream: bytes, at: int, most: int, now: float, found: list[Input]
+    ) -> int:
+        """The same, but for those that are `found` since the last barrier reply: they are still to be given."""
         end = len(stream)
-        give, packet_ins = self._give, self._counters.packet_ins
+        give, packet_ins = found.append, self._counters.packet_ins
         last = end - HEADER_SIZE  # where a message may begin
         while most and at <= last:
             most -= 1
@@ -86,6 +98,9 @@ class UsualMessages:
             if kind != PACKET_IN or length < LEAST_IPV4:
                 if kind != BARRIER_REPLY or length != HEADER_SIZE:
                     return at
+                if found:
+                    self._give(found.copy(), now)
+                    found.clear()
                 self._confirmed(dpid, xid, now)
                 at = following
                 continue
@@ -123,7 +138,7 @@ class UsualMessages:
                     if options & mask == value:
                         packet_ins[_SYN] += 1
                         frame = stream[frame_at:following]
-                        give(_new(UsualSyn, (dpid, port, key, seq, mptcp, frame)), now)
+                        give(_new(UsualSyn, (dpid, port, key, seq, mptcp, frame)))
                         break
                 else:
                     for mask, value, place, _ in JOINS.get(used, ()):
@@ -132,7 +147,7 @@ class UsualMessages:
                             kind, number, token = _join(stream, first + place)
                             backup = kind & JOIN_BACKUP != 0
                             frame = stream[frame_at:following]
-                            give(_new(UsualJoin, (dpid, port, key, seq, token, number, backup, frame)), now)
+                            give(_new(UsualJoin, (dpid, port, key, seq, token, number, backup, frame)))
                             break
                     else:
                         return at
@@ -147,7 +162,7 @@ class UsualMessages:
                         option = first + place
                         frame = stream[frame_at:following]
                         sender = stream[option + 4 : option + 12]
-                        give(_new(UsualSynAck, (dpid, port, host, ack, mptcp, sender, frame)), now)
+                        give(_new(UsualSynAck, (dpid, port, host, ack, mptcp, sender, frame)))
                         break
                 else:
                     return at
@@ -162,7 +177,7 @@ class UsualMessages:
                     _number(ports[2:], "big"), seq, ack, flags,
                 )  # fmt: skip
                 handshake = _new(Handshake, head + _NO_OPTION + (used, data))
-                give(_new(FinSeen, (dpid, port, handshake, behind - data)), now)
+                give(_new(FinSeen, (dpid, port, handshake, behind - data)))
             else:
                 return at
             at = following

@@ -10,6 +10,7 @@ from steering.core.inputs import Input
 from steering.core.network.graph import Graph
 from steering.core.network.neighbours import Neighbours
 from steering.core.network.site_index import SiteMap
+from steering.core.outputs import Output
 from steering.core.selection.chooser import Chooser
 from steering.model.network import Site
 from steering.model.policy import Policy
@@ -45,16 +46,21 @@ class BytesController:
         self.sender = Sender(self.lines, self.engine.counters, self.inbox.append)
         self.dispatch = Dispatch(self.engine.counters, lambda *_: None)
         self.usual = (
-            UsualMessages(self.engine.counters, self.give, self.sender.barrier_reply) if fast else None
+            UsualMessages(self.engine.counters, self.give_all, self.sender.barrier_reply) if fast else None
         )
         self.by_fast = self.by_general = 0
 
     def give(self, given: Input, now: float) -> None:
-        try:
-            outputs = self.engine.handle(given, now)
-        except WireError as refused:  # as the application does it
-            self.engine.counters.malformed[refused.reason.value] += 1
-            return
+        self.give_all([given], now)
+
+    def give_all(self, many: list[Input], now: float) -> None:
+        """As the application does it."""
+        outputs: list[Output] = []
+        for given in many:
+            try:
+                outputs += self.engine.handle(given, now)
+            except WireError as refused:
+                self.engine.counters.malformed[refused.reason.value] += 1
         self.sender.execute(outputs, now)
 
     def read(self, dpid: int, stream: bytes, now: float) -> bytes:

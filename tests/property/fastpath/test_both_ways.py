@@ -151,6 +151,6 @@ def test_the_same_bytes_make_the_same_bytes_and_the_same_state() -> None:
 @pytest.mark.parametrize(("name", "message"), list(every_usual()))
 def test_every_usual_message_is_recognised(name: str, message: bytes) -> None:
     given: list[object] = []
-    usual = UsualMessages(Counters(), lambda one, now: given.append(one), lambda *_: None)
+    usual = UsualMessages(Counters(), lambda found, now: given.extend(found), lambda *_: None)
     assert usual.take(1, message, 0, 9, 1.0) == len(message), name
     assert len(given) == 1
