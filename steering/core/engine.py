@@ -328,6 +328,7 @@ class Engine:
         switch.came_up(up.speeds, up.names)
         switch.ports = self.map.with_carried(up.dpid, up.ports)
         self.reserving.told_speeds(up.dpid, up.speeds)
+        self.resync.stop_filling(up.dpid)  # which a connection before this one asked for
         self.reconcile.forget(up.dpid)
         if self._recover_until == NEVER:
             self._recover_until = now + RECOVERY

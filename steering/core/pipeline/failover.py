@@ -73,6 +73,8 @@ class Failover:
             DatapathId, dict[Pair, tuple[PortNumber, PortNumber | None]]
         ] = {}  # port in; port out, None at the end
         self._used: dict[DatapathId, dict[PortNumber, None]] = {}  # ports that rules lead to by their groups
+        # Switches with such a port, whose groups nobody has asked for since.
+        self.newly_used: set[DatapathId] = set()
         self.links_changed(graph.pairs())
 
     # ---- following the graph --------------------------------------------------------------------
@@ -153,7 +155,10 @@ class Failover:
         """How labels leave a switch by a port that paths use."""
         if self._disabled or port > GROUP_PORTS or not self._switches.takes_groups(dpid):
             return OutputAction(port)
-        self._used.setdefault(dpid, {})[port] = None
+        used = self._used.setdefault(dpid, {})
+        if port not in used:
+            used[port] = None
+            self.newly_used.add(dpid)
         return GroupAction(GROUP_BASE | port)
 
     def groups(
@@ -161,6 +166,7 @@ class Failover:
     ) -> dict[int, FailoverGroup]:
         """The groups of a switch, by number. Those it holds for ports that lead nowhere now stay as they are, as there
         may still be rules that use them."""
+        self.newly_used.discard(dpid)
         if self._disabled or not self._switches.takes_groups(dpid):
             return {}
         found = {}

@@ -50,13 +50,14 @@ class Spread(NamedTuple):
 class Change:
     """What is to be changed at one switch."""
 
-    __slots__ = ("add", "delete", "groups", "meters")
+    __slots__ = ("add", "delete", "groups", "meters", "regroup")
 
     def __init__(self) -> None:
         self.add: list[Rule] = []
         self.delete: list[Rule] = []
         self.meters: tuple[MeterBand, ...] = ()
         self.groups: tuple[FailoverGroup, ...] = ()
+        self.regroup = False  # whether its groups have to be looked at, which costs as much as AROUND
 
     @property
     def any(self) -> bool:
@@ -138,7 +139,6 @@ class Reconcile:
         self._pieces: dict[DatapathId, dict[Piece, Rules]] = {}
         self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
         self._groups: dict[DatapathId, dict[int, FailoverGroup]] = {}
-        self._regroup: set[DatapathId] = set()  # switches whose groups may be others
         # Switches that ways around links begin at or lead through, other ones than before: each has many, so its rules are
         # made again when all ways are found.
         self._around: set[DatapathId] = set()
@@ -201,6 +201,7 @@ class Reconcile:
         self._failover.links_changed(changed)
         for pair in changed:
             self.touch(CORE_PORTS, pair)
+            self.touch(DETOURS, pair[:1])  # and with it the groups
         self._version = self._graph.version
 
     @property
@@ -235,11 +236,9 @@ class Reconcile:
             else:
                 cost = self._go_around()
             left -= cost
-        for dpid in self._regroup:
-            changes.setdefault(dpid, Change())
-        self._regroup.clear()
         for dpid, change in changes.items():
-            change.groups = self._other_groups(dpid)
+            if change.regroup:
+                change.groups = self._other_groups(dpid)
         found = [
             SyncRules(dpid, tuple(change.add), tuple(change.delete), groups=change.groups)
             for dpid, change in changes.items()
@@ -289,6 +288,10 @@ class Reconcile:
         self._around |= found
         return AROUND + SETTLED * settled
 
+    def _look_at_groups(self, dpid: DatapathId, changes: dict[DatapathId, Change]) -> int:
+        changes.setdefault(dpid, Change()).regroup = True
+        return AROUND
+
     def _other_groups(self, dpid: DatapathId) -> tuple[FailoverGroup, ...]:
         """Groups that a switch does not hold as they are wanted; it holds them from now on."""
         if not self._switches.is_filled(dpid):
@@ -320,7 +323,8 @@ class Reconcile:
             installed.pop(target, None)
         if not self._switches.is_filled(dpid):
             return 1  # it leaves with its filling
-        return 1 + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
+        cost = 1 + CHANGED * changes.setdefault(dpid, Change()).compare(had, wanted)
+        return cost + (self._look_at_groups(dpid, changes) if dpid in self._failover.newly_used else 0)
 
     def _make(self, touched: dict[DatapathId, dict[Piece, None]], changes: dict[DatapathId, Change]) -> int:
         """One piece of one switch, or a portion of it."""
@@ -341,8 +345,7 @@ class Reconcile:
         if not made.rules:
             del installed[made.piece]
         if made.piece == DETOURS:
-            self._regroup.add(made.dpid)
-            cost += AROUND
+            cost += self._look_at_groups(made.dpid, changes)
         if had is made.rules:
             return cost
         change = changes.setdefault(made.dpid, Change())
@@ -368,7 +371,9 @@ class Reconcile:
         self._fills[dpid] = Fill()
 
     def stop_filling(self, dpid: DatapathId) -> None:
-        """A switch went away before everything was made."""
+        """A switch went away: what is under way for it is of no use."""
+        if self._making is not None and self._making.dpid == dpid:
+            self._making = None
         if self._fills.pop(dpid, None) is not None:
             self._labelled.pop(dpid, None)
 
@@ -423,8 +428,6 @@ class Reconcile:
         self.stop_filling(dpid)
         self._first.pop(dpid, None)
         self._then.pop(dpid, None)
-        if self._making is not None and self._making.dpid == dpid:
-            self._making = None
         self._labelled.pop(dpid, None)
         self._pieces.pop(dpid, None)
         self._groups.pop(dpid, None)

@@ -109,6 +109,25 @@ def test_a_switch_that_goes_away_before_it_is_filled_is_filled_when_it_is_back(d
     assert {rule.cookie >> 32 & 0xFFFF for rule in again[0].admission} == {again[0].epoch}
 
 
+def test_a_switch_that_connects_anew_before_it_is_filled_is_not_filled_for_the_connection_before(
+    driver: Driver,
+) -> None:
+    """It tells once more what it holds, and is filled by that alone; until then nothing is changed at it."""
+    ports = dict(driver.engine.switches[3].ports)
+    slices = reconnect(driver, [1, 2, 3])
+    seen = [next(slices) for _ in range(3)]  # 3 has told what it holds, and waits for its turn
+    assert 3 not in {fill.dpid for fill in fills_of(seen)}
+    driver.engine.handle(SwitchUp(3, ports), driver.now)
+    rest = []
+    while driver.engine.reconcile.busy:
+        rest.append(driver.engine.handle(Continue(), driver.now))
+    assert 3 not in {fill.dpid for fill in fills_of(rest)} and not driver.engine.switches[3].filled
+    rest = [driver.engine.handle(EntriesRead(3, [], []), driver.now)]
+    while driver.engine.reconcile.busy:
+        rest.append(driver.engine.handle(Continue(), driver.now))
+    assert [fill.dpid for fill in fills_of(rest)] == [3] and driver.engine.switches[3].filled
+
+
 def test_what_changes_while_a_switch_is_being_filled_is_in_its_filling(driver: Driver) -> None:
     driver.engine.reconcile.budget = 20
     slices = reconnect(driver, [1])
