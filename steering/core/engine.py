@@ -240,7 +240,7 @@ class Engine:
     def _policy_replaced(self, replaced: inputs.PolicyReplaced, now: float) -> list[Output]:
         """Atomic: the next SYN is decided by the new policy, live sessions stay where they are."""
         self.policy = replaced.policy
-        told = self.parts.policy_replaced(replaced.policy, now)
+        told = self.parts.policy_replaced(self.policy, now)
         self.chooser.refresh(now)  # by the new policy other MCPs may be avoided
         return self._to_filled(told) + self.resync.begin()
 
@@ -328,8 +328,7 @@ class Engine:
         switch.came_up(up.speeds, up.names)
         switch.ports = self.map.with_carried(up.dpid, up.ports)
         self.reserving.told_speeds(up.dpid, up.speeds)
-        self.resync.stop_filling(up.dpid)  # which a connection before this one asked for
-        self.reconcile.forget(up.dpid)
+        self.resync.forget(up.dpid)
         if self._recover_until == NEVER:
             self._recover_until = now + RECOVERY
         self.links.switch_up(up.dpid, up.ports, now)

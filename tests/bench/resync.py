@@ -31,6 +31,7 @@ from steering.core.inputs import (
     Tick,
 )
 from steering.core.outputs import FillSwitch, GoOn, SyncRules
+from steering.core.selection.active_sessions import ActiveSessions
 from steering.model.network import (
     AccessNetwork,
     Gateway,
@@ -227,7 +228,9 @@ class Network:
         )  # fmt: skip
         chooser = self.engine.chooser
         exits = self.site.gateways[0].ports
-        chooser.choose(TERMS, edge, exits, opening, dict.fromkeys(self.engine.map.mcps, 0), self.now)
+        chooser.choose(
+            TERMS, edge, exits, opening, ActiveSessions(dict.fromkeys(self.engine.map.mcps, 0)), self.now
+        )
 
     def _restore(self, link: Link) -> None:
         self.now += 100.0

@@ -59,6 +59,11 @@ class Resync:
         self._before.pop(dpid, None)
         self._reconcile.stop_filling(dpid)
 
+    def forget(self, dpid: DatapathId) -> None:
+        """The switch connected: nothing is known of what it holds, and what a connection before asked for is off."""
+        self._before.pop(dpid, None)
+        self._reconcile.forget(dpid)
+
     def _prepare(self) -> list[Output]:
         """One slice of what is done before a switch is filled. Where nothing is left to do the filling begins."""
         while self._before:
