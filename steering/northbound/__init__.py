@@ -144,7 +144,7 @@ def northbound(
     store = store or MemoryStore()
     lists, orders = AccessLists(store), KeptOrders(store)
     hub, meter, lock = events.EventHub(epoch), HttpMeter(), Lock()
-    registry.register(Collector(view, counters, meter, hub, malformed, disconnects))
+    registry.register(Collector(view, counters, meter, hub, malformed, disconnects, pause))
     watcher, updates = Watcher(view, counters, hub, control.take, pause), AccessUpdates(view)
     intents, bindings = IntentPublisher(view, hub), Bindings(view, lists, hub, PortBindings(store))
     beat = events.HEARTBEAT if heartbeat is None else heartbeat

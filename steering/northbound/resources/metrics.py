@@ -32,12 +32,14 @@ from steering.model.reservation import ReservationOutcome, ReservationRefusal
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
 from steering.model.supervision import AlarmKind
+from steering.model.view import Pause, no_pause
 from steering.northbound.http.events import EventHub
 from steering.northbound.http.meter import HttpMeter
 from steering.northbound.schema.view import Json, View
 from steering.store.interface import StateRefusal
 
 TIMEOUT = "timeout"
+WRITTEN_AT_ONCE = 8  # families, then others have their turn
 
 HTTP_CODES = (
     200, 201, 202, 400, 401, 403, 404, 405, 406, 408, 409, 411, 412, 413, 414, 415, 422, 428, 429, 500, 503,
@@ -72,7 +74,9 @@ class Collector:
         hub: EventHub,
         malformed: Iterable[str] = (),
         disconnects: Iterable[str] = (),
+        pause: Pause = no_pause,
     ) -> None:
+        self._pause = pause
         self._hub = hub
         self._view = view
         self._counters = counters
@@ -81,7 +85,14 @@ class Collector:
         self._disconnects = (*disconnects, OTHER)
 
     def collect(self) -> Iterator[Metric]:
-        """All families; called by the registry."""
+        """All families, with pauses; called by the registry, which writes each before it asks for the next."""
+        for number, family in enumerate(self._families(), 1):
+            yield family
+            if not number % WRITTEN_AT_ONCE:
+                self._pause()
+
+    def _families(self) -> Iterator[Metric]:
+        """Nothing that changes is gone through from one family to the next."""
         yield from self._of_view(self._view.health(), self._view.mcps())
         yield from _of_first_answers(self._view.first_answers())
         yield from self._of_alarms(self._view.status()["alarms"])

@@ -11,6 +11,7 @@ from steering.core.sessions.transitions import Event
 from steering.model.ofperror import error_name
 from steering.model.rules import PacketClass
 from steering.model.session import Refusal, SessionState
+from steering.northbound.resources.metrics import WRITTEN_AT_ONCE
 from tests.support.fixed_view import HEAD, TOKEN, FixedView, served
 
 Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -147,3 +148,9 @@ def test_what_held_every_packet_up_is_told_by_what_was_done() -> None:
     assert labelled(series, "steering_stall_seconds_count") == {"Tick": 3.0, "late-tick": 1.0}
     assert series[("steering_stall_seconds_bucket", (("le", "0.005"), ("task", "Tick")))] == 2.0
     assert series[("steering_stall_seconds_bucket", (("le", "5.0"), ("task", "late-tick")))] == 0.0
+
+
+def test_a_scrape_lets_others_have_their_turn_every_few_families() -> None:
+    pauses: list[None] = []
+    families = text(Counters(), pause=lambda: pauses.append(None)).count("# TYPE")
+    assert len(pauses) >= families // WRITTEN_AT_ONCE // 2 > 2
