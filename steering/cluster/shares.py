@@ -137,7 +137,14 @@ def granted(wanted: WantedShare, known: ShareAssignment | None, last: int) -> tu
 
 def claimed(known: ShareAssignment, controller: str) -> ShareAssignment | None:
     """The assignment after a standby took a share over by the generation that it had; None where it had none. Who was
-    before it in the line is in it no more: it is gone, or it gets a new generation when it is there again."""
+    before it in the line is in it no more: it is gone, or it gets a new generation when it is there again. So does a
+    standby behind it whose generation is older, which switches would refuse: places in the line and ages of grants
+    need not be in the same order."""
     line = (known.owner, *known.standbys)
     place = next((n for n, one in enumerate(line) if one.controller == controller), None)
-    return None if place is None else ShareAssignment(line[place], line[place + 1 :])
+    if place is None:
+        return None
+    owner = line[place]
+    return ShareAssignment(
+        owner, tuple(one for one in line[place + 1 :] if one.generation > owner.generation)
+    )

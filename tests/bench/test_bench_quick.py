@@ -69,7 +69,7 @@ def test_syns_are_answered_while_the_controller_is_busy(tmp_path: Path) -> None:
     found = json.loads(results.read_text())
     rows = {row["meanwhile"]: row for row in found["stalls"]}
     assert list(rows) == [
-        "nothing", "sweep", "reconnect", "filter", "events", "metrics", "page", "link", "policy",
+        "nothing", "reconnect", "filter", "events", "metrics", "page", "link", "policy", "sweep",
     ]  # fmt: skip
     assert found["stall_lost"] == 0 and all(row["syns"] > 900 for row in rows.values())
     assert "meanwhile: reconnect" in made.stdout

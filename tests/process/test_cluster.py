@@ -1,6 +1,7 @@
 """Two controllers, a real etcd and a real Open vSwitch: one decides, the other follows it when it is killed or frozen."""
 
 import signal
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -9,15 +10,20 @@ from pathlib import Path
 import pytest
 
 from steering.model.network import PortRef, PortRole, mcp_id, waypoint_id
+from steering.model.rules import VIRTUAL_MAC
 from steering.model.session import Entry, EntryKind, pack_cookie
 from steering.openflow.templates import entry_add
-from tests.integration.ovs import Switch
+from steering.wire.craft import tcp_frame
+from steering.wire.segment import Flags
+from tests.integration.frames import mac
+from tests.integration.ovs import Switch, run
 from tests.support.cluster_cell import BRIDGES, LINKS, NAMES, WAIT, Cell, cell, rules, settled
 from tests.support.controller_process import SITE, Running, refused
 from tests.support.etcd import EtcdMembers
 from tests.support.waiting import wait_for
 
 TOKEN = 0x12345678
+FLOW = "table=1,tcp,tp_src=40000"
 FEW = 100  # rules that four switches have more of
 
 
@@ -43,15 +49,20 @@ def owner_and_standby(pair: Cell) -> tuple[str, str]:
 
 
 def pin(bridge: str) -> None:
-    """A session's uplink entry at an access switch, as the owner would have written it."""
+    """A session's uplink entry at an access switch, as the owner would have written it, and a segment of its host: one
+    of whom nothing was heard is half open, and ends soon after a crash."""
     way = waypoint_id("core", PortRef(3, 1))
     cookie = pack_cookie(EntryKind.INITIAL, 0, mcp_id("core"), TOKEN)
-    entry = Entry(
-        1, PortRole.ACCESS, 4, bytes((10, 1, 0, 2)), bytes((10, 9, 0, 2)), 40_000, 5201, way, 0, cookie, 0
-    )
+    host, server = bytes((10, 1, 0, 2)), bytes((10, 9, 0, 2))
+    entry = Entry(1, PortRole.ACCESS, 4, host, server, 40_000, 5201, way, 0, cookie, 0)
     switch = Switch(bridge)
     assert switch.send(entry_add(entry)) == []
     switch.close()
+    segment = tcp_frame(host, server, 40_000, 5201, flags=Flags.ACK, dst_mac=mac(VIRTUAL_MAC))
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as port:
+        port.bind((f"{bridge}p1", 0))
+        port.send(segment)
+    wait_for(lambda: "n_packets=1," in run("ovs-ofctl", "dump-flows", "-O", "OpenFlow13", bridge, FLOW), WAIT)
 
 
 @pytest.mark.row("D-6.7.1")

@@ -26,6 +26,7 @@ from tests.support.waiting import wait_for
 
 LTE, WLAN, SERVER, MCP = "10.1.0.2", "10.2.0.2", "10.9.0.2", "10.8.0.2"
 KEY = bytes.fromhex("1b6ffbbde3984628")
+HOST_KEY = bytes.fromhex("5c3ab1f0d2674e91")
 TOKEN = token(1, KEY)
 PORT = 5201
 TRIES = 10  # of a host that repeats its SYN
@@ -145,6 +146,11 @@ def opened(made: Shared, sport: int) -> None:
     )
     key = MpCapable(1, KEY).encode(1)
     made.mcp.sends(LTE, PORT, sport, Flags.SYN | Flags.ACK, key, src=SERVER, seq=9000, ack=1001)
+    # A session of whose host nothing more is heard is half open, and ends soon after a crash.
+    third = MpCapable(1, HOST_KEY, KEY).encode(1)
+    made.lte.sends(SERVER, sport, PORT, Flags.ACK, third, seq=1001, ack=9001)
+    entry = {"nw_src": LTE, "tp_src": str(sport)}
+    wait_for(lambda: any("n_packets=0" not in line for line in entries(BRIDGES[0], **entry)), WAIT)
 
 
 def joined(made: Shared, sport: int) -> bool:

@@ -86,6 +86,13 @@ def test_who_joins_gets_its_part_one_share_at_a_time_and_nobody_else_moves() -> 
     assert len(moved) == len(set(moved)) == 3
 
 
+def test_who_takes_over_keeps_no_standby_whose_grant_is_older() -> None:
+    known = ShareAssignment(Grant("a", 1), (Grant("b", 5), Grant("c", 3), Grant("d", 6)))
+    assert claimed(known, "b") == ShareAssignment(Grant("b", 5), (Grant("d", 6),))
+    assert claimed(known, "c") == ShareAssignment(Grant("c", 3), (Grant("d", 6),))
+    assert claimed(known, "e") is None
+
+
 def test_one_share_stays_where_it_is() -> None:
     now = {"s0000": ShareAssignment(Grant("b", 1))}
     members = [ClusterMember(name, "x:1") for name in NAMES]
