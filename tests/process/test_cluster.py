@@ -1,7 +1,6 @@
 """Two controllers, a real etcd and a real Open vSwitch: one decides, the other follows it when it is killed or frozen."""
 
 import signal
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,20 +9,19 @@ from pathlib import Path
 import pytest
 
 from steering.model.network import PortRef, PortRole, mcp_id, waypoint_id
-from steering.model.rules import VIRTUAL_MAC
 from steering.model.session import Entry, EntryKind, pack_cookie
 from steering.openflow.templates import entry_add
-from steering.wire.craft import tcp_frame
 from steering.wire.segment import Flags
-from tests.integration.frames import mac
-from tests.integration.ovs import Switch, run
+from tests.integration.ovs import Switch
+from tests.support.attached_host import AttachedHost, is_used, repeated
 from tests.support.cluster_cell import BRIDGES, LINKS, NAMES, WAIT, Cell, cell, rules, settled
 from tests.support.controller_process import SITE, Running, refused
 from tests.support.etcd import EtcdMembers
+from tests.support.sites import packed
 from tests.support.waiting import wait_for
 
 TOKEN = 0x12345678
-FLOW = "table=1,tcp,tp_src=40000"
+HOST, SERVER = "10.1.0.2", "10.9.0.2"
 FEW = 100  # rules that four switches have more of
 
 
@@ -36,10 +34,23 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdMembers]:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, etcd: EtcdMembers) -> Iterator[Cell]:
+def attended(
+    tmp_path_factory: pytest.TempPathFactory, etcd: EtcdMembers
+) -> Iterator[tuple[Cell, AttachedHost]]:
     with cell(tmp_path_factory.mktemp("cell"), etcd) as made:
         wait_for(lambda: any(made.decides(one) for one in NAMES) and any(map(made.stands_by, NAMES)), WAIT)
-        yield made
+        with AttachedHost(BRIDGES[0], HOST) as host:
+            yield made, host
+
+
+@pytest.fixture
+def pair(attended: tuple[Cell, AttachedHost]) -> Cell:
+    return attended[0]
+
+
+@pytest.fixture
+def host(attended: tuple[Cell, AttachedHost]) -> AttachedHost:
+    return attended[1]
 
 
 def owner_and_standby(pair: Cell) -> tuple[str, str]:
@@ -48,33 +59,33 @@ def owner_and_standby(pair: Cell) -> tuple[str, str]:
     return owner, next(one for one in NAMES if one != owner)
 
 
-def pin(bridge: str) -> None:
+def pin(bridge: str, host: AttachedHost) -> None:
     """A session's uplink entry at an access switch, as the owner would have written it, and a segment of its host: one
     of whom nothing was heard is half open, and ends soon after a crash."""
     way = waypoint_id("core", PortRef(3, 1))
     cookie = pack_cookie(EntryKind.INITIAL, 0, mcp_id("core"), TOKEN)
-    host, server = bytes((10, 1, 0, 2)), bytes((10, 9, 0, 2))
-    entry = Entry(1, PortRole.ACCESS, 4, host, server, 40_000, 5201, way, 0, cookie, 0)
+    src, dst = packed(HOST), packed(SERVER)
+    entry = Entry(1, PortRole.ACCESS, 4, src, dst, 40_000, 5201, way, 0, cookie, 0)
     switch = Switch(bridge)
     assert switch.send(entry_add(entry)) == []
     switch.close()
-    segment = tcp_frame(host, server, 40_000, 5201, flags=Flags.ACK, dst_mac=mac(VIRTUAL_MAC))
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as port:
-        port.bind((f"{bridge}p1", 0))
-        port.send(segment)
-    wait_for(lambda: "n_packets=1," in run("ovs-ofctl", "dump-flows", "-O", "OpenFlow13", bridge, FLOW), WAIT)
+    assert repeated(
+        lambda: host.sends(SERVER, 40_000, 5201, Flags.ACK), lambda: is_used(bridge, tp_src="40000")
+    )
 
 
 @pytest.mark.row("D-6.7.1")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_the_standby_takes_over_and_changes_no_rule(pair: Cell, how: signal.Signals) -> None:
+def test_the_standby_takes_over_and_changes_no_rule(
+    pair: Cell, host: AttachedHost, how: signal.Signals
+) -> None:
     """Killed, or frozen: in either case the switches hold what they should, and go on holding it."""
     owner, standby = owner_and_standby(pair)
     process = pair.controllers[owner].process
     assert process is not None
     wait_for(lambda: len(rules()) > FEW, WAIT)
     if how is signal.SIGKILL:
-        pin(BRIDGES[0])
+        pin(BRIDGES[0], host)
     before = settled()
     frozen_at = pair.controllers[owner].url()
     process.send_signal(how)

@@ -1,24 +1,17 @@
 """Two controllers that decide at once, each for its share of real switches: s1 (LTE) and s3 (the MCP) are of one, s2 (WLAN)
 and s4 (the gateway) of the other."""
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from ipaddress import ip_address
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from steering.model.rules import VIRTUAL_MAC
-from steering.wire.craft import tcp_frame
 from steering.wire.crypto import token
 from steering.wire.mptcp import MpCapable, MpJoinSyn
-from steering.wire.options import pack_options
 from steering.wire.segment import Flags
-from tests.integration.frames import arp, mac
-from tests.integration.ovs import run
+from tests.support.attached_host import AttachedHost, entries, is_used, repeated
 from tests.support.cluster_cell import BRIDGES, NAMES, WAIT, Cell, cell, settled
 from tests.support.controller_process import Running
 from tests.support.etcd import EtcdMembers
@@ -29,49 +22,6 @@ KEY = bytes.fromhex("1b6ffbbde3984628")
 HOST_KEY = bytes.fromhex("5c3ab1f0d2674e91")
 TOKEN = token(1, KEY)
 PORT = 5201
-TRIES = 10  # of a host that repeats its SYN
-ONE_S = 1.0
-
-
-class Attached:
-    """Whoever is at a port of a bridge, with one address: answers who asks for its MAC, until the end."""
-
-    def __init__(self, bridge: str, address: str) -> None:
-        self._address = ip_address(address).packed
-        self._mac = f"0a:00:00:00:00:{self._address[1]:02x}"
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-        self._socket.bind((f"{bridge}p1", 0))
-        self._socket.settimeout(0.2)
-        self._ends = False
-        self._thread = threading.Thread(target=self._answer)
-        self._thread.start()
-
-    def sends(
-        self, dst: str, sport: int, dport: int, flags: int, option: bytes, src: str = "", **more: int
-    ) -> None:
-        """A TCP segment. `src`: an MCP sends with others' addresses too."""
-        source = ip_address(src).packed if src else self._address
-        frame = tcp_frame(
-            source, ip_address(dst).packed, sport, dport, flags=flags,
-            options=pack_options(option), dst_mac=mac(VIRTUAL_MAC), src_mac=mac(self._mac), **more,
-        )  # fmt: skip
-        self._socket.send(frame)
-
-    def _answer(self) -> None:
-        while not self._ends:
-            try:
-                frame = self._socket.recv(2048)
-            except TimeoutError:
-                continue
-            if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\1" and frame[38:42] == self._address:
-                asking, asked_by = frame[22:28].hex(":"), str(ip_address(frame[28:32]))
-                own = str(ip_address(self._address))
-                self._socket.send(arp(2, self._mac, own, asking, asked_by, asking))
-
-    def end(self) -> None:
-        self._ends = True
-        self._thread.join()
-        self._socket.close()
 
 
 class Shared(NamedTuple):
@@ -80,9 +30,9 @@ class Shared(NamedTuple):
     cell: Cell
     first: Running
     second: Running
-    lte: Attached
-    wlan: Attached
-    mcp: Attached
+    lte: AttachedHost
+    wlan: AttachedHost
+    mcp: AttachedHost
 
 
 @pytest.fixture(scope="module")
@@ -103,38 +53,16 @@ def shared(folder: Path, etcd: EtcdMembers, *arguments: str) -> Iterator[Shared]
         first, second = (
             next(made.controllers[one] for one in NAMES if made.masters(one) == half) for half in halves
         )
-        there = [
-            Attached(bridge, address)
-            for bridge, address in zip(BRIDGES, (LTE, WLAN, MCP, SERVER), strict=True)
-        ]
-        try:
+        with ExitStack() as attached:
+            there = [
+                attached.enter_context(AttachedHost(bridge, address))
+                for bridge, address in zip(BRIDGES, (LTE, WLAN, MCP, SERVER), strict=True)
+            ]
             yield Shared(made, first, second, *there[:3])
-        finally:
-            for one in there:
-                one.end()
 
 
 def sessions(running: Running) -> int:
     return int(running.json("/v1/sessions")["total"])
-
-
-def entries(bridge: str, **fields: str) -> list[str]:
-    """Session entries at a bridge with these fields."""
-    wanted = [f"{name}={value}" for name, value in fields.items()]
-    lines = run("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", bridge, "table=1").splitlines()
-    return [line for line in lines if all(one in line for one in wanted)]
-
-
-def repeated(send, seen) -> bool:
-    """Whether something is seen after a segment that its host repeats, once a second."""
-    for _ in range(TRIES):
-        send()
-        try:
-            wait_for(seen, ONE_S)
-        except AssertionError:
-            continue
-        return True
-    return False
 
 
 def opened(made: Shared, sport: int) -> None:
@@ -148,9 +76,10 @@ def opened(made: Shared, sport: int) -> None:
     made.mcp.sends(LTE, PORT, sport, Flags.SYN | Flags.ACK, key, src=SERVER, seq=9000, ack=1001)
     # A session of whose host nothing more is heard is half open, and ends soon after a crash.
     third = MpCapable(1, HOST_KEY, KEY).encode(1)
-    made.lte.sends(SERVER, sport, PORT, Flags.ACK, third, seq=1001, ack=9001)
-    entry = {"nw_src": LTE, "tp_src": str(sport)}
-    wait_for(lambda: any("n_packets=0" not in line for line in entries(BRIDGES[0], **entry)), WAIT)
+    assert repeated(
+        lambda: made.lte.sends(SERVER, sport, PORT, Flags.ACK, third, seq=1001, ack=9001),
+        lambda: is_used(BRIDGES[0], nw_src=LTE, tp_src=str(sport)),
+    )
 
 
 def joined(made: Shared, sport: int) -> bool:
