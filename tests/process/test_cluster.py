@@ -11,6 +11,7 @@ import pytest
 from steering.model.network import PortRef, PortRole, mcp_id, waypoint_id
 from steering.model.session import Entry, EntryKind, pack_cookie
 from steering.openflow.templates import entry_add
+from steering.wire.mptcp import MpCapable
 from steering.wire.segment import Flags
 from tests.integration.ovs import Switch
 from tests.support.attached_host import AttachedHost, is_used, repeated
@@ -22,6 +23,7 @@ from tests.support.waiting import wait_for
 
 TOKEN = 0x12345678
 HOST, SERVER = "10.1.0.2", "10.9.0.2"
+THIRD_ACK = MpCapable(1, b"host key", b"MCP's k.").encode(1)
 FEW = 100  # rules that four switches have more of
 
 
@@ -60,8 +62,8 @@ def owner_and_standby(pair: Cell) -> tuple[str, str]:
 
 
 def pin(bridge: str, host: AttachedHost) -> None:
-    """A session's uplink entry at an access switch, as the owner would have written it, and a segment of its host: one
-    of whom nothing was heard is half open, and ends soon after a crash."""
+    """A session's uplink entry at an access switch, as the owner would have written it, and the third ACK of its host: a
+    session is half open, and ends soon after a crash, of whose host nothing was heard but what may be resets."""
     way = waypoint_id("core", PortRef(3, 1))
     cookie = pack_cookie(EntryKind.INITIAL, 0, mcp_id("core"), TOKEN)
     src, dst = packed(HOST), packed(SERVER)
@@ -70,7 +72,8 @@ def pin(bridge: str, host: AttachedHost) -> None:
     assert switch.send(entry_add(entry)) == []
     switch.close()
     assert repeated(
-        lambda: host.sends(SERVER, 40_000, 5201, Flags.ACK), lambda: is_used(bridge, tp_src="40000")
+        lambda: host.sends(SERVER, 40_000, 5201, Flags.ACK, THIRD_ACK),
+        lambda: is_used(bridge, tp_src="40000"),
     )
 
 
