@@ -329,17 +329,19 @@ class Trial:
         limit = time.monotonic() + ENDING_S
         while len(self._by_session("guest")) > 1 and time.monotonic() < limit:
             time.sleep(0.2)  # an upload that was stopped still has to empty its buffer, and would join too
-        session = max((s["id"] for s in lab.controller.sessions()), key=int)
+        session = max(
+            (s["id"] for s in lab.controller.sessions() if s["client"].startswith("10.4.0.")), key=int
+        )  # others may have begun one too
         asked = self.guest.ask(
             "POST", "/reservations", {"level": "subflow", "session": session, "subflows": 10, "lease_s": 8}
         )
         report.equal(
             "of 10 subflows 4 are offered",
             (201, "offered", 4),
-            (*_outcome(asked), asked.body.get("subflows")),
+            (*_outcome(asked), asked.body.get("subflows", asked.body.get("detail"))),
             "REST",
         )
-        taken = self.guest.ask("POST", f"/reservations/{asked.body['id']}/accept")
+        taken = self.guest.ask("POST", f"/reservations/{asked.body.get('id', 'none')}/accept")
         begun = time.monotonic()
         report.equal("four are accepted", (200, "granted"), _outcome(taken), "REST")
         at = lab.capture_port("s2:1")

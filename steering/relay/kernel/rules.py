@@ -37,6 +37,7 @@ LATE_S = 60
 """Seconds after the last segment of a connection in which a late one is still recognised: longer than retransmissions."""
 
 MAX_LATE = 65_536
+RESET = "reject with tcp reset"
 ADD_ADDR = 3
 JOIN = 1
 """Subtypes of MPTCP options, which nft knows only by number."""
@@ -57,6 +58,7 @@ WITHOUT: Mapping[str, str] = {
     "taken": "SYNs are not taken",
     "ours": "segments of relayed connections are forwarded",
     "late": "late MPTCP of sessions that are over reaches the other end",
+    "over": "late MPTCP of sessions that are over is not reset",
     "discretion": "the MCP's own address is announced to servers",
 }
 """What goes wrong where a chain of the relay's table is missing."""
@@ -80,6 +82,7 @@ def ruleset(options: RelayOptions) -> str:
     elsewhere = (
         "    meta l4proto tcp goto fresh\n" if options.listener else ""
     )  # most SYNs match no socket in that case
+    told = options.agent is not None and not options.listener  # hosts, when this relay has died
     to = options.listener or "tcp dport"
     option = "tcp option mptcp exists " if options.interception is RelayInterception.MPTCP else ""
     if options.marked:
@@ -91,14 +94,14 @@ def ruleset(options: RelayOptions) -> str:
         if (ports := _relayed_ports(options, word))
     )
     return _table(f"""\
-{_late()}
-  chain prerouting {{
+{_late("drop" if told else RESET)}
+{_over() if told else ""}  chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
 {_identifiers(options)}{_ERRORS}    meta l4proto tcp socket wildcard 1 goto fresh
     meta l4proto tcp socket transparent 1 goto ours
 {elsewhere}  }}
   chain fresh {{
-    tcp flags & (fin | syn | rst | ack) != syn accept
+    tcp flags & (fin | syn | rst | ack) != syn {"goto over" if told else "accept"}
 {_SIGNED}    tcp option mptcp subtype {JOIN} goto taken
 {_others(options)}    goto taken
   }}
@@ -122,11 +125,16 @@ def _others(options: RelayOptions) -> str:
     return lines
 
 
-def _late() -> str:
+def _late(verdict: str = RESET) -> str:
     """Rules for late segments (S-15). A relayed session is MPTCP only between the relay and one peer. Segments that
     the peer sends before it learns that its session is over meet no socket any more. They would be forwarded to the
     other end, which knows no MPTCP, so they are reset. This concerns only 4-tuples whose MPTCP met a socket of this
     relay. Other MPTCP is forwarded, also where it began while no relay ran.
+
+    `verdict`: where a controller ends the sessions of a relay that died, such segments are dropped. The kernel's own
+    MP_FASTCLOSE of a dying relay may be lost, or overtake data, so that the host does not believe it. A plain reset
+    would then end the last subflow on which the controller can tell the host's program (D-6.7.1). While the relay
+    lives, `over` resets.
     """
     sets, notes, resets = [], [], []
     for word, kind in (("ip", "ipv4_addr"), ("ip6", "ipv6_addr")):
@@ -137,7 +145,7 @@ def _late() -> str:
   }}
 """)
         notes.append(f"    tcp option mptcp exists update @late_{word} {{ {key} }}\n")
-        resets.append(f"    tcp option mptcp exists {key} @late_{word} counter reject with tcp reset\n")
+        resets.append(f"    tcp option mptcp exists {key} @late_{word} counter {verdict}\n")
     return f"""\
 {"".join(sets)}  chain ours {{
     meta mark set {MARK:#x}
@@ -146,6 +154,15 @@ def _late() -> str:
   chain late {{
     type filter hook forward priority filter; policy accept;
 {"".join(resets)}  }}"""
+
+
+def _over() -> str:
+    """Rules for late segments that would have met a listener of this relay, so that it is known to live."""
+    resets = "".join(
+        f"    tcp option mptcp exists {word} saddr . tcp sport . {word} daddr . tcp dport @late_{word} counter {RESET}\n"
+        for word in ("ip", "ip6")
+    )
+    return f"  chain over {{\n{resets}    accept\n  }}\n"
 
 
 def _discretion(options: RelayOptions) -> str:

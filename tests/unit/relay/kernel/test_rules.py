@@ -3,9 +3,11 @@
 import pytest
 
 from steering.relay.kernel.rules import ruleset, script
-from steering.relay.model import RelayInterception, RelayRole, UnknownOptions
+from steering.relay.model import ControllerAccess, RelayInterception, RelayRole, UnknownOptions
 from steering.relay.options.values import parse_prefixes
 from tests.support.relay_options import options
+
+AGENT = ControllerAccess("http://127.0.0.1:1", "core", "t" * 40, None)
 
 
 def takes(text: str) -> list[str]:
@@ -104,3 +106,18 @@ def test_late_mptcp_of_a_session_that_is_over_is_reset_and_not_forwarded(role: s
         key = f"{word} saddr . tcp sport . {word} daddr . tcp dport"
         assert f"tcp option mptcp exists update @late_{word} {{ {key} }}" in ours
         assert f"tcp option mptcp exists {key} @late_{word} counter reject with tcp reset" in late
+
+
+@pytest.mark.row("D-6.7.1", "S-15")
+def test_a_relay_with_a_controller_resets_late_segments_only_while_it_lives() -> None:
+    """Nobody but the controller can tell a host's program that its MCP has died, and only on a subflow that lives."""
+    text = ruleset(options(agent=AGENT))
+    late = text[text.index("chain late") : text.index("chain over")]
+    over = text[text.index("chain over") : text.index("chain prerouting")]
+    assert "reject" not in late and late.count("counter drop") == 2
+    assert over.count("counter reject with tcp reset") == 2
+    assert "tcp flags & (fin | syn | rst | ack) != syn goto over" in text
+    assert "chain over" not in ruleset(options())
+    assert "chain over" not in ruleset(options(agent=AGENT, listener=6060, ranges=((1, 65535),))), (
+        "its listener is no sign of life"
+    )
