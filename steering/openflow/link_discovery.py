@@ -21,6 +21,7 @@ from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement
 
 LARGEST_PORT = 0xFFFF_FF00  # OFPP_MAX
+LOST = float("-inf")  # when a link was seen that was lost since
 HOLD = 3.0  # seconds that a link which was lost must be seen good before it counts again
 _TICKS = 1_000_000  # of a sequence number in a second
 
@@ -84,7 +85,8 @@ class Discovery:
         self._ports: dict[DatapathId, set[PortNumber]] = {}  # connected switch -> its ports that are up
         self._links: dict[PortRef, _Adjacency] = {}
         self._due = 0.0
-        self._outliers = 0  # of the links
+        self._heard = 0  # links that are not lost
+        self._outliers = 0  # of these
 
     def attach(self, attachments: Collection[PortRef]) -> None:
         """Hosts and MCPs are attached to exactly these ports from now on."""
@@ -177,6 +179,7 @@ class Discovery:
             return Rejection.ELSEWHERE
         if link is None:
             link = self._links[near] = _Adjacency(at, said.sequence, now, now, True)
+            self._heard += 1
             changes: list[LinkChange] = [LinkUp(near, at)]
         else:
             changes = self._refresh(near, link, at, said.sequence, now)
@@ -190,7 +193,7 @@ class Discovery:
         self._outliers += trips.is_outlier - before
         if trips.usual is None or trips.is_outlier is link.told:
             return []
-        most = len(self._links) > FEW and 2 * self._outliers > len(self._links)
+        most = self._heard > FEW and 2 * self._outliers > self._heard
         if trips.is_outlier and (most or not trips.lasts(self.interval / 2, now)):
             return []  # of the others it is known a round later
         link.told = trips.is_outlier
@@ -202,14 +205,14 @@ class Discovery:
         changes: list[LinkChange] = []
         if link.far != at:
             changes += self._lose(near)
-            if link.told:
-                changes.append(LinkTrip(near, link.far, 0.0, 0.0, False))
-            self._outliers -= link.trips.is_outlier
-            link.trips, link.told = LinkTrips(), False
+            link.trips = LinkTrips()
             link.far = at
             link.good_since = now
         elif not link.up and now - link.seen > 3 * self.interval:
             link.good_since = now  # no frame came meanwhile, so the hold starts again
+        if link.seen == LOST:
+            self._heard += 1
+            self._outliers += link.trips.is_outlier
         link.sequence = sequence
         link.seen = now
         if not link.up and now - link.good_since >= self._hold:
@@ -222,16 +225,24 @@ class Discovery:
         changes: list[LinkChange] = []
         for near, link in self._links.items():
             both = near.dpid in self._ports and link.far.dpid in self._ports
-            if link.up and now - link.seen > (3 * self.interval if both else self._orphan):
+            if link.seen != LOST and now - link.seen > (3 * self.interval if both else self._orphan):
                 changes += self._lose(near)
         return changes
 
     def _lose(self, near: PortRef) -> list[LinkChange]:
-        """Mark a link as lost. The record stays: it remembers that the link was lost once."""
+        """Mark a link as lost. The record stays: it remembers that the link was lost once, and how long its announcements
+        took, since who puts something into a cable has to pull it first."""
         link = self._links[near]
+        changes: list[LinkChange] = []
+        if link.seen != LOST:
+            self._heard -= 1
+            self._outliers -= link.trips.is_outlier
         link.good_since = float("inf")
-        link.seen = float("-inf")
-        if not link.up:
-            return []
-        link.up = False
-        return [LinkDown(near, link.far)]
+        link.seen = LOST
+        if link.told:
+            link.told = False
+            changes.append(LinkTrip(near, link.far, 0.0, 0.0, False))  # it is told again if it comes back so
+        if link.up:
+            link.up = False
+            changes.append(LinkDown(near, link.far))
+        return changes

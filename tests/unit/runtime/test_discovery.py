@@ -214,6 +214,64 @@ def test_where_most_of_many_links_take_longer_it_is_the_controller_that_does() -
     assert [(one.a, one.is_outlier) for one in told] == [(near, True) for near, _ in ends[:2]]
 
 
+def longer(made: Discovery) -> None:
+    """The link from A to B takes longer than it did, which is told."""
+    rounds(made, 1.0, {A: (B, 0.002)}, ROUNDS)
+    (told,) = rounds(made, 1.0 + ROUNDS, {A: (B, 0.05)}, ROUNDS + 2)
+    assert told.is_outlier
+
+
+def test_a_link_that_is_lost_takes_no_longer_and_does_again_if_it_comes_back_so() -> None:
+    made = discovery()
+    longer(made)
+    assert made.port_status(A, False) == [LinkTrip(A, B, 0.0, 0.0, False), LinkDown(A, B)]
+    assert made.port_status(A, False) == [], "once"
+    made.port_status(A, True)
+    again, up = rounds(made, 100.0, {A: (B, 0.05)}, ROUNDS)
+    assert again == LinkTrip(A, B, again.trip, again.usual, True), "to blink makes a link no right one"
+    assert round(again.usual, 4) == 0.002 and up == LinkUp(A, B)
+
+
+def test_a_link_that_is_not_heard_any_more_takes_no_longer_whether_it_was_up_or_held() -> None:
+    made = discovery()
+    longer(made)
+    assert made.expire(100.0) == [LinkTrip(A, B, 0.0, 0.0, False), LinkDown(A, B)]
+    (held,) = rounds(made, 101.0, {A: (B, 0.05)}, 2)
+    assert held.is_outlier
+    assert made.expire(200.0) == [LinkTrip(A, B, 0.0, 0.0, False)]
+    assert made.expire(300.0) == []
+
+
+def test_a_link_that_ends_elsewhere_takes_no_longer() -> None:
+    made = discovery()
+    longer(made)
+    assert rounds(made, 100.0, {A: (C, 0.05)}, 1) == [LinkTrip(A, B, 0.0, 0.0, False), LinkDown(A, B)]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [(0, 5, 0), (6, 4, 4)],
+    ids=["they do not hide that most do", "their own trips do not count"],
+)
+def test_links_that_are_lost_are_none_of_the_many_of_which_most_take_longer(
+    first: int, then: int, told: int
+) -> None:
+    """Of 16 so many take longer; these, or else 8 that do not, are lost. Then so many of the others take longer."""
+    ports = dict.fromkeys(range(1, 9), True)
+    made = Discovery(KEY, 77, [], interval=1.0)
+    for dpid in (1, 2):
+        made.switch_up(dpid, ports, 0.0)
+    ends = [(PortRef(a, n), PortRef(3 - a, n)) for n in ports for a in (1, 2)]
+    rounds(made, 1.0, {near: (far, 0.002) for near, far in ends}, ROUNDS)
+    trips = {near: (far, 0.05 if number < first else 0.002) for number, (near, far) in enumerate(ends)}
+    assert len(rounds(made, 10.0, trips, 2 * ROUNDS)) == first
+    gone = first or 8
+    for near, _ in ends[:gone:2]:
+        made.port_status(near, False)
+    left = {near: (far, 0.05 if n < then else 0.002) for n, (near, far) in enumerate(ends[gone:])}
+    assert len(rounds(made, 100.0, left, 2 * ROUNDS)) == told
+
+
 def test_what_is_kept_of_a_link_is_bounded_and_a_link_that_stays_longer_is_taken_as_it_is() -> None:
     trips = LinkTrips()
     for number in range(1_000):
