@@ -16,7 +16,7 @@ from steering.core.inputs import LinkDown, LinkUp
 from steering.model.ids import DatapathId, PortNumber
 from steering.model.link_trip import LinkTrip
 from steering.model.network import PortRef
-from steering.openflow.link_trips import LinkTrips
+from steering.openflow.link_trips import LinkTrips, Outliers
 from steering.wire.errors import WireError
 from steering.wire.lldp import Announcement, announce, read_announcement
 
@@ -24,8 +24,6 @@ LARGEST_PORT = 0xFFFF_FF00  # OFPP_MAX
 LOST = float("-inf")  # when a link was seen that was lost since
 HOLD = 3.0  # seconds that a link which was lost must be seen good before it counts again
 _TICKS = 1_000_000  # of a sequence number in a second
-
-FEW = 6  # directions of links: of more than these not most become longer at once, or it is the controller that is slow
 
 LinkChange = LinkUp | LinkDown | LinkTrip
 
@@ -50,7 +48,8 @@ class _Adjacency:
     good_since: float
     up: bool
     trips: LinkTrips = field(default_factory=LinkTrips)
-    told: bool = False  # that its announcements take longer than they did
+    alone: float = float("inf")  # since when they take longer than they did, and those of others do not
+    told: bool = False  # that they do
 
 
 class Discovery:
@@ -85,8 +84,7 @@ class Discovery:
         self._ports: dict[DatapathId, set[PortNumber]] = {}  # connected switch -> its ports that are up
         self._links: dict[PortRef, _Adjacency] = {}
         self._due = 0.0
-        self._heard = 0  # links that are not lost
-        self._outliers = 0  # of these
+        self._outliers = Outliers()  # of the links that are not lost
 
     def attach(self, attachments: Collection[PortRef]) -> None:
         """Hosts and MCPs are attached to exactly these ports from now on."""
@@ -179,23 +177,28 @@ class Discovery:
             return Rejection.ELSEWHERE
         if link is None:
             link = self._links[near] = _Adjacency(at, said.sequence, now, now, True)
-            self._heard += 1
+            self._outliers.count(near.dpid, at.dpid, 1, 0)
             changes: list[LinkChange] = [LinkUp(near, at)]
         else:
             changes = self._refresh(near, link, at, said.sequence, now)
         return [*changes, *self._measured(near, link, now - sent, now)]
 
     def _measured(self, near: PortRef, link: _Adjacency, trip: float, now: float) -> list[LinkChange]:
-        """An announcement took so long. Where most of many links take longer, it is the controller that does."""
+        """An announcement took so long."""
         trips = link.trips
         before = trips.is_outlier
         trips.add(trip, now)
-        self._outliers += trips.is_outlier - before
+        if trips.is_outlier is not before:
+            self._outliers.count(near.dpid, link.far.dpid, 0, trips.is_outlier - before)
+        if not trips.is_outlier or self._outliers.excuse(near.dpid, link.far.dpid):
+            link.alone = float("inf")
+        elif link.alone > now:
+            link.alone = now
         if trips.usual is None or trips.is_outlier is link.told:
             return []
-        most = self._heard > FEW and 2 * self._outliers > self._heard
-        if trips.is_outlier and (most or not trips.lasts(self.interval / 2, now)):
-            return []  # of the others it is known a round later
+        # Of the others it is known a round later, or two rounds where a frame was lost.
+        if trips.is_outlier and now - link.alone < 1.5 * self.interval:
+            return []
         link.told = trips.is_outlier
         return [LinkTrip(near, link.far, trips.least, trips.usual, link.told)]
 
@@ -211,8 +214,7 @@ class Discovery:
         elif not link.up and now - link.seen > 3 * self.interval:
             link.good_since = now  # no frame came meanwhile, so the hold starts again
         if link.seen == LOST:
-            self._heard += 1
-            self._outliers += link.trips.is_outlier
+            self._outliers.count(near.dpid, at.dpid, 1, link.trips.is_outlier)
         link.sequence = sequence
         link.seen = now
         if not link.up and now - link.good_since >= self._hold:
@@ -235,9 +237,8 @@ class Discovery:
         link = self._links[near]
         changes: list[LinkChange] = []
         if link.seen != LOST:
-            self._heard -= 1
-            self._outliers -= link.trips.is_outlier
-        link.good_since = float("inf")
+            self._outliers.count(near.dpid, link.far.dpid, -1, -link.trips.is_outlier)
+        link.good_since = link.alone = float("inf")
         link.seen = LOST
         if link.told:
             link.told = False

@@ -236,7 +236,7 @@ def test_a_link_that_is_not_heard_any_more_takes_no_longer_whether_it_was_up_or_
     made = discovery()
     longer(made)
     assert made.expire(100.0) == [LinkTrip(A, B, 0.0, 0.0, False), LinkDown(A, B)]
-    (held,) = rounds(made, 101.0, {A: (B, 0.05)}, 2)
+    (held,) = rounds(made, 101.0, {A: (B, 0.05)}, 3)
     assert held.is_outlier
     assert made.expire(200.0) == [LinkTrip(A, B, 0.0, 0.0, False)]
     assert made.expire(300.0) == []
@@ -270,6 +270,57 @@ def test_links_that_are_lost_are_none_of_the_many_of_which_most_take_longer(
         made.port_status(near, False)
     left = {near: (far, 0.05 if n < then else 0.002) for n, (near, far) in enumerate(ends[gone:])}
     assert len(rounds(made, 100.0, left, 2 * ROUNDS)) == told
+
+
+def mesh(size: int) -> tuple[Discovery, dict[PortRef, PortRef]]:
+    """Each switch has a link to each other; port n leads to switch n. The far end of each port."""
+    made = Discovery(KEY, 77, [], interval=1.0)
+    switches = range(1, size + 1)
+    for dpid in switches:
+        made.switch_up(dpid, dict.fromkeys(set(switches) - {dpid}, True), 0.0)
+    return made, {PortRef(a, b): PortRef(b, a) for a in switches for b in switches if a != b}
+
+
+def by_connection(
+    ends: dict[PortRef, PortRef], into: float, out: float
+) -> dict[PortRef, tuple[PortRef, float]]:
+    """Frames to switch 1 take so many seconds more, and so many those from it."""
+    return {
+        near: (far, 0.002 + into * (near.dpid == 1) + out * (far.dpid == 1)) for near, far in ends.items()
+    }
+
+
+@pytest.mark.parametrize(("into", "out"), [(0.05, 0.05), (0.05, 0.0), (0.0, 0.05)])
+@pytest.mark.parametrize("lost", [None, PortRef(1, 2), PortRef(2, 1)])
+def test_where_all_links_of_a_switch_take_longer_it_is_its_connection_that_does(
+    into: float, out: float, lost: PortRef | None
+) -> None:
+    """Also where a frame is lost on the way meanwhile, so that a link is known a round later than others."""
+    made, ends = mesh(4)
+    rounds(made, 1.0, by_connection(ends, 0.0, 0.0), ROUNDS)
+    slow = by_connection(ends, into, out)
+    told = rounds(made, 100.0, {near: to for near, to in slow.items() if near != lost}, 1)
+    told += rounds(made, 101.0, slow, 2 * ROUNDS)
+    told += rounds(made, 100.0 + RELEARN, slow, 2 * ROUNDS)  # as each is taken as it is
+    told += rounds(made, 1_000.0, by_connection(ends, 0.0, 0.0), 2 * ROUNDS)
+    assert told == []
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_one_link_of_a_switch_that_takes_longer_is_told(size: int) -> None:
+    made, ends = mesh(size)
+    rounds(made, 1.0, by_connection(ends, 0.0, 0.0), ROUNDS)
+    one = {PortRef(1, 2), PortRef(2, 1)}
+    trips = {near: (far, 0.052 if near in one else 0.002) for near, far in ends.items()}
+    told = rounds(made, 100.0, trips, 2 * ROUNDS)
+    assert {change.a for change in told} == one and all(change.is_outlier for change in told)
+
+
+def test_a_switch_of_two_links_has_too_few_to_tell_its_connection_from_them() -> None:
+    made, ends = mesh(3)
+    rounds(made, 1.0, by_connection(ends, 0.0, 0.0), ROUNDS)
+    told = rounds(made, 100.0, by_connection(ends, 0.05, 0.0), 2 * ROUNDS)
+    assert {change.a for change in told} == {PortRef(1, 2), PortRef(1, 3)}
 
 
 def test_what_is_kept_of_a_link_is_bounded_and_a_link_that_stays_longer_is_taken_as_it_is() -> None:
