@@ -178,7 +178,8 @@ ROWS_BYTES = 16_384  # so that compressing a window of hundreds of MCPs takes no
 
 
 class LoadLog:
-    """The loads that one table's sessions were ruled on with."""
+    """The loads that one table's sessions were ruled on with. A window is given up before it is packed: should that fail, it fails
+    one session and not all that come."""
 
     def __init__(self) -> None:
         self._open: LoadWindow | None = None  # the window that is not complete
@@ -190,6 +191,7 @@ class LoadLog:
             if not loads:
                 return None
             if window is not None:
+                self._open = None
                 window.complete()
             window = self._open = LoadWindow(number, len(loads))
             untrack(window)
@@ -198,8 +200,8 @@ class LoadLog:
         window.next = number + 1
         window.rows.append(loads)
         if number == window.last:
-            window.complete()
             self._open = None
+            window.complete()
         return window
 
 

@@ -79,6 +79,22 @@ def test_loads_of_every_session_come_back(mcps: int) -> None:
     assert all(found is None or not gc.is_tracked(found) for found in kept.values())
 
 
+@pytest.mark.parametrize(
+    "wrong", [shared_parts.ROWS, 5], ids=["as its window is complete", "as the site gets other MCPs"]
+)
+def test_loads_that_cannot_be_packed_fail_one_session(wrong: int) -> None:
+    log, failed = LoadLog(), []
+    for number in range(1, 3 * shared_parts.ROWS):
+        mcps = 2 if number <= wrong else 3
+        try:
+            kept = log.kept(number, (-1,) * mcps if number == wrong else (number,) * mcps)
+        except OverflowError:
+            failed.append(number)
+        else:
+            assert kept is not None and (number == wrong or kept.row(number) == (number,) * mcps)
+    assert len(failed) == 1
+
+
 def test_windows_of_loads_are_compressed() -> None:
     wanted = {n: tuple(10_000 + n // 4 + (n % 4 == mcp) for mcp in range(4)) for n in range(1, 6_401)}
     tracemalloc.start()
