@@ -53,6 +53,9 @@ class CounterSweep(Part):
         self._to_ask: deque[SweepEntries] = deque()  # together every entry once; split when their turn comes
         self._left = 0  # entries that may still be asked for in this tick
         self._open: dict[DatapathId, SweepEntries] = {}  # switches that were asked, and for what
+        self._late: set[DatapathId] = (
+            set()
+        )  # of these, whose question is of a round that is over: it counted there
         self._not_before: dict[DatapathId, float] = {}  # when a switch is asked again at the earliest
         self._held: dict[DatapathId, int] = {}  # entries of a switch: as the last round found, or more
         self._share: dict[DatapathId, int] = {}  # entries in the open answer, so far
@@ -81,11 +84,28 @@ class CounterSweep(Part):
         return self._ask(now)
 
     def _begin(self) -> None:
-        unknown = self._teardown.entries_at_most // len(self._map.switches)
+        for dpid in self._open:
+            self._miss_open(dpid)
+        self._late = set(self._open)
+        unknown = self._even_share
         self._held = {dpid: self._counted.get(dpid, unknown) for dpid in self._map.switches}
         self._counted = {}
         self._to_ask.extend(SweepEntries(dpid, 0, 1) for dpid in self._held)
         self._teardown.begin_scan()
+
+    @property
+    def _even_share(self) -> int:
+        """Entries of a switch of which nothing is known."""
+        return self._teardown.entries_at_most // len(self._map.switches)
+
+    def _miss(self, share: SweepEntries) -> None:
+        """Nobody tells how much is in a share: it counts as what was thought, or the next round would ask for all in one."""
+        thought = max(self._held.get(share.dpid, 0), self._even_share) // share.shares
+        self._counted[share.dpid] = self._counted.get(share.dpid, 0) + thought
+
+    def _miss_open(self, dpid: DatapathId) -> None:
+        if dpid in self._open and dpid not in self._late:
+            self._miss(self._open[dpid])
 
     def _ask(self, now: float) -> list[Output]:
         """The next share; several of switches that hold few entries. A switch is asked for one at a time."""
@@ -96,10 +116,13 @@ class CounterSweep(Part):
                 break
             share = self._to_ask.popleft()
             if not self._switches.is_filled(share.dpid):
+                self._miss(share)
                 continue
             if self._not_before.get(share.dpid, -inf) > now:
                 self._to_ask.append(share)  # others need not wait for it
                 continue
+            self._miss_open(share.dpid)
+            self._late.discard(share.dpid)
             share = self._split(share)
             self._open[share.dpid] = share
             self._share[share.dpid] = 0
@@ -132,7 +155,10 @@ class CounterSweep(Part):
             return []
         del self._open[read.dpid]
         found = self._share.pop(read.dpid)
-        self._counted[read.dpid] = self._counted.get(read.dpid, 0) + found
+        if read.dpid in self._late:
+            self._late.discard(read.dpid)
+        else:
+            self._counted[read.dpid] = self._counted.get(read.dpid, 0) + found
         # Switches hold more than was thought: what is left of them is split further.
         self._held[read.dpid] = max(self._held.get(read.dpid, 0), found * asked.shares)
         self._not_before[read.dpid] = now + min(RESTS * (now - read.asked_at), PATIENCE)

@@ -1,8 +1,14 @@
 """A sweep asks for a share of the entries at a time, and for no more than switches answer."""
 
+from collections import deque
+from collections.abc import Collection
+
+import pytest
+
 from steering.core.counter_sweep import EACH_TICK, ENTRIES, PATIENCE, RESTS
-from steering.core.inputs import ObservedEntry, SweepRead
+from steering.core.inputs import ObservedEntry, SweepRead, SwitchDown
 from steering.core.outputs import SweepEntries
+from steering.core.sessions.teardown import Teardown
 from steering.model.network import PortRole
 from steering.model.policy import Policy, Timers
 from tests.support.sites import Driver
@@ -13,8 +19,8 @@ SWEEP = 60.0
 class Swept(Driver):
     """Ticks until the next round begins, and answers."""
 
-    def __init__(self) -> None:
-        super().__init__(policy=Policy(timers=Timers(sweep=SWEEP)))
+    def __init__(self, sweep: float = SWEEP) -> None:
+        super().__init__(policy=Policy(timers=Timers(sweep=sweep)))
         self.later(0.05)
 
     def asked(self, seconds: float = 0.05) -> list[SweepEntries]:
@@ -134,6 +140,122 @@ def test_a_switch_that_does_not_answer_is_asked_once_and_delays_no_other() -> No
     assert [one.dpid for one in driver.asked(PATIENCE)] == [silent], (
         "its other shares come when it had its time"
     )
+
+
+def a_round_of(
+    driver: Swept, dpid: int, held: int, answers: Collection[int], leaves: bool
+) -> list[SweepEntries]:
+    """The questions of one round for a switch that answers only some of them, by their number, and leaves when it does not
+    answer, or stays silent. The others hold nothing."""
+    found: list[SweepEntries] = []
+    asked, silent = driver.asked(SWEEP), 0.0
+    while asked or silent < 2 * PATIENCE:
+        more: list[SweepEntries] = []
+        for one in asked:
+            found += [one] * (one.dpid == dpid)
+            if one.dpid != dpid:
+                more += driver.answer(one)
+            elif len(found) - 1 in answers:
+                more += driver.answer(one, held // one.shares)
+            elif leaves:
+                driver.give(SwitchDown(dpid))
+        asked = more or driver.asked()
+        silent = 0.0 if asked else silent + 0.05
+    return found
+
+
+@pytest.mark.parametrize("answers", [0, 1, 3])
+def test_a_switch_that_leaves_in_a_round_is_asked_for_small_shares_in_the_next(answers: int) -> None:
+    driver, held = Swept(), 100_000
+    driver.session()
+    dpid = min(driver.engine.map.switches)
+    a_round_of(driver, dpid, held, [0], False)
+    left = a_round_of(driver, dpid, held, range(answers), True)
+    assert [one.shares for one in left] == [1_024] * (answers + 1)
+    driver.up(dpid)
+    assert a_round_of(driver, dpid, held, (), True)[0].shares == 1_024
+
+
+def test_a_switch_that_is_away_for_rounds_is_asked_for_small_shares_when_it_is_back() -> None:
+    driver, held = Swept(), 100_000
+    driver.session()
+    dpid = min(driver.engine.map.switches)
+    a_round_of(driver, dpid, held, [0], False)
+    driver.give(SwitchDown(dpid))
+    for _ in range(3):
+        assert not a_round_of(driver, dpid, held, (), False)
+    driver.up(dpid)
+    assert a_round_of(driver, dpid, held, (), True)[0].shares == 1_024
+
+
+@pytest.mark.parametrize("unanswered", [0, 1])
+def test_a_share_that_is_not_answered_counts_as_what_was_thought(unanswered: int) -> None:
+    driver, held = Swept(), 2 * ENTRIES
+    driver.session()
+    dpid = min(driver.engine.map.switches)
+    a_round_of(driver, dpid, held, [0], False)
+    assert len(a_round_of(driver, dpid, held, {0, 1} - {unanswered}, False)) == 2
+    assert [one.shares for one in a_round_of(driver, dpid, held, {0, 1}, False)] == [2, 2]
+
+
+def test_a_switch_that_was_never_there_is_asked_for_as_much_as_sessions_were_made_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = Swept()
+    driver.session()
+    dpid = min(driver.engine.map.switches)
+    driver.give(SwitchDown(dpid))
+    assert not a_round_of(driver, dpid, 0, (), False)
+    grown = property(lambda _: 16 * ENTRIES * len(driver.engine.map.switches))
+    monkeypatch.setattr(Teardown, "entries_at_most", grown)
+    assert not a_round_of(driver, dpid, 0, (), False)
+    driver.up(dpid)
+    assert a_round_of(driver, dpid, 0, (), True)[0].shares == 16
+
+
+def test_a_switch_that_is_silent_for_rounds_is_thought_to_hold_what_it_did() -> None:
+    driver, held = Swept(), 4 * ENTRIES
+    driver.session()
+    dpid = min(driver.engine.map.switches)
+    a_round_of(driver, dpid, held, [0], False)
+    for _ in range(3):
+        assert [one.shares for one in a_round_of(driver, dpid, held, (), False)] == [4] * 4
+    assert [one.shares for one in a_round_of(driver, dpid, held, range(4), False)] == [4] * 4
+    assert [one.shares for one in a_round_of(driver, dpid, 0, range(4), False)] == [4] * 4
+    assert [one.shares for one in a_round_of(driver, dpid, 0, range(4), False)] == [1]
+
+
+def test_an_answer_that_comes_after_its_round_tells_how_much_there_is_and_counts_once() -> None:
+    sweep = PATIENCE / 2
+    driver = Swept(sweep)
+    driver.session()
+    dpid = min(driver.engine.map.switches)
+
+    asked: deque[SweepEntries] = deque()
+
+    def next_question() -> SweepEntries:
+        while True:
+            asked.extend(() if asked else driver.asked())
+            while asked:
+                if (one := asked.popleft()).dpid == dpid:
+                    return one
+                asked.extend(driver.answer(one))
+
+    late = next_question()
+    ends = driver.now + sweep + 1.0  # the next round has begun by then
+    while driver.now < ends:
+        asked.extend(driver.asked())
+        while asked:
+            one = asked.popleft()
+            assert one.dpid != dpid
+            asked.extend(driver.answer(one))
+    asked.extend(driver.answer(late, 2 * ENTRIES))
+    shares = []
+    for _ in range(4):
+        question = next_question()
+        shares.append((question.share, question.shares))
+        asked.extend(driver.answer(question, ENTRIES))
+    assert shares == [(0, 2), (1, 2), (0, 2), (1, 2)]
 
 
 def test_the_end_of_a_share_says_nothing_of_all_entries() -> None:
