@@ -25,6 +25,7 @@ from steering.model.policy import Policy
 ENTRIES = 128  # of one share, about: a SYN of the same switch may wait behind them
 EACH_TICK = 1_024  # entries asked for in a tick
 QUESTION = 16  # entries that a question costs as much as, at least
+MOST_OF_A_TICK = EACH_TICK // 2  # and at most: who says that it holds ever more leaves others the other half
 MOST_SHARES = 1_024  # a switch looks through all its entries for each
 RESTS = 7  # times as long as it took to answer
 PATIENCE = 10.0  # seconds for an answer, before others are asked; a switch does not rest longer either
@@ -52,6 +53,7 @@ class CounterSweep(Part):
         self._next = -inf
         self._to_ask: deque[SweepEntries] = deque()  # together every entry once; split when their turn comes
         self._left = 0  # entries that may still be asked for in this tick
+        self._sated: set[DatapathId] = set()  # switches that are asked for no more in this tick
         self._open: dict[DatapathId, SweepEntries] = {}  # switches that were asked, and for what
         self._late: set[DatapathId] = (
             set()
@@ -81,6 +83,7 @@ class CounterSweep(Part):
                 return []  # nothing has begun yet
             self._begin()
         self._left = EACH_TICK
+        self._sated.clear()
         return self._ask(now)
 
     def _begin(self) -> None:
@@ -118,7 +121,7 @@ class CounterSweep(Part):
             if not self._switches.is_filled(share.dpid):
                 self._miss(share)
                 continue
-            if self._not_before.get(share.dpid, -inf) > now:
+            if share.dpid in self._sated or self._not_before.get(share.dpid, -inf) > now:
                 self._to_ask.append(share)  # others need not wait for it
                 continue
             self._miss_open(share.dpid)
@@ -129,6 +132,9 @@ class CounterSweep(Part):
             self._not_before[share.dpid] = now + PATIENCE
             outputs.append(share)
             costs = max(QUESTION, self._held[share.dpid] // share.shares)
+            if costs > MOST_OF_A_TICK:
+                costs = MOST_OF_A_TICK
+                self._sated.add(share.dpid)
             expected += costs
             self._left -= costs
         return outputs

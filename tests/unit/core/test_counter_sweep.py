@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 import pytest
 
-from steering.core.counter_sweep import EACH_TICK, ENTRIES, PATIENCE, RESTS
+from steering.core.counter_sweep import EACH_TICK, ENTRIES, MOST_SHARES, PATIENCE, RESTS
 from steering.core.inputs import ObservedEntry, SweepRead, SwitchDown
 from steering.core.outputs import SweepEntries
 from steering.core.sessions.teardown import Teardown
@@ -186,6 +186,33 @@ def test_a_switch_that_is_away_for_rounds_is_asked_for_small_shares_when_it_is_b
         assert not a_round_of(driver, dpid, held, (), False)
     driver.up(dpid)
     assert a_round_of(driver, dpid, held, (), True)[0].shares == 1_024
+
+
+def test_a_switch_that_says_it_holds_ever_more_leaves_others_half_of_a_tick() -> None:
+    driver = Swept()
+    driver.session()
+    liar, *others = sorted(driver.engine.map.switches)
+    ticks: list[list[SweepEntries]] = []
+    for _ in range(2):
+        asked = driver.asked(SWEEP)
+        while asked and len(ticks) < 40:
+            ticks.append([])
+            while asked:
+                ticks[-1] += asked
+                asked = [
+                    more
+                    for one in asked
+                    for more in driver.answer(
+                        one, 2 * EACH_TICK if one.dpid == liar else 64 * ENTRIES // one.shares
+                    )
+                ]
+            asked = driver.asked()
+    shared = [any(one.dpid in others for one in tick) for tick in ticks]
+    first = next(
+        n for n, tick in enumerate(ticks) if (liar, MOST_SHARES) in {(q.dpid, q.shares) for q in tick}
+    )
+    last = max(n for n, yes in enumerate(shared) if yes)  # then the others have told all
+    assert first + 2 < last < len(ticks) - 1 and all(shared[first:last])
 
 
 @pytest.mark.parametrize("unanswered", [0, 1])
