@@ -32,9 +32,8 @@ SETTLED = 3  # units of a switch settled in a path
 LOOKED = 1  # of a distance looked at for a rule, or of a rule compared
 MADE = 2  # of a rule made
 CHANGED = 8  # of a rule sent to its switch
-AROUND = (
-    10  # of a way around a link, beside the switches that are settled for it; and of the groups of a switch
-)
+AROUND = 10  # of a way around a link, beside the switches settled for it; and of the groups of a switch
+WAYS = 1_000  # around links, that are found before their switches are told, however many are left
 
 FORWARDING = (Table.LABEL, Table.HOST)
 CORE_PORTS = "core ports"  # the piece that depends on which ports of a switch have links
@@ -140,8 +139,9 @@ class Reconcile:
         self._meters: dict[tuple[DatapathId, str], Mapping[int, MeterBand]] = {}
         self._groups: dict[DatapathId, dict[int, FailoverGroup]] = {}
         # Switches that ways around links begin at or lead through, other ones than before: each has many, so its rules are
-        # made again when all ways are found.
+        # made again when all ways are found, or many, as links may keep coming.
         self._around: set[DatapathId] = set()
+        self._ways = 0  # that were looked at for these
 
     def register(
         self,
@@ -253,8 +253,7 @@ class Reconcile:
             return self._look_at(next(iter(self._targets)))
         if self._first or self._then or self._making:
             return self._make(self._first or self._then, changes)
-        cost = next(self._jobs[0], 0)
-        if not cost:
+        if not (cost := next(self._jobs[0], 0)):
             self._jobs.popleft()
         return cost or 1
 
@@ -279,11 +278,13 @@ class Reconcile:
         return cost
 
     def _go_around(self) -> int:
-        """The way around one link; when all are found, the switches that they changed."""
-        if not self._failover.busy:
+        """The way around one link; when all are found, or many, the switches that they changed."""
+        if self._ways >= WAYS or not self._failover.busy:
             self.touch(DETOURS, sorted(self._around))
             self._around.clear()
+            self._ways = 0
             return 1
+        self._ways += 1
         found, settled = self._failover.advance()
         self._around |= found
         return AROUND + SETTLED * settled
@@ -445,6 +446,5 @@ class Reconcile:
         change = Change()
         change.compare(had, rules)
         change.meters = tuple(band for number, band in (meters or {}).items() if known.get(number) != band)
-        if change.any:
-            return SyncRules(dpid, tuple(change.add), tuple(change.delete), change.meters)
-        return None
+        found = SyncRules(dpid, tuple(change.add), tuple(change.delete), change.meters)
+        return found if change.any else None

@@ -4,7 +4,9 @@ import pytest
 
 from steering.core.inputs import PortStatus
 from steering.core.outputs import SyncRules
+from steering.core.pipeline import reconcile
 from steering.core.pipeline.failover import DETOURS, Failover
+from steering.model.ids import DatapathId
 from steering.model.policy import Policy
 from tests.bench.resync import site
 from tests.support.sites import Driver
@@ -63,3 +65,35 @@ def test_when_all_is_done_switches_hold_the_groups_and_rules_of_every_detour(mad
             assert engine.reconcile._pieces[dpid].get(DETOURS, {}) == rules
             groups = engine.reconcile._groups[dpid]
             assert groups == failover.groups(dpid, groups)
+
+
+class Flapping(Failover):
+    """There are always ways to look at, since links keep coming."""
+
+    busy = True
+
+    def advance(self) -> tuple[set[DatapathId], int]:
+        return {DatapathId(1)}, 0
+
+
+def test_ways_that_were_found_are_handed_over_while_links_keep_coming(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reconcile, "WAYS", 3)
+    driver = Driver(site(20), Policy(max_stretch=1000.0))
+    under_test = driver.engine.reconcile
+    assert not under_test.busy
+    under_test._failover.__class__ = Flapping
+    handed: list[bool] = []
+    for _ in range(8):
+        under_test._go_around()
+        touched = under_test._first.pop(DatapathId(1), {}) | under_test._then.pop(DatapathId(1), {})
+        handed.append(DETOURS in touched)
+    assert handed == [False, False, False, True] * 2
+
+
+def test_ways_that_are_handed_over_early_end_as_the_same_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = Driver(site(SWITCHES), Policy(max_stretch=1000.0)).engine.reconcile
+    monkeypatch.setattr(reconcile, "WAYS", 7)
+    in_parts = Driver(site(SWITCHES), Policy(max_stretch=1000.0)).engine.reconcile
+    assert at_once._pieces == in_parts._pieces and at_once._groups == in_parts._groups
