@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from steering.core.counters import Counters
 from steering.core.engine import RECOVERY, Engine
-from steering.core.inputs import EntriesRead
+from steering.core.inputs import EntriesRead, SwitchDown
 from steering.core.outputs import Output
 from steering.core.part import Parts
 from steering.core.peer_facts import ClusterChanged
@@ -58,7 +58,7 @@ class ClusteredEngine(Engine):
         takes = {**self.peers.takes(), ClusterChanged: self._shares_changed}
         self._handlers |= {given: self._filtered(take) for given, take in takes.items()}
         self._handlers |= self.peers.in_place()
-        self._handlers[EntriesRead] = self._read
+        self._handlers |= {EntriesRead: self._read, SwitchDown: self._down}
 
     def _mine(self) -> set[DatapathId]:
         return {dpid for dpid in self.map.switches if self.peers.routes.is_mine(dpid)}
@@ -88,3 +88,7 @@ class ClusteredEngine(Engine):
         if self.handover.read(self.peers.own(read), now):
             return self._recovered(now) if not self._unread else []
         return self.peers.in_place()[EntriesRead](read, now)
+
+    def _down(self, down: SwitchDown, now: float) -> list[Output]:
+        self.handover.lost(down.dpid)
+        return self.peers.in_place()[SwitchDown](down, now)

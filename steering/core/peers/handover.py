@@ -42,6 +42,10 @@ class Handover:
         self._again |= set(again)
         return [ReadEntries(dpid) for dpid in again]
 
+    def lost(self, dpid: DatapathId) -> None:
+        """A switch that connects again may have lost what it held: it is read and filled as any."""
+        self._again.discard(dpid)
+
     def given_up(self, dpids: set[DatapathId]) -> None:
         """Another controller decides there: it has the sessions that began there, from what the switches hold. Here they
         are forgotten, and nothing at a switch is touched."""

@@ -9,7 +9,7 @@ from steering.wire.peer_messages import PortFact
 from tests.support.clustered import SHARES, Cluster, steers
 from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, join
 
-LTE = DatapathId(1)  # LTE's access switch, which a has; c has WLAN's (2) and the gateway's (4)
+LTE, WLAN = DatapathId(1), DatapathId(2)  # access switches: a has LTE's; c has WLAN's, and the gateway's (4)
 
 
 def moved() -> tuple[Cluster, dict[int, list[ObservedEntry]], list[Output], list[Output]]:
@@ -56,6 +56,17 @@ def test_who_takes_a_switch_over_reads_its_other_switches_once_more() -> None:
     # And a further join, at a's or at c's, is of it.
     cluster.later(0.05)
     assert steers(cluster.syn(2, 1, join(UE_WLAN, 40_002, TOKEN)))
+
+
+def test_a_switch_that_connects_again_before_it_was_read_once_more_is_filled() -> None:
+    cluster, held, _, _ = moved()
+    engine = cluster.engines["c"]
+    ports = {port.port: True for port in engine.map.attachments if port.dpid == WLAN}
+    cluster.at(WLAN, SwitchDown(WLAN))
+    cluster.at(WLAN, SwitchUp(WLAN, ports))
+    outputs = cluster.at(WLAN, EntriesRead(WLAN, held[WLAN], []))
+    assert [output.dpid for output in outputs if isinstance(output, FillSwitch)] == [WLAN]
+    assert engine.switches.is_filled(WLAN) and WLAN not in engine.sessions.readiness.offline
 
 
 def test_while_a_switch_that_was_taken_over_is_not_read_no_join_is_a_strangers() -> None:
