@@ -225,10 +225,13 @@ class Sender:
                 self._counters.refusals[Refusal.BARRIER_TIMEOUT] += 1
 
     def switch_down(self, dpid: DatapathId) -> None:
-        """A switch is gone, so nothing waits for it any more."""
+        """A switch is gone, or another controller decides there: nothing waits for it, and nothing is let go there."""
         self._fail(self._waiting.pop(dpid, []))
         for key in [key for key in self._barriers if key[0] == dpid]:
             self._fail(self._barriers.pop(key))
+        # A segment that is held there may be another controller's now, and its session is forgotten here.
+        for waiters in (*self._waiting.values(), *self._barriers.values()):
+            self._fail([waiter for waiter in waiters if waiter.dpid == dpid])
         self.filler.switch_down(dpid)
         self.readback.switch_down(dpid)
         self.entry_counters.switch_down(dpid)

@@ -121,6 +121,15 @@ def test_far_entries_are_confirmed_before_the_local_part_goes() -> None:
     assert bench.sender.pending == 0
 
 
+def test_a_segment_that_is_held_at_a_switch_which_changed_hands_is_not_let_go() -> None:
+    bench = Bench(1, 4)
+    bench.do(Steer((entry(4), entry(1)), held()))
+    bench.sender.switch_down(1)
+    bench.confirm(4)
+    assert not bench.lines[1].data, "the line may be there still: another controller decides at its switch"
+    assert bench.sender.pending == 0 and bench.refused == 1
+
+
 def test_a_batch_shares_one_barrier_for_each_switch() -> None:
     bench = Bench(1, 4)
     bench.do(*(Steer((entry(4, port), entry(1, port)), held()) for port in range(1, 4)))
