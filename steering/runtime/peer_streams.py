@@ -91,7 +91,7 @@ class PeerStream:
         """What came; b"" at the end."""
         try:
             return bytes(self._socket.recv(READ))
-        except (OSError, EOFError):
+        except (OSError, EOFError, ValueError):  # ValueError: TLS is shut down
             return b""
 
     def _write(self) -> None:
@@ -105,7 +105,7 @@ class PeerStream:
                 else:
                     self._wake.clear()
                     self._wake.wait()
-        except (OSError, EOFError):
+        except (OSError, EOFError, ValueError):
             self.close()
 
     def close(self) -> None:
@@ -116,6 +116,11 @@ class PeerStream:
             self._socket.shutdown(2)
         except OSError:
             pass  # the peer was faster
+
+    def let_go(self) -> None:
+        """By whoever read it, as the last thing: nobody who waits for a descriptor is woken once it is closed."""
+        self.close()
+        hub.kill(self._writer)
         self._socket.close()
 
 
@@ -212,8 +217,9 @@ class PeerStreams:
         while True:
             if name not in self._streams:
                 try:
-                    socket = eventlet.connect(self._members[name])
-                except OSError:
+                    with eventlet.Timeout(CONNECT):
+                        socket = eventlet.connect(self._members[name])
+                except (OSError, eventlet.Timeout):
                     pass
                 else:
                     if self._serve(socket, self._calling, False, name):
@@ -244,6 +250,8 @@ class PeerStreams:
             self._end(stream, PeerFault.CLOSED)
         except PeerError as error:
             self._end(stream, error.reason, what)
+        finally:
+            stream.let_go()
         return bool(stream.name)
 
     def _listen(self, stream: PeerStream) -> None:

@@ -65,6 +65,18 @@ def test_joins_across_three_processes_and_one_that_dies_and_one_that_freezes(fol
         assert refused["peer-unreachable"] == 11 and "unknown-token" not in refused
 
 
+def test_who_is_called_and_freezes_is_called_again(folder: Path) -> None:
+    """a and b call c. They end their streams themselves while they read from them."""
+    with started(folder) as peers:
+        a, c = peers["a"], peers["c"]
+        wait_for(lambda: all(one.reports(whole=True) for one in peers.values()))
+        os.kill(c.process.pid, signal.SIGSTOP)
+        wait_for(lambda: a.reports(reached=["b"]))
+        assert a.do("report")["faults"]["silent"] >= 1
+        os.kill(c.process.pid, signal.SIGCONT)
+        wait_for(lambda: all(one.reports(whole=True) for one in peers.values()))
+
+
 def test_another_site_and_others_than_members_are_refused_by_name(folder: Path) -> None:
     with started(folder, a="another site") as peers:
         b = peers["b"]
