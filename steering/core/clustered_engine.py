@@ -85,7 +85,7 @@ class ClusteredEngine(Engine):
         return outputs + self.handover.taken(taken, before & mine)
 
     def _read(self, read: EntriesRead, now: float) -> list[Output]:
-        if self.handover.read(self.peers.own(read), now):
+        if self.handover.read(self.peers.own.of(read), now):
             return self._recovered(now) if not self._unread else []
         return self.peers.in_place()[EntriesRead](read, now)
 

@@ -30,6 +30,7 @@ from steering.core.part import Handler, Part
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold, PeerUp, TellPeer, TurnOver
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.network_facts import LocalHandler, NetworkFact, NetworkFacts
+from steering.core.peers.own_entries import OwnEntries
 from steering.core.peers.peer_events import PeerEvent
 from steering.core.peers.replica_sync import TOKENS, PeerSync, parts_of
 from steering.core.peers.segment_routes import SegmentRoutes, forwarded
@@ -39,7 +40,7 @@ from steering.core.sessions.pending_joins import PendingJoins
 from steering.core.sessions.token_owners import JoinDestinations
 from steering.model.ids import DatapathId, PortNumber, read_token
 from steering.model.network import PortRole
-from steering.model.session import Entry, EntryKind, Refusal, unpack_cookie
+from steering.model.session import Refusal
 from steering.wire.handshake import Handshake, Kind
 from steering.wire.peer_messages import (
     EndedTokens,
@@ -108,6 +109,7 @@ class PeerExchange(Part):
         self._digest_at = 0.0
         self._asked: dict[str, float] = {}
         self._misplaced: set[str] = set()  # who spoke for switches that were not known to be its own
+        self.own = OwnEntries(table, routes, replicas, self.reached, lambda: self.is_whole)
         early.is_certain = lambda: self.is_whole
 
     @property
@@ -262,29 +264,7 @@ class PeerExchange(Part):
 
     def _read(self, read: EntriesRead, now: float) -> list[Output]:
         """A switch tells what it holds. Entries of sessions of others stay as they are, and make no session here."""
-        return self._local[EntriesRead](self.own(read), now)
-
-    def own(self, read: EntriesRead) -> EntriesRead:
-        """The same without entries of others' sessions."""
-        if not self.reached:
-            return read
-        return read._replace(entries=[one for one in read.entries if not self._is_of_others(one.entry)])
-
-    def _is_of_others(self, entry: Entry) -> bool:
-        """Whether an entry at an own switch is of a session of a controller that can be reached. A session's own
-        controller has its initial subflow; what that controller told last tells whose the others are."""
-        cookie = unpack_cookie(entry.cookie)
-        if cookie is None or cookie.kind is EntryKind.INITIAL:
-            return False
-        if not (cookie.pending or cookie.plain):
-            if self._table.knows_token(cookie.token):
-                return False
-            if any(name in self.reached for name in self.replicas.holders(cookie.token)):
-                return True
-        if cookie.kind is EntryKind.JOIN:
-            return not self.is_whole
-        home = self.routes.at_home(entry.dst, entry.src)
-        return self.routes.me not in home and bool(home & self.reached)
+        return self._local[EntriesRead](self.own.of(read), now)
 
     # ---- what others tell -----------------------------------------------------------------------
 
