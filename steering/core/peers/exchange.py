@@ -156,7 +156,11 @@ class PeerExchange(Part):
         for name in self.members - given.members:
             self.replicas.forget(name)
             self._lost(PeerLost(name), now)
-        moved = self.routes.owners != given.owners
+        before, moved = self.routes.owners, self.routes.owners != given.owners
+        # Who took a switch over has to read it: until it is done, a token that it has not told may be its all the same.
+        for name in {owner for dpid, owner in given.owners.items() if before and before.get(dpid) != owner}:
+            if name in self.replicas.of:
+                self.replicas.of[name].is_whole = False
         self.routes.me, self.routes.owners = given.me, given.owners
         if given.members - {given.me} != self.members or given.me not in self._shares:
             self._shares = given.members | {given.me}
@@ -357,9 +361,10 @@ class PeerExchange(Part):
 
     def _compare(self, name: str, told: ReplicaDigest, now: float) -> list[Output]:
         replica = self.replicas.of.get(name)
-        if replica is None or not replica.is_whole:
+        if replica is None:
             return []
         if (replica.sum.tokens, replica.sum.digest) == (told.tokens, told.digest):
+            replica.is_whole = True
             return []
         self.events[PeerEvent.DIFFERENT_DIGEST] += 1
         if now < self._asked.get(name, 0.0):
@@ -396,6 +401,11 @@ class PeerExchange(Part):
             outputs += [TellPeer(name, EndedTokens(part)) for part in parts_of(went)]
         return outputs
 
+    def recovered(self, now: float) -> list[Output]:
+        """All own switches have told of their sessions: what was held back until then may leave."""
+        self._digest_at = now
+        return []
+
     def tick(self, now: float) -> list[Output]:
         self.replicas.drain()
         if not self.reached:
@@ -406,7 +416,7 @@ class PeerExchange(Part):
         for name, sync in list(self._syncs.items()):
             outputs += self._go_on(name, sync)
         outputs += [TellPeer("", fact) for fact in self._facts.deaths()]
-        if now >= self._digest_at:
+        if now >= self._digest_at and not self._readiness.recovering:
             self._digest_at = now + DIGESTS
             told = ReplicaDigest(self._table.sum.tokens, self._table.sum.digest)
             outputs += [TellPeer(name, told) for name in sorted(self.reached) if name not in self._syncs]
@@ -421,7 +431,7 @@ class PeerExchange(Part):
             if told is not None:
                 entries.append(told)
         outputs: list[Output] = [TellPeer(name, TokenEntries(part)) for part in parts_of(entries)]
-        if not sync.left:
+        if not sync.left and not self._readiness.recovering:
             del self._syncs[name]
             outputs.append(TellPeer(name, ReplicaEnd()))
         return outputs

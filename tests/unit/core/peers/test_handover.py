@@ -1,11 +1,13 @@
 """A switch changes hands: sessions that began there are forgotten by one controller and found by the other."""
 
+import pytest
+
 from steering.core.inputs import EntriesRead, ObservedEntry, SwitchDown, SwitchUp
 from steering.core.outputs import FillSwitch, Output, ReadEntries, RemoveEntries
-from steering.core.peer_facts import ClusterChanged
+from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold
 from steering.model.ids import DatapathId
 from steering.model.network import PortRole
-from steering.wire.peer_messages import PortFact
+from steering.wire.peer_messages import PortFact, ReplicaRequest
 from tests.support.clustered import SHARES, Cluster, steers
 from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, join
 
@@ -75,6 +77,35 @@ def test_while_a_switch_that_was_taken_over_is_not_read_no_join_is_a_strangers()
     assert cluster.syn(2, 1, unknown) == []
     cluster.later(1.0)
     assert "unknown-token" not in {r.value for r, n in cluster.engines["c"].counters.refusals.items() if n}
+
+
+@pytest.mark.parametrize(("seconds", "asked"), [(0.1, False), (6.0, False), (6.0, True)])
+def test_while_another_controller_reads_what_it_took_over_no_join_is_a_strangers(
+    seconds: float, asked: bool
+) -> None:
+    """a is gone and c has LTE's switch. b, whose own switches are as they were, does not know a's tokens any more."""
+    cluster = Cluster()
+    session = cluster.session(UE_LTE, 40_000, KEY)
+    held = [ObservedEntry(e, 1) for e in session.entries(PortRole.GATEWAY) if e.dpid == LTE]
+    cluster.names, cluster.shares = ["b", "c"], {**SHARES, LTE: "c"}
+    cluster.dead.add("a")
+    b, c = cluster.engines["b"].peers, cluster.engines["c"]
+    for name in cluster.names:
+        cluster.give(name, PeerLost("a"))
+        cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares))
+    assert not b.is_whole
+    for _ in range(2):
+        if asked:
+            cluster.give("c", PeerTold("b", ReplicaRequest()))
+        cluster.later(seconds)
+        assert not b.is_whole, "neither a digest nor an answer says that these are all, while c reads"
+    ports = {port.port: True for port in c.map.attachments if port.dpid == LTE}
+    for dpid, entries in ((LTE, held), (WLAN, []), (DatapathId(4), [])):
+        if dpid == LTE:
+            cluster.at(LTE, SwitchUp(LTE, ports))
+        cluster.at(dpid, EntriesRead(dpid, entries, []))
+    cluster.later(0.05)
+    assert b.is_whole and list(b.replicas.of["c"].facts) == [session.token]
 
 
 def test_who_gets_a_switch_back_goes_on_with_the_rules_that_another_one_wrote() -> None:
