@@ -75,20 +75,24 @@ class ClusteredEngine(Engine):
             self.handover.given_up(before - mine)
         taken = mine - before
         if not taken:
-            return outputs
+            return outputs + self.handover.read_later()
         # What the switches hold of its sessions is not known yet: until then no join is a stranger's.
         self._recover_until = now + RECOVERY
         self.sessions.readiness.recovering = True
         for dpid in taken & self.switches.keys():
             self.switches[dpid].fills = 0  # its rules are another controller's, and stay where they are right
         self.sessions.readiness.offline |= {dpid for dpid in taken if not self.switches.is_filled(dpid)}
-        return outputs + self.handover.taken(taken, before & mine)
+        self.handover.taken(taken, before & mine)
+        return outputs
 
     def _read(self, read: EntriesRead, now: float) -> list[Output]:
         if self.handover.read(self.peers.own.of(read), now):
-            return self._recovered(now) if not self._unread else []
-        return self.peers.in_place()[EntriesRead](read, now)
+            return self._recovered(now) if not self._unread else self.handover.read_later()
+        return self.peers.in_place()[EntriesRead](read, now) + self.handover.read_later()
 
     def _down(self, down: SwitchDown, now: float) -> list[Output]:
         self.handover.lost(down.dpid)
         return self.peers.in_place()[SwitchDown](down, now)
+
+    def _recovered(self, now: float) -> list[Output]:
+        return super()._recovered(now) + self.handover.read_later(now_or_never=True)

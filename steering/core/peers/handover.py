@@ -32,25 +32,35 @@ class Handover:
         self._switches = switches
         self._unread = unread
         self._adopt = adopt
-        self._again: set[DatapathId] = set()
+        self._again: set[DatapathId] = set()  # are being read once more
+        self._later: set[DatapathId] = set()  # are to be
 
-    def taken(self, dpids: Iterable[DatapathId], mine: Iterable[DatapathId]) -> list[Output]:
+    def taken(self, dpids: Iterable[DatapathId], mine: Iterable[DatapathId]) -> None:
         """These are to be decided for here from now on. A session of who had them may have entries at switches that were
-        this controller's already, which it left alone when it read them: it reads them once more."""
-        again = [d for d in mine if d not in self._unread and self._switches.is_connected(d)]
+        this controller's already, which it left alone when it read them: it reads them once more, but not yet. Until
+        it knows which sessions began where it took over, such entries are of who had them."""
+        again = {d for d in mine if self._switches.is_connected(d)} - (self._unread - self._again)
         self._unread |= {*dpids, *again}
-        self._again |= set(again)
-        return [ReadEntries(dpid) for dpid in again]
+        self._later |= again
+
+    def read_later(self, now_or_never: bool = False) -> list[Output]:
+        """Read once more what is to be, as soon as all that was taken over has told. `now_or_never`: some did not."""
+        if not self._later or self._again or (self._unread - self._later and not now_or_never):
+            return []
+        self._again, self._later = self._later, set()
+        return [ReadEntries(dpid) for dpid in sorted(self._again)]
 
     def lost(self, dpid: DatapathId) -> None:
         """A switch that connects again may have lost what it held: it is read and filled as any."""
         self._again.discard(dpid)
+        self._later.discard(dpid)
 
     def given_up(self, dpids: set[DatapathId]) -> None:
         """Another controller decides there: it has the sessions that began there, from what the switches hold. Here they
         are forgotten, and nothing at a switch is touched."""
         self._unread -= dpids
         self._again -= dpids
+        self._later -= dpids
         for session in list(self._table):
             if self._began_at(session) in dpids:
                 self._teardown.end(session)
@@ -67,6 +77,7 @@ class Handover:
         if read.dpid not in self._again:
             return False
         self._again.discard(read.dpid)
-        self._unread.discard(read.dpid)
+        if read.dpid not in self._later:
+            self._unread.discard(read.dpid)
         self._adopt(read.entries, now)
         return True

@@ -6,7 +6,7 @@ from steering.core.inputs import EntriesRead
 from steering.core.peers.followed_table import FollowedTable
 from steering.core.peers.segment_routes import SegmentRoutes
 from steering.core.peers.token_replicas import TokenReplicas
-from steering.model.session import Entry, EntryKind, unpack_cookie
+from steering.model.session import Entry, EntryKind, SessionCookie, unpack_cookie
 
 
 class OwnEntries:
@@ -30,16 +30,24 @@ class OwnEntries:
         """The same without entries of others' sessions."""
         if not self._reached:
             return read
-        return read._replace(entries=[one for one in read.entries if not self._is_of_others(one.entry)])
+        cookies = [unpack_cookie(one.entry.cookie) for one in read.entries]
+        began = {cookie.token for cookie in cookies if cookie is not None and _begins(cookie)}
+        return read._replace(
+            entries=[
+                one
+                for one, cookie in zip(read.entries, cookies, strict=True)
+                if cookie is None or not self._is_of_others(one.entry, cookie, began)
+            ]
+        )
 
-    def _is_of_others(self, entry: Entry) -> bool:
+    def _is_of_others(self, entry: Entry, cookie: SessionCookie, began: Collection[int]) -> bool:
         """Whether an entry at an own switch is of a session of a controller that can be reached. A session's own
-        controller has its initial subflow; what that controller told last tells whose the others are."""
-        cookie = unpack_cookie(entry.cookie)
-        if cookie is None or cookie.kind is EntryKind.INITIAL:
+        controller has its initial subflow (`began`: the tokens of those that this switch tells of); what the others told
+        last tells whose the rest is."""
+        if cookie.kind is EntryKind.INITIAL:
             return False
         if not (cookie.pending or cookie.plain):
-            if self._table.knows_token(cookie.token):
+            if cookie.token in began or self._table.knows_token(cookie.token):
                 return False
             if any(name in self._reached for name in self._replicas.holders(cookie.token)):
                 return True
@@ -47,3 +55,8 @@ class OwnEntries:
             return not self._is_whole()
         home = self._routes.at_home(entry.dst, entry.src)
         return self._routes.me not in home and any(name in self._reached for name in home)
+
+
+def _begins(cookie: SessionCookie) -> bool:
+    """Whether it is of an initial subflow whose token is known."""
+    return cookie.kind is EntryKind.INITIAL and not (cookie.pending or cookie.plain)

@@ -2,10 +2,11 @@
 
 import pytest
 
+from steering.core.engine import RECOVERY
 from steering.core.inputs import EntriesRead, ObservedEntry, SwitchDown, SwitchUp
 from steering.core.outputs import FillSwitch, Output, ReadEntries, RemoveEntries
 from steering.core.peer_facts import ClusterChanged, PeerLost, PeerTold
-from steering.model.ids import DatapathId
+from steering.model.ids import DatapathId, PortNumber, read_token
 from steering.model.network import PortRole
 from steering.wire.peer_messages import PortFact, ReplicaRequest
 from tests.support.clustered import SHARES, Cluster, steers
@@ -14,107 +15,163 @@ from tests.support.sites import KEY, TOKEN, UE_LTE, UE_WLAN, join
 LTE, WLAN = DatapathId(1), DatapathId(2)  # access switches: a has LTE's; c has WLAN's, and the gateway's (4)
 
 
-def moved() -> tuple[Cluster, dict[int, list[ObservedEntry]], list[Output], list[Output]]:
-    """A session of a with a join at one of c's switches; then c has LTE's switch. What switches hold of it, and what a and
-    c do when they hear of the change."""
+def begun() -> tuple[Cluster, dict[int, list[ObservedEntry]]]:
+    """A session of a with a join where it began and one at one of c's switches, and what switches hold of it."""
     cluster = Cluster()
     session = cluster.session(UE_LTE, 40_000, KEY)
+    cluster.syn(1, 1, join("10.1.0.9", 40_001, TOKEN))
     cluster.syn(2, 1, join(UE_WLAN, 40_001, TOKEN))
     held: dict[int, list[ObservedEntry]] = {}
     for entry in session.entries(PortRole.GATEWAY):
         held.setdefault(entry.dpid, []).append(ObservedEntry(entry, 1))
     assert set(held) == {1, 2, 4}
+    return cluster, held
+
+
+def moved() -> tuple[Cluster, dict[int, list[ObservedEntry]], list[Output]]:
+    """The same; then c has LTE's switch. And what a does when it hears of the change."""
+    cluster, held = begun()
     cluster.shares = {**SHARES, LTE: "c"}
-    a, c, _ = (
+    a, *_ = (
         cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares)) for name in "acb"
     )
     cluster.give("a", SwitchDown(LTE))
-    return cluster, held, a, c
+    return cluster, held, a
+
+
+def ports_of(cluster: Cluster, dpid: DatapathId) -> dict[PortNumber, bool]:
+    return {one.port: True for one in cluster.engines["c"].map.attachments if one.dpid == dpid}
+
+
+def asked(outputs: list[Output]) -> set[DatapathId]:
+    """The switches that are to be read."""
+    return {output.dpid for output in outputs if isinstance(output, ReadEntries)}
+
+
+def told(cluster: Cluster, held: dict[int, list[ObservedEntry]], dpids: set[DatapathId]) -> list[Output]:
+    """Switches tell what they hold, in the order of their numbers."""
+    return [o for dpid in sorted(dpids) for o in cluster.at(dpid, EntriesRead(dpid, held.get(dpid, []), []))]
 
 
 def test_who_gives_a_switch_up_forgets_its_sessions_and_touches_no_entry() -> None:
-    cluster, _, outputs, _ = moved()
+    cluster, _, outputs = moved()
     assert len(cluster.engines["a"].sessions.table) == 0
     assert not [output for output in outputs if isinstance(output, RemoveEntries)]
     assert LTE not in cluster.engines["a"].sessions.readiness.offline, "it takes entries by way of c"
 
 
-def test_who_takes_a_switch_over_reads_its_other_switches_once_more() -> None:
-    cluster, held, _, outputs = moved()
+@pytest.mark.parametrize("gives_up_late", [False, True])
+def test_who_takes_a_switch_over_reads_its_other_switches_once_more(gives_up_late: bool) -> None:
+    """As soon as the one that was taken over told of its sessions, also where who had it hears of it last."""
+    cluster, held = begun()
+    cluster.shares = {**SHARES, LTE: "c"}
+    changed = {name: ClusterChanged(name, frozenset(cluster.names), cluster.shares) for name in "abc"}
     engine = cluster.engines["c"]
-    assert {o.dpid for o in outputs if isinstance(o, ReadEntries)} == {2, 4}
+    for name in "cb" if gives_up_late else "acb":
+        assert not asked(cluster.give(name, changed[name]))
     assert engine.sessions.readiness.recovering
-    told = [cluster.at(dpid, EntriesRead(DatapathId(dpid), held[dpid], [])) for dpid in (2, 4)]
-    assert not [o for one in told for o in one if isinstance(o, FillSwitch)], "they hold what they should"
-    assert engine.sessions.readiness.recovering, "LTE's switch has not told of its sessions"
-    ports = {port.port: True for port in engine.map.attachments if port.dpid == LTE}
-    cluster.at(LTE, SwitchUp(LTE, ports))
+    cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
     assert any(isinstance(m, PortFact) and m.dpid == LTE for s, _, m in cluster.sent if s == "c")
-    (fill,) = [o for o in cluster.at(LTE, EntriesRead(LTE, held[1], [])) if isinstance(o, FillSwitch)]
+    outputs = told(cluster, held, {LTE})
+    (fill,) = [output for output in outputs if isinstance(output, FillSwitch)]
     assert not fill.stale and not fill.entries
+    assert asked(outputs) == {2, 4} and engine.sessions.readiness.recovering
+    outputs = told(cluster, held, asked(outputs))
+    assert not [output for output in outputs if isinstance(output, FillSwitch)], "they hold what they should"
     assert not engine.sessions.readiness.recovering
+    if gives_up_late:
+        cluster.give("a", changed["a"])
     (session,) = engine.sessions.table
     assert {entry.dpid for entry in session.entries(PortRole.GATEWAY)} == {1, 2, 4}
+    assert len(session.subflows) == 3
     # And a further join, at a's or at c's, is of it.
     cluster.later(0.05)
     assert steers(cluster.syn(2, 1, join(UE_WLAN, 40_002, TOKEN)))
 
 
-def test_a_switch_that_connects_again_before_it_was_read_once_more_is_filled() -> None:
-    cluster, held, _, _ = moved()
+def test_switches_are_read_once_more_without_one_that_does_not_connect() -> None:
+    cluster, held, _ = moved()
     engine = cluster.engines["c"]
-    ports = {port.port: True for port in engine.map.attachments if port.dpid == WLAN}
+    outputs = cluster.later(RECOVERY)
+    assert asked(outputs) == {WLAN, 4} and not engine.sessions.readiness.recovering
+    assert not [o for o in told(cluster, held, asked(outputs)) if isinstance(o, FillSwitch)]
+
+
+@pytest.mark.parametrize("tells_first", [False, True])
+def test_who_takes_another_switch_over_meanwhile_reads_once_more_again(tells_first: bool) -> None:
+    cluster, held, _ = moved()
+    cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
+    assert asked(told(cluster, held, {LTE})) == {WLAN, 4}
+    cluster.shares = {**cluster.shares, 3: "c"}
+    outputs: list[Output] = []
+    for name in "cba":
+        outputs += cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares))
+    cluster.at(3, SwitchUp(DatapathId(3), ports_of(cluster, DatapathId(3))))
+    for dpids in ({3}, {2, 4}) if tells_first else ({2, 4}, {3}):
+        assert not asked(outputs), "the others have not told"
+        outputs = told(cluster, held, set(map(DatapathId, dpids)))
+    assert asked(outputs) == {LTE, WLAN, 4}
+    for dpid in sorted(asked(outputs)):
+        assert cluster.engines["c"].sessions.readiness.recovering
+        assert not [o for o in told(cluster, held, {dpid}) if isinstance(o, FillSwitch)]
+    assert not cluster.engines["c"].sessions.readiness.recovering
+
+
+@pytest.mark.parametrize("is_being_read", [False, True])
+def test_a_switch_that_connects_again_before_it_was_read_once_more_is_filled(is_being_read: bool) -> None:
+    cluster, held, _ = moved()
+    engine = cluster.engines["c"]
+    cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
+    if is_being_read:
+        assert asked(told(cluster, held, {LTE})) == {WLAN, 4}
     cluster.at(WLAN, SwitchDown(WLAN))
-    cluster.at(WLAN, SwitchUp(WLAN, ports))
-    outputs = cluster.at(WLAN, EntriesRead(WLAN, held[WLAN], []))
+    cluster.at(WLAN, SwitchUp(WLAN, ports_of(cluster, WLAN)))
+    outputs = told(cluster, held, {WLAN})
     assert [output.dpid for output in outputs if isinstance(output, FillSwitch)] == [WLAN]
     assert engine.switches.is_filled(WLAN) and WLAN not in engine.sessions.readiness.offline
+    if not is_being_read:
+        assert asked(told(cluster, held, {LTE})) == {4}
 
 
 def test_while_a_switch_that_was_taken_over_is_not_read_no_join_is_a_strangers() -> None:
-    cluster, _, _, _ = moved()
+    cluster, _, _ = moved()
     unknown = join(UE_WLAN, 40_009, b"\7\7\7\7")
     assert cluster.syn(2, 1, unknown) == []
     cluster.later(1.0)
     assert "unknown-token" not in {r.value for r, n in cluster.engines["c"].counters.refusals.items() if n}
 
 
-@pytest.mark.parametrize(("seconds", "asked"), [(0.1, False), (6.0, False), (6.0, True)])
+@pytest.mark.parametrize(("seconds", "is_asked"), [(0.1, False), (6.0, False), (6.0, True)])
 def test_while_another_controller_reads_what_it_took_over_no_join_is_a_strangers(
-    seconds: float, asked: bool
+    seconds: float, is_asked: bool
 ) -> None:
     """a is gone and c has LTE's switch. b, whose own switches are as they were, does not know a's tokens any more."""
-    cluster = Cluster()
-    session = cluster.session(UE_LTE, 40_000, KEY)
-    held = [ObservedEntry(e, 1) for e in session.entries(PortRole.GATEWAY) if e.dpid == LTE]
+    cluster, held = begun()
     cluster.names, cluster.shares = ["b", "c"], {**SHARES, LTE: "c"}
     cluster.dead.add("a")
-    b, c = cluster.engines["b"].peers, cluster.engines["c"]
+    b = cluster.engines["b"].peers
     for name in cluster.names:
         cluster.give(name, PeerLost("a"))
         cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares))
     assert not b.is_whole
     for _ in range(2):
-        if asked:
+        if is_asked:
             cluster.give("c", PeerTold("b", ReplicaRequest()))
         cluster.later(seconds)
         assert not b.is_whole, "neither a digest nor an answer says that these are all, while c reads"
-    ports = {port.port: True for port in c.map.attachments if port.dpid == LTE}
-    for dpid, entries in ((LTE, held), (WLAN, []), (DatapathId(4), [])):
-        if dpid == LTE:
-            cluster.at(LTE, SwitchUp(LTE, ports))
-        cluster.at(dpid, EntriesRead(dpid, entries, []))
+    cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
+    told(cluster, held, asked(told(cluster, held, {LTE})))
     cluster.later(0.05)
-    assert b.is_whole and list(b.replicas.of["c"].facts) == [session.token]
+    assert b.is_whole and list(b.replicas.of["c"].facts) == [read_token(TOKEN, "big")]
 
 
 def test_who_gets_a_switch_back_goes_on_with_the_rules_that_another_one_wrote() -> None:
-    cluster, held, _, _ = moved()
+    cluster, held, _ = moved()
     cluster.shares = SHARES
-    for name in "cab":
+    assert asked(cluster.give("c", ClusterChanged("c", frozenset(cluster.names), SHARES))) == {WLAN, 4}
+    for name in "ab":
         cluster.give(name, ClusterChanged(name, frozenset(cluster.names), cluster.shares))
-    ports = {port.port: True for port in cluster.engines["a"].map.attachments if port.dpid == LTE}
-    cluster.at(LTE, SwitchUp(LTE, ports))
+    cluster.at(LTE, SwitchUp(LTE, ports_of(cluster, LTE)))
     (fill,) = [o for o in cluster.at(LTE, EntriesRead(LTE, held[1], [], 77)) if isinstance(o, FillSwitch)]
     assert fill.epoch == 77, "another epoch would have every rule written again"
     assert len(cluster.engines["a"].sessions.table) == 1
