@@ -15,6 +15,8 @@ from steering.model.ids import DatapathId, McpId, PortNumber
 from steering.model.network import PortRef
 from steering.wire.peer_messages import LinkFact, McpFact, NeighbourFact, PeerMessage, PortFact
 
+MOST_PORTS = 4_096  # of one switch of another controller, beside those that the site names
+
 LocalHandler = Callable[..., list[Output]]
 NetworkFact = NeighbourFact | PortFact | LinkFact | McpFact
 
@@ -37,6 +39,8 @@ class NetworkFacts:
         self._chooser = chooser
         self._routes = routes
         self._local = local
+        self._links = {pair for one in sitemap.site.links for pair in ((one.a, one.b), (one.b, one.a))}
+        self._link_ends = {end for pair in self._links for end in pair}
         self._told: dict[McpId, bool] = {}  # what was said last of MCPs behind own switches
 
     # ---- telling --------------------------------------------------------------------------------
@@ -80,7 +84,8 @@ class NetworkFacts:
     # ---- being told -----------------------------------------------------------------------------
 
     def told(self, by: str, fact: NetworkFact, now: float) -> list[Output] | None:
-        """What a fact means here; None if it is not this controller's to tell."""
+        """What a fact means here; None if it is not this controller's to tell, is of a link that the site does not
+        name, or is one port too many."""
         if isinstance(fact, McpFact):
             return self._mcp(by, fact, now)
         if self._routes.owners.get(DatapathId(fact.dpid)) != by:
@@ -89,13 +94,21 @@ class NetworkFacts:
         if isinstance(fact, NeighbourFact):
             return self._neighbour(fact, now)
         if isinstance(fact, PortFact):
-            switch = self._switches.setdefault(dpid, Switch())
-            if switch.ports.get(PortNumber(fact.port)) is fact.up:
-                return []
-            return self._local[PortStatus](PortStatus(dpid, PortNumber(fact.port), fact.up), now)
+            return self._port(PortRef(dpid, PortNumber(fact.port)), fact.up, now)
         ends = PortRef(dpid, PortNumber(fact.port)), PortRef(DatapathId(fact.far), PortNumber(fact.far_port))
+        if ends not in self._links:
+            return None
         link = LinkUp(*ends) if fact.up else LinkDown(*ends)
         return self._local[type(link)](link, now)
+
+    def _port(self, port: PortRef, up: bool, now: float) -> list[Output] | None:
+        ports = self._switches.setdefault(port.dpid, Switch()).ports
+        if ports.get(port.port) is up:
+            return []
+        is_named = port in self._map.attachments or port in self._link_ends
+        if len(ports) >= MOST_PORTS and port.port not in ports and not is_named:
+            return None
+        return self._local[PortStatus](PortStatus(port.dpid, port.port, up), now)
 
     def _neighbour(self, fact: NeighbourFact, now: float) -> list[Output] | None:
         attachment = self._map.at.get((DatapathId(fact.dpid), PortNumber(fact.port)))
