@@ -15,7 +15,9 @@ LOW = 8  # a part with less than an eighth left is to grow
 SHIFTED = 65_536  # keys whose part is another than at the beginning
 ASKED_AGAIN = 0.5  # seconds between two wishes for one key
 
-PartKey = tuple[int, bytes | str | int]  # place in LIMITED, and key
+QuotaKey = tuple[int, bytes | str | int]  # place in LIMITED, and key
+# The same and its limit: what is said of another limit shifts no part of this one.
+PartKey = tuple[int, bytes | str | int, int]
 
 
 class SharedLedger(Ledger):
@@ -26,8 +28,8 @@ class SharedLedger(Ledger):
         self._members: tuple[str, ...] = ("",)
         self._me = ""
         self._shifts: dict[PartKey, int] = {}  # what was given to here, less what was given away
-        self._wanted: dict[PartKey, int] = {}  # limits of keys whose part is to grow
-        self._asked: dict[PartKey, float] = {}
+        self._wanted: dict[QuotaKey, int] = {}  # limits of keys whose part is to grow
+        self._asked: dict[QuotaKey, float] = {}
 
     def share(self, me: str, members: Iterable[str]) -> None:
         """Who has parts from now on: those at the beginning again, which are the same wherever they are computed."""
@@ -39,7 +41,7 @@ class SharedLedger(Ledger):
         """How many sessions here may count towards a key whose limit is `most`."""
         members = self._members
         base, left = divmod(most, len(members))
-        return base + (members.index(self._me) < left) + self._shifts.get((place, key), 0)
+        return base + (members.index(self._me) < left) + self._shifts.get((place, key, most), 0)
 
     def full(self, allowed: Allowance, keys: QuotaKeys) -> FullLimit | None:
         """The first key with no room for one more here. A key that is nearly full is noted, to be asked for."""
@@ -65,10 +67,10 @@ class SharedLedger(Ledger):
 
     def asked(self, wish: LimitWish) -> LimitGift | None:
         """What is given to another controller; None if there is nothing to give."""
-        key = (wish.place, wish.key)
+        key = (wish.place, wish.key, wish.most)
         if wish.place >= len(LIMITED) or (key not in self._shifts and len(self._shifts) >= SHIFTED):
             return None
-        unused = self.part(*key, wish.most) - self.count(*key)
+        unused = self.part(*key) - self.count(*key[:2])
         if unused <= 0:
             return None
         given = (unused + 1) // 2
@@ -77,10 +79,10 @@ class SharedLedger(Ledger):
 
     def given(self, gift: LimitGift) -> None:
         """Another controller gave this. No part is ever larger than its limit."""
-        key = (gift.place, gift.key)
+        key = (gift.place, gift.key, gift.most)
         if gift.place >= len(LIMITED) or (key not in self._shifts and len(self._shifts) >= SHIFTED):
             return
-        if self.part(*key, gift.most) + gift.sessions <= gift.most:
+        if self.part(*key) + gift.sessions <= gift.most:
             self._shift(key, gift.sessions)
 
     def _shift(self, key: PartKey, by: int) -> None:

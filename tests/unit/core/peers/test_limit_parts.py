@@ -129,6 +129,16 @@ def test_what_nobody_asked_for_makes_no_part_larger_than_the_limit() -> None:
     assert ledger.asked(LimitWish(99, "alice", 10)) is None
 
 
+def test_a_wish_of_another_limit_takes_nothing_of_this_one() -> None:
+    """Of a peer that lies, or has another policy still: half of 2^32 - 1 would close the key for ever."""
+    ledger = SharedLedger()
+    ledger.share("a", ("a", "b"))
+    gift = ledger.asked(LimitWish(SUBSCRIBER, "alice", 2**32 - 1))
+    assert gift is not None and ledger.part(SUBSCRIBER, "alice", 10) == 5
+    ledger.given(LimitGift(SUBSCRIBER, "alice", 12, 4))
+    assert ledger.part(SUBSCRIBER, "alice", 10) == 5 and ledger.part(SUBSCRIBER, "alice", 12) == 10
+
+
 def test_engines_ask_each_other() -> None:
     cluster = Cluster(policy=Policy(quotas=Quotas(sessions_per_subscriber=30)))
     begun = 0
