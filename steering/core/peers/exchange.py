@@ -65,6 +65,7 @@ from steering.wire.peer_messages import (
 
 TOLD_AT_ONCE = 8  # messages of a whole replica in one tick and to one controller
 DIGESTS = 5.0  # seconds between two digests
+TOLD_AGAIN = 1.0  # least seconds between two whole replicas that one controller asks for
 ASKED_AGAIN = 10.0  # seconds between two wishes for a whole replica
 
 ACCESS, GATEWAY, JOIN = PortRole.ACCESS, PortRole.GATEWAY, Kind.JOIN
@@ -108,6 +109,8 @@ class PeerExchange(Part):
         self._syncs: dict[str, PeerSync] = {}
         self._digest_at = 0.0
         self._asked: dict[str, float] = {}
+        self._wished: set[str] = set()  # who asked for a whole replica
+        self._told_all: dict[str, float] = {}  # until when it is not told another one
         self._misplaced: set[str] = set()  # who spoke for switches that were not known to be its own
         self.own = OwnEntries(table, routes, replicas, self.reached, lambda: self.is_whole)
         early.is_certain = lambda: self.is_whole
@@ -204,6 +207,7 @@ class PeerExchange(Part):
         """Its tokens stay: a join of one of its sessions is known as such, and is nobody else's."""
         self.reached.discard(given.name)
         self._syncs.pop(given.name, None)
+        self._wished.discard(given.name)
         self._offline()
         return []
 
@@ -288,11 +292,13 @@ class PeerExchange(Part):
         if isinstance(message, _FACTS):
             return self._fact(name, message, now)
         if isinstance(message, ReplicaStart):
+            if not self.replicas.may_begin(name):
+                return self._event(PeerEvent.NO_ROOM)
             self.replicas.begin(name)
         elif isinstance(message, ReplicaEnd) and name in self.replicas.of:
             self.replicas.of[name].is_whole = True
         elif isinstance(message, ReplicaRequest):
-            return self._all(name, now)
+            self._wished.add(name)  # answered by the next tick: once, however often it is asked for
         elif isinstance(message, ReplicaDigest):
             return self._compare(name, message, now)
         elif isinstance(message, LimitWish):
@@ -361,9 +367,7 @@ class PeerExchange(Part):
 
     def _compare(self, name: str, told: ReplicaDigest, now: float) -> list[Output]:
         replica = self.replicas.of.get(name)
-        if replica is None:
-            return []
-        if (replica.sum.tokens, replica.sum.digest) == (told.tokens, told.digest):
+        if replica and (replica.sum.tokens, replica.sum.digest) == (told.tokens, told.digest):
             replica.is_whole = True
             return []
         self.events[PeerEvent.DIFFERENT_DIGEST] += 1
@@ -413,6 +417,10 @@ class PeerExchange(Part):
             self._table.ended.clear()
             return []
         outputs = self.flush(now)
+        for name in sorted(name for name in self._wished if self._told_all.get(name, 0.0) <= now):
+            self._told_all[name] = now + TOLD_AGAIN
+            self._wished.discard(name)
+            outputs += self._all(name, now)
         for name, sync in list(self._syncs.items()):
             outputs += self._go_on(name, sync)
         outputs += [TellPeer("", fact) for fact in self._facts.deaths()]

@@ -10,7 +10,9 @@ from steering.wire.peer_messages import TokenEntry
 
 ANYWHERE = (b"\0\0\0\0", 0)  # the server of a session that was read back without its initial subflow
 DRAINED = 20_000  # tokens of a controller that is gone which are let go at a time
-MOST = 4_000_000  # tokens of one controller
+MOST = 4_000_000  # sessions of one controller
+SAME = 8  # of them that have one token: more than chance would ever bring
+FORGOTTEN = 8  # replicas of one controller that are being let go
 
 _PLACE = 44  # bits of a fingerprint
 _MODULUS: int = (
@@ -70,19 +72,21 @@ class TokenReplica:
 
     def add(self, entries: Collection[TokenEntry]) -> int:
         """These sessions are its. Returns how many there was no room for."""
-        if len(self.facts) + len(entries) > MOST:
-            left_out, entries = len(entries), ()
-        else:
-            left_out = 0
+        if self.sum.tokens + len(entries) > MOST:
+            return len(entries)
+        left_out = 0
         known, total, number = self.facts.setdefault, 0, int.from_bytes
         # Without calls of its own: every controller does this for every session of all others.
         for token, mcp, server, port in entries:
             facts = mcp << _PLACE | (number(server, "big") << 16 | port) % _MODULUS
             before = known(token, facts)
             if before is not facts:
+                if isinstance(before, tuple) and len(before) >= SAME:
+                    left_out += 1
+                    continue
                 self.facts[token] = (*before, facts) if isinstance(before, tuple) else (before, facts)
             total += token * facts
-        self.sum.add_all(len(entries), total)
+        self.sum.add_all(len(entries) - left_out, total)
         return left_out
 
     def remove(self, entries: Iterable[TokenEntry]) -> int:
@@ -112,9 +116,13 @@ class TokenReplicas:
         self.of: dict[str, TokenReplica] = {}
         self._checks = checks
         self._knows = knows
-        self._over: list[
-            dict[int, Facts]
-        ] = []  # to be let go in portions: a million take a tenth of a second
+        # What is to be let go in portions, and whose it was: a million take a tenth of a second.
+        self._over: list[tuple[str, dict[int, Facts]]] = []
+
+    def may_begin(self, name: str) -> bool:
+        """False while much of what a controller told earlier is not let go yet."""
+        sizes = [len(facts) for owner, facts in self._over if owner == name]
+        return len(sizes) < FORGOTTEN and sum(sizes) < MOST
 
     def begin(self, name: str) -> TokenReplica:
         """A controller tells all of its tokens from now on; what it told before counts no more."""
@@ -126,13 +134,13 @@ class TokenReplicas:
         """A controller is no member any more, or tells everything again."""
         replica = self.of.pop(name, None)
         if replica is not None and replica.facts:
-            self._over.append(replica.facts)
+            self._over.append((name, replica.facts))
 
     def drain(self) -> None:
         """Let go of a portion of what was forgotten."""
         left = DRAINED
         while self._over and left:
-            facts = self._over[-1]
+            _, facts = self._over[-1]
             while facts and left:
                 facts.popitem()
                 left -= 1
