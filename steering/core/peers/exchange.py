@@ -343,7 +343,10 @@ class PeerExchange(Part):
     def _passed_on(self, name: str, message: ForwardedSegment, now: float) -> list[Output]:
         """A segment that a switch of another controller showed."""
         dpid, port, handshake = DatapathId(message.dpid), PortNumber(message.port), message.handshake
-        if not message.again and self.routes.owners.get(dpid) != name:
+        owner = self.routes.owners.get(dpid)
+        # Sent on by the controller of its host's home: never a SYN, and never what a switch here showed.
+        is_sent_on = message.again and message.kind != SegmentKind.SYN and owner != self.routes.me
+        if owner != name and not is_sent_on:
             return self._event(PeerEvent.FOREIGN_SWITCH)
         seen: SynSeen | SynAckSeen | FinSeen | WatchedSeen
         if message.kind == SegmentKind.SYN:

@@ -208,6 +208,11 @@ def test_what_a_peer_may_not_say_is_counted_and_changes_nothing() -> None:
     events = cluster.engines["c"].peers.events
     for message, event in (
         (ForwardedSegment(SegmentKind.SYN, 4, 1, 0, seen, b""), PeerEvent.FOREIGN_SWITCH),  # c's own
+        (
+            ForwardedSegment(SegmentKind.SYN, 3, 1, 0, seen, b"", True),
+            PeerEvent.FOREIGN_SWITCH,
+        ),  # b's: no SYN
+        (ForwardedSegment(SegmentKind.FIN, 4, 1, 0, seen, b"", True), PeerEvent.FOREIGN_SWITCH),
         (PortFact(4, 1, False), PeerEvent.FOREIGN_SWITCH),
         (Heartbeat(1), PeerEvent.OUT_OF_PLACE),
         (EndedTokens((entry,)), PeerEvent.UNKNOWN_END),
