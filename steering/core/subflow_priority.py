@@ -396,9 +396,9 @@ class SubflowPriorities(Part):
             session = self._table.by_id.get(number)
             if session is not None:
                 yield session
-        while self._looked_at is not None and looked_at < LOOKED_AT_ONCE:
-            sessions, self._looked_at = self._table.order.following(self._looked_at, LOOKED_AT_ONCE)
-            looked_at += 1 + len(sessions)
+        if self._looked_at is not None and looked_at < LOOKED_AT_ONCE:
+            left = LOOKED_AT_ONCE - looked_at
+            sessions, self._looked_at = self._table.order.following(self._looked_at, left)
             yield from sessions
 
     def _changes(self, session: Session) -> list[Intent]:

@@ -7,13 +7,14 @@ and not what ever lived.
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from steering.core.sessions.records import Session
 
 BITS = 10
 SIZE = 1 << BITS
-MOST_EMPTY = 16  # blocks without a session that are looked at in one go
+MOST_BLOCKS = 4  # that are looked at in one go: 0.7 ms where few live
 
 
 class SomeSessions(NamedTuple):
@@ -37,25 +38,22 @@ class SessionOrder:
             self._blocks.append(block)
 
     def following(self, after: int, most: int = SIZE) -> SomeSessions:
-        """Sessions with numbers above `after`, at most `most` and SIZE of them. There may be none and yet more to
-        come."""
+        """At most `most` sessions with numbers above `after`, and what of them MOST_BLOCKS hold: whoever looks at more must
+        not do so in one go. There may be none and yet more to come."""
+        found: list[Session] = []
+        lives = self._by_id.__contains__
         at = bisect_left(self._blocks, after + 1 >> BITS)
-        for _ in range(MOST_EMPTY):
-            if at == len(self._blocks):
-                return SomeSessions([], None)
+        for _ in range(min(MOST_BLOCKS, len(self._blocks) - at)):
             begin = self._blocks[at] << BITS
             end, first = begin + SIZE, max(begin, after + 1)
-            numbers = range(first, min(end, first + most))
-            found = [self._by_id[number] for number in numbers if number in self._by_id]
-            is_over = numbers.stop == end
-            is_last = is_over and at + 1 == len(self._blocks)
-            after = numbers[-1]
-            if found or is_last:
-                return SomeSessions(found, None if is_last else after)
-            if not is_over:
-                continue
-            if first <= max(begin, 1):
+            wanted = most - len(found)
+            numbers = list(islice(filter(lives, range(first, end)), wanted))
+            found += [self._by_id[number] for number in numbers]
+            if len(numbers) == wanted:
+                return SomeSessions(found, numbers[-1])
+            after = end - 1
+            if not numbers and first <= max(begin, 1) and at + 1 < len(self._blocks):
                 del self._blocks[at]  # nobody lives there any more, and nobody will
             else:
                 at += 1
-        return SomeSessions([], after)
+        return SomeSessions(found, after if at < len(self._blocks) else None)

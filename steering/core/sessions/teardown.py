@@ -239,14 +239,13 @@ class Teardown(Part):
         return outputs + self._scan(now)
 
     def _scan(self, now: float) -> list[Output]:
+        if self._scanned is None:
+            return []
         outputs: list[Output] = []
-        looked_at = 0
-        while self._scanned is not None and looked_at < SCANNED_EACH_TICK:
-            sessions, self._scanned = self._table.order.following(self._scanned, SCANNED_EACH_TICK)
-            looked_at += 1 + len(sessions)
-            for session in sessions:
-                if session.active + self.timers.idle <= now and session.id in self._table.by_id:
-                    outputs += self._silent(session, now)
+        sessions, self._scanned = self._table.order.following(self._scanned, SCANNED_EACH_TICK)
+        for session in sessions:
+            if session.active + self.timers.idle <= now and session.id in self._table.by_id:
+                outputs += self._silent(session, now)
         return outputs
 
     def _silent(self, session: Session, now: float) -> list[Output]:
