@@ -10,6 +10,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any, BinaryIO
 
@@ -66,7 +67,8 @@ def joined(answer: BinaryIO, pause: Callable[[], None]) -> Checked:
 
 def main() -> None:
     """Read, check, write."""
-    os.nice(YIELDS)
+    with suppress(OSError):  # where it may not, the check goes on all the same
+        os.nice(YIELDS)
     text, filename, site = pickle.load(sys.stdin.buffer)
     for piece in pieces(parse_policy(text, filename, site)):
         sys.stdout.buffer.write(piece)

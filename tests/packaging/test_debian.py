@@ -43,6 +43,14 @@ def test_a_unit_is_one_that_systemd_takes(unit: str) -> None:
     assert not wrong, wrong
 
 
+def test_the_controllers_unit_lets_a_check_of_a_policy_be_nice() -> None:
+    lines = (PACKAGING / "systemd" / "steering.service").read_text().splitlines()
+    without = [
+        at for at, line in enumerate(lines) if line.startswith("SystemCallFilter=~@") and "@resources" in line
+    ]
+    assert without and lines.index("SystemCallFilter=setpriority") > without[-1], "what is last counts"
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_what_a_unit_starts_is_a_command_with_options_it_has(unit: str) -> None:
     text = (PACKAGING / "systemd" / unit).read_text().replace("\\\n", " ")

@@ -1,6 +1,7 @@
 """A large policy is checked by a process of its own, and its answer is read in pieces; what comes of it is the same."""
 
 import logging
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -61,6 +62,27 @@ def test_where_the_process_tells_nothing_a_thread_checks(
     with caplog.at_level(logging.WARNING):
         assert checked(text, "policy", site) == parse_policy(text, "policy", site)
     assert "checked in a thread" in caplog.text
+
+
+def program(text: str) -> tuple[str, ...]:
+    return (sys.executable, "-P", "-c", text)
+
+
+def test_a_process_that_may_not_be_nice_checks_all_the_same(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forbidden = "def nice(_): raise PermissionError"
+    monkeypatch.setattr(
+        policy_check,
+        "_COMMAND",
+        program(
+            f"import os\n{forbidden}\nos.nice = nice\nfrom steering.policy.policy_process import main\nmain()"
+        ),
+    )
+    text = text_of(3 * PIECE)
+    wanted = parse_policy(text, "policy", site)
+    monkeypatch.setattr(policy_check, "parse_policy", unthreaded)
+    assert checked(text, "policy", site) == wanted
 
 
 def test_the_answer_is_read_a_few_rules_at_a_time() -> None:
