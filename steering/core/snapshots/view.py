@@ -298,11 +298,11 @@ class EngineView:
     def sessions(self, after: int, limit: int, wanted: SessionFilter, pause: Pause = no_pause) -> SessionPage:
         table = self._engine.sessions.table
         if wanted == SessionFilter():
-            page, total = first_after(table, after, limit + 1), len(table)
+            page, total = first_after(table, after, limit + 1, pause), len(table)
         else:
             page, total = found(table, after, limit + 1, self._test(wanted), wanted.token, pause)
-        more = page[limit - 1].id if len(page) > limit else None
-        numbers = [session.id for session in page[:limit]]
+        more = page[limit - 1] if len(page) > limit else None
+        numbers = page[:limit]
         told: list[SessionSnapshot] = []
         for at in range(0, len(numbers), TOLD_AT_ONCE):
             if at:
