@@ -1,4 +1,4 @@
-"""A program that checks one policy, for a controller that must not stop meanwhile: `python -m
+"""A program that checks one policy, for a controller that must not stop meanwhile: `python -P -m
 steering.policy.policy_process`. A thread would share the interpreter's lock, and a file of some thousand rules takes
 seconds.
 

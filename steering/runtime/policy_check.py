@@ -17,7 +17,8 @@ from steering.policy.policy_process import Checked, joined, question
 
 LARGE = 8_192  # characters; a process takes 0.3 s to begin
 PATIENCE = 120.0  # seconds for the largest file
-_COMMAND = (sys.executable, "-m", "steering.policy.policy_process")
+# -P: no module of the directory that the controller was started in
+_COMMAND = (sys.executable, "-P", "-m", "steering.policy.policy_process")
 
 log = logging.getLogger(__name__)
 

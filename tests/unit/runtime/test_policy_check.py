@@ -85,6 +85,18 @@ def test_a_process_that_may_not_be_nice_checks_all_the_same(
     assert checked(text, "policy", site) == wanted
 
 
+def test_a_directory_that_the_controller_starts_in_lends_it_no_program(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "steering").mkdir()
+    (tmp_path / "steering" / "__init__.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    text = text_of(3 * PIECE)
+    wanted = parse_policy(text, "policy", site)
+    monkeypatch.setattr(policy_check, "parse_policy", unthreaded)
+    assert checked(text, "policy", site) == wanted
+
+
 def test_the_answer_is_read_a_few_rules_at_a_time() -> None:
     wanted = parse_policy(text_of(3 * PIECE + 5), "policy")
     parts = list(pieces(wanted))
