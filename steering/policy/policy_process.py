@@ -53,8 +53,11 @@ def _emptied(lists: dict[str, Any]) -> dict[str, Any]:
 
 
 def joined(answer: BinaryIO, pause: Callable[[], None]) -> Checked:
-    """The result, read with pauses. Raises EOFError for an answer that is cut off, pickle.UnpicklingError for none."""
+    """The result, read with pauses. Raises EOFError for an answer that is cut off, and for none pickle.UnpicklingError,
+    TypeError or whatever else reading it as a pickle raises."""
     policy, findings, lengths = pickle.load(answer)
+    if not isinstance(policy, Policy | None) or not isinstance(findings, list):
+        raise TypeError("neither a policy nor findings")
     lists: dict[str, Any] = {}
     for name, length in lengths.items():
         found: list[Any] = []

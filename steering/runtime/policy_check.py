@@ -2,7 +2,6 @@
 (policy.policy_process)."""
 
 import logging
-import pickle
 import sys
 from functools import partial
 from io import BytesIO
@@ -12,7 +11,7 @@ from eventlet import tpool
 from eventlet.green import subprocess
 
 from steering.model.network import Site
-from steering.policy import parse_policy
+from steering.policy import Code, Finding, parse_policy
 from steering.policy.policy_process import Checked, joined, question
 
 LARGE = 8_192  # characters; a process takes 0.3 s to begin
@@ -27,12 +26,20 @@ class ProcessFailed(Exception):
     """The process told nothing that is a result."""
 
 
+class TooMuch(Exception):
+    """The check takes too long, or ends whoever does it. The controller must not do it again itself: nothing could stop it
+    there."""
+
+
 def checked(text: str, filename: str, site: Site | None) -> Checked:
-    """`parse_policy`, without holding up the hub. Where no process can be had, a thread does it."""
+    """`parse_policy`, without holding up the hub. Where no process can be had, a thread does it. What a process does not
+    finish is refused with a finding."""
     if len(text) >= LARGE:
         try:
             return _by_process(tpool.execute(question, text, filename, site))
-        except (OSError, EOFError, pickle.UnpicklingError, ProcessFailed) as error:
+        except TooMuch as error:
+            return None, [Finding(filename, 1, 1, Code.TOO_LARGE, f"it cannot be checked: {error}")]
+        except (OSError, ProcessFailed) as error:
             log.warning("a policy is checked in a thread, since a process could not do it: %s", error)
     done: Checked = tpool.execute(parse_policy, text, filename, site)
     return done
@@ -41,13 +48,18 @@ def checked(text: str, filename: str, site: Site | None) -> Checked:
 def _by_process(asked: bytes) -> Checked:
     process = subprocess.Popen(_COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        with eventlet.Timeout(PATIENCE, ProcessFailed(f"it took longer than {PATIENCE:g} s")):
+        with eventlet.Timeout(PATIENCE, TooMuch(f"it takes longer than {PATIENCE:g} s")):
             answer, _ = process.communicate(asked)
             status = process.wait()
     except BaseException:
         process.kill()
         process.wait()
         raise
+    if status < 0:
+        raise TooMuch(f"signal {-status} ended the process that checked it")
     if status:
         raise ProcessFailed(f"it ended with status {status}")
-    return joined(BytesIO(answer), partial(eventlet.sleep, 0))
+    try:
+        return joined(BytesIO(answer), partial(eventlet.sleep, 0))
+    except Exception as error:  # what a pickle of anything may raise
+        raise ProcessFailed(f"its answer is none: {error!r}") from error

@@ -1,17 +1,20 @@
 """A large policy is checked by a process of its own, and its answer is read in pieces; what comes of it is the same."""
 
 import logging
+import pickle
 import sys
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from steering.model.network import Site
-from steering.policy import load_site, parse_policy
-from steering.policy.policy_process import PIECE, joined, pieces
+from steering.model.policy import Policy
+from steering.policy import Code, load_site, parse_policy
+from steering.policy.policy_process import PIECE, joined, pieces, question
 from steering.runtime import policy_check
-from steering.runtime.policy_check import LARGE, checked
+from steering.runtime.policy_check import LARGE, ProcessFailed, checked
 from tests.support.controller_process import LINKS, SITE
 
 
@@ -95,6 +98,78 @@ def test_a_directory_that_the_controller_starts_in_lends_it_no_program(
     wanted = parse_policy(text, "policy", site)
     monkeypatch.setattr(policy_check, "parse_policy", unthreaded)
     assert checked(text, "policy", site) == wanted
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The processes that were begun."""
+    processes: list[Any] = []
+    begin = policy_check.subprocess.Popen
+
+    def noting(*args: Any, **options: Any) -> Any:
+        processes.append(begin(*args, **options))
+        return processes[-1]
+
+    monkeypatch.setattr(policy_check.subprocess, "Popen", noting)
+    return processes
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("import time; time.sleep(60)", "it takes longer than 0.2 s"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            "signal 9 ended the process that checked it",
+        ),
+    ],
+)
+def test_what_a_process_does_not_finish_is_refused_and_not_begun_again_in_the_controller(
+    site: Site, what: str, told: str, begun: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_check, "_COMMAND", program(what))
+    monkeypatch.setattr(policy_check, "parse_policy", unthreaded)
+    if "sleep" in what:
+        monkeypatch.setattr(policy_check, "PATIENCE", 0.2)
+    policy, (finding,) = checked(text_of(3 * PIECE), "policy.yaml", site)
+    assert policy is None
+    assert (finding.file, finding.code, finding.message) == (
+        "policy.yaml",
+        Code.TOO_LARGE,
+        f"it cannot be checked: {told}",
+    )
+    assert [process.returncode for process in begun] == [-9], "no child is left"
+
+
+NO_FINDINGS: list[object] = []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pickle.dumps(7),
+        pickle.dumps((1, 2)),
+        pickle.dumps(("a policy", NO_FINDINGS, {})),
+        pickle.dumps((None, 5, {})),
+        pickle.dumps((None, NO_FINDINGS, None)),
+        pickle.dumps((Policy(), NO_FINDINGS, {"rules": 3})) + pickle.dumps(5),
+        pickle.dumps((Policy(), NO_FINDINGS, {"rulez": 1})) + pickle.dumps((5,)),
+        pickle.dumps((Policy(), NO_FINDINGS, {"rules": "3"})),
+        b"cnowhere\nthing\n.",
+        b"csteering.policy\nnothing\n.",
+        b"\x80\x05\x95",
+    ],
+)
+def test_an_answer_that_is_none_is_a_failed_process_whatever_is_wrong_with_it(
+    site: Site, answer: bytes, begun: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling = f"import sys\nsys.stdin.buffer.read()\nsys.stdout.buffer.write({answer!r})"
+    monkeypatch.setattr(policy_check, "_COMMAND", program(telling))
+    text = text_of(3 * PIECE)
+    with pytest.raises(ProcessFailed):
+        policy_check._by_process(question(text, "policy", site))
+    assert checked(text, "policy", site) == parse_policy(text, "policy", site)
+    assert [process.returncode for process in begun] == [0, 0]
 
 
 def test_the_answer_is_read_a_few_rules_at_a_time() -> None:
