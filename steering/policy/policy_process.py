@@ -19,7 +19,9 @@ from steering.model.policy import Policy
 from steering.policy.language.findings import Finding
 from steering.policy.policy_file import parse_policy
 
-PIECE = 64  # elements of a list in one piece: some 2 ms to read
+PIECE = 64  # elements of a list in one piece, at most
+MOST_PIECE = 1 << 13  # bytes of a piece of several elements: some 2 ms to read, if they are networks
+FEW = 1 << 10  # bytes of a list that needs no piece of its own
 YIELDS = 10  # niceness: the controller goes first
 
 Checked = tuple[Policy | None, list[Finding]]
@@ -27,28 +29,42 @@ Checked = tuple[Policy | None, list[Finding]]
 
 def question(text: str, filename: str, site: Site | None) -> bytes:
     """What the program is told."""
-    return pickle.dumps((text, filename, site), pickle.HIGHEST_PROTOCOL)
+    return _pickled((text, filename, site))
 
 
 def pieces(checked: Checked) -> Iterator[bytes]:
     """What the program answers: first a policy without its long lists, findings, and how many elements each of those
     lists has; then the lists."""
     policy, findings = checked
-    lists: dict[str, Any] = {}
+    lists: dict[str, tuple[Any, ...]] = {}
     if policy is not None:
-        lists = {one.name: getattr(policy, one.name) for one in fields(policy)}
+        values = ((one.name, getattr(policy, one.name)) for one in fields(policy))
         lists = {
-            name: value for name, value in lists.items() if isinstance(value, tuple) and len(value) > PIECE
+            name: value for name, value in values if isinstance(value, tuple) and len(_pickled(value)) > FEW
         }
         policy = replace(policy, **_emptied(lists))
-    lengths = {name: len(value) for name, value in lists.items()}
-    yield pickle.dumps((policy, findings, lengths), pickle.HIGHEST_PROTOCOL)
+    yield _pickled((policy, findings, {name: len(value) for name, value in lists.items()}))
     for value in lists.values():
-        for at in range(0, len(value), PIECE):
-            yield pickle.dumps(value[at : at + PIECE], pickle.HIGHEST_PROTOCOL)
+        yield from _cut(value)
 
 
-def _emptied(lists: dict[str, Any]) -> dict[str, Any]:
+def _cut(value: tuple[Any, ...]) -> Iterator[bytes]:
+    at, count = 0, PIECE
+    while at < len(value):
+        piece = _pickled(value[at : at + count])
+        if len(piece) > MOST_PIECE and count > 1:
+            count //= 2  # one element may have a thousand networks
+            continue
+        yield piece
+        at += count
+        count = min(2 * count, PIECE)
+
+
+def _pickled(what: object) -> bytes:
+    return pickle.dumps(what, pickle.HIGHEST_PROTOCOL)
+
+
+def _emptied(lists: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
     return dict.fromkeys(lists, ())
 
 

@@ -12,7 +12,7 @@ import pytest
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.policy import Code, load_site, parse_policy
-from steering.policy.policy_process import PIECE, joined, pieces, question
+from steering.policy.policy_process import MOST_PIECE, PIECE, joined, pieces, question
 from steering.runtime import policy_check
 from steering.runtime.policy_check import LARGE, ProcessFailed, checked
 from tests.support.controller_process import LINKS, SITE
@@ -172,13 +172,34 @@ def test_an_answer_that_is_none_is_a_failed_process_whatever_is_wrong_with_it(
     assert [process.returncode for process in begun] == [0, 0]
 
 
-def test_the_answer_is_read_a_few_rules_at_a_time() -> None:
-    wanted = parse_policy(text_of(3 * PIECE + 5), "policy")
+def subscribers(count: int, prefixes: int) -> str:
+    lines = ["policy: 1", "subscribers:"]
+    for one in range(count):
+        hosts = ", ".join(f"10.{one}.{host // 256}.{host % 256}/32" for host in range(prefixes))
+        lines.append(f"  - {{id: s{one}, prefixes: [{hosts}]}}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [text_of(3 * PIECE + 5), subscribers(PIECE + 1, 256), subscribers(PIECE, 200)],
+    ids=["rules", "subscribers", "as many as a piece may have"],
+)
+def test_the_answer_is_read_some_bytes_at_a_time(text: str) -> None:
+    wanted = parse_policy(text, "policy")
+    assert wanted[0] is not None
     parts = list(pieces(wanted))
-    assert len(parts) == 1 + 4
-    assert max(map(len, parts)) < len(b"".join(parts)) / 3
+    assert max(map(len, parts)) <= MOST_PIECE
+    assert len(parts) < 4 * len(b"".join(parts)) / MOST_PIECE + 4, "and not in crumbs"
     pauses: list[None] = []
     assert joined(BytesIO(b"".join(parts)), lambda: pauses.append(None)) == wanted
-    assert len(pauses) == 4, "others have their turn before each"
+    assert len(pauses) == len(parts) - 1, "others have their turn before each"
     with pytest.raises(EOFError):
         joined(BytesIO(b"".join(parts[:-1])), lambda: None)
+
+
+def test_one_element_that_is_larger_is_a_piece_by_itself() -> None:
+    wanted = parse_policy(subscribers(3, 1_000), "policy")
+    parts = list(pieces(wanted))
+    assert len(parts) == 1 + 3 and min(map(len, parts[1:])) > MOST_PIECE > len(parts[0])
+    assert joined(BytesIO(b"".join(parts)), lambda: None) == wanted
