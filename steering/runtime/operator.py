@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -43,7 +42,7 @@ from steering.store.state_directory import StateDirectory
 
 NO_POLICY = PolicyText(0, "policy: 1\n")
 LOOK = 0.25  # seconds between looks at the policy file: what it says acts within a second
-LOOKS = 4  # of them between looks at the clock and at limits
+LOOKS = 4  # as long as so many of them: between looks at the clock and at limits
 
 log = logging.getLogger(__name__)
 
@@ -207,13 +206,26 @@ class Operator:
         self._fulls = refused
 
     def watch(self, path: str | None, changed: Callable[[], bool]) -> None:
-        """Runs for ever: tells the time once a second, and reads the file when `changed` says so."""
-        for look in count():
-            if look % LOOKS == 0:
+        """Runs for ever: tells the time once a second, and reads the file when `changed` says so. A check may take
+        minutes, and the clock does not wait for it."""
+        reading = None if path is None else hub.spawn(self._follow, path, changed)
+        try:
+            while True:
                 self.tell_time()
                 self.tell_limits()
-            if path is not None and changed():
-                self.reload(path)
+                hub.sleep(LOOKS * LOOK)
+        finally:
+            if reading is not None:
+                hub.kill(reading)
+
+    def _follow(self, path: str, changed: Callable[[], bool]) -> None:
+        """One reading after the other. None of them ends it, whatever its file holds."""
+        while True:
+            try:
+                if changed():
+                    self.reload(path)
+            except Exception:
+                log.exception("the policy file could not be read again")
             hub.sleep(LOOK)
 
 

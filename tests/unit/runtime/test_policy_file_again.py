@@ -1,10 +1,23 @@
 """The policy file read again, by SIGHUP or because it changed: the same words as `steering check`, or nothing."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from steering.policy import load_policy, load_site
-from steering.runtime.operator import FileWatch, _read
+import eventlet
+import pytest
+from eventlet.event import Event
+
+from steering.core.inputs import PolicyReplaced, TimeOfDay
+from steering.core.snapshots.view import EngineView
+from steering.policy import load_policy, load_site, parse_policy
+from steering.runtime import operator as operator_module
+from steering.runtime.declared_site import DeclaredSite
+from steering.runtime.operator import FileWatch, Operator, _read
+from steering.runtime.registrar import Registrar
+from steering.store.memory import MemoryStore
 from tests.support.controller_process import LINKS, SITE
+from tests.support.sites import Driver
 
 
 def test_findings_are_those_of_the_check_with_file_and_line(tmp_path: Path) -> None:
@@ -42,3 +55,100 @@ def test_a_signal_needs_no_change(tmp_path: Path) -> None:
     watch = FileWatch(str(path), by_time=False)
     watch.ask()
     assert [watch.changed(), watch.changed()] == [True, False]
+
+
+def given_in(folder: Path) -> tuple[Operator, list[Any]]:
+    """An operator, and what it gives the engine."""
+    driver = Driver()
+    view = EngineView(driver.engine, lambda: driver.now, "0")
+    declared = DeclaredSite({"mcps": []}, driver.site, [], MemoryStore())
+    registrar = Registrar(declared, driver.engine, None, lambda work, *given: work(*given))
+    operator = Operator(driver.engine, driver.counters, registrar, view, folder, lambda: driver.now)
+    given: list[Any] = []
+    operator.connect(given.append, given.append)
+    return operator, given
+
+
+@pytest.fixture
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks are close together, on the hub that the controller runs on; os-ken's own is of threads, unless told."""
+    monkeypatch.setattr(operator_module, "LOOK", 0.01)
+    monkeypatch.setattr(operator_module, "hub", eventlet)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    with eventlet.Timeout(30):
+        while not is_so():
+            eventlet.sleep(0.01)
+
+
+@pytest.fixture
+def watched() -> Iterator[list[Any]]:
+    threads: list[Any] = []
+    yield threads
+    for thread in threads:
+        thread.kill()
+
+
+@pytest.mark.usefixtures("_often")
+def test_the_clock_of_rules_goes_on_while_a_file_is_checked_and_no_two_are_at_once(
+    tmp_path: Path, watched: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator, given = given_in(tmp_path)
+    path = tmp_path / "policy.yaml"
+    path.write_text("policy: 1\n")
+    at_work, let = [0, 0], Event()
+
+    def checked(text: str, filename: str, site: Any) -> Any:
+        at_work[0] += 1
+        at_work[1] = max(at_work)
+        let.wait()
+        at_work[0] -= 1
+        return parse_policy(text, filename)
+
+    monkeypatch.setattr(operator_module, "checked", checked)
+    watched.append(eventlet.spawn(operator.watch, str(path), lambda: True))
+    until(lambda: at_work[0] == 1)
+    before = len(given)
+    until(lambda: len(given) >= before + 5)
+    assert {type(one) for one in given} == {TimeOfDay}
+    let.send()
+    until(lambda: sum(isinstance(one, PolicyReplaced) for one in given) > 1)
+    assert at_work[1] == 1
+
+
+@pytest.mark.usefixtures("_often")
+def test_an_error_that_nobody_foresaw_ends_no_watch(
+    tmp_path: Path, watched: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    operator, given = given_in(tmp_path)
+    path = tmp_path / "policy.yaml"
+    path.write_text("policy: 1\n")
+    errors: Iterator[Exception] = iter([ZeroDivisionError("what is this")])
+
+    def checked(text: str, filename: str, site: Any) -> Any:
+        for error in errors:
+            raise error
+        return parse_policy(text, filename)
+
+    monkeypatch.setattr(operator_module, "checked", checked)
+    watched.append(eventlet.spawn(operator.watch, str(path), lambda: True))
+    until(lambda: any(isinstance(one, PolicyReplaced) for one in given))
+    assert "what is this" in caplog.text
+
+
+@pytest.mark.usefixtures("_often")
+def test_a_watch_that_ends_reads_no_file_any_more(tmp_path: Path) -> None:
+    operator, _ = given_in(tmp_path)
+    looks: list[None] = []
+
+    def changed() -> bool:
+        looks.append(None)
+        return False
+
+    watch = eventlet.spawn(operator.watch, "policy.yaml", changed)
+    until(lambda: len(looks) > 2)
+    watch.kill()
+    before = len(looks)
+    eventlet.sleep(0.05)
+    assert len(looks) == before
