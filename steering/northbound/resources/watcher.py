@@ -147,15 +147,14 @@ class Watcher:
                 yield EventKind.SESSION, {"id": key, "change": "ended"}
                 continue
             if before is None or before[0] != after[0]:
-                yield (
-                    EventKind.SESSION,
-                    self._told(key) | {"change": "started" if before is None else "changed"},
-                )
+                change = "started" if before is None else "changed"
+                yield EventKind.SESSION, self._told(key, *after) | {"change": change}
             if before is not None and before[1] != after[1]:
                 yield EventKind.SUBFLOW, {"session": key, "before": before[1], "subflows": after[1]}
         if changed.omitted:
             yield EventKind.OMITTED, {"sessions": changed.omitted}
 
-    def _told(self, key: str) -> Json:
-        session = self._view.session_line(key) or {"id": key}
-        return {name: session.get(name) for name in SHOWN} | {"subflows": session.get("subflows", 0)}
+    def _told(self, key: str, state: str, subflows: int) -> Json:
+        """As it was at the look, though it may have ended in a pause since then."""
+        session = (self._view.session_line(key) or {}) | {"id": key, "state": state}
+        return {name: session.get(name) for name in SHOWN} | {"subflows": subflows}

@@ -31,7 +31,7 @@ from steering.northbound.resources.watcher import TOLD_AT_ONCE
 from steering.northbound.schema.representation import JsonView
 from tests.support.driven import Driven
 from tests.support.fixed_view import TOKEN, FixedView, Noted, north
-from tests.support.sites import UE_WLAN, Driver, join
+from tests.support.sites import UE_LTE, UE_WLAN, Driver, capable, join
 
 EPOCH = "0badcafe"
 
@@ -331,6 +331,30 @@ def test_sessions_subflows_refusals_and_topology_are_told() -> None:
     assert [data for _, kind, data in heard(made.hub, stream) if kind == "session"] == [
         {"id": started[2]["id"], "change": "ended"}
     ]
+
+
+def test_a_session_that_ends_before_it_is_told_is_told_as_it_was_at_the_look() -> None:
+    driver = Driver()
+    view = JsonView(EngineView(driver.engine, lambda: driver.now, "0.1.0"))
+    pauses: list[None] = []
+
+    def pause() -> None:
+        pauses.append(None)
+        for session in list(driver.table):
+            driver.life.happened(session, Event.OVER)
+
+    made = north(view, driver.counters, Driven(driver), now=lambda: driver.now, pause=pause)
+    stream = made.hub.open(everything, "", [])
+    made.watcher.look()
+    for number in range(TOLD_AT_ONCE + 3):
+        driver.syn(1, 1, capable(UE_LTE, 40_000 + number))
+    made.watcher.look()
+    began = [data for _, kind, data in heard(made.hub, stream) if kind == "session"]
+    assert pauses and len(began) == TOLD_AT_ONCE + 3
+    assert {(one["change"], one["state"], one["subflows"]) for one in began} == {("started", "syn-pinned", 1)}
+    made.watcher.look()
+    ended = [data["change"] for _, kind, data in heard(made.hub, stream) if kind == "session"]
+    assert ended == ["ended"] * len(began)
 
 
 def test_refused_datapath_ids_are_told_as_refusals() -> None:
