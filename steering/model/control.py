@@ -1,11 +1,20 @@
 """The changes that the northbound can make in a running controller."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from steering.model.snapshot import DecisionSnapshot
 
 Json = dict[str, Any]
+
+
+Condition = Callable[[], None]
+"""Raises what its caller has against a change, just before the change is made."""
+
+
+def no_condition() -> None:
+    """Nothing is against it."""
 
 
 class PolicyText(NamedTuple):
@@ -69,8 +78,11 @@ class Control(Protocol):
     def policy(self) -> PolicyText:
         """The policy in force."""
 
-    def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
-        """Check `text` and put it in force, unless `dry_run` is set or there are errors. `who`: the id of a token."""
+    def replace_policy(
+        self, text: str, who: str, dry_run: bool, unchanged: Condition = no_condition
+    ) -> PolicyOutcome:
+        """Check `text` and put it in force, unless `dry_run` is set or there are errors. `who`: the id of a token.
+        `unchanged`: asked behind the check, in which another policy may have come into force."""
 
     def policy_versions(self) -> list[Json]:
         """All versions, the newest last: [{"version", "time": RFC 3339, "who", "digest", ...}]."""
@@ -78,8 +90,11 @@ class Control(Protocol):
     def policy_version(self, version: int) -> PolicyText | None:
         """One of these with its text. None where it is not kept."""
 
-    def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
-        """Put an earlier version in force again, as a new version. None where there is no such version."""
+    def rollback_policy(
+        self, version: int, who: str, unchanged: Condition = no_condition
+    ) -> PolicyOutcome | None:
+        """Put an earlier version in force again, as a new version. None where there is no such version. `unchanged`: as
+        above."""
 
     def clock_offset(self) -> int:
         """By how many seconds the clock for time windows of rules is ahead of the machine's clock (D-3.2c)."""

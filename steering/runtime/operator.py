@@ -23,7 +23,15 @@ from steering.core.inputs import Input, PolicyReplaced, TimeOfDay
 from steering.core.snapshots.site import site
 from steering.core.snapshots.view import EngineView
 from steering.core.snapshots.whatif import whatif
-from steering.model.control import Json, McpOutcome, PolicyOutcome, PolicyText, WhatIf
+from steering.model.control import (
+    Condition,
+    Json,
+    McpOutcome,
+    PolicyOutcome,
+    PolicyText,
+    WhatIf,
+    no_condition,
+)
 from steering.model.network import Site
 from steering.model.policy import Policy
 from steering.model.snapshot import DecisionSnapshot
@@ -95,17 +103,22 @@ class Operator:
     def policy(self) -> PolicyText:
         return self._text
 
-    def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
+    def replace_policy(
+        self, text: str, who: str, dry_run: bool, unchanged: Condition = no_condition
+    ) -> PolicyOutcome:
         policy, findings = checked(text, "policy", site(self._engine))
         said = [_json(finding) for finding in findings]
         if policy is None or findings:
             return PolicyOutcome(self._text.version, said, False)
         if dry_run:
             return PolicyOutcome(self._text.version, said, True)
-        return self._put(policy, text, who, "")
+        return self._put(policy, text, who, "", unchanged)
 
-    def _put(self, policy: Policy, text: str, who: str, comment: str) -> PolicyOutcome:
+    def _put(
+        self, policy: Policy, text: str, who: str, comment: str, unchanged: Condition = no_condition
+    ) -> PolicyOutcome:
         with self._putting:  # one after the other: versions are numbered
+            unchanged()
             if self._must_keep:
                 version = self._kept(text, who, comment)
             else:
@@ -145,7 +158,9 @@ class Operator:
         except HistoryError:
             return None
 
-    def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
+    def rollback_policy(
+        self, version: int, who: str, unchanged: Condition = no_condition
+    ) -> PolicyOutcome | None:
         try:
             text = self._history.read(version).text
         except HistoryError:
@@ -153,7 +168,7 @@ class Operator:
         policy, findings = checked(text, "policy", site(self._engine))
         if policy is None or findings:
             return PolicyOutcome(self._text.version, [_json(finding) for finding in findings], False)
-        return self._put(policy, text, who, f"rolled back to version {version}")
+        return self._put(policy, text, who, f"rolled back to version {version}", unchanged)
 
     def mcp(self, name: str) -> Json | None:
         return self._registrar.mcp(name)

@@ -4,7 +4,16 @@ from typing import Any
 
 from steering.core.inputs import PolicyReplaced
 from steering.core.snapshots.whatif import whatif
-from steering.model.control import Json, McpAnswer, McpOutcome, PolicyOutcome, PolicyText, WhatIf
+from steering.model.control import (
+    Condition,
+    Json,
+    McpAnswer,
+    McpOutcome,
+    PolicyOutcome,
+    PolicyText,
+    WhatIf,
+    no_condition,
+)
 from steering.model.snapshot import DecisionSnapshot
 from steering.policy import parse_policy
 from steering.policy.language.findings import Code
@@ -31,12 +40,15 @@ class Driven:
     def policy(self) -> PolicyText:
         return PolicyText(len(self.texts), self.texts[-1])
 
-    def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
+    def replace_policy(
+        self, text: str, who: str, dry_run: bool, unchanged: Condition = no_condition
+    ) -> PolicyOutcome:
         policy, findings = parse_policy(text, "policy")
         if policy is None or findings:
             told = [{"path": one.file} | one.as_json() for one in findings]
             return PolicyOutcome(len(self.texts), told, False)
         if not dry_run:
+            unchanged()
             self.texts.append(text)
             self.give(PolicyReplaced(policy))
         return PolicyOutcome(len(self.texts), [], True)
@@ -47,10 +59,12 @@ class Driven:
     def policy_version(self, version: int) -> PolicyText | None:
         return PolicyText(version, self.texts[version - 1]) if 1 <= version <= len(self.texts) else None
 
-    def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
+    def rollback_policy(
+        self, version: int, who: str, unchanged: Condition = no_condition
+    ) -> PolicyOutcome | None:
         if version > len(self.texts):
             return None
-        return self.replace_policy(self.texts[version - 1], who, False)
+        return self.replace_policy(self.texts[version - 1], who, False, unchanged)
 
     def mcp(self, name: str) -> Json | None:
         return next(({"name": one.name} for one in self.driver.engine.site.mcps if one.name == name), None)

@@ -3,12 +3,22 @@
 import hashlib
 import hmac
 import math
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from steering.core.counters import Counters
-from steering.model.control import Control, McpAnswer, McpOutcome, PolicyOutcome, PolicyText, WhatIf
+from steering.model.control import (
+    Condition,
+    Control,
+    McpAnswer,
+    McpOutcome,
+    PolicyOutcome,
+    PolicyText,
+    WhatIf,
+    no_condition,
+)
 from steering.model.drawing import DrawnLink, DrawnNode, DrawnPort, NetworkPicture
 from steering.model.identity import Identity, Role
 from steering.model.ids import McpId
@@ -322,6 +332,7 @@ class Noted:
         self.given: list[Any] = []
         self.asked: list[Any] = []
         self.current = PolicyText(3, "version: 1\n")
+        self.checking: Callable[[], None] = lambda: None  # happens while a policy is checked
         self.offset = 0
         self.registered = {"core", "edge"}
 
@@ -340,12 +351,16 @@ class Noted:
     def set_clock_offset(self, seconds: int) -> None:
         self.offset = seconds
 
-    def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
+    def replace_policy(
+        self, text: str, who: str, dry_run: bool, unchanged: Condition = no_condition
+    ) -> PolicyOutcome:
         self.asked.append((text, who, dry_run))
+        self.checking()
         if "wrong" in text:
             finding = {"line": 2, "column": 1, "code": "unknown-key", "message": "unknown key 'wrong'"}
             return PolicyOutcome(self.current.version, [finding], False)
         if not dry_run:
+            unchanged()
             self.current = PolicyText(self.current.version + 1, text)
         return PolicyOutcome(self.current.version, [], True)
 
@@ -355,8 +370,10 @@ class Noted:
     def policy_version(self, version: int) -> PolicyText | None:
         return PolicyText(3, "version: 1\n") if version == 3 else None
 
-    def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
-        return self.replace_policy("version: 1\n", who, False) if version == 3 else None
+    def rollback_policy(
+        self, version: int, who: str, unchanged: Condition = no_condition
+    ) -> PolicyOutcome | None:
+        return self.replace_policy("version: 1\n", who, False, unchanged) if version == 3 else None
 
     def mcp(self, name: str) -> Json | None:
         return {"name": name, "port": "s3:1"} if name in self.registered else None

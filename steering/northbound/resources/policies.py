@@ -1,6 +1,7 @@
 """/v1/policy: the policy in force, another one in its place, and those that were in force."""
 
 import re
+from functools import partial
 from threading import Lock
 from typing import Any, cast
 
@@ -19,8 +20,9 @@ FINDING = ("path", "line", "column", "code", "message", "suggestion")
 
 
 class Policies:
-    """`lock`: of whoever changes policy or site. Checking a policy may take a while, in which others are served; two
-    at once would pass the same If-Match."""
+    """`lock`: of whoever changes policy or site by REST. Checking a policy may take a while, in which others are served;
+    two at once would pass the same If-Match. The policy file is read again without this lock, so If-Match is compared
+    again behind the check."""
 
     def __init__(self, control: Control, lock: Lock) -> None:
         self._control = control
@@ -34,8 +36,10 @@ class Policies:
         dry_run = call.query["dry_run"]
         with self._lock:
             if not dry_run or call.if_match is not None:
-                require_match(call.if_match, tag_of(self._current()))
-            outcome = self._control.replace_policy(cast(str, call.body), call.who.id, dry_run)
+                self._require_match(call)
+            outcome = self._control.replace_policy(
+                cast(str, call.body), call.who.id, dry_run, partial(self._require_match, call)
+            )
         return self._outcome(outcome, dry_run)
 
     def versions(self, _: Call) -> RestReply:
@@ -52,11 +56,14 @@ class Policies:
     def rollback(self, call: Call) -> RestReply:
         version = cast(Rollback, call.body).version
         with self._lock:
-            require_match(call.if_match, tag_of(self._current()))
-            outcome = self._control.rollback_policy(version, call.who.id)
+            self._require_match(call)
+            outcome = self._control.rollback_policy(version, call.who.id, partial(self._require_match, call))
         if outcome is None:
             raise not_found(f"no version {version} of the policy is kept")
         return self._outcome(outcome, False)
+
+    def _require_match(self, call: Call) -> None:
+        require_match(call.if_match, tag_of(self._current()))
 
     def _current(self) -> Json:
         return self._control.policy()._asdict()

@@ -10,7 +10,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import pytest
 
 from steering.cli.main import main
-from steering.model.control import PolicyOutcome, PolicyText, WhatIf
+from steering.model.control import Condition, PolicyOutcome, PolicyText, WhatIf, no_condition
 from steering.policy import load_site, parse_policy
 from steering.store import credentials
 from steering.store.policy_history import History, HistoryError
@@ -45,18 +45,24 @@ class Kept:
         assert current is not None
         return PolicyText(current.version, current.text)
 
-    def replace_policy(self, text: str, who: str, dry_run: bool) -> PolicyOutcome:
+    def replace_policy(
+        self, text: str, who: str, dry_run: bool, unchanged: Condition = no_condition
+    ) -> PolicyOutcome:
         policy, findings = parse_policy(text, "policy", self.site)
         if policy is None:
             return PolicyOutcome(self.policy().version, [one.as_json() for one in findings], False)
         if not dry_run:
+            unchanged()
             self.history.apply(text, who, 1_790_000_100.0)
         return PolicyOutcome(self.policy().version, [], True)
 
     def policy_versions(self) -> list[dict[str, Any]]:
         return [version.as_json() for version in reversed(self.history.versions())]
 
-    def rollback_policy(self, version: int, who: str) -> PolicyOutcome | None:
+    def rollback_policy(
+        self, version: int, who: str, unchanged: Condition = no_condition
+    ) -> PolicyOutcome | None:
+        unchanged()
         try:
             made = self.history.rollback(version, who, 1_790_000_200.0)
         except HistoryError:

@@ -117,6 +117,33 @@ def test_the_clock_of_rules_goes_on_while_a_file_is_checked_and_no_two_are_at_on
     assert at_work[1] == 1
 
 
+def test_what_is_asked_behind_the_check_is_asked_before_anything_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator, given = given_in(tmp_path)
+    path = tmp_path / "policy.yaml"
+    path.write_text("policy: 1\n# of the file\n")
+    seen = operator.policy()
+
+    def checked(text: str, filename: str, site: Any) -> Any:
+        if text == "policy: 1\n":
+            operator.reload(str(path))
+        return parse_policy(text, filename)
+
+    def unchanged() -> None:
+        if operator.policy() != seen:
+            raise LookupError
+
+    monkeypatch.setattr(operator_module, "checked", checked)
+    with pytest.raises(LookupError):
+        operator.replace_policy("policy: 1\n", "me", False, unchanged)
+    assert operator.policy().text == path.read_text() and len(given) == 1
+    assert operator.replace_policy("policy: 1\n# mine\n", "me", False).accepted
+    with pytest.raises(LookupError):
+        operator.rollback_policy(1, "me", unchanged)
+    assert operator.policy().text == "policy: 1\n# mine\n"
+
+
 @pytest.mark.usefixtures("_often")
 def test_an_error_that_nobody_foresaw_ends_no_watch(
     tmp_path: Path, watched: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

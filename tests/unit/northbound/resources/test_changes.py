@@ -9,6 +9,7 @@ from webob import Request, Response
 
 from steering.core.inputs import AbortSession, AccessChanged, McpAdmin, McpReport, Offload, SubscriberAccess
 from steering.core.snapshots.view import EngineView
+from steering.model.control import PolicyText
 from steering.model.identity import Role
 from steering.model.ids import McpId
 from steering.model.network import NetworkAccessType, Trust
@@ -226,6 +227,25 @@ def test_nothing_is_replaced_unseen(rest: Rest, path: str) -> None:
     assert rest.control.asked == []
     assert rest("PUT", path, body, If_Match=f'"other", {tag}').status_code == 200
     problem(rest("PUT", path, body, If_Match=tag), 412)  # it is another one now
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("PUT", "/v1/policy", {"policy": 1}), ("POST", "/v1/policy/rollback", {"version": 3})],
+)
+def test_a_policy_that_comes_into_force_during_the_check_of_another_is_not_replaced_unseen(
+    rest: Rest, method: str, path: str, body: Any
+) -> None:
+    file = PolicyText(4, "policy: 1\n# of the file\n")
+
+    def reload() -> None:
+        rest.control.current = file
+
+    rest.control.checking = reload
+    tag = rest("GET", "/v1/policy").headers["ETag"]
+    problem(rest(method, path, body, If_Match=tag), 412)
+    assert rest.control.current == file
+    assert rest(method, path, body, If_Match="*").status_code == 200
 
 
 # ---- bodies ------------------------------------------------------------------------------------
