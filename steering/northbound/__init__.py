@@ -152,7 +152,7 @@ def northbound(
     pairings = Pairings(lists, control.give)
     links = LinksResource(view, LinkWeights(store), control.take)
     resources = (
-        Status(view, pseudonyms), Description(lambda: work(_document), registry), links, LayoutResource(view, work),
+        Status(view, pseudonyms), Description(_document, registry, work), links, LayoutResource(view, work),
         Mcps(view, control, hub, orders), McpRegistration(control, lock, orders),
         AccessNetworks(updates, control, hub, orders), Subscribers(view, control, updates, orders, discreet),
         acl, enrolled, pairings, McpDiscovery(view, lists), bindings, Policies(control, lock), Clock(view, control),

@@ -1,7 +1,7 @@
 """/v1/topology/layout: the network as a picture, with a place for everything."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from steering.core.snapshots.arrangement import Arrangement, Shape, arrange, shape_of
 from steering.northbound.http.exchange import Call, RestReply
@@ -36,6 +36,12 @@ class LayoutResource:
     def _places(self, shape: Shape) -> Arrangement:
         last = self._last
         if last is None or last[0] != shape:
-            last = (shape, self._work(arrange, shape))
-            self._last = last
+            return cast(Arrangement, self._work(self._arranged, shape))
+        return last[1]
+
+    def _arranged(self, shape: Shape) -> Arrangement:
+        """One at a time does this: whoever waited for its turn may find that another has done the same."""
+        last = self._last
+        if last is None or last[0] != shape:
+            last = self._last = (shape, arrange(shape))
         return last[1]
