@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,11 +27,12 @@ LEAD_S = 4
 
 
 def offset_to(moment: datetime) -> int:
-    """What has to be added to the clock so that it shows a day of the week and time like `moment`'s."""
+    """What has to be added to the clock so that it shows a day of the week and time like `moment`'s, or up to a second
+    more: never a minute before, whichever of the two is later."""
     now = datetime.now()
     start = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
     wanted = timedelta(days=moment.weekday(), hours=moment.hour, minutes=moment.minute, seconds=moment.second)
-    return int((start + wanted - now).total_seconds())
+    return math.ceil((start + wanted - now).total_seconds())
 
 
 def body(answer: http.client.HTTPResponse) -> Any:
