@@ -19,6 +19,7 @@ LTE, WLAN, NET = (
     ("10.9.0.0/24", "fd00:9::/64"),
 )
 
+MOST_LOST = 0.05  # of a connection's segments, in a busy userspace datapath
 ROWS = ("D-F2", "D-4.b", "D-4.1a", "D-4.1b", "N-F1", "N-F4", "N-3.1", "S-3", "D-1.u3")
 LEGACY_MBIT = 1.0
 OFF_S = 3.0
@@ -129,18 +130,25 @@ def _crosses(report: Report, seen: aggregation.Transfer, label: str) -> None:
 
 def _untouched(report: Report, flow: FiveTuple, near: Capture, far: Capture) -> None:
     """Check that a connection passes unchanged (K-OPT). A relay would answer the SYN itself, with other sequence
-    numbers and options."""
+    numbers and options, so that hardly a segment would be seen at both places. A segment may be lost between them."""
 
-    def shape(capture: Capture) -> set[tuple[FiveTuple, int, int, int, str]]:
-        rows = [s for s in capture.segments() if flow in (s.flow, s.flow.reversed())]
-        return {(s.flow, s.sequence, s.flags, s.length, s.raw_options) for s in rows}
+    def shapes(capture: Capture) -> dict[tuple[FiveTuple, int, int, int], set[str]]:
+        found: dict[tuple[FiveTuple, int, int, int], set[str]] = {}
+        for s in capture.segments():
+            if flow in (s.flow, s.flow.reversed()):
+                found.setdefault((s.flow, s.sequence, s.flags, s.length), set()).add(s.raw_options)
+        return found
 
-    before, behind = shape(near), shape(far)
+    before, behind = shapes(near), shapes(far)
+    both = before.keys() & behind.keys()
+    alone = len(before.keys() ^ behind.keys())
+    # What was sent again has other timestamps: one of them may be lost, too.
+    changed = sum(1 for one in both if before[one].isdisjoint(behind[one]))
     report.expect(
         "the legacy connection's segments before and behind the MCP, option for option",
-        len(before ^ behind) == 0 and len(before) > 100,
-        "the same, more than 100",
-        f"{len(before)} and {len(behind)}, {len(before ^ behind)} differ",
+        not changed and len(both) > 100 and alone <= MOST_LOST * len(both),
+        f"the same, more than 100, at most {MOST_LOST:.0%} lost between",
+        f"{len(both)} at both, {changed} of them changed, {alone} at one only",
         "capture",
     )
 
