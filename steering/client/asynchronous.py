@@ -12,9 +12,7 @@ from steering.cli.events import ReceivedEvent
 from steering.client.asynchronous_operations import AsyncOperations
 from steering.client.controller import SteeringClient, WantedEvents
 
-AHEAD = (
-    64  # events that are read before they are taken; the controller keeps some more of a reader that is slow
-)
+AHEAD = 64  # events that are read before they are taken; the controller keeps more of a slow reader
 
 
 class AsyncSteeringClient(AsyncOperations):

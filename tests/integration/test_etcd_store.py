@@ -20,10 +20,8 @@ _cells = count()
 
 @pytest.fixture(scope="module")
 def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdMembers]:
-    members = EtcdMembers(tmp_path_factory.mktemp("etcd"))
-    members.start()
-    yield members
-    members.close()
+    with EtcdMembers(tmp_path_factory.mktemp("etcd")) as members:
+        yield members
 
 
 @pytest.fixture

@@ -29,10 +29,8 @@ FEW = 100  # rules that four switches have more of
 
 @pytest.fixture(scope="module")
 def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdMembers]:
-    members = EtcdMembers(tmp_path_factory.mktemp("etcd"))
-    members.start()
-    yield members
-    members.close()
+    with EtcdMembers(tmp_path_factory.mktemp("etcd")) as members:
+        yield members
 
 
 @pytest.fixture(scope="module")

@@ -37,10 +37,8 @@ class Shared(NamedTuple):
 
 @pytest.fixture(scope="module")
 def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdMembers]:
-    members = EtcdMembers(tmp_path_factory.mktemp("etcd"))
-    members.start()
-    yield members
-    members.close()
+    with EtcdMembers(tmp_path_factory.mktemp("etcd")) as members:
+        yield members
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Self
 
 from steering.store.etcd.access import EtcdAccess, EtcdEndpoint, EtcdError
 from steering.store.etcd.gateway import EtcdGateway
@@ -23,6 +24,13 @@ class EtcdMembers:
         self._timers = ["--heartbeat-interval", "50", "--election-timeout", "250"] if fast else []
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self.access = EtcdAccess(tuple(EtcdEndpoint("127.0.0.1", port) for port, _ in self._ports))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def start(self, *members: int) -> None:
         """Start members, all by default, and wait until a majority serves."""

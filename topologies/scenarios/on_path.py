@@ -19,7 +19,7 @@ LTE, WLAN, NET = (
     ("10.9.0.0/24", "fd00:9::/64"),
 )
 
-MOST_LOST = 0.05  # of a connection's segments, in a busy userspace datapath
+MOST_LOST = 0.02  # of a connection's segments, in a busy userspace datapath
 ROWS = ("D-F2", "D-4.b", "D-4.1a", "D-4.1b", "N-F1", "N-F4", "N-3.1", "S-3", "D-1.u3")
 LEGACY_MBIT = 1.0
 OFF_S = 3.0

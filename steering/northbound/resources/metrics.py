@@ -179,35 +179,21 @@ class Collector:
             "accept_paused", text, "listener", have.accept_paused.items(), tuple(ControllerListener)
         )
         text = "Idle sessions that gave their entries to others, by access network"
-        evicted = CounterMetricFamily("steering_idle_pins_evicted", text, labels=["access"])
-        for access, count in have.idle_pins_evicted.items():  # names of the site file
-            evicted.add_metric([access], count)
-        yield evicted
+        yield _of_site("idle_pins_evicted", text, ("access",), have.idle_pins_evicted.items())
         text = "Copies that meters did not let through, by what they are of and by access network"
-        lost = CounterMetricFamily("steering_copies_lost", text, labels=["of", "access"])
-        for of, count in have.copies_lost.items():  # names of the site file
-            lost.add_metric(list(of), count)
-        yield lost
+        yield _of_site("copies_lost", text, ("of", "access"), have.copies_lost.items())
         text = "SYNs that the meters of ports did not let through, by attachment; hosts repeat them"
-        dropped = CounterMetricFamily("steering_syns_dropped", text, labels=["attachment"])
-        for name, count in have.syns_dropped.items():  # names of the site file
-            dropped.add_metric([name], count)
-        yield dropped
+        yield _of_site("syns_dropped", text, ("attachment",), have.syns_dropped.items())
         text = "Times that announcements over a link took a multiple of what they had taken"
         yield CounterMetricFamily("steering_link_trip_outliers", text, value=have.link_trip_outliers)
         text = "Packets with tags of no attachment, by the switch where they ended"
-        tags = CounterMetricFamily("steering_tags_refused", text, labels=["switch"])
-        for switch, count in have.tags_refused.items():  # names of the site file
-            tags.add_metric([switch], count)
-        yield tags
+        yield _of_site("tags_refused", text, ("switch",), have.tags_refused.items())
         text = "What MCPs told of sessions, and what came of it"
         reports = have.session_reports.items()
         yield _counter("session_reports", text, "what", reports, tuple(SessionReport))
         text = "What MCPs reported of sessions and was not believed, by MCP and reason"
-        refused = CounterMetricFamily("steering_session_reports_refused", text, labels=["mcp", "reason"])
-        for (mcp, reason), count in have.session_reports_refused.items():
-            refused.add_metric([mcp, reason], count)
-        yield refused
+        refused = have.session_reports_refused.items()
+        yield _of_site("session_reports_refused", text, ("mcp", "reason"), refused)
         text = "Connections and tokens that REST turned away"
         yield _counter("rest_refused", text, "reason", have.rest_refused.items(), tuple(RestRefusal))
 
@@ -277,6 +263,16 @@ def _counter(
         shown[known] = shown.get(known, 0) + count
     for value, count in shown.items():
         family.add_metric([value], count)
+    return family
+
+
+def _of_site(
+    name: str, text: str, labels: tuple[str, ...], counts: Iterable[tuple[str | tuple[str, ...], int]]
+) -> CounterMetricFamily:
+    """A counter by names of the site file, so that there are as many series as it has names."""
+    family = CounterMetricFamily(f"steering_{name}", text, labels=labels)
+    for of, count in counts:
+        family.add_metric([of] if isinstance(of, str) else list(of), count)
     return family
 
 
