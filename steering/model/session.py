@@ -81,7 +81,7 @@ class SessionState(StrEnum):
     ESTABLISHED = "established"  # token known, and its host was heard
     PLAIN = "plain"  # fell back, pinned as plain TCP
     IDLE = "idle"  # silent for the idle limit: pinned as before, and no load
-    CLOSING = "closing"  # FIN both ways, entries linger
+    CLOSING = "closing"  # FIN both ways, or over at its MCP; entries linger
     LINGER = "linger"  # no entries; the record still answers joins
     WITHDRAWN = "withdrawn"  # host and server speak MPTCP themselves: no MCP, no entries
 

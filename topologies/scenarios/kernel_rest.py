@@ -165,9 +165,10 @@ def _exchanged(lab: Lab, name: str, port: int, mptcp: bool) -> tuple[Any, Any]:
 
 
 def _sessions(lab: Lab, port: int) -> list[tuple[str, int]]:
-    """MCP and number of subflows of the live sessions with a service port."""
+    """MCP and number of subflows of the live sessions with a service port. The entries of one that closes stay for its
+    last segments."""
     found = [s for s in lab.controller.detailed() if any(one["dport"] == port for one in s["subflows"])]
-    return [(s["mcp"], len(s["subflows"])) for s in found if s["state"] != "linger"]
+    return [(s["mcp"], len(s["subflows"])) for s in found if s["state"] not in ("closing", "linger")]
 
 
 def _address(number: int) -> str:

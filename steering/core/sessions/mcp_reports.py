@@ -183,6 +183,7 @@ class McpReports(Part):
         if not event.orderly:
             return self._teardown.end(session)
         self._leaving.setdefault(session.id, now)
+        self._teardown.ended_at_mcp(session)
         return []
 
     # ---- time -----------------------------------------------------------------------------------

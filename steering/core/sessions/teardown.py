@@ -126,6 +126,13 @@ class Teardown(Part):
                 self._life.happened(session, Event.ALL_CLOSED)
         return []
 
+    def ended_at_mcp(self, session: Session) -> None:
+        """Its MCP reports the orderly end of a session. Its last segments may be under way, so that its entries stay,
+        but it lives no more."""
+        if session.state is not SessionState.LINGER:
+            self._table.changed[session.id] = None
+            self._life.happened(session, Event.ALL_CLOSED)
+
     def _close_leg(self, first: FlowKey, side: int, now: float) -> list[Output]:
         session = self._with_leg(first)
         if session is not None and session.close_server_leg(side) and not session.subflows:

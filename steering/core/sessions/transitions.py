@@ -50,7 +50,8 @@ class Event(StrEnum):
     SILENT = "silent"  # for the idle limit, and its MCP does not say that it lives; its entries stay
     GOES_ON = "goes on"  # entries of an idle session counted segments; the session has a token
     GOES_ON_PLAIN = "goes on, plain"  # the same where it has none
-    ALL_CLOSED = "all subflows closed"  # FIN both ways, or a reset by the MCP, on each
+    # On each subflow a FIN both ways, or a reset by the MCP; or the MCP reports the session's end.
+    ALL_CLOSED = "all subflows closed"
     SUBFLOWS_OVER = "last subflow over"  # closed and lingered; its entry goes
     OVER = "over"  # nothing keeps it: entries and record go
 

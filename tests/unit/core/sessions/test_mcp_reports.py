@@ -73,6 +73,7 @@ def test_what_ended_in_order_and_whose_fins_nobody_saw_stays_while_its_entries_c
     held = set(session.entries(PortRole.GATEWAY))
     relay.end(number)
     relay.tell()
+    assert session.state is SessionState.CLOSING
     assert not removed(relay.later(8.0, moving=True)), "the kernel still delivers what the relay wrote"
     assert removed(relay.later(5.0)) == held and not len(driver.table)
     assert count(driver, SessionReport.LATE) == 1
