@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any, ClassVar
 
 import eventlet
+from eventlet.hubs import get_hub
 from os_ken.base import app_manager
 from os_ken.controller import ofp_event
 from os_ken.controller.handler import MAIN_DISPATCHER, set_ev_cls
@@ -67,7 +68,7 @@ from steering.openflow.reader import (
 from steering.openflow.sender import Sender
 from steering.openflow.slices import Slices, in_turns
 from steering.openflow.switch_errors import SwitchErrors
-from steering.openflow.turn_end import TurnEnd
+from steering.openflow.turn_end import TurnEnd, watched_poll
 
 TICK = 0.05  # seconds; a held join waits 200 ms, so a quarter of that
 LOADS_TURN = 0.002  # seconds for what ports and meters counted, then others get their turn
@@ -121,7 +122,9 @@ class SteeringApp(app_manager.OSKenApp):  # type: ignore[misc]
         self._port_lines = PortLines(lambda port: port_name(engine, port))
         self._dispatch = Dispatch(counters, self._links.heard)
         self._slices = Slices(self._go_on)
-        self._turn_end = TurnEnd(self.settle, monotonic, eventlet.spawn_n)
+        poll = watched_poll(get_hub())
+        alone = () if poll is None else (poll.found_one,)
+        self._turn_end = TurnEnd(self.settle, monotonic, eventlet.spawn_n, *alone)
         self._sender = Sender(
             self._switches, counters, self._inbox.append, lambda prefer: self.told(prefer), self._slices.wish
         )

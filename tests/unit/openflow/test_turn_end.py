@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from steering.openflow.turn_end import LONGEST, TurnEnd
+from steering.openflow.turn_end import LONGEST, TurnEnd, watched_poll
 
 
 class Spawned:
@@ -15,13 +15,13 @@ class Spawned:
         self.ended: list[float] = []
         self.now = 10.0
 
-    def turn_end(self, fails: bool = False) -> TurnEnd:
+    def turn_end(self, fails: bool = False, is_alone: Callable[[], bool] = lambda: False) -> TurnEnd:
         def end(now: float) -> None:
             self.ended.append(now)
             if fails:
                 raise ValueError("one switch is broken")
 
-        return TurnEnd(end, lambda: self.now, self.waiting.append)
+        return TurnEnd(end, lambda: self.now, self.waiting.append, is_alone)
 
     def go_on(self) -> None:
         waiting, self.waiting[:] = list(self.waiting), []
@@ -59,17 +59,41 @@ def test_sending_that_fails_ends_no_later_turn() -> None:
     assert len(hub.ended) == 2
 
 
+def test_who_is_alone_in_a_turn_ends_it_at_once() -> None:
+    hub, alone = Spawned(), [True]
+    turns = hub.turn_end(fails=True, is_alone=lambda: alone[0])
+    turns.wish(hub.now)
+    assert hub.ended == [10.0] and not hub.waiting
+    alone[0] = False
+    turns.wish(hub.now)
+    alone[0] = True
+    turns.wish(hub.now)
+    assert hub.ended == [10.0] and len(hub.waiting) == 1, "the turn that others are in goes on"
+
+
+def test_a_hub_without_a_poll_is_left_as_it_is() -> None:
+    assert watched_poll(object()) is None
+
+
 # In a process of its own: the hub that os-ken uses is chosen once, when it is imported.
 SCRIPT = """
 from steering.runtime.hub import prepare
 prepare()
 import eventlet, socket
 from time import monotonic
+from eventlet.hubs import get_hub
 from os_ken.lib import hub
-from steering.openflow.turn_end import TurnEnd
+from steering.openflow.turn_end import TurnEnd, watched_poll
 
 seen = []
-turns = TurnEnd(lambda now: seen.append("sent"), monotonic, eventlet.spawn_n)
+poll = watched_poll(get_hub())
+assert watched_poll(get_hub()) is poll
+
+def spawn(run):
+    seen.append("spawned")
+    eventlet.spawn_n(run)
+
+turns = TurnEnd(lambda now: seen.append("sent"), monotonic, spawn, poll.found_one)
 
 def reader(near):
     while True:
@@ -81,14 +105,22 @@ pairs = [socket.socketpair() for _ in range(4)]
 for near, _ in pairs:
     hub.spawn(reader, near)
 hub.sleep(0.01)
-for _ in range(2):
-    for _, far in pairs:
+for many in (4, 1, 2):
+    for _, far in pairs[:many]:
         far.send(b"x")
-    hub.sleep(0.02)
+    end = len(seen) + many + 1 + (many > 1)
+    for _ in range(3000):
+        if len(seen) < end:
+            hub.sleep(0.01)
 print(" ".join(seen))
 """
 
 
 def test_the_hub_serves_all_that_is_ready_before_anything_is_sent() -> None:
     answer = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True)
-    assert answer.stdout.split() == 2 * [*4 * ["read"], "sent"]
+    many, alone, two = (
+        ["read", "spawned", *3 * ["read"], "sent"],
+        ["read", "sent"],
+        ["read", "spawned", "read", "sent"],
+    )
+    assert answer.stdout.split() == [*many, *alone, *two]
