@@ -12,13 +12,30 @@ EXIT_USAGE = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options: what to measure, and for how long."""
-    parser.add_argument("--rounds", metavar="N", type=int, help="rounds of the set-up part (default 9)")
+    parser.add_argument(
+        "--rounds",
+        metavar="N",
+        type=int,
+        help="rounds of the set-up part (default 9), with --against of all parts (default 5)",
+    )
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: a look, not a measurement")
     parser.add_argument(
         "--no-fast-path",
         dest="fast_path",
         action="store_false",
         help="a control: measure set-ups with a controller that handles every message the general way",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="COMMIT",
+        help="measure that commit too, in interleaved rounds, and compare: each key's median and best of both, and their ratio; "
+        "parts as --only says, or setup,decision,resync,memory; writes build/bench-against.json",
+    )
+    parser.add_argument(
+        "--worse-than",
+        metavar="RATIO",
+        type=float,
+        help="with --against: exit status 1 when something takes more than RATIO times the processor time (default 1.25)",
     )
     parser.add_argument("--json", metavar="FILE", help="write the results there (default build/bench.json)")
     parser.add_argument(

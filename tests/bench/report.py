@@ -97,26 +97,26 @@ def text(found: Json) -> str:
     )
     results = list(_results(found))
     if results:
-        blocks.append("\n".join(_columns([("", "RESULT", "WANTED", ""), *results])))
+        blocks.append("\n".join(columns([("", "RESULT", "WANTED", ""), *results])))
     if "measured" in found:
         rows = [
             ("SET-UP AT THE CONTROLLER, 16 switches", "PER SECOND", "P50 us", "P95 us", "CPU us"),
             *_rates(found),
         ]
         live = f"{found['sessions_live']} sessions live before, more with every round; 8 outstanding on each switch."
-        blocks.append("\n".join(_columns(rows)) + f"\n{NOTES}\n{live}")
+        blocks.append("\n".join(columns(rows)) + f"\n{NOTES}\n{live}")
     if "decision_us" in found:
-        blocks.append("\n".join(_columns(list(_decisions(found)))))
+        blocks.append("\n".join(columns(list(_decisions(found)))))
     if "resync" in found:
-        blocks.append("\n".join(_columns(list(_resyncs(found["resync"])))))
+        blocks.append("\n".join(columns(list(_resyncs(found["resync"])))))
     if "selection" in found:
-        blocks.append("\n".join(_columns(list(_selections(found["selection"])))))
+        blocks.append("\n".join(columns(list(_selections(found["selection"])))))
     if "memory" in found:
         blocks.append(_memory(found["memory"]))
     if "stalls" in found:
-        blocks.append("\n".join(_columns(list(_stalls(found["stalls"], found["stalls_sessions"])))))
+        blocks.append("\n".join(columns(list(_stalls(found["stalls"], found["stalls_sessions"])))))
     if "delay" in found:
-        blocks.append("\n".join(_columns(list(_delays(found["delay"])))))
+        blocks.append("\n".join(columns(list(_delays(found["delay"])))))
     for part, why in found["not_measured"].items():
         blocks.append(f"NOT MEASURED: {part}: {why}")
     blocks.append(f"{found['seconds']:.0f} s in all; all rounds are in {found['written']}")
@@ -221,8 +221,8 @@ def _delays(delay: Json) -> Iterator[Row]:
     yield ("added", "", f"{delay['syn_delay_added_p50_ms']:.2f}", f"{delay['syn_delay_added_p95_ms']:.2f}")
 
 
-def _columns(rows: Sequence[Row]) -> Iterator[str]:
-    """The first column to the left, the others to the right."""
+def columns(rows: Sequence[Row]) -> Iterator[str]:
+    """Lines of text: the first column to the left, the others to the right."""
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     for first, *others in rows:
         line = first.ljust(widths[0]) + "".join(

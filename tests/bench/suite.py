@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.bench import report
+from tests.bench import report, two_trees
 from tests.bench.machines import ROOT, BenchError
 
 PARTS = ("setup", "syn", "decision", "resync", "selection", "policy", "memory", "stalls", "delay")
@@ -24,6 +24,7 @@ CROWD, QUICK_CROWD = 1_000_000, 5_000  # sessions while the controller is busy w
 STALL_S, QUICK_STALL_S = 8.0, 1.0
 QUICK_SCALE = 0.4
 PROCESS_LIMIT_S = 240
+WORSE_THAN = 1.25  # wider than what two rounds of one commit differ by
 
 Json = dict[str, Any]
 
@@ -46,12 +47,19 @@ def run(args: argparse.Namespace) -> int:
     """All parts that were asked for; 1 if one of them could not be measured."""
     parts = PARTS if args.only is None else tuple(args.only.split(","))
     unknown = [part for part in parts if part not in PARTS]
-    if unknown or (args.rounds is not None and not 1 <= args.rounds <= 100):
-        wrong = f"--only {unknown[0]}: known: {', '.join(PARTS)}" if unknown else "--rounds: from 1 to 100"
+    wrong = f"--only {unknown[0]}: known: {', '.join(PARTS)}" if unknown else _wrong(args)
+    if wrong:
         print(f"steering bench: {wrong}", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, _interrupt)  # so that an ended run leaves no process behind
+    for number in (
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # so that an ended run leaves no process and no worktree behind
+        signal.signal(number, _interrupt)
     say = Say()
+    if args.against is not None:
+        written = Path(args.json) if args.json else ROOT / "build" / "bench-against.json"
+        return two_trees.run(ROOT, args, say, written, args.worse_than or WORSE_THAN)
     found: Json = {"machine": report.machine(), "quick": args.quick, "not_measured": {}}
     for names, measure in _measurements(args, say):
         if not set(names) & set(parts):
@@ -65,6 +73,16 @@ def run(args: argparse.Namespace) -> int:
     _write(found, Path(args.json) if args.json else ROOT / "build" / "bench.json")
     print(report.text(found))
     return 1 if found["not_measured"] else 0
+
+
+def _wrong(args: argparse.Namespace) -> str:
+    if args.rounds is not None and not 1 <= args.rounds <= 100:
+        return "--rounds: from 1 to 100"
+    if args.worse_than is not None and args.against is None:
+        return "--worse-than: needs --against COMMIT"
+    if args.worse_than is not None and not 1.0 <= args.worse_than <= 100.0:
+        return "--worse-than: from 1 to 100"
+    return ""
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
