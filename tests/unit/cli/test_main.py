@@ -95,20 +95,22 @@ def test_an_interrupt_is_quiet_and_130(tmp_path: Path) -> None:
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("much", [1, 200_000])
 def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path, much: int, unbuffered: str) -> None:
-    # `sleep` lets the reader go first, so that the write meets a broken pipe for certain.
-    line = with_command(tmp_path, f"import time; time.sleep(0.2); print('x' * {much}); return 0")
+    # It writes when it is told to, so that the reader is gone and the write meets a broken pipe for certain.
+    line = with_command(tmp_path, f"import sys; sys.stdin.read(); print('x' * {much}); return 0")
     ran = subprocess.Popen(
         [*line, "bench"],
         env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert ran.stdout is not None and ran.stderr is not None
+    assert ran.stdin is not None and ran.stdout is not None and ran.stderr is not None
     ran.stdout.close()
+    ran.stdin.close()
     complaint = ran.stderr.read()
     ran.stderr.close()
-    assert (ran.wait(timeout=10), complaint) == (141, "")
+    assert (ran.wait(timeout=30), complaint) == (141, "")
 
 
 def test_another_broken_pipe_is_not_hidden(tmp_path: Path) -> None:

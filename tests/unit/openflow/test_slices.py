@@ -35,7 +35,8 @@ hub.spawn(reader)
 hub.sleep(0.01)
 work.wish()
 work.wish()
-hub.sleep(0.05)
+while len(seen) < 10:
+    hub.sleep(0.01)
 print(" ".join(seen))
 """
 
