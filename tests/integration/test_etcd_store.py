@@ -12,7 +12,8 @@ from steering.store.etcd.gateway import EtcdGateway
 from steering.store.etcd.keys import MOST_VALUE, Delete, Keys, Put
 from steering.store.interface import StateError, StateRefusal, Store
 from steering.store.policy_history import History
-from tests.support.etcd import EtcdMembers, free_port
+from tests.support.controller_process import free_port
+from tests.support.etcd import EtcdMembers
 from tests.support.store_contract import Again, StoreContract
 
 _cells = count()
@@ -105,7 +106,7 @@ def test_a_transaction_changes_all_or_nothing(keys: Keys) -> None:
 
 
 def test_a_lease_takes_its_keys_along(keys: Keys) -> None:
-    lease = keys.grant(5)
+    lease = keys.grant(60)
     keys.put("ctl/a", "here", lease)
     assert keys.keep_alive(lease)
     keys.revoke(lease)

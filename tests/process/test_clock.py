@@ -30,9 +30,11 @@ def offset_to(moment: datetime) -> int:
     """What has to be added to the clock so that it shows a day of the week and time like `moment`'s, or up to a second
     more: never a minute before, whichever of the two is later."""
     now = datetime.now()
-    start = (now - timedelta(days=now.weekday())).replace(hour=0, minute=0, second=0, microsecond=0)
-    wanted = timedelta(days=moment.weekday(), hours=moment.hour, minutes=moment.minute, seconds=moment.second)
-    return math.ceil((start + wanted - now).total_seconds())
+    there = (now + timedelta(days=moment.weekday() - now.weekday())).replace(
+        hour=moment.hour, minute=moment.minute, second=moment.second, microsecond=0
+    )
+    # By the seconds of the clock: between two days of a week summer time may begin or end.
+    return math.ceil(there.timestamp() - now.timestamp())
 
 
 def body(answer: http.client.HTTPResponse) -> Any:

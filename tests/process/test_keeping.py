@@ -147,6 +147,7 @@ def test_a_proactive_session_is_known_again_and_its_join_follows_it_when_its_mcp
         wait_for(lambda: len(running.json("/v1/sessions")["sessions"]) == 1)
         (session,) = running.json("/v1/sessions")["sessions"]
         assert (session["token"], session["mcp"]) == (TOKEN.hex(), first)
+        wait_for(lambda: home().startswith("proactive"))
         assert home() == f"proactive {first}"
         assert ask(running, "POST", f"/v1/mcps/{first}/drain").status == 202
         wait_for(lambda: first not in home())

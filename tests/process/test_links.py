@@ -107,8 +107,9 @@ def test_a_silent_switch_is_asked_and_then_given_up(tmp_path: Path) -> None:
         silent.wait_for(lambda s: s.type == ECHO_REQUEST)
         assert mute.ended.wait(60) and silent.ended.wait(60)
         assert not good.ended.is_set()
-        assert running.metric("steering_disconnects_total", reason="silent") == 1
-        assert running.metric("steering_disconnects_total", reason="handshake-timeout") == 1
+        for reason in ("silent", "handshake-timeout"):
+            running.wait_for_metric("steering_disconnects_total", 1, reason=reason)
+            assert running.metric("steering_disconnects_total", reason=reason) == 1
 
 
 @pytest.mark.row("D-1.d")

@@ -53,7 +53,7 @@ def manager() -> Path:
             "--quiet",
             "--disable-pip-version-check",
         ]
-        subprocess.run([*pip, *wanted], check=True, timeout=170)
+        subprocess.run([*pip, *wanted], check=True, timeout=500)
         done.touch()
     return folder / "bin" / "osken-manager"
 

@@ -111,4 +111,4 @@ def test_another_site_and_others_than_members_are_refused_by_name(folder: Path) 
         with socket.create_connection(("127.0.0.1", b.port)) as raw:
             raw.sendall(b"no TLS at all\r\n")
             wait_for(more)
-        assert b.reports(reached=["c"])
+        wait_for(lambda: b.reports(reached=["c"]))

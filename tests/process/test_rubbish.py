@@ -165,7 +165,8 @@ def test_rubbish_in_every_class_leaves_the_process_alive(network: Network) -> No
     switch.send(message(10, 0, bytes(4)) + message(10, 0, bytes(40)) + message(19, 0, b"\0\1"))
     switch.send(message(1, 0, b"\0") + message(21, 5) + message(11, 5, bytes(3)))
     assert answers(switch) and answers(network.switches[2])
-    assert network.running.metric("steering_malformed_total", reason="truncated") > 0
+    network.running.wait_for_metric("steering_malformed_total", 1, reason="truncated")
+    network.running.wait_for_metric("steering_malformed_total", 2, reason="unexpected-message")
     assert network.running.metric("steering_malformed_total", reason="unexpected-message") == 2
     assert "Traceback" not in network.running.log()
     network.wait_for_release(1, network.syn(sport=40_001))

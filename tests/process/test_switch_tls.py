@@ -66,7 +66,7 @@ def test_the_certificate_of_another_is_refused_and_sees_no_entry(
         rogue.connect(running.port, context=context(pki, name))
         assert rogue.ended.wait(30)
         assert not {seen.type for seen in rogue.seen} & {FLOW_MOD, PACKET_OUT}
-    assert running.metric("steering_disconnects_total", reason="wrong-certificate") == before + 1
+    wait_for(lambda: running.metric("steering_disconnects_total", reason="wrong-certificate") == before + 1)
 
 
 @pytest.mark.parametrize("name", [None, "fake", "plain", "rubbish"])

@@ -1,13 +1,16 @@
 """The real `steering run` as a subprocess, and what the tests ask of it."""
 
+import itertools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,12 +36,17 @@ links:
 """
 
 
+_ports = itertools.count(random.SystemRandom().randrange(10_000, 30_000))
+
+
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of loopback that nobody has, and that nobody gets who takes any: it is below those that the kernel gives
+    away (ip_local_port_range), so that it is still free when it is bound later."""
+    while True:
+        port = 10_000 + next(_ports) % 20_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -3,7 +3,6 @@ by their process ids."""
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Self
 
 from steering.store.etcd.access import EtcdAccess, EtcdEndpoint, EtcdError
 from steering.store.etcd.gateway import EtcdGateway
+from tests.support.controller_process import free_port
 
 READY = 30.0  # seconds in which a member has to serve
 
@@ -85,11 +85,3 @@ class EtcdMembers:
         ]
         with (self._directory / f"m{number}.log").open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, env=os.environ)
-
-
-def free_port() -> int:
-    """A TCP port that nobody has at the moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port

@@ -139,7 +139,11 @@ def test_what_was_written_is_read(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_damage_at_any_byte_is_read_or_refused_by_name(
     tmp_path: Path, good: dict[str, bytes], name: str, data: st.DataObject
 ) -> None:

@@ -19,16 +19,10 @@ from steering.relay.log import Log
 from steering.relay.loop.accept_backoff import PAUSE_S, AcceptBackoff
 from steering.relay.loop.poller import Poller
 from steering.relay.model import ControllerAccess, Endpoint, OptionError, ServerLeg
+from tests.support.controller_process import free_port
 from tests.support.scarcity import no_descriptors
 
 OPTIONS = ControllerAccess("http://127.0.0.1:1", "core", "t" * 40, None)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
 
 
 def told(port: int, **more: Any) -> dict[str, Any]:
@@ -73,7 +67,7 @@ def knocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Knocked]:
 
 def knock(port: int) -> int:
     with socket.socket() as probe:
-        probe.settimeout(2)
+        probe.settimeout(30)
         return probe.connect_ex(("127.0.0.1", port))
 
 
